@@ -1,0 +1,98 @@
+"""One base class, few children; each message says what, where and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EvreelError(Exception):
+    """Something about the input is wrong, and the user can mend it.
+
+    Parameters
+    ----------
+    problem
+        What was got and what was expected, without a full stop.
+    path
+        The file that is at fault; its name stands first in the message.
+    place
+        Where in the file: ``"byte 1234"``, ``"line 7"``, ``"track 7 ('car'), frame 412"``.
+    hint
+        What to do about it, as a sentence.
+
+    Examples
+    --------
+    >>> print(EvreelError("box is empty", path="a/park.xml", place="track 7", hint="Redraw it."))
+    park.xml: track 7: box is empty. Redraw it.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str | Path | None = None,
+        place: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.path = None if path is None else Path(path)
+        self.place = place
+        self.hint = hint
+        where = [part for part in (self.path and self.path.name, place) if part]
+        message = ": ".join([*where, problem])
+        super().__init__(f"{message}. {hint}" if hint else message)
+
+
+class UsageError(EvreelError):
+    """The call itself is wrong: an option that does not exist, two that exclude each other."""
+
+    exit_code = 2
+
+
+class RecordingError(EvreelError):
+    """A recording's bytes are not what its format says. `offset` is the byte where it shows."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str | Path | None = None,
+        offset: int | None = None,
+        place: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.offset = offset
+        if offset is not None:
+            place = f"byte {offset}" if place is None else f"byte {offset} ({place})"
+        super().__init__(problem, path=path, place=place, hint=hint)
+
+
+class EventsError(EvreelError):
+    """Columns of events that break a rule of `evreel.events.Events`."""
+
+
+class ClockError(EvreelError):
+    """A frame clock with rows out of order, overlapping, or not in its table's form."""
+
+
+class AnnotationError(EvreelError):
+    """An annotation that can't be read, or that does not fit the recording it is for."""
+
+
+class LayoutError(EvreelError):
+    """An HDF5 file that is not of the layout it is read as."""
+
+
+class ParameterError(EvreelError):
+    """A parameter of a representation or a window that is out of its range."""
+
+    exit_code = 2
+
+
+class SourceError(EvreelError):
+    """A source that can't be had, or whose bytes are not the ones promised."""
+
+
+class ReleaseError(EvreelError):
+    """A release that can't be built, or that is not what its manifest says."""

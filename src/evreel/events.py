@@ -1,0 +1,206 @@
+"""Columns of events and of what a recording holds beside them.
+
+`Events` is a struct of read-only arrays, checked once on construction; a slice of it is a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import EventsError
+from evreel.timebase import Int64Array, frozen
+
+UInt16Array = npt.NDArray[np.uint16]
+UInt8Array = npt.NDArray[np.uint8]
+
+
+class Sensor(NamedTuple):
+    """Sensor size in pixels, (height, width), each 1 to 65536."""
+
+    height: int
+    width: int
+
+    @classmethod
+    def checked(cls, height: int, width: int) -> Sensor:
+        """Return the size, or raise `EventsError` where it is not one a uint16 can address."""
+        if not (1 <= height <= 65536 and 1 <= width <= 65536):
+            raise EventsError(
+                f"a sensor of height {height} and width {width} is not within 1 to 65536 pixels"
+            )
+        return cls(int(height), int(width))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Events:
+    """Events of one camera in time order.
+
+    Parameters
+    ----------
+    t : (n,) int64, µs since the recording's first event (`t_offset`), non-decreasing.
+    x : (n,) uint16, column, in ``[0, sensor.width)``.
+    y : (n,) uint16, row, in ``[0, sensor.height)``.
+    p : (n,) uint8, polarity: 0 OFF (darker), 1 ON (brighter).
+    sensor : (height, width) in pixels.
+
+    Raises
+    ------
+    EventsError
+        Where columns differ in length, a stamp goes back, a coordinate is outside the sensor or
+        a polarity is neither 0 nor 1; the message names the first row at fault.
+
+    Examples
+    --------
+    >>> events = Events([0, 5, 5], [1, 2, 0], [0, 0, 3], [1, 0, 1], Sensor(4, 3))
+    >>> len(events), events[1:].t.tolist(), events.t_stop_us
+    (3, [5, 5], 6)
+    """
+
+    t: Int64Array
+    x: UInt16Array
+    y: UInt16Array
+    p: UInt8Array
+    sensor: Sensor
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sensor", Sensor.checked(*self.sensor))
+        size = np.shape(self.t)
+        columns = (
+            ("t", np.int64, None),
+            ("x", np.uint16, self.sensor.width),
+            ("y", np.uint16, self.sensor.height),
+            ("p", np.uint8, 2),
+        )
+        for name, dtype, limit in columns:
+            given = np.asarray(getattr(self, name))
+            if given.ndim != 1 or given.shape != size:
+                raise EventsError(
+                    f"column {name} has shape {given.shape}, t has {size}; "
+                    "one dimension and equal lengths are expected"
+                )
+            if given.dtype.kind not in "iub":
+                if given.size:
+                    raise EventsError(f"column {name} is {given.dtype}; whole numbers are expected")
+                given = given.astype(dtype)
+            if limit is not None and given.dtype.kind != "b":
+                bad = given >= limit
+                if given.dtype.kind == "i":
+                    bad |= given < 0
+                if bad.any():
+                    row = int(np.argmax(bad))
+                    raise EventsError(
+                        f"{name}={given[row]} is not within [0, {limit})", place=f"row {row}"
+                    )
+            object.__setattr__(self, name, frozen(given, dtype))
+        back = self.t[1:] < self.t[:-1]
+        if back.any():
+            row = int(np.argmax(back)) + 1
+            raise EventsError(
+                f"t={self.t[row]} is before t={self.t[row - 1]} of the row above",
+                place=f"row {row}",
+            )
+
+    @classmethod
+    def trusted(
+        cls,
+        t: Int64Array,
+        x: UInt16Array,
+        y: UInt16Array,
+        p: UInt8Array,
+        sensor: Sensor,
+    ) -> Events:
+        """Wrap columns that are known to be right: of these dtypes, and checked elsewhere."""
+        events = object.__new__(cls)
+        for name, column in (("t", t), ("x", x), ("y", y), ("p", p)):
+            view = column.view()
+            view.flags.writeable = False
+            object.__setattr__(events, name, view)
+        object.__setattr__(events, "sensor", sensor)
+        return events
+
+    @classmethod
+    def empty(cls, sensor: Sensor) -> Events:
+        """No events, on a sensor."""
+        none = np.empty(0, dtype=np.int64)
+        return cls.trusted(
+            none, none.astype(np.uint16), none.astype(np.uint16), none.astype(np.uint8), sensor
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Events], sensor: Sensor) -> Events:
+        """Join parts that follow each other in time, checked as a whole."""
+        listed = list(parts)
+        if not listed:
+            return cls.empty(sensor)
+        t, x, y, p = (np.concatenate([getattr(part, name) for part in listed]) for name in "txyp")
+        return cls(t, x, y, p, sensor)
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.bool_]) -> Events:
+        """Return a slice (a view) or the rows of a mask (a copy), in the same order."""
+        if isinstance(rows, slice) and (rows.step or 1) < 0:
+            raise EventsError("a slice with a negative step would put events out of order")
+        return Events.trusted(self.t[rows], self.x[rows], self.y[rows], self.p[rows], self.sensor)
+
+    @property
+    def t_stop_us(self) -> int:
+        """Last stamp + 1, in µs since `t_offset`; 0 where there are no events."""
+        return int(self.t[-1]) + 1 if len(self) else 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Triggers:
+    """Marks on the recording's time line: external signals, resets, frame signals.
+
+    Parameters
+    ----------
+    t : (n,) int64, µs since `t_offset`; may be negative before the first event.
+    edge : (n,) int8: 1 rising, 0 falling, −1 where the mark is no edge.
+    id : (n,) int16: channel or type, numbered as the recording's format does.
+    """
+
+    t: Int64Array
+    edge: npt.NDArray[np.int8]
+    id: npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Imu:
+    """Samples of an inertial measurement unit.
+
+    Parameters
+    ----------
+    t : (n,) int64, µs since `t_offset`; may be negative before the first event.
+    accelerometer : (n, 3) float32, g.
+    gyroscope : (n, 3) float32, degrees a second.
+    magnetometer : (n, 3) float32, µT.
+    temperature : (n,) float32, °C.
+    """
+
+    t: Int64Array
+    accelerometer: npt.NDArray[np.float32]
+    gyroscope: npt.NDArray[np.float32]
+    magnetometer: npt.NDArray[np.float32]
+    temperature: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FrameTimes:
+    """When the frames of a frame sensor were exposed, one row a frame.
+
+    Parameters
+    ----------
+    exposure_start_us, exposure_stop_us : (n,) int64, µs since `t_offset`; may be negative.
+    """
+
+    exposure_start_us: Int64Array
+    exposure_stop_us: Int64Array
+
+
+Batch = Events | Triggers | Imu | FrameTimes

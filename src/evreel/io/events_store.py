@@ -1,0 +1,292 @@
+"""The events store: one HDF5 file a recording, which DSEC's and RVT's readers open too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import EventsError, LayoutError, UsageError
+from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
+from evreel.io import hdf5
+from evreel.layout import COLUMN_CHUNK, EVENTS
+from evreel.timebase import Int64Array
+from evreel.windows import Division, Duration, Windows
+
+READ_ROWS = 16 * COLUMN_CHUNK
+
+
+class EventsStoreWriter:
+    """Write an events store batch by batch, in memory bounded by a few chunks.
+
+    Parameters
+    ----------
+    file
+        A new file, made by `evreel.io.hdf5.create` with the layout `EVENTS`.
+    sensor
+        (height, width) of the events that will come.
+    t_offset
+        First stamp of the recording on the camera's own clock, µs.
+    source_format, source_header
+        Format and header of the recording.
+    origin
+        (row, column) of the sensor that became (0, 0): not (0, 0) after a crop.
+    """
+
+    def __init__(
+        self,
+        file: h5py.File,
+        sensor: Sensor,
+        t_offset: int,
+        source_format: str,
+        source_header: str,
+        origin: tuple[int, int] = (0, 0),
+    ) -> None:
+        self._file = file
+        self._sensor = sensor
+        self._columns = [hdf5.add(file, EVENTS[f"events/{name}"]) for name in "txyp"]
+        self._pending: list[Events] = []
+        self._pending_rows = 0
+        self._side: dict[str, h5py.Dataset] = {}
+        self._ms_counts: list[npt.NDArray[np.uint64]] = []
+        self._ms = 0
+        self.n = 0
+        self.n_on = 0
+        self.t_stop_us = 0
+        hdf5.add(file, EVENTS["events/height"], sensor.height)
+        hdf5.add(file, EVENTS["events/width"], sensor.width)
+        hdf5.add(file, EVENTS["t_offset"], t_offset)
+        hdf5.add(file, EVENTS["source_header"], source_header)
+        file.attrs["source_format"] = source_format
+        file.attrs["origin_y_px"], file.attrs["origin_x_px"] = origin
+
+    def write(self, batch: Batch) -> None:
+        """Add events, which must not go back in time, or samples of a side stream."""
+        if isinstance(batch, Events):
+            self._write_events(batch)
+        elif isinstance(batch, Triggers):
+            self._write_side("triggers", t=batch.t, edge=batch.edge, id=batch.id)
+        elif isinstance(batch, Imu):
+            self._write_side(
+                "imu",
+                t=batch.t,
+                accelerometer=batch.accelerometer,
+                gyroscope=batch.gyroscope,
+                magnetometer=batch.magnetometer,
+                temperature=batch.temperature,
+            )
+        else:
+            self._write_side(
+                "frames",
+                exposure_start_us=batch.exposure_start_us,
+                exposure_stop_us=batch.exposure_stop_us,
+            )
+
+    def finish(self) -> None:
+        """Write what is pending, the time index and the end of time. Call once, at the end."""
+        self._flush(self._pending_rows)
+        # One entry a millisecond up to the last event's, then the number of events.
+        self._ms_counts.append(np.array([self.n], dtype=np.uint64))
+        hdf5.add(self._file, EVENTS["ms_to_idx"], np.concatenate(self._ms_counts))
+        self._file.attrs["t_stop_us"] = self.t_stop_us
+
+    def _write_events(self, events: Events) -> None:
+        if not len(events):
+            return
+        if events.sensor != self._sensor:
+            raise EventsError(f"sensor {events.sensor} of a batch is not {self._sensor}")
+        if events.t[0] < self.t_stop_us - 1:
+            raise EventsError(f"t={events.t[0]} goes back behind t={self.t_stop_us - 1}")
+        last_ms = int(events.t[-1]) // 1000
+        if last_ms >= self._ms:
+            edges = np.arange(self._ms, last_ms + 1, dtype=np.int64) * 1000
+            rows = self.n + np.searchsorted(events.t, edges)
+            self._ms_counts.append(rows.astype(np.uint64))
+            self._ms = last_ms + 1
+        self.n += len(events)
+        self.n_on += int(np.count_nonzero(events.p))
+        self.t_stop_us = events.t_stop_us
+        self._pending.append(events)
+        self._pending_rows += len(events)
+        if self._pending_rows >= READ_ROWS:
+            self._flush(self._pending_rows - self._pending_rows % COLUMN_CHUNK)
+
+    def _flush(self, rows: int) -> None:
+        """Write the first `rows` of what is pending: whole chunks, but for the last call."""
+        kept = []
+        for dataset, name in zip(self._columns, "txyp", strict=True):
+            column = np.concatenate([getattr(part, name) for part in self._pending] or [[]])
+            hdf5.append(dataset, column[:rows])
+            kept.append(column[rows:].astype(dataset.dtype))
+        t, x, y, p = kept
+        self._pending = [Events.trusted(t, x, y, p, self._sensor)]
+        self._pending_rows = len(kept[0])
+
+    def _write_side(self, group: str, **columns: npt.NDArray[Any]) -> None:
+        for name, rows in columns.items():
+            path = f"{group}/{name}"
+            if path not in self._side:
+                self._side[path] = hdf5.add(self._file, EVENTS[path])
+            hdf5.append(self._side[path], rows)
+
+
+class EventsStore:
+    """An events store, opened for reading; also a `Recording`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    stream
+        Not for a store: it holds one event stream.
+
+    Attributes
+    ----------
+    n : number of events.
+    t_stop_us : last stamp + 1, µs since `t_offset`.
+    origin : (row, column) of the sensor that became (0, 0).
+
+    Raises
+    ------
+    LayoutError
+        Where the file is not an events store.
+    """
+
+    format = "evreel-events"
+
+    def __init__(self, path: str | Path, *, stream: int | None = None) -> None:
+        if stream is not None:
+            raise UsageError("an events store holds one event stream; leave stream out", path=path)
+        self.path = Path(path)
+        self._file = hdf5.open_hdf5(self.path)
+        try:
+            hdf5.check_layout(self._file, self.path, EVENTS)
+            self.sensor = Sensor.checked(
+                int(self._file["events/height"][()]), int(self._file["events/width"][()])
+            )
+            self.t_offset = int(self._file["t_offset"][()])
+            self.t_stop_us = int(self._file.attrs["t_stop_us"])
+            self.origin = (
+                int(self._file.attrs["origin_y_px"]),
+                int(self._file.attrs["origin_x_px"]),
+            )
+            self.header = self._file["source_header"].asstr()[()]
+            self.source_format = str(self._file.attrs["source_format"])
+            self._t, self._x, self._y, self._p = (self._file[f"events/{name}"] for name in "txyp")
+            self._ms_to_idx = self._file["ms_to_idx"]
+            self.n = len(self._t)
+            if len(self._ms_to_idx) != (self.t_stop_us + 999) // 1000 + 1:
+                raise LayoutError("ms_to_idx does not end with the recording", path=self.path)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self.n
+
+    def read(self, start: int = 0, stop: int | None = None) -> Events:
+        """Return rows ``[start, stop)``."""
+        rows = slice(start, self.n if stop is None else stop)
+        return Events(
+            self._t[rows], self._x[rows], self._y[rows], self._p[rows], sensor=self.sensor
+        )
+
+    def read_us(self, start_us: int, stop_us: int) -> Events:
+        """Return the events with a stamp in ``[start_us, stop_us)``."""
+        start, stop = self.index_of(np.array([start_us, stop_us]))
+        return self.read(int(start), max(int(start), int(stop)))
+
+    def index_of(self, t_us: npt.ArrayLike) -> Int64Array:
+        """Return the row of the first event at or after each stamp; `n` where there is none.
+
+        Parameters
+        ----------
+        t_us
+            (m,) stamps in µs since `t_offset`.
+
+        Notes
+        -----
+        The millisecond index narrows a stamp down to the events of one millisecond; those are
+        read chunk by chunk, so that many stamps in order read each chunk once.
+        """
+        t = np.asarray(t_us, dtype=np.int64)
+        flat = np.clip(t.ravel(), 0, self.t_stop_us)
+        table = self._ms_to_idx[:].astype(np.int64)
+        ms = np.minimum(flat // 1000, len(table) - 1)
+        rows = table[ms]
+        inner = np.flatnonzero((flat > ms * 1000) & (ms + 1 < len(table)))
+        order = inner[np.argsort(flat[inner], kind="stable")]
+        held: tuple[int, int, Int64Array] = (0, 0, np.empty(0, dtype=np.int64))
+        for k in order:
+            low, high = int(table[ms[k]]), int(table[ms[k] + 1])
+            if low == high:
+                continue
+            if not (held[0] <= low and high <= held[1]):
+                first = low // COLUMN_CHUNK * COLUMN_CHUNK
+                last = max(first + READ_ROWS, high)
+                held = (first, min(last, self.n), self._t[first:last])
+            rows[k] = low + np.searchsorted(held[2][low - held[0] : high - held[0]], flat[k])
+        return np.asarray(rows.reshape(t.shape))
+
+    def stamp_at(self, rows: npt.ArrayLike) -> Int64Array:
+        """Return the stamps of rows in ascending order, µs since `t_offset`."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        stamps = np.empty(wanted.shape, dtype=np.int64)
+        for first in range(0, self.n, READ_ROWS):
+            last = min(first + READ_ROWS, self.n)
+            low, high = np.searchsorted(wanted, [first, last])
+            if low < high:
+                stamps[low:high] = self._t[first:last][wanted[low:high] - first]
+        return stamps
+
+    def windows(self, division: Division) -> Windows:
+        """Return the windows into which `division` cuts the recording."""
+        if isinstance(division, Duration):
+            return division.plan(self.t_stop_us, self.index_of)
+        return division.plan(self.n, self.stamp_at)
+
+    def chunks(
+        self, start: int = 0, stop: int | None = None, rows: int = READ_ROWS
+    ) -> Iterator[Events]:
+        """Yield rows ``[start, stop)`` in pieces of at most `rows`, cut at multiples of `rows`."""
+        stop = self.n if stop is None else stop
+        while start < stop:
+            last = min(start - start % rows + rows, stop)
+            yield self.read(start, last)
+            start = last
+
+    def batches(self, start_us: int | None = None, stop_us: int | None = None) -> Iterator[Batch]:
+        """Yield the side streams, then the events with a stamp in ``[start_us, stop_us)``."""
+        side: tuple[tuple[str, type[Triggers] | type[Imu] | type[FrameTimes], str], ...] = (
+            ("triggers", Triggers, "t edge id"),
+            ("imu", Imu, "t accelerometer gyroscope magnetometer temperature"),
+            ("frames", FrameTimes, "exposure_start_us exposure_stop_us"),
+        )
+        for group, kind, names in side:
+            if group in self._file:
+                columns = [self._file[f"{group}/{name}"] for name in names.split()]
+                for first in range(0, len(columns[0]), COLUMN_CHUNK):
+                    yield kind(*(column[first : first + COLUMN_CHUNK] for column in columns))
+        low = 0 if start_us is None else int(self.index_of(start_us))
+        high = self.n if stop_us is None else int(self.index_of(stop_us))
+        yield from self.chunks(low, high)

@@ -1,0 +1,146 @@
+"""HDF5 by layout: files that are the same bytes for the same content, wherever they are made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import LayoutError
+from evreel.layout import Array, Layout
+from evreel.provenance import Provenance
+
+
+@contextlib.contextmanager
+def create(path: Path, layout: Layout, provenance: Provenance) -> Iterator[h5py.File]:
+    """Give a new file that carries its layout's name and version and its provenance."""
+    with h5py.File(path, "w-", libver=("earliest", "v110"), track_order=False) as file:
+        file.attrs["layout"] = layout.name
+        file.attrs["layout_version"] = layout.version
+        yield file
+        set_attributes(file, provenance.attributes())
+
+
+@contextlib.contextmanager
+def open_layout(path: Path, layout: Layout) -> Iterator[h5py.File]:
+    """Open a file for reading that must be of `layout`, in a version known here."""
+    with open_hdf5(path) as file:
+        check_layout(file, path, layout)
+        yield file
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading, without a lock: nobody writes into a finished file."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise LayoutError(
+            f"can't be opened as HDF5: {error}",
+            path=path,
+            hint="If a step was interrupted, run it again.",
+        ) from error
+
+
+def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
+    """Raise `LayoutError` where the file is of another layout, a newer version, or lacks arrays."""
+    name, version = file.attrs.get("layout"), file.attrs.get("layout_version")
+    if name != layout.name:
+        raise LayoutError(
+            f"its layout is {name!r}; {layout.name!r} is expected",
+            path=path,
+            hint="Is this the file of another step?",
+        )
+    if version != layout.version:
+        raise LayoutError(
+            f"its layout is {layout.name} version {version}; version {layout.version} is read here",
+            path=path,
+            hint="Build the file again with this version of evreel.",
+        )
+    lengths: dict[str, tuple[int, str]] = {}
+    for array in layout.arrays:
+        if array.name not in file:
+            if array.optional:
+                continue
+            raise LayoutError(f"data set {array.name} is missing", path=path)
+        dataset = file[array.name]
+        if len(dataset.shape) != len(array.dims):
+            raise LayoutError(
+                f"data set {array.name} has {len(dataset.shape)} dimensions; "
+                f"({', '.join(array.dims)}) is expected",
+                path=path,
+            )
+        if array.dtype not in ("str", "any") and dataset.dtype != np.dtype(array.dtype):
+            raise LayoutError(
+                f"data set {array.name} is {dataset.dtype}; {np.dtype(array.dtype)} is expected",
+                path=path,
+            )
+        for dim, length in zip(array.dims, dataset.shape, strict=True):
+            known, by = lengths.setdefault(dim, (length, array.name))
+            if known != length:
+                raise LayoutError(
+                    f"data set {array.name} has {length} of {dim}, {by} has {known}", path=path
+                )
+
+
+def add(
+    file: h5py.File, array: Array, data: npt.ArrayLike | str | None = None, length: int = 0
+) -> h5py.Dataset:
+    """Create a layout's data set, with data, or growable along its first dimension.
+
+    Parameters
+    ----------
+    file
+        A file made by `create`.
+    array
+        What to create.
+    data
+        Its values; None for a column that `append` fills.
+    length
+        Length of the second dimension of a growable array of two.
+    """
+    options: dict[str, Any] = {"track_times": False}
+    if array.dtype == "str":
+        dtype: Any = h5py.string_dtype("utf-8")
+        values = data if isinstance(data, str) else np.asarray(data, dtype=object)
+        return file.create_dataset(array.name, data=values, dtype=dtype, **options)
+    if array.chunk is not None:
+        options["chunks"] = array.chunk
+        options["maxshape"] = (None, *array.chunk[1:])
+        options |= filter_options(array)
+    if data is None:
+        shape = (0, *(array.chunk or ())[1:])
+        return file.create_dataset(array.name, shape=shape, dtype=array.dtype, **options)
+    return file.create_dataset(
+        array.name, data=np.asarray(data, dtype=array.dtype), dtype=array.dtype, **options
+    )
+
+
+def filter_options(array: Array) -> dict[str, Any]:
+    """Return the keywords of `create_dataset` for an array's filter."""
+    if array.filter == "bitshuffle-lz4":
+        return dict(hdf5plugin.Bitshuffle(cname="lz4"))
+    if array.filter == "zstd":
+        return dict(hdf5plugin.Zstd(clevel=1))
+    if array.filter == "gzip":
+        return {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+    return {}
+
+
+def append(dataset: h5py.Dataset, rows: npt.NDArray[Any]) -> None:
+    """Add rows at the end of a growable data set."""
+    if len(rows):
+        size = dataset.shape[0]
+        dataset.resize(size + len(rows), axis=0)
+        dataset[size:] = rows
+
+
+def set_attributes(node: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
+    """Set attributes in the order of their names, so that equal content is equal bytes."""
+    for name in sorted(attributes):
+        node.attrs[name] = attributes[name]

@@ -1,0 +1,118 @@
+"""What every reader of recordings offers, and the one door to all of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from evreel.errors import RecordingError
+from evreel.events import Batch, Events, Sensor
+
+
+class Recording(Protocol):
+    """An open recording, read in one pass and in bounded memory.
+
+    Attributes
+    ----------
+    path
+        The file.
+    format
+        Name of its format, such as ``aedat4``.
+    sensor
+        (height, width) in pixels.
+    t_offset
+        First event's stamp on the file's own clock, µs; 0 where there is no event. Every time
+        that the recording yields is relative to it.
+    header
+        The file's header as text, verbatim.
+    """
+
+    path: Path
+    format: str
+    sensor: Sensor
+    t_offset: int
+    header: str
+
+    def batches(self, start_us: int | None = None, stop_us: int | None = None) -> Iterator[Batch]:
+        """Yield events and side streams as they come in the file.
+
+        Only events with a stamp in ``[start_us, stop_us)`` are yielded; side streams are
+        yielded whole. Each batch is small (a packet of the file, or some 10⁵ rows); events are
+        checked: inside the sensor, in time order, also across batches.
+
+        Raises
+        ------
+        RecordingError
+            Where the bytes are not what the format says, with their offset.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+_PROBE_BYTES = 64
+_READERS = (
+    # first bytes, module, class
+    (b"#!AER-DAT4", "evreel.io.aedat4", "Aedat4Recording"),
+    (b"\x89HDF\r\n\x1a\n", "evreel.io.events_store", "EventsStore"),
+)
+
+
+def open_recording(path: str | Path, *, stream: int | None = None) -> Recording:
+    """Open a recording or an events store; its content, not its name, tells the format.
+
+    Parameters
+    ----------
+    path
+        The file.
+    stream
+        Which event stream, where a file holds several.
+
+    Raises
+    ------
+    RecordingError
+        Where the file is empty, of no known format, or damaged at its head.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_PROBE_BYTES)
+    except OSError as error:
+        raise RecordingError(f"can't be read: {error.strerror}", path=path) from error
+    if not head:
+        raise RecordingError(
+            "is empty", path=path, offset=0, hint="Copy or download the recording again."
+        )
+    for magic, module, name in _READERS:
+        if head.startswith(magic):
+            reader: Recording = getattr(importlib.import_module(module), name)(path, stream=stream)
+            return reader
+    raise RecordingError(
+        f"starts with {head[:16]!r}, which is no format that can be read here",
+        path=path,
+        offset=0,
+        hint="Readable are AEDAT 4 and evreel's events store.",
+    )
+
+
+def event_chunks(
+    recording: Recording, start_us: int | None = None, stop_us: int | None = None
+) -> Iterator[Events]:
+    """Yield only the events of a recording, chunk by chunk."""
+    for batch in recording.batches(start_us, stop_us):
+        if isinstance(batch, Events):
+            yield batch

@@ -1,0 +1,220 @@
+"""Every array of every HDF5 file: name, dtype, dims, unit, chunks, filter, meaning, version.
+
+Writers, readers, checkers and the docs all take it from here. Raise a layout's version when an
+array is added, removed or changes meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Filter = Literal["none", "bitshuffle-lz4", "zstd", "gzip"]
+
+COLUMN_CHUNK = 65_536
+"""Rows a chunk of a column: 2,000 to 10,000 chunks in a long recording, 1 ms to read one."""
+
+
+@dataclass(frozen=True)
+class Array:
+    """One data set of a file.
+
+    Parameters
+    ----------
+    name
+        Path in the file.
+    dtype
+        numpy dtype string, or ``str`` for variable-length UTF-8.
+    dims
+        Names of its dimensions; empty for a scalar. Arrays that share a dimension's name share
+        its length.
+    unit
+        Unit of a value, or an empty string.
+    meaning
+        One sentence.
+    chunk
+        Shape of a chunk; None for an array stored whole.
+    filter
+        How chunks are compressed in a working file.
+    optional
+        Left out where the source has nothing to put in it.
+    """
+
+    name: str
+    dtype: str
+    dims: tuple[str, ...]
+    unit: str
+    meaning: str
+    chunk: tuple[int, ...] | None = None
+    filter: Filter = "none"
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A kind of file: its name and version (root attributes), arrays and further attributes."""
+
+    name: str
+    version: int
+    meaning: str
+    arrays: tuple[Array, ...]
+    attributes: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> Array:
+        for array in self.arrays:
+            if array.name == name:
+                return array
+        raise KeyError(name)
+
+
+def _column(
+    name: str, dtype: str, dim: str, unit: str, meaning: str, optional: bool = False
+) -> Array:
+    return Array(
+        name, dtype, (dim,), unit, meaning, (COLUMN_CHUNK,), "bitshuffle-lz4", optional=optional
+    )
+
+
+EVENT_COLUMNS = (
+    _column("events/t", "<i8", "event", "µs", "Stamp since t_offset, non-decreasing."),
+    _column("events/x", "<u2", "event", "px", "Column."),
+    _column("events/y", "<u2", "event", "px", "Row."),
+    _column("events/p", "|u1", "event", "", "Polarity: 0 OFF (darker), 1 ON (brighter)."),
+)
+SENSOR_SCALARS = (
+    Array("events/height", "<i8", (), "px", "Sensor height."),
+    Array("events/width", "<i8", (), "px", "Sensor width."),
+    Array("t_offset", "<i8", (), "µs", "First stamp of the recording on the camera's own clock."),
+)
+
+EVENTS = Layout(
+    "evreel-events",
+    1,
+    "One recording's events, opened by DSEC's and RVT's readers too.",
+    (
+        *EVENT_COLUMNS,
+        *SENSOR_SCALARS,
+        Array(
+            "ms_to_idx",
+            "<u8",
+            ("millisecond",),
+            "",
+            "Row of the first event at or after each millisecond; the last entry is the number "
+            "of events.",
+            (COLUMN_CHUNK,),
+            "bitshuffle-lz4",
+        ),
+        _column("triggers/t", "<i8", "trigger", "µs", "Stamp since t_offset.", optional=True),
+        _column("triggers/edge", "|i1", "trigger", "", "1 rising, 0 falling, −1 no edge.", True),
+        _column("triggers/id", "<i2", "trigger", "", "Channel or type, as the source's.", True),
+        _column("imu/t", "<i8", "sample", "µs", "Stamp since t_offset.", optional=True),
+        *(
+            Array(
+                f"imu/{name}",
+                "<f4",
+                ("sample", "axis"),
+                unit,
+                meaning,
+                (COLUMN_CHUNK, 3),
+                "bitshuffle-lz4",
+                optional=True,
+            )
+            for name, unit, meaning in (
+                ("accelerometer", "g", "Acceleration along x, y, z."),
+                ("gyroscope", "°/s", "Rotation about x, y, z."),
+                ("magnetometer", "µT", "Magnetic field along x, y, z."),
+            )
+        ),
+        _column("imu/temperature", "<f4", "sample", "°C", "Temperature.", optional=True),
+        _column("frames/exposure_start_us", "<i8", "frame", "µs", "Exposure began.", optional=True),
+        _column("frames/exposure_stop_us", "<i8", "frame", "µs", "Exposure ended.", optional=True),
+        Array("source_header", "str", (), "", "The recording's header, verbatim."),
+    ),
+    {
+        "source_format": "Format of the recording, such as aedat4.",
+        "t_stop_us": "Last stamp + 1, µs since t_offset.",
+        "origin_x_px": "Column of the sensor that became column 0: more than 0 after a crop.",
+        "origin_y_px": "Row of the sensor that became row 0: more than 0 after a crop.",
+    },
+)
+
+SLICES = Layout(
+    "evreel-slices",
+    1,
+    "Annotated slices of one recording.",
+    (
+        *EVENT_COLUMNS,
+        _column("events/roi", "<i4", "event", "", "Primary region: a row of rois; −1 none."),
+        *SENSOR_SCALARS,
+        Array("first_row", "<i8", (), "", "Row in the events store of row 0 of events here."),
+        _column("slices/start", "<i8", "slice", "", "First row of events here."),
+        _column("slices/stop", "<i8", "slice", "", "One past the last row."),
+        _column("slices/start_us", "<i8", "slice", "µs", "Start of the slice."),
+        _column("slices/stop_us", "<i8", "slice", "µs", "Stop of the slice, not in it."),
+        _column("overlaps/event", "<i8", "overlap", "", "Row of events that lies in more regions."),
+        _column("overlaps/roi", "<i4", "overlap", "", "A further region: a row of rois."),
+        _column("rois/track", "<i8", "roi", "", "The annotation's track number; −1 a loose shape."),
+        _column("rois/label", "<i4", "roi", "", "A row of labels."),
+        _column("rois/start_us", "<i8", "roi", "µs", "Start of its first labelled frame."),
+        _column("rois/stop_us", "<i8", "roi", "µs", "Stop of its last labelled frame."),
+        Array("labels/name", "str", ("label",), "", "Label names; the row is the label's number."),
+        _column("tags/frame", "<i8", "tag", "", "Video frame that carries the tag."),
+        _column("tags/label", "<i4", "tag", "", "A row of labels."),
+        _column("tags/start_us", "<i8", "tag", "µs", "Start of the frame's interval."),
+        _column("tags/stop_us", "<i8", "tag", "µs", "Stop of the frame's interval."),
+        _column("labelled/start_us", "<i8", "span", "µs", "Annotators looked from here …"),
+        _column("labelled/stop_us", "<i8", "span", "µs", "… until here."),
+    ),
+    {
+        "t_stop_us": "Last stamp of the recording + 1, µs since t_offset.",
+        "events_outside_slices": "How many events lie in no slice; they stay in events.",
+    },
+)
+
+FEATURES = Layout(
+    "evreel-features",
+    1,
+    "One representation of one recording, one array a window.",
+    (
+        Array(
+            "data",
+            "any",
+            ("window", "channel", "height", "width"),
+            "",
+            "The representation.",
+            (1,),
+            "zstd",
+        ),
+        _column("windows/start", "<i8", "window", "", "First row of the events store."),
+        _column("windows/stop", "<i8", "window", "", "One past the last row."),
+        _column("windows/start_us", "<i8", "window", "µs", "Start of the window."),
+        _column("windows/stop_us", "<i8", "window", "µs", "Stop of the window, not in it."),
+        Array("t_offset", "<i8", (), "µs", "First stamp of the recording on the camera's clock."),
+    ),
+    {
+        "representation": "Registered name.",
+        "representation_revision": "Raised when the representation's values change.",
+        "reference": "Where the representation is defined.",
+        "unit": "Unit of a value of data.",
+    },
+)
+
+BOX_DTYPE = np.dtype(
+    [
+        ("t", "<i8"),
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("w", "<f4"),
+        ("h", "<f4"),
+        ("class_id", "<u4"),
+        ("track_id", "<u4"),
+        ("class_confidence", "<f4"),
+    ],
+    align=True,
+)
+"""EventBbox record, 40 bytes: t in µs; x, y top left corner and w, h in sensor pixels."""
+
+LAYOUTS = {layout.name: layout for layout in (EVENTS, SLICES, FEATURES)}

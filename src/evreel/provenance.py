@@ -1,0 +1,67 @@
+"""Where a file came from: versions, parameters, input digests, counted repairs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evreel import __version__
+
+STEP_REVISIONS: Mapping[str, int] = {
+    "acquire": 1,
+    "events": 1,
+    "video": 1,
+    "annotate": 1,
+    "features": 1,
+    "release": 1,
+}
+"""One integer a step, raised whenever its output changes; the workflow passes it as a parameter."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a file.
+
+    Parameters
+    ----------
+    step
+        Name of the pipeline step, a key of `STEP_REVISIONS`.
+    parameters
+        Every parameter of the step, defaults too; plain JSON values.
+    inputs
+        Role of each input file → ``sha256:…`` of its bytes.
+    repairs
+        What was changed on the way and how often: ``{"hot_pixel_events": 120}``. Zeros stay, so
+        that "none" differs from "not looked".
+    """
+
+    step: str
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    repairs: Mapping[str, int] = field(default_factory=dict)
+
+    def attributes(self) -> dict[str, str | int]:
+        """Return the root attributes that carry this provenance in an HDF5 file."""
+        return {
+            "evreel_version": __version__,
+            "step": self.step,
+            "step_revision": STEP_REVISIONS[self.step],
+            "parameters": canonical_json(self.parameters),
+            "inputs": canonical_json(self.inputs),
+            "repairs": canonical_json(self.repairs),
+        }
+
+
+def canonical_json(value: Any) -> str:
+    """Return `value` as JSON with sorted keys: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(", ", ": "))
+
+
+def sha256(path: str | Path) -> str:
+    """Return ``sha256:<hex>`` of a file's bytes, read in pieces."""
+    with Path(path).open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,159 @@
+"""Integer-microsecond instants, half-open intervals, and the clock of a video's frames.
+
+Time is int64 µs since the recording's first event stamp (`t_offset`). An interval holds its
+start and not its stop: ``[start, stop)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import ClockError
+
+ClockSource = Literal["events", "frames", "triggers", "external"]
+CLOCK_SOURCES: tuple[ClockSource, ...] = ("events", "frames", "triggers", "external")
+
+Int64Array = npt.NDArray[np.int64]
+
+
+def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return `array` as a read-only, contiguous view (a copy only where dtype or order ask)."""
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.flags.writeable = False
+    return view
+
+
+@dataclass(frozen=True, eq=False)
+class FrameClock:
+    """When each frame of a video stands for, one row a frame.
+
+    Parameters
+    ----------
+    start_us, stop_us
+        (n,) int64, µs since `t_offset`. Frame k stands for ``[start_us[k], stop_us[k])``. Rows
+        are in order and do not overlap; they may leave gaps and may differ in length.
+    source
+        Where the rows come from: ``events`` (regular windows), ``frames`` (APS exposure times),
+        ``triggers``, or ``external`` (a table for any other camera).
+
+    Raises
+    ------
+    ClockError
+        Where a row stops before it starts, or starts before the one above it has stopped.
+
+    Examples
+    --------
+    >>> clock = FrameClock([0, 10, 30], [10, 20, 40])
+    >>> clock.frame_of([0, 9, 10, 25, 39, 40]).tolist()
+    [0, 0, 1, -1, 2, -1]
+    """
+
+    start_us: Int64Array
+    stop_us: Int64Array
+    source: ClockSource = "events"
+
+    def __post_init__(self) -> None:
+        start = frozen(self.start_us, np.int64)
+        stop = frozen(self.stop_us, np.int64)
+        object.__setattr__(self, "start_us", start)
+        object.__setattr__(self, "stop_us", stop)
+        if start.ndim != 1 or start.shape != stop.shape:
+            raise ClockError(
+                f"start_us has shape {start.shape} and stop_us {stop.shape}; "
+                "one dimension and equal lengths are expected"
+            )
+        if self.source not in CLOCK_SOURCES:
+            raise ClockError(f"source {self.source!r} is none of {', '.join(CLOCK_SOURCES)}")
+        empty = np.flatnonzero(stop <= start)
+        if empty.size:
+            k = int(empty[0])
+            raise ClockError(
+                f"start_us={start[k]} is not before stop_us={stop[k]}", place=f"frame {k}"
+            )
+        overlap = np.flatnonzero(start[1:] < stop[:-1])
+        if overlap.size:
+            k = int(overlap[0])
+            raise ClockError(
+                f"starts at {start[k + 1]} µs, before frame {k} stops at {stop[k]} µs",
+                place=f"frame {k + 1}",
+                hint="A stamp must belong to one frame at most.",
+            )
+
+    @classmethod
+    def regular(cls, t_stop_us: int, window_us: int) -> FrameClock:
+        """Frames of `window_us` from 0 until `t_stop_us` is covered; the last keeps its edge.
+
+        Examples
+        --------
+        >>> FrameClock.regular(t_stop_us=25, window_us=10).stop_us.tolist()
+        [10, 20, 30]
+        """
+        if window_us < 1:
+            raise ClockError(f"window_us={window_us} is not at least 1 µs")
+        start = np.arange(0, max(t_stop_us, 0), window_us, dtype=np.int64)
+        return cls(start, start + window_us)
+
+    def __len__(self) -> int:
+        return len(self.start_us)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, FrameClock)
+            and self.source == other.source
+            and np.array_equal(self.start_us, other.start_us)
+            and np.array_equal(self.stop_us, other.stop_us)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def frame_of(self, t_us: npt.ArrayLike) -> Int64Array:
+        """Return the frame whose interval holds each stamp, −1 where there is none.
+
+        Parameters
+        ----------
+        t_us
+            (m,) stamps in µs since `t_offset`, in any order.
+
+        Returns
+        -------
+        (m,) int64, −1 or in ``[0, n)``.
+        """
+        t = np.asarray(t_us, dtype=np.int64)
+        if not len(self):
+            return np.full(t.shape, -1, dtype=np.int64)
+        frame = np.searchsorted(self.start_us, t, side="right") - 1
+        outside = (frame < 0) | (t >= self.stop_us[np.maximum(frame, 0)])
+        return np.where(outside, -1, frame).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How a sensor's pixels lie in a video's pictures.
+
+    A sensor pixel becomes a square of `scale` × `scale` picture pixels; padding goes right and
+    bottom only, so that picture coordinate divided by `scale` is sensor coordinate.
+
+    Parameters
+    ----------
+    sensor
+        (height, width) in pixels.
+    scale
+        Whole-number magnification, 1 or more.
+    pad_bottom, pad_right
+        Padding in picture pixels.
+    """
+
+    sensor: tuple[int, int]
+    scale: int = 1
+    pad_bottom: int = 0
+    pad_right: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of a picture, in picture pixels."""
+        height, width = self.sensor
+        return height * self.scale + self.pad_bottom, width * self.scale + self.pad_right
