@@ -15,8 +15,10 @@ from evreel.layout import EVENTS
 from evreel.provenance import Provenance
 from evreel.windows import Count, Duration
 
+SENSOR = Sensor(48, 64)
 
-def write_store(path, batches, sensor=Sensor(48, 64), t_offset=1_600_000_000_000_000):
+
+def write_store(path, batches, sensor=SENSOR, t_offset=1_600_000_000_000_000):
     with hdf5.create(path, EVENTS, Provenance("events", {})) as file:
         writer = EventsStoreWriter(file, sensor, t_offset, "test", "a header")
         for batch in batches:
@@ -30,12 +32,12 @@ def pieces(events: Events, rows: int):
 
 
 def test_store__returns_the_events_that_went_in_whatever_the_batches(tmp_path):
-    events = random_events(200_000, stop_us=3_000_000)
-    for rows in (7_001, 65_536, 200_000):
+    events = random_events(2_200_000, stop_us=3_000_000)
+    for rows in (70_001, 700_000, 2_200_000):
         path = write_store(tmp_path / f"{rows}.h5", pieces(events, rows))
         with EventsStore(path) as store:
             got = store.read()
-            assert len(store) == 200_000
+            assert len(store) == 2_200_000
             assert store.t_stop_us == events.t_stop_us
             for name in "txyp":
                 np.testing.assert_array_equal(getattr(got, name), getattr(events, name))

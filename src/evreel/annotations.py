@@ -7,20 +7,27 @@ gaps between listed shapes is a separate function, `interpolate`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from itertools import zip_longest
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import AnnotationError
+from evreel.timebase import Int64Array
 
 Kind = Literal["box", "polygon"]
 FloatArray = npt.NDArray[np.float64]
 
+NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
+"""One for all shapes without attributes: a long video has millions of shapes."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Shape:
     """An outline in one frame.
 
@@ -52,7 +59,7 @@ class Shape:
     occluded: bool = False
     keyframe: bool = True
     z_order: int = 0
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -81,7 +88,7 @@ class FrameTag:
 
     frame: int
     label: str
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,11 @@ class Annotations:
         differs from "not labelled".
     picture_shape
         (height, width) of the pictures that were annotated, or None where the file can't say.
+    source
+        Name of the file, for messages.
+    skipped
+        Kind → how many shapes of a kind that is not supported were left out, where that was
+        asked for.
     """
 
     labels: tuple[str, ...]
@@ -106,6 +118,57 @@ class Annotations:
     tags: tuple[FrameTag, ...] = ()
     frames: range | tuple[int, ...] = ()
     picture_shape: tuple[int, int] | None = None
+    source: str = ""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+class RoiTable(NamedTuple):
+    """Regions of interest on the recording's time line, one row a track or loose shape.
+
+    Parameters
+    ----------
+    track : (n,) int64, the annotation's own track number; −1 a loose shape.
+    label : (n,) int32, a row of the label names.
+    start_us, stop_us : (n,) int64, µs: start of the first frame that it labels and stop of the
+        last one; −1 where it labels none.
+    """
+
+    track: Int64Array
+    label: npt.NDArray[np.int32]
+    start_us: Int64Array
+    stop_us: Int64Array
+
+
+class TagTable(NamedTuple):
+    """Frame tags on the recording's time line, one row a tag of a frame.
+
+    Parameters
+    ----------
+    frame : (n,) int64, video frame number.
+    label : (n,) int32, a row of the label names.
+    start_us, stop_us : (n,) int64, µs: the frame stands for ``[start_us, stop_us)``.
+    """
+
+    frame: Int64Array
+    label: npt.NDArray[np.int32]
+    start_us: Int64Array
+    stop_us: Int64Array
+
+
+class Spans(NamedTuple):
+    """Intervals ``[start_us, stop_us)`` in µs, (n,) int64 each, ascending and apart."""
+
+    start_us: Int64Array
+    stop_us: Int64Array
+
+
+class LabelTables(NamedTuple):
+    """All of an annotation but its outlines, laid on a recording's time line."""
+
+    labels: tuple[str, ...]
+    rois: RoiTable
+    tags: TagTable
+    labelled: Spans
 
 
 def merge(parts: Iterable[Annotations]) -> Annotations:
@@ -117,12 +180,14 @@ def merge(parts: Iterable[Annotations]) -> Annotations:
         Where two parts were drawn on pictures of different size.
     """
     listed = list(parts)
+    sources = ", ".join(dict.fromkeys(part.source for part in listed if part.source))
     labels = tuple(dict.fromkeys(label for part in listed for label in part.labels))
     shapes = {part.picture_shape for part in listed} - {None}
     if len(shapes) > 1:
         sizes = " and ".join(f"{w}x{h}" for h, w in sorted(s for s in shapes if s))
         raise AnnotationError(
             f"annotation files of one recording were drawn on pictures of {sizes}",
+            path=sources or None,
             hint="Export them from tasks on the same video.",
         )
     return Annotations(
@@ -131,15 +196,62 @@ def merge(parts: Iterable[Annotations]) -> Annotations:
         tags=tuple(tag for part in listed for tag in part.tags),
         frames=tuple(sorted({frame for part in listed for frame in part.frames})),
         picture_shape=next(iter(shapes), None),
+        source=sources,
+        skipped=dict(sum((Counter(part.skipped) for part in listed), Counter())),
     )
 
 
-def interpolate(track: Track) -> Track:
-    """Fill the frames between listed shapes as CVAT does; listed shapes stay as they are.
+def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
+    """Return the same annotations with their labels numbered as in `labels`.
 
-    A box moves linearly from one listed shape to the next. A polygon between two listed shapes
-    of equal vertex count keeps the earlier outline. Nothing is added after a shape that is
-    `outside`, nor after the last listed shape.
+    Raises
+    ------
+    AnnotationError
+        Where a track or tag has a label that is not listed.
+
+    Examples
+    --------
+    >>> relabel(Annotations(("bus", "car"), (Track(0, "car", ()),)), ["car", "bike"]).labels
+    ('car', 'bike')
+    """
+    listed = tuple(labels)
+    used = {track.label for track in annotations.tracks} | {tag.label for tag in annotations.tags}
+    unknown = sorted(used - set(listed))
+    if unknown:
+        raise AnnotationError(
+            f"label {unknown[0]!r} is none of {', '.join(listed)}",
+            path=annotations.source or None,
+            hint="Correct the annotation, or add the label to the list.",
+        )
+    return replace(annotations, labels=listed)
+
+
+def between(left: Shape, right: Shape, frame: int) -> Shape:
+    """Return what a track shows in a frame between two listed shapes.
+
+    A box moves linearly from one to the other; a polygon stays as it is on the left, as does a
+    box that a polygon follows. All but the outline is as on the left.
+
+    Examples
+    --------
+    >>> corners = np.array([[0.0, 0.0], [2.0, 2.0]])
+    >>> between(Shape(3, "box", corners), Shape(7, "box", corners + 4), 4).points.tolist()
+    [[1.0, 1.0], [3.0, 3.0]]
+    """
+    points = left.points
+    if left.kind == right.kind == "box":
+        share = (frame - left.frame) / (right.frame - left.frame)
+        points = left.points + share * (right.points - left.points)
+    return replace(left, frame=frame, points=points, keyframe=False)
+
+
+def interpolate(track: Track) -> Track:
+    """Fill the frames between listed shapes by `between`; listed shapes stay as they are.
+
+    An annotation file lists every annotated frame in which an object is visible, so a gap is
+    either of frames that were left out of the task, or the object is away. Nothing is added
+    after a shape that is `outside`, nor after the last listed shape: a file that lists every
+    visible frame ends a track there, with or without a closing shape.
 
     Examples
     --------
@@ -149,14 +261,8 @@ def interpolate(track: Track) -> Track:
     [(3, True, [0.0, 0.0]), (4, False, [2.0, 2.0]), (5, True, [4.0, 4.0])]
     """
     shapes: list[Shape] = []
-    for left, right in zip(track.shapes, (*track.shapes[1:], None), strict=True):
+    for left, right in zip_longest(track.shapes, track.shapes[1:]):
         shapes.append(left)
-        if right is None or left.outside:
-            continue
-        for frame in range(left.frame + 1, right.frame):
-            share = (frame - left.frame) / (right.frame - left.frame)
-            points = left.points
-            if left.kind == right.kind == "box":
-                points = left.points + share * (right.points - left.points)
-            shapes.append(replace(left, frame=frame, points=points, keyframe=False))
+        if right is not None and not left.outside:
+            shapes += (between(left, right, frame) for frame in range(left.frame + 1, right.frame))
     return replace(track, shapes=tuple(shapes))

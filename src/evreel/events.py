@@ -18,6 +18,8 @@ from evreel.timebase import Int64Array, frozen
 UInt16Array = npt.NDArray[np.uint16]
 UInt8Array = npt.NDArray[np.uint8]
 
+_LAST_STAMP = np.iinfo(np.int64).max
+
 
 class Sensor(NamedTuple):
     """Sensor size in pixels, (height, width), each 1 to 65536."""
@@ -28,6 +30,9 @@ class Sensor(NamedTuple):
     @classmethod
     def checked(cls, height: int, width: int) -> Sensor:
         """Return the size, or raise `EventsError` where it is not one a uint16 can address."""
+        for name, size in (("height", height), ("width", width)):
+            if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
+                raise EventsError(f"a sensor's {name} of {size!r} is not a whole number of pixels")
         if not (1 <= height <= 65536 and 1 <= width <= 65536):
             raise EventsError(
                 f"a sensor of height {height} and width {width} is not within 1 to 65536 pixels"
@@ -50,8 +55,14 @@ class Events:
     Raises
     ------
     EventsError
-        Where columns differ in length, a stamp goes back, a coordinate is outside the sensor or
-        a polarity is neither 0 nor 1; the message names the first row at fault.
+        Where columns differ in length or are not of whole numbers, a stamp goes back or is not
+        an int64, a coordinate is outside the sensor, or a polarity is neither 0 nor 1 (nor a
+        bool); the message names the first row at fault.
+
+    Notes
+    -----
+    A column that has the right dtype is kept as a read-only view of the caller's array, which
+    stays as it is; any other is copied.
 
     Examples
     --------
@@ -70,19 +81,19 @@ class Events:
         object.__setattr__(self, "sensor", Sensor.checked(*self.sensor))
         size = np.shape(self.t)
         columns = (
-            ("t", np.int64, None),
-            ("x", np.uint16, self.sensor.width),
-            ("y", np.uint16, self.sensor.height),
-            ("p", np.uint8, 2),
+            ("t", np.int64, None, "iu"),
+            ("x", np.uint16, self.sensor.width, "iu"),
+            ("y", np.uint16, self.sensor.height, "iu"),
+            ("p", np.uint8, 2, "iub"),
         )
-        for name, dtype, limit in columns:
+        for name, dtype, limit, kinds in columns:
             given = np.asarray(getattr(self, name))
             if given.ndim != 1 or given.shape != size:
                 raise EventsError(
                     f"column {name} has shape {given.shape}, t has {size}; "
                     "one dimension and equal lengths are expected"
                 )
-            if given.dtype.kind not in "iub":
+            if given.dtype.kind not in kinds:
                 if given.size:
                     raise EventsError(f"column {name} is {given.dtype}; whole numbers are expected")
                 given = given.astype(dtype)
@@ -95,6 +106,9 @@ class Events:
                     raise EventsError(
                         f"{name}={given[row]} is not within [0, {limit})", place=f"row {row}"
                     )
+            elif given.dtype.kind == "u" and given.size and given.max() > _LAST_STAMP:
+                row = int(np.argmax(given > _LAST_STAMP))
+                raise EventsError(f"{name}={given[row]} is beyond int64", place=f"row {row}")
             object.__setattr__(self, name, frozen(given, dtype))
         back = self.t[1:] < self.t[:-1]
         if back.any():
@@ -132,10 +146,13 @@ class Events:
 
     @classmethod
     def concatenate(cls, parts: Iterable[Events], sensor: Sensor) -> Events:
-        """Join parts that follow each other in time, checked as a whole."""
+        """Join parts of one sensor that follow each other in time, checked as a whole."""
         listed = list(parts)
         if not listed:
-            return cls.empty(sensor)
+            return cls.empty(Sensor.checked(*sensor))
+        for k, part in enumerate(listed):
+            if part.sensor != sensor:
+                raise EventsError(f"is of {part.sensor}, {sensor} is expected", place=f"part {k}")
         t, x, y, p = (np.concatenate([getattr(part, name) for part in listed]) for name in "txyp")
         return cls(t, x, y, p, sensor)
 
@@ -144,8 +161,13 @@ class Events:
 
     def __getitem__(self, rows: slice | npt.NDArray[np.bool_]) -> Events:
         """Return a slice (a view) or the rows of a mask (a copy), in the same order."""
-        if isinstance(rows, slice) and (rows.step or 1) < 0:
-            raise EventsError("a slice with a negative step would put events out of order")
+        if isinstance(rows, slice):
+            if (rows.step or 1) < 0:
+                raise EventsError("a slice with a negative step would put events out of order")
+        elif np.asarray(rows).dtype != np.bool_:
+            raise EventsError(
+                f"rows are chosen by a slice or a mask, which keep their order; got {rows!r}"
+            )
         return Events.trusted(self.t[rows], self.x[rows], self.y[rows], self.p[rows], self.sensor)
 
     @property

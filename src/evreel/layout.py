@@ -154,12 +154,14 @@ SLICES = Layout(
         _column("slices/stop", "<i8", "slice", "", "One past the last row."),
         _column("slices/start_us", "<i8", "slice", "µs", "Start of the slice."),
         _column("slices/stop_us", "<i8", "slice", "µs", "Stop of the slice, not in it."),
-        _column("overlaps/event", "<i8", "overlap", "", "Row of events that lies in more regions."),
+        _column("overlaps/event", "<i8", "overlap", "", "Row of events, one a further region."),
         _column("overlaps/roi", "<i4", "overlap", "", "A further region: a row of rois."),
         _column("rois/track", "<i8", "roi", "", "The annotation's track number; −1 a loose shape."),
         _column("rois/label", "<i4", "roi", "", "A row of labels."),
-        _column("rois/start_us", "<i8", "roi", "µs", "Start of its first labelled frame."),
-        _column("rois/stop_us", "<i8", "roi", "µs", "Stop of its last labelled frame."),
+        _column(
+            "rois/start_us", "<i8", "roi", "µs", "Start of the first frame it labels; −1 none."
+        ),
+        _column("rois/stop_us", "<i8", "roi", "µs", "Stop of the last frame it labels; −1 none."),
         Array("labels/name", "str", ("label",), "", "Label names; the row is the label's number."),
         _column("tags/frame", "<i8", "tag", "", "Video frame that carries the tag."),
         _column("tags/label", "<i4", "tag", "", "A row of labels."),
@@ -192,15 +194,35 @@ FEATURES = Layout(
         _column("windows/stop", "<i8", "window", "", "One past the last row."),
         _column("windows/start_us", "<i8", "window", "µs", "Start of the window."),
         _column("windows/stop_us", "<i8", "window", "µs", "Stop of the window, not in it."),
+        _column(
+            "last_timestamps",
+            "<i8",
+            "window",
+            "µs",
+            "Stamp of the last event of each window; only where windows are of equal count.",
+            optional=True,
+        ),
         Array("t_offset", "<i8", (), "µs", "First stamp of the recording on the camera's clock."),
     ),
     {
         "representation": "Registered name.",
+        "representation_parameters": "Every parameter by name, defaults too, as JSON.",
         "representation_revision": "Raised when the representation's values change.",
         "reference": "Where the representation is defined.",
         "unit": "Unit of a value of data.",
     },
 )
+
+FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
+    "events_to_tensor": "Registered name of the representation, as bytes.",
+    "delta_t": "Duration of a window in µs, uint32; 0 where mode is n_events.",
+    "n_events": "Events a window; 0 where mode is delta_t.",
+    "mode": "delta_t: windows of equal duration; n_events: of equal count.",
+    "event_input_width": "Sensor width in pixels.",
+    "event_input_height": "Sensor height in pixels.",
+    "shape": "Channels, height and width of a window's array.",
+}
+"""Attributes of a features file's `data`, named as Metavision's; each parameter is one more."""
 
 BOX_DTYPE = np.dtype(
     [

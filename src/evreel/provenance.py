@@ -14,6 +14,7 @@ from evreel import __version__
 STEP_REVISIONS: Mapping[str, int] = {
     "acquire": 1,
     "events": 1,
+    "clock": 1,
     "video": 1,
     "annotate": 1,
     "features": 1,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import ClockError
+from evreel.errors import ClockError, ParameterError
 
 ClockSource = Literal["events", "frames", "triggers", "external"]
 CLOCK_SOURCES: tuple[ClockSource, ...] = ("events", "frames", "triggers", "external")
@@ -43,7 +43,8 @@ class FrameClock:
     Raises
     ------
     ClockError
-        Where a row stops before it starts, or starts before the one above it has stopped.
+        Where a row does not stop after it starts, starts before the one above it has stopped,
+        or is not of whole microseconds.
 
     Examples
     --------
@@ -57,6 +58,10 @@ class FrameClock:
     source: ClockSource = "events"
 
     def __post_init__(self) -> None:
+        for name in ("start_us", "stop_us"):
+            given = np.asarray(getattr(self, name))
+            if given.size and given.dtype.kind not in "iu":
+                raise ClockError(f"{name} is {given.dtype}; whole microseconds are expected")
         start = frozen(self.start_us, np.int64)
         stop = frozen(self.stop_us, np.int64)
         object.__setattr__(self, "start_us", start)
@@ -144,13 +149,50 @@ class Picture:
     scale
         Whole-number magnification, 1 or more.
     pad_bottom, pad_right
-        Padding in picture pixels.
+        Padding in picture pixels, 0 or more.
+
+    Raises
+    ------
+    ParameterError
+        Where a size is out of its range.
     """
 
     sensor: tuple[int, int]
     scale: int = 1
     pad_bottom: int = 0
     pad_right: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.sensor) < 1:
+            raise ParameterError(f"a sensor of (height, width) {tuple(self.sensor)} has no pixels")
+        if self.scale < 1:
+            raise ParameterError(f"scale={self.scale} is not at least 1")
+        for name in ("pad_bottom", "pad_right"):
+            if getattr(self, name) < 0:
+                raise ParameterError(f"{name}={getattr(self, name)} is negative")
+
+    @classmethod
+    def for_video(cls, sensor: tuple[int, int], scale: int = 1, multiple: int = 2) -> Picture:
+        """Pad to sizes that a video codec takes: yuv420p stores colour for squares of 2 × 2.
+
+        Parameters
+        ----------
+        sensor
+            (height, width) in pixels.
+        scale
+            Whole-number magnification.
+        multiple
+            Height and width become the next multiple of this number of picture pixels.
+
+        Examples
+        --------
+        >>> Picture.for_video((5, 4), scale=3).shape
+        (16, 12)
+        """
+        if multiple < 1:
+            raise ParameterError(f"multiple={multiple} is not at least 1")
+        height, width = sensor
+        return cls(sensor, scale, -height * scale % multiple, -width * scale % multiple)
 
     @property
     def shape(self) -> tuple[int, int]:

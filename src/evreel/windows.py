@@ -34,6 +34,12 @@ class Windows:
     start, stop
         (n,) int64 event rows: window k holds rows ``[start[k], stop[k])``.
 
+    Raises
+    ------
+    ParameterError
+        Where a column is not of whole numbers, columns differ in length, a window stops before
+        it starts, or starts before the window above it.
+
     Notes
     -----
     By time, the rows of a window are exactly those with a stamp in it. By count, the rows
@@ -48,10 +54,38 @@ class Windows:
 
     def __post_init__(self) -> None:
         for name in ("start_us", "stop_us", "start", "stop"):
-            object.__setattr__(self, name, frozen(getattr(self, name), np.int64))
+            column = _whole(name, getattr(self, name))
+            object.__setattr__(self, name, frozen(column, np.int64))
+            shape = getattr(self, name).shape
+            if len(shape) != 1 or shape != self.start_us.shape:
+                raise ParameterError(
+                    f"{name} of windows has shape {shape}, start_us has {self.start_us.shape}; "
+                    "one dimension and equal lengths are expected"
+                )
+        for wrong, problem in (
+            (self.stop_us <= self.start_us, "start_us={0} is not before stop_us={1}"),
+            ((self.stop < self.start) | (self.start < 0), "rows [{2}, {3}) are no range of rows"),
+        ):
+            if wrong.any():
+                k = int(np.argmax(wrong))
+                row = (self.start_us[k], self.stop_us[k], self.start[k], self.stop[k])
+                raise ParameterError(problem.format(*row), place=f"window {k}")
+        back = self.start_us[1:] < self.start_us[:-1]
+        if back.any():
+            k = int(np.argmax(back)) + 1
+            raise ParameterError(
+                f"starts at {self.start_us[k]} µs, before window {k - 1} at "
+                f"{self.start_us[k - 1]} µs",
+                place=f"window {k}",
+                hint="Give windows in order of their start.",
+            )
 
     def __len__(self) -> int:
         return len(self.start_us)
+
+    def __getitem__(self, rows: slice) -> Windows:
+        """Return some neighbouring windows, such as the ones of one training sequence."""
+        return Windows(self.start_us[rows], self.stop_us[rows], self.start[rows], self.stop[rows])
 
     def of_label(self, t_us: npt.ArrayLike) -> Int64Array:
         """Return the window that a label at each stamp belongs to, −1 where there is none.
@@ -65,10 +99,12 @@ class Windows:
         >>> windows.of_label([0, 1, 10, 11, 30, 31]).tolist()
         [0, 0, 0, 1, 2, -1]
         """
-        t = np.asarray(t_us, dtype=np.int64)
+        t = _whole("t_us", t_us)
         if not len(self):
             return np.full(t.shape, -1, dtype=np.int64)
-        window = np.searchsorted(self.stop_us, t, side="left")
+        # Where a long window holds shorter ones, stops go back. The running maximum does not,
+        # and it first reaches t at the first window that stops at or after t.
+        window = np.searchsorted(np.maximum.accumulate(self.stop_us), t, side="left")
         last = np.minimum(window, len(self) - 1)
         first = (t == self.start_us[0]) & (last == 0)
         inside = (window < len(self)) & ((self.start_us[last] < t) | first)
@@ -86,8 +122,8 @@ class Duration:
     stride_us
         From one start to the next; `window_us` where None.
     tail
-        ``keep``: windows start until `t_stop_us` is covered; ``drop``: only windows that end at
-        or before it.
+        ``keep``: windows start until `t_stop_us` is covered, and none starts at or after it;
+        ``drop``: only windows that end at or before it.
     """
 
     window_us: int
@@ -96,7 +132,7 @@ class Duration:
 
     def __post_init__(self) -> None:
         _positive("window_us", self.window_us)
-        _positive("stride_us", self.stride_us or 1)
+        _positive("stride_us", 1 if self.stride_us is None else self.stride_us)
         _known_tail(self.tail)
 
     def plan(self, t_stop_us: int, index_of: IndexOf) -> Windows:
@@ -116,12 +152,8 @@ class Duration:
         >>> windows.stop_us.tolist(), windows.start.tolist(), windows.stop.tolist()
         ([10, 20, 30], [0, 2, 3], [2, 3, 4])
         """
-        stride = self.stride_us or self.window_us
-        if self.tail == "keep":
-            # The last start is the first at or before the last stamp whose window reaches it.
-            n = max(0, -(-(t_stop_us - self.window_us) // stride)) + 1 if t_stop_us > 0 else 0
-        else:
-            n = max(0, (t_stop_us - self.window_us) // stride + 1)
+        stride = self.window_us if self.stride_us is None else self.stride_us
+        n = _how_many(t_stop_us, self.window_us, stride, self.tail)
         start_us = np.arange(n, dtype=np.int64) * stride
         stop_us = start_us + self.window_us
         return Windows(start_us, stop_us, index_of(start_us), index_of(stop_us))
@@ -131,7 +163,15 @@ class Duration:
 class Count:
     """Windows of equal event count: window k is rows ``[k·stride, k·stride + count)``.
 
-    With ``tail: keep`` the last window may hold fewer events; with ``drop`` it is left out.
+    Parameters
+    ----------
+    count
+        Events a window, 1 or more.
+    stride
+        Events from one start to the next; `count` where None.
+    tail
+        ``keep``: windows start until every event is covered, the last may hold fewer events;
+        ``drop``: only windows of `count` events.
     """
 
     count: int
@@ -140,7 +180,7 @@ class Count:
 
     def __post_init__(self) -> None:
         _positive("count", self.count)
-        _positive("stride", self.stride or 1)
+        _positive("stride", 1 if self.stride is None else self.stride)
         _known_tail(self.tail)
 
     def plan(self, n_events: int, stamp_at: StampAt) -> Windows:
@@ -160,11 +200,8 @@ class Count:
         >>> windows.start.tolist(), windows.stop.tolist(), windows.stop_us.tolist()
         ([0, 2, 4], [2, 4, 5], [10, 25, 31])
         """
-        stride = self.stride or self.count
-        if self.tail == "keep":
-            n = max(0, -(-(n_events - self.count) // stride)) + 1 if n_events else 0
-        else:
-            n = max(0, (n_events - self.count) // stride + 1)
+        stride = self.count if self.stride is None else self.stride
+        n = _how_many(n_events, self.count, stride, self.tail)
         start = np.arange(n, dtype=np.int64) * stride
         stop = np.minimum(start + self.count, n_events)
         return Windows(stamp_at(start), stamp_at(stop - 1) + 1, start, stop)
@@ -217,8 +254,17 @@ def fixed_number(
     ------
     ParameterError
         Where there is less than 1 µs or less than one event for each window.
+
+    Examples
+    --------
+    >>> fixed_number(2, "time", np.array([10, 11, 12, 20])).stop_us.tolist()
+    [15, 21]
+    >>> fixed_number(2, "count", np.array([10, 11, 12, 20])).stop_us.tolist()
+    [12, 21]
     """
     _positive("n_windows", n_windows)
+    if by not in ("time", "count"):
+        raise ParameterError(f"by={by!r} is neither 'time' nor 'count'")
     span = int(t[-1]) + 1 - int(t[0]) if by == "time" and len(t) else len(t)
     share = span // n_windows
     if share < 1:
@@ -233,14 +279,50 @@ def fixed_number(
 
 
 def ending_at(instants_us: Iterable[int], window_us: int, index_of: IndexOf) -> Windows:
-    """Return windows ``[instant − window_us, instant)``, one an instant, in the given order."""
+    """Return windows ``[instant − window_us, instant)``, one an instant.
+
+    Parameters
+    ----------
+    instants_us
+        µs since `t_offset`, in order; equal instants give equal windows.
+    window_us
+        Duration, 1 µs or more.
+    index_of
+        Function of (n,) stamps → (n,) rows of the first event at or after each.
+
+    Examples
+    --------
+    >>> t = np.array([0, 9, 10, 24])
+    >>> windows = ending_at([10, 25], 15, lambda at: np.searchsorted(t, at))
+    >>> windows.start_us.tolist(), windows.start.tolist(), windows.stop.tolist()
+    ([-5, 10], [0, 2], [2, 4])
+    """
     _positive("window_us", window_us)
-    stop_us = np.fromiter(instants_us, dtype=np.int64)
+    stop_us = _whole("instants_us", list(instants_us))
     start_us = stop_us - window_us
     return Windows(start_us, stop_us, index_of(start_us), index_of(stop_us))
 
 
+def _how_many(total: int, size: int, stride: int, tail: Tail) -> int:
+    """Return how many windows of `size`, one every `stride` from 0, divide ``[0, total)``."""
+    if tail == "drop":
+        return max(0, (total - size) // stride + 1)
+    to_cover = max(0, -(-(total - size) // stride)) + 1
+    # A stride beyond the size leaves gaps: the end may lie in one, and no window is after it.
+    return min(to_cover, -(-total // stride))
+
+
+def _whole(name: str, values: npt.ArrayLike) -> Int64Array:
+    """Return whole numbers as int64; a fraction would be cut off in silence."""
+    given = np.asarray(values)
+    if given.size and given.dtype.kind not in "iu":
+        raise ParameterError(f"{name} is {given.dtype}; whole numbers are expected")
+    return given.astype(np.int64, copy=False)
+
+
 def _positive(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ParameterError(f"{name}={value!r} is not a whole number")
     if value < 1:
         raise ParameterError(f"{name}={value} is not at least 1")
 

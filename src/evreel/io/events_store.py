@@ -113,8 +113,8 @@ class EventsStoreWriter:
         self.t_stop_us = events.t_stop_us
         self._pending.append(events)
         self._pending_rows += len(events)
-        if self._pending_rows >= READ_ROWS:
-            self._flush(self._pending_rows - self._pending_rows % COLUMN_CHUNK)
+        while self._pending_rows >= READ_ROWS:  # always as many, so that bytes tell no batches
+            self._flush(READ_ROWS)
 
     def _flush(self, rows: int) -> None:
         """Write the first `rows` of what is pending: whole chunks, but for the last call."""

@@ -48,8 +48,8 @@ def open_hdf5(path: Path) -> h5py.File:
 
 
 def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
-    """Raise `LayoutError` where the file is of another layout, a newer version, or lacks arrays."""
-    name, version = file.attrs.get("layout"), file.attrs.get("layout_version")
+    """Raise `LayoutError` where the file is of another layout or version, or lacks a part of it."""
+    name, version = _plain(file.attrs.get("layout")), _plain(file.attrs.get("layout_version"))
     if name != layout.name:
         raise LayoutError(
             f"its layout is {name!r}; {layout.name!r} is expected",
@@ -62,6 +62,9 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
             path=path,
             hint="Build the file again with this version of evreel.",
         )
+    for attribute in layout.attributes:
+        if attribute not in file.attrs:
+            raise LayoutError(f"attribute {attribute} is missing", path=path)
     lengths: dict[str, tuple[int, str]] = {}
     for array in layout.arrays:
         if array.name not in file:
@@ -69,16 +72,22 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
                 continue
             raise LayoutError(f"data set {array.name} is missing", path=path)
         dataset = file[array.name]
+        if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
+            raise LayoutError(f"{array.name} is no data set with values", path=path)
         if len(dataset.shape) != len(array.dims):
             raise LayoutError(
                 f"data set {array.name} has {len(dataset.shape)} dimensions; "
                 f"({', '.join(array.dims)}) is expected",
                 path=path,
             )
-        if array.dtype not in ("str", "any") and dataset.dtype != np.dtype(array.dtype):
+        if array.dtype == "str":
+            fits, expected = h5py.check_string_dtype(dataset.dtype) is not None, "text"
+        else:
+            fits = array.dtype == "any" or dataset.dtype == np.dtype(array.dtype)
+            expected = array.dtype
+        if not fits:
             raise LayoutError(
-                f"data set {array.name} is {dataset.dtype}; {np.dtype(array.dtype)} is expected",
-                path=path,
+                f"data set {array.name} is {dataset.dtype.str}; {expected} is expected", path=path
             )
         for dim, length in zip(array.dims, dataset.shape, strict=True):
             known, by = lengths.setdefault(dim, (length, array.name))
@@ -88,9 +97,12 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
                 )
 
 
-def add(
-    file: h5py.File, array: Array, data: npt.ArrayLike | str | None = None, length: int = 0
-) -> h5py.Dataset:
+def _plain(value: Any) -> Any:
+    """Return an attribute's value as plain Python, so that an array compares as a whole."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def add(file: h5py.File, array: Array, data: npt.ArrayLike | str | None = None) -> h5py.Dataset:
     """Create a layout's data set, with data, or growable along its first dimension.
 
     Parameters
@@ -101,8 +113,6 @@ def add(
         What to create.
     data
         Its values; None for a column that `append` fills.
-    length
-        Length of the second dimension of a growable array of two.
     """
     options: dict[str, Any] = {"track_times": False}
     if array.dtype == "str":
