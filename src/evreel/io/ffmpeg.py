@@ -1,0 +1,126 @@
+"""The ffmpeg that comes with imageio-ffmpeg: grey pictures in, an encoded stream out.
+
+Another ffmpeg gives other bytes, so the one on PATH and ``IMAGEIO_FFMPEG_EXE`` are not looked
+at. The process is run here and not by ``imageio_ffmpeg.write_frames``, which leaves ffmpeg's exit
+status unread: a video cut short by a full disk would count as whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, cast
+
+import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import EvreelError, ParameterError
+
+
+def executable() -> Path:
+    """Return the ffmpeg inside the imageio-ffmpeg package."""
+    folder = Path(imageio_ffmpeg.__file__).parent / "binaries"
+    found = sorted(folder.glob("ffmpeg-*"))
+    if not found:
+        raise EvreelError(
+            "imageio-ffmpeg came without an ffmpeg of its own",
+            path=folder,
+            hint="Install its wheel from PyPI; conda's package holds none.",
+        )
+    return found[-1]
+
+
+def encode(
+    path: Path,
+    frames: Iterable[npt.NDArray[np.uint8]],
+    shape: tuple[int, int],
+    arguments: Sequence[str],
+    *,
+    fps: int = 30,
+    stdout: IO[bytes] | int = subprocess.DEVNULL,
+) -> int:
+    """Feed pictures to ffmpeg and wait until it is done.
+
+    Parameters
+    ----------
+    path
+        The file being made, named in errors.
+    frames
+        (H, W) uint8 each; taken one by one as ffmpeg asks for them.
+    shape
+        (H, W).
+    arguments
+        Output options and the output itself; ``pipe:1`` goes to `stdout`.
+    fps
+        Pictures a second.
+    stdout
+        A file that takes ffmpeg's standard output.
+
+    Returns
+    -------
+    How many pictures were encoded.
+
+    Raises
+    ------
+    ParameterError
+        Where there are no pictures, or one is not of `shape`.
+    EvreelError
+        Where ffmpeg fails or dies, with its last word. It has ended in any case.
+    """
+    pictures = iter(frames)
+    picture = next(pictures, None)
+    if picture is None:
+        raise ParameterError("there are no pictures to write", path=path)
+    height, width = shape
+    command = [
+        *(str(executable()), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"),
+        *("-f", "rawvideo", "-pixel_format", "gray", "-video_size", f"{width}x{height}"),
+        *("-framerate", str(fps), "-i", "pipe:0", *arguments),
+    ]
+    n = 0
+    with tempfile.TemporaryFile() as log:
+        # A group of its own: Ctrl-C comes to Python alone, which then ends ffmpeg.
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=stdout, stderr=log, process_group=0
+        )
+        stdin = cast(IO[bytes], process.stdin)  # a pipe was asked for
+        try:
+            while picture is not None:
+                if picture.shape != (height, width) or picture.dtype != np.uint8:
+                    raise ParameterError(
+                        f"is {picture.dtype} of {picture.shape}; uint8 of {(height, width)} "
+                        "is expected",
+                        path=path,
+                        place=f"picture {n}",
+                    )
+                try:
+                    stdin.write(np.ascontiguousarray(picture).data)
+                except BrokenPipeError:
+                    break
+                n += 1
+                picture = next(pictures, None)
+            with contextlib.suppress(BrokenPipeError):
+                stdin.close()
+            status = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            with contextlib.suppress(BrokenPipeError):
+                stdin.close()
+        if status or picture is not None:
+            log.seek(0)
+            said = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
+            # ffmpeg names the part of it that speaks by an address in memory.
+            last = re.sub(r"^\[\S+ @ 0x[0-9a-f]+\] ", "", next(filter(None, reversed(said)), ""))
+            how = f"was ended by {signal.Signals(-status).name}" if status < 0 else "failed"
+            raise EvreelError(
+                f"ffmpeg {how} after {n} pictures: {last or 'it said nothing'}", path=path
+            )
+    return n

@@ -1,0 +1,394 @@
+"""A release's tables: the plan of what goes in, and the manifest and sums of what is in.
+
+The plan is a TSV that people and workflows write. ``manifest.json`` lists every file of a
+release but itself and the two files of sums, with size, MD5 and SHA-256. ``MD5SUMS`` and
+``SHA256SUMS`` list every file but themselves, so also the manifest: ``md5sum -c`` and
+``sha256sum -c`` check a release without evreel, and where the three disagree, the odd one out
+is known.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from evreel import __version__
+from evreel.errors import ReleaseError
+
+MANIFEST = "manifest.json"
+LAYOUT = "evreel-release"
+LAYOUT_VERSION = 1
+PLAN_COLUMNS = ("path", "source", "kind", "id", "split")
+
+Algorithm = Literal["md5", "sha256"]
+SUMS: Mapping[Algorithm, str] = {"md5": "MD5SUMS", "sha256": "SHA256SUMS"}
+_DIGEST = {
+    "md5": re.compile(r"[0-9a-f]{32}"),
+    "sha256": re.compile(r"[0-9a-f]{64}"),
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+_NAME_BYTES = 255
+"""Longest name of a file that Linux's and macOS's file systems take."""
+
+
+@dataclass(frozen=True)
+class PlanEntry:
+    """A file that goes into a release.
+
+    Parameters
+    ----------
+    path
+        Where in the release, with ``/`` between folders: ``train/histogram_10ms/street.h5``.
+    source
+        The file to put there; a relative path starts at the working directory, as in the table
+        of recordings.
+    kind
+        What it is, such as ``events``, ``features``, ``recording``; empty where it is not said.
+    id
+        The recording it belongs to, or empty.
+    split
+        The split that the recording is in, such as ``train``, or empty.
+    line
+        Line of the plan's table, for messages.
+    """
+
+    path: str
+    source: Path
+    kind: str = ""
+    id: str = ""
+    split: str = ""
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it stands in the plan, as messages name it."""
+        return repr(self.path) if self.line is None else f"line {self.line}"
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file of a release: its place, size in bytes, digests in lowercase hex, and what it is."""
+
+    path: str
+    size: int
+    md5: str
+    sha256: str
+    kind: str = ""
+    id: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a release is, and its files in the order of their paths."""
+
+    name: str
+    version: str
+    licence: str
+    files: tuple[ListedFile, ...]
+    evreel_version: str = __version__
+
+
+class PathsTaken:
+    """Paths given out in a release, as a file system sees them that ignores case.
+
+    Parameters
+    ----------
+    own
+        Files that evreel writes itself.
+
+    Examples
+    --------
+    >>> taken = PathsTaken()
+    >>> taken.add("train/a.h5"), taken.add("train/A.h5")
+    (None, "differs from 'train/a.h5' only in case or accents' encoding")
+    >>> taken.add("train/a.h5/b.npy"), taken.add("../a.h5")
+    ("needs a folder where 'train/a.h5' is a file", "has '..' in it")
+    """
+
+    def __init__(self, own: Iterable[str] = ()) -> None:
+        self._taken: dict[str, tuple[str, bool]] = {}
+        self._own = tuple(own)
+        for path in self._own:
+            self.add(path)
+
+    def add(self, path: str) -> str | None:
+        """Take a path; return what speaks against it, or None."""
+        problem = _path_problem(path)
+        if problem:
+            return problem
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            spelled, is_file = "/".join(parts[:depth]), depth == len(parts)
+            key = unicodedata.normalize("NFC", unicodedata.normalize("NFC", spelled).casefold())
+            if key not in self._taken:
+                self._taken[key] = (spelled, is_file)
+                continue
+            other, other_is_file = self._taken[key]
+            if other_is_file and not is_file:
+                return f"needs a folder where {other!r} is a file"
+            if is_file and not other_is_file:
+                return f"is a file where {other!r} is a folder"
+            if other != spelled:
+                return f"differs from {other!r} only in case or accents' encoding"
+            if is_file:
+                return "is a file that evreel writes" if path in self._own else "is there twice"
+        return None
+
+
+def _path_problem(path: str) -> str | None:
+    """Return why a path can't be one of a file in a release, or None."""
+    if not path:
+        return "is empty"
+    if _CONTROL.search(path):
+        return "has a control character in it"
+    if "\\" in path:
+        return "has a backslash in it; folders are set apart by /"
+    if path.startswith("/") or re.match(r"[A-Za-z]:", path):
+        return "is absolute; it must start at the release's root"
+    for part in path.split("/"):
+        if part in ("", ".", ".."):
+            return f"has {part!r} in it" if part else "has an empty folder name in it"
+        if len(part.encode()) > _NAME_BYTES:
+            return f"has a name longer than {_NAME_BYTES} bytes in it"
+    return None
+
+
+def read_plan(path: str | Path) -> list[PlanEntry]:
+    r"""Read a release's plan.
+
+    Parameters
+    ----------
+    path
+        A TSV, UTF-8, whose first line names its columns: `path` and `source`, and any of `kind`,
+        `id` and `split` (see `PlanEntry`), in any order.
+
+    Returns
+    -------
+    Its rows, in the table's order.
+
+    Raises
+    ------
+    ReleaseError
+        With line and value, where the table is not of that form, or a path can't be one of a
+        file in a release: absolute, with ``..``, ``\`` or control characters in it, twice in
+        the table (also in other case), or a file where another row needs a folder.
+    """
+    path = Path(path)
+    entries: list[PlanEntry] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter="\t", strict=True)
+            columns = next(reader, [])
+            _check_columns(columns, path)
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(columns):
+                    raise ReleaseError(
+                        f"has {len(cells)} cells; the header has {len(columns)}",
+                        path=path,
+                        place=f"line {reader.line_num}",
+                    )
+                row = dict(zip(columns, cells, strict=True))
+                entries.append(_plan_entry(row, reader.line_num, path))
+    except OSError as error:
+        raise ReleaseError(f"can't be read: {error.strerror}", path=path) from error
+    except UnicodeDecodeError as error:
+        raise ReleaseError("is not UTF-8", path=path, hint="Save it as UTF-8.") from error
+    except csv.Error as error:
+        raise ReleaseError(str(error), path=path, place=f"line {reader.line_num}") from error
+    check_entries(entries, path=path)
+    return entries
+
+
+def write_plan(path: str | Path, entries: Iterable[PlanEntry]) -> None:
+    """Write a release's plan as `read_plan` reads it."""
+    with Path(path).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(PLAN_COLUMNS)
+        for entry in entries:
+            writer.writerow([getattr(entry, column) for column in PLAN_COLUMNS])
+
+
+def check_entries(
+    entries: Iterable[PlanEntry], taken: PathsTaken | None = None, path: Path | None = None
+) -> None:
+    """Raise `ReleaseError` for the first entry that can't be one of a release's files.
+
+    Parameters
+    ----------
+    entries
+        Rows of a plan.
+    taken
+        Paths that are given out already.
+    path
+        The plan's table, for the message.
+    """
+    taken = taken or PathsTaken()
+    for entry in entries:
+        problem = taken.add(entry.path)
+        if problem:
+            raise ReleaseError(f"path {entry.path!r} {problem}", path=path, place=entry.place)
+        for name in ("source", "kind", "id", "split"):
+            cell = str(getattr(entry, name))
+            if _CONTROL.search(cell):
+                raise ReleaseError(
+                    f"{name} {cell!r} has a control character in it", path=path, place=entry.place
+                )
+
+
+def _check_columns(columns: list[str], path: Path) -> None:
+    known = ", ".join(PLAN_COLUMNS)
+    for column in columns:
+        if column not in PLAN_COLUMNS:
+            raise ReleaseError(
+                f"column {column!r} is not known; columns are {known}, set apart by tabs",
+                path=path,
+                place="line 1",
+            )
+        if columns.count(column) > 1:
+            raise ReleaseError(f"column {column!r} stands there twice", path=path, place="line 1")
+    for column in ("path", "source"):
+        if column not in columns:
+            raise ReleaseError(
+                f"column {column!r} is missing; columns are {known}", path=path, place="line 1"
+            )
+
+
+def _plan_entry(row: Mapping[str, str], line: int, path: Path) -> PlanEntry:
+    if not row["source"]:
+        raise ReleaseError("source is empty", path=path, place=f"line {line}")
+    optional = {name: row.get(name, "") for name in ("kind", "id", "split")}
+    return PlanEntry(row["path"], Path(row["source"]), **optional, line=line)
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Return ``manifest.json``: equal manifests give equal bytes."""
+    value = {
+        "layout": LAYOUT,
+        "layout_version": LAYOUT_VERSION,
+        "evreel_version": manifest.evreel_version,
+        "name": manifest.name,
+        "version": manifest.version,
+        "licence": manifest.licence,
+        "files": [asdict(file) for file in sorted(manifest.files, key=lambda file: file.path)],
+    }
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
+    """Return what ``manifest.json`` says, and what is wrong with its entries.
+
+    Entries that are not of the form, or whose path leads out of the release, are left out of the
+    manifest and described in the list.
+
+    Raises
+    ------
+    ReleaseError
+        Where it is no manifest, or of a version that is not known here.
+    """
+    try:
+        value = json.loads(data, object_pairs_hook=_no_key_twice)
+    except (ValueError, RecursionError) as error:
+        raise ReleaseError(f"is not JSON: {error}") from error
+    if not isinstance(value, dict) or value.get("layout") != LAYOUT:
+        raise ReleaseError(f"is no manifest of a release: its layout is not {LAYOUT!r}")
+    if value.get("layout_version") != LAYOUT_VERSION:
+        raise ReleaseError(
+            f"is of version {value.get('layout_version')!r}; version {LAYOUT_VERSION} is read here",
+            hint="Use the evreel of the version that it names.",
+        )
+    texts: dict[str, str] = {}
+    for name in ("name", "version", "licence", "evreel_version"):
+        if not isinstance(value.get(name), str):
+            raise ReleaseError(f"its {name} is {value.get(name)!r}; text is expected")
+        texts[name] = value[name]
+    if not isinstance(value.get("files"), list):
+        raise ReleaseError("its files are not a list")
+    taken = PathsTaken((MANIFEST, *SUMS.values()))
+    files, problems = [], []
+    for number, entry in enumerate(value["files"]):
+        problem = _entry_problem(entry) or taken.add(entry["path"])
+        if problem:
+            shown = entry.get("path") if isinstance(entry, dict) else entry
+            problems.append(f"entry {number}, {shown!r}: {problem}")
+        else:
+            files.append(ListedFile(**entry))
+    return Manifest(files=tuple(files), **texts), problems
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """Return the manifest of a release.
+
+    Raises
+    ------
+    ReleaseError
+        Where there is none, or something is wrong with it.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        manifest, problems = parse_manifest(path.read_bytes())
+    except OSError as error:
+        raise ReleaseError(
+            f"can't be read: {error.strerror}", path=path, hint="Is this a release's folder?"
+        ) from error
+    except ReleaseError as error:
+        raise ReleaseError(error.problem, path=path, hint=error.hint) from error
+    if problems:
+        raise ReleaseError(problems[0], path=path)
+    return manifest
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return value
+
+
+def _entry_problem(entry: Any) -> str | None:
+    """Return what is wrong with the form of a manifest's entry, or None."""
+    names = list(ListedFile.__dataclass_fields__)
+    if not isinstance(entry, dict) or sorted(entry) != sorted(names):
+        return f"its keys are not {', '.join(names)}"
+    for name in names:
+        if name != "size" and not isinstance(entry[name], str):
+            return f"its {name} is not text"
+    if type(entry["size"]) is not int or entry["size"] < 0:
+        return "its size is no number of bytes"
+    for algorithm, pattern in _DIGEST.items():
+        if not pattern.fullmatch(entry[algorithm]):
+            return f"its {algorithm} is not one in lowercase hexadecimal digits"
+    return None
+
+
+def sums_bytes(digests: Mapping[str, str]) -> bytes:
+    """Return a file of sums, path → digest, as ``md5sum`` and ``sha256sum`` write and check it."""
+    return "".join(f"{digests[path]}  {path}\n" for path in sorted(digests)).encode()
+
+
+def parse_sums(data: bytes, algorithm: Algorithm) -> tuple[dict[str, str], list[str]]:
+    """Return path → digest of a file of sums, and what is wrong with it, line by line."""
+    digests: dict[str, str] = {}
+    problems = []
+    taken = PathsTaken()
+    for number, line in enumerate(data.decode("utf-8", "backslashreplace").split("\n"), 1):
+        digest, _, path = line.partition("  ")
+        if not line:
+            continue
+        if not _DIGEST[algorithm].fullmatch(digest):
+            problems.append(f"line {number}: {digest[:80]!r} is no {algorithm}")
+            continue
+        problem = taken.add(path)
+        if problem:
+            problems.append(f"line {number}: path {path!r} {problem}")
+        else:
+            digests[path] = digest
+    return digests, problems
