@@ -1,0 +1,102 @@
+"""Events to the grey levels of a video's pictures."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.kernels import kernel
+
+# n events; h, w sensor rows, columns; m levels, odd: −m//2 … m//2; H, W picture rows, columns
+
+
+@kernel
+def add_counts(
+    x: npt.NDArray[np.uint16],  # (n,)
+    y: npt.NDArray[np.uint16],  # (n,)
+    p: npt.NDArray[np.uint8],  # (n,)
+    off: int,
+    on: int,
+    counts: npt.NDArray[np.int32],  # (h, w)
+) -> None:
+    """Add `off` or `on` to the count of each event's pixel; negated, it takes events away."""
+    for i in range(len(x)):
+        counts[y[i], x[i]] += on if p[i] else off
+
+
+@kernel
+def fade_trail(
+    elapsed_us: int,
+    tau_us: int,
+    least: float,
+    trail: npt.NDArray[np.float32],  # (h, w)
+) -> None:
+    """Multiply a trail by exp(−elapsed/τ); what falls below `least` becomes 0."""
+    factor = math.exp(-elapsed_us / tau_us)
+    for row in range(trail.shape[0]):
+        for column in range(trail.shape[1]):
+            value = trail[row, column] * factor
+            trail[row, column] = value if abs(value) >= least else 0.0
+
+
+@kernel
+def add_trail(
+    t: npt.NDArray[np.int64],  # (n,)
+    x: npt.NDArray[np.uint16],  # (n,)
+    y: npt.NDArray[np.uint16],  # (n,)
+    p: npt.NDArray[np.uint8],  # (n,)
+    now_us: int,
+    tau_us: int,
+    trail: npt.NDArray[np.float32],  # (h, w)
+) -> None:
+    """Add ±exp(−(now − t)/τ) to the trail of each event's pixel: + for ON, − for OFF."""
+    for i in range(len(t)):
+        weight = math.exp(-(now_us - t[i]) / tau_us)
+        trail[y[i], x[i]] += weight if p[i] else -weight
+
+
+@kernel
+def tone_counts(
+    counts: npt.NDArray[np.int32],  # (h, w)
+    levels: npt.NDArray[np.uint8],  # (m,)
+    picture: npt.NDArray[np.uint8],  # (H ≥ h, W ≥ w)
+) -> None:
+    """Write each count's level at the picture's top left; counts beyond ±m//2 show as ±m//2."""
+    limit = len(levels) // 2
+    for row in range(counts.shape[0]):
+        for column in range(counts.shape[1]):
+            count = min(max(counts[row, column], -limit), limit)
+            picture[row, column] = levels[limit + count]
+
+
+@kernel
+def tone_trail(
+    trail: npt.NDArray[np.float32],  # (h, w)
+    contrast: float,
+    middle: int,
+    reach: int,
+    picture: npt.NDArray[np.uint8],  # (H ≥ h, W ≥ w)
+) -> None:
+    """Write ``middle ± reach`` where a trail is ±`contrast` or beyond, linear in between."""
+    for row in range(trail.shape[0]):
+        for column in range(trail.shape[1]):
+            value = trail[row, column]
+            steps = int(min(abs(value) / contrast, 1.0) * reach + 0.5)
+            picture[row, column] = middle + steps if value > 0 else middle - steps
+
+
+@kernel
+def magnify(
+    small: npt.NDArray[np.uint8],  # (h, w)
+    scale: int,
+    picture: npt.NDArray[np.uint8],  # (H ≥ scale·h, W ≥ scale·w)
+) -> None:
+    """Write each pixel as a square of `scale` × `scale` at the picture's top left."""
+    for row in range(small.shape[0]):
+        top = row * scale
+        for column in range(small.shape[1]):
+            level = small[row, column]
+            for k in range(column * scale, (column + 1) * scale):
+                picture[top, k] = level
+        for k in range(1, scale):
+            picture[top + k, : small.shape[1] * scale] = picture[top, : small.shape[1] * scale]
