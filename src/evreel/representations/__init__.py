@@ -1,0 +1,209 @@
+"""Representations: what a window of events becomes for a network.
+
+One file each. `REGISTRY` names them all; `register` adds your own, in this process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Any, TypeVar
+
+from evreel.errors import ParameterError
+from evreel.events import Events, Sensor
+from evreel.representations.base import (
+    Accumulator,
+    Frame,
+    Representation,
+    Window,
+    frames,
+    parameter,
+    tensor,
+)
+from evreel.representations.histogram import Histogram
+from evreel.representations.voxel_grid import VoxelGrid
+
+__all__ = [
+    "REGISTRY",
+    "Accumulator",
+    "Frame",
+    "Histogram",
+    "Representation",
+    "VoxelGrid",
+    "Window",
+    "create",
+    "frames",
+    "from_function",
+    "parameter",
+    "register",
+    "tensor",
+]
+
+REGISTRY: dict[str, type[Representation]] = {
+    "histogram": Histogram,
+    "voxel_grid": VoxelGrid,
+}
+"""Name → class, of all that `create` knows."""
+
+Kind = TypeVar("Kind", bound=type[Representation])
+
+_FACTS = ("name", "revision", "reference", "unit")
+_PROPERTIES = ("parameters", "channels", "shape", "accumulator")
+
+
+def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representation:
+    """Return a representation by its name; parameters that are not given take their defaults.
+
+    Raises
+    ------
+    ParameterError
+        Where there is none of this name, or it has no such parameter, or a value is of another
+        type or out of its range.
+
+    Examples
+    --------
+    >>> create("voxel_grid", {"bins": 10}).parameters
+    {'bins': 10, 'span': 'events'}
+    """
+    if name not in REGISTRY:
+        raise ParameterError(
+            f"no representation is called {name!r}; there are {_listed(REGISTRY)}",
+            hint=_nearest(name, REGISTRY),
+        )
+    kind = REGISTRY[name]
+    known = inspect.signature(kind).parameters
+    given = dict(parameters or {})
+    for unknown in given:
+        if unknown not in known:
+            raise ParameterError(
+                f"it has no parameter {unknown!r}; there are {_listed(known)}",
+                place=name,
+                hint=_nearest(unknown, known),
+            )
+    for wanted, argument in known.items():
+        if argument.default is argument.empty and wanted not in given:
+            raise ParameterError(f"its parameter {wanted!r} has no default", place=name)
+    return kind(**given)
+
+
+def register(kind: Kind) -> Kind:
+    """Add a class of your own under its `name`; also a decorator.
+
+    Raises
+    ------
+    ParameterError
+        Where the name is taken, or the class is not whole.
+    """
+    for wanted in _FACTS:
+        if not hasattr(kind, wanted):
+            raise ParameterError(f"class {kind.__name__} has no {wanted}")
+    if inspect.isabstract(kind):
+        missing = ", ".join(sorted(kind.__abstractmethods__))
+        raise ParameterError(f"class {kind.__name__} does not define {missing}")
+    if not hasattr(kind, "__dataclass_fields__"):
+        raise ParameterError(
+            f"class {kind.__name__} is not a data class",
+            hint="Decorate it with @dataclass(frozen=True); its fields are the parameters.",
+        )
+    taken = inspect.signature(kind).parameters.keys() & {*_FACTS, *_PROPERTIES}
+    if taken:
+        raise ParameterError(
+            f"class {kind.__name__} has a parameter {min(taken)!r}, which means something else",
+            hint="Choose another name.",
+        )
+    if REGISTRY.get(kind.name, kind) is not kind:
+        raise ParameterError(
+            f"a representation called {kind.name!r} exists", hint="Choose another name."
+        )
+    REGISTRY[kind.name] = kind
+    return kind
+
+
+def from_function(
+    function: Callable[..., None],
+    *,
+    name: str,
+    channels: int,
+    dtype: str,
+    unit: str,
+    reference: str,
+    revision: int = 1,
+) -> type[Representation]:
+    """Return a representation made of a function; `register` adds it.
+
+    Parameters
+    ----------
+    function
+        ``function(frame, events, window, **parameters)``: adds some of a window's `events` to
+        `frame`, (C, H, W), which is all zero at the window's start. It is called for each piece
+        of a long window in turn. Its keyword-only arguments, each with a default and a type, are
+        the parameters.
+    name, dtype, unit, reference, revision
+        As in `Representation`.
+    channels
+        C.
+
+    Examples
+    --------
+    >>> def latest(frame, events, window, *, gain: float = 1.0):
+    ...     frame[0, events.y, events.x] = gain * (events.t - window.start_us)
+    >>> Latest = from_function(
+    ...     latest, name="latest", channels=1, dtype="float32", unit="µs", reference="README"
+    ... )
+    >>> Latest(gain=2).parameters
+    {'gain': 2.0}
+    """
+    hints = typing.get_type_hints(function)
+    fields = []
+    for argument in inspect.signature(function).parameters.values():
+        if argument.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if argument.default is argument.empty:
+            raise ParameterError(f"its parameter {argument.name!r} has no default", place=name)
+        hint = hints.get(argument.name, type(argument.default))
+        fields.append((argument.name, hint, dataclasses.field(default=argument.default)))
+    return dataclasses.make_dataclass(
+        name,
+        fields,
+        bases=(Representation,),
+        frozen=True,
+        namespace={
+            "name": name,
+            "revision": revision,
+            "reference": reference,
+            "unit": unit,
+            "channels": property(lambda self: channels),
+            "dtype": property(lambda self: dtype),
+            "accumulator": lambda self, sensor, repairs: _Called(self, sensor, repairs, function),
+            "__doc__": function.__doc__,
+        },
+    )
+
+
+class _Called(Accumulator):
+    """What runs a function piece by piece."""
+
+    def __init__(
+        self,
+        representation: Representation,
+        sensor: Sensor,
+        repairs: MutableMapping[str, int],
+        function: Callable[..., None],
+    ) -> None:
+        super().__init__(representation, sensor, repairs)
+        self._function, self._parameters = function, representation.parameters
+
+    def accumulate(self, events: Events) -> None:
+        self._function(self.frame, events, self.window, **self._parameters)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    found = difflib.get_close_matches(str(name), list(names), n=1)
+    return f"Did you mean {found[0]!r}?" if found else None
