@@ -1,0 +1,34 @@
+# Every command that a person or CI needs. `make` alone lists them.
+# Each does its own set-up, on a machine that has python3 (3.11 or newer, with venv) and make.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+BIN := .venv/bin
+
+.PHONY: help setup demo test lint bench fuzz clean
+
+help: ## list these commands
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## install everything, at the locked versions, into .venv
+	@PYTHON="$(PYTHON)" tools/setup.sh --all-groups
+
+demo: ## build the demo release from the recordings under demo/
+	@PYTHON="$(PYTHON)" tools/setup.sh --no-default-groups --group workflow
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/tour.sh
+
+test: setup ## run the whole test suite
+	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n $(CORES) --dist loadscope
+
+lint: setup ## check format, style, workflow and types
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh
+
+bench: setup ## measure speed beside the peers; prints ratios
+	@PATH="$(CURDIR)/$(BIN):$$PATH" benchmarks/run.sh
+
+clean: ## remove what was built: results, caches; not the environment
+	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,49 @@
+"""evreel: recordings of event cameras in, a verified data set release out.
+
+    recordings.tsv → recording → events → clock, video        (annotate in CVAT)
+                                   ├────→ slices + boxes       (events + clock + CVAT XML)
+                                   ├────→ features
+                                   └────→ release
+
+Every arrow is a file: an edit rebuilds what depends on it, for that recording alone.
+Targets: all (the default), all_events, all_videos, all_slices, all_features, release.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+# A config file named on the command line stands instead of this one, not on top of it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+pathvars:
+    results=RESULTS,
+    logs=f"{RESULTS}/logs",
+    benchmarks=f"{RESULTS}/benchmarks",
+    release=RELEASE,
+    pictures=PICTURES,
+
+
+include: "workflow/rules/acquire.smk"
+include: "workflow/rules/events.smk"
+include: "workflow/rules/video.smk"
+include: "workflow/rules/annotate.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/release.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.release.output.manifest,
+        rules.all_videos.input,
+
+
+onstart:
+    empty_scratch(Path(RESULTS))

@@ -1,0 +1,18 @@
+"""Rule `annotate`: events, clock and CVAT XML joined into annotated slices and boxes."""
+
+from evreel import steps
+
+with steps.logged(snakemake.log[0]):
+    steps.annotate(
+        snakemake.input.store,
+        snakemake.input.clock,
+        snakemake.output.slices,
+        snakemake.output.boxes,
+        rois=snakemake.input.rois or None,
+        tags=snakemake.input.tags or None,
+        labels=snakemake.params.labels,
+        window_us=snakemake.params.window_us,
+        count=snakemake.params.count_events,
+        tail=snakemake.params.tail,
+        clip=snakemake.params.clip,
+    )

@@ -1,0 +1,15 @@
+"""Rule `release`: the data set as others get it, with a manifest that they can verify."""
+
+from pathlib import Path
+
+from evreel import steps
+
+with steps.logged(snakemake.log[0]):
+    steps.release(
+        snakemake.input.plan,
+        Path(snakemake.output.manifest).parent,
+        **snakemake.params.metadata,
+        licence_file=snakemake.input.licence_file or None,
+        compression=snakemake.params.compression,
+        labels=snakemake.params.labels,
+    )

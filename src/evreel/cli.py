@@ -1,0 +1,344 @@
+"""``evreel …``: every step by hand, without Snakemake.
+
+Parsing imports nothing heavy; each command imports what it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from evreel import __version__, steps
+from evreel.errors import EvreelError, UsageError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code: 0 done, 1 bad data or a difference, 2 usage."""
+    options = _parser().parse_args(arguments)
+    handler = logging.StreamHandler(sys.stderr)
+    steps.LOG.addHandler(handler)
+    steps.LOG.setLevel(logging.WARNING if options.quiet else logging.INFO)
+    try:
+        code: int = options.run(options)
+    except EvreelError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone, as `evreel info … | head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    finally:
+        steps.LOG.removeHandler(handler)
+    return code
+
+
+@contextlib.contextmanager
+def _bar(options: argparse.Namespace, what: str, unit: str) -> Iterator[steps.Progress]:
+    """Show progress on a terminal; nothing where the output is no terminal."""
+    if options.quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=what, unit=unit, unit_scale=True, leave=False) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            if total is not None and bar.total != total:
+                bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+def _info(options: argparse.Namespace) -> int:
+    found = steps.info(options.file, stream=options.stream)
+    if options.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        for line in steps.describe(found):
+            print(line)
+    return 1 if found["problems"] else 0
+
+
+def _acquire(options: argparse.Namespace) -> int:
+    with _bar(options, "acquire", "B") as progress:
+        steps.acquire(options.source, options.output, md5=options.md5, progress=progress)
+    return 0
+
+
+def _events(options: argparse.Namespace) -> int:
+    with _bar(options, "events", "ev") as progress:
+        steps.events(
+            options.file,
+            options.output,
+            crop=options.crop,
+            start_us=options.start_us,
+            stop_us=options.stop_us,
+            max_pixel_hz=options.max_pixel_hz,
+            stream=options.stream,
+            progress=progress,
+        )
+    return 0
+
+
+def _video(options: argparse.Namespace) -> int:
+    clock = options.clock or options.output.with_suffix(".clock.tsv")
+    with (
+        _bar(options, "video", "frame") as progress,
+        steps.as_store(options.file, stream=options.stream) as store,
+    ):
+        steps.clock(store, clock, window_us=options.window_us, scale=options.scale)
+        steps.video(
+            store,
+            clock,
+            options.output,
+            style=options.style,
+            accumulate_us=options.accumulate_us,
+            contrast=options.contrast,
+            tau_us=options.tau_us,
+            fps=options.fps,
+            preset=options.preset,
+            crf=options.crf,
+            progress=progress,
+        )
+    return 0
+
+
+def _annotate(options: argparse.Namespace) -> int:
+    boxes = options.boxes or options.output.with_name(options.output.stem + "_bbox.npy")
+    with _bar(options, "annotate", "ev") as progress:
+        steps.annotate(
+            options.store,
+            options.clock,
+            options.output,
+            boxes,
+            rois=options.rois,
+            tags=options.tags,
+            labels=options.labels,
+            window_us=options.window_us,
+            count=options.count,
+            tail=options.tail,
+            clip=options.clip,
+            progress=progress,
+        )
+    return 0
+
+
+def _features(options: argparse.Namespace) -> int:
+    names = [path.name.split(".")[0] for path in options.file]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"two files would both become {twice[0]}.h5", hint="Give them to runs of their own."
+        )
+    for path, name in zip(options.file, names, strict=True):
+        with (
+            _bar(options, name, "window") as progress,
+            steps.as_store(path, stream=options.stream) as store,
+        ):
+            steps.features(
+                store,
+                options.output / f"{name}.h5",
+                representation=options.representation,
+                parameters=dict(options.set),
+                window_us=options.window_us,
+                count=options.count,
+                stride_us=options.stride_us,
+                stride=options.stride,
+                tail=options.tail,
+                progress=progress,
+            )
+    return 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    with _bar(options, "release", "B") as progress:
+        steps.release(
+            options.manifest,
+            options.output,
+            name=options.name or options.output.name,
+            version=options.version,
+            licence=options.licence,
+            licence_file=options.licence_file,
+            compression=options.compression,
+            labels=options.labels,
+            progress=progress,
+        )
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    with _bar(options, "verify", "B") as progress:
+        findings = steps.verify(options.folder, progress=progress)
+    for finding in findings:
+        print(finding)
+    if findings:
+        print(f"{options.folder}: {len(findings)} problem{'s' * (len(findings) > 1)}")
+    else:
+        print(f"{options.folder}: every file is what its manifest says")
+    return 1 if findings else 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    for path in steps.simulate(options.scene, options.output):
+        print(path)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evreel", description="Event-camera data set releases, step by step."
+    )
+    parser.add_argument("--version", action="version", version=f"evreel {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("info", _info, "Say what a recording or an events store holds, and what ails it.")
+    sub.add_argument("file", metavar="FILE", type=Path)
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_stream(sub)
+
+    sub = command("acquire", _acquire, "Get a recording and check its MD5.")
+    sub.add_argument("source", metavar="SOURCE", help="path (becomes a link) or http(s) url")
+    sub.add_argument("--md5", metavar="HEX", help="32 hexadecimal digits")
+    _add_output(sub, "FILE")
+
+    sub = command("events", _events, "Decode a recording into an events store.")
+    sub.add_argument("file", metavar="FILE", type=Path)
+    _add_output(sub, "STORE")
+    sub.add_argument(
+        "--crop", metavar="X0,Y0,X1,Y1", type=_crop, help="keep columns X0..X1-1, rows Y0..Y1-1"
+    )
+    sub.add_argument("--start-us", metavar="N", type=int, help="µs since the first event")
+    sub.add_argument("--stop-us", metavar="N", type=int, help="µs since the first event, not in it")
+    sub.add_argument(
+        "--max-pixel-hz", metavar="F", type=float, help="remove pixels with more events a second"
+    )
+    _add_stream(sub)
+
+    sub = command("video", _video, "Render pictures to annotate, and the clock of their frames.")
+    sub.add_argument("file", metavar="FILE|STORE", type=Path)
+    _add_output(sub, "OUT.mp4|OUT.zip")
+    sub.add_argument("--clock", metavar="TSV", type=Path, help="default: OUT.clock.tsv")
+    sub.add_argument(
+        "--window-us", metavar="N", type=int, required=True, help="time a frame stands for"
+    )
+    sub.add_argument("--accumulate-us", metavar="N", type=int, help="time a picture shows")
+    sub.add_argument("--style", choices=("polarity", "grey", "decay"), default="polarity")
+    sub.add_argument("--contrast", metavar="F", type=float, help="events that make full contrast")
+    sub.add_argument("--tau-us", metavar="N", type=int, default=30_000, help="decay time constant")
+    sub.add_argument("--scale", metavar="N", type=int, default=1, help="magnification")
+    sub.add_argument("--fps", metavar="N", type=int, default=30, help="playing speed of an mp4")
+    sub.add_argument("--preset", default="ultrafast", help="of x264")
+    sub.add_argument("--crf", metavar="N", type=int, default=23, help="of x264")
+    _add_stream(sub)
+
+    sub = command("annotate", _annotate, "Join events, clock and CVAT XML into annotated slices.")
+    sub.add_argument("store", metavar="STORE", type=Path)
+    sub.add_argument("--clock", metavar="TSV", type=Path, required=True)
+    sub.add_argument("--rois", metavar="XML", type=Path, help="boxes and polygons")
+    sub.add_argument("--tags", metavar="XML", type=Path, help="frame tags (CVAT for images)")
+    sub.add_argument(
+        "--labels",
+        metavar="A,B,…",
+        type=lambda text: text.split(","),
+        help="names in the order of their numbers; default: the order of the XML",
+    )
+    _add_output(sub, "SLICES")
+    sub.add_argument("--boxes", metavar="NPY", type=Path, help="default: SLICES' name + _bbox.npy")
+    _add_division(sub, strides=False)
+    sub.add_argument("--clip", action="store_true", help="clip shapes to the picture, and count")
+
+    sub = command("features", _features, "Precompute a representation of each recording.")
+    sub.add_argument("file", metavar="FILE|STORE", type=Path, nargs="+")
+    _add_output(sub, "DIR")
+    sub.add_argument("--representation", metavar="NAME", required=True)
+    _add_division(sub, strides=True)
+    sub.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        type=_assignment,
+        action="append",
+        default=[],
+        help="a parameter of the representation; the value is JSON or text",
+    )
+    _add_stream(sub)
+
+    sub = command("release", _release, "Build a release from a table of files.")
+    sub.add_argument("--manifest", metavar="TSV", type=Path, required=True)
+    _add_output(sub, "DIR")
+    sub.add_argument("--name", help="default: DIR's name")
+    sub.add_argument("--version", default="1.0", help="of the data set")
+    sub.add_argument("--licence", default="NOASSERTION", help="of the data, as SPDX names it")
+    sub.add_argument(
+        "--licence-file", metavar="TXT", type=Path, help="its text; not for the usual data licences"
+    )
+    sub.add_argument("--compression", choices=("portable", "fast"), default="portable")
+    sub.add_argument("--labels", metavar="A,B,…", type=lambda text: text.split(","))
+
+    sub = command("verify", _verify, "Check every file of a release against its manifest.")
+    sub.add_argument("folder", metavar="DIR", type=Path)
+
+    sub = command("simulate", _simulate, "Make a recording and its ground truth from a scene.")
+    sub.add_argument("scene", metavar="SCENE", type=Path)
+    _add_output(sub, "DIR")
+    return parser
+
+
+def _add_output(sub: argparse.ArgumentParser, metavar: str) -> None:
+    sub.add_argument("-o", "--output", metavar=metavar, type=Path, required=True)
+
+
+def _add_stream(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--stream", metavar="N", type=int, help="which event stream, if several")
+
+
+def _add_division(sub: argparse.ArgumentParser, strides: bool) -> None:
+    which = sub.add_mutually_exclusive_group(required=True)
+    which.add_argument("--window-us", metavar="N", type=int, help="duration of a window")
+    which.add_argument("--count", metavar="N", type=int, help="events a window")
+    if strides:
+        sub.add_argument("--stride-us", metavar="N", type=int, help="default: the duration")
+        sub.add_argument("--stride", metavar="N", type=int, help="default: the count")
+    sub.add_argument(
+        "--tail", choices=("keep", "drop"), default="keep", help="the last, incomplete window"
+    )
+
+
+def _crop(text: str) -> list[int]:
+    try:
+        x0, y0, x1, y1 = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X0,Y0,X1,Y1 in pixels") from None
+    return [x0, y0, x1, y1]
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Leaving events out on purpose: crop and hot pixels. Pure, by name, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import ParameterError
+from evreel.events import Events, Sensor
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A rectangle of the sensor: columns ``[x0, x1)``, rows ``[y0, y1)``.
+
+    Its corner (x0, y0) becomes pixel (0, 0).
+
+    Examples
+    --------
+    >>> events = Events([0, 1, 2], [1, 5, 9], [1, 2, 3], [1, 0, 1], Sensor(4, 10))
+    >>> kept = Crop(2, 1, 8, 4).apply(events)
+    >>> kept.x.tolist(), kept.y.tolist(), tuple(kept.sensor)
+    ([3], [1], (3, 6))
+    """
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def sensor(self) -> Sensor:
+        """Size of the rectangle."""
+        return Sensor(self.y1 - self.y0, self.x1 - self.x0)
+
+    def check(self, sensor: Sensor) -> None:
+        """Raise `ParameterError` where the rectangle is empty or reaches outside the sensor."""
+        if not (0 <= self.x0 < self.x1 <= sensor.width and 0 <= self.y0 < self.y1 <= sensor.height):
+            raise ParameterError(
+                f"crop {self.x0},{self.y0},{self.x1},{self.y1} (x0,y0,x1,y1) is empty or reaches "
+                f"outside the sensor of {sensor.width}x{sensor.height} (width x height)"
+            )
+
+    def apply(self, events: Events) -> Events:
+        """Return the events inside, in the rectangle's own coordinates."""
+        inside = (
+            (events.x >= self.x0)
+            & (events.x < self.x1)
+            & (events.y >= self.y0)
+            & (events.y < self.y1)
+        )
+        kept = events[inside]
+        x = kept.x - np.uint16(self.x0)
+        y = kept.y - np.uint16(self.y0)
+        return Events.trusted(kept.t, x, y, kept.p, self.sensor)
+
+
+def within(events: Events, start_us: int | None, stop_us: int | None) -> Events:
+    """Return the events with a stamp in ``[start_us, stop_us)``, as a view."""
+    low = 0 if start_us is None else int(np.searchsorted(events.t, start_us))
+    high = len(events) if stop_us is None else int(np.searchsorted(events.t, stop_us))
+    return events[low : max(low, high)]
+
+
+def hot_pixels(
+    chunks: Iterable[Events], sensor: Sensor, max_pixel_hz: float
+) -> npt.NDArray[np.bool_]:
+    """Return which pixels have more events a second than `max_pixel_hz`.
+
+    Parameters
+    ----------
+    chunks
+        All events of a recording; the time they cover is from the first stamp to the last + 1.
+    max_pixel_hz
+        Highest rate that a sound pixel may have, events a second, both polarities together.
+
+    Returns
+    -------
+    (height, width) bool.
+
+    Examples
+    --------
+    >>> t = np.arange(4) * 250_000
+    >>> events = Events(t, [0, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1], Sensor(1, 3))
+    >>> hot_pixels([events], Sensor(1, 3), max_pixel_hz=3).tolist()
+    [[False, True, False]]
+    """
+    if not max_pixel_hz > 0:
+        raise ParameterError(f"max_pixel_hz={max_pixel_hz} is not above 0")
+    counts = np.zeros(sensor.height * sensor.width, dtype=np.int64)
+    first, last = None, 0
+    for events in chunks:
+        if len(events):
+            first = int(events.t[0]) if first is None else first
+            last = events.t_stop_us
+            address = events.y.astype(np.int64) * sensor.width + events.x
+            counts += np.bincount(address, minlength=len(counts))
+    allowed = max_pixel_hz * (last - (first or 0)) / 1e6
+    return (counts > allowed).reshape(sensor)

@@ -1,0 +1,700 @@
+"""One function a pipeline step: plain arguments in, whole files out.
+
+The workflow's scripts and the command line both call these, so that a step does the same by hand
+and in a workflow. Outputs appear under their names only when they are whole. What a step needs
+is imported inside it, so that a step that runs no kernel does not pay for numba's import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from evreel.errors import EvreelError, RecordingError, UsageError
+from evreel.outputs import atomic, atomic_into
+from evreel.provenance import Provenance, sha256
+
+if TYPE_CHECKING:
+    from evreel.events import Events
+    from evreel.io.events_store import EventsStore
+    from evreel.release import Compression, Finding
+    from evreel.timebase import FrameClock, Picture
+    from evreel.viz import Style
+    from evreel.windows import Tail
+
+LOG = logging.getLogger("evreel")
+
+T = TypeVar("T")
+
+Progress = Callable[[int, int | None], None]
+"""Called with what is done and the total, which is None where it is not known."""
+
+Source: TypeAlias = "str | Path | EventsStore"
+"""A recording or an events store by its path, or an events store that is open."""
+
+
+def _silent(done: int, total: int | None) -> None:
+    """Show no progress."""
+
+
+@contextlib.contextmanager
+def logged(path: str | Path) -> Iterator[None]:
+    """Put what a step says into a log file; an input that is at fault becomes one line there."""
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    except EvreelError as error:
+        LOG.error("%s: %s", type(error).__name__, error)
+        raise SystemExit(error.exit_code) from None
+    except Exception:
+        LOG.exception("This is a fault of evreel; please report it with this log.")
+        raise
+    finally:
+        LOG.removeHandler(handler)
+        handler.close()
+
+
+def acquire(
+    source: str, output: str | Path, *, md5: str | None = None, progress: Progress = _silent
+) -> str:
+    """Get a recording and check its MD5.
+
+    Parameters
+    ----------
+    source
+        Path, or http(s) url. A local file becomes a relative link, never a copy.
+    output
+        Where it goes.
+    md5
+        32 hexadecimal digits that its bytes must have; None checks nothing.
+
+    Returns
+    -------
+    The MD5 of its bytes.
+
+    Raises
+    ------
+    SourceError
+        Where the source can't be had, or its bytes are others; nothing is left then.
+    """
+    from evreel.acquire import fetch
+
+    with atomic(output) as (scratch,):
+        got = fetch(source, scratch, md5=md5, final=Path(output), progress=progress)
+    LOG.info("%s: md5 %s", Path(output).name, got)
+    return got
+
+
+def events(
+    recording: str | Path,
+    output: str | Path,
+    *,
+    crop: Sequence[int] | None = None,
+    start_us: int | None = None,
+    stop_us: int | None = None,
+    max_pixel_hz: float | None = None,
+    stream: int | None = None,
+    progress: Progress = _silent,
+) -> dict[str, int]:
+    """Decode a recording once, into an events store.
+
+    Parameters
+    ----------
+    recording
+        A recording of any format that `evreel.io.open_recording` reads.
+    output
+        The events store, HDF5.
+    crop
+        (x0, y0, x1, y1) px: keep columns ``[x0, x1)`` and rows ``[y0, y1)``; the corner becomes
+        pixel (0, 0).
+    start_us, stop_us
+        Keep events with a stamp in ``[start_us, stop_us)``, µs since the recording's first event.
+    max_pixel_hz
+        Remove the events of pixels that have more a second than this within what is kept.
+    stream
+        Number of the event stream, where the recording holds several.
+
+    Returns
+    -------
+    What was left out: name → count. The store carries it as ``repairs``.
+
+    Raises
+    ------
+    RecordingError
+        Where the recording is damaged, or nothing is left of it.
+    """
+    import numpy as np
+
+    from evreel.events import Events
+    from evreel.filters import Crop, hot_pixels, within
+    from evreel.io import event_chunks, hdf5, open_recording
+    from evreel.io.events_store import EventsStoreWriter
+    from evreel.layout import EVENTS
+
+    if start_us is not None and stop_us is not None and not start_us < stop_us:
+        raise UsageError(f"start_us={start_us} is not before stop_us={stop_us}")
+    rectangle = None if crop is None else Crop(*crop)
+    repairs = {"outside_time": 0, "outside_crop": 0, "hot_pixels": 0, "hot_pixel_events": 0}
+
+    def kept(batch: Events) -> Events:
+        inside = within(batch, start_us, stop_us)
+        return rectangle.apply(inside) if rectangle else inside
+
+    hot = None
+    with open_recording(recording, stream=stream) as source:
+        if rectangle:
+            rectangle.check(source.sensor)
+        sensor = rectangle.sensor if rectangle else source.sensor
+        if max_pixel_hz is not None:
+            hot = hot_pixels(map(kept, event_chunks(source)), sensor, max_pixel_hz)
+            repairs["hot_pixels"] = int(np.count_nonzero(hot))
+
+    parameters = {
+        "crop": None if crop is None else list(crop),
+        "start_us": start_us,
+        "stop_us": stop_us,
+        "max_pixel_hz": max_pixel_hz,
+        "stream": stream,
+    }
+    made = Provenance("events", parameters, {"recording": sha256(recording)}, repairs)
+    with (
+        atomic(output) as (scratch,),
+        open_recording(recording, stream=stream) as source,
+        hdf5.create(scratch, EVENTS, made) as file,
+    ):
+        writer = EventsStoreWriter(
+            file,
+            sensor,
+            source.t_offset,
+            source.format,
+            source.header,
+            origin=(rectangle.y0, rectangle.x0) if rectangle else (0, 0),
+        )
+        for batch in source.batches():
+            if isinstance(batch, Events):
+                in_time = within(batch, start_us, stop_us)
+                inside = kept(batch)
+                repairs["outside_time"] += len(batch) - len(in_time)
+                repairs["outside_crop"] += len(in_time) - len(inside)
+                batch = inside if hot is None else inside[~hot[inside.y, inside.x]]
+                repairs["hot_pixel_events"] += len(inside) - len(batch)
+            writer.write(batch)
+            progress(writer.n, None)
+        if not writer.n:
+            raise RecordingError(
+                "no event is left" if any(parameters.values()) else "holds no event",
+                path=recording,
+                hint="Look at crop, start_us, stop_us and max_pixel_hz."
+                if any(parameters.values())
+                else "Is this the right recording, and the right stream?",
+            )
+        writer.finish()
+    LOG.info("%s: %d events", Path(output).name, writer.n)
+    return repairs
+
+
+@contextlib.contextmanager
+def as_store(source: Source, *, stream: int | None = None) -> Iterator[EventsStore]:
+    """Give an open events store for a store, or for a recording, which is decoded for the while."""
+    from evreel.io.events_store import EventsStore
+    from evreel.io.recording import open_recording
+
+    if isinstance(source, EventsStore):
+        yield source
+        return
+    with open_recording(source, stream=stream) as opened:
+        if isinstance(opened, EventsStore):
+            yield opened
+            return
+    with tempfile.TemporaryDirectory(prefix="evreel-") as folder:
+        store = Path(folder) / f"{Path(source).stem}.h5"
+        events(source, store, stream=stream)
+        with EventsStore(store) as opened:
+            yield opened
+
+
+def clock(
+    store: Source, output: str | Path, *, window_us: int, scale: int = 1
+) -> tuple[FrameClock, Picture]:
+    """Write when each frame of a recording's video stands for, and how its pictures lie.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded for the while).
+    output
+        The clock's table, TSV.
+    window_us
+        Frame k stands for ``[k·window_us, (k+1)·window_us)``.
+    scale
+        Whole-number magnification of the pictures.
+    """
+    from evreel.io.clock import write_clock
+    from evreel.timebase import FrameClock, Picture
+
+    with as_store(store) as opened, atomic(output) as (scratch,):
+        frames = FrameClock.regular(opened.t_stop_us, window_us)
+        picture = Picture.for_video(opened.sensor, scale)
+        origin_y, origin_x = opened.origin
+        extra = {
+            "window_us": str(window_us),
+            "t_offset": str(opened.t_offset),
+            "origin_x_px": str(origin_x),
+            "origin_y_px": str(origin_y),
+        }
+        write_clock(scratch, frames, picture, extra)
+    LOG.info("%s: %d frames of %d µs", Path(output).name, len(frames), window_us)
+    return frames, picture
+
+
+def video(
+    store: Source,
+    clock: str | Path,
+    output: str | Path,
+    *,
+    style: Style = "polarity",
+    accumulate_us: int | None = None,
+    contrast: float | None = None,
+    tau_us: int = 30_000,
+    fps: int = 30,
+    preset: str = "ultrafast",
+    crf: int = 23,
+    progress: Progress = _silent,
+) -> int:
+    """Render pictures to annotate, one a row of the clock.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded for the while).
+    clock
+        Table written by `clock`, or by hand.
+    output
+        ``.mp4``, or ``.zip`` for PNG frames named by index and start.
+    style, accumulate_us, contrast, tau_us
+        As `evreel.viz.render` takes them.
+    fps, preset, crf
+        As `evreel.io.mp4.write_mp4` takes them; nothing to a zip.
+
+    Returns
+    -------
+    How many frames were written.
+    """
+    from evreel.io.clock import read_clock
+    from evreel.io.mp4 import write_mp4
+    from evreel.io.png_zip import write_png_zip
+    from evreel.timebase import Picture
+    from evreel.viz import render
+
+    output = Path(output)
+    if output.suffix not in (".mp4", ".zip"):
+        raise UsageError(f"a video ends in .mp4 or .zip (PNG frames), not in {output.suffix!r}")
+    frames, picture, extra = read_clock(clock)
+    with as_store(store) as opened, atomic(output) as (scratch,):
+        picture = picture or Picture.for_video(opened.sensor)
+        images = _counted(
+            render(
+                opened.chunks(),
+                frames,
+                opened.sensor,
+                style=style,
+                accumulate_us=accumulate_us,
+                contrast=contrast,
+                tau_us=tau_us,
+                picture=picture,
+            ),
+            len(frames),
+            progress,
+        )
+        if output.suffix == ".zip":
+            n = write_png_zip(scratch, images, picture.shape, frames)
+        else:
+            metadata = extra | {
+                "style": style,
+                "frames": str(len(frames)),
+                "sensor_height_px": str(picture.sensor[0]),
+                "sensor_width_px": str(picture.sensor[1]),
+                "scale": str(picture.scale),
+                "pad_bottom_px": str(picture.pad_bottom),
+                "pad_right_px": str(picture.pad_right),
+                "clock": sha256(clock),
+            }
+            n = write_mp4(
+                scratch, images, picture.shape, fps=fps, preset=preset, crf=crf, metadata=metadata
+            )
+    LOG.info("%s: %d frames of %dx%d", output.name, n, *reversed(picture.shape))
+    return n
+
+
+def annotate(
+    store: Source,
+    clock: str | Path,
+    slices: str | Path,
+    boxes: str | Path,
+    *,
+    rois: str | Path | None = None,
+    tags: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    window_us: int | None = None,
+    count: int | None = None,
+    tail: Tail = "keep",
+    clip: bool = False,
+    progress: Progress = _silent,
+) -> dict[str, int]:
+    """Join events, frame clock and CVAT XML into annotated slices and boxes.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded for the while).
+    clock
+        The clock of the video that was annotated.
+    slices, boxes
+        What is written: HDF5, and EventBbox records in ``.npy``.
+    rois
+        CVAT XML, for video or for images, with boxes and polygons; None where there is none.
+    tags
+        CVAT XML for images, of which only the frame tags are taken; then those of `rois` are
+        not. None takes the tags of `rois`.
+    labels
+        Label names in the order of their numbers, the same for all recordings of a data set;
+        None takes the order of the files.
+    window_us, count, tail
+        How slices are cut, as `evreel.windows.division` takes them.
+    clip
+        Cut off what of a shape reaches outside the picture, and count it, instead of an error.
+
+    Returns
+    -------
+    What was changed on the way: name → count. The slices carry it as ``repairs``.
+
+    Raises
+    ------
+    AnnotationError
+        Where an annotation is not sound or does not fit the recording's video.
+    """
+    from evreel import annotations
+    from evreel.io import hdf5
+    from evreel.io.boxes import write_boxes
+    from evreel.io.clock import read_clock
+    from evreel.io.cvat import read_cvat
+    from evreel.io.slices_file import SlicesWriter
+    from evreel.layout import SLICES
+    from evreel.slices import Annotator, Regions
+    from evreel.timebase import Picture
+    from evreel.windows import division
+
+    parts = []
+    if rois is not None:
+        drawn = read_cvat(rois)
+        parts.append(drawn if tags is None else replace(drawn, tags=()))
+    if tags is not None:
+        parts.append(read_cvat(tags, tags_only=True))
+    annotated = annotations.merge(parts)
+    if labels is not None:
+        annotated = annotations.relabel(annotated, labels)
+    cut = division(window_us=window_us, count=count, tail=tail)
+    frames, picture, _ = read_clock(clock)
+    with as_store(store) as opened:
+        regions = Regions(annotated, frames, picture or Picture(opened.sensor), clip=clip)
+        inputs = {"store": opened.path, "clock": clock, "rois": rois, "tags": tags}
+        made = Provenance(
+            "annotate",
+            {"labels": list(annotated.labels), **asdict(cut), "clip": clip},
+            {role: sha256(path) for role, path in inputs.items() if path is not None},
+            regions.repairs,
+        )
+        with (
+            atomic(slices, boxes) as (slices_scratch, boxes_scratch),
+            hdf5.create(slices_scratch, SLICES, made) as file,
+        ):
+            annotator = Annotator(regions)
+            writer = SlicesWriter(
+                file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables
+            )
+            for chunk in opened.chunks():
+                writer.write(chunk, *annotator.label(chunk))
+                progress(writer.n, opened.n)
+            writer.finish()
+            found = regions.boxes()
+            write_boxes(boxes_scratch, found)
+    LOG.info(
+        "%s: %d events, %d of them in a region; %d boxes",
+        *(Path(slices).name, writer.n, writer.n_labelled, len(found)),
+    )
+    return dict(regions.repairs)
+
+
+def features(
+    store: Source,
+    output: str | Path,
+    *,
+    representation: str,
+    parameters: Mapping[str, Any] | None = None,
+    window_us: int | None = None,
+    count: int | None = None,
+    stride_us: int | None = None,
+    stride: int | None = None,
+    tail: Tail = "keep",
+    progress: Progress = _silent,
+) -> dict[str, int]:
+    """Precompute one representation of one recording.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded for the while).
+    output
+        The feature file, HDF5.
+    representation, parameters
+        As `evreel.representations.create` takes them.
+    window_us, count, stride_us, stride, tail
+        As `evreel.windows.division` takes them.
+
+    Returns
+    -------
+    What was changed on the way: name → count. The file carries it as ``repairs``.
+
+    Raises
+    ------
+    ParameterError
+        Where there is no such representation, or a parameter is out of its range.
+    """
+    from evreel.io import hdf5
+    from evreel.io.features import FeaturesWriter
+    from evreel.layout import FEATURES
+    from evreel.representations import create, frames
+    from evreel.windows import division
+
+    made_of = create(representation, parameters)
+    cut = division(window_us, count, stride_us, stride, tail)
+    repairs: dict[str, int] = {}
+    with as_store(store) as opened:
+        windows = opened.windows(cut)
+        made = Provenance(
+            "features",
+            {"representation": {representation: made_of.parameters}, **asdict(cut)},
+            {"store": sha256(opened.path)},
+            repairs,
+        )
+        with atomic(output) as (scratch,), hdf5.create(scratch, FEATURES, made) as file:
+            writer = FeaturesWriter(
+                file,
+                windows,
+                cut,
+                opened.sensor,
+                opened.t_offset,
+                shape=made_of.shape(opened.sensor),
+                **made_of.description,
+            )
+            made_frames = frames(made_of, opened.read, windows, opened.sensor, repairs=repairs)
+            for frame in _counted(made_frames, len(windows), progress):
+                writer.write(frame)
+            writer.finish()
+    LOG.info("%s: %d windows of %s", Path(output).name, len(windows), representation)
+    return repairs
+
+
+def release_plan(rows: Iterable[Mapping[str, str]], output: str | Path) -> None:
+    """Write the table of what goes where in a release.
+
+    Parameters
+    ----------
+    rows
+        One a file: ``path`` in the release, ``source``, and, where known, ``kind``, ``id`` and
+        ``split``. Sources are relative to the working directory.
+    output
+        The table, TSV.
+    """
+    from evreel.io.manifest import PlanEntry, write_plan
+
+    with atomic(output) as (scratch,):
+        write_plan(
+            scratch,
+            [
+                PlanEntry(
+                    row["path"],
+                    Path(row["source"]),
+                    kind=row.get("kind", ""),
+                    id=row.get("id", ""),
+                    split=row.get("split", ""),
+                )
+                for row in rows
+            ],
+        )
+
+
+def release(
+    plan: str | Path,
+    folder: str | Path,
+    *,
+    name: str,
+    version: str,
+    licence: str,
+    compression: Compression = "portable",
+    licence_file: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    config: Mapping[str, Any] | None = None,
+    progress: Progress = _silent,
+) -> None:
+    """Build a release folder from a plan.
+
+    Parameters
+    ----------
+    plan
+        Table of what goes where, as `release_plan` writes it.
+    folder
+        The release; one that stands there is replaced as a whole.
+    name, version, licence
+        Of the data set; the licence as an SPDX identifier, ``NOASSERTION`` where none is stated.
+    licence_file
+        The licence's text. Creative Commons and Open Data Commons licences go without.
+    compression
+        ``portable``: HDF5 files repacked so that no plugin is needed; ``fast``: as they are.
+    labels
+        Label names in the order of their numbers.
+    config
+        What made it; kept in the release.
+
+    Raises
+    ------
+    ReleaseError
+        Where the plan is not sound, or a file of it is missing.
+    """
+    from evreel.io.manifest import read_plan
+    from evreel.release import build
+
+    text = None if licence_file is None else _licence_text(licence_file)
+    if text is None and licence == "NOASSERTION":
+        text = "No licence is stated for the data in this folder.\n"
+    entries = read_plan(plan)
+    with atomic(folder) as (scratch,):
+        made = build(
+            entries,
+            scratch,
+            name=name,
+            version=version,
+            licence=licence,
+            licence_text=text,
+            compression=compression,
+            labels=None if labels is None else dict(enumerate(labels)),
+            config=config,
+            progress=progress,
+        )
+    size = sum(file.size for file in made.files)
+    LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
+
+
+def verify(folder: str | Path, *, progress: Progress = _silent) -> list[Finding]:
+    """Return all in which a release differs from its manifest; nothing where it is whole."""
+    from evreel.release import verify as verified
+
+    return verified(Path(folder), progress=progress)
+
+
+def simulate(scene: str | Path, folder: str | Path) -> list[Path]:
+    """Make a recording and its ground truth from a scene file.
+
+    Parameters
+    ----------
+    scene
+        TOML, described in `evreel.io.scene`.
+    folder
+        Gets ``<name>.aedat4``, ``<name>.rois.xml``, ``<name>.truth.json``, and, where the scene
+        has tags, ``<name>.tags.xml``.
+
+    Returns
+    -------
+    The files that were written.
+    """
+    from evreel.io.scene import load_scene
+    from evreel.simulate import write_recording
+
+    described = load_scene(scene)
+    with atomic_into(folder) as scratch:
+        names = [path.name for path in write_recording(described, scratch)]
+    LOG.info("%s: %d files", described.name, len(names))
+    return [Path(folder) / name for name in names]
+
+
+def info(path: str | Path, *, stream: int | None = None) -> dict[str, Any]:
+    """Say what a recording or an events store holds, reading all of it.
+
+    Returns
+    -------
+    ``format``; ``sensor`` (``height``, ``width``, px); ``events``; ``t_offset`` (first stamp of
+    the recording on the camera's clock, µs); ``t_start_us`` and ``t_stop_us`` (first stamp and
+    last stamp + 1 on the camera's clock; None without events); ``on`` and ``off`` (events of
+    each polarity); ``problems`` (what ails the file, one line each; what was read before the
+    damage is counted).
+
+    Raises
+    ------
+    RecordingError
+        Where not even the head of the file can be read.
+    """
+    import numpy as np
+
+    from evreel.io import event_chunks, open_recording
+
+    problems: list[str] = []
+    n = n_on = 0
+    first = last = None
+    with open_recording(path, stream=stream) as recording:
+        try:
+            for chunk in event_chunks(recording):
+                if len(chunk):
+                    first = int(chunk.t[0]) if first is None else first
+                    last = chunk.t_stop_us
+                    n += len(chunk)
+                    n_on += int(np.count_nonzero(chunk.p))
+        except EvreelError as error:
+            problems.append(str(error))
+        if not n and not problems:
+            problems.append(f"{Path(path).name}: holds no event")
+        return {
+            "format": recording.format,
+            "sensor": recording.sensor._asdict(),
+            "events": n,
+            "t_offset": recording.t_offset,
+            "t_start_us": None if first is None else recording.t_offset + first,
+            "t_stop_us": None if last is None else recording.t_offset + last,
+            "on": n_on,
+            "off": n - n_on,
+            "problems": problems,
+        }
+
+
+def describe(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines in which `info`'s result is shown to a person."""
+    sensor, n = found["sensor"], found["events"]
+    yield f"format    {found['format']}"
+    yield f"sensor    {sensor['width']} × {sensor['height']} px (width × height)"
+    yield f"events    {n:,} ({found['on']:,} ON, {found['off']:,} OFF)"
+    if n:
+        duration_us = found["t_stop_us"] - found["t_start_us"]
+        yield f"time      {found['t_start_us']} to {found['t_stop_us']} µs on the camera's clock"
+        yield f"duration  {duration_us / 1e6:.6f} s, {n / duration_us:.3f} M events/s on average"
+    for problem in found["problems"]:
+        yield f"problem   {problem}"
+
+
+def _licence_text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the licence's text can't be read: {error}", path=path) from error
+
+
+def _counted(items: Iterable[T], total: int, progress: Progress) -> Iterator[T]:
+    """Yield items, telling how many have gone by."""
+    for k, item in enumerate(items):
+        progress(k, total)
+        yield item

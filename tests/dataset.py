@@ -1,0 +1,101 @@
+"""A small data set of simulated recordings, and Snakemake run on it as a user runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+from conftest import ROOT
+
+SCENE = """
+name = "{name}"
+duration_us = 120_000
+seed = {seed}
+[sensor]
+height = 47
+width = 63
+[background]
+intensity = 0.4
+[[object]]
+label = "car"
+box = [14.0, 10.0]
+intensity = 0.9
+motion = [[0, 4.0, 20.0], [120_000, 44.0, 20.0]]
+[[object]]
+label = "sign"
+polygon = [[0.0, 0.0], [10.0, 0.0], [5.0, 9.0]]
+intensity = 0.1
+z_order = 1
+motion = [[0, 30.0, 24.0], [120_000, 26.0, 20.0]]
+[[tag]]
+label = "busy"
+start_us = 30_000
+stop_us = 60_000
+"""
+
+CONFIG = {
+    "recordings": "recordings.tsv",
+    "labels": ["car", "sign", "busy"],
+    "slices": {"window_us": 20_000},
+    "features": {
+        "histogram": {"representation": "histogram", "window_us": 10_000},
+        "voxels": {"representation": "voxel_grid", "count": 500, "parameters": {"bins": 3}},
+    },
+    "release": {"name": "tiny", "version": "1.0", "licence": "CC0-1.0"},
+}
+
+
+def make_data_set(folder: Path, names: Sequence[str] = ("one", "two")) -> Path:
+    """Simulate a recording a name; write a table and a config."""
+    from evreel import steps
+
+    folder.mkdir(exist_ok=True)
+    rows = [("id", "source", "md5", "split", "rois", "tags")]
+    for k, name in enumerate(names):
+        scene = folder / f"{name}.toml"
+        scene.write_text(SCENE.format(name=name, seed=k), encoding="utf-8")
+        steps.simulate(scene, folder / "raw")
+        recording = folder / "raw" / f"{name}.aedat4"
+        md5 = hashlib.md5(recording.read_bytes()).hexdigest()
+        split = ("train", "test")[k % 2]
+        rows.append(
+            (name, f"raw/{name}.aedat4", md5, split, f"raw/{name}.rois.xml", f"raw/{name}.tags.xml")
+        )
+    write_table(folder, rows)
+    write_config(folder, CONFIG)
+    return folder
+
+
+def write_table(folder: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Write recordings.tsv."""
+    text = "".join("\t".join(row) + "\n" for row in rows)
+    (folder / "recordings.tsv").write_text(text, encoding="utf-8")
+
+
+def write_config(folder: Path, config: Mapping[str, object]) -> None:
+    """Write config.yaml."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
+
+
+def snakemake(folder: Path, *arguments: str, timeout: int = 180) -> subprocess.CompletedProcess:
+    """Run Snakemake on the data set in `folder`, with output and errors as one text."""
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+        *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
+        *("--workflow-profile", str(ROOT / "profiles" / "default"), *arguments),
+    ]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONWARNINGS": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

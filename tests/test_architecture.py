@@ -1,0 +1,82 @@
+"""The import rules of docs/architecture.md, held against the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from conftest import ROOT
+
+PACKAGE = ROOT / "src" / "evreel"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def rows() -> dict[str, int]:
+    """Return module → row of the table in docs/architecture.md."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text.split("| module | one sentence |")[1].split("\n\n")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    return {
+        name: row
+        for row, line in enumerate(lines)
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+
+
+def part(path) -> str:
+    """Return the module of the table that a source file belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path) -> set[str]:
+    """Return the dotted names that a source file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: a relative import"
+            module = node.module or ""
+            if module == "evreel":
+                found |= {f"evreel.{alias.name}" for alias in node.names}
+            else:
+                found.add(module)
+    return found
+
+
+def ours(path) -> set[str]:
+    """Return the modules of the table that a source file imports."""
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("evreel.")}
+    return names - {"__version__"}
+
+
+def test_table__names_every_module_and_no_other():
+    assert set(rows()) == {part(path) for path in SOURCES} - {"__init__"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module__imports_only_from_rows_above(path):
+    known = rows()
+    here = part(path)
+    if here == "__init__":
+        assert not ours(path)
+        return
+    for name in ours(path) - {here}:
+        assert known[name] < known[here], f"{here} imports {name}, which is not above it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module__keeps_to_the_nevers(path):
+    here, names = part(path), imports(path)
+    top = {name.split(".")[0] for name in names}
+    if here != "kernels":
+        assert "numba" not in top, "numba is for kernels"
+    else:
+        assert top <= {"collections", "math", "typing", "numba", "numpy", "evreel", "__future__"}
+        assert ours(path) <= {"kernels"}
+    if here == "io":
+        assert "representations" not in ours(path)
+    if here == "representations":
+        assert "io" not in ours(path)
+    assert not top & {"snakemake", "yaml", "torch", "dv_processing", "av", "PIL"}

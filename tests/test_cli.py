@@ -1,0 +1,270 @@
+"""The command line: every step by hand, exit codes, messages, and a quick start."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from conftest import ROOT, random_events, shared_file
+from dataset import SCENE
+from PIL import Image
+
+from evreel.io.aedat4 import Aedat4Writer
+from evreel.io.clock import read_clock
+from evreel.io.events_store import EventsStore
+from evreel.layout import BOX_DTYPE
+
+
+def evreel(*arguments, cwd=None):
+    """Run the command in a process of its own, as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "evreel.cli", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A simulated recording with its annotations, and its events store."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "corner.toml").write_text(SCENE.format(name="corner", seed=5), encoding="utf-8")
+    assert evreel("simulate", folder / "corner.toml", "-o", folder).returncode == 0
+    run = evreel("events", folder / "corner.aedat4", "-o", folder / "corner.h5")
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+def test_chain__by_hand_from_a_scene_to_a_verified_release(made, tmp_path):
+    video = evreel(
+        "video", made / "corner.h5", "-o", tmp_path / "corner.mp4", "--window-us", 10_000
+    )
+    assert video.returncode == 0, video.stderr
+    clock, picture, _ = read_clock(tmp_path / "corner.clock.tsv")
+    assert picture.shape == (48, 64)
+    run = evreel(
+        *("annotate", made / "corner.h5", "--clock", tmp_path / "corner.clock.tsv"),
+        *("--rois", made / "corner.rois.xml", "--tags", made / "corner.tags.xml"),
+        *("--labels", "car,sign,busy", "--count", 1000, "-o", tmp_path / "slices.h5"),
+    )
+    assert run.returncode == 0, run.stderr
+    boxes = np.load(tmp_path / "slices_bbox.npy")
+    assert boxes.dtype == BOX_DTYPE
+    assert set(boxes["t"]) <= set(clock.stop_us.tolist())
+    drawing = tmp_path / "frame.png"
+    subprocess.run(
+        [
+            *(sys.executable, ROOT / "examples" / "draw_labelled_frame.py"),
+            *(tmp_path / "slices.h5", "--at-us", "60000", "--scale", "2", "-o", drawing),
+        ],
+        check=True,
+        timeout=60,
+    )
+    with Image.open(drawing) as picture:
+        assert picture.size == (126, 94)
+    run = evreel(
+        *("features", made / "corner.aedat4", made / "corner.h5", "-o", tmp_path / "f"),
+        *("--representation", "voxel_grid", "--window-us", 20_000, "--set", "bins=3"),
+    )
+    assert run.returncode == 2, "two inputs of one name overwrite each other"
+    run = evreel(
+        *("features", made / "corner.aedat4", "-o", tmp_path / "features"),
+        *("--representation", "voxel_grid", "--window-us", 20_000, "--set", "bins=3"),
+    )
+    assert run.returncode == 0, run.stderr
+    with h5py.File(tmp_path / "features" / "corner.h5") as file:
+        assert file["data"].shape == (6, 3, 47, 63)
+    plan = "path\tsource\ntrain/voxels/corner.h5\tfeatures/corner.h5\n"
+    (tmp_path / "plan.tsv").write_text(plan, encoding="utf-8")
+    release = tmp_path / "release"
+    run = evreel("release", "--manifest", "plan.tsv", "-o", release, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert evreel("verify", release).returncode == 0
+    target = release / "train/voxels/corner.h5"
+    data = bytearray(target.read_bytes())
+    data[len(data) // 2] ^= 1
+    target.chmod(0o644)
+    target.write_bytes(data)
+    run = evreel("verify", release)
+    assert run.returncode == 1
+    assert "train/voxels/corner.h5" in run.stdout
+
+
+def test_features__of_a_recording_equal_those_of_its_store(made, tmp_path):
+    for source, name in ((made / "corner.aedat4", "a"), (made / "corner.h5", "b")):
+        run = evreel(
+            *("features", source, "-o", tmp_path / name),
+            *("--representation", "histogram", "--count", 700),
+        )
+        assert run.returncode == 0, run.stderr
+    first, second = (tmp_path / name / "corner.h5" for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_info__has_the_keys_that_scripts_rely_on(made):
+    found = {}
+    for name in ("corner.aedat4", "corner.h5"):
+        run = evreel("info", made / name, "--json")
+        assert run.returncode == 0, run.stderr
+        found[name] = json.loads(run.stdout)
+    first, second = found.values()
+    assert list(first) == [
+        *("format", "sensor", "events", "t_offset", "t_start_us", "t_stop_us"),
+        *("on", "off", "problems"),
+    ]
+    assert first["format"] == "aedat4"
+    assert first["sensor"] == {"height": 47, "width": 63}
+    assert first["on"] + first["off"] == first["events"] > 0
+    assert first["t_start_us"] == first["t_offset"]
+    assert {**first, "format": ""} == {**second, "format": ""}
+    assert evreel("info", made / "corner.h5").stdout.count("\n") == 5
+
+
+def test_info__of_a_damaged_recording_counts_what_was_read_before(tmp_path):
+    events = random_events(600_000, stop_us=2_000_000)
+    path = tmp_path / "damaged.aedat4"
+    with Aedat4Writer(path, events.sensor) as writer:
+        writer.write(events)
+    data = bytearray(path.read_bytes())
+    data[len(data) * 3 // 4 : len(data) * 3 // 4 + 8] = bytes(8)
+    path.write_bytes(data)
+    run = evreel("info", path, "--json")
+    assert run.returncode == 1
+    found = json.loads(run.stdout)
+    assert 0 < found["events"] < len(events)
+    assert found["problems"][0].startswith("damaged.aedat4: byte ")
+    path.write_bytes(data[: len(data) // 3])
+    run = evreel("info", path)
+    assert run.returncode == 1
+    assert run.stderr.startswith("RecordingError: damaged.aedat4: byte ")
+
+
+def test_events__options_are_counted_and_recorded(made, tmp_path):
+    run = evreel(
+        *("events", made / "corner.aedat4", "-o", tmp_path / "part.h5", "--crop", "8,4,60,44"),
+        *("--start-us", 20_000, "--stop-us", 90_000, "--max-pixel-hz", 2000),
+    )
+    assert run.returncode == 0, run.stderr
+    with EventsStore(made / "corner.h5") as store, EventsStore(tmp_path / "part.h5") as part:
+        whole, kept = store.read(), part.read()
+        assert part.t_offset == store.t_offset
+        assert part.origin == (4, 8)
+    in_time = (whole.t >= 20_000) & (whole.t < 90_000)
+    inside = in_time & (whole.x >= 8) & (whole.x < 60) & (whole.y >= 4) & (whole.y < 44)
+    with h5py.File(tmp_path / "part.h5") as file:
+        repairs = json.loads(file.attrs["repairs"])
+    assert repairs["outside_time"] == np.count_nonzero(~in_time)
+    assert repairs["outside_crop"] == np.count_nonzero(in_time & ~inside)
+    assert repairs["hot_pixel_events"] == np.count_nonzero(inside) - len(kept)
+    x, y = whole.x[inside].astype(int) - 8, whole.y[inside].astype(int) - 4
+    counts = np.zeros((40, 52), dtype=int)
+    np.add.at(counts, (y, x), 1)
+    span_s = (whole.t[inside][-1] + 1 - whole.t[inside][0]) / 1e6
+    sound = counts[y, x] <= 2000 * span_s
+    np.testing.assert_array_equal(kept.t, whole.t[inside][sound])
+    np.testing.assert_array_equal(kept.x, x[sound])
+
+
+def test_events__that_leave_nothing_are_an_error_and_no_file(made, tmp_path):
+    store = tmp_path / "none.h5"
+    run = evreel("events", made / "corner.aedat4", "-o", store, "--start-us", 10**9)
+    assert run.returncode == 1
+    assert "corner.aedat4: no event is left" in run.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["events", "x.aedat4", "-o", "y.h5", "--crop", "1,2,3"],
+        ["annotate", "x.h5", "--clock", "c.tsv", "-o", "y.h5"],
+        [
+            "features",
+            "x.h5",
+            "-o",
+            "f",
+            "--representation",
+            "h",
+            "--window-us",
+            "1",
+            "--count",
+            "1",
+        ],
+        ["features", "x.h5", "-o", "f", "--representation", "h", "--count", "1", "--set", "bins"],
+        ["frobnicate"],
+    ],
+)
+def test_usage__that_is_wrong_exits_with_2(arguments, tmp_path):
+    run = evreel(*arguments, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "usage: evreel" in run.stderr
+
+
+def test_unknown_representation__names_those_that_exist(made, tmp_path):
+    run = evreel(
+        *("features", made / "corner.h5", "-o", tmp_path / "f"),
+        *("--representation", "histograms", "--count", 10),
+    )
+    assert run.returncode == 2
+    assert "histogram" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_missing_file__is_one_line(tmp_path):
+    run = evreel("info", tmp_path / "none.aedat4")
+    assert run.returncode == 1
+    assert run.stderr.count("\n") == 1
+    assert "none.aedat4: can't be read: No such file or directory" in run.stderr
+
+
+def test_output__that_a_reader_closes_is_no_error(made):
+    command = [sys.executable, "-m", "evreel.cli", "info", str(made / "corner.h5")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("evreel.cli", {"numba", "h5py", "lxml", "imageio_ffmpeg", "tqdm", "zstandard"})],
+)
+def test_start__imports_nothing_that_is_slow(module, heavy):
+    code = f"import sys, {module}; print(' '.join(sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert not heavy & set(run.stdout.split())
+
+
+def test_commands_without_kernels__do_not_import_numba(made, tmp_path):
+    environment = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    for arguments in (
+        ["info", str(made / "corner.aedat4")],
+        ["events", str(made / "corner.aedat4"), "-o", str(tmp_path / "s.h5")],
+    ):
+        run = subprocess.run(
+            [sys.executable, "-m", "evreel.cli", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert "numba" not in run.stderr
+        assert "numpy" in run.stderr, "the list of imports is missing"
+
+
+def test_real_recordings__are_described(tmp_path):
+    path = shared_file("recordings/aestream_davis.aedat4")
+    found = json.loads(evreel("info", path, "--json").stdout)
+    assert found["sensor"] == {"height": 260, "width": 346}
+    assert found["events"] == 117_667
+    assert found["problems"] == []

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Bring uv if there is none, then install the locked environment into .venv.
+# Arguments go to `uv sync`. What other groups installed before stays.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+
+fail() {
+    echo "evreel set-up: $1" >&2
+    exit 1
+}
+
+command -v "$python" >/dev/null ||
+    fail "no $python. Install Python 3.11 or newer, on Debian: apt-get install python3 python3-venv"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "$("$python" --version) is too old; 3.11 is needed. Name another: make PYTHON=python3.12 …"
+
+# Both ways of bringing uv keep it inside this folder; a half-made one is removed.
+uv=$(command -v uv || true)
+if [ -z "$uv" ]; then
+    uv=.tools/bin/uv
+    if ! [ -x "$uv" ] || ! "$uv" --version >/dev/null 2>&1; then
+        rm -rf .tools
+        log=$(mktemp)
+        trap 'rm -f "$log"' EXIT
+        if "$python" -m venv .tools >"$log" 2>&1 && .tools/bin/python -m pip install -q uv >>"$log" 2>&1; then
+            :
+        elif rm -rf .tools && "$python" -m pip install -q --target .tools uv >>"$log" 2>&1; then
+            :
+        else
+            rm -rf .tools
+            tail -n 3 "$log" >&2
+            fail "can't install uv. On Debian: apt-get install python3-venv"
+        fi
+    fi
+fi
+
+"$uv" sync --quiet --frozen --inexact --no-python-downloads --python "$python" "$@"

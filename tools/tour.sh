@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Say where the demo's release is and how to look at it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+release=results/release/demo-1.0
+
+evreel verify "$release"
+cat <<END
+
+The release is $release (README.md in it says what is what).
+Look at it:
+  source .venv/bin/activate
+  evreel verify $release                               # every file against its checksums
+  evreel info $release/train/events/street.h5          # what a recording holds
+  h5dump -H $release/train/slices/street.h5            # or: python -c 'import h5py; …'
+The videos to annotate are results/video/*.mp4.
+Your own recordings: README.md, "Your own recordings".
+END

@@ -1,0 +1,32 @@
+rule annotate:
+    """Events, clock and CVAT XML joined: annotated slices and boxes."""
+    input:
+        store=rules.events.output.store,
+        clock=rules.clock.output.clock,
+        rois=annotation("rois"),
+        tags=annotation("tags"),
+    output:
+        slices="<results>/slices/{id}.h5",
+        boxes="<results>/slices/{id}_bbox.npy",
+    log:
+        "<logs>/annotate/{id}.log",
+    benchmark:
+        "<benchmarks>/annotate/{id}.tsv"
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        labels=setting("labels"),
+        window_us=setting("slices/window_us"),
+        count_events=setting("slices/count"),
+        tail=setting("slices/tail"),
+        clip=setting("annotate/clip"),
+        revision=revision("annotate"),
+    script:
+        "../../scripts/annotate.py"
+
+
+rule all_slices:
+    """Every recording's annotated slices and boxes."""
+    input:
+        every("<results>/slices/{id}.h5"),
+        every("<results>/slices/{id}_bbox.npy"),

@@ -1,0 +1,50 @@
+rule clock:
+    """When each frame of a recording's video stands for; encoding it anew changes nothing here."""
+    input:
+        store=rules.events.output.store,
+    output:
+        clock="<results>/video/{id}.clock.tsv",
+    log:
+        "<logs>/clock/{id}.log",
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        window_us=setting("video/window_us"),
+        scale=setting("video/scale"),
+        revision=revision("clock"),
+    script:
+        "../../scripts/clock.py"
+
+
+rule video:
+    """Pictures to annotate, one a row of the clock."""
+    input:
+        store=rules.events.output.store,
+        clock=rules.clock.output.clock,
+    output:
+        "<results>/video/{id}.<pictures>",
+    log:
+        "<logs>/video/{id}.log",
+    benchmark:
+        "<benchmarks>/video/{id}.tsv"
+    conda:
+        "../../envs/evreel.yaml"
+    threads: 2
+    params:
+        style=setting("video/style"),
+        accumulate_us=setting("video/accumulate_us"),
+        contrast=setting("video/contrast"),
+        tau_us=setting("video/tau_us"),
+        fps=setting("video/fps"),
+        preset=setting("video/preset"),
+        crf=setting("video/crf"),
+        revision=revision("video"),
+    script:
+        "../../scripts/video.py"
+
+
+rule all_videos:
+    """Every recording's video and clock."""
+    input:
+        every("<results>/video/{id}.<pictures>"),
+        every("<results>/video/{id}.clock.tsv"),
