@@ -7,7 +7,6 @@ configuration, versions, a page to read) and what proves that it is whole: ``man
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import importlib.metadata
 import json
@@ -15,7 +14,6 @@ import os
 import platform
 import re
 import shutil
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -46,6 +44,7 @@ LABEL_MAP = "label_map_dictionary.json"
 _PIECE_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LIBRARIES = (
+    "deflate",
     "h5py",
     "hdf5plugin",
     "imageio-ffmpeg",
@@ -317,8 +316,7 @@ def versions() -> dict[str, str]:
         "evreel": __version__,
         **{name: _installed_version(name) for name in _LIBRARIES},
         "hdf5": h5py.version.hdf5_version,
-        "python": platform.python_version(),
-        "zlib": _zlib_version(),
+        "python": ".".join(platform.python_version_tuple()[:2]),
     }
 
 
@@ -327,16 +325,6 @@ def _installed_version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:  # installed without its metadata
         return "unknown"
-
-
-def _zlib_version() -> str:
-    """Return the version of the zlib that HDF5 compresses with: the system's, not Python's own."""
-    try:
-        version = ctypes.CDLL("libz.so.1").zlibVersion
-    except (OSError, AttributeError):
-        return zlib.ZLIB_RUNTIME_VERSION
-    version.restype = ctypes.c_char_p
-    return str(version().decode())
 
 
 def _source(entry: PlanEntry) -> Path:

@@ -1,7 +1,9 @@
 """HDF5 files for others: the same content, compressed so that no plugin is needed to read it.
 
 Working files use bitshuffle-LZ4 and Zstd, which are fast and come as plugins. gzip behind a
-shuffle of the bytes (level 4) is part of HDF5 itself.
+shuffle of the bytes is part of HDF5 itself. The compressor is libdeflate, not HDF5's: the zlib that
+h5py finds differs from system to system, and its rewrites give other bytes; libdeflate comes at a
+locked version, and what it writes any zlib reads.
 """
 
 from __future__ import annotations
@@ -10,16 +12,20 @@ import contextlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import deflate
 import h5py
 import numpy as np
+import numpy.typing as npt
 from h5py import h5a, h5d, h5g, h5s, h5t, h5z
 
 from evreel.errors import ReleaseError
 from evreel.io import hdf5
 
-GZIP_LEVEL = 4
+GZIP_LEVEL = 6
 _BLOCK_BYTES = 1 << 22
+_GZIP = ({h5z.FILTER_DEFLATE}, {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE})
 _BUILT_IN = frozenset(
     {
         h5z.FILTER_DEFLATE,
@@ -75,8 +81,7 @@ def repack(source: str | Path, destination: str | Path) -> None:
 
     Notes
     -----
-    Equal sources and equal zlib give equal bytes. h5py's wheels take zlib from the system; the
-    classic one has long given the same bytes in each version, its rewrites (zlib-ng) give others.
+    Equal sources give equal bytes, on any system.
     """
     source = Path(source)
     with hdf5.open_hdf5(source) as old, _damage(source):
@@ -207,6 +212,10 @@ def _copy_dataset(old: h5py.Dataset, new: h5py.Group, place: str, path: Path) ->
     kind = _kind(old.id.get_type(), place, path)
     copy = h5d.create(new.id, None, kind, old.id.get_space(), properties)
     in_memory = h5t.py_create(old.dtype)
+    # libdeflate can take the place of HDF5's own filters where those are just the two, and where
+    # values lie in the chunk itself.
+    stored = _filters(h5py.Dataset(copy))
+    direct = stored in _GZIP and not old.dtype.hasobject
     for start, count in _blocks(old):
         block = np.zeros(count, dtype=old.dtype)
         place_in_file = old.id.get_space()
@@ -214,8 +223,24 @@ def _copy_dataset(old: h5py.Dataset, new: h5py.Group, place: str, path: Path) ->
             place_in_file.select_hyperslab(start, count)
         space = h5s.create_simple(count) if count else h5s.create(h5s.SCALAR)
         old.id.read(space, place_in_file, block, in_memory)
-        copy.write(space, place_in_file, block, in_memory)
+        if direct:
+            copy.write_direct_chunk(start, _deflated(block, old, shuffle=len(stored) == 2))
+        else:
+            copy.write(space, place_in_file, block, in_memory)
     return h5py.Dataset(copy)
+
+
+def _deflated(block: npt.NDArray[Any], dataset: h5py.Dataset, shuffle: bool) -> bytes:
+    """Return a chunk as HDF5's shuffle (bytes of a kind together) and deflate would.
+
+    A chunk at the rim is stored in its full shape; what lies beyond the rim is the fill value.
+    """
+    chunk = np.full(dataset.chunks, dataset.fillvalue, dtype=dataset.dtype)
+    chunk[tuple(map(slice, block.shape))] = block
+    size = dataset.dtype.itemsize
+    raw = np.frombuffer(chunk.tobytes(), dtype=np.uint8)
+    ordered = raw.reshape(-1, size).T if shuffle else raw
+    return bytes(deflate.zlib_compress(ordered.tobytes(), GZIP_LEVEL))
 
 
 def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
