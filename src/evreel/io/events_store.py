@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
@@ -135,7 +134,7 @@ class EventsStoreWriter:
             hdf5.append(self._side[path], rows)
 
 
-class EventsStore:
+class EventsStore(hdf5.Opened):
     """An events store, opened for reading; also a `Recording`.
 
     Parameters
@@ -185,21 +184,6 @@ class EventsStore:
         except BaseException:
             self._file.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release the file."""
-        self._file.close()
 
     def __len__(self) -> int:
         return self.n

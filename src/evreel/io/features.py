@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import hdf5plugin
@@ -183,7 +182,7 @@ class FeaturesWriter:
         self._written += 1
 
 
-class FeaturesFile:
+class FeaturesFile(hdf5.Opened):
     """A features file, opened for reading: a sequence of frames.
 
     Parameters
@@ -221,21 +220,6 @@ class FeaturesFile:
         except BaseException:
             self._file.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release the file."""
-        self._file.close()
 
     def __len__(self) -> int:
         return self.shape[0]

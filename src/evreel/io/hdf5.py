@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import h5py
 import hdf5plugin
@@ -15,6 +16,27 @@ import numpy.typing as npt
 from evreel.errors import LayoutError
 from evreel.layout import Array, Layout
 from evreel.provenance import Provenance
+
+
+class Opened:
+    """A file that is open for reading, until it is closed or its ``with`` block ends."""
+
+    _file: h5py.File
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
 
 
 @contextlib.contextmanager

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -181,7 +180,7 @@ def _union(start: Int64Array, stop: Int64Array) -> int:
     return int(np.maximum(stop - np.maximum(start, reached), 0).sum())
 
 
-class SlicesFile:
+class SlicesFile(hdf5.Opened):
     """Annotated slices, opened for reading.
 
     Parameters
@@ -234,21 +233,6 @@ class SlicesFile:
         except BaseException:
             self._file.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release the file."""
-        self._file.close()
 
     def __len__(self) -> int:
         return self.n
