@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -35,6 +36,14 @@ LAYOUT = Layout(
 PROVENANCE = Provenance("events", {"b": 1, "a": [2, None]}, {"recording": "sha256:0"}, {"cut": 0})
 
 
+@contextlib.contextmanager
+def open_layout(path, layout):
+    """Open a file that must be of a layout, as the readers do."""
+    with hdf5.open_hdf5(path) as file:
+        hdf5.check_layout(file, path, layout)
+        yield file
+
+
 def write(path, rows=250, batch=250):
     with hdf5.create(path, LAYOUT, PROVENANCE) as file:
         t, xyz, p = (hdf5.add(file, LAYOUT[f"a/{name}"]) for name in ("t", "xyz", "p"))
@@ -59,7 +68,7 @@ def change(path, edit):
 
 
 def test_create__writes_values_dtypes_and_provenance(tmp_path):
-    with hdf5.open_layout(write(tmp_path / "x.h5"), LAYOUT) as file:
+    with open_layout(write(tmp_path / "x.h5"), LAYOUT) as file:
         np.testing.assert_array_equal(file["a/t"][:], np.arange(250))
         np.testing.assert_array_equal(file["a/xyz"][:, 1], np.arange(250) / 2)
         assert file["a/t"].dtype == np.dtype("<i8")
@@ -157,7 +166,7 @@ def test_add__with_data_casts_to_the_layouts_dtype_and_can_grow(tmp_path):
 
 def test_open_layout__takes_a_file_without_its_optional_arrays(tmp_path):
     path = change(write(tmp_path / "x.h5"), lambda file: file.__delitem__("a/p"))
-    with hdf5.open_layout(path, LAYOUT) as file:
+    with open_layout(path, LAYOUT) as file:
         assert "a/p" not in file
 
 
@@ -192,7 +201,7 @@ def replaced(name, **options):
 )
 def test_check_layout__names_the_first_thing_that_is_not_as_laid_out(tmp_path, edit, message):
     path = change(write(tmp_path / "x.h5"), edit)
-    with pytest.raises(LayoutError, match=r"^x\.h5: .*" + message), hdf5.open_layout(path, LAYOUT):
+    with pytest.raises(LayoutError, match=r"^x\.h5: .*" + message), open_layout(path, LAYOUT):
         pass
 
 
@@ -204,7 +213,7 @@ def test_check_layout__takes_no_group_for_a_data_set(tmp_path):
     path = change(write(tmp_path / "x.h5"), edit)
     with (
         pytest.raises(LayoutError, match="size is no data set"),
-        hdf5.open_layout(path, LAYOUT),
+        open_layout(path, LAYOUT),
     ):
         pass
 

@@ -49,14 +49,6 @@ def create(path: Path, layout: Layout, provenance: Provenance) -> Iterator[h5py.
         set_attributes(file, provenance.attributes())
 
 
-@contextlib.contextmanager
-def open_layout(path: Path, layout: Layout) -> Iterator[h5py.File]:
-    """Open a file for reading that must be of `layout`, in a version known here."""
-    with open_hdf5(path) as file:
-        check_layout(file, path, layout)
-        yield file
-
-
 def open_hdf5(path: Path) -> h5py.File:
     """Open an HDF5 file for reading, without a lock: nobody writes into a finished file."""
     try:
