@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -82,17 +81,20 @@ def write_config(folder: Path, config: Mapping[str, object]) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
 
 
-def snakemake(folder: Path, *arguments: str, timeout: int = 180) -> subprocess.CompletedProcess:
-    """Run Snakemake on the data set in `folder`, with output and errors as one text."""
-    command = [
+def command(folder: Path, *arguments: str) -> list[str]:
+    """Return the command line that runs Snakemake on the data set in `folder`."""
+    return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
         *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
         *("--workflow-profile", str(ROOT / "profiles" / "default"), *arguments),
     ]
+
+
+def snakemake(folder: Path, *arguments: str, timeout: int = 180) -> subprocess.CompletedProcess:
+    """Run Snakemake on the data set in `folder`, with output and errors as one text."""
     return subprocess.run(
-        command,
+        command(folder, *arguments),
         cwd=folder,
-        env=os.environ | {"PYTHONWARNINGS": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
