@@ -218,6 +218,31 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["video", "corner.h5", "-o", "x.avi", "--window-us", "9"], 2, "ends in .mp4 or .zip"),
+        (["video", "corner.h5", "-o", "x.mp4", "--window-us", "0"], 2, "window_us=0 is not within"),
+        (["events", "corner.h5", "-o", "x.h5", "--start-us", "9" * 30], 2, "no time range"),
+        (["events", "corner.h5", "-o", "/proc/x.h5"], 1, "No such file or directory"),
+        (["events", "corner.h5", "-o", "."], 1, "a folder of this name stands"),
+        (["info", "corner.rois.xml"], 1, "no format that can be read"),
+        (
+            ["annotate", "corner.h5", "--clock", "corner.toml", "-o", "x", "--count", "1"],
+            1,
+            "line 1",
+        ),
+    ],
+)
+def test_bad_call__is_one_error_and_leaves_nothing(made, arguments, code, message):
+    before = sorted(made.iterdir())
+    run = evreel(*arguments, cwd=made)
+    assert run.returncode == code
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+    assert sorted(made.iterdir()) == before
+
+
 def test_missing_file__is_one_line(tmp_path):
     run = evreel("info", tmp_path / "none.aedat4")
     assert run.returncode == 1

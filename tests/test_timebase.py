@@ -92,7 +92,7 @@ def test_clock__refuses_rows_that_are_no_clock(start, stop, message):
 def test_clock__refuses_an_unknown_source_and_a_window_of_nothing():
     with pytest.raises(ClockError, match="source 'camera' is none of events, frames, triggers"):
         FrameClock([0], [1], source="camera")
-    with pytest.raises(ClockError, match="window_us=0 is not at least 1"):
+    with pytest.raises(ParameterError, match="window_us=0 is not within 1 to"):
         FrameClock.regular(100, 0)
 
 

@@ -113,14 +113,14 @@ def test_divisions__of_nothing_are_no_windows(tail):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Duration(0), "window_us=0 is not at least 1"),
-        (lambda: Duration(10, 0), "stride_us=0 is not at least 1"),
+        (lambda: Duration(0), "window_us=0 is not within 1 to"),
+        (lambda: Duration(10, 0), "stride_us=0 is not within 1 to"),
         (lambda: Duration(10, tail="cut"), "tail='cut' is neither 'keep' nor 'drop'"),
         (lambda: Duration(1e4), "window_us=10000.0 is not a whole number"),
         (lambda: Duration("1e4"), "window_us='1e4' is not a whole number"),
         (lambda: Duration(True), "window_us=True is not a whole number"),
-        (lambda: Count(-1), "count=-1 is not at least 1"),
-        (lambda: Count(1, 0), "stride=0 is not at least 1"),
+        (lambda: Count(-1), "count=-1 is not within 1 to"),
+        (lambda: Count(1, 0), "stride=0 is not within 1 to"),
         (lambda: Count(1, tail=""), "tail='' is neither"),
         (lambda: division(), "exactly one of window_us and count.*window_us=None, count=None"),
         (lambda: division(10, 10), "exactly one of window_us and count.*window_us=10, count=10"),
@@ -170,7 +170,7 @@ def test_fixed_number__by_count_equals_its_slow_twin(n, t):
 def test_fixed_number__refuses_another_measure():
     with pytest.raises(ParameterError, match="by='number' is neither 'time' nor 'count'"):
         fixed_number(2, "number", np.arange(4))
-    with pytest.raises(ParameterError, match="n_windows=0 is not at least 1"):
+    with pytest.raises(ParameterError, match="n_windows=0 is not within 1 to"):
         fixed_number(0, "time", np.arange(4))
 
 

@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone, as `evreel info … | head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        print(steps.os_error(error), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     finally:
@@ -92,7 +95,8 @@ def _events(options: argparse.Namespace) -> int:
 
 
 def _video(options: argparse.Namespace) -> int:
-    clock = options.clock or options.output.with_suffix(".clock.tsv")
+    output = steps.checked_video_name(options.output)
+    clock = options.clock or output.with_suffix(".clock.tsv")
     with (
         _bar(options, "video", "frame") as progress,
         steps.as_store(options.file, stream=options.stream) as store,
@@ -101,7 +105,7 @@ def _video(options: argparse.Namespace) -> int:
         steps.video(
             store,
             clock,
-            options.output,
+            output,
             style=options.style,
             accumulate_us=options.accumulate_us,
             contrast=options.contrast,

@@ -19,6 +19,7 @@ from evreel.errors import EvreelError
 
 SCRATCH = ".evreel-tmp"
 _KEEP = "kept-by-workflow"
+_ATTEMPTS = 100
 
 
 def scratch_folder(path: Path) -> Path:
@@ -87,12 +88,15 @@ def atomic(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
 def _scratch_path(final: Path) -> Iterator[Path]:
     """Give a path of the same name in a folder of its own, and remove that folder after."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    while True:
+    for attempts_left in reversed(range(_ATTEMPTS)):
         own = scratch_folder(final) / uuid.uuid4().hex
-        # Another output's end may remove the scratch folder between its finding and its use.
-        with contextlib.suppress(FileNotFoundError):
+        try:
             own.mkdir(parents=True)
             break
+        except FileNotFoundError:
+            # Another output's end may remove the scratch folder between its finding and its use.
+            if not attempts_left:
+                raise
     try:
         yield own / final.name
     finally:

@@ -53,12 +53,21 @@ def logged(path: str | Path) -> Iterator[None]:
     except EvreelError as error:
         LOG.error("%s: %s", type(error).__name__, error)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        LOG.error("%s", os_error(error))
+        raise SystemExit(1) from None
     except Exception:
         LOG.exception("This is a fault of evreel; please report it with this log.")
         raise
     finally:
         LOG.removeHandler(handler)
         handler.close()
+
+
+def os_error(error: OSError) -> str:
+    """Return the one line that says what the system refused, and for which file."""
+    what = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {what}" if error.filename is not None else what
 
 
 def acquire(
@@ -137,9 +146,13 @@ def events(
     from evreel.io import event_chunks, hdf5, open_recording
     from evreel.io.events_store import EventsStoreWriter
     from evreel.layout import EVENTS
+    from evreel.timebase import FARTHEST
 
-    if start_us is not None and stop_us is not None and not start_us < stop_us:
-        raise UsageError(f"start_us={start_us} is not before stop_us={stop_us}")
+    begin, end = start_us or 0, FARTHEST if stop_us is None else stop_us
+    if not 0 <= begin < end <= FARTHEST:
+        raise UsageError(
+            f"start_us={start_us}, stop_us={stop_us} is no time range within 0 to {FARTHEST} µs"
+        )
     rectangle = None if crop is None else Crop(*crop)
     repairs = {"outside_time": 0, "outside_crop": 0, "hot_pixels": 0, "hot_pixel_events": 0}
 
@@ -293,9 +306,7 @@ def video(
     from evreel.timebase import Picture
     from evreel.viz import render
 
-    output = Path(output)
-    if output.suffix not in (".mp4", ".zip"):
-        raise UsageError(f"a video ends in .mp4 or .zip (PNG frames), not in {output.suffix!r}")
+    output = checked_video_name(output)
     frames, picture, extra = read_clock(clock)
     with as_store(store) as opened, atomic(output) as (scratch,):
         picture = picture or Picture.for_video(opened.sensor)
@@ -430,6 +441,14 @@ def annotate(
         *(Path(slices).name, writer.n, writer.n_labelled, len(found)),
     )
     return dict(regions.repairs)
+
+
+def checked_video_name(path: str | Path) -> Path:
+    """Return the path of a video, or raise `UsageError` where its suffix names no container."""
+    path = Path(path)
+    if path.suffix not in (".mp4", ".zip"):
+        raise UsageError(f"a video ends in .mp4 or .zip (PNG frames), not in {path.suffix!r}")
+    return path
 
 
 def features(

@@ -19,6 +19,9 @@ CLOCK_SOURCES: tuple[ClockSource, ...] = ("events", "frames", "triggers", "exter
 
 Int64Array = npt.NDArray[np.int64]
 
+FARTHEST = 1 << 53
+"""Largest time (µs; 285 years) or count that is taken: sums and products of it still fit."""
+
 
 def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return `array` as a read-only, contiguous view (a copy only where dtype or order ask)."""
@@ -97,8 +100,8 @@ class FrameClock:
         >>> FrameClock.regular(t_stop_us=25, window_us=10).stop_us.tolist()
         [10, 20, 30]
         """
-        if window_us < 1:
-            raise ClockError(f"window_us={window_us} is not at least 1 µs")
+        if not 1 <= window_us <= FARTHEST:
+            raise ParameterError(f"window_us={window_us} is not within 1 to {FARTHEST} µs")
         start = np.arange(0, max(t_stop_us, 0), window_us, dtype=np.int64)
         return cls(start, start + window_us)
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import ParameterError
-from evreel.timebase import Int64Array, frozen
+from evreel.timebase import FARTHEST, Int64Array, frozen
 
 Tail = Literal["keep", "drop"]
 IndexOf = Callable[[Int64Array], Int64Array]
@@ -323,8 +323,8 @@ def _whole(name: str, values: npt.ArrayLike) -> Int64Array:
 def _positive(name: str, value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise ParameterError(f"{name}={value!r} is not a whole number")
-    if value < 1:
-        raise ParameterError(f"{name}={value} is not at least 1")
+    if not 1 <= value <= FARTHEST:
+        raise ParameterError(f"{name}={value} is not within 1 to {FARTHEST}")
 
 
 def _known_tail(tail: str) -> None:
