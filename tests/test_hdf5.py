@@ -9,6 +9,7 @@ import sys
 import time
 
 import h5py
+import hdf5plugin
 import numpy as np
 import pytest
 
@@ -118,6 +119,32 @@ def test_file__has_the_same_bytes_in_another_folder_process_and_second(tmp_path)
 def test_file__has_the_same_bytes_whatever_the_batches(tmp_path):
     contents = {write(tmp_path / f"{k}.h5", batch=k).read_bytes() for k in (7, 100, 250)}
     assert len(contents) == 1
+
+
+def test_add__checks_bitshuffled_chunks_by_what_the_plugin_gets(tmp_path):
+    with h5py.File(write(tmp_path / "x.h5")) as file:
+        filters = file["a/t"].id.get_create_plist()
+        codes = [filters.get_filter(k)[0] for k in range(filters.get_nfilters())]
+    assert codes == [hdf5plugin.Bitshuffle.filter_id, h5py.h5z.FILTER_FLETCHER32]
+
+
+def test_add__keeps_a_scalar_under_the_checksum_of_its_header(tmp_path):
+    path = write(tmp_path / "x.h5")
+    whole = path.read_bytes()
+    with h5py.File(path) as file:
+        assert file["size"].id.get_create_plist().get_layout() == h5py.h5d.COMPACT
+    at = whole.index((7).to_bytes(8, "little"))
+    path.write_bytes(whole[:at] + bytes([6]) + whole[at + 1 :])
+    with hdf5.open_hdf5(path) as file, pytest.raises((KeyError, RuntimeError, OSError)):
+        file["size"][()]
+
+
+def test_reading__names_the_file_and_what_was_read(tmp_path):
+    with (
+        pytest.raises(LayoutError, match=r"^x\.h5: rows 1 to 5 can't be read: bad\. .* again\.$"),
+        hdf5.reading(tmp_path / "x.h5", "rows 1 to 5"),
+    ):
+        raise OSError("bad")
 
 
 def holds_a_time(path, since):

@@ -700,6 +700,35 @@ def test_slices_file__that_contradicts_itself_is_refused(tmp_path, store):
         SlicesFile(store.path)
 
 
+def everything_in(path):
+    """Return all that a file of slices holds."""
+    with SlicesFile(path) as got:
+        events, roi = got.read()
+        columns = [*(getattr(events, name) for name in "txyp"), roi, *got.overlaps]
+        columns += [column for table in (got.rois, got.tags, got.labelled) for column in table]
+        columns += [getattr(got.windows, c) for c in ("start", "stop", "start_us", "stop_us")]
+        plain = (got.sensor, got.t_offset, got.t_stop_us, got.first_row, got.events_outside_slices)
+        return [column.tobytes() for column in columns], plain
+
+
+def test_slices_file__with_any_bit_flipped_is_refused_or_the_same(tmp_path, store):
+    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
+    path = write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(30)))
+    whole, expected = path.read_bytes(), everything_in(path)
+    damaged = tmp_path / "damaged.h5"
+    refused = 0
+    for bit in np.random.default_rng(1).integers(0, 8 * len(whole), 250).tolist():
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        damaged.write_bytes(flipped)
+        try:
+            assert everything_in(damaged) == expected, f"bit {bit} gives other values in silence"
+        except LayoutError as error:
+            assert error.path == damaged, f"bit {bit}"
+            refused += 1
+    assert refused > 150
+
+
 # The tutorial's annotations, and where its tool fails
 
 

@@ -82,7 +82,7 @@ EVENT_COLUMNS = (
     _column("events/t", "<i8", "event", "µs", "Stamp since t_offset, non-decreasing."),
     _column("events/x", "<u2", "event", "px", "Column."),
     _column("events/y", "<u2", "event", "px", "Row."),
-    _column("events/p", "|u1", "event", "", "Polarity: 0 OFF (darker), 1 ON (brighter)."),
+    _column("events/p", "u1", "event", "", "Polarity: 0 OFF (darker), 1 ON (brighter)."),
 )
 SENSOR_SCALARS = (
     Array("events/height", "<i8", (), "px", "Sensor height."),
@@ -108,7 +108,7 @@ EVENTS = Layout(
             "bitshuffle-lz4",
         ),
         _column("triggers/t", "<i8", "trigger", "µs", "Stamp since t_offset.", optional=True),
-        _column("triggers/edge", "|i1", "trigger", "", "1 rising, 0 falling, −1 no edge.", True),
+        _column("triggers/edge", "i1", "trigger", "", "1 rising, 0 falling, −1 no edge.", True),
         _column("triggers/id", "<i2", "trigger", "", "Channel or type, as the source's.", True),
         _column("imu/t", "<i8", "sample", "µs", "Stamp since t_offset.", optional=True),
         *(

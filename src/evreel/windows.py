@@ -19,6 +19,9 @@ from evreel.errors import ParameterError
 from evreel.timebase import FARTHEST, Int64Array, frozen
 
 Tail = Literal["keep", "drop"]
+MOST_WINDOWS = 50_000_000
+"""Most windows that a recording is divided into: 1.6 GB of edges and rows."""
+
 IndexOf = Callable[[Int64Array], Int64Array]
 StampAt = Callable[[Int64Array], Int64Array]
 
@@ -145,6 +148,11 @@ class Duration:
         index_of
             Function of (n,) stamps → (n,) rows of the first event at or after each.
 
+        Raises
+        ------
+        ParameterError
+            Where they would be more than `MOST_WINDOWS`.
+
         Examples
         --------
         >>> t = np.array([0, 9, 10, 24])
@@ -192,6 +200,11 @@ class Count:
             How many events the recording holds.
         stamp_at
             Function of (n,) rows → (n,) their stamps in µs.
+
+        Raises
+        ------
+        ParameterError
+            Where they would be more than `MOST_WINDOWS`.
 
         Examples
         --------
@@ -306,10 +319,18 @@ def ending_at(instants_us: Iterable[int], window_us: int, index_of: IndexOf) -> 
 def _how_many(total: int, size: int, stride: int, tail: Tail) -> int:
     """Return how many windows of `size`, one every `stride` from 0, divide ``[0, total)``."""
     if tail == "drop":
-        return max(0, (total - size) // stride + 1)
-    to_cover = max(0, -(-(total - size) // stride)) + 1
-    # A stride beyond the size leaves gaps: the end may lie in one, and no window is after it.
-    return min(to_cover, -(-total // stride))
+        n = max(0, (total - size) // stride + 1)
+    else:
+        to_cover = max(0, -(-(total - size) // stride)) + 1
+        # A stride beyond the size leaves gaps: the end may lie in one, and no window is after it.
+        n = min(to_cover, -(-total // stride))
+    if n > MOST_WINDOWS:
+        raise ParameterError(
+            f"windows of {size}, one every {stride}, divide 0 to {total} into {n} windows; "
+            f"{MOST_WINDOWS} is the most",
+            hint="Choose longer windows or a longer stride, or a part of the recording.",
+        )
+    return n
 
 
 def _whole(name: str, values: npt.ArrayLike) -> Int64Array:

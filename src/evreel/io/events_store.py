@@ -52,8 +52,10 @@ class EventsStoreWriter:
         self._pending: list[Events] = []
         self._pending_rows = 0
         self._side: dict[str, h5py.Dataset] = {}
-        self._ms_counts: list[npt.NDArray[np.uint64]] = []
+        self._ms_to_idx = hdf5.add(file, EVENTS["ms_to_idx"])
+        self._rows_at_ms = np.empty(COLUMN_CHUNK, dtype=np.uint64)
         self._ms = 0
+        self._flushed = 0
         self.n = 0
         self.n_on = 0
         self.t_stop_us = 0
@@ -90,8 +92,9 @@ class EventsStoreWriter:
         """Write what is pending, the time index and the end of time. Call once, at the end."""
         self._flush(self._pending_rows)
         # One entry a millisecond up to the last event's, then the number of events.
-        self._ms_counts.append(np.array([self.n], dtype=np.uint64))
-        hdf5.add(self._file, EVENTS["ms_to_idx"], np.concatenate(self._ms_counts))
+        filled = self._ms % COLUMN_CHUNK
+        self._rows_at_ms[filled] = self.n
+        hdf5.append(self._ms_to_idx, self._rows_at_ms[: filled + 1])
         self._file.attrs["t_stop_us"] = self.t_stop_us
 
     def _write_events(self, events: Events) -> None:
@@ -101,12 +104,6 @@ class EventsStoreWriter:
             raise EventsError(f"sensor {events.sensor} of a batch is not {self._sensor}")
         if events.t[0] < self.t_stop_us - 1:
             raise EventsError(f"t={events.t[0]} goes back behind t={self.t_stop_us - 1}")
-        last_ms = int(events.t[-1]) // 1000
-        if last_ms >= self._ms:
-            edges = np.arange(self._ms, last_ms + 1, dtype=np.int64) * 1000
-            rows = self.n + np.searchsorted(events.t, edges)
-            self._ms_counts.append(rows.astype(np.uint64))
-            self._ms = last_ms + 1
         self.n += len(events)
         self.n_on += int(np.count_nonzero(events.p))
         self.t_stop_us = events.t_stop_us
@@ -121,10 +118,29 @@ class EventsStoreWriter:
         for dataset, name in zip(self._columns, "txyp", strict=True):
             column = np.concatenate([getattr(part, name) for part in self._pending] or [[]])
             hdf5.append(dataset, column[:rows])
+            if name == "t" and rows:
+                self._index(column[:rows])
             kept.append(column[rows:].astype(dataset.dtype))
         t, x, y, p = kept
         self._pending = [Events.trusted(t, x, y, p, self._sensor)]
         self._pending_rows = len(kept[0])
+
+    def _index(self, t: Int64Array) -> None:
+        """Add an entry for each millisecond up to that of the last of the next stamps.
+
+        Written by whole chunks: a pause of a day is 86.4 million entries.
+        """
+        stop = int(t[-1]) // 1000 + 1
+        while self._ms < stop:
+            filled = self._ms % COLUMN_CHUNK
+            until = min(self._ms - filled + COLUMN_CHUNK, stop)
+            edges = np.arange(self._ms, until, dtype=np.int64) * 1000
+            rows = self._flushed + np.searchsorted(t, edges)
+            self._rows_at_ms[filled : filled + len(rows)] = rows
+            self._ms = until
+            if until % COLUMN_CHUNK == 0:
+                hdf5.append(self._ms_to_idx, self._rows_at_ms)
+        self._flushed += len(t)
 
     def _write_side(self, group: str, **columns: npt.NDArray[Any]) -> None:
         for name, rows in columns.items():
@@ -153,7 +169,7 @@ class EventsStore(hdf5.Opened):
     Raises
     ------
     LayoutError
-        Where the file is not an events store.
+        Where the file is not an events store, or is damaged; reading may also raise it later.
     """
 
     format = "evreel-events"
@@ -164,36 +180,47 @@ class EventsStore(hdf5.Opened):
         self.path = Path(path)
         self._file = hdf5.open_hdf5(self.path)
         try:
-            hdf5.check_layout(self._file, self.path, EVENTS)
-            self.sensor = Sensor.checked(
-                int(self._file["events/height"][()]), int(self._file["events/width"][()])
-            )
-            self.t_offset = int(self._file["t_offset"][()])
-            self.t_stop_us = int(self._file.attrs["t_stop_us"])
-            self.origin = (
-                int(self._file.attrs["origin_y_px"]),
-                int(self._file.attrs["origin_x_px"]),
-            )
-            self.header = self._file["source_header"].asstr()[()]
-            self.source_format = str(self._file.attrs["source_format"])
-            self._t, self._x, self._y, self._p = (self._file[f"events/{name}"] for name in "txyp")
-            self._ms_to_idx = self._file["ms_to_idx"]
-            self.n = len(self._t)
-            if len(self._ms_to_idx) != (self.t_stop_us + 999) // 1000 + 1:
-                raise LayoutError("ms_to_idx does not end with the recording", path=self.path)
+            with hdf5.reading(self.path, "its head"):
+                self._read_head()
         except BaseException:
             self._file.close()
             raise
+
+    def _read_head(self) -> None:
+        hdf5.check_layout(self._file, self.path, EVENTS)
+        self.sensor = Sensor.checked(
+            int(self._file["events/height"][()]), int(self._file["events/width"][()])
+        )
+        self.t_offset = int(self._file["t_offset"][()])
+        self.t_stop_us = int(self._file.attrs["t_stop_us"])
+        self.origin = (
+            int(self._file.attrs["origin_y_px"]),
+            int(self._file.attrs["origin_x_px"]),
+        )
+        self.header = self._file["source_header"].asstr()[()]
+        self.source_format = str(self._file.attrs["source_format"])
+        self._columns = [self._file[f"events/{name}"] for name in "txyp"]
+        self._ms_to_idx = self._file["ms_to_idx"]
+        self.n = len(self._columns[0])
+        self._n_ms = len(self._ms_to_idx)
+        if self._n_ms != (self.t_stop_us + 999) // 1000 + 1:
+            raise self._contradiction("ms_to_idx does not end with the recording")
+        first, last = int(self._ms_to_idx[0]), int(self._ms_to_idx[-1])
+        if (first, last) != (0, self.n):
+            raise self._contradiction(
+                f"ms_to_idx begins with {first} and ends with {last}; 0 and {self.n} are expected"
+            )
+
+    def _contradiction(self, problem: str) -> LayoutError:
+        return LayoutError(problem, path=self.path, hint=hdf5.REBUILD)
 
     def __len__(self) -> int:
         return self.n
 
     def read(self, start: int = 0, stop: int | None = None) -> Events:
         """Return rows ``[start, stop)``."""
-        rows = slice(start, self.n if stop is None else stop)
-        return Events(
-            self._t[rows], self._x[rows], self._y[rows], self._p[rows], sensor=self.sensor
-        )
+        start, stop, _ = slice(start, stop).indices(self.n)
+        return hdf5.read_events(self._columns, start, max(start, stop), self.sensor, self.path)
 
     def read_us(self, start_us: int, stop_us: int) -> Events:
         """Return the events with a stamp in ``[start_us, stop_us)``."""
@@ -210,27 +237,57 @@ class EventsStore(hdf5.Opened):
 
         Notes
         -----
-        The millisecond index narrows a stamp down to the events of one millisecond; those are
-        read chunk by chunk, so that many stamps in order read each chunk once.
+        The millisecond index narrows a stamp down to the events of one millisecond. Of the
+        index and of the stamps only the chunks asked for are read, each once.
         """
         t = np.asarray(t_us, dtype=np.int64)
         flat = np.clip(t.ravel(), 0, self.t_stop_us)
-        table = self._ms_to_idx[:].astype(np.int64)
-        ms = np.minimum(flat // 1000, len(table) - 1)
-        rows = table[ms]
-        inner = np.flatnonzero((flat > ms * 1000) & (ms + 1 < len(table)))
-        order = inner[np.argsort(flat[inner], kind="stable")]
-        held: tuple[int, int, Int64Array] = (0, 0, np.empty(0, dtype=np.int64))
-        for k in order:
-            low, high = int(table[ms[k]]), int(table[ms[k] + 1])
+        order = np.argsort(flat, kind="stable")
+        asked = flat[order]
+        ms = np.minimum(asked // 1000, self._n_ms - 1)
+        found = self._rows_at(ms)
+        inner = np.flatnonzero((asked > ms * 1000) & (ms + 1 < self._n_ms))
+        first, stamps = 0, np.empty(0, dtype=np.int64)
+        for k, low, high in zip(inner, found[inner], self._rows_at(ms[inner] + 1), strict=True):
             if low == high:
                 continue
-            if not (held[0] <= low and high <= held[1]):
-                first = low // COLUMN_CHUNK * COLUMN_CHUNK
-                last = max(first + READ_ROWS, high)
-                held = (first, min(last, self.n), self._t[first:last])
-            rows[k] = low + np.searchsorted(held[2][low - held[0] : high - held[0]], flat[k])
-        return np.asarray(rows.reshape(t.shape))
+            if not first <= low <= high <= first + len(stamps):
+                first = int(low) // COLUMN_CHUNK * COLUMN_CHUNK
+                stamps = self._stamps(first, -(-int(high) // COLUMN_CHUNK) * COLUMN_CHUNK)
+            found[k] = low + np.searchsorted(stamps[low - first : high - first], asked[k])
+        rows = np.empty_like(flat)
+        rows[order] = found
+        return rows.reshape(t.shape)
+
+    def _rows_at(self, ms: Int64Array) -> Int64Array:
+        """Return the entries of the time index for milliseconds in ascending order."""
+        rows = np.empty_like(ms)
+        done = 0
+        while done < len(ms):
+            first = int(ms[done]) // COLUMN_CHUNK * COLUMN_CHUNK
+            last = min(first + COLUMN_CHUNK, self._n_ms)
+            with hdf5.reading(self.path, f"ms_to_idx, rows {first} to {last},"):
+                entries = self._ms_to_idx[first:last]
+            back = entries[1:] < entries[:-1]
+            if back.any():
+                k = first + int(np.argmax(back)) + 1
+                raise self._contradiction(f"ms_to_idx goes back in row {k}")
+            if entries[-1] > self.n:
+                raise self._contradiction(
+                    f"ms_to_idx has row {entries[-1]}; the file has {self.n} events"
+                )
+            stop = int(np.searchsorted(ms, last))
+            rows[done:stop] = entries[ms[done:stop] - first]
+            done = stop
+        if (rows[1:] < rows[:-1]).any():
+            raise self._contradiction("ms_to_idx goes back between its chunks")
+        return rows
+
+    def _stamps(self, first: int, last: int) -> Int64Array:
+        last = min(last, self.n)
+        with hdf5.reading(self.path, f"rows {first} to {last}"):
+            stamps: Int64Array = self._columns[0][first:last]
+        return stamps
 
     def stamp_at(self, rows: npt.ArrayLike) -> Int64Array:
         """Return the stamps of rows in ascending order, µs since `t_offset`."""
@@ -240,7 +297,7 @@ class EventsStore(hdf5.Opened):
             last = min(first + READ_ROWS, self.n)
             low, high = np.searchsorted(wanted, [first, last])
             if low < high:
-                stamps[low:high] = self._t[first:last][wanted[low:high] - first]
+                stamps[low:high] = self._stamps(first, last)[wanted[low:high] - first]
         return stamps
 
     def windows(self, division: Division) -> Windows:
@@ -268,9 +325,13 @@ class EventsStore(hdf5.Opened):
         )
         for group, kind, names in side:
             if group in self._file:
-                columns = [self._file[f"{group}/{name}"] for name in names.split()]
+                with hdf5.reading(self.path, group):
+                    columns = [self._file[f"{group}/{name}"] for name in names.split()]
                 for first in range(0, len(columns[0]), COLUMN_CHUNK):
-                    yield kind(*(column[first : first + COLUMN_CHUNK] for column in columns))
+                    last = min(first + COLUMN_CHUNK, len(columns[0]))
+                    with hdf5.reading(self.path, f"{group}, rows {first} to {last},"):
+                        rows = [column[first:last] for column in columns]
+                    yield kind(*rows)
         low = 0 if start_us is None else int(self.index_of(start_us))
         high = self.n if stop_us is None else int(self.index_of(stop_us))
         yield from self.chunks(low, high)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,10 +12,15 @@ import h5py
 import hdf5plugin
 import numpy as np
 import numpy.typing as npt
+from h5py import h5d, h5p, h5s, h5t
 
-from evreel.errors import LayoutError
+from evreel.errors import EventsError, EvreelError, LayoutError
+from evreel.events import Events, Sensor
 from evreel.layout import Array, Layout
 from evreel.provenance import Provenance
+
+REBUILD = "The file is damaged: build or download it again."
+_RAISED_BY_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError)
 
 
 class Opened:
@@ -41,8 +46,12 @@ class Opened:
 
 @contextlib.contextmanager
 def create(path: Path, layout: Layout, provenance: Provenance) -> Iterator[h5py.File]:
-    """Give a new file that carries its layout's name and version and its provenance."""
-    with h5py.File(path, "w-", libver=("earliest", "v110"), track_order=False) as file:
+    """Give a new file that carries its layout's name and version and its provenance.
+
+    Of HDF5's forms it takes that of 1.10, whose own structures carry checksums: in the earliest,
+    a flipped bit may move a chunk or cut a column short in silence.
+    """
+    with h5py.File(path, "w-", libver=("v110", "v110"), track_order=False) as file:
         file.attrs["layout"] = layout.name
         file.attrs["layout_version"] = layout.version
         yield file
@@ -98,7 +107,7 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
             fits, expected = h5py.check_string_dtype(dataset.dtype) is not None, "text"
         else:
             fits = array.dtype == "any" or dataset.dtype == np.dtype(array.dtype)
-            expected = array.dtype
+            expected = array.dtype if array.dtype == "any" else np.dtype(array.dtype).str
         if not fits:
             raise LayoutError(
                 f"data set {array.name} is {dataset.dtype.str}; {expected} is expected", path=path
@@ -109,6 +118,46 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
                 raise LayoutError(
                     f"data set {array.name} has {length} of {dim}, {by} has {known}", path=path
                 )
+
+
+@contextlib.contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever damage makes h5py, or a check of what was read, raise into `LayoutError`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What is read meanwhile, such as ``"rows 0 to 65536"``; it begins the message.
+    """
+    try:
+        yield
+    except LayoutError:
+        raise
+    except (EvreelError, *_RAISED_BY_DAMAGE) as error:
+        raise LayoutError(f"{what} can't be read: {error}", path=path, hint=REBUILD) from error
+
+
+def read_events(
+    columns: Iterable[h5py.Dataset], start: int, stop: int, sensor: Sensor, path: Path
+) -> Events:
+    """Return rows ``[start, stop)`` of the data sets t, x, y and p.
+
+    Raises
+    ------
+    LayoutError
+        Where they can't be read, or are no events; it names the row in the file.
+    """
+    with reading(path, f"rows {start} to {stop}"):
+        t, x, y, p = (column[start:stop] for column in columns)
+    try:
+        return Events(t, x, y, p, sensor)
+    except EventsError as error:
+        place = error.place
+        if place is not None:
+            place = f"row {start + int(place.removeprefix('row '))}"
+        raise LayoutError(error.problem, path=path, place=place, hint=REBUILD) from error
 
 
 def _plain(value: Any) -> Any:
@@ -133,6 +182,8 @@ def add(file: h5py.File, array: Array, data: npt.ArrayLike | str | None = None) 
         dtype: Any = h5py.string_dtype("utf-8")
         values = data if isinstance(data, str) else np.asarray(data, dtype=object)
         return file.create_dataset(array.name, data=values, dtype=dtype, **options)
+    if not array.dims:
+        return _add_scalar(file, array, data)
     if array.chunk is not None:
         options["chunks"] = array.chunk
         options["maxshape"] = (None, *array.chunk[1:])
@@ -145,10 +196,31 @@ def add(file: h5py.File, array: Array, data: npt.ArrayLike | str | None = None) 
     )
 
 
+def _add_scalar(file: h5py.File, array: Array, value: npt.ArrayLike | None) -> h5py.Dataset:
+    """Create a number within its object's header, whose checksum then covers it too."""
+    folder, _, name = array.name.rpartition("/")
+    properties = h5p.create(h5p.DATASET_CREATE)
+    properties.set_layout(h5d.COMPACT)
+    properties.set_obj_track_times(False)
+    dataset = h5py.Dataset(
+        h5d.create(
+            file.require_group(folder or "/").id,
+            name.encode(),
+            h5t.py_create(np.dtype(array.dtype)),
+            h5s.create(h5s.SCALAR),
+            properties,
+        )
+    )
+    dataset[()] = value
+    return dataset
+
+
 def filter_options(array: Array) -> dict[str, Any]:
     """Return the keywords of `create_dataset` for an array's filter."""
     if array.filter == "bitshuffle-lz4":
-        return dict(hdf5plugin.Bitshuffle(cname="lz4"))
+        # The plugin trusts what it decompresses: flipped bits crash it, or give other values.
+        # HDF5 puts the checksum behind it, so that damage shows before the plugin sees it.
+        return {**hdf5plugin.Bitshuffle(cname="lz4"), "fletcher32": True}
     if array.filter == "zstd":
         return dict(hdf5plugin.Zstd(clevel=1))
     if array.filter == "gzip":

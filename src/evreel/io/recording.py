@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -85,10 +86,15 @@ def open_recording(path: str | Path, *, stream: int | None = None) -> Recording:
     Raises
     ------
     RecordingError
-        Where the file is empty, of no known format, or damaged at its head.
+        Where the file is empty, a pipe or device, of no known format, or damaged at its head.
     """
     path = Path(path)
     try:
+        # Looked at first: to open a pipe would wait for its other end.
+        if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+            raise RecordingError(
+                "is no regular file", path=path, hint="Save the recording to a file first."
+            )
         with path.open("rb") as file:
             head = file.read(_PROBE_BYTES)
     except OSError as error:

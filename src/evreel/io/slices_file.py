@@ -203,36 +203,41 @@ class SlicesFile(hdf5.Opened):
     Raises
     ------
     LayoutError
-        Where the file is not of annotated slices, or contradicts itself.
+        Where the file is not of annotated slices, contradicts itself, or is damaged; reading
+        may also raise it later.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file = hdf5.open_hdf5(self.path)
         try:
-            hdf5.check_layout(self._file, self.path, SLICES)
-            self.sensor = Sensor.checked(
-                int(self._file["events/height"][()]), int(self._file["events/width"][()])
-            )
-            self.t_offset = int(self._file["t_offset"][()])
-            self.t_stop_us = int(self._attribute("t_stop_us"))
-            self.events_outside_slices = int(self._attribute("events_outside_slices"))
-            self.first_row = int(self._file["first_row"][()])
-            self._columns = [self._file[f"events/{name}"] for name in "txyp"]
-            self._roi = self._file["events/roi"]
-            self.n_events = len(self._roi)
-            self.windows = Windows(
-                *(self._file[f"slices/{c}"][:] for c in ("start_us", "stop_us", "start", "stop"))
-            )
-            self.n = len(self.windows)
-            self.labels: tuple[str, ...] = tuple(self._file["labels/name"].asstr()[:])
-            self.rois = RoiTable(*self._table("rois", RoiTable._fields))
-            self.tags = TagTable(*self._table("tags", TagTable._fields))
-            self.labelled = Spans(*self._table("labelled", Spans._fields))
-            self._check()
+            with hdf5.reading(self.path, "its tables"):
+                self._read_tables()
         except BaseException:
             self._file.close()
             raise
+
+    def _read_tables(self) -> None:
+        hdf5.check_layout(self._file, self.path, SLICES)
+        self.sensor = Sensor.checked(
+            int(self._file["events/height"][()]), int(self._file["events/width"][()])
+        )
+        self.t_offset = int(self._file["t_offset"][()])
+        self.t_stop_us = int(self._attribute("t_stop_us"))
+        self.events_outside_slices = int(self._attribute("events_outside_slices"))
+        self.first_row = int(self._file["first_row"][()])
+        self._columns = [self._file[f"events/{name}"] for name in "txyp"]
+        self._roi = self._file["events/roi"]
+        self.n_events = len(self._roi)
+        self.windows = Windows(
+            *(self._file[f"slices/{c}"][:] for c in ("start_us", "stop_us", "start", "stop"))
+        )
+        self.n = len(self.windows)
+        self.labels: tuple[str, ...] = tuple(self._file["labels/name"].asstr()[:])
+        self.rois = RoiTable(*self._table("rois", RoiTable._fields))
+        self.tags = TagTable(*self._table("tags", TagTable._fields))
+        self.labelled = Spans(*self._table("labelled", Spans._fields))
+        self._check()
 
     def __len__(self) -> int:
         return self.n
@@ -240,7 +245,8 @@ class SlicesFile(hdf5.Opened):
     @property
     def overlaps(self) -> Overlaps:
         """All further regions, read from the file."""
-        return Overlaps(*self._table("overlaps", Overlaps._fields))
+        with hdf5.reading(self.path, "overlaps"):
+            return Overlaps(*self._table("overlaps", Overlaps._fields))
 
     def slice(self, k: int) -> tuple[Events, Int32Array]:
         """Return the events of slice k and their primary regions, −1 none.
@@ -256,10 +262,11 @@ class SlicesFile(hdf5.Opened):
 
     def read(self, start: int = 0, stop: int | None = None) -> tuple[Events, Int32Array]:
         """Return rows ``[start, stop)`` of the events and their primary regions, −1 none."""
-        rows = slice(start, self.n_events if stop is None else stop)
-        t, x, y, p = (column[rows] for column in self._columns)
-        events = Events(t, x, y, p, self.sensor)
-        return events, self._roi[rows]
+        start, stop, _ = slice(start, stop).indices(self.n_events)
+        stop = max(start, stop)
+        events = hdf5.read_events(self._columns, start, stop, self.sensor, self.path)
+        with hdf5.reading(self.path, f"events/roi, rows {start} to {stop},"):
+            return events, self._roi[start:stop]
 
     def _table(self, group: str, names: tuple[str, ...]) -> list[npt.NDArray[Any]]:
         return [self._file[f"{group}/{name}"][:] for name in names]

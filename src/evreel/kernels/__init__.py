@@ -17,5 +17,11 @@ def kernel(function: Function) -> Function:
 
     ``cache`` saves 0.5 to 2 s of compilation a process; ``nogil`` lets a thread compress while
     another accumulates. No ``fastmath``: it would let results differ between processors.
+    Where no folder can be written to for the cache, each process compiles anew.
     """
-    return cast(Function, numba.njit(cache=True, nogil=True)(function))
+    try:
+        return cast(Function, numba.njit(cache=True, nogil=True)(function))
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        return cast(Function, numba.njit(nogil=True)(function))
