@@ -15,4 +15,5 @@ with steps.logged(snakemake.log[0]):
         count=snakemake.params.count_events,
         tail=snakemake.params.tail,
         clip=snakemake.params.clip,
+        unsupported=snakemake.params.unsupported,
     )

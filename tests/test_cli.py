@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import zipfile
 
 import h5py
 import numpy as np
@@ -17,6 +19,7 @@ from PIL import Image
 from evreel.io.aedat4 import Aedat4Writer
 from evreel.io.clock import read_clock
 from evreel.io.events_store import EventsStore
+from evreel.io.slices_file import SlicesFile
 from evreel.layout import BOX_DTYPE
 
 
@@ -223,9 +226,17 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
     [
         (["video", "corner.h5", "-o", "x.avi", "--window-us", "9"], 2, "ends in .mp4 or .zip"),
         (["video", "corner.h5", "-o", "x.mp4", "--window-us", "0"], 2, "window_us=0 is not within"),
-        (["events", "corner.h5", "-o", "x.h5", "--start-us", "9" * 30], 2, "no time range"),
-        (["events", "corner.h5", "-o", "/proc/x.h5"], 1, "No such file or directory"),
-        (["events", "corner.h5", "-o", "."], 1, "a folder of this name stands"),
+        (["events", "corner.aedat4", "-o", "x", "--start-us", "9" * 30], 2, "no time range"),
+        (["events", "corner.aedat4", "-o", "/proc/x.h5"], 1, "No such file or directory"),
+        (["events", "corner.aedat4", "-o", "corner.toml/x.h5"], 1, "File exists"),
+        (["events", "corner.aedat4", "-o", "corner.aedat4"], 2, "which it is made from"),
+        (["events", "corner.h5", "-o", "x.h5"], 2, "is an events store already"),
+        (
+            ["video", "corner.h5", "-o", "x.mp4", "--window-us", "10000", "--preset", "typo"],
+            2,
+            "preset",
+        ),
+        (["video", "corner.h5", "-o", "x.mp4", "--window-us", "9", "--scale", "9999"], 2, "side"),
         (["info", "corner.rois.xml"], 1, "no format that can be read"),
         (
             ["annotate", "corner.h5", "--clock", "corner.toml", "-o", "x", "--count", "1"],
@@ -241,6 +252,73 @@ def test_bad_call__is_one_error_and_leaves_nothing(made, arguments, code, messag
     assert message in run.stderr
     assert "Traceback" not in run.stderr
     assert sorted(made.iterdir()) == before
+
+
+def test_release__never_takes_the_place_of_another_folder(made, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"x")
+    plan = f"path\tsource\ntrain/events/corner.h5\t{made / 'corner.h5'}\n"
+    (tmp_path / "plan.tsv").write_text(plan, encoding="utf-8")
+    run = evreel("release", "--manifest", tmp_path / "plan.tsv", "-o", tmp_path / "photos")
+    assert run.returncode == 1
+    assert "is a folder with other things in it" in run.stderr
+    assert (tmp_path / "photos" / "a.jpg").read_bytes() == b"x"
+    for _ in range(2):  # a release does take the place of an older one, also without its manifest
+        run = evreel("release", "--manifest", tmp_path / "plan.tsv", "-o", tmp_path / "release")
+        assert run.returncode == 0, run.stderr
+        assert evreel("verify", tmp_path / "release").returncode == 0
+        (tmp_path / "release" / "manifest.json").unlink()
+
+
+def test_video__that_fails_leaves_the_clock_of_the_one_before(made, tmp_path):
+    video = ["video", made / "corner.h5", "-o", tmp_path / "v.mp4", "--window-us"]
+    assert evreel(*video, 10_000).returncode == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert evreel(*video, 20_000, "--preset", "typo").returncode == 2
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_video__by_a_clock_that_exists_leaves_it_as_it_is(made, tmp_path):
+    clock = tmp_path / "camera.tsv"
+    clock.write_text("frame\tstart_us\tstop_us\n0\t5000\t9000\n1\t20000\t50000\n")
+    before = clock.read_bytes()
+    run = evreel("video", made / "corner.h5", "-o", tmp_path / "v.zip", "--clock", clock)
+    assert run.returncode == 0, run.stderr
+    assert clock.read_bytes() == before
+    with zipfile.ZipFile(tmp_path / "v.zip") as archive:
+        assert archive.namelist() == ["000000_5000.png", "000001_20000.png"]
+        assert json.loads(archive.comment)["style"] == "polarity"
+
+
+def test_annotate__refuses_the_clock_of_another_crop(made, tmp_path):
+    for name, crop in (("a", "0,0,50,40"), ("b", "10,0,60,40")):
+        store = tmp_path / f"{name}.h5"
+        evreel("events", made / "corner.aedat4", "-o", store, "--crop", crop)
+        evreel("video", store, "-o", tmp_path / f"{name}.mp4", "--window-us", 10_000)
+    run = evreel(
+        *("annotate", tmp_path / "a.h5", "--clock", tmp_path / "b.clock.tsv"),
+        *("-o", tmp_path / "slices.h5", "--count", 100),
+    )
+    assert run.returncode == 1
+    assert "b.clock.tsv: origin_x_px is 10; that of a.h5 is 0" in run.stderr
+
+
+def test_tags__do_not_widen_where_regions_were_looked_for(made, tmp_path):
+    rois = tmp_path / "half.xml"
+    text = (made / "corner.rois.xml").read_text(encoding="utf-8")
+    text = re.sub(r'    <(box|polygon) frame="([6-9]|1\d)".*?</\1>\n', "", text, flags=re.DOTALL)
+    text = re.sub(r"<stop_frame>\d+</stop_frame>", "<stop_frame>5</stop_frame>", text)
+    rois.write_text(text, encoding="utf-8")
+    evreel("video", made / "corner.h5", "-o", tmp_path / "v.mp4", "--window-us", 10_000)
+    run = evreel(
+        *("annotate", made / "corner.h5", "--clock", tmp_path / "v.clock.tsv", "--rois", rois),
+        *("--tags", made / "corner.tags.xml", "-o", tmp_path / "s.h5", "--count", 100),
+    )
+    assert run.returncode == 0, run.stderr
+    with SlicesFile(tmp_path / "s.h5") as slices:
+        assert slices.labelled.start_us.tolist() == [0]
+        assert slices.labelled.stop_us.tolist() == [60_000]
+        assert len(slices.tags.frame) > 0
 
 
 def test_missing_file__is_one_line(tmp_path):

@@ -10,6 +10,7 @@ import hashlib
 import json
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import h5py
 import numpy as np
@@ -51,8 +52,17 @@ def digest_of_bytes(*paths: Path) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
-def digests(folder: Path) -> dict[str, str]:
+def digests(folder: Path) -> dict[str, dict[str, object]]:
     """Run every step on one simulated recording; return step → digest of what it made."""
+    with (
+        mock.patch("evreel.steps.__version__", "golden"),
+        mock.patch("evreel.provenance.__version__", "golden"),
+    ):
+        return digests_at_a_version(folder)
+
+
+def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
+    """Do it, with files that carry the version of the program."""
     scene = folder / "scene.toml"
     scene.write_text(SCENE.format(name="golden", seed=7), encoding="utf-8")
     recording, rois, tags, *_ = steps.simulate(scene, folder)[:3]
@@ -82,16 +92,26 @@ def digests(folder: Path) -> dict[str, str]:
         made["features"] = made.get("features", "") + digest_of_hdf5(file)
     plan = folder / "plan.tsv"
     rows = [
-        {"path": f"train/x/{file.name}", "source": str(file), "kind": "events", "id": "golden"}
+        {
+            "path": f"train/x/{file.name}",
+            "source": str(file),
+            "kind": "events",
+            "id": "golden",
+            "split": "train",
+        }
         for file in (store, slices)
     ]
     steps.release_plan(rows, plan)
-    steps.release(plan, folder / "release", name="golden", version="1", licence="CC0-1.0")
+    release = folder / "release"
+    steps.release(plan, release, name="golden", version="1", licence="CC0-1.0")
+    written = sorted(path.relative_to(release) for path in release.rglob("*"))
+    texts = [release / name for name in ("LICENSE.txt", "config.json", "splits/train.txt")]
     made["release"] = "".join(
-        digest_of_hdf5(folder / "release" / row["path"]) for row in rows
-    ) + "".join(
-        str(path.relative_to(folder / "release"))
-        for path in sorted((folder / "release").rglob("*"))
+        [
+            *(digest_of_hdf5(release / row["path"]) for row in rows),
+            *map(str, written),
+            digest_of_bytes(*texts),
+        ]
     )
     return {
         step: {"revision": STEP_REVISIONS[step], "digest": hashlib.sha256(d.encode()).hexdigest()}

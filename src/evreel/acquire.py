@@ -15,7 +15,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,7 @@ from typing import BinaryIO
 
 from evreel import __version__
 from evreel.errors import SourceError, UsageError
-
-Progress = Callable[[int, int | None], None]
+from evreel.outputs import Progress, silent
 
 PIECE_BYTES = 1 << 20
 TIMEOUT_S = 60.0
@@ -45,17 +44,13 @@ _STATUS_HINTS = {
 _TRY_LATER = "Try again later; if it stays so, download it by hand and give the local path."
 
 
-def _silent(done_bytes: int, total_bytes: int | None) -> None:
-    """Show no progress."""
-
-
 def fetch(
     source: str | Path,
     destination: str | Path,
     *,
     md5: str | None = None,
     final: str | Path | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     timeout_s: float = TIMEOUT_S,
 ) -> str:
     """Put a source's bytes at `destination`, and nothing there unless they are the promised ones.
@@ -101,7 +96,7 @@ def fetch(
     """
     wanted = _checked_md5(md5)
     destination = Path(destination)
-    local = _local_path(source)
+    local = local_path(source)
     if local is not None:
         return _link(local, destination, Path(final or destination), wanted, progress)
     return _download(str(source), destination, wanted, progress, timeout_s)
@@ -118,7 +113,7 @@ def _checked_md5(md5: str | None) -> str | None:
     )
 
 
-def _local_path(source: str | Path) -> Path | None:
+def local_path(source: str | Path) -> Path | None:
     """Return the path of a local source, None for a url to download."""
     if isinstance(source, Path):
         return source

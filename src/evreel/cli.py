@@ -18,6 +18,7 @@ from typing import Any
 
 from evreel import __version__, steps
 from evreel.errors import EvreelError, UsageError
+from evreel.outputs import Progress, atomic
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _bar(options: argparse.Namespace, what: str, unit: str) -> Iterator[steps.Progress]:
+def _bar(options: argparse.Namespace, what: str, unit: str) -> Iterator[Progress]:
     """Show progress on a terminal; nothing where the output is no terminal."""
     if options.quiet or not sys.stderr.isatty():
         yield lambda done, total: None
@@ -96,16 +97,21 @@ def _events(options: argparse.Namespace) -> int:
 
 def _video(options: argparse.Namespace) -> int:
     output = steps.checked_video_name(options.output)
-    clock = options.clock or output.with_suffix(".clock.tsv")
     with (
         _bar(options, "video", "frame") as progress,
-        steps.as_store(options.file, stream=options.stream) as store,
+        steps.as_store(options.file, beside=output, stream=options.stream) as store,
+        contextlib.ExitStack() as stack,
     ):
-        steps.clock(store, clock, window_us=options.window_us, scale=options.scale)
+        # A clock made here and its video appear together, or neither does.
+        clock, video = options.clock, output
+        if clock is None:
+            finals = (output.with_suffix(".clock.tsv"), output)
+            clock, video = stack.enter_context(atomic(*finals, inputs=[options.file]))
+            steps.clock(store, clock, window_us=options.window_us, scale=options.scale)
         steps.video(
             store,
             clock,
-            output,
+            video,
             style=options.style,
             accumulate_us=options.accumulate_us,
             contrast=options.contrast,
@@ -133,13 +139,14 @@ def _annotate(options: argparse.Namespace) -> int:
             count=options.count,
             tail=options.tail,
             clip=options.clip,
+            unsupported=options.unsupported,
             progress=progress,
         )
     return 0
 
 
 def _features(options: argparse.Namespace) -> int:
-    names = [path.name.split(".")[0] for path in options.file]
+    names = [path.stem for path in options.file]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(
@@ -148,7 +155,7 @@ def _features(options: argparse.Namespace) -> int:
     for path, name in zip(options.file, names, strict=True):
         with (
             _bar(options, name, "window") as progress,
-            steps.as_store(path, stream=options.stream) as store,
+            steps.as_store(path, beside=options.output / "x", stream=options.stream) as store,
         ):
             steps.features(
                 store,
@@ -240,10 +247,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("video", _video, "Render pictures to annotate, and the clock of their frames.")
     sub.add_argument("file", metavar="FILE|STORE", type=Path)
     _add_output(sub, "OUT.mp4|OUT.zip")
-    sub.add_argument("--clock", metavar="TSV", type=Path, help="default: OUT.clock.tsv")
-    sub.add_argument(
-        "--window-us", metavar="N", type=int, required=True, help="time a frame stands for"
+    frames = sub.add_mutually_exclusive_group(required=True)
+    frames.add_argument(
+        "--window-us", metavar="N", type=int, help="time a frame stands for; makes OUT.clock.tsv"
     )
+    frames.add_argument("--clock", metavar="TSV", type=Path, help="a clock that exists already")
     sub.add_argument("--accumulate-us", metavar="N", type=int, help="time a picture shows")
     sub.add_argument("--style", choices=("polarity", "grey", "decay"), default="polarity")
     sub.add_argument("--contrast", metavar="F", type=float, help="events that make full contrast")
@@ -262,13 +270,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--labels",
         metavar="A,B,…",
-        type=lambda text: text.split(","),
+        type=_labels,
         help="names in the order of their numbers; default: the order of the XML",
     )
     _add_output(sub, "SLICES")
     sub.add_argument("--boxes", metavar="NPY", type=Path, help="default: SLICES' name + _bbox.npy")
     _add_division(sub, strides=False)
     sub.add_argument("--clip", action="store_true", help="clip shapes to the picture, and count")
+    sub.add_argument(
+        "--unsupported",
+        choices=("error", "skip"),
+        default="error",
+        help="what becomes of shapes that are no boxes or polygons",
+    )
 
     sub = command("features", _features, "Precompute a representation of each recording.")
     sub.add_argument("file", metavar="FILE|STORE", type=Path, nargs="+")
@@ -295,7 +309,7 @@ def _parser() -> argparse.ArgumentParser:
         "--licence-file", metavar="TXT", type=Path, help="its text; not for the usual data licences"
     )
     sub.add_argument("--compression", choices=("portable", "fast"), default="portable")
-    sub.add_argument("--labels", metavar="A,B,…", type=lambda text: text.split(","))
+    sub.add_argument("--labels", metavar="A,B,…", type=_labels)
 
     sub = command("verify", _verify, "Check every file of a release against its manifest.")
     sub.add_argument("folder", metavar="DIR", type=Path)
@@ -332,6 +346,13 @@ def _crop(text: str) -> list[int]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not X0,Y0,X1,Y1 in pixels") from None
     return [x0, y0, x1, y1]
+
+
+def _labels(text: str) -> list[str]:
+    names = text.split(",")
+    if not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty or a doubled name")
+    return names
 
 
 def _assignment(text: str) -> tuple[str, Any]:

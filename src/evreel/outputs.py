@@ -12,14 +12,22 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from evreel.errors import EvreelError
+from evreel.errors import EvreelError, UsageError
 
 SCRATCH = ".evreel-tmp"
+
+Progress = Callable[[int, int | None], None]
+"""Called with what is done and the total, which is None where it is not known."""
+
 _KEEP = "kept-by-workflow"
 _ATTEMPTS = 100
+
+
+def silent(done: int, total: int | None) -> None:
+    """Show no progress."""
 
 
 def scratch_folder(path: Path) -> Path:
@@ -54,7 +62,9 @@ def empty_scratch(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
+def atomic(
+    *paths: str | Path, inputs: Iterable[str | Path | None] = ()
+) -> Iterator[tuple[Path, ...]]:
     """Give a scratch path for each final path; rename all when the block ends without an error.
 
     Parameters
@@ -62,6 +72,8 @@ def atomic(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
     paths
         Final paths of files, folders or symbolic links. Their parent folders are made. What was
         there before stays until the rename, also when the block raises.
+    inputs
+        Files that are read meanwhile, none of which may be one of the paths.
 
     Yields
     ------
@@ -69,13 +81,16 @@ def atomic(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
 
     Raises
     ------
+    UsageError
+        Where two paths are one, or a path is an input.
     EvreelError
         Where the block left one of its paths unwritten, or a folder stands where a file is to
         go (or a file where a folder is); then none of the paths is renamed.
     """
     finals = [Path(path) for path in paths]
+    _check_apart(finals, [Path(path) for path in inputs if path is not None])
     with contextlib.ExitStack() as stack:
-        temporary = [stack.enter_context(_scratch_path(final)) for final in finals]
+        temporary = [stack.enter_context(scratch_path(final)) for final in finals]
         yield tuple(temporary)
         for path, final in zip(temporary, finals, strict=True):
             _check(path, final)
@@ -84,8 +99,23 @@ def atomic(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
             _replace(path, final)
 
 
+def _check_apart(finals: list[Path], inputs: list[Path]) -> None:
+    """Raise where an output would take the place of another, or of what it is made from."""
+    places = [final.absolute() for final in finals]
+    for k, final in enumerate(finals):
+        if places[k] in places[:k]:
+            raise UsageError("two outputs have this name", path=final)
+        for path in inputs:
+            if final.exists() and path.exists() and final.samefile(path):
+                raise UsageError(
+                    f"would be written over {path.name}, which it is made from",
+                    path=final,
+                    hint="Choose another name for the output.",
+                )
+
+
 @contextlib.contextmanager
-def _scratch_path(final: Path) -> Iterator[Path]:
+def scratch_path(final: Path) -> Iterator[Path]:
     """Give a path of the same name in a folder of its own, and remove that folder after."""
     final.parent.mkdir(parents=True, exist_ok=True)
     for attempts_left in reversed(range(_ATTEMPTS)):
@@ -113,7 +143,12 @@ def _check(path: Path, final: Path) -> None:
     """Raise where the rename of `path` to `final` can't work."""
     if not os.path.lexists(path):
         raise EvreelError("was not written by the step that makes it", path=final)
-    if os.path.lexists(final) and _is_folder(path) != _is_folder(final):
+    # One look: another run may move what stands there away meanwhile.
+    try:
+        standing = stat.S_ISDIR(final.lstat().st_mode)
+    except FileNotFoundError:
+        return
+    if standing != _is_folder(path):
         stands, comes = ("file", "folder") if _is_folder(path) else ("folder", "file")
         raise EvreelError(
             f"a {stands} of this name stands where a {comes} is to be written",
@@ -176,7 +211,7 @@ def atomic_into(folder: str | Path) -> Iterator[Path]:
     For a step whose files are not known beforehand. Files of other names stay.
     """
     folder = Path(folder)
-    with _scratch_path(folder / "files") as scratch:
+    with scratch_path(folder / "files") as scratch:
         scratch.mkdir()
         yield scratch
         files = sorted(scratch.iterdir())

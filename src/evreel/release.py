@@ -7,6 +7,7 @@ configuration, versions, a page to read) and what proves that it is whole: ``man
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -22,6 +23,7 @@ from typing import Any, Literal
 from evreel import __version__
 from evreel.errors import ReleaseError, UsageError
 from evreel.io.manifest import (
+    LAYOUT,
     MANIFEST,
     SUMS,
     Algorithm,
@@ -35,9 +37,9 @@ from evreel.io.manifest import (
     parse_sums,
     sums_bytes,
 )
+from evreel.outputs import Progress, silent
 
 Compression = Literal["portable", "fast"]
-Progress = Callable[[int, int | None], None]
 
 SPLITS = ("train", "val", "test")
 LABEL_MAP = "label_map_dictionary.json"
@@ -100,10 +102,6 @@ class Finding:
         return f"{self.path}: {self.problem}"
 
 
-def _silent(done_bytes: int, total_bytes: int | None) -> None:
-    """Show no progress."""
-
-
 def build(
     plan: Sequence[PlanEntry],
     folder: str | Path,
@@ -116,7 +114,7 @@ def build(
     compression: Compression = "portable",
     config: Mapping[str, Any] | None = None,
     labels: Mapping[int, str] | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Manifest:
     """Fill an empty folder with a release.
 
@@ -164,7 +162,7 @@ def build(
     _check_arguments(name, version, compression)
     if not plan:
         raise ReleaseError("the plan has no file", hint="Name what is to be released.")
-    notice = _licence_notice(licence, licence_text)
+    notice = licence_notice(licence, licence_text)
     written = {
         "config.json": ("config", _json(config or {}, "config")),
         "versions.json": ("versions", _json(versions(), "versions")),
@@ -207,6 +205,30 @@ def build(
     return manifest
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise `ReleaseError` where a folder holds something that is not a release.
+
+    A release is told by its manifest, or, where a workflow has removed that before it builds
+    anew, by the list of checksums that names it.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    try:
+        told = any(
+            text in (folder / name).read_text(encoding="utf-8", errors="replace")
+            for name, text in ((MANIFEST, LAYOUT), (SUMS["sha256"], f"  {MANIFEST}"))
+            if (folder / name).is_file()
+        )
+    except OSError:
+        told = False
+    if not told:
+        raise ReleaseError(
+            "is a folder with other things in it",
+            path=folder,
+            hint="A release takes the place of a whole folder: name a new or empty one.",
+        )
+
+
 def _check_arguments(name: str, version: str, compression: str) -> None:
     for what, value in (("name", name), ("version", version)):
         if not _NAME.fullmatch(value):
@@ -218,13 +240,22 @@ def _check_arguments(name: str, version: str, compression: str) -> None:
         raise UsageError(f"compression {compression!r} is neither 'portable' nor 'fast'")
 
 
-def _licence_notice(licence: str, text: str | None) -> str:
+def licence_notice(licence: str, text: str | None) -> str:
+    """Return what ``LICENSE.txt`` says of the data.
+
+    Raises
+    ------
+    UsageError
+        Where the licence is none of those that go by name and address, and has no text.
+    """
     if text is not None:
         return text if text.endswith("\n") else text + "\n"
+    if licence == "NOASSERTION":
+        return "No licence is stated for the data in this folder.\n"
     if licence not in _LICENCES:
         raise UsageError(
             f"the text of licence {licence!r} is not given",
-            hint=f"Without a text go: {', '.join(_LICENCES)}.",
+            hint=f"Give it as licence_file. Without a text go: {', '.join(_LICENCES)}.",
         )
     title, address = _LICENCES[licence]
     return f"The data in this folder are under {title} ({licence}).\nIts text: {address}\n"
@@ -358,16 +389,18 @@ def _place(entry: PlanEntry, source: Path, target: Path, compression: Compressio
         if plugin and compression == "portable" and entry.kind != "recording":
             repack(source, target)
             return
+    # Annotations are people's own files: an edit in place must not reach into a release. What
+    # evreel makes is never edited, only replaced.
+    if entry.kind != "annotations":
+        with contextlib.suppress(OSError):  # another file system, or one without hard links
+            os.link(source, target)
+            return
     try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        try:
-            shutil.copyfile(source, target)
-        except OSError as error:
-            raise ReleaseError(
-                f"source {str(entry.source)!r} can't be copied: {error.strerror}",
-                place=entry.place,
-            ) from error
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise ReleaseError(
+            f"source {str(entry.source)!r} can't be copied: {error.strerror}", place=entry.place
+        ) from error
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
@@ -467,7 +500,7 @@ def _readme(
     return "\n".join(lines)
 
 
-def verify(folder: str | Path, *, progress: Progress = _silent) -> list[Finding]:
+def verify(folder: str | Path, *, progress: Progress = silent) -> list[Finding]:
     """Check every file of a release against its manifest, and the manifest against the sums.
 
     Parameters

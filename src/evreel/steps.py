@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from evreel.errors import EvreelError, RecordingError, UsageError
-from evreel.outputs import atomic, atomic_into
+from evreel import __version__
+from evreel.errors import ClockError, EvreelError, RecordingError, UsageError
+from evreel.outputs import Progress, atomic, atomic_into, scratch_path, silent
 from evreel.provenance import Provenance, sha256
 
 if TYPE_CHECKING:
     from evreel.events import Events
+    from evreel.io.cvat import Unsupported
     from evreel.io.events_store import EventsStore
     from evreel.release import Compression, Finding
     from evreel.timebase import FrameClock, Picture
@@ -31,15 +32,11 @@ LOG = logging.getLogger("evreel")
 
 T = TypeVar("T")
 
-Progress = Callable[[int, int | None], None]
-"""Called with what is done and the total, which is None where it is not known."""
+_FOLDERS = ("events", "slices")
+"""Folders of a split in a release that are no feature's."""
 
 Source: TypeAlias = "str | Path | EventsStore"
 """A recording or an events store by its path, or an events store that is open."""
-
-
-def _silent(done: int, total: int | None) -> None:
-    """Show no progress."""
 
 
 @contextlib.contextmanager
@@ -71,7 +68,7 @@ def os_error(error: OSError) -> str:
 
 
 def acquire(
-    source: str, output: str | Path, *, md5: str | None = None, progress: Progress = _silent
+    source: str, output: str | Path, *, md5: str | None = None, progress: Progress = silent
 ) -> str:
     """Get a recording and check its MD5.
 
@@ -110,7 +107,7 @@ def events(
     stop_us: int | None = None,
     max_pixel_hz: float | None = None,
     stream: int | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> dict[str, int]:
     """Decode a recording once, into an events store.
 
@@ -162,6 +159,12 @@ def events(
 
     hot = None
     with open_recording(recording, stream=stream) as source:
+        if source.format == EVENTS.name:
+            raise UsageError(
+                "is an events store already",
+                path=recording,
+                hint="Decode the recording itself, with all options at once.",
+            )
         if rectangle:
             rectangle.check(source.sensor)
         sensor = rectangle.sensor if rectangle else source.sensor
@@ -178,7 +181,7 @@ def events(
     }
     made = Provenance("events", parameters, {"recording": sha256(recording)}, repairs)
     with (
-        atomic(output) as (scratch,),
+        atomic(output, inputs=[recording]) as (scratch,),
         open_recording(recording, stream=stream) as source,
         hdf5.create(scratch, EVENTS, made) as file,
     ):
@@ -214,8 +217,13 @@ def events(
 
 
 @contextlib.contextmanager
-def as_store(source: Source, *, stream: int | None = None) -> Iterator[EventsStore]:
-    """Give an open events store for a store, or for a recording, which is decoded for the while."""
+def as_store(
+    source: Source, *, beside: str | Path, stream: int | None = None
+) -> Iterator[EventsStore]:
+    """Give an open events store for a store, or for a recording, which is decoded for the while.
+
+    What is decoded lies in the scratch folder of the output `beside` which it is made.
+    """
     from evreel.io.events_store import EventsStore
     from evreel.io.recording import open_recording
 
@@ -226,8 +234,7 @@ def as_store(source: Source, *, stream: int | None = None) -> Iterator[EventsSto
         if isinstance(opened, EventsStore):
             yield opened
             return
-    with tempfile.TemporaryDirectory(prefix="evreel-") as folder:
-        store = Path(folder) / f"{Path(source).stem}.h5"
+    with scratch_path(Path(beside).with_name(f"{Path(source).stem}.h5")) as store:
         events(source, store, stream=stream)
         with EventsStore(store) as opened:
             yield opened
@@ -252,7 +259,10 @@ def clock(
     from evreel.io.clock import write_clock
     from evreel.timebase import FrameClock, Picture
 
-    with as_store(store) as opened, atomic(output) as (scratch,):
+    with (
+        as_store(store, beside=output) as opened,
+        atomic(output, inputs=[opened.path]) as (scratch,),
+    ):
         frames = FrameClock.regular(opened.t_stop_us, window_us)
         picture = Picture.for_video(opened.sensor, scale)
         origin_y, origin_x = opened.origin
@@ -261,6 +271,8 @@ def clock(
             "t_offset": str(opened.t_offset),
             "origin_x_px": str(origin_x),
             "origin_y_px": str(origin_y),
+            "evreel_version": __version__,
+            "store": sha256(opened.path),
         }
         write_clock(scratch, frames, picture, extra)
     LOG.info("%s: %d frames of %d µs", Path(output).name, len(frames), window_us)
@@ -279,7 +291,7 @@ def video(
     fps: int = 30,
     preset: str = "ultrafast",
     crf: int = 23,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> int:
     """Render pictures to annotate, one a row of the clock.
 
@@ -308,7 +320,11 @@ def video(
 
     output = checked_video_name(output)
     frames, picture, extra = read_clock(clock)
-    with as_store(store) as opened, atomic(output) as (scratch,):
+    with (
+        as_store(store, beside=output) as opened,
+        atomic(output, inputs=[opened.path, clock]) as (scratch,),
+    ):
+        _check_clock(clock, extra, opened)
         picture = picture or Picture.for_video(opened.sensor)
         images = _counted(
             render(
@@ -324,19 +340,25 @@ def video(
             len(frames),
             progress,
         )
+        metadata = extra | {
+            "style": style,
+            "accumulate_us": str(accumulate_us),
+            "contrast": str(contrast),
+            "tau_us": str(tau_us),
+            "frames": str(len(frames)),
+            "sensor_height_px": str(picture.sensor[0]),
+            "sensor_width_px": str(picture.sensor[1]),
+            "scale": str(picture.scale),
+            "pad_bottom_px": str(picture.pad_bottom),
+            "pad_right_px": str(picture.pad_right),
+            "evreel_version": __version__,
+            "store": sha256(opened.path),
+            "clock": sha256(clock),
+        }
         if output.suffix == ".zip":
-            n = write_png_zip(scratch, images, picture.shape, frames)
+            n = write_png_zip(scratch, images, picture.shape, frames, metadata=metadata)
         else:
-            metadata = extra | {
-                "style": style,
-                "frames": str(len(frames)),
-                "sensor_height_px": str(picture.sensor[0]),
-                "sensor_width_px": str(picture.sensor[1]),
-                "scale": str(picture.scale),
-                "pad_bottom_px": str(picture.pad_bottom),
-                "pad_right_px": str(picture.pad_right),
-                "clock": sha256(clock),
-            }
+            metadata |= {"preset": preset, "crf": str(crf)}
             n = write_mp4(
                 scratch, images, picture.shape, fps=fps, preset=preset, crf=crf, metadata=metadata
             )
@@ -357,7 +379,8 @@ def annotate(
     count: int | None = None,
     tail: Tail = "keep",
     clip: bool = False,
-    progress: Progress = _silent,
+    unsupported: Unsupported = "error",
+    progress: Progress = silent,
 ) -> dict[str, int]:
     """Join events, frame clock and CVAT XML into annotated slices and boxes.
 
@@ -381,6 +404,8 @@ def annotate(
         How slices are cut, as `evreel.windows.division` takes them.
     clip
         Cut off what of a shape reaches outside the picture, and count it, instead of an error.
+    unsupported
+        What becomes of shapes that are no boxes or polygons: ``error``, or ``skip`` and count.
 
     Returns
     -------
@@ -404,26 +429,34 @@ def annotate(
 
     parts = []
     if rois is not None:
-        drawn = read_cvat(rois)
+        drawn = read_cvat(rois, unsupported=unsupported)
         parts.append(drawn if tags is None else replace(drawn, tags=()))
     if tags is not None:
-        parts.append(read_cvat(tags, tags_only=True))
+        tagged = read_cvat(tags, tags_only=True)
+        # Where regions were drawn, only there did annotators look for them.
+        parts.append(tagged if rois is None else replace(tagged, frames=()))
     annotated = annotations.merge(parts)
     if labels is not None:
         annotated = annotations.relabel(annotated, labels)
     cut = division(window_us=window_us, count=count, tail=tail)
-    frames, picture, _ = read_clock(clock)
-    with as_store(store) as opened:
+    frames, picture, extra = read_clock(clock)
+    with as_store(store, beside=slices) as opened:
+        _check_clock(clock, extra, opened)
         regions = Regions(annotated, frames, picture or Picture(opened.sensor), clip=clip)
         inputs = {"store": opened.path, "clock": clock, "rois": rois, "tags": tags}
         made = Provenance(
             "annotate",
-            {"labels": list(annotated.labels), **asdict(cut), "clip": clip},
+            {
+                "labels": list(annotated.labels),
+                **asdict(cut),
+                "clip": clip,
+                "unsupported": unsupported,
+            },
             {role: sha256(path) for role, path in inputs.items() if path is not None},
             regions.repairs,
         )
         with (
-            atomic(slices, boxes) as (slices_scratch, boxes_scratch),
+            atomic(slices, boxes, inputs=inputs.values()) as (slices_scratch, boxes_scratch),
             hdf5.create(slices_scratch, SLICES, made) as file,
         ):
             annotator = Annotator(regions)
@@ -441,6 +474,47 @@ def annotate(
         *(Path(slices).name, writer.n, writer.n_labelled, len(found)),
     )
     return dict(regions.repairs)
+
+
+def check_settings(config: Mapping[str, Any]) -> None:
+    """Raise where a data set's settings do not go together, before any step runs.
+
+    Parameters
+    ----------
+    config
+        The settings by step, each of its kind: ``events``, ``video``, ``slices``, ``features``
+        (by name) and ``release``, with the keywords of the steps.
+
+    Raises
+    ------
+    UsageError
+        Which names the setting.
+    """
+    from evreel.release import licence_notice
+    from evreel.representations import create
+    from evreel.windows import division
+
+    leave_out = config["events"]
+    if leave_out["crop"] is not None:
+        x0, y0, x1, y1 = leave_out["crop"]
+        if not (x0 < x1 and y0 < y1):
+            raise UsageError(f"events/crop: {leave_out['crop']} is empty; give [x0, y0, x1, y1]")
+    start_us, stop_us = leave_out["start_us"] or 0, leave_out["stop_us"]
+    if stop_us is not None and not start_us < stop_us:
+        raise UsageError(f"events: start_us={start_us} is not before stop_us={stop_us}")
+    if config["video"]["style"] == "decay" and config["video"]["accumulate_us"] is not None:
+        raise UsageError("video: accumulate_us does not go with style decay; use tau_us")
+    for name, feature in config["features"].items():
+        if name in _FOLDERS:
+            raise UsageError(f"features/{name}: a release has a folder of this name already")
+        kinds = ("window_us", "count", "stride_us", "stride", "tail")
+        try:
+            create(feature["representation"], feature["parameters"])
+            division(**{kind: feature[kind] for kind in kinds if kind in feature})
+        except EvreelError as error:
+            raise UsageError(f"features/{name}: {error}") from error
+    if config["release"]["licence_file"] is None:
+        licence_notice(config["release"]["licence"], None)
 
 
 def checked_video_name(path: str | Path) -> Path:
@@ -462,7 +536,7 @@ def features(
     stride_us: int | None = None,
     stride: int | None = None,
     tail: Tail = "keep",
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> dict[str, int]:
     """Precompute one representation of one recording.
 
@@ -495,7 +569,7 @@ def features(
     made_of = create(representation, parameters)
     cut = division(window_us, count, stride_us, stride, tail)
     repairs: dict[str, int] = {}
-    with as_store(store) as opened:
+    with as_store(store, beside=output) as opened:
         windows = opened.windows(cut)
         made = Provenance(
             "features",
@@ -503,7 +577,10 @@ def features(
             {"store": sha256(opened.path)},
             repairs,
         )
-        with atomic(output) as (scratch,), hdf5.create(scratch, FEATURES, made) as file:
+        with (
+            atomic(output, inputs=[opened.path]) as (scratch,),
+            hdf5.create(scratch, FEATURES, made) as file,
+        ):
             writer = FeaturesWriter(
                 file,
                 windows,
@@ -561,7 +638,7 @@ def release(
     licence_file: str | Path | None = None,
     labels: Sequence[str] | None = None,
     config: Mapping[str, Any] | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> None:
     """Build a release folder from a plan.
 
@@ -570,7 +647,7 @@ def release(
     plan
         Table of what goes where, as `release_plan` writes it.
     folder
-        The release; one that stands there is replaced as a whole.
+        The release; one that stands there is replaced as a whole, any other folder is not.
     name, version, licence
         Of the data set; the licence as an SPDX identifier, ``NOASSERTION`` where none is stated.
     licence_file
@@ -588,12 +665,11 @@ def release(
         Where the plan is not sound, or a file of it is missing.
     """
     from evreel.io.manifest import read_plan
-    from evreel.release import build
+    from evreel.release import build, check_replaceable
 
     text = None if licence_file is None else _licence_text(licence_file)
-    if text is None and licence == "NOASSERTION":
-        text = "No licence is stated for the data in this folder.\n"
     entries = read_plan(plan)
+    check_replaceable(Path(folder))
     with atomic(folder) as (scratch,):
         made = build(
             entries,
@@ -611,7 +687,7 @@ def release(
     LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
 
 
-def verify(folder: str | Path, *, progress: Progress = _silent) -> list[Finding]:
+def verify(folder: str | Path, *, progress: Progress = silent) -> list[Finding]:
     """Return all in which a release differs from its manifest; nothing where it is whole."""
     from evreel.release import verify as verified
 
@@ -703,6 +779,22 @@ def describe(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"duration  {duration_us / 1e6:.6f} s, {n / duration_us:.3f} M events/s on average"
     for problem in found["problems"]:
         yield f"problem   {problem}"
+
+
+def _check_clock(path: str | Path, extra: Mapping[str, str], store: EventsStore) -> None:
+    """Raise where a clock says that it is of another recording or crop; one by hand may not say."""
+    origin_y, origin_x = store.origin
+    for name, own in (
+        ("t_offset", store.t_offset),
+        ("origin_x_px", origin_x),
+        ("origin_y_px", origin_y),
+    ):
+        if extra.get(name, str(own)) != str(own):
+            raise ClockError(
+                f"{name} is {extra[name]}; that of {store.path.name} is {own}",
+                path=path,
+                hint="The clock is of another recording, or of another crop of it.",
+            )
 
 
 def _licence_text(path: str | Path) -> str:

@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 from evreel.errors import ClockError, ParameterError
 
+LARGEST_PICTURE = 16_384
+"""Longest side of a picture, px: the most that H.264 has."""
+
 ClockSource = Literal["events", "frames", "triggers", "external"]
 CLOCK_SOURCES: tuple[ClockSource, ...] = ("events", "frames", "triggers", "external")
 
@@ -170,6 +173,12 @@ class Picture:
             raise ParameterError(f"a sensor of (height, width) {tuple(self.sensor)} has no pixels")
         if self.scale < 1:
             raise ParameterError(f"scale={self.scale} is not at least 1")
+        if max(self.shape) > LARGEST_PICTURE:
+            raise ParameterError(
+                f"a picture of {self.shape[1]}x{self.shape[0]} has more than {LARGEST_PICTURE} px "
+                "on a side",
+                hint="Choose a smaller scale.",
+            )
         for name in ("pad_bottom", "pad_right"):
             if getattr(self, name) < 0:
                 raise ParameterError(f"{name}={getattr(self, name)} is negative")

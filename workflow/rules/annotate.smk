@@ -20,6 +20,7 @@ rule annotate:
         count_events=setting("slices/count"),
         tail=setting("slices/tail"),
         clip=setting("annotate/clip"),
+        unsupported=setting("annotate/unsupported"),
         revision=revision("annotate"),
     script:
         "../../scripts/annotate.py"

@@ -10,8 +10,11 @@ from pathlib import Path, PurePosixPath
 import jsonschema
 import yaml
 
+from evreel.acquire import local_path
+from evreel.errors import EvreelError
 from evreel.outputs import empty_scratch
 from evreel.provenance import STEP_REVISIONS
+from evreel.steps import check_settings
 
 SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
 
@@ -56,13 +59,11 @@ def explain(error):
     place = "top level" if place == "." else place
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", ()))
-        unknown = [
-            key
-            for key in error.instance
-            if key in re.findall(r"'([^']*)'", error.message)
-        ]
+        patterns = error.schema.get("patternProperties", ())
         hints = []
-        for key in unknown:
+        for key in error.instance:
+            if key in known or any(re.search(pattern, key) for pattern in patterns):
+                continue
             near = difflib.get_close_matches(key, known, n=1)
             hints.append(
                 f"unknown key {key!r}"
@@ -78,11 +79,14 @@ def explain(error):
 def read_recordings(path):
     """Return the recordings table, id → row, with overrides checked against the config's schema."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t", strict=True, restkey="")
+        # Spreadsheets begin a file with a byte order mark; quotes mean nothing in this table.
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(
+                file, delimiter="\t", quoting=csv.QUOTE_NONE, restkey=""
+            )
             rows = [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise WorkflowError(f"recordings: {path} can't be read: {error.strerror}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise WorkflowError(f"recordings: {path} can't be read: {error}")
     validator = read_schema("recordings.schema.yaml")
     recordings = {}
     for line, row in rows:
@@ -96,27 +100,42 @@ def read_recordings(path):
         if row["id"] in recordings:
             raise WorkflowError(f"{where}: id {row['id']!r} stands in the table twice")
         if any("/" in key for key in row):
-            check(with_overrides(row), CONFIG_SCHEMA, where)
+            RESOLVED[row["id"]] = with_overrides(row, where)
         recordings[row["id"]] = row
     if not recordings:
         raise WorkflowError(f"{path}: lists no recording")
     return recordings
 
 
-def with_overrides(row):
+def check_together(settings, where):
+    """Stop where values that each are of their kind do not go together."""
+    try:
+        check_settings(settings)
+    except EvreelError as error:
+        raise WorkflowError(f"{where}: {error}")
+
+
+def with_overrides(row, where):
     """Return the config with what a row's columns such as ``slices/window_us`` say instead."""
     merged = copy.deepcopy(dict(config))
     for key, cell in row.items():
         if "/" in key:
             *parents, last = key.split("/")
-            node = merged
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            value = yaml.safe_load(cell)
+            node = look_up(merged, "/".join(parents))
+            if not isinstance(node, dict) or key == "video/container":
+                raise WorkflowError(
+                    f"{where}: {key!r} is nothing that a recording can change"
+                )
+            try:
+                value = yaml.safe_load(cell)
+            except yaml.YAMLError:
+                raise WorkflowError(f"{where}: {key}: {cell!r} is no YAML value")
             if value is None:
                 node.pop(last, None)
             else:
                 node[last] = value
+    check(merged, CONFIG_SCHEMA, where)
+    check_together(merged, where)
     return merged
 
 
@@ -134,10 +153,8 @@ def setting(key):
     """
 
     def value(wildcards):
-        row = RECORDINGS[wildcards.id]
-        path = key.format(**dict(wildcards.items()))
-        override = {name: cell for name, cell in row.items() if "/" in name}
-        return look_up(with_overrides(override) if override else config, path)
+        settings = RESOLVED.get(wildcards.id, config)
+        return look_up(settings, key.format(**dict(wildcards.items())))
 
     return value
 
@@ -156,21 +173,16 @@ def revision(step):
     return STEP_REVISIONS[step]
 
 
-def is_url(source):
-    """Tell a url from a path."""
-    return re.match(r"[a-z][a-z0-9+.-]*://", source) is not None
-
-
 def local_source(wildcards):
     """Return a recording's source where it is a file here, so that a change of it is seen."""
-    source = RECORDINGS[wildcards.id]["source"]
-    return [] if is_url(source) else source
+    path = local_path(RECORDINGS[wildcards.id]["source"])
+    return [] if path is None else str(path)
 
 
 def recording(wildcards):
     """Return the acquired file of a job's recording; it keeps its source's suffix."""
     source = RECORDINGS[wildcards.id]["source"].split("?")[0]
-    suffix = Path(source).suffix.lstrip(".") or "recording"
+    suffix = re.sub(r"[^A-Za-z0-9]", "", Path(source).suffix) or "recording"
     return f"<results>/recordings/{wildcards.id}.{suffix}"
 
 
@@ -224,17 +236,34 @@ def licence_file():
 
 
 def release_metadata():
-    """Return what the release says of itself, and the config without where its results lay."""
+    """Return what the release says of itself: its name, and the config with all recordings.
+
+    Local files go by their name alone: where they lay is not part of the data set.
+    """
     metadata = {key: config["release"][key] for key in ("name", "version", "licence")}
-    return metadata | {"config": {k: v for k, v in config.items() if k != "results"}}
+    resolved = {key: value for key, value in config.items() if key != "results"}
+    resolved["recordings"] = {
+        id_: {
+            key: (
+                Path(cell).name
+                if key in ("source", "rois", "tags") and local_path(cell)
+                else cell
+            )
+            for key, cell in row.items()
+        }
+        for id_, row in RECORDINGS.items()
+    }
+    return metadata | {"config": resolved}
 
 
 CONFIG_SCHEMA = read_schema("config.schema.yaml")
 check(config, CONFIG_SCHEMA, "config")
+check_together(config, "config")
 
 RESULTS = config["results"]
 RELEASE = f"{config['release']['name']}-{config['release']['version']}"
 PICTURES = {"mp4": "mp4", "png-zip": "zip"}[config["video"]["container"]]
+RESOLVED = {}  # id → settings, for recordings with overrides
 RECORDINGS = read_recordings(config["recordings"])
 
 

@@ -345,7 +345,7 @@ class _Reader:
                 f"a shape of the kind {kind} is not supported yet",
                 element,
                 what,
-                hint='Boxes and polygons are; unsupported: "skip" leaves others out, counted.',
+                hint="Boxes and polygons are. To leave others out: annotate.unsupported: skip.",
             )
         self._skipped[kind] += 1
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from evreel.errors import ClockError, EvreelError
 from evreel.io import ffmpeg
+from evreel.provenance import canonical_json
 from evreel.timebase import FrameClock
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -25,6 +26,8 @@ def write_png_zip(
     frames: Iterable[npt.NDArray[np.uint8]],
     shape: tuple[int, int],
     clock: FrameClock,
+    *,
+    metadata: Mapping[str, str] | None = None,
 ) -> int:
     """Write entries ``<index>_<start_us>.png``; equal pictures give equal bytes on any x86-64.
 
@@ -41,6 +44,8 @@ def write_png_zip(
         (H, W).
     clock
         Names the entries.
+    metadata
+        Name → text; the archive's comment holds it as JSON.
 
     Returns
     -------
@@ -68,6 +73,7 @@ def write_png_zip(
         stream.seek(0)
         pictures = _pictures(stream, path)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            archive.comment = canonical_json(dict(metadata or {})).encode()
             for index, start_us in enumerate(clock.start_us.tolist()):
                 entry = zipfile.ZipInfo(f"{index:0{digits}d}_{start_us}.png", _LONG_AGO)
                 entry.create_system = 3  # Unix, whatever this machine is

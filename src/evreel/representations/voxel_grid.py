@@ -56,7 +56,7 @@ class VoxelGrid(Representation):
     reference: ClassVar[str] = "Zhu et al. 2019, arXiv:1812.08156, equations 1 to 3"
     unit: ClassVar[str] = "events"
 
-    bins: int = parameter(5, "Number of temporal bins.", minimum=1)
+    bins: int = parameter(5, "Number of temporal bins.", minimum=1, maximum=1000)
     span: str = parameter(
         "events",
         "What the bins cover: first to last event ('events'), or edge to edge ('window').",
