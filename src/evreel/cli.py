@@ -65,7 +65,8 @@ def _bar(options: argparse.Namespace, what: str, unit: str) -> Iterator[Progress
 
 
 def _info(options: argparse.Namespace) -> int:
-    found = steps.info(options.file, stream=options.stream)
+    with _bar(options, "info", "ev") as progress:
+        found = steps.info(options.file, stream=options.stream, progress=progress)
     if options.json:
         print(json.dumps(found, ensure_ascii=False))
     else:

@@ -719,7 +719,9 @@ def simulate(scene: str | Path, folder: str | Path) -> list[Path]:
     return [Path(folder) / name for name in names]
 
 
-def info(path: str | Path, *, stream: int | None = None) -> dict[str, Any]:
+def info(
+    path: str | Path, *, stream: int | None = None, progress: Progress = silent
+) -> dict[str, Any]:
     """Say what a recording or an events store holds, reading all of it.
 
     Returns
@@ -750,6 +752,7 @@ def info(path: str | Path, *, stream: int | None = None) -> dict[str, Any]:
                     last = chunk.t_stop_us
                     n += len(chunk)
                     n_on += int(np.count_nonzero(chunk.p))
+                    progress(n, None)
         except EvreelError as error:
             problems.append(str(error))
         if not n and not problems:

@@ -211,12 +211,13 @@ class FeaturesFile(hdf5.Opened):
         self.path = Path(path)
         self._file = hdf5.open_hdf5(self.path)
         try:
-            hdf5.check_layout(self._file, self.path, FEATURES)
-            self._data = self._file["data"]
-            self._read_attributes()
-            self._check_chunks()
-            self._direct = _is_zstd_by_window(self._data)
-            self.windows = self._read_windows()
+            with hdf5.reading(self.path, "its head"):
+                hdf5.check_layout(self._file, self.path, FEATURES)
+                self._data = self._file["data"]
+                self._read_attributes()
+                self._check_chunks()
+                self._direct = _is_zstd_by_window(self._data)
+                self.windows = self._read_windows()
         except BaseException:
             self._file.close()
             raise
