@@ -1,16 +1,18 @@
-"""Write the pages that are made from the code: config.md from the schemas, files.md from layout.
+"""Write the pages that are made from the code: from the schemas, the layouts, the scene format.
 
 Run ``python docs/make_pages.py`` after an edit of either; a test tells when it was forgotten.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from evreel.io import scene
 from evreel.layout import BOX_DTYPE, LAYOUTS
 
 DOCS = Path(__file__).parent
@@ -20,7 +22,11 @@ HEAD = "<!-- Made by docs/make_pages.py; edit what it is made from. -->\n"
 
 def pages() -> dict[str, str]:
     """Return file name → text of each page."""
-    return {"config.md": "\n".join(config_page()), "files.md": "\n".join(files_page())}
+    return {
+        "config.md": "\n".join(config_page()),
+        "files.md": "\n".join(files_page()),
+        "scenes.md": "\n".join(scenes_page()),
+    }
 
 
 def config_page() -> Iterator[str]:
@@ -103,6 +109,21 @@ def files_page() -> Iterator[str]:
     for name in BOX_DTYPE.names or ():
         dtype, byte = BOX_DTYPE.fields[name][:2]  # type: ignore[index]
         yield f"| `{name}` | {dtype.str} | {byte} |"
+    yield ""
+
+
+def scenes_page() -> Iterator[str]:
+    """Yield the lines of scenes.md: the module's own description of the format."""
+    text, example = (scene.__doc__ or "").split(".. code-block:: toml\n\n")
+    yield HEAD
+    yield "# Scene files\n"
+    yield text.strip().replace("``", "`") + "\n"
+    yield "```toml"
+    yield textwrap.dedent(example).rstrip()
+    yield "```\n"
+    yield "`evreel simulate corner.toml -o folder` writes `corner.aedat4`, `corner.rois.xml` (CVAT for"
+    yield "video 1.1), `corner.tags.xml` (CVAT for images 1.1, where the scene has tags) and"
+    yield "`corner.truth.json` (outlines by the microsecond)."
     yield ""
 
 

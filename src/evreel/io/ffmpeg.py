@@ -31,7 +31,7 @@ def executable() -> Path:
         raise EvreelError(
             "imageio-ffmpeg came without an ffmpeg of its own",
             path=folder,
-            hint="Install its wheel from PyPI; conda's package holds none.",
+            hint="Install its wheel (pip install imageio-ffmpeg); conda's package holds none.",
         )
     return found[-1]
 
