@@ -121,8 +121,8 @@ def scenes_page() -> Iterator[str]:
     yield "```toml"
     yield textwrap.dedent(example).rstrip()
     yield "```\n"
-    yield "`evreel simulate corner.toml -o folder` writes `corner.aedat4`, `corner.rois.xml` (CVAT for"
-    yield "video 1.1), `corner.tags.xml` (CVAT for images 1.1, where the scene has tags) and"
+    yield "`evreel simulate corner.toml -o folder` writes `corner.aedat4`, `corner.rois.xml` (CVAT"
+    yield "for video 1.1), `corner.tags.xml` (CVAT for images 1.1, where the scene has tags) and"
     yield "`corner.truth.json` (outlines by the microsecond)."
     yield ""
 
