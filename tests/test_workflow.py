@@ -80,6 +80,12 @@ def test_release__verifies_and_carries_its_config(built):
     assert steps.verify(release) == []
     manifest = json.loads((release / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["name"] == "tiny"
+    licence = (release / "LICENSE.txt").read_text(encoding="utf-8")
+    assert "CC0 1.0 Universal" in licence
+    assert "Affirmer" in licence, "the text itself is missing"
+    config = json.loads((release / "config.json").read_text(encoding="utf-8"))
+    assert config["recordings"]["one"]["source"] == "one.aedat4"
+    assert config["video"]["style"] == "polarity", "defaults are part of the resolved config"
     assert {entry["split"] for entry in manifest["files"] if entry.get("split")} == {
         "train",
         "test",

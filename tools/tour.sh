@@ -12,7 +12,7 @@ Look at it:
   source .venv/bin/activate
   evreel verify $release                               # every file against its checksums
   evreel info $release/train/events/street.h5          # what a recording holds
-  h5dump -H $release/train/slices/street.h5            # or: python -c 'import h5py; …'
+  python -c "import h5py; h5py.File('$release/train/slices/street.h5').visit(print)"
 The videos to annotate are results/video/*.mp4.
 Your own recordings: README.md, "Your own recordings".
 END

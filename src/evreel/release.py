@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import importlib.resources
 import json
 import os
 import platform
@@ -258,7 +259,9 @@ def licence_notice(licence: str, text: str | None) -> str:
             hint=f"Give it as licence_file. Without a text go: {', '.join(_LICENCES)}.",
         )
     title, address = _LICENCES[licence]
-    return f"The data in this folder are under {title} ({licence}).\nIts text: {address}\n"
+    notice = f"The data in this folder are under {title} ({licence}).\nIts text: {address}\n"
+    carried = importlib.resources.files("evreel") / "licences" / f"{licence}.txt"
+    return notice + "\n" + carried.read_text(encoding="utf-8") if carried.is_file() else notice
 
 
 def _label_map(
