@@ -93,7 +93,7 @@ SENSOR_SCALARS = (
 EVENTS = Layout(
     "evreel-events",
     1,
-    "One recording's events, opened by DSEC's and RVT's readers too.",
+    "One recording's events, named and indexed as DSEC does, with the sizes that RVT looks for.",
     (
         *EVENT_COLUMNS,
         *SENSOR_SCALARS,

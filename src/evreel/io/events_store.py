@@ -1,4 +1,4 @@
-"""The events store: one HDF5 file a recording, which DSEC's and RVT's readers open too."""
+"""The events store: one HDF5 file a recording, named and indexed as DSEC's files are."""
 
 from __future__ import annotations
 
