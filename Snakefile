@@ -19,6 +19,7 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
+include: "workflow/rules/config.smk"
 include: "workflow/rules/common.smk"
 
 
@@ -46,4 +47,8 @@ rule all:
 
 
 onstart:
-    empty_scratch(Path(RESULTS))
+    os.environ[RUN] = start_run(Path(RESULTS))
+
+
+onerror:
+    print(what_failed(log), file=sys.stderr)

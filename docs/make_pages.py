@@ -5,6 +5,7 @@ Run ``python docs/make_pages.py`` after an edit of either; a test tells when it 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,8 +49,10 @@ def config_page() -> Iterator[str]:
         required = "yes" if name in table["required"] else ""
         yield f"| `{name}` | {required} | {field['description']} |"
     for pattern, field in table["patternProperties"].items():
-        columns = pattern.strip("^$").replace("(", "").replace(")", "").replace("/.+", "/…")
-        names = ", ".join(f"`{name}/…`" for name in columns.removesuffix("/…").split("|"))
+        # "^(a|b)/.+$" is shown as a/…, b/…; "^meta[.]…" as meta.…
+        alternatives, after = re.fullmatch(r"\^\(?([a-z|]+)\)?(/|\[\.\]).*", pattern).groups()
+        ending = {"/": "/…", "[.]": ".…"}[after]
+        names = ", ".join(f"`{name}{ending}`" for name in alternatives.split("|"))
         yield f"| {names} |  | {field['description']} |"
     yield ""
 

@@ -7,4 +7,5 @@ with steps.logged(snakemake.log[0]):
         snakemake.params.source,
         snakemake.output[0],
         md5=snakemake.params.md5,
+        page=snakemake.params.page,
     )

@@ -10,6 +10,8 @@ with steps.logged(snakemake.log[0]):
         snakemake.output.boxes,
         rois=snakemake.input.rois or None,
         tags=snakemake.input.tags or None,
+        rois_md5=snakemake.params.rois_md5,
+        tags_md5=snakemake.params.tags_md5,
         labels=snakemake.params.labels,
         window_us=snakemake.params.window_us,
         count=snakemake.params.count_events,

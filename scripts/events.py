@@ -11,4 +11,5 @@ with steps.logged(snakemake.log[0]):
         stop_us=snakemake.params.stop_us,
         max_pixel_hz=snakemake.params.max_pixel_hz,
         stream=snakemake.params.stream,
+        sensor=snakemake.params.sensor,
     )

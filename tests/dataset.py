@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -81,20 +82,31 @@ def write_config(folder: Path, config: Mapping[str, object]) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
 
 
-def command(folder: Path, *arguments: str) -> list[str]:
-    """Return the command line that runs Snakemake on the data set in `folder`."""
+def command(folder: Path, *arguments: str, house: Path = ROOT) -> list[str]:
+    """Return the command line that runs a checkout's Snakefile on the data set in `folder`."""
     return [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(house / "Snakefile")),
         *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
-        *("--workflow-profile", str(ROOT / "profiles" / "default"), *arguments),
+        *("--workflow-profile", str(house / "profiles" / "default"), *arguments),
     ]
 
 
-def snakemake(folder: Path, *arguments: str, timeout: int = 180) -> subprocess.CompletedProcess:
-    """Run Snakemake on the data set in `folder`, with output and errors as one text."""
+def snakemake(
+    folder: Path,
+    *arguments: str,
+    house: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    timeout: int = 180,
+) -> subprocess.CompletedProcess:
+    """Run Snakemake on the data set in `folder`, with output and errors as one text.
+
+    `house` is a checkout, of which also the package is taken; `env` is added to the environment.
+    """
+    path = os.pathsep.join(filter(None, [str(house / "src"), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
-        command(folder, *arguments),
+        command(folder, *arguments, house=house),
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -18,7 +18,7 @@ from conftest import shared_file
 
 from evreel.acquire import fetch
 from evreel.errors import EvreelError, SourceError, UsageError
-from evreel.outputs import SCRATCH, atomic, empty_scratch
+from evreel.outputs import SCRATCH, atomic, start_run
 
 CONTENT = bytes(range(256)) * 9_000  # 2.3 MB: three pieces
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -161,7 +161,7 @@ def test_local__of_a_path_relative_to_the_working_directory(tmp_path, recording,
 
 def test_local__linked_in_a_scratch_folder_is_right_where_it_lands(tmp_path, recording):
     final = tmp_path / "results" / "recordings" / "park.aedat4"
-    empty_scratch(tmp_path / "results")
+    start_run(tmp_path / "results")
     with atomic(final) as (scratch,):
         assert scratch.parent.parent == tmp_path / "results" / SCRATCH
         fetch(recording, scratch, md5=MD5, final=final)

@@ -13,7 +13,29 @@ from pathlib import Path
 import pytest
 
 from evreel.errors import EvreelError
-from evreel.outputs import SCRATCH, atomic, empty_scratch, scratch_folder
+from evreel.outputs import (
+    RUN,
+    SCRATCH,
+    atomic,
+    atomic_into,
+    check_wanted,
+    scratch_folder,
+    scratch_path,
+    start_run,
+)
+
+
+@pytest.fixture(autouse=True)
+def no_run(monkeypatch):
+    """Take tests for jobs of no workflow, wherever they run."""
+    monkeypatch.delenv(RUN, raising=False)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Make this process a job of a workflow whose results are in `tmp_path`."""
+    monkeypatch.setenv(RUN, start_run(tmp_path))
+    return tmp_path / SCRATCH / os.environ[RUN]
 
 
 def below(folder: Path) -> list[str]:
@@ -81,11 +103,12 @@ def test_atomic__keeps_what_was_there_when_the_process_is_killed(tmp_path, how, 
     leftovers = [path for path in (tmp_path / SCRATCH).rglob("*") if path.is_file()]
     assert [path.read_text() for path in leftovers] == ["half"]
 
-    empty_scratch(tmp_path)
+    start_run(tmp_path)
     with atomic(final) as (scratch,):
         scratch.write_text("new")
     assert final.read_text() == "new"
-    assert [path for path in (tmp_path / SCRATCH).rglob("*") if path.stat().st_size] == []
+    left = [path for path in (tmp_path / SCRATCH).rglob("*") if path.is_file()]
+    assert {path.read_text() for path in left} == {""}
 
 
 def test_atomic__puts_nothing_under_a_name_where_a_process_was_killed(tmp_path):
@@ -201,7 +224,7 @@ def test_atomic__keeps_folders_whole_under_many_writers_at_once(tmp_path):
 
 
 def test_scratch__is_the_nearest_one_beside_or_above(tmp_path):
-    empty_scratch(tmp_path)
+    start_run(tmp_path)
     final = tmp_path / "events" / "deep" / "x.h5"
     final.parent.mkdir(parents=True)
     assert scratch_folder(final) == tmp_path / SCRATCH
@@ -212,14 +235,37 @@ def test_scratch__is_the_nearest_one_beside_or_above(tmp_path):
         scratch.write_text("")
 
 
-def test_scratch__of_a_workflow_outlives_its_outputs(tmp_path):
-    empty_scratch(tmp_path)
+def test_scratch__of_a_workflow_outlives_its_outputs(tmp_path, run):
+    before = below(tmp_path)
     for name in ("x", "a/y"):
         with atomic(tmp_path / name) as (scratch,):
-            assert scratch.is_relative_to(tmp_path / SCRATCH)
+            assert scratch.parent.parent == run
             scratch.write_text("")
-    assert (tmp_path / SCRATCH).is_dir()
-    assert not (tmp_path / "a" / SCRATCH).exists()
+    assert below(tmp_path) == sorted([*before, "a", "a/y", "x"])
+
+
+def test_scratch__of_a_job_that_knows_of_no_run_is_the_workflows(tmp_path):
+    start_run(tmp_path)
+    before = below(tmp_path)
+    with atomic(tmp_path / "a" / "x") as (scratch,):
+        assert scratch.parent.parent == tmp_path / SCRATCH
+        scratch.write_text("")
+    assert below(tmp_path) == sorted([*before, "a", "a/x"])
+
+
+def test_scratch__of_a_job_that_writes_elsewhere_is_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv(RUN, "0123")
+    (tmp_path / SCRATCH).mkdir()  # of some run by hand
+    with atomic(tmp_path / "x") as (scratch,):
+        assert scratch.parent.parent == tmp_path / SCRATCH
+        scratch.write_text("")
+    assert below(tmp_path) == ["x"]
+
+
+def test_scratch__left_beside_an_output_does_not_hide_that_of_the_run(tmp_path, run):
+    (tmp_path / "a" / SCRATCH / "left").mkdir(parents=True)
+    with scratch_path(tmp_path / "a" / "x") as scratch:
+        assert scratch.parent.parent == run
 
 
 def test_scratch__shared_by_two_outputs_goes_with_the_last(tmp_path):
@@ -245,10 +291,143 @@ def test_scratch__that_is_a_file_is_passed_over(tmp_path):
     assert scratch_folder(tmp_path / "mine" / "x") == tmp_path / "mine" / SCRATCH
 
 
-def test_empty_scratch__removes_what_a_dead_run_left(tmp_path):
+def test_start_run__removes_what_a_dead_run_left(tmp_path):
     (tmp_path / SCRATCH / "0123").mkdir(parents=True)
     (tmp_path / SCRATCH / "0123" / "half.h5").write_text("half")
-    empty_scratch(tmp_path)
-    assert not any(path.is_dir() for path in (tmp_path / SCRATCH).iterdir())
-    empty_scratch(tmp_path / "made" / "too")
-    assert (tmp_path / "made" / "too" / SCRATCH).is_dir()
+    (tmp_path / SCRATCH / "stray").write_text("half")
+    first = start_run(tmp_path)
+    (tmp_path / SCRATCH / first / "0123").mkdir()
+    second = start_run(tmp_path)
+    assert first != second
+    kept = "kept-by-workflow"
+    assert below(tmp_path / SCRATCH) == sorted([kept, second, f"{second}/{kept}"])
+    assert (tmp_path / "made" / "too" / SCRATCH / start_run(tmp_path / "made" / "too")).is_dir()
+
+
+TAKEN = "[xy]: another run has started in .*; this job's output is not wanted any more"
+
+
+def test_newer_run__lets_no_job_of_an_older_one_begin(tmp_path, run):
+    start_run(tmp_path)
+    before = below(tmp_path)
+    for begun in (atomic(tmp_path / "a" / "x"), scratch_path(tmp_path / "a" / "x")):
+        with pytest.raises(EvreelError, match=TAKEN), begun:
+            pytest.fail("the block ran")
+    with pytest.raises(EvreelError, match=TAKEN):
+        check_wanted(tmp_path / "logs" / "x")
+    assert below(tmp_path) == before
+
+
+def test_newer_run__is_nothing_to_its_own_jobs(tmp_path, run, monkeypatch):
+    monkeypatch.setenv(RUN, start_run(tmp_path))
+    check_wanted(tmp_path / "logs" / "x")
+    with atomic(tmp_path / "x") as (scratch,):
+        scratch.write_text("new")
+    assert (tmp_path / "x").read_text() == "new"
+
+
+def write_before(scratch: Path, take_over) -> None:
+    scratch.write_text("old")
+    take_over()
+
+
+def write_after(scratch: Path, take_over) -> None:
+    take_over()
+    scratch.write_text("old")  # FileNotFoundError
+
+
+def make_folders_and_write(scratch: Path, take_over) -> None:
+    take_over()
+    scratch.parent.mkdir(parents=True)
+    scratch.write_text("old")
+
+
+def make_a_folder(scratch: Path, take_over) -> None:
+    (scratch / "a").mkdir(parents=True)
+    take_over()
+    (scratch / "b").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("job", [write_before, write_after, make_folders_and_write, make_a_folder])
+@pytest.mark.parametrize("standing", [False, True])
+def test_newer_run__lets_nothing_of_an_older_ones_job_land(tmp_path, run, job, standing):
+    final = tmp_path / "x"
+    if standing and job is make_a_folder:
+        (final / "new").mkdir(parents=True)
+    elif standing:
+        final.write_text("new")
+    made = []
+
+    def take_over() -> None:
+        made.append(start_run(tmp_path))
+
+    with pytest.raises(EvreelError, match=TAKEN), atomic(tmp_path / "y", final) as (y, x):
+        y.write_text("old")
+        job(x, take_over)
+    kept = [SCRATCH, f"{SCRATCH}/kept-by-workflow"]
+    kept += [f"{SCRATCH}/{made[0]}", f"{SCRATCH}/{made[0]}/kept-by-workflow"]
+    stands = {(False, False): [], (True, False): ["x"], (True, True): ["x", "x/new"]}
+    expected = stands.get((standing, job is make_a_folder), [])
+    assert below(tmp_path) == sorted([*kept, *expected])
+    if standing and job is not make_a_folder:
+        assert final.read_text() == "new"
+
+
+def test_newer_run__between_the_last_look_and_the_rename_is_told_too(tmp_path, run, monkeypatch):
+    final = tmp_path / "x"
+    (final / "new").mkdir(parents=True)
+    rename = Path.rename
+
+    def late(self: Path, target: Path) -> Path:
+        if run.exists() and self.is_relative_to(run) and Path(target) == final:
+            rename(run, tmp_path / SCRATCH / "gone")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    with pytest.raises(EvreelError, match=TAKEN), atomic(final) as (scratch,):
+        (scratch / "old").mkdir(parents=True)
+    assert not (final / "old").exists()
+
+
+def test_newer_run__keeps_files_of_unknown_names_from_landing(tmp_path, run):
+    with pytest.raises(EvreelError, match="another run has started"), atomic_into(tmp_path) as new:
+        start_run(tmp_path)
+        new.mkdir(parents=True)
+        (new / "x").write_text("old")
+    assert not (tmp_path / "x").exists()
+
+
+def test_error__of_a_job_that_is_wanted_stays_the_jobs_own(tmp_path, run):
+    with pytest.raises(ValueError, match="bad"), atomic(tmp_path / "x"):
+        raise ValueError("bad")
+
+
+DIES_BETWEEN = """
+import os, signal, sys
+from pathlib import Path
+from evreel.outputs import atomic
+final = Path(sys.argv[1])
+rename = Path.rename
+def dying(self, target):
+    if Path(target) == final:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+Path.rename = dying
+with atomic(final) as (scratch,):
+    (scratch / "half").mkdir(parents=True)
+"""
+
+
+def test_folder__killed_between_its_renames_is_made_whole_by_the_next_run(tmp_path, monkeypatch):
+    final = tmp_path / "release"
+    for workflow in (False, True):
+        if workflow:
+            monkeypatch.setenv(RUN, start_run(tmp_path))
+        (final / "old").mkdir(parents=True, exist_ok=True)
+        assert run_python(DIES_BETWEEN, final).returncode == -signal.SIGKILL
+        assert not final.exists()
+        if workflow:
+            monkeypatch.setenv(RUN, start_run(tmp_path))
+        with atomic(final) as (scratch,):
+            (scratch / "new").mkdir(parents=True)
+        assert below(final) == ["new"]

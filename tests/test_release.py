@@ -35,6 +35,7 @@ from evreel.io.manifest import (
     parse_manifest,
     read_manifest,
     read_plan,
+    read_recordings,
     write_plan,
 )
 from evreel.io.repack import needs_plugin, repack
@@ -195,9 +196,10 @@ def test_manifest__lists_every_file_but_itself_and_the_sums(made):
         "name",
         "version",
         "licence",
+        "recordings",
         "files",
     ]
-    assert (manifest["layout"], manifest["layout_version"]) == ("evreel-release", 1)
+    assert (manifest["layout"], manifest["layout_version"]) == ("evreel-release", 2)
     assert {name: manifest[name] for name in DATA_SET} == DATA_SET
     listed = [file["path"] for file in manifest["files"]]
     assert listed == sorted(listed)
@@ -250,6 +252,57 @@ def test_build__makes_the_same_bytes_whatever_the_order_of_the_plan(tmp_path, ma
     build(plan, tmp_path / "release", **DATA_SET, labels=labels, config=config)
     for path, place in files_below(made).items():
         assert place.read_bytes() == (tmp_path / "release" / path).read_bytes(), path
+
+
+def test_build__keeps_what_is_known_of_each_recording(tmp_path):
+    known = {"town": {"split": "val", "meta.light": "night"}, "park": {"split": "train"}}
+    folder = release(tmp_path, recordings=known)
+    manifest = read_manifest(folder)
+    assert manifest.recordings == known
+    assert list(manifest.recordings) == ["park", "town"], "the order hangs on the caller's"
+    assert verify(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("recordings", "problem"),
+    [
+        ({"park": {}}, "recording 'town' is not in the table of recordings"),
+        (
+            {"park": {}, "town": {"split": "test"}},
+            "recording 'town' is in split 'val' here, in 'test' in the table of recordings",
+        ),
+    ],
+)
+def test_build__of_a_plan_that_is_not_of_these_recordings_is_refused(tmp_path, recordings, problem):
+    with pytest.raises(ReleaseError, match=problem):
+        release(tmp_path, recordings=recordings)
+    assert not (tmp_path / "street-1.0").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name\tsplit\na\ttrain\n", "line 1: there is no column 'id'"),
+        ("id\tid\n", "line 1: column 'id' stands there twice"),
+        ("id\tmeta.a\na\tx\na\ty\n", "line 3: id 'a' is there twice"),
+        ("id\tmeta.a\n\tx\n", "line 2: its id is empty"),
+        ("id\tmeta.a\na\n", "line 2: has 1 cells; the header has 2"),
+    ],
+)
+def test_recordings_table__of_another_form_is_refused_with_its_line(tmp_path, text, message):
+    (tmp_path / "recordings.tsv").write_text(text, encoding="utf-8")
+    with pytest.raises(ReleaseError) as caught:
+        read_recordings(tmp_path / "recordings.tsv")
+    assert f"recordings.tsv: {message}" in str(caught.value)
+
+
+def test_recordings_table__is_read_without_its_empty_cells(tmp_path):
+    text = 'id\tmeta.a\tmeta.b\none\t"x\t\n\ntwo\t\ty\n'
+    (tmp_path / "recordings.tsv").write_text(text, encoding="utf-8")
+    assert read_recordings(tmp_path / "recordings.tsv") == {
+        "one": {"id": "one", "meta.a": '"x'},
+        "two": {"id": "two", "meta.b": "y"},
+    }
 
 
 def test_build__names_no_place_of_this_machine(made):
@@ -658,12 +711,17 @@ def test_verify__reads_nothing_that_a_hostile_manifest_names(copied, path, probl
         (b'{"layout": 1, "layout": 2}', "a key stands twice"),
         (b"[]", "is no manifest of a release"),
         (b'{"layout": "evreel-events"}', "is no manifest of a release"),
-        (b'{"layout": "evreel-release", "layout_version": 2}', "is of version 2; version 1 is"),
-        (b'{"layout": "evreel-release", "layout_version": 1}', "its name is None"),
+        (b'{"layout": "evreel-release", "layout_version": 1}', "is of version 1; version 2 is"),
+        (b'{"layout": "evreel-release", "layout_version": 2}', "its name is None"),
         (
-            b'{"layout": "evreel-release", "layout_version": 1, "name": "a", "version": "1",'
-            b' "licence": "x", "evreel_version": "0", "files": {}}',
+            b'{"layout": "evreel-release", "layout_version": 2, "name": "a", "version": "1",'
+            b' "licence": "x", "evreel_version": "0", "recordings": {}, "files": {}}',
             "its files are not a list",
+        ),
+        (
+            b'{"layout": "evreel-release", "layout_version": 2, "name": "a", "version": "1",'
+            b' "licence": "x", "evreel_version": "0", "recordings": {"a": {"b": 1}}}',
+            "its recordings are not id",
         ),
     ],
 )

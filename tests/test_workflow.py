@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,9 +13,11 @@ import time
 
 import h5py
 import pytest
-from dataset import CONFIG, ROOT, command, make_data_set, snakemake, write_config, write_table
+from conftest import ROOT, random_events
+from dataset import CONFIG, command, make_data_set, snakemake, write_config, write_table
 
 from evreel import steps
+from evreel.io.aedat4 import Aedat4Writer
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +37,9 @@ def copied(built, tmp_path):
     return folder
 
 
-def planned(folder, *arguments):
+def planned(folder, *arguments, house=ROOT):
     """Return the rule of each job that a dry run would run, sorted."""
-    run = snakemake(folder, "-n", *arguments)
+    run = snakemake(folder, "-n", *arguments, house=house)
     assert run.returncode == 0, run.stdout
     lines = run.stdout.splitlines()
     return sorted(
@@ -45,7 +49,7 @@ def planned(folder, *arguments):
 
 def left_in_scratch(results):
     """Return what lies in the scratch folder beside the file that keeps the folder."""
-    return [p.name for p in (results / ".evreel-tmp").iterdir() if p.name != "kept-by-workflow"]
+    return [p.name for p in (results / ".evreel-tmp").glob("*/*") if p.name != "kept-by-workflow"]
 
 
 def test_run__makes_every_file_that_the_design_names(built):
@@ -84,7 +88,7 @@ def test_release__verifies_and_carries_its_config(built):
     assert "CC0 1.0 Universal" in licence
     assert "Affirmer" in licence, "the text itself is missing"
     config = json.loads((release / "config.json").read_text(encoding="utf-8"))
-    assert config["recordings"]["one"]["source"] == "one.aedat4"
+    assert manifest["recordings"]["one"]["source"] == "one.aedat4", "the path went along"
     assert config["video"]["style"] == "polarity", "defaults are part of the resolved config"
     assert {entry["split"] for entry in manifest["files"] if entry.get("split")} == {
         "train",
@@ -144,56 +148,182 @@ def test_other_md5__is_one_error_and_leaves_nothing(copied):
     assert left_in_scratch(results) == []
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"video": {"widow_us": 1}}, "video: unknown key 'widow_us'; did you mean 'window_us'?"),
-        ({"slices": {}}, "slices: exactly one of window_us (µs) and count (events) is needed"),
-        ({"slices": {"count": 0}}, "slices/count: 0 is less than the minimum of 1"),
-        ({"recordings": "none.tsv"}, "none.tsv can't be read"),
-        ({"results": ""}, "results: '' does not match"),
-        ({"events": {"crop": [5, 5, 1, 1]}}, "events/crop: [5, 5, 1, 1] is empty"),
-        ({"release": CONFIG["release"] | {"licence": "MIT"}}, "the text of licence 'MIT' is not"),
-        (
-            {"features": {"h": {"representation": "histogramm", "count": 5}}},
-            "features/h: no representation is called 'histogramm'",
-        ),
-        (
-            {"features": {"events": {"representation": "histogram", "count": 5}}},
-            "features/events: a release has a folder of this name",
-        ),
-    ],
-)
-def test_config__with_a_mistake_is_refused_before_anything_runs(copied, change, message):
-    write_config(copied, CONFIG | change)
+def change_table(folder, change):
+    """Rewrite the recordings table; `change` gets its rows as lists of cells."""
+    lines = (folder / "recordings.tsv").read_text(encoding="utf-8").splitlines()
+    write_table(folder, change([line.split("\t") for line in lines]))
+
+
+def test_config__with_a_mistake_is_refused_before_anything_runs(copied):
+    write_config(copied, CONFIG | {"video": {"widow_us": 1}})
     run = snakemake(copied, "-n")
     assert run.returncode != 0
-    assert message in run.stdout
+    lines = (copied / "config.yaml").read_text(encoding="utf-8").splitlines()
+    line = 1 + lines.index("  widow_us: 1")
+    assert f"config.yaml: line {line}: video: unknown key 'widow_us'" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_table__with_a_mistake_is_refused_before_anything_runs(copied):
+    change_table(copied, lambda rows: [rows[0], [*rows[1][:3], "trian", *rows[1][4:]], *rows[2:]])
+    run = snakemake(copied, "-n")
+    assert run.returncode != 0
+    assert "recordings.tsv: line 2: split: 'trian' is not one of" in run.stdout
+    assert "did you mean 'train'?" in run.stdout
+
+
+def test_touched_input_of_equal_content__rebuilds_nothing(copied):
+    for path in (copied / "raw").iterdir():
+        path.touch()
+    assert planned(copied) == []
+
+
+def test_touched_input_of_equal_content__rebuilds_nothing_where_it_is_above_1_mb(tmp_path):
+    # Snakemake compares files up to 1 MB by content, larger ones only where the profile says so.
+    folder = make_data_set(tmp_path / "large", ["one"])
+    recording = folder / "raw" / "one.aedat4"
+    events = random_events(100_000)
+    with Aedat4Writer(recording, events.sensor, compression="none") as writer:
+        writer.write(events)
+    assert recording.stat().st_size > 1_500_000
+    md5 = hashlib.md5(recording.read_bytes()).hexdigest()
+    change_table(folder, lambda rows: [rows[0], [*rows[1][:2], md5, *rows[1][3:]]])
+    assert snakemake(folder, "--cores", "2", "all_events").returncode == 0
+    recording.touch()
+    assert planned(folder, "all_events") == []
+
+
+def test_new_row__builds_only_it_and_the_release(copied):
+    change_table(copied, lambda rows: [*rows, ["three", *rows[2][1:]]])
+    run = snakemake(copied, "-n")
+    made = re.findall(r"^    output: (.*)", run.stdout, re.MULTILINE)
+    assert made
+    assert all("three" in files or "release" in files for files in made), made
+    assert planned(copied) == sorted(
+        [
+            "acquire",
+            "all",
+            "annotate",
+            "clock",
+            "events",
+            "features",
+            "features",
+            "release",
+            "release_plan",
+            "video",
+        ]
+    )
+
+
+def test_changed_feature_parameter__rebuilds_that_feature_and_the_release(copied):
+    features = CONFIG["features"] | {"voxels": CONFIG["features"]["voxels"] | {"count": 400}}
+    write_config(copied, CONFIG | {"features": features})
+    run = snakemake(copied, "-n", "all_features")
+    made = re.findall(r"output: (results/features/.*)", run.stdout)
+    assert sorted(made) == ["results/features/voxels/one.h5", "results/features/voxels/two.h5"]
+    assert planned(copied) == ["all", "features", "features", "release"]
+
+
+def test_raised_revision__rebuilds_that_step(copied, tmp_path):
+    house = tmp_path / "house"
+    house.mkdir()
+    for name in ("Snakefile", "workflow", "scripts", "envs", "profiles"):
+        (house / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "src", house / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    same = planned(copied, house=house)
+    assert same == [], "the copy of the house alone makes something run"
+    provenance = house / "src" / "evreel" / "provenance.py"
+    text = provenance.read_text(encoding="utf-8")
+    raised = re.sub(r'"features": ([0-9]+)', lambda match: f'"features": {int(match[1]) + 1}', text)
+    assert raised != text
+    provenance.write_text(raised, encoding="utf-8")
+    assert planned(copied, house=house) == ["all", *["features"] * 4, "release"]
+
+
+def test_dry_run__says_why_each_job_runs(copied):
+    write_config(copied, CONFIG | {"video": {"preset": "fast"}})
+    (copied / "results" / "slices" / "one.h5").unlink()
+    run = snakemake(copied, "-n")
+    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", run.stdout, re.MULTILINE)
+    why = {name: re.search(r"reason: (.*)", job)[1] for name, job in jobs}
+    assert set(why) == {"all", "annotate", "video", "release"}
+    assert "Missing output files: results/slices/one.h5" in why["annotate"]
+    assert "Params have changed" in why["video"]
+    assert "'ultrafast'" in why["video"]
+    assert "'fast'" in why["video"]
+
+
+def test_manual_source_not_there_yet__is_a_failure_that_says_what_to_get(copied):
+    change_table(
+        copied,
+        lambda rows: [
+            [*rows[0], "page"],
+            [rows[1][0], "manual:later/one.aedat4", *rows[1][2:], "https://example.org/login"],
+            [*rows[2], ""],
+        ],
+    )
+    md5 = (copied / "recordings.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")[2]
+    shutil.rmtree(copied / "results")
+    run = snakemake(copied, "--cores", "2", "all_events")
+    assert run.returncode != 0
+    assert "Traceback" not in run.stdout
+    summary = run.stdout.split("job failed, and what needs them did not run:")[1]
+    assert "acquire: results/recordings/one.aedat4\n" in summary
+    assert (
+        "SourceError: later/one.aedat4: is not there yet; it has to be got by hand. Get "
+        f"one.aedat4 (md5 {md5}) from https://example.org/login, put it into folder "
+        f"{copied / 'later'} and run the same command again."
+    ) in summary
+    assert (copied / "results" / "events" / "two.h5").is_file(), "the other one did not go on"
+
+    (copied / "later").mkdir()
+    (copied / "raw" / "one.aedat4").rename(copied / "later" / "one.aedat4")
+    run = snakemake(copied, "--cores", "2", "all_events")
+    assert run.returncode == 0, run.stdout
+    assert (copied / "results" / "events" / "one.h5").is_file()
+
+
+def test_what_is_known_of_a_recording__goes_along_into_the_release(copied):
+    (copied / "raw" / "lens.yaml").write_text("k1: 0.1\n", encoding="utf-8")
+    more = {
+        "group": "bench",
+        "meta.lens": "6 mm",
+        "meta.light_lux": "120",
+        "time_offset_us": "-12",
+        "calibration": "raw/lens.yaml",
+        "sensor": "63x47",
+        "rois_md5": hashlib.md5((copied / "raw" / "one.rois.xml").read_bytes()).hexdigest(),
+    }
+    change_table(
+        copied,
+        lambda rows: [
+            [*rows[0], *more],
+            [*rows[1], *more.values()],
+            [*rows[2], *[""] * len(more)],
+        ],
+    )
+    run = snakemake(copied, "--cores", "2", "release")
+    assert run.returncode == 0, run.stdout
+    release = copied / "results" / "release" / "tiny-1.0"
+    manifest = json.loads((release / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["recordings"]["one"].items() >= (more | {"calibration": "lens.yaml"}).items()
+    assert "group" not in manifest["recordings"]["two"]
+    assert (release / "sidecars/one.calibration.yaml").read_text(encoding="utf-8") == "k1: 0.1\n"
+    assert steps.verify(release) == []
 
 
 @pytest.mark.parametrize(
-    ("cells", "message"),
+    ("column", "cell", "message"),
     [
-        ({"id": "a b"}, "line 2: id: 'a b' does not match"),
-        ({"id": "two"}, "line 3: id 'two' stands in the table twice"),
-        ({"split": "trian"}, "line 2: split: 'trian' is not one of"),
-        ({"video/fps": "fast"}, "line 2: video/fps: 'fast' is not of type 'integer'"),
-        ({"colour": "red"}, "line 2: top level: unknown key 'colour'"),
-        ({"it's": "red"}, 'line 2: top level: unknown key "it\'s"'),
-        ({"video/container": "png-zip"}, "line 2: 'video/container' is nothing that a recording"),
-        ({"features/none/count": "5"}, "line 2: 'features/none/count' is nothing that a recording"),
+        ("rois_md5", "0" * 32, "expected 00000000000000000000000000000000"),
+        ("sensor", "346x260", "states a sensor of 63x47 px; 346x260 was given"),
     ],
 )
-def test_table__with_a_mistake_is_refused_with_its_line(copied, cells, message):
-    lines = (copied / "recordings.tsv").read_text(encoding="utf-8").splitlines()
-    header = lines[0].split("\t")
-    rows = [dict(zip(header, line.split("\t"), strict=True)) for line in lines[1:]]
-    rows[0] |= cells
-    header += [name for name in cells if name not in header]
-    write_table(copied, [header, *[[row.get(name, "") for name in header] for row in rows]])
-    run = snakemake(copied, "-n")
+def test_what_is_known_of_a_recording__is_checked_where_given(copied, column, cell, message):
+    change_table(copied, lambda rows: [[*rows[0], column], [*rows[1], cell], [*rows[2], ""]])
+    run = snakemake(copied, "--cores", "2", "all_slices")
     assert run.returncode != 0
-    assert message in run.stdout
+    assert message in run.stdout.split("failed, and what needs them did not run:")[1]
 
 
 def same_release(first, second):

@@ -1,7 +1,8 @@
 """Getting a recording from where it lies: a local file becomes a link, a url a file.
 
 Either way its bytes are read once and their MD5 is taken; where one is given, nothing lands
-unless it holds.
+unless it holds. A source that only a person can get, because it needs a login, is the path that
+they put it at, behind ``manual:``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PIECE_BYTES = 1 << 20
 TIMEOUT_S = 60.0
 _HEAD_BYTES = 512
 
+_MANUAL = "manual:"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _MD5 = re.compile(r"[0-9A-Fa-f]{32}")
 _HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
@@ -49,6 +51,7 @@ def fetch(
     destination: str | Path,
     *,
     md5: str | None = None,
+    page: str | None = None,
     final: str | Path | None = None,
     progress: Progress = silent,
     timeout_s: float = TIMEOUT_S,
@@ -59,11 +62,14 @@ def fetch(
     ----------
     source
         A path (relative to the working directory, or absolute), or a ``file``, ``http`` or
-        ``https`` url. A local file becomes a relative symbolic link, never a copy.
+        ``https`` url, or ``manual:`` and the path where a person puts it. A local file becomes a
+        relative symbolic link, never a copy.
     destination
         The path to write, where nothing is yet.
     md5
         32 hexadecimal digits that the bytes must have; None where nobody knows them.
+    page
+        Web page where a person gets a manual source; the message says it where that is missing.
     final
         Where the caller will move `destination` to, if it will: a link is made to be right there.
     progress
@@ -97,9 +103,30 @@ def fetch(
     wanted = _checked_md5(md5)
     destination = Path(destination)
     local = local_path(source)
+    if is_manual(source) and local is not None and not local.exists():
+        raise _still_to_get(local, wanted, page)
     if local is not None:
         return _link(local, destination, Path(final or destination), wanted, progress)
     return _download(str(source), destination, wanted, progress, timeout_s)
+
+
+def check_md5(path: str | Path, md5: str) -> None:
+    """Raise where a local file has not the MD5 that it is to have.
+
+    Raises
+    ------
+    SourceError
+        Where it has another, or can't be read.
+    UsageError
+        Where `md5` is no MD5.
+    """
+    wanted = _checked_md5(md5)
+    try:
+        with Path(path).open("rb") as file:
+            received = _receive(iter(lambda: file.read(PIECE_BYTES), b""), None, silent)
+    except OSError as error:
+        raise SourceError(f"can't be read: {error.strerror}", place=str(path)) from error
+    _check(received, str(path), wanted)
 
 
 def _checked_md5(md5: str | None) -> str | None:
@@ -113,10 +140,34 @@ def _checked_md5(md5: str | None) -> str | None:
     )
 
 
+def is_manual(source: str | Path) -> bool:
+    """Tell whether a source is one that a person gets and puts in its place."""
+    return isinstance(source, str) and source.startswith(_MANUAL)
+
+
+def _still_to_get(path: Path, md5: str | None, page: str | None) -> SourceError:
+    """Return the error that tells a person what to get, and where to put it."""
+    digest = f" (md5 {md5})" if md5 else ""
+    origin = f" from {page}" if page else ""
+    return SourceError(
+        "is not there yet; it has to be got by hand",
+        place=str(path),
+        hint=f"Get {path.name}{digest}{origin}, put it into folder {path.parent.absolute()} and "
+        "run the same command again.",
+    )
+
+
 def local_path(source: str | Path) -> Path | None:
     """Return the path of a local source, None for a url to download."""
     if isinstance(source, Path):
         return source
+    if is_manual(source):
+        path = source.removeprefix(_MANUAL)
+        if not path or "\0" in path:
+            raise UsageError(
+                f"source {source!r} names no path", hint=f"Write {_MANUAL}folder/file."
+            )
+        return Path(path)
     scheme = _SCHEME.match(source)
     if scheme is None:
         if not source or "\0" in source:

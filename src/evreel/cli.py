@@ -77,7 +77,13 @@ def _info(options: argparse.Namespace) -> int:
 
 def _acquire(options: argparse.Namespace) -> int:
     with _bar(options, "acquire", "B") as progress:
-        steps.acquire(options.source, options.output, md5=options.md5, progress=progress)
+        steps.acquire(
+            options.source,
+            options.output,
+            md5=options.md5,
+            page=options.page,
+            progress=progress,
+        )
     return 0
 
 
@@ -91,6 +97,7 @@ def _events(options: argparse.Namespace) -> int:
             stop_us=options.stop_us,
             max_pixel_hz=options.max_pixel_hz,
             stream=options.stream,
+            sensor=options.sensor,
             progress=progress,
         )
     return 0
@@ -135,6 +142,8 @@ def _annotate(options: argparse.Namespace) -> int:
             boxes,
             rois=options.rois,
             tags=options.tags,
+            rois_md5=options.rois_md5,
+            tags_md5=options.tags_md5,
             labels=options.labels,
             window_us=options.window_us,
             count=options.count,
@@ -174,6 +183,8 @@ def _features(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
+    from evreel.io.manifest import read_recordings
+
     with _bar(options, "release", "B") as progress:
         steps.release(
             options.manifest,
@@ -184,6 +195,7 @@ def _release(options: argparse.Namespace) -> int:
             licence_file=options.licence_file,
             compression=options.compression,
             labels=options.labels,
+            recordings=None if options.recordings is None else read_recordings(options.recordings),
             progress=progress,
         )
     return 0
@@ -228,8 +240,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_stream(sub)
 
     sub = command("acquire", _acquire, "Get a recording and check its MD5.")
-    sub.add_argument("source", metavar="SOURCE", help="path (becomes a link) or http(s) url")
+    sub.add_argument(
+        "source", metavar="SOURCE", help="path (becomes a link), http(s) url or manual:PATH"
+    )
     sub.add_argument("--md5", metavar="HEX", help="32 hexadecimal digits")
+    sub.add_argument("--page", metavar="URL", help="where a manual source is to be had")
     _add_output(sub, "FILE")
 
     sub = command("events", _events, "Decode a recording into an events store.")
@@ -242,6 +257,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--stop-us", metavar="N", type=int, help="µs since the first event, not in it")
     sub.add_argument(
         "--max-pixel-hz", metavar="F", type=float, help="remove pixels with more events a second"
+    )
+    sub.add_argument(
+        "--sensor", metavar="WxH", help="size in px, where the file can't say; else it is checked"
     )
     _add_stream(sub)
 
@@ -268,6 +286,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--clock", metavar="TSV", type=Path, required=True)
     sub.add_argument("--rois", metavar="XML", type=Path, help="boxes and polygons")
     sub.add_argument("--tags", metavar="XML", type=Path, help="frame tags (CVAT for images)")
+    sub.add_argument("--rois-md5", metavar="HEX", help="MD5 that the XML must have")
+    sub.add_argument("--tags-md5", metavar="HEX", help="MD5 that the XML must have")
     sub.add_argument(
         "--labels",
         metavar="A,B,…",
@@ -311,6 +331,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--compression", choices=("portable", "fast"), default="portable")
     sub.add_argument("--labels", metavar="A,B,…", type=_labels)
+    sub.add_argument(
+        "--recordings", metavar="TSV", type=Path, help="table with what is known of each, by id"
+    )
 
     sub = command("verify", _verify, "Check every file of a release against its manifest.")
     sub.add_argument("folder", metavar="DIR", type=Path)

@@ -68,6 +68,10 @@ class RecordingError(EvreelError):
         super().__init__(problem, path=path, place=place, hint=hint)
 
 
+class UnknownFormatError(RecordingError):
+    """A file whose content is that of no recording that can be read here."""
+
+
 class EventsError(EvreelError):
     """Columns of events that break a rule of `evreel.events.Events`."""
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import EventsError
+from evreel.errors import EventsError, UsageError
 from evreel.timebase import Int64Array, frozen
 
 UInt16Array = npt.NDArray[np.uint16]
 UInt8Array = npt.NDArray[np.uint8]
 
+_SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
 _LAST_STAMP = np.iinfo(np.int64).max
 
 
@@ -38,6 +40,27 @@ class Sensor(NamedTuple):
                 f"a sensor of height {height} and width {width} is not within 1 to 65536 pixels"
             )
         return cls(int(height), int(width))
+
+    @classmethod
+    def parse(cls, text: str) -> Sensor:
+        """Return the size that a text such as ``346x260`` (width x height, px) names.
+
+        Raises
+        ------
+        UsageError
+            Where it is not of that form.
+
+        Examples
+        --------
+        >>> Sensor.parse("346x260")
+        Sensor(height=260, width=346)
+        """
+        size = _SIZE.fullmatch(text)
+        if size is None:
+            raise UsageError(
+                f"sensor {text!r} is not WIDTHxHEIGHT", hint="Write it in pixels, such as 346x260."
+            )
+        return cls.checked(int(size[2]), int(size[1]))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

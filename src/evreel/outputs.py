@@ -3,11 +3,23 @@
 A file or folder is written under a unique name in ``.evreel-tmp/`` and renamed when done. That
 folder is the nearest one that exists beside or above the output (a workflow makes one at the
 root of its results); where there is none, one is made beside the output and removed after.
+
+Each run of a workflow has a folder of its own in there, named by the environment variable
+``EVREEL_RUN``, which jobs inherit. The next run's start takes that folder away by one rename, and
+no output's beginning brings it back. So a job that goes on after its workflow was killed can land
+nothing any more, whatever it was about: its renames start from a path that is gone. What is left:
+
+- Between a job's look whether its run is the newest and what it makes outside of the folder there
+  is an instant: it may leave an empty folder above an output, or begin a log anew.
+- Jobs that did not inherit the variable, parts of the results that lie on another file system
+  than their root, and results whose ``.evreel-tmp`` was removed by hand are as without a
+  workflow: whoever renames last has the name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -18,6 +30,8 @@ from pathlib import Path
 from evreel.errors import EvreelError, UsageError
 
 SCRATCH = ".evreel-tmp"
+RUN = "EVREEL_RUN"
+"""The environment variable with the name of a workflow run's folder in the scratch folder."""
 
 Progress = Callable[[int, int | None], None]
 """Called with what is done and the total, which is None where it is not known."""
@@ -36,9 +50,15 @@ def scratch_folder(path: Path) -> Path:
     Only folders on the same file system count, because a rename can't leave it, and only those
     that this user may write to: another user's may stand in a shared folder such as /tmp.
     """
+    return next(_scratch_folders(path), path.absolute().parent / SCRATCH)
+
+
+def _scratch_folders(path: Path) -> Iterator[Path]:
+    """Yield the folders that could serve `path`, the nearest one first."""
     parent = path.absolute().parent
-    device = parent.stat().st_dev
-    for folder in (parent, *parent.parents):
+    standing = next(folder for folder in (parent, *parent.parents) if folder.exists())
+    device = standing.stat().st_dev
+    for folder in (standing, *standing.parents):
         candidate = folder / SCRATCH
         with contextlib.suppress(OSError):
             status = candidate.stat()
@@ -47,18 +67,71 @@ def scratch_folder(path: Path) -> Path:
                 and status.st_dev == device
                 and os.access(candidate, os.W_OK | os.X_OK)
             ):
-                return candidate
-    return parent / SCRATCH
+                yield candidate
 
 
-def empty_scratch(root: Path) -> None:
-    """Make ``root/.evreel-tmp`` a folder without leftovers of a run that died.
+def start_run(root: Path) -> str:
+    """Take over ``root/.evreel-tmp`` for a new run of a workflow.
 
-    It holds one empty file, so that no output's end takes the folder for its own and removes it.
+    What runs before left there goes, and their jobs that still write lose what they have.
+
+    Returns
+    -------
+    The run's name, which its jobs must find in the environment as ``EVREEL_RUN``.
     """
-    shutil.rmtree(root / SCRATCH, ignore_errors=True)
-    (root / SCRATCH).mkdir(parents=True, exist_ok=True)
-    (root / SCRATCH / _KEEP).touch()
+    scratch, run = root / SCRATCH, uuid.uuid4().hex
+    scratch.mkdir(parents=True, exist_ok=True)
+    # A file that stays in each, so that no output's end takes the folder for its own and removes
+    # it, and that tells the run's folder from one of its name that a late job made again.
+    (scratch / _KEEP).touch()
+    (scratch / run).mkdir()
+    (scratch / run / _KEEP).touch()
+    for old in [path for path in scratch.iterdir() if path.name not in (_KEEP, run)]:
+        # By a rename first: while a tree is being removed, others could land files from it.
+        gone = scratch / uuid.uuid4().hex
+        with contextlib.suppress(FileNotFoundError):  # its own output's end removed it
+            old.rename(gone)
+            if _is_folder(gone):
+                shutil.rmtree(gone, ignore_errors=True)
+            else:
+                gone.unlink()
+    return run
+
+
+def check_wanted(path: Path) -> None:
+    """Raise where a newer run of the workflow has started than that of this job.
+
+    Parameters
+    ----------
+    path
+        What is to be written below the results of the workflow; other paths are always wanted.
+
+    Raises
+    ------
+    EvreelError
+        Which says so.
+    """
+    run = _run_folder(path)
+    if run is not None:
+        _check_newest(run, path)
+
+
+def _run_folder(path: Path) -> Path | None:
+    """Return the folder of this job's run that serves `path`, whether it still stands or not."""
+    if not os.environ.get(RUN):
+        return None
+    kept = (folder for folder in _scratch_folders(path) if (folder / _KEEP).exists())
+    return next((folder / os.environ[RUN] for folder in kept), None)
+
+
+def _check_newest(folder: Path, path: Path) -> None:
+    """Raise where `folder` is that of this job's run, and was taken away."""
+    if folder.name == os.environ.get(RUN) and not (folder / _KEEP).exists():
+        raise EvreelError(
+            f"another run has started in {folder.parent.parent}; this job's output is not wanted "
+            "any more",
+            path=path,
+        )
 
 
 @contextlib.contextmanager
@@ -84,8 +157,9 @@ def atomic(
     UsageError
         Where two paths are one, or a path is an input.
     EvreelError
-        Where the block left one of its paths unwritten, or a folder stands where a file is to
-        go (or a file where a folder is); then none of the paths is renamed.
+        Where the block left one of its paths unwritten, a folder stands where a file is to go
+        (or a file where a folder is), or a newer run of the workflow has started; then none of
+        the paths is renamed.
     """
     finals = [Path(path) for path in paths]
     _check_apart(finals, [Path(path) for path in inputs if path is not None])
@@ -95,6 +169,9 @@ def atomic(
         for path, final in zip(temporary, finals, strict=True):
             _check(path, final)
             _sync(path)
+        for path, final in zip(temporary, finals, strict=True):
+            # A writer that makes the folders above its path may have made the run's again.
+            _check_newest(path.parent.parent, final)
         for path, final in zip(temporary, finals, strict=True):
             _replace(path, final)
 
@@ -116,8 +193,33 @@ def _check_apart(finals: list[Path], inputs: list[Path]) -> None:
 
 @contextlib.contextmanager
 def scratch_path(final: Path) -> Iterator[Path]:
-    """Give a path of the same name in a folder of its own, and remove that folder after."""
+    """Give a path of the same name in a folder of its own, and remove that folder after.
+
+    Raises
+    ------
+    EvreelError
+        Where a newer run of the workflow has started; at the end also in place of any error
+        that came of it.
+    """
+    check_wanted(final)
     final.parent.mkdir(parents=True, exist_ok=True)
+    run = _run_folder(final)
+    own = _own_folder(final) if run is None else run / uuid.uuid4().hex
+    try:
+        if run is not None:
+            own.mkdir()  # and not the run's folder
+        yield own / final.name
+    except Exception:
+        _check_newest(own.parent, final)
+        raise
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+        with contextlib.suppress(OSError):  # not empty: a workflow's, or others are under way
+            own.parent.rmdir()
+
+
+def _own_folder(final: Path) -> Path:
+    """Make a folder in the scratch folder that serves `final`, and that one where there is none."""
     for attempts_left in reversed(range(_ATTEMPTS)):
         own = scratch_folder(final) / uuid.uuid4().hex
         try:
@@ -127,12 +229,7 @@ def scratch_path(final: Path) -> Iterator[Path]:
             # Another output's end may remove the scratch folder between its finding and its use.
             if not attempts_left:
                 raise
-    try:
-        yield own / final.name
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
-        with contextlib.suppress(OSError):  # not empty: a workflow's, or others are under way
-            own.parent.rmdir()
+    return own
 
 
 def _is_folder(path: Path) -> bool:
@@ -195,8 +292,8 @@ def _replace_folder(path: Path, final: Path) -> None:
             moved = True
         try:
             path.rename(final)
-        except OSError:
-            if _is_folder(final):
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another has landed meanwhile
                 continue
             if moved:
                 aside.rename(final)
@@ -218,5 +315,6 @@ def atomic_into(folder: str | Path) -> Iterator[Path]:
         for path in files:
             _check(path, folder / path.name)
             _sync(path)
+        _check_newest(scratch.parent.parent, folder)
         for path in files:
             _replace(path, folder / path.name)

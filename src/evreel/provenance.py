@@ -13,12 +13,12 @@ from evreel import __version__
 
 STEP_REVISIONS: Mapping[str, int] = {
     "acquire": 1,
-    "events": 1,
+    "events": 2,
     "clock": 1,
     "video": 1,
     "annotate": 1,
     "features": 1,
-    "release": 1,
+    "release": 2,
 }
 """One integer a step, raised whenever its output changes; the workflow passes it as a parameter."""
 

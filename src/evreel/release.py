@@ -115,6 +115,7 @@ def build(
     compression: Compression = "portable",
     config: Mapping[str, Any] | None = None,
     labels: Mapping[int, str] | None = None,
+    recordings: Mapping[str, Mapping[str, str]] | None = None,
     progress: Progress = silent,
 ) -> Manifest:
     """Fill an empty folder with a release.
@@ -144,6 +145,9 @@ def build(
         The configuration that made the files, plain JSON values, as it was in force.
     labels
         Class number → name. Needed where the plan has boxes (``…_bbox.npy``).
+    recordings
+        What is known of each recording, id → column → text. It stands in the manifest; where it
+        is given, it has every recording of the plan, in the plan's split.
     progress
         Called as ``progress(done_bytes, total_bytes)`` of the planned files.
 
@@ -172,6 +176,7 @@ def build(
         **_splits(plan),
         **_label_map(plan, labels),
     }
+    _check_recordings(plan, recordings)
     check_entries(plan, PathsTaken((MANIFEST, *SUMS.values(), *written)))
     sources = [_source(entry) for entry in plan]
     sizes = [source.stat().st_size for source in sources]
@@ -198,7 +203,8 @@ def build(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(text.encode())
         files.append(_listed(folder, path, kind))
-    manifest = Manifest(name, version, licence, tuple(sorted(files, key=lambda file: file.path)))
+    listed = tuple(sorted(files, key=lambda file: file.path))
+    manifest = Manifest(name, version, licence, listed, recordings or {})
     data = manifest_bytes(manifest)
     (folder / MANIFEST).write_bytes(data)
     for algorithm, digests in _sums_of(manifest, data).items():
@@ -333,6 +339,28 @@ def _splits(plan: Sequence[PlanEntry]) -> dict[str, tuple[str, str]]:
     }
 
 
+def _check_recordings(
+    plan: Sequence[PlanEntry], recordings: Mapping[str, Mapping[str, str]] | None
+) -> None:
+    """Raise where the plan and what is known of the recordings do not go together."""
+    if recordings is None:
+        return
+    for entry in plan:
+        if not entry.id:
+            continue
+        if entry.id not in recordings:
+            raise ReleaseError(
+                f"recording {entry.id!r} is not in the table of recordings", place=entry.place
+            )
+        split = recordings[entry.id].get("split", entry.split)
+        if entry.split and split != entry.split:
+            raise ReleaseError(
+                f"recording {entry.id!r} is in split {entry.split!r} here, in {split!r} in the "
+                "table of recordings",
+                place=entry.place,
+            )
+
+
 def _json(value: Mapping[str, Any], what: str) -> str:
     try:
         return (
@@ -392,9 +420,9 @@ def _place(entry: PlanEntry, source: Path, target: Path, compression: Compressio
         if plugin and compression == "portable" and entry.kind != "recording":
             repack(source, target)
             return
-    # Annotations are people's own files: an edit in place must not reach into a release. What
-    # evreel makes is never edited, only replaced.
-    if entry.kind != "annotations":
+    # People's own files: an edit in place must not reach into a release. What evreel makes is
+    # never edited, only replaced.
+    if entry.kind not in ("annotations", "sidecars"):
         with contextlib.suppress(OSError):  # another file system, or one without hard links
             os.link(source, target)
             return
@@ -481,7 +509,8 @@ def _readme(
         lines.append(f"- `{LABEL_MAP}`: class number → name, for the boxes (`…_bbox.npy`)")
     lines += [
         "- `config.json`: the configuration that made it; `versions.json`: the software",
-        f"- `{MANIFEST}`: every file with its size, MD5, SHA-256 and what it is",
+        f"- `{MANIFEST}`: every file with its size, MD5, SHA-256 and what it is; what is known "
+        "of each recording",
         "",
         "Times are whole microseconds since the first event of a recording.",
         "HDF5 files open with h5py alone."

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from evreel import __version__
 from evreel.errors import ClockError, EvreelError, RecordingError, UsageError
-from evreel.outputs import Progress, atomic, atomic_into, scratch_path, silent
+from evreel.outputs import Progress, atomic, atomic_into, check_wanted, scratch_path, silent
 from evreel.provenance import Provenance, sha256
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ Source: TypeAlias = "str | Path | EventsStore"
 @contextlib.contextmanager
 def logged(path: str | Path) -> Iterator[None]:
     """Put what a step says into a log file; an input that is at fault becomes one line there."""
+    check_wanted(Path(path))
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
@@ -68,18 +69,26 @@ def os_error(error: OSError) -> str:
 
 
 def acquire(
-    source: str, output: str | Path, *, md5: str | None = None, progress: Progress = silent
+    source: str,
+    output: str | Path,
+    *,
+    md5: str | None = None,
+    page: str | None = None,
+    progress: Progress = silent,
 ) -> str:
     """Get a recording and check its MD5.
 
     Parameters
     ----------
     source
-        Path, or http(s) url. A local file becomes a relative link, never a copy.
+        Path, http(s) url, or ``manual:`` and the path where a person puts what needs a login. A
+        local file becomes a relative link, never a copy.
     output
         Where it goes.
     md5
         32 hexadecimal digits that its bytes must have; None checks nothing.
+    page
+        Web page where a manual source is to be had, for the message.
 
     Returns
     -------
@@ -93,7 +102,7 @@ def acquire(
     from evreel.acquire import fetch
 
     with atomic(output) as (scratch,):
-        got = fetch(source, scratch, md5=md5, final=Path(output), progress=progress)
+        got = fetch(source, scratch, md5=md5, page=page, final=Path(output), progress=progress)
     LOG.info("%s: md5 %s", Path(output).name, got)
     return got
 
@@ -107,6 +116,7 @@ def events(
     stop_us: int | None = None,
     max_pixel_hz: float | None = None,
     stream: int | None = None,
+    sensor: str | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Decode a recording once, into an events store.
@@ -126,6 +136,9 @@ def events(
         Remove the events of pixels that have more a second than this within what is kept.
     stream
         Number of the event stream, where the recording holds several.
+    sensor
+        Its size as ``WIDTHxHEIGHT`` px, such as ``346x260``; one that the recording states itself
+        must be the same.
 
     Returns
     -------
@@ -138,7 +151,7 @@ def events(
     """
     import numpy as np
 
-    from evreel.events import Events
+    from evreel.events import Events, Sensor
     from evreel.filters import Crop, hot_pixels, within
     from evreel.io import event_chunks, hdf5, open_recording
     from evreel.io.events_store import EventsStoreWriter
@@ -158,7 +171,8 @@ def events(
         return rectangle.apply(inside) if rectangle else inside
 
     hot = None
-    with open_recording(recording, stream=stream) as source:
+    size = None if sensor is None else Sensor.parse(sensor)
+    with open_recording(recording, stream=stream, sensor=size) as source:
         if source.format == EVENTS.name:
             raise UsageError(
                 "is an events store already",
@@ -167,9 +181,9 @@ def events(
             )
         if rectangle:
             rectangle.check(source.sensor)
-        sensor = rectangle.sensor if rectangle else source.sensor
+        kept_sensor = rectangle.sensor if rectangle else source.sensor
         if max_pixel_hz is not None:
-            hot = hot_pixels(map(kept, event_chunks(source)), sensor, max_pixel_hz)
+            hot = hot_pixels(map(kept, event_chunks(source)), kept_sensor, max_pixel_hz)
             repairs["hot_pixels"] = int(np.count_nonzero(hot))
 
     parameters = {
@@ -178,16 +192,17 @@ def events(
         "stop_us": stop_us,
         "max_pixel_hz": max_pixel_hz,
         "stream": stream,
+        "sensor": sensor,
     }
     made = Provenance("events", parameters, {"recording": sha256(recording)}, repairs)
     with (
         atomic(output, inputs=[recording]) as (scratch,),
-        open_recording(recording, stream=stream) as source,
+        open_recording(recording, stream=stream, sensor=size) as source,
         hdf5.create(scratch, EVENTS, made) as file,
     ):
         writer = EventsStoreWriter(
             file,
-            sensor,
+            kept_sensor,
             source.t_offset,
             source.format,
             source.header,
@@ -374,6 +389,8 @@ def annotate(
     *,
     rois: str | Path | None = None,
     tags: str | Path | None = None,
+    rois_md5: str | None = None,
+    tags_md5: str | None = None,
     labels: Sequence[str] | None = None,
     window_us: int | None = None,
     count: int | None = None,
@@ -397,6 +414,8 @@ def annotate(
     tags
         CVAT XML for images, of which only the frame tags are taken; then those of `rois` are
         not. None takes the tags of `rois`.
+    rois_md5, tags_md5
+        32 hexadecimal digits that the XML's bytes must have; None checks nothing.
     labels
         Label names in the order of their numbers, the same for all recordings of a data set;
         None takes the order of the files.
@@ -417,6 +436,7 @@ def annotate(
         Where an annotation is not sound or does not fit the recording's video.
     """
     from evreel import annotations
+    from evreel.acquire import check_md5
     from evreel.io import hdf5
     from evreel.io.boxes import write_boxes
     from evreel.io.clock import read_clock
@@ -427,6 +447,9 @@ def annotate(
     from evreel.timebase import Picture
     from evreel.windows import division
 
+    for xml, md5 in ((rois, rois_md5), (tags, tags_md5)):
+        if xml is not None and md5 is not None:
+            check_md5(xml, md5)
     parts = []
     if rois is not None:
         drawn = read_cvat(rois, unsupported=unsupported)
@@ -482,8 +505,8 @@ def check_settings(config: Mapping[str, Any]) -> None:
     Parameters
     ----------
     config
-        The settings by step, each of its kind: ``events``, ``video``, ``slices``, ``features``
-        (by name) and ``release``, with the keywords of the steps.
+        The settings by step, each of its kind: any of ``events``, ``video``, ``features`` (by
+        name) and ``release``, with the keywords of the steps.
 
     Raises
     ------
@@ -494,17 +517,17 @@ def check_settings(config: Mapping[str, Any]) -> None:
     from evreel.representations import create
     from evreel.windows import division
 
-    leave_out = config["events"]
-    if leave_out["crop"] is not None:
-        x0, y0, x1, y1 = leave_out["crop"]
-        if not (x0 < x1 and y0 < y1):
-            raise UsageError(f"events/crop: {leave_out['crop']} is empty; give [x0, y0, x1, y1]")
-    start_us, stop_us = leave_out["start_us"] or 0, leave_out["stop_us"]
+    leave_out = config.get("events", {})
+    crop = leave_out.get("crop")
+    if crop is not None and not (crop[0] < crop[2] and crop[1] < crop[3]):
+        raise UsageError(f"events/crop: {crop} is empty; give [x0, y0, x1, y1]")
+    start_us, stop_us = leave_out.get("start_us") or 0, leave_out.get("stop_us")
     if stop_us is not None and not start_us < stop_us:
         raise UsageError(f"events: start_us={start_us} is not before stop_us={stop_us}")
-    if config["video"]["style"] == "decay" and config["video"]["accumulate_us"] is not None:
+    video = config.get("video", {})
+    if video.get("style") == "decay" and video.get("accumulate_us") is not None:
         raise UsageError("video: accumulate_us does not go with style decay; use tau_us")
-    for name, feature in config["features"].items():
+    for name, feature in config.get("features", {}).items():
         if name in _FOLDERS:
             raise UsageError(f"features/{name}: a release has a folder of this name already")
         kinds = ("window_us", "count", "stride_us", "stride", "tail")
@@ -513,8 +536,12 @@ def check_settings(config: Mapping[str, Any]) -> None:
             division(**{kind: feature[kind] for kind in kinds if kind in feature})
         except EvreelError as error:
             raise UsageError(f"features/{name}: {error}") from error
-    if config["release"]["licence_file"] is None:
-        licence_notice(config["release"]["licence"], None)
+    released = config.get("release")
+    if released is not None and released["licence_file"] is None:
+        try:
+            licence_notice(released["licence"], None)
+        except UsageError as error:
+            raise UsageError(f"release/licence: {error}") from error
 
 
 def checked_video_name(path: str | Path) -> Path:
@@ -637,6 +664,7 @@ def release(
     compression: Compression = "portable",
     licence_file: str | Path | None = None,
     labels: Sequence[str] | None = None,
+    recordings: Mapping[str, Mapping[str, str]] | None = None,
     config: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> None:
@@ -656,6 +684,9 @@ def release(
         ``portable``: HDF5 files repacked so that no plugin is needed; ``fast``: as they are.
     labels
         Label names in the order of their numbers.
+    recordings
+        What is known of each recording, id → column → text: group, meta.*, … It stands in the
+        manifest.
     config
         What made it; kept in the release.
 
@@ -680,6 +711,7 @@ def release(
             licence_text=text,
             compression=compression,
             labels=None if labels is None else dict(enumerate(labels)),
+            recordings=recordings,
             config=config,
             progress=progress,
         )

@@ -11,6 +11,7 @@ rule acquire:
     params:
         source=column("source"),
         md5=column("md5"),
+        page=manual_page,
         revision=revision("acquire"),
     script:
         "../../scripts/acquire.py"

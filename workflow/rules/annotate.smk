@@ -15,6 +15,8 @@ rule annotate:
     conda:
         "../../envs/evreel.yaml"
     params:
+        rois_md5=column("rois_md5"),
+        tags_md5=column("tags_md5"),
         labels=setting("labels"),
         window_us=setting("slices/window_us"),
         count_events=setting("slices/count"),

@@ -16,6 +16,7 @@ rule events:
         stop_us=setting("events/stop_us"),
         max_pixel_hz=setting("events/max_pixel_hz"),
         stream=setting("events/stream"),
+        sensor=column("sensor"),
         revision=revision("events"),
     script:
         "../../scripts/events.py"

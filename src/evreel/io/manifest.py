@@ -1,7 +1,8 @@
 """A release's tables: the plan of what goes in, and the manifest and sums of what is in.
 
-The plan is a TSV that people and workflows write. ``manifest.json`` lists every file of a
-release but itself and the two files of sums, with size, MD5 and SHA-256. ``MD5SUMS`` and
+The plan is a TSV that people and workflows write. ``manifest.json`` says what is known of each
+recording, and lists every file of a release but itself and the two files of sums, with size, MD5
+and SHA-256. ``MD5SUMS`` and
 ``SHA256SUMS`` list every file but themselves, so also the manifest: ``md5sum -c`` and
 ``sha256sum -c`` check a release without evreel, and where the three disagree, the odd one out
 is known.
@@ -13,8 +14,8 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from evreel.errors import ReleaseError
 
 MANIFEST = "manifest.json"
 LAYOUT = "evreel-release"
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 PLAN_COLUMNS = ("path", "source", "kind", "id", "split")
 
 Algorithm = Literal["md5", "sha256"]
@@ -86,12 +87,25 @@ class ListedFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a release is, and its files in the order of their paths."""
+    """What a release is, and its files in the order of their paths.
+
+    Parameters
+    ----------
+    name, version, licence
+        Of the data set.
+    files
+        Every file but the manifest itself and the sums.
+    recordings
+        What is known of each recording, id → column → text.
+    evreel_version
+        Of what built it.
+    """
 
     name: str
     version: str
     licence: str
     files: tuple[ListedFile, ...]
+    recordings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     evreel_version: str = __version__
 
 
@@ -181,12 +195,63 @@ def read_plan(path: str | Path) -> list[PlanEntry]:
         the table (also in other case), or a file where another row needs a folder.
     """
     path = Path(path)
-    entries: list[PlanEntry] = []
+    entries = []
+    for line, row in _rows(path):
+        if line == 1:
+            _check_columns(list(row), path)
+        else:
+            entries.append(_plan_entry(row, line, path))
+    check_entries(entries, path=path)
+    return entries
+
+
+def read_recordings(path: str | Path) -> dict[str, dict[str, str]]:
+    """Read a table of recordings for what is known of each.
+
+    Parameters
+    ----------
+    path
+        A TSV, UTF-8, whose first line names its columns; `id` is one, the others are free.
+
+    Returns
+    -------
+    id → column → text, without empty cells, in the table's order.
+
+    Raises
+    ------
+    ReleaseError
+        With the line, where the table is not of that form, or an id is missing or there twice.
+    """
+    path = Path(path)
+    recordings: dict[str, dict[str, str]] = {}
+    for line, row in _rows(path, csv.QUOTE_NONE):  # quotes mean nothing in this table
+        if "id" not in row:
+            raise ReleaseError("there is no column 'id'", path=path, place="line 1")
+        if line == 1:
+            continue
+        id_ = row["id"]
+        if not id_ or id_ in recordings:
+            problem = f"id {id_!r} is there twice" if id_ else "its id is empty"
+            raise ReleaseError(problem, path=path, place=f"line {line}")
+        recordings[id_] = {column: cell for column, cell in row.items() if cell}
+    return recordings
+
+
+def _rows(path: Path, quoting: int = csv.QUOTE_MINIMAL) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line, column → cell) of a TSV: the header, each of its cells under itself; the rows.
+
+    Empty lines are left out.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter="\t", strict=True)
+            reader = csv.reader(file, delimiter="\t", quoting=quoting, strict=True)
             columns = next(reader, [])
-            _check_columns(columns, path)
+            for column in columns:
+                if columns.count(column) > 1:
+                    raise ReleaseError(
+                        f"column {column!r} stands there twice", path=path, place="line 1"
+                    )
+            yield 1, dict(zip(columns, columns, strict=True))
             for cells in reader:
                 if not cells:
                     continue
@@ -196,16 +261,13 @@ def read_plan(path: str | Path) -> list[PlanEntry]:
                         path=path,
                         place=f"line {reader.line_num}",
                     )
-                row = dict(zip(columns, cells, strict=True))
-                entries.append(_plan_entry(row, reader.line_num, path))
+                yield reader.line_num, dict(zip(columns, cells, strict=True))
     except OSError as error:
         raise ReleaseError(f"can't be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
         raise ReleaseError("is not UTF-8", path=path, hint="Save it as UTF-8.") from error
     except csv.Error as error:
         raise ReleaseError(str(error), path=path, place=f"line {reader.line_num}") from error
-    check_entries(entries, path=path)
-    return entries
 
 
 def write_plan(path: str | Path, entries: Iterable[PlanEntry]) -> None:
@@ -253,8 +315,6 @@ def _check_columns(columns: list[str], path: Path) -> None:
                 path=path,
                 place="line 1",
             )
-        if columns.count(column) > 1:
-            raise ReleaseError(f"column {column!r} stands there twice", path=path, place="line 1")
     for column in ("path", "source"):
         if column not in columns:
             raise ReleaseError(
@@ -278,6 +338,9 @@ def manifest_bytes(manifest: Manifest) -> bytes:
         "name": manifest.name,
         "version": manifest.version,
         "licence": manifest.licence,
+        "recordings": {
+            id_: dict(sorted(row.items())) for id_, row in sorted(manifest.recordings.items())
+        },
         "files": [asdict(file) for file in sorted(manifest.files, key=lambda file: file.path)],
     }
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
@@ -310,6 +373,12 @@ def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
         if not isinstance(value.get(name), str):
             raise ReleaseError(f"its {name} is {value.get(name)!r}; text is expected")
         texts[name] = value[name]
+    recordings = value.get("recordings")
+    if not isinstance(recordings, dict) or not all(
+        isinstance(row, dict) and all(isinstance(cell, str) for cell in row.values())
+        for row in recordings.values()
+    ):
+        raise ReleaseError("its recordings are not id → column → text")
     if not isinstance(value.get("files"), list):
         raise ReleaseError("its files are not a list")
     taken = PathsTaken((MANIFEST, *SUMS.values()))
@@ -321,7 +390,7 @@ def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
             problems.append(f"entry {number}, {shown!r}: {problem}")
         else:
             files.append(ListedFile(**entry))
-    return Manifest(files=tuple(files), **texts), problems
+    return Manifest(files=tuple(files), recordings=recordings, **texts), problems
 
 
 def read_manifest(folder: str | Path) -> Manifest:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from evreel.errors import RecordingError
+from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Batch, Events, Sensor
 
 
@@ -73,7 +73,9 @@ _READERS = (
 )
 
 
-def open_recording(path: str | Path, *, stream: int | None = None) -> Recording:
+def open_recording(
+    path: str | Path, *, stream: int | None = None, sensor: Sensor | None = None
+) -> Recording:
     """Open a recording or an events store; its content, not its name, tells the format.
 
     Parameters
@@ -82,6 +84,8 @@ def open_recording(path: str | Path, *, stream: int | None = None) -> Recording:
         The file.
     stream
         Which event stream, where a file holds several.
+    sensor
+        Its size, where that is known otherwise; a file that states another is an error.
 
     Raises
     ------
@@ -106,8 +110,17 @@ def open_recording(path: str | Path, *, stream: int | None = None) -> Recording:
     for magic, module, name in _READERS:
         if head.startswith(magic):
             reader: Recording = getattr(importlib.import_module(module), name)(path, stream=stream)
+            if sensor is not None and reader.sensor != sensor:
+                stated = reader.sensor
+                reader.close()
+                raise RecordingError(
+                    f"states a sensor of {stated.width}x{stated.height} px; "
+                    f"{sensor.width}x{sensor.height} was given",
+                    path=path,
+                    hint="Is this the right recording? Leave the sensor out to take the file's.",
+                )
             return reader
-    raise RecordingError(
+    raise UnknownFormatError(
         f"starts with {head[:16]!r}, which is no format that can be read here",
         path=path,
         offset=0,

@@ -1,0 +1,338 @@
+"""config.yaml and the recordings table: read, completed, checked. A mistake ends here.
+
+Every message names the file, the line, the value, and what was probably meant.
+"""
+
+import copy
+import csv
+import difflib
+import functools
+import os
+import re
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from evreel.acquire import is_manual, local_path
+from evreel.errors import EvreelError
+from evreel.steps import check_settings
+
+SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
+SIDECARS = ("biases", "calibration", "hot_pixels")
+FILES = ("source", "rois", "tags", *SIDECARS)
+"""Columns with files; those that are local have to be there."""
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+SHOWN = 20
+"""Mistakes that are spelled out; the others are counted."""
+
+
+def stop_at(problems):
+    """Stop with one message that has a line for each mistake."""
+    problems = list(problems)
+    if problems:
+        more = [f"… and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise WorkflowError("\n".join(problems[:SHOWN] + more))
+
+
+def did_you_mean(value, known):
+    """Return a guess at what a misspelt value was to be, nothing where none is near."""
+    near = difflib.get_close_matches(str(value), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def read_schema(name, whole=True):
+    """Return a validator that also fills in the defaults of a schema.
+
+    One that is not for the whole fills in and requires nothing at the top level.
+    """
+    schema = yaml.safe_load((SCHEMAS / name).read_text(encoding="utf-8"))
+    if not whole:
+        del schema["required"]
+        for part in schema["properties"].values():
+            part.pop("default", None)
+    base = jsonschema.Draft202012Validator
+    check_properties = base.VALIDATORS["properties"]
+
+    def fill_then_check(validator, properties, instance, schema):
+        if isinstance(instance, dict):
+            for key, subschema in properties.items():
+                if "default" in subschema:
+                    instance.setdefault(key, copy.deepcopy(subschema["default"]))
+        yield from check_properties(validator, properties, instance, schema)
+
+    validator = jsonschema.validators.extend(base, {"properties": fill_then_check})
+    return validator(schema)
+
+
+def mistakes(value, validator):
+    """Yield (place, problem) for each thing in `value` that its schema refuses.
+
+    A place is a tuple of keys. The problem says what is there and what is expected.
+    """
+    for error in validator.iter_errors(value):
+        place = tuple(error.absolute_path)
+        meant = error.schema.get("description", "")
+        if error.validator == "additionalProperties":
+            known = list(error.schema.get("properties", ()))
+            patterns = error.schema.get("patternProperties", ())
+            for key in error.instance:
+                if key not in known and not any(
+                    re.search(p, str(key)) for p in patterns
+                ):
+                    yield (
+                        (*place, key),
+                        f"unknown key {key!r}{did_you_mean(key, known)}",
+                    )
+            continue
+        if error.validator == "required":
+            fields = error.schema.get("properties", {})
+            for key in error.validator_value:
+                if key not in error.instance:
+                    about = fields.get(key, {}).get("description", "")
+                    yield place, f"{key} is missing" + (f" ({about})" if about else "")
+            continue
+        if error.validator == "oneOf":
+            given = ", ".join(error.instance) or "none"
+            problem = f"{meant} is needed; got {given}"
+        else:
+            problem = error.message
+            if error.validator == "enum":
+                problem += did_you_mean(error.instance, error.validator_value)
+            if meant:
+                problem += f" ({meant})"
+        yield place, problem
+
+
+def named(place, problem):
+    """Return a problem behind the keys that lead to it; an unknown key is named by itself."""
+    if problem.startswith("unknown key"):
+        place = place[:-1]
+    return f"{'/'.join(map(str, place)) or 'top level'}: {problem}"
+
+
+def keys_with_lines(node, place=()):
+    """Yield (place, line) of every key and item of a YAML document, top down."""
+    if isinstance(node, yaml.MappingNode):
+        pairs = [(str(key.value), key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        pairs = [(str(k), value, value) for k, value in enumerate(node.value)]
+    else:
+        return
+    for key, marked, value in pairs:
+        yield (*place, key), marked.start_mark.line + 1
+        yield from keys_with_lines(value, (*place, key))
+
+
+def config_lines():
+    """Return where each key of the config stands, place → file and line; stop at doubled keys.
+
+    The config may come from several files, of which a later one wins, and from ``--config``.
+    """
+    lines, doubled = {}, []
+    for path in workflow.configfiles:
+        path = Path(os.path.relpath(path))
+        in_file = {}
+        for place, line in keys_with_lines(yaml.compose(path.read_bytes())):
+            if place in in_file and place[-1] != "<<":
+                doubled.append(
+                    f"{path}: line {line}: {'/'.join(place)} is there twice, first at line "
+                    f"{in_file[place]}"
+                )
+            in_file.setdefault(place, line)
+        lines |= {place: f"{path}: line {line}" for place, line in in_file.items()}
+        lines[()] = f"{path}"
+    stop_at(doubled)
+    waiting = [
+        ((str(key),), value) for key, value in workflow.config_settings.config.items()
+    ]
+    while waiting:
+        place, value = waiting.pop()
+        lines[place] = "--config"
+        if isinstance(value, dict):
+            waiting += [((*place, str(key)), below) for key, below in value.items()]
+    return lines
+
+
+def in_config(place):
+    """Return file and line of a place in the config, or of the nearest key above it."""
+    place = tuple(map(str, place))
+    while place not in CONFIG_LINES:
+        place = place[:-1]
+    return CONFIG_LINES[place]
+
+
+def checked_config():
+    """Complete the config with its defaults, in place; stop where it is not sound."""
+    stop_at(
+        f"{in_config(place)}: {named(place, problem)}"
+        for place, problem in mistakes(config, CONFIG_SCHEMA)
+    )
+    stop_at(
+        f"{in_config(together.split(':')[0].split('/'))}: {together}"
+        for together in contradictions(config)
+    )
+    licence = config["release"]["licence_file"]
+    if licence is not None and not Path(licence).is_file():
+        where = in_config(("release", "licence_file"))
+        stop_at([f"{where}: release/licence_file: {no_such_file(licence)}"])
+
+
+def contradictions(settings):
+    """Return what of settings that each are of their kind does not go together."""
+    try:
+        check_settings(settings)
+    except EvreelError as error:
+        return [str(error)]
+    return []
+
+
+@functools.cache
+def names_in(folder):
+    return tuple(sorted(os.listdir(folder))) if folder.is_dir() else ()
+
+
+def no_such_file(path):
+    """Say that a file is not there, and which one was probably meant."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        return f"{str(path)!r} does not exist: there is no folder {str(path.parent)!r}"
+    kind = "is a folder" if path.is_dir() else "does not exist"
+    near = difflib.get_close_matches(path.name, names_in(path.parent), n=1)
+    return f"{str(path)!r} {kind}" + (
+        f"; did you mean {str(path.parent / near[0])!r}?"
+        if near and near[0] != path.name
+        else ""
+    )
+
+
+def table_rows(path):
+    """Return (line, row) of each row of the recordings table, without its empty cells."""
+    try:
+        # Spreadsheets begin a file with a byte order mark; quotes mean nothing in this table.
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(
+                file, delimiter="\t", quoting=csv.QUOTE_NONE, restkey=""
+            )
+            columns = reader.fieldnames or []
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        where = in_config(("recordings",))
+        stop_at([f"{where}: recordings: {path!r} can't be read: {error}"])
+    if len(columns) < 2:
+        stop_at([f"{path}: line 1: has no tab in it; columns are set apart by tabs"])
+    stop_at(
+        f"{path}: line 1: column {column!r} is there twice"
+        for k, column in enumerate(columns)
+        if column in columns[:k]
+    )
+    stop_at(
+        f"{path}: line {line}: has {'more' if '' in row else 'fewer'} cells than the header, "
+        f"which has {len(columns)}; cells are set apart by tabs"
+        for line, row in rows
+        if "" in row or None in row.values()
+    )
+    filled = [
+        (line, {key: cell for key, cell in row.items() if cell}) for line, row in rows
+    ]
+    return [(line, row) for line, row in filled if row]
+
+
+def read_recordings(path):
+    """Return the recordings table, id → row, and settings of those with overrides, id → config."""
+    validator = read_schema("recordings.schema.yaml")
+    recordings, resolved, problems = {}, {}, []
+    lines, groups = {}, {}
+    for line, row in table_rows(path):
+        found = [named(place, problem) for place, problem in mistakes(row, validator)]
+        if not found:
+            id_, group = row["id"], row.get("group")
+            if lines.setdefault(id_, line) != line:
+                found.append(f"id: {id_!r} is there twice, first at line {lines[id_]}")
+            split, first = groups.setdefault(group, (row["split"], line))
+            if group is not None and split != row["split"]:
+                found.append(
+                    f"group: {group!r} is in split {row['split']!r} here, in {split!r} at line "
+                    f"{first}; what was recorded together belongs to one split"
+                )
+            found += missing_files(row)
+            overrides = tuple((key, cell) for key, cell in row.items() if "/" in key)
+            if overrides:
+                resolved[id_], wrong = with_overrides(overrides)
+                found += wrong
+            recordings[id_] = row
+        problems += [f"{path}: line {line}: {problem}" for problem in found]
+    stop_at(problems)
+    if not recordings:
+        stop_at([f"{path}: lists no recording"])
+    return recordings, resolved
+
+
+def missing_files(row):
+    """Yield a problem for each local file of a row that is not there.
+
+    A source that is to be downloaded by hand may be missing: its job says how to get it.
+    """
+    for column in FILES:
+        cell = row.get(column)
+        if cell is None:
+            continue
+        try:
+            path = local_path(cell)
+        except EvreelError as error:
+            yield f"{column}: {error}"
+            continue
+        if is_manual(cell):
+            continue
+        if path is None and column != "source":
+            yield f"{column}: {cell!r} is a url; only a source is downloaded"
+        elif path is not None and not path.is_file():
+            yield f"{column}: {no_such_file(path)}"
+
+
+@functools.cache
+def with_overrides(cells):
+    """Return the config with what columns such as ``slices/window_us`` say instead, and what is
+    wrong with that.
+
+    Rows that say the same share one config, and only the parts that they change are checked:
+    thousands of rows may have overrides.
+    """
+    merged, changed, problems = dict(config), set(), []
+    for key, cell in cells:
+        section, *parents, last = key.split("/")
+        if section not in changed:
+            merged[section] = copy.deepcopy(merged[section])
+            changed.add(section)
+        node = look_up(merged, "/".join([section, *parents]))
+        if not isinstance(node, dict) or key == "video/container":
+            problems.append(f"{key!r} is nothing that a recording can change")
+            continue
+        try:
+            value = yaml.load(cell, SAFE_LOADER)
+        except yaml.YAMLError:
+            problems.append(f"{key}: {cell!r} is no YAML value")
+            continue
+        if value is None:
+            node.pop(last, None)
+        else:
+            node[last] = value
+    parts = {section: merged[section] for section in changed}
+    problems += [
+        named(place, problem) for place, problem in mistakes(parts, PARTS_SCHEMA)
+    ]
+    return merged, tuple(problems or contradictions(parts))
+
+
+def look_up(tree, key):
+    """Return the value at a path such as ``slices/window_us``, None where there is none."""
+    for part in key.split("/"):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+CONFIG_SCHEMA = read_schema("config.schema.yaml")
+PARTS_SCHEMA = read_schema("config.schema.yaml", whole=False)
+CONFIG_LINES = config_lines()
+checked_config()
+RECORDINGS, RESOLVED = read_recordings(config["recordings"])
