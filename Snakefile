@@ -43,7 +43,8 @@ rule all:
     default_target: True
     input:
         rules.release.output.manifest,
-        rules.all_videos.input,
+        every("<results>/video/{id}.<pictures>"),
+        every("<results>/video/{id}.clock.tsv"),
 
 
 onstart:

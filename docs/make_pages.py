@@ -1,11 +1,15 @@
-"""Write the pages that are made from the code: from the schemas, the layouts, the scene format.
+"""Write the pages that are made from the code: schemas, layouts, scene format, checks.
 
 Run ``python docs/make_pages.py`` after an edit of either; a test tells when it was forgotten.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
+import runpy
+import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,8 +17,11 @@ from typing import Any
 
 import yaml
 
+from evreel.checks import CHECKS
+from evreel.checks.run import audit
 from evreel.io import scene
 from evreel.layout import BOX_DTYPE, LAYOUTS
+from evreel.representations import REGISTRY
 
 DOCS = Path(__file__).parent
 SCHEMAS = DOCS.parent / "workflow" / "schemas"
@@ -24,8 +31,10 @@ HEAD = "<!-- Made by docs/make_pages.py; edit what it is made from. -->\n"
 def pages() -> dict[str, str]:
     """Return file name → text of each page."""
     return {
+        "checks.md": "\n".join(checks_page()),
         "config.md": "\n".join(config_page()),
         "files.md": "\n".join(files_page()),
+        "representations.md": "\n".join(representations_page()),
         "scenes.md": "\n".join(scenes_page()),
     }
 
@@ -38,7 +47,9 @@ def config_page() -> Iterator[str]:
     )
     yield HEAD
     yield "# config.yaml and recordings.tsv\n"
-    yield "Unknown keys and columns are errors. A key without a default must be given.\n"
+    yield "Unknown keys and columns are errors. A key without a default must be given. What stands"
+    yield "after `--config` on the command line goes over the file, but nested keys are easily"
+    yield "misread there: edit the file, or name another by `--configfile`.\n"
     yield "## config.yaml\n"
     yield "| key | default | meaning |\n|---|---|---|"
     yield from keys(config, config, "")
@@ -47,7 +58,8 @@ def config_page() -> Iterator[str]:
     yield "| column | required | meaning |\n|---|---|---|"
     for name, field in table["properties"].items():
         required = "yes" if name in table["required"] else ""
-        yield f"| `{name}` | {required} | {field['description']} |"
+        choices = f" One of {', '.join(field['enum'])}." if "enum" in field else ""
+        yield f"| `{name}` | {required} | {field['description']}{choices} |"
     for pattern, field in table["patternProperties"].items():
         # "^(a|b)/.+$" is shown as a/…, b/…; "^meta[.]…" as meta.…
         alternatives, after = re.fullmatch(r"\^\(?([a-z|]+)\)?(/|\[\.\]).*", pattern).groups()
@@ -89,7 +101,8 @@ def files_page() -> Iterator[str]:
         "`step`, `step_revision`, `parameters`, `inputs` (SHA-256 of each input) and `repairs` "
         "(what was changed, and how often); the last three are JSON. Working files are "
         "compressed by the filter named; a release with `compression: portable` has gzip "
-        "instead, which any HDF5 reads.\n"
+        "instead, which any HDF5 reads: for working files, `import hdf5plugin` before h5py opens "
+        "them.\n"
     )
     for layout in LAYOUTS.values():
         yield f"## {layout.name}, version {layout.version}\n"
@@ -115,6 +128,35 @@ def files_page() -> Iterator[str]:
     yield ""
 
 
+def representations_page() -> Iterator[str]:
+    """Yield the lines of representations.md: the docstrings and parameters of the registry."""
+    yield HEAD
+    yield "# Representations\n"
+    yield "What a window of events can become: the names and parameters that `config.yaml` and"
+    yield "`evreel features` take. A frame is (channels, height, width).\n"
+    for name, kind in REGISTRY.items():
+        made = kind()
+        yield f"## {name}\n"
+        text = inspect.getdoc(kind) or ""
+        before, *sections = re.split(r"\n\n?(\w+)\n-+\n", text)
+        yield before.replace("``", "`") + "\n"
+        yield f"By default {made.channels} channels of {made.dtype}, unit: {made.unit}."
+        yield f"Source: {made.reference}.\n"
+        yield "| parameter | default | meaning |\n|---|---|---|"
+        for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+            facts = field.metadata
+            choices = f" One of {', '.join(facts['choices'])}." if facts["choices"] else ""
+            limits = [
+                f"{what} {facts[key]:g}"
+                for key, what in (("minimum", "at least"), ("maximum", "at most"))
+                if facts[key] is not None
+            ]
+            bounds = f" {', '.join(limits).capitalize()}." if limits else ""
+            yield f"| `{field.name}` | `{field.default}` | {facts['meaning']}{choices}{bounds} |"
+        notes = dict(zip(sections[::2], sections[1::2], strict=True)).get("Notes")
+        yield "\n" + notes.replace("``", "`") + "\n" if notes else ""
+
+
 def scenes_page() -> Iterator[str]:
     """Yield the lines of scenes.md: the module's own description of the format."""
     text, example = (scene.__doc__ or "").split(".. code-block:: toml\n\n")
@@ -128,6 +170,48 @@ def scenes_page() -> Iterator[str]:
     yield "for video 1.1), `corner.tags.xml` (CVAT for images 1.1, where the scene has tags) and"
     yield "`corner.truth.json` (outlines by the microsecond)."
     yield ""
+
+
+def checks_page() -> Iterator[str]:
+    """Yield the lines of checks.md: every check, and what an audit of planted faults says."""
+    yield HEAD
+    yield "# Checks\n"
+    yield (
+        "`evreel check PATH` looks into what evreel made: an events store, slices, a features "
+        "file, boxes, a release (by its manifest), or a folder with any of them, such as "
+        "`results/`. `evreel audit PATH` looks into what it did not make: every recording that "
+        "can be read, `…_bbox.npy`, lists of splits (`train.txt`, `test_files.csv`, …) and "
+        "folders `train`, `val` and `test`; files that can't be told are counted. Both end with "
+        "exit code 1 where there is an error, 0 where there are only warnings, 2 where the path "
+        "is none to look into; `--json` prints the findings as one list.\n"
+    )
+    yield (
+        "An **error** makes whoever uses the file get wrong results or none; a **warning** may be "
+        "meant. Each fault is found once a file: with the place of the first and how many there "
+        "are. `evreel verify` is for something else: whether a release's bytes are still those "
+        "that were published.\n"
+    )
+    yield "| check | severity | looks at | finds | thresholds |\n|---|---|---|---|---|"
+    kinds = list(dict.fromkeys(check.of for check in CHECKS.values()))
+    for check in sorted(CHECKS.values(), key=lambda check: kinds.index(check.of)):
+        thresholds = " ".join(
+            f"`{name}={default}`: {meaning}"
+            for name, (default, meaning) in check.thresholds.items()
+        )
+        yield f"| `{check.name}` | {check.severity} | {check.of} | {check.finds} | {thresholds} |"
+    yield "\n## Every fault, planted and found\n"
+    yield (
+        "[examples/plant_faults.py](../examples/plant_faults.py) writes a data set with each of "
+        "these faults; a file is named after its fault.\n"
+    )
+    yield "```\npython examples/plant_faults.py planted\nevreel audit planted\n```\n"
+    yield "```"
+    plant = runpy.run_path(str(DOCS.parent / "examples" / "plant_faults.py"))["plant"]
+    with tempfile.TemporaryDirectory() as scratch:
+        planted = Path(scratch) / "planted"
+        plant(planted)
+        yield from audit(planted).lines()
+    yield "```\n"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python examples/draw_labelled_frame.py \
         results/release/demo-1.0/train/slices/street.h5 --at-us 1200000 -o frame.png
 
-Needs h5py, numpy and Pillow; a `portable` release needs nothing of evreel to be read.
+Needs h5py, numpy and Pillow (`make setup` brings them); a `portable` release needs nothing of
+evreel to be read.
 """
 
 from __future__ import annotations

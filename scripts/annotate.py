@@ -18,4 +18,5 @@ with steps.logged(snakemake.log[0]):
         tail=snakemake.params.tail,
         clip=snakemake.params.clip,
         unsupported=snakemake.params.unsupported,
+        part_of_video=snakemake.params.part_of_video,
     )

@@ -113,3 +113,19 @@ def snakemake(
         timeout=timeout,
         check=False,
     )
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Return path → digest, or where a link leads to, for each file that a workflow keeps there.
+
+    Benchmarks are there by their names alone: they tell of times.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            found[name] = f"link to {path.readlink()}"
+        elif path.is_file() and not name.startswith(".evreel-tmp/"):
+            timed = name.startswith("benchmarks/")
+            found[name] = "" if timed else hashlib.sha256(path.read_bytes()).hexdigest()
+    return found

@@ -121,7 +121,7 @@ def test_info__has_the_keys_that_scripts_rely_on(made):
     first, second = found.values()
     assert list(first) == [
         *("format", "sensor", "events", "t_offset", "t_start_us", "t_stop_us"),
-        *("on", "off", "problems"),
+        *("on", "off", "triggers", "imu", "frames", "problems"),
     ]
     assert first["format"] == "aedat4"
     assert first["sensor"] == {"height": 47, "width": 63}
@@ -313,6 +313,7 @@ def test_tags__do_not_widen_where_regions_were_looked_for(made, tmp_path):
     run = evreel(
         *("annotate", made / "corner.h5", "--clock", tmp_path / "v.clock.tsv", "--rois", rois),
         *("--tags", made / "corner.tags.xml", "-o", tmp_path / "s.h5", "--count", 100),
+        "--part-of-video",
     )
     assert run.returncode == 0, run.stderr
     with SlicesFile(tmp_path / "s.h5") as slices:

@@ -217,6 +217,19 @@ def test_table__with_a_group_in_two_splits_is_refused_with_both_lines(folder):
     )
 
 
+def test_table__with_one_recording_in_two_splits_is_refused(folder):
+    rows = table(folder)
+    rows[1] |= {"source": rows[0]["source"], "md5": rows[0]["md5"]}
+    write_rows(folder, rows)
+    assert f"line 3: md5: '{rows[0]['md5']}' is in split 'test' here, in 'train' at" in refused(
+        folder
+    )
+    rows[0]["events/stop_us"] = "60000"
+    rows[1]["events/start_us"] = "60000"
+    write_rows(folder, rows)
+    assert list(read(folder)["RECORDINGS"]) == ["one", "two"], "they are different times of it"
+
+
 def test_table__rows_without_a_group_share_none(folder):
     rows = table(folder)
     rows[0]["group"] = "park"

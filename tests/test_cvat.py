@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 from conftest import shared_file
@@ -402,11 +404,40 @@ def test_reader__takes_a_file_without_meta(tmp_path):
     )
     got = read_cvat(written(tmp_path, body, meta=""))
     assert got.labels == ("cat", "ant")
-    assert got.frames == (5, 7)
+    assert got.frames == (5, 6), "the track is visible from 5 up to its closing shape at 7"
     assert got.picture_shape is None
     (track,) = got.tracks
     assert plain(track.shapes[0]) == (5, "box", [[1, 2], [3.5, 4]], False, False, True, 0, {})
     assert track.shapes[1].outside
+
+
+def test_reader__counts_interpolated_frames_as_looked_at(tmp_path):
+    body = (
+        '<track id="0" label="cat"><box frame="1" xtl="1" ytl="2" xbr="3.5" ybr="4"/>'
+        '<box frame="4" outside="1" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+        '<box frame="6" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+        '<box frame="8" xtl="1" ytl="2" xbr="3" ybr="4"/></track>'
+    )
+    assert read_cvat(written(tmp_path, body, meta="")).frames == (1, 2, 3, 6, 7, 8)
+
+
+def test_reader__of_tags_only_refuses_the_form_that_holds_none(tmp_path):
+    path = written(tmp_path, track(edit()))
+    with pytest.raises(AnnotationError, match="is of the form for video, which holds no tags"):
+        read_cvat(path, tags_only=True)
+
+
+def test_reader__says_what_to_do_with_an_export_that_is_still_packed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.xml", "w") as packed:
+        packed.writestr("annotations.xml", "<annotations/>")
+    with pytest.raises(AnnotationError, match="It is a zip: unpack it"):
+        read_cvat(tmp_path / "a.xml")
+
+
+def test_reader__tells_a_task_from_a_job(tmp_path):
+    assert read_cvat(written(tmp_path, "")).task == range(10)
+    job = META.replace("<task>", "<job>").replace("</task>", "</job>")
+    assert read_cvat(written(tmp_path, "", job)).task is None
 
 
 def test_reader__takes_old_shapes_without_z_order_and_source(tmp_path):

@@ -19,7 +19,7 @@ from evreel.io.slices_file import WRITE_ROWS, SlicesFile, SlicesWriter
 from evreel.kernels import regions as kernels
 from evreel.layout import SLICES
 from evreel.provenance import Provenance
-from evreel.slices import Annotator, EventLabels, Regions
+from evreel.slices import Annotator, EventLabels, Regions, check_task
 from evreel.timebase import FrameClock, Picture
 from evreel.windows import Count, Duration, Windows
 
@@ -824,3 +824,18 @@ def test_tags__alone_make_a_slices_file(tmp_path, store):
         assert (got.read()[1] == -1).all()
         assert [column.tolist() for column in got.tags] == [[3], [1], [30], [40]]
         assert [column.tolist() for column in got.labelled] == [[30], [40]]
+
+
+@pytest.mark.parametrize(
+    "task", [None, range(10), range(0, 10, 3), range(0, 9, 2), range(0, 10, 9), range(0, 1, 12)]
+)
+def test_task__of_all_frames_of_the_video_fits_it(task):
+    check_task(annotated(task=task), CLOCK)
+
+
+@pytest.mark.parametrize(
+    "task", [range(5), range(1, 10), range(9), range(0, 8, 2), range(3, 10, 3)]
+)
+def test_task__of_other_frames_than_the_videos_is_refused(task):
+    with pytest.raises(AnnotationError, match=r"the frames \d+ to \d+, the video 0 to 9\. Was it"):
+        check_task(annotated(task=task), CLOCK)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from evreel.events import Events, Sensor
 from evreel.kernels.pictures import (
     add_counts,
     add_trail,
+    decay,
     fade_trail,
     magnify,
     tone_counts,
@@ -360,6 +365,48 @@ def test_trail__fades_by_e_in_one_time_constant_and_to_zero_in_the_end():
     for _ in range(20):
         fade_trail(500, 500, 1e-6, trail)
     assert not trail.any()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**40), st.integers(1, 10**7))
+def test_decay_kernel__is_exp_to_two_units_of_the_last_place(elapsed_us, tau_us):
+    expected = math.exp(-(elapsed_us / tau_us)) if elapsed_us <= 700 * tau_us else 0
+    assert abs(decay(elapsed_us, tau_us) - expected) <= 2 * math.ulp(expected)
+
+
+def test_decay_kernel__is_exact_where_exp_is_and_ends():
+    assert decay(0, 7) == 1
+    assert decay(700, 1) > 0
+    assert decay(701, 1) == decay(2**62, 1) == 0
+
+
+def digests() -> str:
+    """Digest many weights, and the pictures of each style."""
+    elapsed = np.random.default_rng(0).integers(0, 2**24, 20_000)
+    weights = np.array([decay(k, 30_000) for k in elapsed.tolist()])
+    made = [hashlib.sha256(weights.tobytes())]
+    events = random_events(20_000, (24, 32), stop_us=300_000, seed=7)
+    clock = FrameClock.regular(events.t_stop_us, 5_000)
+    for style in ("polarity", "grey", "decay"):
+        made.append(hashlib.sha256())
+        for image in render([events], clock, events.sensor, style=style):
+            made[-1].update(image.tobytes())
+    return " ".join(digest.hexdigest() for digest in made)
+
+
+def test_render__draws_the_same_on_a_processor_without_avx_and_fused_multiplication():
+    lesser = {
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX2,-AVX,-FMA",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    code = "import test_viz; print(test_viz.digests())"
+    elsewhere = subprocess.check_output(
+        [sys.executable, "-c", code], env={**os.environ, **lesser}, text=True
+    )
+    assert elsewhere.strip() == digests()
 
 
 @settings(max_examples=30, deadline=None)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import time
 
 import h5py
 import pytest
 from conftest import ROOT, random_events
-from dataset import CONFIG, command, make_data_set, snakemake, write_config, write_table
+from dataset import CONFIG, make_data_set, snakemake, write_config, write_table
 
 from evreel import steps
 from evreel.io.aedat4 import Aedat4Writer
@@ -324,44 +320,6 @@ def test_what_is_known_of_a_recording__is_checked_where_given(copied, column, ce
     run = snakemake(copied, "--cores", "2", "all_slices")
     assert run.returncode != 0
     assert message in run.stdout.split("failed, and what needs them did not run:")[1]
-
-
-def same_release(first, second):
-    """Tell whether two builds released the same bytes: the lists name every file's digest."""
-    names = ("manifest.json", "MD5SUMS", "SHA256SUMS")
-    releases = [folder / "results" / "release" / "tiny-1.0" for folder in (first, second)]
-    return all(len({(release / name).read_bytes() for release in releases}) == 1 for name in names)
-
-
-def test_cores__do_not_show_in_the_release(built, tmp_path):
-    folder = make_data_set(tmp_path / "again")
-    run = snakemake(folder, "--cores", "1")
-    assert run.returncode == 0, run.stdout
-    assert same_release(built, folder)
-
-
-@pytest.mark.parametrize("until", ["events/*.h5", "video/*.mp4"])
-def test_killed_run__goes_on_to_the_bytes_of_an_undisturbed_one(built, copied, until):
-    shutil.rmtree(copied / "results")
-    process = subprocess.Popen(
-        command(copied, "--cores", "2"),
-        cwd=copied,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not list((copied / "results").glob(until)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (copied / "results/release/tiny-1.0/manifest.json").exists(), "killed too late"
-    assert snakemake(copied, "--unlock").returncode == 0
-    run = snakemake(copied, "--cores", "2")
-    assert run.returncode == 0, run.stdout
-    assert same_release(built, copied)
-    assert steps.verify(copied / "results" / "release" / "tiny-1.0") == []
-    assert left_in_scratch(copied / "results") == []
 
 
 def test_demo_config__plans_every_step_of_three_recordings(tmp_path):

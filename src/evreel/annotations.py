@@ -111,6 +111,9 @@ class Annotations:
     skipped
         Kind → how many shapes of a kind that is not supported were left out, where that was
         asked for.
+    task
+        Frames of the whole task, where the file is that of a task and says so; None else, such
+        as for a job, which may be a part of one.
     """
 
     labels: tuple[str, ...]
@@ -120,6 +123,7 @@ class Annotations:
     picture_shape: tuple[int, int] | None = None
     source: str = ""
     skipped: Mapping[str, int] = field(default_factory=dict)
+    task: range | None = None
 
 
 class RoiTable(NamedTuple):

@@ -13,12 +13,16 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evreel import __version__, steps
 from evreel.errors import EvreelError, UsageError
 from evreel.outputs import Progress, atomic
+
+if TYPE_CHECKING:
+    from evreel.checks import Report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,6 +154,7 @@ def _annotate(options: argparse.Namespace) -> int:
             tail=options.tail,
             clip=options.clip,
             unsupported=options.unsupported,
+            part_of_video=options.part_of_video,
             progress=progress,
         )
     return 0
@@ -211,6 +216,27 @@ def _verify(options: argparse.Namespace) -> int:
     else:
         print(f"{options.folder}: every file is what its manifest says")
     return 1 if findings else 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    with _bar(options, "check", "B") as progress:
+        report = steps.check(options.path, progress=progress)
+    return _show(report, options.json)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    with _bar(options, "audit", "B") as progress:
+        report = steps.audit(options.path, progress=progress)
+    return _show(report, options.json)
+
+
+def _show(report: Report, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in report.findings], ensure_ascii=False))
+    else:
+        for line in report.lines():
+            print(line)
+    return 1 if report.errors else 0
 
 
 def _simulate(options: argparse.Namespace) -> int:
@@ -304,6 +330,9 @@ def _parser() -> argparse.ArgumentParser:
         default="error",
         help="what becomes of shapes that are no boxes or polygons",
     )
+    sub.add_argument(
+        "--part-of-video", action="store_true", help="the XML's task may have a part of its frames"
+    )
 
     sub = command("features", _features, "Precompute a representation of each recording.")
     sub.add_argument("file", metavar="FILE|STORE", type=Path, nargs="+")
@@ -337,6 +366,14 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("verify", _verify, "Check every file of a release against its manifest.")
     sub.add_argument("folder", metavar="DIR", type=Path)
+
+    sub = command("check", _check, "Check the content of what evreel made: events, labels, splits.")
+    sub.add_argument("path", metavar="STORE|SLICES|DIR", type=Path)
+    sub.add_argument("--json", action="store_true", help="print one JSON list")
+
+    sub = command("audit", _audit, "Check a recording or data set that evreel did not make.")
+    sub.add_argument("path", metavar="PATH", type=Path)
+    sub.add_argument("--json", action="store_true", help="print one JSON list")
 
     sub = command("simulate", _simulate, "Make a recording and its ground truth from a scene.")
     sub.add_argument("scene", metavar="SCENE", type=Path)

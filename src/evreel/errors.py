@@ -39,7 +39,7 @@ class EvreelError(Exception):
         self.path = None if path is None else Path(path)
         self.place = place
         self.hint = hint
-        where = [part for part in (self.path and self.path.name, place) if part]
+        where = [part for part in (self.path and (self.path.name or str(self.path)), place) if part]
         message = ": ".join([*where, problem])
         super().__init__(f"{message}. {hint}" if hint else message)
 

@@ -214,6 +214,9 @@ class Triggers:
     edge: npt.NDArray[np.int8]
     id: npt.NDArray[np.int16]
 
+    def __len__(self) -> int:
+        return len(self.t)
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Imu:
@@ -234,6 +237,9 @@ class Imu:
     magnetometer: npt.NDArray[np.float32]
     temperature: npt.NDArray[np.float32]
 
+    def __len__(self) -> int:
+        return len(self.t)
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FrameTimes:
@@ -246,6 +252,9 @@ class FrameTimes:
 
     exposure_start_us: Int64Array
     exposure_stop_us: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.exposure_start_us)
 
 
 Batch = Events | Triggers | Imu | FrameTimes

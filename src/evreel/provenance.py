@@ -16,7 +16,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "events": 2,
     "clock": 1,
     "video": 1,
-    "annotate": 1,
+    "annotate": 2,
     "features": 1,
     "release": 2,
 }

@@ -472,6 +472,17 @@ def _sums_of(manifest: Manifest, data: bytes) -> dict[Algorithm, dict[str, str]]
     }
 
 
+_HOW_TO_READ = {
+    "features": "A feature's `data` is (windows, channels, height, width); `windows/start_us` and "
+    "`windows/stop_us` are its windows.",
+    "label_map": "A box (`…_bbox.npy`) has `t` (µs, the end of its video frame), `x`, `y` (left "
+    "upper corner, px), `w`, `h` (px), `class_id` (see the label map) and `track_id`. It belongs "
+    "to the window with `start_us < t <= stop_us`.",
+    "slices": "That annotators looked and found nothing differs from that they did not look: the "
+    "slices' `labelled/start_us` and `labelled/stop_us` say where they looked.",
+}
+
+
 def _readme(
     name: str,
     version: str,
@@ -490,6 +501,7 @@ def _readme(
         f"| {', '.join(sorted({file.kind for file in inside} - {''}))} |"
         for folder, inside in sorted(folders.items())
     ]
+    kinds = {file.kind for file in files} | {kind for kind, _ in written.values()}
     lines = [f"# {name} {version}", ""]
     if description:
         lines += [description.strip(), ""]
@@ -512,7 +524,11 @@ def _readme(
         f"- `{MANIFEST}`: every file with its size, MD5, SHA-256 and what it is; what is known "
         "of each recording",
         "",
-        "Times are whole microseconds since the first event of a recording.",
+        "## How to read it",
+        "",
+        "Times are whole microseconds since the first event of a recording; intervals are "
+        "`[start, stop)`.",
+        *(text for kind, text in _HOW_TO_READ.items() if kind in kinds),
         "HDF5 files open with h5py alone."
         if compression == "portable"
         else "HDF5 files need a plugin: `pip install hdf5plugin`, and `import hdf5plugin` first.",

@@ -286,6 +286,28 @@ class Regions:
         )
 
 
+def check_task(annotations: Annotations, clock: FrameClock) -> None:
+    """Raise where annotations are of a task that has not all frames of the video.
+
+    Frame numbers alone fit any video that is long enough: of one with other windows, every label
+    would land at another time.
+
+    Raises
+    ------
+    AnnotationError
+        Which says how many frames each has.
+    """
+    task, n = annotations.task, len(clock)
+    if task is None or (task[0] < task.step and n <= task[-1] + task.step):
+        return
+    raise AnnotationError(
+        f"its task has the frames {task[0]} to {task[-1]}, the video 0 to {n - 1}",
+        path=annotations.source or None,
+        hint="Was it made from another video, with another window_us? If only a part of this one "
+        "was to be annotated, set annotate.part_of_video: true.",
+    )
+
+
 class EventLabels(NamedTuple):
     """The regions of a chunk of events.
 

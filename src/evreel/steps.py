@@ -20,6 +20,7 @@ from evreel.outputs import Progress, atomic, atomic_into, check_wanted, scratch_
 from evreel.provenance import Provenance, sha256
 
 if TYPE_CHECKING:
+    from evreel.checks import Report
     from evreel.events import Events
     from evreel.io.cvat import Unsupported
     from evreel.io.events_store import EventsStore
@@ -227,7 +228,7 @@ def events(
                 else "Is this the right recording, and the right stream?",
             )
         writer.finish()
-    LOG.info("%s: %d events", Path(output).name, writer.n)
+    LOG.info("%s: %d events", Path(recording).name, writer.n)
     return repairs
 
 
@@ -397,6 +398,7 @@ def annotate(
     tail: Tail = "keep",
     clip: bool = False,
     unsupported: Unsupported = "error",
+    part_of_video: bool = False,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Join events, frame clock and CVAT XML into annotated slices and boxes.
@@ -425,6 +427,8 @@ def annotate(
         Cut off what of a shape reaches outside the picture, and count it, instead of an error.
     unsupported
         What becomes of shapes that are no boxes or polygons: ``error``, or ``skip`` and count.
+    part_of_video
+        Whether the XML may be of a task that has only a part of the video's frames.
 
     Returns
     -------
@@ -443,7 +447,7 @@ def annotate(
     from evreel.io.cvat import read_cvat
     from evreel.io.slices_file import SlicesWriter
     from evreel.layout import SLICES
-    from evreel.slices import Annotator, Regions
+    from evreel.slices import Annotator, Regions, check_task
     from evreel.timebase import Picture
     from evreel.windows import division
 
@@ -463,6 +467,8 @@ def annotate(
         annotated = annotations.relabel(annotated, labels)
     cut = division(window_us=window_us, count=count, tail=tail)
     frames, picture, extra = read_clock(clock)
+    for part in () if part_of_video else parts:
+        check_task(part, frames)
     with as_store(store, beside=slices) as opened:
         _check_clock(clock, extra, opened)
         regions = Regions(annotated, frames, picture or Picture(opened.sensor), clip=clip)
@@ -474,6 +480,7 @@ def annotate(
                 **asdict(cut),
                 "clip": clip,
                 "unsupported": unsupported,
+                "part_of_video": part_of_video,
             },
             {role: sha256(path) for role, path in inputs.items() if path is not None},
             regions.repairs,
@@ -726,6 +733,50 @@ def verify(folder: str | Path, *, progress: Progress = silent) -> list[Finding]:
     return verified(Path(folder), progress=progress)
 
 
+def check(path: str | Path, *, progress: Progress = silent) -> Report:
+    """Check what evreel made, for what is wrong with its content.
+
+    Parameters
+    ----------
+    path
+        An events store, slices, a features file, boxes, a release, or a folder with any of them.
+
+    Returns
+    -------
+    The findings, errors first; it is for the caller to take errors for a failure.
+
+    Raises
+    ------
+    UsageError
+        Where the path is nothing that evreel made.
+    """
+    from evreel.checks.run import check as checked
+
+    return checked(path, progress=progress)
+
+
+def audit(path: str | Path, *, progress: Progress = silent) -> Report:
+    """Check a recording or a data set that evreel did not make, as far as checks apply.
+
+    Parameters
+    ----------
+    path
+        A recording, boxes, a list of a split, or a folder with any of them.
+
+    Returns
+    -------
+    The findings, errors first.
+
+    Raises
+    ------
+    UsageError
+        Where the path is a file that can't be told.
+    """
+    from evreel.checks.run import audit as audited
+
+    return audited(path, progress=progress)
+
+
 def simulate(scene: str | Path, folder: str | Path) -> list[Path]:
     """Make a recording and its ground truth from a scene file.
 
@@ -761,7 +812,8 @@ def info(
     ``format``; ``sensor`` (``height``, ``width``, px); ``events``; ``t_offset`` (first stamp of
     the recording on the camera's clock, µs); ``t_start_us`` and ``t_stop_us`` (first stamp and
     last stamp + 1 on the camera's clock; None without events); ``on`` and ``off`` (events of
-    each polarity); ``problems`` (what ails the file, one line each; what was read before the
+    each polarity); ``triggers``, ``imu`` and ``frames`` (rows of the side streams, of frames the
+    exposure times); ``problems`` (what ails the file, one line each; what was read before the
     damage is counted).
 
     Raises
@@ -771,15 +823,19 @@ def info(
     """
     import numpy as np
 
-    from evreel.io import event_chunks, open_recording
+    from evreel.events import Events, FrameTimes, Imu, Triggers
+    from evreel.io import open_recording
 
     problems: list[str] = []
     n = n_on = 0
     first = last = None
+    side = {Triggers: 0, Imu: 0, FrameTimes: 0}
     with open_recording(path, stream=stream) as recording:
         try:
-            for chunk in event_chunks(recording):
-                if len(chunk):
+            for chunk in recording.batches():
+                if not isinstance(chunk, Events):
+                    side[type(chunk)] += len(chunk)
+                elif len(chunk):
                     first = int(chunk.t[0]) if first is None else first
                     last = chunk.t_stop_us
                     n += len(chunk)
@@ -798,6 +854,9 @@ def info(
             "t_stop_us": None if last is None else recording.t_offset + last,
             "on": n_on,
             "off": n - n_on,
+            "triggers": side[Triggers],
+            "imu": side[Imu],
+            "frames": side[FrameTimes],
             "problems": problems,
         }
 
@@ -812,6 +871,9 @@ def describe(found: Mapping[str, Any]) -> Iterator[str]:
         duration_us = found["t_stop_us"] - found["t_start_us"]
         yield f"time      {found['t_start_us']} to {found['t_stop_us']} µs on the camera's clock"
         yield f"duration  {duration_us / 1e6:.6f} s, {n / duration_us:.3f} M events/s on average"
+    for what, of_what in (("triggers", ""), ("imu", " samples"), ("frames", " exposure times")):
+        if found[what]:
+            yield f"{what:<9} {found[what]:,}{of_what}"
     for problem in found["problems"]:
         yield f"problem   {problem}"
 

@@ -23,6 +23,7 @@ rule annotate:
         tail=setting("slices/tail"),
         clip=setting("annotate/clip"),
         unsupported=setting("annotate/unsupported"),
+        part_of_video=setting("annotate/part_of_video"),
         revision=revision("annotate"),
     script:
         "../../scripts/annotate.py"

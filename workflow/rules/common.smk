@@ -1,11 +1,12 @@
 """The only helpers: how the values of config and table reach a rule, and what failed."""
 
+import functools
 import os
 import re
 from pathlib import Path
 
 from evreel.acquire import is_manual, local_path
-from evreel.outputs import RUN, start_run
+from evreel.outputs import RUN, check_wanted, start_run
 from evreel.provenance import STEP_REVISIONS
 
 # Scripts find the package of this checkout also in a conda environment, which has only what
@@ -21,6 +22,11 @@ os.environ.update(
 RESULTS = config["results"]
 RELEASE = f"{config['release']['name']}-{config['release']['version']}"
 PICTURES = {"mp4": "mp4", "png-zip": "zip"}[config["video"]["container"]]
+
+# A cluster may start a job when its run is long dead: it ends here, before Snakemake removes the
+# job's output to make it anew.
+if not workflow.is_main_process:
+    check_wanted(Path(RESULTS) / "recordings")
 
 
 wildcard_constraints:
@@ -88,11 +94,20 @@ def annotation(name):
 
 
 def every(pattern):
-    """Return a path for every recording and, where the pattern names it, every feature."""
-    return expand(pattern, id=RECORDINGS, feature=config["features"])
+    """Return a path for every recording and, where the pattern names it, every feature.
+
+    As a function, so that a table of thousands costs only the runs that need it: on a cluster
+    each job reads the workflow anew.
+    """
+
+    def files(wildcards):
+        return expand(pattern, id=RECORDINGS, feature=config["features"])
+
+    return files
 
 
-def release_rows():
+@functools.cache
+def release_rows(wildcards=None):
     """Return the release's plan, a row a file: path in the release, file, kind, id, split."""
     rows = []
     for id_, row in RECORDINGS.items():
@@ -127,12 +142,17 @@ def release_rows():
     return rows
 
 
+def released_files(wildcards):
+    """Return the files of the release's plan."""
+    return [row["source"] for row in release_rows()]
+
+
 def licence_file():
     """Return the file with the text of the data's licence, no file where none is named."""
     return config["release"]["licence_file"] or []
 
 
-def release_metadata():
+def release_metadata(wildcards):
     """Return what the release says of itself: its name, its config, what is known of recordings.
 
     Local files go by their name alone: where they lay is not part of the data set.

@@ -242,19 +242,22 @@ def read_recordings(path):
     """Return the recordings table, id → row, and settings of those with overrides, id → config."""
     validator = read_schema("recordings.schema.yaml")
     recordings, resolved, problems = {}, {}, []
-    lines, groups = {}, {}
+    lines, belongs = {}, {}
     for line, row in table_rows(path):
         found = [named(place, problem) for place, problem in mistakes(row, validator)]
         if not found:
-            id_, group = row["id"], row.get("group")
+            id_ = row["id"]
             if lines.setdefault(id_, line) != line:
                 found.append(f"id: {id_!r} is there twice, first at line {lines[id_]}")
-            split, first = groups.setdefault(group, (row["split"], line))
-            if group is not None and split != row["split"]:
-                found.append(
-                    f"group: {group!r} is in split {row['split']!r} here, in {split!r} at line "
-                    f"{first}; what was recorded together belongs to one split"
+            for column in kept_together(row):
+                other, first = belongs.setdefault(
+                    (column, row[column]), (row["split"], line)
                 )
+                if other != row["split"]:
+                    found.append(
+                        f"{column}: {row[column]!r} is in split {row['split']!r} here, in "
+                        f"{other!r} at line {first}; what was recorded together belongs to one split"
+                    )
             found += missing_files(row)
             overrides = tuple((key, cell) for key, cell in row.items() if "/" in key)
             if overrides:
@@ -266,6 +269,19 @@ def read_recordings(path):
     if not recordings:
         stop_at([f"{path}: lists no recording"])
     return recordings, resolved
+
+
+def kept_together(row):
+    """Return the columns in which rows of different splits may not be equal.
+
+    One recording may serve two splits where each row takes a time or a part of its own.
+    """
+    whole = not any(key.startswith("events/") for key in row)
+    return [
+        column
+        for column in ("group", "md5")
+        if column in row and (column == "group" or whole)
+    ]
 
 
 def missing_files(row):

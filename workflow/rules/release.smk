@@ -8,7 +8,7 @@ rule release_plan:
     conda:
         "../../envs/evreel.yaml"
     params:
-        rows=release_rows(),
+        rows=release_rows,
         revision=revision("release"),
     script:
         "../../scripts/release_plan.py"
@@ -18,7 +18,7 @@ rule release:
     """The data set as others get it, with a manifest that they can verify."""
     input:
         plan=rules.release_plan.output.plan,
-        files=[row["source"] for row in release_rows()],
+        files=released_files,
         licence_file=licence_file(),
     output:
         manifest="<results>/release/<release>/manifest.json",
@@ -29,7 +29,7 @@ rule release:
     conda:
         "../../envs/evreel.yaml"
     params:
-        metadata=release_metadata(),
+        metadata=release_metadata,
         compression=config["release"]["compression"],
         labels=config["labels"],
         revision=revision("release"),

@@ -67,15 +67,16 @@ def read_cvat(
         Tracks as they are listed, gaps and all. A shape of an images export is a track of its
         own with the number −1. `frames` are the frames of the task or job by its first and last
         frame and its frame filter; in an images export those that are listed; in a video
-        export without ``meta`` those that have a shape. Labels are in the order of ``meta``, or
-        of their first appearance where the file lists none.
+        export without ``meta`` those in which a track is visible. Labels are in the order of
+        ``meta``, or of their first appearance where the file lists none.
 
     Raises
     ------
     AnnotationError
         With the line, and the track and frame: where the file is not XML or cut short, has a
         document type (CVAT writes none), is of a project, holds a shape that is not supported or
-        not sound, or a label or frame that its task does not have.
+        not sound, or a label or frame that its task does not have; or, where only tags are
+        read, is of the video form, which has none.
     """
     if unsupported not in ("error", "skip"):
         raise UsageError(f"unsupported={unsupported!r} is neither 'error' nor 'skip'")
@@ -92,9 +93,16 @@ def read_cvat(
             f"is not whole XML: {str(error.msg).split(', line ')[0]}",
             path=path,
             place=f"line {line}" if line else None,
-            hint="Export it from CVAT again and unpack it.",
+            hint="It is a zip: unpack it."
+            if _is_zip(path)
+            else "Export it from CVAT again and unpack it.",
         ) from error
     return reader.result()
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 class _Reader:
@@ -107,6 +115,7 @@ class _Reader:
         self._labels: dict[str, None] = {}
         self._labels_listed = False
         self._task_frames: range | None = None
+        self._is_task = False
         self._form: str | None = None
         self._tracks: list[Track] = []
         self._tags: list[FrameTag] = []
@@ -143,8 +152,7 @@ class _Reader:
                 continue
             depth -= 1
             if depth == 2 and open_ == "track":
-                if not self._tags_only:
-                    self._track_child(element)
+                self._track_child(element)
             elif depth == 2 and open_ == "image":
                 self._image_child(element)
             elif depth == 1:
@@ -166,6 +174,7 @@ class _Reader:
             picture_shape=self._picture,
             source=self._path.name,
             skipped=dict(sorted(self._skipped.items())),
+            task=self._task_frames if self._is_task else None,
         )
 
     def _fail(
@@ -200,9 +209,13 @@ class _Reader:
         self._form = form
         self._shapes = []
         if form == "track":
-            self._track_id = self._whole(element, "id", "track", least=0)
             if self._tags_only:
-                return
+                self._fail(
+                    "is of the form for video, which holds no tags",
+                    element,
+                    hint="Give it as rois; tags are in the export CVAT for images 1.1.",
+                )
+            self._track_id = self._whole(element, "id", "track", least=0)
             self._label = self._known_label(element, f"track {self._track_id}")
             return
         self._track_id = -1
@@ -253,6 +266,7 @@ class _Reader:
                 hint="Export the task.",
             )
         task = meta.find("task")
+        self._is_task = task is not None
         if task is None:
             task = meta.find("job")
         if task is None:
@@ -310,7 +324,10 @@ class _Reader:
             self._fail(
                 f"is not one of the task's frames {task[0]} to {task[-1]}{step}", element, what
             )
-        self._seen_frames.add(frame)
+        if self._shapes and not self._shapes[-1].outside:
+            self._seen_frames.update(range(self._shapes[-1].frame, frame))
+        if not outside:
+            self._seen_frames.add(frame)
         self._shapes.append(
             self._shape(
                 element,

@@ -1,0 +1,10 @@
+"""Checks of recordings, labels and data sets: located findings with a severity.
+
+Each check is a small function or accumulator of plain arrays, entered in `CHECKS` with what it
+finds and its thresholds. `evreel.checks.run` applies them to files, folders and releases.
+"""
+
+from evreel.checks import dataset, event, label
+from evreel.checks.finding import CHECKS, Check, Finding, Report, Severity
+
+__all__ = ["CHECKS", "Check", "Finding", "Report", "Severity", "dataset", "event", "label"]

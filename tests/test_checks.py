@@ -1,0 +1,762 @@
+"""Checks find what is planted, where it is and how often, and nothing in sound data."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import runpy
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from conftest import ROOT, random_events, shared_file
+from dataset import SCENE
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evreel import steps
+from evreel.checks import CHECKS, Finding, dataset, event, label
+from evreel.checks.finding import Report
+from evreel.checks.run import audit, check
+from evreel.errors import UsageError
+from evreel.io.manifest import MANIFEST, PlanEntry
+from evreel.layout import BOX_DTYPE
+from evreel.release import build
+
+SENSOR = (48, 64)
+
+
+def columns(t, x=None, y=None, p=None, first=0):
+    t = np.asarray(t, dtype=np.int64)
+    zeros = np.zeros(len(t), dtype=np.int64)
+    alternating = np.arange(len(t)) % 2
+    return event.Columns(
+        first,
+        t,
+        zeros if x is None else np.asarray(x),
+        zeros if y is None else np.asarray(y),
+        alternating if p is None else np.asarray(p),
+    )
+
+
+def found(made, *chunks):
+    for chunk in chunks:
+        made.add(chunk)
+    return list(made.finish())
+
+
+def pieces(events, rows):
+    """Return the same events in pieces."""
+    return [
+        event.Columns(first, *(column[first : first + rows] for column in events[1:]))
+        for first in range(0, len(events.t), rows)
+    ]
+
+
+CLEAN = columns(np.arange(5_000) * 137 // 10, np.arange(5_000) % 64, np.arange(5_000) % 48)
+
+
+# check, a column, rows and values there, expected place, a part of the problem
+EVENT_FAULTS = [
+    (event.Order, "t", {2_000: 0}, "event 2000, t=0 µs", "1 event before the event above"),
+    (lambda: event.Bounds(SENSOR), "x", {7: 64, 9: -1}, "event 7, t=95 µs", "2 events outside"),
+    (lambda: event.Bounds(SENSOR), "y", {4_999: 48}, "event 4999, t=68486 µs", "x=7, y=48"),
+    (event.Polarity, "p", {3: 2, 4: -1, 6: 255}, "event 3, t=41 µs", "3 events with a polarity"),
+]
+
+
+@pytest.mark.parametrize("rows", [1, 700, 5_000])
+@pytest.mark.parametrize(("made", "column", "values", "place", "problem"), EVENT_FAULTS)
+def test_event_checks__find_place_and_count_whatever_the_pieces(
+    made, column, values, place, problem, rows
+):
+    assert not found(made(), *pieces(CLEAN, rows))
+    planted = getattr(CLEAN, column).copy()
+    planted[list(values)] = list(values.values())
+    [(at, text)] = found(made(), *pieces(CLEAN._replace(**{column: planted}), rows))
+    assert at == place
+    assert problem in text
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=40), st.integers(1, 7))
+@settings(max_examples=40, deadline=None)
+def test_order__counts_each_event_before_the_one_above(stamps, rows):
+    expected = sum(b < a for a, b in itertools.pairwise(stamps))
+    result = found(event.Order(), *pieces(columns(stamps), rows))
+    assert bool(result) == bool(expected)
+    if expected:
+        assert result[0][1].startswith(f"{expected} event")
+
+
+def test_one_polarity__needs_enough_events():
+    assert not found(event.OnePolarity(), CLEAN)
+    assert not found(event.OnePolarity(), columns(range(999), p=[1] * 999))
+    [(place, problem)] = found(
+        event.OnePolarity(), *pieces(columns(range(1_000), p=[0] * 1_000), 9)
+    )
+    assert place == ""
+    assert "all 1,000 events have p=0" in problem
+
+
+@pytest.mark.parametrize("start", [0, 7])
+def test_quantum__names_the_grid_also_of_a_clock_that_does_not_start_at_0(start):
+    t = np.arange(2_000)
+    assert not found(event.Quantum(), CLEAN)
+    assert not found(event.Quantum(), columns(t * 500))
+    assert not found(event.Quantum(), columns(t[:999] * 1_000))
+    [(_, problem)] = found(event.Quantum(), *pieces(columns(t * 3_000 + start), 300))
+    assert "grid of 3000 µs" in problem
+    assert "one stamp" in found(event.Quantum(), columns(t * 0 + start))[0][1]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 10])
+def test_gap__says_where_how_long_and_how_many(rows):
+    t = [0, 10, 500_009, 500_010, 1_000_010, 1_000_011, 3_000_011]
+    assert not found(event.Gap(), *pieces(columns(t[:4]), rows))
+    [(place, problem)] = found(event.Gap(), *pieces(columns(t), rows))
+    assert place == "t=500010 µs"
+    assert "no event for 0.500 s, the first of 2, the longest 2.000 s" in problem
+
+
+def test_gap__is_none_where_a_piece_could_not_be_read():
+    assert not found(event.Gap(), columns([0, 10]), columns([9_000_000], first=50))
+
+
+@given(st.integers(1, 4_000), st.integers(1, 300))
+@settings(max_examples=20, deadline=None)
+def test_burst__finds_the_bins_that_a_sort_finds(rows, usual):
+    counts = [usual] * 30
+    counts[11], counts[20] = 12 * usual + 1_100, 11 * usual + 1_100
+    t = np.concatenate([k * 10_000 + np.arange(n) % 10_000 for k, n in enumerate(counts)])
+    t.sort()
+    [(place, problem)] = found(event.Burst(), *pieces(columns(t), rows))
+    assert place == "t=110000 µs"
+    assert problem.startswith(f"2 bins of 10 ms with up to {counts[11]:,} events")
+    quiet = t[(t // 10_000 != 11) & (t // 10_000 != 20)]
+    assert not found(event.Burst(), *pieces(columns(quiet), rows))
+
+
+def index_of(t, entries, n=None):
+    made = event.Index(lambda a, b: np.asarray(entries, np.uint64)[a:b], len(entries), n or len(t))
+    return found(made, *pieces(columns(t), 3))
+
+
+def test_index__of_the_store_is_held_to_column_t():
+    t, right = [0, 999, 1_000, 3_500, 3_501], [0, 2, 3, 3, 5]
+    assert not index_of(t, right)
+    [(place, problem)] = index_of(t, [0, 2, 4, 2, 5])
+    assert place == "ms_to_idx, row 2"
+    assert problem.startswith("2 entries")
+    assert "is 4, not 3" in problem
+    assert index_of(t, [0, 2, 3, 3, 4])[0][0] == "ms_to_idx, row 4"
+    assert "has 6 entries" in index_of(t, [*right, 5])[0][1]
+    assert not index_of([0, 2_000, 10], [0, 9, 9]), "where stamps go back, nothing is known"
+    assert not index_of(t, [0], n=9), "where events can't be read, nothing is known"
+
+
+def test_index__of_a_long_pause_is_checked_in_pieces():
+    t = [0, 400_000_000]
+    entries = np.full(400_002, 1, dtype=np.uint64)
+    entries[[0, -1]] = 0, 2
+    assert not index_of(t, entries)
+    entries[300_000] = 2
+    assert index_of(t, entries)[0][0] == "ms_to_idx, row 300000"
+
+
+def test_time_zero__is_the_first_stamp_unless_something_was_left_out():
+    assert not found(event.TimeZero(11, False, 2), columns([0, 10]))
+    assert not found(event.TimeZero(11, True, 2), columns([5, 10]))
+    assert not found(event.TimeZero(0, False, 0))
+    assert found(event.TimeZero(11, False, 2), columns([5, 10]))[0][0] == "event 0"
+    assert found(event.TimeZero(11, True, 2), columns([-5, 10]))[0][0] == "event 0"
+    [(place, problem)] = found(event.TimeZero(12, False, 2), columns([0, 10]))
+    assert place == "attribute t_stop_us"
+    assert "is 12; the last stamp + 1 is 11" in problem
+
+
+def test_label_span__counts_the_events_before_and_after():
+    t = np.arange(0, 1_000, 10)
+    assert not found(event.LabelSpan(0, 500), *pieces(columns(t), 7))
+    [(place, problem)] = found(event.LabelSpan(200, 400), *pieces(columns(t), 7))
+    assert place == "t=200 to 400 µs"
+    assert "cover 20 %" in problem
+    assert "20 events before and 60 after" in problem
+
+
+def test_same_events__are_compared_with_the_rows_they_come_from():
+    t, x, y, p = (np.asarray(c) for c in CLEAN[1:])
+
+    def read(first, stop):
+        return [c[first:stop] for c in (t, x, y, p)]
+
+    here = event.Columns(0, t[100:200], x[100:200], y[100:200], p[100:200])
+    assert not found(event.SameEvents(read, 100, 5_000), *pieces(here, 30))
+    changed = x[100:200].copy()
+    changed[[40, 70]] += 1
+    result = found(event.SameEvents(read, 100, 5_000), *pieces(here._replace(x=changed), 30))
+    assert result[0][0].startswith("event 40, ")
+    assert result[0][1].startswith("2 events not as in the events store, the first is row 140")
+    assert found(event.SameEvents(read, 100, 150), *pieces(here, 30))[0][1].startswith("50 events")
+
+
+def boxes_of(n=12, **columns_):
+    records = np.zeros(n, dtype=BOX_DTYPE)
+    records["t"] = np.arange(1, n + 1) * 10_000
+    records["x"] = np.arange(n)
+    records["w"] = records["h"] = 8
+    for name, values in columns_.items():
+        for row, value in values.items():
+            records[name][row] = value
+    return label.boxes_of(records)
+
+
+BOX_FAULTS = [
+    (label.box_number, {"y": {3: np.nan, 5: np.inf}}, "record 3, t=40000 µs", "2 boxes"),
+    (label.box_size, {"w": {4: 0}, "h": {6: -1}}, "record 4, t=50000 µs", "2 boxes"),
+    (label.box_order, {"t": {6: 1}}, "record 6, t=1 µs", "1 box before"),
+    (
+        lambda b: label.box_outside(b, SENSOR),
+        {"x": {2: -1, 3: 57}},
+        "record 2, t=30000 µs",
+        "2 box",
+    ),
+    (lambda b: label.box_class(b, {0, 1}), {"class_id": {7: 9}}, "record 7, t=80000 µs", "of 9"),
+    (
+        lambda b: label.beyond("record", b.t, 110_000),
+        {"t": {10: 120_001, 11: 900_000}},
+        "record 10, t=120001 µs",
+        "2 labels outside",
+    ),
+]
+
+
+@pytest.mark.parametrize(("find", "columns_", "place", "problem"), BOX_FAULTS)
+def test_box_checks__find_place_and_count(find, columns_, place, problem):
+    assert not list(find(boxes_of()))
+    assert not list(find(boxes_of(0)))
+    [(at, text)] = find(boxes_of(**columns_))
+    assert at == place
+    assert problem in text
+
+
+def test_box_outside__bears_the_rounding_of_float32():
+    edge = {"x": {0: np.float32(0.1)}, "w": {0: np.float32(63.9)}}
+    assert not list(label.box_outside(boxes_of(**edge), SENSOR))
+
+
+def test_beyond__takes_a_label_at_the_end_of_the_last_frame():
+    t = np.array([10, 20, 30])
+    assert not list(label.beyond("row", t, 20))
+    assert next(label.beyond("row", t, 19))[0] == "row 2, t=30 µs"
+    assert next(label.beyond("row", np.array([-1, 10]), 19))[0] == "row 0, t=-1 µs"
+
+
+def test_frozen_box__is_one_track_of_equal_boxes_over_time():
+    def frozen(n, step_us, track=lambda k: k * 0, x=lambda k: k * 0):
+        k = np.arange(n)
+        records = np.zeros(n, dtype=BOX_DTYPE)
+        records["t"], records["track_id"], records["x"] = k * step_us, track(k), x(k)
+        return list(label.frozen_box(label.boxes_of(records)))
+
+    assert not frozen(9, 500_000), "too few"
+    assert not frozen(100, 10_000), "too short: 0.99 s"
+    assert not frozen(100, 50_000, x=lambda k: k), "it moves"
+    assert not frozen(12, 100_000, track=lambda k: k), "each is another track"
+    [(place, problem)] = frozen(101, 10_000)
+    assert place == "record 0, track 0, t=0 µs"
+    assert problem.startswith("the same box 101 times in 1.000 s;")
+    [(place, problem)] = frozen(80, 50_000, track=lambda k: k % 2 + 3, x=lambda k: k // 40)
+    assert place == "record 0, track 3, t=0 µs", "tracks that take turns are told apart"
+    assert "the same box 20 times in 1.900 s, the first of 4 such runs" in problem
+
+
+def test_boxes_of__takes_the_older_layout():
+    older = np.array(
+        [(5, 1, 2, 3, 4, 6, 7, 0.5)],
+        dtype=[
+            *(("ts", "<u8"), ("x", "<f4"), ("y", "<f4"), ("w", "<f4"), ("h", "<f4")),
+            *(("track_id", "<u4"), ("class_id", "u1"), ("confidence", "<f4")),
+        ],
+    )
+    boxes = label.boxes_of(older)
+    assert [column.tolist() for column in boxes] == [[5], [1], [2], [3], [4], [7], [6]]
+    with pytest.raises(ValueError, match="no number 'class_id'"):
+        label.boxes_of(older[["ts", "x", "y", "w", "h"]])
+
+
+def test_slice_checks__find_place_and_count():
+    start, stop = np.array([0, 4, 8]), np.array([4, 8, 9])
+    us = np.array([0, 10, 20])
+    assert not list(label.slice_rows(start, stop, us, us + 10, 10))
+    [(place, problem)] = label.slice_rows(start, np.array([4, 8, 11]), us, us + 10, 10)
+    assert (place, problem.split(",")[0]) == ("slice 2", "1 slice of no range")
+    [(place, _)] = label.slice_rows(start[[0, 2, 1]], stop[[0, 2, 1]], us, us + 10, 10)
+    assert place == "slice 2"
+    assert not list(label.slice_count(start, stop, 10, 1))
+    assert "is 0; the slices leave 1" in next(label.slice_count(start, stop, 10, 0))[1]
+    overlapping = np.array([0, 2]), np.array([6, 5])
+    assert not list(label.slice_count(*overlapping, 10, 4))
+    assert not list(label.label_number("rois", np.array([0, 1]), 2))
+    assert next(label.label_number("rois", np.array([0, 2, -1]), 2))[0] == "rois, row 1"
+    assert not list(label.overlap_rows(np.array([0, 0, 9]), 10))
+    assert next(label.overlap_rows(np.array([0, 5, 4, 10]), 10))[0] == "overlaps/event, row 2"
+
+
+def test_regions__are_rows_of_their_table():
+    made = event.Regions(2)
+    made.add("events/roi", 100, np.array([-1, 0, 1, -1]), none=-1)
+    assert not list(made.finish())
+    made.add("events/roi", 200, np.array([0, 2, -2]), none=-1)
+    made.add("overlaps/roi", 0, np.array([-1]))
+    [(place, problem)] = made.finish()
+    assert place == "events/roi, row 201"
+    assert problem.startswith("3 rows of no region, the first is 2;")
+
+
+def test_feature_checks__find_window_and_count():
+    frames = [np.zeros((1, 2, 2), np.float32) for _ in range(5)]
+    assert not list(label.feature_values(enumerate(frames)))
+    assert not list(label.feature_values([(0, np.zeros(3, np.uint8))]))
+    frames[2][0, 1, 1], frames[4][0, 0, 0] = np.nan, -np.inf
+    [(place, problem)] = label.feature_values(enumerate(frames))
+    assert (place, problem[:9]) == ("window 2", "2 windows")
+    start, stop = np.array([0, 5]), np.array([5, 9])
+    assert not list(label.feature_windows(start, stop, 100, start, 9))
+    assert next(label.feature_windows(start, stop, 100, start, 8))[0] == "window 1"
+    assert next(label.feature_windows(start, stop, 5, start, 9))[0] == "window 1"
+
+
+def test_data_set_checks__find_what_splits_share():
+    rows = {
+        "a": {"split": "train", "group": "g"},
+        "b": {"split": "train", "group": "g"},
+        "c": {"split": "test", "group": "h"},
+    }
+    assert not list(dataset.split_group(rows, "m"))
+    [(_, place, problem)] = dataset.split_group(rows | {"d": {"split": "val", "group": "g"}}, "m")
+    assert place == "group 'g'"
+    assert "train ('a'), val ('d')" in problem
+    train = [
+        dataset.Member("train.txt", f"line {k}", name, "train") for k, name in enumerate("abc")
+    ]
+    test = [dataset.Member("test.txt", f"line {k}", name, "test") for k, name in enumerate("bca")]
+    assert not list(dataset.split_recording(train * 2))
+    assert list(dataset.split_recording(train + test[:2])) == [
+        (
+            "test.txt",
+            "line 0",
+            "2 recordings of test also in train, the first 'b' (train.txt, line 1); leave each in "
+            "one split",
+        )
+    ]
+    stored = dataset.Stored
+    assert not list(
+        dataset.split_bytes([stored("a", "", "train", "1"), stored("b", "", "train", "1")])
+    )
+    [(path, _, problem)] = dataset.split_bytes(
+        [stored("a", "", "train", "1"), stored("b", "", "test", "1"), stored("c", "", "test", "1")]
+    )
+    assert path == "b"
+    assert "has the bytes of a, the first of 2 such pairs" in problem
+
+
+def test_release_checks__hold_files_and_table_together():
+    forms = {"slices/<id>.h5": ["a", "b"], "events/<id>.h5": ["b"]}
+    [(path, place, problem)] = dataset.missing_file(forms, ["a", "b"], "m")
+    assert (path, place) == ("m", "recording 'a'")
+    assert problem.startswith("has no events/<id>.h5;")
+    files = [("f", "", "a"), ("g", "", "c"), ("h", "line 2", "c")]
+    [(path, _, problem)] = dataset.unknown_id(files, ["a", "b"])
+    assert path == "g"
+    assert "'c'" in problem
+    assert "the first of 2 places" in problem
+    rows = {"a": {"n_events": "10"}, "b": {"n_events": "ten"}, "c": {}}
+    assert not list(dataset.n_events(rows, {"a": ("a.h5", 8, 2), "c": ("c.h5", 1, 0)}))
+    [(_, _, problem), (_, _, other)] = dataset.n_events(
+        rows, {"a": ("a.h5", 8, 1), "b": ("b.h5", 8, 0)}
+    )
+    assert "holds 8 events, and 1 were left out; the table says 10" in problem
+    assert "'ten', no whole number" in other
+
+
+def test_made_from__tells_files_of_other_stores():
+    files = [("s.h5", "1"), ("f.h5", "1"), ("g.h5", "2")]
+    assert not list(dataset.made_from(files[:2], None))
+    assert [row[0] for row in dataset.made_from(files, None)] == ["g.h5"]
+    assert [row[0] for row in dataset.made_from(files, ("e.h5", "2"))] == ["s.h5", "f.h5"]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checks") / "planted"
+    runpy.run_path(str(ROOT / "examples" / "plant_faults.py"))["plant"](folder)
+    return folder, audit(folder)
+
+
+def test_every_check__has_a_planted_fault_that_it_finds(planted):
+    _, report = planted
+    assert {finding.check for finding in report.findings} == set(CHECKS)
+
+
+def test_planted_faults__are_what_their_files_are_called(planted):
+    folder, report = planted
+    found_in = {(finding.check, finding.path) for finding in report.findings}
+    for path in folder.rglob("*"):
+        name = path.name.removesuffix(path.suffix).removesuffix("_bbox")
+        sound = path.parent.name == "stores" or (folder / f"boxes/{name}_bbox.npy").exists()
+        if name in CHECKS and path.is_file() and (not sound or path.suffix == ".npy"):
+            where = path.relative_to(folder).as_posix()
+            twin = where.replace("/test/", "/train/")
+            assert (name, where) in found_in or (name, twin) in found_in, where
+
+
+def test_planted_faults__are_errors_first_and_each_of_its_checks_severity(planted):
+    _, report = planted
+    severities = [finding.severity for finding in report.findings]
+    assert severities == sorted(severities)
+    assert all(finding.severity == CHECKS[finding.check].severity for finding in report.findings)
+    assert all(len(line) <= 100 for line in report.lines())
+    assert list(report.lines())[-1] == report.summary
+
+
+def test_check__finds_in_one_file_what_the_audit_finds_there(planted):
+    folder, _ = planted
+    for path in ("events/order.h5", "slices/roi.h5", "features/feature_values.h5"):
+        name = path.split("/")[1].removesuffix(".h5")
+        assert [f.check for f in check(folder / path).findings] == [name]
+    report = check(folder / "boxes" / "box_class_bbox.npy")
+    assert [f.check for f in report.findings] == ["box_class"], "the label map lies beside it"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return a folder of results like the workflow's, and a release of them."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "one.toml").write_text(SCENE.format(name="one", seed=1), encoding="utf-8")
+    steps.simulate(folder / "one.toml", folder / "raw")
+    results = folder / "results"
+    store, slices = results / "events" / "one.h5", results / "slices" / "one.h5"
+    boxes, clock = slices.with_name("one_bbox.npy"), results / "video" / "one.clock.tsv"
+    steps.events(folder / "raw" / "one.aedat4", store)
+    steps.clock(store, clock, window_us=10_000)
+    steps.annotate(
+        *(store, clock, slices, boxes),
+        rois=folder / "raw" / "one.rois.xml",
+        tags=folder / "raw" / "one.tags.xml",
+        window_us=20_000,
+    )
+    features = results / "features" / "voxels" / "one.h5"
+    steps.features(store, features, representation="voxel_grid", count=500)
+    with h5py.File(store) as file:
+        n = len(file["events/t"])
+    plan = [
+        PlanEntry("train/events/one.h5", store, "events", "one", "train"),
+        PlanEntry("train/slices/one.h5", slices, "slices", "one", "train"),
+        PlanEntry("train/slices/one_bbox.npy", boxes, "slices", "one", "train"),
+        PlanEntry("train/voxels/one.h5", features, "features", "one", "train"),
+        PlanEntry("train/voxels/one_bbox.npy", boxes, "features", "one", "train"),
+    ]
+    known = {"one": {"split": "train", "group": "g", "n_events": str(n)}}
+    for compression in ("portable", "fast"):
+        (results / "release").mkdir(exist_ok=True)
+        build(
+            plan,
+            results / "release" / compression,
+            name="tiny",
+            version="1.0",
+            licence="CC0-1.0",
+            compression=compression,
+            labels=dict(enumerate(["car", "sign", "busy"])),
+            recordings=known,
+        )
+    return folder
+
+
+def test_check__has_no_error_for_what_evreel_makes(made):
+    report = check(made / "results")
+    assert not report.errors, list(report.lines())
+    assert report.looked_at > 12
+    for path in ("events/one.h5", "slices/one_bbox.npy", "release/portable", "release/fast"):
+        assert not check(made / "results" / path).findings
+    assert not audit(made).errors
+
+
+def test_check__of_a_release_finds_a_file_that_is_gone(made, tmp_path):
+    shutil.copytree(made / "results" / "release" / "fast", tmp_path / "r")
+    (tmp_path / "r" / "train" / "slices" / "one.h5").unlink()
+    [finding] = check(tmp_path / "r").findings
+    assert finding.path == "train/slices/one.h5"
+    assert (finding.severity, finding.check) == ("error", "readable")
+
+
+def test_check__of_a_release_reads_what_is_left_of_its_manifest(made, tmp_path):
+    shutil.copytree(made / "results" / "release" / "fast", tmp_path / "r")
+    manifest = tmp_path / "r" / MANIFEST
+    text = manifest.read_text(encoding="utf-8")
+    value = json.loads(text)
+    value["files"][0]["path"] = "../out"
+    manifest.write_text(json.dumps(value), encoding="utf-8")
+    assert any("'..'" in finding.problem for finding in check(tmp_path / "r").findings)
+    manifest.write_text(text[: len(text) // 2], encoding="utf-8")
+    [finding] = check(tmp_path / "r").findings
+    assert finding.path == MANIFEST
+    assert "is not JSON" in finding.problem
+
+
+def test_check__tells_slices_of_another_store(made, tmp_path):
+    shutil.copytree(made / "results" / "slices", tmp_path / "slices")
+    shutil.copytree(made / "results" / "events", tmp_path / "events")
+    with h5py.File(tmp_path / "events" / "one.h5", "r+") as file:
+        file["events/x"][5] ^= 1
+    names = {finding.check for finding in check(tmp_path).findings}
+    assert names == {"other_events", "made_from"}
+
+
+def hostile(path, edit):
+    with h5py.File(path, "r+") as file:
+        edit(file)
+
+
+def without(name):
+    return lambda file: file.__delitem__(name)
+
+
+def replaced(name, data):
+    def edit(file):
+        del file[name]
+        file[name] = data
+
+    return edit
+
+
+def endless(name):
+    """Claim more rows than there are, without storing any."""
+
+    def edit(file):
+        length, dtype = 1 << 40, file[name].dtype
+        del file[name]
+        file.create_dataset(name, shape=(length,), dtype=dtype, chunks=(65_536,))
+
+    return edit
+
+
+HOSTILE = [
+    ("events", without("events/y")),
+    ("events", replaced("events/t", np.zeros(4))),
+    ("events", replaced("events/t", np.zeros((2, 2), np.int64))),
+    ("events", endless("ms_to_idx")),
+    ("events", lambda file: [endless(f"events/{name}")(file) for name in "txyp"]),
+    ("events", replaced("events/height", np.int64(-3))),
+    ("events", lambda file: file.attrs.__setitem__("t_stop_us", "soon")),
+    ("events", lambda file: file.attrs.__setitem__("layout_version", 99)),
+    ("slices", without("slices/start")),
+    ("slices", replaced("labels/name", np.zeros(3))),
+    ("slices", endless("overlaps/event")),
+    ("slices", lambda file: file.attrs.__delitem__("events_outside_slices")),
+    ("features/voxels", without("windows/stop")),
+    ("features/voxels", lambda file: file["data"].attrs.__delitem__("shape")),
+    ("features/voxels", lambda file: file["data"].resize(1 << 30, axis=0)),
+]
+
+
+@pytest.mark.parametrize(("folder", "edit"), HOSTILE)
+def test_check__of_a_hostile_file_is_a_finding(made, tmp_path, folder, edit):
+    path = tmp_path / "one.h5"
+    shutil.copyfile(made / "results" / folder / "one.h5", path)
+    hostile(path, edit)
+    for report in (check(path), check(tmp_path), audit(tmp_path)):
+        assert report.errors, list(report.lines())
+        assert all(finding.path == "one.h5" for finding in report.findings)
+
+
+@pytest.mark.parametrize("folder", ["events", "slices", "features/voxels"])
+def test_check__of_a_file_with_any_bit_flipped_or_cut_raises_nothing(made, tmp_path, folder):
+    whole = (made / "results" / folder / "one.h5").read_bytes()
+    path = tmp_path / "one.h5"
+    rng = np.random.default_rng(1)
+    for bit in rng.integers(0, 8 * len(whole), 60).tolist():
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        assert isinstance(check(tmp_path), Report)
+    for length in (0, 7, 8, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert [f.check for f in check(path).findings] == ["readable"], length
+
+
+def test_check__with_damage_in_one_chunk_still_sees_the_rest(tmp_path):
+    from test_events_store import write_store
+
+    path = write_store(tmp_path / "s.h5", [random_events(200_000)])
+    with h5py.File(path, "r+") as file:
+        file["events/p"][150_000] = 3
+        chunk = file["events/x"].id.get_chunk_info(1)
+    with path.open("r+b") as raw:
+        raw.seek(chunk.byte_offset + chunk.size // 2)
+        raw.write(b"\xff\x00\xff")
+    found_ = {finding.check: finding.place for finding in check(path).findings}
+    assert set(found_) == {"readable", "polarity"}
+    assert found_["readable"] == "events/x, rows 65536 to 131072"
+    assert found_["polarity"].startswith("event 150000, ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"\x93NUMPY\x01\x00\xff\xff",
+        b"not boxes",
+        b"\x93NUMPY\x09\x00\x00\x00",
+    ],
+)
+def test_boxes__that_are_none_are_a_finding(tmp_path, content):
+    path = tmp_path / "a_bbox.npy"
+    path.write_bytes(content)
+    assert [finding.check for finding in check(path).findings] == ["readable"]
+
+
+def test_boxes__of_huge_counts_objects_and_other_dtypes_are_a_finding(tmp_path):
+    path = tmp_path / "a_bbox.npy"
+    for count in (4, -1, 10**18):
+        head = {"descr": BOX_DTYPE.descr, "fortran_order": False, "shape": (count,)}
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, head)
+            file.write(bytes(3 * BOX_DTYPE.itemsize))
+        [finding] = check(path).findings
+        assert f"holds 3 of {count:,} records" in finding.problem
+    for array in (np.zeros(3), np.zeros((2, 2), dtype=BOX_DTYPE), np.array([{}], dtype=object)):
+        np.save(path, array, allow_pickle=True)
+        assert [finding.check for finding in check(path).findings] == ["readable"]
+
+
+def test_check__of_what_evreel_did_not_make_says_to_use_audit(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(UsageError, match="evreel audit"):
+        check(tmp_path / "a.txt")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["data"] = [1]
+    with pytest.raises(UsageError, match="evreel audit"):
+        check(tmp_path / "other.h5")
+    for look in (check, audit):
+        with pytest.raises(UsageError, match="is not there"):
+            look(tmp_path / "none")
+    with pytest.raises(UsageError, match="no recording"):
+        audit(tmp_path / "a.txt")
+    assert check(tmp_path) == Report((), 0, 2)
+
+
+def test_audit__counts_what_it_cannot_tell_and_follows_no_links_in_circles(made, tmp_path):
+    shutil.copyfile(made / "raw" / "one.aedat4", tmp_path / "odd name.bin")
+    (tmp_path / "notes.doc").write_bytes(b"\x00\x01")
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "self").symlink_to("self")
+    os.mkfifo(tmp_path / "pipe_bbox.npy")
+    os.mkfifo(tmp_path / "pipe")
+    report = audit(tmp_path)
+    assert report == Report((), 1, 5)
+    assert report.summary == "0 errors, 0 warnings in 1 file; 5 files not looked at"
+
+
+def test_audit__says_names_in_one_line(tmp_path):
+    (tmp_path / "a\n\x1b[31m.bin").write_bytes(b"")
+    [finding] = audit(tmp_path).findings
+    assert finding.path == "a\\n\\x1b[31m.bin"
+
+
+def test_audit__holds_boxes_to_the_recording_of_their_name(made, tmp_path):
+    shutil.copyfile(made / "raw" / "one.aedat4", tmp_path / "one_td.aedat4")
+    records = np.zeros(3, dtype=BOX_DTYPE)
+    records["w"] = records["h"] = 5
+    records["t"] = 20_000, 50_000, 110_000
+    np.save(tmp_path / "one_bbox.npy", records)
+    assert not audit(tmp_path).findings
+    records["t"] += 1_700_000_000_000_000
+    np.save(tmp_path / "one_bbox.npy", records)
+    assert not audit(tmp_path).findings, "the camera's clock is one that boxes may have"
+    records["x"][1] = 60
+    records["t"] = 20_000, 30_000, 40_000
+    np.save(tmp_path / "one_bbox.npy", records)
+    assert [finding.check for finding in audit(tmp_path).findings] == ["box_outside", "label_span"]
+    records["t"] = 20_000, 30_000, 400_000
+    np.save(tmp_path / "one_bbox.npy", records)
+    assert "beyond" in [finding.check for finding in audit(tmp_path).findings]
+
+
+def test_audit__holds_lists_together_that_are_named_alike(tmp_path):
+    (tmp_path / "train_1.csv").write_text("file,label\na.dat,3\n\nb.dat,4\n")
+    (tmp_path / "valid_1.csv").write_text("file,label\nc.dat,3\n# b.dat\nb.dat,3\n")
+    (tmp_path / "test_2.csv").write_text("a.dat,1\n")
+    [finding] = audit(tmp_path).findings
+    assert (finding.check, finding.path, finding.place) == (
+        "split_recording",
+        "valid_1.csv",
+        "line 4",
+    )
+    (tmp_path / "valid_1.csv").write_bytes(b"\xff\xfe\x00")
+    assert [finding.check for finding in audit(tmp_path).findings] == ["readable"]
+    (tmp_path / "valid_1.csv").write_bytes(b"x" * 70_000)
+    assert "more than 65536" in audit(tmp_path).findings[0].problem
+
+
+def test_audit__leaves_papers_and_small_files_alike_in_splits_alone(tmp_path):
+    for split in ("train", "Test"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "README.md").write_bytes(b"z" * 5_000)
+        (tmp_path / split / f"{split}.npy").write_bytes(b"z" * 500)
+    assert not audit(tmp_path).findings
+    for split in ("train", "Test"):
+        (tmp_path / split / f"{split}.npy").write_bytes(b"z" * 5_000)
+    [finding] = audit(tmp_path).findings
+    assert (finding.check, finding.path) == ("split_bytes", "train/train.npy")
+
+
+def test_audit__of_a_damaged_recording_is_a_finding(made, tmp_path):
+    whole = (made / "raw" / "one.aedat4").read_bytes()
+    path = tmp_path / "one.aedat4"
+    for length in (0, 5, 11, 300, len(whole) // 2, len(whole) - 3):
+        path.write_bytes(whole[:length])
+        if length == 5:
+            with pytest.raises(UsageError):
+                audit(path)
+            continue
+        assert [finding.check for finding in audit(path).findings] == ["readable"], length
+
+
+def test_audit__of_real_recordings_finds_nothing():
+    folder = shared_file("recordings")
+    for name in ("aestream_davis.aedat4", "aermanager_class1_test.aedat4"):
+        assert not audit(folder / name).findings
+
+
+def test_registry__has_a_severity_a_sentence_and_a_reason_for_every_threshold():
+    for name, check_ in CHECKS.items():
+        assert check_.name == name
+        assert check_.finds.endswith("."), name
+        for threshold, (default, meaning) in check_.thresholds.items():
+            assert default, (name, threshold)
+            assert len(meaning) > 20, (name, threshold)
+
+
+def test_finding__is_one_line_and_errors_sort_first():
+    error = Finding("error", "order", "b.h5", "event 3, t=1 µs", "goes back")
+    warning = dataclasses.replace(error, severity="warning", path="a.h5", place="")
+    assert sorted([warning, error]) == [error, warning]
+    assert str(error) == "error: order: b.h5: event 3, t=1 µs: goes back"
+    assert str(warning) == "warning: order: a.h5: goes back"
+
+
+def test_command__exits_1_for_errors_alone_and_prints_json(planted, tmp_path, capsys):
+    from evreel.cli import main
+
+    folder, _ = planted
+    assert main(["check", str(folder / "events" / "order.h5")]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "1 error, 0 warnings in 1 file"
+    assert main(["audit", "--json", str(folder / "events" / "gap.h5")]) == 0
+    [finding] = json.loads(capsys.readouterr().out)
+    assert finding["check"] == "gap"
+    assert set(finding) == {"severity", "check", "path", "place", "problem"}
+    assert main(["check", str(tmp_path / "none")]) == 2
