@@ -12,4 +12,5 @@ with steps.logged(snakemake.log[0]):
         licence_file=snakemake.input.licence_file or None,
         compression=snakemake.params.compression,
         labels=snakemake.params.labels,
+        tolerate=snakemake.params.tolerate,
     )

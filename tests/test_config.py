@@ -106,6 +106,10 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
             "release/licence_file: 'config.yml' does not exist; did you mean 'config.yaml'?",
         ),
         (
+            {"release": CONFIG["release"] | {"tolerate": ["frozen_boxes"]}},
+            "release/tolerate: no check is called 'frozen_boxes'; did you mean 'frozen_box'?",
+        ),
+        (
             {"features": {"h": {"representation": "histogramm", "count": 5}}},
             "features/h: no representation is called 'histogramm'",
         ),

@@ -431,3 +431,19 @@ def test_folder__killed_between_its_renames_is_made_whole_by_the_next_run(tmp_pa
         with atomic(final) as (scratch,):
             (scratch / "new").mkdir(parents=True)
         assert below(final) == ["new"]
+
+
+def test_atomic__without_the_right_to_write_says_so_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    whole = os.access
+    monkeypatch.setattr(  # nothing is closed to root, which tests may be run as
+        os, "access", lambda path, mode: Path(path).name != "closed" and whole(path, mode)
+    )
+    began = False
+    with (
+        pytest.raises(EvreelError, match=r"^b\.h5: can't be written: no right to make files"),
+        atomic(tmp_path / "a.h5", tmp_path / "closed" / "b.h5"),
+    ):
+        began = True
+    assert not began
+    assert [path.name for path in tmp_path.iterdir()] == ["closed"]

@@ -42,7 +42,7 @@ from evreel.io.repack import needs_plugin, repack
 from evreel.layout import BOX_DTYPE, EVENTS
 from evreel.outputs import atomic
 from evreel.provenance import Provenance
-from evreel.release import Finding, build, verify
+from evreel.release import Difference, build, verify
 
 DATA_SET = {"name": "street", "version": "1.0", "licence": "CC-BY-4.0"}
 LABELS = {0: "pedestrian", 1: "Straßenbahn"}
@@ -849,7 +849,7 @@ def test_verify__reports_progress_up_to_the_whole(made):
 
 
 def test_finding__prints_its_path_first():
-    assert str(Finding("a/b.h5", "is missing")) == "a/b.h5: is missing"
+    assert str(Difference("a/b.h5", "is missing")) == "a/b.h5: is missing"
 
 
 # Repacking

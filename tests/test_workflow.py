@@ -308,6 +308,22 @@ def test_what_is_known_of_a_recording__goes_along_into_the_release(copied):
     assert steps.verify(release) == []
 
 
+def test_release__is_refused_where_a_check_finds_an_error_unless_it_is_tolerated(copied):
+    change_table(copied, lambda rows: [[*rows[0], "n_events"], [*rows[1], "7"], [*rows[2], ""]])
+    run = snakemake(copied, "--cores", "2", "release")
+    assert run.returncode != 0
+    assert (
+        "checks found 1 in it, the first: error: n_events: train/events/one.h5"
+        in (run.stdout.split("failed, and what needs them did not run:")[1])
+    )
+    assert not (copied / "results/release/tiny-1.0/manifest.json").exists()
+    write_config(copied, CONFIG | {"release": CONFIG["release"] | {"tolerate": ["n_events"]}})
+    run = snakemake(copied, "--cores", "2", "release")
+    assert run.returncode == 0, run.stdout
+    log = (copied / "results/logs/release.log").read_text(encoding="utf-8")
+    assert "error: n_events: train/events/one.h5" in log
+
+
 @pytest.mark.parametrize(
     ("column", "cell", "message"),
     [

@@ -200,6 +200,7 @@ def _release(options: argparse.Namespace) -> int:
             licence_file=options.licence_file,
             compression=options.compression,
             labels=options.labels,
+            tolerate=options.tolerate,
             recordings=None if options.recordings is None else read_recordings(options.recordings),
             progress=progress,
         )
@@ -360,6 +361,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--compression", choices=("portable", "fast"), default="portable")
     sub.add_argument("--labels", metavar="A,B,…", type=_labels)
+    sub.add_argument(
+        "--tolerate",
+        metavar="A,B,…",
+        type=_labels,
+        default=[],
+        help="checks whose errors do not stop it; docs/checks.md lists them",
+    )
     sub.add_argument(
         "--recordings", metavar="TSV", type=Path, help="table with what is known of each, by id"
     )

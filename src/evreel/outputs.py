@@ -198,11 +198,17 @@ def scratch_path(final: Path) -> Iterator[Path]:
     Raises
     ------
     EvreelError
-        Where a newer run of the workflow has started; at the end also in place of any error
-        that came of it.
+        Where no file may be made beside `final`, or a newer run of the workflow has started; at
+        the end also in place of any error that came of it.
     """
     check_wanted(final)
     final.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(final.parent, os.W_OK | os.X_OK):
+        raise EvreelError(
+            "can't be written: no right to make files in its folder",
+            path=final,
+            hint="Choose another folder for the output.",
+        )
     run = _run_folder(final)
     own = _own_folder(final) if run is None else run / uuid.uuid4().hex
     try:

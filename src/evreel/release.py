@@ -93,8 +93,8 @@ _LICENCES = {
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
-    """What is wrong with a file of a release; `path` starts at the release's folder."""
+class Difference:
+    """How a file of a release is not what it was; `path` starts at the release's folder."""
 
     path: str
     problem: str
@@ -548,7 +548,7 @@ def _readme(
     return "\n".join(lines)
 
 
-def verify(folder: str | Path, *, progress: Progress = silent) -> list[Finding]:
+def verify(folder: str | Path, *, progress: Progress = silent) -> list[Difference]:
     """Check every file of a release against its manifest, and the manifest against the sums.
 
     Parameters
@@ -573,7 +573,7 @@ def verify(folder: str | Path, *, progress: Progress = silent) -> list[Finding]:
     root = Path(os.path.realpath(folder))
     if not root.is_dir():
         raise ReleaseError("is no folder", path=folder)
-    findings: list[Finding] = []
+    findings: list[Difference] = []
     found = _walk(root, findings)
     expected = _expected(found, findings)
     if expected is not None:
@@ -594,7 +594,7 @@ def _shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _walk(root: Path, findings: list[Finding]) -> dict[str, Path]:
+def _walk(root: Path, findings: list[Difference]) -> dict[str, Path]:
     """Return the regular files of a release, path → place on the disk, without leaving it.
 
     Links are resolved where they stay inside; what is no file goes to `findings`.
@@ -607,7 +607,7 @@ def _walk(root: Path, findings: list[Finding]) -> dict[str, Path]:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             path = folder.relative_to(root).as_posix()
-            findings.append(Finding(_shown(path), f"can't be read: {error.strerror}"))
+            findings.append(Difference(_shown(path), f"can't be read: {error.strerror}"))
             continue
         for entry in entries:
             place = Path(entry.path)
@@ -620,17 +620,17 @@ def _walk(root: Path, findings: list[Finding]) -> dict[str, Path]:
                 target = Path(os.path.realpath(place))
                 leads = f"is a link to {_shown(str(place.readlink()))}, which"
                 if not target.is_relative_to(root):
-                    findings.append(Finding(_shown(path), f"{leads} is out of the release"))
+                    findings.append(Difference(_shown(path), f"{leads} is out of the release"))
                 elif target.is_file():
                     found[path] = target
                 else:
-                    findings.append(Finding(_shown(path), f"{leads} is no file"))
+                    findings.append(Difference(_shown(path), f"{leads} is no file"))
             else:
-                findings.append(Finding(_shown(path), "is no regular file"))
+                findings.append(Difference(_shown(path), "is no regular file"))
     return found
 
 
-def _expected(found: Mapping[str, Path], findings: list[Finding]) -> dict[str, _Expected] | None:
+def _expected(found: Mapping[str, Path], findings: list[Difference]) -> dict[str, _Expected] | None:
     """Return what each file must be, or None where nothing that can be trusted says so."""
     noted = {finding.path for finding in findings}
     data: dict[str, bytes] = {}
@@ -639,21 +639,21 @@ def _expected(found: Mapping[str, Path], findings: list[Finding]) -> dict[str, _
             if name in found:
                 data[name] = b"".join(_pieces(found[name]))
             elif name not in noted:
-                findings.append(Finding(name, "is missing"))
+                findings.append(Difference(name, "is missing"))
         except OSError as error:
-            findings.append(Finding(name, f"can't be read: {error.strerror}"))
+            findings.append(Difference(name, f"can't be read: {error.strerror}"))
     sums: dict[Algorithm, dict[str, str]] = {}
     for algorithm, name in SUMS.items():
         if name in data:
             sums[algorithm], problems = parse_sums(data[name], algorithm)
-            findings += [Finding(name, problem) for problem in problems]
+            findings += [Difference(name, problem) for problem in problems]
 
     manifest = _trusted_manifest(data.get(MANIFEST), sums, findings)
     if manifest is not None:
         for algorithm, digests in _sums_of(manifest, data[MANIFEST]).items():
             name = SUMS[algorithm]
             if name in data and data[name] != sums_bytes(digests):
-                findings.append(Finding(name, _disagreement(digests, sums[algorithm])))
+                findings.append(Difference(name, _disagreement(digests, sums[algorithm])))
         return {
             file.path: _Expected(file.size, {"md5": file.md5, "sha256": file.sha256})
             for file in manifest.files
@@ -668,7 +668,7 @@ def _expected(found: Mapping[str, Path], findings: list[Finding]) -> dict[str, _
 
 
 def _trusted_manifest(
-    data: bytes | None, sums: Mapping[Algorithm, Mapping[str, str]], findings: list[Finding]
+    data: bytes | None, sums: Mapping[Algorithm, Mapping[str, str]], findings: list[Difference]
 ) -> Manifest | None:
     """Return the manifest, unless it is none or was changed: neither sum of it holds."""
     if data is None:
@@ -677,13 +677,13 @@ def _trusted_manifest(
     unchanged = not sums or any(sums[name].get(MANIFEST) == own[name] for name in sums)
     if not unchanged:
         listed = " and ".join(SUMS[name] for name in sums)
-        findings.append(Finding(MANIFEST, f"was changed: {listed} have other sums for it"))
+        findings.append(Difference(MANIFEST, f"was changed: {listed} have other sums for it"))
     try:
         manifest, problems = parse_manifest(data)
     except ReleaseError as error:
-        findings.append(Finding(MANIFEST, str(error)))
+        findings.append(Difference(MANIFEST, str(error)))
         return None
-    findings += [Finding(MANIFEST, problem) for problem in problems]
+    findings += [Difference(MANIFEST, problem) for problem in problems]
     return manifest if unchanged else None
 
 
@@ -701,7 +701,7 @@ def _compare(
     found: Mapping[str, Path],
     progress: Progress,
     noted: Set[str],
-) -> Iterator[Finding]:
+) -> Iterator[Difference]:
     """Yield what differs between the files that are there and what they must be."""
     tables = {MANIFEST, *SUMS.values()}
     total = sum(found[path].lstat().st_size for path in expected if path in found)
@@ -715,13 +715,13 @@ def _compare(
     progress(0, total)
     for path in sorted(expected.keys() | found.keys() - tables):
         if path not in expected:
-            yield Finding(_shown(path), "does not belong: it is not listed")
+            yield Difference(_shown(path), "does not belong: it is not listed")
         elif path in found:
             problem = _file_problem(found[path], expected[path], advance)
             if problem:
-                yield Finding(path, problem)
+                yield Difference(path, problem)
         elif path not in noted:
-            yield Finding(path, "is missing")
+            yield Difference(path, "is missing")
 
 
 def _file_problem(place: Path, expected: _Expected, advance: Callable[[int], None]) -> str | None:

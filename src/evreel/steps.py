@@ -8,6 +8,7 @@ is imported inside it, so that a step that runs no kernel does not pay for numba
 from __future__ import annotations
 
 import contextlib
+import difflib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from evreel import __version__
-from evreel.errors import ClockError, EvreelError, RecordingError, UsageError
+from evreel.errors import ClockError, EvreelError, RecordingError, ReleaseError, UsageError
 from evreel.outputs import Progress, atomic, atomic_into, check_wanted, scratch_path, silent
 from evreel.provenance import Provenance, sha256
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from evreel.events import Events
     from evreel.io.cvat import Unsupported
     from evreel.io.events_store import EventsStore
-    from evreel.release import Compression, Finding
+    from evreel.release import Compression, Difference
     from evreel.timebase import FrameClock, Picture
     from evreel.viz import Style
     from evreel.windows import Tail
@@ -44,7 +45,7 @@ Source: TypeAlias = "str | Path | EventsStore"
 def logged(path: str | Path) -> Iterator[None]:
     """Put what a step says into a log file; an input that is at fault becomes one line there."""
     check_wanted(Path(path))
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     try:
@@ -544,11 +545,16 @@ def check_settings(config: Mapping[str, Any]) -> None:
         except EvreelError as error:
             raise UsageError(f"features/{name}: {error}") from error
     released = config.get("release")
-    if released is not None and released["licence_file"] is None:
+    if released is not None:
         try:
-            licence_notice(released["licence"], None)
+            if released["licence_file"] is None:
+                licence_notice(released["licence"], None)
         except UsageError as error:
             raise UsageError(f"release/licence: {error}") from error
+        try:
+            check_tolerated(released["tolerate"])
+        except UsageError as error:
+            raise UsageError(f"release/tolerate: {error}") from error
 
 
 def checked_video_name(path: str | Path) -> Path:
@@ -673,9 +679,10 @@ def release(
     labels: Sequence[str] | None = None,
     recordings: Mapping[str, Mapping[str, str]] | None = None,
     config: Mapping[str, Any] | None = None,
+    tolerate: Sequence[str] = (),
     progress: Progress = silent,
 ) -> None:
-    """Build a release folder from a plan.
+    """Build a release folder from a plan, and check its content as `check` does.
 
     Parameters
     ----------
@@ -696,11 +703,13 @@ def release(
         manifest.
     config
         What made it; kept in the release.
+    tolerate
+        Names of checks (`evreel.checks.CHECKS`) whose errors do not stop the release.
 
     Raises
     ------
     ReleaseError
-        Where the plan is not sound, or a file of it is missing.
+        Where the plan is not sound, a file of it is missing, or a check finds an error.
     """
     from evreel.io.manifest import read_plan
     from evreel.release import build, check_replaceable
@@ -708,6 +717,7 @@ def release(
     text = None if licence_file is None else _licence_text(licence_file)
     entries = read_plan(plan)
     check_replaceable(Path(folder))
+    check_tolerated(tolerate)
     with atomic(folder) as (scratch,):
         made = build(
             entries,
@@ -722,11 +732,36 @@ def release(
             config=config,
             progress=progress,
         )
+        report = check(scratch)
+        for finding in report.findings:
+            LOG.warning("%s", finding)
+        refused = [
+            finding
+            for finding in report.findings
+            if finding.severity == "error" and finding.check not in tolerate
+        ]
+        if refused:
+            raise ReleaseError(
+                f"checks found {len(refused)} in it, the first: {refused[0]}",
+                path=folder,
+                hint="All are in the log. Mend the data, or name the check in release.tolerate.",
+            )
     size = sum(file.size for file in made.files)
     LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
 
 
-def verify(folder: str | Path, *, progress: Progress = silent) -> list[Finding]:
+def check_tolerated(names: Sequence[str]) -> None:
+    """Raise `UsageError` where a name is that of no check."""
+    from evreel.checks import CHECKS
+
+    for name in names:
+        if name not in CHECKS:
+            near = difflib.get_close_matches(name, CHECKS, n=1)
+            guess = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(CHECKS)}"
+            raise UsageError(f"no check is called {name!r}; {guess}")
+
+
+def verify(folder: str | Path, *, progress: Progress = silent) -> list[Difference]:
     """Return all in which a release differs from its manifest; nothing where it is whole."""
     from evreel.release import verify as verified
 

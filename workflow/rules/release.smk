@@ -32,6 +32,7 @@ rule release:
         metadata=release_metadata,
         compression=config["release"]["compression"],
         labels=config["labels"],
+        tolerate=config["release"]["tolerate"],
         revision=revision("release"),
     script:
         "../../scripts/release.py"

@@ -366,7 +366,9 @@ class _Release:
 
     def _stored(self) -> Iterator[Stored]:
         for id_, row in self._manifest.recordings.items():
-            if row.get("md5") and row.get("split"):
+            # One recording may serve two splits where each takes a time or a part of its own.
+            whole = not any(key.startswith("events/") for key in row)
+            if whole and row.get("md5") and row.get("split"):
                 yield Stored(
                     self._table, f"recording {id_!r}", row["split"], f"md5:{row['md5'].lower()}"
                 )

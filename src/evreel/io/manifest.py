@@ -237,7 +237,9 @@ def read_recordings(path: str | Path) -> dict[str, dict[str, str]]:
     return recordings
 
 
-def _rows(path: Path, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(
+    path: Path, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line, column → cell) of a TSV: the header, each of its cells under itself; the rows.
 
     Empty lines are left out.
