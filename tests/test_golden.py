@@ -99,7 +99,7 @@ def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
             "id": "golden",
             "split": "train",
         }
-        for file in (store, slices)
+        for file in (whole, slices)
     ]
     steps.release_plan(rows, plan)
     release = folder / "release"

@@ -17,7 +17,7 @@ from evreel import __version__
 from evreel.errors import LayoutError
 from evreel.io import hdf5
 from evreel.layout import Array, Layout
-from evreel.provenance import Provenance
+from evreel.provenance import STEP_REVISIONS, Provenance
 
 LAYOUT = Layout(
     "test",
@@ -84,7 +84,7 @@ def test_create__writes_values_dtypes_and_provenance(tmp_path):
             "unit": "px",
             "evreel_version": __version__,
             "step": "events",
-            "step_revision": 1,
+            "step_revision": STEP_REVISIONS["events"],
             "parameters": '{"a": [2, null], "b": 1}',
             "inputs": '{"recording": "sha256:0"}',
             "repairs": '{"cut": 0}',
