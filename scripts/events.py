@@ -12,4 +12,11 @@ with steps.logged(snakemake.log[0]):
         max_pixel_hz=snakemake.params.max_pixel_hz,
         stream=snakemake.params.stream,
         sensor=snakemake.params.sensor,
+        swap_xy=snakemake.params.swap_xy,
+        flip_x=snakemake.params.flip_x,
+        flip_y=snakemake.params.flip_y,
+        invert_polarity=snakemake.params.invert_polarity,
+        on_disorder=snakemake.params.on_disorder,
+        on_out_of_bounds=snakemake.params.on_out_of_bounds,
+        on_damage=snakemake.params.on_damage,
     )

@@ -102,6 +102,13 @@ def _events(options: argparse.Namespace) -> int:
             max_pixel_hz=options.max_pixel_hz,
             stream=options.stream,
             sensor=options.sensor,
+            swap_xy=options.swap_xy,
+            flip_x=options.flip_x,
+            flip_y=options.flip_y,
+            invert_polarity=options.invert_polarity,
+            on_disorder=options.on_disorder,
+            on_out_of_bounds=options.on_out_of_bounds,
+            on_damage=options.on_damage,
             progress=progress,
         )
     return 0
@@ -288,6 +295,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--sensor", metavar="WxH", help="size in px, where the file can't say; else it is checked"
     )
+    for name, text in (
+        ("swap-xy", "columns become rows, before all else"),
+        ("flip-x", "column x becomes width - 1 - x"),
+        ("flip-y", "row y becomes height - 1 - y"),
+        ("invert-polarity", "ON becomes OFF and the other way round"),
+    ):
+        sub.add_argument(f"--{name}", action="store_true", help=text)
+    for name, repair, text in (
+        ("on-disorder", "sort", "events whose stamp goes back"),
+        ("on-out-of-bounds", "drop", "events outside the sensor"),
+        ("on-damage", "salvage", "a file that is cut or damaged: every whole packet before it"),
+    ):
+        sub.add_argument(f"--{name}", choices=("fail", repair), default="fail", help=text)
     _add_stream(sub)
 
     sub = command("video", _video, "Render pictures to annotate, and the clock of their frames.")

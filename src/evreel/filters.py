@@ -1,4 +1,4 @@
-"""Leaving events out on purpose: crop and hot pixels. Pure, by name, and counted."""
+"""Changing events on purpose: axes, crop, time, hot pixels. Pure, by name, and counted."""
 
 from __future__ import annotations
 
@@ -56,6 +56,50 @@ class Crop:
         x = kept.x - np.uint16(self.x0)
         y = kept.y - np.uint16(self.y0)
         return Events.trusted(kept.t, x, y, kept.p, self.sensor)
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How a camera's axes and polarities become the picture's: first swapped, then flipped.
+
+    Parameters
+    ----------
+    swap_xy
+        Columns become rows: a sensor of (height, width) becomes one of (width, height).
+    flip_x, flip_y
+        Column x becomes width − 1 − x, row y becomes height − 1 − y.
+    invert_polarity
+        ON becomes OFF and the other way round.
+
+    Examples
+    --------
+    >>> events = Events([0], [1], [2], [1], Sensor(4, 10))
+    >>> turned = Orientation(swap_xy=True, flip_x=True).apply(events)
+    >>> turned.x.tolist(), turned.y.tolist(), turned.p.tolist(), tuple(turned.sensor)
+    ([1], [1], [1], (10, 4))
+    """
+
+    swap_xy: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+    invert_polarity: bool = False
+
+    def sensor(self, sensor: Sensor) -> Sensor:
+        """Return the size that a sensor has then."""
+        return Sensor(sensor.width, sensor.height) if self.swap_xy else sensor
+
+    def apply(self, events: Events) -> Events:
+        """Return the events, their sensor and axes turned."""
+        if self == Orientation():
+            return events
+        x, y = (events.y, events.x) if self.swap_xy else (events.x, events.y)
+        height, width = self.sensor(events.sensor)
+        if self.flip_x:
+            x = np.uint16(width - 1) - x
+        if self.flip_y:
+            y = np.uint16(height - 1) - y
+        p = np.uint8(1) - events.p if self.invert_polarity else events.p
+        return Events.trusted(events.t, x, y, p, Sensor(height, width))
 
 
 def within(events: Events, start_us: int | None, stop_us: int | None) -> Events:

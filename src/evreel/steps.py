@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from evreel import __version__
 from evreel.errors import ClockError, EvreelError, RecordingError, ReleaseError, UsageError
@@ -119,6 +119,13 @@ def events(
     max_pixel_hz: float | None = None,
     stream: int | None = None,
     sensor: str | None = None,
+    swap_xy: bool = False,
+    flip_x: bool = False,
+    flip_y: bool = False,
+    invert_polarity: bool = False,
+    on_disorder: Literal["fail", "sort"] = "fail",
+    on_out_of_bounds: Literal["fail", "drop"] = "fail",
+    on_damage: Literal["fail", "salvage"] = "fail",
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Decode a recording once, into an events store.
@@ -130,8 +137,8 @@ def events(
     output
         The events store, HDF5.
     crop
-        (x0, y0, x1, y1) px: keep columns ``[x0, x1)`` and rows ``[y0, y1)``; the corner becomes
-        pixel (0, 0).
+        (x0, y0, x1, y1) px: keep columns ``[x0, x1)`` and rows ``[y0, y1)`` of the turned sensor;
+        the corner becomes pixel (0, 0).
     start_us, stop_us
         Keep events with a stamp in ``[start_us, stop_us)``, µs since the recording's first event.
     max_pixel_hz
@@ -141,10 +148,14 @@ def events(
     sensor
         Its size as ``WIDTHxHEIGHT`` px, such as ``346x260``; one that the recording states itself
         must be the same.
+    swap_xy, flip_x, flip_y, invert_polarity
+        As `evreel.filters.Orientation` takes them, before all else.
+    on_disorder, on_out_of_bounds, on_damage
+        As `evreel.io.recording.Reading` takes them.
 
     Returns
     -------
-    What was left out: name → count. The store carries it as ``repairs``.
+    What was changed or left out: name → count. The store carries it as ``repairs``.
 
     Raises
     ------
@@ -154,9 +165,10 @@ def events(
     import numpy as np
 
     from evreel.events import Events, Sensor
-    from evreel.filters import Crop, hot_pixels, within
+    from evreel.filters import Crop, Orientation, hot_pixels, within
     from evreel.io import event_chunks, hdf5, open_recording
     from evreel.io.events_store import EventsStoreWriter
+    from evreel.io.recording import Reading
     from evreel.layout import EVENTS
     from evreel.timebase import FARTHEST
 
@@ -168,13 +180,16 @@ def events(
     rectangle = None if crop is None else Crop(*crop)
     repairs = {"outside_time": 0, "outside_crop": 0, "hot_pixels": 0, "hot_pixel_events": 0}
 
+    turn = Orientation(swap_xy, flip_x, flip_y, invert_polarity)
+
     def kept(batch: Events) -> Events:
-        inside = within(batch, start_us, stop_us)
+        inside = turn.apply(within(batch, start_us, stop_us))
         return rectangle.apply(inside) if rectangle else inside
 
     hot = None
     size = None if sensor is None else Sensor.parse(sensor)
-    with open_recording(recording, stream=stream, sensor=size) as source:
+    reading = Reading(on_disorder, on_out_of_bounds, on_damage)
+    with open_recording(recording, stream=stream, sensor=size, reading=reading) as source:
         if source.format == EVENTS.name:
             raise UsageError(
                 "is an events store already",
@@ -182,8 +197,8 @@ def events(
                 hint="Decode the recording itself, with all options at once.",
             )
         if rectangle:
-            rectangle.check(source.sensor)
-        kept_sensor = rectangle.sensor if rectangle else source.sensor
+            rectangle.check(turn.sensor(source.sensor))
+        kept_sensor = rectangle.sensor if rectangle else turn.sensor(source.sensor)
         if max_pixel_hz is not None:
             hot = hot_pixels(map(kept, event_chunks(source)), kept_sensor, max_pixel_hz)
             repairs["hot_pixels"] = int(np.count_nonzero(hot))
@@ -195,11 +210,13 @@ def events(
         "max_pixel_hz": max_pixel_hz,
         "stream": stream,
         "sensor": sensor,
+        **asdict(turn),
+        **asdict(reading),
     }
     made = Provenance("events", parameters, {"recording": sha256(recording)}, repairs)
     with (
         atomic(output, inputs=[recording]) as (scratch,),
-        open_recording(recording, stream=stream, sensor=size) as source,
+        open_recording(recording, stream=stream, sensor=size, reading=reading) as source,
         hdf5.create(scratch, EVENTS, made) as file,
     ):
         writer = EventsStoreWriter(
@@ -220,12 +237,14 @@ def events(
                 repairs["hot_pixel_events"] += len(inside) - len(batch)
             writer.write(batch)
             progress(writer.n, None)
+        repairs |= source.repairs
         if not writer.n:
+            left_out = any(repairs.values())
             raise RecordingError(
-                "no event is left" if any(parameters.values()) else "holds no event",
+                "no event is left" if left_out else "holds no event",
                 path=recording,
-                hint="Look at crop, start_us, stop_us and max_pixel_hz."
-                if any(parameters.values())
+                hint="Look at crop, start_us, stop_us, max_pixel_hz and the on_… options."
+                if left_out
                 else "Is this the right recording, and the right stream?",
             )
         writer.finish()

@@ -17,6 +17,13 @@ rule events:
         max_pixel_hz=setting("events/max_pixel_hz"),
         stream=setting("events/stream"),
         sensor=column("sensor"),
+        swap_xy=setting("events/swap_xy"),
+        flip_x=setting("events/flip_x"),
+        flip_y=setting("events/flip_y"),
+        invert_polarity=setting("events/invert_polarity"),
+        on_disorder=setting("events/on_disorder"),
+        on_out_of_bounds=setting("events/on_out_of_bounds"),
+        on_damage=setting("events/on_damage"),
         revision=revision("events"),
     script:
         "../../scripts/events.py"

@@ -29,7 +29,7 @@ DAMAGED = "damaged"
 
 BOXES_SUFFIX = "_bbox.npy"
 LABEL_MAP = "label_map_dictionary.json"
-LEFT_OUT = ("outside_time", "outside_crop", "hot_pixel_events")
+LEFT_OUT = ("out_of_bounds_events", "outside_time", "outside_crop", "hot_pixel_events")
 """Counts of events in a store's `repairs`; the others count something else."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"

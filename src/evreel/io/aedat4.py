@@ -36,6 +36,7 @@ from lxml import etree
 
 from evreel.errors import EventsError, RecordingError, UsageError
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
+from evreel.io.recording import STRICT, Reading
 from evreel.timebase import Int64Array
 
 MAGIC = b"#!AER-DAT4.0\r\n"
@@ -316,6 +317,10 @@ class Aedat4Recording:
         The file.
     stream
         Number of the event stream; needed only where the file holds several.
+    sensor
+        Not needed: the header states it.
+    reading
+        What becomes of events and files that break a rule.
 
     Attributes
     ----------
@@ -355,8 +360,18 @@ class Aedat4Recording:
 
     format = "aedat4"
 
-    def __init__(self, path: str | Path, *, stream: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        stream: int | None = None,
+        sensor: Sensor | None = None,
+        reading: Reading = STRICT,
+    ) -> None:
         self.path = Path(path)
+        self.repairs: dict[str, int] = {}
+        if reading != STRICT:
+            raise UsageError("damaged or disordered AEDAT 4 is not repaired yet", path=path)
         try:
             self._file = self.path.open("rb", buffering=0)
         except OSError as error:

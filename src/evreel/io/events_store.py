@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from evreel.errors import EventsError, LayoutError, UsageError
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.io import hdf5
+from evreel.io.recording import STRICT, Reading
 from evreel.layout import COLUMN_CHUNK, EVENTS
 from evreel.timebase import Int64Array
 from evreel.windows import Division, Duration, Windows
@@ -159,6 +160,8 @@ class EventsStore(hdf5.Opened):
         The file.
     stream
         Not for a store: it holds one event stream.
+    sensor, reading
+        A store states its sensor, and holds no rule broken: they change nothing.
 
     Attributes
     ----------
@@ -174,7 +177,15 @@ class EventsStore(hdf5.Opened):
 
     format = "evreel-events"
 
-    def __init__(self, path: str | Path, *, stream: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        stream: int | None = None,
+        sensor: Sensor | None = None,
+        reading: Reading = STRICT,
+    ) -> None:
+        self.repairs: Mapping[str, int] = {}
         if stream is not None:
             raise UsageError("an events store holds one event stream; leave stream out", path=path)
         self.path = Path(path)

@@ -4,13 +4,69 @@ from __future__ import annotations
 
 import importlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
-from evreel.errors import RecordingError, UnknownFormatError
+from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Batch, Events, Sensor
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What becomes of events and files that break a rule; each is counted.
+
+    Parameters
+    ----------
+    on_disorder
+        Events whose stamp is before that of one above: ``fail``, or ``sort`` them in, as
+        ``disordered_events``.
+    on_out_of_bounds
+        Events outside the sensor: ``fail``, or ``drop`` them, as ``out_of_bounds_events``.
+    on_damage
+        A file that is cut or damaged: ``fail``, or ``salvage`` every whole packet before the
+        damage, with ``damaged_bytes`` from there to the end.
+
+    Raises
+    ------
+    UsageError
+        Where a choice is none of its words.
+
+    Examples
+    --------
+    >>> Reading(on_damage="salvage").counts()
+    {'damaged_bytes': 0}
+    """
+
+    on_disorder: Literal["fail", "sort"] = "fail"
+    on_out_of_bounds: Literal["fail", "drop"] = "fail"
+    on_damage: Literal["fail", "salvage"] = "fail"
+
+    def __post_init__(self) -> None:
+        for name, words in (
+            ("on_disorder", ("fail", "sort")),
+            ("on_out_of_bounds", ("fail", "drop")),
+            ("on_damage", ("fail", "salvage")),
+        ):
+            if getattr(self, name) not in words:
+                raise UsageError(
+                    f"{name}={getattr(self, name)!r} is neither {words[0]!r} nor {words[1]!r}"
+                )
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts that these choices ask for, at zero."""
+        asked = (
+            ("disordered_events", self.on_disorder == "sort"),
+            ("out_of_bounds_events", self.on_out_of_bounds == "drop"),
+            ("damaged_bytes", self.on_damage == "salvage"),
+        )
+        return {name: 0 for name, is_asked in asked if is_asked}
+
+
+STRICT = Reading()
+"""Whatever breaks a rule is an error."""
 
 
 class Recording(Protocol):
@@ -29,6 +85,8 @@ class Recording(Protocol):
         that the recording yields is relative to it.
     header
         The file's header as text, verbatim.
+    repairs
+        What the last pass changed or left out, name → count: complete when the pass is.
     """
 
     path: Path
@@ -36,6 +94,7 @@ class Recording(Protocol):
     sensor: Sensor
     t_offset: int
     header: str
+    repairs: Mapping[str, int]
 
     def batches(self, start_us: int | None = None, stop_us: int | None = None) -> Iterator[Batch]:
         """Yield events and side streams as they come in the file.
@@ -74,7 +133,11 @@ _READERS = (
 
 
 def open_recording(
-    path: str | Path, *, stream: int | None = None, sensor: Sensor | None = None
+    path: str | Path,
+    *,
+    stream: int | None = None,
+    sensor: Sensor | None = None,
+    reading: Reading = STRICT,
 ) -> Recording:
     """Open a recording or an events store; its content, not its name, tells the format.
 
@@ -86,6 +149,8 @@ def open_recording(
         Which event stream, where a file holds several.
     sensor
         Its size, where that is known otherwise; a file that states another is an error.
+    reading
+        What becomes of events and files that break a rule.
 
     Raises
     ------
@@ -109,7 +174,9 @@ def open_recording(
         )
     for magic, module, name in _READERS:
         if head.startswith(magic):
-            reader: Recording = getattr(importlib.import_module(module), name)(path, stream=stream)
+            reader: Recording = getattr(importlib.import_module(module), name)(
+                path, stream=stream, sensor=sensor, reading=reading
+            )
             if sensor is not None and reader.sensor != sensor:
                 stated = reader.sensor
                 reader.close()
