@@ -204,8 +204,7 @@ def checks_page() -> Iterator[str]:
         "[examples/plant_faults.py](../examples/plant_faults.py) writes a data set with each of "
         "these faults; a file is named after its fault.\n"
     )
-    yield "```\npython examples/plant_faults.py planted\nevreel audit planted\n```\n"
-    yield "```"
+    yield "```console\n$ python examples/plant_faults.py planted\n$ evreel audit planted"
     plant = runpy.run_path(str(DOCS.parent / "examples" / "plant_faults.py"))["plant"]
     with tempfile.TemporaryDirectory() as scratch:
         planted = Path(scratch) / "planted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -133,10 +134,16 @@ def test_add__keeps_a_scalar_under_the_checksum_of_its_header(tmp_path):
     whole = path.read_bytes()
     with h5py.File(path) as file:
         assert file["size"].id.get_create_plist().get_layout() == h5py.h5d.COMPACT
-    at = whole.index((7).to_bytes(8, "little"))
-    path.write_bytes(whole[:at] + bytes([6]) + whole[at + 1 :])
-    with hdf5.open_hdf5(path) as file, pytest.raises((KeyError, RuntimeError, OSError)):
-        file["size"][()]
+    refused = 0
+    for found in re.finditer(re.escape((7).to_bytes(8, "little")), whole):
+        at = found.start()
+        path.write_bytes(whole[:at] + bytes([6]) + whole[at + 1 :])
+        try:
+            with hdf5.open_hdf5(path) as file:
+                assert file["size"][()] == 7, "another value went unseen"
+        except (LayoutError, KeyError, RuntimeError, OSError):
+            refused += 1
+    assert refused
 
 
 def test_reading__names_the_file_and_what_was_read(tmp_path):
@@ -255,3 +262,30 @@ def test_open__of_what_is_no_hdf5_names_the_file(tmp_path, content):
 def test_open__of_nothing_names_the_file(tmp_path):
     with pytest.raises(LayoutError, match=r"^x\.h5: can't be opened as HDF5"):
         hdf5.open_hdf5(tmp_path / "x.h5")
+
+
+def test_create__on_a_full_disk_is_one_error_and_not_the_end_of_the_process(tmp_path):
+    # A limit on the size of files is a disk of that size, without the right to mount one.
+    code = (
+        "import resource, signal, sys; sys.path.insert(0, sys.argv[1]); import test_hdf5\n"
+        "from pathlib import Path\n"
+        "from evreel.errors import EvreelError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)\n"
+        "try: test_hdf5.write(Path(sys.argv[2]))\n"
+        "except EvreelError as error: print(error)\n"
+    )
+    size = write(tmp_path / "whole.h5").stat().st_size
+    for limit in (0, 100, size // 2, size - 1):
+        path = tmp_path / f"{limit}.h5"
+        run = subprocess.run(
+            [sys.executable, "-c", code, os.path.dirname(__file__), str(path), str(limit)],  # noqa: PTH120
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert run.returncode == 0, run.stderr
+        assert run.stdout == (
+            f"{limit}.h5: can't be written: File too large. Make room on the disk, and run again.\n"
+        )
+        assert run.stderr == ""

@@ -834,7 +834,7 @@ def test_task__of_all_frames_of_the_video_fits_it(task):
 
 
 @pytest.mark.parametrize(
-    "task", [range(5), range(1, 10), range(9), range(0, 8, 2), range(3, 10, 3)]
+    "task", [range(5), range(1, 10), range(9), range(11), range(0, 8, 2), range(3, 10, 3)]
 )
 def test_task__of_other_frames_than_the_videos_is_refused(task):
     with pytest.raises(AnnotationError, match=r"the frames \d+ to \d+, the video 0 to 9\. Was it"):

@@ -35,4 +35,4 @@ if [ -z "$uv" ]; then
     fi
 fi
 
-"$uv" sync --quiet --frozen --inexact --no-python-downloads --python "$python" "$@"
+"$uv" sync --quiet --frozen --inexact --compile-bytecode --no-python-downloads --python "$python" "$@"

@@ -298,7 +298,7 @@ def check_task(annotations: Annotations, clock: FrameClock) -> None:
         Which says how many frames each has.
     """
     task, n = annotations.task, len(clock)
-    if task is None or (task[0] < task.step and n <= task[-1] + task.step):
+    if task is None or (task[0] < task.step and task[-1] < n <= task[-1] + task.step):
         return
     raise AnnotationError(
         f"its task has the frames {task[0]} to {task[-1]}, the video 0 to {n - 1}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -67,6 +68,8 @@ def logged(path: str | Path) -> Iterator[None]:
 def os_error(error: OSError) -> str:
     """Return the one line that says what the system refused, and for which file."""
     what = error.strerror or str(error) or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        what += ". Make room on the disk, and run again."
     return f"{error.filename}: {what}" if error.filename is not None else what
 
 
@@ -482,9 +485,11 @@ def annotate(
         tagged = read_cvat(tags, tags_only=True)
         # Where regions were drawn, only there did annotators look for them.
         parts.append(tagged if rois is None else replace(tagged, frames=()))
+    if labels is not None:
+        parts = [annotations.relabel(part, labels) for part in parts]
     annotated = annotations.merge(parts)
     if labels is not None:
-        annotated = annotations.relabel(annotated, labels)
+        annotated = replace(annotated, labels=tuple(labels))
     cut = division(window_us=window_us, count=count, tail=tail)
     frames, picture, extra = read_clock(clock)
     for part in () if part_of_video else parts:

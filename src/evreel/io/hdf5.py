@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -51,11 +53,112 @@ def create(path: Path, layout: Layout, provenance: Provenance) -> Iterator[h5py.
     Of HDF5's forms it takes that of 1.10, whose own structures carry checksums: in the earliest,
     a flipped bit may move a chunk or cut a column short in silence.
     """
-    with h5py.File(path, "w-", libver=("v110", "v110"), track_order=False) as file:
+    with new_file(path, libver=("v110", "v110"), track_order=False) as file:
         file.attrs["layout"] = layout.name
         file.attrs["layout_version"] = layout.version
         yield file
         set_attributes(file, provenance.attributes())
+
+
+@contextlib.contextmanager
+def new_file(path: Path, **options: Any) -> Iterator[h5py.File]:
+    """Give a new HDF5 file; where the disk refuses a write, raise one error in the end.
+
+    Parameters
+    ----------
+    path
+        The file to make; it must not exist.
+    options
+        As `h5py.File` takes them.
+
+    Raises
+    ------
+    EvreelError
+        Where the disk is full, or fails; what was written is of no use then.
+    """
+    with _Disk(path) as disk:
+        try:
+            with h5py.File(disk, "w", **options) as file:
+                yield file
+        except Exception:
+            disk.check()
+            raise
+        disk.check()
+
+
+class _Disk(io.RawIOBase):
+    """A new file that HDF5 never sees a write fail on.
+
+    HDF5 can't close a file that the disk has no room for: it raises, and ends the process with a
+    segmentation fault. So a write that fails is kept for `check`, and from there on nothing is
+    written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._at = self._end = 0
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise where a write has failed."""
+        if self._error is not None:
+            raise EvreelError(
+                f"can't be written: {self._error.strerror}",
+                path=self._path,
+                hint="Make room on the disk, and run again.",
+            ) from self._error
+
+    def close(self) -> None:
+        """Close the file, once."""
+        if not self.closed:
+            os.close(self._file)
+        super().close()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        n = os.preadv(self._file, [view], self._at)
+        view[n:] = bytes(len(view) - n)  # what a failed write left out
+        self._at += len(view)
+        return len(view)
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view) and self._error is None:
+            try:
+                done += os.pwrite(self._file, view[done:], self._at + done)
+            except OSError as error:
+                self._error = error
+        self._at += len(view)
+        self._end = max(self._end, self._at)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        self._end = self._at if size is None else size
+        if self._error is None:
+            try:
+                os.ftruncate(self._file, self._end)
+            except OSError as error:
+                self._error = error
+        return self._end
 
 
 def open_hdf5(path: Path) -> h5py.File:

@@ -89,7 +89,9 @@ def repack(source: str | Path, destination: str | Path) -> None:
             raise _not_kept(f"has a user block of {old.userblock_size} bytes", source)
         root = old["/"]
         tracked = bool(root.id.get_create_plist().get_link_creation_order())
-        with h5py.File(destination, "w-", libver=("earliest", "v110"), track_order=tracked) as new:
+        with hdf5.new_file(
+            Path(destination), libver=("earliest", "v110"), track_order=tracked
+        ) as new:
             _copy_attributes(root, new["/"], source)
             copies = {root: "/"}
             for group in _groups(old):
