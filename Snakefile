@@ -21,6 +21,7 @@ if not workflow.overwrite_configfiles:
 
 include: "workflow/rules/config.smk"
 include: "workflow/rules/common.smk"
+include: "workflow/rules/summary.smk"
 
 
 pathvars:

@@ -154,6 +154,8 @@ def voxel_grid(folder: Path) -> None:
 def release(folder: Path) -> None:
     sources = {
         "train/events/scene.h5": "scene.h5",
+        "train/slices/scene.h5": "slices.h5",
+        "train/slices/scene_bbox.npy": "scene_bbox.npy",
         "train/histogram/scene.h5": "histogram.h5",
         "train/histogram/scene_bbox.npy": "scene_bbox.npy",
         "annotations/scene.xml": "scene.rois.xml",

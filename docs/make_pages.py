@@ -59,7 +59,8 @@ def config_page() -> Iterator[str]:
     for name, field in table["properties"].items():
         required = "yes" if name in table["required"] else ""
         choices = f" One of {', '.join(field['enum'])}." if "enum" in field else ""
-        yield f"| `{name}` | {required} | {field['description']}{choices} |"
+        meaning = field["description"].replace("|", "\\|")
+        yield f"| `{name}` | {required} | {meaning}{choices} |"
     for pattern, field in table["patternProperties"].items():
         # "^(a|b)/.+$" is shown as a/…, b/…; "^meta[.]…" as meta.…
         alternatives, after = re.fullmatch(r"\^\(?([a-z|]+)\)?(/|\[\.\]).*", pattern).groups()
@@ -181,7 +182,8 @@ def checks_page() -> Iterator[str]:
         "file, boxes, a release (by its manifest), or a folder with any of them, such as "
         "`results/`. `evreel audit PATH` looks into what it did not make: every recording that "
         "can be read, `…_bbox.npy`, lists of splits (`train.txt`, `test_files.csv`, …) and "
-        "folders `train`, `val` and `test`; files that can't be told are counted. Both end with "
+        "folders such as `train` and `my_test`; files that can't be told are counted. What belongs "
+        "together is told by names and by the nearest folder. Both end with "
         "exit code 1 where there is an error, 0 where there are only warnings, 2 where the path "
         "is none to look into; `--json` prints the findings as one list.\n"
     )

@@ -1,4 +1,4 @@
-"""Rule `acquire`: a recording from its source, its MD5 verified."""
+"""Rule `acquire`: a recording from its source, its sums verified."""
 
 from evreel import steps
 
@@ -7,5 +7,9 @@ with steps.logged(snakemake.log[0]):
         snakemake.params.source,
         snakemake.output[0],
         md5=snakemake.params.md5,
+        sha256=snakemake.params.sha256,
+        size_bytes=snakemake.params.size_bytes,
+        member_md5=snakemake.params.member_md5,
+        member_gib=snakemake.params.member_gib,
         page=snakemake.params.page,
     )

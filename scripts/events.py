@@ -19,4 +19,5 @@ with steps.logged(snakemake.log[0]):
         on_disorder=snakemake.params.on_disorder,
         on_out_of_bounds=snakemake.params.on_out_of_bounds,
         on_damage=snakemake.params.on_damage,
+        n_events=snakemake.params.n_events,
     )

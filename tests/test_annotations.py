@@ -130,7 +130,7 @@ def test_boxes__refuse_other_records_and_time_that_goes_back(tmp_path):
     with pytest.raises(AnnotationError, match="holds records of int64 in 1 dimensions"):
         write_boxes(tmp_path / "a.npy", np.zeros(3, dtype=np.int64))
     np.save(tmp_path / "b.npy", np.zeros(3))
-    with pytest.raises(AnnotationError, match=r"^b\.npy: holds records of float64"):
+    with pytest.raises(AnnotationError, match=r"^b\.npy: .*holds float64 in 1 dim"):
         read_boxes(tmp_path / "b.npy")
 
 
@@ -143,7 +143,7 @@ def test_boxes__refuse_a_damaged_file(tmp_path):
         with pytest.raises(AnnotationError, match=r"^a\.npy: is no whole \.npy file"):
             read_boxes(path)
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(AnnotationError, match="Object arrays cannot be loaded"):
+    with pytest.raises(AnnotationError, match="holds object in 1 dimensions"):
         read_boxes(path)
     with pytest.raises(AnnotationError, match=r"^none\.npy: can't be read"):
         read_boxes(tmp_path / "none.npy")

@@ -8,6 +8,8 @@ import json
 import os
 import runpy
 import shutil
+import tracemalloc
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -18,13 +20,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel import steps
-from evreel.checks import CHECKS, Finding, dataset, event, label
+from evreel.checks import CHECKS, Finding, boxes, dataset, event, features, label, slices
 from evreel.checks.finding import Report
 from evreel.checks.run import audit, check
 from evreel.errors import UsageError
-from evreel.io.manifest import MANIFEST, PlanEntry
-from evreel.layout import BOX_DTYPE
+from evreel.io.manifest import MANIFEST, PlanEntry, is_release
+from evreel.layout import BOX_DTYPE, LABEL_MAP
 from evreel.release import build
+from evreel.windows import Windows
 
 SENSOR = (48, 64)
 
@@ -45,6 +48,14 @@ def columns(t, x=None, y=None, p=None, first=0):
 def found(made, *chunks):
     for chunk in chunks:
         made.add(chunk)
+    return list(made.finish())
+
+
+def tables(made, *columns_, rows=None):
+    """Return what a check finds in columns of a table, taken in pieces."""
+    n = len(columns_[0])
+    for first in range(0, n, rows or max(n, 1)):
+        made.add(first, *(column[first : first + (rows or n)] for column in columns_))
     return list(made.finish())
 
 
@@ -135,8 +146,41 @@ def test_burst__finds_the_bins_that_a_sort_finds(rows, usual):
     [(place, problem)] = found(event.Burst(), *pieces(columns(t), rows))
     assert place == "t=110000 µs"
     assert problem.startswith(f"2 bins of 10 ms with up to {counts[11]:,} events")
+    assert f"the median is {usual:,};" in problem
     quiet = t[(t // 10_000 != 11) & (t // 10_000 != 20)]
     assert not found(event.Burst(), *pieces(columns(quiet), rows))
+
+
+FAR = 2**63
+
+
+def test_event_checks__take_stamps_as_far_apart_as_int64_has_them():
+    events = columns([-FAR, FAR - 1, 0, FAR - 1])
+    [(place, problem)] = found(event.Order(), *pieces(events, 1))
+    assert (place, problem[:54]) == (
+        "event 2, t=0 µs",
+        "1 event before the event above, the first by 922337203",
+    )
+    [(place, problem)] = found(event.Gap(), *pieces(events, 3))
+    assert place == f"t={-FAR} µs"
+    assert "the first of 2, the longest 18446744073709.551 s" in problem
+    grid = columns(np.append(np.arange(-2_000, 0) * 1_000 - FAR // 2, FAR - 1))
+    assert not found(event.Quantum(), grid), "the last is off it"
+    found(event.Burst(), grid)
+
+
+def test_box_checks__take_times_as_far_apart_as_int64_has_them():
+    far = boxes_of(t={0: -FAR, 5: FAR - 1})
+    assert boxes.since_start(far, -FAR).t[5] == FAR - 1, "what has no room stays as it is"
+    [(place, problem)] = boxes.box_order(far)
+    assert place == "record 6, t=70000 µs"
+    assert f"the first by {FAR - 1 - 70_000} µs" in problem
+    assert tables(label.Beyond("record", FAR - 1), far.t)[0][1].startswith("1 label outside")
+    list(boxes.frozen_box(far))
+    unsigned = np.zeros(2, [*((n, "f4") for n in "xywh"), ("t", "<u8"), ("class_id", "u1")])
+    unsigned["t"][1] = FAR
+    with pytest.raises(ValueError, match="'t' of record 1 is 9223372036854775808, which is more"):
+        boxes.boxes_of(unsigned)
 
 
 def index_of(t, entries, n=None):
@@ -179,8 +223,8 @@ def test_time_zero__is_the_first_stamp_unless_something_was_left_out():
 
 def test_label_span__counts_the_events_before_and_after():
     t = np.arange(0, 1_000, 10)
-    assert not found(event.LabelSpan(0, 500), *pieces(columns(t), 7))
-    [(place, problem)] = found(event.LabelSpan(200, 400), *pieces(columns(t), 7))
+    assert not found(label.LabelSpan(0, 500), *pieces(columns(t), 7))
+    [(place, problem)] = found(label.LabelSpan(200, 400), *pieces(columns(t), 7))
     assert place == "t=200 to 400 µs"
     assert "cover 20 %" in problem
     assert "20 events before and 60 after" in problem
@@ -193,13 +237,13 @@ def test_same_events__are_compared_with_the_rows_they_come_from():
         return [c[first:stop] for c in (t, x, y, p)]
 
     here = event.Columns(0, t[100:200], x[100:200], y[100:200], p[100:200])
-    assert not found(event.SameEvents(read, 100, 5_000), *pieces(here, 30))
+    assert not found(slices.SameEvents(read, 100, 5_000), *pieces(here, 30))
     changed = x[100:200].copy()
     changed[[40, 70]] += 1
-    result = found(event.SameEvents(read, 100, 5_000), *pieces(here._replace(x=changed), 30))
+    result = found(slices.SameEvents(read, 100, 5_000), *pieces(here._replace(x=changed), 30))
     assert result[0][0].startswith("event 40, ")
     assert result[0][1].startswith("2 events not as in the events store, the first is row 140")
-    assert found(event.SameEvents(read, 100, 150), *pieces(here, 30))[0][1].startswith("50 events")
+    assert found(slices.SameEvents(read, 100, 150), *pieces(here, 30))[0][1].startswith("50 events")
 
 
 def boxes_of(n=12, **columns_):
@@ -210,22 +254,22 @@ def boxes_of(n=12, **columns_):
     for name, values in columns_.items():
         for row, value in values.items():
             records[name][row] = value
-    return label.boxes_of(records)
+    return boxes.boxes_of(records)
 
 
 BOX_FAULTS = [
-    (label.box_number, {"y": {3: np.nan, 5: np.inf}}, "record 3, t=40000 µs", "2 boxes"),
-    (label.box_size, {"w": {4: 0}, "h": {6: -1}}, "record 4, t=50000 µs", "2 boxes"),
-    (label.box_order, {"t": {6: 1}}, "record 6, t=1 µs", "1 box before"),
+    (boxes.box_number, {"y": {3: np.nan, 5: np.inf}}, "record 3, t=40000 µs", "2 boxes"),
+    (boxes.box_size, {"w": {4: 0}, "h": {6: -1}}, "record 4, t=50000 µs", "2 boxes"),
+    (boxes.box_order, {"t": {6: 1}}, "record 6, t=1 µs", "1 box before"),
     (
-        lambda b: label.box_outside(b, SENSOR),
+        lambda b: boxes.box_outside(b, SENSOR),
         {"x": {2: -1, 3: 57}},
         "record 2, t=30000 µs",
         "2 box",
     ),
-    (lambda b: label.box_class(b, {0, 1}), {"class_id": {7: 9}}, "record 7, t=80000 µs", "of 9"),
+    (lambda b: boxes.box_class(b, {0, 1}), {"class_id": {7: 9}}, "record 7, t=80000 µs", "of 9"),
     (
-        lambda b: label.beyond("record", b.t, 110_000),
+        lambda b: tables(label.Beyond("record", 110_000), b.t),
         {"t": {10: 120_001, 11: 900_000}},
         "record 10, t=120001 µs",
         "2 labels outside",
@@ -244,14 +288,15 @@ def test_box_checks__find_place_and_count(find, columns_, place, problem):
 
 def test_box_outside__bears_the_rounding_of_float32():
     edge = {"x": {0: np.float32(0.1)}, "w": {0: np.float32(63.9)}}
-    assert not list(label.box_outside(boxes_of(**edge), SENSOR))
+    assert not list(boxes.box_outside(boxes_of(**edge), SENSOR))
 
 
 def test_beyond__takes_a_label_at_the_end_of_the_last_frame():
     t = np.array([10, 20, 30])
-    assert not list(label.beyond("row", t, 20))
-    assert next(label.beyond("row", t, 19))[0] == "row 2, t=30 µs"
-    assert next(label.beyond("row", np.array([-1, 10]), 19))[0] == "row 0, t=-1 µs"
+    assert not tables(label.Beyond("row", 20), t)
+    assert tables(label.Beyond("row", 19), t)[0][0] == "row 2, t=30 µs"
+    assert tables(label.Beyond("row", 19), np.array([-1, 10]))[0][0] == "row 0, t=-1 µs"
+    assert tables(label.Beyond("row", 25, window_us=4), t, rows=1)[0][0] == "row 2, t=30 µs"
 
 
 def test_frozen_box__is_one_track_of_equal_boxes_over_time():
@@ -259,7 +304,7 @@ def test_frozen_box__is_one_track_of_equal_boxes_over_time():
         k = np.arange(n)
         records = np.zeros(n, dtype=BOX_DTYPE)
         records["t"], records["track_id"], records["x"] = k * step_us, track(k), x(k)
-        return list(label.frozen_box(label.boxes_of(records)))
+        return list(boxes.frozen_box(boxes.boxes_of(records)))
 
     assert not frozen(9, 500_000), "too few"
     assert not frozen(100, 10_000), "too short: 0.99 s"
@@ -281,32 +326,52 @@ def test_boxes_of__takes_the_older_layout():
             *(("track_id", "<u4"), ("class_id", "u1"), ("confidence", "<f4")),
         ],
     )
-    boxes = label.boxes_of(older)
-    assert [column.tolist() for column in boxes] == [[5], [1], [2], [3], [4], [7], [6]]
+    made_of = boxes.boxes_of(older)
+    assert [column.tolist() for column in made_of] == [[5], [1], [2], [3], [4], [7], [6]]
     with pytest.raises(ValueError, match="no number 'class_id'"):
-        label.boxes_of(older[["ts", "x", "y", "w", "h"]])
+        boxes.boxes_of(older[["ts", "x", "y", "w", "h"]])
 
 
-def test_slice_checks__find_place_and_count():
+@pytest.mark.parametrize("rows", [1, 2, 9])
+def test_slice_checks__find_place_and_count_whatever_the_pieces(rows):
     start, stop = np.array([0, 4, 8]), np.array([4, 8, 9])
     us = np.array([0, 10, 20])
-    assert not list(label.slice_rows(start, stop, us, us + 10, 10))
-    [(place, problem)] = label.slice_rows(start, np.array([4, 8, 11]), us, us + 10, 10)
+
+    def slice_rows(start, stop):
+        return tables(slices.SliceRows(10), start, stop, us, us + 10, rows=rows)
+
+    def slice_count(start, stop, outside, n=None):
+        made = slices.SliceCount(n or len(start), 10, outside)
+        return tables(made, np.array(start), np.array(stop), rows=rows)
+
+    assert not slice_rows(start, stop)
+    [(place, problem)] = slice_rows(start, np.array([4, 8, 11]))
     assert (place, problem.split(",")[0]) == ("slice 2", "1 slice of no range")
-    [(place, _)] = label.slice_rows(start[[0, 2, 1]], stop[[0, 2, 1]], us, us + 10, 10)
+    [(place, _)] = slice_rows(start[[0, 2, 1]], stop[[0, 2, 1]])
     assert place == "slice 2"
-    assert not list(label.slice_count(start, stop, 10, 1))
-    assert "is 0; the slices leave 1" in next(label.slice_count(start, stop, 10, 0))[1]
-    overlapping = np.array([0, 2]), np.array([6, 5])
-    assert not list(label.slice_count(*overlapping, 10, 4))
-    assert not list(label.label_number("rois", np.array([0, 1]), 2))
-    assert next(label.label_number("rois", np.array([0, 2, -1]), 2))[0] == "rois, row 1"
-    assert not list(label.overlap_rows(np.array([0, 0, 9]), 10))
-    assert next(label.overlap_rows(np.array([0, 5, 4, 10]), 10))[0] == "overlaps/event, row 2"
+    assert not slice_count(start, stop, 1)
+    assert "is 0; the slices leave 1" in slice_count(start, stop, 0)[0][1]
+    assert not slice_count([0, 2, 3], [6, 5, 7], 3)
+    assert not slice_count([0, 4, 2], [4, 8, 4], 0), "out of order, it is not known"
+    assert not slice_count(start, stop, 0, n=4), "nor where one can't be read"
+
+    def label_number(*numbers):
+        return tables(slices.LabelNumber("rois", 2), np.array(numbers), rows=rows)
+
+    assert not label_number(0, 1)
+    [(place, problem)] = label_number(0, 2, -1)
+    assert (place, problem.split(",")[0]) == ("rois, row 1", "2 rows of no label")
+
+    def overlap_rows(*events):
+        return tables(slices.OverlapRows(10), np.array(events), rows=rows)
+
+    assert not overlap_rows(0, 0, 9)
+    [(place, problem)] = overlap_rows(0, 5, 4, 10)
+    assert (place, problem[:6]) == ("overlaps/event, row 2", "2 rows")
 
 
 def test_regions__are_rows_of_their_table():
-    made = event.Regions(2)
+    made = slices.Regions(2)
     made.add("events/roi", 100, np.array([-1, 0, 1, -1]), none=-1)
     assert not list(made.finish())
     made.add("events/roi", 200, np.array([0, 2, -2]), none=-1)
@@ -318,15 +383,16 @@ def test_regions__are_rows_of_their_table():
 
 def test_feature_checks__find_window_and_count():
     frames = [np.zeros((1, 2, 2), np.float32) for _ in range(5)]
-    assert not list(label.feature_values(enumerate(frames)))
-    assert not list(label.feature_values([(0, np.zeros(3, np.uint8))]))
+    assert not list(features.feature_values(enumerate(frames)))
+    assert not list(features.feature_values([(0, np.zeros(3, np.uint8))]))
     frames[2][0, 1, 1], frames[4][0, 0, 0] = np.nan, -np.inf
-    [(place, problem)] = label.feature_values(enumerate(frames))
+    [(place, problem)] = features.feature_values(enumerate(frames))
     assert (place, problem[:9]) == ("window 2", "2 windows")
     start, stop = np.array([0, 5]), np.array([5, 9])
-    assert not list(label.feature_windows(start, stop, 100, start, 9))
-    assert next(label.feature_windows(start, stop, 100, start, 8))[0] == "window 1"
-    assert next(label.feature_windows(start, stop, 5, start, 9))[0] == "window 1"
+    windows = Windows(start, stop, start, stop)
+    assert not list(features.feature_windows(windows, 100, 9))
+    assert next(features.feature_windows(windows, 100, 8))[0] == "window 1"
+    assert next(features.feature_windows(windows, 5, 9))[0] == "window 1"
 
 
 def test_data_set_checks__find_what_splits_share():
@@ -363,6 +429,57 @@ def test_data_set_checks__find_what_splits_share():
     assert "has the bytes of a, the first of 2 such pairs" in problem
 
 
+def test_same_source__is_the_same_time_of_the_same_bytes_in_two_splits():
+    def pairs(*rows):
+        return list(dataset.same_source(dict(zip("abcd", rows, strict=False))))
+
+    def row(split, start="", stop="", **columns_):
+        return {"split": split, "events/start_us": start, "events/stop_us": stop, **columns_}
+
+    assert pairs(row("train", md5="0F"), row("test", md5="0f")) == [("b", "a", "md5")]
+    assert pairs(row("train", sha256="A"), row("test", sha256="a")) == [("b", "a", "sha256")]
+    assert not pairs(row("train", md5="1"), row("test", md5="2"))
+    assert not pairs(row("train", md5="1"), row("train", md5="1"))
+    assert not pairs(row("train"), row("test")), "nothing is known of what they are made from"
+    other = {"slices/count": "5", "events/max_pixel_hz": "9", "events/crop": "[0, 0, 9, 9]"}
+    assert pairs(row("train", md5="1"), row("test", md5="1", **other)), "nothing else exempts"
+    assert not pairs(row("train", "", "500", md5="1"), row("test", "500", "null", md5="1"))
+    assert pairs(row("train", "null", "501", md5="1"), row("test", "500", md5="1"))
+    assert pairs(row("train", "9" * 5_000, md5="1"), row("test", "soon", md5="1"))
+    assert not pairs(row("train", "500", "500", md5="1"), row("test", md5="1")), "nothing is taken"
+
+
+TIMES = st.tuples(st.integers(0, 6), st.integers(1, 4), st.sampled_from(["train", "val", "test"]))
+
+
+@given(st.lists(TIMES, max_size=9))
+@settings(max_examples=100, deadline=None)
+def test_same_source__names_a_row_of_every_time_that_two_splits_share(parts):
+    rows = {
+        str(k): {
+            "split": split,
+            "md5": "0",
+            "events/start_us": str(start),
+            "events/stop_us": str(start + n),
+        }
+        for k, (start, n, split) in enumerate(parts)
+    }
+
+    def share(a, b):
+        (start, n, split), (other_start, other_n, other_split) = parts[a], parts[b]
+        apart = start + n <= other_start or other_start + other_n <= start
+        return split != other_split and not apart
+
+    pairs = [(int(a), int(b)) for a, b, _ in dataset.same_source(rows)]
+    assert all(a > b and share(a, b) for a, b in pairs)
+    at_fault = {k for k in range(len(parts)) if any(share(k, j) for j in range(len(parts)))}
+    told = {k for pair in pairs for k in pair}
+    assert bool(told) == bool(at_fault)
+    # Without the rows that are named later, nothing is shared any more in what is left of two.
+    for a, b in itertools.combinations(sorted(at_fault), 2):
+        assert not share(a, b) or a in told or b in told
+
+
 def test_release_checks__hold_files_and_table_together():
     forms = {"slices/<id>.h5": ["a", "b"], "events/<id>.h5": ["b"]}
     [(path, place, problem)] = dataset.missing_file(forms, ["a", "b"], "m")
@@ -380,6 +497,10 @@ def test_release_checks__hold_files_and_table_together():
     )
     assert "holds 8 events, and 1 were left out; the table says 10" in problem
     assert "'ten', no whole number" in other
+    held = {"a": ("a.h5", 8, 2)}
+    assert not list(dataset.n_events({"a": {"n_events": "0010"}}, held))
+    [(_, _, problem)] = dataset.n_events({"a": {"n_events": "9" * 5_000}}, held)
+    assert "a number of 5000 digits" in problem
 
 
 def test_made_from__tells_files_of_other_stores():
@@ -515,6 +636,210 @@ def test_check__tells_slices_of_another_store(made, tmp_path):
     assert names == {"other_events", "made_from"}
 
 
+@pytest.fixture(scope="module")
+def days(made, tmp_path_factory):
+    """Return a folder of two days: recordings of one name, and what is made of them."""
+    folder = tmp_path_factory.mktemp("days")
+    (folder / "two.toml").write_text(SCENE.format(name="two", seed=2), encoding="utf-8")
+    steps.simulate(folder / "two.toml", folder / "two")
+    for name, raw in (("day1", made / "raw" / "one"), ("day2", folder / "two" / "two")):
+        day, clock = folder / "days" / name, folder / f"{name}.tsv"
+        store, slices_ = day / "events" / "rec.h5", day / "labels" / "rec.h5"
+        (day / "raw").mkdir(parents=True)
+        shutil.copyfile(raw.with_suffix(".aedat4"), day / "raw" / "rec.aedat4")
+        steps.events(day / "raw" / "rec.aedat4", store)
+        steps.clock(store, clock, window_us=10_000)
+        boxes_, rois = slices_.with_name("rec_bbox.npy"), raw.with_suffix(".rois.xml")
+        steps.annotate(store, clock, slices_, boxes_, rois=rois, window_us=20_000)
+        features_ = day / "features" / "rec.h5"
+        steps.features(store, features_, representation="voxel_grid", count=500)
+    return folder / "days"
+
+
+def test_check__knows_two_days_of_the_same_names_apart(days, tmp_path):
+    for look in (check, audit):
+        assert not look(days).errors, list(look(days).lines())
+    shutil.copytree(days, tmp_path / "d")
+    (tmp_path / "d" / "day1" / "events" / "rec.h5").unlink()
+    assert not check(tmp_path / "d").errors, "day1 is not held to the store of day2"
+    with h5py.File(tmp_path / "d" / "day2" / "features" / "rec.h5", "r+") as file:
+        file["windows/stop"][-1] += 1_000
+    with h5py.File(tmp_path / "d" / "day2" / "events" / "rec.h5", "r+") as file:
+        file["events/p"][5] ^= 1
+    errors = [(f.check, f.path) for f in check(tmp_path / "d").findings if f.severity == "error"]
+    assert errors == [
+        ("feature_windows", "day2/features/rec.h5"),
+        ("made_from", "day2/features/rec.h5"),
+        ("made_from", "day2/labels/rec.h5"),
+        ("other_events", "day2/labels/rec.h5"),
+    ]
+
+
+def test_audit__holds_boxes_to_the_nearest_recording_of_their_name(made, tmp_path):
+    records = np.zeros(3, dtype=BOX_DTYPE)
+    records["w"] = records["h"] = 5
+    records["t"] = 20_000, 50_000, 900_000
+    for day in "ab":
+        (tmp_path / day / "labels").mkdir(parents=True)
+        shutil.copyfile(made / "raw" / "one.aedat4", tmp_path / day / "rec.aedat4")
+    np.save(tmp_path / "b" / "labels" / "rec_bbox.npy", records)
+    np.save(tmp_path / "rec_bbox.npy", records)
+    [finding] = audit(tmp_path).findings
+    assert (finding.check, finding.path) == ("beyond", "b/labels/rec_bbox.npy")
+
+
+def test_check__of_a_release_whose_manifest_is_damaged_or_gone_says_so(made, tmp_path):
+    shutil.copytree(made / "results" / "release" / "fast", tmp_path / "r")
+    manifest, store = tmp_path / "r" / MANIFEST, tmp_path / "r" / "train" / "events" / "one.h5"
+    assert is_release(tmp_path / "r")
+    manifest.write_text("[]")
+    assert [f.path for f in check(tmp_path).findings] == [f"r/{MANIFEST}"]
+    manifest.unlink()
+    with h5py.File(store, "r+") as file:
+        file["events/p"][5] = 7
+    expected = [("polarity", "train/events/one.h5"), ("readable", MANIFEST)]
+    assert {(f.check, f.path) for f in check(tmp_path / "r").findings} >= set(expected)
+    manifest.mkdir()
+    assert any(f.path == MANIFEST for f in check(tmp_path / "r").findings)
+    shutil.rmtree(manifest)
+    (tmp_path / "r" / "SHA256SUMS").unlink()
+    assert not is_release(tmp_path / "r")
+    assert not any(f.path == MANIFEST for f in check(tmp_path / "r").findings)
+
+
+def test_check__of_a_release_looks_at_files_that_are_not_in_the_manifest(made, tmp_path):
+    shutil.copytree(made / "results" / "release" / "fast", tmp_path / "r")
+    whole = check(tmp_path / "r")
+    stray = tmp_path / "r" / "train" / "events" / "stray.h5"
+    shutil.copyfile(made / "results" / "events" / "one.h5", stray)
+    (tmp_path / "r" / "notes.doc").write_bytes(b"x")
+    report = check(tmp_path / "r")
+    assert report == Report((), whole.looked_at + 1, whole.not_looked_at + 1)
+    with h5py.File(stray, "r+") as file:
+        file["events/x"][3] = 999
+    [finding] = check(tmp_path / "r").findings
+    assert (finding.check, finding.path) == ("bounds", "train/events/stray.h5")
+
+
+def test_check__of_a_release_finds_one_source_in_two_splits(made, tmp_path):
+    splits = {"one": "train", "two": "test"}
+    for stop, n_found in (("500", 0), ("501", 1)):
+        rows = {id_: {"split": split, "md5": "AB" * 16} for id_, split in splits.items()}
+        rows["one"]["events/stop_us"], rows["two"]["events/start_us"] = stop, "500"
+        rows["two"]["md5"] = "ab" * 16
+        store = made / "results" / "events" / "one.h5"
+        plan = [
+            PlanEntry(f"{split}/{id_}.h5", store, "annotations", id_, split)
+            for id_, split in splits.items()
+        ]
+        folder = tmp_path / stop
+        build(plan, folder, name="t", version="1", licence="CC0-1.0", recordings=rows)
+        assert [f.check for f in check(folder).findings] == ["split_bytes"] * n_found
+
+
+def test_check__of_a_table_of_any_length_takes_the_memory_of_a_piece(made, tmp_path):
+    path = tmp_path / "one.h5"
+    shutil.copyfile(made / "results" / "slices" / "one.h5", path)
+    n = 8_000_000
+    with h5py.File(path, "r+") as file:
+        for name in ("overlaps/event", "overlaps/roi"):
+            dtype = file[name].dtype
+            del file[name]
+            file.create_dataset(
+                name, data=np.zeros(n, dtype), chunks=(1 << 16,), compression="gzip"
+            )
+    check(made / "results" / "slices" / "one.h5")
+    tracemalloc.start()
+    try:
+        assert not check(path).errors
+        assert tracemalloc.get_traced_memory()[1] < 8 * n / 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_check__of_chunks_that_memory_must_hold_whole_is_a_finding(made, tmp_path):
+    path = tmp_path / "one.h5"
+    shutil.copyfile(made / "results" / "slices" / "one.h5", path)
+    with h5py.File(path, "r+") as file:
+        del file["tags/frame"], file["tags/label"], file["tags/start_us"], file["tags/stop_us"]
+        for name, dtype in (
+            ("frame", "i8"),
+            ("label", "i4"),
+            ("start_us", "i8"),
+            ("stop_us", "i8"),
+        ):
+            file.create_dataset(
+                f"tags/{name}",
+                data=np.zeros(2_000_000, dtype),
+                chunks=True if name == "label" else (2_000_000,),
+                compression="gzip",
+            )
+    [finding] = check(path).findings
+    assert finding.problem.startswith("tags/frame is in chunks of 2,000,000 rows;")
+
+
+@pytest.mark.parametrize("name", ["inputs", "repairs"])
+@pytest.mark.parametrize(
+    "value", ["", "[]", '{"store": [1]}', '{"outside_time": -3}', "[" * 99_999]
+)
+def test_check__finds_provenance_that_can_not_be(made, tmp_path, name, value):
+    path = tmp_path / "one.h5"
+    shutil.copyfile(made / "results" / "events" / "one.h5", path)
+    with h5py.File(path, "r+") as file:
+        file.attrs[name] = value[:60_000]
+    [finding] = check(path).findings
+    assert finding.check == "readable"
+    assert f"attribute {name} is not JSON" in finding.problem
+
+
+def test_check__finds_links_that_lead_nowhere(tmp_path):
+    for name in ("y.h5", "z_bbox.npy", "a.raw", "notes.md"):
+        (tmp_path / name).symlink_to("nowhere")
+    assert [f.path for f in check(tmp_path).findings] == ["y.h5", "z_bbox.npy"]
+    assert [f.path for f in audit(tmp_path).findings] == ["a.raw", "y.h5", "z_bbox.npy"]
+
+
+@pytest.mark.parametrize(
+    "text", ['"012"', "[0, 1]", '{"0": 1}', '{"-5": "car"}', f'{{"{"9" * 30}": "car"}}', ""]
+)
+def test_check__takes_only_numbers_and_names_for_a_label_map(tmp_path, text):
+    np.save(tmp_path / "a_bbox.npy", np.zeros(0, dtype=BOX_DTYPE))
+    (tmp_path / LABEL_MAP).write_text(text)
+    for path in (tmp_path, tmp_path / "a_bbox.npy"):
+        [finding] = check(path).findings
+        assert (finding.check, finding.path) == ("readable", LABEL_MAP)
+
+
+def test_check__of_one_file_takes_the_label_map_above_it(tmp_path):
+    records = np.zeros(1, dtype=BOX_DTYPE)
+    records["w"] = records["h"] = 5
+    records["class_id"] = 1
+    (tmp_path / "train").mkdir()
+    np.save(tmp_path / "train" / "a_bbox.npy", records)
+    (tmp_path / LABEL_MAP).write_text('{"0": "car"}')
+    assert [f.check for f in check(tmp_path / "train" / "a_bbox.npy").findings] == ["box_class"]
+    (tmp_path / "train" / LABEL_MAP).write_text('{"1": "car"}')
+    assert not check(tmp_path / "train" / "a_bbox.npy").findings, "the nearer one counts"
+
+
+def test_check__goes_down_any_number_of_folders(tmp_path, monkeypatch):
+    folders = ["d"] * 1_100
+    monkeypatch.chdir(tmp_path)
+    for folder in folders:
+        Path(folder).mkdir()
+        os.chdir(folder)
+    Path("a.h5").touch()
+    try:
+        for look in (check, audit):
+            [finding] = look(tmp_path).findings
+            assert finding.path == "/".join([*folders, "a.h5"])
+    finally:  # shutil.rmtree, by which pytest tidies up, is recursive
+        Path("a.h5").unlink()
+        for folder in folders:
+            os.chdir("..")
+            Path(folder).rmdir()
+
+
 def hostile(path, edit):
     with h5py.File(path, "r+") as file:
         edit(file)
@@ -572,16 +897,40 @@ def test_check__of_a_hostile_file_is_a_finding(made, tmp_path, folder, edit):
         assert all(finding.path == "one.h5" for finding in report.findings)
 
 
+def chunks_of(path):
+    """Return the (first, one past the last) bytes of every chunk of every data set."""
+    spans = []
+
+    def visit(_, node):
+        if isinstance(node, h5py.Dataset) and node.chunks:
+            for k in range(node.id.get_num_chunks()):
+                chunk = node.id.get_chunk_info(k)
+                spans.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return spans
+
+
 @pytest.mark.parametrize("folder", ["events", "slices", "features/voxels"])
-def test_check__of_a_file_with_any_bit_flipped_or_cut_raises_nothing(made, tmp_path, folder):
+def test_check__finds_any_bit_flipped_in_a_chunk_and_any_cut(made, tmp_path, folder):
     whole = (made / "results" / folder / "one.h5").read_bytes()
     path = tmp_path / "one.h5"
+    path.write_bytes(whole)
+    chunks = chunks_of(path)
+    assert len(chunks) >= 5
     rng = np.random.default_rng(1)
-    for bit in rng.integers(0, 8 * len(whole), 60).tolist():
+
+    def found_with(bit):
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
-        assert isinstance(check(tmp_path), Report)
+        return check(tmp_path)
+
+    for first, stop in [chunks[k] for k in rng.integers(0, len(chunks), 40)] + chunks[:40]:
+        assert found_with(int(rng.integers(8 * first, 8 * stop))).errors
+    for bit in rng.integers(0, 8 * len(whole), 40).tolist():
+        assert isinstance(found_with(bit), Report), "elsewhere: nothing is raised"
     for length in (0, 7, 8, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         assert [f.check for f in check(path).findings] == ["readable"], length
@@ -700,6 +1049,32 @@ def test_audit__holds_lists_together_that_are_named_alike(tmp_path):
     assert [finding.check for finding in audit(tmp_path).findings] == ["readable"]
     (tmp_path / "valid_1.csv").write_bytes(b"x" * 70_000)
     assert "more than 65536" in audit(tmp_path).findings[0].problem
+
+
+def test_audit__asks_where_names_in_two_lists_differ_only_in_suffix_or_folder(tmp_path):
+    def findings(train, test):
+        (tmp_path / "train.txt").write_text(train)
+        (tmp_path / "test.txt").write_text(test)
+        return [(f.check, f.place) for f in audit(tmp_path).findings]
+
+    assert findings("a\nb.h5\ndir/c.raw\n", "b\nc\n") == [("split_name", "line 2")]
+    assert findings("train/a.h5\n", "test/a.h5\n") == [("split_name", "line 1")]
+    assert not findings("day1/a.h5\n", "day2/a.h5\n"), "folders tell recordings apart"
+    assert findings("day1/a.h5\n", "day1/a.raw\n") == [("split_name", "line 1")]
+    assert findings("a\n", "a\n") == [("split_recording", "line 1")], "equal names are no question"
+    assert not findings("name\na\n", "name\nb\n")
+    assert not findings("name label\na 1\n", "name label\nb 1\n"), "no recording is called so"
+    assert findings("name label\na 1\n", "name label\na 2\n") == [("split_recording", "line 2")]
+
+
+def test_audit__takes_folders_for_splits_by_the_words_of_their_names(tmp_path):
+    for folder in ("dsec_train", "dsec_test", "other_test", "latest"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.npz").write_bytes(b"k" * 5_000)
+    assert [(f.check, f.path) for f in audit(tmp_path).findings] == [
+        ("split_bytes", "dsec_train/x.npz"),
+        ("split_name", "dsec_train/x.npz"),
+    ]
 
 
 def test_audit__leaves_papers_and_small_files_alike_in_splits_alone(tmp_path):

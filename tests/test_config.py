@@ -93,6 +93,18 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
             "slices: exactly one of window_us (µs) and count (events) is needed; got",
         ),
         ({"slices": {"count": 0}}, "slices/count: 0 is less than the minimum of 1"),
+        ({"slices": None}, "slices: None is not of type 'object'"),
+        ({"slices": 20_000}, "slices: 20000 is not of type 'object'"),
+        ({"slices": [1]}, "slices: [1] is not of type 'object'"),
+        ({"features": {"h": None}}, "features/h: None is not of type 'object'"),
+        ({"slices": {"window_us": 2e4}}, "slices/window_us: 20000.0 is not of type 'integer'"),
+        ({"video": {"contrast": float("inf")}}, "video/contrast: inf is not of type 'number'"),
+        ({"video": {"fps": True}}, "video/fps: True is not of type 'integer'"),
+        ({"recordings": "a\0b"}, "recordings: 'a\\x00b' can't be read"),
+        (
+            {"features": dict.fromkeys(("Histo", "histo"), CONFIG["features"]["histogram"])},
+            "features/histo: differs from Histo in case alone",
+        ),
         ({"slices": {"count": "many"}}, "slices/count: 'many' is not of type 'integer'"),
         ({"labels": ["car", "car"]}, "labels: ['car', 'car'] has non-unique elements"),
         ({"video": {"style": "gray"}}, "did you mean 'grey'?"),
@@ -157,6 +169,36 @@ def test_config__with_a_key_twice_is_refused_with_both_lines(folder):
     )
 
 
+def test_config__merged_keys_are_not_taken_for_doubled_ones(folder):
+    write_config(folder, {k: v for k, v in CONFIG.items() if k != "features"})
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write(
+            "features:\n"
+            "  a: &a {representation: histogram, count: 5}\n"
+            "  b: &b {representation: voxel_grid, count: 6}\n"
+            "  c:\n    <<: *a\n    <<: *b\n    count: 7\n"
+        )
+    assert read(folder)["config"]["features"]["c"]["count"] == 7
+
+
+def test_config__with_an_alias_has_two_values_that_change_apart(folder):
+    features = "features:\n  h: &a {representation: histogram, count: 500}\n  g: *a\n"
+    write_config(folder, {k: v for k, v in CONFIG.items() if k != "features"})
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write(features)
+    rows = table(folder)
+    rows[0]["features/h/count"] = "11"
+    write_rows(folder, rows)
+    features = read(folder)["RESOLVED"]["one"]["features"]
+    assert (features["h"]["count"], features["g"]["count"]) == (11, 500)
+
+
+def test_config__with_an_alias_of_itself_is_refused(folder):
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write("video: &v {style: *v}\n")
+    assert "config.yaml: an alias stands within what it is an alias of" in refused(folder)
+
+
 def test_config__of_the_command_line_is_named_as_such(folder):
     assert refused(folder, {"video": {"fps": "fast"}}).startswith("--config: video/fps: 'fast'")
 
@@ -168,6 +210,12 @@ def test_config__of_the_command_line_is_named_as_such(folder):
         ({"id": "two"}, "line 3: id: 'two' is there twice, first at line 2"),
         ({"id": ""}, "line 2: top level: id is missing"),
         ({"md5": "12"}, "line 2: md5: '12' does not match"),
+        ({"md5": ""}, "line 2: top level: md5 or sha256 of the source is needed; got id, source"),
+        ({"sha256": "0" * 32}, "line 2: sha256: '00000000000000000000000000000000' does not match"),
+        ({"member_md5": "0" * 32}, "line 2: member_md5: source 'raw/one.aedat4' names no member"),
+        ({"source": "raw/one.zip!a"}, "line 2: source: 'raw/one.zip' does not exist"),
+        ({"source": "raw/one.zip!../a"}, "line 2: source: member '../a' leads out of its archive"),
+        ({"source": "raw/a | http://b/a"}, "lists mirrors that are not all http or https urls"),
         ({"split": "trian"}, "line 2: split: 'trian' is not one of ['train', 'val', 'test']; did"),
         ({"sensor": "346"}, "line 2: sensor: '346' does not match"),
         ({"time_offset_us": "0.5"}, "line 2: time_offset_us: '0.5' does not match"),
@@ -177,8 +225,17 @@ def test_config__of_the_command_line_is_named_as_such(folder):
         ({"source": "ftp://a/b"}, "line 2: source: source 'ftp://a/b' is of scheme ftp"),
         ({"source": "manual:"}, "line 2: source: source 'manual:' names no path"),
         ({"rois": "raw/one.roi.xml"}, "did you mean 'raw/one.rois.xml'?"),
-        ({"rois": "https://a.org/one.xml"}, "line 2: rois: 'https://a.org/one.xml' is a url"),
-        ({"rois": "", "rois_md5": "0" * 32}, "'rois' is a dependency of 'rois_md5'"),
+        ({"rois": "https://a.org/one.xml"}, "line 2: rois: 'https://a.org/one.xml' is no plain"),
+        ({"rois": "manual:one.xml"}, "line 2: rois: 'manual:one.xml' is no plain path"),
+        ({"biases": "file:///one.bias"}, "line 2: biases: 'file:///one.bias' is no plain path"),
+        ({"rois": "", "rois_md5": "0" * 32}, "line 2: top level: rois_md5 is given without rois"),
+        ({"source": "raw/" + "x" * 5000}, "is no name of a file: File name too long"),
+        ({"id": "TWO"}, "line 3: id: 'two' differs in case alone from that at line 2"),
+        ({"group": "park "}, "line 2: group: 'park ' begins or ends with a space"),
+        ({"n_events": "9" * 5000}, "does not match '^[0-9]{1,18}$'"),
+        ({"events/start_us": "2024-13-45"}, "events/start_us: '2024-13-45' is no YAML value"),
+        ({"features/voxels": "null"}, "'features/voxels' is nothing that a recording can change"),
+        ({"features/new": "{a: 1}"}, "'features/new' is nothing that a recording can change"),
         ({"biases": "raw/one.bias"}, "line 2: biases: 'raw/one.bias' does not exist"),
         ({"video/fps": "fast"}, "line 2: video/fps: 'fast' is not of type 'integer'"),
         ({"video/fps": "[1"}, "line 2: video/fps: '[1' is no YAML value"),
@@ -225,11 +282,16 @@ def test_table__with_one_recording_in_two_splits_is_refused(folder):
     rows = table(folder)
     rows[1] |= {"source": rows[0]["source"], "md5": rows[0]["md5"]}
     write_rows(folder, rows)
-    assert f"line 3: md5: '{rows[0]['md5']}' is in split 'test' here, in 'train' at" in refused(
-        folder
-    )
-    rows[0]["events/stop_us"] = "60000"
+    told = "recordings.tsv: line 3: md5: is that of line 2, which is in split 'train'"
+    assert told in refused(folder)
+    rows[1]["md5"] = rows[1]["md5"].upper()
+    rows[1]["events/max_pixel_hz"] = "50"
+    write_rows(folder, rows)
+    assert told in refused(folder)
     rows[1]["events/start_us"] = "60000"
+    write_rows(folder, rows)
+    assert told in refused(folder), "a part of it is in all of it"
+    rows[0]["events/stop_us"] = "60000"
     write_rows(folder, rows)
     assert list(read(folder)["RECORDINGS"]) == ["one", "two"], "they are different times of it"
 
@@ -250,12 +312,18 @@ def test_table__rows_without_a_group_share_none(folder):
         ("id\tsource\tmd5\tsplit\n", "lists no recording"),
         ("id\tsource\tmd5\tsplit\n\t\t\t\n\n", "lists no recording"),
         ("id\tsource\tmd5\tsplit\na\tb\n", "line 2: has fewer cells than the header, which has 4"),
+        ("id\tsource\na\t" + "x" * 200_000, "line 2: field larger than field limit"),
         ("id\tsource\n\na\tb\tc\td\n", "line 3: has more cells than the header, which has 2"),
     ],
 )
 def test_table__of_another_form_is_refused(folder, text, message):
     (folder / "recordings.tsv").write_text(text, encoding="utf-8")
     assert message in refused(folder)
+
+
+def test_table__of_another_encoding_is_refused_by_its_name(folder):
+    (folder / "recordings.tsv").write_bytes("id\tsource\nStraße\tx\n".encode("latin-1"))
+    assert refused(folder) == "recordings.tsv: is not UTF-8: save it as UTF-8"
 
 
 def test_table__from_a_spreadsheet_is_read(folder):

@@ -434,10 +434,11 @@ def test_reader__says_what_to_do_with_an_export_that_is_still_packed(tmp_path):
         read_cvat(tmp_path / "a.xml")
 
 
-def test_reader__tells_a_task_from_a_job(tmp_path):
-    assert read_cvat(written(tmp_path, "")).task == range(10)
-    job = META.replace("<task>", "<job>").replace("</task>", "</job>")
-    assert read_cvat(written(tmp_path, "", job)).task is None
+@pytest.mark.parametrize("of", ["task", "job"])
+def test_reader__says_which_frames_the_task_or_job_has(tmp_path, of):
+    meta = META.replace("<task>", f"<{of}>").replace("</task>", f"</{of}>")
+    assert read_cvat(written(tmp_path, "", meta)).task == range(10)
+    assert read_cvat(written(tmp_path, "", "")).task is None
 
 
 def test_reader__takes_old_shapes_without_z_order_and_source(tmp_path):

@@ -99,6 +99,7 @@ def peaks(seconds: float, run: Callable[..., Any]) -> dict[str, Any]:
             representation="histogram",
             window_us=10_000,
         )
+        found["check"] = run("check", path=root)
         return found
 
 
@@ -109,7 +110,7 @@ def short_and_long():
     return peaks(SHORT_S, peak_kb), peaks(LONG_S, peak_kb)
 
 
-@pytest.mark.parametrize("step", ["events", "annotate", "features"])
+@pytest.mark.parametrize("step", ["events", "annotate", "features", "check"])
 def test_peak__of_a_step_does_not_grow_with_the_recording(short_and_long, step):
     short, long = short_and_long
     assert long[step] <= MOST * short[step]

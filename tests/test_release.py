@@ -17,10 +17,11 @@ import hdf5plugin
 import numpy as np
 import pytest
 from conftest import random_events, shared_file
+from dataset import SCENE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evreel import __version__
+from evreel import __version__, steps
 from evreel.errors import LayoutError, ReleaseError, UsageError
 from evreel.events import Events, Sensor, Triggers
 from evreel.io import hdf5
@@ -1286,3 +1287,36 @@ def test_real_recording__is_released_with_its_own_bytes(tmp_path):
     (listed,) = (file for file in manifest.files if file.kind == "recording")
     assert listed.sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
     assert verify(tmp_path / "r") == []
+
+
+def test_release__is_refused_where_a_check_finds_an_error_unless_it_is_tolerated(tmp_path, caplog):
+    scene = tmp_path / "park.toml"
+    scene.write_text(SCENE.format(name="park", seed=1), encoding="utf-8")
+    recording, rois, *_ = steps.simulate(scene, tmp_path)
+    whole, cropped = tmp_path / "whole.h5", tmp_path / "cropped.h5"
+    steps.events(recording, whole)
+    steps.events(recording, cropped, crop=(0, 0, 30, 30))
+    steps.clock(whole, tmp_path / "c.tsv", window_us=10_000)
+    slices = tmp_path / "slices.h5"
+    steps.annotate(
+        whole, tmp_path / "c.tsv", slices, tmp_path / "b.npy", rois=rois, window_us=20_000
+    )
+    rows = [
+        {"path": f"train/{kind}/park.h5", "source": file, "kind": kind, "id": "park"}
+        for kind, file in (("events", str(cropped)), ("slices", str(slices)))
+    ]
+    plan, folder = tmp_path / "plan.tsv", tmp_path / "park-1"
+    steps.release_plan(rows, plan)
+    about = {"name": "park", "version": "1", "licence": "CC0-1.0"}
+    with pytest.raises(ReleaseError, match=r"checks found \d in it, the first: error: ") as caught:
+        steps.release(plan, folder, **about)
+    assert "release.tolerate" in str(caught.value)
+    assert not folder.exists()
+    named = {
+        record.message.split(": ")[1] for record in caplog.records if "error: " in record.message
+    }
+    assert "other_events" in named
+    steps.release(plan, folder, **about, tolerate=sorted(named))
+    assert verify(folder) == []
+    with pytest.raises(UsageError, match="no check is called 'others'"):
+        steps.release(plan, folder, **about, tolerate=["others"])

@@ -6,6 +6,8 @@ import hashlib
 import json
 import re
 import shutil
+import zipfile
+from pathlib import Path
 
 import h5py
 import pytest
@@ -67,6 +69,40 @@ def test_run__makes_every_file_that_the_design_names(built):
         ):
             assert (results / path).is_file(), path
     assert left_in_scratch(results) == []
+
+
+def test_archive__is_verified_once_and_its_recordings_are_read_from_it(copied):
+    shutil.rmtree(copied / "results")
+    both = copied / "raw" / "both!.zip"
+    with zipfile.ZipFile(both, "w") as archive:
+        for name in ("one", "two"):
+            archive.write(copied / "raw" / f"{name}.aedat4", f"day/{name}.aedat4")
+    whole = both.read_bytes()
+    rows = [
+        line.split("\t") for line in (copied / "recordings.tsv").read_text("utf-8").splitlines()
+    ]
+    rows[0] += ["sha256", "member_md5"]
+    for name, row in zip(("one", "two"), rows[1:], strict=True):
+        row += [hashlib.sha256(whole).hexdigest(), row[2]]
+        row[1:3] = [f"raw/both!!.zip!day/{name}.aedat4", hashlib.md5(whole).hexdigest()]
+    write_table(copied, rows)
+    run = snakemake(copied, "--cores", "2", "all_events")
+    assert run.returncode == 0, run.stdout
+    results = copied / "results"
+    (link,) = (results / "archives").iterdir()
+    assert link.name == f"{hashlib.md5(whole).hexdigest()[:16]}-both_.zip"
+    assert link.readlink() == Path("../../raw/both!.zip")
+    for name in ("one", "two"):
+        got = results / "recordings" / f"{name}.aedat4"
+        assert not got.is_symlink()
+        assert got.read_bytes() == (copied / "raw" / f"{name}.aedat4").read_bytes()
+    assert planned(copied, "all_events") == []
+    rows[2][-1] = "0" * 32
+    write_table(copied, rows)
+    assert planned(copied, "all_events") == ["acquire", "all_events", "events"]
+    rows[1][-2] = "0" * 64
+    write_table(copied, rows)
+    assert planned(copied, "all_events").count("archive") == 1
 
 
 def test_recording__is_a_relative_link_to_a_local_source(built):
@@ -308,27 +344,12 @@ def test_what_is_known_of_a_recording__goes_along_into_the_release(copied):
     assert steps.verify(release) == []
 
 
-def test_release__is_refused_where_a_check_finds_an_error_unless_it_is_tolerated(copied):
-    change_table(copied, lambda rows: [[*rows[0], "n_events"], [*rows[1], "7"], [*rows[2], ""]])
-    run = snakemake(copied, "--cores", "2", "release")
-    assert run.returncode != 0
-    assert (
-        "checks found 1 in it, the first: error: n_events: train/events/one.h5"
-        in (run.stdout.split("failed, and what needs them did not run:")[1])
-    )
-    assert not (copied / "results/release/tiny-1.0/manifest.json").exists()
-    write_config(copied, CONFIG | {"release": CONFIG["release"] | {"tolerate": ["n_events"]}})
-    run = snakemake(copied, "--cores", "2", "release")
-    assert run.returncode == 0, run.stdout
-    log = (copied / "results/logs/release.log").read_text(encoding="utf-8")
-    assert "error: n_events: train/events/one.h5" in log
-
-
 @pytest.mark.parametrize(
     ("column", "cell", "message"),
     [
         ("rois_md5", "0" * 32, "expected 00000000000000000000000000000000"),
         ("sensor", "346x260", "states a sensor of 63x47 px; 346x260 was given"),
+        ("n_events", "7", "events; 7 are expected. Is it the right recording?"),
     ],
 )
 def test_what_is_known_of_a_recording__is_checked_where_given(copied, column, cell, message):

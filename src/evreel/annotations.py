@@ -112,8 +112,7 @@ class Annotations:
         Kind → how many shapes of a kind that is not supported were left out, where that was
         asked for.
     task
-        Frames of the whole task, where the file is that of a task and says so; None else, such
-        as for a job, which may be a part of one.
+        Frames of the whole task or job that the file is of; None where it does not say.
     """
 
     labels: tuple[str, ...]

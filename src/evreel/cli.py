@@ -85,6 +85,10 @@ def _acquire(options: argparse.Namespace) -> int:
             options.source,
             options.output,
             md5=options.md5,
+            sha256=options.sha256,
+            size_bytes=options.size_bytes,
+            member_md5=options.member_md5,
+            member_gib=options.member_gib,
             page=options.page,
             progress=progress,
         )
@@ -109,6 +113,7 @@ def _events(options: argparse.Namespace) -> int:
             on_disorder=options.on_disorder,
             on_out_of_bounds=options.on_out_of_bounds,
             on_damage=options.on_damage,
+            n_events=options.n_events,
             progress=progress,
         )
     return 0
@@ -144,7 +149,9 @@ def _video(options: argparse.Namespace) -> int:
 
 
 def _annotate(options: argparse.Namespace) -> int:
-    boxes = options.boxes or options.output.with_name(options.output.stem + "_bbox.npy")
+    from evreel.layout import BOXES_SUFFIX
+
+    boxes = options.boxes or options.output.with_name(options.output.stem + BOXES_SUFFIX)
     with _bar(options, "annotate", "ev") as progress:
         steps.annotate(
             options.store,
@@ -273,11 +280,20 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     _add_stream(sub)
 
-    sub = command("acquire", _acquire, "Get a recording and check its MD5.")
+    sub = command("acquire", _acquire, "Get a recording and check its MD5 or SHA-256.")
     sub.add_argument(
-        "source", metavar="SOURCE", help="path (becomes a link), http(s) url or manual:PATH"
+        "source",
+        metavar="SOURCE",
+        help="path (becomes a link), http(s) url or 'url | url', or manual:PATH; !MEMBER behind it "
+        "where that is an archive",
     )
-    sub.add_argument("--md5", metavar="HEX", help="32 hexadecimal digits")
+    sub.add_argument("--md5", metavar="HEX", help="32 hexadecimal digits, of the archive if it is")
+    sub.add_argument("--sha256", metavar="HEX", help="64 hexadecimal digits, likewise")
+    sub.add_argument("--size-bytes", metavar="N", type=int, help="likewise")
+    sub.add_argument("--member-md5", metavar="HEX", help="that of the archive's member")
+    sub.add_argument(
+        "--member-gib", metavar="F", type=float, help="the most of a member, 2**30 bytes; 64"
+    )
     sub.add_argument("--page", metavar="URL", help="where a manual source is to be had")
     _add_output(sub, "FILE")
 
@@ -295,6 +311,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--sensor", metavar="WxH", help="size in px, where the file can't say; else it is checked"
     )
+    sub.add_argument("--n-events", metavar="N", type=int, help="events that it must have")
     for name, text in (
         ("swap-xy", "columns become rows, before all else"),
         ("flip-x", "column x becomes width - 1 - x"),

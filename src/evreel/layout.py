@@ -90,6 +90,9 @@ SENSOR_SCALARS = (
     Array("t_offset", "<i8", (), "µs", "First stamp of the recording on the camera's own clock."),
 )
 
+LEFT_OUT = ("out_of_bounds_events", "outside_time", "outside_crop", "hot_pixel_events")
+"""Counts of events in an events store's `repairs`; the others count something else."""
+
 EVENTS = Layout(
     "evreel-events",
     1,
@@ -223,6 +226,12 @@ FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
     "shape": "Channels, height and width of a window's array.",
 }
 """Attributes of a features file's `data`, named as Metavision's; each parameter is one more."""
+
+BOXES_SUFFIX = "_bbox.npy"
+"""How the name of a file of boxes ends, after the recording's."""
+
+LABEL_MAP = "label_map_dictionary.json"
+"""Name of the file that names the classes of the boxes beside and below it: number → name."""
 
 BOX_DTYPE = np.dtype(
     [

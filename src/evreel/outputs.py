@@ -9,6 +9,10 @@ Each run of a workflow has a folder of its own in there, named by the environmen
 no output's beginning brings it back. So a job that goes on after its workflow was killed can land
 nothing any more, whatever it was about: its renames start from a path that is gone. What is left:
 
+- A takeover in the very instant between two renames: of two outputs of one step one may be new,
+  and a release that was just moved aside for a newer one is gone with the folder of its run.
+  Snakemake makes both anew, because the job never ended.
+
 - Between a job's look whether its run is the newest and what it makes outside of the folder there
   is an instant: it may leave an empty folder above an output, or begin a log anew.
 - Jobs that did not inherit the variable, parts of the results that lie on another file system
@@ -21,6 +25,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import stat
 import uuid
@@ -38,6 +43,7 @@ Progress = Callable[[int, int | None], None]
 
 _KEEP = "kept-by-workflow"
 _ATTEMPTS = 100
+_RUN_NAME = re.compile("[0-9a-f]{32}")
 
 
 def silent(done: int, total: int | None) -> None:
@@ -118,7 +124,7 @@ def check_wanted(path: Path) -> None:
 
 def _run_folder(path: Path) -> Path | None:
     """Return the folder of this job's run that serves `path`, whether it still stands or not."""
-    if not os.environ.get(RUN):
+    if not _RUN_NAME.fullmatch(os.environ.get(RUN, "")):
         return None
     kept = (folder for folder in _scratch_folders(path) if (folder / _KEEP).exists())
     return next((folder / os.environ[RUN] for folder in kept), None)

@@ -24,7 +24,6 @@ from typing import Any, Literal
 from evreel import __version__
 from evreel.errors import ReleaseError, UsageError
 from evreel.io.manifest import (
-    LAYOUT,
     MANIFEST,
     SUMS,
     Algorithm,
@@ -33,17 +32,18 @@ from evreel.io.manifest import (
     PathsTaken,
     PlanEntry,
     check_entries,
+    is_release,
     manifest_bytes,
     parse_manifest,
     parse_sums,
     sums_bytes,
 )
+from evreel.layout import BOXES_SUFFIX, LABEL_MAP
 from evreel.outputs import Progress, silent
 
 Compression = Literal["portable", "fast"]
 
 SPLITS = ("train", "val", "test")
-LABEL_MAP = "label_map_dictionary.json"
 _PIECE_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LIBRARIES = (
@@ -213,22 +213,8 @@ def build(
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise `ReleaseError` where a folder holds something that is not a release.
-
-    A release is told by its manifest, or, where a workflow has removed that before it builds
-    anew, by the list of checksums that names it.
-    """
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    try:
-        told = any(
-            text in (folder / name).read_text(encoding="utf-8", errors="replace")
-            for name, text in ((MANIFEST, LAYOUT), (SUMS["sha256"], f"  {MANIFEST}"))
-            if (folder / name).is_file()
-        )
-    except OSError:
-        told = False
-    if not told:
+    """Raise `ReleaseError` where a folder holds something that is not a release."""
+    if folder.is_dir() and any(folder.iterdir()) and not is_release(folder):
         raise ReleaseError(
             "is a folder with other things in it",
             path=folder,
@@ -279,7 +265,7 @@ def _label_map(
     and read the map at its root; whoever takes only one folder of boxes finds it beside them.
     """
     folders = {
-        PurePosixPath(entry.path).parent for entry in plan if entry.path.endswith("_bbox.npy")
+        PurePosixPath(entry.path).parent for entry in plan if entry.path.endswith(BOXES_SUFFIX)
     }
     if not labels:
         if folders:

@@ -287,7 +287,7 @@ class Regions:
 
 
 def check_task(annotations: Annotations, clock: FrameClock) -> None:
-    """Raise where annotations are of a task that has not all frames of the video.
+    """Raise where annotations are of a task, or a job, that has not all frames of the video.
 
     Frame numbers alone fit any video that is long enough: of one with other windows, every label
     would land at another time.

@@ -11,6 +11,7 @@ import contextlib
 import difflib
 import errno
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -55,7 +56,7 @@ def logged(path: str | Path) -> Iterator[None]:
         LOG.error("%s: %s", type(error).__name__, error)
         raise SystemExit(error.exit_code) from None
     except OSError as error:
-        LOG.error("%s", os_error(error))
+        LOG.error("OSError: %s", os_error(error))
         raise SystemExit(1) from None
     except Exception:
         LOG.exception("This is a fault of evreel; please report it with this log.")
@@ -78,38 +79,75 @@ def acquire(
     output: str | Path,
     *,
     md5: str | None = None,
+    sha256: str | None = None,
+    size_bytes: int | None = None,
+    member_md5: str | None = None,
+    member_gib: float | None = None,
     page: str | None = None,
     progress: Progress = silent,
 ) -> str:
-    """Get a recording and check its MD5.
+    """Get a recording and check its sums.
 
     Parameters
     ----------
     source
-        Path, http(s) url, or ``manual:`` and the path where a person puts what needs a login. A
-        local file becomes a relative link, never a copy.
+        Path; or ``manual:`` and the path where a person puts what needs a login; or http(s) urls
+        of the same bytes, set apart by ``|``. A local file becomes a relative link, never a copy.
+        Behind it may stand ``!`` and the name of a member, where the file is an archive: that is
+        unpacked alone.
     output
         Where it goes.
-    md5
-        32 hexadecimal digits that its bytes must have; None checks nothing.
+    md5, sha256
+        32 and 64 hexadecimal digits that the bytes at the source must have, so those of an
+        archive where it is one; None checks nothing.
+    size_bytes
+        What the source must have.
+    member_md5
+        32 hexadecimal digits that a member of an archive must have.
+    member_gib
+        The most that a member of an archive may have, 2**30 bytes; None takes 64.
     page
         Web page where a manual source is to be had, for the message.
 
     Returns
     -------
-    The MD5 of its bytes.
+    The MD5 of the recording's bytes.
 
     Raises
     ------
     SourceError
-        Where the source can't be had, or its bytes are others; nothing is left then.
+        Where the source can't be had, or its bytes are others. What came of a download is kept in
+        ``.evreel-downloads``, where the next run goes on; else nothing is left.
     """
-    from evreel.acquire import fetch
+    from evreel.acquire import Limits, fetch
 
+    limits = Limits() if member_gib is None else Limits(member_bytes=int(member_gib * 2**30))
+    began = time.perf_counter()
     with atomic(output) as (scratch,):
-        got = fetch(source, scratch, md5=md5, page=page, final=Path(output), progress=progress)
-    LOG.info("%s: md5 %s", Path(output).name, got)
-    return got
+        got = fetch(
+            source,
+            scratch,
+            md5=md5,
+            sha256=sha256,
+            size=size_bytes,
+            member_md5=member_md5,
+            page=page,
+            final=Path(output),
+            progress=progress,
+            limits=limits,
+        )
+    took_s = time.perf_counter() - began
+    megabytes = got.size / 1e6
+    LOG.info(
+        "%s: md5 %s%s, %.1f MB in %.1f s, %.1f MB/s",
+        Path(output).name,
+        got.md5,
+        f", sha256 {got.sha256}" if got.sha256 else "",
+        megabytes,
+        took_s,
+        megabytes / max(took_s, 1e-3),
+    )
+    return got.md5
 
 
 def events(
@@ -129,6 +167,7 @@ def events(
     on_disorder: Literal["fail", "sort"] = "fail",
     on_out_of_bounds: Literal["fail", "drop"] = "fail",
     on_damage: Literal["fail", "salvage"] = "fail",
+    n_events: int | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Decode a recording once, into an events store.
@@ -155,6 +194,8 @@ def events(
         As `evreel.filters.Orientation` takes them, before all else.
     on_disorder, on_out_of_bounds, on_damage
         As `evreel.io.recording.Reading` takes them.
+    n_events
+        Events that the recording is known to have, before any is left out; None checks nothing.
 
     Returns
     -------
@@ -163,8 +204,10 @@ def events(
     Raises
     ------
     RecordingError
-        Where the recording is damaged, or nothing is left of it.
+        Where the recording is damaged, nothing is left of it, or it has not `n_events`.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
     from evreel.events import Events, Sensor
@@ -172,7 +215,7 @@ def events(
     from evreel.io import event_chunks, hdf5, open_recording
     from evreel.io.events_store import EventsStoreWriter
     from evreel.io.recording import Reading
-    from evreel.layout import EVENTS
+    from evreel.layout import EVENTS, LEFT_OUT
     from evreel.timebase import FARTHEST
 
     begin, end = start_us or 0, FARTHEST if stop_us is None else stop_us
@@ -216,8 +259,10 @@ def events(
         **asdict(turn),
         **asdict(reading),
     }
-    made = Provenance("events", parameters, {"recording": sha256(recording)}, repairs)
+    inputs: dict[str, str] = {}
+    made = Provenance("events", parameters, inputs, repairs)
     with (
+        ThreadPoolExecutor(1) as beside,
         atomic(output, inputs=[recording]) as (scratch,),
         open_recording(recording, stream=stream, sensor=size, reading=reading) as source,
         hdf5.create(scratch, EVENTS, made) as file,
@@ -230,6 +275,7 @@ def events(
             source.header,
             origin=(rectangle.y0, rectangle.x0) if rectangle else (0, 0),
         )
+        digest = beside.submit(sha256, recording)
         for batch in source.batches():
             if isinstance(batch, Events):
                 in_time = within(batch, start_us, stop_us)
@@ -241,6 +287,13 @@ def events(
             writer.write(batch)
             progress(writer.n, None)
         repairs |= source.repairs
+        found = writer.n + sum(repairs.get(name, 0) for name in LEFT_OUT)
+        if n_events is not None and found != n_events:
+            raise RecordingError(
+                f"holds {found} events; {n_events} are expected",
+                path=recording,
+                hint="Is it the right recording? Correct n_events where it is.",
+            )
         if not writer.n:
             left_out = any(repairs.values())
             raise RecordingError(
@@ -250,6 +303,7 @@ def events(
                 if left_out
                 else "Is this the right recording, and the right stream?",
             )
+        inputs["recording"] = digest.result()
         writer.finish()
     LOG.info("%s: %d events", Path(recording).name, writer.n)
     return repairs

@@ -1,7 +1,28 @@
-rule acquire:
-    """A recording from its source, its MD5 verified; a local file becomes a relative link."""
+rule archive:
+    """An archive that recordings are in, verified; a local one becomes a relative link."""
     input:
-        local=local_source,
+        local=local_file,
+    output:
+        "<results>/archives/{archive}",
+    log:
+        "<logs>/archive/{archive}.log",
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        source=to_get("source"),
+        md5=to_get("md5"),
+        sha256=to_get("sha256"),
+        size_bytes=to_get("size_bytes"),
+        page=to_get("page"),
+        revision=revision("acquire"),
+    script:
+        "../../scripts/archive.py"
+
+
+rule acquire:
+    """A recording from its source, verified; a local file becomes a relative link."""
+    input:
+        local=local_file,
     output:
         "<results>/recordings/{id}.{suffix}",
     log:
@@ -9,9 +30,13 @@ rule acquire:
     conda:
         "../../envs/evreel.yaml"
     params:
-        source=column("source"),
-        md5=column("md5"),
-        page=manual_page,
+        source=to_get("source"),
+        md5=to_get("md5"),
+        sha256=to_get("sha256"),
+        size_bytes=to_get("size_bytes"),
+        member_md5=to_get("member_md5"),
+        member_gib=to_get("member_gib"),
+        page=to_get("page"),
         revision=revision("acquire"),
     script:
         "../../scripts/acquire.py"

@@ -1,11 +1,11 @@
-"""The only helpers: how the values of config and table reach a rule, and what failed."""
+"""The only helpers: how the values of config and table reach a rule."""
 
 import functools
 import os
 import re
 from pathlib import Path
 
-from evreel.acquire import is_manual, local_path
+from evreel.acquire import in_archive, read_source
 from evreel.outputs import RUN, check_wanted, start_run
 from evreel.provenance import STEP_REVISIONS
 
@@ -33,6 +33,7 @@ wildcard_constraints:
     id=r"[A-Za-z0-9][A-Za-z0-9_-]*",
     feature=r"[A-Za-z0-9][A-Za-z0-9_-]*",
     suffix=r"[A-Za-z0-9]+",
+    archive=r"[A-Za-z0-9._-]+",
 
 
 def setting(key):
@@ -57,30 +58,81 @@ def column(name):
     return value
 
 
+def number(name):
+    """Return a column of a job's row as a whole number, None where the cell is empty."""
+
+    def value(wildcards):
+        cell = RECORDINGS[wildcards.id].get(name)
+        return None if cell is None else int(cell)
+
+    return value
+
+
 def revision(step):
     """Return a step's revision: Snakemake does not notice edits of an imported package."""
     return STEP_REVISIONS[step]
 
 
-def local_source(wildcards):
-    """Return a recording's source where it is a file here, so that a change of it is seen."""
-    source = RECORDINGS[wildcards.id]["source"]
-    path = local_path(source)
-    if path is None or (is_manual(source) and not path.exists()):
+def archive_of(row):
+    """Return the file of the archive that a row's recording is in; rows with one share it."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", read_source(row["source"]).file_name)
+    digest = row.get("md5") or row["sha256"]
+    return f"{digest[:16].lower()}-{name}"
+
+
+@functools.cache
+def archives():
+    """Return the archives that recordings are in, file → the first row that says where it lies."""
+    rows = [row for row in RECORDINGS.values() if read_source(row["source"]).members]
+    return {archive_of(row): row for row in reversed(rows)}
+
+
+def what_to_get(wildcards):
+    """Return what `evreel.steps.acquire` takes for a job's recording, or for its archive.
+
+    An archive is got and verified once, by a job of its own; its recordings are read from that.
+    """
+    of_archive = "archive" in wildcards.keys()
+    row = archives()[wildcards.archive] if of_archive else RECORDINGS[wildcards.id]
+    source = read_source(row["source"])
+    if source.members and not of_archive:
+        return {
+            "source": in_archive(
+                f"{RESULTS}/archives/{archive_of(row)}", source.members
+            ),
+            "member_md5": row.get("member_md5"),
+            "member_gib": config["acquire"]["member_gib"],
+        }
+    return {
+        "source": source.file,
+        "md5": row.get("md5"),
+        "sha256": row.get("sha256"),
+        "size_bytes": int(row["size_bytes"]) if "size_bytes" in row else None,
+        "page": row.get("page") if source.manual else None,
+    }
+
+
+def to_get(name):
+    """Return one thing of what is to be got, None where nothing is said of it."""
+
+    def value(wildcards):
+        return what_to_get(wildcards).get(name)
+
+    return value
+
+
+def local_file(wildcards):
+    """Return the file that a recording or archive is got from, so that a change of it is seen."""
+    source = read_source(what_to_get(wildcards)["source"])
+    if source.path is None or (source.manual and not source.path.exists()):
         return []
-    return str(path)
-
-
-def manual_page(wildcards):
-    """Return where a manual source is to be had; of others, which need no page, none."""
-    row = RECORDINGS[wildcards.id]
-    return row.get("page") if is_manual(row["source"]) else None
+    return str(source.path)
 
 
 def recording(wildcards):
     """Return the acquired file of a job's recording; it keeps its source's suffix."""
-    source = RECORDINGS[wildcards.id]["source"].split("?")[0]
-    suffix = re.sub(r"[^A-Za-z0-9]", "", Path(source).suffix) or "recording"
+    name = read_source(RECORDINGS[wildcards.id]["source"]).name
+    suffix = re.sub(r"[^A-Za-z0-9]", "", Path(name).suffix) or "recording"
     return f"<results>/recordings/{wildcards.id}.{suffix}"
 
 
@@ -166,46 +218,13 @@ def release_metadata(wildcards):
         }
     recordings = {
         id_: {
-            key: Path(cell).name if key in FILES and local_path(cell) else cell
+            key: (
+                read_source(cell).public
+                if key == "source"
+                else Path(cell).name if key in FILES else cell
+            )
             for key, cell in row.items()
         }
         for id_, row in RECORDINGS.items()
     }
     return metadata | {"config": settings, "recordings": recordings}
-
-
-def what_failed(snakemake_logs):
-    """Return what went wrong in a run, job by job, from Snakemake's logs and those of the jobs."""
-    text = "".join(map(text_of, snakemake_logs))
-    failed = {}
-    for rule, block in re.findall(
-        r"^Error in rule (\w+):\n((?: {4}.*\n)*)", text, re.M
-    ):
-        files = dict(
-            re.findall(r"^ {4}(output|log): (.*?)(?: \(check .*\))?$", block, re.M)
-        )
-        failed[f"{rule}: {files.get('output', '')}"] = files.get("log", "")
-    lines = [
-        f"{len(failed)} job{'s' * (len(failed) != 1)} failed, and what needs them did not run:"
-    ]
-    for job, log in failed.items():
-        lines += ["", job, f"    {last_word(log)}"]
-    lines += [
-        "",
-        "Mend what they say and run the same command again: what is done stays done.",
-    ]
-    return "\n".join(lines)
-
-
-def last_word(log):
-    """Return the last line of a job's log: the step's error, unless the job was killed."""
-    lines = text_of(log).splitlines()
-    if lines and re.match(r"\w+Error: |.+: ", lines[-1]):
-        return lines[-1]
-    return f"It ended without a word in its log, {log}: it was killed, or ran out of memory or time."
-
-
-def text_of(path):
-    """Return a text file's content, nothing where there is no such file."""
-    path = Path(path)
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

@@ -7,6 +7,7 @@ import copy
 import csv
 import difflib
 import functools
+import math
 import os
 import re
 from pathlib import Path
@@ -14,7 +15,8 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from evreel.acquire import is_manual, local_path
+from evreel.acquire import read_source
+from evreel.checks.dataset import same_source
 from evreel.errors import EvreelError
 from evreel.steps import check_settings
 
@@ -61,7 +63,18 @@ def read_schema(name, whole=True):
                     instance.setdefault(key, copy.deepcopy(subschema["default"]))
         yield from check_properties(validator, properties, instance, schema)
 
-    validator = jsonschema.validators.extend(base, {"properties": fill_then_check})
+    kinds = base.TYPE_CHECKER.redefine(
+        "integer",
+        lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+    ).redefine(
+        "number",
+        lambda _, value: isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value),
+    )
+    validator = jsonschema.validators.extend(
+        base, {"properties": fill_then_check}, type_checker=kinds
+    )
     return validator(schema)
 
 
@@ -85,6 +98,12 @@ def mistakes(value, validator):
                         f"unknown key {key!r}{did_you_mean(key, known)}",
                     )
             continue
+        if error.validator == "dependentRequired":
+            pairs = error.validator_value.items()
+            for key, needed in pairs:
+                if key in error.instance and not set(needed) <= set(error.instance):
+                    yield place, f"{key} is given without {', '.join(needed)}"
+            continue
         if error.validator == "required":
             fields = error.schema.get("properties", {})
             for key in error.validator_value:
@@ -92,7 +111,9 @@ def mistakes(value, validator):
                     about = fields.get(key, {}).get("description", "")
                     yield place, f"{key} is missing" + (f" ({about})" if about else "")
             continue
-        if error.validator == "oneOf":
+        if error.validator in ("oneOf", "anyOf"):
+            if not isinstance(error.instance, dict):
+                continue  # its type is a problem of its own
             given = ", ".join(error.instance) or "none"
             problem = f"{meant} is needed; got {given}"
         else:
@@ -111,8 +132,10 @@ def named(place, problem):
     return f"{'/'.join(map(str, place)) or 'top level'}: {problem}"
 
 
-def keys_with_lines(node, place=()):
+def keys_with_lines(node, place=(), above=()):
     """Yield (place, line) of every key and item of a YAML document, top down."""
+    if node in above:  # an alias of what it stands in: told when the config is checked
+        return
     if isinstance(node, yaml.MappingNode):
         pairs = [(str(key.value), key, value) for key, value in node.value]
     elif isinstance(node, yaml.SequenceNode):
@@ -121,7 +144,8 @@ def keys_with_lines(node, place=()):
         return
     for key, marked, value in pairs:
         yield (*place, key), marked.start_mark.line + 1
-        yield from keys_with_lines(value, (*place, key))
+        if key != "<<":  # what is merged in has places of its own
+            yield from keys_with_lines(value, (*place, key), (*above, node))
 
 
 def config_lines():
@@ -162,8 +186,31 @@ def in_config(place):
     return CONFIG_LINES[place]
 
 
+def without_aliases(value, above=()):
+    """Return a YAML value in which no two places are one object, so that each can be changed."""
+    if id(value) in above:
+        stop_at([f"{CONFIG_LINES[()]}: an alias stands within what it is an alias of"])
+    if isinstance(value, dict):
+        return {k: without_aliases(v, (*above, id(value))) for k, v in value.items()}
+    if isinstance(value, list):
+        return [without_aliases(v, (*above, id(value))) for v in value]
+    return value
+
+
+def alike(names):
+    """Return pairs of names that differ in case alone, which some file systems take for one."""
+    first = {}
+    return [
+        (name, first[name.casefold()])
+        for name in names
+        if first.setdefault(name.casefold(), name) != name
+    ]
+
+
 def checked_config():
     """Complete the config with its defaults, in place; stop where it is not sound."""
+    for key, value in config.items():
+        config[key] = without_aliases(value)
     stop_at(
         f"{in_config(place)}: {named(place, problem)}"
         for place, problem in mistakes(config, CONFIG_SCHEMA)
@@ -171,6 +218,10 @@ def checked_config():
     stop_at(
         f"{in_config(together.split(':')[0].split('/'))}: {together}"
         for together in contradictions(config)
+    )
+    stop_at(
+        f"{in_config(('features', name))}: features/{name}: differs from {other} in case alone"
+        for name, other in alike(config["features"])
     )
     licence = config["release"]["licence_file"]
     if licence is not None and not Path(licence).is_file():
@@ -187,6 +238,14 @@ def contradictions(settings):
     return []
 
 
+def exists(path):
+    """Tell whether a path is that of a file; one that no file can have is not."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 @functools.cache
 def names_in(folder):
     return tuple(sorted(os.listdir(folder))) if folder.is_dir() else ()
@@ -195,6 +254,10 @@ def names_in(folder):
 def no_such_file(path):
     """Say that a file is not there, and which one was probably meant."""
     path = Path(path)
+    try:
+        path.exists()
+    except (OSError, ValueError) as error:
+        return f"{str(path)[:80]!r} is no name of a file: {error.args[-1]}"
     if not path.parent.is_dir():
         return f"{str(path)!r} does not exist: there is no folder {str(path.parent)!r}"
     kind = "is a folder" if path.is_dir() else "does not exist"
@@ -216,9 +279,13 @@ def table_rows(path):
             )
             columns = reader.fieldnames or []
             rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            stop_at([f"{path}: is not UTF-8: save it as UTF-8"])
         where = in_config(("recordings",))
         stop_at([f"{where}: recordings: {path!r} can't be read: {error}"])
+    except csv.Error as error:
+        stop_at([f"{path}: line {reader.line_num + 1}: {error}"])
     if len(columns) < 2:
         stop_at([f"{path}: line 1: has no tab in it; columns are set apart by tabs"])
     stop_at(
@@ -242,22 +309,30 @@ def read_recordings(path):
     """Return the recordings table, id → row, and settings of those with overrides, id → config."""
     validator = read_schema("recordings.schema.yaml")
     recordings, resolved, problems = {}, {}, []
-    lines, belongs = {}, {}
+    lines, groups = {}, {}
     for line, row in table_rows(path):
         found = [named(place, problem) for place, problem in mistakes(row, validator)]
+        found += [
+            f"{column}: {cell!r} begins or ends with a space"
+            for column, cell in row.items()
+            if cell != cell.strip()
+        ]
         if not found:
             id_ = row["id"]
-            if lines.setdefault(id_, line) != line:
-                found.append(f"id: {id_!r} is there twice, first at line {lines[id_]}")
-            for column in kept_together(row):
-                other, first = belongs.setdefault(
-                    (column, row[column]), (row["split"], line)
+            first = lines.setdefault(id_.casefold(), line)
+            if first != line:
+                twice = (
+                    "is there twice, first"
+                    if id_ in recordings
+                    else "differs in case alone from that"
                 )
-                if other != row["split"]:
-                    found.append(
-                        f"{column}: {row[column]!r} is in split {row['split']!r} here, in "
-                        f"{other!r} at line {first}; what was recorded together belongs to one split"
-                    )
+                found.append(f"id: {id_!r} {twice} at line {first}")
+            split, first = groups.setdefault(row.get("group"), (row["split"], line))
+            if "group" in row and split != row["split"]:
+                found.append(
+                    f"group: {row['group']!r} is in split {row['split']!r} here, in {split!r} at "
+                    f"line {first}; what was recorded together belongs to one split"
+                )
             found += missing_files(row)
             overrides = tuple((key, cell) for key, cell in row.items() if "/" in key)
             if overrides:
@@ -268,20 +343,14 @@ def read_recordings(path):
     stop_at(problems)
     if not recordings:
         stop_at([f"{path}: lists no recording"])
+    stop_at(
+        f"{path}: line {lines[id_.casefold()]}: {column}: is that of line "
+        f"{lines[other.casefold()]}, which is in split {recordings[other]['split']!r}: one "
+        "recording in two splits, unless each row takes a time of its own (events/start_us, "
+        "events/stop_us)"
+        for id_, other, column in same_source(recordings)
+    )
     return recordings, resolved
-
-
-def kept_together(row):
-    """Return the columns in which rows of different splits may not be equal.
-
-    One recording may serve two splits where each row takes a time or a part of its own.
-    """
-    whole = not any(key.startswith("events/") for key in row)
-    return [
-        column
-        for column in ("group", "md5")
-        if column in row and (column == "group" or whole)
-    ]
 
 
 def missing_files(row):
@@ -294,16 +363,16 @@ def missing_files(row):
         if cell is None:
             continue
         try:
-            path = local_path(cell)
+            source = read_source(cell if column == "source" else Path(cell))
         except EvreelError as error:
             yield f"{column}: {error}"
             continue
-        if is_manual(cell):
-            continue
-        if path is None and column != "source":
-            yield f"{column}: {cell!r} is a url; only a source is downloaded"
-        elif path is not None and not path.is_file():
-            yield f"{column}: {no_such_file(path)}"
+        if column != "source" and re.match("[a-z]+:", cell, re.IGNORECASE):
+            yield f"{column}: {cell!r} is no plain path; only a source may be another"
+        elif source.path is not None and not source.manual and not exists(source.path):
+            yield f"{column}: {no_such_file(source.path)}"
+    if "member_md5" in row and "!" not in row["source"]:
+        yield f"member_md5: source {row['source']!r} names no member of an archive"
 
 
 @functools.cache
@@ -321,12 +390,15 @@ def with_overrides(cells):
             merged[section] = copy.deepcopy(merged[section])
             changed.add(section)
         node = look_up(merged, "/".join([section, *parents]))
-        if not isinstance(node, dict) or key == "video/container":
+        whole = (
+            section == "features" and not parents
+        )  # a feature is there or not for all
+        if not isinstance(node, dict) or key == "video/container" or whole:
             problems.append(f"{key!r} is nothing that a recording can change")
             continue
         try:
             value = yaml.load(cell, SAFE_LOADER)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # ValueError: the 45th of a month
             problems.append(f"{key}: {cell!r} is no YAML value")
             continue
         if value is None:

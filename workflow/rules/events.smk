@@ -24,6 +24,7 @@ rule events:
         on_disorder=setting("events/on_disorder"),
         on_out_of_bounds=setting("events/on_out_of_bounds"),
         on_damage=setting("events/on_damage"),
+        n_events=number("n_events"),
         revision=revision("events"),
     script:
         "../../scripts/events.py"

@@ -4,7 +4,19 @@ Each check is a small function or accumulator of plain arrays, entered in `CHECK
 finds and its thresholds. `evreel.checks.run` applies them to files, folders and releases.
 """
 
-from evreel.checks import dataset, event, label
+from evreel.checks import boxes, dataset, event, features, label, slices
 from evreel.checks.finding import CHECKS, Check, Finding, Report, Severity
 
-__all__ = ["CHECKS", "Check", "Finding", "Report", "Severity", "dataset", "event", "label"]
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Finding",
+    "Report",
+    "Severity",
+    "boxes",
+    "dataset",
+    "event",
+    "features",
+    "label",
+    "slices",
+]

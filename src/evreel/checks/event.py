@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.checks.finding import Located, counted, register
+from evreel.checks.tally import Tally, distance
 from evreel.timebase import Int64Array
-
-MaskArray = npt.NDArray[np.bool_]
 
 
 class Columns(NamedTuple):
@@ -46,22 +45,6 @@ class EventCheck(Protocol):
         ...
 
 
-class Tally:
-    """How many faults of a kind there are, and where the first is."""
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.place = ""
-        self.got = ""
-
-    def count(self, bad: MaskArray, say: Callable[[int], Located]) -> None:
-        """Add the faults of a mask; `say` gives place and value of the first."""
-        n = int(np.count_nonzero(bad))
-        if n and not self.n:
-            self.place, self.got = say(int(np.argmax(bad)))
-        self.n += n
-
-
 def at(events: Columns, row: int) -> str:
     """Return the place of an event, `row` counted from the first of these."""
     return f"event {events.first + row}, t={events.t[row]} µs"
@@ -74,82 +57,67 @@ class _Neighbours:
         self._next = 0
         self._last: int | None = None
 
-    def steps(self, events: Columns) -> Int64Array:
-        """Return (n,) µs from each event's predecessor to it; 0 where that is not known."""
-        known = self._last is not None and events.first == self._next
-        before = self._last if known and self._last is not None else int(events.t[0])
+    def before(self, events: Columns) -> Int64Array:
+        """Return (n,) the stamp before each event's; its own where that is not known."""
+        known = self._last if events.first == self._next else None
+        before = np.empty_like(events.t)
+        before[1:] = events.t[:-1]
+        before[0] = events.t[0] if known is None else known
         self._next = events.first + len(events.t)
         self._last = int(events.t[-1])
-        return np.diff(events.t, prepend=np.int64(before))
+        return before
 
 
 @register("order", "error", "events")
-class Order:
+class Order(Tally):
     """Events with a stamp before that of the event above: a search in time goes wrong on them."""
 
     def __init__(self) -> None:
+        super().__init__(
+            "event",
+            "before the event above, the first by {got}; sort the source, by name and counted",
+        )
         self._neighbours = _Neighbours()
-        self._tally = Tally()
 
     def add(self, events: Columns) -> None:
         """Take the next events."""
-        steps = self._neighbours.steps(events)
-        self._tally.count(steps < 0, lambda k: (at(events, k), f"{-int(steps[k])} µs"))
-
-    def finish(self) -> Iterator[Located]:
-        """Yield what was found."""
-        if self._tally.n:
-            yield (
-                self._tally.place,
-                f"{counted(self._tally.n, 'event')} before the event above, the first by "
-                f"{self._tally.got}; sort the source, by name and counted",
-            )
+        t, before = events.t, self._neighbours.before(events)
+        self.count(t < before, lambda k: (at(events, k), f"{int(before[k]) - int(t[k])} µs"))
 
 
 @register("bounds", "error", "events")
-class Bounds:
+class Bounds(Tally):
     """Events outside the sensor."""
 
     def __init__(self, sensor: tuple[int, int]) -> None:
         self._height, self._width = sensor
-        self._tally = Tally()
+        super().__init__(
+            "event",
+            f"outside the sensor of {self._width}x{self._height}, the first at {{got}}; is the "
+            "sensor's size right?",
+        )
 
     def add(self, events: Columns) -> None:
         """Take the next events."""
         x, y = events.x, events.y
         bad = (x < 0) | (x >= self._width) | (y < 0) | (y >= self._height)
-        self._tally.count(bad, lambda k: (at(events, k), f"x={x[k]}, y={y[k]}"))
-
-    def finish(self) -> Iterator[Located]:
-        """Yield what was found."""
-        if self._tally.n:
-            yield (
-                self._tally.place,
-                f"{counted(self._tally.n, 'event')} outside the sensor of {self._width}x"
-                f"{self._height}, the first at {self._tally.got}; is the sensor's size right?",
-            )
+        self.count(bad, lambda k: (at(events, k), f"x={x[k]}, y={y[k]}"))
 
 
 @register("polarity", "error", "events")
-class Polarity:
+class Polarity(Tally):
     """Events with a polarity that is neither 0 (OFF) nor 1 (ON)."""
 
     def __init__(self) -> None:
-        self._tally = Tally()
+        super().__init__(
+            "event",
+            "with a polarity that is neither 0 nor 1, the first with {got}; write 0 for OFF",
+        )
 
     def add(self, events: Columns) -> None:
         """Take the next events."""
         p = events.p
-        self._tally.count((p < 0) | (p > 1), lambda k: (at(events, k), f"p={p[k]}"))
-
-    def finish(self) -> Iterator[Located]:
-        """Yield what was found."""
-        if self._tally.n:
-            yield (
-                self._tally.place,
-                f"{counted(self._tally.n, 'event')} with a polarity that is neither 0 nor 1, the "
-                f"first with {self._tally.got}; write 0 for OFF",
-            )
+        self.count((p < 0) | (p > 1), lambda k: (at(events, k), f"p={p[k]}"))
 
 
 @register("one_polarity", "warning", "events")
@@ -207,8 +175,8 @@ class Quantum:
             self._first = int(events.t[0])
         if self._quantum % self._coarse == 0:
             # Without the first stamp, a clock that does not start at 0 tells its quantum too.
-            shared = np.gcd.reduce(events.t - self._first, initial=self._quantum)
-            self._quantum = int(abs(shared))
+            steps = distance(events.t, self._first)
+            self._quantum = int(np.gcd.reduce(steps, initial=np.uint64(self._quantum)))
 
     def finish(self) -> Iterator[Located]:
         """Yield what was found."""
@@ -239,13 +207,13 @@ class Gap:
 
     def add(self, events: Columns) -> None:
         """Take the next events."""
-        steps = self._neighbours.steps(events)
-        long = steps >= self._least
+        before = self._neighbours.before(events)
+        # In uint64, which has room for any step forward.
+        steps = events.t.view(np.uint64) - before.view(np.uint64)
+        long = (events.t > before) & (steps >= self._least)
         if long.any():
-            self._longest = max(self._longest, int(steps.max()))
-            self._tally.count(
-                long, lambda k: (f"t={events.t[k] - steps[k]} µs", f"{steps[k] / 1e6:.3f} s")
-            )
+            self._longest = max(self._longest, int(steps[long].max()))
+            self._tally.count(long, lambda k: (f"t={before[k]} µs", f"{steps[k] / 1e6:.3f} s"))
 
     def finish(self) -> Iterator[Located]:
         """Yield what was found."""
@@ -257,10 +225,6 @@ class Gap:
                 self._tally.place,
                 f"no event for {self._tally.got}{more}; was the camera paused, or were data lost?",
             )
-
-
-_EXACT_BITS = 6
-_CELLS = 64 << _EXACT_BITS
 
 
 @register("burst", "warning", "events")
@@ -280,7 +244,7 @@ class Burst:
 
     Notes
     -----
-    Of the bins, a histogram of their counts is kept: exact below 64 events, by 1/32 above.
+    Of the bins, it keeps how many there are of each count: n events have no more than √2n counts.
     """
 
     def __init__(
@@ -295,50 +259,47 @@ class Burst:
         self._least_events = least_events
         self._least_bins = least_bins
         self._open: tuple[int, int] | None = None  # the last bin may go on in the next piece
-        self._bins = np.zeros(_CELLS, dtype=np.int64)
-        self._first = np.full(_CELLS, np.iinfo(np.int64).max)
-        self._most = np.zeros(_CELLS, dtype=np.int64)
+        self._bins: dict[int, tuple[int, int]] = {}  # events in a bin → such bins, the first
 
     def add(self, events: Columns) -> None:
         """Take the next events."""
         bins = events.t // self._bin_us
         starts = np.flatnonzero(np.diff(bins, prepend=bins[0] - 1))
-        numbers, counts = bins[starts], np.diff(starts, append=len(bins))
-        if self._open is not None:
-            if self._open[0] == numbers[0]:
-                counts[0] += self._open[1]
-            else:
-                self._close(*(np.array([value]) for value in self._open))
-        self._close(numbers[:-1], counts[:-1])
-        self._open = int(numbers[-1]), int(counts[-1])
+        counts = np.diff(starts, append=len(bins))
+        for number, count in zip(bins[starts].tolist(), counts.tolist(), strict=True):
+            before = 0
+            if self._open is not None:
+                if self._open[0] == number:
+                    before = self._open[1]
+                else:
+                    self._close(*self._open)
+            self._open = number, before + count
 
-    def _close(self, numbers: Int64Array, counts: Int64Array) -> None:
-        shift = np.maximum(np.frexp(counts)[1].astype(np.int64) - _EXACT_BITS, 0)
-        cells = (shift << _EXACT_BITS) | (counts >> shift)
-        np.add.at(self._bins, cells, 1)
-        np.minimum.at(self._first, cells, numbers)
-        np.maximum.at(self._most, cells, counts)
+    def _close(self, number: int, count: int) -> None:
+        n, first = self._bins.get(count, (0, number))
+        self._bins[count] = n + 1, min(first, number)
 
     def finish(self) -> Iterator[Located]:
         """Yield what was found."""
         if self._open is not None:
-            self._close(*(np.array([value]) for value in self._open))
-        cells = np.arange(_CELLS)
-        least = (cells & ((1 << _EXACT_BITS) - 1)) << (cells >> _EXACT_BITS)
-        total = int(self._bins.sum())
+            self._close(*self._open)
+        total = sum(n for n, _ in self._bins.values())
         if total < self._least_bins:
             return
-        by_count = np.argsort(least, kind="stable")
-        middle = np.searchsorted(np.cumsum(self._bins[by_count]), (total + 1) // 2)
-        median = int(least[by_count][middle])
-        much = (self._bins > 0) & (least >= max(self._times * median, self._least_events))
-        if much.any():
-            n, first = int(self._bins[much].sum()), int(self._first[much].min())
+        reached, median = 0, 0
+        for count in sorted(self._bins):
+            reached += self._bins[count][0]
+            if reached >= (total + 1) // 2:
+                median = count
+                break
+        least = max(self._times * median, self._least_events)
+        much = {count: bins for count, bins in self._bins.items() if count >= least}
+        if much:
+            n, first = sum(n for n, _ in much.values()), min(first for _, first in much.values())
             yield (
                 f"t={first * self._bin_us} µs",
-                f"{counted(n, 'bin')} of {self._bin_us // 1000} ms with up to "
-                f"{int(self._most[much].max()):,} events; the median is {median:,}; did the light "
-                "change, or do stamps pile up?",
+                f"{counted(n, 'bin')} of {self._bin_us // 1000} ms with up to {max(much):,} "
+                f"events; the median is {median:,}; did the light change, or do stamps pile up?",
             )
 
 
@@ -363,7 +324,11 @@ class Index:
         self._length = length
         self._n_events = n_events
         self._neighbours = _Neighbours()
-        self._tally = Tally()
+        self._tally = Tally(
+            "entry",
+            "not the row of the first event of the millisecond, the first is {got}; build the "
+            "store again",
+        )
         self._ms = 0
         self._rows = 0
         self._last = -1
@@ -372,7 +337,7 @@ class Index:
     def add(self, events: Columns) -> None:
         """Take the next events."""
         # What the index should say is not known where stamps go back or are missing.
-        back = (self._neighbours.steps(events) < 0).any()
+        back = (events.t < self._neighbours.before(events)).any()
         self._blind |= bool(back or events.t[0] < 0 or events.first != self._rows)
         self._rows = events.first + len(events.t)
         self._last = int(events.t[-1])
@@ -407,12 +372,7 @@ class Index:
             )
         else:
             self._compare(entries, np.array([self._rows]))
-        if self._tally.n:
-            yield (
-                self._tally.place,
-                f"{counted(self._tally.n, 'entry')} not the row of the first event of the "
-                f"millisecond, the first is {self._tally.got}; build the store again",
-            )
+        yield from self._tally.finish()
 
 
 @register("time_zero", "error", "events store")
@@ -456,127 +416,4 @@ class TimeZero:
             yield (
                 "attribute t_stop_us",
                 f"is {self._t_stop_us}; the last stamp + 1 is {last + 1}; build the store again",
-            )
-
-
-@register("label_span", "warning", "events with labels")
-class LabelSpan:
-    """Labels that cover a small part of the recording: training sees the rest as empty.
-
-    Parameters
-    ----------
-    first_us, last_us
-        From where to where there are labels, µs since the first event.
-    least_share
-        Less than half of the recording's time is more likely a task cut short than a choice.
-    """
-
-    def __init__(self, first_us: int, last_us: int, least_share: float = 0.5) -> None:
-        self._labels = first_us, last_us
-        self._least = least_share
-        self._ends: tuple[int, int] | None = None
-        self._before = self._after = 0
-
-    def add(self, events: Columns) -> None:
-        """Take the next events."""
-        first = int(events.t[0]) if self._ends is None else self._ends[0]
-        self._ends = first, int(events.t[-1]) + 1
-        self._before += int(np.count_nonzero(events.t < self._labels[0]))
-        self._after += int(np.count_nonzero(events.t >= self._labels[1]))
-
-    def finish(self) -> Iterator[Located]:
-        """Yield what was found."""
-        if self._ends is None or self._ends[1] <= self._ends[0]:
-            return
-        start, stop = self._ends
-        first, last = self._labels
-        share = max(0, min(last, stop) - max(first, start)) / (stop - start)
-        if share < self._least:
-            yield (
-                f"t={first} to {last} µs",
-                f"labels cover {100 * share:.0f} % of {(stop - start) / 1e6:.3f} s; "
-                f"{counted(self._before, 'event')} before and {self._after:,} after them; crop "
-                "the recording, or label the rest",
-            )
-
-
-@register("other_events", "error", "slices")
-class SameEvents:
-    """Slices whose events are not those of the store beside them.
-
-    Parameters
-    ----------
-    read
-        Returns the columns t, x, y, p of rows ``[first, stop)`` of the store, None where they
-        can't be read.
-    first_row
-        Row in the store of the first event here.
-    n_store
-        Events in the store.
-    """
-
-    def __init__(
-        self,
-        read: Callable[[int, int], list[npt.NDArray[Any]] | None],
-        first_row: int,
-        n_store: int,
-    ) -> None:
-        self._read = read
-        self._first_row = first_row
-        self._n_store = n_store
-        self._tally = Tally()
-
-    def add(self, events: Columns) -> None:
-        """Take the next events."""
-        first = self._first_row + events.first
-        n = len(events.t)
-        known = max(0, min(n, self._n_store - first)) if first >= 0 else 0
-        theirs = self._read(first, first + known) if known else []
-        if theirs is None:
-            return
-        other = np.ones(n, dtype=np.bool_)
-        if known:
-            other[:known] = False
-            for ours, column in zip(events[1:], theirs, strict=True):
-                other[:known] |= ours[:known] != column
-        self._tally.count(other, lambda k: (at(events, k), str(first + k)))
-
-    def finish(self) -> Iterator[Located]:
-        """Yield what was found."""
-        if self._tally.n:
-            yield (
-                self._tally.place,
-                f"{counted(self._tally.n, 'event')} not as in the events store, the first is row "
-                f"{self._tally.got} there; annotate again",
-            )
-
-
-@register("roi", "error", "slices")
-class Regions:
-    """Regions of events, or of overlaps, that are no row of the table of regions.
-
-    Parameters
-    ----------
-    n_rois
-        Rows of the table.
-    """
-
-    def __init__(self, n_rois: int) -> None:
-        self._n_rois = n_rois
-        self._tally = Tally()
-
-    def add(self, name: str, first: int, roi: npt.NDArray[Any], none: int = 0) -> None:
-        """Take regions from row `first` on of the data set `name`; `none` (−1) is no region."""
-        self._tally.count(
-            (roi < none) | (roi >= self._n_rois),
-            lambda k: (f"{name}, row {first + k}", f"is {roi[k]}"),
-        )
-
-    def finish(self) -> Iterator[Located]:
-        """Yield what was found."""
-        if self._tally.n:
-            yield (
-                self._tally.place,
-                f"{counted(self._tally.n, 'row')} of no region, the first {self._tally.got}; "
-                f"there are {self._n_rois:,}; annotate again",
             )

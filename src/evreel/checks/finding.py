@@ -132,7 +132,14 @@ class Check:
     thresholds: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-CHECKS: dict[str, Check] = {}
+CHECKS = {
+    "readable": Check(
+        "readable",
+        "error",
+        "every file",
+        "A file that can't be read: damaged, cut short, missing, or of another form.",
+    )
+}
 """Every check by its name, in the order in which they are defined."""
 
 
@@ -164,16 +171,15 @@ def _meaning(docstring: str, parameter: str) -> str:
     return " ".join(found[1].split()) if found else ""
 
 
-def findings(check: str, path: str, located: Iterable[Located]) -> Iterator[Finding]:
-    """Yield what a check found in one file."""
-    for place, problem in located:
-        yield Finding(CHECKS[check].severity, check, path, place, problem)
+def findings(check: str, found: Iterable[Located | Placed], path: str = "") -> Iterator[Finding]:
+    """Yield what a check found in the file `path`, or in those that it names itself."""
+    for where in found:
+        yield Finding(CHECKS[check].severity, check, *(path, *where)[-3:])
 
 
-def placed(check: str, found: Iterable[Placed]) -> Iterator[Finding]:
-    """Yield what a check found in several files."""
-    for path, place, problem in found:
-        yield Finding(CHECKS[check].severity, check, path, place, problem)
+def unreadable(path: str, problem: str, place: str = "") -> Finding:
+    """Return the finding of a file that can't be read."""
+    return Finding("error", "readable", path, place, problem)
 
 
 def counted(n: int, what: str) -> str:
@@ -189,9 +195,3 @@ def counted(n: int, what: str) -> str:
     if what.endswith("ry"):
         return f"{n:,} {what[:-1]}ies"
     return f"{n:,} {what}{'es' if what.endswith(('x', 's')) else 's'}"
-
-
-@register("readable", "error", "every file")
-def unreadable(problem: str, place: str = "") -> Iterator[Located]:
-    """Find a file that can't be read: damaged, cut short, missing, or of another form."""
-    yield place, problem

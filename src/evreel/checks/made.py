@@ -3,184 +3,50 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import math
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.checks import dataset, event, label
+from evreel.checks import boxes, dataset, event, features, label, slices
 from evreel.checks.event import Columns, EventCheck
-from evreel.checks.finding import Finding, findings, placed, unreadable
+from evreel.checks.finding import Finding, Located, findings, unreadable
+from evreel.checks.neighbours import (
+    BOXES,
+    DAMAGE,
+    DAMAGED,
+    File,
+    Head,
+    Known,
+    is_whole,
+    of_one_recording,
+    provenance,
+    read_head,
+    sensor_of,
+)
+from evreel.checks.tally import distance
 from evreel.errors import EvreelError, LayoutError
-from evreel.events import Sensor
 from evreel.io import hdf5
+from evreel.io.boxes import read_records
 from evreel.layout import COLUMN_CHUNK, EVENTS, FEATURES, LAYOUTS, SLICES
 
-BOXES = "boxes"
-DAMAGED = "damaged"
-"""What should be an HDF5 file of some layout, and can't be opened."""
-
-BOXES_SUFFIX = "_bbox.npy"
-LABEL_MAP = "label_map_dictionary.json"
-LEFT_OUT = ("out_of_bounds_events", "outside_time", "outside_crop", "hot_pixel_events")
-"""Counts of events in a store's `repairs`; the others count something else."""
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_NPY = b"\x93NUMPY"
 _COLUMNS = tuple(f"events/{name}" for name in "txyp")
 _MOST_UNREADABLE = 100
 """So many pieces of a file that can't be read are enough to say so."""
 
-DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError, OverflowError)
-"""What libraries raise on damaged bytes."""
-
-
-@dataclass(frozen=True)
-class File:
-    """A file to check.
-
-    Parameters
-    ----------
-    place, path
-        Where it is, and how findings name it.
-    kind
-        Name of its layout, `BOXES` or `DAMAGED`.
-    id
-        The recording it belongs to.
-    """
-
-    place: Path
-    path: str
-    kind: str
-    id: str
-
-    @property
-    def folder(self) -> str:
-        """Where it lies, as findings name it."""
-        return self.path.rpartition("/")[0]
-
-
-@dataclass(frozen=True)
-class Head:
-    """What a file says of its recording; None or empty where it says nothing."""
-
-    file: File
-    sensor: Sensor | None = None
-    t_offset: int | None = None
-    t_stop_us: int | None = None
-    n: int | None = None
-    labels: tuple[str, ...] | None = None
-    store: str | None = None
-    left_out: int = 0
-
-
-def id_of(name: str) -> str:
-    """Return the recording that a file's name names.
-
-    Examples
-    --------
-    >>> id_of("street_bbox.npy"), id_of("street.h5"), id_of("17-04_td.dat")
-    ('street', 'street', '17-04')
-    """
-    stem = name.removesuffix(BOXES_SUFFIX) if name.endswith(BOXES_SUFFIX) else Path(name).stem
-    return stem.removesuffix("_td").removesuffix("_cd")
-
-
-def kind_of(place: Path) -> str | None:
-    """Return the kind of a file that evreel makes, by its content; None for any other."""
-    try:
-        if not stat.S_ISREG(place.stat().st_mode):  # to open a pipe would wait for its other end
-            return None
-        if place.name.endswith(BOXES_SUFFIX):
-            return BOXES
-        with place.open("rb") as file:
-            magic = file.read(len(_HDF5))
-    except OSError:
-        return DAMAGED if place.suffix == ".h5" else None
-    if magic != _HDF5:
-        return DAMAGED if place.suffix == ".h5" else None
-    try:
-        with h5py.File(place, "r", locking=False) as file:
-            name = file.attrs.get("layout")
-    except DAMAGE:
-        return DAMAGED
-    return name if isinstance(name, str) and name in LAYOUTS else None
-
-
-def read_head(file: File) -> Head:
-    """Return what a file says of its recording, as far as it can be read."""
-    if file.kind not in LAYOUTS:
-        return Head(file)
-    try:
-        with h5py.File(file.place, "r", locking=False) as h5:
-            hdf5.check_layout(h5, file.place, LAYOUTS[file.kind])
-            t_offset = int(h5["t_offset"][()])
-            digest = _json(h5, "inputs").get("store")
-            store = digest if isinstance(digest, str) else None
-            if file.kind == FEATURES.name:
-                data = h5["data"].attrs
-                size = int(data["event_input_height"]), int(data["event_input_width"])
-                return Head(file, Sensor.checked(*size), t_offset, store=store)
-            return Head(
-                file,
-                Sensor.checked(int(h5["events/height"][()]), int(h5["events/width"][()])),
-                t_offset,
-                int(h5.attrs["t_stop_us"]),
-                len(h5["events/t"]),
-                _names(h5) if file.kind == SLICES.name else None,
-                store,
-                left_out(h5),
-            )
-    except (EvreelError, *DAMAGE):
-        return Head(file)
-
-
-def left_out(h5: h5py.File) -> int:
-    """Return how many events a store says were left out of its recording."""
-    repairs = _json(h5, "repairs")
-    return sum(n for name in LEFT_OUT if type(n := repairs.get(name)) is int)
-
-
-def _json(h5: h5py.File, name: str) -> dict[str, Any]:
-    try:
-        value = json.loads(h5.attrs[name])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _names(h5: h5py.File) -> tuple[str, ...] | None:
-    dataset_ = h5["labels/name"]
-    return tuple(dataset_.asstr()[:]) if is_whole(dataset_) else None
-
-
-def is_whole(dataset_: h5py.Dataset) -> bool:
-    """Tell whether all of a data set is stored: what is not, HDF5 reads as zeros."""
-    if not dataset_.size:
-        return True
-    if dataset_.is_virtual or dataset_.external:
-        return False
-    if dataset_.chunks is None:
-        return bool(dataset_.id.get_storage_size())
-    expected = math.prod(
-        -(-size // chunk) for size, chunk in zip(dataset_.shape, dataset_.chunks, strict=True)
-    )
-    return bool(dataset_.id.get_num_chunks() == expected)
+_MOST_CHUNKS = 16
+"""A chunk is in memory as a whole: of so many of the layout's it may be made."""
 
 
 def cut(error: BaseException) -> tuple[str, str]:
-    """Return place and problem of an exception, as a finding shows them."""
+    """Return problem and place of an exception, as a finding shows them."""
     if isinstance(error, EvreelError):
         hint = f"; {error.hint[0].lower()}{error.hint[1:].rstrip('.')}" if error.hint else ""
-        return error.place or "", f"{error.problem}{hint}"
-    return "", f"can't be read: {error or type(error).__name__}"
+        return f"{error.problem}{hint}", error.place or ""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"can't be read: {said}", ""
 
 
 def as_findings(path: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
@@ -188,8 +54,7 @@ def as_findings(path: str, check: Callable[[], Iterable[Finding]]) -> Iterator[F
     try:
         yield from check()
     except (EvreelError, *DAMAGE) as error:
-        place, problem = cut(error)
-        yield from findings("readable", path, unreadable(problem, place))
+        yield unreadable(path, *cut(error))
 
 
 def check_files(
@@ -197,6 +62,8 @@ def check_files(
     others: Sequence[Head] = (),
     labels: Callable[[File], Collection[int] | None] = lambda file: None,
     done: Callable[[File], None] = lambda file: None,
+    *,
+    parted: Callable[[Sequence[Head]], list[list[Head]]] = of_one_recording,
 ) -> Iterator[Finding]:
     """Yield what is found in files that evreel made, each by itself and against its neighbours.
 
@@ -210,47 +77,20 @@ def check_files(
         Returns the class numbers that are named where a file lies; None where none are.
     done
         Called after each file.
+    parted
+        Parts the heads of one `id` into those of one recording each.
     """
-    heads: dict[str, list[Head]] = {}
+    named: dict[str, list[Head]] = {}
     for head in [*map(read_head, files), *others]:
-        heads.setdefault(head.file.id, []).append(head)
+        named.setdefault(head.file.id, []).append(head)
+    groups = [group for heads in named.values() for group in parted(heads)]
+    group_of = {head.file: group for group in groups for head in group}
     for file in files:
-        known = Known(file, heads[file.id], labels(file))
+        known = Known(file, group_of[file], labels(file))
         yield from as_findings(file.path, lambda f=file, k=known: _CHECKS[f.kind](f, k))  # type: ignore[misc]
         done(file)
-    for group in heads.values():
+    for group in groups:
         yield from _made_from(group)
-
-
-class Known:
-    """What is known of a file's recording from the files beside it.
-
-    Files of the same folder are believed first; what the rest contradict each other on is not
-    known.
-    """
-
-    def __init__(
-        self, file: File, heads: Sequence[Head], labels: Collection[int] | None = None
-    ) -> None:
-        others = [head for head in heads if head.file != file]
-        near = [head for head in others if head.file.folder == file.folder]
-        self.sensor = _only("sensor", near, others)
-        self.t_stop_us = _only("t_stop_us", near, others)
-        self.n = _only("n", near, others)
-        named = _only("labels", near, others)
-        self.labels = range(len(named)) if labels is None and named is not None else labels
-        stores = [head for head in others if head.file.kind == EVENTS.name]
-        self.store = stores[0] if len(stores) == 1 else None
-        clocks = {head.t_offset for head in near or others if head.file.kind == "recording"}
-        self.camera_start_us = clocks.pop() if len(clocks) == 1 else None
-
-
-def _only(name: str, *choices: Sequence[Head]) -> Any:
-    for heads in choices:
-        values = {getattr(head, name) for head in heads} - {None}
-        if values:
-            return values.pop() if len(values) == 1 else None
-    return None
 
 
 def _made_from(heads: Sequence[Head]) -> Iterator[Finding]:
@@ -268,7 +108,7 @@ def _made_from(heads: Sequence[Head]) -> Iterator[Finding]:
                 own = stores[0].path, sha256(stores[0].place)
         except (EvreelError, *DAMAGE):
             own = None  # its own findings say why
-    yield from placed("made_from", dataset.made_from(files, own))
+    yield from findings("made_from", dataset.made_from(files, own))
 
 
 def event_checks(sensor: tuple[int, int]) -> dict[str, EventCheck]:
@@ -296,9 +136,18 @@ def run(
     except (EvreelError, *DAMAGE) as error:
         failure = error
     for name, check in checks.items():
-        yield from findings(name, path, check.finish())
+        yield from findings(name, check.finish(), path)
     if failure is not None:
         raise failure
+
+
+class _TableCheck(Protocol):
+    """A check that sees all rows of some columns in their order."""
+
+    @property
+    def add(self) -> Callable[..., None]: ...
+
+    def finish(self) -> Iterator[Located]: ...
 
 
 class _Reader:
@@ -307,6 +156,7 @@ class _Reader:
     def __init__(self, h5: h5py.File) -> None:
         self._h5 = h5
         self._bad: dict[str, tuple[int, str, str]] = {}
+        self._seen: set[str] = set()
 
     def piece(self, names: Sequence[str], first: int, stop: int) -> list[Any] | None:
         """Return rows ``[first, stop)`` of some data sets, None where one can't be read."""
@@ -324,25 +174,39 @@ class _Reader:
                 return None
         return pieces
 
-    def whole(self, name: str) -> npt.NDArray[Any] | None:
-        """Return a whole data set, None where it can't be read."""
-        pieces = self.piece([name], 0, len(self._h5[name]))
-        return None if pieces is None else np.asarray(pieces[0])
+    def pieces(self, *names: str) -> Iterator[tuple[int, list[npt.NDArray[Any]]]]:
+        """Yield first row and columns of the pieces of data sets that are equally long."""
+        self._seen.update(names)
+        n = len(self._h5[names[0]])
+        rows = max(COLUMN_CHUNK, *((self._h5[name].chunks or (1,))[0] for name in names))
+        for first in range(0, n, rows):
+            columns = self.piece(names, first, min(first + rows, n))
+            if columns is not None:
+                yield first, columns
 
     def columns(self) -> Iterator[Columns]:
         """Yield the events."""
-        n = len(self._h5["events/t"])
-        for first in range(0, n, COLUMN_CHUNK):
-            pieces = self.piece(_COLUMNS, first, min(first + COLUMN_CHUNK, n))
-            if pieces is not None:
-                yield Columns(first, *(np.asarray(column).astype(np.int64) for column in pieces))
+        for first, columns in self.pieces(*_COLUMNS):
+            yield Columns(first, *(column.astype(np.int64) for column in columns))
+
+    def through(self, path: str, check: str, made: _TableCheck, *names: str) -> Iterator[Finding]:
+        """Yield what a check finds in some columns."""
+        for first, columns in self.pieces(*names):
+            made.add(first, *columns)
+        yield from findings(check, made.finish(), path)
 
     def problems(self, path: str) -> Iterator[Finding]:
-        """Yield what could not be read."""
+        """Yield what could not be read; what no check has asked for is read first."""
+        for array in LAYOUTS[self._h5.attrs["layout"]].arrays:
+            is_column = array.dims and array.dtype not in ("str", "any")
+            if is_column and array.name in self._h5 and array.name not in self._seen:
+                for _ in self.pieces(array.name):
+                    pass
         for n, place, problem in self._bad.values():
             more = f", the first of {n:,} such pieces" if n > 1 else ""
-            text = f"can't be read{more}: {problem}; build or download it again"
-            yield from findings("readable", path, unreadable(text, place))
+            yield unreadable(
+                path, f"can't be read{more}: {problem}; build or download it again", place
+            )
 
 
 @contextlib.contextmanager
@@ -350,14 +214,26 @@ def _opened(file: File) -> Iterator[h5py.File]:
     """Give a file whose form is right and whose arrays are all there."""
     if not file.place.stat().st_size:
         raise LayoutError("is empty", hint=hdf5.REBUILD)
+    layout = LAYOUTS[file.kind]
     with hdf5.open_hdf5(file.place) as h5:
-        hdf5.check_layout(h5, file.place, LAYOUTS[file.kind])
-        for array in LAYOUTS[file.kind].arrays:
-            if array.name in h5 and not is_whole(h5[array.name]):
+        hdf5.check_layout(h5, file.place, layout)
+        for array in layout.arrays:
+            if array.name not in h5:
+                continue
+            if not is_whole(h5[array.name]):
                 raise LayoutError(
                     f"not all of {array.name} is in the file; HDF5 would read zeros",
                     hint=hdf5.REBUILD,
                 )
+            rows = (h5[array.name].chunks or (0,))[0]
+            if array.chunk is not None and rows > _MOST_CHUNKS * array.chunk[0]:
+                raise LayoutError(
+                    f"{array.name} is in chunks of {rows:,} rows; {array.chunk[0]:,} are usual, "
+                    f"and {_MOST_CHUNKS * array.chunk[0]:,} the most",
+                    hint="Write it in smaller chunks.",
+                )
+        for name in ("inputs", "repairs"):
+            provenance(h5, name)
         yield h5
 
 
@@ -370,8 +246,8 @@ def _store(file: File, known: Known) -> Iterator[Finding]:
             return None if pieces is None else pieces[0]
 
         n = len(h5["events/t"])
-        changed = any(_json(h5, "repairs").values())
-        checks = event_checks(_sensor(h5)) | {
+        changed = any(provenance(h5, "repairs").values())
+        checks = event_checks(sensor_of(h5)) | {
             "index": event.Index(entries, len(h5["ms_to_idx"]), n),
             "time_zero": event.TimeZero(int(h5.attrs["t_stop_us"]), changed, n),
         }
@@ -382,10 +258,14 @@ def _store(file: File, known: Known) -> Iterator[Finding]:
 def _slices(file: File, known: Known) -> Iterator[Finding]:
     with _opened(file) as h5, contextlib.ExitStack() as stack:
         reader = _Reader(h5)
-        checks = event_checks(_sensor(h5))
-        spans = [reader.whole(f"labelled/{name}") for name in ("start_us", "stop_us")]
-        if spans[0] is not None and spans[1] is not None and len(spans[0]):
-            checks["label_span"] = event.LabelSpan(int(spans[0].min()), int(spans[1].max()))
+        checks = event_checks(sensor_of(h5))
+        spans = [
+            (int(start.min()), int(stop.max()))
+            for _, (start, stop) in reader.pieces("labelled/start_us", "labelled/stop_us")
+        ]
+        if spans:
+            first_us, last_us = min(first for first, _ in spans), max(last for _, last in spans)
+            checks["label_span"] = label.LabelSpan(first_us, last_us)
         if known.store is not None and known.store.n is not None:
             theirs = _Reader(stack.enter_context(hdf5.open_hdf5(known.store.file.place)))
 
@@ -393,163 +273,107 @@ def _slices(file: File, known: Known) -> Iterator[Finding]:
                 return theirs.piece(_COLUMNS, first, stop)
 
             first_row = int(h5["first_row"][()])
-            checks["other_events"] = event.SameEvents(rows, first_row, known.store.n)
+            checks["other_events"] = slices.SameEvents(rows, first_row, known.store.n)
         yield from run(file.path, reader.columns(), checks)
-        yield from _tables(file, h5, reader)
+        yield from _tables(file.path, h5, reader)
         yield from reader.problems(file.path)
 
 
-def _tables(file: File, h5: h5py.File, reader: _Reader) -> Iterator[Finding]:
+def _tables(path: str, h5: h5py.File, reader: _Reader) -> Iterator[Finding]:
     """Yield what is wrong with the tables of a slices file."""
-    n_events, path = len(h5["events/t"]), file.path
-    n_rois, n_labels = len(h5["rois/label"]), len(h5["labels/name"])
-    cut_at = [reader.whole(f"slices/{name}") for name in ("start", "stop", "start_us", "stop_us")]
-    start, stop, start_us, stop_us = cut_at
-    if start is not None and stop is not None and start_us is not None and stop_us is not None:
-        yield from findings(
-            "slice_rows", path, label.slice_rows(start, stop, start_us, stop_us, n_events)
-        )
-        outside = int(h5.attrs["events_outside_slices"])
-        yield from findings("slice_count", path, label.slice_count(start, stop, n_events, outside))
-    regions = event.Regions(n_rois)
+    n_events, n_slices = len(h5["events/t"]), len(h5["slices/start"])
+    n_labels, t_stop_us = len(h5["labels/name"]), int(h5.attrs["t_stop_us"])
+    rows, us = ("slices/start", "slices/stop"), ("slices/start_us", "slices/stop_us")
+    outside = int(h5.attrs["events_outside_slices"])
+    count = slices.SliceCount(n_slices, n_events, outside)
+    yield from reader.through(path, "slice_rows", slices.SliceRows(n_events), *rows, *us)
+    yield from reader.through(path, "slice_count", count, *rows)
+    regions = slices.Regions(len(h5["rois/label"]))
     for name, none in (("events/roi", -1), ("overlaps/roi", 0)):
-        for first in range(0, len(h5[name]), COLUMN_CHUNK):
-            pieces = reader.piece([name], first, first + COLUMN_CHUNK)
-            if pieces is not None:
-                regions.add(name, first, pieces[0], none)
-    yield from findings("roi", path, regions.finish())
-    overlaps = reader.whole("overlaps/event")
-    if overlaps is not None:
-        yield from findings("overlap_rows", path, label.overlap_rows(overlaps, n_events))
-    t_stop_us = int(h5.attrs["t_stop_us"])
-    frame_us = _frame_us([reader.whole(f"tags/{name}") for name in ("start_us", "stop_us")])
+        for first, (roi,) in reader.pieces(name):
+            regions.add(name, first, roi, none)
+    yield from findings("roi", regions.finish(), path)
+    yield from reader.through(path, "overlap_rows", slices.OverlapRows(n_events), "overlaps/event")
+    frames = [
+        int(np.where(stop > start, distance(stop, start), 0).max())
+        for _, (start, stop) in reader.pieces("tags/start_us", "tags/stop_us")
+    ]
     for table in ("rois", "tags", "labelled"):
-        numbers = None if table == "labelled" else reader.whole(f"{table}/label")
-        if numbers is not None:
-            yield from findings("label_number", path, label.label_number(table, numbers, n_labels))
-        ends = reader.whole(f"{table}/stop_us")
-        if ends is not None:
+        if table != "labelled":
+            numbers = slices.LabelNumber(table, n_labels)
+            yield from reader.through(path, "label_number", numbers, f"{table}/label")
+        beyond = label.Beyond(f"{table} row", t_stop_us, max(frames, default=None))
+        for first, (stop,) in reader.pieces(f"{table}/stop_us"):
             # A region that labels no frame has no time: −1.
-            times = np.where(ends == -1, 0, ends) if table == "rois" else ends
-            yield from findings(
-                "beyond", path, label.beyond(f"{table} row", times, t_stop_us, frame_us)
-            )
-
-
-def _frame_us(tag: Sequence[npt.NDArray[Any] | None]) -> int | None:
-    """Return the duration of the longest frame that carries a tag, None where none does."""
-    start_us, stop_us = tag
-    if start_us is None or stop_us is None or not len(start_us):
-        return None
-    return max(0, int((stop_us - start_us).max()))
+            beyond.add(first, np.where(stop == -1, 0, stop) if table == "rois" else stop)
+        yield from findings("beyond", beyond.finish(), path)
 
 
 def _features(file: File, known: Known) -> Iterator[Finding]:
     from evreel.io.features import FeaturesFile
 
-    with _opened(file), FeaturesFile(file.place) as features:
-        unread: list[tuple[int, str]] = []
+    with _opened(file) as h5, FeaturesFile(file.place) as frames:
+        unread: list[Finding] = []
 
-        def frames() -> Iterator[tuple[int, npt.NDArray[Any]]]:
-            for k in range(len(features)):
+        def readable() -> Iterator[tuple[int, npt.NDArray[Any]]]:
+            for k in range(len(frames)):
                 try:
-                    frame = features.read(k)
+                    frame = frames.read(k)
                 except (EvreelError, *DAMAGE) as error:
-                    unread.append((k, cut(error)[1]))
+                    unread.append(unreadable(file.path, cut(error)[0], f"window {k}"))
                     if len(unread) > _MOST_UNREADABLE:
                         return
                     continue
                 yield k, frame
 
-        yield from findings("feature_values", file.path, label.feature_values(frames()))
+        yield from findings("feature_values", features.feature_values(readable()), file.path)
         if unread:
-            k, problem = unread[0]
             more = f", the first of {len(unread)} such windows" if len(unread) > 1 else ""
-            yield from findings(
-                "readable", file.path, unreadable(f"{problem}{more}", f"window {k}")
-            )
+            yield unreadable(file.path, unread[0].problem + more, unread[0].place)
         if known.n is not None:
-            windows = features.windows
-            yield from findings(
-                "feature_windows",
-                file.path,
-                label.feature_windows(
-                    windows.start, windows.stop, known.t_stop_us, windows.start_us, known.n
-                ),
-            )
+            found = features.feature_windows(frames.windows, known.t_stop_us, known.n)
+            yield from findings("feature_windows", found, file.path)
+        yield from _Reader(h5).problems(file.path)
 
 
 def _damaged(file: File, known: Known) -> Iterator[Finding]:
     if not file.place.stat().st_size:
         raise LayoutError("is empty", hint=hdf5.REBUILD)
     hdf5.open_hdf5(file.place).close()
-    problem = "was found damaged when it was opened, and was not the next time"
-    yield from findings("readable", file.path, unreadable(problem))
+    yield unreadable(file.path, "was found damaged when it was opened, and was not the next time")
 
 
-def _boxes(file: File, known: Known) -> Iterator[Finding]:
-    boxes = read_boxes(file.place)
-    if known.camera_start_us is not None:
-        boxes = since_start(boxes, known.camera_start_us)
-    path = file.path
-    yield from findings("box_number", path, label.box_number(boxes))
-    yield from findings("box_size", path, label.box_size(boxes))
-    yield from findings("box_order", path, label.box_order(boxes))
-    yield from findings("frozen_box", path, label.frozen_box(boxes))
-    if known.sensor is not None:
-        yield from findings("box_outside", path, label.box_outside(boxes, known.sensor))
-    if known.labels is not None:
-        yield from findings("box_class", path, label.box_class(boxes, known.labels))
-    if known.t_stop_us is not None:
-        yield from findings("beyond", path, label.beyond("record", boxes.t, known.t_stop_us))
-
-
-def read_boxes(place: Path) -> label.Boxes:
-    """Return the boxes of a ``.npy`` in any of Metavision's layouts, in whatever order.
+def read_boxes(file: File, camera_start_us: int | None) -> boxes.Boxes:
+    """Return the boxes of a file, in µs since the start of their recording where that is known.
 
     Raises
     ------
-    LayoutError
-        Where the file is none, is cut short, or holds other records.
+    EvreelError
+        Where it can't be read, or holds other records.
     """
-    size = place.stat().st_size
+    records = read_records(file.place)
     try:
-        with place.open("rb") as file:
-            if not size or not file.read(len(_NPY)) == _NPY:
-                raise ValueError("is empty" if not size else "is no .npy file")
-            file.seek(0)
-            version = np.lib.format.read_magic(file)
-            head = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }
-            if version not in head:
-                raise ValueError(f"is a .npy file of version {version}; 1.0 or 2.0 is expected")
-            shape, _, dtype = head[version](file)
-            if len(shape) != 1 or dtype.names is None or dtype.hasobject:
-                raise ValueError(f"holds {dtype} in {len(shape)} dimensions; records are expected")
-            # Looked at first: memory is taken for as many as are announced.
-            there = (size - file.tell()) // max(dtype.itemsize, 1)
-            if not 0 <= shape[0] <= there:
-                raise ValueError(f"holds {there:,} of {shape[0]:,} records")
-            return label.boxes_of(np.fromfile(file, dtype=dtype, count=shape[0]))
-    except DAMAGE as error:
-        problem = str(error).split("\n")[0] or type(error).__name__
-        raise LayoutError(problem, path=place, hint="Export or download it again.") from error
+        found = boxes.boxes_of(records)
+    except ValueError as error:
+        raise LayoutError(str(error), hint="Export or download it again.") from error
+    return found if camera_start_us is None else boxes.since_start(found, camera_start_us)
 
 
-def since_start(boxes: label.Boxes, camera_start_us: int) -> label.Boxes:
-    """Return boxes with times since the first event, where theirs are on the camera's clock.
-
-    A data set says nowhere which clock its boxes have: where none is before the recording's
-    start on the camera's clock, it is that.
-    """
-    on_camera_clock = len(boxes.t) and int(boxes.t.min()) >= camera_start_us
-    return boxes._replace(t=boxes.t - camera_start_us) if on_camera_clock else boxes
-
-
-def _sensor(h5: h5py.File) -> Sensor:
-    return Sensor.checked(int(h5["events/height"][()]), int(h5["events/width"][()]))
+def _boxes(file: File, known: Known) -> Iterator[Finding]:
+    read = read_boxes(file, known.camera_start_us)
+    path = file.path
+    yield from findings("box_number", boxes.box_number(read), path)
+    yield from findings("box_size", boxes.box_size(read), path)
+    yield from findings("box_order", boxes.box_order(read), path)
+    yield from findings("frozen_box", boxes.frozen_box(read), path)
+    if known.sensor is not None:
+        yield from findings("box_outside", boxes.box_outside(read, known.sensor), path)
+    if known.labels is not None:
+        yield from findings("box_class", boxes.box_class(read, known.labels), path)
+    if known.t_stop_us is not None:
+        beyond = label.Beyond("record", known.t_stop_us)
+        beyond.add(0, read.t)
+        yield from findings("beyond", beyond.finish(), path)
 
 
 _CHECKS: Mapping[str, Callable[[File, Known], Iterator[Finding]]] = {

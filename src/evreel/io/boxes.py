@@ -10,6 +10,11 @@ import numpy.typing as npt
 from evreel.errors import AnnotationError
 from evreel.layout import BOX_DTYPE
 
+_HEADS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
 
 def write_boxes(path: str | Path, boxes: npt.NDArray[np.void]) -> None:
     """Write boxes to a new file; equal boxes give equal bytes.
@@ -45,19 +50,44 @@ def read_boxes(path: str | Path) -> npt.NDArray[np.void]:
         Where the file is no ``.npy``, is cut short, or holds other records.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            boxes = np.lib.format.read_array(file, allow_pickle=False)
-    except OSError as error:
-        raise AnnotationError(f"can't be read: {error.strerror}", path=path) from error
-    except ValueError as error:
-        raise AnnotationError(
-            f"is no whole .npy file of boxes: {error}",
-            path=path,
-            hint="If a step was interrupted, run it again.",
-        ) from error
+    boxes = read_records(path)
     _check(path, boxes)
     return boxes
+
+
+def read_records(path: Path) -> npt.NDArray[np.void]:
+    """Return the records of a ``.npy`` file, (n,), of whatever fields and in whatever order.
+
+    Raises
+    ------
+    AnnotationError
+        Where the file is no ``.npy``, is cut short, or holds no records.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            if not size:
+                raise ValueError("is empty")
+            version = np.lib.format.read_magic(file)
+            if version not in _HEADS:
+                raise ValueError(f"is of version {version}; 1.0 or 2.0 is expected")
+            shape, _, dtype = _HEADS[version](file)
+            if len(shape) != 1 or dtype.names is None or dtype.hasobject or not dtype.itemsize:
+                raise ValueError(f"holds {dtype} in {len(shape)} dimensions; records are expected")
+            # Looked at first: memory is taken for as many as are announced.
+            there = (size - file.tell()) // dtype.itemsize
+            if not 0 <= shape[0] <= there:
+                raise ValueError(f"holds {there:,} of {shape[0]:,} records")
+            return np.fromfile(file, dtype=dtype, count=shape[0])
+    except OSError as error:
+        raise AnnotationError(f"can't be read: {error.strerror}", path=path) from error
+    except (LookupError, ValueError, TypeError, MemoryError, OverflowError) as error:
+        problem = str(error).split("\n")[0] or type(error).__name__
+        raise AnnotationError(
+            f"is no whole .npy file of boxes: {problem}",
+            path=path,
+            hint="If a step was interrupted, run it again; else export or download it again.",
+        ) from error
 
 
 def _check(path: Path, boxes: npt.NDArray[np.void]) -> None:

@@ -115,7 +115,6 @@ class _Reader:
         self._labels: dict[str, None] = {}
         self._labels_listed = False
         self._task_frames: range | None = None
-        self._is_task = False
         self._form: str | None = None
         self._tracks: list[Track] = []
         self._tags: list[FrameTag] = []
@@ -174,7 +173,7 @@ class _Reader:
             picture_shape=self._picture,
             source=self._path.name,
             skipped=dict(sorted(self._skipped.items())),
-            task=self._task_frames if self._is_task else None,
+            task=self._task_frames,
         )
 
     def _fail(
@@ -266,7 +265,6 @@ class _Reader:
                 hint="Export the task.",
             )
         task = meta.find("task")
-        self._is_task = task is not None
         if task is None:
             task = meta.find("job")
         if task is None:

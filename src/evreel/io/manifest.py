@@ -395,6 +395,20 @@ def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
     return Manifest(files=tuple(files), recordings=recordings, **texts), problems
 
 
+def is_release(folder: Path) -> bool:
+    """Tell whether a folder is a release: by its manifest, or the checksums that name one.
+
+    The checksums tell where the manifest is damaged, or a workflow has removed it to build anew.
+    """
+    for name, told in ((MANIFEST, f'"{LAYOUT}"'), (SUMS["sha256"], f"  {MANIFEST}\n")):
+        try:
+            if (folder / name).is_file() and told.encode() in (folder / name).read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def read_manifest(folder: str | Path) -> Manifest:
     """Return the manifest of a release.
 

@@ -1,0 +1,385 @@
+"""Members of archives: found by name and read one at a time, with nothing else unpacked.
+
+A zip has a table of its members, so one is found at once. A tar has none: a plain one is passed
+through header by header, a compressed one (gzip, xz, bzip2) has to be decompressed from its
+beginning up to the member. No name of an archive ever becomes a path: what is read goes where the
+caller says.
+"""
+
+from __future__ import annotations
+
+import bz2
+import difflib
+import errno
+import gzip
+import io
+import lzma
+import os
+import shutil
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO
+
+from evreel.acquire import tar
+from evreel.acquire.sums import PIECE_BYTES, Received, Sums, receive
+from evreel.acquire.tar import Readable
+from evreel.errors import SourceError
+from evreel.outputs import Progress, silent
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_MAGICS = {
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\0": "xz",
+    b"BZh": "bzip2",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+_ENCRYPTED = 0x2041
+_XZ_MEMORY_BYTES = 1 << 28
+_XZ_PIECE_BYTES = 1 << 16
+_NAMES_KEPT = 10_000
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    gzip.BadGzipFile,
+    EOFError,
+    struct.error,
+    ValueError,
+    OverflowError,
+)
+_BY_HAND = "Unpack it by hand, and give the path of the recording."
+_DISTRUST = "Raise the limit if it is what you mean; else don't trust this archive."
+_BOMB = "No recording is so empty: don't trust this archive; if you do, unpack it by hand."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a member may be at most, so that a small archive can't fill a disk.
+
+    Parameters
+    ----------
+    member_bytes
+        Size of a member, unpacked.
+    ratio, ratio_from_bytes
+        How many bytes may come out of one, where more than `ratio_from_bytes` come out. Of a
+        compressed tar all bytes up to the member's end are counted.
+    """
+
+    member_bytes: int = 64 << 30
+    ratio: int = 1000
+    ratio_from_bytes: int = 100_000_000
+
+
+def extract(
+    archive: str | Path,
+    members: Sequence[str],
+    destination: Path,
+    *,
+    name: str,
+    sums: Sums,
+    limits: Limits,
+    progress: Progress,
+) -> Received:
+    """Write one member of an archive to `destination`.
+
+    Parameters
+    ----------
+    archive
+        A zip, or a tar that may be compressed by gzip, xz or bzip2; told by its content.
+    members
+        Name of the member; before it, where the archive is in an archive, that of the inner one.
+        An inner archive is unpacked beside `destination` for as long as it is needed.
+    name
+        What the archive is called in messages.
+    sums
+        Which sums of the member to take; whether they are right is for the caller to see.
+
+    Raises
+    ------
+    SourceError
+        Where there is no such file, or it can't be unpacked safely; the message names archive and
+        member.
+    """
+    names = [name]
+    files = [Path(archive)]
+    try:
+        for depth, member in enumerate(members):
+            names.append(member)
+            last = depth == len(members) - 1
+            to = destination if last else destination.with_name(f"{destination.name}.{depth}")
+            if not last:
+                files.append(to)
+            received = _extract(
+                files[depth],
+                names,
+                to,
+                sums if last else Sums(),
+                limits,
+                progress if last else silent,
+            )
+    finally:
+        for inner in files[1:]:
+            inner.unlink(missing_ok=True)
+    return received
+
+
+def _extract(
+    archive: Path, names: list[str], to: Path, sums: Sums, limits: Limits, progress: Progress
+) -> Received:
+    """Write the member that the last of `names` means; those before it are the way to it."""
+    *_, inside, member = names
+    place = "!".join(names)
+    try:
+        with archive.open("rb") as file, _opened(file, member, limits) as (size, content):
+            _check_room(size, to)
+            with to.open("xb") as out:
+                received = receive(_pieces(content, size), sums, size, progress, out)
+    except SourceError as error:
+        raise SourceError(error.problem, place=place, hint=error.hint) from error
+    except NotImplementedError as error:
+        raise SourceError(
+            f"is compressed in a way that can't be read here ({error})", place=place, hint=_BY_HAND
+        ) from error
+    except _DAMAGE as error:
+        raise _damaged(inside, error, place) from error
+    except OSError as error:
+        # What bzip2 says, and what the system says of a place before the file's beginning.
+        if error.errno in (None, errno.EINVAL):
+            raise _damaged(inside, error, place) from error
+        raise SourceError(f"can't be unpacked: {error.strerror}", place=place) from error
+    if received.size != size:
+        raise SourceError(
+            f"ends after {received.size:,} bytes; the archive declares {size:,}",
+            place=place,
+            hint="Copy or download it again.",
+        )
+    return received
+
+
+def _damaged(archive: str, error: Exception, place: str) -> SourceError:
+    return SourceError(
+        f"{archive} is damaged, or no archive: {str(error) or 'it ends early'}",
+        place=place,
+        hint="Copy or download it again.",
+    )
+
+
+def _pieces(content: Readable, size: int) -> Iterator[bytes]:
+    """Yield as many bytes as were declared, or fewer where there are no more."""
+    while size and (piece := content.read(min(PIECE_BYTES, size))):
+        size -= len(piece)
+        yield piece
+
+
+@contextmanager
+def _opened(file: BinaryIO, member: str, limits: Limits) -> Iterator[tuple[int, Readable]]:
+    """Find a member, and give its size and its content."""
+    head = file.read(tar.BLOCK)
+    file.seek(0)
+    kind = next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), "")
+    if tar.is_header(head):
+        kind = "tar"
+    if not kind and zipfile.is_zipfile(file):  # behind a program that unpacks it
+        kind = "zip"
+    file.seek(0)
+    if kind == "zip":
+        with zipfile.ZipFile(file) as opened:
+            entry = _zip_member(opened, member, limits)
+            with opened.open(entry) as content:
+                yield entry.file_size, content
+    elif kind == "tar":
+        yield (
+            _tar_member(file, member, limits, lambda size: _pass_over(file, size), seekable=True),
+            file,
+        )
+    elif kind in _COMPRESSED:
+        unpacked = _Unpacked(file, kind, limits)
+        yield _tar_member(unpacked, member, limits, unpacked.skip, seekable=False), unpacked
+    else:
+        what = f"of format {kind}" if kind else f"no zip and no tar: it starts with {head[:12]!r}"
+        raise SourceError(f"the archive is {what}, which is not read here", hint=_BY_HAND)
+
+
+def _zip_member(opened: zipfile.ZipFile, member: str, limits: Limits) -> zipfile.ZipInfo:
+    """Return the one entry of a name, if it is a file that can be read safely."""
+    wanted = member.removeprefix("./")
+    found = [info for info in opened.infolist() if info.filename.removeprefix("./") == wanted]
+    if not found:
+        raise _not_there(member, [info.filename for info in opened.infolist()])
+    if len(found) > 1:
+        raise _several()
+    entry = found[0]
+    mode = stat.S_IFMT(entry.external_attr >> 16)
+    if mode not in (0, stat.S_IFREG):
+        raise _no_file("a link" if stat.S_ISLNK(mode) else "a folder or a device")
+    if entry.flag_bits & _ENCRYPTED:
+        raise SourceError("is encrypted", hint=_BY_HAND)
+    _check_size(entry.file_size, limits)
+    _check_ratio(entry.file_size, entry.compress_size, limits)
+    return entry
+
+
+def _tar_member(
+    file: Readable, member: str, limits: Limits, skip: Callable[[int], None], *, seekable: bool
+) -> int:
+    """Go to a member's content and return its size.
+
+    Where `file` is seekable, all headers are looked at to see that no other has
+    the name. Else the first one is taken.
+    """
+    wanted = member.removeprefix("./")
+    names: list[str] = []
+    size, at = 0, None
+    for entry in tar.entries(file, skip):
+        if entry.name.rstrip("/") == wanted:
+            if at is not None:
+                raise _several()
+            if entry.kind != "file":
+                raise _no_file(entry.kind)
+            _check_size(entry.size, limits)
+            if not seekable:
+                return entry.size
+            size, at = entry.size, file.tell()  # type: ignore[attr-defined]
+        elif len(names) < _NAMES_KEPT:
+            names.append(entry.name)
+        skip(tar.padded(entry.size))
+    if at is None:
+        raise _not_there(member, names)
+    file.seek(at)  # type: ignore[attr-defined]
+    return size
+
+
+def _pass_over(file: BinaryIO, size: int) -> None:
+    if file.seek(size, io.SEEK_CUR) > os.fstat(file.fileno()).st_size:
+        raise EOFError("it ends early")
+
+
+def _check_size(size: int, limits: Limits) -> None:
+    if size > limits.member_bytes:
+        raise SourceError(
+            f"is declared to have {size:,} bytes; the limit is {limits.member_bytes:,}",
+            hint=_DISTRUST,
+        )
+
+
+def _check_ratio(size: int, packed: int, limits: Limits) -> None:
+    if size > limits.ratio_from_bytes and size > limits.ratio * packed:
+        raise SourceError(
+            f"unpacks to {size:,} bytes and more from {packed:,}: more than {limits.ratio} to one",
+            hint=_BOMB,
+        )
+
+
+def _check_room(size: int, to: Path) -> None:
+    free = shutil.disk_usage(to.parent).free
+    if size > free:
+        raise SourceError(
+            f"has {size:,} bytes, but the disk has room for {free:,}",
+            hint=f"Make room where {to.parent.absolute()} is.",
+        )
+
+
+def _no_file(kind: str) -> SourceError:
+    if kind == tar.SPARSE:
+        return SourceError(f"is {kind}", hint=_BY_HAND)
+    return SourceError(f"is {kind}, no file", hint="Name the file itself.")
+
+
+def _several() -> SourceError:
+    return SourceError("is there more than once in the archive", hint=_BY_HAND)
+
+
+def _not_there(member: str, names: Sequence[str]) -> SourceError:
+    """Return an error that guesses which member was meant."""
+    inside = [name for name in names if name.startswith(f"{member}/")]
+    if inside:
+        return SourceError("is a folder", hint=f"Name a file in it, such as {inside[-1]!r}.")
+    base = PurePosixPath(member).name
+    near = [name for name in names if PurePosixPath(name).name == base]
+    near = near or difflib.get_close_matches(member, names, n=3)
+    if near:
+        hint = f"Did you mean {' or '.join(map(repr, near[:3]))}?"
+    elif names:
+        hint = f"It has {len(names):,} members, such as {', '.join(map(repr, names[:3]))}."
+    else:
+        hint = "The archive is empty."
+    return SourceError("is not in the archive", hint=hint)
+
+
+class _Unpacked:
+    """What a compressed file holds, from its beginning to its end."""
+
+    def __init__(self, file: BinaryIO, kind: str, limits: Limits) -> None:
+        self._file = file
+        self._limits = limits
+        self._count = 0
+        self._plain: Readable = _COMPRESSED[kind](file)
+
+    def read(self, size: int, /) -> bytes:
+        """Return as many bytes, and fewer only at the end."""
+        content = self._plain.read(size)
+        self._count += len(content)
+        _check_ratio(self._count, self._file.tell(), self._limits)
+        return content
+
+    def skip(self, size: int) -> None:
+        """Pass over as many bytes."""
+        while size:
+            passed = len(self.read(min(PIECE_BYTES, size)))
+            if not passed:
+                raise EOFError("it ends early")
+            size -= passed
+
+
+class _Xz(io.RawIOBase):
+    """What an xz file holds. Unlike `lzma.LZMAFile`, it takes no more memory than is sane."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._stream = self._new_stream()
+
+    @staticmethod
+    def _new_stream() -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill `buffer` with what comes next; return how much that is, 0 at the end."""
+        room = memoryview(buffer)
+        while True:
+            if self._stream.eof:
+                # Zeros may stand between streams, and behind the last.
+                packed = self._stream.unused_data.lstrip(b"\0")
+                packed = packed or self._file.read(_XZ_PIECE_BYTES).lstrip(b"\0")
+                if not packed:
+                    return 0
+                self._stream = self._new_stream()
+            else:
+                packed = self._file.read(_XZ_PIECE_BYTES) if self._stream.needs_input else b""
+                if self._stream.needs_input and not packed:
+                    raise EOFError("it ends early")
+            plain = self._stream.decompress(packed, len(room))
+            if plain:
+                room[: len(plain)] = plain
+                return len(plain)
+
+
+_COMPRESSED: dict[str, Callable[[BinaryIO], Readable]] = {
+    "gzip": lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
+    "xz": lambda file: io.BufferedReader(_Xz(file), _XZ_PIECE_BYTES),
+    "bzip2": lambda file: bz2.BZ2File(file),
+}

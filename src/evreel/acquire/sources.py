@@ -1,0 +1,229 @@
+"""What a source says: where a recording lies, and which member of an archive it is."""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from evreel.errors import UsageError
+
+_MANUAL = "manual:"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_BETWEEN_MIRRORS = re.compile(r"\s*\|\s*(?=https?:)", re.IGNORECASE)
+_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
+_ESCAPED = "\0"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a recording lies: on the web, or here.
+
+    Parameters
+    ----------
+    urls
+        Addresses of the same bytes, the one to be asked first before the others; none where the
+        source is local.
+    path
+        The local file; None where it is to be downloaded.
+    manual
+        Whether a person gets the local file, so that it may be missing.
+    file
+        The source as it was written, without members.
+    members
+        Where the file is an archive, the way into it: a name for each archive on it, the
+        outermost first. Empty where the file is the recording itself.
+    """
+
+    urls: tuple[str, ...]
+    path: Path | None
+    manual: bool
+    file: str
+    members: tuple[str, ...]
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file that lies there: an archive's, where the recording is in one."""
+        if self.path is not None:
+            return self.path.name
+        return PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(self.urls[0]).path)).name
+
+    @property
+    def name(self) -> str:
+        """The file name of the recording."""
+        return PurePosixPath(self.members[-1]).name if self.members else self.file_name
+
+    @property
+    def public(self) -> str:
+        """The source without the folders of this machine."""
+        files = " | ".join(self.urls) if self.urls else _escaped(self.file_name)
+        return "!".join([files, *map(_escaped, self.members)])
+
+
+def read_source(source: str | Path) -> Source:
+    """Return what a source says.
+
+    Parameters
+    ----------
+    source
+        A local path; or ``manual:`` and the path where a person puts it; or http(s) urls that
+        have the same bytes, set apart by ``|``. Behind any of them ``!`` and the name of a member
+        where the recording is in an archive, and once more where that archive is in one. A ``!``
+        that belongs to a name is doubled (in a url it may also be %21). A `Path` is always the
+        local file itself.
+
+    Raises
+    ------
+    UsageError
+        Where it is none of these.
+
+    Examples
+    --------
+    >>> read_source("raw/session 1.zip!monday/park.aedat4").members
+    ('monday/park.aedat4',)
+    >>> read_source("https://a.org/x.aedat4 | https://b.org/x.aedat4").urls
+    ('https://a.org/x.aedat4', 'https://b.org/x.aedat4')
+    >>> read_source("raw/wow!!.aedat4").path.name
+    'wow!.aedat4'
+    """
+    if isinstance(source, Path):
+        return Source((), source, False, _escaped(str(source)), ())
+    if "\0" in source:
+        raise UsageError(f"source {source!r} is no path and no url")
+    file, *names = source.replace("!!", _ESCAPED).split("!")
+    members = tuple(_checked_member(name.replace(_ESCAPED, "!"), source) for name in names)
+    mirrors = _BETWEEN_MIRRORS.split(file.replace(_ESCAPED, "!"))
+    file = file.replace(_ESCAPED, "!!")
+    if len(mirrors) > 1:
+        mirrors = [mirror.strip() for mirror in mirrors]
+    paths = [_local_path(mirror) for mirror in mirrors]
+    if paths[0] is not None and len(paths) == 1:
+        return Source((), paths[0], _is_manual(source), file, members)
+    if any(paths) or any("|" in mirror for mirror in mirrors):
+        raise UsageError(
+            f"source {source!r} lists mirrors that are not all http or https urls",
+            hint="Set urls apart by |, write %7C for one that belongs to a url, and members once, "
+            "behind the last url.",
+        )
+    return Source(tuple(mirrors), None, False, file, members)
+
+
+def in_archive(archive: str | Path, members: Sequence[str]) -> str:
+    """Return the source that means a member of a local archive.
+
+    Examples
+    --------
+    >>> in_archive("results/archives/a.zip", ["wow!.aedat4"])
+    'results/archives/a.zip!wow!!.aedat4'
+    """
+    return "!".join(map(_escaped, [str(archive), *members]))
+
+
+def _escaped(name: str) -> str:
+    return name.replace("!", "!!")
+
+
+def _checked_member(name: str, source: str) -> str:
+    """Return a member's name; raise where it can't be that of a file in an archive."""
+    if not name or name.endswith("/"):
+        raise UsageError(
+            f"source {source!r} names no member",
+            hint="Write archive.zip!folder/file; a ! that belongs to a name is written !!.",
+        )
+    if _BETWEEN_MIRRORS.search(name):
+        raise UsageError(
+            f"source {source!r} names a member before the last of its urls",
+            hint="Write url | url!member: all urls lead to the same archive.",
+        )
+    if _OUT.search(name):
+        raise UsageError(f"member {name!r} leads out of its archive", hint="Name a file within it.")
+    return name
+
+
+def _is_manual(source: str | Path) -> bool:
+    """Tell whether a source is one that a person gets and puts in its place."""
+    return isinstance(source, str) and source.startswith(_MANUAL)
+
+
+def _local_path(source: str | Path) -> Path | None:
+    """Return the path of one local file, None for a url to download.
+
+    Raises
+    ------
+    UsageError
+        Where it is neither.
+    """
+    if isinstance(source, Path):
+        return source
+    if _is_manual(source):
+        path = source.removeprefix(_MANUAL)
+        if not path or "\0" in path:
+            raise UsageError(
+                f"source {source!r} names no path", hint=f"Write {_MANUAL}folder/file."
+            )
+        return Path(path)
+    scheme = _SCHEME.match(source)
+    if scheme is None:
+        if not source or "\0" in source:
+            raise UsageError(f"source {source!r} is no path and no url")
+        return Path(source)
+    kind = scheme[1].lower()
+    if kind not in ("file", "http", "https"):
+        raise UsageError(
+            f"source {source!r} is of scheme {kind}; http, https, file and plain paths are known",
+            hint=f"Download it by hand and give the path; a file of that name is ./{source}.",
+        )
+    try:
+        parts = urllib.parse.urlsplit(source)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError as error:
+        raise UsageError(f"source {source!r} is no url: {error}") from error
+    if kind != "file":
+        if "@" in parts.netloc:
+            raise UsageError(
+                f"the url at {host} has a user name in it, which would show in logs and releases",
+                hint="Download it by hand and give the local path as the source.",
+            )
+        if not host:
+            raise UsageError(f"source {source!r} names no host")
+        ascii_url(source)
+        return None
+    path = urllib.parse.unquote(parts.path)
+    if host not in (None, "localhost") or not path.startswith("/") or "\0" in path:
+        raise UsageError(
+            f"source {source!r} is no file of this machine",
+            hint="Write file:///absolute/path, or the plain path.",
+        )
+    if parts.query or parts.fragment:
+        raise UsageError(
+            f"source {source!r} has a ? or # in it, which end a url's path",
+            hint="Write %3F and %23 for them, or the plain path.",
+        )
+    return Path(path)
+
+
+def ascii_url(url: str) -> str:
+    """Return a url as it goes over the wire: what people paste may have spaces and umlauts.
+
+    Raises
+    ------
+    UsageError
+        Where its host's name can't be written so.
+
+    Examples
+    --------
+    >>> ascii_url("https://example.org/Straße 1/a%20b.aedat4?x=1")
+    'https://example.org/Stra%C3%9Fe%201/a%20b.aedat4?x=1'
+    """
+    parts = urllib.parse.urlsplit(url)
+    try:
+        netloc = parts.netloc.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise UsageError(f"source {url!r} names no host: {error}") from error
+    path, query = (
+        urllib.parse.quote(part, safe="!$%&'()*+,/:;=?@[]~") for part in (parts.path, parts.query)
+    )
+    return urllib.parse.urlunsplit((parts.scheme, netloc, path, query, ""))

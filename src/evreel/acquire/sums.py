@@ -1,0 +1,219 @@
+"""Sums: what the bytes of a source must have, and what is probably wrong where they have not."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from evreel.errors import SourceError, UsageError
+from evreel.outputs import Progress, silent
+
+PIECE_BYTES = 1 << 20
+_HEAD_BYTES = 512
+
+_DIGITS = {"md5": 32, "sha256": 64}
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_ANSWER = re.compile(rb"\s*(?:\{\s*\"|<\?xml[^>]*>\s*<Error\b)")
+_ANSWER_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What bytes must have; both, where both are given.
+
+    Parameters
+    ----------
+    md5, sha256
+        Lowercase hexadecimal digits, None where nobody knows them.
+    """
+
+    md5: str | None = None
+    sha256: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.md5 is not None or self.sha256 is not None
+
+    def __str__(self) -> str:
+        known = (("md5", self.md5), ("sha256", self.sha256))
+        return ", ".join(f"{name} {value}" for name, value in known if value)
+
+
+def checked_sums(md5: str | None = None, sha256: str | None = None) -> Sums:
+    """Return sums that somebody wrote.
+
+    Raises
+    ------
+    UsageError
+        Where one of them can't be what it is called.
+    """
+    return Sums(_checked("md5", md5), _checked("sha256", sha256))
+
+
+def _checked(name: str, digest: str | None) -> str | None:
+    if digest is None:
+        return None
+    if re.fullmatch(f"[0-9A-Fa-f]{{{_DIGITS[name]}}}", digest):
+        return digest.lower()
+    kinds = {32: "an MD5", 40: "a SHA-1", 64: "a SHA-256", 128: "a SHA-512"}
+    looks = f"; it looks like {kinds[len(digest)]}" if len(digest) in kinds else ""
+    raise UsageError(
+        f"{name} {digest!r} is not {_DIGITS[name]} hexadecimal digits{looks}",
+        hint=f"Take the {name} from the data set's page, or from {name}sum, or leave it out.",
+    )
+
+
+@dataclass(frozen=True)
+class Received:
+    """What came.
+
+    Parameters
+    ----------
+    md5, sha256
+        Lowercase hexadecimal digits; the latter is None where it was not asked for.
+    size
+        Bytes.
+    head
+        The first bytes.
+    """
+
+    md5: str
+    sha256: str | None
+    size: int
+    head: bytes
+
+
+class Tally:
+    """The sums of bytes that come piece by piece."""
+
+    def __init__(self, sums: Sums) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._sha256 = hashlib.sha256() if sums.sha256 else None
+        self.size = 0
+        self._head = b""
+
+    def update(self, piece: bytes) -> None:
+        """Count a piece in."""
+        self._md5.update(piece)
+        if self._sha256 is not None:
+            self._sha256.update(piece)
+        if len(self._head) < _HEAD_BYTES:
+            self._head += piece[: _HEAD_BYTES - len(self._head)]
+        self.size += len(piece)
+
+    def received(self) -> Received:
+        """Return what came so far."""
+        sha256 = self._sha256.hexdigest() if self._sha256 is not None else None
+        return Received(self._md5.hexdigest(), sha256, self.size, self._head)
+
+
+def pieces_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield a file from where it stands, piece by piece."""
+    return iter(lambda: file.read(PIECE_BYTES), b"")
+
+
+def receive(
+    pieces: Iterator[bytes],
+    sums: Sums,
+    total: int | None = None,
+    progress: Progress = silent,
+    file: BinaryIO | None = None,
+) -> Received:
+    """Read all pieces, and write them to `file` if there is one."""
+    tally = Tally(sums)
+    progress(0, total)
+    for piece in pieces:
+        tally.update(piece)
+        if file is not None:
+            file.write(piece)
+        progress(tally.size, total)
+    return tally.received()
+
+
+def check_md5(path: str | Path, md5: str) -> None:
+    """Raise where a local file has not the MD5 that it is to have.
+
+    Raises
+    ------
+    SourceError
+        Where it has another, or can't be read.
+    UsageError
+        Where `md5` is no MD5.
+    """
+    sums = checked_sums(md5)
+    try:
+        with Path(path).open("rb") as file:
+            received = receive(pieces_of(file), sums)
+    except OSError as error:
+        raise SourceError(f"can't be read: {error.strerror}", place=str(path)) from error
+    check(received, str(path), sums)
+
+
+def check(received: Received, source: str, sums: Sums, encoding: str = "") -> None:
+    """Raise where the bytes are not the promised ones, or plainly no data at all.
+
+    `encoding` is what a server says that it did to them.
+    """
+    wrong = [
+        (name, got, wanted)
+        for name, got, wanted in (
+            ("md5", received.md5, sums.md5),
+            ("sha256", received.sha256, sums.sha256),
+        )
+        if wanted is not None and got != wanted
+    ]
+    if sums and not wrong:
+        return
+    cause, hint = _likely_cause(received, encoding, wrong[0][0] if wrong else "md5")
+    if wrong:
+        name, got, wanted = wrong[0]
+        if sums.md5 and sums.sha256 and len(wrong) == 1:
+            other = {"md5": "sha256", "sha256": "md5"}[name]
+            cause = f"its {other} is right, so the two that were given are of different files"
+            hint = "Compare with the data set's page, and correct one or leave it out."
+        raise SourceError(
+            f"{name} is {got} ({received.size:,} bytes), expected {wanted}: {cause}",
+            place=source,
+            hint=hint,
+        )
+    if received.size == 0 or _is_stand_in(received.head):
+        raise SourceError(cause, place=source, hint=hint)
+
+
+def _is_stand_in(head: bytes) -> bool:
+    """Tell whether the first bytes are those of a text that stands in a recording's place."""
+    return _HTML.match(head) is not None or head.startswith(_LFS_POINTER)
+
+
+def _likely_cause(received: Received, encoding: str, name: str) -> tuple[str, str]:
+    """Return what is probably wrong with bytes that have another sum, and what to do."""
+    if received.size == 0:
+        return "it is empty", "Copy or download it again."
+    if _HTML.match(received.head):
+        return (
+            "it is an HTML page, probably for a login or an error",
+            "Open the address in a browser, download by hand, and give the local path.",
+        )
+    if received.head.startswith(_LFS_POINTER):
+        return (
+            "it is a Git LFS pointer, not the file itself",
+            "Run git lfs pull, or use the address of the file's media.",
+        )
+    if _ANSWER.match(received.head) and received.size < _ANSWER_BYTES:
+        return (
+            "it is a short text, probably a server's answer about an error",
+            "Open the address in a browser, and look what it says.",
+        )
+    if encoding:
+        return (
+            f"the server sent it {encoding}-encoded",
+            "Download it by hand and give the local path as the source.",
+        )
+    return (
+        "it is another version, or was damaged",
+        f"Compare with the data set's page; if this version is meant, write its {name} instead.",
+    )

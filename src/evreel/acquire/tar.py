@@ -1,0 +1,178 @@
+"""The headers of a tar archive, one after the other, with nothing kept of those that are past.
+
+Python's own `tarfile` remembers every header and takes extended ones into memory at whatever size
+they claim; here a header costs a bounded amount. Each block is parsed by `tarfile.TarInfo`.
+Formats: POSIX.1-1988 (ustar), POSIX.1-2001 (pax), GNU.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from evreel.errors import SourceError
+
+BLOCK = 512
+EXTENDED_BYTES = 1 << 20
+"""The most that an extended header may have: names are shorter."""
+
+SPARSE = "a file with holes, stored without them"
+
+_ENCODING = "utf-8"
+_GNU_SPARSE = b"S"
+_SPARSE_GOES_ON = {False: 482, True: 504}
+"""Where a block says whether a map of holes goes on: in a header, and in those that follow it."""
+
+
+class Readable(Protocol):
+    """What can be read from its beginning to its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return as many bytes, and fewer only at the end."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A member whose content comes next.
+
+    Parameters
+    ----------
+    name
+        As it is stored, without a leading ``./``.
+    size
+        Bytes of its content.
+    kind
+        ``"file"``, or what else it is.
+    """
+
+    name: str
+    size: int
+    kind: str
+
+
+def is_header(block: bytes) -> bool:
+    """Tell whether a block is a header, by its sum: the oldest form has no other mark."""
+    try:
+        tarfile.TarInfo.frombuf(block, _ENCODING, "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def entries(file: Readable, skip: Callable[[int], None]) -> Iterator[Entry]:
+    """Yield each member; whoever goes on must have passed its content, filled up by `padded`.
+
+    Parameters
+    ----------
+    file
+        Stands at the archive's beginning.
+    skip
+        Called with the number of bytes to pass over.
+
+    Raises
+    ------
+    SourceError
+        Where a header is damaged, or larger than any that serves a purpose.
+    """
+    extended: dict[str, str] = {}
+    while True:
+        block = file.read(BLOCK)
+        if not block or not block.strip(b"\0"):
+            return
+        try:
+            header = tarfile.TarInfo.frombuf(block, _ENCODING, "surrogateescape")
+        except tarfile.HeaderError as error:
+            raise SourceError(f"a header of the tar archive is damaged: {error}") from error
+        if header.size < 0:
+            raise SourceError("a header of the tar archive is damaged: a negative size")
+        if header.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
+            extended |= _records(_content(file, header.size, skip))
+            continue
+        if header.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
+            text = _content(file, header.size, skip).rstrip(b"\0")
+            if header.type == tarfile.GNUTYPE_LONGNAME:
+                extended["path"] = text.decode(_ENCODING, "surrogateescape")
+            continue
+        if header.type == tarfile.XGLTYPE:
+            skip(padded(header.size))
+            continue
+        sparse = header.type == _GNU_SPARSE or any(k.startswith("GNU.sparse.") for k in extended)
+        if header.type == _GNU_SPARSE:
+            goes_on, first = block, False
+            while goes_on[_SPARSE_GOES_ON[first]]:
+                goes_on, first = _exactly(file, BLOCK), True
+        try:
+            size = int(extended.get("size", header.size))
+        except ValueError as error:
+            raise SourceError("a header of the tar archive is damaged: no size") from error
+        if size < 0:
+            raise SourceError("a header of the tar archive is damaged: a negative size")
+        has_content = header.type in tarfile.SUPPORTED_TYPES and not (
+            header.isdir() or header.issym() or header.islnk() or header.isdev()
+        )
+        size = size if has_content or header.type not in tarfile.SUPPORTED_TYPES else 0
+        name = extended.get("GNU.sparse.name", extended.get("path", header.name))
+        extended = {}
+        yield Entry(name.removeprefix("./"), size, _kind(header, sparse))
+
+
+def _kind(header: tarfile.TarInfo, sparse: bool) -> str:
+    if sparse:
+        return SPARSE
+    if header.isdir():
+        return "a folder"
+    if header.issym() or header.islnk():
+        return "a link"
+    return "file" if header.isreg() else "a device, a pipe or something else that is no file"
+
+
+def padded(size: int) -> int:
+    """Return how many bytes a content takes, which is filled up to whole blocks.
+
+    Examples
+    --------
+    >>> padded(0), padded(1), padded(512)
+    (0, 512, 512)
+    """
+    return -(-size // BLOCK) * BLOCK
+
+
+def _exactly(file: Readable, size: int) -> bytes:
+    content = file.read(size)
+    if len(content) < size:
+        raise SourceError("the tar archive ends early", hint="Copy or download it again.")
+    return content
+
+
+def _content(file: Readable, size: int, skip: Callable[[int], None]) -> bytes:
+    """Read the content of an extended header."""
+    if size > EXTENDED_BYTES:
+        raise SourceError(
+            f"a header of the tar archive claims {size:,} bytes, more than any name has",
+            hint="Don't trust this archive.",
+        )
+    content = _exactly(file, size)
+    skip(padded(size) - size)
+    return content
+
+
+def _records(content: bytes) -> dict[str, str]:
+    r"""Return key → value of a pax header, whose lines are ``length key=value``.
+
+    Examples
+    --------
+    >>> _records(b"20 path=a/long name\n")
+    {'path': 'a/long name'}
+    """
+    found = {}
+    while content.strip(b"\0"):
+        number = content.partition(b" ")[0]
+        length = int(number) if number.isdigit() and len(number) < 8 else 0
+        key, equals, value = content[len(number) + 1 : max(length - 1, 0)].partition(b"=")
+        if not equals or length > len(content):
+            raise SourceError("a header of the tar archive is damaged: no key=value")
+        found[key.decode(_ENCODING, "surrogateescape")] = value.decode(_ENCODING, "surrogateescape")
+        content = content[length:]
+    return found

@@ -1,0 +1,161 @@
+"""Lists and folders that are named after splits, and what two of them share."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from evreel.checks import dataset
+from evreel.checks.dataset import Member, Stored
+from evreel.checks.finding import Finding, findings, unreadable
+from evreel.checks.neighbours import id_of
+from evreel.checks.walk import Place, is_file, size_of
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+LISTS = (".txt", ".csv", ".tsv")
+_HEADERS = ("id", "name", "file", "filename", "path", "recording", "sequence", "sample")
+PAPERS = ("", ".json", ".log", ".md", ".pdf", ".toml", ".txt", ".xml", ".yaml", ".yml")
+"""Suffixes of what stands beside data, and may well be the same in two splits."""
+
+_LEAST_TWIN_BYTES = 1024
+"""Smaller files, such as lists without a line, are alike without harm."""
+
+_LONGEST_LINE = 65_536
+
+
+def split_of(name: str) -> tuple[str, str] | None:
+    """Return the split that one word of a name names, and the other words; None for others.
+
+    Examples
+    --------
+    >>> split_of("train_day1"), split_of("dsec-Valid"), split_of("training2") is None
+    (('train', '_day1'), ('val', 'dsec-'), True)
+    """
+    words = re.split(r"([._ -])", name)
+    splits = [k for k, word in enumerate(words) if word.lower() in _SPLITS]
+    if len(splits) != 1:
+        return None
+    split = _SPLITS[words.pop(splits[0]).lower()]
+    return split, "".join(words)
+
+
+def split_list(path: str) -> tuple[str, str] | None:
+    """Return the split that a list is named after, and what else is in its path; None for others.
+
+    Examples
+    --------
+    >>> split_list("lists/train_day1.txt"), split_list("lists/valid-day1.txt")
+    (('train', 'lists/_day1.txt'), ('val', 'lists/-day1.txt'))
+    >>> split_list("training_log.md") is None, split_list("latest.txt") is None
+    (True, True)
+    """
+    folder, _, name = path.rpartition("/")
+    suffix = PurePosixPath(name).suffix
+    named = split_of(name.removesuffix(suffix))
+    if suffix.lower() not in LISTS or named is None:
+        return None
+    return named[0], f"{folder}/{named[1]}{suffix}"
+
+
+def checked_lists(lists: Sequence[Place]) -> Iterator[Finding]:
+    """Yield which names are in the lists of two splits; only lists named alike belong together."""
+    sets: dict[str, list[Member]] = {}
+    for list_ in lists:
+        named = split_list(list_.path)
+        found: list[Finding] = []
+        if named is not None:
+            split, rest = named
+            sets.setdefault(rest, []).extend(
+                Member(list_.path, at, id_, split) for at, id_ in listed_names(list_, found)
+            )
+        yield from found
+    for members in sets.values():
+        yield from findings("split_recording", dataset.split_recording(members))
+        yield from findings("split_name", dataset.split_name(_by_stem(members)))
+
+
+def _by_stem(members: Sequence[Member]) -> Iterator[Member]:
+    """Yield those whose name is in one split alone, by their names without folder and suffix.
+
+    A folder counts, unless another list names a recording without any.
+    """
+    splits: dict[str, set[str]] = {}
+    for member in members:
+        splits.setdefault(member.id, set()).add(member.split)
+    bare = {id_of(member.id) for member in members if "/" not in member.id}
+    for member in members:
+        if len(splits[member.id]) == 1:
+            *folders, name = member.id.split("/")
+            stem = id_of(name)
+            folders = [folder for folder in folders if folder != "." and not split_of(folder)]
+            yield member._replace(id=stem if stem in bare else "/".join([*folders, stem]))
+
+
+def listed_names(list_: Place, found: list[Finding]) -> Iterator[tuple[str, str]]:
+    """Yield line and name of each recording that a split's list names."""
+    comma = list_.place.suffix.lower() == ".csv"
+    spaces = False
+    try:
+        with list_.place.open(encoding="utf-8-sig") as file:
+            number = 0
+            while line := file.readline(_LONGEST_LINE):
+                number += 1
+                if len(line) == _LONGEST_LINE:
+                    raise ValueError(f"line {number} has more than {_LONGEST_LINE} characters")
+                cells = next(csv.reader([line]), [""]) if comma else line.split("\t")
+                name = cells[0].strip() if cells else ""
+                if number == 1 and re.fullmatch(
+                    rf"({'|'.join(_HEADERS)})( +[a-z_]+)*", name.lower()
+                ):
+                    spaces = " " in name
+                elif name and not name.startswith("#"):
+                    yield f"line {number}", name.split()[0] if spaces else name
+    except (OSError, ValueError, csv.Error) as error:
+        problem = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        found.append(unreadable(list_.path, f"is no list of names: {problem}"))
+
+
+def checked_folders(places: Sequence[Place]) -> Iterator[Finding]:
+    """Yield which files are in the folders of two splits, by name or by bytes."""
+    sets: dict[str, list[tuple[Place, str, str]]] = {}
+    for place in places:
+        *folders, name = place.path.split("/")
+        named = ((k, split_of(folder)) for k, folder in enumerate(folders))
+        at, split = next((pair for pair in named if pair[1]), (0, None))
+        if split is None or PurePosixPath(name).suffix.lower() in PAPERS:
+            continue
+        below = "/".join([*folders[at + 1 :], id_of(name)])
+        key = "/".join([*folders[:at], split[1]])
+        sets.setdefault(key, []).append((place, split[0], below))
+    for files in sets.values():
+        names = [Member(place.path, "", below, split) for place, split, below in files]
+        yield from findings("split_name", dataset.split_name(names))
+        yield from findings("split_bytes", dataset.split_bytes(_twins(files)))
+
+
+def _twins(files: Sequence[tuple[Place, str, str]]) -> Iterator[Stored]:
+    """Yield files with their digests, as far as another split has one of the same size."""
+    splits: dict[int, set[str]] = {}
+    sizes = {place.path: size_of(place.place) for place, _, _ in files if is_file(place.place)}
+    for place, split, _ in files:
+        splits.setdefault(sizes.get(place.path, 0), set()).add(split)
+    for place, split, _ in files:
+        size = sizes.get(place.path, 0)
+        if size >= _LEAST_TWIN_BYTES and len(splits[size]) > 1:
+            try:
+                with place.place.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError:
+                continue  # a finding of the file itself, where it is one to read
+            yield Stored(place.path, "", split, digest)

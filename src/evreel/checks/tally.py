@@ -1,0 +1,73 @@
+"""What the checks of arrays share: faults counted, with the place of the first; distances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.checks.finding import Located, counted
+from evreel.timebase import Int64Array
+
+MaskArray = npt.NDArray[np.bool_]
+
+
+class Tally:
+    """How many faults of a kind there are, and where the first is.
+
+    Parameters
+    ----------
+    what
+        What is at fault: ``event``.
+    problem
+        What is wrong with them, how it should be, what to do. ``{got}`` in it is the first's value.
+
+    Examples
+    --------
+    >>> tally = Tally("event", "with a polarity of {got}; write 0 for OFF")
+    >>> tally.count(np.array([False, True, True]), lambda k: (f"event {k}", "7"))
+    >>> list(tally.finish())
+    [('event 1', '2 events with a polarity of 7; write 0 for OFF')]
+    """
+
+    def __init__(self, what: str = "", problem: str = "") -> None:
+        self.n = 0
+        self.place = ""
+        self.got = ""
+        self._what = what
+        self._problem = problem
+
+    def count(self, bad: MaskArray, say: Callable[[int], Located]) -> None:
+        """Add the faults of a mask; `say` gives place and value of the first."""
+        n = int(np.count_nonzero(bad))
+        if n and not self.n:
+            self.place, self.got = say(int(np.argmax(bad)))
+        self.n += n
+
+    def finish(self) -> Iterator[Located]:
+        """Yield what was found. Call once, at the end."""
+        if self.n:
+            yield self.place, f"{counted(self.n, self._what)} {self._problem.format(got=self.got)}"
+
+
+def located(
+    bad: MaskArray, say: Callable[[int], Located], what: str, problem: str
+) -> Iterator[Located]:
+    """Yield the faults of one mask, as `Tally` says them."""
+    tally = Tally(what, problem)
+    tally.count(bad, say)
+    yield from tally.finish()
+
+
+def distance(a: Int64Array, b: Int64Array | int) -> npt.NDArray[np.uint64]:
+    """Return (n,) uint64, the distance of a and b, also where int64 has no room for it.
+
+    Examples
+    --------
+    >>> distance(np.array([3, 2**63 - 1]), np.array([5, -2]))
+    array([                  2, 9223372036854775809], dtype=uint64)
+    """
+    low, high = (np.asarray(ends, np.int64) for ends in (np.minimum(a, b), np.maximum(a, b)))
+    apart: npt.NDArray[np.uint64] = high.view(np.uint64) - low.view(np.uint64)
+    return apart
