@@ -1,8 +1,8 @@
 """AEDAT 4 to columns and to an events store, beside dv-processing.
 
 Both sides end with four columns t, x, y, p in memory; ours are checked too (order, sensor,
-polarity). The step ``events`` goes on to a compressed, digested store on disk. All of it runs in
-one process each, in turn, and the least of several rounds counts.
+polarity). The step ``events`` goes on to a compressed, digested store on disk. Each side runs in a
+process of its own, in turn, and the least of several rounds counts.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from evreel import steps
 from evreel.events import Events, Sensor
-from evreel.io import event_chunks, open_recording
-from evreel.io.aedat4 import Aedat4Writer
+from evreel.io import event_chunks
+from evreel.io.aedat4 import Aedat4Recording, Aedat4Writer
+from evreel.io.events_store import EventsStore
 
 SENSOR = Sensor(260, 346)
+WINDOW_US = 10_000
+WINDOWS = 20
 
 
 def write_recordings(folder: Path, n: int) -> dict[str, Path]:
@@ -39,32 +43,132 @@ def write_recordings(folder: Path, n: int) -> dict[str, Path]:
     return paths
 
 
-def ours_to_columns(path: Path) -> int:
+def seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def ours(path: Path, threads: int) -> float:
     """Decode to four columns."""
-    with open_recording(path) as recording:
-        chunks = list(event_chunks(recording))
-    return len(Events.concatenate(chunks, chunks[0].sensor))
+
+    def work() -> None:
+        with Aedat4Recording(path, threads=threads) as recording:
+            chunks = list(event_chunks(recording))
+        for name in "txyp":
+            np.concatenate([getattr(chunk, name) for chunk in chunks])
+
+    return seconds(work)
 
 
-def theirs_to_columns(path: Path) -> int:
+def ours_passing(path: Path, threads: int) -> float:
+    """Decode to columns chunk by chunk, each let go before the next, as the steps do."""
+
+    def work() -> None:
+        with Aedat4Recording(path, threads=threads) as recording:
+            for _ in event_chunks(recording):
+                pass
+
+    return seconds(work)
+
+
+def theirs(path: Path) -> float:
     """Decode to four columns by dv-processing."""
     import dv_processing
 
-    recording = dv_processing.io.MonoCameraRecording(str(path))
-    batches = [batch.numpy() for batch in iter(recording.getNextEventBatch, None)]
-    names = ("timestamp", "x", "y", "polarity")
-    columns = [np.concatenate([batch[name] for batch in batches]) for name in names]
-    return len(columns[0])
+    def work() -> None:
+        recording = dv_processing.io.MonoCameraRecording(str(path))
+        batches = [batch.numpy() for batch in iter(recording.getNextEventBatch, None)]
+        for name in ("timestamp", "x", "y", "polarity"):
+            np.concatenate([batch[name] for batch in batches])
+
+    return seconds(work)
 
 
-def ours_to_store(path: Path) -> int:
+def theirs_passing(path: Path) -> float:
+    """Decode to columns batch by batch by dv-processing, each let go before the next."""
+    import dv_processing
+
+    def work() -> None:
+        recording = dv_processing.io.MonoCameraRecording(str(path))
+        for batch in iter(recording.getNextEventBatch, None):
+            rows = batch.numpy()
+            for name in ("timestamp", "x", "y", "polarity"):
+                np.ascontiguousarray(rows[name])
+
+    return seconds(work)
+
+
+def step(path: Path) -> float:
     """Run the step ``events``."""
-    store = path.with_suffix(".h5")
-    steps.events(path, store)
-    return store.stat().st_size
+    return seconds(lambda: steps.events(path, path.with_suffix(".h5")))
 
 
-SIDES = {"ours": ours_to_columns, "dv": theirs_to_columns, "store": ours_to_store}
+def starts(stop_us: int) -> list[int]:
+    """Return where windows begin, scattered over a recording."""
+    return np.random.default_rng(1).integers(0, stop_us - WINDOW_US, WINDOWS).tolist()
+
+
+def seek(path: Path) -> float:
+    """Read a window of an open recording, the median of several."""
+    with Aedat4Recording(path) as recording:
+        stop_us = 0
+        for chunk in event_chunks(recording):
+            stop_us = chunk.t_stop_us
+        spans = [(start, start + WINDOW_US) for start in starts(stop_us)]
+        return float(
+            np.median([seconds(lambda s=span: list(event_chunks(recording, *s))) for span in spans])
+        )
+
+
+def their_seek(path: Path) -> float:
+    """Read a window of an open recording by dv-processing, the median of several."""
+    import dv_processing
+
+    recording = dv_processing.io.MonoCameraRecording(str(path))
+    first, last = recording.getTimeRange()
+
+    def work(start: int) -> None:
+        rows = recording.getEventsTimeRange(start, start + WINDOW_US).numpy()
+        for name in ("timestamp", "x", "y", "polarity"):
+            np.ascontiguousarray(rows[name])
+
+    return float(
+        np.median([seconds(lambda s=s: work(first + s)) for s in starts(last + 1 - first)])
+    )
+
+
+def store_window(path: Path) -> float:
+    """Read a window of the store, the worst of several."""
+    with EventsStore(path.with_suffix(".h5")) as store:
+        spans = [(start, start + WINDOW_US) for start in starts(store.t_stop_us)]
+        return max(seconds(lambda s=span: store.read_us(*s)) for span in spans)
+
+
+def store_whole(path: Path) -> float:
+    """Read the store to columns chunk by chunk, each let go before the next."""
+
+    def work() -> None:
+        with EventsStore(path.with_suffix(".h5")) as store:
+            for _ in event_chunks(store):
+                pass
+
+    return seconds(work)
+
+
+SIDES: dict[str, Callable[[Path], float]] = {
+    "dv": theirs,
+    "ours, 1 thread": lambda path: ours(path, 1),
+    "ours, 2 threads": lambda path: ours(path, 2),
+    "dv, passing": theirs_passing,
+    "ours, passing, 1": lambda path: ours_passing(path, 1),
+    "ours, passing, 2": lambda path: ours_passing(path, 2),
+    "step events": step,
+    "dv, seek": their_seek,
+    "ours, seek": seek,
+    "store, window": store_window,
+    "store, whole": store_whole,
+}
 
 
 def measured(side: str, path: Path) -> float:
@@ -79,6 +183,17 @@ def measured(side: str, path: Path) -> float:
     return float(run.stdout)
 
 
+def peer(side: str) -> str | None:
+    """Return which side another is compared with."""
+    if side == "store, whole":
+        return "ours, passing, 1"
+    if side.startswith("ours, passing"):
+        return "dv, passing"
+    if side == "ours, seek":
+        return "dv, seek"
+    return "dv" if side.startswith(("ours", "step")) else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=10_000_000)
@@ -89,21 +204,23 @@ def main() -> None:
     if options.side:
         run = SIDES[options.side]
         run(options.file)  # the first round pays for imports
-        begin = time.perf_counter()
-        run(options.file)
-        print(time.perf_counter() - begin)
+        print(min(run(options.file) for _ in range(3)))
         return
-    print(f"{options.events} events, 346x260, least of {options.rounds} rounds in turn, ms\n")
-    print("| compression | dv-processing | ours | ours / dv | step events | step / dv |")
-    print("|---|---|---|---|---|---|")
+    print(f"{options.events} events, 346x260, least of {options.rounds} rounds in turn, ms")
     with tempfile.TemporaryDirectory() as folder:
-        for compression, path in write_recordings(Path(folder), options.events).items():
+        paths = write_recordings(Path(folder), options.events)
+        for compression, path in paths.items():
+            step(path)
             rounds = [{side: measured(side, path) for side in SIDES} for _ in range(options.rounds)]
-            ours, dv, store = (min(r[side] for r in rounds) for side in ("ours", "dv", "store"))
-            print(
-                f"| {compression} | {dv * 1e3:.0f} | {ours * 1e3:.0f} | {ours / dv:.2f} "
-                f"| {store * 1e3:.0f} | {store / dv:.2f} |"
-            )
+            least = {side: min(found[side] for found in rounds) for side in SIDES}
+            print(f"\n{compression}:\n\n| side | ms | beside | ratio |\n|---|---|---|---|")
+            for side, s in least.items():
+                other = peer(side)
+                ratio = "" if other is None else f"{s / least[other]:.2f}"
+                print(f"| {side} | {s * 1e3:.2f} | {other or ''} | {ratio} |")
+        sizes = {name: path.stat().st_size for name, path in paths.items()}
+        store = paths["zstd"].with_suffix(".h5").stat().st_size
+    print(f"\nbytes: {sizes}, store {store}: {store / sizes['zstd']:.2f} of zstd")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from conftest import random_events
 from evreel.errors import RecordingError, UsageError
 from evreel.events import Events, Imu, Triggers
 from evreel.io.aedat4 import MAGIC, Aedat4Recording, Aedat4Writer
+from evreel.io.recording import STRICT, Reading
 
 TELLING = [
     0,
@@ -40,6 +41,13 @@ TELLING = [
     2**31,
     2**32 - 1,
 ]
+READINGS = (
+    STRICT,
+    Reading(on_damage="salvage"),
+    STRICT,
+    Reading("sort", "drop", "salvage"),
+    Reading("sort", "drop"),
+)
 PACK = {
     "none": bytes,
     "lz4": lambda content: lz4.frame.compress(content, store_size=False),
@@ -128,10 +136,10 @@ def rebuilt(
     return bytes(new) + body + (PACK[compression](damaged(rng, table)) if victim < 0 else b"")
 
 
-def outcome(path: Path, limits: tuple[int | None, int | None]) -> str:
+def outcome(path: Path, limits: tuple[int | None, int | None], reading: Reading) -> str:
     """Return how reading ends; raise where it ends in any other way than it may."""
     try:
-        with Aedat4Recording(path) as recording:
+        with Aedat4Recording(path, reading=reading) as recording:
             last, n = 0, 0
             for batch in recording.batches(*limits):
                 if isinstance(batch, Events):
@@ -139,6 +147,8 @@ def outcome(path: Path, limits: tuple[int | None, int | None]) -> str:
                     if checked.t[0] < last:
                         raise ValueError(f"t={checked.t[0]} after t={last}")
                     last, n = int(checked.t[-1]), n + len(checked)
+            if not 0 <= recording.repairs.get("damaged_bytes", 0) <= path.stat().st_size:
+                raise ValueError(f"counts that can't be: {recording.repairs}")
     except RecordingError as error:
         if error.offset is None or not 0 <= error.offset <= path.stat().st_size:
             raise ValueError(f"an error without a place in the file: {error}") from error
@@ -165,7 +175,7 @@ def main(folder: str, seed: str, rounds: str) -> None:
                 new = rebuilt(rng, parts, compression)
             path.write_bytes(new)
             limits = (None, None) if k % 3 else (500, 2_000)
-            counts[outcome(path, limits)] += 1
+            counts[outcome(path, limits, READINGS[k % len(READINGS)])] += 1
     sys.stdout.write(" ".join(f"{name.replace(' ', '_')}={n}" for name, n in counts.items()) + "\n")
 
 

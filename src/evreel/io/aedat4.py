@@ -21,11 +21,14 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Collection, Iterator, Sequence
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 from xml.sax.saxutils import escape
 
 import lz4.frame
@@ -36,6 +39,9 @@ from lxml import etree
 
 from evreel.errors import EventsError, RecordingError, UsageError
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
+from evreel.filters import within
+from evreel.io.ahead import Ahead, default_threads
+from evreel.io.decoded import DecodedRecording, Piece, Side
 from evreel.io.recording import STRICT, Reading
 from evreel.timebase import Int64Array
 
@@ -54,9 +60,19 @@ BATCH_ROWS = 1 << 17
 """Events in a batch."""
 SIDE_ROWS = 1 << 13
 """Samples in a batch of a side stream."""
+BUNDLE_BYTES = 1 << 21
+"""Packed bytes of packets that are decoded at once; a quarter of that where no table tells how
+many events are in them."""
+BUNDLE_PACKETS = 1 << 10
+"""Packets that are decoded at once."""
+AHEAD_BYTES = 1 << 24
+"""Unpacked bytes at which a thread that decodes ahead leaves the rest to the caller's."""
 
 Compression = Literal["none", "lz4", "zstd"]
 
+_BATCHES_IN_PIECE = 4
+_TO_SORT = "To put events in order: on_disorder: sort."
+_TO_DROP = "Is the sensor's size right? To leave such events out: on_out_of_bounds: drop."
 _PACKET_HEAD = struct.Struct("<ii")
 _U16, _U32 = struct.Struct("<H"), struct.Struct("<I")
 _I32, _I64 = struct.Struct("<i"), struct.Struct("<q")
@@ -75,6 +91,10 @@ _TABLE_AT_OFFSET = len(MAGIC) + 40  # where a header made here holds the positio
 
 class _DamageError(Exception):
     """What breaks a rule of the format, as the predicate of a sentence about header or packet."""
+
+
+class _BudgetError(Exception):
+    """More would be unpacked than a thread may hold ahead."""
 
 
 class _Flatbuffer:
@@ -196,22 +216,37 @@ def _gathered(data: npt.NDArray[np.uint8], at: Int64Array, dtype: str) -> npt.ND
 class _Unpacker:
     """Undoes a file's compression, up to `PACKET_LIMIT` bytes; raises `_DamageError`.
 
-    One for each pass over a file: the state that it keeps is not for two threads.
+    The state that it keeps is not for two threads. With a `budget` it raises `_BudgetError` where
+    it would unpack more bytes than that in all.
     """
 
-    def __init__(self, compression: int) -> None:
+    def __init__(self, compression: int, budget: int | None = None) -> None:
+        self._budget = budget
         self._method = _COMPRESSIONS[compression].partition("_")[0]
         self._lz4 = lz4.frame.create_decompression_context()
         self._zstd = zstandard.ZstdDecompressor()
 
-    def __call__(self, packed: bytes) -> bytes:
+    def __call__(self, packed: memoryview) -> bytes | memoryview:
         """Return the unpacked bytes of one packet or table."""
+        unpacked: bytes | memoryview = packed
         try:
             if self._method == "LZ4":
-                return self._unlz4(memoryview(packed))
-            return self._unzstd(packed) if self._method == "ZSTD" else packed
+                unpacked = self._unlz4(packed)
+            elif self._method == "ZSTD":
+                unpacked = self._unzstd(packed)
         except (RuntimeError, zstandard.ZstdError) as error:
             raise _DamageError(f"can't be unpacked: {error}") from error
+        self._check(len(unpacked))
+        if self._budget is not None:
+            self._budget -= len(unpacked)
+        return unpacked
+
+    def _check(self, size: int) -> None:
+        """Raise where a packet unpacks to so many bytes and that is too much."""
+        if size > PACKET_LIMIT:
+            raise _DamageError(f"unpacks to {size} bytes or more; {PACKET_LIMIT} at most are read")
+        if self._budget is not None and size > self._budget:
+            raise _BudgetError
 
     def _unlz4(self, packed: memoryview) -> bytes:
         """Unpack one frame. DV's don't tell their size, and no frame's word is taken for it."""
@@ -226,24 +261,24 @@ class _Unpacker:
                 raise _DamageError("can't be unpacked: its LZ4 frame is cut short")
             parts.append(part)
             size += len(part)
-            _check_unpacked(size)
+            self._check(size)
             room = min(size + 1024, PACKET_LIMIT + 1)
         if len(packed):
             raise _DamageError(f"has {len(packed)} bytes after the end of its LZ4 frame")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _unzstd(self, packed: bytes) -> bytes:
+    def _unzstd(self, packed: memoryview) -> bytes:
         size = zstandard.frame_content_size(packed)
         if size < 0:
             return self._unzstd_in_pieces(packed)
-        _check_unpacked(size)
+        self._check(size)
         # The size is allocated at once, so it must be possible: blocks of 128 KiB from 3 bytes.
         if size > (len(packed) // 3 + 1) << 17:
             raise _DamageError(f"can't be unpacked: {len(packed)} bytes can't hold {size}")
         unpacked: bytes = self._zstd.decompress(packed, allow_extra_data=False)
         return unpacked
 
-    def _unzstd_in_pieces(self, packed: bytes) -> bytes:
+    def _unzstd_in_pieces(self, packed: memoryview) -> bytes:
         """Unpack a frame that does not tell its size."""
         stream = self._zstd.decompressobj()
         parts: list[bytes] = []
@@ -251,17 +286,12 @@ class _Unpacker:
         for at in range(0, len(packed), 1024):  # which unpack to 43 MiB at most
             parts.append(stream.decompress(packed[at : at + 1024]))
             size += len(parts[-1])
-            _check_unpacked(size)
+            self._check(size)
             if stream.eof:
                 if stream.unused_data or at + 1024 < len(packed):
                     raise _DamageError("has bytes after the end of its Zstandard frame")
                 return b"".join(parts)
         raise _DamageError("can't be unpacked: its Zstandard frame is cut short")
-
-
-def _check_unpacked(size: int) -> None:
-    if size > PACKET_LIMIT:
-        raise _DamageError(f"unpacks to {size} bytes or more; {PACKET_LIMIT} at most are read")
 
 
 @dataclass(frozen=True)
@@ -279,17 +309,33 @@ class _Stream:
         return f"{self.number} ({self.name} of {self.source}, {size})"
 
 
-@dataclass(frozen=True)
-class _Packet:
-    """A packet's head: it begins at byte `start` of the file, `size` bytes follow its head."""
+class _Packet(NamedTuple):
+    """A packet: it begins at byte `start` of the file, `size` bytes follow its head.
+
+    `row` is its row of the table, where that is used.
+    """
 
     start: int
     stream: int
     size: int
+    row: int | None
 
     @property
     def stop(self) -> int:
         return self.start + _PACKET_HEAD.size + self.size
+
+
+class _Gathered(NamedTuple):
+    """Events of a bundle: those of a range of time, and first and last stamp of all of them.
+
+    The first of all is event `place` of `packet`.
+    """
+
+    events: Events
+    first_us: int
+    last_us: int
+    packet: _Packet
+    place: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,7 +350,7 @@ class _Table:
     last_us: Int64Array
 
 
-class Aedat4Recording:
+class Aedat4Recording(DecodedRecording):
     """A recording in AEDAT 4, of a DVS, DAVIS or DVXplorer camera.
 
     Every time is relative to the first event's stamp of the chosen stream. Packets are gathered
@@ -320,11 +366,15 @@ class Aedat4Recording:
     sensor
         Not needed: the header states it.
     reading
-        What becomes of events and files that break a rule.
+        What becomes of events and files that break a rule. Any choice but `STRICT` reads the
+        file from its start, whatever the range of time.
+    threads
+        How many unpack packets, the caller's among them; by default one for each core that the
+        process may use, at most `evreel.io.ahead.THREADS`. What is read does not depend on it.
 
     Attributes
     ----------
-    path, format, sensor, t_offset, header
+    path, format, sensor, t_offset, header, repairs
         As of `evreel.io.recording.Recording`; the header is the XML.
     indexed
         The file has a table of its packets whose rows agree with each other, so that a range of
@@ -356,6 +406,11 @@ class Aedat4Recording:
     then found one by one, and `indexed` is false. Where it is used, each packet that is read must
     be what its row says. A range of time is read with one more packet of events on both sides,
     so that a row with wrong stamps is an error and never a missing event.
+
+    To salvage is to read packet by packet up to the first that is damaged. A table that can't be
+    decoded, or that the header puts where it can't be, is then damage behind the last packet: a
+    recording that was cut off while it was written, or copied in part, is read to its last whole
+    packet.
     """
 
     format = "aedat4"
@@ -367,89 +422,281 @@ class Aedat4Recording:
         stream: int | None = None,
         sensor: Sensor | None = None,
         reading: Reading = STRICT,
+        threads: int | None = None,
     ) -> None:
-        self.path = Path(path)
-        self.repairs: dict[str, int] = {}
-        if reading != STRICT:
-            raise UsageError("damaged or disordered AEDAT 4 is not repaired yet", path=path)
-        try:
-            self._file = self.path.open("rb", buffering=0)
-        except OSError as error:
-            raise RecordingError(f"can't be read: {error.strerror}", path=path) from error
-        try:
-            self._size = os.fstat(self._file.fileno()).st_size
-            table_at = self._read_header()
-            self._packets_stop = self._size if table_at == -1 else table_at
-            self._streams = self._read_streams()
-            self._events = self._chosen_stream(stream)
-            self._side = self._side_streams()
-            self.sensor = self._sensor_size()
-            self._table = None if table_at == -1 else self._read_table(table_at)
-            self.indexed = self._table is not None
-            self.t_offset = self._first_stamp()
-        except BaseException:
-            self._file.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads={threads} is not 1 or more", path=path)
+        self._threads = default_threads() if threads is None else threads
+        self._passes: weakref.WeakSet[Ahead[Any, Any]] = weakref.WeakSet()
+        self._asked_stream = stream
+        self._streams: dict[int, _Stream] = {}
+        super().__init__(path, sensor=sensor, reading=reading)
 
     def close(self) -> None:
-        """Release the file."""
-        self._file.close()
+        """Release the file, and end the threads that read it."""
+        for reading_ahead in tuple(self._passes):
+            reading_ahead.close()
+        super().close()
 
-    def batches(self, start_us: int | None = None, stop_us: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
+    ) -> Iterator[Batch]:
         """Yield events with a stamp in ``[start_us, stop_us)``, and the side streams whole.
+
+        With ``side=False``, packets of side streams are not unpacked, unless damage in them
+        counts: to salvage ends at the first damage of either.
 
         Raises
         ------
         RecordingError
             Where the file is cut, a packet is damaged, an event lies outside the sensor or goes
-            back in time; `offset` is where that packet begins.
+            back in time, unless `reading` says otherwise; `offset` is where that packet begins.
         """
-        seeks = (start_us, stop_us) != (None, None)
-        events = _EventBatch(self.sensor, self.t_offset, start_us, stop_us)
-        side = {kind: _SideBatch(kind, self.t_offset) for kind in _SIDE_KINDS}
-        unpacked = _Unpacker(self._compression)
-        for packet, row in self._packets(start_us, stop_us):
-            kind = self._streams[packet.stream].kind
-            if kind == "EVTS" and events.complete:
+        if self.reading != STRICT:
+            yield from super().batches(start_us, stop_us, side=side)
+            return
+        samples = {kind: _SideBatch(kind, self.t_offset) for kind in _SIDE_KINDS}
+        span = None if start_us is stop_us is None else (start_us, stop_us)
+        last: int | None = None
+        memory = _Memory()
+
+        def asked() -> Iterator[_Packet]:
+            for packet in self._packets(start_us, stop_us, self._side if side else frozenset()):
+                past = last is not None and stop_us is not None and last >= stop_us + self.t_offset
+                if packet.stream != self._events.number or not past:
+                    yield packet
+                elif not side:
+                    return
+
+        def decoded(bundle: deque[_Packet], budget: int | None) -> Iterator[_Gathered | _Content]:
+            return self._gathered(self._contents(bundle, budget), span, memory)
+
+        for found in self._ahead(decoded, asked()):
+            if isinstance(found, _Gathered):
+                self._check_follows(found, last)
+                last = found.last_us
+                if len(found.events):
+                    yield found.events
                 continue
+            packet, content = found
             try:
-                content = _Flatbuffer(unpacked(self._content(packet)), kind)
-                if row is not None and kind != "FRME":
-                    self._check_count(row, content)
-                if kind == "EVTS":
-                    rows = _event_rows(content)
-                    if row is not None and seeks:
-                        self._check_stamps(row, rows["t"])
-                    yield from events.add(rows)
-                else:
-                    yield from side[kind].add(content)
+                yield from samples[self._streams[packet.stream].kind].add(content)
             except _DamageError as damage:
-                raise self._damaged(packet, damage) from damage
-        yield from events.flush()
-        for samples in side.values():
-            yield from samples.flush()
+                raise self.damaged(packet, damage) from damage
+        for held in samples.values():
+            yield from held.flush()
 
-    def _error(self, problem: str, offset: int) -> RecordingError:
-        return RecordingError(
-            problem,
-            path=self.path,
-            offset=offset,
-            hint="The file is damaged or incomplete: copy or download it again.",
-        )
+    def _pieces(self) -> Iterator[Piece | Side]:
+        """Yield each packet's events as it has them, and the side streams."""
+        latest: int | None = None
+        samples = {kind: _SideBatch(kind, 0) for kind in _SIDE_KINDS}
+        end: RecordingError | None = None
+        try:
+            for packet, content in self._ahead(
+                self._contents, self._packets(None, None, self._side)
+            ):
+                kind = self._streams[packet.stream].kind
+                try:
+                    if kind != "EVTS":
+                        yield from samples[kind].add(content)
+                        continue
+                    rows = _event_rows(content)
+                    if len(rows):
+                        latest = _checked_stamps(rows, latest)
+                        yield _piece(rows, packet.start)
+                except _DamageError as damage:
+                    raise self.damaged(packet, damage) from damage
+        except RecordingError as error:
+            end = error
+        for held in samples.values():
+            yield from held.flush()
+        if end is not None:
+            raise end
 
-    def _damaged(self, packet: _Packet, damage: _DamageError) -> RecordingError:
-        return self._error(f"the packet that begins here {damage}", packet.start)
+    def _ahead(
+        self,
+        decoded: Callable[[deque[_Packet], int | None], Iterator[_Found]],
+        packets: Iterable[_Packet],
+    ) -> Iterator[_Found]:
+        """Yield what is decoded of bundles of packets, in order, by threads that work ahead.
+
+        Parameters
+        ----------
+        decoded
+            Takes packets off a bundle and yields what is in them; with a budget of unpacked
+            bytes it leaves in the bundle what is beyond that.
+        packets
+            Those to decode.
+        """
+        bundles = self._bundles(packets)
+        if self._threads == 1:
+            for bundle in bundles:
+                yield from decoded(bundle, None)
+            return
+
+        def work(
+            bundle: deque[_Packet],
+        ) -> tuple[list[_Found], RecordingError | None, deque[_Packet]]:
+            found: list[_Found] = []
+            try:
+                found.extend(decoded(bundle, AHEAD_BYTES))
+            except RecordingError as error:
+                return found, error, bundle
+            return found, None, bundle
+
+        with Ahead(work, bundles, self._threads) as ahead:
+            self._passes.add(ahead)
+            for found, error, left in ahead:
+                yield from found
+                if error is not None:
+                    raise error
+                yield from decoded(left, None)
+
+    def _bundles(self, packets: Iterable[_Packet]) -> Iterator[deque[_Packet]]:
+        """Yield packets by as many as make a batch; then raise what they raise."""
+        bundle: deque[_Packet] = deque()
+        size = rows = 0
+        end: RecordingError | None = None
+        most = BUNDLE_BYTES // 4 if self._table is None else BUNDLE_BYTES
+        try:
+            for packet in packets:
+                count = 0
+                if self._table is not None and packet.stream == self._events.number:
+                    count = int(self._table.count[packet.row])
+                if bundle and (
+                    size + packet.size > most
+                    or rows + count > BATCH_ROWS
+                    or len(bundle) == BUNDLE_PACKETS
+                ):
+                    yield bundle
+                    bundle, size, rows = deque(), 0, 0
+                bundle.append(packet)
+                size, rows = size + packet.size, rows + count
+        except RecordingError as error:
+            end = error
+        if bundle:
+            yield bundle
+        if end is not None:
+            raise end
+
+    def _contents(self, bundle: deque[_Packet], budget: int | None) -> Iterator[_Content]:
+        """Yield what is in packets, which leave their bundle."""
+        unpacked = _Unpacker(self._compression, budget)
+        while bundle:
+            packet = bundle[0]
+            try:
+                content = self._content(packet, unpacked)
+            except _BudgetError:
+                return
+            bundle.popleft()
+            yield packet, content
+
+    def _content(self, packet: _Packet, unpacked: _Unpacker) -> _Flatbuffer:
+        """Read, unpack and check a packet."""
+        data = self._read(packet.start, _PACKET_HEAD.size + packet.size, "a packet")
+        kind = self._streams[packet.stream].kind
+        head = _PACKET_HEAD.unpack_from(data)
+        try:
+            if head != (packet.stream, packet.size):
+                raise _DamageError(
+                    f"is of stream {head[0]} and has {head[1]} bytes; "
+                    f"the table of packets says stream {packet.stream} and {packet.size}"
+                )
+            content = _Flatbuffer(unpacked(memoryview(data)[_PACKET_HEAD.size :]), kind)
+            if packet.row is not None and kind != "FRME":
+                self._check_count(packet.row, content)
+        except _DamageError as damage:
+            raise self.damaged(packet, damage) from damage
+        return content
+
+    def _gathered(
+        self,
+        contents: Iterator[_Content],
+        span: tuple[int | None, int | None] | None,
+        memory: _Memory,
+    ) -> Iterator[_Gathered | _Content]:
+        """Yield events of packets in batches, and side streams as they are; then raise for damage.
+
+        Parameters
+        ----------
+        contents
+            Of the packets, in order.
+        span
+            Range of time of the events to yield; None for all.
+        memory
+            Where batches of the same pass lie.
+        """
+        batch = _EventBatch(self, span, memory)
+        parts: list[tuple[_Packet, npt.NDArray[Any]]] = []
+        end: RecordingError | None = None
+        try:
+            for packet, content in contents:
+                if packet.stream != self._events.number:
+                    yield packet, content
+                    continue
+                try:
+                    rows = _event_rows(content)
+                    if packet.row is not None and span is not None and len(rows):
+                        self._check_stamps(packet.row, rows["t"])
+                        if self._beside(packet.row, span):
+                            continue
+                except _DamageError as damage:
+                    raise self.damaged(packet, damage) from damage
+                if self._threads > 1:
+                    parts.append((packet, rows))
+                else:
+                    yield from batch.add([(packet, len(rows))], rows)
+        except RecordingError as error:
+            end = error
+        if parts:
+            yield from batch.add([(packet, len(rows)) for packet, rows in parts], _joined(parts))
+        yield from batch.flush()
+        if end is not None:
+            raise end
+
+    def _beside(self, row: int, span: tuple[int | None, int | None]) -> bool:
+        """Whether by the table a packet's events lie outside a range of time."""
+        if self._table is None:
+            return False
+        start_us, stop_us = (None if t is None else t + self.t_offset for t in span)
+        before = start_us is not None and int(self._table.last_us[row]) < start_us
+        return before or (stop_us is not None and int(self._table.first_us[row]) >= stop_us)
+
+    def _check_follows(self, batch: _Gathered, last: int | None) -> None:
+        """Raise where a batch begins before the one ahead ends, or long after."""
+        before = self.t_offset if last is None else last
+        leap = batch.first_us - before
+        at = f"has event {batch.place}"
+        if leap < 0:
+            fault = f"{at} at t={batch.first_us} µs, before t={before} µs of the one ahead"
+            raise self.damaged(batch.packet, fault, _TO_SORT)
+        if leap > GAP_LIMIT_US and last is not None:
+            raise self.damaged(batch.packet, f"{at} {_leap(leap)}")
+
+    def _open(self) -> Sensor:
+        table_at = self._read_header()
+        if _COMPRESSIONS[self._compression] == "NONE":
+            self._threads = 1  # to hand over what is only copied costs more than it saves
+        self._packets_stop = self._size if table_at == -1 else table_at
+        self._streams = self._read_streams()
+        self._events = self._chosen_stream(self._asked_stream)
+        self._side = self._side_streams()
+        sensor = self._sensor_size()
+        self._table = None if table_at == -1 else self._salvaged_table(table_at)
+        self.indexed = self._table is not None
+        return sensor
+
+    def _error(self, problem: str, offset: int, hint: str | None = None) -> RecordingError:
+        if hint is None:
+            hint = "The file is damaged or incomplete: copy or download it again"
+            hint += ", or read what is whole: on_damage: salvage." if self._streams else "."
+        return RecordingError(problem, path=self.path, offset=offset, hint=hint)
+
+    def damaged(
+        self, packet: _Packet, damage: _DamageError | str, hint: str | None = None
+    ) -> RecordingError:
+        """Return the error for a packet, damage being the predicate of a sentence about it."""
+        return self._error(f"the packet that begins here {damage}", packet.start, hint)
 
     def _read(self, offset: int, size: int, what: str) -> bytes:
         """Return `size` bytes from `offset`."""
@@ -485,6 +732,8 @@ class Aedat4Recording:
             )
         self._packets_start = at + _U32.size + size
         if table_at != -1 and not self._packets_start <= table_at < self._size:
+            if self.reading.on_damage == "salvage":
+                return -1
             raise self._error(
                 f"the header says that the table of packets begins at byte {table_at}; the packets "
                 f"begin at byte {self._packets_start}, and the file has {self._size} bytes",
@@ -569,6 +818,17 @@ class Aedat4Recording:
             )
         return Sensor(*size)
 
+    def _salvaged_table(self, table_at: int) -> _Table | None:
+        """Return the table of packets; None where they are to be found one by one."""
+        try:
+            return self._read_table(table_at)
+        except RecordingError:
+            if self.reading.on_damage == "fail":
+                raise
+            # Where the packets end is then told by the first thing that is none.
+            self._packets_stop = self._size
+            return None
+
     def _read_table(self, table_at: int) -> _Table | None:
         """Return the table of packets; None where its rows contradict each other."""
         size = self._size - table_at
@@ -576,7 +836,7 @@ class Aedat4Recording:
             if size > PACKET_LIMIT:
                 raise _DamageError(f"has {size} bytes; {PACKET_LIMIT} at most are read")
             packed = self._read(table_at, size, "its table of packets")
-            flat = _Flatbuffer(_Unpacker(self._compression)(packed), "FTAB")
+            flat = _Flatbuffer(_Unpacker(self._compression)(memoryview(packed)), "FTAB")
             parts = [part for (part,) in flat.columns(("<i8", range(5)))]
         except _DamageError as damage:
             raise self._error(f"the table of packets that begins here {damage}", table_at) from (
@@ -600,73 +860,71 @@ class Aedat4Recording:
             return False
         starts = np.append(table.offset - _PACKET_HEAD.size, self._packets_stop)
         stops = np.append(self._packets_start, table.offset + table.size)
-        rows = self._event_packets(table)
-        stamps = np.column_stack([table.first_us[rows], table.last_us[rows]]).ravel()
+        rows = np.flatnonzero((table.stream == self._events.number) & (table.count > 0))
+        spans = np.stack([table.first_us[rows], table.last_us[rows]])
+        stamps = spans.T.ravel()
+        self._event_packets, self._event_spans = rows, spans
         return bool(
             np.array_equal(starts, stops)
             and np.isin(table.stream, list(self._streams)).all()
             and (stamps[1:] >= stamps[:-1]).all()
         )
 
-    def _event_packets(self, table: _Table) -> Int64Array:
-        """Return the table's rows that hold events of the chosen stream."""
-        return np.flatnonzero((table.stream == self._events.number) & (table.count > 0))
-
     def _first_stamp(self) -> int:
         """Return the first event's stamp, 0 where there is none."""
+        if self.reading != STRICT:
+            return super()._first_stamp()
         unpacked = _Unpacker(self._compression)
-        for packet, _ in self._packets(None, None):
-            if packet.stream == self._events.number:
-                try:
-                    rows = _event_rows(_Flatbuffer(unpacked(self._content(packet)), "EVTS"))
-                    if len(rows):
-                        return _checked_stamp(int(rows["t"][0]))
-                except _DamageError as damage:
-                    raise self._damaged(packet, damage) from damage
+        for packet in self._packets(None, None):
+            content = self._content(packet, unpacked)
+            try:
+                rows = _event_rows(content)
+                if len(rows):
+                    return _checked_stamp(int(rows["t"][0]))
+            except _DamageError as damage:
+                raise self.damaged(packet, damage) from damage
         return 0
 
     def _packets(
-        self, start_us: int | None, stop_us: int | None
-    ) -> Iterator[tuple[_Packet, int | None]]:
-        """Yield the packets to read for a range of time, each with its row of the table."""
-        wanted = {self._events.number, *self._side}
+        self, start_us: int | None, stop_us: int | None, side: frozenset[int] = frozenset()
+    ) -> Iterator[_Packet]:
+        """Yield the packets to read for a range of time, of the events and of side streams."""
+        wanted = {self._events.number, *side}
         if self._table is None:
             at = self._packets_start
             while at < self._packets_stop:
                 packet = self._head(at)
                 if packet.stream in wanted:
-                    yield packet, None
+                    yield packet
                 at = packet.stop
             return
-        for row in self._rows(self._table, start_us, stop_us):
-            packet = self._head(int(self._table.offset[row]) - _PACKET_HEAD.size)
-            stream, size = int(self._table.stream[row]), int(self._table.size[row])
-            if (packet.stream, packet.size) != (stream, size):
-                raise self._error(
-                    f"the packet that begins here is of stream {packet.stream} and has "
-                    f"{packet.size} bytes; the table of packets says stream {stream} and {size}",
-                    packet.start,
-                )
-            if packet.stream in wanted:
-                yield packet, row
+        for row in self._rows(self._table, start_us, stop_us, side):
+            stream = int(self._table.stream[row])
+            if stream in wanted:
+                start = int(self._table.offset[row]) - _PACKET_HEAD.size
+                yield _Packet(start, stream, int(self._table.size[row]), row)
 
-    def _rows(self, table: _Table, start_us: int | None, stop_us: int | None) -> Sequence[int]:
+    def _rows(
+        self, table: _Table, start_us: int | None, stop_us: int | None, side: frozenset[int]
+    ) -> Sequence[int]:
         """Return the rows of a range: its packets of events, one more on both sides, and all side.
 
         By the one more, stamps that hide an event of the range from its row are found wrong.
         """
         if start_us is None and stop_us is None:
             return range(len(table.offset))
-        events = self._event_packets(table)
+        events = self._event_packets
         low, high = 0, len(events)
         if start_us is not None:
             first = _as_int64(start_us + self.t_offset)
-            low = max(0, int(np.searchsorted(table.last_us[events], first)) - 1)
+            low = max(0, int(np.searchsorted(self._event_spans[1], first)) - 1)
         if stop_us is not None:
             stop = _as_int64(stop_us + self.t_offset)
-            high = int(np.searchsorted(table.first_us[events], stop)) + 1
-        side = np.flatnonzero(np.isin(table.stream, list(self._side)))
-        rows: list[int] = np.union1d(events[low:high], side).tolist()
+            high = int(np.searchsorted(self._event_spans[0], stop)) + 1
+        found = events[low:high]
+        if side:
+            found = np.union1d(found, np.flatnonzero(np.isin(table.stream, list(side))))
+        rows: list[int] = found.tolist()
         return rows
 
     def _head(self, at: int) -> _Packet:
@@ -676,7 +934,9 @@ class Aedat4Recording:
             raise self._error(
                 f"{end} at byte {self._packets_stop}, in the middle of a packet's head", at
             )
-        packet = _Packet(at, *_PACKET_HEAD.unpack(self._read(at, _PACKET_HEAD.size, "a packet")))
+        head = self._read(at, _PACKET_HEAD.size, "a packet")
+        stream, size = _PACKET_HEAD.unpack(head)
+        packet = _Packet(at, stream, size, None)
         if packet.stream not in self._streams:
             numbers = ", ".join(map(str, sorted(self._streams)))
             raise self._error(
@@ -698,10 +958,6 @@ class Aedat4Recording:
             )
         return packet
 
-    def _content(self, packet: _Packet) -> bytes:
-        """Return a packet's bytes, packed."""
-        return self._read(packet.start + _PACKET_HEAD.size, packet.size, "a packet")
-
     def _check_count(self, row: int, content: _Flatbuffer) -> None:
         """Compare the length of a packet's vector with the table."""
         _, found = content.vector(content.root, 0, 1)
@@ -721,6 +977,10 @@ class Aedat4Recording:
                 )
 
 
+_Content = tuple[_Packet, _Flatbuffer]
+_Found = TypeVar("_Found")
+
+
 def _as_int64(value: int) -> int:
     """Return the nearest int64, which compares with any stamp as `value` does."""
     return min(max(value, -(1 << 63)), (1 << 63) - 1)
@@ -728,8 +988,12 @@ def _as_int64(value: int) -> int:
 
 def _checked_stamp(t: int) -> int:
     if not 0 <= t < STAMP_LIMIT:
-        raise _DamageError(f"has an event at t={t} µs, not within [0, {STAMP_LIMIT})")
+        raise _DamageError(f"has an event {_impossible(t)}")
     return t
+
+
+def _impossible(t: int) -> str:
+    return f"at t={t} µs, not within [0, {STAMP_LIMIT})"
 
 
 def _event_rows(content: _Flatbuffer) -> npt.NDArray[Any]:
@@ -742,95 +1006,212 @@ def _event_rows(content: _Flatbuffer) -> npt.NDArray[Any]:
     return np.frombuffer(content.data, _EVENT, n, start)
 
 
+def _checked_stamps(rows: npt.NDArray[Any], latest: int | None) -> int:
+    """Return the latest stamp so far; raise where one can't be, though in any order.
+
+    Parameters
+    ----------
+    rows
+        (n,) events of a packet, n > 0.
+    latest
+        The latest stamp of those before.
+    """
+    t = rows["t"]
+    _checked_stamp(int(t.min()))
+    highest = _checked_stamp(int(t.max()))
+    before = int(t[0]) if latest is None else latest
+    if highest - before > GAP_LIMIT_US:
+        so_far = np.maximum.accumulate(np.concatenate([[before], t]))
+        for row, fault in _leaps(so_far):
+            raise _DamageError(f"has event {row - 1} {fault}")
+    return max(before, highest)
+
+
+def _leaps(t: Int64Array) -> Iterator[tuple[int, str]]:
+    """Yield the first row of stamps in order that leaps; nothing where none does."""
+    gap = np.diff(t)
+    row = int(np.argmax(gap > GAP_LIMIT_US))
+    if gap[row] > GAP_LIMIT_US:
+        yield row + 1, _leap(int(gap[row]))
+
+
+def _leap(gap: int) -> str:
+    return f"{gap} µs after the one ahead; {GAP_LIMIT_US} µs (a day) at most are read"
+
+
+def _piece(rows: npt.NDArray[Any], offset: int) -> Piece:
+    """Return events of a packet, with coordinates as the format has them."""
+    p = rows["p"].astype(np.uint8)
+    if p.max() > 1:
+        row = int(np.argmax(p > 1))
+        raise _DamageError(f"has event {row} with p={p[row]}, not within [0, 2)")
+    x, y = (rows[name].astype(np.uint16).view(np.int16) for name in "xy")
+    return Piece(rows["t"].astype(np.int64), x, y, p, offset)
+
+
+class _Memory:
+    """Gives memory for the batches of one pass, to several threads.
+
+    Page faults take as long as all else where the batches are kept, and where threads unpack into
+    memory that glibc gave back: 40,000 for 10 M events by two threads. So the columns of several
+    batches lie in one piece of 6.8 MB, for which numpy asks for large pages, as it does from 4 MiB
+    on. And glibc is shown a larger piece that is freed, untouched: it keeps for the next what is
+    smaller than any such, instead of what is smaller than 128 KiB.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free: list[tuple[npt.NDArray[Any], ...]] = []
+        self._pieces = 0
+
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return t, x, y, p of `BATCH_ROWS` each."""
+        with self._lock:
+            if not self._free:
+                self._take_piece()
+            return self._free.pop()
+
+    def _take_piece(self) -> None:
+        batches = 1  # the first is often the only one
+        if self._pieces:
+            batches = _BATCHES_IN_PIECE
+            if self._pieces == 1:
+                np.empty(2 * batches * BATCH_ROWS * 13, np.uint8)
+        self._pieces += 1
+        piece = np.empty(batches * BATCH_ROWS * 13, np.uint8)
+        columns, done = [], 0
+        for dtype in (np.int64, np.uint16, np.uint16, np.uint8):
+            size = batches * BATCH_ROWS * np.dtype(dtype).itemsize
+            columns.append(piece[done : done + size].view(dtype).reshape(batches, BATCH_ROWS))
+            done += size
+        self._free.extend(zip(*columns, strict=True))
+
+
+def _joined(parts: list[tuple[_Packet, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
+    """Return the events of packets as one array.
+
+    Where threads share Python's lock, few calls on large arrays take half the time of many on
+    small ones, though this is one copy more; a join beyond 1 MiB leaves them the lock, too.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    content = b"".join([rows.data for _, rows in parts])
+    return np.frombuffer(content, _EVENT) if content else np.empty(0, _EVENT)
+
+
 class _EventBatch:
-    """Gathers packets into batches: checked, relative to `t_offset`, and cut to a range."""
+    """Gathers packets into batches: checked, relative to `t_offset`, and cut to a range.
+
+    A batch is checked when it is full: many small calls of numpy cost more than their work.
+    """
 
     def __init__(
-        self, sensor: Sensor, t_offset: int, start_us: int | None, stop_us: int | None
+        self,
+        recording: Aedat4Recording,
+        span: tuple[int | None, int | None] | None,
+        memory: _Memory,
     ) -> None:
-        self._sensor = sensor
-        self._t_offset = t_offset
-        self._start_us = None if start_us is None else _as_int64(start_us)
-        self._stop_us = None if stop_us is None else _as_int64(stop_us)
-        self._last: int | None = None
+        self._memory = memory
+        self._sensor = recording.sensor
+        self._t_offset = recording.t_offset
+        self._damaged = recording.damaged
+        self._span = span
         self._n = 0
+        self._parts: list[tuple[int, _Packet]] = []
 
-    @property
-    def complete(self) -> bool:
-        """Whether an event at or after the end of the range has come."""
-        if self._stop_us is None or self._last is None:
-            return False
-        return self._last - self._t_offset >= self._stop_us
-
-    def add(self, rows: npt.NDArray[Any]) -> Iterator[Events]:
-        """Take the events of a packet; yield the batches that are full."""
+    def add(
+        self, packets: list[tuple[_Packet, int]], rows: npt.NDArray[Any]
+    ) -> Iterator[_Gathered]:
+        """Take the events of packets, so many of each; yield the batches that are full."""
+        begin = self._n
+        for packet, n in packets:
+            self._parts.append((begin, packet))
+            begin += n
         done = 0
         while done < len(rows):
             if not self._n:
-                self._t = np.empty(BATCH_ROWS, np.int64)
-                self._x, self._y = np.empty((2, BATCH_ROWS), np.uint16)
-                self._p = np.empty(BATCH_ROWS, np.uint8)
+                self._t, self._x, self._y, self._p = self._memory.columns()
             taken = rows[done : done + BATCH_ROWS - self._n]
-            self._fill(taken, done)
+            into = slice(self._n, self._n + len(taken))
+            self._t[into] = taken["t"]
+            self._x[into] = taken["x"]
+            self._y[into] = taken["y"]
+            self._p[into] = taken["p"]
+            self._n += len(taken)
             done += len(taken)
             if self._n == BATCH_ROWS:
                 yield from self.flush()
 
-    def flush(self) -> Iterator[Events]:
-        """Yield what has been gathered, if any of it lies in the range."""
-        low, high = 0, self._n
-        if self._start_us is not None and self._n:
-            low = int(np.searchsorted(self._t[: self._n], self._start_us))
-        if self._stop_us is not None and self._n:
-            high = int(np.searchsorted(self._t[: self._n], self._stop_us))
-        self._n = 0
-        if low < high:
-            cut = slice(low, high)
-            yield Events.trusted(
-                self._t[cut], self._x[cut], self._y[cut], self._p[cut], self._sensor
-            )
+    def flush(self) -> Iterator[_Gathered]:
+        """Yield what has been gathered, if anything.
 
-    def _fill(self, rows: npt.NDArray[Any], first: int) -> None:
-        """Copy events into the columns and check them there, where numpy is fastest."""
-        into = slice(self._n, self._n + len(rows))
-        t = self._t[into]
-        t[:] = rows["t"]
-        limited: tuple[tuple[str, npt.NDArray[Any], int], ...] = (
-            ("x", self._x[into], self._sensor.width),
-            ("y", self._y[into], self._sensor.height),
-            ("p", self._p[into], 2),
+        Raises
+        ------
+        RecordingError
+            For the first event that is outside the sensor or out of order.
+        """
+        if not self._n:
+            return
+        whole = slice(self._n)
+        t, x, y, p = self._t[whole], self._x[whole], self._y[whole], self._p[whole]
+        self._check(t, x, y, p)
+        first_us, last_us = int(t[0]), int(t[-1])
+        t -= self._t_offset
+        packet, place = self._place(0)
+        # What is left of the last packet begins before the next batch does.
+        self._parts = [(begin - self._n, packet) for begin, packet in self._parts]
+        self._parts = self._parts[sum(begin <= 0 for begin, _ in self._parts[1:]) :]
+        self._n = 0
+        events = Events.trusted(t, x, y, p, self._sensor)
+        if self._span is not None:
+            events = within(events, *(None if t is None else _as_int64(t) for t in self._span))
+        yield _Gathered(events, first_us, last_us, packet, place)
+
+    def _check(
+        self,
+        t: Int64Array,
+        x: npt.NDArray[np.uint16],
+        y: npt.NDArray[np.uint16],
+        p: npt.NDArray[np.uint8],
+    ) -> None:
+        """Raise for the first of the gathered events that can't be."""
+        faults: list[tuple[int, str, str | None]] = []
+        limited: tuple[tuple[str, npt.NDArray[Any], int, str | None], ...] = (
+            ("x", x, self._sensor.width, _TO_DROP),
+            ("y", y, self._sensor.height, _TO_DROP),
+            ("p", p, 2, None),
         )
-        for name, column, limit in limited:
-            column[:] = rows[name]
+        for name, column, limit, hint in limited:
             if column.max() >= limit:
                 row = int(np.argmax(column >= limit))
                 value = int(column[row]) - (int(column[row]) >> 15 << 16)  # as int16
-                raise _DamageError(
-                    f"has event {first + row} with {name}={value}, not within [0, {limit})"
-                )
-        self._check_order(t, first)
-        t -= self._t_offset
-        self._n += len(rows)
+                faults.append((row, f"with {name}={value}, not within [0, {limit})", hint))
+        faults.extend(_disorder(t))
+        if faults:
+            row, fault, hint = min(faults, key=lambda found: found[0])
+            packet, place = self._place(row)
+            raise self._damaged(packet, f"has event {place} {fault}", hint)
 
-    def _check_order(self, t: Int64Array, first: int) -> None:
-        """Raise where stamps go back, or leap, within `t` or from what came before it."""
-        before = max(self._t_offset, int(t[0])) if self._last is None else self._last
-        back = t[1:] < t[:-1]
-        if t[0] < before or back.any():
-            row = 0 if t[0] < before else int(np.argmax(back)) + 1
-            earlier = int(t[row - 1]) if row else before
-            raise _DamageError(
-                f"has event {first + row} at t={t[row]} µs, before t={earlier} µs of the one ahead"
-            )
-        self._last = _checked_stamp(int(t[-1]))
-        if self._last - before > GAP_LIMIT_US:
-            gap = np.diff(t, prepend=before)
-            row = int(np.argmax(gap))
-            if gap[row] > GAP_LIMIT_US:
-                raise _DamageError(
-                    f"has event {first + row} {gap[row]} µs after the one ahead; "
-                    f"{GAP_LIMIT_US} µs (a day) at most are read"
-                )
+    def _place(self, row: int) -> tuple[_Packet, int]:
+        """Return the packet of a row of the batch, and which of its events that is."""
+        begin, packet = next(part for part in reversed(self._parts) if part[0] <= row)
+        return packet, row - begin
+
+
+def _disorder(t: Int64Array) -> Iterator[tuple[int, str, str | None]]:
+    """Yield rows of stamps that go back, can't be, or leap, the last of them first."""
+    back = t[1:] < t[:-1]
+    if back.any():
+        row = int(np.argmax(back)) + 1
+        yield row, f"at t={t[row]} µs, before t={t[row - 1]} µs of the one ahead", _TO_SORT
+        t = t[:row]
+    if t[-1] >= STAMP_LIMIT:
+        row = int(np.searchsorted(t, STAMP_LIMIT))
+        yield row, _impossible(int(t[row])), None
+        t = t[: max(row, 1)]
+    if int(t[-1]) - int(t[0]) > GAP_LIMIT_US:
+        for row, fault in _leaps(t):
+            yield row, fault, None
 
 
 class _SideBatch:
@@ -842,7 +1223,7 @@ class _SideBatch:
         self._parts: list[tuple[npt.NDArray[Any], ...]] = []
         self._n = 0
 
-    def add(self, content: _Flatbuffer) -> Iterator[Batch]:
+    def add(self, content: _Flatbuffer) -> Iterator[Side]:
         """Take the samples of a packet; yield the batches that are full."""
         for part in self._columns(content):
             self._parts.append(part)
@@ -850,7 +1231,7 @@ class _SideBatch:
             if self._n >= SIDE_ROWS:
                 yield from self.flush()
 
-    def flush(self) -> Iterator[Batch]:
+    def flush(self) -> Iterator[Side]:
         """Yield what has been gathered, if anything."""
         if not self._n:
             return

@@ -153,7 +153,9 @@ class DecodedRecording(ABC):
             hint=hint or "Copy or download it again, or read what is whole: on_damage: salvage.",
         )
 
-    def batches(self, start_us: int | None = None, stop_us: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
+    ) -> Iterator[Batch]:
         """Yield events with a stamp in ``[start_us, stop_us)``, and the side streams whole.
 
         Raises
@@ -170,6 +172,8 @@ class DecodedRecording(ABC):
                 kept = within(shifted, start_us, stop_us)
                 if len(kept):
                     yield kept
+            elif not side:
+                continue
             elif isinstance(batch, FrameTimes):
                 yield FrameTimes(
                     batch.exposure_start_us - self.t_offset, batch.exposure_stop_us - self.t_offset

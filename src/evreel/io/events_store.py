@@ -327,15 +327,17 @@ class EventsStore(hdf5.Opened):
             yield self.read(start, last)
             start = last
 
-    def batches(self, start_us: int | None = None, stop_us: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
+    ) -> Iterator[Batch]:
         """Yield the side streams, then the events with a stamp in ``[start_us, stop_us)``."""
-        side: tuple[tuple[str, type[Triggers] | type[Imu] | type[FrameTimes], str], ...] = (
+        streams: tuple[tuple[str, type[Triggers] | type[Imu] | type[FrameTimes], str], ...] = (
             ("triggers", Triggers, "t edge id"),
             ("imu", Imu, "t accelerometer gyroscope magnetometer temperature"),
             ("frames", FrameTimes, "exposure_start_us exposure_stop_us"),
         )
-        for group, kind, names in side:
-            if group in self._file:
+        for group, kind, names in streams:
+            if side and group in self._file:
                 with hdf5.reading(self.path, group):
                     columns = [self._file[f"{group}/{name}"] for name in names.split()]
                 for first in range(0, len(columns[0]), COLUMN_CHUNK):

@@ -96,12 +96,15 @@ class Recording(Protocol):
     header: str
     repairs: Mapping[str, int]
 
-    def batches(self, start_us: int | None = None, stop_us: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
+    ) -> Iterator[Batch]:
         """Yield events and side streams as they come in the file.
 
         Only events with a stamp in ``[start_us, stop_us)`` are yielded; side streams are
-        yielded whole. Each batch is small (a packet of the file, or some 10⁵ rows); events are
-        checked: inside the sensor, in time order, also across batches.
+        yielded whole, or with ``side=False`` not at all and left unread where they can be. Each
+        batch is small (a packet of the file, or some 10⁵ rows); events are checked: inside the
+        sensor, in time order, also across batches.
 
         Raises
         ------
@@ -128,6 +131,9 @@ _PROBE_BYTES = 64
 _READERS = (
     # first bytes, module, class
     (b"#!AER-DAT4", "evreel.io.aedat4", "Aedat4Recording"),
+    (b"#!AER-DAT3.1", "evreel.io.aedat3", "Aedat3Recording"),
+    (b"#!AER-DAT2.0", "evreel.io.aedat2", "Aedat2Recording"),
+    (b"% ", "evreel.io.prophesee", "open_prophesee"),
     (b"\x89HDF\r\n\x1a\n", "evreel.io.events_store", "EventsStore"),
 )
 
@@ -191,7 +197,8 @@ def open_recording(
         f"starts with {head[:16]!r}, which is no format that can be read here",
         path=path,
         offset=0,
-        hint="Readable are AEDAT 4 and evreel's events store.",
+        hint="Readable are AEDAT 2.0, 3.1 and 4, Prophesee's RAW (EVT 2.0, 2.1, 3.0) and DAT, and "
+        "evreel's events store.",
     )
 
 
@@ -199,6 +206,6 @@ def event_chunks(
     recording: Recording, start_us: int | None = None, stop_us: int | None = None
 ) -> Iterator[Events]:
     """Yield only the events of a recording, chunk by chunk."""
-    for batch in recording.batches(start_us, stop_us):
+    for batch in recording.batches(start_us, stop_us, side=False):
         if isinstance(batch, Events):
             yield batch

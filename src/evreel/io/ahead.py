@@ -1,0 +1,146 @@
+"""Work done ahead by threads, its results in the order in which it was asked for.
+
+What gains by it is work that leaves Python's lock to others: reading, unpacking, digests.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, Self, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+THREADS = 4
+"""Threads of one pass by default, where the process may use as many cores."""
+
+
+def default_threads() -> int:
+    """Return how many threads a pass takes unless told otherwise: one a core, at most `THREADS`."""
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux has it
+    return min(THREADS, len(allowed(0)) if allowed else os.cpu_count() or 1)
+
+
+class Ahead(Generic[Item, Result]):
+    """Results of `work` on each item, in the order of the items; close it when done.
+
+    The caller's thread works too: on whatever nobody has begun, while what it waits for is not
+    done. With one thread, or a single item, nothing else runs.
+
+    Parameters
+    ----------
+    work
+        Called once an item, by any thread. What it raises is raised where its result would come.
+    items
+        Taken by the caller's thread, up to two for each thread ahead of the results. What they
+        raise is raised after the results of those before.
+    threads
+        How many work, the caller's among them.
+
+    Examples
+    --------
+    >>> with Ahead(len, ["a", "bb", ""], threads=2) as lengths:
+    ...     list(lengths)
+    [1, 2, 0]
+    """
+
+    def __init__(self, work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> None:
+        self._work = work
+        self._items = iter(items)
+        self._threads = threads
+        self._depth = 1 if threads == 1 else 2 * threads
+        self._slots: deque[_Slot[Item, Result]] = deque()
+        self._pool: ThreadPoolExecutor | None = None
+        self._error: Exception | None = None
+        self._exhausted = False
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Begin nothing more, and wait for what threads are at; they are gone then."""
+        self._closed = True
+        self._slots.clear()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Result:
+        if self._closed:
+            raise ValueError("closed: its results can't be had any more")
+        self._ask()
+        if not self._slots:
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            raise StopIteration
+        first = self._slots.popleft()
+        while not first.done():
+            if not any(slot.run() for slot in (first, *self._slots)):
+                first.wait()
+        return first.result()
+
+    def _ask(self) -> None:
+        """Take items until enough are ahead, and hand them to the threads."""
+        new: list[_Slot[Item, Result]] = []
+        while not self._exhausted and len(self._slots) < self._depth:
+            try:
+                new.append(_Slot(self._work, next(self._items)))
+                self._slots.append(new[-1])
+            except StopIteration:
+                self._exhausted = True
+            except Exception as error:
+                self._exhausted, self._error = True, error
+        if self._threads == 1 or (len(self._slots) < 2 and self._pool is None):
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads - 1, "evreel-ahead")
+        for slot in new:
+            self._pool.submit(slot.run)
+
+
+class _Slot(Generic[Item, Result]):
+    """An item whose work is done once, by whichever thread comes first."""
+
+    def __init__(self, work: Callable[[Item], Result], item: Item) -> None:
+        self._work = work
+        self._item = item
+        self._free = threading.Lock()
+        self._done = threading.Event()
+        self._results: list[Result] = []
+        self._error: Exception | None = None
+
+    def run(self) -> bool:
+        """Do the work, unless it has been begun; return whether this did it."""
+        if not self._free.acquire(blocking=False):
+            return False
+        try:
+            self._results.append(self._work(self._item))
+        except Exception as error:
+            self._error = error
+        finally:
+            self._done.set()
+        return True
+
+    def done(self) -> bool:
+        return self._done.is_set()
+
+    def wait(self) -> None:
+        self._done.wait()
+
+    def result(self) -> Result:
+        """Return what the work returned, once, or raise what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._results.pop()
