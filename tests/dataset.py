@@ -115,10 +115,14 @@ def snakemake(
     )
 
 
+TIMED = ("benchmarks/", "logs/acquire/", "logs/archive/")
+"""Where files of the results tell how long things took."""
+
+
 def tree(folder: Path) -> dict[str, str]:
     """Return path → digest, or where a link leads to, for each file that a workflow keeps there.
 
-    Benchmarks are there by their names alone: they tell of times.
+    Benchmarks are there by their names alone, as are the logs with rates: they tell of times.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
@@ -126,6 +130,6 @@ def tree(folder: Path) -> dict[str, str]:
         if path.is_symlink():
             found[name] = f"link to {path.readlink()}"
         elif path.is_file() and not name.startswith(".evreel-tmp/"):
-            timed = name.startswith("benchmarks/")
+            timed = name.startswith(TIMED)
             found[name] = "" if timed else hashlib.sha256(path.read_bytes()).hexdigest()
     return found

@@ -318,6 +318,7 @@ def test_dat__gives_the_events_that_were_written(tmp_path, version, kind):
 def test_many_events__are_all_kept_over_pieces_and_reads(tmp_path, version, monkeypatch):
     monkeypatch.setattr(prophesee, "PIECE_ROWS", 500)
     monkeypatch.setattr(prophesee, "_READ_BYTES", 1 << 10)
+    monkeypatch.setattr(prophesee, "MARK_ROWS", 3)
     rows = random_rows(3_000, 1)
     path = file(tmp_path, made.raw(version, made.ENCODERS[version].encode(rows), SIZE))
     events, marks, repairs = read(path)
@@ -460,17 +461,18 @@ def test_words_of_other_kinds__are_left_out_and_counted(tmp_path):
 # Order and bounds
 
 
-def test_event_outside_the_sensor__is_an_error_or_dropped_and_counted(tmp_path):
-    rows = [(1, 0, 0, 1), (2, 8, 0, 1), (3, 7, 5, 1), (4, 0, 6, 1)]
+@pytest.mark.parametrize("x, y", [(8, 0), (0, 6)])
+def test_event_outside_the_sensor__is_an_error_or_dropped_and_counted(tmp_path, x, y):
+    rows = [(1, 0, 0, 1), (2, x, y, 1), (3, 7, 5, 1)]
     for content in [
         *(made.raw(v, made.ENCODERS[v].encode(rows)) for v in made.ENCODERS),
         made.dat(rows),
     ]:
         path = file(tmp_path, content)
-        with pytest.raises(RecordingError, match=r"x=8, y=0, 1 events on, is outside .* of 8x6"):
+        with pytest.raises(RecordingError, match=f"x={x}, y={y}, 1 events on, is outside the"):
             read(path)
         events, _, repairs = read(path, reading=Reading(on_out_of_bounds="drop"))
-        assert (events, repairs) == ([rows[0], rows[2]], {"out_of_bounds_events": 2})
+        assert (events, repairs) == ([rows[0], rows[2]], {"out_of_bounds_events": 1})
 
 
 def test_event_that_goes_back_in_time__is_an_error_or_sorted_and_counted(tmp_path):
