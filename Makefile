@@ -26,6 +26,10 @@ test: setup ## run the whole test suite
 lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh
 
+FILES ?= 200000
+fuzz: setup ## read damaged recordings of every format, FILES=200000 of them (half an hour)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/fuzz.sh $(FILES)
+
 bench: setup ## measure speed beside the peers; prints ratios
 	@PATH="$(CURDIR)/$(BIN):$$PATH" benchmarks/run.sh
 

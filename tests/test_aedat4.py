@@ -1299,6 +1299,6 @@ def test_reading__takes_memory_by_the_batch_not_by_the_length(
         peaks.append(peak_of(reading))
         assert sum(rows) == n
     # With two, how far one is ahead of the other differs.
-    assert max(peaks) < 3 * 2**20
+    assert max(peaks) < 4 * 2**20  # the longer one has 8 MB
     if threads == 1:
         assert peaks[1] < peaks[0] + 2**17

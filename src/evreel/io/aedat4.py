@@ -404,8 +404,8 @@ class Aedat4Recording(DecodedRecording):
     only witness of where the packets end. One whose rows leave a byte between first packet and
     table unaccounted for, name unknown streams or run back in time is set aside: the packets are
     then found one by one, and `indexed` is false. Where it is used, each packet that is read must
-    be what its row says. A range of time is read with one more packet of events on both sides,
-    so that a row with wrong stamps is an error and never a missing event.
+    be what its row says. A range of time is read with the packets beside it where their events
+    could lie in it, so that a row with wrong stamps is an error and never a missing event.
 
     To salvage is to read packet by packet up to the first that is damaged. A table that can't be
     decoded, or that the header puts where it can't be, is then damage behind the last packet: a
@@ -907,20 +907,25 @@ class Aedat4Recording(DecodedRecording):
     def _rows(
         self, table: _Table, start_us: int | None, stop_us: int | None, side: frozenset[int]
     ) -> Sequence[int]:
-        """Return the rows of a range: its packets of events, one more on both sides, and all side.
+        """Return the rows of a range: its packets of events, those beside it, and all side streams.
 
-        By the one more, stamps that hide an event of the range from its row are found wrong.
+        A packet beside it is read where a wrong stamp in its row could hide an event of the range:
+        unless one within, whose own stamps are compared, begins before the range or ends after it.
         """
         if start_us is None and stop_us is None:
             return range(len(table.offset))
         events = self._event_packets
+        first_us, last_us = self._event_spans
         low, high = 0, len(events)
         if start_us is not None:
-            first = _as_int64(start_us + self.t_offset)
-            low = max(0, int(np.searchsorted(self._event_spans[1], first)) - 1)
+            low = int(np.searchsorted(last_us, _as_int64(start_us + self.t_offset)))
         if stop_us is not None:
-            stop = _as_int64(stop_us + self.t_offset)
-            high = int(np.searchsorted(self._event_spans[0], stop)) + 1
+            high = int(np.searchsorted(first_us, _as_int64(stop_us + self.t_offset)))
+        some = low < high
+        if start_us is not None and not (some and first_us[low] < start_us + self.t_offset):
+            low = max(0, low - 1)
+        if stop_us is not None and not (some and last_us[high - 1] >= stop_us + self.t_offset):
+            high += 1
         found = events[low:high]
         if side:
             found = np.union1d(found, np.flatnonzero(np.isin(table.stream, list(side))))
@@ -1052,11 +1057,8 @@ def _piece(rows: npt.NDArray[Any], offset: int) -> Piece:
 class _Memory:
     """Gives memory for the batches of one pass, to several threads.
 
-    Page faults take as long as all else where the batches are kept, and where threads unpack into
-    memory that glibc gave back: 40,000 for 10 M events by two threads. So the columns of several
-    batches lie in one piece of 6.8 MB, for which numpy asks for large pages, as it does from 4 MiB
-    on. And glibc is shown a larger piece that is freed, untouched: it keeps for the next what is
-    smaller than any such, instead of what is smaller than 128 KiB.
+    Where batches are kept, page faults take as long as all else. So the columns of several lie in
+    one piece of 6.8 MB, for which numpy asks for large pages, as it does from 4 MiB on.
     """
 
     def __init__(self) -> None:
@@ -1075,8 +1077,6 @@ class _Memory:
         batches = 1  # the first is often the only one
         if self._pieces:
             batches = _BATCHES_IN_PIECE
-            if self._pieces == 1:
-                np.empty(2 * batches * BATCH_ROWS * 13, np.uint8)
         self._pieces += 1
         piece = np.empty(batches * BATCH_ROWS * 13, np.uint8)
         columns, done = [], 0
@@ -1085,6 +1085,12 @@ class _Memory:
             columns.append(piece[done : done + size].view(dtype).reshape(batches, BATCH_ROWS))
             done += size
         self._free.extend(zip(*columns, strict=True))
+
+
+# A piece that is freed, untouched. From then on glibc keeps what is smaller for the next of its
+# size; without it, each packet beyond 128 KiB was unpacked into new pages: 40,000 page faults for
+# 10 M events by two threads.
+np.empty(1 << 24, np.uint8)
 
 
 def _joined(parts: list[tuple[_Packet, npt.NDArray[Any]]]) -> npt.NDArray[Any]:

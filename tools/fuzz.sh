@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Damage recordings of every format and read them: at least so many files in all.
+set -euo pipefail
+cd "$(dirname "$0")/../tests"
+files=${1:-200000}
+seed=${2:-$RANDOM}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+share=$(((files + 2) / 3))
+echo "seed $seed"
+echo "AEDAT 4:           $(timeout 3600 python fuzz_aedat4.py "$folder" "$seed" $(((share + 2) / 3)))"
+echo "AEDAT 2.0 and 3.1: $(timeout 3600 python fuzz_aedat.py "$share" "$seed")"
+echo "EVT and DAT:       $(timeout 3600 python fuzz_prophesee.py "$share" "$seed")"
