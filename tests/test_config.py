@@ -238,6 +238,13 @@ def test_config__of_the_command_line_is_named_as_such(folder):
         ({"features/new": "{a: 1}"}, "'features/new' is nothing that a recording can change"),
         ({"biases": "raw/one.bias"}, "line 2: biases: 'raw/one.bias' does not exist"),
         ({"video/fps": "fast"}, "line 2: video/fps: 'fast' is not of type 'integer'"),
+        (
+            {"slices/tail": "kepe"},
+            "line 2: slices/tail: 'kepe' is not one of ['keep', 'drop']; did",
+        ),
+        ({"slices/count": "5"}, "line 2: slices: exactly one of window_us (µs) and count (events)"),
+        ({"slices/windows_us": "5"}, "line 2: slices: unknown key 'windows_us'; did you mean"),
+        ({"features/voxels/parameters": "{bins: no}"}, "line 2: features/voxels: "),
         ({"video/fps": "[1"}, "line 2: video/fps: '[1' is no YAML value"),
         ({"colour": "red"}, "line 2: top level: unknown key 'colour'"),
         ({"it's": "red"}, 'line 2: top level: unknown key "it\'s"'),

@@ -383,16 +383,16 @@ def with_overrides(cells):
     Rows that say the same share one config, and only the parts that they change are checked:
     thousands of rows may have overrides.
     """
-    merged, changed, problems = dict(config), set(), []
+    merged, problems = dict(config), []
+    changed, other_keys = set(), set()
     for key, cell in cells:
         section, *parents, last = key.split("/")
         if section not in changed:
             merged[section] = copy.deepcopy(merged[section])
             changed.add(section)
         node = look_up(merged, "/".join([section, *parents]))
-        whole = (
-            section == "features" and not parents
-        )  # a feature is there or not for all
+        # A feature is there, or is not, for all recordings.
+        whole = section == "features" and not parents
         if not isinstance(node, dict) or key == "video/container" or whole:
             problems.append(f"{key!r} is nothing that a recording can change")
             continue
@@ -401,15 +401,37 @@ def with_overrides(cells):
         except (yaml.YAMLError, ValueError):  # ValueError: the 45th of a month
             problems.append(f"{key}: {cell!r} is no YAML value")
             continue
+        if (
+            value is not None and last in node
+        ):  # no key comes or goes: the value alone counts
+            place = key.split("/")
+            problems += [
+                named((*place, *below), problem)
+                for below, problem in mistakes(value, validator_of(key))
+            ]
+        else:
+            other_keys.add(section)
         if value is None:
             node.pop(last, None)
         else:
             node[last] = value
-    parts = {section: merged[section] for section in changed}
+    keyed = {section: merged[section] for section in other_keys}
     problems += [
-        named(place, problem) for place, problem in mistakes(parts, PARTS_SCHEMA)
+        named(place, problem) for place, problem in mistakes(keyed, PARTS_SCHEMA)
     ]
+    parts = {section: merged[section] for section in changed}
     return merged, tuple(problems or contradictions(parts))
+
+
+@functools.cache
+def validator_of(key):
+    """Return the validator of one value of the config, such as that of ``slices/window_us``."""
+    schema = PARTS_SCHEMA.schema
+    for part in key.split("/"):
+        schema = (
+            schema.get("properties", {}).get(part) or schema["additionalProperties"]
+        )
+    return PARTS_SCHEMA.evolve(schema=schema)
 
 
 def look_up(tree, key):
