@@ -10,7 +10,7 @@ import functools
 import math
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import jsonschema
 import yaml
@@ -129,7 +129,8 @@ def named(place, problem):
     """Return a problem behind the keys that lead to it; an unknown key is named by itself."""
     if problem.startswith("unknown key"):
         place = place[:-1]
-    return f"{'/'.join(map(str, place)) or 'top level'}: {problem}"
+    keys = str(PurePosixPath(*map(str, place))) if place else "top level"
+    return f"{keys}: {problem}"
 
 
 def keys_with_lines(node, place=(), above=()):

@@ -33,8 +33,8 @@ def failed_jobs(text):
             job = None if in_group else {"rule": block[2]}
         elif not line.startswith(" "):
             job, in_group = None, False
-        elif in_group and (rule := re.match(r" +rule (\w+):$", line)):
-            job = {"rule": rule[1]}
+        elif in_group and (member := re.match(r" +rule\s(\w+):$", line)):
+            job = {"rule": member[1]}
         elif job and (
             fact := re.match(r" +(output|log|message): (.*?)(?: \(check .*\))?$", line)
         ):
