@@ -27,7 +27,7 @@ lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh
 
 FILES ?= 200000
-fuzz: setup ## read damaged recordings of every format, FILES=200000 of them (half an hour)
+fuzz: setup ## read damaged recordings of every format, FILES=200000 of them (10 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/fuzz.sh $(FILES)
 
 bench: setup ## measure speed beside the peers; prints ratios
