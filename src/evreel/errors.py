@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
+
+
+def did_you_mean(value: object, known: Iterable[str]) -> str:
+    """Return a guess at what a misspelt value was to be, nothing where none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("widow_us", ["window_us", "count"]), did_you_mean("colour", ["count"])
+    ("did you mean 'window_us'?", '')
+    """
+    near = difflib.get_close_matches(str(value), list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else ""
 
 
 class EvreelError(Exception):

@@ -8,7 +8,6 @@ is imported inside it, so that a step that runs no kernel does not pay for numba
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import logging
 import time
@@ -18,7 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from evreel import __version__
-from evreel.errors import ClockError, EvreelError, RecordingError, ReleaseError, UsageError
+from evreel.errors import (
+    ClockError,
+    EvreelError,
+    RecordingError,
+    ReleaseError,
+    UsageError,
+    did_you_mean,
+)
 from evreel.outputs import Progress, atomic, atomic_into, check_wanted, scratch_path, silent
 from evreel.provenance import Provenance, sha256
 
@@ -834,8 +840,7 @@ def check_tolerated(names: Sequence[str]) -> None:
 
     for name in names:
         if name not in CHECKS:
-            near = difflib.get_close_matches(name, CHECKS, n=1)
-            guess = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(CHECKS)}"
+            guess = did_you_mean(name, CHECKS) or f"there are {', '.join(CHECKS)}"
             raise UsageError(f"no check is called {name!r}; {guess}")
 
 

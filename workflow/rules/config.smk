@@ -17,7 +17,7 @@ import yaml
 
 from evreel.acquire import read_source
 from evreel.checks.dataset import same_source
-from evreel.errors import EvreelError
+from evreel.errors import EvreelError, did_you_mean
 from evreel.steps import check_settings
 
 SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
@@ -37,10 +37,10 @@ def stop_at(problems):
         raise WorkflowError("\n".join(problems[:SHOWN] + more))
 
 
-def did_you_mean(value, known):
-    """Return a guess at what a misspelt value was to be, nothing where none is near."""
-    near = difflib.get_close_matches(str(value), known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def guess(value, known):
+    """Return what a misspelt value was probably to be, as the end of a message."""
+    meant = did_you_mean(value, known)
+    return f"; {meant}" if meant else ""
 
 
 def read_schema(name, whole=True):
@@ -95,7 +95,7 @@ def mistakes(value, validator):
                 ):
                     yield (
                         (*place, key),
-                        f"unknown key {key!r}{did_you_mean(key, known)}",
+                        f"unknown key {key!r}{guess(key, known)}",
                     )
             continue
         if error.validator == "dependentRequired":
@@ -119,7 +119,7 @@ def mistakes(value, validator):
         else:
             problem = error.message
             if error.validator == "enum":
-                problem += did_you_mean(error.instance, error.validator_value)
+                problem += guess(error.instance, error.validator_value)
             if meant:
                 problem += f" ({meant})"
         yield place, problem

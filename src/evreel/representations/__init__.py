@@ -6,13 +6,12 @@ One file each. `REGISTRY` names them all; `register` adds your own, in this proc
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
-from evreel.errors import ParameterError
+from evreel.errors import ParameterError, did_you_mean
 from evreel.events import Events, Sensor
 from evreel.representations.base import (
     Accumulator,
@@ -205,5 +204,5 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str | None:
-    found = difflib.get_close_matches(str(name), list(names), n=1)
-    return f"Did you mean {found[0]!r}?" if found else None
+    guess = did_you_mean(name, names)
+    return guess[0].upper() + guess[1:] if guess else None
