@@ -18,7 +18,7 @@ import writers_prophesee as made
 from fuzz_aedat4 import damaged
 
 from evreel.errors import RecordingError, UnknownFormatError
-from evreel.events import Events
+from evreel.events import Events, Sensor
 from evreel.io import open_recording
 from evreel.io.recording import Reading
 
@@ -55,14 +55,19 @@ def originals() -> list[tuple[bytes, int]]:
     return files
 
 
-def read(path: Path, reading: Reading, limits: tuple[int | None, int | None]) -> tuple[int, bool]:
+def read(
+    path: Path,
+    reading: Reading,
+    limits: tuple[int | None, int | None],
+    sensor: Sensor | None = None,
+) -> tuple[int, bool]:
     """Return how many events came, and whether an error ended them; raise where a rule is broken.
 
     An error must tell a byte of the file.
     """
     last, n = None, 0
     try:
-        with open_recording(path, reading=reading) as recording:
+        with open_recording(path, sensor=sensor, reading=reading) as recording:
             for batch in recording.batches(*limits):
                 if isinstance(batch, Events):
                     checked = Events(batch.t, batch.x, batch.y, batch.p, recording.sensor)
@@ -81,11 +86,11 @@ def read(path: Path, reading: Reading, limits: tuple[int | None, int | None]) ->
     return n, False
 
 
-def outcome(path: Path, limits: tuple[int | None, int | None]) -> str:
+def outcome(path: Path, limits: tuple[int | None, int | None], sensor: Sensor | None = None) -> str:
     """Return how reading ends; raise where it ends in any other way than it may."""
     try:
         (strict, refused), (salvaged, disordered), (mended, _) = (
-            read(path, reading, limits) for reading in READINGS
+            read(path, reading, limits, sensor) for reading in READINGS
         )
     except UnknownFormatError:
         return "unknown"

@@ -134,8 +134,31 @@ _READERS = (
     (b"#!AER-DAT3.1", "evreel.io.aedat3", "Aedat3Recording"),
     (b"#!AER-DAT2.0", "evreel.io.aedat2", "Aedat2Recording"),
     (b"% ", "evreel.io.prophesee", "open_prophesee"),
-    (b"\x89HDF\r\n\x1a\n", "evreel.io.events_store", "EventsStore"),
+    (b"Event Stream", "evreel.io.event_stream", "EventStreamRecording"),
+    (b"\x89HDF\r\n\x1a\n", "evreel.io.foreign_hdf5", "open_foreign"),
+    (b"PK\x03\x04", "evreel.io.numpy_files", "NpzRecording"),
+    (b"\x93NUMPY", "evreel.io.numpy_files", "NpyRecording"),
+    (b"MATLAB 5.0 MAT-file", "evreel.io.mat", "MatRecording"),
+    (b"MATLAB 7.3 MAT-file", "evreel.io.mat", "MatRecording"),
 )
+
+
+_SUFFIXES = {
+    # of formats without first bytes of their own: suffix → module, class
+    ".bin": ("evreel.io.aer40", "Aer40Recording"),
+}
+
+
+def _reader(path: Path, head: bytes) -> tuple[str, str] | None:
+    """Return module and name of what reads a file, by its first bytes, else by its suffix."""
+    by_suffix = _SUFFIXES.get(path.suffix.lower())
+    for magic, module, name in _READERS:
+        if not head.startswith(magic):
+            continue
+        # Two bytes may be those of an event, too. In a text, a third one that can be seen follows.
+        if by_suffix is None or len(magic) > 2 or b" " <= head[2:3] < b"\x7f":
+            return module, name
+    return by_suffix
 
 
 def open_recording(
@@ -146,6 +169,8 @@ def open_recording(
     reading: Reading = STRICT,
 ) -> Recording:
     """Open a recording or an events store; its content, not its name, tells the format.
+
+    Only where no format has the first bytes, the suffix tells one that has none of its own.
 
     Parameters
     ----------
@@ -178,27 +203,29 @@ def open_recording(
         raise RecordingError(
             "is empty", path=path, offset=0, hint="Copy or download the recording again."
         )
-    for magic, module, name in _READERS:
-        if head.startswith(magic):
-            reader: Recording = getattr(importlib.import_module(module), name)(
-                path, stream=stream, sensor=sensor, reading=reading
+    found = _reader(path, head)
+    if found is not None:
+        module, name = found
+        reader: Recording = getattr(importlib.import_module(module), name)(
+            path, stream=stream, sensor=sensor, reading=reading
+        )
+        if sensor is not None and reader.sensor != sensor:
+            stated = reader.sensor
+            reader.close()
+            raise RecordingError(
+                f"states a sensor of {stated.width}x{stated.height} px; "
+                f"{sensor.width}x{sensor.height} was given",
+                path=path,
+                hint="Is this the right recording? Leave the sensor out to take the file's.",
             )
-            if sensor is not None and reader.sensor != sensor:
-                stated = reader.sensor
-                reader.close()
-                raise RecordingError(
-                    f"states a sensor of {stated.width}x{stated.height} px; "
-                    f"{sensor.width}x{sensor.height} was given",
-                    path=path,
-                    hint="Is this the right recording? Leave the sensor out to take the file's.",
-                )
-            return reader
+        return reader
     raise UnknownFormatError(
         f"starts with {head[:16]!r}, which is no format that can be read here",
         path=path,
         offset=0,
-        hint="Readable are AEDAT 2.0, 3.1 and 4, Prophesee's RAW (EVT 2.0, 2.1, 3.0) and DAT, and "
-        "evreel's events store.",
+        hint="Readable are AEDAT 2.0, 3.1 and 4, Prophesee's RAW (EVT 2.0, 2.1, 3.0) and DAT, "
+        "Event Stream, 40-bit events in a file named .bin, HDF5 of DSEC, RVT and Metavision, "
+        "NumPy's npz and npy, MATLAB's mat, and evreel's events store.",
     )
 
 

@@ -1,0 +1,257 @@
+"""Chunks of HDF5 data sets, decompressed without HDF5's filter plugins.
+
+The plugins trust what they decompress: where bits of a chunk have flipped, some crash the process.
+Here a chunk's bytes are read as they lie in the file, and decompressed by libraries that check.
+
+=======  ==================================================================================
+1        deflate (gzip): a zlib stream
+2        shuffle: all first bytes of the elements, then all second ones, …
+3        Fletcher-32, 4 bytes behind the data
+32001    Blosc 1, with LZ4, LZ4HC, zlib or Zstandard inside: 16 bytes of header (version, version
+         of the codec, flags, size of an element; uint32 size, size of a block, size in the file),
+         offsets of the blocks (uint32), blocks. A block has one stream, or one for each byte of
+         an element: uint32 size, then a stream of the codec, or the bytes as they are where the
+         size is theirs. Flags: 1 bytes shuffled, 2 stored, 4 bits shuffled, 16 one stream a
+         block; the three highest bits are the codec: 1 LZ4, 3 zlib, 4 Zstandard
+32004    LZ4: big-endian uint64 size, uint32 size of a block; for each block uint32 size, then
+         LZ4 or, where the size is the block's, the bytes as they are
+32015    Zstandard: a frame
+=======  ==================================================================================
+
+Sources: HDF5's User Guide on filters and its registry of filter plugins; Blosc's
+README_CHUNK_FORMAT for version 1; HDF5's description of its LZ4 filter.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+
+import lz4.block
+import numpy as np
+import zstandard
+
+from evreel.errors import EvreelError
+
+Values = Sequence[int]
+
+ECF = 0x8ECF
+NAMES = {
+    ECF: "ECF (Prophesee)",
+    4: "szip",
+    5: "nbit",
+    6: "scaleoffset",
+    307: "bzip2",
+    32000: "LZF",
+    32008: "bitshuffle",
+    32026: "Blosc2",
+}
+"""Filters that are known by name only."""
+
+_BLOSC_HEAD = struct.Struct("<BBBBIII")
+_MOST_STREAMS = 16  # a longer element is not split into streams
+_LEAST_STREAM = 128  # nor is a block where they would be shorter than that
+
+
+class ChunkError(EvreelError):
+    """A chunk that does not decompress to what it should."""
+
+
+def decompressed(
+    data: bytes, filters: Sequence[tuple[int, Values]], mask: int, size: int, element: int
+) -> bytes:
+    """Return a chunk's bytes.
+
+    Parameters
+    ----------
+    data
+        The chunk as it lies in the file.
+    filters
+        (number, parameters) in the order in which they were applied; all in `FILTERS`.
+    mask
+        Bit k is set where filter k was left out for this chunk.
+    size
+        Bytes that the chunk has, decompressed.
+    element
+        Bytes of an element.
+
+    Raises
+    ------
+    ChunkError
+        Where it is damaged.
+    """
+    for k in reversed(range(len(filters))):
+        if not mask >> k & 1:
+            number, values = filters[k]
+            # A checksum before a compression is compressed with the data.
+            spare = 4 * sum(other == 3 for other, _ in filters[:k])
+            data = FILTERS[number](data, values, size + spare, element)
+    if len(data) != size:
+        raise ChunkError(f"a chunk has {len(data)} bytes, not {size}")
+    return data
+
+
+def _inflate(data: bytes, size: int) -> bytes:
+    stream = zlib.decompressobj()
+    try:
+        out = stream.decompress(data, size + 1)
+    except zlib.error as error:
+        raise ChunkError(f"a chunk is damaged (zlib): {error}") from error
+    if not stream.eof or len(out) != size:
+        raise ChunkError(f"a chunk does not decompress to {size} bytes (zlib)")
+    return out
+
+
+def _zstd(data: bytes, size: int) -> bytes:
+    try:
+        # What the frame says of its size is believed otherwise, whatever the limit.
+        if zstandard.frame_content_size(data) not in (size, -1):
+            raise ChunkError(f"a chunk does not decompress to {size} bytes (Zstandard)")
+        out = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise ChunkError(f"a chunk is damaged (Zstandard): {error}") from error
+    if len(out) != size:
+        raise ChunkError(f"a chunk does not decompress to {size} bytes (Zstandard)")
+    return out
+
+
+def _lz4_block(data: bytes, size: int) -> bytes:
+    try:
+        out: bytes = lz4.block.decompress(data, uncompressed_size=size)
+    except (lz4.block.LZ4BlockError, ValueError) as error:
+        raise ChunkError(f"a chunk is damaged (LZ4): {error}") from error
+    if len(out) != size:
+        raise ChunkError(f"a chunk does not decompress to {size} bytes (LZ4)")
+    return out
+
+
+def _unshuffled(data: bytes, element: int) -> bytes:
+    """Return the bytes of elements, of each of which first bytes, second bytes, … came together."""
+    n = len(data) // element
+    whole = n * element
+    planes = np.frombuffer(data, np.uint8, whole).reshape(element, n)
+    return planes.T.tobytes() + data[whole:]
+
+
+def _bits_unshuffled(data: bytes, element: int) -> bytes:
+    """Return the bytes of elements, of each of which first bits, second bits, … came together."""
+    n = len(data) // element
+    if n % 8:  # Blosc leaves such a block as it is
+        return data
+    whole = n * element
+    planes = np.frombuffer(data, np.uint8, whole).reshape(element * 8, n // 8)
+    bits = np.unpackbits(planes, axis=1, bitorder="little")
+    return np.packbits(bits.T, axis=1, bitorder="little").tobytes() + data[whole:]
+
+
+def _deflate(data: bytes, values: Values, size: int, element: int) -> bytes:
+    return _inflate(data, size)
+
+
+def _shuffle(data: bytes, values: Values, size: int, element: int) -> bytes:
+    return _unshuffled(data, values[0] if values and values[0] else element)
+
+
+def _fletcher(data: bytes, values: Values, size: int, element: int) -> bytes:
+    body = data[:-4]
+    if len(data) < 4:
+        raise ChunkError("a chunk ends before its checksum")
+    words = np.frombuffer(body + bytes(len(body) % 2), ">u2").astype(np.int64)
+    weights = np.arange(len(words), 0, -1, dtype=np.int64) % 65535
+    sums = int(words.sum()) % 65535, int((words * weights % 65535).sum()) % 65535
+    stored = struct.unpack("<HH", data[-4:])
+    if sums != tuple(part % 65535 for part in stored):
+        raise ChunkError("a chunk's checksum does not fit")
+    return body
+
+
+def _zstd_frame(data: bytes, values: Values, size: int, element: int) -> bytes:
+    return _zstd(data, size)
+
+
+def _lz4(data: bytes, values: Values, size: int, element: int) -> bytes:
+    if len(data) < 12:
+        raise ChunkError("a chunk ends in its header (LZ4)")
+    total, block = struct.unpack(">QI", data[:12])
+    if total != size or block == 0:
+        raise ChunkError(f"a chunk does not decompress to {size} bytes (LZ4)")
+    parts, at, left = [], 12, size
+    while left:
+        room = min(block, left)
+        stored = int.from_bytes(data[at : at + 4], "big")
+        part = data[at + 4 : at + 4 + stored]
+        if len(part) < stored or not stored:
+            raise ChunkError("a chunk ends in the middle of a block (LZ4)")
+        parts.append(part if stored == room else _lz4_block(part, room))
+        at, left = at + 4 + stored, left - room
+    return b"".join(parts)
+
+
+_BLOSC_CODECS: dict[int, Callable[[bytes, int], bytes]] = {1: _lz4_block, 3: _inflate, 4: _zstd}
+_BLOSC_NAMES = {0: "BloscLZ", 2: "Snappy"}
+
+
+def _blosc(data: bytes, values: Values, size: int, element: int) -> bytes:
+    if len(data) < _BLOSC_HEAD.size:
+        raise ChunkError("a chunk ends in its header (Blosc)")
+    version, _, flags, width, total, block, stored = _BLOSC_HEAD.unpack_from(data)
+    if version != 2 or total != size or stored != len(data) or not block or not width:
+        raise ChunkError(
+            f"a chunk's header does not fit {len(data)} bytes that hold {size} (Blosc)"
+        )
+    if flags & 2:
+        return data[_BLOSC_HEAD.size :]
+    codec = _BLOSC_CODECS.get(flags >> 5)
+    if codec is None:
+        raise ChunkError(
+            f"a chunk is compressed by {_BLOSC_NAMES.get(flags >> 5, 'an unknown codec')} "
+            "(Blosc), which is not read here"
+        )
+    starts = data[_BLOSC_HEAD.size : _BLOSC_HEAD.size + 4 * -(-size // block)]
+    if len(starts) < 4 * -(-size // block):
+        raise ChunkError("a chunk ends before its blocks (Blosc)")
+    parts = []
+    for k, (at,) in enumerate(struct.iter_unpack("<I", starts)):
+        room = min(block, size - k * block)
+        split = (
+            not flags & 16
+            and width <= _MOST_STREAMS
+            and room == block
+            and block // width >= _LEAST_STREAM
+            and block % width == 0
+        )
+        part = _blosc_block(data, at, width if split else 1, room, codec)
+        if flags & 1 and width > 1:
+            part = _unshuffled(part, width)
+        elif flags & 4 and room >= width:
+            part = _bits_unshuffled(part, width)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _blosc_block(
+    data: bytes, at: int, streams: int, size: int, codec: Callable[[bytes, int], bytes]
+) -> bytes:
+    """Return a block of so many streams that begins at a byte."""
+    room = size // streams
+    parts = []
+    for _ in range(streams):
+        stored = int.from_bytes(data[at : at + 4], "little")
+        stream = data[at + 4 : at + 4 + stored]
+        if len(stream) < stored or not stored:
+            raise ChunkError("a chunk ends in the middle of a block (Blosc)")
+        parts.append(stream if stored == room else codec(stream, room))
+        at += 4 + stored
+    return b"".join(parts)
+
+
+FILTERS: dict[int, Callable[[bytes, Values, int, int], bytes]] = {
+    1: _deflate,
+    2: _shuffle,
+    3: _fletcher,
+    32001: _blosc,
+    32004: _lz4,
+    32015: _zstd_frame,
+}
+"""What undoes each filter that is read."""

@@ -1,0 +1,170 @@
+"""Look at the structure of an HDF5 file that others made: run as a program of its own.
+
+Most such files are in HDF5's earliest form, whose structure has no checksums: where bits of it have
+flipped, the library may not come to an end, or end the process. So it runs apart, with a limit of
+memory, and its caller sets one of time. It tells where the parts of the data lie and reads none of
+them; it opens nothing that a link or a data set points to in another file.
+
+Run as ``hdf5_probe.py FILE NAME…``; prints a line of JSON, then the tables of chunks, (m, 4) int64
+each: first row, byte of the file, bytes, mask of the filters that were left out.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from typing import Any
+
+import h5py
+import numpy as np
+
+MEMORY_BYTES = 4 << 30
+"""Address space that it may take."""
+MOST_CHUNKS = 1 << 22
+"""Chunks of a data set, at most: their table has 128 MiB then."""
+MOST_LISTED = 20
+"""Names that it tells of a group, at most."""
+
+
+def described(dtype: np.dtype[Any]) -> Any:
+    """Return a type as JSON has it: a string, or for a record its fields and size; None if other.
+
+    A bool or an enumeration is the whole numbers behind it.
+    """
+    if dtype.kind == "b":
+        return "|u1"
+    if dtype.kind in "iuf":
+        return dtype.str
+    if dtype.kind == "V" and dtype.names and dtype.fields:
+        fields = []
+        for name in dtype.names:
+            field, offset = dtype.fields[name][:2]
+            if described(field) is not None and field.names is None:
+                fields.append([name, described(field), offset])
+        return {"fields": fields, "size": dtype.itemsize}
+    return None
+
+
+def odd_number(kind: Any) -> bool:
+    """Return whether a type's numbers do not fill their bytes, which numpy could not tell."""
+    if isinstance(kind, h5py.h5t.TypeCompoundID):
+        return any(odd_number(kind.get_member_type(k)) for k in range(kind.get_nmembers()))
+    if isinstance(kind, h5py.h5t.TypeEnumID):
+        return odd_number(kind.get_super())
+    if isinstance(kind, h5py.h5t.TypeIntegerID):
+        return bool(kind.get_precision() != 8 * kind.get_size() or kind.get_offset() != 0)
+    return False
+
+
+def data_set(found: h5py.Dataset) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
+    """Return what is to be known of a data set, and the table of its chunks."""
+    plist = found.id.get_create_plist()
+    none = np.empty((0, 4), np.int64)
+    layout = plist.get_layout()
+    if layout == h5py.h5d.VIRTUAL or plist.get_external_count():
+        return {"elsewhere": True}, none
+    if found.shape is None or odd_number(found.id.get_type()):
+        return {"shape": [], "type": None}, none
+    told: dict[str, Any] = {"shape": list(found.shape), "type": described(found.dtype)}
+    if found.dtype.itemsize != found.id.get_type().get_size():
+        told["type"] = None
+    if found.shape == () and found.dtype.kind in "iu" and layout != h5py.h5d.CHUNKED:
+        told["value"] = int(found[()])
+    if len(found.shape) != 1:
+        return told, none
+    if layout == h5py.h5d.COMPACT:
+        told["values"] = found[...].tobytes().hex()
+    elif layout == h5py.h5d.CONTIGUOUS:
+        told["offset"] = found.id.get_offset()
+    else:
+        told["chunk"] = int(found.chunks[0])
+        told["filters"] = [
+            [filter_id, list(values)]
+            for filter_id, _, values, _ in map(plist.get_filter, range(plist.get_nfilters()))
+        ]
+        rows: list[tuple[int, int, int, int]] = []
+
+        def add(chunk: Any) -> Any:
+            rows.append((chunk.chunk_offset[0], chunk.byte_offset, chunk.size, chunk.filter_mask))
+            return len(rows) > MOST_CHUNKS or None  # true ends it
+
+        found.id.chunk_iter(add)
+        if len(rows) > MOST_CHUNKS:
+            told["many"] = True
+            return told, none
+        return told, np.array(rows, np.int64).reshape(-1, 4)
+    return told, none
+
+
+def find(file: h5py.File, name: str) -> h5py.Dataset | str | None:
+    """Return a data set, None where there is none; or what kind of link stands in its place."""
+    node: Any = file
+    for part in name.split("/"):
+        if not isinstance(node, h5py.Group):
+            return None
+        link = node.get(part, getlink=True)
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            return "link"
+        node = node[part]
+    return node if isinstance(node, h5py.Dataset) else None
+
+
+def listed(group: h5py.Group, depth: int = 1) -> list[str]:
+    """Return what a group holds, in words."""
+    words = []
+    for k, name in enumerate(group):
+        if k == MOST_LISTED:
+            words.append("…")
+            break
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            words.append(f"{name} (a link)")
+            continue
+        node = group[name]
+        if isinstance(node, h5py.Group):
+            inner = ", ".join(listed(node, depth - 1)) if depth else "…"
+            words.append(f"{name}/ ({inner})")
+        elif isinstance(node, h5py.Dataset):
+            words.append(f"{name} {node.shape}")
+    return words
+
+
+def text_attribute(file: h5py.File, name: str) -> str | None:
+    """Return an attribute of the root, None where there is none of text."""
+    value = file.attrs.get(name)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else None
+
+
+def main(path: str, *names: str) -> None:
+    """Print what is to be known of a file, and of the data sets of these names."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    tables = []
+    with h5py.File(path, "r", locking=False) as file:
+        told: dict[str, Any] = {
+            "attributes": {name: text_attribute(file, name) for name in ("geometry", "layout")},
+            "listed": listed(file),
+            "sets": {},
+        }
+        for name in names:
+            found = find(file, name)
+            if isinstance(found, h5py.Dataset):
+                told["sets"][name], table = data_set(found)
+                told["sets"][name]["chunks"] = len(table)
+                tables.append(table)
+            elif found is not None:
+                told["sets"][name] = {"elsewhere": True, "chunks": 0}
+    sys.stdout.buffer.write(json.dumps(told).encode() + b"\n")
+    for table in tables:
+        sys.stdout.buffer.write(table.astype("<i8").tobytes())
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
