@@ -178,12 +178,13 @@ def checks_page() -> Iterator[str]:
     yield HEAD
     yield "# Checks\n"
     yield (
-        "`evreel check PATH` looks into what evreel made: an events store, slices, a features "
-        "file, boxes, a release (by its manifest), or a folder with any of them, such as "
+        "`evreel check PATH` looks into what evreel made: an events store, slices, samples, a "
+        "features file, boxes, a release (by its manifest), or a folder with any of them, such as "
         "`results/`. `evreel audit PATH` looks into what it did not make: every recording that "
         "can be read, `…_bbox.npy`, lists of splits (`train.txt`, `test_files.csv`, …) and "
         "folders such as `train` and `my_test`; files that can't be told are counted. What belongs "
-        "together is told by names and by the nearest folder. Both end with "
+        "together is told by names and by the nearest folder; samples of one release, or of one "
+        "folder, are taken for those of one data set. Both end with "
         "exit code 1 where there is an error, 0 where there are only warnings, 2 where the path "
         "is none to look into; `--json` prints the findings as one list.\n"
     )

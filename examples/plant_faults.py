@@ -19,6 +19,7 @@ import hdf5plugin  # noqa: F401  the filters of evreel's files
 import numpy as np
 
 from evreel import steps
+from evreel.annotations import Member
 from evreel.events import Events, Sensor
 from evreel.io import hdf5
 from evreel.io.boxes import write_boxes
@@ -66,6 +67,7 @@ def plant(folder: Path) -> None:
     plant_slices(folder, base)
     plant_boxes(folder / "boxes", base)
     plant_features(folder, base)
+    plant_samples(folder, base)
     plant_splits(folder / "splits", folder / "folders", base)
     plant_release(folder / "release", base)
     shutil.rmtree(base)
@@ -98,16 +100,20 @@ def plant_events(folder: Path, base: Path) -> None:
     write_store(folder / "quantum.h5", t // 1_000 * 1_000)
     write_store(folder / "gap.h5", t + np.where(t < 400_000, 0, 700_000))
     write_store(folder / "burst.h5", np.sort(np.append(t, np.arange(2_000) + 504_000)))
+    members = (Member("a.bin", 0, 400_001, 0), Member("b.bin", 400_200, 999_801, 0))
+    write_store(folder / "members.h5", t, members=members)
 
 
-def write_store(path: Path, t: np.ndarray, polarity: int | None = None) -> None:
-    """Write a sound store of events at these times."""
+def write_store(
+    path: Path, t: np.ndarray, polarity: int | None = None, members: tuple[Member, ...] = ()
+) -> None:
+    """Write a store of events at these times, all else sound but perhaps the members."""
     k = np.arange(len(t))
     p = k % 2 if polarity is None else np.full(len(t), polarity)
     with hdf5.create(path, EVENTS, Provenance("events", {})) as file:
         writer = EventsStoreWriter(file, SENSOR, 0, "made", "")
         writer.write(Events(t, k % SENSOR.width, k % SENSOR.height, p, SENSOR))
-        writer.finish()
+        writer.finish(members)
 
 
 def plant_recordings(folder: Path, base: Path) -> None:
@@ -190,6 +196,54 @@ def plant_features(folder: Path, base: Path) -> None:
     write_store(folder / "stores" / "made_from.h5", np.arange(8_000) * 15)
 
 
+def write_samples(store: Path) -> tuple[Path, Path, Path]:
+    """Cut a recording into three sound samples: return the cut, the table of all, the file."""
+    intervals, cut, table, samples = (
+        store.with_suffix(suffix) for suffix in (".csv", ".cut.tsv", ".samples.tsv", ".samples.h5")
+    )
+    intervals.write_text("class,start,stop\nclap,0,40\nwave,40,80\nclap,80,110\n", encoding="utf-8")
+    columns = {"label": "class", "start": "start", "stop": "stop"}
+    steps.cut(store, cut, intervals=str(intervals), columns=columns, unit="ms")
+    steps.splits({store.stem: cut}, table, fixed={store.stem: "train"})
+    labels = ["clap", "wave", "snap"]
+    steps.samples(store, cut, table, samples, recording=store.stem, labels=labels)
+    return cut, table, samples
+
+
+def plant_samples(folder: Path, base: Path) -> None:
+    """Write samples that contradict their store, their windows or each other."""
+    cut, _, samples = write_samples(base / "street.h5")
+    names = ("rows", "empty", "overlap", "split", "group", "class", "labels")
+    (folder / "samples").mkdir()
+    for name in names:
+        shutil.copyfile(samples, folder / "samples" / f"sample_{name}.h5")
+
+    def edit(name: str) -> h5py.File:
+        return h5py.File(folder / "samples" / f"sample_{name}.h5", "r+")
+
+    with edit("rows") as file:
+        file["samples/stop"][1] += 7
+    shutil.copyfile(base / "street.h5", folder / "stores" / "sample_rows.h5")
+    with edit("empty") as file:
+        file["samples/stop"][1] = file["samples/start"][1]
+    with edit("overlap") as file:
+        file["samples/start_us"][1] -= 5_000
+    with edit("split") as file:
+        file["samples/split"][1] = "training"
+    with edit("group") as file:
+        file["samples/group"][:] = ["ann", "ben", "ann"]
+        file["samples/split"][2] = "test"
+    with edit("class") as file:
+        file["samples/label"][2] = 2
+        file["samples/split"][2] = "test"
+    with edit("labels") as file:
+        file["labels/name"][:] = ["wave", "clap", "snap"]
+    features = folder / "features" / "feature_sample.h5"
+    steps.features(base / "street.h5", features, cut=cut, representation="histogram", number=2)
+    with h5py.File(features, "r+") as file:
+        file["windows/start_us"][4] -= 900
+
+
 def plant_splits(lists: Path, folders: Path, base: Path) -> None:
     """Write lists and folders of splits that share a recording."""
     lists.mkdir()
@@ -213,6 +267,12 @@ def plant_release(folder: Path, base: Path) -> None:
         write_store(store, np.arange(2_000 + len(id_)) * 150)
         path = f"{row['split']}/events/{id_}.h5"
         plan.append(PlanEntry(path, store, kind="events", id=id_, split=row["split"]))
+    _, table, samples = write_samples(base / "monday.h5")
+    text = table.read_text(encoding="utf-8")
+    table.write_text(text.replace("train", "test", 1), encoding="utf-8")
+    plan.append(PlanEntry("samples.tsv", table, kind="samples"))
+    path = "train/samples/monday.h5"
+    plan.append(PlanEntry(path, samples, kind="samples", id="monday", split="train"))
     build(plan, folder, name="planted", version="1.0", licence="CC0-1.0", recordings=rows)
     manifest = folder / MANIFEST
     value = json.loads(manifest.read_bytes())

@@ -20,4 +20,7 @@ with steps.logged(snakemake.log[0]):
         on_out_of_bounds=snakemake.params.on_out_of_bounds,
         on_damage=snakemake.params.on_damage,
         n_events=snakemake.params.n_events,
+        members=snakemake.params.members,
+        leave_out=snakemake.params.leave_out,
+        member_gib=snakemake.params.member_gib,
     )

@@ -13,4 +13,8 @@ with steps.logged(snakemake.log[0]):
         stride_us=snakemake.params.stride_us,
         stride=snakemake.params.stride,
         tail=snakemake.params.tail,
+        number=snakemake.params.number,
+        by=snakemake.params.by,
+        cut=snakemake.input.get("cut") or None,
+        labels=snakemake.params.labels,
     )

@@ -115,6 +115,16 @@ def snakemake(
     )
 
 
+def planned(folder: Path, *arguments: str, house: Path = ROOT) -> list[str]:
+    """Return the rule of each job that a dry run would run, sorted."""
+    run = snakemake(folder, "-n", *arguments, house=house)
+    assert run.returncode == 0, run.stdout
+    lines = run.stdout.splitlines()
+    return sorted(
+        line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))
+    )
+
+
 TIMED = ("benchmarks/", "logs/acquire/", "logs/archive/")
 """Where files of the results tell how long things took."""
 

@@ -20,11 +20,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel import steps
-from evreel.checks import CHECKS, Finding, boxes, dataset, event, features, label, slices
+from evreel.annotations import Samples
+from evreel.checks import CHECKS, Finding, boxes, dataset, event, features, label, samples, slices
 from evreel.checks.finding import Report
 from evreel.checks.run import audit, check
 from evreel.errors import UsageError
+from evreel.io.features import SampleWindows
 from evreel.io.manifest import MANIFEST, PlanEntry, is_release
+from evreel.io.samples_file import SamplesFile
+from evreel.io.samples_table import Assigned, read_samples_table, write_samples_table
 from evreel.layout import BOX_DTYPE, LABEL_MAP
 from evreel.release import build
 from evreel.windows import Windows
@@ -395,6 +399,213 @@ def test_feature_checks__find_window_and_count():
     assert next(features.feature_windows(windows, 5, 9))[0] == "window 1"
 
 
+def samples_of(start_us, stop_us, label=None, group=None, id_="{}"):
+    n = len(start_us)
+    return Samples(
+        tuple(id_.format(k) for k in range(n)),
+        tuple(label or ["clap"] * n),
+        tuple(group or [""] * n),
+        *(np.asarray(column, np.int64) for column in (start_us, stop_us, start_us)),
+    )
+
+
+def cut_of(split, label=None, group=None, path="a.h5", labels=("clap", "wave")):
+    start_us = np.arange(len(split)) * 10
+    held = samples_of(start_us, start_us + 10, label, group)
+    return samples.Cut(path, path.removesuffix(".h5"), held, tuple(split), labels)
+
+
+STAMPS = st.lists(st.integers(0, 20), max_size=12).map(sorted)
+
+
+@given(STAMPS, st.lists(st.tuples(st.integers(-1, 13), st.integers(-1, 22)), max_size=9))
+@settings(max_examples=100, deadline=None)
+def test_sample_rows__are_those_that_a_search_finds(stamps, asked):
+    t = np.array(stamps, np.int64)
+    rows, t_us = np.array(asked, np.int64).reshape(-1, 2).T
+    bad = samples._misplaced(rows, t_us, len(t), lambda first, stop: t[first:stop])
+    assert bad.tolist() == (rows != np.searchsorted(t, t_us)).tolist()
+
+
+def test_sample_rows__reads_only_the_chunks_it_needs_and_bears_damage_there():
+    t, asked = np.arange(1_000_000) * 3, []
+
+    def read(first, stop):
+        asked.append(first)
+        return None if first == 9 * 65_536 else t[first:stop]
+
+    at = np.array([10, 65_536, 600_000])
+    held = samples_of(at * 3, at * 3 + 30)
+
+    def found_(start):
+        return list(samples.sample_rows(held, start, at + 10, 3_000_000, len(t), read))
+
+    assert not found_(at)
+    assert set(asked) == {0, 65_536, 9 * 65_536}
+    assert not found_(at + np.array([0, 0, 5])), "what can't be read may be right"
+    [(place, problem)] = found_(at + np.array([0, 1, 0]))
+    assert (place, problem[:8]) == ("sample '1'", "1 sample")
+    assert "rows 65537 to 65546 for t=196608 to 196638 µs" in problem
+
+
+def test_sample_rows__of_an_unknown_store_are_held_to_the_recordings_end():
+    held, rows = samples_of([-5, 0, 99, 100], [5, 90, 120, 130]), np.zeros(4, np.int64)
+    [(place, problem)] = samples.sample_rows(held, rows, rows, 100)
+    assert (place, problem[:9]) == ("sample '0'", "2 samples")
+    assert "ends at t=100 µs; cut" in problem
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=9))
+@settings(max_examples=60, deadline=None)
+def test_sample_overlap__counts_samples_that_share_time_with_one_above(spans):
+    spans = sorted((start, start + n) for start, n in spans)
+    shared = [k for k, (start, _) in enumerate(spans) if any(stop > start for _, stop in spans[:k])]
+    result = list(samples.sample_overlap(samples_of([a for a, _ in spans], [b for _, b in spans])))
+    assert bool(result) == bool(shared)
+    if shared:
+        assert result[0][0] == f"sample '{shared[0]}'"
+        assert result[0][1].startswith(f"{len(shared)} sample")
+
+
+def test_sample_overlap__says_with_which_sample_how_long_and_of_which_class():
+    held = samples_of([0, 10, 20], [50, 15, 60], ["clap", "wave", "clap"])
+    [(place, problem)] = samples.sample_overlap(held)
+    assert place == "sample '1'"
+    assert "the first 5 µs with sample '0' of another class" in problem
+
+
+def test_sample_empty__is_one_without_a_row():
+    start, stop = np.array([0, 4, 4, 4]), np.array([4, 4, 4, 9])
+    [(place, problem)] = samples.sample_empty(samples_of(start, stop + 5), start, stop)
+    assert (place, problem[:9]) == ("sample '1'", "2 samples")
+
+
+def test_sample_split__is_the_recordings_unless_that_is_mixed():
+    cut = cut_of(["train", "val", "train"])
+    assert not list(samples.sample_split(cut))
+    assert not list(samples.sample_split(cut, "mixed"))
+    [(place, problem)] = samples.sample_split(cut, "train")
+    assert (place, problem.split(";")[0]) == (
+        "sample '1'",
+        "1 sample of a split other than train, the first 'val'",
+    )
+    [(place, problem)] = samples.sample_split(cut_of(["train", "x" * 999]), "mixed")
+    assert place == "sample '1'"
+    assert len(problem) < 200
+
+
+def test_sample_group__is_in_one_split_within_a_file_and_across():
+    groups = ["ann", "", "ben"]
+    a, b = (cut_of(["train"] * 3, group=groups, path=path) for path in ("a.h5", "b.h5"))
+    assert not list(samples.sample_group([a, b]))
+    test = cut_of(["test"] * 3, group=groups, path="c.h5")
+    [(path, place, problem)] = samples.sample_group([a, test, b])
+    assert (path, place) == ("c.h5", "sample '0'")
+    assert problem.startswith("2 groups in two splits, the first 'ann' is in test here, in train")
+    within = cut_of(["train", "train", "test"], group=["ann"] * 3)
+    assert [row[1] for row in samples.sample_group([within])] == ["sample '2'"]
+    [(_, _, problem)] = samples.sample_group([a], {"ben": ("test", "recording 'r'")})
+    assert "'ben' is in train here, in test by recording 'r'" in problem
+
+
+def test_sample_class__is_trained_on_if_anything_is():
+    train = cut_of(["train", "train"], ["clap", "wave"])
+    test = cut_of(["test", "test"], ["clap", "wave"], path="b.h5")
+    assert not list(samples.sample_class([train, test]))
+    assert not list(samples.sample_class([test])), "a set of nothing but tests"
+    assert not list(samples.sample_class([])), "no samples at all"
+    only = cut_of(["train", "train"], ["clap", ""])
+    [(path, place, problem)] = samples.sample_class([only, test])
+    assert (path, place) == ("b.h5", "sample '1'")
+    assert problem.startswith("1 class of test not in train, the first 'wave'")
+    [(path, place, problem)] = samples.sample_class([only])
+    assert (path, place) == ("a.h5", "labels/name")
+    assert problem.startswith("1 label without a sample in the data set, the first 'wave'")
+
+
+def test_sample_labels__are_numbered_alike_in_all_files():
+    a, b = cut_of(["train"]), cut_of(["train"], path="b.h5")
+    assert not list(samples.sample_labels([a, b]))
+    other = a._replace(path="c.h5", labels=("wave", "clap"))
+    assert [row[0] for row in samples.sample_labels([a, b, other])] == ["c.h5"]
+
+
+def test_samples_table__says_of_each_sample_what_its_file_says():
+    cut = cut_of(["train", "test"], group=["g", ""])
+    rows = [
+        Assigned("a", "0", "clap", "g", "train", 0, 10),
+        Assigned("a", "1", "clap", "", "test", 10, 20),
+    ]
+
+    def found_(rows, unread=()):
+        return list(samples.samples_table([cut], rows, "samples.tsv", unread))
+
+    assert not found_(rows)
+    assert not found_(rows[::-1]), "in whatever order"
+    fields = {"label": "wave", "group": "h", "split": "val", "start_us": 9, "stop_us": 21}
+    for field, value in fields.items():
+        [(path, place, problem)] = found_([rows[0], rows[1]._replace(**{field: value})])
+        assert (path, place) == ("a.h5", "sample '1'")
+        assert "1 sample not as in samples.tsv, where the first is another in line 3" in problem
+    [(path, place, problem)] = found_(rows[:1])
+    assert (path, place) == ("a.h5", "sample '1'")
+    assert "is not there" in problem
+    [(path, place, problem)] = found_([*rows, rows[0]])
+    assert (path, place) == ("samples.tsv", "line 4")
+    assert problem.startswith("1 sample there twice, the first '0' of 'a'")
+    [(path, place, problem)] = found_([*rows, rows[0]._replace(recording="b")])
+    assert (path, place) == ("samples.tsv", "line 4")
+    assert problem.startswith("1 sample in no samples file, the first '0' of 'b'")
+    assert not found_([*rows, rows[0]._replace(recording="b")], unread={"b"})
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9])
+def test_members__lie_apart_from_whole_milliseconds_on(rows):
+    start, stop = np.array([0, 2_000, 5_000]), np.array([1_500, 4_001, 5_001])
+
+    def found_(start, stop, end=5_001):
+        return tables(samples.Members(end), start, stop, rows=rows)
+
+    assert not found_(start, stop)
+    assert found_(start, stop, 5_000)[0][0] == "member 2"
+    assert not found_(start, stop, None), "its last events may be left out"
+    for k, begin in ((0, -1_000), (0, 500), (1, 1_000), (1, 2_001), (1, 5_000), (2, 4_000)):
+        changed = start.copy()
+        changed[k] = begin
+        [(place, problem)] = found_(changed, stop)
+        assert place == f"member {k}", begin
+        assert problem.startswith("1 member out of place")
+
+
+def test_feature_sample__holds_windows_to_the_time_and_rows_of_their_sample(made):
+    with SamplesFile(made / "results" / "samples" / "one.h5") as cut:
+        pass
+    n = len(cut)
+    start_us, start = np.repeat(cut.samples.start_us, 2), np.repeat(cut.start, 2)
+    bounds = np.arange(n + 1) * 2
+    of = SampleWindows(cut.samples, cut.labels, bounds)
+
+    def found_(windows, of=of, cut=cut):
+        return list(samples.feature_sample(windows, of, cut, "s.h5"))
+
+    sound = Windows(start_us, start_us + 1, start, start)
+    assert not found_(sound)
+    late = start_us.copy()
+    late[[1, 4]] = cut.samples.stop_us[0], cut.samples.start_us[2] - 1
+    for known in (cut, None):
+        [(place, problem)] = found_(Windows(late, late + 1, start, start), cut=known)
+        assert (place, problem[:9]) == ("window 1", "2 windows")
+    other = Windows(start_us, start_us + 1, start - (np.arange(2 * n) == 2), start)
+    assert found_(other)[0][0] == "window 2"
+    assert not found_(other, cut=None)
+    assert found_(sound, of._replace(labels=cut.labels[::-1]))[0][0] == "labels/name"
+    moved = dataclasses.replace(cut.samples, start_us=cut.samples.start_us - 1)
+    [(place, problem)] = found_(sound, of._replace(samples=moved))
+    assert place == "samples/start_us"
+    renamed = dataclasses.replace(cut.samples, id=tuple("cab"))
+    assert found_(sound, of._replace(samples=renamed))[0][0] == "samples/id"
+
+
 def test_data_set_checks__find_what_splits_share():
     rows = {
         "a": {"split": "train", "group": "g"},
@@ -552,6 +763,24 @@ def test_check__finds_in_one_file_what_the_audit_finds_there(planted):
     assert [f.check for f in report.findings] == ["box_class"], "the label map lies beside it"
 
 
+COLUMNS = {name: name for name in ("label", "start", "stop")}
+
+
+def cut_recording(results, name, split="train"):
+    """Cut a recording into samples, two of one class, and compute two frames of each."""
+    store, cut = results / "events" / f"{name}.h5", results / "cuts" / f"{name}.tsv"
+    (results / "cuts").mkdir(exist_ok=True)
+    table = cut.with_suffix(".csv")
+    table.write_text("label,start,stop\nclap,1,40\nwave,40,80\nclap,85,200\n")
+    steps.cut(store, cut, intervals=str(table), unit="ms", columns=COLUMNS)
+    labels, all_ = ["clap", "wave"], results / "samples.tsv"
+    steps.splits({name: cut}, all_, fixed={name: split})
+    samples_ = results / "samples" / f"{name}.h5"
+    steps.samples(store, cut, all_, samples_, recording=name, labels=labels)
+    frames = results / "features" / "h" / f"{name}.h5"
+    steps.features(store, frames, cut=cut, labels=labels, representation="histogram", number=2)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Return a folder of results like the workflow's, and a release of them."""
@@ -571,6 +800,7 @@ def made(tmp_path_factory):
     )
     features = results / "features" / "voxels" / "one.h5"
     steps.features(store, features, representation="voxel_grid", count=500)
+    cut_recording(results, "one")
     with h5py.File(store) as file:
         n = len(file["events/t"])
     plan = [
@@ -579,6 +809,9 @@ def made(tmp_path_factory):
         PlanEntry("train/slices/one_bbox.npy", boxes, "slices", "one", "train"),
         PlanEntry("train/voxels/one.h5", features, "features", "one", "train"),
         PlanEntry("train/voxels/one_bbox.npy", boxes, "features", "one", "train"),
+        PlanEntry("train/samples/one.h5", results / "samples/one.h5", "samples", "one", "train"),
+        PlanEntry("train/h/one.h5", results / "features/h/one.h5", "features", "one", "train"),
+        PlanEntry("samples.tsv", results / "samples.tsv", "samples"),
     ]
     known = {"one": {"split": "train", "group": "g", "n_events": str(n)}}
     for compression in ("portable", "fast"):
@@ -719,6 +952,105 @@ def test_check__of_a_release_looks_at_files_that_are_not_in_the_manifest(made, t
         file["events/x"][3] = 999
     [finding] = check(tmp_path / "r").findings
     assert (finding.check, finding.path) == ("bounds", "train/events/stray.h5")
+
+
+@pytest.fixture(scope="module")
+def cut_release(made, tmp_path_factory):
+    """Return a release of one recording that is annotated, and one cut into two splits."""
+    results, folder = made / "results", tmp_path_factory.mktemp("cut") / "release"
+    rows = read_samples_table(results / "samples.tsv")
+    of_two = [row._replace(recording="two", split=s) for row, s in zip(rows, SPLIT_OF, strict=True)]
+    table, file = folder.with_name("samples.tsv"), folder.with_name("two.h5")
+    write_samples_table(table, of_two)
+    steps.samples(
+        *(results / "events" / "one.h5", results / "cuts" / "one.tsv", table, file),
+        recording="two",
+        labels=["clap", "wave"],
+    )
+    mixed = {"id": "two", "split": "mixed"}
+    plan = [
+        PlanEntry("train/events/one.h5", results / "events/one.h5", "events", "one", "train"),
+        PlanEntry("train/slices/one.h5", results / "slices/one.h5", "slices", "one", "train"),
+        PlanEntry("video/one.clock.tsv", results / "video/one.clock.tsv", "video", "one", "train"),
+        PlanEntry("mixed/events/two.h5", results / "events/one.h5", "events", **mixed),
+        PlanEntry("mixed/samples/two.h5", file, "samples", **mixed),
+        PlanEntry("samples.tsv", table, "samples"),
+    ]
+    known = {"one": {"split": "train", "group": "g"}, "two": {"split": "mixed", "group": "g"}}
+    build(plan, folder, name="t", version="1", licence="CC0-1.0", recordings=known)
+    return folder
+
+
+SPLIT_OF = ("train", "train", "test")
+
+
+def edited(path, name, rows, values):
+    with h5py.File(path, "r+") as file:
+        file[name][rows] = values
+
+
+def of_samples(folder):
+    """Return what is found but the equal bytes of the stores, which stand in for each other."""
+    return [(f.check, f.path, f.place) for f in check(folder).findings if f.check != "split_bytes"]
+
+
+def test_check__of_a_release_holds_samples_to_table_split_and_group(cut_release, tmp_path):
+    root = tmp_path / "r"
+    shutil.copytree(cut_release, root)
+    assert not of_samples(root), "one that is cut needs no slices, and its group may be parted"
+    path, file = "mixed/samples/two.h5", root / "mixed" / "samples" / "two.h5"
+    edited(file, "samples/group", slice(0, 3), ["g", "", "g"])
+    expected = [("sample_group", path, "sample '2'"), ("samples_table", path, "sample '0'")]
+    assert of_samples(root) == expected
+    edited(file, "samples/group", slice(0, 3), ["", "", ""])
+    edited(file, "samples/split", 1, "val")
+    assert ("samples_table", path, "sample '1'") in of_samples(root)
+    assert ("sample_class", path, "sample '1'") in of_samples(root)
+    edited(file, "samples/split", 1, "train")
+    manifest = root / MANIFEST
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text.replace('"mixed"', '"val"'), encoding="utf-8")
+    expected = {("sample_split", path, "sample '0'"), ("split_group", MANIFEST, "group 'g'")}
+    assert expected <= set(of_samples(root)), "a recording of one split has no sample of another"
+    manifest.write_text(text, encoding="utf-8")
+    file.write_bytes(file.read_bytes()[:900])
+    assert of_samples(root) == [("readable", path, "")], "not that the table says otherwise, too"
+    file.unlink()
+    assert of_samples(root) == [("readable", path, "")]
+    (root / "samples.tsv").write_text("recording\n")
+    assert of_samples(root)[1:] == [("readable", "samples.tsv", "line 1")]
+
+
+def test_check__tells_samples_of_another_store(made, tmp_path):
+    for folder in ("events", "samples", "features"):
+        shutil.copytree(made / "results" / folder, tmp_path / folder)
+    with h5py.File(tmp_path / "events" / "one.h5", "r+") as file:
+        file["events/t"][500:] += 3_000
+        file.attrs["t_stop_us"] += 3_000
+    wrong = {(f.check, f.path) for f in check(tmp_path).findings}
+    assert wrong >= {("made_from", "samples/one.h5"), ("sample_rows", "samples/one.h5")}
+    with h5py.File(tmp_path / "samples" / "one.h5", "r+") as file:
+        file["samples/stop"][0] -= 100
+    assert ("feature_sample", "features/h/one.h5") in {
+        (f.check, f.path) for f in check(tmp_path).findings
+    }
+    assert [f.check for f in check(tmp_path / "samples" / "one.h5").findings] == []
+
+
+def test_check__takes_windows_of_a_sample_that_reaches_beyond_the_recording(made, tmp_path):
+    results = made / "results"
+    shutil.copytree(results / "events", tmp_path / "events")
+    frames = tmp_path / "features" / "one.h5"
+    cut = results / "cuts" / "one.tsv"
+    steps.features(
+        *(results / "events" / "one.h5", frames),
+        cut=cut,
+        representation="histogram",
+        window_us=10_000,
+    )
+    with h5py.File(frames) as file, h5py.File(results / "events" / "one.h5") as store:
+        assert file["windows/start_us"][-1] > store.attrs["t_stop_us"]
+    assert not check(tmp_path).errors
 
 
 def test_check__of_a_release_finds_one_source_in_two_splits(made, tmp_path):
@@ -884,6 +1216,19 @@ HOSTILE = [
     ("features/voxels", without("windows/stop")),
     ("features/voxels", lambda file: file["data"].attrs.__delitem__("shape")),
     ("features/voxels", lambda file: file["data"].resize(1 << 30, axis=0)),
+    ("samples", without("samples/split")),
+    ("samples", endless("samples/start")),
+    ("samples", replaced("samples/label", np.array([0, 1, 2], "<i4"))),
+    ("samples", replaced("samples/stop", np.array([9, 9, -9]))),
+    ("samples", replaced("samples/start_us", np.array([0, 9, 5]))),
+    ("samples", replaced("samples/id", ["a", "b", "a"])),
+    ("samples", replaced("samples/id", np.array([b"a", b"b", b"\xff"], "O"))),
+    ("samples", lambda file: file.attrs.__setitem__("t_stop_us", "soon")),
+    ("features/h", replaced("samples/stop", np.array([2, 5, 6]))),
+    ("features/h", replaced("samples/id", ["a", "b", "a"])),
+    ("features/h", without("labels/name")),
+    ("events", lambda file: file.__setitem__("members/name", ["a"])),
+    ("events", lambda file: file.__setitem__("members/start_us", np.zeros(1, np.int64))),
 ]
 
 
@@ -912,7 +1257,7 @@ def chunks_of(path):
     return spans
 
 
-@pytest.mark.parametrize("folder", ["events", "slices", "features/voxels"])
+@pytest.mark.parametrize("folder", ["events", "slices", "samples", "features/voxels"])
 def test_check__finds_any_bit_flipped_in_a_chunk_and_any_cut(made, tmp_path, folder):
     whole = (made / "results" / folder / "one.h5").read_bytes()
     path = tmp_path / "one.h5"

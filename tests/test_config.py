@@ -216,7 +216,10 @@ def test_config__of_the_command_line_is_named_as_such(folder):
         ({"source": "raw/one.zip!a"}, "line 2: source: 'raw/one.zip' does not exist"),
         ({"source": "raw/one.zip!../a"}, "line 2: source: member '../a' leads out of its archive"),
         ({"source": "raw/a | http://b/a"}, "lists mirrors that are not all http or https urls"),
-        ({"split": "trian"}, "line 2: split: 'trian' is not one of ['train', 'val', 'test']; did"),
+        (
+            {"split": "trian"},
+            "line 2: split: 'trian' is not one of ['train', 'val', 'test', 'mixed']; did",
+        ),
         ({"sensor": "346"}, "line 2: sensor: '346' does not match"),
         ({"time_offset_us": "0.5"}, "line 2: time_offset_us: '0.5' does not match"),
         ({"source": "raw/on.aedat4"}, "line 2: source: 'raw/on.aedat4' does not exist; did you"),

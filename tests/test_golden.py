@@ -90,6 +90,20 @@ def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
         file = folder / f"{name}.h5"
         steps.features(store, file, representation=name, **division)
         made["features"] = made.get("features", "") + digest_of_hdf5(file)
+    intervals, cut, table, samples = (
+        folder / name for name in ("intervals.csv", "whole.cut.tsv", "samples.tsv", "samples.h5")
+    )
+    intervals.write_text("label,start_us,stop_us\ncar,0,40000\nbusy,50000,110000\n")
+    steps.cut(whole, cut, intervals=str(intervals), recording="whole")
+    steps.splits({"whole": cut}, table, seed=1, shares={"train": 0.5, "test": 0.5})
+    steps.samples(*(whole, cut, table, samples), recording="whole", labels=["car", "sign", "busy"])
+    made["cut"], made["splits"] = digest_of_bytes(cut), digest_of_bytes(table)
+    made["samples"] = digest_of_hdf5(samples)
+    file = folder / "of_samples.h5"
+    steps.features(whole, file, representation="histogram", number=3, cut=cut)
+    made["features"] += digest_of_hdf5(file)
+    steps.boxes(whole, boxes, folder / "carried.npy")
+    made["boxes"] = digest_of_bytes(folder / "carried.npy")
     plan = folder / "plan.tsv"
     rows = [
         {

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evreel.errors import ParameterError
-from evreel.windows import Count, Duration, Windows, division, ending_at, fixed_number
+from evreel.windows import Count, Duration, Number, Windows, cut, division, ending_at
 
 STAMPS = st.lists(st.integers(0, 120), max_size=30).map(sorted)
 SIZES = st.integers(1, 50)
@@ -122,9 +122,15 @@ def test_divisions__of_nothing_are_no_windows(tail):
         (lambda: Count(-1), "count=-1 is not within 1 to"),
         (lambda: Count(1, 0), "stride=0 is not within 1 to"),
         (lambda: Count(1, tail=""), "tail='' is neither"),
-        (lambda: division(), "exactly one of window_us and count.*window_us=None, count=None"),
-        (lambda: division(10, 10), "exactly one of window_us and count.*window_us=10, count=10"),
-        (lambda: division(10, stride=5), "stride=5 events does not go with window_us"),
+        (lambda: division(), "exactly one of window_us, count and number .* got none"),
+        (lambda: division(10, 10), "exactly one of .* got window_us=10, count=10"),
+        (lambda: division(10, number=4), "exactly one of .* got window_us=10, number=4"),
+        (lambda: division(10, by="time"), "by=time does not go with window_us"),
+        (lambda: division(number=4, stride=2), "stride=2 does not go with number"),
+        (lambda: division(number=4, tail="drop"), "tail=drop does not go with number"),
+        (lambda: Number(2, "number"), "by='number' is neither 'time' nor 'count'"),
+        (lambda: Number(0), "number=0 is not within 1 to"),
+        (lambda: division(10, stride=5), "stride=5 does not go with window_us"),
         (lambda: division(count=10, stride_us=5), "stride_us=5 does not go with count"),
     ],
 )
@@ -136,6 +142,14 @@ def test_divisions__refuse_what_divides_nothing(make, message):
 def test_division__is_the_one_that_is_asked_for():
     assert division(10, stride_us=5, tail="drop") == Duration(10, 5, "drop")
     assert division(count=10, stride=5) == Count(10, 5, "keep")
+    assert division(number=10, by="count") == Number(10, "count")
+
+
+def whole(asked, t):
+    """Divide all of some stamps."""
+    t = np.array(t, dtype=np.int64)
+    stop_us = t[-1] + 1 if len(t) else 0
+    return cut(asked, [0], [stop_us], index_of(t), lambda rows: t[rows])[0]
 
 
 @given(st.integers(1, 6), STAMPS.filter(bool))
@@ -143,9 +157,9 @@ def test_fixed_number__by_time_equals_its_slow_twin(n, t):
     span = t[-1] + 1 - t[0]
     if span < n:
         with pytest.raises(ParameterError, match=f"{span} µs can't be divided into {n} windows"):
-            fixed_number(n, "time", np.array(t))
+            whole(Number(n, "time"), t)
         return
-    windows = fixed_number(n, "time", np.array(t))
+    windows = whole(Number(n, "time"), t)
     share = span // n
     assert windows.start_us.tolist() == [t[0] + k * share for k in range(n)]
     assert windows.stop_us.tolist() == [t[0] + k * share for k in range(1, n)] + [t[-1] + 1]
@@ -158,20 +172,53 @@ def test_fixed_number__by_time_equals_its_slow_twin(n, t):
 def test_fixed_number__by_count_equals_its_slow_twin(n, t):
     if len(t) < n:
         with pytest.raises(ParameterError, match=f"{len(t)} events can't be divided into {n}"):
-            fixed_number(n, "count", np.array(t, dtype=np.int64))
+            whole(Number(n, "count"), t)
         return
-    windows = fixed_number(n, "count", np.array(t))
+    windows = whole(Number(n, "count"), t)
     share = len(t) // n
     spans = [(k * share, (k + 1) * share) for k in range(n - 1)] + [((n - 1) * share, len(t))]
     assert rows(windows) == spans
     assert edges(windows) == [(t[start], t[stop - 1] + 1) for start, stop in spans]
 
 
-def test_fixed_number__refuses_another_measure():
-    with pytest.raises(ParameterError, match="by='number' is neither 'time' nor 'count'"):
-        fixed_number(2, "number", np.arange(4))
-    with pytest.raises(ParameterError, match="n_windows=0 is not within 1 to"):
-        fixed_number(0, "time", np.arange(4))
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(1, 40)), max_size=6),
+    STAMPS,
+    st.one_of(
+        st.builds(Duration, SIZES, st.none() | SIZES, st.sampled_from(["keep", "drop"])),
+        st.builds(Count, SIZES, st.none() | SIZES, st.sampled_from(["keep", "drop"])),
+        st.builds(Number, st.integers(1, 3), st.sampled_from(["time", "count"])),
+    ),
+)
+def test_cut__divides_each_interval_as_a_recording_of_its_own(spans, t, asked):
+    start_us, stop_us, at = [], [], 0
+    for gap, length in spans:
+        start_us.append(at + gap)
+        at += gap + length
+        stop_us.append(at)
+    all_t = np.array(t, dtype=np.int64)
+
+    def of_one(start, stop):
+        own = [stamp - start for stamp in t if start <= stamp < stop]
+        stamps = np.array(own, dtype=np.int64)
+        # an interval lasts on after its last event
+        return cut(asked, [0], [stop - start], index_of(stamps), lambda rows: stamps[rows])[0]
+
+    try:
+        alone = [of_one(a, b) for a, b in zip(start_us, stop_us, strict=True)]
+    except ParameterError:
+        with pytest.raises(ParameterError, match=r"interval \d"):
+            cut(asked, start_us, stop_us, index_of(all_t), lambda rows: all_t[rows])
+        return
+    windows, bounds = cut(asked, start_us, stop_us, index_of(all_t), lambda rows: all_t[rows])
+    assert len(bounds) == len(spans) + 1 and bounds[-1] == len(windows)
+    for k, own in enumerate(alone):
+        of_k = windows[bounds[k] : bounds[k + 1]]
+        first = sum(stamp < start_us[k] for stamp in t)
+        assert (of_k.start_us - start_us[k]).tolist() == own.start_us.tolist()
+        assert (of_k.stop_us - start_us[k]).tolist() == own.stop_us.tolist()
+        assert (of_k.start - first).tolist() == own.start.tolist()
+        assert (of_k.stop - first).tolist() == own.stop.tolist()
 
 
 @given(STAMPS, st.lists(st.integers(0, 200), max_size=8).map(sorted), SIZES)
@@ -237,13 +284,18 @@ def test_of_label__keeps_the_shape_it_is_asked_in():
         (([0, 5], [5, 5], [0, 0], [1, 1]), "window 1: start_us=5 is not before stop_us=5"),
         (([0, 5], [5, 6], [0, 3], [1, 2]), r"window 1: rows \[3, 2\) are no range"),
         (([0], [5], [-1], [2]), r"window 0: rows \[-1, 2\) are no range"),
-        (([5, 4], [9, 9], [0, 0], [1, 1]), "window 1: starts at 4 µs, before window 0 at 5 µs"),
         (([0.5], [5], [0], [1]), "start_us is float64; whole numbers are expected"),
     ],
 )
 def test_windows__refuse_rows_that_are_none(columns, message):
     with pytest.raises(ParameterError, match=message):
         Windows(*columns)
+
+
+def test_of_label__refuses_windows_that_are_not_in_order():
+    windows = Windows([5, 4], [9, 9], [0, 0], [1, 1])
+    with pytest.raises(ParameterError, match="window 1: starts at 4 µs, before window 0 at 5 µs"):
+        windows.of_label([6])
 
 
 def test_windows__are_read_only_and_leave_the_given_arrays_alone():

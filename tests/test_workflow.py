@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import pytest
 from conftest import ROOT, random_events
-from dataset import CONFIG, make_data_set, snakemake, write_config, write_table
+from dataset import CONFIG, make_data_set, planned, snakemake, write_config, write_table
 
 from evreel import steps
 from evreel.io.aedat4 import Aedat4Writer
@@ -33,16 +33,6 @@ def copied(built, tmp_path):
     folder = tmp_path / "dataset"
     shutil.copytree(built, folder, symlinks=True)
     return folder
-
-
-def planned(folder, *arguments, house=ROOT):
-    """Return the rule of each job that a dry run would run, sorted."""
-    run = snakemake(folder, "-n", *arguments, house=house)
-    assert run.returncode == 0, run.stdout
-    lines = run.stdout.splitlines()
-    return sorted(
-        line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))
-    )
 
 
 def left_in_scratch(results):

@@ -70,13 +70,28 @@ def _bar(options: argparse.Namespace, what: str, unit: str) -> Iterator[Progress
 
 def _info(options: argparse.Namespace) -> int:
     with _bar(options, "info", "ev") as progress:
-        found = steps.info(options.file, stream=options.stream, progress=progress)
+        found = steps.info(
+            options.file, stream=options.stream, sensor=options.sensor, progress=progress
+        )
     if options.json:
         print(json.dumps(found, ensure_ascii=False))
     else:
         for line in steps.describe(found):
             print(line)
     return 1 if found["problems"] else 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    with _bar(options, "table", "file") as progress:
+        steps.table(
+            options.folder,
+            options.output,
+            split=options.split,
+            group=options.group,
+            sensor=options.sensor,
+            progress=progress,
+        )
+    return 0
 
 
 def _acquire(options: argparse.Namespace) -> int:
@@ -114,8 +129,56 @@ def _events(options: argparse.Namespace) -> int:
             on_out_of_bounds=options.on_out_of_bounds,
             on_damage=options.on_damage,
             n_events=options.n_events,
+            members=options.members,
+            leave_out=options.leave_out,
             progress=progress,
         )
+    return 0
+
+
+def _cut(options: argparse.Namespace) -> int:
+    steps.cut(
+        options.store,
+        options.output,
+        intervals=options.intervals,
+        columns=dict(options.column),
+        recording=options.recording or options.store.stem,
+        unit=options.unit,
+        clock=options.clock,
+        repeats=options.repeats,
+        members=options.members,
+        classes=dict(options.label),
+        labels=options.labels,
+        group=options.group,
+    )
+    return 0
+
+
+def _splits(options: argparse.Namespace) -> int:
+    fixed = dict(options.fix)
+    found = steps.splits(
+        {path.stem: path for path in options.cut},
+        options.output,
+        fixed={path.stem: fixed.get(path.stem) for path in options.cut},
+        lists=dict(options.list) or None,
+        seed=options.seed,
+        shares={split: float(share) for split, share in options.share} or None,
+    )
+    for split, n in found.items():
+        print(f"{split}\t{n}")
+    return 0
+
+
+def _samples(options: argparse.Namespace) -> int:
+    recording = options.recording or options.cut.stem
+    steps.samples(
+        options.store,
+        options.cut,
+        options.splits,
+        options.output,
+        recording=recording,
+        labels=options.labels,
+    )
     return 0
 
 
@@ -174,6 +237,13 @@ def _annotate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _boxes(options: argparse.Namespace) -> int:
+    steps.boxes(
+        options.store, options.boxes, options.output, md5=options.md5, labels=options.labels
+    )
+    return 0
+
+
 def _features(options: argparse.Namespace) -> int:
     names = [path.stem for path in options.file]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -196,6 +266,10 @@ def _features(options: argparse.Namespace) -> int:
                 stride_us=options.stride_us,
                 stride=options.stride,
                 tail=options.tail,
+                number=options.number,
+                by=options.by,
+                cut=None if options.cut is None else options.cut / f"{name}.tsv",
+                labels=options.labels,
                 progress=progress,
             )
     return 0
@@ -241,7 +315,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     with _bar(options, "audit", "B") as progress:
-        report = steps.audit(options.path, progress=progress)
+        report = steps.audit(options.path, sensor=options.sensor, progress=progress)
     return _show(report, options.json)
 
 
@@ -257,6 +331,16 @@ def _show(report: Report, as_json: bool) -> int:
 def _simulate(options: argparse.Namespace) -> int:
     for path in steps.simulate(options.scene, options.output):
         print(path)
+    return 0
+
+
+def _datasets(options: argparse.Namespace) -> int:
+    found = steps.datasets(options.folder)
+    if options.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        for line in steps.describe_datasets(found):
+            print(line)
     return 0
 
 
@@ -278,7 +362,21 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("info", _info, "Say what a recording or an events store holds, and what ails it.")
     sub.add_argument("file", metavar="FILE", type=Path)
     sub.add_argument("--json", action="store_true", help="print one JSON object")
+    sub.add_argument("--sensor", metavar="WxH", help="size in px, where the file can't say")
     _add_stream(sub)
+
+    sub = command("table", _table, "Write a recordings table of a folder, with the MD5 of each.")
+    sub.add_argument("folder", metavar="DIR", type=Path)
+    _add_output(sub, "TSV")
+    sub.add_argument(
+        "--split",
+        choices=("train", "val", "test", "mixed"),
+        help="of recordings that lie in no folder of such a name",
+    )
+    sub.add_argument(
+        "--group", metavar="PATTERN", help="of paths, with {group}, such as '*/{group}_*_td.dat'"
+    )
+    sub.add_argument("--sensor", metavar="WxH", help="size in px, where recordings can't say")
 
     sub = command("acquire", _acquire, "Get a recording and check its MD5 or SHA-256.")
     sub.add_argument(
@@ -325,7 +423,99 @@ def _parser() -> argparse.ArgumentParser:
         ("on-damage", "salvage", "a file that is cut or damaged: every whole packet before it"),
     ):
         sub.add_argument(f"--{name}", choices=("fail", repair), default="fail", help=text)
+    sub.add_argument(
+        "--members",
+        metavar="PATTERN",
+        help="FILE is an archive of many: which of its files; * for anything within a name",
+    )
+    sub.add_argument(
+        "--leave-out",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="members that are left out all the same; may be given more than once",
+    )
     _add_stream(sub)
+
+    sub = command("cut", _cut, "Write where the samples of a recording lie, and of which class.")
+    sub.add_argument("store", metavar="STORE", type=Path)
+    _add_output(sub, "TSV")
+    which = sub.add_mutually_exclusive_group(required=True)
+    which.add_argument("--intervals", metavar="CSV", help="table of labelled intervals")
+    which.add_argument(
+        "--members", metavar="PATTERN", help="as for events; {label} and {group} read a name"
+    )
+    sub.add_argument(
+        "--column",
+        metavar="WHAT=NAME",
+        type=_pair,
+        action="append",
+        default=[],
+        help="what a column of the table is called: label, start, stop, id, group, recording",
+    )
+    sub.add_argument("--unit", choices=("us", "ms", "s"), default="us", help="of its times")
+    sub.add_argument(
+        "--clock",
+        choices=("recording", "source"),
+        default="recording",
+        help="what they count from: the first event, or what the file's own stamps count from",
+    )
+    sub.add_argument(
+        "--repeats",
+        choices=("keep", "first"),
+        default="keep",
+        help="rows of a class that is there already",
+    )
+    sub.add_argument(
+        "--label",
+        metavar="CLASS=LABEL",
+        type=_pair,
+        action="append",
+        default=[],
+        help="what the table or archive calls a class, and its label",
+    )
+    sub.add_argument("--labels", metavar="A,B,…", type=_labels, help="all labels; others fail")
+    sub.add_argument("--group", help="of samples that name none")
+    sub.add_argument("--recording", help="its id in the table; default: STORE's name")
+
+    sub = command("splits", _splits, "Give each sample of a data set its split, and write it out.")
+    sub.add_argument("cut", metavar="TSV", type=Path, nargs="+", help="one a recording, by `cut`")
+    _add_output(sub, "TSV")
+    sub.add_argument(
+        "--fix",
+        metavar="RECORDING=SPLIT",
+        type=_pair,
+        action="append",
+        default=[],
+        help="all samples of a recording: train, val or test",
+    )
+    sub.add_argument(
+        "--list",
+        metavar="SPLIT=TXT",
+        type=_pair,
+        action="append",
+        default=[],
+        help="names of its samples or recordings, one a line",
+    )
+    sub.add_argument("--seed", metavar="N", type=int, help="draw the others, alike in every class")
+    sub.add_argument(
+        "--share",
+        metavar="SPLIT=F",
+        type=_pair,
+        action="append",
+        default=[],
+        help="part of all samples that goes to a split; 1 together",
+    )
+
+    sub = command("samples", _samples, "Write rows, class and split of a recording's samples.")
+    sub.add_argument("store", metavar="STORE", type=Path)
+    sub.add_argument("--cut", metavar="TSV", type=Path, required=True, help="as `cut` writes it")
+    sub.add_argument(
+        "--splits", metavar="TSV", type=Path, required=True, help="as `splits` writes it"
+    )
+    sub.add_argument("--labels", metavar="A,B,…", type=_labels, required=True)
+    sub.add_argument("--recording", help="its id in the splits; default: the name of its cut")
+    _add_output(sub, "FILE")
 
     sub = command("video", _video, "Render pictures to annotate, and the clock of their frames.")
     sub.add_argument("file", metavar="FILE|STORE", type=Path)
@@ -372,6 +562,13 @@ def _parser() -> argparse.ArgumentParser:
         "--part-of-video", action="store_true", help="the XML's task may have a part of its frames"
     )
 
+    sub = command("boxes", _boxes, "Carry along boxes that come with a recording.")
+    sub.add_argument("store", metavar="STORE", type=Path)
+    sub.add_argument("--boxes", metavar="NPY", type=Path, required=True, help="EventBbox records")
+    sub.add_argument("--md5", metavar="HEX", help="MD5 that they must have")
+    sub.add_argument("--labels", metavar="A,B,…", type=_labels, help="classes, by their numbers")
+    _add_output(sub, "NPY")
+
     sub = command("features", _features, "Precompute a representation of each recording.")
     sub.add_argument("file", metavar="FILE|STORE", type=Path, nargs="+")
     _add_output(sub, "DIR")
@@ -385,6 +582,10 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="a parameter of the representation; the value is JSON or text",
     )
+    sub.add_argument(
+        "--cut", metavar="DIR", type=Path, help="with a table of samples for each FILE, NAME.tsv"
+    )
+    sub.add_argument("--labels", metavar="A,B,…", type=_labels, help="of the samples")
     _add_stream(sub)
 
     sub = command("release", _release, "Build a release from a table of files.")
@@ -419,6 +620,17 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("audit", _audit, "Check a recording or data set that evreel did not make.")
     sub.add_argument("path", metavar="PATH", type=Path)
     sub.add_argument("--json", action="store_true", help="print one JSON list")
+    sub.add_argument("--sensor", metavar="WxH", help="size in px, where recordings can't say")
+
+    sub = command("datasets", _datasets, "List data sets that are ready to run.")
+    sub.add_argument(
+        "folder",
+        metavar="FOLDER",
+        type=Path,
+        nargs="?",
+        help="folder of folders with a config.yaml; default: configs of the checkout",
+    )
+    sub.add_argument("--json", action="store_true", help="print one JSON list")
 
     sub = command("simulate", _simulate, "Make a recording and its ground truth from a scene.")
     sub.add_argument("scene", metavar="SCENE", type=Path)
@@ -439,6 +651,10 @@ def _add_division(sub: argparse.ArgumentParser, strides: bool) -> None:
     which.add_argument("--window-us", metavar="N", type=int, help="duration of a window")
     which.add_argument("--count", metavar="N", type=int, help="events a window")
     if strides:
+        which.add_argument("--number", metavar="N", type=int, help="windows a recording or sample")
+        sub.add_argument(
+            "--by", choices=("time", "count"), help="what is equal in a number of them"
+        )
         sub.add_argument("--stride-us", metavar="N", type=int, help="default: the duration")
         sub.add_argument("--stride", metavar="N", type=int, help="default: the count")
     sub.add_argument(
@@ -459,6 +675,13 @@ def _labels(text: str) -> list[str]:
     if not all(names) or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(f"{text!r} has an empty or a doubled name")
     return names
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return key, value
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -7,7 +7,7 @@ array is added, removed or changes meaning.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -95,7 +95,7 @@ LEFT_OUT = ("out_of_bounds_events", "outside_time", "outside_crop", "hot_pixel_e
 
 EVENTS = Layout(
     "evreel-events",
-    1,
+    2,
     "One recording's events, named and indexed as DSEC does, with the sizes that RVT looks for.",
     (
         *EVENT_COLUMNS,
@@ -135,6 +135,17 @@ EVENTS = Layout(
         _column("frames/exposure_start_us", "<i8", "frame", "µs", "Exposure began.", optional=True),
         _column("frames/exposure_stop_us", "<i8", "frame", "µs", "Exposure ended.", optional=True),
         Array("source_header", "str", (), "", "The recording's header, verbatim."),
+        Array(
+            "members/name",
+            "str",
+            ("member",),
+            "",
+            "Recordings of an archive that lie end to end in here: their names in it.",
+            optional=True,
+        ),
+        _column("members/start_us", "<i8", "member", "µs", "First stamp of the member.", True),
+        _column("members/stop_us", "<i8", "member", "µs", "Its last stamp + 1.", True),
+        _column("members/t_offset", "<i8", "member", "µs", "First stamp on its own clock.", True),
     ),
     {
         "source_format": "Format of the recording, such as aedat4.",
@@ -179,9 +190,37 @@ SLICES = Layout(
     },
 )
 
+_SAMPLE = (
+    Array("samples/id", "str", ("sample",), "", "Its name within the recording."),
+    _column("samples/label", "<i4", "sample", "", "A row of labels; −1 none."),
+    _column("samples/start_us", "<i8", "sample", "µs", "Start of the sample."),
+    _column("samples/stop_us", "<i8", "sample", "µs", "Stop of the sample, not in it."),
+    _column(
+        "samples/t_offset", "<i8", "sample", "µs", "Its start on the clock of its own recording."
+    ),
+)
+
+SAMPLES = Layout(
+    "evreel-samples",
+    1,
+    "Samples of one recording: labelled intervals that index its events store.",
+    (
+        *_SAMPLE,
+        Array("samples/group", "str", ("sample",), "", "What stays together; empty: not known."),
+        Array("samples/split", "str", ("sample",), "", "train, val or test."),
+        _column("samples/start", "<i8", "sample", "", "First row of the events store."),
+        _column("samples/stop", "<i8", "sample", "", "One past the last row."),
+        Array("labels/name", "str", ("label",), "", "Label names; the row is the label's number."),
+    ),
+    {
+        "recording": "Name of the recording.",
+        "t_stop_us": "Last stamp of the recording + 1, µs since t_offset.",
+    },
+)
+
 FEATURES = Layout(
     "evreel-features",
-    1,
+    2,
     "One representation of one recording, one array a window.",
     (
         Array(
@@ -206,6 +245,17 @@ FEATURES = Layout(
             optional=True,
         ),
         Array("t_offset", "<i8", (), "µs", "First stamp of the recording on the camera's clock."),
+        *(replace(array, optional=True) for array in _SAMPLE),
+        _column("samples/start", "<i8", "sample", "", "First window of the sample.", True),
+        _column("samples/stop", "<i8", "sample", "", "One past its last window.", True),
+        Array(
+            "labels/name",
+            "str",
+            ("label",),
+            "",
+            "Label names; the row is the label's number.",
+            optional=True,
+        ),
     ),
     {
         "representation": "Registered name.",
@@ -218,9 +268,10 @@ FEATURES = Layout(
 
 FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
     "events_to_tensor": "Registered name of the representation, as bytes.",
-    "delta_t": "Duration of a window in µs, uint32; 0 where mode is n_events.",
-    "n_events": "Events a window; 0 where mode is delta_t.",
-    "mode": "delta_t: windows of equal duration; n_events: of equal count.",
+    "delta_t": "Duration of a window in µs, uint32; 0 where mode is not delta_t.",
+    "n_events": "Events a window; 0 where mode is not n_events.",
+    "mode": "delta_t: windows of equal duration; n_events: of equal count; number: a fixed number "
+    "of windows a recording or sample.",
     "event_input_width": "Sensor width in pixels.",
     "event_input_height": "Sensor height in pixels.",
     "shape": "Channels, height and width of a window's array.",
@@ -248,4 +299,4 @@ BOX_DTYPE = np.dtype(
 )
 """EventBbox record, 40 bytes: t in µs; x, y top left corner and w, h in sensor pixels."""
 
-LAYOUTS = {layout.name: layout for layout in (EVENTS, SLICES, FEATURES)}
+LAYOUTS = {layout.name: layout for layout in (EVENTS, SLICES, SAMPLES, FEATURES)}

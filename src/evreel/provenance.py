@@ -13,12 +13,16 @@ from evreel import __version__
 
 STEP_REVISIONS: Mapping[str, int] = {
     "acquire": 1,
-    "events": 2,
+    "events": 3,
+    "cut": 1,
+    "splits": 1,
+    "samples": 1,
     "clock": 1,
     "video": 1,
     "annotate": 2,
-    "features": 1,
-    "release": 2,
+    "boxes": 1,
+    "features": 2,
+    "release": 3,
 }
 """One integer a step, raised whenever its output changes; the workflow passes it as a parameter."""
 

@@ -116,6 +116,7 @@ def build(
     config: Mapping[str, Any] | None = None,
     labels: Mapping[int, str] | None = None,
     recordings: Mapping[str, Mapping[str, str]] | None = None,
+    dataset: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Manifest:
     """Fill an empty folder with a release.
@@ -148,6 +149,9 @@ def build(
     recordings
         What is known of each recording, id → column → text. It stands in the manifest; where it
         is given, it has every recording of the plan, in the plan's split.
+    dataset
+        Where the data come from, for the README: ``title``, ``page`` and ``citation``, as far as
+        known.
     progress
         Called as ``progress(done_bytes, total_bytes)`` of the planned files.
 
@@ -196,7 +200,8 @@ def build(
         done += size
         progress(done, total)
 
-    readme = _readme(name, version, licence, description, compression, files, written)
+    about = "\n\n".join(filter(None, [description.strip(), *_about(dataset)]))
+    readme = _readme(name, version, licence, about, compression, files, written)
     written["README.md"] = ("readme", readme)
     for path, (kind, text) in written.items():
         target = folder / path
@@ -467,6 +472,16 @@ _HOW_TO_READ = {
     "slices": "That annotators looked and found nothing differs from that they did not look: the "
     "slices' `labelled/start_us` and `labelled/stop_us` say where they looked.",
 }
+
+
+def _about(dataset: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what the README says of the data set that the release was made from."""
+    known = dataset or {}
+    title, page, citation = (known.get(key) for key in ("title", "page", "citation"))
+    if title or page:
+        yield f"Made from {' '.join(filter(None, [title, f'<{page}>' if page else None]))}."
+    if citation:
+        yield f"To cite: {' '.join(citation.split())}"
 
 
 def _readme(

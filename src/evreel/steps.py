@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import logging
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from evreel import __version__
 from evreel.errors import (
+    AnnotationError,
     ClockError,
     EvreelError,
     RecordingError,
@@ -42,7 +45,7 @@ LOG = logging.getLogger("evreel")
 
 T = TypeVar("T")
 
-_FOLDERS = ("events", "slices")
+_FOLDERS = ("events", "slices", "samples", "boxes")
 """Folders of a split in a release that are no feature's."""
 
 Source: TypeAlias = "str | Path | EventsStore"
@@ -80,6 +83,114 @@ def os_error(error: OSError) -> str:
     return f"{error.filename}: {what}" if error.filename is not None else what
 
 
+def table(
+    folder: str | Path,
+    output: str | Path,
+    *,
+    split: str | None = None,
+    group: str | None = None,
+    sensor: str | None = None,
+    progress: Progress = silent,
+) -> int:
+    """Write a recordings table of what lies in a folder, with the MD5 of each.
+
+    Parameters
+    ----------
+    folder
+        Where recordings lie, also in folders of it; hidden files are left alone.
+    output
+        The table, TSV, to be looked through and completed.
+    split
+        Of recordings that no folder named train, val or test says of.
+    group
+        Pattern with ``{group}``, as `evreel.samples.members.Pattern` takes it, of paths in the
+        folder: ``*/{group}_*_td.dat``. Those that it does not fit have no group.
+    sensor
+        Size of all as ``WIDTHxHEIGHT`` px, where recordings can't say.
+
+    Returns
+    -------
+    How many recordings there are. Boxes beside one (``…_bbox.npy``) stand in its row.
+
+    Raises
+    ------
+    RecordingError
+        Where there is none, or nothing says which split one is of.
+    """
+    from evreel.errors import UnknownFormatError
+    from evreel.events import Sensor
+    from evreel.io import open_recording
+    from evreel.io.manifest import write_table
+    from evreel.layout import BOXES_SUFFIX, EVENTS
+    from evreel.samples.members import Pattern
+    from evreel.samples.splits import SPLITS
+
+    root, fits = Path(folder), None if group is None else Pattern(group)
+    size = None if sensor is None else Sensor.parse(sensor)
+    found: list[Path] = []
+    for place in sorted(root.rglob("*")):
+        hidden = any(part.startswith(".") for part in place.relative_to(root).parts)
+        if hidden or not place.is_file() or place.name.endswith(BOXES_SUFFIX):
+            continue
+        try:
+            with open_recording(place, sensor=size) as recording:
+                if recording.format == EVENTS.name:
+                    continue
+        except UnknownFormatError:
+            continue
+        except EvreelError as error:
+            LOG.warning("%s", error)  # a recording all the same: its size may not be known, say
+        found.append(place)
+    if not found:
+        raise RecordingError(
+            "holds no recording",
+            path=root,
+            hint="Unpack archives first; give --sensor where recordings can't state their size.",
+        )
+    names = [_id_of(place.stem) for place in found]
+    if len({name.casefold() for name in names}) < len(names):
+        names = [_id_of(str(place.relative_to(root).with_suffix(""))) for place in found]
+    rows = []
+    with atomic(output) as (scratch,):
+        for k, (name, place) in enumerate(zip(names, found, strict=True)):
+            progress(k, len(found))
+            inside = place.relative_to(root)
+            told = [part for part in (*root.parts[-1:], *inside.parts[:-1]) if part in SPLITS]
+            if not told and split is None:
+                raise RecordingError(
+                    "lies in no folder named train, val or test",
+                    path=place,
+                    hint="Say which split it is of: --split.",
+                )
+            said = fits.of(inside.as_posix()) if fits else None
+            base = place.stem.removesuffix("_td")
+            boxes = place.with_name(base + BOXES_SUFFIX)
+            row = {
+                "id": name,
+                "source": str(place).replace("!", "!!"),
+                "md5": _md5(place),
+                "split": told[-1] if told else split or "",
+                "group": said.group if said else "",
+                "sensor": sensor or "",
+                "boxes": str(boxes) if boxes.is_file() else "",
+                "boxes_md5": _md5(boxes) if boxes.is_file() else "",
+            }
+            rows.append(row)
+        write_table(scratch, rows)
+    LOG.info("%s: %d recordings", Path(output).name, len(rows))
+    return len(rows)
+
+
+def _id_of(name: str) -> str:
+    """Return a name as one that a recording may have: of letters, digits, - and _."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).lstrip("_-") or "recording"
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
 def acquire(
     source: str,
     output: str | Path,
@@ -90,9 +201,10 @@ def acquire(
     member_md5: str | None = None,
     member_gib: float | None = None,
     page: str | None = None,
+    plain: bool = False,
     progress: Progress = silent,
 ) -> str:
-    """Get a recording and check its sums.
+    """Get a recording, or an archive of some, and check its sums.
 
     Parameters
     ----------
@@ -114,6 +226,9 @@ def acquire(
         The most that a member of an archive may have, 2**30 bytes; None takes 64.
     page
         Web page where a manual source is to be had, for the message.
+    plain
+        Decompress a tar that is compressed as a whole, once it is verified: in a plain one, each
+        of many members is found at once, in a compressed one only behind all before it.
 
     Returns
     -------
@@ -125,7 +240,7 @@ def acquire(
         Where the source can't be had, or its bytes are others. What came of a download is kept in
         ``.evreel-downloads``, where the next run goes on; else nothing is left.
     """
-    from evreel.acquire import Limits, fetch
+    from evreel.acquire import Limits, decompress, fetch, read_source
 
     limits = Limits() if member_gib is None else Limits(member_bytes=int(member_gib * 2**30))
     began = time.perf_counter()
@@ -142,6 +257,11 @@ def acquire(
             progress=progress,
             limits=limits,
         )
+        unpacked = scratch.with_name("plain.tar")
+        # A link is made for its final place; until then it leads nowhere.
+        local = read_source(source).path or scratch
+        if plain and decompress(local, unpacked, limits=limits, progress=progress):
+            unpacked.replace(scratch)
     took_s = time.perf_counter() - began
     megabytes = got.size / 1e6
     LOG.info(
@@ -174,6 +294,9 @@ def events(
     on_out_of_bounds: Literal["fail", "drop"] = "fail",
     on_damage: Literal["fail", "salvage"] = "fail",
     n_events: int | None = None,
+    members: str | None = None,
+    leave_out: Sequence[str] = (),
+    member_gib: float | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Decode a recording once, into an events store.
@@ -181,7 +304,8 @@ def events(
     Parameters
     ----------
     recording
-        A recording of any format that `evreel.io.open_recording` reads.
+        A recording of any format that `evreel.io.open_recording` reads; or, with `members`, an
+        archive of many.
     output
         The events store, HDF5.
     crop
@@ -202,6 +326,13 @@ def events(
         As `evreel.io.recording.Reading` takes them.
     n_events
         Events that the recording is known to have, before any is left out; None checks nothing.
+    members
+        Pattern of the archive's files that are recordings, as `evreel.samples.members.Pattern`
+        takes it; they lie end to end in the store.
+    leave_out
+        Patterns of those among them that are left out all the same.
+    member_gib
+        The most that a member of an archive may have, 2**30 bytes; None takes 64.
 
     Returns
     -------
@@ -220,7 +351,7 @@ def events(
     from evreel.filters import Crop, Orientation, hot_pixels, within
     from evreel.io import event_chunks, hdf5, open_recording
     from evreel.io.events_store import EventsStoreWriter
-    from evreel.io.recording import Reading
+    from evreel.io.recording import Reading, Recording
     from evreel.layout import EVENTS, LEFT_OUT
     from evreel.timebase import FARTHEST
 
@@ -241,7 +372,32 @@ def events(
     hot = None
     size = None if sensor is None else Sensor.parse(sensor)
     reading = Reading(on_disorder, on_out_of_bounds, on_damage)
-    with open_recording(recording, stream=stream, sensor=size, reading=reading) as source:
+    if members is not None and (start_us, stop_us, stream) != (None, None, None):
+        raise UsageError("start_us, stop_us and stream are for one recording, not for an archive")
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[Recording]:
+        if members is None:
+            with open_recording(recording, stream=stream, sensor=size, reading=reading) as source:
+                yield source
+            return
+        from evreel.acquire import Limits
+        from evreel.samples.members import ArchiveRecording
+
+        limits = Limits() if member_gib is None else Limits(member_bytes=int(member_gib * 2**30))
+        with (
+            scratch_path(Path(output).with_name("members")) as folder,
+            ArchiveRecording(
+                *(recording, members, folder),
+                leave_out=leave_out,
+                sensor=size,
+                reading=reading,
+                limits=limits,
+            ) as archive,
+        ):
+            yield archive
+
+    with opened() as source:
         if source.format == EVENTS.name:
             raise UsageError(
                 "is an events store already",
@@ -264,13 +420,14 @@ def events(
         "sensor": sensor,
         **asdict(turn),
         **asdict(reading),
+        **({} if members is None else {"members": members, "leave_out": list(leave_out)}),
     }
     inputs: dict[str, str] = {}
     made = Provenance("events", parameters, inputs, repairs)
     with (
         ThreadPoolExecutor(1) as beside,
         atomic(output, inputs=[recording]) as (scratch,),
-        open_recording(recording, stream=stream, sensor=size, reading=reading) as source,
+        opened() as source,
         hdf5.create(scratch, EVENTS, made) as file,
     ):
         writer = EventsStoreWriter(
@@ -310,9 +467,305 @@ def events(
                 else "Is this the right recording, and the right stream?",
             )
         inputs["recording"] = digest.result()
-        writer.finish()
+        writer.finish(getattr(source, "members", ()))
     LOG.info("%s: %d events", Path(recording).name, writer.n)
     return repairs
+
+
+def cut(
+    store: Source,
+    output: str | Path,
+    *,
+    intervals: str | None = None,
+    intervals_md5: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    recording: str | None = None,
+    unit: Literal["us", "ms", "s"] = "us",
+    clock: Literal["recording", "source"] = "recording",
+    repeats: Literal["keep", "first"] = "keep",
+    members: str | None = None,
+    classes: Mapping[str, str] | None = None,
+    labels: Sequence[str] | None = None,
+    group: str | None = None,
+) -> int:
+    """Write where the samples of a recording lie, and of which class they are.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded for the while).
+    output
+        The table, TSV, as `evreel.io.samples_table` describes it.
+    intervals
+        Table of labelled intervals, CSV or TSV: a path; behind it may stand ``!`` and the name of
+        a member, where the file is an archive.
+    intervals_md5
+        32 hexadecimal digits that the table must have.
+    columns
+        Names of its columns, as `evreel.io.intervals.Columns` takes them.
+    recording
+        Only the rows of this recording, where the table is of several.
+    unit, clock, repeats
+        As `evreel.io.intervals.read_intervals` and `evreel.samples.cut.by_intervals` take them.
+    members
+        Instead of a table: the pattern with which an archive was decoded; each of its members is
+        a sample.
+    classes
+        What files call a class → its label.
+    labels
+        All labels; another one is an error. None takes any.
+    group
+        The group of samples that name none; None takes `recording`, for intervals.
+
+    Returns
+    -------
+    How many samples there are.
+
+    Raises
+    ------
+    AnnotationError
+        Where a table is not of its form, a sample does not lie in the recording, samples overlap,
+        or there are none.
+    """
+    from evreel.io.intervals import Columns, read_intervals
+    from evreel.io.samples_table import write_cut
+    from evreel.samples.cut import by_intervals, by_members
+
+    if (intervals is None) == (members is None):
+        raise UsageError("exactly one of intervals and members cuts a recording")
+    with (
+        as_store(store, beside=output) as opened,
+        atomic(output, inputs=[opened.path]) as (scratch,),
+    ):
+        if intervals is not None:
+            with _local(intervals, output, intervals_md5) as table:
+                try:
+                    named = Columns(**(columns or {}))
+                    of_several = named.recording is not None
+                    rows = read_intervals(
+                        table, named, unit=unit, recording=recording if of_several else None
+                    )
+                    samples = by_intervals(
+                        rows,
+                        t_offset=opened.t_offset,
+                        clock=clock,
+                        repeats=repeats,
+                        classes=classes,
+                        group=group or recording or "",
+                    )
+                except AnnotationError as error:
+                    raise AnnotationError(
+                        error.problem, path=table, place=error.place, hint=error.hint
+                    ) from error
+        else:
+            if not opened.members:
+                raise UsageError(
+                    "was decoded as one recording, not as an archive of many",
+                    path=opened.path,
+                    hint="Decode the archive with members.",
+                )
+            samples = by_members(opened.members, members or "", classes=classes)
+        if not len(samples):
+            raise AnnotationError(
+                "has no sample" + (f" of recording {recording!r}" if recording else ""),
+                path=intervals or opened.path,
+            )
+        opened.check_within(samples)
+        if labels is not None:
+            samples.numbers(labels)
+        write_cut(scratch, samples)
+    LOG.info("%s: %d samples", Path(output).name, len(samples))
+    return len(samples)
+
+
+@contextlib.contextmanager
+def _local(source: str, output: str | Path, md5: str | None = None) -> Iterator[Path]:
+    """Give a local file, or a member of a local archive, unpacked for the while."""
+    from evreel.acquire import check_md5, fetch, read_source
+
+    parsed = read_source(source)
+    if parsed.path is None:
+        raise UsageError("is to be downloaded; a local file is expected here", path=source)
+    if not parsed.members:
+        if md5 is not None:
+            check_md5(parsed.path, md5)
+        yield parsed.path
+        return
+    with scratch_path(Path(output).with_name(parsed.name)) as unpacked:
+        fetch(source, unpacked, member_md5=md5)
+        yield unpacked
+
+
+def splits(
+    cuts: Mapping[str, str | Path],
+    output: str | Path,
+    *,
+    fixed: Mapping[str, str | None] | None = None,
+    file_names: Mapping[str, str] | None = None,
+    lists: Mapping[str, str] | None = None,
+    seed: int | None = None,
+    shares: Mapping[str, float] | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> dict[str, int]:
+    """Give each sample of a data set its split, and write them all out.
+
+    Parameters
+    ----------
+    cuts
+        Recording → table of its samples, as `cut` writes it.
+    output
+        The table of all samples, TSV, as `evreel.io.samples_table` describes it.
+    fixed
+        Recording → split of all its samples; None for one whose samples are of several.
+    file_names
+        Recording → name of its file at the source, by which lists may name it.
+    lists
+        Split → list that ships with the data, for recordings that are not fixed; each a path, or
+        an archive's and the name of a member behind ``!``.
+    seed, shares
+        Instead of lists: as `evreel.samples.splits.by_seed` takes them.
+    counts
+        Split → samples it must have, as published.
+
+    Returns
+    -------
+    Split → how many samples it has.
+
+    Raises
+    ------
+    AnnotationError
+        Where a list does not fit the samples, or a split has not as many as published.
+    UsageError
+        Where a sample is of a recording that is not fixed, and neither lists nor a seed are given.
+    """
+    from collections import Counter
+
+    from evreel.io.samples_table import Assigned, read_cut, write_samples_table
+    from evreel.samples.splits import Unassigned, by_lists, by_seed, check_counts
+
+    known = fixed or {}
+    found = [
+        (recording, samples, k)
+        for recording, samples in ((name, read_cut(path)) for name, path in sorted(cuts.items()))
+        for k in range(len(samples))
+    ]
+    open_rows = [
+        Unassigned(
+            recording,
+            (file_names or {}).get(recording, recording),
+            samples.id[k],
+            samples.label[k],
+            samples.group[k],
+        )
+        for recording, samples, k in found
+        if known.get(recording) is None
+    ]
+    drawn: list[str] = []
+    with contextlib.ExitStack() as stack, atomic(output, inputs=cuts.values()) as (scratch,):
+        if open_rows and lists:
+            local = {
+                split: stack.enter_context(_local(source, output))
+                for split, source in lists.items()
+            }
+            drawn = by_lists(open_rows, local)
+        elif open_rows and seed is not None and shares:
+            drawn = by_seed(open_rows, seed, shares)
+        elif open_rows:
+            raise UsageError(
+                f"recording {open_rows[0].recording!r} has samples of several splits, and nothing "
+                "says which",
+                hint="Give lists, or a seed and shares: samples.split.",
+            )
+        rest = iter(drawn)
+        rows = [
+            Assigned(
+                recording,
+                samples.id[k],
+                samples.label[k],
+                samples.group[k],
+                known.get(recording) or next(rest),
+                int(samples.start_us[k]),
+                int(samples.stop_us[k]),
+            )
+            for recording, samples, k in found
+        ]
+        check_counts([row.split for row in rows], counts or {})
+        write_samples_table(scratch, rows)
+    numbers = Counter(row.split for row in rows)
+    LOG.info("%s: %s", Path(output).name, ", ".join(f"{n} in {s}" for s, n in numbers.items()))
+    return dict(numbers)
+
+
+def samples(
+    store: Source,
+    cut: str | Path,
+    splits: str | Path,
+    output: str | Path,
+    *,
+    recording: str,
+    labels: Sequence[str],
+) -> int:
+    """Write the samples of one recording: rows of its events store, class, split.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded for the while).
+    cut
+        Table of its samples, as `cut` writes it.
+    splits
+        Table of all samples, as `splits` writes it.
+    output
+        The samples file, HDF5.
+    recording
+        Its name in `splits`.
+    labels
+        Label names in the order of their numbers.
+
+    Returns
+    -------
+    How many samples there are.
+
+    Raises
+    ------
+    AnnotationError
+        Where a sample does not lie in the recording, has no split, or a label that is not listed.
+    """
+    from evreel.io import hdf5
+    from evreel.io.samples_file import write_samples
+    from evreel.io.samples_table import read_cut, splits_of
+    from evreel.layout import SAMPLES
+
+    cut_samples = read_cut(cut)
+    split_of = splits_of(splits, recording)
+    for id_ in cut_samples.id:
+        if id_ not in split_of:
+            raise AnnotationError(
+                f"sample {id_!r} of recording {recording!r} is not in it",
+                path=splits,
+                hint="Make the splits again.",
+            )
+    chosen = [split_of[id_] for id_ in cut_samples.id]
+    with as_store(store, beside=output) as opened:
+        opened.check_within(cut_samples)
+        inputs = {"store": sha256(opened.path), "cut": sha256(cut)}
+        made = Provenance("samples", {"recording": recording, "labels": list(labels)}, inputs)
+        with (
+            atomic(output, inputs=[opened.path, cut, splits]) as (scratch,),
+            hdf5.create(scratch, SAMPLES, made) as file,
+        ):
+            write_samples(
+                file,
+                cut_samples,
+                labels,
+                chosen,
+                opened.index_of(cut_samples.start_us),
+                opened.index_of(cut_samples.stop_us),
+                recording=recording,
+                t_stop_us=opened.t_stop_us,
+            )
+    LOG.info("%s: %d samples", Path(output).name, len(cut_samples))
+    return len(cut_samples)
 
 
 @contextlib.contextmanager
@@ -622,12 +1075,15 @@ def check_settings(config: Mapping[str, Any]) -> None:
     for name, feature in config.get("features", {}).items():
         if name in _FOLDERS:
             raise UsageError(f"features/{name}: a release has a folder of this name already")
-        kinds = ("window_us", "count", "stride_us", "stride", "tail")
+        kinds = ("window_us", "count", "stride_us", "stride", "tail", "number", "by")
         try:
             create(feature["representation"], feature["parameters"])
             division(**{kind: feature[kind] for kind in kinds if kind in feature})
         except EvreelError as error:
             raise UsageError(f"features/{name}: {error}") from error
+    cutting = config.get("samples")
+    if cutting is not None:
+        _check_cutting(cutting)
     released = config.get("release")
     if released is not None:
         try:
@@ -639,6 +1095,32 @@ def check_settings(config: Mapping[str, Any]) -> None:
             check_tolerated(released["tolerate"])
         except UsageError as error:
             raise UsageError(f"release/tolerate: {error}") from error
+
+
+def _check_cutting(cutting: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for what of the settings of samples does not go together."""
+    from evreel.samples.members import Pattern
+    from evreel.samples.splits import check_shares
+
+    by, pattern = cutting["by"], cutting["members"]
+    if (by == "members") != (pattern is not None):
+        problem = "is needed with by: members" if pattern is None else f"does not go with by: {by}"
+        raise UsageError(f"samples/members: {problem}")
+    if by == "members" and cutting["table"] is not None:
+        raise UsageError("samples/table: does not go with by: members")
+    try:
+        for text in [*([pattern] if pattern else []), *cutting["leave_out"]]:
+            Pattern(text)
+    except UsageError as error:
+        raise UsageError(f"samples/members: {error}") from error
+    split = cutting["split"]
+    if "files" in split and "seed" in split:
+        raise UsageError("samples/split: files and a seed exclude each other")
+    try:
+        if "shares" in split:
+            check_shares(split["shares"])
+    except UsageError as error:
+        raise UsageError(f"samples/split/shares: {error}") from error
 
 
 def checked_video_name(path: str | Path) -> Path:
@@ -660,6 +1142,10 @@ def features(
     stride_us: int | None = None,
     stride: int | None = None,
     tail: Tail = "keep",
+    number: int | None = None,
+    by: Literal["time", "count"] | None = None,
+    cut: str | Path | None = None,
+    labels: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Precompute one representation of one recording.
@@ -672,8 +1158,13 @@ def features(
         The feature file, HDF5.
     representation, parameters
         As `evreel.representations.create` takes them.
-    window_us, count, stride_us, stride, tail
+    window_us, count, stride_us, stride, tail, number, by
         As `evreel.windows.division` takes them.
+    cut
+        Table of the recording's samples, as `cut` writes it: each is divided by itself. None
+        divides the recording.
+    labels
+        Label names in the order of their numbers; None takes those of the samples, sorted.
 
     Returns
     -------
@@ -685,33 +1176,44 @@ def features(
         Where there is no such representation, or a parameter is out of its range.
     """
     from evreel.io import hdf5
-    from evreel.io.features import FeaturesWriter
+    from evreel.io.features import FeaturesWriter, SampleWindows
+    from evreel.io.samples_table import read_cut
     from evreel.layout import FEATURES
     from evreel.representations import create, frames
     from evreel.windows import division
 
     made_of = create(representation, parameters)
-    cut = division(window_us, count, stride_us, stride, tail)
+    divided = division(window_us, count, stride_us, stride, tail, number, by)
     repairs: dict[str, int] = {}
     with as_store(store, beside=output) as opened:
-        windows = opened.windows(cut)
+        inputs = {"store": sha256(opened.path)}
+        of_samples = None
+        if cut is None:
+            windows = opened.windows(divided)
+        else:
+            inputs["cut"] = sha256(cut)
+            samples = read_cut(cut)
+            windows, bounds = opened.windows_of(samples, divided)
+            names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
+            of_samples = SampleWindows(samples, names, bounds)
         made = Provenance(
             "features",
-            {"representation": {representation: made_of.parameters}, **asdict(cut)},
-            {"store": sha256(opened.path)},
+            {"representation": {representation: made_of.parameters}, **asdict(divided)},
+            inputs,
             repairs,
         )
         with (
-            atomic(output, inputs=[opened.path]) as (scratch,),
+            atomic(output, inputs=[opened.path, cut]) as (scratch,),
             hdf5.create(scratch, FEATURES, made) as file,
         ):
             writer = FeaturesWriter(
                 file,
                 windows,
-                cut,
+                divided,
                 opened.sensor,
                 opened.t_offset,
                 shape=made_of.shape(opened.sensor),
+                samples=of_samples,
                 **made_of.description,
             )
             made_frames = frames(made_of, opened.read, windows, opened.sensor, repairs=repairs)
@@ -720,6 +1222,69 @@ def features(
             writer.finish()
     LOG.info("%s: %d windows of %s", Path(output).name, len(windows), representation)
     return repairs
+
+
+def boxes(
+    store: Source,
+    published: str | Path,
+    output: str | Path,
+    *,
+    md5: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> int:
+    """Carry along the boxes that come with a recording, on the time line of its events store.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded for the while).
+    published
+        EventBbox records, ``.npy``, on the recording's own clock.
+    output
+        The same boxes, in µs since the recording's first event.
+    md5
+        32 hexadecimal digits that they must have.
+    labels
+        Label names in the order of their numbers; None takes any number.
+
+    Returns
+    -------
+    How many boxes there are.
+
+    Raises
+    ------
+    AnnotationError
+        Where they can't be read, are of a class that is not listed, or the store is cropped.
+    """
+    import numpy as np
+
+    from evreel.acquire import check_md5
+    from evreel.io.boxes import read_published_boxes, write_boxes
+
+    if md5 is not None:
+        check_md5(published, md5)
+    found = read_published_boxes(published)
+    known = len(labels) if labels is not None else None
+    if known is not None and (found["class_id"] >= known).any():
+        row = int(np.argmax(found["class_id"] >= known))
+        raise AnnotationError(
+            f"class_id is {found['class_id'][row]}; there are {known} labels",
+            path=published,
+            place=f"record {row}",
+            hint="List all classes in labels, in the order of their numbers.",
+        )
+    with (
+        as_store(store, beside=output) as opened,
+        atomic(output, inputs=[opened.path, published]) as (scratch,),
+    ):
+        if opened.origin != (0, 0):
+            raise AnnotationError(
+                "are of the whole sensor, and the events are cropped", path=published
+            )
+        found["t"] -= opened.t_offset
+        write_boxes(scratch, found)
+    LOG.info("%s: %d boxes", Path(output).name, len(found))
+    return len(found)
 
 
 def release_plan(rows: Iterable[Mapping[str, str]], output: str | Path) -> None:
@@ -762,6 +1327,7 @@ def release(
     licence_file: str | Path | None = None,
     labels: Sequence[str] | None = None,
     recordings: Mapping[str, Mapping[str, str]] | None = None,
+    dataset: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     tolerate: Sequence[str] = (),
     progress: Progress = silent,
@@ -785,6 +1351,8 @@ def release(
     recordings
         What is known of each recording, id → column → text: group, meta.*, … It stands in the
         manifest.
+    dataset
+        Its ``title``, ``page`` and ``citation``, as far as known, for the release's README.
     config
         What made it; kept in the release.
     tolerate
@@ -813,6 +1381,7 @@ def release(
             compression=compression,
             labels=None if labels is None else dict(enumerate(labels)),
             recordings=recordings,
+            dataset=dataset,
             config=config,
             progress=progress,
         )
@@ -857,7 +1426,8 @@ def check(path: str | Path, *, progress: Progress = silent) -> Report:
     Parameters
     ----------
     path
-        An events store, slices, a features file, boxes, a release, or a folder with any of them.
+        An events store, slices, samples, a features file, boxes, a release, or a folder with any
+        of them.
 
     Returns
     -------
@@ -873,13 +1443,16 @@ def check(path: str | Path, *, progress: Progress = silent) -> Report:
     return checked(path, progress=progress)
 
 
-def audit(path: str | Path, *, progress: Progress = silent) -> Report:
+def audit(path: str | Path, *, sensor: str | None = None, progress: Progress = silent) -> Report:
     """Check a recording or a data set that evreel did not make, as far as checks apply.
 
     Parameters
     ----------
     path
         A recording, boxes, a list of a split, or a folder with any of them.
+    sensor
+        Size of all recordings as ``WIDTHxHEIGHT`` px, where they can't say; one that states
+        another is a finding.
 
     Returns
     -------
@@ -891,8 +1464,10 @@ def audit(path: str | Path, *, progress: Progress = silent) -> Report:
         Where the path is a file that can't be told.
     """
     from evreel.checks.run import audit as audited
+    from evreel.events import Sensor
 
-    return audited(path, progress=progress)
+    size = None if sensor is None else Sensor.parse(sensor)
+    return audited(path, sensor=size, progress=progress)
 
 
 def simulate(scene: str | Path, folder: str | Path) -> list[Path]:
@@ -921,9 +1496,22 @@ def simulate(scene: str | Path, folder: str | Path) -> list[Path]:
 
 
 def info(
-    path: str | Path, *, stream: int | None = None, progress: Progress = silent
+    path: str | Path,
+    *,
+    stream: int | None = None,
+    sensor: str | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Say what a recording or an events store holds, reading all of it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    stream
+        Number of the event stream, where the recording holds several.
+    sensor
+        Its size as ``WIDTHxHEIGHT`` px, where the recording can't say.
 
     Returns
     -------
@@ -941,14 +1529,15 @@ def info(
     """
     import numpy as np
 
-    from evreel.events import Events, FrameTimes, Imu, Triggers
+    from evreel.events import Events, FrameTimes, Imu, Sensor, Triggers
     from evreel.io import open_recording
 
+    size = None if sensor is None else Sensor.parse(sensor)
     problems: list[str] = []
     n = n_on = 0
     first = last = None
     side = {Triggers: 0, Imu: 0, FrameTimes: 0}
-    with open_recording(path, stream=stream) as recording:
+    with open_recording(path, stream=stream, sensor=size) as recording:
         try:
             for chunk in recording.batches():
                 if not isinstance(chunk, Events):
@@ -977,6 +1566,144 @@ def info(
             "frames": side[FrameTimes],
             "problems": problems,
         }
+
+
+def datasets(folder: str | Path | None = None) -> list[dict[str, Any]]:
+    """List data sets that are ready to run: each a folder with a ``config.yaml``.
+
+    Parameters
+    ----------
+    folder
+        The folder with those folders. None takes ``configs`` of the working directory, or else of
+        the checkout that this package is in.
+
+    Returns
+    -------
+    One a data set, by name: ``name`` (its folder's), ``title``, ``page``, ``licence``,
+    ``size_bytes`` (to download), ``automatic`` (whether every source is a url; false where the
+    table is yet to be made), ``recordings`` (rows of the table), ``samples`` (as published),
+    ``config`` (path). None stands for what the config does not say.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such folder, no data set in it, or a config or table can't be read.
+    """
+    folder = _configs_folder() if folder is None else Path(folder)
+    configs = sorted(folder.glob("*/config.yaml"))
+    if not configs:
+        raise UsageError(
+            "has no data set in it" if folder.is_dir() else "is no folder",
+            path=folder,
+            hint="Name a folder with folders that hold a config.yaml.",
+        )
+    return [_dataset(path) for path in configs]
+
+
+def _configs_folder() -> Path:
+    house = Path(__file__).resolve().parents[2]
+    for folder in (Path("configs"), house / "configs"):
+        if folder.is_dir() and (folder.parent / "Snakefile").is_file():
+            return folder
+    raise UsageError(
+        "there is no folder configs beside a Snakefile here, and this evreel is in no checkout",
+        hint="The data sets come with the checkout: run this there, or name the folder.",
+    )
+
+
+def _dataset(path: Path) -> dict[str, Any]:
+    """Return what one config says of its data set, as `datasets` does."""
+    config = _yaml(path)
+    about, release, samples = (
+        part if isinstance(part := config.get(key), dict) else {}
+        for key in ("dataset", "release", "samples")
+    )
+    counts = samples.get("counts")
+    on_web = _on_web(path, str(config.get("recordings", "")))
+    return {
+        "name": path.parent.name,
+        "title": about.get("title"),
+        "page": about.get("page"),
+        "licence": release.get("licence"),
+        "size_bytes": about.get("size_bytes"),
+        "automatic": on_web is not None and all(on_web),
+        "recordings": None if on_web is None else len(on_web),
+        "samples": sum(counts.values()) if isinstance(counts, dict) else None,
+        "config": str(path),
+    }
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    """Return a config as it is written."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise UsageError(
+            "can't be read without PyYAML",
+            path=path,
+            hint="Snakemake brings it; without Snakemake: pip install pyyaml.",
+        ) from error
+    try:
+        config = yaml.safe_load(path.read_bytes())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())
+        raise UsageError(f"can't be read: {problem}", path=path) from error
+    if not isinstance(config, dict):
+        raise UsageError("is no config: it has no keys", path=path)
+    return config
+
+
+def _on_web(config: Path, table: str) -> list[bool] | None:
+    """Tell for each row of a config's table whether its source is a url; None without a table."""
+    import csv
+
+    from evreel.acquire import read_source
+
+    # As Snakemake takes it, from the working directory; from elsewhere, what is beside the config.
+    places = (Path(table), config.with_name(Path(table).name))
+    path = next((place for place in places if table and place.is_file()), None)
+    if path is None:
+        return None
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        return [bool(read_source(row["source"] or "").urls) for row in rows if any(row.values())]
+    except KeyError as error:
+        raise UsageError("has no column source", path=path) from error
+    except (ValueError, csv.Error) as error:
+        raise UsageError(f"can't be read: {error}", path=path) from error
+
+
+def describe_datasets(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the table in which `datasets`'s result is shown to a person."""
+    rows = [
+        ("name", "title", "licence", "download", "got", "recordings", "samples", "page"),
+        *(
+            (
+                entry["name"],
+                entry["title"] or "",
+                entry["licence"] or "",
+                _size(entry["size_bytes"]),
+                "by itself" if entry["automatic"] else "by hand",
+                *(
+                    "" if entry[key] is None else f"{entry[key]:,}"
+                    for key in ("recordings", "samples")
+                ),
+                entry["page"] or "",
+            )
+            for entry in found
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _size(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return ""
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"
 
 
 def describe(found: Mapping[str, Any]) -> Iterator[str]:

@@ -3,12 +3,13 @@
 A window holds its start and not its stop, in time and in event indices. Window k of a regular
 division is ``[k·w, (k+1)·w)`` from origin 0. An empty window is a window. `tail` says what
 becomes of the last, incomplete window: ``keep`` (the default; it keeps its nominal edge in
-time) or ``drop``.
+time) or ``drop``. In a recording that is cut into samples, each sample is divided by itself, from
+its own start on, and no window holds an event of another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,7 +29,7 @@ StampAt = Callable[[Int64Array], Int64Array]
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Time edges and event index ranges, one row a window, in order of their start.
+    """Time edges and event index ranges, one row a window.
 
     Parameters
     ----------
@@ -40,8 +41,8 @@ class Windows:
     Raises
     ------
     ParameterError
-        Where a column is not of whole numbers, columns differ in length, a window stops before
-        it starts, or starts before the window above it.
+        Where a column is not of whole numbers, columns differ in length, or a window stops before
+        it starts.
 
     Notes
     -----
@@ -73,6 +74,16 @@ class Windows:
                 k = int(np.argmax(wrong))
                 row = (self.start_us[k], self.stop_us[k], self.start[k], self.stop[k])
                 raise ParameterError(problem.format(*row), place=f"window {k}")
+
+    def __len__(self) -> int:
+        return len(self.start_us)
+
+    def __getitem__(self, rows: slice) -> Windows:
+        """Return some neighbouring windows, such as the ones of one training sequence."""
+        return Windows(self.start_us[rows], self.stop_us[rows], self.start[rows], self.stop[rows])
+
+    def check_order(self) -> None:
+        """Raise `ParameterError` where a window starts before the one above it."""
         back = self.start_us[1:] < self.start_us[:-1]
         if back.any():
             k = int(np.argmax(back)) + 1
@@ -83,18 +94,16 @@ class Windows:
                 hint="Give windows in order of their start.",
             )
 
-    def __len__(self) -> int:
-        return len(self.start_us)
-
-    def __getitem__(self, rows: slice) -> Windows:
-        """Return some neighbouring windows, such as the ones of one training sequence."""
-        return Windows(self.start_us[rows], self.stop_us[rows], self.start[rows], self.stop[rows])
-
     def of_label(self, t_us: npt.ArrayLike) -> Int64Array:
         """Return the window that a label at each stamp belongs to, −1 where there is none.
 
         A label at t belongs to the window with ``start < t <= stop``; the first window also
         takes ``t == start``. Windows that overlap give a label to the first that holds it.
+
+        Raises
+        ------
+        ParameterError
+            Where windows are not in order of their start, as those of samples that overlap.
 
         Examples
         --------
@@ -105,6 +114,7 @@ class Windows:
         t = _whole("t_us", t_us)
         if not len(self):
             return np.full(t.shape, -1, dtype=np.int64)
+        self.check_order()
         # Where a long window holds shorter ones, stops go back. The running maximum does not,
         # and it first reaches t at the first window that stops at or after t.
         window = np.searchsorted(np.maximum.accumulate(self.stop_us), t, side="left")
@@ -160,11 +170,8 @@ class Duration:
         >>> windows.stop_us.tolist(), windows.start.tolist(), windows.stop.tolist()
         ([10, 20, 30], [0, 2, 3], [2, 3, 4])
         """
-        stride = self.window_us if self.stride_us is None else self.stride_us
-        n = _how_many(t_stop_us, self.window_us, stride, self.tail)
-        start_us = np.arange(n, dtype=np.int64) * stride
-        stop_us = start_us + self.window_us
-        return Windows(start_us, stop_us, index_of(start_us), index_of(stop_us))
+        begin, end = np.zeros(1, dtype=np.int64), np.array([t_stop_us], dtype=np.int64)
+        return _equal_durations(self, begin, end, index_of(end), index_of)[0]
 
 
 @dataclass(frozen=True)
@@ -213,14 +220,35 @@ class Count:
         >>> windows.start.tolist(), windows.stop.tolist(), windows.stop_us.tolist()
         ([0, 2, 4], [2, 4, 5], [10, 25, 31])
         """
-        stride = self.count if self.stride is None else self.stride
-        n = _how_many(n_events, self.count, stride, self.tail)
-        start = np.arange(n, dtype=np.int64) * stride
-        stop = np.minimum(start + self.count, n_events)
-        return Windows(stamp_at(start), stamp_at(stop - 1) + 1, start, stop)
+        first, last = np.zeros(1, dtype=np.int64), np.array([n_events], dtype=np.int64)
+        return _equal_counts(self, first, last, stamp_at)[0]
 
 
-Division = Duration | Count
+@dataclass(frozen=True)
+class Number:
+    """A fixed number of windows, of equal duration or of equal count.
+
+    The division starts at the first event. Each window but the last has the whole-number share
+    (``span // number`` µs, or ``n // number`` events); the last ends with the last event.
+
+    Parameters
+    ----------
+    number
+        Windows a recording, or a sample of it, 1 or more.
+    by
+        ``time``: windows of equal duration; ``count``: of equal event count.
+    """
+
+    number: int
+    by: Literal["time", "count"] = "time"
+
+    def __post_init__(self) -> None:
+        _positive("number", self.number)
+        if self.by not in ("time", "count"):
+            raise ParameterError(f"by={self.by!r} is neither 'time' nor 'count'")
+
+
+Division = Duration | Count | Number
 
 
 def division(
@@ -229,66 +257,158 @@ def division(
     stride_us: int | None = None,
     stride: int | None = None,
     tail: Tail = "keep",
+    number: int | None = None,
+    by: Literal["time", "count"] | None = None,
 ) -> Division:
-    """Return the division that exactly one of `window_us` and `count` asks for.
+    """Return the division that exactly one of `window_us`, `count` and `number` asks for.
 
     Raises
     ------
     ParameterError
-        Where both or neither are given, or a stride of the other kind.
+        Where several or none are given, or what belongs to another one.
     """
-    if window_us is not None and count is None:
-        if stride is not None:
-            raise ParameterError(
-                f"stride={stride} events does not go with window_us; use stride_us"
-            )
+    asked = {"window_us": window_us, "count": count, "number": number}
+    if sum(value is not None for value in asked.values()) != 1:
+        raise ParameterError(
+            "exactly one of window_us, count and number divides a recording; got "
+            + (", ".join(f"{k}={v}" for k, v in asked.items() if v is not None) or "none")
+        )
+    if window_us is not None:
+        _no_other("window_us", {"stride": stride, "by": by}, "use stride_us")
         return Duration(window_us, stride_us, tail)
-    if count is not None and window_us is None:
-        if stride_us is not None:
-            raise ParameterError(f"stride_us={stride_us} does not go with count; use stride")
+    if count is not None:
+        _no_other("count", {"stride_us": stride_us, "by": by}, "use stride")
         return Count(count, stride, tail)
-    raise ParameterError(
-        "exactly one of window_us and count divides a recording; "
-        f"got window_us={window_us}, count={count}"
-    )
+    others = {"stride_us": stride_us, "stride": stride, "tail": "drop" if tail == "drop" else None}
+    _no_other("number", others, "its windows lie end to end, and the last ends with the events")
+    return Number(0 if number is None else number, by or "time")
 
 
-def fixed_number(
-    n_windows: int,
-    by: Literal["time", "count"],
-    t: Int64Array,
-) -> Windows:
-    """Divide (n,) stamps `t` into exactly `n_windows`, of equal duration or of equal count.
+def _no_other(name: str, others: Mapping[str, object], instead: str) -> None:
+    for other, value in others.items():
+        if value is not None:
+            raise ParameterError(f"{other}={value} does not go with {name}; {instead}")
 
-    The division starts at the first stamp. Each window but the last has the whole-number share
-    (``span // n_windows`` µs, or ``n // n_windows`` events); the last ends with the recording.
+
+def cut(
+    division: Division,
+    start_us: npt.ArrayLike,
+    stop_us: npt.ArrayLike,
+    index_of: IndexOf,
+    stamp_at: StampAt,
+) -> tuple[Windows, Int64Array]:
+    """Divide each of some intervals of a recording by itself.
+
+    Parameters
+    ----------
+    division
+        How.
+    start_us, stop_us
+        (m,) int64, µs since `t_offset`: intervals ``[start_us, stop_us)``; they may overlap.
+    index_of
+        Function of (n,) stamps → (n,) rows of the first event at or after each.
+    stamp_at
+        Function of (n,) rows, ascending → (n,) their stamps in µs.
+
+    Returns
+    -------
+    windows
+        Those of the first interval, then those of the next one. No window holds an event outside
+        its interval; the last one of an interval keeps its nominal edge all the same.
+    bounds
+        (m + 1,) int64: windows ``[bounds[k], bounds[k + 1])`` are those of interval k.
 
     Raises
     ------
     ParameterError
-        Where there is less than 1 µs or less than one event for each window.
+        Where an interval has less than 1 µs or one event for each of a fixed number of windows;
+        its place is ``interval k``. Where there would be more than `MOST_WINDOWS`.
 
     Examples
     --------
-    >>> fixed_number(2, "time", np.array([10, 11, 12, 20])).stop_us.tolist()
-    [15, 21]
-    >>> fixed_number(2, "count", np.array([10, 11, 12, 20])).stop_us.tolist()
-    [12, 21]
+    >>> t = np.array([0, 9, 10, 24, 50, 51])
+    >>> windows, bounds = cut(
+    ...     Duration(10), [0, 50], [25, 52], lambda at: np.searchsorted(t, at), lambda rows: t[rows]
+    ... )
+    >>> windows.start_us.tolist(), windows.stop.tolist(), bounds.tolist()
+    ([0, 10, 20, 50], [2, 3, 4, 6], [0, 3, 4])
     """
-    _positive("n_windows", n_windows)
-    if by not in ("time", "count"):
-        raise ParameterError(f"by={by!r} is neither 'time' nor 'count'")
-    span = int(t[-1]) + 1 - int(t[0]) if by == "time" and len(t) else len(t)
-    share = span // n_windows
-    if share < 1:
-        unit = "µs" if by == "time" else "events"
-        raise ParameterError(f"{span} {unit} can't be divided into {n_windows} windows")
-    edges = np.append(np.arange(n_windows, dtype=np.int64) * share, span)
-    if by == "time":
-        edges += t[0]
-        rows = np.searchsorted(t, edges)
-        return Windows(edges[:-1], edges[1:], rows[:-1], rows[1:])
-    return Windows(t[edges[:-1]], t[edges[1:] - 1] + 1, edges[:-1], edges[1:])
+
+    def stamps(rows: Int64Array) -> Int64Array:
+        order = np.argsort(rows, kind="stable")  # windows of intervals that overlap go back
+        found = np.empty(len(rows), dtype=np.int64)
+        found[order] = stamp_at(rows[order])
+        return found
+
+    begin, end = _whole("start_us", start_us), _whole("stop_us", stop_us)
+    first, last = index_of(begin), index_of(end)
+    if isinstance(division, Duration):
+        return _equal_durations(division, begin, end, last, index_of)
+    if isinstance(division, Count):
+        return _equal_counts(division, first, last, stamps)
+    return _equal_shares(division, first, last, index_of, stamps)
+
+
+def _equal_durations(
+    division: Duration, begin: Int64Array, end: Int64Array, last: Int64Array, index_of: IndexOf
+) -> tuple[Windows, Int64Array]:
+    """Divide intervals ``[begin, end)`` µs, whose rows end at `last`."""
+    size = division.window_us
+    stride = size if division.stride_us is None else division.stride_us
+    interval, k, bounds = _end_to_end(_how_many(end - begin, size, stride, division.tail))
+    start_us = begin[interval] + k * stride
+    stop_us = start_us + size
+    stop = np.minimum(index_of(stop_us), last[interval])
+    return Windows(start_us, stop_us, index_of(start_us), stop), bounds
+
+
+def _equal_counts(
+    division: Count, first: Int64Array, last: Int64Array, stamp_at: StampAt
+) -> tuple[Windows, Int64Array]:
+    """Divide intervals of rows ``[first, last)``."""
+    stride = division.count if division.stride is None else division.stride
+    n = _how_many(last - first, division.count, stride, division.tail)
+    interval, k, bounds = _end_to_end(n)
+    start = first[interval] + k * stride
+    stop = np.minimum(start + division.count, last[interval])
+    return Windows(stamp_at(start), stamp_at(stop - 1) + 1, start, stop), bounds
+
+
+def _equal_shares(
+    division: Number, first: Int64Array, last: Int64Array, index_of: IndexOf, stamp_at: StampAt
+) -> tuple[Windows, Int64Array]:
+    """Divide intervals of rows ``[first, last)`` into a fixed number of windows each."""
+    by_time = division.by == "time"
+    begin, span = first, last - first
+    some = span > 0
+    if by_time:
+        begin, span = np.zeros_like(first), np.zeros_like(first)
+        begin[some] = stamp_at(first[some])
+        span[some] = stamp_at(last[some] - 1) + 1 - begin[some]
+    short = np.flatnonzero(span < division.number)
+    if short.size:
+        unit = "µs" if by_time else "events"
+        raise ParameterError(
+            f"{span[short[0]]} {unit} can't be divided into {division.number} windows",
+            place=f"interval {short[0]}",
+        )
+    n = np.full(len(first), division.number, dtype=np.int64)
+    if n.sum() > MOST_WINDOWS:
+        raise ParameterError(f"they are {n.sum()} windows; {MOST_WINDOWS} is the most")
+    interval, k, bounds = _end_to_end(n)
+    share = span // division.number
+    low = begin[interval] + k * share[interval]
+    high = np.where(k == division.number - 1, (begin + span)[interval], low + share[interval])
+    if by_time:
+        return Windows(low, high, index_of(low), index_of(high)), bounds
+    return Windows(stamp_at(low), stamp_at(high - 1) + 1, low, high), bounds
+
+
+def _end_to_end(n: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Return, for intervals of n windows each, interval and place of each, and their bounds."""
+    bounds = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
+    interval = np.repeat(np.arange(len(n)), n)
+    return interval, np.arange(bounds[-1]) - bounds[interval], bounds
 
 
 def ending_at(instants_us: Iterable[int], window_us: int, index_of: IndexOf) -> Windows:
@@ -313,21 +433,23 @@ def ending_at(instants_us: Iterable[int], window_us: int, index_of: IndexOf) -> 
     _positive("window_us", window_us)
     stop_us = _whole("instants_us", list(instants_us))
     start_us = stop_us - window_us
-    return Windows(start_us, stop_us, index_of(start_us), index_of(stop_us))
+    windows = Windows(start_us, stop_us, index_of(start_us), index_of(stop_us))
+    windows.check_order()
+    return windows
 
 
-def _how_many(total: int, size: int, stride: int, tail: Tail) -> int:
-    """Return how many windows of `size`, one every `stride` from 0, divide ``[0, total)``."""
+def _how_many(total: Int64Array, size: int, stride: int, tail: Tail) -> Int64Array:
+    """Return how many windows of `size`, one every `stride` from 0, divide each ``[0, total)``."""
     if tail == "drop":
-        n = max(0, (total - size) // stride + 1)
+        n = np.maximum(0, (total - size) // stride + 1)
     else:
-        to_cover = max(0, -(-(total - size) // stride)) + 1
+        to_cover = np.maximum(0, -(-(total - size) // stride)) + 1
         # A stride beyond the size leaves gaps: the end may lie in one, and no window is after it.
-        n = min(to_cover, -(-total // stride))
-    if n > MOST_WINDOWS:
+        n = np.minimum(to_cover, -(-total // stride))
+    if n.sum() > MOST_WINDOWS:
         raise ParameterError(
-            f"windows of {size}, one every {stride}, divide 0 to {total} into {n} windows; "
-            f"{MOST_WINDOWS} is the most",
+            f"windows of {size}, one every {stride}, divide 0 to {total.sum()} into {n.sum()} "
+            f"windows; {MOST_WINDOWS} is the most",
             hint="Choose longer windows or a longer stride, or a part of the recording.",
         )
     return n

@@ -1,5 +1,8 @@
 rule archive:
-    """An archive that recordings are in, verified; a local one becomes a relative link."""
+    """An archive that recordings are in, verified; a local one becomes a relative link.
+
+    A tar that is compressed as a whole is decompressed where several of its members are wanted.
+    """
     input:
         local=local_file,
     output:
@@ -14,6 +17,7 @@ rule archive:
         sha256=to_get("sha256"),
         size_bytes=to_get("size_bytes"),
         page=to_get("page"),
+        plain=has_many_members,
         revision=revision("acquire"),
     script:
         "../../scripts/archive.py"

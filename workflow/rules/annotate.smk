@@ -29,6 +29,25 @@ rule annotate:
         "../../scripts/annotate.py"
 
 
+rule boxes:
+    """Boxes that come with a recording, on the time line of its events store."""
+    input:
+        store=rules.events.output.store,
+        published=annotation("boxes"),
+    output:
+        boxes="<results>/boxes/{id}_bbox.npy",
+    log:
+        "<logs>/boxes/{id}.log",
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        boxes_md5=column("boxes_md5"),
+        labels=setting("labels"),
+        revision=revision("boxes"),
+    script:
+        "../../scripts/boxes.py"
+
+
 rule all_slices:
     """Every recording's annotated slices and boxes."""
     input:

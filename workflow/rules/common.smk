@@ -87,6 +87,14 @@ def archives():
     return {archive_of(row): row for row in reversed(rows)}
 
 
+def has_many_members(wildcards):
+    """Tell whether several files of an archive are wanted: recordings, tables, lists."""
+    rows = [row for row in RECORDINGS.values() if read_source(row["source"]).members]
+    rows = [row for row in rows if archive_of(row) == wildcards.archive]
+    beside = sum(row.get("samples", "").startswith("!") for row in rows)
+    return len(rows) + beside > 1
+
+
 def what_to_get(wildcards):
     """Return what `evreel.steps.acquire` takes for a job's recording, or for its archive.
 
@@ -136,6 +144,112 @@ def recording(wildcards):
     return f"<results>/recordings/{wildcards.id}.{suffix}"
 
 
+def cutting(id_):
+    """Return the config's samples for a recording, None where it is not cut."""
+    settings = look_up(RESOLVED.get(id_, config), "samples")
+    return settings if settings and settings["by"] != "none" else None
+
+
+def every_cut(pattern):
+    """Return a path for every recording that is cut into samples."""
+
+    def files(wildcards):
+        return expand(pattern, id=filter(cutting, RECORDINGS))
+
+    return files
+
+
+def cut_of(wildcards):
+    """Return the table of a recording's samples, no file where it is not cut."""
+    return f"<results>/cuts/{wildcards.id}.tsv" if cutting(wildcards.id) else []
+
+
+def to_annotate(id_):
+    """Tell whether people annotate a recording; one with samples or boxes is labelled already."""
+    row = RECORDINGS[id_]
+    is_labelled = cutting(id_) or "boxes" in row
+    return not is_labelled or not row.keys().isdisjoint(("rois", "tags"))
+
+
+def every_to_annotate(pattern):
+    """Return a path for every recording that people annotate."""
+
+    def files(wildcards):
+        return expand(pattern, id=filter(to_annotate, RECORDINGS))
+
+    return files
+
+
+def intervals_file(wildcards):
+    """Return the file with a recording's table of intervals, or the archive that has it."""
+    source = intervals_source(wildcards)
+    return str(read_source(source).path) if source else []
+
+
+def intervals_source(wildcards):
+    """Return a recording's table of intervals, None where its samples are members."""
+    settings, row = cutting(wildcards.id), RECORDINGS[wildcards.id]
+    if settings["by"] == "members":
+        return None
+    if settings["table"] is not None:
+        return settings["table"]
+    member = row["samples"].removeprefix("!")
+    if member == row["samples"]:
+        return member
+    # Beside the recording: in the archive that it is in, or in the innermost of several.
+    *outer, _ = read_source(row["source"]).members
+    return in_archive(f"{RESULTS}/archives/{archive_of(row)}", [*outer, member])
+
+
+def interval_columns(wildcards):
+    """Return what the columns of a recording's table of intervals are called."""
+    settings = cutting(wildcards.id)
+    columns = settings["columns"]
+    of_several = settings["table"] is not None and columns["recording"] is None
+    return columns | ({"recording": "recording"} if of_several else {})
+
+
+def split_lists():
+    """Return the lists that ship with the data, split → path, or archive and member."""
+    lists = look_up(config, "samples/split/files") or {}
+    if any(file.startswith("!") for file in lists.values()) and len(archives()) != 1:
+        raise WorkflowError(
+            "samples/split/files: ! means the archive that all recordings are in; there are "
+            f"{len(archives())}"
+        )
+    return {
+        split: (
+            in_archive(f"{RESULTS}/archives/{next(iter(archives()))}", [file[1:]])
+            if file.startswith("!")
+            else file
+        )
+        for split, file in lists.items()
+    }
+
+
+def list_files(wildcards):
+    """Return the files of those lists, or the archive that has them."""
+    return sorted({str(read_source(file).path) for file in split_lists().values()})
+
+
+def fixed_splits(wildcards):
+    """Return the split of each recording that is cut, None where its samples are of several."""
+    return {
+        id_: None if row["split"] == "mixed" else row["split"]
+        for id_, row in RECORDINGS.items()
+        if cutting(id_)
+    }
+
+
+def source_names(wildcards):
+    """Return the name that each recording that is cut has at its source."""
+    return {
+        id_: read_source(row["source"]).name
+        for id_, row in RECORDINGS.items()
+        if cutting(id_)
+    }
+
+
 def annotation(name):
     """Return the annotation file in a column, no file where the cell is empty."""
 
@@ -164,14 +278,27 @@ def release_rows(wildcards=None):
     rows = []
     for id_, row in RECORDINGS.items():
         split = row["split"]
-        boxes = f"{RESULTS}/slices/{id_}_bbox.npy"
+        boxes = f"{RESULTS}/slices/{id_}_bbox.npy" if "rois" in row else None
+        if "boxes" in row:
+            boxes = f"{RESULTS}/boxes/{id_}_bbox.npy"
         candidates = [
-            ("events", f"{split}/events/{id_}.h5", f"{RESULTS}/events/{id_}.h5"),
-            ("slices", f"{split}/slices/{id_}.h5", f"{RESULTS}/slices/{id_}.h5"),
-            ("slices", f"{split}/slices/{id_}_bbox.npy", boxes),
-            ("video", f"video/{id_}.{PICTURES}", f"{RESULTS}/video/{id_}.{PICTURES}"),
-            ("video", f"video/{id_}.clock.tsv", f"{RESULTS}/video/{id_}.clock.tsv"),
+            ("events", f"{split}/events/{id_}.h5", f"{RESULTS}/events/{id_}.h5")
         ]
+        if cutting(id_):
+            candidates.append(
+                (
+                    "samples",
+                    f"{split}/samples/{id_}.h5",
+                    f"{RESULTS}/samples/{id_}.h5",
+                )
+            )
+        if to_annotate(id_):
+            video = f"{RESULTS}/video/{id_}"
+            candidates += [
+                ("slices", f"{split}/slices/{id_}.h5", f"{RESULTS}/slices/{id_}.h5"),
+                ("video", f"video/{id_}.{PICTURES}", f"{video}.{PICTURES}"),
+                ("video", f"video/{id_}.clock.tsv", f"{video}.clock.tsv"),
+            ]
         candidates += [
             ("annotations", f"annotations/{id_}.{name}.xml", row[name])
             for name in ("rois", "tags")
@@ -186,11 +313,16 @@ def release_rows(wildcards=None):
             file = f"{RESULTS}/features/{feature}/{id_}.h5"
             candidates.append(("features", f"{split}/{feature}/{id_}.h5", file))
             candidates.append(("features", f"{split}/{feature}/{id_}_bbox.npy", boxes))
+        folder = "slices" if to_annotate(id_) else "boxes"
+        candidates.append(("slices", f"{split}/{folder}/{id_}_bbox.npy", boxes))
         rows += [
             {"path": path, "source": file, "kind": kind, "id": id_, "split": split}
             for kind, path, file in candidates
-            if kind in config["release"]["include"]
+            if kind in config["release"]["include"] and file is not None
         ]
+    if "samples" in config["release"]["include"] and any(map(cutting, RECORDINGS)):
+        table = f"{RESULTS}/samples.tsv"
+        rows.append({"path": "samples.tsv", "source": table, "kind": "samples"})
     return rows
 
 
@@ -210,21 +342,27 @@ def release_metadata(wildcards):
     Local files go by their name alone: where they lay is not part of the data set.
     """
     metadata = {key: config["release"][key] for key in ("name", "version", "licence")}
+    metadata["dataset"] = config.get("dataset")
     settings = {key: value for key, value in config.items() if key != "results"}
     settings["recordings"] = Path(config["recordings"]).name
-    if config["release"]["licence_file"]:
-        settings["release"] = config["release"] | {
-            "licence_file": Path(config["release"]["licence_file"]).name
-        }
+    for place, file in files_of_config():
+        *parents, last = place.split("/")
+        # The parts on the way are copied: the config itself stays as it is.
+        node = settings
+        for part in parents:
+            node[part] = dict(node[part])
+            node = node[part]
+        node[last] = Path(file).name
     recordings = {
-        id_: {
-            key: (
-                read_source(cell).public
-                if key == "source"
-                else Path(cell).name if key in FILES else cell
-            )
-            for key, cell in row.items()
-        }
+        id_: {key: without_folders(key, cell) for key, cell in row.items()}
         for id_, row in RECORDINGS.items()
     }
     return metadata | {"config": settings, "recordings": recordings}
+
+
+def without_folders(column, cell):
+    """Return a cell of the recordings table without the folders of this machine."""
+    if column == "source":
+        return read_source(cell).public
+    is_local = column in FILES and not cell.startswith("!")
+    return Path(cell).name if is_local else cell

@@ -22,7 +22,7 @@ from evreel.steps import check_settings
 
 SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
 SIDECARS = ("biases", "calibration", "hot_pixels")
-FILES = ("source", "rois", "tags", *SIDECARS)
+FILES = ("source", "rois", "tags", "samples", "boxes", *SIDECARS)
 """Columns with files; those that are local have to be there."""
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SHOWN = 20
@@ -224,10 +224,23 @@ def checked_config():
         f"{in_config(('features', name))}: features/{name}: differs from {other} in case alone"
         for name, other in alike(config["features"])
     )
-    licence = config["release"]["licence_file"]
-    if licence is not None and not Path(licence).is_file():
-        where = in_config(("release", "licence_file"))
-        stop_at([f"{where}: release/licence_file: {no_such_file(licence)}"])
+    stop_at(
+        f"{in_config(place.split('/'))}: {place}: {no_such_file(file)}"
+        for place, file in files_of_config()
+        if not exists(Path(file))
+    )
+
+
+def files_of_config():
+    """Yield place and path of the local files that the config names, but for the table."""
+    if config["release"]["licence_file"] is not None:
+        yield "release/licence_file", config["release"]["licence_file"]
+    cutting = config.get("samples", {})
+    if cutting.get("table") is not None:
+        yield "samples/table", cutting["table"]
+    for split, file in cutting.get("split", {}).get("files", {}).items():
+        if not file.startswith("!"):
+            yield f"samples/split/files/{split}", file
 
 
 def contradictions(settings):
@@ -339,6 +352,7 @@ def read_recordings(path):
             if overrides:
                 resolved[id_], wrong = with_overrides(overrides)
                 found += wrong
+            found += uncut(row, resolved.get(id_, config))
             recordings[id_] = row
         problems += [f"{path}: line {line}: {problem}" for problem in found]
     stop_at(problems)
@@ -354,6 +368,30 @@ def read_recordings(path):
     return recordings, resolved
 
 
+def uncut(row, settings):
+    """Yield a problem where it can't be told how a row's recording is cut, or what it is for."""
+    cutting = settings.get("samples", {"by": "none", "split": {}})
+    by, table = cutting["by"], cutting.get("table")
+    if by == "intervals" and table is None and "samples" not in row:
+        yield "samples: is missing; it names the table of intervals (samples/by: intervals)"
+    if "samples" in row and (by != "intervals" or table is not None):
+        yield "samples: is not looked at: samples/by is not intervals, or there is a samples/table"
+    if row["split"] == "mixed" and by == "none":
+        yield "split: mixed is for recordings that are cut into samples (samples/by)"
+    elif row["split"] == "mixed" and not cutting["split"]:
+        yield "split: mixed needs samples/split in the config: files, or a seed and shares"
+    labelled = by != "none" or "boxes" in row
+    if "slices" not in settings and (not labelled or "rois" in row or "tags" in row):
+        yield "slices is missing in the config; it is needed for what is annotated in CVAT"
+    axes = ("crop", "swap_xy", "flip_x", "flip_y")
+    if "boxes" in row and "rois" in row:
+        yield "boxes: rois are boxes too; give one of them"
+    elif "boxes" in row and any(settings["events"].get(axis) for axis in axes):
+        yield f"boxes: they are of the recording as it is; leave out events/{', '.join(axes)}"
+    if row.get("samples", "").startswith("!") and "!" not in row["source"]:
+        yield f"samples: source {row['source']!r} is in no archive of which it could be a member"
+
+
 def missing_files(row):
     """Yield a problem for each local file of a row that is not there.
 
@@ -361,7 +399,7 @@ def missing_files(row):
     """
     for column in FILES:
         cell = row.get(column)
-        if cell is None:
+        if cell is None or (column == "samples" and cell.startswith("!")):
             continue
         try:
             source = read_source(cell if column == "source" else Path(cell))
@@ -389,7 +427,7 @@ def with_overrides(cells):
     for key, cell in cells:
         section, *parents, last = key.split("/")
         if section not in changed:
-            merged[section] = copy.deepcopy(merged[section])
+            merged[section] = copy.deepcopy(merged.get(section, {}))
             changed.add(section)
         node = look_up(merged, "/".join([section, *parents]))
         # A feature is there, or is not, for all recordings.
@@ -398,7 +436,11 @@ def with_overrides(cells):
             problems.append(f"{key!r} is nothing that a recording can change")
             continue
         try:
-            value = yaml.load(cell, SAFE_LOADER)
+            # A text is taken as it stands: a pattern such as */{label}/* means something in YAML.
+            is_text = last in node and "string" in validator_of(key).schema.get(
+                "type", ()
+            )
+            value = cell if is_text and cell != "null" else yaml.load(cell, SAFE_LOADER)
         except (yaml.YAMLError, ValueError):  # ValueError: the 45th of a month
             problems.append(f"{key}: {cell!r} is no YAML value")
             continue

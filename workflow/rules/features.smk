@@ -2,6 +2,7 @@ rule features:
     """One representation of one recording, precomputed."""
     input:
         store=rules.events.output.store,
+        cut=cut_of,
     output:
         "<results>/features/{feature}/{id}.h5",
     log:
@@ -18,6 +19,9 @@ rule features:
         stride_us=setting("features/{feature}/stride_us"),
         stride=setting("features/{feature}/stride"),
         tail=setting("features/{feature}/tail"),
+        number=setting("features/{feature}/number"),
+        by=setting("features/{feature}/by"),
+        labels=setting("labels"),
         revision=revision("features"),
     script:
         "../../scripts/features.py"

@@ -11,7 +11,7 @@ import errno
 import os
 from pathlib import Path
 
-from evreel.acquire.archives import Limits, extract
+from evreel.acquire.archives import Archive, Limits, decompress, extract
 from evreel.acquire.download import DOWNLOADS, Patience, downloaded
 from evreel.acquire.local import link, still_to_get, verify
 from evreel.acquire.sources import Source, in_archive, read_source
@@ -21,11 +21,13 @@ from evreel.outputs import Progress, silent
 
 __all__ = [
     "DOWNLOADS",
+    "Archive",
     "Limits",
     "Patience",
     "Received",
     "Source",
     "check_md5",
+    "decompress",
     "fetch",
     "in_archive",
     "read_source",

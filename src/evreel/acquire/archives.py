@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from evreel.acquire import tar
 from evreel.acquire.sums import PIECE_BYTES, Received, Sums, receive
@@ -141,24 +142,14 @@ def _extract(
     """Write the member that the last of `names` means; those before it are the way to it."""
     *_, inside, member = names
     place = "!".join(names)
-    try:
-        with archive.open("rb") as file, _opened(file, member, limits) as (size, content):
-            _check_room(size, to)
-            with to.open("xb") as out:
-                received = receive(_pieces(content, size), sums, size, progress, out)
-    except SourceError as error:
-        raise SourceError(error.problem, place=place, hint=error.hint) from error
-    except NotImplementedError as error:
-        raise SourceError(
-            f"is compressed in a way that can't be read here ({error})", place=place, hint=_BY_HAND
-        ) from error
-    except _DAMAGE as error:
-        raise _damaged(inside, error, place) from error
-    except OSError as error:
-        # What bzip2 says, and what the system says of a place before the file's beginning.
-        if error.errno in (None, errno.EINVAL):
-            raise _damaged(inside, error, place) from error
-        raise SourceError(f"can't be unpacked: {error.strerror}", place=place) from error
+    with (
+        _as_source_error(inside, place),
+        archive.open("rb") as file,
+        _opened(file, member, limits) as (size, content),
+    ):
+        _check_room(size, to)
+        with to.open("xb") as out:
+            received = receive(_pieces(content, size), sums, size, progress, out)
     if received.size != size:
         raise SourceError(
             f"ends after {received.size:,} bytes; the archive declares {size:,}",
@@ -166,6 +157,26 @@ def _extract(
             hint="Copy or download it again.",
         )
     return received
+
+
+@contextmanager
+def _as_source_error(archive: str, place: str) -> Iterator[None]:
+    """Turn whatever a damaged archive makes a library raise into one error with its place."""
+    try:
+        yield
+    except SourceError as error:
+        raise SourceError(error.problem, place=place, hint=error.hint) from error
+    except NotImplementedError as error:
+        raise SourceError(
+            f"is compressed in a way that can't be read here ({error})", place=place, hint=_BY_HAND
+        ) from error
+    except _DAMAGE as error:
+        raise _damaged(archive, error, place) from error
+    except OSError as error:
+        # What bzip2 says, and what the system says of a place before the file's beginning.
+        if error.errno in (None, errno.EINVAL):
+            raise _damaged(archive, error, place) from error
+        raise SourceError(f"can't be unpacked: {error.strerror}", place=place) from error
 
 
 def _damaged(archive: str, error: Exception, place: str) -> SourceError:
@@ -183,9 +194,146 @@ def _pieces(content: Readable, size: int) -> Iterator[bytes]:
         yield piece
 
 
-@contextmanager
-def _opened(file: BinaryIO, member: str, limits: Limits) -> Iterator[tuple[int, Readable]]:
-    """Find a member, and give its size and its content."""
+class Archive:
+    """An archive whose members are read by name, many of them; for one, see `extract`.
+
+    Parameters
+    ----------
+    path
+        A zip, or a tar that may be compressed by gzip, xz or bzip2; told by its content.
+    folder
+        An empty folder; a compressed tar is decompressed there once.
+    limits
+        What a member may be at most.
+
+    Attributes
+    ----------
+    names
+        Names of all files in it, in order of their code points: what is built from them does not
+        depend on how it was packed. Folders, links and devices are none.
+
+    Raises
+    ------
+    SourceError
+        Where it can't be read; reading a member may also raise it.
+    """
+
+    def __init__(self, path: str | Path, folder: Path, limits: Limits | None = None) -> None:
+        self.path = Path(path)
+        self._limits = limits or Limits()
+        self._zip: zipfile.ZipFile | None = None
+        self._at: dict[str, tuple[int, int]] = {}
+        try:
+            self._file: BinaryIO = self.path.open("rb")
+        except OSError as error:
+            raise SourceError(f"can't be read: {error.strerror}", place=str(path)) from error
+        try:
+            with _as_source_error(self.path.name, self.path.name):
+                self.names = self._read_names(folder)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def unpack(self, name: str, to: Path) -> None:
+        """Write a member to `to`; what is there is replaced.
+
+        Raises
+        ------
+        SourceError
+            Where it can't be unpacked safely; the message names archive and member.
+        """
+        with _as_source_error(self.path.name, f"{self.path.name}!{name}"):
+            if self._zip is not None:
+                entry = _zip_member(self._entries[name], self._limits)
+                with self._zip.open(entry) as content:
+                    _write(content, entry.file_size, to)
+            else:
+                at, size = self._at[name]
+                self._file.seek(at)
+                _write(self._file, size, to)
+
+    def _read_names(self, folder: Path) -> tuple[str, ...]:
+        kind = _kind_of(self._file)
+        if kind == "zip":
+            self._zip = zipfile.ZipFile(self._file)
+            self._entries = {
+                info.filename.removeprefix("./"): info
+                for info in self._zip.infolist()
+                if not info.is_dir()
+            }
+            if len(self._entries) < sum(not info.is_dir() for info in self._zip.infolist()):
+                raise SourceError("has a member more than once", hint=_BY_HAND)
+            return tuple(sorted(self._entries))
+        if kind in _COMPRESSED:
+            plain = folder / "plain.tar"
+            _decompress(self._file, kind, plain, self._limits)
+            self._file.close()
+            self._file = plain.open("rb")
+        elif kind != "tar":
+            raise _unknown(kind, self._file)
+        for entry in tar.entries(self._file, lambda size: _pass_over(self._file, size)):
+            if entry.kind == "file":
+                if entry.name in self._at:
+                    raise SourceError("has a member more than once", hint=_BY_HAND)
+                _check_size(entry.size, self._limits)
+                self._at[entry.name] = self._file.tell(), entry.size
+            _pass_over(self._file, tar.padded(entry.size))
+        return tuple(sorted(self._at))
+
+
+def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = silent) -> bool:
+    """Write a compressed tar to `to` as a plain one, in which members are found at once.
+
+    Returns
+    -------
+    Whether it is one; nothing is written where it is not.
+
+    Raises
+    ------
+    SourceError
+        Where it can't be decompressed safely.
+    """
+    with _as_source_error(archive.name, archive.name), archive.open("rb") as file:
+        kind = _kind_of(file)
+        if kind not in _COMPRESSED:
+            return False
+        _decompress(file, kind, to, limits, progress)
+    return True
+
+
+def _decompress(
+    file: BinaryIO, kind: str, to: Path, limits: Limits, progress: Progress = silent
+) -> None:
+    unpacked, done = _Unpacked(file, kind, limits), 0
+    with to.open("xb") as out:
+        while piece := unpacked.read(PIECE_BYTES):
+            done += out.write(piece)
+            progress(done, None)
+
+
+def _write(content: Readable, size: int, to: Path) -> None:
+    """Write as many bytes as were declared; fewer are damage."""
+    with to.open("wb") as out:
+        done = 0
+        for piece in _pieces(content, size):
+            done += out.write(piece)
+    if done != size:
+        raise EOFError(f"it ends after {done:,} of {size:,} bytes")
+
+
+def _kind_of(file: BinaryIO) -> str:
+    """Return what an archive is, by its content; it stands at its beginning then."""
     head = file.read(tar.BLOCK)
     file.seek(0)
     kind = next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), "")
@@ -194,9 +342,22 @@ def _opened(file: BinaryIO, member: str, limits: Limits) -> Iterator[tuple[int, 
     if not kind and zipfile.is_zipfile(file):  # behind a program that unpacks it
         kind = "zip"
     file.seek(0)
+    return kind
+
+
+def _unknown(kind: str, file: BinaryIO) -> SourceError:
+    file.seek(0)
+    what = f"of format {kind}" if kind else f"no zip and no tar: it starts with {file.read(12)!r}"
+    return SourceError(f"the archive is {what}, which is not read here", hint=_BY_HAND)
+
+
+@contextmanager
+def _opened(file: BinaryIO, member: str, limits: Limits) -> Iterator[tuple[int, Readable]]:
+    """Find a member, and give its size and its content."""
+    kind = _kind_of(file)
     if kind == "zip":
         with zipfile.ZipFile(file) as opened:
-            entry = _zip_member(opened, member, limits)
+            entry = _zip_member(_zip_entry(opened, member), limits)
             with opened.open(entry) as content:
                 yield entry.file_size, content
     elif kind == "tar":
@@ -208,19 +369,22 @@ def _opened(file: BinaryIO, member: str, limits: Limits) -> Iterator[tuple[int, 
         unpacked = _Unpacked(file, kind, limits)
         yield _tar_member(unpacked, member, limits, unpacked.skip, seekable=False), unpacked
     else:
-        what = f"of format {kind}" if kind else f"no zip and no tar: it starts with {head[:12]!r}"
-        raise SourceError(f"the archive is {what}, which is not read here", hint=_BY_HAND)
+        raise _unknown(kind, file)
 
 
-def _zip_member(opened: zipfile.ZipFile, member: str, limits: Limits) -> zipfile.ZipInfo:
-    """Return the one entry of a name, if it is a file that can be read safely."""
+def _zip_entry(opened: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
+    """Return the one entry of a name."""
     wanted = member.removeprefix("./")
     found = [info for info in opened.infolist() if info.filename.removeprefix("./") == wanted]
     if not found:
         raise _not_there(member, [info.filename for info in opened.infolist()])
     if len(found) > 1:
         raise _several()
-    entry = found[0]
+    return found[0]
+
+
+def _zip_member(entry: zipfile.ZipInfo, limits: Limits) -> zipfile.ZipInfo:
+    """Return an entry if it is a file that can be read safely."""
     mode = stat.S_IFMT(entry.external_attr >> 16)
     if mode not in (0, stat.S_IFREG):
         raise _no_file("a link" if stat.S_ISLNK(mode) else "a folder or a device")

@@ -4,7 +4,7 @@ Each check is a small function or accumulator of plain arrays, entered in `CHECK
 finds and its thresholds. `evreel.checks.run` applies them to files, folders and releases.
 """
 
-from evreel.checks import boxes, dataset, event, features, label, slices
+from evreel.checks import boxes, dataset, event, features, label, samples, slices
 from evreel.checks.finding import CHECKS, Check, Finding, Report, Severity
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "event",
     "features",
     "label",
+    "samples",
     "slices",
 ]

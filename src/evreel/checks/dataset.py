@@ -238,9 +238,9 @@ def n_events(recordings: Recordings, held: Mapping[str, tuple[str, int, int]]) -
             )
 
 
-@register("made_from", "error", "slices, features")
+@register("made_from", "error", "slices, samples, features")
 def made_from(files: Iterable[tuple[str, str]], store: tuple[str, str] | None) -> Iterator[Placed]:
-    """Find slices and features of one recording that were made from different events stores.
+    """Find files of one recording that were made from different events stores.
 
     Parameters
     ----------

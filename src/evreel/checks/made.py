@@ -1,4 +1,4 @@
-"""Checks of the files that evreel makes: events stores, slices, features files, boxes."""
+"""Checks of the files that evreel makes: events stores, slices, samples, features, boxes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.checks import boxes, dataset, event, features, label, slices
+from evreel.annotations import Member
+from evreel.checks import boxes, dataset, event, features, label, samples, slices
 from evreel.checks.event import Columns, EventCheck
 from evreel.checks.finding import Finding, Located, findings, unreadable
 from evreel.checks.neighbours import (
@@ -30,7 +31,8 @@ from evreel.checks.tally import distance
 from evreel.errors import EvreelError, LayoutError
 from evreel.io import hdf5
 from evreel.io.boxes import read_records
-from evreel.layout import COLUMN_CHUNK, EVENTS, FEATURES, LAYOUTS, SLICES
+from evreel.io.samples_file import SamplesFile
+from evreel.layout import COLUMN_CHUNK, EVENTS, FEATURES, LAYOUTS, LEFT_OUT, SAMPLES, SLICES
 
 _COLUMNS = tuple(f"events/{name}" for name in "txyp")
 _MOST_UNREADABLE = 100
@@ -252,7 +254,23 @@ def _store(file: File, known: Known) -> Iterator[Finding]:
             "time_zero": event.TimeZero(int(h5.attrs["t_stop_us"]), changed, n),
         }
         yield from run(file.path, reader.columns(), checks)
+        yield from as_findings(file.path, lambda: _members(file.path, h5, reader))
         yield from reader.problems(file.path)
+
+
+def _members(path: str, h5: h5py.File, reader: _Reader) -> Iterator[Finding]:
+    """Yield what is wrong with the table of an archive's members, where a store has one."""
+    names = [f"members/{name}" for name in Member._fields]
+    gone = [name for name in names if name not in h5]
+    if len(gone) == len(names):
+        return
+    if gone:
+        raise LayoutError(f"data set {gone[0]} is missing", hint=hdf5.REBUILD)
+    h5[names[0]].asstr()[:]  # the only column of text: reading it tells whether it can be read
+    repairs = provenance(h5, "repairs")
+    whole = not any(repairs.get(name) for name in LEFT_OUT)
+    made = samples.Members(int(h5.attrs["t_stop_us"]) if whole else None)
+    yield from reader.through(path, "members", made, *names[1:3])
 
 
 def _slices(file: File, known: Known) -> Iterator[Finding]:
@@ -309,6 +327,26 @@ def _tables(path: str, h5: h5py.File, reader: _Reader) -> Iterator[Finding]:
         yield from findings("beyond", beyond.finish(), path)
 
 
+def _samples(file: File, known: Known) -> Iterator[Finding]:
+    with _opened(file) as h5, SamplesFile(file.place) as held, contextlib.ExitStack() as stack:
+        path, of, start, stop = file.path, held.samples, held.start, held.stop
+        end = held.t_stop_us if known.t_stop_us is None else known.t_stop_us
+        n = None if known.store is None else known.store.n
+        read: samples.Read | None = None
+        if known.store is not None and n is not None:
+            theirs = _Reader(stack.enter_context(hdf5.open_hdf5(known.store.file.place)))
+
+            def read(first: int, stop: int) -> npt.NDArray[Any] | None:
+                pieces = theirs.piece(["events/t"], first, stop)
+                return None if pieces is None else pieces[0]
+
+        rows = samples.sample_rows(of, start, stop, end, n, read)
+        yield from findings("sample_rows", rows, path)
+        yield from findings("sample_empty", samples.sample_empty(of, start, stop), path)
+        yield from findings("sample_overlap", samples.sample_overlap(of), path)
+        yield from _Reader(h5).problems(path)
+
+
 def _features(file: File, known: Known) -> Iterator[Finding]:
     from evreel.io.features import FeaturesFile
 
@@ -331,9 +369,64 @@ def _features(file: File, known: Known) -> Iterator[Finding]:
             more = f", the first of {len(unread)} such windows" if len(unread) > 1 else ""
             yield unreadable(file.path, unread[0].problem + more, unread[0].place)
         if known.n is not None:
-            found = features.feature_windows(frames.windows, known.t_stop_us, known.n)
+            # A sample may reach beyond the recording's end, and its windows with it.
+            end = known.t_stop_us if frames.samples is None else None
+            found = features.feature_windows(frames.windows, end, known.n)
             yield from findings("feature_windows", found, file.path)
+        if frames.samples is not None:
+            held = None if known.samples is None else _read_samples(known.samples)
+            path = "" if known.samples is None else known.samples.path
+            found = samples.feature_sample(frames.windows, frames.samples, held, path)
+            yield from findings("feature_sample", found, file.path)
         yield from _Reader(h5).problems(file.path)
+
+
+def _read_samples(file: File) -> SamplesFile | None:
+    """Return a samples file, read and closed; None where it can't be read, as its findings say."""
+    try:
+        with SamplesFile(file.place) as held:
+            return held
+    except (EvreelError, *DAMAGE):
+        return None
+
+
+def read_cuts(files: Iterable[File]) -> list[samples.Cut]:
+    """Return the samples of those files that hold some, and can be read."""
+    read = ((file, _read_samples(file)) for file in files if file.kind == SAMPLES.name)
+    return [
+        samples.Cut(file.path, file.id, held.samples, held.split, held.labels)
+        for file, held in read
+        if held is not None
+    ]
+
+
+def check_cuts(
+    cuts: Sequence[samples.Cut],
+    split_of: Mapping[str, str] | None = None,
+    others: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    whole: bool = True,
+) -> Iterator[Finding]:
+    """Yield what is found in samples of one data set together.
+
+    Parameters
+    ----------
+    cuts
+        The samples.
+    split_of
+        Path of a samples file → split of its recording, where that is known.
+    others
+        Group → split and place of a recording that is not cut.
+    whole
+        Whether they are all of the data set; of a part, nothing is said of what it lacks.
+    """
+    for of in cuts:
+        split = (split_of or {}).get(of.path, "")
+        yield from findings("sample_split", samples.sample_split(of, split), of.path)
+    yield from findings("sample_group", samples.sample_group(cuts, others))
+    yield from findings("sample_labels", samples.sample_labels(cuts))
+    if whole:
+        yield from findings("sample_class", samples.sample_class(cuts))
 
 
 def _damaged(file: File, known: Known) -> Iterator[Finding]:
@@ -379,6 +472,7 @@ def _boxes(file: File, known: Known) -> Iterator[Finding]:
 _CHECKS: Mapping[str, Callable[[File, Known], Iterator[Finding]]] = {
     EVENTS.name: _store,
     SLICES.name: _slices,
+    SAMPLES.name: _samples,
     FEATURES.name: _features,
     BOXES: _boxes,
     DAMAGED: _damaged,

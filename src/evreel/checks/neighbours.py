@@ -15,7 +15,7 @@ import h5py
 from evreel.errors import EvreelError, LayoutError
 from evreel.events import Sensor
 from evreel.io import hdf5
-from evreel.layout import BOXES_SUFFIX, EVENTS, FEATURES, LAYOUTS, LEFT_OUT, SLICES
+from evreel.layout import BOXES_SUFFIX, EVENTS, FEATURES, LAYOUTS, LEFT_OUT, SAMPLES, SLICES
 
 BOXES = "boxes"
 RECORDING = "recording"
@@ -121,8 +121,10 @@ def read_head(file: File) -> Head:
     try:
         with h5py.File(file.place, "r", locking=False) as h5:
             hdf5.check_layout(h5, file.place, LAYOUTS[file.kind])
-            t_offset = int(h5["t_offset"][()])
             store = provenance(h5, "inputs").get("store")
+            if file.kind == SAMPLES.name:
+                return Head(file, t_stop_us=int(h5.attrs["t_stop_us"]), store=store)
+            t_offset = int(h5["t_offset"][()])
             if file.kind == FEATURES.name:
                 data = h5["data"].attrs
                 size = int(data["event_input_height"]), int(data["event_input_width"])
@@ -269,7 +271,9 @@ class Known:
         near = [head for head in others if head.file.folder == file.folder]
         stores = [head for head in others if head.file.kind == EVENTS.name]
         self.store = stores[0] if len(stores) == 1 else None
-        if self.store is not None and file.kind == FEATURES.name:
+        samples = [head.file for head in others if head.file.kind == SAMPLES.name]
+        self.samples = samples[0] if len(samples) == 1 else None
+        if self.store is not None and file.kind in (FEATURES.name, SAMPLES.name):
             near = [self.store]  # they are made from it, not from the recording beside them
         self.sensor = _only("sensor", near, others)
         self.t_stop_us = _only("t_stop_us", near, others)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from evreel.checks import dataset, made
+from evreel.checks import dataset, made, samples
 from evreel.checks.dataset import Member, Stored
 from evreel.checks.finding import Finding, Placed, findings, unreadable
 from evreel.checks.made import cut
 from evreel.checks.neighbours import DAMAGE, File, id_of, kind_of, read_head
 from evreel.checks.splits import listed_names
 from evreel.checks.walk import Done, Folder, LabelMaps, Place, is_file
-from evreel.errors import ReleaseError
-from evreel.io.manifest import MANIFEST, SUMS, Manifest, parse_manifest
-from evreel.layout import BOXES_SUFFIX, EVENTS
+from evreel.errors import EvreelError, ReleaseError
+from evreel.io.manifest import MANIFEST, SUMS, ListedFile, Manifest, parse_manifest
+from evreel.io.samples_table import read_samples_table
+from evreel.layout import BOXES_SUFFIX, EVENTS, SAMPLES
 
 _MADE_KINDS = ("events", "features", "recording", "slices", "video")
 """Kinds of a release's files that every recording has; annotations and sidecars need not be."""
+
+_ANNOTATED_KINDS = ("slices", "video")
+"""Those of them that a recording need not have that is cut into samples and not annotated."""
 
 
 class Release:
@@ -46,6 +50,7 @@ class Release:
         self.looked_at = 1
         self.not_looked_at = 0
         self._lists: list[Place] = []
+        self._samples: list[Place] = []
         self._maps = folder.maps
         own = {place.path for place in folder.maps}
         known = {prefix + name for name in (MANIFEST, *SUMS.values())} | own
@@ -64,10 +69,13 @@ class Release:
                 self.files.append(File(*place, kind, id_))
             elif listed.kind == "split":
                 self._lists.append(place)
+            elif listed.kind == "samples":
+                self._samples.append(place)
             elif place.path not in own:
                 self.not_looked_at += 1
         self.unlisted = [file for file in folder.files if file.path not in known]
         self.looked_at += len(self.files) + len(self.unlisted) + len(self._lists) + len(self._maps)
+        self.looked_at += len(self._samples)
         self.not_looked_at += sum(other.path not in known for other in folder.others)
 
     def _read_manifest(self, root: Path) -> Manifest:
@@ -87,6 +95,8 @@ class Release:
         found += made.check_files(self.files, (), maps.of, done, parted=lambda heads: [list(heads)])
         found += made.check_files(self.unlisted, (), maps.of, done)
         listed, recordings = self._manifest.files, self._manifest.recordings
+        sampled = self._sampled()
+        found += self._of_samples(sampled)
         lines = [
             Member(list_.path, at, id_, list_.place.stem)
             for list_ in self._lists
@@ -106,16 +116,57 @@ class Release:
             ),
         ]
         found += findings("split_recording", dataset.split_recording(members))
-        found += findings("split_group", dataset.split_group(recordings, self._table))
+        of_one_split = {
+            id_: row
+            for id_, row in recordings.items()
+            if id_ not in sampled or row.get("split") != samples.MIXED
+        }
+        found += findings("split_group", dataset.split_group(of_one_split, self._table))
         found += findings("split_bytes", dataset.split_bytes(self._stored()))
         found += findings("split_bytes", self._same_source())
         ids = recordings or {file.id: {} for file in listed if file.id}
-        found += findings("missing_file", dataset.missing_file(self._forms(), ids, self._table))
+        annotated = {
+            id_
+            for id_, row in ids.items()
+            if id_ not in sampled or row.get("rois") or row.get("tags")
+        }
+        for forms, having in ((self._forms(False), ids), (self._forms(True), annotated)):
+            found += findings("missing_file", dataset.missing_file(forms, having, self._table))
         named = [(self._prefix + file.path, "", file.id) for file in listed if file.id]
         named += [(line.path, line.place, line.id) for line in lines]
         found += findings("unknown_id", dataset.unknown_id(named, ids))
         found += findings("n_events", dataset.n_events(recordings, self._held()))
         return found
+
+    def _sampled(self) -> set[str]:
+        """Return the recordings that are cut into samples."""
+        rows = self._manifest.recordings.items()
+        return self._with_samples() | {id_ for id_, row in rows if row.get("samples")}
+
+    def _with_samples(self) -> set[str]:
+        """Return the recordings that a samples file is listed of, whether it can be read or not."""
+        listed = (file.id for file in self._manifest.files if file.kind == "samples" and file.id)
+        return {*listed, *(file.id for file in self.files if file.kind == SAMPLES.name)}
+
+    def _of_samples(self, sampled: Collection[str]) -> Iterator[Finding]:
+        """Yield what is found in the samples of all recordings together."""
+        cuts = made.read_cuts(self.files)
+        split_of = {self._prefix + file.path: file.split for file in self._manifest.files}
+        others = {
+            row["group"]: (row["split"], f"recording {id_!r}")
+            for id_, row in self._manifest.recordings.items()
+            if id_ not in sampled and row.get("group") and row.get("split")
+        }
+        yield from made.check_cuts(cuts, split_of, others)
+        unread = self._with_samples() - {of.id for of in cuts}
+        for table in self._samples:
+            try:
+                rows = read_samples_table(table.place)
+            except (EvreelError, *DAMAGE) as error:
+                yield unreadable(table.path, *cut(error))
+                continue
+            problems = samples.samples_table(cuts, rows, table.path, unread)
+            yield from findings("samples_table", problems)
 
     def _same_source(self) -> Iterator[Placed]:
         recordings = self._manifest.recordings
@@ -135,10 +186,10 @@ class Release:
             if data and file.split and file.kind != "video":
                 yield Stored(self._prefix + file.path, "", file.split, file.sha256)
 
-    def _forms(self) -> dict[str, set[str]]:
+    def _forms(self, annotated: bool) -> dict[str, set[str]]:
         forms: dict[str, set[str]] = {}
         for file in self._manifest.files:
-            if file.kind in _MADE_KINDS and file.id:
+            if file.kind in _MADE_KINDS and file.id and _of_annotation(file) == annotated:
                 folder, _, name = file.path.rpartition("/")
                 if file.split and folder.split("/")[0] == file.split:
                     folder = folder[len(file.split) + 1 :]
@@ -155,3 +206,7 @@ class Release:
             for head in heads
             if head.n is not None
         }
+
+
+def _of_annotation(file: ListedFile) -> bool:
+    return file.kind in _ANNOTATED_KINDS or file.path.endswith(BOXES_SUFFIX)

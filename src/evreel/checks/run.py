@@ -25,6 +25,7 @@ from evreel.checks.released import Release
 from evreel.checks.splits import LISTS, PAPERS, checked_folders, checked_lists, split_list
 from evreel.checks.walk import Done, Folder, LabelMaps, Place, is_file, shown, size_of
 from evreel.errors import EvreelError, LayoutError, UnknownFormatError, UsageError
+from evreel.events import Sensor
 from evreel.io import event_chunks, open_recording
 from evreel.layout import LABEL_MAP
 from evreel.outputs import Progress, silent
@@ -36,8 +37,8 @@ def check(path: str | Path, *, progress: Progress = silent) -> Report:
     Parameters
     ----------
     path
-        An events store, slices, a features file, boxes (``…_bbox.npy``), a release (told by its
-        manifest), or any other folder, in which every such file and release is checked.
+        An events store, slices, samples, a features file, boxes (``…_bbox.npy``), a release (told
+        by its manifest), or any other folder, in which every such file and release is checked.
     progress
         Called as ``progress(done_bytes, total_bytes)``.
 
@@ -63,7 +64,7 @@ def check(path: str | Path, *, progress: Progress = silent) -> Report:
     return _checked_file(place, kind, progress)
 
 
-def audit(path: str | Path, *, progress: Progress = silent) -> Report:
+def audit(path: str | Path, *, sensor: Sensor | None = None, progress: Progress = silent) -> Report:
     """Check a recording or a data set that evreel did not make, as far as checks apply.
 
     Parameters
@@ -73,6 +74,8 @@ def audit(path: str | Path, *, progress: Progress = silent) -> Report:
         ``…_bbox.npy``, lists of splits (``train.txt``, ``test_files.csv``, …: a name a line, or
         in the first column), folders ``train``, ``my_val``, …; and what evreel made. Links to
         folders are not followed.
+    sensor
+        Size of the recordings, where they can't say.
     progress
         Called as ``progress(done_bytes, total_bytes)``.
 
@@ -87,13 +90,14 @@ def audit(path: str | Path, *, progress: Progress = silent) -> Report:
     """
     place = _existing(path)
     if place.is_dir():
-        return _checked_folder(place, progress, foreign=True)
+        return _checked_folder(place, progress, foreign=True, sensor=sensor)
     kind = kind_of(place)
     if kind is not None:
         return _checked_file(place, kind, progress)
     done = Done([place], progress)
     found: list[Finding] = []
-    looked_at = len(_checked_others([Place(place, shown(place.name))], (), found, done)[1])
+    others = [Place(place, shown(place.name))]
+    looked_at = len(_checked_others(others, (), found, done, sensor)[1])
     if not looked_at:
         raise UsageError(
             "is no recording that can be read, no boxes and no list of a split", path=place
@@ -121,13 +125,16 @@ def _checked_file(place: Path, kind: str, progress: Progress) -> Report:
     folders = place.absolute().parents if kind == BOXES else ()
     named = (folder / LABEL_MAP for folder in folders if is_file(folder / LABEL_MAP))
     maps = LabelMaps(Place(nearest, LABEL_MAP) for nearest in list(named)[:1])
-    found = made.check_files([file], heads, maps.of, Done([place], progress))
+    found = [*made.check_files([file], heads, maps.of, Done([place], progress))]
+    found += made.check_cuts(made.read_cuts([file]), whole=False)
     # What is wrong with a neighbour is a finding of the neighbour.
     of_file = [finding for finding in found if finding.path == file.path]
     return _report([*maps.findings, *of_file], 1)
 
 
-def _checked_folder(root: Path, progress: Progress, *, foreign: bool) -> Report:
+def _checked_folder(
+    root: Path, progress: Progress, *, foreign: bool, sensor: Sensor | None = None
+) -> Report:
     """Check what evreel made in a folder, or all of a data set, whoever made it."""
     folder = Folder(root)
     releases = [Release(*release) for release in folder.releases]
@@ -142,10 +149,15 @@ def _checked_folder(root: Path, progress: Progress, *, foreign: bool) -> Report:
     heads: list[Head] = []
     told: list[Place] = []
     if foreign:
-        heads, told = _checked_others(folder.others, folder.files, found, done)
+        heads, told = _checked_others(folder.others, folder.files, found, done, sensor)
         of_files = (Place(file.place, file.path) for file in folder.files)
         found += checked_folders([*folder.others, *of_files])
     found += made.check_files(folder.files, heads, maps.of, done)
+    in_folder: dict[str, list[File]] = {}
+    for file in folder.files:
+        in_folder.setdefault(file.folder, []).append(file)
+    for files in in_folder.values():
+        found += made.check_cuts(made.read_cuts(files))
     for release in releases:
         found += release.check(done)
     looked_at = len(folder.files) + len(folder.maps) + len(told)
@@ -157,7 +169,11 @@ def _checked_folder(root: Path, progress: Progress, *, foreign: bool) -> Report:
 
 
 def _checked_others(
-    others: Sequence[Place], files: Sequence[File], found: list[Finding], done: Done
+    others: Sequence[Place],
+    files: Sequence[File],
+    found: list[Finding],
+    done: Done,
+    sensor: Sensor | None,
 ) -> tuple[list[Head], list[Place]]:
     """Add what is found in recordings and lists; return what they say, and which could be told."""
     lists = [other for other in others if split_list(other.path)]
@@ -172,7 +188,7 @@ def _checked_others(
         named.setdefault(file.id, []).append(Head(file))
     heads = []
     for file in recordings:
-        head = _checked_recording(file, named[file.id], found)
+        head = _checked_recording(file, named[file.id], found, sensor)
         if head is not None:
             heads.append(head)
         done(file)
@@ -180,7 +196,9 @@ def _checked_others(
     return heads, [*lists, *told]
 
 
-def _checked_recording(file: File, named: Sequence[Head], found: list[Finding]) -> Head | None:
+def _checked_recording(
+    file: File, named: Sequence[Head], found: list[Finding], sensor: Sensor | None
+) -> Head | None:
     """Add what is found in a recording; return what it says of itself, None where it is none."""
     place, path = file.place, file.path
     meant = place.suffix not in (*PAPERS, *LISTS)
@@ -195,7 +213,7 @@ def _checked_recording(file: File, named: Sequence[Head], found: list[Finding]) 
         found.append(unreadable(path, "is empty; copy or download it again"))
         return Head(file)
     try:
-        recording = open_recording(place)
+        recording = open_recording(place, sensor=sensor)
     except (UnknownFormatError, LayoutError):
         return None  # LayoutError: HDF5, and none of evreel's
     except (EvreelError, *DAMAGE) as error:

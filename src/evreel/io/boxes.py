@@ -10,6 +10,7 @@ import numpy.typing as npt
 from evreel.errors import AnnotationError
 from evreel.layout import BOX_DTYPE
 
+_ALSO = {"t": "ts", "class_confidence": "confidence"}
 _HEADS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -51,6 +52,47 @@ def read_boxes(path: str | Path) -> npt.NDArray[np.void]:
     """
     path = Path(path)
     boxes = read_records(path)
+    _check(path, boxes)
+    return boxes
+
+
+def read_published_boxes(path: str | Path) -> npt.NDArray[np.void]:
+    """Return boxes that come with a data set, as `evreel.layout.BOX_DTYPE`, on their own clock.
+
+    Fields may be of other widths and in another order; ``ts`` is read for `t`, and ``confidence``
+    for `class_confidence`, as older files have them. A file without tracks has `track_id` 0, one
+    without confidences 1.
+
+    Raises
+    ------
+    AnnotationError
+        Where a field is missing, a value does not fit, or boxes are not in order of time.
+    """
+    path = Path(path)
+    records = read_records(path)
+    boxes = np.zeros(len(records), dtype=BOX_DTYPE)
+    boxes["class_confidence"] = 1
+    there = records.dtype.names or ()
+    for name in BOX_DTYPE.names or ():
+        found = [spelled for spelled in (name, _ALSO.get(name, "")) if spelled in there]
+        if not found and name not in ("track_id", "class_confidence"):
+            raise AnnotationError(
+                f"has no field {name}; there are {', '.join(there)}",
+                path=path,
+                hint="Are these boxes, as Prophesee's tools write them?",
+            )
+        for spelled in found[:1]:
+            values = records[spelled]
+            boxes[name] = values
+            kept = boxes[name].astype(values.dtype) == values
+            kept &= (boxes[name] < 0) == (values < 0)  # a wrap comes back as it was
+            if boxes[name].dtype.kind in "iu" and not kept.all():
+                row = int(np.argmin(kept))
+                raise AnnotationError(
+                    f"{spelled} is {values[row]}, which is no {BOX_DTYPE[name]}",
+                    path=path,
+                    place=f"record {row}",
+                )
     _check(path, boxes)
     return boxes
 

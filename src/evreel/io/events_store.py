@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import EventsError, LayoutError, UsageError
+from evreel.annotations import Member, Samples
+from evreel.errors import AnnotationError, EventsError, LayoutError, ParameterError, UsageError
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.io import hdf5
 from evreel.io.recording import STRICT, Reading
 from evreel.layout import COLUMN_CHUNK, EVENTS
 from evreel.timebase import Int64Array
-from evreel.windows import Division, Duration, Windows
+from evreel.windows import Division, Windows, cut
 
 READ_ROWS = 16 * COLUMN_CHUNK
 
@@ -89,14 +90,23 @@ class EventsStoreWriter:
                 exposure_stop_us=batch.exposure_stop_us,
             )
 
-    def finish(self) -> None:
-        """Write what is pending, the time index and the end of time. Call once, at the end."""
+    def finish(self, members: Sequence[Member] = ()) -> None:
+        """Write what is pending, the time index and the end of time. Call once, at the end.
+
+        Parameters
+        ----------
+        members
+            Recordings of an archive that lie end to end in the store; none where it is of one.
+        """
         self._flush(self._pending_rows)
         # One entry a millisecond up to the last event's, then the number of events.
         filled = self._ms % COLUMN_CHUNK
         self._rows_at_ms[filled] = self.n
         hdf5.append(self._ms_to_idx, self._rows_at_ms[: filled + 1])
         self._file.attrs["t_stop_us"] = self.t_stop_us
+        for name in Member._fields if members else ():
+            column = [getattr(member, name) for member in members]
+            hdf5.add(self._file, EVENTS[f"members/{name}"], column)
 
     def _write_events(self, events: Events) -> None:
         if not len(events):
@@ -228,6 +238,16 @@ class EventsStore(hdf5.Opened):
     def __len__(self) -> int:
         return self.n
 
+    @property
+    def members(self) -> list[Member]:
+        """Recordings of an archive that lie end to end in here; none where it is of one."""
+        if "members/name" not in self._file:
+            return []
+        with hdf5.reading(self.path, "members"):
+            names = self._file["members/name"].asstr()[:].tolist()
+            times = (self._file[f"members/{column}"][:].tolist() for column in Member._fields[1:])
+            return [Member(*row) for row in zip(names, *times, strict=True)]
+
     def read(self, start: int = 0, stop: int | None = None) -> Events:
         """Return rows ``[start, stop)``."""
         start, stop, _ = slice(start, stop).indices(self.n)
@@ -313,9 +333,44 @@ class EventsStore(hdf5.Opened):
 
     def windows(self, division: Division) -> Windows:
         """Return the windows into which `division` cuts the recording."""
-        if isinstance(division, Duration):
-            return division.plan(self.t_stop_us, self.index_of)
-        return division.plan(self.n, self.stamp_at)
+        return cut(division, [0], [self.t_stop_us], self.index_of, self.stamp_at)[0]
+
+    def windows_of(self, samples: Samples, division: Division) -> tuple[Windows, Int64Array]:
+        """Return the windows of each sample, and their bounds, as `evreel.windows.cut` does.
+
+        Raises
+        ------
+        AnnotationError
+            Where a sample is beyond the recording.
+        ParameterError
+            Where a sample is too short for a fixed number of windows; it names the sample.
+        """
+        self.check_within(samples)
+        try:
+            return cut(division, samples.start_us, samples.stop_us, self.index_of, self.stamp_at)
+        except ParameterError as error:
+            place = error.place
+            if place is not None and place.startswith("interval "):
+                place = f"sample {samples.id[int(place.removeprefix('interval '))]!r}"
+            raise ParameterError(
+                error.problem,
+                path=self.path,
+                place=place,
+                hint=error.hint or "Choose fewer windows, or leave this sample out.",
+            ) from error
+
+    def check_within(self, samples: Samples) -> None:
+        """Raise `AnnotationError` where a sample does not begin within the recording."""
+        outside = (samples.start_us < 0) | (samples.start_us >= self.t_stop_us)
+        if outside.any():
+            k = int(np.argmax(outside))
+            raise AnnotationError(
+                f"starts at {samples.start_us[k]} µs; the recording is of 0 to {self.t_stop_us} µs",
+                path=self.path,
+                place=f"sample {samples.id[k]!r}",
+                hint="Are its times since the first event, or on the file's own clock "
+                "(samples.clock)? Is it of this recording?",
+            )
 
     def chunks(
         self, start: int = 0, stop: int | None = None, rows: int = READ_ROWS

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import hdf5plugin
@@ -22,17 +22,36 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from evreel.annotations import Samples
 from evreel.errors import LayoutError, ParameterError
 from evreel.events import Sensor
 from evreel.io import hdf5
+from evreel.io.samples_file import add_samples, read_samples
 from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES
 from evreel.provenance import canonical_json
-from evreel.windows import Division, Duration, Windows
+from evreel.timebase import Int64Array
+from evreel.windows import Count, Division, Duration, Number, Windows
 
 Frame = npt.NDArray[Any]
 
 _LEVEL = 1
 _COLUMNS = ("start", "stop", "start_us", "stop_us")
+_MODES: Mapping[type[Division], str] = {Duration: "delta_t", Count: "n_events", Number: "number"}
+
+
+class SampleWindows(NamedTuple):
+    """Samples of a recording, all label names, and which windows are theirs.
+
+    Parameters
+    ----------
+    samples : n samples.
+    labels : label names in the order of their numbers.
+    bounds : (n + 1,) int64: windows ``[bounds[k], bounds[k + 1])`` are of sample k.
+    """
+
+    samples: Samples
+    labels: tuple[str, ...]
+    bounds: Int64Array
 
 
 class FeaturesWriter:
@@ -57,6 +76,8 @@ class FeaturesWriter:
         (C, H, W) of a frame.
     dtype, name, parameters, revision, reference, unit
         What the representation says of itself (`Representation.description`).
+    samples
+        Which windows are of which sample, where the recording is cut.
     threads
         How many compress.
 
@@ -82,18 +103,18 @@ class FeaturesWriter:
         revision: int,
         reference: str,
         unit: str,
+        samples: SampleWindows | None = None,
         threads: int = 2,
     ) -> None:
         self._shape = shape
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._n = len(windows)
         self._written = 0
-        by_time = isinstance(division, Duration)
         attributes = {
             "events_to_tensor": np.bytes_(name.encode()),
             "delta_t": _delta_t(division),
-            "n_events": 0 if isinstance(division, Duration) else division.count,
-            "mode": "delta_t" if by_time else "n_events",
+            "n_events": division.count if isinstance(division, Count) else 0,
+            "mode": _MODES[type(division)],
             "event_input_width": sensor.width,
             "event_input_height": sensor.height,
             "shape": np.array(shape, dtype=np.int64),
@@ -117,9 +138,13 @@ class FeaturesWriter:
         hdf5.set_attributes(self._data, attributes | plain)
         for column in _COLUMNS:
             hdf5.add(file, FEATURES[f"windows/{column}"], getattr(windows, column))
-        if not by_time:
+        if isinstance(division, Count):
             hdf5.add(file, FEATURES["last_timestamps"], windows.stop_us - 1)
         hdf5.add(file, FEATURES["t_offset"], t_offset)
+        if samples is not None:
+            add_samples(file, samples.samples, samples.labels)
+            hdf5.add(file, FEATURES["samples/start"], samples.bounds[:-1])
+            hdf5.add(file, FEATURES["samples/stop"], samples.bounds[1:])
         hdf5.set_attributes(
             file,
             {
@@ -200,6 +225,7 @@ class FeaturesFile(hdf5.Opened):
     mode, delta_t_us, n_events : how windows were cut, as in `FEATURE_DATA_ATTRIBUTES`.
     sensor : (height, width) of the events.
     t_offset : first stamp of the recording on the camera's own clock, µs.
+    samples : which frames are of which sample, None where the recording is not cut.
 
     Raises
     ------
@@ -218,6 +244,7 @@ class FeaturesFile(hdf5.Opened):
                 self._check_chunks()
                 self._direct = _is_zstd_by_window(self._data)
                 self.windows = self._read_windows()
+                self.samples = self._read_samples()
         except BaseException:
             self._file.close()
             raise
@@ -310,6 +337,17 @@ class FeaturesFile(hdf5.Opened):
             return Windows(**columns)
         except ParameterError as error:
             raise LayoutError(str(error), path=self.path, place="windows") from error
+
+    def _read_samples(self) -> SampleWindows | None:
+        if "samples/start" not in self._file:
+            self.windows.check_order()
+            return None
+        samples, _, labels = read_samples(self._file)
+        start, stop = (self._file[f"samples/{name}"][:] for name in ("start", "stop"))
+        bounds = np.concatenate([[0], stop]).astype(np.int64)
+        if (start != bounds[:-1]).any() or (start > stop).any() or bounds[-1] != len(self):
+            raise LayoutError("its samples do not lie end to end", path=self.path, place="samples")
+        return SampleWindows(samples, labels, bounds)
 
     def _check_chunks(self) -> None:
         """Raise where chunks are missing: HDF5 would read them as zeros."""

@@ -14,7 +14,7 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -203,6 +203,27 @@ def read_plan(path: str | Path) -> list[PlanEntry]:
             entries.append(_plan_entry(row, line, path))
     check_entries(entries, path=path)
     return entries
+
+
+def write_table(path: str | Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write a table of recordings, without the columns that are empty in all rows.
+
+    Raises
+    ------
+    ReleaseError
+        Where a cell has a tab or another control character in it.
+    """
+    columns = [column for column in rows[0] if any(row[column] for row in rows)]
+    with Path(path).open("w", encoding="utf-8", newline="\n") as file:
+        file.write("\t".join(columns) + "\n")
+        for row in rows:
+            for column in columns:
+                if _CONTROL.search(row[column]):
+                    raise ReleaseError(
+                        f"{column} {row[column]!r} has a control character in it",
+                        hint="Rename the file.",
+                    )
+            file.write("\t".join(row[column] for column in columns) + "\n")
 
 
 def read_recordings(path: str | Path) -> dict[str, dict[str, str]]:

@@ -232,6 +232,7 @@ class SlicesFile(hdf5.Opened):
         self.windows = Windows(
             *(self._file[f"slices/{c}"][:] for c in ("start_us", "stop_us", "start", "stop"))
         )
+        self.windows.check_order()
         self.n = len(self.windows)
         self.labels: tuple[str, ...] = tuple(self._file["labels/name"].asstr()[:])
         self.rois = RoiTable(*self._table("rois", RoiTable._fields))

@@ -1,0 +1,12 @@
+"""Rule `boxes`: boxes that come with a recording, on the time line of its events store."""
+
+from evreel import steps
+
+with steps.logged(snakemake.log[0]):
+    steps.boxes(
+        snakemake.input.store,
+        snakemake.input.published,
+        snakemake.output.boxes,
+        md5=snakemake.params.boxes_md5,
+        labels=snakemake.params.labels,
+    )

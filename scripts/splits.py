@@ -1,0 +1,15 @@
+"""Rule `splits`: all samples of the data set, each with its split."""
+
+from evreel import steps
+
+with steps.logged(snakemake.log[0]):
+    steps.splits(
+        dict(zip(snakemake.params.ids, snakemake.input.cuts, strict=True)),
+        snakemake.output.table,
+        fixed=snakemake.params.fixed,
+        file_names=snakemake.params.file_names,
+        lists=snakemake.params.lists,
+        seed=snakemake.params.seed,
+        shares=snakemake.params.shares,
+        counts=snakemake.params.counts,
+    )

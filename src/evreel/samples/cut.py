@@ -1,0 +1,133 @@
+"""Where the samples of a recording lie: by a table of intervals, or by an archive's members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Literal
+
+import numpy as np
+
+from evreel.annotations import Member, Samples
+from evreel.errors import AnnotationError, UsageError
+from evreel.io.intervals import Interval
+from evreel.samples.members import Pattern
+
+Clock = Literal["recording", "source"]
+Repeats = Literal["keep", "first"]
+
+
+def by_intervals(
+    intervals: Sequence[Interval],
+    *,
+    t_offset: int,
+    clock: Clock = "recording",
+    repeats: Repeats = "keep",
+    classes: Mapping[str, str] | None = None,
+    group: str = "",
+) -> Samples:
+    """Return the samples of a recording that a table of intervals cuts.
+
+    Parameters
+    ----------
+    intervals
+        Rows of the table, in its order.
+    t_offset
+        The recording's first stamp on its own clock, µs.
+    clock
+        What the table's times count from: ``recording``, its first event; ``source``, whatever
+        the stamps in its file do.
+    repeats
+        Rows of a class that the recording has already: ``keep``, or ``first`` takes only the
+        first of each class in the table's order.
+    classes
+        What the table calls a class → its label; one that is not there is its own label.
+    group
+        The group of rows that name none.
+
+    Returns
+    -------
+    The samples in order of their start; they may overlap.
+
+    Raises
+    ------
+    AnnotationError
+        Where two rows have one id.
+    UsageError
+        Where `clock` or `repeats` is none of its words.
+
+    Examples
+    --------
+    >>> rows = [Interval(2, "0", "2", "", 530, 560), Interval(3, "1", "1", "", 500, 530)]
+    >>> samples = by_intervals(rows, t_offset=500, clock="source", classes={"1": "clap"})
+    >>> samples.id, samples.label, samples.start_us.tolist(), samples.t_offset.tolist()
+    (('1', '0'), ('clap', '2'), [0, 30], [500, 530])
+    """
+    for name, value, words in (
+        ("clock", clock, ("recording", "source")),
+        ("repeats", repeats, ("keep", "first")),
+    ):
+        if value not in words:
+            raise UsageError(f"{name}={value!r} is neither {words[0]!r} nor {words[1]!r}")
+    shift = t_offset if clock == "source" else 0
+    names = classes or {}
+    kept: dict[str, Interval] = {}
+    for row in intervals:
+        kept.setdefault(row.label if repeats == "first" else str(row.line), row)
+    rows = sorted(kept.values(), key=lambda row: (row.start_us, row.line))
+    start_us, stop_us = (
+        np.array([getattr(row, name) - shift for row in rows], dtype=np.int64)
+        for name in ("start_us", "stop_us")
+    )
+    return Samples(
+        tuple(row.id for row in rows),
+        tuple(names.get(row.label, row.label) for row in rows),
+        tuple(row.group or group for row in rows),
+        start_us,
+        stop_us,
+        start_us + t_offset,
+    )
+
+
+def by_members(
+    members: Sequence[Member], pattern: str, *, classes: Mapping[str, str] | None = None
+) -> Samples:
+    """Return the samples of an archive that was read as one recording, one a member.
+
+    A sample's id is its member's name without the suffix; class and group are what the pattern
+    reads from the name.
+
+    Parameters
+    ----------
+    members
+        Where each lies.
+    pattern
+        As `evreel.samples.members.Pattern` takes it.
+    classes
+        As in `by_intervals`.
+
+    Raises
+    ------
+    AnnotationError
+        Where a member does not fit the pattern, or two differ in their suffix alone.
+    """
+    fits, names = Pattern(pattern), classes or {}
+    labels, groups = [], []
+    for member in members:
+        said = fits.of(member.name)
+        if said is None:
+            raise AnnotationError(
+                f"does not fit {pattern!r}",
+                place=f"member {member.name!r}",
+                hint="Decode the archive with the same pattern.",
+            )
+        labels.append(names.get(said.label, said.label))
+        groups.append(said.group)
+    return Samples(
+        tuple(str(PurePosixPath(member.name).with_suffix("")) for member in members),
+        tuple(labels),
+        tuple(groups),
+        np.array([member.start_us for member in members], dtype=np.int64),
+        np.array([member.stop_us for member in members], dtype=np.int64),
+        np.array([member.t_offset for member in members], dtype=np.int64),
+    )

@@ -1,0 +1,253 @@
+"""An archive of many short recordings, read as one: its members end to end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from evreel.acquire import Archive, Limits
+from evreel.annotations import Member
+from evreel.errors import EvreelError, RecordingError, SourceError, UsageError
+from evreel.events import Batch, Events, Sensor
+from evreel.io.recording import STRICT, Reading, Recording, open_recording
+
+_FIELDS = {
+    "*": r"[^/]*",
+    "?": r"[^/]",
+    "{label}": r"(?P<label>[^/]+)",
+    "{group}": r"(?P<group>[^/]+)",
+}
+_TOKEN = re.compile(r"\{[^{}]*\}|[*?]")
+
+
+class Named(NamedTuple):
+    """What a member's name says: class and group, empty where it says nothing."""
+
+    label: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Which members of an archive are samples, and what their names say.
+
+    Parameters
+    ----------
+    text
+        A name in which ``*`` stands for anything within a folder or file name, ``?`` for one
+        character of it, ``{label}`` for the class and ``{group}`` for the group. None of them
+        takes a dot at the beginning of a name: such files are hidden.
+
+    Raises
+    ------
+    UsageError
+        Where there is another word in braces, or one twice.
+
+    Examples
+    --------
+    >>> Pattern("Train/{label}/*.bin").of("Train/7/00002.bin")
+    Named(label='7', group='')
+    >>> Pattern("Train/{label}/*.bin").of("Train/7/more/00002.bin") is None
+    True
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        parts, at = [], 0
+        for token in _TOKEN.finditer(self.text):
+            word = token[0]
+            if word not in _FIELDS:
+                raise UsageError(
+                    f"pattern {self.text!r} has {word} in it; {{label}} and {{group}} are known"
+                )
+            if word[0] == "{" and self.text.count(word) > 1:
+                raise UsageError(f"pattern {self.text!r} has {word} in it twice")
+            parts.append(re.escape(self.text[at : token.start()]))
+            hidden = token.start() == 0 or self.text[token.start() - 1] == "/"
+            parts.append((r"(?!\.)" if hidden else "") + _FIELDS[word])
+            at = token.end()
+        parts.append(re.escape(self.text[at:]))
+        object.__setattr__(self, "_pattern", re.compile("".join(parts), re.DOTALL))
+
+    def of(self, name: str) -> Named | None:
+        """Return what a member's name says, None where it does not fit."""
+        pattern: re.Pattern[str] = self._pattern  # type: ignore[attr-defined]
+        found = pattern.fullmatch(name)
+        if found is None:
+            return None
+        said = found.groupdict()
+        return Named(said.get("label", ""), said.get("group", ""))
+
+
+class ArchiveRecording:
+    """Members of an archive as one recording; also a `Recording`.
+
+    The first begins at 0 µs, each other at the next whole millisecond after the last stamp of the
+    one before, in the order of their names' code points. Their side streams are left out.
+
+    Parameters
+    ----------
+    path
+        The archive.
+    pattern
+        Which of its files are members.
+    leave_out
+        Patterns of those among them that are left out all the same.
+    folder
+        An empty folder to unpack in.
+    sensor
+        Size of all members, where they do not state it.
+    reading
+        What becomes of events and files that break a rule.
+    limits
+        What a member may be at most.
+
+    Attributes
+    ----------
+    path, sensor, t_offset, header
+        As of `evreel.io.recording.Recording`; `t_offset` is 0, the header is empty.
+    format
+        ``archive of …`` the members' format, which is one for all.
+    repairs
+        The members' own, summed; and ``skipped_files`` that the pattern does not fit,
+        ``left_out_members``, and ``side_rows`` of side streams.
+    members
+        Where each lies, in order; complete when a pass is.
+
+    Raises
+    ------
+    SourceError
+        Where the archive can't be read.
+    RecordingError
+        Where the pattern fits no file, a member can't be read or has no event, or members are
+        not of one size and format. The message names archive and member.
+    """
+
+    t_offset = 0
+    header = ""
+
+    def __init__(
+        self,
+        path: str | Path,
+        pattern: str,
+        folder: Path,
+        *,
+        leave_out: Sequence[str] = (),
+        sensor: Sensor | None = None,
+        reading: Reading = STRICT,
+        limits: Limits | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._folder = folder
+        self._sensor = sensor
+        self._reading = reading
+        self.members: list[Member] = []
+        self._repairs: dict[str, int] = {}
+        self.repairs: Mapping[str, int] = self._repairs
+        fits, out = Pattern(pattern), [Pattern(text) for text in leave_out]
+        self._format = ""
+        self.sensor = Sensor(0, 0)
+        with ExitStack() as stack:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._archive = stack.enter_context(Archive(path, folder, limits))
+            named = [name for name in self._archive.names if fits.of(name)]
+            self._names = [name for name in named if not any(text.of(name) for text in out)]
+            self._skipped = {
+                "skipped_files": len(self._archive.names) - len(named),
+                "left_out_members": len(named) - len(self._names),
+            }
+            if not self._names:
+                known = ", ".join(map(repr, self._archive.names[:3])) or "none"
+                raise RecordingError(
+                    f"no file in it fits {pattern!r}",
+                    path=path,
+                    hint=f"It has {len(self._archive.names)} files, such as {known}.",
+                )
+            with self._opened(self._names[0]) as first:
+                self.sensor, self._format = first.sensor, first.format
+            self.format = f"archive of {self._format}"
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the archive."""
+        self._stack.close()
+
+    def batches(
+        self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
+    ) -> Iterator[Batch]:
+        """Yield the members' events one after the other.
+
+        Raises
+        ------
+        UsageError
+            Where a range of time is asked for: members have times of their own.
+        RecordingError
+            Naming the member, where it is damaged, empty, or of another size or format.
+        """
+        if start_us is not None or stop_us is not None:
+            raise UsageError(
+                "start_us and stop_us are for one recording, not for an archive of many"
+            )
+        self.members.clear()
+        self._repairs.clear()
+        self._repairs |= self._skipped | {"side_rows": 0} | self._reading.counts()
+        begin = 0
+        for name in self._names:
+            with self._opened(name) as recording:
+                end = begin
+                for batch in recording.batches():
+                    if isinstance(batch, Events):
+                        t = batch.t + begin
+                        events = Events.trusted(t, batch.x, batch.y, batch.p, batch.sensor)
+                        end = max(end, events.t_stop_us) if len(events) else end
+                        yield events
+                    else:
+                        self._repairs["side_rows"] += len(batch)
+                if end == begin:
+                    raise RecordingError(
+                        "holds no event", hint="Leave it out by its name: samples.leave_out."
+                    )
+                for what, n in recording.repairs.items():
+                    self._repairs[what] = self._repairs.get(what, 0) + n
+                self.members.append(Member(name, begin, end, recording.t_offset))
+            begin = (end - 1) // 1000 * 1000 + 1000
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[Recording]:
+        """Give a member, opened; whatever is wrong with it names archive and member."""
+        unpacked = self._folder / f"member{Path(name).suffix}"
+        try:
+            self._archive.unpack(name, unpacked)
+            with open_recording(unpacked, sensor=self._sensor, reading=self._reading) as recording:
+                kind = recording.format, recording.sensor
+                if kind != (self._format or kind[0], self.sensor if self._format else kind[1]):
+                    raise RecordingError(
+                        f"is {kind[0]} of {kind[1].width}x{kind[1].height} px, others are "
+                        f"{self._format} of {self.sensor.width}x{self.sensor.height} px",
+                        hint="Leave it out by its name: samples.leave_out.",
+                    )
+                yield recording
+        except SourceError:
+            raise
+        except EvreelError as error:
+            place = name if error.place is None else f"{name}: {error.place}"
+            raise RecordingError(
+                error.problem, path=self.path, place=place, hint=error.hint
+            ) from error

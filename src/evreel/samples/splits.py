@@ -1,0 +1,225 @@
+"""Which split each sample belongs to: its recording's, a published list's, or a seeded one."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from evreel.errors import AnnotationError, UsageError, did_you_mean
+
+SPLITS = ("train", "val", "test")
+
+
+class Unassigned(NamedTuple):
+    """A sample of a data set: its recording, and that recording's file name at its source."""
+
+    recording: str
+    file_name: str
+    sample: str
+    label: str
+    group: str
+
+    @property
+    def place(self) -> str:
+        """What it is called in messages, and in lists: ``recording/sample``."""
+        return f"{self.recording}/{self.sample}"
+
+
+def read_list(path: str | Path) -> list[tuple[int, str]]:
+    """Return line and name of each row of a list that ships with a data set: one a line.
+
+    Empty lines and those that begin with ``#`` are left out.
+
+    Raises
+    ------
+    AnnotationError
+        Where it can't be read, or is not UTF-8.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise AnnotationError(f"can't be read: {error.strerror}", path=path) from error
+    except UnicodeDecodeError as error:
+        raise AnnotationError("is not UTF-8", path=path, hint="Save it as UTF-8.") from error
+    rows = [(line, row.strip()) for line, row in enumerate(text.splitlines(), start=1)]
+    return [(line, row) for line, row in rows if row and not row.startswith("#")]
+
+
+def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> list[str]:
+    """Return the split of each sample as published lists have it.
+
+    Parameters
+    ----------
+    samples
+        Those whose recording does not name the split.
+    lists
+        Split → list. A line of one names a sample, as ``recording/sample`` or by its id alone; or
+        a recording, by its id or the name of its file, and so all of its samples. Endings such as
+        ``.aedat`` may stand there or not.
+
+    Raises
+    ------
+    AnnotationError
+        Where a line names nothing, a sample is in no list, or in two.
+    UsageError
+        Where there is a split other than train, val and test.
+    """
+    _check_names(lists)
+    meant: dict[str, list[int]] = {}
+    for k, sample in enumerate(samples):
+        for name in {
+            *(sample.place, sample.sample, sample.recording),
+            *(sample.file_name, _stem(sample.file_name)),
+        }:
+            meant.setdefault(name, []).append(k)
+    found: list[tuple[str, str]] = [("", "")] * len(samples)
+    for split, path in lists.items():
+        for line, name in read_list(path):
+            place = f"line {line}"
+            rows = meant.get(name) or meant.get(_stem(name))
+            if rows is None:
+                guess = did_you_mean(name, meant)
+                raise AnnotationError(
+                    f"{name!r} is no recording and no sample" + (f"; {guess}" if guess else ""),
+                    path=path,
+                    place=place,
+                )
+            for k in rows:
+                other, where = found[k]
+                if other and other != split:
+                    raise AnnotationError(
+                        f"{samples[k].place!r} is in {split} here, in {other} at {where}",
+                        path=path,
+                        place=place,
+                    )
+                found[k] = split, f"{Path(path).name}, {place}"
+    for sample, (split, _) in zip(samples, found, strict=True):
+        if not split:
+            raise AnnotationError(
+                f"is in none of the lists {', '.join(Path(path).name for path in lists.values())}",
+                place=f"sample {sample.place!r}",
+                hint="Add it to one, or give its recording a split of its own.",
+            )
+    return [split for split, _ in found]
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).name else name
+
+
+def by_seed(samples: Sequence[Unassigned], seed: int, shares: Mapping[str, float]) -> list[str]:
+    """Return the split of each sample, drawn by a seed: stratified by class, groups kept together.
+
+    Each class is to be divided as `shares` say, to within one sample, and so are all together.
+    Groups are taken from the largest on, those of equal size in the order of a hash of seed and
+    name; each goes to the split that misses most samples of its classes. A sample without a group
+    is a group of its own, and where all are, every class is divided as it is to be. The result
+    depends on the samples' names, classes and groups alone, not on the order they come in.
+
+    Parameters
+    ----------
+    samples
+        Those whose recording does not name the split.
+    seed
+        Any whole number.
+    shares
+        Split → its part of all samples; more than 0, and 1 together.
+
+    Raises
+    ------
+    UsageError
+        Where there is a split other than train, val and test, or shares do not make 1.
+
+    Examples
+    --------
+    >>> rows = [Unassigned("r", "r.zip", f"{k}", "cat", "") for k in range(10)]
+    >>> sorted(by_seed(rows, 0, {"train": 0.7, "test": 0.3})).count("train")
+    7
+    """
+    check_shares(shares)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    key: tuple[str, ...]
+    for k, sample in enumerate(samples):
+        key = (sample.group,) if sample.group else ("", sample.recording, sample.sample)
+        groups.setdefault(key, []).append(k)
+    missing = _quotas(Counter(sample.label for sample in samples), shares)
+    split_of = [""] * len(samples)
+    for key in sorted(groups, key=lambda key: (-len(groups[key]), _hash(seed, key))):
+        classes = Counter(samples[k].label for k in groups[key])
+
+        def missed(split: str, classes: Counter[str] = classes) -> tuple[int, float, str]:
+            wanted = sum(n * missing[split, label] for label, n in classes.items())
+            return wanted, shares[split], split
+
+        best = max(shares, key=missed)
+        for label, n in classes.items():
+            missing[best, label] -= n
+        for k in groups[key]:
+            split_of[k] = best
+    return split_of
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Raise `UsageError` where shares are not of known splits, more than 0, and 1 together."""
+    _check_names(shares)
+    if not all(share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-9:
+        raise UsageError(f"{dict(shares)} are not each more than 0 and 1 together")
+
+
+def _quotas(size: Mapping[str, int], shares: Mapping[str, float]) -> dict[tuple[str, str], int]:
+    """Return how many samples of each class a split is to have, (split, label) → whole number.
+
+    What is left of a class after rounding down goes where most is owed, by this class and those
+    before it, so that rounding does not add up.
+    """
+    owed = dict.fromkeys(shares, 0.0)
+    quotas = {}
+    for label in sorted(size):
+        for split, share in shares.items():
+            quotas[split, label] = math.floor(round(share * size[label], 9))
+            owed[split] += share * size[label] - quotas[split, label]
+        left = size[label] - sum(quotas[split, label] for split in shares)
+        ranked = sorted(shares, key=lambda split: (round(owed[split], 9), split), reverse=True)
+        for split in ranked[:left]:
+            quotas[split, label] += 1
+            owed[split] -= 1
+    return quotas
+
+
+def _hash(seed: int, key: Iterable[str]) -> bytes:
+    return hashlib.sha256("\0".join([str(seed), *key]).encode()).digest()
+
+
+def _check_names(splits: Iterable[str]) -> None:
+    for split in splits:
+        if split not in SPLITS:
+            raise UsageError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
+    if not list(splits):
+        raise UsageError("no split is named")
+
+
+def check_counts(splits: Iterable[str], counts: Mapping[str, int]) -> None:
+    """Raise `AnnotationError` where splits have not as many samples as published.
+
+    Parameters
+    ----------
+    splits
+        That of each sample.
+    counts
+        Split → how many it must have; others may have any number.
+    """
+    found = Counter(splits)
+    wrong = {
+        split: counts[split] for split in SPLITS if found[split] != counts.get(split, found[split])
+    }
+    if wrong:
+        got = ", ".join(f"{found[split]} in {split}" for split in wrong)
+        expected = ", ".join(f"{n} in {split}" for split, n in wrong.items())
+        raise AnnotationError(
+            f"there are {got}; {expected} are expected",
+            hint="Is a recording missing, or is another label policy meant (samples.repeats)?",
+        )
