@@ -29,7 +29,8 @@ if "EVREEL_TEST_HOLD" in os.environ:
     import time
     from pathlib import Path
 
-    from evreel import outputs, steps
+    from evreel import outputs
+    from evreel.steps import picture
 
     folder = Path(os.environ["EVREEL_TEST_HOLD"])
 
@@ -55,7 +56,7 @@ if "EVREEL_TEST_HOLD" in os.environ:
         with scratch_path(final) as path:
             yield path
 
-    def held_counted(items, total, progress, counted=steps._counted):
+    def held_counted(items, total, progress, counted=picture.counted):
         for k, item in enumerate(counted(items, total, progress)):
             if k == 3 and sys.argv[0].endswith("video.py"):
                 hold("frame 3")
@@ -63,7 +64,7 @@ if "EVREEL_TEST_HOLD" in os.environ:
 
     outputs._replace = held_replace
     outputs.scratch_path = held_scratch_path
-    steps._counted = held_counted
+    picture.counted = held_counted
 """
 
 WAVES = (

@@ -55,7 +55,7 @@ def digest_of_bytes(*paths: Path) -> str:
 def digests(folder: Path) -> dict[str, dict[str, object]]:
     """Run every step on one simulated recording; return step → digest of what it made."""
     with (
-        mock.patch("evreel.steps.__version__", "golden"),
+        mock.patch("evreel.steps.picture.__version__", "golden"),
         mock.patch("evreel.provenance.__version__", "golden"),
     ):
         return digests_at_a_version(folder)

@@ -1,0 +1,73 @@
+"""What all steps share: how a step says what it does, and where its side files come from."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from evreel.errors import EvreelError, UsageError
+from evreel.outputs import Progress, check_wanted, scratch_path
+
+LOG = logging.getLogger("evreel")
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def logged(path: str | Path) -> Iterator[None]:
+    """Put what a step says into a log file; an input that is at fault becomes one line there."""
+    check_wanted(Path(path))
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    except EvreelError as error:
+        LOG.error("%s: %s", type(error).__name__, error)
+        raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        LOG.error("OSError: %s", os_error(error))
+        raise SystemExit(1) from None
+    except Exception:
+        LOG.exception("This is a fault of evreel; please report it with this log.")
+        raise
+    finally:
+        LOG.removeHandler(handler)
+        handler.close()
+
+
+def os_error(error: OSError) -> str:
+    """Return the one line that says what the system refused, and for which file."""
+    what = error.strerror or str(error) or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        what += ". Make room on the disk, and run again."
+    return f"{error.filename}: {what}" if error.filename is not None else what
+
+
+@contextlib.contextmanager
+def local_file(source: str, output: str | Path, md5: str | None = None) -> Iterator[Path]:
+    """Give a local file, or a member of a local archive, unpacked for the while."""
+    from evreel.acquire import check_md5, fetch, read_source
+
+    parsed = read_source(source)
+    if parsed.path is None:
+        raise UsageError("is to be downloaded; a local file is expected here", path=source)
+    if not parsed.members:
+        if md5 is not None:
+            check_md5(parsed.path, md5)
+        yield parsed.path
+        return
+    with scratch_path(Path(output).with_name(parsed.name)) as unpacked:
+        fetch(source, unpacked, member_md5=md5)
+        yield unpacked
+
+
+def counted(items: Iterable[T], total: int, progress: Progress) -> Iterator[T]:
+    """Yield items, telling how many have gone by."""
+    for k, item in enumerate(items):
+        progress(k, total)
+        yield item

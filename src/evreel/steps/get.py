@@ -1,0 +1,230 @@
+"""Getting recordings: from their sources, from a scene, and as a table of a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from pathlib import Path
+
+from evreel.errors import EvreelError, RecordingError
+from evreel.outputs import Progress, atomic, atomic_into, silent
+from evreel.steps.common import LOG
+
+
+def table(
+    folder: str | Path,
+    output: str | Path,
+    *,
+    split: str | None = None,
+    group: str | None = None,
+    sensor: str | None = None,
+    progress: Progress = silent,
+) -> int:
+    """Write a recordings table of what lies in a folder, with the MD5 of each.
+
+    Parameters
+    ----------
+    folder
+        Where recordings lie, also in folders of it; hidden files are left alone.
+    output
+        The table, TSV, to be looked through and completed.
+    split
+        Of recordings that no folder named train, val or test says of.
+    group
+        Pattern with ``{group}``, as `evreel.samples.members.Pattern` takes it, of paths in the
+        folder: ``*/{group}_*_td.dat``. Those that it does not fit have no group.
+    sensor
+        Size of all as ``WIDTHxHEIGHT`` px, where recordings can't say.
+
+    Returns
+    -------
+    How many recordings there are. Boxes beside one (``…_bbox.npy``) stand in its row.
+
+    Raises
+    ------
+    RecordingError
+        Where there is none, or nothing says which split one is of.
+    """
+    from evreel.errors import UnknownFormatError
+    from evreel.events import Sensor
+    from evreel.io import open_recording
+    from evreel.io.manifest import write_table
+    from evreel.layout import BOXES_SUFFIX, EVENTS
+    from evreel.samples.members import Pattern
+    from evreel.samples.splits import SPLITS
+
+    root, fits = Path(folder), None if group is None else Pattern(group)
+    size = None if sensor is None else Sensor.parse(sensor)
+    found: list[Path] = []
+    for place in sorted(root.rglob("*")):
+        hidden = any(part.startswith(".") for part in place.relative_to(root).parts)
+        if hidden or not place.is_file() or place.name.endswith(BOXES_SUFFIX):
+            continue
+        try:
+            with open_recording(place, sensor=size) as recording:
+                if recording.format == EVENTS.name:
+                    continue
+        except UnknownFormatError:
+            continue
+        except EvreelError as error:
+            LOG.warning("%s", error)  # a recording all the same: its size may not be known, say
+        found.append(place)
+    if not found:
+        raise RecordingError(
+            "holds no recording",
+            path=root,
+            hint="Unpack archives first; give --sensor where recordings can't state their size.",
+        )
+    names = [_id_of(place.stem) for place in found]
+    if len({name.casefold() for name in names}) < len(names):
+        names = [_id_of(str(place.relative_to(root).with_suffix(""))) for place in found]
+    rows = []
+    with atomic(output) as (scratch,):
+        for k, (name, place) in enumerate(zip(names, found, strict=True)):
+            progress(k, len(found))
+            inside = place.relative_to(root)
+            told = [part for part in (*root.parts[-1:], *inside.parts[:-1]) if part in SPLITS]
+            if not told and split is None:
+                raise RecordingError(
+                    "lies in no folder named train, val or test",
+                    path=place,
+                    hint="Say which split it is of: --split.",
+                )
+            said = fits.of(inside.as_posix()) if fits else None
+            base = place.stem.removesuffix("_td")
+            boxes = place.with_name(base + BOXES_SUFFIX)
+            row = {
+                "id": name,
+                "source": str(place).replace("!", "!!"),
+                "md5": _md5(place),
+                "split": told[-1] if told else split or "",
+                "group": said.group if said else "",
+                "sensor": sensor or "",
+                "boxes": str(boxes) if boxes.is_file() else "",
+                "boxes_md5": _md5(boxes) if boxes.is_file() else "",
+            }
+            rows.append(row)
+        write_table(scratch, rows)
+    LOG.info("%s: %d recordings", Path(output).name, len(rows))
+    return len(rows)
+
+
+def _id_of(name: str) -> str:
+    """Return a name as one that a recording may have: of letters, digits, - and _."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).lstrip("_-") or "recording"
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def acquire(
+    source: str,
+    output: str | Path,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    size_bytes: int | None = None,
+    member_md5: str | None = None,
+    member_gib: float | None = None,
+    page: str | None = None,
+    plain: bool = False,
+    progress: Progress = silent,
+) -> str:
+    """Get a recording, or an archive of some, and check its sums.
+
+    Parameters
+    ----------
+    source
+        Path; or ``manual:`` and the path where a person puts what needs a login; or http(s) urls
+        of the same bytes, set apart by ``|``. A local file becomes a relative link, never a copy.
+        Behind it may stand ``!`` and the name of a member, where the file is an archive: that is
+        unpacked alone.
+    output
+        Where it goes.
+    md5, sha256
+        32 and 64 hexadecimal digits that the bytes at the source must have, so those of an
+        archive where it is one; None checks nothing.
+    size_bytes
+        What the source must have.
+    member_md5
+        32 hexadecimal digits that a member of an archive must have.
+    member_gib
+        The most that a member of an archive may have, 2**30 bytes; None takes 64.
+    page
+        Web page where a manual source is to be had, for the message.
+    plain
+        Decompress a tar that is compressed as a whole, once it is verified: in a plain one, each
+        of many members is found at once, in a compressed one only behind all before it.
+
+    Returns
+    -------
+    The MD5 of the recording's bytes.
+
+    Raises
+    ------
+    SourceError
+        Where the source can't be had, or its bytes are others. What came of a download is kept in
+        ``.evreel-downloads``, where the next run goes on; else nothing is left.
+    """
+    from evreel.acquire import Limits, decompress, fetch, read_source
+
+    limits = Limits() if member_gib is None else Limits(member_bytes=int(member_gib * 2**30))
+    began = time.perf_counter()
+    with atomic(output) as (scratch,):
+        got = fetch(
+            source,
+            scratch,
+            md5=md5,
+            sha256=sha256,
+            size=size_bytes,
+            member_md5=member_md5,
+            page=page,
+            final=Path(output),
+            progress=progress,
+            limits=limits,
+        )
+        unpacked = scratch.with_name("plain.tar")
+        # A link is made for its final place; until then it leads nowhere.
+        local = read_source(source).path or scratch
+        if plain and decompress(local, unpacked, limits=limits, progress=progress):
+            unpacked.replace(scratch)
+    took_s = time.perf_counter() - began
+    megabytes = got.size / 1e6
+    LOG.info(
+        "%s: md5 %s%s, %.1f MB in %.1f s, %.1f MB/s",
+        Path(output).name,
+        got.md5,
+        f", sha256 {got.sha256}" if got.sha256 else "",
+        megabytes,
+        took_s,
+        megabytes / max(took_s, 1e-3),
+    )
+    return got.md5
+
+
+def simulate(scene: str | Path, folder: str | Path) -> list[Path]:
+    """Make a recording and its ground truth from a scene file.
+
+    Parameters
+    ----------
+    scene
+        TOML, described in `evreel.io.scene`.
+    folder
+        Gets ``<name>.aedat4``, ``<name>.rois.xml``, ``<name>.truth.json``, and, where the scene
+        has tags, ``<name>.tags.xml``.
+
+    Returns
+    -------
+    The files that were written.
+    """
+    from evreel.io.scene import load_scene
+    from evreel.simulate import write_recording
+
+    described = load_scene(scene)
+    with atomic_into(folder) as scratch:
+        names = [path.name for path in write_recording(described, scratch)]
+    LOG.info("%s: %d files", described.name, len(names))
+    return [Path(folder) / name for name in names]
