@@ -35,6 +35,7 @@ from evreel.acquire import read_source
 from evreel.errors import UsageError
 from evreel.layout import BOX_DTYPE
 from evreel.samples.members import Pattern
+from evreel.steps import look
 
 CONFIGS = ROOT / "configs"
 NAMES = sorted(MINIATURES)
@@ -469,7 +470,7 @@ def test_datasets__of_a_folder_without_any_are_a_clear_error(tmp_path):
 
 def test_datasets__outside_a_checkout_ask_for_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(steps, "__file__", str(tmp_path / "lib" / "evreel" / "steps.py"))
+    monkeypatch.setattr(look, "__file__", str(tmp_path / "lib" / "evreel" / "steps" / "look.py"))
     with pytest.raises(UsageError, match="or name the folder"):
         steps.datasets()
 

@@ -133,7 +133,7 @@ def datasets(folder: str | Path | None = None) -> list[dict[str, Any]]:
 
 
 def _configs_folder() -> Path:
-    house = Path(__file__).resolve().parents[2]
+    house = Path(__file__).resolve().parents[3]
     for folder in (Path("configs"), house / "configs"):
         if folder.is_dir() and (folder.parent / "Snakefile").is_file():
             return folder
