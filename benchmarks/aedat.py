@@ -1,9 +1,9 @@
 """AEDAT 3.1 and 2.0 to columns, beside evutils and a loop over events as SpikingJelly has it.
 
-Read chunk by chunk, as a step does, and to four columns t, x, y, p in memory, where half of the
-time is that for fresh memory; ours are checked too (order, sensor). Each side runs in a process of
-its own, in turn, and the least of several rounds counts. evutils (GPL) is looked for by the
-interpreter that ``--peer-python`` names: install it in an environment of its own.
+Read chunk by chunk, as a step does, and to four columns t, x, y, p in memory, ours by two threads.
+Ours are checked too (order, sensor). Each side runs in a process of its own, in turn, and the
+least of several rounds counts. evutils (GPL) is looked for by the interpreter that
+``--peer-python`` names: install it in an environment of its own.
 """
 
 from __future__ import annotations
@@ -58,12 +58,10 @@ def ours(path: Path) -> int:
 
 def ours_kept(path: Path) -> int:
     """Decode to four columns."""
-    from evreel.io import event_chunks, open_recording
+    from evreel.io import open_recording, read_events
 
     with open_recording(path) as recording:
-        chunks = list(event_chunks(recording))
-    columns = [np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in "txyp"]
-    return len(columns[0])
+        return len(read_events(recording))
 
 
 def evutils(path: Path) -> int:
@@ -81,7 +79,7 @@ def evutils_kept(path: Path) -> int:
     return len(events)
 
 
-def loop(path: Path) -> int:
+def loop_columns(path: Path) -> list[np.ndarray]:
     """Decode AEDAT 3.1 as SpikingJelly does: a turn of a Python loop for each event."""
     t, x, y, p = [], [], [], []
     with path.open("rb") as file:
@@ -97,8 +95,12 @@ def loop(path: Path) -> int:
                 x.append(data >> 17 & 0x7FFF)
                 y.append(data >> 2 & 0x7FFF)
                 p.append(data >> 1 & 1)
-    columns = [np.array(column) for column in (t, x, y, p)]
-    return len(columns[0])
+    return [np.array(column) for column in (t, x, y, p)]
+
+
+def loop(path: Path) -> int:
+    """Decode to four columns event by event."""
+    return len(loop_columns(path)[0])
 
 
 SIDES = {

@@ -19,7 +19,7 @@ import numpy as np
 
 from evreel import steps
 from evreel.events import Events, Sensor
-from evreel.io import event_chunks
+from evreel.io import event_chunks, read_events
 from evreel.io.aedat4 import Aedat4Recording, Aedat4Writer
 from evreel.io.events_store import EventsStore
 
@@ -54,9 +54,7 @@ def ours(path: Path, threads: int) -> float:
 
     def work() -> None:
         with Aedat4Recording(path, threads=threads) as recording:
-            chunks = list(event_chunks(recording))
-        for name in "txyp":
-            np.concatenate([getattr(chunk, name) for chunk in chunks])
+            read_events(recording, threads=1)  # beside those that decode
 
     return seconds(work)
 

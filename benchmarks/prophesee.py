@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evreel.io import event_chunks, open_recording
+from evreel.io import event_chunks, open_recording, read_events
 
 WIDTH, HEIGHT = 1280, 720
 HEADER = "% evt {0}.0\n% format EVT{0};height=720;width=1280\n% geometry 1280x720\n% end\n"
@@ -89,9 +89,7 @@ def write_recordings(folder: Path, n: int) -> dict[str, Path]:
 def ours_to_columns(path: Path) -> int:
     """Decode to four columns."""
     with open_recording(path) as recording:
-        chunks = list(event_chunks(recording))
-    columns = [np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in "txyp"]
-    return len(columns[0])
+        return len(read_events(recording))
 
 
 def ours_in_one_pass(path: Path) -> int:

@@ -10,5 +10,4 @@ with steps.logged(snakemake.log[0]):
         sha256=snakemake.params.sha256,
         size_bytes=snakemake.params.size_bytes,
         page=snakemake.params.page,
-        plain=snakemake.params.plain,
     )

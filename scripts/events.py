@@ -21,6 +21,6 @@ with steps.logged(snakemake.log[0]):
         on_damage=snakemake.params.on_damage,
         n_events=snakemake.params.n_events,
         members=snakemake.params.members,
-        leave_out=snakemake.params.leave_out,
+        leave_out=snakemake.params.leave_out or (),
         member_gib=snakemake.params.member_gib,
     )

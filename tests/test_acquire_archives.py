@@ -22,7 +22,7 @@ import pytest
 from webserver import CONTENT, MD5, PAGE, running
 
 from evreel import cli
-from evreel.acquire import DOWNLOADS, Limits, Patience, fetch
+from evreel.acquire import DOWNLOADS, Archive, Limits, Patience, decompress, fetch
 from evreel.errors import SourceError, UsageError
 
 MEMBER = "monday/park.aedat4"
@@ -481,6 +481,146 @@ def test_disk__that_is_too_small_is_seen_before_anything_is_written(tmp_path, re
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     message = refusal(f"{archive}!{MEMBER}")
     assert f"day.zip!{MEMBER}: has 2,304,000 bytes, but the disk has room for 1,000" in message
+
+
+# Whole archives
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_archive__gives_its_members_one_by_one(tmp_path, folder, kind):
+    files = {**OTHERS, f"./{MEMBER}": CONTENT}
+    with Archive(packed(tmp_path / f"day.{kind}", files), folder) as archive:
+        assert archive.names == tuple(sorted([*OTHERS, MEMBER]))
+        for name, content in {**OTHERS, MEMBER: CONTENT}.items():
+            archive.check(name)
+            archive.unpack(name, folder / "member")
+            assert (folder / "member").read_bytes() == content
+        for look in (archive.check, lambda name: archive.unpack(name, folder / "member")):
+            with pytest.raises(SourceError, match=r"!parc.aedat4: is not in the archive. Did you"):
+                look("parc.aedat4")
+
+
+def test_archive__lists_what_is_no_file_and_refuses_it_when_asked(tmp_path, folder):
+    kinds = {
+        tarfile.LNKTYPE: "is a link, no file",
+        tarfile.SYMTYPE: "is a link, no file",
+        tarfile.FIFOTYPE: "is a device, a pipe or something else that is no file",
+        b"S": "is a file with holes, stored without them",
+    }
+    odd = {}
+    for k, kind in enumerate(kinds):
+        info = tarfile.TarInfo(f"odd{k}")
+        info.type, info.linkname = kind, MEMBER
+        odd[info] = b""
+    within = tarfile.TarInfo("monday")
+    within.type = tarfile.DIRTYPE
+    path = packed(tmp_path / "day.tar", {within: b"", MEMBER: CONTENT, **odd})
+    with Archive(path, folder) as archive:
+        assert archive.names == (MEMBER, "odd0", "odd1", "odd2", "odd3")
+        archive.check(MEMBER)
+        for name, says in zip(archive.names[1:], kinds.values(), strict=True):
+            for look in (archive.check, lambda name: archive.unpack(name, folder / "member")):
+                with pytest.raises(SourceError) as caught:
+                    look(name)
+                said = f"day.tar!{name}: {says}"
+                assert str(caught.value).startswith(f"{said}. Pack the archive anew: plain files")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_archive__refuses_only_what_is_asked_for(tmp_path, folder, kind):
+    path = packed(tmp_path / f"day.{kind}", {"large": CONTENT, "README": b"a", "x": b"x"})
+    method = {"stored.zip": 0}.get(kind, 8)
+    if kind.endswith("zip"):
+        with zipfile.ZipFile(path, "a", method) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            file.writestr("README", b"b")
+    else:
+        inside = tmp_path / "twice.tar"
+        with tarfile.open(inside, "w") as file:
+            for name, content in (("large", CONTENT), ("README", b"a"), ("x", b"x")) * 2:
+                if (name, file.getnames().count(name)) not in [("large", 1), ("x", 1)]:
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    file.addfile(info, io.BytesIO(content))
+        pack = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress}
+        path.write_bytes(pack.get(kind, lzma.compress)(inside.read_bytes()))
+    with Archive(path, folder, Limits(member_bytes=1000, archive_bytes=1 << 30)) as archive:
+        assert archive.names == ("README", "README", "large", "x")
+        archive.unpack("x", folder / "member")
+        assert (folder / "member").read_bytes() == b"x"
+        for name, says in (
+            ("README", "is there more than once in the archive. Pack the archive anew"),
+            ("large", "is declared to have 2,304,000 bytes; the limit is 1,000"),
+        ):
+            for look in (archive.check, lambda name: archive.unpack(name, folder / "member")):
+                with pytest.raises(SourceError, match=rf"day\.{kind}!{name}: {says}"):
+                    look(name)
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.xz", "tar.bz2"])
+def test_whole_tar__has_a_limit_in_all(tmp_path, out, folder, kind):
+    path = packed(tmp_path / f"day.{kind}", {"a": CONTENT, "b": CONTENT})
+    small = Limits(member_bytes=10, archive_bytes=3_000_000)
+    says = rf"day\.{kind}: has more than 3,000,000 bytes decompressed, which is the limit. Raise"
+    with pytest.raises(SourceError, match=says):
+        decompress(path, out / "plain.tar", limits=small)
+    with pytest.raises(SourceError, match=says):
+        Archive(path, folder, small)
+    assert list(out.iterdir()) == list(folder.iterdir()) == []
+    # A member alone may have as much as the limit of members says.
+    for limits in (Limits(10, archive_bytes=5_000_000), Limits(5_000_000, archive_bytes=10)):
+        assert decompress(path, out / "plain.tar", limits=limits)
+        (out / "plain.tar").unlink()
+
+
+def test_whole_tar__leaves_room_on_the_disk(tmp_path, out, folder, monkeypatch):
+    path = packed(tmp_path / "day.tar.gz", {"a": CONTENT, "b": CONTENT})
+    room = SimpleNamespace(free=0, total=0)
+
+    def usage(place):
+        written = sum(file.stat().st_size for file in place.iterdir())
+        return SimpleNamespace(free=room.free - written, total=room.total)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    for room.total, reserve in ((20_000_000, 1_000_000), (10**12, 1 << 30)):
+        room.free = reserve + 3_000_000
+        says = r"day.tar.gz: has 4,194,304 bytes and more decompressed, and the disk has only"
+        with pytest.raises(SourceError, match=says) as caught:
+            decompress(path, out / "plain.tar", limits=Limits())
+        assert f"Make room where {out} is." in str(caught.value)
+        with pytest.raises(SourceError, match=says):
+            Archive(path, folder)
+        assert list(out.iterdir()) == list(folder.iterdir()) == []
+        room.free = reserve + 5_000_000
+        assert decompress(path, out / "plain.tar", limits=Limits())
+        (out / "plain.tar").unlink()
+
+
+def test_whole_tar__takes_nothing_that_is_there(tmp_path, out):
+    path = packed(tmp_path / "day.tar.gz", {"a": CONTENT})
+    (out / "plain.tar").write_bytes(b"mine")
+    with pytest.raises(SourceError, match="File exists"):
+        decompress(path, out / "plain.tar", limits=Limits())
+    assert (out / "plain.tar").read_bytes() == b"mine"
+
+
+def test_member_of_many__is_not_begun_without_room(tmp_path, folder, monkeypatch):
+    path = packed(tmp_path / "day.zip", {MEMBER: CONTENT})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000, total=10**9))
+    with (
+        Archive(path, folder) as archive,
+        pytest.raises(SourceError, match="has 2,304,000 bytes, but the disk has room for 1,000"),
+    ):
+        archive.unpack(MEMBER, folder / "member")
+    assert list(folder.iterdir()) == []
 
 
 # Sums

@@ -771,7 +771,7 @@ def cut_recording(results, name, split="train"):
     store, cut = results / "events" / f"{name}.h5", results / "cuts" / f"{name}.tsv"
     (results / "cuts").mkdir(exist_ok=True)
     table = cut.with_suffix(".csv")
-    table.write_text("label,start,stop\nclap,1,40\nwave,40,80\nclap,85,200\n")
+    table.write_text("label,start,stop\nclap,1,40\nwave,40,80\nclap,85,140\n")
     steps.cut(store, cut, intervals=str(table), unit="ms", columns=COLUMNS)
     labels, all_ = ["clap", "wave"], results / "samples.tsv"
     steps.splits({name: cut}, all_, fixed={name: split})
@@ -1224,7 +1224,7 @@ HOSTILE = [
     ("samples", replaced("samples/id", ["a", "b", "a"])),
     ("samples", replaced("samples/id", np.array([b"a", b"b", b"\xff"], "O"))),
     ("samples", lambda file: file.attrs.__setitem__("t_stop_us", "soon")),
-    ("features/h", replaced("samples/stop", np.array([2, 5, 6]))),
+    ("features/h", replaced("samples/window_stop", np.array([2, 5, 6]))),
     ("features/h", replaced("samples/id", ["a", "b", "a"])),
     ("features/h", without("labels/name")),
     ("events", lambda file: file.__setitem__("members/name", ["a"])),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import h5py
@@ -202,6 +204,10 @@ def test_events__that_leave_nothing_are_an_error_and_no_file(made, tmp_path):
             "1",
         ],
         ["features", "x.h5", "-o", "f", "--representation", "h", "--count", "1", "--set", "bins"],
+        ["splits", "a.tsv", "-o", "b.tsv", "--share", "train=abc"],
+        ["splits", "a.tsv", "-o", "b.tsv", "--count", "train=1.5"],
+        ["splits", "a.tsv", "-o", "b.tsv", "--fix", "a=train", "--fix", "a=test"],
+        ["cut", "x.h5", "-o", "y.tsv", "--intervals", "i.csv", "--column", "lable=label"],
         ["frobnicate"],
     ],
 )
@@ -209,6 +215,73 @@ def test_usage__that_is_wrong_exits_with_2(arguments, tmp_path):
     run = evreel(*arguments, cwd=tmp_path)
     assert run.returncode == 2
     assert "usage: evreel" in run.stderr
+
+
+def test_column__that_does_not_exist_names_those_that_do(tmp_path):
+    cut = ["cut", "x.h5", "-o", "y.tsv", "--intervals", "i.csv", "--column"]
+    for column, message in (
+        ("lable=class", "'lable' is no column; did you mean 'label'?"),
+        ("x=y", "'x' is no column; there are label, start, stop, id, group, recording"),
+    ):
+        assert message in evreel(*cut, column, cwd=tmp_path).stderr
+
+
+@pytest.fixture
+def two_cuts(made, tmp_path):
+    """A folder with two tables of three samples each, a and b."""
+    (tmp_path / "i.csv").write_text("label,start,stop\nx,0,20\ny,30,60\nx,70,90\n")
+    md5 = hashlib.md5((tmp_path / "i.csv").read_bytes()).hexdigest()
+    cut = ["cut", made / "corner.h5", "--intervals", "i.csv", "--unit", "ms", "--md5"]
+    columns = ["--column", "start=start", "--column", "stop=stop"]
+    for name in ("a", "b"):
+        run = evreel(*cut, md5, *columns, "-o", f"{name}.tsv", cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+    run = evreel(*cut, "0" * 32, *columns, "-o", "c.tsv", cwd=tmp_path)
+    assert run.returncode == 1 and "md5 is" in run.stderr and not (tmp_path / "c.tsv").exists()
+    return tmp_path
+
+
+def test_splits__by_lists_of_files_and_counts_as_published(two_cuts):
+    (two_cuts / "train.txt").write_text("trial_1.aedat\n")
+    (two_cuts / "test.txt").write_text("trial_2.aedat\n")
+    asked = ["splits", "a.tsv", "b.tsv", "-o", "all.tsv", "--list", "train=train.txt"]
+    asked += ["--list", "test=test.txt", "--file-name", "a=trial_2.aedat"]
+    asked += ["--file-name", "b=trial_1.aedat", "--count", "train=3", "--count"]
+    run = evreel(*asked, "test=3", cwd=two_cuts)
+    assert (run.returncode, run.stdout) == (0, "test\t3\ntrain\t3\n"), run.stderr
+    run = evreel(*asked, "test=4", cwd=two_cuts)
+    assert run.returncode == 1
+    assert "there are 3 in test; 4 in test are expected" in run.stderr
+
+
+def test_splits__refuses_what_it_would_have_to_ignore(two_cuts):
+    (two_cuts / "more").mkdir()
+    (two_cuts / "more" / "a.tsv").write_bytes((two_cuts / "a.tsv").read_bytes())
+    drawn = ["--seed", 1, "--share", "train=1"]
+    for arguments, message in (
+        (["a.tsv", "more/a.tsv", *drawn], "two tables would both be recording 'a'"),
+        (["a.tsv", "b.tsv", "--fix", "c=test", *drawn], "recording 'c' has no table of samples"),
+        (["a.tsv", "b.tsv", "--fix", "a=tset", *drawn], "'tset' is no split"),
+        (["a.tsv", "--list", "train=i.csv", *drawn], "lists and a seed exclude each other"),
+    ):
+        run = evreel("splits", *arguments, "-o", "all.tsv", cwd=two_cuts)
+        assert run.returncode == 2
+        assert message in run.stderr and "Traceback" not in run.stderr
+        assert not (two_cuts / "all.tsv").exists()
+
+
+def test_archive__by_hand_has_the_options_of_the_workflow(made, tmp_path):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.add(made / "corner.aedat4", "x/corner.aedat4")
+    run = evreel("acquire", "a.tar.gz", "--plain", "-o", "a.tar", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    with tarfile.open(tmp_path / "a.tar", "r:") as archive:
+        assert archive.getnames() == ["x/corner.aedat4"]
+    events = ["events", "a.tar", "--members", "x/*", "-o", "a.h5", "--member-gib"]
+    run = evreel(*events, "0.000001", cwd=tmp_path)
+    assert run.returncode == 1
+    assert "corner.aedat4" in run.stderr and not (tmp_path / "a.h5").exists()
+    assert evreel(*events, "1", cwd=tmp_path).returncode == 0
 
 
 def test_unknown_representation__names_those_that_exist(made, tmp_path):

@@ -346,7 +346,7 @@ def test_features__count_each_event_of_each_sample(built):
                 rows = turned(built.name, sample.rows)
                 bounds = windows_of(rows, feature["number"], feature["by"])
                 assert bounds[-1][1] == len(rows)
-                start, stop = file["samples/start"][k], file["samples/stop"][k]
+                start, stop = (file[f"samples/window_{end}"][k] for end in ("start", "stop"))
                 expected = histograms(rows, bounds, data.shape[1:])
                 np.testing.assert_array_equal(data[start:stop], expected)
                 assert labels[file["samples/label"][k]] == sample.label

@@ -210,6 +210,8 @@ def run_console(block: Block, folder: Path, scratch: Path) -> None:
 
 def run_python(block: Block, folder: Path, scratch: Path, names: dict) -> dict:
     """Run Python; return the names that examples further down know."""
+    state = bash(f"set -euo pipefail\n{block.said('before') or ''}", folder, scratch)
+    assert state.returncode == 0, f"what stands before {block} fails:\n{state.stdout}"
     if ">>>" not in block.text:
         run = subprocess.run(
             [sys.executable, "-"],

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -112,10 +111,55 @@ def test_file__that_is_too_large_is_refused(path, monkeypatch):
     content = made.asl(ROWS * 100)
     monkeypatch.setattr(mat, "FILE_BYTES", 100)
     assert "MATLAB files up to 100" in refused(path, content, UnknownFormatError)
-    bomb = zlib.compress(bytes(10**6))
-    content = made.mat([], False) + struct.pack("<II", 15, len(bomb)) + bomb
     monkeypatch.setattr(mat, "FILE_BYTES", 10_000)
-    assert "more than 10,000 bytes decompressed" in refused(path, content)
+    bomb = made.mat([made.matrix("ts", np.zeros(10**6), "i1")])
+    assert "more than 10,000 bytes decompressed" in refused(path, bomb)
+    # Each of its columns alone would do.
+    zeros = [(0, 0, 0, 0)] * 3000
+    assert rows_of(path, made.mat(_named(zeros[:2400], "i1"))) == zeros[:2400]
+    message = refused(path, made.mat(_named(zeros, "i1")))
+    assert "its columns have more than 10,000 bytes decompressed" in message
+    assert "Save them as npz" in message
+
+
+def test_variables__of_other_names_are_not_decompressed(path):
+    zeros = [made.matrix(f"other{k}", np.zeros(1 << 22), "i1", "i1") for k in range(6)]
+    grid = made.matrix("ts", np.zeros(1 << 22), "i1", "i1", shape=(2, 1 << 21))
+    for variables, names in (
+        ([*zeros, *_named(ROWS)], None),
+        ([*zeros, grid], "column x among other0, other1, other2, other3, other4, other5, ts"),
+    ):
+        rows_of(path, made.mat(_named(ROWS)))  # loads what is loaded once
+        content = made.mat(variables)
+        tracemalloc.start()
+        try:
+            if names is None:
+                assert rows_of(path, content) == ROWS
+            else:
+                assert names in refused(path, content, UnknownFormatError)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 1 << 22, "a variable was decompressed"
+
+
+def test_variables__of_any_number_are_passed_over(path):
+    others = [made.matrix("again", [k]) for k in range(3000)]
+    assert rows_of(path, made.mat([*others, *_named(ROWS)])) == ROWS
+    message = refused(path, made.mat(others), UnknownFormatError)
+    assert message.count("again") == 20
+
+
+def test_numbers__behind_a_compressed_variable_may_lie_at_any_byte(path):
+    for length in range(1, 9):
+        content = made.mat([made.matrix("a" * length, range(length), "u1")])
+        content += made.mat(_named(ROWS), compressed=False)[128:]
+        assert rows_of(path, content) == ROWS
+
+
+def test_name__that_goes_on_and_on_is_damage(path):
+    content = made.mat([made.matrix("x" * 5000, [1])])
+    assert "an element of 5000 bytes goes on beyond its end" in refused(path, content)
 
 
 def test_file__that_is_cut_is_an_error_at_every_byte(path):

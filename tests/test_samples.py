@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import warnings
 import zipfile
 from collections import Counter
 
@@ -108,13 +109,35 @@ def test_read_intervals__takes_one_recording_of_a_table_for_all(tmp_path):
         ("label,start_us,stop_us\na,5,5\n", r"line 2: stops at 5, where it starts \(5\) or"),
         ("label,start_us,stop_us\na,0,1e30\n", "line 2: stop is '1e30', which is beyond"),
         ("label,start_us,stop_us\na,0,inf\n", "line 2: stop is 'inf'"),
+        ("label,start_us,stop_us\na,0,1_0\n", "line 2: stop is '1_0'; a time is expected"),
+        ("label,start_us,stop_us\na,0,\u0661\n", "line 2: stop is '\u0661'; a time is expected"),
+        ("label,start_us,stop_us\na,0,1e999999\n", "line 2: stop is '1e999999'; a time is"),
+        ("label,start_us,stop_us\na,0,1e-999999999\n", "line 2: stop is '1e-999999999'; a time"),
+        (f"label,start_us,stop_us\na,0,{'9' * 5000}\n", "line 2: stop is '9+'; a time is"),
+        (f"label,start_us,stop_us\na,0,1.{'0' * 40}1\n", r"stop is '1.0+1', which is no whole"),
     ],
 )
 def test_read_intervals__names_line_and_value(tmp_path, text, message):
     table = tmp_path / "t.csv"
     table.write_text(text)
-    with pytest.raises(AnnotationError, match=message):
-        read_intervals(table, Columns())
+    for unit in ("us", "s"):
+        with pytest.raises(AnnotationError, match=message):
+            read_intervals(table, Columns(), unit=unit)
+
+
+@given(st.integers(0, 10**12), st.sampled_from([("", 0), ("e0", 0), ("E+3", 3), ("e-03", -3)]))
+def test_read_intervals__computes_times_exactly(tmp_path_factory, time_us, exponent):
+    text, power = exponent
+    table = tmp_path_factory.getbasetemp() / "exact.csv"
+    seconds = f"{time_us // 10**6}.{time_us % 10**6:06d}"
+    table.write_text(f"label,start_us,stop_us\na,-1,+{seconds}{text}\n")
+    expected, rest = divmod(time_us * 10 ** (power + 3), 1000)
+    if rest:
+        with pytest.raises(AnnotationError, match="which is no whole number of µs"):
+            read_intervals(table, Columns(), unit="s")
+    else:
+        [row] = read_intervals(table, Columns(), unit="s")
+        assert row.stop_us == expected
 
 
 def rows_of(*spans):
@@ -137,8 +160,23 @@ def test_by_intervals__keeps_or_drops_a_class_that_comes_again():
     assert by_intervals(rows, t_offset=0).label == ("8", "1", "8")
     first = by_intervals(rows, t_offset=0, repeats="first")
     assert first.label == ("8", "1") and first.id == ("0", "1")
+    # Two words of the table may stand for one class.
+    both = by_intervals(rows, t_offset=0, repeats="first", classes={"8": "drums", "1": "drums"})
+    assert both.label == ("drums",) and both.id == ("0",)
     with pytest.raises(UsageError, match="repeats='last' is neither"):
         by_intervals(rows, t_offset=0, repeats="last")
+
+
+def test_by_intervals__refuses_a_sample_of_which_most_is_missing():
+    rows = rows_of(("a", 20, 30), ("b", 50, 150))
+    assert by_intervals(rows, t_offset=0, t_stop_us=100).stop_us.tolist() == [30, 150]
+    for options, start, stop in (({}, 0, 99), ({"clock": "source"}, 10, 89)):
+        with pytest.raises(AnnotationError) as caught:
+            by_intervals(rows, t_offset=10, t_stop_us=stop, **options)
+        a, b = (50, 150) if not start else (40, 140)
+        assert str(caught.value).startswith(
+            f"line 3: is of {a} to {b} µs, most of it after the recording's end at {stop} µs"
+        )
 
 
 def test_samples__refuse_what_is_no_cut():
@@ -185,6 +223,9 @@ def test_pattern__refuses_unknown_words():
         Pattern("{klass}/*.bin")
     with pytest.raises(UsageError, match=r"has \{label\} in it twice"):
         Pattern("{label}/{label}.bin")
+    with pytest.raises(UsageError, match=r"'c/\\udcff' is not UTF-8. Put a \? in the place"):
+        Pattern("c/\udcff")
+    assert Pattern("c/?").of("c/\udcff") == ("", "")
 
 
 @pytest.fixture(params=["zip", "tar", "tar.gz", "tar.xz", "tar.bz2"])
@@ -301,6 +342,98 @@ def test_archive__refuses_members_of_another_size_or_kind(tmp_path):
         steps.events(path, tmp_path / "s.h5", members="?.*", sensor="34x34")
 
 
+def test_archive__refuses_a_member_that_is_no_file_and_counts_others(tmp_path):
+    path, data = tmp_path / "a.tar", small(0)[1]
+    with tarfile.open(path, "w") as archive:
+        for name, kind in (
+            ("c/0.bin", tarfile.REGTYPE),
+            ("c/1.bin", tarfile.LNKTYPE),
+            ("c/2.bin", tarfile.SYMTYPE),
+            ("c/3.bin", b"S"),
+            ("c", tarfile.DIRTYPE),
+            ("odd", tarfile.LNKTYPE),
+            ("odd", tarfile.LNKTYPE),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "c/0.bin"
+            info.size = len(data) if kind == tarfile.REGTYPE else 0
+            archive.addfile(info, io.BytesIO(data))
+    out, leave_out = tmp_path / "s.h5", []
+    for k, says in ((1, "a link, no file"), (2, "a link, no file"), (3, "a file with holes")):
+        with pytest.raises(SourceError, match=rf"a\.tar!c/{k}\.bin: is {says}") as caught:
+            steps.events(path, out, members="*/*", leave_out=leave_out, sensor="34x34")
+        assert "To go without it: samples.leave_out." in str(caught.value)
+        leave_out.append(f"c/{k}.*")
+    repairs = steps.events(path, out, members="*/*", leave_out=leave_out, sensor="34x34")
+    assert (repairs["skipped_files"], repairs["left_out_members"]) == (2, 3)
+
+
+def test_archive__of_whose_other_files_one_is_there_twice_or_large_is_read(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, data in (
+            ("0.bin", small(0)[1]),
+            ("README.txt", b"a"),
+            ("README.txt", b"b"),
+            ("large", bytes(1 << 16)),
+            ("1.bin", b"one"),
+            ("1.bin", b"two"),
+        ):
+            archive.writestr(name, data)
+    options = {"members": "*.bin", "sensor": "34x34", "member_gib": 1e-5}
+    with pytest.raises(SourceError, match=r"a.zip!1.bin: is there more than once.*leave_out"):
+        steps.events(path, tmp_path / "s.h5", **options)
+    repairs = steps.events(path, tmp_path / "s.h5", leave_out=["1.*"], **options)
+    assert (repairs["skipped_files"], repairs["left_out_members"]) == (3, 2)
+    with pytest.raises(SourceError, match=r"a.zip!large: is declared to have 65,536 bytes"):
+        steps.events(path, tmp_path / "s.h5", **options | {"members": "l*"})
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("c/\udcff.bin", "*/*"),
+        ("c/a\tb.bin", "*/*"),
+        ("c/a\nb.bin", "*/*"),
+        ("c/\x1b[31m.bin", "*/*"),
+        ("c/a.bin ", "*/*"),
+        (" c/a.bin", "*/*"),
+        ("c/a.bin\u00a0", "*/*"),
+        ("c/a\u00a0b.bin", "*/*"),
+        ("c/a .bin", "*/*"),  # its sample's name
+        ("c/ g/a.bin", "*/{group}/*"),
+    ],
+)
+def test_archive__with_a_name_that_no_table_holds_is_refused_before_it_is_decoded(
+    tmp_path, name, pattern
+):
+    path, out = tmp_path / "a.tar", tmp_path / "s.h5"
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        for each in ("c/00.bin", "c/g/00.bin", name):
+            info = tarfile.TarInfo(each)
+            info.size = 1
+            archive.addfile(info, io.BytesIO(b"x"))  # no events: it would fail to decode
+    with pytest.raises(RecordingError) as caught:
+        steps.events(path, out, members=pattern, sensor="34x34")
+    message = str(caught.value)
+    assert message.startswith(f"a.tar: member {name!r} has a name that a table of samples can't")
+    assert "Rename it" in message and "samples.leave_out" in message
+    message.encode()
+    # Left out, it is in nobody's way.
+    folder = tmp_path / "x"
+    with pytest.raises(RecordingError, match=r"a\.tar: c/(g/)?00\.bin: "):
+        ArchiveRecording(path, pattern, folder, leave_out=[name.replace("\udcff", "?")])
+
+
+def test_archive__takes_names_of_any_script(tmp_path):
+    names = ["übung/0 1.bin", "手/a+b=c.bin", "c/[x]*.bin"]
+    path, out = zip_of(tmp_path / "a.zip", dict.fromkeys(names, small(0)[1])), tmp_path / "s.h5"
+    steps.events(path, out, members="{label}/*.bin", sensor="34x34")
+    assert steps.cut(out, tmp_path / "s.tsv", members="{label}/*.bin") == 3
+    assert read_cut(tmp_path / "s.tsv").id == tuple(name[:-4] for name in sorted(names))
+
+
 def test_archive_recording__salvages_and_counts_over_all_members(tmp_path):
     cut = small(0)[1][:-2]
     path = zip_of(tmp_path / "a.zip", {"a.bin": cut, "b.bin": cut})
@@ -342,17 +475,23 @@ def unassigned(*rows):
 @given(
     st.lists(st.sampled_from("abc"), min_size=1, max_size=60),
     st.integers(-5, 5),
-    st.sampled_from([{"train": 0.8, "test": 0.2}, {"train": 0.7, "val": 0.1, "test": 0.2}]),
+    st.sampled_from(
+        [
+            {"train": 0.8, "test": 0.2},
+            {"train": 0.7, "val": 0.1, "test": 0.2},
+            {"train": 1 / 3, "val": 1 / 3, "test": 1 / 3},
+        ]
+    ),
 )
 def test_by_seed__divides_each_class_and_all_as_shares_say(labels, seed, shares):
     samples = unassigned(*((label, "") for label in labels))
     splits = by_seed(samples, seed, shares)
     found = Counter(zip(labels, splits, strict=True))
     for label, n in Counter(labels).items():
-        assert all(abs(found[label, s] - share * n) < 2 for s, share in shares.items())
+        assert all(abs(found[label, s] - share * n) < 1 + 1e-9 for s, share in shares.items())
         assert sum(found[label, s] for s in shares) == n
     for split, share in shares.items():
-        assert abs(splits.count(split) - share * len(labels)) < 2
+        assert abs(splits.count(split) - share * len(labels)) < 1 + 1e-9
 
 
 @given(
@@ -420,10 +559,59 @@ def test_by_lists__takes_samples_and_recordings_by_any_of_their_names(tmp_path):
             by_lists(samples, {"train": train, "test": test})
 
 
+def in_lists(folder, samples, **lists):
+    """Return the splits of samples by lists with these lines."""
+    for split, lines in lists.items():
+        (folder / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines))
+    found = by_lists(samples, {split: folder / f"{split}.txt" for split in lists})
+    return dict(zip((sample.place for sample in samples), found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        # Samples of intervals are called 0, 1, … and so may recordings be.
+        ("1", "'1' may be recording '1' or sample '0/1'"),
+        ("0", "'0' may be recording '0' or sample '1/0'"),
+        ("2.bin", "'2.bin' may be sample '0/2' or sample '1/2'"),
+        ("b", "'b' may be recording '1' or recording 'b'"),
+        ("b.bin", "'b.bin' may be recording '1' or recording 'b'"),
+    ],
+)
+def test_by_lists__refuses_a_name_of_two_things(tmp_path, line, message):
+    samples = [
+        Unassigned(recording, file, sample, "c", "")
+        for recording, file in (("0", "a.aedat"), ("1", "b.aedat"), ("b", "c.aedat"))
+        for sample in "012"
+        if recording != "b" or sample == "0"
+    ]
+    with pytest.raises(AnnotationError) as caught:
+        in_lists(tmp_path, samples, train=["a.aedat", line])
+    assert str(caught.value).startswith(f"train.txt: line 2: {message}. Write recording/sample")
+    found = in_lists(tmp_path, samples, train=["a.aedat", "b/0"], test=["1/0", "1/1", "1/2"])
+    assert list(found.values()) == ["train"] * 3 + ["test"] * 3 + ["train"]
+    # The whole name of a file is its recording's, and no sample's.
+    found = in_lists(tmp_path, samples, train=["a.aedat", "c.aedat"], test=["b.aedat"])
+    assert list(found.values()) == ["train"] * 3 + ["test"] * 3 + ["train"]
+
+
+def test_by_lists__takes_all_recordings_of_a_file_by_its_name(tmp_path):
+    samples = [
+        Unassigned("early", "long.aedat", "0", "c", ""),
+        Unassigned("late", "long.aedat", "0", "c", ""),
+        Unassigned("x", "x.y.aedat", "x", "c", ""),
+        Unassigned("z", "x.z.aedat", "s", "c", ""),
+    ]
+    found = in_lists(tmp_path, samples, train=["long", "x.y"], test=["x.z"])
+    assert found == {"early/0": "train", "late/0": "train", "x/x": "train", "z/s": "test"}
+
+
 def test_check_counts__says_what_is_there_and_what_was_published():
     check_counts(["train", "test"], {"train": 1})
     with pytest.raises(AnnotationError, match="there are 1 in test; 2 in test are expected"):
         check_counts(["train", "test"], {"train": 1, "test": 2})
+    with pytest.raises(UsageError, match="'training' is no split"):
+        check_counts(["train", "test"], {"training": 1})
 
 
 # Files and steps
@@ -533,13 +721,16 @@ def test_cut__names_what_does_not_fit(tmp_path, cut_store):
         )
 
     table.write_text("class,start,end\n2,57500,58000\n2,157500,158000\n")
-    with pytest.raises(AnnotationError, match=r"u1\.h5: sample '1': starts at 157500 µs"):
+    with pytest.raises(AnnotationError, match=r"u1\.csv: line 3: starts at 157500 µs"):
         cut()
     table.write_text("class,start,end\n2,100,500\n")
-    with pytest.raises(AnnotationError, match=r"u1.h5: sample '0': starts at -6900 µs"):
+    with pytest.raises(AnnotationError, match=r"u1\.csv: line 2: starts at -6900 µs"):
         cut(clock="source")
-    with pytest.raises(AnnotationError, match="label '2' is not listed"):
+    with pytest.raises(AnnotationError, match=r"u1\.csv: line 2: label '2' is not listed"):
         cut(labels=["a"])
+    table.write_text("class,start,end\n2,100,500\n2,99000,158000\n")
+    with pytest.raises(AnnotationError, match=r"u1\.csv: line 3: is of 99000 to 158000 µs"):
+        cut()
     table.write_text("class,start,end\n")
     with pytest.raises(AnnotationError, match="has no sample"):
         cut()
@@ -548,6 +739,40 @@ def test_cut__names_what_does_not_fit(tmp_path, cut_store):
     with pytest.raises(UsageError, match="exactly one of intervals and members"):
         steps.cut(store, tmp_path / "x.tsv")
     assert not (tmp_path / "x.tsv").exists()
+
+
+def test_cut__says_how_many_rows_are_left_out_as_repeats(tmp_path, cut_store, caplog):
+    store, _, table = cut_store
+    columns = {"label": "class", "start": "start", "stop": "end"}
+    options = {"intervals": str(table), "columns": columns, "clock": "source"}
+    with caplog.at_level("INFO", "evreel"):
+        assert steps.cut(store, tmp_path / "x.tsv", repeats="first", **options) == 2
+        assert caplog.messages[-1] == "x.tsv: 2 samples, rows left out as repeats: 1"
+        assert steps.cut(store, tmp_path / "x.tsv", **options) == 3
+        assert caplog.messages[-1] == "x.tsv: 3 samples"
+
+
+def test_cut__gives_members_the_group_of_their_archive(tmp_path):
+    path = zip_of(tmp_path / "a.zip", {f"{g}_{k}.bin": small(k)[1] for g in "uv" for k in (0, 1)})
+    steps.events(path, tmp_path / "a.h5", members="*.bin", sensor="34x34")
+    cut = tmp_path / "a.tsv"
+    for pattern, group, groups in (
+        ("*.bin", "one", ("one",) * 4),
+        ("{group}_*.bin", "one", ("u", "u", "v", "v")),
+        ("*.bin", None, ("",) * 4),
+    ):
+        steps.cut(tmp_path / "a.h5", cut, members=pattern, group=group)
+        assert read_cut(cut).group == groups
+
+
+def test_cut__takes_members_that_a_crop_left_empty_as_they_are(tmp_path, caplog):
+    members = {f"{k}.bin": aer40([(0, x, 1, 0), (900, x, 1, 1)]) for k, x in enumerate((1, 30))}
+    path = zip_of(tmp_path / "a.zip", members)
+    options = {"members": "*.bin", "sensor": "34x34", "crop": [0, 0, 10, 34]}
+    steps.events(path, tmp_path / "a.h5", **options)
+    assert steps.cut(tmp_path / "a.h5", tmp_path / "a.tsv", members="{label}.bin") == 2
+    assert read_cut(tmp_path / "a.tsv").stop_us.tolist() == [901, 1901]
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 def test_cut__takes_its_table_out_of_an_archive(tmp_path, cut_store):
@@ -588,6 +813,28 @@ def test_splits__mixes_fixed_and_drawn_ones(tmp_path, cut_store):
     with pytest.raises(AnnotationError, match="there are 10 in train; 9 in train are expected"):
         steps.splits(cuts, out, fixed={"u1": "test", "b": "train"}, counts={"train": 9})
     assert read_samples_table(out) == rows  # what was there stays
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fixed": {"u1": "training"}}, "'training' is no split; there are train, val, test"),
+        ({"fixed": {"u1": "mixed"}}, "'mixed' is no split"),
+        ({"fixed": {"u1_": "train"}}, "'u1_' has no table of samples; did you mean 'u1'"),
+        ({"file_names": {"x": "x.bin"}}, "recording 'x' has no table of samples"),
+        (
+            {"lists": {"train": "train.txt"}, "seed": 0, "shares": {"train": 1.0}},
+            "lists and a seed exclude each other",
+        ),
+        ({"fixed": {"u1": "train"}, "counts": {"training": 3}}, "'training' is no split"),
+    ],
+)
+def test_splits__refuses_what_does_not_go_together(tmp_path, cut_store, options, message):
+    _, cut, _ = cut_store
+    (tmp_path / "train.txt").write_text("u1\n")
+    with pytest.raises(UsageError, match=message):
+        steps.splits({"u1": cut}, tmp_path / "all.tsv", **options)
+    assert not (tmp_path / "all.tsv").exists()
 
 
 def test_features__of_a_sample_too_short_name_it(tmp_path, cut_store):

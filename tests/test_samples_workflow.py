@@ -136,8 +136,10 @@ def test_run__releases_samples_with_class_and_split(built):
 
 
 def test_compressed_tar__is_decompressed_once_where_several_members_are_wanted(built):
-    [kept] = (built / "results" / "archives").iterdir()
-    with tarfile.open(kept, "r:") as archive:  # a plain one
+    archives = built / "results" / "archives"
+    [kept] = (path for path in archives.iterdir() if path.is_symlink())
+    assert kept.name.endswith("-trials.tar.gz")
+    with tarfile.open(archives / "plain" / f"{kept.name}.tar", "r:") as archive:
         assert archive.getnames() == ["trials/two.aedat4", "trials/two_labels.csv"]
 
 
@@ -154,6 +156,7 @@ def test_edited_intervals__cut_that_recording_anew_and_no_other(copied):
     ran = [line for line in run.stdout.splitlines() if line.startswith(("rule ", "localrule "))]
     rules = Counter(line.split()[1].rstrip(":") for line in ran)
     assert rules["cut"] == rules["features"] == 1 and not rules["events"]
+    assert rules["splits"] == 1 and rules["samples"] == 3  # a split may have moved anywhere
     rows = read_samples_table(copied / "results" / "release" / "cut-1" / "samples.tsv")
     assert min(row.stop_us for row in rows if row.recording == "one") == 40_000
 

@@ -156,7 +156,10 @@ def whole(asked, t):
 def test_fixed_number__by_time_equals_its_slow_twin(n, t):
     span = t[-1] + 1 - t[0]
     if span < n:
-        with pytest.raises(ParameterError, match=f"{span} µs can't be divided into {n} windows"):
+        with pytest.raises(
+            ParameterError,
+            match=f"{span} µs from first to last event can't be divided into {n} windows",
+        ):
             whole(Number(n, "time"), t)
         return
     windows = whole(Number(n, "time"), t)

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from conftest import ROOT, random_events
 from dataset import CONFIG, make_data_set, planned, snakemake, write_config, write_table
@@ -235,6 +236,43 @@ def test_new_row__builds_only_it_and_the_release(copied):
             "video",
         ]
     )
+
+
+def test_labels_of_some_recordings__are_released_and_none_are_made_up(copied):
+    boxes = np.load(copied / "results" / "slices" / "one_bbox.npy")
+    boxes["t"] += steps.info(copied / "raw" / "two.aedat4")["t_offset"]  # on the camera's clock
+    np.save(copied / "raw" / "published.npy", boxes)
+    table = copied / "recordings.tsv"
+    one, two = table.read_text(encoding="utf-8").splitlines()[1:]
+    cells = two.split("\t")
+    rows = [
+        "id\tsource\tmd5\tsplit\trois\ttags\tboxes",
+        f"{one}\t",
+        "\t".join(["tagged", *cells[1:4], "", cells[5], ""]),
+        "\t".join(["bare", *cells[1:4], "", "", ""]),
+        "\t".join(["boxed", *cells[1:4], "", "", "raw/published.npy"]),
+    ]
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    run = snakemake(copied, "--cores", "2")
+    assert run.returncode == 0, run.stdout
+    release = copied / "results" / "release" / "tiny-1.0"
+    assert steps.verify(release) == []
+    found = {path.relative_to(release).as_posix() for path in release.rglob("*_bbox.npy")}
+    folders = ("slices", "histogram", "voxels")
+    assert found == {
+        *(f"train/{folder}/one_bbox.npy" for folder in folders),
+        *(f"test/{folder}/boxed_bbox.npy" for folder in folders),
+    }
+    assert (release / "test" / "slices" / "bare.h5").exists()
+    assert not (release / "test" / "slices" / "boxed.h5").exists()
+
+
+def test_settings_of_other_steps__rebuild_nothing(copied):
+    config = {**CONFIG, "acquire": {"member_gib": 32}, "samples": {"by": "none"}}
+    write_config(copied, config)
+    assert set(planned(copied)) <= {"all", "release"}  # which carries the config
+    write_config(copied, {**CONFIG, "labels": [*CONFIG["labels"], "bus"]})
+    assert planned(copied) == ["all", "annotate", "annotate", "release"]
 
 
 def test_changed_feature_parameter__rebuilds_that_feature_and_the_release(copied):

@@ -13,16 +13,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evreel import __version__, steps
-from evreel.errors import EvreelError, UsageError
+from evreel.errors import EvreelError, UsageError, did_you_mean
 from evreel.outputs import Progress, atomic
 
 if TYPE_CHECKING:
     from evreel.checks import Report
+
+
+_MEMBER_GIB = "the most of an archive's member, 2**30 bytes; default: 64"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,6 +108,7 @@ def _acquire(options: argparse.Namespace) -> int:
             member_md5=options.member_md5,
             member_gib=options.member_gib,
             page=options.page,
+            plain=options.plain,
             progress=progress,
         )
     return 0
@@ -131,6 +135,7 @@ def _events(options: argparse.Namespace) -> int:
             n_events=options.n_events,
             members=options.members,
             leave_out=options.leave_out,
+            member_gib=options.member_gib,
             progress=progress,
         )
     return 0
@@ -141,13 +146,14 @@ def _cut(options: argparse.Namespace) -> int:
         options.store,
         options.output,
         intervals=options.intervals,
-        columns=dict(options.column),
+        intervals_md5=options.md5,
+        columns=options.column,
         recording=options.recording or options.store.stem,
         unit=options.unit,
         clock=options.clock,
         repeats=options.repeats,
         members=options.members,
-        classes=dict(options.label),
+        classes=options.label,
         labels=options.labels,
         group=options.group,
     )
@@ -155,14 +161,19 @@ def _cut(options: argparse.Namespace) -> int:
 
 
 def _splits(options: argparse.Namespace) -> int:
-    fixed = dict(options.fix)
+    names = [path.stem for path in options.cut]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"two tables would both be recording {twice[0]!r}", hint="Rename one.")
     found = steps.splits(
         {path.stem: path for path in options.cut},
         options.output,
-        fixed={path.stem: fixed.get(path.stem) for path in options.cut},
-        lists=dict(options.list) or None,
+        fixed=options.fix,
+        file_names=options.file_name,
+        lists=options.list,
         seed=options.seed,
-        shares={split: float(share) for split, share in options.share} or None,
+        shares=options.share,
+        counts=options.count,
     )
     for split, n in found.items():
         print(f"{split}\t{n}")
@@ -389,10 +400,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--sha256", metavar="HEX", help="64 hexadecimal digits, likewise")
     sub.add_argument("--size-bytes", metavar="N", type=int, help="likewise")
     sub.add_argument("--member-md5", metavar="HEX", help="that of the archive's member")
-    sub.add_argument(
-        "--member-gib", metavar="F", type=float, help="the most of a member, 2**30 bytes; 64"
-    )
+    sub.add_argument("--member-gib", metavar="F", type=float, help=_MEMBER_GIB)
     sub.add_argument("--page", metavar="URL", help="where a manual source is to be had")
+    sub.add_argument(
+        "--plain", action="store_true", help="decompress a tar that is compressed as a whole"
+    )
     _add_output(sub, "FILE")
 
     sub = command("events", _events, "Decode a recording into an events store.")
@@ -435,6 +447,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="members that are left out all the same; may be given more than once",
     )
+    sub.add_argument("--member-gib", metavar="F", type=float, help=_MEMBER_GIB)
     _add_stream(sub)
 
     sub = command("cut", _cut, "Write where the samples of a recording lie, and of which class.")
@@ -445,12 +458,13 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--members", metavar="PATTERN", help="as for events; {label} and {group} read a name"
     )
+    sub.add_argument("--md5", metavar="HEX", help="32 hexadecimal digits, of that table")
     sub.add_argument(
         "--column",
         metavar="WHAT=NAME",
-        type=_pair,
-        action="append",
-        default=[],
+        type=_column,
+        action=_Pairs,
+        default={},
         help="what a column of the table is called: label, start, stop, id, group, recording",
     )
     sub.add_argument("--unit", choices=("us", "ms", "s"), default="us", help="of its times")
@@ -470,8 +484,8 @@ def _parser() -> argparse.ArgumentParser:
         "--label",
         metavar="CLASS=LABEL",
         type=_pair,
-        action="append",
-        default=[],
+        action=_Pairs,
+        default={},
         help="what the table or archive calls a class, and its label",
     )
     sub.add_argument("--labels", metavar="A,B,…", type=_labels, help="all labels; others fail")
@@ -485,26 +499,42 @@ def _parser() -> argparse.ArgumentParser:
         "--fix",
         metavar="RECORDING=SPLIT",
         type=_pair,
-        action="append",
-        default=[],
+        action=_Pairs,
+        default={},
         help="all samples of a recording: train, val or test",
     )
     sub.add_argument(
         "--list",
         metavar="SPLIT=TXT",
         type=_pair,
-        action="append",
-        default=[],
+        action=_Pairs,
+        default={},
         help="names of its samples or recordings, one a line",
+    )
+    sub.add_argument(
+        "--file-name",
+        metavar="RECORDING=NAME",
+        type=_pair,
+        action=_Pairs,
+        default={},
+        help="what lists call the file of a recording",
     )
     sub.add_argument("--seed", metavar="N", type=int, help="draw the others, alike in every class")
     sub.add_argument(
         "--share",
         metavar="SPLIT=F",
-        type=_pair,
-        action="append",
-        default=[],
+        type=_share,
+        action=_Pairs,
+        default={},
         help="part of all samples that goes to a split; 1 together",
+    )
+    sub.add_argument(
+        "--count",
+        metavar="SPLIT=N",
+        type=_count,
+        action=_Pairs,
+        default={},
+        help="samples that a split must have, as published",
     )
 
     sub = command("samples", _samples, "Write rows, class and split of a recording's samples.")
@@ -682,6 +712,50 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not key or not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return key, value
+
+
+def _column(text: str) -> tuple[str, str]:
+    from evreel.io.intervals import Columns
+
+    what, name = _pair(text)
+    known = [field.name for field in fields(Columns)]
+    if what not in known:
+        guess = did_you_mean(what, known) or f"there are {', '.join(known)}"
+        raise argparse.ArgumentTypeError(f"{what!r} is no column; {guess}")
+    return what, name
+
+
+def _share(text: str) -> tuple[str, float]:
+    split, share = _pair(text)
+    try:
+        return split, float(share)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not SPLIT=F with a number F") from None
+
+
+def _count(text: str) -> tuple[str, int]:
+    split, count = _pair(text)
+    try:
+        return split, int(count)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not SPLIT=N, a whole number N") from None
+
+
+class _Pairs(argparse.Action):
+    """Collect what an option says of several names, each once."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, value = values
+        said = getattr(namespace, self.dest)
+        if name in said:
+            raise argparse.ArgumentError(self, f"{name!r} is there twice")
+        setattr(namespace, self.dest, {**said, name: value})
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -55,7 +55,8 @@ class EvreelError(Exception):
         self.hint = hint
         where = [part for part in (self.path and (self.path.name or str(self.path)), place) if part]
         message = ": ".join([*where, problem])
-        super().__init__(f"{message}. {hint}" if hint else message)
+        end = "" if message.endswith("?") else "."
+        super().__init__(f"{message}{end} {hint}" if hint else message)
 
 
 class UsageError(EvreelError):

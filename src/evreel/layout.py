@@ -246,8 +246,8 @@ FEATURES = Layout(
         ),
         Array("t_offset", "<i8", (), "µs", "First stamp of the recording on the camera's clock."),
         *(replace(array, optional=True) for array in _SAMPLE),
-        _column("samples/start", "<i8", "sample", "", "First window of the sample.", True),
-        _column("samples/stop", "<i8", "sample", "", "One past its last window.", True),
+        _column("samples/window_start", "<i8", "sample", "", "First window of the sample.", True),
+        _column("samples/window_stop", "<i8", "sample", "", "One past its last window.", True),
         Array(
             "labels/name",
             "str",

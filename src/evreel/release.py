@@ -40,10 +40,10 @@ from evreel.io.manifest import (
 )
 from evreel.layout import BOXES_SUFFIX, LABEL_MAP
 from evreel.outputs import Progress, silent
+from evreel.samples.splits import SPLITS
 
 Compression = Literal["portable", "fast"]
 
-SPLITS = ("train", "val", "test")
 _PIECE_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LIBRARIES = (
@@ -466,9 +466,14 @@ def _sums_of(manifest: Manifest, data: bytes) -> dict[Algorithm, dict[str, str]]
 _HOW_TO_READ = {
     "features": "A feature's `data` is (windows, channels, height, width); `windows/start_us` and "
     "`windows/stop_us` are its windows.",
-    "label_map": "A box (`…_bbox.npy`) has `t` (µs, the end of its video frame), `x`, `y` (left "
+    "boxes": "A box (`…_bbox.npy`) has `t` (µs, the end of its video frame), `x`, `y` (left "
     "upper corner, px), `w`, `h` (px), `class_id` (see the label map) and `track_id`. It belongs "
     "to the window with `start_us < t <= stop_us`.",
+    "samples": "`samples.tsv` has a row a sample: recording, name, class, split. A recording whose "
+    "samples are of several splits lies in `mixed/`, so look for it in all of these folders. "
+    "In `samples/<recording>.h5`, `samples/start` and `samples/stop` are rows of the recording's "
+    "events; in a feature's file, `samples/window_start` and `samples/window_stop` are the frames "
+    "of a sample, and `samples/label` is the number of its class in `labels/name`.",
     "slices": "That annotators looked and found nothing differs from that they did not look: the "
     "slices' `labelled/start_us` and `labelled/stop_us` say where they looked.",
 }
@@ -503,6 +508,8 @@ def _readme(
         for folder, inside in sorted(folders.items())
     ]
     kinds = {file.kind for file in files} | {kind for kind, _ in written.values()}
+    if any(file.path.endswith(BOXES_SUFFIX) for file in files):
+        kinds.add("boxes")
     lines = [f"# {name} {version}", ""]
     if description:
         lines += [description.strip(), ""]
@@ -519,7 +526,7 @@ def _readme(
     if "splits/train.txt" in written:
         lines.append("- `splits/`: the recordings of each split, one a line")
     if LABEL_MAP in written:
-        lines.append(f"- `{LABEL_MAP}`: class number → name, for the boxes (`…_bbox.npy`)")
+        lines.append(f"- `{LABEL_MAP}`: class number → name")
     lines += [
         "- `config.json`: the configuration that made it; `versions.json`: the software",
         f"- `{MANIFEST}`: every file with its size, MD5, SHA-256 and what it is; what is known "

@@ -389,12 +389,15 @@ def _equal_shares(
     if short.size:
         unit = "µs" if by_time else "events"
         raise ParameterError(
-            f"{span[short[0]]} {unit} can't be divided into {division.number} windows",
+            f"{span[short[0]]} {unit} {'from first to last event ' if by_time else ''}can't be "
+            f"divided into {division.number} windows",
             place=f"interval {short[0]}",
         )
     n = np.full(len(first), division.number, dtype=np.int64)
-    if n.sum() > MOST_WINDOWS:
-        raise ParameterError(f"they are {n.sum()} windows; {MOST_WINDOWS} is the most")
+    if len(n) * division.number > MOST_WINDOWS:
+        raise ParameterError(
+            f"they are {len(n) * division.number} windows; {MOST_WINDOWS} is the most"
+        )
     interval, k, bounds = _end_to_end(n)
     share = span // division.number
     low = begin[interval] + k * share[interval]
@@ -446,10 +449,11 @@ def _how_many(total: Int64Array, size: int, stride: int, tail: Tail) -> Int64Arr
         to_cover = np.maximum(0, -(-(total - size) // stride)) + 1
         # A stride beyond the size leaves gaps: the end may lie in one, and no window is after it.
         n = np.minimum(to_cover, -(-total // stride))
-    if n.sum() > MOST_WINDOWS:
+    wanted = sum(n.tolist())  # as Python's numbers, which do not wrap
+    if wanted > MOST_WINDOWS:
         raise ParameterError(
-            f"windows of {size}, one every {stride}, divide 0 to {total.sum()} into {n.sum()} "
-            f"windows; {MOST_WINDOWS} is the most",
+            f"windows of {size}, one every {stride}, divide 0 to {sum(total.tolist())} into "
+            f"{wanted} windows; {MOST_WINDOWS} is the most",
             hint="Choose longer windows or a longer stride, or a part of the recording.",
         )
     return n

@@ -1,8 +1,5 @@
 rule archive:
-    """An archive that recordings are in, verified; a local one becomes a relative link.
-
-    A tar that is compressed as a whole is decompressed where several of its members are wanted.
-    """
+    """An archive that recordings are in, verified; a local one becomes a relative link."""
     input:
         local=local_file,
     output:
@@ -17,10 +14,26 @@ rule archive:
         sha256=to_get("sha256"),
         size_bytes=to_get("size_bytes"),
         page=to_get("page"),
-        plain=has_many_members,
         revision=revision("acquire"),
     script:
         "../../scripts/archive.py"
+
+
+rule plain_archive:
+    """A tar that is compressed as a whole, decompressed: its members are found at once."""
+    input:
+        archive=rules.archive.output[0],
+    output:
+        "<results>/archives/plain/{archive}.tar",
+    log:
+        "<logs>/plain_archive/{archive}.log",
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        member_gib=config["acquire"]["member_gib"],
+        revision=revision("acquire"),
+    script:
+        "../../scripts/plain_archive.py"
 
 
 rule acquire:

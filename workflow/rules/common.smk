@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 from evreel.acquire import in_archive, read_source
@@ -22,6 +23,8 @@ os.environ.update(
 RESULTS = config["results"]
 RELEASE = f"{config['release']['name']}-{config['release']['version']}"
 PICTURES = {"mp4": "mp4", "png-zip": "zip"}[config["video"]["container"]]
+
+COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
 
 # A cluster may start a job when its run is long dead: it ends here, before Snakemake removes the
 # job's output to make it anew.
@@ -87,12 +90,26 @@ def archives():
     return {archive_of(row): row for row in reversed(rows)}
 
 
-def has_many_members(wildcards):
-    """Tell whether several files of an archive are wanted: recordings, tables, lists."""
-    rows = [row for row in RECORDINGS.values() if read_source(row["source"]).members]
-    rows = [row for row in rows if archive_of(row) == wildcards.archive]
-    beside = sum(row.get("samples", "").startswith("!") for row in rows)
-    return len(rows) + beside > 1
+@functools.cache
+def wanted_members():
+    """Return how many files of each archive are wanted: recordings, and tables beside them."""
+    wanted = Counter()
+    for row in RECORDINGS.values():
+        if read_source(row["source"]).members:
+            wanted[archive_of(row)] += 1 + row.get("samples", "").startswith("!")
+    return wanted
+
+
+@functools.cache
+def members_from(archive):
+    """Return the file that members of an archive are read from.
+
+    Of a tar that is compressed as a whole, that is a plain one where several are wanted: else each
+    would be looked for from the beginning.
+    """
+    if wanted_members()[archive] > 1 and COMPRESSED_TAR.search(archive):
+        return f"{RESULTS}/archives/plain/{archive}.tar"
+    return f"{RESULTS}/archives/{archive}"
 
 
 def what_to_get(wildcards):
@@ -105,9 +122,7 @@ def what_to_get(wildcards):
     source = read_source(row["source"])
     if source.members and not of_archive:
         return {
-            "source": in_archive(
-                f"{RESULTS}/archives/{archive_of(row)}", source.members
-            ),
+            "source": in_archive(members_from(archive_of(row)), source.members),
             "member_md5": row.get("member_md5"),
             "member_gib": config["acquire"]["member_gib"],
         }
@@ -159,6 +174,26 @@ def every_cut(pattern):
     return files
 
 
+def of_members(key):
+    """Return a setting of an archive whose members are samples, None for one recording."""
+
+    def value(wildcards):
+        settings = cutting(wildcards.id)
+        return settings[key] if settings and settings["by"] == "members" else None
+
+    return value
+
+
+def member_gib(wildcards):
+    """Return the most that a member may have, None for one recording."""
+    return config["acquire"]["member_gib"] if of_members("by")(wildcards) else None
+
+
+def labels_of_samples(wildcards):
+    """Return the labels where a recording is cut: what is made of others does not need them."""
+    return config["labels"] if cutting(wildcards.id) else None
+
+
 def cut_of(wildcards):
     """Return the table of a recording's samples, no file where it is not cut."""
     return f"<results>/cuts/{wildcards.id}.tsv" if cutting(wildcards.id) else []
@@ -198,7 +233,7 @@ def intervals_source(wildcards):
         return member
     # Beside the recording: in the archive that it is in, or in the innermost of several.
     *outer, _ = read_source(row["source"]).members
-    return in_archive(f"{RESULTS}/archives/{archive_of(row)}", [*outer, member])
+    return in_archive(members_from(archive_of(row)), [*outer, member])
 
 
 def interval_columns(wildcards):
@@ -219,7 +254,7 @@ def split_lists():
         )
     return {
         split: (
-            in_archive(f"{RESULTS}/archives/{next(iter(archives()))}", [file[1:]])
+            in_archive(members_from(next(iter(archives()))), [file[1:]])
             if file.startswith("!")
             else file
         )
@@ -313,8 +348,7 @@ def release_rows(wildcards=None):
             file = f"{RESULTS}/features/{feature}/{id_}.h5"
             candidates.append(("features", f"{split}/{feature}/{id_}.h5", file))
             candidates.append(("features", f"{split}/{feature}/{id_}_bbox.npy", boxes))
-        folder = "slices" if to_annotate(id_) else "boxes"
-        candidates.append(("slices", f"{split}/{folder}/{id_}_bbox.npy", boxes))
+        candidates.append(("slices", f"{split}/slices/{id_}_bbox.npy", boxes))
         rows += [
             {"path": path, "source": file, "kind": kind, "id": id_, "split": split}
             for kind, path, file in candidates
@@ -364,5 +398,5 @@ def without_folders(column, cell):
     """Return a cell of the recordings table without the folders of this machine."""
     if column == "source":
         return read_source(cell).public
-    is_local = column in FILES and not cell.startswith("!")
+    is_local = column in (*FILES, "samples/table") and not cell.startswith("!")
     return Path(cell).name if is_local else cell

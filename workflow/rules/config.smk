@@ -25,6 +25,8 @@ SIDECARS = ("biases", "calibration", "hot_pixels")
 FILES = ("source", "rois", "tags", "samples", "boxes", *SIDECARS)
 """Columns with files; those that are local have to be there."""
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+FOR_ALL = re.compile("video/container|samples/(split|counts)(/.*)?")
+"""Keys that a recording can't have of its own."""
 SHOWN = 20
 """Mistakes that are spelled out; the others are counted."""
 
@@ -283,7 +285,7 @@ def no_such_file(path):
     )
 
 
-def table_rows(path):
+def table_rows(path, required):
     """Return (line, row) of each row of the recordings table, without its empty cells."""
     try:
         # Spreadsheets begin a file with a byte order mark; quotes mean nothing in this table.
@@ -313,6 +315,11 @@ def table_rows(path):
         for line, row in rows
         if "" in row or None in row.values()
     )
+    stop_at(
+        f"{path}: line 1: column {column!r} is missing{guess(column, columns)}"
+        for column in required
+        if column not in columns
+    )
     filled = [
         (line, {key: cell for key, cell in row.items() if cell}) for line, row in rows
     ]
@@ -324,7 +331,7 @@ def read_recordings(path):
     validator = read_schema("recordings.schema.yaml")
     recordings, resolved, problems = {}, {}, []
     lines, groups = {}, {}
-    for line, row in table_rows(path):
+    for line, row in table_rows(path, validator.schema["required"]):
         found = [named(place, problem) for place, problem in mistakes(row, validator)]
         found += [
             f"{column}: {cell!r} begins or ends with a space"
@@ -383,6 +390,13 @@ def uncut(row, settings):
     labelled = by != "none" or "boxes" in row
     if "slices" not in settings and (not labelled or "rois" in row or "tags" in row):
         yield "slices is missing in the config; it is needed for what is annotated in CVAT"
+    ranges = ("start_us", "stop_us", "stream")
+    if by == "members" and any(
+        settings["events"].get(key) is not None for key in ranges
+    ):
+        yield f"samples/by: members has no events/{', events/'.join(ranges)}: those are of one"
+    if table is not None and not exists(Path(table)):
+        yield f"samples/table: {no_such_file(table)}"
     axes = ("crop", "swap_xy", "flip_x", "flip_y")
     if "boxes" in row and "rois" in row:
         yield "boxes: rois are boxes too; give one of them"
@@ -432,7 +446,7 @@ def with_overrides(cells):
         node = look_up(merged, "/".join([section, *parents]))
         # A feature is there, or is not, for all recordings.
         whole = section == "features" and not parents
-        if not isinstance(node, dict) or key == "video/container" or whole:
+        if not isinstance(node, dict) or FOR_ALL.fullmatch(key) or whole:
             problems.append(f"{key!r} is nothing that a recording can change")
             continue
         try:

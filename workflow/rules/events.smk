@@ -25,9 +25,9 @@ rule events:
         on_out_of_bounds=setting("events/on_out_of_bounds"),
         on_damage=setting("events/on_damage"),
         n_events=number("n_events"),
-        members=setting("samples/members"),
-        leave_out=setting("samples/leave_out"),
-        member_gib=config["acquire"]["member_gib"],
+        members=of_members("members"),
+        leave_out=of_members("leave_out"),
+        member_gib=member_gib,
         revision=revision("events"),
     script:
         "../../scripts/events.py"

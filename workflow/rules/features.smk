@@ -21,7 +21,7 @@ rule features:
         tail=setting("features/{feature}/tail"),
         number=setting("features/{feature}/number"),
         by=setting("features/{feature}/by"),
-        labels=setting("labels"),
+        labels=labels_of_samples,
         revision=revision("features"),
     script:
         "../../scripts/features.py"

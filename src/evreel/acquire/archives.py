@@ -20,6 +20,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ _ENCRYPTED = 0x2041
 _XZ_MEMORY_BYTES = 1 << 28
 _XZ_PIECE_BYTES = 1 << 16
 _NAMES_KEPT = 10_000
+_RESERVE_BYTES = 1 << 30
+_RESERVE_PART = 20
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -61,26 +64,37 @@ _DAMAGE = (
     OverflowError,
 )
 _BY_HAND = "Unpack it by hand, and give the path of the recording."
+_ITSELF = "Name the file itself."
+_ANEW = "Pack the archive anew: plain files alone, each of them once."
 _DISTRUST = "Raise the limit if it is what you mean; else don't trust this archive."
 _BOMB = "No recording is so empty: don't trust this archive; if you do, unpack it by hand."
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a member may be at most, so that a small archive can't fill a disk.
+    """What may come out of an archive at most, so that a small one can't fill a disk.
+
+    Members that nobody asks for are not held to them, but for the ratio of a compressed tar.
 
     Parameters
     ----------
     member_bytes
-        Size of a member, unpacked.
+        Size of a member, unpacked. Unpacking one may fill the disk, but is not begun where there
+        is no room for the size that is declared; no more than that is written.
     ratio, ratio_from_bytes
         How many bytes may come out of one, where more than `ratio_from_bytes` come out. Of a
-        compressed tar all bytes up to the member's end are counted.
+        compressed tar all bytes up to the member's end are counted, or up to its own end where it
+        is decompressed as a whole.
+    archive_bytes
+        Size of a compressed tar that is decompressed as a whole, all of its members together; as
+        much as `member_bytes` where that is more. It also stops where a twentieth of the disk, or
+        1 GiB if that is less, is all that is left free.
     """
 
     member_bytes: int = 64 << 30
     ratio: int = 1000
     ratio_from_bytes: int = 100_000_000
+    archive_bytes: int = 1 << 40
 
 
 def extract(
@@ -204,25 +218,27 @@ class Archive:
     folder
         An empty folder; a compressed tar is decompressed there once.
     limits
-        What a member may be at most.
+        What may come out of it at most.
 
     Attributes
     ----------
     names
-        Names of all files in it, in order of their code points: what is built from them does not
-        depend on how it was packed. Folders, links and devices are none.
+        Names of all that is in it but folders, in order of their code points: what is built from
+        them does not depend on how it was packed. A name that is there twice is listed twice;
+        what is a link, or no file of another kind, is listed too. `check` refuses these.
 
     Raises
     ------
     SourceError
-        Where it can't be read; reading a member may also raise it.
+        Where its list of members can't be read, or it can't be decompressed safely.
     """
 
     def __init__(self, path: str | Path, folder: Path, limits: Limits | None = None) -> None:
         self.path = Path(path)
         self._limits = limits or Limits()
         self._zip: zipfile.ZipFile | None = None
-        self._at: dict[str, tuple[int, int]] = {}
+        self._in_zip: dict[str, zipfile.ZipInfo] = {}
+        self._in_tar: dict[str, tuple[tar.Entry, int]] = {}
         try:
             self._file: BinaryIO = self.path.open("rb")
         except OSError as error:
@@ -245,6 +261,17 @@ class Archive:
     ) -> None:
         self._file.close()
 
+    def check(self, name: str) -> None:
+        """Look whether a member is one file that can be unpacked safely, as far as is declared.
+
+        Raises
+        ------
+        SourceError
+            Where it is not; the message names archive and member.
+        """
+        with self._named(name):
+            self._find(name)
+
     def unpack(self, name: str, to: Path) -> None:
         """Write a member to `to`; what is there is replaced.
 
@@ -253,43 +280,61 @@ class Archive:
         SourceError
             Where it can't be unpacked safely; the message names archive and member.
         """
-        with _as_source_error(self.path.name, f"{self.path.name}!{name}"):
+        with self._named(name):
+            size = self._find(name)
+            to.unlink(missing_ok=True)
+            _check_room(size, to)
             if self._zip is not None:
-                entry = _zip_member(self._entries[name], self._limits)
-                with self._zip.open(entry) as content:
-                    _write(content, entry.file_size, to)
+                with self._zip.open(self._in_zip[name]) as content:
+                    _write(content, size, to)
             else:
-                at, size = self._at[name]
-                self._file.seek(at)
+                self._file.seek(self._in_tar[name][1])
                 _write(self._file, size, to)
 
+    @contextmanager
+    def _named(self, name: str) -> Iterator[None]:
+        """Have errors name archive and member, and say what helps where it is one of many."""
+        try:
+            with _as_source_error(self.path.name, f"{self.path.name}!{name}"):
+                yield
+        except SourceError as error:
+            hint = _ANEW if error.hint in (_BY_HAND, _ITSELF) else error.hint
+            raise SourceError(error.problem, place=error.place, hint=hint) from error
+
+    def _find(self, name: str) -> int:
+        """Return a member's size if it is one file that can be unpacked safely."""
+        if self._times[name] > 1:
+            raise _several()
+        if name in self._in_zip:
+            return _zip_member(self._in_zip[name], self._limits).file_size
+        if name in self._in_tar:
+            return _tar_size(self._in_tar[name][0], self._limits)
+        raise _not_there(name, self.names)
+
     def _read_names(self, folder: Path) -> tuple[str, ...]:
+        names: list[str] = []
         kind = _kind_of(self._file)
         if kind == "zip":
             self._zip = zipfile.ZipFile(self._file)
-            self._entries = {
-                info.filename.removeprefix("./"): info
-                for info in self._zip.infolist()
-                if not info.is_dir()
-            }
-            if len(self._entries) < sum(not info.is_dir() for info in self._zip.infolist()):
-                raise SourceError("has a member more than once", hint=_BY_HAND)
-            return tuple(sorted(self._entries))
-        if kind in _COMPRESSED:
-            plain = folder / "plain.tar"
-            _decompress(self._file, kind, plain, self._limits)
-            self._file.close()
-            self._file = plain.open("rb")
-        elif kind != "tar":
+            for info in self._zip.infolist():
+                if not info.is_dir():
+                    names.append(info.filename.removeprefix("./"))
+                    self._in_zip[names[-1]] = info
+        elif kind == "tar" or kind in _COMPRESSED:
+            if kind != "tar":
+                plain = folder / "plain.tar"
+                _decompress(self._file, kind, plain, self._limits)
+                self._file.close()
+                self._file = plain.open("rb")
+            for entry in tar.entries(self._file, lambda size: _pass_over(self._file, size)):
+                if entry.kind != "a folder":
+                    names.append(entry.name)
+                    self._in_tar[entry.name] = entry, self._file.tell()
+                _pass_over(self._file, tar.padded(entry.size))
+        else:
             raise _unknown(kind, self._file)
-        for entry in tar.entries(self._file, lambda size: _pass_over(self._file, size)):
-            if entry.kind == "file":
-                if entry.name in self._at:
-                    raise SourceError("has a member more than once", hint=_BY_HAND)
-                _check_size(entry.size, self._limits)
-                self._at[entry.name] = self._file.tell(), entry.size
-            _pass_over(self._file, tar.padded(entry.size))
-        return tuple(sorted(self._at))
+        self._times = Counter(names)
+        return tuple(sorted(names))
 
 
 def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = silent) -> bool:
@@ -302,7 +347,7 @@ def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = 
     Raises
     ------
     SourceError
-        Where it can't be decompressed safely.
+        Where it can't be decompressed safely (`Limits`); nothing is left at `to`.
     """
     with _as_source_error(archive.name, archive.name), archive.open("rb") as file:
         kind = _kind_of(file)
@@ -315,11 +360,33 @@ def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = 
 def _decompress(
     file: BinaryIO, kind: str, to: Path, limits: Limits, progress: Progress = silent
 ) -> None:
+    """Write all of it to `to`; nothing is left there where that fails."""
     unpacked, done = _Unpacked(file, kind, limits), 0
+    most = max(limits.archive_bytes, limits.member_bytes)
     with to.open("xb") as out:
-        while piece := unpacked.read(PIECE_BYTES):
-            done += out.write(piece)
-            progress(done, None)
+        try:
+            while piece := unpacked.read(PIECE_BYTES):
+                _check_total(done + len(piece), most, to)
+                done += out.write(piece)
+                progress(done, None)
+        except BaseException:
+            to.unlink(missing_ok=True)
+            raise
+
+
+def _check_total(size: int, most: int, to: Path) -> None:
+    """Raise before a compressed tar has more than it may, or fills the disk."""
+    if size > most:
+        raise SourceError(
+            f"has more than {most:,} bytes decompressed, which is the limit", hint=_DISTRUST
+        )
+    disk = shutil.disk_usage(to.parent)
+    reserve = min(_RESERVE_BYTES, disk.total // _RESERVE_PART)
+    if disk.free < reserve:
+        raise SourceError(
+            f"has {size:,} bytes and more decompressed, and the disk has only {disk.free:,} left",
+            hint=f"Make room where {to.parent.absolute()} is.",
+        )
 
 
 def _write(content: Readable, size: int, to: Path) -> None:
@@ -410,12 +477,10 @@ def _tar_member(
         if entry.name.rstrip("/") == wanted:
             if at is not None:
                 raise _several()
-            if entry.kind != "file":
-                raise _no_file(entry.kind)
-            _check_size(entry.size, limits)
+            size = _tar_size(entry, limits)
             if not seekable:
-                return entry.size
-            size, at = entry.size, file.tell()  # type: ignore[attr-defined]
+                return size
+            at = file.tell()  # type: ignore[attr-defined]
         elif len(names) < _NAMES_KEPT:
             names.append(entry.name)
         skip(tar.padded(entry.size))
@@ -423,6 +488,14 @@ def _tar_member(
         raise _not_there(member, names)
     file.seek(at)  # type: ignore[attr-defined]
     return size
+
+
+def _tar_size(entry: tar.Entry, limits: Limits) -> int:
+    """Return an entry's size if it is a file that can be read safely."""
+    if entry.kind != "file":
+        raise _no_file(entry.kind)
+    _check_size(entry.size, limits)
+    return entry.size
 
 
 def _pass_over(file: BinaryIO, size: int) -> None:
@@ -458,7 +531,8 @@ def _check_room(size: int, to: Path) -> None:
 def _no_file(kind: str) -> SourceError:
     if kind == tar.SPARSE:
         return SourceError(f"is {kind}", hint=_BY_HAND)
-    return SourceError(f"is {kind}, no file", hint="Name the file itself.")
+    what = kind if kind.endswith("no file") else f"{kind}, no file"
+    return SourceError(f"is {what}", hint=_ITSELF)
 
 
 def _several() -> SourceError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from evreel.checks import dataset, made, samples
 from evreel.checks.dataset import Member, Stored
@@ -13,7 +14,7 @@ from evreel.checks.neighbours import DAMAGE, File, id_of, kind_of, read_head
 from evreel.checks.splits import listed_names
 from evreel.checks.walk import Done, Folder, LabelMaps, Place, is_file
 from evreel.errors import EvreelError, ReleaseError
-from evreel.io.manifest import MANIFEST, SUMS, ListedFile, Manifest, parse_manifest
+from evreel.io.manifest import MANIFEST, SUMS, Manifest, parse_manifest
 from evreel.io.samples_table import read_samples_table
 from evreel.layout import BOXES_SUFFIX, EVENTS, SAMPLES
 
@@ -22,6 +23,13 @@ _MADE_KINDS = ("events", "features", "recording", "slices", "video")
 
 _ANNOTATED_KINDS = ("slices", "video")
 """Those of them that a recording need not have that is cut into samples and not annotated."""
+
+
+class _Form(NamedTuple):
+    """A path with ``<id>`` for the recording's, and the kind of such files."""
+
+    path: str
+    kind: str
 
 
 class Release:
@@ -125,13 +133,11 @@ class Release:
         found += findings("split_bytes", dataset.split_bytes(self._stored()))
         found += findings("split_bytes", self._same_source())
         ids = recordings or {file.id: {} for file in listed if file.id}
-        annotated = {
-            id_
-            for id_, row in ids.items()
-            if id_ not in sampled or row.get("rois") or row.get("tags")
-        }
-        for forms, having in ((self._forms(False), ids), (self._forms(True), annotated)):
-            found += findings("missing_file", dataset.missing_file(forms, having, self._table))
+        for form, having in self._forms().items():
+            needed = _who_needs(form, ids, sampled)
+            found += findings(
+                "missing_file", dataset.missing_file({form.path: having}, needed, self._table)
+            )
         named = [(self._prefix + file.path, "", file.id) for file in listed if file.id]
         named += [(line.path, line.place, line.id) for line in lines]
         found += findings("unknown_id", dataset.unknown_id(named, ids))
@@ -186,18 +192,19 @@ class Release:
             if data and file.split and file.kind != "video":
                 yield Stored(self._prefix + file.path, "", file.split, file.sha256)
 
-    def _forms(self, annotated: bool) -> dict[str, set[str]]:
-        forms: dict[str, set[str]] = {}
+    def _forms(self) -> dict[_Form, set[str]]:
+        """Return the recordings that have a file of each form."""
+        forms: dict[_Form, set[str]] = {}
         for file in self._manifest.files:
-            if file.kind in _MADE_KINDS and file.id and _of_annotation(file) == annotated:
+            if file.kind in _MADE_KINDS and file.id:
                 folder, _, name = file.path.rpartition("/")
                 if file.split and folder.split("/")[0] == file.split:
                     folder = folder[len(file.split) + 1 :]
                 suffix = name.removeprefix(file.id)
                 if suffix != name:
-                    form = f"{folder}/<id>{suffix}".lstrip("/")
+                    form = _Form(f"{folder}/<id>{suffix}".lstrip("/"), file.kind)
                     forms.setdefault(form, set()).add(file.id)
-        return forms
+        return dict(sorted(forms.items()))
 
     def _held(self) -> dict[str, tuple[str, int, int]]:
         heads = (read_head(file) for file in self.files if file.kind == EVENTS.name)
@@ -208,5 +215,21 @@ class Release:
         }
 
 
-def _of_annotation(file: ListedFile) -> bool:
-    return file.kind in _ANNOTATED_KINDS or file.path.endswith(BOXES_SUFFIX)
+def _who_needs(
+    form: _Form, recordings: Mapping[str, Mapping[str, str]], sampled: Collection[str]
+) -> set[str]:
+    """Return the recordings that need a file of a form.
+
+    Boxes are of those that say where their boxes are from, if any does. What is made of labels
+    that people draw is not of those that have samples or boxes instead.
+    """
+    boxed = {id_ for id_, row in recordings.items() if row.get("rois") or row.get("boxes")}
+    if form.path.endswith(BOXES_SUFFIX):
+        return boxed or set(recordings)
+    if form.kind not in _ANNOTATED_KINDS:
+        return set(recordings)
+    return {
+        id_
+        for id_, row in recordings.items()
+        if (id_ not in sampled and not row.get("boxes")) or row.get("rois") or row.get("tags")
+    }

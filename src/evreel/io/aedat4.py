@@ -684,6 +684,9 @@ class Aedat4Recording(DecodedRecording):
         sensor = self._sensor_size()
         self._table = None if table_at == -1 else self._salvaged_table(table_at)
         self.indexed = self._table is not None
+        if self._table is not None:
+            of_events = self._table.stream == self._events.number
+            self.n_expected = int(self._table.count[of_events].sum())
         return sensor
 
     def _error(self, problem: str, offset: int, hint: str | None = None) -> RecordingError:

@@ -5,10 +5,12 @@ What gains by it is work that leaves Python's lock to others: reading, unpacking
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Self, TypeVar
 
@@ -144,3 +146,42 @@ class _Slot(Generic[Item, Result]):
         if self._error is not None:
             raise self._error
         return self._results.pop()
+
+
+def ahead_of(items: Iterator[Item], depth: int = 3) -> Generator[Item, None, None]:
+    """Yield items that a thread takes from their iterator, up to `depth` ahead; close it when done.
+
+    What the iterator raises is raised where its item would come.
+
+    Examples
+    --------
+    >>> list(ahead_of(iter("abc")))
+    ['a', 'b', 'c']
+    """
+    ready: queue.Queue[tuple[Item] | Exception | None] = queue.Queue(depth)
+    closed = threading.Event()
+
+    def take() -> None:
+        last: Exception | None = None
+        try:
+            for item in items:
+                ready.put((item,))
+                if closed.is_set():
+                    return
+        except Exception as error:
+            last = error
+        ready.put(last)
+
+    thread = threading.Thread(target=take, name="evreel-ahead-of")
+    thread.start()
+    try:
+        while (got := ready.get()) is not None:
+            if isinstance(got, Exception):
+                raise got
+            yield got[0]
+    finally:
+        closed.set()
+        while thread.is_alive():  # it may wait for room
+            with contextlib.suppress(queue.Empty):
+                ready.get(timeout=0.01)
+        thread.join()

@@ -97,6 +97,7 @@ class DecodedRecording(ABC):
             raise UsageError("holds one stream of events; leave stream out", path=path)
         self.reading = reading
         self.header = ""
+        self.n_expected = 0
         self.repairs: dict[str, int] = {}
         try:
             self._file = self.path.open("rb", buffering=0)
@@ -199,10 +200,16 @@ class DecodedRecording(ABC):
         ordered = (
             self._sorted(pieces) if self.reading.on_disorder == "sort" else self._as_is(pieces)
         )
+        first = rows = 0
         for piece in ordered:
             if not isinstance(piece, Piece):
                 yield piece
             elif len(piece.t):
+                first = first or piece.offset
+                if piece.offset > first:
+                    share = (self._size - first) / (piece.offset - first)
+                    self.n_expected = int(rows * share)
+                rows += len(piece.t)
                 yield Events.trusted(
                     piece.t,
                     piece.x.astype(np.uint16, copy=False),

@@ -222,7 +222,7 @@ class EventsStore(hdf5.Opened):
         self.source_format = str(self._file.attrs["source_format"])
         self._columns = [self._file[f"events/{name}"] for name in "txyp"]
         self._ms_to_idx = self._file["ms_to_idx"]
-        self.n = len(self._columns[0])
+        self.n = self.n_expected = len(self._columns[0])
         self._n_ms = len(self._ms_to_idx)
         if self._n_ms != (self.t_stop_us + 999) // 1000 + 1:
             raise self._contradiction("ms_to_idx does not end with the recording")
@@ -360,12 +360,18 @@ class EventsStore(hdf5.Opened):
             ) from error
 
     def check_within(self, samples: Samples) -> None:
-        """Raise `AnnotationError` where a sample does not begin within the recording."""
-        outside = (samples.start_us < 0) | (samples.start_us >= self.t_stop_us)
+        """Raise `AnnotationError` where a sample is not mostly within the recording.
+
+        Of an archive, that ends with its last member, which may have lost its events to a crop.
+        """
+        end = max([self.t_stop_us, *(member.stop_us for member in self.members[-1:])])
+        within = np.minimum(samples.stop_us, end) - samples.start_us
+        outside = (samples.start_us < 0) | (2 * within < samples.stop_us - samples.start_us)
         if outside.any():
             k = int(np.argmax(outside))
             raise AnnotationError(
-                f"starts at {samples.start_us[k]} µs; the recording is of 0 to {self.t_stop_us} µs",
+                f"is of {samples.start_us[k]} to {samples.stop_us[k]} µs; the recording is of 0 to "
+                f"{end} µs",
                 path=self.path,
                 place=f"sample {samples.id[k]!r}",
                 hint="Are its times since the first event, or on the file's own clock "

@@ -143,8 +143,8 @@ class FeaturesWriter:
         hdf5.add(file, FEATURES["t_offset"], t_offset)
         if samples is not None:
             add_samples(file, samples.samples, samples.labels)
-            hdf5.add(file, FEATURES["samples/start"], samples.bounds[:-1])
-            hdf5.add(file, FEATURES["samples/stop"], samples.bounds[1:])
+            hdf5.add(file, FEATURES["samples/window_start"], samples.bounds[:-1])
+            hdf5.add(file, FEATURES["samples/window_stop"], samples.bounds[1:])
         hdf5.set_attributes(
             file,
             {
@@ -339,11 +339,11 @@ class FeaturesFile(hdf5.Opened):
             raise LayoutError(str(error), path=self.path, place="windows") from error
 
     def _read_samples(self) -> SampleWindows | None:
-        if "samples/start" not in self._file:
+        if "samples" not in self._file:
             self.windows.check_order()
             return None
         samples, _, labels = read_samples(self._file)
-        start, stop = (self._file[f"samples/{name}"][:] for name in ("start", "stop"))
+        start, stop = (self._file[f"samples/window_{name}"][:] for name in ("start", "stop"))
         bounds = np.concatenate([[0], stop]).astype(np.int64)
         if (start != bounds[:-1]).any() or (start > stop).any() or bounds[-1] != len(self):
             raise LayoutError("its samples do not lie end to end", path=self.path, place="samples")

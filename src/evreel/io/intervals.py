@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from evreel.errors import AnnotationError, UsageError, did_you_mean
+from evreel.io.text import read_text
 from evreel.timebase import FARTHEST
 
 Unit = Literal["us", "ms", "s"]
 _US = {"us": 1, "ms": 1_000, "s": 1_000_000}
+_NUMBER = re.compile(r"[+-]?[0-9]{1,99}(\.[0-9]{1,99})?([eE][+-]?[0-9]{1,2})?")
+"""Bounded, so that each is computed exactly, and at once."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def read_intervals(
     columns
         What its columns are called; others are left alone.
     unit
-        Of its times, which may have decimals.
+        Of its times, which may have decimals and an exponent: ``1.5``, ``1.5e3``.
     recording
         Only the rows of this recording, where the table is of several.
 
@@ -84,12 +88,7 @@ def read_intervals(
     path = Path(path)
     if unit not in _US:
         raise UsageError(f"unit={unit!r} is none of {', '.join(_US)}")
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise AnnotationError(f"can't be read: {error.strerror}", path=path) from error
-    except UnicodeDecodeError as error:
-        raise AnnotationError("is not UTF-8", path=path, hint="Save it as UTF-8.") from error
+    lines = read_text(path).splitlines()
     if not lines:
         raise AnnotationError("is empty; a header row is expected", path=path)
     between = next((mark for mark in "\t;," if mark in lines[0]), ",")
@@ -141,19 +140,23 @@ def _interval(path: Path, line: int, row: dict[str, str], scale: int, number: st
             path, line, f"stops at {row['stop']}, where it starts ({row['start']}) or before"
         )
     id_ = row.get("id", number)
-    if not id_:
-        raise _wrong(path, line, "has no id")
+    for what, cell in (("id", id_), ("class", row["label"])):
+        if not cell:
+            raise _wrong(path, line, f"has no {what}")
     return Interval(line, id_, row["label"], row.get("group", ""), start_us, stop_us)
 
 
 def _time(path: Path, line: int, name: str, cell: str, scale: int) -> int:
-    try:
-        time = Decimal(cell) * scale
-        whole = time == time.to_integral_value()
-    except InvalidOperation:
-        raise _wrong(path, line, f"{name} is {cell!r}; a time is expected") from None
-    if not whole:
-        raise _wrong(path, line, f"{name} is {cell!r}, which is no whole number of µs")
+    if not _NUMBER.fullmatch(cell):
+        raise _wrong(path, line, f"{name} is {cell!r}; a time is expected, such as 1500 or 1.5")
+    time = Fraction(cell) * scale
+    if time.denominator != 1:
+        raise AnnotationError(
+            f"{name} is {cell!r}, which is no whole number of µs",
+            path=path,
+            place=f"line {line}",
+            hint="Are the times in another unit: samples.unit?",
+        )
     if abs(time) > FARTHEST:
         raise _wrong(path, line, f"{name} is {cell!r}, which is beyond {FARTHEST} µs")
     return int(time)

@@ -14,12 +14,14 @@ class, bit 11 tells of complex numbers), dimensions, name, numbers. Numbers are 
 that holds them all: 1 to 7 are int8, uint8, int16, uint16, int32, uint32 and single, 9 is double,
 12 and 13 are int64 and uint64.
 
-Variables may be called as `columns` has it, and are vectors; others are left alone. Coordinates
-are given as the file has them. Those of ASL-DVS count from 0, on a DAVIS240C (240x180), y from the
-bottom: tonic and others turn y (``events/flip_y``); SpikingJelly turns x too (``events/flip_x``).
-Some of its files are said to hold events outside the sensor (``events/on_out_of_bounds: drop``).
+Variables may be called as `columns` has it, and are vectors; others are left alone, and no more of
+them than their beginning, with the name, is decompressed. Coordinates are given as the file has
+them. Those of ASL-DVS count from 0, on a DAVIS240C (240x180), y from the bottom: tonic and others
+turn y (``events/flip_y``); SpikingJelly turns x too (``events/flip_x``). Some of its files are said
+to hold events outside the sensor (``events/on_out_of_bounds: drop``).
 
-Files are read as a whole, up to `FILE_BYTES`: ASL-DVS has a hundred thousand of some 10⁵ bytes.
+Files are read as a whole, up to `FILE_BYTES`, and what is decompressed of one has as many bytes at
+most: ASL-DVS has a hundred thousand of some 10⁵ bytes.
 Version 7.3 is HDF5 of MATLAB's own, and is not read.
 
 Sources: The MathWorks, MAT-File Format; ASL-DVS: Bi et al., Graph-based Object Classification for
@@ -28,6 +30,7 @@ Neuromorphic Vision Sensing, ICCV 2019, and how tonic and SpikingJelly read its 
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import zlib
@@ -39,12 +42,15 @@ import numpy.typing as npt
 
 from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Sensor
-from evreel.io.columns import NAMES_HINT, ColumnsRecording, Rows, columns_by_name
+from evreel.io.columns import NAMES, NAMES_HINT, ColumnsRecording, Rows, columns_by_name
 from evreel.io.decoded import PIECE_ROWS
 
 FILE_BYTES = 1 << 28
-"""Bytes that a file may have, and that one variable of it may have decompressed."""
+"""Bytes that a file may have, and that all its columns together may have decompressed."""
 
+_WANTED = {name for names in NAMES.values() for name in names}
+_NAMES_SHOWN = 20
+_BEGIN_BYTES = 1024  # flags, dimensions and a name of 63 bytes take 150
 _HEAD_BYTES = 128
 _HDF5_VERSION = b"MATLAB 7.3"
 _COMPRESSED, _MATRIX = 15, 14
@@ -59,7 +65,16 @@ class Element(NamedTuple):
     """An element of a file: its type, its data, where its data lie and the next element begins."""
 
     kind: int
-    data: bytes
+    data: memoryview
+    stop: int
+
+
+class Head(NamedTuple):
+    """What stands before a variable's numbers; `stop` is where they begin in the matrix's data."""
+
+    flags: int
+    shape: list[int]
+    name: str
     stop: int
 
 
@@ -108,11 +123,11 @@ class MatRecording(ColumnsRecording):
             self._fail(f"byte order {content[126:128]!r} is neither b'IM' nor b'MI'", 126)
         self._order = orders[content[126:128]]
         self.header = content[:116].decode("latin-1").rstrip("\0 ")
-        variables = self._variables(content)
+        variables, names_shown = self._variables(memoryview(content))
         names = columns_by_name(variables)
         if isinstance(names, str):
             raise UnknownFormatError(
-                f"{names} among {', '.join(list(variables)[:20]) or 'no variables'}",
+                f"{names} among {', '.join(names_shown) or 'no variables'}",
                 path=self.path,
                 offset=0,
                 hint=NAMES_HINT,
@@ -136,94 +151,133 @@ class MatRecording(ColumnsRecording):
                 )
         return None
 
-    def _variables(self, content: bytes) -> dict[str, Variable]:
-        """Return a file's variables by name."""
+    def _variables(self, content: memoryview) -> tuple[dict[str, Variable], list[str]]:
+        """Return the variables that are called like columns, and some names of all."""
         variables: dict[str, Variable] = {}
-        at = _HEAD_BYTES
+        names: list[str] = []
+        room, at = FILE_BYTES, _HEAD_BYTES
         while at < len(content):
-            element = self._element(content, at, at)
-            kind, data = element.kind, element.data
+            packed = self._element(content, at, at)
+            kind, data = packed.kind, packed.data
             if kind == _COMPRESSED:
-                inner = self._element(self._inflated(data, at), 0, at)
-                kind, data = inner.kind, inner.data
+                begin = self._inflated(packed.data, at, _BEGIN_BYTES, whole=False)
+                kind, start, size, _ = self._tag(begin, 0, at)
+                data = begin[start : start + size]
             if kind == _MATRIX:
-                name, variable = self._variable(data, at)
-                if name in variables:
-                    self._fail(f"has two variables {name!r}", at)
-                variables[name] = variable
+                head = self._head(data[:_BEGIN_BYTES], at)
+                if len(names) < _NAMES_SHOWN:
+                    names.append(head.name)
+                if head.name in variables:
+                    self._fail(f"has two variables {head.name!r}", at)
+                if head.name.lower() in _WANTED:
+                    problem = _problem(head)
+                    if problem is None and packed.kind == _COMPRESSED:
+                        plain = self._inflated(packed.data, at, room, whole=True)
+                        room -= len(plain)
+                        data = self._element(plain, 0, at).data
+                    none = np.empty(0)
+                    numbers = none if problem else self._numbers(data, head, at)
+                    variables[head.name] = Variable(problem, numbers, at)
             elif kind not in _TYPES:
                 self._broken(f"an element is of type {kind}", at)
-            at = element.stop
-        return variables
+            at = packed.stop
+        return variables, names
 
     def _broken(self, problem: str, offset: int) -> NoReturn:
         """Raise for damage, which nothing of the file can be read with."""
         self._fail(problem, offset, hint="Copy or download it again.")
 
-    def _element(self, content: bytes, at: int, offset: int) -> Element:
-        """Return the element that begins at a byte; `offset` is where that is in the file."""
+    def _tag(self, content: memoryview, at: int, offset: int) -> tuple[int, int, int, int]:
+        """Return type of the element at a byte, where its data begin, their size, and its end.
+
+        `offset` is where it is in the file.
+        """
         tag = content[at : at + 8]
         if len(tag) < 8:
             self._broken("the file ends in the tag of an element", offset)
         kind, size = struct.unpack(self._order + "II", tag)
         if kind >> 16:  # a small one: its data are in the tag
-            size, kind, start = kind >> 16, kind & 0xFFFF, at + 4
-            stop = at + 8
-            whole = size <= 4
-        else:
-            start = at + 8
-            stop = start + size + (-size % 8 if kind != _COMPRESSED else 0)
-            whole = start + size <= len(content)
-        if not whole:
+            return kind & 0xFFFF, at + 4, kind >> 16, at + 8
+        padding = -size % 8 if kind != _COMPRESSED else 0
+        return kind, at + 8, size, at + 8 + size + padding
+
+    def _element(self, content: memoryview, at: int, offset: int) -> Element:
+        """Return the element that begins at a byte."""
+        kind, start, size, stop = self._tag(content, at, offset)
+        if start + size > min(stop, len(content)):
             self._broken(f"an element of {size} bytes goes on beyond its end", offset)
         return Element(kind, content[start : start + size], stop)
 
-    def _inflated(self, data: bytes, offset: int) -> bytes:
+    def _inflated(self, data: memoryview, offset: int, most: int, *, whole: bool) -> memoryview:
+        """Return up to `most` bytes of what is compressed; all of it, and no less, if `whole`."""
         stream = zlib.decompressobj()
+        # What is not used is copied, so the beginning alone is given where no more is wanted.
+        packed = data if whole else data[: 64 * most]
         try:
-            out = stream.decompress(data, FILE_BYTES)
+            # One more, because 0 would be no limit.
+            out = stream.decompress(packed, most + 1)
         except zlib.error as error:
             self._broken(f"a variable is damaged (zlib): {error}", offset)
-        if not stream.eof:
-            self._broken(
-                f"a variable is cut off, or has more than {FILE_BYTES:,} bytes decompressed", offset
+        if whole and len(out) > most:
+            self._fail(
+                f"its columns have more than {FILE_BYTES:,} bytes decompressed, which is the limit",
+                offset,
+                hint="Save them as npz instead.",
             )
-        return out
+        if whole and not stream.eof:
+            self._broken("a variable is cut off", offset)
+        return memoryview(out)
 
-    def _variable(self, data: bytes, offset: int) -> tuple[str, Variable]:
-        """Return name and numbers of a matrix."""
+    def _head(self, data: memoryview, offset: int) -> Head:
+        """Return flags, dimensions and name of a matrix, of which `data` are the first bytes."""
         parts: list[Element] = []
         at = 0
-        while at < len(data) and len(parts) < 4:
+        while at < len(data) and len(parts) < 3:
             parts.append(self._element(data, at, offset))
             at = parts[-1].stop
-        none = np.empty(0)
         if len(parts) < 3 or len(parts[0].data) != 8 or len(parts[1].data) % 4:
             self._broken("a variable has no flags, dimensions and name", offset)
-        flags = struct.unpack(self._order + "I", parts[0].data[:4])[0]
-        shape = np.frombuffer(parts[1].data, self._order + "i4").tolist()
-        name = parts[2].data.decode("latin-1")
-        if flags & 0xFF not in _NUMBERS or flags & _COMPLEX:
-            what = _CLASSES.get(flags & 0xFF, f"of class {flags & 0xFF}")
-            what = "of complex numbers" if flags & _COMPLEX else what
-            return name, Variable(f"is {what}; a vector of numbers is expected", none, offset)
-        if len(parts) < 4 or parts[3].kind not in _TYPES:
-            self._broken(f"variable {name} has no numbers", offset)
-        stored = np.dtype(self._order + _TYPES[parts[3].kind])
-        if min(shape, default=-1) < 0 or len(parts[3].data) % stored.itemsize:
-            self._broken(f"variable {name} has no whole numbers of bytes or dimensions", offset)
-        numbers = np.frombuffer(parts[3].data, stored)
-        if sum(size != 1 for size in shape) > 1 and len(numbers):
-            said = "x".join(map(str, shape))
-            return name, Variable(f"is of size {said}; a vector is expected", none, offset)
-        size = 1
-        for part in shape:
-            size *= part
+        return Head(
+            struct.unpack(self._order + "I", parts[0].data[:4])[0],
+            np.frombuffer(parts[1].data, self._order + "i4").tolist(),
+            bytes(parts[2].data).decode("latin-1"),
+            at,
+        )
+
+    def _numbers(self, data: memoryview, head: Head, offset: int) -> npt.NDArray[Any]:
+        """Return the numbers of a matrix that is a vector."""
+        kind, values = 0, data[:0]
+        if head.stop < len(data):
+            kind, values, _ = self._element(data, head.stop, offset)
+        if kind not in _TYPES:
+            self._broken(f"variable {head.name} has no numbers", offset)
+        stored = np.dtype(self._order + _TYPES[kind])
+        if min(head.shape, default=-1) < 0 or len(values) % stored.itemsize:
+            self._broken(
+                f"variable {head.name} has no whole numbers of bytes or dimensions", offset
+            )
+        # Behind a compressed variable, which is not padded, they may lie at any byte.
+        numbers = np.require(np.frombuffer(values, stored), requirements=["ALIGNED"])
+        size = math.prod(head.shape)
         if size != len(numbers):
-            self._broken(f"variable {name} should have {size} numbers, not {len(numbers)}", offset)
-        return name, Variable(None, numbers, offset)
+            self._broken(
+                f"variable {head.name} should have {size} numbers, not {len(numbers)}", offset
+            )
+        return numbers
 
     def _rows(self) -> Iterator[Rows]:
         for start in range(0, len(self._columns[0].numbers), PIECE_ROWS):
             columns = tuple(column.numbers[start : start + PIECE_ROWS] for column in self._columns)
             yield Rows(columns, self._columns[0].offset)
+
+
+def _problem(head: Head) -> str | None:
+    """Return why a variable can't be a column, None where it can."""
+    kind = head.flags & 0xFF
+    if head.flags & _COMPLEX:
+        return "is of complex numbers; a vector of numbers is expected"
+    if kind not in _NUMBERS:
+        return f"is {_CLASSES.get(kind, f'of class {kind}')}; a vector of numbers is expected"
+    if sum(size != 1 for size in head.shape) > 1 and 0 not in head.shape:
+        return f"is of size {'x'.join(map(str, head.shape))}; a vector is expected"
+    return None

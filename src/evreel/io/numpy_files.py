@@ -208,8 +208,9 @@ class NpzRecording(ColumnsRecording):
                 f"is a zip file that {names} among {', '.join(list(members)[:20]) or 'no arrays'}",
                 path=self.path,
                 offset=0,
-                hint=f"{NAMES_HINT} To take a recording out of an archive, give its name too: "
-                f"{self.path.name}!NAME.",
+                hint=f"{NAMES_HINT} Of an archive of recordings, `evreel acquire "
+                f"'{self.path.name}!NAME' -o FILE` takes one out, and `evreel events --members` "
+                "reads all.",
             )
         self._columns = [(names[name], members[names[name]]) for name in "txyp"]
         self._n = None

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import itertools
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Batch, Events, Sensor
+from evreel.io.ahead import ahead_of, default_threads
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,9 @@ class Recording(Protocol):
         The file's header as text, verbatim.
     repairs
         What the last pass changed or left out, name → count: complete when the pass is.
+    n_expected
+        About how many events the pass yields in all, as far as can be told by now; 0 where it
+        can't.
     """
 
     path: Path
@@ -95,6 +104,7 @@ class Recording(Protocol):
     t_offset: int
     header: str
     repairs: Mapping[str, int]
+    n_expected: int
 
     def batches(
         self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
@@ -128,6 +138,9 @@ class Recording(Protocol):
 
 
 _PROBE_BYTES = 64
+_CHUNKS_HELD = 4
+"""Chunks that come before it is asked how many events there will be."""
+_Number = TypeVar("_Number", bound=np.generic)
 _READERS = (
     # first bytes, module, class
     (b"#!AER-DAT4", "evreel.io.aedat4", "Aedat4Recording"),
@@ -236,3 +249,76 @@ def event_chunks(
     for batch in recording.batches(start_us, stop_us, side=False):
         if isinstance(batch, Events):
             yield batch
+
+
+def read_events(
+    recording: Recording,
+    start_us: int | None = None,
+    stop_us: int | None = None,
+    *,
+    threads: int | None = None,
+) -> Events:
+    """Read all events of a recording, or those of a range of time, into memory: 13 bytes each.
+
+    Parameters
+    ----------
+    recording
+        An open one.
+    start_us, stop_us
+        Only events with a stamp in ``[start_us, stop_us)``, µs since its first event.
+    threads
+        With 2 or more, one decodes while another gathers; None takes as many as there are cores.
+
+    Raises
+    ------
+    RecordingError
+        As `Recording.batches` raises it.
+
+    Examples
+    --------
+    >>> from evreel.events import Events, Sensor
+    >>> from types import SimpleNamespace
+    >>> part = Events([0, 5], [1, 2], [0, 0], [1, 0], Sensor(1, 3))
+    >>> made_up = SimpleNamespace(
+    ...     sensor=part.sensor, n_expected=2, batches=lambda *_, side: iter([part])
+    ... )
+    >>> read_events(made_up).t.tolist()
+    [0, 5]
+    """
+    chunks = event_chunks(recording, start_us, stop_us)
+    if (default_threads() if threads is None else threads) == 1:
+        return _gathered(chunks, recording)
+    with contextlib.closing(ahead_of(chunks)) as source:
+        return _gathered(source, recording)
+
+
+def _gathered(chunks: Iterator[Events], recording: Recording) -> Events:
+    """Return chunks as one.
+
+    Columns are made as long as the recording is expected to be, as far as what came so far makes
+    that likely: kept chunks that are joined in the end take twice the memory, and most of the time
+    goes into the system's giving of it.
+    """
+    held = list(itertools.islice(chunks, _CHUNKS_HELD))
+    first = sum(map(len, held))
+    n = room = 0
+    t, x = np.empty(0, np.int64), np.empty(0, np.uint16)
+    y, p = np.empty(0, np.uint16), np.empty(0, np.uint8)
+    for chunk in itertools.chain(held, chunks):
+        stop = n + len(chunk)
+        if stop > room:
+            needed = max(stop, first)
+            likely = min(int(1.05 * recording.n_expected), 8 * needed)
+            room = needed if len(held) < _CHUNKS_HELD else max(needed, likely, room + room // 2)
+            t, x = _lengthened(t, n, room), _lengthened(x, n, room)
+            y, p = _lengthened(y, n, room), _lengthened(p, n, room)
+        t[n:stop], x[n:stop], y[n:stop], p[n:stop] = chunk.t, chunk.x, chunk.y, chunk.p
+        n = stop
+    return Events.trusted(t[:n], x[:n], y[:n], p[:n], recording.sensor)
+
+
+def _lengthened(column: npt.NDArray[_Number], n: int, room: int) -> npt.NDArray[_Number]:
+    """Return an array of `room` rows with the first n of a column."""
+    longer = np.empty(room, column.dtype)
+    longer[:n] = column[:n]
+    return longer

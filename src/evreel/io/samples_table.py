@@ -20,6 +20,7 @@ import numpy as np
 
 from evreel.annotations import Samples
 from evreel.errors import AnnotationError
+from evreel.io.text import read_text
 
 CUT_COLUMNS = ("id", "label", "group", "start_us", "stop_us", "t_offset")
 TABLE_COLUMNS = ("recording", "sample", "label", "group", "split", "start_us", "stop_us")
@@ -37,6 +38,17 @@ class Assigned(NamedTuple):
     split: str
     start_us: int
     stop_us: int
+
+
+def fits_a_cell(text: str) -> bool:
+    r"""Tell whether a table can hold a text: printable characters, and no blank at either end.
+
+    Examples
+    --------
+    >>> fits_a_cell("user1/hand wave"), fits_a_cell(""), fits_a_cell("a\tb"), fits_a_cell("a ")
+    (True, True, False, False)
+    """
+    return text.isprintable() and text == text.strip()
 
 
 def write_cut(path: str | Path, samples: Samples) -> None:
@@ -111,7 +123,7 @@ def _write(path: Path, header: tuple[str, ...], rows: Iterable[Iterable[object]]
         for row in rows:
             cells = [str(cell) for cell in row]
             for name, cell in zip(header, cells, strict=True):
-                if not (cell.isprintable() and cell == cell.strip()):
+                if not fits_a_cell(cell):
                     raise AnnotationError(
                         f"{name} {cell!r} does not fit into a table",
                         hint="Leave out tabs, line feeds and outer blanks.",
@@ -120,14 +132,8 @@ def _write(path: Path, header: tuple[str, ...], rows: Iterable[Iterable[object]]
 
 
 def _rows(path: Path, header: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise AnnotationError(f"can't be read: {error.strerror}", path=path) from error
-    except UnicodeDecodeError as error:
-        raise AnnotationError("is not UTF-8", path=path, hint="Save it as UTF-8.") from error
     # A number that is cut short is a number too, so the last line must be seen to be whole.
-    *lines, rest = text.replace("\r\n", "\n").split("\n")
+    *lines, rest = read_text(path).replace("\r\n", "\n").split("\n")
     if rest or not lines:
         raise AnnotationError(
             "its last line does not end", path=path, hint="If it was cut short, make it again."

@@ -37,7 +37,9 @@ STATE_SIZE = 14
 UNKNOWN = -(1 << 62)
 RESERVED, FAR = 1, 2  # faults: a word of a type that is none; a stamp that is too far
 LANES = 12
-"""Pixels of a vector that `evt3` writes at once, set or not: fewer rows than that stay free."""
+"""Pixels of a vector that `evt3` writes at once, set or not."""
+GROUP_LANES = 16
+"""Rows at once of what vectors of one base share; fewer than both together stay free."""
 EVT21_LANES = 36
 """As `LANES`, in `evt21`."""
 
@@ -240,9 +242,10 @@ def evt3(
     row, vector, polarity = state[ROW], state[VECTOR], state[POLARITY]
     bad = False
     i = n = marks = 0
-    while i < len(words) and n + LANES <= len(t) and marks < len(mark_t) and not state[FAULT]:
+    most = len(t) - LANES - GROUP_LANES
+    while i < len(words) and n <= most and marks < len(mark_t) and not state[FAULT]:
         # So many words have room whatever they are: to ask for it once saves a tenth.
-        stop = min(len(words), i + (len(t) - n) // LANES)
+        stop = min(len(words), i + 1 + (most - n) // LANES)
         while i < stop:
             word = np.int64(words[i])
             kind = word >> 12
@@ -258,13 +261,37 @@ def evt3(
                     n += 1
                 else:
                     state[UNPLACED] += 1
-            elif (0b1001001 >> kind) & 1:
-                # Row, base or low time: by selection, for which of them comes can't be foreseen.
-                # That takes 80 to 90% of the time of three branches.
+            elif kind == 0 or kind == 6:
+                # By selection, for which of them comes can't be foreseen.
                 row = low if kind == 0 else row
                 now = base + (word & 0xFFF) if kind == 6 else now
-                vector = low if kind == 3 else vector
-                polarity = (word >> 11) & 1 if kind == 3 else polarity
+            elif kind == 3:
+                vector = low
+                polarity = (word >> 11) & 1
+                first = n
+                while row | now >= 0 and i + 1 < stop:
+                    # Vectors that follow are taken at once, and what they share is written once
+                    # for all: 0.7 of the time of word by word.
+                    word = np.int64(words[i + 1])
+                    kind = word >> 12
+                    if kind != 4 and kind != 5:
+                        break
+                    mask = word & 0xFFF if kind == 4 else word & 0xFF
+                    for lane in range(LANES):
+                        x[n + lane] = vector + positions[mask, lane]
+                    n += counts[mask]
+                    vector = min(vector + (12 if kind == 4 else 8), 0xFFFF - LANES)
+                    i += 1
+                for k in range(first, n, GROUP_LANES):
+                    for lane in range(GROUP_LANES):
+                        t[k + lane] = now
+                    for lane in range(GROUP_LANES):
+                        y[k + lane] = row
+                    for lane in range(GROUP_LANES):
+                        p[k + lane] = polarity
+                if n > first:
+                    bad |= (now < last) | (x[n - 1] >= width) | (row >= height)
+                    last = now
             elif kind == 4 or kind == 5:
                 mask = word & 0xFFF if kind == 4 else word & 0xFF
                 if row | now | vector >= 0:

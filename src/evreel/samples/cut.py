@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
 
 from evreel.annotations import Member, Samples
-from evreel.errors import AnnotationError, UsageError
+from evreel.errors import AnnotationError, UsageError, did_you_mean
 from evreel.io.intervals import Interval
 from evreel.samples.members import Pattern
+from evreel.timebase import FARTHEST
 
 Clock = Literal["recording", "source"]
 Repeats = Literal["keep", "first"]
@@ -21,9 +23,11 @@ def by_intervals(
     intervals: Sequence[Interval],
     *,
     t_offset: int,
+    t_stop_us: int = FARTHEST,
     clock: Clock = "recording",
     repeats: Repeats = "keep",
     classes: Mapping[str, str] | None = None,
+    labels: Sequence[str] | None = None,
     group: str = "",
 ) -> Samples:
     """Return the samples of a recording that a table of intervals cuts.
@@ -34,14 +38,18 @@ def by_intervals(
         Rows of the table, in its order.
     t_offset
         The recording's first stamp on its own clock, µs.
+    t_stop_us
+        Its last stamp + 1, µs since `t_offset`.
     clock
         What the table's times count from: ``recording``, its first event; ``source``, whatever
         the stamps in its file do.
     repeats
-        Rows of a class that the recording has already: ``keep``, or ``first`` takes only the
-        first of each class in the table's order.
+        Rows of a label that the recording has already: ``keep``, or ``first`` takes only the
+        first of each label in the table's order.
     classes
         What the table calls a class → its label; one that is not there is its own label.
+    labels
+        All labels; None takes any.
     group
         The group of rows that name none.
 
@@ -52,7 +60,8 @@ def by_intervals(
     Raises
     ------
     AnnotationError
-        Where two rows have one id.
+        Where a sample does not begin within the recording, more of it lies after the recording's
+        end than within, or its label is not listed, with the line; where two have one id.
     UsageError
         Where `clock` or `repeats` is none of its words.
 
@@ -71,17 +80,22 @@ def by_intervals(
             raise UsageError(f"{name}={value!r} is neither {words[0]!r} nor {words[1]!r}")
     shift = t_offset if clock == "source" else 0
     names = classes or {}
-    kept: dict[str, Interval] = {}
-    for row in intervals:
-        kept.setdefault(row.label if repeats == "first" else str(row.line), row)
-    rows = sorted(kept.values(), key=lambda row: (row.start_us, row.line))
+    rows = [replace(row, label=names.get(row.label, row.label)) for row in intervals]
+    if repeats == "first":
+        first: dict[str, Interval] = {}
+        for row in rows:
+            first.setdefault(row.label, row)
+        rows = list(first.values())
+    for row in rows:
+        _check(row, row.start_us - shift, row.stop_us - shift, t_stop_us, labels)
+    rows.sort(key=lambda row: (row.start_us, row.line))
     start_us, stop_us = (
         np.array([getattr(row, name) - shift for row in rows], dtype=np.int64)
         for name in ("start_us", "stop_us")
     )
     return Samples(
         tuple(row.id for row in rows),
-        tuple(names.get(row.label, row.label) for row in rows),
+        tuple(row.label for row in rows),
         tuple(row.group or group for row in rows),
         start_us,
         stop_us,
@@ -89,8 +103,39 @@ def by_intervals(
     )
 
 
+def _check(
+    row: Interval, start_us: int, stop_us: int, t_stop_us: int, labels: Sequence[str] | None
+) -> None:
+    """Raise where a row's sample lies outside of the recording, or is of no known class."""
+    if not 0 <= start_us < t_stop_us:
+        raise AnnotationError(
+            f"starts at {start_us} µs of a recording of 0 to {t_stop_us} µs",
+            place=f"line {row.line}",
+            hint="Are its times in another unit (samples.unit), or do they count from something "
+            "else (samples.clock)? Is it of this recording?",
+        )
+    if stop_us - t_stop_us > t_stop_us - start_us:
+        raise AnnotationError(
+            f"is of {start_us} to {stop_us} µs, most of it after the recording's end at "
+            f"{t_stop_us} µs",
+            place=f"line {row.line}",
+            hint="Are its times in another unit (samples.unit)? Is the recording whole?",
+        )
+    if labels is not None and row.label not in labels:
+        guess = did_you_mean(row.label, labels)
+        raise AnnotationError(
+            f"label {row.label!r} is not listed" + (f"; {guess}" if guess else ""),
+            place=f"line {row.line}",
+            hint="Add it to labels, or say in samples.classes what it is called there.",
+        )
+
+
 def by_members(
-    members: Sequence[Member], pattern: str, *, classes: Mapping[str, str] | None = None
+    members: Sequence[Member],
+    pattern: str,
+    *,
+    classes: Mapping[str, str] | None = None,
+    group: str = "",
 ) -> Samples:
     """Return the samples of an archive that was read as one recording, one a member.
 
@@ -105,6 +150,8 @@ def by_members(
         As `evreel.samples.members.Pattern` takes it.
     classes
         As in `by_intervals`.
+    group
+        The group of members whose names say none.
 
     Raises
     ------
@@ -122,7 +169,7 @@ def by_members(
                 hint="Decode the archive with the same pattern.",
             )
         labels.append(names.get(said.label, said.label))
-        groups.append(said.group)
+        groups.append(said.group or group)
     return Samples(
         tuple(str(PurePosixPath(member.name).with_suffix("")) for member in members),
         tuple(labels),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -15,7 +15,9 @@ from evreel.annotations import Member
 from evreel.errors import EvreelError, RecordingError, SourceError, UsageError
 from evreel.events import Batch, Events, Sensor
 from evreel.io.recording import STRICT, Reading, Recording, open_recording
+from evreel.io.samples_table import fits_a_cell
 
+_TO_GO_WITHOUT = "To go without it: samples.leave_out."
 _FIELDS = {
     "*": r"[^/]*",
     "?": r"[^/]",
@@ -46,7 +48,7 @@ class Pattern:
     Raises
     ------
     UsageError
-        Where there is another word in braces, or one twice.
+        Where there is another word in braces, or one twice, or what is not UTF-8.
 
     Examples
     --------
@@ -59,6 +61,11 @@ class Pattern:
     text: str
 
     def __post_init__(self) -> None:
+        if any("\ud800" <= character <= "\udfff" for character in self.text):
+            raise UsageError(
+                f"pattern {self.text!r} is not UTF-8",
+                hint="Put a ? in the place of such a character.",
+            )
         parts, at = [], 0
         for token in _TOKEN.finditer(self.text):
             word = token[0]
@@ -91,14 +98,17 @@ class ArchiveRecording:
     The first begins at 0 µs, each other at the next whole millisecond after the last stamp of the
     one before, in the order of their names' code points. Their side streams are left out.
 
+    All members' names, kinds and sizes are looked at before anything is unpacked. The first member
+    is unpacked and opened twice: here already, for its format and size, which all must have.
+
     Parameters
     ----------
     path
         The archive.
     pattern
-        Which of its files are members.
+        Which of its files are members. What it does not fit may be of any name, kind and size.
     leave_out
-        Patterns of those among them that are left out all the same.
+        Patterns of those among them that are left out all the same, whatever they are.
     folder
         An empty folder to unpack in.
     sensor
@@ -106,7 +116,7 @@ class ArchiveRecording:
     reading
         What becomes of events and files that break a rule.
     limits
-        What a member may be at most.
+        What may come out of the archive at most.
 
     Attributes
     ----------
@@ -115,22 +125,25 @@ class ArchiveRecording:
     format
         ``archive of …`` the members' format, which is one for all.
     repairs
-        The members' own, summed; and ``skipped_files`` that the pattern does not fit,
-        ``left_out_members``, and ``side_rows`` of side streams.
+        The members' own, summed; and ``skipped_files`` that the pattern does not fit, links and
+        the like among them, ``left_out_members``, and ``side_rows`` of side streams.
     members
         Where each lies, in order; complete when a pass is.
 
     Raises
     ------
     SourceError
-        Where the archive can't be read.
+        Where the archive can't be read, or a member is no plain file, is there twice, or is larger
+        than `limits` has it.
     RecordingError
-        Where the pattern fits no file, a member can't be read or has no event, or members are
-        not of one size and format. The message names archive and member.
+        Where the pattern fits no file, a member can't be read, has no event or a name that does
+        not fit into a table of samples, or members are not of one size and format. The message
+        names archive and member.
     """
 
     t_offset = 0
     header = ""
+    n_expected = 0
 
     def __init__(
         self,
@@ -169,6 +182,8 @@ class ArchiveRecording:
                     path=path,
                     hint=f"It has {len(self._archive.names)} files, such as {known}.",
                 )
+            for name in self._names:
+                self._check(name, fits)
             with self._opened(self._names[0]) as first:
                 self.sensor, self._format = first.sensor, first.format
             self.format = f"archive of {self._format}"
@@ -221,13 +236,30 @@ class ArchiveRecording:
                     else:
                         self._repairs["side_rows"] += len(batch)
                 if end == begin:
-                    raise RecordingError(
-                        "holds no event", hint="Leave it out by its name: samples.leave_out."
-                    )
+                    raise RecordingError("holds no event")
                 for what, n in recording.repairs.items():
                     self._repairs[what] = self._repairs.get(what, 0) + n
                 self.members.append(Member(name, begin, end, recording.t_offset))
             begin = (end - 1) // 1000 * 1000 + 1000
+
+    def _check(self, name: str, fits: Pattern) -> None:
+        """Raise where a member can't become a sample, as far as the archive's list tells."""
+        said, path = fits.of(name), PurePosixPath(name)
+        # What a table of samples will have of it; the class may be called otherwise there.
+        cells = [name, str(path.with_suffix("")) if path.name else "", said.group if said else ""]
+        if not path.name or not all(map(fits_a_cell, cells)):
+            raise RecordingError(
+                f"member {name!r} has a name that a table of samples can't hold: it is empty, not "
+                "UTF-8, or has control characters, odd blanks, or blanks at an end",
+                path=self.path,
+                hint="Rename it, and pack the archive anew. To go without it: samples.leave_out, "
+                "with a ? for each such character.",
+            )
+        try:
+            self._archive.check(name)
+        except SourceError as error:
+            hint = f"{error.hint or ''} {_TO_GO_WITHOUT}".lstrip()
+            raise SourceError(error.problem, place=error.place, hint=hint) from error
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[Recording]:
@@ -241,13 +273,11 @@ class ArchiveRecording:
                     raise RecordingError(
                         f"is {kind[0]} of {kind[1].width}x{kind[1].height} px, others are "
                         f"{self._format} of {self.sensor.width}x{self.sensor.height} px",
-                        hint="Leave it out by its name: samples.leave_out.",
                     )
                 yield recording
         except SourceError:
             raise
         except EvreelError as error:
             place = name if error.place is None else f"{name}: {error.place}"
-            raise RecordingError(
-                error.problem, path=self.path, place=place, hint=error.hint
-            ) from error
+            hint = f"{error.hint or ''} {_TO_GO_WITHOUT}".lstrip()
+            raise RecordingError(error.problem, path=self.path, place=place, hint=hint) from error

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from evreel.errors import AnnotationError, UsageError, did_you_mean
+from evreel.io.text import read_list
 
 SPLITS = ("train", "val", "test")
 
@@ -29,26 +30,6 @@ class Unassigned(NamedTuple):
         return f"{self.recording}/{self.sample}"
 
 
-def read_list(path: str | Path) -> list[tuple[int, str]]:
-    """Return line and name of each row of a list that ships with a data set: one a line.
-
-    Empty lines and those that begin with ``#`` are left out.
-
-    Raises
-    ------
-    AnnotationError
-        Where it can't be read, or is not UTF-8.
-    """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise AnnotationError(f"can't be read: {error.strerror}", path=path) from error
-    except UnicodeDecodeError as error:
-        raise AnnotationError("is not UTF-8", path=path, hint="Save it as UTF-8.") from error
-    rows = [(line, row.strip()) for line, row in enumerate(text.splitlines(), start=1)]
-    return [(line, row) for line, row in rows if row and not row.startswith("#")]
-
-
 def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> list[str]:
     """Return the split of each sample as published lists have it.
 
@@ -57,37 +38,30 @@ def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> 
     samples
         Those whose recording does not name the split.
     lists
-        Split → list. A line of one names a sample, as ``recording/sample`` or by its id alone; or
-        a recording, by its id or the name of its file, and so all of its samples. Endings such as
-        ``.aedat`` may stand there or not.
+        Split → list. A line of one is ``recording/sample``; or the id or file name of a
+        recording, and so all of its samples; or the id of a sample alone, where that is neither a
+        recording's nor that of another sample. Endings such as ``.aedat`` may stand there or not.
 
     Raises
     ------
     AnnotationError
-        Where a line names nothing, a sample is in no list, or in two.
+        Where a line names nothing, or may name one thing or another; where a sample is in no list,
+        or in two.
     UsageError
         Where there is a split other than train, val and test.
     """
-    _check_names(lists)
-    meant: dict[str, list[int]] = {}
-    for k, sample in enumerate(samples):
-        for name in {
-            *(sample.place, sample.sample, sample.recording),
-            *(sample.file_name, _stem(sample.file_name)),
-        }:
-            meant.setdefault(name, []).append(k)
+    check_names(lists)
+    names = _Names(samples)
     found: list[tuple[str, str]] = [("", "")] * len(samples)
     for split, path in lists.items():
         for line, name in read_list(path):
             place = f"line {line}"
-            rows = meant.get(name) or meant.get(_stem(name))
-            if rows is None:
-                guess = did_you_mean(name, meant)
+            try:
+                rows = names.rows_of(name)
+            except AnnotationError as error:
                 raise AnnotationError(
-                    f"{name!r} is no recording and no sample" + (f"; {guess}" if guess else ""),
-                    path=path,
-                    place=place,
-                )
+                    error.problem, path=path, place=place, hint=error.hint
+                ) from error
             for k in rows:
                 other, where = found[k]
                 if other and other != split:
@@ -107,6 +81,51 @@ def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> 
     return [split for split, _ in found]
 
 
+class _Names:
+    """What names in lists stand for: samples, as positions in a sequence of them."""
+
+    def __init__(self, samples: Sequence[Unassigned]) -> None:
+        self._samples = samples
+        self._of_place: dict[str, list[int]] = {}
+        self._of_recording: dict[str, list[int]] = {}
+        self._of_sample: dict[str, list[int]] = {}
+        for k, sample in enumerate(samples):
+            self._of_place.setdefault(sample.place, []).append(k)
+            for name in {sample.recording, sample.file_name, _stem(sample.file_name)}:
+                self._of_recording.setdefault(name, []).append(k)
+            self._of_sample.setdefault(sample.sample, []).append(k)
+
+    def rows_of(self, name: str) -> list[int]:
+        """Return the samples that a name stands for: as it is, or else without its ending.
+
+        Raises
+        ------
+        AnnotationError
+            Where it stands for nothing, or may stand for one thing or another.
+        """
+        for called in (name, _stem(name)):
+            if called in self._of_place:
+                return self._of_place[called]
+            of_recording = self._of_recording.get(called, [])
+            others = set(self._of_sample.get(called, [])) - set(of_recording)
+            # Recordings that are parts of one file are all meant by its name.
+            meant = {self._samples[k].file_name: self._samples[k].recording for k in of_recording}
+            places = [f"recording {recording!r}" for recording in meant.values()]
+            places += [f"sample {self._samples[k].place!r}" for k in sorted(others)]
+            if len(places) > 1:
+                raise AnnotationError(
+                    f"{name!r} may be {places[0]} or {places[1]}",
+                    hint="Write recording/sample, or the whole name of a recording's file.",
+                )
+            if places:
+                return of_recording or list(others)
+        known = [*self._of_place, *self._of_recording, *self._of_sample]
+        guess = did_you_mean(name, known)
+        raise AnnotationError(
+            f"{name!r} is no recording and no sample" + (f"; {guess}" if guess else "")
+        )
+
+
 def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).name else name
 
@@ -114,11 +133,11 @@ def _stem(name: str) -> str:
 def by_seed(samples: Sequence[Unassigned], seed: int, shares: Mapping[str, float]) -> list[str]:
     """Return the split of each sample, drawn by a seed: stratified by class, groups kept together.
 
-    Each class is to be divided as `shares` say, to within one sample, and so are all together.
-    Groups are taken from the largest on, those of equal size in the order of a hash of seed and
-    name; each goes to the split that misses most samples of its classes. A sample without a group
-    is a group of its own, and where all are, every class is divided as it is to be. The result
-    depends on the samples' names, classes and groups alone, not on the order they come in.
+    Where no sample has a group, each class is divided as `shares` say, to within one sample, and
+    so are all together. Groups come near to that: they are taken from the largest on, those of
+    equal size in the order of a hash of seed and name, and each goes to the split that misses most
+    samples of its classes. A sample without a group is a group of its own. The result depends on
+    the samples' names, classes and groups alone, not on the order they come in.
 
     Parameters
     ----------
@@ -165,7 +184,9 @@ def by_seed(samples: Sequence[Unassigned], seed: int, shares: Mapping[str, float
 
 def check_shares(shares: Mapping[str, float]) -> None:
     """Raise `UsageError` where shares are not of known splits, more than 0, and 1 together."""
-    _check_names(shares)
+    check_names(shares)
+    if not shares:
+        raise UsageError("no split is named")
     if not all(share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-9:
         raise UsageError(f"{dict(shares)} are not each more than 0 and 1 together")
 
@@ -174,7 +195,7 @@ def _quotas(size: Mapping[str, int], shares: Mapping[str, float]) -> dict[tuple[
     """Return how many samples of each class a split is to have, (split, label) → whole number.
 
     What is left of a class after rounding down goes where most is owed, by this class and those
-    before it, so that rounding does not add up.
+    before it, so that rounding does not add up: with three splits, none is ever owed a whole one.
     """
     owed = dict.fromkeys(shares, 0.0)
     quotas = {}
@@ -194,16 +215,15 @@ def _hash(seed: int, key: Iterable[str]) -> bytes:
     return hashlib.sha256("\0".join([str(seed), *key]).encode()).digest()
 
 
-def _check_names(splits: Iterable[str]) -> None:
+def check_names(splits: Iterable[str]) -> None:
+    """Raise `UsageError` where there is a split other than train, val and test."""
     for split in splits:
         if split not in SPLITS:
             raise UsageError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
-    if not list(splits):
-        raise UsageError("no split is named")
 
 
 def check_counts(splits: Iterable[str], counts: Mapping[str, int]) -> None:
-    """Raise `AnnotationError` where splits have not as many samples as published.
+    """Raise where splits have not as many samples as published.
 
     Parameters
     ----------
@@ -211,7 +231,15 @@ def check_counts(splits: Iterable[str], counts: Mapping[str, int]) -> None:
         That of each sample.
     counts
         Split → how many it must have; others may have any number.
+
+    Raises
+    ------
+    AnnotationError
+        Where a split has not its number.
+    UsageError
+        Where `counts` names a split other than train, val and test.
     """
+    check_names(counts)
     found = Counter(splits)
     wrong = {
         split: counts[split] for split in SPLITS if found[split] != counts.get(split, found[split])

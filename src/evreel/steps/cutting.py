@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from evreel.errors import AnnotationError, UsageError
+from evreel.errors import AnnotationError, UsageError, did_you_mean
 from evreel.outputs import atomic
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, local_file
 from evreel.steps.decode import Source, as_store
 
 if TYPE_CHECKING:
-    pass
+    from evreel.annotations import Samples
 
 
 def cut(
@@ -69,8 +69,11 @@ def cut(
     Raises
     ------
     AnnotationError
-        Where a table is not of its form, a sample does not lie in the recording, samples overlap,
-        or there are none.
+        Where a table is not of its form, a sample does not lie in the recording, its label is not
+        listed, or there are none.
+    UsageError
+        Where not exactly one of `intervals` and `members` is given, or the store is not that of an
+        archive.
     """
     from evreel.io.intervals import Columns, read_intervals
     from evreel.io.samples_table import write_cut
@@ -93,11 +96,14 @@ def cut(
                     samples = by_intervals(
                         rows,
                         t_offset=opened.t_offset,
+                        t_stop_us=opened.t_stop_us,
                         clock=clock,
                         repeats=repeats,
                         classes=classes,
+                        labels=labels,
                         group=group or recording or "",
                     )
+                    n_left_out, t_stop_us = len(rows) - len(samples), opened.t_stop_us
                 except AnnotationError as error:
                     raise AnnotationError(
                         error.problem, path=table, place=error.place, hint=error.hint
@@ -109,7 +115,10 @@ def cut(
                     path=opened.path,
                     hint="Decode the archive with members.",
                 )
-            samples = by_members(opened.members, members or "", classes=classes)
+            samples = by_members(opened.members, members or "", classes=classes, group=group or "")
+            n_left_out = 0
+            # A crop may have taken all events of the last ones.
+            t_stop_us = opened.members[-1].stop_us
         if not len(samples):
             raise AnnotationError(
                 "has no sample" + (f" of recording {recording!r}" if recording else ""),
@@ -119,8 +128,28 @@ def cut(
         if labels is not None:
             samples.numbers(labels)
         write_cut(scratch, samples)
-    LOG.info("%s: %d samples", Path(output).name, len(samples))
+        _say_what_looks_odd(Path(output).name, samples, t_stop_us)
+    repeated = f", rows left out as repeats: {n_left_out}" if n_left_out else ""
+    LOG.info("%s: %d samples%s", Path(output).name, len(samples), repeated)
     return len(samples)
+
+
+def _say_what_looks_odd(name: str, samples: Samples, t_stop_us: int) -> None:
+    """Warn of samples that go on after the recording, have no class, or cover next to nothing."""
+    beyond = samples.stop_us - t_stop_us
+    if (beyond > 0).any():
+        k = int(beyond.argmax())
+        LOG.warning("%s: sample %r ends %d µs after the recording", name, samples.id[k], beyond[k])
+    if "" in samples.label:
+        n = samples.label.count("")
+        LOG.warning("%s: %d samples have no class: the pattern has no {label}", name, n)
+    if samples.stop_us.max() * 100 < t_stop_us:
+        LOG.warning(
+            "%s: all samples end within the first %d of %d µs: is samples.unit right?",
+            name,
+            samples.stop_us.max(),
+            t_stop_us,
+        )
 
 
 def splits(
@@ -163,14 +192,25 @@ def splits(
     AnnotationError
         Where a list does not fit the samples, or a split has not as many as published.
     UsageError
-        Where a sample is of a recording that is not fixed, and neither lists nor a seed are given.
+        Where a sample is of a recording that is not fixed, and neither lists nor a seed are given;
+        where both are, a split is none, or `fixed` or `file_names` name a recording that is not
+        among `cuts`.
     """
     from collections import Counter
 
     from evreel.io.samples_table import Assigned, read_cut, write_samples_table
-    from evreel.samples.splits import Unassigned, by_lists, by_seed, check_counts
+    from evreel.samples.splits import Unassigned, by_lists, by_seed, check_counts, check_names
 
     known = fixed or {}
+    check_names(split for split in known.values() if split is not None)
+    for recording in (*known, *(file_names or {})):
+        if recording not in cuts:
+            guess = did_you_mean(recording, cuts)
+            raise UsageError(
+                f"recording {recording!r} has no table of samples" + (f"; {guess}" if guess else "")
+            )
+    if lists and seed is not None:
+        raise UsageError("lists and a seed exclude each other")
     found = [
         (recording, samples, k)
         for recording, samples in ((name, read_cut(path)) for name, path in sorted(cuts.items()))

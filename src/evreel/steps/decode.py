@@ -142,6 +142,19 @@ def events(
         ):
             yield archive
 
+    parameters = {
+        "crop": None if crop is None else list(crop),
+        "start_us": start_us,
+        "stop_us": stop_us,
+        "max_pixel_hz": max_pixel_hz,
+        "stream": stream,
+        "sensor": sensor,
+        **asdict(turn),
+        **asdict(reading),
+        **({} if members is None else {"members": members, "leave_out": list(leave_out)}),
+    }
+    inputs: dict[str, str] = {}
+    made = Provenance("events", parameters, inputs, repairs)
     with opened() as source:
         if source.format == EVENTS.name:
             raise UsageError(
@@ -156,64 +169,51 @@ def events(
             hot = hot_pixels(map(kept, event_chunks(source)), kept_sensor, max_pixel_hz)
             repairs["hot_pixels"] = int(np.count_nonzero(hot))
 
-    parameters = {
-        "crop": None if crop is None else list(crop),
-        "start_us": start_us,
-        "stop_us": stop_us,
-        "max_pixel_hz": max_pixel_hz,
-        "stream": stream,
-        "sensor": sensor,
-        **asdict(turn),
-        **asdict(reading),
-        **({} if members is None else {"members": members, "leave_out": list(leave_out)}),
-    }
-    inputs: dict[str, str] = {}
-    made = Provenance("events", parameters, inputs, repairs)
-    with (
-        ThreadPoolExecutor(1) as beside,
-        atomic(output, inputs=[recording]) as (scratch,),
-        opened() as source,
-        hdf5.create(scratch, EVENTS, made) as file,
-    ):
-        writer = EventsStoreWriter(
-            file,
-            kept_sensor,
-            source.t_offset,
-            source.format,
-            source.header,
-            origin=(rectangle.y0, rectangle.x0) if rectangle else (0, 0),
-        )
-        digest = beside.submit(sha256, recording)
-        for batch in source.batches():
-            if isinstance(batch, Events):
-                in_time = within(batch, start_us, stop_us)
-                inside = kept(batch)
-                repairs["outside_time"] += len(batch) - len(in_time)
-                repairs["outside_crop"] += len(in_time) - len(inside)
-                batch = inside if hot is None else inside[~hot[inside.y, inside.x]]
-                repairs["hot_pixel_events"] += len(inside) - len(batch)
-            writer.write(batch)
-            progress(writer.n, None)
-        repairs |= source.repairs
-        found = writer.n + sum(repairs.get(name, 0) for name in LEFT_OUT)
-        if n_events is not None and found != n_events:
-            raise RecordingError(
-                f"holds {found} events; {n_events} are expected",
-                path=recording,
-                hint="Is it the right recording? Correct n_events where it is.",
+        with (
+            ThreadPoolExecutor(1) as beside,
+            atomic(output, inputs=[recording]) as (scratch,),
+            hdf5.create(scratch, EVENTS, made) as file,
+        ):
+            writer = EventsStoreWriter(
+                file,
+                kept_sensor,
+                source.t_offset,
+                source.format,
+                source.header,
+                origin=(rectangle.y0, rectangle.x0) if rectangle else (0, 0),
             )
-        if not writer.n:
-            left_out = any(repairs.values())
-            raise RecordingError(
-                "no event is left" if left_out else "holds no event",
-                path=recording,
-                hint="Look at crop, start_us, stop_us, max_pixel_hz and the on_… options."
-                if left_out
-                else "Is this the right recording, and the right stream?",
-            )
-        inputs["recording"] = digest.result()
-        writer.finish(getattr(source, "members", ()))
-    LOG.info("%s: %d events", Path(recording).name, writer.n)
+            digest = beside.submit(sha256, recording)
+            for batch in source.batches():
+                if isinstance(batch, Events):
+                    in_time = within(batch, start_us, stop_us)
+                    inside = kept(batch)
+                    repairs["outside_time"] += len(batch) - len(in_time)
+                    repairs["outside_crop"] += len(in_time) - len(inside)
+                    batch = inside if hot is None else inside[~hot[inside.y, inside.x]]
+                    repairs["hot_pixel_events"] += len(inside) - len(batch)
+                writer.write(batch)
+                progress(writer.n, None)
+            repairs |= source.repairs
+            found = writer.n + sum(repairs.get(name, 0) for name in LEFT_OUT)
+            if n_events is not None and found != n_events:
+                raise RecordingError(
+                    f"holds {found} events; {n_events} are expected",
+                    path=recording,
+                    hint="Is it the right recording? Correct n_events where it is.",
+                )
+            if not writer.n:
+                left_out = any(repairs.values())
+                raise RecordingError(
+                    "no event is left" if left_out else "holds no event",
+                    path=recording,
+                    hint="Look at crop, start_us, stop_us, max_pixel_hz and the on_… options."
+                    if left_out
+                    else "Is this the right recording, and the right stream?",
+                )
+            inputs["recording"] = digest.result()
+            writer.finish(getattr(source, "members", ()))
+    changed = ", ".join(f"{what} {n}" for what, n in repairs.items() if n)
+    LOG.info("%s: %d events%s", Path(recording).name, writer.n, changed and f" ({changed})")
     return repairs
 
 

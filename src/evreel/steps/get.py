@@ -57,19 +57,35 @@ def table(
     root, fits = Path(folder), None if group is None else Pattern(group)
     size = None if sensor is None else Sensor.parse(sensor)
     found: list[Path] = []
+    sizeless: set[Path] = set()
+    left_out: list[Path] = []
     for place in sorted(root.rglob("*")):
         hidden = any(part.startswith(".") for part in place.relative_to(root).parts)
         if hidden or not place.is_file() or place.name.endswith(BOXES_SUFFIX):
             continue
         try:
-            with open_recording(place, sensor=size) as recording:
-                if recording.format == EVENTS.name:
-                    continue
-        except UnknownFormatError:
-            continue
-        except EvreelError as error:
-            LOG.warning("%s", error)  # a recording all the same: its size may not be known, say
-        found.append(place)
+            with open_recording(place) as recording:
+                is_recording = recording.format != EVENTS.name
+        except EvreelError:
+            # It may be one that does not state its size.
+            try:
+                open_recording(place, sensor=size).close()
+                is_recording = size is not None
+                sizeless.add(place)
+            except UnknownFormatError:
+                is_recording = False
+            except EvreelError as error:
+                LOG.warning("%s is in the table, but: %s", place, error)
+                is_recording = True
+        (found if is_recording else left_out).append(place)
+    if left_out:
+        n, first = len(left_out), left_out[0]
+        LOG.warning(
+            "%d files are left out, which are no recordings or don't state their size "
+            "(--sensor), the first: %s",
+            n,
+            first,
+        )
     if not found:
         raise RecordingError(
             "holds no recording",
@@ -100,7 +116,7 @@ def table(
                 "md5": _md5(place),
                 "split": told[-1] if told else split or "",
                 "group": said.group if said else "",
-                "sensor": sensor or "",
+                "sensor": sensor if sensor and place in sizeless else "",
                 "boxes": str(boxes) if boxes.is_file() else "",
                 "boxes_md5": _md5(boxes) if boxes.is_file() else "",
             }
@@ -152,7 +168,8 @@ def acquire(
     member_md5
         32 hexadecimal digits that a member of an archive must have.
     member_gib
-        The most that a member of an archive may have, 2**30 bytes; None takes 64.
+        The most that a member of an archive may have, 2**30 bytes; None takes 64. A tar that is
+        decompressed as a whole (`plain`) may have 1024, or this where it is more.
     page
         Web page where a manual source is to be had, for the message.
     plain

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evreel.errors import EvreelError, UsageError
+from evreel.errors import EvreelError, UsageError, did_you_mean
 from evreel.steps.publish import check_tolerated
 
-_FOLDERS = ("events", "slices", "samples", "boxes")
+_FOLDERS = ("events", "slices", "samples")
 """Folders of a split in a release that are no feature's."""
 
 
@@ -51,7 +51,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
             raise UsageError(f"features/{name}: {error}") from error
     cutting = config.get("samples")
     if cutting is not None:
-        _check_cutting(cutting)
+        _check_cutting(cutting, config.get("labels"))
     released = config.get("release")
     if released is not None:
         try:
@@ -65,7 +65,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
             raise UsageError(f"release/tolerate: {error}") from error
 
 
-def _check_cutting(cutting: Mapping[str, Any]) -> None:
+def _check_cutting(cutting: Mapping[str, Any], labels: Sequence[str] | None) -> None:
     """Raise `UsageError` for what of the settings of samples does not go together."""
     from evreel.samples.members import Pattern
     from evreel.samples.splits import check_shares
@@ -81,6 +81,13 @@ def _check_cutting(cutting: Mapping[str, Any]) -> None:
             Pattern(text)
     except UsageError as error:
         raise UsageError(f"samples/members: {error}") from error
+    for called, label in cutting["classes"].items():
+        if labels is not None and label not in labels:
+            guess = did_you_mean(label, labels)
+            raise UsageError(
+                f"samples/classes: {called!r} is {label!r}, which labels does not list"
+                + (f"; {guess}" if guess else "")
+            )
     split = cutting["split"]
     if "files" in split and "seed" in split:
         raise UsageError("samples/split: files and a seed exclude each other")
