@@ -25,12 +25,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO
 
 from evreel.acquire import tar
 from evreel.acquire.sums import PIECE_BYTES, Received, Sums, receive
 from evreel.acquire.tar import Readable
+from evreel.closing import Closing
 from evreel.errors import SourceError
 from evreel.outputs import Progress, silent
 
@@ -208,7 +208,7 @@ def _pieces(content: Readable, size: int) -> Iterator[bytes]:
         yield piece
 
 
-class Archive:
+class Archive(Closing):
     """An archive whose members are read by name, many of them; for one, see `extract`.
 
     Parameters
@@ -250,15 +250,8 @@ class Archive:
             self._file.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Release the archive."""
         self._file.close()
 
     def check(self, name: str) -> None:

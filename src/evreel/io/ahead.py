@@ -14,6 +14,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Self, TypeVar
 
+from evreel.closing import Closing
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -27,7 +29,7 @@ def default_threads() -> int:
     return min(THREADS, len(allowed(0)) if allowed else os.cpu_count() or 1)
 
 
-class Ahead(Generic[Item, Result]):
+class Ahead(Closing, Generic[Item, Result]):
     """Results of `work` on each item, in the order of the items; close it when done.
 
     The caller's thread works too: on whatever nobody has begun, while what it waits for is not
@@ -60,12 +62,6 @@ class Ahead(Generic[Item, Result]):
         self._error: Exception | None = None
         self._exhausted = False
         self._closed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Begin nothing more, and wait for what threads are at; they are gone then."""

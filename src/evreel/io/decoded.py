@@ -12,12 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, NamedTuple, NoReturn, Self
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from evreel.closing import Closing
 from evreel.errors import RecordingError, UsageError
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers, UInt8Array
 from evreel.filters import within
@@ -52,7 +52,7 @@ class Piece(NamedTuple):
     sound: bool = False
 
 
-class DecodedRecording(ABC):
+class DecodedRecording(Closing, ABC):
     """A recording whose format is a run of events, read in one pass; also a `Recording`.
 
     A subclass sets `format`, opens in `_open`, and yields columns in `_pieces`.
@@ -117,17 +117,6 @@ class DecodedRecording(ABC):
         except BaseException:
             self._file.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the file."""

@@ -7,8 +7,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import hdf5plugin
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
 
+from evreel.closing import Closing
 from evreel.errors import EventsError, EvreelError, LayoutError
 from evreel.events import Events, Sensor
 from evreel.layout import Array, Layout
@@ -25,21 +25,10 @@ REBUILD = "The file is damaged: build or download it again."
 _RAISED_BY_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError)
 
 
-class Opened:
+class Opened(Closing):
     """A file that is open for reading, until it is closed or its ``with`` block ends."""
 
     _file: h5py.File
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the file."""

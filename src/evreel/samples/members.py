@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from evreel.acquire import Archive, Limits
 from evreel.annotations import Member
+from evreel.closing import Closing
 from evreel.errors import EvreelError, RecordingError, SourceError, UsageError
 from evreel.events import Batch, Events, Sensor
 from evreel.io.recording import STRICT, Reading, Recording, open_recording
@@ -92,7 +92,7 @@ class Pattern:
         return Named(said.get("label", ""), said.get("group", ""))
 
 
-class ArchiveRecording:
+class ArchiveRecording(Closing):
     """Members of an archive as one recording; also a `Recording`.
 
     The first begins at 0 µs, each other at the next whole millisecond after the last stamp of the
@@ -188,17 +188,6 @@ class ArchiveRecording:
                 self.sensor, self._format = first.sensor, first.format
             self.format = f"archive of {self._format}"
             self._stack = stack.pop_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the archive."""
