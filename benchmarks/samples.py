@@ -1,25 +1,32 @@
-"""A recording of DVS128 Gesture's shape cut into samples, beside SpikingJelly's way.
+"""A recording of DVS128 Gesture's shape cut into samples, beside SpikingJelly.
 
-Its way is written anew: a turn of a Python loop for each event of the AEDAT 3.1 file; then, for
-each of 12 rows of the table, a mask over all events and a file ``.npz``. Three comparisons:
+SpikingJelly decodes AEDAT 3.1 with a turn of a Python loop for each event; then, for each of 12
+rows of the table, it makes a mask over all events and a compressed ``.npz``. Three comparisons:
 
 - cut: from decoded events (an events store; columns in memory) to where the samples lie (rows of
   the store; copies in ``.npz``);
 - steps: the same by the steps ``cut``, ``splits`` and ``samples``, with digests, to synced files;
 - whole: from the AEDAT file on, by the step ``events`` and these.
 
-Each side runs in a process of its own, in turn; the least of several rounds counts. And an archive
-of N-MNIST's shape: members a second, from the zip to the samples.
+Each side runs in a process of its own, in turn; the least of several rounds counts. SpikingJelly is
+looked for by the interpreter that ``--peer-python`` names: install it in an environment of its
+own. What it imports of torch is not used here, so a stand-in does where there is none. Without
+SpikingJelly, its way is taken as written anew in `loop`.
+
+And an archive of N-MNIST's shape: members a second, from the zip to the samples.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import importlib.abc
+import importlib.machinery
 import subprocess
 import sys
 import tempfile
 import time
+import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -88,10 +95,58 @@ def loop(recording: Path) -> list[float]:
             for k, row in enumerate(csv.DictReader(file)):
                 start, stop = int(row["startTime_usec"]), int(row["endTime_usec"])
                 inside = np.logical_and(t >= start, t < stop)
-                np.savez(folder / f"{k}.npz", t=t[inside], x=x[inside], y=y[inside], p=p[inside])
+                np.savez_compressed(
+                    folder / f"{k}.npz", t=t[inside], x=x[inside], y=y[inside], p=p[inside]
+                )
 
     decoding, cutting = seconds(decode), seconds(mask)
     return [cutting, cutting, decoding + cutting]
+
+
+class Name(type):
+    """A class whose every attribute is another such class."""
+
+    def __getattr__(cls, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Name(name, (), {})
+
+
+class StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives modules of torch whose every name is an empty class."""
+
+    def find_spec(  # noqa: D102
+        self, name: str, *_: object
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name.split(".")[0] not in ("torch", "torchvision", "torchaudio"):
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def exec_module(self, module: types.ModuleType) -> None:  # noqa: D102
+        module.__getattr__ = lambda name: Name(name, (), {})  # type: ignore[method-assign]
+
+
+def spikingjelly(recording: Path) -> list[float]:
+    """Cut by SpikingJelly; return the same seconds."""
+    try:
+        import torch  # noqa: F401
+        import torchaudio  # noqa: F401
+    except ImportError:
+        for name in [name for name in sys.modules if name.startswith("torch")]:
+            del sys.modules[name]
+        sys.meta_path.insert(0, StandIn())
+    from spikingjelly.datasets import dvs128_gesture, utils
+
+    folder = recording.parent / "spikingjelly"
+    for label in range(11):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+    decoding = seconds(lambda: utils.load_aedat_v3(recording))
+    whole = seconds(
+        lambda: dvs128_gesture._split_aedat_files_to_np(
+            "user01_led", recording, recording.with_suffix(".csv"), folder
+        )
+    )
+    return [whole - decoding, whole - decoding, whole]
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -129,19 +184,19 @@ def archive(path: Path) -> list[float]:
     return [seconds(work)]
 
 
-SIDES = {"ours": ours, "loop": loop, "archive": archive}
+SIDES = {"ours": ours, "loop": loop, "spikingjelly": spikingjelly, "archive": archive}
 
 
-def measured(side: str, path: Path) -> list[float]:
+def measured(side: str, path: Path, python: str = sys.executable) -> list[float]:
     """Return the seconds of one side in a process of its own, its imports left out."""
     run = subprocess.run(
-        [sys.executable, __file__, "--side", side, "--file", str(path)],
+        [python, __file__, "--side", side, "--file", str(path)],
         capture_output=True,
         text=True,
         check=True,
         timeout=600,
     )
-    return [float(part) for part in run.stdout.split()]
+    return [float(part) for part in run.stdout.splitlines()[-1].split()]
 
 
 def main() -> None:
@@ -149,6 +204,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=3_000_000)
     parser.add_argument("--members", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=4, help="the least of so many counts")
+    parser.add_argument("--peer-python", help="one that has spikingjelly")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -160,14 +216,16 @@ def main() -> None:
         recording = folder / "user01_led.aedat"
         write_aedat3(recording, options.events)
         write_labels(recording.with_suffix(".csv"), options.events)
-        best = {}
-        for side in ("ours", "loop") * options.rounds:
-            times = measured(side, recording)
+        peer = "spikingjelly" if options.peer_python else "loop"
+        best: dict[str, list[float]] = {}
+        for side in ("ours", peer) * options.rounds:
+            python = options.peer_python if side == "spikingjelly" else sys.executable
+            times = measured(side, recording, python)
             best[side] = [min(two) for two in zip(times, best.get(side, times), strict=True)]
         print(
             f"{options.events} events, {GESTURES} samples, least of {options.rounds} rounds, ms\n"
         )
-        print("| | ours | loop and masks | loop / ours |\n|---|---|---|---|")
+        print(f"| | ours | {peer} | {peer} / ours |\n|---|---|---|---|")
         for what, own, other in zip(("cut", "steps", "whole"), *best.values(), strict=True):
             print(f"| {what} | {own * 1e3:.1f} | {other * 1e3:.0f} | {other / own:.0f} |")
         many = folder / "many.zip"

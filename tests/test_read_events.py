@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from itertools import pairwise
 
@@ -104,3 +106,16 @@ def test_event_chunks__leave_side_streams_out():
     events = random_events(5)
     recording = Recording([events, marks, events], 10)
     assert [type(chunk) for chunk in event_chunks(recording)] == [Events, Events]
+
+
+def test_ahead_of__left_where_it_is_does_not_keep_python_from_its_end():
+    program = (
+        "from itertools import count\n"
+        "from evreel.io.ahead import ahead_of\n"
+        "items = ahead_of(count())\n"
+        "print(next(items))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (run.returncode, run.stdout) == (0, "0\n")

@@ -168,7 +168,8 @@ def ahead_of(items: Iterator[Item], depth: int = 3) -> Generator[Item, None, Non
             last = error
         ready.put(last)
 
-    thread = threading.Thread(target=take, name="evreel-ahead-of")
+    # One that is left where it is must not keep Python from its end.
+    thread = threading.Thread(target=take, name="evreel-ahead-of", daemon=True)
     thread.start()
     try:
         while (got := ready.get()) is not None:

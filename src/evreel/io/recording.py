@@ -140,6 +140,8 @@ class Recording(Protocol):
 _PROBE_BYTES = 64
 _CHUNKS_HELD = 4
 """Chunks that come before it is asked how many events there will be."""
+_GROWTH = 64
+"""How many times more than what came so far memory is asked for, whatever a file says of itself."""
 _Number = TypeVar("_Number", bound=np.generic)
 _READERS = (
     # first bytes, module, class
@@ -308,7 +310,7 @@ def _gathered(chunks: Iterator[Events], recording: Recording) -> Events:
         stop = n + len(chunk)
         if stop > room:
             needed = max(stop, first)
-            likely = min(int(1.05 * recording.n_expected), 8 * needed)
+            likely = min(int(1.05 * recording.n_expected), _GROWTH * needed)
             room = needed if len(held) < _CHUNKS_HELD else max(needed, likely, room + room // 2)
             t, x = _lengthened(t, n, room), _lengthened(x, n, room)
             y, p = _lengthened(y, n, room), _lengthened(p, n, room)
