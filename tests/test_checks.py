@@ -21,7 +21,18 @@ from hypothesis import strategies as st
 
 from evreel import steps
 from evreel.annotations import Samples
-from evreel.checks import CHECKS, Finding, boxes, dataset, event, features, label, samples, slices
+from evreel.checks import (
+    CHECKS,
+    Finding,
+    boxes,
+    dataset,
+    event,
+    features,
+    label,
+    released,
+    samples,
+    slices,
+)
 from evreel.checks.finding import Report
 from evreel.checks.run import audit, check
 from evreel.errors import UsageError
@@ -1480,3 +1491,14 @@ def test_command__exits_1_for_errors_alone_and_prints_json(planted, tmp_path, ca
     assert finding["check"] == "gap"
     assert set(finding) == {"severity", "check", "path", "place", "problem"}
     assert main(["check", str(tmp_path / "none")]) == 2
+
+
+def test_missing_file__asks_boxes_of_no_recording_that_is_cut_instead():
+    form = released._Form("slices/<id>_bbox.npy", "slices")
+    nothing: dict[str, dict[str, str]] = {"drawn": {}, "cut": {}}
+    assert released._who_needs(form, nothing, {"cut"}) == {"drawn"}
+    told = {"drawn": {"rois": "a.xml"}, "bare": {}, "boxed": {"boxes": "b.npy"}, "cut": {}}
+    assert released._who_needs(form, told, {"cut"}) == {"drawn", "boxed"}
+    video = released._Form("video/<id>.mp4", "video")
+    assert released._who_needs(video, told, {"cut"}) == {"drawn", "bare"}
+    assert released._who_needs(released._Form("h/<id>.h5", "features"), told, {"cut"}) == {*told}

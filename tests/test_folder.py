@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+import tarfile
 
 import numpy as np
 import pytest
@@ -74,6 +76,28 @@ def test_table__makes_ids_of_paths_where_names_are_there_twice(tmp_path):
     assert steps.table(folder, out, sensor="20x20") == 2
     assert [row["id"] for row in rows_of(out)] == ["a_x", "b_X"]
     assert all(row["split"] == "train" for row in rows_of(out))
+
+
+def test_table__makes_ids_of_whole_names_where_only_the_ending_tells_two_apart(tmp_path):
+    folder, out = tmp_path / "train", tmp_path / "recordings.tsv"
+    events = random_events(5)
+    recording(folder / "a.bin")
+    np.savez(folder / "a.npz", t=events.t, x=events.x, y=events.y, p=events.p)
+    steps.table(folder, out, sensor="64x48")
+    assert [row["id"] for row in rows_of(out)] == ["a_bin", "a_npz"]
+
+
+def test_plain__is_for_an_archive_and_leaves_its_member_alone(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        info = tarfile.TarInfo("x.txt")
+        info.size = 2
+        archive.addfile(info, io.BytesIO(b"c\n"))
+    steps.acquire(f"{path}!x.txt", tmp_path / "x.txt", plain=True)
+    assert (tmp_path / "x.txt").read_bytes() == b"c\n"
+    steps.acquire(str(path), tmp_path / "plain.tar", plain=True)
+    with tarfile.open(tmp_path / "plain.tar", "r:") as archive:
+        assert archive.getnames() == ["x.txt"]
 
 
 def test_table__says_what_is_missing(tmp_path):

@@ -119,3 +119,12 @@ def test_ahead_of__left_where_it_is_does_not_keep_python_from_its_end():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (run.returncode, run.stdout) == (0, "0\n")
+
+
+def test_ahead_of__raises_also_what_is_no_exception():
+    def ends():
+        yield 1
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        list(ahead_of(ends()))

@@ -174,6 +174,14 @@ class LabelTables(NamedTuple):
     labelled: Spans
 
 
+FARTHEST_STOP = 10
+"""How many times as long as its recording, up to its last event, a sample may be said to last.
+
+A scene may be quiet at its end, and a crop may make it so; a time in another unit is 1000 times as
+long.
+"""
+
+
 class Member(NamedTuple):
     """Where a recording of an archive lies in the store of all: first stamp, last stamp + 1, µs.
 

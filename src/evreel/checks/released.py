@@ -225,7 +225,7 @@ def _who_needs(
     """
     boxed = {id_ for id_, row in recordings.items() if row.get("rois") or row.get("boxes")}
     if form.path.endswith(BOXES_SUFFIX):
-        return boxed or set(recordings)
+        return boxed or set(recordings) - set(sampled)
     if form.kind not in _ANNOTATED_KINDS:
         return set(recordings)
     return {

@@ -154,17 +154,17 @@ def ahead_of(items: Iterator[Item], depth: int = 3) -> Generator[Item, None, Non
     >>> list(ahead_of(iter("abc")))
     ['a', 'b', 'c']
     """
-    ready: queue.Queue[tuple[Item] | Exception | None] = queue.Queue(depth)
+    ready: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(depth)
     closed = threading.Event()
 
     def take() -> None:
-        last: Exception | None = None
+        last: BaseException | None = None
         try:
             for item in items:
                 ready.put((item,))
                 if closed.is_set():
                     return
-        except Exception as error:
+        except BaseException as error:  # all of them: who waits for an item would wait for ever
             last = error
         ready.put(last)
 
@@ -173,7 +173,7 @@ def ahead_of(items: Iterator[Item], depth: int = 3) -> Generator[Item, None, Non
     thread.start()
     try:
         while (got := ready.get()) is not None:
-            if isinstance(got, Exception):
+            if isinstance(got, BaseException):
                 raise got
             yield got[0]
     finally:

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations import Member, Samples
+from evreel.annotations import FARTHEST_STOP, Member, Samples
 from evreel.errors import AnnotationError, EventsError, LayoutError, ParameterError, UsageError
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.io import hdf5
@@ -360,13 +360,13 @@ class EventsStore(hdf5.Opened):
             ) from error
 
     def check_within(self, samples: Samples) -> None:
-        """Raise `AnnotationError` where a sample is not mostly within the recording.
+        """Raise `AnnotationError` where a sample begins outside the recording, or ends far from it.
 
         Of an archive, that ends with its last member, which may have lost its events to a crop.
         """
         end = max([self.t_stop_us, *(member.stop_us for member in self.members[-1:])])
-        within = np.minimum(samples.stop_us, end) - samples.start_us
-        outside = (samples.start_us < 0) | (2 * within < samples.stop_us - samples.start_us)
+        outside = (samples.start_us < 0) | (samples.start_us >= end)
+        outside |= samples.stop_us > FARTHEST_STOP * end
         if outside.any():
             k = int(np.argmax(outside))
             raise AnnotationError(

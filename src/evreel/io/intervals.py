@@ -16,7 +16,7 @@ from evreel.timebase import FARTHEST
 
 Unit = Literal["us", "ms", "s"]
 _US = {"us": 1, "ms": 1_000, "s": 1_000_000}
-_NUMBER = re.compile(r"[+-]?[0-9]{1,99}(\.[0-9]{1,99})?([eE][+-]?[0-9]{1,2})?")
+_NUMBER = re.compile(r"[+-]?([0-9]{1,99}(\.[0-9]{0,99})?|\.[0-9]{1,99})([eE][+-]?[0-9]{1,2})?")
 """Bounded, so that each is computed exactly, and at once."""
 
 

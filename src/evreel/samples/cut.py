@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from evreel.annotations import Member, Samples
+from evreel.annotations import FARTHEST_STOP, Member, Samples
 from evreel.errors import AnnotationError, UsageError, did_you_mean
 from evreel.io.intervals import Interval
 from evreel.samples.members import Pattern
@@ -114,9 +114,9 @@ def _check(
             hint="Are its times in another unit (samples.unit), or do they count from something "
             "else (samples.clock)? Is it of this recording?",
         )
-    if stop_us - t_stop_us > t_stop_us - start_us:
+    if stop_us > FARTHEST_STOP * t_stop_us:
         raise AnnotationError(
-            f"is of {start_us} to {stop_us} µs, most of it after the recording's end at "
+            f"is of {start_us} to {stop_us} µs, far beyond the recording's last event at "
             f"{t_stop_us} µs",
             place=f"line {row.line}",
             hint="Are its times in another unit (samples.unit)? Is the recording whole?",

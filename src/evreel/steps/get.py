@@ -95,6 +95,8 @@ def table(
     names = [_id_of(place.stem) for place in found]
     if len({name.casefold() for name in names}) < len(names):
         names = [_id_of(str(place.relative_to(root).with_suffix(""))) for place in found]
+    if len({name.casefold() for name in names}) < len(names):
+        names = [_id_of(str(place.relative_to(root))) for place in found]
     rows = []
     with atomic(output) as (scratch,):
         for k, (name, place) in enumerate(zip(names, found, strict=True)):
@@ -203,9 +205,10 @@ def acquire(
             progress=progress,
             limits=limits,
         )
-        unpacked = scratch.with_name("plain.tar")
+        unpacked = scratch.with_name(f"{scratch.name}.plain")
         # A link is made for its final place; until then it leads nowhere.
-        local = read_source(source).path or scratch
+        parsed = read_source(source)
+        local = scratch if parsed.members else parsed.path or scratch
         if plain and decompress(local, unpacked, limits=limits, progress=progress):
             unpacked.replace(scratch)
     took_s = time.perf_counter() - began
