@@ -1271,9 +1271,9 @@ def test_plan__that_is_not_there_is_named(tmp_path):
 def test_paths_taken__land_below_the_root_and_apart(tmp_path_factory, paths):
     taken = PathsTaken()
     accepted = [path for path in paths if taken.add(path) is None]
-    root = Path("/root")
+    root = Path("/release")
     for path in accepted:
-        assert os.path.normpath(root / path) == f"/root/{path}"
+        assert os.path.normpath(root / path) == f"/release/{path}"
     lower = [path.casefold() for path in accepted]
     assert len(set(lower)) == len(lower)
     for one in lower:

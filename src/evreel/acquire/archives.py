@@ -96,6 +96,11 @@ class Limits:
     ratio_from_bytes: int = 100_000_000
     archive_bytes: int = 1 << 40
 
+    @classmethod
+    def of_gib(cls, member_gib: float | None) -> Limits:
+        """Return limits with another size of a member, 2**30 bytes; None keeps the usual one."""
+        return cls() if member_gib is None else cls(member_bytes=int(member_gib * 2**30))
+
 
 def extract(
     archive: str | Path,

@@ -8,7 +8,7 @@ and files that break a rule.
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +52,7 @@ class Piece(NamedTuple):
     sound: bool = False
 
 
-class DecodedRecording(Closing, ABC):
+class DecodedRecording(Closing):
     """A recording whose format is a run of events, read in one pass; also a `Recording`.
 
     A subclass sets `format`, opens in `_open`, and yields columns in `_pieces`.

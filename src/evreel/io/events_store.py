@@ -198,14 +198,8 @@ class EventsStore(hdf5.Opened):
         self.repairs: Mapping[str, int] = {}
         if stream is not None:
             raise UsageError("an events store holds one event stream; leave stream out", path=path)
-        self.path = Path(path)
-        self._file = hdf5.open_hdf5(self.path)
-        try:
-            with hdf5.reading(self.path, "its head"):
-                self._read_head()
-        except BaseException:
-            self._file.close()
-            raise
+        with self._opening(path, "its head"):
+            self._read_head()
 
     def _read_head(self) -> None:
         hdf5.check_layout(self._file, self.path, EVENTS)

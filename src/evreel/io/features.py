@@ -234,20 +234,14 @@ class FeaturesFile(hdf5.Opened):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._file = hdf5.open_hdf5(self.path)
-        try:
-            with hdf5.reading(self.path, "its head"):
-                hdf5.check_layout(self._file, self.path, FEATURES)
-                self._data = self._file["data"]
-                self._read_attributes()
-                self._check_chunks()
-                self._direct = _is_zstd_by_window(self._data)
-                self.windows = self._read_windows()
-                self.samples = self._read_samples()
-        except BaseException:
-            self._file.close()
-            raise
+        with self._opening(path, "its head"):
+            hdf5.check_layout(self._file, self.path, FEATURES)
+            self._data = self._file["data"]
+            self._read_attributes()
+            self._check_chunks()
+            self._direct = _is_zstd_by_window(self._data)
+            self.windows = self._read_windows()
+            self.samples = self._read_samples()
 
     def __len__(self) -> int:
         return self.shape[0]

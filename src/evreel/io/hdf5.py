@@ -28,7 +28,20 @@ _RAISED_BY_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, 
 class Opened(Closing):
     """A file that is open for reading, until it is closed or its ``with`` block ends."""
 
+    path: Path
     _file: h5py.File
+
+    @contextlib.contextmanager
+    def _opening(self, path: str | Path, what: str) -> Iterator[None]:
+        """Open the file for a block that reads `what` of it; where that fails, close it again."""
+        self.path = Path(path)
+        self._file = open_hdf5(self.path)
+        try:
+            with reading(self.path, what):
+                yield
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Release the file."""

@@ -114,14 +114,8 @@ class SamplesFile(hdf5.Opened):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._file = hdf5.open_hdf5(self.path)
-        try:
-            with hdf5.reading(self.path, "its samples"):
-                self._read()
-        except BaseException:
-            self._file.close()
-            raise
+        with self._opening(path, "its samples"):
+            self._read()
 
     def _read(self) -> None:
         hdf5.check_layout(self._file, self.path, SAMPLES)

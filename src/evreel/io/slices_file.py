@@ -208,14 +208,8 @@ class SlicesFile(hdf5.Opened):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._file = hdf5.open_hdf5(self.path)
-        try:
-            with hdf5.reading(self.path, "its tables"):
-                self._read_tables()
-        except BaseException:
-            self._file.close()
-            raise
+        with self._opening(path, "its tables"):
+            self._read_tables()
 
     def _read_tables(self) -> None:
         hdf5.check_layout(self._file, self.path, SLICES)

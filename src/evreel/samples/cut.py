@@ -60,8 +60,8 @@ def by_intervals(
     Raises
     ------
     AnnotationError
-        Where a sample does not begin within the recording, more of it lies after the recording's
-        end than within, or its label is not listed, with the line; where two have one id.
+        Where a sample does not begin within the recording, ends far beyond it, or is of a label
+        that is not listed, with the line; where two have one id.
     UsageError
         Where `clock` or `repeats` is none of its words.
 

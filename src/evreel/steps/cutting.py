@@ -116,6 +116,8 @@ def cut(
                     hint="Decode the archive with members.",
                 )
             samples = by_members(opened.members, members or "", classes=classes, group=group or "")
+            if labels is not None:
+                samples.numbers(labels)
             n_left_out = 0
             # A crop may have taken all events of the last ones.
             t_stop_us = opened.members[-1].stop_us
@@ -124,9 +126,6 @@ def cut(
                 "has no sample" + (f" of recording {recording!r}" if recording else ""),
                 path=intervals or opened.path,
             )
-        opened.check_within(samples)
-        if labels is not None:
-            samples.numbers(labels)
         write_cut(scratch, samples)
         _say_what_looks_odd(Path(output).name, samples, t_stop_us)
     repeated = f", rows left out as repeats: {n_left_out}" if n_left_out else ""

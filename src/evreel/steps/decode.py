@@ -129,7 +129,6 @@ def events(
         from evreel.acquire import Limits
         from evreel.samples.members import ArchiveRecording
 
-        limits = Limits() if member_gib is None else Limits(member_bytes=int(member_gib * 2**30))
         with (
             scratch_path(Path(output).with_name("members")) as folder,
             ArchiveRecording(
@@ -137,7 +136,7 @@ def events(
                 leave_out=leave_out,
                 sensor=size,
                 reading=reading,
-                limits=limits,
+                limits=Limits.of_gib(member_gib),
             ) as archive,
         ):
             yield archive

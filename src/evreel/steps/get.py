@@ -97,18 +97,22 @@ def table(
         names = [_id_of(str(place.relative_to(root).with_suffix(""))) for place in found]
     if len({name.casefold() for name in names}) < len(names):
         names = [_id_of(str(place.relative_to(root))) for place in found]
+    splits = []
+    for place in found:
+        folders = (*root.parts[-1:], *place.relative_to(root).parts[:-1])
+        told = [part for part in folders if part in SPLITS]
+        if not told and split is None:
+            raise RecordingError(
+                "lies in no folder named train, val or test",
+                path=place,
+                hint="Say which split it is of: --split.",
+            )
+        splits.append(told[-1] if told else split or "")
     rows = []
     with atomic(output) as (scratch,):
         for k, (name, place) in enumerate(zip(names, found, strict=True)):
             progress(k, len(found))
             inside = place.relative_to(root)
-            told = [part for part in (*root.parts[-1:], *inside.parts[:-1]) if part in SPLITS]
-            if not told and split is None:
-                raise RecordingError(
-                    "lies in no folder named train, val or test",
-                    path=place,
-                    hint="Say which split it is of: --split.",
-                )
             said = fits.of(inside.as_posix()) if fits else None
             base = place.stem.removesuffix("_td")
             boxes = place.with_name(base + BOXES_SUFFIX)
@@ -116,7 +120,7 @@ def table(
                 "id": name,
                 "source": str(place).replace("!", "!!"),
                 "md5": _md5(place),
-                "split": told[-1] if told else split or "",
+                "split": splits[k],
                 "group": said.group if said else "",
                 "sensor": sensor if sensor and place in sizeless else "",
                 "boxes": str(boxes) if boxes.is_file() else "",
@@ -190,7 +194,7 @@ def acquire(
     """
     from evreel.acquire import Limits, decompress, fetch, read_source
 
-    limits = Limits() if member_gib is None else Limits(member_bytes=int(member_gib * 2**30))
+    limits = Limits.of_gib(member_gib)
     began = time.perf_counter()
     with atomic(output) as (scratch,):
         got = fetch(
@@ -206,8 +210,8 @@ def acquire(
             limits=limits,
         )
         unpacked = scratch.with_name(f"{scratch.name}.plain")
-        # A link is made for its final place; until then it leads nowhere.
         parsed = read_source(source)
+        # A link is made for its final place; until then it leads nowhere.
         local = scratch if parsed.members else parsed.path or scratch
         if plain and decompress(local, unpacked, limits=limits, progress=progress):
             unpacked.replace(scratch)
