@@ -50,7 +50,7 @@ def write_aedat3(path: Path, n: int) -> None:
 
 def ours(path: Path) -> int:
     """Decode chunk by chunk."""
-    from evreel.io import event_chunks, open_recording
+    from evreel.recordings import event_chunks, open_recording
 
     with open_recording(path) as recording:
         return sum(map(len, event_chunks(recording)))
@@ -58,7 +58,7 @@ def ours(path: Path) -> int:
 
 def ours_kept(path: Path) -> int:
     """Decode to four columns."""
-    from evreel.io import open_recording, read_events
+    from evreel.recordings import open_recording, read_events
 
     with open_recording(path) as recording:
         return len(read_events(recording))

@@ -19,9 +19,9 @@ import numpy as np
 
 from evreel import steps
 from evreel.events import Events, Sensor
-from evreel.io import event_chunks, read_events
-from evreel.io.aedat4 import Aedat4Recording, Aedat4Writer
-from evreel.io.events_store import EventsStore
+from evreel.files.events_store import EventsStore
+from evreel.recordings import event_chunks, read_events
+from evreel.recordings.aedat4 import Aedat4Recording, Aedat4Writer
 
 SENSOR = Sensor(260, 346)
 WINDOW_US = 10_000

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from evreel.events import Sensor
-from evreel.io import event_chunks, open_recording, read_events
+from evreel.recordings import event_chunks, open_recording, read_events
 
 WIDTH, HEIGHT = 1280, 720
 HEAD = b"Event Stream\x02\x00\x00"

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from evreel import steps
-from evreel.io import open_recording
-from evreel.io.scene import parse_scene
-from evreel.simulate import write_recording
+from evreel.recordings import open_recording
+from evreel.simulate.camera import write_recording
+from evreel.simulate.scene import parse_scene
 
 LENGTHS = 10
 """How many times longer the long recording is."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evreel.io import event_chunks, open_recording, read_events
+from evreel.recordings import event_chunks, open_recording, read_events
 
 WIDTH, HEIGHT = 1280, 720
 HEADER = "% evt {0}.0\n% format EVT{0};height=720;width=1280\n% geometry 1280x720\n% end\n"

@@ -51,9 +51,9 @@ LABELS = [str(k) for k in range(1, 12)]
 def ours(recording: Path) -> list[float]:
     """Cut by index; return the seconds of cut, steps, whole."""
     from evreel import steps
-    from evreel.io.events_store import EventsStore
-    from evreel.io.intervals import Columns, read_intervals
+    from evreel.files.events_store import EventsStore
     from evreel.samples.cut import by_intervals
+    from evreel.samples.intervals import Columns, read_intervals
 
     folder, labels = recording.parent / "ours", recording.with_suffix(".csv")
     store, cut, table = folder / "store.h5", folder / "cut.tsv", folder / "samples.tsv"

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from evreel.events import Events, Sensor
-from evreel.io import hdf5
-from evreel.io.events_store import EventsStore, EventsStoreWriter
-from evreel.io.mp4 import write_mp4
+from evreel.files import hdf5
+from evreel.files.events_store import EventsStore, EventsStoreWriter
 from evreel.layout import EVENTS
 from evreel.provenance import Provenance
-from evreel.timebase import FrameClock, Picture
-from evreel.viz import render
+from evreel.timebase import FrameClock
+from evreel.video.mp4 import write_mp4
+from evreel.video.picture import Picture
+from evreel.video.render import render
 
 SENSORS = {"346x260": Sensor(260, 346), "1280x720": Sensor(720, 1280)}
 EDGES = 8

@@ -19,9 +19,9 @@ import yaml
 
 from evreel.checks import CHECKS
 from evreel.checks.run import audit
-from evreel.io import scene
 from evreel.layout import BOX_DTYPE, LAYOUTS
 from evreel.representations import REGISTRY
+from evreel.simulate import scene
 
 DOCS = Path(__file__).parent
 SCHEMAS = DOCS.parent / "workflow" / "schemas"

@@ -19,15 +19,15 @@ import hdf5plugin  # noqa: F401  the filters of evreel's files
 import numpy as np
 
 from evreel import steps
-from evreel.annotations import Member
 from evreel.events import Events, Sensor
-from evreel.io import hdf5
-from evreel.io.boxes import write_boxes
-from evreel.io.events_store import EventsStoreWriter
-from evreel.io.manifest import MANIFEST, PlanEntry
+from evreel.files import hdf5
+from evreel.files.boxes import write_boxes
+from evreel.files.events_store import EventsStoreWriter
 from evreel.layout import BOX_DTYPE, EVENTS
 from evreel.provenance import Provenance
-from evreel.release import build
+from evreel.release.build import build
+from evreel.release.manifest import MANIFEST, PlanEntry
+from evreel.samples.samples import Member
 
 SCENE = """
 name = "street"

@@ -38,12 +38,12 @@ from unittest import mock
 
 import pytest
 import yaml
-from conftest import ROOT
 
 import evreel
 from evreel import cli, steps
 from evreel.layout import LAYOUTS
 from evreel.representations import REGISTRY
+from support import ROOT
 
 MADE_BY = ROOT / "docs" / "make_pages.py"
 PAGES = [

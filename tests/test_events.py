@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import random_events
 
 from evreel.errors import EventsError
 from evreel.events import Events, Sensor
+from support import random_events
 
 SENSOR = Sensor(4, 6)
 COLUMNS = {"t": [0, 1, 2, 3], "x": [0, 1, 2, 5], "y": [0, 1, 2, 3], "p": [0, 1, 0, 1]}

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.errors import ClockError, ParameterError
-from evreel.timebase import FrameClock, Picture, frozen
+from evreel.timebase import FrameClock, frozen
+from evreel.video.picture import Picture
 
 
 @st.composite

@@ -8,8 +8,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 share=$(((files + 4) / 5))
 echo "seed $seed"
-echo "AEDAT 4:           $(timeout 3600 python fuzz_aedat4.py "$folder" "$seed" $(((share + 2) / 3)))"
-echo "AEDAT 2.0 and 3.1: $(timeout 3600 python fuzz_aedat.py "$share" "$seed")"
-echo "EVT and DAT:       $(timeout 3600 python fuzz_prophesee.py "$share" "$seed")"
-echo "Event Stream, bin: $(timeout 3600 python fuzz_event_stream.py "$share" "$seed")"
-echo "HDF5, npz, mat:    $(timeout 3600 python fuzz_columns.py "$share" "$seed")"
+echo "AEDAT 4:           $(timeout 3600 python -m support.fuzz.aedat4 "$folder" "$seed" $(((share + 2) / 3)))"
+echo "AEDAT 2.0 and 3.1: $(timeout 3600 python -m support.fuzz.aedat "$share" "$seed")"
+echo "EVT and DAT:       $(timeout 3600 python -m support.fuzz.prophesee "$share" "$seed")"
+echo "Event Stream, bin: $(timeout 3600 python -m support.fuzz.event_stream "$share" "$seed")"
+echo "HDF5, npz, mat:    $(timeout 3600 python -m support.fuzz.columns "$share" "$seed")"

@@ -287,7 +287,7 @@ def _features(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from evreel.io.manifest import read_recordings
+    from evreel.release.manifest import read_recordings
 
     with _bar(options, "release", "B") as progress:
         steps.release(
@@ -715,7 +715,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _column(text: str) -> tuple[str, str]:
-    from evreel.io.intervals import Columns
+    from evreel.samples.intervals import Columns
 
     what, name = _pair(text)
     known = [field.name for field in fields(Columns)]

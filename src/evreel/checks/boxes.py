@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations import FloatArray
+from evreel.annotations.shapes import FloatArray
 from evreel.checks.finding import Located, counted, register
 from evreel.checks.tally import MaskArray, distance, located
 from evreel.timebase import Int64Array

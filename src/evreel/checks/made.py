@@ -10,9 +10,20 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations import Member
-from evreel.checks import boxes, dataset, event, features, label, samples, slices
-from evreel.checks.event import Columns, EventCheck
+from evreel.checks import (
+    boxes,
+    dataset,
+    features,
+    samples,
+    slices,
+)
+from evreel.checks import (
+    events as event,
+)
+from evreel.checks import (
+    labels as label,
+)
+from evreel.checks.events import Columns, EventCheck
 from evreel.checks.finding import Finding, Located, findings, unreadable
 from evreel.checks.neighbours import (
     BOXES,
@@ -29,10 +40,11 @@ from evreel.checks.neighbours import (
 )
 from evreel.checks.tally import distance
 from evreel.errors import EvreelError, LayoutError
-from evreel.io import hdf5
-from evreel.io.boxes import read_records
-from evreel.io.samples_file import SamplesFile
+from evreel.files import hdf5
+from evreel.files.boxes import read_records
+from evreel.files.samples import SamplesFile
 from evreel.layout import COLUMN_CHUNK, EVENTS, FEATURES, LAYOUTS, LEFT_OUT, SAMPLES, SLICES
+from evreel.samples.samples import Member
 
 _COLUMNS = tuple(f"events/{name}" for name in "txyp")
 _MOST_UNREADABLE = 100
@@ -97,7 +109,7 @@ def check_files(
 
 def _made_from(heads: Sequence[Head]) -> Iterator[Finding]:
     """Yield which files of a recording were made from other stores."""
-    from evreel.io.repack import needs_plugin
+    from evreel.files.repack import needs_plugin
     from evreel.provenance import sha256
 
     files = [(head.file.path, head.store) for head in heads if head.store is not None]
@@ -348,7 +360,7 @@ def _samples(file: File, known: Known) -> Iterator[Finding]:
 
 
 def _features(file: File, known: Known) -> Iterator[Finding]:
-    from evreel.io.features import FeaturesFile
+    from evreel.files.features import FeaturesFile
 
     with _opened(file) as h5, FeaturesFile(file.place) as frames:
         unread: list[Finding] = []

@@ -14,7 +14,7 @@ import h5py
 
 from evreel.errors import EvreelError, LayoutError
 from evreel.events import Sensor
-from evreel.io import hdf5
+from evreel.files import hdf5
 from evreel.layout import BOXES_SUFFIX, EVENTS, FEATURES, LAYOUTS, LEFT_OUT, SAMPLES, SLICES
 
 BOXES = "boxes"

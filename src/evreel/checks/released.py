@@ -14,9 +14,9 @@ from evreel.checks.neighbours import DAMAGE, File, id_of, kind_of, read_head
 from evreel.checks.splits import listed_names
 from evreel.checks.walk import Done, Folder, LabelMaps, Place, is_file
 from evreel.errors import EvreelError, ReleaseError
-from evreel.io.manifest import MANIFEST, SUMS, Manifest, parse_manifest
-from evreel.io.samples_table import read_samples_table
 from evreel.layout import BOXES_SUFFIX, EVENTS, SAMPLES
+from evreel.release.manifest import MANIFEST, SUMS, Manifest, parse_manifest
+from evreel.samples.tables import read_samples_table
 
 _MADE_KINDS = ("events", "features", "recording", "slices", "video")
 """Kinds of a release's files that every recording has; annotations and sidecars need not be."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from evreel.checks import made
-from evreel.checks.event import Columns
+from evreel.checks.events import Columns
 from evreel.checks.finding import Finding, Report, unreadable
-from evreel.checks.label import LabelSpan
+from evreel.checks.labels import LabelSpan
 from evreel.checks.made import cut
 from evreel.checks.neighbours import (
     BOXES,
@@ -26,9 +26,9 @@ from evreel.checks.splits import LISTS, PAPERS, checked_folders, checked_lists, 
 from evreel.checks.walk import Done, Folder, LabelMaps, Place, is_file, shown, size_of
 from evreel.errors import EvreelError, LayoutError, UnknownFormatError, UsageError
 from evreel.events import Sensor
-from evreel.io import event_chunks, open_recording
 from evreel.layout import LABEL_MAP
 from evreel.outputs import Progress, silent
+from evreel.recordings import event_chunks, open_recording
 
 
 def check(path: str | Path, *, progress: Progress = silent) -> Report:
@@ -70,7 +70,7 @@ def audit(path: str | Path, *, sensor: Sensor | None = None, progress: Progress 
     Parameters
     ----------
     path
-        A file, or a folder: every recording that `evreel.io.open_recording` reads, boxes in
+        A file, or a folder: every recording that `evreel.recordings.open_recording` reads, boxes in
         ``…_bbox.npy``, lists of splits (``train.txt``, ``test_files.csv``, …: a name a line, or
         in the first column), folders ``train``, ``my_val``, …; and what evreel made. Links to
         folders are not followed.

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations import Samples
 from evreel.checks.finding import Located, Placed, counted, register
 from evreel.checks.tally import MaskArray, Tally, located
-from evreel.io.features import SampleWindows
-from evreel.io.samples_file import SamplesFile
-from evreel.io.samples_table import Assigned
+from evreel.files.features import SampleWindows
+from evreel.files.samples import SamplesFile
 from evreel.layout import COLUMN_CHUNK
+from evreel.samples.samples import Samples
 from evreel.samples.splits import SPLITS
+from evreel.samples.tables import Assigned
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evreel.checks.event import Columns, at
+from evreel.checks.events import Columns, at
 from evreel.checks.finding import Located, register
 from evreel.checks.tally import Tally
 from evreel.timebase import Int64Array

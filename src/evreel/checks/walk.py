@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from evreel.checks.finding import Finding, unreadable
 from evreel.checks.neighbours import DAMAGE, File, id_of, kind_of
-from evreel.io.manifest import is_release
 from evreel.layout import LABEL_MAP
 from evreel.outputs import SCRATCH, Progress
+from evreel.release.manifest import is_release
 
 
 class Place(NamedTuple):

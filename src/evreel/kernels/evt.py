@@ -1,9 +1,9 @@
 """Words of Prophesee's EVT 2.0, 2.1 and 3.0 and records of its DAT → columns of events.
 
 Each loop decodes, and on the way checks whether the events are in order and inside the sensor: a
-second look at the columns would cost as much again. What the words mean is told in
-`evreel.io.prophesee`. Columns are given from the row on that comes next: of indices that count
-from 0 numba knows that they are not negative.
+second look at the columns would cost as much again. `evreel.recordings.prophesee` says what the
+words mean. Columns are given from the row on that comes next: of indices that count from 0 numba
+knows that they are not negative.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from evreel.annotations import FARTHEST_STOP, Member, Samples
 from evreel.errors import AnnotationError, UsageError, did_you_mean
-from evreel.io.intervals import Interval
-from evreel.samples.members import Pattern
+from evreel.samples.intervals import Interval
+from evreel.samples.pattern import Pattern
+from evreel.samples.samples import FARTHEST_STOP, Member, Samples
 from evreel.timebase import FARTHEST
 
 Clock = Literal["recording", "source"]
@@ -147,7 +147,7 @@ def by_members(
     members
         Where each lies.
     pattern
-        As `evreel.samples.members.Pattern` takes it.
+        As `evreel.samples.pattern.Pattern` takes it.
     classes
         As in `by_intervals`.
     group

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from evreel.errors import AnnotationError, UsageError, did_you_mean
-from evreel.io.text import read_list
+from evreel.text import read_list
 
 SPLITS = ("train", "val", "test")
 

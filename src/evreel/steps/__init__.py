@@ -5,16 +5,24 @@ and in a workflow. Outputs appear under their names only when they are whole. Wh
 is imported inside it, so that a step that runs no kernel does not pay for numba's import.
 """
 
+from evreel.steps.acquire import acquire
+from evreel.steps.annotate import annotate
+from evreel.steps.boxes import boxes
+from evreel.steps.check import audit, check, check_tolerated, verify
+from evreel.steps.clock import clock
 from evreel.steps.common import LOG, logged, os_error
-from evreel.steps.compute import features
-from evreel.steps.cutting import cut, samples, splits
-from evreel.steps.decode import Source, as_store, events
-from evreel.steps.get import acquire, simulate, table
-from evreel.steps.label import annotate, boxes
-from evreel.steps.look import datasets, describe, describe_datasets, info
-from evreel.steps.picture import checked_video_name, clock, video
-from evreel.steps.publish import audit, check, check_tolerated, release, release_plan, verify
+from evreel.steps.cut import cut
+from evreel.steps.events import Source, as_store, events
+from evreel.steps.features import features
+from evreel.steps.info import datasets, describe, describe_datasets, info
+from evreel.steps.release import release
+from evreel.steps.release_plan import release_plan
+from evreel.steps.samples import samples
 from evreel.steps.settings import check_settings
+from evreel.steps.simulate import simulate
+from evreel.steps.splits import splits
+from evreel.steps.table import table
+from evreel.steps.video import checked_video_name, video
 
 __all__ = [
     "LOG",

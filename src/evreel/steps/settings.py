@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evreel.errors import EvreelError, UsageError, did_you_mean
-from evreel.steps.publish import check_tolerated
+from evreel.steps.check import check_tolerated
 
 _FOLDERS = ("events", "slices", "samples")
 """Folders of a split in a release that are no feature's."""
@@ -26,7 +26,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
     UsageError
         Which names the setting.
     """
-    from evreel.release import licence_notice
+    from evreel.release.build import licence_notice
     from evreel.representations import create
     from evreel.windows import division
 
@@ -67,7 +67,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
 
 def _check_cutting(cutting: Mapping[str, Any], labels: Sequence[str] | None) -> None:
     """Raise `UsageError` for what of the settings of samples does not go together."""
-    from evreel.samples.members import Pattern
+    from evreel.samples.pattern import Pattern
     from evreel.samples.splits import check_shares
 
     by, pattern = cutting["by"], cutting["members"]

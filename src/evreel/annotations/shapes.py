@@ -1,0 +1,221 @@
+"""Labels, tracks of shapes, frame tags, and the frames that were looked at.
+
+These types say what an annotation file says, in picture coordinates and video frame numbers.
+Coordinates are continuous: pixel (column x, row y) covers ``[x, x+1) × [y, y+1)``. Filling the
+gaps between listed shapes is a separate function, `interpolate`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import AnnotationError
+
+Kind = Literal["box", "polygon"]
+FloatArray = npt.NDArray[np.float64]
+
+NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
+"""One for all shapes without attributes: a long video has millions of shapes."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Shape:
+    """An outline in one frame.
+
+    Parameters
+    ----------
+    frame
+        Video frame number, 0 or more.
+    kind
+        ``box`` or ``polygon``.
+    points
+        (n, 2) float64, x and y in picture pixels: for a box the top left and bottom right
+        corner, for a polygon its vertices in order, 3 or more.
+    outside
+        The object has left the picture: this shape closes its track and labels nothing.
+    occluded
+        The annotator marked the object as partly hidden.
+    keyframe
+        Drawn by a person, not interpolated by the annotation tool.
+    z_order
+        Higher lies on top.
+    attributes
+        Name → value, as text.
+    """
+
+    frame: int
+    kind: Kind
+    points: FloatArray
+    outside: bool = False
+    occluded: bool = False
+    keyframe: bool = True
+    z_order: int = 0
+    attributes: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) in picture pixels."""
+        left, top = self.points.min(axis=0)
+        right, bottom = self.points.max(axis=0)
+        return float(left), float(top), float(right), float(bottom)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One object through a video: its shapes in frame order.
+
+    `id` is the annotation file's own number, or −1 for a loose shape of an image export, which
+    has no identity beyond its frame.
+    """
+
+    id: int
+    label: str
+    shapes: tuple[Shape, ...]
+
+
+@dataclass(frozen=True)
+class FrameTag:
+    """A label for a whole frame."""
+
+    frame: int
+    label: str
+    attributes: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What one or more annotation files say about one video.
+
+    Parameters
+    ----------
+    labels
+        Names in document order; a label's position is its number in the outputs.
+    tracks, tags
+        In document order.
+    frames
+        Video frame numbers that annotators looked at, ascending, so that "labelled and empty"
+        differs from "not labelled".
+    picture_shape
+        (height, width) of the pictures that were annotated, or None where the file can't say.
+    source
+        Name of the file, for messages.
+    skipped
+        Kind → how many shapes of a kind that is not supported were left out, where that was
+        asked for.
+    task
+        Frames of the whole task or job that the file is of; None where it does not say.
+    """
+
+    labels: tuple[str, ...]
+    tracks: tuple[Track, ...] = ()
+    tags: tuple[FrameTag, ...] = ()
+    frames: range | tuple[int, ...] = ()
+    picture_shape: tuple[int, int] | None = None
+    source: str = ""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    task: range | None = None
+
+
+def merge(parts: Iterable[Annotations]) -> Annotations:
+    """Join annotations of the same video; labels meet by name, in order of first appearance.
+
+    Raises
+    ------
+    AnnotationError
+        Where two parts were drawn on pictures of different size.
+    """
+    listed = list(parts)
+    sources = ", ".join(dict.fromkeys(part.source for part in listed if part.source))
+    labels = tuple(dict.fromkeys(label for part in listed for label in part.labels))
+    shapes = {part.picture_shape for part in listed} - {None}
+    if len(shapes) > 1:
+        sizes = " and ".join(f"{w}x{h}" for h, w in sorted(s for s in shapes if s))
+        raise AnnotationError(
+            f"annotation files of one recording were drawn on pictures of {sizes}",
+            path=sources or None,
+            hint="Export them from tasks on the same video.",
+        )
+    return Annotations(
+        labels=labels,
+        tracks=tuple(track for part in listed for track in part.tracks),
+        tags=tuple(tag for part in listed for tag in part.tags),
+        frames=tuple(sorted({frame for part in listed for frame in part.frames})),
+        picture_shape=next(iter(shapes), None),
+        source=sources,
+        skipped=dict(sum((Counter(part.skipped) for part in listed), Counter())),
+    )
+
+
+def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
+    """Return the same annotations with their labels numbered as in `labels`.
+
+    Raises
+    ------
+    AnnotationError
+        Where a track or tag has a label that is not listed.
+
+    Examples
+    --------
+    >>> relabel(Annotations(("bus", "car"), (Track(0, "car", ()),)), ["car", "bike"]).labels
+    ('car', 'bike')
+    """
+    listed = tuple(labels)
+    used = {track.label for track in annotations.tracks} | {tag.label for tag in annotations.tags}
+    unknown = sorted(used - set(listed))
+    if unknown:
+        raise AnnotationError(
+            f"label {unknown[0]!r} is none of {', '.join(listed)}",
+            path=annotations.source or None,
+            hint="Correct the annotation, or add the label to the list.",
+        )
+    return replace(annotations, labels=listed)
+
+
+def between(left: Shape, right: Shape, frame: int) -> Shape:
+    """Return what a track shows in a frame between two listed shapes.
+
+    A box moves linearly from one to the other; a polygon stays as it is on the left, as does a
+    box that a polygon follows. All but the outline is as on the left.
+
+    Examples
+    --------
+    >>> corners = np.array([[0.0, 0.0], [2.0, 2.0]])
+    >>> between(Shape(3, "box", corners), Shape(7, "box", corners + 4), 4).points.tolist()
+    [[1.0, 1.0], [3.0, 3.0]]
+    """
+    points = left.points
+    if left.kind == right.kind == "box":
+        share = (frame - left.frame) / (right.frame - left.frame)
+        points = left.points + share * (right.points - left.points)
+    return replace(left, frame=frame, points=points, keyframe=False)
+
+
+def interpolate(track: Track) -> Track:
+    """Fill the frames between listed shapes by `between`; listed shapes stay as they are.
+
+    An annotation file lists every annotated frame in which an object is visible, so a gap is
+    either of frames that were left out of the task, or the object is away. Nothing is added
+    after a shape that is `outside`, nor after the last listed shape: a file that lists every
+    visible frame ends a track there, with or without a closing shape.
+
+    Examples
+    --------
+    >>> corners = np.array([[0.0, 0.0], [2.0, 2.0]])
+    >>> track = Track(0, "car", (Shape(3, "box", corners), Shape(5, "box", corners + 4)))
+    >>> [(s.frame, s.keyframe, s.points[0].tolist()) for s in interpolate(track).shapes]
+    [(3, True, [0.0, 0.0]), (4, False, [2.0, 2.0]), (5, True, [4.0, 4.0])]
+    """
+    shapes: list[Shape] = []
+    for left, right in zip_longest(track.shapes, track.shapes[1:]):
+        shapes.append(left)
+        if right is not None and not left.outside:
+            shapes += (between(left, right, frame) for frame in range(left.frame + 1, right.frame))
+    return replace(track, shapes=tuple(shapes))

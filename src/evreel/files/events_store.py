@@ -1,0 +1,391 @@
+"""The events store: one HDF5 file a recording, named and indexed as DSEC's files are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import AnnotationError, EventsError, LayoutError, ParameterError
+from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
+from evreel.files import hdf5
+from evreel.layout import COLUMN_CHUNK, EVENTS
+from evreel.samples.samples import FARTHEST_STOP, Member, Samples
+from evreel.timebase import Int64Array
+from evreel.windows import Division, Windows, cut
+
+READ_ROWS = 16 * COLUMN_CHUNK
+
+
+class EventsStoreWriter:
+    """Write an events store batch by batch, in memory bounded by a few chunks.
+
+    Parameters
+    ----------
+    file
+        A new file, made by `evreel.files.hdf5.create` with the layout `EVENTS`.
+    sensor
+        (height, width) of the events that will come.
+    t_offset
+        First stamp of the recording on the camera's own clock, µs.
+    source_format, source_header
+        Format and header of the recording.
+    origin
+        (row, column) of the sensor that became (0, 0): not (0, 0) after a crop.
+    """
+
+    def __init__(
+        self,
+        file: h5py.File,
+        sensor: Sensor,
+        t_offset: int,
+        source_format: str,
+        source_header: str,
+        origin: tuple[int, int] = (0, 0),
+    ) -> None:
+        self._file = file
+        self._sensor = sensor
+        self._columns = [hdf5.add(file, EVENTS[f"events/{name}"]) for name in "txyp"]
+        self._pending: list[Events] = []
+        self._pending_rows = 0
+        self._side: dict[str, h5py.Dataset] = {}
+        self._ms_to_idx = hdf5.add(file, EVENTS["ms_to_idx"])
+        self._rows_at_ms = np.empty(COLUMN_CHUNK, dtype=np.uint64)
+        self._ms = 0
+        self._flushed = 0
+        self.n = 0
+        self.n_on = 0
+        self.t_stop_us = 0
+        hdf5.add(file, EVENTS["events/height"], sensor.height)
+        hdf5.add(file, EVENTS["events/width"], sensor.width)
+        hdf5.add(file, EVENTS["t_offset"], t_offset)
+        hdf5.add(file, EVENTS["source_header"], source_header)
+        file.attrs["source_format"] = source_format
+        file.attrs["origin_y_px"], file.attrs["origin_x_px"] = origin
+
+    def write(self, batch: Batch) -> None:
+        """Add events, which must not go back in time, or samples of a side stream."""
+        if isinstance(batch, Events):
+            self._write_events(batch)
+        elif isinstance(batch, Triggers):
+            self._write_side("triggers", t=batch.t, edge=batch.edge, id=batch.id)
+        elif isinstance(batch, Imu):
+            self._write_side(
+                "imu",
+                t=batch.t,
+                accelerometer=batch.accelerometer,
+                gyroscope=batch.gyroscope,
+                magnetometer=batch.magnetometer,
+                temperature=batch.temperature,
+            )
+        else:
+            self._write_side(
+                "frames",
+                exposure_start_us=batch.exposure_start_us,
+                exposure_stop_us=batch.exposure_stop_us,
+            )
+
+    def finish(self, members: Sequence[Member] = ()) -> None:
+        """Write what is pending, the time index and the end of time. Call once, at the end.
+
+        Parameters
+        ----------
+        members
+            Recordings of an archive that lie end to end in the store; none where it is of one.
+        """
+        self._flush(self._pending_rows)
+        # One entry a millisecond up to the last event's, then the number of events.
+        filled = self._ms % COLUMN_CHUNK
+        self._rows_at_ms[filled] = self.n
+        hdf5.append(self._ms_to_idx, self._rows_at_ms[: filled + 1])
+        self._file.attrs["t_stop_us"] = self.t_stop_us
+        for name in Member._fields if members else ():
+            column = [getattr(member, name) for member in members]
+            hdf5.add(self._file, EVENTS[f"members/{name}"], column)
+
+    def _write_events(self, events: Events) -> None:
+        if not len(events):
+            return
+        if events.sensor != self._sensor:
+            raise EventsError(f"sensor {events.sensor} of a batch is not {self._sensor}")
+        if events.t[0] < self.t_stop_us - 1:
+            raise EventsError(f"t={events.t[0]} goes back behind t={self.t_stop_us - 1}")
+        self.n += len(events)
+        self.n_on += int(np.count_nonzero(events.p))
+        self.t_stop_us = events.t_stop_us
+        self._pending.append(events)
+        self._pending_rows += len(events)
+        while self._pending_rows >= READ_ROWS:  # always as many, so that bytes tell no batches
+            self._flush(READ_ROWS)
+
+    def _flush(self, rows: int) -> None:
+        """Write the first `rows` of what is pending: whole chunks, but for the last call."""
+        kept = []
+        for dataset, name in zip(self._columns, "txyp", strict=True):
+            column = np.concatenate([getattr(part, name) for part in self._pending] or [[]])
+            hdf5.append(dataset, column[:rows])
+            if name == "t" and rows:
+                self._index(column[:rows])
+            kept.append(column[rows:].astype(dataset.dtype))
+        t, x, y, p = kept
+        self._pending = [Events.trusted(t, x, y, p, self._sensor)]
+        self._pending_rows = len(kept[0])
+
+    def _index(self, t: Int64Array) -> None:
+        """Add an entry for each millisecond up to that of the last of the next stamps.
+
+        Written by whole chunks: a pause of a day is 86.4 million entries.
+        """
+        stop = int(t[-1]) // 1000 + 1
+        while self._ms < stop:
+            filled = self._ms % COLUMN_CHUNK
+            until = min(self._ms - filled + COLUMN_CHUNK, stop)
+            edges = np.arange(self._ms, until, dtype=np.int64) * 1000
+            rows = self._flushed + np.searchsorted(t, edges)
+            self._rows_at_ms[filled : filled + len(rows)] = rows
+            self._ms = until
+            if until % COLUMN_CHUNK == 0:
+                hdf5.append(self._ms_to_idx, self._rows_at_ms)
+        self._flushed += len(t)
+
+    def _write_side(self, group: str, **columns: npt.NDArray[Any]) -> None:
+        for name, rows in columns.items():
+            path = f"{group}/{name}"
+            if path not in self._side:
+                self._side[path] = hdf5.add(self._file, EVENTS[path])
+            hdf5.append(self._side[path], rows)
+
+
+class EventsStore(hdf5.Opened):
+    """An events store, opened for reading; also a `Recording`.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    n : number of events.
+    t_stop_us : last stamp + 1, µs since `t_offset`.
+    origin : (row, column) of the sensor that became (0, 0).
+
+    Raises
+    ------
+    LayoutError
+        Where the file is not an events store, or is damaged; reading may also raise it later.
+    """
+
+    format = "evreel-events"
+
+    def __init__(self, path: str | Path) -> None:
+        self.repairs: Mapping[str, int] = {}
+        with self._opening(path, "its head"):
+            self._read_head()
+
+    def _read_head(self) -> None:
+        hdf5.check_layout(self._file, self.path, EVENTS)
+        self.sensor = Sensor.checked(
+            int(self._file["events/height"][()]), int(self._file["events/width"][()])
+        )
+        self.t_offset = int(self._file["t_offset"][()])
+        self.t_stop_us = int(self._file.attrs["t_stop_us"])
+        self.origin = (
+            int(self._file.attrs["origin_y_px"]),
+            int(self._file.attrs["origin_x_px"]),
+        )
+        self.header = self._file["source_header"].asstr()[()]
+        self.source_format = str(self._file.attrs["source_format"])
+        self._columns = [self._file[f"events/{name}"] for name in "txyp"]
+        self._ms_to_idx = self._file["ms_to_idx"]
+        self.n = self.n_expected = len(self._columns[0])
+        self._n_ms = len(self._ms_to_idx)
+        if self._n_ms != (self.t_stop_us + 999) // 1000 + 1:
+            raise self._contradiction("ms_to_idx does not end with the recording")
+        first, last = int(self._ms_to_idx[0]), int(self._ms_to_idx[-1])
+        if (first, last) != (0, self.n):
+            raise self._contradiction(
+                f"ms_to_idx begins with {first} and ends with {last}; 0 and {self.n} are expected"
+            )
+
+    def _contradiction(self, problem: str) -> LayoutError:
+        return LayoutError(problem, path=self.path, hint=hdf5.REBUILD)
+
+    def __len__(self) -> int:
+        return self.n
+
+    @property
+    def members(self) -> list[Member]:
+        """Recordings of an archive that lie end to end in here; none where it is of one."""
+        if "members/name" not in self._file:
+            return []
+        with hdf5.reading(self.path, "members"):
+            names = self._file["members/name"].asstr()[:].tolist()
+            times = (self._file[f"members/{column}"][:].tolist() for column in Member._fields[1:])
+            return [Member(*row) for row in zip(names, *times, strict=True)]
+
+    def read(self, start: int = 0, stop: int | None = None) -> Events:
+        """Return rows ``[start, stop)``."""
+        start, stop, _ = slice(start, stop).indices(self.n)
+        return hdf5.read_events(self._columns, start, max(start, stop), self.sensor, self.path)
+
+    def read_us(self, start_us: int, stop_us: int) -> Events:
+        """Return the events with a stamp in ``[start_us, stop_us)``."""
+        start, stop = self.index_of(np.array([start_us, stop_us]))
+        return self.read(int(start), max(int(start), int(stop)))
+
+    def index_of(self, t_us: npt.ArrayLike) -> Int64Array:
+        """Return the row of the first event at or after each stamp; `n` where there is none.
+
+        Parameters
+        ----------
+        t_us
+            (m,) stamps in µs since `t_offset`.
+
+        Notes
+        -----
+        The millisecond index narrows a stamp down to the events of one millisecond. Of the
+        index and of the stamps only the chunks asked for are read, each once.
+        """
+        t = np.asarray(t_us, dtype=np.int64)
+        flat = np.clip(t.ravel(), 0, self.t_stop_us)
+        order = np.argsort(flat, kind="stable")
+        asked = flat[order]
+        ms = np.minimum(asked // 1000, self._n_ms - 1)
+        found = self._rows_at(ms)
+        inner = np.flatnonzero((asked > ms * 1000) & (ms + 1 < self._n_ms))
+        first, stamps = 0, np.empty(0, dtype=np.int64)
+        for k, low, high in zip(inner, found[inner], self._rows_at(ms[inner] + 1), strict=True):
+            if low == high:
+                continue
+            if not first <= low <= high <= first + len(stamps):
+                first = int(low) // COLUMN_CHUNK * COLUMN_CHUNK
+                stamps = self._stamps(first, -(-int(high) // COLUMN_CHUNK) * COLUMN_CHUNK)
+            found[k] = low + np.searchsorted(stamps[low - first : high - first], asked[k])
+        rows = np.empty_like(flat)
+        rows[order] = found
+        return rows.reshape(t.shape)
+
+    def _rows_at(self, ms: Int64Array) -> Int64Array:
+        """Return the entries of the time index for milliseconds in ascending order."""
+        rows = np.empty_like(ms)
+        done = 0
+        while done < len(ms):
+            first = int(ms[done]) // COLUMN_CHUNK * COLUMN_CHUNK
+            last = min(first + COLUMN_CHUNK, self._n_ms)
+            with hdf5.reading(self.path, f"ms_to_idx, rows {first} to {last},"):
+                entries = self._ms_to_idx[first:last]
+            back = entries[1:] < entries[:-1]
+            if back.any():
+                k = first + int(np.argmax(back)) + 1
+                raise self._contradiction(f"ms_to_idx goes back in row {k}")
+            if entries[-1] > self.n:
+                raise self._contradiction(
+                    f"ms_to_idx has row {entries[-1]}; the file has {self.n} events"
+                )
+            stop = int(np.searchsorted(ms, last))
+            rows[done:stop] = entries[ms[done:stop] - first]
+            done = stop
+        if (rows[1:] < rows[:-1]).any():
+            raise self._contradiction("ms_to_idx goes back between its chunks")
+        return rows
+
+    def _stamps(self, first: int, last: int) -> Int64Array:
+        last = min(last, self.n)
+        with hdf5.reading(self.path, f"rows {first} to {last}"):
+            stamps: Int64Array = self._columns[0][first:last]
+        return stamps
+
+    def stamp_at(self, rows: npt.ArrayLike) -> Int64Array:
+        """Return the stamps of rows in ascending order, µs since `t_offset`."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        stamps = np.empty(wanted.shape, dtype=np.int64)
+        for first in range(0, self.n, READ_ROWS):
+            last = min(first + READ_ROWS, self.n)
+            low, high = np.searchsorted(wanted, [first, last])
+            if low < high:
+                stamps[low:high] = self._stamps(first, last)[wanted[low:high] - first]
+        return stamps
+
+    def windows(self, division: Division) -> Windows:
+        """Return the windows into which `division` cuts the recording."""
+        return cut(division, [0], [self.t_stop_us], self.index_of, self.stamp_at)[0]
+
+    def windows_of(self, samples: Samples, division: Division) -> tuple[Windows, Int64Array]:
+        """Return the windows of each sample, and their bounds, as `evreel.windows.cut` does.
+
+        Raises
+        ------
+        AnnotationError
+            Where a sample is beyond the recording.
+        ParameterError
+            Where a sample is too short for a fixed number of windows; it names the sample.
+        """
+        self.check_within(samples)
+        try:
+            return cut(division, samples.start_us, samples.stop_us, self.index_of, self.stamp_at)
+        except ParameterError as error:
+            place = error.place
+            if place is not None and place.startswith("interval "):
+                place = f"sample {samples.id[int(place.removeprefix('interval '))]!r}"
+            raise ParameterError(
+                error.problem,
+                path=self.path,
+                place=place,
+                hint=error.hint or "Choose fewer windows, or leave this sample out.",
+            ) from error
+
+    def check_within(self, samples: Samples) -> None:
+        """Raise `AnnotationError` where a sample begins outside the recording, or ends far from it.
+
+        Of an archive, that ends with its last member, which may have lost its events to a crop.
+        """
+        end = max([self.t_stop_us, *(member.stop_us for member in self.members[-1:])])
+        outside = (samples.start_us < 0) | (samples.start_us >= end)
+        outside |= samples.stop_us > FARTHEST_STOP * end
+        if outside.any():
+            k = int(np.argmax(outside))
+            raise AnnotationError(
+                f"is of {samples.start_us[k]} to {samples.stop_us[k]} µs; the recording is of 0 to "
+                f"{end} µs",
+                path=self.path,
+                place=f"sample {samples.id[k]!r}",
+                hint="Are its times since the first event, or on the file's own clock "
+                "(samples.clock)? Is it of this recording?",
+            )
+
+    def chunks(
+        self, start: int = 0, stop: int | None = None, rows: int = READ_ROWS
+    ) -> Iterator[Events]:
+        """Yield rows ``[start, stop)`` in pieces of at most `rows`, cut at multiples of `rows`."""
+        stop = self.n if stop is None else stop
+        while start < stop:
+            last = min(start - start % rows + rows, stop)
+            yield self.read(start, last)
+            start = last
+
+    def batches(
+        self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
+    ) -> Iterator[Batch]:
+        """Yield the side streams, then the events with a stamp in ``[start_us, stop_us)``."""
+        streams: tuple[tuple[str, type[Triggers] | type[Imu] | type[FrameTimes], str], ...] = (
+            ("triggers", Triggers, "t edge id"),
+            ("imu", Imu, "t accelerometer gyroscope magnetometer temperature"),
+            ("frames", FrameTimes, "exposure_start_us exposure_stop_us"),
+        )
+        for group, kind, names in streams:
+            if side and group in self._file:
+                with hdf5.reading(self.path, group):
+                    columns = [self._file[f"{group}/{name}"] for name in names.split()]
+                for first in range(0, len(columns[0]), COLUMN_CHUNK):
+                    last = min(first + COLUMN_CHUNK, len(columns[0]))
+                    with hdf5.reading(self.path, f"{group}, rows {first} to {last},"):
+                        rows = [column[first:last] for column in columns]
+                    yield kind(*rows)
+        low = 0 if start_us is None else int(self.index_of(start_us))
+        high = self.n if stop_us is None else int(self.index_of(stop_us))
+        yield from self.chunks(low, high)

@@ -1,0 +1,390 @@
+"""Features files: one representation of one recording, one array a window.
+
+Data set `data` has the shape and the attributes of Metavision's precomputed files, so that its
+users find what they look for; windows, units and every parameter stand beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+import threading
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import hdf5plugin
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from evreel.errors import LayoutError, ParameterError
+from evreel.events import Sensor
+from evreel.files import hdf5
+from evreel.files.samples import add_samples, read_samples
+from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES
+from evreel.provenance import canonical_json
+from evreel.samples.samples import Samples
+from evreel.timebase import Int64Array
+from evreel.windows import Count, Division, Duration, Number, Windows
+
+Frame = npt.NDArray[Any]
+
+_LEVEL = 1
+_COLUMNS = ("start", "stop", "start_us", "stop_us")
+_MODES: Mapping[type[Division], str] = {Duration: "delta_t", Count: "n_events", Number: "number"}
+
+
+class SampleWindows(NamedTuple):
+    """Samples of a recording, all label names, and which windows are theirs.
+
+    Parameters
+    ----------
+    samples : n samples.
+    labels : label names in the order of their numbers.
+    bounds : (n + 1,) int64: windows ``[bounds[k], bounds[k + 1])`` are of sample k.
+    """
+
+    samples: Samples
+    labels: tuple[str, ...]
+    bounds: Int64Array
+
+
+class FeaturesWriter:
+    """Write a features file window by window, in memory bounded by a few frames.
+
+    Frames are compressed in a small pool of threads and stored by the calling thread in their
+    order: the bytes do not depend on the number of threads.
+
+    Parameters
+    ----------
+    file
+        A new file, made by `evreel.files.hdf5.create` with the layout `FEATURES`.
+    windows
+        The windows that will come, one `write` each.
+    division
+        What cut the recording into them.
+    sensor
+        (height, width) of the events.
+    t_offset
+        First stamp of the recording on the camera's own clock, µs.
+    shape
+        (C, H, W) of a frame.
+    dtype, name, parameters, revision, reference, unit
+        What the representation says of itself (`Representation.description`).
+    samples
+        Which windows are of which sample, where the recording is cut.
+    threads
+        How many compress.
+
+    Raises
+    ------
+    ParameterError
+        Where the windows are longer than `delta_t` can say, or a parameter has the name of
+        another attribute.
+    """
+
+    def __init__(
+        self,
+        file: h5py.File,
+        windows: Windows,
+        division: Division,
+        sensor: Sensor,
+        t_offset: int,
+        *,
+        shape: tuple[int, int, int],
+        dtype: npt.DTypeLike,
+        name: str,
+        parameters: Mapping[str, Any],
+        revision: int,
+        reference: str,
+        unit: str,
+        samples: SampleWindows | None = None,
+        threads: int = 2,
+    ) -> None:
+        self._shape = shape
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._n = len(windows)
+        self._written = 0
+        attributes = {
+            "events_to_tensor": np.bytes_(name.encode()),
+            "delta_t": _delta_t(division),
+            "n_events": division.count if isinstance(division, Count) else 0,
+            "mode": _MODES[type(division)],
+            "event_input_width": sensor.width,
+            "event_input_height": sensor.height,
+            "shape": np.array(shape, dtype=np.int64),
+        }
+        for taken in sorted(attributes.keys() & parameters.keys()):
+            raise ParameterError(
+                f"its parameter {taken!r} has the name of an attribute of every features file",
+                place=name,
+                hint="Choose another name.",
+            )
+        plain = {key: _attribute_of(value) for key, value in parameters.items()}
+        self._data = file.create_dataset(
+            "data",
+            shape=(self._n, *shape),
+            dtype=self._dtype,
+            chunks=(1, *shape),
+            maxshape=(None, *shape),
+            track_times=False,
+            **hdf5.filter_options(FEATURES["data"]),
+        )
+        hdf5.set_attributes(self._data, attributes | plain)
+        for column in _COLUMNS:
+            hdf5.add(file, FEATURES[f"windows/{column}"], getattr(windows, column))
+        if isinstance(division, Count):
+            hdf5.add(file, FEATURES["last_timestamps"], windows.stop_us - 1)
+        hdf5.add(file, FEATURES["t_offset"], t_offset)
+        if samples is not None:
+            add_samples(file, samples.samples, samples.labels)
+            hdf5.add(file, FEATURES["samples/window_start"], samples.bounds[:-1])
+            hdf5.add(file, FEATURES["samples/window_stop"], samples.bounds[1:])
+        hdf5.set_attributes(
+            file,
+            {
+                "representation": name,
+                "representation_parameters": canonical_json(parameters),
+                "representation_revision": revision,
+                "reference": reference,
+                "unit": unit,
+            },
+        )
+        self._own = threading.local()
+        self._pool = ThreadPoolExecutor(threads, "compress", self._start_thread)
+        self._most_pending = 2 * threads
+        self._pending: deque[Future[bytes]] = deque()
+
+    def write(self, frame: Frame) -> None:
+        """Add the next window's frame, (C, H, W); the array may be used again at once.
+
+        Raises
+        ------
+        LayoutError
+            Where the frame is of another shape or type, or one more than there are windows.
+        """
+        if frame.shape != self._shape or frame.dtype != self._dtype:
+            raise LayoutError(
+                f"a frame is {frame.dtype} {frame.shape}; {self._dtype} {self._shape} is expected"
+            )
+        if self._written + len(self._pending) == self._n:
+            raise LayoutError(f"a frame comes after the last of {self._n} windows")
+        self._pending.append(self._pool.submit(self._compress, frame.tobytes()))
+        if len(self._pending) > self._most_pending:
+            self._store()
+
+    def finish(self) -> None:
+        """Write what is pending. Call once, after the last window.
+
+        Raises
+        ------
+        LayoutError
+            Where windows are missing.
+        """
+        while self._pending:
+            self._store()
+        self._pool.shutdown()
+        if self._written != self._n:
+            raise LayoutError(f"{self._written} of {self._n} windows were written")
+
+    def _start_thread(self) -> None:
+        # A compressor serves one thread at a time. The checksum, 4 bytes a frame, makes reading
+        # fail where bits flipped; without it, most of them would be other values in silence.
+        self._own.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+
+    def _compress(self, raw: bytes) -> bytes:
+        compressed: bytes = self._own.compressor.compress(raw)
+        return compressed
+
+    def _store(self) -> None:
+        chunk = self._pending.popleft().result()
+        self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
+        self._written += 1
+
+
+class FeaturesFile(hdf5.Opened):
+    """A features file, opened for reading: a sequence of frames.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    shape : (N, C, H, W).
+    dtype : of a value.
+    representation, parameters, revision, reference, unit : what the frames are; name and
+        parameters are what `evreel.representations.create` takes.
+    windows : row k is frame k's.
+    mode, delta_t_us, n_events : how windows were cut, as in `FEATURE_DATA_ATTRIBUTES`.
+    sensor : (height, width) of the events.
+    t_offset : first stamp of the recording on the camera's own clock, µs.
+    samples : which frames are of which sample, None where the recording is not cut.
+
+    Raises
+    ------
+    LayoutError
+        Where the file is not a features file, or not a whole one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        with self._opening(path, "its head"):
+            hdf5.check_layout(self._file, self.path, FEATURES)
+            self._data = self._file["data"]
+            self._read_attributes()
+            self._check_chunks()
+            self._direct = _is_zstd_by_window(self._data)
+            self.windows = self._read_windows()
+            self.samples = self._read_samples()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, k: int) -> Frame:
+        """Return the frame of window k, (C, H, W), an array of its own.
+
+        Raises
+        ------
+        IndexError
+            Where there is no window k.
+        LayoutError
+            Where its bytes are damaged.
+        """
+        k = operator.index(k)
+        if not 0 <= k < len(self):
+            raise IndexError(f"{self.path.name}: no window {k}; there are {len(self)}")
+        return self._values(k).copy()
+
+    def __getitem__(self, rows: int | slice) -> Frame:
+        """Return the frame of one window, (C, H, W), or those of a slice, (n, C, H, W)."""
+        if not isinstance(rows, slice):
+            k = operator.index(rows)
+            return self.read(k + len(self) if k < 0 else k)
+        wanted = range(*rows.indices(len(self)))
+        made = np.empty((len(wanted), *self.shape[1:]), dtype=self.dtype)
+        for row, k in enumerate(wanted):
+            made[row] = self._values(k)
+        return made
+
+    def _values(self, k: int) -> Frame:
+        """Return the frame of window k, read-only or not."""
+        try:
+            if not self._direct:
+                frame: Frame = self._data[k]
+                return frame
+            unfiltered, chunk = self._data.id.read_direct_chunk((k, 0, 0, 0))
+            raw = chunk if unfiltered else self._decompressed(chunk)
+            return np.frombuffer(raw, dtype=self.dtype).reshape(self.shape[1:])
+        except (OSError, ValueError, zstandard.ZstdError) as error:
+            raise LayoutError(
+                f"can't be decompressed: {error}",
+                path=self.path,
+                place=f"window {k}",
+                hint="The file is damaged: build or download it again.",
+            ) from error
+
+    def _decompressed(self, chunk: bytes) -> bytes:
+        size = zstandard.frame_content_size(chunk)
+        expected = math.prod(self.shape[1:]) * self.dtype.itemsize
+        if size != expected:  # checked first, because so much memory is taken
+            raise ValueError(f"{size} bytes are announced, {expected} expected")
+        raw: bytes = zstandard.ZstdDecompressor().decompress(chunk)
+        return raw
+
+    def _read_attributes(self) -> None:
+        root, data = self._file.attrs, self._data.attrs
+        for name in FEATURE_DATA_ATTRIBUTES:
+            if name not in data:
+                raise LayoutError(f"attribute {name} is missing", path=self.path, place="data")
+        self.shape: tuple[int, int, int, int] = self._data.shape
+        self.dtype: np.dtype[Any] = self._data.dtype
+        self.t_offset = int(self._file["t_offset"][()])
+        self.representation = str(root["representation"])
+        self.reference = str(root["reference"])
+        self.unit = str(root["unit"])
+        self.mode = str(data["mode"])
+        try:
+            self.parameters: dict[str, Any] = json.loads(root["representation_parameters"])
+            self.revision = int(root["representation_revision"])
+            self.delta_t_us = int(data["delta_t"])
+            self.n_events = int(data["n_events"])
+            height, width = int(data["event_input_height"]), int(data["event_input_width"])
+            said = tuple(int(size) for size in data["shape"])
+        except (TypeError, ValueError) as error:
+            raise LayoutError(f"its attributes can't be read: {error}", path=self.path) from error
+        self.sensor = Sensor.checked(height, width)
+        if said != self.shape[1:]:
+            raise LayoutError(
+                f"data has frames of {self.shape[1:]}, its attribute shape says {said}",
+                path=self.path,
+            )
+
+    def _read_windows(self) -> Windows:
+        columns = {name: self._file[f"windows/{name}"][:] for name in _COLUMNS}
+        try:
+            return Windows(**columns)
+        except ParameterError as error:
+            raise LayoutError(str(error), path=self.path, place="windows") from error
+
+    def _read_samples(self) -> SampleWindows | None:
+        if "samples" not in self._file:
+            self.windows.check_order()
+            return None
+        samples, _, labels = read_samples(self._file)
+        start, stop = (self._file[f"samples/window_{name}"][:] for name in ("start", "stop"))
+        bounds = np.concatenate([[0], stop]).astype(np.int64)
+        if (start != bounds[:-1]).any() or (start > stop).any() or bounds[-1] != len(self):
+            raise LayoutError("its samples do not lie end to end", path=self.path, place="samples")
+        return SampleWindows(samples, labels, bounds)
+
+    def _check_chunks(self) -> None:
+        """Raise where chunks are missing: HDF5 would read them as zeros."""
+        if self._data.chunks is None:
+            return
+        expected = math.prod(
+            -(-size // chunk) for size, chunk in zip(self.shape, self._data.chunks, strict=True)
+        )
+        stored = self._data.id.get_num_chunks()
+        if stored != expected:
+            raise LayoutError(
+                f"data has {stored} of {expected} chunks",
+                path=self.path,
+                hint="The step that wrote it did not finish: run it again.",
+            )
+
+
+def _is_zstd_by_window(data: h5py.Dataset) -> bool:
+    """Return whether chunks are those of `FeaturesWriter`, to be decompressed here.
+
+    HDF5's Zstd filter returns what was in memory before where a chunk is damaged, and no error.
+    """
+    filters = data.id.get_create_plist()
+    return bool(
+        data.chunks == (1, *data.shape[1:])
+        and filters.get_nfilters() == 1
+        and filters.get_filter(0)[0] == hdf5plugin.Zstd.filter_id
+    )
+
+
+def _delta_t(division: Division) -> np.uint32:
+    """Return Metavision's `delta_t`: the duration of windows, 0 where they have none."""
+    if not isinstance(division, Duration):
+        return np.uint32(0)
+    most = int(np.iinfo(np.uint32).max)
+    if division.window_us > most:
+        raise ParameterError(
+            f"window_us={division.window_us} is beyond {most}, the most that a features file's "
+            "delta_t can say"
+        )
+    return np.uint32(division.window_us)
+
+
+def _attribute_of(value: Any) -> Any:
+    """Return a parameter as HDF5 can hold it: numbers and words as such, others as JSON."""
+    return value if isinstance(value, (bool, int, float, str)) else canonical_json(value)

@@ -1,0 +1,285 @@
+"""HDF5 files for others: the same content, compressed so that no plugin is needed to read it.
+
+Working files use bitshuffle-LZ4 and Zstd, which are fast and come as plugins. gzip behind a
+shuffle of the bytes is part of HDF5 itself. The compressor is libdeflate, not HDF5's: the zlib that
+h5py finds differs from system to system, and its rewrites give other bytes; libdeflate comes at a
+locked version, and what it writes any zlib reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import deflate
+import h5py
+import numpy as np
+import numpy.typing as npt
+from h5py import h5a, h5d, h5g, h5s, h5t, h5z
+
+from evreel.errors import ReleaseError
+from evreel.files import hdf5
+
+GZIP_LEVEL = 6
+_BLOCK_BYTES = 1 << 22
+_GZIP = ({h5z.FILTER_DEFLATE}, {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE})
+_BUILT_IN = frozenset(
+    {
+        h5z.FILTER_DEFLATE,
+        h5z.FILTER_SHUFFLE,
+        h5z.FILTER_FLETCHER32,
+        h5z.FILTER_NBIT,
+        h5z.FILTER_SCALEOFFSET,
+    }
+)
+
+
+def needs_plugin(path: str | Path) -> bool:
+    """Tell whether a data set of an HDF5 file is compressed by a filter that HDF5 has not itself.
+
+    Raises
+    ------
+    ReleaseError
+        Where part of the content lies in other files, so that this one alone is not whole.
+    LayoutError
+        Where it can't be opened as HDF5.
+    """
+    path = Path(path)
+    found = False
+    with hdf5.open_hdf5(path) as file, _damage(path):
+        for group in _groups(file):
+            for place, node in _members(group, path):
+                if isinstance(node, h5py.Dataset):
+                    _check_whole(node, place, path)
+                    found |= bool(_filters(node) - _BUILT_IN)
+    return found
+
+
+def repack(source: str | Path, destination: str | Path) -> None:
+    """Write an HDF5 file anew, with gzip behind a shuffle in place of filters that are plugins.
+
+    Names, values, dtypes, shapes, chunk shapes, fill values and attributes stay. Data sets that
+    HDF5 can read by itself keep their compression. One chunk is in memory at a time.
+
+    Parameters
+    ----------
+    source
+        The file to read.
+    destination
+        The file to make; it must not exist.
+
+    Raises
+    ------
+    ReleaseError
+        Where the file can't be read to its end, has content in other files, or holds what does
+        not survive a copy: object references, named types, a user block.
+    LayoutError
+        Where it can't be opened as HDF5.
+
+    Notes
+    -----
+    Equal sources give equal bytes, on any system.
+    """
+    source = Path(source)
+    with hdf5.open_hdf5(source) as old, _damage(source):
+        if old.userblock_size:
+            raise _not_kept(f"has a user block of {old.userblock_size} bytes", source)
+        root = old["/"]
+        tracked = bool(root.id.get_create_plist().get_link_creation_order())
+        with hdf5.new_file(
+            Path(destination), libver=("earliest", "v110"), track_order=tracked
+        ) as new:
+            _copy_attributes(root, new["/"], source)
+            copies = {root: "/"}
+            for group in _groups(old):
+                _copy_members(group, new[copies[group]], copies, source)
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turn what h5py raises in the middle of a file into an error that names the file."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ReleaseError(
+            f"can't be read to its end, or its copy not written: {error}",
+            path=path,
+            hint="Build the file again; mind the space on the disk.",
+        ) from error
+
+
+def _not_kept(problem: str, path: Path) -> ReleaseError:
+    return ReleaseError(
+        f"{problem}, which would not survive a copy",
+        path=path,
+        hint="Release it with compression fast.",
+    )
+
+
+def _groups(file: h5py.File) -> Iterator[h5py.Group]:
+    """Yield the root and every group below it once, each after the group it was found in."""
+    waiting = [file["/"]]
+    seen = set(waiting)
+    while waiting:
+        group = waiting.pop()
+        yield group
+        for name in group:
+            if isinstance(group.get(name, getlink=True), h5py.HardLink):
+                node = group[name]
+                if isinstance(node, h5py.Group) and node not in seen:
+                    seen.add(node)
+                    waiting.append(node)
+
+
+def _members(group: h5py.Group, path: Path) -> Iterator[tuple[str, h5py.HLObject | h5py.SoftLink]]:
+    """Yield path and object of a group's members; a soft link as such."""
+    for name in group:
+        place = f"{group.name.rstrip('/')}/{name}"
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.HardLink):
+            yield place, group[name]
+        elif isinstance(link, h5py.SoftLink):
+            yield place, link
+        else:
+            raise ReleaseError(
+                f"{place} is a link to another file",
+                path=path,
+                hint="Copy what it points to into the file.",
+            )
+
+
+def _check_whole(dataset: h5py.Dataset, place: str, path: Path) -> None:
+    if dataset.is_virtual or dataset.external:
+        raise ReleaseError(
+            f"data set {place} has its values in other files",
+            path=path,
+            hint="Copy them into the file.",
+        )
+
+
+def _filters(dataset: h5py.Dataset) -> set[int]:
+    properties = dataset.id.get_create_plist()
+    return {properties.get_filter(k)[0] for k in range(properties.get_nfilters())}
+
+
+def _copy_members(
+    old: h5py.Group, new: h5py.Group, copies: dict[h5py.HLObject, str], path: Path
+) -> None:
+    """Copy a group's links and data sets, and its groups without their members.
+
+    `copies` holds where each object of the old file lies in the new one, so that an object of
+    two names is written once.
+    """
+    for place, node in _members(old, path):
+        name = place.rsplit("/", 1)[1]
+        if isinstance(node, h5py.SoftLink):
+            new[name] = node
+            continue
+        if node not in copies:
+            if isinstance(node, h5py.Group):
+                properties = node.id.get_create_plist()
+                copy = h5py.Group(h5g.create(new.id, None, gcpl=properties))
+            elif isinstance(node, h5py.Dataset):
+                copy = _copy_dataset(node, new, place, path)
+            else:
+                raise _not_kept(f"{place} is a named type", path)
+            _copy_attributes(node, copy, path)
+            new[name] = copy
+            copies[node] = new[name].name
+        else:
+            new[name] = new.file[copies[node]]
+
+
+def _copy_dataset(old: h5py.Dataset, new: h5py.Group, place: str, path: Path) -> h5py.Dataset:
+    """Return a copy in the file of `new` that has no name yet."""
+    _check_whole(old, place, path)
+    filters = _filters(old)
+    for code in sorted(filters):
+        if not h5z.filter_avail(code):
+            raise ReleaseError(
+                f"data set {place} is compressed by HDF5 filter {code}, which is not installed",
+                path=path,
+            )
+    properties = old.id.get_create_plist()
+    properties.set_obj_track_times(False)
+    if filters - _BUILT_IN:
+        # A Fletcher-32 goes too: each zlib stream ends with a checksum of its own, and HDF5's
+        # would keep libdeflate out below.
+        properties.remove_filter(h5z.FILTER_ALL)
+        properties.set_shuffle()
+        properties.set_deflate(GZIP_LEVEL)
+    kind = _kind(old.id.get_type(), place, path)
+    copy = h5d.create(new.id, None, kind, old.id.get_space(), properties)
+    in_memory = h5t.py_create(old.dtype)
+    # libdeflate can take the place of HDF5's own filters where those are just the two, and where
+    # values lie in the chunk itself.
+    stored = _filters(h5py.Dataset(copy))
+    direct = stored in _GZIP and not old.dtype.hasobject
+    for start, count in _blocks(old):
+        block = np.zeros(count, dtype=old.dtype)
+        place_in_file = old.id.get_space()
+        if count:
+            place_in_file.select_hyperslab(start, count)
+        space = h5s.create_simple(count) if count else h5s.create(h5s.SCALAR)
+        old.id.read(space, place_in_file, block, in_memory)
+        if direct:
+            copy.write_direct_chunk(start, _deflated(block, old, shuffle=len(stored) == 2))
+        else:
+            copy.write(space, place_in_file, block, in_memory)
+    return h5py.Dataset(copy)
+
+
+def _deflated(block: npt.NDArray[Any], dataset: h5py.Dataset, shuffle: bool) -> bytes:
+    """Return a chunk as HDF5's shuffle (bytes of a kind together) and deflate would.
+
+    A chunk at the rim is stored in its full shape; what lies beyond the rim is the fill value.
+    """
+    chunk = np.full(dataset.chunks, dataset.fillvalue, dtype=dataset.dtype)
+    chunk[tuple(map(slice, block.shape))] = block
+    size = dataset.dtype.itemsize
+    raw = np.frombuffer(chunk.tobytes(), dtype=np.uint8)
+    ordered = raw.reshape(-1, size).T if shuffle else raw
+    return bytes(deflate.zlib_compress(ordered.tobytes(), GZIP_LEVEL))
+
+
+def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Yield start and shape of the pieces that hold values: chunks, else some megabytes."""
+    shape = dataset.shape
+    if shape is None or (dataset.chunks is None and not dataset.id.get_storage_size()):
+        return
+    step = dataset.chunks
+    if step is None:
+        items = max(1, _BLOCK_BYTES // dataset.dtype.itemsize)
+        sizes = []
+        for length in reversed(shape):
+            sizes.append(min(length, max(1, items)))
+            items //= sizes[-1]
+        step = tuple(reversed(sizes))
+    for start in itertools.product(*map(range, itertools.repeat(0), shape, step)):
+        # A chunk that was never written stays unwritten: its values are the fill value.
+        if dataset.chunks and dataset.id.get_chunk_info_by_coord(start).byte_offset is None:
+            continue
+        yield start, tuple(min(s, n - at) for s, n, at in zip(step, shape, start, strict=True))
+
+
+def _copy_attributes(old: h5py.HLObject, new: h5py.HLObject, path: Path) -> None:
+    for name in old.attrs:
+        attribute = old.attrs.get_id(name)
+        kind = _kind(attribute.get_type(), f"attribute {name} of {old.name}", path)
+        space = attribute.get_space()
+        copy = h5a.create(new.id, name.encode("utf-8", "surrogateescape"), kind, space)
+        if space.get_simple_extent_type() != h5s.NULL:
+            value = np.zeros(attribute.shape, dtype=attribute.dtype)
+            in_memory = h5t.py_create(attribute.dtype)
+            attribute.read(value, in_memory)
+            copy.write(value, in_memory)
+
+
+def _kind(kind: h5t.TypeID, place: str, path: Path) -> h5t.TypeID:
+    """Return an HDF5 type as another file can have it."""
+    if kind.detect_class(h5t.REFERENCE):
+        raise _not_kept(f"{place} holds references to objects", path)
+    return kind.copy() if kind.committed() else kind

@@ -1,0 +1,284 @@
+"""Annotated slices of one recording: all its events, each with its region, and where slices lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from evreel.annotations.tables import LabelTables, RoiTable, Spans, TagTable
+from evreel.errors import EventsError, LayoutError
+from evreel.events import Events, Sensor
+from evreel.files import hdf5
+from evreel.layout import COLUMN_CHUNK, SLICES
+from evreel.timebase import Int64Array
+from evreel.windows import Windows
+
+WRITE_ROWS = 16 * COLUMN_CHUNK
+
+Int32Array = npt.NDArray[np.int32]
+
+
+class Overlaps(NamedTuple):
+    """Regions beside the primary one: (m,) int64 rows of events, (m,) int32 rows of rois."""
+
+    event: Int64Array
+    roi: Int32Array
+
+
+class SlicesWriter:
+    """Write annotated slices chunk by chunk, in memory bounded by a few chunks.
+
+    Parameters
+    ----------
+    file
+        A new file, made by `evreel.files.hdf5.create` with the layout `SLICES`.
+    sensor
+        (height, width) of the events that will come.
+    t_offset
+        First stamp of the recording on the camera's own clock, µs.
+    windows
+        The slices, in rows of the recording.
+    tables
+        Labels, regions, tags and labelled intervals.
+    first_row
+        Row in the recording of the first event that will come.
+    """
+
+    def __init__(
+        self,
+        file: h5py.File,
+        sensor: Sensor,
+        t_offset: int,
+        windows: Windows,
+        tables: LabelTables,
+        first_row: int = 0,
+    ) -> None:
+        self._file = file
+        self._sensor = sensor
+        self._first_row = first_row
+        self._start = windows.start - first_row
+        self._stop = windows.stop - first_row
+        self._columns = {
+            name: hdf5.add(file, SLICES[name])
+            for name in (*(f"events/{c}" for c in ("t", "x", "y", "p", "roi")), *_OVERLAPS)
+        }
+        self._pending: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in self._columns}
+        self._pending_rows = 0
+        self._t_stop_us = 0
+        self.n = 0
+        self.n_labelled = 0
+        hdf5.add(file, SLICES["events/height"], sensor.height)
+        hdf5.add(file, SLICES["events/width"], sensor.width)
+        hdf5.add(file, SLICES["t_offset"], t_offset)
+        hdf5.add(file, SLICES["first_row"], first_row)
+        for name, rows in (
+            ("slices/start", self._start),
+            ("slices/stop", self._stop),
+            ("slices/start_us", windows.start_us),
+            ("slices/stop_us", windows.stop_us),
+        ):
+            hdf5.add(file, SLICES[name], rows)
+        hdf5.add(file, SLICES["labels/name"], tables.labels)
+        for group, table in (
+            ("rois", tables.rois),
+            ("tags", tables.tags),
+            ("labelled", tables.labelled),
+        ):
+            for name in table._fields:
+                hdf5.add(file, SLICES[f"{group}/{name}"], getattr(table, name))
+
+    def write(
+        self,
+        events: Events,
+        roi: Int32Array,
+        overlap_event: Int64Array,
+        overlap_roi: Int32Array,
+    ) -> None:
+        """Add the next events with their regions.
+
+        Parameters
+        ----------
+        events
+            n events, not before those already written.
+        roi
+            (n,) primary regions, −1 none.
+        overlap_event, overlap_roi
+            (m,) row in the recording, and region, of each further region, by row.
+        """
+        if events.sensor != self._sensor:
+            raise EventsError(f"sensor {events.sensor} of a chunk is not {self._sensor}")
+        if not len(events):
+            return
+        if events.t[0] < self._t_stop_us - 1:
+            raise EventsError(f"t={events.t[0]} goes back behind t={self._t_stop_us - 1}")
+        columns: tuple[npt.NDArray[Any], ...] = (events.t, events.x, events.y, events.p, roi)
+        for name, column in zip(self._columns, columns, strict=False):
+            self._pending[name].append(column)
+        self._pending["overlaps/event"].append(overlap_event - self._first_row)
+        self._pending["overlaps/roi"].append(overlap_roi)
+        self._t_stop_us = events.t_stop_us
+        self.n += len(events)
+        self.n_labelled += int(np.count_nonzero(roi >= 0))
+        self._pending_rows += len(events)
+        while self._pending_rows >= WRITE_ROWS:
+            self._flush(WRITE_ROWS)
+
+    def finish(self) -> None:
+        """Write what is pending and the counts. Call once, at the end.
+
+        Raises
+        ------
+        EventsError
+            Where a slice reaches beyond the events that were written.
+        """
+        self._flush(self._pending_rows)
+        beyond = np.flatnonzero((self._start < 0) | (self._stop > self.n))
+        if beyond.size:
+            k = int(beyond[0])
+            raise EventsError(
+                f"slice {k} is of rows {self._start[k]} to {self._stop[k]}; there are {self.n}"
+            )
+        self._file.attrs["events_outside_slices"] = self.n - _union(self._start, self._stop)
+        self._file.attrs["t_stop_us"] = self._t_stop_us
+
+    def _flush(self, rows: int) -> None:
+        """Write `rows` of what is pending, and their overlaps.
+
+        Always as many at once, so that the file's bytes do not tell the size of the chunks.
+        """
+        joined: dict[str, npt.NDArray[Any]] = {
+            name: np.concatenate([np.empty(0, dtype=self._columns[name].dtype), *parts])
+            for name, parts in self._pending.items()
+        }
+        written = self.n - self._pending_rows + rows
+        overlaps = int(np.searchsorted(joined["overlaps/event"], written))
+        for name, column in joined.items():
+            count = overlaps if name in _OVERLAPS else rows
+            hdf5.append(self._columns[name], column[:count])
+            self._pending[name] = [column[count:]]
+        self._pending_rows -= rows
+
+
+_OVERLAPS = ("overlaps/event", "overlaps/roi")
+
+
+def _union(start: Int64Array, stop: Int64Array) -> int:
+    """Return how many rows lie in at least one of the intervals ``[start, stop)``.
+
+    Examples
+    --------
+    >>> _union(np.array([0, 2, 8]), np.array([4, 5, 9]))
+    6
+    """
+    order = np.argsort(start, kind="stable")
+    start, stop = start[order], stop[order]
+    reached = np.concatenate([start[:1], np.maximum.accumulate(stop)[:-1]])
+    return int(np.maximum(stop - np.maximum(start, reached), 0).sum())
+
+
+class SlicesFile(hdf5.Opened):
+    """Annotated slices, opened for reading.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    n : number of slices.
+    n_events : number of events, those outside every slice among them.
+    sensor : (height, width) in pixels.
+    t_offset : first stamp of the recording on the camera's own clock, µs.
+    t_stop_us : last stamp + 1, µs since `t_offset`.
+    first_row : row in the events store of row 0 here.
+    windows : the slices, in rows of this file.
+    labels : label names; a name's position is its number.
+    rois, tags, labelled : tables of regions, of frame tags, and of labelled intervals.
+
+    Raises
+    ------
+    LayoutError
+        Where the file is not of annotated slices, contradicts itself, or is damaged; reading
+        may also raise it later.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        with self._opening(path, "its tables"):
+            self._read_tables()
+
+    def _read_tables(self) -> None:
+        hdf5.check_layout(self._file, self.path, SLICES)
+        self.sensor = Sensor.checked(
+            int(self._file["events/height"][()]), int(self._file["events/width"][()])
+        )
+        self.t_offset = int(self._file["t_offset"][()])
+        self.t_stop_us = int(self._attribute("t_stop_us"))
+        self.events_outside_slices = int(self._attribute("events_outside_slices"))
+        self.first_row = int(self._file["first_row"][()])
+        self._columns = [self._file[f"events/{name}"] for name in "txyp"]
+        self._roi = self._file["events/roi"]
+        self.n_events = len(self._roi)
+        self.windows = Windows(
+            *(self._file[f"slices/{c}"][:] for c in ("start_us", "stop_us", "start", "stop"))
+        )
+        self.windows.check_order()
+        self.n = len(self.windows)
+        self.labels: tuple[str, ...] = tuple(self._file["labels/name"].asstr()[:])
+        self.rois = RoiTable(*self._table("rois", RoiTable._fields))
+        self.tags = TagTable(*self._table("tags", TagTable._fields))
+        self.labelled = Spans(*self._table("labelled", Spans._fields))
+        self._check()
+
+    def __len__(self) -> int:
+        return self.n
+
+    @property
+    def overlaps(self) -> Overlaps:
+        """All further regions, read from the file."""
+        with hdf5.reading(self.path, "overlaps"):
+            return Overlaps(*self._table("overlaps", Overlaps._fields))
+
+    def slice(self, k: int) -> tuple[Events, Int32Array]:
+        """Return the events of slice k and their primary regions, −1 none.
+
+        Raises
+        ------
+        IndexError
+            Where k is not in ``[0, n)``.
+        """
+        if not 0 <= k < self.n:
+            raise IndexError(f"{self.path.name}: slice {k} is not within 0 to {self.n - 1}")
+        return self.read(int(self.windows.start[k]), int(self.windows.stop[k]))
+
+    def read(self, start: int = 0, stop: int | None = None) -> tuple[Events, Int32Array]:
+        """Return rows ``[start, stop)`` of the events and their primary regions, −1 none."""
+        start, stop, _ = slice(start, stop).indices(self.n_events)
+        stop = max(start, stop)
+        events = hdf5.read_events(self._columns, start, stop, self.sensor, self.path)
+        with hdf5.reading(self.path, f"events/roi, rows {start} to {stop},"):
+            return events, self._roi[start:stop]
+
+    def _table(self, group: str, names: tuple[str, ...]) -> list[npt.NDArray[Any]]:
+        return [self._file[f"{group}/{name}"][:] for name in names]
+
+    def _attribute(self, name: str) -> Any:
+        if name not in self._file.attrs:
+            raise LayoutError(f"attribute {name} is missing", path=self.path)
+        return self._file.attrs[name]
+
+    def _check(self) -> None:
+        start, stop = self.windows.start, self.windows.stop
+        if ((start < 0) | (stop < start) | (stop > self.n_events)).any():
+            raise LayoutError(
+                f"a slice is not within the file's {self.n_events} events", path=self.path
+            )
+        for group, table in (("rois", self.rois), ("tags", self.tags)):
+            if ((table.label < 0) | (table.label >= len(self.labels))).any():
+                raise LayoutError(
+                    f"{group}/label is not within the {len(self.labels)} labels", path=self.path
+                )

@@ -1,0 +1,198 @@
+"""An archive of many short recordings, read as one: its members end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+
+from evreel.acquire import Archive, Limits
+from evreel.closing import Closing
+from evreel.errors import EvreelError, RecordingError, SourceError, UsageError
+from evreel.events import Batch, Events, Sensor
+from evreel.recordings.open import STRICT, Reading, Recording, open_recording
+from evreel.samples.pattern import Pattern
+from evreel.samples.samples import Member
+from evreel.samples.tables import fits_a_cell
+
+_TO_GO_WITHOUT = "To go without it: samples.leave_out."
+
+
+class ArchiveRecording(Closing):
+    """Members of an archive as one recording; also a `Recording`.
+
+    The first begins at 0 µs, each other at the next whole millisecond after the last stamp of the
+    one before, in the order of their names' code points. Their side streams are left out.
+
+    All members' names, kinds and sizes are looked at before anything is unpacked. The first member
+    is unpacked and opened twice: here already, for its format and size, which all must have.
+
+    Parameters
+    ----------
+    path
+        The archive.
+    pattern
+        Which of its files are members. What it does not fit may be of any name, kind and size.
+    leave_out
+        Patterns of those among them that are left out all the same, whatever they are.
+    folder
+        An empty folder to unpack in.
+    sensor
+        Size of all members, where they do not state it.
+    reading
+        What becomes of events and files that break a rule.
+    limits
+        What may come out of the archive at most.
+
+    Attributes
+    ----------
+    path, sensor, t_offset, header
+        As of `evreel.recordings.open.Recording`; `t_offset` is 0, the header is empty.
+    format
+        ``archive of …`` the members' format, which is one for all.
+    repairs
+        The members' own, summed; and ``skipped_files`` that the pattern does not fit, links and
+        the like among them, ``left_out_members``, and ``side_rows`` of side streams.
+    members
+        Where each lies, in order; complete when a pass is.
+
+    Raises
+    ------
+    SourceError
+        Where the archive can't be read, or a member is no plain file, is there twice, or is larger
+        than `limits` has it.
+    RecordingError
+        Where the pattern fits no file, a member can't be read, has no event or a name that does
+        not fit into a table of samples, or members are not of one size and format. The message
+        names archive and member.
+    """
+
+    t_offset = 0
+    header = ""
+    n_expected = 0
+
+    def __init__(
+        self,
+        path: str | Path,
+        pattern: str,
+        folder: Path,
+        *,
+        leave_out: Sequence[str] = (),
+        sensor: Sensor | None = None,
+        reading: Reading = STRICT,
+        limits: Limits | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._folder = folder
+        self._sensor = sensor
+        self._reading = reading
+        self.members: list[Member] = []
+        self._repairs: dict[str, int] = {}
+        self.repairs: Mapping[str, int] = self._repairs
+        fits, out = Pattern(pattern), [Pattern(text) for text in leave_out]
+        self._format = ""
+        self.sensor = Sensor(0, 0)
+        with ExitStack() as stack:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._archive = stack.enter_context(Archive(path, folder, limits))
+            named = [name for name in self._archive.names if fits.of(name)]
+            self._names = [name for name in named if not any(text.of(name) for text in out)]
+            self._skipped = {
+                "skipped_files": len(self._archive.names) - len(named),
+                "left_out_members": len(named) - len(self._names),
+            }
+            if not self._names:
+                known = ", ".join(map(repr, self._archive.names[:3])) or "none"
+                raise RecordingError(
+                    f"no file in it fits {pattern!r}",
+                    path=path,
+                    hint=f"It has {len(self._archive.names)} files, such as {known}.",
+                )
+            for name in self._names:
+                self._check(name, fits)
+            with self._opened(self._names[0]) as first:
+                self.sensor, self._format = first.sensor, first.format
+            self.format = f"archive of {self._format}"
+            self._stack = stack.pop_all()
+
+    def close(self) -> None:
+        """Release the archive."""
+        self._stack.close()
+
+    def batches(
+        self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
+    ) -> Iterator[Batch]:
+        """Yield the members' events one after the other.
+
+        Raises
+        ------
+        UsageError
+            Where a range of time is asked for: members have times of their own.
+        RecordingError
+            Naming the member, where it is damaged, empty, or of another size or format.
+        """
+        if start_us is not None or stop_us is not None:
+            raise UsageError(
+                "start_us and stop_us are for one recording, not for an archive of many"
+            )
+        self.members.clear()
+        self._repairs.clear()
+        self._repairs |= self._skipped | {"side_rows": 0} | self._reading.counts()
+        begin = 0
+        for name in self._names:
+            with self._opened(name) as recording:
+                end = begin
+                for batch in recording.batches():
+                    if isinstance(batch, Events):
+                        t = batch.t + begin
+                        events = Events.trusted(t, batch.x, batch.y, batch.p, batch.sensor)
+                        end = max(end, events.t_stop_us) if len(events) else end
+                        yield events
+                    else:
+                        self._repairs["side_rows"] += len(batch)
+                if end == begin:
+                    raise RecordingError("holds no event")
+                for what, n in recording.repairs.items():
+                    self._repairs[what] = self._repairs.get(what, 0) + n
+                self.members.append(Member(name, begin, end, recording.t_offset))
+            begin = (end - 1) // 1000 * 1000 + 1000
+
+    def _check(self, name: str, fits: Pattern) -> None:
+        """Raise where a member can't become a sample, as far as the archive's list tells."""
+        said, path = fits.of(name), PurePosixPath(name)
+        # What a table of samples will have of it; the class may be called otherwise there.
+        cells = [name, str(path.with_suffix("")) if path.name else "", said.group if said else ""]
+        if not path.name or not all(map(fits_a_cell, cells)):
+            raise RecordingError(
+                f"member {name!r} has a name that a table of samples can't hold: it is empty, not "
+                "UTF-8, or has control characters, odd blanks, or blanks at an end",
+                path=self.path,
+                hint="Rename it, and pack the archive anew. To go without it: samples.leave_out, "
+                "with a ? for each such character.",
+            )
+        try:
+            self._archive.check(name)
+        except SourceError as error:
+            hint = f"{error.hint or ''} {_TO_GO_WITHOUT}".lstrip()
+            raise SourceError(error.problem, place=error.place, hint=hint) from error
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[Recording]:
+        """Give a member, opened; whatever is wrong with it names archive and member."""
+        unpacked = self._folder / f"member{Path(name).suffix}"
+        try:
+            self._archive.unpack(name, unpacked)
+            with open_recording(unpacked, sensor=self._sensor, reading=self._reading) as recording:
+                kind = recording.format, recording.sensor
+                if kind != (self._format or kind[0], self.sensor if self._format else kind[1]):
+                    raise RecordingError(
+                        f"is {kind[0]} of {kind[1].width}x{kind[1].height} px, others are "
+                        f"{self._format} of {self.sensor.width}x{self.sensor.height} px",
+                    )
+                yield recording
+        except SourceError:
+            raise
+        except EvreelError as error:
+            place = name if error.place is None else f"{name}: {error.place}"
+            hint = f"{error.hint or ''} {_TO_GO_WITHOUT}".lstrip()
+            raise RecordingError(error.problem, path=self.path, place=place, hint=hint) from error

@@ -1,0 +1,190 @@
+"""Recordings that hold events as columns of numbers: from what a column has to what is meant.
+
+A column may be of any whole numbers, of bools, or of floating-point numbers without a fraction, as
+far as these are exact: a float32 skips numbers from 2²⁴ on, and what was rounded before can't be
+told. Stamps are µs. Polarities are 1 for ON, and 0 or else −1 for OFF, one of the two in a file.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.recordings.decoded import DecodedRecording, Piece, Side
+from evreel.timebase import FARTHEST
+
+NAMES = {
+    "t": ("t", "ts", "timestamp", "timestamps"),
+    "x": ("x",),
+    "y": ("y",),
+    "p": ("p", "pol", "polarity", "polarities"),
+}
+"""What a column may be called, in capitals or not."""
+NAMES_HINT = (
+    "Expected are t (or ts, timestamp, timestamps; µs), x, y and p (or pol, polarity, polarities)."
+)
+
+_AS_INTEGERS = (
+    "Stamps are to be whole microseconds. If they are seconds, write them by "
+    "np.round(t * 1e6).astype(np.int64)."
+)
+
+
+class Fault(NamedTuple):
+    """Where a file goes wrong.
+
+    Parameters
+    ----------
+    problem : what is wrong there.
+    offset : byte of the file.
+    hint : what to do about it.
+    """
+
+    problem: str
+    offset: int
+    hint: str | None = None
+
+
+class Rows(NamedTuple):
+    """Some rows as a file has them.
+
+    Parameters
+    ----------
+    columns : t, x, y and p, (n,) each, of any numbers.
+    offset : byte of the file where the first row lies, or what holds it.
+    row_bytes : bytes from row to row; 0 where a row's place is not known.
+    fault : what is wrong behind the last of these rows.
+    """
+
+    columns: tuple[npt.NDArray[Any], ...]
+    offset: int
+    row_bytes: int = 0
+    fault: Fault | None = None
+
+
+def columns_by_name(names: Iterable[str]) -> dict[str, str] | str:
+    """Return for t, x, y and p what they are called among these names, or what is wrong.
+
+    Examples
+    --------
+    >>> columns_by_name(["X", "y", "ts", "pol", "label"])
+    {'t': 'ts', 'x': 'X', 'y': 'y', 'p': 'pol'}
+    >>> columns_by_name(["x", "y", "t"])
+    'has no column p'
+    """
+    listed = list(names)
+    found = {}
+    for column, known in NAMES.items():
+        called = [name for name in listed if name.lower() in known]
+        if len(called) > 1:
+            return f"has more than one column {column}: {', '.join(called)}"
+        if not called:
+            return f"has no column {column}"
+        found[column] = called[0]
+    return found
+
+
+class ColumnsRecording(DecodedRecording):
+    """A recording of columns; a subclass yields them in `_rows`. All else as `DecodedRecording`."""
+
+    _added_us = 0  # what is added to each stamp for the file's own clock
+
+    @abstractmethod
+    def _rows(self) -> Iterator[Rows]:
+        """Yield the file's rows from its first on, up to `PIECE_ROWS` each."""
+
+    def _pieces(self) -> Iterator[Piece | Side]:
+        off: int | None = None  # which number stands for OFF
+        for rows in self._rows():
+            fault, columns = rows.fault, []
+            size = len(rows.columns[0])
+            for name, values in zip("txyp", rows.columns, strict=True):
+                column, row, problem = whole_numbers(name, values[:size])
+                if problem is None and name == "t":
+                    row, problem = _far(column)
+                    column = column[:row].astype(np.int64) + self._added_us
+                    if problem is None and self._added_us:
+                        row, problem = _far(column)
+                if problem is None and name == "p":
+                    off, row, problem = _polarities(column, off)
+                if problem is not None:
+                    size = row
+                    hint = _AS_INTEGERS if name == "t" and "whole" in problem else None
+                    fault = Fault(problem, rows.offset + row * rows.row_bytes, hint)
+                columns.append(column)
+            t, x, y, p = (column[:size] for column in columns)
+            yield Piece(t.astype(np.int64, copy=False), x, y, (p > 0).astype(np.uint8), rows.offset)
+            if fault is not None:
+                self._fail(*fault)
+
+
+def whole_numbers(
+    name: str, values: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.integer[Any]], int, str | None]:
+    """Return a column as whole numbers, how many rows of it are, and what is wrong with the next.
+
+    Parameters
+    ----------
+    name
+        What the message calls it.
+    values
+        (n,) bools, whole or floating-point numbers.
+
+    Examples
+    --------
+    >>> whole_numbers("t", np.array([0.0, 7.0, 7.5]))
+    (array([0, 7]), 2, 't=7.5 is not a whole number')
+    """
+    if values.dtype.kind == "b":
+        return values.view(np.uint8), len(values), None
+    if values.dtype.kind in "iu":
+        # Of this machine's byte order, whatever the file's is.
+        return values.astype(values.dtype.newbyteorder("="), copy=False), len(values), None
+    exact = 1 << np.finfo(values.dtype).nmant + 1
+    fine = (np.abs(values) <= exact) & (values == np.trunc(values))  # not a number: neither
+    if fine.all():
+        return values.astype(np.int64), len(values), None
+    row = int(np.argmin(fine))
+    value = values[row]
+    problem = f"{name}={value} is not a whole number"
+    if abs(value) > exact and np.isfinite(value):
+        problem = (
+            f"{name}={value} is beyond the whole numbers that a {values.dtype.name} tells apart"
+        )
+    return values[:row].astype(np.int64), row, problem
+
+
+def is_number(dtype: np.dtype[Any]) -> bool:
+    """Return whether a column may have this type."""
+    return dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize <= 8)
+
+
+def _far(t: npt.NDArray[np.integer[Any]]) -> tuple[int, str | None]:
+    """Return the first row of a stamp that is too far off, and what is wrong with it."""
+    far = t > FARTHEST
+    if t.dtype.kind == "i":
+        far |= t < -FARTHEST
+    if not far.any():
+        return len(t), None
+    row = int(np.argmax(far))
+    return row, f"t={t[row]} µs is more than 285 years off"
+
+
+def _polarities(
+    p: npt.NDArray[np.integer[Any]], off: int | None
+) -> tuple[int | None, int, str | None]:
+    """Return what stands for OFF so far, the first row of another number, and what is wrong."""
+    others = np.flatnonzero(p != 1)
+    if off is None and others.size and p[others[0]] in (0, -1):
+        off = int(p[others[0]])
+    wrong = others[p[others] != (0 if off is None else off)]
+    if not wrong.size:
+        return off, len(p), None
+    row = int(wrong[0])
+    if p[row] in (0, -1):
+        return off, row, f"polarity {p[row]}, where {off} is OFF further up"
+    return off, row, f"polarity {p[row]} is neither 1 nor {'0 nor −1' if off is None else off}"

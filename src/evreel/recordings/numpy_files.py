@@ -1,0 +1,370 @@
+r"""NumPy's files: npz with a column each of t, x, y and p, and npy with records that have these.
+
+=========  ========================================================================================
+npy        ``\x93NUMPY``, version (2 bytes), size of the header (uint16, from version 2 on uint32,
+           little-endian), the header: type, order and shape as text; the numbers
+npz        a zip file of npy files; the name of a member without ``.npy`` is its array's. Members
+           are stored or deflated
+=========  ========================================================================================
+
+What columns and fields may be called, and which numbers they may hold: `columns`. Other arrays of
+an npz and other fields are left alone. An array of two dimensions does not say which column is
+which: it is an error. Objects, which would run what the file says (pickle), are never loaded.
+
+Sources: numpy.lib.format; https://numpy.org/doc/stable/reference/generated/numpy.savez.html.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy_format
+
+from evreel.errors import RecordingError, UnknownFormatError
+from evreel.events import Sensor
+from evreel.recordings.columns import (
+    NAMES_HINT,
+    ColumnsRecording,
+    Fault,
+    Rows,
+    columns_by_name,
+    is_number,
+)
+from evreel.recordings.decoded import PIECE_ROWS
+
+HEAD_BYTES = 1 << 16
+"""Bytes that the header of an array may have; NumPy itself reads up to 10,000."""
+LIST_BYTES = 1 << 22
+"""Bytes that a zip file's list of members may have: some ten thousand members."""
+
+_RAISED_BY_HEADER = (
+    ValueError,
+    TypeError,
+    LookupError,
+    SyntaxError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    AttributeError,
+    struct.error,
+    tokenize.TokenError,
+)
+_RAISED_BY_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    struct.error,
+)
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_FIXED_BYTES = 12  # of an npy file before the text of its header, in version 1 two of that already
+_READ_BYTES = 1 << 20
+_AGAIN = "Write it again by np.savez, or copy or download it again."
+
+
+class ArrayHead(NamedTuple):
+    """What an npy file says of its array: shape, type, and bytes of its header."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    size: int
+
+
+def array_head(start: bytes) -> ArrayHead:
+    """Return what the first bytes of an npy file say of its array.
+
+    Parameters
+    ----------
+    start
+        The file's first `HEAD_BYTES`, or all of it.
+
+    Raises
+    ------
+    ValueError
+        Where they are no such header.
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.zeros(3, np.uint16))
+    >>> array_head(file.getvalue())
+    ArrayHead(shape=(3,), dtype=dtype('uint16'), size=128)
+    """
+    file = io.BytesIO(start)
+    readers = {
+        (1, 0): npy_format.read_array_header_1_0,
+        (2, 0): npy_format.read_array_header_2_0,
+    }
+    try:
+        version = npy_format.read_magic(file)
+        if version not in readers:
+            raise ValueError(f"it is of version {version[0]}.{version[1]}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            shape, _, dtype = readers[version](file)
+    except _RAISED_BY_HEADER as error:
+        raise ValueError(f"its header can't be read: {_first_line(error)}") from error
+    if any(not isinstance(n, int) or isinstance(n, bool) or n < 0 for n in shape):
+        raise ValueError(f"its header states a shape of {shape}")
+    return ArrayHead(shape, dtype, file.tell())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+class NpyRecording(ColumnsRecording):
+    """An npy file of records; all else as `ColumnsRecording`.
+
+    Raises
+    ------
+    RecordingError
+        Where the header is damaged, or the array is not one of records with t, x, y and p.
+    """
+
+    format = "npy"
+
+    def _open(self) -> Sensor | None:
+        try:
+            head = array_head(os.pread(self._file.fileno(), HEAD_BYTES, 0))
+        except OSError as error:
+            raise RecordingError(f"can't be read: {error.strerror}", path=self.path) from error
+        except ValueError as error:
+            self._fail(str(error), 0, hint=_AGAIN)
+        self._head = head
+        fields = head.dtype.fields
+        problem = _unfit(head, records=True)
+        names = columns_by_name(fields) if fields and problem is None else {}
+        if isinstance(names, str):
+            problem = f"{names} among its fields {', '.join(fields or ())}"
+        elif problem is None:
+            for name in names.values():
+                if fields is not None and not is_number(fields[name][0]):
+                    problem = f"field {name} is of {fields[name][0]}; numbers are expected"
+        if problem is not None or isinstance(names, str):
+            raise UnknownFormatError(f"{problem}", path=self.path, offset=0, hint=NAMES_HINT)
+        self._names = [names[name] for name in "txyp"]
+        return None
+
+    def _rows(self) -> Iterator[Rows]:
+        dtype, n = self._head.dtype, self._head.shape[0]
+        width = dtype.itemsize
+        at, row = self._head.size, 0
+        fault = None
+        while row < n and fault is None:
+            wanted = min(n - row, PIECE_ROWS) * width
+            try:
+                data = os.pread(self._file.fileno(), wanted, at)
+            except OSError as error:
+                self._fail(f"can't be read: {error.strerror}", at)
+            got = len(data) // width
+            if len(data) < wanted:
+                fault = Fault(f"the file ends after {row + got} of {n} events", at + got * width)
+            records = np.frombuffer(data, dtype, got)
+            yield Rows(tuple(records[name] for name in self._names), at, width, fault)
+            at, row = at + got * width, row + got
+        if fault is None and at < self._size:
+            self._fail(f"has {self._size - at} bytes behind its array", at)
+
+
+class NpzRecording(ColumnsRecording):
+    """An npz file of columns; all else as `ColumnsRecording`.
+
+    Raises
+    ------
+    RecordingError
+        Where the zip file or a header is damaged, columns differ in length, or are of other
+        kinds.
+    """
+
+    format = "npz"
+
+    def _open(self) -> Sensor | None:
+        archive = self._zip()
+        members: dict[str, zipfile.ZipInfo] = {}
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name in members:
+                self._fail(f"has two arrays {name!r}", self._place(member), hint=_AGAIN)
+            members[name] = member
+        names = columns_by_name(members)
+        if isinstance(names, str):
+            raise UnknownFormatError(
+                f"is a zip file that {names} among {', '.join(list(members)[:20]) or 'no arrays'}",
+                path=self.path,
+                offset=0,
+                hint=f"{NAMES_HINT} Of an archive of recordings, `evreel acquire "
+                f"'{self.path.name}!NAME' -o FILE` takes one out, and `evreel events --members` "
+                "reads all.",
+            )
+        self._columns = [(names[name], members[names[name]]) for name in "txyp"]
+        self._n = None
+        for name, member in self._columns:
+            head, stream = self._array(archive, name, member)
+            stream.close()
+            rows = head.shape[0]
+            if self._n not in (None, rows):
+                self._fail(
+                    f"array {name} has {rows} rows, {self._columns[0][0]} has {self._n}",
+                    self._place(member),
+                    hint=_AGAIN,
+                )
+            self._n = rows
+        return None
+
+    def _zip(self) -> zipfile.ZipFile:
+        """Return the zip file, whose list of members has been read."""
+        try:
+            return zipfile.ZipFile(_Bounded(self._file.fileno(), self._size))
+        except _RAISED_BY_ZIP as error:
+            self._fail(f"is not a whole zip file: {_first_line(error)}", self._size, hint=_AGAIN)
+
+    def _place(self, member: zipfile.ZipInfo) -> int:
+        """Return the byte of the file where a member lies."""
+        return min(max(member.header_offset, 0), self._size)
+
+    def _array(
+        self, archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo
+    ) -> tuple[ArrayHead, IO[bytes]]:
+        """Return what the header of a column says, and the column's bytes, to be read on."""
+        if member.flag_bits & 1 or member.compress_type not in _COMPRESSIONS:
+            raise UnknownFormatError(
+                f"array {name} is encrypted, or compressed by other than deflate",
+                path=self.path,
+                offset=self._place(member),
+                hint="Write it again by np.savez or np.savez_compressed.",
+            )
+        try:
+            stream = archive.open(member)
+            start = stream.read(_FIXED_BYTES)
+            # From version 2 on the size of the header has four bytes.
+            more = int.from_bytes(start[8 : 10 if start[6:7] == b"\x01" else 12], "little")
+            if more > HEAD_BYTES:
+                raise ValueError(f"its header has {more} bytes")
+            start += stream.read(max(more - (2 if start[6:7] == b"\x01" else 0), 0))
+            head = array_head(start)
+        except _RAISED_BY_ZIP as error:
+            self._fail(f"array {name}: {_first_line(error)}", self._place(member), hint=_AGAIN)
+        problem = _unfit(head, records=False)
+        if problem is not None:
+            raise UnknownFormatError(
+                f"array {name}: {problem}",
+                path=self.path,
+                offset=self._place(member),
+                hint=NAMES_HINT,
+            )
+        size = head.size + head.shape[0] * head.dtype.itemsize
+        if size != member.file_size:
+            self._fail(
+                f"array {name} has {member.file_size} bytes; its header asks for {size}",
+                self._place(member),
+                hint=_AGAIN,
+            )
+        return head, stream
+
+    def _rows(self) -> Iterator[Rows]:
+        # Each from a file of its own: members are read in turns.
+        arrays = [self._array(self._zip(), *column) for column in self._columns]
+        row, n = 0, arrays[0][0].shape[0]
+        fault = None
+        while row < n and fault is None:
+            parts, rows = [], min(n - row, PIECE_ROWS)
+            for (name, member), (head, stream) in zip(self._columns, arrays, strict=True):
+                part, problem = _read(stream, head.dtype, rows)
+                if problem is not None:
+                    rows = len(part)
+                    fault = Fault(f"array {name}: {problem}", self._place(member), _AGAIN)
+                parts.append(part)
+            row += rows
+            columns = tuple(part[:rows] for part in parts)
+            yield Rows(columns, self._place(self._columns[0][1]), 0, fault)
+        for (name, member), (_, stream) in zip(self._columns, arrays, strict=True):
+            try:
+                stream.read(1)  # at the end the checksum is looked at
+            except _RAISED_BY_ZIP as error:
+                self._fail(f"array {name}: {_first_line(error)}", self._place(member), hint=_AGAIN)
+
+
+class _Bounded(io.RawIOBase):
+    """A file's bytes, of which not too many are read at once.
+
+    `zipfile` reads as much as a zip file says that its list of members has.
+    """
+
+    def __init__(self, file: int, size: int) -> None:
+        self._fd, self._size, self._at = file, size, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"byte {base + offset} is before its beginning")
+        self._at = base + offset
+        return self._at
+
+    def read(self, size: int = -1, /) -> bytes:
+        left = max(self._size - self._at, 0)
+        wanted = left if size < 0 else min(size, left)
+        if wanted > LIST_BYTES:
+            raise ValueError(f"{wanted} bytes are to be read at once")
+        data = os.pread(self._fd, wanted, self._at)
+        self._at += len(data)
+        return data
+
+
+def _read(
+    stream: IO[bytes], dtype: np.dtype[Any], rows: int
+) -> tuple[npt.NDArray[Any], str | None]:
+    """Return so many rows of a column, or those before what is damaged, and that."""
+    wanted = rows * dtype.itemsize
+    data, problem = bytearray(), None
+    try:
+        while len(data) < wanted:
+            got = stream.read(min(wanted - len(data), _READ_BYTES))
+            if not got:
+                problem = "ends too early"
+                break
+            data += got
+    except _RAISED_BY_ZIP as error:
+        problem = _first_line(error)
+    return np.frombuffer(data, dtype, len(data) // dtype.itemsize), problem
+
+
+def _unfit(head: ArrayHead, records: bool) -> str | None:
+    """Return why an array can't be read as records, or as a column of numbers."""
+    kind = "records with t, x, y and p" if records else "numbers"
+    if head.dtype.hasobject:
+        return "holds Python objects (pickle), which are never loaded"
+    if records and head.dtype.fields is None:
+        order = ", which does not tell its columns apart" if len(head.shape) == 2 else ""
+        return f"is of shape {head.shape} and type {head.dtype}{order}; {kind} are expected"
+    if not records and not is_number(head.dtype):
+        return f"is of type {head.dtype}; {kind} are expected"
+    if len(head.shape) != 1:
+        return f"is of shape {head.shape}; one dimension of {kind} is expected"
+    if not 0 < head.dtype.itemsize <= 1 << 16:
+        return f"is of type {head.dtype}; {kind} are expected"
+    return None

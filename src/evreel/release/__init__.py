@@ -1,0 +1,1 @@
+"""Releases: building one, verifying one."""

@@ -1,0 +1,166 @@
+"""Tables of labelled intervals, as data sets ship them: CSV or TSV, columns by name."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from evreel.errors import AnnotationError, UsageError, did_you_mean
+from evreel.text import read_text
+from evreel.timebase import FARTHEST
+
+Unit = Literal["us", "ms", "s"]
+_US = {"us": 1, "ms": 1_000, "s": 1_000_000}
+_NUMBER = re.compile(r"[+-]?([0-9]{1,99}(\.[0-9]{0,99})?|\.[0-9]{1,99})([eE][+-]?[0-9]{1,2})?")
+"""Bounded, so that each is computed exactly, and at once."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of a table of intervals; None where it has no such column.
+
+    Parameters
+    ----------
+    label, start, stop
+        Class, and the interval ``[start, stop)``.
+    id
+        Name of the sample; without it, a sample is named by its row: 0, 1, …
+    group
+        Scene, session or person.
+    recording
+        Id of the recording, in a table that is of several.
+    """
+
+    label: str = "label"
+    start: str = "start_us"
+    stop: str = "stop_us"
+    id: str | None = None
+    group: str | None = None
+    recording: str | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A row: its line in the table, what it says, and its times in µs on the table's clock."""
+
+    line: int
+    id: str
+    label: str
+    group: str
+    start_us: int
+    stop_us: int
+
+
+def read_intervals(
+    path: str | Path, columns: Columns, *, unit: Unit = "us", recording: str | None = None
+) -> list[Interval]:
+    """Read a table of labelled intervals.
+
+    Parameters
+    ----------
+    path
+        The table: UTF-8, a header row, cells set apart by tabs, semicolons or commas, whichever
+        the header has.
+    columns
+        What its columns are called; others are left alone.
+    unit
+        Of its times, which may have decimals and an exponent: ``1.5``, ``1.5e3``.
+    recording
+        Only the rows of this recording, where the table is of several.
+
+    Returns
+    -------
+    The rows in the table's order; empty lines are left out.
+
+    Raises
+    ------
+    AnnotationError
+        With the line, where a column is missing, a cell is no time, a time is no whole number of
+        microseconds, or an interval stops where it starts or before.
+    UsageError
+        Where `unit` is none of its words.
+    """
+    path = Path(path)
+    if unit not in _US:
+        raise UsageError(f"unit={unit!r} is none of {', '.join(_US)}")
+    lines = read_text(path).splitlines()
+    if not lines:
+        raise AnnotationError("is empty; a header row is expected", path=path)
+    between = next((mark for mark in "\t;," if mark in lines[0]), ",")
+    rows = csv.reader(lines, delimiter=between, skipinitialspace=True)
+    found: list[Interval] = []
+    try:
+        header = [cell.strip() for cell in next(rows)]
+        place = _places(path, header, columns, wanted=recording is not None)
+        for cells in rows:
+            line = rows.line_num
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                raise _wrong(path, line, f"has {len(cells)} cells; the header has {len(header)}")
+            row = {name: cells[at].strip() for name, at in place.items()}
+            if recording is None or row["recording"] == recording:
+                found.append(_interval(path, line, row, _US[unit], str(len(found))))
+    except csv.Error as error:
+        raise _wrong(path, rows.line_num, str(error)) from error
+    return found
+
+
+def _places(path: Path, header: Sequence[str], columns: Columns, *, wanted: bool) -> dict[str, int]:
+    """Return where each column stands, by what it is."""
+    place = {}
+    for name in ("label", "start", "stop", "id", "group", *(["recording"] if wanted else [])):
+        called = getattr(columns, name)
+        if called is None and name == "recording":
+            called = name
+        if called is None:
+            continue
+        if header.count(called) != 1:
+            problem = "stands there twice" if called in header else "is missing"
+            guess = did_you_mean(called, header) or f"there are {', '.join(header)}"
+            raise AnnotationError(
+                f"column {called!r} {problem}; {guess}",
+                path=path,
+                place="line 1",
+                hint="Name the columns in samples.columns.",
+            )
+        place[name] = header.index(called)
+    return place
+
+
+def _interval(path: Path, line: int, row: dict[str, str], scale: int, number: str) -> Interval:
+    start_us, stop_us = (_time(path, line, name, row[name], scale) for name in ("start", "stop"))
+    if stop_us <= start_us:
+        raise _wrong(
+            path, line, f"stops at {row['stop']}, where it starts ({row['start']}) or before"
+        )
+    id_ = row.get("id", number)
+    for what, cell in (("id", id_), ("class", row["label"])):
+        if not cell:
+            raise _wrong(path, line, f"has no {what}")
+    return Interval(line, id_, row["label"], row.get("group", ""), start_us, stop_us)
+
+
+def _time(path: Path, line: int, name: str, cell: str, scale: int) -> int:
+    if not _NUMBER.fullmatch(cell):
+        raise _wrong(path, line, f"{name} is {cell!r}; a time is expected, such as 1500 or 1.5")
+    time = Fraction(cell) * scale
+    if time.denominator != 1:
+        raise AnnotationError(
+            f"{name} is {cell!r}, which is no whole number of µs",
+            path=path,
+            place=f"line {line}",
+            hint="Are the times in another unit: samples.unit?",
+        )
+    if abs(time) > FARTHEST:
+        raise _wrong(path, line, f"{name} is {cell!r}, which is beyond {FARTHEST} µs")
+    return int(time)
+
+
+def _wrong(path: Path, line: int, problem: str) -> AnnotationError:
+    return AnnotationError(problem, path=path, place=f"line {line}")

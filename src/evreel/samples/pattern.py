@@ -1,0 +1,84 @@
+"""Patterns of the names of an archive's members, which tell the class and group of each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from evreel.errors import UsageError
+
+_FIELDS = {
+    "*": r"[^/]*",
+    "?": r"[^/]",
+    "{label}": r"(?P<label>[^/]+)",
+    "{group}": r"(?P<group>[^/]+)",
+}
+
+
+_TOKEN = re.compile(r"\{[^{}]*\}|[*?]")
+
+
+class Named(NamedTuple):
+    """What a member's name says: class and group, empty where it says nothing."""
+
+    label: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Which members of an archive are samples, and what their names say.
+
+    Parameters
+    ----------
+    text
+        A name in which ``*`` stands for anything within a folder or file name, ``?`` for one
+        character of it, ``{label}`` for the class and ``{group}`` for the group. None of them
+        takes a dot at the beginning of a name: such files are hidden.
+
+    Raises
+    ------
+    UsageError
+        Where there is another word in braces, or one twice, or what is not UTF-8.
+
+    Examples
+    --------
+    >>> Pattern("Train/{label}/*.bin").of("Train/7/00002.bin")
+    Named(label='7', group='')
+    >>> Pattern("Train/{label}/*.bin").of("Train/7/more/00002.bin") is None
+    True
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if any("\ud800" <= character <= "\udfff" for character in self.text):
+            raise UsageError(
+                f"pattern {self.text!r} is not UTF-8",
+                hint="Put a ? in the place of such a character.",
+            )
+        parts, at = [], 0
+        for token in _TOKEN.finditer(self.text):
+            word = token[0]
+            if word not in _FIELDS:
+                raise UsageError(
+                    f"pattern {self.text!r} has {word} in it; {{label}} and {{group}} are known"
+                )
+            if word[0] == "{" and self.text.count(word) > 1:
+                raise UsageError(f"pattern {self.text!r} has {word} in it twice")
+            parts.append(re.escape(self.text[at : token.start()]))
+            hidden = token.start() == 0 or self.text[token.start() - 1] == "/"
+            parts.append((r"(?!\.)" if hidden else "") + _FIELDS[word])
+            at = token.end()
+        parts.append(re.escape(self.text[at:]))
+        object.__setattr__(self, "_pattern", re.compile("".join(parts), re.DOTALL))
+
+    def of(self, name: str) -> Named | None:
+        """Return what a member's name says, None where it does not fit."""
+        pattern: re.Pattern[str] = self._pattern  # type: ignore[attr-defined]
+        found = pattern.fullmatch(name)
+        if found is None:
+            return None
+        said = found.groupdict()
+        return Named(said.get("label", ""), said.get("group", ""))

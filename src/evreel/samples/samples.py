@@ -1,0 +1,113 @@
+"""Labelled samples of a recording, and the members of an archive, end to end in one store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import AnnotationError, did_you_mean
+from evreel.timebase import Int64Array, frozen
+
+FARTHEST_STOP = 10
+"""How many times as long as its recording, up to its last event, a sample may be said to last.
+
+A scene may be quiet at its end, and a crop may make it so; a time in another unit is 1000 times as
+long.
+"""
+
+
+class Member(NamedTuple):
+    """Where a recording of an archive lies in the store of all: first stamp, last stamp + 1, µs.
+
+    `t_offset` is its first stamp on its own clock.
+    """
+
+    name: str
+    start_us: int
+    stop_us: int
+    t_offset: int
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Labelled intervals into which a recording is cut, in order of their start.
+
+    Parameters
+    ----------
+    id
+        (n,) names, each there once.
+    label
+        (n,) names of classes; empty where a sample has none.
+    group
+        (n,) scene, session or person of each, so that what belongs together stays together;
+        empty where it is not known.
+    start_us, stop_us
+        (n,) int64, µs since the recording's `t_offset`: sample k is ``[start_us[k], stop_us[k])``.
+    t_offset
+        (n,) int64, µs: each start on the sample's own clock. An event at t has the stamp
+        ``t - start_us[k] + t_offset[k]`` there.
+
+    Raises
+    ------
+    AnnotationError
+        Where columns differ in length, an id is there twice, or a sample is empty or begins before
+        the one above.
+    """
+
+    id: tuple[str, ...]
+    label: tuple[str, ...]
+    group: tuple[str, ...]
+    start_us: Int64Array
+    stop_us: Int64Array
+    t_offset: Int64Array
+
+    def __post_init__(self) -> None:
+        for name in ("start_us", "stop_us", "t_offset"):
+            object.__setattr__(self, name, frozen(getattr(self, name), np.int64))
+        for name in ("label", "group", "start_us", "stop_us", "t_offset"):
+            n = len(getattr(self, name))
+            if n != len(self.id):
+                raise AnnotationError(f"{n} samples have a {name}, {len(self.id)} an id")
+        for id_, times in Counter(self.id).items():
+            if times > 1:
+                raise AnnotationError("is there twice", place=f"sample {id_!r}")
+        for wrong, problem in (
+            (self.stop_us <= self.start_us, "start_us={0} is not before stop_us={1}"),
+            (
+                np.append(False, self.start_us[1:] < self.start_us[:-1]),
+                "starts at {0} µs, before the one above it",
+            ),
+        ):
+            if wrong.any():
+                k = int(np.argmax(wrong))
+                raise AnnotationError(
+                    problem.format(self.start_us[k], self.stop_us[k]),
+                    place=f"sample {self.id[k]!r}",
+                )
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def numbers(self, labels: Iterable[str]) -> npt.NDArray[np.int32]:
+        """Return the position of each sample's label in `labels`, −1 where it has none.
+
+        Raises
+        ------
+        AnnotationError
+            Where a label is not listed.
+        """
+        number = {label: k for k, label in enumerate(labels)} | {"": -1}
+        for id_, label in zip(self.id, self.label, strict=True):
+            if label not in number:
+                guess = did_you_mean(label, number)
+                raise AnnotationError(
+                    f"label {label!r} is not listed" + (f"; {guess}" if guess else ""),
+                    place=f"sample {id_!r}",
+                    hint="Add it to the labels, or say what it is called there in samples.classes.",
+                )
+        return np.array([number[label] for label in self.label], dtype=np.int32)

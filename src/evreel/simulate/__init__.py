@@ -1,0 +1,1 @@
+"""Simulated recordings with exact ground truth, from scene files."""

@@ -1,0 +1,668 @@
+"""Scenes → events and exact ground truth.
+
+A scene (`evreel.simulate.scene`) is painted every `step_us` with anti-aliased outlines, and each
+pixel of an event camera follows its own log intensity L = ln(intensity) (Lichtsteiner, Posch and
+Delbruck, "A 128×128 120 dB 15 µs latency asynchronous temporal contrast vision sensor", IEEE JSSC
+43(2), 2008): it holds a reference level, and when L has risen by its threshold_on above it, or
+fallen by its threshold_off below it, it makes an ON or OFF event and moves the reference by that
+threshold. Between two paintings L is taken as a straight line in time, so that an event's stamp
+lies inside the step, and a large change makes several events (Rebecq, Gehrig and Scaramuzza,
+"ESIM: an Open Event Camera Simulator", CoRL 2018). Thresholds differ from pixel to pixel; shot
+noise is a Poisson process of either polarity (Hu, Liu and Delbruck, "v2e: From Video Frames to
+Realistic DVS Events", CVPR Workshops 2021), hot pixels are one of ON events. Of all these, an
+event that comes sooner than `refractory_us` after its pixel's last is lost, while the reference
+moves on. At the start every pixel's reference is the level that it sees.
+
+The same scene gives the same bytes on every x86-64 machine, because from the scene's numbers on
+everything is whole: lengths are in 1/1024 px, intensities from 1 to 65535, log intensities and
+thresholds in 1/65536. Sums, products, shifts and floor divisions of int64 have one result. The
+one transcendental function, ln of 65535 whole numbers, is rounded to 1/65536: none of the exact
+values is nearer than 10⁻⁶ of that unit to where the rounding turns (the tests hold this), while
+any libm's error is below 10⁻⁹ of it. Random numbers are whole draws of PCG64; Gaussian
+thresholds are sums of twelve of them, Poisson counts a search in a table of whole numbers that
+comes from decimal arithmetic, whose exp is correctly rounded by definition.
+
+Time 0 of events and truth is the first event, as everywhere in evreel; a scene's own times are
+shifted to it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.annotations.shapes import Annotations, FloatArray, FrameTag, Shape, Track
+from evreel.errors import EvreelError
+from evreel.events import Events, Sensor
+from evreel.simulate.scene import (
+    FULL_SCALE,
+    LOG_UNIT,
+    SUBPIXEL,
+    Scene,
+    SceneObject,
+    SceneTag,
+    Surface,
+)
+from evreel.timebase import FrameClock, Int64Array
+from evreel.video.picture import Picture
+
+T_OFFSET_US = 1_700_000_000_000_000
+"""A scene's start on the clock of the recording: µs since 1970, in November 2023."""
+
+SMALLEST_PX = 1.0
+"""What is less wide or high than this in the picture is not annotated."""
+
+CHUNK_US = 10_000
+"""Events come in chunks of at most so long."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is where in a simulated recording, exact at every microsecond.
+
+    Parameters
+    ----------
+    name : of the recording.
+    sensor : (height, width) in pixels.
+    frame_us : duration of a frame of the video that `annotations` are for.
+    objects : as in the scene, with times since the first event; they may be negative.
+    tags : likewise.
+    t_offset : stamp of the first event on the recording's clock, µs.
+    t_stop_us : last event's stamp + 1, µs since the first event.
+    n_events : how many events the recording has.
+    """
+
+    name: str
+    sensor: Sensor
+    frame_us: int
+    objects: tuple[SceneObject, ...]
+    tags: tuple[SceneTag, ...]
+    t_offset: int
+    t_stop_us: int
+    n_events: int
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of objects, then of tags, in order of first appearance."""
+        things = [thing.label for thing in self.objects]
+        return tuple(dict.fromkeys([*things, *(tag.label for tag in self.tags)]))
+
+    @property
+    def clock(self) -> FrameClock:
+        """The frames of the video."""
+        return FrameClock.regular(self.t_stop_us, self.frame_us)
+
+    def outline(self, index: int, t_us: int) -> FloatArray:
+        """Return an object's outline, whether it is in the picture or not.
+
+        Parameters
+        ----------
+        index
+            Which of `objects`.
+        t_us
+            µs since the first event.
+
+        Returns
+        -------
+        (n, 2) float64, x and y of the vertices in px, exact; four for a box.
+        """
+        return np.array(self.objects[index].vertices(t_us), dtype=np.float64) / SUBPIXEL
+
+    def annotated(self, index: int, t_us: int) -> FloatArray | None:
+        """Return what an annotator draws for an object at an instant, None where it is away.
+
+        That is its outline cut at the picture's edges: the vertices, or the top left and bottom
+        right corner where it is to be annotated as a box. An object is away outside of its
+        visible intervals and where less than `SMALLEST_PX` of its width or height is inside.
+        """
+        thing = self.objects[index]
+        if not thing.shown(t_us):
+            return None
+        points = _cut(self.outline(index, t_us), self.sensor)
+        if not len(points):
+            return None
+        bounds = np.stack([points.min(axis=0), points.max(axis=0)])
+        if (bounds[1] - bounds[0] < SMALLEST_PX).any():
+            return None
+        return bounds if thing.annotate == "box" else points
+
+    def visible(self, index: int, t_us: int) -> bool:
+        """Tell whether an object is in the picture at an instant, as `annotated` says it."""
+        return self.annotated(index, t_us) is not None
+
+    def occluded(self, index: int, t_us: int) -> bool:
+        """Tell whether an object that is in the picture and lies higher covers a part of this."""
+        from evreel.kernels import simulate as kernels
+
+        order = _painting_order(self.objects)
+        corners = self.outline(index, t_us)
+        own = cover = None
+        for other in order[order.index(index) + 1 :]:
+            others = self.outline(other, t_us)
+            apart = (corners.max(axis=0) <= others.min(axis=0)) | (
+                others.max(axis=0) <= corners.min(axis=0)
+            )
+            if apart.any() or not self.visible(other, t_us):
+                continue
+            if own is None or cover is None:
+                own, cover = _cover(self.sensor), _cover(self.sensor)
+                kernels.cover_polygon(_vertices(self.objects[index], t_us), own)
+            kernels.cover_polygon(_vertices(self.objects[other], t_us), cover)
+            # More than a whole pixel between them, and than sides rounded to 1/1024 px can make:
+            # there they overlap for certain.
+            if (own[:, :-1] + cover[:, :-1] > kernels.FULL + kernels.FULL // 64).any():
+                return True
+        return False
+
+    def annotations(self) -> Annotations:
+        """Return what an ideal annotator makes of the video, frame by frame.
+
+        A frame's shape is that at the middle of its interval, to 0.01 px, and its tags are those
+        of that instant. When an object goes away, one shape marked `outside` closes its track;
+        when it is back, the track goes on. Keyframes are where an object comes, goes, is hidden
+        or shown again, and where its outline does not move on in a straight line.
+        """
+        n_frames = len(self.clock)
+        middles = [frame * self.frame_us + self.frame_us // 2 for frame in range(n_frames)]
+        return Annotations(
+            labels=self.labels,
+            tracks=tuple(
+                Track(index, thing.label, self._shapes(index, middles))
+                for index, thing in enumerate(self.objects)
+                if any(self.visible(index, t_us) for t_us in middles)
+            ),
+            tags=tuple(
+                FrameTag(frame, tag.label)
+                for frame, t_us in enumerate(middles)
+                for tag in self.tags
+                if tag.start_us <= t_us < tag.stop_us
+            ),
+            frames=range(n_frames),
+            picture_shape=Picture.for_video(self.sensor).shape,
+        )
+
+    def _shapes(self, index: int, middles: list[int]) -> tuple[Shape, ...]:
+        thing = self.objects[index]
+        drawn = [self.annotated(index, t_us) for t_us in middles]
+        hidden = [
+            points is not None and self.occluded(index, t_us)
+            for points, t_us in zip(drawn, middles, strict=True)
+        ]
+        shapes: list[Shape] = []
+        for frame, points in enumerate(drawn):
+            if points is not None:
+                shape = Shape(
+                    frame,
+                    thing.annotate,
+                    np.round(points, 2),
+                    occluded=hidden[frame],
+                    keyframe=_turns(drawn, frame) or hidden[frame] != hidden[frame - 1],
+                    z_order=thing.z_order,
+                )
+                shapes.append(shape)
+            elif shapes and not shapes[-1].outside:
+                shapes.append(replace(shapes[-1], frame=frame, outside=True, keyframe=True))
+        return tuple(shapes)
+
+    def document(self) -> dict[str, Any]:
+        """Return the truth as plain JSON values; a number of px in it is exact.
+
+        An object's origin at t is, between two rows ``[t0, x0, y0]`` and ``[t1, x1, y1]`` of its
+        motion, ``x0 + floor(1024·(x1 − x0)·(t − t0) / (t1 − t0)) / 1024``, and y likewise; it
+        rests before the first row and after the last. Its outline is `outline_px` from there.
+        """
+        return {
+            "format": "evreel-truth",
+            "version": 1,
+            "name": self.name,
+            "sensor": self.sensor._asdict(),
+            "t_offset": self.t_offset,
+            "t_stop_us": self.t_stop_us,
+            "n_events": self.n_events,
+            "frame_us": self.frame_us,
+            "n_frames": len(self.clock),
+            "objects": [
+                {
+                    "label": thing.label,
+                    "annotate": thing.annotate,
+                    "z_order": thing.z_order,
+                    "outline_px": [[x / SUBPIXEL, y / SUBPIXEL] for x, y in thing.outline],
+                    "motion": [
+                        [row.t_us, row.x / SUBPIXEL, row.y / SUBPIXEL] for row in thing.motion
+                    ],
+                    "visible_us": [list(span) for span in thing.visible_us],
+                }
+                for thing in self.objects
+            ],
+            "tags": [
+                {"label": tag.label, "start_us": tag.start_us, "stop_us": tag.stop_us}
+                for tag in self.tags
+            ],
+        }
+
+
+def simulate_events(scene: Scene) -> Iterator[Events]:
+    """Yield a scene's events in chunks of at most `CHUNK_US`, µs since the first one.
+
+    Memory is that of a few pictures and of one chunk, whatever the scene's duration.
+
+    Raises
+    ------
+    EvreelError
+        Where the scene makes no event at all.
+    """
+    start_us = None
+    for chunk in _scene_events(scene):
+        if start_us is None:
+            start_us = int(chunk.t[0])
+        yield _shifted(chunk, start_us)
+    if start_us is None:
+        raise _no_events(scene)
+
+
+def truth(scene: Scene) -> Truth:
+    """Return a scene's ground truth; simulates it to learn when its first and last event are."""
+    first = last = n_events = 0
+    for chunk in _scene_events(scene):
+        first = first if n_events else int(chunk.t[0])
+        last = int(chunk.t[-1])
+        n_events += len(chunk)
+    if not n_events:
+        raise _no_events(scene)
+    return _truth(scene, first, last, n_events)
+
+
+def write_recording(scene: Scene, folder: str | Path) -> list[Path]:
+    """Simulate a scene into files, and return them.
+
+    Parameters
+    ----------
+    scene
+        What to film.
+    folder
+        Where to write, an existing folder: ``<name>.aedat4`` (LZ4), ``<name>.rois.xml`` (CVAT
+        for video 1.1), ``<name>.truth.json`` (`Truth.document`), and where the scene has tags
+        ``<name>.tags.xml`` (CVAT for images 1.1, because an export for video has no tags; it
+        has the shapes too, as CVAT's has).
+
+    Raises
+    ------
+    EvreelError
+        Where the scene makes no event at all.
+    """
+    from evreel.annotations.cvat import write_images_xml, write_video_xml
+    from evreel.recordings.aedat4 import Aedat4Writer
+
+    stem = Path(folder) / scene.name
+    recording, rois, tags, document = (
+        stem.with_name(scene.name + suffix)
+        for suffix in (".aedat4", ".rois.xml", ".tags.xml", ".truth.json")
+    )
+    chunks = _scene_events(scene)
+    head = next(chunks, None)
+    if head is None:
+        raise _no_events(scene)
+    first = int(head.t[0])
+    last = n_events = 0
+    with Aedat4Writer(
+        recording,
+        scene.sensor,
+        compression="lz4",
+        t_offset=T_OFFSET_US + first,
+        source="evreel-simulator",
+    ) as writer:
+        for chunk in itertools.chain([head], chunks):
+            writer.write(_shifted(chunk, first))
+            last = int(chunk.t[-1])
+            n_events += len(chunk)
+    exact = _truth(scene, first, last, n_events)
+    annotations = exact.annotations()
+    about: dict[str, Any] = {
+        "name": scene.name,
+        "n_frames": len(exact.clock),
+        "picture_shape": annotations.picture_shape,
+    }
+    write_video_xml(rois, annotations, **about)
+    written = [recording, rois]
+    if scene.tags:
+        write_images_xml(tags, annotations, **about)
+        written.append(tags)
+    document.write_text(
+        json.dumps(exact.document(), indent=1, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+        newline="\n",
+    )
+    return [*written, document]
+
+
+def _no_events(scene: Scene) -> EvreelError:
+    return EvreelError(
+        f"scene {scene.name!r} makes no event",
+        hint="Something must move, or noise_hz be more than 0.",
+    )
+
+
+def _shifted(events: Events, start_us: int) -> Events:
+    return Events.trusted(events.t - start_us, events.x, events.y, events.p, events.sensor)
+
+
+def _truth(scene: Scene, first_us: int, last_us: int, n_events: int) -> Truth:
+    """Return the truth of a scene whose first and last event are at these times of its own."""
+    return Truth(
+        name=scene.name,
+        sensor=scene.sensor,
+        frame_us=scene.frame_us,
+        objects=tuple(
+            replace(
+                thing,
+                motion=tuple(replace(row, t_us=row.t_us - first_us) for row in thing.motion),
+                visible_us=tuple((a - first_us, b - first_us) for a, b in thing.visible_us),
+            )
+            for thing in scene.objects
+        ),
+        tags=tuple(
+            replace(tag, start_us=tag.start_us - first_us, stop_us=tag.stop_us - first_us)
+            for tag in scene.tags
+        ),
+        t_offset=T_OFFSET_US + first_us,
+        t_stop_us=last_us + 1 - first_us,
+        n_events=n_events,
+    )
+
+
+def _turns(drawn: list[FloatArray | None], frame: int) -> bool:
+    """Tell whether a frame's outline is not the middle between those before and after it.
+
+    An outline that moves straight on is, up to what rounding positions down to 1/1024 px does to
+    three of them. An object that comes or goes counts as turning.
+    """
+    points = drawn[frame]
+    before = drawn[frame - 1] if frame else None
+    after = drawn[frame + 1] if frame + 1 < len(drawn) else None
+    if points is None or before is None or after is None:
+        return True
+    if not before.shape == points.shape == after.shape:
+        return True
+    return bool(np.abs(before - 2 * points + after).max() > 4 / SUBPIXEL)
+
+
+def _cut(points: FloatArray, sensor: Sensor) -> FloatArray:
+    """Return a polygon cut at the picture's four edges, one after the other.
+
+    I. E. Sutherland and G. W. Hodgman, "Reentrant polygon clipping", Comm. ACM 17(1), 1974: a
+    part that is cut in two stays joined along the edge.
+
+    Examples
+    --------
+    >>> _cut(np.array([[-1.0, 1.0], [3.0, 1.0], [3.0, 5.0]]), Sensor(4, 8)).tolist()
+    [[2.0, 4.0], [0.0, 2.0], [0.0, 1.0], [3.0, 1.0], [3.0, 4.0]]
+    """
+    rows = [(float(x), float(y)) for x, y in points]
+    for axis, edge, side in ((0, 0, 1), (0, sensor.width, -1), (1, 0, 1), (1, sensor.height, -1)):
+        kept: list[tuple[float, float]] = []
+        for k, row in enumerate(rows):
+            before = rows[k - 1]
+            if (side * (row[axis] - edge) < 0) != (side * (before[axis] - edge) < 0):
+                share = (edge - before[axis]) / (row[axis] - before[axis])
+                across = before[1 - axis] + share * (row[1 - axis] - before[1 - axis])
+                kept.append((float(edge), across) if axis == 0 else (across, float(edge)))
+            if side * (row[axis] - edge) >= 0:
+                kept.append(row)
+        rows = kept
+    distinct = [row for k, row in enumerate(rows) if row != rows[k - 1]]
+    return np.array(distinct, dtype=np.float64).reshape(-1, 2)
+
+
+def _painting_order(objects: tuple[SceneObject, ...]) -> list[int]:
+    """Return which object is painted first, second …: by z_order, equals as in the file."""
+    return sorted(range(len(objects)), key=lambda index: objects[index].z_order)
+
+
+def _vertices(thing: SceneObject, t_us: int) -> Int64Array:
+    return np.array(thing.vertices(t_us), dtype=np.int64)
+
+
+def _cover(sensor: Sensor) -> Int64Array:
+    return np.zeros((sensor.height, sensor.width + 1), dtype=np.int64)
+
+
+def _scene_events(scene: Scene) -> Iterator[Events]:
+    """Yield chunks of events, none empty, with stamps from the scene's own start."""
+    from evreel.kernels import simulate as kernels
+
+    n_pixels = scene.sensor.height * scene.sensor.width
+    painter = _Painter(scene)
+    table = log_table()
+    on, off = _thresholds(scene)
+    noise = _noise(scene)
+    before = table[painter.picture(0)]
+    level, reference = np.empty_like(before), before.copy()
+    last = np.full(n_pixels, -(2**62), dtype=np.int64)
+    steps_a_chunk = max(1, CHUNK_US // scene.step_us)
+    held: list[tuple[npt.NDArray[Any], ...]] = []
+    for step in range(scene.duration_us // scene.step_us):
+        start_us = step * scene.step_us
+        picture = painter.picture(start_us + scene.step_us)
+        n = kernels.count_crossings(picture, table, level, reference, on, off)
+        t, pixel = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+        p = np.empty(n, dtype=np.uint8)
+        kernels.find_crossings(
+            before, level, reference, on, off, start_us, scene.step_us, t, pixel, p
+        )
+        before, level = level, before
+        columns = [(t, pixel, p), *(source.draw(start_us) for source in noise)]
+        t, pixel, p = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+        order = np.argsort(t, kind="stable")
+        t, pixel, p = t[order], pixel[order], p[order]
+        keep = np.empty(len(t), dtype=np.bool_)
+        kernels.drop_refractory(t, pixel, last, scene.camera.refractory_us, keep)
+        held.append((t[keep], pixel[keep], p[keep]))
+        if (step + 1) % steps_a_chunk == 0 or start_us + scene.step_us == scene.duration_us:
+            t, pixel, p = (np.concatenate(parts) for parts in zip(*held, strict=True))
+            held = []
+            if len(t):
+                y, x = np.divmod(pixel, scene.sensor.width)
+                yield Events(t, x, y, p, scene.sensor)
+
+
+@functools.cache
+def log_table() -> Int64Array:
+    """Return ln(i / `FULL_SCALE`) of each intensity i, rounded to 1/`LOG_UNIT`; 0 has none.
+
+    Returns
+    -------
+    (FULL_SCALE + 1,) int64, read-only; entry 0, which no picture has, is that of 1.
+    """
+    whole = math.log(FULL_SCALE)
+    levels = [round((math.log(i) - whole) * LOG_UNIT) for i in range(1, FULL_SCALE + 1)]
+    table = np.array([levels[0], *levels], dtype=np.int64)
+    table.flags.writeable = False
+    return table
+
+
+def _random(scene: Scene, *purpose: int) -> np.random.Generator:
+    """Return a generator of its own for each purpose, so that one's draws don't move another's."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((scene.seed, *purpose))))
+
+
+_FOR_THRESHOLDS, _FOR_SHOT_NOISE, _FOR_HOT_PIXELS, _FOR_BACKGROUND, _FOR_OBJECT = range(5)
+
+
+def _thresholds(scene: Scene) -> tuple[Int64Array, Int64Array]:
+    """Return each pixel's ON and OFF threshold, (h·w,) each.
+
+    The sum of twelve uniform draws has a standard deviation of one and is close to Gaussian
+    within the 6 standard deviations that it can reach.
+    """
+    camera = scene.camera
+    n_pixels = scene.sensor.height * scene.sensor.width
+    on, off = (np.zeros(n_pixels, dtype=np.int64) for _ in range(2))
+    for purpose, (threshold, pixels) in enumerate(
+        ((camera.threshold_on, on), (camera.threshold_off, off))
+    ):
+        random = _random(scene, _FOR_THRESHOLDS, purpose)
+        for _ in range(12):
+            pixels += random.integers(0, 65_536, n_pixels)
+        pixels[:] = threshold + camera.threshold_spread * (pixels - 6 * 65_535) // 65_536
+    return on, off
+
+
+def _lattice(surface: Surface, random: np.random.Generator) -> Int64Array:
+    """Return a texture's values, (128, 128) from intensity − amplitude to intensity + amplitude."""
+    from evreel.kernels.simulate import LATTICE
+
+    shape = (LATTICE, LATTICE)
+    if surface.texture == "plain":
+        return np.full(shape, surface.intensity, dtype=np.int64)
+    if surface.texture == "noise":
+        return surface.intensity + random.integers(
+            -surface.amplitude, surface.amplitude, shape, endpoint=True
+        )
+    row, column = np.indices(shape)
+    odd = column % 2 if surface.texture == "stripes" else (row + column) % 2
+    return (surface.intensity + surface.amplitude * (2 * odd - 1)).astype(np.int64)
+
+
+class _Painter:
+    """Paints a scene at an instant: the background, then objects from the lowest to the highest."""
+
+    def __init__(self, scene: Scene) -> None:
+        from evreel.kernels import simulate as kernels
+
+        self._scene = scene
+        self._cover = _cover(scene.sensor)
+        self._everywhere = np.full_like(self._cover, kernels.FULL)
+        self._ground = _lattice(scene.background, _random(scene, _FOR_BACKGROUND))
+        self._lattices = [
+            _lattice(thing.surface, _random(scene, _FOR_OBJECT, index))
+            for index, thing in enumerate(scene.objects)
+        ]
+        self._order = _painting_order(scene.objects)
+        self._background = np.zeros(scene.sensor, dtype=np.int64)
+        self._picture = np.zeros(scene.sensor, dtype=np.int64)
+        self._drift: tuple[int, int] | None = None
+
+    def picture(self, t_us: int) -> Int64Array:
+        """Return the (h·w,) intensities at an instant; the array is used again by the next call."""
+        from evreel.kernels import simulate as kernels
+
+        scene = self._scene
+        drift = (scene.drift[0] * t_us // 1_000_000, scene.drift[1] * t_us // 1_000_000)
+        if drift != self._drift:
+            self._drift = drift
+            shift = scene.background.cell_shift
+            kernels.paint(self._background, self._everywhere, self._ground, shift, *drift)
+        self._picture[:] = self._background
+        for index in self._order:
+            thing = scene.objects[index]
+            if thing.shown(t_us):
+                self._lay(thing, self._lattices[index], t_us)
+        return self._picture.reshape(-1)
+
+    def _lay(self, thing: SceneObject, lattice: Int64Array, t_us: int) -> None:
+        """Paint one object into the rows that it reaches."""
+        from evreel.kernels import simulate as kernels
+
+        vertices = _vertices(thing, t_us)
+        top = max(0, int(vertices[:, 1].min()) // SUBPIXEL)
+        bottom = min(self._scene.sensor.height, int(vertices[:, 1].max()) // SUBPIXEL + 1)
+        if top >= bottom:
+            return
+        x, y = thing.origin(t_us)
+        vertices[:, 1] -= top * SUBPIXEL
+        cover = self._cover[top:bottom]
+        kernels.cover_polygon(vertices, cover)
+        kernels.paint(
+            self._picture[top:bottom],
+            cover,
+            lattice,
+            thing.surface.cell_shift,
+            x,
+            y - top * SUBPIXEL,
+        )
+
+
+class _Poisson:
+    """Events of a constant rate, in steps: a Poisson count each, at uniform pixels and instants.
+
+    Parameters
+    ----------
+    random : where draws come from.
+    pixels : (n,) the pixels that fire.
+    hz : events a second of each of them.
+    step_us : duration of a step.
+    polarities : how many of OFF, ON: 2 for either, 1 for ON alone.
+    """
+
+    def __init__(
+        self,
+        random: np.random.Generator,
+        pixels: Int64Array,
+        hz: float,
+        step_us: int,
+        polarities: int,
+    ) -> None:
+        self._random = random
+        self._pixels = pixels
+        self._step_us = step_us
+        self._polarities = polarities
+        self._table = _poisson_table(Decimal(hz) * len(pixels) * step_us / 1_000_000)
+
+    def draw(self, start_us: int) -> tuple[Int64Array, Int64Array, npt.NDArray[np.uint8]]:
+        """Return t, pixel and p of a step's events, with ``start_us < t <= start_us + step_us``."""
+        random = self._random
+        n = int(np.searchsorted(self._table, random.integers(0, 2**62), side="right"))
+        t = start_us + 1 + random.integers(0, self._step_us, n)
+        pixel = self._pixels[random.integers(0, max(1, len(self._pixels)), n)]
+        p = 1 - random.integers(0, self._polarities, n)
+        return t, pixel, p.astype(np.uint8)
+
+
+def _noise(scene: Scene) -> list[_Poisson]:
+    """Return the sources of shot noise and of hot pixels, where the camera has them."""
+    camera, n_pixels = scene.camera, scene.sensor.height * scene.sensor.width
+    sources = []
+    if camera.noise_hz:
+        everywhere = np.arange(n_pixels)
+        random = _random(scene, _FOR_SHOT_NOISE)
+        sources.append(_Poisson(random, everywhere, camera.noise_hz, scene.step_us, 2))
+    if camera.hot_pixels and camera.hot_pixel_hz:
+        random = _random(scene, _FOR_HOT_PIXELS)
+        pixels: dict[int, None] = {}
+        while len(pixels) < camera.hot_pixels:
+            pixels[int(random.integers(0, n_pixels))] = None
+        sources.append(_Poisson(random, np.array([*pixels]), camera.hot_pixel_hz, scene.step_us, 1))
+    return sources
+
+
+def _poisson_table(mean: Decimal) -> Int64Array:
+    """Return entry k = P(at most k) · 2⁶² of a Poisson count, rounded down, until nothing is left.
+
+    The number of entries that a uniform draw from ``[0, 2**62)`` is not below is such a count.
+
+    Examples
+    --------
+    >>> table = _poisson_table(Decimal("0.5"))
+    >>> float(table[0] / 2**62), float(table[1] / 2**62)  # e^-0.5 and 1.5 e^-0.5
+    (0.6065306597126334, 0.9097959895689501)
+    """
+    table = []
+    with localcontext(prec=40):
+        share = total = (-mean).exp()
+        count = 0
+        while count < mean or share * 2**62 >= 1:
+            table.append(int(total * 2**62))
+            count += 1
+            share = share * mean / count
+            total += share
+    return np.array(table, dtype=np.int64)

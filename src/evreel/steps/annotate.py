@@ -1,0 +1,144 @@
+"""Events, frame clock and annotations joined into labelled slices and boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evreel.outputs import Progress, atomic, silent
+from evreel.provenance import Provenance, sha256
+from evreel.steps.clock import check_clock
+from evreel.steps.common import LOG
+from evreel.steps.events import Source, as_store
+
+if TYPE_CHECKING:
+    from evreel.annotations.cvat import Unsupported
+    from evreel.windows import Tail
+
+
+def annotate(
+    store: Source,
+    clock: str | Path,
+    slices: str | Path,
+    boxes: str | Path,
+    *,
+    rois: str | Path | None = None,
+    tags: str | Path | None = None,
+    rois_md5: str | None = None,
+    tags_md5: str | None = None,
+    labels: Sequence[str] | None = None,
+    window_us: int | None = None,
+    count: int | None = None,
+    tail: Tail = "keep",
+    clip: bool = False,
+    unsupported: Unsupported = "error",
+    part_of_video: bool = False,
+    progress: Progress = silent,
+) -> dict[str, int]:
+    """Join events, frame clock and CVAT XML into annotated slices and boxes.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded for the while).
+    clock
+        The clock of the video that was annotated.
+    slices, boxes
+        What is written: HDF5, and EventBbox records in ``.npy``.
+    rois
+        CVAT XML, for video or for images, with boxes and polygons; None where there is none.
+    tags
+        CVAT XML for images, of which only the frame tags are taken; then those of `rois` are
+        not. None takes the tags of `rois`.
+    rois_md5, tags_md5
+        32 hexadecimal digits that the XML's bytes must have; None checks nothing.
+    labels
+        Label names in the order of their numbers, the same for all recordings of a data set;
+        None takes the order of the files.
+    window_us, count, tail
+        How slices are cut, as `evreel.windows.division` takes them.
+    clip
+        Cut off what of a shape reaches outside the picture, and count it, instead of an error.
+    unsupported
+        What becomes of shapes that are no boxes or polygons: ``error``, or ``skip`` and count.
+    part_of_video
+        Whether the XML may be of a task that has only a part of the video's frames.
+
+    Returns
+    -------
+    What was changed on the way: name → count. The slices carry it as ``repairs``.
+
+    Raises
+    ------
+    AnnotationError
+        Where an annotation is not sound or does not fit the recording's video.
+    """
+    from evreel.acquire import check_md5
+    from evreel.annotations import shapes as annotations
+    from evreel.annotations.cvat import read_cvat
+    from evreel.annotations.regions import Annotator, Regions, check_task
+    from evreel.files import hdf5
+    from evreel.files.boxes import write_boxes
+    from evreel.files.clock import read_clock
+    from evreel.files.slices import SlicesWriter
+    from evreel.layout import SLICES
+    from evreel.video.picture import Picture
+    from evreel.windows import division
+
+    for xml, md5 in ((rois, rois_md5), (tags, tags_md5)):
+        if xml is not None and md5 is not None:
+            check_md5(xml, md5)
+    parts = []
+    if rois is not None:
+        drawn = read_cvat(rois, unsupported=unsupported)
+        parts.append(drawn if tags is None else replace(drawn, tags=()))
+    if tags is not None:
+        tagged = read_cvat(tags, tags_only=True)
+        # Where regions were drawn, only there did annotators look for them.
+        parts.append(tagged if rois is None else replace(tagged, frames=()))
+    if labels is not None:
+        parts = [annotations.relabel(part, labels) for part in parts]
+    annotated = annotations.merge(parts)
+    if labels is not None:
+        annotated = replace(annotated, labels=tuple(labels))
+    cut = division(window_us=window_us, count=count, tail=tail)
+    frames, picture, extra = read_clock(clock)
+    for part in () if part_of_video else parts:
+        check_task(part, frames)
+    with as_store(store, beside=slices) as opened:
+        check_clock(clock, extra, opened)
+        regions = Regions(annotated, frames, picture or Picture(opened.sensor), clip=clip)
+        inputs = {"store": opened.path, "clock": clock, "rois": rois, "tags": tags}
+        made = Provenance(
+            "annotate",
+            {
+                "labels": list(annotated.labels),
+                **asdict(cut),
+                "clip": clip,
+                "unsupported": unsupported,
+                "part_of_video": part_of_video,
+            },
+            {role: sha256(path) for role, path in inputs.items() if path is not None},
+            regions.repairs,
+        )
+        with (
+            atomic(slices, boxes, inputs=inputs.values()) as (slices_scratch, boxes_scratch),
+            hdf5.create(slices_scratch, SLICES, made) as file,
+        ):
+            annotator = Annotator(regions)
+            writer = SlicesWriter(
+                file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables
+            )
+            for chunk in opened.chunks():
+                writer.write(chunk, *annotator.label(chunk))
+                progress(writer.n, opened.n)
+            writer.finish()
+            found = regions.boxes()
+            write_boxes(boxes_scratch, found)
+    LOG.info(
+        "%s: %d events, %d of them in a region; %d boxes",
+        *(Path(slices).name, writer.n, writer.n_labelled, len(found)),
+    )
+    return dict(regions.repairs)

@@ -1,0 +1,150 @@
+"""Where the samples of a recording lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from evreel.errors import AnnotationError, UsageError
+from evreel.outputs import atomic
+from evreel.steps.common import LOG, local_file
+from evreel.steps.events import Source, as_store
+
+if TYPE_CHECKING:
+    from evreel.samples.samples import Samples
+
+
+def cut(
+    store: Source,
+    output: str | Path,
+    *,
+    intervals: str | None = None,
+    intervals_md5: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    recording: str | None = None,
+    unit: Literal["us", "ms", "s"] = "us",
+    clock: Literal["recording", "source"] = "recording",
+    repeats: Literal["keep", "first"] = "keep",
+    members: str | None = None,
+    classes: Mapping[str, str] | None = None,
+    labels: Sequence[str] | None = None,
+    group: str | None = None,
+) -> int:
+    """Write where the samples of a recording lie, and of which class they are.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded for the while).
+    output
+        The table, TSV, as `evreel.samples.tables` describes it.
+    intervals
+        Table of labelled intervals, CSV or TSV: a path; behind it may stand ``!`` and the name of
+        a member, where the file is an archive.
+    intervals_md5
+        32 hexadecimal digits that the table must have.
+    columns
+        Names of its columns, as `evreel.samples.intervals.Columns` takes them.
+    recording
+        Only the rows of this recording, where the table is of several.
+    unit, clock, repeats
+        As `evreel.samples.intervals.read_intervals` and `evreel.samples.cut.by_intervals` take
+        them.
+    members
+        Instead of a table: the pattern with which an archive was decoded; each of its members is
+        a sample.
+    classes
+        What files call a class → its label.
+    labels
+        All labels; another one is an error. None takes any.
+    group
+        The group of samples that name none; None takes `recording`, for intervals.
+
+    Returns
+    -------
+    How many samples there are.
+
+    Raises
+    ------
+    AnnotationError
+        Where a table is not of its form, a sample does not lie in the recording, its label is not
+        listed, or there are none.
+    UsageError
+        Where not exactly one of `intervals` and `members` is given, or the store is not that of an
+        archive.
+    """
+    from evreel.samples.cut import by_intervals, by_members
+    from evreel.samples.intervals import Columns, read_intervals
+    from evreel.samples.tables import write_cut
+
+    if (intervals is None) == (members is None):
+        raise UsageError("exactly one of intervals and members cuts a recording")
+    with (
+        as_store(store, beside=output) as opened,
+        atomic(output, inputs=[opened.path]) as (scratch,),
+    ):
+        if intervals is not None:
+            with local_file(intervals, output, intervals_md5) as table:
+                try:
+                    named = Columns(**(columns or {}))
+                    of_several = named.recording is not None
+                    rows = read_intervals(
+                        table, named, unit=unit, recording=recording if of_several else None
+                    )
+                    samples = by_intervals(
+                        rows,
+                        t_offset=opened.t_offset,
+                        t_stop_us=opened.t_stop_us,
+                        clock=clock,
+                        repeats=repeats,
+                        classes=classes,
+                        labels=labels,
+                        group=group or recording or "",
+                    )
+                    n_left_out, t_stop_us = len(rows) - len(samples), opened.t_stop_us
+                except AnnotationError as error:
+                    raise AnnotationError(
+                        error.problem, path=table, place=error.place, hint=error.hint
+                    ) from error
+        else:
+            if not opened.members:
+                raise UsageError(
+                    "was decoded as one recording, not as an archive of many",
+                    path=opened.path,
+                    hint="Decode the archive with members.",
+                )
+            samples = by_members(opened.members, members or "", classes=classes, group=group or "")
+            if labels is not None:
+                samples.numbers(labels)
+            n_left_out = 0
+            # A crop may have taken all events of the last ones.
+            t_stop_us = opened.members[-1].stop_us
+        if not len(samples):
+            raise AnnotationError(
+                "has no sample" + (f" of recording {recording!r}" if recording else ""),
+                path=intervals or opened.path,
+            )
+        write_cut(scratch, samples)
+        _say_what_looks_odd(Path(output).name, samples, t_stop_us)
+    repeated = f", rows left out as repeats: {n_left_out}" if n_left_out else ""
+    LOG.info("%s: %d samples%s", Path(output).name, len(samples), repeated)
+    return len(samples)
+
+
+def _say_what_looks_odd(name: str, samples: Samples, t_stop_us: int) -> None:
+    """Warn of samples that go on after the recording, have no class, or cover next to nothing."""
+    beyond = samples.stop_us - t_stop_us
+    if (beyond > 0).any():
+        k = int(beyond.argmax())
+        LOG.warning("%s: sample %r ends %d µs after the recording", name, samples.id[k], beyond[k])
+    if "" in samples.label:
+        n = samples.label.count("")
+        LOG.warning("%s: %d samples have no class: the pattern has no {label}", name, n)
+    if samples.stop_us.max() * 100 < t_stop_us:
+        LOG.warning(
+            "%s: all samples end within the first %d of %d µs: is samples.unit right?",
+            name,
+            samples.stop_us.max(),
+            t_stop_us,
+        )

@@ -1,0 +1,109 @@
+"""Building a release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evreel.errors import ReleaseError, UsageError
+from evreel.outputs import Progress, atomic, silent
+from evreel.steps.check import check, check_tolerated
+from evreel.steps.common import LOG
+
+if TYPE_CHECKING:
+    from evreel.release.build import Compression
+
+
+def release(
+    plan: str | Path,
+    folder: str | Path,
+    *,
+    name: str,
+    version: str,
+    licence: str,
+    compression: Compression = "portable",
+    licence_file: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    recordings: Mapping[str, Mapping[str, str]] | None = None,
+    dataset: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+    tolerate: Sequence[str] = (),
+    progress: Progress = silent,
+) -> None:
+    """Build a release folder from a plan, and check its content as `check` does.
+
+    Parameters
+    ----------
+    plan
+        Table of what goes where, as `release_plan` writes it.
+    folder
+        The release; one that stands there is replaced as a whole, any other folder is not.
+    name, version, licence
+        Of the data set; the licence as an SPDX identifier, ``NOASSERTION`` where none is stated.
+    licence_file
+        The licence's text. Creative Commons and Open Data Commons licences go without.
+    compression
+        ``portable``: HDF5 files repacked so that no plugin is needed; ``fast``: as they are.
+    labels
+        Label names in the order of their numbers.
+    recordings
+        What is known of each recording, id → column → text: group, meta.*, … It stands in the
+        manifest.
+    dataset
+        Its ``title``, ``page`` and ``citation``, as far as known, for the release's README.
+    config
+        What made it; kept in the release.
+    tolerate
+        Names of checks (`evreel.checks.CHECKS`) whose errors do not stop the release.
+
+    Raises
+    ------
+    ReleaseError
+        Where the plan is not sound, a file of it is missing, or a check finds an error.
+    """
+    from evreel.release.build import build, check_replaceable
+    from evreel.release.manifest import read_plan
+
+    text = None if licence_file is None else _licence_text(licence_file)
+    entries = read_plan(plan)
+    check_replaceable(Path(folder))
+    check_tolerated(tolerate)
+    with atomic(folder) as (scratch,):
+        made = build(
+            entries,
+            scratch,
+            name=name,
+            version=version,
+            licence=licence,
+            licence_text=text,
+            compression=compression,
+            labels=None if labels is None else dict(enumerate(labels)),
+            recordings=recordings,
+            dataset=dataset,
+            config=config,
+            progress=progress,
+        )
+        report = check(scratch)
+        for finding in report.findings:
+            LOG.warning("%s", finding)
+        refused = [
+            finding
+            for finding in report.findings
+            if finding.severity == "error" and finding.check not in tolerate
+        ]
+        if refused:
+            raise ReleaseError(
+                f"checks found {len(refused)} in it, the first: {refused[0]}",
+                path=folder,
+                hint="All are in the log. Mend the data, or name the check in release.tolerate.",
+            )
+    size = sum(file.size for file in made.files)
+    LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
+
+
+def _licence_text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the licence's text can't be read: {error}", path=path) from error

@@ -1,0 +1,126 @@
+"""All samples of a data set, each with its split."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evreel.errors import UsageError, did_you_mean
+from evreel.outputs import atomic
+from evreel.steps.common import LOG, local_file
+
+if TYPE_CHECKING:
+    pass
+
+
+def splits(
+    cuts: Mapping[str, str | Path],
+    output: str | Path,
+    *,
+    fixed: Mapping[str, str | None] | None = None,
+    file_names: Mapping[str, str] | None = None,
+    lists: Mapping[str, str] | None = None,
+    seed: int | None = None,
+    shares: Mapping[str, float] | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> dict[str, int]:
+    """Give each sample of a data set its split, and write them all out.
+
+    Parameters
+    ----------
+    cuts
+        Recording → table of its samples, as `cut` writes it.
+    output
+        The table of all samples, TSV, as `evreel.samples.tables` describes it.
+    fixed
+        Recording → split of all its samples; None for one whose samples are of several.
+    file_names
+        Recording → name of its file at the source, by which lists may name it.
+    lists
+        Split → list that ships with the data, for recordings that are not fixed; each a path, or
+        an archive's and the name of a member behind ``!``.
+    seed, shares
+        Instead of lists: as `evreel.samples.splits.by_seed` takes them.
+    counts
+        Split → samples it must have, as published.
+
+    Returns
+    -------
+    Split → how many samples it has.
+
+    Raises
+    ------
+    AnnotationError
+        Where a list does not fit the samples, or a split has not as many as published.
+    UsageError
+        Where a sample is of a recording that is not fixed, and neither lists nor a seed are given;
+        where both are, a split is none, or `fixed` or `file_names` name a recording that is not
+        among `cuts`.
+    """
+    from collections import Counter
+
+    from evreel.samples.splits import Unassigned, by_lists, by_seed, check_counts, check_names
+    from evreel.samples.tables import Assigned, read_cut, write_samples_table
+
+    known = fixed or {}
+    check_names(split for split in known.values() if split is not None)
+    for recording in (*known, *(file_names or {})):
+        if recording not in cuts:
+            guess = did_you_mean(recording, cuts)
+            raise UsageError(
+                f"recording {recording!r} has no table of samples" + (f"; {guess}" if guess else "")
+            )
+    if lists and seed is not None:
+        raise UsageError("lists and a seed exclude each other")
+    found = [
+        (recording, samples, k)
+        for recording, samples in ((name, read_cut(path)) for name, path in sorted(cuts.items()))
+        for k in range(len(samples))
+    ]
+    open_rows = [
+        Unassigned(
+            recording,
+            (file_names or {}).get(recording, recording),
+            samples.id[k],
+            samples.label[k],
+            samples.group[k],
+        )
+        for recording, samples, k in found
+        if known.get(recording) is None
+    ]
+    drawn: list[str] = []
+    with contextlib.ExitStack() as stack, atomic(output, inputs=cuts.values()) as (scratch,):
+        if open_rows and lists:
+            local = {
+                split: stack.enter_context(local_file(source, output))
+                for split, source in lists.items()
+            }
+            drawn = by_lists(open_rows, local)
+        elif open_rows and seed is not None and shares:
+            drawn = by_seed(open_rows, seed, shares)
+        elif open_rows:
+            raise UsageError(
+                f"recording {open_rows[0].recording!r} has samples of several splits, and nothing "
+                "says which",
+                hint="Give lists, or a seed and shares: samples.split.",
+            )
+        rest = iter(drawn)
+        rows = [
+            Assigned(
+                recording,
+                samples.id[k],
+                samples.label[k],
+                samples.group[k],
+                known.get(recording) or next(rest),
+                int(samples.start_us[k]),
+                int(samples.stop_us[k]),
+            )
+            for recording, samples, k in found
+        ]
+        check_counts([row.split for row in rows], counts or {})
+        write_samples_table(scratch, rows)
+    numbers = Counter(row.split for row in rows)
+    LOG.info("%s: %s", Path(output).name, ", ".join(f"{n} in {s}" for s, n in numbers.items()))
+    return dict(numbers)

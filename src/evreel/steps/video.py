@@ -1,0 +1,112 @@
+"""Pictures to annotate, one per row of the frame clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evreel import __version__
+from evreel.errors import UsageError
+from evreel.outputs import Progress, atomic, silent
+from evreel.provenance import sha256
+from evreel.steps.clock import check_clock
+from evreel.steps.common import LOG, counted
+from evreel.steps.events import Source, as_store
+
+if TYPE_CHECKING:
+    from evreel.video.render import Style
+
+
+def video(
+    store: Source,
+    clock: str | Path,
+    output: str | Path,
+    *,
+    style: Style = "polarity",
+    accumulate_us: int | None = None,
+    contrast: float | None = None,
+    tau_us: int = 30_000,
+    fps: int = 30,
+    preset: str = "ultrafast",
+    crf: int = 23,
+    progress: Progress = silent,
+) -> int:
+    """Render pictures to annotate, one a row of the clock.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded for the while).
+    clock
+        Table written by `clock`, or by hand.
+    output
+        ``.mp4``, or ``.zip`` for PNG frames named by index and start.
+    style, accumulate_us, contrast, tau_us
+        As `evreel.video.render.render` takes them.
+    fps, preset, crf
+        As `evreel.video.mp4.write_mp4` takes them; nothing to a zip.
+
+    Returns
+    -------
+    How many frames were written.
+    """
+    from evreel.files.clock import read_clock
+    from evreel.video.mp4 import write_mp4
+    from evreel.video.picture import Picture
+    from evreel.video.png_zip import write_png_zip
+    from evreel.video.render import render
+
+    output = checked_video_name(output)
+    frames, picture, extra = read_clock(clock)
+    with (
+        as_store(store, beside=output) as opened,
+        atomic(output, inputs=[opened.path, clock]) as (scratch,),
+    ):
+        check_clock(clock, extra, opened)
+        picture = picture or Picture.for_video(opened.sensor)
+        images = counted(
+            render(
+                opened.chunks(),
+                frames,
+                opened.sensor,
+                style=style,
+                accumulate_us=accumulate_us,
+                contrast=contrast,
+                tau_us=tau_us,
+                picture=picture,
+            ),
+            len(frames),
+            progress,
+        )
+        metadata = extra | {
+            "style": style,
+            "accumulate_us": str(accumulate_us),
+            "contrast": str(contrast),
+            "tau_us": str(tau_us),
+            "frames": str(len(frames)),
+            "sensor_height_px": str(picture.sensor[0]),
+            "sensor_width_px": str(picture.sensor[1]),
+            "scale": str(picture.scale),
+            "pad_bottom_px": str(picture.pad_bottom),
+            "pad_right_px": str(picture.pad_right),
+            "evreel_version": __version__,
+            "store": sha256(opened.path),
+            "clock": sha256(clock),
+        }
+        if output.suffix == ".zip":
+            n = write_png_zip(scratch, images, picture.shape, frames, metadata=metadata)
+        else:
+            metadata |= {"preset": preset, "crf": str(crf)}
+            n = write_mp4(
+                scratch, images, picture.shape, fps=fps, preset=preset, crf=crf, metadata=metadata
+            )
+    LOG.info("%s: %d frames of %dx%d", output.name, n, *reversed(picture.shape))
+    return n
+
+
+def checked_video_name(path: str | Path) -> Path:
+    """Return the path of a video, or raise `UsageError` where its suffix names no container."""
+    path = Path(path)
+    if path.suffix not in (".mp4", ".zip"):
+        raise UsageError(f"a video ends in .mp4 or .zip (PNG frames), not in {path.suffix!r}")
+    return path

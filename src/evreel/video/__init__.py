@@ -1,0 +1,1 @@
+"""Pictures of events to look at and annotate, and the files that hold them."""

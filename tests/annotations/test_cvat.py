@@ -1,0 +1,652 @@
+"""CVAT XML: what CVAT writes is read, what is written is as CVAT writes it."""
+
+from __future__ import annotations
+
+import zipfile
+
+import numpy as np
+import pytest
+from lxml import etree
+
+from evreel.annotations.cvat import read_cvat, write_images_xml, write_video_xml
+from evreel.annotations.shapes import Annotations, FrameTag, Shape, Track
+from evreel.errors import AnnotationError, UsageError
+from support import shared_file
+
+TASK = {"name": "park", "n_frames": 10, "picture_shape": (48, 64)}
+
+
+def box(frame, left=1.0, top=2.0, right=11.5, bottom=12.25, **more):
+    return Shape(frame, "box", np.array([[left, top], [right, bottom]]), **more)
+
+
+def polygon(frame, *points, **more):
+    return Shape(frame, "polygon", np.array(points, dtype=float), **more)
+
+
+CAR = Track(
+    3,
+    "car",
+    (
+        box(2, attributes={"colour": 'dark "red" & <blue>'}),
+        box(3, left=1.5, keyframe=False, occluded=True),
+        box(4, outside=True),
+        box(8, z_order=-2),
+    ),
+)
+BUSH = Track(
+    5, "bush & tree", (polygon(0, (1, 1), (9.25, 1), (4, 7.01)), polygon(1, (0, 0), (2, 0), (1, 2)))
+)
+PARK = Annotations(
+    labels=("bush & tree", "car", "Süd"),
+    tracks=(CAR, BUSH),
+    tags=(FrameTag(0, "Süd"), FrameTag(9, "car", {"why": "first\nand last"})),
+    frames=range(10),
+    picture_shape=(48, 64),
+)
+
+
+def plain(shape):
+    return (
+        shape.frame,
+        shape.kind,
+        shape.points.tolist(),
+        shape.outside,
+        shape.occluded,
+        shape.keyframe,
+        shape.z_order,
+        dict(shape.attributes),
+    )
+
+
+def plain_tracks(annotations):
+    return [(t.id, t.label, [plain(s) for s in t.shapes]) for t in annotations.tracks]
+
+
+def by_frame(annotations):
+    """Visible shapes of each frame, without what the images form does not keep."""
+    found: dict[int, list] = {}
+    for track in annotations.tracks:
+        for shape in track.shapes:
+            if not shape.outside:
+                entry = (track.label, shape.kind, shape.points.tolist(), shape.z_order)
+                found.setdefault(shape.frame, []).append(entry)
+    return {frame: sorted(shapes) for frame, shapes in found.items()}
+
+
+# Writing and reading back
+
+
+def test_video_form__gives_back_every_track(tmp_path):
+    write_video_xml(tmp_path / "park.xml", PARK, **TASK)
+    got = read_cvat(tmp_path / "park.xml")
+    assert plain_tracks(got) == plain_tracks(PARK)
+    assert got.labels == PARK.labels
+    assert got.frames == range(10)
+    assert got.picture_shape == (48, 64)
+    assert got.source == "park.xml"
+    assert got.tags == (), "a video export has no tags"
+
+
+def test_images_form__gives_back_every_visible_shape_and_tag(tmp_path):
+    write_images_xml(tmp_path / "park.xml", PARK, **TASK)
+    got = read_cvat(tmp_path / "park.xml")
+    assert by_frame(got) == by_frame(PARK)
+    assert {track.id for track in got.tracks} == {-1}
+    assert got.tags == PARK.tags
+    assert got.frames == tuple(range(10))
+    assert (got.labels, got.picture_shape) == (PARK.labels, (48, 64))
+    occluded = [track.shapes[0].frame for track in got.tracks if track.shapes[0].occluded]
+    assert occluded == [3]
+
+
+def test_images_form__lists_what_lies_on_top_last(tmp_path):
+    low, high = Track(0, "car", (box(0, z_order=4),)), Track(1, "car", (box(0, left=0.0),))
+    scene = Annotations(("car",), (low, high), frames=range(10))
+    write_images_xml(tmp_path / "a.xml", scene, **TASK)
+    assert [t.shapes[0].z_order for t in read_cvat(tmp_path / "a.xml").tracks] == [0, 4]
+
+
+def test_images_form__of_images_names_them_and_has_no_video(tmp_path):
+    names = [f"left/{k}.png" for k in range(10)]
+    write_images_xml(tmp_path / "a.xml", PARK, **TASK, frame_names=names)
+    root = etree.parse(tmp_path / "a.xml").getroot()
+    assert [image.get("name") for image in root.iter("image")] == names
+    assert root.findtext("meta/task/mode") == "annotation"
+    assert root.find("meta/task/original_size") is None
+    assert root.find("meta/source") is None
+    assert read_cvat(tmp_path / "a.xml").picture_shape == (48, 64)
+
+
+@pytest.mark.parametrize("write", [write_video_xml, write_images_xml])
+def test_writers__write_the_same_bytes_again(tmp_path, write):
+    for name in ("one.xml", "two.xml"):
+        write(tmp_path / name, PARK, **TASK)
+    assert (tmp_path / "one.xml").read_bytes() == (tmp_path / "two.xml").read_bytes()
+
+
+def test_video_form__is_what_cvat_writes(tmp_path):
+    still = Annotations(
+        ("car",), (Track(0, "car", (box(0, attributes={"hue": "7"}), box(3, outside=True))),)
+    )
+    write_video_xml(tmp_path / "a.xml", still, name="s", n_frames=8, picture_shape=(48, 64), step=3)
+    assert (
+        (tmp_path / "a.xml").read_text()
+        == """\
+<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <meta>
+    <task>
+      <id>1</id>
+      <name>s</name>
+      <size>3</size>
+      <mode>interpolation</mode>
+      <overlap>0</overlap>
+      <bugtracker></bugtracker>
+      <created>2020-01-01 00:00:00.000000+00:00</created>
+      <updated>2020-01-01 00:00:00.000000+00:00</updated>
+      <start_frame>0</start_frame>
+      <stop_frame>6</stop_frame>
+      <frame_filter>step=3</frame_filter>
+      <labels>
+        <label>
+          <name>car</name>
+          <color>#2b2961</color>
+          <attributes>
+            <attribute>
+              <name>hue</name>
+              <mutable>True</mutable>
+              <input_type>text</input_type>
+              <default_value></default_value>
+              <values></values>
+            </attribute>
+          </attributes>
+        </label>
+      </labels>
+      <segments>
+        <segment>
+          <id>1</id>
+          <start>0</start>
+          <stop>2</stop>
+          <url>http://localhost:8080/?id=1</url>
+        </segment>
+      </segments>
+      <owner>
+        <username>annotator</username>
+        <email></email>
+      </owner>
+      <assignee></assignee>
+      <original_size>
+        <width>64</width>
+        <height>48</height>
+      </original_size>
+    </task>
+    <dumped>2020-01-01 00:00:00.000000+00:00</dumped>
+    <source>s.mp4</source>
+  </meta>
+  <track id="0" label="car" source="manual">
+    <box frame="0" outside="0" occluded="0" keyframe="1" xtl="1.00" ytl="2.00" xbr="11.50" \
+ybr="12.25" z_order="0">
+      <attribute name="hue">7</attribute>
+    </box>
+    <box frame="3" outside="1" occluded="0" keyframe="1" xtl="1.00" ytl="2.00" xbr="11.50" \
+ybr="12.25" z_order="0">
+    </box>
+  </track>
+</annotations>
+"""
+    )
+    assert read_cvat(tmp_path / "a.xml").frames == range(0, 7, 3)
+
+
+def test_video_form__closes_a_loose_shape_one_step_later_but_for_the_last_frames(tmp_path):
+    loose = tuple(Track(-1, "car", (box(frame),)) for frame in (0, 6, 7, 8))
+    scene = Annotations(("car",), (*loose, Track(4, "car", (box(1),))), frames=range(1, 9))
+    with pytest.raises(AnnotationError, match=r"track -1 \('car'\), frame 0: the task has no such"):
+        write_video_xml(tmp_path / "a.xml", scene, **TASK)
+    scene = Annotations(("car",), scene.tracks, frames=range(9))
+    write_video_xml(tmp_path / "a.xml", scene, **TASK)
+    listed = [
+        (t.id, [(s.frame, s.outside) for s in t.shapes])
+        for t in read_cvat(tmp_path / "a.xml").tracks
+    ]
+    assert listed == [
+        (5, [(0, False), (1, True)]),
+        (6, [(6, False), (7, True)]),
+        (7, [(7, False)]),
+        (8, [(8, False)]),
+        (4, [(1, False)]),
+    ]
+
+
+@pytest.mark.parametrize("write", [write_video_xml, write_images_xml])
+def test_task__that_starts_late_and_leaves_frames_out_keeps_its_frame_numbers(tmp_path, write):
+    late = Annotations(("car",), (Track(0, "car", (box(13), box(16))),), frames=range(10, 20, 3))
+    more = {"step": 3} if write is write_video_xml else {}
+    write(tmp_path / "a.xml", late, name="a", n_frames=30, picture_shape=(48, 64), **more)
+    got = read_cvat(tmp_path / "a.xml")
+    assert list(got.frames) == [10, 13, 16, 19]
+    assert by_frame(got) == by_frame(late)
+    task = etree.parse(tmp_path / "a.xml").find("meta/task")
+    names = ("size", "start_frame", "stop_frame", "frame_filter", "segments/segment/stop")
+    assert [task.findtext(name) for name in names] == ["4", "10", "19", "step=3", "3"]
+
+
+def test_images_form__lists_only_the_frames_that_were_looked_at(tmp_path):
+    some = Annotations(("car",), (Track(0, "car", (box(5),)),), frames=(2, 5, 8, 9))
+    write_images_xml(tmp_path / "a.xml", some, **TASK)
+    assert read_cvat(tmp_path / "a.xml").frames == (2, 5, 8, 9)
+    with pytest.raises(AnnotationError, match="only 4 of 8 frames were annotated"):
+        write_video_xml(tmp_path / "b.xml", some, **TASK)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "more", "message"),
+    [
+        (Annotations(("car",), (Track(0, "bus", (box(1),)),)), {}, "label 'bus' is none of car"),
+        (Annotations(("car",), (CAR, CAR)), {}, "two tracks have the same number"),
+        (Annotations(("car",), (Track(0, "car", (box(10),)),)), {}, "frame 10: the task has no"),
+        (Annotations(("car",), frames=range(11)), {}, "0 to 10 are not within the video's 0 to 9"),
+        (Annotations(("car",), frames=range(0, 10, 2)), {"step": 3}, "are 2 apart; step=3"),
+        (Annotations(("car",)), {"n_frames": 0}, "n_frames=0, step=1 has no frames"),
+        (Annotations(("ca\x00r",)), {}, r"'ca\\x00r' holds '\\x00', which XML can't"),
+    ],
+)
+def test_video_form__refuses_what_it_can_t_say(tmp_path, annotations, more, message):
+    with pytest.raises(AnnotationError, match=rf"^a\.xml: .*{message}"):
+        write_video_xml(tmp_path / "a.xml", annotations, **(TASK | more))
+
+
+def test_images_form__refuses_a_tag_in_no_frame_and_names_that_are_too_few(tmp_path):
+    with pytest.raises(AnnotationError, match="tag 'car', frame 10: the task has no such frame"):
+        write_images_xml(
+            tmp_path / "a.xml", Annotations(("car",), tags=(FrameTag(10, "car"),)), **TASK
+        )
+    with pytest.raises(AnnotationError, match="1 names for 10 frames"):
+        write_images_xml(tmp_path / "a.xml", PARK, **TASK, frame_names=["a.png"])
+
+
+# Real exports
+
+
+def test_real_video_export__is_read_and_written_again_line_by_line(tmp_path):
+    path = shared_file("annotations/four_obj_static_video.xml")
+    got = read_cvat(path)
+    assert [(t.id, t.label, len(t.shapes)) for t in got.tracks] == [
+        (0, "Mug", 916),
+        (1, "Rabbit", 916),
+        (2, "Box", 161),
+        (3, "Pen", 161),
+    ]
+    assert [t.shapes[-1].outside for t in got.tracks] == [False, False, True, True]
+    assert got.frames == range(916)
+    assert got.picture_shape == (260, 346)
+    assert got.labels[:4] == ("Pen", "Rabbit", "Box", "Mug")
+    assert len(got.tracks[2].shapes[0].points) == 13
+    assert got.tracks[0].shapes[1].points.tolist() == [[30.85, 115.69], [113.04, 184.80]]
+    write_video_xml(tmp_path / "again.xml", got, name="x", n_frames=916, picture_shape=(260, 346))
+    assert_same_body(tmp_path / "again.xml", path)
+
+
+def test_real_images_export__is_read_and_written_again_line_by_line(tmp_path):
+    path = shared_file("annotations/four_obj_static_image.xml")
+    got = read_cvat(path)
+    assert (len(got.tracks), len(got.tags), got.frames) == (2152, 195, tuple(range(916)))
+    assert got.tags[4] == FrameTag(13, "whole_frame_tag_2")
+    write_images_xml(tmp_path / "again.xml", got, name="x", n_frames=916, picture_shape=(260, 346))
+    assert_same_body(tmp_path / "again.xml", path)
+
+
+def assert_same_body(written, real):
+    head, body = (
+        [path.read_text().rstrip().partition("</meta>")[part] for path in (written, real)]
+        for part in (0, 2)
+    )
+    assert body[0].splitlines() == body[1].splitlines()
+    elements = [[e.split(">")[0].strip() for e in text.split("<")[1:]] for text in head]
+    # Labels differ in number of lines only by what follows from their number.
+    assert elements[0] == elements[1]
+
+
+def test_real_pair__has_the_same_shapes_in_each_frame():
+    video = read_cvat(shared_file("annotations/four_obj_static_video.xml"))
+    images = read_cvat(shared_file("annotations/four_obj_static_image.xml"))
+    # Track 0 was called Mug when the one was exported and Pen when the other was.
+    renamed = [Track(t.id, {"Mug": "Pen"}.get(t.label, t.label), t.shapes) for t in video.tracks]
+    video = Annotations(video.labels, tuple(renamed))
+    assert by_frame(video) == by_frame(images)
+    assert sorted(by_frame(video)) == list(range(916))
+
+
+def test_real_job_export__has_its_frames_and_size():
+    got = read_cvat(shared_file("annotations/volleyball_video_JOB_boxes_outside.xml"))
+    assert got.labels == ("approach", "jump", "swing", "land")
+    assert len(got.tracks) == 20
+    assert got.frames == range(910)
+    assert got.picture_shape == (1920, 1080)
+    assert all(track.shapes[-1].outside for track in got.tracks)
+    assert [s.frame for s in got.tracks[0].shapes] == list(range(20, 41))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("datumaro_video_small", 79),
+        ("datumaro_video_start10_step3_skeleton_points_polyline", 119),
+    ],
+)
+def test_real_files__of_2020_say_what_is_not_supported(name, line):
+    path = shared_file(f"annotations/{name}.xml")
+    message = (
+        rf"^{name}\.xml: line {line}, track 1 \('klhg'\), frame 10: a shape of the kind points"
+    )
+    with pytest.raises(AnnotationError, match=message + " is not supported yet"):
+        read_cvat(path)
+    got = read_cvat(path, unsupported="skip")
+    assert got.frames == range(10, 20, 3)
+    assert got.picture_shape == (20, 25)
+    assert [(t.id, t.label, [(s.frame, s.outside) for s in t.shapes]) for t in got.tracks] == [
+        (0, "II", [(10, False), (13, True), (16, True)])
+    ]
+    more = {} if name.endswith("small") else {"nested track": 4, "skeleton": 3}
+    assert got.skipped == {"points": 2, "polyline": 2, **more}
+
+
+def test_real_images_of_two_sizes__are_refused():
+    path = shared_file("annotations/datumaro_images_task.xml")
+    with pytest.raises(AnnotationError, match=r"line 90, frame 0: a shape of the kind polyline"):
+        read_cvat(path)
+    with pytest.raises(AnnotationError, match=r"frame 1: is 10x10; pictures before it are 8x8"):
+        read_cvat(path, unsupported="skip")
+
+
+def test_real_project__is_refused():
+    path = shared_file("annotations/datumaro_images_project_subsets.xml")
+    with pytest.raises(
+        AnnotationError, match=r"line 5: is the export of a project.*Export the task"
+    ):
+        read_cvat(path)
+
+
+# Files written by hand
+
+META = """<meta><task><start_frame>0</start_frame><stop_frame>9</stop_frame>
+<frame_filter></frame_filter><labels><label><name>car</name></label></labels></task></meta>"""
+
+
+def written(tmp_path, body, meta=META):
+    path = tmp_path / "hand.xml"
+    path.write_text(f"<annotations><version>1.1</version>{meta}\n{body}</annotations>")
+    return path
+
+
+def edit(**values):
+    """A box in frame 2, with other attributes; None leaves one out."""
+    given = {"frame": "2", "outside": "0", "xtl": "1", "ytl": "2", "xbr": "3", "ybr": "4"}
+    kept = {name: value for name, value in (given | values).items() if value is not None}
+    return "<box " + " ".join(f'{name}="{value}"' for name, value in kept.items()) + "/>"
+
+
+def track(shapes):
+    return f'<track id="7" label="car">{shapes}</track>'
+
+
+def outline(points):
+    return track(f'<polygon frame="2" points="{points}"/>')
+
+
+def test_reader__takes_a_file_without_meta(tmp_path):
+    body = (
+        '<track id="0" label="cat"><box frame="5" keyframe="1" outside="0" occluded="0" xtl="1" '
+        'ytl="2" xbr="3.5" ybr="4"/><box frame="7" outside="1" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+        '</track><track id="1" label="ant"/><!-- a remark --><track id="2" label="cat"/>'
+    )
+    got = read_cvat(written(tmp_path, body, meta=""))
+    assert got.labels == ("cat", "ant")
+    assert got.frames == (5, 6), "the track is visible from 5 up to its closing shape at 7"
+    assert got.picture_shape is None
+    (track,) = got.tracks
+    assert plain(track.shapes[0]) == (5, "box", [[1, 2], [3.5, 4]], False, False, True, 0, {})
+    assert track.shapes[1].outside
+
+
+def test_reader__counts_interpolated_frames_as_looked_at(tmp_path):
+    body = (
+        '<track id="0" label="cat"><box frame="1" xtl="1" ytl="2" xbr="3.5" ybr="4"/>'
+        '<box frame="4" outside="1" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+        '<box frame="6" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+        '<box frame="8" xtl="1" ytl="2" xbr="3" ybr="4"/></track>'
+    )
+    assert read_cvat(written(tmp_path, body, meta="")).frames == (1, 2, 3, 6, 7, 8)
+
+
+def test_reader__of_tags_only_refuses_the_form_that_holds_none(tmp_path):
+    path = written(tmp_path, track(edit()))
+    with pytest.raises(AnnotationError, match="is of the form for video, which holds no tags"):
+        read_cvat(path, tags_only=True)
+
+
+def test_reader__says_what_to_do_with_an_export_that_is_still_packed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.xml", "w") as packed:
+        packed.writestr("annotations.xml", "<annotations/>")
+    with pytest.raises(AnnotationError, match="It is a zip: unpack it"):
+        read_cvat(tmp_path / "a.xml")
+
+
+@pytest.mark.parametrize("of", ["task", "job"])
+def test_reader__says_which_frames_the_task_or_job_has(tmp_path, of):
+    meta = META.replace("<task>", f"<{of}>").replace("</task>", f"</{of}>")
+    assert read_cvat(written(tmp_path, "", meta)).task == range(10)
+    assert read_cvat(written(tmp_path, "", "")).task is None
+
+
+def test_reader__takes_old_shapes_without_z_order_and_source(tmp_path):
+    body = (
+        '<image id="4" name="4" width="9" height="8"><polygon label="car" annotation_type="manual" '
+        'occluded="1" points="1,2;3.0,4;1,5"/><tag label="car" annotation_type="manual"/></image>'
+    )
+    got = read_cvat(written(tmp_path, body))
+    assert plain(got.tracks[0].shapes[0])[1:7] == (
+        "polygon",
+        [[1, 2], [3, 4], [1, 5]],
+        False,
+        True,
+        True,
+        0,
+    )
+    assert (got.tags, got.frames, got.picture_shape) == ((FrameTag(4, "car"),), (4,), (8, 9))
+
+
+def test_reader__of_tags_only_leaves_shapes_unread(tmp_path):
+    write_images_xml(tmp_path / "a.xml", PARK, **TASK)
+    got = read_cvat(tmp_path / "a.xml", tags_only=True)
+    assert got.tracks == ()
+    assert (got.tags, got.labels, got.frames) == (PARK.tags, PARK.labels, tuple(range(10)))
+    ellipse = '<image id="0"><ellipse label="car" cx="x"/><tag label="car"/></image>'
+    assert read_cvat(written(tmp_path, ellipse), tags_only=True).tags == (FrameTag(0, "car"),)
+
+
+def test_reader__takes_a_closing_shape_behind_the_last_frame(tmp_path):
+    body = (
+        '<track id="0" label="car"><box frame="9" outside="0" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+        '<box frame="10" outside="1" xtl="1" ytl="2" xbr="3" ybr="4"/></track>'
+    )
+    assert len(read_cvat(written(tmp_path, body)).tracks[0].shapes) == 2
+
+
+def test_reader__keeps_attributes(tmp_path):
+    body = (
+        '<track id="0" label="car">'
+        + "".join(
+            f'<box frame="{k}" outside="0" xtl="1" ytl="2" xbr="3" ybr="4">'
+            f'<attribute name="a">{"p" if k < 2 else "q"}</attribute><attribute name="b"/></box>'
+            for k in range(3)
+        )
+        + "</track>"
+    )
+    shapes = read_cvat(written(tmp_path, body)).tracks[0].shapes
+    assert [dict(s.attributes) for s in shapes] == [{"a": v, "b": ""} for v in "ppq"]
+
+
+KINDS = {
+    "ellipse": '<ellipse frame="2" cx="1" cy="2" rx="3" ry="4"/>',
+    "mask": '<mask frame="2" rle="1, 2" left="0" top="0" width="3" height="1"/>',
+    "polyline": '<polyline frame="2" points="1,2;3,4"/>',
+    "points": '<points frame="2" points="1,2"/>',
+    "cuboid": '<cuboid frame="2" xtl1="1"/>',
+    "skeleton": '<skeleton frame="2"><points label="1" points="1,1"/></skeleton>',
+    "rotated box": edit(rotation="30.00"),
+    "hexagon": '<hexagon frame="2"/>',
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reader__never_drops_a_shape_silently(tmp_path, kind):
+    path = written(tmp_path, track(KINDS[kind] + edit(frame="3")))
+    message = rf"track 7 \('car'\), frame 2: a shape of the kind {kind} is not supported yet"
+    with pytest.raises(AnnotationError, match=message):
+        read_cvat(path)
+    got = read_cvat(path, unsupported="skip")
+    assert got.skipped == {kind: 1}
+    assert [s.frame for s in got.tracks[0].shapes] == [3]
+
+
+def test_reader__takes_a_box_turned_by_nothing(tmp_path):
+    assert len(read_cvat(written(tmp_path, track(edit(rotation="0.00")))).tracks) == 1
+
+
+WHERE = r"track 7 \('car'\), frame 2: "
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (track(edit(xtl="nan")), WHERE + "xtl holds 'nan', which is not a number"),
+        (track(edit(ybr="inf")), WHERE + "ybr holds 'inf'"),
+        (track(edit(ybr="1e999")), WHERE + "ybr holds '1e999'"),
+        (track(edit(xbr="3_0")), WHERE + "xbr holds '3_0'"),
+        (track(edit(xbr="")), WHERE + "xbr holds ''"),
+        (track(edit(xbr="1")), WHERE + r"box xbr=1\.0 is not right of xtl=1\.0"),
+        (track(edit(ytl="5")), WHERE + r"box ybr=4\.0 is not below ytl=5\.0"),
+        (track(edit(xtl=None)), WHERE + "<box> has no xtl"),
+        (track(edit(frame=None)), r"track 7 \('car'\): <box> has no frame"),
+        (track(edit(frame="-1")), r"track 7 \('car'\): frame=-1 is not at least 0"),
+        (track(edit(frame="2.0")), r"track 7 \('car'\): frame='2.0' is not a whole number"),
+        (track(edit(frame="٣")), "frame='٣' is not a whole number"),
+        (track(edit(outside="yes")), WHERE + "outside='yes' is neither 0 nor 1"),
+        (track(edit(z_order="top")), WHERE + "z_order='top' is not a whole number"),
+        (track(edit() + edit()), WHERE + "frame 2 is listed twice"),
+        (track(edit(frame="3") + edit()), WHERE + "frame 2 is listed after 3"),
+        (track(edit(frame="10")), "frame 10: is not one of the task's frames 0 to 9"),
+        (track(edit()[:-2] + "><b/></box>"), WHERE + "<b> is not expected in <box>"),
+        (outline("1,2;3,4"), WHERE + "polygon has 2 points"),
+        (outline("1,2;3;4,5"), WHERE + "polygon has '3' among its points"),
+        (outline("1,2;3,x;4,5"), WHERE + "points holds 'x'"),
+        (outline("1,2;3,4;5,6;"), WHERE + "polygon has '' among its points"),
+        ('<track id="7" label="bus"/>', "track 7: label 'bus' is none of the task's: car"),
+        ('<track id="7"/>', "track 7: <track> has no label"),
+        ('<track label="car"/>', "<track> has no id"),
+        ('<image id="1"><tag label="bus"/></image>', "frame 1: label 'bus' is none"),
+        ('<image id="1"/><image id="1"/>', "frame 1: is listed twice"),
+        ('<image id="1"/><track id="7" label="car"/>', "holds both tracks and images"),
+        ('<image id="1" width="0" height="3"/>', "frame 1: width=0 is not at least 1"),
+        ('<image id="1" width="3"/>', "frame 1: <image> has no height"),
+        ("<surprise/>", "<surprise> is not known"),
+        (META, "<meta> is expected once"),
+    ],
+)
+def test_reader__names_the_place_and_the_value_at_fault(tmp_path, body, message):
+    with pytest.raises(AnnotationError, match=rf"^hand\.xml: line \d+[,:] .*{message}"):
+        read_cvat(written(tmp_path, body))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<stop_frame>9", "<stop_frame>-9", "line 1: stop_frame=-9 is not at least 0"),
+        ("<start_frame>0", "<start_frame>11", "stop_frame=9 is before start_frame=11"),
+        ("<frame_filter>", "<frame_filter>every 3rd", "frame_filter 'every 3rd' is not step=N"),
+        ("<frame_filter>", "<frame_filter>step=0", "frame_filter 'step=0' is not step=N"),
+        ("<name>car</name>", "", "line 2: a label has no name"),
+        ("<labels>", "<original_size/><labels>", "original_size has no width"),
+    ],
+)
+def test_reader__names_what_is_wrong_in_meta(tmp_path, old, new, message):
+    path = written(tmp_path, "", meta=META.replace(old, new))
+    with pytest.raises(AnnotationError, match=message):
+        read_cvat(path)
+
+
+def test_reader__counts_lines_in_a_long_file(tmp_path):
+    lines = "".join(edit(frame=str(k)) + "\n" for k in range(9)) + edit(frame="9", xbr="0")
+    with pytest.raises(AnnotationError, match=r"line 12, track 7 \('car'\), frame 9"):
+        read_cvat(written(tmp_path, track(lines)))
+
+
+LAUGHS = "".join(
+    f'<!ENTITY {b} "{f"&{a};" * 20}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+HOSTILE = {
+    "empty": ("", "is not whole XML: no element found"),
+    "blank": ("  \n", "line 2: is not whole XML"),
+    "text": ("frame,xtl\n1,2\n", "line 1: is not whole XML: Start tag expected"),
+    "html": (
+        "<!DOCTYPE html>\n<html><body>Bad gateway</body></html>",
+        r"line 2: starts with <html>; <annotations> is expected.*a page that a server sent",
+    ),
+    "cut": (
+        '<annotations>\n<track id="0" label="a">\n<box frame="0" xtl="1" ytl="2" xbr="3" ybr="4"/>',
+        "line 3: is not whole XML: Premature end of data",
+    ),
+    "laughs": (
+        f'<!DOCTYPE x [<!ENTITY a "aaaaaaaa">{LAUGHS}]>\n'
+        '<annotations><image id="&i;"/></annotations>',
+        "has a document type, which CVAT never writes|amplification",
+    ),
+    "outside": (
+        '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>\n<annotations>&e;</annotations>',
+        "line 2: has a document type",
+    ),
+    "remote": (
+        '<!DOCTYPE annotations SYSTEM "http://localhost:1/x.dtd">\n<annotations/>',
+        "line 2: has a document type",
+    ),
+    "entity": ("<annotations>&e;</annotations>", "is not whole XML"),
+    "version": ("<annotations><version>1.0</version></annotations>", "version '1.0'; 1.1 is read"),
+    "two": ("<annotations/>\n<annotations/>", "line 2: is not whole XML: Extra content"),
+    "deep": ("<annotations><track id='1' label='a'>" + "<box>" * 5000, "is not whole XML"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_reader__answers_hostile_files_with_one_error(tmp_path, name):
+    text, message = HOSTILE[name]
+    path = tmp_path / "bad.xml"
+    path.write_text(text)
+    with pytest.raises(AnnotationError, match=rf"^bad\.xml: .*({message})"):
+        read_cvat(path)
+
+
+def test_reader__answers_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / "bad.xml"
+    for raw in (b"\x00\x01\x02", b"PK\x03\x04zip", b"<annotations>\xff\xfe</annotations>"):
+        path.write_bytes(raw)
+        with pytest.raises(AnnotationError, match=r"^bad\.xml: .*is not whole XML"):
+            read_cvat(path)
+
+
+def test_reader__cut_anywhere_is_refused(tmp_path):
+    write_video_xml(tmp_path / "a.xml", PARK, **TASK)
+    whole = (tmp_path / "a.xml").read_bytes().rstrip()
+    for length in range(0, len(whole), 97):
+        (tmp_path / "a.xml").write_bytes(whole[:length])
+        with pytest.raises(AnnotationError, match=r"^a\.xml: "):
+            read_cvat(tmp_path / "a.xml")
+
+
+def test_reader__of_no_file_says_so(tmp_path):
+    with pytest.raises(AnnotationError, match=r"^none\.xml: can't be read: No such file"):
+        read_cvat(tmp_path / "none.xml")
+    with pytest.raises(UsageError, match="unsupported='drop' is neither"):
+        read_cvat(tmp_path / "none.xml", unsupported="drop")

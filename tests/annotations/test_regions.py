@@ -1,0 +1,842 @@
+"""Annotated slices: each event once, in its own frame, in the region that holds its pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evreel.annotations.cvat import read_cvat
+from evreel.annotations.regions import Annotator, EventLabels, Regions, check_task
+from evreel.annotations.shapes import Annotations, FrameTag, Shape, Track, interpolate, merge
+from evreel.errors import AnnotationError, EventsError, LayoutError
+from evreel.events import Events, Sensor
+from evreel.files import hdf5
+from evreel.files.events_store import EventsStore
+from evreel.files.slices import WRITE_ROWS, SlicesFile, SlicesWriter
+from evreel.kernels import regions as kernels
+from evreel.layout import SLICES
+from evreel.provenance import Provenance
+from evreel.timebase import FrameClock
+from evreel.video.picture import Picture
+from evreel.windows import Count, Duration, Windows
+from support import random_events, shared_file
+from support.stores import pieces, write_store
+
+SENSOR = Sensor(6, 8)
+CLOCK = FrameClock.regular(100, 10)
+
+
+def box(frame, left, top, right, bottom, **more):
+    return Shape(frame, "box", np.array([[left, top], [right, bottom]], dtype=float), **more)
+
+
+def polygon(frame, *points, **more):
+    return Shape(frame, "polygon", np.array(points, dtype=float), **more)
+
+
+def still(shape, frames, number=0, label="car"):
+    """A track of one shape that stands still."""
+    shapes = (
+        Shape(f, shape.kind, shape.points, z_order=shape.z_order, outside=shape.outside)
+        for f in frames
+    )
+    return Track(number, label, tuple(shapes))
+
+
+def annotated(*tracks, frames=range(10), **more):
+    labels = tuple(dict.fromkeys(["car", "bus", *(track.label for track in tracks)]))
+    return Annotations(labels, tracks, frames=frames, **more)
+
+
+def events_at(t, x, y, sensor=SENSOR):
+    t, x, y = np.broadcast_arrays(t, x, y)
+    return Events(t.ravel(), x.ravel(), y.ravel(), np.zeros(t.size, dtype=int), sensor)
+
+
+def every_pixel(t, sensor=SENSOR):
+    y, x = np.mgrid[: sensor.height, : sensor.width]
+    return events_at(t, x, y, sensor)
+
+
+def label(annotations, events, clock=CLOCK, picture=None, rows=None, **more):
+    """The labels of events in one chunk, or in chunks of `rows`, joined."""
+    picture = picture or Picture(tuple(events.sensor))
+    annotator = Annotator(Regions(annotations, clock, picture, **more))
+    parts = [annotator.label(part) for part in pieces(events, rows or max(len(events), 1))]
+    return EventLabels(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def drawn(annotations, t=5, sensor=SENSOR, **more):
+    """The primary region of each pixel at a time, as text: one letter a pixel."""
+    roi = label(annotations, every_pixel(t, sensor), **more).roi.reshape(sensor)
+    return ["".join("." if k < 0 else "abcdefgh"[k] for k in row) for row in roi]
+
+
+# The rule of pixels
+
+
+def plain_inside(shape, column, row, scale=1):
+    """Even-odd rule at the centre of one pixel, an edge at a time."""
+    x, y = (column + 0.5) * scale, (row + 0.5) * scale
+    if shape.kind == "box":
+        (left, top), (right, bottom) = shape.points
+        return left <= x < right and top <= y < bottom
+    odd = False
+    for start, stop in zip(shape.points, np.roll(shape.points, -1, axis=0), strict=True):
+        (x0, y0), (x1, y1) = sorted([start.tolist(), stop.tolist()], key=lambda p: p[1])
+        if y0 <= y < y1 and x0 + (y - y0) * (x1 - x0) / (y1 - y0) <= x:
+            odd = not odd
+    return odd
+
+
+def plain_area(shape):
+    if shape.kind == "box":
+        width, height = shape.points[1] - shape.points[0]
+        return width * height
+    doubled = 0.0
+    for (x0, y0), (x1, y1) in zip(shape.points, np.roll(shape.points, -1, axis=0), strict=True):
+        doubled += x0 * y1 - x1 * y0
+    return abs(doubled) / 2
+
+
+def plain_labels(annotations, events, clock, picture):
+    """Each event, each region, one at a time."""
+    roi, overlaps = [], []
+    filled = [interpolate(track) for track in annotations.tracks]
+    for row in range(len(events)):
+        t, x, y = (int(column[row]) for column in (events.t, events.x, events.y))
+        holding = []
+        for number, track in enumerate(filled):
+            for shape in track.shapes:
+                start, stop = clock.start_us[shape.frame], clock.stop_us[shape.frame]
+                if (
+                    not shape.outside
+                    and start <= t < stop
+                    and plain_inside(shape, x, y, picture.scale)
+                ):
+                    holding.append((-shape.z_order, round(plain_area(shape), 5), number))
+        numbers = [number for *_, number in sorted(holding)]
+        roi.append(numbers[0] if numbers else -1)
+        overlaps += [(row, number) for number in numbers[1:]]
+    return roi, overlaps
+
+
+def assert_labels(got, expected):
+    roi, overlaps = expected
+    assert got.roi.tolist() == roi
+    pairs = zip(got.overlap_event.tolist(), got.overlap_roi.tolist(), strict=True)
+    assert list(pairs) == overlaps
+
+
+COORDINATES = st.integers(-4, 44).map(lambda n: n / 4)
+POINTS = st.tuples(COORDINATES, COORDINATES)
+
+
+@st.composite
+def shapes(draw):
+    z_order = draw(st.integers(0, 1))
+    if draw(st.booleans()):
+        return polygon(0, *draw(st.lists(POINTS, min_size=3, max_size=7)), z_order=z_order)
+    (x0, y0), (x1, y1) = draw(POINTS), draw(POINTS)
+    left, top = min(x0, x1), min(y0, y1)
+    return box(0, left, top, max(x0, x1) + 0.25, max(y0, y1) + 0.25, z_order=z_order)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(shapes(), max_size=4), st.integers(1, 2))
+def test_labels__equal_a_search_of_every_shape_for_every_pixel(listed, scale):
+    scene = annotated(*(still(shape, [0], k) for k, shape in enumerate(listed)))
+    events, picture = every_pixel(3), Picture(tuple(SENSOR), scale)
+    got = label(scene, events, picture=picture, clip=True)
+    assert_labels(got, plain_labels(scene, events, CLOCK, picture))
+
+
+def test_pixel__is_in_a_box_where_its_centre_is():
+    assert drawn(annotated(still(box(0, 0.5, 1.0, 3.5, 2.51), [0]))) == [
+        "........",
+        "aaa.....",
+        "aaa.....",
+        "........",
+        "........",
+        "........",
+    ]
+    assert drawn(annotated(still(box(0, 0.51, 1.5, 3.51, 2.5), [0]))) == [
+        "........",
+        ".aaa....",
+        "........",
+        "........",
+        "........",
+        "........",
+    ]
+
+
+def test_pixel__is_in_a_polygon_by_the_even_odd_rule():
+    ring = [(0, 0), (8, 0), (8, 6), (0, 6), (0, 0), (2, 2), (6, 2), (6, 4), (2, 4), (2, 2)]
+    assert drawn(annotated(still(polygon(0, *ring), [0]))) == [
+        "aaaaaaaa",
+        "aaaaaaaa",
+        "aa....aa",
+        "aa....aa",
+        "aaaaaaaa",
+        "aaaaaaaa",
+    ]
+
+
+def test_polygons_with_common_edges__share_no_pixel_and_lose_none():
+    hub = (3.5, 2.5)  # a pixel's centre
+    rim = [(0, 0), (4, 0), (8, 0), (8, 3), (8, 6), (3.5, 6), (0, 6), (0, 2.5)]
+    parts = [
+        polygon(0, hub, *((a, b) if k % 2 else (b, a)))
+        for k, (a, b) in enumerate(zip(rim, [*rim[1:], rim[0]], strict=True))
+    ]
+    got = label(annotated(*(still(p, [0], k) for k, p in enumerate(parts))), every_pixel(0))
+    assert (got.roi >= 0).all()
+    assert not len(got.overlap_event)
+    assert set(got.roi.tolist()) == set(range(8))
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([(1, 1), (5, 1), (3, 1)], ["........"] * 6),  # flat
+        ([(2.5, 0.5), (2.5, 4.5), (2.5, 2.5)], ["........"] * 6),  # upright
+        (
+            [(0, 0), (8, 0), (0, 6)],
+            ["aaaaaaa.", "aaaaaa..", "aaaaa...", "aaa.....", "aa......", "a......."],
+        ),
+    ],
+)
+def test_polygon__worked_by_hand(points, expected):
+    got = drawn(annotated(still(polygon(0, *points), [0])))
+    # The slanted edge crosses the row of centres y at x = 8 - 8y/6: 7.33, 6, 4.67, 3.33, 2, 0.67.
+    assert got == expected
+
+
+def test_kernels__measure_areas_by_hand():
+    vertices = np.array([[0, 0], [4, 0], [4, 3], [0, 3], [1, 1], [1, 5], [3, 1]], dtype=float)
+    area = np.empty(2)
+    kernels.areas(vertices, np.array([0, 4, 7]), area)
+    assert area.tolist() == [12, 4]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.floats(-1e9, 1e9) | COORDINATES | st.integers(0, 40).map(lambda n: n + 0.5),
+    st.integers(1, 3),
+    st.integers(0, 30),
+)
+def test_first_centre__is_the_first_at_or_beyond(at, scale, limit):
+    expected = next((c for c in range(limit) if (c + 0.5) * scale >= at), limit)
+    assert kernels.first_centre(at, scale, limit) == expected
+
+
+# Frames
+
+
+def test_event__belongs_to_the_frame_that_holds_its_stamp():
+    """One box a frame, one pixel further to the right each time."""
+    moving = Track(0, "car", tuple(box(k, k, 0, k + 1, 1) for k in range(8)))
+    for frame in range(8):
+        for t in (10 * frame, 10 * frame + 9):
+            got = label(annotated(moving), events_at(t, np.arange(8), 0))
+            assert np.flatnonzero(got.roi == 0).tolist() == [frame], f"t={t}"
+
+
+def test_clock__with_gaps_labels_nothing_in_them():
+    clock = FrameClock([0, 10, 40], [10, 20, 43], source="frames")
+    scene = annotated(still(box(0, 0, 0, 8, 6), range(3)), frames=range(3))
+    t = np.array([0, 9, 10, 19, 20, 39, 40, 42, 43, 2**40])
+    got = label(scene, events_at(t, 1, 1), clock=clock)
+    assert got.roi.tolist() == [0, 0, 0, 0, -1, -1, 0, 0, -1, -1]
+
+
+def test_stamps__beyond_32_bits_are_found():
+    start = np.array([2**33, 2**33 + 7])
+    clock = FrameClock(start, start + 5)
+    scene = annotated(still(box(0, 0, 0, 8, 6), [1]), frames=range(2))
+    got = label(scene, events_at(2**33 + np.arange(14), 0, 0), clock=clock)
+    assert np.flatnonzero(got.roi == 0).tolist() == [7, 8, 9, 10, 11]
+
+
+def test_closed_track__labels_nothing_until_it_comes_back():
+    shape = box(0, 0, 0, 8, 6)
+    gone = Shape(3, "box", shape.points, outside=True)
+    back = Shape(6, "box", shape.points)
+    scene = annotated(Track(0, "car", (*still(shape, range(3)).shapes, gone, back)))
+    got = label(scene, events_at(np.arange(0, 100, 10), 4, 4))
+    assert got.roi.tolist() == [0, 0, 0, -1, -1, -1, 0, -1, -1, -1]
+    rois = Regions(scene, CLOCK, Picture(tuple(SENSOR))).tables.rois
+    assert (rois.start_us.tolist(), rois.stop_us.tolist()) == ([0], [70])
+
+
+def test_track__that_only_closes_labels_nothing():
+    scene = annotated(still(box(0, 0, 0, 8, 6, outside=True), [2]))
+    regions = Regions(scene, CLOCK, Picture(tuple(SENSOR)))
+    assert (regions.tables.rois.start_us.tolist(), regions.tables.rois.stop_us.tolist()) == (
+        [-1],
+        [-1],
+    )
+    assert (drawn(scene, t=25), len(regions.boxes())) == (["........"] * 6, 0)
+
+
+def test_frames_between_listed_ones__show_the_box_on_its_way():
+    moving = Track(0, "car", (box(0, 0, 0, 1, 1), box(4, 4, 0, 5, 1), box(5, 0, 5, 1, 6)))
+    scene = annotated(moving, frames=range(0, 9, 4))
+    for frame in range(5):
+        got = label(scene, events_at(10 * frame + 5, np.arange(8), 0))
+        assert np.flatnonzero(got.roi == 0).tolist() == [frame]
+    assert (label(scene, events_at(65, np.arange(8), 5)).roi == -1).all(), "the last was extended"
+    labelled = Regions(scene, CLOCK, Picture(tuple(SENSOR))).tables.labelled
+    assert labelled.start_us.tolist() == [0, 40, 80]
+
+
+def test_last_pixel__is_labelled():
+    scene = annotated(still(box(0, 7, 5, 8, 6), [9]))
+    assert label(scene, events_at(99, 7, 5)).roi.tolist() == [0]
+    assert label(scene, events_at(99, 6, 5)).roi.tolist() == [-1]
+
+
+# Regions over each other
+
+
+def test_primary_region__is_on_top_then_small_then_first():
+    wide, small = box(0, 0, 0, 6, 6), box(0, 2, 2, 4, 4)
+    scene = annotated(still(wide, [0], 0), still(small, [0], 1), still(wide, [0], 2))
+    got = label(scene, events_at(0, [3, 1], [3, 1]))
+    assert got.roi.tolist() == [1, 0]
+    assert got.overlap_event.tolist() == [0, 0, 1]
+    assert got.overlap_roi.tolist() == [0, 2, 2]
+    raised = Shape(0, "box", wide.points, z_order=1)
+    scene = annotated(still(small, [0], 0), still(wide, [0], 1), still(raised, [0], 2))
+    got = label(scene, events_at(0, 3, 3))
+    assert (got.roi.tolist(), got.overlap_roi.tolist()) == ([2], [0, 1])
+
+
+def test_regions__of_equal_size_keep_their_order_wherever_they_are():
+    """Their areas differ by the noise of arithmetic: 3.1·1.7 is not (3.17 − 0.07)·1.7."""
+    for shift in np.arange(0.03, 2, 0.07):
+        for shapes in (
+            [box(0, 0.5, 0.5, 3.6, 2.2), box(0, 0.5 + shift, 0.5, 3.6 + shift, 2.2)],
+            [polygon(0, *(np.array([(0, 0), (4.1, 0.3), (2.3, 3.7)]) + k)) for k in (0, shift)],
+        ):
+            scene = annotated(*(still(shape, [0], k) for k, shape in enumerate(shapes)))
+            got = label(scene, every_pixel(0))
+            assert set(got.overlap_roi.tolist()) <= {1}
+
+
+def test_events__are_neither_duplicated_nor_lost():
+    rng = np.random.default_rng(3)
+    tracks = []
+    for number in range(9):
+        left, top = rng.uniform(0, 30, 2)
+        tracks.append(still(box(0, left, top, left + 20, top + 15), range(number, 10), number))
+    events = random_events(5_000, stop_us=150, seed=4)  # many equal stamps
+    before = [getattr(events, name).copy() for name in "txyp"]
+    got = label(annotated(*tracks), events)
+    assert len(got.roi) == len(events)
+    for name, column in zip("txyp", before, strict=True):
+        np.testing.assert_array_equal(getattr(events, name), column)
+    # Every region that holds an event is named once, as the primary or as a further one.
+    holding = np.zeros(len(events), dtype=int)
+    for number, track in enumerate(tracks):
+        (left, top), (right, bottom) = track.shapes[0].points
+        x, y = events.x + 0.5, events.y + 0.5
+        frame = CLOCK.frame_of(events.t)
+        holding += (frame >= number) & (left <= x) & (x < right) & (top <= y) & (y < bottom)
+    named = (got.roi >= 0) + np.bincount(got.overlap_event, minlength=len(events))
+    np.testing.assert_array_equal(named, holding)
+    assert holding.max() > 3
+
+
+def moving_scene(seed=0, n=6):
+    rng = np.random.default_rng(seed)
+    tracks = []
+    for number in range(n):
+        listed = []
+        for frame in sorted(rng.choice(10, 4, replace=False).tolist()):
+            z_order, outside = int(rng.integers(2)), bool(rng.integers(4) == 0)
+            if number % 2:
+                points = rng.uniform(0, [64, 48], (5, 2))
+                listed.append(Shape(frame, "polygon", points, outside, z_order=z_order))
+            else:
+                left, top = rng.uniform(0, [40, 30])
+                listed.append(
+                    box(frame, left, top, left + 24, top + 17, outside=outside, z_order=z_order)
+                )
+        tracks.append(Track(number, ("car", "bus")[number % 2], tuple(listed)))
+    return annotated(*tracks)
+
+
+def test_labels__equal_a_search_of_every_shape_for_every_event():
+    scene, events = moving_scene(), random_events(700, stop_us=110, seed=2)
+    picture = Picture((48, 64))
+    assert_labels(label(scene, events), plain_labels(scene, events, CLOCK, picture))
+
+
+def test_labels__do_not_depend_on_the_chunks():
+    scene, events = moving_scene(1), random_events(3_000, stop_us=110, seed=5)
+    whole = label(scene, events)
+    assert len(whole.overlap_event) > 100
+    for rows in (1, 7, 64, 1_000):
+        for got, expected in zip(label(scene, events, rows=rows), whole, strict=True):
+            np.testing.assert_array_equal(got, expected)
+            assert got.dtype == expected.dtype
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_labels__of_no_event_and_of_one(n):
+    got = label(moving_scene(), random_events(n)) if n else None
+    if n:
+        assert got.roi.shape == (1,)
+    else:
+        regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
+        empty = Annotator(regions).label(random_events(0))
+        assert [column.tolist() for column in empty] == [[], [], []]
+        assert [column.dtype for column in empty] == [np.int32, np.int64, np.int32]
+
+
+def test_annotations_without_shapes__label_nothing():
+    empty = Annotations(("car",), frames=range(10))
+    regions = Regions(empty, CLOCK, Picture((48, 64)))
+    assert (label(empty, random_events(100, stop_us=100)).roi == -1).all()
+    assert len(regions.boxes()) == 0
+    assert [column.tolist() for column in regions.tables.labelled] == [[0], [100]]
+    nothing = Regions(Annotations(()), CLOCK, Picture((48, 64)))
+    assert [column.tolist() for column in nothing.tables.labelled] == [[], []]
+
+
+# Scale and padding
+
+
+def test_scale__divides_and_padding_lies_right_and_below():
+    picture = Picture(tuple(SENSOR), scale=2, pad_bottom=4, pad_right=2)
+    scene = annotated(still(box(0, 4, 2, 18, 16), [0]), picture_shape=(16, 18))
+    assert drawn(scene, picture=picture) == ["........", *["..aaaaaa"] * 5]
+    (record,) = Regions(scene, CLOCK, picture).boxes()
+    assert [record[name] for name in ("x", "y", "w", "h")] == [2, 1, 6, 5]
+
+
+def test_regions__in_the_padding_have_no_events_and_no_box():
+    picture = Picture(tuple(SENSOR), pad_right=4)
+    scene = annotated(still(box(0, 9, 0, 11, 3), [0]))
+    assert drawn(scene, picture=picture) == ["........"] * 6
+    assert len(Regions(scene, CLOCK, picture).boxes()) == 0
+
+
+# What does not fit
+
+
+def test_shape__outside_the_picture_is_an_error_or_cut_and_counted():
+    scene = annotated(
+        still(box(0, 4, 1, 9.5, 3), [2], 7), still(box(0, 0, 0, 1, 1), [0]), source="park.xml"
+    )
+    message = (
+        r"^park\.xml: track 7 \('car'\), frame 2: box reaches x=9\.5, outside the 8 px wide "
+        r"picture\. Export again from CVAT, or set annotate\.clip: true\.$"
+    )
+    with pytest.raises(AnnotationError, match=message):
+        Regions(scene, CLOCK, Picture(tuple(SENSOR)))
+    regions = Regions(scene, CLOCK, Picture(tuple(SENSOR)), clip=True)
+    assert regions.repairs == {"clipped_shapes": 1, "skipped_shapes": 0}
+    assert drawn(scene, t=25, clip=True) == ["........", *["....aaaa"] * 2, *["........"] * 3]
+    assert regions.boxes()["w"].tolist() == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("points", "reach"),
+    [
+        ([(-0.25, 0), (4, 0), (4, 4)], r"x=-0\.25, outside the 8 px wide"),
+        ([(0, -3), (4, 0), (4, 4)], r"y=-3\.0, outside the 6 px high"),
+        ([(0, 0), (4, 0), (4, 6.01)], r"y=6\.01, outside the 6 px high"),
+    ],
+)
+def test_shape__outside_the_picture_is_named_with_its_side(points, reach):
+    loose = Track(-1, "bus", (polygon(3, *points),))
+    with pytest.raises(
+        AnnotationError, match=rf"loose shape \('bus'\), frame 3: polygon .*{reach}"
+    ):
+        Regions(annotated(loose), CLOCK, Picture(tuple(SENSOR)))
+
+
+def test_closing_shape__may_reach_outside():
+    scene = annotated(still(box(0, 0, 0, 99, 99, outside=True), [3]))
+    assert Regions(scene, CLOCK, Picture(tuple(SENSOR))).repairs["clipped_shapes"] == 0
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        annotated(frames=range(11), source="a.xml"),
+        annotated(still(box(0, 0, 0, 1, 1), [10]), source="a.xml"),
+        annotated(tags=(FrameTag(10, "car"),), source="a.xml"),
+    ],
+)
+def test_frames__that_the_video_does_not_have_are_refused(scene):
+    message = r"^a\.xml: has frame 10; the video has 10 frames, 0 to 9\. Was it made from another"
+    with pytest.raises(AnnotationError, match=message):
+        Regions(scene, CLOCK, Picture(tuple(SENSOR)))
+
+
+def test_pictures__of_another_size_are_refused():
+    scene = annotated(picture_shape=(260, 346), source="a.xml")
+    message = r"^a\.xml: was drawn on pictures of 346x260; those of the video are 8x6"
+    with pytest.raises(AnnotationError, match=message):
+        Regions(scene, CLOCK, Picture(tuple(SENSOR)))
+
+
+def test_events__of_another_sensor_are_refused():
+    regions = Regions(annotated(), CLOCK, Picture((6, 9)))
+    with pytest.raises(AnnotationError, match=r"events are of a sensor of 8x6; .* one of 9x6"):
+        Annotator(regions).label(every_pixel(0))
+
+
+def test_labels_and_frames__that_contradict_each_other_are_refused():
+    unknown = Annotations(("car",), (still(box(0, 0, 0, 1, 1), [0], label="cat"),))
+    with pytest.raises(AnnotationError, match="label 'cat' is none of car"):
+        Regions(unknown, CLOCK, Picture(tuple(SENSOR)))
+    unordered = annotated(still(box(0, 0, 0, 1, 1), [3, 2]))
+    with pytest.raises(AnnotationError, match="region 0: frame 2 is listed after frame 3"):
+        Regions(unordered, CLOCK, Picture(tuple(SENSOR)))
+
+
+# Tables and boxes
+
+
+def test_tables__say_when_regions_and_tags_were():
+    clock = FrameClock([0, 10, 20, 40], [10, 20, 30, 50], source="frames")
+    scene = Annotations(
+        ("bus", "car", "day"),
+        (still(box(0, 0, 0, 1, 1), [1, 2], 5, "car"), still(box(0, 0, 0, 1, 1), [3], -1, "bus")),
+        (FrameTag(3, "day"), FrameTag(0, "car"), FrameTag(0, "day")),
+        frames=(0, 1, 2, 3),
+    )
+    labels, rois, tags, labelled = Regions(scene, clock, Picture(tuple(SENSOR))).tables
+    assert labels == ("bus", "car", "day")
+    assert [column.tolist() for column in rois] == [[5, -1], [1, 0], [10, 40], [30, 50]]
+    assert [column.tolist() for column in tags] == [
+        [3, 0, 0],
+        [2, 1, 2],
+        [40, 0, 0],
+        [50, 10, 10],
+    ]
+    assert [column.tolist() for column in labelled] == [[0, 40], [30, 50]]
+
+
+def test_boxes__are_known_when_their_frame_is_complete():
+    moving = Track(7, "bus", (box(1, 0, 0, 2, 2), box(3, 4, 2, 6, 4)))
+    outline = still(polygon(0, (1, 1), (3.5, 2), (2, 5)), [1], 3)
+    records = Regions(annotated(moving, outline), CLOCK, Picture(tuple(SENSOR))).boxes()
+    assert records.tolist() == [
+        (20, 0, 0, 2, 2, 1, 0, 1),
+        (20, 1, 1, 2.5, 4, 0, 1, 1),
+        (30, 2, 1, 2, 2, 1, 0, 1),
+        (40, 4, 2, 2, 2, 1, 0, 1),
+    ]
+
+
+def test_boxes__have_the_corners_of_what_is_drawn():
+    scene = moving_scene(3)
+    regions = Regions(scene, CLOCK, Picture((48, 64)))
+    expected = []
+    for number, track in enumerate(scene.tracks):
+        for shape in interpolate(track).shapes:
+            if not shape.outside:
+                left, top, right, bottom = shape.bounds
+                t = CLOCK.stop_us[shape.frame]
+                expected.append((t, number, left, top, right - left, bottom - top))
+    got = regions.boxes()
+    listed = [(r["t"], r["track_id"], r["x"], r["y"], r["w"], r["h"]) for r in got]
+    np.testing.assert_allclose(np.array(listed), np.array(sorted(expected)), atol=1e-5)
+
+
+# Files
+
+
+def write_slices(path, store, regions, windows, rows=1_000):
+    with hdf5.create(path, SLICES, Provenance("annotate", {})) as file:
+        writer = SlicesWriter(file, store.sensor, store.t_offset, windows, regions.tables)
+        annotator = Annotator(regions)
+        for chunk in store.chunks(rows=rows):
+            writer.write(chunk, *annotator.label(chunk))
+        writer.finish()
+    return path
+
+
+@pytest.fixture
+def store(tmp_path):
+    events = random_events(4_000, stop_us=110, seed=6)
+    with EventsStore(write_store(tmp_path / "events.h5", [events], events.sensor)) as opened:
+        yield opened
+
+
+def test_slices_file__holds_every_event_once_with_its_region(tmp_path, store):
+    scene = merge([moving_scene(), Annotations(("day",), tags=(FrameTag(4, "day"),))])
+    regions = Regions(scene, CLOCK, Picture((48, 64)))
+    windows = store.windows(Duration(30, tail="drop"))
+    path = write_slices(tmp_path / "s.h5", store, regions, windows)
+    whole = label(scene, store.read())
+    with SlicesFile(path) as got:
+        assert (got.n, got.n_events, len(got)) == (3, 4_000, 3)
+        assert (got.sensor, got.t_offset, got.first_row) == (store.sensor, store.t_offset, 0)
+        assert got.t_stop_us == store.t_stop_us
+        assert got.labels == ("car", "bus", "day")
+        events, roi = got.read()
+        for name in "txyp":
+            np.testing.assert_array_equal(getattr(events, name), getattr(store.read(), name))
+        np.testing.assert_array_equal(roi, whole.roi)
+        np.testing.assert_array_equal(got.overlaps.event, whole.overlap_event)
+        np.testing.assert_array_equal(got.overlaps.roi, whole.overlap_roi)
+        in_slices = 0
+        for k in range(got.n):
+            part, part_roi = got.slice(k)
+            inside = (events.t >= 30 * k) & (events.t < 30 * k + 30)
+            np.testing.assert_array_equal(part.t, events.t[inside])
+            np.testing.assert_array_equal(part_roi, roi[inside])
+            in_slices += len(part)
+        assert got.events_outside_slices == np.count_nonzero(events.t >= 90) > 0
+        assert in_slices + got.events_outside_slices == 4_000
+        for name in ("rois", "tags", "labelled"):
+            for column, expected in zip(
+                getattr(got, name), getattr(regions.tables, name), strict=True
+            ):
+                np.testing.assert_array_equal(column, expected)
+        with pytest.raises(IndexError, match=r"s\.h5: slice 3 is not within 0 to 2"):
+            got.slice(3)
+
+
+def test_slices__that_overlap_count_events_outside_once(tmp_path, store):
+    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
+    windows = store.windows(Count(1_000, stride=600, tail="drop"))
+    with SlicesFile(write_slices(tmp_path / "s.h5", store, regions, windows)) as got:
+        assert got.windows.stop[-1] == 4_000
+        assert got.events_outside_slices == 0
+        assert [len(got.slice(k)[0]) for k in range(got.n)] == [1_000] * 6
+
+
+def test_slices_file__of_a_part_of_a_recording_counts_rows_from_its_own_first(tmp_path, store):
+    scene = moving_scene()
+    regions = Regions(scene, CLOCK, Picture((48, 64)))
+    windows = Count(500, tail="drop").plan(4_000, store.stamp_at)
+    part = Windows(*(getattr(windows, c)[2:] for c in ("start_us", "stop_us", "start", "stop")))
+    with hdf5.create(tmp_path / "s.h5", SLICES, Provenance("annotate", {})) as file:
+        writer = SlicesWriter(file, store.sensor, 0, part, regions.tables, first_row=900)
+        events = store.read(900)
+        writer.write(events, *Annotator(regions, first_row=900).label(events))
+        writer.finish()
+    whole = label(scene, store.read())
+    with SlicesFile(tmp_path / "s.h5") as got:
+        assert (got.first_row, got.n_events, got.events_outside_slices) == (900, 3_100, 100)
+        np.testing.assert_array_equal(got.slice(0)[0].t, store.read(1_000, 1_500).t)
+        np.testing.assert_array_equal(got.read()[1], whole.roi[900:])
+        later = whole.overlap_event >= 900
+        np.testing.assert_array_equal(got.overlaps.event, whole.overlap_event[later] - 900)
+
+
+def test_slices_file__has_the_same_bytes_whatever_the_chunks(tmp_path):
+    n = 2 * WRITE_ROWS + 5_000
+    rng = np.random.default_rng(7)
+    t = np.sort(rng.integers(0, 100, n))
+    events = Events(t, rng.integers(0, 8, n), rng.integers(0, 6, n), t % 2, SENSOR)
+    scene = annotated(
+        still(box(0, 0, 0, 5, 5), range(10)), still(box(0, 3, 2, 8, 6), range(0, 9, 2), 1)
+    )
+    regions = Regions(scene, CLOCK, Picture(tuple(SENSOR)))
+    with EventsStore(write_store(tmp_path / "e.h5", [events], SENSOR)) as opened:
+        windows = opened.windows(Duration(25))
+        contents = {
+            write_slices(tmp_path / f"{rows}.h5", opened, regions, windows, rows).read_bytes()
+            for rows in (100_003, WRITE_ROWS, n)
+        }
+    assert len(contents) == 1, "the size of the chunks shows in the bytes"
+
+
+def test_slices_file__without_events_is_one(tmp_path):
+    regions = Regions(Annotations(()), FrameClock([], []), Picture(tuple(SENSOR)))
+    with EventsStore(write_store(tmp_path / "e.h5", [], SENSOR)) as opened:
+        path = write_slices(tmp_path / "s.h5", opened, regions, opened.windows(Duration(10)))
+    with SlicesFile(path) as got:
+        assert (got.n, got.n_events, got.labels, got.events_outside_slices) == (0, 0, (), 0)
+        assert len(got.read()[0]) == 0
+
+
+def test_slices_writer__refuses_time_that_goes_back_and_slices_beyond_the_end(tmp_path, store):
+    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
+    nothing = np.empty(0, np.int64), np.empty(0, np.int32)
+    chunk = store.read(0, 1_000)
+    with hdf5.create(tmp_path / "a.h5", SLICES, Provenance("annotate", {})) as file:
+        windows = store.windows(Duration(30))
+        writer = SlicesWriter(file, store.sensor, 0, windows, regions.tables)
+        roi = np.full(1_000, -1, dtype=np.int32)
+        writer.write(chunk, roi, *nothing)
+        with pytest.raises(EventsError, match="goes back behind"):
+            writer.write(chunk, roi, *nothing)
+        with pytest.raises(EventsError, match=r"slice 0 is of rows 0 to \d+; there are 1000"):
+            writer.finish()
+
+
+def test_slices_file__that_contradicts_itself_is_refused(tmp_path, store):
+    import h5py
+
+    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
+    path = write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(30)))
+    for name, value, message in (
+        ("slices/stop", 4_001, "a slice is not within the file's 4000 events"),
+        ("rois/label", 2, "rois/label is not within the 2 labels"),
+    ):
+        with h5py.File(path, "r+") as file:
+            kept = file[name][-1]
+            file[name][-1] = value
+        with pytest.raises(LayoutError, match=rf"^s\.h5: {message}"):
+            SlicesFile(path)
+        with h5py.File(path, "r+") as file:
+            file[name][-1] = kept
+    SlicesFile(path).close()
+    with h5py.File(path, "r+") as file:
+        del file["events/roi"]
+    with pytest.raises(LayoutError, match=r"^s\.h5: data set events/roi is missing"):
+        SlicesFile(path)
+    with pytest.raises(LayoutError, match="its layout is 'evreel-events'"):
+        SlicesFile(store.path)
+
+
+def everything_in(path):
+    """Return all that a file of slices holds."""
+    with SlicesFile(path) as got:
+        events, roi = got.read()
+        columns = [*(getattr(events, name) for name in "txyp"), roi, *got.overlaps]
+        columns += [column for table in (got.rois, got.tags, got.labelled) for column in table]
+        columns += [getattr(got.windows, c) for c in ("start", "stop", "start_us", "stop_us")]
+        plain = (got.sensor, got.t_offset, got.t_stop_us, got.first_row, got.events_outside_slices)
+        return [column.tobytes() for column in columns], plain
+
+
+def test_slices_file__with_any_bit_flipped_is_refused_or_the_same(tmp_path, store):
+    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
+    path = write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(30)))
+    whole, expected = path.read_bytes(), everything_in(path)
+    damaged = tmp_path / "damaged.h5"
+    refused = 0
+    for bit in np.random.default_rng(1).integers(0, 8 * len(whole), 250).tolist():
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        damaged.write_bytes(flipped)
+        try:
+            assert everything_in(damaged) == expected, f"bit {bit} gives other values in silence"
+        except LayoutError as error:
+            assert error.path == damaged, f"bit {bit}"
+            refused += 1
+    assert refused > 150
+
+
+# The tutorial's annotations, and where its tool fails
+
+
+def tutorial_events(n=200_000):
+    """Random events on the tutorial's sensor; its recording is not here."""
+    return random_events(n, (260, 346), stop_us=9_160_000, seed=8)
+
+
+TUTORIAL_CLOCK = FrameClock.regular(9_160_000, 10_000)
+
+
+def test_tutorial__events_at_the_edges_of_frames_hit_the_right_frame():
+    annotations = read_cvat(shared_file("annotations/four_obj_static_video.xml"))
+    picture = Picture((260, 346))
+    t = np.repeat(np.arange(0, 9_160_000, 10_000), 3) + np.tile([0, 1, 9_999], 916)
+    rng = np.random.default_rng(9)
+    events = events_at(
+        t, rng.integers(0, 346, t.size), rng.integers(0, 260, t.size), Sensor(260, 346)
+    )
+    got = label(annotations, events, TUTORIAL_CLOCK, picture)
+    assert_labels(got, plain_by_frame(annotations, events))
+    assert np.count_nonzero(got.roi >= 0) > 200
+
+
+def plain_by_frame(annotations, events):
+    """As `plain_labels`, for regular frames of 10 ms that all list their shapes."""
+    listed: dict[int, list] = {}
+    for number, track in enumerate(annotations.tracks):
+        for shape in track.shapes:
+            if not shape.outside:
+                listed.setdefault(shape.frame, []).append((number, shape))
+    roi, overlaps = [], []
+    for row, (t, x, y) in enumerate(zip(events.t, events.x, events.y, strict=True)):
+        holding = sorted(
+            (-shape.z_order, round(plain_area(shape), 5), number)
+            for number, shape in listed.get(int(t) // 10_000, [])
+            if plain_inside(shape, int(x), int(y))
+        )
+        numbers = [number for *_, number in holding]
+        roi.append(numbers[0] if numbers else -1)
+        overlaps += [(row, number) for number in numbers[1:]]
+    return roi, overlaps
+
+
+def test_tutorial__closed_tracks_label_no_more():
+    annotations = read_cvat(shared_file("annotations/four_obj_static_video.xml"))
+    events = tutorial_events()
+    got = label(annotations, events, TUTORIAL_CLOCK, Picture((260, 346)))
+    assert len(got.roi) == len(events)
+    for closed in (2, 3):
+        t = np.concatenate(
+            [events.t[got.roi == closed], events.t[got.overlap_event[got.overlap_roi == closed]]]
+        )
+        assert 1_500_000 < t.max() < 1_600_000, "the track closes in frame 160"
+    tables = Regions(annotations, TUTORIAL_CLOCK, Picture((260, 346))).tables
+    assert tables.rois.stop_us.tolist() == [9_160_000, 9_160_000, 1_600_000, 1_600_000]
+
+
+def test_tutorial__both_forms_label_the_same_events():
+    video = read_cvat(shared_file("annotations/four_obj_static_video.xml"))
+    images = read_cvat(shared_file("annotations/four_obj_static_image.xml"))
+    events, picture = tutorial_events(50_000), Picture((260, 346))
+    one, two = (label(form, events, TUTORIAL_CLOCK, picture) for form in (video, images))
+    np.testing.assert_array_equal(one.roi >= 0, two.roi >= 0)
+    np.testing.assert_array_equal(one.overlap_event, two.overlap_event)
+    boxes = [Regions(form, TUTORIAL_CLOCK, picture).boxes() for form in (video, images)]
+    for name in "txywh":
+        np.testing.assert_array_equal(boxes[0][name], boxes[1][name])
+
+
+def test_tutorial__tags_alone_and_tags_beside_regions_meet_by_name():
+    path = shared_file("annotations/four_obj_static_image.xml")
+    tags = read_cvat(path, tags_only=True)
+    alone = Regions(tags, TUTORIAL_CLOCK, Picture((260, 346)))
+    assert len(alone.tables.tags.frame) == 195
+    assert len(alone.tables.rois.track) == 0
+    assert alone.tables.tags.start_us[1] == 70_000
+    rois = read_cvat(shared_file("annotations/four_obj_static_video.xml"))
+    turned = Annotations(rois.labels[::-1], rois.tracks, frames=rois.frames)
+    for first in (rois, turned):
+        both = Regions(merge([first, tags]), TUTORIAL_CLOCK, Picture((260, 346))).tables
+        names = [both.labels[k] for k in both.tags.label]
+        assert names == [tag.label for tag in tags.tags]
+        assert [both.labels[k] for k in both.rois.label] == ["Mug", "Rabbit", "Box", "Pen"]
+        assert [column.tolist() for column in both.labelled] == [[0], [9_160_000]]
+
+
+def test_tags__alone_make_a_slices_file(tmp_path, store):
+    scene = Annotations(("day", "night"), tags=(FrameTag(3, "night"),), frames=(3,))
+    regions = Regions(scene, CLOCK, Picture((48, 64)))
+    path = write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(50)))
+    with SlicesFile(path) as got:
+        assert (got.read()[1] == -1).all()
+        assert [column.tolist() for column in got.tags] == [[3], [1], [30], [40]]
+        assert [column.tolist() for column in got.labelled] == [[30], [40]]
+
+
+@pytest.mark.parametrize(
+    "task", [None, range(10), range(0, 10, 3), range(0, 9, 2), range(0, 10, 9), range(0, 1, 12)]
+)
+def test_task__of_all_frames_of_the_video_fits_it(task):
+    check_task(annotated(task=task), CLOCK)
+
+
+@pytest.mark.parametrize(
+    "task", [range(5), range(1, 10), range(9), range(11), range(0, 8, 2), range(3, 10, 3)]
+)
+def test_task__of_other_frames_than_the_videos_is_refused(task):
+    with pytest.raises(AnnotationError, match=r"the frames \d+ to \d+, the video 0 to 9\. Was it"):
+        check_task(annotated(task=task), CLOCK)

@@ -1,0 +1,356 @@
+"""Mistakes in config.yaml and recordings.tsv: one message with file, line, value and advice.
+
+The workflow's own file is run here with what Snakemake would give it, which takes milliseconds;
+`test_workflow` shows that Snakemake stops with the same messages.
+"""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from support import ROOT
+from support.dataset import CONFIG, make_data_set, write_config, write_table
+from support.workflow_config import CODE, WorkflowError
+
+
+def read(folder, given=None):
+    """Run config.smk on the data set in `folder`; return what it defines."""
+    path = folder / "config.yaml"
+    names = {
+        "WorkflowError": WorkflowError,
+        "workflow": SimpleNamespace(
+            basedir=str(ROOT),
+            configfiles=[str(path)],
+            config_settings=SimpleNamespace(config=given or {}),
+        ),
+        "config": yaml.safe_load(path.read_text(encoding="utf-8")) | (given or {}),
+    }
+    exec(CODE, names)
+    return names
+
+
+def refused(folder, given=None):
+    """Return the message with which the data set in `folder` is refused."""
+    with pytest.raises(WorkflowError) as caught:
+        read(folder, given)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_data_set(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture
+def folder(made, tmp_path, monkeypatch):
+    """A data set as the working directory; its recordings are those of all tests."""
+    for path in made.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    for name in ("config.yaml", "recordings.tsv"):
+        (tmp_path / name).unlink()
+        (tmp_path / name).write_bytes((made / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def table(folder):
+    """Return the recordings table as rows of column → cell."""
+    lines = (folder / "recordings.tsv").read_text(encoding="utf-8").splitlines()
+    header = lines[0].split("\t")
+    return [dict(zip(header, line.split("\t"), strict=True)) for line in lines[1:]]
+
+
+def write_rows(folder, rows):
+    """Write the recordings table with the columns of all rows."""
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    write_table(folder, [header, *[[row.get(name, "") for name in header] for row in rows]])
+
+
+def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
+    names = read(folder)
+    assert list(names["RECORDINGS"]) == ["one", "two"]
+    assert names["config"]["video"]["window_us"] == 10_000
+    assert names["RESOLVED"] == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"video": {"widow_us": 1}}, "video: unknown key 'widow_us'; did you mean 'window_us'?"),
+        ({"colour": 1}, "top level: unknown key 'colour'"),
+        ({"slices": {}}, "slices: exactly one of window_us (µs) and count (events) is needed"),
+        (
+            {"slices": {"window_us": 5, "count": 5}},
+            "slices: exactly one of window_us (µs) and count (events) is needed; got",
+        ),
+        ({"slices": {"count": 0}}, "slices/count: 0 is less than the minimum of 1"),
+        ({"slices": None}, "slices: None is not of type 'object'"),
+        ({"slices": 20_000}, "slices: 20000 is not of type 'object'"),
+        ({"slices": [1]}, "slices: [1] is not of type 'object'"),
+        ({"features": {"h": None}}, "features/h: None is not of type 'object'"),
+        ({"slices": {"window_us": 2e4}}, "slices/window_us: 20000.0 is not of type 'integer'"),
+        ({"video": {"contrast": float("inf")}}, "video/contrast: inf is not of type 'number'"),
+        ({"video": {"fps": True}}, "video/fps: True is not of type 'integer'"),
+        ({"recordings": "a\0b"}, "recordings: 'a\\x00b' can't be read"),
+        (
+            {"features": dict.fromkeys(("Histo", "histo"), CONFIG["features"]["histogram"])},
+            "features/histo: differs from Histo in case alone",
+        ),
+        ({"slices": {"count": "many"}}, "slices/count: 'many' is not of type 'integer'"),
+        ({"labels": ["car", "car"]}, "labels: ['car', 'car'] has non-unique elements"),
+        ({"video": {"style": "gray"}}, "did you mean 'grey'?"),
+        ({"recordings": "none.tsv"}, "recordings: 'none.tsv' can't be read"),
+        ({"results": ""}, "results: '' does not match"),
+        ({"events": {"crop": [5, 5, 1, 1]}}, "events/crop: [5, 5, 1, 1] is empty"),
+        ({"release": {"name": "tiny", "licence": "x"}}, "release: version is missing"),
+        ({"release": CONFIG["release"] | {"licence": "MIT"}}, "the text of licence 'MIT' is not"),
+        (
+            {"release": CONFIG["release"] | {"licence": "MIT", "licence_file": "config.yml"}},
+            "release/licence_file: 'config.yml' does not exist; did you mean 'config.yaml'?",
+        ),
+        (
+            {"release": CONFIG["release"] | {"tolerate": ["frozen_boxes"]}},
+            "release/tolerate: no check is called 'frozen_boxes'; did you mean 'frozen_box'?",
+        ),
+        (
+            {"features": {"h": {"representation": "histogramm", "count": 5}}},
+            "features/h: no representation is called 'histogramm'",
+        ),
+        (
+            {"features": {"events": {"representation": "histogram", "count": 5}}},
+            "features/events: a release has a folder of this name",
+        ),
+    ],
+)
+def test_config__with_a_mistake_is_refused_with_file_line_and_value(folder, change, message):
+    write_config(folder, CONFIG | change)
+    told = refused(folder)
+    assert message in told
+    key = next(iter(change))
+    lines = (folder / "config.yaml").read_text(encoding="utf-8").splitlines()
+    first = 1 + next(k for k, line in enumerate(lines) if line.startswith(f"{key}:"))
+    line = int(re.match(r"config.yaml: line ([0-9]+): ", told)[1])
+    below = next(
+        (k for k, text in enumerate(lines[first:], first + 1) if not text.startswith((" ", "-"))),
+        len(lines) + 1,
+    )
+    assert first <= line < below, f"line {line} is not in the part of {key}"
+
+
+def test_config__line_is_that_of_the_key_at_fault(folder):
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write("video:\n  style: polarity\n  # slow\n  presets: fast\n")
+    line = text.count("\n") + 4
+    assert refused(folder) == (
+        f"config.yaml: line {line}: video: unknown key 'presets'; did you mean 'preset'?"
+    )
+
+
+def test_config__tells_all_of_its_mistakes_at_once(folder):
+    write_config(folder, CONFIG | {"video": {"fps": "fast", "crf": 99}})
+    assert len(refused(folder).splitlines()) == 2
+
+
+def test_config__with_a_key_twice_is_refused_with_both_lines(folder):
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write("slices: {count: 7}\n")
+    assert re.fullmatch(
+        r"config.yaml: line \d+: slices is there twice, first at line \d+", refused(folder)
+    )
+
+
+def test_config__merged_keys_are_not_taken_for_doubled_ones(folder):
+    write_config(folder, {k: v for k, v in CONFIG.items() if k != "features"})
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write(
+            "features:\n"
+            "  a: &a {representation: histogram, count: 5}\n"
+            "  b: &b {representation: voxel_grid, count: 6}\n"
+            "  c:\n    <<: *a\n    <<: *b\n    count: 7\n"
+        )
+    assert read(folder)["config"]["features"]["c"]["count"] == 7
+
+
+def test_config__with_an_alias_has_two_values_that_change_apart(folder):
+    features = "features:\n  h: &a {representation: histogram, count: 500}\n  g: *a\n"
+    write_config(folder, {k: v for k, v in CONFIG.items() if k != "features"})
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write(features)
+    rows = table(folder)
+    rows[0]["features/h/count"] = "11"
+    write_rows(folder, rows)
+    features = read(folder)["RESOLVED"]["one"]["features"]
+    assert (features["h"]["count"], features["g"]["count"]) == (11, 500)
+
+
+def test_config__with_an_alias_of_itself_is_refused(folder):
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write("video: &v {style: *v}\n")
+    assert "config.yaml: an alias stands within what it is an alias of" in refused(folder)
+
+
+def test_config__of_the_command_line_is_named_as_such(folder):
+    assert refused(folder, {"video": {"fps": "fast"}}).startswith("--config: video/fps: 'fast'")
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"id": "a b"}, "line 2: id: 'a b' does not match"),
+        ({"id": "two"}, "line 3: id: 'two' is there twice, first at line 2"),
+        ({"id": ""}, "line 2: top level: id is missing"),
+        ({"md5": "12"}, "line 2: md5: '12' does not match"),
+        ({"md5": ""}, "line 2: top level: md5 or sha256 of the source is needed; got id, source"),
+        ({"sha256": "0" * 32}, "line 2: sha256: '00000000000000000000000000000000' does not match"),
+        ({"member_md5": "0" * 32}, "line 2: member_md5: source 'raw/one.aedat4' names no member"),
+        ({"source": "raw/one.zip!a"}, "line 2: source: 'raw/one.zip' does not exist"),
+        ({"source": "raw/one.zip!../a"}, "line 2: source: member '../a' leads out of its archive"),
+        ({"source": "raw/a | http://b/a"}, "lists mirrors that are not all http or https urls"),
+        (
+            {"split": "trian"},
+            "line 2: split: 'trian' is not one of ['train', 'val', 'test', 'mixed']; did",
+        ),
+        ({"sensor": "346"}, "line 2: sensor: '346' does not match"),
+        ({"time_offset_us": "0.5"}, "line 2: time_offset_us: '0.5' does not match"),
+        ({"source": "raw/on.aedat4"}, "line 2: source: 'raw/on.aedat4' does not exist; did you"),
+        ({"source": "raw"}, "line 2: source: 'raw' is a folder"),
+        ({"source": "row/one.aedat4"}, "'row/one.aedat4' does not exist: there is no folder 'row'"),
+        ({"source": "ftp://a/b"}, "line 2: source: source 'ftp://a/b' is of scheme ftp"),
+        ({"source": "manual:"}, "line 2: source: source 'manual:' names no path"),
+        ({"rois": "raw/one.roi.xml"}, "did you mean 'raw/one.rois.xml'?"),
+        ({"rois": "https://a.org/one.xml"}, "line 2: rois: 'https://a.org/one.xml' is no plain"),
+        ({"rois": "manual:one.xml"}, "line 2: rois: 'manual:one.xml' is no plain path"),
+        ({"biases": "file:///one.bias"}, "line 2: biases: 'file:///one.bias' is no plain path"),
+        ({"rois": "", "rois_md5": "0" * 32}, "line 2: top level: rois_md5 is given without rois"),
+        ({"source": "raw/" + "x" * 5000}, "is no name of a file: File name too long"),
+        ({"id": "TWO"}, "line 3: id: 'two' differs in case alone from that at line 2"),
+        ({"group": "park "}, "line 2: group: 'park ' begins or ends with a space"),
+        ({"n_events": "9" * 5000}, "does not match '^[0-9]{1,18}$'"),
+        ({"events/start_us": "2024-13-45"}, "events/start_us: '2024-13-45' is no YAML value"),
+        ({"features/voxels": "null"}, "'features/voxels' is nothing that a recording can change"),
+        ({"features/new": "{a: 1}"}, "'features/new' is nothing that a recording can change"),
+        ({"biases": "raw/one.bias"}, "line 2: biases: 'raw/one.bias' does not exist"),
+        ({"video/fps": "fast"}, "line 2: video/fps: 'fast' is not of type 'integer'"),
+        (
+            {"slices/tail": "kepe"},
+            "line 2: slices/tail: 'kepe' is not one of ['keep', 'drop']; did",
+        ),
+        ({"slices/count": "5"}, "line 2: slices: exactly one of window_us (µs) and count (events)"),
+        ({"slices/windows_us": "5"}, "line 2: slices: unknown key 'windows_us'; did you mean"),
+        ({"features/voxels/parameters": "{bins: no}"}, "line 2: features/voxels: "),
+        ({"video/fps": "[1"}, "line 2: video/fps: '[1' is no YAML value"),
+        ({"colour": "red"}, "line 2: top level: unknown key 'colour'"),
+        ({"it's": "red"}, 'line 2: top level: unknown key "it\'s"'),
+        ({"video/container": "png-zip"}, "line 2: 'video/container' is nothing that a recording"),
+        ({"features/none/count": "5"}, "line 2: 'features/none/count' is nothing that a recording"),
+        ({"events/crop": "[5, 5, 1, 1]"}, "line 2: events/crop: [5, 5, 1, 1] is empty"),
+    ],
+)
+def test_table__with_a_mistake_is_refused_with_file_line_and_value(folder, cells, message):
+    rows = table(folder)
+    rows[0] |= cells
+    write_rows(folder, rows)
+    told = refused(folder)
+    assert told.startswith("recordings.tsv: line "), told
+    assert message in told
+
+
+def test_table__tells_the_mistakes_of_all_rows_at_once(folder):
+    write_rows(folder, [row | {"split": "trian"} for row in table(folder)])
+    assert [line.split(": split")[0] for line in refused(folder).splitlines()] == [
+        "recordings.tsv: line 2",
+        "recordings.tsv: line 3",
+    ]
+
+
+def test_table__with_very_many_mistakes_tells_the_first_and_counts_the_rest(folder):
+    write_rows(folder, [table(folder)[0] | {"id": f"r{k}", "split": "x"} for k in range(50)])
+    lines = refused(folder).splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "… and 30 more"
+
+
+def test_table__with_a_group_in_two_splits_is_refused_with_both_lines(folder):
+    write_rows(folder, [row | {"group": "park"} for row in table(folder)])
+    assert refused(folder) == (
+        "recordings.tsv: line 3: group: 'park' is in split 'test' here, in 'train' at line 2; "
+        "what was recorded together belongs to one split"
+    )
+
+
+def test_table__with_one_recording_in_two_splits_is_refused(folder):
+    rows = table(folder)
+    rows[1] |= {"source": rows[0]["source"], "md5": rows[0]["md5"]}
+    write_rows(folder, rows)
+    told = "recordings.tsv: line 3: md5: is that of line 2, which is in split 'train'"
+    assert told in refused(folder)
+    rows[1]["md5"] = rows[1]["md5"].upper()
+    rows[1]["events/max_pixel_hz"] = "50"
+    write_rows(folder, rows)
+    assert told in refused(folder)
+    rows[1]["events/start_us"] = "60000"
+    write_rows(folder, rows)
+    assert told in refused(folder), "a part of it is in all of it"
+    rows[0]["events/stop_us"] = "60000"
+    write_rows(folder, rows)
+    assert list(read(folder)["RECORDINGS"]) == ["one", "two"], "they are different times of it"
+
+
+def test_table__rows_without_a_group_share_none(folder):
+    rows = table(folder)
+    rows[0]["group"] = "park"
+    write_rows(folder, rows)
+    assert read(folder)["RECORDINGS"]["one"]["group"] == "park"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id source md5 split\n", "line 1: has no tab in it; columns are set apart by tabs"),
+        ("", "line 1: has no tab in it"),
+        ("id\tid\n", "line 1: column 'id' is there twice"),
+        ("id\tsource\tmd5\tsplit\n", "lists no recording"),
+        ("id\tsource\tmd5\tsplit\n\t\t\t\n\n", "lists no recording"),
+        ("id\tsource\tmd5\tsplit\na\tb\n", "line 2: has fewer cells than the header, which has 4"),
+        ("id\tsource\na\t" + "x" * 200_000, "line 2: field larger than field limit"),
+        ("id\tsource\n\na\tb\tc\td\n", "line 3: has more cells than the header, which has 2"),
+    ],
+)
+def test_table__of_another_form_is_refused(folder, text, message):
+    (folder / "recordings.tsv").write_text(text, encoding="utf-8")
+    assert message in refused(folder)
+
+
+def test_table__of_another_encoding_is_refused_by_its_name(folder):
+    (folder / "recordings.tsv").write_bytes("id\tsource\nStraße\tx\n".encode("latin-1"))
+    assert refused(folder) == "recordings.tsv: is not UTF-8: save it as UTF-8"
+
+
+def test_table__from_a_spreadsheet_is_read(folder):
+    text = (folder / "recordings.tsv").read_text(encoding="utf-8")
+    columns = text.splitlines()[0].count("\t")
+    (folder / "recordings.tsv").write_bytes(
+        b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() + b"\t" * columns + b"\r\n"
+    )
+    assert list(read(folder)["RECORDINGS"]) == ["one", "two"]
+
+
+def test_manual_source__that_is_not_there_yet_is_no_mistake(folder):
+    rows = table(folder)
+    rows[0] |= {"source": "manual:later/one.raw", "page": "https://example.org/login"}
+    write_rows(folder, rows)
+    assert read(folder)["RECORDINGS"]["one"]["source"] == "manual:later/one.raw"
+
+
+def test_override__stands_instead_of_the_configs_value_for_its_recording(folder):
+    rows = table(folder)
+    rows[1]["slices/window_us"] = "40000"
+    write_rows(folder, rows)
+    names = read(folder)
+    assert names["RESOLVED"]["two"]["slices"] == {"window_us": 40_000, "tail": "keep"}
+    assert names["config"]["slices"]["window_us"] == 20_000

@@ -1,0 +1,168 @@
+"""A folder of recordings with published boxes: its table, and the boxes carried along."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import tarfile
+
+import numpy as np
+import pytest
+
+from evreel import cli, steps
+from evreel.errors import AnnotationError, EvreelError, RecordingError
+from evreel.files.boxes import read_boxes, read_published_boxes, write_boxes
+from evreel.layout import BOX_DTYPE
+from support import random_events
+from support.stores import store_of
+from support.writers.aer40 import aer40
+
+GEN1 = [("ts", "<u8"), ("x", "<f4"), ("y", "<f4"), ("w", "<f4"), ("h", "<f4"), ("class_id", "u1")]
+GEN1 += [("confidence", "<f4"), ("track_id", "<u4")]
+
+
+def recording(path, seed=0):
+    """Write a short recording in 40-bit words."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    events = random_events(50, (20, 20), 9_000, seed)
+    columns = (column.tolist() for column in (events.t, events.x, events.y, events.p))
+    path.write_bytes(aer40(zip(*columns, strict=True)))
+    return path
+
+
+def published(path, t=(5_000, 6_000, 6_000)):
+    """Write boxes as GEN1 has them."""
+    boxes = np.zeros(len(t), dtype=GEN1)
+    boxes["ts"], boxes["class_id"], boxes["confidence"] = t, range(len(t)), 0.5
+    boxes["x"], boxes["w"], boxes["track_id"] = 3.5, 4, 7
+    np.save(path, boxes)
+    return path
+
+
+def rows_of(table):
+    with table.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def test_table__lists_recordings_with_split_group_and_boxes(tmp_path):
+    folder, out = tmp_path / "data", tmp_path / "recordings.tsv"
+    first = recording(folder / "train" / "17-03_12_td.bin")
+    recording(folder / "test" / "sub" / "b!1.bin", seed=1)
+    recording(folder / "train" / ".hidden.bin")
+    (folder / "readme.md").write_text("text")
+    boxes = published(folder / "train" / "17-03_12_bbox.npy")
+    arguments = ["table", str(folder), "-o", str(out), "--sensor", "20x20", "-q"]
+    assert cli.main([*arguments, "--group", "*/{group}_??_td.bin"]) == 0
+    test, train = rows_of(out)
+    assert train == {
+        "id": "17-03_12_td",
+        "source": str(first),
+        "md5": hashlib.md5(first.read_bytes()).hexdigest(),
+        "split": "train",
+        "group": "17-03",
+        "sensor": "20x20",
+        "boxes": str(boxes),
+        "boxes_md5": hashlib.md5(boxes.read_bytes()).hexdigest(),
+    }
+    assert (test["id"], test["split"], test["group"], test["boxes"]) == ("b_1", "test", "", "")
+    assert test["source"].endswith("b!!1.bin")
+
+
+def test_table__makes_ids_of_paths_where_names_are_there_twice(tmp_path):
+    folder, out = tmp_path / "train", tmp_path / "recordings.tsv"
+    for name in ("a/x.bin", "b/X.bin"):
+        recording(folder / name)
+    assert steps.table(folder, out, sensor="20x20") == 2
+    assert [row["id"] for row in rows_of(out)] == ["a_x", "b_X"]
+    assert all(row["split"] == "train" for row in rows_of(out))
+
+
+def test_table__makes_ids_of_whole_names_where_only_the_ending_tells_two_apart(tmp_path):
+    folder, out = tmp_path / "train", tmp_path / "recordings.tsv"
+    events = random_events(5)
+    recording(folder / "a.bin")
+    np.savez(folder / "a.npz", t=events.t, x=events.x, y=events.y, p=events.p)
+    steps.table(folder, out, sensor="64x48")
+    assert [row["id"] for row in rows_of(out)] == ["a_bin", "a_npz"]
+
+
+def test_plain__is_for_an_archive_and_leaves_its_member_alone(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        info = tarfile.TarInfo("x.txt")
+        info.size = 2
+        archive.addfile(info, io.BytesIO(b"c\n"))
+    steps.acquire(f"{path}!x.txt", tmp_path / "x.txt", plain=True)
+    assert (tmp_path / "x.txt").read_bytes() == b"c\n"
+    steps.acquire(str(path), tmp_path / "plain.tar", plain=True)
+    with tarfile.open(tmp_path / "plain.tar", "r:") as archive:
+        assert archive.getnames() == ["x.txt"]
+
+
+def test_table__says_what_is_missing(tmp_path):
+    out = tmp_path / "recordings.tsv"
+    (tmp_path / "data").mkdir()
+    with pytest.raises(RecordingError, match=r"data: holds no recording"):
+        steps.table(tmp_path / "data", out)
+    recording(tmp_path / "data" / "x.bin")
+    with pytest.raises(RecordingError, match=r"x.bin: lies in no folder named train, val or test"):
+        steps.table(tmp_path / "data", out, sensor="20x20")
+    assert not out.exists()
+    steps.table(tmp_path / "data", out, sensor="20x20", split="mixed")
+    assert [row["split"] for row in rows_of(out)] == ["mixed"]
+
+
+def test_boxes__are_laid_on_the_stores_time_line(tmp_path):
+    store = store_of(tmp_path / "s.h5", random_events(50), t_offset=4_500)
+    source, out = published(tmp_path / "x.npy"), tmp_path / "x_bbox.npy"
+    assert steps.boxes(store, source, out, labels=["a", "b", "c"]) == 3
+    boxes = read_boxes(out)
+    assert boxes["t"].tolist() == [500, 1500, 1500] and boxes["class_id"].tolist() == [0, 1, 2]
+    assert boxes["class_confidence"].tolist() == [0.5] * 3 and boxes["track_id"].tolist() == [7] * 3
+    assert boxes["x"].tolist() == [3.5] * 3
+
+
+def test_boxes__of_evreel_itself_come_back_as_they_are(tmp_path):
+    made = np.zeros(2, dtype=BOX_DTYPE)
+    made["t"], made["w"], made["class_confidence"] = [3, 9], 2.5, 1
+    write_boxes(tmp_path / "b.npy", made)
+    assert (read_published_boxes(tmp_path / "b.npy") == made).all()
+
+
+def test_boxes__refuse_what_does_not_fit(tmp_path):
+    store = store_of(tmp_path / "s.h5", random_events(50))
+    out = tmp_path / "x_bbox.npy"
+
+    def refused(message, source, **options):
+        with pytest.raises(EvreelError, match=message):
+            steps.boxes(store, source, out, **options)
+        assert not out.exists()
+
+    source = published(tmp_path / "x.npy")
+    refused(r"x.npy: record 2: class_id is 2; there are 2 labels", source, labels=["a", "b"])
+    refused("md5 is", source, md5="0" * 32)
+    refused(r"x.npy: record 1: goes back in time", published(tmp_path / "x.npy", (9, 8)))
+    refused(r"x.npy: record 0: ts is 18446744073709551615", published(source, (2**64 - 1,)))
+    np.save(source, np.zeros(2, dtype=[("ts", "<u8"), ("x", "<f4")]))
+    refused(r"x.npy: has no field y; there are ts, x", source)
+    source.write_bytes(source.read_bytes()[:-3])
+    refused(r"x.npy: is no whole .npy file of boxes", source)
+
+
+def test_boxes__of_a_cropped_store_are_refused(tmp_path):
+    path = recording(tmp_path / "x.bin")
+    steps.events(path, tmp_path / "s.h5", sensor="20x20", crop=[2, 0, 20, 20])
+    with pytest.raises(
+        AnnotationError, match="are of the whole sensor, and the events are cropped"
+    ):
+        steps.boxes(tmp_path / "s.h5", published(tmp_path / "x.npy"), tmp_path / "x_bbox.npy")
+
+
+def test_info_and_audit__take_the_size_that_a_file_does_not_state(tmp_path, capsys):
+    path = recording(tmp_path / "x.bin")
+    assert cli.main(["info", str(path), "--sensor", "20x20"]) == 0
+    assert "events    50" in capsys.readouterr().out
+    assert cli.main(["audit", str(path), "--sensor", "20x20"]) == 0
+    assert cli.main(["audit", str(path), "--sensor", "5x5"]) == 1
+    assert "outside the sensor" in capsys.readouterr().out

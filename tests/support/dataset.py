@@ -1,0 +1,146 @@
+"""A small data set of simulated recordings, and Snakemake run on it as a user runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from support import ROOT
+
+SCENE = """
+name = "{name}"
+duration_us = 120_000
+seed = {seed}
+[sensor]
+height = 47
+width = 63
+[background]
+intensity = 0.4
+[[object]]
+label = "car"
+box = [14.0, 10.0]
+intensity = 0.9
+motion = [[0, 4.0, 20.0], [120_000, 44.0, 20.0]]
+[[object]]
+label = "sign"
+polygon = [[0.0, 0.0], [10.0, 0.0], [5.0, 9.0]]
+intensity = 0.1
+z_order = 1
+motion = [[0, 30.0, 24.0], [120_000, 26.0, 20.0]]
+[[tag]]
+label = "busy"
+start_us = 30_000
+stop_us = 60_000
+"""
+
+CONFIG = {
+    "recordings": "recordings.tsv",
+    "labels": ["car", "sign", "busy"],
+    "slices": {"window_us": 20_000},
+    "features": {
+        "histogram": {"representation": "histogram", "window_us": 10_000},
+        "voxels": {"representation": "voxel_grid", "count": 500, "parameters": {"bins": 3}},
+    },
+    "release": {"name": "tiny", "version": "1.0", "licence": "CC0-1.0"},
+}
+
+
+def make_data_set(folder: Path, names: Sequence[str] = ("one", "two")) -> Path:
+    """Simulate a recording a name; write a table and a config."""
+    from evreel import steps
+
+    folder.mkdir(exist_ok=True)
+    rows = [("id", "source", "md5", "split", "rois", "tags")]
+    for k, name in enumerate(names):
+        scene = folder / f"{name}.toml"
+        scene.write_text(SCENE.format(name=name, seed=k), encoding="utf-8")
+        steps.simulate(scene, folder / "raw")
+        recording = folder / "raw" / f"{name}.aedat4"
+        md5 = hashlib.md5(recording.read_bytes()).hexdigest()
+        split = ("train", "test")[k % 2]
+        rows.append(
+            (name, f"raw/{name}.aedat4", md5, split, f"raw/{name}.rois.xml", f"raw/{name}.tags.xml")
+        )
+    write_table(folder, rows)
+    write_config(folder, CONFIG)
+    return folder
+
+
+def write_table(folder: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Write recordings.tsv."""
+    text = "".join("\t".join(row) + "\n" for row in rows)
+    (folder / "recordings.tsv").write_text(text, encoding="utf-8")
+
+
+def write_config(folder: Path, config: Mapping[str, object]) -> None:
+    """Write config.yaml."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
+
+
+def command(folder: Path, *arguments: str, house: Path = ROOT) -> list[str]:
+    """Return the command line that runs a checkout's Snakefile on the data set in `folder`."""
+    return [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(house / "Snakefile")),
+        *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
+        *("--workflow-profile", str(house / "profiles" / "default"), *arguments),
+    ]
+
+
+def snakemake(
+    folder: Path,
+    *arguments: str,
+    house: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    timeout: int = 180,
+) -> subprocess.CompletedProcess:
+    """Run Snakemake on the data set in `folder`, with output and errors as one text.
+
+    `house` is a checkout, of which also the package is taken; `env` is added to the environment.
+    """
+    path = os.pathsep.join(filter(None, [str(house / "src"), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        command(folder, *arguments, house=house),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def planned(folder: Path, *arguments: str, house: Path = ROOT) -> list[str]:
+    """Return the rule of each job that a dry run would run, sorted."""
+    run = snakemake(folder, "-n", *arguments, house=house)
+    assert run.returncode == 0, run.stdout
+    lines = run.stdout.splitlines()
+    return sorted(
+        line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))
+    )
+
+
+TIMED = ("benchmarks/", "logs/acquire/", "logs/archive/")
+"""Where files of the results tell how long things took."""
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Return path → digest, or where a link leads to, for each file that a workflow keeps there.
+
+    Benchmarks are there by their names alone, as are the logs with rates: they tell of times.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            found[name] = f"link to {path.readlink()}"
+        elif path.is_file() and not name.startswith(".evreel-tmp/"):
+            timed = name.startswith(TIMED)
+            found[name] = "" if timed else hashlib.sha256(path.read_bytes()).hexdigest()
+    return found

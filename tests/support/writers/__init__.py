@@ -1,0 +1,1 @@
+"""Recordings as other programs write them, made here for tests."""

@@ -1,0 +1,486 @@
+"""Files of pictures: CVAT's checks on the mp4, the zip without loss, the clock to the letter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from av.video.frame import PictureType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from evreel.errors import ClockError, EvreelError, ParameterError
+from evreel.events import Events, Sensor
+from evreel.files.clock import read_clock, write_clock
+from evreel.timebase import FrameClock
+from evreel.video import ffmpeg
+from evreel.video.mp4 import PRESETS, write_mp4
+from evreel.video.picture import Picture
+from evreel.video.png_zip import write_png_zip
+from evreel.video.render import render
+from support import ROOT, random_events
+
+SENSOR = Sensor(45, 61)  # odd, so that it must be padded
+PICTURE = Picture.for_video(SENSOR)
+N = 95
+
+
+def moving_edge() -> Events:
+    """Events of a bar that crosses the sensor, ON before and OFF behind it, among noise."""
+    noise = random_events(4_000, SENSOR, stop_us=N * 10_000)
+    t = np.arange(0, N * 10_000, 50)
+    rng = np.random.default_rng(1)
+    p = rng.integers(0, 2, len(t))
+    x = (t // 20_000 + 2 * p) % SENSOR.width
+    y = rng.integers(5, 40, len(t))
+    order = np.argsort(np.concatenate([noise.t, t]), kind="stable")
+    columns = (noise.t, t), (noise.x, x), (noise.y, y), (noise.p, p)
+    return Events(*(np.concatenate(pair)[order] for pair in columns), SENSOR)
+
+
+def clock() -> FrameClock:
+    return FrameClock.regular(N * 10_000, 10_000)
+
+
+@pytest.fixture(scope="module")
+def images() -> list[np.ndarray]:
+    return list(render([moving_edge()], clock(), SENSOR, picture=PICTURE))
+
+
+def noise_images(n: int = 8, shape: tuple[int, int] = (46, 62)) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(n)]
+
+
+def write_both(folder: Path) -> None:
+    """Write the same pictures in every way: what is compared between machines' settings."""
+    shape = (180, 240)
+    noise = np.random.default_rng(0).integers(100, 156, (250, 240), dtype=np.uint8)
+    blobs = noise.repeat(5, axis=0).repeat(5, axis=1)
+    pictures = [blobs[7 * k : 7 * k + 180, 3 * k : 3 * k + 240] for k in range(40)]
+    for preset in ("ultrafast", "veryfast"):
+        write_mp4(folder / f"{preset}.mp4", pictures, shape, preset=preset, metadata={"a": "b"})
+    write_png_zip(folder / "png.zip", pictures, shape, FrameClock.regular(400, 10))
+
+
+def bytes_of_both(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("both")
+    write_both(folder)
+    return bytes_of_both(folder)
+
+
+@pytest.fixture
+def processes(monkeypatch) -> list[subprocess.Popen]:
+    """Every process that is started while the test runs."""
+    started = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self)
+
+    monkeypatch.setattr(ffmpeg.subprocess, "Popen", Recorded)
+    return started
+
+
+def assert_ended_and_reaped(process: subprocess.Popen) -> None:
+    assert process.returncode is not None
+    with pytest.raises(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)
+
+
+@pytest.mark.parametrize("preset", ["ultrafast", "medium"])
+def test_mp4__stands_the_checks_of_a_video_manifest(tmp_path, images, preset):
+    path = tmp_path / "v.mp4"
+    assert write_mp4(path, iter(images), PICTURE.shape, preset=preset) == N
+    with av.open(str(path)) as container:
+        (stream,) = container.streams
+        context = stream.codec_context
+        assert (context.height, context.width) == PICTURE.shape == (46, 62)
+        assert context.pix_fmt == "yuv420p"
+        assert context.profile in ("Constrained Baseline", "Baseline", "Main", "High")
+        assert stream.average_rate == stream.base_rate == 30
+        assert stream.frames == N
+        packets = [packet for packet in container.demux(stream) if packet.dts is not None]
+    for stamps in ([p.dts for p in packets], [p.pts for p in packets]):
+        assert (np.diff(stamps) > 0).all()
+        assert len(set(np.diff(stamps))) == 1, "the rate is not constant"
+    assert packets[0].is_keyframe
+    keys = [packet.pts for packet in packets if packet.is_keyframe]
+    assert np.diff([*keys, packets[-1].pts]).max() <= 30 * (packets[1].pts - packets[0].pts)
+
+    with av.open(str(path)) as container:
+        linear = list(container.decode(video=0))
+        assert len(linear) == N == len(clock())
+        assert linear[0].key_frame
+        assert [frame.pts for frame in linear] == [packet.pts for packet in packets]
+        assert not any(frame.pict_type == PictureType.B for frame in linear)
+        assert len({frame.pts for frame in linear if frame.key_frame}) >= 4
+        by_pts = {frame.pts: frame.to_ndarray() for frame in linear}
+        for pts in keys:
+            container.seek(pts, stream=container.streams.video[0])
+            frame = next(container.decode(video=0))
+            assert frame.key_frame
+            assert frame.pts == pts
+            assert np.array_equal(frame.to_ndarray(), by_pts[pts])
+
+
+@pytest.mark.parametrize("preset", ["ultrafast", "veryfast"])
+def test_mp4__shows_what_was_rendered(tmp_path, images, preset):
+    path = tmp_path / "v.mp4"
+    write_mp4(path, images, PICTURE.shape, preset=preset)
+    with av.open(str(path)) as container:
+        decoded = np.array([f.to_ndarray(format="gray") for f in container.decode(video=0)])
+    wrong = decoded.astype(int) - np.array(images)
+    assert np.abs(wrong).mean() < 4
+    strong = np.abs(np.array(images).astype(int) - 128) > 120
+    assert strong.sum() > 1_000
+    agrees = np.sign(decoded.astype(int) - 128) == np.sign(np.array(images).astype(int) - 128)
+    assert agrees[strong].mean() > 0.999
+
+
+def test_mp4__has_no_colour_and_keeps_the_order_of_grey_levels(tmp_path):
+    ramp = np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[None], 16, axis=0)
+    write_mp4(tmp_path / "v.mp4", [ramp], ramp.shape, crf=1)
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        (frame,) = container.decode(video=0)
+    assert np.abs(frame.to_ndarray(format="gray").astype(int) - ramp).max() <= 3
+    chroma = frame.to_ndarray()[16:]
+    assert (chroma == 128).all()
+
+
+def test_mp4__holds_its_metadata(tmp_path):
+    given_tags = {
+        "frames": "8",
+        "origin_x_px": "0",
+        "clock": "sha256:" + "0f" * 32,
+        "camera name": "a=b; two\nlines, µs",
+    }
+    write_mp4(tmp_path / "v.mp4", noise_images(), (46, 62), metadata=given_tags)
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        got = container.metadata
+    assert {name: got.get(name) for name in given_tags} == given_tags
+    assert "creation_time" not in got
+
+
+def test_mp4__can_be_played_before_it_is_read_to_the_end(tmp_path):
+    write_mp4(tmp_path / "v.mp4", noise_images(), (46, 62))
+    content = (tmp_path / "v.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (4, 62), (46, 2), (262, 346)])
+def test_mp4__may_have_any_even_size(tmp_path, shape):
+    write_mp4(tmp_path / "v.mp4", noise_images(3, shape), shape, fps=25)
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        assert container.streams.video[0].average_rate == 25
+        assert [(f.height, f.width) for f in container.decode(video=0)] == [shape] * 3
+
+
+def test_mp4_and_zip__are_the_same_bytes_on_one_processor_in_another_folder(tmp_path, both):
+    script = (
+        "import os, pathlib, sys\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        f"sys.path[:0] = {[str(Path(__file__).parent), str(ROOT / 'tests')]!r}\n"
+        "import test_files\n"
+        "test_files.write_both(pathlib.Path(sys.argv[1]))\n"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "elsewhere"],
+        check=True,
+        env=os.environ | {"TZ": "Asia/Tokyo", "LC_ALL": "C"},
+    )
+    assert bytes_of_both(tmp_path / "elsewhere") == both
+
+
+@pytest.mark.parametrize(("extensions", "asm"), [("0", "0"), ("sse2", "SSE2"), ("avx", "AVX")])
+def test_mp4_and_zip__are_the_same_bytes_on_an_older_processor(
+    tmp_path, monkeypatch, both, extensions, asm
+):
+    class Masked(subprocess.Popen):
+        def __init__(self, command, **kwargs):
+            for k, word in enumerate(command):
+                if word == "libx264":
+                    command[k : k + 1] = [word, "-x264opts", f"asm={asm}"]
+            super().__init__([command[0], "-cpuflags", extensions, *command[1:]], **kwargs)
+
+    monkeypatch.setattr(ffmpeg.subprocess, "Popen", Masked)
+    write_both(tmp_path)
+    assert bytes_of_both(tmp_path) == both
+
+
+def test_ffmpeg__is_the_bundled_one_whatever_the_environment_names(tmp_path, monkeypatch, both):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/bin/false")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ffmpeg.executable().is_relative_to(Path(imageio_ffmpeg.__file__).parent)
+    write_both(tmp_path)
+    assert bytes_of_both(tmp_path) == both
+
+
+def test_ffmpeg__missing_from_the_package_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(imageio_ffmpeg, "__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(EvreelError, match="came without an ffmpeg of its own"):
+        write_mp4(tmp_path / "v.mp4", noise_images(), (46, 62))
+
+
+def test_writers__say_nothing_and_leave_no_process(tmp_path, capfd, processes):
+    write_both(tmp_path)
+    assert capfd.readouterr() == ("", "")
+    assert len(processes) == 3
+    for process in processes:
+        assert_ended_and_reaped(process)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["png.zip", "ultrafast.mp4", "veryfast.mp4"]
+
+
+@pytest.mark.parametrize("when", [3, 59])
+def test_killed_ffmpeg__is_one_error_and_no_zombie(tmp_path, processes, capfd, when):
+    def frames():
+        for k, image in enumerate(noise_images(60, (260, 346))):
+            if k == when:
+                processes[0].kill()
+            yield image
+
+    with pytest.raises(EvreelError, match=r"v\.mp4: ffmpeg was ended by SIGKILL after \d+ pict"):
+        write_mp4(tmp_path / "v.mp4", frames(), (260, 346))
+    assert_ended_and_reaped(processes[0])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_failing_ffmpeg__is_an_error_with_its_last_word(tmp_path, processes):
+    with pytest.raises(EvreelError, match=r"v\.mp4: ffmpeg failed .*: No such file or directory"):
+        write_mp4(tmp_path / "nowhere" / "v.mp4", noise_images(), (46, 62))
+    assert_ended_and_reaped(processes[0])
+
+
+def test_ffmpeg__that_stops_reading_content_is_an_error_too(tmp_path):
+    arguments = ["-frames:v", "1", "-c:v", "png", "-f", "image2pipe", "pipe:1"]
+    with pytest.raises(EvreelError, match=r"v: ffmpeg failed after \d+ pictures: it said nothing"):
+        ffmpeg.encode(tmp_path / "v", noise_images(60, (260, 346)), (260, 346), arguments)
+
+
+@pytest.mark.parametrize("writer", ["mp4", "zip"])
+def test_pictures_that_raise__end_ffmpeg(tmp_path, processes, writer):
+    def frames():
+        yield from noise_images(5)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        if writer == "mp4":
+            write_mp4(tmp_path / "v.mp4", frames(), (46, 62))
+        else:
+            write_png_zip(tmp_path / "v.zip", frames(), (46, 62), FrameClock.regular(50, 10))
+    assert_ended_and_reaped(processes[0])
+    assert not (tmp_path / "v.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((45, 62), {}, r"v\.mp4: pictures of 62x45 can't be stored .* Pad them to even sizes"),
+        ((46, 62), {"preset": "quick"}, "preset='quick' is none of ultrafast"),
+        ((46, 62), {"crf": 0}, "crf=0 is not within 1 to 51"),
+        ((46, 62), {"fps": 0}, "fps=0 is not at least 1"),
+        ((46, 62), {"metadata": {"a=b": "c"}}, "metadata 'a=b'='c' can't be stored"),
+        ((46, 62), {"metadata": {"a": ""}}, "metadata 'a'='' can't be stored"),
+        ((48, 62), {}, r"picture 0: is uint8 of \(46, 62\); uint8 of \(48, 62\) is expected"),
+    ],
+)
+def test_mp4__refuses_what_it_can_t_write(tmp_path, shape, options, message):
+    with pytest.raises(ParameterError, match=message):
+        write_mp4(tmp_path / "v.mp4", noise_images(), shape, **options)
+
+
+def test_mp4__refuses_a_picture_of_another_type_and_no_pictures_at_all(tmp_path, processes):
+    wide = noise_images()[0].astype(np.uint16)
+    with pytest.raises(ParameterError, match=r"picture 1: is uint16 of \(46, 62\)"):
+        write_mp4(tmp_path / "v.mp4", [noise_images()[0], wide], (46, 62))
+    assert_ended_and_reaped(processes.pop())
+    for write in (
+        lambda: write_mp4(tmp_path / "w.mp4", [], (46, 62)),
+        lambda: write_png_zip(tmp_path / "w.zip", [], (46, 62), FrameClock([], [])),
+    ):
+        with pytest.raises(ParameterError, match=r"w\.(mp4|zip): there are no pictures to write"):
+            write()
+    assert not processes
+
+
+def test_presets__are_all_known_to_x264(tmp_path):
+    for preset in PRESETS:
+        assert write_mp4(tmp_path / "v.mp4", noise_images(2), (46, 62), preset=preset) == 2
+
+
+def test_pictures__may_be_views_of_any_order(tmp_path):
+    pictures = noise_images()
+    write_mp4(tmp_path / "a.mp4", pictures, (46, 62))
+    write_mp4(tmp_path / "b.mp4", [np.asfortranarray(image) for image in pictures], (46, 62))
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_png_zip__holds_every_picture_exactly_under_its_index_and_time(tmp_path):
+    sensor = Sensor(7, 9)  # odd sizes need no padding here
+    events = random_events(5_000, sensor, stop_us=30_000)
+    table = FrameClock([-40, 0, 10_000, 25_000], [-20, 10_000, 20_000, 30_000], "frames")
+    pictures = list(render([events], table, sensor))
+    assert write_png_zip(tmp_path / "v.zip", iter(pictures), sensor, table) == 4
+    with zipfile.ZipFile(tmp_path / "v.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [
+            *("000000_-40.png", "000001_0.png", "000002_10000.png", "000003_25000.png")
+        ]
+        for entry, expected in zip(archive.infolist(), pictures, strict=True):
+            assert entry.date_time == (1980, 1, 1, 0, 0, 0)
+            assert entry.compress_type == zipfile.ZIP_STORED
+            with archive.open(entry) as file, Image.open(file) as image:
+                assert image.format == "PNG"
+                assert image.mode == "L"
+                assert np.array_equal(np.asarray(image), expected)
+
+
+def test_png_zip__refuses_more_or_fewer_pictures_than_rows(tmp_path):
+    for n in (7, 9):
+        with pytest.raises(ClockError, match=f"v.zip: there are {n} pictures for the clock's 8 r"):
+            write_png_zip(tmp_path / "v.zip", noise_images(n), (46, 62), FrameClock.regular(80, 10))
+    assert not list(tmp_path.iterdir())
+
+
+WRITTEN = """\
+# source\tframes
+# sensor_height_px\t45
+# sensor_width_px\t61
+# scale\t2
+# pad_bottom_px\t0
+# pad_right_px\t4
+# frames\t2
+# origin_x_px\t7
+# window_us\t33 µs or so
+frame\tstart_us\tstop_us
+0\t-20\t0
+1\t5000000000\t5000000010
+"""
+
+
+def test_clock_table__is_this_text(tmp_path):
+    table = FrameClock([-20, 5_000_000_000], [0, 5_000_000_010], "frames")
+    picture = Picture((45, 61), 2, pad_right=4)
+    extra = {"window_us": "33 µs or so", "origin_x_px": "7"}
+    write_clock(tmp_path / "c.tsv", table, picture, extra)
+    assert (tmp_path / "c.tsv").read_bytes() == WRITTEN.encode()
+    assert read_clock(tmp_path / "c.tsv") == (table, picture, extra)
+
+
+NAMES = st.text(st.characters(codec="utf-8", categories=("L", "N")), min_size=1, max_size=5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2**33), st.integers(1, 2**33)), max_size=6),
+    st.integers(-(2**33), 2**33),
+    st.sampled_from(["events", "frames", "triggers", "external"]),
+    st.builds(
+        Picture,
+        st.tuples(st.integers(1, 2000), st.integers(1, 2000)),
+        *(st.integers(1, 4), st.integers(0, 20), st.integers(0, 20)),
+    ),
+    st.dictionaries(NAMES, NAMES, max_size=3),
+)
+def test_clock_table__gives_back_what_went_in(rows, at, source, picture, extra):
+    edges = at + np.cumsum(np.array(rows, dtype=np.int64).reshape(-1, 2).ravel())
+    table = FrameClock(edges[0::2], edges[1::2], source)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "c.tsv"
+        write_clock(path, table, picture, extra)
+        assert read_clock(path) == (table, picture, extra)
+
+
+def test_clock_table__written_by_hand_needs_no_comments(tmp_path):
+    path = tmp_path / "c.tsv"
+    path.write_bytes(b"frame\tstart_us\tstop_us\n0\t0\t40\n1\t50\t90\n")
+    assert read_clock(path) == (FrameClock([0, 50], [40, 90], "external"), None, {})
+
+
+def test_clock_table__may_come_from_a_spreadsheet_with_some_comments(tmp_path):
+    path = tmp_path / "c.tsv"
+    text = "#camera\tleft\r\n# sensor_width_px\t61\r\n#sensor_height_px\t45\r\n"
+    text += "frame\tstart_us\tstop_us\r\n0\t0\t40\r\n"
+    path.write_bytes(text.encode("utf-8-sig"))
+    expected = FrameClock([0], [40], "external"), Picture((45, 61)), {"camera": "left"}
+    assert read_clock(path) == expected
+
+
+def test_clock_table__cut_short_anywhere_is_refused(tmp_path):
+    path = tmp_path / "cut.tsv"
+    whole = WRITTEN.encode()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ClockError, match=r"^cut\.tsv: (line|byte) \d+"):
+            read_clock(path)
+
+
+HEAD = "frame\tstart_us\tstop_us\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: the file ends before its header row"),
+        ("frame,start_us,stop_us\n", "line 1: header row is 'frame,start_us,stop_us'; expected"),
+        ("# source\tevents\n0\t0\t10\n", r"line 2: header row is '0\\t0\\t10'"),
+        (HEAD + "0\t0\t10\n1\t10\t2x\n", "line 3: stop_us is '2x'; expected is a whole number"),
+        (HEAD + "0\t0\t10.5\n", "line 2: stop_us is '10.5'"),
+        (HEAD + "0\t0\t1_0\n", "line 2: stop_us is '1_0'"),
+        (HEAD + "0\t0\t9999999999999999999\n", "line 2: stop_us is '9+'; .* at most 18 digits"),
+        (HEAD + "1\t0\t10\n", "line 2: frame is 1; expected is 0, one more a row"),
+        (HEAD + "0\t0\t10\n0\t10\t20\n", "line 3: frame is 0; expected is 1"),
+        (HEAD + "0\t0\t10\n2\t10\t20\n", "line 3: frame is 2; expected is 1"),
+        (HEAD + "0\t0\t10\n1\t9\t20\n", "line 3: start_us=9; expected is 10 or more"),
+        (HEAD + "0\t10\t10\n", "line 2: stop_us=10; expected is a stop after start_us=10"),
+        (HEAD + "0\t0\n", r"line 2: '0\\t0' has 2 column\(s\); expected is 3"),
+        (HEAD + "0\t0\t10\n\n", r"line 3: '' has 1 column\(s\)"),
+        (HEAD + "0\t0\t10\n1\t10\t2", "line 3: the last line does not end. If the file was cut"),
+        ("# scale 2\n" + HEAD, "line 1: '# scale 2' is no comment of this table"),
+        ("# a\tb\n# a\tc\n" + HEAD, "line 2: comment 'a' is there twice"),
+        ("# source\tcamera\n" + HEAD, "line 1: source is 'camera'; expected is one of events"),
+        ("# a\tb\n# scale\t2\n" + HEAD, "line 2: comment 'sensor_height_px' is missing"),
+        (
+            "# sensor_height_px\t4\n# sensor_width_px\t4\n# scale\t0\n" + HEAD,
+            "line 1 and below: scale=0 is not at least 1",
+        ),
+        ("# frames\t2\n" + HEAD + "0\t0\t10\n", "line 3: ends after 1 rows; expected is 2 frames"),
+        ("# \xff".encode("latin-1"), "byte 2: is not UTF-8 text. Save it as UTF-8"),
+    ],
+)
+def test_clock_table__with_a_fault_is_refused_with_its_line(tmp_path, text, message):
+    path = tmp_path / "bad.tsv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ClockError, match=r"^bad\.tsv: " + message):
+        read_clock(path)
+
+
+def test_clock_table__that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(ClockError, match=r"none\.tsv: can't be read: No such file"):
+        read_clock(tmp_path / "none.tsv")
+
+
+@pytest.mark.parametrize(
+    "extra", [{"a\tb": "c"}, {"a": "b\nc"}, {"": "a"}, {"a": ""}, {"a": " b"}, {"scale": "2"}]
+)
+def test_clock_table__takes_no_comment_that_would_not_come_back(tmp_path, extra):
+    with pytest.raises(ClockError, match="comment"):
+        write_clock(tmp_path / "c.tsv", FrameClock([0], [1]), Picture((4, 4)), extra)
+    assert not (tmp_path / "c.tsv").exists()

@@ -1,0 +1,482 @@
+"""The data sets of configs/: sound by themselves, and built from stand-ins of the same shape.
+
+A stand-in (`miniatures`) lies where the real data would: on a server on loopback, or where a person
+puts it. The config that runs is the real one, but for the published counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import functools
+import hashlib
+import importlib
+import io
+import json
+import re
+import shlex
+import sys
+import tarfile
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+from support import webserver
+import yaml
+from support import ROOT, shared_file
+from support.workflow_config import CODE, WorkflowError
+from support.dataset import snakemake, write_config, write_table
+from support.miniatures import MINIATURES
+
+from evreel import cli, steps
+from evreel.acquire import read_source
+from evreel.errors import UsageError
+from evreel.layout import BOX_DTYPE
+from evreel.samples.pattern import Pattern
+
+CONFIGS = ROOT / "configs"
+NAMES = sorted(MINIATURES)
+CUT = [name for name in NAMES if name != "gen1"]
+BY_URL = ("cifar10_dvs", "n_caltech101", "n_mnist")
+
+
+def config_of(name: str) -> dict:
+    return yaml.safe_load((CONFIGS / name / "config.yaml").read_text(encoding="utf-8"))
+
+
+@functools.cache
+def table_of(name: str) -> list[dict[str, str]]:
+    with (CONFIGS / name / "recordings.tsv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def read(folder: Path, config: Path) -> dict:
+    """Run config.smk on a config with `folder` as the working directory; return what it defines."""
+    names = {
+        "WorkflowError": WorkflowError,
+        "workflow": SimpleNamespace(
+            basedir=str(ROOT),
+            configfiles=[str(config)],
+            config_settings=SimpleNamespace(config={}),
+        ),
+        "config": yaml.safe_load(config.read_text(encoding="utf-8")),
+    }
+    with contextlib.chdir(folder):
+        exec(CODE, names)
+    return names
+
+
+def put(folder: Path, name: str, server: webserver.Server | None) -> None:
+    """Lay out a stand-in and, but for GEN1, its table: sources and sums are those of the files."""
+    made = MINIATURES[name]()
+    places = {}
+    for place, content in made.files.items():
+        if place.startswith("https:"):
+            path = place.removeprefix("https://")
+            assert server is not None
+            server.contents[path] = content
+            places[place] = f"{server.url}/{path}"
+        else:
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / place).write_bytes(content)
+            places[place] = place
+    if name == "gen1":
+        return
+    recordings = {recording for recording, _ in made.samples}
+    rows = [row for row in table_of(name) if row["id"] in recordings]
+    assert len(rows) == len(recordings)
+    for row in rows:
+        source = read_source(row["source"])
+        place = source.file if source.urls else str(source.path)
+        row |= {
+            "source": row["source"].replace(place, places[place]),
+            "md5": hashlib.md5(made.files[place]).hexdigest(),
+        }
+        if "size_bytes" in row:
+            row["size_bytes"] = str(len(made.files[place]))
+        if "member_md5" in row:
+            row["member_md5"] = member_md5(made.files[place], source.members[-1])
+    table = folder / config_of(name)["recordings"]
+    table.parent.mkdir(parents=True)
+    write_table(table.parent, [list(rows[0]), *(list(row.values()) for row in rows)])
+
+
+def member_md5(archive: bytes, member: str) -> str:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        return hashlib.md5(opened.extractfile(member).read()).hexdigest()
+
+
+every_set = pytest.mark.parametrize("built", NAMES, indirect=True)
+every_cut_set = pytest.mark.parametrize("built", CUT, indirect=True)
+
+
+@pytest.fixture(scope="module")
+def built(request, tmp_path_factory):
+    """Name, stand-in and release of a data set, built by the real Snakefile."""
+    name = request.param
+    folder = tmp_path_factory.mktemp(name)
+    config, made = config_of(name), MINIATURES[name]()
+    if "counts" in config.get("samples", {}):
+        counts = made.counts()
+        if "" in counts:  # by a seed
+            shares = config["samples"]["split"]["shares"]
+            counts = {split: round(share * counts[""]) for split, share in shares.items()}
+        config["samples"]["counts"] = counts
+    with webserver.running() as server:
+        put(folder, name, server)
+        if name == "gen1":
+            run_recipe(folder)
+        write_config(folder, config)
+        run = snakemake(folder, "--cores", "2", env={"no_proxy": "127.0.0.1"})
+        assert run.returncode == 0, run.stdout
+        asked = [path for path, _ in server.seen]
+    assert len(asked) == len(set(asked)) == (len(made.files) if name in BY_URL else 0)
+    release = config["release"]
+    built = folder / config["results"] / "release" / f"{release['name']}-{release['version']}"
+    return SimpleNamespace(name=name, made=made, config=config, folder=folder, release=built)
+
+
+def run_recipe(folder: Path) -> None:
+    """Make GEN1's table by the command in its config's header."""
+    text = (CONFIGS / "gen1" / "config.yaml").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^# +evreel (table .*)$", text.replace("\\\n#", ""), re.MULTILINE)
+    with contextlib.chdir(folder):
+        assert cli.main(shlex.split(line)) == 0
+
+
+def turned(name: str, rows) -> list[tuple[int, int, int, int]]:
+    """Return rows of a file as they are to be in the store: axes and polarity as readers agree."""
+    if name == "cifar10_dvs":
+        return [(t, 127 - y, 127 - x, 1 - p) for t, x, y, p in rows]
+    if name == "asl_dvs":
+        return [(t, x, 179 - y, p) for t, x, y, p in rows]
+    return list(rows)
+
+
+def histograms(rows, bounds, shape) -> np.ndarray:
+    """Return the events of rows [a, b) of each window, counted one by one: OFF, then ON."""
+    frames = np.zeros((len(bounds), *shape), np.int64)
+    for frame, (a, b) in zip(frames, bounds, strict=True):
+        for _, x, y, p in rows[a:b]:
+            frame[p, y, x] += 1
+    return frames
+
+
+def windows_of(rows, number: int, by: str) -> list[tuple[int, int]]:
+    """Return the rows [a, b) of a fixed number of windows: equal shares, the last has the rest."""
+    n, t = len(rows), np.array([row[0] for row in rows])
+    if by == "count":
+        edges = [k * (n // number) for k in range(number)]
+    else:
+        share = (t[-1] + 1 - t[0]) // number
+        edges = np.searchsorted(t, [t[0] + k * share for k in range(number)]).tolist()
+    return list(zip(edges, [*edges[1:], n], strict=True))
+
+
+def stored(release: Path, recording: str):
+    """Return the files of a recording in a release: events, samples, the feature."""
+    places = {path.parent.name: path for path in release.glob(f"*/*/{recording}.h5")}
+    feature = next(name for name in places if name not in ("events", "samples"))
+    return places["events"], places.get("samples"), places[feature]
+
+
+def rows_of(file: h5py.File, start: int = 0, stop: int | None = None, shift: int = 0):
+    """Return rows (t, x, y, p) of an events store, with `shift` on their times."""
+    columns = [file[f"events/{name}"][start:stop].tolist() for name in "txyp"]
+    return [(t + shift, *rest) for t, *rest in zip(*columns, strict=True)]
+
+
+# Each config and table by itself.
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_config__is_accepted_by_the_workflow_as_it_is(name):
+    found = read(ROOT, CONFIGS / name / "config.yaml")
+    assert len(found["RECORDINGS"]) == len(table_of(name))
+    assert found["config"]["recordings"] == f"configs/{name}/recordings.tsv"
+    assert found["config"]["results"] == f"results/{name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config__says_what_it_is_of_and_how_it_is_run(name):
+    config = config_of(name)
+    assert set(config["dataset"]) == {"title", "page", "citation", "size_bytes"}
+    assert re.search(r"\(20\d\d\)", config["dataset"]["citation"])
+    text = (CONFIGS / name / "config.yaml").read_text(encoding="utf-8")
+    header = text[: text.index("dataset:")]
+    assert f"snakemake --cores 4 --configfile configs/{name}/config.yaml" in header
+    for word in ("Licence", "Labels", "Split"):
+        assert f"{word}: " in header, f"{word} is not spoken of"
+    assert config["release"]["licence"]
+
+
+def test_md5s__are_each_published():
+    published = ""
+    for name in ("spikingjelly", "tonic", "dvs128_gesture_members"):
+        published += shared_file(f"resources/{name}.tsv").read_text(encoding="utf-8")
+    found = {
+        (name, row[key])
+        for name in CUT
+        for row in table_of(name)
+        for key in ("md5", "member_md5")
+        if key in row
+    }
+    assert len(found) > 130
+    assert [entry for entry in sorted(found) if entry[1] not in published] == []
+
+
+@pytest.mark.parametrize("name", BY_URL)
+def test_urls__are_published_with_their_md5(name):
+    lines = [
+        line.split("\t")
+        for table in ("spikingjelly", "tonic")
+        for line in shared_file(f"resources/{table}.tsv").read_text("utf-8").splitlines()
+    ]
+    for row in table_of(name):
+        assert any(row["source"] in line and row["md5"] in line for line in lines), row["id"]
+
+
+def test_dvs128_gesture__members_are_those_published_with_their_sums_and_splits():
+    path = shared_file("resources/dvs128_gesture_members.tsv")
+    lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    rows = [
+        [
+            *read_source(row["source"]).members,
+            row["member_md5"],
+            row["split"],
+            row["samples"].removeprefix("!"),
+        ]
+        for row in table_of("dvs128_gesture")
+    ]
+    assert rows == lines
+    splits = Counter(row["split"] for row in table_of("dvs128_gesture"))
+    assert splits == {"train": 98, "test": 24}
+    groups = {row["group"] for row in table_of("dvs128_gesture")}
+    assert len(groups) == 29
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_labels__are_those_of_folders_and_classes(name):
+    config, made = config_of(name), MINIATURES[name]()
+    labels, samples = config["labels"], config["samples"]
+    assert (
+        len(labels)
+        == len(set(labels))
+        == {"asl_dvs": 24, "dvs128_gesture": 11}.get(name, 101 if name == "n_caltech101" else 10)
+    )
+    assert all(isinstance(label, str) for label in labels), "YAML took one for a truth value"
+    if samples["by"] == "intervals":
+        assert list(samples["classes"].values()) == labels
+        assert list(samples["classes"]) == [str(k) for k in range(1, 12)]
+    else:
+        fits = Pattern(samples["members"])
+        assert fits.of(samples["members"].replace("{label}", labels[-1]).replace("*", "1")) == (
+            labels[-1],
+            "",
+        )
+    assert {sample.label for sample in made.samples.values()} <= set(labels)
+    if name in ("cifar10_dvs", "asl_dvs"):  # a recording a class
+        assert [row["id"] for row in table_of(name)] == labels
+
+
+# Each built from a stand-in.
+
+
+@every_set
+def test_release__is_whole_and_says_where_it_is_from(built):
+    assert steps.verify(built.release) == []
+    readme = (built.release / "README.md").read_text(encoding="utf-8")
+    about = built.config["dataset"]
+    assert f"Made from {about['title']} <{about['page']}>." in readme
+    assert about["citation"] in readme
+    assert f"Licence of the data: {built.config['release']['licence']}" in readme
+    config = json.loads((built.release / "config.json").read_text(encoding="utf-8"))
+    assert config["dataset"] == about
+
+
+@every_cut_set
+def test_release__has_the_samples_that_were_written_and_no_others(built):
+    lines = (built.release / "samples.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [dict(zip(lines[0].split("\t"), line.split("\t"), strict=True)) for line in lines[1:]]
+    found = {(row["recording"], row["sample"]): row for row in rows}
+    assert len(found) == len(rows)
+    assert found.keys() == built.made.samples.keys()
+    for key, sample in built.made.samples.items():
+        assert found[key]["label"] == sample.label
+        assert not sample.split or found[key]["split"] == sample.split
+    for label in {sample.label for sample in built.made.samples.values()}:
+        splits = Counter(row["split"] for row in rows if row["label"] == label)
+        shares = built.config["samples"].get("split", {}).get("shares", {})
+        for split, share in shares.items():
+            assert splits[split] == round(share * sum(splits.values())), label
+
+
+@every_cut_set
+def test_samples__have_the_events_that_were_written(built):
+    for recording in {recording for recording, _ in built.made.samples}:
+        store, samples, _ = stored(built.release, recording)
+        with h5py.File(store) as events, h5py.File(samples) as file:
+            ids = file["samples/id"].asstr()[:]
+            labels = file["labels/name"].asstr()[:]
+            assert list(labels) == built.config["labels"]
+            assert len(ids) == sum(key[0] == recording for key in built.made.samples)
+            for k, id_ in enumerate(ids):
+                sample = built.made.samples[recording, id_]
+                assert labels[file["samples/label"][k]] == sample.label
+                shift = int(file["samples/t_offset"][k] - file["samples/start_us"][k])
+                start, stop = int(file["samples/start"][k]), int(file["samples/stop"][k])
+                got = rows_of(events, start, stop, shift)
+                assert got == turned(built.name, sample.rows), (recording, id_)
+
+
+@every_cut_set
+def test_features__count_each_event_of_each_sample(built):
+    (feature,) = built.config["features"].values()
+    for recording in {recording for recording, _ in built.made.samples}:
+        _, _, path = stored(built.release, recording)
+        with h5py.File(path) as file:
+            data, labels = file["data"][:], file["labels/name"].asstr()[:]
+            ids = file["samples/id"].asstr()[:]
+            assert len(data) == feature["number"] * len(ids)
+            for k, id_ in enumerate(ids):
+                sample = built.made.samples[recording, id_]
+                rows = turned(built.name, sample.rows)
+                bounds = windows_of(rows, feature["number"], feature["by"])
+                assert bounds[-1][1] == len(rows)
+                start, stop = (file[f"samples/window_{end}"][k] for end in ("start", "stop"))
+                expected = histograms(rows, bounds, data.shape[1:])
+                np.testing.assert_array_equal(data[start:stop], expected)
+                assert labels[file["samples/label"][k]] == sample.label
+
+
+@pytest.mark.parametrize("built", ["gen1"], indirect=True)
+def test_gen1__has_all_events_and_its_boxes_on_their_time_line(built):
+    assert not list(built.release.glob("**/samples*"))
+    for recording, rows in built.made.recordings.items():
+        store, _, feature = stored(built.release, recording)
+        first = rows[0][0]
+        with h5py.File(store) as file, h5py.File(feature) as windows:
+            assert rows_of(file, shift=first) == rows
+            assert int(file["t_offset"][()]) == first
+            assert windows["data"].shape == (1, 2, 240, 304)
+            assert int(windows["data"][:].sum()) == len(rows)
+        boxes = np.load(feature.with_name(f"{recording}_bbox.npy"))
+        published = built.made.boxes[recording]
+        assert boxes.dtype == BOX_DTYPE
+        assert (boxes["t"] + first).tolist() == published["ts"].tolist()
+        for name in ("x", "y", "w", "h", "class_id", "track_id"):
+            assert boxes[name].tolist() == published[name].tolist()
+    manifest = json.loads((built.release / "manifest.json").read_text(encoding="utf-8"))
+    known = manifest["recordings"]
+    assert {row["split"] for row in known.values()} == {"train", "val", "test"}
+    assert sorted(row["group"] for row in known.values()) == [
+        "17-03-30_12-53-58",
+        "17-04-04_11-00-13_cut_15",
+        "17-04-06_09-57-37",
+    ]
+    licence = (built.release / "LICENSE.txt").read_text(encoding="utf-8")
+    assert licence == "Terms of the miniature.\n"
+
+
+def test_cifar10_dvs__an_event_of_the_file_is_where_the_picture_is_upright():
+    # Written at column 3 of row 10, OFF; worked by hand.
+    assert turned("cifar10_dvs", [(5, 3, 10, 0)]) == [(5, 117, 124, 1)]
+
+
+# `evreel datasets`.
+
+
+def test_datasets__lists_each_with_size_licence_and_how_it_is_got(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert cli.main(["datasets"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    titles = head.split()
+    assert titles[:2] == ["name", "title"]
+    shown = {line.split()[0]: re.split(r"  +", line) for line in lines}
+    assert list(shown) == NAMES
+    assert shown["n_mnist"] == [
+        *("n_mnist", "N-MNIST", "CC-BY-SA-4.0", "1.2 GB", "by itself", "2", "70,000"),
+        "https://www.garrickorchard.com/datasets/n-mnist",
+    ]
+    assert shown["dvs128_gesture"][3:7] == ["3.0 GB", "by hand", "122", "1,464"]
+    assert {name for name, cells in shown.items() if "by itself" in cells} == set(BY_URL)
+
+
+def test_datasets__prints_json_and_takes_a_folder_from_anywhere(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["datasets", str(CONFIGS), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == steps.datasets(), "without a folder they are those of the checkout"
+    assert [entry["name"] for entry in found] == NAMES
+    gen1 = found[NAMES.index("gen1")]
+    assert gen1["automatic"] is False
+    assert gen1["recordings"] is None
+    assert gen1["samples"] is None
+    asl = found[NAMES.index("asl_dvs")]
+    assert asl["recordings"] == 24
+    assert asl["size_bytes"] == 5_807_293_496
+
+
+def small(folder: Path, text: str, table: str | None = None) -> Path:
+    """Write a folder of one data set."""
+    (folder / "one").mkdir()
+    (folder / "one" / "config.yaml").write_text(text, encoding="utf-8")
+    if table is not None:
+        (folder / "one" / "my.tsv").write_text(table, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("source", "automatic"),
+    [
+        ("https://a.org/x.zip!x.aedat4", True),
+        ("manual:data/x.aedat4", False),
+        ("data/x.aedat4", False),
+    ],
+)
+def test_datasets__of_your_own_say_what_they_say(tmp_path, capsys, source, automatic):
+    table = f"id\tsource\none\thttps://a.org/one.aedat4\ntwo\t{source}\n"
+    folder = small(tmp_path, "recordings: some/my.tsv\ndataset: {size_bytes: 1500000}\n", table)
+    (entry,) = steps.datasets(folder)
+    assert entry["automatic"] is automatic
+    assert entry["recordings"] == 2
+    assert cli.main(["datasets", str(folder)]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.split()[:3] == ["one", "1.5", "MB"]
+
+
+@pytest.mark.parametrize(
+    ("text", "table", "message"),
+    [
+        ("a: [", None, "config.yaml: can't be read: while parsing"),
+        ("- a", None, "config.yaml: is no config: it has no keys"),
+        ("recordings: my.tsv", "id\tsauce\na\tb\n", "my.tsv: has no column source"),
+    ],
+)
+def test_datasets__that_can_not_be_read_are_named(tmp_path, text, table, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        steps.datasets(small(tmp_path, text, table))
+
+
+def test_datasets__of_a_folder_without_any_are_a_clear_error(tmp_path):
+    with pytest.raises(UsageError, match="has no data set in it"):
+        steps.datasets(tmp_path)
+    with pytest.raises(UsageError, match="is no folder"):
+        steps.datasets(tmp_path / "none")
+
+
+def test_datasets__outside_a_checkout_ask_for_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    look = importlib.import_module("evreel.steps.info")
+    monkeypatch.setattr(look, "__file__", str(tmp_path / "lib" / "evreel" / "steps" / "info.py"))
+    with pytest.raises(UsageError, match="or name the folder"):
+        steps.datasets()
+
+
+def test_datasets__without_pyyaml_say_what_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(UsageError, match=re.escape("pip install pyyaml")):
+        steps.datasets(CONFIGS)

@@ -1,0 +1,395 @@
+"""The workflow, run as a user runs it: real Snakemake on a tiny simulated data set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from support import ROOT, random_events
+from support.dataset import CONFIG, make_data_set, planned, snakemake, write_config, write_table
+
+from evreel import steps
+from evreel.recordings.aedat4 import Aedat4Writer
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A data set of two recordings, built once."""
+    folder = make_data_set(tmp_path_factory.mktemp("dataset"))
+    run = snakemake(folder, "--cores", "2")
+    assert run.returncode == 0, run.stdout
+    return folder
+
+
+@pytest.fixture
+def copied(built, tmp_path):
+    """A copy of the built data set, to be changed."""
+    folder = tmp_path / "dataset"
+    shutil.copytree(built, folder, symlinks=True)
+    return folder
+
+
+def left_in_scratch(results):
+    """Return what lies in the scratch folder beside the file that keeps the folder."""
+    return [p.name for p in (results / ".evreel-tmp").glob("*/*") if p.name != "kept-by-workflow"]
+
+
+def test_run__makes_every_file_that_the_design_names(built):
+    results = built / "results"
+    for name, split in (("one", "train"), ("two", "test")):
+        for path in (
+            f"recordings/{name}.aedat4",
+            f"events/{name}.h5",
+            f"video/{name}.mp4",
+            f"video/{name}.clock.tsv",
+            f"slices/{name}.h5",
+            f"slices/{name}_bbox.npy",
+            f"features/histogram/{name}.h5",
+            f"features/voxels/{name}.h5",
+            f"release/tiny-1.0/{split}/histogram/{name}.h5",
+            f"release/tiny-1.0/{split}/histogram/{name}_bbox.npy",
+            f"release/tiny-1.0/{split}/events/{name}.h5",
+            f"release/tiny-1.0/{split}/slices/{name}.h5",
+        ):
+            assert (results / path).is_file(), path
+    assert left_in_scratch(results) == []
+
+
+def test_archive__is_verified_once_and_its_recordings_are_read_from_it(copied):
+    shutil.rmtree(copied / "results")
+    both = copied / "raw" / "both!.zip"
+    with zipfile.ZipFile(both, "w") as archive:
+        for name in ("one", "two"):
+            archive.write(copied / "raw" / f"{name}.aedat4", f"day/{name}.aedat4")
+    whole = both.read_bytes()
+    rows = [
+        line.split("\t") for line in (copied / "recordings.tsv").read_text("utf-8").splitlines()
+    ]
+    rows[0] += ["sha256", "member_md5"]
+    for name, row in zip(("one", "two"), rows[1:], strict=True):
+        row += [hashlib.sha256(whole).hexdigest(), row[2]]
+        row[1:3] = [f"raw/both!!.zip!day/{name}.aedat4", hashlib.md5(whole).hexdigest()]
+    write_table(copied, rows)
+    run = snakemake(copied, "--cores", "2", "all_events")
+    assert run.returncode == 0, run.stdout
+    results = copied / "results"
+    (link,) = (results / "archives").iterdir()
+    assert link.name == f"{hashlib.md5(whole).hexdigest()[:16]}-both_.zip"
+    assert link.readlink() == Path("../../raw/both!.zip")
+    for name in ("one", "two"):
+        got = results / "recordings" / f"{name}.aedat4"
+        assert not got.is_symlink()
+        assert got.read_bytes() == (copied / "raw" / f"{name}.aedat4").read_bytes()
+    assert planned(copied, "all_events") == []
+    rows[2][-1] = "0" * 32
+    write_table(copied, rows)
+    assert planned(copied, "all_events") == ["acquire", "all_events", "events"]
+    rows[1][-2] = "0" * 64
+    write_table(copied, rows)
+    assert planned(copied, "all_events").count("archive") == 1
+
+
+def test_recording__is_a_relative_link_to_a_local_source(built):
+    link = built / "results" / "recordings" / "one.aedat4"
+    assert not link.readlink().is_absolute()
+    assert link.resolve() == (built / "raw" / "one.aedat4").resolve()
+
+
+def test_release__verifies_and_carries_its_config(built):
+    release = built / "results" / "release" / "tiny-1.0"
+    assert steps.verify(release) == []
+    manifest = json.loads((release / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["name"] == "tiny"
+    licence = (release / "LICENSE.txt").read_text(encoding="utf-8")
+    assert "CC0 1.0 Universal" in licence
+    assert "Affirmer" in licence, "the text itself is missing"
+    config = json.loads((release / "config.json").read_text(encoding="utf-8"))
+    assert manifest["recordings"]["one"]["source"] == "one.aedat4", "the path went along"
+    assert config["video"]["style"] == "polarity", "defaults are part of the resolved config"
+    assert {entry["split"] for entry in manifest["files"] if entry.get("split")} == {
+        "train",
+        "test",
+    }
+
+
+def test_release__features_are_those_of_the_events_in_it(built):
+    release = built / "results" / "release" / "tiny-1.0" / "train"
+    with (
+        h5py.File(release / "events/one.h5") as events,
+        h5py.File(release / "histogram/one.h5") as f,
+    ):
+        assert f["data"].shape[1:] == (2, 47, 63)
+        assert int(f["data"][:].sum()) == len(events["events/t"])
+
+
+def test_second_run__does_nothing(built):
+    run = snakemake(built, "--cores", "2")
+    assert run.returncode == 0, run.stdout
+    assert "Nothing to be done" in run.stdout
+
+
+def test_edited_xml__rebuilds_that_recordings_slices_and_the_release(copied):
+    xml = copied / "raw" / "one.rois.xml"
+    text = xml.read_text(encoding="utf-8")
+    xml.write_text(text.replace("<name>one</name>", "<name>one again</name>"), encoding="utf-8")
+    assert text != xml.read_text(encoding="utf-8")
+    assert planned(copied) == ["all", "annotate", "release"]
+
+
+def test_new_preset__encodes_the_videos_and_annotates_nothing(copied):
+    write_config(copied, CONFIG | {"video": {"preset": "fast"}})
+    assert planned(copied, "all_slices") == []
+    assert planned(copied, "all_videos") == ["all_videos", "video", "video"]
+
+
+def test_override__changes_one_recording(copied):
+    table = (copied / "recordings.tsv").read_text(encoding="utf-8").splitlines()
+    lines = [table[0] + "\tslices/window_us", table[1] + "\t40000", table[2] + "\t"]
+    (copied / "recordings.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert planned(copied, "all_slices") == ["all_slices", "annotate"]
+
+
+def test_other_md5__is_one_error_and_leaves_nothing(copied):
+    table = (copied / "recordings.tsv").read_text(encoding="utf-8")
+    md5 = table.splitlines()[1].split("\t")[2]
+    (copied / "recordings.tsv").write_text(table.replace(md5, "0" * 32), encoding="utf-8")
+    shutil.rmtree(copied / "results")
+    run = snakemake(copied, "--cores", "2", "all_events")
+    assert run.returncode != 0
+    assert md5 in run.stdout, "the message does not say what was got"
+    assert "Traceback" not in run.stdout
+    results = copied / "results"
+    assert not (results / "recordings" / "one.aedat4").is_symlink()
+    assert (results / "events" / "two.h5").is_file(), "one bad recording stopped the other"
+    assert left_in_scratch(results) == []
+
+
+def change_table(folder, change):
+    """Rewrite the recordings table; `change` gets its rows as lists of cells."""
+    lines = (folder / "recordings.tsv").read_text(encoding="utf-8").splitlines()
+    write_table(folder, change([line.split("\t") for line in lines]))
+
+
+def test_config__with_a_mistake_is_refused_before_anything_runs(copied):
+    write_config(copied, CONFIG | {"video": {"widow_us": 1}})
+    run = snakemake(copied, "-n")
+    assert run.returncode != 0
+    lines = (copied / "config.yaml").read_text(encoding="utf-8").splitlines()
+    line = 1 + lines.index("  widow_us: 1")
+    assert f"config.yaml: line {line}: video: unknown key 'widow_us'" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_table__with_a_mistake_is_refused_before_anything_runs(copied):
+    change_table(copied, lambda rows: [rows[0], [*rows[1][:3], "trian", *rows[1][4:]], *rows[2:]])
+    run = snakemake(copied, "-n")
+    assert run.returncode != 0
+    assert "recordings.tsv: line 2: split: 'trian' is not one of" in run.stdout
+    assert "did you mean 'train'?" in run.stdout
+
+
+def test_touched_input_of_equal_content__rebuilds_nothing(copied):
+    for path in (copied / "raw").iterdir():
+        path.touch()
+    assert planned(copied) == []
+
+
+def test_touched_input_of_equal_content__rebuilds_nothing_where_it_is_above_1_mb(tmp_path):
+    # Snakemake compares files up to 1 MB by content, larger ones only where the profile says so.
+    folder = make_data_set(tmp_path / "large", ["one"])
+    recording = folder / "raw" / "one.aedat4"
+    events = random_events(100_000)
+    with Aedat4Writer(recording, events.sensor, compression="none") as writer:
+        writer.write(events)
+    assert recording.stat().st_size > 1_500_000
+    md5 = hashlib.md5(recording.read_bytes()).hexdigest()
+    change_table(folder, lambda rows: [rows[0], [*rows[1][:2], md5, *rows[1][3:]]])
+    assert snakemake(folder, "--cores", "2", "all_events").returncode == 0
+    recording.touch()
+    assert planned(folder, "all_events") == []
+
+
+def test_new_row__builds_only_it_and_the_release(copied):
+    change_table(copied, lambda rows: [*rows, ["three", *rows[2][1:]]])
+    run = snakemake(copied, "-n")
+    made = re.findall(r"^    output: (.*)", run.stdout, re.MULTILINE)
+    assert made
+    assert all("three" in files or "release" in files for files in made), made
+    assert planned(copied) == sorted(
+        [
+            "acquire",
+            "all",
+            "annotate",
+            "clock",
+            "events",
+            "features",
+            "features",
+            "release",
+            "release_plan",
+            "video",
+        ]
+    )
+
+
+def test_labels_of_some_recordings__are_released_and_none_are_made_up(copied):
+    boxes = np.load(copied / "results" / "slices" / "one_bbox.npy")
+    boxes["t"] += steps.info(copied / "raw" / "two.aedat4")["t_offset"]  # on the camera's clock
+    np.save(copied / "raw" / "published.npy", boxes)
+    table = copied / "recordings.tsv"
+    one, two = table.read_text(encoding="utf-8").splitlines()[1:]
+    cells = two.split("\t")
+    rows = [
+        "id\tsource\tmd5\tsplit\trois\ttags\tboxes",
+        f"{one}\t",
+        "\t".join(["tagged", *cells[1:4], "", cells[5], ""]),
+        "\t".join(["bare", *cells[1:4], "", "", ""]),
+        "\t".join(["boxed", *cells[1:4], "", "", "raw/published.npy"]),
+    ]
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    run = snakemake(copied, "--cores", "2")
+    assert run.returncode == 0, run.stdout
+    release = copied / "results" / "release" / "tiny-1.0"
+    assert steps.verify(release) == []
+    found = {path.relative_to(release).as_posix() for path in release.rglob("*_bbox.npy")}
+    folders = ("slices", "histogram", "voxels")
+    assert found == {
+        *(f"train/{folder}/one_bbox.npy" for folder in folders),
+        *(f"test/{folder}/boxed_bbox.npy" for folder in folders),
+    }
+    assert (release / "test" / "slices" / "bare.h5").exists()
+    assert not (release / "test" / "slices" / "boxed.h5").exists()
+
+
+def test_settings_of_other_steps__rebuild_nothing(copied):
+    config = {**CONFIG, "acquire": {"member_gib": 32}, "samples": {"by": "none"}}
+    write_config(copied, config)
+    assert set(planned(copied)) <= {"all", "release"}  # which carries the config
+    write_config(copied, {**CONFIG, "labels": [*CONFIG["labels"], "bus"]})
+    assert planned(copied) == ["all", "annotate", "annotate", "release"]
+
+
+def test_changed_feature_parameter__rebuilds_that_feature_and_the_release(copied):
+    features = CONFIG["features"] | {"voxels": CONFIG["features"]["voxels"] | {"count": 400}}
+    write_config(copied, CONFIG | {"features": features})
+    run = snakemake(copied, "-n", "all_features")
+    made = re.findall(r"output: (results/features/.*)", run.stdout)
+    assert sorted(made) == ["results/features/voxels/one.h5", "results/features/voxels/two.h5"]
+    assert planned(copied) == ["all", "features", "features", "release"]
+
+
+def test_raised_revision__rebuilds_that_step(copied, tmp_path):
+    house = tmp_path / "house"
+    house.mkdir()
+    for name in ("Snakefile", "workflow", "scripts", "envs", "profiles"):
+        (house / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "src", house / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    same = planned(copied, house=house)
+    assert same == [], "the copy of the house alone makes something run"
+    provenance = house / "src" / "evreel" / "provenance.py"
+    text = provenance.read_text(encoding="utf-8")
+    raised = re.sub(r'"features": ([0-9]+)', lambda match: f'"features": {int(match[1]) + 1}', text)
+    assert raised != text
+    provenance.write_text(raised, encoding="utf-8")
+    assert planned(copied, house=house) == ["all", *["features"] * 4, "release"]
+
+
+def test_dry_run__says_why_each_job_runs(copied):
+    write_config(copied, CONFIG | {"video": {"preset": "fast"}})
+    (copied / "results" / "slices" / "one.h5").unlink()
+    run = snakemake(copied, "-n")
+    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", run.stdout, re.MULTILINE)
+    why = {name: re.search(r"reason: (.*)", job)[1] for name, job in jobs}
+    assert set(why) == {"all", "annotate", "video", "release"}
+    assert "Missing output files: results/slices/one.h5" in why["annotate"]
+    assert "Params have changed" in why["video"]
+    assert "'ultrafast'" in why["video"]
+    assert "'fast'" in why["video"]
+
+
+def test_manual_source_not_there_yet__is_a_failure_that_says_what_to_get(copied):
+    change_table(
+        copied,
+        lambda rows: [
+            [*rows[0], "page"],
+            [rows[1][0], "manual:later/one.aedat4", *rows[1][2:], "https://example.org/login"],
+            [*rows[2], ""],
+        ],
+    )
+    md5 = (copied / "recordings.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")[2]
+    shutil.rmtree(copied / "results")
+    run = snakemake(copied, "--cores", "2", "all_events")
+    assert run.returncode != 0
+    assert "Traceback" not in run.stdout
+    summary = run.stdout.split("job failed, and what needs them did not run:")[1]
+    assert "acquire: results/recordings/one.aedat4\n" in summary
+    assert (
+        "SourceError: later/one.aedat4: is not there yet; it has to be got by hand. Get "
+        f"one.aedat4 (md5 {md5}) from https://example.org/login, put it into folder "
+        f"{copied / 'later'} and run the same command again."
+    ) in summary
+    assert (copied / "results" / "events" / "two.h5").is_file(), "the other one did not go on"
+
+    (copied / "later").mkdir()
+    (copied / "raw" / "one.aedat4").rename(copied / "later" / "one.aedat4")
+    run = snakemake(copied, "--cores", "2", "all_events")
+    assert run.returncode == 0, run.stdout
+    assert (copied / "results" / "events" / "one.h5").is_file()
+
+
+def test_what_is_known_of_a_recording__goes_along_into_the_release(copied):
+    (copied / "raw" / "lens.yaml").write_text("k1: 0.1\n", encoding="utf-8")
+    more = {
+        "group": "bench",
+        "meta.lens": "6 mm",
+        "meta.light_lux": "120",
+        "time_offset_us": "-12",
+        "calibration": "raw/lens.yaml",
+        "sensor": "63x47",
+        "rois_md5": hashlib.md5((copied / "raw" / "one.rois.xml").read_bytes()).hexdigest(),
+    }
+    change_table(
+        copied,
+        lambda rows: [
+            [*rows[0], *more],
+            [*rows[1], *more.values()],
+            [*rows[2], *[""] * len(more)],
+        ],
+    )
+    run = snakemake(copied, "--cores", "2", "release")
+    assert run.returncode == 0, run.stdout
+    release = copied / "results" / "release" / "tiny-1.0"
+    manifest = json.loads((release / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["recordings"]["one"].items() >= (more | {"calibration": "lens.yaml"}).items()
+    assert "group" not in manifest["recordings"]["two"]
+    assert (release / "sidecars/one.calibration.yaml").read_text(encoding="utf-8") == "k1: 0.1\n"
+    assert steps.verify(release) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "message"),
+    [
+        ("rois_md5", "0" * 32, "expected 00000000000000000000000000000000"),
+        ("sensor", "346x260", "states a sensor of 63x47 px; 346x260 was given"),
+        ("n_events", "7", "events; 7 are expected. Is it the right recording?"),
+    ],
+)
+def test_what_is_known_of_a_recording__is_checked_where_given(copied, column, cell, message):
+    change_table(copied, lambda rows: [[*rows[0], column], [*rows[1], cell], [*rows[2], ""]])
+    run = snakemake(copied, "--cores", "2", "all_slices")
+    assert run.returncode != 0
+    assert message in run.stdout.split("failed, and what needs them did not run:")[1]
+
+
+def test_demo_config__plans_every_step_of_three_recordings(tmp_path):
+    for name in ("demo", "config.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    jobs = planned(tmp_path)
+    assert jobs.count("events") == jobs.count("annotate") == 3
+    assert jobs.count("features") == 6
