@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gc
 import struct
+import subprocess
+import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -17,7 +19,7 @@ import zstandard
 
 from evreel.errors import EventsError, RecordingError, UsageError
 from evreel.events import Events, FrameTimes, Imu, Sensor, Triggers
-from evreel.recordings import aedat4, open_recording
+from evreel.recordings import open_recording
 from evreel.recordings.aedat4 import MAGIC, Aedat4Recording, Aedat4Writer
 from evreel.recordings.open import Reading
 from support import random_events, run_fuzz, run_oracle, shared_file
@@ -460,7 +462,7 @@ def test_batches__join_packets_and_cut_those_beyond_their_size(threads, tmp_path
     events = random_events(5_000)
 
     def sizes(rows: int) -> list[int]:
-        monkeypatch.setattr(aedat4, "BATCH_ROWS", rows)
+        monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", rows)
         with Aedat4Recording(path, threads=threads) as recording:
             return [len(batch.t) for batch in recording.batches()]
 
@@ -470,13 +472,13 @@ def test_batches__join_packets_and_cut_those_beyond_their_size(threads, tmp_path
     path = without_table(path, tmp_path / "b.aedat4")
     assert sizes(1_024) == [1_024] * 4 + [904]
     assert_equal_events(read(path), events)
-    monkeypatch.setattr(aedat4, "BATCH_ROWS", 7)
+    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 7)
     assert_equal_events(read(path, 300, 40_000), events[_inside(events, 300, 40_000)])
 
 
 def test_side_streams__come_in_batches_of_their_own_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(aedat4, "SIDE_ROWS", 100)
-    monkeypatch.setattr(aedat4, "_TABLES_AT_ONCE", 30)
+    monkeypatch.setattr("evreel.recordings.aedat4.side.SIDE_ROWS", 100)
+    monkeypatch.setattr("evreel.recordings.aedat4.flatbuffer._TABLES_AT_ONCE", 30)
     n = 777
     triggers = Triggers(np.arange(n), np.ones(n, np.int8), np.ones(n, np.int16))
     path = tmp_path / "a.aedat4"
@@ -543,7 +545,7 @@ def test_recording__can_be_read_by_two_passes_at_once(tmp_path):
 
 
 def test_batches__stay_as_they_were_yielded(tmp_path, monkeypatch):
-    monkeypatch.setattr(aedat4, "BATCH_ROWS", 500)
+    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 500)
     events = random_events(2_000)
     path = write(tmp_path / "a.aedat4", events, compression="none")
     with Aedat4Recording(path) as recording:
@@ -845,7 +847,7 @@ def test_claim__of_a_size_allocates_nothing(claim, size, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd", "zstd_high"])
 def test_packet__that_unpacks_beyond_the_limit_is_refused(compression, tmp_path, monkeypatch):
-    monkeypatch.setattr(aedat4, "PACKET_LIMIT", 100_000)
+    monkeypatch.setattr("evreel.recordings.aedat4.packets.PACKET_LIMIT", 100_000)
     path = tmp_path / "a.aedat4"
     for n, match in ((100_000, "too few|size|stand"), (100_001, "100000 at most are read")):
         content = struct.pack("<I", n) + bytes(n - 4)
@@ -1175,8 +1177,8 @@ def threads_ahead() -> list[str]:
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
 @pytest.mark.parametrize("indexed", [True, False])
 def test_threads__change_nothing_that_is_read(compression, indexed, tmp_path, monkeypatch):
-    monkeypatch.setattr(aedat4, "BATCH_ROWS", 700)
-    monkeypatch.setattr(aedat4, "BUNDLE_BYTES", 40_000)
+    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 700)
+    monkeypatch.setattr("evreel.recordings.aedat4.read.BUNDLE_BYTES", 40_000)
     events = random_events(9_000, stop_us=5_000)
     path = write(tmp_path / "a.aedat4", events, compression=compression, events_per_packet=160)
     if not indexed:
@@ -1197,8 +1199,8 @@ def test_threads__change_nothing_that_is_read(compression, indexed, tmp_path, mo
 
 @pytest.mark.parametrize("budget", [0, 3_000, 10_000])
 def test_threads__leave_what_unpacks_to_much_to_the_caller(budget, tmp_path, monkeypatch):
-    monkeypatch.setattr(aedat4, "AHEAD_BYTES", budget)
-    monkeypatch.setattr(aedat4, "BATCH_ROWS", 700)
+    monkeypatch.setattr("evreel.recordings.aedat4.read.AHEAD_BYTES", budget)
+    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 700)
     events = random_events(5_000)
     for compression in PACK:
         packets = [
@@ -1210,7 +1212,7 @@ def test_threads__leave_what_unpacks_to_much_to_the_caller(budget, tmp_path, mon
 
 
 def test_error__of_one_packet_is_the_same_for_any_number_of_threads(tmp_path, monkeypatch):
-    monkeypatch.setattr(aedat4, "BATCH_ROWS", 300)
+    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 300)
     events = random_events(4_000)
     path = write(tmp_path / "a.aedat4", events, events_per_packet=100)
     with Aedat4Recording(path) as recording:
@@ -1235,7 +1237,7 @@ def test_error__of_one_packet_is_the_same_for_any_number_of_threads(tmp_path, mo
 
 
 def test_threads__are_gone_when_a_pass_is_left_or_the_file_closed(tmp_path, monkeypatch):
-    monkeypatch.setattr(aedat4, "BATCH_ROWS", 100)
+    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 100)
     path = write(tmp_path / "a.aedat4", random_events(9_000), events_per_packet=100)
     with Aedat4Recording(path, threads=3) as recording:
         for k, _ in enumerate(recording.batches()):
@@ -1270,12 +1272,33 @@ def test_side_false__leaves_packets_of_side_streams_unread(tmp_path):
 # Memory
 
 
+def test_import__allocates_nothing_that_only_reading_needs(tmp_path):
+    path = write(tmp_path / "a.aedat4", random_events(10, sensor=(48, 64), stop_us=100, seed=1))
+    script = """
+import sys, tracemalloc
+import lxml.etree, lz4.frame, numpy, zstandard
+tracemalloc.start()
+from evreel.recordings.aedat4 import Aedat4Recording
+peaks = [tracemalloc.get_traced_memory()[1]]
+for _ in range(2):
+    tracemalloc.reset_peak()
+    with Aedat4Recording(sys.argv[1], threads=1) as recording:
+        list(recording.batches())
+    peaks.append(tracemalloc.get_traced_memory()[1])
+print(*peaks)
+"""
+    run = [sys.executable, "-c", script, str(path)]
+    imported, first, second = map(int, subprocess.check_output(run, timeout=60).split())
+    assert imported < 1 << 23
+    assert second < 1 << 23 < 1 << 24 <= first  # the allocator is told once a process
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
 def test_reading__takes_memory_by_the_batch_not_by_the_length(
     compression, threads, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(aedat4, "BATCH_ROWS", 1 << 14)
+    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 1 << 14)
     peaks = []
     for n in (100_000, 500_000):
         path = write(tmp_path / f"{n}.aedat4", random_events(n), compression=compression)

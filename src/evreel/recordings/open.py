@@ -15,30 +15,15 @@ from typing import Literal, Protocol, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import RecordingError, UnknownFormatError, UsageError
+from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Batch, Events, Sensor
 from evreel.recordings.prefetch import ahead_of, default_threads
+from evreel.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What becomes of events and files that break a rule; each is counted.
-
-    Parameters
-    ----------
-    on_disorder
-        Events whose stamp is before that of one above: ``fail``, or ``sort`` them in, as
-        ``disordered_events``.
-    on_out_of_bounds
-        Events outside the sensor: ``fail``, or ``drop`` them, as ``out_of_bounds_events``.
-    on_damage
-        A file that is cut or damaged: ``fail``, or ``salvage`` every whole packet before the
-        damage, with ``damaged_bytes`` from there to the end.
-
-    Raises
-    ------
-    UsageError
-        Where a choice is none of its words.
+class Reading(Settings):
+    """What becomes of events and files that break a rule; each is counted, as `counts` names it.
 
     Examples
     --------
@@ -46,20 +31,18 @@ class Reading:
     {'damaged_bytes': 0}
     """
 
-    on_disorder: Literal["fail", "sort"] = "fail"
-    on_out_of_bounds: Literal["fail", "drop"] = "fail"
-    on_damage: Literal["fail", "salvage"] = "fail"
-
-    def __post_init__(self) -> None:
-        for name, words in (
-            ("on_disorder", ("fail", "sort")),
-            ("on_out_of_bounds", ("fail", "drop")),
-            ("on_damage", ("fail", "salvage")),
-        ):
-            if getattr(self, name) not in words:
-                raise UsageError(
-                    f"{name}={getattr(self, name)!r} is neither {words[0]!r} nor {words[1]!r}"
-                )
+    on_disorder: Literal["fail", "sort"] = setting(
+        "fail",
+        "Events whose timestamp is before that of one above: fail, or sort them in and count them.",
+    )
+    on_out_of_bounds: Literal["fail", "drop"] = setting(
+        "fail", "Events outside the sensor: fail, or drop them and count them."
+    )
+    on_damage: Literal["fail", "salvage"] = setting(
+        "fail",
+        "A recording that is truncated or damaged: fail, or salvage every whole packet before the "
+        "damage and count the bytes from there on.",
+    )
 
     def counts(self) -> dict[str, int]:
         """Return the counts that these choices ask for, at zero."""

@@ -1,65 +1,47 @@
-"""AEDAT 4, the format of iniVation's DV and dv-processing: read and written.
-
-A file is the line ``#!AER-DAT4.0``, a header, packets, and a table of the packets. Header, table
-and the content of each packet are flatbuffers with their size in front (uint32); all numbers are
-little-endian.
-
-======  ======================================================================================
-header  ``IOHE``: compression, position of the table or −1, the streams as XML
-packet  int32 stream, int32 bytes, then that many bytes, compressed: ``EVTS`` (an array of events
-        of 16 bytes), ``TRIG`` or ``IMUS`` (a vector of tables), ``FRME`` (one table)
-table   ``FTAB``, compressed, up to the end of the file: for each packet where it lies, its
-        stream, its number of elements, first and last stamp
-======  ======================================================================================
-
-Known from files that DV and dv-processing 2.0.4 wrote. Packets of theirs carry no checksum unless
-under ZSTD, so a reader finds only the damage that breaks a rule: every rule is checked here, and
-nothing in a file is believed before it is.
-"""
+"""AEDAT 4 to events: header, table of packets, and packets that threads decode ahead."""
 
 from __future__ import annotations
 
+import functools
 import os
-import struct
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, TypeVar
-from xml.sax.saxutils import escape
+from typing import Any, NamedTuple, TypeVar
 
-import lz4.frame
 import numpy as np
 import numpy.typing as npt
-import zstandard
 from lxml import etree
 
-from evreel.errors import EventsError, RecordingError, UsageError
-from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
+from evreel.errors import RecordingError, UsageError
+from evreel.events import Batch, Events, Sensor
 from evreel.filters import within
+from evreel.recordings.aedat4.flatbuffer import I32, I64, U32, DamageError, Flatbuffer
+from evreel.recordings.aedat4.packets import (
+    COMPRESSIONS,
+    EVENT,
+    GAP_LIMIT_US,
+    MAGIC,
+    PACKET_HEAD,
+    PACKET_LIMIT,
+    SENSOR_LIMIT,
+    STAMP_LIMIT,
+    BudgetError,
+    Unpacker,
+)
+from evreel.recordings.aedat4.side import KINDS, SideBatch
 from evreel.recordings.decoded import DecodedRecording, Piece, Side
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.prefetch import Ahead, default_threads
 from evreel.timebase import Int64Array
 
-MAGIC = b"#!AER-DAT4.0\r\n"
 HEADER_LIMIT = 1 << 22
 """Bytes that a header may have; DV's have a few thousand."""
-PACKET_LIMIT = 1 << 28
-"""Bytes that a packet may have, packed or unpacked: 16.7 million events. DV's hold 10 thousand."""
-SENSOR_LIMIT = 1 << 15
-"""Pixels along a side: the format's coordinates are int16."""
-STAMP_LIMIT = 1 << 62
-"""Stamps of events lie in ``[0, STAMP_LIMIT)`` µs: no difference of two then leaves int64."""
-GAP_LIMIT_US = 86_400_000_000
-"""Longest time between neighbouring events: a day. A flipped high bit of a stamp jumps further."""
 BATCH_ROWS = 1 << 17
 """Events in a batch."""
-SIDE_ROWS = 1 << 13
-"""Samples in a batch of a side stream."""
 BUNDLE_BYTES = 1 << 21
 """Packed bytes of packets that are decoded at once; a quarter of that where no table tells how
 many events are in them."""
@@ -68,230 +50,9 @@ BUNDLE_PACKETS = 1 << 10
 AHEAD_BYTES = 1 << 24
 """Unpacked bytes at which a thread that decodes ahead leaves the rest to the caller's."""
 
-Compression = Literal["none", "lz4", "zstd"]
-
 _BATCHES_IN_PIECE = 4
 _TO_SORT = "To put events in order: on_disorder: sort."
 _TO_DROP = "Is the sensor's size right? To leave such events out: on_out_of_bounds: drop."
-_PACKET_HEAD = struct.Struct("<ii")
-_U16, _U32 = struct.Struct("<H"), struct.Struct("<I")
-_I32, _I64 = struct.Struct("<i"), struct.Struct("<q")
-_COMPRESSIONS = ("NONE", "LZ4", "LZ4_HIGH", "ZSTD", "ZSTD_HIGH")  # by the header's number
-_SIDE_KINDS = ("TRIG", "IMUS", "FRME")
-_TABLES_AT_ONCE = 4096  # some 100 bytes of index arrays for each field of each
-
-# x and y are int16 in the format: read as uint16, a negative one is 2¹⁵ or more. Padding has a name
-# because numpy copies fields only, and leaves in gaps what was in memory.
-_EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1"), ("padding", "u1", 3)])
-# Size, root, identifier, vtable, root table and length of a vector, as every builder lays them.
-_VECTOR_HEAD = struct.Struct("<II4s2x3HiII")
-_HEADER_HEAD = struct.Struct("<II4s6x5HiiIqI")
-_TABLE_AT_OFFSET = len(MAGIC) + 40  # where a header made here holds the position of the table
-
-
-class _DamageError(Exception):
-    """What breaks a rule of the format, as the predicate of a sentence about header or packet."""
-
-
-class _BudgetError(Exception):
-    """More would be unpacked than a thread may hold ahead."""
-
-
-class _Flatbuffer:
-    """Bounds-checked reading of a flatbuffer; every method raises `_DamageError`.
-
-    Parameters
-    ----------
-    data
-        The flatbuffer, its size in front.
-    identifier
-        The four letters that it must carry.
-    """
-
-    def __init__(self, data: bytes | memoryview, identifier: str) -> None:
-        self.data = data
-        if len(data) < 12:
-            raise _DamageError(f"has {len(data)} bytes, too few for a flatbuffer")
-        size = self.number(_U32, 0) + 4
-        if size != len(data):
-            raise _DamageError(f"has {len(data)} bytes, and {size} by what stands in front of them")
-        found = bytes(data[8:12])
-        if found != identifier.encode():
-            raise _DamageError(f"holds {found!r}; {identifier} is expected")
-        self.root = 4 + self.number(_U32, 4)
-
-    def number(self, kind: struct.Struct, at: int) -> int:
-        """Return the number at a position."""
-        if not 0 <= at <= len(self.data) - kind.size:
-            raise _DamageError(f"has an offset to byte {at} of its {len(self.data)} bytes")
-        value: int = kind.unpack_from(self.data, at)[0]
-        return value
-
-    def field(self, table: int, index: int, size: int) -> int | None:
-        """Return where a table's field of `size` bytes lies; None where the table leaves it out."""
-        vtable = table - self.number(_I32, table)
-        vtable_size, table_size = self.number(_U16, vtable), self.number(_U16, vtable + 2)
-        if vtable_size < 4 or max(vtable + vtable_size, table + table_size) > len(self.data):
-            raise _DamageError("has a table that does not fit in it")
-        slot = 4 + 2 * index
-        offset = self.number(_U16, vtable + slot) if slot + 2 <= vtable_size else 0
-        if not offset:
-            return None
-        if offset < 4 or offset + size > table_size:
-            raise _DamageError("has a field that lies outside its table")
-        return table + offset
-
-    def value(self, table: int, index: int, kind: struct.Struct, default: int = 0) -> int:
-        """Return a table's field."""
-        at = self.field(table, index, kind.size)
-        return default if at is None else self.number(kind, at)
-
-    def vector(self, table: int, index: int, item_size: int) -> tuple[int, int]:
-        """Return where a vector's items lie, and how many there are."""
-        at = self.field(table, index, 4)
-        if at is None:
-            return 0, 0
-        start = at + self.number(_U32, at)
-        length = self.number(_U32, start)
-        if start + 4 + length * item_size > len(self.data):
-            raise _DamageError(f"has a vector of {length} items that does not fit in it")
-        return start + 4, length
-
-    def text(self, table: int, index: int) -> str:
-        """Return a table's string."""
-        start, length = self.vector(table, index, 1)
-        try:
-            return bytes(self.data[start : start + length]).decode()
-        except UnicodeDecodeError as error:
-            raise _DamageError(f"has text that is not UTF-8: {error}") from error
-
-    def columns(self, *groups: tuple[str, Sequence[int]]) -> Iterator[list[npt.NDArray[Any]]]:
-        """Yield fields of the tables of which the root table's first field is a vector.
-
-        Parameters
-        ----------
-        groups
-            A dtype, and the numbers of fields that have it. A field that is left out is 0.
-
-        Yields
-        ------
-        For some thousand tables at a time: a (tables, fields) array a group.
-        """
-        data = np.frombuffer(self.data, np.uint8)
-        start, length = self.vector(self.root, 0, 4)
-        for first in range(0, length, _TABLES_AT_ONCE):
-            entry = start + 4 * np.arange(first, min(first + _TABLES_AT_ONCE, length))
-            table = entry + _gathered(data, entry, "<u4")
-            vtable = table - _gathered(data, table, "<i4")
-            vtable_size = _gathered(data, vtable, "<u2")
-            table_size = _gathered(data, vtable + 2, "<u2")
-            stop = np.maximum(vtable + vtable_size, table + table_size)
-            if (vtable_size < 4).any() or stop.max() > len(data):
-                raise _DamageError("has a table that does not fit in it")
-            columns = []
-            for dtype, fields in groups:
-                slot = 4 + 2 * np.array(fields)
-                listed = slot + 2 <= vtable_size[:, None]
-                # Where a field is absent, byte 0 is read in its place and then masked.
-                at = np.where(listed, vtable[:, None] + slot, 0)
-                offset = np.where(listed, _gathered(data, at, "<u2"), 0)
-                beyond = offset + np.dtype(dtype).itemsize > table_size[:, None]
-                if ((offset != 0) & (beyond | (offset < 4))).any():
-                    raise _DamageError("has a field that lies outside its table")
-                at = np.where(offset != 0, table[:, None] + offset, 0)
-                values = _gathered(data, at, dtype)
-                columns.append(np.where(offset != 0, values, np.zeros(1, values.dtype)))
-            yield columns
-
-
-def _gathered(data: npt.NDArray[np.uint8], at: Int64Array, dtype: str) -> npt.NDArray[Any]:
-    """Return the numbers at positions of any alignment; sizes and offsets as int64."""
-    size = np.dtype(dtype).itemsize
-    if at.min() < 0 or at.max() > len(data) - size:
-        raise _DamageError(f"has an offset that leads out of its {len(data)} bytes")
-    values: npt.NDArray[Any] = data[at[..., None] + np.arange(size)].view(dtype)[..., 0]
-    return values.astype(np.int64) if dtype in ("<u2", "<u4", "<i4") else values
-
-
-class _Unpacker:
-    """Undoes a file's compression, up to `PACKET_LIMIT` bytes; raises `_DamageError`.
-
-    The state that it keeps is not for two threads. With a `budget` it raises `_BudgetError` where
-    it would unpack more bytes than that in all.
-    """
-
-    def __init__(self, compression: int, budget: int | None = None) -> None:
-        self._budget = budget
-        self._method = _COMPRESSIONS[compression].partition("_")[0]
-        self._lz4 = lz4.frame.create_decompression_context()
-        self._zstd = zstandard.ZstdDecompressor()
-
-    def __call__(self, packed: memoryview) -> bytes | memoryview:
-        """Return the unpacked bytes of one packet or table."""
-        unpacked: bytes | memoryview = packed
-        try:
-            if self._method == "LZ4":
-                unpacked = self._unlz4(packed)
-            elif self._method == "ZSTD":
-                unpacked = self._unzstd(packed)
-        except (RuntimeError, zstandard.ZstdError) as error:
-            raise _DamageError(f"can't be unpacked: {error}") from error
-        self._check(len(unpacked))
-        if self._budget is not None:
-            self._budget -= len(unpacked)
-        return unpacked
-
-    def _check(self, size: int) -> None:
-        """Raise where a packet unpacks to so many bytes and that is too much."""
-        if size > PACKET_LIMIT:
-            raise _DamageError(f"unpacks to {size} bytes or more; {PACKET_LIMIT} at most are read")
-        if self._budget is not None and size > self._budget:
-            raise _BudgetError
-
-    def _unlz4(self, packed: memoryview) -> bytes:
-        """Unpack one frame. DV's don't tell their size, and no frame's word is taken for it."""
-        parts: list[bytes] = []
-        size, whole = 0, False
-        # python-lz4 allocates as much as it may write; most packets shrink to a half.
-        room = min(4 * len(packed) + 1024, PACKET_LIMIT + 1)
-        while not whole:
-            part, used, whole = lz4.frame.decompress_chunk(self._lz4, packed, max_length=room)
-            packed = packed[used:]
-            if not (part or used or whole):
-                raise _DamageError("can't be unpacked: its LZ4 frame is cut short")
-            parts.append(part)
-            size += len(part)
-            self._check(size)
-            room = min(size + 1024, PACKET_LIMIT + 1)
-        if len(packed):
-            raise _DamageError(f"has {len(packed)} bytes after the end of its LZ4 frame")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _unzstd(self, packed: memoryview) -> bytes:
-        size = zstandard.frame_content_size(packed)
-        if size < 0:
-            return self._unzstd_in_pieces(packed)
-        self._check(size)
-        # The size is allocated at once, so it must be possible: blocks of 128 KiB from 3 bytes.
-        if size > (len(packed) // 3 + 1) << 17:
-            raise _DamageError(f"can't be unpacked: {len(packed)} bytes can't hold {size}")
-        unpacked: bytes = self._zstd.decompress(packed, allow_extra_data=False)
-        return unpacked
-
-    def _unzstd_in_pieces(self, packed: memoryview) -> bytes:
-        """Unpack a frame that does not tell its size."""
-        stream = self._zstd.decompressobj()
-        parts: list[bytes] = []
-        size = 0
-        for at in range(0, len(packed), 1024):  # which unpack to 43 MiB at most
-            parts.append(stream.decompress(packed[at : at + 1024]))
-            size += len(parts[-1])
-            self._check(size)
-            if stream.eof:
-                if stream.unused_data or at + 1024 < len(packed):
-                    raise _DamageError("has bytes after the end of its Zstandard frame")
-                return b"".join(parts)
-        raise _DamageError("can't be unpacked: its Zstandard frame is cut short")
 
 
 @dataclass(frozen=True)
@@ -322,7 +83,7 @@ class _Packet(NamedTuple):
 
     @property
     def stop(self) -> int:
-        return self.start + _PACKET_HEAD.size + self.size
+        return self.start + PACKET_HEAD.size + self.size
 
 
 class _Gathered(NamedTuple):
@@ -456,7 +217,7 @@ class Aedat4Recording(DecodedRecording):
         if self.reading != STRICT:
             yield from super().batches(start_us, stop_us, side=side)
             return
-        samples = {kind: _SideBatch(kind, self.t_offset) for kind in _SIDE_KINDS}
+        samples = {kind: SideBatch(kind, self.t_offset) for kind in KINDS}
         span = None if start_us is stop_us is None else (start_us, stop_us)
         last: int | None = None
         memory = _Memory()
@@ -482,7 +243,7 @@ class Aedat4Recording(DecodedRecording):
             packet, content = found
             try:
                 yield from samples[self._streams[packet.stream].kind].add(content)
-            except _DamageError as damage:
+            except DamageError as damage:
                 raise self.damaged(packet, damage) from damage
         for held in samples.values():
             yield from held.flush()
@@ -490,7 +251,7 @@ class Aedat4Recording(DecodedRecording):
     def _pieces(self) -> Iterator[Piece | Side]:
         """Yield each packet's events as it has them, and the side streams."""
         latest: int | None = None
-        samples = {kind: _SideBatch(kind, 0) for kind in _SIDE_KINDS}
+        samples = {kind: SideBatch(kind, 0) for kind in KINDS}
         end: RecordingError | None = None
         try:
             for packet, content in self._ahead(
@@ -505,7 +266,7 @@ class Aedat4Recording(DecodedRecording):
                     if len(rows):
                         latest = _checked_stamps(rows, latest)
                         yield _piece(rows, packet.start)
-                except _DamageError as damage:
+                except DamageError as damage:
                     raise self.damaged(packet, damage) from damage
         except RecordingError as error:
             end = error
@@ -529,6 +290,7 @@ class Aedat4Recording(DecodedRecording):
         packets
             Those to decode.
         """
+        _keep_freed_memory()
         bundles = self._bundles(packets)
         if self._threads == 1:
             for bundle in bundles:
@@ -582,31 +344,31 @@ class Aedat4Recording(DecodedRecording):
 
     def _contents(self, bundle: deque[_Packet], budget: int | None) -> Iterator[_Content]:
         """Yield what is in packets, which leave their bundle."""
-        unpacked = _Unpacker(self._compression, budget)
+        unpacked = Unpacker(self._compression, budget)
         while bundle:
             packet = bundle[0]
             try:
                 content = self._content(packet, unpacked)
-            except _BudgetError:
+            except BudgetError:
                 return
             bundle.popleft()
             yield packet, content
 
-    def _content(self, packet: _Packet, unpacked: _Unpacker) -> _Flatbuffer:
+    def _content(self, packet: _Packet, unpacked: Unpacker) -> Flatbuffer:
         """Read, unpack and check a packet."""
-        data = self._read(packet.start, _PACKET_HEAD.size + packet.size, "a packet")
+        data = self._read(packet.start, PACKET_HEAD.size + packet.size, "a packet")
         kind = self._streams[packet.stream].kind
-        head = _PACKET_HEAD.unpack_from(data)
+        head = PACKET_HEAD.unpack_from(data)
         try:
             if head != (packet.stream, packet.size):
-                raise _DamageError(
+                raise DamageError(
                     f"is of stream {head[0]} and has {head[1]} bytes; "
                     f"the table of packets says stream {packet.stream} and {packet.size}"
                 )
-            content = _Flatbuffer(unpacked(memoryview(data)[_PACKET_HEAD.size :]), kind)
+            content = Flatbuffer(unpacked(memoryview(data)[PACKET_HEAD.size :]), kind)
             if packet.row is not None and kind != "FRME":
                 self._check_count(packet.row, content)
-        except _DamageError as damage:
+        except DamageError as damage:
             raise self.damaged(packet, damage) from damage
         return content
 
@@ -641,7 +403,7 @@ class Aedat4Recording(DecodedRecording):
                         self._check_stamps(packet.row, rows["t"])
                         if self._beside(packet.row, span):
                             continue
-                except _DamageError as damage:
+                except DamageError as damage:
                     raise self.damaged(packet, damage) from damage
                 if self._threads > 1:
                     parts.append((packet, rows))
@@ -676,7 +438,7 @@ class Aedat4Recording(DecodedRecording):
 
     def _open(self) -> Sensor:
         table_at = self._read_header()
-        if _COMPRESSIONS[self._compression] == "NONE":
+        if COMPRESSIONS[self._compression] == "NONE":
             self._threads = 1  # to hand over what is only copied costs more than it saves
         self._packets_stop = self._size if table_at == -1 else table_at
         self._streams = self._read_streams()
@@ -697,7 +459,7 @@ class Aedat4Recording(DecodedRecording):
         return RecordingError(problem, path=self.path, offset=offset, hint=hint)
 
     def damaged(
-        self, packet: _Packet, damage: _DamageError | str, hint: str | None = None
+        self, packet: _Packet, damage: DamageError | str, hint: str | None = None
     ) -> RecordingError:
         """Return the error for a packet, damage being the predicate of a sentence about it."""
         return self._error(f"the packet that begins here {damage}", packet.start, hint)
@@ -718,23 +480,23 @@ class Aedat4Recording(DecodedRecording):
         if magic != MAGIC:
             raise self._error(f"the file starts with {magic!r}; {MAGIC!r} is expected", 0)
         at = len(MAGIC)
-        (size,) = _U32.unpack(self._read(at, _U32.size, "its header"))
+        (size,) = U32.unpack(self._read(at, U32.size, "its header"))
         if size > HEADER_LIMIT:
             raise self._error(f"the header has {size} bytes; {HEADER_LIMIT} at most are read", at)
         try:
-            flat = _Flatbuffer(self._read(at, _U32.size + size, "its header"), "IOHE")
-            self._compression = flat.value(flat.root, 0, _I32)
-            table_at = flat.value(flat.root, 1, _I64, default=-1)
+            flat = Flatbuffer(self._read(at, U32.size + size, "its header"), "IOHE")
+            self._compression = flat.value(flat.root, 0, I32)
+            table_at = flat.value(flat.root, 1, I64, default=-1)
             self.header = flat.text(flat.root, 2)
-        except _DamageError as damage:
+        except DamageError as damage:
             raise self._error(f"the header {damage}", at) from damage
-        if not 0 <= self._compression < len(_COMPRESSIONS):
+        if not 0 <= self._compression < len(COMPRESSIONS):
             raise self._error(
                 f"the header's compression is {self._compression}; "
-                f"0 to {len(_COMPRESSIONS) - 1} are known",
+                f"0 to {len(COMPRESSIONS) - 1} are known",
                 at,
             )
-        self._packets_start = at + _U32.size + size
+        self._packets_start = at + U32.size + size
         if table_at != -1 and not self._packets_start <= table_at < self._size:
             if self.reading.on_damage == "salvage":
                 return -1
@@ -808,7 +570,7 @@ class Aedat4Recording(DecodedRecording):
         first: dict[str, int] = {}
         for number, stream in sorted(self._streams.items()):
             sources = {stream.source, self._events.source}
-            if stream.kind in _SIDE_KINDS and ("" in sources or len(sources) == 1):
+            if stream.kind in KINDS and ("" in sources or len(sources) == 1):
                 first.setdefault(stream.kind, number)
         return frozenset(first.values())
 
@@ -838,11 +600,11 @@ class Aedat4Recording(DecodedRecording):
         size = self._size - table_at
         try:
             if size > PACKET_LIMIT:
-                raise _DamageError(f"has {size} bytes; {PACKET_LIMIT} at most are read")
+                raise DamageError(f"has {size} bytes; {PACKET_LIMIT} at most are read")
             packed = self._read(table_at, size, "its table of packets")
-            flat = _Flatbuffer(_Unpacker(self._compression)(memoryview(packed)), "FTAB")
+            flat = Flatbuffer(Unpacker(self._compression)(memoryview(packed)), "FTAB")
             parts = [part for (part,) in flat.columns(("<i8", range(5)))]
-        except _DamageError as damage:
+        except DamageError as damage:
             raise self._error(f"the table of packets that begins here {damage}", table_at) from (
                 damage
             )
@@ -862,7 +624,7 @@ class Aedat4Recording(DecodedRecording):
         )
         if any(((column < low) | (column > high)).any() for column, low, high in bounds):
             return False
-        starts = np.append(table.offset - _PACKET_HEAD.size, self._packets_stop)
+        starts = np.append(table.offset - PACKET_HEAD.size, self._packets_stop)
         stops = np.append(self._packets_start, table.offset + table.size)
         rows = np.flatnonzero((table.stream == self._events.number) & (table.count > 0))
         spans = np.stack([table.first_us[rows], table.last_us[rows]])
@@ -878,14 +640,14 @@ class Aedat4Recording(DecodedRecording):
         """Return the first event's stamp, 0 where there is none."""
         if self.reading != STRICT:
             return super()._first_stamp()
-        unpacked = _Unpacker(self._compression)
+        unpacked = Unpacker(self._compression)
         for packet in self._packets(None, None):
             content = self._content(packet, unpacked)
             try:
                 rows = _event_rows(content)
                 if len(rows):
                     return _checked_stamp(int(rows["t"][0]))
-            except _DamageError as damage:
+            except DamageError as damage:
                 raise self.damaged(packet, damage) from damage
         return 0
 
@@ -905,7 +667,7 @@ class Aedat4Recording(DecodedRecording):
         for row in self._rows(self._table, start_us, stop_us, side):
             stream = int(self._table.stream[row])
             if stream in wanted:
-                start = int(self._table.offset[row]) - _PACKET_HEAD.size
+                start = int(self._table.offset[row]) - PACKET_HEAD.size
                 yield _Packet(start, stream, int(self._table.size[row]), row)
 
     def _rows(
@@ -939,12 +701,12 @@ class Aedat4Recording(DecodedRecording):
     def _head(self, at: int) -> _Packet:
         """Read a packet's head and check it: a known stream, and an end before the packets'."""
         end = "the file ends" if self._packets_stop == self._size else "the table of packets begins"
-        if at + _PACKET_HEAD.size > self._packets_stop:
+        if at + PACKET_HEAD.size > self._packets_stop:
             raise self._error(
                 f"{end} at byte {self._packets_stop}, in the middle of a packet's head", at
             )
-        head = self._read(at, _PACKET_HEAD.size, "a packet")
-        stream, size = _PACKET_HEAD.unpack(head)
+        head = self._read(at, PACKET_HEAD.size, "a packet")
+        stream, size = PACKET_HEAD.unpack(head)
         packet = _Packet(at, stream, size, None)
         if packet.stream not in self._streams:
             numbers = ", ".join(map(str, sorted(self._streams)))
@@ -967,11 +729,11 @@ class Aedat4Recording(DecodedRecording):
             )
         return packet
 
-    def _check_count(self, row: int, content: _Flatbuffer) -> None:
+    def _check_count(self, row: int, content: Flatbuffer) -> None:
         """Compare the length of a packet's vector with the table."""
         _, found = content.vector(content.root, 0, 1)
         if self._table is not None and found != self._table.count[row]:
-            raise _DamageError(
+            raise DamageError(
                 f"has {found} elements; the table of packets says {self._table.count[row]}"
             )
 
@@ -980,13 +742,13 @@ class Aedat4Recording(DecodedRecording):
         if self._table is not None and len(t):
             said = self._table.first_us[row], self._table.last_us[row]
             if said != (t[0], t[-1]):
-                raise _DamageError(
+                raise DamageError(
                     f"has stamps {t[0]} to {t[-1]} µs; "
                     f"the table of packets says {said[0]} to {said[1]}"
                 )
 
 
-_Content = tuple[_Packet, _Flatbuffer]
+_Content = tuple[_Packet, Flatbuffer]
 _Found = TypeVar("_Found")
 
 
@@ -997,7 +759,7 @@ def _as_int64(value: int) -> int:
 
 def _checked_stamp(t: int) -> int:
     if not 0 <= t < STAMP_LIMIT:
-        raise _DamageError(f"has an event {_impossible(t)}")
+        raise DamageError(f"has an event {_impossible(t)}")
     return t
 
 
@@ -1005,14 +767,14 @@ def _impossible(t: int) -> str:
     return f"at t={t} µs, not within [0, {STAMP_LIMIT})"
 
 
-def _event_rows(content: _Flatbuffer) -> npt.NDArray[Any]:
+def _event_rows(content: Flatbuffer) -> npt.NDArray[Any]:
     """Return (n,) events of a packet, unchecked, as a view of its bytes."""
-    start, n = content.vector(content.root, 0, _EVENT.itemsize)
+    start, n = content.vector(content.root, 0, EVENT.itemsize)
     # All but the events takes 32 bytes, or a few more: a length one too small shows here.
-    rest = len(content.data) - n * _EVENT.itemsize
-    if rest >= 3 * _EVENT.itemsize:
-        raise _DamageError(f"says that it has {n} events, and has {rest} bytes beside them")
-    return np.frombuffer(content.data, _EVENT, n, start)
+    rest = len(content.data) - n * EVENT.itemsize
+    if rest >= 3 * EVENT.itemsize:
+        raise DamageError(f"says that it has {n} events, and has {rest} bytes beside them")
+    return np.frombuffer(content.data, EVENT, n, start)
 
 
 def _checked_stamps(rows: npt.NDArray[Any], latest: int | None) -> int:
@@ -1032,7 +794,7 @@ def _checked_stamps(rows: npt.NDArray[Any], latest: int | None) -> int:
     if highest - before > GAP_LIMIT_US:
         so_far = np.maximum.accumulate(np.concatenate([[before], t]))
         for row, fault in _leaps(so_far):
-            raise _DamageError(f"has event {row - 1} {fault}")
+            raise DamageError(f"has event {row - 1} {fault}")
     return max(before, highest)
 
 
@@ -1053,7 +815,7 @@ def _piece(rows: npt.NDArray[Any], offset: int) -> Piece:
     p = rows["p"].astype(np.uint8)
     if p.max() > 1:
         row = int(np.argmax(p > 1))
-        raise _DamageError(f"has event {row} with p={p[row]}, not within [0, 2)")
+        raise DamageError(f"has event {row} with p={p[row]}, not within [0, 2)")
     x, y = (rows[name].astype(np.uint16).view(np.int16) for name in "xy")
     return Piece(rows["t"].astype(np.int64), x, y, p, offset)
 
@@ -1091,10 +853,14 @@ class _Memory:
         self._free.extend(zip(*columns, strict=True))
 
 
-# A piece that is freed, untouched. From then on glibc keeps what is smaller for the next of its
-# size; without it, each packet beyond 128 KiB was unpacked into new pages: 40,000 page faults for
-# 10 M events by two threads.
-np.empty(1 << 24, np.uint8)
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Have glibc keep freed memory for the next of its size, once a process.
+
+    That begins with a piece of 16 MiB that is freed, untouched. Without it, each packet beyond
+    128 KiB is unpacked into new pages: 40,000 page faults for 10 M events by two threads.
+    """
+    np.empty(1 << 24, np.uint8)
 
 
 def _joined(parts: list[tuple[_Packet, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
@@ -1106,7 +872,7 @@ def _joined(parts: list[tuple[_Packet, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
     if len(parts) == 1:
         return parts[0][1]
     content = b"".join([rows.data for _, rows in parts])
-    return np.frombuffer(content, _EVENT) if content else np.empty(0, _EVENT)
+    return np.frombuffer(content, EVENT) if content else np.empty(0, EVENT)
 
 
 class _EventBatch:
@@ -1222,358 +988,3 @@ def _disorder(t: Int64Array) -> Iterator[tuple[int, str, str | None]]:
     if int(t[-1]) - int(t[0]) > GAP_LIMIT_US:
         for row, fault in _leaps(t):
             yield row, fault, None
-
-
-class _SideBatch:
-    """Gathers packets of a side stream into batches, relative to `t_offset`."""
-
-    def __init__(self, kind: str, t_offset: int) -> None:
-        self._kind = kind
-        self._t_offset = t_offset
-        self._parts: list[tuple[npt.NDArray[Any], ...]] = []
-        self._n = 0
-
-    def add(self, content: _Flatbuffer) -> Iterator[Side]:
-        """Take the samples of a packet; yield the batches that are full."""
-        for part in self._columns(content):
-            self._parts.append(part)
-            self._n += len(part[0])
-            if self._n >= SIDE_ROWS:
-                yield from self.flush()
-
-    def flush(self) -> Iterator[Side]:
-        """Yield what has been gathered, if anything."""
-        if not self._n:
-            return
-        columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
-        self._parts, self._n = [], 0
-        if self._kind == "TRIG":
-            t, kind = columns
-            yield Triggers(t, _edges(kind), kind.astype(np.int16))
-        elif self._kind == "IMUS":
-            t, values = columns
-            acceleration, rotation, field = (values[:, k : k + 3].copy() for k in (1, 4, 7))
-            yield Imu(t, acceleration, rotation, field, values[:, 0].copy())
-        else:
-            yield FrameTimes(*columns)
-
-    def _columns(self, content: _Flatbuffer) -> Iterator[tuple[npt.NDArray[Any], ...]]:
-        if self._kind == "TRIG":
-            for t, kind in content.columns(("<i8", (0,)), ("|i1", (1,))):
-                yield self._relative(t[:, 0]), kind[:, 0]
-        elif self._kind == "IMUS":
-            for t, values in content.columns(("<i8", (0,)), ("<f4", range(1, 11))):
-                yield self._relative(t[:, 0]), values
-        else:
-            start, stop = _exposure(content)
-            yield self._relative(np.array([start])), self._relative(np.array([stop]))
-
-    def _relative(self, t: Int64Array) -> Int64Array:
-        if ((t < -STAMP_LIMIT) | (t >= STAMP_LIMIT)).any():
-            raise _DamageError(f"has a stamp that is not within ±{STAMP_LIMIT} µs")
-        return t - self._t_offset
-
-
-def _edges(kind: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
-    """Return 1 for a trigger's types that rise, 0 for those that fall, −1 for all others."""
-    edge = np.full(len(kind), -1, np.int8)
-    edge[np.isin(kind, (1, 4))] = 1
-    edge[np.isin(kind, (2, 5))] = 0
-    return edge
-
-
-def _exposure(frame: _Flatbuffer) -> tuple[int, int]:
-    """Return start and stop of a frame's exposure, as close as the frame tells them."""
-    stamp, readout, readout_stop, start, stop = (
-        frame.value(frame.root, index, _I64) for index in range(5)
-    )
-    duration = frame.value(frame.root, 11, _I64)
-    if not stop:
-        start, stop = stamp, stamp + duration
-        if not duration and readout_stop:
-            start, stop = readout, readout_stop
-    if not -STAMP_LIMIT <= start <= stop < STAMP_LIMIT:
-        raise _DamageError(f"has a frame that is exposed from {start} to {stop} µs")
-    return start, stop
-
-
-class Aedat4Writer:
-    """Write a recording in AEDAT 4, which dv-processing opens too.
-
-    A context manager: on leaving the block the rest is written, the table of packets, and its
-    position in the header. A block that raises leaves a file without table. Where packets of
-    events are cut depends on their number alone, not on the batches.
-
-    Parameters
-    ----------
-    path
-        The file; what is there is overwritten.
-    sensor
-        (height, width) of the events that will come.
-    compression
-        ``none``, ``lz4`` or ``zstd`` (level 3, with checksums).
-    t_offset
-        What t = 0 of the batches is on the camera's clock, µs. Readers take the first event's
-        stamp as theirs.
-    source
-        Name of the camera, by which streams of one camera are known as such.
-    events_per_packet
-        Events in each packet but the last.
-    side
-        Which side streams the header announces: `Triggers`, `Imu` or both.
-
-    Raises
-    ------
-    UsageError
-        Where a parameter is out of its range, or a batch comes that was not announced.
-    EventsError
-        Where events are of another sensor, go back in time, or a value does not fit the format.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> events = Events([0, 5, 9], [1, 2, 0], [0, 3, 3], [1, 0, 1], Sensor(4, 3))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "three.aedat4"
-    ...     with Aedat4Writer(path, events.sensor, t_offset=1_000) as writer:
-    ...         writer.write(events)
-    ...     with Aedat4Recording(path) as recording:
-    ...         [batch] = recording.batches(5, 9)
-    >>> recording.t_offset, recording.sensor, batch.t.tolist(), batch.y.tolist()
-    (1000, Sensor(height=4, width=3), [5], [3])
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        sensor: Sensor,
-        *,
-        compression: Compression = "lz4",
-        t_offset: int = 0,
-        source: str = "evreel",
-        events_per_packet: int = 10_000,
-        side: Collection[type[Triggers] | type[Imu]] = (),
-    ) -> None:
-        if compression not in ("none", "lz4", "zstd"):
-            raise UsageError(f"compression is {compression!r}; none, lz4 and zstd are written")
-        most = PACKET_LIMIT // _EVENT.itemsize - 2
-        if not 1 <= events_per_packet <= most:
-            raise UsageError(f"events_per_packet is {events_per_packet}; 1 to {most} are possible")
-        if not all(1 <= length <= SENSOR_LIMIT for length in sensor):
-            raise UsageError(f"sensor is {tuple(sensor)}; sides of 1 to {SENSOR_LIMIT} px fit")
-        if not source.isprintable():
-            raise UsageError(f"source {source!r} has characters that can't be printed")
-        self._sensor = Sensor(*sensor)
-        self._t_offset = t_offset
-        self._events_per_packet = events_per_packet
-        self._compression = _COMPRESSIONS.index(compression.upper())
-        self._zstd = zstandard.ZstdCompressor(level=3, write_checksum=True)
-        self._streams: dict[type[Batch], _WrittenStream] = {
-            kind: stream for kind, stream in _WRITTEN.items() if kind in (Events, *side)
-        }
-        self._pending = np.empty(0, _EVENT)
-        self._last: int | None = None
-        self._rows: list[tuple[int, int, int, int, int]] = []
-        self.path = Path(path)
-        self._file = self.path.open("wb")
-        self._file.write(MAGIC + _header_flatbuffer(self._compression, self._xml(source)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            self._file.close()
-
-    def write(self, batch: Batch) -> None:
-        """Add events, which must not go back in time, or samples of an announced side stream."""
-        if type(batch) not in self._streams:
-            names = ", ".join(kind.__name__ for kind in self._streams)
-            raise UsageError(f"a batch of {type(batch).__name__} came; {names} are announced")
-        if isinstance(batch, Events):
-            self._write_events(batch)
-        elif isinstance(batch, Triggers):
-            if not np.array_equal(_edges(batch.id), batch.edge):
-                raise EventsError("a trigger's edge is not the one that its id has in AEDAT 4")
-            if ((batch.id < 0) | (batch.id > 127)).any():
-                raise EventsError("a trigger's id is not within [0, 127]")
-            self._write_samples(Triggers, batch.t, [batch.id.astype(np.int8)])
-        elif isinstance(batch, Imu):
-            axes = batch.accelerometer, batch.gyroscope, batch.magnetometer
-            values = [batch.temperature, *np.concatenate(axes, axis=1).T]
-            self._write_samples(Imu, batch.t, [value.astype("<f4") for value in values])
-
-    def _write_events(self, events: Events) -> None:
-        if events.sensor != self._sensor:
-            raise EventsError(f"sensor {events.sensor} of a batch is not {self._sensor}")
-        if not len(events):
-            return
-        t = self._stamps(events.t)
-        if self._last is not None and t[0] < self._last:
-            raise EventsError(f"t={events.t[0]} goes back behind t={self._last - self._t_offset}")
-        gap = int(np.diff(t, prepend=t[0] if self._last is None else self._last).max())
-        if gap > GAP_LIMIT_US:
-            raise EventsError(f"{gap} µs pass between two events; {GAP_LIMIT_US} at most are read")
-        self._last = int(t[-1])
-        new = np.zeros(len(events), _EVENT)
-        new["t"], new["x"], new["y"], new["p"] = t, events.x, events.y, events.p
-        rows = np.concatenate([self._pending, new])
-        whole = len(rows) - len(rows) % self._events_per_packet
-        for first in range(0, whole, self._events_per_packet):
-            self._write_event_packet(rows[first : first + self._events_per_packet])
-        self._pending = rows[whole:].copy()
-
-    def _write_event_packet(self, rows: npt.NDArray[Any]) -> None:
-        content = _vector_head("EVTS", len(rows), rows.nbytes) + rows.tobytes()
-        self._write_packet(Events, content, rows["t"])
-
-    def _write_samples(
-        self, kind: type[Batch], t_us: Int64Array, fields: list[npt.NDArray[Any]]
-    ) -> None:
-        t = self._stamps(t_us)
-        for first in range(0, len(t), SIDE_ROWS):
-            cut = slice(first, first + SIDE_ROWS)
-            columns = [t[cut], *(field[cut] for field in fields)]
-            content = _tables_flatbuffer(self._streams[kind].kind, columns)
-            self._write_packet(kind, content, t[cut])
-
-    def _stamps(self, t_us: Int64Array) -> Int64Array:
-        """Return stamps on the camera's clock."""
-        low, high = -self._t_offset, STAMP_LIMIT - self._t_offset
-        if len(t_us) and not low <= int(t_us.min()) <= int(t_us.max()) < high:
-            raise EventsError(f"a stamp is not within [{low}, {high}) µs")
-        return t_us + self._t_offset
-
-    def _write_packet(self, kind: type[Batch], content: bytes, t: Int64Array) -> None:
-        packed = self._packed(content)
-        number = self._streams[kind].number
-        self._file.write(_PACKET_HEAD.pack(number, len(packed)))
-        # Stream and size are a struct of two int32, which is written as one number here.
-        listed = self._file.tell(), number | len(packed) << 32, len(t), int(t[0]), int(t[-1])
-        self._rows.append(listed)
-        self._file.write(packed)
-
-    def _packed(self, content: bytes) -> bytes:
-        method = _COMPRESSIONS[self._compression]
-        if method == "LZ4":
-            packed: bytes = lz4.frame.compress(content)
-            return packed
-        return self._zstd.compress(content) if method == "ZSTD" else content
-
-    def _finish(self) -> None:
-        if len(self._pending):
-            self._write_event_packet(self._pending)
-        table_at = self._file.tell()
-        columns = np.array(self._rows, np.int64).reshape(-1, 5).T
-        self._file.write(self._packed(_tables_flatbuffer("FTAB", list(columns))))
-        self._file.seek(_TABLE_AT_OFFSET)
-        self._file.write(_I64.pack(table_at))
-
-    def _xml(self, source: str) -> str:
-        """Return the streams as DV describes them."""
-        lines = ['<dv version="2.0">', '    <node name="outInfo" path="/outInfo/">']
-        for stream in self._streams.values():
-            path = f"/outInfo/{stream.number}/"
-            size = [("sizeX", "int", self._sensor.width), ("sizeY", "int", self._sensor.height)]
-            lines += [
-                f'        <node name="{stream.number}" path="{path}">',
-                *_attributes(
-                    12,
-                    ("compression", "string", _COMPRESSIONS[self._compression]),
-                    ("originalModuleName", "string", "evreel"),
-                    ("originalOutputName", "string", stream.name),
-                    ("typeDescription", "string", stream.description),
-                    ("typeIdentifier", "string", stream.kind),
-                ),
-                f'            <node name="info" path="{path}info/">',
-                *_attributes(
-                    16,
-                    *(size if stream.kind == "EVTS" else []),
-                    ("source", "string", escape(source)),
-                ),
-                "            </node>",
-                "        </node>",
-            ]
-        return "\n".join([*lines, "    </node>", "</dv>", ""])
-
-
-@dataclass(frozen=True)
-class _WrittenStream:
-    """What a header says of a stream, numbered as DV does."""
-
-    number: int
-    kind: str
-    name: str
-    description: str
-
-
-_WRITTEN: dict[type[Batch], _WrittenStream] = {
-    Events: _WrittenStream(0, "EVTS", "events", "Array of events (polarity ON/OFF)."),
-    Imu: _WrittenStream(2, "IMUS", "imu", "Inertial measurement unit samples."),
-    Triggers: _WrittenStream(3, "TRIG", "triggers", "External triggers and special signals."),
-}
-
-
-def _attributes(indent: int, *lines: tuple[str, str, object]) -> list[str]:
-    return [
-        f'{" " * indent}<attr key="{key}" type="{type_}">{value}</attr>'
-        for key, type_, value in lines
-    ]
-
-
-def _header_flatbuffer(compression: int, xml: str) -> bytes:
-    """Return the header; the table's position in it is −1."""
-    text = xml.encode()
-    tail = text + bytes(4 - len(text) % 4)  # one zero ends a string, more align
-    head = (_HEADER_HEAD.size - 4 + len(tail), 24, b"IOHE", 10, 20, 4, 12, 8, 10)
-    return _HEADER_HEAD.pack(*head, compression, 12, -1, len(text)) + tail
-
-
-def _vector_head(identifier: str, n: int, rest: int) -> bytes:
-    """Return what stands before the items of a root table's only field, a vector.
-
-    Parameters
-    ----------
-    n
-        Items of the vector.
-    rest
-        Bytes that follow.
-    """
-    size = _VECTOR_HEAD.size - 4 + rest
-    return _VECTOR_HEAD.pack(size, 16, identifier.encode(), 6, 8, 4, 6, 4, n)
-
-
-def _tables_flatbuffer(identifier: str, fields: Sequence[npt.NDArray[Any]]) -> bytes:
-    """Return a flatbuffer with a vector of tables that share one vtable.
-
-    Parameters
-    ----------
-    fields
-        (n,) values of each field; those of 8 bytes come first.
-    """
-    n = len(fields[0])
-    sizes = [4, *(field.dtype.itemsize for field in fields)]
-    places = [sum(sizes[:k]) for k in range(len(sizes) + 1)]
-    stride = -(-places[-1] // 8) * 8
-    vtable = struct.pack(f"<{len(fields) + 2}H", 4 + 2 * len(fields), places[-1], *places[1:-1])
-    vtable_at = _VECTOR_HEAD.size + 4 * n
-    # A table begins 4 bytes before a multiple of 8, where its first field of 8 bytes then lies.
-    tables_at = -(-(vtable_at + len(vtable) + 4) // 8) * 8 - 4
-    table = tables_at + stride * np.arange(n)
-    rows = np.zeros((n, stride), np.uint8)
-    columns = [(table - vtable_at).astype(np.int32), *fields]
-    for column, place, size in zip(columns, places[:-1], sizes, strict=True):
-        little = column.astype(column.dtype.newbyteorder("<"))
-        rows[:, place : place + size] = little[:, None].view(np.uint8)
-    entries = (table - _VECTOR_HEAD.size - 4 * np.arange(n)).astype("<u4")
-    gap = bytes(tables_at - vtable_at - len(vtable))
-    body = entries.tobytes() + vtable + gap + rows.tobytes()
-    return _vector_head(identifier, n, len(body)) + body

@@ -1,0 +1,116 @@
+"""What stands around the flatbuffers of an AEDAT 4 file: first line, packets, compression."""
+
+from __future__ import annotations
+
+import struct
+from typing import Literal
+
+import lz4.frame
+import numpy as np
+import zstandard
+
+from evreel.recordings.aedat4.flatbuffer import DamageError
+
+MAGIC = b"#!AER-DAT4.0\r\n"
+PACKET_LIMIT = 1 << 28
+"""Bytes that a packet may have, packed or unpacked: 16.7 million events. DV's hold 10 thousand."""
+SENSOR_LIMIT = 1 << 15
+"""Pixels along a side: the format's coordinates are int16."""
+STAMP_LIMIT = 1 << 62
+"""Stamps of events lie in ``[0, STAMP_LIMIT)`` µs: no difference of two then leaves int64."""
+GAP_LIMIT_US = 86_400_000_000
+"""Longest time between neighbouring events: a day. A flipped high bit of a stamp jumps further."""
+Compression = Literal["none", "lz4", "zstd"]
+"""Compressions that are written."""
+COMPRESSIONS = ("NONE", "LZ4", "LZ4_HIGH", "ZSTD", "ZSTD_HIGH")
+"""Compressions that are read, by the header's number."""
+PACKET_HEAD = struct.Struct("<ii")
+"""Stream and size of a packet."""
+# x and y are int16 in the format: read as uint16, a negative one is 2¹⁵ or more. Padding has a name
+# because numpy copies fields only, and leaves in gaps what was in memory.
+EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1"), ("padding", "u1", 3)])
+
+
+class BudgetError(Exception):
+    """More would be unpacked than a thread may hold ahead."""
+
+
+class Unpacker:
+    """Undoes a file's compression, up to `PACKET_LIMIT` bytes; raises `DamageError`.
+
+    The state that it keeps is not for two threads. With a `budget` it raises `BudgetError` where
+    it would unpack more bytes than that in all.
+    """
+
+    def __init__(self, compression: int, budget: int | None = None) -> None:
+        self._budget = budget
+        self._method = COMPRESSIONS[compression].partition("_")[0]
+        self._lz4 = lz4.frame.create_decompression_context()
+        self._zstd = zstandard.ZstdDecompressor()
+
+    def __call__(self, packed: memoryview) -> bytes | memoryview:
+        """Return the unpacked bytes of one packet or table."""
+        unpacked: bytes | memoryview = packed
+        try:
+            if self._method == "LZ4":
+                unpacked = self._unlz4(packed)
+            elif self._method == "ZSTD":
+                unpacked = self._unzstd(packed)
+        except (RuntimeError, zstandard.ZstdError) as error:
+            raise DamageError(f"can't be unpacked: {error}") from error
+        self._check(len(unpacked))
+        if self._budget is not None:
+            self._budget -= len(unpacked)
+        return unpacked
+
+    def _check(self, size: int) -> None:
+        """Raise where a packet unpacks to so many bytes and that is too much."""
+        if size > PACKET_LIMIT:
+            raise DamageError(f"unpacks to {size} bytes or more; {PACKET_LIMIT} at most are read")
+        if self._budget is not None and size > self._budget:
+            raise BudgetError
+
+    def _unlz4(self, packed: memoryview) -> bytes:
+        """Unpack one frame. DV's don't tell their size, and no frame's word is taken for it."""
+        parts: list[bytes] = []
+        size, whole = 0, False
+        # python-lz4 allocates as much as it may write; most packets shrink to a half.
+        room = min(4 * len(packed) + 1024, PACKET_LIMIT + 1)
+        while not whole:
+            part, used, whole = lz4.frame.decompress_chunk(self._lz4, packed, max_length=room)
+            packed = packed[used:]
+            if not (part or used or whole):
+                raise DamageError("can't be unpacked: its LZ4 frame is cut short")
+            parts.append(part)
+            size += len(part)
+            self._check(size)
+            room = min(size + 1024, PACKET_LIMIT + 1)
+        if len(packed):
+            raise DamageError(f"has {len(packed)} bytes after the end of its LZ4 frame")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _unzstd(self, packed: memoryview) -> bytes:
+        size = zstandard.frame_content_size(packed)
+        if size < 0:
+            return self._unzstd_in_pieces(packed)
+        self._check(size)
+        # The size is allocated at once, so it must be possible: blocks of 128 KiB from 3 bytes.
+        if size > (len(packed) // 3 + 1) << 17:
+            raise DamageError(f"can't be unpacked: {len(packed)} bytes can't hold {size}")
+        unpacked: bytes = self._zstd.decompress(packed, allow_extra_data=False)
+        return unpacked
+
+    def _unzstd_in_pieces(self, packed: memoryview) -> bytes:
+        """Unpack a frame that does not tell its size."""
+        stream = self._zstd.decompressobj()
+        parts: list[bytes] = []
+        size = 0
+        for at in range(0, len(packed), 1024):  # which unpack to 43 MiB at most
+            parts.append(stream.decompress(packed[at : at + 1024]))
+            size += len(parts[-1])
+            self._check(size)
+            if stream.eof:
+                if stream.unused_data or at + 1024 < len(packed):
+                    raise DamageError("has bytes after the end of its Zstandard frame")
+                return b"".join(parts)
+        raise DamageError("can't be unpacked: its Zstandard frame is cut short")

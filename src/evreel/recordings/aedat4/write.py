@@ -1,0 +1,277 @@
+"""Events to AEDAT 4: as DV lays it out, so that dv-processing opens it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from xml.sax.saxutils import escape
+
+import lz4.frame
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from evreel.errors import EventsError, UsageError
+from evreel.events import Batch, Events, Imu, Sensor, Triggers
+from evreel.recordings.aedat4.flatbuffer import I64, tables_flatbuffer, vector_head
+from evreel.recordings.aedat4.packets import (
+    COMPRESSIONS,
+    EVENT,
+    GAP_LIMIT_US,
+    MAGIC,
+    PACKET_HEAD,
+    PACKET_LIMIT,
+    SENSOR_LIMIT,
+    STAMP_LIMIT,
+    Compression,
+)
+from evreel.recordings.aedat4.side import SIDE_ROWS, edges
+from evreel.timebase import Int64Array
+
+_HEADER_HEAD = struct.Struct("<II4s6x5HiiIqI")
+_TABLE_AT_OFFSET = len(MAGIC) + 40  # where a header made here holds the position of the table
+
+
+class Aedat4Writer:
+    """Write a recording in AEDAT 4, which dv-processing opens too.
+
+    A context manager: on leaving the block the rest is written, the table of packets, and its
+    position in the header. A block that raises leaves a file without table. Where packets of
+    events are cut depends on their number alone, not on the batches.
+
+    Parameters
+    ----------
+    path
+        The file; what is there is overwritten.
+    sensor
+        (height, width) of the events that will come.
+    compression
+        ``none``, ``lz4`` or ``zstd`` (level 3, with checksums).
+    t_offset
+        What t = 0 of the batches is on the camera's clock, µs. Readers take the first event's
+        stamp as theirs.
+    source
+        Name of the camera, by which streams of one camera are known as such.
+    events_per_packet
+        Events in each packet but the last.
+    side
+        Which side streams the header announces: `Triggers`, `Imu` or both.
+
+    Raises
+    ------
+    UsageError
+        Where a parameter is out of its range, or a batch comes that was not announced.
+    EventsError
+        Where events are of another sensor, go back in time, or a value does not fit the format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from evreel.recordings.aedat4 import Aedat4Recording
+    >>> events = Events([0, 5, 9], [1, 2, 0], [0, 3, 3], [1, 0, 1], Sensor(4, 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "three.aedat4"
+    ...     with Aedat4Writer(path, events.sensor, t_offset=1_000) as writer:
+    ...         writer.write(events)
+    ...     with Aedat4Recording(path) as recording:
+    ...         [batch] = recording.batches(5, 9)
+    >>> recording.t_offset, recording.sensor, batch.t.tolist(), batch.y.tolist()
+    (1000, Sensor(height=4, width=3), [5], [3])
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        sensor: Sensor,
+        *,
+        compression: Compression = "lz4",
+        t_offset: int = 0,
+        source: str = "evreel",
+        events_per_packet: int = 10_000,
+        side: Collection[type[Triggers] | type[Imu]] = (),
+    ) -> None:
+        if compression not in ("none", "lz4", "zstd"):
+            raise UsageError(f"compression is {compression!r}; none, lz4 and zstd are written")
+        most = PACKET_LIMIT // EVENT.itemsize - 2
+        if not 1 <= events_per_packet <= most:
+            raise UsageError(f"events_per_packet is {events_per_packet}; 1 to {most} are possible")
+        if not all(1 <= length <= SENSOR_LIMIT for length in sensor):
+            raise UsageError(f"sensor is {tuple(sensor)}; sides of 1 to {SENSOR_LIMIT} px fit")
+        if not source.isprintable():
+            raise UsageError(f"source {source!r} has characters that can't be printed")
+        self._sensor = Sensor(*sensor)
+        self._t_offset = t_offset
+        self._events_per_packet = events_per_packet
+        self._compression = COMPRESSIONS.index(compression.upper())
+        self._zstd = zstandard.ZstdCompressor(level=3, write_checksum=True)
+        self._streams: dict[type[Batch], _WrittenStream] = {
+            kind: stream for kind, stream in _WRITTEN.items() if kind in (Events, *side)
+        }
+        self._pending = np.empty(0, EVENT)
+        self._last: int | None = None
+        self._rows: list[tuple[int, int, int, int, int]] = []
+        self.path = Path(path)
+        self._file = self.path.open("wb")
+        self._file.write(MAGIC + _header_flatbuffer(self._compression, self._xml(source)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._file.close()
+
+    def write(self, batch: Batch) -> None:
+        """Add events, which must not go back in time, or samples of an announced side stream."""
+        if type(batch) not in self._streams:
+            names = ", ".join(kind.__name__ for kind in self._streams)
+            raise UsageError(f"a batch of {type(batch).__name__} came; {names} are announced")
+        if isinstance(batch, Events):
+            self._write_events(batch)
+        elif isinstance(batch, Triggers):
+            if not np.array_equal(edges(batch.id), batch.edge):
+                raise EventsError("a trigger's edge is not the one that its id has in AEDAT 4")
+            if ((batch.id < 0) | (batch.id > 127)).any():
+                raise EventsError("a trigger's id is not within [0, 127]")
+            self._write_samples(Triggers, batch.t, [batch.id.astype(np.int8)])
+        elif isinstance(batch, Imu):
+            axes = batch.accelerometer, batch.gyroscope, batch.magnetometer
+            values = [batch.temperature, *np.concatenate(axes, axis=1).T]
+            self._write_samples(Imu, batch.t, [value.astype("<f4") for value in values])
+
+    def _write_events(self, events: Events) -> None:
+        if events.sensor != self._sensor:
+            raise EventsError(f"sensor {events.sensor} of a batch is not {self._sensor}")
+        if not len(events):
+            return
+        t = self._stamps(events.t)
+        if self._last is not None and t[0] < self._last:
+            raise EventsError(f"t={events.t[0]} goes back behind t={self._last - self._t_offset}")
+        gap = int(np.diff(t, prepend=t[0] if self._last is None else self._last).max())
+        if gap > GAP_LIMIT_US:
+            raise EventsError(f"{gap} µs pass between two events; {GAP_LIMIT_US} at most are read")
+        self._last = int(t[-1])
+        new = np.zeros(len(events), EVENT)
+        new["t"], new["x"], new["y"], new["p"] = t, events.x, events.y, events.p
+        rows = np.concatenate([self._pending, new])
+        whole = len(rows) - len(rows) % self._events_per_packet
+        for first in range(0, whole, self._events_per_packet):
+            self._write_event_packet(rows[first : first + self._events_per_packet])
+        self._pending = rows[whole:].copy()
+
+    def _write_event_packet(self, rows: npt.NDArray[Any]) -> None:
+        content = vector_head("EVTS", len(rows), rows.nbytes) + rows.tobytes()
+        self._write_packet(Events, content, rows["t"])
+
+    def _write_samples(
+        self, kind: type[Batch], t_us: Int64Array, fields: list[npt.NDArray[Any]]
+    ) -> None:
+        t = self._stamps(t_us)
+        for first in range(0, len(t), SIDE_ROWS):
+            cut = slice(first, first + SIDE_ROWS)
+            columns = [t[cut], *(field[cut] for field in fields)]
+            content = tables_flatbuffer(self._streams[kind].kind, columns)
+            self._write_packet(kind, content, t[cut])
+
+    def _stamps(self, t_us: Int64Array) -> Int64Array:
+        """Return stamps on the camera's clock."""
+        low, high = -self._t_offset, STAMP_LIMIT - self._t_offset
+        if len(t_us) and not low <= int(t_us.min()) <= int(t_us.max()) < high:
+            raise EventsError(f"a stamp is not within [{low}, {high}) µs")
+        return t_us + self._t_offset
+
+    def _write_packet(self, kind: type[Batch], content: bytes, t: Int64Array) -> None:
+        packed = self._packed(content)
+        number = self._streams[kind].number
+        self._file.write(PACKET_HEAD.pack(number, len(packed)))
+        # Stream and size are a struct of two int32, which is written as one number here.
+        listed = self._file.tell(), number | len(packed) << 32, len(t), int(t[0]), int(t[-1])
+        self._rows.append(listed)
+        self._file.write(packed)
+
+    def _packed(self, content: bytes) -> bytes:
+        method = COMPRESSIONS[self._compression]
+        if method == "LZ4":
+            packed: bytes = lz4.frame.compress(content)
+            return packed
+        return self._zstd.compress(content) if method == "ZSTD" else content
+
+    def _finish(self) -> None:
+        if len(self._pending):
+            self._write_event_packet(self._pending)
+        table_at = self._file.tell()
+        columns = np.array(self._rows, np.int64).reshape(-1, 5).T
+        self._file.write(self._packed(tables_flatbuffer("FTAB", list(columns))))
+        self._file.seek(_TABLE_AT_OFFSET)
+        self._file.write(I64.pack(table_at))
+
+    def _xml(self, source: str) -> str:
+        """Return the streams as DV describes them."""
+        lines = ['<dv version="2.0">', '    <node name="outInfo" path="/outInfo/">']
+        for stream in self._streams.values():
+            path = f"/outInfo/{stream.number}/"
+            size = [("sizeX", "int", self._sensor.width), ("sizeY", "int", self._sensor.height)]
+            lines += [
+                f'        <node name="{stream.number}" path="{path}">',
+                *_attributes(
+                    12,
+                    ("compression", "string", COMPRESSIONS[self._compression]),
+                    ("originalModuleName", "string", "evreel"),
+                    ("originalOutputName", "string", stream.name),
+                    ("typeDescription", "string", stream.description),
+                    ("typeIdentifier", "string", stream.kind),
+                ),
+                f'            <node name="info" path="{path}info/">',
+                *_attributes(
+                    16,
+                    *(size if stream.kind == "EVTS" else []),
+                    ("source", "string", escape(source)),
+                ),
+                "            </node>",
+                "        </node>",
+            ]
+        return "\n".join([*lines, "    </node>", "</dv>", ""])
+
+
+@dataclass(frozen=True)
+class _WrittenStream:
+    """What a header says of a stream, numbered as DV does."""
+
+    number: int
+    kind: str
+    name: str
+    description: str
+
+
+_WRITTEN: dict[type[Batch], _WrittenStream] = {
+    Events: _WrittenStream(0, "EVTS", "events", "Array of events (polarity ON/OFF)."),
+    Imu: _WrittenStream(2, "IMUS", "imu", "Inertial measurement unit samples."),
+    Triggers: _WrittenStream(3, "TRIG", "triggers", "External triggers and special signals."),
+}
+
+
+def _attributes(indent: int, *lines: tuple[str, str, object]) -> list[str]:
+    return [
+        f'{" " * indent}<attr key="{key}" type="{type_}">{value}</attr>'
+        for key, type_, value in lines
+    ]
+
+
+def _header_flatbuffer(compression: int, xml: str) -> bytes:
+    """Return the header; the table's position in it is −1."""
+    text = xml.encode()
+    tail = text + bytes(4 - len(text) % 4)  # one zero ends a string, more align
+    head = (_HEADER_HEAD.size - 4 + len(tail), 24, b"IOHE", 10, 20, 4, 12, 8, 10)
+    return _HEADER_HEAD.pack(*head, compression, 12, -1, len(text)) + tail
