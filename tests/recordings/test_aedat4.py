@@ -1171,7 +1171,7 @@ def test_recording__of_a_camera_is_the_same_by_every_way_of_reading(name):
 
 
 def threads_ahead() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("evreel-ahead")]
+    return [t.name for t in threading.enumerate() if t.name.startswith("evreel-prefetch")]
 
 
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])

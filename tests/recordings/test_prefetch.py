@@ -10,12 +10,12 @@ import time
 import pytest
 
 from evreel.errors import UsageError
-from evreel.recordings.prefetch import Ahead, default_threads
+from evreel.recordings.prefetch import Prefetch, default_threads
 
 
 def ours() -> list[str]:
     """Return the threads that work ahead."""
-    return [t.name for t in threading.enumerate() if t.name.startswith("evreel-ahead")]
+    return [t.name for t in threading.enumerate() if t.name.startswith("evreel-prefetch")]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -24,7 +24,7 @@ def test_results__come_in_the_order_of_the_items(threads):
         time.sleep(0.002 * (k % 3))
         return k * k
 
-    with Ahead(work, range(40), threads) as ahead:
+    with Prefetch(work, range(40), threads) as ahead:
         assert list(ahead) == [k * k for k in range(40)]
     assert ours() == []
 
@@ -35,7 +35,7 @@ def test_error__comes_in_the_place_of_its_result(threads):
         return 12 // (3 - k)
 
     seen = []
-    with Ahead(work, range(10), threads) as ahead, pytest.raises(ZeroDivisionError):
+    with Prefetch(work, range(10), threads) as ahead, pytest.raises(ZeroDivisionError):
         for k in ahead:
             seen.append(k)
     assert seen == [4, 6, 12]
@@ -49,7 +49,10 @@ def test_error_of_the_items__comes_after_the_results_before_it(threads):
         raise UsageError("no more")
 
     seen = []
-    with Ahead(lambda k: k, items(), threads) as ahead, pytest.raises(UsageError, match="no more"):
+    with (
+        Prefetch(lambda k: k, items(), threads) as ahead,
+        pytest.raises(UsageError, match="no more"),
+    ):
         for k in ahead:
             seen.append(k)
     assert seen == [1, 2, 3]
@@ -63,7 +66,7 @@ def test_items__are_taken_two_a_thread_ahead_and_no_more():
             taken.append(k)
             yield k
 
-    with Ahead(lambda k: k, items(), 3) as ahead:
+    with Prefetch(lambda k: k, items(), 3) as ahead:
         assert next(ahead) == 0
         assert len(taken) == 6
         assert next(ahead) == 1
@@ -76,20 +79,20 @@ def test_caller__works_too_while_another_thread_is_busy():
 
     def work(k: int) -> None:
         by[k] = threading.current_thread().name
-        if by[k].startswith("evreel-ahead"):
+        if by[k].startswith("evreel-prefetch"):
             busy.wait(20)  # until the caller has done all that is left
         elif k == 3:
             busy.set()
 
-    with Ahead(work, range(4), 2) as ahead:
+    with Prefetch(work, range(4), 2) as ahead:
         list(ahead)
-    names = [by[k].startswith("evreel-ahead") for k in range(4)]
+    names = [by[k].startswith("evreel-prefetch") for k in range(4)]
     assert names.count(False) >= 3
 
 
 def test_one_item_or_one_thread__starts_no_thread():
     for items, threads in ((range(1), 8), (range(9), 1)):
-        with Ahead(lambda _: ours(), items, threads) as ahead:
+        with Prefetch(lambda _: ours(), items, threads) as ahead:
             assert [name for names in ahead for name in names] == []
 
 
@@ -101,7 +104,7 @@ def test_close__waits_for_what_is_under_way_and_begins_nothing_more():
         time.sleep(0.02)
         done.append(k)
 
-    ahead = Ahead(work, range(100), 3)
+    ahead = Prefetch(work, range(100), 3)
     next(ahead)
     ahead.close()
     assert ours() == []
@@ -123,8 +126,8 @@ def test_default_threads__are_the_cores_that_the_process_may_use_up_to_4():
 def test_interpreter__ends_while_a_pass_is_under_way():
     code = (
         "import time\n"
-        "from evreel.recordings.prefetch import Ahead\n"
-        "ahead = Ahead(lambda k: time.sleep(0.01) or k, iter(range(10**9)), 3)\n"
+        "from evreel.recordings.prefetch import Prefetch\n"
+        "ahead = Prefetch(lambda k: time.sleep(0.01) or k, iter(range(10**9)), 3)\n"
         "print(next(ahead), flush=True)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -14,7 +14,7 @@ from evreel.errors import RecordingError
 from evreel.events import Events, Triggers
 from evreel.recordings import event_chunks, open_recording, read_events
 from evreel.recordings.aedat4 import Aedat4Writer
-from evreel.recordings.prefetch import ahead_of
+from evreel.recordings.prefetch import prefetched
 from support import random_events
 from support.stores import store_of
 
@@ -90,12 +90,12 @@ def test_read_events__reads_files_and_parts_of_them(tmp_path):
             assert part.t.tolist() == whole.t[inside].tolist()
 
 
-def test_ahead_of__ends_its_thread_wherever_it_is_left():
+def test_prefetched__ends_its_thread_wherever_it_is_left():
     def endless():
         while True:
             yield random_events(1)
 
-    items = ahead_of(endless())
+    items = prefetched(endless())
     assert isinstance(next(items), Events)
     items.close()
     assert ours() == []
@@ -108,11 +108,11 @@ def test_event_chunks__leave_side_streams_out():
     assert [type(chunk) for chunk in event_chunks(recording)] == [Events, Events]
 
 
-def test_ahead_of__left_where_it_is_does_not_keep_python_from_its_end():
+def test_prefetched__left_where_it_is_does_not_keep_python_from_its_end():
     program = (
         "from itertools import count\n"
-        "from evreel.recordings.prefetch import ahead_of\n"
-        "items = ahead_of(count())\n"
+        "from evreel.recordings.prefetch import prefetched\n"
+        "items = prefetched(count())\n"
         "print(next(items))\n"
     )
     run = subprocess.run(
@@ -121,10 +121,10 @@ def test_ahead_of__left_where_it_is_does_not_keep_python_from_its_end():
     assert (run.returncode, run.stdout) == (0, "0\n")
 
 
-def test_ahead_of__raises_also_what_is_no_exception():
+def test_prefetched__raises_also_what_is_no_exception():
     def ends():
         yield 1
         raise SystemExit(3)
 
     with pytest.raises(SystemExit):
-        list(ahead_of(ends()))
+        list(prefetched(ends()))

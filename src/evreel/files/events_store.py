@@ -368,6 +368,10 @@ class EventsStore(hdf5.Opened):
             yield self.read(start, last)
             start = last
 
+    def __iter__(self) -> Iterator[Events]:
+        """Yield all events, chunk by chunk."""
+        return self.chunks()
+
     def batches(
         self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
     ) -> Iterator[Batch]:

@@ -10,7 +10,7 @@ from evreel.acquire import Archive, Limits
 from evreel.closing import Closing
 from evreel.errors import EvreelError, RecordingError, SourceError, UsageError
 from evreel.events import Batch, Events, Sensor
-from evreel.recordings.open import STRICT, Reading, Recording, open_recording
+from evreel.recordings.open import STRICT, Reading, Recording, event_chunks, open_recording
 from evreel.samples.pattern import Pattern
 from evreel.samples.samples import Member
 from evreel.samples.tables import fits_a_cell
@@ -156,6 +156,10 @@ class ArchiveRecording(Closing):
                     self._repairs[what] = self._repairs.get(what, 0) + n
                 self.members.append(Member(name, begin, end, recording.t_offset))
             begin = (end - 1) // 1000 * 1000 + 1000
+
+    def __iter__(self) -> Iterator[Events]:
+        """Yield the members' events, chunk by chunk, one member after the other."""
+        return event_chunks(self)
 
     def _check(self, name: str, fits: Pattern) -> None:
         """Raise where a member can't become a sample, as far as the archive's list tells."""

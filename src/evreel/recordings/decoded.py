@@ -171,6 +171,10 @@ class DecodedRecording(Closing):
             else:
                 yield replace(batch, t=batch.t - self.t_offset)
 
+    def __iter__(self) -> Iterator[Events]:
+        """Yield the events only, chunk by chunk, as `evreel.recordings.event_chunks` does."""
+        return (batch for batch in self.batches(side=False) if isinstance(batch, Events))
+
     def _first_stamp(self) -> int:
         """Return the first event's stamp, 0 where there is none; damage shows when it is read."""
         try:

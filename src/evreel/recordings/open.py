@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, TypeVar
+from typing import Literal, NamedTuple, Protocol, Self, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import RecordingError, UnknownFormatError
+from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Batch, Events, Sensor
-from evreel.recordings.prefetch import ahead_of, default_threads
+from evreel.recordings.prefetch import default_threads, prefetched
 from evreel.settings import Settings, setting
 
 
@@ -106,6 +107,10 @@ class Recording(Protocol):
         """
         ...
 
+    def __iter__(self) -> Iterator[Events]:
+        """Yield the events of `batches` only, chunk by chunk."""
+        ...
+
     def close(self) -> None:
         """Release the file."""
         ...
@@ -120,47 +125,85 @@ class Recording(Protocol):
     ) -> None: ...
 
 
+class Format(NamedTuple):
+    """A format that is read: how a file of it is told, and what reads it.
+
+    Parameters
+    ----------
+    start : its first bytes; none where it has none of its own.
+    suffix : what tells it then, in small letters.
+    module, opener : where its reader is, imported when a file is opened; and the class, or the
+        function that chooses one. Called as ``opener(path, stream=…, sensor=…, reading=…)``.
+    name : what messages call it, in a list.
+    """
+
+    start: bytes
+    suffix: str
+    module: str
+    opener: str
+    name: str
+
+
+_HDF5 = "HDF5 of DSEC, RVT, Metavision, and evreel's events store"
+_PROPHESEE = "Prophesee's RAW (EVT 2.0, 2.1, 3.0) and DAT"
+FORMATS = (
+    Format(b"#!AER-DAT4", "", "aedat4", "Aedat4Recording", "AEDAT 4"),
+    Format(b"#!AER-DAT3.1", "", "aedat3", "Aedat3Recording", "AEDAT 3.1"),
+    Format(b"#!AER-DAT2.0", "", "aedat2", "Aedat2Recording", "AEDAT 2.0"),
+    Format(b"% ", "", "prophesee", "open_prophesee", _PROPHESEE),
+    Format(b"Event Stream", "", "event_stream", "EventStreamRecording", "Event Stream"),
+    Format(b"", ".bin", "aer40", "Aer40Recording", "40-bit events in a file named .bin"),
+    Format(b"\x89HDF\r\n\x1a\n", "", "hdf5.read", "open_foreign", _HDF5),
+    Format(b"PK\x03\x04", "", "numpy_files", "NpzRecording", "NumPy's npz"),
+    Format(b"\x93NUMPY", "", "numpy_files", "NpyRecording", "NumPy's npy"),
+    Format(b"MATLAB 5.0 MAT-file", "", "mat", "MatRecording", "MATLAB's mat"),
+    Format(b"MATLAB 7.3 MAT-file", "", "mat", "MatRecording", "MATLAB's mat"),
+)
+"""All formats that are read; modules are those of `evreel.recordings`."""
+
+_TAKES = "an open recording, or the path of one"
 _PROBE_BYTES = 64
 _CHUNKS_HELD = 4
 """Chunks that come before it is asked how many events there will be."""
 _GROWTH = 64
 """How many times more than what came so far memory is asked for, whatever a file says of itself."""
 _Number = TypeVar("_Number", bound=np.generic)
-_READERS = (
-    # first bytes, module, class
-    (b"#!AER-DAT4", "evreel.recordings.aedat4", "Aedat4Recording"),
-    (b"#!AER-DAT3.1", "evreel.recordings.aedat3", "Aedat3Recording"),
-    (b"#!AER-DAT2.0", "evreel.recordings.aedat2", "Aedat2Recording"),
-    (b"% ", "evreel.recordings.prophesee", "open_prophesee"),
-    (b"Event Stream", "evreel.recordings.event_stream", "EventStreamRecording"),
-    (b"\x89HDF\r\n\x1a\n", "evreel.recordings.hdf5.read", "open_foreign"),
-    (b"PK\x03\x04", "evreel.recordings.numpy_files", "NpzRecording"),
-    (b"\x93NUMPY", "evreel.recordings.numpy_files", "NpyRecording"),
-    (b"MATLAB 5.0 MAT-file", "evreel.recordings.mat", "MatRecording"),
-    (b"MATLAB 7.3 MAT-file", "evreel.recordings.mat", "MatRecording"),
-)
 
 
-_SUFFIXES = {
-    # of formats without first bytes of their own: suffix → module, class
-    ".bin": ("evreel.recordings.aer40", "Aer40Recording"),
-}
-
-
-def _reader(path: Path, head: bytes) -> tuple[str, str] | None:
-    """Return module and name of what reads a file, by its first bytes, else by its suffix."""
-    by_suffix = _SUFFIXES.get(path.suffix.lower())
-    for magic, module, name in _READERS:
-        if not head.startswith(magic):
+def _format(path: Path, head: bytes) -> Format | None:
+    """Return a file's format, by its first bytes, else by its suffix."""
+    suffix = path.suffix.lower()
+    by_suffix = next((form for form in FORMATS if not form.start and form.suffix == suffix), None)
+    for form in FORMATS:
+        if not form.start or not head.startswith(form.start):
             continue
         # Two bytes may be those of an event, too. In a text, a third one that can be seen follows.
-        if by_suffix is None or len(magic) > 2 or b" " <= head[2:3] < b"\x7f":
-            return module, name
+        if by_suffix is None or len(form.start) > 2 or b" " <= head[2:3] < b"\x7f":
+            return form
     return by_suffix
 
 
+def _is_open(given: object) -> TypeGuard[Recording]:
+    return hasattr(given, "batches")
+
+
+def _as_path(given: object, function: str, takes: str = "the path of a recording") -> Path:
+    """Return a path, or raise `UsageError` that says what a function takes."""
+    if isinstance(given, (str, os.PathLike)):
+        return Path(given)
+    hint = "Give a path, as str or Path, such as 'park.aedat4'."
+    if _is_open(given):
+        hint = "It is open: use it as it is."
+    elif hasattr(given, "read"):
+        hint = "Give the path of the file, not the open file."
+    said = repr(given)
+    if len(said) > 40:
+        said = f"an object of type {type(given).__name__}"
+    raise UsageError(f"{function} takes {takes}, not {said}", hint=hint)
+
+
 def open_recording(
-    path: str | Path,
+    path: str | os.PathLike[str],
     *,
     stream: int | None = None,
     sensor: Sensor | None = None,
@@ -173,7 +216,7 @@ def open_recording(
     Parameters
     ----------
     path
-        The file.
+        The file, as str or Path.
     stream
         Which event stream, where a file holds several.
     sensor
@@ -183,10 +226,12 @@ def open_recording(
 
     Raises
     ------
+    UsageError
+        Where what is given is not a path.
     RecordingError
         Where the file is empty, a pipe or device, of no known format, or damaged at its head.
     """
-    path = Path(path)
+    path = _as_path(path, "open_recording")
     try:
         # Looked at first: to open a pipe would wait for its other end.
         if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
@@ -197,16 +242,16 @@ def open_recording(
             head = file.read(_PROBE_BYTES)
     except OSError as error:
         raise RecordingError(f"can't be read: {error.strerror}", path=path) from error
+    except ValueError as error:
+        raise UsageError(f"{str(path)!r} is not a valid file name") from error
     if not head:
         raise RecordingError(
             "is empty", path=path, offset=0, hint="Copy or download the recording again."
         )
-    found = _reader(path, head)
+    found = _format(path, head)
     if found is not None:
-        module, name = found
-        reader: Recording = getattr(importlib.import_module(module), name)(
-            path, stream=stream, sensor=sensor, reading=reading
-        )
+        opener = getattr(importlib.import_module(f"evreel.recordings.{found.module}"), found.opener)
+        reader: Recording = opener(path, stream=stream, sensor=sensor, reading=reading)
         if sensor is not None and reader.sensor != sensor:
             stated = reader.sensor
             reader.close()
@@ -221,23 +266,50 @@ def open_recording(
         f"starts with {head[:16]!r}, which is no format that can be read here",
         path=path,
         offset=0,
-        hint="Readable are AEDAT 2.0, 3.1 and 4, Prophesee's RAW (EVT 2.0, 2.1, 3.0) and DAT, "
-        "Event Stream, 40-bit events in a file named .bin, HDF5 of DSEC, RVT and Metavision, "
-        "NumPy's npz and npy, MATLAB's mat, and evreel's events store.",
+        hint=f"Readable are {'; '.join(dict.fromkeys(form.name for form in FORMATS))}.",
     )
 
 
 def event_chunks(
-    recording: Recording, start_us: int | None = None, stop_us: int | None = None
+    recording: Recording | str | os.PathLike[str],
+    start_us: int | None = None,
+    stop_us: int | None = None,
 ) -> Iterator[Events]:
-    """Yield only the events of a recording, chunk by chunk."""
+    """Yield only the events of a recording, chunk by chunk.
+
+    Parameters
+    ----------
+    recording
+        An open one; or the path of one, which is opened as `open_recording` does and closed at the
+        end.
+    start_us, stop_us
+        Only events with a stamp in ``[start_us, stop_us)``, µs since its first event.
+
+    Raises
+    ------
+    UsageError
+        At once, where what is given is neither.
+    RecordingError
+        As `Recording.batches` raises it.
+    """
+    source = recording if _is_open(recording) else _as_path(recording, "event_chunks", _TAKES)
+    return _chunks(source, start_us, stop_us)
+
+
+def _chunks(
+    recording: Recording | Path, start_us: int | None, stop_us: int | None
+) -> Iterator[Events]:
+    if isinstance(recording, Path):
+        with open_recording(recording) as opened:
+            yield from _chunks(opened, start_us, stop_us)
+        return
     for batch in recording.batches(start_us, stop_us, side=False):
         if isinstance(batch, Events):
             yield batch
 
 
 def read_events(
-    recording: Recording,
+    recording: Recording | str | os.PathLike[str],
     start_us: int | None = None,
     stop_us: int | None = None,
     *,
@@ -248,7 +320,7 @@ def read_events(
     Parameters
     ----------
     recording
-        An open one.
+        An open one; or the path of one, which is opened as `open_recording` does, and closed.
     start_us, stop_us
         Only events with a stamp in ``[start_us, stop_us)``, µs since its first event.
     threads
@@ -256,24 +328,30 @@ def read_events(
 
     Raises
     ------
+    UsageError
+        Where what is given is neither an open recording nor a path.
     RecordingError
-        As `Recording.batches` raises it.
+        As `open_recording` and `Recording.batches` raise it.
 
     Examples
     --------
-    >>> from evreel.events import Events, Sensor
-    >>> from types import SimpleNamespace
-    >>> part = Events([0, 5], [1, 2], [0, 0], [1, 0], Sensor(1, 3))
-    >>> made_up = SimpleNamespace(
-    ...     sensor=part.sensor, n_expected=2, batches=lambda *_, side: iter([part])
-    ... )
-    >>> read_events(made_up).t.tolist()
+    >>> import tempfile
+    >>> from evreel.recordings.aedat4 import Aedat4Writer
+    >>> events = Events([0, 5], [1, 2], [0, 0], [1, 0], Sensor(1, 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "two.aedat4"
+    ...     with Aedat4Writer(path, events.sensor) as writer:
+    ...         writer.write(events)
+    ...     read_events(path).t.tolist()
     [0, 5]
     """
-    chunks = event_chunks(recording, start_us, stop_us)
+    if not _is_open(recording):
+        with open_recording(_as_path(recording, "read_events", _TAKES)) as opened:
+            return read_events(opened, start_us, stop_us, threads=threads)
+    chunks = _chunks(recording, start_us, stop_us)
     if (default_threads() if threads is None else threads) == 1:
         return _gathered(chunks, recording)
-    with contextlib.closing(ahead_of(chunks)) as source:
+    with contextlib.closing(prefetched(chunks)) as source:
         return _gathered(source, recording)
 
 

@@ -1,6 +1,7 @@
-"""Work done ahead by threads, its results in the order in which it was asked for.
+"""Threads that work ahead of whoever takes the results, which come in the order of the items.
 
-What gains by it is work that leaves Python's lock to others: reading, unpacking, digests.
+`Prefetch` does work on each of many items; `prefetched` runs one iterator in a thread of its own.
+Only work that releases Python's lock gains by it: reading, unpacking, digests.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def default_threads() -> int:
     return min(THREADS, len(allowed(0)) if allowed else os.cpu_count() or 1)
 
 
-class Ahead(Closing, Generic[Item, Result]):
+class Prefetch(Closing, Generic[Item, Result]):
     """Results of `work` on each item, in the order of the items; close it when done.
 
     The caller's thread works too: on whatever nobody has begun, while what it waits for is not
@@ -47,7 +48,7 @@ class Ahead(Closing, Generic[Item, Result]):
 
     Examples
     --------
-    >>> with Ahead(len, ["a", "bb", ""], threads=2) as lengths:
+    >>> with Prefetch(len, ["a", "bb", ""], threads=2) as lengths:
     ...     list(lengths)
     [1, 2, 0]
     """
@@ -103,7 +104,7 @@ class Ahead(Closing, Generic[Item, Result]):
         if self._threads == 1 or (len(self._slots) < 2 and self._pool is None):
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads - 1, "evreel-ahead")
+            self._pool = ThreadPoolExecutor(self._threads - 1, "evreel-prefetch")
         for slot in new:
             self._pool.submit(slot.run)
 
@@ -144,14 +145,14 @@ class _Slot(Generic[Item, Result]):
         return self._results.pop()
 
 
-def ahead_of(items: Iterator[Item], depth: int = 3) -> Generator[Item, None, None]:
+def prefetched(items: Iterator[Item], depth: int = 3) -> Generator[Item, None, None]:
     """Yield items that a thread takes from their iterator, up to `depth` ahead; close it when done.
 
     What the iterator raises is raised where its item would come.
 
     Examples
     --------
-    >>> list(ahead_of(iter("abc")))
+    >>> list(prefetched(iter("abc")))
     ['a', 'b', 'c']
     """
     ready: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(depth)
@@ -169,7 +170,7 @@ def ahead_of(items: Iterator[Item], depth: int = 3) -> Generator[Item, None, Non
         ready.put(last)
 
     # One that is left where it is must not keep Python from its end.
-    thread = threading.Thread(target=take, name="evreel-ahead-of", daemon=True)
+    thread = threading.Thread(target=take, name="evreel-prefetch", daemon=True)
     thread.start()
     try:
         while (got := ready.get()) is not None:

@@ -35,7 +35,7 @@ from evreel.recordings.aedat4.packets import (
 from evreel.recordings.aedat4.side import KINDS, SideBatch
 from evreel.recordings.decoded import DecodedRecording, Piece, Side
 from evreel.recordings.open import STRICT, Reading
-from evreel.recordings.prefetch import Ahead, default_threads
+from evreel.recordings.prefetch import Prefetch, default_threads
 from evreel.timebase import Int64Array
 
 HEADER_LIMIT = 1 << 22
@@ -189,7 +189,7 @@ class Aedat4Recording(DecodedRecording):
         if threads is not None and threads < 1:
             raise UsageError(f"threads={threads} is not 1 or more", path=path)
         self._threads = default_threads() if threads is None else threads
-        self._passes: weakref.WeakSet[Ahead[Any, Any]] = weakref.WeakSet()
+        self._passes: weakref.WeakSet[Prefetch[Any, Any]] = weakref.WeakSet()
         self._asked_stream = stream
         self._streams: dict[int, _Stream] = {}
         super().__init__(path, sensor=sensor, reading=reading)
@@ -307,7 +307,7 @@ class Aedat4Recording(DecodedRecording):
                 return found, error, bundle
             return found, None, bundle
 
-        with Ahead(work, bundles, self._threads) as ahead:
+        with Prefetch(work, bundles, self._threads) as ahead:
             self._passes.add(ahead)
             for found, error, left in ahead:
                 yield from found

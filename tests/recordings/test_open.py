@@ -1,0 +1,103 @@
+"""The door to all formats: what it takes, how it tells formats apart, and what it yields."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import zipfile
+
+import pytest
+
+from evreel.errors import UnknownFormatError, UsageError
+from evreel.events import Events
+from evreel.recordings import event_chunks, open_recording, read_events
+from evreel.recordings.aedat4 import Aedat4Writer
+from evreel.recordings.archive import ArchiveRecording
+from evreel.recordings.open import FORMATS
+from support import ROOT, random_events
+from support.stores import store_of
+
+DOORS = (open_recording, event_chunks, read_events)
+
+
+@pytest.fixture(scope="module")
+def events():
+    return random_events(30_000, (48, 64), 1_000_000)
+
+
+@pytest.fixture(scope="module")
+def path(events, tmp_path_factory):
+    path = tmp_path_factory.mktemp("open") / "x.aedat4"
+    with Aedat4Writer(path, events.sensor, events_per_packet=1_000) as writer:
+        writer.write(events)
+    return path
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: f"{form.name} {form.start!r}")
+def test_format__is_told_by_one_thing_and_has_its_reader(form):
+    assert bool(form.start) != bool(form.suffix)
+    module = importlib.import_module(f"evreel.recordings.{form.module}")
+    assert callable(getattr(module, form.opener))
+    other = [one for one in FORMATS if one is not form and one.start and form.start]
+    assert not [one for one in other if form.start.startswith(one.start)]
+
+
+def test_formats__have_every_reader_there_is_and_the_message_names_all(tmp_path):
+    folder = ROOT / "src" / "evreel" / "recordings"
+    readers = {
+        ".".join(path.relative_to(folder).with_suffix("").parts)
+        for path in folder.rglob("*.py")
+        if re.search(r"^    format = ", path.read_text("utf-8"), re.MULTILINE)
+    }
+    listed = {form.module for form in FORMATS}
+    assert {name.removesuffix(".read") for name in readers} == {
+        name.removesuffix(".read") for name in listed
+    }
+    (tmp_path / "a").write_bytes(b"hello")
+    with pytest.raises(UnknownFormatError) as caught:
+        open_recording(tmp_path / "a")
+    assert [form.name for form in FORMATS if form.name not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("given", [7, None, b"a.aedat4", ["a.aedat4"], 1.5])
+def test_door__given_anything_else_says_what_it_takes(door, given):
+    message = f"{door.__name__} takes .*path of .*, not {re.escape(repr(given))}. Give a path"
+    with pytest.raises(UsageError, match=message):
+        door(given)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_door__given_an_open_file_says_to_give_its_path(door, path):
+    with path.open("rb") as file, pytest.raises(UsageError, match="not the open file"):
+        door(file)
+
+
+def test_open_recording__of_an_open_one_or_an_impossible_name_is_refused(path):
+    with open_recording(path) as recording, pytest.raises(UsageError, match="It is open: use it"):
+        open_recording(recording)
+    with pytest.raises(UsageError, match="not a valid file name"):
+        open_recording("a\0b")
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: path])
+def test_events__are_read_from_a_path_as_from_an_open_recording(kind, path, events):
+    assert read_events(kind(path)).t.tolist() == events.t.tolist()
+    part = read_events(kind(path), 500, 40_000, threads=1).t.tolist()
+    assert part == [t for t in events.t.tolist() if 500 <= t < 40_000]
+    assert [t for chunk in event_chunks(kind(path), 500, 40_000) for t in chunk.t.tolist()] == part
+
+
+@pytest.mark.parametrize("kind", ["reader", "store", "archive"])
+def test_recording__is_iterable_in_chunks_of_events(kind, path, events, tmp_path):
+    if kind == "archive":
+        with zipfile.ZipFile(tmp_path / "set.zip", "w") as packed:
+            packed.write(path, path.name)
+        opened = ArchiveRecording(tmp_path / "set.zip", "*.aedat4", tmp_path / "room")
+    else:
+        opened = open_recording(path if kind == "reader" else store_of(tmp_path / "x.h5", events))
+    with opened as recording:
+        for _ in range(2):
+            chunks = list(recording)
+            assert {type(chunk) for chunk in chunks} == {Events}
+            assert [t for chunk in chunks for t in chunk.t.tolist()] == events.t.tolist()
