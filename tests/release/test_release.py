@@ -28,7 +28,8 @@ from evreel.files.repack import needs_plugin, repack
 from evreel.layout import BOX_DTYPE, EVENTS
 from evreel.outputs import atomic
 from evreel.provenance import Provenance
-from evreel.release.build import Difference, build, verify
+from evreel.release.build import build
+from evreel.release.verify import Difference, verify
 from evreel.release.manifest import (
     MANIFEST,
     ListedFile,

@@ -1,1 +1,19 @@
-"""Releases: building one, verifying one."""
+"""Releases: building one from a plan, verifying one, opening one.
+
+A release is a folder that holds a data set and proves itself whole; `evreel.release.manifest`
+describes the lists that it carries.
+"""
+
+from evreel.release.build import build
+from evreel.release.manifest import Manifest, PlanEntry, read_manifest, read_plan
+from evreel.release.verify import Difference, verify
+
+__all__ = [
+    "Difference",
+    "Manifest",
+    "PlanEntry",
+    "build",
+    "read_manifest",
+    "read_plan",
+    "verify",
+]

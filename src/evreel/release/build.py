@@ -1,6 +1,6 @@
-"""Release folders: built from a plan, and verified file by file.
+"""Building a release: a folder that holds what a plan names.
 
-A release holds the planned files, what people need to use them (label map, splits, licence,
+It holds the planned files, what people need to use them (label map, splits, licence,
 configuration, versions, a page to read) and what proves that it is whole: ``manifest.json``,
 ``MD5SUMS`` and ``SHA256SUMS``, described in `evreel.release.manifest`.
 """
@@ -8,16 +8,13 @@ configuration, versions, a page to read) and what proves that it is whole: ``man
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
-import importlib.resources
 import json
 import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -25,10 +22,11 @@ from evreel import __version__
 from evreel.errors import ReleaseError, UsageError
 from evreel.layout import BOXES_SUFFIX, LABEL_MAP
 from evreel.outputs import Progress, silent
+from evreel.release.digests import digests_of, pieces, sums_of
+from evreel.release.licences import licence_notice
 from evreel.release.manifest import (
     MANIFEST,
     SUMS,
-    Algorithm,
     ListedFile,
     Manifest,
     PathsTaken,
@@ -36,15 +34,13 @@ from evreel.release.manifest import (
     check_entries,
     is_release,
     manifest_bytes,
-    parse_manifest,
-    parse_sums,
     sums_bytes,
 )
+from evreel.release.readme import about, readme
 from evreel.samples.splits import SPLITS
 
 Compression = Literal["portable", "fast"]
 
-_PIECE_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LIBRARIES = (
     "deflate",
@@ -58,49 +54,6 @@ _LIBRARIES = (
     "numpy",
     "zstandard",
 )
-_LICENCES = {
-    "CC0-1.0": ("CC0 1.0 Universal", "https://creativecommons.org/publicdomain/zero/1.0/"),
-    "CC-BY-4.0": (
-        "Creative Commons Attribution 4.0 International",
-        "https://creativecommons.org/licenses/by/4.0/",
-    ),
-    "CC-BY-SA-4.0": (
-        "Creative Commons Attribution-ShareAlike 4.0 International",
-        "https://creativecommons.org/licenses/by-sa/4.0/",
-    ),
-    "CC-BY-NC-4.0": (
-        "Creative Commons Attribution-NonCommercial 4.0 International",
-        "https://creativecommons.org/licenses/by-nc/4.0/",
-    ),
-    "CC-BY-NC-SA-4.0": (
-        "Creative Commons Attribution-NonCommercial-ShareAlike 4.0 International",
-        "https://creativecommons.org/licenses/by-nc-sa/4.0/",
-    ),
-    "PDDL-1.0": (
-        "Open Data Commons Public Domain Dedication and License 1.0",
-        "https://opendatacommons.org/licenses/pddl/1-0/",
-    ),
-    "ODC-By-1.0": (
-        "Open Data Commons Attribution License 1.0",
-        "https://opendatacommons.org/licenses/by/1-0/",
-    ),
-    "ODbL-1.0": (
-        "Open Data Commons Open Database License 1.0",
-        "https://opendatacommons.org/licenses/odbl/1-0/",
-    ),
-}
-"""Licences that ask for their name and address, not for their text beside the data."""
-
-
-@dataclass(frozen=True, order=True)
-class Difference:
-    """How a file of a release is not what it was; `path` starts at the release's folder."""
-
-    path: str
-    problem: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.problem}"
 
 
 def build(
@@ -200,9 +153,9 @@ def build(
         done += size
         progress(done, total)
 
-    about = "\n\n".join(filter(None, [description.strip(), *_about(dataset)]))
-    readme = _readme(name, version, licence, about, compression, files, written)
-    written["README.md"] = ("readme", readme)
+    story = about(description, dataset)
+    page = readme(name, version, licence, story, compression, files, written)
+    written["README.md"] = ("readme", page)
     for path, (kind, text) in written.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +165,7 @@ def build(
     manifest = Manifest(name, version, licence, listed, recordings or {})
     data = manifest_bytes(manifest)
     (folder / MANIFEST).write_bytes(data)
-    for algorithm, digests in _sums_of(manifest, data).items():
+    for algorithm, digests in sums_of(manifest, data).items():
         (folder / SUMS[algorithm]).write_bytes(sums_bytes(digests))
     return manifest
 
@@ -236,29 +189,6 @@ def _check_arguments(name: str, version: str, compression: str) -> None:
             )
     if compression not in ("portable", "fast"):
         raise UsageError(f"compression {compression!r} is neither 'portable' nor 'fast'")
-
-
-def licence_notice(licence: str, text: str | None) -> str:
-    """Return what ``LICENSE.txt`` says of the data.
-
-    Raises
-    ------
-    UsageError
-        Where the licence is none of those that go by name and address, and has no text.
-    """
-    if text is not None:
-        return text if text.endswith("\n") else text + "\n"
-    if licence == "NOASSERTION":
-        return "No licence is stated for the data in this folder.\n"
-    if licence not in _LICENCES:
-        raise UsageError(
-            f"the text of licence {licence!r} is not given",
-            hint=f"Give it as licence_file. Without a text go: {', '.join(_LICENCES)}.",
-        )
-    title, address = _LICENCES[licence]
-    notice = f"The data in this folder are under {title} ({licence}).\nIts text: {address}\n"
-    carried = importlib.resources.files("evreel") / "release" / "texts" / f"{licence}.txt"
-    return notice + "\n" + carried.read_text(encoding="utf-8") if carried.is_file() else notice
 
 
 def _label_map(
@@ -425,326 +355,6 @@ def _place(entry: PlanEntry, source: Path, target: Path, compression: Compressio
         ) from error
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes in pieces; never those of what a link at its place leads to."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            yield piece
-
-
-def _digests(
-    pieces: Iterable[bytes], progress: Callable[[int], None] = lambda size: None
-) -> tuple[int, dict[Algorithm, str]]:
-    """Return size and digests of bytes that come in pieces."""
-    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in SUMS}
-    size = 0
-    for piece in pieces:
-        for digest in hashes.values():
-            digest.update(piece)
-        size += len(piece)
-        progress(len(piece))
-    return size, {name: digest.hexdigest() for name, digest in hashes.items()}
-
-
 def _listed(folder: Path, path: str, kind: str, id_: str = "", split: str = "") -> ListedFile:
-    size, digests = _digests(_pieces(folder / path))
+    size, digests = digests_of(pieces(folder / path))
     return ListedFile(path, size, digests["md5"], digests["sha256"], kind, id_, split)
-
-
-def _sums_of(manifest: Manifest, data: bytes) -> dict[Algorithm, dict[str, str]]:
-    """Return what the files of sums say, path → digest, for a manifest and its bytes."""
-    _, own = _digests([data])
-    return {
-        algorithm: {
-            MANIFEST: own[algorithm],
-            **{file.path: getattr(file, algorithm) for file in manifest.files},
-        }
-        for algorithm in SUMS
-    }
-
-
-_HOW_TO_READ = {
-    "features": "A feature's `data` is (windows, channels, height, width); `windows/start_us` and "
-    "`windows/stop_us` are its windows.",
-    "boxes": "A box (`…_bbox.npy`) has `t` (µs, the end of its video frame), `x`, `y` (left "
-    "upper corner, px), `w`, `h` (px), `class_id` (see the label map) and `track_id`. It belongs "
-    "to the window with `start_us < t <= stop_us`.",
-    "samples": "`samples.tsv` has a row a sample: recording, name, class, split. A recording whose "
-    "samples are of several splits lies in `mixed/`, so look for it in all of these folders. "
-    "In `samples/<recording>.h5`, `samples/start` and `samples/stop` are rows of the recording's "
-    "events; in a feature's file, `samples/window_start` and `samples/window_stop` are the frames "
-    "of a sample, and `samples/label` is the number of its class in `labels/name`.",
-    "slices": "That annotators looked and found nothing differs from that they did not look: the "
-    "slices' `labelled/start_us` and `labelled/stop_us` say where they looked.",
-}
-
-
-def _about(dataset: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield what the README says of the data set that the release was made from."""
-    known = dataset or {}
-    title, page, citation = (known.get(key) for key in ("title", "page", "citation"))
-    if title or page:
-        yield f"Made from {' '.join(filter(None, [title, f'<{page}>' if page else None]))}."
-    if citation:
-        yield f"To cite: {' '.join(citation.split())}"
-
-
-def _readme(
-    name: str,
-    version: str,
-    licence: str,
-    description: str,
-    compression: Compression,
-    files: Sequence[ListedFile],
-    written: Mapping[str, tuple[str, str]],
-) -> str:
-    """Return the page that a person reads first."""
-    folders: dict[str, list[ListedFile]] = {}
-    for file in files:
-        folders.setdefault(str(PurePosixPath(file.path).parent), []).append(file)
-    table = [
-        f"| `{folder}/` | {len(inside)} | {sum(file.size for file in inside) / 1e6:,.1f} "
-        f"| {', '.join(sorted({file.kind for file in inside} - {''}))} |"
-        for folder, inside in sorted(folders.items())
-    ]
-    kinds = {file.kind for file in files} | {kind for kind, _ in written.values()}
-    if any(file.path.endswith(BOXES_SUFFIX) for file in files):
-        kinds.add("boxes")
-    lines = [f"# {name} {version}", ""]
-    if description:
-        lines += [description.strip(), ""]
-    lines += [
-        f"Licence of the data: {licence}, see `LICENSE.txt`.",
-        "",
-        "## What is in it",
-        "",
-        "| folder | files | MB | what |",
-        "|---|---:|---:|---|",
-        *table,
-        "",
-    ]
-    if "splits/train.txt" in written:
-        lines.append("- `splits/`: the recordings of each split, one a line")
-    if LABEL_MAP in written:
-        lines.append(f"- `{LABEL_MAP}`: class number → name")
-    lines += [
-        "- `config.json`: the configuration that made it; `versions.json`: the software",
-        f"- `{MANIFEST}`: every file with its size, MD5, SHA-256 and what it is; what is known "
-        "of each recording",
-        "",
-        "## How to read it",
-        "",
-        "Times are whole microseconds since the first event of a recording; intervals are "
-        "`[start, stop)`.",
-        *(text for kind, text in _HOW_TO_READ.items() if kind in kinds),
-        "HDF5 files open with h5py alone."
-        if compression == "portable"
-        else "HDF5 files need a plugin: `pip install hdf5plugin`, and `import hdf5plugin` first.",
-        "",
-        "## Is it whole?",
-        "",
-        "With evreel, which also finds what does not belong:",
-        "",
-        "    evreel verify .",
-        "",
-        "Without it, in this folder:",
-        "",
-        f"    md5sum --check --quiet {SUMS['md5']}",
-        f"    shasum -a 256 --check {SUMS['sha256']}",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def verify(folder: str | Path, *, progress: Progress = silent) -> list[Difference]:
-    """Check every file of a release against its manifest, and the manifest against the sums.
-
-    Parameters
-    ----------
-    folder
-        The release.
-    progress
-        Called as ``progress(done_bytes, total_bytes)``.
-
-    Returns
-    -------
-    All that differs, by path: files that are missing, that don't belong, or whose size or bytes
-    are others; links that lead out (they are never followed) or nowhere; a manifest or sums that
-    were changed. Empty where the release is whole. Where the manifest can't be trusted, files
-    are checked against the sums.
-
-    Raises
-    ------
-    ReleaseError
-        Where `folder` is no folder.
-    """
-    root = Path(os.path.realpath(folder))
-    if not root.is_dir():
-        raise ReleaseError("is no folder", path=folder)
-    findings: list[Difference] = []
-    found = _walk(root, findings)
-    expected = _expected(found, findings)
-    if expected is not None:
-        findings += _compare(expected, found, progress, {f.path for f in findings})
-    return sorted(findings)
-
-
-@dataclass(frozen=True)
-class _Expected:
-    """What a file must be; None where its list does not say."""
-
-    size: int | None
-    digests: Mapping[Algorithm, str]
-
-
-def _shown(path: str) -> str:
-    """Return a file's name as text that can be printed, also where it is not UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _walk(root: Path, findings: list[Difference]) -> dict[str, Path]:
-    """Return the regular files of a release, path → place on the disk, without leaving it.
-
-    Links are resolved where they stay inside; what is no file goes to `findings`.
-    """
-    found: dict[str, Path] = {}
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            path = folder.relative_to(root).as_posix()
-            findings.append(Difference(_shown(path), f"can't be read: {error.strerror}"))
-            continue
-        for entry in entries:
-            place = Path(entry.path)
-            path = place.relative_to(root).as_posix()
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(place)
-            elif entry.is_file(follow_symlinks=False):
-                found[path] = place
-            elif entry.is_symlink():
-                target = Path(os.path.realpath(place))
-                leads = f"is a link to {_shown(str(place.readlink()))}, which"
-                if not target.is_relative_to(root):
-                    findings.append(Difference(_shown(path), f"{leads} is out of the release"))
-                elif target.is_file():
-                    found[path] = target
-                else:
-                    findings.append(Difference(_shown(path), f"{leads} is no file"))
-            else:
-                findings.append(Difference(_shown(path), "is no regular file"))
-    return found
-
-
-def _expected(found: Mapping[str, Path], findings: list[Difference]) -> dict[str, _Expected] | None:
-    """Return what each file must be, or None where nothing that can be trusted says so."""
-    noted = {finding.path for finding in findings}
-    data: dict[str, bytes] = {}
-    for name in (MANIFEST, *SUMS.values()):
-        try:
-            if name in found:
-                data[name] = b"".join(_pieces(found[name]))
-            elif name not in noted:
-                findings.append(Difference(name, "is missing"))
-        except OSError as error:
-            findings.append(Difference(name, f"can't be read: {error.strerror}"))
-    sums: dict[Algorithm, dict[str, str]] = {}
-    for algorithm, name in SUMS.items():
-        if name in data:
-            sums[algorithm], problems = parse_sums(data[name], algorithm)
-            findings += [Difference(name, problem) for problem in problems]
-
-    manifest = _trusted_manifest(data.get(MANIFEST), sums, findings)
-    if manifest is not None:
-        for algorithm, digests in _sums_of(manifest, data[MANIFEST]).items():
-            name = SUMS[algorithm]
-            if name in data and data[name] != sums_bytes(digests):
-                findings.append(Difference(name, _disagreement(digests, sums[algorithm])))
-        return {
-            file.path: _Expected(file.size, {"md5": file.md5, "sha256": file.sha256})
-            for file in manifest.files
-        }
-    if not sums:
-        return None
-    paths = sorted({path for digests in sums.values() for path in digests} - {MANIFEST})
-    return {
-        path: _Expected(None, {name: sums[name][path] for name in sums if path in sums[name]})
-        for path in paths
-    }
-
-
-def _trusted_manifest(
-    data: bytes | None, sums: Mapping[Algorithm, Mapping[str, str]], findings: list[Difference]
-) -> Manifest | None:
-    """Return the manifest, unless it is none or was changed: neither sum of it holds."""
-    if data is None:
-        return None
-    _, own = _digests([data])
-    unchanged = not sums or any(sums[name].get(MANIFEST) == own[name] for name in sums)
-    if not unchanged:
-        listed = " and ".join(SUMS[name] for name in sums)
-        findings.append(Difference(MANIFEST, f"was changed: {listed} have other sums for it"))
-    try:
-        manifest, problems = parse_manifest(data)
-    except ReleaseError as error:
-        findings.append(Difference(MANIFEST, str(error)))
-        return None
-    findings += [Difference(MANIFEST, problem) for problem in problems]
-    return manifest if unchanged else None
-
-
-def _disagreement(expected: Mapping[str, str], got: Mapping[str, str]) -> str:
-    """Say how a file of sums differs from what the manifest says."""
-    paths = sorted(path for path in {*expected, *got} if expected.get(path) != got.get(path))
-    if not paths:
-        return "is not written as evreel writes it"
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    return f"does not agree with {MANIFEST} on {paths[0]}{more}"
-
-
-def _compare(
-    expected: Mapping[str, _Expected],
-    found: Mapping[str, Path],
-    progress: Progress,
-    noted: Set[str],
-) -> Iterator[Difference]:
-    """Yield what differs between the files that are there and what they must be."""
-    tables = {MANIFEST, *SUMS.values()}
-    total = sum(found[path].lstat().st_size for path in expected if path in found)
-    done = 0
-
-    def advance(size: int) -> None:
-        nonlocal done
-        done += size
-        progress(done, total)
-
-    progress(0, total)
-    for path in sorted(expected.keys() | found.keys() - tables):
-        if path not in expected:
-            yield Difference(_shown(path), "does not belong: it is not listed")
-        elif path in found:
-            problem = _file_problem(found[path], expected[path], advance)
-            if problem:
-                yield Difference(path, problem)
-        elif path not in noted:
-            yield Difference(path, "is missing")
-
-
-def _file_problem(place: Path, expected: _Expected, advance: Callable[[int], None]) -> str | None:
-    """Return how a file differs from what it must be, or None."""
-    try:
-        size = place.lstat().st_size
-        if expected.size not in (None, size):
-            advance(size)
-            return f"has {size:,} bytes, {expected.size:,} are expected"
-        _, digests = _digests(_pieces(place), advance)
-    except OSError as error:
-        return f"can't be read: {error.strerror}"
-    wrong = [
-        f"{name} is {digests[name]}, {digest} is expected"
-        for name, digest in expected.digests.items()
-        if digests[name] != digest
-    ]
-    return "; ".join(wrong) or None

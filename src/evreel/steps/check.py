@@ -11,7 +11,7 @@ from evreel.outputs import Progress, silent
 
 if TYPE_CHECKING:
     from evreel.checks import Report
-    from evreel.release.build import Difference
+    from evreel.release.verify import Difference
 
 
 def check_tolerated(names: Sequence[str]) -> None:
@@ -26,7 +26,7 @@ def check_tolerated(names: Sequence[str]) -> None:
 
 def verify(folder: str | Path, *, progress: Progress = silent) -> list[Difference]:
     """Return all in which a release differs from its manifest; nothing where it is whole."""
-    from evreel.release.build import verify as verified
+    from evreel.release.verify import verify as verified
 
     return verified(Path(folder), progress=progress)
 

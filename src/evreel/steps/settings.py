@@ -26,7 +26,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
     UsageError
         Which names the setting.
     """
-    from evreel.release.build import licence_notice
+    from evreel.release.licences import licence_notice
     from evreel.representations import create
     from evreel.windows import division
 

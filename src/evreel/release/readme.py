@@ -1,0 +1,129 @@
+"""The page of a release that a person reads first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from evreel.layout import BOXES_SUFFIX, LABEL_MAP
+from evreel.release.manifest import MANIFEST, SUMS, ListedFile
+
+_HOW_TO_READ = {
+    "features": "A feature's `data` is (windows, channels, height, width); `windows/start_us` and "
+    "`windows/stop_us` are its windows.",
+    "boxes": "A box (`…_bbox.npy`) has `t` (µs, the end of its video frame), `x`, `y` (left "
+    "upper corner, px), `w`, `h` (px), `class_id` (see the label map) and `track_id`. It belongs "
+    "to the window with `start_us < t <= stop_us`.",
+    "samples": "`samples.tsv` has a row a sample: recording, name, class, split. A recording whose "
+    "samples are of several splits lies in `mixed/`, so look for it in all of these folders. "
+    "In `samples/<recording>.h5`, `samples/start` and `samples/stop` are rows of the recording's "
+    "events; in a feature's file, `samples/window_start` and `samples/window_stop` are the frames "
+    "of a sample, and `samples/label` is the number of its class in `labels/name`.",
+    "slices": "That annotators looked and found nothing differs from that they did not look: the "
+    "slices' `labelled/start_us` and `labelled/stop_us` say where they looked.",
+}
+
+
+def about(description: str, dataset: Mapping[str, Any] | None) -> str:
+    r"""Return paragraphs that say what a data set is and, as far as known, what it was made from.
+
+    Parameters
+    ----------
+    description
+        What it is; may be empty.
+    dataset
+        ``title``, ``page`` and ``citation`` of where its data come from, as far as known.
+
+    Examples
+    --------
+    >>> about("Streets.", {"title": "Roads", "page": "https://roads.org"})
+    'Streets.\n\nMade from Roads <https://roads.org>.'
+    """
+    known = dataset or {}
+    title, page, citation = (known.get(key) for key in ("title", "page", "citation"))
+    paragraphs = [description.strip()]
+    if title or page:
+        paragraphs.append(f"Made from {' '.join(filter(None, [title, page and f'<{page}>']))}.")
+    if citation:
+        paragraphs.append(f"To cite: {' '.join(citation.split())}")
+    return "\n\n".join(filter(None, paragraphs))
+
+
+def readme(
+    name: str,
+    version: str,
+    licence: str,
+    story: str,
+    compression: str,
+    files: Sequence[ListedFile],
+    written: Mapping[str, tuple[str, str]],
+) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    name, version, licence, compression
+        As `evreel.release.build.build` takes them.
+    story
+        What the data set is; it may be empty.
+    files
+        The planned files, as they are in the release.
+    written
+        The files that evreel adds: path → (kind, text).
+    """
+    folders: dict[str, list[ListedFile]] = {}
+    for file in files:
+        folders.setdefault(str(PurePosixPath(file.path).parent), []).append(file)
+    table = [
+        f"| `{folder}/` | {len(inside)} | {sum(file.size for file in inside) / 1e6:,.1f} "
+        f"| {', '.join(sorted({file.kind for file in inside} - {''}))} |"
+        for folder, inside in sorted(folders.items())
+    ]
+    kinds = {file.kind for file in files} | {kind for kind, _ in written.values()}
+    if any(file.path.endswith(BOXES_SUFFIX) for file in files):
+        kinds.add("boxes")
+    lines = [f"# {name} {version}", ""]
+    if story:
+        lines += [story, ""]
+    lines += [
+        f"Licence of the data: {licence}, see `LICENSE.txt`.",
+        "",
+        "## What is in it",
+        "",
+        "| folder | files | MB | what |",
+        "|---|---:|---:|---|",
+        *table,
+        "",
+    ]
+    if "splits/train.txt" in written:
+        lines.append("- `splits/`: the recordings of each split, one a line")
+    if LABEL_MAP in written:
+        lines.append(f"- `{LABEL_MAP}`: class number → name")
+    lines += [
+        "- `config.json`: the configuration that made it; `versions.json`: the software",
+        f"- `{MANIFEST}`: every file with its size, MD5, SHA-256 and what it is; what is known "
+        "of each recording",
+        "",
+        "## How to read it",
+        "",
+        "Times are whole microseconds since the first event of a recording; intervals are "
+        "`[start, stop)`.",
+        *(text for kind, text in _HOW_TO_READ.items() if kind in kinds),
+        "HDF5 files open with h5py alone."
+        if compression == "portable"
+        else "HDF5 files need a plugin: `pip install hdf5plugin`, and `import hdf5plugin` first.",
+        "",
+        "## Is it whole?",
+        "",
+        "With evreel, which also finds what does not belong:",
+        "",
+        "    evreel verify .",
+        "",
+        "Without it, in this folder:",
+        "",
+        f"    md5sum --check --quiet {SUMS['md5']}",
+        f"    shasum -a 256 --check {SUMS['sha256']}",
+        "",
+    ]
+    return "\n".join(lines)

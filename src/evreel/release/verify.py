@@ -1,0 +1,226 @@
+"""Verifying a release, file by file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from evreel.errors import ReleaseError
+from evreel.outputs import Progress, silent
+from evreel.release.digests import digests_of, pieces, sums_of
+from evreel.release.manifest import (
+    MANIFEST,
+    SUMS,
+    Algorithm,
+    Manifest,
+    parse_manifest,
+    parse_sums,
+    sums_bytes,
+)
+
+
+@dataclass(frozen=True, order=True)
+class Difference:
+    """How a file of a release is not what it was; `path` starts at the release's folder."""
+
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+def verify(folder: str | Path, *, progress: Progress = silent) -> list[Difference]:
+    """Check every file of a release against its manifest, and the manifest against the sums.
+
+    Parameters
+    ----------
+    folder
+        The release.
+    progress
+        Called as ``progress(done_bytes, total_bytes)``.
+
+    Returns
+    -------
+    All that differs, by path: files that are missing, that don't belong, or whose size or bytes
+    are others; links that lead out (they are never followed) or nowhere; a manifest or sums that
+    were changed. Empty where the release is whole. Where the manifest can't be trusted, files
+    are checked against the sums.
+
+    Raises
+    ------
+    ReleaseError
+        Where `folder` is no folder.
+    """
+    root = Path(os.path.realpath(folder))
+    if not root.is_dir():
+        raise ReleaseError("is no folder", path=folder)
+    findings: list[Difference] = []
+    found = _walk(root, findings)
+    expected = _expected(found, findings)
+    if expected is not None:
+        findings += _compare(expected, found, progress, {f.path for f in findings})
+    return sorted(findings)
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What a file must be; None where its list does not say."""
+
+    size: int | None
+    digests: Mapping[Algorithm, str]
+
+
+def _shown(path: str) -> str:
+    """Return a file's name as text that can be printed, also where it is not UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _walk(root: Path, findings: list[Difference]) -> dict[str, Path]:
+    """Return the regular files of a release, path → place on the disk, without leaving it.
+
+    Links are resolved where they stay inside; what is no file goes to `findings`.
+    """
+    found: dict[str, Path] = {}
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            path = folder.relative_to(root).as_posix()
+            findings.append(Difference(_shown(path), f"can't be read: {error.strerror}"))
+            continue
+        for entry in entries:
+            place = Path(entry.path)
+            path = place.relative_to(root).as_posix()
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(place)
+            elif entry.is_file(follow_symlinks=False):
+                found[path] = place
+            elif entry.is_symlink():
+                target = Path(os.path.realpath(place))
+                leads = f"is a link to {_shown(str(place.readlink()))}, which"
+                if not target.is_relative_to(root):
+                    findings.append(Difference(_shown(path), f"{leads} is out of the release"))
+                elif target.is_file():
+                    found[path] = target
+                else:
+                    findings.append(Difference(_shown(path), f"{leads} is no file"))
+            else:
+                findings.append(Difference(_shown(path), "is no regular file"))
+    return found
+
+
+def _expected(found: Mapping[str, Path], findings: list[Difference]) -> dict[str, _Expected] | None:
+    """Return what each file must be, or None where nothing that can be trusted says so."""
+    noted = {finding.path for finding in findings}
+    data: dict[str, bytes] = {}
+    for name in (MANIFEST, *SUMS.values()):
+        try:
+            if name in found:
+                data[name] = b"".join(pieces(found[name]))
+            elif name not in noted:
+                findings.append(Difference(name, "is missing"))
+        except OSError as error:
+            findings.append(Difference(name, f"can't be read: {error.strerror}"))
+    sums: dict[Algorithm, dict[str, str]] = {}
+    for algorithm, name in SUMS.items():
+        if name in data:
+            sums[algorithm], problems = parse_sums(data[name], algorithm)
+            findings += [Difference(name, problem) for problem in problems]
+
+    manifest = _trusted_manifest(data.get(MANIFEST), sums, findings)
+    if manifest is not None:
+        for algorithm, digests in sums_of(manifest, data[MANIFEST]).items():
+            name = SUMS[algorithm]
+            if name in data and data[name] != sums_bytes(digests):
+                findings.append(Difference(name, _disagreement(digests, sums[algorithm])))
+        return {
+            file.path: _Expected(file.size, {"md5": file.md5, "sha256": file.sha256})
+            for file in manifest.files
+        }
+    if not sums:
+        return None
+    paths = sorted({path for digests in sums.values() for path in digests} - {MANIFEST})
+    return {
+        path: _Expected(None, {name: sums[name][path] for name in sums if path in sums[name]})
+        for path in paths
+    }
+
+
+def _trusted_manifest(
+    data: bytes | None, sums: Mapping[Algorithm, Mapping[str, str]], findings: list[Difference]
+) -> Manifest | None:
+    """Return the manifest, unless it is none or was changed: neither sum of it holds."""
+    if data is None:
+        return None
+    _, own = digests_of([data])
+    unchanged = not sums or any(sums[name].get(MANIFEST) == own[name] for name in sums)
+    if not unchanged:
+        listed = " and ".join(SUMS[name] for name in sums)
+        findings.append(Difference(MANIFEST, f"was changed: {listed} have other sums for it"))
+    try:
+        manifest, problems = parse_manifest(data)
+    except ReleaseError as error:
+        findings.append(Difference(MANIFEST, str(error)))
+        return None
+    findings += [Difference(MANIFEST, problem) for problem in problems]
+    return manifest if unchanged else None
+
+
+def _disagreement(expected: Mapping[str, str], got: Mapping[str, str]) -> str:
+    """Say how a file of sums differs from what the manifest says."""
+    paths = sorted(path for path in {*expected, *got} if expected.get(path) != got.get(path))
+    if not paths:
+        return "is not written as evreel writes it"
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"does not agree with {MANIFEST} on {paths[0]}{more}"
+
+
+def _compare(
+    expected: Mapping[str, _Expected],
+    found: Mapping[str, Path],
+    progress: Progress,
+    noted: Set[str],
+) -> Iterator[Difference]:
+    """Yield what differs between the files that are there and what they must be."""
+    tables = {MANIFEST, *SUMS.values()}
+    total = sum(found[path].lstat().st_size for path in expected if path in found)
+    done = 0
+
+    def advance(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(done, total)
+
+    progress(0, total)
+    for path in sorted(expected.keys() | found.keys() - tables):
+        if path not in expected:
+            yield Difference(_shown(path), "does not belong: it is not listed")
+        elif path in found:
+            problem = _file_problem(found[path], expected[path], advance)
+            if problem:
+                yield Difference(path, problem)
+        elif path not in noted:
+            yield Difference(path, "is missing")
+
+
+def _file_problem(place: Path, expected: _Expected, advance: Callable[[int], None]) -> str | None:
+    """Return how a file differs from what it must be, or None."""
+    try:
+        size = place.lstat().st_size
+        if expected.size not in (None, size):
+            advance(size)
+            return f"has {size:,} bytes, {expected.size:,} are expected"
+        _, digests = digests_of(pieces(place), advance)
+    except OSError as error:
+        return f"can't be read: {error.strerror}"
+    wrong = [
+        f"{name} is {digests[name]}, {digest} is expected"
+        for name, digest in expected.digests.items()
+        if digests[name] != digest
+    ]
+    return "; ".join(wrong) or None
