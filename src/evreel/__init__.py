@@ -1,7 +1,193 @@
 """evreel: event-camera data set releases.
 
-A reel of events, cut into slices. Start with `evreel.recordings.open_recording` to read events,
-`evreel.steps` for one function a pipeline step, and `evreel.representations` for features.
+A reel of events, cut into slices. This is the front door, which imports nothing before it is used:
+
+- `open` a recording and go through it in chunks; `read` it, or a range of its time, as a whole;
+- `open_release`: recordings, splits, features, boxes and samples of a data set, by their names.
+
+Behind it: `evreel.steps`, one function a step of the pipeline, and `evreel.representations`, what
+features can be.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from evreel.errors import EvreelError
+    from evreel.events import Events, Sensor
+    from evreel.recordings.open import Reading, Recording
+    from evreel.release.open import Release, open_release
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Events",
+    "EvreelError",
+    "Reading",
+    "Release",
+    "Sensor",
+    "__version__",
+    "open",
+    "open_release",
+    "read",
+]
+
+_LAZY = {
+    "Events": "evreel.events",
+    "EvreelError": "evreel.errors",
+    "Reading": "evreel.recordings.open",
+    "Release": "evreel.release.open",
+    "Sensor": "evreel.events",
+    "open_release": "evreel.release.open",
+}
+"""Name → the module that it is imported from when it is first used."""
+
+
+def open(  # noqa: A001
+    path: str | os.PathLike[str],
+    *,
+    stream: int | None = None,
+    sensor: Sensor | tuple[int, int] | str | None = None,
+    reading: Reading | None = None,
+) -> Recording:
+    """Open a recording, or an events store, to go through it in bounded memory.
+
+    Parameters
+    ----------
+    path
+        The file, as str or Path. Its content, not its name, tells the format.
+    stream
+        Which event stream, where a file holds several.
+    sensor
+        Its size, where the file does not state it: ``(height, width)``, a `Sensor`, or text such
+        as ``"346x260"``, width x height.
+    reading
+        What becomes of events and files that break a rule; each is an error where it is left out.
+
+    Returns
+    -------
+    An open recording: a context manager that yields chunks of `Events`, and knows its `sensor`,
+    `format` and `t_offset`.
+
+    Raises
+    ------
+    UsageError
+        Where what is given is not a path, or not a size.
+    RecordingError
+        Where the file is empty, of no known format, or damaged at its head; going through it raises
+        it where it is damaged further on.
+
+    Examples
+    --------
+    ::
+
+        with evreel.open("park.aedat4") as recording:
+            for events in recording:
+                print(events.t[0], len(events))
+    """
+    from evreel.recordings.open import STRICT, open_recording
+
+    return open_recording(
+        path,
+        stream=stream,
+        sensor=None if sensor is None else _size(sensor),
+        reading=STRICT if reading is None else reading,
+    )
+
+
+def read(
+    path: str | os.PathLike[str],
+    start_us: int | None = None,
+    stop_us: int | None = None,
+    *,
+    stream: int | None = None,
+    sensor: Sensor | tuple[int, int] | str | None = None,
+    reading: Reading | None = None,
+) -> Events:
+    """Read a recording, or a range of its time, into memory: 13 bytes an event.
+
+    A range of an events store is found by its index; other files are read from their start.
+
+    Parameters
+    ----------
+    path, stream, sensor, reading
+        As `open` takes them.
+    start_us, stop_us
+        Only events with a timestamp in ``[start_us, stop_us)``, whole µs since the first event.
+
+    Raises
+    ------
+    UsageError
+        As `open` does, and where a time is not a whole number.
+    RecordingError
+        Where the file is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from evreel.recordings.aedat4 import Aedat4Writer
+    >>> events = Events([0, 5, 9], [1, 2, 0], [0, 0, 0], [1, 0, 1], Sensor(1, 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "three.aedat4"
+    ...     with Aedat4Writer(path, events.sensor) as writer:
+    ...         writer.write(events)
+    ...     read(path, start_us=5).x.tolist()
+    [2, 0]
+    """
+    from evreel.recordings.open import read_events
+
+    times = (_time("start_us", start_us), _time("stop_us", stop_us))
+    with open(path, stream=stream, sensor=sensor, reading=reading) as recording:
+        return read_events(recording, *times)
+
+
+def _size(sensor: object) -> Sensor:
+    """Return a sensor's size that is given in one of the ways that `open` takes."""
+    from evreel.errors import EventsError, UsageError
+    from evreel.events import Sensor
+
+    if isinstance(sensor, str):
+        return Sensor.parse(sensor)
+    if not isinstance(sensor, (tuple, list)) or len(sensor) != 2:
+        raise UsageError(
+            f"sensor={sensor!r} is not a size",
+            hint="Give (height, width), or text such as '346x260', width x height.",
+        )
+    try:
+        return Sensor.checked(*sensor)
+    except EventsError as error:
+        raise UsageError(error.problem) from error
+
+
+def _time(name: str, value: object) -> int | None:
+    """Return a time as a whole number of µs; a fraction would be cut off in silence."""
+    import operator
+
+    from evreel.errors import UsageError
+
+    if value is None:
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError(
+            f"{name}={value!r} is not a whole number of µs", hint="Write it as int, such as 10_000."
+        ) from None
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that exists
+
+    def __getattr__(name: str) -> object:
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -43,6 +43,11 @@ class Opened(Closing):
             self.close()
             raise
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be read: not yet closed."""
+        return bool(self._file)
+
     def close(self) -> None:
         """Release the file."""
         self._file.close()

@@ -1,0 +1,517 @@
+"""Opening a release for reading: its recordings, splits, features and labels by their names.
+
+What there is, and where, is taken from the manifest; the files themselves are opened when they
+are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from evreel.closing import Closing
+from evreel.errors import ReleaseError, UsageError, did_you_mean
+from evreel.layout import BOXES_SUFFIX, LABEL_MAP
+from evreel.release.digests import digests_of, pieces
+from evreel.release.manifest import ListedFile, Manifest, read_manifest
+from evreel.samples.splits import SPLITS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from evreel.annotations.tables import Spans
+    from evreel.files.events_store import EventsStore
+    from evreel.files.features import FeaturesFile
+    from evreel.files.hdf5 import Opened
+    from evreel.files.samples import SamplesFile
+    from evreel.files.slices import SlicesFile
+    from evreel.samples.tables import Assigned
+
+_KEPT_OPEN = 64
+"""Files that stay open when nobody holds them: a process may have 256 on macOS, 1024 on Linux."""
+_MOST_NAMED = 12
+"""Names that a message lists; a release may have thousands."""
+_NOT_AS_BUILT = "Download or build the release again; `evreel verify` lists all that differs."
+_SINGLE = ("events", "samples", "slices")
+"""Kinds of HDF5 files of which a recording has one."""
+
+_Item = TypeVar("_Item")
+_File = TypeVar("_File", bound="Opened")
+
+
+class NotInReleaseError(UsageError, KeyError):
+    """A recording, split, feature or kind of file that a release does not have.
+
+    It is a `KeyError` too, so that the mappings of a release are mappings like any other.
+    """
+
+    __str__ = Exception.__str__  # that of KeyError is a repr
+
+
+class ByName(Mapping[str, _Item]):
+    """What a release has, by name; a value is made when it is asked for.
+
+    Parameters
+    ----------
+    what
+        What a value is called in messages, such as ``recording``.
+    owner
+        What has them: it begins the message.
+    names
+        All names, in the order in which they are listed.
+    find
+        Function of a name → its value.
+
+    Raises
+    ------
+    NotInReleaseError
+        Where a name is asked for that there is not; it says which there are.
+
+    Examples
+    --------
+    >>> sizes = ByName("size", "shirt", ["small", "large"], len)
+    >>> list(sizes), sizes["small"], sizes.get("tiny")
+    (['small', 'large'], 5, None)
+    >>> sizes["smal"]
+    Traceback (most recent call last):
+    evreel.release.open.NotInReleaseError: shirt: has no size 'smal'; did you mean 'small'?
+    """
+
+    def __init__(
+        self, what: str, owner: str, names: Iterable[str], find: Callable[[str], _Item]
+    ) -> None:
+        self._what = what
+        self._owner = owner
+        self._names = dict.fromkeys(names)
+        self._find = find
+
+    def __getitem__(self, name: str) -> _Item:
+        if not isinstance(name, str) or name not in self._names:
+            raise _not_there(self._what, name, self._names, self._owner)
+        return self._find(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # without opening what it stands for
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"<{self._what} by name: {_list_of(self._names) or 'none'}>"
+
+
+class ReleasedRecording:
+    """A recording of a release.
+
+    Attributes
+    ----------
+    id : its name.
+    split : ``train``, ``val`` or ``test``; ``mixed`` where its samples are of several; empty where
+        it is in none.
+    columns : column → text: what the manifest says of it, such as ``group`` or ``meta.light``.
+    kinds : what there is of it, sorted: of ``boxes``, ``events``, ``features``, ``samples`` and
+        ``slices``.
+    files : path in the release → place on the disk: all its files, also videos and annotations.
+    features : name of a feature → its file, which is a sequence of frames.
+    """
+
+    def __init__(
+        self,
+        id_: str,
+        split: str,
+        columns: Mapping[str, str],
+        listed: Iterable[ListedFile],
+        folder: _Folder,
+    ) -> None:
+        self.id = id_
+        self.split = split
+        self.columns = dict(columns)
+        self._folder = folder
+        self._listed = tuple(listed)
+        self._of_kind: dict[str, list[ListedFile]] = {}
+        self._of_feature: dict[str, list[ListedFile]] = {}
+        for file in self._listed:
+            kind = _kind_of(file)
+            if kind:
+                self._of_kind.setdefault(kind, []).append(file)
+            if kind == "features":
+                name = PurePosixPath(file.path).parent.name
+                self._of_feature.setdefault(name, []).append(file)
+        self.kinds = tuple(sorted(self._of_kind))
+        self.files = {file.path: folder.root / file.path for file in self._listed}
+        self.features: Mapping[str, FeaturesFile] = ByName(
+            "feature", f"{folder.name}: {id_}", sorted(self._of_feature), self._feature
+        )
+
+    def __repr__(self) -> str:
+        return f"<recording {self.id!r}, {self.split or 'of no split'}: {', '.join(self.kinds)}>"
+
+    @property
+    def events(self) -> EventsStore:
+        """All its events, as an open events store: read it in chunks or by a range of time."""
+        from evreel.files.events_store import EventsStore
+
+        return self._folder.opened(self._only("events"), EventsStore)
+
+    @property
+    def slices(self) -> SlicesFile:
+        """Its annotated slices: events, each with the object that it lies in."""
+        from evreel.files.slices import SlicesFile
+
+        return self._folder.opened(self._only("slices"), SlicesFile)
+
+    @property
+    def samples(self) -> SamplesFile:
+        """Its samples: labelled intervals, as times and as rows of `events`."""
+        from evreel.files.samples import SamplesFile
+
+        return self._folder.opened(self._only("samples"), SamplesFile)
+
+    @property
+    def boxes(self) -> npt.NDArray[np.void]:
+        """Its boxes, (n,) records of `evreel.layout.BOX_DTYPE` by time; t in µs, the rest in px.
+
+        Raises
+        ------
+        NotInReleaseError
+            Where the release has no boxes of it, which is not the same as none in it.
+        """
+        from evreel.files.boxes import read_boxes
+
+        copies = self._listed_of("boxes")  # one beside each feature
+        others = [file for file in copies if file.sha256 != copies[0].sha256]
+        if others:
+            raise ReleaseError(
+                f"boxes of recording {self.id!r} differ: {copies[0].path} and {others[0].path}",
+                path=self._folder.root,
+                hint="Read the ones that you mean with evreel.files.boxes.read_boxes.",
+            )
+        self._folder.content(copies[0])
+        return read_boxes(self._folder.place(copies[0]))
+
+    @property
+    def labelled(self) -> Spans:
+        """Where annotators looked: intervals ``[start_us, stop_us)``, (n,) int64 each, in µs.
+
+        A frame without boxes is empty within them, and not labelled outside them.
+        """
+        return self.slices.labelled
+
+    def _feature(self, name: str) -> FeaturesFile:
+        from evreel.files.features import FeaturesFile
+
+        file = self._single(self._of_feature[name], f"files of feature {name!r}")
+        return self._folder.opened(file, FeaturesFile)
+
+    def _only(self, kind: str) -> ListedFile:
+        return self._single(self._listed_of(kind), f"files of {kind}")
+
+    def _listed_of(self, kind: str) -> list[ListedFile]:
+        if kind not in self._of_kind:
+            raise NotInReleaseError(
+                f"has no {kind}; there are {', '.join(self.kinds) or 'only other files'}",
+                place=f"{self._folder.name}: {self.id}",
+            )
+        return self._of_kind[kind]
+
+    def _single(self, files: list[ListedFile], what: str) -> ListedFile:
+        if len(files) > 1:
+            raise ReleaseError(
+                f"has several {what} of recording {self.id!r}: {files[0].path}, {files[1].path}",
+                path=self._folder.root,
+            )
+        return files[0]
+
+
+class Release(Closing):
+    """A release, opened for reading; `open_release` makes it.
+
+    What is open is closed at the end of a ``with`` block, or by `close`; what is asked for after
+    that is opened again. A pickled release has nothing open, so that worker processes open files of
+    their own.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    manifest
+        What it says of itself.
+
+    Attributes
+    ----------
+    path : its folder.
+    manifest : the manifest as it was read: every file with its size and digests.
+    name, version, licence : of the data set.
+    recordings : id → recording.
+    splits : name → its recordings, in the order of their ids. A split without any is there too.
+    features : names of all features.
+
+    Raises
+    ------
+    ReleaseError
+        Where the manifest contradicts itself.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.path = folder
+        self.manifest = manifest
+        self.name, self.version = manifest.name, manifest.version
+        self.licence = manifest.licence
+        self._folder = _Folder(folder)
+        listed: dict[str, list[ListedFile]] = {id_: [] for id_ in manifest.recordings}
+        for file in manifest.files:
+            if file.id:
+                listed.setdefault(file.id, []).append(file)
+        found = {
+            id_: ReleasedRecording(
+                id_,
+                _split_of(id_, manifest.recordings.get(id_, {}), files, folder),
+                manifest.recordings.get(id_, {}),
+                files,
+                self._folder,
+            )
+            for id_, files in sorted(listed.items())
+        }
+        members: dict[str, list[ReleasedRecording]] = {
+            PurePosixPath(file.path).stem: [] for file in manifest.files if file.kind == "split"
+        }
+        for recording in found.values():
+            if recording.split:
+                members.setdefault(recording.split, []).append(recording)
+        in_order = sorted(members, key=lambda name: ((*SPLITS, name).index(name), name))
+        splits = {name: tuple(members[name]) for name in in_order}
+        self.recordings: Mapping[str, ReleasedRecording] = ByName(
+            "recording", self._folder.name, found, found.__getitem__
+        )
+        self.splits: Mapping[str, tuple[ReleasedRecording, ...]] = ByName(
+            "split", self._folder.name, splits, splits.__getitem__
+        )
+        self.features = tuple(sorted({name for each in found.values() for name in each.features}))
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{len(self.splits[name])} {name}" for name in self.splits)
+        parts = [f"{len(self.recordings)} recordings" + (f" ({splits})" if splits else "")]
+        if self.features:
+            parts.append(f"features {_list_of(self.features)}")
+        return f"<release {self.name} {self.version}: {'; '.join(parts)}>"
+
+    def close(self) -> None:
+        """Close every file that was opened through it."""
+        self._folder.close()
+
+    @cached_property
+    def labels(self) -> Mapping[int, str]:
+        """Number of a class → its name; empty where the release has no classes."""
+        listed = [file for file in self.manifest.files if file.path == LABEL_MAP]
+        if not listed:
+            return {}
+        try:
+            value = json.loads(self._folder.content(listed[0]))
+            labels = {int(number): name for number, name in value.items()}
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise ReleaseError(
+                f"is not a map of class numbers to names: {error}", path=self.path / LABEL_MAP
+            ) from error
+        return dict(sorted(labels.items()))
+
+    @cached_property
+    def samples(self) -> tuple[Assigned, ...]:
+        """All samples of all recordings, with class, split and times in µs; empty without any."""
+        from evreel.samples.tables import Assigned, read_samples_table
+
+        for file in self.manifest.files:
+            if file.kind == "samples" and not file.id:
+                self._folder.content(file)
+                return tuple(read_samples_table(self._folder.place(file)))
+        cut = [each for each in self.recordings.values() if "samples" in each.kinds]
+        return tuple(
+            Assigned(recording.id, *row)
+            for recording in cut
+            for of in [recording.samples]
+            for row in zip(
+                of.samples.id,
+                of.samples.label,
+                of.samples.group,
+                of.split,
+                of.samples.start_us.tolist(),
+                of.samples.stop_us.tolist(),
+                strict=True,
+            )
+        )
+
+
+def open_release(folder: str | os.PathLike[str]) -> Release:
+    """Open a release; of its files, only the manifest is read.
+
+    Parameters
+    ----------
+    folder
+        The release, as str or Path.
+
+    Raises
+    ------
+    UsageError
+        Where what is given is not a path.
+    ReleaseError
+        Where it is not a release's folder, or the manifest is damaged, of another version, or
+        names a file outside the folder.
+
+    Examples
+    --------
+    ::
+
+        with evreel.open_release("demo-1.0") as release:
+            for recording in release.splits["train"]:
+                frames = recording.features["histogram_10ms"]
+                print(recording.id, frames.shape, recording.boxes["t"])
+
+    >>> import tempfile
+    >>> from evreel.release import PlanEntry, build
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (Path(folder) / "biases.txt").write_text("low")
+    ...     entry = PlanEntry("biases.txt", Path(folder) / "biases.txt", id="park", split="train")
+    ...     made = build([entry], f"{folder}/r", name="parks", version="1", licence="CC0-1.0")
+    ...     with open_release(f"{folder}/r") as release:
+    ...         print(release)
+    ...         print(release.splits["train"])
+    3
+    <release parks 1: 1 recordings (1 train, 0 val, 0 test)>
+    (<recording 'park', train: >,)
+    """
+    path = _as_folder(folder)
+    return Release(path, read_manifest(path))
+
+
+def _as_folder(given: object) -> Path:
+    """Return what is given as the path of a folder that exists."""
+    if not isinstance(given, (str, os.PathLike)):
+        said = "None" if given is None else f"{type(given).__name__} {given!r:.60}"
+        raise UsageError(
+            f"open_release takes the path of a release's folder, not {said}",
+            hint="Give it as str or Path, such as 'demo-1.0'.",
+        )
+    path = Path(given).absolute()  # the working directory may change
+    if not path.is_dir():
+        raise ReleaseError(
+            "is not a folder" if path.exists() else "does not exist",
+            path=path,
+            hint="Give the folder that holds the release's manifest.json.",
+        )
+    return path
+
+
+class _Folder:
+    """A release's folder, and its files that are open.
+
+    The most recent ones stay open; of the others those that somebody holds, as they close when
+    nobody does any more.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.name = root.name or str(root)
+        self._start()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._recent: OrderedDict[str, Opened] = OrderedDict()
+        self._open: weakref.WeakValueDictionary[str, Opened] = weakref.WeakValueDictionary()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Folder, (self.root,)
+
+    def place(self, file: ListedFile) -> Path:
+        """Return where a file is, or raise where it is not, or not of the size it should have."""
+        place = self.root / file.path
+        try:
+            size = place.stat().st_size if place.is_file() else None
+        except OSError as error:
+            raise self._error(file, f"can't be read: {error.strerror}") from error
+        if size is None:
+            raise self._error(file, "is missing, and the manifest lists it")
+        if size != file.size:
+            raise self._error(file, f"has {size:,} bytes; the manifest says {file.size:,}")
+        return place
+
+    def content(self, file: ListedFile) -> bytes:
+        """Return a small file's bytes, or raise where they are not those of the manifest."""
+        try:
+            data = b"".join(pieces(Path(os.path.realpath(self.place(file)))))
+        except OSError as error:
+            raise self._error(file, f"can't be read: {error.strerror}") from error
+        if digests_of([data])[1]["sha256"] != file.sha256:
+            raise self._error(file, "is damaged: its SHA-256 is not the manifest's")
+        return data
+
+    def opened(self, file: ListedFile, reader: Callable[[Path], _File]) -> _File:
+        """Return a file that is open, opened before or now."""
+        if self._process != os.getpid():  # forked: files are not to be shared with the parent
+            self._start()
+        with self._lock:
+            found: Any = self._open.get(file.path)
+            if found is None or not found.is_open:
+                found = reader(self.place(file))
+                self._open[file.path] = found
+            self._recent[file.path] = found
+            self._recent.move_to_end(file.path)
+            if len(self._recent) > _KEPT_OPEN:
+                self._recent.popitem(last=False)
+        made: _File = found
+        return made
+
+    def close(self) -> None:
+        """Close what is open."""
+        for file in list(self._open.values()):
+            file.close()
+        self._start()
+
+    def _error(self, file: ListedFile, problem: str) -> ReleaseError:
+        return ReleaseError(problem, path=self.root, place=file.path, hint=_NOT_AS_BUILT)
+
+
+def _kind_of(file: ListedFile) -> str:
+    """Return the kind of a file that can be opened by name, empty for any other."""
+    if file.path.endswith(BOXES_SUFFIX):
+        return "boxes"
+    if not file.path.endswith(".h5"):
+        return ""
+    # A plan written by hand need not say it; then the folder does, as evreel calls it.
+    kind = file.kind or PurePosixPath(file.path).parent.name
+    return kind if kind in (*_SINGLE, "features") else ""
+
+
+def _split_of(
+    id_: str, columns: Mapping[str, str], files: Iterable[ListedFile], folder: Path
+) -> str:
+    """Return the split of a recording; raise where the manifest names two."""
+    names = dict.fromkeys([columns.get("split", ""), *(file.split for file in files)])
+    names.pop("", None)
+    if len(names) > 1:
+        raise ReleaseError(
+            f"the manifest has recording {id_!r} in splits {' and '.join(names)}", path=folder
+        )
+    return next(iter(names), "")
+
+
+def _list_of(names: Iterable[str]) -> str:
+    every = list(names)
+    more = f" and {len(every) - _MOST_NAMED} more" if len(every) > _MOST_NAMED else ""
+    return ", ".join(every[:_MOST_NAMED]) + more
+
+
+def _not_there(what: str, name: object, names: Iterable[str], owner: str) -> NotInReleaseError:
+    known = list(names)
+    guess = did_you_mean(name, known) or f"there are {_list_of(known) or 'none'}"
+    return NotInReleaseError(f"has no {what} {name!r}; {guess}", place=owner)
