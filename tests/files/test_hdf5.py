@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import h5py
 import hdf5plugin
@@ -18,25 +17,9 @@ import pytest
 from evreel import __version__
 from evreel.errors import LayoutError
 from evreel.files import hdf5
-from evreel.layout import Array, Layout
-from evreel.provenance import STEP_REVISIONS, Provenance
-
-LAYOUT = Layout(
-    "test",
-    3,
-    "A layout for these tests.",
-    (
-        Array("a/t", "<i8", ("row",), "µs", "", (100,), "bitshuffle-lz4"),
-        Array("a/xyz", "<f4", ("row", "axis"), "", "", (50, 3), "zstd"),
-        Array("a/p", "|u1", ("row",), "", "", (100,), "gzip", optional=True),
-        Array("size", "<i8", (), "", ""),
-        Array("names", "str", ("name",), "", ""),
-        Array("header", "str", (), "", ""),
-        Array("data", "any", ("row",), "", "", (10,)),
-    ),
-    {"unit": "A unit."},
-)
-PROVENANCE = Provenance("events", {"b": 1, "a": [2, None]}, {"recording": "sha256:0"}, {"cut": 0})
+from evreel.provenance import STEP_REVISIONS
+from support import ROOT
+from support.hdf5 import LAYOUT, PROVENANCE, write
 
 
 @contextlib.contextmanager
@@ -45,22 +28,6 @@ def open_layout(path, layout):
     with hdf5.open_hdf5(path) as file:
         hdf5.check_layout(file, path, layout)
         yield file
-
-
-def write(path, rows=250, batch=250):
-    with hdf5.create(path, LAYOUT, PROVENANCE) as file:
-        t, xyz, p = (hdf5.add(file, LAYOUT[f"a/{name}"]) for name in ("t", "xyz", "p"))
-        for k in range(0, rows, batch):
-            part = np.arange(k, min(k + batch, rows))
-            hdf5.append(t, part)
-            hdf5.append(xyz, np.stack([part, part / 2, -part], axis=1).astype("f4"))
-            hdf5.append(p, (part % 2).astype("u1"))
-        hdf5.add(file, LAYOUT["size"], 7)
-        hdf5.add(file, LAYOUT["names"], ["car", "Straße"])
-        hdf5.add(file, LAYOUT["header"], "line 1\nline 2")
-        file.create_dataset("data", data=np.arange(rows, dtype="u2"), track_times=False)
-        file.attrs["unit"] = "px"
-    return path
 
 
 def change(path, edit):
@@ -103,17 +70,15 @@ def test_file__has_the_same_bytes_in_another_folder_process_and_second(tmp_path)
     (tmp_path / "other").mkdir()
     here = write(tmp_path / "x.h5").read_bytes()
     code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1]); import test_hdf5; "
+        "import sys, time; from pathlib import Path; from support.hdf5 import write\n"
         "started = int(time.time())\n"
         "while int(time.time()) == started: time.sleep(0.05)\n"
-        "from pathlib import Path; test_hdf5.write(Path(sys.argv[2]))"
+        "write(Path(sys.argv[1]))"
     )
     there = tmp_path / "other" / "y.h5"
     environment = os.environ | {"TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"}
     subprocess.run(
-        [sys.executable, "-c", code, str(Path(__file__).parent), str(there)],
-        check=True,
-        env=environment,
+        [sys.executable, "-c", code, str(there)], check=True, env=environment, cwd=ROOT / "tests"
     )
     assert there.read_bytes() == here
 
@@ -268,19 +233,21 @@ def test_open__of_nothing_names_the_file(tmp_path):
 def test_create__on_a_full_disk_is_one_error_and_not_the_end_of_the_process(tmp_path):
     # A limit on the size of files is a disk of that size, without the right to mount one.
     code = (
-        "import resource, signal, sys; sys.path.insert(0, sys.argv[1]); import test_hdf5\n"
+        "import resource, signal, sys\n"
         "from pathlib import Path\n"
+        "from support.hdf5 import write\n"
         "from evreel.errors import EvreelError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)\n"
-        "try: test_hdf5.write(Path(sys.argv[2]))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
+        "try: write(Path(sys.argv[1]))\n"
         "except EvreelError as error: print(error)\n"
     )
     size = write(tmp_path / "whole.h5").stat().st_size
     for limit in (0, 100, size // 2, size - 1):
         path = tmp_path / f"{limit}.h5"
         run = subprocess.run(
-            [sys.executable, "-c", code, str(Path(__file__).parent), str(path), str(limit)],
+            [sys.executable, "-c", code, str(path), str(limit)],
+            cwd=ROOT / "tests",
             capture_output=True,
             text=True,
             timeout=60,

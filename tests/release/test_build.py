@@ -1,0 +1,377 @@
+"""Building: a release is what was planned, the same bytes wherever it is built."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from evreel import __version__, steps
+from evreel.errors import LayoutError, ReleaseError, UsageError
+from evreel.outputs import atomic
+from evreel.release.build import build
+from evreel.release.manifest import (
+    PlanEntry,
+    read_manifest,
+)
+from evreel.release.verify import verify
+from support import random_events, shared_file
+from support.dataset import SCENE
+from support.releases import DATA_SET, LABELS, feature_file, files_below, plan_in, release, store
+
+
+def test_build__makes_the_release_that_the_docs_describe(made):
+    assert list(files_below(made)) == [
+        "LICENSE.txt",
+        "MD5SUMS",
+        "README.md",
+        "SHA256SUMS",
+        "annotations/park.xml",
+        "config.json",
+        "label_map_dictionary.json",
+        "manifest.json",
+        "splits/test.txt",
+        "splits/train.txt",
+        "splits/val.txt",
+        "train/events/park.h5",
+        "train/histogram/label_map_dictionary.json",
+        "train/histogram/park.h5",
+        "train/histogram/park_bbox.npy",
+        "val/histogram/label_map_dictionary.json",
+        "val/histogram/town.h5",
+        "val/histogram/town_bbox.npy",
+        "versions.json",
+    ]
+    assert verify(made) == []
+
+
+def test_build__writes_what_a_user_needs_beside_the_data(made):
+    for folder in ("", "train/histogram", "val/histogram"):
+        text = (made / folder / "label_map_dictionary.json").read_text(encoding="utf-8")
+        assert json.loads(text) == {"0": "pedestrian", "1": "Straßenbahn"}
+    splits = {path.stem: path.read_text() for path in (made / "splits").iterdir()}
+    assert splits == {"train": "park\n", "val": "town\n", "test": ""}
+    assert json.loads((made / "config.json").read_text()) == {"a": None, "b": [1]}
+    versions = json.loads((made / "versions.json").read_text())
+    assert versions["evreel"] == __version__
+    assert versions["numpy"] == np.__version__
+    assert versions["hdf5"] == h5py.version.hdf5_version
+    assert {"python", "h5py", "numba", "hdf5plugin", "deflate"} <= versions.keys()
+    assert "unknown" not in versions.values()
+    licence = (made / "LICENSE.txt").read_text()
+    assert "CC-BY-4.0" in licence
+    assert "https://creativecommons.org/licenses/by/4.0/" in licence
+    readme = (made / "README.md").read_text()
+    assert readme.startswith("# street 1.0\n")
+    for part in ("CC-BY-4.0", "md5sum --check", "evreel verify", "`train/histogram/`", "splits/"):
+        assert part in readme
+
+
+@pytest.mark.parametrize("compression", ["portable", "fast"])
+def test_build__makes_the_same_bytes_in_another_folder(tmp_path, compression):
+    one, two = (release(tmp_path / name, compression) for name in ("here", "there/and/deeper"))
+    files = files_below(one)
+    assert files.keys() == files_below(two).keys()
+    for path, place in files.items():
+        assert place.read_bytes() == (two / path).read_bytes(), path
+
+
+def test_build__makes_the_same_bytes_whatever_the_order_of_the_plan(tmp_path, made):
+    plan = plan_in(tmp_path / "built")
+    random.Random(0).shuffle(plan)
+    config = {"a": None, "b": [1]}
+    labels = dict(reversed(LABELS.items()))
+    build(plan, tmp_path / "release", **DATA_SET, labels=labels, config=config)
+    for path, place in files_below(made).items():
+        assert place.read_bytes() == (tmp_path / "release" / path).read_bytes(), path
+
+
+def test_build__keeps_what_is_known_of_each_recording(tmp_path):
+    known = {"town": {"split": "val", "meta.light": "night"}, "park": {"split": "train"}}
+    folder = release(tmp_path, recordings=known)
+    manifest = read_manifest(folder)
+    assert manifest.recordings == known
+    assert list(manifest.recordings) == ["park", "town"], "the order hangs on the caller's"
+    assert verify(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("recordings", "problem"),
+    [
+        ({"park": {}}, "recording 'town' is not in the table of recordings"),
+        (
+            {"park": {}, "town": {"split": "test"}},
+            "recording 'town' is in split 'val' here, in 'test' in the table of recordings",
+        ),
+    ],
+)
+def test_build__of_a_plan_that_is_not_of_these_recordings_is_refused(tmp_path, recordings, problem):
+    with pytest.raises(ReleaseError, match=problem):
+        release(tmp_path, recordings=recordings)
+    assert not (tmp_path / "street-1.0").exists()
+
+
+def test_build__names_no_place_of_this_machine(made):
+    for path, place in files_below(made).items():
+        content = place.read_bytes()
+        assert str(made.parent).encode() not in content, path
+
+
+def test_fast__shares_the_files_with_their_sources(tmp_path):
+    target = release(tmp_path, "fast")
+    for path, source in (
+        ("train/events/park.h5", "park_events.h5"),
+        ("train/histogram/park.h5", "park_histogram.h5"),
+        ("train/histogram/park_bbox.npy", "park_bbox.npy"),
+    ):
+        assert (target / path).samefile(tmp_path / "built" / source), path
+        assert not (target / path).is_symlink()
+    edited_by_people = target / "annotations/park.xml"
+    assert not edited_by_people.samefile(tmp_path / "built" / "park.xml")
+    assert edited_by_people.read_bytes() == (tmp_path / "built" / "park.xml").read_bytes()
+
+
+def test_portable__writes_anew_only_what_needs_a_plugin(tmp_path):
+    target = release(tmp_path)
+    assert not (target / "train/events/park.h5").samefile(tmp_path / "built/park_events.h5")
+    assert not (target / "train/histogram/park.h5").samefile(tmp_path / "built/park_histogram.h5")
+
+
+def test_portable__leaves_a_recording_as_it_came(tmp_path):
+    store(tmp_path / "park.h5", random_events(1000))
+    plan = [PlanEntry("recordings/park.h5", tmp_path / "park.h5", "recording", "park")]
+    build(plan, tmp_path / "release", **DATA_SET)
+    assert (tmp_path / "release/recordings/park.h5").samefile(tmp_path / "park.h5")
+
+
+def test_build__follows_links_to_their_files(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "real.xml").write_text("x")
+    (tmp_path / "near").symlink_to("far")
+    (tmp_path / "link.xml").symlink_to("near/real.xml")
+    build([PlanEntry("a.xml", tmp_path / "link.xml")], tmp_path / "release", **DATA_SET)
+    assert not (tmp_path / "release" / "a.xml").is_symlink()
+    assert (tmp_path / "release" / "a.xml").samefile(tmp_path / "far" / "real.xml")
+
+
+def test_build__copies_where_the_file_system_has_no_hard_links(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    target = release(tmp_path)
+    assert (target / "annotations/park.xml").read_text() == "<annotations/>\n"
+    assert not (target / "annotations/park.xml").samefile(tmp_path / "built/park.xml")
+    assert verify(target) == []
+
+
+def test_build__lands_whole_through_a_scratch_folder(tmp_path):
+    plan = plan_in(tmp_path / "built")
+    for version in ("1.0", "1.1"):
+        with atomic(tmp_path / "release") as (scratch,):
+            build(plan, scratch, **DATA_SET | {"version": version}, labels=LABELS)
+        assert verify(tmp_path / "release") == []
+        assert read_manifest(tmp_path / "release").version == version
+
+
+def test_build__reports_progress_up_to_the_whole(tmp_path):
+    plan = plan_in(tmp_path / "built")
+    reports = []
+    build(plan, tmp_path / "r", **DATA_SET, labels=LABELS, progress=lambda *at: reports.append(at))
+    total = sum(entry.source.stat().st_size for entry in plan)
+    assert reports[0] == (0, total)
+    assert reports[-1] == (total, total)
+    assert reports == sorted(reports)
+    assert len(reports) == len(plan) + 1
+
+
+def test_build__without_splits_and_labels_writes_neither(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    build([PlanEntry("a.txt", tmp_path / "a.txt")], tmp_path / "r", **DATA_SET)
+    assert "splits" not in {path.name for path in (tmp_path / "r").iterdir()}
+    assert not list((tmp_path / "r").rglob("label_map*"))
+    assert verify(tmp_path / "r") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "a/b"}, "name 'a/b'"),
+        ({"name": ""}, "name ''"),
+        ({"version": "../1"}, "version '../1'"),
+        ({"version": "1\n"}, "version"),
+        ({"compression": "best"}, "compression 'best' is neither"),
+        ({"labels": {"0": "car"}}, "label '0': 'car'"),
+        ({"labels": {-1: "car"}}, "label -1"),
+        ({"labels": {True: "car"}}, "label True"),
+        ({"labels": {0: None}}, "label 0: None"),
+        ({"config": {"a": Path("x")}}, "config is not made of plain JSON"),
+        ({"config": {"a": float("nan")}}, "config is not made of plain JSON"),
+    ],
+)
+def test_build__refuses_arguments_before_it_writes(tmp_path, change, message):
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(UsageError, match=message):
+        build([PlanEntry("a.txt", tmp_path / "a.txt")], tmp_path / "r", **DATA_SET | change)
+    assert not (tmp_path / "r").exists()
+
+
+def entry(path: str, folder: Path, **options) -> PlanEntry:
+    (folder / "source").write_text("x")
+    return PlanEntry(path, folder / "source", **options)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "has no file"),
+        ([("manifest.json", {})], "'manifest.json' is a file that evreel writes"),
+        ([("MD5SUMS", {})], "'MD5SUMS' is a file that evreel writes"),
+        ([("readme.md", {})], "'readme.md' differs from 'README.md' only in case"),
+        ([("splits", {"id": "a", "split": "x"})], "'splits' is a file where 'splits' is a folder"),
+        ([("LICENSE.txt/x", {})], "needs a folder where 'LICENSE.txt' is a file"),
+        ([("README.md/x_bbox.npy", {})], "needs a folder where 'README.md' is a file"),
+        (
+            [("a/x_bbox.npy", {}), ("a/label_map_dictionary.json", {})],
+            "is a file that evreel writes",
+        ),
+        ([("../x", {})], r"path '\.\./x' has '\.\.' in it"),
+        ([("a", {"id": "a\nb"})], "id 'a.nb' has a control character"),
+        ([("a", {"split": "train"})], "has split 'train' and no id"),
+        ([("a", {"split": "a/b", "id": "x"})], "split 'a/b' is not made of"),
+        (
+            [("a", {"split": "train", "id": "x"}), ("b", {"split": "val", "id": "x"})],
+            "'b': recording 'x' is in split 'val' here and in 'train' at 'a'",
+        ),
+        ([("train/a", {"split": "val", "id": "x"})], "'train/a' is in folder train, the recordin"),
+    ],
+)
+def test_build__refuses_a_plan_before_it_writes(tmp_path, rows, message):
+    plan = [entry(path, tmp_path, **options) for path, options in rows]
+    with pytest.raises(ReleaseError, match=message):
+        build(plan, tmp_path / "r", **DATA_SET, labels=LABELS)
+    assert not (tmp_path / "r").exists()
+
+
+def test_build__refuses_boxes_whose_classes_have_no_names(tmp_path):
+    with pytest.raises(ReleaseError, match="boxes in train/histogram, and no labels"):
+        build([entry("train/histogram/a_bbox.npy", tmp_path)], tmp_path / "r", **DATA_SET)
+
+
+def test_build__names_a_source_that_is_not_there(tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    os.mkfifo(tmp_path / "pipe")
+    for name, problem in (
+        ("missing", "can't be read: No such file"),
+        ("", "is no file"),
+        ("pipe", "is no file"),
+        ("circle", "can't be read"),
+    ):
+        plan = [entry("a", tmp_path), PlanEntry("b", tmp_path / name, line=7)]
+        with pytest.raises(ReleaseError, match=f"^line 7: source '.*{name}' {problem}"):
+            build(plan, tmp_path / "r", **DATA_SET)
+    assert not (tmp_path / "r").exists()
+
+
+def test_build__fills_only_an_empty_folder(tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "mine").write_text("mine")
+    with pytest.raises(ReleaseError, match=r"^r: is not empty"):
+        build([entry("a", tmp_path)], tmp_path / "r", **DATA_SET)
+    assert list(files_below(tmp_path / "r")) == ["mine"]
+
+
+@pytest.mark.parametrize("compression", ["portable", "fast"])
+def test_build__refuses_hdf5_that_is_damaged_or_not_whole(tmp_path, compression):
+    path = feature_file(tmp_path / "a.h5")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(LayoutError, match=r"^a\.h5: can't be opened as HDF5"):
+        build([PlanEntry("a.h5", path)], tmp_path / "r", **DATA_SET, compression=compression)
+
+
+READ = """
+import sys, h5py
+sums = {}
+def look(name, node):
+    if isinstance(node, h5py.Dataset) and node.dtype.kind in "iuf":
+        sums[name] = float(node[()].sum())
+for path in sys.argv[1:]:
+    with h5py.File(path) as file:
+        file.visititems(look)
+assert not any("hdf5plugin" in name or "evreel" in name for name in sys.modules)
+print(len(sums))
+"""
+
+
+def read_plainly(*paths: Path) -> subprocess.CompletedProcess[str]:
+    """Read files in a process that has only h5py, and no folder of plugins."""
+    environment = {k: v for k, v in os.environ.items() if k != "HDF5_PLUGIN_PATH"}
+    return subprocess.run(
+        [sys.executable, "-c", READ, *map(str, paths)],
+        env=environment | {"HDF5_PLUGIN_PATH": "/nowhere"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_portable__is_read_by_h5py_alone(made, tmp_path):
+    done = read_plainly(
+        made / "train/events/park.h5",
+        made / "train/histogram/park.h5",
+        made / "val/histogram/town.h5",
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 5
+    working = read_plainly(feature_file(tmp_path / "a.h5"))
+    assert working.returncode != 0
+    assert "OSError" in working.stderr
+
+
+def test_real_recording__is_released_with_its_own_bytes(tmp_path):
+    source = shared_file("recordings/aermanager_class1_test.aedat4")
+    plan = [PlanEntry("recordings/class1.aedat4", source, "recording", "class1")]
+    manifest = build(plan, tmp_path / "r", **DATA_SET)
+    (listed,) = (file for file in manifest.files if file.kind == "recording")
+    assert listed.sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert verify(tmp_path / "r") == []
+
+
+def test_release__is_refused_where_a_check_finds_an_error_unless_it_is_tolerated(tmp_path, caplog):
+    scene = tmp_path / "park.toml"
+    scene.write_text(SCENE.format(name="park", seed=1), encoding="utf-8")
+    recording, rois, *_ = steps.simulate(scene, tmp_path)
+    whole, cropped = tmp_path / "whole.h5", tmp_path / "cropped.h5"
+    steps.events(recording, whole)
+    steps.events(recording, cropped, crop=(0, 0, 30, 30))
+    steps.clock(whole, tmp_path / "c.tsv", window_us=10_000)
+    slices = tmp_path / "slices.h5"
+    steps.annotate(
+        whole, tmp_path / "c.tsv", slices, tmp_path / "b.npy", rois=rois, window_us=20_000
+    )
+    rows = [
+        {"path": f"train/{kind}/park.h5", "source": file, "kind": kind, "id": "park"}
+        for kind, file in (("events", str(cropped)), ("slices", str(slices)))
+    ]
+    plan, folder = tmp_path / "plan.tsv", tmp_path / "park-1"
+    steps.release_plan(rows, plan)
+    about = {"name": "park", "version": "1", "licence": "CC0-1.0"}
+    with pytest.raises(ReleaseError, match=r"checks found \d in it, the first: error: ") as caught:
+        steps.release(plan, folder, **about)
+    assert "release.tolerate" in str(caught.value)
+    assert not folder.exists()
+    named = {
+        record.message.split(": ")[1] for record in caplog.records if "error: " in record.message
+    }
+    assert "other_events" in named
+    steps.release(plan, folder, **about, tolerate=sorted(named))
+    assert verify(folder) == []
+    with pytest.raises(UsageError, match="no check is called 'others'"):
+        steps.release(plan, folder, **about, tolerate=["others"])

@@ -1,0 +1,250 @@
+"""Plan, manifest and sums: what is written is read again, and what can't be is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evreel import __version__
+from evreel.errors import ReleaseError
+from evreel.release.build import build
+from evreel.release.manifest import (
+    MANIFEST,
+    ListedFile,
+    Manifest,
+    PathsTaken,
+    PlanEntry,
+    manifest_bytes,
+    parse_manifest,
+    read_manifest,
+    read_plan,
+    read_recordings,
+    write_plan,
+)
+from support.releases import DATA_SET, LABELS, files_below, plan_in
+
+
+def test_manifest__lists_every_file_but_itself_and_the_sums(made):
+    manifest = json.loads((made / MANIFEST).read_text())
+    assert list(manifest) == [
+        "layout",
+        "layout_version",
+        "evreel_version",
+        "name",
+        "version",
+        "licence",
+        "recordings",
+        "files",
+    ]
+    assert (manifest["layout"], manifest["layout_version"]) == ("evreel-release", 2)
+    assert {name: manifest[name] for name in DATA_SET} == DATA_SET
+    listed = [file["path"] for file in manifest["files"]]
+    assert listed == sorted(listed)
+    assert {*listed, MANIFEST, "MD5SUMS", "SHA256SUMS"} == files_below(made).keys()
+    for file in manifest["files"]:
+        content = (made / file["path"]).read_bytes()
+        assert file["size"] == len(content)
+        assert file["md5"] == hashlib.md5(content).hexdigest()
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()
+    told = {file["path"]: (file["kind"], file["id"], file["split"]) for file in manifest["files"]}
+    assert told["train/histogram/park_bbox.npy"] == ("boxes", "park", "train")
+    assert told["annotations/park.xml"] == ("annotations", "park", "")
+    assert told["splits/val.txt"] == ("split", "", "")
+
+
+def test_manifest__reads_back_as_it_was_built(tmp_path):
+    plan = plan_in(tmp_path / "built")
+    manifest = build(plan, tmp_path / "release", **DATA_SET, labels=LABELS)
+    assert read_manifest(tmp_path / "release") == manifest
+    assert manifest.evreel_version == __version__
+
+
+@pytest.mark.parametrize("program", ["md5sum", "sha256sum"])
+def test_sums__are_checked_without_evreel(made, program):
+    if shutil.which(program) is None:
+        pytest.skip(f"needs {program}")
+    sums = {"md5sum": "MD5SUMS", "sha256sum": "SHA256SUMS"}[program]
+    done = subprocess.run(
+        [program, "--check", "--strict", sums], cwd=made, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count(": OK\n") == len(files_below(made)) - 2
+    assert "manifest.json: OK" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name\tsplit\na\ttrain\n", "line 1: there is no column 'id'"),
+        ("id\tid\n", "line 1: column 'id' stands there twice"),
+        ("id\tmeta.a\na\tx\na\ty\n", "line 3: id 'a' is there twice"),
+        ("id\tmeta.a\n\tx\n", "line 2: its id is empty"),
+        ("id\tmeta.a\na\n", "line 2: has 1 cells; the header has 2"),
+    ],
+)
+def test_recordings_table__of_another_form_is_refused_with_its_line(tmp_path, text, message):
+    (tmp_path / "recordings.tsv").write_text(text, encoding="utf-8")
+    with pytest.raises(ReleaseError) as caught:
+        read_recordings(tmp_path / "recordings.tsv")
+    assert f"recordings.tsv: {message}" in str(caught.value)
+
+
+def test_recordings_table__is_read_without_its_empty_cells(tmp_path):
+    text = 'id\tmeta.a\tmeta.b\none\t"x\t\n\ntwo\t\ty\n'
+    (tmp_path / "recordings.tsv").write_text(text, encoding="utf-8")
+    assert read_recordings(tmp_path / "recordings.tsv") == {
+        "one": {"id": "one", "meta.a": '"x'},
+        "two": {"id": "two", "meta.b": "y"},
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": -1},
+        {"size": True},
+        {"size": 1.0},
+        {"size": "1"},
+        {"md5": "0" * 31},
+        {"md5": "A" * 32},
+        {"md5": None},
+        {"sha256": "0" * 32},
+        {"path": 5},
+        {"kind": None},
+        {"further": 1},
+    ],
+)
+def test_parse_manifest__describes_entries_that_are_not_of_the_form(change):
+    good = ListedFile("a", 1, "0" * 32, "1" * 64)
+    value = json.loads(manifest_bytes(Manifest("n", "1", "x", (good, good))))
+    value["files"][1]["path"] = "b"
+    value["files"][0] |= change
+    manifest, found = parse_manifest(json.dumps(value).encode())
+    assert [file.path for file in manifest.files] == ["b"]
+    assert len(found) == 1
+    assert found[0].startswith("entry 0, ")
+
+
+def test_parse_manifest__survives_entries_of_any_type():
+    value = json.loads(manifest_bytes(Manifest("n", "1", "x", ())))
+    value["files"] = [None, 1, "a", [], {}, {"path": ["a"]}, [{"path": "a"}]]
+    manifest, found = parse_manifest(json.dumps(value).encode())
+    assert manifest.files == ()
+    assert len(found) == 7
+
+
+def plan_table(folder: Path, text: str | bytes) -> Path:
+    path = folder / "plan.tsv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_plan__reads_back_as_it_was_written(tmp_path):
+    entries = [
+        PlanEntry("train/a.h5", Path("results/a b.h5"), "events", "a", "train", line=2),
+        PlanEntry("x/'quoted\".txt", Path('"x"/y'), line=3),
+    ]
+    write_plan(tmp_path / "plan.tsv", entries)
+    assert read_plan(tmp_path / "plan.tsv") == entries
+    first = (tmp_path / "plan.tsv").read_bytes().splitlines()[:2]
+    assert first == [
+        b"path\tsource\tkind\tid\tsplit",
+        b"train/a.h5\tresults/a b.h5\tevents\ta\ttrain",
+    ]
+
+
+def test_plan__takes_its_columns_in_any_order_and_as_tables_come(tmp_path):
+    table = "\ufeffsource\tid\tpath\r\na.h5\tä\tb.h5\r\n\r\nc\t\td\r\n"
+    assert read_plan(plan_table(tmp_path, table)) == [
+        PlanEntry("b.h5", Path("a.h5"), id="ä", line=2),
+        PlanEntry("d", Path("c"), line=4),
+    ]
+
+
+def test_plan__takes_sources_from_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "project" / "data").mkdir(parents=True)
+    (tmp_path / "project" / "data" / "a.txt").write_text("a")
+    table = plan_table(tmp_path, "path\tsource\nb.txt\tdata/a.txt\n")
+    monkeypatch.chdir(tmp_path / "project")
+    build(read_plan(table), tmp_path / "r", **DATA_SET)
+    assert (tmp_path / "r" / "b.txt").read_text() == "a"
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("", "is empty"),
+        ("/etc/passwd", "is absolute"),
+        ("c:/x", "is absolute"),
+        ("..", "has '..' in it"),
+        ("a/../b", "has '..' in it"),
+        ("./a", "has '.' in it"),
+        ("a//b", "has an empty folder name in it"),
+        ("a/", "has an empty folder name in it"),
+        ("a\\b", "has a backslash in it"),
+        ("a\0b", "has a control character in it"),
+        ("a\x1bb", "has a control character in it"),
+        ("a\u2028b", "has a control character in it"),
+        ("ä" * 128, "has a name longer than 255 bytes in it"),
+        ("other/A.txt", "is there twice"),
+        ("other/a.TXT", "differs from 'other/A.txt' only in case"),
+        ("Other/b.txt", "differs from 'other' only in case"),
+        ("other/A.txt/b", "needs a folder where 'other/A.txt' is a file"),
+        ("other", "is a file where 'other' is a folder"),
+        ("caf\u00e9", "differs from 'cafe\u0301' only in case or accents"),
+    ],
+)
+def test_plan__refuses_hostile_paths_with_line_and_value(tmp_path, path, problem):
+    table = f"path\tsource\nother/A.txt\ta\ncafe\u0301\tb\n{path}\tc\n"
+    with pytest.raises(ReleaseError) as raised:
+        read_plan(plan_table(tmp_path, table))
+    assert str(raised.value).startswith(f"plan.tsv: line 4: path {path!r} {problem}")
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("", "line 1: column 'path' is missing; columns are path, source, kind, id, split"),
+        ("path\n", "line 1: column 'source' is missing"),
+        ("path,source\n", "line 1: column 'path,source' is not known; columns are"),
+        ("path\tsource\tsplits\n", "line 1: column 'splits' is not known"),
+        ("path\tsource\tpath\n", "line 1: column 'path' stands there twice"),
+        ("path\tsource\na\n", "line 2: has 1 cells; the header has 2"),
+        ("path\tsource\na\tb\tc\n", "line 2: has 3 cells; the header has 2"),
+        ("path\tsource\na\t\n", "line 2: source is empty"),
+        ("path\tsource\na\tb\0\n", "line 2: source 'b\\x00' has a control character in it"),
+        ('path\tsource\na\t"b\n', "line 2: "),
+        (b"path\tsource\n\xff\tb\n", "is not UTF-8. Save it as UTF-8."),
+    ],
+)
+def test_plan__refuses_a_table_of_another_form(tmp_path, table, problem):
+    with pytest.raises(ReleaseError) as raised:
+        read_plan(plan_table(tmp_path, table))
+    assert str(raised.value).startswith(f"plan.tsv: {problem}")
+
+
+def test_plan__that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ReleaseError, match=r"^plan\.tsv: can't be read: No such file"):
+        read_plan(tmp_path / "plan.tsv")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(st.sampled_from("aAbß./\\ :é\u0301\0"), max_size=7), max_size=6))
+def test_paths_taken__land_below_the_root_and_apart(tmp_path_factory, paths):
+    taken = PathsTaken()
+    accepted = [path for path in paths if taken.add(path) is None]
+    root = Path("/release")
+    for path in accepted:
+        assert os.path.normpath(root / path) == f"/release/{path}"
+    lower = [path.casefold() for path in accepted]
+    assert len(set(lower)) == len(lower)
+    for one in lower:
+        assert not any(other.startswith(one + "/") for other in lower)
