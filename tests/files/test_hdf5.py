@@ -230,6 +230,12 @@ def test_open__of_nothing_names_the_file(tmp_path):
         hdf5.open_hdf5(tmp_path / "x.h5")
 
 
+def test_open__of_a_file_that_the_same_process_has_open_by_h5py_alone(tmp_path):
+    path = write(tmp_path / "x.h5")
+    with h5py.File(path), hdf5.open_hdf5(path) as file:
+        assert file["size"][()] == 7
+
+
 def test_create__on_a_full_disk_is_one_error_and_not_the_end_of_the_process(tmp_path):
     # A limit on the size of files is a disk of that size, without the right to mount one.
     code = (

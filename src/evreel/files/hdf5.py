@@ -171,7 +171,12 @@ class _Disk(io.RawIOBase):
 def open_hdf5(path: Path) -> h5py.File:
     """Open an HDF5 file for reading, without a lock: nobody writes into a finished file."""
     try:
-        return h5py.File(path, "r", locking=False)
+        try:
+            return h5py.File(path, "r", locking=False)
+        except OSError as error:
+            if "locking flag" not in str(error):
+                raise
+            return h5py.File(path, "r")  # this process has it open already, with a lock
     except OSError as error:
         raise LayoutError(
             f"can't be opened as HDF5: {error}",

@@ -1,0 +1,399 @@
+"""Opening a release: all that is in it, by name, and each fault as one error."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from evreel.errors import EvreelError, LayoutError, ReleaseError, UsageError
+from evreel.release import open as module
+from evreel.release.manifest import read_manifest
+from evreel.release.open import NotInReleaseError, open_release
+from support.releases import LABELS, SAMPLES_OF_TOWN, SPLITS_OF_TOWN, labelled_release, release
+
+
+@pytest.fixture(scope="module", params=["portable", "fast"])
+def folder(request, tmp_path_factory):
+    """A release with a file of each kind, which no test changes."""
+    return labelled_release(tmp_path_factory.mktemp("labelled"), request.param)
+
+
+@pytest.fixture
+def copied_folder(folder, tmp_path):
+    """One to spoil."""
+    return Path(shutil.copytree(folder, tmp_path / folder.name))
+
+
+def equal(got, expected):
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.dtype == expected.dtype
+    np.testing.assert_array_equal(got, expected)
+
+
+def columns_equal(got, group, names):
+    for name in names:
+        equal(getattr(got, name), group[name][:])
+
+
+def test_open__says_what_the_release_is(folder):
+    release = open_release(folder)
+    assert (release.name, release.version, release.licence) == ("parks", "2.0", "CC0-1.0")
+    assert release.path == folder
+    assert release.labels == LABELS
+    assert list(release.recordings) == ["park", "town"]
+    assert list(release.splits) == ["train", "val", "test", "mixed"]
+    assert release.features == ("counts", "sums")
+    assert release.manifest == read_manifest(folder)
+    assert repr(release) == (
+        "<release parks 2.0: 2 recordings (1 train, 0 val, 0 test, 1 mixed); features counts, sums>"
+    )
+
+
+def test_recordings__have_their_split_and_what_is_known_of_them(folder):
+    release = open_release(folder)
+    park, town = release.recordings.values()
+    assert release.splits["train"] == (park,)
+    assert release.splits["mixed"] == (town,)
+    assert release.splits["val"] == release.splits["test"] == ()
+    assert (park.id, park.split, town.split) == ("park", "train", "mixed")
+    assert park.columns == {"id": "park", "split": "train", "meta.light": "day"}
+    assert park.kinds == ("boxes", "events", "features", "slices")
+    assert town.kinds == ("events", "features", "samples")
+    assert park.files["sidecars/park.biases.txt"].read_text() == "low\n"
+
+
+def test_values__are_those_of_the_files(folder):
+    """Each against what h5py and numpy read of it."""
+    with open_release(folder) as release:
+        for recording in release.recordings.values():
+            base = folder / recording.split
+            with h5py.File(base / "events" / f"{recording.id}.h5", locking=False) as file:
+                columns_equal(recording.events.read(), file["events"], "txyp")
+                t = file["events/t"][:]
+            some = recording.events.read_us(10_000, 20_000)
+            equal(some.t, t[(t >= 10_000) & (t < 20_000)])
+            assert list(recording.features) == ["counts", "sums"]
+            for name, frames in recording.features.items():
+                with h5py.File(base / name / f"{recording.id}.h5", locking=False) as file:
+                    equal(frames[:], file["data"][:])
+                    columns_equal(
+                        frames.windows, file["windows"], ("start", "stop", "start_us", "stop_us")
+                    )
+                assert frames.parameters["seed"] == release.features.index(name)
+        park = release.recordings["park"]
+        with h5py.File(folder / "train/slices/park.h5", locking=False) as file:
+            columns_equal(park.labelled, file["labelled"], ("start_us", "stop_us"))
+            columns_equal(park.slices.rois, file["rois"], ("track", "label"))
+            equal(park.slices.read()[1], file["events/roi"][:])
+        equal(park.boxes, np.load(folder / "train/counts/park_bbox.npy"))
+        town = release.recordings["town"]
+        with h5py.File(folder / "mixed/samples/town.h5", locking=False) as file:
+            columns_equal(town.samples, file["samples"], ("start", "stop", "label"))
+        assert town.samples.split == SPLITS_OF_TOWN
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_samples__are_all_with_class_and_split(tmp_path, table):
+    folder = labelled_release(tmp_path, table=table)
+    with open_release(folder) as release:
+        assert [tuple(sample) for sample in release.samples] == [
+            ("town", "a", "pedestrian", "", "train", 0, 20_000),
+            ("town", "b", "Straßenbahn", "", "test", 30_000, 50_000),
+            ("town", "c", "pedestrian", "late", "train", 60_000, 90_000),
+        ]
+        bounds = release.recordings["town"].features["sums"].samples.bounds
+        assert bounds.tolist() == [0, 2, 4, 7]
+    assert SAMPLES_OF_TOWN.stop_us.tolist() == [sample.stop_us for sample in release.samples]
+
+
+def test_samples__are_none_where_nothing_is_cut(made):
+    opened = open_release(made)
+    assert opened.samples == ()
+    assert opened.recordings["park"].events.n == 70_000
+    assert len(opened.recordings["park"].boxes) == 3
+
+
+def test_release__of_a_plan_without_kinds_has_what_its_folders_say(tmp_path, made):
+    shutil.copytree(made, tmp_path / "plain")
+    edit(tmp_path / "plain", lambda value: [file.update(kind="") for file in value["files"]])
+    opened = open_release(tmp_path / "plain")
+    assert opened.recordings["park"].kinds == ("boxes", "events")
+    assert opened.recordings["park"].events.n == 70_000
+    assert list(opened.splits) == ["train", "val"]
+
+
+def test_open__reads_nothing_but_the_manifest(folder, monkeypatch):
+    read = []
+    sys.addaudithook(lambda event, details: read.append(details[0]) if event == "open" else None)
+    release = open_release(str(folder))
+    assert "park" in release.recordings
+    assert "counts" in release.recordings["park"].features
+    names = [Path(name).name for name in read if str(name).startswith(str(folder))]
+    read.clear()
+    assert names == ["manifest.json"]
+
+
+def test_close__closes_all_and_what_is_asked_for_after_it_is_opened_again(folder):
+    with open_release(folder) as release:
+        store, frames = (release.recordings["park"].events, release.recordings["park"].features)
+        assert release.recordings["park"].events is store
+        counts = frames["counts"]
+    assert not store.is_open
+    assert not counts.is_open
+    again = release.recordings["park"].events
+    assert again.n == 3_000
+    with again:  # a user may close it, too
+        pass
+    assert release.recordings["park"].events.n == 3_000
+    release.close()
+
+
+def test_files__that_nobody_holds_do_not_all_stay_open(folder, monkeypatch):
+    monkeypatch.setattr(module, "_KEPT_OPEN", 2)
+    ours = Path("/proc/self/fd")
+    before = len(list(ours.iterdir())) if ours.exists() else None
+    with open_release(folder) as release:
+        held = release.recordings["park"].events
+        for _ in range(3):
+            for recording in release.recordings.values():
+                assert recording.events.n == 3_000
+                assert len(recording.features["counts"]) == len(recording.features["sums"])
+        gc.collect()
+        assert held.is_open
+        assert release.recordings["park"].events is held
+        if before is not None:
+            assert len(list(ours.iterdir())) <= before + 3
+
+
+def test_pickle__drops_what_is_open(folder):
+    with open_release(folder) as release:
+        events = release.recordings["park"].events
+        for copy in (
+            pickle.loads(pickle.dumps(release)).recordings["park"],
+            pickle.loads(pickle.dumps(release.recordings["park"])),
+        ):
+            assert copy.events is not events
+            equal(copy.events.read().t, events.read().t)
+            equal(copy.features["sums"][2], release.recordings["park"].features["sums"][2])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_fork__gives_a_worker_files_of_its_own(folder):
+    code = """
+import os, sys
+from evreel.release import open_release
+recording = open_release(sys.argv[1]).recordings["park"]
+ours = recording.events
+child = os.fork()
+if not child:
+    os._exit(0 if recording.events is not ours and recording.events.n == 3_000 else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert ours.read().t.size == 3_000
+"""
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, timeout=60)
+
+
+def test_folder__may_be_relative_and_the_working_directory_may_change(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    release = open_release(".")
+    assert release.path == folder
+    monkeypatch.chdir("/")
+    assert release.recordings["park"].events.n == 3_000
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda r: r.recordings["parc"], "has no recording 'parc'; did you mean 'park'?"),
+        (lambda r: r.recordings[0], "has no recording 0; there are park, town"),
+        (lambda r: r.splits["trian"], "has no split 'trian'; did you mean 'train'?"),
+        (lambda r: r.recordings["park"].features["x"], "no feature 'x'; there are counts, sums"),
+        (
+            lambda r: r.recordings["park"].samples,
+            "park: has no samples; there are boxes, events, features, slices",
+        ),
+        (lambda r: r.recordings["town"].boxes, "town: has no boxes; there are events, features"),
+        (lambda r: r.recordings["town"].labelled, "town: has no slices; there are events"),
+    ],
+)
+def test_names__that_there_are_not_are_one_error_that_says_which_there_are(folder, ask, message):
+    with pytest.raises(NotInReleaseError) as raised:
+        ask(open_release(folder))
+    assert str(raised.value).startswith("parks-2.0: ")
+    assert message in str(raised.value)
+    assert isinstance(raised.value, KeyError)
+    assert isinstance(raised.value, UsageError)
+
+
+def test_mappings__are_those_of_python(folder):
+    release = open_release(folder)
+    assert release.recordings.get("nowhere") is None
+    assert "nowhere" not in release.splits
+    assert 5 not in release.recordings
+    assert len(release.recordings) == 2
+    assert dict(release.splits)["mixed"] == (release.recordings["town"],)
+
+
+@pytest.mark.parametrize("given", [None, 7, b"parks-2.0", ["parks-2.0"]])
+def test_open__of_what_is_not_a_path_says_what_it_takes(given):
+    with pytest.raises(UsageError, match=r"^open_release takes the path of a release's f"):
+        open_release(given)
+
+
+def test_open__of_an_open_file_says_what_it_takes(folder):
+    with (folder / "manifest.json").open() as file, pytest.raises(UsageError, match="takes the pa"):
+        open_release(file)
+
+
+def test_open__of_another_folder_or_none_says_so(tmp_path, folder):
+    for path, message in (
+        (tmp_path / "none", "none: does not exist. Give the folder that holds"),
+        (folder / "manifest.json", "manifest.json: is not a folder. Give the folder"),
+        (tmp_path, "manifest.json: can't be read: No such file"),
+    ):
+        with pytest.raises(ReleaseError) as raised:
+            open_release(path)
+        assert message in str(raised.value)
+
+
+def edit(folder: Path, change) -> None:
+    value = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    change(value)
+    (folder / "manifest.json").write_text(json.dumps(value), encoding="utf-8")
+
+
+def one(value, path):
+    return next(file for file in value["files"] if file["path"] == path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.update(layout_version=3), "is of version 3; version 2 is read here"),
+        (lambda v: v["files"][0].update(path="../secret"), "has '..' in it"),
+        (lambda v: v["files"][0].update(path="/etc/passwd"), "is absolute"),
+        (
+            lambda v: v["recordings"]["park"].update(split="test"),
+            "parks-2.0: the manifest has recording 'park' in splits test and train",
+        ),
+    ],
+)
+def test_open__of_a_manifest_that_can_not_be_right_is_refused(copied_folder, change, message):
+    edit(copied_folder, change)
+    with pytest.raises(ReleaseError) as raised:
+        open_release(copied_folder)
+    assert message in str(raised.value)
+
+
+def every_value(folder: Path, path: str = "") -> None:
+    """Read all there is of the recording that a file belongs to, and the tables."""
+    with open_release(folder) as release:
+        assert release.labels
+        assert release.samples
+        for recording in release.recordings.values():
+            if path.endswith(".h5") and path not in recording.files:
+                continue
+            recording.events.read()
+            for frames in recording.features.values():
+                frames[:]
+            if "slices" in recording.kinds:
+                recording.slices.read()
+                assert recording.slices.overlaps
+            if "boxes" in recording.kinds:
+                assert recording.boxes.size
+            if "samples" in recording.kinds:
+                assert len(recording.samples)
+
+
+def read_by_name(folder: Path) -> list[str]:
+    """Return paths of the files that `every_value` reads; of copies, the first."""
+    paths = [file.path for file in read_manifest(folder).files if file.path.endswith(".h5")]
+    return [*paths, "samples.tsv", "label_map_dictionary.json", "train/counts/park_bbox.npy"]
+
+
+@pytest.mark.parametrize("spoil", ["missing", "empty", "cut"])
+def test_file__that_is_missing_or_truncated_is_one_error_that_names_it(copied_folder, spoil):
+    for path in read_by_name(copied_folder):
+        place = copied_folder / path
+        whole = place.read_bytes()
+        if spoil == "missing":
+            place.unlink()
+        else:
+            place.write_bytes(b"" if spoil == "empty" else whole[: len(whole) * 2 // 3])
+        with pytest.raises(ReleaseError) as raised:
+            every_value(copied_folder, path)
+        problem = "is missing" if spoil == "missing" else "bytes; the manifest says"
+        assert str(raised.value).startswith(f"parks-2.0: {path}: "), raised.value
+        assert problem in str(raised.value)
+        assert "evreel verify" in str(raised.value)
+        place.write_bytes(whole)
+    every_value(copied_folder)
+
+
+def test_file__with_a_flipped_bit_is_one_error_or_reads_as_it_did(copied_folder):
+    """What reads as it did has the bit where no value is, such as in free space of an HDF5 file."""
+    rng = np.random.default_rng(11)
+    refused = 0
+    for path in read_by_name(copied_folder):
+        place = copied_folder / path
+        whole = place.read_bytes()
+        for at in rng.integers(0, len(whole), 6).tolist():
+            spoiled = bytearray(whole)
+            spoiled[at] ^= 1 << int(rng.integers(8))
+            place.write_bytes(spoiled)
+            try:
+                every_value(copied_folder, path)
+            except EvreelError as error:
+                refused += 1
+                assert place.name in str(error)
+            else:
+                assert path.endswith(".h5"), f"byte {at} of {path} went unseen"
+        place.write_bytes(whole)
+    assert refused > 20
+
+
+def test_file__of_another_kind_under_its_name_is_named(copied_folder):
+    path = "train/events/park.h5"
+    shutil.copyfile(copied_folder / "train/slices/park.h5", copied_folder / path)
+    size = (copied_folder / path).stat().st_size
+    edit(copied_folder, lambda value: one(value, path).update(size=size))
+    with pytest.raises(LayoutError, match=r"^park\.h5: its layout is 'evreel-slices'"):
+        assert open_release(copied_folder).recordings["park"].events
+
+
+def test_boxes__of_which_copies_differ_are_refused(copied_folder):
+    path = "train/slices/park_bbox.npy"
+    edit(copied_folder, lambda value: one(value, path).update(sha256="0" * 64))
+    with pytest.raises(ReleaseError, match=f"differ: train/counts/park_bbox.npy and {path}"):
+        assert open_release(copied_folder).recordings["park"].boxes.size
+
+
+def test_recording__of_several_files_of_a_kind_is_refused_when_it_is_asked_for(copied_folder):
+    edit(copied_folder, lambda v: one(v, "train/slices/park.h5").update(kind="events"))
+    recording = open_release(copied_folder).recordings["park"]
+    assert recording.boxes.size
+    with pytest.raises(ReleaseError, match="has several files of events of recording 'park': tra"):
+        assert recording.events
+
+
+@pytest.mark.parametrize("content", ["[]", '{"a": "car"}', "{", '{"0": '])
+def test_labels__that_are_not_numbers_and_names_are_refused(copied_folder, content, monkeypatch):
+    monkeypatch.setattr(module._Folder, "content", lambda self, file: content.encode())
+    with pytest.raises(ReleaseError, match="is not a map of class numbers to names"):
+        assert open_release(copied_folder).labels
+
+
+def test_labels__are_none_where_there_is_no_map(tmp_path):
+    folder = release(tmp_path)
+    edit(folder, lambda v: v["files"].remove(one(v, "label_map_dictionary.json")))
+    assert open_release(folder).labels == {}
