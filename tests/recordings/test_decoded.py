@@ -176,7 +176,7 @@ def test_recording__without_events_has_time_zero_0(path):
 
 
 def test_reading__of_a_word_that_is_none_is_refused():
-    with pytest.raises(UsageError, match="on_damage='drop' is neither 'fail' nor 'salvage'"):
+    with pytest.raises(UsageError, match="on_damage: 'drop' is not one of fail, salvage"):
         Reading(on_damage="drop")
 
 

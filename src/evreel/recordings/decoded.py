@@ -41,7 +41,9 @@ class Piece(NamedTuple):
     x, y : (n,) whole numbers of any kind, maybe outside the sensor.
     p : (n,) uint8, 0 or 1.
     offset : byte of the file where the first of them lies.
-    sound : whether the reader has seen to it that they are in order and inside the sensor.
+    sound : whether the reader has seen to it that they are in order and inside the sensor. Its
+        columns are then nobody else's: stamps are changed in place.
+    row : which of the events at `offset` the first of them is.
     """
 
     t: Int64Array
@@ -50,6 +52,7 @@ class Piece(NamedTuple):
     p: UInt8Array
     offset: int
     sound: bool = False
+    row: int = 0
 
 
 class DecodedRecording(Closing):
@@ -83,6 +86,7 @@ class DecodedRecording(Closing):
     """
 
     format: ClassVar[str]
+    _counted = False  # whether `n_expected` is known, and not to be guessed from what has come
 
     def __init__(
         self,
@@ -113,6 +117,7 @@ class DecodedRecording(Closing):
                     hint="Give it: column sensor of the table, --sensor by hand, as WIDTHxHEIGHT.",
                 )
             self.sensor = stated or sensor or Sensor(1, 1)
+            self.t_offset = 0
             self.t_offset = self._first_stamp()
         except BaseException:
             self._file.close()
@@ -134,6 +139,12 @@ class DecodedRecording(Closing):
         Damage is raised by `_fail`.
         """
 
+    def _pieces_for(
+        self, start_us: int | None, stop_us: int | None, side: bool
+    ) -> Iterator[Piece | Side]:
+        """Yield at least the events of a range of time, and side streams if asked for; or all."""
+        return self._pieces()
+
     def _fail(self, problem: str, offset: int, hint: str | None = None) -> NoReturn:
         """Raise for damage at a byte of the file."""
         raise RecordingError(
@@ -154,22 +165,13 @@ class DecodedRecording(Closing):
             With the byte, where the file is damaged, or an event is outside the sensor or goes
             back in time, unless `reading` says otherwise.
         """
-        for batch in self._checked():
+        for batch in self._checked(start_us, stop_us, side):
             if isinstance(batch, Events):
-                shifted = Events.trusted(
-                    batch.t - self.t_offset, batch.x, batch.y, batch.p, batch.sensor
-                )
-                kept = within(shifted, start_us, stop_us)
+                kept = within(batch, start_us, stop_us)
                 if len(kept):
                     yield kept
-            elif not side:
-                continue
-            elif isinstance(batch, FrameTimes):
-                yield FrameTimes(
-                    batch.exposure_start_us - self.t_offset, batch.exposure_stop_us - self.t_offset
-                )
-            else:
-                yield replace(batch, t=batch.t - self.t_offset)
+            elif side:
+                yield batch
 
     def __iter__(self) -> Iterator[Events]:
         """Yield the events only, chunk by chunk, as `evreel.recordings.event_chunks` does."""
@@ -185,36 +187,45 @@ class DecodedRecording(Closing):
             return 0
         return 0
 
-    def _checked(self) -> Iterator[Events | Side]:
-        """Yield events in order and inside the sensor, on the file's own clock."""
+    def _checked(
+        self, start_us: int | None = None, stop_us: int | None = None, side: bool = True
+    ) -> Iterator[Events | Side]:
+        """Yield events in order and inside the sensor, and side streams, relative to `t_offset`.
+
+        What is asked for is a hint to the reader, which may yield more.
+        """
         self.repairs.clear()
         self.repairs.update(self.reading.counts())
-        pieces = self._inside(self._until_damage())
+        pieces = self._inside(self._until_damage(self._pieces_for(start_us, stop_us, side)))
         ordered = (
             self._sorted(pieces) if self.reading.on_disorder == "sort" else self._as_is(pieces)
         )
         first = rows = 0
         for piece in ordered:
-            if not isinstance(piece, Piece):
-                yield piece
+            if isinstance(piece, FrameTimes):
+                start, stop = piece.exposure_start_us, piece.exposure_stop_us
+                yield FrameTimes(start - self.t_offset, stop - self.t_offset)
+            elif not isinstance(piece, Piece):
+                yield replace(piece, t=piece.t - self.t_offset)
             elif len(piece.t):
                 first = first or piece.offset
-                if piece.offset > first:
+                if piece.offset > first and not self._counted:
                     share = (self._size - first) / (piece.offset - first)
                     self.n_expected = int(rows * share)
                 rows += len(piece.t)
+                t = np.subtract(piece.t, self.t_offset, out=piece.t if piece.sound else None)
                 yield Events.trusted(
-                    piece.t,
+                    t,
                     piece.x.astype(np.uint16, copy=False),
                     piece.y.astype(np.uint16, copy=False),
                     piece.p,
                     self.sensor,
                 )
 
-    def _until_damage(self) -> Iterator[Piece | Side]:
+    def _until_damage(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
         """Yield what is whole; where that may be all, damage ends it and is counted in bytes."""
         try:
-            yield from self._pieces()
+            yield from pieces
         except RecordingError as damage:
             if self.reading.on_damage == "fail" or damage.offset is None:
                 raise
@@ -232,8 +243,8 @@ class DecodedRecording(Closing):
                 row = int(np.argmax(outside))
                 if self.reading.on_out_of_bounds == "fail":
                     self._fail(
-                        f"event x={piece.x[row]}, y={piece.y[row]}, {row} events on, is outside "
-                        f"the sensor of {width}x{height}",
+                        f"event x={piece.x[row]}, y={piece.y[row]}, {piece.row + row} events on, "
+                        f"is outside the sensor of {width}x{height}",
                         piece.offset,
                         hint="Is the sensor's size right? To leave such events out: "
                         "on_out_of_bounds: drop.",
@@ -257,8 +268,8 @@ class DecodedRecording(Closing):
                         before = int(piece.t[back - 1])
                 if back is not None:
                     self._fail(
-                        f"event t={piece.t[back]} µs, {back} events on, is before t={before} of "
-                        "the one above",
+                        f"event t={piece.t[back]} µs, {piece.row + back} events on, is before "
+                        f"t={before} of the one above",
                         piece.offset,
                         hint="To put events in order: on_disorder: sort.",
                     )
@@ -300,6 +311,13 @@ class DecodedRecording(Closing):
                 held, rows = [_rows(whole, slice(rows - SORT_ROWS, None))], SORT_ROWS
         if held:
             yield part(_in_order(held), rows)
+
+
+def in_order_and_inside(
+    t: Int64Array, x: npt.NDArray[np.uint16], y: npt.NDArray[np.uint16], sensor: Sensor
+) -> bool:
+    """Return whether (n,) events are in order and inside a sensor, n > 0."""
+    return bool(x.max() < sensor.width and y.max() < sensor.height and not (t[1:] < t[:-1]).any())
 
 
 def _in_order(pieces: list[Piece]) -> Piece:

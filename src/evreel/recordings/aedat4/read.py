@@ -17,8 +17,7 @@ import numpy.typing as npt
 from lxml import etree
 
 from evreel.errors import RecordingError, UsageError
-from evreel.events import Batch, Events, Sensor
-from evreel.filters import within
+from evreel.events import Batch, Sensor
 from evreel.recordings.aedat4.flatbuffer import I32, I64, U32, DamageError, Flatbuffer
 from evreel.recordings.aedat4.packets import (
     COMPRESSIONS,
@@ -33,7 +32,7 @@ from evreel.recordings.aedat4.packets import (
     Unpacker,
 )
 from evreel.recordings.aedat4.side import KINDS, SideBatch
-from evreel.recordings.decoded import DecodedRecording, Piece, Side
+from evreel.recordings.decoded import DecodedRecording, Piece, Side, in_order_and_inside
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.prefetch import Prefetch, default_threads
 from evreel.timebase import Int64Array
@@ -51,8 +50,6 @@ AHEAD_BYTES = 1 << 24
 """Unpacked bytes at which a thread that decodes ahead leaves the rest to the caller's."""
 
 _BATCHES_IN_PIECE = 4
-_TO_SORT = "To put events in order: on_disorder: sort."
-_TO_DROP = "Is the sensor's size right? To leave such events out: on_out_of_bounds: drop."
 
 
 @dataclass(frozen=True)
@@ -87,16 +84,25 @@ class _Packet(NamedTuple):
 
 
 class _Gathered(NamedTuple):
-    """Events of a bundle: those of a range of time, and first and last stamp of all of them.
+    """Events of a bundle, on the file's own clock, and the packets that they are of.
 
-    The first of all is event `place` of `packet`.
+    Parameters
+    ----------
+    t : (n,) int64, µs.
+    x, y : (n,) uint16, as the file has them: what is negative there is 2¹⁵ or more.
+    p : (n,) uint8.
+    parts : packets, each with the row where it begins; the first may begin in the batch before.
+    latest : the latest stamp.
+    sound : whether no event breaks a rule, but for those of what lies before the batch.
     """
 
-    events: Events
-    first_us: int
-    last_us: int
-    packet: _Packet
-    place: int
+    t: Int64Array
+    x: npt.NDArray[np.uint16]
+    y: npt.NDArray[np.uint16]
+    p: npt.NDArray[np.uint8]
+    parts: list[tuple[int, _Packet]]
+    latest: int
+    sound: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,17 +220,27 @@ class Aedat4Recording(DecodedRecording):
             Where the file is cut, a packet is damaged, an event lies outside the sensor or goes
             back in time, unless `reading` says otherwise; `offset` is where that packet begins.
         """
+        return super().batches(start_us, stop_us, side=side)
+
+    def _pieces(self) -> Iterator[Piece | Side]:
+        return self._pieces_for(None, None, True)
+
+    def _pieces_for(
+        self, start_us: int | None, stop_us: int | None, side: bool
+    ) -> Iterator[Piece | Side]:
         if self.reading != STRICT:
-            yield from super().batches(start_us, stop_us, side=side)
-            return
-        samples = {kind: SideBatch(kind, self.t_offset) for kind in KINDS}
+            start_us, stop_us, side = None, None, True
         span = None if start_us is stop_us is None else (start_us, stop_us)
-        last: int | None = None
+        samples = {kind: SideBatch(kind) for kind in KINDS}
+        latest: int | None = None
         memory = _Memory()
+        end: RecordingError | None = None
 
         def asked() -> Iterator[_Packet]:
             for packet in self._packets(start_us, stop_us, self._side if side else frozenset()):
-                past = last is not None and stop_us is not None and last >= stop_us + self.t_offset
+                past = (
+                    latest is not None and stop_us is not None and latest >= stop_us + self.t_offset
+                )
                 if packet.stream != self._events.number or not past:
                     yield packet
                 elif not side:
@@ -233,39 +249,16 @@ class Aedat4Recording(DecodedRecording):
         def decoded(bundle: deque[_Packet], budget: int | None) -> Iterator[_Gathered | _Content]:
             return self._gathered(self._contents(bundle, budget), span, memory)
 
-        for found in self._ahead(decoded, asked()):
-            if isinstance(found, _Gathered):
-                self._check_follows(found, last)
-                last = found.last_us
-                if len(found.events):
-                    yield found.events
-                continue
-            packet, content = found
-            try:
-                yield from samples[self._streams[packet.stream].kind].add(content)
-            except DamageError as damage:
-                raise self.damaged(packet, damage) from damage
-        for held in samples.values():
-            yield from held.flush()
-
-    def _pieces(self) -> Iterator[Piece | Side]:
-        """Yield each packet's events as it has them, and the side streams."""
-        latest: int | None = None
-        samples = {kind: SideBatch(kind, 0) for kind in KINDS}
-        end: RecordingError | None = None
         try:
-            for packet, content in self._ahead(
-                self._contents, self._packets(None, None, self._side)
-            ):
-                kind = self._streams[packet.stream].kind
+            for found in self._ahead(decoded, asked()):
+                if isinstance(found, _Gathered):
+                    before = latest
+                    latest = max(found.latest, found.latest if before is None else before)
+                    yield from self._of_batch(found, before)
+                    continue
+                packet, content = found
                 try:
-                    if kind != "EVTS":
-                        yield from samples[kind].add(content)
-                        continue
-                    rows = _event_rows(content)
-                    if len(rows):
-                        latest = _checked_stamps(rows, latest)
-                        yield _piece(rows, packet.start)
+                    yield from samples[self._streams[packet.stream].kind].add(content)
                 except DamageError as damage:
                     raise self.damaged(packet, damage) from damage
         except RecordingError as error:
@@ -274,6 +267,37 @@ class Aedat4Recording(DecodedRecording):
             yield from held.flush()
         if end is not None:
             raise end
+
+    def _of_batch(self, batch: _Gathered, latest: int | None) -> Iterator[Piece]:
+        """Yield a batch as one piece; or by packets, where one of them may be at fault.
+
+        Parameters
+        ----------
+        latest
+            The latest stamp of those before.
+        """
+        t, x, y, p, parts, _, sound = batch
+        if latest is None and t[0] < self.t_offset:
+            raise self.damaged(
+                parts[0][1],
+                f"has an event at t={t[0]} µs, before t={self.t_offset} µs, the recording's first",
+            )
+        if sound and (latest is None or int(t[0]) - latest <= GAP_LIMIT_US):
+            yield Piece(t, x, y, p, parts[0][1].start, sound=True)
+            return
+        stops = [*(begin for begin, _ in parts[1:]), len(t)]
+        for (begin, packet), stop in zip(parts, stops, strict=True):
+            first = max(begin, 0)
+            rows = slice(first, stop)
+            if first == stop:
+                continue
+            try:
+                latest = _checked_stamps(t[rows], latest, first - begin)
+                _check_polarities(p[rows], first - begin)
+            except DamageError as damage:
+                raise self.damaged(packet, damage) from damage
+            signed = x[rows].view(np.int16), y[rows].view(np.int16)
+            yield Piece(t[rows], *signed, p[rows], packet.start, row=first - begin)
 
     def _ahead(
         self,
@@ -389,12 +413,16 @@ class Aedat4Recording(DecodedRecording):
         memory
             Where batches of the same pass lie.
         """
-        batch = _EventBatch(self, span, memory)
+        batch = _EventBatch(self.sensor, memory)
         parts: list[tuple[_Packet, npt.NDArray[Any]]] = []
         end: RecordingError | None = None
         try:
             for packet, content in contents:
                 if packet.stream != self._events.number:
+                    if self.reading != STRICT:  # to salvage is to yield all before the damage
+                        yield from batch.add_all(parts)
+                        yield from batch.flush()
+                        parts = []
                     yield packet, content
                     continue
                 try:
@@ -411,8 +439,7 @@ class Aedat4Recording(DecodedRecording):
                     yield from batch.add([(packet, len(rows))], rows)
         except RecordingError as error:
             end = error
-        if parts:
-            yield from batch.add([(packet, len(rows)) for packet, rows in parts], _joined(parts))
+        yield from batch.add_all(parts)
         yield from batch.flush()
         if end is not None:
             raise end
@@ -424,17 +451,6 @@ class Aedat4Recording(DecodedRecording):
         start_us, stop_us = (None if t is None else t + self.t_offset for t in span)
         before = start_us is not None and int(self._table.last_us[row]) < start_us
         return before or (stop_us is not None and int(self._table.first_us[row]) >= stop_us)
-
-    def _check_follows(self, batch: _Gathered, last: int | None) -> None:
-        """Raise where a batch begins before the one ahead ends, or long after."""
-        before = self.t_offset if last is None else last
-        leap = batch.first_us - before
-        at = f"has event {batch.place}"
-        if leap < 0:
-            fault = f"{at} at t={batch.first_us} µs, before t={before} µs of the one ahead"
-            raise self.damaged(batch.packet, fault, _TO_SORT)
-        if leap > GAP_LIMIT_US and last is not None:
-            raise self.damaged(batch.packet, f"{at} {_leap(leap)}")
 
     def _open(self) -> Sensor:
         table_at = self._read_header()
@@ -449,7 +465,7 @@ class Aedat4Recording(DecodedRecording):
         self.indexed = self._table is not None
         if self._table is not None:
             of_events = self._table.stream == self._events.number
-            self.n_expected = int(self._table.count[of_events].sum())
+            self.n_expected, self._counted = int(self._table.count[of_events].sum()), True
         return sensor
 
     def _error(self, problem: str, offset: int, hint: str | None = None) -> RecordingError:
@@ -646,7 +662,10 @@ class Aedat4Recording(DecodedRecording):
             try:
                 rows = _event_rows(content)
                 if len(rows):
-                    return _checked_stamp(int(rows["t"][0]))
+                    first = int(rows["t"][0])
+                    if not 0 <= first < STAMP_LIMIT:
+                        raise DamageError(f"has an event {_impossible(first)}")
+                    return first
             except DamageError as damage:
                 raise self.damaged(packet, damage) from damage
         return 0
@@ -757,12 +776,6 @@ def _as_int64(value: int) -> int:
     return min(max(value, -(1 << 63)), (1 << 63) - 1)
 
 
-def _checked_stamp(t: int) -> int:
-    if not 0 <= t < STAMP_LIMIT:
-        raise DamageError(f"has an event {_impossible(t)}")
-    return t
-
-
 def _impossible(t: int) -> str:
     return f"at t={t} µs, not within [0, {STAMP_LIMIT})"
 
@@ -777,47 +790,39 @@ def _event_rows(content: Flatbuffer) -> npt.NDArray[Any]:
     return np.frombuffer(content.data, EVENT, n, start)
 
 
-def _checked_stamps(rows: npt.NDArray[Any], latest: int | None) -> int:
+def _checked_stamps(t: Int64Array, latest: int | None, place: int) -> int:
     """Return the latest stamp so far; raise where one can't be, though in any order.
 
     Parameters
     ----------
-    rows
-        (n,) events of a packet, n > 0.
+    t
+        (n,) stamps of a packet, n > 0.
     latest
         The latest stamp of those before.
+    place
+        Which of the packet's events the first of these is.
     """
-    t = rows["t"]
-    _checked_stamp(int(t.min()))
-    highest = _checked_stamp(int(t.max()))
+    highest = int(t.max())
+    if t.min() < 0 or highest >= STAMP_LIMIT:
+        row = int(np.argmax((t < 0) | (t >= STAMP_LIMIT)))
+        raise DamageError(f"has event {place + row} {_impossible(int(t[row]))}")
     before = int(t[0]) if latest is None else latest
     if highest - before > GAP_LIMIT_US:
-        so_far = np.maximum.accumulate(np.concatenate([[before], t]))
-        for row, fault in _leaps(so_far):
-            raise DamageError(f"has event {row - 1} {fault}")
+        gap = np.diff(np.maximum.accumulate(np.concatenate([[before], t])))
+        row = int(np.argmax(gap > GAP_LIMIT_US))
+        if gap[row] > GAP_LIMIT_US:
+            raise DamageError(
+                f"has event {place + row} {gap[row]} µs after the one ahead; {GAP_LIMIT_US} µs "
+                "(a day) at most are read"
+            )
     return max(before, highest)
 
 
-def _leaps(t: Int64Array) -> Iterator[tuple[int, str]]:
-    """Yield the first row of stamps in order that leaps; nothing where none does."""
-    gap = np.diff(t)
-    row = int(np.argmax(gap > GAP_LIMIT_US))
-    if gap[row] > GAP_LIMIT_US:
-        yield row + 1, _leap(int(gap[row]))
-
-
-def _leap(gap: int) -> str:
-    return f"{gap} µs after the one ahead; {GAP_LIMIT_US} µs (a day) at most are read"
-
-
-def _piece(rows: npt.NDArray[Any], offset: int) -> Piece:
-    """Return events of a packet, with coordinates as the format has them."""
-    p = rows["p"].astype(np.uint8)
+def _check_polarities(p: npt.NDArray[np.uint8], place: int) -> None:
+    """Raise where a polarity is neither 0 nor 1; `place` is as of `_checked_stamps`."""
     if p.max() > 1:
         row = int(np.argmax(p > 1))
-        raise DamageError(f"has event {row} with p={p[row]}, not within [0, 2)")
-    x, y = (rows[name].astype(np.uint16).view(np.int16) for name in "xy")
-    return Piece(rows["t"].astype(np.int64), x, y, p, offset)
+        raise DamageError(f"has event {place + row} with p={p[row]}, not within [0, 2)")
 
 
 class _Memory:
@@ -876,24 +881,21 @@ def _joined(parts: list[tuple[_Packet, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
 
 
 class _EventBatch:
-    """Gathers packets into batches: checked, relative to `t_offset`, and cut to a range.
+    """Gathers packets into batches, and looks whether all is well with each.
 
-    A batch is checked when it is full: many small calls of numpy cost more than their work.
+    That is done when it is full: many small calls of numpy cost more than their work.
     """
 
-    def __init__(
-        self,
-        recording: Aedat4Recording,
-        span: tuple[int | None, int | None] | None,
-        memory: _Memory,
-    ) -> None:
+    def __init__(self, sensor: Sensor, memory: _Memory) -> None:
         self._memory = memory
-        self._sensor = recording.sensor
-        self._t_offset = recording.t_offset
-        self._damaged = recording.damaged
-        self._span = span
+        self._sensor = sensor
         self._n = 0
         self._parts: list[tuple[int, _Packet]] = []
+
+    def add_all(self, parts: list[tuple[_Packet, npt.NDArray[Any]]]) -> Iterator[_Gathered]:
+        """Take packets with their events; yield the batches that are full."""
+        if parts:
+            yield from self.add([(packet, len(rows)) for packet, rows in parts], _joined(parts))
 
     def add(
         self, packets: list[tuple[_Packet, int]], rows: npt.NDArray[Any]
@@ -919,72 +921,23 @@ class _EventBatch:
                 yield from self.flush()
 
     def flush(self) -> Iterator[_Gathered]:
-        """Yield what has been gathered, if anything.
-
-        Raises
-        ------
-        RecordingError
-            For the first event that is outside the sensor or out of order.
-        """
+        """Yield what has been gathered, if anything."""
         if not self._n:
             return
         whole = slice(self._n)
         t, x, y, p = self._t[whole], self._x[whole], self._y[whole], self._p[whole]
-        self._check(t, x, y, p)
-        first_us, last_us = int(t[0]), int(t[-1])
-        t -= self._t_offset
-        packet, place = self._place(0)
+        sound = (
+            p.max() <= 1
+            and t[0] >= 0
+            and t[-1] < STAMP_LIMIT
+            and in_order_and_inside(t, x, y, self._sensor)
+            and t[-1] - t[0] <= GAP_LIMIT_US
+        )
+        stops = [*(begin for begin, _ in self._parts[1:]), self._n]
+        listed = zip(self._parts, stops, strict=True)
+        parts = [part for part, stop in listed if part[0] < self._n and stop > 0]
         # What is left of the last packet begins before the next batch does.
         self._parts = [(begin - self._n, packet) for begin, packet in self._parts]
         self._parts = self._parts[sum(begin <= 0 for begin, _ in self._parts[1:]) :]
         self._n = 0
-        events = Events.trusted(t, x, y, p, self._sensor)
-        if self._span is not None:
-            events = within(events, *(None if t is None else _as_int64(t) for t in self._span))
-        yield _Gathered(events, first_us, last_us, packet, place)
-
-    def _check(
-        self,
-        t: Int64Array,
-        x: npt.NDArray[np.uint16],
-        y: npt.NDArray[np.uint16],
-        p: npt.NDArray[np.uint8],
-    ) -> None:
-        """Raise for the first of the gathered events that can't be."""
-        faults: list[tuple[int, str, str | None]] = []
-        limited: tuple[tuple[str, npt.NDArray[Any], int, str | None], ...] = (
-            ("x", x, self._sensor.width, _TO_DROP),
-            ("y", y, self._sensor.height, _TO_DROP),
-            ("p", p, 2, None),
-        )
-        for name, column, limit, hint in limited:
-            if column.max() >= limit:
-                row = int(np.argmax(column >= limit))
-                value = int(column[row]) - (int(column[row]) >> 15 << 16)  # as int16
-                faults.append((row, f"with {name}={value}, not within [0, {limit})", hint))
-        faults.extend(_disorder(t))
-        if faults:
-            row, fault, hint = min(faults, key=lambda found: found[0])
-            packet, place = self._place(row)
-            raise self._damaged(packet, f"has event {place} {fault}", hint)
-
-    def _place(self, row: int) -> tuple[_Packet, int]:
-        """Return the packet of a row of the batch, and which of its events that is."""
-        begin, packet = next(part for part in reversed(self._parts) if part[0] <= row)
-        return packet, row - begin
-
-
-def _disorder(t: Int64Array) -> Iterator[tuple[int, str, str | None]]:
-    """Yield rows of stamps that go back, can't be, or leap, the last of them first."""
-    back = t[1:] < t[:-1]
-    if back.any():
-        row = int(np.argmax(back)) + 1
-        yield row, f"at t={t[row]} µs, before t={t[row - 1]} µs of the one ahead", _TO_SORT
-        t = t[:row]
-    if t[-1] >= STAMP_LIMIT:
-        row = int(np.searchsorted(t, STAMP_LIMIT))
-        yield row, _impossible(int(t[row])), None
-        t = t[: max(row, 1)]
-    if int(t[-1]) - int(t[0]) > GAP_LIMIT_US:
-        for row, fault in _leaps(t):
-            yield row, fault, None
+        yield _Gathered(t, x, y, p, parts, int(t[-1] if sound else t.max()), bool(sound))

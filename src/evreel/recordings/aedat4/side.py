@@ -21,11 +21,10 @@ KINDS = ("TRIG", "IMUS", "FRME")
 
 
 class SideBatch:
-    """Gathers packets of a side stream into batches, relative to `t_offset`."""
+    """Gathers packets of a side stream into batches, on the file's own clock."""
 
-    def __init__(self, kind: str, t_offset: int) -> None:
+    def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._t_offset = t_offset
         self._parts: list[tuple[npt.NDArray[Any], ...]] = []
         self._n = 0
 
@@ -56,18 +55,20 @@ class SideBatch:
     def _columns(self, content: Flatbuffer) -> Iterator[tuple[npt.NDArray[Any], ...]]:
         if self._kind == "TRIG":
             for t, kind in content.columns(("<i8", (0,)), ("|i1", (1,))):
-                yield self._relative(t[:, 0]), kind[:, 0]
+                yield _possible(t[:, 0]), kind[:, 0]
         elif self._kind == "IMUS":
             for t, values in content.columns(("<i8", (0,)), ("<f4", range(1, 11))):
-                yield self._relative(t[:, 0]), values
+                yield _possible(t[:, 0]), values
         else:
             start, stop = _exposure(content)
-            yield self._relative(np.array([start])), self._relative(np.array([stop]))
+            yield _possible(np.array([start])), _possible(np.array([stop]))
 
-    def _relative(self, t: Int64Array) -> Int64Array:
-        if ((t < -STAMP_LIMIT) | (t >= STAMP_LIMIT)).any():
-            raise DamageError(f"has a stamp that is not within ±{STAMP_LIMIT} µs")
-        return t - self._t_offset
+
+def _possible(t: Int64Array) -> Int64Array:
+    """Return stamps; raise where one is so far off that times relative to it leave int64."""
+    if ((t < -STAMP_LIMIT) | (t >= STAMP_LIMIT)).any():
+        raise DamageError(f"has a stamp that is not within ±{STAMP_LIMIT} µs")
+    return t
 
 
 def edges(kind: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
