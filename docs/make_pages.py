@@ -195,12 +195,8 @@ def checks_page() -> Iterator[str]:
         "that were published.\n"
     )
     yield "| check | severity | looks at | finds | thresholds |\n|---|---|---|---|---|"
-    kinds = list(dict.fromkeys(check.of for check in CHECKS.values()))
-    for check in sorted(CHECKS.values(), key=lambda check: kinds.index(check.of)):
-        thresholds = " ".join(
-            f"`{name}={default}`: {meaning}"
-            for name, (default, meaning) in check.thresholds.items()
-        )
+    for check in CHECKS.values():
+        thresholds = " ".join(f"`{t.name}={t.value:,}`: {t.reason}" for t in check.thresholds)
         yield f"| `{check.name}` | {check.severity} | {check.of} | {check.finds} | {thresholds} |"
     yield "\n## Every fault, planted and found\n"
     yield (

@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -53,55 +55,81 @@ motion = [[0, 30.0, 14.0], [120_000, 22.0, 16.0]]
 SENSOR = Sensor(48, 64)
 
 
+@dataclass(frozen=True)
+class Bed:
+    """The folder that gets the faults, and one with sound files to begin with."""
+
+    folder: Path
+    sound: Path
+
+    def copy(self, sound: str, path: str) -> Path:
+        """Copy a sound file; return the copy."""
+        copied = self.new(path)
+        shutil.copyfile(self.sound / sound, copied)
+        return copied
+
+    def new(self, path: str) -> Path:
+        """Return the path of a file to write."""
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        return self.folder / path
+
+
+Plant = Callable[[Bed], None]
+
+PLANTS: dict[str, Plant] = {}
+"""Check → what plants a fault for it to find."""
+
+PATHS: dict[str, str] = {}
+"""Check → the file in which it finds the fault."""
+
+
+def plants(**paths: str) -> Callable[[Plant], Plant]:
+    """Enter a function that plants a fault of each check in the file that is given for it."""
+
+    def enter(plant: Plant) -> Plant:
+        PLANTS.update(dict.fromkeys(paths, plant))
+        PATHS.update(paths)
+        return plant
+
+    return enter
+
+
+def edits(sound: str, path: str) -> Callable[[Callable[[h5py.File], None]], None]:
+    """Enter a function that plants a fault in a copy of a sound file, which is named after it."""
+
+    def enter(edit: Callable[[h5py.File], None]) -> None:
+        @plants(**{Path(path).stem: path})
+        def plant(bed: Bed) -> None:
+            with h5py.File(bed.copy(sound, path), "r+") as file:
+                edit(file)
+
+    return enter
+
+
 def plant(folder: Path) -> None:
     """Fill a folder with faults."""
-    (folder / "recordings").mkdir(parents=True)
-    scene = folder / "street.toml"
+    scene, sound = folder / "street.toml", folder / "sound"
+    folder.mkdir(parents=True)
     scene.write_text(SCENE, encoding="utf-8")
-    base = folder / "base"
-    steps.simulate(scene, base)
-    steps.events(base / "street.aedat4", base / "street.h5")
-    steps.clock(base / "street.h5", base / "street.clock.tsv", window_us=10_000)
-    plant_events(folder / "events", base)
-    plant_recordings(folder / "recordings", base)
-    plant_slices(folder, base)
-    plant_boxes(folder / "boxes", base)
-    plant_features(folder, base)
-    plant_samples(folder, base)
-    plant_splits(folder / "splits", folder / "folders", base)
-    plant_release(folder / "release", base)
-    shutil.rmtree(base)
+    steps.simulate(scene, sound)
+    store, clock, rois = (sound / f"street.{end}" for end in ("h5", "clock.tsv", "rois.xml"))
+    slices, boxes = sound / "slices.h5", sound / "slices_bbox.npy"
+    steps.events(sound / "street.aedat4", store)
+    steps.clock(store, clock, steps.ClockSettings(window_us=10_000))
+    steps.annotate(store, clock, slices, boxes, steps.RegularWindows(window_us=20_000), rois=rois)
+    steps.features(
+        store, sound / "features.h5", steps.FeatureSettings(representation="voxel_grid", count=500)
+    )
+    cut = write_samples(store)[0]
+    of_samples = sound / "sampled.h5"
+    steps.features(
+        store, of_samples, steps.FeatureSettings(representation="histogram", number=2), cut=cut
+    )
+    bed = Bed(folder, sound)
+    for plant_one in dict.fromkeys(PLANTS.values()):
+        plant_one(bed)
+    shutil.rmtree(sound)
     scene.unlink()
-
-
-def plant_events(folder: Path, base: Path) -> None:
-    """Write stores that contradict themselves, and recordings that went wrong."""
-    folder.mkdir()
-    for name in ("order", "bounds", "polarity", "index", "time_zero", "readable"):
-        shutil.copyfile(base / "street.h5", folder / f"{name}.h5")
-    with h5py.File(folder / "order.h5", "r+") as file:
-        file["events/t"][2_000] = file["events/t"][1_999] - 40
-    with h5py.File(folder / "bounds.h5", "r+") as file:
-        file["events/x"][700:703] = 64
-    with h5py.File(folder / "polarity.h5", "r+") as file:
-        file["events/p"][99] = 255
-    with h5py.File(folder / "index.h5", "r+") as file:
-        file["ms_to_idx"][5] += 1
-    with h5py.File(folder / "time_zero.h5", "r+") as file:
-        file.attrs["t_stop_us"] -= 1
-    with h5py.File(folder / "readable.h5") as file:
-        chunk = file["events/y"].id.get_chunk_info(0)
-    with (folder / "readable.h5").open("r+b") as raw:
-        raw.seek(chunk.byte_offset + chunk.size // 2)
-        raw.write(b"\xff\x00\xff")
-
-    t = np.arange(5_000) * 200
-    write_store(folder / "one_polarity.h5", t, polarity=1)
-    write_store(folder / "quantum.h5", t // 1_000 * 1_000)
-    write_store(folder / "gap.h5", t + np.where(t < 400_000, 0, 700_000))
-    write_store(folder / "burst.h5", np.sort(np.append(t, np.arange(2_000) + 504_000)))
-    members = (Member("a.bin", 0, 400_001, 0), Member("b.bin", 400_200, 999_801, 0))
-    write_store(folder / "members.h5", t, members=members)
 
 
 def write_store(
@@ -116,86 +144,6 @@ def write_store(
         writer.finish(members)
 
 
-def plant_recordings(folder: Path, base: Path) -> None:
-    """Cut a recording short, as a full disk does."""
-    whole = (base / "street.aedat4").read_bytes()
-    (folder / "readable.aedat4").write_bytes(whole[: len(whole) // 2])
-
-
-def plant_slices(folder: Path, base: Path) -> None:
-    """Write slices that contradict themselves, or the store they were made from."""
-    clock, rois = base / "street.clock.tsv", base / "street.rois.xml"
-    slices, boxes = base / "slices.h5", base / "slices_bbox.npy"
-    steps.annotate(base / "street.h5", clock, slices, boxes, rois=rois, window_us=20_000)
-    names = ("slice_rows", "slice_count", "roi", "label_number", "overlap_rows", "other_events")
-    (folder / "slices").mkdir()
-    for name in (*names, "label_span"):
-        shutil.copyfile(slices, folder / "slices" / f"{name}.h5")
-
-    def edit(name: str) -> h5py.File:
-        return h5py.File(folder / "slices" / f"{name}.h5", "r+")
-
-    with edit("slice_rows") as file:
-        file["slices/stop"][2] = file["events/t"].shape[0] + 10
-    with edit("slice_count") as file:
-        file.attrs["events_outside_slices"] += 5
-    with edit("roi") as file:
-        file["events/roi"][50] = 9
-    with edit("label_number") as file:
-        file["rois/label"][1] = 7
-    with edit("overlap_rows") as file:
-        file["overlaps/event"][0] = -1
-    with edit("label_span") as file:
-        file["labelled/stop_us"][:] = 30_000
-    with edit("other_events") as file:
-        file["events/p"][60] ^= 1
-    (folder / "stores").mkdir()
-    shutil.copyfile(base / "street.h5", folder / "stores" / "other_events.h5")
-
-
-def plant_boxes(folder: Path, base: Path) -> None:
-    """Write boxes that no loader should meet; of some, the recording lies beside them."""
-    folder.mkdir()
-    names = {"0": "car", "1": "sign"}
-    (folder / "label_map_dictionary.json").write_text(json.dumps(names), encoding="utf-8")
-    sound = np.zeros(12, dtype=BOX_DTYPE)
-    sound["t"] = np.arange(1, 13) * 10_000
-    sound["x"] = sound["y"] = np.arange(12)
-    sound["w"] = sound["h"] = 8
-    faults: dict[str, tuple[str, int, float]] = {
-        "box_number": ("x", 3, np.nan),
-        "box_size": ("w", 4, -2),
-        "box_outside": ("x", 5, 60),
-        "box_order": ("t", 6, 15_000),
-        "box_class": ("class_id", 7, 4),
-        "beyond": ("t", 11, 900_000),
-    }
-    for name, (field, row, value) in faults.items():
-        boxes = sound.copy()
-        boxes[field][row] = value
-        np.save(folder / f"{name}_bbox.npy", boxes)
-    frozen = np.zeros(40, dtype=BOX_DTYPE)
-    frozen["t"] = np.arange(40) * 50_000
-    frozen["w"] = frozen["h"] = 8
-    write_boxes(folder / "frozen_box_bbox.npy", frozen)
-    for name in ("box_outside", "beyond"):
-        shutil.copyfile(base / "street.aedat4", folder / f"{name}.aedat4")
-
-
-def plant_features(folder: Path, base: Path) -> None:
-    """Write features with NaN, of windows that are none, of another recording."""
-    (folder / "features").mkdir()
-    for name in ("feature_values", "feature_windows", "made_from"):
-        output = folder / "features" / f"{name}.h5"
-        steps.features(base / "street.h5", output, representation="voxel_grid", count=500)
-    with h5py.File(folder / "features" / "feature_values.h5", "r+") as file:
-        file["data"][3, 0, 10, 20] = np.nan
-    with h5py.File(folder / "features" / "feature_windows.h5", "r+") as file:
-        file["windows/stop"][-1] += 1_000
-    shutil.copyfile(base / "street.h5", folder / "stores" / "feature_windows.h5")
-    write_store(folder / "stores" / "made_from.h5", np.arange(8_000) * 15)
-
-
 def write_samples(store: Path) -> tuple[Path, Path, Path]:
     """Cut a recording into three sound samples: return the cut, the table of all, the file."""
     intervals, cut, table, samples = (
@@ -203,76 +151,283 @@ def write_samples(store: Path) -> tuple[Path, Path, Path]:
     )
     intervals.write_text("class,start,stop\nclap,0,40\nwave,40,80\nclap,80,110\n", encoding="utf-8")
     columns = {"label": "class", "start": "start", "stop": "stop"}
-    steps.cut(store, cut, intervals=str(intervals), columns=columns, unit="ms")
+    steps.cut(store, cut, steps.CutSettings(columns=columns, unit="ms"), intervals=str(intervals))
     steps.splits({store.stem: cut}, table, fixed={store.stem: "train"})
     labels = ["clap", "wave", "snap"]
     steps.samples(store, cut, table, samples, recording=store.stem, labels=labels)
     return cut, table, samples
 
 
-def plant_samples(folder: Path, base: Path) -> None:
-    """Write samples that contradict their store, their windows or each other."""
-    cut, _, samples = write_samples(base / "street.h5")
-    names = ("rows", "empty", "overlap", "split", "group", "class", "labels")
-    (folder / "samples").mkdir()
-    for name in names:
-        shutil.copyfile(samples, folder / "samples" / f"sample_{name}.h5")
+@plants(readable="events/readable.h5")
+def damaged(bed: Bed) -> None:
+    """Damage a chunk of a store, and cut a recording short as a full disk does."""
+    path = bed.copy("street.h5", "events/readable.h5")
+    with h5py.File(path) as file:
+        chunk = file["events/y"].id.get_chunk_info(0)
+    with path.open("r+b") as raw:
+        raw.seek(chunk.byte_offset + chunk.size // 2)
+        raw.write(b"\xff\x00\xff")
+    whole = (bed.sound / "street.aedat4").read_bytes()
+    bed.new("recordings/readable.aedat4").write_bytes(whole[: len(whole) // 2])
 
-    def edit(name: str) -> h5py.File:
-        return h5py.File(folder / "samples" / f"sample_{name}.h5", "r+")
 
-    with edit("rows") as file:
+@edits("street.h5", "events/order.h5")
+def goes_back(file: h5py.File) -> None:
+    """Put an event before the one above it."""
+    file["events/t"][2_000] = file["events/t"][1_999] - 40
+
+
+@edits("street.h5", "events/bounds.h5")
+def beside_the_sensor(file: h5py.File) -> None:
+    """Put events right of the sensor."""
+    file["events/x"][700:703] = 64
+
+
+@edits("street.h5", "events/polarity.h5")
+def signed_polarity(file: h5py.File) -> None:
+    """Write −1 for OFF, as it becomes in uint8."""
+    file["events/p"][99] = 255
+
+
+@plants(one_polarity="events/one_polarity.h5")
+def lost_polarity(bed: Bed) -> None:
+    """Write events that are all ON."""
+    write_store(bed.new("events/one_polarity.h5"), np.arange(5_000) * 200, polarity=1)
+
+
+@plants(quantum="events/quantum.h5")
+def rounded_time(bed: Bed) -> None:
+    """Write events at whole milliseconds."""
+    write_store(bed.new("events/quantum.h5"), np.arange(5_000) // 5 * 1_000)
+
+
+@plants(gap="events/gap.h5")
+def pause(bed: Bed) -> None:
+    """Write events with a pause among them."""
+    t = np.arange(5_000) * 200
+    write_store(bed.new("events/gap.h5"), t + np.where(t < 400_000, 0, 700_000))
+
+
+@plants(burst="events/burst.h5")
+def flash(bed: Bed) -> None:
+    """Write events with many more at one moment."""
+    t = np.append(np.arange(5_000) * 200, np.arange(2_000) + 504_000)
+    write_store(bed.new("events/burst.h5"), np.sort(t))
+
+
+@edits("street.h5", "events/index.h5")
+def wrong_index(file: h5py.File) -> None:
+    """Lead a millisecond to the event after its first."""
+    file["ms_to_idx"][5] += 1
+
+
+@edits("street.h5", "events/time_zero.h5")
+def wrong_end(file: h5py.File) -> None:
+    """Let the recording end before its last event."""
+    file.attrs["t_stop_us"] -= 1
+
+
+@plants(members="events/members.h5")
+def shared_millisecond(bed: Bed) -> None:
+    """Let a member of an archive start within a millisecond."""
+    members = (Member("a.bin", 0, 400_001, 0), Member("b.bin", 400_200, 999_801, 0))
+    write_store(bed.new("events/members.h5"), np.arange(5_000) * 200, members=members)
+
+
+@edits("slices.h5", "slices/label_span.h5")
+def few_labels(file: h5py.File) -> None:
+    """Let the labelled time end early."""
+    file["labelled/stop_us"][:] = 30_000
+
+
+@edits("slices.h5", "slices/slice_rows.h5")
+def long_slice(file: h5py.File) -> None:
+    """Let a slice reach beyond the last event."""
+    file["slices/stop"][2] = file["events/t"].shape[0] + 10
+
+
+@edits("slices.h5", "slices/slice_count.h5")
+def wrong_count(file: h5py.File) -> None:
+    """Count more events outside of slices than there are."""
+    file.attrs["events_outside_slices"] += 5
+
+
+@edits("slices.h5", "slices/label_number.h5")
+def unnamed_label(file: h5py.File) -> None:
+    """Give a region a label without a name."""
+    file["rois/label"][1] = 7
+
+
+@edits("slices.h5", "slices/overlap_rows.h5")
+def overlap_of_no_event(file: h5py.File) -> None:
+    """Let an overlap be of an event before the first."""
+    file["overlaps/event"][0] = -1
+
+
+@edits("slices.h5", "slices/roi.h5")
+def unknown_region(file: h5py.File) -> None:
+    """Put an event into a region that is not in the table."""
+    file["events/roi"][50] = 9
+
+
+@plants(other_events="slices/other_events.h5")
+def changed_event(bed: Bed) -> None:
+    """Turn the polarity of an event that the store beside has as it was."""
+    bed.copy("street.h5", "stores/other_events.h5")
+    with h5py.File(bed.copy("slices.h5", "slices/other_events.h5"), "r+") as file:
+        file["events/p"][60] ^= 1
+
+
+@plants(sample_rows="samples/sample_rows.h5")
+def misplaced_sample(bed: Bed) -> None:
+    """Let a sample end some events after its time, by the store beside."""
+    bed.copy("street.h5", "stores/sample_rows.h5")
+    with h5py.File(bed.copy("street.samples.h5", "samples/sample_rows.h5"), "r+") as file:
         file["samples/stop"][1] += 7
-    shutil.copyfile(base / "street.h5", folder / "stores" / "sample_rows.h5")
-    with edit("empty") as file:
-        file["samples/stop"][1] = file["samples/start"][1]
-    with edit("overlap") as file:
-        file["samples/start_us"][1] -= 5_000
-    with edit("split") as file:
-        file["samples/split"][1] = "training"
-    with edit("group") as file:
-        file["samples/group"][:] = ["ann", "ben", "ann"]
-        file["samples/split"][2] = "test"
-    with edit("class") as file:
-        file["samples/label"][2] = 2
-        file["samples/split"][2] = "test"
-    with edit("labels") as file:
-        file["labels/name"][:] = ["wave", "clap", "snap"]
-    features = folder / "features" / "feature_sample.h5"
-    steps.features(base / "street.h5", features, cut=cut, representation="histogram", number=2)
-    with h5py.File(features, "r+") as file:
-        file["windows/start_us"][4] -= 900
 
 
-def plant_splits(lists: Path, folders: Path, base: Path) -> None:
-    """Write lists and folders of splits that share a recording."""
-    lists.mkdir()
-    (lists / "train.txt").write_text("monday\ntuesday\nwednesday\n", encoding="utf-8")
-    (lists / "test.txt").write_text("thursday\ntuesday\n", encoding="utf-8")
+@edits("street.samples.h5", "samples/sample_empty.h5")
+def empty_sample(file: h5py.File) -> None:
+    """Take the events from a sample."""
+    file["samples/stop"][1] = file["samples/start"][1]
+
+
+@edits("street.samples.h5", "samples/sample_overlap.h5")
+def early_sample(file: h5py.File) -> None:
+    """Let a sample start within the one above."""
+    file["samples/start_us"][1] -= 5_000
+
+
+@edits("street.samples.h5", "samples/sample_split.h5")
+def unknown_split(file: h5py.File) -> None:
+    """Put a sample into a split of another name."""
+    file["samples/split"][1] = "training"
+
+
+@plants(feature_windows="features/feature_windows.h5")
+def long_window(bed: Bed) -> None:
+    """Let a window hold more events than the store beside has."""
+    bed.copy("street.h5", "stores/feature_windows.h5")
+    with h5py.File(bed.copy("features.h5", "features/feature_windows.h5"), "r+") as file:
+        file["windows/stop"][-1] += 1_000
+
+
+@edits("features.h5", "features/feature_values.h5")
+def not_a_number(file: h5py.File) -> None:
+    """Put NaN into a frame."""
+    file["data"][3, 0, 10, 20] = np.nan
+
+
+@edits("sampled.h5", "features/feature_sample.h5")
+def early_window(file: h5py.File) -> None:
+    """Let a window start before its sample."""
+    file["windows/start_us"][4] -= 900
+
+
+BOX_FAULTS: dict[str, tuple[str, int, float]] = {
+    "box_number": ("x", 3, np.nan),
+    "box_size": ("w", 4, -2),
+    "box_outside": ("x", 5, 60),
+    "box_order": ("t", 6, 15_000),
+    "box_class": ("class_id", 7, 4),
+    "beyond": ("t", 11, 900_000),
+}
+"""Check → the field and row of sound boxes that get a value."""
+
+
+@plants(**{name: f"boxes/{name}_bbox.npy" for name in BOX_FAULTS})
+def wrong_boxes(bed: Bed) -> None:
+    """Write boxes with a fault each, which a label map or a recording beside them shows."""
+    names = {"0": "car", "1": "sign"}
+    bed.new("boxes/label_map_dictionary.json").write_text(json.dumps(names), encoding="utf-8")
+    for name, (field, row, value) in BOX_FAULTS.items():
+        boxes = np.zeros(12, dtype=BOX_DTYPE)
+        boxes["t"] = np.arange(1, 13) * 10_000
+        boxes["x"] = boxes["y"] = np.arange(12)
+        boxes["w"] = boxes["h"] = 8
+        boxes[field][row] = value
+        np.save(bed.new(f"boxes/{name}_bbox.npy"), boxes)
+    for name in ("box_outside", "beyond"):
+        bed.copy("street.aedat4", f"boxes/{name}.aedat4")
+
+
+@plants(frozen_box="boxes/frozen_box_bbox.npy")
+def forgotten_track(bed: Bed) -> None:
+    """Write a box that stays where it is."""
+    frozen = np.zeros(40, dtype=BOX_DTYPE)
+    frozen["t"] = np.arange(40) * 50_000
+    frozen["w"] = frozen["h"] = 8
+    write_boxes(bed.new("boxes/frozen_box_bbox.npy"), frozen)
+
+
+@plants(split_recording="splits/train.txt")
+def listed_twice(bed: Bed) -> None:
+    """List a recording in two splits."""
+    bed.new("splits/train.txt").write_text("monday\ntuesday\nwednesday\n", encoding="utf-8")
+    bed.new("splits/test.txt").write_text("thursday\ntuesday\n", encoding="utf-8")
+
+
+@plants(split_bytes="folders/train/split_bytes.aedat4", split_name="folders/train/split_name.bin")
+def shared_files(bed: Bed) -> None:
+    """Put one recording into two splits' folders by two names, and two files of one name."""
     for split, name in (("train", "split_bytes"), ("test", "other_name")):
-        (folders / split).mkdir(parents=True)
-        shutil.copyfile(base / "street.aedat4", folders / split / f"{name}.aedat4")
-        (folders / split / "split_name.bin").write_bytes(split.encode())
+        bed.copy("street.aedat4", f"folders/{split}/{name}.aedat4")
+        bed.new(f"folders/{split}/split_name.bin").write_bytes(split.encode())
 
 
-def plant_release(folder: Path, base: Path) -> None:
-    """Build a release whose table of recordings does not fit its files."""
+@edits("street.samples.h5", "samples/sample_labels.h5")
+def turned_labels(file: h5py.File) -> None:
+    """Turn the order of the classes around, which the files beside have."""
+    file["labels/name"][:] = ["wave", "clap", "snap"]
+
+
+@edits("street.samples.h5", "samples/sample_group.h5")
+def parted_group(file: h5py.File) -> None:
+    """Put samples of one person into two splits."""
+    file["samples/group"][:] = ["ann", "ben", "ann"]
+    file["samples/split"][2] = "test"
+
+
+@edits("street.samples.h5", "samples/sample_class.h5")
+def untrained_class(file: h5py.File) -> None:
+    """Put the only sample of a class into the test."""
+    file["samples/label"][2] = 2
+    file["samples/split"][2] = "test"
+
+
+@plants(made_from="features/made_from.h5")
+def other_store(bed: Bed) -> None:
+    """Put another store beside features than the one that they are of."""
+    bed.copy("features.h5", "features/made_from.h5")
+    write_store(bed.new("stores/made_from.h5"), np.arange(8_000) * 15)
+
+
+@plants(
+    missing_file="release/manifest.json",
+    unknown_id="release/test/events/tuesday.h5",
+    n_events="release/train/events/monday.h5",
+    split_group="release/manifest.json",
+    samples_table="release/train/samples/monday.h5",
+)
+def wrong_table(bed: Bed) -> None:
+    """Build a release whose tables of recordings and samples do not fit its files."""
     rows = {
         "monday": {"split": "train", "group": "week 1", "n_events": "1"},
         "tuesday": {"split": "test", "group": "week 1"},
     }
     plan = []
     for id_, row in rows.items():
-        store = base / f"{id_}.h5"
+        store = bed.sound / f"{id_}.h5"
         write_store(store, np.arange(2_000 + len(id_)) * 150)
         path = f"{row['split']}/events/{id_}.h5"
         plan.append(PlanEntry(path, store, kind="events", id=id_, split=row["split"]))
-    _, table, samples = write_samples(base / "monday.h5")
+    _, table, samples = write_samples(bed.sound / "monday.h5")
     text = table.read_text(encoding="utf-8")
     table.write_text(text.replace("train", "test", 1), encoding="utf-8")
     plan.append(PlanEntry("samples.tsv", table, kind="samples"))
     path = "train/samples/monday.h5"
     plan.append(PlanEntry(path, samples, kind="samples", id="monday", split="train"))
+    folder = bed.folder / "release"
     build(plan, folder, name="planted", version="1.0", licence="CC0-1.0", recordings=rows)
     manifest = folder / MANIFEST
     value = json.loads(manifest.read_bytes())

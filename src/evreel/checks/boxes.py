@@ -1,4 +1,4 @@
-"""Checks of boxes: functions of the columns of one file."""
+"""Checks of boxes: functions of the columns of one file, and what applies them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.shapes import FloatArray
-from evreel.checks.finding import Located, counted, register
+from evreel.checks.finding import Finding, Located, counted
+from evreel.checks.inventory import File, Known
+from evreel.checks.labels import Beyond
+from evreel.checks.registry import Threshold, checks_of, findings, finished
 from evreel.checks.tally import MaskArray, distance, located
+from evreel.errors import LayoutError
+from evreel.files.boxes import read_records
 from evreel.timebase import Int64Array
+
+error, warning = checks_of("boxes")
 
 
 class Boxes(NamedTuple):
@@ -99,34 +106,30 @@ def _finite(boxes: Boxes) -> MaskArray:
     return np.isfinite(boxes.x) & np.isfinite(boxes.y) & np.isfinite(boxes.w) & np.isfinite(boxes.h)
 
 
-@register("box_number", "error", "boxes")
+@error("box_number", "Boxes with a coordinate or size that is NaN or infinite.")
 def box_number(boxes: Boxes) -> Iterator[Located]:
-    """Find boxes with a coordinate or size that is NaN or infinite."""
+    """Find boxes that are not of finite numbers."""
     problem = "with a coordinate that is no number, the first {got}; leave such boxes out"
     return _with_corners(boxes, ~_finite(boxes), problem)
 
 
-@register("box_size", "error", "boxes")
+@error("box_size", "Boxes without width or height, or with a negative one.")
 def box_size(boxes: Boxes) -> Iterator[Located]:
-    """Find boxes without width or height, or with a negative one."""
+    """Find boxes that hold nothing; those that are not of finite numbers are left to others."""
     empty = _finite(boxes) & ((boxes.w <= 0) | (boxes.h <= 0))
     return _with_corners(boxes, empty, "with nothing in it, the first {got}; leave such boxes out")
 
 
-@register("box_outside", "error", "boxes")
-def box_outside(boxes: Boxes, sensor: tuple[int, int], slack_px: float = 0.01) -> Iterator[Located]:
-    """Find boxes that reach outside the sensor.
+_SLACK_PX = Threshold(
+    "slack_px", 0.01, "float32 corner and size add up to the sensor's edge within 0.001 px."
+)
 
-    Parameters
-    ----------
-    boxes
-        The boxes.
-    sensor
-        (height, width) in pixels.
-    slack_px
-        float32 corner and size add up to the sensor's edge within 0.001 px.
-    """
+
+@error("box_outside", "Boxes that reach outside the sensor.", _SLACK_PX)
+def box_outside(boxes: Boxes, sensor: tuple[int, int]) -> Iterator[Located]:
+    """Find boxes with a corner outside the sensor's (height, width)."""
     height, width = sensor
+    slack_px = _SLACK_PX.value
     with np.errstate(invalid="ignore"):
         right, bottom = boxes.x + boxes.w, boxes.y + boxes.h
         over = (boxes.x < -slack_px) | (boxes.y < -slack_px)
@@ -135,9 +138,9 @@ def box_outside(boxes: Boxes, sensor: tuple[int, int], slack_px: float = 0.01) -
     return _with_corners(boxes, over & _finite(boxes), problem + "counted")
 
 
-@register("box_order", "error", "boxes")
+@error("box_order", "Boxes with a time before that of the box above, which loaders skip.")
 def box_order(boxes: Boxes) -> Iterator[Located]:
-    """Find boxes with a time before that of the box above, which loaders skip."""
+    """Find boxes out of order."""
     t = boxes.t
     return located(
         t[1:] < t[:-1],
@@ -147,9 +150,9 @@ def box_order(boxes: Boxes) -> Iterator[Located]:
     )
 
 
-@register("box_class", "error", "boxes")
+@error("box_class", "Boxes of a class that the label map does not name.")
 def box_class(boxes: Boxes, labels: Collection[int]) -> Iterator[Located]:
-    """Find boxes of a class that the label map does not name."""
+    """Find boxes of other classes than the numbers in `labels`."""
     return located(
         ~np.isin(boxes.class_id, np.fromiter(labels, np.int64)),
         lambda k: (_at(boxes, k), f"{boxes.class_id[k]}"),
@@ -159,19 +162,24 @@ def box_class(boxes: Boxes, labels: Collection[int]) -> Iterator[Located]:
     )
 
 
-@register("frozen_box", "warning", "boxes")
-def frozen_box(boxes: Boxes, least_us: int = 1_000_000, least_boxes: int = 10) -> Iterator[Located]:
-    """Find tracks whose box stays as it is: one that nobody followed, or a thing at rest.
+_FROZEN_LEAST_US = Threshold(
+    "least_us",
+    1_000_000,
+    "Things that make events for a second seldom stay within a thousandth of a pixel.",
+)
+_FROZEN_LEAST_BOXES = Threshold(
+    "least_boxes", 10, "Fewer equal boxes may be those of a label rate of a few Hz."
+)
 
-    Parameters
-    ----------
-    boxes
-        The boxes.
-    least_us
-        Things that make events for a second seldom stay within a thousandth of a pixel.
-    least_boxes
-        Fewer equal boxes may be those of a label rate of a few Hz.
-    """
+
+@warning(
+    "frozen_box",
+    "Tracks whose box stays as it is: one that nobody followed, or a thing at rest.",
+    _FROZEN_LEAST_US,
+    _FROZEN_LEAST_BOXES,
+)
+def frozen_box(boxes: Boxes) -> Iterator[Located]:
+    """Find runs of equal boxes of one track."""
     if boxes.track_id is None or not len(boxes.t):
         return
     order = np.lexsort((np.arange(len(boxes.t)), boxes.t, boxes.track_id))
@@ -182,7 +190,9 @@ def frozen_box(boxes: Boxes, least_us: int = 1_000_000, least_boxes: int = 10) -
     lengths = np.diff(starts, append=len(order))
     t = boxes.t[order]
     spans = distance(t[starts + lengths - 1], t[starts])
-    long = np.flatnonzero((lengths >= least_boxes) & (spans >= least_us))
+    long = np.flatnonzero(
+        (lengths >= _FROZEN_LEAST_BOXES.value) & (spans >= _FROZEN_LEAST_US.value)
+    )
     if len(long):
         row = int(order[starts[long[0]]])
         more = f", the first of {len(long):,} such runs" if len(long) > 1 else ""
@@ -191,3 +201,34 @@ def frozen_box(boxes: Boxes, least_us: int = 1_000_000, least_boxes: int = 10) -
             f"the same box {lengths[long[0]]:,} times in {spans[long[0]] / 1e6:.3f} s{more}; was "
             "its track left standing?",
         )
+
+
+def read_boxes(file: File, camera_start_us: int | None) -> Boxes:
+    """Return the boxes of a file, in µs since the start of their recording where that is known.
+
+    Raises
+    ------
+    EvreelError
+        Where it can't be read, or holds other records.
+    """
+    records = read_records(file.location)
+    try:
+        found = boxes_of(records)
+    except ValueError as error:
+        raise LayoutError(str(error), hint="Export or download it again.") from error
+    return found if camera_start_us is None else since_start(found, camera_start_us)
+
+
+def check_boxes(file: File, known: Known) -> Iterator[Finding]:
+    """Yield what is found in a file of boxes."""
+    boxes, path = read_boxes(file, known.camera_start_us), file.path
+    for check in (box_number, box_size, box_order, frozen_box):
+        yield from findings(check, boxes, path=path)
+    if known.sensor is not None:
+        yield from findings(box_outside, boxes, known.sensor, path=path)
+    if known.labels is not None:
+        yield from findings(box_class, boxes, known.labels, path=path)
+    if known.t_stop_us is not None:
+        beyond = Beyond("record", known.t_stop_us)
+        beyond.add(0, boxes.t)
+        yield from finished(beyond, path)

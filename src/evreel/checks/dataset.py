@@ -1,13 +1,19 @@
-"""Checks of a data set as a whole: splits, groups, equal bytes, files that are missing, counts."""
+"""Checks of a data set as a whole: what its splits share, in recordings and in samples."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from evreel.checks.finding import Placed, counted, register
+from evreel.checks.finding import Finding, Located, Placed, counted
+from evreel.checks.registry import checks_of, findings
+from evreel.checks.samples import Cut, sample_at, sample_split, short
+from evreel.samples.splits import SPLITS
+
+error, warning = checks_of("data set")
+error_of_files, _ = checks_of("slices, samples, features")
 
 Recordings = Mapping[str, Mapping[str, str]]
 """What is known of each recording: id → column → text."""
@@ -44,9 +50,9 @@ def _in_two(members: Iterable[Member]) -> Iterator[tuple[Member, Member, int]]:
         yield member, other, len(ids)
 
 
-@register("split_recording", "error", "data set")
+@error("split_recording", "Recordings that are in two splits: what is tested was trained on.")
 def split_recording(members: Iterable[Member]) -> Iterator[Placed]:
-    """Find recordings that are in two splits: what is tested was trained on."""
+    """Find ids that two splits have."""
     for member, other, n in _in_two(members):
         yield (
             member.path,
@@ -56,9 +62,11 @@ def split_recording(members: Iterable[Member]) -> Iterator[Placed]:
         )
 
 
-@register("split_name", "warning", "data set")
+@warning(
+    "split_name", "Files of the same name in the folders of two splits: perhaps the same recording."
+)
 def split_name(members: Iterable[Member]) -> Iterator[Placed]:
-    """Find files of the same name in the folders of two splits: perhaps the same recording."""
+    """Find names that two splits have."""
     for member, other, n in _in_two(members):
         yield (
             member.path,
@@ -68,9 +76,12 @@ def split_name(members: Iterable[Member]) -> Iterator[Placed]:
         )
 
 
-@register("split_group", "error", "data set")
+@error(
+    "split_group",
+    "Groups of recordings, such as those of one day or person, that are in two splits.",
+)
 def split_group(recordings: Recordings, path: str) -> Iterator[Placed]:
-    """Find groups of recordings, such as those of one day or person, that are in two splits."""
+    """Find groups of recordings of two splits; `path` is that of the table of recordings."""
     groups: dict[str, dict[str, str]] = {}
     for id_, row in sorted(recordings.items()):
         if row.get("group") and row.get("split"):
@@ -81,9 +92,9 @@ def split_group(recordings: Recordings, path: str) -> Iterator[Placed]:
             yield path, f"group {group!r}", f"is in {where}; put all of a group into one split"
 
 
-@register("split_bytes", "error", "data set")
+@error("split_bytes", "Files of the same bytes in two splits, under whatever names.")
 def split_bytes(files: Iterable[Stored]) -> Iterator[Placed]:
-    """Find files of the same bytes in two splits, under whatever names."""
+    """Find digests that two splits have."""
     known: dict[str, Stored] = {}
     pairs: dict[tuple[str, str], list[tuple[Stored, Stored]]] = {}
     for file in files:
@@ -159,88 +170,85 @@ def _whole(text: str) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
-@register("missing_file", "error", "release")
-def missing_file(
-    forms: Mapping[str, Collection[str]], recordings: Collection[str], path: str
+@error(
+    "sample_labels",
+    "Samples files that number the classes otherwise than the others of their data set.",
+)
+def sample_labels(cuts: Sequence[Cut]) -> Iterator[Placed]:
+    """Find samples files with other names of classes, or in another order, than the first."""
+    for cut in cuts:
+        if cut.labels != cuts[0].labels:
+            problem = f"numbers the classes otherwise than {cuts[0].path}; cut again"
+            yield cut.path, "labels/name", problem
+
+
+@error("sample_group", "Groups, such as those of one person, whose samples are in two splits.")
+def sample_group(
+    cuts: Iterable[Cut], others: Mapping[str, tuple[str, str]] | None = None
 ) -> Iterator[Placed]:
-    """Find recordings without a file of a kind that others have.
+    """Find groups of samples of two splits.
 
     Parameters
     ----------
-    forms
-        Form of a path, such as ``slices/<id>.h5`` → the recordings that have such a file.
-    recordings
-        Every recording of the table.
-    path
-        The table.
+    cuts
+        The samples.
+    others
+        Group → split and place of a recording that is not cut.
     """
-    for form, having in sorted(forms.items()):
-        without = sorted(set(recordings) - set(having))
-        more = f", the first of {len(without):,} without" if len(without) > 1 else ""
-        if without:
+    known = dict(others or {})
+    for cut in cuts:
+        apart: set[str] = set()
+        first: Located | None = None
+        for k, (group, split) in enumerate(zip(cut.samples.group, cut.split, strict=True)):
+            if not group:
+                continue
+            other = known.get(group)
+            if other is None:
+                known[group] = split, f"{sample_at(cut.samples, k)} of {cut.path}"
+            elif other[0] != split:
+                apart.add(group)
+                first = first or (
+                    sample_at(cut.samples, k),
+                    f"{short(group)} is in {split} here, in {other[0]} by {other[1]}",
+                )
+        if first is not None:
+            n = counted(len(apart), "group")
+            yield cut.path, first[0], f"{n} in two splits, the first {first[1]}; keep it together"
+
+
+@warning("sample_class", "Classes that are tested and not trained on, and labels without a sample.")
+def sample_class(cuts: Sequence[Cut]) -> Iterator[Placed]:
+    """Find classes that no sample of split train has, or no sample at all."""
+    first: dict[str, dict[str, tuple[Cut, int]]] = {split: {} for split in SPLITS}
+    labels: dict[str, None] = {}
+    for cut in cuts:
+        labels |= dict.fromkeys(cut.labels)
+        for k, (label, split) in enumerate(zip(cut.samples.label, cut.split, strict=True)):
+            if label and split in first:
+                first[split].setdefault(label, (cut, k))
+    for split in SPLITS[1:] if first["train"] else ():
+        new = [label for label in first[split] if label not in first["train"]]
+        if new:
+            cut, k = first[split][new[0]]
             yield (
-                path,
-                f"recording {without[0]!r}",
-                f"has no {form}{more}; {counted(len(having), 'recording')} with one; build the "
-                "release again",
+                cut.path,
+                sample_at(cut.samples, k),
+                f"{counted(len(new), 'class')} of {split} not in train, the first "
+                f"{short(new[0])}; is the split meant so?",
             )
+    without = [label for label in labels if not any(label in seen for seen in first.values())]
+    if without:
+        yield (
+            cuts[0].path,
+            "labels/name",
+            f"{counted(len(without), 'label')} without a sample in the data set, the first "
+            f"{short(without[0])}; is a recording missing?",
+        )
 
 
-@register("unknown_id", "error", "release")
-def unknown_id(
-    files: Iterable[tuple[str, str, str]], recordings: Collection[str]
-) -> Iterator[Placed]:
-    """Find files, or lines of a split list, of a recording that is not in the table.
-
-    Parameters
-    ----------
-    files
-        (path, place, id) of each.
-    recordings
-        Every recording of the table.
-    """
-    unknown: dict[str, list[tuple[str, str]]] = {}
-    for path, place, id_ in files:
-        if id_ not in recordings:
-            unknown.setdefault(id_, []).append((path, place))
-    for id_, places in sorted(unknown.items()):
-        more = f", the first of {counted(len(places), 'place')}" if len(places) > 1 else ""
-        problem = f"is of recording {id_!r}, which is not in the table{more}; add its row"
-        yield *places[0], problem
-
-
-@register("n_events", "error", "release")
-def n_events(recordings: Recordings, held: Mapping[str, tuple[str, int, int]]) -> Iterator[Placed]:
-    """Find stores that do not hold the number of events that the table promises.
-
-    Parameters
-    ----------
-    recordings
-        The table; its column `n_events` counts the events of the source.
-    held
-        Recording → the store's path, its events, and those it says were left out by name.
-    """
-    for id_, (path, n, left_out) in sorted(held.items()):
-        promised = recordings.get(id_, {}).get("n_events", "")
-        if not promised:
-            continue
-        # As text: Python refuses to read whole numbers of thousands of digits.
-        digits = promised.lstrip("0") or "0"
-        if not re.fullmatch("[0-9]+", promised):
-            yield path, "", f"the table's n_events of {id_!r} is {promised[:40]!r}, no whole number"
-        elif digits != str(n + left_out):
-            says = f"{int(digits):,}" if len(digits) <= 19 else f"a number of {len(digits)} digits"
-            yield (
-                path,
-                "",
-                f"holds {n:,} events, and {left_out:,} were left out; the table says {says}; is "
-                "it the right recording?",
-            )
-
-
-@register("made_from", "error", "slices, samples, features")
+@error_of_files("made_from", "Files of one recording that were made from different events stores.")
 def made_from(files: Iterable[tuple[str, str]], store: tuple[str, str] | None) -> Iterator[Placed]:
-    """Find files of one recording that were made from different events stores.
+    """Find files that name the digest of another store.
 
     Parameters
     ----------
@@ -260,3 +268,32 @@ def made_from(files: Iterable[tuple[str, str]], store: tuple[str, str] | None) -
 
 def _where(member: Member | Stored) -> str:
     return f"{member.path}, {member.place}" if member.place else member.path
+
+
+def check_cuts(
+    cuts: Sequence[Cut],
+    split_of: Mapping[str, str] | None = None,
+    others: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    whole: bool = True,
+) -> Iterator[Finding]:
+    """Yield what is found in samples of one data set together.
+
+    Parameters
+    ----------
+    cuts
+        The samples.
+    split_of
+        Path of a samples file → split of its recording, where that is known.
+    others
+        Group → split and place of a recording that is not cut.
+    whole
+        Whether they are all of the data set; of a part, nothing is said of what it lacks.
+    """
+    for of in cuts:
+        split = (split_of or {}).get(of.path, "")
+        yield from findings(sample_split, of, split, path=of.path)
+    yield from findings(sample_group, cuts, others)
+    yield from findings(sample_labels, cuts)
+    if whole:
+        yield from findings(sample_class, cuts)

@@ -1,4 +1,4 @@
-"""Checks of events: accumulators that take a recording chunk by chunk.
+"""Checks of events: accumulators that take a recording piece by piece.
 
 They take raw columns, so that all faults are found and not only the first. Each keeps the place
 of the first fault and a count, never the events.
@@ -6,15 +6,22 @@ of the first fault and a count, never the events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from evreel.checks.finding import Located, counted, register
-from evreel.checks.tally import Tally, distance
+from evreel.checks.finding import DAMAGE, Finding, Located, counted
+from evreel.checks.registry import Threshold, checks_of, finished
+from evreel.checks.tally import Accumulator, Faults, Tally, distance
+from evreel.errors import EvreelError
 from evreel.timebase import Int64Array
+
+error, warning = checks_of("events")
+
+Pieces = Iterable[tuple[int, Sequence[npt.NDArray[Any]]]]
+"""Row of the first event, and columns t, x, y, p of at least one, of each piece of a file."""
 
 
 class Columns(NamedTuple):
@@ -24,6 +31,7 @@ class Columns(NamedTuple):
     ----------
     first : row in the file of the first of them; a piece that can't be read is left out.
     t, x, y, p : (n,) int64, n ≥ 1.
+    before : (n,) int64, the timestamp before each event's; its own where that is not known.
     """
 
     first: int
@@ -31,18 +39,19 @@ class Columns(NamedTuple):
     x: Int64Array
     y: Int64Array
     p: Int64Array
+    before: Int64Array
 
 
-class EventCheck(Protocol):
-    """A check that sees all events of a file in their order."""
-
-    def add(self, events: Columns) -> None:
-        """Take the next events."""
-        ...
-
-    def finish(self) -> Iterator[Located]:
-        """Yield what was found. Call once, at the end."""
-        ...
+def columns(pieces: Pieces) -> Iterator[Columns]:
+    """Yield the events of each piece, with the timestamps before theirs across the pieces."""
+    row, last = 0, None
+    for first, piece in pieces:
+        t, x, y, p = (column.astype(np.int64) for column in piece)
+        before = np.empty_like(t)
+        before[1:] = t[:-1]
+        before[0] = last if last is not None and first == row else t[0]
+        yield Columns(first, t, x, y, p, before)
+        row, last = first + len(t), t[-1]
 
 
 def at(events: Columns, row: int) -> str:
@@ -50,44 +59,47 @@ def at(events: Columns, row: int) -> str:
     return f"event {events.first + row}, t={events.t[row]} µs"
 
 
-class _Neighbours:
-    """What crosses the edge between two pieces: the last stamp, where the pieces meet."""
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._last: int | None = None
-
-    def before(self, events: Columns) -> Int64Array:
-        """Return (n,) the stamp before each event's; its own where that is not known."""
-        known = self._last if events.first == self._next else None
-        before = np.empty_like(events.t)
-        before[1:] = events.t[:-1]
-        before[0] = events.t[0] if known is None else known
-        self._next = events.first + len(events.t)
-        self._last = int(events.t[-1])
-        return before
+def event_checks(sensor: tuple[int, int]) -> list[Accumulator]:
+    """Return the checks that fit any events."""
+    return [Order(), Bounds(sensor), Polarity(), OnePolarity(), Quantum(), Gap(), Burst()]
 
 
-@register("order", "error", "events")
+def check_events(path: str, pieces: Pieces, checks: Sequence[Accumulator]) -> Iterator[Finding]:
+    """Yield what checks find in events, in one pass; what is raised meanwhile is raised after."""
+    failure: Exception | None = None
+    try:
+        for events in columns(pieces):
+            for check in checks:
+                check.add(events)
+    except (EvreelError, *DAMAGE) as error:
+        failure = error
+    for check in checks:
+        yield from finished(check, path)
+    if failure is not None:
+        raise failure
+
+
+@error(
+    "order",
+    "Events with a stamp before that of the event above: a search in time goes wrong on them.",
+)
 class Order(Tally):
-    """Events with a stamp before that of the event above: a search in time goes wrong on them."""
+    """Compare each timestamp with the one before it."""
 
     def __init__(self) -> None:
         super().__init__(
             "event",
             "before the event above, the first by {got}; sort the source, by name and counted",
         )
-        self._neighbours = _Neighbours()
 
-    def add(self, events: Columns) -> None:
-        """Take the next events."""
-        t, before = events.t, self._neighbours.before(events)
-        self.count(t < before, lambda k: (at(events, k), f"{int(before[k]) - int(t[k])} µs"))
+    def _faults(self, events: Columns) -> Faults:
+        t, before = events.t, events.before
+        return t < before, lambda k: (at(events, k), f"{int(before[k]) - int(t[k])} µs")
 
 
-@register("bounds", "error", "events")
+@error("bounds", "Events outside the sensor.")
 class Bounds(Tally):
-    """Events outside the sensor."""
+    """Compare x and y with the sensor's (height, width)."""
 
     def __init__(self, sensor: tuple[int, int]) -> None:
         self._height, self._width = sensor
@@ -97,16 +109,15 @@ class Bounds(Tally):
             "sensor's size right?",
         )
 
-    def add(self, events: Columns) -> None:
-        """Take the next events."""
+    def _faults(self, events: Columns) -> Faults:
         x, y = events.x, events.y
         bad = (x < 0) | (x >= self._width) | (y < 0) | (y >= self._height)
-        self.count(bad, lambda k: (at(events, k), f"x={x[k]}, y={y[k]}"))
+        return bad, lambda k: (at(events, k), f"x={x[k]}, y={y[k]}")
 
 
-@register("polarity", "error", "events")
+@error("polarity", "Events with a polarity that is neither 0 (OFF) nor 1 (ON).")
 class Polarity(Tally):
-    """Events with a polarity that is neither 0 (OFF) nor 1 (ON)."""
+    """Compare p with 0 and 1."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -114,56 +125,57 @@ class Polarity(Tally):
             "with a polarity that is neither 0 nor 1, the first with {got}; write 0 for OFF",
         )
 
-    def add(self, events: Columns) -> None:
-        """Take the next events."""
+    def _faults(self, events: Columns) -> Faults:
         p = events.p
-        self.count((p < 0) | (p > 1), lambda k: (at(events, k), f"p={p[k]}"))
+        return (p < 0) | (p > 1), lambda k: (at(events, k), f"p={p[k]}")
 
 
-@register("one_polarity", "warning", "events")
+_ONE_POLARITY_LEAST = Threshold("least_events", 1_000, "Fewer events may well be of one polarity.")
+
+
+@warning(
+    "one_polarity",
+    "A recording all of whose events have one polarity: the other was probably lost on the way.",
+    _ONE_POLARITY_LEAST,
+)
 class OnePolarity:
-    """A recording all of whose events have one polarity: the other was probably lost on the way.
+    """Keep the lowest and the highest p."""
 
-    Parameters
-    ----------
-    least_events
-        Fewer events may well be of one polarity.
-    """
-
-    def __init__(self, least_events: int = 1_000) -> None:
-        self._least = least_events
+    def __init__(self) -> None:
         self._n = 0
-        self._low: int | None = None
-        self._high: int | None = None
+        self._values: tuple[int, ...] = ()
 
     def add(self, events: Columns) -> None:
         """Take the next events."""
         self._n += len(events.p)
-        low, high = int(events.p.min()), int(events.p.max())
-        self._low = low if self._low is None else min(self._low, low)
-        self._high = high if self._high is None else max(self._high, high)
+        values = (*self._values, int(events.p.min()), int(events.p.max()))
+        self._values = min(values), max(values)
 
     def finish(self) -> Iterator[Located]:
         """Yield what was found."""
-        if self._n >= self._least and self._low == self._high:
-            yield "", f"all {self._n:,} events have p={self._low}; was the other polarity lost?"
+        if self._n >= _ONE_POLARITY_LEAST.value and len(set(self._values)) == 1:
+            p = self._values[0]
+            yield "", f"all {self._n:,} events have p={p}; was the other polarity lost?"
 
 
-@register("quantum", "warning", "events")
+_QUANTUM_US = Threshold(
+    "quantum_us",
+    1_000,
+    "Rounding to milliseconds is what converters do; cameras stamp to 1 µs, old ones to 20 µs.",
+)
+_QUANTUM_LEAST = Threshold("least_events", 1_000, "Fewer events may fall on such stamps by chance.")
+
+
+@warning(
+    "quantum",
+    "Stamps that are all multiples of a coarse unit: time was rounded, and order within it lost.",
+    _QUANTUM_US,
+    _QUANTUM_LEAST,
+)
 class Quantum:
-    """Stamps that are all multiples of a coarse unit: time was rounded, and order within it lost.
+    """Keep the greatest common divisor of all times since the first."""
 
-    Parameters
-    ----------
-    quantum_us
-        Rounding to milliseconds is what converters do; cameras stamp to 1 µs, old ones to 20 µs.
-    least_events
-        Fewer events may fall on such stamps by chance.
-    """
-
-    def __init__(self, quantum_us: int = 1_000, least_events: int = 1_000) -> None:
-        self._coarse = quantum_us
-        self._least = least_events
+    def __init__(self) -> None:
         self._first: int | None = None
         self._quantum = 0
         self._n = 0
@@ -173,14 +185,14 @@ class Quantum:
         self._n += len(events.t)
         if self._first is None:
             self._first = int(events.t[0])
-        if self._quantum % self._coarse == 0:
+        if self._quantum % _QUANTUM_US.value == 0:
             # Without the first stamp, a clock that does not start at 0 tells its quantum too.
             steps = distance(events.t, self._first)
             self._quantum = int(np.gcd.reduce(steps, initial=np.uint64(self._quantum)))
 
     def finish(self) -> Iterator[Located]:
         """Yield what was found."""
-        if self._n < self._least or self._quantum % self._coarse:
+        if self._n < _QUANTUM_LEAST.value or self._quantum % _QUANTUM_US.value:
             return
         if self._quantum:
             problem = f"all {self._n:,} stamps are on a grid of {self._quantum} µs"
@@ -189,28 +201,27 @@ class Quantum:
         yield "", f"{problem}: time was rounded; take it from the camera's own file"
 
 
-@register("gap", "warning", "events")
+_GAP_LEAST_US = Threshold(
+    "least_us",
+    500_000,
+    "A still scene makes noise events every few ms, so half a second without one is no scene.",
+)
+
+
+@warning("gap", "Times without any event: the camera paused, or data were lost.", _GAP_LEAST_US)
 class Gap:
-    """Times without any event: the camera paused, or data were lost.
+    """Keep the first and the longest step from one timestamp to the next."""
 
-    Parameters
-    ----------
-    least_us
-        A still scene makes noise events every few ms, so half a second without one is no scene.
-    """
-
-    def __init__(self, least_us: int = 500_000) -> None:
-        self._least = least_us
-        self._neighbours = _Neighbours()
+    def __init__(self) -> None:
         self._tally = Tally()
         self._longest = 0
 
     def add(self, events: Columns) -> None:
         """Take the next events."""
-        before = self._neighbours.before(events)
+        before = events.before
         # In uint64, which has room for any step forward.
         steps = events.t.view(np.uint64) - before.view(np.uint64)
-        long = (events.t > before) & (steps >= self._least)
+        long = (events.t > before) & (steps >= _GAP_LEAST_US.value)
         if long.any():
             self._longest = max(self._longest, int(steps[long].max()))
             self._tally.count(long, lambda k: (f"t={before[k]} µs", f"{steps[k] / 1e6:.3f} s"))
@@ -227,43 +238,39 @@ class Gap:
             )
 
 
-@register("burst", "warning", "events")
+_BURST_BIN_US = Threshold(
+    "bin_us", 10_000, "Not shorter than one flicker of mains light, 100 or 120 a second."
+)
+_BURST_TIMES = Threshold(
+    "times", 10, "This many medians of the bins that have events: motion seldom makes ten."
+)
+_BURST_LEAST_EVENTS = Threshold(
+    "least_events", 1_000, "Where little goes on, a bin with fewer is none."
+)
+_BURST_LEAST_BINS = Threshold("least_bins", 10, "Fewer bins with events tell no median.")
+
+
+@warning(
+    "burst",
+    "Bins of time with many times the usual number of events: flashes, or stamps that pile up.",
+    _BURST_BIN_US,
+    _BURST_TIMES,
+    _BURST_LEAST_EVENTS,
+    _BURST_LEAST_BINS,
+)
 class Burst:
-    """Bins of time with many times the usual number of events: flashes, or stamps that pile up.
+    """Count the events of bins of time, and compare the counts with their median.
 
-    Parameters
-    ----------
-    bin_us
-        Not shorter than one flicker of mains light, 100 or 120 a second.
-    times
-        This many medians of the bins that have events: motion seldom makes ten.
-    least_events
-        Where little goes on, a bin with fewer is none.
-    least_bins
-        Fewer bins with events tell no median.
-
-    Notes
-    -----
     Of the bins, it keeps how many there are of each count: n events have no more than √2n counts.
     """
 
-    def __init__(
-        self,
-        bin_us: int = 10_000,
-        times: float = 10,
-        least_events: int = 1_000,
-        least_bins: int = 10,
-    ) -> None:
-        self._bin_us = bin_us
-        self._times = times
-        self._least_events = least_events
-        self._least_bins = least_bins
+    def __init__(self) -> None:
         self._open: tuple[int, int] | None = None  # the last bin may go on in the next piece
         self._bins: dict[int, tuple[int, int]] = {}  # events in a bin → such bins, the first
 
     def add(self, events: Columns) -> None:
         """Take the next events."""
-        bins = events.t // self._bin_us
+        bins = events.t // _BURST_BIN_US.value
         starts = np.flatnonzero(np.diff(bins, prepend=bins[0] - 1))
         counts = np.diff(starts, append=len(bins))
         for number, count in zip(bins[starts].tolist(), counts.tolist(), strict=True):
@@ -284,7 +291,7 @@ class Burst:
         if self._open is not None:
             self._close(*self._open)
         total = sum(n for n, _ in self._bins.values())
-        if total < self._least_bins:
+        if total < _BURST_LEAST_BINS.value:
             return
         reached, median = 0, 0
         for count in sorted(self._bins):
@@ -292,128 +299,13 @@ class Burst:
             if reached >= (total + 1) // 2:
                 median = count
                 break
-        least = max(self._times * median, self._least_events)
+        least = max(_BURST_TIMES.value * median, _BURST_LEAST_EVENTS.value)
         much = {count: bins for count, bins in self._bins.items() if count >= least}
         if much:
             n, first = sum(n for n, _ in much.values()), min(first for _, first in much.values())
             yield (
-                f"t={first * self._bin_us} µs",
-                f"{counted(n, 'bin')} of {self._bin_us // 1000} ms with up to {max(much):,} "
-                f"events; the median is {median:,}; did the light change, or do stamps pile up?",
-            )
-
-
-@register("index", "error", "events store")
-class Index:
-    """A time index `ms_to_idx` that is not that of column t: reading by time gives other events.
-
-    Parameters
-    ----------
-    read
-        Returns entries ``[first, stop)`` of the index, None where they can't be read.
-    length
-        Number of its entries.
-    n_events
-        Number of events in the file; where some can't be read, nothing is said.
-    """
-
-    def __init__(
-        self, read: Callable[[int, int], npt.NDArray[Any] | None], length: int, n_events: int
-    ) -> None:
-        self._read = read
-        self._length = length
-        self._n_events = n_events
-        self._neighbours = _Neighbours()
-        self._tally = Tally(
-            "entry",
-            "not the row of the first event of the millisecond, the first is {got}; build the "
-            "store again",
-        )
-        self._ms = 0
-        self._rows = 0
-        self._last = -1
-        self._blind = False
-
-    def add(self, events: Columns) -> None:
-        """Take the next events."""
-        # What the index should say is not known where stamps go back or are missing.
-        back = (events.t < self._neighbours.before(events)).any()
-        self._blind |= bool(back or events.t[0] < 0 or events.first != self._rows)
-        self._rows = events.first + len(events.t)
-        self._last = int(events.t[-1])
-        if self._blind:
-            return
-        stop = min(self._last // 1000 + 1, self._length - 1)
-        while self._ms < stop:
-            until = min(self._ms + len(events.t) + 65_536, stop)
-            edges = np.arange(self._ms, until, dtype=np.int64) * 1000
-            self._compare(until, events.first + np.searchsorted(events.t, edges))
-
-    def _compare(self, until: int, expected: Int64Array) -> None:
-        first, self._ms = self._ms, until
-        got = self._read(first, until)
-        if got is None:
-            return
-        self._tally.count(
-            got.astype(np.int64) != expected,
-            lambda k: (f"ms_to_idx, row {first + k}", f"{got[k]}, not {expected[k]}"),
-        )
-
-    def finish(self) -> Iterator[Located]:
-        """Yield what was found."""
-        if self._blind or self._rows != self._n_events:
-            return
-        entries = 1 if self._last < 0 else self._last // 1000 + 2
-        if entries != self._length:
-            yield (
-                "ms_to_idx",
-                f"has {self._length:,} entries; a recording until t={self._last} µs has "
-                f"{entries:,}; build the store again",
-            )
-        else:
-            self._compare(entries, np.array([self._rows]))
-        yield from self._tally.finish()
-
-
-@register("time_zero", "error", "events store")
-class TimeZero:
-    """A store whose first or last stamp is not what its attributes say.
-
-    Parameters
-    ----------
-    t_stop_us
-        What the store says: last stamp + 1.
-    changed
-        Whether it says that something was left out of the recording. If not, t starts at 0.
-    n_events
-        Number of events in the file; of an end that can't be read, nothing is said.
-    """
-
-    def __init__(self, t_stop_us: int, changed: bool, n_events: int) -> None:
-        self._t_stop_us = t_stop_us
-        self._changed = changed
-        self._n_events = n_events
-        self._first: int | None = None
-        self._last: int | None = None if n_events else -1
-
-    def add(self, events: Columns) -> None:
-        """Take the next events."""
-        if not events.first:
-            self._first = int(events.t[0])
-        if events.first + len(events.t) == self._n_events:
-            self._last = int(events.t[-1])
-
-    def finish(self) -> Iterator[Located]:
-        """Yield what was found."""
-        first, last = self._first, self._last
-        if first is not None and (first < 0 or (first and not self._changed)):
-            yield (
-                "event 0",
-                f"t={first} µs; stamps count from the recording's first event, and none before "
-                "it is said to be left out; build the store again",
-            )
-        if last is not None and self._t_stop_us != last + 1:
-            yield (
-                "attribute t_stop_us",
-                f"is {self._t_stop_us}; the last stamp + 1 is {last + 1}; build the store again",
+                f"t={first * _BURST_BIN_US.value} µs",
+                f"{counted(n, 'bin')} of {_BURST_BIN_US.value // 1000} ms with up to "
+                f"{max(much):,} events; the median is {median:,}; did the light change, or do "
+                "stamps pile up?",
             )

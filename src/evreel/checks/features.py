@@ -1,4 +1,4 @@
-"""Checks of features files: their windows and values."""
+"""Checks of features files: their windows and values, and their samples."""
 
 from __future__ import annotations
 
@@ -8,14 +8,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evreel.checks.finding import Located, counted, register
+from evreel.checks.columns import MOST_UNREADABLE, RawColumns, opened
+from evreel.checks.finding import DAMAGE, Finding, Located, counted, problem_of
+from evreel.checks.inventory import File, Known
+from evreel.checks.registry import checks_of, findings, unreadable
+from evreel.checks.samples import read_samples, sample_at
 from evreel.checks.tally import located
+from evreel.errors import EvreelError
+from evreel.files.features import FeaturesFile, SampleWindows
+from evreel.files.samples import SamplesFile
 from evreel.windows import Windows
 
+error, _ = checks_of("features")
 
-@register("feature_windows", "error", "features")
+
+@error(
+    "feature_windows",
+    "Windows that hold events which the recording has not, or start after its end.",
+)
 def feature_windows(windows: Windows, t_stop_us: int | None, n_events: int) -> Iterator[Located]:
-    """Find windows that hold events which the recording has not, or start after its end."""
+    """Find windows beyond the recording's events, or its end where that is given."""
     bad = windows.stop > n_events
     if t_stop_us is not None:
         bad = bad | (windows.start_us >= max(t_stop_us, 1))
@@ -31,15 +43,9 @@ def feature_windows(windows: Windows, t_stop_us: int | None, n_events: int) -> I
     )
 
 
-@register("feature_values", "error", "features")
+@error("feature_values", "Windows with a value that is NaN or infinite.")
 def feature_values(frames: Iterable[tuple[int, npt.NDArray[Any]]]) -> Iterator[Located]:
-    """Find windows with a value that is NaN or infinite.
-
-    Parameters
-    ----------
-    frames
-        (window, its values), one at a time.
-    """
+    """Find windows with a value that is not finite; they come one at a time as (window, values)."""
     n, place = 0, ""
     for k, frame in frames:
         if frame.dtype.kind == "f" and not np.isfinite(frame).all():
@@ -47,3 +53,87 @@ def feature_values(frames: Iterable[tuple[int, npt.NDArray[Any]]]) -> Iterator[L
             n += 1
     if n:
         yield place, f"{counted(n, 'window')} with NaN or infinite values; compute again"
+
+
+@error(
+    "feature_sample",
+    "Windows that are not within their sample, or samples that the recording has not.",
+)
+def feature_sample(
+    windows: Windows, of: SampleWindows, cut: SamplesFile | None = None, path: str = ""
+) -> Iterator[Located]:
+    """Find windows that reach out of their sample.
+
+    Parameters
+    ----------
+    windows, of
+        The windows, and which are of which sample.
+    cut, path
+        The recording's samples file, where it is known, and how findings name it.
+    """
+    samples = of.samples
+    k = np.repeat(np.arange(len(samples)), np.diff(of.bounds))
+    bad = (windows.start_us < samples.start_us[k]) | (windows.start_us >= samples.stop_us[k])
+    if cut is not None:
+        other = _other_samples(of, cut)
+        if other is not None:
+            yield other[0], f"{other[1]} than in {path}; compute again"
+        else:
+            bad |= (windows.start < cut.start[k]) | (windows.stop > cut.stop[k])
+
+    def say(window: int) -> Located:
+        us, rows, of_sample = windows.start_us[window], windows.start[window], int(k[window])
+        return (
+            f"window {window}",
+            f"from t={us} µs, row {rows} on; {sample_at(samples, of_sample)} is of "
+            f"t={samples.start_us[of_sample]} to {samples.stop_us[of_sample]} µs",
+        )
+
+    yield from located(bad, say, "window", "outside its sample, the first {got}; compute again")
+
+
+def _other_samples(of: SampleWindows, cut: SamplesFile) -> Located | None:
+    """Return the first way in which the samples of features are others than the recording's."""
+    if of.labels != cut.labels:
+        return "labels/name", "numbers the classes otherwise"
+    ours, theirs = of.samples, cut.samples
+    if ours.id != theirs.id:
+        return "samples/id", f"has {counted(len(ours), 'sample')}, of others or in another order,"
+    for name in ("label", "start_us", "stop_us", "t_offset"):
+        same = np.array_equal(getattr(ours, name), getattr(theirs, name))
+        if not same:
+            return f"samples/{name}", "says something else of a sample"
+    return None
+
+
+def check_features(file: File, known: Known) -> Iterator[Finding]:
+    """Yield what is found in a features file."""
+    path = file.path
+    with opened(file.location, file.kind) as h5, FeaturesFile(file.location) as frames:
+        unread: list[Finding] = []
+
+        def readable() -> Iterator[tuple[int, npt.NDArray[Any]]]:
+            for k in range(len(frames)):
+                try:
+                    frame = frames.read(k)
+                except (EvreelError, *DAMAGE) as error:
+                    unread.append(unreadable(path, problem_of(error)[0], f"window {k}"))
+                    if len(unread) > MOST_UNREADABLE:
+                        return
+                    continue
+                yield k, frame
+
+        yield from findings(feature_values, readable(), path=path)
+        if unread:
+            more = f", the first of {len(unread)} such windows" if len(unread) > 1 else ""
+            yield unreadable(path, unread[0].problem + more, unread[0].place)
+        if known.n is not None:
+            # A sample may reach beyond the recording's end, and its windows with it.
+            end = known.t_stop_us if frames.samples is None else None
+            yield from findings(feature_windows, frames.windows, end, known.n, path=path)
+        if frames.samples is not None:
+            held = None if known.samples is None else read_samples(known.samples)
+            theirs = "" if known.samples is None else known.samples.path
+            looked_at = frames.windows, frames.samples, held, theirs
+            yield from findings(feature_sample, *looked_at, path=path)
+        yield from RawColumns(h5, path).problems()

@@ -1,13 +1,13 @@
-"""What a check says: findings with a severity and a place, and the list of all checks."""
+"""What a check says: findings with a severity and a place, and the report of them."""
 
 from __future__ import annotations
 
-import inspect
-import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from evreel.errors import EvreelError
 
 Severity = Literal["error", "warning"]
 
@@ -17,10 +17,11 @@ Located = tuple[str, str]
 Placed = tuple[str, str, str]
 """File, place in it, and problem."""
 
-T = TypeVar("T", bound=Callable[..., Any])
-
 WIDTH = 100
 """Columns of text in which findings are shown."""
+
+DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError, OverflowError)
+"""What libraries raise on damaged bytes."""
 
 
 @dataclass(frozen=True, order=True)
@@ -32,7 +33,7 @@ class Finding:
     severity
         ``error``: whoever uses the file gets wrong results or none; ``warning``: it may be meant.
     check
-        Short name of the check, a key of `CHECKS`.
+        Short name of the check, a key of `evreel.checks.CHECKS`.
     path
         The file, relative to what was checked.
     place
@@ -109,77 +110,13 @@ class Report:
         yield self.summary
 
 
-@dataclass(frozen=True)
-class Check:
-    """A kind of fault that is looked for.
-
-    Parameters
-    ----------
-    name, severity
-        As its findings carry them.
-    of
-        What is looked at: ``events``, ``boxes``, ….
-    finds
-        What it finds, from the first line of its docstring.
-    thresholds
-        Parameter → (default, what it means and why it is so much), from its docstring.
-    """
-
-    name: str
-    severity: Severity
-    of: str
-    finds: str
-    thresholds: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-
-CHECKS = {
-    "readable": Check(
-        "readable",
-        "error",
-        "every file",
-        "A file that can't be read: damaged, cut short, missing, or of another form.",
-    )
-}
-"""Every check by its name, in the order in which they are defined."""
-
-
-def register(name: str, severity: Severity, of: str) -> Callable[[T], T]:
-    """Enter a function, or a class of accumulators, as a check.
-
-    Its docstring's first line says what it finds (a function's: ``Find …``); parameters with a
-    number as default are thresholds, with their reason in the docstring.
-    """
-
-    def enter(made: T) -> T:
-        text = inspect.getdoc(made) or ""
-        thresholds = {
-            parameter.name: (f"{parameter.default:,}", _meaning(text, parameter.name))
-            for parameter in inspect.signature(made).parameters.values()
-            if isinstance(parameter.default, (int, float))
-        }
-        finds = " ".join(text.split("\n\n")[0].split()).removeprefix("Find ")
-        finds = finds[:1].upper() + finds[1:]
-        CHECKS[name] = Check(name, severity, of, finds, thresholds)
-        return made
-
-    return enter
-
-
-def _meaning(docstring: str, parameter: str) -> str:
-    """Return what a NumPy docstring says of a parameter."""
-    found = re.search(rf"^{parameter}\n((?: {{4}}.*\n?)+)", docstring, re.MULTILINE)
-    return " ".join(found[1].split()) if found else ""
-
-
-def findings(check: str, found: Iterable[Located | Placed], path: str = "") -> Iterator[Finding]:
-    """Yield what a check found in the file `path`, or in those that it names itself."""
-    for where in found:
-        yield Finding(CHECKS[check].severity, check, *(path, *where)[-3:])
-
-
-def unreadable(path: str, problem: str, place: str = "") -> Finding:
-    """Return the finding of a file that can't be read."""
-    return Finding("error", "readable", path, place, problem)
+def problem_of(error: BaseException) -> tuple[str, str]:
+    """Return problem and place of an exception, as a finding shows them."""
+    if isinstance(error, EvreelError):
+        hint = f"; {error.hint[0].lower()}{error.hint[1:].rstrip('.')}" if error.hint else ""
+        return f"{error.problem}{hint}", error.place or ""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"can't be read: {said}", ""
 
 
 def counted(n: int, what: str) -> str:

@@ -7,26 +7,40 @@ from collections.abc import Iterator
 import numpy as np
 
 from evreel.checks.events import Columns
-from evreel.checks.finding import Located, counted, register
-from evreel.checks.tally import Tally, distance
+from evreel.checks.finding import Located, counted
+from evreel.checks.registry import Threshold, checks_of
+from evreel.checks.tally import Faults, Tally, distance
 from evreel.timebase import Int64Array
 
+error, _ = checks_of("boxes, slices")
+_, warning = checks_of("events with labels")
 
-def one_window(t_us: Int64Array, alone_us: int) -> int:
-    """Return the usual time from one label to the next; `alone_us` where there is but one.
+_ALONE_US = Threshold(
+    "alone_us",
+    100_000,
+    "Taken for a frame where one label alone tells none; frames of labels are shorter.",
+)
+
+
+def usual_step(t_us: Int64Array) -> int:
+    """Return the usual time from one label to the next; a threshold where there is but one.
 
     Examples
     --------
-    >>> one_window(np.array([10, 10, 20, 30, 90]), 5), one_window(np.array([10]), 5)
-    (10, 5)
+    >>> usual_step(np.array([10, 10, 20, 30, 90])), usual_step(np.array([10]))
+    (10, 100000)
     """
-    stamps = np.unique(t_us)
-    return int(np.median(distance(stamps[1:], stamps[:-1]))) if len(stamps) > 1 else alone_us
+    times = np.unique(t_us)
+    return int(np.median(distance(times[1:], times[:-1]))) if len(times) > 1 else _ALONE_US.value
 
 
-@register("beyond", "error", "boxes, slices")
+@error(
+    "beyond",
+    "Labels before the recording's start, or beyond its end by more than a frame.",
+    _ALONE_US,
+)
 class Beyond(Tally):
-    """Labels before the recording's start, or beyond its end by more than a frame.
+    """Compare times of labels, µs since the recording's first event, with its end.
 
     Parameters
     ----------
@@ -37,48 +51,45 @@ class Beyond(Tally):
     window_us
         Label times are ends of frames, so the last may lie one frame beyond the end. Where it is
         not given: the usual time from one label to the next, among the first.
-    alone_us
-        Taken for a frame where one label alone tells none; frames of labels are shorter.
     """
 
-    def __init__(
-        self, what: str, t_stop_us: int, window_us: int | None = None, alone_us: int = 100_000
-    ) -> None:
-        super().__init__(
-            "label",
-            f"outside the recording, which ends at t={t_stop_us} µs; are they of another "
-            "recording?",
-        )
+    def __init__(self, what: str, t_stop_us: int, window_us: int | None = None) -> None:
+        ends = f"which ends at t={t_stop_us} µs; are they of another recording?"
+        super().__init__("label", f"outside the recording, {ends}")
         self._table = what
         self._t_stop_us = t_stop_us
         self._window_us = window_us
-        self._alone_us = alone_us
 
-    def add(self, first: int, t_us: Int64Array) -> None:
-        """Take times (µs since the recording's first event) from row `first` on."""
+    def _faults(self, first: int, t_us: Int64Array) -> Faults:
         if self._window_us is None:
-            self._window_us = one_window(t_us, self._alone_us)
-        self.count(
-            (t_us < 0) | (t_us > self._t_stop_us + self._window_us),
-            lambda k: (f"{self._table} {first + k}, t={t_us[k]} µs", ""),
-        )
+            self._window_us = usual_step(t_us)
+        bad = (t_us < 0) | (t_us > self._t_stop_us + self._window_us)
+        return bad, lambda k: (f"{self._table} {first + k}, t={t_us[k]} µs", "")
 
 
-@register("label_span", "warning", "events with labels")
+_LEAST_SHARE = Threshold(
+    "least_share",
+    0.5,
+    "Less than half of the recording's time is more likely a task cut short than a choice.",
+)
+
+
+@warning(
+    "label_span",
+    "Labels that cover a small part of the recording: training sees the rest as empty.",
+    _LEAST_SHARE,
+)
 class LabelSpan:
-    """Labels that cover a small part of the recording: training sees the rest as empty.
+    """Compare the time that labels cover with that of the events, and count those without.
 
     Parameters
     ----------
     first_us, last_us
         From where to where there are labels, µs since the first event.
-    least_share
-        Less than half of the recording's time is more likely a task cut short than a choice.
     """
 
-    def __init__(self, first_us: int, last_us: int, least_share: float = 0.5) -> None:
+    def __init__(self, first_us: int, last_us: int) -> None:
         self._labels = first_us, last_us
-        self._least = least_share
         self._ends: tuple[int, int] | None = None
         self._before = self._after = 0
 
@@ -96,7 +107,7 @@ class LabelSpan:
         start, stop = self._ends
         first, last = self._labels
         share = max(0, min(last, stop) - max(first, start)) / (stop - start)
-        if share < self._least:
+        if share < _LEAST_SHARE.value:
             yield (
                 f"t={first} to {last} µs",
                 f"labels cover {100 * share:.0f} % of {(stop - start) / 1e6:.3f} s; "

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from evreel.checks import made
-from evreel.checks.events import Columns
-from evreel.checks.finding import Finding, Report, unreadable
-from evreel.checks.labels import LabelSpan
-from evreel.checks.made import cut
-from evreel.checks.neighbours import (
+from evreel.checks.boxes import check_boxes
+from evreel.checks.dataset import check_cuts, made_from
+from evreel.checks.features import check_features
+from evreel.checks.finding import DAMAGE, Finding, Report
+from evreel.checks.inventory import (
     BOXES,
-    DAMAGE,
+    DAMAGED,
     RECORDING,
+    Done,
+    Entry,
     File,
+    Folder,
     Head,
+    Known,
+    LabelMaps,
     id_of,
+    is_file,
     kind_of,
     of_one_recording,
     read_head,
+    shown,
 )
-from evreel.checks.released import Release
-from evreel.checks.splits import LISTS, PAPERS, checked_folders, checked_lists, split_list
-from evreel.checks.walk import Done, Folder, LabelMaps, Place, is_file, shown, size_of
-from evreel.errors import EvreelError, LayoutError, UnknownFormatError, UsageError
+from evreel.checks.recordings import check_recording
+from evreel.checks.registry import as_findings, findings, unreadable
+from evreel.checks.release import Release
+from evreel.checks.samples import check_samples, read_cuts
+from evreel.checks.slices import check_slices
+from evreel.checks.splits import checked_folders, checked_lists, split_list
+from evreel.checks.stores import check_store
+from evreel.errors import EvreelError, LayoutError, UsageError
 from evreel.events import Sensor
-from evreel.layout import LABEL_MAP
+from evreel.files import hdf5
+from evreel.files.repack import needs_plugin
+from evreel.layout import EVENTS, FEATURES, LABEL_MAP, SAMPLES, SLICES
 from evreel.outputs import Progress, silent
-from evreel.recordings import event_chunks, open_recording
+from evreel.provenance import sha256
 
 
 def check(path: str | Path, *, progress: Progress = silent) -> Report:
@@ -94,10 +106,9 @@ def audit(path: str | Path, *, sensor: Sensor | None = None, progress: Progress 
     kind = kind_of(place)
     if kind is not None:
         return _checked_file(place, kind, progress)
-    done = Done([place], progress)
     found: list[Finding] = []
-    others = [Place(place, shown(place.name))]
-    looked_at = len(_checked_others(others, (), found, done, sensor)[1])
+    others = [Entry(place, shown(place.name))]
+    looked_at = len(_checked_others(others, (), found, Done(others, progress), sensor)[1])
     if not looked_at:
         raise UsageError(
             "is no recording that can be read, no boxes and no list of a split", path=place
@@ -123,10 +134,10 @@ def _checked_file(place: Path, kind: str, progress: Progress) -> Report:
     other = kind_of(beside) if beside != place and beside.exists() else None
     heads = [] if other is None else [read_head(File(beside, beside.name, other, file.id))]
     folders = place.absolute().parents if kind == BOXES else ()
-    named = (folder / LABEL_MAP for folder in folders if is_file(folder / LABEL_MAP))
-    maps = LabelMaps(Place(nearest, LABEL_MAP) for nearest in list(named)[:1])
-    found = [*made.check_files([file], heads, maps.of, Done([place], progress))]
-    found += made.check_cuts(made.read_cuts([file]), whole=False)
+    named = [folder / LABEL_MAP for folder in folders if is_file(folder / LABEL_MAP)]
+    maps = LabelMaps(Entry(nearest, LABEL_MAP) for nearest in named[:1])
+    found = [*_checked_files([file], heads, maps.of, Done([file], progress))]
+    found += check_cuts(read_cuts([file]), whole=False)
     # What is wrong with a neighbour is a finding of the neighbour.
     of_file = [finding for finding in found if finding.path == file.path]
     return _report([*maps.findings, *of_file], 1)
@@ -138,48 +149,50 @@ def _checked_folder(
     """Check what evreel made in a folder, or all of a data set, whoever made it."""
     folder = Folder(root)
     releases = [Release(*release) for release in folder.releases]
-    places = [
-        *(file.place for file in folder.files),
-        *(file.place for release in releases for file in (*release.files, *release.unlisted)),
-        *(other.place for other in folder.others if foreign),
-    ]
-    done = Done(places, progress)
+    of_releases = [file for release in releases for file in (*release.files, *release.unlisted)]
+    others = folder.others if foreign else []
+    done = Done([*folder.files, *of_releases, *others], progress)
     maps = LabelMaps(folder.maps)
     found = [*folder.findings, *maps.findings]
-    heads: list[Head] = []
-    told: list[Place] = []
+    heads, told = _checked_others(others, folder.files, found, done, sensor)
     if foreign:
-        heads, told = _checked_others(folder.others, folder.files, found, done, sensor)
-        of_files = (Place(file.place, file.path) for file in folder.files)
-        found += checked_folders([*folder.others, *of_files])
-    found += made.check_files(folder.files, heads, maps.of, done)
+        found += checked_folders([*others, *folder.files])
+    found += _checked_files(folder.files, heads, maps.of, done)
     in_folder: dict[str, list[File]] = {}
     for file in folder.files:
         in_folder.setdefault(file.folder, []).append(file)
     for files in in_folder.values():
-        found += made.check_cuts(made.read_cuts(files))
+        found += check_cuts(read_cuts(files))
     for release in releases:
-        found += release.check(done)
-    looked_at = len(folder.files) + len(folder.maps) + len(told)
+        found += _checked_release(release, done)
     return _report(
         found,
-        looked_at + sum(release.looked_at for release in releases),
-        len(folder.others) - len(told) + sum(release.not_looked_at for release in releases),
+        len(folder.files) + len(folder.maps) + len(told) + sum(r.looked_at for r in releases),
+        len(folder.others) - len(told) + sum(r.not_looked_at for r in releases),
     )
 
 
+def _checked_release(release: Release, done: Done) -> Iterator[Finding]:
+    """Yield what is found in a release, whose files belong together as the manifest says."""
+    maps = LabelMaps(release.maps)
+    yield from maps.findings
+    yield from _checked_files(release.files, (), maps.of, done, parted=lambda heads: [list(heads)])
+    yield from _checked_files(release.unlisted, (), maps.of, done)
+    yield from release.check()
+
+
 def _checked_others(
-    others: Sequence[Place],
+    others: Sequence[Entry],
     files: Sequence[File],
     found: list[Finding],
     done: Done,
     sensor: Sensor | None,
-) -> tuple[list[Head], list[Place]]:
+) -> tuple[list[Head], list[Entry]]:
     """Add what is found in recordings and lists; return what they say, and which could be told."""
     lists = [other for other in others if split_list(other.path)]
     found += checked_lists(lists)
     recordings = [
-        File(other.place, other.path, RECORDING, id_of(other.place.name))
+        File(other.location, other.path, RECORDING, id_of(other.location.name))
         for other in others
         if not split_list(other.path)
     ]
@@ -188,83 +201,78 @@ def _checked_others(
         named.setdefault(file.id, []).append(Head(file))
     heads = []
     for file in recordings:
-        head = _checked_recording(file, named[file.id], found, sensor)
+        head = check_recording(file, named[file.id], sensor, found)
         if head is not None:
             heads.append(head)
         done(file)
-    told = [Place(head.file.place, head.file.path) for head in heads]
-    return heads, [*lists, *told]
+    return heads, [*lists, *(head.file for head in heads)]
 
 
-def _checked_recording(
-    file: File, named: Sequence[Head], found: list[Finding], sensor: Sensor | None
-) -> Head | None:
-    """Add what is found in a recording; return what it says of itself, None where it is none."""
-    place, path = file.place, file.path
-    meant = place.suffix not in (*PAPERS, *LISTS)
-    if not is_file(place):
-        if meant and place.is_symlink() and not place.exists():
-            found.append(unreadable(path, "is a link to what is not there"))
-            return Head(file)
-        return None
-    if not size_of(place):
-        if not meant:
-            return None
-        found.append(unreadable(path, "is empty; copy or download it again"))
-        return Head(file)
-    try:
-        recording = open_recording(place, sensor=sensor)
-    except (UnknownFormatError, LayoutError):
-        return None  # LayoutError: HDF5, and none of evreel's
-    except (EvreelError, *DAMAGE) as error:
-        found.append(unreadable(path, *cut(error)))
-        return Head(file)
-    rows = 0
-    t_stop_us = 0
+def _checked_files(
+    files: Sequence[File],
+    others: Sequence[Head] = (),
+    labels: Callable[[File], Collection[int] | None] = lambda file: None,
+    done: Callable[[File], None] = lambda file: None,
+    *,
+    parted: Callable[[Sequence[Head]], list[list[Head]]] = of_one_recording,
+) -> Iterator[Finding]:
+    """Yield what is found in files that evreel made, each by itself and against its neighbours.
 
-    def columns() -> Iterator[Columns]:
-        nonlocal rows, t_stop_us
-        for events in event_chunks(recording):
-            if len(events):
-                t, x, y, p = (getattr(events, name).astype("int64") for name in "txyp")
-                yield Columns(rows, t, x, y, p)
-                rows += len(events)
-                t_stop_us = events.t_stop_us
-
-    with recording:
-        checks = made.event_checks(recording.sensor)
-        span = _label_span(file, named, recording.t_offset)
-        if span is not None:
-            checks["label_span"] = span
-        of_events = list(made.as_findings(path, lambda: made.run(path, columns(), checks)))
-        damaged = any(finding.check == "readable" for finding in of_events)
-        if not rows and not damaged:
-            of_events.append(unreadable(path, "holds no event"))
-        found += of_events
-        # Where the reader stopped at damage, the recording's end is not known.
-        end = (None, None) if damaged else (t_stop_us, rows)
-        return Head(file, recording.sensor, recording.t_offset, *end)
-
-
-def _label_span(file: File, named: Sequence[Head], t_offset: int) -> LabelSpan | None:
-    """Return the check of how much of a recording its boxes cover, where it has any.
-
-    Whether other files of its name are recordings is not known yet: those with its suffix are
-    taken for such.
+    Parameters
+    ----------
+    files
+        The files; those of one recording have the same `id`.
+    others
+        What is known of recordings otherwise, such as from files that evreel did not make.
+    labels
+        Returns the class numbers that are named where a file lies; None where none are.
+    done
+        Called after each file.
+    parted
+        Parts the heads of one `id` into those of one recording each.
     """
-    heads = [
-        head
-        for head in named
-        if head.file.kind == BOXES
-        or (head.file.kind == RECORDING and head.file.place.suffix == file.place.suffix)
-    ]
-    [group] = [group for group in of_one_recording(heads) if Head(file) in group]
-    boxes = [head.file for head in group if head.file.kind == BOXES]
-    near = [other for other in boxes if other.folder == file.folder] or boxes
-    if len(near) != 1:
-        return None
-    try:
-        t = made.read_boxes(near[0], t_offset).t
-    except (EvreelError, *DAMAGE):
-        return None  # a finding of the boxes
-    return LabelSpan(int(t.min()), int(t.max())) if len(t) else None
+    named: dict[str, list[Head]] = {}
+    for head in [*map(read_head, files), *others]:
+        named.setdefault(head.file.id, []).append(head)
+    groups = [group for heads in named.values() for group in parted(heads)]
+    group_of = {head.file: group for group in groups for head in group}
+    for file in files:
+        known = Known(file, group_of[file], labels(file))
+        yield from as_findings(file.path, lambda f=file, k=known: _CHECKS[f.kind](f, k))  # type: ignore[misc]
+        done(file)
+    for group in groups:
+        yield from _made_from(group)
+
+
+def _made_from(heads: Sequence[Head]) -> Iterator[Finding]:
+    """Yield which files of a recording were made from other stores."""
+    files = [(head.file.path, head.store) for head in heads if head.store is not None]
+    stores = [head.file for head in heads if head.file.kind == EVENTS.name]
+    own = None
+    if files and len(stores) == 1:
+        try:
+            # A store that was packed again for others has other bytes than those it is made from.
+            if needs_plugin(stores[0].location):
+                own = stores[0].path, sha256(stores[0].location)
+        except (EvreelError, *DAMAGE):
+            own = None  # its own findings say why
+    yield from findings(made_from, files, own)
+
+
+def _check_damaged(file: File, known: Known) -> Iterator[Finding]:
+    """Yield why a file can't be opened."""
+    if not file.location.stat().st_size:
+        raise LayoutError("is empty", hint=hdf5.REBUILD)
+    hdf5.open_hdf5(file.location).close()
+    yield unreadable(file.path, "was found damaged when it was opened, and was not the next time")
+
+
+_CHECKS: Mapping[str, Callable[[File, Known], Iterator[Finding]]] = {
+    EVENTS.name: check_store,
+    SLICES.name: check_slices,
+    SAMPLES.name: check_samples,
+    FEATURES.name: check_features,
+    BOXES: check_boxes,
+    DAMAGED: _check_damaged,
+}
+"""Kind of a file → what checks one of it."""

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.checks.events import Columns, at
-from evreel.checks.finding import Located, register
-from evreel.checks.tally import Tally
+from evreel.checks.columns import EVENTS_COLUMNS, RawColumns, opened, sensor_of
+from evreel.checks.events import Columns, at, check_events, event_checks
+from evreel.checks.finding import Finding, Located
+from evreel.checks.inventory import File, Known
+from evreel.checks.labels import Beyond, LabelSpan
+from evreel.checks.registry import checks_of, finished
+from evreel.checks.tally import Faults, Read, Tally, distance
 from evreel.timebase import Int64Array
 
+error, _ = checks_of("slices")
 
-@register("slice_rows", "error", "slices")
+
+@error(
+    "slice_rows", "Slices that are no range of the file's events or of time, or are not in order."
+)
 class SliceRows:
-    """Slices that are no range of the file's events or of time, or are not in order.
-
-    Parameters
-    ----------
-    n_events
-        Events in the file.
-    """
+    """Compare each slice with the one above, and with the `n_events` events in the file."""
 
     def __init__(self, n_events: int) -> None:
         self._n_events = n_events
@@ -62,9 +65,9 @@ class SliceRows:
         yield from self._back.finish()
 
 
-@register("slice_count", "error", "slices")
+@error("slice_count", "A count of events outside every slice that is not what the slices leave.")
 class SliceCount:
-    """A count of events outside every slice that is not what the slices leave.
+    """Count the events that are in a slice.
 
     Parameters
     ----------
@@ -72,7 +75,7 @@ class SliceCount:
         Slices and events in the file. Where not all slices can be read, or they are not in order,
         nothing is said.
     outside
-        The count.
+        The count that the file has.
     """
 
     def __init__(self, n_slices: int, n_events: int, outside: int) -> None:
@@ -105,17 +108,9 @@ class SliceCount:
             )
 
 
-@register("label_number", "error", "slices")
+@error("label_number", "Regions or tags with a label that is no row of the names.")
 class LabelNumber(Tally):
-    """Regions or tags with a label that is no row of the names.
-
-    Parameters
-    ----------
-    what
-        Their table.
-    n_labels
-        How many names there are.
-    """
+    """Compare labels of the table `what` with the number of names."""
 
     def __init__(self, what: str, n_labels: int) -> None:
         super().__init__(
@@ -125,23 +120,14 @@ class LabelNumber(Tally):
         self._table = what
         self._n_labels = n_labels
 
-    def add(self, first: int, label: npt.NDArray[Any]) -> None:
-        """Take labels from row `first` on."""
-        self.count(
-            (label < 0) | (label >= self._n_labels),
-            lambda k: (f"{self._table}, row {first + k}", f"{label[k]}"),
-        )
+    def _faults(self, first: int, label: npt.NDArray[Any]) -> Faults:
+        bad = (label < 0) | (label >= self._n_labels)
+        return bad, lambda k: (f"{self._table}, row {first + k}", f"{label[k]}")
 
 
-@register("overlap_rows", "error", "slices")
+@error("overlap_rows", "Overlaps of events that are not in the file, or that are not in order.")
 class OverlapRows(Tally):
-    """Overlaps of events that are not in the file, or that are not in order.
-
-    Parameters
-    ----------
-    n_events
-        Events in the file.
-    """
+    """Compare the event of each overlap with the one above, and with the `n_events` in the file."""
 
     def __init__(self, n_events: int) -> None:
         super().__init__(
@@ -152,24 +138,19 @@ class OverlapRows(Tally):
         self._n_events = n_events
         self._last: int | None = None
 
-    def add(self, first: int, event: Int64Array) -> None:
-        """Take overlaps from row `first` on."""
+    def _faults(self, first: int, event: Int64Array) -> Faults:
         last = event[0] if self._last is None else self._last
-        self.count(
-            (event < 0) | (event >= self._n_events) | (event < np.append(last, event[:-1])),
-            lambda k: (f"overlaps/event, row {first + k}", f"{event[k]}"),
-        )
+        bad = (event < 0) | (event >= self._n_events) | (event < np.append(last, event[:-1]))
         self._last = event[-1]
+        return bad, lambda k: (f"overlaps/event, row {first + k}", f"{event[k]}")
 
 
-@register("roi", "error", "slices")
+@error("roi", "Regions of events, or of overlaps, that are no row of the table of regions.")
 class Regions(Tally):
-    """Regions of events, or of overlaps, that are no row of the table of regions.
+    """Compare the regions in a data set with the number of rows of their table.
 
-    Parameters
-    ----------
-    n_rois
-        Rows of the table.
+    A piece is the data set's name, its first row, its regions, and the lowest number that is
+    allowed: −1, no region, or 0.
     """
 
     def __init__(self, n_rois: int) -> None:
@@ -178,35 +159,26 @@ class Regions(Tally):
         )
         self._n_rois = n_rois
 
-    def add(self, name: str, first: int, roi: npt.NDArray[Any], none: int = 0) -> None:
-        """Take regions from row `first` on of the data set `name`; `none` (−1) is no region."""
-        self.count(
-            (roi < none) | (roi >= self._n_rois),
-            lambda k: (f"{name}, row {first + k}", f"{roi[k]}"),
-        )
+    def _faults(self, name: str, first: int, roi: npt.NDArray[Any], least: int) -> Faults:
+        bad = (roi < least) | (roi >= self._n_rois)
+        return bad, lambda k: (f"{name}, row {first + k}", f"{roi[k]}")
 
 
-@register("other_events", "error", "slices")
+@error("other_events", "Slices whose events are not those of the store beside them.")
 class SameEvents(Tally):
-    """Slices whose events are not those of the store beside them.
+    """Compare the events with those of the store.
 
     Parameters
     ----------
     read
-        Returns the columns t, x, y, p of rows ``[first, stop)`` of the store, None where they
-        can't be read.
+        Reads columns t, x, y, p of the store.
     first_row
         Row in the store of the first event here.
     n_store
         Events in the store.
     """
 
-    def __init__(
-        self,
-        read: Callable[[int, int], list[npt.NDArray[Any]] | None],
-        first_row: int,
-        n_store: int,
-    ) -> None:
+    def __init__(self, read: Read, first_row: int, n_store: int) -> None:
         super().__init__(
             "event",
             "not as in the events store, the first is row {got} there; annotate again",
@@ -215,17 +187,61 @@ class SameEvents(Tally):
         self._first_row = first_row
         self._n_store = n_store
 
-    def add(self, events: Columns) -> None:
-        """Take the next events."""
+    def _faults(self, events: Columns) -> Faults:
         first = self._first_row + events.first
         n = len(events.t)
         known = max(0, min(n, self._n_store - first)) if first >= 0 else 0
         theirs = self._read(first, first + known) if known else []
-        if theirs is None:
-            return
-        other = np.ones(n, dtype=np.bool_)
-        if known:
+        other = np.full(n, theirs is not None, np.bool_)
+        if known and theirs is not None:
             other[:known] = False
-            for ours, column in zip(events[1:], theirs, strict=True):
+            for ours, column in zip(events[1:5], theirs, strict=True):
                 other[:known] |= ours[:known] != column
-        self.count(other, lambda k: (at(events, k), str(first + k)))
+        return other, lambda k: (at(events, k), str(first + k))
+
+
+def check_slices(file: File, known: Known) -> Iterator[Finding]:
+    """Yield what is found in a file of slices."""
+    with opened(file.location, file.kind) as h5, known.rows_of_store(*EVENTS_COLUMNS) as read:
+        reader = RawColumns(h5, file.path)
+        checks = event_checks(sensor_of(h5))
+        spans = [
+            (int(start.min()), int(stop.max()))
+            for _, (start, stop) in reader.pieces("labelled/start_us", "labelled/stop_us")
+        ]
+        if spans:
+            first_us, last_us = min(first for first, _ in spans), max(last for _, last in spans)
+            checks.append(LabelSpan(first_us, last_us))
+        if read is not None and known.n_store is not None:
+            checks.append(SameEvents(read, int(h5["first_row"][()]), known.n_store))
+        yield from check_events(file.path, reader.pieces(*EVENTS_COLUMNS), checks)
+        yield from _check_tables(file.path, h5, reader)
+        yield from reader.problems()
+
+
+def _check_tables(path: str, h5: h5py.File, reader: RawColumns) -> Iterator[Finding]:
+    """Yield what is wrong with the tables of a file of slices."""
+    n_events, n_slices = len(h5["events/t"]), len(h5["slices/start"])
+    n_labels, t_stop_us = len(h5["labels/name"]), int(h5.attrs["t_stop_us"])
+    rows, us = ("slices/start", "slices/stop"), ("slices/start_us", "slices/stop_us")
+    outside = int(h5.attrs["events_outside_slices"])
+    yield from reader.through(SliceRows(n_events), *rows, *us)
+    yield from reader.through(SliceCount(n_slices, n_events, outside), *rows)
+    regions = Regions(len(h5["rois/label"]))
+    for name, least in (("events/roi", -1), ("overlaps/roi", 0)):
+        for first, (roi,) in reader.pieces(name):
+            regions.add(name, first, roi, least)
+    yield from finished(regions, path)
+    yield from reader.through(OverlapRows(n_events), "overlaps/event")
+    frames = [
+        int(np.where(stop > start, distance(stop, start), 0).max())
+        for _, (start, stop) in reader.pieces("tags/start_us", "tags/stop_us")
+    ]
+    for table in ("rois", "tags", "labelled"):
+        if table != "labelled":
+            yield from reader.through(LabelNumber(table, n_labels), f"{table}/label")
+        beyond = Beyond(f"{table} row", t_stop_us, max(frames, default=None))
+        for first, (stop,) in reader.pieces(f"{table}/stop_us"):
+            # A region that labels no frame has no time: −1.
+            beyond.add(first, np.where(stop == -1, 0, stop) if table == "rois" else stop)
+        yield from finished(beyond, path)

@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from evreel.checks import dataset
-from evreel.checks.dataset import Member, Stored
-from evreel.checks.finding import Finding, findings, unreadable
-from evreel.checks.neighbours import id_of
-from evreel.checks.walk import Place, is_file, size_of
+from evreel.checks.dataset import Member, Stored, split_bytes, split_name, split_recording
+from evreel.checks.finding import Finding
+from evreel.checks.inventory import Entry, id_of
+from evreel.checks.registry import findings, unreadable
 
 _SPLITS = {
     "train": "train",
@@ -68,7 +67,7 @@ def split_list(path: str) -> tuple[str, str] | None:
     return named[0], f"{folder}/{named[1]}{suffix}"
 
 
-def checked_lists(lists: Sequence[Place]) -> Iterator[Finding]:
+def checked_lists(lists: Sequence[Entry]) -> Iterator[Finding]:
     """Yield which names are in the lists of two splits; only lists named alike belong together."""
     sets: dict[str, list[Member]] = {}
     for list_ in lists:
@@ -81,8 +80,8 @@ def checked_lists(lists: Sequence[Place]) -> Iterator[Finding]:
             )
         yield from found
     for members in sets.values():
-        yield from findings("split_recording", dataset.split_recording(members))
-        yield from findings("split_name", dataset.split_name(_by_stem(members)))
+        yield from findings(split_recording, members)
+        yield from findings(split_name, _by_stem(members))
 
 
 def _by_stem(members: Sequence[Member]) -> Iterator[Member]:
@@ -102,12 +101,12 @@ def _by_stem(members: Sequence[Member]) -> Iterator[Member]:
             yield member._replace(id=stem if stem in bare else "/".join([*folders, stem]))
 
 
-def listed_names(list_: Place, found: list[Finding]) -> Iterator[tuple[str, str]]:
+def listed_names(list_: Entry, found: list[Finding]) -> Iterator[tuple[str, str]]:
     """Yield line and name of each recording that a split's list names."""
-    comma = list_.place.suffix.lower() == ".csv"
+    comma = list_.location.suffix.lower() == ".csv"
     spaces = False
     try:
-        with list_.place.open(encoding="utf-8-sig") as file:
+        with list_.location.open(encoding="utf-8-sig") as file:
             number = 0
             while line := file.readline(_LONGEST_LINE):
                 number += 1
@@ -126,36 +125,36 @@ def listed_names(list_: Place, found: list[Finding]) -> Iterator[tuple[str, str]
         found.append(unreadable(list_.path, f"is no list of names: {problem}"))
 
 
-def checked_folders(places: Sequence[Place]) -> Iterator[Finding]:
+def checked_folders(files: Sequence[Entry]) -> Iterator[Finding]:
     """Yield which files are in the folders of two splits, by name or by bytes."""
-    sets: dict[str, list[tuple[Place, str, str]]] = {}
-    for place in places:
-        *folders, name = place.path.split("/")
+    sets: dict[str, list[tuple[Entry, str, str]]] = {}
+    for file in files:
+        *folders, name = file.path.split("/")
         named = ((k, split_of(folder)) for k, folder in enumerate(folders))
         at, split = next((pair for pair in named if pair[1]), (0, None))
         if split is None or PurePosixPath(name).suffix.lower() in PAPERS:
             continue
         below = "/".join([*folders[at + 1 :], id_of(name)])
         key = "/".join([*folders[:at], split[1]])
-        sets.setdefault(key, []).append((place, split[0], below))
-    for files in sets.values():
-        names = [Member(place.path, "", below, split) for place, split, below in files]
-        yield from findings("split_name", dataset.split_name(names))
-        yield from findings("split_bytes", dataset.split_bytes(_twins(files)))
+        sets.setdefault(key, []).append((file, split[0], below))
+    for of_one in sets.values():
+        members = [Member(file.path, "", below, split) for file, split, below in of_one]
+        yield from findings(split_name, members)
+        yield from findings(split_bytes, _twins([(file, split) for file, split, _ in of_one]))
 
 
-def _twins(files: Sequence[tuple[Place, str, str]]) -> Iterator[Stored]:
+def _twins(files: Sequence[tuple[Entry, str]]) -> Iterator[Stored]:
     """Yield files with their digests, as far as another split has one of the same size."""
+    sizes = {file.path: file.size if file.is_file else 0 for file, _ in files}
     splits: dict[int, set[str]] = {}
-    sizes = {place.path: size_of(place.place) for place, _, _ in files if is_file(place.place)}
-    for place, split, _ in files:
-        splits.setdefault(sizes.get(place.path, 0), set()).add(split)
-    for place, split, _ in files:
-        size = sizes.get(place.path, 0)
+    for file, split in files:
+        splits.setdefault(sizes[file.path], set()).add(split)
+    for file, split in files:
+        size = sizes[file.path]
         if size >= _LEAST_TWIN_BYTES and len(splits[size]) > 1:
             try:
-                with place.place.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                with file.location.open("rb") as opened:
+                    digest = hashlib.file_digest(opened, "sha256").hexdigest()
             except OSError:
                 continue  # a finding of the file itself, where it is one to read
-            yield Stored(place.path, "", split, digest)
+            yield Stored(file.path, "", split, digest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,30 @@ from evreel.timebase import Int64Array
 
 MaskArray = npt.NDArray[np.bool_]
 
+Faults = tuple[MaskArray, Callable[[int], Located]]
+"""Which rows are at fault, and what gives the place and the value of one."""
+
+Read = Callable[[int, int], list[npt.NDArray[Any]] | None]
+"""Returns rows ``[first, stop)`` of some columns, None where they can't be read."""
+
+
+class Accumulator(Protocol):
+    """A check that sees all rows of some columns in their order."""
+
+    @property
+    def add(self) -> Callable[..., None]:
+        """Take the next piece: events, or the first row's number and columns from there on."""
+        ...
+
+    def finish(self) -> Iterator[Located]:
+        """Yield what was found. Call once, at the end."""
+        ...
+
 
 class Tally:
     """How many faults of a kind there are, and where the first is.
+
+    One that takes rows piece by piece is a child that says which are at fault, by `_faults`.
 
     Parameters
     ----------
@@ -37,6 +59,13 @@ class Tally:
         self.got = ""
         self._what = what
         self._problem = problem
+
+    def _faults(self, *args: Any, **kwargs: Any) -> Faults:
+        raise NotImplementedError
+
+    def add(self, *piece: Any) -> None:
+        """Take the next piece, such as events, or its first row's number and its columns."""
+        self.count(*self._faults(*piece))
 
     def count(self, bad: MaskArray, say: Callable[[int], Located]) -> None:
         """Add the faults of a mask; `say` gives place and value of the first."""

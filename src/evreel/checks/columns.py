@@ -1,0 +1,160 @@
+"""HDF5 files as checks read them: column by column, in pieces, whatever is damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy.typing as npt
+
+from evreel.checks.finding import DAMAGE, Finding
+from evreel.checks.registry import finished, unreadable
+from evreel.checks.tally import Accumulator
+from evreel.errors import LayoutError
+from evreel.events import Sensor
+from evreel.files import hdf5
+from evreel.layout import COLUMN_CHUNK, LAYOUTS
+
+EVENTS_COLUMNS = tuple(f"events/{name}" for name in "txyp")
+
+MOST_UNREADABLE = 100
+"""So many pieces of a file that can't be read are enough to say so."""
+
+_MOST_CHUNKS = 16
+"""A chunk is in memory as a whole: of so many of the layout's it may be made."""
+
+
+@contextlib.contextmanager
+def opened(path: Path, kind: str) -> Iterator[h5py.File]:
+    """Give a file whose form is that of a layout and whose arrays are all there."""
+    if not path.stat().st_size:
+        raise LayoutError("is empty", hint=hdf5.REBUILD)
+    layout = LAYOUTS[kind]
+    with hdf5.open_hdf5(path) as h5:
+        hdf5.check_layout(h5, path, layout)
+        for array in layout.arrays:
+            if array.name not in h5:
+                continue
+            if not is_whole(h5[array.name]):
+                raise LayoutError(
+                    f"not all of {array.name} is in the file; HDF5 would read zeros",
+                    hint=hdf5.REBUILD,
+                )
+            rows = (h5[array.name].chunks or (0,))[0]
+            if array.chunk is not None and rows > _MOST_CHUNKS * array.chunk[0]:
+                raise LayoutError(
+                    f"{array.name} is in chunks of {rows:,} rows; {array.chunk[0]:,} are usual, "
+                    f"and {_MOST_CHUNKS * array.chunk[0]:,} the most",
+                    hint="Write it in smaller chunks.",
+                )
+        for name in ("inputs", "repairs"):
+            provenance(h5, name)
+        yield h5
+
+
+def is_whole(dataset: h5py.Dataset) -> bool:
+    """Tell whether all of a data set is stored: what is not, HDF5 reads as zeros."""
+    if not dataset.size:
+        return True
+    if dataset.is_virtual or dataset.external:
+        return False
+    if dataset.chunks is None:
+        return bool(dataset.id.get_storage_size())
+    expected = math.prod(
+        -(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)
+    )
+    return bool(dataset.id.get_num_chunks() == expected)
+
+
+def provenance(h5: h5py.File, name: str) -> dict[str, Any]:
+    """Return the attribute `inputs`, name → digest, or `repairs`, name → count.
+
+    Raises
+    ------
+    LayoutError
+        Where it is missing, or not of that form.
+    """
+    try:
+        value = json.loads(h5.attrs[name])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        value = None
+    counts = name == "repairs"
+    if not isinstance(value, dict) or not all(
+        type(cell) is int and cell >= 0 if counts else isinstance(cell, str)
+        for cell in value.values()
+    ):
+        raise LayoutError(
+            f"attribute {name} is not JSON of names and {'counts' if counts else 'digests'}",
+            hint=hdf5.REBUILD,
+        )
+    return value
+
+
+def sensor_of(h5: h5py.File) -> Sensor:
+    """Return the sensor of a file with events."""
+    return Sensor.checked(int(h5["events/height"][()]), int(h5["events/width"][()]))
+
+
+class RawColumns:
+    """Reads columns piece by piece; a piece that can't be read is counted and left out.
+
+    Parameters
+    ----------
+    h5, path
+        The file, and how findings name it.
+    """
+
+    def __init__(self, h5: h5py.File, path: str) -> None:
+        self._h5 = h5
+        self._path = path
+        self._bad: dict[str, tuple[int, str, str]] = {}
+        self._seen: set[str] = set()
+
+    def piece(self, names: Sequence[str], first: int, stop: int) -> list[npt.NDArray[Any]] | None:
+        """Return rows ``[first, stop)`` of some data sets, None where one can't be read."""
+        pieces = []
+        for name in names:
+            n, place, problem = self._bad.get(name, (0, "", ""))
+            try:
+                if n > MOST_UNREADABLE:
+                    return None
+                pieces.append(self._h5[name][first:stop])
+            except DAMAGE as error:
+                if not n:
+                    place, problem = f"{name}, rows {first} to {stop}", str(error)
+                self._bad[name] = n + 1, place, problem
+                return None
+        return pieces
+
+    def pieces(self, *names: str) -> Iterator[tuple[int, list[npt.NDArray[Any]]]]:
+        """Yield first row and columns of the pieces of data sets that are equally long."""
+        self._seen.update(names)
+        n = len(self._h5[names[0]])
+        rows = max(COLUMN_CHUNK, *((self._h5[name].chunks or (1,))[0] for name in names))
+        for first in range(0, n, rows):
+            columns = self.piece(names, first, min(first + rows, n))
+            if columns is not None:
+                yield first, columns
+
+    def through(self, check: Accumulator, *names: str) -> Iterator[Finding]:
+        """Yield what a check finds in some columns."""
+        for first, columns in self.pieces(*names):
+            check.add(first, *columns)
+        yield from finished(check, self._path)
+
+    def problems(self) -> Iterator[Finding]:
+        """Yield what could not be read; what no check has asked for is read first."""
+        for array in LAYOUTS[self._h5.attrs["layout"]].arrays:
+            is_column = array.dims and array.dtype not in ("str", "any")
+            if is_column and array.name in self._h5 and array.name not in self._seen:
+                for _ in self.pieces(array.name):
+                    pass
+        for n, place, problem in self._bad.values():
+            more = f", the first of {n:,} such pieces" if n > 1 else ""
+            problem = f"can't be read{more}: {problem}; build or download it again"
+            yield unreadable(self._path, problem, place)

@@ -1,0 +1,405 @@
+"""What lies in a folder, what each file says of its recording, and which files are of one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from evreel.checks.columns import RawColumns, is_whole, provenance, sensor_of
+from evreel.checks.finding import DAMAGE, Finding
+from evreel.checks.registry import unreadable
+from evreel.checks.tally import Read
+from evreel.errors import EvreelError
+from evreel.events import Sensor
+from evreel.files import hdf5
+from evreel.layout import (
+    BOXES_SUFFIX,
+    EVENTS,
+    FEATURES,
+    LABEL_MAP,
+    LAYOUTS,
+    LEFT_OUT,
+    SAMPLES,
+    SLICES,
+)
+from evreel.outputs import SCRATCH, Progress
+from evreel.release.manifest import is_release
+
+BOXES = "boxes"
+RECORDING = "recording"
+DAMAGED = "damaged"
+"""What should be an HDF5 file of some layout, or boxes, and can't be opened."""
+
+_SOURCES = {EVENTS.name, RECORDING}
+"""Kinds of files with all events of a recording."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file: where it is, and how findings name it."""
+
+    location: Path
+    path: str
+
+    @property
+    def folder(self) -> str:
+        """The folder that it is in, as findings name it."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is, or leads to, a regular file."""
+        return is_file(self.location)
+
+    @property
+    def size(self) -> int:
+        """Its bytes; 0 where it can't be looked at."""
+        try:
+            return self.location.stat().st_size
+        except OSError:
+            return 0
+
+
+@dataclass(frozen=True)
+class File(Entry):
+    """A file to check.
+
+    Parameters
+    ----------
+    location, path
+        Where it is, and how findings name it.
+    kind
+        Name of its layout, `BOXES`, `RECORDING` or `DAMAGED`.
+    id
+        The recording it belongs to, or another of the same name.
+    """
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a file says of its recording; None or 0 where it says nothing.
+
+    Parameters
+    ----------
+    n, left_out
+        Events that it has, of all of the recording's, and those that it says were left out.
+    n_labels
+        How many labels have a name.
+    store
+        Digest of the store that it was made from.
+    """
+
+    file: File
+    sensor: Sensor | None = None
+    t_offset: int | None = None
+    t_stop_us: int | None = None
+    n: int | None = None
+    n_labels: int | None = None
+    store: str | None = None
+    left_out: int = 0
+
+
+class Folder:
+    """A folder with all below it. Links to folders are counted, and not followed.
+
+    Parameters
+    ----------
+    root, prefix
+        The folder, and how findings name what is in it.
+    parts
+        Whether releases in it are kept apart.
+
+    Attributes
+    ----------
+    files
+        Those that evreel makes.
+    maps
+        Label maps.
+    others
+        All others.
+    releases
+        Folders of releases, each with the prefix of its files.
+    findings
+        What can't be looked into.
+    """
+
+    def __init__(self, root: Path, prefix: str = "", *, parts: bool = True) -> None:
+        self.files: list[File] = []
+        self.maps: list[Entry] = []
+        self.others: list[Entry] = []
+        self.releases: list[tuple[Path, str]] = []
+        self.findings: list[Finding] = []
+        waiting = [(root, prefix)]
+        while waiting:
+            folder, at = waiting.pop()
+            if parts and is_release(folder):
+                self.releases.append((folder, at))
+                continue
+            try:
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name, reverse=True)
+            except OSError as error:
+                self.findings.append(unreadable(at or ".", f"can't be read: {error.strerror}"))
+                continue
+            for entry in entries:
+                path = at + shown(entry.name)
+                if not entry.is_dir(follow_symlinks=False):
+                    self._take(Path(entry.path), path)
+                elif entry.name != SCRATCH:
+                    waiting.append((Path(entry.path), path + "/"))
+        self.files.sort(key=lambda file: file.path)
+        self.others.sort(key=lambda other: other.path)
+
+    def _take(self, location: Path, path: str) -> None:
+        kind = kind_of(location)
+        if kind is not None:
+            self.files.append(File(location, path, kind, id_of(location.name)))
+        elif location.name == LABEL_MAP and is_file(location):
+            self.maps.append(Entry(location, path))
+        else:
+            self.others.append(Entry(location, path))
+
+
+class Done:
+    """Tells progress by the sizes of the files."""
+
+    def __init__(self, files: Iterable[Entry], progress: Progress) -> None:
+        self._total = sum(file.size for file in files)
+        self._done = 0
+        self._progress = progress
+        progress(0, self._total)
+
+    def __call__(self, file: Entry) -> None:
+        """Say that a file is done."""
+        self._done += file.size
+        self._progress(self._done, self._total)
+
+
+class LabelMaps:
+    """Label maps, of which the nearest at or above a file names its classes."""
+
+    def __init__(self, maps: Iterable[Entry]) -> None:
+        self._named: dict[str, Collection[int]] = {}
+        self.findings: list[Finding] = []
+        for file in maps:
+            try:
+                value = json.loads(file.location.read_bytes())
+                self._named[file.folder] = _numbers(value)
+            except (*DAMAGE, RecursionError):
+                problem = 'is no label map; {"0": "car", "1": "bus"} is the form'
+                self.findings.append(unreadable(file.path, problem))
+
+    def of(self, file: File) -> Collection[int] | None:
+        """Return the classes that are named where a file lies; None where none are."""
+        folder = file.folder
+        while folder and folder not in self._named:
+            folder = folder.rpartition("/")[0]
+        return self._named.get(folder)
+
+
+def _numbers(value: object) -> set[int]:
+    """Return the classes that a label map names, or raise `ValueError` where it is none."""
+    if not isinstance(value, dict) or not all(
+        re.fullmatch("[0-9]{1,18}", number) and isinstance(name, str)
+        for number, name in value.items()
+    ):
+        raise ValueError("is no label map")
+    return set(map(int, value))
+
+
+class Known:
+    """What is known of a file's recording from its other files.
+
+    Those of the same folder are believed first; what the rest contradict each other on is not
+    known.
+
+    Parameters
+    ----------
+    file
+        The file.
+    heads
+        What the files of its recording say.
+    labels
+        The class numbers that are named where the file lies; None where none are.
+    """
+
+    def __init__(
+        self, file: File, heads: Sequence[Head], labels: Collection[int] | None = None
+    ) -> None:
+        others = [head for head in heads if head.file != file]
+        near = [head for head in others if head.file.folder == file.folder]
+        stores = [head for head in others if head.file.kind == EVENTS.name]
+        self._store = stores[0] if len(stores) == 1 else None
+        self.n_store = None if self._store is None else self._store.n
+        samples = [head.file for head in others if head.file.kind == SAMPLES.name]
+        self.samples = samples[0] if len(samples) == 1 else None
+        if self._store is not None and file.kind in (FEATURES.name, SAMPLES.name):
+            near = [self._store]  # they are made from it, not from the recording beside them
+        self.sensor = _only("sensor", near, others)
+        self.t_stop_us = _only("t_stop_us", near, others)
+        self.n = _only("n", near, others)
+        n_labels = _only("n_labels", near, others)
+        self.labels = range(n_labels) if labels is None and n_labels is not None else labels
+        clocks = {head.t_offset for head in near or others if head.file.kind == RECORDING}
+        self.camera_start_us = clocks.pop() if len(clocks) == 1 else None
+
+    @contextlib.contextmanager
+    def rows_of_store(self, *names: str) -> Iterator[Read | None]:
+        """Give what reads rows of columns of the recording's store; None where there is none."""
+        if self._store is None or self._store.n is None:
+            yield None
+            return
+        with hdf5.open_hdf5(self._store.file.location) as h5:
+            yield partial(RawColumns(h5, self._store.file.path).piece, names)
+
+
+def _only(name: str, *choices: Sequence[Head]) -> Any:
+    for heads in choices:
+        values = {getattr(head, name) for head in heads} - {None}
+        if values:
+            return values.pop() if len(values) == 1 else None
+    return None
+
+
+def shown(name: str) -> str:
+    """Return a file's name as one line that can be printed, whatever its bytes."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a path leads to a regular file."""
+    try:
+        return path.is_file()
+    except OSError:  # links in a circle
+        return False
+
+
+def id_of(name: str) -> str:
+    """Return the recording that a file's name names.
+
+    Examples
+    --------
+    >>> id_of("street_bbox.npy"), id_of("street.h5"), id_of("17-04_td.dat")
+    ('street', 'street', '17-04')
+    """
+    stem = name.removesuffix(BOXES_SUFFIX) if name.endswith(BOXES_SUFFIX) else Path(name).stem
+    return stem.removesuffix("_td").removesuffix("_cd")
+
+
+def kind_of(path: Path) -> str | None:
+    """Return the kind of a file that evreel makes, by its content; None for any other."""
+    named = path.suffix == ".h5" or path.name.endswith(BOXES_SUFFIX)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its other end
+            return None
+        if path.name.endswith(BOXES_SUFFIX):
+            return BOXES
+        with path.open("rb") as file:
+            magic = file.read(len(_HDF5))
+    except OSError:
+        return DAMAGED if named else None
+    if magic != _HDF5:
+        return DAMAGED if named else None
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            name = file.attrs.get("layout")
+    except DAMAGE:
+        return DAMAGED
+    return name if isinstance(name, str) and name in LAYOUTS else None
+
+
+def read_head(file: File) -> Head:
+    """Return what a file says of its recording, as far as it can be read."""
+    if file.kind not in LAYOUTS:
+        return Head(file)
+    try:
+        with h5py.File(file.location, "r", locking=False) as h5:
+            hdf5.check_layout(h5, file.location, LAYOUTS[file.kind])
+            store = provenance(h5, "inputs").get("store")
+            if file.kind == SAMPLES.name:
+                return Head(file, t_stop_us=int(h5.attrs["t_stop_us"]), store=store)
+            t_offset = int(h5["t_offset"][()])
+            if file.kind == FEATURES.name:
+                data = h5["data"].attrs
+                size = int(data["event_input_height"]), int(data["event_input_width"])
+                return Head(file, Sensor.checked(*size), t_offset, store=store)
+            sensor, t_stop_us = sensor_of(h5), int(h5.attrs["t_stop_us"])
+            if file.kind == SLICES.name:
+                names = h5["labels/name"]
+                n_labels = len(names) if is_whole(names) else None
+                return Head(file, sensor, t_offset, t_stop_us, n_labels=n_labels, store=store)
+            repairs = provenance(h5, "repairs")
+            left_out = sum(repairs.get(name, 0) for name in LEFT_OUT)
+            n = len(h5["events/t"])
+            return Head(file, sensor, t_offset, t_stop_us, n, store=store, left_out=left_out)
+    except (EvreelError, *DAMAGE):
+        return Head(file)
+
+
+def of_one_recording(heads: Sequence[Head]) -> list[list[Head]]:
+    """Part what is said of recordings of one name into what is said of one recording.
+
+    Recordings of two days may have one name. Going up from the deepest folder, files join what
+    is nearest to them and has the events; where that has a file of their kind already, or two
+    recordings are equally near, they stay by themselves, and nothing is known of them.
+
+    Examples
+    --------
+    >>> paths = ["one/events/r.h5", "one/boxes/r_bbox.npy", "two/events/r.h5", "r_bbox.npy"]
+    >>> kinds = [EVENTS.name, BOXES, EVENTS.name, BOXES]
+    >>> heads = [Head(File(Path(p), p, k, "r")) for p, k in zip(paths, kinds)]
+    >>> [[head.file.path for head in group] for group in of_one_recording(heads)]
+    [['r_bbox.npy'], ['one/events/r.h5', 'one/boxes/r_bbox.npy'], ['two/events/r.h5']]
+    """
+    levels: dict[int, dict[str, list[list[Head]]]] = {}
+    for head in heads:
+        folder = head.file.folder
+        depth = folder.count("/") + 1 if folder else 0
+        levels.setdefault(depth, {}).setdefault(folder, []).append([head])
+    for depth in range(max(levels, default=0), 0, -1):
+        for folder, groups in levels.pop(depth, {}).items():
+            above = levels.setdefault(depth - 1, {}).setdefault(folder.rpartition("/")[0], [])
+            above += _joined(groups)
+    return _joined(levels.get(0, {}).get("", []))
+
+
+def _joined(groups: list[list[Head]]) -> list[list[Head]]:
+    """Return groups of one folder, joined as far as they can only be of one recording."""
+    sources = [group for group in groups if _kinds([group]) & _SOURCES]
+    others = [group for group in groups if not _kinds([group]) & _SOURCES]
+    if not sources:
+        return [_flat(groups)] if _differ(groups) else groups
+    if not _differ(sources):
+        return groups
+    known = _kinds(sources)
+    alone = [group for group in others if _kinds([group]) & known]
+    fitting = [group for group in others if not _kinds([group]) & known]
+    return [*alone, _flat(sources + fitting)]
+
+
+def _flat(groups: Sequence[Sequence[Head]]) -> list[Head]:
+    return [head for group in groups for head in group]
+
+
+def _kinds(groups: Sequence[Sequence[Head]]) -> set[str]:
+    return {head.file.kind for head in _flat(groups)}
+
+
+def _differ(groups: Sequence[Sequence[Head]]) -> bool:
+    """Tell whether no kind of file is in two groups."""
+    return sum(len(_kinds([group])) for group in groups) == len(_kinds(groups))

@@ -1,0 +1,372 @@
+"""Checks of a release: its manifest, the files that it lists, and those that it does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from evreel.checks.dataset import (
+    Member,
+    Recordings,
+    Stored,
+    check_cuts,
+    same_source,
+    split_bytes,
+    split_group,
+    split_recording,
+)
+from evreel.checks.finding import DAMAGE, Finding, Placed, counted, problem_of
+from evreel.checks.inventory import Entry, File, Folder, id_of, kind_of, read_head
+from evreel.checks.registry import check_of, checks_of, findings, unreadable
+from evreel.checks.samples import MIXED, Cut, read_cuts, sample_at, short
+from evreel.checks.splits import listed_names
+from evreel.errors import EvreelError, ReleaseError
+from evreel.layout import BOXES_SUFFIX, EVENTS, SAMPLES
+from evreel.release.manifest import MANIFEST, SUMS, Manifest, parse_manifest
+from evreel.samples.tables import Assigned, read_samples_table
+
+error, _ = checks_of("release")
+
+_MADE_KINDS = ("events", "features", "recording", "slices", "video")
+"""Kinds of a release's files that every recording has; annotations and sidecars need not be."""
+
+_ANNOTATED_KINDS = ("slices", "video")
+"""Those of them that a recording need not have that is cut into samples and not annotated."""
+
+
+@error("missing_file", "Recordings without a file of a kind that others have.")
+def missing_file(
+    form: str, having: Collection[str], recordings: Collection[str], path: str
+) -> Iterator[Placed]:
+    """Find recordings that a form of files lacks.
+
+    Parameters
+    ----------
+    form, having
+        Form of a path, such as ``slices/<id>.h5``, and the recordings that have such a file.
+    recordings
+        Every recording of the table that needs one.
+    path
+        The table.
+    """
+    without = sorted(set(recordings) - set(having))
+    more = f", the first of {len(without):,} without" if len(without) > 1 else ""
+    if without:
+        yield (
+            path,
+            f"recording {without[0]!r}",
+            f"has no {form}{more}; {counted(len(having), 'recording')} with one; build the "
+            "release again",
+        )
+
+
+@error("unknown_id", "Files, or lines of a split list, of a recording that is not in the table.")
+def unknown_id(
+    files: Iterable[tuple[str, str, str]], recordings: Collection[str]
+) -> Iterator[Placed]:
+    """Find ids that are not in the table.
+
+    Parameters
+    ----------
+    files
+        (path, place, id) of each.
+    recordings
+        Every recording of the table.
+    """
+    unknown: dict[str, list[tuple[str, str]]] = {}
+    for path, place, id_ in files:
+        if id_ not in recordings:
+            unknown.setdefault(id_, []).append((path, place))
+    for id_, places in sorted(unknown.items()):
+        more = f", the first of {counted(len(places), 'place')}" if len(places) > 1 else ""
+        problem = f"is of recording {id_!r}, which is not in the table{more}; add its row"
+        yield *places[0], problem
+
+
+@error("n_events", "Stores that do not hold the number of events that the table promises.")
+def n_events(recordings: Recordings, held: Mapping[str, tuple[str, int, int]]) -> Iterator[Placed]:
+    """Find stores with another number of events than the table.
+
+    Parameters
+    ----------
+    recordings
+        The table; its column `n_events` counts the events of the source.
+    held
+        Recording → the store's path, its events, and those it says were left out by name.
+    """
+    for id_, (path, n, left_out) in sorted(held.items()):
+        promised = recordings.get(id_, {}).get("n_events", "")
+        if not promised:
+            continue
+        # As text: Python refuses to read whole numbers of thousands of digits.
+        digits = promised.lstrip("0") or "0"
+        if not re.fullmatch("[0-9]+", promised):
+            yield path, "", f"the table's n_events of {id_!r} is {promised[:40]!r}, no whole number"
+        elif digits != str(n + left_out):
+            says = f"{int(digits):,}" if len(digits) <= 19 else f"a number of {len(digits)} digits"
+            yield (
+                path,
+                "",
+                f"holds {n:,} events, and {left_out:,} were left out; the table says {says}; is "
+                "it the right recording?",
+            )
+
+
+@error(
+    "samples_table",
+    "Samples that are not as the release's table of samples says, or not in it, or twice.",
+)
+def samples_table(
+    cuts: Iterable[Cut], rows: Sequence[Assigned], path: str, unread: Collection[str] = ()
+) -> Iterator[Placed]:
+    """Find samples that differ from their row, and rows without a sample or of the same sample.
+
+    Parameters
+    ----------
+    cuts
+        The samples.
+    rows, path
+        The table, from line 2 on.
+    unread
+        Recordings whose samples can't be read: of these nothing is said.
+    """
+    lines: dict[tuple[str, str], int] = {}
+    twice = [
+        k for k, row in enumerate(rows) if lines.setdefault((row.recording, row.sample), k) != k
+    ]
+    seen: set[int] = set()
+    for cut in cuts:
+        held = zip(
+            *(cut.samples.id, cut.samples.label, cut.samples.group, cut.split),
+            *(cut.samples.start_us.tolist(), cut.samples.stop_us.tolist()),
+            strict=True,
+        )
+        wrong: list[tuple[int, int | None]] = []
+        for k, sample in enumerate(held):
+            line = lines.get((cut.id, sample[0]))
+            if line is not None:
+                seen.add(line)
+            if line is None or rows[line][1:] != sample:
+                wrong.append((k, line))
+        if wrong:
+            k, line = wrong[0]
+            there = "is not there" if line is None else f"is another in line {line + 2}"
+            n = counted(len(wrong), "sample")
+            problem = f"{n} not as in {path}, where the first {there}; make the splits again"
+            yield cut.path, sample_at(cut.samples, k), problem
+    gone = [k for k in sorted(set(lines.values()) - seen) if rows[k].recording not in unread]
+    for at_fault, problem in (
+        (twice, "there twice, the first {}; make the splits again"),
+        (gone, "in no samples file, the first {}; cut again"),
+    ):
+        if at_fault:
+            row = rows[at_fault[0]]
+            first = f"{short(row.sample)} of {short(row.recording)}"
+            n = counted(len(at_fault), "sample")
+            yield path, f"line {at_fault[0] + 2}", f"{n} {problem.format(first)}"
+
+
+class _Form(NamedTuple):
+    """A path with ``<id>`` for the recording's, and the kind of such files."""
+
+    path: str
+    kind: str
+
+
+class Release:
+    """A release's folder.
+
+    Parameters
+    ----------
+    root, prefix
+        The folder, and how findings name it.
+
+    Attributes
+    ----------
+    files, unlisted
+        Files that evreel makes: those that the manifest lists, those that it does not.
+    maps
+        Label maps.
+    looked_at, not_looked_at
+        How many files are checked, and how many can't be told for what they are.
+    """
+
+    def __init__(self, root: Path, prefix: str) -> None:
+        self._prefix = prefix
+        self._table = prefix + MANIFEST
+        folder = Folder(root, prefix, parts=False)
+        self._findings = folder.findings
+        self._manifest = self._read_manifest(root)
+        self.files: list[File] = []
+        self.maps = folder.maps
+        self._lists: list[Entry] = []
+        self._samples: list[Entry] = []
+        gone = self.not_looked_at = 0
+        own = {file.path for file in folder.maps}
+        known = {prefix + name for name in (MANIFEST, *SUMS.values())} | own
+        for listed in self._manifest.files:
+            file = Entry(root / listed.path, prefix + listed.path)
+            known.add(file.path)
+            if not file.is_file:
+                gone += 1
+                problem = "is not there, and the manifest lists it"
+                self._findings.append(unreadable(file.path, problem))
+                continue
+            kind = kind_of(file.location)
+            if kind is not None:
+                id_ = listed.id or id_of(file.location.name)
+                self.files.append(File(file.location, file.path, kind, id_))
+            elif listed.kind == "split":
+                self._lists.append(file)
+            elif listed.kind == "samples":
+                self._samples.append(file)
+            elif file.path not in own:
+                self.not_looked_at += 1
+        self.unlisted = [file for file in folder.files if file.path not in known]
+        checked = (*self.files, *self.unlisted, *self._lists, *self._samples, *self.maps)
+        self.looked_at = 1 + gone + len(checked)
+        self.not_looked_at += sum(other.path not in known for other in folder.others)
+
+    def _read_manifest(self, root: Path) -> Manifest:
+        """Return what is left of the manifest."""
+        try:
+            manifest, problems = parse_manifest((root / MANIFEST).read_bytes())
+        except (ReleaseError, *DAMAGE) as error:
+            self._findings.append(unreadable(self._table, *problem_of(error)))
+            return Manifest("", "", "", ())
+        self._findings += (unreadable(self._table, problem) for problem in problems)
+        return manifest
+
+    def check(self) -> Iterator[Finding]:
+        """Yield what is found in the release as a whole; its files have findings of their own."""
+        listed, recordings = self._manifest.files, self._manifest.recordings
+        found = list(self._findings)
+        lines = [
+            Member(list_.path, at, id_, list_.location.stem)
+            for list_ in self._lists
+            for at, id_ in listed_names(list_, found)
+        ]
+        yield from found
+        sampled = self._sampled()
+        yield from self._check_samples(sampled)
+        members = [
+            *(
+                Member(self._table, f"recording {id_!r}", id_, row["split"])
+                for id_, row in recordings.items()
+                if row.get("split")
+            ),
+            *lines,
+            *(
+                Member(self._prefix + file.path, "", file.id, file.split)
+                for file in listed
+                if file.id and file.split
+            ),
+        ]
+        yield from findings(split_recording, members)
+        of_one_split = {
+            id_: row
+            for id_, row in recordings.items()
+            if id_ not in sampled or row.get("split") != MIXED
+        }
+        yield from findings(split_group, of_one_split, self._table)
+        yield from findings(split_bytes, self._stored())
+        yield from check_of(split_bytes).findings(self._same_source())
+        ids = recordings or {file.id: {} for file in listed if file.id}
+        for form, having in self._forms().items():
+            needed = _who_needs(form, ids, sampled)
+            yield from findings(missing_file, form.path, having, needed, self._table)
+        named = [(self._prefix + file.path, "", file.id) for file in listed if file.id]
+        named += [(line.path, line.place, line.id) for line in lines]
+        yield from findings(unknown_id, named, ids)
+        yield from findings(n_events, recordings, self._held())
+
+    def _sampled(self) -> set[str]:
+        """Return the recordings that are cut into samples."""
+        rows = self._manifest.recordings.items()
+        return self._with_samples() | {id_ for id_, row in rows if row.get("samples")}
+
+    def _with_samples(self) -> set[str]:
+        """Return the recordings that a samples file is listed of, whether it can be read or not."""
+        listed = (file.id for file in self._manifest.files if file.kind == "samples" and file.id)
+        return {*listed, *(file.id for file in self.files if file.kind == SAMPLES.name)}
+
+    def _check_samples(self, sampled: Collection[str]) -> Iterator[Finding]:
+        """Yield what is found in the samples of all recordings together."""
+        cuts = read_cuts(self.files)
+        split_of = {self._prefix + file.path: file.split for file in self._manifest.files}
+        others = {
+            row["group"]: (row["split"], f"recording {id_!r}")
+            for id_, row in self._manifest.recordings.items()
+            if id_ not in sampled and row.get("group") and row.get("split")
+        }
+        yield from check_cuts(cuts, split_of, others)
+        unread = self._with_samples() - {of.id for of in cuts}
+        for table in self._samples:
+            try:
+                rows = read_samples_table(table.location)
+            except (EvreelError, *DAMAGE) as error:
+                yield unreadable(table.path, *problem_of(error))
+                continue
+            yield from findings(samples_table, cuts, rows, table.path, unread)
+
+    def _same_source(self) -> Iterator[Placed]:
+        recordings = self._manifest.recordings
+        for id_, other, column in same_source(recordings):
+            split, other_split = (recordings[row]["split"] for row in (id_, other))
+            yield (
+                self._table,
+                f"recording {id_!r}",
+                f"has the {column} of {other!r}, and events of the same time: leave them in "
+                f"{split} or in {other_split}",
+            )
+
+    def _stored(self) -> Iterator[Stored]:
+        for file in self._manifest.files:
+            # Two recordings in which nothing is labelled have the same boxes.
+            data = file.kind in _MADE_KINDS and not file.path.endswith(BOXES_SUFFIX)
+            if data and file.split and file.kind != "video":
+                yield Stored(self._prefix + file.path, "", file.split, file.sha256)
+
+    def _forms(self) -> dict[_Form, set[str]]:
+        """Return the recordings that have a file of each form."""
+        forms: dict[_Form, set[str]] = {}
+        for file in self._manifest.files:
+            if file.kind in _MADE_KINDS and file.id:
+                folder, _, name = file.path.rpartition("/")
+                if file.split and folder.split("/")[0] == file.split:
+                    folder = folder[len(file.split) + 1 :]
+                suffix = name.removeprefix(file.id)
+                if suffix != name:
+                    form = _Form(f"{folder}/<id>{suffix}".lstrip("/"), file.kind)
+                    forms.setdefault(form, set()).add(file.id)
+        return dict(sorted(forms.items()))
+
+    def _held(self) -> dict[str, tuple[str, int, int]]:
+        heads = (read_head(file) for file in self.files if file.kind == EVENTS.name)
+        return {
+            head.file.id: (head.file.path, head.n, head.left_out)
+            for head in heads
+            if head.n is not None
+        }
+
+
+def _who_needs(
+    form: _Form, recordings: Mapping[str, Mapping[str, str]], sampled: Collection[str]
+) -> set[str]:
+    """Return the recordings that need a file of a form.
+
+    Boxes are of those that say where their boxes are from, if any does. What is made of labels
+    that people draw is not of those that have samples or boxes instead.
+    """
+    boxed = {id_ for id_, row in recordings.items() if row.get("rois") or row.get("boxes")}
+    if form.path.endswith(BOXES_SUFFIX):
+        return boxed or set(recordings) - set(sampled)
+    if form.kind not in _ANNOTATED_KINDS:
+        return set(recordings)
+    return {
+        id_
+        for id_, row in recordings.items()
+        if (id_ not in sampled and not row.get("boxes")) or row.get("rois") or row.get("tags")
+    }

@@ -1,0 +1,129 @@
+"""Checks of boxes find what is wrong, where and how often, and files that hold none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evreel.checks import (
+    boxes,
+    labels,
+)
+from evreel.checks.run import check
+from evreel.layout import BOX_DTYPE
+from support.checks import (
+    FAR,
+    SENSOR,
+    boxes_of,
+    tables,
+)
+
+BOX_FAULTS = [
+    (boxes.box_number, {"y": {3: np.nan, 5: np.inf}}, "record 3, t=40000 µs", "2 boxes"),
+    (boxes.box_size, {"w": {4: 0}, "h": {6: -1}}, "record 4, t=50000 µs", "2 boxes"),
+    (boxes.box_order, {"t": {6: 1}}, "record 6, t=1 µs", "1 box before"),
+    (
+        lambda b: boxes.box_outside(b, SENSOR),
+        {"x": {2: -1, 3: 57}},
+        "record 2, t=30000 µs",
+        "2 box",
+    ),
+    (lambda b: boxes.box_class(b, {0, 1}), {"class_id": {7: 9}}, "record 7, t=80000 µs", "of 9"),
+    (
+        lambda b: tables(labels.Beyond("record", 110_000), b.t),
+        {"t": {10: 120_001, 11: 900_000}},
+        "record 10, t=120001 µs",
+        "2 labels outside",
+    ),
+]
+
+
+@pytest.mark.parametrize(("find", "columns_", "place", "problem"), BOX_FAULTS)
+def test_box_checks__find_place_and_count(find, columns_, place, problem):
+    assert not list(find(boxes_of()))
+    assert not list(find(boxes_of(0)))
+    [(at, text)] = find(boxes_of(**columns_))
+    assert at == place
+    assert problem in text
+
+
+def test_box_checks__take_times_as_far_apart_as_int64_has_them():
+    far = boxes_of(t={0: -FAR, 5: FAR - 1})
+    assert boxes.since_start(far, -FAR).t[5] == FAR - 1, "what has no room stays as it is"
+    [(place, problem)] = boxes.box_order(far)
+    assert place == "record 6, t=70000 µs"
+    assert f"the first by {FAR - 1 - 70_000} µs" in problem
+    assert tables(labels.Beyond("record", FAR - 1), far.t)[0][1].startswith("1 label outside")
+    list(boxes.frozen_box(far))
+    unsigned = np.zeros(2, [*((n, "f4") for n in "xywh"), ("t", "<u8"), ("class_id", "u1")])
+    unsigned["t"][1] = FAR
+    with pytest.raises(ValueError, match="'t' of record 1 is 9223372036854775808, which is more"):
+        boxes.boxes_of(unsigned)
+
+
+def test_box_outside__bears_the_rounding_of_float32():
+    edge = {"x": {0: np.float32(0.1)}, "w": {0: np.float32(63.9)}}
+    assert not list(boxes.box_outside(boxes_of(**edge), SENSOR))
+
+
+def test_frozen_box__is_one_track_of_equal_boxes_over_time():
+    def frozen(n, step_us, track=lambda k: k * 0, x=lambda k: k * 0):
+        k = np.arange(n)
+        records = np.zeros(n, dtype=BOX_DTYPE)
+        records["t"], records["track_id"], records["x"] = k * step_us, track(k), x(k)
+        return list(boxes.frozen_box(boxes.boxes_of(records)))
+
+    assert not frozen(9, 500_000), "too few"
+    assert not frozen(100, 10_000), "too short: 0.99 s"
+    assert not frozen(100, 50_000, x=lambda k: k), "it moves"
+    assert not frozen(12, 100_000, track=lambda k: k), "each is another track"
+    [(place, problem)] = frozen(101, 10_000)
+    assert place == "record 0, track 0, t=0 µs"
+    assert problem.startswith("the same box 101 times in 1.000 s;")
+    [(place, problem)] = frozen(80, 50_000, track=lambda k: k % 2 + 3, x=lambda k: k // 40)
+    assert place == "record 0, track 3, t=0 µs", "tracks that take turns are told apart"
+    assert "the same box 20 times in 1.900 s, the first of 4 such runs" in problem
+
+
+def test_boxes_of__takes_the_older_layout():
+    older = np.array(
+        [(5, 1, 2, 3, 4, 6, 7, 0.5)],
+        dtype=[
+            *(("ts", "<u8"), ("x", "<f4"), ("y", "<f4"), ("w", "<f4"), ("h", "<f4")),
+            *(("track_id", "<u4"), ("class_id", "u1"), ("confidence", "<f4")),
+        ],
+    )
+    made_of = boxes.boxes_of(older)
+    assert [column.tolist() for column in made_of] == [[5], [1], [2], [3], [4], [7], [6]]
+    with pytest.raises(ValueError, match="no number 'class_id'"):
+        boxes.boxes_of(older[["ts", "x", "y", "w", "h"]])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"\x93NUMPY\x01\x00\xff\xff",
+        b"not boxes",
+        b"\x93NUMPY\x09\x00\x00\x00",
+    ],
+)
+def test_boxes__that_are_none_are_a_finding(tmp_path, content):
+    path = tmp_path / "a_bbox.npy"
+    path.write_bytes(content)
+    assert [finding.check for finding in check(path).findings] == ["readable"]
+
+
+def test_boxes__of_huge_counts_objects_and_other_dtypes_are_a_finding(tmp_path):
+    path = tmp_path / "a_bbox.npy"
+    for count in (4, -1, 10**18):
+        head = {"descr": BOX_DTYPE.descr, "fortran_order": False, "shape": (count,)}
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, head)
+            file.write(bytes(3 * BOX_DTYPE.itemsize))
+        [finding] = check(path).findings
+        assert f"holds 3 of {count:,} records" in finding.problem
+    for array in (np.zeros(3), np.zeros((2, 2), dtype=BOX_DTYPE), np.array([{}], dtype=object)):
+        np.save(path, array, allow_pickle=True)
+        assert [finding.check for finding in check(path).findings] == ["readable"]

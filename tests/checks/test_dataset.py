@@ -1,0 +1,143 @@
+"""Checks of a data set find what its splits share, and files that differ from each other."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evreel.checks import (
+    dataset,
+)
+from support.checks import (
+    cut_of,
+)
+
+
+def test_data_set_checks__find_what_splits_share():
+    rows = {
+        "a": {"split": "train", "group": "g"},
+        "b": {"split": "train", "group": "g"},
+        "c": {"split": "test", "group": "h"},
+    }
+    assert not list(dataset.split_group(rows, "m"))
+    [(_, place, problem)] = dataset.split_group(rows | {"d": {"split": "val", "group": "g"}}, "m")
+    assert place == "group 'g'"
+    assert "train ('a'), val ('d')" in problem
+    train = [
+        dataset.Member("train.txt", f"line {k}", name, "train") for k, name in enumerate("abc")
+    ]
+    test = [dataset.Member("test.txt", f"line {k}", name, "test") for k, name in enumerate("bca")]
+    assert not list(dataset.split_recording(train * 2))
+    assert list(dataset.split_recording(train + test[:2])) == [
+        (
+            "test.txt",
+            "line 0",
+            "2 recordings of test also in train, the first 'b' (train.txt, line 1); leave each in "
+            "one split",
+        )
+    ]
+    stored = dataset.Stored
+    assert not list(
+        dataset.split_bytes([stored("a", "", "train", "1"), stored("b", "", "train", "1")])
+    )
+    [(path, _, problem)] = dataset.split_bytes(
+        [stored("a", "", "train", "1"), stored("b", "", "test", "1"), stored("c", "", "test", "1")]
+    )
+    assert path == "b"
+    assert "has the bytes of a, the first of 2 such pairs" in problem
+
+
+def test_same_source__is_the_same_time_of_the_same_bytes_in_two_splits():
+    def pairs(*rows):
+        return list(dataset.same_source(dict(zip("abcd", rows, strict=False))))
+
+    def row(split, start="", stop="", **columns_):
+        return {"split": split, "events/start_us": start, "events/stop_us": stop, **columns_}
+
+    assert pairs(row("train", md5="0F"), row("test", md5="0f")) == [("b", "a", "md5")]
+    assert pairs(row("train", sha256="A"), row("test", sha256="a")) == [("b", "a", "sha256")]
+    assert not pairs(row("train", md5="1"), row("test", md5="2"))
+    assert not pairs(row("train", md5="1"), row("train", md5="1"))
+    assert not pairs(row("train"), row("test")), "nothing is known of what they are made from"
+    other = {"slices/count": "5", "events/max_pixel_hz": "9", "events/crop": "[0, 0, 9, 9]"}
+    assert pairs(row("train", md5="1"), row("test", md5="1", **other)), "nothing else exempts"
+    assert not pairs(row("train", "", "500", md5="1"), row("test", "500", "null", md5="1"))
+    assert pairs(row("train", "null", "501", md5="1"), row("test", "500", md5="1"))
+    assert pairs(row("train", "9" * 5_000, md5="1"), row("test", "soon", md5="1"))
+    assert not pairs(row("train", "500", "500", md5="1"), row("test", md5="1")), "nothing is taken"
+
+
+TIMES = st.tuples(st.integers(0, 6), st.integers(1, 4), st.sampled_from(["train", "val", "test"]))
+
+
+@given(st.lists(TIMES, max_size=9))
+@settings(max_examples=100, deadline=None)
+def test_same_source__names_a_row_of_every_time_that_two_splits_share(parts):
+    rows = {
+        str(k): {
+            "split": split,
+            "md5": "0",
+            "events/start_us": str(start),
+            "events/stop_us": str(start + n),
+        }
+        for k, (start, n, split) in enumerate(parts)
+    }
+
+    def share(a, b):
+        (start, n, split), (other_start, other_n, other_split) = parts[a], parts[b]
+        apart = start + n <= other_start or other_start + other_n <= start
+        return split != other_split and not apart
+
+    pairs = [(int(a), int(b)) for a, b, _ in dataset.same_source(rows)]
+    assert all(a > b and share(a, b) for a, b in pairs)
+    at_fault = {k for k in range(len(parts)) if any(share(k, j) for j in range(len(parts)))}
+    told = {k for pair in pairs for k in pair}
+    assert bool(told) == bool(at_fault)
+    # Without the rows that are named later, nothing is shared any more in what is left of two.
+    for a, b in itertools.combinations(sorted(at_fault), 2):
+        assert not share(a, b) or a in told or b in told
+
+
+def test_sample_group__is_in_one_split_within_a_file_and_across():
+    groups = ["ann", "", "ben"]
+    a, b = (cut_of(["train"] * 3, group=groups, path=path) for path in ("a.h5", "b.h5"))
+    assert not list(dataset.sample_group([a, b]))
+    test = cut_of(["test"] * 3, group=groups, path="c.h5")
+    [(path, place, problem)] = dataset.sample_group([a, test, b])
+    assert (path, place) == ("c.h5", "sample '0'")
+    assert problem.startswith("2 groups in two splits, the first 'ann' is in test here, in train")
+    within = cut_of(["train", "train", "test"], group=["ann"] * 3)
+    assert [row[1] for row in dataset.sample_group([within])] == ["sample '2'"]
+    [(_, _, problem)] = dataset.sample_group([a], {"ben": ("test", "recording 'r'")})
+    assert "'ben' is in train here, in test by recording 'r'" in problem
+
+
+def test_sample_class__is_trained_on_if_anything_is():
+    train = cut_of(["train", "train"], ["clap", "wave"])
+    test = cut_of(["test", "test"], ["clap", "wave"], path="b.h5")
+    assert not list(dataset.sample_class([train, test]))
+    assert not list(dataset.sample_class([test])), "a set of nothing but tests"
+    assert not list(dataset.sample_class([])), "no samples at all"
+    only = cut_of(["train", "train"], ["clap", ""])
+    [(path, place, problem)] = dataset.sample_class([only, test])
+    assert (path, place) == ("b.h5", "sample '1'")
+    assert problem.startswith("1 class of test not in train, the first 'wave'")
+    [(path, place, problem)] = dataset.sample_class([only])
+    assert (path, place) == ("a.h5", "labels/name")
+    assert problem.startswith("1 label without a sample in the data set, the first 'wave'")
+
+
+def test_sample_labels__are_numbered_alike_in_all_files():
+    a, b = cut_of(["train"]), cut_of(["train"], path="b.h5")
+    assert not list(dataset.sample_labels([a, b]))
+    other = a._replace(path="c.h5", labels=("wave", "clap"))
+    assert [row[0] for row in dataset.sample_labels([a, b, other])] == ["c.h5"]
+
+
+def test_made_from__tells_files_of_other_stores():
+    files = [("s.h5", "1"), ("f.h5", "1"), ("g.h5", "2")]
+    assert not list(dataset.made_from(files[:2], None))
+    assert [row[0] for row in dataset.made_from(files, None)] == ["g.h5"]
+    assert [row[0] for row in dataset.made_from(files, ("e.h5", "2"))] == ["s.h5", "f.h5"]

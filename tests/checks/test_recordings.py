@@ -1,0 +1,49 @@
+"""An audit looks into recordings that evreel did not make, and into their labels."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from evreel.checks.run import audit
+from evreel.errors import UsageError
+from support import shared_file
+from support.checks import (
+    write_boxes,
+)
+
+
+def test_audit__holds_boxes_to_the_recording_of_their_name(made, tmp_path):
+    shutil.copyfile(made / "raw" / "one.aedat4", tmp_path / "one_td.aedat4")
+    boxes, times = tmp_path / "one_bbox.npy", np.array([20_000, 50_000, 110_000])
+
+    def found_with(t, **columns_):
+        write_boxes(boxes, t, **columns_)
+        return [finding.check for finding in audit(tmp_path).findings]
+
+    assert not found_with(times)
+    on_camera = times + 1_700_000_000_000_000
+    assert not found_with(on_camera), "the camera's clock is one that boxes may have"
+    expected = ["box_outside", "label_span"]
+    assert found_with([20_000, 30_000, 40_000], x=[0, 60, 0]) == expected
+    assert "beyond" in found_with([20_000, 30_000, 400_000], x=[0, 60, 0])
+
+
+def test_audit__of_a_damaged_recording_is_a_finding(made, tmp_path):
+    whole = (made / "raw" / "one.aedat4").read_bytes()
+    path = tmp_path / "one.aedat4"
+    for length in (0, 5, 11, 300, len(whole) // 2, len(whole) - 3):
+        path.write_bytes(whole[:length])
+        if length == 5:
+            with pytest.raises(UsageError):
+                audit(path)
+            continue
+        assert [finding.check for finding in audit(path).findings] == ["readable"], length
+
+
+def test_audit__of_real_recordings_finds_nothing():
+    folder = shared_file("recordings")
+    for name in ("aestream_davis.aedat4", "aermanager_class1_test.aedat4"):
+        assert not audit(folder / name).findings

@@ -1,0 +1,56 @@
+"""Checking a path finds nothing in sound data, and says what it can not look at."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import pytest
+
+from evreel.checks.finding import Report
+from evreel.checks.run import audit, check
+from evreel.cli import main
+from evreel.errors import UsageError
+
+
+def test_check__has_no_error_for_what_evreel_makes(made):
+    report = check(made / "results")
+    assert not report.errors, list(report.lines())
+    assert report.looked_at > 12
+    for path in ("events/one.h5", "slices/one_bbox.npy", "release/portable", "release/fast"):
+        assert not check(made / "results" / path).findings
+    assert not audit(made).errors
+
+
+def test_check__finds_in_one_file_what_the_audit_finds_there(planted):
+    for path in ("events/order.h5", "slices/roi.h5", "features/feature_values.h5"):
+        name = path.split("/")[1].removesuffix(".h5")
+        assert [f.check for f in check(planted.folder / path).findings] == [name]
+    report = check(planted.folder / "boxes" / "box_class_bbox.npy")
+    assert [f.check for f in report.findings] == ["box_class"], "the label map lies beside it"
+
+
+def test_check__of_what_evreel_did_not_make_says_to_use_audit(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(UsageError, match="evreel audit"):
+        check(tmp_path / "a.txt")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["data"] = [1]
+    with pytest.raises(UsageError, match="evreel audit"):
+        check(tmp_path / "other.h5")
+    for look in (check, audit):
+        with pytest.raises(UsageError, match="is not there"):
+            look(tmp_path / "none")
+    with pytest.raises(UsageError, match="no recording"):
+        audit(tmp_path / "a.txt")
+    assert check(tmp_path) == Report((), 0, 2)
+
+
+def test_command__exits_1_for_errors_alone_and_prints_json(planted, tmp_path, capsys):
+    assert main(["check", str(planted.folder / "events" / "order.h5")]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "1 error, 0 warnings in 1 file"
+    assert main(["audit", "--json", str(planted.folder / "events" / "gap.h5")]) == 0
+    [finding] = json.loads(capsys.readouterr().out)
+    assert finding["check"] == "gap"
+    assert set(finding) == {"severity", "check", "path", "place", "problem"}
+    assert main(["check", str(tmp_path / "none")]) == 2
