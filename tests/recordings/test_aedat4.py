@@ -462,7 +462,7 @@ def test_batches__join_packets_and_cut_those_beyond_their_size(threads, tmp_path
     events = random_events(5_000)
 
     def sizes(rows: int) -> list[int]:
-        monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", rows)
+        monkeypatch.setattr("evreel.recordings.aedat4.gather.BATCH_ROWS", rows)
         with Aedat4Recording(path, threads=threads) as recording:
             return [len(batch.t) for batch in recording.batches()]
 
@@ -472,7 +472,7 @@ def test_batches__join_packets_and_cut_those_beyond_their_size(threads, tmp_path
     path = without_table(path, tmp_path / "b.aedat4")
     assert sizes(1_024) == [1_024] * 4 + [904]
     assert_equal_events(read(path), events)
-    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 7)
+    monkeypatch.setattr("evreel.recordings.aedat4.gather.BATCH_ROWS", 7)
     assert_equal_events(read(path, 300, 40_000), events[_inside(events, 300, 40_000)])
 
 
@@ -545,7 +545,7 @@ def test_recording__can_be_read_by_two_passes_at_once(tmp_path):
 
 
 def test_batches__stay_as_they_were_yielded(tmp_path, monkeypatch):
-    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 500)
+    monkeypatch.setattr("evreel.recordings.aedat4.gather.BATCH_ROWS", 500)
     events = random_events(2_000)
     path = write(tmp_path / "a.aedat4", events, compression="none")
     with Aedat4Recording(path) as recording:
@@ -1060,6 +1060,13 @@ def test_sort__leaves_stamps_that_can_not_be_an_error(tmp_path):
         assert counts["damaged_bytes"] == len(packets[1][1]) + 8
 
 
+def test_first_event__that_is_dropped_does_not_set_time_zero(tmp_path):
+    packets = [(0, event_packet([(90, 64, 0, 0), *FOUR]))]
+    events, counts = repaired(by_hand(tmp_path / "a.aedat4", packets), on_out_of_bounds="drop")
+    assert events.t.tolist() == [0, 5, 5, 10]
+    assert counts == {"out_of_bounds_events": 1}
+
+
 def test_events_outside_the_sensor__are_dropped_and_counted(tmp_path):
     rows = [(110, 64, 0, 0), (111, -1, 0, 0), (112, 63, 47, 1), (113, 0, 48, 0), (114, 5, -7, 1)]
     packets = [(0, event_packet(FOUR)), (0, event_packet(rows))]
@@ -1180,7 +1187,7 @@ def threads_ahead() -> list[str]:
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
 @pytest.mark.parametrize("indexed", [True, False])
 def test_threads__change_nothing_that_is_read(compression, indexed, tmp_path, monkeypatch):
-    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 700)
+    monkeypatch.setattr("evreel.recordings.aedat4.gather.BATCH_ROWS", 700)
     monkeypatch.setattr("evreel.recordings.aedat4.read.BUNDLE_BYTES", 40_000)
     events = random_events(9_000, stop_us=5_000)
     path = write(tmp_path / "a.aedat4", events, compression=compression, events_per_packet=160)
@@ -1203,7 +1210,7 @@ def test_threads__change_nothing_that_is_read(compression, indexed, tmp_path, mo
 @pytest.mark.parametrize("budget", [0, 3_000, 10_000])
 def test_threads__leave_what_unpacks_to_much_to_the_caller(budget, tmp_path, monkeypatch):
     monkeypatch.setattr("evreel.recordings.aedat4.read.AHEAD_BYTES", budget)
-    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 700)
+    monkeypatch.setattr("evreel.recordings.aedat4.gather.BATCH_ROWS", 700)
     events = random_events(5_000)
     for compression in PACK:
         packets = [
@@ -1215,7 +1222,7 @@ def test_threads__leave_what_unpacks_to_much_to_the_caller(budget, tmp_path, mon
 
 
 def test_error__of_one_packet_is_the_same_for_any_number_of_threads(tmp_path, monkeypatch):
-    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 300)
+    monkeypatch.setattr("evreel.recordings.aedat4.gather.BATCH_ROWS", 300)
     events = random_events(4_000)
     path = write(tmp_path / "a.aedat4", events, events_per_packet=100)
     with Aedat4Recording(path) as recording:
@@ -1240,7 +1247,7 @@ def test_error__of_one_packet_is_the_same_for_any_number_of_threads(tmp_path, mo
 
 
 def test_threads__are_gone_when_a_pass_is_left_or_the_file_closed(tmp_path, monkeypatch):
-    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 100)
+    monkeypatch.setattr("evreel.recordings.aedat4.gather.BATCH_ROWS", 100)
     path = write(tmp_path / "a.aedat4", random_events(9_000), events_per_packet=100)
     with Aedat4Recording(path, threads=3) as recording:
         for k, _ in enumerate(recording.batches()):
@@ -1301,7 +1308,7 @@ print(*peaks)
 def test_reading__takes_memory_by_the_batch_not_by_the_length(
     compression, threads, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("evreel.recordings.aedat4.read.BATCH_ROWS", 1 << 14)
+    monkeypatch.setattr("evreel.recordings.aedat4.gather.BATCH_ROWS", 1 << 14)
     peaks = []
     for n in (100_000, 500_000):
         path = write(tmp_path / f"{n}.aedat4", random_events(n), compression=compression)

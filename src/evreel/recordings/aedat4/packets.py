@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import lz4.frame
 import numpy as np
@@ -29,6 +29,23 @@ PACKET_HEAD = struct.Struct("<ii")
 # x and y are int16 in the format: read as uint16, a negative one is 2¹⁵ or more. Padding has a name
 # because numpy copies fields only, and leaves in gaps what was in memory.
 EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1"), ("padding", "u1", 3)])
+
+
+class Packet(NamedTuple):
+    """A packet: it begins at byte `start` of the file, `size` bytes follow its head.
+
+    `row` is its row of the table, where that is used.
+    """
+
+    start: int
+    stream: int
+    size: int
+    row: int | None
+
+    @property
+    def stop(self) -> int:
+        """The byte behind it."""
+        return self.start + PACKET_HEAD.size + self.size
 
 
 class BudgetError(Exception):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +16,20 @@ from lxml import etree
 
 from evreel.errors import RecordingError, UsageError
 from evreel.events import Batch, Sensor
+from evreel.recordings.aedat4 import gather
 from evreel.recordings.aedat4.flatbuffer import I32, I64, U32, DamageError, Flatbuffer
+from evreel.recordings.aedat4.gather import (
+    EventBatch,
+    Gathered,
+    Memory,
+    check_polarities,
+    checked_stamps,
+    event_rows,
+    impossible,
+    keep_freed_memory,
+)
 from evreel.recordings.aedat4.packets import (
     COMPRESSIONS,
-    EVENT,
     GAP_LIMIT_US,
     MAGIC,
     PACKET_HEAD,
@@ -29,18 +37,17 @@ from evreel.recordings.aedat4.packets import (
     SENSOR_LIMIT,
     STAMP_LIMIT,
     BudgetError,
+    Packet,
     Unpacker,
 )
 from evreel.recordings.aedat4.side import KINDS, SideBatch
-from evreel.recordings.decoded import DecodedRecording, Piece, Side, in_order_and_inside
+from evreel.recordings.decoded import DecodedRecording, Piece, Side
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.prefetch import Prefetch, default_threads
 from evreel.timebase import Int64Array
 
 HEADER_LIMIT = 1 << 22
 """Bytes that a header may have; DV's have a few thousand."""
-BATCH_ROWS = 1 << 17
-"""Events in a batch."""
 BUNDLE_BYTES = 1 << 21
 """Packed bytes of packets that are decoded at once; a quarter of that where no table tells how
 many events are in them."""
@@ -48,8 +55,6 @@ BUNDLE_PACKETS = 1 << 10
 """Packets that are decoded at once."""
 AHEAD_BYTES = 1 << 24
 """Unpacked bytes at which a thread that decodes ahead leaves the rest to the caller's."""
-
-_BATCHES_IN_PIECE = 4
 
 
 @dataclass(frozen=True)
@@ -65,44 +70,6 @@ class _Stream:
     def __str__(self) -> str:
         size = "no size" if self.size is None else f"{self.size[1]}x{self.size[0]}"
         return f"{self.number} ({self.name} of {self.source}, {size})"
-
-
-class _Packet(NamedTuple):
-    """A packet: it begins at byte `start` of the file, `size` bytes follow its head.
-
-    `row` is its row of the table, where that is used.
-    """
-
-    start: int
-    stream: int
-    size: int
-    row: int | None
-
-    @property
-    def stop(self) -> int:
-        return self.start + PACKET_HEAD.size + self.size
-
-
-class _Gathered(NamedTuple):
-    """Events of a bundle, on the file's own clock, and the packets that they are of.
-
-    Parameters
-    ----------
-    t : (n,) int64, µs.
-    x, y : (n,) uint16, as the file has them: what is negative there is 2¹⁵ or more.
-    p : (n,) uint8.
-    parts : packets, each with the row where it begins; the first may begin in the batch before.
-    latest : the latest stamp.
-    sound : whether no event breaks a rule, but for those of what lies before the batch.
-    """
-
-    t: Int64Array
-    x: npt.NDArray[np.uint16]
-    y: npt.NDArray[np.uint16]
-    p: npt.NDArray[np.uint8]
-    parts: list[tuple[int, _Packet]]
-    latest: int
-    sound: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +88,8 @@ class Aedat4Recording(DecodedRecording):
     """A recording in AEDAT 4, of a DVS, DAVIS or DVXplorer camera.
 
     Every time is relative to the first event's stamp of the chosen stream. Packets are gathered
-    into batches of up to `BATCH_ROWS` events and `SIDE_ROWS` samples of a side stream (triggers,
-    IMU, frame times), which come when they are full, and at the end.
+    into batches of up to `gather.BATCH_ROWS` events and `side.SIDE_ROWS` samples of a side stream
+    (triggers, IMU, frame times), which come when they are full, and at the end.
 
     Parameters
     ----------
@@ -233,10 +200,10 @@ class Aedat4Recording(DecodedRecording):
         span = None if start_us is stop_us is None else (start_us, stop_us)
         samples = {kind: SideBatch(kind) for kind in KINDS}
         latest: int | None = None
-        memory = _Memory()
+        memory = Memory()
         end: RecordingError | None = None
 
-        def asked() -> Iterator[_Packet]:
+        def asked() -> Iterator[Packet]:
             for packet in self._packets(start_us, stop_us, self._side if side else frozenset()):
                 past = (
                     latest is not None and stop_us is not None and latest >= stop_us + self.t_offset
@@ -246,12 +213,12 @@ class Aedat4Recording(DecodedRecording):
                 elif not side:
                     return
 
-        def decoded(bundle: deque[_Packet], budget: int | None) -> Iterator[_Gathered | _Content]:
+        def decoded(bundle: deque[Packet], budget: int | None) -> Iterator[Gathered | _Content]:
             return self._gathered(self._contents(bundle, budget), span, memory)
 
         try:
             for found in self._ahead(decoded, asked()):
-                if isinstance(found, _Gathered):
+                if isinstance(found, Gathered):
                     before = latest
                     latest = max(found.latest, found.latest if before is None else before)
                     yield from self._of_batch(found, before)
@@ -268,7 +235,7 @@ class Aedat4Recording(DecodedRecording):
         if end is not None:
             raise end
 
-    def _of_batch(self, batch: _Gathered, latest: int | None) -> Iterator[Piece]:
+    def _of_batch(self, batch: Gathered, latest: int | None) -> Iterator[Piece]:
         """Yield a batch as one piece; or by packets, where one of them may be at fault.
 
         Parameters
@@ -277,7 +244,7 @@ class Aedat4Recording(DecodedRecording):
             The latest stamp of those before.
         """
         t, x, y, p, parts, _, sound = batch
-        if latest is None and t[0] < self.t_offset:
+        if self.reading == STRICT and latest is None and t[0] < self.t_offset:
             raise self.damaged(
                 parts[0][1],
                 f"has an event at t={t[0]} µs, before t={self.t_offset} µs, the recording's first",
@@ -292,8 +259,8 @@ class Aedat4Recording(DecodedRecording):
             if first == stop:
                 continue
             try:
-                latest = _checked_stamps(t[rows], latest, first - begin)
-                _check_polarities(p[rows], first - begin)
+                latest = checked_stamps(t[rows], latest, first - begin)
+                check_polarities(p[rows], first - begin)
             except DamageError as damage:
                 raise self.damaged(packet, damage) from damage
             signed = x[rows].view(np.int16), y[rows].view(np.int16)
@@ -301,8 +268,8 @@ class Aedat4Recording(DecodedRecording):
 
     def _ahead(
         self,
-        decoded: Callable[[deque[_Packet], int | None], Iterator[_Found]],
-        packets: Iterable[_Packet],
+        decoded: Callable[[deque[Packet], int | None], Iterator[_Found]],
+        packets: Iterable[Packet],
     ) -> Iterator[_Found]:
         """Yield what is decoded of bundles of packets, in order, by threads that work ahead.
 
@@ -314,7 +281,7 @@ class Aedat4Recording(DecodedRecording):
         packets
             Those to decode.
         """
-        _keep_freed_memory()
+        keep_freed_memory()
         bundles = self._bundles(packets)
         if self._threads == 1:
             for bundle in bundles:
@@ -322,8 +289,8 @@ class Aedat4Recording(DecodedRecording):
             return
 
         def work(
-            bundle: deque[_Packet],
-        ) -> tuple[list[_Found], RecordingError | None, deque[_Packet]]:
+            bundle: deque[Packet],
+        ) -> tuple[list[_Found], RecordingError | None, deque[Packet]]:
             found: list[_Found] = []
             try:
                 found.extend(decoded(bundle, AHEAD_BYTES))
@@ -339,9 +306,9 @@ class Aedat4Recording(DecodedRecording):
                     raise error
                 yield from decoded(left, None)
 
-    def _bundles(self, packets: Iterable[_Packet]) -> Iterator[deque[_Packet]]:
+    def _bundles(self, packets: Iterable[Packet]) -> Iterator[deque[Packet]]:
         """Yield packets by as many as make a batch; then raise what they raise."""
-        bundle: deque[_Packet] = deque()
+        bundle: deque[Packet] = deque()
         size = rows = 0
         end: RecordingError | None = None
         most = BUNDLE_BYTES // 4 if self._table is None else BUNDLE_BYTES
@@ -352,7 +319,7 @@ class Aedat4Recording(DecodedRecording):
                     count = int(self._table.count[packet.row])
                 if bundle and (
                     size + packet.size > most
-                    or rows + count > BATCH_ROWS
+                    or rows + count > gather.BATCH_ROWS
                     or len(bundle) == BUNDLE_PACKETS
                 ):
                     yield bundle
@@ -366,7 +333,7 @@ class Aedat4Recording(DecodedRecording):
         if end is not None:
             raise end
 
-    def _contents(self, bundle: deque[_Packet], budget: int | None) -> Iterator[_Content]:
+    def _contents(self, bundle: deque[Packet], budget: int | None) -> Iterator[_Content]:
         """Yield what is in packets, which leave their bundle."""
         unpacked = Unpacker(self._compression, budget)
         while bundle:
@@ -378,7 +345,7 @@ class Aedat4Recording(DecodedRecording):
             bundle.popleft()
             yield packet, content
 
-    def _content(self, packet: _Packet, unpacked: Unpacker) -> Flatbuffer:
+    def _content(self, packet: Packet, unpacked: Unpacker) -> Flatbuffer:
         """Read, unpack and check a packet."""
         data = self._read(packet.start, PACKET_HEAD.size + packet.size, "a packet")
         kind = self._streams[packet.stream].kind
@@ -400,8 +367,8 @@ class Aedat4Recording(DecodedRecording):
         self,
         contents: Iterator[_Content],
         span: tuple[int | None, int | None] | None,
-        memory: _Memory,
-    ) -> Iterator[_Gathered | _Content]:
+        memory: Memory,
+    ) -> Iterator[Gathered | _Content]:
         """Yield events of packets in batches, and side streams as they are; then raise for damage.
 
         Parameters
@@ -413,8 +380,8 @@ class Aedat4Recording(DecodedRecording):
         memory
             Where batches of the same pass lie.
         """
-        batch = _EventBatch(self.sensor, memory)
-        parts: list[tuple[_Packet, npt.NDArray[Any]]] = []
+        batch = EventBatch(self.sensor, memory)
+        parts: list[tuple[Packet, npt.NDArray[Any]]] = []
         end: RecordingError | None = None
         try:
             for packet, content in contents:
@@ -426,7 +393,7 @@ class Aedat4Recording(DecodedRecording):
                     yield packet, content
                     continue
                 try:
-                    rows = _event_rows(content)
+                    rows = event_rows(content)
                     if packet.row is not None and span is not None and len(rows):
                         self._check_stamps(packet.row, rows["t"])
                         if self._beside(packet.row, span):
@@ -475,7 +442,7 @@ class Aedat4Recording(DecodedRecording):
         return RecordingError(problem, path=self.path, offset=offset, hint=hint)
 
     def damaged(
-        self, packet: _Packet, damage: DamageError | str, hint: str | None = None
+        self, packet: Packet, damage: DamageError | str, hint: str | None = None
     ) -> RecordingError:
         """Return the error for a packet, damage being the predicate of a sentence about it."""
         return self._error(f"the packet that begins here {damage}", packet.start, hint)
@@ -660,11 +627,11 @@ class Aedat4Recording(DecodedRecording):
         for packet in self._packets(None, None):
             content = self._content(packet, unpacked)
             try:
-                rows = _event_rows(content)
+                rows = event_rows(content)
                 if len(rows):
                     first = int(rows["t"][0])
                     if not 0 <= first < STAMP_LIMIT:
-                        raise DamageError(f"has an event {_impossible(first)}")
+                        raise DamageError(f"has an event {impossible(first)}")
                     return first
             except DamageError as damage:
                 raise self.damaged(packet, damage) from damage
@@ -672,7 +639,7 @@ class Aedat4Recording(DecodedRecording):
 
     def _packets(
         self, start_us: int | None, stop_us: int | None, side: frozenset[int] = frozenset()
-    ) -> Iterator[_Packet]:
+    ) -> Iterator[Packet]:
         """Yield the packets to read for a range of time, of the events and of side streams."""
         wanted = {self._events.number, *side}
         if self._table is None:
@@ -687,7 +654,7 @@ class Aedat4Recording(DecodedRecording):
             stream = int(self._table.stream[row])
             if stream in wanted:
                 start = int(self._table.offset[row]) - PACKET_HEAD.size
-                yield _Packet(start, stream, int(self._table.size[row]), row)
+                yield Packet(start, stream, int(self._table.size[row]), row)
 
     def _rows(
         self, table: _Table, start_us: int | None, stop_us: int | None, side: frozenset[int]
@@ -717,7 +684,7 @@ class Aedat4Recording(DecodedRecording):
         rows: list[int] = found.tolist()
         return rows
 
-    def _head(self, at: int) -> _Packet:
+    def _head(self, at: int) -> Packet:
         """Read a packet's head and check it: a known stream, and an end before the packets'."""
         end = "the file ends" if self._packets_stop == self._size else "the table of packets begins"
         if at + PACKET_HEAD.size > self._packets_stop:
@@ -726,7 +693,7 @@ class Aedat4Recording(DecodedRecording):
             )
         head = self._read(at, PACKET_HEAD.size, "a packet")
         stream, size = PACKET_HEAD.unpack(head)
-        packet = _Packet(at, stream, size, None)
+        packet = Packet(at, stream, size, None)
         if packet.stream not in self._streams:
             numbers = ", ".join(map(str, sorted(self._streams)))
             raise self._error(
@@ -767,177 +734,10 @@ class Aedat4Recording(DecodedRecording):
                 )
 
 
-_Content = tuple[_Packet, Flatbuffer]
+_Content = tuple[Packet, Flatbuffer]
 _Found = TypeVar("_Found")
 
 
 def _as_int64(value: int) -> int:
     """Return the nearest int64, which compares with any stamp as `value` does."""
     return min(max(value, -(1 << 63)), (1 << 63) - 1)
-
-
-def _impossible(t: int) -> str:
-    return f"at t={t} µs, not within [0, {STAMP_LIMIT})"
-
-
-def _event_rows(content: Flatbuffer) -> npt.NDArray[Any]:
-    """Return (n,) events of a packet, unchecked, as a view of its bytes."""
-    start, n = content.vector(content.root, 0, EVENT.itemsize)
-    # All but the events takes 32 bytes, or a few more: a length one too small shows here.
-    rest = len(content.data) - n * EVENT.itemsize
-    if rest >= 3 * EVENT.itemsize:
-        raise DamageError(f"says that it has {n} events, and has {rest} bytes beside them")
-    return np.frombuffer(content.data, EVENT, n, start)
-
-
-def _checked_stamps(t: Int64Array, latest: int | None, place: int) -> int:
-    """Return the latest stamp so far; raise where one can't be, though in any order.
-
-    Parameters
-    ----------
-    t
-        (n,) stamps of a packet, n > 0.
-    latest
-        The latest stamp of those before.
-    place
-        Which of the packet's events the first of these is.
-    """
-    highest = int(t.max())
-    if t.min() < 0 or highest >= STAMP_LIMIT:
-        row = int(np.argmax((t < 0) | (t >= STAMP_LIMIT)))
-        raise DamageError(f"has event {place + row} {_impossible(int(t[row]))}")
-    before = int(t[0]) if latest is None else latest
-    if highest - before > GAP_LIMIT_US:
-        gap = np.diff(np.maximum.accumulate(np.concatenate([[before], t])))
-        row = int(np.argmax(gap > GAP_LIMIT_US))
-        if gap[row] > GAP_LIMIT_US:
-            raise DamageError(
-                f"has event {place + row} {gap[row]} µs after the one ahead; {GAP_LIMIT_US} µs "
-                "(a day) at most are read"
-            )
-    return max(before, highest)
-
-
-def _check_polarities(p: npt.NDArray[np.uint8], place: int) -> None:
-    """Raise where a polarity is neither 0 nor 1; `place` is as of `_checked_stamps`."""
-    if p.max() > 1:
-        row = int(np.argmax(p > 1))
-        raise DamageError(f"has event {place + row} with p={p[row]}, not within [0, 2)")
-
-
-class _Memory:
-    """Gives memory for the batches of one pass, to several threads.
-
-    Where batches are kept, page faults take as long as all else. So the columns of several lie in
-    one piece of 6.8 MB, for which numpy asks for large pages, as it does from 4 MiB on.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._free: list[tuple[npt.NDArray[Any], ...]] = []
-        self._pieces = 0
-
-    def columns(self) -> tuple[npt.NDArray[Any], ...]:
-        """Return t, x, y, p of `BATCH_ROWS` each."""
-        with self._lock:
-            if not self._free:
-                self._take_piece()
-            return self._free.pop()
-
-    def _take_piece(self) -> None:
-        batches = 1  # the first is often the only one
-        if self._pieces:
-            batches = _BATCHES_IN_PIECE
-        self._pieces += 1
-        piece = np.empty(batches * BATCH_ROWS * 13, np.uint8)
-        columns, done = [], 0
-        for dtype in (np.int64, np.uint16, np.uint16, np.uint8):
-            size = batches * BATCH_ROWS * np.dtype(dtype).itemsize
-            columns.append(piece[done : done + size].view(dtype).reshape(batches, BATCH_ROWS))
-            done += size
-        self._free.extend(zip(*columns, strict=True))
-
-
-@functools.cache
-def _keep_freed_memory() -> None:
-    """Have glibc keep freed memory for the next of its size, once a process.
-
-    That begins with a piece of 16 MiB that is freed, untouched. Without it, each packet beyond
-    128 KiB is unpacked into new pages: 40,000 page faults for 10 M events by two threads.
-    """
-    np.empty(1 << 24, np.uint8)
-
-
-def _joined(parts: list[tuple[_Packet, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
-    """Return the events of packets as one array.
-
-    Where threads share Python's lock, few calls on large arrays take half the time of many on
-    small ones, though this is one copy more; a join beyond 1 MiB leaves them the lock, too.
-    """
-    if len(parts) == 1:
-        return parts[0][1]
-    content = b"".join([rows.data for _, rows in parts])
-    return np.frombuffer(content, EVENT) if content else np.empty(0, EVENT)
-
-
-class _EventBatch:
-    """Gathers packets into batches, and looks whether all is well with each.
-
-    That is done when it is full: many small calls of numpy cost more than their work.
-    """
-
-    def __init__(self, sensor: Sensor, memory: _Memory) -> None:
-        self._memory = memory
-        self._sensor = sensor
-        self._n = 0
-        self._parts: list[tuple[int, _Packet]] = []
-
-    def add_all(self, parts: list[tuple[_Packet, npt.NDArray[Any]]]) -> Iterator[_Gathered]:
-        """Take packets with their events; yield the batches that are full."""
-        if parts:
-            yield from self.add([(packet, len(rows)) for packet, rows in parts], _joined(parts))
-
-    def add(
-        self, packets: list[tuple[_Packet, int]], rows: npt.NDArray[Any]
-    ) -> Iterator[_Gathered]:
-        """Take the events of packets, so many of each; yield the batches that are full."""
-        begin = self._n
-        for packet, n in packets:
-            self._parts.append((begin, packet))
-            begin += n
-        done = 0
-        while done < len(rows):
-            if not self._n:
-                self._t, self._x, self._y, self._p = self._memory.columns()
-            taken = rows[done : done + BATCH_ROWS - self._n]
-            into = slice(self._n, self._n + len(taken))
-            self._t[into] = taken["t"]
-            self._x[into] = taken["x"]
-            self._y[into] = taken["y"]
-            self._p[into] = taken["p"]
-            self._n += len(taken)
-            done += len(taken)
-            if self._n == BATCH_ROWS:
-                yield from self.flush()
-
-    def flush(self) -> Iterator[_Gathered]:
-        """Yield what has been gathered, if anything."""
-        if not self._n:
-            return
-        whole = slice(self._n)
-        t, x, y, p = self._t[whole], self._x[whole], self._y[whole], self._p[whole]
-        sound = (
-            p.max() <= 1
-            and t[0] >= 0
-            and t[-1] < STAMP_LIMIT
-            and in_order_and_inside(t, x, y, self._sensor)
-            and t[-1] - t[0] <= GAP_LIMIT_US
-        )
-        stops = [*(begin for begin, _ in self._parts[1:]), self._n]
-        listed = zip(self._parts, stops, strict=True)
-        parts = [part for part, stop in listed if part[0] < self._n and stop > 0]
-        # What is left of the last packet begins before the next batch does.
-        self._parts = [(begin - self._n, packet) for begin, packet in self._parts]
-        self._parts = self._parts[sum(begin <= 0 for begin, _ in self._parts[1:]) :]
-        self._n = 0
-        yield _Gathered(t, x, y, p, parts, int(t[-1] if sound else t.max()), bool(sound))

@@ -1,0 +1,210 @@
+"""Events of AEDAT 4's packets, gathered into batches in which all may be well, or not."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.events import Sensor
+from evreel.recordings.aedat4.flatbuffer import DamageError, Flatbuffer
+from evreel.recordings.aedat4.packets import EVENT, GAP_LIMIT_US, STAMP_LIMIT, Packet
+from evreel.recordings.decoded import in_order_and_inside
+from evreel.timebase import Int64Array
+
+BATCH_ROWS = 1 << 17
+"""Events in a batch."""
+
+_BATCHES_IN_PIECE = 4
+
+
+class Gathered(NamedTuple):
+    """Events of a bundle, on the file's own clock, and the packets that they are of.
+
+    Parameters
+    ----------
+    t : (n,) int64, µs.
+    x, y : (n,) uint16, as the file has them: what is negative there is 2¹⁵ or more.
+    p : (n,) uint8.
+    parts : packets, each with the row where it begins; the first may begin in the batch before.
+    latest : the latest stamp.
+    sound : whether no event breaks a rule, but for those of what lies before the batch.
+    """
+
+    t: Int64Array
+    x: npt.NDArray[np.uint16]
+    y: npt.NDArray[np.uint16]
+    p: npt.NDArray[np.uint8]
+    parts: list[tuple[int, Packet]]
+    latest: int
+    sound: bool
+
+
+def impossible(t: int) -> str:
+    """Return what is wrong with a stamp that is out of range."""
+    return f"at t={t} µs, not within [0, {STAMP_LIMIT})"
+
+
+def event_rows(content: Flatbuffer) -> npt.NDArray[Any]:
+    """Return (n,) events of a packet, unchecked, as a view of its bytes."""
+    start, n = content.vector(content.root, 0, EVENT.itemsize)
+    # All but the events takes 32 bytes, or a few more: a length one too small shows here.
+    rest = len(content.data) - n * EVENT.itemsize
+    if rest >= 3 * EVENT.itemsize:
+        raise DamageError(f"says that it has {n} events, and has {rest} bytes beside them")
+    return np.frombuffer(content.data, EVENT, n, start)
+
+
+def checked_stamps(t: Int64Array, latest: int | None, place: int) -> int:
+    """Return the latest stamp so far; raise where one can't be, though in any order.
+
+    Parameters
+    ----------
+    t
+        (n,) stamps of a packet, n > 0.
+    latest
+        The latest stamp of those before.
+    place
+        Which of the packet's events the first of these is.
+    """
+    highest = int(t.max())
+    if t.min() < 0 or highest >= STAMP_LIMIT:
+        row = int(np.argmax((t < 0) | (t >= STAMP_LIMIT)))
+        raise DamageError(f"has event {place + row} {impossible(int(t[row]))}")
+    before = int(t[0]) if latest is None else latest
+    if highest - before > GAP_LIMIT_US:
+        gap = np.diff(np.maximum.accumulate(np.concatenate([[before], t])))
+        row = int(np.argmax(gap > GAP_LIMIT_US))
+        if gap[row] > GAP_LIMIT_US:
+            raise DamageError(
+                f"has event {place + row} {gap[row]} µs after the one ahead; {GAP_LIMIT_US} µs "
+                "(a day) at most are read"
+            )
+    return max(before, highest)
+
+
+def check_polarities(p: npt.NDArray[np.uint8], place: int) -> None:
+    """Raise where a polarity is neither 0 nor 1; `place` is as of `checked_stamps`."""
+    if p.max() > 1:
+        row = int(np.argmax(p > 1))
+        raise DamageError(f"has event {place + row} with p={p[row]}, not within [0, 2)")
+
+
+class Memory:
+    """Gives memory for the batches of one pass, to several threads.
+
+    Where batches are kept, page faults take as long as all else. So the columns of several lie in
+    one piece of 6.8 MB, for which numpy asks for large pages, as it does from 4 MiB on.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free: list[tuple[npt.NDArray[Any], ...]] = []
+        self._pieces = 0
+
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return t, x, y, p of `BATCH_ROWS` each."""
+        with self._lock:
+            if not self._free:
+                self._take_piece()
+            return self._free.pop()
+
+    def _take_piece(self) -> None:
+        batches = 1  # the first is often the only one
+        if self._pieces:
+            batches = _BATCHES_IN_PIECE
+        self._pieces += 1
+        piece = np.empty(batches * BATCH_ROWS * 13, np.uint8)
+        columns, done = [], 0
+        for dtype in (np.int64, np.uint16, np.uint16, np.uint8):
+            size = batches * BATCH_ROWS * np.dtype(dtype).itemsize
+            columns.append(piece[done : done + size].view(dtype).reshape(batches, BATCH_ROWS))
+            done += size
+        self._free.extend(zip(*columns, strict=True))
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory for the next of its size, once a process.
+
+    That begins with a piece of 16 MiB that is freed, untouched. Without it, each packet beyond
+    128 KiB is unpacked into new pages: 40,000 page faults for 10 M events by two threads.
+    """
+    np.empty(1 << 24, np.uint8)
+
+
+def _joined(parts: list[tuple[Packet, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
+    """Return the events of packets as one array.
+
+    Where threads share Python's lock, few calls on large arrays take half the time of many on
+    small ones, though this is one copy more; a join beyond 1 MiB leaves them the lock, too.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    content = b"".join([rows.data for _, rows in parts])
+    return np.frombuffer(content, EVENT) if content else np.empty(0, EVENT)
+
+
+class EventBatch:
+    """Gathers packets into batches, and looks whether all is well with each.
+
+    That is done when it is full: many small calls of numpy cost more than their work.
+    """
+
+    def __init__(self, sensor: Sensor, memory: Memory) -> None:
+        self._memory = memory
+        self._sensor = sensor
+        self._n = 0
+        self._parts: list[tuple[int, Packet]] = []
+
+    def add_all(self, parts: list[tuple[Packet, npt.NDArray[Any]]]) -> Iterator[Gathered]:
+        """Take packets with their events; yield the batches that are full."""
+        if parts:
+            yield from self.add([(packet, len(rows)) for packet, rows in parts], _joined(parts))
+
+    def add(self, packets: list[tuple[Packet, int]], rows: npt.NDArray[Any]) -> Iterator[Gathered]:
+        """Take the events of packets, so many of each; yield the batches that are full."""
+        begin = self._n
+        for packet, n in packets:
+            self._parts.append((begin, packet))
+            begin += n
+        done = 0
+        while done < len(rows):
+            if not self._n:
+                self._t, self._x, self._y, self._p = self._memory.columns()
+            taken = rows[done : done + BATCH_ROWS - self._n]
+            into = slice(self._n, self._n + len(taken))
+            self._t[into] = taken["t"]
+            self._x[into] = taken["x"]
+            self._y[into] = taken["y"]
+            self._p[into] = taken["p"]
+            self._n += len(taken)
+            done += len(taken)
+            if self._n == BATCH_ROWS:
+                yield from self.flush()
+
+    def flush(self) -> Iterator[Gathered]:
+        """Yield what has been gathered, if anything."""
+        if not self._n:
+            return
+        whole = slice(self._n)
+        t, x, y, p = self._t[whole], self._x[whole], self._y[whole], self._p[whole]
+        sound = (
+            p.max() <= 1
+            and t[0] >= 0
+            and t[-1] < STAMP_LIMIT
+            and in_order_and_inside(t, x, y, self._sensor)
+            and t[-1] - t[0] <= GAP_LIMIT_US
+        )
+        stops = [*(begin for begin, _ in self._parts[1:]), self._n]
+        listed = zip(self._parts, stops, strict=True)
+        parts = [part for part, stop in listed if part[0] < self._n and stop > 0]
+        # What is left of the last packet begins before the next batch does.
+        self._parts = [(begin - self._n, packet) for begin, packet in self._parts]
+        self._parts = self._parts[sum(begin <= 0 for begin, _ in self._parts[1:]) :]
+        self._n = 0
+        yield Gathered(t, x, y, p, parts, int(t[-1] if sound else t.max()), bool(sound))
