@@ -12,8 +12,7 @@ import pytest
 from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Events, Sensor, Triggers
 from evreel.recordings import event_chunks, open_recording
-from evreel.recordings.hdf5 import chunks as hdf5_chunks
-from evreel.recordings.hdf5 import read as foreign_hdf5
+from evreel.recordings.hdf5 import chunks, probe, read
 from evreel.recordings.open import Reading
 from support import random_events, run_fuzz
 from support.writers import columns as made
@@ -159,9 +158,7 @@ def assert_decompressed(data_set, values, content):
         chunk = data_set.id.get_chunk_info(k)
         data = content[chunk.byte_offset : chunk.byte_offset + chunk.size]
         size = data_set.chunks[0] * values.dtype.itemsize
-        got = hdf5_chunks.decompressed(
-            data, filters, chunk.filter_mask, size, values.dtype.itemsize
-        )
+        got = chunks.decompressed(data, filters, chunk.filter_mask, size, values.dtype.itemsize)
         at = chunk.chunk_offset[0]
         expected = values[at : at + data_set.chunks[0]].tobytes()
         assert got[: len(expected)] == expected
@@ -184,7 +181,7 @@ def test_blosc__with_a_codec_that_is_not_undone_names_it(tmp_path, codec):
     rows = [(0, 0, 0, 0)] * 2_000
     path = made.dsec(tmp_path / "e.h5", rows, chunks=(2_000,), **filters)
     if codec == "snappy":  # hdf5plugin writes none: mark the first chunk so
-        look = foreign_hdf5.look(path)
+        look = read.look(path)
         content = bytearray(path.read_bytes())
         at = look.tables["events/t"][0, 1] + 2
         content[at] = content[at] & 0x1F | 2 << 5
@@ -197,7 +194,7 @@ def test_damage__of_a_chunk_is_told_with_its_byte_and_salvaged_up_to_it(tmp_path
     rows = list(zip(*(getattr(events, name).tolist() for name in "txyp"), strict=True))
     options = dict(hdf5plugin.Blosc(cname="zstd", shuffle=1), chunks=(1_000,))
     path = made.dsec(tmp_path / "e.h5", rows, 0, **options)
-    _, at, size, _ = foreign_hdf5.look(path).tables["events/x"][205].tolist()
+    _, at, size, _ = read.look(path).tables["events/x"][205].tolist()
     content = bytearray(path.read_bytes())
     content[at + 30 : at + size] = bytes(size - 30)
     path.write_bytes(content)
@@ -257,7 +254,7 @@ def test_columns__that_lie_in_their_headers_are_read(tmp_path):
 
 
 def test_chunks__that_are_too_large_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(foreign_hdf5, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(read, "CHUNK_BYTES", 1000)
     path = made.dsec(tmp_path / "e.h5", ROWS * 100, chunks=(400,), compression="gzip")
     assert "chunks of 400 rows" in refused(path, kind=UnknownFormatError)
 
@@ -330,13 +327,13 @@ def test_newer_forms__of_hdf5_are_read(tmp_path):
 
 def test_structure__on_which_hdf5_hangs_or_dies_is_an_error(tmp_path, monkeypatch):
     path = made.dsec(tmp_path / "e.h5", ROWS)
-    probe = tmp_path / "probe.py"
-    monkeypatch.setattr(foreign_hdf5.hdf5_probe, "__file__", str(probe))
-    monkeypatch.setattr(foreign_hdf5, "LOOK_SECONDS", 0.5)
-    probe.write_text("import time; time.sleep(60)")
+    script = tmp_path / "probe.py"
+    monkeypatch.setattr(probe, "__file__", str(script))
+    monkeypatch.setattr(read, "LOOK_SECONDS", 0.5)
+    script.write_text("import time; time.sleep(60)")
     assert "does not end within" in refused(path)
-    monkeypatch.setattr(foreign_hdf5, "LOOK_SECONDS", 30)
-    probe.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(read, "LOOK_SECONDS", 30)
+    script.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     assert "signal 11" in refused(path)
 
 
@@ -353,11 +350,11 @@ def test_checksum__of_fletcher_is_looked_at(tmp_path):
     with h5py.File(tmp_path / "e.h5", "w") as file:
         file.create_dataset("a", data=np.frombuffer(data, "<u2"), chunks=(4,), fletcher32=True)
         _, stored = file["a"].id.read_direct_chunk((0,))
-    assert hdf5_chunks.decompressed(stored, [(3, ())], 0, 8, 2) == data
+    assert chunks.decompressed(stored, [(3, ())], 0, 8, 2) == data
     for k in range(len(stored)):
         wrong = stored[:k] + bytes([stored[k] ^ 4]) + stored[k + 1 :]
-        with pytest.raises(hdf5_chunks.ChunkError, match="checksum"):
-            hdf5_chunks.decompressed(wrong, [(3, ())], 0, 8, 2)
+        with pytest.raises(chunks.ChunkError, match="checksum"):
+            chunks.decompressed(wrong, [(3, ())], 0, 8, 2)
 
 
 def test_fuzz__of_hundreds_of_files_ends_in_events_or_one_kind_of_error():

@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -41,7 +40,6 @@ from evreel.errors import RecordingError
 from evreel.events import Sensor, Triggers
 from evreel.recordings.aedat_header import camera_size, header_lines, header_text
 from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side
-from evreel.recordings.open import STRICT, Reading
 from evreel.timebase import FARTHEST
 
 MAGIC = b"#!AER-DAT2.0"
@@ -74,17 +72,6 @@ class Aedat2Recording(DecodedRecording):
     """
 
     format = "aedat2"
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        stream: int | None = None,
-        sensor: Sensor | None = None,
-        reading: Reading = STRICT,
-    ) -> None:
-        self._given = sensor
-        super().__init__(path, stream=stream, sensor=sensor, reading=reading)
 
     def _open(self) -> Sensor | None:
         file = self._file.fileno()

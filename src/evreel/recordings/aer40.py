@@ -27,14 +27,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from evreel.errors import UnknownFormatError
 from evreel.events import Sensor
 from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side
-from evreel.recordings.open import STRICT, Reading
 
 _WORD_BYTES = 5
 _OVERFLOW_ROW = 240
@@ -59,26 +57,16 @@ class Aer40Recording(DecodedRecording):
 
     format = "aer40"
 
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        stream: int | None = None,
-        sensor: Sensor | None = None,
-        reading: Reading = STRICT,
-    ) -> None:
-        if sensor is None:
+    def _open(self) -> Sensor | None:
+        if self._given is None:
             raise UnknownFormatError(
                 "is by its name, .bin, a recording of 40-bit events, as of N-MNIST, which do not "
                 "state the sensor's size",
-                path=path,
+                path=self.path,
                 offset=0,
                 hint="If it is one, give the size (column sensor of the table, --sensor by hand): "
                 "34x34 for N-MNIST, 240x180 for N-Caltech101.",
             )
-        super().__init__(path, stream=stream, sensor=sensor, reading=reading)
-
-    def _open(self) -> Sensor | None:
         return None
 
     def _pieces(self) -> Iterator[Piece | Side]:

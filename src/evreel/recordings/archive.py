@@ -1,4 +1,8 @@
-"""An archive of many short recordings, read as one: its members end to end."""
+"""An archive of many short recordings, such as N-MNIST's, read as one: its members end to end.
+
+A data set of ten thousand recordings becomes one events store by that, which `members` divides
+again, without ever being unpacked as a whole.
+"""
 
 from __future__ import annotations
 

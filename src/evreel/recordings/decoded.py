@@ -100,6 +100,7 @@ class DecodedRecording(Closing):
         if stream is not None:
             raise UsageError("holds one stream of events; leave stream out", path=path)
         self.reading = reading
+        self._given = sensor
         self.header = ""
         self.n_expected = 0
         self.repairs: dict[str, int] = {}

@@ -5,7 +5,7 @@ flipped, the library may not come to an end, or end the process. So it runs apar
 memory, and its caller sets one of time. It tells where the parts of the data lie and reads none of
 them; it opens nothing that a link or a data set points to in another file.
 
-Run as ``hdf5_probe.py FILE NAME…``; prints a line of JSON, then the tables of chunks, (m, 4) int64
+Run as ``probe.py FILE NAME…``; prints a line of JSON, then the tables of chunks, (m, 4) int64
 each: first row, byte of the file, bytes, mask of the filters that were left out.
 """
 

@@ -17,11 +17,11 @@ CD/indexes          not needed, not read
 ==================  ===============================================================================
 
 A column may be of any whole numbers, with `columns` for what else is taken; it is contiguous,
-compact, or chunked in chunks of at most `CHUNK_BYTES`. Of filters those of `hdf5_chunks.FILTERS`
+compact, or chunked in chunks of at most `CHUNK_BYTES`. Of filters those of `chunks.FILTERS`
 are undone; Metavision's own, ECF, is not. Links and data sets that lie in other files are not
 followed: a file from elsewhere could point at any file here.
 
-The file's structure is looked at by a program of its own (`hdf5_probe`), because HDF5's library
+The file's structure is looked at by a program of its own (`probe`), because HDF5's library
 may hang on one that is damaged, or end the process; that takes a third of a second. The data are
 read and decompressed here.
 
@@ -51,8 +51,7 @@ from evreel.files.hdf5 import open_hdf5
 from evreel.files.hdf5 import reading as reading_hdf5
 from evreel.recordings.columns import ColumnsRecording, Fault, Rows, is_number
 from evreel.recordings.decoded import PIECE_ROWS, Piece, Side
-from evreel.recordings.hdf5 import chunks as hdf5_chunks
-from evreel.recordings.hdf5 import probe as hdf5_probe
+from evreel.recordings.hdf5 import chunks, probe
 from evreel.recordings.open import STRICT, Reading
 from evreel.timebase import FARTHEST
 
@@ -91,7 +90,7 @@ class Look:
     ----------
     attributes : attributes of the root that are texts, name → text or None.
     listed : what the root holds, in words.
-    sets : data sets that were asked for and are there, name → what `hdf5_probe` tells.
+    sets : data sets that were asked for and are there, name → what `probe` tells.
     tables : their chunks, in the order of their rows, (m, 4) int64 as `Chunk`.
     """
 
@@ -110,7 +109,7 @@ def look(path: Path) -> Look:
         Where the structure is damaged, or looking at it takes more than `LOOK_SECONDS`.
     """
     # By its path and with -P: it is to import nothing of what lies beside it or where we run.
-    command = [sys.executable, "-P", hdf5_probe.__file__, str(path.resolve()), *_NAMES]
+    command = [sys.executable, "-P", probe.__file__, str(path.resolve()), *_NAMES]
     damaged = "its structure can't be read as HDF5"
     try:
         done = subprocess.run(
@@ -189,12 +188,12 @@ class Column:
 
     def _check(self, told: dict[str, Any]) -> None:
         for number, _ in self._filters:
-            if number not in hdf5_chunks.FILTERS:
-                name = hdf5_chunks.NAMES.get(number, "of a name that is not known here")
+            if number not in chunks.FILTERS:
+                name = chunks.NAMES.get(number, "of a name that is not known here")
                 hint = (
                     "Take the recording's RAW file. Or, with Prophesee's hdf5_ecf plugin, write it "
                     "in another compression: h5repack -f GZIP=4 IN OUT."
-                    if number == hdf5_chunks.ECF
+                    if number == chunks.ECF
                     else "Write it again with gzip: h5repack -f GZIP=4 IN OUT."
                 )
                 raise UnknownFormatError(
@@ -206,7 +205,7 @@ class Column:
         if told.get("many") or self._chunk_rows * self.dtype.itemsize > CHUNK_BYTES:
             raise UnknownFormatError(
                 f"{self.name} has chunks of {self._chunk_rows:,} rows; up to {CHUNK_BYTES >> 20} "
-                f"MiB each and {hdf5_probe.MOST_CHUNKS:,} chunks are read",
+                f"MiB each and {probe.MOST_CHUNKS:,} chunks are read",
                 path=self.path,
                 hint="Write it again in other chunks: h5repack -l CHUNK=65536 IN OUT.",
             )
@@ -259,10 +258,10 @@ class Column:
                 return np.empty(0, self.dtype), fault
             size = self._chunk_rows * self.dtype.itemsize
             try:
-                whole = hdf5_chunks.decompressed(
+                whole = chunks.decompressed(
                     data, self._filters, chunk.mask, size, self.dtype.itemsize
                 )
-            except hdf5_chunks.ChunkError as error:
+            except chunks.ChunkError as error:
                 problem = f"{self.name}, row {first}: {error.problem}"
                 return np.empty(0, self.dtype), Fault(problem, chunk.offset)
             self._held = first, np.frombuffer(whole, self.dtype)
@@ -284,7 +283,7 @@ class Column:
 
 
 def _dtype(told: Any) -> np.dtype[Any] | None:
-    """Return the type that `hdf5_probe` tells of, None where it is none of numbers."""
+    """Return the type that `probe` tells of, None where it is none of numbers."""
     if isinstance(told, str):
         return np.dtype(told)
     if told is None or not 0 < told["size"] <= 1 << 16:
