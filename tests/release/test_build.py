@@ -350,11 +350,16 @@ def test_release__is_refused_where_a_check_finds_an_error_unless_it_is_tolerated
     recording, rois, *_ = steps.simulate(scene, tmp_path)
     whole, cropped = tmp_path / "whole.h5", tmp_path / "cropped.h5"
     steps.events(recording, whole)
-    steps.events(recording, cropped, crop=(0, 0, 30, 30))
-    steps.clock(whole, tmp_path / "c.tsv", window_us=10_000)
+    steps.events(recording, cropped, steps.EventsSettings(crop=(0, 0, 30, 30)))
+    steps.clock(whole, tmp_path / "c.tsv", steps.ClockSettings(window_us=10_000))
     slices = tmp_path / "slices.h5"
     steps.annotate(
-        whole, tmp_path / "c.tsv", slices, tmp_path / "b.npy", rois=rois, window_us=20_000
+        whole,
+        tmp_path / "c.tsv",
+        slices,
+        tmp_path / "b.npy",
+        steps.RegularWindows(window_us=20_000),
+        rois=rois,
     )
     rows = [
         {"path": f"train/{kind}/park.h5", "source": file, "kind": kind, "id": "park"}
@@ -364,14 +369,14 @@ def test_release__is_refused_where_a_check_finds_an_error_unless_it_is_tolerated
     steps.release_plan(rows, plan)
     about = {"name": "park", "version": "1", "licence": "CC0-1.0"}
     with pytest.raises(ReleaseError, match=r"checks found \d in it, the first: error: ") as caught:
-        steps.release(plan, folder, **about)
+        steps.release(plan, folder, steps.ReleaseSettings(**about))
     assert "release.tolerate" in str(caught.value)
     assert not folder.exists()
     named = {
         record.message.split(": ")[1] for record in caplog.records if "error: " in record.message
     }
     assert "other_events" in named
-    steps.release(plan, folder, **about, tolerate=sorted(named))
+    steps.release(plan, folder, steps.ReleaseSettings(**about, tolerate=sorted(named)))
     assert verify(folder) == []
-    with pytest.raises(UsageError, match="no check is called 'others'"):
-        steps.release(plan, folder, **about, tolerate=["others"])
+    with pytest.raises(UsageError, match="'others' is not the name of a check"):
+        steps.ReleaseSettings(**about, tolerate=["others"])

@@ -111,8 +111,14 @@ def test_samples__are_all_with_class_and_split(tmp_path, table):
             ("town", "b", "Straßenbahn", "", "test", 30_000, 50_000),
             ("town", "c", "pedestrian", "late", "train", 60_000, 90_000),
         ]
-        bounds = release.recordings["town"].features["sums"].samples.bounds
-        assert bounds.tolist() == [0, 2, 4, 7]
+        frames = release.recordings["town"].features["sums"]
+        rows = [frames.rows_of(sample.sample) for sample in release.samples]
+        assert rows == [slice(0, 2), slice(2, 4), slice(4, 7)]
+        assert len(frames[rows[2]]) == 3
+        with pytest.raises(UsageError, match=r"^town\.h5: has no sample 'd'; there are 3 others"):
+            frames.rows_of("d")
+        with pytest.raises(UsageError, match="has no sample 'a'; there are 0 others"):
+            release.recordings["park"].features["sums"].rows_of("a")
     assert SAMPLES_OF_TOWN.stop_us.tolist() == [sample.stop_us for sample in release.samples]
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from evreel.errors import LayoutError, ParameterError
+from evreel.errors import LayoutError, ParameterError, UsageError, did_you_mean
 from evreel.events import Sensor
 from evreel.files import hdf5
 from evreel.files.samples import add_samples, read_samples
@@ -234,6 +234,7 @@ class FeaturesFile(hdf5.Opened):
     """
 
     def __init__(self, path: str | Path) -> None:
+        self._row_of_sample: dict[str, int] | None = None
         with self._opening(path, "its head"):
             hdf5.check_layout(self._file, self.path, FEATURES)
             self._data = self._file["data"]
@@ -271,6 +272,25 @@ class FeaturesFile(hdf5.Opened):
         for row, k in enumerate(wanted):
             made[row] = self._values(k)
         return made
+
+    def rows_of(self, sample: str) -> slice:
+        """Return which windows are those of a sample, by its id: an index of the frames.
+
+        Raises
+        ------
+        UsageError
+            Where the recording has no such sample here.
+        """
+        if self._row_of_sample is None:
+            ids = () if self.samples is None else self.samples.samples.id
+            self._row_of_sample = {id_: row for row, id_ in enumerate(ids)}
+        row = self._row_of_sample.get(sample)
+        if row is None or self.samples is None:
+            guess = did_you_mean(sample, self._row_of_sample)
+            there = f"there are {len(self._row_of_sample)} others"
+            raise UsageError(f"has no sample {sample!r}; {guess or there}", path=self.path)
+        start, stop = self.samples.bounds[row : row + 2].tolist()
+        return slice(start, stop)
 
     def _values(self, k: int) -> Frame:
         """Return the frame of window k, read-only or not."""
