@@ -21,17 +21,15 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
-include: "workflow/rules/config.smk"
 include: "workflow/rules/common.smk"
-include: "workflow/rules/summary.smk"
 
 
 pathvars:
-    results=RESULTS,
-    logs=f"{RESULTS}/logs",
-    benchmarks=f"{RESULTS}/benchmarks",
-    release=RELEASE,
-    pictures=PICTURES,
+    results=DATASET.results,
+    logs=f"{DATASET.results}/logs",
+    benchmarks=f"{DATASET.results}/benchmarks",
+    release=DATASET.release_name,
+    pictures=DATASET.video_suffix,
 
 
 include: "workflow/rules/acquire.smk"
@@ -47,12 +45,12 @@ rule all:
     default_target: True
     input:
         rules.release.output.manifest,
-        every_to_annotate("<results>/video/{id}.<pictures>"),
-        every_to_annotate("<results>/video/{id}.clock.tsv"),
+        every_annotated("<results>/video/{id}.<pictures>"),
+        every_annotated("<results>/video/{id}.clock.tsv"),
 
 
 onstart:
-    os.environ[RUN] = start_run(Path(RESULTS))
+    os.environ[RUN] = start_run(Path(DATASET.results))
 
 
 onerror:

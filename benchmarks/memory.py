@@ -113,7 +113,9 @@ def events(folder: Path) -> None:
 
 
 def clock(folder: Path) -> None:
-    steps.clock(folder / "scene.h5", folder / "scene.clock.tsv", window_us=FRAME_US)
+    steps.clock(
+        folder / "scene.h5", folder / "scene.clock.tsv", steps.ClockSettings(window_us=FRAME_US)
+    )
 
 
 def video(folder: Path) -> None:
@@ -126,9 +128,9 @@ def annotate(folder: Path) -> None:
         folder / "scene.clock.tsv",
         folder / "slices.h5",
         folder / "scene_bbox.npy",
+        steps.RegularWindows(window_us=50_000),
         rois=folder / "scene.rois.xml",
         tags=folder / "scene.tags.xml",
-        window_us=50_000,
     )
 
 
@@ -136,8 +138,7 @@ def histogram(folder: Path) -> None:
     steps.features(
         folder / "scene.h5",
         folder / "histogram.h5",
-        representation="histogram",
-        window_us=10_000,
+        steps.FeatureSettings(representation="histogram", window_us=10_000),
     )
 
 
@@ -145,9 +146,7 @@ def voxel_grid(folder: Path) -> None:
     steps.features(
         folder / "scene.h5",
         folder / "voxel_grid.h5",
-        representation="voxel_grid",
-        parameters={"bins": 5},
-        count=50_000,
+        steps.FeatureSettings(representation="voxel_grid", parameters={"bins": 5}, count=50_000),
     )
 
 
@@ -168,9 +167,7 @@ def release(folder: Path) -> None:
     steps.release(
         folder / "plan.tsv",
         folder / "release",
-        name="scene",
-        version="1.0",
-        licence="CC0-1.0",
+        steps.ReleaseSettings(name="scene", version="1.0", licence="CC0-1.0"),
         labels=["car", "person", "tree", "busy", "calm"],
     )
 

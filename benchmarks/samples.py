@@ -66,7 +66,13 @@ def ours(recording: Path) -> list[float]:
             opened.index_of(samples.stop_us)
 
     def by_steps() -> None:
-        steps.cut(store, cut, intervals=str(labels), columns=COLUMNS, clock="source", labels=LABELS)
+        steps.cut(
+            store,
+            cut,
+            steps.CutSettings(columns=COLUMNS, clock="source"),
+            intervals=str(labels),
+            labels=LABELS,
+        )
         steps.splits({"store": cut}, table, fixed={"store": "train"})
         steps.samples(store, cut, table, folder / "samples.h5", recording="store", labels=LABELS)
 
@@ -176,9 +182,13 @@ def archive(path: Path) -> list[float]:
     pattern, labels = "Train/{label}/*.bin", [str(k) for k in range(10)]
 
     def work() -> None:
-        steps.events(path, store, sensor="34x34", members=pattern)
+        steps.events(path, store, archive=steps.MemberSettings(members=pattern), sensor="34x34")
         steps.cut(store, cut, members=pattern, labels=labels)
-        steps.splits({"store": cut}, table, seed=0, shares={"train": 0.9, "test": 0.1})
+        steps.splits(
+            {"store": cut},
+            table,
+            steps.SplitsSettings(split={"seed": 0, "shares": {"train": 0.9, "test": 0.1}}),
+        )
         steps.samples(store, cut, table, folder / "samples.h5", recording="store", labels=labels)
 
     return [seconds(work)]

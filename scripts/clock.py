@@ -6,6 +6,5 @@ with steps.logged(snakemake.log[0]):
     steps.clock(
         snakemake.input.store,
         snakemake.output[0],
-        window_us=snakemake.params.window_us,
-        scale=snakemake.params.scale,
+        steps.given(steps.ClockSettings, snakemake.params),
     )

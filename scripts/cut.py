@@ -6,15 +6,12 @@ with steps.logged(snakemake.log[0]):
     steps.cut(
         snakemake.input.store,
         snakemake.output.cut,
+        steps.given(steps.CutSettings, snakemake.params),
         intervals=snakemake.params.intervals,
         intervals_md5=snakemake.params.intervals_md5,
-        columns=snakemake.params.columns,
+        of_several=snakemake.params.of_several,
         recording=snakemake.wildcards.id,
-        unit=snakemake.params.unit,
-        clock=snakemake.params.clock,
-        repeats=snakemake.params.repeats,
         members=snakemake.params.members,
-        classes=snakemake.params.classes,
         labels=snakemake.params.labels,
         group=snakemake.params.group,
     )

@@ -8,9 +8,7 @@ with steps.logged(snakemake.log[0]):
     steps.release(
         snakemake.input.plan,
         Path(snakemake.output.manifest).parent,
-        **snakemake.params.metadata,
-        licence_file=snakemake.input.licence_file or None,
-        compression=snakemake.params.compression,
+        steps.given(steps.ReleaseSettings, snakemake.params),
         labels=snakemake.params.labels,
-        tolerate=snakemake.params.tolerate,
+        **snakemake.params.description,
     )

@@ -6,10 +6,8 @@ with steps.logged(snakemake.log[0]):
     steps.splits(
         dict(zip(snakemake.params.ids, snakemake.input.cuts, strict=True)),
         snakemake.output.table,
+        steps.given(steps.SplitsSettings, snakemake.params),
         fixed=snakemake.params.fixed,
         file_names=snakemake.params.file_names,
         lists=snakemake.params.lists,
-        seed=snakemake.params.seed,
-        shares=snakemake.params.shares,
-        counts=snakemake.params.counts,
     )

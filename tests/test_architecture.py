@@ -93,4 +93,4 @@ def test_module__keeps_to_the_nevers(path):
     if here == "representations":
         assert not ours(path) & {"files", "recordings"}
     assert not top & {"snakemake", "torch", "dv_processing", "av", "PIL"}
-    assert "yaml" not in top or here == "steps", "only `evreel datasets` reads configs"
+    assert "yaml" not in top or here == "dataset", "only a data set has a config"

@@ -103,10 +103,8 @@ class LayoutError(EvreelError):
     """An HDF5 file that is not of the layout it is read as."""
 
 
-class ParameterError(EvreelError):
-    """A parameter of a representation or a window that is out of its range."""
-
-    exit_code = 2
+class ParameterError(UsageError):
+    """A setting, or a parameter of a representation or a window, that is out of its range."""
 
 
 class SourceError(EvreelError):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from evreel.errors import ParameterError
 from evreel.events import Events, Sensor
+from evreel.settings import Settings, setting
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,10 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Orientation:
+class Orientation(Settings):
     """How a camera's axes and polarities become the picture's: first swapped, then flipped.
 
-    Parameters
-    ----------
-    swap_xy
-        Columns become rows: a sensor of (height, width) becomes one of (width, height).
-    flip_x, flip_y
-        Column x becomes width − 1 − x, row y becomes height − 1 − y.
-    invert_polarity
-        ON becomes OFF and the other way round.
+    A swap makes a sensor of (height, width) one of (width, height).
 
     Examples
     --------
@@ -79,10 +73,10 @@ class Orientation:
     ([1], [1], [1], (10, 4))
     """
 
-    swap_xy: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-    invert_polarity: bool = False
+    swap_xy: bool = setting(False, "Columns become rows and rows columns, before flips and crop.")
+    flip_x: bool = setting(False, "Column x becomes width - 1 - x, before the crop.")
+    flip_y: bool = setting(False, "Row y becomes height - 1 - y, before the crop.")
+    invert_polarity: bool = setting(False, "ON becomes OFF and the other way round.")
 
     def sensor(self, sensor: Sensor) -> Sensor:
         """Return the size that a sensor has then."""

@@ -9,14 +9,15 @@ its own start on, and no window holds an event of another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import ParameterError
+from evreel.settings import Place, Settings, optional, setting
 from evreel.timebase import FARTHEST, Int64Array, frozen
 
 Tail = Literal["keep", "drop"]
@@ -282,6 +283,66 @@ def division(
     others = {"stride_us": stride_us, "stride": stride, "tail": "drop" if tail == "drop" else None}
     _no_other("number", others, "its windows lie end to end, and the last ends with the events")
     return Number(0 if number is None else number, by or "time")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegularWindows(Settings):
+    """How a recording is divided into windows of equal duration or of equal event count."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("window_us", "count")
+
+    window_us: int | None = optional(
+        "Duration of a window.", unit="µs", minimum=1, maximum=FARTHEST
+    )
+    count: int | None = optional("Events per window.", unit="events", minimum=1, maximum=FARTHEST)
+    tail: Tail = setting(
+        "keep",
+        "What becomes of the last, incomplete window. keep: it is a window (in time it keeps its "
+        "nominal edge); drop: it is left out.",
+    )
+
+    def division(self) -> Division:
+        """Return the division that they ask for."""
+        names = ("window_us", "count", "stride_us", "stride", "tail", "number", "by")
+        return division(**{name: getattr(self, name) for name in names if hasattr(self, name)})
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        try:
+            self.division()
+        except ParameterError as error:
+            yield (), str(error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnyWindows(RegularWindows):
+    """How a recording, or each of its samples, is divided into windows of any kind."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("window_us", "count", "number")
+
+    stride_us: int | None = optional(
+        "From one window's start to the next; window_us if left out.",
+        unit="µs",
+        minimum=1,
+        maximum=FARTHEST,
+    )
+    stride: int | None = optional(
+        "From one window's first event to the next one's; count if left out.",
+        unit="events",
+        minimum=1,
+        maximum=FARTHEST,
+    )
+    number: int | None = optional(
+        "Windows per sample, or per recording that is not cut into samples.",
+        unit="windows",
+        minimum=1,
+        maximum=FARTHEST,
+    )
+    by: Literal["time", "count"] | None = optional(
+        "What is equal in a number of windows: their duration (time, where it is left out), or "
+        "their event count (count). What is divided begins with the first event of a sample, and "
+        "ends with its last."
+    )
 
 
 def _no_other(name: str, others: Mapping[str, object], instead: str) -> None:

@@ -220,7 +220,7 @@ def test_usage__that_is_wrong_exits_with_2(arguments, tmp_path):
 def test_column__that_does_not_exist_names_those_that_do(tmp_path):
     cut = ["cut", "x.h5", "-o", "y.tsv", "--intervals", "i.csv", "--column"]
     for column, message in (
-        ("lable=class", "'lable' is no column; did you mean 'label'?"),
+        ("lable=class", "'lable' is unknown; did you mean 'label'?"),
         ("x=y", "'x' is no column; there are label, start, stop, id, group, recording"),
     ):
         assert message in evreel(*cut, column, cwd=tmp_path).stderr
@@ -298,7 +298,7 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
     ("arguments", "code", "message"),
     [
         (["video", "corner.h5", "-o", "x.avi", "--window-us", "9"], 2, "ends in .mp4 or .zip"),
-        (["video", "corner.h5", "-o", "x.mp4", "--window-us", "0"], 2, "window_us=0 is not within"),
+        (["video", "corner.h5", "-o", "x.mp4", "--window-us", "0"], 2, "window_us: 0 is less than 1"),
         (["events", "corner.aedat4", "-o", "x", "--start-us", "9" * 30], 2, "no time range"),
         (["events", "corner.aedat4", "-o", "/proc/x.h5"], 1, "No such file or directory"),
         (["events", "corner.aedat4", "-o", "corner.toml/x.h5"], 1, "File exists"),
@@ -309,7 +309,7 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
             2,
             "preset",
         ),
-        (["video", "corner.h5", "-o", "x.mp4", "--window-us", "9", "--scale", "9999"], 2, "side"),
+        (["video", "corner.h5", "-o", "x.mp4", "--window-us", "9", "--scale", "9999"], 2, "scale: 9999 is more than 16"),
         (["info", "corner.rois.xml"], 1, "no format that can be read"),
         (
             ["annotate", "corner.h5", "--clock", "corner.toml", "-o", "x", "--count", "1"],

@@ -27,8 +27,8 @@ from evreel.representations import (
     create,
     frames,
     from_function,
-    parameter,
     register,
+    setting,
     tensor,
 )
 from evreel.windows import Count, Duration, Windows, ending_at
@@ -472,8 +472,8 @@ class Decay(Representation):
     reference: ClassVar[str] = "here"
     unit: ClassVar[str] = "1"
 
-    tau_us: float = parameter(1e4, "Time constant, µs.", minimum=1, maximum=1e9)
-    cap: int | None = parameter(None, "Largest value; null: none.", minimum=1)
+    tau_us: float = setting(1e4, "Time constant, µs.", minimum=1, maximum=1e9)
+    cap: int | None = setting(None, "Largest value; null: none.", minimum=1)
 
     @property
     def channels(self):

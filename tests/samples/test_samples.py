@@ -26,6 +26,7 @@ from evreel.samples.samples import Member, Samples
 from evreel.samples.splits import Unassigned, by_lists, by_seed, check_counts
 from evreel.samples.tables import read_cut, read_samples_table, write_cut
 from support import random_events
+from support.calls import with_settings
 from support.stores import store_of
 from support.writers.aer40 import aer40
 
@@ -233,7 +234,9 @@ def archive(request, tmp_path):
 
 def test_archive__lies_end_to_end_from_whole_milliseconds_on(tmp_path, archive):
     out = tmp_path / "s.h5"
-    repairs = steps.events(archive, out, members="*/{label}/*.bin", sensor="34x34")
+    repairs = steps.events(
+        archive, out, archive=steps.MemberSettings(members="*/{label}/*.bin"), sensor="34x34"
+    )
     assert repairs["skipped_files"] == 2 and repairs["left_out_members"] == 0
     names = sorted(f"Train/{k % 2}/{9 - k:05d}.bin" for k in range(4))
     with EventsStore(out) as store:
@@ -265,7 +268,7 @@ def test_archive__does_not_depend_on_how_it_was_packed(tmp_path):
     stores = []
     for path in packed:
         out = path.with_suffix(".h5")
-        steps.events(path, out, members="*.bin", sensor="34x34")
+        steps.events(path, out, archive=steps.MemberSettings(members="*.bin"), sensor="34x34")
         with EventsStore(out) as store:
             events = store.read()
             stores.append((store.members, events.t.tolist(), events.x.tolist()))
@@ -276,7 +279,11 @@ def test_archive__crops_and_counts_as_one_recording_does(tmp_path):
     path = zip_of(tmp_path / "a.zip", {f"{k}.bin": small(k)[1] for k in range(3)})
     out = tmp_path / "s.h5"
     repairs = steps.events(
-        path, out, members="*.bin", sensor="34x34", crop=[0, 0, 10, 34], leave_out=["1.*"]
+        path,
+        out,
+        steps.EventsSettings(crop=[0, 0, 10, 34]),
+        archive=steps.MemberSettings(members="*.bin", leave_out=["1.*"]),
+        sensor="34x34",
     )
     inside = sum(int((small(k)[0].x < 10).sum()) for k in (0, 2))
     assert repairs["left_out_members"] == 1 and repairs["outside_crop"] == 400 - inside
@@ -305,7 +312,12 @@ def test_archive__crops_and_counts_as_one_recording_does(tmp_path):
 def test_archive__names_the_member_that_is_at_fault(tmp_path, members, options, message):
     path = zip_of(tmp_path / "a.zip", members)
     with pytest.raises(RecordingError, match=message):
-        steps.events(path, tmp_path / "s.h5", **({"members": "*.bin", "sensor": "34x34"} | options))
+        with_settings(
+            steps.events,
+            path,
+            tmp_path / "s.h5",
+            **({"members": "*.bin", "sensor": "34x34"} | options),
+        )
     assert not (tmp_path / "s.h5").exists()
 
 
@@ -313,15 +325,27 @@ def test_archive__refuses_what_it_can_not_read(tmp_path):
     plain = tmp_path / "x.bin"
     plain.write_bytes(small(0)[1])
     with pytest.raises(SourceError, match=r"x.bin: the archive is no zip and no tar"):
-        steps.events(plain, tmp_path / "s.h5", members="*.bin", sensor="34x34")
+        steps.events(
+            plain, tmp_path / "s.h5", archive=steps.MemberSettings(members="*.bin"), sensor="34x34"
+        )
     path = zip_of(tmp_path / "a.zip", {f"{k}.bin": small(k)[1] for k in range(9)})
     whole = path.read_bytes()
     for at in range(0, len(whole), 97):
         path.write_bytes(whole[:at])
         with pytest.raises(EvreelError, match=r"a\.zip"):
-            steps.events(path, tmp_path / "s.h5", members="*.bin", sensor="34x34")
+            steps.events(
+                path,
+                tmp_path / "s.h5",
+                archive=steps.MemberSettings(members="*.bin"),
+                sensor="34x34",
+            )
     with pytest.raises(UsageError, match="start_us, stop_us and stream are for one recording"):
-        steps.events(path, tmp_path / "s.h5", members="*.bin", start_us=5)
+        steps.events(
+            path,
+            tmp_path / "s.h5",
+            steps.EventsSettings(start_us=5),
+            archive=steps.MemberSettings(members="*.bin"),
+        )
 
 
 def test_archive__refuses_members_of_another_size_or_kind(tmp_path):
@@ -330,7 +354,9 @@ def test_archive__refuses_members_of_another_size_or_kind(tmp_path):
     np.savez(buffer, t=events.t, x=events.x, y=events.y, p=events.p)
     path = zip_of(tmp_path / "a.zip", {"a.bin": small(0)[1], "b.npz": buffer.getvalue()})
     with pytest.raises(RecordingError, match=r"a.zip: b.npz: is npz of 34x34 px, others are aer40"):
-        steps.events(path, tmp_path / "s.h5", members="?.*", sensor="34x34")
+        steps.events(
+            path, tmp_path / "s.h5", archive=steps.MemberSettings(members="?.*"), sensor="34x34"
+        )
 
 
 def test_archive__refuses_a_member_that_is_no_file_and_counts_others(tmp_path):
@@ -352,10 +378,17 @@ def test_archive__refuses_a_member_that_is_no_file_and_counts_others(tmp_path):
     out, leave_out = tmp_path / "s.h5", []
     for k, says in ((1, "a link, no file"), (2, "a link, no file"), (3, "a file with holes")):
         with pytest.raises(SourceError, match=rf"a\.tar!c/{k}\.bin: is {says}") as caught:
-            steps.events(path, out, members="*/*", leave_out=leave_out, sensor="34x34")
+            steps.events(
+                path,
+                out,
+                archive=steps.MemberSettings(members="*/*", leave_out=leave_out),
+                sensor="34x34",
+            )
         assert "To go without it: samples.leave_out." in str(caught.value)
         leave_out.append(f"c/{k}.*")
-    repairs = steps.events(path, out, members="*/*", leave_out=leave_out, sensor="34x34")
+    repairs = steps.events(
+        path, out, archive=steps.MemberSettings(members="*/*", leave_out=leave_out), sensor="34x34"
+    )
     assert (repairs["skipped_files"], repairs["left_out_members"]) == (2, 3)
 
 
@@ -374,11 +407,11 @@ def test_archive__of_whose_other_files_one_is_there_twice_or_large_is_read(tmp_p
             archive.writestr(name, data)
     options = {"members": "*.bin", "sensor": "34x34", "member_gib": 1e-5}
     with pytest.raises(SourceError, match=r"a.zip!1.bin: is there more than once.*leave_out"):
-        steps.events(path, tmp_path / "s.h5", **options)
-    repairs = steps.events(path, tmp_path / "s.h5", leave_out=["1.*"], **options)
+        with_settings(steps.events, path, tmp_path / "s.h5", **options)
+    repairs = with_settings(steps.events, path, tmp_path / "s.h5", leave_out=["1.*"], **options)
     assert (repairs["skipped_files"], repairs["left_out_members"]) == (3, 2)
     with pytest.raises(SourceError, match=r"a.zip!large: is declared to have 65,536 bytes"):
-        steps.events(path, tmp_path / "s.h5", **options | {"members": "l*"})
+        with_settings(steps.events, path, tmp_path / "s.h5", **options | {"members": "l*"})
 
 
 @pytest.mark.parametrize(
@@ -406,7 +439,7 @@ def test_archive__with_a_name_that_no_table_holds_is_refused_before_it_is_decode
             info.size = 1
             archive.addfile(info, io.BytesIO(b"x"))  # no events: it would fail to decode
     with pytest.raises(RecordingError) as caught:
-        steps.events(path, out, members=pattern, sensor="34x34")
+        steps.events(path, out, archive=steps.MemberSettings(members=pattern), sensor="34x34")
     message = str(caught.value)
     assert message.startswith(f"a.tar: member {name!r} has a name that a table of samples can't")
     assert "Rename it" in message and "samples.leave_out" in message
@@ -420,7 +453,7 @@ def test_archive__with_a_name_that_no_table_holds_is_refused_before_it_is_decode
 def test_archive__takes_names_of_any_script(tmp_path):
     names = ["übung/0 1.bin", "手/a+b=c.bin", "c/[x]*.bin"]
     path, out = zip_of(tmp_path / "a.zip", dict.fromkeys(names, small(0)[1])), tmp_path / "s.h5"
-    steps.events(path, out, members="{label}/*.bin", sensor="34x34")
+    steps.events(path, out, archive=steps.MemberSettings(members="{label}/*.bin"), sensor="34x34")
     assert steps.cut(out, tmp_path / "s.tsv", members="{label}/*.bin") == 3
     assert read_cut(tmp_path / "s.tsv").id == tuple(name[:-4] for name in sorted(names))
 
@@ -429,7 +462,11 @@ def test_archive_recording__salvages_and_counts_over_all_members(tmp_path):
     cut = small(0)[1][:-2]
     path = zip_of(tmp_path / "a.zip", {"a.bin": cut, "b.bin": cut})
     repairs = steps.events(
-        path, tmp_path / "s.h5", members="*.bin", sensor="34x34", on_damage="salvage"
+        path,
+        tmp_path / "s.h5",
+        steps.EventsSettings(on_damage="salvage"),
+        archive=steps.MemberSettings(members="*.bin"),
+        sensor="34x34",
     )
     assert repairs["damaged_bytes"] == 6
 
@@ -644,10 +681,8 @@ def cut_store(tmp_path):
     n = steps.cut(
         store,
         cut,
+        steps.CutSettings(columns=columns, clock="source", classes={"1": "clap", "2": "wave"}),
         intervals=str(table),
-        columns=columns,
-        clock="source",
-        classes={"1": "clap", "2": "wave"},
         labels=["wave", "clap"],
         recording="u1",
     )
@@ -681,9 +716,8 @@ def test_steps__lead_to_samples_that_index_the_store(tmp_path, cut_store):
 def test_features__windows_never_cross_a_sample(tmp_path, cut_store, asked):
     store, cut, _ = cut_store
     out = tmp_path / "f.h5"
-    steps.features(
-        store, out, representation="histogram", cut=cut, labels=["wave", "clap"], **asked
-    )
+    settings = steps.FeatureSettings(representation="histogram", **asked)
+    steps.features(store, out, settings, cut=cut, labels=["wave", "clap"])
     with FeaturesFile(out) as made, EventsStore(store) as events:
         samples, labels, bounds = made.samples
         assert labels == ("wave", "clap") and samples.label == ("clap", "wave", "wave")
@@ -707,8 +741,9 @@ def test_cut__names_what_does_not_fit(tmp_path, cut_store):
     columns = {"label": "class", "start": "start", "stop": "end"}
 
     def cut(**options):
-        return steps.cut(
-            store, tmp_path / "x.tsv", intervals=str(table), columns=columns, **options
+        out = tmp_path / "x.tsv"
+        return with_settings(
+            steps.cut, store, out, intervals=str(table), columns=columns, **options
         )
 
     table.write_text("class,start,end\n2,57500,58000\n2,157500,158000\n")
@@ -737,15 +772,18 @@ def test_cut__says_how_many_rows_are_left_out_as_repeats(tmp_path, cut_store, ca
     columns = {"label": "class", "start": "start", "stop": "end"}
     options = {"intervals": str(table), "columns": columns, "clock": "source"}
     with caplog.at_level("INFO", "evreel"):
-        assert steps.cut(store, tmp_path / "x.tsv", repeats="first", **options) == 2
+        out = tmp_path / "x.tsv"
+        assert with_settings(steps.cut, store, out, repeats="first", **options) == 2
         assert caplog.messages[-1] == "x.tsv: 2 samples, rows left out as repeats: 1"
-        assert steps.cut(store, tmp_path / "x.tsv", **options) == 3
+        assert with_settings(steps.cut, store, out, **options) == 3
         assert caplog.messages[-1] == "x.tsv: 3 samples"
 
 
 def test_cut__gives_members_the_group_of_their_archive(tmp_path):
     path = zip_of(tmp_path / "a.zip", {f"{g}_{k}.bin": small(k)[1] for g in "uv" for k in (0, 1)})
-    steps.events(path, tmp_path / "a.h5", members="*.bin", sensor="34x34")
+    steps.events(
+        path, tmp_path / "a.h5", archive=steps.MemberSettings(members="*.bin"), sensor="34x34"
+    )
     cut = tmp_path / "a.tsv"
     for pattern, group, groups in (
         ("*.bin", "one", ("one",) * 4),
@@ -760,7 +798,7 @@ def test_cut__takes_members_that_a_crop_left_empty_as_they_are(tmp_path, caplog)
     members = {f"{k}.bin": aer40([(0, x, 1, 0), (900, x, 1, 1)]) for k, x in enumerate((1, 30))}
     path = zip_of(tmp_path / "a.zip", members)
     options = {"members": "*.bin", "sensor": "34x34", "crop": [0, 0, 10, 34]}
-    steps.events(path, tmp_path / "a.h5", **options)
+    with_settings(steps.events, path, tmp_path / "a.h5", **options)
     assert steps.cut(tmp_path / "a.h5", tmp_path / "a.tsv", members="{label}.bin") == 2
     assert read_cut(tmp_path / "a.tsv").stop_us.tolist() == [901, 1901]
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
@@ -774,15 +812,19 @@ def test_cut__takes_its_table_out_of_an_archive(tmp_path, cut_store):
     steps.cut(
         store,
         again,
+        steps.CutSettings(columns=columns, clock="source", classes={"1": "clap", "2": "wave"}),
         intervals=f"{packed}!x/u1_labels.csv",
-        columns=columns,
-        clock="source",
-        classes={"1": "clap", "2": "wave"},
         recording="u1",
     )
     assert again.read_bytes() == cut.read_bytes()
     with pytest.raises(SourceError, match="md5 is"):
-        steps.cut(store, again, intervals=str(table), intervals_md5="0" * 32, columns=columns)
+        steps.cut(
+            store,
+            again,
+            steps.CutSettings(columns=columns),
+            intervals=str(table),
+            intervals_md5="0" * 32,
+        )
 
 
 def test_splits__mixes_fixed_and_drawn_ones(tmp_path, cut_store):
@@ -796,13 +838,18 @@ def test_splits__mixes_fixed_and_drawn_ones(tmp_path, cut_store):
     with pytest.raises(UsageError, match="recording 'b' has samples of several splits"):
         steps.splits(cuts, out, fixed={"u1": "test"})
     found = steps.splits(
-        cuts, out, fixed={"u1": "test", "b": None}, seed=4, shares={"train": 0.8, "test": 0.2}
+        cuts,
+        out,
+        steps.SplitsSettings(split={"seed": 4, "shares": {"train": 0.8, "test": 0.2}}),
+        fixed={"u1": "test", "b": None},
     )
     assert found == {"train": 8, "test": 5}
     rows = read_samples_table(out)
     assert [row.recording for row in rows] == ["b"] * 10 + ["u1"] * 3
     with pytest.raises(AnnotationError, match="there are 10 in train; 9 in train are expected"):
-        steps.splits(cuts, out, fixed={"u1": "test", "b": "train"}, counts={"train": 9})
+        steps.splits(
+            cuts, out, steps.SplitsSettings(counts={"train": 9}), fixed={"u1": "test", "b": "train"}
+        )
     assert read_samples_table(out) == rows  # what was there stays
 
 
@@ -814,17 +861,17 @@ def test_splits__mixes_fixed_and_drawn_ones(tmp_path, cut_store):
         ({"fixed": {"u1_": "train"}}, "'u1_' has no table of samples; did you mean 'u1'"),
         ({"file_names": {"x": "x.bin"}}, "recording 'x' has no table of samples"),
         (
-            {"lists": {"train": "train.txt"}, "seed": 0, "shares": {"train": 1.0}},
+            {"lists": {"train": "train.txt"}, "split": {"seed": 0, "shares": {"train": 1.0}}},
             "lists and a seed exclude each other",
         ),
-        ({"fixed": {"u1": "train"}, "counts": {"training": 3}}, "'training' is no split"),
+        ({"fixed": {"u1": "train"}, "counts": {"training": 3}}, "unknown key 'training'"),
     ],
 )
 def test_splits__refuses_what_does_not_go_together(tmp_path, cut_store, options, message):
     _, cut, _ = cut_store
     (tmp_path / "train.txt").write_text("u1\n")
     with pytest.raises(UsageError, match=message):
-        steps.splits({"u1": cut}, tmp_path / "all.tsv", **options)
+        with_settings(steps.splits, {"u1": cut}, tmp_path / "all.tsv", **options)
     assert not (tmp_path / "all.tsv").exists()
 
 
@@ -832,5 +879,8 @@ def test_features__of_a_sample_too_short_name_it(tmp_path, cut_store):
     store, cut, _ = cut_store
     with pytest.raises(EvreelError, match=r"u1.h5: sample '1': [0-9]+ events can't be divided"):
         steps.features(
-            store, tmp_path / "f.h5", representation="histogram", cut=cut, number=650, by="count"
+            store,
+            tmp_path / "f.h5",
+            steps.FeatureSettings(representation="histogram", number=650, by="count"),
+            cut=cut,
         )

@@ -71,16 +71,22 @@ def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
     store, clock, movie, frames, slices, boxes = (
         folder / name for name in ("s.h5", "c.tsv", "v.mp4", "v.zip", "slices.h5", "b.npy")
     )
-    steps.events(recording, store, crop=(2, 2, 61, 46), max_pixel_hz=5000)
-    steps.clock(store, clock, window_us=10_000, scale=2)
+    steps.events(recording, store, steps.EventsSettings(crop=(2, 2, 61, 46), max_pixel_hz=5000))
+    steps.clock(store, clock, steps.ClockSettings(window_us=10_000, scale=2))
     # The annotations are of the whole sensor; a clock of its own says so.
     whole = folder / "whole.h5"
     steps.events(recording, whole)
-    steps.clock(whole, folder / "whole.tsv", window_us=10_000)
+    steps.clock(whole, folder / "whole.tsv", steps.ClockSettings(window_us=10_000))
     steps.video(store, clock, movie)
-    steps.video(store, clock, frames, style="decay")
+    steps.video(store, clock, frames, steps.VideoSettings(style="decay"))
     steps.annotate(
-        whole, folder / "whole.tsv", slices, boxes, rois=rois, tags=tags, window_us=20_000
+        whole,
+        folder / "whole.tsv",
+        slices,
+        boxes,
+        steps.RegularWindows(window_us=20_000),
+        rois=rois,
+        tags=tags,
     )
     made = {
         "events": digest_of_hdf5(store),
@@ -90,19 +96,25 @@ def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
     }
     for name, division in (("histogram", {"window_us": 10_000}), ("voxel_grid", {"count": 400})):
         file = folder / f"{name}.h5"
-        steps.features(store, file, representation=name, **division)
+        steps.features(store, file, steps.FeatureSettings(representation=name, **division))
         made["features"] = made.get("features", "") + digest_of_hdf5(file)
     intervals, cut, table, samples = (
         folder / name for name in ("intervals.csv", "whole.cut.tsv", "samples.tsv", "samples.h5")
     )
     intervals.write_text("label,start_us,stop_us\ncar,0,40000\nbusy,50000,110000\n")
     steps.cut(whole, cut, intervals=str(intervals), recording="whole")
-    steps.splits({"whole": cut}, table, seed=1, shares={"train": 0.5, "test": 0.5})
+    steps.splits(
+        {"whole": cut},
+        table,
+        steps.SplitsSettings(split={"seed": 1, "shares": {"train": 0.5, "test": 0.5}}),
+    )
     steps.samples(*(whole, cut, table, samples), recording="whole", labels=["car", "sign", "busy"])
     made["cut"], made["splits"] = digest_of_bytes(cut), digest_of_bytes(table)
     made["samples"] = digest_of_hdf5(samples)
     file = folder / "of_samples.h5"
-    steps.features(whole, file, representation="histogram", number=3, cut=cut)
+    steps.features(
+        whole, file, steps.FeatureSettings(representation="histogram", number=3), cut=cut
+    )
     made["features"] += digest_of_hdf5(file)
     steps.boxes(whole, boxes, folder / "carried.npy")
     made["boxes"] = digest_of_bytes(folder / "carried.npy")
@@ -119,7 +131,9 @@ def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
     ]
     steps.release_plan(rows, plan)
     release = folder / "release"
-    steps.release(plan, release, name="golden", version="1", licence="CC0-1.0")
+    steps.release(
+        plan, release, steps.ReleaseSettings(name="golden", version="1", licence="CC0-1.0")
+    )
     written = sorted(path.relative_to(release) for path in release.rglob("*"))
     texts = [release / name for name in ("LICENSE.txt", "config.json", "splits/train.txt")]
     made["release"] = "".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,9 +17,11 @@ import pytest
 
 from evreel import steps
 from evreel.annotations.cvat import write_video_xml
-from evreel.annotations.shapes import Annotations, Shape, Track
+from evreel.annotations.shapes import Annotations, Box, Polygon, Track
 from evreel.events import Events, Sensor
 from evreel.recordings.aedat4 import Aedat4Writer
+from support import ROOT
+from support.calls import with_settings
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="reads VmHWM, which only Linux has"
@@ -33,7 +36,8 @@ MOST = 1.2
 RUN_STEP = """
 import json, pathlib, sys
 from evreel import steps
-getattr(steps, sys.argv[1])(**json.loads(sys.argv[2]))
+from support.calls import with_settings
+with_settings(getattr(steps, sys.argv[1]), **json.loads(sys.argv[2]))
 print(pathlib.Path("/proc/self/status").read_text())
 """
 
@@ -49,6 +53,7 @@ def peak_kb(step: str, **arguments) -> int:
         text=True,
         check=True,
         timeout=120,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
     )
     return int(re.search(r"^VmHWM:\s+(\d+) kB", run.stdout, re.MULTILINE)[1])
 
@@ -63,8 +68,8 @@ def write_inputs(folder: Path, seconds: float) -> None:
             writer.write(Events(t, x, y, t % 2, SENSOR))
     corners, vertices = np.array([[8.0, 8], [40, 40]]), np.array([[20.0, 2], [60, 30], [10, 44]])
     tracks = (
-        Track(0, "box", tuple(Shape(k, "box", corners) for k in range(n_frames))),
-        Track(1, "tent", tuple(Shape(k, "polygon", vertices) for k in range(n_frames))),
+        Track(0, "box", tuple(Box(k, corners) for k in range(n_frames))),
+        Track(1, "tent", tuple(Polygon(k, vertices) for k in range(n_frames))),
     )
     write_video_xml(
         folder / "r.xml",
@@ -82,7 +87,7 @@ def peaks(seconds: float, run: Callable[..., Any]) -> dict[str, Any]:
         write_inputs(folder, seconds)
         recording, store, clock = (f"{root}/r.{kind}" for kind in ("aedat4", "h5", "tsv"))
         found = {"events": run("events", recording=recording, output=store)}
-        steps.clock(store, clock, window_us=FRAME_US)
+        steps.clock(store, clock, steps.ClockSettings(window_us=FRAME_US))
         found["annotate"] = run(
             "annotate",
             store=store,
@@ -106,7 +111,7 @@ def peaks(seconds: float, run: Callable[..., Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def short_and_long():
     # Here and now, the kernels are compiled, which takes more memory than any step.
-    peaks(0.001, lambda step, **arguments: getattr(steps, step)(**arguments))
+    peaks(0.001, lambda step, **arguments: with_settings(getattr(steps, step), **arguments))
     return peaks(SHORT_S, peak_kb), peaks(LONG_S, peak_kb)
 
 

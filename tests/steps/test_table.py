@@ -152,7 +152,7 @@ def test_boxes__refuse_what_does_not_fit(tmp_path):
 
 def test_boxes__of_a_cropped_store_are_refused(tmp_path):
     path = recording(tmp_path / "x.bin")
-    steps.events(path, tmp_path / "s.h5", sensor="20x20", crop=[2, 0, 20, 20])
+    steps.events(path, tmp_path / "s.h5", steps.EventsSettings(crop=[2, 0, 20, 20]), sensor="20x20")
     with pytest.raises(
         AnnotationError, match="are of the whole sensor, and the events are cropped"
     ):

@@ -9,11 +9,11 @@ rule archive:
     conda:
         "../../envs/evreel.yaml"
     params:
-        source=to_get("source"),
-        md5=to_get("md5"),
-        sha256=to_get("sha256"),
-        size_bytes=to_get("size_bytes"),
-        page=to_get("page"),
+        source=to_acquire("source"),
+        md5=to_acquire("md5"),
+        sha256=to_acquire("sha256"),
+        size_bytes=to_acquire("size_bytes"),
+        page=to_acquire("page"),
         revision=revision("acquire"),
     script:
         "../../scripts/archive.py"
@@ -30,7 +30,7 @@ rule plain_archive:
     conda:
         "../../envs/evreel.yaml"
     params:
-        member_gib=config["acquire"]["member_gib"],
+        **settings(AcquireSettings, "acquire"),
         revision=revision("acquire"),
     script:
         "../../scripts/plain_archive.py"
@@ -47,13 +47,13 @@ rule acquire:
     conda:
         "../../envs/evreel.yaml"
     params:
-        source=to_get("source"),
-        md5=to_get("md5"),
-        sha256=to_get("sha256"),
-        size_bytes=to_get("size_bytes"),
-        member_md5=to_get("member_md5"),
-        member_gib=to_get("member_gib"),
-        page=to_get("page"),
+        source=to_acquire("source"),
+        md5=to_acquire("md5"),
+        sha256=to_acquire("sha256"),
+        size_bytes=to_acquire("size_bytes"),
+        member_md5=to_acquire("member_md5"),
+        member_gib=to_acquire("member_gib"),
+        page=to_acquire("page"),
         revision=revision("acquire"),
     script:
         "../../scripts/acquire.py"

@@ -3,8 +3,8 @@ rule annotate:
     input:
         store=rules.events.output.store,
         clock=rules.clock.output.clock,
-        rois=annotation("rois"),
-        tags=annotation("tags"),
+        rois=of_recording(DATASET.file("rois"), []),
+        tags=of_recording(DATASET.file("tags"), []),
     output:
         slices="<results>/slices/{id}.h5",
         boxes="<results>/slices/{id}_bbox.npy",
@@ -17,13 +17,9 @@ rule annotate:
     params:
         rois_md5=column("rois_md5"),
         tags_md5=column("tags_md5"),
-        labels=setting("labels"),
-        window_us=setting("slices/window_us"),
-        count_events=setting("slices/count"),
-        tail=setting("slices/tail"),
-        clip=setting("annotate/clip"),
-        unsupported=setting("annotate/unsupported"),
-        part_of_video=setting("annotate/part_of_video"),
+        **settings(RegularWindows, "slices"),
+        **settings(AnnotateSettings, "annotate"),
+        labels=list(DATASET.config.labels),
         revision=revision("annotate"),
     script:
         "../../scripts/annotate.py"
@@ -33,7 +29,7 @@ rule boxes:
     """Boxes that come with a recording, on the time line of its events store."""
     input:
         store=rules.events.output.store,
-        published=annotation("boxes"),
+        published=of_recording(DATASET.file("boxes")),
     output:
         boxes="<results>/boxes/{id}_bbox.npy",
     log:
@@ -42,7 +38,7 @@ rule boxes:
         "../../envs/evreel.yaml"
     params:
         boxes_md5=column("boxes_md5"),
-        labels=setting("labels"),
+        labels=list(DATASET.config.labels),
         revision=revision("boxes"),
     script:
         "../../scripts/boxes.py"

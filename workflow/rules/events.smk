@@ -1,7 +1,7 @@
 rule events:
     """A recording decoded once, into its events store."""
     input:
-        recording=recording,
+        recording=of_recording(DATASET.recording_file),
     output:
         store="<results>/events/{id}.h5",
     log:
@@ -11,23 +11,11 @@ rule events:
     conda:
         "../../envs/evreel.yaml"
     params:
-        crop=setting("events/crop"),
-        start_us=setting("events/start_us"),
-        stop_us=setting("events/stop_us"),
-        max_pixel_hz=setting("events/max_pixel_hz"),
-        stream=setting("events/stream"),
+        **settings(EventsSettings, "events"),
+        **settings(MemberSettings, "samples", only=DATASET.is_archive),
+        **settings(AcquireSettings, "acquire", only=DATASET.is_archive),
         sensor=column("sensor"),
-        swap_xy=setting("events/swap_xy"),
-        flip_x=setting("events/flip_x"),
-        flip_y=setting("events/flip_y"),
-        invert_polarity=setting("events/invert_polarity"),
-        on_disorder=setting("events/on_disorder"),
-        on_out_of_bounds=setting("events/on_out_of_bounds"),
-        on_damage=setting("events/on_damage"),
-        n_events=number("n_events"),
-        members=of_members("members"),
-        leave_out=of_members("leave_out"),
-        member_gib=member_gib,
+        n_events=column("n_events", int),
         revision=revision("events"),
     script:
         "../../scripts/events.py"

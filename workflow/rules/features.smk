@@ -2,7 +2,7 @@ rule features:
     """One representation of one recording, precomputed."""
     input:
         store=rules.events.output.store,
-        cut=cut_of,
+        cut=of_recording(DATASET.cut_table, []),
     output:
         "<results>/features/{feature}/{id}.h5",
     log:
@@ -12,16 +12,8 @@ rule features:
     conda:
         "../../envs/evreel.yaml"
     params:
-        representation=setting("features/{feature}/representation"),
-        parameters=setting("features/{feature}/parameters"),
-        window_us=setting("features/{feature}/window_us"),
-        count_events=setting("features/{feature}/count"),
-        stride_us=setting("features/{feature}/stride_us"),
-        stride=setting("features/{feature}/stride"),
-        tail=setting("features/{feature}/tail"),
-        number=setting("features/{feature}/number"),
-        by=setting("features/{feature}/by"),
-        labels=labels_of_samples,
+        **settings(FeatureSettings, "features/{feature}"),
+        labels=of_recording(DATASET.sample_labels),
         revision=revision("features"),
     script:
         "../../scripts/features.py"

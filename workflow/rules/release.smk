@@ -8,7 +8,7 @@ rule release_plan:
     conda:
         "../../envs/evreel.yaml"
     params:
-        rows=release_rows,
+        rows=of_dataset(DATASET.plan),
         revision=revision("release"),
     script:
         "../../scripts/release_plan.py"
@@ -18,8 +18,8 @@ rule release:
     """The data set as others get it, with a manifest that they can verify."""
     input:
         plan=rules.release_plan.output.plan,
-        files=released_files,
-        licence_file=licence_file(),
+        files=of_dataset(DATASET.released_files),
+        licence_file=DATASET.config.release.licence_file or [],
     output:
         manifest="<results>/release/<release>/manifest.json",
     log:
@@ -29,10 +29,9 @@ rule release:
     conda:
         "../../envs/evreel.yaml"
     params:
-        metadata=release_metadata,
-        compression=config["release"]["compression"],
-        labels=config["labels"],
-        tolerate=config["release"]["tolerate"],
+        **settings(ReleaseSettings, "release"),
+        description=of_dataset(DATASET.description),
+        labels=list(DATASET.config.labels),
         revision=revision("release"),
     script:
         "../../scripts/release.py"

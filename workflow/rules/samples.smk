@@ -2,7 +2,7 @@ rule cut:
     """Where the samples of a recording lie, and of which class they are."""
     input:
         store=rules.events.output.store,
-        intervals=intervals_file,
+        intervals=lambda wildcards: file_of(DATASET.intervals(wildcards.id)),
     output:
         cut="<results>/cuts/{id}.tsv",
     log:
@@ -10,15 +10,12 @@ rule cut:
     conda:
         "../../envs/evreel.yaml"
     params:
-        intervals=intervals_source,
+        **settings(CutSettings, "samples"),
+        intervals=of_recording(DATASET.intervals),
         intervals_md5=column("samples_md5"),
-        columns=interval_columns,
-        unit=setting("samples/unit"),
-        clock=setting("samples/clock"),
-        repeats=setting("samples/repeats"),
-        members=setting("samples/members"),
-        classes=setting("samples/classes"),
-        labels=setting("labels"),
+        of_several=of_recording(DATASET.is_in_shared_table),
+        members=of_recording(DATASET.member_pattern),
+        labels=list(DATASET.config.labels),
         group=column("group"),
         revision=revision("cut"),
     script:
@@ -29,7 +26,7 @@ rule splits:
     """All samples of the data set, each with its split: written out, to be read and kept."""
     input:
         cuts=every_cut("<results>/cuts/{id}.tsv"),
-        lists=list_files,
+        lists=of_dataset(DATASET.list_files),
     output:
         table="<results>/samples.tsv",
     log:
@@ -38,12 +35,10 @@ rule splits:
         "../../envs/evreel.yaml"
     params:
         ids=every_cut("{id}"),
-        fixed=fixed_splits,
-        file_names=source_names,
-        lists=split_lists(),
-        seed=look_up(config, "samples/split/seed"),
-        shares=look_up(config, "samples/split/shares"),
-        counts=look_up(config, "samples/counts"),
+        **settings(SplitsSettings, "samples"),
+        fixed=of_dataset(DATASET.fixed_splits),
+        file_names=of_dataset(DATASET.source_names),
+        lists=DATASET.split_lists,
         revision=revision("splits"),
     script:
         "../../scripts/splits.py"
@@ -62,7 +57,7 @@ rule samples:
     conda:
         "../../envs/evreel.yaml"
     params:
-        labels=setting("labels"),
+        labels=list(DATASET.config.labels),
         revision=revision("samples"),
     script:
         "../../scripts/samples.py"

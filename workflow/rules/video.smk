@@ -9,8 +9,7 @@ rule clock:
     conda:
         "../../envs/evreel.yaml"
     params:
-        window_us=setting("video/window_us"),
-        scale=setting("video/scale"),
+        **settings(ClockSettings, "video"),
         revision=revision("clock"),
     script:
         "../../scripts/clock.py"
@@ -31,13 +30,7 @@ rule video:
         "../../envs/evreel.yaml"
     threads: 2
     params:
-        style=setting("video/style"),
-        accumulate_us=setting("video/accumulate_us"),
-        contrast=setting("video/contrast"),
-        tau_us=setting("video/tau_us"),
-        fps=setting("video/fps"),
-        preset=setting("video/preset"),
-        crf=setting("video/crf"),
+        **settings(VideoSettings, "video"),
         revision=revision("video"),
     script:
         "../../scripts/video.py"

@@ -19,11 +19,11 @@ from evreel.representations.base import (
     Representation,
     Window,
     frames,
-    parameter,
     tensor,
 )
 from evreel.representations.histogram import Histogram
 from evreel.representations.voxel_grid import VoxelGrid
+from evreel.settings import setting
 
 __all__ = [
     "REGISTRY",
@@ -36,8 +36,8 @@ __all__ = [
     "create",
     "frames",
     "from_function",
-    "parameter",
     "register",
+    "setting",
     "tensor",
 ]
 

@@ -9,12 +9,8 @@ what a file holds, bit by bit.
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, MutableMapping
-from types import NoneType, UnionType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -22,6 +18,7 @@ import numpy.typing as npt
 
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
+from evreel.settings import Settings, settings_of
 from evreel.windows import Windows
 
 Frame = npt.NDArray[Any]
@@ -136,11 +133,11 @@ class Accumulator(ABC):
         return self._finished
 
 
-class Representation(ABC):
+class Representation(Settings, ABC):
     """A kind of frame made of a window's events. Subclasses are frozen data classes.
 
-    The fields of a subclass are its parameters; `parameter` gives each a default, a meaning and a
-    range, which are checked on construction.
+    The fields of a subclass are its parameters; `evreel.settings.setting` gives each a default, a
+    meaning and a range, which are checked on construction.
 
     Attributes
     ----------
@@ -165,16 +162,18 @@ class Representation(ABC):
     unit: ClassVar[str]
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = _checked(self.name, field, hints[field.name], getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
+        try:
+            super().__post_init__()
+        except ParameterError as error:
+            raise ParameterError(error.problem, place=self.name, hint=error.hint) from error
+        for name, known in settings_of(type(self)).items():
+            if known.type.base is float and isinstance(self.__dict__[name], int):
+                self.__dict__[name] = float(self.__dict__[name])
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Every parameter by name, defaults too, as plain JSON values."""
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return {field.name: getattr(self, field.name) for field in fields}
+        return self.plain()
 
     @property
     def description(self) -> dict[str, Any]:
@@ -206,33 +205,6 @@ class Representation(ABC):
     @abstractmethod
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what computes it, with a frame of its own and the counts it adds to."""
-
-
-def parameter(
-    default: Any,
-    meaning: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """Return the data class field of a parameter.
-
-    Parameters
-    ----------
-    default
-        Its value where none is given.
-    meaning
-        One sentence, with the unit.
-    minimum, maximum
-        Smallest and largest value.
-    choices
-        All values, for a parameter that is one of a few words.
-    """
-    return dataclasses.field(
-        default=default,
-        metadata={"meaning": meaning, "minimum": minimum, "maximum": maximum, "choices": choices},
-    )
 
 
 def frames(
@@ -377,46 +349,3 @@ class _ReadAhead:
                 hint="Windows and events must be of the same recording.",
             )
         return events
-
-
-def _checked(owner: str, field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
-    """Return a parameter's value as a plain one of its type, or raise `ParameterError`."""
-    union = typing.get_origin(hint) in (typing.Union, UnionType)
-    kinds = typing.get_args(hint) if union else (hint,)
-    for kind in kinds:
-        if kind not in _PLAIN:
-            return value
-        accepted, plain = _PLAIN[kind]
-        if isinstance(value, accepted) and (kind is bool or not isinstance(value, bool)):
-            value = plain(value)
-            break
-    else:
-        expected = " or ".join(_WORDS[kind] for kind in kinds)
-        raise ParameterError(f"{field.name}={value!r} is not {expected}", place=owner)
-    choices = field.metadata.get("choices")
-    if choices and value not in choices:
-        raise ParameterError(f"{field.name}={value!r} is none of {', '.join(choices)}", place=owner)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ParameterError(f"{field.name}={value} is not finite", place=owner)
-    minimum, maximum = field.metadata.get("minimum"), field.metadata.get("maximum")
-    if value is not None and minimum is not None and value < minimum:
-        raise ParameterError(f"{field.name}={value} is not at least {minimum}", place=owner)
-    if value is not None and maximum is not None and value > maximum:
-        raise ParameterError(f"{field.name}={value} is not at most {maximum}", place=owner)
-    return value
-
-
-_PLAIN: dict[Any, tuple[Any, Callable[[Any], Any]]] = {
-    bool: ((bool, np.bool_), bool),
-    int: ((int, np.integer), int),
-    float: ((int, float, np.integer, np.floating), float),
-    str: (str, str),
-    NoneType: (NoneType, lambda value: value),
-}
-_WORDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a word",
-    NoneType: "null",
-}

@@ -10,7 +10,8 @@ import numpy as np
 
 from evreel.errors import ParameterError
 from evreel.events import Events, Sensor
-from evreel.representations.base import Accumulator, Representation, parameter
+from evreel.representations.base import Accumulator, Representation
+from evreel.settings import setting
 
 LOST = "histogram_increments_lost"
 _DTYPES = ("uint8", "uint16", "uint32")
@@ -50,8 +51,8 @@ class Histogram(Representation):
     reference: ClassVar[str] = "Maqueda et al. 2018, arXiv:1804.01310"
     unit: ClassVar[str] = "events"
 
-    dtype: str = parameter("uint16", "Type of a count.", choices=_DTYPES)
-    saturate: bool = parameter(False, "Whether a full count stays full; false: it is an error.")
+    dtype: str = setting("uint16", "Type of a count.", choices=_DTYPES)
+    saturate: bool = setting(False, "Whether a full count stays full; false: it is an error.")
 
     @property
     def channels(self) -> int:

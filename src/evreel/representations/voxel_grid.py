@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evreel.events import Events, Sensor
-from evreel.representations.base import Accumulator, Representation, Window, parameter
+from evreel.representations.base import Accumulator, Representation, Window
+from evreel.settings import setting
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class VoxelGrid(Representation):
     reference: ClassVar[str] = "Zhu et al. 2019, arXiv:1812.08156, equations 1 to 3"
     unit: ClassVar[str] = "events"
 
-    bins: int = parameter(5, "Number of temporal bins.", minimum=1, maximum=1000)
-    span: str = parameter(
+    bins: int = setting(5, "Number of temporal bins.", minimum=1, maximum=1000)
+    span: str = setting(
         "events",
         "What the bins cover: first to last event ('events'), or edge to edge ('window').",
         choices=("events", "window"),

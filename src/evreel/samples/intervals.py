@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from evreel.errors import AnnotationError, UsageError, did_you_mean
+from evreel.settings import Settings, setting
 from evreel.text import read_text
 from evreel.timebase import FARTHEST
 
@@ -21,27 +22,21 @@ _NUMBER = re.compile(r"[+-]?([0-9]{1,99}(\.[0-9]{0,99})?|\.[0-9]{1,99})([eE][+-]
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Names of the columns of a table of intervals; None where it has no such column.
+class Columns(Settings):
+    """Names of the columns of a table of intervals; None where it has no such column."""
 
-    Parameters
-    ----------
-    label, start, stop
-        Class, and the interval ``[start, stop)``.
-    id
-        Name of the sample; without it, a sample is named by its row: 0, 1, …
-    group
-        Scene, session or person.
-    recording
-        Id of the recording, in a table that is of several.
-    """
-
-    label: str = "label"
-    start: str = "start_us"
-    stop: str = "stop_us"
-    id: str | None = None
-    group: str | None = None
-    recording: str | None = None
+    label: str = setting("label", "Class.")
+    start: str = setting("start_us", "Start of the sample.")
+    stop: str = setting("stop_us", "Stop of the sample, not in it.")
+    id: str | None = setting(None, "Name of the sample; null names it by its row, 0, 1, …")
+    group: str | None = setting(
+        None,
+        "What stays together in one split; null takes column group of the recordings table, or "
+        "else the recording itself.",
+    )
+    recording: str | None = setting(
+        None, "Id of the recording, in a table for all; null takes recording."
+    )
 
 
 @dataclass(frozen=True)

@@ -5,44 +5,64 @@ and in a workflow. Outputs appear under their names only when they are whole. Wh
 is imported inside it, so that a step that runs no kernel does not pay for numba's import.
 """
 
+from evreel.dataset.settings import (
+    AcquireSettings,
+    AnnotateSettings,
+    ClockSettings,
+    CutSettings,
+    EventsSettings,
+    FeatureSettings,
+    MemberSettings,
+    ReleaseSettings,
+    SplitsSettings,
+    VideoSettings,
+)
 from evreel.steps.acquire import acquire
 from evreel.steps.annotate import annotate
 from evreel.steps.boxes import boxes
-from evreel.steps.check import audit, check, check_tolerated, verify
+from evreel.steps.check import audit, check, verify
 from evreel.steps.clock import clock
-from evreel.steps.common import LOG, logged, os_error
+from evreel.steps.common import LOG, given, logged, os_error
 from evreel.steps.cut import cut
 from evreel.steps.events import Source, as_store, events
 from evreel.steps.features import features
-from evreel.steps.info import datasets, describe, describe_datasets, info
+from evreel.steps.info import describe, info
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
 from evreel.steps.samples import samples
-from evreel.steps.settings import check_settings
 from evreel.steps.simulate import simulate
 from evreel.steps.splits import splits
 from evreel.steps.table import table
 from evreel.steps.video import checked_video_name, video
+from evreel.windows import RegularWindows
 
 __all__ = [
     "LOG",
+    "AcquireSettings",
+    "AnnotateSettings",
+    "ClockSettings",
+    "CutSettings",
+    "EventsSettings",
+    "FeatureSettings",
+    "MemberSettings",
+    "RegularWindows",
+    "ReleaseSettings",
     "Source",
+    "SplitsSettings",
+    "VideoSettings",
     "acquire",
     "annotate",
     "as_store",
     "audit",
     "boxes",
     "check",
-    "check_settings",
-    "check_tolerated",
     "checked_video_name",
     "clock",
     "cut",
-    "datasets",
     "describe",
-    "describe_datasets",
     "events",
     "features",
+    "given",
     "info",
     "logged",
     "os_error",

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from evreel.dataset.settings import AnnotateSettings
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.clock import check_clock
 from evreel.steps.common import LOG
 from evreel.steps.events import Source, as_store
-
-if TYPE_CHECKING:
-    from evreel.annotations.cvat import Unsupported
-    from evreel.windows import Tail
+from evreel.windows import RegularWindows
 
 
 def annotate(
@@ -23,18 +20,14 @@ def annotate(
     clock: str | Path,
     slices: str | Path,
     boxes: str | Path,
+    windows: RegularWindows,
+    settings: AnnotateSettings = AnnotateSettings(),
     *,
     rois: str | Path | None = None,
     tags: str | Path | None = None,
     rois_md5: str | None = None,
     tags_md5: str | None = None,
     labels: Sequence[str] | None = None,
-    window_us: int | None = None,
-    count: int | None = None,
-    tail: Tail = "keep",
-    clip: bool = False,
-    unsupported: Unsupported = "error",
-    part_of_video: bool = False,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Join events, frame clock and CVAT XML into annotated slices and boxes.
@@ -47,6 +40,10 @@ def annotate(
         The clock of the video that was annotated.
     slices, boxes
         What is written: HDF5, and EventBbox records in ``.npy``.
+    windows
+        How slices are cut.
+    settings
+        What is taken of the XML, and how.
     rois
         CVAT XML, for video or for images, with boxes and polygons; None where there is none.
     tags
@@ -57,14 +54,6 @@ def annotate(
     labels
         Label names in the order of their numbers, the same for all recordings of a data set;
         None takes the order of the files.
-    window_us, count, tail
-        How slices are cut, as `evreel.windows.division` takes them.
-    clip
-        Cut off what of a shape reaches outside the picture, and count it, instead of an error.
-    unsupported
-        What becomes of shapes that are no boxes or polygons: ``error``, or ``skip`` and count.
-    part_of_video
-        Whether the XML may be of a task that has only a part of the video's frames.
 
     Returns
     -------
@@ -85,14 +74,13 @@ def annotate(
     from evreel.files.slices import SlicesWriter
     from evreel.layout import SLICES
     from evreel.video.picture import Picture
-    from evreel.windows import division
 
     for xml, md5 in ((rois, rois_md5), (tags, tags_md5)):
         if xml is not None and md5 is not None:
             check_md5(xml, md5)
     parts = []
     if rois is not None:
-        drawn = read_cvat(rois, unsupported=unsupported)
+        drawn = read_cvat(rois, unsupported=settings.unsupported)
         parts.append(drawn if tags is None else replace(drawn, tags=()))
     if tags is not None:
         tagged = read_cvat(tags, tags_only=True)
@@ -103,22 +91,20 @@ def annotate(
     annotated = annotations.merge(parts)
     if labels is not None:
         annotated = replace(annotated, labels=tuple(labels))
-    cut = division(window_us=window_us, count=count, tail=tail)
+    cut = windows.division()
     frames, picture, extra = read_clock(clock)
-    for part in () if part_of_video else parts:
+    for part in () if settings.part_of_video else parts:
         check_task(part, frames)
     with as_store(store, beside=slices) as opened:
         check_clock(clock, extra, opened)
-        regions = Regions(annotated, frames, picture or Picture(opened.sensor), clip=clip)
+        regions = Regions(annotated, frames, picture or Picture(opened.sensor), clip=settings.clip)
         inputs = {"store": opened.path, "clock": clock, "rois": rois, "tags": tags}
         made = Provenance(
             "annotate",
             {
                 "labels": list(annotated.labels),
                 **asdict(cut),
-                "clip": clip,
-                "unsupported": unsupported,
-                "part_of_video": part_of_video,
+                **settings.plain(),
             },
             {role: sha256(path) for role, path in inputs.items() if path is not None},
             regions.repairs,

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evreel.errors import UsageError, did_you_mean
 from evreel.outputs import Progress, silent
 
 if TYPE_CHECKING:
     from evreel.checks import Report
     from evreel.release.verify import Difference
-
-
-def check_tolerated(names: Sequence[str]) -> None:
-    """Raise `UsageError` where a name is that of no check."""
-    from evreel.checks import CHECKS
-
-    for name in names:
-        if name not in CHECKS:
-            guess = did_you_mean(name, CHECKS) or f"there are {', '.join(CHECKS)}"
-            raise UsageError(f"no check is called {name!r}; {guess}")
 
 
 def verify(folder: str | Path, *, progress: Progress = silent) -> list[Difference]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evreel import __version__
+from evreel.dataset.settings import ClockSettings
 from evreel.errors import ClockError
 from evreel.outputs import atomic
 from evreel.provenance import sha256
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def clock(
-    store: Source, output: str | Path, *, window_us: int, scale: int = 1
+    store: Source, output: str | Path, settings: ClockSettings = ClockSettings()
 ) -> tuple[FrameClock, Picture]:
     """Write when each frame of a recording's video stands for, and how its pictures lie.
 
@@ -30,10 +31,8 @@ def clock(
         Events store (or a recording, decoded for the while).
     output
         The clock's table, TSV.
-    window_us
+    settings
         Frame k stands for ``[k·window_us, (k+1)·window_us)``.
-    scale
-        Whole-number magnification of the pictures.
     """
     from evreel.files.clock import write_clock
     from evreel.timebase import FrameClock
@@ -43,11 +42,11 @@ def clock(
         as_store(store, beside=output) as opened,
         atomic(output, inputs=[opened.path]) as (scratch,),
     ):
-        frames = FrameClock.regular(opened.t_stop_us, window_us)
-        picture = Picture.for_video(opened.sensor, scale)
+        frames = FrameClock.regular(opened.t_stop_us, settings.window_us)
+        picture = Picture.for_video(opened.sensor, settings.scale)
         origin_y, origin_x = opened.origin
         extra = {
-            "window_us": str(window_us),
+            "window_us": str(settings.window_us),
             "t_offset": str(opened.t_offset),
             "origin_x_px": str(origin_x),
             "origin_y_px": str(origin_y),
@@ -55,7 +54,7 @@ def clock(
             "store": sha256(opened.path),
         }
         write_clock(scratch, frames, picture, extra)
-    LOG.info("%s: %d frames of %d µs", Path(output).name, len(frames), window_us)
+    LOG.info("%s: %d frames of %d µs", Path(output).name, len(frames), settings.window_us)
     return frames, picture
 
 

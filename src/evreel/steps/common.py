@@ -7,14 +7,16 @@ import errno
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from evreel.errors import EvreelError, UsageError
 from evreel.outputs import Progress, check_wanted, scratch_path
+from evreel.settings import Settings
 
 LOG = logging.getLogger("evreel")
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Settings)
 
 
 @contextlib.contextmanager
@@ -38,6 +40,29 @@ def logged(path: str | Path) -> Iterator[None]:
     finally:
         LOG.removeHandler(handler)
         handler.close()
+
+
+def given(of: type[S], params: Any) -> S:
+    """Return the settings that a rule passes to its job.
+
+    Parameters
+    ----------
+    of
+        A class of settings.
+    params
+        Those of Snakemake: ``<class>_<setting>`` → a mapping of the setting alone to its value.
+
+    Examples
+    --------
+    >>> from evreel.dataset.settings import ClockSettings
+    >>> given(ClockSettings, {"ClockSettings_scale": {"scale": 2}, "revision": 1}).scale
+    2
+    """
+    values: dict[str, Any] = {}
+    for name, value in params.items():
+        if name.startswith(f"{of.__name__}_"):
+            values |= value
+    return of(**values)
 
 
 def os_error(error: OSError) -> str:

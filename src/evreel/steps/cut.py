@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from evreel.dataset.settings import CutSettings
 from evreel.errors import AnnotationError, UsageError
 from evreel.outputs import atomic
 from evreel.steps.common import LOG, local_file
@@ -18,16 +19,13 @@ if TYPE_CHECKING:
 def cut(
     store: Source,
     output: str | Path,
+    settings: CutSettings = CutSettings(),
     *,
     intervals: str | None = None,
     intervals_md5: str | None = None,
-    columns: Mapping[str, str] | None = None,
+    of_several: bool = False,
     recording: str | None = None,
-    unit: Literal["us", "ms", "s"] = "us",
-    clock: Literal["recording", "source"] = "recording",
-    repeats: Literal["keep", "first"] = "keep",
     members: str | None = None,
-    classes: Mapping[str, str] | None = None,
     labels: Sequence[str] | None = None,
     group: str | None = None,
 ) -> int:
@@ -39,23 +37,20 @@ def cut(
         Events store (or a recording, decoded for the while).
     output
         The table, TSV, as `evreel.samples.tables` describes it.
+    settings
+        How the table is read, and what classes are called.
     intervals
         Table of labelled intervals, CSV or TSV: a path; behind it may stand ``!`` and the name of
         a member, where the file is an archive.
     intervals_md5
         32 hexadecimal digits that the table must have.
-    columns
-        Names of its columns, as `evreel.samples.intervals.Columns` takes them.
+    of_several
+        Whether the table is of several recordings, as one with a named column ``recording`` is.
     recording
-        Only the rows of this recording, where the table is of several.
-    unit, clock, repeats
-        As `evreel.samples.intervals.read_intervals` and `evreel.samples.cut.by_intervals` take
-        them.
+        Whose rows are taken of a table of several.
     members
         Instead of a table: the pattern with which an archive was decoded; each of its members is
         a sample.
-    classes
-        What files call a class → its label.
     labels
         All labels; another one is an error. None takes any.
     group
@@ -75,7 +70,7 @@ def cut(
         archive.
     """
     from evreel.samples.cut import by_intervals, by_members
-    from evreel.samples.intervals import Columns, read_intervals
+    from evreel.samples.intervals import read_intervals
     from evreel.samples.tables import write_cut
 
     if (intervals is None) == (members is None):
@@ -87,18 +82,20 @@ def cut(
         if intervals is not None:
             with local_file(intervals, output, intervals_md5) as table:
                 try:
-                    named = Columns(**(columns or {}))
-                    of_several = named.recording is not None
+                    columns = settings.columns
+                    is_one_of = of_several or columns.recording is not None
                     rows = read_intervals(
-                        table, named, unit=unit, recording=recording if of_several else None
+                        *(table, columns),
+                        unit=settings.unit,
+                        recording=recording if is_one_of else None,
                     )
                     samples = by_intervals(
                         rows,
                         t_offset=opened.t_offset,
                         t_stop_us=opened.t_stop_us,
-                        clock=clock,
-                        repeats=repeats,
-                        classes=classes,
+                        clock=settings.clock,
+                        repeats=settings.repeats,
+                        classes=settings.classes,
                         labels=labels,
                         group=group or recording or "",
                     )
@@ -114,7 +111,9 @@ def cut(
                     path=opened.path,
                     hint="Decode the archive with members.",
                 )
-            samples = by_members(opened.members, members or "", classes=classes, group=group or "")
+            samples = by_members(
+                opened.members, members or "", classes=settings.classes, group=group or ""
+            )
             if labels is not None:
                 samples.numbers(labels)
             n_left_out = 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSettings
 from evreel.errors import RecordingError, UsageError
 from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import Provenance, sha256
@@ -24,24 +24,12 @@ Source: TypeAlias = "str | Path | EventsStore"
 def events(
     recording: str | Path,
     output: str | Path,
+    settings: EventsSettings = EventsSettings(),
     *,
-    crop: Sequence[int] | None = None,
-    start_us: int | None = None,
-    stop_us: int | None = None,
-    max_pixel_hz: float | None = None,
-    stream: int | None = None,
     sensor: str | None = None,
-    swap_xy: bool = False,
-    flip_x: bool = False,
-    flip_y: bool = False,
-    invert_polarity: bool = False,
-    on_disorder: Literal["fail", "sort"] = "fail",
-    on_out_of_bounds: Literal["fail", "drop"] = "fail",
-    on_damage: Literal["fail", "salvage"] = "fail",
     n_events: int | None = None,
-    members: str | None = None,
-    leave_out: Sequence[str] = (),
-    member_gib: float | None = None,
+    archive: MemberSettings = MemberSettings(),
+    limits: AcquireSettings = AcquireSettings(),
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Decode a recording once, into an events store.
@@ -49,36 +37,23 @@ def events(
     Parameters
     ----------
     recording
-        A recording of any format that `evreel.recordings.open_recording` reads; or, with
-        `members`, an
-        archive of many.
+        A recording of any format that `evreel.recordings.open_recording` reads; or an archive of
+        many, of which `archive` names the members.
     output
         The events store, HDF5.
-    crop
-        (x0, y0, x1, y1) px: keep columns ``[x0, x1)`` and rows ``[y0, y1)`` of the turned sensor;
-        the corner becomes pixel (0, 0).
-    start_us, stop_us
-        Keep events with a stamp in ``[start_us, stop_us)``, µs since the recording's first event.
-    max_pixel_hz
-        Remove the events of pixels that have more a second than this within what is kept.
-    stream
-        Number of the event stream, where the recording holds several.
+    settings
+        What is kept, how axes turn, and what becomes of events and files that break a rule. Time
+        ranges count from the recording's first event; a crop is of the turned sensor.
     sensor
         Its size as ``WIDTHxHEIGHT`` px, such as ``346x260``; one that the recording states itself
         must be the same.
-    swap_xy, flip_x, flip_y, invert_polarity
-        As `evreel.filters.Orientation` takes them, before all else.
-    on_disorder, on_out_of_bounds, on_damage
-        As `evreel.recordings.open.Reading` takes them.
     n_events
         Events that the recording is known to have, before any is left out; None checks nothing.
-    members
-        Pattern of the archive's files that are recordings, as `evreel.samples.pattern.Pattern`
-        takes it; they lie end to end in the store.
-    leave_out
-        Patterns of those among them that are left out all the same.
-    member_gib
-        The most that a member of an archive may have, 2**30 bytes; None takes 64.
+    archive
+        Which members of an archive lie end to end in the store, as
+        `evreel.samples.pattern.Pattern` takes them; none: a single recording.
+    limits
+        Of the members of an archive.
 
     Returns
     -------
@@ -102,6 +77,8 @@ def events(
     from evreel.recordings.open import Reading, Recording
     from evreel.timebase import FARTHEST
 
+    crop, start_us, stop_us = settings.crop, settings.start_us, settings.stop_us
+    max_pixel_hz, stream, members = settings.max_pixel_hz, settings.stream, archive.members
     begin, end = start_us or 0, FARTHEST if stop_us is None else stop_us
     if not 0 <= begin < end <= FARTHEST:
         raise UsageError(
@@ -110,7 +87,7 @@ def events(
     rectangle = None if crop is None else Crop(*crop)
     repairs = {"outside_time": 0, "outside_crop": 0, "hot_pixels": 0, "hot_pixel_events": 0}
 
-    turn = Orientation(swap_xy, flip_x, flip_y, invert_polarity)
+    turn, reading = settings.part(Orientation), settings.part(Reading)
 
     def kept(batch: Events) -> Events:
         inside = turn.apply(within(batch, start_us, stop_us))
@@ -118,7 +95,6 @@ def events(
 
     hot = None
     size = None if sensor is None else Sensor.parse(sensor)
-    reading = Reading(on_disorder, on_out_of_bounds, on_damage)
     if members is not None and (start_us, stop_us, stream) != (None, None, None):
         raise UsageError("start_us, stop_us and stream are for one recording, not for an archive")
 
@@ -135,25 +111,17 @@ def events(
             scratch_path(Path(output).with_name("members")) as folder,
             ArchiveRecording(
                 *(recording, members, folder),
-                leave_out=leave_out,
+                leave_out=archive.leave_out,
                 sensor=size,
                 reading=reading,
-                limits=Limits.of_gib(member_gib),
-            ) as archive,
+                limits=Limits.of_gib(limits.member_gib),
+            ) as opened_archive,
         ):
-            yield archive
+            yield opened_archive
 
-    parameters = {
-        "crop": None if crop is None else list(crop),
-        "start_us": start_us,
-        "stop_us": stop_us,
-        "max_pixel_hz": max_pixel_hz,
-        "stream": stream,
-        "sensor": sensor,
-        **asdict(turn),
-        **asdict(reading),
-        **({} if members is None else {"members": members, "leave_out": list(leave_out)}),
-    }
+    parameters = {**settings.plain(), "sensor": sensor}
+    if members is not None:
+        parameters |= archive.plain()
     inputs: dict[str, str] = {}
     made = Provenance("events", parameters, inputs, repairs)
     with opened() as source:
@@ -237,6 +205,6 @@ def as_store(
             yield opened
             return
     with scratch_path(Path(beside).with_name(f"{Path(source).stem}.h5")) as store:
-        events(source, store, stream=stream)
+        events(source, store, EventsSettings(stream=stream))
         with EventsStore(store) as opened:
             yield opened

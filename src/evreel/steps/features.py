@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
+from evreel.dataset.settings import FeatureSettings
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, counted
 from evreel.steps.events import Source, as_store
 
-if TYPE_CHECKING:
-    from evreel.windows import Tail
-
 
 def features(
     store: Source,
     output: str | Path,
+    settings: FeatureSettings,
     *,
-    representation: str,
-    parameters: Mapping[str, Any] | None = None,
-    window_us: int | None = None,
-    count: int | None = None,
-    stride_us: int | None = None,
-    stride: int | None = None,
-    tail: Tail = "keep",
-    number: int | None = None,
-    by: Literal["time", "count"] | None = None,
     cut: str | Path | None = None,
     labels: Sequence[str] | None = None,
     progress: Progress = silent,
@@ -41,10 +30,8 @@ def features(
         Events store (or a recording, decoded for the while).
     output
         The feature file, HDF5.
-    representation, parameters
-        As `evreel.representations.create` takes them.
-    window_us, count, stride_us, stride, tail, number, by
-        As `evreel.windows.division` takes them.
+    settings
+        The representation, its parameters, and its windows.
     cut
         Table of the recording's samples, as `cut` writes it: each is divided by itself. None
         divides the recording.
@@ -65,10 +52,9 @@ def features(
     from evreel.layout import FEATURES
     from evreel.representations import create, frames
     from evreel.samples.tables import read_cut
-    from evreel.windows import division
 
-    made_of = create(representation, parameters)
-    divided = division(window_us, count, stride_us, stride, tail, number, by)
+    made_of = create(settings.representation, settings.parameters)
+    divided = settings.division()
     repairs: dict[str, int] = {}
     with as_store(store, beside=output) as opened:
         inputs = {"store": sha256(opened.path)}
@@ -83,7 +69,7 @@ def features(
             of_samples = SampleWindows(samples, names, bounds)
         made = Provenance(
             "features",
-            {"representation": {representation: made_of.parameters}, **asdict(divided)},
+            {"representation": {made_of.name: made_of.parameters}, **asdict(divided)},
             inputs,
             repairs,
         )
@@ -105,5 +91,5 @@ def features(
             for frame in counted(made_frames, len(windows), progress):
                 writer.write(frame)
             writer.finish()
-    LOG.info("%s: %d windows of %s", Path(output).name, len(windows), representation)
+    LOG.info("%s: %d windows of %s", Path(output).name, len(windows), made_of.name)
     return repairs

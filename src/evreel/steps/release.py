@@ -6,29 +6,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evreel.dataset.settings import ReleaseSettings
 from evreel.errors import ReleaseError, UsageError
 from evreel.outputs import Progress, atomic, silent
-from evreel.steps.check import check, check_tolerated
+from evreel.steps.check import check
 from evreel.steps.common import LOG
 
 if TYPE_CHECKING:
-    from evreel.release.build import Compression
+    pass
 
 
 def release(
     plan: str | Path,
     folder: str | Path,
+    settings: ReleaseSettings,
     *,
-    name: str,
-    version: str,
-    licence: str,
-    compression: Compression = "portable",
-    licence_file: str | Path | None = None,
     labels: Sequence[str] | None = None,
     recordings: Mapping[str, Mapping[str, str]] | None = None,
     dataset: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
-    tolerate: Sequence[str] = (),
     progress: Progress = silent,
 ) -> None:
     """Build a release folder from a plan, and check its content as `check` does.
@@ -39,12 +35,9 @@ def release(
         Table of what goes where, as `release_plan` writes it.
     folder
         The release; one that stands there is replaced as a whole, any other folder is not.
-    name, version, licence
-        Of the data set; the licence as an SPDX identifier, ``NOASSERTION`` where none is stated.
-    licence_file
-        The licence's text. Creative Commons and Open Data Commons licences go without.
-    compression
-        ``portable``: HDF5 files repacked so that no plugin is needed; ``fast``: as they are.
+    settings
+        Name, version and licence of the data set (``NOASSERTION`` where none is stated), how files
+        are compressed, and checks whose errors do not stop the release.
     labels
         Label names in the order of their numbers.
     recordings
@@ -54,8 +47,6 @@ def release(
         Its ``title``, ``page`` and ``citation``, as far as known, for the release's README.
     config
         What made it; kept in the release.
-    tolerate
-        Names of checks (`evreel.checks.CHECKS`) whose errors do not stop the release.
 
     Raises
     ------
@@ -65,19 +56,20 @@ def release(
     from evreel.release.build import build, check_replaceable
     from evreel.release.manifest import read_plan
 
-    text = None if licence_file is None else _licence_text(licence_file)
+    text = None
+    if settings.licence_file is not None:
+        text = _licence_text(settings.licence_file)
     entries = read_plan(plan)
     check_replaceable(Path(folder))
-    check_tolerated(tolerate)
     with atomic(folder) as (scratch,):
         made = build(
             entries,
             scratch,
-            name=name,
-            version=version,
-            licence=licence,
+            name=settings.name,
+            version=settings.version,
+            licence=settings.licence,
             licence_text=text,
-            compression=compression,
+            compression=settings.compression,
             labels=None if labels is None else dict(enumerate(labels)),
             recordings=recordings,
             dataset=dataset,
@@ -90,7 +82,7 @@ def release(
         refused = [
             finding
             for finding in report.findings
-            if finding.severity == "error" and finding.check not in tolerate
+            if finding.severity == "error" and finding.check not in settings.tolerate
         ]
         if refused:
             raise ReleaseError(

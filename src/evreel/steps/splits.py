@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evreel.dataset.settings import SplitsSettings
 from evreel.errors import UsageError, did_you_mean
 from evreel.outputs import atomic
 from evreel.steps.common import LOG, local_file
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
 def splits(
     cuts: Mapping[str, str | Path],
     output: str | Path,
+    settings: SplitsSettings = SplitsSettings(),
     *,
     fixed: Mapping[str, str | None] | None = None,
     file_names: Mapping[str, str] | None = None,
     lists: Mapping[str, str] | None = None,
-    seed: int | None = None,
-    shares: Mapping[str, float] | None = None,
-    counts: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
     """Give each sample of a data set its split, and write them all out.
 
@@ -34,6 +33,9 @@ def splits(
         Recording → table of its samples, as `cut` writes it.
     output
         The table of all samples, TSV, as `evreel.samples.tables` describes it.
+    settings
+        A seed and shares, instead of `lists`, as `evreel.samples.splits.by_seed` takes them; and
+        the samples that each split must have, as published.
     fixed
         Recording → split of all its samples; None for one whose samples are of several.
     file_names
@@ -41,10 +43,6 @@ def splits(
     lists
         Split → list that ships with the data, for recordings that are not fixed; each a path, or
         an archive's and the name of a member behind ``!``.
-    seed, shares
-        Instead of lists: as `evreel.samples.splits.by_seed` takes them.
-    counts
-        Split → samples it must have, as published.
 
     Returns
     -------
@@ -64,6 +62,7 @@ def splits(
     from evreel.samples.splits import Unassigned, by_lists, by_seed, check_counts, check_names
     from evreel.samples.tables import Assigned, read_cut, write_samples_table
 
+    seed, shares = settings.split.seed, settings.split.shares
     known = fixed or {}
     check_names(split for split in known.values() if split is not None)
     for recording in (*known, *(file_names or {})):
@@ -99,7 +98,7 @@ def splits(
             }
             drawn = by_lists(open_rows, local)
         elif open_rows and seed is not None and shares:
-            drawn = by_seed(open_rows, seed, shares)
+            drawn = by_seed(open_rows, seed, shares.plain())
         elif open_rows:
             raise UsageError(
                 f"recording {open_rows[0].recording!r} has samples of several splits, and nothing "
@@ -119,7 +118,7 @@ def splits(
             )
             for recording, samples, k in found
         ]
-        check_counts([row.split for row in rows], counts or {})
+        check_counts([row.split for row in rows], settings.counts.plain())
         write_samples_table(scratch, rows)
     numbers = Counter(row.split for row in rows)
     LOG.info("%s: %s", Path(output).name, ", ".join(f"{n} in {s}" for s, n in numbers.items()))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evreel import __version__
+from evreel.dataset.settings import VideoSettings
 from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import sha256
@@ -13,22 +13,13 @@ from evreel.steps.clock import check_clock
 from evreel.steps.common import LOG, counted
 from evreel.steps.events import Source, as_store
 
-if TYPE_CHECKING:
-    from evreel.video.render import Style
-
 
 def video(
     store: Source,
     clock: str | Path,
     output: str | Path,
+    settings: VideoSettings = VideoSettings(),
     *,
-    style: Style = "polarity",
-    accumulate_us: int | None = None,
-    contrast: float | None = None,
-    tau_us: int = 30_000,
-    fps: int = 30,
-    preset: str = "ultrafast",
-    crf: int = 23,
     progress: Progress = silent,
 ) -> int:
     """Render pictures to annotate, one a row of the clock.
@@ -41,20 +32,18 @@ def video(
         Table written by `clock`, or by hand.
     output
         ``.mp4``, or ``.zip`` for PNG frames named by index and start.
-    style, accumulate_us, contrast, tau_us
-        As `evreel.video.render.render` takes them.
-    fps, preset, crf
-        As `evreel.video.mp4.write_mp4` takes them; nothing to a zip.
+    settings
+        How the pictures look; and how an mp4 is encoded, which a zip ignores.
 
     Returns
     -------
     How many frames were written.
     """
     from evreel.files.clock import read_clock
-    from evreel.video.mp4 import write_mp4
+    from evreel.video.mp4 import Encoding, write_mp4
     from evreel.video.picture import Picture
     from evreel.video.png_zip import write_png_zip
-    from evreel.video.render import render
+    from evreel.video.render import Rendering, render
 
     output = checked_video_name(output)
     frames, picture, extra = read_clock(clock)
@@ -69,20 +58,14 @@ def video(
                 opened.chunks(),
                 frames,
                 opened.sensor,
-                style=style,
-                accumulate_us=accumulate_us,
-                contrast=contrast,
-                tau_us=tau_us,
                 picture=picture,
+                **settings.part(Rendering).__dict__,
             ),
             len(frames),
             progress,
         )
         metadata = extra | {
-            "style": style,
-            "accumulate_us": str(accumulate_us),
-            "contrast": str(contrast),
-            "tau_us": str(tau_us),
+            **{name: str(value) for name, value in settings.part(Rendering).plain().items()},
             "frames": str(len(frames)),
             "sensor_height_px": str(picture.sensor[0]),
             "sensor_width_px": str(picture.sensor[1]),
@@ -96,10 +79,9 @@ def video(
         if output.suffix == ".zip":
             n = write_png_zip(scratch, images, picture.shape, frames, metadata=metadata)
         else:
-            metadata |= {"preset": preset, "crf": str(crf)}
-            n = write_mp4(
-                scratch, images, picture.shape, fps=fps, preset=preset, crf=crf, metadata=metadata
-            )
+            encoding = settings.part(Encoding)
+            metadata |= {"preset": encoding.preset, "crf": str(encoding.crf)}
+            n = write_mp4(scratch, images, picture.shape, metadata=metadata, **encoding.__dict__)
     LOG.info("%s: %d frames of %dx%d", output.name, n, *reversed(picture.shape))
     return n
 

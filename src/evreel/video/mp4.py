@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import ParameterError
+from evreel.settings import Settings, setting
 from evreel.video import ffmpeg
 
-PRESETS = (
-    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
-    *("medium", "slow", "slower", "veryslow"),
-)
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]
 KEY_FRAME_EVERY = 30
 """Frames from one key frame to the next at most: what a seek has to decode."""
+
+
+@dataclass(frozen=True)
+class Encoding(Settings):
+    """How an mp4 is encoded."""
+
+    fps: int = setting(
+        30,
+        "Frames per second at which the mp4 plays; the clock holds the true time.",
+        minimum=1,
+        maximum=240,
+    )
+    preset: Preset = setting("ultrafast", "x264 preset; slower ones make smaller files.")
+    # 0 would need a profile that browsers can't play.
+    crf: int = setting(
+        23, "x264 constant rate factor, 1 (best, largest) to 51.", minimum=1, maximum=51
+    )
 
 
 def write_mp4(
@@ -24,9 +43,9 @@ def write_mp4(
     frames: Iterable[npt.NDArray[np.uint8]],
     shape: tuple[int, int],
     *,
-    fps: int = 30,
-    preset: str = "ultrafast",
-    crf: int = 23,
+    fps: int = Encoding.fps,
+    preset: Preset = Encoding.preset,
+    crf: int = Encoding.crf,
     metadata: Mapping[str, str] | None = None,
 ) -> int:
     """Encode pictures in constant memory; equal pictures give equal bytes on any x86-64.
@@ -42,13 +61,8 @@ def write_mp4(
         (H, W) uint8 each, 0 black to 255 white.
     shape
         (H, W), both even: `evreel.video.picture.Picture.for_video` pads to it.
-    fps
-        Frames a second at which the video plays. Nominal: the frame clock has the true times.
-    preset
-        x264's, from ``ultrafast`` (largest file) to ``veryslow``.
-    crf
-        x264's constant rate factor, 1 (best) to 51. 0 is left out: it would need a profile that
-        browsers can't play.
+    fps, preset, crf
+        As `Encoding` takes them.
     metadata
         Name → text, kept in the file: where the clock's origin is, its sha256, …
 
@@ -71,12 +85,7 @@ def write_mp4(
             path=path,
             hint="Pad them to even sizes.",
         )
-    if preset not in PRESETS:
-        raise ParameterError(f"preset={preset!r} is none of {', '.join(PRESETS)}", path=path)
-    if not 1 <= crf <= 51:
-        raise ParameterError(f"crf={crf} is not within 1 to 51", path=path)
-    if fps < 1:
-        raise ParameterError(f"fps={fps} is not at least 1", path=path)
+    Encoding(fps, preset, crf)  # checks them
     tags: list[str] = []
     for name, value in sorted((metadata or {}).items()):
         if not name.isprintable() or not name or "=" in name or not value or "\0" in value:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
+from evreel.settings import Place, Settings, setting
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
 
@@ -26,9 +27,6 @@ Image = npt.NDArray[np.uint8]
 CONTRAST = 2.0
 """Events a pixel to full scale. One is plainly seen at half of it: in 10 ms of a DAVIS346
 recording, half of the active pixels had one event, and 90 % had three or fewer."""
-
-TAU_US = 30_000
-"""Time constant of a decay trail: about one frame of a usual camera."""
 
 _INVISIBLE = 1e-6
 """Share of full scale below which a trail is set to 0: no grey level shows it, and left to fade
@@ -56,15 +54,46 @@ _TONES: dict[str, _Tone] = {
 }
 
 
+@dataclass(frozen=True)
+class Rendering(Settings):
+    """What pictures of events look like."""
+
+    accumulate_us: int | None = setting(
+        None,
+        "Time that a picture shows, up to the end of its frame; null takes what the frame stands "
+        "for. Not for style decay.",
+        unit="µs",
+        minimum=1,
+    )
+    style: Style = setting(
+        "polarity",
+        "polarity (ON white, OFF black on mid-grey), grey (activity), decay (exponential trail).",
+    )
+    contrast: float | None = setting(
+        None,
+        "Events per pixel that make full contrast, the same for the whole recording; null takes 2.",
+        above=0,
+        maximum=65_535,
+    )
+    tau_us: int = setting(  # about one frame of a usual camera
+        30_000, "Time constant of the trails of style decay.", unit="µs", minimum=1
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        if self.style == "decay" and self.accumulate_us is not None:
+            yield ("accumulate_us",), "does not go with style decay; use tau_us"
+
+
 def render(
     chunks: Iterable[Events],
     clock: FrameClock,
     sensor: tuple[int, int],
     *,
-    style: Style = "polarity",
-    accumulate_us: int | None = None,
-    contrast: float | None = None,
-    tau_us: int = TAU_US,
+    style: Style = Rendering.style,
+    accumulate_us: int | None = Rendering.accumulate_us,
+    contrast: float | None = Rendering.contrast,
+    tau_us: int = Rendering.tau_us,
     picture: Picture | None = None,
 ) -> Iterator[Image]:
     """Draw one picture a clock row, while events are read.
@@ -123,24 +152,12 @@ def render(
     """
     sensor = Sensor.checked(*sensor)
     picture = picture or Picture(sensor)
+    Rendering(accumulate_us, style, contrast, tau_us)  # checks them
     contrast = CONTRAST if contrast is None else float(contrast)
-    if style not in _TONES:
-        raise ParameterError(f"style={style!r} is none of {', '.join(_TONES)}")
     if tuple(picture.sensor) != sensor:
         raise ParameterError(f"picture is for sensor {tuple(picture.sensor)}, not {tuple(sensor)}")
-    if not 0 < contrast <= 65535:
-        raise ParameterError(f"contrast={contrast} is not within (0, 65535]")
-    if tau_us < 1:
-        raise ParameterError(f"tau_us={tau_us} is not at least 1")
-    if accumulate_us is not None and accumulate_us < 1:
-        raise ParameterError(f"accumulate_us={accumulate_us} is not at least 1")
     cursor = _Cursor(chunks, sensor)
     if style == "decay":
-        if accumulate_us is not None:
-            raise ParameterError(
-                f"accumulate_us={accumulate_us} does not go with style 'decay'",
-                hint="How far back its pictures reach is set by tau_us.",
-            )
         return _trails(cursor, clock, picture, _TONES[style], contrast, tau_us)
     first_us = clock.start_us if accumulate_us is None else clock.stop_us - accumulate_us
     intervals = list(zip(first_us.tolist(), clock.stop_us.tolist(), strict=True))

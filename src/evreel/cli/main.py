@@ -1,0 +1,60 @@
+"""The command line: parsing, logging, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from evreel import __version__
+from evreel.cli.commands import COMMANDS
+from evreel.errors import EvreelError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code: 0 done, 1 bad data or a difference, 2 usage."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(given).parse_args(given)
+    log = logging.getLogger("evreel")
+    handler = logging.StreamHandler(sys.stderr)
+    log.addHandler(handler)
+    log.setLevel(logging.WARNING if options.quiet else logging.INFO)
+    try:
+        code: int = options.run(options)
+    except EvreelError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone, as `evreel info … | head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        from evreel.steps import os_error
+
+        print(os_error(error), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    finally:
+        log.removeHandler(handler)
+    return code
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser, with the options of the command that is given alone: they take imports."""
+    parser = argparse.ArgumentParser(
+        prog="evreel", description="Event-camera data set releases, step by step."
+    )
+    parser.add_argument("--version", action="version", version=f"evreel {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    asked = next((argument for argument in given if not argument.startswith("-")), None)
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.text, description=command.text)
+        if name == asked:
+            sub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+            sub.set_defaults(run=command.run)
+            command.options(sub)
+    return parser

@@ -1,0 +1,198 @@
+"""Command-line options made from settings: their names, values, help and checks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from evreel.settings import Facts, Known, Settings, Type, guess, settings_of
+
+S = TypeVar("S", bound=Settings)
+_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
+
+
+def add_settings(
+    parser: argparse.ArgumentParser,
+    of: type[Settings],
+    *,
+    without: Collection[str] = (),
+    defaults: Mapping[str, str] | None = None,
+) -> None:
+    """Add an option for each setting of a class.
+
+    Parameters
+    ----------
+    parser
+        Of the command.
+    of
+        The class.
+    without
+        Settings that have no option.
+    defaults
+        What stands for required settings where they are not given: name → what the help says.
+    """
+    known = settings_of(of)
+    alternatives = parser.add_mutually_exclusive_group(required=True) if of.one_of else parser
+    for name, one in known.items():
+        if name not in without:
+            target = alternatives if name in of.one_of else parser
+            _add(target, one, (defaults or {}).get(name))
+
+
+def add_column(parser: argparse.ArgumentParser, of: type[Settings], *names: str) -> None:
+    """Add an option for some columns of a table."""
+    for name in names:
+        _add(parser, settings_of(of)[name], None)
+
+
+def _add(parser: Any, known: Known, default: str | None) -> None:
+    kind, facts = known.type, known.facts
+    if issubclass(kind.base, Settings) and facts.flag is None:
+        for below in settings_of(kind.base).values():
+            _add(parser, below, None)
+        return
+    flag = f"--{(facts.flag or known.name).replace('_', '-')}"
+    options: dict[str, Any] = {"dest": known.name, "default": argparse.SUPPRESS}
+    options["help"] = _help(known, default)
+    if kind.base is bool:
+        parser.add_argument(flag, action="store_true", **options)
+        return
+    if known.choices:
+        options["choices"] = known.choices
+    else:
+        options["metavar"] = facts.metavar or {int: "N", float: "F"}.get(kind.base, "TEXT")
+        options["type"], action = _parser_of(kind, facts)
+        if action is not None:
+            options["action"] = action
+    parser.add_argument(flag, required=known.required and default is None, **options)
+
+
+def _help(known: Known, default: str | None) -> str:
+    facts = known.facts
+    text = _LINK.sub(r"\1", facts.meaning)
+    if facts.unit and facts.unit not in text:
+        text += f" Unit: {facts.unit}."
+    if default is None and not known.required and not known.optional:
+        value = known.default
+        if value not in (None, False) and not isinstance(value, (Settings, dict, tuple)):
+            default = str(value)
+    return (text + (f" Default: {default}." if default else "")).replace("%", "%%")
+
+
+def _parser_of(kind: Type, facts: Facts) -> tuple[Callable[[str], Any], Any]:
+    """Return what reads a value of a type, and what collects several of them."""
+    if issubclass(kind.base, Settings):
+        return _pair_of(kind.base), _Pairs
+    if kind.base is dict:
+        any_value = kind.item is not None and kind.item.base is object
+        return (_assignment if any_value else _pair), _Pairs
+    if kind.base is tuple and kind.item is not None:
+        if kind.length is not None:
+            return _numbers(kind.length, facts.metavar or ""), None
+        return (names, None) if "," in (facts.metavar or "") else (str, "append")
+    return kind.base, None
+
+
+def settings_from(of: type[S], options: argparse.Namespace, **others: Any) -> S:
+    """Return the settings that a command's options give; `others` stand for what is not given."""
+    return of(**{**others, **_given(of, options)})
+
+
+def _given(of: type[Settings], options: argparse.Namespace) -> dict[str, Any]:
+    found = {}
+    for name, known in settings_of(of).items():
+        if hasattr(options, name):
+            found[name] = getattr(options, name)
+        elif issubclass(known.type.base, Settings) and known.facts.flag is None:
+            below = _given(known.type.base, options)
+            if below:
+                found[name] = below
+    return found
+
+
+def names(text: str) -> list[str]:
+    """Return names that are separated by commas."""
+    found = text.split(",")
+    if not all(found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty or a duplicated name")
+    return found
+
+
+def _numbers(length: int, metavar: str) -> Callable[[str], list[int]]:
+    def parse(text: str) -> list[int]:
+        try:
+            numbers = [int(part) for part in text.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) != length:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {metavar} in whole numbers")
+        return numbers
+
+    return parse
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return key, value
+
+
+def _pair_of(group: type[Settings]) -> Callable[[str], tuple[str, Any]]:
+    """Return what reads NAME=VALUE, where the names are the settings of a group."""
+    known = settings_of(group)
+
+    def parse(text: str) -> tuple[str, Any]:
+        name, value = _pair(text)
+        if name not in known:
+            more = guess(name, known) or f"; there are {', '.join(known)}"
+            raise argparse.ArgumentTypeError(f"{name!r} is unknown{more}")
+        base = known[name].type.base
+        try:
+            return name, base(value)
+        except ValueError:
+            number = "a whole number" if base is int else "a number"
+            raise argparse.ArgumentTypeError(f"{value!r} of {name} is not {number}") from None
+
+    return parse
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+class _Pairs(argparse.Action):
+    """Collect what an option says of several names, each once."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, value = values
+        said = getattr(namespace, self.dest, {})
+        if name in said:
+            raise argparse.ArgumentError(self, f"{name!r} is duplicated")
+        setattr(namespace, self.dest, {**said, name: value})
+
+
+def add_pairs(parser: argparse.ArgumentParser, flag: str, metavar: str, text: str) -> None:
+    """Add an option that takes NAME=VALUE, once per name."""
+    parser.add_argument(flag, metavar=metavar, type=_pair, action=_Pairs, default={}, help=text)
+
+
+def add_output(parser: argparse.ArgumentParser, metavar: str) -> None:
+    """Add the option that names what is written."""
+    parser.add_argument("-o", "--output", metavar=metavar, type=Path, required=True)

@@ -1,0 +1,1 @@
+"""A data set as its config and table describe it: settings, recordings, what is made from what."""

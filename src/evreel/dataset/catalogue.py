@@ -1,0 +1,133 @@
+"""Data sets that are ready to run: what their configs say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evreel.acquire import read_source
+from evreel.dataset.table import read_rows
+from evreel.errors import UsageError
+
+
+def datasets(folder: str | Path | None = None) -> list[dict[str, Any]]:
+    """List data sets that are ready to run: each a folder with a ``config.yaml``.
+
+    Parameters
+    ----------
+    folder
+        The folder with those folders. None takes ``configs`` of the working directory, or else of
+        the checkout that this package is in.
+
+    Returns
+    -------
+    One a data set, by name: ``name`` (its folder's), ``title``, ``page``, ``licence``,
+    ``size_bytes`` (to download), ``automatic`` (whether every source is a url; false where the
+    table is yet to be made), ``recordings`` (rows of the table), ``samples`` (as published),
+    ``config`` (path). None stands for what the config does not say.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such folder, no data set in it, or a config or table can't be read.
+    """
+    folder = _configs_folder() if folder is None else Path(folder)
+    configs = sorted(folder.glob("*/config.yaml"))
+    if not configs:
+        raise UsageError(
+            "has no data set in it" if folder.is_dir() else "is no folder",
+            path=folder,
+            hint="Name a folder with folders that hold a config.yaml.",
+        )
+    return [_dataset(path) for path in configs]
+
+
+def _configs_folder() -> Path:
+    checkout = Path(__file__).resolve().parents[3]
+    for folder in (Path("configs"), checkout / "configs"):
+        if folder.is_dir() and (folder.parent / "Snakefile").is_file():
+            return folder
+    raise UsageError(
+        "there is no folder configs beside a Snakefile here, and this evreel is in no checkout",
+        hint="The data sets come with the checkout: run this there, or name the folder.",
+    )
+
+
+def _dataset(path: Path) -> dict[str, Any]:
+    """Return what one config says of its data set, as `datasets` does."""
+    config = _yaml(path)
+    about, release, samples = (
+        part if isinstance(part := config.get(key), dict) else {}
+        for key in ("dataset", "release", "samples")
+    )
+    counts = samples.get("counts")
+    on_web = _on_web(path, str(config.get("recordings", "")))
+    return {
+        "name": path.parent.name,
+        "title": about.get("title"),
+        "page": about.get("page"),
+        "licence": release.get("licence"),
+        "size_bytes": about.get("size_bytes"),
+        "automatic": on_web is not None and all(on_web),
+        "recordings": None if on_web is None else len(on_web),
+        "samples": sum(counts.values()) if isinstance(counts, dict) else None,
+        "config": str(path),
+    }
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    """Return a config as it is written."""
+    try:
+        config = yaml.safe_load(path.read_bytes())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())
+        raise UsageError(f"can't be read: {problem}", path=path) from error
+    if not isinstance(config, dict):
+        raise UsageError("is no config: it has no keys", path=path)
+    return config
+
+
+def _on_web(config: Path, table: str) -> list[bool] | None:
+    """Tell for each row of a config's table whether its source is a url; None without a table."""
+    # As Snakemake takes it, from the working directory; from elsewhere, what is beside the config.
+    places = (Path(table), config.with_name(Path(table).name))
+    path = next((place for place in places if table and place.is_file()), None)
+    if path is None:
+        return None
+    rows = read_rows(path, ("source",))
+    return [bool(read_source(row.get("source", "")).urls) for _, row in rows]
+
+
+def describe_datasets(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the table in which `datasets`'s result is shown to a person."""
+    rows = [
+        ("name", "title", "licence", "download", "got", "recordings", "samples", "page"),
+        *(
+            (
+                entry["name"],
+                entry["title"] or "",
+                entry["licence"] or "",
+                _size(entry["size_bytes"]),
+                "by itself" if entry["automatic"] else "by hand",
+                *(
+                    "" if entry[key] is None else f"{entry[key]:,}"
+                    for key in ("recordings", "samples")
+                ),
+                entry["page"] or "",
+            )
+            for entry in found
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _size(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return ""
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"

@@ -1,0 +1,513 @@
+"""`config.yaml` and the recordings table: read, completed, checked.
+
+All mistakes of a file are told in one message, each with file, line, value, and what was probably
+meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import yaml
+
+from evreel.acquire import read_source
+from evreel.checks.dataset import same_source
+from evreel.dataset.settings import Config
+from evreel.dataset.table import Row, read_rows, row_mistakes
+from evreel.errors import EvreelError, UsageError
+from evreel.settings import (
+    Place,
+    Settings,
+    all_contradictions,
+    find,
+    guess,
+    mistakes,
+    read,
+    settings_of,
+    trusted,
+    typed,
+    wrong,
+)
+
+SIDECARS = ("biases", "calibration", "hot_pixels")
+FILES = ("source", "rois", "tags", "samples", "boxes", *SIDECARS)
+"""Columns with files; those that are local have to be there."""
+MOST_SHOWN = 20
+"""Mistakes that are told in full; the others are counted."""
+SECTION_NAMES = ("events", "slices", "samples")
+"""Folders of a split in a release; a feature cannot have their names."""
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_OF_ONE = ("start_us", "stop_us", "stream")
+_AXES = ("crop", "swap_xy", "flip_x", "flip_y")
+
+
+class Read(NamedTuple):
+    """What config and table say.
+
+    Parameters
+    ----------
+    config
+        With all defaults.
+    recordings
+        Id → row of the table.
+    own
+        Id → config, of the recordings whose row changes some settings.
+    """
+
+    config: Config
+    recordings: dict[str, Row]
+    own: dict[str, Config]
+
+
+def read_config(
+    values: Mapping[str, Any],
+    files: Sequence[str | Path] = (),
+    given: Mapping[str, Any] | None = None,
+) -> Read:
+    """Check a config and its table.
+
+    Parameters
+    ----------
+    values
+        The config.
+    files
+        The files that it was read from, of which a later one wins; for messages.
+    given
+        What of the values comes from the command line.
+
+    Raises
+    ------
+    UsageError
+        With a line for each mistake.
+    """
+    lines = _Lines(files, given or {})
+    config = _checked_config(values, lines)
+    try:
+        rows = read_rows(config.recordings, ("id", "source", "split"))
+    except UsageError as error:
+        if error.place is None and "UTF-8" not in error.problem:  # the file cannot be read at all
+            stop_at(
+                [f"{lines.at(('recordings',))}: recordings: {config.recordings!r} {error.problem}"]
+            )
+        place = f"{error.place}: " if error.place else ""
+        stop_at([f"{config.recordings}: {place}{error.problem}"])
+    recordings, own = _checked_rows(rows, config)
+    return Read(config, recordings, own)
+
+
+def stop_at(problems: Iterable[str]) -> None:
+    """Raise one error that has a line for each mistake, where there is any."""
+    told = list(problems)
+    if told:
+        more = [f"… and {len(told) - MOST_SHOWN} more"] if len(told) > MOST_SHOWN else []
+        raise UsageError("\n".join(told[:MOST_SHOWN] + more))
+
+
+class _Lines:
+    """Where each key of the config is: file and line."""
+
+    def __init__(self, files: Sequence[str | Path], given: Mapping[str, Any]) -> None:
+        self._at: dict[Place, str] = {(): "config"}
+        duplicated = []
+        for name in files:
+            path = os.path.relpath(name)
+            first: dict[Place, int] = {}
+            for place, line in _keys_with_lines(_composed(path)):
+                if place in first and place[-1] != "<<":
+                    duplicated.append(
+                        f"{path}: line {line}: {'/'.join(place)} is duplicated; it is also at "
+                        f"line {first[place]}"
+                    )
+                first.setdefault(place, line)
+            self._at |= {place: f"{path}: line {line}" for place, line in first.items()}
+            self._at[()] = path
+        stop_at(duplicated)
+        waiting: list[tuple[Place, Any]] = [((str(key),), value) for key, value in given.items()]
+        while waiting:
+            place, value = waiting.pop()
+            self._at[place] = "--config"
+            if isinstance(value, Mapping):
+                waiting += [((*place, str(key)), below) for key, below in value.items()]
+
+    def at(self, place: Place) -> str:
+        """Return file and line of a place, or of the nearest key above it."""
+        while place not in self._at:
+            place = place[:-1]
+        return self._at[place]
+
+
+def _composed(path: str) -> yaml.Node | None:
+    try:
+        node: yaml.Node | None = yaml.compose(Path(path).read_bytes(), _LOADER)
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"cannot be read: {' '.join(str(error).split())}", path=path) from error
+    return node
+
+
+def _keys_with_lines(
+    node: yaml.Node | None, place: Place = (), above: tuple[yaml.Node, ...] = ()
+) -> Iterator[tuple[Place, int]]:
+    """Yield (place, line) of every key and item of a YAML document, top down."""
+    if node in above:  # an alias of what it is in: told when the config is checked
+        return
+    if isinstance(node, yaml.MappingNode):
+        pairs = [(str(key.value), key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        pairs = [(str(k), value, value) for k, value in enumerate(node.value)]
+    else:
+        return
+    for key, marked, value in pairs:
+        yield (*place, key), marked.start_mark.line + 1
+        if key != "<<":  # what is merged in has places of its own
+            yield from _keys_with_lines(value, (*place, key), (*above, node))
+
+
+def _checked_config(values: Mapping[str, Any], lines: _Lines) -> Config:
+    if _holds_itself(values):
+        stop_at([f"{lines.at(())}: an alias is within the value that it repeats"])
+    stop_at(
+        f"{lines.at(place)}: {named(place, problem)}" for place, problem in mistakes(Config, values)
+    )
+    config = read(Config, values)
+    stop_at(
+        f"{lines.at(place)}: {named(place, problem)}"
+        for place, problem in _contradictions_of(config)
+    )
+    stop_at(
+        f"{lines.at(place)}: {'/'.join(place)}: {no_such_file(file)}"
+        for place, file in files_of(config)
+        if not is_file(Path(file))
+    )
+    return config
+
+
+def _holds_itself(value: Any, above: tuple[int, ...] = ()) -> bool:
+    """Tell whether a value is within itself: YAML's aliases make that possible."""
+    if id(value) in above:
+        return True
+    below = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, (Mapping, list)):
+        return False
+    return any(_holds_itself(one, (*above, id(value))) for one in below)
+
+
+def named(place: Place, problem: str) -> str:
+    """Return a problem behind the keys that lead to it; an unknown key is named by itself."""
+    if problem.startswith("unknown key"):
+        place = place[:-1]
+    return f"{PurePosixPath(*place) if place else 'top level'}: {problem}"
+
+
+def _contradictions_of(config: Config) -> Iterator[tuple[Place, str]]:
+    """Yield (place, problem) of what does not go together in a whole config."""
+    yield from all_contradictions(config)
+    yield from _unlisted_classes(config)
+    first: dict[str, str] = {}
+    for name in config.features:
+        if name in SECTION_NAMES:
+            yield ("features", name), "a release already has a folder with this name"
+        other = first.setdefault(name.casefold(), name)
+        if other != name:  # some file systems take them for one
+            yield ("features", name), f"differs from {other} only in case"
+
+
+def _unlisted_classes(config: Config) -> Iterator[tuple[Place, str]]:
+    """Yield (place, problem) where samples have classes that labels do not list."""
+    for called, label in (config.samples.classes if config.samples else {}).items():
+        if label not in config.labels:
+            more = guess(label, config.labels)
+            yield (
+                ("samples", "classes", called),
+                f"{called!r} is {label!r}, which labels does not list{more}",
+            )
+
+
+def files_of(config: Config) -> Iterator[tuple[Place, str]]:
+    """Yield place and path of the local files that the config names, but for the table."""
+    if config.release.licence_file is not None:
+        yield ("release", "licence_file"), config.release.licence_file
+    if config.samples is None:
+        return
+    if config.samples.table is not None:
+        yield ("samples", "table"), config.samples.table
+    for split, file in split_lists(config).items():
+        if not file.startswith("!"):
+            yield ("samples", "split", "files", split), file
+
+
+def split_lists(config: Config) -> dict[str, str]:
+    """Return the lists that ship with the data as the config names them: split → file."""
+    files = config.samples.split.files if config.samples else None
+    return files.plain() if files else {}
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a path is that of a file; a path that no file can have is not."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+@functools.cache
+def _names_in(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ()
+
+
+def no_such_file(file: str | Path) -> str:
+    """Say that a file does not exist, and which one was probably meant."""
+    path = Path(file)
+    try:
+        path.exists()
+    except (OSError, ValueError) as error:
+        return f"{str(path)[:80]!r} is not a valid file name: {error.args[-1]}"
+    if not path.parent.is_dir():
+        return f"{str(path)!r} does not exist: there is no folder {str(path.parent)!r}"
+    kind = "is a folder" if path.is_dir() else "does not exist"
+    near = difflib.get_close_matches(path.name, _names_in(path.parent), n=1)
+    if not near or near[0] == path.name:
+        return f"{str(path)!r} {kind}"
+    return f"{str(path)!r} {kind}; did you mean {str(path.parent / near[0])!r}?"
+
+
+def _checked_rows(
+    rows: Sequence[tuple[int, Row]], config: Config
+) -> tuple[dict[str, Row], dict[str, Config]]:
+    """Return the recordings, and the configs of those whose row changes some settings."""
+    path = config.recordings
+    recordings: dict[str, Row] = {}
+    own: dict[str, Config] = {}
+    problems: list[str] = []
+    lines: dict[str, int] = {}
+    groups: dict[str, tuple[str, int]] = {}
+    overridden = _Overrides(config)
+    for line, row in rows:
+        found = list(row_mistakes(row))
+        if not found:
+            id_ = row["id"]
+            found += _duplicates(row, line, recordings, lines, groups)
+            found += _missing_files(row)
+            cells = tuple((key, cell) for key, cell in row.items() if "/" in key)
+            if cells:
+                own[id_], wrong_cells = overridden(cells)
+                found += wrong_cells
+            found += _unfit(row, own.get(id_, config))
+            recordings[id_] = row
+        problems += [f"{path}: line {line}: {problem}" for problem in found]
+    stop_at(problems)
+    if not recordings:
+        stop_at([f"{path}: does not list any recording"])
+    stop_at(
+        f"{path}: line {lines[id_.casefold()]}: {column}: is the same as in line "
+        f"{lines[other.casefold()]}, which is in split {recordings[other]['split']!r}: one "
+        "recording is in two splits, unless each row takes a time range of its own "
+        "(events/start_us, events/stop_us)"
+        for id_, other, column in same_source(recordings)
+    )
+    return recordings, own
+
+
+def _duplicates(
+    row: Row,
+    line: int,
+    recordings: Mapping[str, Row],
+    lines: dict[str, int],
+    groups: dict[str, tuple[str, int]],
+) -> Iterator[str]:
+    """Yield a problem where the id was used above, or the group is in another split."""
+    id_ = row["id"]
+    first = lines.setdefault(id_.casefold(), line)
+    if first != line:
+        how = "is duplicated; it is also" if id_ in recordings else "differs only in case from that"
+        yield f"id: {id_!r} {how} at line {first}"
+    if "group" in row:
+        split, first = groups.setdefault(row["group"], (row["split"], line))
+        if split != row["split"]:
+            yield (
+                f"group: {row['group']!r} is in split {row['split']!r} here, in {split!r} at "
+                f"line {first}; what was recorded together belongs to one split"
+            )
+
+
+def _unfit(row: Row, config: Config) -> Iterator[str]:
+    """Yield a problem where a row does not fit how its recording is cut and labelled."""
+    cutting = config.samples
+    by = cutting.by if cutting else "none"
+    table = cutting.table if cutting else None
+    if by == "intervals" and table is None and "samples" not in row:
+        yield "samples: is missing; it names the table of intervals (samples/by: intervals)"
+    if "samples" in row and (by != "intervals" or table is not None):
+        yield "samples: is not used: samples/by is not intervals, or there is a samples/table"
+    if row["split"] == "mixed" and by == "none":
+        yield "split: mixed is for recordings that are cut into samples (samples/by)"
+    elif row["split"] == "mixed" and not (cutting and cutting.split):
+        yield "split: mixed needs samples/split in the config: files, or a seed and shares"
+    labelled = by != "none" or "boxes" in row
+    if config.slices is None and (not labelled or "rois" in row or "tags" in row):
+        yield "slices is missing in the config; it is needed for what is annotated in CVAT"
+    if by == "members" and any(getattr(config.events, key) is not None for key in _OF_ONE):
+        yield (
+            f"samples/by: members does not go with events/{', events/'.join(_OF_ONE)}, which are "
+            "for a single recording"
+        )
+    if table is not None and not is_file(Path(table)):
+        yield f"samples/table: {no_such_file(table)}"
+    if "boxes" in row and "rois" in row:
+        yield "boxes: rois are boxes too; give one of them"
+    elif "boxes" in row and any(getattr(config.events, axis) for axis in _AXES):
+        yield (
+            f"boxes: they fit only the whole recording; leave out events/{', events/'.join(_AXES)}"
+        )
+    if row.get("samples", "").startswith("!") and "!" not in row["source"]:
+        yield f"samples: source {row['source']!r} is not in an archive that could hold it"
+
+
+def _missing_files(row: Row) -> Iterator[str]:
+    """Yield a problem for each local file of a row that does not exist.
+
+    A source that is to be downloaded by hand may be missing: its job says how to get it.
+    """
+    for column in FILES:
+        cell = row.get(column)
+        if cell is None or (column == "samples" and cell.startswith("!")):
+            continue
+        try:
+            source = read_source(cell if column == "source" else Path(cell))
+        except EvreelError as error:
+            yield f"{column}: {error}"
+            continue
+        if column != "source" and re.match("[a-z]+:", cell, re.IGNORECASE):
+            yield f"{column}: {cell!r} is not a plain path; only a source may be anything else"
+        elif source.path is not None and not source.manual and not is_file(source.path):
+            yield f"{column}: {no_such_file(source.path)}"
+    if "member_md5" in row and "!" not in row["source"]:
+        yield f"member_md5: source {row['source']!r} does not name a member of an archive"
+
+
+class _Overrides:
+    """Applies cells such as ``slices/window_us`` to a config.
+
+    Rows that say the same share one config, and only what they change is checked: thousands of
+    rows may change some.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._known: dict[tuple[tuple[str, str], ...], tuple[Config, list[str]]] = {}
+
+    def __call__(self, cells: tuple[tuple[str, str], ...]) -> tuple[Config, list[str]]:
+        """Return the config that the cells make, and what is wrong with them."""
+        if cells not in self._known:
+            self._known[cells] = self._applied(cells)
+        return self._known[cells]
+
+    def _applied(self, cells: tuple[tuple[str, str], ...]) -> tuple[Config, list[str]]:
+        made, problems = self._config, list[str]()
+        roots: dict[Place, None] = {}
+        for key, cell in cells:
+            place = tuple(key.split("/"))
+            parent, is_own = _parent(made, place)
+            if not is_own:
+                problems.append(f"{key!r} cannot be set per recording")
+                continue
+            known = find(Config, place)
+            if known is None:
+                group = type(parent) if isinstance(parent, Settings) else Config
+                more = guess(place[-1], settings_of(group))
+                problems.append(f"{'/'.join(place[:-1])}: unknown key {place[-1]!r}{more}")
+                continue
+            try:
+                value = _cell_value(known.type.base, cell)
+            except (yaml.YAMLError, ValueError):  # ValueError: the 45th of a month
+                problems.append(f"{key}: {cell!r} is not a YAML value")
+                continue
+            if value is None and (known.optional or not known.type.nullable):
+                value = known.default
+            elif found := list(wrong(known, value, place)):
+                problems += [named(at, problem) for at, problem in found]
+                continue
+            made = _with(made, place, typed(known.type, value))
+            roots[place[:2] if place[0] == "features" else place[:1]] = None
+        if not problems:
+            for root in roots:
+                problems += [named(at, problem) for at, problem in _group_problems(made, root)]
+        return made, problems
+
+
+def _parent(config: Config, place: Place) -> tuple[Settings | Mapping[str, Any] | None, bool]:
+    """Return the group that a place is in, and whether a recording may change that place."""
+    value: Any = config
+    for depth, key in enumerate(place[:-1], 1):
+        known = find(Config, place[:depth])
+        if known is None or not known.facts.per_recording:
+            return None, False
+        if isinstance(value, Mapping):
+            if key not in value:
+                return None, False
+            value = value[key]
+        else:
+            value = getattr(value, key)
+        if value is None and issubclass(known.type.base, Settings):  # a group that is left out
+            value = _left_out(known.type.base)
+    last = find(Config, place)
+    is_own = len(place) > 1 and (last is None or last.facts.per_recording)
+    # A feature is there for all recordings, or for none.
+    return value, is_own and place[:-1] != ("features",)
+
+
+def _left_out(group: type[Settings]) -> Settings:
+    """Return a group of which nothing is given yet."""
+    return trusted(group, {name: known.default for name, known in settings_of(group).items()})
+
+
+def _cell_value(base: type, cell: str) -> Any:
+    """Return what a cell says. A text is taken as it is: to YAML, ``*/{label}/*`` is an alias."""
+    if base is str:
+        return None if cell == "null" else cell
+    if base is int and cell.isdecimal() and cell.isascii() and (cell[0] != "0" or cell == "0"):
+        return int(cell)
+    return yaml.load(cell, _LOADER)
+
+
+def _group_problems(config: Config, place: Place) -> Iterator[tuple[Place, str]]:
+    """Yield (place, problem) of a group whose settings each are right."""
+    group: Any = config
+    for key in place:
+        group = group[key] if isinstance(group, Mapping) else getattr(group, key)
+    given = {
+        name: value
+        for name in settings_of(type(group))
+        if (value := getattr(group, name)) is not None and value is not MISSING
+    }
+    found = [one for one in mistakes(type(group), given, place) if one[0] == place]
+    yield from found
+    if not found:
+        yield from all_contradictions(group, place)
+        if place == ("samples",):
+            yield from _unlisted_classes(config)
+
+
+def _with(config: Config, place: Place, new: Any) -> Config:
+    """Return a config with another value at a place."""
+
+    def replaced(value: Any, of: type, keys: Place) -> Any:
+        if not keys:
+            return new
+        key, *below = keys
+        if isinstance(value, Mapping):
+            return {**value, key: replaced(value.get(key), dict, tuple(below))}
+        if value is None:
+            value = _left_out(of)
+        kind = settings_of(type(value))[key].type.base
+        values = {**value.__dict__, key: replaced(getattr(value, key), kind, tuple(below))}
+        return trusted(type(value), values)
+
+    made: Config = replaced(config, Config, place)
+    return made

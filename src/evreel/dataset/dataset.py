@@ -1,0 +1,300 @@
+"""A data set: which recordings it has, what each is made from, and how."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evreel.acquire import in_archive, read_source
+from evreel.dataset.config import FILES, files_of, read_config, split_lists
+from evreel.dataset.settings import Config, SamplesSection
+from evreel.dataset.table import Row
+from evreel.errors import UsageError
+from evreel.settings import Place, Settings
+
+_COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
+_SUFFIX = {"mp4": "mp4", "png-zip": "zip"}
+
+
+class DataSet:
+    """What config and table say, and what follows from it.
+
+    Parameters
+    ----------
+    config
+        With all defaults.
+    recordings
+        Id → row of the table.
+    own
+        Id → config, of the recordings whose row changes some settings.
+
+    Examples
+    --------
+    >>> from evreel.settings import read
+    >>> release = {"name": "tiny", "version": "1.0", "licence": "CC0-1.0"}
+    >>> config = read(Config, {"recordings": "r.tsv", "labels": ["car"], "features": {}}
+    ...     | {"release": release})
+    >>> row = {"id": "a", "source": "many.zip!a.raw", "md5": "0" * 32, "split": "train"}
+    >>> DataSet(config, {"a": row}).acquired("a")["source"]
+    'results/archives/0000000000000000-many.zip!a.raw'
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        recordings: Mapping[str, Row],
+        own: Mapping[str, Config] | None = None,
+    ) -> None:
+        self.config = config
+        self.recordings = recordings
+        self._own = own or {}
+
+    @classmethod
+    def read(
+        cls,
+        values: Mapping[str, Any],
+        files: Sequence[str | Path] = (),
+        given: Mapping[str, Any] | None = None,
+    ) -> DataSet:
+        """Check a config and its table, as `evreel.dataset.config.read_config` does."""
+        return cls(*read_config(values, files, given))
+
+    @property
+    def results(self) -> str:
+        """Folder of everything that is built."""
+        return self.config.results
+
+    @property
+    def release_name(self) -> str:
+        """Name of the release's folder."""
+        return f"{self.config.release.name}-{self.config.release.version}"
+
+    @property
+    def video_suffix(self) -> str:
+        """Suffix of the videos."""
+        return _SUFFIX[self.config.video.container]
+
+    def settings(self, id_: str | None = None) -> Config:
+        """Return the config of a recording, or that of the data set."""
+        return self.config if id_ is None else self._own.get(id_, self.config)
+
+    def group(self, id_: str | None, place: Place) -> Settings | None:
+        """Return a group of a recording's settings, such as ``("features", "histogram")``."""
+        value: Any = self.settings(id_)
+        for key in place:
+            value = value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
+        return value if isinstance(value, Settings) else None
+
+    def cutting(self, id_: str) -> SamplesSection | None:
+        """Return the settings of a recording's samples, None where it is not cut."""
+        return self.settings(id_).cutting
+
+    def is_archive(self, id_: str) -> bool:
+        """Tell whether a recording is an archive whose members are samples."""
+        cutting = self.cutting(id_)
+        return cutting is not None and cutting.by == "members"
+
+    def is_annotated(self, id_: str) -> bool:
+        """Tell whether people annotate a recording: not where samples or boxes label it already."""
+        row = self.recordings[id_]
+        is_labelled = self.cutting(id_) is not None or "boxes" in row
+        return not is_labelled or not row.keys().isdisjoint(("rois", "tags"))
+
+    @property
+    def cut(self) -> list[str]:
+        """Ids of the recordings that are cut into samples."""
+        return [id_ for id_ in self.recordings if self.cutting(id_)]
+
+    @property
+    def annotated(self) -> list[str]:
+        """Ids of the recordings that people annotate."""
+        return [id_ for id_ in self.recordings if self.is_annotated(id_)]
+
+    # -- sources
+
+    @staticmethod
+    def archive_of(row: Row) -> str:
+        """Return the file name of the archive that a row's recording is in; rows may share one."""
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", read_source(row["source"]).file_name)
+        digest = row.get("md5") or row["sha256"]
+        return f"{digest[:16].lower()}-{name}"
+
+    @functools.cached_property
+    def archives(self) -> dict[str, Row]:
+        """The archives that recordings are in: file name → the first row that says its source."""
+        rows = [row for row in self.recordings.values() if read_source(row["source"]).members]
+        return {self.archive_of(row): row for row in reversed(rows)}
+
+    @functools.cached_property
+    def _wanted_members(self) -> Counter[str]:
+        """How many files of each archive are wanted: recordings, and tables beside them."""
+        wanted: Counter[str] = Counter()
+        for row in self.recordings.values():
+            if read_source(row["source"]).members:
+                wanted[self.archive_of(row)] += 1 + row.get("samples", "").startswith("!")
+        return wanted
+
+    def _members_from(self, archive: str) -> str:
+        """Return the file that members of an archive are read from.
+
+        Of a tar that is compressed as a whole, that is a plain one where several are wanted: else
+        each would be looked for from the beginning.
+        """
+        if self._wanted_members[archive] > 1 and _COMPRESSED_TAR.search(archive):
+            return f"{self.results}/archives/plain/{archive}.tar"
+        return f"{self.results}/archives/{archive}"
+
+    def acquired(self, id_: str) -> dict[str, Any]:
+        """Return what `evreel.steps.acquire` takes for a recording.
+
+        An archive is acquired and verified once, by a job of its own; its recordings are read
+        from that.
+        """
+        row = self.recordings[id_]
+        members = read_source(row["source"]).members
+        if not members:
+            return self._whole_source(row)
+        return {
+            "source": in_archive(self._members_from(self.archive_of(row)), members),
+            "member_md5": row.get("member_md5"),
+            "member_gib": self.config.acquire.member_gib,
+        }
+
+    def acquired_archive(self, archive: str) -> dict[str, Any]:
+        """Return what `evreel.steps.acquire` takes for an archive."""
+        return self._whole_source(self.archives[archive])
+
+    @staticmethod
+    def _whole_source(row: Row) -> dict[str, Any]:
+        source = read_source(row["source"])
+        return {
+            "source": source.file,
+            "md5": row.get("md5"),
+            "sha256": row.get("sha256"),
+            "size_bytes": int(row["size_bytes"]) if "size_bytes" in row else None,
+            "page": row.get("page") if source.manual else None,
+        }
+
+    def recording_file(self, id_: str) -> str:
+        """Return the acquired file of a recording; it keeps its source's suffix."""
+        name = read_source(self.recordings[id_]["source"]).name
+        suffix = re.sub(r"[^A-Za-z0-9]", "", Path(name).suffix) or "recording"
+        return f"{self.results}/recordings/{id_}.{suffix}"
+
+    def file(self, column: str) -> Callable[[str], str | None]:
+        """Return a function of a recording that gives its file in a column, None for no file."""
+        return lambda id_: self.recordings[id_].get(column)
+
+    # -- samples
+
+    def intervals(self, id_: str) -> str | None:
+        """Return a recording's table of intervals, None where its samples are members."""
+        cutting, row = self.cutting(id_), self.recordings[id_]
+        if cutting is None or cutting.by == "members":
+            return None
+        if cutting.table is not None:
+            return cutting.table
+        member = row["samples"].removeprefix("!")
+        if member == row["samples"]:
+            return member
+        # Beside the recording: in the archive that it is in, or in the innermost of several.
+        *outer, _ = read_source(row["source"]).members
+        return in_archive(self._members_from(self.archive_of(row)), [*outer, member])
+
+    @functools.cached_property
+    def split_lists(self) -> dict[str, str]:
+        """The lists that ship with the data: split → path, or archive and member."""
+        lists = split_lists(self.config)
+        if any(file.startswith("!") for file in lists.values()) and len(self.archives) != 1:
+            raise UsageError(
+                "samples/split/files: ! means the archive that all recordings are in; there are "
+                f"{len(self.archives)}"
+            )
+        return {
+            split: (
+                in_archive(self._members_from(next(iter(self.archives))), [file[1:]])
+                if file.startswith("!")
+                else file
+            )
+            for split, file in lists.items()
+        }
+
+    def is_in_shared_table(self, id_: str) -> bool:
+        """Tell whether a recording's intervals are in a table of several recordings."""
+        cutting = self.cutting(id_)
+        return cutting is not None and cutting.table is not None
+
+    def member_pattern(self, id_: str) -> str | None:
+        """Return the pattern of an archive's members that are samples, None for one recording."""
+        cutting = self.cutting(id_)
+        return cutting.members if cutting else None
+
+    def sample_labels(self, id_: str) -> list[str] | None:
+        """Return the labels where a recording is cut: what is made of others needs none."""
+        return list(self.config.labels) if self.cutting(id_) else None
+
+    def cut_table(self, id_: str) -> str | None:
+        """Return the table of a recording's samples, None where it is not cut."""
+        return f"{self.results}/cuts/{id_}.tsv" if self.cutting(id_) else None
+
+    def fixed_splits(self) -> dict[str, str | None]:
+        """Return the split of each recording that is cut, None where its samples are of several."""
+        splits = ((id_, self.recordings[id_]["split"]) for id_ in self.cut)
+        return {id_: None if split == "mixed" else split for id_, split in splits}
+
+    def list_files(self) -> list[str]:
+        """Return the files of those lists, or the archive that has them."""
+        return sorted({str(read_source(file).path) for file in self.split_lists.values()})
+
+    def source_names(self) -> dict[str, str]:
+        """Return the name that each recording that is cut has at its source."""
+        return {id_: read_source(self.recordings[id_]["source"]).name for id_ in self.cut}
+
+    # -- release
+
+    @functools.cached_property
+    def _plan(self) -> list[dict[str, str]]:
+        from evreel.dataset.plan import release_plan
+
+        return release_plan(self)
+
+    def plan(self) -> list[dict[str, str]]:
+        """Return the plan of the release, a row per file."""
+        return self._plan
+
+    def released_files(self) -> list[str]:
+        """Return the files that the release is made from."""
+        return [row["source"] for row in self._plan]
+
+    def description(self) -> dict[str, Any]:
+        """Return what a release says of itself: its config, and what is known of its recordings.
+
+        Local files go by their name alone: where they were is not part of the data set.
+        """
+        config = self.config.plain()
+        del config["results"]
+        config["recordings"] = Path(config["recordings"]).name
+        for place, file in files_of(self.config):
+            *parents, last = place
+            node = config
+            for key in parents:
+                node = node[key]
+            node[last] = Path(file).name
+        recordings = {
+            id_: {column: _without_folders(column, cell) for column, cell in row.items()}
+            for id_, row in self.recordings.items()
+        }
+        about = self.config.dataset.plain() if self.config.dataset else None
+        return {"config": config, "recordings": recordings, "dataset": about}
+
+
+def _without_folders(column: str, cell: str) -> str:
+    """Return a cell of the recordings table without the folders of this machine."""
+    if column == "source":
+        return read_source(cell).public
+    is_local = column in (*FILES, "samples/table") and not cell.startswith("!")
+    return Path(cell).name if is_local else cell

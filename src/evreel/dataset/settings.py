@@ -1,0 +1,568 @@
+"""Every setting of a data set: the classes of `config.yaml` and of the columns of its table.
+
+A step takes its class; a group of the config may join the settings of several steps. Settings that
+belong to one part of the package are defined there, and are bases of the classes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evreel.errors import UsageError
+from evreel.filters import Orientation
+from evreel.recordings.open import Reading
+from evreel.samples.cut import Clock, Repeats
+from evreel.samples.intervals import Columns, Unit
+from evreel.samples.pattern import Pattern
+from evreel.samples.splits import check_shares
+from evreel.settings import Place, Settings, optional, required, section, setting
+from evreel.video.mp4 import Encoding
+from evreel.video.render import Rendering
+from evreel.windows import AnyWindows, RegularWindows
+
+NAME = "[A-Za-z0-9][A-Za-z0-9_-]*"
+"""Form of the names of recordings, features and releases."""
+
+Split = Literal["train", "val", "test", "mixed"]
+Content = Literal["events", "slices", "samples", "features", "annotations", "sidecars", "video"]
+
+
+@dataclass(frozen=True)
+class AcquireSettings(Settings):
+    """From source to recording."""
+
+    member_gib: float = setting(
+        64,
+        "Size limit for a member of an archive, GiB (1024 MiB). A larger one is not unpacked, nor "
+        "one of more than 1000 times its compressed size.",
+        unit="GiB",
+        above=0,
+    )
+
+
+@dataclass(frozen=True)
+class EventsSettings(Reading, Orientation):
+    """From recording to events store."""
+
+    crop: tuple[int, int, int, int] | None = setting(
+        None,
+        "[x0, y0, x1, y1]: keep columns x0 to x1 - 1 and rows y0 to y1 - 1; the corner becomes "
+        "(0, 0). null keeps all.",
+        unit="px",
+        minimum=0,
+        metavar="X0,Y0,X1,Y1",
+    )
+    start_us: int | None = setting(
+        None,
+        "Leave out events before this time, counted from the first event.",
+        unit="µs",
+        minimum=0,
+    )
+    stop_us: int | None = setting(
+        None,
+        "Leave out events at or after this time, counted from the first event.",
+        unit="µs",
+        minimum=1,
+    )
+    max_pixel_hz: float | None = setting(
+        None,
+        "Remove pixels with more events per second than this (hot pixels).",
+        unit="Hz",
+        above=0,
+    )
+    stream: int | None = setting(
+        None, "Number of the event stream, where a recording holds several.", minimum=0
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        crop = self.crop
+        if crop is not None and not (crop[0] < crop[2] and crop[1] < crop[3]):
+            yield ("crop",), f"{list(crop)} is empty; give [x0, y0, x1, y1]"
+        if self.stop_us is not None and not (self.start_us or 0) < self.stop_us:
+            yield (), f"start_us={self.start_us or 0} is not before stop_us={self.stop_us}"
+
+
+@dataclass(frozen=True)
+class ClockSettings(Settings):
+    """The clock of a video's frames, and how the sensor lies in its pictures."""
+
+    window_us: int = setting(
+        10_000,
+        "Time that a frame stands for. Do not change it once you have begun to annotate: frames "
+        "would stand for other times.",
+        unit="µs",
+        minimum=1,
+    )
+    scale: int = setting(
+        1, "Whole-number magnification by nearest neighbour.", minimum=1, maximum=16
+    )
+
+
+@dataclass(frozen=True)
+class VideoSettings(Encoding, Rendering):
+    """What the pictures to annotate look like, and how they are encoded."""
+
+
+@dataclass(frozen=True)
+class VideoSection(VideoSettings, ClockSettings):
+    """Pictures to annotate, and the clock of their frames."""
+
+    container: Literal["mp4", "png-zip"] = setting(
+        "mp4",
+        "mp4, or png-zip (a zip of PNG frames named by index and time).",
+        per_recording=False,
+    )
+
+
+@dataclass(frozen=True)
+class AnnotateSettings(Settings):
+    """Joining events and annotations."""
+
+    clip: bool = setting(
+        False, "Clip shapes that reach outside the picture, and count them, instead of an error."
+    )
+    unsupported: Literal["error", "skip"] = setting(
+        "error",
+        "What becomes of shapes other than boxes and polygons, and of rotated boxes: error, or "
+        "skip and count them.",
+    )
+    part_of_video: bool = setting(
+        False,
+        "Whether the XML may be of a task with only a part of the video's frames. Otherwise that "
+        "is an error: labels of another video, with another video/window_us, would land at other "
+        "times.",
+    )
+
+
+@dataclass(frozen=True)
+class MemberSettings(Settings):
+    """An archive of many recordings, read as one."""
+
+    members: str | None = setting(
+        None,
+        "Which files of an archive are samples: a name in which * stands for anything within a "
+        "folder or file name, ? for one character, {label} for the class and {group} for what "
+        "stays together. They lie end to end, each from a whole millisecond on.",
+        least=1,
+        metavar="PATTERN",
+    )
+    leave_out: tuple[str, ...] = setting(
+        (),
+        "Patterns of members that are left out all the same, and counted.",
+        unique=True,
+        metavar="PATTERN",
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        patterns: list[tuple[Place, str]] = [
+            (("leave_out", str(k)), text) for k, text in enumerate(self.leave_out)
+        ]
+        if self.members:
+            patterns.insert(0, (("members",), self.members))
+        for place, text in patterns:
+            try:
+                Pattern(text)
+            except UsageError as error:
+                yield place, str(error)
+
+
+@dataclass(frozen=True)
+class CutSettings(Settings):
+    """Cutting a recording into labelled samples by a table of intervals."""
+
+    columns: Columns = section(
+        Columns,
+        "What the columns of a table of intervals are called.",
+        flag="column",
+        metavar="WHAT=NAME",
+    )
+    unit: Unit = setting("us", "Unit of the times in a table of intervals.")
+    clock: Clock = setting(
+        "recording",
+        "What the times in a table count from. recording: its first event; source: what the "
+        "timestamps in its file count from.",
+    )
+    repeats: Repeats = setting(
+        "keep",
+        "Rows of a class that the recording has already. keep: they are samples; first: only the "
+        "first row of each class is one.",
+    )
+    classes: Mapping[str, str] = section(
+        dict,  # type: ignore[arg-type]
+        "What the files call a class, and its name in labels. A class that is not here has its "
+        "own name there.",
+        flag="label",
+        metavar="CLASS=LABEL",
+    )
+
+
+@dataclass(frozen=True)
+class SplitFiles(Settings):
+    """Lists of names, one per line: of samples, or of recordings."""
+
+    train: str | None = optional("Names of training.", least=1)
+    val: str | None = optional("Names of validation.", least=1)
+    test: str | None = optional("Names of testing.", least=1)
+
+
+@dataclass(frozen=True)
+class SplitShares(Settings):
+    """Part of all samples that goes to each split; 1 together."""
+
+    train: float | None = optional("Of training.", above=0)
+    val: float | None = optional("Of validation.", above=0)
+    test: float | None = optional("Of testing.", above=0)
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        try:
+            check_shares(self.plain())
+        except UsageError as error:
+            yield (), str(error)
+
+
+@dataclass(frozen=True)
+class SplitCounts(Settings):
+    """Samples that each split must have."""
+
+    train: int | None = optional("In training.", minimum=0)
+    val: int | None = optional("In validation.", minimum=0)
+    test: int | None = optional("In testing.", minimum=0)
+
+
+@dataclass(frozen=True)
+class SplitRule(Settings):
+    """How samples come to their splits."""
+
+    files: SplitFiles | None = optional(
+        "train, val and test: a list of names, one per line, of samples (recording/sample, or the "
+        "sample alone) or of recordings (id, or file name). A path; or ! and a member of the "
+        "archive that all recordings are in.",
+        flag="list",
+        metavar="SPLIT=TXT",
+    )
+    seed: int | None = optional(
+        "Any whole number. Classes are divided alike; what has a group stays together. Written to "
+        "samples.tsv."
+    )
+    shares: SplitShares | None = optional(
+        "Part of all samples that goes to each; 1 together.", flag="share", metavar="SPLIT=F"
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        if self.files is not None and self.seed is not None:
+            yield (), "files and a seed exclude each other"
+        for one, other in (("seed", "shares"), ("shares", "seed")):
+            if getattr(self, one) is not None and getattr(self, other) is None:
+                yield (), f"{one} is given without {other}"
+
+    def __bool__(self) -> bool:
+        return self != SplitRule()
+
+
+@dataclass(frozen=True)
+class SplitsSettings(Settings):
+    """Giving each sample of a data set its split."""
+
+    split: SplitRule = section(
+        SplitRule,
+        "How samples of recordings with split mixed come to theirs; either lists that ship with "
+        "the data, or a seed and shares.",
+        per_recording=False,
+    )
+    counts: SplitCounts = section(
+        SplitCounts,
+        "Samples that each split must have, as published; checked where given.",
+        per_recording=False,
+        flag="count",
+        metavar="SPLIT=N",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesSection(SplitsSettings, CutSettings, MemberSettings):
+    """Cutting recordings into labelled samples, each with a class and a split."""
+
+    by: Literal["intervals", "members", "none"] = required(
+        "intervals: rows of a table say where samples lie; members: the recording is an archive, "
+        "and each of its members is a sample; none: not cut."
+    )
+    table: str | None = setting(
+        None,
+        "One table of intervals for all recordings (CSV or TSV), with a column that names the "
+        "recording; null takes each recording's own, column samples of the recordings table.",
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        if (self.by == "members") != (self.members is not None):
+            problem = (
+                f"does not go with by: {self.by}" if self.members else "is needed with by: members"
+            )
+            yield ("members",), problem
+        if self.by == "members" and self.table is not None:
+            yield ("table",), "does not go with by: members"
+        yield from super().contradictions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSettings(AnyWindows):
+    """A precomputed representation."""
+
+    representation: str = required(
+        "Name of a representation; [representations.md](representations.md) describes them.",
+        metavar="NAME",
+    )
+    parameters: Mapping[str, Any] = section(
+        dict,  # type: ignore[arg-type]
+        "Parameters of the representation; what is left out takes its default.",
+        flag="set",
+        metavar="KEY=VALUE",
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        from evreel.representations import create
+
+        try:
+            create(self.representation, self.parameters)
+        except UsageError as error:
+            yield (), str(error)
+        yield from super().contradictions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSettings(Settings):
+    """The data set as others get it."""
+
+    name: str = required("Name of the release; its folder is <name>-<version>.", pattern=NAME)
+    version: str = required(
+        'Version of the data set, in quotes: YAML would read "1.10" as a number.',
+        pattern="[A-Za-z0-9][A-Za-z0-9._-]*",
+    )
+    licence: str = required(
+        "Licence of the data, as an SPDX identifier such as CC-BY-4.0.", least=1
+    )
+    licence_file: str | None = setting(
+        None,
+        "Text of the licence. null for Creative Commons and Open Data Commons licences, which are "
+        "named with their address.",
+        metavar="TXT",
+    )
+    compression: Literal["portable", "fast"] = setting(
+        "portable", "portable (gzip, read without any plugin) or fast (as built; needs hdf5plugin)."
+    )
+    include: tuple[Content, ...] = setting(
+        ("events", "slices", "samples", "features", "annotations", "sidecars", "video"),
+        "What the release holds.",
+        unique=True,
+    )
+    tolerate: tuple[str, ...] = setting(
+        (),
+        "Checks whose errors do not stop the release; [checks.md](checks.md) lists them. What "
+        "they find is in the log all the same.",
+        unique=True,
+        metavar="A,B,…",
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        from evreel.checks import CHECKS
+        from evreel.release.licences import licence_notice
+        from evreel.settings import guess
+
+        for name in self.tolerate:
+            if name not in CHECKS:
+                more = guess(name, CHECKS) or f"; there are {', '.join(CHECKS)}"
+                yield ("tolerate",), f"{name!r} is not the name of a check{more}"
+        if self.licence_file is None:
+            try:
+                licence_notice(self.licence, None)
+            except UsageError as error:
+                yield ("licence",), str(error)
+
+
+@dataclass(frozen=True)
+class Description(Settings):
+    """Where the data come from and whom to cite."""
+
+    title: str | None = optional("Name of the data set, as its authors write it.", least=1)
+    page: str | None = optional("Web page of the data set.", pattern="https?://.*")
+    citation: str | None = optional("What to cite, as one text.", least=1)
+    size_bytes: int | None = optional(
+        "Bytes to download, as published; `evreel datasets` shows it.", unit="bytes", minimum=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """A data set: everything that `config.yaml` says."""
+
+    recordings: str = required(
+        "Path of the recordings table (TSV), relative to the working directory."
+    )
+    results: str = setting("results", "Folder for everything that is built.", pattern="[^{}<>]+")
+    labels: tuple[str, ...] = required(
+        "Label names of the whole data set; the position is the label's number in boxes and "
+        "slices. A label of an annotation file that is not listed here is an error.",
+        least=1,
+        unique=True,
+        metavar="A,B,…",
+    )
+    dataset: Description | None = optional(
+        "Where the data come from and whom to cite; the release's README says it."
+    )
+    acquire: AcquireSettings = section(AcquireSettings, "From source to recording.")
+    events: EventsSettings = section(EventsSettings, "From recording to events store.")
+    video: VideoSection = section(
+        VideoSection, "Pictures to annotate, and the clock of their frames."
+    )
+    annotate: AnnotateSettings = section(AnnotateSettings, "Joining events and annotations.")
+    slices: RegularWindows | None = optional(
+        "How annotated events are cut; independent of the video. May be left out where all "
+        "recordings are cut into samples."
+    )
+    samples: SamplesSection | None = optional(
+        "Cutting recordings into labelled samples, each with a class and a split. Left out: no "
+        "recording is cut."
+    )
+    features: Mapping[str, FeatureSettings] = required(
+        "Precomputed representations, each under a name of its own.", keys=NAME
+    )
+    release: ReleaseSettings = required("The data set as others get it.")
+
+    @property
+    def cutting(self) -> SamplesSection | None:
+        """The settings of samples, None where a recording is not cut."""
+        return self.samples if self.samples is not None and self.samples.by != "none" else None
+
+
+_MD5, _SHA256 = "[0-9a-fA-F]{32}", "[0-9a-fA-F]{64}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingColumns(Settings):
+    """The columns of the recordings table: one row per recording; empty cells count as absent."""
+
+    id: str = required(
+        "Name of the recording in every output; letters, digits, - and _.", pattern=NAME
+    )
+    source: str = required(
+        "Path of the recording, relative to the working directory; or its http(s) url, or several "
+        "urls of the same bytes separated by |, which are tried in order; or manual:path, where a "
+        "login is needed: a person puts the file there, its job fails with what to do until then, "
+        "and the other recordings go on. Where the file is an archive (zip, tar, tar.gz, tar.xz, "
+        "tar.bz2), ! and the name of the recording in it follow: archive.zip!folder/park.aedat4, "
+        "and outer.zip!inner.zip!park.aedat4 where it is in one more. A ! that belongs to a name "
+        "is written !!, or %21 in a url."
+    )
+    md5: str | None = optional(
+        "MD5 of what source says, 32 hexadecimal digits: of an archive, its own. This or sha256 "
+        "is required; both hold where both are given.",
+        pattern=_MD5,
+        metavar="HEX",
+    )
+    sha256: str | None = optional(
+        "SHA-256 instead of md5 or beside it, 64 hexadecimal digits.",
+        pattern=_SHA256,
+        metavar="HEX",
+    )
+    size_bytes: str | None = optional(
+        "Bytes that the recording, or its archive, must have; checked where given.",
+        pattern="[0-9]{1,15}",
+        metavar="N",
+    )
+    member_md5: str | None = optional(
+        "MD5 of the recording in its archive, 32 hexadecimal digits; checked where given. The "
+        "archive is verified as a whole, once for all of its recordings.",
+        pattern=_MD5,
+        metavar="HEX",
+    )
+    page: str | None = optional("Web page to download a manual source from.", metavar="URL")
+    sensor: str | None = optional(
+        "Size as WIDTHxHEIGHT, such as 346x260, where the recording does not state it; where it "
+        "does, it must be the same.",
+        unit="px",
+        pattern="[1-9][0-9]{0,4}x[1-9][0-9]{0,4}",
+        metavar="WxH",
+    )
+    split: Split = required(
+        "Part of the data set that the recording belongs to, with all of its samples; mixed where "
+        "its samples are of several, which samples/split in the config says."
+    )
+    group: str | None = optional(
+        "Scene, session or person that several recordings share; all of a group are in one split."
+    )
+    rois: str | None = optional(
+        "CVAT XML with boxes and polygons (CVAT for video 1.1, or for images 1.1).", metavar="XML"
+    )
+    rois_md5: str | None = optional(
+        "MD5 of that XML, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+    )
+    tags: str | None = optional("CVAT XML with frame tags (CVAT for images 1.1).", metavar="XML")
+    tags_md5: str | None = optional(
+        "MD5 of that XML, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+    )
+    samples: str | None = optional(
+        "Table of labelled intervals that cut the recording into samples (CSV or TSV; the config "
+        "says what its columns are called). A path; or ! and the name of a member of the archive "
+        "that the recording is in."
+    )
+    samples_md5: str | None = optional(
+        "MD5 of that table, 32 hexadecimal digits; checked where given.",
+        pattern=_MD5,
+        metavar="HEX",
+    )
+    boxes: str | None = optional(
+        "Boxes that come with the recording: EventBbox records (.npy) on its own clock, such as "
+        "Prophesee's; they go along into the release. Not beside rois."
+    )
+    boxes_md5: str | None = optional(
+        "MD5 of that file, 32 hexadecimal digits; checked where given.",
+        pattern=_MD5,
+        metavar="HEX",
+    )
+    n_events: str | None = optional(
+        "Events that the recording is known to have, as published; with another number it is "
+        "refused.",
+        pattern="[0-9]{1,18}",
+        metavar="N",
+    )
+    biases: str | None = optional("File with the camera's biases; goes along into the release.")
+    calibration: str | None = optional(
+        "File with the camera's calibration; goes along into the release."
+    )
+    hot_pixels: str | None = optional(
+        "File that lists hot pixels; goes along into the release. It removes nothing: "
+        "events/max_pixel_hz does that."
+    )
+    time_offset_us: str | None = optional(
+        "What to add to the camera's clock to get to a common one of the session; goes along into "
+        "the manifest, timestamps stay as they are.",
+        unit="µs",
+        pattern="-?[0-9]{1,18}",
+    )
+
+
+NEEDED_BESIDE = {
+    "rois_md5": "rois",
+    "samples_md5": "samples",
+    "boxes_md5": "boxes",
+    "tags_md5": "tags",
+}
+"""Columns that mean nothing without another one."""
+
+FREE_COLUMNS = {
+    r"(events|video|annotate|slices|samples|features)/.+": (
+        "Instead of the config's value of that key, for this recording; null unsets it."
+    ),
+    r"meta\.[A-Za-z0-9_.-]+": (
+        "Anything else that is known of the recording; goes along into the manifest."
+    ),
+}
+"""Form of the names of further columns → what they mean."""

@@ -1,0 +1,160 @@
+"""The recordings table: read, checked, written."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from evreel.dataset.settings import FREE_COLUMNS, NEEDED_BESIDE, RecordingColumns
+from evreel.errors import UsageError
+from evreel.settings import guess, settings_of, wrong
+
+Row = Mapping[str, str]
+"""A row without its empty cells: column → text."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+_FREE = re.compile("|".join(f"(?:{form})" for form in FREE_COLUMNS))
+
+
+def read_rows(path: str | Path, required: Sequence[str] = ("id",)) -> list[tuple[int, Row]]:
+    """Return (line, row) of each row of a recordings table that is not empty.
+
+    Parameters
+    ----------
+    path
+        A TSV, UTF-8, whose first line names its columns. Quotes mean nothing in it.
+    required
+        Columns that it must have.
+
+    Raises
+    ------
+    UsageError
+        With the line, where the table is not of that form.
+    """
+    # Spreadsheets begin a file with a byte order mark.
+    line = 1
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            columns = next(reader, [])
+            rows = []
+            for cells in reader:
+                line = reader.line_num
+                if cells:
+                    rows.append((line, cells))
+    except UnicodeDecodeError as error:
+        raise UsageError("is not UTF-8: save it as UTF-8", path=path) from error
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot be read: {problem}", path=path) from error
+    except csv.Error as error:
+        raise UsageError(str(error), path=path, place=f"line {line + 1}") from error
+    problem = _columns_problem(columns, required)
+    if problem:
+        raise UsageError(problem, path=path, place="line 1")
+    for line, cells in rows:
+        if len(cells) != len(columns):
+            raise UsageError(
+                f"has {len(cells)} cells; the header has {len(columns)}. Separate cells by tabs",
+                path=path,
+                place=f"line {line}",
+            )
+    filled = (
+        (line, {column: cell for column, cell in zip(columns, cells, strict=True) if cell})
+        for line, cells in rows
+    )
+    return [(line, row) for line, row in filled if row]
+
+
+def _columns_problem(columns: Sequence[str], required: Sequence[str]) -> str | None:
+    if len(columns) < 2:
+        return "has no tab in it; separate columns by tabs"
+    for k, column in enumerate(columns):
+        if column in columns[:k]:
+            return f"column {column!r} is duplicated"
+    for column in required:
+        if column not in columns:
+            return f"column {column!r} is missing{guess(column, columns)}"
+    return None
+
+
+def row_mistakes(row: Row) -> Iterator[str]:
+    """Yield what is wrong with the cells of a row, each by itself."""
+    known, accepted = settings_of(RecordingColumns), _accepted()
+    for column, cell in row.items():
+        if column not in known:
+            if not _is_free(column):
+                yield f"unknown column {column!r}{guess(column, known)}"
+        elif not accepted[column](cell):
+            yield from (f"{column}: {problem}" for _, problem in wrong(known[column], cell, ()))
+        if cell[0].isspace() or cell[-1].isspace():
+            yield f"{column}: {cell!r} begins or ends with a space"
+    for name in ("id", "source", "split"):
+        if name not in row:
+            yield f"{name} is missing ({known[name].facts.meaning})"
+    if "md5" not in row and "sha256" not in row:
+        yield "md5 or sha256 of the source is needed; neither is given"
+    for column, other in NEEDED_BESIDE.items():
+        if column in row and other not in row:
+            yield f"{column} is given without {other}"
+
+
+@functools.cache
+def _is_free(column: str) -> bool:
+    return _FREE.fullmatch(column) is not None
+
+
+@functools.cache
+def _accepted() -> dict[str, Callable[[str], object]]:
+    """Return a fast test of the cells of each column: tables may have tens of thousands of rows."""
+    found: dict[str, Callable[[str], object]] = {}
+    for name, known in settings_of(RecordingColumns).items():
+        if known.choices:
+            found[name] = known.choices.__contains__
+        elif known.facts.pattern:
+            found[name] = re.compile(known.facts.pattern).fullmatch
+        else:
+            found[name] = bool
+    return found
+
+
+def write_rows(path: str | Path, rows: Sequence[Row]) -> None:
+    """Write a recordings table, without the columns that are empty in all rows.
+
+    Raises
+    ------
+    UsageError
+        Where a cell has a tab or another control character in it.
+    """
+    columns = [column for column in rows[0] if any(row[column] for row in rows)]
+    with Path(path).open("w", encoding="utf-8", newline="\n") as file:
+        file.write("\t".join(columns) + "\n")
+        for row in rows:
+            for column in columns:
+                if _CONTROL.search(row[column]):
+                    raise UsageError(
+                        f"{column} {row[column]!r} has a control character in it",
+                        hint="Rename the file.",
+                    )
+            file.write("\t".join(row[column] for column in columns) + "\n")
+
+
+def read_known(path: str | Path) -> dict[str, Row]:
+    """Return what a table says of each recording, by its id; all columns but `id` are free.
+
+    Raises
+    ------
+    UsageError
+        With the line, where the table is not of that form, or an id is missing or duplicated.
+    """
+    known: dict[str, Row] = {}
+    for line, row in read_rows(path):
+        id_ = row.get("id", "")
+        if not id_ or id_ in known:
+            problem = f"id {id_!r} is duplicated" if id_ else "id is missing"
+            raise UsageError(problem, path=path, place=f"line {line}")
+        known[id_] = row
+    return known

@@ -1,0 +1,566 @@
+"""Settings, each said once: name, type, default, unit, range and meaning.
+
+A step's settings are a frozen data class whose fields are made by `setting`, `optional`,
+`required` and `section`. Everything else is made from the class: the checks of a config file and
+its JSON schema, the options of a command and their help, the pages in docs, what a rule passes to
+its job, and what the step takes.
+
+>>> @dataclasses.dataclass(frozen=True)
+... class Encoding(Settings):
+...     fps: int = setting(30, "Frames per second at which the video plays.", minimum=1)
+>>> Encoding(fps=25).plain()
+{'fps': 25}
+>>> list(mistakes(Encoding, {"fps": "fast", "fsp": 3}))
+[(('fsp',), "unknown key 'fsp'; did you mean 'fps'?"), (('fps',), "'fast' is not a whole number \
+(Frames per second at which the video plays.)")]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+
+from evreel.errors import ParameterError, did_you_mean
+
+Place = tuple[str, ...]
+"""The keys that lead to a value, such as ``("video", "fps")``."""
+
+_FACTS = "setting"
+_LONGEST_SHOWN = 80
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What is known of a setting beside its name, type and default.
+
+    Parameters
+    ----------
+    meaning
+        One or a few sentences.
+    unit
+        Of its value, such as ``µs``; empty where it has none.
+    minimum, above, maximum
+        Smallest value, value below all others, largest value.
+    choices
+        All values, where the type does not say them.
+    pattern
+        Regular expression that a text must match as a whole.
+    least
+        Fewest items of a list, or characters of a text.
+    unique
+        Whether the items of a list must differ.
+    keys
+        Regular expression that each key of a mapping must match.
+    per_recording
+        Whether a column of the recordings table may set it for one recording.
+    flag, metavar
+        Name of its command-line option where that is not the setting's own, and what stands for
+        the value in the help.
+    """
+
+    meaning: str
+    unit: str = ""
+    minimum: float | None = None
+    above: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str | None = None
+    least: int = 0
+    unique: bool = False
+    keys: str | None = None
+    per_recording: bool = True
+    flag: str | None = None
+    metavar: str | None = None
+
+
+def setting(default: Any, meaning: str, **facts: Any) -> Any:
+    """Return the field of a setting with a default; `facts` are those of `Facts`."""
+    return dataclasses.field(default=default, metadata={_FACTS: Facts(meaning, **facts)})
+
+
+def optional(meaning: str, **facts: Any) -> Any:
+    """Return the field of a setting that may be left out, and is None then."""
+    metadata = {_FACTS: Facts(meaning, **facts), "optional": True}
+    return dataclasses.field(default=None, metadata=metadata)
+
+
+def required(meaning: str, **facts: Any) -> Any:
+    """Return the field of a setting that must be given."""
+    return dataclasses.field(metadata={_FACTS: Facts(meaning, **facts)})
+
+
+def section(of: type[Settings], meaning: str, **facts: Any) -> Any:
+    """Return the field of a group of settings, each with its default where it is left out."""
+    return dataclasses.field(default_factory=of, metadata={_FACTS: Facts(meaning, **facts)})
+
+
+class Type(NamedTuple):
+    """The type of a setting, as its annotation says it.
+
+    Parameters
+    ----------
+    base
+        ``bool``, ``int``, ``float``, ``str``, ``tuple``, ``dict``, a `Settings` class, or
+        ``object`` for any value.
+    item
+        Type of the items of a tuple, or of the values of a dict.
+    length
+        Of a tuple that has always as many items.
+    choices
+        All values of a text.
+    nullable
+        Whether it may be None.
+    """
+
+    base: type
+    item: Type | None = None
+    length: int | None = None
+    choices: tuple[str, ...] = ()
+    nullable: bool = False
+
+
+class Known(NamedTuple):
+    """A setting of a class."""
+
+    name: str
+    type: Type
+    facts: Facts
+    default: Any
+    optional: bool
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is dataclasses.MISSING
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """All values, where they are a few words."""
+        return self.type.choices or self.facts.choices
+
+
+class Settings:
+    """A base for frozen data classes of settings; the values are checked on construction.
+
+    A subclass may define `contradictions`, for values that do not go together.
+
+    Attributes
+    ----------
+    one_of
+        Names of settings of which exactly one must be given.
+
+    Raises
+    ------
+    ParameterError
+        Which names the setting and its value.
+    """
+
+    one_of: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        given = {
+            name: value
+            for name, known in settings_of(type(self)).items()
+            if (value := getattr(self, name)) is not None or not known.optional
+        }
+        for place, problem in mistakes(type(self), given, explain=False):
+            raise ParameterError(f"{'/'.join(place)}: {problem}" if place else problem)
+        self.__dict__.update(_read(type(self), given))
+        for place, problem in self.contradictions():
+            raise ParameterError(f"{'/'.join(place)}: {problem}" if place else problem)
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        return iter(())
+
+    def plain(self) -> dict[str, Any]:
+        """Return the settings as JSON values; what is left out and has no default is not there."""
+        return {
+            name: plain(value)
+            for name, known in settings_of(type(self)).items()
+            if (value := getattr(self, name)) is not None or not known.optional
+        }
+
+    def part(self, of: type[S]) -> S:
+        """Return those of the settings that another class has, too: a base of this one."""
+        return trusted(of, {name: getattr(self, name) for name in settings_of(of)})
+
+    def changed(self, **values: Any) -> Self:
+        """Return a copy with other values, which are checked."""
+        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+
+
+S = TypeVar("S", bound=Settings)
+
+
+_SETTINGS: dict[Any, Mapping[str, Known]] = {}
+
+
+def settings_of(of: type[Settings]) -> Mapping[str, Known]:
+    """Return the settings of a class by name, in the order of their definition."""
+    if of in _SETTINGS:
+        return _SETTINGS[of]
+    hints = typing.get_type_hints(of)
+    found = {}
+    for field in dataclasses.fields(of):  # type: ignore[arg-type]
+        facts = field.metadata.get(_FACTS) or Facts("")
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        is_optional = field.metadata.get("optional", False)
+        found[field.name] = Known(
+            field.name, type_of(hints[field.name]), facts, default, is_optional
+        )
+    return _SETTINGS.setdefault(of, types.MappingProxyType(found))
+
+
+def type_of(hint: Any) -> Type:
+    """Return the type that an annotation says.
+
+    Examples
+    --------
+    >>> type_of(Literal["keep", "drop"]).choices, type_of(int | None).nullable
+    (('keep', 'drop'), True)
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        [kind] = (argument for argument in arguments if argument is not types.NoneType)
+        return type_of(kind)._replace(nullable=True)
+    if origin is Literal:
+        return Type(str, choices=arguments)
+    if origin is tuple:
+        length = None if arguments[-1] is Ellipsis else len(arguments)
+        return Type(tuple, type_of(arguments[0]), length)
+    if origin is not None and issubclass(origin, Mapping):
+        return Type(dict, type_of(arguments[1]))
+    if hint in (bool, int, float, str):
+        return Type(hint)
+    if isinstance(hint, type) and issubclass(hint, Settings):
+        return Type(hint)
+    return Type(object)
+
+
+def mistakes(
+    of: type[Settings], value: object, place: Place = (), *, explain: bool = True
+) -> Iterator[tuple[Place, str]]:
+    """Yield (place, problem) for each thing in a mapping that is not a value of its setting.
+
+    Values that each are right, and do not go together, are found by `Settings.contradictions`.
+
+    Parameters
+    ----------
+    of
+        The settings.
+    value
+        What should be a mapping of them.
+    place
+        Where it stands.
+    explain
+        Whether a problem ends with what the setting means.
+    """
+    if isinstance(value, of):
+        return
+    if not isinstance(value, Mapping):
+        yield place, f"{shown(value)} is not a mapping of keys to values"
+        return
+    known = settings_of(of)
+    for key in value:
+        if key not in known:
+            yield (*place, str(key)), f"unknown key {key!r}{guess(key, known)}"
+    for name, one in known.items():
+        if name in value:
+            yield from wrong(one, value[name], (*place, name), explain=explain)
+        elif one.required:
+            about = f" ({one.facts.meaning})" if explain and one.facts.meaning else ""
+            yield place, f"{name} is missing{about}"
+    given = [name for name in of.one_of if value.get(name) is not None]
+    if of.one_of and len(given) != 1:
+        *most, last = (named_with_unit(known[name]) for name in of.one_of)
+        yield (
+            place,
+            f"exactly one of {', '.join(most)} and {last} is needed; got "
+            f"{' and '.join(given) or 'none of them'}",
+        )
+
+
+def all_contradictions(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Yield (place, problem) of values that do not go together, in settings and all below them."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from all_contradictions(below, (*place, key))
+    elif isinstance(value, Settings):
+        for name in settings_of(type(value)):
+            yield from all_contradictions(getattr(value, name), (*place, name))
+        for below, problem in value.contradictions():
+            yield (*place, *below), problem
+
+
+def named_with_unit(known: Known) -> str:
+    """Return a setting's name with its unit, for messages."""
+    return f"{known.name} ({known.facts.unit})" if known.facts.unit else known.name
+
+
+def wrong(
+    known: Known, value: object, place: Place, *, explain: bool = True
+) -> Iterator[tuple[Place, str]]:
+    """Yield (place, problem) of what is wrong with the value of one setting."""
+    facts = known.facts
+    about = f" ({facts.meaning})" if explain and facts.meaning else ""
+    for below, problem in _wrong(known.type, facts, value, place):
+        # Inside a group, the group's meaning does not explain the value.
+        yield below, problem if below != place or _is_group(known.type) else f"{problem}{about}"
+
+
+def _is_group(kind: Type) -> bool:
+    return issubclass(kind.base, Settings)
+
+
+def _wrong(kind: Type, facts: Facts, value: object, place: Place) -> Iterator[tuple[Place, str]]:
+    if value is None and kind.nullable and not _is_group(kind):
+        return
+    base = kind.base
+    if _is_group(kind):
+        yield from mistakes(base, value, place)
+    elif base is dict:
+        yield from _wrong_mapping(kind, facts, value, place)
+    elif base is tuple:
+        yield from _wrong_list(kind, facts, value, place)
+    elif base is not object:
+        problem = _scalar_problem(kind, facts, value)
+        if problem:
+            yield place, problem
+
+
+def _wrong_mapping(
+    kind: Type, facts: Facts, value: object, place: Place
+) -> Iterator[tuple[Place, str]]:
+    if not isinstance(value, Mapping):
+        yield place, f"{shown(value)} is not a mapping of keys to values"
+        return
+    for key, below in value.items():
+        if not isinstance(key, str):
+            yield place, f'key {key!r} is not a text; put it in quotes: "{key}"'
+        elif facts.keys and not re.fullmatch(facts.keys, key):
+            yield place, f"key {key!r} is not of the form {facts.keys}"
+        elif kind.item is not None:
+            # The facts of a mapping are those of its values.
+            yield from _wrong(kind.item, facts, below, (*place, key))
+
+
+def _wrong_list(
+    kind: Type, facts: Facts, value: object, place: Place
+) -> Iterator[tuple[Place, str]]:
+    if not isinstance(value, (list, tuple)):
+        yield place, f"{shown(value)} is not a list"
+        return
+    if kind.length is not None and len(value) != kind.length:
+        yield place, f"{shown(value)} has {len(value)} items; {kind.length} are needed"
+        return
+    if len(value) < facts.least:
+        yield place, f"the list has {len(value)} items; at least {facts.least} are needed"
+    assert kind.item is not None
+    items = dataclasses.replace(facts, least=0)
+    for k, item in enumerate(value):
+        yield from _wrong(kind.item, items, item, (*place, str(k)))
+    if facts.unique:
+        for k, item in enumerate(value):
+            if item in value[:k]:
+                yield (*place, str(k)), f"{shown(item)} is duplicated"
+
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _scalar_problem(kind: Type, facts: Facts, value: object) -> str | None:
+    """Return what is wrong with a value that is not a list or a mapping, or None."""
+    base = kind.base
+    if as_plain(base, value) is None:
+        other = " or null" if kind.nullable else ""
+        return f"{shown(value)} is not {_WORDS[base]}{other}"
+    choices = kind.choices or facts.choices
+    if choices and value not in choices:
+        return f"{shown(value)} is not one of {', '.join(choices)}{guess(value, choices)}"
+    if isinstance(value, str):
+        if len(value) < facts.least:
+            return "the text is empty"
+        if facts.pattern and not re.fullmatch(facts.pattern, value):
+            return f"{shown(value)} is not of the form {facts.pattern}"
+        return None
+    number = typing.cast("float", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value} is not finite"
+    if facts.minimum is not None and number < facts.minimum:
+        return f"{shown(value)} is less than {facts.minimum:g}"
+    if facts.above is not None and number <= facts.above:
+        return f"{shown(value)} is not more than {facts.above:g}"
+    if facts.maximum is not None and number > facts.maximum:
+        return f"{shown(value)} is more than {facts.maximum:g}"
+    return None
+
+
+def as_plain(base: type, value: object) -> Any:
+    """Return a value as a plain one of a scalar type, None where it is of another type.
+
+    Numbers of NumPy are taken; true and false are not numbers. A whole number stays one.
+    """
+    kind = type(value)
+    if kind is base:
+        return value
+    is_bool = kind.__name__ in ("bool", "bool_")
+    if base is bool:
+        return bool(value) if is_bool else None
+    if base is int:
+        return int(value) if isinstance(value, numbers.Integral) and not is_bool else None
+    if base is float:
+        if kind is int:
+            return value
+        return float(value) if isinstance(value, numbers.Real) and not is_bool else None
+    return str(value) if isinstance(value, str) else None
+
+
+def read(of: type[S], value: Mapping[str, Any]) -> S:
+    """Return the settings that a mapping says, which has no `mistakes`."""
+    return trusted(of, _read(of, value))
+
+
+def _read(of: type[Settings], value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of every setting, as the class has it."""
+    return {
+        name: typed(known.type, value[name]) if name in value else known.default
+        for name, known in settings_of(of).items()
+    }
+
+
+def typed(kind: Type, value: Any) -> Any:
+    """Return a value of a config, which has no mistake, as a class of settings holds it."""
+    if value is None or isinstance(value, Settings):
+        return value
+    if _is_group(kind):
+        return read(kind.base, value)
+    if kind.base is dict:
+        if kind.item is None or kind.item.base is object:
+            return dict(value)
+        return {key: typed(kind.item, below) for key, below in value.items()}
+    if kind.base is tuple:
+        assert kind.item is not None
+        return tuple(typed(kind.item, item) for item in value)
+    return value if kind.base is object else as_plain(kind.base, value)
+
+
+def trusted(of: type[S], values: Mapping[str, Any]) -> S:
+    """Return settings whose values are all given and known to be right, without a check."""
+    made = object.__new__(of)
+    made.__dict__.update(values)
+    return made
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a setting as JSON has it."""
+    if isinstance(value, Settings):
+        return value.plain()
+    if isinstance(value, Mapping):
+        return {key: plain(below) for key, below in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def find(of: type[Settings], place: Sequence[str]) -> Known | None:
+    """Return the setting at a place, such as ``("video", "fps")``; None where there is none."""
+    known: Known | None = None
+    kind = Type(of)
+    facts = Facts("")
+    for key in place:
+        if _is_group(kind):
+            known = settings_of(kind.base).get(key)
+            if known is None:
+                return None
+            kind, facts = known.type, known.facts
+        elif kind.base is dict and kind.item is not None:
+            kind = kind.item
+            known = Known(key, kind, facts, dataclasses.MISSING, True)
+        else:
+            return None
+    return known
+
+
+def schema(of: type[Settings]) -> dict[str, Any]:
+    """Return the JSON schema of a class: for editors, and for other programs."""
+    known = settings_of(of)
+    made: dict[str, Any] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {name: _schema_of(one) for name, one in known.items()},
+    }
+    needed = [name for name, one in known.items() if one.required]
+    if needed:
+        made["required"] = needed
+    if of.one_of:
+        made["oneOf"] = [{"required": [name]} for name in of.one_of]
+    return made
+
+
+def _schema_of(known: Known) -> dict[str, Any]:
+    facts = known.facts
+    unit = f" Unit: {facts.unit}." if facts.unit and facts.unit not in facts.meaning else ""
+    made = {"description": f"{facts.meaning}{unit}", **_type_schema(known.type, facts)}
+    if not known.required and not known.optional:
+        made["default"] = plain(known.default)
+    return made
+
+
+_JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+def _type_schema(kind: Type, facts: Facts) -> dict[str, Any]:
+    """Return what a JSON schema says of a type."""
+    if _is_group(kind):
+        return schema(kind.base)
+    if kind.base is object:
+        return {}
+    made: dict[str, Any] = {}
+    choices = kind.choices or facts.choices
+    if kind.base is dict:
+        made = {"type": "object"}
+        if facts.keys:
+            made["propertyNames"] = {"pattern": f"^(?:{facts.keys})$"}
+        if kind.item is not None and kind.item.base is not object:
+            made["additionalProperties"] = _type_schema(kind.item, facts)
+    elif kind.base is tuple:
+        assert kind.item is not None
+        items = _type_schema(kind.item, dataclasses.replace(facts, least=0))
+        made = {"type": "array", "items": items}
+        least = kind.length or facts.least
+        made |= {"minItems": least} if least else {}
+        made |= {"maxItems": kind.length} if kind.length else {}
+        made |= {"uniqueItems": True} if facts.unique else {}
+    else:
+        made = {"type": _JSON_TYPES[kind.base]}
+        made |= {"enum": list(choices)} if choices else {}
+        made |= {"pattern": f"^(?:{facts.pattern})$"} if facts.pattern else {}
+        made |= {"minLength": facts.least} if facts.least else {}
+        limits = (("minimum", facts.minimum), ("exclusiveMinimum", facts.above))
+        made |= {key: limit for key, limit in limits if limit is not None}
+        made |= {"maximum": facts.maximum} if facts.maximum is not None else {}
+    if kind.nullable and "type" in made:
+        made["type"] = [made["type"], "null"]
+        made |= {"enum": [*choices, None]} if choices else {}
+    return made
+
+
+def guess(value: object, known: Sequence[str] | Mapping[str, Any]) -> str:
+    """Return what a misspelt value was probably to be, as the end of a message."""
+    meant = did_you_mean(value, known)
+    return f"; {meant}" if meant else ""
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it: short, on one line."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
