@@ -190,7 +190,7 @@ def replaced(name, **options):
         (lambda f: f.attrs.__delitem__("unit"), "attribute unit is missing"),
         (lambda f: f.__delitem__("a/t"), "data set a/t is missing"),
         (lambda f: f.__delitem__("a"), "data set a/t is missing"),
-        (replaced("size", data=h5py.Empty("i8")), "size is no data set with values"),
+        (replaced("size", data=h5py.Empty("i8")), "size is not a data set with values"),
         (replaced("size", data=[1, 2]), r"size has 1 dimensions; \(\) is expected"),
         (replaced("a/xyz", data=np.zeros(250, "f4")), r"xyz has 1 dimensions; \(row, axis\)"),
         (replaced("a/t", data=np.zeros(250, "i4")), "data set a/t is <i4; <i8 is expected"),
@@ -212,7 +212,7 @@ def test_check_layout__takes_no_group_for_a_data_set(tmp_path):
 
     path = change(write(tmp_path / "x.h5"), edit)
     with (
-        pytest.raises(LayoutError, match="size is no data set"),
+        pytest.raises(LayoutError, match="size is not a data set"),
         open_layout(path, LAYOUT),
     ):
         pass

@@ -271,8 +271,8 @@ def test_build__names_a_source_that_is_not_there(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name, problem in (
         ("missing", "can't be read: No such file"),
-        ("", "is no file"),
-        ("pipe", "is no file"),
+        ("", "is not a file"),
+        ("pipe", "is not a file"),
         ("circle", "can't be read"),
     ):
         plan = [entry("a", tmp_path), PlanEntry("b", tmp_path / name, line=7)]

@@ -194,7 +194,7 @@ def test_plan__takes_sources_from_the_working_directory(tmp_path, monkeypatch):
         ("a\x1bb", "has a control character in it"),
         ("a\u2028b", "has a control character in it"),
         ("ä" * 128, "has a name longer than 255 bytes in it"),
-        ("other/A.txt", "is there twice"),
+        ("other/A.txt", "is listed twice"),
         ("other/a.TXT", "differs from 'other/A.txt' only in case"),
         ("Other/b.txt", "differs from 'other' only in case"),
         ("other/A.txt/b", "needs a folder where 'other/A.txt' is a file"),

@@ -208,7 +208,7 @@ def test_verify__of_an_edited_list_with_new_sums_finds_the_files_that_differ(cop
         ("x\ny", "has a control character"),
         ("", "is empty"),
         ("readme.md", "differs from 'README.md' only in case"),
-        ("README.md", "is there twice"),
+        ("README.md", "is listed twice"),
         ("README.md/x", "needs a folder where 'README.md' is a file"),
         ("train", "is a file where 'train' is a folder"),
         ("manifest.json", "is a file that evreel writes"),
@@ -243,9 +243,9 @@ def test_verify__reads_nothing_that_a_hostile_manifest_names(copied, path, probl
         (b"{", "is not JSON"),
         (b"\xff\xfe", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
-        (b'{"layout": 1, "layout": 2}', "a key stands twice"),
-        (b"[]", "is no manifest of a release"),
-        (b'{"layout": "evreel-events"}', "is no manifest of a release"),
+        (b'{"layout": 1, "layout": 2}', "a key is repeated"),
+        (b"[]", "is not a manifest of a release"),
+        (b'{"layout": "evreel-events"}', "is not a manifest of a release"),
         (b'{"layout": "evreel-release", "layout_version": 1}', "is of version 1; version 2 is"),
         (b'{"layout": "evreel-release", "layout_version": 2}', "its name is None"),
         (
@@ -299,9 +299,9 @@ def test_verify__names_what_is_no_file_without_opening_it(copied):
     (copied / "config.json").mkdir()
     found = problems(copied)
     assert found == {
-        "README.md": "is no regular file",
-        "dangling": "is a link to nothing, which is no file",
-        "folder": "is a link to train, which is no file",
+        "README.md": "is not a regular file",
+        "dangling": "is a link to nothing, which is not a file",
+        "folder": "is a link to train, which is not a file",
         "config.json": "is missing",
     }
 
@@ -334,7 +334,7 @@ def test_verify__of_a_release_reached_by_a_link_is_that_of_the_release(made, tmp
 
 
 def test_verify__of_no_folder_is_an_error(tmp_path):
-    with pytest.raises(ReleaseError, match=r"^nothing: is no folder"):
+    with pytest.raises(ReleaseError, match=r"^nothing: is not a folder"):
         verify(tmp_path / "nothing")
 
 

@@ -48,7 +48,7 @@ def read_boxes(path: str | Path) -> npt.NDArray[np.void]:
     Raises
     ------
     AnnotationError
-        Where the file is no ``.npy``, is cut short, or holds other records.
+        Where the file is not a ``.npy``, is cut short, or holds other records.
     """
     path = Path(path)
     boxes = read_records(path)
@@ -89,7 +89,7 @@ def read_published_boxes(path: str | Path) -> npt.NDArray[np.void]:
             if boxes[name].dtype.kind in "iu" and not kept.all():
                 row = int(np.argmin(kept))
                 raise AnnotationError(
-                    f"{spelled} is {values[row]}, which is no {BOX_DTYPE[name]}",
+                    f"{spelled} is {values[row]}, which does not fit {BOX_DTYPE[name]}",
                     path=path,
                     place=f"record {row}",
                 )
@@ -103,7 +103,7 @@ def read_records(path: Path) -> npt.NDArray[np.void]:
     Raises
     ------
     AnnotationError
-        Where the file is no ``.npy``, is cut short, or holds no records.
+        Where the file is not a ``.npy``, is cut short, or holds no records.
     """
     try:
         size = path.stat().st_size

@@ -81,7 +81,7 @@ def new_file(path: Path, **options: Any) -> Iterator[h5py.File]:
     Raises
     ------
     EvreelError
-        Where the disk is full, or fails; what was written is of no use then.
+        Where the disk is full, or fails; what was written is useless then.
     """
     with _Disk(path) as disk:
         try:
@@ -211,7 +211,7 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
             raise LayoutError(f"data set {array.name} is missing", path=path)
         dataset = file[array.name]
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-            raise LayoutError(f"{array.name} is no data set with values", path=path)
+            raise LayoutError(f"{array.name} is not a data set with values", path=path)
         if len(dataset.shape) != len(array.dims):
             raise LayoutError(
                 f"data set {array.name} has {len(dataset.shape)} dimensions; "
@@ -262,7 +262,7 @@ def read_events(
     Raises
     ------
     LayoutError
-        Where they can't be read, or are no events; it names the row in the file.
+        Where they can't be read, or are not events; it names the row in the file.
     """
     with reading(path, f"rows {start} to {stop}"):
         t, x, y, p = (column[start:stop] for column in columns)

@@ -126,7 +126,7 @@ class SamplesFile(hdf5.Opened):
         self.recording = str(self._file.attrs["recording"])
         self.t_stop_us = int(self._file.attrs["t_stop_us"])
         if ((self.start < 0) | (self.stop < self.start)).any():
-            raise AnnotationError("rows of a sample are no range of rows")
+            raise AnnotationError("rows of a sample are not a range of rows")
 
     def __len__(self) -> int:
         return len(self.samples)

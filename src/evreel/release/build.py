@@ -93,8 +93,9 @@ def build(
     description
         What the data set is; it opens the README.
     compression
-        ``portable``: HDF5 files that need a plugin are written anew with gzip and shuffle, which
-        every HDF5 reads; files of kind ``recording`` keep their bytes. ``fast``: all as they are.
+        ``portable``: HDF5 files that need a plugin are compressed again with gzip and shuffle,
+        which every HDF5 reads; files of kind ``recording`` keep their bytes. ``fast``: all as they
+        are.
     config
         The configuration that made the files, plain JSON values, as it was in force.
     labels
@@ -314,7 +315,7 @@ def _source(entry: PlanEntry) -> Path:
     """Return an entry's file with all links followed, or raise where there is none to read."""
     try:
         source = entry.source.resolve(strict=True)
-        problem = None if source.is_file() else "is no file"
+        problem = None if source.is_file() else "is not a file"
         if problem is None:
             source.open("rb").close()
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
@@ -329,13 +330,13 @@ def _source(entry: PlanEntry) -> Path:
 
 
 def _place(entry: PlanEntry, source: Path, target: Path, compression: Compression) -> None:
-    """Put a file into the release: a link, a copy, or written anew."""
+    """Put a file into the release: a link, a copy, or compressed again."""
     import h5py
 
     from evreel.files.repack import needs_plugin, repack
 
     if h5py.is_hdf5(source):
-        # Also where it stays as it is: a file with content elsewhere is no file to publish.
+        # Also where it stays as it is: a file with content elsewhere is not one to publish.
         plugin = needs_plugin(source)
         # A recording's MD5 is known to others.
         if plugin and compression == "portable" and entry.kind != "recording":

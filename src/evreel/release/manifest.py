@@ -152,7 +152,7 @@ class PathsTaken:
             if other != spelled:
                 return f"differs from {other!r} only in case or accents' encoding"
             if is_file:
-                return "is a file that evreel writes" if path in self._own else "is there twice"
+                return "is a file that evreel writes" if path in self._own else "is listed twice"
         return None
 
 
@@ -163,7 +163,7 @@ def _path_problem(path: str) -> str | None:
     if _CONTROL.search(path):
         return "has a control character in it"
     if "\\" in path:
-        return "has a backslash in it; folders are set apart by /"
+        return "has a backslash in it; folders are separated by /"
     if path.startswith("/") or re.match(r"[A-Za-z]:", path):
         return "is absolute; it must start at the release's root"
     for part in path.split("/"):
@@ -378,14 +378,14 @@ def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
     Raises
     ------
     ReleaseError
-        Where it is no manifest, or of a version that is not known here.
+        Where it is not a manifest, or is of a version that is not known here.
     """
     try:
         value = json.loads(data, object_pairs_hook=_no_key_twice)
     except (ValueError, RecursionError) as error:
         raise ReleaseError(f"is not JSON: {error}") from error
     if not isinstance(value, dict) or value.get("layout") != LAYOUT:
-        raise ReleaseError(f"is no manifest of a release: its layout is not {LAYOUT!r}")
+        raise ReleaseError(f"is not a manifest of a release: its layout is not {LAYOUT!r}")
     if value.get("layout_version") != LAYOUT_VERSION:
         raise ReleaseError(
             f"is of version {value.get('layout_version')!r}; version {LAYOUT_VERSION} is read here",
@@ -455,7 +455,7 @@ def read_manifest(folder: str | Path) -> Manifest:
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("a key is repeated in one object")
     return value
 
 
@@ -468,7 +468,7 @@ def _entry_problem(entry: Any) -> str | None:
         if name != "size" and not isinstance(entry[name], str):
             return f"its {name} is not text"
     if type(entry["size"]) is not int or entry["size"] < 0:
-        return "its size is no number of bytes"
+        return "its size is not a number of bytes"
     for algorithm, pattern in _DIGEST.items():
         if not pattern.fullmatch(entry[algorithm]):
             return f"its {algorithm} is not one in lowercase hexadecimal digits"
@@ -490,7 +490,7 @@ def parse_sums(data: bytes, algorithm: Algorithm) -> tuple[dict[str, str], list[
         if not line:
             continue
         if not _DIGEST[algorithm].fullmatch(digest):
-            problems.append(f"line {number}: {digest[:80]!r} is no {algorithm}")
+            problems.append(f"line {number}: {digest[:80]!r} is not an {algorithm.upper()} sum")
             continue
         problem = taken.add(path)
         if problem:

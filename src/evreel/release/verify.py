@@ -52,11 +52,11 @@ def verify(folder: str | Path, *, progress: Progress = silent) -> list[Differenc
     Raises
     ------
     ReleaseError
-        Where `folder` is no folder.
+        Where `folder` is not a folder.
     """
     root = Path(os.path.realpath(folder))
     if not root.is_dir():
-        raise ReleaseError("is no folder", path=folder)
+        raise ReleaseError("is not a folder", path=folder)
     findings: list[Difference] = []
     found = _walk(root, findings)
     expected = _expected(found, findings)
@@ -81,7 +81,7 @@ def _shown(path: str) -> str:
 def _walk(root: Path, findings: list[Difference]) -> dict[str, Path]:
     """Return the regular files of a release, path → place on the disk, without leaving it.
 
-    Links are resolved where they stay inside; what is no file goes to `findings`.
+    Links are resolved where they stay inside; what is not a file goes to `findings`.
     """
     found: dict[str, Path] = {}
     waiting = [root]
@@ -108,9 +108,9 @@ def _walk(root: Path, findings: list[Difference]) -> dict[str, Path]:
                 elif target.is_file():
                     found[path] = target
                 else:
-                    findings.append(Difference(_shown(path), f"{leads} is no file"))
+                    findings.append(Difference(_shown(path), f"{leads} is not a file"))
             else:
-                findings.append(Difference(_shown(path), "is no regular file"))
+                findings.append(Difference(_shown(path), "is not a regular file"))
     return found
 
 
