@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.annotations.cvat import read_cvat
-from evreel.annotations.regions import Annotator, EventLabels, Regions, check_task
-from evreel.annotations.shapes import Annotations, FrameTag, Shape, Track, interpolate, merge
-from evreel.errors import AnnotationError, EventsError, LayoutError
+from evreel.annotations.regions import Annotator, Regions, check_task
+from evreel.annotations.shapes import Annotations, Box, FrameTag, Track, interpolate, merge
+from evreel.errors import AnnotationError
 from evreel.events import Events, Sensor
-from evreel.files import hdf5
-from evreel.files.events_store import EventsStore
-from evreel.files.slices import WRITE_ROWS, SlicesFile, SlicesWriter
 from evreel.kernels import regions as kernels
-from evreel.layout import SLICES
-from evreel.provenance import Provenance
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
-from evreel.windows import Count, Duration, Windows
 from support import random_events, shared_file
-from support.stores import pieces, write_store
-
-SENSOR = Sensor(6, 8)
-CLOCK = FrameClock.regular(100, 10)
-
-
-def box(frame, left, top, right, bottom, **more):
-    return Shape(frame, "box", np.array([[left, top], [right, bottom]], dtype=float), **more)
-
-
-def polygon(frame, *points, **more):
-    return Shape(frame, "polygon", np.array(points, dtype=float), **more)
-
-
-def still(shape, frames, number=0, label="car"):
-    """A track of one shape that stands still."""
-    shapes = (
-        Shape(f, shape.kind, shape.points, z_order=shape.z_order, outside=shape.outside)
-        for f in frames
-    )
-    return Track(number, label, tuple(shapes))
-
-
-def annotated(*tracks, frames=range(10), **more):
-    labels = tuple(dict.fromkeys(["car", "bus", *(track.label for track in tracks)]))
-    return Annotations(labels, tracks, frames=frames, **more)
+from support.annotations import CLOCK, SENSOR, annotated, box, label, moving_scene, polygon, still
 
 
 def events_at(t, x, y, sensor=SENSOR):
@@ -58,14 +29,6 @@ def events_at(t, x, y, sensor=SENSOR):
 def every_pixel(t, sensor=SENSOR):
     y, x = np.mgrid[: sensor.height, : sensor.width]
     return events_at(t, x, y, sensor)
-
-
-def label(annotations, events, clock=CLOCK, picture=None, rows=None, **more):
-    """The labels of events in one chunk, or in chunks of `rows`, joined."""
-    picture = picture or Picture(tuple(events.sensor))
-    annotator = Annotator(Regions(annotations, clock, picture, **more))
-    parts = [annotator.label(part) for part in pieces(events, rows or max(len(events), 1))]
-    return EventLabels(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def drawn(annotations, t=5, sensor=SENSOR, **more):
@@ -80,7 +43,7 @@ def drawn(annotations, t=5, sensor=SENSOR, **more):
 def plain_inside(shape, column, row, scale=1):
     """Even-odd rule at the centre of one pixel, an edge at a time."""
     x, y = (column + 0.5) * scale, (row + 0.5) * scale
-    if shape.kind == "box":
+    if isinstance(shape, Box):
         (left, top), (right, bottom) = shape.points
         return left <= x < right and top <= y < bottom
     odd = False
@@ -92,7 +55,7 @@ def plain_inside(shape, column, row, scale=1):
 
 
 def plain_area(shape):
-    if shape.kind == "box":
+    if isinstance(shape, Box):
         width, height = shape.points[1] - shape.points[0]
         return width * height
     doubled = 0.0
@@ -262,8 +225,7 @@ def test_stamps__beyond_32_bits_are_found():
 
 def test_closed_track__labels_nothing_until_it_comes_back():
     shape = box(0, 0, 0, 8, 6)
-    gone = Shape(3, "box", shape.points, outside=True)
-    back = Shape(6, "box", shape.points)
+    gone, back = replace(shape, frame=3, outside=True), replace(shape, frame=6)
     scene = annotated(Track(0, "car", (*still(shape, range(3)).shapes, gone, back)))
     got = label(scene, events_at(np.arange(0, 100, 10), 4, 4))
     assert got.roi.tolist() == [0, 0, 0, -1, -1, -1, 0, -1, -1, -1]
@@ -308,7 +270,7 @@ def test_primary_region__is_on_top_then_small_then_first():
     assert got.roi.tolist() == [1, 0]
     assert got.overlap_event.tolist() == [0, 0, 1]
     assert got.overlap_roi.tolist() == [0, 2, 2]
-    raised = Shape(0, "box", wide.points, z_order=1)
+    raised = replace(wide, z_order=1)
     scene = annotated(still(small, [0], 0), still(wide, [0], 1), still(raised, [0], 2))
     got = label(scene, events_at(0, 3, 3))
     assert (got.roi.tolist(), got.overlap_roi.tolist()) == ([2], [0, 1])
@@ -348,25 +310,6 @@ def test_events__are_neither_duplicated_nor_lost():
     named = (got.roi >= 0) + np.bincount(got.overlap_event, minlength=len(events))
     np.testing.assert_array_equal(named, holding)
     assert holding.max() > 3
-
-
-def moving_scene(seed=0, n=6):
-    rng = np.random.default_rng(seed)
-    tracks = []
-    for number in range(n):
-        listed = []
-        for frame in sorted(rng.choice(10, 4, replace=False).tolist()):
-            z_order, outside = int(rng.integers(2)), bool(rng.integers(4) == 0)
-            if number % 2:
-                points = rng.uniform(0, [64, 48], (5, 2))
-                listed.append(Shape(frame, "polygon", points, outside, z_order=z_order))
-            else:
-                left, top = rng.uniform(0, [40, 30])
-                listed.append(
-                    box(frame, left, top, left + 24, top + 17, outside=outside, z_order=z_order)
-                )
-        tracks.append(Track(number, ("car", "bus")[number % 2], tuple(listed)))
-    return annotated(*tracks)
 
 
 def test_labels__equal_a_search_of_every_shape_for_every_event():
@@ -551,185 +494,6 @@ def test_boxes__have_the_corners_of_what_is_drawn():
     np.testing.assert_allclose(np.array(listed), np.array(sorted(expected)), atol=1e-5)
 
 
-# Files
-
-
-def write_slices(path, store, regions, windows, rows=1_000):
-    with hdf5.create(path, SLICES, Provenance("annotate", {})) as file:
-        writer = SlicesWriter(file, store.sensor, store.t_offset, windows, regions.tables)
-        annotator = Annotator(regions)
-        for chunk in store.chunks(rows=rows):
-            writer.write(chunk, *annotator.label(chunk))
-        writer.finish()
-    return path
-
-
-@pytest.fixture
-def store(tmp_path):
-    events = random_events(4_000, stop_us=110, seed=6)
-    with EventsStore(write_store(tmp_path / "events.h5", [events], events.sensor)) as opened:
-        yield opened
-
-
-def test_slices_file__holds_every_event_once_with_its_region(tmp_path, store):
-    scene = merge([moving_scene(), Annotations(("day",), tags=(FrameTag(4, "day"),))])
-    regions = Regions(scene, CLOCK, Picture((48, 64)))
-    windows = store.windows(Duration(30, tail="drop"))
-    path = write_slices(tmp_path / "s.h5", store, regions, windows)
-    whole = label(scene, store.read())
-    with SlicesFile(path) as got:
-        assert (got.n, got.n_events, len(got)) == (3, 4_000, 3)
-        assert (got.sensor, got.t_offset, got.first_row) == (store.sensor, store.t_offset, 0)
-        assert got.t_stop_us == store.t_stop_us
-        assert got.labels == ("car", "bus", "day")
-        events, roi = got.read()
-        for name in "txyp":
-            np.testing.assert_array_equal(getattr(events, name), getattr(store.read(), name))
-        np.testing.assert_array_equal(roi, whole.roi)
-        np.testing.assert_array_equal(got.overlaps.event, whole.overlap_event)
-        np.testing.assert_array_equal(got.overlaps.roi, whole.overlap_roi)
-        in_slices = 0
-        for k in range(got.n):
-            part, part_roi = got.slice(k)
-            inside = (events.t >= 30 * k) & (events.t < 30 * k + 30)
-            np.testing.assert_array_equal(part.t, events.t[inside])
-            np.testing.assert_array_equal(part_roi, roi[inside])
-            in_slices += len(part)
-        assert got.events_outside_slices == np.count_nonzero(events.t >= 90) > 0
-        assert in_slices + got.events_outside_slices == 4_000
-        for name in ("rois", "tags", "labelled"):
-            for column, expected in zip(
-                getattr(got, name), getattr(regions.tables, name), strict=True
-            ):
-                np.testing.assert_array_equal(column, expected)
-        with pytest.raises(IndexError, match=r"s\.h5: slice 3 is not within 0 to 2"):
-            got.slice(3)
-
-
-def test_slices__that_overlap_count_events_outside_once(tmp_path, store):
-    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
-    windows = store.windows(Count(1_000, stride=600, tail="drop"))
-    with SlicesFile(write_slices(tmp_path / "s.h5", store, regions, windows)) as got:
-        assert got.windows.stop[-1] == 4_000
-        assert got.events_outside_slices == 0
-        assert [len(got.slice(k)[0]) for k in range(got.n)] == [1_000] * 6
-
-
-def test_slices_file__of_a_part_of_a_recording_counts_rows_from_its_own_first(tmp_path, store):
-    scene = moving_scene()
-    regions = Regions(scene, CLOCK, Picture((48, 64)))
-    windows = Count(500, tail="drop").plan(4_000, store.stamp_at)
-    part = Windows(*(getattr(windows, c)[2:] for c in ("start_us", "stop_us", "start", "stop")))
-    with hdf5.create(tmp_path / "s.h5", SLICES, Provenance("annotate", {})) as file:
-        writer = SlicesWriter(file, store.sensor, 0, part, regions.tables, first_row=900)
-        events = store.read(900)
-        writer.write(events, *Annotator(regions, first_row=900).label(events))
-        writer.finish()
-    whole = label(scene, store.read())
-    with SlicesFile(tmp_path / "s.h5") as got:
-        assert (got.first_row, got.n_events, got.events_outside_slices) == (900, 3_100, 100)
-        np.testing.assert_array_equal(got.slice(0)[0].t, store.read(1_000, 1_500).t)
-        np.testing.assert_array_equal(got.read()[1], whole.roi[900:])
-        later = whole.overlap_event >= 900
-        np.testing.assert_array_equal(got.overlaps.event, whole.overlap_event[later] - 900)
-
-
-def test_slices_file__has_the_same_bytes_whatever_the_chunks(tmp_path):
-    n = 2 * WRITE_ROWS + 5_000
-    rng = np.random.default_rng(7)
-    t = np.sort(rng.integers(0, 100, n))
-    events = Events(t, rng.integers(0, 8, n), rng.integers(0, 6, n), t % 2, SENSOR)
-    scene = annotated(
-        still(box(0, 0, 0, 5, 5), range(10)), still(box(0, 3, 2, 8, 6), range(0, 9, 2), 1)
-    )
-    regions = Regions(scene, CLOCK, Picture(tuple(SENSOR)))
-    with EventsStore(write_store(tmp_path / "e.h5", [events], SENSOR)) as opened:
-        windows = opened.windows(Duration(25))
-        contents = {
-            write_slices(tmp_path / f"{rows}.h5", opened, regions, windows, rows).read_bytes()
-            for rows in (100_003, WRITE_ROWS, n)
-        }
-    assert len(contents) == 1, "the size of the chunks shows in the bytes"
-
-
-def test_slices_file__without_events_is_one(tmp_path):
-    regions = Regions(Annotations(()), FrameClock([], []), Picture(tuple(SENSOR)))
-    with EventsStore(write_store(tmp_path / "e.h5", [], SENSOR)) as opened:
-        path = write_slices(tmp_path / "s.h5", opened, regions, opened.windows(Duration(10)))
-    with SlicesFile(path) as got:
-        assert (got.n, got.n_events, got.labels, got.events_outside_slices) == (0, 0, (), 0)
-        assert len(got.read()[0]) == 0
-
-
-def test_slices_writer__refuses_time_that_goes_back_and_slices_beyond_the_end(tmp_path, store):
-    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
-    nothing = np.empty(0, np.int64), np.empty(0, np.int32)
-    chunk = store.read(0, 1_000)
-    with hdf5.create(tmp_path / "a.h5", SLICES, Provenance("annotate", {})) as file:
-        windows = store.windows(Duration(30))
-        writer = SlicesWriter(file, store.sensor, 0, windows, regions.tables)
-        roi = np.full(1_000, -1, dtype=np.int32)
-        writer.write(chunk, roi, *nothing)
-        with pytest.raises(EventsError, match="goes back behind"):
-            writer.write(chunk, roi, *nothing)
-        with pytest.raises(EventsError, match=r"slice 0 is of rows 0 to \d+; there are 1000"):
-            writer.finish()
-
-
-def test_slices_file__that_contradicts_itself_is_refused(tmp_path, store):
-    import h5py
-
-    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
-    path = write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(30)))
-    for name, value, message in (
-        ("slices/stop", 4_001, "a slice is not within the file's 4000 events"),
-        ("rois/label", 2, "rois/label is not within the 2 labels"),
-    ):
-        with h5py.File(path, "r+") as file:
-            kept = file[name][-1]
-            file[name][-1] = value
-        with pytest.raises(LayoutError, match=rf"^s\.h5: {message}"):
-            SlicesFile(path)
-        with h5py.File(path, "r+") as file:
-            file[name][-1] = kept
-    SlicesFile(path).close()
-    with h5py.File(path, "r+") as file:
-        del file["events/roi"]
-    with pytest.raises(LayoutError, match=r"^s\.h5: data set events/roi is missing"):
-        SlicesFile(path)
-    with pytest.raises(LayoutError, match="its layout is 'evreel-events'"):
-        SlicesFile(store.path)
-
-
-def everything_in(path):
-    """Return all that a file of slices holds."""
-    with SlicesFile(path) as got:
-        events, roi = got.read()
-        columns = [*(getattr(events, name) for name in "txyp"), roi, *got.overlaps]
-        columns += [column for table in (got.rois, got.tags, got.labelled) for column in table]
-        columns += [getattr(got.windows, c) for c in ("start", "stop", "start_us", "stop_us")]
-        plain = (got.sensor, got.t_offset, got.t_stop_us, got.first_row, got.events_outside_slices)
-        return [column.tobytes() for column in columns], plain
-
-
-def test_slices_file__with_any_bit_flipped_is_refused_or_the_same(tmp_path, store):
-    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
-    path = write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(30)))
-    whole, expected = path.read_bytes(), everything_in(path)
-    damaged = tmp_path / "damaged.h5"
-    refused = 0
-    for bit in np.random.default_rng(1).integers(0, 8 * len(whole), 250).tolist():
-        flipped = bytearray(whole)
-        flipped[bit // 8] ^= 1 << bit % 8
-        damaged.write_bytes(flipped)
-        try:
-            assert everything_in(damaged) == expected, f"bit {bit} gives other values in silence"
-        except LayoutError as error:
-            assert error.path == damaged, f"bit {bit}"
-            refused += 1
-    assert refused > 150
-
-
 # The tutorial's annotations, and where its tool fails
 
 
@@ -815,16 +579,6 @@ def test_tutorial__tags_alone_and_tags_beside_regions_meet_by_name():
         assert names == [tag.label for tag in tags.tags]
         assert [both.labels[k] for k in both.rois.label] == ["Mug", "Rabbit", "Box", "Pen"]
         assert [column.tolist() for column in both.labelled] == [[0], [9_160_000]]
-
-
-def test_tags__alone_make_a_slices_file(tmp_path, store):
-    scene = Annotations(("day", "night"), tags=(FrameTag(3, "night"),), frames=(3,))
-    regions = Regions(scene, CLOCK, Picture((48, 64)))
-    path = write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(50)))
-    with SlicesFile(path) as got:
-        assert (got.read()[1] == -1).all()
-        assert [column.tolist() for column in got.tags] == [[3], [1], [30], [40]]
-        assert [column.tolist() for column in got.labelled] == [[30], [40]]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations.shapes import Annotations, FloatArray, Shape, between
+from evreel.annotations.shapes import Annotations, FloatArray, Shape
 from evreel.annotations.tables import LabelTables, RoiTable, Spans, TagTable
 from evreel.errors import AnnotationError
 from evreel.layout import BOX_DTYPE
@@ -41,7 +41,7 @@ class Regions:
     ----------
     annotations
         What annotators drew and looked at. Frames between two listed shapes of a track are
-        filled by `evreel.annotations.shapes.between`.
+        filled by `evreel.annotations.shapes.Shape.between`.
     clock
         When each frame of the annotated video stands for.
     picture
@@ -84,8 +84,10 @@ class Regions:
         self._shapes: list[Shape] = [s for track in annotations.tracks for s in track.shapes]
         sizes = [len(track.shapes) for track in annotations.tracks]
         self._region = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-        self._bounds = self._bounds_of_shapes()
-        outside = np.fromiter((s.outside for s in self._shapes), bool, len(self._shapes))
+        n = len(self._shapes)
+        # (n, 4): left, top, right, bottom of each, in picture pixels.
+        self._bounds = np.fromiter((s.bounds for s in self._shapes), np.dtype("4f8"), n)
+        outside = np.fromiter((s.outside for s in self._shapes), bool, n)
         clipped = self._check_bounds(annotations, ~outside, clip)
 
         # One row a region and frame that shows it: which listed shape it has there or follows.
@@ -105,13 +107,15 @@ class Regions:
     def shapes_of(self, frame: int) -> list[tuple[int, Shape]]:
         """Return the regions that a frame shows: (row of the region, shape), by row."""
         low, high = np.searchsorted(self._row_frame, [frame, frame + 1])
-        shown = []
-        for k in self._row_shape[low:high].tolist():
-            shape = self._shapes[k]
-            if shape.frame != frame:
-                shape = between(shape, self._shapes[k + 1], frame)
-            shown.append((int(self._region[k]), shape))
-        return shown
+        return [
+            (int(self._region[k]), self._shape_in(frame, k))
+            for k in self._row_shape[low:high].tolist()
+        ]
+
+    def _shape_in(self, frame: int, k: int) -> Shape:
+        """Return what is shown in a frame that listed shape k serves."""
+        shape = self._shapes[k]
+        return shape if shape.frame == frame else shape.between(self._shapes[k + 1], frame)
 
     def boxes(self) -> npt.NDArray[np.void]:
         """Return one EventBbox record for each region and frame that shows it.
@@ -126,12 +130,8 @@ class Regions:
         """
         frame, shape = self._row_frame, self._row_shape
         bounds = self._bounds[shape]
-        start = self._frame_numbers()[shape]
-        later = np.minimum(shape + 1, max(len(self._shapes) - 1, 0))
-        is_box = np.fromiter((s.kind == "box" for s in self._shapes), bool, len(self._shapes))
-        moves = (frame != start) & is_box[shape] & is_box[later]
-        share = (frame - start)[moves] / (self._frame_numbers()[later] - start)[moves]
-        bounds[moves] += share[:, None] * (self._bounds[later][moves] - bounds[moves])
+        for row in np.flatnonzero(frame != self._frame_numbers()[shape]).tolist():
+            bounds[row] = self._shape_in(int(frame[row]), int(shape[row])).bounds
         height, width = self.picture.sensor
         left, top, right, bottom = (
             np.clip(bounds[:, side] / self.picture.scale, 0, limit)
@@ -176,15 +176,6 @@ class Regions:
     def _frame_numbers(self) -> Int64Array:
         return np.fromiter((s.frame for s in self._shapes), np.int64, len(self._shapes))
 
-    def _bounds_of_shapes(self) -> FloatArray:
-        """Return (n, 4): left, top, right, bottom of each listed shape in picture pixels."""
-        if not self._shapes:
-            return np.empty((0, 4))
-        points = np.concatenate([s.points for s in self._shapes])
-        sizes = np.fromiter((len(s.points) for s in self._shapes), np.int64, len(self._shapes))
-        first = np.cumsum(sizes) - sizes
-        return np.hstack([np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)])
-
     def _check_bounds(
         self, annotations: Annotations, visible: npt.NDArray[np.bool_], clip: bool
     ) -> int:
@@ -200,7 +191,7 @@ class Regions:
             axis, limit, name = (("x", width, "wide"), ("y", height, "high"))[side % 2]
             who = f"track {track.id}" if track.id >= 0 else "loose shape"
             raise AnnotationError(
-                f"{shape.kind} reaches {axis}={self._bounds[k, side]}, outside the {limit} px "
+                f"{shape.name} reaches {axis}={self._bounds[k, side]}, outside the {limit} px "
                 f"{name} picture",
                 path=self._source,
                 place=f"{who} ({track.label!r}), frame {shape.frame}",
@@ -403,7 +394,7 @@ class Annotator:
         self._kernels.erase(self._spans, self._primary, self._head)
         self._drawn = frame
         shown = self._regions.shapes_of(frame)
-        outlines = [_outline(shape) for _, shape in shown]
+        outlines = [shape.outline for _, shape in shown]
         vertices, first = _in_a_row(outlines)
         area = np.empty(len(shown))
         self._kernels.areas(vertices, first, area)
@@ -427,14 +418,6 @@ class Annotator:
         room = np.empty((2, int(pixels.sum() - pixels.max())), dtype=np.int32)
         n = self._kernels.paint(self._spans, roi, self._primary, self._head, *room)
         self._node_roi, self._node_next = room[:, :n]
-
-
-def _outline(shape: Shape) -> FloatArray:
-    """Return a shape's vertices: a box has four."""
-    if shape.kind == "polygon":
-        return shape.points
-    (left, top), (right, bottom) = shape.points
-    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
 def _in_a_row(outlines: list[FloatArray]) -> tuple[FloatArray, Int64Array]:

@@ -3,42 +3,42 @@
 These types say what an annotation file says, in picture coordinates and video frame numbers.
 Coordinates are continuous: pixel (column x, row y) covers ``[x, x+1) × [y, y+1)``. Filling the
 gaps between listed shapes is a separate function, `interpolate`.
+
+A kind of shape is a class here, and a row of the table in `evreel.annotations.cvat.elements`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import AnnotationError
 
-Kind = Literal["box", "polygon"]
 FloatArray = npt.NDArray[np.float64]
+Bounds = tuple[float, float, float, float]
 
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 """One for all shapes without attributes: a long video has millions of shapes."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Shape:
-    """An outline in one frame.
+class Shape(ABC):
+    """What an annotator drew in one frame; its classes say what the points mean.
 
     Parameters
     ----------
     frame
         Video frame number, 0 or more.
-    kind
-        ``box`` or ``polygon``.
     points
-        (n, 2) float64, x and y in picture pixels: for a box the top left and bottom right
-        corner, for a polygon its vertices in order, 3 or more.
+        (n, 2) float64, x and y in picture pixels.
     outside
         The object has left the picture: this shape closes its track and labels nothing.
     occluded
@@ -49,10 +49,13 @@ class Shape:
         Higher lies on top.
     attributes
         Name → value, as text.
+
+    Attributes
+    ----------
+    name, plural : what a shape of the class is called, and several are.
     """
 
     frame: int
-    kind: Kind
     points: FloatArray
     outside: bool = False
     occluded: bool = False
@@ -60,12 +63,115 @@ class Shape:
     z_order: int = 0
     attributes: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
 
+    name: ClassVar[str]
+    plural: ClassVar[str]
+
+    @staticmethod
+    @abstractmethod
+    def fault(points: FloatArray) -> str | None:
+        """Return why points, (n, 2) in picture pixels, make no shape of the class; None if they do.
+
+        Shapes trust the points that they are given; what reads a file asks this first.
+        """
+
     @property
-    def bounds(self) -> tuple[float, float, float, float]:
+    @abstractmethod
+    def outline(self) -> FloatArray:
+        """(n, 2) float64, the vertices in order, x and y in picture pixels."""
+
+    @property
+    def bounds(self) -> Bounds:
         """(left, top, right, bottom) in picture pixels."""
-        left, top = self.points.min(axis=0)
-        right, bottom = self.points.max(axis=0)
-        return float(left), float(top), float(right), float(bottom)
+        x, y = zip(*self.outline.tolist(), strict=True)
+        return min(x), min(y), max(x), max(y)
+
+    def between(self, other: Shape, frame: int) -> Self:
+        """Return what a track shows in a frame between this shape and the next listed one.
+
+        It stays as it is, unless its class lets it move. All but the points is as in this shape.
+        """
+        return self._moved(frame, self.points)
+
+    def _moved(self, frame: int, points: FloatArray) -> Self:
+        # Half the time of `dataclasses.replace`; a sparse task has millions of frames between.
+        return type(self)(
+            frame, points, self.outside, self.occluded, False, self.z_order, self.attributes
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Box(Shape):
+    """An upright rectangle. Its points are two: the top left and the bottom right corner."""
+
+    name = "box"
+    plural = "boxes"
+
+    @staticmethod
+    def fault(points: FloatArray) -> str | None:
+        """Return which side is not before its opposite, in the words of CVAT."""
+        (left, top), (right, bottom) = points.tolist()
+        if not left < right:
+            return f"box xbr={right} is not right of xtl={left}"
+        if not top < bottom:
+            return f"box ybr={bottom} is not below ytl={top}"
+        return None
+
+    @property
+    def outline(self) -> FloatArray:
+        """(4, 2) float64, the corners from the top left one, clockwise in the picture."""
+        (left, top), (right, bottom) = self.points
+        return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+
+    @property
+    def bounds(self) -> Bounds:
+        """(left, top, right, bottom) in picture pixels."""
+        (left, top), (right, bottom) = self.points.tolist()
+        return left, top, right, bottom
+
+    def between(self, other: Shape, frame: int) -> Self:
+        """Return the box on its straight way to the next one; before another shape it stays.
+
+        Examples
+        --------
+        >>> corners = np.array([[0.0, 0.0], [2.0, 2.0]])
+        >>> Box(3, corners).between(Box(7, corners + 4), 4).points.tolist()
+        [[1.0, 1.0], [3.0, 3.0]]
+        """
+        if not isinstance(other, Box):
+            return self._moved(frame, self.points)
+        share = (frame - self.frame) / (other.frame - self.frame)
+        return self._moved(frame, self.points + share * (other.points - self.points))
+
+    @staticmethod
+    def around(outline: FloatArray) -> FloatArray:
+        """Return the points of the smallest box that holds an outline, (n, 2) of 1 or more."""
+        return np.stack([outline.min(axis=0), outline.max(axis=0)])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Polygon(Shape):
+    """A closed outline of straight sides. Its points are the vertices in order, 3 or more.
+
+    It does not move between two listed ones: which vertex would become which is not known.
+    """
+
+    name = "polygon"
+    plural = "polygons"
+
+    @staticmethod
+    def fault(points: FloatArray) -> str | None:
+        """Tell whether there are too few points for an outline."""
+        return None if len(points) >= 3 else f"polygon has {len(points)} points; 3 are expected"
+
+    @property
+    def outline(self) -> FloatArray:
+        """(n, 2) float64, the points themselves."""
+        return self.points
+
+    @staticmethod
+    def around(outline: FloatArray) -> FloatArray:
+        """Return the points of the polygon that follows an outline, (n, 2): those themselves."""
+        return outline
 
 
 @dataclass(frozen=True)
@@ -179,27 +285,8 @@ def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
     return replace(annotations, labels=listed)
 
 
-def between(left: Shape, right: Shape, frame: int) -> Shape:
-    """Return what a track shows in a frame between two listed shapes.
-
-    A box moves linearly from one to the other; a polygon stays as it is on the left, as does a
-    box that a polygon follows. All but the outline is as on the left.
-
-    Examples
-    --------
-    >>> corners = np.array([[0.0, 0.0], [2.0, 2.0]])
-    >>> between(Shape(3, "box", corners), Shape(7, "box", corners + 4), 4).points.tolist()
-    [[1.0, 1.0], [3.0, 3.0]]
-    """
-    points = left.points
-    if left.kind == right.kind == "box":
-        share = (frame - left.frame) / (right.frame - left.frame)
-        points = left.points + share * (right.points - left.points)
-    return replace(left, frame=frame, points=points, keyframe=False)
-
-
 def interpolate(track: Track) -> Track:
-    """Fill the frames between listed shapes by `between`; listed shapes stay as they are.
+    """Fill the frames between listed shapes by `Shape.between`; listed shapes stay as they are.
 
     An annotation file lists every annotated frame in which an object is visible, so a gap is
     either of frames that were left out of the task, or the object is away. Nothing is added
@@ -209,7 +296,7 @@ def interpolate(track: Track) -> Track:
     Examples
     --------
     >>> corners = np.array([[0.0, 0.0], [2.0, 2.0]])
-    >>> track = Track(0, "car", (Shape(3, "box", corners), Shape(5, "box", corners + 4)))
+    >>> track = Track(0, "car", (Box(3, corners), Box(5, corners + 4)))
     >>> [(s.frame, s.keyframe, s.points[0].tolist()) for s in interpolate(track).shapes]
     [(3, True, [0.0, 0.0]), (4, False, [2.0, 2.0]), (5, True, [4.0, 4.0])]
     """
@@ -217,5 +304,5 @@ def interpolate(track: Track) -> Track:
     for left, right in zip_longest(track.shapes, track.shapes[1:]):
         shapes.append(left)
         if right is not None and not left.outside:
-            shapes += (between(left, right, frame) for frame in range(left.frame + 1, right.frame))
+            shapes += (left.between(right, frame) for frame in range(left.frame + 1, right.frame))
     return replace(track, shapes=tuple(shapes))

@@ -41,13 +41,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations.shapes import Annotations, FloatArray, FrameTag, Shape, Track
+from evreel.annotations.shapes import Annotations, FloatArray, FrameTag, Track
 from evreel.errors import EvreelError
 from evreel.events import Events, Sensor
 from evreel.simulate.scene import (
     FULL_SCALE,
     LOG_UNIT,
     SUBPIXEL,
+    Drawn,
     Scene,
     SceneObject,
     SceneTag,
@@ -121,9 +122,9 @@ class Truth:
     def annotated(self, index: int, t_us: int) -> FloatArray | None:
         """Return what an annotator draws for an object at an instant, None where it is away.
 
-        That is its outline cut at the picture's edges: the vertices, or the top left and bottom
-        right corner where it is to be annotated as a box. An object is away outside of its
-        visible intervals and where less than `SMALLEST_PX` of its width or height is inside.
+        That is its outline cut at the picture's edges, as the points of the shape that it is to
+        be annotated as. An object is away outside of its visible intervals and where less than
+        `SMALLEST_PX` of its width or height is inside.
         """
         thing = self.objects[index]
         if not thing.shown(t_us):
@@ -131,10 +132,9 @@ class Truth:
         points = _cut(self.outline(index, t_us), self.sensor)
         if not len(points):
             return None
-        bounds = np.stack([points.min(axis=0), points.max(axis=0)])
-        if (bounds[1] - bounds[0] < SMALLEST_PX).any():
+        if (np.ptp(points, axis=0) < SMALLEST_PX).any():
             return None
-        return bounds if thing.annotate == "box" else points
+        return thing.annotate.around(points)
 
     def visible(self, index: int, t_us: int) -> bool:
         """Tell whether an object is in the picture at an instant, as `annotated` says it."""
@@ -191,19 +191,18 @@ class Truth:
             picture_shape=Picture.for_video(self.sensor).shape,
         )
 
-    def _shapes(self, index: int, middles: list[int]) -> tuple[Shape, ...]:
+    def _shapes(self, index: int, middles: list[int]) -> tuple[Drawn, ...]:
         thing = self.objects[index]
         drawn = [self.annotated(index, t_us) for t_us in middles]
         hidden = [
             points is not None and self.occluded(index, t_us)
             for points, t_us in zip(drawn, middles, strict=True)
         ]
-        shapes: list[Shape] = []
+        shapes: list[Drawn] = []
         for frame, points in enumerate(drawn):
             if points is not None:
-                shape = Shape(
+                shape = thing.annotate(
                     frame,
-                    thing.annotate,
                     np.round(points, 2),
                     occluded=hidden[frame],
                     keyframe=_turns(drawn, frame) or hidden[frame] != hidden[frame - 1],
@@ -234,7 +233,7 @@ class Truth:
             "objects": [
                 {
                     "label": thing.label,
-                    "annotate": thing.annotate,
+                    "annotate": thing.annotate.name,
                     "z_order": thing.z_order,
                     "outline_px": [[x / SUBPIXEL, y / SUBPIXEL] for x, y in thing.outline],
                     "motion": [

@@ -61,7 +61,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from evreel.annotations.shapes import Kind
+from evreel.annotations.shapes import Box, Polygon
 from evreel.errors import EvreelError
 from evreel.events import Sensor
 
@@ -76,6 +76,10 @@ LOG_UNIT = 65_536
 
 Texture = Literal["plain", "noise", "stripes", "checker"]
 Point = tuple[int, int]
+Drawn = Box | Polygon
+"""Shapes that objects have, and that the ground truth draws around them."""
+
+_DRAWN: dict[str, type[Drawn]] = {shape.name: shape for shape in (Box, Polygon)}
 
 _TEXTURES = ("plain", "noise", "stripes", "checker")
 _CELLS_PX = (1, 2, 4, 8, 16, 32, 64)
@@ -119,7 +123,7 @@ class SceneObject:
     ----------
     label : what it is.
     outline : vertices in order, from the object's origin, 1/1024 px; a box has its four corners.
-    annotate : how the ground truth outlines it.
+    annotate : the shape by which the ground truth outlines it.
     surface : its brightness; the texture moves along.
     z_order : higher lies on top.
     motion : one keyframe or more, in order of time.
@@ -128,7 +132,7 @@ class SceneObject:
 
     label: str
     outline: tuple[Point, ...]
-    annotate: Kind
+    annotate: type[Drawn]
     surface: Surface
     z_order: int
     motion: tuple[Keyframe, ...]
@@ -140,7 +144,7 @@ class SceneObject:
         Examples
         --------
         >>> path = (Keyframe(0, 0, 0), Keyframe(10, 1024, -5))
-        >>> thing = SceneObject("a", (), "box", Surface(9, 0, "plain", 10), 0, path, ())
+        >>> thing = SceneObject("a", (), Box, Surface(9, 0, "plain", 10), 0, path, ())
         >>> thing.origin(-3), thing.origin(5), thing.origin(99)
         ((0, 0), (512, -3), (1024, -5))
         """
@@ -359,6 +363,10 @@ class _Table:
             self.refuse(key, value, f"two numbers from {low} to {_FARTHEST_PX}")
         return _sub_pixels(value)
 
+    def box(self, key: str) -> tuple[Point, ...]:
+        width, height = self.pair(key, 1.0)
+        return (0, 0), (width, 0), (width, height), (0, height)
+
     def polygon(self, key: str) -> tuple[Point, ...]:
         value = self.take(key)
         if not isinstance(value, list) or not 3 <= len(value) <= _MOST_VERTICES:
@@ -517,16 +525,12 @@ def _camera(table: _Table, sensor: Sensor) -> Camera:
 
 def _object(table: _Table, duration_us: int, frame_us: int) -> SceneObject:
     label = table.text("label")
-    kind: Kind = table.one_of("box", "polygon")
-    if kind == "box":
-        width, height = table.pair("box", 1.0)
-        outline: tuple[Point, ...] = ((0, 0), (width, 0), (width, height), (0, height))
-    else:
-        outline = table.polygon("polygon")
+    name = table.one_of(*_DRAWN)
+    outline = table.box(name) if _DRAWN[name] is Box else table.polygon(name)
     thing = SceneObject(
         label=label,
         outline=outline,
-        annotate=table.choice("annotate", ("box", "polygon"), kind),
+        annotate=_DRAWN[table.choice("annotate", tuple(_DRAWN), name)],
         surface=_surface(table),
         z_order=table.whole("z_order", -1000, 1000, 0),
         motion=table.motion("motion", duration_us),

@@ -1,0 +1,14 @@
+"""CVAT XML 1.1, "for video" and "for images" ↔ `evreel.annotations.shapes.Annotations`.
+
+Frame numbers in a file of a task or a job are the video's own: ``start_frame + k·step``. An
+export lists every frame in which an object is visible, and closes a track by one shape that is
+``outside``. Tags are only in the images form. Which shapes are read and written is the table in
+`evreel.annotations.cvat.elements`.
+"""
+
+from __future__ import annotations
+
+from evreel.annotations.cvat.read import read_cvat
+from evreel.annotations.cvat.write import write_images_xml, write_video_xml
+
+__all__ = ["read_cvat", "write_images_xml", "write_video_xml"]

@@ -1,0 +1,382 @@
+"""Reading CVAT XML as a stream."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from lxml import etree
+
+from evreel.annotations.cvat.elements import (
+    BY_KIND,
+    GEOMETRIES,
+    VERSION,
+    Element,
+    Geometry,
+    kind_of,
+)
+from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, FrameTag, Shape, Track
+from evreel.errors import AnnotationError, UsageError
+
+Unsupported = Literal["error", "skip"]
+
+_FRAME_FILTER = re.compile(r"\s*step\s*=\s*([0-9]{1,9})\s*", re.ASCII)
+_SUPPORTED = " and ".join(geometry.shape.plural for geometry in GEOMETRIES).capitalize()
+
+
+def read_cvat(
+    path: str | Path, *, unsupported: Unsupported = "error", tags_only: bool = False
+) -> Annotations:
+    """Read CVAT XML 1.1 of a task or a job, "for video" or "for images".
+
+    The file is read as a stream: memory holds what is returned, not the XML.
+
+    Parameters
+    ----------
+    path
+        The file, unpacked.
+    unsupported
+        What becomes of shapes that are neither boxes nor polygons, and of rotated boxes:
+        ``error``, or ``skip`` them and count them in `Annotations.skipped`.
+    tags_only
+        Leave shapes unread. An images export repeats the shapes of the video export beside it;
+        tags are only in the former.
+
+    Returns
+    -------
+    Annotations
+        Tracks as they are listed, gaps and all. A shape of an images export is a track of its
+        own with the number −1. `frames` are the frames of the task or job by its first and last
+        frame and its frame filter; in an images export those that are listed; in a video
+        export without ``meta`` those in which a track is visible. Labels are in the order of
+        ``meta``, or of their first appearance where the file lists none.
+
+    Raises
+    ------
+    AnnotationError
+        With the line, and the track and frame: where the file is not XML or cut short, has a
+        document type (CVAT writes none), is of a project, holds a shape that is not supported or
+        not sound, or a label or frame that its task does not have; or, where only tags are
+        read, is of the video form, which has none.
+    """
+    if unsupported not in ("error", "skip"):
+        raise UsageError(f"unsupported={unsupported!r} is neither 'error' nor 'skip'")
+    path = Path(path)
+    reader = _Reader(path, unsupported, tags_only)
+    try:
+        with path.open("rb") as file:
+            reader.read(file)
+    except OSError as error:
+        raise AnnotationError(f"can't be read: {error.strerror}", path=path) from error
+    except etree.XMLSyntaxError as error:
+        line, _ = error.position
+        raise AnnotationError(
+            f"is not whole XML: {str(error.msg).split(', line ')[0]}",
+            path=path,
+            place=f"line {line}" if line else None,
+            hint="It is a zip: unpack it."
+            if _is_zip(path)
+            else "Export it from CVAT again and unpack it.",
+        ) from error
+    return reader.result()
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+class _Reader:
+    """One pass over a file; `read` fills it, `result` gives what was found."""
+
+    def __init__(self, path: Path, unsupported: Unsupported, tags_only: bool) -> None:
+        self._path = path
+        self._skip = unsupported == "skip"
+        self._tags_only = tags_only
+        self._labels: dict[str, None] = {}
+        self._labels_listed = False
+        self._task_frames: range | None = None
+        self._form: str | None = None
+        self._tracks: list[Track] = []
+        self._tags: list[FrameTag] = []
+        self._picture: tuple[int, int] | None = None
+        self._skipped: Counter[str] = Counter()
+        self._seen_frames: set[int] = set()
+        self._attributes: Mapping[str, str] = NO_ATTRIBUTES
+        # What is open: a track or an image.
+        self._what = ""
+        self._track_id = -1
+        self._label = ""
+        self._frame = -1
+        self._shapes: list[Shape] = []
+
+    def read(self, file: BinaryIO) -> None:
+        """Walk the file; what has been understood is taken off the tree at once."""
+        depth = 0
+        open_: str | None = None
+        for event, xml in etree.iterparse(
+            file,
+            events=("start", "end"),
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            remove_comments=True,
+            remove_pis=True,
+        ):
+            if event == "start":
+                depth += 1
+                if depth == 1:
+                    self._check_root(Element(self._path, xml))
+                elif depth == 2:
+                    open_ = xml.tag
+                    self._begin(Element(self._path, xml))
+                continue
+            depth -= 1
+            if depth == 2 and open_ == "track":
+                self._track_child(Element(self._path, xml, self._what))
+            elif depth == 2 and open_ == "image":
+                self._image_child(Element(self._path, xml, self._what))
+            elif depth == 1:
+                self._end(Element(self._path, xml))
+            if depth == 1 or (depth == 2 and open_ != "meta"):
+                xml.clear()
+                while xml.getprevious() is not None:
+                    del xml.getparent()[0]
+
+    def result(self) -> Annotations:
+        frames: range | tuple[int, ...] | None = self._task_frames
+        if self._form == "image" or frames is None:
+            frames = tuple(sorted(self._seen_frames))
+        return Annotations(
+            labels=tuple(self._labels),
+            tracks=tuple(self._tracks),
+            tags=tuple(self._tags),
+            frames=frames,
+            picture_shape=self._picture,
+            source=self._path.name,
+            skipped=dict(sorted(self._skipped.items())),
+            task=self._task_frames,
+        )
+
+    def _check_root(self, root: Element) -> None:
+        if root.xml.tag != "annotations":
+            root.fail(
+                f"starts with <{root.xml.tag}>; <annotations> is expected",
+                hint="Is this CVAT XML, or a page that a server sent instead?",
+            )
+        if root.xml.getroottree().docinfo.doctype:
+            root.fail("has a document type, which CVAT never writes")
+
+    def _begin(self, element: Element) -> None:
+        """Start a child of the root."""
+        form = element.xml.tag
+        if form not in ("version", "meta", "track", "image"):
+            element.fail(f"<{form}> is not known in CVAT XML {VERSION}")
+        if form == "meta" and (self._form or self._labels_listed):
+            element.fail("<meta> is expected once, before tracks and images")
+        if form not in ("track", "image"):
+            return
+        if self._form not in (None, form):
+            element.fail("holds both tracks and images; one of them is expected")
+        self._form = form
+        self._shapes = []
+        if form == "track":
+            self._begin_track(element)
+        else:
+            self._begin_image(element)
+
+    def _begin_track(self, element: Element) -> None:
+        if self._tags_only:
+            element.fail(
+                "is of the form for video, which holds no tags",
+                hint="Give it as rois; tags are in the export CVAT for images 1.1.",
+            )
+        element.what = "track"
+        self._track_id = element.whole("id", least=0)
+        element.what = f"track {self._track_id}"
+        self._label = self._known_label(element)
+        self._what = f"track {self._track_id} ({self._label!r})"
+
+    def _begin_image(self, element: Element) -> None:
+        self._track_id = -1
+        element.what = "image"
+        self._frame = element.whole("id", least=0)
+        element.what = self._what = f"frame {self._frame}"
+        if self._frame in self._seen_frames:
+            element.fail(
+                "is listed twice",
+                hint="Export one task: several in one file can't be told apart.",
+            )
+        self._seen_frames.add(self._frame)
+        if element.xml.get("width") is not None or element.xml.get("height") is not None:
+            height, width = element.whole("height", least=1), element.whole("width", least=1)
+            self._one_size(height, width, element)
+
+    def _one_size(self, height: int, width: int, element: Element) -> None:
+        if self._picture is None:
+            self._picture = (height, width)
+        elif self._picture != (height, width):
+            element.fail(
+                f"is {width}x{height}; pictures before it are "
+                f"{self._picture[1]}x{self._picture[0]}",
+                hint="Export a task whose pictures are of one size.",
+            )
+
+    def _end(self, element: Element) -> None:
+        """Take in a whole child of the root."""
+        xml = element.xml
+        if xml.tag == "version" and (xml.text or "").strip() != VERSION:
+            element.fail(f"is of version {xml.text!r}; {VERSION} is read here")
+        elif xml.tag == "meta":
+            self._meta(xml)
+        elif xml.tag == "track" and self._shapes:
+            self._tracks.append(Track(self._track_id, self._label, tuple(self._shapes)))
+
+    def _meta(self, meta: Any) -> None:
+        def of(xml: Any) -> Element:
+            return Element(self._path, xml)
+
+        project = meta.find("project")
+        if project is not None:
+            of(project).fail(
+                "is the export of a project, whose frame numbers are not those of a video",
+                hint="Export the task.",
+            )
+        task = meta.find("task")
+        if task is None:
+            task = meta.find("job")
+        if task is None:
+            return
+        for label in task.iterfind("labels/label"):
+            name = label.findtext("name")
+            if not name:
+                of(label).fail("a label has no name")
+            self._labels[name] = None
+        self._labels_listed = bool(self._labels)
+        first, last = task.find("start_frame"), task.find("stop_frame")
+        if first is not None and last is not None:
+            start, stop = of(first).content(least=0), of(last).content(least=0)
+            if stop < start:
+                of(last).fail(f"stop_frame={stop} is before start_frame={start}")
+            self._task_frames = range(start, stop + 1, _step(of(task.find("frame_filter"))))
+        size = task.find("original_size")
+        if size is None:
+            size = meta.find("original_size")
+        if size is not None:
+            height, width = size.find("height"), size.find("width")
+            if height is None or width is None:
+                of(size).fail("original_size has no width or no height")
+            self._one_size(of(height).content(least=1), of(width).content(least=1), of(size))
+
+    def _track_child(self, element: Element) -> None:
+        # A skeleton of old files nests tracks, whose elements have no frame.
+        frame = -1 if element.xml.tag == "track" else element.whole("frame", least=0)
+        if frame >= 0:
+            element.what = f"{self._what}, frame {frame}"
+        geometry = self._geometry(element)
+        if geometry is None:
+            return
+        outside = element.bit("outside")
+        if self._shapes and frame <= self._shapes[-1].frame:
+            before = self._shapes[-1].frame
+            element.fail(
+                f"frame {frame} is listed {'twice' if frame == before else f'after {before}'}",
+                hint="Mend the track in CVAT and export again.",
+            )
+        # A closing shape may lie behind the last frame, a visible one can't.
+        if self._task_frames is not None and not outside and frame not in self._task_frames:
+            task = self._task_frames
+            step = f" by {task.step}" if task.step > 1 else ""
+            element.fail(f"is not one of the task's frames {task[0]} to {task[-1]}{step}")
+        if self._shapes and not self._shapes[-1].outside:
+            self._seen_frames.update(range(self._shapes[-1].frame, frame))
+        if not outside:
+            self._seen_frames.add(frame)
+        keyframe = element.bit("keyframe", absent=True)
+        self._shapes.append(self._shape(element, geometry, frame, outside, keyframe))
+
+    def _image_child(self, element: Element) -> None:
+        if element.xml.tag == "tag":
+            label = self._known_label(element)
+            self._tags.append(FrameTag(self._frame, label, self._read_attributes(element)))
+            return
+        geometry = None if self._tags_only else self._geometry(element)
+        if geometry is not None:
+            label = self._known_label(element)
+            element.what = f"{self._what}, label {label!r}"
+            shape = self._shape(element, geometry, self._frame)
+            self._tracks.append(Track(-1, label, (shape,)))
+
+    def _geometry(self, element: Element) -> Geometry | None:
+        """Return how a shape is read; None where it can't be and is skipped, else raise."""
+        kind = kind_of(element)
+        geometry = BY_KIND.get(kind)
+        if geometry is None:
+            if not self._skip:
+                element.fail(
+                    f"a shape of the kind {kind} is not supported yet",
+                    hint=f"{_SUPPORTED} are. To leave others out: annotate.unsupported: skip.",
+                )
+            self._skipped[kind] += 1
+        return geometry
+
+    def _shape(
+        self,
+        element: Element,
+        geometry: Geometry,
+        frame: int,
+        outside: bool = False,
+        keyframe: bool = True,
+    ) -> Shape:
+        points = geometry.read(element)
+        fault = geometry.shape.fault(points)
+        if fault is not None:
+            element.fail(fault)
+        return geometry.shape(
+            frame,
+            points,
+            outside,
+            element.bit("occluded"),
+            keyframe,
+            element.whole("z_order", absent=0),
+            self._read_attributes(element),
+        )
+
+    def _read_attributes(self, element: Element) -> Mapping[str, str]:
+        """Return a shape's attributes; shapes in a row that have the same share one mapping."""
+        if not len(element.xml):
+            return NO_ATTRIBUTES
+        attributes: dict[str, str] = {}
+        for xml in element.xml:
+            child = Element(self._path, xml, element.what)
+            if xml.tag != "attribute":
+                child.fail(f"<{xml.tag}> is not expected in <{element.xml.tag}>")
+            attributes[child.text("name")] = xml.text or ""
+        if attributes != self._attributes:
+            self._attributes = attributes
+        return self._attributes
+
+    def _known_label(self, element: Element) -> str:
+        label = element.text("label")
+        if label not in self._labels:
+            if self._labels_listed:
+                element.fail(f"label {label!r} is none of the task's: {', '.join(self._labels)}")
+            if not label:
+                element.fail("its label has no name")
+            self._labels[label] = None
+        return sys.intern(label)
+
+
+def _step(element: Element) -> int:
+    """Return the step of a frame filter; 1 where there is no such element, or it is blank."""
+    text = "" if element.xml is None else element.xml.text or ""
+    if not text.strip():
+        return 1
+    match = _FRAME_FILTER.fullmatch(text)
+    if not match or int(match[1]) < 1:
+        element.fail(f"frame_filter {text!r} is not step=N")
+    return int(match[1])
