@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from evreel.events import Events, Sensor, Triggers
 from evreel.kernels import aedat2 as kernels
 from evreel.recordings import aedat2, event_chunks, open_recording
 from evreel.recordings.open import Reading
+from recordings.rows import rows
 from support import shared_file
 from support.writers import aedat
 
@@ -59,15 +58,6 @@ def slow(body: bytes, sensor: Sensor):
             x = sensor.width - 1 - field(21, 12)
             events.append((time, x, field(30, 22), field(11, 11)))
     return events, signals, others
-
-
-def rows(recording):
-    chunks = list(event_chunks(recording))
-    return [
-        (t + recording.t_offset, *row)
-        for c in chunks
-        for t, *row in zip(c.t.tolist(), c.x.tolist(), c.y.tolist(), c.p.tolist(), strict=True)
-    ]
 
 
 @pytest.fixture
@@ -342,10 +332,3 @@ def test_kernel__of_no_words_gives_none(camera):
     decode = getattr(kernels, camera)
     assert decode(np.empty((0, 2), np.uint32), 128, 128, 2**53, clock, *room, tally) == 0
     assert tally.tolist() == [0, 0, 0, 0, 0, 0, 1]
-
-
-def test_numba__is_imported_only_when_a_file_is_read():
-    code = (
-        "import sys; from evreel.recordings import aedat2, aedat3; sys.exit('numba' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

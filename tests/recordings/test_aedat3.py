@@ -13,6 +13,7 @@ from evreel.errors import RecordingError
 from evreel.events import Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.recordings import aedat3, event_chunks, open_recording
 from evreel.recordings.open import Reading
+from recordings.rows import rows
 from support.fuzz.aedat import main as fuzz
 from support.writers import aedat
 
@@ -39,15 +40,6 @@ def slow(body: bytes):
                 invalid += 1
         at += capacity * size
     return events, invalid
-
-
-def rows(recording):
-    chunks = list(event_chunks(recording))
-    return [
-        (t + recording.t_offset, *row)
-        for c in chunks
-        for t, *row in zip(c.t.tolist(), c.x.tolist(), c.y.tolist(), c.p.tolist(), strict=True)
-    ]
 
 
 def side(recording, kind):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,8 @@ from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Events, Sensor
 from evreel.recordings import aer40, open_recording
 from evreel.recordings.open import Reading
+from recordings.rows import read as read_rows
+from recordings.rows import written
 from support import shared_file
 from support.writers import aer40 as made
 from support.writers import prophesee as writers_prophesee
@@ -39,19 +39,11 @@ def slow(content: bytes):
 
 
 def file(tmp_path: Path, content: bytes, name: str = "r.bin") -> Path:
-    path = tmp_path / name
-    path.write_bytes(content)
-    return path
+    return written(tmp_path, name, content)
 
 
 def read(path: Path, sensor: Sensor = SENSOR, **options):
-    """Return events on the file's own clock as rows, and the repairs."""
-    with open_recording(path, sensor=sensor, **options) as recording:
-        batches = list(recording.batches())
-        whole = Events.concatenate([b for b in batches if isinstance(b, Events)], sensor)
-        t = (whole.t + recording.t_offset).tolist()
-        rows = list(zip(t, whole.x.tolist(), whole.y.tolist(), whole.p.tolist(), strict=True))
-        return rows, dict(recording.repairs)
+    return read_rows(path, sensor=sensor, **options)
 
 
 def test_event__worked_by_hand(tmp_path):
@@ -225,14 +217,3 @@ def test_real_recording__is_what_a_slow_reading_of_its_bits_gives():
         np.testing.assert_array_equal(column, wanted)
     digest = hashlib.sha256(b"".join(getattr(events, name).tobytes() for name in "txyp"))
     assert digest.hexdigest() == "bd3414666b9734f35b5e13dd0c979443c1c4fc4d637f9b611f7b5e2f180d7da5"
-
-
-def test_numba__is_not_needed(tmp_path):
-    path = file(tmp_path, made.aer40(ROWS))
-    code = (
-        "import sys; from evreel.events import Sensor; "
-        "from evreel.recordings import open_recording; "
-        f"list(open_recording({str(path)!r}, sensor=Sensor(34, 34)).batches()); "
-        "assert 'numba' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

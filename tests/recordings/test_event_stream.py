@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.errors import RecordingError, UnknownFormatError
-from evreel.events import Events, Sensor
+from evreel.events import Sensor
 from evreel.kernels import event_stream as kernels
 from evreel.recordings import event_stream, open_recording
 from evreel.recordings.open import Reading
+from recordings.rows import read, written
 from support import run_fuzz, run_oracle
 from support.writers import event_stream as made
 from support.writers.event_stream import ATIS, DVS
@@ -70,21 +69,7 @@ def slow(content: bytes):
 
 
 def file(tmp_path: Path, content: bytes, name: str = "r.es") -> Path:
-    path = tmp_path / name
-    path.write_bytes(content)
-    return path
-
-
-def read(path: Path, **options):
-    """Return events on the file's own clock as rows, and the repairs."""
-    with open_recording(path, **options) as recording:
-        batches = list(recording.batches())
-        whole = Events.concatenate(
-            [batch for batch in batches if isinstance(batch, Events)], recording.sensor
-        )
-        t = (whole.t + recording.t_offset).tolist()
-        rows = list(zip(t, whole.x.tolist(), whole.y.tolist(), whole.p.tolist(), strict=True))
-        return rows, dict(recording.repairs)
+    return written(tmp_path, name, content)
 
 
 def random_rows(n: int, seed: int, size=SIZE, stop: int = 200_000):
@@ -349,13 +334,3 @@ def test_stream__that_faery_wrote_has_its_events(tmp_path):
     np.savez(tmp_path / "in.npz", **columns)
     by_faery("write", tmp_path / "in.npz", tmp_path / "r.es", *size)
     assert read(tmp_path / "r.es") == (rows, {})
-
-
-def test_numba__is_imported_only_when_events_are_read(tmp_path):
-    path = file(tmp_path, made.stream(DVS, ROWS))
-    code = (
-        "import sys; from evreel.recordings import open_recording, event_stream; "
-        f"assert 'numba' not in sys.modules; open_recording({str(path)!r}); "
-        "assert 'numba' in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -13,7 +13,9 @@ from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Events, Sensor, Triggers
 from evreel.recordings import event_chunks, open_recording
 from evreel.recordings.hdf5 import chunks, probe, read
-from evreel.recordings.open import Reading
+from evreel.recordings.open import STRICT, Reading
+from recordings.rows import read as read_rows
+from recordings.rows import refused as refused_file
 from support import random_events, run_fuzz
 from support.writers import columns as made
 
@@ -21,20 +23,12 @@ SENSOR = Sensor(6, 8)
 ROWS = [(10, 1, 2, 1), (10, 7, 5, 0), (13, 0, 0, 1), (2_000_000, 3, 4, 0)]
 
 
-def rows_of(path, sensor=None, reading=None):
-    """Return what a file holds as rows on its own clock."""
-    with open_recording(path, sensor=sensor, reading=reading or Reading()) as recording:
-        rows = []
-        for chunk in event_chunks(recording):
-            t = (chunk.t + recording.t_offset).tolist()
-            rows += zip(t, chunk.x.tolist(), chunk.y.tolist(), chunk.p.tolist(), strict=True)
-        return rows
+def rows_of(path, sensor=None, reading=STRICT):
+    return read_rows(path, sensor=sensor, reading=reading)[0]
 
 
 def refused(path, sensor=SENSOR, kind=RecordingError):
-    with pytest.raises(kind) as caught:
-        rows_of(path, sensor)
-    return str(caught.value)
+    return refused_file(path, kind, sensor=sensor)
 
 
 def rewritten(path, name, **options):

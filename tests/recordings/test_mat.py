@@ -10,8 +10,10 @@ import pytest
 
 from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Sensor
-from evreel.recordings import event_chunks, mat, open_recording
-from evreel.recordings.open import Reading
+from evreel.recordings import mat, open_recording
+from evreel.recordings.open import STRICT, Reading
+from recordings.rows import read
+from recordings.rows import refused as refused_file
 from support.fuzz.columns import some_rows
 from support.writers import columns as made
 
@@ -24,20 +26,14 @@ def path(tmp_path):
     return tmp_path / "a_0001.mat"
 
 
-def rows_of(path, content, reading=None):
+def rows_of(path, content, reading=STRICT):
     path.write_bytes(content)
-    rows = []
-    with open_recording(path, sensor=SENSOR, reading=reading or Reading()) as recording:
-        for chunk in event_chunks(recording):
-            t = (chunk.t + recording.t_offset).tolist()
-            rows += zip(t, chunk.x.tolist(), chunk.y.tolist(), chunk.p.tolist(), strict=True)
-    return rows
+    return read(path, sensor=SENSOR, reading=reading)[0]
 
 
 def refused(path, content, kind=RecordingError):
-    with pytest.raises(kind) as caught:
-        rows_of(path, content)
-    return str(caught.value)
+    path.write_bytes(content)
+    return refused_file(path, kind, sensor=SENSOR)
 
 
 @pytest.mark.parametrize("compressed", [False, True])

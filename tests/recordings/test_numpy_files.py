@@ -13,7 +13,9 @@ import pytest
 from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Events, Sensor
 from evreel.recordings import event_chunks, open_recording
-from evreel.recordings.open import Reading
+from evreel.recordings.open import STRICT, Reading
+from recordings.rows import read
+from recordings.rows import refused as refused_file
 from support import random_events
 from support.writers import columns as made
 
@@ -21,14 +23,9 @@ SENSOR = Sensor(6, 8)
 ROWS = [(10, 1, 2, 1), (10, 7, 5, 0), (13, 0, 0, 1), (2_000_000, 3, 4, 0)]
 
 
-def rows_of(path, content, reading=None):
+def rows_of(path, content, reading=STRICT):
     path.write_bytes(content)
-    rows = []
-    with open_recording(path, sensor=SENSOR, reading=reading or Reading()) as recording:
-        for chunk in event_chunks(recording):
-            t = (chunk.t + recording.t_offset).tolist()
-            rows += zip(t, chunk.x.tolist(), chunk.y.tolist(), chunk.p.tolist(), strict=True)
-    return rows
+    return read(path, sensor=SENSOR, reading=reading)[0]
 
 
 @pytest.fixture
@@ -37,9 +34,8 @@ def path(tmp_path):
 
 
 def refused(path, content, kind=RecordingError):
-    with pytest.raises(kind) as caught:
-        rows_of(path, content)
-    return str(caught.value)
+    path.write_bytes(content)
+    return refused_file(path, kind, sensor=SENSOR)
 
 
 def columns(**changed):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -16,6 +18,7 @@ from evreel.recordings.archive import ArchiveRecording
 from evreel.recordings.open import FORMATS
 from support import ROOT, random_events
 from support.stores import store_of
+from support.writers import aedat, aer40, event_stream, prophesee
 
 DOORS = (open_recording, event_chunks, read_events)
 
@@ -101,3 +104,28 @@ def test_recording__is_iterable_in_chunks_of_events(kind, path, events, tmp_path
             chunks = list(recording)
             assert {type(chunk) for chunk in chunks} == {Events}
             assert [t for chunk in chunks for t in chunk.t.tolist()] == events.t.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "needed"),
+    [
+        ("r.bin", aer40.aer40([(5, 0, 33, 1)]), False),
+        ("r.aedat", aedat.header2(aedat.DAVIS240) + aedat.davis(5, 1, 2, 1), True),
+        ("r.raw", prophesee.raw("3.0", []), True),
+        ("r.es", event_stream.stream(event_stream.DVS, [(5, 0, 0, 1)]), True),
+    ],
+)
+def test_numba__is_imported_only_where_events_are_read_that_need_it(
+    name, content, needed, tmp_path
+):
+    path = tmp_path / name
+    path.write_bytes(content)
+    code = (
+        "import importlib, sys; "
+        "from evreel.recordings.open import FORMATS, open_recording; "
+        "[importlib.import_module(f'evreel.recordings.{form.module}') for form in FORMATS]; "
+        "assert 'numba' not in sys.modules; "
+        f"list(open_recording({str(path)!r}, sensor={None if needed else (34, 34)})); "
+        f"assert ('numba' in sys.modules) == {needed}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.errors import RecordingError, UnknownFormatError
-from evreel.events import Events, Sensor, Triggers
+from evreel.events import Events, Sensor
 from evreel.recordings import open_recording, prophesee
 from evreel.recordings.decoded import Piece
 from evreel.recordings.open import Reading
-from support import ROOT, run_fuzz, run_oracle, shared_file
+from recordings.rows import marks, rows, written
+from support import run_fuzz, run_oracle, shared_file
 from support.writers import prophesee as made
 from support.writers.prophesee import Evt2, Evt3
 
@@ -41,28 +40,13 @@ TRIGGERS = [(t, edge, channel) for t, channel, edge in (row for row in ROWS if l
 
 
 def file(tmp_path: Path, content: bytes, name: str = "r.raw") -> Path:
-    path = tmp_path / name
-    path.write_bytes(content)
-    return path
+    return written(tmp_path, name, content)
 
 
 def read(path: Path, **options):
     """Return events and triggers on the file's own clock as rows, and the repairs."""
     with open_recording(path, **options) as recording:
-        batches = list(recording.batches())
-        events = [batch for batch in batches if isinstance(batch, Events)]
-        whole = Events.concatenate(events, recording.sensor)
-        t = (whole.t + recording.t_offset).tolist()
-        rows = list(zip(t, whole.x.tolist(), whole.y.tolist(), whole.p.tolist(), strict=True))
-        marks = [
-            (t + recording.t_offset, edge, channel)
-            for batch in batches
-            if isinstance(batch, Triggers)
-            for t, edge, channel in zip(
-                batch.t.tolist(), batch.edge.tolist(), batch.id.tolist(), strict=True
-            )
-        ]
-        return rows, marks, dict(recording.repairs)
+        return rows(recording), marks(recording), dict(recording.repairs)
 
 
 def random_rows(n: int, seed: int, size=SIZE, stop: int = 200_000):
@@ -781,13 +765,3 @@ def test_real_recording__is_read_as_faery_does(tmp_path, name):
     np.testing.assert_array_equal(columns["t"], events.t + t_offset)
     for name in "xyp":
         np.testing.assert_array_equal(columns[name], getattr(events, name))
-
-
-def test_numba__is_imported_only_when_words_are_read(tmp_path):
-    path = file(tmp_path, made.raw("3.0", []))
-    code = (
-        "import sys; from evreel.recordings import open_recording, prophesee; "
-        f"assert 'numba' not in sys.modules; open_recording({str(path)!r}); "
-        "assert 'numba' in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=ROOT)
