@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import pickle
 import shutil
@@ -19,7 +18,14 @@ from evreel.errors import EvreelError, LayoutError, ReleaseError, UsageError
 from evreel.release import open as module
 from evreel.release.manifest import read_manifest
 from evreel.release.open import NotInReleaseError, open_release
-from support.releases import LABELS, SAMPLES_OF_TOWN, SPLITS_OF_TOWN, labelled_release, release
+from support.releases import (
+    LABELS,
+    SAMPLES_OF_TOWN,
+    SPLITS_OF_TOWN,
+    edit_manifest,
+    labelled_release,
+    release,
+)
 
 
 @pytest.fixture(scope="module", params=["portable", "fast"])
@@ -131,7 +137,9 @@ def test_samples__are_none_where_nothing_is_cut(made):
 
 def test_release__of_a_plan_without_kinds_has_what_its_folders_say(tmp_path, made):
     shutil.copytree(made, tmp_path / "plain")
-    edit(tmp_path / "plain", lambda value: [file.update(kind="") for file in value["files"]])
+    edit_manifest(
+        tmp_path / "plain", lambda value: [file.update(kind="") for file in value["files"]]
+    )
     opened = open_release(tmp_path / "plain")
     assert opened.recordings["park"].kinds == ("boxes", "events")
     assert opened.recordings["park"].events.n == 70_000
@@ -272,12 +280,6 @@ def test_open__of_another_folder_or_none_says_so(tmp_path, folder):
         assert message in str(raised.value)
 
 
-def edit(folder: Path, change) -> None:
-    value = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    change(value)
-    (folder / "manifest.json").write_text(json.dumps(value), encoding="utf-8")
-
-
 def one(value, path):
     return next(file for file in value["files"] if file["path"] == path)
 
@@ -295,7 +297,7 @@ def one(value, path):
     ],
 )
 def test_open__of_a_manifest_that_can_not_be_right_is_refused(copied_folder, change, message):
-    edit(copied_folder, change)
+    edit_manifest(copied_folder, change)
     with pytest.raises(ReleaseError) as raised:
         open_release(copied_folder)
     assert message in str(raised.value)
@@ -372,20 +374,20 @@ def test_file__of_another_kind_under_its_name_is_named(copied_folder):
     path = "train/events/park.h5"
     shutil.copyfile(copied_folder / "train/slices/park.h5", copied_folder / path)
     size = (copied_folder / path).stat().st_size
-    edit(copied_folder, lambda value: one(value, path).update(size=size))
+    edit_manifest(copied_folder, lambda value: one(value, path).update(size=size))
     with pytest.raises(LayoutError, match=r"^park\.h5: its layout is 'evreel-slices'"):
         assert open_release(copied_folder).recordings["park"].events
 
 
 def test_boxes__of_which_copies_differ_are_refused(copied_folder):
     path = "train/slices/park_bbox.npy"
-    edit(copied_folder, lambda value: one(value, path).update(sha256="0" * 64))
+    edit_manifest(copied_folder, lambda value: one(value, path).update(sha256="0" * 64))
     with pytest.raises(ReleaseError, match=f"differ: train/counts/park_bbox.npy and {path}"):
         assert open_release(copied_folder).recordings["park"].boxes.size
 
 
 def test_recording__of_several_files_of_a_kind_is_refused_when_it_is_asked_for(copied_folder):
-    edit(copied_folder, lambda v: one(v, "train/slices/park.h5").update(kind="events"))
+    edit_manifest(copied_folder, lambda v: one(v, "train/slices/park.h5").update(kind="events"))
     recording = open_release(copied_folder).recordings["park"]
     assert recording.boxes.size
     with pytest.raises(ReleaseError, match="has several files of events of recording 'park': tra"):
@@ -401,5 +403,5 @@ def test_labels__that_are_not_numbers_and_names_are_refused(copied_folder, conte
 
 def test_labels__are_none_where_there_is_no_map(tmp_path):
     folder = release(tmp_path)
-    edit(folder, lambda v: v["files"].remove(one(v, "label_map_dictionary.json")))
+    edit_manifest(folder, lambda v: v["files"].remove(one(v, "label_map_dictionary.json")))
     assert open_release(folder).labels == {}

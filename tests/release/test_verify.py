@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import random
 import shutil
 import sys
 from pathlib import Path
@@ -15,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.errors import ReleaseError
-from evreel.release.manifest import (
-    MANIFEST,
-    read_manifest,
-)
+from evreel.release.manifest import MANIFEST, read_manifest
 from evreel.release.verify import Difference, verify
-from support.releases import files_below
+from support.releases import edit_manifest, files_below
+
+LISTS = (MANIFEST, "MD5SUMS", "SHA256SUMS")
 
 
 def problems(folder: Path) -> dict[str, str]:
@@ -31,22 +28,40 @@ def problems(folder: Path) -> dict[str, str]:
     return {finding.path: finding.problem for finding in findings}
 
 
-def test_verify__names_exactly_the_file_with_a_flipped_byte(copied):
-    rng = random.Random(1)
+def flipped(whole: bytes, position: int) -> bytes:
+    spoiled = bytearray(whole)
+    spoiled[position] ^= 1 << position % 8
+    return bytes(spoiled)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda whole: flipped(whole, 0), id="first-byte"),
+        pytest.param(lambda whole: flipped(whole, len(whole) - 1), id="last-byte"),
+        pytest.param(lambda whole: flipped(whole, len(whole) * 2 // 3), id="a-byte"),
+        pytest.param(lambda whole: whole[:-1], id="cut"),
+        pytest.param(lambda whole: whole + b"\n", id="grown"),
+        pytest.param(lambda whole: None, id="missing"),
+    ],
+)
+def test_verify__names_exactly_the_file_that_is_spoiled(copied, spoil):
     for path, place in files_below(copied).items():
         whole = place.read_bytes()
-        for position in {0, len(whole) - 1, rng.randrange(max(1, len(whole)))} if whole else ():
-            spoiled = bytearray(whole)
-            spoiled[position] ^= 1 << rng.randrange(8)
+        spoiled = spoil(whole) if whole else None
+        if spoiled is None:
+            place.unlink()
+            assert problems(copied) == {path: "is missing"}
+        else:
             place.write_bytes(spoiled)
-            assert {finding.path for finding in verify(copied)} == {path}, position
+            assert {finding.path for finding in verify(copied)} == {path}
         place.write_bytes(whole)
     assert verify(copied) == []
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    name=st.sampled_from([MANIFEST, "MD5SUMS", "SHA256SUMS"]),
+    name=st.sampled_from(LISTS),
     where=st.floats(0, 1, exclude_max=True),
     bit=st.integers(0, 7),
 )
@@ -70,24 +85,11 @@ def test_verify__says_what_each_file_is_and_should_be(copied):
     assert f"{hashlib.sha256(b'<annotations/>' + bytes([10])).hexdigest()} is expected" in problem
 
 
-def test_verify__names_exactly_the_file_that_is_missing(copied):
-    for path, place in files_below(copied).items():
-        whole = place.read_bytes()
-        place.unlink()
-        assert problems(copied) == {path: "is missing"}
-        place.write_bytes(whole)
-
-
-def test_verify__names_exactly_the_file_that_is_cut_or_grown(copied):
-    for path, place in files_below(copied).items():
-        whole = place.read_bytes()
-        for content in (whole[:-1], whole + b"\n"):
-            if content != whole:
-                place.write_bytes(content)
-                assert {finding.path for finding in verify(copied)} == {path}
-        place.write_bytes(whole)
+def test_verify__says_how_many_bytes_there_should_be(copied):
     (copied / "annotations/park.xml").write_text("")
     assert problems(copied) == {"annotations/park.xml": "has 0 bytes, 15 are expected"}
+    (copied / "splits/test.txt").write_text("\n")
+    assert problems(copied)["splits/test.txt"] == "has 1 bytes, 0 are expected"
 
 
 def test_verify__names_every_file_that_does_not_belong(copied):
@@ -130,39 +132,19 @@ def test_verify__prints_a_name_that_is_not_utf8(copied):
     assert str(finding) == "caf\\xe9: does not belong: it is not listed"
 
 
-def test_verify__without_its_manifest_still_checks_every_file(copied):
-    (copied / MANIFEST).unlink()
+@pytest.mark.parametrize(
+    ("lists", "checked"),
+    [((MANIFEST,), True), (("MD5SUMS", "SHA256SUMS"), True), (LISTS, False)],
+)
+def test_verify__without_some_of_its_lists_goes_by_the_others(copied, lists, checked):
+    for name in lists:
+        (copied / name).unlink()
     (copied / "train/events/park.h5").unlink()
     (copied / "annotations/park.xml").write_text("<Annotations/>\n")
+    spoiled = {"train/events/park.h5", "annotations/park.xml"} if checked else set()
     found = problems(copied)
-    assert found.keys() == {MANIFEST, "train/events/park.h5", "annotations/park.xml"}
-
-
-def test_verify__with_nothing_but_data_says_what_is_missing(copied):
-    for name in (MANIFEST, "MD5SUMS", "SHA256SUMS"):
-        (copied / name).unlink()
-    assert problems(copied) == dict.fromkeys((MANIFEST, "MD5SUMS", "SHA256SUMS"), "is missing")
-
-
-def test_verify__without_sums_goes_by_the_manifest(copied):
-    for name in ("MD5SUMS", "SHA256SUMS"):
-        (copied / name).unlink()
-    (copied / "annotations/park.xml").write_text("")
-    assert problems(copied).keys() == {"MD5SUMS", "SHA256SUMS", "annotations/park.xml"}
-
-
-def edit_manifest(folder: Path, edit, keep_sums: bool = False) -> None:
-    """Change a manifest; with `keep_sums` make the sums agree, as somebody hostile would."""
-    value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    edit(value)
-    data = (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
-    (folder / MANIFEST).write_bytes(data)
-    if keep_sums:
-        for algorithm, name in (("md5", "MD5SUMS"), ("sha256", "SHA256SUMS")):
-            digests = {file["path"]: file[algorithm] for file in value["files"]}
-            digests[MANIFEST] = hashlib.new(algorithm, data).hexdigest()
-            lines = [f"{digests[path]}  {path}\n" for path in sorted(digests)]
-            (folder / name).write_text("".join(lines), encoding="utf-8")
+    assert found.keys() == {*lists, *spoiled}
+    assert {found[name] for name in lists} == {"is missing"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import h5py
@@ -19,7 +21,7 @@ from evreel.files.slices import SlicesWriter
 from evreel.layout import BOX_DTYPE, EVENTS, FEATURES, SAMPLES, SLICES
 from evreel.provenance import Provenance
 from evreel.release.build import build
-from evreel.release.manifest import PlanEntry
+from evreel.release.manifest import MANIFEST, PlanEntry
 from evreel.samples.samples import Samples
 from evreel.samples.tables import Assigned, write_samples_table
 from evreel.windows import Duration
@@ -95,6 +97,20 @@ def release(folder: Path, compression: str = "portable", **options) -> Path:
     arguments = DATA_SET | {"labels": LABELS, "config": {"b": [1], "a": None}} | options
     build(plan, target, compression=compression, **arguments)
     return target
+
+
+def edit_manifest(folder: Path, edit, keep_sums: bool = False) -> None:
+    """Change a manifest; with `keep_sums` make the sums agree, as somebody hostile would."""
+    value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    edit(value)
+    data = (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+    (folder / MANIFEST).write_bytes(data)
+    if keep_sums:
+        for algorithm, name in (("md5", "MD5SUMS"), ("sha256", "SHA256SUMS")):
+            digests = {file["path"]: file[algorithm] for file in value["files"]}
+            digests[MANIFEST] = hashlib.new(algorithm, data).hexdigest()
+            lines = [f"{digests[path]}  {path}\n" for path in sorted(digests)]
+            (folder / name).write_text("".join(lines), encoding="utf-8")
 
 
 SENSOR = Sensor(24, 32)
