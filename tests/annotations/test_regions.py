@@ -20,6 +20,17 @@ from evreel.video.picture import Picture
 from support import random_events, shared_file
 from support.annotations import CLOCK, SENSOR, annotated, box, label, moving_scene, polygon, still
 
+PICTURE = Picture(tuple(SENSOR))
+
+
+def laid(scene, picture=PICTURE, **more):
+    return Regions(scene, CLOCK, picture, **more)
+
+
+def in_frame_0(*shapes, **more):
+    """Annotations of some shapes in the first frame, each a track."""
+    return annotated(*(still(shape, [0], k) for k, shape in enumerate(shapes)), **more)
+
 
 def events_at(t, x, y, sensor=SENSOR):
     t, x, y = np.broadcast_arrays(t, x, y)
@@ -39,8 +50,11 @@ def drawn(annotations, t=5, sensor=SENSOR, **more):
 
 # The rule of pixels
 
+RING = [(0, 0), (8, 0), (8, 6), (0, 6), (0, 0), (2, 2), (6, 2), (6, 4), (2, 4), (2, 2)]
+NOWHERE = " ".join(["........"] * 6)
 
-def plain_inside(shape, column, row, scale=1):
+
+def plain_inside(shape, column, row, scale):
     """Even-odd rule at the centre of one pixel, an edge at a time."""
     x, y = (column + 0.5) * scale, (row + 0.5) * scale
     if isinstance(shape, Box):
@@ -65,25 +79,27 @@ def plain_area(shape):
 
 
 def plain_labels(annotations, events, clock, picture):
-    """Each event, each region, one at a time."""
-    roi, overlaps = [], []
-    filled = [interpolate(track) for track in annotations.tracks]
-    for row in range(len(events)):
-        t, x, y = (int(column[row]) for column in (events.t, events.x, events.y))
-        holding = []
-        for number, track in enumerate(filled):
-            for shape in track.shapes:
-                start, stop = clock.start_us[shape.frame], clock.stop_us[shape.frame]
-                if (
-                    not shape.outside
-                    and start <= t < stop
-                    and plain_inside(shape, x, y, picture.scale)
-                ):
-                    holding.append((-shape.z_order, round(plain_area(shape), 5), number))
-        numbers = [number for *_, number in sorted(holding)]
-        roi.append(numbers[0] if numbers else -1)
-        overlaps += [(row, number) for number in numbers[1:]]
-    return roi, overlaps
+    """Each event, each region of its frame, one at a time."""
+    listed: dict[int, list] = {}
+    for number, track in enumerate(annotations.tracks):
+        for shape in interpolate(track).shapes:
+            if not shape.outside:
+                listed.setdefault(shape.frame, []).append((number, shape))
+    roi, overlaps = [-1] * len(events), []
+    for frame, shown in listed.items():
+        inside = (clock.start_us[frame] <= events.t) & (events.t < clock.stop_us[frame])
+        for row in np.flatnonzero(inside).tolist():
+            x, y = int(events.x[row]), int(events.y[row])
+            roi[row], *further = [
+                number
+                for *_, number in sorted(
+                    (-shape.z_order, round(plain_area(shape), 5), number)
+                    for number, shape in shown
+                    if plain_inside(shape, x, y, picture.scale)
+                )
+            ] or [-1]
+            overlaps += [(row, number) for number in further]
+    return roi, sorted(overlaps, key=lambda pair: pair[0])
 
 
 def assert_labels(got, expected):
@@ -110,41 +126,31 @@ def shapes(draw):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(shapes(), max_size=4), st.integers(1, 2))
 def test_labels__equal_a_search_of_every_shape_for_every_pixel(listed, scale):
-    scene = annotated(*(still(shape, [0], k) for k, shape in enumerate(listed)))
-    events, picture = every_pixel(3), Picture(tuple(SENSOR), scale)
+    scene, events, picture = in_frame_0(*listed), every_pixel(3), Picture(tuple(SENSOR), scale)
     got = label(scene, events, picture=picture, clip=True)
     assert_labels(got, plain_labels(scene, events, CLOCK, picture))
 
 
-def test_pixel__is_in_a_box_where_its_centre_is():
-    assert drawn(annotated(still(box(0, 0.5, 1.0, 3.5, 2.51), [0]))) == [
-        "........",
-        "aaa.....",
-        "aaa.....",
-        "........",
-        "........",
-        "........",
-    ]
-    assert drawn(annotated(still(box(0, 0.51, 1.5, 3.51, 2.5), [0]))) == [
-        "........",
-        ".aaa....",
-        "........",
-        "........",
-        "........",
-        "........",
-    ]
-
-
-def test_pixel__is_in_a_polygon_by_the_even_odd_rule():
-    ring = [(0, 0), (8, 0), (8, 6), (0, 6), (0, 0), (2, 2), (6, 2), (6, 4), (2, 4), (2, 2)]
-    assert drawn(annotated(still(polygon(0, *ring), [0]))) == [
-        "aaaaaaaa",
-        "aaaaaaaa",
-        "aa....aa",
-        "aa....aa",
-        "aaaaaaaa",
-        "aaaaaaaa",
-    ]
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        (box(0, 0.5, 1.0, 3.5, 2.51), "........ aaa..... aaa..... ........ ........ ........"),
+        (box(0, 0.51, 1.5, 3.51, 2.5), "........ .aaa.... ........ ........ ........ ........"),
+        (
+            polygon(0, *RING),  # the even-odd rule leaves its middle out
+            "aaaaaaaa aaaaaaaa aa....aa aa....aa aaaaaaaa aaaaaaaa",
+        ),
+        (
+            # The slanted edge crosses the centres' row y at 8 - 8y/6: 7.33, 6, 4.67, 3.33, 2, 0.67.
+            polygon(0, (0, 0), (8, 0), (0, 6)),
+            "aaaaaaa. aaaaaa.. aaaaa... aaa..... aa...... a.......",
+        ),
+        (polygon(0, (1, 1), (5, 1), (3, 1)), NOWHERE),  # flat
+        (polygon(0, (2.5, 0.5), (2.5, 4.5), (2.5, 2.5)), NOWHERE),  # upright
+    ],
+)
+def test_pixel__is_in_an_outline_where_its_centre_is(shape, expected):
+    assert drawn(in_frame_0(shape)) == expected.split()
 
 
 def test_polygons_with_common_edges__share_no_pixel_and_lose_none():
@@ -154,27 +160,10 @@ def test_polygons_with_common_edges__share_no_pixel_and_lose_none():
         polygon(0, hub, *((a, b) if k % 2 else (b, a)))
         for k, (a, b) in enumerate(zip(rim, [*rim[1:], rim[0]], strict=True))
     ]
-    got = label(annotated(*(still(p, [0], k) for k, p in enumerate(parts))), every_pixel(0))
+    got = label(in_frame_0(*parts), every_pixel(0))
     assert (got.roi >= 0).all()
     assert not len(got.overlap_event)
     assert set(got.roi.tolist()) == set(range(8))
-
-
-@pytest.mark.parametrize(
-    ("points", "expected"),
-    [
-        ([(1, 1), (5, 1), (3, 1)], ["........"] * 6),  # flat
-        ([(2.5, 0.5), (2.5, 4.5), (2.5, 2.5)], ["........"] * 6),  # upright
-        (
-            [(0, 0), (8, 0), (0, 6)],
-            ["aaaaaaa.", "aaaaaa..", "aaaaa...", "aaa.....", "aa......", "a......."],
-        ),
-    ],
-)
-def test_polygon__worked_by_hand(points, expected):
-    got = drawn(annotated(still(polygon(0, *points), [0])))
-    # The slanted edge crosses the row of centres y at x = 8 - 8y/6: 7.33, 6, 4.67, 3.33, 2, 0.67.
-    assert got == expected
 
 
 def test_kernels__measure_areas_by_hand():
@@ -229,18 +218,16 @@ def test_closed_track__labels_nothing_until_it_comes_back():
     scene = annotated(Track(0, "car", (*still(shape, range(3)).shapes, gone, back)))
     got = label(scene, events_at(np.arange(0, 100, 10), 4, 4))
     assert got.roi.tolist() == [0, 0, 0, -1, -1, -1, 0, -1, -1, -1]
-    rois = Regions(scene, CLOCK, Picture(tuple(SENSOR))).tables.rois
+    rois = laid(scene).tables.rois
     assert (rois.start_us.tolist(), rois.stop_us.tolist()) == ([0], [70])
 
 
 def test_track__that_only_closes_labels_nothing():
     scene = annotated(still(box(0, 0, 0, 8, 6, outside=True), [2]))
-    regions = Regions(scene, CLOCK, Picture(tuple(SENSOR)))
-    assert (regions.tables.rois.start_us.tolist(), regions.tables.rois.stop_us.tolist()) == (
-        [-1],
-        [-1],
-    )
-    assert (drawn(scene, t=25), len(regions.boxes())) == (["........"] * 6, 0)
+    regions = laid(scene)
+    _, _, start_us, stop_us = regions.tables.rois
+    assert (start_us.tolist(), stop_us.tolist()) == ([-1], [-1])
+    assert (drawn(scene, t=25), len(regions.boxes())) == (NOWHERE.split(), 0)
 
 
 def test_frames_between_listed_ones__show_the_box_on_its_way():
@@ -250,7 +237,7 @@ def test_frames_between_listed_ones__show_the_box_on_its_way():
         got = label(scene, events_at(10 * frame + 5, np.arange(8), 0))
         assert np.flatnonzero(got.roi == 0).tolist() == [frame]
     assert (label(scene, events_at(65, np.arange(8), 5)).roi == -1).all(), "the last was extended"
-    labelled = Regions(scene, CLOCK, Picture(tuple(SENSOR))).tables.labelled
+    labelled = laid(scene).tables.labelled
     assert labelled.start_us.tolist() == [0, 40, 80]
 
 
@@ -265,14 +252,11 @@ def test_last_pixel__is_labelled():
 
 def test_primary_region__is_on_top_then_small_then_first():
     wide, small = box(0, 0, 0, 6, 6), box(0, 2, 2, 4, 4)
-    scene = annotated(still(wide, [0], 0), still(small, [0], 1), still(wide, [0], 2))
-    got = label(scene, events_at(0, [3, 1], [3, 1]))
+    got = label(in_frame_0(wide, small, wide), events_at(0, [3, 1], [3, 1]))
     assert got.roi.tolist() == [1, 0]
     assert got.overlap_event.tolist() == [0, 0, 1]
     assert got.overlap_roi.tolist() == [0, 2, 2]
-    raised = replace(wide, z_order=1)
-    scene = annotated(still(small, [0], 0), still(wide, [0], 1), still(raised, [0], 2))
-    got = label(scene, events_at(0, 3, 3))
+    got = label(in_frame_0(small, wide, replace(wide, z_order=1)), events_at(0, 3, 3))
     assert (got.roi.tolist(), got.overlap_roi.tolist()) == ([2], [0, 1])
 
 
@@ -283,8 +267,7 @@ def test_regions__of_equal_size_keep_their_order_wherever_they_are():
             [box(0, 0.5, 0.5, 3.6, 2.2), box(0, 0.5 + shift, 0.5, 3.6 + shift, 2.2)],
             [polygon(0, *(np.array([(0, 0), (4.1, 0.3), (2.3, 3.7)]) + k)) for k in (0, shift)],
         ):
-            scene = annotated(*(still(shape, [0], k) for k, shape in enumerate(shapes)))
-            got = label(scene, every_pixel(0))
+            got = label(in_frame_0(*shapes), every_pixel(0))
             assert set(got.overlap_roi.tolist()) <= {1}
 
 
@@ -314,8 +297,7 @@ def test_events__are_neither_duplicated_nor_lost():
 
 def test_labels__equal_a_search_of_every_shape_for_every_event():
     scene, events = moving_scene(), random_events(700, stop_us=110, seed=2)
-    picture = Picture((48, 64))
-    assert_labels(label(scene, events), plain_labels(scene, events, CLOCK, picture))
+    assert_labels(label(scene, events), plain_labels(scene, events, CLOCK, Picture((48, 64))))
 
 
 def test_labels__do_not_depend_on_the_chunks():
@@ -328,25 +310,20 @@ def test_labels__do_not_depend_on_the_chunks():
             assert got.dtype == expected.dtype
 
 
-@pytest.mark.parametrize("n", [0, 1])
-def test_labels__of_no_event_and_of_one(n):
-    got = label(moving_scene(), random_events(n)) if n else None
-    if n:
-        assert got.roi.shape == (1,)
-    else:
-        regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
-        empty = Annotator(regions).label(random_events(0))
-        assert [column.tolist() for column in empty] == [[], [], []]
-        assert [column.dtype for column in empty] == [np.int32, np.int64, np.int32]
+def test_labels__of_no_event_and_of_one():
+    assert label(moving_scene(), random_events(1)).roi.shape == (1,)
+    empty = Annotator(laid(moving_scene(), Picture((48, 64)))).label(random_events(0))
+    assert [column.tolist() for column in empty] == [[], [], []]
+    assert [column.dtype for column in empty] == [np.int32, np.int64, np.int32]
 
 
 def test_annotations_without_shapes__label_nothing():
     empty = Annotations(("car",), frames=range(10))
-    regions = Regions(empty, CLOCK, Picture((48, 64)))
+    regions = laid(empty)
     assert (label(empty, random_events(100, stop_us=100)).roi == -1).all()
     assert len(regions.boxes()) == 0
     assert [column.tolist() for column in regions.tables.labelled] == [[0], [100]]
-    nothing = Regions(Annotations(()), CLOCK, Picture((48, 64)))
+    nothing = laid(Annotations(()))
     assert [column.tolist() for column in nothing.tables.labelled] == [[], []]
 
 
@@ -355,93 +332,75 @@ def test_annotations_without_shapes__label_nothing():
 
 def test_scale__divides_and_padding_lies_right_and_below():
     picture = Picture(tuple(SENSOR), scale=2, pad_bottom=4, pad_right=2)
-    scene = annotated(still(box(0, 4, 2, 18, 16), [0]), picture_shape=(16, 18))
+    scene = in_frame_0(box(0, 4, 2, 18, 16), picture_shape=(16, 18))
     assert drawn(scene, picture=picture) == ["........", *["..aaaaaa"] * 5]
-    (record,) = Regions(scene, CLOCK, picture).boxes()
+    (record,) = laid(scene, picture).boxes()
     assert [record[name] for name in ("x", "y", "w", "h")] == [2, 1, 6, 5]
 
 
 def test_regions__in_the_padding_have_no_events_and_no_box():
     picture = Picture(tuple(SENSOR), pad_right=4)
-    scene = annotated(still(box(0, 9, 0, 11, 3), [0]))
-    assert drawn(scene, picture=picture) == ["........"] * 6
-    assert len(Regions(scene, CLOCK, picture).boxes()) == 0
+    scene = in_frame_0(box(0, 9, 0, 11, 3))
+    assert drawn(scene, picture=picture) == NOWHERE.split()
+    assert len(laid(scene, picture).boxes()) == 0
 
 
 # What does not fit
 
 
-def test_shape__outside_the_picture_is_an_error_or_cut_and_counted():
-    scene = annotated(
-        still(box(0, 4, 1, 9.5, 3), [2], 7), still(box(0, 0, 0, 1, 1), [0]), source="park.xml"
-    )
-    message = (
-        r"^park\.xml: track 7 \('car'\), frame 2: box reaches x=9\.5, outside the 8 px wide "
-        r"picture\. Export again from CVAT, or set annotate\.clip: true\.$"
-    )
-    with pytest.raises(AnnotationError, match=message):
-        Regions(scene, CLOCK, Picture(tuple(SENSOR)))
-    regions = Regions(scene, CLOCK, Picture(tuple(SENSOR)), clip=True)
-    assert regions.repairs == {"clipped_shapes": 1, "skipped_shapes": 0}
-    assert drawn(scene, t=25, clip=True) == ["........", *["....aaaa"] * 2, *["........"] * 3]
-    assert regions.boxes()["w"].tolist() == [1, 4]
+CORNER = box(0, 0, 0, 1, 1)
+WIDE = annotated(still(box(0, 4, 1, 9.5, 3), [2], 7), still(CORNER, [0]), source="park.xml")
+LOOSE = r"loose shape \('bus'\), frame 3: polygon reaches "
+NO_FRAME_10 = r"^a\.xml: has frame 10; the video has 10 frames, 0 to 9\. Was it made from another"
+
+
+def loose(*points):
+    return annotated(Track(-1, "bus", (polygon(3, *points),)))
 
 
 @pytest.mark.parametrize(
-    ("points", "reach"),
+    ("scene", "message"),
     [
-        ([(-0.25, 0), (4, 0), (4, 4)], r"x=-0\.25, outside the 8 px wide"),
-        ([(0, -3), (4, 0), (4, 4)], r"y=-3\.0, outside the 6 px high"),
-        ([(0, 0), (4, 0), (4, 6.01)], r"y=6\.01, outside the 6 px high"),
+        (
+            WIDE,
+            r"^park\.xml: track 7 \('car'\), frame 2: box reaches x=9\.5, outside the 8 px wide "
+            r"picture\. Export again from CVAT, or set annotate\.clip: true\.$",
+        ),
+        (loose((-0.25, 0), (4, 0), (4, 4)), LOOSE + r"x=-0\.25, outside the 8 px wide"),
+        (loose((0, -3), (4, 0), (4, 4)), LOOSE + r"y=-3\.0, outside the 6 px high"),
+        (loose((0, 0), (4, 0), (4, 6.01)), LOOSE + r"y=6\.01, outside the 6 px high"),
+        (annotated(frames=range(11), source="a.xml"), NO_FRAME_10),
+        (annotated(still(CORNER, [10]), source="a.xml"), NO_FRAME_10),
+        (annotated(tags=(FrameTag(10, "car"),), source="a.xml"), NO_FRAME_10),
+        (
+            annotated(picture_shape=(260, 346), source="a.xml"),
+            r"^a\.xml: was drawn on pictures of 346x260; those of the video are 8x6",
+        ),
+        (Annotations(("car",), (still(CORNER, [0], label="cat"),)), "label 'cat' is none of car"),
+        (annotated(still(CORNER, [3, 2])), "region 0: frame 2 is listed after frame 3"),
     ],
 )
-def test_shape__outside_the_picture_is_named_with_its_side(points, reach):
-    loose = Track(-1, "bus", (polygon(3, *points),))
-    with pytest.raises(
-        AnnotationError, match=rf"loose shape \('bus'\), frame 3: polygon .*{reach}"
-    ):
-        Regions(annotated(loose), CLOCK, Picture(tuple(SENSOR)))
+def test_regions__refuse_what_does_not_fit_the_video(scene, message):
+    with pytest.raises(AnnotationError, match=message):
+        laid(scene)
+
+
+def test_shape__outside_the_picture_is_cut_and_counted_where_that_is_asked_for():
+    regions = laid(WIDE, clip=True)
+    assert regions.repairs == {"clipped_shapes": 1, "skipped_shapes": 0}
+    assert drawn(WIDE, t=25, clip=True) == ["........", *["....aaaa"] * 2, *["........"] * 3]
+    assert regions.boxes()["w"].tolist() == [1, 4]
 
 
 def test_closing_shape__may_reach_outside():
     scene = annotated(still(box(0, 0, 0, 99, 99, outside=True), [3]))
-    assert Regions(scene, CLOCK, Picture(tuple(SENSOR))).repairs["clipped_shapes"] == 0
-
-
-@pytest.mark.parametrize(
-    "scene",
-    [
-        annotated(frames=range(11), source="a.xml"),
-        annotated(still(box(0, 0, 0, 1, 1), [10]), source="a.xml"),
-        annotated(tags=(FrameTag(10, "car"),), source="a.xml"),
-    ],
-)
-def test_frames__that_the_video_does_not_have_are_refused(scene):
-    message = r"^a\.xml: has frame 10; the video has 10 frames, 0 to 9\. Was it made from another"
-    with pytest.raises(AnnotationError, match=message):
-        Regions(scene, CLOCK, Picture(tuple(SENSOR)))
-
-
-def test_pictures__of_another_size_are_refused():
-    scene = annotated(picture_shape=(260, 346), source="a.xml")
-    message = r"^a\.xml: was drawn on pictures of 346x260; those of the video are 8x6"
-    with pytest.raises(AnnotationError, match=message):
-        Regions(scene, CLOCK, Picture(tuple(SENSOR)))
+    assert laid(scene).repairs["clipped_shapes"] == 0
 
 
 def test_events__of_another_sensor_are_refused():
-    regions = Regions(annotated(), CLOCK, Picture((6, 9)))
+    annotator = Annotator(laid(annotated(), Picture((6, 9))))
     with pytest.raises(AnnotationError, match=r"events are of a sensor of 8x6; .* one of 9x6"):
-        Annotator(regions).label(every_pixel(0))
-
-
-def test_labels_and_frames__that_contradict_each_other_are_refused():
-    unknown = Annotations(("car",), (still(box(0, 0, 0, 1, 1), [0], label="cat"),))
-    with pytest.raises(AnnotationError, match="label 'cat' is none of car"):
-        Regions(unknown, CLOCK, Picture(tuple(SENSOR)))
-    unordered = annotated(still(box(0, 0, 0, 1, 1), [3, 2]))
-    with pytest.raises(AnnotationError, match="region 0: frame 2 is listed after frame 3"):
-        Regions(unordered, CLOCK, Picture(tuple(SENSOR)))
+        annotator.label(every_pixel(0))
 
 
 # Tables and boxes
@@ -451,26 +410,22 @@ def test_tables__say_when_regions_and_tags_were():
     clock = FrameClock([0, 10, 20, 40], [10, 20, 30, 50], source="frames")
     scene = Annotations(
         ("bus", "car", "day"),
-        (still(box(0, 0, 0, 1, 1), [1, 2], 5, "car"), still(box(0, 0, 0, 1, 1), [3], -1, "bus")),
+        (still(CORNER, [1, 2], 5, "car"), still(CORNER, [3], -1, "bus")),
         (FrameTag(3, "day"), FrameTag(0, "car"), FrameTag(0, "day")),
         frames=(0, 1, 2, 3),
     )
-    labels, rois, tags, labelled = Regions(scene, clock, Picture(tuple(SENSOR))).tables
+    labels, rois, tags, labelled = Regions(scene, clock, PICTURE).tables
     assert labels == ("bus", "car", "day")
     assert [column.tolist() for column in rois] == [[5, -1], [1, 0], [10, 40], [30, 50]]
-    assert [column.tolist() for column in tags] == [
-        [3, 0, 0],
-        [2, 1, 2],
-        [40, 0, 0],
-        [50, 10, 10],
-    ]
+    expected = [[3, 0, 0], [2, 1, 2], [40, 0, 0], [50, 10, 10]]
+    assert [column.tolist() for column in tags] == expected
     assert [column.tolist() for column in labelled] == [[0, 40], [30, 50]]
 
 
 def test_boxes__are_known_when_their_frame_is_complete():
     moving = Track(7, "bus", (box(1, 0, 0, 2, 2), box(3, 4, 2, 6, 4)))
     outline = still(polygon(0, (1, 1), (3.5, 2), (2, 5)), [1], 3)
-    records = Regions(annotated(moving, outline), CLOCK, Picture(tuple(SENSOR))).boxes()
+    records = laid(annotated(moving, outline)).boxes()
     assert records.tolist() == [
         (20, 0, 0, 2, 2, 1, 0, 1),
         (20, 1, 1, 2.5, 4, 0, 1, 1),
@@ -481,7 +436,7 @@ def test_boxes__are_known_when_their_frame_is_complete():
 
 def test_boxes__have_the_corners_of_what_is_drawn():
     scene = moving_scene(3)
-    regions = Regions(scene, CLOCK, Picture((48, 64)))
+    regions = laid(scene, Picture((48, 64)))
     expected = []
     for number, track in enumerate(scene.tracks):
         for shape in interpolate(track).shapes:
@@ -502,64 +457,43 @@ def tutorial_events(n=200_000):
     return random_events(n, (260, 346), stop_us=9_160_000, seed=8)
 
 
-TUTORIAL_CLOCK = FrameClock.regular(9_160_000, 10_000)
+TUTORIAL_CLOCK, TUTORIAL_PICTURE = FrameClock.regular(9_160_000, 10_000), Picture((260, 346))
 
 
 def test_tutorial__events_at_the_edges_of_frames_hit_the_right_frame():
     annotations = read_cvat(shared_file("annotations/four_obj_static_video.xml"))
-    picture = Picture((260, 346))
     t = np.repeat(np.arange(0, 9_160_000, 10_000), 3) + np.tile([0, 1, 9_999], 916)
     rng = np.random.default_rng(9)
     events = events_at(
         t, rng.integers(0, 346, t.size), rng.integers(0, 260, t.size), Sensor(260, 346)
     )
-    got = label(annotations, events, TUTORIAL_CLOCK, picture)
-    assert_labels(got, plain_by_frame(annotations, events))
+    got = label(annotations, events, TUTORIAL_CLOCK, TUTORIAL_PICTURE)
+    assert_labels(got, plain_labels(annotations, events, TUTORIAL_CLOCK, TUTORIAL_PICTURE))
     assert np.count_nonzero(got.roi >= 0) > 200
-
-
-def plain_by_frame(annotations, events):
-    """As `plain_labels`, for regular frames of 10 ms that all list their shapes."""
-    listed: dict[int, list] = {}
-    for number, track in enumerate(annotations.tracks):
-        for shape in track.shapes:
-            if not shape.outside:
-                listed.setdefault(shape.frame, []).append((number, shape))
-    roi, overlaps = [], []
-    for row, (t, x, y) in enumerate(zip(events.t, events.x, events.y, strict=True)):
-        holding = sorted(
-            (-shape.z_order, round(plain_area(shape), 5), number)
-            for number, shape in listed.get(int(t) // 10_000, [])
-            if plain_inside(shape, int(x), int(y))
-        )
-        numbers = [number for *_, number in holding]
-        roi.append(numbers[0] if numbers else -1)
-        overlaps += [(row, number) for number in numbers[1:]]
-    return roi, overlaps
 
 
 def test_tutorial__closed_tracks_label_no_more():
     annotations = read_cvat(shared_file("annotations/four_obj_static_video.xml"))
     events = tutorial_events()
-    got = label(annotations, events, TUTORIAL_CLOCK, Picture((260, 346)))
+    got = label(annotations, events, TUTORIAL_CLOCK, TUTORIAL_PICTURE)
     assert len(got.roi) == len(events)
     for closed in (2, 3):
         t = np.concatenate(
             [events.t[got.roi == closed], events.t[got.overlap_event[got.overlap_roi == closed]]]
         )
         assert 1_500_000 < t.max() < 1_600_000, "the track closes in frame 160"
-    tables = Regions(annotations, TUTORIAL_CLOCK, Picture((260, 346))).tables
+    tables = Regions(annotations, TUTORIAL_CLOCK, TUTORIAL_PICTURE).tables
     assert tables.rois.stop_us.tolist() == [9_160_000, 9_160_000, 1_600_000, 1_600_000]
 
 
 def test_tutorial__both_forms_label_the_same_events():
     video = read_cvat(shared_file("annotations/four_obj_static_video.xml"))
     images = read_cvat(shared_file("annotations/four_obj_static_image.xml"))
-    events, picture = tutorial_events(50_000), Picture((260, 346))
-    one, two = (label(form, events, TUTORIAL_CLOCK, picture) for form in (video, images))
+    events = tutorial_events(50_000)
+    one, two = (label(form, events, TUTORIAL_CLOCK, TUTORIAL_PICTURE) for form in (video, images))
     np.testing.assert_array_equal(one.roi >= 0, two.roi >= 0)
     np.testing.assert_array_equal(one.overlap_event, two.overlap_event)
-    boxes = [Regions(form, TUTORIAL_CLOCK, picture).boxes() for form in (video, images)]
+    boxes = [Regions(form, TUTORIAL_CLOCK, TUTORIAL_PICTURE).boxes() for form in (video, images)]
     for name in "txywh":
         np.testing.assert_array_equal(boxes[0][name], boxes[1][name])
 
@@ -567,14 +501,14 @@ def test_tutorial__both_forms_label_the_same_events():
 def test_tutorial__tags_alone_and_tags_beside_regions_meet_by_name():
     path = shared_file("annotations/four_obj_static_image.xml")
     tags = read_cvat(path, tags_only=True)
-    alone = Regions(tags, TUTORIAL_CLOCK, Picture((260, 346)))
+    alone = Regions(tags, TUTORIAL_CLOCK, TUTORIAL_PICTURE)
     assert len(alone.tables.tags.frame) == 195
     assert len(alone.tables.rois.track) == 0
     assert alone.tables.tags.start_us[1] == 70_000
     rois = read_cvat(shared_file("annotations/four_obj_static_video.xml"))
     turned = Annotations(rois.labels[::-1], rois.tracks, frames=rois.frames)
     for first in (rois, turned):
-        both = Regions(merge([first, tags]), TUTORIAL_CLOCK, Picture((260, 346))).tables
+        both = Regions(merge([first, tags]), TUTORIAL_CLOCK, TUTORIAL_PICTURE).tables
         names = [both.labels[k] for k in both.tags.label]
         assert names == [tag.label for tag in tags.tags]
         assert [both.labels[k] for k in both.rois.label] == ["Mug", "Rabbit", "Box", "Pen"]
