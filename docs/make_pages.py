@@ -5,13 +5,13 @@ Run ``python docs/make_pages.py`` after an edit of either; a test tells when it 
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
+import json
 import re
 import runpy
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ import yaml
 
 from evreel.checks import CHECKS
 from evreel.checks.run import audit
+from evreel.dataset.settings import FREE_COLUMNS, Config, RecordingColumns
 from evreel.layout import BOX_DTYPE, LAYOUTS
 from evreel.representations import REGISTRY
+from evreel.settings import Facts, Known, Settings, plain, schema, settings_of
 from evreel.simulate import scene
+from evreel.timebase import FARTHEST
 
 DOCS = Path(__file__).parent
-SCHEMAS = DOCS.parent / "workflow" / "schemas"
 HEAD = "<!-- Made by docs/make_pages.py; edit what it is made from. -->\n"
 
 
@@ -33,6 +35,7 @@ def pages() -> dict[str, str]:
     return {
         "checks.md": "\n".join(checks_page()),
         "config.md": "\n".join(config_page()),
+        "config.schema.json": "\n".join(schema_page()),
         "files.md": "\n".join(files_page()),
         "representations.md": "\n".join(representations_page()),
         "scenes.md": "\n".join(scenes_page()),
@@ -41,51 +44,74 @@ def pages() -> dict[str, str]:
 
 def config_page() -> Iterator[str]:
     """Yield the lines of config.md."""
-    config, table = (
-        yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8"))
-        for name in ("config", "recordings")
-    )
     yield HEAD
     yield "# config.yaml and recordings.tsv\n"
-    yield "Unknown keys and columns are errors. A key without a default must be given. What stands"
-    yield "after `--config` on the command line goes over the file, but nested keys are easily"
-    yield "misread there: edit the file, or name another by `--configfile`.\n"
+    yield "Unknown keys and columns are errors. A key without a default must be given, unless its"
+    yield "meaning says otherwise. Values after `--config` on the command line override the file,"
+    yield "but nested keys are easily misread there: edit the file, or name another by"
+    yield "`--configfile`."
+    yield "An editor that knows JSON schemas completes and checks a config with"
+    yield "[config.schema.json](config.schema.json).\n"
     yield "## config.yaml\n"
-    yield "| key | default | meaning |\n|---|---|---|"
-    yield from keys(config, config, "")
+    yield "| key | default | unit | meaning |\n|---|---|---|---|"
+    yield from keys(Config, "")
     yield "\n## recordings.tsv\n"
-    yield table["description"] + "\n"
+    yield "One row per recording. Empty cells count as absent.\n"
     yield "| column | required | meaning |\n|---|---|---|"
-    for name, field in table["properties"].items():
-        required = "yes" if name in table["required"] else ""
-        choices = f" One of {', '.join(field['enum'])}." if "enum" in field else ""
-        meaning = field["description"].replace("|", "\\|")
-        yield f"| `{name}` | {required} | {meaning}{choices} |"
-    for pattern, field in table["patternProperties"].items():
-        # "^(a|b)/.+$" is shown as a/…, b/…; "^meta[.]…" as meta.…
-        alternatives, after = re.fullmatch(r"\^\(?([a-z|]+)\)?(/|\[\.\]).*", pattern).groups()
-        ending = {"/": "/…", "[.]": ".…"}[after]
-        names = ", ".join(f"`{name}{ending}`" for name in alternatives.split("|"))
-        yield f"| {names} |  | {field['description']} |"
+    for name, known in settings_of(RecordingColumns).items():
+        needed = "yes" if known.required else ""
+        yield f"| `{name}` | {needed} | {meaning_of(known)} |"
+    for form, meaning in FREE_COLUMNS.items():
+        # "(a|b)/.+" is shown as a/…, b/…; "meta\\..+" as meta.…
+        alternatives, after = re.fullmatch(r"\(?([a-z|]+)\)?(/|\\\.).*", form).groups()
+        names = ", ".join(f"`{name}{after[-1]}…`" for name in alternatives.split("|"))
+        yield f"| {names} |  | {meaning} |"
     yield ""
 
 
-def keys(root: Mapping[str, Any], schema: Mapping[str, Any], path: str) -> Iterator[str]:
-    """Yield a table row for each key below a schema."""
-    named = list(schema.get("properties", {}).items())
-    if isinstance(schema.get("additionalProperties"), Mapping):
-        named.append(("<name>", schema["additionalProperties"]))
-    for name, field in named:
-        if "$ref" in field:
-            field = {**root["$defs"][field["$ref"].rsplit("/", 1)[-1]], **field}
-        if field.get("type") == "object" and name != "parameters":
-            if "description" in field:
-                yield f"| **`{path}{name}`** |  | {field['description']} |"
-            yield from keys(root, field, f"{path}{name}/")
-            continue
-        default = f"`{as_yaml(field['default'])}`" if "default" in field else ""
-        choices = f" One of {', '.join(field['enum'])}." if "enum" in field else ""
-        yield f"| `{path}{name}` | {default} | {field['description']}{choices} |"
+def keys(of: type[Settings], path: str) -> Iterator[str]:
+    """Yield a table row for each setting of a class, and of the groups in it."""
+    for name, known in settings_of(of).items():
+        kind = known.type
+        if kind.base is dict and kind.item is not None and issubclass(kind.item.base, Settings):
+            yield f"| **`{path}{name}`** |  |  | {known.facts.meaning} |"
+            yield from keys(kind.item.base, f"{path}{name}/<name>/")
+        elif issubclass(kind.base, Settings):
+            yield f"| **`{path}{name}`** |  |  | {known.facts.meaning} |"
+            yield from keys(kind.base, f"{path}{name}/")
+        else:
+            shown = not known.required and not known.optional
+            default = f"`{as_yaml(plain(known.default))}`" if shown else ""
+            yield f"| `{path}{name}` | {default} | {known.facts.unit} | {meaning_of(known)} |"
+
+
+def meaning_of(known: Known) -> str:
+    """Return what a setting means, with its values and limits, as a cell of a table."""
+    facts = known.facts
+    choices = known.choices or (known.type.item.choices if known.type.item else ())
+    parts = [facts.meaning.replace("|", "\\|")]
+    if choices:
+        parts.append(f"One of {', '.join(choices)}.")
+    parts += limits_of(facts)
+    return " ".join(parts)
+
+
+def limits_of(facts: Facts) -> Iterator[str]:
+    """Yield sentences on the smallest and largest value."""
+    for limit, words in (
+        (facts.minimum, "At least"),
+        (facts.above, "More than"),
+        (facts.maximum, "At most"),
+    ):
+        if limit is not None and limit != FARTHEST:
+            yield f"{words} {limit:g}."
+
+
+def schema_page() -> Iterator[str]:
+    """Yield the lines of config.schema.json, for editors."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "config.yaml"}
+    yield json.dumps(head | schema(Config), indent=1, ensure_ascii=False)
+    yield ""
 
 
 def as_yaml(value: Any) -> str:
@@ -144,16 +170,8 @@ def representations_page() -> Iterator[str]:
         yield f"By default {made.channels} channels of {made.dtype}, unit: {made.unit}."
         yield f"Source: {made.reference}.\n"
         yield "| parameter | default | meaning |\n|---|---|---|"
-        for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-            facts = field.metadata
-            choices = f" One of {', '.join(facts['choices'])}." if facts["choices"] else ""
-            limits = [
-                f"{what} {facts[key]:g}"
-                for key, what in (("minimum", "at least"), ("maximum", "at most"))
-                if facts[key] is not None
-            ]
-            bounds = f" {', '.join(limits).capitalize()}." if limits else ""
-            yield f"| `{field.name}` | `{field.default}` | {facts['meaning']}{choices}{bounds} |"
+        for name, known in settings_of(kind).items():
+            yield f"| `{name}` | `{known.default}` | {meaning_of(known)} |"
         notes = dict(zip(sections[::2], sections[1::2], strict=True)).get("Notes")
         yield "\n" + notes.replace("``", "`") + "\n" if notes else ""
 

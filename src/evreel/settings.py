@@ -365,13 +365,19 @@ def _wrong_list(
     if len(value) < facts.least:
         yield place, f"the list has {len(value)} items; at least {facts.least} are needed"
     assert kind.item is not None
-    items = dataclasses.replace(facts, least=0)
+    items = _facts_of_items(kind, facts)
     for k, item in enumerate(value):
         yield from _wrong(kind.item, items, item, (*place, str(k)))
     if facts.unique:
         for k, item in enumerate(value):
             if item in value[:k]:
                 yield (*place, str(k)), f"{shown(item)} is duplicated"
+
+
+def _facts_of_items(kind: Type, facts: Facts) -> Facts:
+    """Return the facts of a list's items: texts in a list are not empty."""
+    is_text = kind.item is not None and kind.item.base is str and not kind.item.choices
+    return dataclasses.replace(facts, least=1 if is_text else 0)
 
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -381,8 +387,7 @@ def _scalar_problem(kind: Type, facts: Facts, value: object) -> str | None:
     """Return what is wrong with a value that is not a list or a mapping, or None."""
     base = kind.base
     if as_plain(base, value) is None:
-        other = " or null" if kind.nullable else ""
-        return f"{shown(value)} is not {_WORDS[base]}{other}"
+        return f"{shown(value)} is not {_WORDS[base]}"
     choices = kind.choices or facts.choices
     if choices and value not in choices:
         return f"{shown(value)} is not one of {', '.join(choices)}{guess(value, choices)}"
@@ -534,7 +539,7 @@ def _type_schema(kind: Type, facts: Facts) -> dict[str, Any]:
             made["additionalProperties"] = _type_schema(kind.item, facts)
     elif kind.base is tuple:
         assert kind.item is not None
-        items = _type_schema(kind.item, dataclasses.replace(facts, least=0))
+        items = _type_schema(kind.item, _facts_of_items(kind, facts))
         made = {"type": "array", "items": items}
         least = kind.length or facts.least
         made |= {"minItems": least} if least else {}

@@ -1,41 +1,30 @@
 """Mistakes in config.yaml and recordings.tsv: one message with file, line, value and advice.
 
-The workflow's own file is run here with what Snakemake would give it, which takes milliseconds;
-`test_workflow` shows that Snakemake stops with the same messages.
+`workflow/test_workflow.py` shows that Snakemake stops with the same messages.
 """
 
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from support import ROOT
+from evreel.dataset.config import read_config
+from evreel.errors import UsageError
 from support.dataset import CONFIG, make_data_set, write_config, write_table
-from support.workflow_config import CODE, WorkflowError
 
 
 def read(folder, given=None):
-    """Run config.smk on the data set in `folder`; return what it defines."""
+    """Read the data set in `folder`, with some values from the command line."""
     path = folder / "config.yaml"
-    names = {
-        "WorkflowError": WorkflowError,
-        "workflow": SimpleNamespace(
-            basedir=str(ROOT),
-            configfiles=[str(path)],
-            config_settings=SimpleNamespace(config=given or {}),
-        ),
-        "config": yaml.safe_load(path.read_text(encoding="utf-8")) | (given or {}),
-    }
-    exec(CODE, names)
-    return names
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) | (given or {})
+    return read_config(values, [path], given)
 
 
 def refused(folder, given=None):
     """Return the message with which the data set in `folder` is refused."""
-    with pytest.raises(WorkflowError) as caught:
+    with pytest.raises(UsageError) as caught:
         read(folder, given)
     return str(caught.value)
 
@@ -72,9 +61,9 @@ def write_rows(folder, rows):
 
 def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
     names = read(folder)
-    assert list(names["RECORDINGS"]) == ["one", "two"]
-    assert names["config"]["video"]["window_us"] == 10_000
-    assert names["RESOLVED"] == {}
+    assert list(names.recordings) == ["one", "two"]
+    assert names.config.video.window_us == 10_000
+    assert names.own == {}
 
 
 @pytest.mark.parametrize(
@@ -87,24 +76,24 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
             {"slices": {"window_us": 5, "count": 5}},
             "slices: exactly one of window_us (µs) and count (events) is needed; got",
         ),
-        ({"slices": {"count": 0}}, "slices/count: 0 is less than the minimum of 1"),
-        ({"slices": None}, "slices: None is not of type 'object'"),
-        ({"slices": 20_000}, "slices: 20000 is not of type 'object'"),
-        ({"slices": [1]}, "slices: [1] is not of type 'object'"),
-        ({"features": {"h": None}}, "features/h: None is not of type 'object'"),
-        ({"slices": {"window_us": 2e4}}, "slices/window_us: 20000.0 is not of type 'integer'"),
-        ({"video": {"contrast": float("inf")}}, "video/contrast: inf is not of type 'number'"),
-        ({"video": {"fps": True}}, "video/fps: True is not of type 'integer'"),
-        ({"recordings": "a\0b"}, "recordings: 'a\\x00b' can't be read"),
+        ({"slices": {"count": 0}}, "slices/count: 0 is less than 1 (Events per window.)"),
+        ({"slices": None}, "slices: None is not a mapping"),
+        ({"slices": 20_000}, "slices: 20000 is not a mapping"),
+        ({"slices": [1]}, "slices: [1] is not a mapping"),
+        ({"features": {"h": None}}, "features/h: None is not a mapping"),
+        ({"slices": {"window_us": 2e4}}, "slices/window_us: 20000.0 is not a whole number"),
+        ({"video": {"contrast": float("inf")}}, "video/contrast: inf is not finite"),
+        ({"video": {"fps": True}}, "video/fps: True is not a whole number"),
+        ({"recordings": "a\0b"}, "recordings: 'a\\x00b' cannot be read"),
         (
             {"features": dict.fromkeys(("Histo", "histo"), CONFIG["features"]["histogram"])},
-            "features/histo: differs from Histo in case alone",
+            "features/histo: differs from Histo only in case",
         ),
-        ({"slices": {"count": "many"}}, "slices/count: 'many' is not of type 'integer'"),
-        ({"labels": ["car", "car"]}, "labels: ['car', 'car'] has non-unique elements"),
+        ({"slices": {"count": "many"}}, "slices/count: 'many' is not a whole number"),
+        ({"labels": ["car", "car"]}, "labels/1: 'car' is duplicated"),
         ({"video": {"style": "gray"}}, "did you mean 'grey'?"),
-        ({"recordings": "none.tsv"}, "recordings: 'none.tsv' can't be read"),
-        ({"results": ""}, "results: '' does not match"),
+        ({"recordings": "none.tsv"}, "recordings: 'none.tsv' cannot be read"),
+        ({"results": ""}, "results: '' is not of the form"),
         ({"events": {"crop": [5, 5, 1, 1]}}, "events/crop: [5, 5, 1, 1] is empty"),
         ({"release": {"name": "tiny", "licence": "x"}}, "release: version is missing"),
         ({"release": CONFIG["release"] | {"licence": "MIT"}}, "the text of licence 'MIT' is not"),
@@ -114,7 +103,7 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ),
         (
             {"release": CONFIG["release"] | {"tolerate": ["frozen_boxes"]}},
-            "release/tolerate: no check is called 'frozen_boxes'; did you mean 'frozen_box'?",
+            "'frozen_boxes' is not the name of a check; did you mean 'frozen_box'?",
         ),
         (
             {"features": {"h": {"representation": "histogramm", "count": 5}}},
@@ -122,7 +111,7 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ),
         (
             {"features": {"events": {"representation": "histogram", "count": 5}}},
-            "features/events: a release has a folder of this name",
+            "features/events: a release already has a folder with this name",
         ),
     ],
 )
@@ -160,7 +149,7 @@ def test_config__with_a_key_twice_is_refused_with_both_lines(folder):
     with (folder / "config.yaml").open("a", encoding="utf-8") as file:
         file.write("slices: {count: 7}\n")
     assert re.fullmatch(
-        r"config.yaml: line \d+: slices is there twice, first at line \d+", refused(folder)
+        r"config.yaml: line \d+: slices is duplicated; it is also at line \d+", refused(folder)
     )
 
 
@@ -173,7 +162,7 @@ def test_config__merged_keys_are_not_taken_for_doubled_ones(folder):
             "  b: &b {representation: voxel_grid, count: 6}\n"
             "  c:\n    <<: *a\n    <<: *b\n    count: 7\n"
         )
-    assert read(folder)["config"]["features"]["c"]["count"] == 7
+    assert read(folder).config.features["c"].count == 7
 
 
 def test_config__with_an_alias_has_two_values_that_change_apart(folder):
@@ -184,14 +173,14 @@ def test_config__with_an_alias_has_two_values_that_change_apart(folder):
     rows = table(folder)
     rows[0]["features/h/count"] = "11"
     write_rows(folder, rows)
-    features = read(folder)["RESOLVED"]["one"]["features"]
-    assert (features["h"]["count"], features["g"]["count"]) == (11, 500)
+    features = read(folder).own["one"].features
+    assert (features["h"].count, features["g"].count) == (11, 500)
 
 
 def test_config__with_an_alias_of_itself_is_refused(folder):
     with (folder / "config.yaml").open("a", encoding="utf-8") as file:
         file.write("video: &v {style: *v}\n")
-    assert "config.yaml: an alias stands within what it is an alias of" in refused(folder)
+    assert "config.yaml: an alias is within the value that it repeats" in refused(folder)
 
 
 def test_config__of_the_command_line_is_named_as_such(folder):
@@ -201,53 +190,59 @@ def test_config__of_the_command_line_is_named_as_such(folder):
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ({"id": "a b"}, "line 2: id: 'a b' does not match"),
-        ({"id": "two"}, "line 3: id: 'two' is there twice, first at line 2"),
-        ({"id": ""}, "line 2: top level: id is missing"),
-        ({"md5": "12"}, "line 2: md5: '12' does not match"),
-        ({"md5": ""}, "line 2: top level: md5 or sha256 of the source is needed; got id, source"),
-        ({"sha256": "0" * 32}, "line 2: sha256: '00000000000000000000000000000000' does not match"),
-        ({"member_md5": "0" * 32}, "line 2: member_md5: source 'raw/one.aedat4' names no member"),
+        ({"id": "a b"}, "line 2: id: 'a b' is not of the form"),
+        ({"id": "two"}, "line 3: id: 'two' is duplicated; it is also at line 2"),
+        ({"id": ""}, "line 2: id is missing (Name of the recording"),
+        ({"md5": "12"}, "line 2: md5: '12' is not of the form"),
+        ({"md5": ""}, "line 2: md5 or sha256 of the source is needed; neither is given"),
+        (
+            {"sha256": "0" * 32},
+            "line 2: sha256: '0000000000",
+        ),
+        (
+            {"member_md5": "0" * 32},
+            "member_md5: source 'raw/one.aedat4' does not name a member",
+        ),
         ({"source": "raw/one.zip!a"}, "line 2: source: 'raw/one.zip' does not exist"),
         ({"source": "raw/one.zip!../a"}, "line 2: source: member '../a' leads out of its archive"),
         ({"source": "raw/a | http://b/a"}, "lists mirrors that are not all http or https urls"),
         (
             {"split": "trian"},
-            "line 2: split: 'trian' is not one of ['train', 'val', 'test', 'mixed']; did",
+            "line 2: split: 'trian' is not one of train, val, test, mixed; did",
         ),
-        ({"sensor": "346"}, "line 2: sensor: '346' does not match"),
-        ({"time_offset_us": "0.5"}, "line 2: time_offset_us: '0.5' does not match"),
+        ({"sensor": "346"}, "line 2: sensor: '346' is not of the form"),
+        ({"time_offset_us": "0.5"}, "line 2: time_offset_us: '0.5' is not of the form"),
         ({"source": "raw/on.aedat4"}, "line 2: source: 'raw/on.aedat4' does not exist; did you"),
         ({"source": "raw"}, "line 2: source: 'raw' is a folder"),
         ({"source": "row/one.aedat4"}, "'row/one.aedat4' does not exist: there is no folder 'row'"),
         ({"source": "ftp://a/b"}, "line 2: source: source 'ftp://a/b' is of scheme ftp"),
         ({"source": "manual:"}, "line 2: source: source 'manual:' names no path"),
         ({"rois": "raw/one.roi.xml"}, "did you mean 'raw/one.rois.xml'?"),
-        ({"rois": "https://a.org/one.xml"}, "line 2: rois: 'https://a.org/one.xml' is no plain"),
-        ({"rois": "manual:one.xml"}, "line 2: rois: 'manual:one.xml' is no plain path"),
-        ({"biases": "file:///one.bias"}, "line 2: biases: 'file:///one.bias' is no plain path"),
-        ({"rois": "", "rois_md5": "0" * 32}, "line 2: top level: rois_md5 is given without rois"),
-        ({"source": "raw/" + "x" * 5000}, "is no name of a file: File name too long"),
-        ({"id": "TWO"}, "line 3: id: 'two' differs in case alone from that at line 2"),
+        ({"rois": "https://a.org/one.xml"}, "line 2: rois: 'https://a.org/one.xml' is not a plain"),
+        ({"rois": "manual:one.xml"}, "line 2: rois: 'manual:one.xml' is not a plain path"),
+        ({"biases": "file:///one.bias"}, "line 2: biases: 'file:///one.bias' is not a plain path"),
+        ({"rois": "", "rois_md5": "0" * 32}, "line 2: rois_md5 is given without rois"),
+        ({"source": "raw/" + "x" * 5000}, "is not a valid file name: File name too long"),
+        ({"id": "TWO"}, "line 3: id: 'two' differs only in case from that at line 2"),
         ({"group": "park "}, "line 2: group: 'park ' begins or ends with a space"),
-        ({"n_events": "9" * 5000}, "does not match '^[0-9]{1,18}$'"),
-        ({"events/start_us": "2024-13-45"}, "events/start_us: '2024-13-45' is no YAML value"),
-        ({"features/voxels": "null"}, "'features/voxels' is nothing that a recording can change"),
-        ({"features/new": "{a: 1}"}, "'features/new' is nothing that a recording can change"),
+        ({"n_events": "9" * 5000}, "is not of the form [0-9]{1,18} "),
+        ({"events/start_us": "2024-13-45"}, "events/start_us: '2024-13-45' is not a YAML value"),
+        ({"features/voxels": "null"}, "'features/voxels' cannot be set per recording"),
+        ({"features/new": "{a: 1}"}, "'features/new' cannot be set per recording"),
         ({"biases": "raw/one.bias"}, "line 2: biases: 'raw/one.bias' does not exist"),
-        ({"video/fps": "fast"}, "line 2: video/fps: 'fast' is not of type 'integer'"),
+        ({"video/fps": "fast"}, "line 2: video/fps: 'fast' is not a whole number"),
         (
             {"slices/tail": "kepe"},
-            "line 2: slices/tail: 'kepe' is not one of ['keep', 'drop']; did",
+            "line 2: slices/tail: 'kepe' is not one of keep, drop; did",
         ),
         ({"slices/count": "5"}, "line 2: slices: exactly one of window_us (µs) and count (events)"),
         ({"slices/windows_us": "5"}, "line 2: slices: unknown key 'windows_us'; did you mean"),
         ({"features/voxels/parameters": "{bins: no}"}, "line 2: features/voxels: "),
-        ({"video/fps": "[1"}, "line 2: video/fps: '[1' is no YAML value"),
-        ({"colour": "red"}, "line 2: top level: unknown key 'colour'"),
-        ({"it's": "red"}, 'line 2: top level: unknown key "it\'s"'),
-        ({"video/container": "png-zip"}, "line 2: 'video/container' is nothing that a recording"),
-        ({"features/none/count": "5"}, "line 2: 'features/none/count' is nothing that a recording"),
+        ({"video/fps": "[1"}, "line 2: video/fps: '[1' is not a YAML value"),
+        ({"colour": "red"}, "line 2: unknown column 'colour'"),
+        ({"it's": "red"}, 'line 2: unknown column "it\'s"'),
+        ({"video/container": "png-zip"}, "line 2: 'video/container' cannot be set per recording"),
+        ({"features/none/count": "5"}, "line 2: 'features/none/count' cannot be set per recording"),
         ({"events/crop": "[5, 5, 1, 1]"}, "line 2: events/crop: [5, 5, 1, 1] is empty"),
     ],
 )
@@ -287,7 +282,7 @@ def test_table__with_one_recording_in_two_splits_is_refused(folder):
     rows = table(folder)
     rows[1] |= {"source": rows[0]["source"], "md5": rows[0]["md5"]}
     write_rows(folder, rows)
-    told = "recordings.tsv: line 3: md5: is that of line 2, which is in split 'train'"
+    told = "recordings.tsv: line 3: md5: is the same as in line 2, which is in split 'train'"
     assert told in refused(folder)
     rows[1]["md5"] = rows[1]["md5"].upper()
     rows[1]["events/max_pixel_hz"] = "50"
@@ -298,27 +293,27 @@ def test_table__with_one_recording_in_two_splits_is_refused(folder):
     assert told in refused(folder), "a part of it is in all of it"
     rows[0]["events/stop_us"] = "60000"
     write_rows(folder, rows)
-    assert list(read(folder)["RECORDINGS"]) == ["one", "two"], "they are different times of it"
+    assert list(read(folder).recordings) == ["one", "two"], "they are different times of it"
 
 
 def test_table__rows_without_a_group_share_none(folder):
     rows = table(folder)
     rows[0]["group"] = "park"
     write_rows(folder, rows)
-    assert read(folder)["RECORDINGS"]["one"]["group"] == "park"
+    assert read(folder).recordings["one"]["group"] == "park"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id source md5 split\n", "line 1: has no tab in it; columns are set apart by tabs"),
+        ("id source md5 split\n", "line 1: has no tab in it; separate columns by tabs"),
         ("", "line 1: has no tab in it"),
-        ("id\tid\n", "line 1: column 'id' is there twice"),
-        ("id\tsource\tmd5\tsplit\n", "lists no recording"),
-        ("id\tsource\tmd5\tsplit\n\t\t\t\n\n", "lists no recording"),
-        ("id\tsource\tmd5\tsplit\na\tb\n", "line 2: has fewer cells than the header, which has 4"),
+        ("id\tid\n", "line 1: column 'id' is duplicated"),
+        ("id\tsource\tmd5\tsplit\n", "does not list any recording"),
+        ("id\tsource\tmd5\tsplit\n\t\t\t\n\n", "does not list any recording"),
+        ("id\tsource\tmd5\tsplit\na\tb\n", "line 2: has 2 cells; the header has 4"),
         ("id\tsource\na\t" + "x" * 200_000, "line 2: field larger than field limit"),
-        ("id\tsource\n\na\tb\tc\td\n", "line 3: has more cells than the header, which has 2"),
+        ("id\tsource\tsplit\n\na\tb\tc\td\n", "line 3: has 4 cells; the header has 3"),
     ],
 )
 def test_table__of_another_form_is_refused(folder, text, message):
@@ -337,14 +332,14 @@ def test_table__from_a_spreadsheet_is_read(folder):
     (folder / "recordings.tsv").write_bytes(
         b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() + b"\t" * columns + b"\r\n"
     )
-    assert list(read(folder)["RECORDINGS"]) == ["one", "two"]
+    assert list(read(folder).recordings) == ["one", "two"]
 
 
 def test_manual_source__that_is_not_there_yet_is_no_mistake(folder):
     rows = table(folder)
     rows[0] |= {"source": "manual:later/one.raw", "page": "https://example.org/login"}
     write_rows(folder, rows)
-    assert read(folder)["RECORDINGS"]["one"]["source"] == "manual:later/one.raw"
+    assert read(folder).recordings["one"]["source"] == "manual:later/one.raw"
 
 
 def test_override__stands_instead_of_the_configs_value_for_its_recording(folder):
@@ -352,5 +347,5 @@ def test_override__stands_instead_of_the_configs_value_for_its_recording(folder)
     rows[1]["slices/window_us"] = "40000"
     write_rows(folder, rows)
     names = read(folder)
-    assert names["RESOLVED"]["two"]["slices"] == {"window_us": 40_000, "tail": "keep"}
-    assert names["config"]["slices"]["window_us"] == 20_000
+    assert names.own["two"].slices.plain() == {"window_us": 40_000, "tail": "keep"}
+    assert names.config.slices.window_us == 20_000

@@ -10,12 +10,10 @@ import contextlib
 import csv
 import functools
 import hashlib
-import importlib
 import io
 import json
 import re
 import shlex
-import sys
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -24,18 +22,16 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from support import webserver
 import yaml
-from support import ROOT, shared_file
-from support.workflow_config import CODE, WorkflowError
-from support.dataset import snakemake, write_config, write_table
-from support.miniatures import MINIATURES
 
 from evreel import cli, steps
 from evreel.acquire import read_source
-from evreel.errors import UsageError
+from evreel.dataset.config import read_config
 from evreel.layout import BOX_DTYPE
 from evreel.samples.pattern import Pattern
+from support import ROOT, shared_file, webserver
+from support.dataset import snakemake, write_config, write_table
+from support.miniatures import MINIATURES
 
 CONFIGS = ROOT / "configs"
 NAMES = sorted(MINIATURES)
@@ -51,22 +47,6 @@ def config_of(name: str) -> dict:
 def table_of(name: str) -> list[dict[str, str]]:
     with (CONFIGS / name / "recordings.tsv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
-
-
-def read(folder: Path, config: Path) -> dict:
-    """Run config.smk on a config with `folder` as the working directory; return what it defines."""
-    names = {
-        "WorkflowError": WorkflowError,
-        "workflow": SimpleNamespace(
-            basedir=str(ROOT),
-            configfiles=[str(config)],
-            config_settings=SimpleNamespace(config={}),
-        ),
-        "config": yaml.safe_load(config.read_text(encoding="utf-8")),
-    }
-    with contextlib.chdir(folder):
-        exec(CODE, names)
-    return names
 
 
 def put(folder: Path, name: str, server: webserver.Server | None) -> None:
@@ -194,10 +174,11 @@ def rows_of(file: h5py.File, start: int = 0, stop: int | None = None, shift: int
 
 @pytest.mark.parametrize("name", CUT)
 def test_config__is_accepted_by_the_workflow_as_it_is(name):
-    found = read(ROOT, CONFIGS / name / "config.yaml")
-    assert len(found["RECORDINGS"]) == len(table_of(name))
-    assert found["config"]["recordings"] == f"configs/{name}/recordings.tsv"
-    assert found["config"]["results"] == f"results/{name}"
+    with contextlib.chdir(ROOT):
+        found = read_config(config_of(name), [CONFIGS / name / "config.yaml"])
+    assert len(found.recordings) == len(table_of(name))
+    assert found.config.recordings == f"configs/{name}/recordings.tsv"
+    assert found.config.results == f"results/{name}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -384,99 +365,3 @@ def test_gen1__has_all_events_and_its_boxes_on_their_time_line(built):
 def test_cifar10_dvs__an_event_of_the_file_is_where_the_picture_is_upright():
     # Written at column 3 of row 10, OFF; worked by hand.
     assert turned("cifar10_dvs", [(5, 3, 10, 0)]) == [(5, 117, 124, 1)]
-
-
-# `evreel datasets`.
-
-
-def test_datasets__lists_each_with_size_licence_and_how_it_is_got(capsys, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    assert cli.main(["datasets"]) == 0
-    head, *lines = capsys.readouterr().out.splitlines()
-    titles = head.split()
-    assert titles[:2] == ["name", "title"]
-    shown = {line.split()[0]: re.split(r"  +", line) for line in lines}
-    assert list(shown) == NAMES
-    assert shown["n_mnist"] == [
-        *("n_mnist", "N-MNIST", "CC-BY-SA-4.0", "1.2 GB", "by itself", "2", "70,000"),
-        "https://www.garrickorchard.com/datasets/n-mnist",
-    ]
-    assert shown["dvs128_gesture"][3:7] == ["3.0 GB", "by hand", "122", "1,464"]
-    assert {name for name, cells in shown.items() if "by itself" in cells} == set(BY_URL)
-
-
-def test_datasets__prints_json_and_takes_a_folder_from_anywhere(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["datasets", str(CONFIGS), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found == steps.datasets(), "without a folder they are those of the checkout"
-    assert [entry["name"] for entry in found] == NAMES
-    gen1 = found[NAMES.index("gen1")]
-    assert gen1["automatic"] is False
-    assert gen1["recordings"] is None
-    assert gen1["samples"] is None
-    asl = found[NAMES.index("asl_dvs")]
-    assert asl["recordings"] == 24
-    assert asl["size_bytes"] == 5_807_293_496
-
-
-def small(folder: Path, text: str, table: str | None = None) -> Path:
-    """Write a folder of one data set."""
-    (folder / "one").mkdir()
-    (folder / "one" / "config.yaml").write_text(text, encoding="utf-8")
-    if table is not None:
-        (folder / "one" / "my.tsv").write_text(table, encoding="utf-8")
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("source", "automatic"),
-    [
-        ("https://a.org/x.zip!x.aedat4", True),
-        ("manual:data/x.aedat4", False),
-        ("data/x.aedat4", False),
-    ],
-)
-def test_datasets__of_your_own_say_what_they_say(tmp_path, capsys, source, automatic):
-    table = f"id\tsource\none\thttps://a.org/one.aedat4\ntwo\t{source}\n"
-    folder = small(tmp_path, "recordings: some/my.tsv\ndataset: {size_bytes: 1500000}\n", table)
-    (entry,) = steps.datasets(folder)
-    assert entry["automatic"] is automatic
-    assert entry["recordings"] == 2
-    assert cli.main(["datasets", str(folder)]) == 0
-    line = capsys.readouterr().out.splitlines()[1]
-    assert line.split()[:3] == ["one", "1.5", "MB"]
-
-
-@pytest.mark.parametrize(
-    ("text", "table", "message"),
-    [
-        ("a: [", None, "config.yaml: can't be read: while parsing"),
-        ("- a", None, "config.yaml: is no config: it has no keys"),
-        ("recordings: my.tsv", "id\tsauce\na\tb\n", "my.tsv: has no column source"),
-    ],
-)
-def test_datasets__that_can_not_be_read_are_named(tmp_path, text, table, message):
-    with pytest.raises(UsageError, match=re.escape(message)):
-        steps.datasets(small(tmp_path, text, table))
-
-
-def test_datasets__of_a_folder_without_any_are_a_clear_error(tmp_path):
-    with pytest.raises(UsageError, match="has no data set in it"):
-        steps.datasets(tmp_path)
-    with pytest.raises(UsageError, match="is no folder"):
-        steps.datasets(tmp_path / "none")
-
-
-def test_datasets__outside_a_checkout_ask_for_a_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    look = importlib.import_module("evreel.steps.info")
-    monkeypatch.setattr(look, "__file__", str(tmp_path / "lib" / "evreel" / "steps" / "info.py"))
-    with pytest.raises(UsageError, match="or name the folder"):
-        steps.datasets()
-
-
-def test_datasets__without_pyyaml_say_what_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(UsageError, match=re.escape("pip install pyyaml")):
-        steps.datasets(CONFIGS)

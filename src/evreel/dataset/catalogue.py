@@ -32,13 +32,13 @@ def datasets(folder: str | Path | None = None) -> list[dict[str, Any]]:
     Raises
     ------
     UsageError
-        Where there is no such folder, no data set in it, or a config or table can't be read.
+        Where there is no such folder, no data set in it, or a config or table cannot be read.
     """
     folder = _configs_folder() if folder is None else Path(folder)
     configs = sorted(folder.glob("*/config.yaml"))
     if not configs:
         raise UsageError(
-            "has no data set in it" if folder.is_dir() else "is no folder",
+            "has no data set in it" if folder.is_dir() else "is not a folder",
             path=folder,
             hint="Name a folder with folders that hold a config.yaml.",
         )
@@ -84,9 +84,9 @@ def _yaml(path: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_bytes())
     except (OSError, ValueError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
-        raise UsageError(f"can't be read: {problem}", path=path) from error
+        raise UsageError(f"cannot be read: {problem}", path=path) from error
     if not isinstance(config, dict):
-        raise UsageError("is no config: it has no keys", path=path)
+        raise UsageError("is not a config: it has no keys", path=path)
     return config
 
 

@@ -16,7 +16,9 @@ def what_failed(snakemake_logs: Iterable[str | Path]) -> str:
     again = "run the same command again; finished jobs are kept."
     if not jobs:
         return f"The run was stopped early. To go on, {again}"
-    count = f"{len(jobs)} job{'s' * (len(jobs) != 1)} failed; jobs that depend on them did not run:"
+    count = "1 job failed; jobs that need it did not run:"
+    if len(jobs) > 1:
+        count = f"{len(jobs)} jobs failed; jobs that need them did not run:"
     lines = [count]
     for rule, output, logs, message in jobs:
         lines += ["", f"{rule}: {output}", f"    {last_word(logs, message)}"]

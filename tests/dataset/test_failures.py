@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support import ROOT
 
-SOURCE = ROOT / "workflow" / "rules" / "summary.smk"
-NAMES: dict = {}
-exec(compile(SOURCE.read_text(encoding="utf-8"), str(SOURCE), "exec"), NAMES)
+from evreel.dataset.failures import what_failed
 
 RULE = """[Sat Nov 21 14:02:13 2026]
 Error in rule acquire:
@@ -42,7 +39,7 @@ def said(tmp_path):
             log.write_text(job, encoding="utf-8")
         main = tmp_path / "snakemake.log"
         main.write_text(snakemake.format(log=log, message=message), encoding="utf-8")
-        return NAMES["what_failed"]([main])
+        return what_failed([main])
 
     return say
 
@@ -50,12 +47,12 @@ def said(tmp_path):
 def test_failed_job__is_named_with_the_error_that_ends_its_log(said):
     text = said(RULE, "one.aedat4: 12 events\nSourceError: raw/one: md5 is 1. Look.\n")
     assert text.splitlines()[:4] == [
-        "1 job failed, and what needs them did not run:",
+        "1 job failed; jobs that need it did not run:",
         "",
         "acquire: results/recordings/one.aedat4",
         "    SourceError: raw/one: md5 is 1. Look.",
     ]
-    assert text.endswith("run the same command again: what is done stays done.")
+    assert text.endswith("run the same command again; finished jobs are kept.")
 
 
 @pytest.mark.parametrize("last", ["AssertionError", "KeyError: 'x'", "numpy.exceptions.AxisError"])
@@ -65,7 +62,7 @@ def test_traceback__is_told_by_its_last_line(said, last):
 
 @pytest.mark.parametrize("log", [None, "", "one.aedat4: 5000 events\n", "warning: gap: one.h5\n"])
 def test_job__that_was_killed_is_not_explained_by_what_it_said_before(said, log):
-    assert "It ended without a word in its log" in said(RULE, log)
+    assert "It ended without a message in its log" in said(RULE, log)
 
 
 def test_executor__that_knows_why_is_heard(said):
@@ -81,12 +78,13 @@ def test_group__names_each_of_its_jobs(said):
     text = said(GROUP, "RecordingError: one.aedat4: is cut\n")
     assert "2 jobs failed" in text
     assert "events: results/events/one.h5\n    RecordingError: one.aedat4: is cut" in text
-    assert "clock: results/video/one.clock.tsv\n    It ended without a word: it was killed" in text
+    assert (
+        "clock: results/video/one.clock.tsv\n    It ended without a message: it was" in text
+    )
 
 
 @pytest.mark.parametrize("text", ["", "Terminating processes on user request.\n"])
 def test_run__that_no_job_failed_in_was_stopped(said, text):
     assert said(text) == (
-        "The run was stopped before its end. To go on, run the same command again: what is done "
-        "stays done."
+        "The run was stopped early. To go on, run the same command again; finished jobs are kept."
     )

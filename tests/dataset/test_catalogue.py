@@ -1,0 +1,107 @@
+"""`evreel datasets`: what configs say of the data sets that they build."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from evreel import cli
+from evreel.dataset import catalogue
+from evreel.dataset.catalogue import datasets
+from evreel.errors import UsageError
+from support import ROOT
+from support.miniatures import MINIATURES
+
+CONFIGS = ROOT / "configs"
+NAMES = sorted(MINIATURES)
+BY_URL = ("cifar10_dvs", "n_caltech101", "n_mnist")
+
+
+def test_datasets__lists_each_with_size_licence_and_how_it_is_got(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert cli.main(["datasets"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    titles = head.split()
+    assert titles[:2] == ["name", "title"]
+    shown = {line.split()[0]: re.split(r"  +", line) for line in lines}
+    assert list(shown) == NAMES
+    assert shown["n_mnist"] == [
+        *("n_mnist", "N-MNIST", "CC-BY-SA-4.0", "1.2 GB", "by itself", "2", "70,000"),
+        "https://www.garrickorchard.com/datasets/n-mnist",
+    ]
+    assert shown["dvs128_gesture"][3:7] == ["3.0 GB", "by hand", "122", "1,464"]
+    assert {name for name, cells in shown.items() if "by itself" in cells} == set(BY_URL)
+
+
+def test_datasets__prints_json_and_takes_a_folder_from_anywhere(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["datasets", str(CONFIGS), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == datasets(), "without a folder they are those of the checkout"
+    assert [entry["name"] for entry in found] == NAMES
+    gen1 = found[NAMES.index("gen1")]
+    assert gen1["automatic"] is False
+    assert gen1["recordings"] is None
+    assert gen1["samples"] is None
+    asl = found[NAMES.index("asl_dvs")]
+    assert asl["recordings"] == 24
+    assert asl["size_bytes"] == 5_807_293_496
+
+
+def small(folder: Path, text: str, table: str | None = None) -> Path:
+    """Write a folder of one data set."""
+    (folder / "one").mkdir()
+    (folder / "one" / "config.yaml").write_text(text, encoding="utf-8")
+    if table is not None:
+        (folder / "one" / "my.tsv").write_text(table, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("source", "automatic"),
+    [
+        ("https://a.org/x.zip!x.aedat4", True),
+        ("manual:data/x.aedat4", False),
+        ("data/x.aedat4", False),
+    ],
+)
+def test_datasets__of_your_own_say_what_they_say(tmp_path, capsys, source, automatic):
+    table = f"id\tsource\none\thttps://a.org/one.aedat4\ntwo\t{source}\n"
+    folder = small(tmp_path, "recordings: some/my.tsv\ndataset: {size_bytes: 1500000}\n", table)
+    (entry,) = datasets(folder)
+    assert entry["automatic"] is automatic
+    assert entry["recordings"] == 2
+    assert cli.main(["datasets", str(folder)]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.split()[:3] == ["one", "1.5", "MB"]
+
+
+@pytest.mark.parametrize(
+    ("text", "table", "message"),
+    [
+        ("a: [", None, "config.yaml: cannot be read: while parsing"),
+        ("- a", None, "config.yaml: is not a config: it has no keys"),
+        ("recordings: my.tsv", "id\tsauce\na\tb\n", "my.tsv: line 1: column 'source' is missing"),
+    ],
+)
+def test_datasets__that_can_not_be_read_are_named(tmp_path, text, table, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        datasets(small(tmp_path, text, table))
+
+
+def test_datasets__of_a_folder_without_any_are_a_clear_error(tmp_path):
+    with pytest.raises(UsageError, match="has no data set in it"):
+        datasets(tmp_path)
+    with pytest.raises(UsageError, match="is not a folder"):
+        datasets(tmp_path / "none")
+
+
+def test_datasets__outside_a_checkout_ask_for_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "lib" / "evreel" / "dataset" / "catalogue.py"
+    monkeypatch.setattr(catalogue, "__file__", str(place))
+    with pytest.raises(UsageError, match="or name the folder"):
+        datasets()
