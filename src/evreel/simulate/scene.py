@@ -123,7 +123,7 @@ class SceneObject:
     ----------
     label : what it is.
     outline : vertices in order, from the object's origin, 1/1024 px; a box has its four corners.
-    annotate : the shape by which the ground truth outlines it.
+    annotate : the shape that the ground truth draws around it.
     surface : its brightness; the texture moves along.
     z_order : higher lies on top.
     motion : one keyframe or more, in order of time.

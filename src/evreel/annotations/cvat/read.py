@@ -25,7 +25,6 @@ from evreel.errors import AnnotationError, UsageError
 Unsupported = Literal["error", "skip"]
 
 _FRAME_FILTER = re.compile(r"\s*step\s*=\s*([0-9]{1,9})\s*", re.ASCII)
-_SUPPORTED = " and ".join(geometry.shape.plural for geometry in GEOMETRIES).capitalize()
 
 
 def read_cvat(
@@ -317,9 +316,11 @@ class _Reader:
         geometry = BY_KIND.get(kind)
         if geometry is None:
             if not self._skip:
+                *most, last = (each.shape.plural for each in GEOMETRIES)
+                known = f"{', '.join(most)} and {last}".capitalize()
                 element.fail(
                     f"a shape of the kind {kind} is not supported yet",
-                    hint=f"{_SUPPORTED} are. To leave others out: annotate.unsupported: skip.",
+                    hint=f"{known} are. To leave others out: annotate.unsupported: skip.",
                 )
             self._skipped[kind] += 1
         return geometry
