@@ -90,15 +90,14 @@ def plain_labels(annotations, events, clock, picture):
         inside = (clock.start_us[frame] <= events.t) & (events.t < clock.stop_us[frame])
         for row in np.flatnonzero(inside).tolist():
             x, y = int(events.x[row]), int(events.y[row])
-            roi[row], *further = [
-                number
-                for *_, number in sorted(
-                    (-shape.z_order, round(plain_area(shape), 5), number)
-                    for number, shape in shown
-                    if plain_inside(shape, x, y, picture.scale)
-                )
-            ] or [-1]
-            overlaps += [(row, number) for number in further]
+            holding = sorted(
+                (-shape.z_order, round(plain_area(shape), 5), number)
+                for number, shape in shown
+                if plain_inside(shape, x, y, picture.scale)
+            )
+            if holding:
+                roi[row], *further = [number for *_, number in holding]
+                overlaps += [(row, number) for number in further]
     return roi, sorted(overlaps, key=lambda pair: pair[0])
 
 

@@ -49,6 +49,12 @@ def test_between__keeps_all_but_the_outline_of_the_left_shape():
     assert left.points.tolist() == [[0.0, 1.0], [4.0, 3.0]], "the left shape was changed"
 
 
+@pytest.mark.parametrize("shape", [box(0, 1.5), polygon(0, -2.25)])
+def test_bounds__are_those_of_the_outline(shape):
+    low, high = shape.outline.min(axis=0), shape.outline.max(axis=0)
+    assert shape.bounds == (*low.tolist(), *high.tolist())
+
+
 def test_merge__joins_labels_by_name_and_frames_by_number():
     rois = Annotations(
         ("dog", "cat"), (Track(0, "cat", (box(1),)),), (), range(4), (8, 9), "r.xml", {"mask": 2}

@@ -22,6 +22,8 @@ from support import random_events
 from support.annotations import CLOCK, SENSOR, annotated, box, label, moving_scene, still
 from support.stores import write_store
 
+PICTURE = Picture((48, 64))
+
 
 def write_slices(path, store, regions, windows, rows=1_000):
     with hdf5.create(path, SLICES, Provenance("annotate", {})) as file:
@@ -40,9 +42,16 @@ def store(tmp_path):
         yield opened
 
 
+@pytest.fixture
+def slices(tmp_path, store):
+    """A file of three slices and a shorter one."""
+    regions = Regions(moving_scene(), CLOCK, PICTURE)
+    return write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(30)))
+
+
 def test_slices_file__holds_every_event_once_with_its_region(tmp_path, store):
     scene = merge([moving_scene(), Annotations(("day",), tags=(FrameTag(4, "day"),))])
-    regions = Regions(scene, CLOCK, Picture((48, 64)))
+    regions = Regions(scene, CLOCK, PICTURE)
     windows = store.windows(Duration(30, tail="drop"))
     path = write_slices(tmp_path / "s.h5", store, regions, windows)
     whole = label(scene, store.read())
@@ -67,16 +76,15 @@ def test_slices_file__holds_every_event_once_with_its_region(tmp_path, store):
         assert got.events_outside_slices == np.count_nonzero(events.t >= 90) > 0
         assert in_slices + got.events_outside_slices == 4_000
         for name in ("rois", "tags", "labelled"):
-            for column, expected in zip(
-                getattr(got, name), getattr(regions.tables, name), strict=True
-            ):
+            columns = zip(getattr(got, name), getattr(regions.tables, name), strict=True)
+            for column, expected in columns:
                 np.testing.assert_array_equal(column, expected)
         with pytest.raises(IndexError, match=r"s\.h5: slice 3 is not within 0 to 2"):
             got.slice(3)
 
 
 def test_slices__that_overlap_count_events_outside_once(tmp_path, store):
-    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
+    regions = Regions(moving_scene(), CLOCK, PICTURE)
     windows = store.windows(Count(1_000, stride=600, tail="drop"))
     with SlicesFile(write_slices(tmp_path / "s.h5", store, regions, windows)) as got:
         assert got.windows.stop[-1] == 4_000
@@ -86,7 +94,7 @@ def test_slices__that_overlap_count_events_outside_once(tmp_path, store):
 
 def test_slices_file__of_a_part_of_a_recording_counts_rows_from_its_own_first(tmp_path, store):
     scene = moving_scene()
-    regions = Regions(scene, CLOCK, Picture((48, 64)))
+    regions = Regions(scene, CLOCK, PICTURE)
     windows = Count(500, tail="drop").plan(4_000, store.stamp_at)
     part = Windows(*(getattr(windows, c)[2:] for c in ("start_us", "stop_us", "start", "stop")))
     with hdf5.create(tmp_path / "s.h5", SLICES, Provenance("annotate", {})) as file:
@@ -131,7 +139,7 @@ def test_slices_file__without_events_is_one(tmp_path):
 
 
 def test_slices_writer__refuses_time_that_goes_back_and_slices_beyond_the_end(tmp_path, store):
-    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
+    regions = Regions(moving_scene(), CLOCK, PICTURE)
     nothing = np.empty(0, np.int64), np.empty(0, np.int32)
     chunk = store.read(0, 1_000)
     with hdf5.create(tmp_path / "a.h5", SLICES, Provenance("annotate", {})) as file:
@@ -145,25 +153,23 @@ def test_slices_writer__refuses_time_that_goes_back_and_slices_beyond_the_end(tm
             writer.finish()
 
 
-def test_slices_file__that_contradicts_itself_is_refused(tmp_path, store):
-    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
-    path = write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(30)))
+def test_slices_file__that_contradicts_itself_is_refused(slices, store):
     for name, value, message in (
         ("slices/stop", 4_001, "a slice is not within the file's 4000 events"),
         ("rois/label", 2, "rois/label is not within the 2 labels"),
     ):
-        with h5py.File(path, "r+") as file:
+        with h5py.File(slices, "r+") as file:
             kept = file[name][-1]
             file[name][-1] = value
         with pytest.raises(LayoutError, match=rf"^s\.h5: {message}"):
-            SlicesFile(path)
-        with h5py.File(path, "r+") as file:
+            SlicesFile(slices)
+        with h5py.File(slices, "r+") as file:
             file[name][-1] = kept
-    SlicesFile(path).close()
-    with h5py.File(path, "r+") as file:
+    SlicesFile(slices).close()
+    with h5py.File(slices, "r+") as file:
         del file["events/roi"]
     with pytest.raises(LayoutError, match=r"^s\.h5: data set events/roi is missing"):
-        SlicesFile(path)
+        SlicesFile(slices)
     with pytest.raises(LayoutError, match="its layout is 'evreel-events'"):
         SlicesFile(store.path)
 
@@ -179,10 +185,8 @@ def everything_in(path):
         return [column.tobytes() for column in columns], plain
 
 
-def test_slices_file__with_any_bit_flipped_is_refused_or_the_same(tmp_path, store):
-    regions = Regions(moving_scene(), CLOCK, Picture((48, 64)))
-    path = write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(30)))
-    whole, expected = path.read_bytes(), everything_in(path)
+def test_slices_file__with_any_bit_flipped_is_refused_or_the_same(tmp_path, slices):
+    whole, expected = slices.read_bytes(), everything_in(slices)
     damaged = tmp_path / "damaged.h5"
     refused = 0
     for bit in np.random.default_rng(1).integers(0, 8 * len(whole), 250).tolist():
@@ -199,7 +203,7 @@ def test_slices_file__with_any_bit_flipped_is_refused_or_the_same(tmp_path, stor
 
 def test_tags__alone_make_a_slices_file(tmp_path, store):
     scene = Annotations(("day", "night"), tags=(FrameTag(3, "night"),), frames=(3,))
-    regions = Regions(scene, CLOCK, Picture((48, 64)))
+    regions = Regions(scene, CLOCK, PICTURE)
     path = write_slices(tmp_path / "s.h5", store, regions, store.windows(Duration(50)))
     with SlicesFile(path) as got:
         assert (got.read()[1] == -1).all()

@@ -28,6 +28,7 @@ from support.simulate import (
     digest,
     full_scene,
     made,
+    rows_of,
 )
 
 
@@ -76,11 +77,9 @@ def test_simulate__equals_the_slow_twin_event_by_event():
         duration_us=20_000,
         camera={"threshold_off": 0.21, "refractory_us": 700},
     )
-    events = all_events(of)
     expected = simulated_slowly(of)
     assert len(expected) > 300
-    columns = (events.t, events.x, events.y, events.p)
-    assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
+    assert rows_of(all_events(of)) == expected
 
 
 def test_simulate__yields_chunks_in_time_order_from_zero_within_the_sensor():
@@ -149,14 +148,9 @@ def test_noise__leaves_the_events_of_the_scene_as_they_are():
     quiet = made({}, camera={"refractory_us": 0})
     noisy = made({}, camera={"refractory_us": 0, "noise_hz": 50.0, "hot_pixels": 2})
     shift = truth(quiet).t_offset - truth(noisy).t_offset
-
-    def rows(events, shift=0):
-        columns = (events.t + shift, events.x, events.y, events.p)
-        return set(zip(*(column.tolist() for column in columns), strict=True))
-
     events = all_events(quiet)
-    assert rows(events, shift) < rows(all_events(noisy))
-    assert len(rows(events)) == len(events)
+    assert set(rows_of(events, shift)) < set(rows_of(all_events(noisy)))
+    assert len(set(rows_of(events))) == len(events)
 
 
 def test_thresholds__spread_as_asked_and_stay_above_zero():

@@ -113,15 +113,7 @@ def test_crossings__equal_the_slow_twin(drawn, start_us, step_us):
     table = np.arange(0, 4010, 10)
     before = np.full(len(drawn), 2000, dtype=np.int64)
     reference = before + offset
-    rows, after = crossings_twin(
-        before.tolist(),
-        table[picture].tolist(),
-        reference.tolist(),
-        on.tolist(),
-        off.tolist(),
-        start_us,
-        step_us,
-    )
+    rows, after = crossings_twin(before, table[picture], reference, on, off, start_us, step_us)
     kept = [array.copy() for array in (picture, table, before, on, off)]
     level, found = crossings(picture, table, before, reference, on, off, start_us, step_us)
     assert found == rows

@@ -15,6 +15,8 @@ import tomllib
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from evreel.events import Events
 from evreel.simulate.camera import T_OFFSET_US, Truth, simulate_events, write_recording
 from evreel.simulate.scene import SUBPIXEL, Scene, load_scene, parse_scene
@@ -108,6 +110,12 @@ def since_first(exact: Truth, t_us: int) -> int:
     return t_us + T_OFFSET_US - exact.t_offset
 
 
+def rows_of(events: Events, shift_us: int = 0) -> list[tuple[int, int, int, int]]:
+    """Return events as rows (t, x, y, p), `shift_us` later."""
+    columns = (events.t + shift_us, events.x, events.y, events.p)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
 def digest(events: Events) -> str:
     """Return the SHA-256 of all columns."""
     joined = b"".join(getattr(events, name).tobytes() for name in "txyp")
@@ -141,7 +149,9 @@ def area_inside(points, column: int, row: int) -> Fraction:
 
 def crossings_twin(before, level, reference, on, off, start_us: int, step_us: int):
     """Return rows (t, pixel, p) of a step pixel by pixel, and the references thereafter."""
-    rows, reference = [], list(reference)
+    columns = (before, level, reference, on, off)
+    before, level, reference, on, off = (np.asarray(column).tolist() for column in columns)
+    rows = []
     for k in range(len(level)):
         while level[k] >= reference[k] + on[k]:
             reference[k] += on[k]

@@ -94,8 +94,8 @@ def edit(**values):
     return "<box " + " ".join(f'{name}="{value}"' for name, value in kept.items()) + "/>"
 
 
-def track(shapes):
-    return f'<track id="7" label="car">{shapes}</track>'
+def track(*shapes, label="car"):
+    return f'<track id="7" label="{label}">{"".join(shapes)}</track>'
 
 
 def outline(points):
@@ -103,27 +103,21 @@ def outline(points):
 
 
 def test_reader__takes_a_file_without_meta(tmp_path):
-    body = (
-        '<track id="0" label="cat"><box frame="5" keyframe="1" outside="0" occluded="0" xtl="1" '
-        'ytl="2" xbr="3.5" ybr="4"/><box frame="7" outside="1" xtl="1" ytl="2" xbr="3" ybr="4"/>'
-        '</track><track id="1" label="ant"/><!-- a remark --><track id="2" label="cat"/>'
-    )
+    shapes = edit(frame="5", keyframe="1", occluded="0", xbr="3.5"), edit(frame="7", outside="1")
+    body = track(*shapes, label="cat") + track(label="ant") + "<!-- a remark -->"
+    body += track(label="cat")
     got = read_cvat(written(tmp_path, body, meta=""))
     assert got.labels == ("cat", "ant")
     assert got.frames == (5, 6), "the track is visible from 5 up to its closing shape at 7"
     assert got.picture_shape is None
-    (track,) = got.tracks
-    assert plain(track.shapes[0]) == (5, "box", [[1, 2], [3.5, 4]], False, False, True, 0, {})
-    assert track.shapes[1].outside
+    ((opened, closing),) = (cat.shapes for cat in got.tracks)
+    assert plain(opened) == (5, "box", [[1, 2], [3.5, 4]], False, False, True, 0, {})
+    assert closing.outside
 
 
 def test_reader__counts_interpolated_frames_as_looked_at(tmp_path):
-    body = (
-        '<track id="0" label="cat"><box frame="1" xtl="1" ytl="2" xbr="3.5" ybr="4"/>'
-        '<box frame="4" outside="1" xtl="1" ytl="2" xbr="3" ybr="4"/>'
-        '<box frame="6" xtl="1" ytl="2" xbr="3" ybr="4"/>'
-        '<box frame="8" xtl="1" ytl="2" xbr="3" ybr="4"/></track>'
-    )
+    listed = (("1", None), ("4", "1"), ("6", None), ("8", None))
+    body = track(*(edit(frame=frame, outside=outside) for frame, outside in listed), label="cat")
     assert read_cvat(written(tmp_path, body, meta="")).frames == (1, 2, 3, 6, 7, 8)
 
 
@@ -153,14 +147,8 @@ def test_reader__takes_old_shapes_without_z_order_and_source(tmp_path):
         'occluded="1" points="1,2;3.0,4;1,5"/><tag label="car" annotation_type="manual"/></image>'
     )
     got = read_cvat(written(tmp_path, body))
-    assert plain(got.tracks[0].shapes[0])[1:7] == (
-        "polygon",
-        [[1, 2], [3, 4], [1, 5]],
-        False,
-        True,
-        True,
-        0,
-    )
+    expected = (4, "polygon", [[1, 2], [3, 4], [1, 5]], False, True, True, 0, {})
+    assert plain(got.tracks[0].shapes[0]) == expected
     assert (got.tags, got.frames, got.picture_shape) == ((FrameTag(4, "car"),), (4,), (8, 9))
 
 
@@ -174,22 +162,17 @@ def test_reader__of_tags_only_leaves_shapes_unread(tmp_path):
 
 
 def test_reader__takes_a_closing_shape_behind_the_last_frame(tmp_path):
-    body = (
-        '<track id="0" label="car"><box frame="9" outside="0" xtl="1" ytl="2" xbr="3" ybr="4"/>'
-        '<box frame="10" outside="1" xtl="1" ytl="2" xbr="3" ybr="4"/></track>'
-    )
+    body = track(edit(frame="9"), edit(frame="10", outside="1"))
     assert len(read_cvat(written(tmp_path, body)).tracks[0].shapes) == 2
 
 
 def test_reader__keeps_attributes(tmp_path):
-    body = (
-        '<track id="0" label="car">'
-        + "".join(
-            f'<box frame="{k}" outside="0" xtl="1" ytl="2" xbr="3" ybr="4">'
-            f'<attribute name="a">{"p" if k < 2 else "q"}</attribute><attribute name="b"/></box>'
-            for k in range(3)
+    body = track(
+        *(
+            edit(frame=str(k))[:-2]
+            + f'><attribute name="a">{v}</attribute><attribute name="b"/></box>'
+            for k, v in enumerate("ppq")
         )
-        + "</track>"
     )
     shapes = read_cvat(written(tmp_path, body)).tracks[0].shapes
     assert [dict(s.attributes) for s in shapes] == [{"a": v, "b": ""} for v in "ppq"]
@@ -209,7 +192,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_reader__never_drops_a_shape_silently(tmp_path, kind):
-    path = written(tmp_path, track(KINDS[kind] + edit(frame="3")))
+    path = written(tmp_path, track(KINDS[kind], edit(frame="3")))
     message = rf"track 7 \('car'\), frame 2: a shape of the kind {kind} is not supported yet"
     with pytest.raises(AnnotationError, match=message):
         read_cvat(path)
@@ -242,8 +225,8 @@ WHERE = r"track 7 \('car'\), frame 2: "
         (track(edit(frame="٣")), "frame='٣' is not a whole number"),
         (track(edit(outside="yes")), WHERE + "outside='yes' is neither 0 nor 1"),
         (track(edit(z_order="top")), WHERE + "z_order='top' is not a whole number"),
-        (track(edit() + edit()), WHERE + "frame 2 is listed twice"),
-        (track(edit(frame="3") + edit()), WHERE + "frame 2 is listed after 3"),
+        (track(edit(), edit()), WHERE + "frame 2 is listed twice"),
+        (track(edit(frame="3"), edit()), WHERE + "frame 2 is listed after 3"),
         (track(edit(frame="10")), "frame 10: is not one of the task's frames 0 to 9"),
         (track(edit()[:-2] + "><b/></box>"), WHERE + "<b> is not expected in <box>"),
         (outline("1,2;3,4"), WHERE + "polygon has 2 points"),
