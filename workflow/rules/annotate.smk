@@ -15,10 +15,10 @@ rule annotate:
     conda:
         "../../envs/evreel.yaml"
     params:
-        rois_md5=column("rois_md5"),
-        tags_md5=column("tags_md5"),
         **settings(RegularWindows, "slices"),
         **settings(AnnotateSettings, "annotate"),
+        rois_md5=column("rois_md5"),
+        tags_md5=column("tags_md5"),
         labels=list(DATASET.config.labels),
         revision=revision("annotate"),
     script:

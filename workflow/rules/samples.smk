@@ -34,8 +34,8 @@ rule splits:
     conda:
         "../../envs/evreel.yaml"
     params:
-        ids=every_cut("{id}"),
         **settings(SplitsSettings, "samples"),
+        ids=every_cut("{id}"),
         fixed=of_dataset(DATASET.fixed_splits),
         file_names=of_dataset(DATASET.source_names),
         lists=DATASET.split_lists,
