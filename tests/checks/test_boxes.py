@@ -5,18 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evreel.checks import (
-    boxes,
-    labels,
-)
+from evreel.checks import boxes, labels
 from evreel.checks.run import check
 from evreel.layout import BOX_DTYPE
-from support.checks import (
-    FAR,
-    SENSOR,
-    boxes_of,
-    tables,
-)
+from support.checks import FAR, SENSOR, boxes_of, tables
 
 BOX_FAULTS = [
     (boxes.box_number, {"y": {3: np.nan, 5: np.inf}}, "record 3, t=40000 µs", "2 boxes"),
@@ -107,6 +99,7 @@ def test_boxes_of__takes_the_older_layout():
         b"\x93NUMPY\x01\x00\xff\xff",
         b"not boxes",
         b"\x93NUMPY\x09\x00\x00\x00",
+        b"\x93NUMPY\x01\x00\x09\x00{'descr':",
     ],
 )
 def test_boxes__that_are_none_are_a_finding(tmp_path, content):

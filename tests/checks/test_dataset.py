@@ -7,12 +7,8 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evreel.checks import (
-    dataset,
-)
-from support.checks import (
-    cut_of,
-)
+from evreel.checks import dataset
+from support.checks import cut_of
 
 
 def test_data_set_checks__find_what_splits_share():

@@ -9,17 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evreel.checks import (
-    events,
-)
-from support.checks import (
-    CLEAN,
-    FAR,
-    SENSOR,
-    columns,
-    found,
-    pieces,
-)
+from evreel.checks import events
+from support.checks import CLEAN, FAR, SENSOR, columns, found, pieces
 
 # check, a column, rows and values there, expected place, a part of the problem
 EVENT_FAULTS = [

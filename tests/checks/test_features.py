@@ -8,16 +8,12 @@ import shutil
 import h5py
 import numpy as np
 
-from evreel.checks import (
-    features,
-)
+from evreel.checks import features
 from evreel.checks.run import check
 from evreel.files.features import SampleWindows
 from evreel.files.samples import SamplesFile
 from evreel.windows import Windows
-from support.checks import (
-    write_histograms,
-)
+from support.checks import write_histograms
 
 
 def test_feature_checks__find_window_and_count():

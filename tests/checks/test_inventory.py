@@ -12,12 +12,7 @@ import pytest
 from evreel.checks.finding import Report
 from evreel.checks.run import audit, check
 from evreel.layout import LABEL_MAP
-from support.checks import (
-    annotate,
-    simulate,
-    write_boxes,
-    write_voxels,
-)
+from support.checks import annotate, simulate, write_boxes, write_voxels
 
 
 @pytest.fixture(scope="module")

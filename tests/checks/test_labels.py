@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from evreel.checks import (
-    labels,
-)
-from support.checks import (
-    columns,
-    found,
-    pieces,
-    tables,
-)
+from evreel.checks import labels
+from support.checks import columns, found, pieces, tables
 
 
 def test_label_span__counts_the_events_before_and_after():

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evreel.checks import (
-    CHECKS,
-)
+from evreel.checks import CHECKS
 
 
 def test_plants__and_checks_belong_to_each_other_one_to_one(planted):

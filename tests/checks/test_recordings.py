@@ -10,9 +10,7 @@ import pytest
 from evreel.checks.run import audit
 from evreel.errors import UsageError
 from support import shared_file
-from support.checks import (
-    write_boxes,
-)
+from support.checks import write_boxes
 
 
 def test_audit__holds_boxes_to_the_recording_of_their_name(made, tmp_path):

@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import h5py
 import pytest
 
 from evreel import steps
-from evreel.checks import (
-    release,
-)
+from evreel.checks import release
+from evreel.checks.dataset import Member
 from evreel.checks.finding import Report
+from evreel.checks.inventory import File, Head
 from evreel.checks.run import check
 from evreel.release.build import build
 from evreel.release.manifest import MANIFEST, PlanEntry, is_release
 from evreel.samples.tables import Assigned, read_samples_table, write_samples_table
-from support.checks import (
-    cut_of,
-)
+from support.checks import cut_of
 
 
-def test_release_checks__hold_files_and_table_together():
+def test_missing_file__names_the_first_recording_without_one():
     assert not list(release.missing_file("slices/<id>.h5", ["a", "b"], ["a", "b"], "m"))
     [(path, place, problem)] = release.missing_file("events/<id>.h5", ["b"], ["a", "b"], "m")
     assert (path, place) == ("m", "recording 'a'")
     assert problem.startswith("has no events/<id>.h5;")
-    files = [("f", "", "a"), ("g", "", "c"), ("h", "line 2", "c")]
+
+
+def test_unknown_id__counts_the_places_of_each():
+    ids = {("f", ""): "a", ("g", ""): "c", ("h", "line 2"): "c"}
+    files = [Member(*at, id_, "") for at, id_ in ids.items()]
     [(path, _, problem)] = release.unknown_id(files, ["a", "b"])
     assert path == "g"
     assert "'c'" in problem
     assert "the first of 2 places" in problem
-    rows = {"a": {"n_events": "10"}, "b": {"n_events": "ten"}, "c": {}}
-    assert not list(release.n_events(rows, {"a": ("a.h5", 8, 2), "c": ("c.h5", 1, 0)}))
-    [(_, _, problem), (_, _, other)] = release.n_events(
-        rows, {"a": ("a.h5", 8, 1), "b": ("b.h5", 8, 0)}
-    )
-    assert "holds 8 events, and 1 were left out; the table says 10" in problem
-    assert "'ten', no whole number" in other
-    held = {"a": ("a.h5", 8, 2)}
-    assert not list(release.n_events({"a": {"n_events": "0010"}}, held))
-    [(_, _, problem)] = release.n_events({"a": {"n_events": "9" * 5_000}}, held)
-    assert "a number of 5000 digits" in problem
+
+
+def test_n_events__counts_what_was_left_out_and_takes_numbers_of_any_length():
+    def found_(promised, n, left_out):
+        store = Head(File(Path(), "a.h5", "events", "a"), n=n, left_out=left_out)
+        row = {} if promised is None else {"n_events": promised}
+        return [problem for _, _, problem in release.n_events({"a": row}, [store])]
+
+    assert not found_("10", 8, 2)
+    assert not found_("0010", 8, 2)
+    assert not found_(None, 1, 0)
+    assert "holds 8 events, and 1 were left out; the table says 10" in found_("10", 8, 1)[0]
+    assert "'ten', no whole number" in found_("ten", 8, 0)[0]
+    assert "a number of 5000 digits" in found_("9" * 5_000, 8, 2)[0]
 
 
 def test_samples_table__says_of_each_sample_what_its_file_says():

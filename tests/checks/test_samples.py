@@ -9,14 +9,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evreel.checks import (
-    samples,
-)
+from evreel.checks import samples
 from evreel.checks.run import check
-from support.checks import (
-    cut_of,
-    samples_of,
-)
+from support.checks import cut_of, samples_of
 
 STAMPS = st.lists(st.integers(0, 20), max_size=12).map(sorted)
 

@@ -9,17 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from evreel.checks import (
-    slices,
-)
+from evreel.checks import slices
 from evreel.checks.run import check
-from support.checks import (
-    CLEAN,
-    columns,
-    found,
-    pieces,
-    tables,
-)
+from support.checks import CLEAN, columns, found, pieces, tables
 
 
 def test_same_events__are_compared_with_the_rows_they_come_from():

@@ -6,17 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from evreel.checks import (
-    stores,
-)
+from evreel.checks import stores
 from evreel.checks.run import check
 from support import random_events
-from support.checks import (
-    columns,
-    found,
-    pieces,
-    tables,
-)
+from support.checks import columns, found, pieces, tables
 from support.stores import store_of
 
 

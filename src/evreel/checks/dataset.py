@@ -20,7 +20,7 @@ Recordings = Mapping[str, Mapping[str, str]]
 
 
 class Member(NamedTuple):
-    """A recording in a split: the file and place that say so."""
+    """A recording in a split: the file and place that say so; the split is empty for none."""
 
     path: str
     place: str
@@ -42,7 +42,7 @@ def _in_two(members: Iterable[Member]) -> Iterator[tuple[Member, Member, int]]:
     known: dict[str, Member] = {}
     pairs: dict[tuple[str, str], tuple[Member, Member, set[str]]] = {}
     for member in members:
-        other = known.setdefault(member.id, member)
+        other = known.setdefault(member.id, member) if member.split else member
         if other.split != member.split:
             pair = (member.split, other.split)
             pairs.setdefault(pair, (member, other, set()))[2].add(member.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import Literal
 
 from evreel.errors import EvreelError
@@ -20,7 +21,10 @@ Placed = tuple[str, str, str]
 WIDTH = 100
 """Columns of text in which findings are shown."""
 
-DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError, OverflowError)
+DAMAGE = (
+    *(OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError, OverflowError),
+    *(SyntaxError, TokenError),  # numpy reads the head of an .npy file as Python
+)
 """What libraries raise on damaged bytes."""
 
 

@@ -18,7 +18,7 @@ from evreel.checks.dataset import (
     split_recording,
 )
 from evreel.checks.finding import DAMAGE, Finding, Placed, counted, problem_of
-from evreel.checks.inventory import Entry, File, Folder, id_of, kind_of, read_head
+from evreel.checks.inventory import Entry, File, Folder, Head, id_of, kind_of, read_head
 from evreel.checks.registry import check_of, checks_of, findings, unreadable
 from evreel.checks.samples import MIXED, Cut, read_cuts, sample_at, short
 from evreel.checks.splits import listed_names
@@ -63,42 +63,33 @@ def missing_file(
 
 
 @error("unknown_id", "Files, or lines of a split list, of a recording that is not in the table.")
-def unknown_id(
-    files: Iterable[tuple[str, str, str]], recordings: Collection[str]
-) -> Iterator[Placed]:
-    """Find ids that are not in the table.
-
-    Parameters
-    ----------
-    files
-        (path, place, id) of each.
-    recordings
-        Every recording of the table.
-    """
-    unknown: dict[str, list[tuple[str, str]]] = {}
-    for path, place, id_ in files:
-        if id_ not in recordings:
-            unknown.setdefault(id_, []).append((path, place))
-    for id_, places in sorted(unknown.items()):
-        more = f", the first of {counted(len(places), 'place')}" if len(places) > 1 else ""
+def unknown_id(files: Iterable[Member], recordings: Collection[str]) -> Iterator[Placed]:
+    """Find ids that are not among the recordings of the table."""
+    unknown: dict[str, list[Member]] = {}
+    for file in files:
+        if file.id not in recordings:
+            unknown.setdefault(file.id, []).append(file)
+    for id_, of_one in unknown.items():
+        more = f", the first of {counted(len(of_one), 'place')}" if len(of_one) > 1 else ""
         problem = f"is of recording {id_!r}, which is not in the table{more}; add its row"
-        yield *places[0], problem
+        yield of_one[0].path, of_one[0].place, problem
 
 
 @error("n_events", "Stores that do not hold the number of events that the table promises.")
-def n_events(recordings: Recordings, held: Mapping[str, tuple[str, int, int]]) -> Iterator[Placed]:
+def n_events(recordings: Recordings, stores: Iterable[Head]) -> Iterator[Placed]:
     """Find stores with another number of events than the table.
 
     Parameters
     ----------
     recordings
         The table; its column `n_events` counts the events of the source.
-    held
-        Recording → the store's path, its events, and those it says were left out by name.
+    stores
+        What each store says of its events, and of those that were left out by name.
     """
-    for id_, (path, n, left_out) in sorted(held.items()):
+    for store in stores:
+        path, id_, n, left_out = store.file.path, store.file.id, store.n, store.left_out
         promised = recordings.get(id_, {}).get("n_events", "")
-        if not promised:
+        if n is None or not promised:
             continue
         # As text: Python refuses to read whole numbers of thousands of digits.
         digits = promised.lstrip("0") or "0"
@@ -243,28 +234,24 @@ class Release:
         """Yield what is found in the release as a whole; its files have findings of their own."""
         listed, recordings = self._manifest.files, self._manifest.recordings
         found = list(self._findings)
+        table = [
+            Member(self._table, f"recording {id_!r}", id_, row.get("split", ""))
+            for id_, row in recordings.items()
+        ]
         lines = [
             Member(list_.path, at, id_, list_.location.stem)
             for list_ in self._lists
             for at, id_ in listed_names(list_, found)
         ]
+        files = [
+            Member(self._prefix + file.path, "", file.id, file.split or "")
+            for file in listed
+            if file.id
+        ]
         yield from found
         sampled = self._sampled()
         yield from self._check_samples(sampled)
-        members = [
-            *(
-                Member(self._table, f"recording {id_!r}", id_, row["split"])
-                for id_, row in recordings.items()
-                if row.get("split")
-            ),
-            *lines,
-            *(
-                Member(self._prefix + file.path, "", file.id, file.split)
-                for file in listed
-                if file.id and file.split
-            ),
-        ]
-        yield from findings(split_recording, members)
+        yield from findings(split_recording, [*table, *lines, *files])
         of_one_split = {
             id_: row
             for id_, row in recordings.items()
@@ -273,14 +260,14 @@ class Release:
         yield from findings(split_group, of_one_split, self._table)
         yield from findings(split_bytes, self._stored())
         yield from check_of(split_bytes).findings(self._same_source())
-        ids = recordings or {file.id: {} for file in listed if file.id}
+        ids = recordings or {file.id: {} for file in files}
         for form, having in self._forms().items():
             needed = _who_needs(form, ids, sampled)
             yield from findings(missing_file, form.path, having, needed, self._table)
-        named = [(self._prefix + file.path, "", file.id) for file in listed if file.id]
-        named += [(line.path, line.place, line.id) for line in lines]
-        yield from findings(unknown_id, named, ids)
-        yield from findings(n_events, recordings, self._held())
+        yield from findings(unknown_id, [*files, *lines], ids)
+        heads = (read_head(file) for file in self.files if file.kind == EVENTS.name)
+        stores = {head.file.id: head for head in heads if head.n is not None}
+        yield from findings(n_events, recordings, stores.values())
 
     def _sampled(self) -> set[str]:
         """Return the recordings that are cut into samples."""
@@ -342,14 +329,6 @@ class Release:
                     form = _Form(f"{folder}/<id>{suffix}".lstrip("/"), file.kind)
                     forms.setdefault(form, set()).add(file.id)
         return dict(sorted(forms.items()))
-
-    def _held(self) -> dict[str, tuple[str, int, int]]:
-        heads = (read_head(file) for file in self.files if file.kind == EVENTS.name)
-        return {
-            head.file.id: (head.file.path, head.n, head.left_out)
-            for head in heads
-            if head.n is not None
-        }
 
 
 def _who_needs(
