@@ -119,14 +119,8 @@ def write_voxels(store, output):
 def write_histograms(store, output, cut, **windows):
     """Compute features of a store's samples."""
     labels = ["clap", "wave"]
-    steps.features(
-        store,
-        output,
-        steps.FeatureSettings(representation="histogram"),
-        cut=cut,
-        labels=labels,
-        **windows,
-    )
+    settings = steps.FeatureSettings(representation="histogram", **windows)
+    steps.features(store, output, settings, cut=cut, labels=labels)
 
 
 def cut_recording(results: Path, name: str, split: str = "train") -> None:
