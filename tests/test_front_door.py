@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +58,16 @@ def test_import__loads_nothing_of_ours_and_no_numpy():
 
 
 def test_import__takes_less_than_60_ms():
-    def taken() -> float:
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import evreel"], check=True)
-        return time.perf_counter() - began
+    def of_processor() -> float:  # which other processes take less from than from the clock
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
 
-    # The best of some: other processes share the machine.
-    assert any(taken() < 0.06 for _ in range(20))
+    taken = []
+    for _ in range(10):
+        before = of_processor()
+        subprocess.run([sys.executable, "-c", "import evreel"], check=True)
+        taken.append(of_processor() - before)
+    assert min(taken) < 0.06
 
 
 def test_names__are_all_there_and_are_those_of_their_modules():

@@ -409,7 +409,7 @@ def test_recording__of_several_files_of_a_kind_is_refused_when_it_is_asked_for(c
         assert recording.events
 
 
-@pytest.mark.parametrize("content", ["[]", '{"a": "car"}', "{", '{"0": '])
+@pytest.mark.parametrize("content", ["[]", '{"a": "car"}', '{"0": 5}', "{", '{"0": '])
 def test_labels__that_are_not_numbers_and_names_are_refused(copied_folder, content, monkeypatch):
     monkeypatch.setattr(module._Folder, "content", lambda self, file: content.encode())
     with pytest.raises(ReleaseError, match="is not a map of class numbers to names"):

@@ -321,6 +321,8 @@ class Release(Closing):
         try:
             value = json.loads(self._folder.content(listed[0]))
             labels = {int(number): name for number, name in value.items()}
+            if not all(isinstance(name, str) for name in labels.values()):
+                raise ValueError("a name is not text")
         except (ValueError, AttributeError, RecursionError) as error:
             raise ReleaseError(
                 f"is not a map of class numbers to names: {error}", path=self.path / LABEL_MAP
