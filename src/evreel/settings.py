@@ -23,7 +23,7 @@ import numbers
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from evreel.errors import ParameterError, did_you_mean
@@ -276,16 +276,23 @@ def mistakes(
     for name, one in known.items():
         if name in value:
             yield from wrong(one, value[name], (*place, name), explain=explain)
-        elif one.required:
+    for problem in missing(of, [name for name in known if value.get(name) is not None], explain):
+        yield place, problem
+
+
+def missing(of: type[Settings], given: Collection[str], explain: bool = True) -> Iterator[str]:
+    """Yield a problem for each required setting that is missing, and where not one of several is."""
+    known = settings_of(of)
+    for name, one in known.items():
+        if one.required and name not in given:
             about = f" ({one.facts.meaning})" if explain and one.facts.meaning else ""
-            yield place, f"{name} is missing{about}"
-    given = [name for name in of.one_of if value.get(name) is not None]
-    if of.one_of and len(given) != 1:
+            yield f"{name} is missing{about}"
+    chosen = [name for name in of.one_of if name in given]
+    if of.one_of and len(chosen) != 1:
         *most, last = (named_with_unit(known[name]) for name in of.one_of)
         yield (
-            place,
             f"exactly one of {', '.join(most)} and {last} is needed; got "
-            f"{' and '.join(given) or 'none of them'}",
+            f"{' and '.join(chosen) or 'none of them'}"
         )
 
 

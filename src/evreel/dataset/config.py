@@ -23,11 +23,13 @@ from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
 from evreel.errors import EvreelError, UsageError
 from evreel.settings import (
+    Known,
     Place,
     Settings,
     all_contradictions,
     find,
     guess,
+    missing,
     mistakes,
     read,
     settings_of,
@@ -417,7 +419,7 @@ class _Overrides:
             if not is_own:
                 problems.append(f"{key!r} cannot be set per recording")
                 continue
-            known = find(Config, place)
+            known = _known(place)
             if known is None:
                 group = type(parent) if isinstance(parent, Settings) else Config
                 more = guess(place[-1], settings_of(group))
@@ -441,11 +443,16 @@ class _Overrides:
         return made, problems
 
 
+@functools.cache
+def _known(place: Place) -> Known | None:
+    return find(Config, place)
+
+
 def _parent(config: Config, place: Place) -> tuple[Settings | Mapping[str, Any] | None, bool]:
     """Return the group that a place is in, and whether a recording may change that place."""
     value: Any = config
     for depth, key in enumerate(place[:-1], 1):
-        known = find(Config, place[:depth])
+        known = _known(place[:depth])
         if known is None or not known.facts.per_recording:
             return None, False
         if isinstance(value, Mapping):
@@ -456,7 +463,7 @@ def _parent(config: Config, place: Place) -> tuple[Settings | Mapping[str, Any] 
             value = getattr(value, key)
         if value is None and issubclass(known.type.base, Settings):  # a group that is left out
             value = _left_out(known.type.base)
-    last = find(Config, place)
+    last = _known(place)
     is_own = len(place) > 1 and (last is None or last.facts.per_recording)
     # A feature is there for all recordings, or for none.
     return value, is_own and place[:-1] != ("features",)
@@ -481,12 +488,8 @@ def _group_problems(config: Config, place: Place) -> Iterator[tuple[Place, str]]
     group: Any = config
     for key in place:
         group = group[key] if isinstance(group, Mapping) else getattr(group, key)
-    given = {
-        name: value
-        for name in settings_of(type(group))
-        if (value := getattr(group, name)) is not None and value is not MISSING
-    }
-    found = [one for one in mistakes(type(group), given, place) if one[0] == place]
+    given = [name for name, value in group.__dict__.items() if value not in (None, MISSING)]
+    found = [(place, problem) for problem in missing(type(group), given)]
     yield from found
     if not found:
         yield from all_contradictions(group, place)
