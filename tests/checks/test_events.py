@@ -36,9 +36,9 @@ def test_event_checks__find_place_and_count_whatever_the_pieces(
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40), st.integers(1, 7))
 @settings(max_examples=40, deadline=None)
-def test_order__counts_each_event_before_the_one_above(stamps, rows):
-    expected = sum(b < a for a, b in itertools.pairwise(stamps))
-    result = found(events.Order(), *pieces(columns(stamps), rows))
+def test_order__counts_each_event_before_the_one_above(times, rows):
+    expected = sum(b < a for a, b in itertools.pairwise(times))
+    result = found(events.Order(), *pieces(columns(times), rows))
     assert bool(result) == bool(expected)
     if expected:
         assert result[0][1].startswith(f"{expected} event")
@@ -93,7 +93,7 @@ def test_burst__finds_the_bins_that_a_sort_finds(rows, usual):
     assert not found(events.Burst(), *pieces(columns(quiet), rows))
 
 
-def test_event_checks__take_stamps_as_far_apart_as_int64_has_them():
+def test_event_checks__take_timestamps_as_far_apart_as_int64_has_them():
     far = columns([-FAR, FAR - 1, 0, FAR - 1])
     [(place, problem)] = found(events.Order(), *pieces(far, 1))
     assert (place, problem[:54]) == (

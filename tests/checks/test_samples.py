@@ -13,13 +13,13 @@ from evreel.checks import samples
 from evreel.checks.run import check
 from support.checks import cut_of, samples_of
 
-STAMPS = st.lists(st.integers(0, 20), max_size=12).map(sorted)
+TIMES = st.lists(st.integers(0, 20), max_size=12).map(sorted)
 
 
-@given(STAMPS, st.lists(st.tuples(st.integers(-1, 13), st.integers(-1, 22)), max_size=9))
+@given(TIMES, st.lists(st.tuples(st.integers(-1, 13), st.integers(-1, 22)), max_size=9))
 @settings(max_examples=100, deadline=None)
-def test_sample_rows__are_those_that_a_search_finds(stamps, asked):
-    t = np.array(stamps, np.int64)
+def test_sample_rows__are_those_that_a_search_finds(times, asked):
+    t = np.array(times, np.int64)
     rows, t_us = np.array(asked, np.int64).reshape(-1, 2).T
     bad = samples._misplaced(rows, t_us, len(t), lambda first, stop: [t[first:stop]])
     assert bad.tolist() == (rows != np.searchsorted(t, t_us)).tolist()

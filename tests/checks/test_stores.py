@@ -29,7 +29,7 @@ def test_index__of_the_store_is_held_to_column_t():
     assert "is 4, not 3" in problem
     assert index_of(t, [0, 2, 3, 3, 4])[0][0] == "ms_to_idx, row 4"
     assert "has 6 entries" in index_of(t, [*right, 5])[0][1]
-    assert not index_of([0, 2_000, 10], [0, 9, 9]), "where stamps go back, nothing is known"
+    assert not index_of([0, 2_000, 10], [0, 9, 9]), "where timestamps go back, nothing is known"
     assert not index_of(t, [0], n=9), "where events can't be read, nothing is known"
 
 
@@ -42,7 +42,7 @@ def test_index__of_a_long_pause_is_checked_in_pieces():
     assert index_of(t, entries)[0][0] == "ms_to_idx, row 300000"
 
 
-def test_time_zero__is_the_first_stamp_unless_something_was_left_out():
+def test_time_zero__is_the_first_timestamp_unless_something_was_left_out():
     assert not found(stores.TimeZero(11, False, 2), columns([0, 10]))
     assert not found(stores.TimeZero(11, True, 2), columns([5, 10]))
     assert not found(stores.TimeZero(0, False, 0))

@@ -38,7 +38,7 @@ class Stored(NamedTuple):
 
 
 def _in_two(members: Iterable[Member]) -> Iterator[tuple[Member, Member, int]]:
-    """Yield first member, its twin in another split, and how many: a row a pair of splits."""
+    """Yield first member, its twin in another split, and how many: one row per pair of splits."""
     known: dict[str, Member] = {}
     pairs: dict[tuple[str, str], tuple[Member, Member, set[str]]] = {}
     for member in members:

@@ -86,11 +86,8 @@ def check_events(path: str, pieces: Pieces, checks: Sequence[Accumulator]) -> It
 class Order(Tally):
     """Compare each timestamp with the one before it."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "event",
-            "before the event above, the first by {got}; sort the source, by name and counted",
-        )
+    what = "event"
+    problem = "before the event above, the first by {got}; sort the source, by name and counted"
 
     def _faults(self, events: Columns) -> Faults:
         t, before = events.t, events.before
@@ -101,17 +98,18 @@ class Order(Tally):
 class Bounds(Tally):
     """Compare x and y with the sensor's (height, width)."""
 
+    what = "event"
+    problem = (
+        "outside the sensor of {width}x{height}, the first at {got}; is the sensor's size right?"
+    )
+
     def __init__(self, sensor: tuple[int, int]) -> None:
-        self._height, self._width = sensor
-        super().__init__(
-            "event",
-            f"outside the sensor of {self._width}x{self._height}, the first at {{got}}; is the "
-            "sensor's size right?",
-        )
+        super().__init__()
+        self.height, self.width = sensor
 
     def _faults(self, events: Columns) -> Faults:
         x, y = events.x, events.y
-        bad = (x < 0) | (x >= self._width) | (y < 0) | (y >= self._height)
+        bad = (x < 0) | (x >= self.width) | (y < 0) | (y >= self.height)
         return bad, lambda k: (at(events, k), f"x={x[k]}, y={y[k]}")
 
 
@@ -119,11 +117,8 @@ class Bounds(Tally):
 class Polarity(Tally):
     """Compare p with 0 and 1."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "event",
-            "with a polarity that is neither 0 nor 1, the first with {got}; write 0 for OFF",
-        )
+    what = "event"
+    problem = "with a polarity that is neither 0 nor 1, the first with {got}; write 0 for OFF"
 
     def _faults(self, events: Columns) -> Faults:
         p = events.p
@@ -186,7 +181,7 @@ class Quantum:
         if self._first is None:
             self._first = int(events.t[0])
         if self._quantum % _QUANTUM_US.value == 0:
-            # Without the first stamp, a clock that does not start at 0 tells its quantum too.
+            # Without the first timestamp, a clock that does not start at 0 tells its quantum too.
             steps = distance(events.t, self._first)
             self._quantum = int(np.gcd.reduce(steps, initial=np.uint64(self._quantum)))
 

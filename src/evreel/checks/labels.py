@@ -44,8 +44,8 @@ class Beyond(Tally):
 
     Parameters
     ----------
-    what
-        Of which table, for the place.
+    table
+        What a row is called, for the place.
     t_stop_us
         The recording's end.
     window_us
@@ -53,17 +53,21 @@ class Beyond(Tally):
         not given: the usual time from one label to the next, among the first.
     """
 
-    def __init__(self, what: str, t_stop_us: int, window_us: int | None = None) -> None:
-        ends = f"which ends at t={t_stop_us} µs; are they of another recording?"
-        super().__init__("label", f"outside the recording, {ends}")
-        self._table = what
-        self._t_stop_us = t_stop_us
+    what = "label"
+    problem = (
+        "outside the recording, which ends at t={t_stop_us} µs; are they of another recording?"
+    )
+
+    def __init__(self, table: str, t_stop_us: int, window_us: int | None = None) -> None:
+        super().__init__()
+        self._table = table
+        self.t_stop_us = t_stop_us
         self._window_us = window_us
 
     def _faults(self, first: int, t_us: Int64Array) -> Faults:
         if self._window_us is None:
             self._window_us = usual_step(t_us)
-        bad = (t_us < 0) | (t_us > self._t_stop_us + self._window_us)
+        bad = (t_us < 0) | (t_us > self.t_stop_us + self._window_us)
         return bad, lambda k: (f"{self._table} {first + k}, t={t_us[k]} µs", "")
 
 

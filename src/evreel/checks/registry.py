@@ -61,7 +61,7 @@ class Check:
     finds
         What it finds, in one sentence.
     thresholds
-        Of these, and nowhere else, it takes its numbers.
+        Where it draws its lines: the only place of these numbers.
     """
 
     name: str
@@ -95,7 +95,6 @@ def checks_of(of: LookedAt) -> tuple[Register, Register]:
 def _register(
     severity: Severity, of: LookedAt, name: str, finds: str, *thresholds: Threshold[Any]
 ) -> Callable[[T], T]:
-
     def enter(check: T) -> T:
         if name in registered():
             raise ValueError(f"two checks are called {name!r}")

@@ -83,7 +83,7 @@ def audit(path: str | Path, *, sensor: Sensor | None = None, progress: Progress 
     ----------
     path
         A file, or a folder: every recording that `evreel.recordings.open_recording` reads, boxes in
-        ``…_bbox.npy``, lists of splits (``train.txt``, ``test_files.csv``, …: a name a line, or
+        ``…_bbox.npy``, lists of splits (``train.txt``, ``test_files.csv``, …: one name per line, or
         in the first column), folders ``train``, ``my_val``, …; and what evreel made. Links to
         folders are not followed.
     sensor

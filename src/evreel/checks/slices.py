@@ -110,18 +110,18 @@ class SliceCount:
 
 @error("label_number", "Regions or tags with a label that is no row of the names.")
 class LabelNumber(Tally):
-    """Compare labels of the table `what` with the number of names."""
+    """Compare labels of a table with the number of names."""
 
-    def __init__(self, what: str, n_labels: int) -> None:
-        super().__init__(
-            "row",
-            f"of no label, the first of {{got}}; {n_labels:,} have names; annotate again",
-        )
-        self._table = what
-        self._n_labels = n_labels
+    what = "row"
+    problem = "of no label, the first of {got}; {n_labels:,} have names; annotate again"
+
+    def __init__(self, table: str, n_labels: int) -> None:
+        super().__init__()
+        self._table = table
+        self.n_labels = n_labels
 
     def _faults(self, first: int, label: npt.NDArray[Any]) -> Faults:
-        bad = (label < 0) | (label >= self._n_labels)
+        bad = (label < 0) | (label >= self.n_labels)
         return bad, lambda k: (f"{self._table}, row {first + k}", f"{label[k]}")
 
 
@@ -129,18 +129,19 @@ class LabelNumber(Tally):
 class OverlapRows(Tally):
     """Compare the event of each overlap with the one above, and with the `n_events` in the file."""
 
+    what = "row"
+    problem = (
+        "out of order or of no event, the first of {got}; the file has {n_events:,}; annotate again"
+    )
+
     def __init__(self, n_events: int) -> None:
-        super().__init__(
-            "row",
-            f"out of order or of no event, the first of {{got}}; the file has {n_events:,}; "
-            "annotate again",
-        )
-        self._n_events = n_events
+        super().__init__()
+        self.n_events = n_events
         self._last: int | None = None
 
     def _faults(self, first: int, event: Int64Array) -> Faults:
         last = event[0] if self._last is None else self._last
-        bad = (event < 0) | (event >= self._n_events) | (event < np.append(last, event[:-1]))
+        bad = (event < 0) | (event >= self.n_events) | (event < np.append(last, event[:-1]))
         self._last = event[-1]
         return bad, lambda k: (f"overlaps/event, row {first + k}", f"{event[k]}")
 
@@ -153,14 +154,15 @@ class Regions(Tally):
     allowed: −1, no region, or 0.
     """
 
+    what = "row"
+    problem = "of no region, the first is {got}; there are {n_rois:,}; annotate again"
+
     def __init__(self, n_rois: int) -> None:
-        super().__init__(
-            "row", f"of no region, the first is {{got}}; there are {n_rois:,}; annotate again"
-        )
-        self._n_rois = n_rois
+        super().__init__()
+        self.n_rois = n_rois
 
     def _faults(self, name: str, first: int, roi: npt.NDArray[Any], least: int) -> Faults:
-        bad = (roi < least) | (roi >= self._n_rois)
+        bad = (roi < least) | (roi >= self.n_rois)
         return bad, lambda k: (f"{name}, row {first + k}", f"{roi[k]}")
 
 
@@ -178,11 +180,11 @@ class SameEvents(Tally):
         Events in the store.
     """
 
+    what = "event"
+    problem = "not as in the events store, the first is row {got} there; annotate again"
+
     def __init__(self, read: Read, first_row: int, n_store: int) -> None:
-        super().__init__(
-            "event",
-            "not as in the events store, the first is row {got} there; annotate again",
-        )
+        super().__init__()
         self._read = read
         self._first_row = first_row
         self._n_store = n_store

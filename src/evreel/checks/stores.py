@@ -151,13 +151,15 @@ class Members(Tally):
         The recording's end; None where events of it were left out, so that it may be earlier.
     """
 
+    what = "member"
+    problem = (
+        "out of place, the first t={got} µs; each starts at a whole millisecond, behind the "
+        "one above{end}; build the store again"
+    )
+
     def __init__(self, t_stop_us: int | None) -> None:
-        end = "" if t_stop_us is None else f", and ends until t={t_stop_us} µs"
-        super().__init__(
-            "member",
-            "out of place, the first t={got} µs; each starts at a whole millisecond, behind the "
-            f"one above{end}; build the store again",
-        )
+        super().__init__()
+        self.end = "" if t_stop_us is None else f", and ends until t={t_stop_us} µs"
         self._t_stop_us = t_stop_us
         self._stop_us = 0
 

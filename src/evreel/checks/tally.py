@@ -43,7 +43,8 @@ class Tally:
     what
         What is at fault: ``event``.
     problem
-        What is wrong with them, how it should be, what to do. ``{got}`` in it is the first's value.
+        What is wrong with them, how it should be, what to do. ``{got}`` in it is the first's
+        value; other names in braces are attributes.
 
     Examples
     --------
@@ -53,12 +54,13 @@ class Tally:
     [('event 1', '2 events with a polarity of 7; write 0 for OFF')]
     """
 
+    what = problem = ""
+
     def __init__(self, what: str = "", problem: str = "") -> None:
         self.n = 0
-        self.place = ""
-        self.got = ""
-        self._what = what
-        self._problem = problem
+        self.place = self.got = ""
+        self.what = what or self.what
+        self.problem = problem or self.problem
 
     def _faults(self, *args: Any, **kwargs: Any) -> Faults:
         raise NotImplementedError
@@ -77,7 +79,7 @@ class Tally:
     def finish(self) -> Iterator[Located]:
         """Yield what was found. Call once, at the end."""
         if self.n:
-            yield self.place, f"{counted(self.n, self._what)} {self._problem.format(got=self.got)}"
+            yield self.place, f"{counted(self.n, self.what)} {self.problem.format(**vars(self))}"
 
 
 def located(
