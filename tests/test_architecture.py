@@ -11,6 +11,8 @@ from support import ROOT
 
 PACKAGE = ROOT / "src" / "evreel"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+ROOMS_TO_COME = {"loaders"}
+"""Rows of the table that say where something belongs before there is any of it."""
 
 
 def rows() -> dict[str, int]:
@@ -65,7 +67,8 @@ def ours(path) -> set[str]:
 
 
 def test_table__names_every_module_and_no_other():
-    assert set(rows()) == {part(path) for path in SOURCES} - {"__init__"}
+    modules = {part(path) for path in SOURCES} - {"__init__"}
+    assert set(rows()) == modules | ROOMS_TO_COME
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -92,5 +95,6 @@ def test_module__keeps_to_the_nevers(path):
         assert "representations" not in ours(path)
     if here == "representations":
         assert not ours(path) & {"files", "recordings"}
-    assert not top & {"snakemake", "torch", "dv_processing", "av", "PIL"}
+    assert not top & {"snakemake", "dv_processing", "av", "PIL"}
+    assert "torch" not in top or here == "loaders", "torch is for loaders"
     assert "yaml" not in top or here == "dataset", "only a data set has a config"

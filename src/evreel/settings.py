@@ -281,7 +281,7 @@ def mistakes(
 
 
 def missing(of: type[Settings], given: Collection[str], explain: bool = True) -> Iterator[str]:
-    """Yield a problem for each required setting that is missing, and where not one of several is."""
+    """Yield a problem for each required setting that is missing, and where not one is chosen."""
     known = settings_of(of)
     for name, one in known.items():
         if one.required and name not in given:
