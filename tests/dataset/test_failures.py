@@ -78,9 +78,7 @@ def test_group__names_each_of_its_jobs(said):
     text = said(GROUP, "RecordingError: one.aedat4: is cut\n")
     assert "2 jobs failed" in text
     assert "events: results/events/one.h5\n    RecordingError: one.aedat4: is cut" in text
-    assert (
-        "clock: results/video/one.clock.tsv\n    It ended without a message: it was" in text
-    )
+    assert "clock: results/video/one.clock.tsv\n    It ended without a message: it was" in text
 
 
 @pytest.mark.parametrize("text", ["", "Terminating processes on user request.\n"])

@@ -26,7 +26,6 @@ from evreel.release.manifest import (
     parse_manifest,
     read_manifest,
     read_plan,
-    read_recordings,
     write_plan,
 )
 from support.releases import DATA_SET, LABELS, files_below, plan_in
@@ -78,32 +77,6 @@ def test_sums__are_checked_without_evreel(made, program):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count(": OK\n") == len(files_below(made)) - 2
     assert "manifest.json: OK" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("name\tsplit\na\ttrain\n", "line 1: there is no column 'id'"),
-        ("id\tid\n", "line 1: column 'id' stands there twice"),
-        ("id\tmeta.a\na\tx\na\ty\n", "line 3: id 'a' is there twice"),
-        ("id\tmeta.a\n\tx\n", "line 2: its id is empty"),
-        ("id\tmeta.a\na\n", "line 2: has 1 cells; the header has 2"),
-    ],
-)
-def test_recordings_table__of_another_form_is_refused_with_its_line(tmp_path, text, message):
-    (tmp_path / "recordings.tsv").write_text(text, encoding="utf-8")
-    with pytest.raises(ReleaseError) as caught:
-        read_recordings(tmp_path / "recordings.tsv")
-    assert f"recordings.tsv: {message}" in str(caught.value)
-
-
-def test_recordings_table__is_read_without_its_empty_cells(tmp_path):
-    text = 'id\tmeta.a\tmeta.b\none\t"x\t\n\ntwo\t\ty\n'
-    (tmp_path / "recordings.tsv").write_text(text, encoding="utf-8")
-    assert read_recordings(tmp_path / "recordings.tsv") == {
-        "one": {"id": "one", "meta.a": '"x'},
-        "two": {"id": "two", "meta.b": "y"},
-    }
 
 
 @pytest.mark.parametrize(
@@ -216,7 +189,7 @@ def test_plan__refuses_hostile_paths_with_line_and_value(tmp_path, path, problem
         ("path\n", "line 1: column 'source' is missing"),
         ("path,source\n", "line 1: column 'path,source' is not known; columns are"),
         ("path\tsource\tsplits\n", "line 1: column 'splits' is not known"),
-        ("path\tsource\tpath\n", "line 1: column 'path' stands there twice"),
+        ("path\tsource\tpath\n", "line 1: column 'path' is duplicated"),
         ("path\tsource\na\n", "line 2: has 1 cells; the header has 2"),
         ("path\tsource\na\tb\tc\n", "line 2: has 3 cells; the header has 2"),
         ("path\tsource\na\t\n", "line 2: source is empty"),

@@ -24,16 +24,11 @@ from evreel.checks.samples import MIXED, Cut, read_cuts, sample_at, short
 from evreel.checks.splits import listed_names
 from evreel.errors import EvreelError, ReleaseError
 from evreel.layout import BOXES_SUFFIX, EVENTS, SAMPLES
+from evreel.release.content import ANNOTATED_KINDS, MADE_KINDS, has_boxes, is_annotated
 from evreel.release.manifest import MANIFEST, SUMS, Manifest, parse_manifest
 from evreel.samples.tables import Assigned, read_samples_table
 
 error, _ = checks_of("release")
-
-_MADE_KINDS = ("events", "features", "recording", "slices", "video")
-"""Kinds of a release's files that every recording has; annotations and sidecars need not be."""
-
-_ANNOTATED_KINDS = ("slices", "video")
-"""Those of them that a recording need not have that is cut into samples and not annotated."""
 
 
 @error("missing_file", "Recordings without a file of a kind that others have.")
@@ -312,7 +307,7 @@ class Release:
     def _stored(self) -> Iterator[Stored]:
         for file in self._manifest.files:
             # Two recordings in which nothing is labelled have the same boxes.
-            data = file.kind in _MADE_KINDS and not file.path.endswith(BOXES_SUFFIX)
+            data = file.kind in MADE_KINDS and not file.path.endswith(BOXES_SUFFIX)
             if data and file.split and file.kind != "video":
                 yield Stored(self._prefix + file.path, "", file.split, file.sha256)
 
@@ -320,7 +315,7 @@ class Release:
         """Return the recordings that have a file of each form."""
         forms: dict[_Form, set[str]] = {}
         for file in self._manifest.files:
-            if file.kind in _MADE_KINDS and file.id:
+            if file.kind in MADE_KINDS and file.id:
                 folder, _, name = file.path.rpartition("/")
                 if file.split and folder.split("/")[0] == file.split:
                     folder = folder[len(file.split) + 1 :]
@@ -339,13 +334,9 @@ def _who_needs(
     Boxes are of those that say where their boxes are from, if any does. What is made of labels
     that people draw is not of those that have samples or boxes instead.
     """
-    boxed = {id_ for id_, row in recordings.items() if row.get("rois") or row.get("boxes")}
+    boxed = {id_ for id_, row in recordings.items() if has_boxes(row)}
     if form.path.endswith(BOXES_SUFFIX):
         return boxed or set(recordings) - set(sampled)
-    if form.kind not in _ANNOTATED_KINDS:
+    if form.kind not in ANNOTATED_KINDS:
         return set(recordings)
-    return {
-        id_
-        for id_, row in recordings.items()
-        if (id_ not in sampled and not row.get("boxes")) or row.get("rois") or row.get("tags")
-    }
+    return {id_ for id_, row in recordings.items() if is_annotated(row, id_ in sampled)}

@@ -22,6 +22,7 @@ from evreel.checks.dataset import same_source
 from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
 from evreel.errors import EvreelError, UsageError
+from evreel.release.content import SIDECARS
 from evreel.settings import (
     Known,
     Place,
@@ -38,7 +39,6 @@ from evreel.settings import (
     wrong,
 )
 
-SIDECARS = ("biases", "calibration", "hot_pixels")
 FILES = ("source", "rois", "tags", "samples", "boxes", *SIDECARS)
 """Columns with files; those that are local have to be there."""
 MOST_SHOWN = 20

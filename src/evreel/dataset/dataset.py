@@ -11,9 +11,11 @@ from typing import Any
 
 from evreel.acquire import in_archive, read_source
 from evreel.dataset.config import FILES, files_of, read_config, split_lists
+from evreel.dataset.plan import release_plan
 from evreel.dataset.settings import Config, SamplesSection
 from evreel.dataset.table import Row
 from evreel.errors import UsageError
+from evreel.release.content import is_annotated
 from evreel.settings import Place, Settings
 
 _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
@@ -99,10 +101,8 @@ class DataSet:
         return cutting is not None and cutting.by == "members"
 
     def is_annotated(self, id_: str) -> bool:
-        """Tell whether people annotate a recording: not where samples or boxes label it already."""
-        row = self.recordings[id_]
-        is_labelled = self.cutting(id_) is not None or "boxes" in row
-        return not is_labelled or not row.keys().isdisjoint(("rois", "tags"))
+        """Tell whether people annotate a recording."""
+        return is_annotated(self.recordings[id_], self.cutting(id_) is not None)
 
     @property
     def cut(self) -> list[str]:
@@ -258,8 +258,6 @@ class DataSet:
 
     @functools.cached_property
     def _plan(self) -> list[dict[str, str]]:
-        from evreel.dataset.plan import release_plan
-
         return release_plan(self)
 
     def plan(self) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ import csv
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -205,74 +205,19 @@ def read_plan(path: str | Path) -> list[PlanEntry]:
     return entries
 
 
-def write_table(path: str | Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write a table of recordings, without the columns that are empty in all rows.
-
-    Raises
-    ------
-    ReleaseError
-        Where a cell has a tab or another control character in it.
-    """
-    columns = [column for column in rows[0] if any(row[column] for row in rows)]
-    with Path(path).open("w", encoding="utf-8", newline="\n") as file:
-        file.write("\t".join(columns) + "\n")
-        for row in rows:
-            for column in columns:
-                if _CONTROL.search(row[column]):
-                    raise ReleaseError(
-                        f"{column} {row[column]!r} has a control character in it",
-                        hint="Rename the file.",
-                    )
-            file.write("\t".join(row[column] for column in columns) + "\n")
-
-
-def read_recordings(path: str | Path) -> dict[str, dict[str, str]]:
-    """Read a table of recordings for what is known of each.
-
-    Parameters
-    ----------
-    path
-        A TSV, UTF-8, whose first line names its columns; `id` is one, the others are free.
-
-    Returns
-    -------
-    id → column → text, without empty cells, in the table's order.
-
-    Raises
-    ------
-    ReleaseError
-        With the line, where the table is not of that form, or an id is missing or there twice.
-    """
-    path = Path(path)
-    recordings: dict[str, dict[str, str]] = {}
-    for line, row in _rows(path, csv.QUOTE_NONE):  # quotes mean nothing in this table
-        if "id" not in row:
-            raise ReleaseError("there is no column 'id'", path=path, place="line 1")
-        if line == 1:
-            continue
-        id_ = row["id"]
-        if not id_ or id_ in recordings:
-            problem = f"id {id_!r} is there twice" if id_ else "its id is empty"
-            raise ReleaseError(problem, path=path, place=f"line {line}")
-        recordings[id_] = {column: cell for column, cell in row.items() if cell}
-    return recordings
-
-
-def _rows(
-    path: Path, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
-) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line, column → cell) of a TSV: the header, each of its cells under itself; the rows.
 
     Empty lines are left out.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter="\t", quoting=quoting, strict=True)
+            reader = csv.reader(file, delimiter="\t", strict=True)
             columns = next(reader, [])
             for column in columns:
                 if columns.count(column) > 1:
                     raise ReleaseError(
-                        f"column {column!r} stands there twice", path=path, place="line 1"
+                        f"column {column!r} is duplicated", path=path, place="line 1"
                     )
             yield 1, dict(zip(columns, columns, strict=True))
             for cells in reader:

@@ -45,11 +45,11 @@ def table(
     RecordingError
         Where there is none, or nothing says which split one is of.
     """
+    from evreel.dataset.table import write_rows
     from evreel.errors import UnknownFormatError
     from evreel.events import Sensor
     from evreel.layout import BOXES_SUFFIX, EVENTS
     from evreel.recordings import open_recording
-    from evreel.release.manifest import write_table
     from evreel.samples.pattern import Pattern
     from evreel.samples.splits import SPLITS
 
@@ -126,7 +126,7 @@ def table(
                 "boxes_md5": _md5(boxes) if boxes.is_file() else "",
             }
             rows.append(row)
-        write_table(scratch, rows)
+        write_rows(scratch, rows)
     LOG.info("%s: %d recordings", Path(output).name, len(rows))
     return len(rows)
 

@@ -1,0 +1,92 @@
+"""What a release holds of each recording: the one rule for who plans a release and who checks one.
+
+A row is what is known of a recording, column → text: those of the recordings table, and of a
+manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import NamedTuple
+
+from evreel.layout import BOXES_SUFFIX
+
+Row = Mapping[str, str]
+
+MADE_KINDS = ("events", "features", "recording", "slices", "video")
+"""Kinds of files that are made of every recording; annotations and sidecars are not."""
+
+ANNOTATED_KINDS = ("slices", "video")
+"""Those of them that are made only of a recording that people annotate."""
+
+ANNOTATIONS = ("rois", "tags")
+SIDECARS = ("biases", "calibration", "hot_pixels")
+"""Columns with files that go along."""
+
+
+class File(NamedTuple):
+    """A file of a release: its kind, its path there, and its path in the results or elsewhere."""
+
+    kind: str
+    path: str
+    source: str
+
+
+def is_annotated(row: Row, is_cut: bool) -> bool:
+    """Tell whether people annotate a recording: not where samples or boxes label it already."""
+    is_labelled = is_cut or bool(row.get("boxes"))
+    return not is_labelled or any(row.get(name) for name in ANNOTATIONS)
+
+
+def has_boxes(row: Row) -> bool:
+    """Tell whether a recording has boxes: those drawn in CVAT, or those that came with it."""
+    return bool(row.get("rois") or row.get("boxes"))
+
+
+def files_of(
+    id_: str, row: Row, features: list[str], *, is_cut: bool, video_suffix: str, results: str
+) -> Iterator[File]:
+    """Yield the files of a recording.
+
+    Parameters
+    ----------
+    id_, row
+        The recording, and what is known of it.
+    features
+        Names of the features.
+    is_cut
+        Whether the recording is cut into samples.
+    video_suffix
+        ``mp4`` or ``zip``.
+    results
+        Folder of what the workflow makes.
+    """
+    split = row["split"]
+
+    def made(kind: str, folder: str, name: str, path: str = "") -> File:
+        return File(kind, path or f"{split}/{folder}/{name}", f"{results}/{folder}/{name}")
+
+    boxes = f"{id_}{BOXES_SUFFIX}"
+    boxes_source = f"{results}/{'boxes' if row.get('boxes') else 'slices'}/{boxes}"
+    yield made("events", "events", f"{id_}.h5")
+    if is_cut:
+        yield made("samples", "samples", f"{id_}.h5")
+    if is_annotated(row, is_cut):
+        yield made("slices", "slices", f"{id_}.h5")
+        for name in (f"{id_}.{video_suffix}", f"{id_}.clock.tsv"):
+            yield made("video", "video", name, f"video/{name}")
+    for name in ANNOTATIONS:
+        if row.get(name):
+            yield File("annotations", f"annotations/{id_}.{name}.xml", row[name])
+    for name in SIDECARS:
+        if row.get(name):
+            suffix = PurePath(row[name]).suffix
+            yield File("sidecars", f"sidecars/{id_}.{name}{suffix}", row[name])
+    for feature in features:
+        path = f"{split}/{feature}/{id_}.h5"
+        yield made("features", f"features/{feature}", f"{id_}.h5", path)
+        if has_boxes(row):
+            yield File("features", f"{split}/{feature}/{boxes}", boxes_source)
+    if has_boxes(row):
+        yield File("slices", f"{split}/slices/{boxes}", boxes_source)
