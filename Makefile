@@ -28,7 +28,7 @@ lint: setup ## check format, style, workflow and types
 
 FILES ?= 200000
 fuzz: setup ## read damaged recordings of every format, FILES=200000 of them (10 minutes)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/fuzz.sh $(FILES)
+	@cd tests && PATH="$(CURDIR)/$(BIN):$$PATH" python -m support.fuzz --files $(FILES) --seed $$RANDOM
 
 bench: setup ## measure speed beside the peers; prints ratios
 	@PATH="$(CURDIR)/$(BIN):$$PATH" benchmarks/run.sh

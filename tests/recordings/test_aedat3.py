@@ -14,7 +14,6 @@ from evreel.events import Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.recordings import aedat3, event_chunks, open_recording
 from evreel.recordings.open import Reading
 from recordings.rows import rows
-from support.fuzz.aedat import main as fuzz
 from support.writers import aedat
 
 SALVAGE = Reading(on_damage="salvage")
@@ -377,10 +376,3 @@ def test_file__of_many_pieces_is_read_whole(made):
         (got.t + recording.t_offset, got.x, got.y, got.p), (t, x, y, p), strict=True
     ):
         np.testing.assert_array_equal(column, want)
-
-
-def test_fuzz__of_hundreds_of_files_ends_in_events_or_one_kind_of_error():
-    counts = fuzz(500, seed=20_240_301)
-    assert sum(counts.values()) == 500
-    assert counts["read"] > 20
-    assert counts["salvaged"] > 100

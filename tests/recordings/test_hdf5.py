@@ -16,7 +16,7 @@ from evreel.recordings.hdf5 import chunks, probe, read
 from evreel.recordings.open import STRICT, Reading
 from recordings.rows import read as read_rows
 from recordings.rows import refused as refused_file
-from support import random_events, run_fuzz
+from support import random_events
 from support.writers import columns as made
 
 SENSOR = Sensor(6, 8)
@@ -349,9 +349,3 @@ def test_checksum__of_fletcher_is_looked_at(tmp_path):
         wrong = stored[:k] + bytes([stored[k] ^ 4]) + stored[k + 1 :]
         with pytest.raises(chunks.ChunkError, match="checksum"):
             chunks.decompressed(wrong, [(3, ())], 0, 8, 2)
-
-
-def test_fuzz__of_hundreds_of_files_ends_in_events_or_one_kind_of_error():
-    counts = dict(word.split("=") for word in run_fuzz("columns", 500, 20_240_301).split())
-    assert sum(map(int, counts.values())) == 500
-    assert {"read", "refused", "salvaged"} <= set(counts)

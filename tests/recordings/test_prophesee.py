@@ -18,7 +18,7 @@ from evreel.recordings import open_recording, prophesee
 from evreel.recordings.decoded import Piece
 from evreel.recordings.open import Reading
 from recordings.rows import marks, rows, written
-from support import run_fuzz, run_oracle, shared_file
+from support import run_oracle, shared_file
 from support.writers import prophesee as made
 from support.writers.prophesee import Evt2, Evt3
 
@@ -662,13 +662,6 @@ def test_file__that_shrinks_while_it_is_read_is_damage(tmp_path):
         path.write_bytes(path.read_bytes()[:-4])
         with pytest.raises(RecordingError, match="has become shorter"):
             list(recording.batches())
-
-
-def test_fuzz__of_hundreds_of_files_ends_in_events_or_one_kind_of_error():
-    said = run_fuzz("prophesee", 500, 20_240_301, timeout=120).split()
-    counts = {name: int(n) for name, n in (part.split("=") for part in said)}
-    assert sum(counts.values()) == 500
-    assert min(counts.get(name, 0) for name in ("read", "salvaged", "mended")) > 20, counts
 
 
 # Other readers, in processes of their own

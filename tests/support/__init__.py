@@ -51,13 +51,3 @@ def run_oracle(script: str, *arguments: object, timeout: float = 120) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def run_fuzz(kind: str, *arguments: object, timeout: float = 120) -> str:
-    """Run a program of `support/fuzz`; return what it prints."""
-    command = [sys.executable, "-m", f"support.fuzz.{kind}", *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, cwd=ROOT / "tests"
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -1,0 +1,45 @@
+"""Damaged files of every format, by `support.fuzz`, which says the rules that are held."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from support import ROOT
+
+FUZZ = [sys.executable, "-m", "support.fuzz", "--seed", "20240301"]
+
+# Group of formats → files, and how many of them an outcome must at least be met by.
+GROUPS = {
+    "aedat": (500, {"whole": 20, "read": 10, "salvaged": 200, "mended": 50}),
+    # Whole: damage where nothing can tell must still be met.
+    "aedat4": (2_700, {"whole": 60, "salvaged": 1_000, "mended": 60, "refused": 500}),
+    "columns": (500, {"whole": 50, "read": 5, "salvaged": 80, "mended": 20, "refused": 80}),
+    "event_stream": (500, {"whole": 15, "read": 25, "salvaged": 20, "mended": 200}),
+    "prophesee": (500, {"whole": 10, "read": 20, "salvaged": 100, "mended": 100}),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_fuzz__of_many_files_ends_in_events_or_one_kind_of_error(name):
+    files, fewest = GROUPS[name]
+    done = subprocess.run(  # in a process of its own, so that a hang is a failure
+        [*FUZZ, "--files", str(files), name],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=ROOT / "tests",
+    )
+    assert done.returncode == 0, done.stderr
+    told, _, line = done.stdout.splitlines()[-1].partition(": ")
+    counts = {outcome: int(n) for outcome, n in (word.split("=") for word in line.split())}
+    assert (told, sum(counts.values())) == (name, files)
+    assert {outcome for outcome, n in fewest.items() if counts.get(outcome, 0) < n} == set(), line
+
+
+def test_fuzz__has_every_group_of_formats():
+    done = subprocess.run([*FUZZ, "--help"], capture_output=True, text=True, cwd=ROOT / "tests")
+    assert ", ".join(GROUPS) in " ".join(done.stdout.split())

@@ -1,0 +1,145 @@
+"""Damage recordings of every format and read them: whatever the bytes, these rules hold.
+
+- Reading ends by itself: run it in a process with a timeout, so that a hang is a failure.
+- It ends in one of evreel's errors, which says a byte of the file, or in events that are in order
+  and inside the sensor.
+- Salvage gives the events of the strict reading, and then maybe more; so it does where events are
+  sorted and dropped too. Of a file that is read strictly all readings give the same.
+- No more bytes are counted as damaged than there are.
+
+A line for each format counts how its files were read: ``whole`` as if they were undamaged, ``read``
+strictly all the same, ``salvaged`` before the damage, ``mended`` where events had to be sorted or
+dropped too, ``refused`` in any case, ``unknown`` as no recording at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+import support.fuzz
+from evreel.errors import RecordingError, UnknownFormatError, UsageError
+from evreel.events import Events
+from evreel.recordings.open import STRICT, Reading
+from support.fuzz.damage import Original
+
+FORMATS = sorted(
+    {module.name for module in pkgutil.iter_modules(support.fuzz.__path__)} - {"__main__", "damage"}
+)
+SALVAGE = Reading(on_damage="salvage")
+MENDING = Reading(on_disorder="sort", on_out_of_bounds="drop")
+BOTH = Reading(on_disorder="sort", on_out_of_bounds="drop", on_damage="salvage")
+ALL = (None, None)
+PART_US = (500, 2_000)
+Limits = tuple[int | None, int | None]
+
+
+class BrokenRuleError(Exception):
+    """A reader did what it must not."""
+
+
+def hold(rule: bool, said: str) -> None:
+    if not rule:
+        raise BrokenRuleError(said)
+
+
+def read(
+    original: Original, path: Path, reading: Reading, limits: Limits
+) -> tuple[np.ndarray, bool]:
+    """Return the events that came, (4, n) with the file's own stamps, and whether an error did."""
+    size, last, shift, failed = path.stat().st_size, None, 0, False
+    columns = [np.empty((4, 0), np.int64)]
+    try:
+        with original.opened(path, reading) as recording:
+            for batch in recording.batches(*limits):
+                if isinstance(batch, Events):
+                    # Made again, so that it is checked.
+                    events = Events(batch.t, batch.x, batch.y, batch.p, recording.sensor)
+                    hold(last is None or events.t[0] >= last, f"t={events.t[0]} after t={last}")
+                    last, shift = events.t[-1], recording.t_offset
+                    columns.append(np.array([events.t, events.x, events.y, events.p], np.int64))
+            damaged_bytes = recording.repairs.get("damaged_bytes", 0)
+            hold(0 <= damaged_bytes <= size, f"{damaged_bytes} damaged bytes of {size}")
+    except UnknownFormatError:
+        raise
+    except RecordingError as error:
+        placed = error.offset is not None and 0 <= error.offset <= size
+        hold(placed or "sensor" in str(error), f"an error without a place in the file: {error}")
+        failed = True
+    rows = np.concatenate(columns, axis=1)
+    rows[0] += shift
+    return rows, failed
+
+
+def outcome(original: Original, path: Path, limits: Limits, whole: np.ndarray, turn: int) -> str:
+    """Return how reading ends; raise where a rule is broken."""
+    try:
+        strict, refused = read(original, path, STRICT, limits)
+        salvaged, disordered = read(original, path, SALVAGE, limits)
+        mended, _ = read(original, path, BOTH, limits)
+        # Seldom, for time: it is the reading before, up to the damage.
+        unsalvaged = read(original, path, MENDING, limits)[0] if turn // 8 % 4 == 0 else mended
+    except (UnknownFormatError, UsageError):
+        return "unknown"
+    n = {"strict": strict, "salvaged": salvaged, "mended": mended, "unsalvaged": unsalvaged}
+    said = ", ".join(f"{rows.shape[1]} {name}" for name, rows in n.items()) + " events"
+    hold(np.array_equal(salvaged[:, : strict.shape[1]], strict), said)
+    hold(refused or np.array_equal(salvaged, strict), said)
+    if limits == ALL:  # what a part is depends on the stamps that are sorted in or dropped
+        hold(mended.shape[1] >= max(salvaged.shape[1], unsalvaged.shape[1]), said)
+        hold(refused or all(np.array_equal(rows, strict) for rows in (mended, unsalvaged)), said)
+    if not refused:
+        return "whole" if np.array_equal(strict, whole) else "read"
+    return "salvaged" if not disordered else "mended" if mended.shape[1] else "refused"
+
+
+def fuzz(name: str, files: int, seed: int) -> Counter[str]:
+    """Read so many damaged files of a format; return how often each outcome came."""
+    rng = np.random.default_rng(seed)
+    originals = importlib.import_module(f"support.fuzz.{name}").originals()
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        wholes = {}
+        for turn in range(files):
+            original = originals[turn % len(originals)]
+            path = Path(folder) / original.name
+            limits = PART_US if turn % 3 == 0 else ALL
+            if (id(original), limits) not in wholes:
+                path.write_bytes(original.content)
+                wholes[id(original), limits], failed = read(original, path, BOTH, limits)
+                hold(not failed, f"{name}: an original is refused")
+            path.write_bytes(original.damaged(rng, turn))
+            try:
+                whole = wholes[id(original), limits]
+                counts[outcome(original, path, limits, whole, turn)] += 1
+            except Exception as error:
+                error.add_note(f"{name}, seed {seed}, file {turn}")
+                raise
+    return counts
+
+
+def main() -> None:
+    """Read damaged files; print a line for each format."""
+    parser = argparse.ArgumentParser(prog="python -m support.fuzz")
+    parser.add_argument("formats", nargs="*", metavar="FORMAT", help=", ".join(FORMATS))
+    parser.add_argument("--files", type=int, default=2_500, help="in all; shared by the formats")
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    formats = chosen.formats or FORMATS
+    sys.stdout.write(f"seed {chosen.seed}\n")
+    for name in formats:
+        sys.stdout.flush()
+        counts = fuzz(name, -(-chosen.files // len(formats)), chosen.seed)
+        told = " ".join(f"{outcome}={n}" for outcome, n in sorted(counts.items()))
+        sys.stdout.write(f"{name}: {told}\n")
+
+
+if __name__ == "__main__":
+    main()
