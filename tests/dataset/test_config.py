@@ -71,6 +71,30 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
     [
         ({"video": {"widow_us": 1}}, "video: unknown key 'widow_us'; did you mean 'window_us'?"),
         ({"colour": 1}, "top level: unknown key 'colour'"),
+        (
+            {"samples": {"by": "members", "members": "{lable}/*"}},
+            "samples/members: pattern '{lable}/*' ",
+        ),
+        (
+            {"samples": {"by": "members", "members": "*", "leave_out": ["a/*", "{lable}"]}},
+            "samples/leave_out/1: pattern '{lable}' ",
+        ),
+        (
+            {"samples": {"by": "members"}},
+            "samples/members: is needed with by: members",
+        ),
+        (
+            {"samples": {"by": "intervals", "split": {"seed": 1}}},
+            "samples/split: seed is given without shares",
+        ),
+        (
+            {"samples": {"by": "intervals", "split": {"seed": 1, "shares": {"train": 0.5}}}},
+            "samples/split/shares: ",
+        ),
+        (
+            {"samples": {"by": "intervals", "classes": {"1": "cra"}}},
+            "samples/classes/1: '1' is 'cra', which labels does not list; did you mean 'car'?",
+        ),
         ({"slices": {}}, "slices: exactly one of window_us (µs) and count (events) is needed"),
         (
             {"slices": {"window_us": 5, "count": 5}},
