@@ -1,4 +1,4 @@
-"""Rule `video`: pictures to annotate, one a row of the clock."""
+"""Rule `video`: pictures to annotate, one per row of the clock."""
 
 from evreel import steps
 

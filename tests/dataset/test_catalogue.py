@@ -29,11 +29,11 @@ def test_datasets__lists_each_with_size_licence_and_how_it_is_got(capsys, monkey
     shown = {line.split()[0]: re.split(r"  +", line) for line in lines}
     assert list(shown) == NAMES
     assert shown["n_mnist"] == [
-        *("n_mnist", "N-MNIST", "CC-BY-SA-4.0", "1.2 GB", "by itself", "2", "70,000"),
+        *("n_mnist", "N-MNIST", "CC-BY-SA-4.0", "1.2 GB", "automatic", "2", "70,000"),
         "https://www.garrickorchard.com/datasets/n-mnist",
     ]
     assert shown["dvs128_gesture"][3:7] == ["3.0 GB", "by hand", "122", "1,464"]
-    assert {name for name, cells in shown.items() if "by itself" in cells} == set(BY_URL)
+    assert {name for name, cells in shown.items() if "automatic" in cells} == set(BY_URL)
 
 
 def test_datasets__prints_json_and_takes_a_folder_from_anywhere(tmp_path, capsys, monkeypatch):

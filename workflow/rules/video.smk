@@ -1,5 +1,5 @@
 rule clock:
-    """When each frame of a recording's video stands for; encoding it anew changes nothing here."""
+    """The time that each frame of a video stands for; encoding the video again changes nothing here."""
     input:
         store=rules.events.output.store,
     output:
@@ -16,7 +16,7 @@ rule clock:
 
 
 rule video:
-    """Pictures to annotate, one a row of the clock."""
+    """Pictures to annotate, one per row of the clock."""
     input:
         store=rules.events.output.store,
         clock=rules.clock.output.clock,

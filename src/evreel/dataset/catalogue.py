@@ -32,7 +32,7 @@ def datasets(folder: str | Path | None = None) -> list[dict[str, Any]]:
     Raises
     ------
     UsageError
-        Where there is no such folder, no data set in it, or a config or table cannot be read.
+        Where the folder does not exist or holds no data set, or a config or table cannot be read.
     """
     folder = _configs_folder() if folder is None else Path(folder)
     configs = sorted(folder.glob("*/config.yaml"))
@@ -51,7 +51,7 @@ def _configs_folder() -> Path:
         if folder.is_dir() and (folder.parent / "Snakefile").is_file():
             return folder
     raise UsageError(
-        "there is no folder configs beside a Snakefile here, and this evreel is in no checkout",
+        "there is no folder configs beside a Snakefile here, and this evreel is not in a checkout",
         hint="The data sets come with the checkout: run this there, or name the folder.",
     )
 
@@ -104,14 +104,14 @@ def _on_web(config: Path, table: str) -> list[bool] | None:
 def describe_datasets(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the lines of the table in which `datasets`'s result is shown to a person."""
     rows = [
-        ("name", "title", "licence", "download", "got", "recordings", "samples", "page"),
+        ("name", "title", "licence", "size", "download", "recordings", "samples", "page"),
         *(
             (
                 entry["name"],
                 entry["title"] or "",
                 entry["licence"] or "",
                 _size(entry["size_bytes"]),
-                "by itself" if entry["automatic"] else "by hand",
+                "automatic" if entry["automatic"] else "by hand",
                 *(
                     "" if entry[key] is None else f"{entry[key]:,}"
                     for key in ("recordings", "samples")
