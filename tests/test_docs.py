@@ -40,10 +40,11 @@ import pytest
 import yaml
 
 import evreel
-from evreel import cli, steps
+from evreel import cli
 from evreel.layout import LAYOUTS
 from evreel.representations import REGISTRY
 from support import ROOT
+from support.scenes import car, simulated
 
 MADE_BY = ROOT / "docs" / "make_pages.py"
 PAGES = [
@@ -58,26 +59,6 @@ FLAGS = doctest.ELLIPSIS
 LINKED = ("Snakefile", "profiles", "envs", "examples", "src", "docs")
 COPIED = ("workflow", "scripts")
 """Parts of a clone; a rule finds its script from where the rule lies, so both are copies."""
-
-SCENE = """
-name = "{name}"
-duration_us = 200_000
-seed = 1
-[sensor]
-height = 48
-width = 64
-[background]
-intensity = 0.4
-[[object]]
-label = "car"
-box = [14.0, 10.0]
-intensity = 0.9
-motion = [[0, 4.0, 20.0], [200_000, 44.0, 20.0]]
-[[tag]]
-label = "{tag}"
-start_us = 30_000
-stop_us = 60_000
-"""
 
 # What a person does where the README says `$EDITOR`.
 EDITOR = """
@@ -268,11 +249,9 @@ def clone(scratch):
         shutil.copytree(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(sys.prefix)
     shutil.copyfile(ROOT / "config.yaml", folder / "config.yaml")
-    made = scratch / "made"
+    made, size = scratch / "raw", {"height": 48, "width": 64}
     for name, tag in (("street", "at rest"), ("park", "busy")):
-        scene = scratch / f"{name}.toml"
-        scene.write_text(SCENE.format(name=name, tag=tag), encoding="utf-8")
-        steps.simulate(scene, made)
+        simulated(scratch, name, 1, duration_us=200_000, objects=[car], tags=[tag], sensor=size)
     for source, path in (
         ("street.aedat4", "demo/recordings/street.aedat4"),
         ("street.rois.xml", "demo/street.xml"),

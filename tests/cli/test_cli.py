@@ -22,7 +22,7 @@ from evreel.files.slices import SlicesFile
 from evreel.layout import BOX_DTYPE
 from evreel.recordings.aedat4 import Aedat4Writer
 from support import ROOT, random_events, shared_file
-from support.dataset import SCENE
+from support.scenes import write_scene
 
 
 def evreel(*arguments, cwd=None):
@@ -41,8 +41,7 @@ def evreel(*arguments, cwd=None):
 def made(tmp_path_factory):
     """A simulated recording with its annotations, and its events store."""
     folder = tmp_path_factory.mktemp("made")
-    (folder / "corner.toml").write_text(SCENE.format(name="corner", seed=5), encoding="utf-8")
-    assert evreel("simulate", folder / "corner.toml", "-o", folder).returncode == 0
+    assert evreel("simulate", write_scene(folder, "corner", seed=5), "-o", folder).returncode == 0
     run = evreel("events", folder / "corner.aedat4", "-o", folder / "corner.h5")
     assert run.returncode == 0, run.stderr
     return folder
@@ -298,7 +297,11 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
     ("arguments", "code", "message"),
     [
         (["video", "corner.h5", "-o", "x.avi", "--window-us", "9"], 2, "ends in .mp4 or .zip"),
-        (["video", "corner.h5", "-o", "x.mp4", "--window-us", "0"], 2, "window_us: 0 is less than 1"),
+        (
+            ["video", "corner.h5", "-o", "x.mp4", "--window-us", "0"],
+            2,
+            "window_us: 0 is less than 1",
+        ),
         (["events", "corner.aedat4", "-o", "x", "--start-us", "9" * 30], 2, "no time range"),
         (["events", "corner.aedat4", "-o", "/proc/x.h5"], 1, "No such file or directory"),
         (["events", "corner.aedat4", "-o", "corner.toml/x.h5"], 1, "File exists"),
@@ -309,7 +312,11 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
             2,
             "preset",
         ),
-        (["video", "corner.h5", "-o", "x.mp4", "--window-us", "9", "--scale", "9999"], 2, "scale: 9999 is more than 16"),
+        (
+            ["video", "corner.h5", "-o", "x.mp4", "--window-us", "9", "--scale", "9999"],
+            2,
+            "scale: 9999 is more than 16",
+        ),
         (["info", "corner.rois.xml"], 1, "no format that can be read"),
         (
             ["annotate", "corner.h5", "--clock", "corner.toml", "-o", "x", "--count", "1"],

@@ -21,8 +21,8 @@ from evreel.release.build import build
 from evreel.release.manifest import PlanEntry, read_manifest
 from evreel.release.verify import verify
 from support import random_events, shared_file
-from support.dataset import SCENE
 from support.releases import DATA_SET, LABELS, feature_file, files_below, plan_in, release, store
+from support.scenes import write_scene
 
 
 def entry(path: str, folder: Path, **options) -> PlanEntry:
@@ -331,9 +331,7 @@ def test_real_recording__is_released_with_its_own_bytes(tmp_path):
 
 
 def test_release__is_refused_where_a_check_finds_an_error_unless_it_is_tolerated(tmp_path, caplog):
-    scene = tmp_path / "park.toml"
-    scene.write_text(SCENE.format(name="park", seed=1), encoding="utf-8")
-    recording, rois, *_ = steps.simulate(scene, tmp_path)
+    recording, rois, *_ = steps.simulate(write_scene(tmp_path, "park", seed=1), tmp_path)
     whole, cropped = tmp_path / "whole.h5", tmp_path / "cropped.h5"
     steps.events(recording, whole)
     steps.events(recording, cropped, steps.EventsSettings(crop=(0, 0, 30, 30)))

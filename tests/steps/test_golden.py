@@ -19,7 +19,7 @@ import pytest
 
 from evreel import steps
 from evreel.provenance import STEP_REVISIONS
-from support.dataset import SCENE
+from support.scenes import write_scene
 
 GOLDEN = Path(__file__).with_name("golden.json")
 # What tells the version of the program and not the content.
@@ -65,9 +65,7 @@ def digests(folder: Path) -> dict[str, dict[str, object]]:
 
 def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
     """Do it, with files that carry the version of the program."""
-    scene = folder / "scene.toml"
-    scene.write_text(SCENE.format(name="golden", seed=7), encoding="utf-8")
-    recording, rois, tags, *_ = steps.simulate(scene, folder)[:3]
+    recording, rois, tags, *_ = steps.simulate(write_scene(folder, "golden", seed=7), folder)
     store, clock, movie, frames, slices, boxes = (
         folder / name for name in ("s.h5", "c.tsv", "v.mp4", "v.zip", "slices.h5", "b.npy")
     )

@@ -13,7 +13,7 @@ from evreel.layout import BOX_DTYPE
 from evreel.release.build import build
 from evreel.release.manifest import PlanEntry
 from evreel.samples.samples import Samples
-from support.dataset import SCENE
+from support.scenes import simulated
 
 SENSOR = (48, 64)
 FAR = 2**63
@@ -96,10 +96,7 @@ def cut_of(split, label=None, group=None, path="a.h5", labels=("clap", "wave")):
 
 def simulate(folder, name, seed):
     """Simulate a recording into a folder."""
-    scene = folder / f"{name}.toml"
-    scene.write_text(SCENE.format(name=name, seed=seed), encoding="utf-8")
-    steps.simulate(scene, folder / "raw")
-    return folder / "raw" / name
+    return simulated(folder, name, seed).with_suffix("")
 
 
 def annotate(raw, store, clock, slices):

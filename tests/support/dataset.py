@@ -12,32 +12,7 @@ from pathlib import Path
 import yaml
 
 from support import ROOT
-
-SCENE = """
-name = "{name}"
-duration_us = 120_000
-seed = {seed}
-[sensor]
-height = 47
-width = 63
-[background]
-intensity = 0.4
-[[object]]
-label = "car"
-box = [14.0, 10.0]
-intensity = 0.9
-motion = [[0, 4.0, 20.0], [120_000, 44.0, 20.0]]
-[[object]]
-label = "sign"
-polygon = [[0.0, 0.0], [10.0, 0.0], [5.0, 9.0]]
-intensity = 0.1
-z_order = 1
-motion = [[0, 30.0, 24.0], [120_000, 26.0, 20.0]]
-[[tag]]
-label = "busy"
-start_us = 30_000
-stop_us = 60_000
-"""
+from support.scenes import simulated
 
 CONFIG = {
     "recordings": "recordings.tsv",
@@ -53,16 +28,10 @@ CONFIG = {
 
 def make_data_set(folder: Path, names: Sequence[str] = ("one", "two")) -> Path:
     """Simulate a recording a name; write a table and a config."""
-    from evreel import steps
-
     folder.mkdir(exist_ok=True)
     rows = [("id", "source", "md5", "split", "rois", "tags")]
     for k, name in enumerate(names):
-        scene = folder / f"{name}.toml"
-        scene.write_text(SCENE.format(name=name, seed=k), encoding="utf-8")
-        steps.simulate(scene, folder / "raw")
-        recording = folder / "raw" / f"{name}.aedat4"
-        md5 = hashlib.md5(recording.read_bytes()).hexdigest()
+        md5 = hashlib.md5(simulated(folder, name, k).read_bytes()).hexdigest()
         split = ("train", "test")[k % 2]
         rows.append(
             (name, f"raw/{name}.aedat4", md5, split, f"raw/{name}.rois.xml", f"raw/{name}.tags.xml")

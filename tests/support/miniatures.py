@@ -18,6 +18,7 @@ import numpy as np
 
 from evreel.simulate.camera import simulate_events
 from evreel.simulate.scene import parse_scene
+from support.scenes import scene
 from support.writers import aedat
 from support.writers.aer40 import aer40
 from support.writers.columns import asl, npy, zipped
@@ -58,27 +59,17 @@ class Miniature:
 @functools.cache
 def simulated(width: int, height: int) -> list[Row]:
     """Return the events of a box that moves across a sensor, with noise."""
-    scene = parse_scene(
-        {
-            "name": "box",
-            "duration_us": 40_000,
-            "seed": width,
-            "sensor": {"height": height, "width": width},
-            "background": {"intensity": 0.3},
-            "camera": {"noise_hz": 0.5},
-            "object": [
-                {
-                    "label": "box",
-                    "box": [10, 10],
-                    "intensity": 0.9,
-                    "motion": [[0, 0.0, 2.0], [40_000, 20.0, 20.0]],
-                }
-            ],
-        }
-    )
+    motion = [[0, 0.0, 2.0], [40_000, 20.0, 20.0]]
+    box = {"label": "box", "box": [10, 10], "intensity": 0.9, "motion": motion}
+    document = scene("box", width, duration_us=40_000, objects=[box], tags=())
+    document |= {
+        "sensor": {"height": height, "width": width},
+        "background": {"intensity": 0.3},
+        "camera": {"noise_hz": 0.5},
+    }
     return [
         row
-        for chunk in simulate_events(scene)
+        for chunk in simulate_events(parse_scene(document))
         for row in zip(
             *(getattr(chunk, name).tolist() for name in ("t", "x", "y", "p")), strict=True
         )

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import av
 import imageio_ffmpeg
@@ -23,7 +24,7 @@ from evreel.events import Events, Sensor
 from evreel.files.clock import read_clock, write_clock
 from evreel.timebase import FrameClock
 from evreel.video import ffmpeg
-from evreel.video.mp4 import PRESETS, write_mp4
+from evreel.video.mp4 import Preset, write_mp4
 from evreel.video.picture import Picture
 from evreel.video.png_zip import write_png_zip
 from evreel.video.render import render
@@ -321,7 +322,7 @@ def test_mp4__refuses_a_picture_of_another_type_and_no_pictures_at_all(tmp_path,
 
 
 def test_presets__are_all_known_to_x264(tmp_path):
-    for preset in PRESETS:
+    for preset in get_args(Preset):
         assert write_mp4(tmp_path / "v.mp4", noise_images(2), (46, 62), preset=preset) == 2
 
 

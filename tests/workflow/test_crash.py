@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
-from support.dataset import CONFIG, command, make_data_set, snakemake, tree, write_config
 
 from evreel import steps
+from support.dataset import CONFIG, command, make_data_set, snakemake, tree, write_config
 
 # Python imports this in each of its processes, because it is called sitecustomize.
 HOLDING = """

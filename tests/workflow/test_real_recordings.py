@@ -7,13 +7,13 @@ import hashlib
 import h5py
 import numpy as np
 import pytest
-from support import shared_file
-from support.dataset import CONFIG, snakemake, write_config, write_table
 
 from evreel import steps
 from evreel.files.clock import read_clock
 from evreel.files.slices import SlicesFile
 from evreel.recordings import event_chunks, open_recording
+from support import shared_file
+from support.dataset import CONFIG, snakemake, write_config, write_table
 
 RECORDINGS = {
     "davis": ("aestream_davis.aedat4", (260, 346), 117_667),

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.dataset import CONFIG, make_data_set, snakemake, tree, write_config
 
 from evreel import steps
+from support.dataset import CONFIG, make_data_set, snakemake, tree, write_config
 
 FAKE_CLOCK = importlib.util.find_spec("libfaketime")
 

@@ -11,14 +11,15 @@ from collections import Counter
 
 import pytest
 import yaml
-from support import random_events
-from support.dataset import SCENE, planned, snakemake, write_config, write_table
-from support.writers.aer40 import aer40
 
 from evreel import steps
 from evreel.files.features import FeaturesFile
 from evreel.files.samples import SamplesFile
 from evreel.samples.tables import read_samples_table
+from support import random_events
+from support.dataset import planned, snakemake, write_config, write_table
+from support.scenes import simulated
+from support.writers.aer40 import aer40
 
 CONFIG = {
     "recordings": "recordings.tsv",
@@ -47,24 +48,18 @@ def intervals(offset, rows=INTERVALS):
     return "class,startTime_usec,endTime_usec\n" + "".join(lines)
 
 
-def simulated(folder, name, seed):
-    """Simulate a recording; return its path and the stamp of its first event."""
-    scene = folder / f"{name}.toml"
-    scene.write_text(SCENE.format(name=name, seed=seed), encoding="utf-8")
-    steps.simulate(scene, folder / "raw")
-    path = folder / "raw" / f"{name}.aedat4"
-    return path, steps.info(path)["t_offset"]
+def first_stamp(recording):
+    return steps.info(recording)["t_offset"]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Three units of work: a recording and its table, one in a tar.gz with its own, an archive."""
     folder = tmp_path_factory.mktemp("cut")
-    one, offset = simulated(folder, "one", 0)
-    (folder / "raw" / "one.csv").write_text(intervals(offset), encoding="utf-8")
-    two, offset = simulated(folder, "two", 1)
+    one, two = (simulated(folder, name, seed) for seed, name in enumerate(("one", "two")))
+    (folder / "raw" / "one.csv").write_text(intervals(first_stamp(one)), encoding="utf-8")
     packed = folder / "raw" / "trials.tar.gz"
-    table = intervals(offset).encode()
+    table = intervals(first_stamp(two)).encode()
     with tarfile.open(packed, "w:gz") as archive:
         archive.add(two, "trials/two.aedat4")
         info = tarfile.TarInfo("trials/two_labels.csv")
@@ -148,7 +143,7 @@ def test_second_run__does_nothing(built):
 
 
 def test_edited_intervals__cut_that_recording_anew_and_no_other(copied):
-    offset = steps.info(copied / "raw" / "one.aedat4")["t_offset"]
+    offset = first_stamp(copied / "raw" / "one.aedat4")
     table = intervals(offset, [(2, 1_000, 40_000), (1, 49_000, 119_000)])
     (copied / "raw" / "one.csv").write_text(table, encoding="utf-8")
     run = snakemake(copied, "--cores", "2")
@@ -186,7 +181,7 @@ def test_other_counts_than_published__stop_before_the_release(copied):
         (("raw/one.csv", ""), "line 2: samples: is missing; it names the table of intervals"),
         (("raw/one.csv", "raw/won.csv"), "line 2: samples: 'raw/won.csv' does not exist; did you"),
         (("\tmembers\t", "\tnone\t"), "line 4: samples/members: does not go with by: none"),
-        (("raw/one.csv", "!one.csv"), "line 2: samples: source 'raw/one.aedat4' is in no archive"),
+        (("raw/one.csv", "!one.csv"), "line 2: samples: source 'raw/one.aedat4' is not in an archive"),
         (("{label}", "{klass}"), "line 4: samples/members: pattern .* has {klass} in it"),
     ],
 )

@@ -12,11 +12,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from support import ROOT, random_events
-from support.dataset import CONFIG, make_data_set, planned, snakemake, write_config, write_table
 
 from evreel import steps
 from evreel.recordings.aedat4 import Aedat4Writer
+from support import ROOT, random_events
+from support.dataset import CONFIG, make_data_set, planned, snakemake, write_config, write_table
 
 
 @pytest.fixture(scope="module")
