@@ -7,6 +7,7 @@ from pathlib import Path
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import what_failed
+from evreel.dataset.plan import release_plan, released_files
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
@@ -102,7 +103,7 @@ def of_recording(fact, empty=None):
 
 def of_dataset(fact):
     """Return a fact of the data set: found when a job needs it, not at each start."""
-    return lambda wildcards: fact()
+    return lambda wildcards: fact(DATASET)
 
 
 def acquired(wildcards):
@@ -123,11 +124,6 @@ def local_file(wildcards):
     if source.path is None or (source.manual and not source.path.exists()):
         return []
     return str(source.path)
-
-
-def file_of(source):
-    """Return the local file of a source, or the archive that has it; no file where it is None."""
-    return [] if source is None else str(read_source(source).path)
 
 
 def every(pattern, ids=lambda: DATASET.recordings):

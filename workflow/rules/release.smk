@@ -8,7 +8,7 @@ rule release_plan:
     conda:
         "../../envs/evreel.yaml"
     params:
-        rows=of_dataset(DATASET.plan),
+        rows=of_dataset(release_plan),
         revision=revision("release"),
     script:
         "../../scripts/release_plan.py"
@@ -18,7 +18,7 @@ rule release:
     """The data set as others get it, with a manifest that they can verify."""
     input:
         plan=rules.release_plan.output.plan,
-        files=of_dataset(DATASET.released_files),
+        files=of_dataset(released_files),
         licence_file=DATASET.config.release.licence_file or [],
     output:
         manifest="<results>/release/<release>/manifest.json",
@@ -30,7 +30,7 @@ rule release:
         "../../envs/evreel.yaml"
     params:
         **settings(ReleaseSettings, "release"),
-        description=of_dataset(DATASET.description),
+        description=of_dataset(DataSet.description),
         labels=list(DATASET.config.labels),
         revision=revision("release"),
     script:

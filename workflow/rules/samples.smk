@@ -1,8 +1,8 @@
 rule cut:
-    """Where the samples of a recording lie, and of which class they are."""
+    """Where the samples of a recording are, and their classes."""
     input:
         store=rules.events.output.store,
-        intervals=lambda wildcards: file_of(DATASET.intervals(wildcards.id)),
+        intervals=of_recording(DATASET.intervals_file),
     output:
         cut="<results>/cuts/{id}.tsv",
     log:
@@ -23,10 +23,10 @@ rule cut:
 
 
 rule splits:
-    """All samples of the data set, each with its split: written out, to be read and kept."""
+    """All samples of the data set, each with its split, in one table to read and keep."""
     input:
         cuts=every_cut("<results>/cuts/{id}.tsv"),
-        lists=of_dataset(DATASET.list_files),
+        lists=of_dataset(DataSet.list_files),
     output:
         table="<results>/samples.tsv",
     log:
@@ -36,8 +36,8 @@ rule splits:
     params:
         **settings(SplitsSettings, "samples"),
         ids=every_cut("{id}"),
-        fixed=of_dataset(DATASET.fixed_splits),
-        file_names=of_dataset(DATASET.source_names),
+        fixed=of_dataset(DataSet.fixed_splits),
+        file_names=of_dataset(DataSet.source_names),
         lists=DATASET.split_lists,
         revision=revision("splits"),
     script:

@@ -11,7 +11,6 @@ from typing import Any
 
 from evreel.acquire import in_archive, read_source
 from evreel.dataset.config import FILES, files_of, read_config, split_lists
-from evreel.dataset.plan import release_plan
 from evreel.dataset.settings import Config, SamplesSection
 from evreel.dataset.table import Row
 from evreel.errors import UsageError
@@ -27,12 +26,8 @@ class DataSet:
 
     Parameters
     ----------
-    config
-        With all defaults.
-    recordings
-        Id → row of the table.
-    own
-        Id → config, of the recordings whose row changes some settings.
+    config, recordings, own
+        As in `evreel.dataset.config.Read`.
 
     Examples
     --------
@@ -205,6 +200,11 @@ class DataSet:
         *outer, _ = read_source(row["source"]).members
         return in_archive(self._members_from(self.archive_of(row)), [*outer, member])
 
+    def intervals_file(self, id_: str) -> str | list[str]:
+        """Return the file with a recording's table of intervals, or the archive that has it."""
+        source = self.intervals(id_)
+        return [] if source is None else str(read_source(source).path)
+
     @functools.cached_property
     def split_lists(self) -> dict[str, str]:
         """The lists that ship with the data: split → path, or archive and member."""
@@ -255,18 +255,6 @@ class DataSet:
         return {id_: read_source(self.recordings[id_]["source"]).name for id_ in self.cut}
 
     # -- release
-
-    @functools.cached_property
-    def _plan(self) -> list[dict[str, str]]:
-        return release_plan(self)
-
-    def plan(self) -> list[dict[str, str]]:
-        """Return the plan of the release, a row per file."""
-        return self._plan
-
-    def released_files(self) -> list[str]:
-        """Return the files that the release is made from."""
-        return [row["source"] for row in self._plan]
 
     def description(self) -> dict[str, Any]:
         """Return what a release says of itself: its config, and what is known of its recordings.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
 
+from evreel.dataset.dataset import DataSet
 from evreel.release.content import files_of
 
-if TYPE_CHECKING:
-    from evreel.dataset.dataset import DataSet
 
-
+@functools.cache
 def release_plan(dataset: DataSet) -> list[dict[str, str]]:
     """Return a row per file of a release: path in it, source, kind, id, split."""
     include = dataset.config.release.include
@@ -28,3 +27,8 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
         table = {"path": "samples.tsv", "source": f"{dataset.results}/samples.tsv"}
         rows.append(table | {"kind": "samples"})
     return rows
+
+
+def released_files(dataset: DataSet) -> list[str]:
+    """Return the files that a release is made from."""
+    return [row["source"] for row in release_plan(dataset)]
