@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from evreel.outputs import (
     scratch_path,
     start_run,
 )
+from support import run_python
 
 
 @pytest.fixture(autouse=True)
@@ -41,15 +40,6 @@ def run(tmp_path, monkeypatch):
 def below(folder: Path) -> list[str]:
     """Every file and folder below `folder`."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-
-
-def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_atomic__lands_a_file_and_leaves_nothing_else(tmp_path):
@@ -98,7 +88,7 @@ with atomic(final) as (scratch,):
 def test_atomic__keeps_what_was_there_when_the_process_is_killed(tmp_path, how, code):
     final = tmp_path / "x.txt"
     final.write_text("old")
-    assert run_python(DIES, final, how).returncode == code
+    assert run_python(DIES, final, how, check=False).returncode == code
     assert final.read_text() == "old"
     leftovers = [path for path in (tmp_path / SCRATCH).rglob("*") if path.is_file()]
     assert [path.read_text() for path in leftovers] == ["half"]
@@ -112,7 +102,7 @@ def test_atomic__keeps_what_was_there_when_the_process_is_killed(tmp_path, how, 
 
 
 def test_atomic__puts_nothing_under_a_name_where_a_process_was_killed(tmp_path):
-    assert run_python(DIES, tmp_path / "x.txt", "kill").returncode == -signal.SIGKILL
+    assert run_python(DIES, tmp_path / "x.txt", "kill", check=False).returncode == -signal.SIGKILL
     assert not (tmp_path / "x.txt").exists()
 
 
@@ -424,7 +414,7 @@ def test_folder__killed_between_its_renames_is_made_whole_by_the_next_run(tmp_pa
         if workflow:
             monkeypatch.setenv(RUN, start_run(tmp_path))
         (final / "old").mkdir(parents=True, exist_ok=True)
-        assert run_python(DIES_BETWEEN, final).returncode == -signal.SIGKILL
+        assert run_python(DIES_BETWEEN, final, check=False).returncode == -signal.SIGKILL
         assert not final.exists()
         if workflow:
             monkeypatch.setenv(RUN, start_run(tmp_path))

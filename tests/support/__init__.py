@@ -1,9 +1,11 @@
-"""What tests share: where real recordings lie, and random events by seed."""
+"""What tests share: real recordings, random events by seed, code in other processes."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,14 @@ from evreel.events import Events, Sensor
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
+
+PLAIN_PROCESSOR = {
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-FMA,-BMI2,-ERMS",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+    "NUMBA_CPU_NAME": "generic",
+    "NUMBA_CPU_FEATURES": "",
+}
+"""Environment that takes AVX from the C library, numpy and kernels; ffmpeg looks for itself."""
 
 
 def shared_file(name: str) -> Path:
@@ -39,6 +49,23 @@ def random_events(
         rng.integers(0, 2, n),
         Sensor(height, width),
     )
+
+
+def run_python(
+    code: str, *arguments: object, env: Mapping[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run code that may import `support` in a process of its own, with `env` added."""
+    path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0 or not check, done.stderr
+    return done
 
 
 def run_oracle(script: str, *arguments: object, timeout: float = 120) -> str:

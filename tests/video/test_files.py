@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -28,7 +27,8 @@ from evreel.video.mp4 import Preset, write_mp4
 from evreel.video.picture import Picture
 from evreel.video.png_zip import write_png_zip
 from evreel.video.render import render
-from support import ROOT, random_events
+from support import random_events, run_python
+from support.video import write_both
 
 SENSOR = Sensor(45, 61)  # odd, so that it must be padded
 PICTURE = Picture.for_video(SENSOR)
@@ -60,17 +60,6 @@ def images() -> list[np.ndarray]:
 def noise_images(n: int = 8, shape: tuple[int, int] = (46, 62)) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(n)]
-
-
-def write_both(folder: Path) -> None:
-    """Write the same pictures in every way: what is compared between machines' settings."""
-    shape = (180, 240)
-    noise = np.random.default_rng(0).integers(100, 156, (250, 240), dtype=np.uint8)
-    blobs = noise.repeat(5, axis=0).repeat(5, axis=1)
-    pictures = [blobs[7 * k : 7 * k + 180, 3 * k : 3 * k + 240] for k in range(40)]
-    for preset in ("ultrafast", "veryfast"):
-        write_mp4(folder / f"{preset}.mp4", pictures, shape, preset=preset, metadata={"a": "b"})
-    write_png_zip(folder / "png.zip", pictures, shape, FrameClock.regular(400, 10))
 
 
 def bytes_of_both(folder: Path) -> dict[str, bytes]:
@@ -194,18 +183,12 @@ def test_mp4__may_have_any_even_size(tmp_path, shape):
 
 def test_mp4_and_zip__are_the_same_bytes_on_one_processor_in_another_folder(tmp_path, both):
     script = (
-        "import os, pathlib, sys\n"
+        "import os, pathlib, sys, support.video\n"
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        f"sys.path[:0] = {[str(Path(__file__).parent), str(ROOT / 'tests')]!r}\n"
-        "import test_files\n"
-        "test_files.write_both(pathlib.Path(sys.argv[1]))\n"
+        "support.video.write_both(pathlib.Path(sys.argv[1]))\n"
     )
     (tmp_path / "elsewhere").mkdir()
-    subprocess.run(
-        [sys.executable, "-c", script, tmp_path / "elsewhere"],
-        check=True,
-        env=os.environ | {"TZ": "Asia/Tokyo", "LC_ALL": "C"},
-    )
+    run_python(script, tmp_path / "elsewhere", env={"TZ": "Asia/Tokyo", "LC_ALL": "C"})
     assert bytes_of_both(tmp_path / "elsewhere") == both
 
 

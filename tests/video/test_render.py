@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +23,9 @@ from evreel.kernels.pictures import (
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
 from evreel.video.render import render
-from support import random_events, shared_file
+from support import PLAIN_PROCESSOR, random_events, run_python, shared_file
+from support.stores import pieces
+from support.video import digests
 
 SENSOR = Sensor(3, 3)
 COLUMNS = st.lists(
@@ -52,10 +49,6 @@ def clock_of(rows, origin: int = 0) -> FrameClock:
         at = at + gap + length
         stop.append(at)
     return FrameClock(np.array(start, dtype=np.int64), np.array(stop, dtype=np.int64))
-
-
-def pieces(events: Events, rows: int) -> list[Events]:
-    return [events[k : k + rows] for k in range(0, len(events), rows)]
 
 
 def slow_level(value: float, background: int, contrast: float) -> int:
@@ -382,33 +375,9 @@ def test_decay_kernel__is_exact_where_exp_is_and_ends():
     assert decay(701, 1) == decay(2**62, 1) == 0
 
 
-def digests() -> str:
-    """Digest many weights, and the pictures of each style."""
-    elapsed = np.random.default_rng(0).integers(0, 2**24, 20_000)
-    weights = np.array([decay(k, 30_000) for k in elapsed.tolist()])
-    made = [hashlib.sha256(weights.tobytes())]
-    events = random_events(20_000, (24, 32), stop_us=300_000, seed=7)
-    clock = FrameClock.regular(events.t_stop_us, 5_000)
-    for style in ("polarity", "grey", "decay"):
-        made.append(hashlib.sha256())
-        for image in render([events], clock, events.sensor, style=style):
-            made[-1].update(image.tobytes())
-    return " ".join(digest.hexdigest() for digest in made)
-
-
 def test_render__draws_the_same_on_a_processor_without_avx_and_fused_multiplication():
-    lesser = {
-        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX2,-AVX,-FMA",
-        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
-    }
-    code = "import test_render; print(test_render.digests())"
-    elsewhere = subprocess.check_output(
-        [sys.executable, "-c", code], env={**os.environ, **lesser}, text=True
-    )
-    assert elsewhere.strip() == digests()
+    code = "import support.video; print(support.video.digests())"
+    assert run_python(code, env=PLAIN_PROCESSOR).stdout.strip() == digests()
 
 
 @settings(max_examples=30, deadline=None)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from evreel import steps
+from support import PLAIN_PROCESSOR, run_python
 from support.dataset import CONFIG, make_data_set, snakemake, tree, write_config
 
 FAKE_CLOCK = importlib.util.find_spec("libfaketime")
@@ -24,12 +25,7 @@ OTHER_MACHINE = {
     "PYTHONCOERCECLOCALE": "0",
     "PYTHONHASHSEED": "4711",
     "OMP_NUM_THREADS": "1",
-    # A processor without AVX, for the C library, numpy and compiled kernels. ffmpeg finds its
-    # processor by itself: test_video_files.py masks that.
-    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-FMA,-BMI2,-ERMS",
-    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
-    "NUMBA_CPU_NAME": "generic",
-    "NUMBA_CPU_FEATURES": "",
+    **PLAIN_PROCESSOR,
 }
 if FAKE_CLOCK is not None and FAKE_CLOCK.origin is not None:
     # Of years, for all that asks the C library. Without it the builds lie some seconds apart,
@@ -106,14 +102,7 @@ def test_cores_folder_clock_locale_and_processor__do_not_show_in_any_file(tmp_pa
 
 
 def on_other_machine(code: str) -> str:
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **OTHER_MACHINE},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return run.stdout.strip()
+    return run_python(code, env=OTHER_MACHINE).stdout.strip()
 
 
 def test_other_machine__has_neither_the_time_zone_nor_the_locale_of_this_one():
