@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.cli.options import add_settings, settings_from
-from evreel.dataset.settings import Config
+from evreel.dataset.settings import Config, SplitsSettings
 from evreel.errors import ParameterError
 from evreel.settings import (
     Settings,
@@ -151,6 +151,8 @@ def test_settings__that_do_not_go_together_are_refused():
         Camera(**WHOLE, mode="slow", gain=1)
     with pytest.raises(ParameterError, match="gain: does not go with mode slow"):
         Camera(**WHOLE, gain=1).changed(mode="slow")
+    with pytest.raises(ParameterError, match="split: seed is given without shares"):
+        SplitsSettings(split={"seed": 1})
 
 
 def parsed(*arguments):

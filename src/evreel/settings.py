@@ -172,7 +172,7 @@ class Settings:
         for place, problem in mistakes(type(self), given, explain=False):
             raise ParameterError(f"{'/'.join(place)}: {problem}" if place else problem)
         self.__dict__.update(_read(type(self), given))
-        for place, problem in self.contradictions():
+        for place, problem in all_contradictions(self):
             raise ParameterError(f"{'/'.join(place)}: {problem}" if place else problem)
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:

@@ -220,7 +220,7 @@ def test_column__that_does_not_exist_names_those_that_do(tmp_path):
     cut = ["cut", "x.h5", "-o", "y.tsv", "--intervals", "i.csv", "--column"]
     for column, message in (
         ("lable=class", "'lable' is unknown; did you mean 'label'?"),
-        ("x=y", "'x' is no column; there are label, start, stop, id, group, recording"),
+        ("x=y", "'x' is unknown; there are label, start, stop, id, group, recording"),
     ):
         assert message in evreel(*cut, column, cwd=tmp_path).stderr
 
@@ -261,7 +261,7 @@ def test_splits__refuses_what_it_would_have_to_ignore(two_cuts):
         (["a.tsv", "more/a.tsv", *drawn], "two tables would both be recording 'a'"),
         (["a.tsv", "b.tsv", "--fix", "c=test", *drawn], "recording 'c' has no table of samples"),
         (["a.tsv", "b.tsv", "--fix", "a=tset", *drawn], "'tset' is no split"),
-        (["a.tsv", "--list", "train=i.csv", *drawn], "lists and a seed exclude each other"),
+        (["a.tsv", "--list", "train=i.csv", *drawn], "files and a seed exclude each other"),
     ):
         run = evreel("splits", *arguments, "-o", "all.tsv", cwd=two_cuts)
         assert run.returncode == 2
@@ -406,7 +406,7 @@ def test_missing_file__is_one_line(tmp_path):
     run = evreel("info", tmp_path / "none.aedat4")
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1
-    assert "none.aedat4: can't be read: No such file or directory" in run.stderr
+    assert "none.aedat4: cannot be read: No such file or directory" in run.stderr
 
 
 def test_output__that_a_reader_closes_is_no_error(made):

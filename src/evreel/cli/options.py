@@ -94,7 +94,7 @@ def _parser_of(kind: Type, facts: Facts) -> tuple[Callable[[str], Any], Any]:
         if kind.length is not None:
             return _numbers(kind.length, facts.metavar or ""), None
         return (names, None) if "," in (facts.metavar or "") else (str, "append")
-    return kind.base, None
+    return (str if kind.base is str else _number(kind.base)), None
 
 
 def settings_from(of: type[S], options: argparse.Namespace, **others: Any) -> S:
@@ -120,6 +120,17 @@ def names(text: str) -> list[str]:
     if not all(found) or len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"{text!r} has an empty or a duplicated name")
     return found
+
+
+def _number(base: type) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return base(text)
+        except ValueError:
+            number = "a whole number" if base is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {number}") from None
+
+    return parse
 
 
 def _numbers(length: int, metavar: str) -> Callable[[str], list[int]]:
@@ -152,11 +163,7 @@ def _pair_of(group: type[Settings]) -> Callable[[str], tuple[str, Any]]:
             more = guess(name, known) or f"; there are {', '.join(known)}"
             raise argparse.ArgumentTypeError(f"{name!r} is unknown{more}")
         base = known[name].type.base
-        try:
-            return name, base(value)
-        except ValueError:
-            number = "a whole number" if base is int else "a number"
-            raise argparse.ArgumentTypeError(f"{value!r} of {name} is not {number}") from None
+        return name, value if base is str else _number(base)(value)
 
     return parse
 
