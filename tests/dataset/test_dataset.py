@@ -1,0 +1,152 @@
+"""What follows from config and table: sources, samples, annotation, the plan of a release."""
+
+from __future__ import annotations
+
+import pytest
+
+from evreel.acquire import read_source
+from evreel.dataset.dataset import DataSet
+from evreel.dataset.plan import release_plan, released_files
+from evreel.dataset.settings import Config
+from evreel.errors import UsageError
+from evreel.settings import read
+from support.dataset import CONFIG
+
+SUM = "0123456789abcdef" * 2
+
+
+def data_set(rows, config=None, own=None):
+    """Return a data set of rows, each with a sum and a split unless it says otherwise."""
+    recordings = {id_: {"id": id_, "md5": SUM, "split": "train"} | row for id_, row in rows.items()}
+    settings = read(Config, CONFIG | (config or {}))
+    return DataSet(settings, recordings, own)
+
+
+def test_source__of_a_recording_is_its_file_with_what_the_table_says_of_it():
+    found = data_set({"a": {"source": "raw/a.raw", "size_bytes": "12", "page": "https://a.org"}})
+    assert found.acquired("a") == {
+        "source": "raw/a.raw",
+        "md5": SUM,
+        "sha256": None,
+        "size_bytes": 12,
+        "page": None,  # a local file is not downloaded from a page
+    }
+    assert found.recording_file("a") == "results/recordings/a.raw"
+    by_hand = data_set({"a": {"source": "manual:a", "page": "https://a.org"}})
+    assert by_hand.acquired("a")["page"] == "https://a.org"
+    assert by_hand.recording_file("a") == "results/recordings/a.recording"
+
+
+def test_archive__is_acquired_once_for_all_of_its_recordings():
+    url = "https://a.org/day 1.zip"
+    found = data_set({name: {"source": f"{url}!{name}.raw", "member_md5": SUM} for name in "ab"})
+    [archive] = found.archives
+    assert archive == f"{SUM[:16]}-day_1.zip"
+    assert found.acquired_archive(archive)["source"] == url
+    assert found.acquired("b") == {
+        "source": f"results/archives/{archive}!b.raw",
+        "member_md5": SUM,
+        "member_gib": 64,
+    }
+
+
+@pytest.mark.parametrize(("names", "folder"), [("a", "archives"), ("ab", "archives/plain")])
+def test_archive__that_is_a_compressed_tar_is_decompressed_for_several_members(names, folder):
+    found = data_set({name: {"source": f"x.tar.gz!{name}.raw"} for name in names})
+    source = found.acquired("a")["source"]
+    assert source.startswith(f"results/{folder}/{SUM[:16]}-x.tar.gz")
+
+
+SAMPLES = {"samples": {"by": "intervals"}}
+
+
+def test_intervals__are_a_path_a_table_of_all_or_beside_the_recording():
+    rows = {
+        "path": {"source": "a.raw", "samples": "a.csv"},
+        "member": {"source": "x.zip!d/b.raw", "samples": "!d/b.csv"},
+    }
+    found = data_set(rows, SAMPLES)
+    assert found.intervals("path") == "a.csv"
+    assert found.intervals("member") == f"results/archives/{SUM[:16]}-x.zip!d/b.csv"
+    assert found.intervals_file("member") == f"results/archives/{SUM[:16]}-x.zip"
+    assert not found.is_in_shared_table("path")
+    shared = data_set(rows, {"samples": {"by": "intervals", "table": "all.csv"}})
+    assert shared.intervals("path") == shared.intervals_file("member") == "all.csv"
+    assert shared.is_in_shared_table("path")
+    members = data_set(rows, {"samples": {"by": "members", "members": "*"}})
+    assert members.intervals("path") is None and members.intervals_file("path") == []
+    assert members.is_archive("path") and members.member_pattern("path") == "*"
+
+
+def test_split_lists__in_the_archive_need_one_archive():
+    lists = {"samples": {"by": "members", "members": "*", "split": {"files": {"test": "!t.txt"}}}}
+    found = data_set({"a": {"source": "x.zip!a.zip", "split": "mixed"}}, lists)
+    assert found.split_lists == {"test": f"results/archives/{SUM[:16]}-x.zip!t.txt"}
+    assert found.list_files() == [f"results/archives/{SUM[:16]}-x.zip"]
+    assert found.fixed_splits() == {"a": None}
+    assert found.source_names() == {"a": "a.zip"}
+    with pytest.raises(UsageError, match="there are 0"):
+        _ = data_set({"a": {"source": "a.zip"}}, lists).split_lists
+
+
+def test_recording__that_is_labelled_already_is_annotated_only_where_it_is_asked_for():
+    rows = {
+        "plain": {"source": "a"},
+        "boxes": {"source": "b", "boxes": "b.npy"},
+        "both": {"source": "c", "boxes": "c.npy", "tags": "c.xml"},
+    }
+    assert data_set(rows).annotated == ["plain", "both"]
+    cut = data_set(rows, SAMPLES)
+    assert cut.annotated == ["both"]
+    assert cut.cut == list(rows)
+    own = {"plain": read(Config, CONFIG | {"samples": {"by": "none"}})}
+    assert data_set(rows, SAMPLES, own).cut == ["boxes", "both"]
+
+
+def test_plan__has_every_file_of_a_recording_and_no_other():
+    rows = {
+        "drawn": {"source": "a", "rois": "in/a.xml", "biases": "in/a.bias"},
+        "cut": {"source": "b", "split": "mixed", "samples": "b.csv"},
+    }
+    own = {"drawn": read(Config, CONFIG)}
+    found = data_set(rows, SAMPLES | {"features": {"h": CONFIG["features"]["histogram"]}}, own)
+    plan = {row["path"]: (row["source"], row["kind"]) for row in release_plan(found)}
+    assert plan == {
+        "train/events/drawn.h5": ("results/events/drawn.h5", "events"),
+        "train/slices/drawn.h5": ("results/slices/drawn.h5", "slices"),
+        "train/slices/drawn_bbox.npy": ("results/slices/drawn_bbox.npy", "slices"),
+        "video/drawn.mp4": ("results/video/drawn.mp4", "video"),
+        "video/drawn.clock.tsv": ("results/video/drawn.clock.tsv", "video"),
+        "annotations/drawn.rois.xml": ("in/a.xml", "annotations"),
+        "sidecars/drawn.biases.bias": ("in/a.bias", "sidecars"),
+        "train/h/drawn.h5": ("results/features/h/drawn.h5", "features"),
+        "train/h/drawn_bbox.npy": ("results/slices/drawn_bbox.npy", "features"),
+        "mixed/events/cut.h5": ("results/events/cut.h5", "events"),
+        "mixed/samples/cut.h5": ("results/samples/cut.h5", "samples"),
+        "mixed/h/cut.h5": ("results/features/h/cut.h5", "features"),
+        "samples.tsv": ("results/samples.tsv", "samples"),
+    }
+    assert released_files(found) == [source for source, _ in plan.values()]
+
+
+def test_description__names_local_files_without_their_folders():
+    rows = {
+        "a": {"source": "/home/me/a.raw", "rois": "/home/me/a.xml", "group": "x/y"},
+        "b": {"source": "https://a.org/b.raw?key=1"},
+    }
+    release = CONFIG["release"] | {"licence_file": "/home/me/LICENCE"}
+    told = data_set(rows, {"release": release, "recordings": "/home/me/r.tsv"}).description()
+    assert told["config"]["recordings"] == "r.tsv"
+    assert told["config"]["release"]["licence_file"] == "LICENCE"
+    assert "results" not in told["config"]
+    assert told["config"]["video"]["crf"] == 23
+    assert told["recordings"]["a"] | {"md5": ""} == {
+        "id": "a",
+        "md5": "",
+        "split": "train",
+        "source": "a.raw",
+        "rois": "a.xml",
+        "group": "x/y",
+    }
+    assert told["recordings"]["b"]["source"] == read_source("https://a.org/b.raw?key=1").public
+    assert told["dataset"] is None
