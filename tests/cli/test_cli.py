@@ -260,7 +260,7 @@ def test_splits__refuses_what_it_would_have_to_ignore(two_cuts):
     for arguments, message in (
         (["a.tsv", "more/a.tsv", *drawn], "two tables would both be recording 'a'"),
         (["a.tsv", "b.tsv", "--fix", "c=test", *drawn], "recording 'c' has no table of samples"),
-        (["a.tsv", "b.tsv", "--fix", "a=tset", *drawn], "'tset' is no split"),
+        (["a.tsv", "b.tsv", "--fix", "a=tset", *drawn], "'tset' is not a split"),
         (["a.tsv", "--list", "train=i.csv", *drawn], "files and a seed exclude each other"),
     ):
         run = evreel("splits", *arguments, "-o", "all.tsv", cwd=two_cuts)
@@ -317,7 +317,7 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
             2,
             "scale: 9999 is more than 16",
         ),
-        (["info", "corner.rois.xml"], 1, "no format that can be read"),
+        (["info", "corner.rois.xml"], 1, "is not the start of a known format"),
         (
             ["annotate", "corner.h5", "--clock", "corner.toml", "-o", "x", "--count", "1"],
             1,

@@ -9,8 +9,18 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evreel.cli.options import (
+    Option,
+    columns,
+    labels,
+    option,
+    output,
+    pairs,
+    settings,
+    settings_from,
+)
 from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic
 
@@ -18,15 +28,29 @@ if TYPE_CHECKING:
     from evreel.checks import Report
 
 Options = argparse.Namespace
-Parser = argparse.ArgumentParser
+Run = Callable[[Options], int]
 
 
 class Command(NamedTuple):
     """A command: what it does, what adds its options to a parser, and what runs it."""
 
     text: str
-    options: Callable[[Parser], None]
-    run: Callable[[Options], int]
+    options: tuple[Option, ...]
+    run: Run
+
+
+COMMANDS: dict[str, Command] = {}
+"""Every command by its name."""
+
+
+def command(text: str, *options: Option) -> Callable[[Run], Run]:
+    """Enter a function as the command of its name."""
+
+    def enter(run: Run) -> Run:
+        COMMANDS[run.__name__] = Command(text, options, run)
+        return run
+
+    return enter
 
 
 @contextlib.contextmanager
@@ -47,21 +71,7 @@ def _bar(options: Options, what: str, unit: str) -> Iterator[Progress]:
         yield progress
 
 
-def _stream(parser: Parser) -> None:
-    parser.add_argument("--stream", metavar="N", type=int, help="event stream, if several")
-
-
-def _labels(parser: Parser, text: str, *, required: bool = False) -> None:
-    from evreel.cli.options import names
-
-    parser.add_argument("--labels", metavar="A,B,…", type=names, required=required, help=text)
-
-
-def _json(parser: Parser, what: str) -> None:
-    parser.add_argument("--json", action="store_true", help=f"print one JSON {what}")
-
-
-def _no_two(paths: Sequence[Path], problem: str, hint: str) -> list[str]:
+def _names(paths: Sequence[Path], problem: str, hint: str) -> list[str]:
     """Return the names of files without their suffixes, which must differ."""
     names = [path.stem for path in paths]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -70,147 +80,121 @@ def _no_two(paths: Sequence[Path], problem: str, hint: str) -> list[str]:
     return names
 
 
-# -- info
+def _given(options: Options, *names: str) -> dict[str, Any]:
+    """Return what options of these names give, None where one is not given."""
+    return {name: getattr(options, name, None) for name in names}
 
 
-def _info_options(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path)
-    _json(parser, "object")
-    parser.add_argument("--sensor", metavar="WxH", help="size in px, where the file does not say")
-    _stream(parser)
+def _whole(options: Options, name: str) -> int | None:
+    """Return what an option of a column gives as a whole number."""
+    text = getattr(options, name, None)
+    if text is None or text.isdecimal():
+        return None if text is None else int(text)
+    raise UsageError(f"--{name.replace('_', '-')}: {text!r} is not a whole number")
 
 
-def _info(options: Options) -> int:
+STREAM = option("--stream", metavar="N", type=int, help="event stream, if several")
+SENSOR = option("--sensor", metavar="WxH", help="size in px, where the file does not say")
+JSON = option("--json", action="store_true", help="print JSON")
+_SUMS = ("md5", "sha256", "member_md5", "page")
+
+
+@command(
+    "Show contents and problems of a recording.",
+    option("file", metavar="FILE", type=Path),
+    *(JSON, SENSOR, STREAM),
+)
+def info(options: Options) -> int:
+    """Show what a recording holds; 1 where it has problems."""
     from evreel import steps
 
     with _bar(options, "info", "ev") as progress:
         found = steps.info(
             options.file, stream=options.stream, sensor=options.sensor, progress=progress
         )
-    if options.json:
-        print(json.dumps(found, ensure_ascii=False))
-    else:
-        for line in steps.describe(found):
-            print(line)
+    lines = [json.dumps(found, ensure_ascii=False)] if options.json else steps.describe(found)
+    print(*lines, sep="\n")
     return 1 if found["problems"] else 0
 
 
-# -- table
-
-
-def _table_options(parser: Parser) -> None:
-    from evreel.cli.options import add_output
-
-    parser.add_argument("folder", metavar="DIR", type=Path)
-    add_output(parser, "TSV")
-    parser.add_argument(
+@command(
+    "Write a recordings table of a folder, with the MD5 of each.",
+    option("folder", metavar="DIR", type=Path),
+    output("TSV"),
+    option(
         "--split",
         choices=("train", "val", "test", "mixed"),
         help="of recordings that are not in a folder with such a name",
-    )
-    parser.add_argument(
+    ),
+    option(
         "--group", metavar="PATTERN", help="of paths, with {group}, such as '*/{group}_*_td.dat'"
-    )
-    parser.add_argument("--sensor", metavar="WxH", help="size in px, where recordings do not say")
-
-
-def _table(options: Options) -> int:
+    ),
+    SENSOR,
+)
+def table(options: Options) -> int:
+    """Write a recordings table."""
     from evreel import steps
 
     with _bar(options, "table", "file") as progress:
         steps.table(
             options.folder,
             options.output,
-            split=options.split,
-            group=options.group,
-            sensor=options.sensor,
+            **_given(options, "split", "group", "sensor"),
             progress=progress,
         )
     return 0
 
 
-# -- acquire
-
-_SUMS = ("md5", "sha256", "size_bytes", "member_md5", "page")
-
-
-def _acquire_options(parser: Parser) -> None:
-    from evreel.cli.options import add_column, add_output, add_settings
-    from evreel.dataset.settings import AcquireSettings, RecordingColumns
-
-    parser.add_argument(
+@command(
+    "Get a recording and check its MD5 or SHA-256.",
+    option(
         "source",
         metavar="SOURCE",
         help="path (becomes a link), http(s) url or 'url | url', or manual:PATH; !MEMBER after it "
         "where that is an archive",
-    )
-    add_column(parser, RecordingColumns, *_SUMS)
-    add_settings(parser, AcquireSettings)
-    parser.add_argument(
-        "--plain", action="store_true", help="decompress a tar that is compressed as a whole"
-    )
-    add_output(parser, "FILE")
-
-
-def _acquire(options: Options) -> int:
+    ),
+    columns(*_SUMS, "size_bytes"),
+    settings("AcquireSettings"),
+    option("--plain", action="store_true", help="decompress a tar that is compressed as a whole"),
+    output("FILE"),
+)
+def acquire(options: Options) -> int:
+    """Acquire a recording."""
     from evreel import steps
-    from evreel.cli.options import settings_from
-    from evreel.dataset.settings import AcquireSettings
 
-    sums = {name: getattr(options, name, None) for name in _SUMS}
-    if sums["size_bytes"] is not None:
-        try:
-            sums["size_bytes"] = int(sums["size_bytes"])
-        except ValueError:
-            raise UsageError(
-                f"--size-bytes: {sums['size_bytes']!r} is not a whole number"
-            ) from None
     with _bar(options, "acquire", "B") as progress:
         steps.acquire(
             options.source,
             options.output,
-            **sums,
-            member_gib=settings_from(AcquireSettings, options).member_gib,
+            **_given(options, *_SUMS),
+            size_bytes=_whole(options, "size_bytes"),
+            member_gib=settings_from(steps.AcquireSettings, options).member_gib,
             plain=options.plain,
             progress=progress,
         )
     return 0
 
 
-# -- events
-
-
-def _events_options(parser: Parser) -> None:
-    from evreel.cli.options import add_column, add_output, add_settings
-    from evreel.dataset.settings import (
-        AcquireSettings,
-        EventsSettings,
-        MemberSettings,
-        RecordingColumns,
-    )
-
-    parser.add_argument("file", metavar="FILE", type=Path, help="recording, or archive of many")
-    add_output(parser, "STORE")
-    add_settings(parser, EventsSettings)
-    add_column(parser, RecordingColumns, "sensor", "n_events")
-    add_settings(parser, MemberSettings)
-    add_settings(parser, AcquireSettings)
-
-
-def _events(options: Options) -> int:
+@command(
+    "Decode a recording into an events store.",
+    option("file", metavar="FILE", type=Path, help="recording, or archive of many"),
+    output("STORE"),
+    settings("EventsSettings"),
+    columns("sensor", "n_events"),
+    settings("MemberSettings"),
+    settings("AcquireSettings"),
+)
+def events(options: Options) -> int:
+    """Decode a recording."""
     from evreel import steps
-    from evreel.cli.options import settings_from
 
-    n_events = getattr(options, "n_events", None)
-    if n_events is not None and not n_events.isdecimal():
-        raise UsageError(f"--n-events: {n_events!r} is not a whole number")
     with _bar(options, "events", "ev") as progress:
         steps.events(
             options.file,
             options.output,
             settings_from(steps.EventsSettings, options),
-            sensor=getattr(options, "sensor", None),
-            n_events=None if n_events is None else int(n_events),
+            **_given(options, "sensor"),
+            n_events=_whole(options, "n_events"),
             archive=settings_from(steps.MemberSettings, options),
             limits=settings_from(steps.AcquireSettings, options),
             progress=progress,
@@ -218,93 +202,76 @@ def _events(options: Options) -> int:
     return 0
 
 
-# -- cut, splits, samples
-
-
-def _cut_options(parser: Parser) -> None:
-    from evreel.cli.options import add_output, add_settings
-    from evreel.dataset.settings import CutSettings
-
-    parser.add_argument("store", metavar="STORE", type=Path)
-    add_output(parser, "TSV")
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--intervals", metavar="CSV", help="table of labelled intervals")
-    which.add_argument(
-        "--members", metavar="PATTERN", help="as for events; {label} and {group} read a name"
-    )
-    parser.add_argument("--md5", metavar="HEX", help="MD5 that the table must have")
-    add_settings(parser, CutSettings)
-    _labels(parser, "all labels; any other is an error")
-    parser.add_argument("--group", help="of samples that name none")
-    parser.add_argument("--recording", help="its id in the table; default: STORE's name")
-
-
-def _cut(options: Options) -> int:
+@command(
+    "Write where the samples of a recording are.",
+    option("store", metavar="STORE", type=Path),
+    output("TSV"),
+    option("--intervals", metavar="CSV", help="table of labelled intervals", one_of="source"),
+    option(
+        "--members",
+        metavar="PATTERN",
+        help="as for events; {label} and {group} read a name",
+        one_of="source",
+    ),
+    option("--md5", metavar="HEX", help="MD5 that the table must have"),
+    settings("CutSettings"),
+    labels("all labels; any other is an error"),
+    option("--group", help="of samples that name none"),
+    option("--recording", help="its id in the table; default: STORE's name"),
+)
+def cut(options: Options) -> int:
+    """Cut a recording into samples."""
     from evreel import steps
-    from evreel.cli.options import settings_from
 
     steps.cut(
         options.store,
         options.output,
         settings_from(steps.CutSettings, options),
-        intervals=options.intervals,
+        **_given(options, "intervals", "members", "labels", "group"),
         intervals_md5=options.md5,
         recording=options.recording or options.store.stem,
-        members=options.members,
-        labels=options.labels,
-        group=options.group,
     )
     return 0
 
 
-def _splits_options(parser: Parser) -> None:
-    from evreel.cli.options import add_output, add_pairs, add_settings
-    from evreel.dataset.settings import SplitsSettings
-
-    parser.add_argument(
-        "cut", metavar="TSV", type=Path, nargs="+", help="one per recording, as `cut` writes it"
-    )
-    add_output(parser, "TSV")
-    add_pairs(
-        parser, "--fix", "RECORDING=SPLIT", "split of all samples of a recording: train, val, test"
-    )
-    add_pairs(parser, "--file-name", "RECORDING=NAME", "what lists call the file of a recording")
-    add_settings(parser, SplitsSettings)
-
-
-def _splits(options: Options) -> int:
+@command(
+    "Give each sample of a data set its split.",
+    option("cut", metavar="TSV", type=Path, nargs="+", help="one per recording, from `cut`"),
+    output("TSV"),
+    pairs("--fix", "RECORDING=SPLIT", "split of all samples of a recording: train, val, test"),
+    pairs("--file-name", "RECORDING=NAME", "what lists call the file of a recording"),
+    settings("SplitsSettings"),
+)
+def splits(options: Options) -> int:
+    """Split samples, and print how many each split has."""
     from evreel import steps
-    from evreel.cli.options import settings_from
 
-    names = _no_two(options.cut, "two tables would both be recording {!r}", "Rename one.")
-    settings = settings_from(steps.SplitsSettings, options)
+    names = _names(options.cut, "two tables would both be recording {!r}", "Rename one.")
+    given = settings_from(steps.SplitsSettings, options)
     found = steps.splits(
         dict(zip(names, options.cut, strict=True)),
         options.output,
-        settings,
+        given,
         fixed=options.fix,
         file_names=options.file_name,
-        lists=settings.split.files.plain() if settings.split.files else None,
+        lists=given.split.files.plain() if given.split.files else None,
     )
     for split, n in found.items():
         print(f"{split}\t{n}")
     return 0
 
 
-def _samples_options(parser: Parser) -> None:
-    from evreel.cli.options import add_output
-
-    parser.add_argument("store", metavar="STORE", type=Path)
-    parser.add_argument("--cut", metavar="TSV", type=Path, required=True, help="as `cut` writes it")
-    parser.add_argument(
-        "--splits", metavar="TSV", type=Path, required=True, help="as `splits` writes it"
-    )
-    _labels(parser, "names in the order of their numbers", required=True)
-    parser.add_argument("--recording", help="its id in the splits; default: the name of its cut")
-    add_output(parser, "FILE")
-
-
-def _samples(options: Options) -> int:
+@command(
+    "Write the samples of a recording.",
+    option("store", metavar="STORE", type=Path),
+    option("--cut", metavar="TSV", type=Path, required=True, help="from `cut`"),
+    option("--splits", metavar="TSV", type=Path, required=True, help="from `splits`"),
+    labels("names in the order of their numbers", required=True),
+    option("--recording", help="its id in the splits; default: the name of its cut"),
+    output("FILE"),
+)
+def samples(options: Options) -> int:
+    """Write the samples of a recording."""
     from evreel import steps
 
     steps.samples(
@@ -318,132 +285,103 @@ def _samples(options: Options) -> int:
     return 0
 
 
-# -- video
-
-
-def _video_options(parser: Parser) -> None:
-    from evreel.cli.options import add_output, add_settings
-    from evreel.dataset.settings import ClockSettings, VideoSettings
-
-    parser.add_argument("file", metavar="FILE|STORE", type=Path)
-    add_output(parser, "OUT.mp4|OUT.zip")
-    parser.add_argument(
-        "--clock", metavar="TSV", type=Path, help="an existing clock; default: write OUT.clock.tsv"
-    )
-    add_settings(parser, ClockSettings)
-    add_settings(parser, VideoSettings)
-    _stream(parser)
-
-
-def _video(options: Options) -> int:
+@command(
+    "Render pictures to annotate, and the clock of their frames.",
+    option("file", metavar="FILE|STORE", type=Path),
+    output("OUT.mp4|OUT.zip"),
+    option(
+        "--clock", metavar="TSV", type=Path, help="existing clock; default: OUT.clock.tsv"
+    ),
+    settings("ClockSettings"),
+    settings("VideoSettings"),
+    STREAM,
+)
+def video(options: Options) -> int:
+    """Render a video, with a clock of its own unless one is given."""
     from evreel import steps
-    from evreel.cli.options import settings_from
 
-    output = steps.checked_video_name(options.output)
+    movie = steps.checked_video_name(options.output)
     for name in ("window_us", "scale"):
         if options.clock is not None and hasattr(options, name):
             flag = name.replace("_", "-")
             raise UsageError(f"--{flag} does not go with --clock, which has it already")
     with (
         _bar(options, "video", "frame") as progress,
-        steps.as_store(options.file, beside=output, stream=options.stream) as store,
+        steps.as_store(options.file, beside=movie, stream=options.stream) as store,
         contextlib.ExitStack() as stack,
     ):
         # A clock made here and its video appear together, or neither does.
-        clock, video = options.clock, output
+        clock, scratch = options.clock, movie
         if clock is None:
-            finals = (output.with_suffix(".clock.tsv"), output)
-            clock, video = stack.enter_context(atomic(*finals, inputs=[options.file]))
+            finals = (movie.with_suffix(".clock.tsv"), movie)
+            clock, scratch = stack.enter_context(atomic(*finals, inputs=[options.file]))
             steps.clock(store, clock, settings_from(steps.ClockSettings, options))
-        settings = settings_from(steps.VideoSettings, options)
-        steps.video(store, clock, video, settings, progress=progress)
+        given = settings_from(steps.VideoSettings, options)
+        steps.video(store, clock, scratch, given, progress=progress)
     return 0
 
 
-# -- annotate, boxes
-
-
-def _annotate_options(parser: Parser) -> None:
-    from evreel.cli.options import add_column, add_output, add_settings
-    from evreel.dataset.settings import AnnotateSettings, RecordingColumns
-    from evreel.windows import RegularWindows
-
-    parser.add_argument("store", metavar="STORE", type=Path)
-    parser.add_argument("--clock", metavar="TSV", type=Path, required=True)
-    add_column(parser, RecordingColumns, "rois", "tags", "rois_md5", "tags_md5")
-    _labels(parser, "names in the order of their numbers; default: the order of the XML")
-    add_output(parser, "SLICES")
-    parser.add_argument(
-        "--boxes", metavar="NPY", type=Path, help="default: SLICES' name + _bbox.npy"
-    )
-    add_settings(parser, RegularWindows)
-    add_settings(parser, AnnotateSettings)
-
-
-def _annotate(options: Options) -> int:
+@command(
+    "Join events, clock and CVAT XML into annotated slices.",
+    option("store", metavar="STORE", type=Path),
+    option("--clock", metavar="TSV", type=Path, required=True),
+    columns("rois", "tags", "rois_md5", "tags_md5"),
+    labels("names in the order of their numbers; default: the order of the XML"),
+    output("SLICES"),
+    option("--boxes", metavar="NPY", type=Path, help="default: SLICES' name + _bbox.npy"),
+    settings("RegularWindows"),
+    settings("AnnotateSettings"),
+)
+def annotate(options: Options) -> int:
+    """Annotate events."""
     from evreel import steps
-    from evreel.cli.options import settings_from
     from evreel.layout import BOXES_SUFFIX
 
-    boxes = options.boxes or options.output.with_name(options.output.stem + BOXES_SUFFIX)
-    columns = ("rois", "tags", "rois_md5", "tags_md5")
     with _bar(options, "annotate", "ev") as progress:
         steps.annotate(
             options.store,
             options.clock,
             options.output,
-            boxes,
+            options.boxes or options.output.with_name(options.output.stem + BOXES_SUFFIX),
             settings_from(steps.RegularWindows, options),
             settings_from(steps.AnnotateSettings, options),
-            **{name: getattr(options, name, None) for name in columns},
-            labels=options.labels,
+            **_given(options, "rois", "tags", "rois_md5", "tags_md5", "labels"),
             progress=progress,
         )
     return 0
 
 
-def _boxes_options(parser: Parser) -> None:
-    from evreel.cli.options import add_output
-
-    parser.add_argument("store", metavar="STORE", type=Path)
-    parser.add_argument("--boxes", metavar="NPY", type=Path, required=True, help="EventBbox file")
-    parser.add_argument("--md5", metavar="HEX", help="MD5 that they must have")
-    _labels(parser, "classes, in the order of their numbers")
-    add_output(parser, "NPY")
-
-
-def _boxes(options: Options) -> int:
+@command(
+    "Carry along boxes that come with a recording.",
+    option("store", metavar="STORE", type=Path),
+    option("--boxes", metavar="NPY", type=Path, required=True, help="EventBbox file"),
+    option("--md5", metavar="HEX", help="MD5 that it must have"),
+    labels("classes, in the order of their numbers"),
+    output("NPY"),
+)
+def boxes(options: Options) -> int:
+    """Carry boxes along."""
     from evreel import steps
 
-    steps.boxes(
-        options.store, options.boxes, options.output, md5=options.md5, labels=options.labels
-    )
+    steps.boxes(options.store, options.boxes, options.output, **_given(options, "md5", "labels"))
     return 0
 
 
-# -- features
-
-
-def _features_options(parser: Parser) -> None:
-    from evreel.cli.options import add_output, add_settings
-    from evreel.dataset.settings import FeatureSettings
-
-    parser.add_argument("file", metavar="FILE|STORE", type=Path, nargs="+")
-    add_output(parser, "DIR")
-    add_settings(parser, FeatureSettings)
-    parser.add_argument(
-        "--cut", metavar="DIR", type=Path, help="with a table of samples for each FILE, NAME.tsv"
-    )
-    _labels(parser, "of the samples")
-    _stream(parser)
-
-
-def _features(options: Options) -> int:
+@command(
+    "Precompute a representation of each recording.",
+    option("file", metavar="FILE|STORE", type=Path, nargs="+"),
+    output("DIR"),
+    settings("FeatureSettings"),
+    option("--cut", metavar="DIR", type=Path, help="with a table of samples per FILE, NAME.tsv"),
+    labels("of the samples"),
+    STREAM,
+)
+def features(options: Options) -> int:
+    """Precompute features."""
     from evreel import steps
-    from evreel.cli.options import settings_from
 
-    settings = settings_from(steps.FeatureSettings, options)
-    names = _no_two(
+    given = settings_from(steps.FeatureSettings, options)
+    names = _names(
         options.file, "two files would both become {}.h5", "Give them to runs of their own."
     )
     for path, name in zip(options.file, names, strict=True):
@@ -454,7 +392,7 @@ def _features(options: Options) -> int:
             steps.features(
                 store,
                 options.output / f"{name}.h5",
-                settings,
+                given,
                 cut=None if options.cut is None else options.cut / f"{name}.tsv",
                 labels=options.labels,
                 progress=progress,
@@ -462,40 +400,29 @@ def _features(options: Options) -> int:
     return 0
 
 
-# -- release, verify
-
-
-def _release_options(parser: Parser) -> None:
-    from evreel.cli.options import add_output, add_settings
-    from evreel.dataset.settings import ReleaseSettings
-
-    parser.add_argument("--manifest", metavar="TSV", type=Path, required=True)
-    add_output(parser, "DIR")
-    defaults = {"name": "DIR's name", "version": "1.0", "licence": "NOASSERTION"}
-    add_settings(parser, ReleaseSettings, without=("include",), defaults=defaults)
-    _labels(parser, "names in the order of their numbers")
-    parser.add_argument(
-        "--recordings", metavar="TSV", type=Path, help="table with what is known of each, by id"
-    )
-
-
-def _release(options: Options) -> int:
+@command(
+    "Build a release from a table of files.",
+    option("--manifest", metavar="TSV", type=Path, required=True),
+    output("DIR"),
+    settings(
+        "ReleaseSettings",
+        without=("include",),
+        defaults={"name": "DIR's name", "version": "1.0", "licence": "NOASSERTION"},
+    ),
+    labels("names in the order of their numbers"),
+    option("--recordings", metavar="TSV", type=Path, help="table with what is known of each"),
+)
+def release(options: Options) -> int:
+    """Build a release."""
     from evreel import steps
-    from evreel.cli.options import settings_from
     from evreel.dataset.table import read_known
 
-    settings = settings_from(
-        steps.ReleaseSettings,
-        options,
-        name=options.output.name,
-        version="1.0",
-        licence="NOASSERTION",
-    )
+    unless_given = {"name": options.output.name, "version": "1.0", "licence": "NOASSERTION"}
     with _bar(options, "release", "B") as progress:
         steps.release(
             options.manifest,
             options.output,
-            settings,
+            settings_from(steps.ReleaseSettings, options, **unless_given),
             labels=options.labels,
             recordings=None if options.recordings is None else read_known(options.recordings),
             progress=progress,
@@ -503,33 +430,29 @@ def _release(options: Options) -> int:
     return 0
 
 
-def _verify_options(parser: Parser) -> None:
-    parser.add_argument("folder", metavar="DIR", type=Path)
-
-
-def _verify(options: Options) -> int:
+@command(
+    "Check every file of a release against its manifest.",
+    option("folder", metavar="DIR", type=Path),
+)
+def verify(options: Options) -> int:
+    """Verify a release; 1 where a file differs."""
     from evreel import steps
 
     with _bar(options, "verify", "B") as progress:
-        findings = steps.verify(options.folder, progress=progress)
-    for finding in findings:
-        print(finding)
-    if findings:
-        print(f"{options.folder}: {len(findings)} problem{'s' * (len(findings) > 1)}")
-    else:
-        print(f"{options.folder}: every file is as its manifest says")
-    return 1 if findings else 0
+        found = steps.verify(options.folder, progress=progress)
+    problems = f"{len(found)} problem{'s' * (len(found) > 1)}"
+    summary = problems if found else "every file is as its manifest says"
+    print(*found, f"{options.folder}: {summary}", sep="\n")
+    return 1 if found else 0
 
 
-# -- check, audit
-
-
-def _check_options(parser: Parser) -> None:
-    parser.add_argument("path", metavar="STORE|SLICES|DIR", type=Path)
-    _json(parser, "list")
-
-
-def _check(options: Options) -> int:
+@command(
+    "Check the content of what evreel made.",
+    option("path", metavar="STORE|SLICES|DIR", type=Path),
+    JSON,
+)
+def check(options: Options) -> int:
+    """Check what evreel made; 1 where there is an error."""
     from evreel import steps
 
     with _bar(options, "check", "B") as progress:
@@ -537,13 +460,13 @@ def _check(options: Options) -> int:
     return _show(report, options.json)
 
 
-def _audit_options(parser: Parser) -> None:
-    parser.add_argument("path", metavar="PATH", type=Path)
-    _json(parser, "list")
-    parser.add_argument("--sensor", metavar="WxH", help="size in px, where recordings do not say")
-
-
-def _audit(options: Options) -> int:
+@command(
+    "Check a data set that evreel did not make.",
+    option("path", metavar="PATH", type=Path),
+    *(JSON, SENSOR),
+)
+def audit(options: Options) -> int:
+    """Audit a data set; 1 where there is an error."""
     from evreel import steps
 
     with _bar(options, "audit", "B") as progress:
@@ -552,84 +475,40 @@ def _audit(options: Options) -> int:
 
 
 def _show(report: Report, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps([asdict(finding) for finding in report.findings], ensure_ascii=False))
-    else:
-        for line in report.lines():
-            print(line)
+    found = [asdict(finding) for finding in report.findings]
+    print(*([json.dumps(found, ensure_ascii=False)] if as_json else report.lines()), sep="\n")
     return 1 if report.errors else 0
 
 
-# -- datasets, simulate
-
-
-def _datasets_options(parser: Parser) -> None:
-    parser.add_argument(
+@command(
+    "List data sets that are ready to run.",
+    option(
         "folder",
         metavar="FOLDER",
         type=Path,
         nargs="?",
         help="folder of folders with a config.yaml; default: configs of the checkout",
-    )
-    _json(parser, "list")
+    ),
+    JSON,
+)
+def datasets(options: Options) -> int:
+    """List data sets."""
+    from evreel.dataset import catalogue
 
-
-def _datasets(options: Options) -> int:
-    from evreel.dataset.catalogue import datasets, describe_datasets
-
-    found = datasets(options.folder)
-    if options.json:
-        print(json.dumps(found, ensure_ascii=False))
-    else:
-        for line in describe_datasets(found):
-            print(line)
+    found = catalogue.datasets(options.folder)
+    as_json = [json.dumps(found, ensure_ascii=False)] if options.json else None
+    print(*(as_json or catalogue.describe_datasets(found)), sep="\n")
     return 0
 
 
-def _simulate_options(parser: Parser) -> None:
-    from evreel.cli.options import add_output
-
-    parser.add_argument("scene", metavar="SCENE", type=Path)
-    add_output(parser, "DIR")
-
-
-def _simulate(options: Options) -> int:
+@command(
+    "Make a recording and its ground truth from a scene.",
+    option("scene", metavar="SCENE", type=Path),
+    output("DIR"),
+)
+def simulate(options: Options) -> int:
+    """Simulate a scene, and print the files that were written."""
     from evreel import steps
 
-    for path in steps.simulate(options.scene, options.output):
-        print(path)
+    print(*steps.simulate(options.scene, options.output), sep="\n")
     return 0
-
-
-COMMANDS = {
-    "info": Command("Show contents and problems of a recording.", _info_options, _info),
-    "table": Command(
-        "Write a recordings table of a folder, with the MD5 of each.", _table_options, _table
-    ),
-    "acquire": Command("Get a recording and check its MD5 or SHA-256.", _acquire_options, _acquire),
-    "events": Command("Decode a recording into an events store.", _events_options, _events),
-    "cut": Command("Write where the samples of a recording are.", _cut_options, _cut),
-    "splits": Command("Give each sample of a data set its split.", _splits_options, _splits),
-    "samples": Command("Write the samples of a recording.", _samples_options, _samples),
-    "video": Command(
-        "Render pictures to annotate, and the clock of their frames.", _video_options, _video
-    ),
-    "annotate": Command(
-        "Join events, clock and CVAT XML into annotated slices.", _annotate_options, _annotate
-    ),
-    "boxes": Command("Carry along boxes that come with a recording.", _boxes_options, _boxes),
-    "features": Command(
-        "Precompute a representation of each recording.", _features_options, _features
-    ),
-    "release": Command("Build a release from a table of files.", _release_options, _release),
-    "verify": Command(
-        "Check every file of a release against its manifest.", _verify_options, _verify
-    ),
-    "check": Command("Check the content of what evreel made.", _check_options, _check),
-    "audit": Command("Check a data set that evreel did not make.", _audit_options, _audit),
-    "datasets": Command("List data sets that are ready to run.", _datasets_options, _datasets),
-    "simulate": Command(
-        "Make a recording and its ground truth from a scene.", _simulate_options, _simulate
-    ),
-}
-"""Every command by its name."""

@@ -56,5 +56,6 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         if name == asked:
             sub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
             sub.set_defaults(run=command.run)
-            command.options(sub)
+            for add in command.options:
+                add(sub)
     return parser

@@ -15,6 +15,75 @@ S = TypeVar("S", bound=Settings)
 _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 
 
+Option = Callable[[argparse.ArgumentParser], None]
+"""What adds an option, or those of several settings, to the parser of a command."""
+
+
+def option(*flags: str, one_of: str | None = None, **facts: Any) -> Option:
+    """Return an option, or an argument, as `argparse` takes it.
+
+    Of options with the same `one_of`, exactly one must be given.
+    """
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        groups: dict[str, Any] = parser.__dict__.setdefault("evreel_groups", {})
+        if one_of is not None and one_of not in groups:
+            groups[one_of] = parser.add_mutually_exclusive_group(required=True)
+        (parser if one_of is None else groups[one_of]).add_argument(*flags, **facts)
+
+    return add
+
+
+def output(metavar: str) -> Option:
+    """Return the option that names what is written."""
+    return option("-o", "--output", metavar=metavar, type=Path, required=True)
+
+
+def labels(text: str, *, required: bool = False) -> Option:
+    """Return the option that takes names of labels."""
+    return option("--labels", metavar="A,B,…", type=names, required=required, help=text)
+
+
+def pairs(flag: str, metavar: str, text: str) -> Option:
+    """Return an option that takes NAME=VALUE, once per name."""
+    return option(flag, metavar=metavar, type=_pair, action=_Pairs, default={}, help=text)
+
+
+def settings(
+    name: str, *, without: Collection[str] = (), defaults: Mapping[str, str] | None = None
+) -> Option:
+    """Return the options of a class of settings that a step takes.
+
+    Parameters
+    ----------
+    name
+        Of the class; it is imported only for the command that is called.
+    without
+        Settings that have no option.
+    defaults
+        What stands for required settings that are not given: name → what the help says.
+    """
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        from evreel import steps
+
+        add_settings(parser, getattr(steps, name), without=without, defaults=defaults)
+
+    return add
+
+
+def columns(*wanted: str) -> Option:
+    """Return options for some columns of the recordings table."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        from evreel.dataset.settings import RecordingColumns
+
+        for name in wanted:
+            _add(parser, settings_of(RecordingColumns)[name], None)
+
+    return add
+
+
 def add_settings(
     parser: argparse.ArgumentParser,
     of: type[Settings],
@@ -22,31 +91,12 @@ def add_settings(
     without: Collection[str] = (),
     defaults: Mapping[str, str] | None = None,
 ) -> None:
-    """Add an option for each setting of a class.
-
-    Parameters
-    ----------
-    parser
-        Of the command.
-    of
-        The class.
-    without
-        Settings that have no option.
-    defaults
-        What stands for required settings where they are not given: name → what the help says.
-    """
-    known = settings_of(of)
+    """Add an option for each setting of a class, as `settings` describes it."""
     alternatives = parser.add_mutually_exclusive_group(required=True) if of.one_of else parser
-    for name, one in known.items():
+    for name, one in settings_of(of).items():
         if name not in without:
             target = alternatives if name in of.one_of else parser
             _add(target, one, (defaults or {}).get(name))
-
-
-def add_column(parser: argparse.ArgumentParser, of: type[Settings], *names: str) -> None:
-    """Add an option for some columns of a table."""
-    for name in names:
-        _add(parser, settings_of(of)[name], None)
 
 
 def _add(parser: Any, known: Known, default: str | None) -> None:
@@ -193,13 +243,3 @@ class _Pairs(argparse.Action):
         if name in said:
             raise argparse.ArgumentError(self, f"{name!r} is duplicated")
         setattr(namespace, self.dest, {**said, name: value})
-
-
-def add_pairs(parser: argparse.ArgumentParser, flag: str, metavar: str, text: str) -> None:
-    """Add an option that takes NAME=VALUE, once per name."""
-    parser.add_argument(flag, metavar=metavar, type=_pair, action=_Pairs, default={}, help=text)
-
-
-def add_output(parser: argparse.ArgumentParser, metavar: str) -> None:
-    """Add the option that names what is written."""
-    parser.add_argument("-o", "--output", metavar=metavar, type=Path, required=True)
