@@ -21,7 +21,7 @@ demo: ## build the demo release from the recordings under demo/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/tour.sh
 
 test: setup ## run the whole test suite
-	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n $(CORES) --dist loadscope
+	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n $(CORES) --dist loadscope --no-loadscope-reorder
 
 lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh

@@ -253,7 +253,7 @@ def test_labels_of_some_recordings__are_released_and_none_are_made_up(copied):
         "\t".join(["boxed", *cells[1:4], "", "", "raw/published.npy"]),
     ]
     table.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    run = snakemake(copied, "--cores", "2")
+    run = snakemake(copied, "--cores", "2", "release")
     assert run.returncode == 0, run.stdout
     release = copied / "results" / "release" / "tiny-1.0"
     assert steps.verify(release) == []
@@ -327,10 +327,10 @@ def test_manual_source_not_there_yet__is_a_failure_that_says_what_to_get(copied)
     run = snakemake(copied, "--cores", "2", "all_events")
     assert run.returncode != 0
     assert "Traceback" not in run.stdout
-    summary = run.stdout.split("job failed, and what needs them did not run:")[1]
+    summary = run.stdout.split("1 job failed; jobs that need it did not run:")[1]
     assert "acquire: results/recordings/one.aedat4\n" in summary
     assert (
-        "SourceError: later/one.aedat4: is not there yet; it has to be got by hand. Get "
+        "SourceError: later/one.aedat4: is not there yet; it has to be downloaded by hand. Download "
         f"one.aedat4 (md5 {md5}) from https://example.org/login, put it into folder "
         f"{copied / 'later'} and run the same command again."
     ) in summary
@@ -372,19 +372,26 @@ def test_what_is_known_of_a_recording__goes_along_into_the_release(copied):
     assert steps.verify(release) == []
 
 
-@pytest.mark.parametrize(
-    ("column", "cell", "message"),
-    [
-        ("rois_md5", "0" * 32, "expected 00000000000000000000000000000000"),
-        ("sensor", "346x260", "states a sensor of 63x47 px; 346x260 was given"),
-        ("n_events", "7", "events; 7 are expected. Is it the right recording?"),
-    ],
-)
-def test_what_is_known_of_a_recording__is_checked_where_given(copied, column, cell, message):
-    change_table(copied, lambda rows: [[*rows[0], column], [*rows[1], cell], [*rows[2], ""]])
+def test_what_is_known_of_a_recording__is_checked_where_given(copied):
+    columns = ("rois_md5", "sensor", "n_events")
+    change_table(
+        copied,
+        lambda rows: [
+            [*rows[0], *columns],
+            [*rows[1], "0" * 32, "", ""],
+            [*rows[2], "", "346x260", ""],
+            ["three", *rows[2][1:], "", "", "7"],
+        ],
+    )
     run = snakemake(copied, "--cores", "2", "all_slices")
     assert run.returncode != 0
-    assert message in run.stdout.split("failed, and what needs them did not run:")[1]
+    told = run.stdout.split("3 jobs failed; jobs that need them did not run:")[1]
+    for output, message in (
+        ("results/slices/one.h5", "expected 00000000000000000000000000000000"),
+        ("results/events/two.h5", "states a sensor of 63x47 px, but 346x260 was given"),
+        ("results/events/three.h5", "events; 7 are expected. Is it the right recording?"),
+    ):
+        assert message in told.split(f": {output}")[1].split("\n\n")[0], told
 
 
 def test_demo_config__plans_every_step_of_three_recordings(tmp_path):
