@@ -57,6 +57,13 @@ def small(seed, n=200, stop_us=50_000):
     return events, aer40(zip(*(column.tolist() for column in columns), strict=True))
 
 
+def decode(archive, out, members, **options):
+    """Decode the recordings in an archive."""
+    events = options.pop("events", steps.EventsSettings())
+    chosen = steps.MemberSettings(members=members, **options)
+    return steps.events(archive, out, events, archive=chosen, sensor="34x34")
+
+
 # Tables of intervals
 
 
@@ -77,7 +84,7 @@ def test_read_intervals__turns_units_into_whole_microseconds(tmp_path):
     table.write_text("label,start_us,stop_us,id\na,0.1,2.000001,x\n")
     [row] = read_intervals(table, Columns(id="id"), unit="s")
     assert (row.id, row.start_us, row.stop_us) == ("x", 100_000, 2_000_001)
-    with pytest.raises(AnnotationError, match=r"line 2: stop is '2.000001', which is no whole"):
+    with pytest.raises(AnnotationError, match=r"line 2: stop is '2.000001', which is not a whole"):
         read_intervals(table, Columns(), unit="ms")
 
 
@@ -93,11 +100,11 @@ def test_read_intervals__takes_one_recording_of_a_table_for_all(tmp_path):
     [
         ("", "t.csv: is empty"),
         ("label,start_us\na,0\n", "line 1: column 'stop_us' is missing; did you mean 'start_us'"),
-        ("label,start_us,stop_us,label\n", "line 1: column 'label' stands there twice"),
+        ("label,start_us,stop_us,label\n", "line 1: column 'label' is duplicated"),
         ("label,start_us,stop_us\na,0\n", "line 2: has 2 cells; the header has 3"),
         ("label,start_us,stop_us\na,x,5\n", "line 2: start is 'x'; a time is expected"),
         ("label,start_us,stop_us\na,nan,5\n", "line 2: start is 'nan'"),
-        ("label,start_us,stop_us\na,5,5\n", r"line 2: stops at 5, where it starts \(5\) or"),
+        ("label,start_us,stop_us\na,5,5\n", r"line 2: stops at 5, not after its start at 5"),
         ("label,start_us,stop_us\na,0,1e30\n", "line 2: stop is '1e30', which is beyond"),
         ("label,start_us,stop_us\na,0,inf\n", "line 2: stop is 'inf'"),
         ("label,start_us,stop_us\na,0,1_0\n", "line 2: stop is '1_0'; a time is expected"),
@@ -105,7 +112,7 @@ def test_read_intervals__takes_one_recording_of_a_table_for_all(tmp_path):
         ("label,start_us,stop_us\na,0,1e999999\n", "line 2: stop is '1e999999'; a time is"),
         ("label,start_us,stop_us\na,0,1e-999999999\n", "line 2: stop is '1e-999999999'; a time"),
         (f"label,start_us,stop_us\na,0,{'9' * 5000}\n", "line 2: stop is '9+'; a time is"),
-        (f"label,start_us,stop_us\na,0,1.{'0' * 40}1\n", r"stop is '1.0+1', which is no whole"),
+        (f"label,start_us,stop_us\na,0,1.{'0' * 40}1\n", r"stop is '1.0+1', which is not a whole"),
     ],
 )
 def test_read_intervals__names_line_and_value(tmp_path, text, message):
@@ -124,7 +131,7 @@ def test_read_intervals__computes_times_exactly(tmp_path_factory, time_us, expon
     table.write_text(f"label,start_us,stop_us\na,-1,+{seconds}{text}\n")
     expected, rest = divmod(time_us * 10 ** (power + 3), 1000)
     if rest:
-        with pytest.raises(AnnotationError, match="which is no whole number of µs"):
+        with pytest.raises(AnnotationError, match="which is not a whole number of µs"):
             read_intervals(table, Columns(), unit="s")
     else:
         [row] = read_intervals(table, Columns(), unit="s")
@@ -179,10 +186,10 @@ def test_samples__refuse_what_is_no_cut():
 
     assert len(made()) == 2  # samples may overlap
     for changed, message in (
-        ({"id": ("a", "a")}, "sample 'a': is there twice"),
+        ({"id": ("a", "a")}, "sample 'a': is duplicated"),
         ({"label": ("x",)}, "1 samples have a label, 2 an id"),
         ({"stop_us": [9, 5]}, "sample 'b': start_us=5 is not before stop_us=5"),
-        ({"start_us": [6, 5]}, "sample 'b': starts at 5 µs, before the one above it"),
+        ({"start_us": [6, 5]}, "sample 'b': starts at 5 µs, before the previous one"),
     ):
         with pytest.raises(AnnotationError, match=message):
             made(**changed)
@@ -211,7 +218,7 @@ def test_pattern__reads_names(pattern, name, said):
 
 
 def test_pattern__refuses_unknown_words():
-    with pytest.raises(UsageError, match=r"has \{klass\} in it; \{label\} and \{group\} are known"):
+    with pytest.raises(UsageError, match=r"has \{klass\} in it; only \{label\} and \{group\} are"):
         Pattern("{klass}/*.bin")
     with pytest.raises(UsageError, match=r"has \{label\} in it twice"):
         Pattern("{label}/{label}.bin")
@@ -234,9 +241,7 @@ def archive(request, tmp_path):
 
 def test_archive__lies_end_to_end_from_whole_milliseconds_on(tmp_path, archive):
     out = tmp_path / "s.h5"
-    repairs = steps.events(
-        archive, out, archive=steps.MemberSettings(members="*/{label}/*.bin"), sensor="34x34"
-    )
+    repairs = decode(archive, out, "*/{label}/*.bin")
     assert repairs["skipped_files"] == 2 and repairs["left_out_members"] == 0
     names = sorted(f"Train/{k % 2}/{9 - k:05d}.bin" for k in range(4))
     with EventsStore(out) as store:
@@ -268,7 +273,7 @@ def test_archive__does_not_depend_on_how_it_was_packed(tmp_path):
     stores = []
     for path in packed:
         out = path.with_suffix(".h5")
-        steps.events(path, out, archive=steps.MemberSettings(members="*.bin"), sensor="34x34")
+        decode(path, out, "*.bin")
         with EventsStore(out) as store:
             events = store.read()
             stores.append((store.members, events.t.tolist(), events.x.tolist()))
@@ -278,12 +283,8 @@ def test_archive__does_not_depend_on_how_it_was_packed(tmp_path):
 def test_archive__crops_and_counts_as_one_recording_does(tmp_path):
     path = zip_of(tmp_path / "a.zip", {f"{k}.bin": small(k)[1] for k in range(3)})
     out = tmp_path / "s.h5"
-    repairs = steps.events(
-        path,
-        out,
-        steps.EventsSettings(crop=[0, 0, 10, 34]),
-        archive=steps.MemberSettings(members="*.bin", leave_out=["1.*"]),
-        sensor="34x34",
+    repairs = decode(
+        path, out, "*.bin", leave_out=["1.*"], events=steps.EventsSettings(crop=[0, 0, 10, 34])
     )
     inside = sum(int((small(k)[0].x < 10).sum()) for k in (0, 2))
     assert repairs["left_out_members"] == 1 and repairs["outside_crop"] == 400 - inside
@@ -324,22 +325,15 @@ def test_archive__names_the_member_that_is_at_fault(tmp_path, members, options, 
 def test_archive__refuses_what_it_can_not_read(tmp_path):
     plain = tmp_path / "x.bin"
     plain.write_bytes(small(0)[1])
-    with pytest.raises(SourceError, match=r"x.bin: the archive is no zip and no tar"):
-        steps.events(
-            plain, tmp_path / "s.h5", archive=steps.MemberSettings(members="*.bin"), sensor="34x34"
-        )
+    with pytest.raises(SourceError, match=r"x.bin: the archive is neither a zip nor a tar"):
+        decode(plain, tmp_path / "s.h5", "*.bin")
     path = zip_of(tmp_path / "a.zip", {f"{k}.bin": small(k)[1] for k in range(9)})
     whole = path.read_bytes()
     for at in range(0, len(whole), 97):
         path.write_bytes(whole[:at])
         with pytest.raises(EvreelError, match=r"a\.zip"):
-            steps.events(
-                path,
-                tmp_path / "s.h5",
-                archive=steps.MemberSettings(members="*.bin"),
-                sensor="34x34",
-            )
-    with pytest.raises(UsageError, match="start_us, stop_us and stream are for one recording"):
+            decode(path, tmp_path / "s.h5", "*.bin")
+    with pytest.raises(UsageError, match="start_us, stop_us and stream do not apply"):
         steps.events(
             path,
             tmp_path / "s.h5",
@@ -354,9 +348,7 @@ def test_archive__refuses_members_of_another_size_or_kind(tmp_path):
     np.savez(buffer, t=events.t, x=events.x, y=events.y, p=events.p)
     path = zip_of(tmp_path / "a.zip", {"a.bin": small(0)[1], "b.npz": buffer.getvalue()})
     with pytest.raises(RecordingError, match=r"a.zip: b.npz: is npz of 34x34 px, others are aer40"):
-        steps.events(
-            path, tmp_path / "s.h5", archive=steps.MemberSettings(members="?.*"), sensor="34x34"
-        )
+        decode(path, tmp_path / "s.h5", "?.*")
 
 
 def test_archive__refuses_a_member_that_is_no_file_and_counts_others(tmp_path):
@@ -376,19 +368,12 @@ def test_archive__refuses_a_member_that_is_no_file_and_counts_others(tmp_path):
             info.size = len(data) if kind == tarfile.REGTYPE else 0
             archive.addfile(info, io.BytesIO(data))
     out, leave_out = tmp_path / "s.h5", []
-    for k, says in ((1, "a link, no file"), (2, "a link, no file"), (3, "a file with holes")):
+    for k, says in ((1, "a link, not a file"), (2, "a link, not a file"), (3, "a file with holes")):
         with pytest.raises(SourceError, match=rf"a\.tar!c/{k}\.bin: is {says}") as caught:
-            steps.events(
-                path,
-                out,
-                archive=steps.MemberSettings(members="*/*", leave_out=leave_out),
-                sensor="34x34",
-            )
+            decode(path, out, "*/*", leave_out=leave_out)
         assert "To go without it: samples.leave_out." in str(caught.value)
         leave_out.append(f"c/{k}.*")
-    repairs = steps.events(
-        path, out, archive=steps.MemberSettings(members="*/*", leave_out=leave_out), sensor="34x34"
-    )
+    repairs = decode(path, out, "*/*", leave_out=leave_out)
     assert (repairs["skipped_files"], repairs["left_out_members"]) == (2, 3)
 
 
@@ -410,7 +395,7 @@ def test_archive__of_whose_other_files_one_is_there_twice_or_large_is_read(tmp_p
         with_settings(steps.events, path, tmp_path / "s.h5", **options)
     repairs = with_settings(steps.events, path, tmp_path / "s.h5", leave_out=["1.*"], **options)
     assert (repairs["skipped_files"], repairs["left_out_members"]) == (3, 2)
-    with pytest.raises(SourceError, match=r"a.zip!large: is declared to have 65,536 bytes"):
+    with pytest.raises(SourceError, match=r"a.zip!large: has a declared size of 65,536 bytes"):
         with_settings(steps.events, path, tmp_path / "s.h5", **options | {"members": "l*"})
 
 
@@ -439,7 +424,7 @@ def test_archive__with_a_name_that_no_table_holds_is_refused_before_it_is_decode
             info.size = 1
             archive.addfile(info, io.BytesIO(b"x"))  # no events: it would fail to decode
     with pytest.raises(RecordingError) as caught:
-        steps.events(path, out, archive=steps.MemberSettings(members=pattern), sensor="34x34")
+        decode(path, out, pattern)
     message = str(caught.value)
     assert message.startswith(f"a.tar: member {name!r} has a name that a table of samples can't")
     assert "Rename it" in message and "samples.leave_out" in message
@@ -453,7 +438,7 @@ def test_archive__with_a_name_that_no_table_holds_is_refused_before_it_is_decode
 def test_archive__takes_names_of_any_script(tmp_path):
     names = ["übung/0 1.bin", "手/a+b=c.bin", "c/[x]*.bin"]
     path, out = zip_of(tmp_path / "a.zip", dict.fromkeys(names, small(0)[1])), tmp_path / "s.h5"
-    steps.events(path, out, archive=steps.MemberSettings(members="{label}/*.bin"), sensor="34x34")
+    decode(path, out, "{label}/*.bin")
     assert steps.cut(out, tmp_path / "s.tsv", members="{label}/*.bin") == 3
     assert read_cut(tmp_path / "s.tsv").id == tuple(name[:-4] for name in sorted(names))
 
@@ -461,12 +446,8 @@ def test_archive__takes_names_of_any_script(tmp_path):
 def test_archive_recording__salvages_and_counts_over_all_members(tmp_path):
     cut = small(0)[1][:-2]
     path = zip_of(tmp_path / "a.zip", {"a.bin": cut, "b.bin": cut})
-    repairs = steps.events(
-        path,
-        tmp_path / "s.h5",
-        steps.EventsSettings(on_damage="salvage"),
-        archive=steps.MemberSettings(members="*.bin"),
-        sensor="34x34",
+    repairs = decode(
+        path, tmp_path / "s.h5", "*.bin", events=steps.EventsSettings(on_damage="salvage")
     )
     assert repairs["damaged_bytes"] == 6
 
@@ -489,7 +470,7 @@ def test_by_members__takes_class_and_group_from_names():
     with pytest.raises(AnnotationError, match=r"member 'u1/7/a.bin': does not fit 'x/\*'"):
         by_members(members, "x/*")
     twice = [Member("a.bin", 0, 10, 0), Member("a.mat", 1000, 1200, 0)]
-    with pytest.raises(AnnotationError, match="sample 'a': is there twice"):
+    with pytest.raises(AnnotationError, match="sample 'a': is duplicated"):
         by_members(twice, "a.*")
 
 
@@ -552,10 +533,10 @@ def test_by_seed__rounds_over_classes_so_that_small_ones_add_up():
 @pytest.mark.parametrize(
     ("shares", "message"),
     [
-        ({"train": 0.5}, "not each more than 0 and 1 together"),
+        ({"train": 0.5}, "not each more than 0 and 1 in total"),
         ({"train": 1.5, "test": -0.5}, "not each more than 0"),
-        ({"training": 1.0}, "'training' is no split; there are train, val, test"),
-        ({}, "no split is named"),
+        ({"training": 1.0}, "'training' is not a split; splits are train, val, test"),
+        ({}, "no split is given"),
     ],
 )
 def test_by_seed__refuses_shares_that_are_none(shares, message):
@@ -575,7 +556,7 @@ def test_by_lists__takes_samples_and_recordings_by_any_of_their_names(tmp_path):
     test.write_text("z/Train/7/3\n")
     assert by_lists(samples, {"train": train, "test": test}) == ["train", "train", "test", "train"]
     for text, message in (
-        ("Train/7/33\n", "test.txt: line 1: 'Train/7/33' is no recording and no sample; did you"),
+        ("Train/7/33\n", "test.txt: line 1: 'Train/7/33' is not a recording or a sample; did you"),
         ("", "sample 'z/Train/7/3': is in none of the lists train.txt, test.txt"),
         (
             "Train/7/3\nu1\n",
@@ -638,7 +619,7 @@ def test_check_counts__says_what_is_there_and_what_was_published():
     check_counts(["train", "test"], {"train": 1})
     with pytest.raises(AnnotationError, match="there are 1 in test; 2 in test are expected"):
         check_counts(["train", "test"], {"train": 1, "test": 2})
-    with pytest.raises(UsageError, match="'training' is no split"):
+    with pytest.raises(UsageError, match="'training' is not a split"):
         check_counts(["train", "test"], {"training": 1})
 
 
@@ -755,7 +736,7 @@ def test_cut__names_what_does_not_fit(tmp_path, cut_store):
     with pytest.raises(AnnotationError, match=r"u1\.csv: line 2: label '2' is not listed"):
         cut(labels=["a"])
     table.write_text("class,start,end\n2,100,500\n2,99000,1580000\n")
-    with pytest.raises(AnnotationError, match=r"u1\.csv: line 3: is of 99000 to 1580000 µs"):
+    with pytest.raises(AnnotationError, match=r"u1\.csv: line 3: runs from 99000 to 1580000 µs"):
         cut()
     table.write_text("class,start,end\n")
     with pytest.raises(AnnotationError, match="has no sample"):
@@ -781,9 +762,7 @@ def test_cut__says_how_many_rows_are_left_out_as_repeats(tmp_path, cut_store, ca
 
 def test_cut__gives_members_the_group_of_their_archive(tmp_path):
     path = zip_of(tmp_path / "a.zip", {f"{g}_{k}.bin": small(k)[1] for g in "uv" for k in (0, 1)})
-    steps.events(
-        path, tmp_path / "a.h5", archive=steps.MemberSettings(members="*.bin"), sensor="34x34"
-    )
+    decode(path, tmp_path / "a.h5", "*.bin")
     cut = tmp_path / "a.tsv"
     for pattern, group, groups in (
         ("*.bin", "one", ("one",) * 4),
@@ -856,8 +835,8 @@ def test_splits__mixes_fixed_and_drawn_ones(tmp_path, cut_store):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fixed": {"u1": "training"}}, "'training' is no split; there are train, val, test"),
-        ({"fixed": {"u1": "mixed"}}, "'mixed' is no split"),
+        ({"fixed": {"u1": "training"}}, "'training' is not a split; splits are train, val, test"),
+        ({"fixed": {"u1": "mixed"}}, "'mixed' is not a split"),
         ({"fixed": {"u1_": "train"}}, "'u1_' has no table of samples; did you mean 'u1'"),
         ({"file_names": {"x": "x.bin"}}, "recording 'x' has no table of samples"),
         (
@@ -877,7 +856,7 @@ def test_splits__refuses_what_does_not_go_together(tmp_path, cut_store, options,
 
 def test_features__of_a_sample_too_short_name_it(tmp_path, cut_store):
     store, cut, _ = cut_store
-    with pytest.raises(EvreelError, match=r"u1.h5: sample '1': [0-9]+ events can't be divided"):
+    with pytest.raises(EvreelError, match=r"u1.h5: sample '1': [0-9]+ events cannot be divided"):
         steps.features(
             store,
             tmp_path / "f.h5",
