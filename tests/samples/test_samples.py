@@ -26,27 +26,10 @@ from evreel.samples.samples import Member, Samples
 from evreel.samples.splits import Unassigned, by_lists, by_seed, check_counts
 from evreel.samples.tables import read_cut, read_samples_table, write_cut
 from support import random_events
+from support.archives import packed
 from support.calls import with_settings
 from support.stores import store_of
 from support.writers.aer40 import aer40
-
-
-def zip_of(path, members):
-    """Write a zip, name → bytes."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return path
-
-
-def tar_of(path, members, mode="w"):
-    """Write a tar, name → bytes."""
-    with tarfile.open(path, mode) as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return path
 
 
 def small(seed, n=200, stop_us=50_000):
@@ -178,7 +161,7 @@ def test_by_intervals__refuses_a_sample_that_ends_far_beyond_the_recording():
         )
 
 
-def test_samples__refuse_what_is_no_cut():
+def test_samples__refuse_what_is_not_a_valid_cut():
     def made(**changed):
         columns = {"id": ("a", "b"), "label": ("x", "y"), "group": ("", "")}
         times = {"start_us": [0, 5], "stop_us": [9, 8], "t_offset": [0, 5]}
@@ -187,7 +170,7 @@ def test_samples__refuse_what_is_no_cut():
     assert len(made()) == 2  # samples may overlap
     for changed, message in (
         ({"id": ("a", "a")}, "sample 'a': is duplicated"),
-        ({"label": ("x",)}, "1 samples have a label, 2 an id"),
+        ({"label": ("x",)}, "1 samples have a label, but 2 have an id"),
         ({"stop_us": [9, 5]}, "sample 'b': start_us=5 is not before stop_us=5"),
         ({"start_us": [6, 5]}, "sample 'b': starts at 5 µs, before the previous one"),
     ):
@@ -222,7 +205,7 @@ def test_pattern__refuses_unknown_words():
         Pattern("{klass}/*.bin")
     with pytest.raises(UsageError, match=r"has \{label\} in it twice"):
         Pattern("{label}/{label}.bin")
-    with pytest.raises(UsageError, match=r"'c/\\udcff' is not UTF-8. Put a \? in the place"):
+    with pytest.raises(UsageError, match=r"'c/\\udcff' is not UTF-8. Write \? for each"):
         Pattern("c/\udcff")
     assert Pattern("c/?").of("c/\udcff") == ("", "")
 
@@ -233,13 +216,10 @@ def archive(request, tmp_path):
     members = {f"Train/{k % 2}/{9 - k:05d}.bin": small(k)[1] for k in range(4)}
     members |= {"readme.txt": b"text", "Train/0/._x.bin": b"hidden"}
     path = tmp_path / f"a.{request.param}"
-    if request.param == "zip":
-        return zip_of(path, members)
-    mode = "w" if request.param == "tar" else f"w:{request.param.removeprefix('tar.')}"
-    return tar_of(path, members, mode)
+    return packed(path, members)
 
 
-def test_archive__lies_end_to_end_from_whole_milliseconds_on(tmp_path, archive):
+def test_archive__is_laid_end_to_end_from_whole_milliseconds_on(tmp_path, archive):
     out = tmp_path / "s.h5"
     repairs = decode(archive, out, "*/{label}/*.bin")
     assert repairs["skipped_files"] == 2 and repairs["left_out_members"] == 0
@@ -265,13 +245,13 @@ def test_archive__lies_end_to_end_from_whole_milliseconds_on(tmp_path, archive):
 
 def test_archive__does_not_depend_on_how_it_was_packed(tmp_path):
     members = {f"{k}.bin": small(k)[1] for k in range(3)}
-    packed = [
-        zip_of(tmp_path / "a.zip", members),
-        zip_of(tmp_path / "b.zip", dict(reversed(members.items()))),
-        tar_of(tmp_path / "c.tar.gz", members, "w:gz"),
+    archives = [
+        packed(tmp_path / "a.zip", members),
+        packed(tmp_path / "b.zip", dict(reversed(members.items()))),
+        packed(tmp_path / "c.tar.gz", members),
     ]
     stores = []
-    for path in packed:
+    for path in archives:
         out = path.with_suffix(".h5")
         decode(path, out, "*.bin")
         with EventsStore(out) as store:
@@ -281,7 +261,7 @@ def test_archive__does_not_depend_on_how_it_was_packed(tmp_path):
 
 
 def test_archive__crops_and_counts_as_one_recording_does(tmp_path):
-    path = zip_of(tmp_path / "a.zip", {f"{k}.bin": small(k)[1] for k in range(3)})
+    path = packed(tmp_path / "a.zip", {f"{k}.bin": small(k)[1] for k in range(3)})
     out = tmp_path / "s.h5"
     repairs = decode(
         path, out, "*.bin", leave_out=["1.*"], events=steps.EventsSettings(crop=[0, 0, 10, 34])
@@ -311,7 +291,7 @@ def test_archive__crops_and_counts_as_one_recording_does(tmp_path):
     ],
 )
 def test_archive__names_the_member_that_is_at_fault(tmp_path, members, options, message):
-    path = zip_of(tmp_path / "a.zip", members)
+    path = packed(tmp_path / "a.zip", members)
     with pytest.raises(RecordingError, match=message):
         with_settings(
             steps.events,
@@ -322,12 +302,12 @@ def test_archive__names_the_member_that_is_at_fault(tmp_path, members, options, 
     assert not (tmp_path / "s.h5").exists()
 
 
-def test_archive__refuses_what_it_can_not_read(tmp_path):
+def test_archive__refuses_what_it_cannot_read(tmp_path):
     plain = tmp_path / "x.bin"
     plain.write_bytes(small(0)[1])
     with pytest.raises(SourceError, match=r"x.bin: the archive is neither a zip nor a tar"):
         decode(plain, tmp_path / "s.h5", "*.bin")
-    path = zip_of(tmp_path / "a.zip", {f"{k}.bin": small(k)[1] for k in range(9)})
+    path = packed(tmp_path / "a.zip", {f"{k}.bin": small(k)[1] for k in range(9)})
     whole = path.read_bytes()
     for at in range(0, len(whole), 97):
         path.write_bytes(whole[:at])
@@ -346,12 +326,12 @@ def test_archive__refuses_members_of_another_size_or_kind(tmp_path):
     events = random_events(50, (34, 34))
     buffer = io.BytesIO()
     np.savez(buffer, t=events.t, x=events.x, y=events.y, p=events.p)
-    path = zip_of(tmp_path / "a.zip", {"a.bin": small(0)[1], "b.npz": buffer.getvalue()})
+    path = packed(tmp_path / "a.zip", {"a.bin": small(0)[1], "b.npz": buffer.getvalue()})
     with pytest.raises(RecordingError, match=r"a.zip: b.npz: is npz of 34x34 px, others are aer40"):
         decode(path, tmp_path / "s.h5", "?.*")
 
 
-def test_archive__refuses_a_member_that_is_no_file_and_counts_others(tmp_path):
+def test_archive__refuses_a_member_that_is_not_a_file_and_counts_others(tmp_path):
     path, data = tmp_path / "a.tar", small(0)[1]
     with tarfile.open(path, "w") as archive:
         for name, kind in (
@@ -377,7 +357,7 @@ def test_archive__refuses_a_member_that_is_no_file_and_counts_others(tmp_path):
     assert (repairs["skipped_files"], repairs["left_out_members"]) == (2, 3)
 
 
-def test_archive__of_whose_other_files_one_is_there_twice_or_large_is_read(tmp_path):
+def test_archive__is_read_if_another_file_in_it_is_duplicated_or_large(tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -414,7 +394,7 @@ def test_archive__of_whose_other_files_one_is_there_twice_or_large_is_read(tmp_p
         ("c/ g/a.bin", "*/{group}/*"),
     ],
 )
-def test_archive__with_a_name_that_no_table_holds_is_refused_before_it_is_decoded(
+def test_archive__with_a_name_that_does_not_fit_a_table_is_refused_before_it_is_decoded(
     tmp_path, name, pattern
 ):
     path, out = tmp_path / "a.tar", tmp_path / "s.h5"
@@ -437,7 +417,7 @@ def test_archive__with_a_name_that_no_table_holds_is_refused_before_it_is_decode
 
 def test_archive__takes_names_of_any_script(tmp_path):
     names = ["übung/0 1.bin", "手/a+b=c.bin", "c/[x]*.bin"]
-    path, out = zip_of(tmp_path / "a.zip", dict.fromkeys(names, small(0)[1])), tmp_path / "s.h5"
+    path, out = packed(tmp_path / "a.zip", dict.fromkeys(names, small(0)[1])), tmp_path / "s.h5"
     decode(path, out, "{label}/*.bin")
     assert steps.cut(out, tmp_path / "s.tsv", members="{label}/*.bin") == 3
     assert read_cut(tmp_path / "s.tsv").id == tuple(name[:-4] for name in sorted(names))
@@ -445,7 +425,7 @@ def test_archive__takes_names_of_any_script(tmp_path):
 
 def test_archive_recording__salvages_and_counts_over_all_members(tmp_path):
     cut = small(0)[1][:-2]
-    path = zip_of(tmp_path / "a.zip", {"a.bin": cut, "b.bin": cut})
+    path = packed(tmp_path / "a.zip", {"a.bin": cut, "b.bin": cut})
     repairs = decode(
         path, tmp_path / "s.h5", "*.bin", events=steps.EventsSettings(on_damage="salvage")
     )
@@ -453,7 +433,7 @@ def test_archive_recording__salvages_and_counts_over_all_members(tmp_path):
 
 
 def test_archive_recording__gives_no_part_of_its_time(tmp_path):
-    path = zip_of(tmp_path / "a.zip", {"a.bin": small(0)[1]})
+    path = packed(tmp_path / "a.zip", {"a.bin": small(0)[1]})
     with (
         ArchiveRecording(path, "*.bin", tmp_path / "x", sensor=(34, 34)) as recording,
         pytest.raises(UsageError, match="are for one recording"),
@@ -539,7 +519,7 @@ def test_by_seed__rounds_over_classes_so_that_small_ones_add_up():
         ({}, "no split is given"),
     ],
 )
-def test_by_seed__refuses_shares_that_are_none(shares, message):
+def test_by_seed__refuses_shares_that_are_not_valid(shares, message):
     with pytest.raises(UsageError, match=message):
         by_seed([], 0, shares)
 
@@ -560,7 +540,7 @@ def test_by_lists__takes_samples_and_recordings_by_any_of_their_names(tmp_path):
         ("", "sample 'z/Train/7/3': is in none of the lists train.txt, test.txt"),
         (
             "Train/7/3\nu1\n",
-            "test.txt: line 2: 'u1/0' is in test here, in train at train.txt, line 2",
+            "test.txt: line 2: 'u1/0' is in test here, but in train at train.txt, line 2",
         ),
     ):
         test.write_text(text)
@@ -587,7 +567,7 @@ def in_lists(folder, samples, **lists):
         ("b.bin", "'b.bin' may be recording '1' or recording 'b'"),
     ],
 )
-def test_by_lists__refuses_a_name_of_two_things(tmp_path, line, message):
+def test_by_lists__refuses_an_ambiguous_name(tmp_path, line, message):
     samples = [
         Unassigned(recording, file, sample, "c", "")
         for recording, file in (("0", "a.aedat"), ("1", "b.aedat"), ("b", "c.aedat"))
@@ -626,7 +606,7 @@ def test_check_counts__says_what_is_there_and_what_was_published():
 # Files and steps
 
 
-def test_cut_table__comes_back_as_it_was(tmp_path):
+def test_cut_table__is_read_as_it_was_written(tmp_path):
     samples = by_intervals(rows_of(("ä b", 0, 10), ("", 20, 30)), t_offset=2**40, group="g")
     write_cut(tmp_path / "c.tsv", samples)
     again = read_cut(tmp_path / "c.tsv")
@@ -755,13 +735,13 @@ def test_cut__says_how_many_rows_are_left_out_as_repeats(tmp_path, cut_store, ca
     with caplog.at_level("INFO", "evreel"):
         out = tmp_path / "x.tsv"
         assert with_settings(steps.cut, store, out, repeats="first", **options) == 2
-        assert caplog.messages[-1] == "x.tsv: 2 samples, rows left out as repeats: 1"
+        assert caplog.messages[-1] == "x.tsv: 2 samples, repeats left out: 1"
         assert with_settings(steps.cut, store, out, **options) == 3
         assert caplog.messages[-1] == "x.tsv: 3 samples"
 
 
 def test_cut__gives_members_the_group_of_their_archive(tmp_path):
-    path = zip_of(tmp_path / "a.zip", {f"{g}_{k}.bin": small(k)[1] for g in "uv" for k in (0, 1)})
+    path = packed(tmp_path / "a.zip", {f"{g}_{k}.bin": small(k)[1] for g in "uv" for k in (0, 1)})
     decode(path, tmp_path / "a.h5", "*.bin")
     cut = tmp_path / "a.tsv"
     for pattern, group, groups in (
@@ -775,7 +755,7 @@ def test_cut__gives_members_the_group_of_their_archive(tmp_path):
 
 def test_cut__takes_members_that_a_crop_left_empty_as_they_are(tmp_path, caplog):
     members = {f"{k}.bin": aer40([(0, x, 1, 0), (900, x, 1, 1)]) for k, x in enumerate((1, 30))}
-    path = zip_of(tmp_path / "a.zip", members)
+    path = packed(tmp_path / "a.zip", members)
     options = {"members": "*.bin", "sensor": "34x34", "crop": [0, 0, 10, 34]}
     with_settings(steps.events, path, tmp_path / "a.h5", **options)
     assert steps.cut(tmp_path / "a.h5", tmp_path / "a.tsv", members="{label}.bin") == 2
@@ -785,14 +765,14 @@ def test_cut__takes_members_that_a_crop_left_empty_as_they_are(tmp_path, caplog)
 
 def test_cut__takes_its_table_out_of_an_archive(tmp_path, cut_store):
     store, cut, table = cut_store
-    packed = zip_of(tmp_path / "a.zip", {"x/u1_labels.csv": table.read_bytes()})
+    archive = packed(tmp_path / "a.zip", {"x/u1_labels.csv": table.read_bytes()})
     again = tmp_path / "again.tsv"
     columns = {"label": "class", "start": "start", "stop": "end"}
     steps.cut(
         store,
         again,
         steps.CutSettings(columns=columns, clock="source", classes={"1": "clap", "2": "wave"}),
-        intervals=f"{packed}!x/u1_labels.csv",
+        intervals=f"{archive}!x/u1_labels.csv",
         recording="u1",
     )
     assert again.read_bytes() == cut.read_bytes()
@@ -854,7 +834,7 @@ def test_splits__refuses_what_does_not_go_together(tmp_path, cut_store, options,
     assert not (tmp_path / "all.tsv").exists()
 
 
-def test_features__of_a_sample_too_short_name_it(tmp_path, cut_store):
+def test_features__name_a_sample_that_is_too_short(tmp_path, cut_store):
     store, cut, _ = cut_store
     with pytest.raises(EvreelError, match=r"u1.h5: sample '1': [0-9]+ events cannot be divided"):
         steps.features(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import shutil
 import tarfile
-import zipfile
 from collections import Counter
 
 import pytest
@@ -17,6 +15,7 @@ from evreel.files.features import FeaturesFile
 from evreel.files.samples import SamplesFile
 from evreel.samples.tables import read_samples_table
 from support import random_events
+from support.archives import packed
 from support.dataset import planned, snakemake, write_config, write_table
 from support.scenes import simulated
 from support.writers.aer40 import aer40
@@ -58,21 +57,17 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cut")
     one, two = (simulated(folder, name, seed) for seed, name in enumerate(("one", "two")))
     (folder / "raw" / "one.csv").write_text(intervals(first_stamp(one)), encoding="utf-8")
-    packed = folder / "raw" / "trials.tar.gz"
     table = intervals(first_stamp(two)).encode()
-    with tarfile.open(packed, "w:gz") as archive:
-        archive.add(two, "trials/two.aedat4")
-        info = tarfile.TarInfo("trials/two_labels.csv")
-        info.size = len(table)
-        archive.addfile(info, io.BytesIO(table))
-    many = folder / "raw" / "many.zip"
-    with zipfile.ZipFile(many, "w") as archive:
-        for label in "12":
-            for k in range(5):
-                events = random_events(300, (34, 34), 60_000, seed=10 * int(label) + k)
-                columns = (events.t, events.x, events.y, events.p)
-                rows = zip(*(column.tolist() for column in columns), strict=True)
-                archive.writestr(f"Train/{label}/{k:05d}.bin", aer40(rows))
+    members = {"trials/two.aedat4": two.read_bytes(), "trials/two_labels.csv": table}
+    trials = packed(folder / "raw" / "trials.tar.gz", members)
+    members = {}
+    for label in "12":
+        for k in range(5):
+            events = random_events(300, (34, 34), 60_000, seed=10 * int(label) + k)
+            columns = (events.t, events.x, events.y, events.p)
+            rows = zip(*(column.tolist() for column in columns), strict=True)
+            members[f"Train/{label}/{k:05d}.bin"] = aer40(rows)
+    many = packed(folder / "raw" / "many.zip", members)
     columns = ("id", "source", "md5", "split", "samples", "samples/by", "samples/members", "sensor")
     write_table(
         folder,
@@ -80,7 +75,7 @@ def built(tmp_path_factory):
             columns,
             ("one", "raw/one.aedat4", md5(one), "train", "raw/one.csv", "", "", ""),
             (
-                *("two", "raw/trials.tar.gz!trials/two.aedat4", md5(packed), "test"),
+                *("two", "raw/trials.tar.gz!trials/two.aedat4", md5(trials), "test"),
                 *("!trials/two_labels.csv", "", "", ""),
             ),
             (
@@ -181,7 +176,10 @@ def test_other_counts_than_published__stop_before_the_release(copied):
         (("raw/one.csv", ""), "line 2: samples: is missing; it names the table of intervals"),
         (("raw/one.csv", "raw/won.csv"), "line 2: samples: 'raw/won.csv' does not exist; did you"),
         (("\tmembers\t", "\tnone\t"), "line 4: samples/members: does not go with by: none"),
-        (("raw/one.csv", "!one.csv"), "line 2: samples: source 'raw/one.aedat4' is not in an archive"),
+        (
+            ("raw/one.csv", "!one.csv"),
+            "line 2: samples: source 'raw/one.aedat4' is not in an archive",
+        ),
         (("{label}", "{klass}"), "line 4: samples/members: pattern .* has {klass} in it"),
     ],
 )
