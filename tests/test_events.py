@@ -26,7 +26,7 @@ def events_with(**columns):
         ({"y": np.array([0, 1, 2, -3], dtype=np.int8)}, "row 3: y=-3 is not within"),
         ({"p": [0, 2, 0, 1]}, r"row 1: p=2 is not within \[0, 2\)"),
         ({"p": [1, -1, 1, -1]}, "row 1: p=-1 is not within"),
-        ({"t": [0, 5, 4, 3]}, "row 2: t=4 is before t=5 of the row above"),
+        ({"t": [0, 5, 4, 3]}, "row 2: t=4 is before t=5 of the previous row"),
         ({"t": np.array([0, 1, 2**63, 2**63], dtype=np.uint64)}, f"row 2: t={2**63} is beyond"),
         ({"t": [0, 1, 2, 2**70]}, "column t is object; whole numbers"),
         ({"t": [0.0, 1.0, 2.0, 3.0]}, "column t is float64; whole numbers are expected"),
@@ -47,13 +47,13 @@ def test_events__that_break_a_rule_are_refused_with_the_row(columns, message):
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ((0, 6), "height 0 and width 6 is not within 1 to 65536"),
-        ((4, 65_537), "width 65537 is not within"),
+        ((0, 6), "height 0 and width 6 is outside the range of 1 to 65536"),
+        ((4, 65_537), "width 65537 is outside"),
         ((4.5, 6), "height of 4.5 is not a whole number"),
         ((4, True), "width of True is not a whole number"),
     ],
 )
-def test_sensor__that_no_uint16_can_address_is_refused(size, message):
+def test_sensor__too_large_for_uint16_is_refused(size, message):
     with pytest.raises(EventsError, match=message):
         Sensor.checked(*size)
 
@@ -75,14 +75,14 @@ def test_events__reach_the_last_pixel_of_the_largest_sensor():
     assert int(events.x[0]) == 65_535
 
 
-def test_events__keep_stamps_beyond_2_to_the_31():
+def test_events__keep_timestamps_beyond_2_to_the_31():
     stamps = [2**31, 2**40, 2**62, 2**63 - 1]
     assert events_with(t=stamps).t.tolist() == stamps
     assert events_with(t=np.array(stamps, dtype=np.uint64)).t.tolist() == stamps
 
 
 @pytest.mark.parametrize("columns", [([], [], [], []), tuple(np.empty((4, 0)))])
-def test_events__may_be_none(columns):
+def test_events__may_be_empty(columns):
     events = Events(*columns, SENSOR)
     assert len(events) == 0
     assert events.t_stop_us == 0
@@ -131,7 +131,7 @@ def test_rows__that_would_lose_the_order_are_refused():
             events[rows]
 
 
-def test_t_stop_us__is_the_last_stamp_and_one():
+def test_t_stop_us__is_the_last_timestamp_plus_one():
     assert events_with().t_stop_us == 4
 
 
@@ -145,7 +145,7 @@ def test_concatenate__joins_parts_in_their_order():
 
 def test_concatenate__refuses_parts_out_of_order_or_of_another_sensor():
     events = events_with()
-    with pytest.raises(EventsError, match="row 2: t=0 is before t=3 of the row above"):
+    with pytest.raises(EventsError, match="row 2: t=0 is before t=3 of the previous row"):
         Events.concatenate([events[2:], events[:2]], SENSOR)
-    with pytest.raises(EventsError, match=r"part 1: is of Sensor\(height=4, width=6\)"):
+    with pytest.raises(EventsError, match=r"part 1: is for Sensor\(height=4, width=6\)"):
         Events.concatenate([Events.empty(Sensor(5, 6)), events], Sensor(5, 6))

@@ -44,7 +44,7 @@ def test_frame_of__equals_a_search_row_by_row(clock, offsets):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(-3, 500), st.integers(1, 60))
-def test_regular__covers_every_stamp_once_and_starts_no_frame_after_the_last(t_stop_us, window_us):
+def test_regular__covers_every_time_once_and_starts_no_frame_after_the_last(t_stop_us, window_us):
     clock = FrameClock.regular(t_stop_us, window_us)
     stamps = np.arange(max(t_stop_us, 0))
     assert clock.frame_of(stamps).tolist() == (stamps // window_us).tolist()
@@ -60,7 +60,7 @@ def test_regular__counts_frames_beyond_2_to_the_31_microseconds():
     assert clock.frame_of([2**33 - 1]).tolist() == [8589]
 
 
-def test_frame_of__a_stamp_in_a_gap_or_at_a_stop_is_no_frames():
+def test_frame_of__a_time_in_a_gap_or_at_a_stop_has_no_frame():
     clock = FrameClock([-10, 0, 7], [-5, 7, 8], source="frames")
     assert clock.frame_of([-11, -10, -6, -5, -1, 0, 6, 7, 8]).tolist() == [
         *(-1, 0, 0, -1, -1, 1, 1, 2, -1)
@@ -85,13 +85,13 @@ def test_frame_of__without_frames_is_none():
         ([0.5], [1.5], r"start_us is float64; whole microseconds are expected"),
     ],
 )
-def test_clock__refuses_rows_that_are_no_clock(start, stop, message):
+def test_clock__refuses_rows_that_are_not_a_clock(start, stop, message):
     with pytest.raises(ClockError, match=message):
         FrameClock(np.array(start), np.array(stop))
 
 
-def test_clock__refuses_an_unknown_source_and_a_window_of_nothing():
-    with pytest.raises(ClockError, match="source 'camera' is none of events, frames, triggers"):
+def test_clock__refuses_an_unknown_source_and_an_empty_window():
+    with pytest.raises(ClockError, match="source 'camera' is not one of events, frames, triggers"):
         FrameClock([0], [1], source="camera")
     with pytest.raises(ParameterError, match="window_us=0 is not within 1 to"):
         FrameClock.regular(100, 0)
@@ -106,7 +106,7 @@ def test_clock__is_read_only_and_leaves_its_input_writable():
     assert start.flags.writeable
 
 
-def test_clock__equals_one_of_the_same_rows_and_source():
+def test_clock__equals_a_clock_with_the_same_rows_and_source():
     clock = FrameClock([0, 10], [10, 20])
     assert clock == FrameClock(np.array([0, 10], dtype=np.int32), [10, 20])
     assert clock != FrameClock([0, 10], [10, 21])
@@ -146,10 +146,10 @@ def test_for_video__leaves_an_even_sensor_as_it_is():
         (((4, 4), 0), "scale=0 is not at least 1"),
         (((4, 4), 1, -1), "pad_bottom=-1 is negative"),
         (((4, 4), 1, 0, -2), "pad_right=-2 is negative"),
-        (((0, 4),), r"\(height, width\) \(0, 4\) has no pixels"),
+        (((0, 4),), r"a sensor of size \(0, 4\)"),
     ],
 )
-def test_picture__refuses_sizes_that_are_none(arguments, message):
+def test_picture__refuses_invalid_sizes(arguments, message):
     with pytest.raises(ParameterError, match=message):
         Picture(*arguments)
     with pytest.raises(ParameterError, match="multiple=0"):

@@ -72,7 +72,7 @@ def test_duration__without_a_stride_puts_every_event_into_one_window(t, window_u
     assert held == list(range(len(t)))
 
 
-def test_duration__with_gaps_starts_no_window_after_the_last_stamp():
+def test_duration__with_gaps_starts_no_window_after_the_last_timestamp():
     assert edges(Duration(10, 30).plan(16, index_of([0, 15]))) == [(0, 10)]
     assert edges(Duration(10, 30).plan(31, index_of([0, 30]))) == [(0, 10), (30, 40)]
 
@@ -99,7 +99,7 @@ def test_duration__divides_beyond_2_to_the_31_microseconds():
     assert rows(windows) == [(0, 1), (1, 2), (2, 2), (2, 3)]
 
 
-def test_count__of_equal_stamps_cut_apart_overlaps_by_1_us():
+def test_count__that_cuts_equal_timestamps_apart_overlaps_by_1_us():
     windows = Count(2).plan(4, stamp_at([5, 7, 7, 9]))
     assert edges(windows) == [(5, 8), (7, 10)]
 
@@ -122,7 +122,7 @@ def test_divisions__of_nothing_are_no_windows(tail):
         (lambda: Count(-1), "count=-1 is not within 1 to"),
         (lambda: Count(1, 0), "stride=0 is not within 1 to"),
         (lambda: Count(1, tail=""), "tail='' is neither"),
-        (lambda: division(), "exactly one of window_us, count and number .* got none"),
+        (lambda: division(), "give exactly one of window_us, count and number; got none"),
         (lambda: division(10, 10), "exactly one of .* got window_us=10, count=10"),
         (lambda: division(10, number=4), "exactly one of .* got window_us=10, number=4"),
         (lambda: division(10, by="time"), "by=time does not go with window_us"),
@@ -158,7 +158,7 @@ def test_fixed_number__by_time_equals_its_slow_twin(n, t):
     if span < n:
         with pytest.raises(
             ParameterError,
-            match=f"{span} µs from first to last event can't be divided into {n} windows",
+            match=f"{span} µs from first to last event cannot be divided into {n} windows",
         ):
             whole(Number(n, "time"), t)
         return
@@ -174,7 +174,7 @@ def test_fixed_number__by_time_equals_its_slow_twin(n, t):
 @given(st.integers(1, 6), STAMPS)
 def test_fixed_number__by_count_equals_its_slow_twin(n, t):
     if len(t) < n:
-        with pytest.raises(ParameterError, match=f"{len(t)} events can't be divided into {n}"):
+        with pytest.raises(ParameterError, match=f"{len(t)} events cannot be divided into {n}"):
             whole(Number(n, "count"), t)
         return
     windows = whole(Number(n, "count"), t)
@@ -232,7 +232,7 @@ def test_ending_at__equals_its_slow_twin(t, instants, window_us):
         assert t[start:stop] == [s for s in t if instant - window_us <= s < instant]
 
 
-def test_ending_at__refuses_instants_that_go_back_or_are_no_whole_numbers():
+def test_ending_at__refuses_instants_that_go_back_or_are_not_whole_numbers():
     with pytest.raises(ParameterError, match="window 1: starts at -5 µs, before window 0 at 0 µs"):
         ending_at([10, 5], 10, index_of([0]))
     with pytest.raises(ParameterError, match="instants_us is float64; whole numbers"):
@@ -285,12 +285,12 @@ def test_of_label__keeps_the_shape_it_is_asked_in():
         ),
         (([[0]], [[5]], [[0]], [[1]]), "one dimension and equal lengths"),
         (([0, 5], [5, 5], [0, 0], [1, 1]), "window 1: start_us=5 is not before stop_us=5"),
-        (([0, 5], [5, 6], [0, 3], [1, 2]), r"window 1: rows \[3, 2\) are no range"),
-        (([0], [5], [-1], [2]), r"window 0: rows \[-1, 2\) are no range"),
+        (([0, 5], [5, 6], [0, 3], [1, 2]), r"window 1: rows \[3, 2\) are not a valid range"),
+        (([0], [5], [-1], [2]), r"window 0: rows \[-1, 2\) are not a valid range"),
         (([0.5], [5], [0], [1]), "start_us is float64; whole numbers are expected"),
     ],
 )
-def test_windows__refuse_rows_that_are_none(columns, message):
+def test_windows__refuse_invalid_rows(columns, message):
     with pytest.raises(ParameterError, match=message):
         Windows(*columns)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:
-    """Return a guess at what a misspelt value was to be, nothing where none is near.
+    """Return a guess at what a misspelt value was meant to be; empty if nothing is close.
 
     Examples
     --------
@@ -20,14 +20,14 @@ def did_you_mean(value: object, known: Iterable[str]) -> str:
 
 
 class EvreelError(Exception):
-    """Something about the input is wrong, and the user can mend it.
+    """Something about the input is wrong, and the user can fix it.
 
     Parameters
     ----------
     problem
-        What was got and what was expected, without a full stop.
+        What was found and what was expected, without a full stop.
     path
-        The file that is at fault; its name stands first in the message.
+        The file at fault; the message begins with its name.
     place
         Where in the file: ``"byte 1234"``, ``"line 7"``, ``"track 7 ('car'), frame 412"``.
     hint
@@ -66,7 +66,7 @@ class UsageError(EvreelError):
 
 
 class RecordingError(EvreelError):
-    """A recording's bytes are not what its format says. `offset` is the byte where it shows."""
+    """A recording's bytes do not follow its format. `offset` is the byte where this shows."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class RecordingError(EvreelError):
 
 
 class UnknownFormatError(RecordingError):
-    """A file whose content is that of no recording that can be read here."""
+    """A file whose content is not in any recording format that can be read here."""
 
 
 class EventsError(EvreelError):
@@ -92,15 +92,15 @@ class EventsError(EvreelError):
 
 
 class ClockError(EvreelError):
-    """A frame clock with rows out of order, overlapping, or not in its table's form."""
+    """A frame clock whose rows are out of order, overlap, or are malformed."""
 
 
 class AnnotationError(EvreelError):
-    """An annotation that can't be read, or that does not fit the recording it is for."""
+    """An annotation that cannot be read, or that does not fit the recording it is for."""
 
 
 class LayoutError(EvreelError):
-    """An HDF5 file that is not of the layout it is read as."""
+    """An HDF5 file that does not have the layout it is read as."""
 
 
 class ParameterError(UsageError):
@@ -108,8 +108,8 @@ class ParameterError(UsageError):
 
 
 class SourceError(EvreelError):
-    """A source that can't be had, or whose bytes are not the ones promised."""
+    """A source that is not available, or whose bytes are not the ones promised."""
 
 
 class ReleaseError(EvreelError):
-    """A release that can't be built, or that is not what its manifest says."""
+    """A release that cannot be built, or that does not match its manifest."""

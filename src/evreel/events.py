@@ -1,6 +1,6 @@
-"""Columns of events and of what a recording holds beside them.
+"""Columns of events and of what else a recording holds.
 
-`Events` is a struct of read-only arrays, checked once on construction; a slice of it is a view.
+`Events` is a struct of read-only arrays, checked once on construction. A slice of it is a view.
 """
 
 from __future__ import annotations
@@ -31,24 +31,25 @@ class Sensor(NamedTuple):
 
     @classmethod
     def checked(cls, height: int, width: int) -> Sensor:
-        """Return the size, or raise `EventsError` where it is not one a uint16 can address."""
+        """Return the size, or raise `EventsError` if a uint16 cannot address all its pixels."""
         for name, size in (("height", height), ("width", width)):
             if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
                 raise EventsError(f"a sensor's {name} of {size!r} is not a whole number of pixels")
         if not (1 <= height <= 65536 and 1 <= width <= 65536):
             raise EventsError(
-                f"a sensor of height {height} and width {width} is not within 1 to 65536 pixels"
+                f"a sensor of height {height} and width {width} is outside the range of "
+                "1 to 65536 pixels"
             )
         return cls(int(height), int(width))
 
     @classmethod
     def parse(cls, text: str) -> Sensor:
-        """Return the size that a text such as ``346x260`` (width x height, px) names.
+        """Return the size that a text such as ``346x260`` (width x height, px) stands for.
 
         Raises
         ------
         UsageError
-            Where it is not of that form.
+            If it does not have that form.
 
         Examples
         --------
@@ -78,14 +79,14 @@ class Events:
     Raises
     ------
     EventsError
-        Where columns differ in length or are not of whole numbers, a stamp goes back or is not
-        an int64, a coordinate is outside the sensor, or a polarity is neither 0 nor 1 (nor a
-        bool); the message names the first row at fault.
+        If columns differ in length or do not hold whole numbers, a timestamp goes back or does not
+        fit int64, a coordinate is outside the sensor, or a polarity is neither 0 nor 1 (nor a
+        bool). The message names the first row at fault.
 
     Notes
     -----
-    A column that has the right dtype is kept as a read-only view of the caller's array, which
-    stays as it is; any other is copied.
+    A column with the right dtype is kept as a read-only view of the caller's array, which does
+    not change. Any other column is copied.
 
     Examples
     --------
@@ -137,7 +138,7 @@ class Events:
         if back.any():
             row = int(np.argmax(back)) + 1
             raise EventsError(
-                f"t={self.t[row]} is before t={self.t[row - 1]} of the row above",
+                f"t={self.t[row]} is before t={self.t[row - 1]} of the previous row",
                 place=f"row {row}",
             )
 
@@ -150,7 +151,7 @@ class Events:
         p: UInt8Array,
         sensor: Sensor,
     ) -> Events:
-        """Wrap columns that are known to be right: of these dtypes, and checked elsewhere."""
+        """Wrap columns that have these dtypes and were checked elsewhere."""
         events = object.__new__(cls)
         for name, column in (("t", t), ("x", x), ("y", y), ("p", p)):
             view = column.view()
@@ -161,7 +162,7 @@ class Events:
 
     @classmethod
     def empty(cls, sensor: Sensor) -> Events:
-        """No events, on a sensor."""
+        """Return no events, for a sensor."""
         none = np.empty(0, dtype=np.int64)
         return cls.trusted(
             none, none.astype(np.uint16), none.astype(np.uint16), none.astype(np.uint8), sensor
@@ -169,13 +170,13 @@ class Events:
 
     @classmethod
     def concatenate(cls, parts: Iterable[Events], sensor: Sensor) -> Events:
-        """Join parts of one sensor that follow each other in time, checked as a whole."""
+        """Join parts of one sensor that follow each other in time, and check the result."""
         listed = list(parts)
         if not listed:
             return cls.empty(Sensor.checked(*sensor))
         for k, part in enumerate(listed):
             if part.sensor != sensor:
-                raise EventsError(f"is of {part.sensor}, {sensor} is expected", place=f"part {k}")
+                raise EventsError(f"is for {part.sensor}; {sensor} is expected", place=f"part {k}")
         t, x, y, p = (np.concatenate([getattr(part, name) for part in listed]) for name in "txyp")
         return cls(t, x, y, p, sensor)
 
@@ -189,13 +190,13 @@ class Events:
                 raise EventsError("a slice with a negative step would put events out of order")
         elif np.asarray(rows).dtype != np.bool_:
             raise EventsError(
-                f"rows are chosen by a slice or a mask, which keep their order; got {rows!r}"
+                f"rows must be chosen by a slice or a mask, which keep their order; got {rows!r}"
             )
         return Events.trusted(self.t[rows], self.x[rows], self.y[rows], self.p[rows], self.sensor)
 
     @property
     def t_stop_us(self) -> int:
-        """Last stamp + 1, in µs since `t_offset`; 0 where there are no events."""
+        """Last timestamp + 1, in µs since `t_offset`; 0 if there are no events."""
         return int(self.t[-1]) + 1 if len(self) else 0
 
 
@@ -206,8 +207,8 @@ class Triggers:
     Parameters
     ----------
     t : (n,) int64, µs since `t_offset`; may be negative before the first event.
-    edge : (n,) int8: 1 rising, 0 falling, −1 where the mark is no edge.
-    id : (n,) int16: channel or type, numbered as the recording's format does.
+    edge : (n,) int8: 1 rising, 0 falling, −1 where the mark is not an edge.
+    id : (n,) int16: channel or type, with the numbers of the recording's format.
     """
 
     t: Int64Array
@@ -226,7 +227,7 @@ class Imu:
     ----------
     t : (n,) int64, µs since `t_offset`; may be negative before the first event.
     accelerometer : (n, 3) float32, g.
-    gyroscope : (n, 3) float32, degrees a second.
+    gyroscope : (n, 3) float32, degrees per second.
     magnetometer : (n, 3) float32, µT.
     temperature : (n,) float32, °C.
     """
@@ -243,7 +244,7 @@ class Imu:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FrameTimes:
-    """When the frames of a frame sensor were exposed, one row a frame.
+    """When the frames of a frame sensor were exposed, one row per frame.
 
     Parameters
     ----------

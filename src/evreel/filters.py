@@ -1,4 +1,4 @@
-"""Changing events on purpose: axes, crop, time, hot pixels. Pure, by name, and counted."""
+"""Changing events on purpose: axes, crop, time, hot pixels. Pure, named and counted."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Crop:
         return Sensor(self.y1 - self.y0, self.x1 - self.x0)
 
     def check(self, sensor: Sensor) -> None:
-        """Raise `ParameterError` where the rectangle is empty or reaches outside the sensor."""
+        """Raise `ParameterError` if the rectangle is empty or reaches outside the sensor."""
         if not (0 <= self.x0 < self.x1 <= sensor.width and 0 <= self.y0 < self.y1 <= sensor.height):
             raise ParameterError(
                 f"crop {self.x0},{self.y0},{self.x1},{self.y1} (x0,y0,x1,y1) is empty or reaches "
-                f"outside the sensor of {sensor.width}x{sensor.height} (width x height)"
+                f"outside the {sensor.width}x{sensor.height} sensor (width x height)"
             )
 
     def apply(self, events: Events) -> Events:
@@ -63,7 +63,7 @@ class Crop:
 class Orientation(Settings):
     """How a camera's axes and polarities become the picture's: first swapped, then flipped.
 
-    A swap makes a sensor of (height, width) one of (width, height).
+    A swap turns a (height, width) sensor into a (width, height) one.
 
     Examples
     --------
@@ -73,17 +73,17 @@ class Orientation(Settings):
     ([1], [1], [1], (10, 4))
     """
 
-    swap_xy: bool = setting(False, "Columns become rows and rows columns, before flips and crop.")
+    swap_xy: bool = setting(False, "Columns become rows and vice versa, before flips and crop.")
     flip_x: bool = setting(False, "Column x becomes width - 1 - x, before the crop.")
     flip_y: bool = setting(False, "Row y becomes height - 1 - y, before the crop.")
-    invert_polarity: bool = setting(False, "ON becomes OFF and the other way round.")
+    invert_polarity: bool = setting(False, "ON becomes OFF and vice versa.")
 
     def sensor(self, sensor: Sensor) -> Sensor:
-        """Return the size that a sensor has then."""
+        """Return the size of a sensor after the swap."""
         return Sensor(sensor.width, sensor.height) if self.swap_xy else sensor
 
     def apply(self, events: Events) -> Events:
-        """Return the events, their sensor and axes turned."""
+        """Return the events with their axes and polarities changed."""
         if self == Orientation():
             return events
         x, y = (events.y, events.x) if self.swap_xy else (events.x, events.y)
@@ -97,7 +97,7 @@ class Orientation(Settings):
 
 
 def within(events: Events, start_us: int | None, stop_us: int | None) -> Events:
-    """Return the events with a stamp in ``[start_us, stop_us)``, as a view."""
+    """Return the events with a timestamp in ``[start_us, stop_us)``, as a view."""
     low = 0 if start_us is None else int(np.searchsorted(events.t, start_us))
     high = len(events) if stop_us is None else int(np.searchsorted(events.t, stop_us))
     return events[low : max(low, high)]
@@ -106,14 +106,14 @@ def within(events: Events, start_us: int | None, stop_us: int | None) -> Events:
 def hot_pixels(
     chunks: Iterable[Events], sensor: Sensor, max_pixel_hz: float
 ) -> npt.NDArray[np.bool_]:
-    """Return which pixels have more events a second than `max_pixel_hz`.
+    """Return which pixels have more events per second than `max_pixel_hz`.
 
     Parameters
     ----------
     chunks
-        All events of a recording; the time they cover is from the first stamp to the last + 1.
+        All events of a recording; the time they cover is from the first timestamp to the last + 1.
     max_pixel_hz
-        Highest rate that a sound pixel may have, events a second, both polarities together.
+        Highest rate of a healthy pixel, events per second, both polarities together.
 
     Returns
     -------

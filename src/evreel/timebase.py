@@ -1,6 +1,6 @@
 """Integer-microsecond instants, half-open intervals, and the clock of a video's frames.
 
-Time is int64 µs since the recording's first event stamp (`t_offset`). An interval holds its
+Time is int64 µs since the recording's first event timestamp (`t_offset`). An interval holds its
 start and not its stop: ``[start, stop)``.
 """
 
@@ -20,11 +20,11 @@ CLOCK_SOURCES: tuple[ClockSource, ...] = ("events", "frames", "triggers", "exter
 Int64Array = npt.NDArray[np.int64]
 
 FARTHEST = 1 << 53
-"""Largest time (µs; 285 years) or count that is taken: sums and products of it still fit."""
+"""Largest time (µs; 285 years) or count that is accepted: sums and products of it still fit."""
 
 
 def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return `array` as a read-only, contiguous view (a copy only where dtype or order ask)."""
+    """Return `array` as a read-only, contiguous view (a copy only if dtype or order require it)."""
     view = np.ascontiguousarray(array, dtype=dtype).view()
     view.flags.writeable = False
     return view
@@ -32,7 +32,7 @@ def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True, eq=False)
 class FrameClock:
-    """When each frame of a video stands for, one row a frame.
+    """The time that each frame of a video stands for, one row per frame.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ class FrameClock:
     Raises
     ------
     ClockError
-        Where a row does not stop after it starts, starts before the one above it has stopped,
-        or is not of whole microseconds.
+        If a row does not stop after it starts, starts before the previous one has stopped,
+        or is not in whole microseconds.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class FrameClock:
                 "one dimension and equal lengths are expected"
             )
         if self.source not in CLOCK_SOURCES:
-            raise ClockError(f"source {self.source!r} is none of {', '.join(CLOCK_SOURCES)}")
+            raise ClockError(f"source {self.source!r} is not one of {', '.join(CLOCK_SOURCES)}")
         empty = np.flatnonzero(stop <= start)
         if empty.size:
             k = int(empty[0])
@@ -88,12 +88,12 @@ class FrameClock:
             raise ClockError(
                 f"starts at {start[k + 1]} µs, before frame {k} stops at {stop[k]} µs",
                 place=f"frame {k + 1}",
-                hint="A stamp must belong to one frame at most.",
+                hint="A time must belong to at most one frame.",
             )
 
     @classmethod
     def regular(cls, t_stop_us: int, window_us: int) -> FrameClock:
-        """Frames of `window_us` from 0 until `t_stop_us` is covered; the last keeps its edge.
+        """Return frames of `window_us` from 0 until `t_stop_us` is covered; the last is whole.
 
         Examples
         --------
@@ -119,12 +119,12 @@ class FrameClock:
     __hash__ = None  # type: ignore[assignment]
 
     def frame_of(self, t_us: npt.ArrayLike) -> Int64Array:
-        """Return the frame whose interval holds each stamp, −1 where there is none.
+        """Return the frame whose interval holds each timestamp, −1 where there is none.
 
         Parameters
         ----------
         t_us
-            (m,) stamps in µs since `t_offset`, in any order.
+            (m,) timestamps in µs since `t_offset`, in any order.
 
         Returns
         -------

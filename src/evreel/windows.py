@@ -1,10 +1,10 @@
 """Windows: time edges and event index ranges.
 
-A window holds its start and not its stop, in time and in event indices. Window k of a regular
-division is ``[k·w, (k+1)·w)`` from origin 0. An empty window is a window. `tail` says what
-becomes of the last, incomplete window: ``keep`` (the default; it keeps its nominal edge in
-time) or ``drop``. In a recording that is cut into samples, each sample is divided by itself, from
-its own start on, and no window holds an event of another.
+A window includes its start and excludes its stop, in time and in event indices. Window k of a
+regular division is ``[k·w, (k+1)·w)`` from origin 0. An empty window is a window. `tail` says what
+happens to the last, incomplete window: ``keep`` (the default; it keeps its nominal edge in
+time) or ``drop``. If a recording is cut into samples, each sample is divided on its own, from its
+own start, and no window holds events of two samples.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from evreel.timebase import FARTHEST, Int64Array, frozen
 
 Tail = Literal["keep", "drop"]
 MOST_WINDOWS = 50_000_000
-"""Most windows that a recording is divided into: 1.6 GB of edges and rows."""
+"""Limit of a recording's number of windows: 1.6 GB of edges and rows."""
 
 IndexOf = Callable[[Int64Array], Int64Array]
 StampAt = Callable[[Int64Array], Int64Array]
@@ -30,7 +30,7 @@ StampAt = Callable[[Int64Array], Int64Array]
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Time edges and event index ranges, one row a window.
+    """Time edges and event index ranges, one row per window.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ class Windows:
     Raises
     ------
     ParameterError
-        Where a column is not of whole numbers, columns differ in length, or a window stops before
-        it starts.
+        If a column does not hold whole numbers, columns differ in length, or a window stops
+        before it starts.
 
     Notes
     -----
-    By time, the rows of a window are exactly those with a stamp in it. By count, the rows
-    decide: `start_us` is the first row's stamp and `stop_us` the last row's stamp + 1, so two
-    neighbours overlap by 1 µs where equal stamps are cut apart.
+    By time, the rows of a window are exactly those with a timestamp in it. By count, the rows
+    decide: `start_us` is the first timestamp and `stop_us` the last one + 1, so two neighbours
+    overlap by 1 µs where equal timestamps are cut apart.
     """
 
     start_us: Int64Array
@@ -69,7 +69,7 @@ class Windows:
                 )
         for wrong, problem in (
             (self.stop_us <= self.start_us, "start_us={0} is not before stop_us={1}"),
-            ((self.stop < self.start) | (self.start < 0), "rows [{2}, {3}) are no range of rows"),
+            ((self.stop < self.start) | (self.start < 0), "rows [{2}, {3}) are not a valid range"),
         ):
             if wrong.any():
                 k = int(np.argmax(wrong))
@@ -80,11 +80,11 @@ class Windows:
         return len(self.start_us)
 
     def __getitem__(self, rows: slice) -> Windows:
-        """Return some neighbouring windows, such as the ones of one training sequence."""
+        """Return some neighbouring windows, such as those of one training sequence."""
         return Windows(self.start_us[rows], self.stop_us[rows], self.start[rows], self.stop[rows])
 
     def check_order(self) -> None:
-        """Raise `ParameterError` where a window starts before the one above it."""
+        """Raise `ParameterError` if a window starts before the previous one."""
         back = self.start_us[1:] < self.start_us[:-1]
         if back.any():
             k = int(np.argmax(back)) + 1
@@ -92,19 +92,19 @@ class Windows:
                 f"starts at {self.start_us[k]} µs, before window {k - 1} at "
                 f"{self.start_us[k - 1]} µs",
                 place=f"window {k}",
-                hint="Give windows in order of their start.",
+                hint="Give windows in order of their starts.",
             )
 
     def of_label(self, t_us: npt.ArrayLike) -> Int64Array:
-        """Return the window that a label at each stamp belongs to, −1 where there is none.
+        """Return the window that a label at each timestamp belongs to, −1 where there is none.
 
         A label at t belongs to the window with ``start < t <= stop``; the first window also
-        takes ``t == start``. Windows that overlap give a label to the first that holds it.
+        takes ``t == start``. If windows overlap, a label belongs to the first that holds it.
 
         Raises
         ------
         ParameterError
-            Where windows are not in order of their start, as those of samples that overlap.
+            If windows are not in order of their starts, as with samples that overlap.
 
         Examples
         --------
@@ -116,8 +116,8 @@ class Windows:
         if not len(self):
             return np.full(t.shape, -1, dtype=np.int64)
         self.check_order()
-        # Where a long window holds shorter ones, stops go back. The running maximum does not,
-        # and it first reaches t at the first window that stops at or after t.
+        # If a long window holds shorter ones, stops go back. The running maximum does not, and it
+        # first reaches t at the first window that stops at or after t.
         window = np.searchsorted(np.maximum.accumulate(self.stop_us), t, side="left")
         last = np.minimum(window, len(self) - 1)
         first = (t == self.start_us[0]) & (last == 0)
@@ -134,7 +134,7 @@ class Duration:
     window_us
         Duration, 1 µs or more.
     stride_us
-        From one start to the next; `window_us` where None.
+        From one start to the next; None takes `window_us`.
     tail
         ``keep``: windows start until `t_stop_us` is covered, and none starts at or after it;
         ``drop``: only windows that end at or before it.
@@ -155,14 +155,14 @@ class Duration:
         Parameters
         ----------
         t_stop_us
-            Last stamp + 1.
+            Last timestamp + 1.
         index_of
-            Function of (n,) stamps → (n,) rows of the first event at or after each.
+            Function of (n,) timestamps → (n,) rows of the first event at or after each.
 
         Raises
         ------
         ParameterError
-            Where they would be more than `MOST_WINDOWS`.
+            If there would be more than `MOST_WINDOWS`.
 
         Examples
         --------
@@ -182,11 +182,11 @@ class Count:
     Parameters
     ----------
     count
-        Events a window, 1 or more.
+        Events per window, 1 or more.
     stride
-        Events from one start to the next; `count` where None.
+        Events from one start to the next; None takes `count`.
     tail
-        ``keep``: windows start until every event is covered, the last may hold fewer events;
+        ``keep``: windows start until every event is covered; the last may hold fewer events;
         ``drop``: only windows of `count` events.
     """
 
@@ -207,12 +207,12 @@ class Count:
         n_events
             How many events the recording holds.
         stamp_at
-            Function of (n,) rows → (n,) their stamps in µs.
+            Function of (n,) rows → (n,) their timestamps in µs.
 
         Raises
         ------
         ParameterError
-            Where they would be more than `MOST_WINDOWS`.
+            If there would be more than `MOST_WINDOWS`.
 
         Examples
         --------
@@ -235,7 +235,7 @@ class Number:
     Parameters
     ----------
     number
-        Windows a recording, or a sample of it, 1 or more.
+        Windows per recording, or per sample of it, 1 or more.
     by
         ``time``: windows of equal duration; ``count``: of equal event count.
     """
@@ -266,12 +266,12 @@ def division(
     Raises
     ------
     ParameterError
-        Where several or none are given, or what belongs to another one.
+        If none or several are given, or an option of another one.
     """
     asked = {"window_us": window_us, "count": count, "number": number}
     if sum(value is not None for value in asked.values()) != 1:
         raise ParameterError(
-            "exactly one of window_us, count and number divides a recording; got "
+            "give exactly one of window_us, count and number; got "
             + (", ".join(f"{k}={v}" for k, v in asked.items() if v is not None) or "none")
         )
     if window_us is not None:
@@ -281,7 +281,7 @@ def division(
         _no_other("count", {"stride_us": stride_us, "by": by}, "use stride")
         return Count(count, stride, tail)
     others = {"stride_us": stride_us, "stride": stride, "tail": "drop" if tail == "drop" else None}
-    _no_other("number", others, "its windows lie end to end, and the last ends with the events")
+    _no_other("number", others, "its windows follow each other, and the last ends with the events")
     return Number(0 if number is None else number, by or "time")
 
 
@@ -297,17 +297,17 @@ class RegularWindows(Settings):
     count: int | None = optional("Events per window.", unit="events", minimum=1, maximum=FARTHEST)
     tail: Tail = setting(
         "keep",
-        "What becomes of the last, incomplete window. keep: it is a window (in time it keeps its "
+        "What happens to the last, incomplete window. keep: it is a window (in time it keeps its "
         "nominal edge); drop: it is left out.",
     )
 
     def division(self) -> Division:
-        """Return the division that they ask for."""
+        """Return the division that these settings ask for."""
         names = ("window_us", "count", "stride_us", "stride", "tail", "number", "by")
         return division(**{name: getattr(self, name) for name in names if hasattr(self, name)})
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
-        """Yield (place, problem) of values that do not go together."""
+        """Yield (place, problem) for values that do not go together."""
         try:
             self.division()
         except ParameterError as error:
@@ -339,9 +339,8 @@ class AnyWindows(RegularWindows):
         maximum=FARTHEST,
     )
     by: Literal["time", "count"] | None = optional(
-        "What is equal in a number of windows: their duration (time, where it is left out), or "
-        "their event count (count). What is divided begins with the first event of a sample, and "
-        "ends with its last."
+        "What a number of windows have in common: their duration (time; the default), or their "
+        "event count (count). What is divided runs from the first event of a sample to its last."
     )
 
 
@@ -358,7 +357,7 @@ def cut(
     index_of: IndexOf,
     stamp_at: StampAt,
 ) -> tuple[Windows, Int64Array]:
-    """Divide each of some intervals of a recording by itself.
+    """Divide each of some intervals of a recording on its own.
 
     Parameters
     ----------
@@ -367,23 +366,23 @@ def cut(
     start_us, stop_us
         (m,) int64, µs since `t_offset`: intervals ``[start_us, stop_us)``; they may overlap.
     index_of
-        Function of (n,) stamps → (n,) rows of the first event at or after each.
+        Function of (n,) timestamps → (n,) rows of the first event at or after each.
     stamp_at
-        Function of (n,) rows, ascending → (n,) their stamps in µs.
+        Function of (n,) rows, ascending → (n,) their timestamps in µs.
 
     Returns
     -------
     windows
-        Those of the first interval, then those of the next one. No window holds an event outside
-        its interval; the last one of an interval keeps its nominal edge all the same.
+        The windows of the first interval, then those of the next. No window holds an event outside
+        its interval, but the last one of an interval keeps its nominal edge.
     bounds
-        (m + 1,) int64: windows ``[bounds[k], bounds[k + 1])`` are those of interval k.
+        (m + 1,) int64: interval k has the windows ``[bounds[k], bounds[k + 1])``.
 
     Raises
     ------
     ParameterError
-        Where an interval has less than 1 µs or one event for each of a fixed number of windows;
-        its place is ``interval k``. Where there would be more than `MOST_WINDOWS`.
+        If an interval has less than 1 µs or one event for each of a fixed number of windows
+        (the place is ``interval k``), or if there would be more than `MOST_WINDOWS`.
 
     Examples
     --------
@@ -450,14 +449,14 @@ def _equal_shares(
     if short.size:
         unit = "µs" if by_time else "events"
         raise ParameterError(
-            f"{span[short[0]]} {unit} {'from first to last event ' if by_time else ''}can't be "
+            f"{span[short[0]]} {unit} {'from first to last event ' if by_time else ''}cannot be "
             f"divided into {division.number} windows",
             place=f"interval {short[0]}",
         )
     n = np.full(len(first), division.number, dtype=np.int64)
     if len(n) * division.number > MOST_WINDOWS:
         raise ParameterError(
-            f"they are {len(n) * division.number} windows; {MOST_WINDOWS} is the most"
+            f"these are {len(n) * division.number} windows; at most {MOST_WINDOWS} are allowed"
         )
     interval, k, bounds = _end_to_end(n)
     share = span // division.number
@@ -469,7 +468,7 @@ def _equal_shares(
 
 
 def _end_to_end(n: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
-    """Return, for intervals of n windows each, interval and place of each, and their bounds."""
+    """Return each window's interval and position in it, and the bounds; n windows per interval."""
     bounds = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
     interval = np.repeat(np.arange(len(n)), n)
     return interval, np.arange(bounds[-1]) - bounds[interval], bounds
@@ -485,7 +484,7 @@ def ending_at(instants_us: Iterable[int], window_us: int, index_of: IndexOf) -> 
     window_us
         Duration, 1 µs or more.
     index_of
-        Function of (n,) stamps → (n,) rows of the first event at or after each.
+        Function of (n,) timestamps → (n,) rows of the first event at or after each.
 
     Examples
     --------
@@ -508,20 +507,20 @@ def _how_many(total: Int64Array, size: int, stride: int, tail: Tail) -> Int64Arr
         n = np.maximum(0, (total - size) // stride + 1)
     else:
         to_cover = np.maximum(0, -(-(total - size) // stride)) + 1
-        # A stride beyond the size leaves gaps: the end may lie in one, and no window is after it.
+        # A stride above the size leaves gaps: the end may be in one, and no window follows it.
         n = np.minimum(to_cover, -(-total // stride))
     wanted = sum(n.tolist())  # as Python's numbers, which do not wrap
     if wanted > MOST_WINDOWS:
         raise ParameterError(
             f"windows of {size}, one every {stride}, divide 0 to {sum(total.tolist())} into "
-            f"{wanted} windows; {MOST_WINDOWS} is the most",
-            hint="Choose longer windows or a longer stride, or a part of the recording.",
+            f"{wanted} windows; at most {MOST_WINDOWS} are allowed",
+            hint="Choose longer windows, a longer stride, or a part of the recording.",
         )
     return n
 
 
 def _whole(name: str, values: npt.ArrayLike) -> Int64Array:
-    """Return whole numbers as int64; a fraction would be cut off in silence."""
+    """Return whole numbers as int64; refuse fractions, which would be cut off silently."""
     given = np.asarray(values)
     if given.size and given.dtype.kind not in "iu":
         raise ParameterError(f"{name} is {given.dtype}; whole numbers are expected")

@@ -186,7 +186,7 @@ def test_first_centre__is_the_first_at_or_beyond(at, scale, limit):
 # Frames
 
 
-def test_event__belongs_to_the_frame_that_holds_its_stamp():
+def test_event__belongs_to_the_frame_that_holds_its_timestamp():
     """One box a frame, one pixel further to the right each time."""
     moving = Track(0, "car", tuple(box(k, k, 0, k + 1, 1) for k in range(8)))
     for frame in range(8):
@@ -203,7 +203,7 @@ def test_clock__with_gaps_labels_nothing_in_them():
     assert got.roi.tolist() == [0, 0, 0, 0, -1, -1, 0, 0, -1, -1]
 
 
-def test_stamps__beyond_32_bits_are_found():
+def test_timestamps__beyond_32_bits_are_found():
     start = np.array([2**33, 2**33 + 7])
     clock = FrameClock(start, start + 5)
     scene = annotated(still(box(0, 0, 0, 8, 6), [1]), frames=range(2))
@@ -229,7 +229,7 @@ def test_track__that_only_closes_labels_nothing():
     assert (drawn(scene, t=25), len(regions.boxes())) == (NOWHERE.split(), 0)
 
 
-def test_frames_between_listed_ones__show_the_box_on_its_way():
+def test_frames_between_listed_ones__show_the_box_on_a_straight_line():
     moving = Track(0, "car", (box(0, 0, 0, 1, 1), box(4, 4, 0, 5, 1), box(5, 0, 5, 1, 6)))
     scene = annotated(moving, frames=range(0, 9, 4))
     for frame in range(5):
@@ -329,7 +329,7 @@ def test_annotations_without_shapes__label_nothing():
 # Scale and padding
 
 
-def test_scale__divides_and_padding_lies_right_and_below():
+def test_scale__divides_and_padding_is_right_and_below():
     picture = Picture(tuple(SENSOR), scale=2, pad_bottom=4, pad_right=2)
     scene = in_frame_0(box(0, 4, 2, 18, 16), picture_shape=(16, 18))
     assert drawn(scene, picture=picture) == ["........", *["..aaaaaa"] * 5]
@@ -373,9 +373,12 @@ def loose(*points):
         (annotated(tags=(FrameTag(10, "car"),), source="a.xml"), NO_FRAME_10),
         (
             annotated(picture_shape=(260, 346), source="a.xml"),
-            r"^a\.xml: was drawn on pictures of 346x260; those of the video are 8x6",
+            r"^a\.xml: was drawn on 346x260 pictures; the video's are 8x6",
         ),
-        (Annotations(("car",), (still(CORNER, [0], label="cat"),)), "label 'cat' is none of car"),
+        (
+            Annotations(("car",), (still(CORNER, [0], label="cat"),)),
+            "label 'cat' is not one of car",
+        ),
         (annotated(still(CORNER, [3, 2])), "region 0: frame 2 is listed after frame 3"),
     ],
 )
@@ -384,7 +387,7 @@ def test_regions__refuse_what_does_not_fit_the_video(scene, message):
         laid(scene)
 
 
-def test_shape__outside_the_picture_is_cut_and_counted_where_that_is_asked_for():
+def test_shape__outside_the_picture_is_clipped_and_counted_on_request():
     regions = laid(WIDE, clip=True)
     assert regions.repairs == {"clipped_shapes": 1, "skipped_shapes": 0}
     assert drawn(WIDE, t=25, clip=True) == ["........", *["....aaaa"] * 2, *["........"] * 3]
@@ -398,7 +401,7 @@ def test_closing_shape__may_reach_outside():
 
 def test_events__of_another_sensor_are_refused():
     annotator = Annotator(laid(annotated(), Picture((6, 9))))
-    with pytest.raises(AnnotationError, match=r"events are of a sensor of 8x6; .* one of 9x6"):
+    with pytest.raises(AnnotationError, match=r"events' sensor is 8x6; .* shows 9x6"):
         annotator.label(every_pixel(0))
 
 
@@ -471,7 +474,7 @@ def test_tutorial__events_at_the_edges_of_frames_hit_the_right_frame():
     assert np.count_nonzero(got.roi >= 0) > 200
 
 
-def test_tutorial__closed_tracks_label_no_more():
+def test_tutorial__closed_tracks_label_nothing_more():
     annotations = read_cvat(shared_file("annotations/four_obj_static_video.xml"))
     events = tutorial_events()
     got = label(annotations, events, TUTORIAL_CLOCK, TUTORIAL_PICTURE)

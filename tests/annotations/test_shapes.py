@@ -71,19 +71,21 @@ def test_merge__joins_labels_by_name_and_frames_by_number():
     assert both.skipped == {"mask": 3, "cuboid": 1}
 
 
-def test_merge__refuses_pictures_of_two_sizes():
+def test_merge__refuses_pictures_of_different_sizes():
     one = Annotations((), picture_shape=(8, 9), source="one.xml")
     two = Annotations((), picture_shape=(8, 10), source="two.xml")
-    with pytest.raises(AnnotationError, match=r"one\.xml, two\.xml: .* pictures of 9x8 and 10x8"):
+    with pytest.raises(
+        AnnotationError, match=r"one\.xml, two\.xml: .* pictures of different sizes: 9x8 and 10x8"
+    ):
         merge([one, two])
 
 
-def test_relabel__numbers_as_asked_and_refuses_a_label_that_is_not_listed():
+def test_relabel__numbers_labels_as_listed_and_refuses_others():
     given = Annotations(
         ("day", "cat", "unused"), (Track(0, "cat", ()),), (FrameTag(0, "day"),), source="a.xml"
     )
     got = relabel(given, ["cat", "dog", "day"])
     assert got.labels == ("cat", "dog", "day")
     assert (got.tracks, got.tags) == (given.tracks, given.tags)
-    with pytest.raises(AnnotationError, match=r"a\.xml: label 'day' is none of cat, dog"):
+    with pytest.raises(AnnotationError, match=r"a\.xml: label 'day' is not one of cat, dog"):
         relabel(given, ["cat", "dog"])

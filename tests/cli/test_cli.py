@@ -181,7 +181,7 @@ def test_events__that_leave_nothing_are_an_error_and_no_file(made, tmp_path):
     store = tmp_path / "none.h5"
     run = evreel("events", made / "corner.aedat4", "-o", store, "--start-us", 10**9)
     assert run.returncode == 1
-    assert "corner.aedat4: no event is left" in run.stderr
+    assert "corner.aedat4: no events are left" in run.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -306,7 +306,7 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
         (["events", "corner.aedat4", "-o", "/proc/x.h5"], 1, "No such file or directory"),
         (["events", "corner.aedat4", "-o", "corner.toml/x.h5"], 1, "File exists"),
         (["events", "corner.aedat4", "-o", "corner.aedat4"], 2, "which it is made from"),
-        (["events", "corner.h5", "-o", "x.h5"], 2, "is an events store already"),
+        (["events", "corner.h5", "-o", "x.h5"], 2, "is already an events store"),
         (
             ["video", "corner.h5", "-o", "x.mp4", "--window-us", "10000", "--preset", "typo"],
             2,
@@ -380,7 +380,7 @@ def test_annotate__refuses_the_clock_of_another_crop(made, tmp_path):
         *("-o", tmp_path / "slices.h5", "--count", 100),
     )
     assert run.returncode == 1
-    assert "b.clock.tsv: origin_x_px is 10; that of a.h5 is 0" in run.stderr
+    assert "b.clock.tsv: origin_x_px is 10, but in a.h5 it is 0" in run.stderr
 
 
 def test_tags__do_not_widen_where_regions_were_looked_for(made, tmp_path):

@@ -131,7 +131,7 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ),
         (
             {"features": {"h": {"representation": "histogramm", "count": 5}}},
-            "features/h: no representation is called 'histogramm'",
+            "features/h: there is no representation 'histogramm'",
         ),
         (
             {"features": {"events": {"representation": "histogram", "count": 5}}},
@@ -239,7 +239,7 @@ def test_config__of_the_command_line_is_named_as_such(folder):
         ({"source": "raw/on.aedat4"}, "line 2: source: 'raw/on.aedat4' does not exist; did you"),
         ({"source": "raw"}, "line 2: source: 'raw' is a folder"),
         ({"source": "row/one.aedat4"}, "'row/one.aedat4' does not exist: there is no folder 'row'"),
-        ({"source": "ftp://a/b"}, "line 2: source: source 'ftp://a/b' is of scheme ftp"),
+        ({"source": "ftp://a/b"}, "line 2: source: source 'ftp://a/b' has scheme ftp"),
         ({"source": "manual:"}, "line 2: source: source 'manual:' names no path"),
         ({"rois": "raw/one.roi.xml"}, "did you mean 'raw/one.rois.xml'?"),
         ({"rois": "https://a.org/one.xml"}, "line 2: rois: 'https://a.org/one.xml' is not a plain"),

@@ -156,8 +156,8 @@ def test_by_intervals__refuses_a_sample_that_ends_far_beyond_the_recording():
         with pytest.raises(AnnotationError) as caught:
             by_intervals(rows, t_offset=10, t_stop_us=stop_us, **options)
         assert str(caught.value).startswith(
-            f"line 3: is of {50 - start} to {1010 - start} µs, far beyond the recording's last "
-            f"event at {stop_us} µs"
+            f"line 3: runs from {50 - start} to {1010 - start} µs, far beyond the recording's "
+            f"end at {stop_us} µs"
         )
 
 
@@ -280,9 +280,9 @@ def test_archive__crops_and_counts_as_one_recording_does(tmp_path):
         (
             {"a.txt": b"x"},
             {},
-            r"a.zip: no file in it fits '\*.bin'. It has 1 files, such as 'a.txt'",
+            r"a.zip: no file in it matches '\*.bin'. It has 1 files, such as 'a.txt'",
         ),
-        ({"a.bin": small(0)[1]}, {"leave_out": ["a.*"]}, "no file in it fits"),
+        ({"a.bin": small(0)[1]}, {"leave_out": ["a.*"]}, "no file in it matches"),
         (
             {"a.bin": small(0)[1]},
             {"sensor": "10x10"},
@@ -351,7 +351,7 @@ def test_archive__refuses_a_member_that_is_not_a_file_and_counts_others(tmp_path
     for k, says in ((1, "a link, not a file"), (2, "a link, not a file"), (3, "a file with holes")):
         with pytest.raises(SourceError, match=rf"a\.tar!c/{k}\.bin: is {says}") as caught:
             decode(path, out, "*/*", leave_out=leave_out)
-        assert "To go without it: samples.leave_out." in str(caught.value)
+        assert "To skip it, name it in samples.leave_out." in str(caught.value)
         leave_out.append(f"c/{k}.*")
     repairs = decode(path, out, "*/*", leave_out=leave_out)
     assert (repairs["skipped_files"], repairs["left_out_members"]) == (2, 3)
@@ -406,7 +406,7 @@ def test_archive__with_a_name_that_does_not_fit_a_table_is_refused_before_it_is_
     with pytest.raises(RecordingError) as caught:
         decode(path, out, pattern)
     message = str(caught.value)
-    assert message.startswith(f"a.tar: member {name!r} has a name that a table of samples can't")
+    assert message.startswith(f"a.tar: a table of samples cannot hold the name of member {name!r}")
     assert "Rename it" in message and "samples.leave_out" in message
     message.encode()
     # Left out, it is in nobody's way.

@@ -184,7 +184,7 @@ def distance(points, outline):
     ],
     ids=["box", "slow box", "polygon"],
 )
-def test_events__of_a_moving_object_lie_at_its_outline(thing):
+def test_events__of_a_moving_object_are_at_its_outline(thing):
     thing = {key: value for key, value in (BOX | thing).items() if value is not None}
     of = parse_scene(QUIET | {"object": [thing]})
     events, exact = all_events(of), truth(of)
@@ -209,7 +209,7 @@ def test_events__of_a_bright_box_are_on_ahead_and_off_behind():
     assert int((events.p == 0).sum()) == 12 * 6 * 3
 
 
-def test_scene__without_an_event_is_an_error(tmp_path):
+def test_scene__without_events_is_an_error(tmp_path):
     of = made({"motion": [[0, 5, 5]]})
     for attempt in (lambda: list(simulate_events(of)), lambda: truth(of)):
         with pytest.raises(EvreelError, match="scene 'quiet' makes no event"):

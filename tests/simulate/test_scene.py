@@ -16,7 +16,7 @@ from evreel.simulate.scene import LOG_UNIT, SUBPIXEL, load_scene, parse_scene
 from support.simulate import FULL_SCENE
 
 
-def test_scene_file__of_the_documentation_is_one(tmp_path):
+def test_scene_file__of_the_documentation_is_valid(tmp_path):
     text = scene.__doc__.split(".. code-block:: toml\n\n")[1]
     path = tmp_path / "corner.toml"
     path.write_text(textwrap.dedent(text), encoding="utf-8")
@@ -42,7 +42,7 @@ def table_of(document, where):
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
-        ("speed", 3, r"speed=3: there is no such key\. Keys here are name, "),
+        ("speed", 3, r"speed=3: there is no such key\. The keys here are name, "),
         ("sensor.depth", 3, r"sensor: depth=3: there is no such key"),
         ("camera.treshold_on", 1, r"camera: treshold_on=1: there is no such key"),
         ("object.0.size", 1, r"object 1 \('car'\): size=1: there is no such key"),
@@ -74,11 +74,11 @@ def table_of(document, where):
         ("object.0.motion", [[5, 0, 0], [5, 1, 1]], r"motion=\[5, 1, 1\] is not a keyframe"),
         ("object.0.motion", [[5.0, 0, 0]], r"motion=\[5.0, 0, 0\] is not a keyframe with t_us"),
         ("object.0.motion", [[0, 9e9, 0]], r"is not a keyframe \[t_us, x, y\] within ±16384"),
-        ("object.1.polygon", [[0, 0], [4, 4], [4, 0], [0, 4]], r"sides do not touch or cross"),
+        ("object.1.polygon", [[0, 0], [4, 4], [4, 0], [0, 4]], r"sides that do not touch or cross"),
         ("object.1.polygon", [[0, 0], [4, 0], [2, 0]], r"an outline with an area"),
         ("object.1.polygon", [[0, 0], [4, 0]], r"is not a list of 3 to 256 vertices"),
         ("object.1.polygon", [[0, 0], [4], [1, 1]], r"polygon=\[4\] is not a vertex"),
-        ("object.1.visible_us", [[0, 9], [8, 12]], r"visible_us=.* in order, apart"),
+        ("object.1.visible_us", [[0, 9], [8, 12]], r"visible_us=.* in order, disjoint"),
         ("object.1.visible_us", [[0, 100_001]], r"within 0 to 100000"),
         ("tag.0.stop_us", 20_000, r"stop_us=20000 is not a whole number from 20001"),
     ],
@@ -107,13 +107,13 @@ def test_scene_file__that_lacks_a_key_is_refused(where):
         parse_scene(document, "corner.toml")
 
 
-def test_scene_file__that_is_none_is_refused(tmp_path):
+def test_scene_file__that_is_not_toml_is_refused(tmp_path):
     path = tmp_path / "s.toml"
-    with pytest.raises(EvreelError, match=r"s\.toml: can't be read: No such file"):
+    with pytest.raises(EvreelError, match=r"s\.toml: cannot be read: No such file"):
         load_scene(path)
     path.write_text("name = ", encoding="utf-8")
-    with pytest.raises(EvreelError, match=r"s\.toml: is no TOML file"):
+    with pytest.raises(EvreelError, match=r"s\.toml: is not a TOML file"):
         load_scene(path)
     path.write_bytes(b'name = "\xff"')
-    with pytest.raises(EvreelError, match=r"s\.toml: is no TOML file"):
+    with pytest.raises(EvreelError, match=r"s\.toml: is not a TOML file"):
         load_scene(path)

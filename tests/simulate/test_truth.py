@@ -114,7 +114,7 @@ def test_boxes__agree_with_the_microsecond_truth_at_the_middle_of_each_frame(wri
             np.testing.assert_allclose(shape.points, points, atol=0.0051)
 
 
-def test_track__of_an_object_that_leaves_is_closed_once_and_goes_on_when_it_is_back(written):
+def test_track__of_an_object_that_leaves_is_closed_once_and_continues_when_it_is_back(written):
     _, exact, annotations = written
     for index, track in enumerate(annotations.tracks):
         seen = [exact.visible(index, frame * 10_000 + 5000) for frame in annotations.frames]
@@ -162,7 +162,7 @@ def test_annotations__of_a_last_frame_that_outlasts_the_scene_show_what_was_ther
     assert annotations.tags[-1].frame == 5
 
 
-def test_occluded__is_what_lies_under_another():
+def test_occluded__is_what_is_under_another():
     over = {"motion": [[0, 6, 12], [50_000, 9, 12]], "z_order": 3}
     exact = truth(made({"motion": [[0, 10, 10]]}, over, {"motion": [[0, 0, 0]]}))
     assert [exact.occluded(k, 25_000) for k in range(3)] == [True, False, False]
@@ -210,7 +210,7 @@ def test_tags__are_those_of_the_middle_of_a_frame(written):
     assert {shape.name for track in read.tracks for shape in track.shapes} == {"box", "polygon"}
 
 
-def test_recording__without_tags_has_no_file_of_them(tmp_path):
+def test_recording__without_tags_has_no_tags_file(tmp_path):
     paths = write_recording(made({}), tmp_path)
     assert [path.suffix for path in paths] == [".aedat4", ".xml", ".json"]
     assert sorted(paths) == sorted(tmp_path.iterdir())

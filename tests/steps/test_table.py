@@ -69,7 +69,7 @@ def test_table__lists_recordings_with_split_group_and_boxes(tmp_path):
     assert test["source"].endswith("b!!1.bin")
 
 
-def test_table__makes_ids_of_paths_where_names_are_there_twice(tmp_path):
+def test_table__makes_ids_from_paths_if_names_are_duplicated(tmp_path):
     folder, out = tmp_path / "train", tmp_path / "recordings.tsv"
     for name in ("a/x.bin", "b/X.bin"):
         recording(folder / name)
@@ -78,7 +78,7 @@ def test_table__makes_ids_of_paths_where_names_are_there_twice(tmp_path):
     assert all(row["split"] == "train" for row in rows_of(out))
 
 
-def test_table__makes_ids_of_whole_names_where_only_the_ending_tells_two_apart(tmp_path):
+def test_table__makes_ids_from_full_names_if_only_the_ending_differs(tmp_path):
     folder, out = tmp_path / "train", tmp_path / "recordings.tsv"
     events = random_events(5)
     recording(folder / "a.bin")
@@ -103,17 +103,17 @@ def test_plain__is_for_an_archive_and_leaves_its_member_alone(tmp_path):
 def test_table__says_what_is_missing(tmp_path):
     out = tmp_path / "recordings.tsv"
     (tmp_path / "data").mkdir()
-    with pytest.raises(RecordingError, match=r"data: holds no recording"):
+    with pytest.raises(RecordingError, match=r"data: has no recordings"):
         steps.table(tmp_path / "data", out)
     recording(tmp_path / "data" / "x.bin")
-    with pytest.raises(RecordingError, match=r"x.bin: lies in no folder named train, val or test"):
+    with pytest.raises(RecordingError, match=r"x.bin: is not in a folder named train, val or test"):
         steps.table(tmp_path / "data", out, sensor="20x20")
     assert not out.exists()
     steps.table(tmp_path / "data", out, sensor="20x20", split="mixed")
     assert [row["split"] for row in rows_of(out)] == ["mixed"]
 
 
-def test_boxes__are_laid_on_the_stores_time_line(tmp_path):
+def test_boxes__are_put_on_the_stores_time_line(tmp_path):
     store = store_of(tmp_path / "s.h5", random_events(50), t_offset=4_500)
     source, out = published(tmp_path / "x.npy"), tmp_path / "x_bbox.npy"
     assert steps.boxes(store, source, out, labels=["a", "b", "c"]) == 3
@@ -123,7 +123,7 @@ def test_boxes__are_laid_on_the_stores_time_line(tmp_path):
     assert boxes["x"].tolist() == [3.5] * 3
 
 
-def test_boxes__of_evreel_itself_come_back_as_they_are(tmp_path):
+def test_boxes__of_evreel_itself_do_not_change(tmp_path):
     made = np.zeros(2, dtype=BOX_DTYPE)
     made["t"], made["w"], made["class_confidence"] = [3, 9], 2.5, 1
     write_boxes(tmp_path / "b.npy", made)
@@ -140,7 +140,7 @@ def test_boxes__refuse_what_does_not_fit(tmp_path):
         assert not out.exists()
 
     source = published(tmp_path / "x.npy")
-    refused(r"x.npy: record 2: class_id is 2; there are 2 labels", source, labels=["a", "b"])
+    refused(r"x.npy: record 2: class_id is 2, but there are 2 labels", source, labels=["a", "b"])
     refused("md5 is", source, md5="0" * 32)
     refused(r"x.npy: record 1: goes back in time", published(tmp_path / "x.npy", (9, 8)))
     refused(r"x.npy: record 0: ts is 18446744073709551615", published(source, (2**64 - 1,)))
@@ -154,7 +154,7 @@ def test_boxes__of_a_cropped_store_are_refused(tmp_path):
     path = recording(tmp_path / "x.bin")
     steps.events(path, tmp_path / "s.h5", steps.EventsSettings(crop=[2, 0, 20, 20]), sensor="20x20")
     with pytest.raises(
-        AnnotationError, match="are of the whole sensor, and the events are cropped"
+        AnnotationError, match="is for the whole sensor, but the events are cropped"
     ):
         steps.boxes(tmp_path / "s.h5", published(tmp_path / "x.npy"), tmp_path / "x_bbox.npy")
 

@@ -94,7 +94,7 @@ def assert_ended_and_reaped(process: subprocess.Popen) -> None:
 
 
 @pytest.mark.parametrize("preset", ["ultrafast", "medium"])
-def test_mp4__stands_the_checks_of_a_video_manifest(tmp_path, images, preset):
+def test_mp4__passes_the_checks_of_a_video_manifest(tmp_path, images, preset):
     path = tmp_path / "v.mp4"
     assert write_mp4(path, iter(images), PICTURE.shape, preset=preset) == N
     with av.open(str(path)) as container:
@@ -218,7 +218,7 @@ def test_ffmpeg__is_the_bundled_one_whatever_the_environment_names(tmp_path, mon
 
 def test_ffmpeg__missing_from_the_package_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(imageio_ffmpeg, "__file__", str(tmp_path / "__init__.py"))
-    with pytest.raises(EvreelError, match="came without an ffmpeg of its own"):
+    with pytest.raises(EvreelError, match="has no ffmpeg of its own"):
         write_mp4(tmp_path / "v.mp4", noise_images(), (46, 62))
 
 
@@ -240,13 +240,13 @@ def test_killed_ffmpeg__is_one_error_and_no_zombie(tmp_path, processes, capfd, w
                 processes[0].kill()
             yield image
 
-    with pytest.raises(EvreelError, match=r"v\.mp4: ffmpeg was ended by SIGKILL after \d+ pict"):
+    with pytest.raises(EvreelError, match=r"v\.mp4: ffmpeg was killed by SIGKILL after \d+ pict"):
         write_mp4(tmp_path / "v.mp4", frames(), (260, 346))
     assert_ended_and_reaped(processes[0])
     assert capfd.readouterr() == ("", "")
 
 
-def test_failing_ffmpeg__is_an_error_with_its_last_word(tmp_path, processes):
+def test_failing_ffmpeg__is_an_error_with_its_last_message(tmp_path, processes):
     with pytest.raises(EvreelError, match=r"v\.mp4: ffmpeg failed .*: No such file or directory"):
         write_mp4(tmp_path / "nowhere" / "v.mp4", noise_images(), (46, 62))
     assert_ended_and_reaped(processes[0])
@@ -276,16 +276,16 @@ def test_pictures_that_raise__end_ffmpeg(tmp_path, processes, writer):
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((45, 62), {}, r"v\.mp4: pictures of 62x45 can't be stored .* Pad them to even sizes"),
-        ((46, 62), {"preset": "quick"}, "preset='quick' is none of ultrafast"),
-        ((46, 62), {"crf": 0}, "crf=0 is not within 1 to 51"),
-        ((46, 62), {"fps": 0}, "fps=0 is not at least 1"),
-        ((46, 62), {"metadata": {"a=b": "c"}}, "metadata 'a=b'='c' can't be stored"),
-        ((46, 62), {"metadata": {"a": ""}}, "metadata 'a'='' can't be stored"),
+        ((45, 62), {}, r"v\.mp4: pictures of 62x45 cannot be stored .* Pad them to even sizes"),
+        ((46, 62), {"preset": "quick"}, "preset: 'quick' is not one of ultrafast"),
+        ((46, 62), {"crf": 0}, "crf: 0 is less than 1"),
+        ((46, 62), {"fps": 0}, "fps: 0 is less than 1"),
+        ((46, 62), {"metadata": {"a=b": "c"}}, "metadata 'a=b'='c' cannot be stored"),
+        ((46, 62), {"metadata": {"a": ""}}, "metadata 'a'='' cannot be stored"),
         ((48, 62), {}, r"picture 0: is uint8 of \(46, 62\); uint8 of \(48, 62\) is expected"),
     ],
 )
-def test_mp4__refuses_what_it_can_t_write(tmp_path, shape, options, message):
+def test_mp4__refuses_what_it_cannot_write(tmp_path, shape, options, message):
     with pytest.raises(ParameterError, match=message):
         write_mp4(tmp_path / "v.mp4", noise_images(), shape, **options)
 
@@ -383,7 +383,7 @@ NAMES = st.text(st.characters(codec="utf-8", categories=("L", "N")), min_size=1,
     ),
     st.dictionaries(NAMES, NAMES, max_size=3),
 )
-def test_clock_table__gives_back_what_went_in(rows, at, source, picture, extra):
+def test_clock_table__is_read_as_it_was_written(rows, at, source, picture, extra):
     edges = at + np.cumsum(np.array(rows, dtype=np.int64).reshape(-1, 2).ravel())
     table = FrameClock(edges[0::2], edges[1::2], source)
     with tempfile.TemporaryDirectory() as folder:
@@ -456,15 +456,15 @@ def test_clock_table__with_a_fault_is_refused_with_its_line(tmp_path, text, mess
         read_clock(path)
 
 
-def test_clock_table__that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(ClockError, match=r"none\.tsv: can't be read: No such file"):
+def test_clock_table__that_is_missing_is_an_error(tmp_path):
+    with pytest.raises(ClockError, match=r"none\.tsv: cannot be read: No such file"):
         read_clock(tmp_path / "none.tsv")
 
 
 @pytest.mark.parametrize(
     "extra", [{"a\tb": "c"}, {"a": "b\nc"}, {"": "a"}, {"a": ""}, {"a": " b"}, {"scale": "2"}]
 )
-def test_clock_table__takes_no_comment_that_would_not_come_back(tmp_path, extra):
+def test_clock_table__refuses_a_comment_that_could_not_be_read_back(tmp_path, extra):
     with pytest.raises(ClockError, match="comment"):
         write_clock(tmp_path / "c.tsv", FrameClock([0], [1]), Picture((4, 4)), extra)
     assert not (tmp_path / "c.tsv").exists()

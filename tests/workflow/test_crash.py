@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from evreel import steps
-from support.dataset import CONFIG, command, make_data_set, snakemake, tree, write_config
+from support.dataset import CONFIG, build, command, make_data_set, snakemake, tree, write_config
 
 # Python imports this in each of its processes, because it is called sitecustomize.
 HOLDING = """
@@ -101,9 +101,7 @@ class Workflow:
     def run(self, *arguments: str) -> str:
         """Run to the end without a stop, and return what Snakemake says."""
         (self.hold / "points").write_text("")
-        run = snakemake(self.folder, *arguments, env=self.env)
-        assert run.returncode == 0, run.stdout
-        return run.stdout
+        return build(self.folder, *arguments, env=self.env)
 
     def start(self, *points: str) -> subprocess.Popen:
         """Start Snakemake in a process group of its own, and wait until a job is at each point."""
@@ -139,8 +137,7 @@ class Workflow:
         return self.hold / f"{point.replace('/', ':')}.{suffix}"
 
     def unlock(self) -> None:
-        run = snakemake(self.folder, "--unlock")
-        assert run.returncode == 0, run.stdout
+        build(self.folder, "--unlock")
 
     def processes(self) -> set[int]:
         """Return all that were started here, and by what was started here, and still run."""
@@ -182,8 +179,7 @@ def children(pid: int) -> list[int]:
 def undisturbed(tmp_path_factory):
     """A data set of one recording, built without trouble."""
     folder = make_data_set(tmp_path_factory.mktemp("undisturbed"), ["one"])
-    run = snakemake(folder, "--cores", "2")
-    assert run.returncode == 0, run.stdout
+    build(folder, "--cores", "2")
     return folder
 
 
@@ -225,7 +221,7 @@ def test_killed_jobs_and_ffmpeg__leave_nothing_that_the_same_command_does_not_me
                 os.kill(pid, signal.SIGKILL)
         assert process.wait(timeout=120) != 0
         said = (workflow.hold / "said").read_text()
-        assert ("ffmpeg was ended by SIGKILL" in said) == ("frame 3" in points)
+        assert ("ffmpeg was killed by SIGKILL" in said) == ("frame 3" in points)
         assert workflow.processes() == set()
     workflow.run("--cores", "2")
     assert tree(workflow.results) == tree(undisturbed / "results")

@@ -1,1 +1,1 @@
-"""Annotations: shapes and tags as people draw them, laid on events; CVAT's files."""
+"""Annotations: shapes and tags as people draw them, joined with events; CVAT's files."""

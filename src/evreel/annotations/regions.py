@@ -1,15 +1,15 @@
-"""Joins events, a frame clock and annotations: which region each event lies in, and boxes.
+"""Joins events, a frame clock and annotations: the region of each event, and boxes.
 
-An event belongs to the frame whose interval ``[start, stop)`` holds its stamp, and to the regions
-that are visible in that frame and hold the centre of its pixel. A pixel (column c, row r) of the
-sensor has its centre at ((c + 0.5)·scale, (r + 0.5)·scale) of the picture. A box holds its left
-and top edge and not its right and bottom one; a polygon follows the even-odd rule, with edges
-held the same way, so that two outlines with a common edge never share a pixel.
+An event belongs to the frame whose interval ``[start, stop)`` holds its timestamp, and to the
+regions that are visible in that frame and hold the centre of its pixel. A sensor pixel (column c,
+row r) has its centre at ((c + 0.5)·scale, (r + 0.5)·scale) of the picture. A box includes its left
+and top edges and excludes its right and bottom edges. A polygon follows the even-odd rule and
+treats edges the same way, so that two outlines with a common edge never share a pixel.
 
-Where several regions hold an event, its primary one has the highest z order; among equals the
-smallest outline in that frame, by area in picture pixels squared to five decimals; among those
-the lowest row of the regions. Five decimals hold what coordinates of two decimals make, and none
-of the noise of arithmetic, so that regions of equal size keep their order from frame to frame.
+If several regions hold an event, its primary one has the highest z order; among equals, the
+smallest outline in that frame, by area in picture pixels squared to five decimals; among those,
+the lowest row of the regions. Five decimals hold all that coordinates of two decimals produce, and
+no arithmetic noise, so that regions of equal size keep their order from frame to frame.
 """
 
 from __future__ import annotations
@@ -40,28 +40,28 @@ class Regions:
     Parameters
     ----------
     annotations
-        What annotators drew and looked at. Frames between two listed shapes of a track are
-        filled by `evreel.annotations.shapes.Shape.between`.
+        What annotators drew and looked at. `evreel.annotations.shapes.Shape.between` fills the
+        frames between two listed shapes of a track.
     clock
-        When each frame of the annotated video stands for.
+        The time that each frame of the annotated video stands for.
     picture
-        How the sensor lies in the annotated pictures.
+        How the sensor maps to the annotated pictures.
     clip
-        Cut off what of a shape reaches outside the picture, instead of raising; the shapes are
-        counted in `repairs`.
+        Cut off the parts of shapes outside the picture, instead of raising. `repairs` counts
+        the shapes.
 
     Attributes
     ----------
     tables : labels, regions, tags and labelled intervals, on the recording's time line.
     frames : (n,) int64, numbers of the frames that show a region, ascending.
-    repairs : ``clipped_shapes``: listed shapes that reached outside; ``skipped_shapes``: shapes
-        that the reader left out.
+    repairs : ``clipped_shapes``: listed shapes that reached outside the picture;
+        ``skipped_shapes``: shapes that the reader left out.
 
     Raises
     ------
     AnnotationError
-        Where the annotations have frames or picture sizes that are not the video's, or a shape
-        reaches outside the picture.
+        If frames or picture sizes of the annotations are not the video's, or a shape reaches
+        outside the picture.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Regions:
         self._check_frames(annotations)
         self._numbers = {label: number for number, label in enumerate(annotations.labels)}
 
-        # All listed shapes in a row, track by track; shape k's track goes on with shape k + 1
-        # where that one is of the same region.
+        # All listed shapes in one list, track by track; the track of shape k continues with shape
+        # k + 1 if both are of the same region.
         self._shapes: list[Shape] = [s for track in annotations.tracks for s in track.shapes]
         sizes = [len(track.shapes) for track in annotations.tracks]
         self._region = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
@@ -90,7 +90,7 @@ class Regions:
         outside = np.fromiter((s.outside for s in self._shapes), bool, n)
         clipped = self._check_bounds(annotations, ~outside, clip)
 
-        # One row a region and frame that shows it: which listed shape it has there or follows.
+        # One row per region and frame that shows it: the listed shape there, or the one before.
         self._row_frame, self._row_shape = self._lay_on_frames(outside)
         self.frames: Int64Array = np.unique(self._row_frame)
         self.tables = LabelTables(
@@ -105,7 +105,7 @@ class Regions:
         }
 
     def shapes_of(self, frame: int) -> list[tuple[int, Shape]]:
-        """Return the regions that a frame shows: (row of the region, shape), by row."""
+        """Return the regions that a frame shows: (row of the region, shape), in order of rows."""
         low, high = np.searchsorted(self._row_frame, [frame, frame + 1])
         return [
             (int(self._region[k]), self._shape_in(frame, k))
@@ -113,7 +113,7 @@ class Regions:
         ]
 
     def _shape_in(self, frame: int, k: int) -> Shape:
-        """Return what is shown in a frame that listed shape k serves."""
+        """Return the shape shown in a frame that listed shape k covers."""
         shape = self._shapes[k]
         return shape if shape.frame == frame else shape.between(self._shapes[k + 1], frame)
 
@@ -124,9 +124,9 @@ class Regions:
         -------
         (n,) of `evreel.layout.BOX_DTYPE`, by time, then by region. `t` is the frame's
         `stop_us`, because a label is known when its frame is complete. `x`, `y`, `w`, `h`: the
-        outline's bounding box in sensor pixels, as far as it is on the sensor; where nothing
-        of it is, there is no record. `class_id` is a row of the labels, `track_id` a row of the
-        regions (so that loose shapes have one too), `class_confidence` 1.
+        outline's bounding box in sensor pixels, cut off at the sensor's edges; without a record
+        if it is all outside. `class_id` is a row of the labels, `track_id` a row of the regions
+        (so that loose shapes have one too), `class_confidence` is 1.
         """
         frame, shape = self._row_frame, self._row_shape
         bounds = self._bounds[shape]
@@ -152,7 +152,7 @@ class Regions:
         drawn, video = annotations.picture_shape, self.picture.shape
         if drawn is not None and drawn != video:
             raise AnnotationError(
-                f"was drawn on pictures of {drawn[1]}x{drawn[0]}; those of the video are "
+                f"was drawn on {drawn[1]}x{drawn[0]} pictures; the video's are "
                 f"{video[1]}x{video[0]}",
                 path=self._source,
                 hint="Was it made from another video?",
@@ -179,7 +179,7 @@ class Regions:
     def _check_bounds(
         self, annotations: Annotations, visible: npt.NDArray[np.bool_], clip: bool
     ) -> int:
-        """Return how many shapes reach outside the picture; raise unless they may be cut."""
+        """Return how many shapes reach outside the picture; raise unless they may be clipped."""
         height, width = self.picture.shape
         inside = np.array([[0, 0, -width, -height]])
         over = (self._bounds * [1, 1, -1, -1] < inside) & visible[:, None]
@@ -200,10 +200,10 @@ class Regions:
         return len(shapes)
 
     def _lay_on_frames(self, outside: npt.NDArray[np.bool_]) -> tuple[Int64Array, Int64Array]:
-        """Return frame and shape of each row, by frame, then by region.
+        """Return the frame and shape of each row, by frame, then by region.
 
-        A shape serves its own frame and those up to the next listed shape of its track, the last
-        one its own frame alone, a closing one none.
+        A shape covers its own frame and those up to the next listed shape of its track. The last
+        shape covers only its own frame, a closing one none.
         """
         frame = self._frame_numbers()
         stop = frame + 1
@@ -228,7 +228,7 @@ class Regions:
         unknown = next((label for label in labels if label not in self._numbers), None)
         if unknown is not None:
             raise AnnotationError(
-                f"label {unknown!r} is none of {', '.join(self._numbers)}", path=self._source
+                f"label {unknown!r} is not one of {', '.join(self._numbers)}", path=self._source
             )
         return np.array([self._numbers[label] for label in labels], dtype=np.int32)
 
@@ -271,15 +271,15 @@ class Regions:
 
 
 def check_task(annotations: Annotations, clock: FrameClock) -> None:
-    """Raise where annotations are of a task, or a job, that has not all frames of the video.
+    """Raise if annotations are of a task, or a job, that lacks frames of the video.
 
-    Frame numbers alone fit any video that is long enough: of one with other windows, every label
-    would land at another time.
+    Frame numbers alone fit any video that is long enough. With other windows, every label would
+    land at the wrong time.
 
     Raises
     ------
     AnnotationError
-        Which says how many frames each has.
+        With the frames that each has.
     """
     task, n = annotations.task, len(clock)
     if task is None or (task[0] < task.step and task[-1] < n <= task[-1] + task.step):
@@ -287,8 +287,8 @@ def check_task(annotations: Annotations, clock: FrameClock) -> None:
     raise AnnotationError(
         f"its task has the frames {task[0]} to {task[-1]}, the video 0 to {n - 1}",
         path=annotations.source or None,
-        hint="Was it made from another video, with another window_us? If only a part of this one "
-        "was to be annotated, set annotate.part_of_video: true.",
+        hint="Was it made from another video, with another window_us? If only part of this one "
+        "was meant to be annotated, set annotate.part_of_video: true.",
     )
 
 
@@ -298,8 +298,8 @@ class EventLabels(NamedTuple):
     Parameters
     ----------
     roi : (n,) int32, each event's primary region, −1 none.
-    overlap_event : (m,) int64, row of an event in the recording that lies in a further region.
-    overlap_roi : (m,) int32, that region. Rows are by event, then by the rule of priority.
+    overlap_event : (m,) int64, event row in the recording, one per additional region.
+    overlap_roi : (m,) int32, that region. Rows are in order of events, then of priority.
     """
 
     roi: Int32Array
@@ -313,9 +313,9 @@ class Annotator:
     Parameters
     ----------
     regions
-        Which regions there are.
+        The regions.
     first_row
-        Row in the recording of the first event that will come.
+        Row in the recording of the first event to come.
     """
 
     def __init__(self, regions: Regions, first_row: int = 0) -> None:
@@ -338,14 +338,14 @@ class Annotator:
         Raises
         ------
         AnnotationError
-            Where the events' sensor is not the one of the annotated video.
+            If the events' sensor is not the annotated video's.
         """
         if tuple(events.sensor) != tuple(self._regions.picture.sensor):
             height, width = self._regions.picture.sensor
             raise AnnotationError(
-                f"events are of a sensor of {events.sensor.width}x{events.sensor.height}; the "
-                f"annotated video shows one of {width}x{height}",
-                hint="Make the video from this recording, cropped as it is now.",
+                f"the events' sensor is {events.sensor.width}x{events.sensor.height}; the "
+                f"annotated video shows {width}x{height}",
+                hint="Make the video from this recording, with its present crop.",
             )
         roi = np.full(len(events), -1, dtype=np.int32)
         overlaps: list[tuple[Int64Array, Int32Array]] = []
@@ -374,7 +374,7 @@ class Annotator:
         )
 
     def _frames_of(self, t: Int64Array) -> list[tuple[int, int, int]]:
-        """Return (frame, first row, one past the last row) of frames with regions and events."""
+        """Return (frame, first row, last row + 1) of frames with regions and events."""
         if not len(t):
             return []
         clock, frames = self._regions.clock, self._regions.frames
@@ -388,7 +388,7 @@ class Annotator:
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
     def _draw(self, frame: int) -> None:
-        """Fill the maps of the sensor with a frame's regions, from the bottom to the top."""
+        """Fill the sensor maps with a frame's regions, from bottom to top."""
         if frame == self._drawn:
             return
         self._kernels.erase(self._spans, self._primary, self._head)
@@ -412,7 +412,7 @@ class Annotator:
             vertices, first, scale, height, width, self._filled, np.empty(n), spans
         )
         self._spans = spans[:n]
-        # At most every pixel of all shapes but the largest lies over another shape.
+        # At most, every pixel of all shapes but the largest is over another shape.
         lengths = self._spans[:, 3] - self._spans[:, 2]
         pixels = np.bincount(self._spans[:, 0], lengths, minlength=1)
         room = np.empty((2, int(pixels.sum() - pixels.max())), dtype=np.int32)
@@ -421,6 +421,6 @@ class Annotator:
 
 
 def _in_a_row(outlines: list[FloatArray]) -> tuple[FloatArray, Int64Array]:
-    """Return all vertices (m, 2), and where each outline's begin (k + 1)."""
+    """Return all vertices (m, 2), and the row where each outline begins (k + 1)."""
     first = np.cumsum([0, *(len(outline) for outline in outlines)], dtype=np.int64)
     return np.concatenate([np.empty((0, 2)), *outlines]), first

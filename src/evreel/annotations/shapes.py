@@ -1,6 +1,6 @@
-"""Labels, tracks of shapes, frame tags, and the frames that were looked at.
+"""Labels, tracks of shapes, frame tags, and the frames that annotators looked at.
 
-These types say what an annotation file says, in picture coordinates and video frame numbers.
+These types hold what an annotation file says, in picture coordinates and video frame numbers.
 Coordinates are continuous: pixel (column x, row y) covers ``[x, x+1) × [y, y+1)``. Filling the
 gaps between listed shapes is a separate function, `interpolate`.
 
@@ -31,7 +31,7 @@ NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Shape(ABC):
-    """What an annotator drew in one frame; its classes say what the points mean.
+    """What an annotator drew in one frame; subclasses say what the points mean.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ class Shape(ABC):
     keyframe
         Drawn by a person, not interpolated by the annotation tool.
     z_order
-        Higher lies on top.
+        Higher is on top.
     attributes
         Name → value, as text.
 
     Attributes
     ----------
-    name, plural : what a shape of the class is called, and several are.
+    name, plural : what one shape of the class is called, and several.
     """
 
     frame: int
@@ -69,9 +69,9 @@ class Shape(ABC):
     @staticmethod
     @abstractmethod
     def fault(points: FloatArray) -> str | None:
-        """Return why points, (n, 2) in picture pixels, make no shape of the class; None if they do.
+        """Return what keeps points, (n, 2) in picture pixels, from being a shape; None if nothing.
 
-        Shapes trust the points that they are given; what reads a file asks this first.
+        Shapes trust the points that they are given; readers of files call this first.
         """
 
     @property
@@ -88,7 +88,7 @@ class Shape(ABC):
     def between(self, other: Shape, frame: int) -> Self:
         """Return what a track shows in a frame between this shape and the next listed one.
 
-        It stays as it is, unless its class lets it move. All but the points is as in this shape.
+        It does not move unless its class says so. All but the points is as in this shape.
         """
         return self._moved(frame, self.points)
 
@@ -101,14 +101,14 @@ class Shape(ABC):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Box(Shape):
-    """An upright rectangle. Its points are two: the top left and the bottom right corner."""
+    """An upright rectangle. Its two points are the top left and the bottom right corner."""
 
     name = "box"
     plural = "boxes"
 
     @staticmethod
     def fault(points: FloatArray) -> str | None:
-        """Return which side is not before its opposite, in the words of CVAT."""
+        """Return which side is not before its opposite, with CVAT's names."""
         (left, top), (right, bottom) = points.tolist()
         if not left < right:
             return f"box xbr={right} is not right of xtl={left}"
@@ -118,7 +118,7 @@ class Box(Shape):
 
     @property
     def outline(self) -> FloatArray:
-        """(4, 2) float64, the corners from the top left one, clockwise in the picture."""
+        """(4, 2) float64, the corners, clockwise in the picture from the top left."""
         (left, top), (right, bottom) = self.points
         return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
@@ -129,7 +129,7 @@ class Box(Shape):
         return left, top, right, bottom
 
     def between(self, other: Shape, frame: int) -> Self:
-        """Return the box on its straight way to the next one; before another shape it stays.
+        """Return the box on a straight line to the next box; before another shape it stays.
 
         Examples
         --------
@@ -152,7 +152,7 @@ class Box(Shape):
 class Polygon(Shape):
     """A closed outline of straight sides. Its points are the vertices in order, 3 or more.
 
-    It does not move between two listed ones: which vertex would become which is not known.
+    It does not move between two listed ones: nothing says which vertex would become which.
     """
 
     name = "polygon"
@@ -160,17 +160,19 @@ class Polygon(Shape):
 
     @staticmethod
     def fault(points: FloatArray) -> str | None:
-        """Tell whether there are too few points for an outline."""
-        return None if len(points) >= 3 else f"polygon has {len(points)} points; 3 are expected"
+        """Return whether there are too few points for an outline."""
+        if len(points) >= 3:
+            return None
+        return f"polygon has {len(points)} points; at least 3 are expected"
 
     @property
     def outline(self) -> FloatArray:
-        """(n, 2) float64, the points themselves."""
+        """(n, 2) float64, the points."""
         return self.points
 
     @staticmethod
     def around(outline: FloatArray) -> FloatArray:
-        """Return the points of the polygon that follows an outline, (n, 2): those themselves."""
+        """Return the points of the polygon that follows an outline, (n, 2): the same ones."""
         return outline
 
 
@@ -178,7 +180,7 @@ class Polygon(Shape):
 class Track:
     """One object through a video: its shapes in frame order.
 
-    `id` is the annotation file's own number, or −1 for a loose shape of an image export, which
+    `id` is the annotation file's own number, or −1 for a loose shape of an images export, which
     has no identity beyond its frame.
     """
 
@@ -210,14 +212,13 @@ class Annotations:
         Video frame numbers that annotators looked at, ascending, so that "labelled and empty"
         differs from "not labelled".
     picture_shape
-        (height, width) of the pictures that were annotated, or None where the file can't say.
+        (height, width) of the annotated pictures; None if the file does not say.
     source
         Name of the file, for messages.
     skipped
-        Kind → how many shapes of a kind that is not supported were left out, where that was
-        asked for.
+        Unsupported kind → how many shapes of it were left out, if that was asked for.
     task
-        Frames of the whole task or job that the file is of; None where it does not say.
+        Frames of the file's whole task or job; None if it does not say.
     """
 
     labels: tuple[str, ...]
@@ -231,12 +232,12 @@ class Annotations:
 
 
 def merge(parts: Iterable[Annotations]) -> Annotations:
-    """Join annotations of the same video; labels meet by name, in order of first appearance.
+    """Join annotations of the same video; labels are matched by name, in order of appearance.
 
     Raises
     ------
     AnnotationError
-        Where two parts were drawn on pictures of different size.
+        If two parts were drawn on pictures of different sizes.
     """
     listed = list(parts)
     sources = ", ".join(dict.fromkeys(part.source for part in listed if part.source))
@@ -245,7 +246,7 @@ def merge(parts: Iterable[Annotations]) -> Annotations:
     if len(shapes) > 1:
         sizes = " and ".join(f"{w}x{h}" for h, w in sorted(s for s in shapes if s))
         raise AnnotationError(
-            f"annotation files of one recording were drawn on pictures of {sizes}",
+            f"annotation files of one recording were drawn on pictures of different sizes: {sizes}",
             path=sources or None,
             hint="Export them from tasks on the same video.",
         )
@@ -266,7 +267,7 @@ def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
     Raises
     ------
     AnnotationError
-        Where a track or tag has a label that is not listed.
+        If a track or tag has a label that is not listed.
 
     Examples
     --------
@@ -278,7 +279,7 @@ def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
     unknown = sorted(used - set(listed))
     if unknown:
         raise AnnotationError(
-            f"label {unknown[0]!r} is none of {', '.join(listed)}",
+            f"label {unknown[0]!r} is not one of {', '.join(listed)}",
             path=annotations.source or None,
             hint="Correct the annotation, or add the label to the list.",
         )
@@ -286,12 +287,12 @@ def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
 
 
 def interpolate(track: Track) -> Track:
-    """Fill the frames between listed shapes by `Shape.between`; listed shapes stay as they are.
+    """Fill the frames between listed shapes by `Shape.between`; listed shapes do not change.
 
-    An annotation file lists every annotated frame in which an object is visible, so a gap is
-    either of frames that were left out of the task, or the object is away. Nothing is added
-    after a shape that is `outside`, nor after the last listed shape: a file that lists every
-    visible frame ends a track there, with or without a closing shape.
+    An annotation file lists every annotated frame in which an object is visible. So a gap has
+    frames that were left out of the task, or the object is away. Nothing is added after a shape
+    that is `outside`, nor after the last listed shape: a file that lists every visible frame
+    ends a track there, with or without a closing shape.
 
     Examples
     --------

@@ -11,11 +11,11 @@ from evreel.timebase import Int64Array
 
 
 class RoiTable(NamedTuple):
-    """Regions of interest on the recording's time line, one row a track or loose shape.
+    """Regions of interest on the recording's time line, one row per track or loose shape.
 
     Parameters
     ----------
-    track : (n,) int64, the annotation's own track number; −1 a loose shape.
+    track : (n,) int64, the annotation's own track number; −1 for a loose shape.
     label : (n,) int32, a row of the label names.
     start_us, stop_us : (n,) int64, µs: start of the first frame that it labels and stop of the
         last one; −1 where it labels none.
@@ -28,7 +28,7 @@ class RoiTable(NamedTuple):
 
 
 class TagTable(NamedTuple):
-    """Frame tags on the recording's time line, one row a tag of a frame.
+    """Frame tags on the recording's time line, one row per tag of a frame.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Spans(NamedTuple):
 
 
 class LabelTables(NamedTuple):
-    """All of an annotation but its outlines, laid on a recording's time line."""
+    """All of an annotation except its outlines, on a recording's time line."""
 
     labels: tuple[str, ...]
     rois: RoiTable

@@ -1,7 +1,7 @@
 """numba loops only: plain arrays in, a given array filled. Imports nothing of ours.
 
 Kernels trust, their callers check. A kernel calls only helpers of its own file, because numba's
-cache follows the edits of one file and no others.
+cache notices edits of that file only.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Function) -> Function:
-    """Compile a loop; the one place of numba's flags.
+    """Compile a loop; the one place with numba's flags.
 
-    ``cache`` saves 0.5 to 2 s of compilation a process; ``nogil`` lets a thread compress while
-    another accumulates. No ``fastmath``: it would let results differ between processors.
-    Where no folder can be written to for the cache, each process compiles anew.
+    ``cache`` saves 0.5 to 2 s of compilation per process; ``nogil`` lets one thread compress
+    while another accumulates. No ``fastmath``: results would differ between processors. If no
+    folder for the cache is writable, each process compiles again.
     """
     try:
         return cast(Function, numba.njit(cache=True, nogil=True)(function))

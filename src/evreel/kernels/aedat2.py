@@ -102,7 +102,7 @@ def dvs128(
     mark_id: Int16Array,
     tally: npt.NDArray[Any],
 ) -> int:
-    """Decode words of a DVS128 until one's time is too far, or it has bits that none has.
+    """Decode words of a DVS128 until one's time is too far, or it has bits that are never set.
 
     Return how many were decoded.
     """
@@ -116,7 +116,7 @@ def dvs128(
         mark = address & 0x8000
         stamp = np.int64(words[i, 1])
         now = unwrapped(stamp, time, before)
-        # A signal's 16-bit address, which is signed, may have become one of 32 bits by its sign.
+        # A signal's signed 16-bit address may have been sign-extended to 32 bits.
         high = address >> 16
         if now > farthest or now < -farthest or (high != 0 and not (mark and high == 0xFFFF)):
             done = i

@@ -1,4 +1,4 @@
-"""Packets of AEDAT 3.1 → where they lie, and columns of their events."""
+"""Packets of AEDAT 3.1 → their positions, and columns of their events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UInt16Array = npt.NDArray[np.uint16]
 Int64Array = npt.NDArray[np.int64]
 
 # data (b) uint8: a part of the file. left: bytes of the file from data[0] on, b or more.
-# heads (k, 6) int64, one row a packet: where it begins in data, type, source, bytes of an event,
+# heads (k, 6) int64, one row per packet: where it begins in data, type, source, bytes of an event,
 # number of events, overflow. w, h: sensor columns, rows.
 
 # How `frame` ends; those from `CUT_HEADER` on are damage.
@@ -27,7 +27,7 @@ MOST_OVERFLOWS = 1 << 22  # of 2³¹ µs each: 2⁵³ µs, 285 years
 
 @kernel
 def number(data: UInt8Array, at: int) -> int:
-    """Return the int32 at a position, which is little-endian."""
+    """Return the little-endian int32 at a position."""
     unsigned: Any = (
         np.int64(data[at])
         | np.int64(data[at + 1]) << 8
@@ -76,10 +76,10 @@ def is_header(data: UInt8Array, at: int) -> bool:
 # bytes from there on are needed to tell more; how it ends.
 @kernel
 def frame(data: UInt8Array, left: int, heads: Int64Array, end: Int64Array) -> int:
-    """Fill `heads` with the packets that lie whole in `data`; return how many those are.
+    """Fill `heads` with the packets that are complete in `data`; return how many.
 
-    `end[2]` says why there are no more. A packet has its number of events, or where only
-    that leads to another header or the file's end, its capacity.
+    `end[2]` says why there are no more. A packet is as long as its number of events says, or as
+    its capacity, if only that leads to another header or the file's end.
     """
     n = 0
     at = 0
@@ -125,7 +125,7 @@ def frame(data: UInt8Array, left: int, heads: Int64Array, end: Int64Array) -> in
                 if b - at < end[1]:
                     end[2] = MORE
                     return n
-                # A header that the end of the file cuts is an end too, of damage.
+                # A header that is cut by the end of the file is an end too, a damaged one.
                 if left - whole < HEAD_BYTES or is_header(data, whole):
                     stop, follows = whole, True
             if not follows and rest >= HEAD_BYTES:

@@ -1,9 +1,9 @@
 """Words of Prophesee's EVT 2.0, 2.1 and 3.0 and records of its DAT → columns of events.
 
-Each loop decodes, and on the way checks whether the events are in order and inside the sensor: a
-second look at the columns would cost as much again. `evreel.recordings.prophesee` says what the
-words mean. Columns are given from the row on that comes next: of indices that count from 0 numba
-knows that they are not negative.
+Each loop decodes, and also checks whether the events are in order and inside the sensor: a second
+pass over the columns would cost as much again. `evreel.recordings.prophesee` says what the words
+mean. Columns are passed from the next row on: numba knows that indices that count from 0 are not
+negative.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ UInt8Array = npt.NDArray[np.uint8]
 UInt16Array = npt.NDArray[np.uint16]
 UInt32Array = npt.NDArray[np.uint32]
 
-# State: what a stream's words so far say about those to come, and what became of them.
+# State: what a stream's words so far say about those to come, and how they were handled.
 
 ROWS, MARKS = 0, 1  # events and triggers that the last call decoded
 SOUND = 2  # 0 where an event is out of order or outside the sensor; the caller sets it to 1
-LAST = 3  # stamp of the last event, µs; the caller sets it to `UNKNOWN` where order begins anew
-TURNS = 4  # µs that the wraps of the time high add up to
-HIGH = 5  # last time high, as it stands in its word; −1 before the first
+LAST = 3  # stamp of the last event, µs; the caller sets it to `UNKNOWN` where order begins again
+TURNS = 4  # µs of all wraps of the time high
+HIGH = 5  # last time high, as in its word; −1 before the first
 BASE, NOW = 6, 7  # µs: without and with the low bits; `UNKNOWN` before the first time high
 ROW, VECTOR, POLARITY = 8, 9, 10  # of the words to come; row and vector `UNKNOWN` until stated
-OTHER = 11  # words that are no events of a pixel
+OTHER = 11  # words that are not events of a pixel
 UNPLACED = 12  # words of events whose time, row or base is unknown
-FAULT = 13  # what the word is that stopped the loop
+FAULT = 13  # why the loop stopped
 STATE_SIZE = 14
 
 UNKNOWN = -(1 << 62)
-RESERVED, FAR = 1, 2  # faults: a word of a type that is none; a stamp that is too far
+RESERVED, FAR = 1, 2  # faults: a word of a reserved type; a timestamp that is too far
 LANES = 12
 """Pixels of a vector that `evt3` writes at once, set or not."""
 GROUP_LANES = 16
-"""Rows at once of what vectors of one base share; fewer than both together stay free."""
+"""Rows written at once of what vectors of one base share; fewer than both together stay free."""
 EVT21_LANES = 36
 """As `LANES`, in `evt21`."""
 
@@ -52,8 +52,8 @@ EVT21_LANES = 36
 def turned(turns: int, step: int, bits: int, unit: int) -> int:
     """Return µs of all wraps after a counter of `bits` has moved by `step` of `unit` µs.
 
-    The nearest way counts: down by half its range or more is a wrap, and up by more than half,
-    after a wrap, is a way back. So a stamp that is late is out of order, not hours ahead.
+    The shortest way counts: down by half the range or more is a wrap; up by more than half, after
+    a wrap, undoes it. So a late timestamp is out of order, not hours ahead.
     """
     half = 1 << (bits - 1)
     if step <= -half:
@@ -88,8 +88,8 @@ def evt2(
     stop = min(len(words), len(t))
     while i < stop:
         if base >= 0 and words[i] < no_event:
-            # A run of events: one plain loop a column, which the compiler makes a vector loop,
-            # takes 0.4 of the time of one loop for all. Slower only for runs below some ten.
+            # A run of events: one plain loop per column, which the compiler vectorizes, takes 0.4
+            # of the time of one loop for all. It is slower only for runs below about ten.
             end = i + 1
             while end < stop and words[end] < no_event:
                 end += 1
@@ -244,7 +244,7 @@ def evt3(
     i = n = marks = 0
     most = len(t) - LANES - GROUP_LANES
     while i < len(words) and n <= most and marks < len(mark_t) and not state[FAULT]:
-        # So many words have room whatever they are: to ask for it once saves a tenth.
+        # That many words fit, whatever they are: asking once saves a tenth.
         stop = min(len(words), i + 1 + (most - n) // LANES)
         while i < stop:
             word = np.int64(words[i])
@@ -262,7 +262,7 @@ def evt3(
                 else:
                     state[UNPLACED] += 1
             elif kind == 0 or kind == 6:
-                # By selection, for which of them comes can't be foreseen.
+                # By selection, because a branch could not be predicted.
                 row = low if kind == 0 else row
                 now = base + (word & 0xFFF) if kind == 6 else now
             elif kind == 3:
@@ -270,7 +270,7 @@ def evt3(
                 polarity = (word >> 11) & 1
                 first = n
                 while row | now >= 0 and i + 1 < stop:
-                    # Vectors that follow are taken at once, and what they share is written once
+                    # The vectors that follow are taken too, and what they share is written once
                     # for all: 0.7 of the time of word by word.
                     word = np.int64(words[i + 1])
                     kind = word >> 12
@@ -295,8 +295,8 @@ def evt3(
             elif kind == 4 or kind == 5:
                 mask = word & 0xFFF if kind == 4 else word & 0xFF
                 if row | now | vector >= 0:
-                    # All lanes are written and `n` moves by the set ones: half the time of a loop
-                    # over the bits.
+                    # All lanes are written, but `n` advances only by the set ones: half the time
+                    # of a loop over the bits.
                     for lane in range(LANES):
                         x[n + lane] = vector + positions[mask, lane]
                     for lane in range(LANES):
@@ -309,7 +309,7 @@ def evt3(
                         n += counts[mask]
                         bad |= (now < last) | (x[n - 1] >= width) | (row >= height)
                         last = now
-                    # So far that no uint16 wraps; a sensor ends long before.
+                    # Limited so that no uint16 wraps; a sensor ends long before.
                     vector = min(vector + (12 if kind == 4 else 8), 0xFFFF - LANES)
                 else:
                     state[UNPLACED] += 1
@@ -366,15 +366,15 @@ def dat(
 ) -> int:
     """Decode records, two numbers each, into as many rows; return how many.
 
-    `HIGH` of the state is the last stamp as it stands in its record.
+    `HIGH` of the state is the last timestamp as in its record.
     """
     mask_x, mask_y = np.uint32((1 << bits_x) - 1), np.uint32((1 << bits_y) - 1)
     mask_p, at_y, at_p = np.uint32((1 << bits_p) - 1), np.uint32(bits_x), np.uint32(bits_x + bits_y)
     columns, rows, one = np.uint32(width), np.uint32(height), np.uint32(1)
     n = len(records) // 2
     odd = wrong = np.uint32(0)
-    # As if stamps never fell: loops without a branch, which the compiler makes vector loops, take
-    # 0.4 of the time of `dat_step_by_step`.
+    # As if timestamps never fell: loops without a branch, which the compiler vectorizes, take 0.4
+    # of the time of `dat_step_by_step`.
     for k in range(n):
         address = records[2 * k + 1]
         column, row = address & mask_x, (address >> at_y) & mask_y
@@ -413,7 +413,7 @@ def dat_step_by_step(
     y: UInt16Array,
     p: UInt8Array,
 ) -> int:
-    """Decode as `dat` does, also where stamps fall or a polarity is none."""
+    """Decode as `dat` does, even if timestamps fall or a polarity is not valid."""
     mask_x, mask_y, mask_p = (1 << bits_x) - 1, (1 << bits_y) - 1, (1 << bits_p) - 1
     turns, before, last = state[TURNS], state[HIGH], state[LAST]
     bad = False

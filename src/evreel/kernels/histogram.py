@@ -24,7 +24,7 @@ UInt16Array = npt.NDArray[np.uint16]
 def count(
     x: UInt16Array, y: UInt16Array, p: UInt8Array, most: int, counts: npt.NDArray[Any]
 ) -> int:
-    """Count events until one does not fit; return how many did, n where all did."""
+    """Count events until one does not fit; return how many did, n if all did."""
     n: int = x.shape[0]
     for i in range(n):
         before = counts[p[i], y[i], x[i]]
@@ -39,7 +39,7 @@ def count(
 def count_saturating(
     x: UInt16Array, y: UInt16Array, p: UInt8Array, most: int, counts: npt.NDArray[Any]
 ) -> int:
-    """Count events, at most `most` a pixel and polarity; return how many were left out."""
+    """Count events, at most `most` per pixel and polarity; return how many were left out."""
     lost = 0
     for i in range(x.shape[0]):
         before = counts[p[i], y[i], x[i]]

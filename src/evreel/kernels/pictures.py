@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from evreel.kernels import kernel
 
-# For exp in steps of ln 2 / 32, from whole numbers: powers by the C library are no constants.
+# For exp in steps of ln 2 / 32, from whole numbers: powers by the C library are not constant.
 _STEP_HIGH = 2977044471 / 2**37  # of 32 bits, so that its small multiples are exact
 _STEP_LOW = 1.9082149292705877e-10 / 32  # ln 2 / 32 − _STEP_HIGH
 _STEPS_PER_UNIT = 1 / (_STEP_HIGH + _STEP_LOW)
@@ -39,8 +39,8 @@ def add_counts(
 def decay(elapsed_us: int, tau_us: int) -> float:
     """Return exp(−elapsed/τ) to within 2 units of the last place, the same on every processor.
 
-    The C library's own differs in the last bit, for one value in 1500, between processors with
-    and without fused multiplication. Here are sums and products alone, which numba does not fuse:
+    The C library's exp differs in the last bit, for one value in 1500, between processors with
+    and without fused multiplication. This uses only sums and products, which numba does not fuse:
     elapsed/τ = n · ln 2 / 32 + rest, and a series of 7 terms for a rest of at most ln 2 / 64.
     """
     x = elapsed_us / tau_us

@@ -1,8 +1,8 @@
 """Outlines → pixels, and which region each event lies in.
 
-A pixel is inside an outline where its centre is, by the even-odd rule. Edges hold their top and
-not their bottom, and a crossing counts for the centres at or right of it, so that of two
-outlines with a common edge exactly one has a pixel whose centre lies on it.
+A pixel is inside an outline if its centre is, by the even-odd rule. Edges include their top and
+exclude their bottom, and a crossing counts for the centres at or right of it. So a pixel whose
+centre is on the common edge of two outlines is in exactly one of them.
 """
 
 from __future__ import annotations
@@ -75,12 +75,12 @@ def find_spans(
 ) -> int:
     """Fill `spans` (n, 4) with (shape, row, start, stop), shape by shape; return n.
 
-    `filled` (h + 1) and `crossings` (as many as `count_crossings` says) are room to work in.
+    `filled` (h + 1) and `crossings` (as many as `count_crossings` says) are working space.
     """
     n = 0
     for s in range(len(first) - 1):
         filled[:] = 0
-        # How many crossings each row has; then where its own begin among them all.
+        # How many crossings each row has; then where they begin among all of them.
         for i in range(first[s], first[s + 1]):
             j = i + 1 if i + 1 < first[s + 1] else first[s]
             low = first_centre(vertices[i, 1], scale, height)
@@ -104,7 +104,7 @@ def find_spans(
         begin = 0
         for row in range(height):
             end = filled[row]
-            for i in range(begin + 1, end):  # few a row: sorted by insertion
+            for i in range(begin + 1, end):  # few per row: sorted by insertion
                 at = crossings[i]
                 j = i - 1
                 while j >= begin and crossings[j] > at:
@@ -135,9 +135,9 @@ def paint(
 ) -> int:
     """Draw spans over each other; return how many nodes were used.
 
-    `primary` (h, w) gets the roi of the topmost shape, where it was −1. Those below it are a
-    list from top to bottom: `head` (h, w) is its first node or −1, a node has a roi and the next
-    node or −1.
+    `primary` (h, w) starts at −1 and gets the roi of the topmost shape. Those below it are a list
+    from top to bottom: `head` (h, w) is its first node or −1; a node has a roi and the next node
+    or −1.
     """
     nodes = 0
     for i in range(len(spans)):
@@ -156,7 +156,7 @@ def paint(
 
 @kernel
 def erase(spans: Int32Array, primary: Int32Array, head: Int32Array) -> None:
-    """Put −1 wherever spans were painted: cheaper than the whole sensor, a frame at a time."""
+    """Put −1 wherever spans were painted: cheaper than the whole sensor for each frame."""
     for i in range(len(spans)):
         row = spans[i, 1]
         for column in range(spans[i, 2], spans[i, 3]):
@@ -176,7 +176,7 @@ def look_up(x: UInt16Array, y: UInt16Array, primary: Int32Array, out: Int32Array
 
 @kernel
 def count_overlaps(x: UInt16Array, y: UInt16Array, head: Int32Array, node_next: Int32Array) -> int:
-    """Return how many further regions the events lie in."""
+    """Return how many additional regions the events are in."""
     n = 0
     for i in range(len(x)):
         node = head[y[i], x[i]]
@@ -197,7 +197,7 @@ def list_overlaps(
     event: Int64Array,
     roi: Int32Array,
 ) -> None:
-    """Fill `event` and `roi` with a row for each further region, by event, from the top."""
+    """Fill `event` and `roi` with one row per additional region, by event, from the top."""
     n = 0
     for i in range(len(x)):
         node = head[y[i], x[i]]

@@ -21,7 +21,7 @@ FULL = 1 << FULL_SHIFT
 """Coverage of a whole pixel: twice its area in (1/1024 px)², so that half areas are whole."""
 
 LATTICE = 128
-"""Sides of a texture's table of values; the texture repeats after so many cells."""
+"""Side of a texture's table of values; the texture repeats after that many cells."""
 
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
@@ -32,10 +32,10 @@ UInt8Array = npt.NDArray[np.uint8]
 def cover_polygon(vertices: Int64Array, cover: Int64Array) -> None:
     """Fill `cover[:, :w]` with how much of each pixel a simple polygon covers, 0 to `FULL`.
 
-    Every side leaves, in each row that it passes, the signed area between itself and the
-    picture's right edge; adding these up from left to right gives the covered area. A side's
-    shares of a row add up exactly, so that inside is `FULL` and outside is 0 with no remainder.
-    Column w takes what falls off the right edge.
+    In each row that it passes, every side leaves the signed area between itself and the picture's
+    right edge. Adding these up from left to right gives the covered area. A side's shares of a row
+    add up exactly, so that inside is `FULL` and outside is 0 with no remainder. Column w takes
+    what falls off the right edge.
     """
     h, w = cover.shape[0], cover.shape[1] - 1
     cover[:, :] = 0
@@ -62,7 +62,7 @@ def cover_polygon(vertices: Int64Array, cover: Int64Array) -> None:
             x = left
             while done < rise:
                 column = x >> SUBPIXEL_SHIFT
-                # All that is left of the picture is one cell, and counts as its left edge.
+                # Everything left of the picture is one cell, and counts as its left edge.
                 end = min(right, 0 if column < 0 else (column + 1) << SUBPIXEL_SHIFT)
                 upto = rise if end == right else rise * (end - left) // (right - left)
                 part = sign * (upto - done)
@@ -93,7 +93,7 @@ def paint(
     origin_x: int,
     origin_y: int,
 ) -> None:
-    """Lay a textured surface over an (h, w) picture, in the share that `cover` says.
+    """Lay a textured surface over an (h, w) picture, with the shares in `cover`.
 
     A pixel's value is the texture's at its centre, linear between the lattice's values.
     """
@@ -156,10 +156,10 @@ def find_crossings(
     pixel: Int64Array,
     p: UInt8Array,
 ) -> None:
-    """Fill the crossings that `count_crossings` counted, pixel by pixel, and move the reference.
+    """Fill in the crossings that `count_crossings` counted, by pixel, and move the reference.
 
-    Between `before` at `start_us` and `level` one step later the log intensity is a straight
-    line; a crossing's stamp is rounded up, so that it lies in ``(start_us, start_us + step_us]``.
+    Between `before` at `start_us` and `level` one step later, the log intensity is a straight
+    line. A crossing's timestamp is rounded up, so it is in ``(start_us, start_us + step_us]``.
     """
     n = 0
     for k in range(level.shape[0]):
@@ -191,7 +191,7 @@ def drop_refractory(
 ) -> int:
     """Mark the events that come `refractory_us` or more after their pixel's last; return how many.
 
-    `last` holds each pixel's last stamp and is brought up to date.
+    `last` holds each pixel's last timestamp and is updated.
     """
     n = 0
     for k in range(t.shape[0]):

@@ -1,6 +1,6 @@
 """Representations: what a window of events becomes for a network.
 
-One file each. `REGISTRY` names them all; `register` adds your own, in this process.
+One file each. `REGISTRY` lists them all; `register` adds your own, for this process.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ REGISTRY: dict[str, type[Representation]] = {
     "histogram": Histogram,
     "voxel_grid": VoxelGrid,
 }
-"""Name → class, of all that `create` knows."""
+"""Name → class of every representation that `create` knows."""
 
 Kind = TypeVar("Kind", bound=type[Representation])
 
@@ -59,8 +59,8 @@ def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representa
     Raises
     ------
     ParameterError
-        Where there is none of this name, or it has no such parameter, or a value is of another
-        type or out of its range.
+        If there is none of this name, if it has no such parameter, or if a value has the wrong
+        type or is out of range.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representa
     """
     if name not in REGISTRY:
         raise ParameterError(
-            f"no representation is called {name!r}; there are {_listed(REGISTRY)}",
+            f"there is no representation {name!r}; available: {_listed(REGISTRY)}",
             hint=_nearest(name, REGISTRY),
         )
     kind = REGISTRY[name]
@@ -78,7 +78,7 @@ def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representa
     for unknown in given:
         if unknown not in known:
             raise ParameterError(
-                f"it has no parameter {unknown!r}; there are {_listed(known)}",
+                f"it has no parameter {unknown!r}; available: {_listed(known)}",
                 place=name,
                 hint=_nearest(unknown, known),
             )
@@ -89,12 +89,12 @@ def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representa
 
 
 def register(kind: Kind) -> Kind:
-    """Add a class of your own under its `name`; also a decorator.
+    """Add a class of your own under its `name`. Also works as a decorator.
 
     Raises
     ------
     ParameterError
-        Where the name is taken, or the class is not whole.
+        If the name is taken, or the class is incomplete.
     """
     for wanted in _FACTS:
         if not hasattr(kind, wanted):
@@ -110,12 +110,12 @@ def register(kind: Kind) -> Kind:
     taken = inspect.signature(kind).parameters.keys() & {*_FACTS, *_PROPERTIES}
     if taken:
         raise ParameterError(
-            f"class {kind.__name__} has a parameter {min(taken)!r}, which means something else",
+            f"class {kind.__name__} has a parameter {min(taken)!r}, which is a reserved name",
             hint="Choose another name.",
         )
     if REGISTRY.get(kind.name, kind) is not kind:
         raise ParameterError(
-            f"a representation called {kind.name!r} exists", hint="Choose another name."
+            f"a representation called {kind.name!r} already exists", hint="Choose another name."
         )
     REGISTRY[kind.name] = kind
     return kind
@@ -131,15 +131,15 @@ def from_function(
     reference: str,
     revision: int = 1,
 ) -> type[Representation]:
-    """Return a representation made of a function; `register` adds it.
+    """Return a representation made from a function; `register` adds it.
 
     Parameters
     ----------
     function
         ``function(frame, events, window, **parameters)``: adds some of a window's `events` to
         `frame`, (C, H, W), which is all zero at the window's start. It is called for each piece
-        of a long window in turn. Its keyword-only arguments, each with a default and a type, are
-        the parameters.
+        of a long window in turn. Its keyword-only arguments are the parameters; each needs a
+        default and a type.
     name, dtype, unit, reference, revision
         As in `Representation`.
     channels
@@ -183,7 +183,7 @@ def from_function(
 
 
 class _Called(Accumulator):
-    """What runs a function piece by piece."""
+    """Runs a function piece by piece."""
 
     def __init__(
         self,

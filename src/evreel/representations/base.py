@@ -1,10 +1,10 @@
 """What a representation is, and the one driver that runs it over windows.
 
 A `Representation` is a name and its parameters. Its `Accumulator` holds one frame, which is
-cleared for each window, filled piece by piece as events are read, and handed on: reusing it takes
-a third to a fifth of the time of a tensor of all windows, and memory does not grow with a
+cleared for each window, filled piece by piece as events are read, and passed on. Reusing it takes
+a third to a fifth of the time of a tensor of all windows, and memory does not grow with the
 recording. Files and loaders run the same driver, `frames`, so what is computed on the fly equals
-what a file holds, bit by bit.
+what a file holds, bit for bit.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ READ_ROWS = 1 << 20
 
 
 class Window(NamedTuple):
-    """What an accumulator knows of a window before its first event comes.
+    """What an accumulator knows about a window before its first event.
 
     Parameters
     ----------
     number : position among the windows of the run.
-    start_us, stop_us : edges, µs since `t_offset`; stop is not in the window.
-    first_us, last_us : stamps of its first and last event; `start_us` both where it is empty.
+    start_us, stop_us : edges, µs since `t_offset`; stop is exclusive.
+    first_us, last_us : timestamps of its first and last event; both `start_us` if it is empty.
     n : number of its events.
     """
 
@@ -51,23 +51,23 @@ class Window(NamedTuple):
 class Accumulator(ABC):
     """One run of a representation: a frame that is reused window by window.
 
-    Call `begin`, then `add` for each piece of the window's events in their order, then `finish`.
-    A subclass writes `accumulate`, and extends `begin` and `finish` where clearing the frame to
-    zeros is not all.
+    Call `begin`, then `add` for each piece of the window's events in order, then `finish`. A
+    subclass defines `accumulate`, and extends `begin` and `finish` if setting the frame to zeros
+    is not enough.
 
     Parameters
     ----------
     representation
         What to compute.
     sensor
-        (height, width) of the events that will come.
+        (height, width) of the events to come.
     repairs
-        Counts, by name, of what was changed on the way; counted up here.
+        Counts of what was changed, by name; increased here.
 
     Attributes
     ----------
-    frame : (C, H, W), the frame under way.
-    window : the window under way.
+    frame : (C, H, W), the current frame.
+    window : the current window.
     """
 
     window: Window
@@ -88,11 +88,11 @@ class Accumulator(ABC):
         Raises
         ------
         EventsError
-            Where the window's events are not within its edges.
+            If the window's events are not within its edges.
         """
         if window.n and not window.start_us <= window.first_us <= window.last_us < window.stop_us:
             raise EventsError(
-                f"its events run from {window.first_us} to {window.last_us} µs, its edges are "
+                f"its events run from {window.first_us} to {window.last_us} µs, but its edges are "
                 f"[{window.start_us}, {window.stop_us})",
                 place=f"window {window.number}",
                 hint="Windows and events must be of the same recording.",
@@ -106,11 +106,11 @@ class Accumulator(ABC):
         Raises
         ------
         EventsError
-            Where they are of another sensor, or not within the window.
+            If they are from another sensor, or not within the window.
         """
         if events.sensor != self.sensor:
             raise EventsError(
-                f"events of {events.sensor} can't go into a frame for {self.sensor}",
+                f"events of {events.sensor} cannot go into a frame for {self.sensor}",
                 place=f"window {self.window.number}",
             )
         if not len(events):
@@ -118,7 +118,7 @@ class Accumulator(ABC):
         first, last = int(events.t[0]), int(events.t[-1])
         if first < self.window.first_us or last > self.window.last_us:
             raise EventsError(
-                f"events from {first} to {last} µs are not within its first and last stamp, "
+                f"events from {first} to {last} µs are not within its first and last timestamps, "
                 f"{self.window.first_us} and {self.window.last_us}",
                 place=f"window {self.window.number}",
             )
@@ -126,7 +126,7 @@ class Accumulator(ABC):
 
     @abstractmethod
     def accumulate(self, events: Events) -> None:
-        """Add events, one or more, that are checked to be this window's and this sensor's."""
+        """Add one or more events, already checked to be this window's and this sensor's."""
 
     def finish(self) -> Frame:
         """Return the finished frame, read-only, valid until the next `begin`."""
@@ -134,15 +134,15 @@ class Accumulator(ABC):
 
 
 class Representation(Settings, ABC):
-    """A kind of frame made of a window's events. Subclasses are frozen data classes.
+    """A kind of frame made from a window's events. Subclasses are frozen data classes.
 
     The fields of a subclass are its parameters; `evreel.settings.setting` gives each a default, a
-    meaning and a range, which are checked on construction.
+    meaning and a range. Values are checked on construction.
 
     Attributes
     ----------
     name
-        What it is called in a config and a file.
+        Its name in configs and files.
     revision
         Raised whenever its values change.
     reference
@@ -153,7 +153,7 @@ class Representation(Settings, ABC):
     Raises
     ------
     ParameterError
-        Where a parameter is of another type or out of its range.
+        If a parameter has the wrong type or is out of range.
     """
 
     name: ClassVar[str]
@@ -172,12 +172,12 @@ class Representation(Settings, ABC):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Every parameter by name, defaults too, as plain JSON values."""
+        """Every parameter by name, including defaults, as plain JSON values."""
         return self.plain()
 
     @property
     def description(self) -> dict[str, Any]:
-        """What a features file says of it, as the keywords of `FeaturesWriter`."""
+        """What a features file says about it, as keywords of `FeaturesWriter`."""
         return {
             "name": self.name,
             "parameters": self.parameters,
@@ -204,7 +204,7 @@ class Representation(Settings, ABC):
 
     @abstractmethod
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
-        """Return what computes it, with a frame of its own and the counts it adds to."""
+        """Return what computes it, with its own frame and the counts that it increases."""
 
 
 def frames(
@@ -216,7 +216,7 @@ def frames(
     rows: int = READ_ROWS,
     repairs: MutableMapping[str, int] | None = None,
 ) -> Iterator[Frame]:
-    """Yield the frame of each window, one array that is filled again for the next.
+    """Yield the frame of each window: one array, which is filled again for the next.
 
     Copy a frame (``frame.copy()``) to keep it beyond the next step of the loop.
 
@@ -234,8 +234,8 @@ def frames(
     rows
         Most rows held at a time; the frames do not depend on it.
     repairs
-        Counts, by name, of what was changed on the way; counted up as frames are made. A zero
-        says that there was nothing to change.
+        Counts of what was changed, by name; increased as frames are made. A zero says that
+        there was nothing to change.
 
     Yields
     ------
@@ -244,7 +244,7 @@ def frames(
     Raises
     ------
     EventsError
-        Where `read` returns other rows than the windows say.
+        If `read` returns other rows than asked for.
 
     Examples
     --------
@@ -285,7 +285,7 @@ def tensor(
     representation
         What to compute.
     events
-        The windows' rows count from its first.
+        The windows' rows count from its first event.
     windows
         Which rows make which frame.
     repairs
@@ -304,24 +304,24 @@ def tensor(
 
 
 class _ReadAhead:
-    """Rows of events, read once for many windows that lie close together."""
+    """Rows of events, read once for many windows that are close together."""
 
     def __init__(self, read: Read, windows: Windows, rows: int) -> None:
         if rows < 1:
             raise ParameterError(f"rows={rows} is not at least 1")
         self._read = read
         self._most = rows
-        # A gap between windows is read through where that costs less than another read: a
-        # sixteenth of what is held is one chunk of an events store.
+        # A gap between windows is read too if that costs less than another read: a sixteenth of
+        # what is held is one chunk of an events store.
         self._gap = rows // 16
         self._held: Events | None = None
         self._low = self._high = 0
-        # Views whose items are Python's whole numbers: lists of them take 80 bytes a window.
+        # Views whose items are Python's whole numbers: lists of them take 80 bytes per window.
         self.start: memoryview = windows.start.data
         self.stop: memoryview = windows.stop.data
 
     def hold(self, k: int) -> None:
-        """Have window k at hand, and the windows after it as far as they fit."""
+        """Hold window k, and as many of the windows after it as fit."""
         low, high = self.start[k], self.stop[k]
         if self._low <= low and high <= self._high:
             return
@@ -330,12 +330,12 @@ class _ReadAhead:
             if start < low or start > high + self._gap or stop - low > self._most:
                 break
             high = max(high, stop)
-        self._held = None  # let go before the next piece comes: one is held, never two
+        self._held = None  # freed before the next piece is read: one is held, never two
         self._held = self._checked(k, low, high)
         self._low, self._high = low, high
 
     def rows(self, k: int, start: int, stop: int) -> Events:
-        """Return rows ``[start, stop)`` for window k: a view where they are at hand."""
+        """Return rows ``[start, stop)`` for window k: a view if they are held."""
         if self._held is not None and self._low <= start and stop <= self._high:
             return self._held[start - self._low : stop - self._low]
         return self._checked(k, start, stop)
@@ -344,7 +344,7 @@ class _ReadAhead:
         events = self._read(start, stop)
         if len(events) != stop - start:
             raise EventsError(
-                f"of rows [{start}, {stop}) the recording gave {len(events)}",
+                f"of rows [{start}, {stop}), the recording returned {len(events)}",
                 place=f"window {k}",
                 hint="Windows and events must be of the same recording.",
             )

@@ -21,21 +21,21 @@ _DTYPES = ("uint8", "uint16", "uint32")
 class Histogram(Representation):
     """Number of a window's events in each pixel, channel 0 OFF and channel 1 ON.
 
-    A count never wraps. One beyond the largest that `dtype` holds is an error, or, with
-    `saturate`, stays at the largest; ``histogram_increments_lost`` among the run's repairs says
-    how many events that left out.
+    A count never wraps. If a count exceeds the largest value of `dtype`, that is an error. With
+    `saturate`, it stays at the largest instead, and ``histogram_increments_lost`` in `repairs`
+    says how many events were left out.
 
     Parameters
     ----------
     dtype
         ``uint8`` counts to 255, ``uint16`` to 65,535, ``uint32`` to 4,294,967,295.
     saturate
-        Whether a full count stays full.
+        Whether a full count stays full, instead of an error.
 
     References
     ----------
     Maqueda et al., "Event-based vision meets deep learning on steering prediction for
-    self-driving cars", CVPR 2018, arXiv:1804.01310: one histogram a polarity.
+    self-driving cars", CVPR 2018, arXiv:1804.01310: one histogram per polarity.
 
     Examples
     --------
@@ -52,15 +52,15 @@ class Histogram(Representation):
     unit: ClassVar[str] = "events"
 
     dtype: str = setting("uint16", "Type of a count.", choices=_DTYPES)
-    saturate: bool = setting(False, "Whether a full count stays full; false: it is an error.")
+    saturate: bool = setting(False, "Whether a full count stays full; if false, it is an error.")
 
     @property
     def channels(self) -> int:
-        """One a polarity: OFF, ON."""
+        """One per polarity: OFF, ON."""
         return 2
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
-        """Return what counts, with a frame of its own."""
+        """Return what counts, with its own frame."""
         return _Counts(self, sensor, repairs)
 
 
@@ -87,7 +87,7 @@ class _Counts(Accumulator):
             channel = "ON" if events.p[row] else "OFF"
             raise ParameterError(
                 f"pixel x={events.x[row]}, y={events.y[row]} counts {self._most + 1} {channel} "
-                f"events by {events.t[row]} µs, and {self.frame.dtype} holds {self._most}",
+                f"events by {events.t[row]} µs, but {self.frame.dtype} holds at most {self._most}",
                 place=f"{self.name}, window {self.window.number}",
                 hint="Choose a wider dtype, shorter windows, or saturate: true.",
             )

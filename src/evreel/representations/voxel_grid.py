@@ -1,4 +1,4 @@
-"""Polarities in temporal bins, shared between the two bins next to each event."""
+"""Polarities in temporal bins, each shared between the two bins next to its event."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from evreel.settings import setting
 class VoxelGrid(Representation):
     r"""Sum of a window's polarities, ±1, in each pixel and temporal bin, bilinear in time.
 
-    An event at t lies at t* = (B − 1)(t − t0)/(tN − t0) between bin 0 and bin B − 1, and gives
-    each bin max(0, 1 − \|bin − t*\|) of its polarity. Where tN = t0 (one event, or all at one
-    time) all goes into bin 0.
+    An event at t is at t* = (B − 1)(t − t0)/(tN − t0) between bin 0 and bin B − 1. It adds
+    max(0, 1 − \|bin − t*\|) of its polarity to each bin. If tN = t0 (one event, or all at one
+    time), all goes into bin 0.
 
     Parameters
     ----------
     bins
         B, 1 or more.
     span
-        ``events``: t0 and tN are the stamps of the window's first and last event, as in the
+        ``events``: t0 and tN are the timestamps of the window's first and last event, as in the
         paper. ``window``: they are the window's own start and stop, so that equal positions mean
         equal times in windows of equal duration.
 
@@ -32,8 +32,8 @@ class VoxelGrid(Representation):
     -----
     The two weights of an event are multiples of 2⁻²³ that add up to exactly 1. Voxels are summed
     in float32 in the order of events, so that the bins of a pixel with n events add up to the sum
-    of its polarities to within n² · 2⁻²³. No transcendental function takes part: the values are
-    the same on every processor.
+    of its polarities to within n² · 2⁻²³. No transcendental function is used: the values are the
+    same on every processor.
 
     References
     ----------
@@ -42,7 +42,7 @@ class VoxelGrid(Representation):
 
     Examples
     --------
-    Three events in one pixel; the one at 5 µs lies at t* = 2 · 5/8 = 1.25.
+    Three events in one pixel; the one at 5 µs is at t* = 2 · 5/8 = 1.25.
 
     >>> from evreel.representations import tensor
     >>> from evreel.windows import Count
@@ -60,13 +60,13 @@ class VoxelGrid(Representation):
     bins: int = setting(5, "Number of temporal bins.", minimum=1, maximum=1000)
     span: str = setting(
         "events",
-        "What the bins cover: first to last event ('events'), or edge to edge ('window').",
+        "What the bins cover: first to last event ('events'), or the whole window ('window').",
         choices=("events", "window"),
     )
 
     @property
     def channels(self) -> int:
-        """One a bin, in order of time."""
+        """One per bin, in order of time."""
         return self.bins
 
     @property
@@ -75,7 +75,7 @@ class VoxelGrid(Representation):
         return "float32"
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
-        """Return what adds up polarities, with a frame of its own."""
+        """Return what adds up polarities, with its own frame."""
         return _Voxels(self, sensor, repairs)
 
 

@@ -1,5 +1,5 @@
-"""Recordings that hold many samples: where they lie, what class they are of, which split they take.
+"""Recordings that hold many samples: the time, class and split of each sample.
 
-`cut` says where samples are, by a table of intervals or by the members of an archive; `members`
-reads such an archive as one recording; `splits` gives each sample its split.
+`cut` finds samples by a table of intervals or by the members of an archive; `splits` gives each
+sample its split.
 """

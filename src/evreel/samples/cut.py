@@ -1,4 +1,4 @@
-"""Where the samples of a recording lie: by a table of intervals, or by an archive's members."""
+"""Where the samples of a recording are: by a table of intervals, or by an archive's members."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ def by_intervals(
     labels: Sequence[str] | None = None,
     group: str = "",
 ) -> Samples:
-    """Return the samples of a recording that a table of intervals cuts.
+    """Return the samples into which a table of intervals cuts a recording.
 
     Parameters
     ----------
     intervals
         Rows of the table, in its order.
     t_offset
-        The recording's first stamp on its own clock, µs.
+        The recording's first timestamp on its own clock, µs.
     t_stop_us
-        Its last stamp + 1, µs since `t_offset`.
+        Its last timestamp + 1, µs since `t_offset`.
     clock
-        What the table's times count from: ``recording``, its first event; ``source``, whatever
-        the stamps in its file do.
+        What the table's times count from: ``recording``, its first event; ``source``, the zero
+        of the timestamps in its file.
     repeats
-        Rows of a label that the recording has already: ``keep``, or ``first`` takes only the
+        How rows whose label came before are handled: ``keep``, or ``first`` takes only the
         first of each label in the table's order.
     classes
-        What the table calls a class → its label; one that is not there is its own label.
+        Name of a class in the table → its label; a name that is not listed is itself the label.
     labels
         All labels; None takes any.
     group
@@ -60,10 +60,10 @@ def by_intervals(
     Raises
     ------
     AnnotationError
-        Where a sample does not begin within the recording, ends far beyond it, or is of a label
-        that is not listed, with the line; where two have one id.
+        If a sample does not begin within the recording, ends far beyond it, or has a label that
+        is not listed (with the line); or if two samples have the same id.
     UsageError
-        Where `clock` or `repeats` is none of its words.
+        If `clock` or `repeats` is not an allowed value.
 
     Examples
     --------
@@ -106,27 +106,27 @@ def by_intervals(
 def _check(
     row: Interval, start_us: int, stop_us: int, t_stop_us: int, labels: Sequence[str] | None
 ) -> None:
-    """Raise where a row's sample lies outside of the recording, or is of no known class."""
+    """Raise if a row's sample is outside the recording, or its class is not known."""
     if not 0 <= start_us < t_stop_us:
         raise AnnotationError(
-            f"starts at {start_us} µs of a recording of 0 to {t_stop_us} µs",
+            f"starts at {start_us} µs, outside the recording's 0 to {t_stop_us} µs",
             place=f"line {row.line}",
             hint="Are its times in another unit (samples.unit), or do they count from something "
-            "else (samples.clock)? Is it of this recording?",
+            "else (samples.clock)? Is the table for this recording?",
         )
     if stop_us > FARTHEST_STOP * t_stop_us:
         raise AnnotationError(
-            f"is of {start_us} to {stop_us} µs, far beyond the recording's last event at "
+            f"runs from {start_us} to {stop_us} µs, far beyond the recording's end at "
             f"{t_stop_us} µs",
             place=f"line {row.line}",
-            hint="Are its times in another unit (samples.unit)? Is the recording whole?",
+            hint="Are its times in another unit (samples.unit)? Is the recording complete?",
         )
     if labels is not None and row.label not in labels:
         guess = did_you_mean(row.label, labels)
         raise AnnotationError(
             f"label {row.label!r} is not listed" + (f"; {guess}" if guess else ""),
             place=f"line {row.line}",
-            hint="Add it to labels, or say in samples.classes what it is called there.",
+            hint="Add it to labels, or map it to a label in samples.classes.",
         )
 
 
@@ -137,26 +137,26 @@ def by_members(
     classes: Mapping[str, str] | None = None,
     group: str = "",
 ) -> Samples:
-    """Return the samples of an archive that was read as one recording, one a member.
+    """Return the samples of an archive that was read as one recording, one per member.
 
-    A sample's id is its member's name without the suffix; class and group are what the pattern
-    reads from the name.
+    A sample's id is its member's name without the suffix. The pattern reads class and group
+    from the name.
 
     Parameters
     ----------
     members
-        Where each lies.
+        The members of the archive, with their times.
     pattern
         As `evreel.samples.pattern.Pattern` takes it.
     classes
         As in `by_intervals`.
     group
-        The group of members whose names say none.
+        The group of members whose names have none.
 
     Raises
     ------
     AnnotationError
-        Where a member does not fit the pattern, or two differ in their suffix alone.
+        If a member does not fit the pattern, or two differ only in their suffix.
     """
     fits, names = Pattern(pattern), classes or {}
     labels, groups = [], []

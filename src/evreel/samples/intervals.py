@@ -18,30 +18,30 @@ from evreel.timebase import FARTHEST
 Unit = Literal["us", "ms", "s"]
 _US = {"us": 1, "ms": 1_000, "s": 1_000_000}
 _NUMBER = re.compile(r"[+-]?([0-9]{1,99}(\.[0-9]{0,99})?|\.[0-9]{1,99})([eE][+-]?[0-9]{1,2})?")
-"""Bounded, so that each is computed exactly, and at once."""
+"""Bounded, so that each is computed exactly and quickly."""
 
 
 @dataclass(frozen=True)
 class Columns(Settings):
-    """Names of the columns of a table of intervals; None where it has no such column."""
+    """Names of the columns of a table of intervals; None if it has no such column."""
 
     label: str = setting("label", "Class.")
     start: str = setting("start_us", "Start of the sample.")
-    stop: str = setting("stop_us", "Stop of the sample, not in it.")
-    id: str | None = setting(None, "Name of the sample; null names it by its row, 0, 1, …")
+    stop: str = setting("stop_us", "Stop of the sample (exclusive).")
+    id: str | None = setting(None, "Name of the sample; null numbers them by row: 0, 1, …")
     group: str | None = setting(
         None,
         "What stays together in one split; null takes column group of the recordings table, or "
         "else the recording itself.",
     )
     recording: str | None = setting(
-        None, "Id of the recording, in a table for all; null takes recording."
+        None, "Id of the recording, in a table for all recordings; null takes column recording."
     )
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A row: its line in the table, what it says, and its times in µs on the table's clock."""
+    """A row: its line in the table, its cells, and its times in µs on the table's clock."""
 
     line: int
     id: str
@@ -59,30 +59,30 @@ def read_intervals(
     Parameters
     ----------
     path
-        The table: UTF-8, a header row, cells set apart by tabs, semicolons or commas, whichever
+        The table: UTF-8, a header row, cells separated by tabs, semicolons or commas, whichever
         the header has.
     columns
-        What its columns are called; others are left alone.
+        What its columns are called; others are ignored.
     unit
-        Of its times, which may have decimals and an exponent: ``1.5``, ``1.5e3``.
+        Unit of its times, which may have decimals and an exponent: ``1.5``, ``1.5e3``.
     recording
-        Only the rows of this recording, where the table is of several.
+        Take only the rows of this recording, if the table is for several.
 
     Returns
     -------
-    The rows in the table's order; empty lines are left out.
+    The rows in the table's order; blank lines are skipped.
 
     Raises
     ------
     AnnotationError
-        With the line, where a column is missing, a cell is no time, a time is no whole number of
-        microseconds, or an interval stops where it starts or before.
+        With the line, if a column is missing, a cell is not a time, a time is not a whole number
+        of microseconds, or an interval does not stop after it starts.
     UsageError
-        Where `unit` is none of its words.
+        If `unit` is not an allowed value.
     """
     path = Path(path)
     if unit not in _US:
-        raise UsageError(f"unit={unit!r} is none of {', '.join(_US)}")
+        raise UsageError(f"unit={unit!r} is not one of {', '.join(_US)}")
     lines = read_text(path).splitlines()
     if not lines:
         raise AnnotationError("is empty; a header row is expected", path=path)
@@ -107,7 +107,7 @@ def read_intervals(
 
 
 def _places(path: Path, header: Sequence[str], columns: Columns, *, wanted: bool) -> dict[str, int]:
-    """Return where each column stands, by what it is."""
+    """Return the position of each column, by its meaning."""
     place = {}
     for name in ("label", "start", "stop", "id", "group", *(["recording"] if wanted else [])):
         called = getattr(columns, name)
@@ -116,10 +116,10 @@ def _places(path: Path, header: Sequence[str], columns: Columns, *, wanted: bool
         if called is None:
             continue
         if header.count(called) != 1:
-            problem = "stands there twice" if called in header else "is missing"
             guess = did_you_mean(called, header) or f"there are {', '.join(header)}"
+            problem = "is duplicated" if called in header else f"is missing; {guess}"
             raise AnnotationError(
-                f"column {called!r} {problem}; {guess}",
+                f"column {called!r} {problem}",
                 path=path,
                 place="line 1",
                 hint="Name the columns in samples.columns.",
@@ -131,9 +131,7 @@ def _places(path: Path, header: Sequence[str], columns: Columns, *, wanted: bool
 def _interval(path: Path, line: int, row: dict[str, str], scale: int, number: str) -> Interval:
     start_us, stop_us = (_time(path, line, name, row[name], scale) for name in ("start", "stop"))
     if stop_us <= start_us:
-        raise _wrong(
-            path, line, f"stops at {row['stop']}, where it starts ({row['start']}) or before"
-        )
+        raise _wrong(path, line, f"stops at {row['stop']}, not after its start at {row['start']}")
     id_ = row.get("id", number)
     for what, cell in (("id", id_), ("class", row["label"])):
         if not cell:
@@ -147,10 +145,10 @@ def _time(path: Path, line: int, name: str, cell: str, scale: int) -> int:
     time = Fraction(cell) * scale
     if time.denominator != 1:
         raise AnnotationError(
-            f"{name} is {cell!r}, which is no whole number of µs",
+            f"{name} is {cell!r}, which is not a whole number of µs",
             path=path,
             place=f"line {line}",
-            hint="Are the times in another unit: samples.unit?",
+            hint="Are the times in another unit (samples.unit)?",
         )
     if abs(time) > FARTHEST:
         raise _wrong(path, line, f"{name} is {cell!r}, which is beyond {FARTHEST} µs")

@@ -1,4 +1,4 @@
-"""Patterns of the names of an archive's members, which tell the class and group of each."""
+"""Patterns that read class and group from the names of an archive's members."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"\{[^{}]*\}|[*?]")
 
 
 class Named(NamedTuple):
-    """What a member's name says: class and group, empty where it says nothing."""
+    """What a member's name says: class and group, each empty if it says nothing."""
 
     label: str
     group: str
@@ -35,12 +35,12 @@ class Pattern:
     text
         A name in which ``*`` stands for anything within a folder or file name, ``?`` for one
         character of it, ``{label}`` for the class and ``{group}`` for the group. None of them
-        takes a dot at the beginning of a name: such files are hidden.
+        matches a dot at the beginning of a name: such files are hidden.
 
     Raises
     ------
     UsageError
-        Where there is another word in braces, or one twice, or what is not UTF-8.
+        If it has another word in braces, one of these twice, or text that is not UTF-8.
 
     Examples
     --------
@@ -56,14 +56,15 @@ class Pattern:
         if any("\ud800" <= character <= "\udfff" for character in self.text):
             raise UsageError(
                 f"pattern {self.text!r} is not UTF-8",
-                hint="Put a ? in the place of such a character.",
+                hint="Write ? for each such character.",
             )
         parts, at = [], 0
         for token in _TOKEN.finditer(self.text):
             word = token[0]
             if word not in _FIELDS:
                 raise UsageError(
-                    f"pattern {self.text!r} has {word} in it; {{label}} and {{group}} are known"
+                    f"pattern {self.text!r} has {word} in it; "
+                    "only {label} and {group} are allowed"
                 )
             if word[0] == "{" and self.text.count(word) > 1:
                 raise UsageError(f"pattern {self.text!r} has {word} in it twice")
@@ -75,7 +76,7 @@ class Pattern:
         object.__setattr__(self, "_pattern", re.compile("".join(parts), re.DOTALL))
 
     def of(self, name: str) -> Named | None:
-        """Return what a member's name says, None where it does not fit."""
+        """Return what a member's name says; None if it does not fit."""
         pattern: re.Pattern[str] = self._pattern  # type: ignore[attr-defined]
         found = pattern.fullmatch(name)
         if found is None:

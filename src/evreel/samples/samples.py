@@ -14,17 +14,17 @@ from evreel.errors import AnnotationError, did_you_mean
 from evreel.timebase import Int64Array, frozen
 
 FARTHEST_STOP = 10
-"""How many times as long as its recording, up to its last event, a sample may be said to last.
+"""Latest stop that a sample may claim, in durations of its recording up to the last event.
 
-A scene may be quiet at its end, and a crop may make it so; a time in another unit is 1000 times as
-long.
+A scene may be quiet at its end, also because of a crop; but a time in another unit is 1000 times
+as long.
 """
 
 
 class Member(NamedTuple):
-    """Where a recording of an archive lies in the store of all: first stamp, last stamp + 1, µs.
+    """An archive member's place in the store of all: first timestamp, last timestamp + 1, µs.
 
-    `t_offset` is its first stamp on its own clock.
+    `t_offset` is its first timestamp on its own clock.
     """
 
     name: str
@@ -40,23 +40,23 @@ class Samples:
     Parameters
     ----------
     id
-        (n,) names, each there once.
+        (n,) names, each unique.
     label
-        (n,) names of classes; empty where a sample has none.
+        (n,) names of classes; empty if a sample has none.
     group
         (n,) scene, session or person of each, so that what belongs together stays together;
-        empty where it is not known.
+        empty if it is not known.
     start_us, stop_us
         (n,) int64, µs since the recording's `t_offset`: sample k is ``[start_us[k], stop_us[k])``.
     t_offset
-        (n,) int64, µs: each start on the sample's own clock. An event at t has the stamp
-        ``t - start_us[k] + t_offset[k]`` there.
+        (n,) int64, µs: each start on the sample's own clock, where an event at t has the
+        timestamp ``t - start_us[k] + t_offset[k]``.
 
     Raises
     ------
     AnnotationError
-        Where columns differ in length, an id is there twice, or a sample is empty or begins before
-        the one above.
+        If columns differ in length, an id is duplicated, or a sample is empty or begins before
+        the previous one.
     """
 
     id: tuple[str, ...]
@@ -72,15 +72,15 @@ class Samples:
         for name in ("label", "group", "start_us", "stop_us", "t_offset"):
             n = len(getattr(self, name))
             if n != len(self.id):
-                raise AnnotationError(f"{n} samples have a {name}, {len(self.id)} an id")
+                raise AnnotationError(f"{n} samples have a {name}, but {len(self.id)} have an id")
         for id_, times in Counter(self.id).items():
             if times > 1:
-                raise AnnotationError("is there twice", place=f"sample {id_!r}")
+                raise AnnotationError("is duplicated", place=f"sample {id_!r}")
         for wrong, problem in (
             (self.stop_us <= self.start_us, "start_us={0} is not before stop_us={1}"),
             (
                 np.append(False, self.start_us[1:] < self.start_us[:-1]),
-                "starts at {0} µs, before the one above it",
+                "starts at {0} µs, before the previous one",
             ),
         ):
             if wrong.any():
@@ -94,12 +94,12 @@ class Samples:
         return len(self.id)
 
     def numbers(self, labels: Iterable[str]) -> npt.NDArray[np.int32]:
-        """Return the position of each sample's label in `labels`, −1 where it has none.
+        """Return the position of each sample's label in `labels`; −1 if it has none.
 
         Raises
         ------
         AnnotationError
-            Where a label is not listed.
+            If a label is not listed.
         """
         number = {label: k for k, label in enumerate(labels)} | {"": -1}
         for id_, label in zip(self.id, self.label, strict=True):
@@ -108,6 +108,6 @@ class Samples:
                 raise AnnotationError(
                     f"label {label!r} is not listed" + (f"; {guess}" if guess else ""),
                     place=f"sample {id_!r}",
-                    hint="Add it to the labels, or say what it is called there in samples.classes.",
+                    hint="Add it to labels, or map it to a label in samples.classes.",
                 )
         return np.array([number[label] for label in self.label], dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Which split each sample belongs to: its recording's, a published list's, or a seeded one."""
+"""The split of each sample: its recording's, a published list's, or drawn by a seed."""
 
 from __future__ import annotations
 
@@ -26,29 +26,28 @@ class Unassigned(NamedTuple):
 
     @property
     def place(self) -> str:
-        """What it is called in messages, and in lists: ``recording/sample``."""
+        """Its name in messages and in lists: ``recording/sample``."""
         return f"{self.recording}/{self.sample}"
 
 
 def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> list[str]:
-    """Return the split of each sample as published lists have it.
+    """Return the split of each sample according to published lists.
 
     Parameters
     ----------
     samples
-        Those whose recording does not name the split.
+        The samples whose recording does not say the split.
     lists
-        Split → list. A line of one is ``recording/sample``; or the id or file name of a
-        recording, and so all of its samples; or the id of a sample alone, where that is neither a
-        recording's nor that of another sample. Endings such as ``.aedat`` may stand there or not.
+        Split → list. A line is ``recording/sample``; or the id or file name of a recording, for
+        all its samples; or the id of a sample alone, if no recording and no other sample has
+        it. Endings such as ``.aedat`` are optional.
 
     Raises
     ------
     AnnotationError
-        Where a line names nothing, or may name one thing or another; where a sample is in no list,
-        or in two.
+        If a line names nothing or is ambiguous, or if a sample is in no list or in two.
     UsageError
-        Where there is a split other than train, val and test.
+        If there is a split other than train, val and test.
     """
     check_names(lists)
     names = _Names(samples)
@@ -66,7 +65,7 @@ def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> 
                 other, where = found[k]
                 if other and other != split:
                     raise AnnotationError(
-                        f"{samples[k].place!r} is in {split} here, in {other} at {where}",
+                        f"{samples[k].place!r} is in {split} here, but in {other} at {where}",
                         path=path,
                         place=place,
                     )
@@ -82,7 +81,7 @@ def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> 
 
 
 class _Names:
-    """What names in lists stand for: samples, as positions in a sequence of them."""
+    """The samples that names in lists stand for, as positions in a sequence of samples."""
 
     def __init__(self, samples: Sequence[Unassigned]) -> None:
         self._samples = samples
@@ -101,28 +100,28 @@ class _Names:
         Raises
         ------
         AnnotationError
-            Where it stands for nothing, or may stand for one thing or another.
+            If it stands for nothing, or is ambiguous.
         """
         for called in (name, _stem(name)):
             if called in self._of_place:
                 return self._of_place[called]
             of_recording = self._of_recording.get(called, [])
             others = set(self._of_sample.get(called, [])) - set(of_recording)
-            # Recordings that are parts of one file are all meant by its name.
+            # A file's name means all recordings that are parts of it.
             meant = {self._samples[k].file_name: self._samples[k].recording for k in of_recording}
             places = [f"recording {recording!r}" for recording in meant.values()]
             places += [f"sample {self._samples[k].place!r}" for k in sorted(others)]
             if len(places) > 1:
                 raise AnnotationError(
                     f"{name!r} may be {places[0]} or {places[1]}",
-                    hint="Write recording/sample, or the whole name of a recording's file.",
+                    hint="Write recording/sample, or the full name of a recording's file.",
                 )
             if places:
                 return of_recording or list(others)
         known = [*self._of_place, *self._of_recording, *self._of_sample]
         guess = did_you_mean(name, known)
         raise AnnotationError(
-            f"{name!r} is no recording and no sample" + (f"; {guess}" if guess else "")
+            f"{name!r} is not a recording or a sample" + (f"; {guess}" if guess else "")
         )
 
 
@@ -133,25 +132,25 @@ def _stem(name: str) -> str:
 def by_seed(samples: Sequence[Unassigned], seed: int, shares: Mapping[str, float]) -> list[str]:
     """Return the split of each sample, drawn by a seed: stratified by class, groups kept together.
 
-    Where no sample has a group, each class is divided as `shares` say, to within one sample, and
-    so are all together. Groups come near to that: they are taken from the largest on, those of
-    equal size in the order of a hash of seed and name, and each goes to the split that misses most
-    samples of its classes. A sample without a group is a group of its own. The result depends on
-    the samples' names, classes and groups alone, not on the order they come in.
+    If no sample has a group, each class is divided as `shares` say, to within one sample, and
+    so are all together. Groups come close to that: the largest are taken first, those of equal
+    size in the order of a hash of seed and name, and each goes to the split that lacks most
+    samples of its classes. A sample without a group is a group of its own. The result depends
+    only on the samples' names, classes and groups, not on their order.
 
     Parameters
     ----------
     samples
-        Those whose recording does not name the split.
+        The samples whose recording does not say the split.
     seed
         Any whole number.
     shares
-        Split → its part of all samples; more than 0, and 1 together.
+        Split → its share of all samples; each more than 0, and 1 in total.
 
     Raises
     ------
     UsageError
-        Where there is a split other than train, val and test, or shares do not make 1.
+        If there is a split other than train, val and test, or shares do not add up to 1.
 
     Examples
     --------
@@ -183,19 +182,20 @@ def by_seed(samples: Sequence[Unassigned], seed: int, shares: Mapping[str, float
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
-    """Raise `UsageError` where shares are not of known splits, more than 0, and 1 together."""
+    """Raise `UsageError` unless shares are of known splits, more than 0, and 1 in total."""
     check_names(shares)
     if not shares:
-        raise UsageError("no split is named")
+        raise UsageError("no split is given")
     if not all(share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-9:
-        raise UsageError(f"{dict(shares)} are not each more than 0 and 1 together")
+        raise UsageError(f"shares {dict(shares)} are not each more than 0 and 1 in total")
 
 
 def _quotas(size: Mapping[str, int], shares: Mapping[str, float]) -> dict[tuple[str, str], int]:
-    """Return how many samples of each class a split is to have, (split, label) → whole number.
+    """Return how many samples of each class a split must have, (split, label) → whole number.
 
-    What is left of a class after rounding down goes where most is owed, by this class and those
-    before it, so that rounding does not add up: with three splits, none is ever owed a whole one.
+    The rest of a class after rounding down goes to the split that is owed most, by this class and
+    those before it, so that rounding does not add up: of three splits, none is ever owed a whole
+    sample.
     """
     owed = dict.fromkeys(shares, 0.0)
     quotas = {}
@@ -216,28 +216,28 @@ def _hash(seed: int, key: Iterable[str]) -> bytes:
 
 
 def check_names(splits: Iterable[str]) -> None:
-    """Raise `UsageError` where there is a split other than train, val and test."""
+    """Raise `UsageError` if there is a split other than train, val and test."""
     for split in splits:
         if split not in SPLITS:
-            raise UsageError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
+            raise UsageError(f"{split!r} is not a split; splits are {', '.join(SPLITS)}")
 
 
 def check_counts(splits: Iterable[str], counts: Mapping[str, int]) -> None:
-    """Raise where splits have not as many samples as published.
+    """Raise if splits do not have as many samples as published.
 
     Parameters
     ----------
     splits
-        That of each sample.
+        The split of each sample.
     counts
         Split → how many it must have; others may have any number.
 
     Raises
     ------
     AnnotationError
-        Where a split has not its number.
+        If a split has another number.
     UsageError
-        Where `counts` names a split other than train, val and test.
+        If `counts` names a split other than train, val and test.
     """
     check_names(counts)
     found = Counter(splits)
@@ -249,5 +249,5 @@ def check_counts(splits: Iterable[str], counts: Mapping[str, int]) -> None:
         expected = ", ".join(f"{n} in {split}" for split, n in wrong.items())
         raise AnnotationError(
             f"there are {got}; {expected} are expected",
-            hint="Is a recording missing, or is another label policy meant (samples.repeats)?",
+            hint="Is a recording missing, or is another label policy needed (samples.repeats)?",
         )

@@ -1,10 +1,10 @@
 """Tables of samples: the cut of one recording, and all samples of a data set with their splits.
 
-Both are TSV, UTF-8, with a header row. A cut has a row a sample, in order of time::
+Both are TSV, UTF-8, with a header row. A cut has one row per sample, in order of time::
 
     id  label  group  start_us  stop_us  t_offset
 
-and the table of a data set one a sample of every recording::
+and the table of a data set one per sample of every recording::
 
     recording  sample  label  group  split  start_us  stop_us
 """
@@ -41,7 +41,7 @@ class Assigned(NamedTuple):
 
 
 def fits_a_cell(text: str) -> bool:
-    r"""Tell whether a table can hold a text: printable characters, and no blank at either end.
+    r"""Return whether a table can hold a text: printable characters, no blank at either end.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def write_cut(path: str | Path, samples: Samples) -> None:
     Raises
     ------
     AnnotationError
-        Where a name has a tab or a control character in it.
+        If a name has a tab or a control character in it.
     """
     columns = (
         samples.id,
@@ -76,7 +76,7 @@ def read_cut(path: str | Path) -> Samples:
     Raises
     ------
     AnnotationError
-        With the line, where the file is not such a table, or its samples are none.
+        With the line, if the file is not such a table, or its samples are not valid.
     """
     path = Path(path)
     rows = [
@@ -102,7 +102,7 @@ def read_samples_table(path: str | Path) -> list[Assigned]:
     Raises
     ------
     AnnotationError
-        With the line, where the file is not such a table.
+        With the line, if the file is not such a table.
     """
     path = Path(path)
     rows = []
@@ -126,21 +126,21 @@ def _write(path: Path, header: tuple[str, ...], rows: Iterable[Iterable[object]]
                 if not fits_a_cell(cell):
                     raise AnnotationError(
                         f"{name} {cell!r} does not fit into a table",
-                        hint="Leave out tabs, line feeds and outer blanks.",
+                        hint="Remove tabs, line feeds, and blanks at the ends.",
                     )
             file.write("\t".join(cells) + "\n")
 
 
 def _rows(path: Path, header: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
-    # A number that is cut short is a number too, so the last line must be seen to be whole.
+    # A number that is cut short is a number too, so the last line must be complete.
     *lines, rest = read_text(path).replace("\r\n", "\n").split("\n")
     if rest or not lines:
         raise AnnotationError(
-            "its last line does not end", path=path, hint="If it was cut short, make it again."
+            "its last line is not complete", path=path, hint="If it was cut short, make it again."
         )
     if lines[0].split("\t") != list(header):
         raise AnnotationError(
-            f"its header is {lines[0]!r}; {' '.join(header)}, set apart by tabs, is expected",
+            f"its header is {lines[0]!r}; {' '.join(header)}, separated by tabs, is expected",
             path=path,
             place="line 1",
         )
@@ -158,6 +158,6 @@ def _rows(path: Path, header: tuple[str, ...]) -> Iterator[tuple[int, list[str]]
 def _whole(path: Path, line: int, cell: str) -> int:
     if not _WHOLE_NUMBER.fullmatch(cell):
         raise AnnotationError(
-            f"{cell!r} is no time; a whole number is expected", path=path, place=f"line {line}"
+            f"{cell!r} is not a time; a whole number is expected", path=path, place=f"line {line}"
         )
     return int(cell)

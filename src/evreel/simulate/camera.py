@@ -3,26 +3,26 @@
 A scene (`evreel.simulate.scene`) is painted every `step_us` with anti-aliased outlines, and each
 pixel of an event camera follows its own log intensity L = ln(intensity) (Lichtsteiner, Posch and
 Delbruck, "A 128×128 120 dB 15 µs latency asynchronous temporal contrast vision sensor", IEEE JSSC
-43(2), 2008): it holds a reference level, and when L has risen by its threshold_on above it, or
-fallen by its threshold_off below it, it makes an ON or OFF event and moves the reference by that
-threshold. Between two paintings L is taken as a straight line in time, so that an event's stamp
-lies inside the step, and a large change makes several events (Rebecq, Gehrig and Scaramuzza,
-"ESIM: an Open Event Camera Simulator", CoRL 2018). Thresholds differ from pixel to pixel; shot
-noise is a Poisson process of either polarity (Hu, Liu and Delbruck, "v2e: From Video Frames to
-Realistic DVS Events", CVPR Workshops 2021), hot pixels are one of ON events. Of all these, an
-event that comes sooner than `refractory_us` after its pixel's last is lost, while the reference
-moves on. At the start every pixel's reference is the level that it sees.
+43(2), 2008). The pixel holds a reference level. When L has risen by its threshold_on above the
+reference, or fallen by its threshold_off below it, the pixel makes an ON or OFF event and moves
+the reference by that threshold. Between two paintings L is a straight line in time, so that an
+event's timestamp is inside the step and a large change makes several events (Rebecq, Gehrig and
+Scaramuzza, "ESIM: an Open Event Camera Simulator", CoRL 2018). Thresholds differ from pixel to
+pixel. Shot noise is a Poisson process of either polarity (Hu, Liu and Delbruck, "v2e: From Video
+Frames to Realistic DVS Events", CVPR Workshops 2021); hot pixels are a Poisson process of ON
+events. Any event less than `refractory_us` after its pixel's last one is lost, but still moves the
+reference. At the start, every pixel's reference is the level that it sees.
 
-The same scene gives the same bytes on every x86-64 machine, because from the scene's numbers on
-everything is whole: lengths are in 1/1024 px, intensities from 1 to 65535, log intensities and
-thresholds in 1/65536. Sums, products, shifts and floor divisions of int64 have one result. The
-one transcendental function, ln of 65535 whole numbers, is rounded to 1/65536: none of the exact
-values is nearer than 10⁻⁶ of that unit to where the rounding turns (the tests hold this), while
-any libm's error is below 10⁻⁹ of it. Random numbers are whole draws of PCG64; Gaussian
-thresholds are sums of twelve of them, Poisson counts a search in a table of whole numbers that
-comes from decimal arithmetic, whose exp is correctly rounded by definition.
+The same scene gives the same bytes on every x86-64 machine, because all arithmetic is on whole
+numbers: lengths are in 1/1024 px, intensities from 1 to 65535, log intensities and thresholds in
+1/65536. Sums, products, shifts and floor divisions of int64 have one result. The only
+transcendental function, ln of 65535 whole numbers, is rounded to 1/65536: every exact value is at
+least 10⁻⁶ of that unit away from where the rounding changes (the tests check this), while any
+libm's error is below 10⁻⁹ of it. Random numbers are whole draws of PCG64. Gaussian thresholds are
+sums of twelve of them. Poisson counts are searched in a table of whole numbers that comes from
+decimal arithmetic, whose exp is correctly rounded by definition.
 
-Time 0 of events and truth is the first event, as everywhere in evreel; a scene's own times are
+Time 0 of events and truth is the first event, as everywhere in evreel. A scene's own times are
 shifted to it.
 """
 
@@ -61,10 +61,10 @@ T_OFFSET_US = 1_700_000_000_000_000
 """A scene's start on the clock of the recording: µs since 1970, in November 2023."""
 
 SMALLEST_PX = 1.0
-"""What is less wide or high than this in the picture is not annotated."""
+"""Objects that are narrower or shorter than this in the picture are not annotated."""
 
 CHUNK_US = 10_000
-"""Events come in chunks of at most so long."""
+"""Longest chunk of events."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Truth:
     frame_us : duration of a frame of the video that `annotations` are for.
     objects : as in the scene, with times since the first event; they may be negative.
     tags : likewise.
-    t_offset : stamp of the first event on the recording's clock, µs.
-    t_stop_us : last event's stamp + 1, µs since the first event.
+    t_offset : timestamp of the first event on the recording's clock, µs.
+    t_stop_us : last event's timestamp + 1, µs since the first event.
     n_events : how many events the recording has.
     """
 
@@ -104,7 +104,7 @@ class Truth:
         return FrameClock.regular(self.t_stop_us, self.frame_us)
 
     def outline(self, index: int, t_us: int) -> FloatArray:
-        """Return an object's outline, whether it is in the picture or not.
+        """Return an object's outline, even if it is not in the picture.
 
         Parameters
         ----------
@@ -120,11 +120,11 @@ class Truth:
         return np.array(self.objects[index].vertices(t_us), dtype=np.float64) / SUBPIXEL
 
     def annotated(self, index: int, t_us: int) -> FloatArray | None:
-        """Return what an annotator draws for an object at an instant, None where it is away.
+        """Return what an annotator draws for an object at an instant; None if it is away.
 
-        That is its outline cut at the picture's edges, as the points of the shape that it is to
-        be annotated as. An object is away outside of its visible intervals and where less than
-        `SMALLEST_PX` of its width or height is inside.
+        That is its outline cut at the picture's edges, as the points of the shape that annotates
+        it. An object is away outside its visible intervals, and if less than `SMALLEST_PX` of its
+        width or height is inside.
         """
         thing = self.objects[index]
         if not thing.shown(t_us):
@@ -137,11 +137,11 @@ class Truth:
         return thing.annotate.around(points)
 
     def visible(self, index: int, t_us: int) -> bool:
-        """Tell whether an object is in the picture at an instant, as `annotated` says it."""
+        """Return whether an object is in the picture at an instant, according to `annotated`."""
         return self.annotated(index, t_us) is not None
 
     def occluded(self, index: int, t_us: int) -> bool:
-        """Tell whether an object that is in the picture and lies higher covers a part of this."""
+        """Return whether a higher object in the picture covers a part of this one."""
         from evreel.kernels import simulate as kernels
 
         order = _painting_order(self.objects)
@@ -158,19 +158,19 @@ class Truth:
                 own, cover = _cover(self.sensor), _cover(self.sensor)
                 kernels.cover_polygon(_vertices(self.objects[index], t_us), own)
             kernels.cover_polygon(_vertices(self.objects[other], t_us), cover)
-            # More than a whole pixel between them, and than sides rounded to 1/1024 px can make:
-            # there they overlap for certain.
+            # Together they cover more than a whole pixel, by more than sides rounded to 1/1024 px
+            # can account for: there they certainly overlap.
             if (own[:, :-1] + cover[:, :-1] > kernels.FULL + kernels.FULL // 64).any():
                 return True
         return False
 
     def annotations(self) -> Annotations:
-        """Return what an ideal annotator makes of the video, frame by frame.
+        """Return what an ideal annotator draws in the video, frame by frame.
 
-        A frame's shape is that at the middle of its interval, to 0.01 px, and its tags are those
-        of that instant. When an object goes away, one shape marked `outside` closes its track;
-        when it is back, the track goes on. Keyframes are where an object comes, goes, is hidden
-        or shown again, and where its outline does not move on in a straight line.
+        A frame has the shapes, to 0.01 px, and the tags at the middle of its interval. When an
+        object goes away, one shape marked `outside` closes its track; when it comes back, the
+        track continues. Keyframes are where an object comes, goes, is hidden or shown again, and
+        where its outline stops moving in a straight line.
         """
         n_frames = len(self.clock)
         middles = [frame * self.frame_us + self.frame_us // 2 for frame in range(n_frames)]
@@ -214,11 +214,11 @@ class Truth:
         return tuple(shapes)
 
     def document(self) -> dict[str, Any]:
-        """Return the truth as plain JSON values; a number of px in it is exact.
+        """Return the truth as plain JSON values; numbers of px are exact.
 
-        An object's origin at t is, between two rows ``[t0, x0, y0]`` and ``[t1, x1, y1]`` of its
-        motion, ``x0 + floor(1024·(x1 − x0)·(t − t0) / (t1 − t0)) / 1024``, and y likewise; it
-        rests before the first row and after the last. Its outline is `outline_px` from there.
+        Between two rows ``[t0, x0, y0]`` and ``[t1, x1, y1]`` of its motion, an object's origin at
+        t is ``x0 + floor(1024·(x1 − x0)·(t − t0) / (t1 − t0)) / 1024``, and y likewise. It rests
+        before the first row and after the last. Its outline is `outline_px` from there.
         """
         return {
             "format": "evreel-truth",
@@ -251,14 +251,14 @@ class Truth:
 
 
 def simulate_events(scene: Scene) -> Iterator[Events]:
-    """Yield a scene's events in chunks of at most `CHUNK_US`, µs since the first one.
+    """Yield a scene's events in chunks of at most `CHUNK_US`, µs since the first event.
 
-    Memory is that of a few pictures and of one chunk, whatever the scene's duration.
+    Memory holds a few pictures and one chunk, whatever the scene's duration.
 
     Raises
     ------
     EvreelError
-        Where the scene makes no event at all.
+        If the scene makes no events.
     """
     start_us = None
     for chunk in _scene_events(scene):
@@ -270,7 +270,7 @@ def simulate_events(scene: Scene) -> Iterator[Events]:
 
 
 def truth(scene: Scene) -> Truth:
-    """Return a scene's ground truth; simulates it to learn when its first and last event are."""
+    """Return a scene's ground truth; simulates it to find its first and last event."""
     first = last = n_events = 0
     for chunk in _scene_events(scene):
         first = first if n_events else int(chunk.t[0])
@@ -289,15 +289,15 @@ def write_recording(scene: Scene, folder: str | Path) -> list[Path]:
     scene
         What to film.
     folder
-        Where to write, an existing folder: ``<name>.aedat4`` (LZ4), ``<name>.rois.xml`` (CVAT
-        for video 1.1), ``<name>.truth.json`` (`Truth.document`), and where the scene has tags
+        An existing folder to write into: ``<name>.aedat4`` (LZ4), ``<name>.rois.xml`` (CVAT
+        for video 1.1), ``<name>.truth.json`` (`Truth.document`), and, if the scene has tags,
         ``<name>.tags.xml`` (CVAT for images 1.1, because an export for video has no tags; it
-        has the shapes too, as CVAT's has).
+        has the shapes too, as CVAT's does).
 
     Raises
     ------
     EvreelError
-        Where the scene makes no event at all.
+        If the scene makes no events.
     """
     from evreel.annotations.cvat import write_images_xml, write_video_xml
     from evreel.recordings.aedat4 import Aedat4Writer
@@ -346,8 +346,8 @@ def write_recording(scene: Scene, folder: str | Path) -> list[Path]:
 
 def _no_events(scene: Scene) -> EvreelError:
     return EvreelError(
-        f"scene {scene.name!r} makes no event",
-        hint="Something must move, or noise_hz be more than 0.",
+        f"scene {scene.name!r} makes no events",
+        hint="Let something move, or set noise_hz above 0.",
     )
 
 
@@ -356,7 +356,7 @@ def _shifted(events: Events, start_us: int) -> Events:
 
 
 def _truth(scene: Scene, first_us: int, last_us: int, n_events: int) -> Truth:
-    """Return the truth of a scene whose first and last event are at these times of its own."""
+    """Return the truth of a scene, given its first and last event's times on its own clock."""
     return Truth(
         name=scene.name,
         sensor=scene.sensor,
@@ -380,10 +380,10 @@ def _truth(scene: Scene, first_us: int, last_us: int, n_events: int) -> Truth:
 
 
 def _turns(drawn: list[FloatArray | None], frame: int) -> bool:
-    """Tell whether a frame's outline is not the middle between those before and after it.
+    """Return whether a frame's outline is not midway between those before and after it.
 
-    An outline that moves straight on is, up to what rounding positions down to 1/1024 px does to
-    three of them. An object that comes or goes counts as turning.
+    An outline on a straight path is, up to rounding three positions down to 1/1024 px. An object
+    that comes or goes counts as turning.
     """
     points = drawn[frame]
     before = drawn[frame - 1] if frame else None
@@ -423,7 +423,7 @@ def _cut(points: FloatArray, sensor: Sensor) -> FloatArray:
 
 
 def _painting_order(objects: tuple[SceneObject, ...]) -> list[int]:
-    """Return which object is painted first, second …: by z_order, equals as in the file."""
+    """Return the order in which objects are painted: by z_order, equals as in the file."""
     return sorted(range(len(objects)), key=lambda index: objects[index].z_order)
 
 
@@ -436,7 +436,7 @@ def _cover(sensor: Sensor) -> Int64Array:
 
 
 def _scene_events(scene: Scene) -> Iterator[Events]:
-    """Yield chunks of events, none empty, with stamps from the scene's own start."""
+    """Yield chunks of events, none empty, with timestamps from the scene's own start."""
     from evreel.kernels import simulate as kernels
 
     n_pixels = scene.sensor.height * scene.sensor.width
@@ -476,11 +476,11 @@ def _scene_events(scene: Scene) -> Iterator[Events]:
 
 @functools.cache
 def log_table() -> Int64Array:
-    """Return ln(i / `FULL_SCALE`) of each intensity i, rounded to 1/`LOG_UNIT`; 0 has none.
+    """Return ln(i / `FULL_SCALE`) of each intensity i above 0, rounded to 1/`LOG_UNIT`.
 
     Returns
     -------
-    (FULL_SCALE + 1,) int64, read-only; entry 0, which no picture has, is that of 1.
+    (FULL_SCALE + 1,) int64, read-only; entry 0, which no picture has, equals entry 1.
     """
     whole = math.log(FULL_SCALE)
     levels = [round((math.log(i) - whole) * LOG_UNIT) for i in range(1, FULL_SCALE + 1)]
@@ -490,7 +490,7 @@ def log_table() -> Int64Array:
 
 
 def _random(scene: Scene, *purpose: int) -> np.random.Generator:
-    """Return a generator of its own for each purpose, so that one's draws don't move another's."""
+    """Return a separate generator for each purpose, so that their draws are independent."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence((scene.seed, *purpose))))
 
 
@@ -533,7 +533,7 @@ def _lattice(surface: Surface, random: np.random.Generator) -> Int64Array:
 
 
 class _Painter:
-    """Paints a scene at an instant: the background, then objects from the lowest to the highest."""
+    """Paints a scene at an instant: the background, then objects from lowest to highest."""
 
     def __init__(self, scene: Scene) -> None:
         from evreel.kernels import simulate as kernels
@@ -552,7 +552,7 @@ class _Painter:
         self._drift: tuple[int, int] | None = None
 
     def picture(self, t_us: int) -> Int64Array:
-        """Return the (h·w,) intensities at an instant; the array is used again by the next call."""
+        """Return the (h·w,) intensities at an instant; the next call reuses the array."""
         from evreel.kernels import simulate as kernels
 
         scene = self._scene
@@ -592,15 +592,15 @@ class _Painter:
 
 
 class _Poisson:
-    """Events of a constant rate, in steps: a Poisson count each, at uniform pixels and instants.
+    """Events at a constant rate: per step, a Poisson count at uniform pixels and instants.
 
     Parameters
     ----------
-    random : where draws come from.
+    random : source of draws.
     pixels : (n,) the pixels that fire.
-    hz : events a second of each of them.
+    hz : events per second of each pixel.
     step_us : duration of a step.
-    polarities : how many of OFF, ON: 2 for either, 1 for ON alone.
+    polarities : 2 for both OFF and ON, 1 for only ON.
     """
 
     def __init__(
@@ -628,7 +628,7 @@ class _Poisson:
 
 
 def _noise(scene: Scene) -> list[_Poisson]:
-    """Return the sources of shot noise and of hot pixels, where the camera has them."""
+    """Return the sources of shot noise and hot pixels, if the camera has them."""
     camera, n_pixels = scene.camera, scene.sensor.height * scene.sensor.width
     sources = []
     if camera.noise_hz:
@@ -647,7 +647,7 @@ def _noise(scene: Scene) -> list[_Poisson]:
 def _poisson_table(mean: Decimal) -> Int64Array:
     """Return entry k = P(at most k) · 2⁶² of a Poisson count, rounded down, until nothing is left.
 
-    The number of entries that a uniform draw from ``[0, 2**62)`` is not below is such a count.
+    For a uniform draw from ``[0, 2**62)``, the number of entries at or below it is such a count.
 
     Examples
     --------

@@ -1,51 +1,51 @@
 """Scene files: what `evreel.simulate.camera` films, as a TOML file and as types.
 
-A scene is a flat world before a camera that stands still: a background and labelled objects
-that move along straight lines between keyframes. The file is small and strict: a key that is
-not known, a wrong type and a number out of its range are errors that name the key.
+A scene is a flat world in front of a fixed camera: a background, and labelled objects that move
+along straight lines between keyframes. The file is small and strict: an unknown key, a wrong type
+or a number out of range is an error that names the key.
 
 .. code-block:: toml
 
     name = "corner"             # letters, digits, - and _: the name of the recording
     duration_us = 1_000_000     # a multiple of step_us
-    seed = 1                    # textures, thresholds, noise; 0 where left out
-    step_us = 500               # of the simulation, 50 to 1000; 500 where left out
-    frame_us = 10_000           # of the video that the ground truth is for; 10 ms where left out
+    seed = 1                    # for textures, thresholds, noise; default 0
+    step_us = 500               # of the simulation, 50 to 1000; default 500
+    frame_us = 10_000           # of the video that the ground truth is for; default 10_000
 
     [sensor]
     height = 64                 # px, 1 to 2048
     width = 64
 
-    [camera]                    # may be left out, or any key of it
+    [camera]                    # optional, as is each of its keys
     threshold_on = 0.25         # change of ln(intensity) that makes an ON event, 0.02 to 2
     threshold_off = 0.25
     threshold_spread = 0.02     # standard deviation from pixel to pixel, below threshold / 6
     refractory_us = 200         # shortest time between two events of a pixel, 0 to 100_000
-    noise_hz = 0.1              # shot noise, events a second and pixel, 0 to 100
-    hot_pixels = 2              # pixels that also fire ON by themselves
+    noise_hz = 0.1              # shot noise, events per second and pixel, 0 to 100
+    hot_pixels = 2              # pixels that also fire ON on their own
     hot_pixel_hz = 100.0        # … at this rate each, 0 to 10_000
 
     [background]
     intensity = 0.4             # share of full scale, 0.001 to 1
-    texture = "noise"           # plain (where left out), noise, stripes, checker
-    contrast = 0.1              # where not plain: intensity · (1 ± contrast), 0 to 0.9; 0.3
-    cell_px = 16                # where not plain: of the pattern, 1, 2, 4, 8, 16, 32 or 64; 8
-    drift_px_s = [5.0, 0.0]     # the background moves; [0, 0] where left out
+    texture = "noise"           # plain (default), noise, stripes, checker
+    contrast = 0.1              # unless plain: intensity · (1 ± contrast), 0 to 0.9; default 0.3
+    cell_px = 16                # unless plain: size of a cell, 1, 2, 4, 8, 16, 32 or 64; default 8
+    drift_px_s = [5.0, 0.0]     # motion of the background; default [0, 0]
 
     [[object]]
     label = "car"
     box = [20.0, 12.0]          # width, height; its origin is the top left corner
     # or: polygon = [[0, 0], [8, 3], [2, 9]], vertices from the object's origin, sides not crossing
-    annotate = "box"            # how the ground truth outlines it; its own shape where left out
+    annotate = "box"            # how the ground truth outlines it; default: its own shape
     intensity = 0.9             # and texture … as for the background
-    z_order = 1                 # higher lies on top; of equals, the later in the file; 0
-    motion = [                  # µs and px of the origin; straight lines between, rest outside
+    z_order = 1                 # higher is on top; of equals, the later in the file; default 0
+    motion = [                  # µs, px of the origin; straight lines between, at rest outside
         [0, -20.0, 30.0],
         [1_000_000, 64.0, 30.0],
     ]
-    visible_us = [[0, 500_000], [600_000, 1_000_000]]   # always where left out
+    visible_us = [[0, 500_000], [600_000, 1_000_000]]   # default: always
 
-    [[tag]]                     # a label for all the picture
+    [[tag]]                     # a label for the whole picture
     label = "busy"
     start_us = 200_000
     stop_us = 400_000
@@ -95,9 +95,9 @@ class Surface:
     Parameters
     ----------
     intensity : mean, 1 to `FULL_SCALE`.
-    amplitude : of the texture about it; 0 is plain.
-    texture : which pattern.
-    cell_shift : log2 of the pattern's cell in 1/1024 px: a cell of 1 px has 10.
+    amplitude : of the texture around the mean; 0 is plain.
+    texture : its pattern.
+    cell_shift : log2 of the pattern's cell in 1/1024 px: 10 for a cell of 1 px.
     """
 
     intensity: int
@@ -125,9 +125,9 @@ class SceneObject:
     outline : vertices in order, from the object's origin, 1/1024 px; a box has its four corners.
     annotate : the shape that the ground truth draws around it.
     surface : its brightness; the texture moves along.
-    z_order : higher lies on top.
-    motion : one keyframe or more, in order of time.
-    visible_us : half-open intervals in order; outside of them the object is not there.
+    z_order : higher is on top.
+    motion : one or more keyframes, in order of time.
+    visible_us : half-open intervals in order; outside them the object is not there.
     """
 
     label: str
@@ -167,13 +167,13 @@ class SceneObject:
         return tuple((x + dx, y + dy) for dx, dy in self.outline)
 
     def shown(self, t_us: int) -> bool:
-        """Tell whether an instant lies in a visible interval."""
+        """Return whether an instant is in a visible interval."""
         return any(start <= t_us < stop for start, stop in self.visible_us)
 
 
 @dataclass(frozen=True)
 class SceneTag:
-    """A label for all the picture in ``[start_us, stop_us)``."""
+    """A label for the whole picture in ``[start_us, stop_us)``."""
 
     label: str
     start_us: int
@@ -188,9 +188,9 @@ class Camera:
     ----------
     threshold_on, threshold_off, threshold_spread : in 1/`LOG_UNIT`.
     refractory_us : shortest time between two events of a pixel.
-    noise_hz : shot noise, events a second and pixel.
+    noise_hz : shot noise, events per second and pixel.
     hot_pixels : how many.
-    hot_pixel_hz : events a second of each.
+    hot_pixel_hz : events per second of each.
     """
 
     threshold_on: int
@@ -204,12 +204,12 @@ class Camera:
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene, checked; every time in it is µs since the scene's start.
+    """A scene, checked; all its times are µs since the scene's start.
 
     What stops with the scene stops `frame_us` later here: the video's last frame may end after
-    the scene, and shows what was there at last.
+    the scene, and shows what was there at its end.
 
-    `drift` is the background's motion in 1/1024 px a second; the other parameters are those of
+    `drift` is the background's motion in 1/1024 px per second; the other parameters are as in
     the scene file.
     """
 
@@ -232,26 +232,26 @@ def load_scene(path: str | Path) -> Scene:
     Raises
     ------
     EvreelError
-        Where the file can't be read, is no TOML, has a key that is not known or lacks one, or a
-        value is of a wrong type or out of its range; the message names the key.
+        If the file cannot be read, is not TOML, has an unknown key or lacks one, or a value has
+        the wrong type or is out of range. The message names the key.
     """
     path = Path(path)
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise EvreelError(f"can't be read: {error.strerror}", path=path) from error
+        raise EvreelError(f"cannot be read: {error.strerror}", path=path) from error
     except ValueError as error:  # wrong UTF-8, wrong TOML
-        raise EvreelError(f"is no TOML file: {error}", path=path) from error
+        raise EvreelError(f"is not a TOML file: {error}", path=path) from error
     return parse_scene(document, path)
 
 
 def parse_scene(document: Mapping[str, Any], path: str | Path | None = None) -> Scene:
-    """Return the scene that a document describes; `path` is for the messages.
+    """Return the scene that a document describes; `path` is for messages.
 
     Raises
     ------
     EvreelError
-        As `load_scene` does.
+        As in `load_scene`.
     """
     top = _Table(document, path)
     name = top.text("name", r"[A-Za-z0-9][A-Za-z0-9_-]*", "a name of letters, digits, - and _")
@@ -288,7 +288,7 @@ _REQUIRED: Any = object()
 
 
 class _Table:
-    """A table of a scene file: its keys are taken one by one, and none may be left at the end."""
+    """A table of a scene file: keys are taken one by one, and none may be left at the end."""
 
     def __init__(self, table: Mapping[str, Any], path: str | Path | None, place: str = "") -> None:
         self._left = dict(table)
@@ -307,7 +307,7 @@ class _Table:
                 f"{key}={value!r}: there is no such key",
                 path=self._path,
                 place=self._place or None,
-                hint=f"Keys here are {', '.join(self._known)}.",
+                hint=f"The keys here are {', '.join(self._known)}.",
             )
 
     def take(self, key: str, default: Any = _REQUIRED) -> Any:
@@ -320,7 +320,7 @@ class _Table:
         return value
 
     def one_of(self, *keys: str) -> Any:
-        """Return the one key of these that the table has."""
+        """Return the one of these keys that the table has."""
         self._known.extend(keys)
         held = [key for key in keys if key in self._left]
         if len(held) != 1:
@@ -376,7 +376,7 @@ class _Table:
                 self.refuse(key, row, f"a vertex [x, y] within ±{_FARTHEST_PX} px")
         outline = tuple(_sub_pixels(row) for row in value)
         if not _is_simple(outline):
-            self.refuse(key, value, "an outline with an area whose sides do not touch or cross")
+            self.refuse(key, value, "an outline with an area and sides that do not touch or cross")
         return outline
 
     def motion(self, key: str, duration_us: int) -> tuple[Keyframe, ...]:
@@ -397,9 +397,9 @@ class _Table:
         return tuple(Keyframe(row[0], *_sub_pixels(row[1:])) for row in value)
 
     def spans(self, key: str, stop_us: int, beyond_us: int) -> tuple[tuple[int, int], ...]:
-        """Take half-open intervals; one that stops with the scene goes on `beyond_us` more."""
+        """Take half-open intervals; one that stops with the scene is extended by `beyond_us`."""
         value = self.take(key, [[0, stop_us]])
-        expected = f"a list of [start_us, stop_us] in order, apart, within 0 to {stop_us}"
+        expected = f"a list of [start_us, stop_us], in order, disjoint, within 0 to {stop_us}"
         if not isinstance(value, list) or not value:
             self.refuse(key, value, expected)
         end = 0
@@ -443,7 +443,7 @@ def _sub_pixels(row: Sequence[float]) -> Point:
 
 
 def _is_simple(outline: Sequence[Point]) -> bool:
-    """Tell whether an outline has an area and no two of its sides meet but at their vertex.
+    """Return whether an outline has an area, and sides that meet only at their common vertex.
 
     Examples
     --------
@@ -468,7 +468,7 @@ def _is_simple(outline: Sequence[Point]) -> bool:
 
 
 def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:
-    """Tell whether the segments ab and cd have a point in common."""
+    """Return whether the segments ab and cd have a point in common."""
     turns = [_turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)]
     if turns[0] * turns[1] < 0 and turns[2] * turns[3] < 0:
         return True
@@ -482,7 +482,7 @@ def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:
 
 
 def _turn(p: Point, q: Point, r: Point) -> int:
-    """Return a number more than 0 where p → q → r turns one way, less where the other."""
+    """Return a number above 0 if p → q → r turns one way, below 0 if the other."""
     return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
 
 
@@ -508,7 +508,7 @@ def _camera(table: _Table, sensor: Sensor) -> Camera:
     share = table.number("threshold_spread", 0.0, 0.33, 0.02)
     spread = round(share * LOG_UNIT)
     if 6 * spread >= min(on, off):
-        # A pixel's draw lies within 6 standard deviations, so that no threshold reaches 0.
+        # A pixel's draw is within 6 standard deviations, so that no threshold reaches 0.
         table.refuse("threshold_spread", share, "below a sixth of either threshold")
     camera = Camera(
         threshold_on=on,

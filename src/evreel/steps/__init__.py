@@ -1,8 +1,8 @@
-"""One function a pipeline step: plain arguments in, whole files out.
+"""One function per pipeline step: plain arguments in, whole files out.
 
-The workflow's scripts and the command line both call these, so that a step does the same by hand
-and in a workflow. Outputs appear under their names only when they are whole. What a step needs
-is imported inside it, so that a step that runs no kernel does not pay for numba's import.
+The workflow's scripts and the command line both call these, so a step does the same by hand and
+in a workflow. Outputs appear under their names only when they are complete. Steps import what
+they need inside, so that a step without a kernel does not pay for numba's import.
 """
 
 from evreel.dataset.settings import (

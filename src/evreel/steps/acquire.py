@@ -1,4 +1,4 @@
-"""A recording, or an archive of some, from its source, verified."""
+"""A recording, or an archive of recordings, from its source, verified."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ def acquire(
     plain: bool = False,
     progress: Progress = silent,
 ) -> str:
-    """Get a recording, or an archive of some, and check its sums.
+    """Get a recording, or an archive of recordings, and check its sums.
 
     Parameters
     ----------
     source
-        Path; or ``manual:`` and the path where a person puts what needs a login; or http(s) urls
-        of the same bytes, set apart by ``|``. A local file becomes a relative link, never a copy.
-        Behind it may stand ``!`` and the name of a member, where the file is an archive: that is
-        unpacked alone.
+        Path; or ``manual:`` and the path where a person puts a file that needs a login; or http(s)
+        URLs of the same bytes, separated by ``|``. A local file becomes a relative link, never a
+        copy. For an archive, ``!`` and the name of a member may follow; then only that member is
+        unpacked.
     output
-        Where it goes.
+        File to write.
     md5, sha256
-        32 and 64 hexadecimal digits that the bytes at the source must have, so those of an
-        archive where it is one; None checks nothing.
+        32 and 64 hexadecimal digits that the bytes at the source must have (for an archive, those
+        of the archive); None checks nothing.
     size_bytes
-        What the source must have.
+        Size that the source must have.
     member_md5
         32 hexadecimal digits that a member of an archive must have.
     member_gib
-        The most that a member of an archive may have, 2**30 bytes; None takes 64. A tar that is
-        decompressed as a whole (`plain`) may have 1024, or this where it is more.
+        Size limit of a member of an archive, 2**30 bytes; None takes 64. The limit of a tar that
+        is decompressed as a whole (`plain`) is 1024, or this if it is more.
     page
-        Web page where a manual source is to be had, for the message.
+        Web page where a manual source is available, for the message.
     plain
-        Decompress a tar that is compressed as a whole, once it is verified: in a plain one, each
-        of many members is found at once, in a compressed one only behind all before it.
+        Decompress a compressed tar once it is verified. Each of many members is found at once in
+        a plain tar, but in a compressed one only after reading all before it.
 
     Returns
     -------
@@ -56,8 +56,9 @@ def acquire(
     Raises
     ------
     SourceError
-        Where the source can't be had, or its bytes are others. What came of a download is kept in
-        ``.evreel-downloads``, where the next run goes on; else nothing is left.
+        If the source is not available, or its bytes are not the expected ones. What a failed
+        download got is kept in ``.evreel-downloads``, and the next run continues it; nothing
+        else is left.
     """
     from evreel.acquire import Limits, decompress, fetch, read_source
 

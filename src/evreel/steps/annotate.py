@@ -35,20 +35,20 @@ def annotate(
     Parameters
     ----------
     store
-        Events store (or a recording, decoded for the while).
+        Events store (or a recording, decoded temporarily).
     clock
-        The clock of the video that was annotated.
+        The clock of the annotated video.
     slices, boxes
-        What is written: HDF5, and EventBbox records in ``.npy``.
+        Files to write: HDF5, and EventBbox records in ``.npy``.
     windows
         How slices are cut.
     settings
-        What is taken of the XML, and how.
+        What is read from the XML, and how.
     rois
-        CVAT XML, for video or for images, with boxes and polygons; None where there is none.
+        CVAT XML, for video or for images, with boxes and polygons; None if there is none.
     tags
-        CVAT XML for images, of which only the frame tags are taken; then those of `rois` are
-        not. None takes the tags of `rois`.
+        CVAT XML for images. Only its frame tags are read, and those of `rois` are not. None
+        takes the tags of `rois`.
     rois_md5, tags_md5
         32 hexadecimal digits that the XML's bytes must have; None checks nothing.
     labels
@@ -57,12 +57,12 @@ def annotate(
 
     Returns
     -------
-    What was changed on the way: name → count. The slices carry it as ``repairs``.
+    What was changed: name → count. The slices have it as ``repairs``.
 
     Raises
     ------
     AnnotationError
-        Where an annotation is not sound or does not fit the recording's video.
+        If an annotation is not valid or does not fit the recording's video.
     """
     from evreel.acquire import check_md5
     from evreel.annotations import shapes as annotations
@@ -84,7 +84,7 @@ def annotate(
         parts.append(drawn if tags is None else replace(drawn, tags=()))
     if tags is not None:
         tagged = read_cvat(tags, tags_only=True)
-        # Where regions were drawn, only there did annotators look for them.
+        # Only the frames of the regions' file were searched for regions.
         parts.append(tagged if rois is None else replace(tagged, frames=()))
     if labels is not None:
         parts = [annotations.relabel(part, labels) for part in parts]

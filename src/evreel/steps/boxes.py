@@ -23,12 +23,12 @@ def boxes(
     md5: str | None = None,
     labels: Sequence[str] | None = None,
 ) -> int:
-    """Carry along the boxes that come with a recording, on the time line of its events store.
+    """Put the boxes that come with a recording on the time line of its events store.
 
     Parameters
     ----------
     store
-        Events store (or a recording, decoded for the while).
+        Events store (or a recording, decoded temporarily).
     published
         EventBbox records, ``.npy``, on the recording's own clock.
     output
@@ -45,7 +45,7 @@ def boxes(
     Raises
     ------
     AnnotationError
-        Where they can't be read, are of a class that is not listed, or the store is cropped.
+        If they cannot be read, have a class that is not listed, or the store is cropped.
     """
     import numpy as np
 
@@ -59,7 +59,7 @@ def boxes(
     if known is not None and (found["class_id"] >= known).any():
         row = int(np.argmax(found["class_id"] >= known))
         raise AnnotationError(
-            f"class_id is {found['class_id'][row]}; there are {known} labels",
+            f"class_id is {found['class_id'][row]}, but there are {known} labels",
             path=published,
             place=f"record {row}",
             hint="List all classes in labels, in the order of their numbers.",
@@ -70,7 +70,7 @@ def boxes(
     ):
         if opened.origin != (0, 0):
             raise AnnotationError(
-                "are of the whole sensor, and the events are cropped", path=published
+                "is for the whole sensor, but the events are cropped", path=published
             )
         found["t"] -= opened.t_offset
         write_boxes(scratch, found)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def verify(folder: str | Path, *, progress: Progress = silent) -> list[Difference]:
-    """Return all in which a release differs from its manifest; nothing where it is whole."""
+    """Return all differences of a release from its manifest; none if it is complete."""
     from evreel.release.verify import verify as verified
 
     return verified(Path(folder), progress=progress)
 
 
 def check(path: str | Path, *, progress: Progress = silent) -> Report:
-    """Check what evreel made, for what is wrong with its content.
+    """Check the content of what evreel made.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ def check(path: str | Path, *, progress: Progress = silent) -> Report:
 
     Returns
     -------
-    The findings, errors first; it is for the caller to take errors for a failure.
+    The findings, errors first; the caller decides whether errors are a failure.
 
     Raises
     ------
     UsageError
-        Where the path is nothing that evreel made.
+        If evreel did not make the file or folder.
     """
     from evreel.checks.run import check as checked
 
@@ -43,15 +43,15 @@ def check(path: str | Path, *, progress: Progress = silent) -> Report:
 
 
 def audit(path: str | Path, *, sensor: str | None = None, progress: Progress = silent) -> Report:
-    """Check a recording or a data set that evreel did not make, as far as checks apply.
+    """Check a recording or a data set that evreel did not make, with the checks that apply.
 
     Parameters
     ----------
     path
         A recording, boxes, a list of a split, or a folder with any of them.
     sensor
-        Size of all recordings as ``WIDTHxHEIGHT`` px, where they can't say; one that states
-        another is a finding.
+        Size of all recordings as ``WIDTHxHEIGHT`` px, if they do not state it; a recording that
+        states another size is a finding.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def audit(path: str | Path, *, sensor: str | None = None, progress: Progress = s
     Raises
     ------
     UsageError
-        Where the path is a file that can't be told.
+        If the path is a file that is not recognized.
     """
     from evreel.checks.run import audit as audited
     from evreel.events import Sensor

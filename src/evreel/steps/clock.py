@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 def clock(
     store: Source, output: str | Path, settings: ClockSettings = ClockSettings()
 ) -> tuple[FrameClock, Picture]:
-    """Write when each frame of a recording's video stands for, and how its pictures lie.
+    """Write the time that each frame of a recording's video stands for, and its picture's layout.
 
     Parameters
     ----------
     store
-        Events store (or a recording, decoded for the while).
+        Events store (or a recording, decoded temporarily).
     output
-        The clock's table, TSV.
+        The clock, TSV.
     settings
         Frame k stands for ``[k·window_us, (k+1)·window_us)``.
     """
@@ -59,7 +59,7 @@ def clock(
 
 
 def check_clock(path: str | Path, extra: Mapping[str, str], store: EventsStore) -> None:
-    """Raise where a clock says that it is of another recording or crop; one by hand may not say."""
+    """Raise if a clock states another recording or crop; one made by hand may state none."""
     origin_y, origin_x = store.origin
     for name, own in (
         ("t_offset", store.t_offset),
@@ -68,7 +68,7 @@ def check_clock(path: str | Path, extra: Mapping[str, str], store: EventsStore) 
     ):
         if extra.get(name, str(own)) != str(own):
             raise ClockError(
-                f"{name} is {extra[name]}; that of {store.path.name} is {own}",
+                f"{name} is {extra[name]}, but in {store.path.name} it is {own}",
                 path=path,
-                hint="The clock is of another recording, or of another crop of it.",
+                hint="The clock is for another recording, or for another crop of it.",
             )

@@ -1,4 +1,4 @@
-"""What all steps share: how a step says what it does, and where its side files come from."""
+"""What all steps share: logging, settings from rules, and local side files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ S = TypeVar("S", bound=Settings)
 
 @contextlib.contextmanager
 def logged(path: str | Path) -> Iterator[None]:
-    """Put what a step says into a log file; an input that is at fault becomes one line there."""
+    """Write a step's messages into a log file; an error in its input becomes one line there."""
     check_wanted(Path(path))
     handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
     LOG.addHandler(handler)
@@ -35,7 +35,7 @@ def logged(path: str | Path) -> Iterator[None]:
         LOG.error("OSError: %s", os_error(error))
         raise SystemExit(1) from None
     except Exception:
-        LOG.exception("This is a fault of evreel; please report it with this log.")
+        LOG.exception("This is a bug in evreel; please report it with this log.")
         raise
     finally:
         LOG.removeHandler(handler)
@@ -50,7 +50,7 @@ def given(of: type[S], params: Any) -> S:
     of
         A class of settings.
     params
-        Those of Snakemake: ``<class>_<setting>`` → a mapping of the setting alone to its value.
+        Snakemake's: ``<class>_<setting>`` → a mapping of that one setting to its value.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def given(of: type[S], params: Any) -> S:
 
 
 def os_error(error: OSError) -> str:
-    """Return the one line that says what the system refused, and for which file."""
+    """Return one line that says what the system refused, and for which file."""
     what = error.strerror or str(error) or type(error).__name__
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         what += ". Make room on the disk, and run again."
@@ -75,12 +75,12 @@ def os_error(error: OSError) -> str:
 
 @contextlib.contextmanager
 def local_file(source: str, output: str | Path, md5: str | None = None) -> Iterator[Path]:
-    """Give a local file, or a member of a local archive, unpacked for the while."""
+    """Yield a local file, or a member of a local archive, unpacked temporarily."""
     from evreel.acquire import check_md5, fetch, read_source
 
     parsed = read_source(source)
     if parsed.path is None:
-        raise UsageError("is to be downloaded; a local file is expected here", path=source)
+        raise UsageError("is a download; a local file is expected here", path=source)
     if not parsed.members:
         if md5 is not None:
             check_md5(parsed.path, md5)
@@ -92,7 +92,7 @@ def local_file(source: str, output: str | Path, md5: str | None = None) -> Itera
 
 
 def counted(items: Iterable[T], total: int, progress: Progress) -> Iterator[T]:
-    """Yield items, telling how many have gone by."""
+    """Yield items, reporting how many were done."""
     for k, item in enumerate(items):
         progress(k, total)
         yield item

@@ -1,4 +1,4 @@
-"""Where the samples of a recording lie."""
+"""Where the samples of a recording are."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ def cut(
     labels: Sequence[str] | None = None,
     group: str | None = None,
 ) -> int:
-    """Write where the samples of a recording lie, and of which class they are.
+    """Write where the samples of a recording are, and their classes.
 
     Parameters
     ----------
     store
-        Events store (or a recording, decoded for the while).
+        Events store (or a recording, decoded temporarily).
     output
         The table, TSV, as `evreel.samples.tables` describes it.
     settings
         How the table is read, and what classes are called.
     intervals
-        Table of labelled intervals, CSV or TSV: a path; behind it may stand ``!`` and the name of
-        a member, where the file is an archive.
+        Table of labelled intervals, CSV or TSV: a path. For an archive, ``!`` and the name of a
+        member follow.
     intervals_md5
-        32 hexadecimal digits that the table must have.
+        32 hexadecimal digits that the table's MD5 must have.
     of_several
-        Whether the table is of several recordings, as one with a named column ``recording`` is.
+        Whether the table is for several recordings; with a named column ``recording`` it always is.
     recording
-        Whose rows are taken of a table of several.
+        The recording whose rows are taken, if the table is for several.
     members
-        Instead of a table: the pattern with which an archive was decoded; each of its members is
+        Instead of a table: the pattern with which an archive was decoded. Each of its members is
         a sample.
     labels
-        All labels; another one is an error. None takes any.
+        All labels; any other is an error. None takes any.
     group
         The group of samples that name none; None takes `recording`, for intervals.
 
@@ -63,18 +63,17 @@ def cut(
     Raises
     ------
     AnnotationError
-        Where a table is not of its form, a sample does not lie in the recording, its label is not
-        listed, or there are none.
+        If a table is malformed, a sample is outside the recording, its label is not listed, or
+        there are no samples.
     UsageError
-        Where not exactly one of `intervals` and `members` is given, or the store is not that of an
-        archive.
+        If not exactly one of `intervals` and `members` is given, or the store is not an archive's.
     """
     from evreel.samples.cut import by_intervals, by_members
     from evreel.samples.intervals import read_intervals
     from evreel.samples.tables import write_cut
 
     if (intervals is None) == (members is None):
-        raise UsageError("exactly one of intervals and members cuts a recording")
+        raise UsageError("give exactly one of intervals and members")
     with (
         as_store(store, beside=output) as opened,
         atomic(output, inputs=[opened.path]) as (scratch,),
@@ -107,7 +106,7 @@ def cut(
         else:
             if not opened.members:
                 raise UsageError(
-                    "was decoded as one recording, not as an archive of many",
+                    "was decoded as one recording, not as an archive of several",
                     path=opened.path,
                     hint="Decode the archive with members.",
                 )
@@ -117,22 +116,22 @@ def cut(
             if labels is not None:
                 samples.numbers(labels)
             n_left_out = 0
-            # A crop may have taken all events of the last ones.
+            # A crop may have removed all events of the last ones.
             t_stop_us = opened.members[-1].stop_us
         if not len(samples):
             raise AnnotationError(
-                "has no sample" + (f" of recording {recording!r}" if recording else ""),
+                "has no samples" + (f" of recording {recording!r}" if recording else ""),
                 path=intervals or opened.path,
             )
         write_cut(scratch, samples)
         _say_what_looks_odd(Path(output).name, samples, t_stop_us)
-    repeated = f", rows left out as repeats: {n_left_out}" if n_left_out else ""
+    repeated = f", repeats left out: {n_left_out}" if n_left_out else ""
     LOG.info("%s: %d samples%s", Path(output).name, len(samples), repeated)
     return len(samples)
 
 
 def _say_what_looks_odd(name: str, samples: Samples, t_stop_us: int) -> None:
-    """Warn of samples that go on after the recording, have no class, or cover next to nothing."""
+    """Warn of samples that end after the recording, have no class, or cover next to nothing."""
     beyond = samples.stop_us - t_stop_us
     if (beyond > 0).any():
         k = int(beyond.argmax())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evreel.files.events_store import EventsStore
 
 Source: TypeAlias = "str | Path | EventsStore"
-"""A recording or an events store by its path, or an events store that is open."""
+"""The path of a recording or an events store, or an open events store."""
 
 
 def events(
@@ -38,31 +38,31 @@ def events(
     ----------
     recording
         A recording of any format that `evreel.recordings.open_recording` reads; or an archive of
-        many, of which `archive` names the members.
+        several, whose members `archive` names.
     output
         The events store, HDF5.
     settings
-        What is kept, how axes turn, and what becomes of events and files that break a rule. Time
-        ranges count from the recording's first event; a crop is of the turned sensor.
+        What is kept, how axes are turned, and how events and files that break a rule are handled.
+        Time ranges count from the recording's first event; the crop is of the turned sensor.
     sensor
-        Its size as ``WIDTHxHEIGHT`` px, such as ``346x260``; one that the recording states itself
+        Its size as ``WIDTHxHEIGHT`` px, such as ``346x260``. If the recording states a size, it
         must be the same.
     n_events
-        Events that the recording is known to have, before any is left out; None checks nothing.
+        Events that the recording is known to have, before any are left out; None checks nothing.
     archive
-        Which members of an archive lie end to end in the store, as
+        Which members of an archive are placed end to end in the store, as
         `evreel.samples.pattern.Pattern` takes them; none: a single recording.
     limits
-        Of the members of an archive.
+        Limits for the members of an archive.
 
     Returns
     -------
-    What was changed or left out: name → count. The store carries it as ``repairs``.
+    What was changed or left out: name → count. The store has it as ``repairs``.
 
     Raises
     ------
     RecordingError
-        Where the recording is damaged, nothing is left of it, or it has not `n_events`.
+        If the recording is damaged, nothing is left of it, or it does not have `n_events`.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -82,7 +82,7 @@ def events(
     begin, end = start_us or 0, FARTHEST if stop_us is None else stop_us
     if not 0 <= begin < end <= FARTHEST:
         raise UsageError(
-            f"start_us={start_us}, stop_us={stop_us} is no time range within 0 to {FARTHEST} µs"
+            f"start_us={start_us}, stop_us={stop_us} is not a time range within 0 to {FARTHEST} µs"
         )
     rectangle = None if crop is None else Crop(*crop)
     repairs = {"outside_time": 0, "outside_crop": 0, "hot_pixels": 0, "hot_pixel_events": 0}
@@ -96,7 +96,7 @@ def events(
     hot = None
     size = None if sensor is None else Sensor.parse(sensor)
     if members is not None and (start_us, stop_us, stream) != (None, None, None):
-        raise UsageError("start_us, stop_us and stream are for one recording, not for an archive")
+        raise UsageError("start_us, stop_us and stream do not apply to an archive")
 
     @contextlib.contextmanager
     def opened() -> Iterator[Recording]:
@@ -127,7 +127,7 @@ def events(
     with opened() as source:
         if source.format == EVENTS.name:
             raise UsageError(
-                "is an events store already",
+                "is already an events store",
                 path=recording,
                 hint="Decode the recording itself, with all options at once.",
             )
@@ -166,16 +166,16 @@ def events(
             found = writer.n + sum(repairs.get(name, 0) for name in LEFT_OUT)
             if n_events is not None and found != n_events:
                 raise RecordingError(
-                    f"holds {found} events; {n_events} are expected",
+                    f"has {found} events; {n_events} are expected",
                     path=recording,
-                    hint="Is it the right recording? Correct n_events where it is.",
+                    hint="Is it the right recording? If so, correct n_events.",
                 )
             if not writer.n:
                 left_out = any(repairs.values())
                 raise RecordingError(
-                    "no event is left" if left_out else "holds no event",
+                    "no events are left" if left_out else "has no events",
                     path=recording,
-                    hint="Look at crop, start_us, stop_us, max_pixel_hz and the on_… options."
+                    hint="Check crop, start_us, stop_us, max_pixel_hz and the on_… options."
                     if left_out
                     else "Is this the right recording, and the right stream?",
                 )
@@ -190,9 +190,9 @@ def events(
 def as_store(
     source: Source, *, beside: str | Path, stream: int | None = None
 ) -> Iterator[EventsStore]:
-    """Give an open events store for a store, or for a recording, which is decoded for the while.
+    """Yield an open events store for a store, or for a recording, which is decoded temporarily.
 
-    What is decoded lies in the scratch folder of the output `beside` which it is made.
+    A decoded recording is put into the scratch folder of the output `beside`.
     """
     from evreel.files.events_store import EventsStore
     from evreel.recordings.open import open_recording

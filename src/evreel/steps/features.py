@@ -27,25 +27,25 @@ def features(
     Parameters
     ----------
     store
-        Events store (or a recording, decoded for the while).
+        Events store (or a recording, decoded temporarily).
     output
         The feature file, HDF5.
     settings
         The representation, its parameters, and its windows.
     cut
-        Table of the recording's samples, as `cut` writes it: each is divided by itself. None
+        Table of the recording's samples, as `cut` writes it; each is divided on its own. None
         divides the recording.
     labels
         Label names in the order of their numbers; None takes those of the samples, sorted.
 
     Returns
     -------
-    What was changed on the way: name → count. The file carries it as ``repairs``.
+    What was changed: name → count. The file has it as ``repairs``.
 
     Raises
     ------
     ParameterError
-        Where there is no such representation, or a parameter is out of its range.
+        If there is no such representation, or a parameter is out of range.
     """
     from evreel.files import hdf5
     from evreel.files.features import FeaturesWriter, SampleWindows

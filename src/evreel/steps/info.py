@@ -1,4 +1,4 @@
-"""Saying what a recording holds, and which data sets are ready to run."""
+"""Contents and problems of a recording."""
 
 from __future__ import annotations
 
@@ -17,30 +17,29 @@ def info(
     sensor: str | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Say what a recording or an events store holds, reading all of it.
+    """Return contents and problems of a recording or an events store, after reading all of it.
 
     Parameters
     ----------
     path
         The file.
     stream
-        Number of the event stream, where the recording holds several.
+        Number of the event stream, if the recording has several.
     sensor
-        Its size as ``WIDTHxHEIGHT`` px, where the recording can't say.
+        Its size as ``WIDTHxHEIGHT`` px, if the recording does not state it.
 
     Returns
     -------
-    ``format``; ``sensor`` (``height``, ``width``, px); ``events``; ``t_offset`` (first stamp of
-    the recording on the camera's clock, µs); ``t_start_us`` and ``t_stop_us`` (first stamp and
-    last stamp + 1 on the camera's clock; None without events); ``on`` and ``off`` (events of
-    each polarity); ``triggers``, ``imu`` and ``frames`` (rows of the side streams, of frames the
-    exposure times); ``problems`` (what ails the file, one line each; what was read before the
-    damage is counted).
+    ``format``; ``sensor`` (``height``, ``width``, px); ``events``; ``t_offset`` (first timestamp of
+    the recording on the camera's clock, µs); ``t_start_us`` and ``t_stop_us`` (first timestamp and
+    last timestamp + 1 on the camera's clock; None without events); ``on`` and ``off`` (events of
+    each polarity); ``triggers``, ``imu`` and ``frames`` (rows of the side streams; for frames, the
+    exposure times); ``problems`` (one line each; everything before the damage is counted).
 
     Raises
     ------
     RecordingError
-        Where not even the head of the file can be read.
+        If even the header of the file cannot be read.
     """
     import numpy as np
 
@@ -66,7 +65,7 @@ def info(
         except EvreelError as error:
             problems.append(str(error))
         if not n and not problems:
-            problems.append(f"{Path(path).name}: holds no event")
+            problems.append(f"{Path(path).name}: has no events")
         return {
             "format": recording.format,
             "sensor": recording.sensor._asdict(),
@@ -84,7 +83,7 @@ def info(
 
 
 def describe(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines in which `info`'s result is shown to a person."""
+    """Yield the lines that show `info`'s result to a person."""
     sensor, n = found["sensor"], found["events"]
     yield f"format    {found['format']}"
     yield f"sensor    {sensor['width']} × {sensor['height']} px (width × height)"

@@ -34,24 +34,23 @@ def release(
     plan
         Table of what goes where, as `release_plan` writes it.
     folder
-        The release; one that stands there is replaced as a whole, any other folder is not.
+        The release. An existing release is replaced as a whole, any other folder is not.
     settings
-        Name, version and licence of the data set (``NOASSERTION`` where none is stated), how files
+        Name, version and licence of the data set (``NOASSERTION`` if none is stated), how files
         are compressed, and checks whose errors do not stop the release.
     labels
         Label names in the order of their numbers.
     recordings
-        What is known of each recording, id → column → text: group, meta.*, … It stands in the
-        manifest.
+        What is known of each recording, id → column → text: group, meta.*, … The manifest has it.
     dataset
-        Its ``title``, ``page`` and ``citation``, as far as known, for the release's README.
+        Its ``title``, ``page`` and ``citation``, if known, for the release's README.
     config
-        What made it; kept in the release.
+        The config that made it; kept in the release.
 
     Raises
     ------
     ReleaseError
-        Where the plan is not sound, a file of it is missing, or a check finds an error.
+        If the plan is not valid, one of its files is missing, or a check finds an error.
     """
     from evreel.release.build import build, check_replaceable
     from evreel.release.manifest import read_plan
@@ -86,9 +85,9 @@ def release(
         ]
         if refused:
             raise ReleaseError(
-                f"checks found {len(refused)} in it, the first: {refused[0]}",
+                f"checks found {len(refused)} errors, the first: {refused[0]}",
                 path=folder,
-                hint="All are in the log. Mend the data, or name the check in release.tolerate.",
+                hint="The log has them all. Fix the data, or name the check in release.tolerate.",
             )
     size = sum(file.size for file in made.files)
     LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
@@ -98,4 +97,4 @@ def _licence_text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the licence's text can't be read: {error}", path=path) from error
+        raise UsageError(f"the licence's text cannot be read: {error}", path=path) from error

@@ -18,7 +18,7 @@ def release_plan(rows: Iterable[Mapping[str, str]], output: str | Path) -> None:
     Parameters
     ----------
     rows
-        One a file: ``path`` in the release, ``source``, and, where known, ``kind``, ``id`` and
+        One per file: ``path`` in the release, ``source``, and, if known, ``kind``, ``id`` and
         ``split``. Sources are relative to the working directory.
     output
         The table, TSV.

@@ -30,7 +30,7 @@ def samples(
     Parameters
     ----------
     store
-        Events store (or a recording, decoded for the while).
+        Events store (or a recording, decoded temporarily).
     cut
         Table of its samples, as `cut` writes it.
     splits
@@ -49,7 +49,7 @@ def samples(
     Raises
     ------
     AnnotationError
-        Where a sample does not lie in the recording, has no split, or a label that is not listed.
+        If a sample is outside the recording, has no split, or has a label that is not listed.
     """
     from evreel.files import hdf5
     from evreel.files.samples import write_samples
@@ -61,7 +61,7 @@ def samples(
     for id_ in cut_samples.id:
         if id_ not in split_of:
             raise AnnotationError(
-                f"sample {id_!r} of recording {recording!r} is not in it",
+                f"sample {id_!r} of recording {recording!r} is missing",
                 path=splits,
                 hint="Make the splits again.",
             )

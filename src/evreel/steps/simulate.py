@@ -16,8 +16,8 @@ def simulate(scene: str | Path, folder: str | Path) -> list[Path]:
     scene
         TOML, described in `evreel.simulate.scene`.
     folder
-        Gets ``<name>.aedat4``, ``<name>.rois.xml``, ``<name>.truth.json``, and, where the scene
-        has tags, ``<name>.tags.xml``.
+        Gets ``<name>.aedat4``, ``<name>.rois.xml``, ``<name>.truth.json``, and, if the scene has
+        tags, ``<name>.tags.xml``.
 
     Returns
     -------

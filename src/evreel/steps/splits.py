@@ -25,7 +25,7 @@ def splits(
     file_names: Mapping[str, str] | None = None,
     lists: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
-    """Give each sample of a data set its split, and write them all out.
+    """Give each sample of a data set its split, and write the table of all samples.
 
     Parameters
     ----------
@@ -35,14 +35,14 @@ def splits(
         The table of all samples, TSV, as `evreel.samples.tables` describes it.
     settings
         A seed and shares, instead of `lists`, as `evreel.samples.splits.by_seed` takes them; and
-        the samples that each split must have, as published.
+        the published number of samples that each split must have.
     fixed
-        Recording → split of all its samples; None for one whose samples are of several.
+        Recording → split of all its samples; None if its samples are of several splits.
     file_names
-        Recording → name of its file at the source, by which lists may name it.
+        Recording → name of its file at the source, which lists may use.
     lists
-        Split → list that ships with the data, for recordings that are not fixed; each a path, or
-        an archive's and the name of a member behind ``!``.
+        Split → list that ships with the data, for recordings that are not fixed: a path, or an
+        archive's path, ``!`` and the name of a member.
 
     Returns
     -------
@@ -51,10 +51,10 @@ def splits(
     Raises
     ------
     AnnotationError
-        Where a list does not fit the samples, or a split has not as many as published.
+        If a list does not fit the samples, or a split does not have the published number.
     UsageError
-        Where a sample is of a recording that is not fixed, and neither lists nor a seed are given;
-        where both are, a split is none, or `fixed` or `file_names` name a recording that is not
+        If a sample is of a recording that is not fixed, and neither lists nor a seed are given;
+        if both are, a split is not valid, or `fixed` or `file_names` name a recording that is not
         among `cuts`.
     """
     from collections import Counter
@@ -103,7 +103,7 @@ def splits(
             raise UsageError(
                 f"recording {open_rows[0].recording!r} has samples of several splits, and nothing "
                 "says which",
-                hint="Give lists, or a seed and shares: samples.split.",
+                hint="Give lists, or a seed and shares, in samples.split.",
             )
         rest = iter(drawn)
         rows = [

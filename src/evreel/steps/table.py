@@ -1,4 +1,4 @@
-"""A recordings table of what lies in a folder."""
+"""A recordings table of a folder."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ def table(
     sensor: str | None = None,
     progress: Progress = silent,
 ) -> int:
-    """Write a recordings table of what lies in a folder, with the MD5 of each.
+    """Write a recordings table of a folder, with the MD5 of each recording.
 
     Parameters
     ----------
     folder
-        Where recordings lie, also in folders of it; hidden files are left alone.
+        Folder with recordings, also in its subfolders; hidden files are ignored.
     output
-        The table, TSV, to be looked through and completed.
+        The table, TSV, to be reviewed and completed.
     split
-        Of recordings that no folder named train, val or test says of.
+        Split of recordings that are not in a folder named train, val or test.
     group
-        Pattern with ``{group}``, as `evreel.samples.pattern.Pattern` takes it, of paths in the
-        folder: ``*/{group}_*_td.dat``. Those that it does not fit have no group.
+        Pattern with ``{group}``, as `evreel.samples.pattern.Pattern` takes it, for paths in the
+        folder: ``*/{group}_*_td.dat``. Recordings that it does not fit have no group.
     sensor
-        Size of all as ``WIDTHxHEIGHT`` px, where recordings can't say.
+        Size of all as ``WIDTHxHEIGHT`` px, for recordings that do not state it.
 
     Returns
     -------
-    How many recordings there are. Boxes beside one (``…_bbox.npy``) stand in its row.
+    How many recordings there are. Boxes beside a recording (``…_bbox.npy``) go into its row.
 
     Raises
     ------
     RecordingError
-        Where there is none, or nothing says which split one is of.
+        If there are none, or nothing says the split of one.
     """
     from evreel.dataset.table import write_rows
     from evreel.errors import UnknownFormatError
@@ -66,7 +66,7 @@ def table(
             with open_recording(place) as recording:
                 is_recording = recording.format != EVENTS.name
         except EvreelError:
-            # It may be one that does not state its size.
+            # It may be a recording that does not state its size.
             try:
                 open_recording(place, sensor=size).close()
                 is_recording = size is not None
@@ -80,16 +80,16 @@ def table(
     if left_out:
         n, first = len(left_out), left_out[0]
         LOG.warning(
-            "%d files are left out, which are no recordings or don't state their size "
-            "(--sensor), the first: %s",
+            "%d files left out, which are not recordings or do not state their size (--sensor); "
+            "the first: %s",
             n,
             first,
         )
     if not found:
         raise RecordingError(
-            "holds no recording",
+            "has no recordings",
             path=root,
-            hint="Unpack archives first; give --sensor where recordings can't state their size.",
+            hint="Unpack archives first; give --sensor if recordings do not state their size.",
         )
     names = [_id_of(place.stem) for place in found]
     if len({name.casefold() for name in names}) < len(names):
@@ -102,9 +102,9 @@ def table(
         told = [part for part in folders if part in SPLITS]
         if not told and split is None:
             raise RecordingError(
-                "lies in no folder named train, val or test",
+                "is not in a folder named train, val or test",
                 path=place,
-                hint="Say which split it is of: --split.",
+                hint="Give its split with --split.",
             )
         splits.append(told[-1] if told else split or "")
     rows = []
@@ -132,7 +132,7 @@ def table(
 
 
 def _id_of(name: str) -> str:
-    """Return a name as one that a recording may have: of letters, digits, - and _."""
+    """Return a name as a valid id: letters, digits, - and _."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name).lstrip("_-") or "recording"
 
 

@@ -22,18 +22,18 @@ def video(
     *,
     progress: Progress = silent,
 ) -> int:
-    """Render pictures to annotate, one a row of the clock.
+    """Render pictures to annotate, one per row of the clock.
 
     Parameters
     ----------
     store
-        Events store (or a recording, decoded for the while).
+        Events store (or a recording, decoded temporarily).
     clock
         Table written by `clock`, or by hand.
     output
         ``.mp4``, or ``.zip`` for PNG frames named by index and start.
     settings
-        How the pictures look; and how an mp4 is encoded, which a zip ignores.
+        How the pictures look, and how an mp4 is encoded (ignored for a zip).
 
     Returns
     -------
@@ -87,8 +87,10 @@ def video(
 
 
 def checked_video_name(path: str | Path) -> Path:
-    """Return the path of a video, or raise `UsageError` where its suffix names no container."""
+    """Return the path of a video, or raise `UsageError` if its suffix is not a container's."""
     path = Path(path)
     if path.suffix not in (".mp4", ".zip"):
-        raise UsageError(f"a video ends in .mp4 or .zip (PNG frames), not in {path.suffix!r}")
+        raise UsageError(
+            f"a video's name must end in .mp4 or .zip (PNG frames), not in {path.suffix!r}"
+        )
     return path

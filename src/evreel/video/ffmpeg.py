@@ -1,8 +1,8 @@
 """The ffmpeg that comes with imageio-ffmpeg: grey pictures in, an encoded stream out.
 
-Another ffmpeg gives other bytes, so the one on PATH and ``IMAGEIO_FFMPEG_EXE`` are not looked
-at. The process is run here and not by ``imageio_ffmpeg.write_frames``, which leaves ffmpeg's exit
-status unread: a video cut short by a full disk would count as whole.
+Another ffmpeg gives other bytes, so the one on PATH and ``IMAGEIO_FFMPEG_EXE`` are ignored.
+``imageio_ffmpeg.write_frames`` is not used, because it does not read ffmpeg's exit status: a video
+cut short by a full disk would count as complete.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def executable() -> Path:
     found = sorted(folder.glob("ffmpeg-*"))
     if not found:
         raise EvreelError(
-            "imageio-ffmpeg came without an ffmpeg of its own",
+            "imageio-ffmpeg has no ffmpeg of its own",
             path=folder,
-            hint="Install its wheel (pip install imageio-ffmpeg); conda's package holds none.",
+            hint="Install its wheel (pip install imageio-ffmpeg); conda's package has none.",
         )
     return found[-1]
 
@@ -58,9 +58,9 @@ def encode(
     arguments
         Output options and the output itself; ``pipe:1`` goes to `stdout`.
     fps
-        Pictures a second.
+        Pictures per second.
     stdout
-        A file that takes ffmpeg's standard output.
+        A file for ffmpeg's standard output.
 
     Returns
     -------
@@ -69,9 +69,9 @@ def encode(
     Raises
     ------
     ParameterError
-        Where there are no pictures, or one is not of `shape`.
+        If there are no pictures, or one is not of `shape`.
     EvreelError
-        Where ffmpeg fails or dies, with its last word. It has ended in any case.
+        If ffmpeg fails or is killed, with its last message. It has ended in any case.
     """
     pictures = iter(frames)
     picture = next(pictures, None)
@@ -85,7 +85,7 @@ def encode(
     ]
     n = 0
     with tempfile.TemporaryFile() as log:
-        # A group of its own: Ctrl-C comes to Python alone, which then ends ffmpeg.
+        # A process group of its own: Ctrl-C reaches only Python, which then ends ffmpeg.
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=stdout, stderr=log, process_group=0
         )
@@ -117,9 +117,9 @@ def encode(
         if status or picture is not None:
             log.seek(0)
             said = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
-            # ffmpeg names the part of it that speaks by an address in memory.
+            # ffmpeg prefixes a message with its part's name and memory address.
             last = re.sub(r"^\[\S+ @ 0x[0-9a-f]+\] ", "", next(filter(None, reversed(said)), ""))
-            how = f"was ended by {signal.Signals(-status).name}" if status < 0 else "failed"
+            how = f"was killed by {signal.Signals(-status).name}" if status < 0 else "failed"
             raise EvreelError(
                 f"ffmpeg {how} after {n} pictures: {last or 'it said nothing'}", path=path
             )

@@ -18,7 +18,7 @@ Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
 ]
 KEY_FRAME_EVERY = 30
-"""Frames from one key frame to the next at most: what a seek has to decode."""
+"""Most frames from one key frame to the next: what a seek has to decode."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Encoding(Settings):
         maximum=240,
     )
     preset: Preset = setting("ultrafast", "x264 preset; slower ones make smaller files.")
-    # 0 would need a profile that browsers can't play.
+    # 0 would need a profile that browsers cannot play.
     crf: int = setting(
         23, "x264 constant rate factor, 1 (best, largest) to 51.", minimum=1, maximum=51
     )
@@ -50,7 +50,7 @@ def write_mp4(
 ) -> int:
     """Encode pictures in constant memory; equal pictures give equal bytes on any x86-64.
 
-    The bytes hang on the version of imageio-ffmpeg (which a lock file fixes), and not on the
+    The bytes depend on the version of imageio-ffmpeg (which a lock file pins), but not on the
     processor, its number of cores, or the time of day.
 
     Parameters
@@ -62,9 +62,9 @@ def write_mp4(
     shape
         (H, W), both even: `evreel.video.picture.Picture.for_video` pads to it.
     fps, preset, crf
-        As `Encoding` takes them.
+        As in `Encoding`.
     metadata
-        Name → text, kept in the file: where the clock's origin is, its sha256, …
+        Name → text, kept in the file: the clock's origin, its sha256, …
 
     Returns
     -------
@@ -73,15 +73,15 @@ def write_mp4(
     Raises
     ------
     ParameterError
-        Where a parameter is out of its range, a picture is not of `shape`, or there is none.
+        If a parameter is out of range, a picture does not have `shape`, or there are none.
     EvreelError
-        Where ffmpeg fails.
+        If ffmpeg fails.
     """
     path = Path(path)
     height, width = shape
     if height % 2 or width % 2 or min(shape) < 2:
         raise ParameterError(
-            f"pictures of {width}x{height} can't be stored with colour for every 2x2 pixels",
+            f"pictures of {width}x{height} cannot be stored with colour for every 2x2 pixels",
             path=path,
             hint="Pad them to even sizes.",
         )
@@ -90,16 +90,16 @@ def write_mp4(
     for name, value in sorted((metadata or {}).items()):
         if not name.isprintable() or not name or "=" in name or not value or "\0" in value:
             raise ParameterError(
-                f"metadata {name!r}={value!r} can't be stored",
+                f"metadata {name!r}={value!r} cannot be stored",
                 path=path,
-                hint="Names are printable and without '='; neither is empty.",
+                hint="Names must be printable and without '='; names and values must not be empty.",
             )
         tags += ["-metadata", f"{name}={value}"]
     arguments = [
         *("-an", "-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
         *("-pix_fmt", "yuv420p", "-profile:v", "high", "-color_range", "tv"),
         *("-g", str(KEY_FRAME_EVERY), "-bf", "0", "-flags", "+cgop", "-bitexact"),
-        # What would follow the machine otherwise: one thread a core, SSE2 unlike newer.
+        # Defaults depend on the machine: one thread per core, other results on SSE2 than on newer.
         *("-threads", "2", "-filter_threads", "1", "-x264-params", "cpu-independent=1"),
         *("-movflags", "+faststart+use_metadata_tags", *tags, "-f", "mp4", f"file:{path}"),
     ]

@@ -1,4 +1,4 @@
-"""How a sensor's pixels lie in the pictures of a video."""
+"""How a sensor's pixels map to the pictures of a video."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from evreel.errors import ParameterError
 
 LARGEST_PICTURE = 16_384
-"""Longest side of a picture, px: the most that H.264 has."""
+"""Longest side of a picture, px: the limit of H.264."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """How a sensor's pixels lie in a video's pictures.
+    """How a sensor's pixels map to a video's pictures.
 
-    A sensor pixel becomes a square of `scale` × `scale` picture pixels; padding goes right and
-    bottom only, so that picture coordinate divided by `scale` is sensor coordinate.
+    A sensor pixel becomes a square of `scale` × `scale` picture pixels. Padding is only at the
+    right and bottom, so that picture coordinate divided by `scale` is sensor coordinate.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Picture:
     Raises
     ------
     ParameterError
-        Where a size is out of its range.
+        If a size is out of range.
     """
 
     sensor: tuple[int, int]
@@ -39,13 +39,13 @@ class Picture:
 
     def __post_init__(self) -> None:
         if min(self.sensor) < 1:
-            raise ParameterError(f"a sensor of (height, width) {tuple(self.sensor)} has no pixels")
+            raise ParameterError(f"a sensor of size {tuple(self.sensor)} (height, width) is empty")
         if self.scale < 1:
             raise ParameterError(f"scale={self.scale} is not at least 1")
         if max(self.shape) > LARGEST_PICTURE:
             raise ParameterError(
-                f"a picture of {self.shape[1]}x{self.shape[0]} has more than {LARGEST_PICTURE} px "
-                "on a side",
+                f"a {self.shape[1]}x{self.shape[0]} picture has a side of more than "
+                f"{LARGEST_PICTURE} px",
                 hint="Choose a smaller scale.",
             )
         for name in ("pad_bottom", "pad_right"):
@@ -54,7 +54,7 @@ class Picture:
 
     @classmethod
     def for_video(cls, sensor: tuple[int, int], scale: int = 1, multiple: int = 2) -> Picture:
-        """Pad to sizes that a video codec takes: yuv420p stores colour for squares of 2 × 2.
+        """Pad to sizes that a video codec accepts: yuv420p stores colour for squares of 2 × 2.
 
         Parameters
         ----------

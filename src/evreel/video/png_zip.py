@@ -1,4 +1,4 @@
-"""Grey pictures → a zip of PNG files, for tools that take no video. Nothing is lost in them."""
+"""Grey pictures → a zip of PNG files, lossless, for tools that do not read videos."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def write_png_zip(
 ) -> int:
     """Write entries ``<index>_<start_us>.png``; equal pictures give equal bytes on any x86-64.
 
-    The index has 6 digits, or more where there are more frames, so that names sort in order.
-    Compression is done by ffmpeg, whose own zlib is the same on every machine, unlike Python's.
+    The index has 6 digits, or more if there are more frames, so that names sort in order. ffmpeg
+    compresses, because its own zlib is the same on every machine, unlike Python's.
 
     Parameters
     ----------
     path
-        File to write. Its folder takes an unnamed temporary file of about the same size.
+        File to write. Its folder also gets an unnamed temporary file of about the same size.
     frames
-        (H, W) uint8 each, one a row of `clock`.
+        (H, W) uint8 each, one per row of `clock`.
     shape
         (H, W).
     clock
@@ -54,15 +54,15 @@ def write_png_zip(
     Raises
     ------
     ParameterError
-        Where a picture is not of `shape`, or there is none.
+        If a picture does not have `shape`, or there are none.
     ClockError
-        Where there are more or fewer pictures than rows.
+        If there are more or fewer pictures than rows.
     EvreelError
-        Where ffmpeg fails.
+        If ffmpeg fails.
     """
     path = Path(path)
     # Level 4 without a filter: 5 times as fast as ffmpeg's default, and smaller, because events
-    # are specks on an even background.
+    # are specks on a uniform background.
     arguments = ["-c:v", "png", "-pred", "none", "-compression_level", "4", "-threads", "2"]
     arguments += ["-bitexact", "-f", "image2pipe", "pipe:1"]
     digits = max(6, len(str(len(clock) - 1)))
@@ -83,10 +83,10 @@ def write_png_zip(
 
 
 def _pictures(stream: IO[bytes], path: Path) -> Iterator[bytes]:
-    """Cut a stream of PNG files laid end to end at their last chunks."""
+    """Split a stream of consecutive PNG files after their last chunks."""
     while signature := stream.read(len(PNG_SIGNATURE)):
         if signature != PNG_SIGNATURE:
-            raise EvreelError("ffmpeg's output is no row of PNG files", path=path)
+            raise EvreelError("ffmpeg's output is not a series of PNG files", path=path)
         parts = [signature]
         kind = b""
         while kind != b"IEND":

@@ -1,7 +1,7 @@
-"""Events → grey pictures for people to look at and annotate, one a row of a frame clock.
+"""Events → grey pictures for people to look at and annotate, one per row of a frame clock.
 
-The interval that a frame stands for is its clock row. What its picture shows may reach further
-back: `accumulate_us`, or the trail of style ``decay``. It always ends where the row stops.
+A frame stands for the interval of its clock row. Its picture may show more of the past:
+`accumulate_us`, or the trail of style ``decay``. It always ends where the row stops.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Style = Literal["polarity", "grey", "decay"]
 Image = npt.NDArray[np.uint8]
 
 CONTRAST = 2.0
-"""Events a pixel to full scale. One is plainly seen at half of it: in 10 ms of a DAVIS346
+"""Events per pixel to full scale. One event, half of it, is plain to see: in 10 ms of a DAVIS346
 recording, half of the active pixels had one event, and 90 % had three or fewer."""
 
 _INVISIBLE = 1e-6
-"""Share of full scale below which a trail is set to 0: no grey level shows it, and left to fade
-further it would become numbers on which a processor works a hundred times slower."""
+"""Share of full scale below which a trail is set to 0. No grey level shows it, and if it faded
+further, it would become subnormal numbers, which a processor handles a hundred times slower."""
 
 
 @dataclass(frozen=True)
 class _Tone:
-    """Grey level without events, and what one event of each polarity adds to its pixel's sum."""
+    """Grey level without events, and what an event of each polarity adds to its pixel's sum."""
 
     background: int
     off: int
@@ -60,8 +60,8 @@ class Rendering(Settings):
 
     accumulate_us: int | None = setting(
         None,
-        "Time that a picture shows, up to the end of its frame; null takes what the frame stands "
-        "for. Not for style decay.",
+        "Time that a picture shows, up to the end of its frame; null takes the frame's own "
+        "interval. Not for style decay.",
         unit="µs",
         minimum=1,
     )
@@ -80,7 +80,7 @@ class Rendering(Settings):
     )
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
-        """Yield (place, problem) of values that do not go together."""
+        """Yield (place, problem) for values that do not go together."""
         if self.style == "decay" and self.accumulate_us is not None:
             yield ("accumulate_us",), "does not go with style decay; use tau_us"
 
@@ -96,9 +96,9 @@ def render(
     tau_us: int = Rendering.tau_us,
     picture: Picture | None = None,
 ) -> Iterator[Image]:
-    """Draw one picture a clock row, while events are read.
+    """Draw one picture per clock row, while events are read.
 
-    Each pixel has one sum of its events, and one rule for the whole recording makes it a grey
+    Each pixel has one sum of its events, which one rule for the whole recording turns into a grey
     level: background ± min(|sum| / contrast, 1) · reach, rounded half up. No picture is
     stretched to its own brightest pixel, so equal activity looks equal in every frame.
 
@@ -111,17 +111,17 @@ def render(
     sensor
         (height, width) in pixels, the same as the events'.
     style
-        ``polarity``: sum of ON (+1) and OFF (−1) on mid-grey 128, so 255 is ON, 1 is OFF, and as
-        many ON as OFF leave no trace. ``grey``: number of events of either polarity, from
-        black 0 to white 255. ``decay``: as polarity, each event weighted by
+        ``polarity``: sum of ON (+1) and OFF (−1) on mid-grey 128, so 255 is ON and 1 is OFF;
+        equal numbers of both leave no trace. ``grey``: number of events of either polarity,
+        from black 0 to white 255. ``decay``: as polarity, each event weighted by
         exp(−(stop − t) / tau), back to the recording's start.
     accumulate_us
         Events in ``[stop - accumulate_us, stop)`` are shown; None shows the clock row's own
         interval. Not for ``decay``.
     contrast
-        Sum to full scale, above 0 and at most 65535; None takes `CONTRAST`.
+        Sum at full scale, above 0 and at most 65535; None takes `CONTRAST`.
     tau_us
-        Time constant, used by ``decay`` alone.
+        Time constant, only for ``decay``.
     picture
         Magnification and padding; None for neither. Padding shows the background.
 
@@ -132,13 +132,13 @@ def render(
     Raises
     ------
     ParameterError
-        Where a parameter is out of its range.
+        If a parameter is out of range.
     EventsError
-        Where a chunk is of another sensor or goes back in time.
+        If a chunk is from another sensor or goes back in time.
 
     Notes
     -----
-    Memory holds one sum a pixel, one chunk of events, and, where pictures overlap, the events
+    Memory holds one sum per pixel, one chunk of events, and, where pictures overlap, the events
     of the last `accumulate_us`: 13 bytes each.
 
     Examples
@@ -155,7 +155,9 @@ def render(
     Rendering(accumulate_us, style, contrast, tau_us)  # checks them
     contrast = CONTRAST if contrast is None else float(contrast)
     if tuple(picture.sensor) != sensor:
-        raise ParameterError(f"picture is for sensor {tuple(picture.sensor)}, not {tuple(sensor)}")
+        raise ParameterError(
+            f"picture is for a sensor of {tuple(picture.sensor)}, not of {tuple(sensor)}"
+        )
     cursor = _Cursor(chunks, sensor)
     if style == "decay":
         return _trails(cursor, clock, picture, _TONES[style], contrast, tau_us)
@@ -165,7 +167,7 @@ def render(
 
 
 class _Cursor:
-    """Chunks of events, taken piece by piece as time goes on."""
+    """Chunks of events, taken piece by piece as time advances."""
 
     def __init__(self, chunks: Iterable[Events], sensor: Sensor) -> None:
         self._chunks = iter(chunks)
@@ -174,7 +176,7 @@ class _Cursor:
         self._reached_us: int | None = None
 
     def take_until(self, stop_us: int) -> Iterator[Events]:
-        """Yield the events that were not taken yet and are before `stop_us`."""
+        """Yield the events before `stop_us` that were not taken yet."""
         while True:
             cut = int(np.searchsorted(self._rest.t, stop_us))
             if cut:
@@ -190,12 +192,12 @@ class _Cursor:
     def _checked(self, chunk: Events) -> Events:
         if tuple(chunk.sensor) != self._sensor:
             raise EventsError(
-                f"a chunk's sensor {tuple(chunk.sensor)} is not {tuple(self._sensor)}"
+                f"a chunk's sensor is {tuple(chunk.sensor)}, not {tuple(self._sensor)}"
             )
         if len(chunk):
             if self._reached_us is not None and chunk.t[0] < self._reached_us:
                 raise EventsError(
-                    f"a chunk starts at t={chunk.t[0]}, before t={self._reached_us} of the last one"
+                    f"a chunk starts at t={chunk.t[0]}, before the last one's t={self._reached_us}"
                 )
             self._reached_us = int(chunk.t[-1])
         return chunk
@@ -208,7 +210,7 @@ def _counts(
     tone: _Tone,
     contrast: float,
 ) -> Iterator[Image]:
-    """Draw sums over intervals of which neither end ever goes back."""
+    """Draw sums over intervals neither of whose ends ever goes back."""
     from evreel.kernels.pictures import add_counts, tone_counts
 
     limit = math.ceil(contrast)
@@ -217,7 +219,7 @@ def _counts(
     levels = np.clip(tone.background + np.sign(sums) * steps, 0, 255).astype(np.uint8)
 
     counts = np.zeros(picture.sensor, dtype=np.int32)
-    held: deque[Events] = deque()  # counted, and still to be taken away again
+    held: deque[Events] = deque()  # counted, and still to be subtracted again
     reached_us = intervals[0][0] if intervals else 0
     for k, (first_us, stop_us) in enumerate(intervals):
         if first_us >= reached_us:

@@ -44,10 +44,8 @@ def test_real_job_export__has_its_frames_and_size():
 )
 def test_real_files__of_2020_say_what_is_not_supported(name, line):
     path = shared_file(f"annotations/{name}.xml")
-    message = (
-        rf"^{name}\.xml: line {line}, track 1 \('klhg'\), frame 10: a shape of the kind points"
-    )
-    with pytest.raises(AnnotationError, match=message + " is not supported yet"):
+    message = rf"^{name}\.xml: line {line}, track 1 \('klhg'\), frame 10: shapes of kind points"
+    with pytest.raises(AnnotationError, match=message + " are not supported yet"):
         read_cvat(path)
     got = read_cvat(path, unsupported="skip")
     assert got.frames == range(10, 20, 3)
@@ -61,9 +59,9 @@ def test_real_files__of_2020_say_what_is_not_supported(name, line):
 
 def test_real_images_of_two_sizes__are_refused():
     path = shared_file("annotations/datumaro_images_task.xml")
-    with pytest.raises(AnnotationError, match=r"line 90, frame 0: a shape of the kind polyline"):
+    with pytest.raises(AnnotationError, match=r"line 90, frame 0: shapes of kind polyline"):
         read_cvat(path)
-    with pytest.raises(AnnotationError, match=r"frame 1: is 10x10; pictures before it are 8x8"):
+    with pytest.raises(AnnotationError, match=r"frame 1: is 10x10; the pictures before it are 8x8"):
         read_cvat(path, unsupported="skip")
 
 
@@ -121,9 +119,9 @@ def test_reader__counts_interpolated_frames_as_looked_at(tmp_path):
     assert read_cvat(written(tmp_path, body, meta="")).frames == (1, 2, 3, 6, 7, 8)
 
 
-def test_reader__of_tags_only_refuses_the_form_that_holds_none(tmp_path):
+def test_reader__of_tags_only_refuses_the_video_form(tmp_path):
     path = written(tmp_path, track(edit()))
-    with pytest.raises(AnnotationError, match="is of the form for video, which holds no tags"):
+    with pytest.raises(AnnotationError, match="is of the video form, which has no tags"):
         read_cvat(path, tags_only=True)
 
 
@@ -161,7 +159,7 @@ def test_reader__of_tags_only_leaves_shapes_unread(tmp_path):
     assert read_cvat(written(tmp_path, ellipse), tags_only=True).tags == (FrameTag(0, "car"),)
 
 
-def test_reader__takes_a_closing_shape_behind_the_last_frame(tmp_path):
+def test_reader__takes_a_closing_shape_after_the_last_frame(tmp_path):
     body = track(edit(frame="9"), edit(frame="10", outside="1"))
     assert len(read_cvat(written(tmp_path, body)).tracks[0].shapes) == 2
 
@@ -193,7 +191,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_reader__never_drops_a_shape_silently(tmp_path, kind):
     path = written(tmp_path, track(KINDS[kind], edit(frame="3")))
-    message = rf"track 7 \('car'\), frame 2: a shape of the kind {kind} is not supported yet"
+    message = rf"track 7 \('car'\), frame 2: shapes of kind {kind} are not supported yet"
     with pytest.raises(AnnotationError, match=message):
         read_cvat(path)
     got = read_cvat(path, unsupported="skip")
@@ -201,7 +199,7 @@ def test_reader__never_drops_a_shape_silently(tmp_path, kind):
     assert [s.frame for s in got.tracks[0].shapes] == [3]
 
 
-def test_reader__takes_a_box_turned_by_nothing(tmp_path):
+def test_reader__takes_a_box_rotated_by_zero(tmp_path):
     assert len(read_cvat(written(tmp_path, track(edit(rotation="0.00")))).tracks) == 1
 
 
@@ -211,11 +209,11 @@ WHERE = r"track 7 \('car'\), frame 2: "
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (track(edit(xtl="nan")), WHERE + "xtl holds 'nan', which is not a number"),
-        (track(edit(ybr="inf")), WHERE + "ybr holds 'inf'"),
-        (track(edit(ybr="1e999")), WHERE + "ybr holds '1e999'"),
-        (track(edit(xbr="3_0")), WHERE + "xbr holds '3_0'"),
-        (track(edit(xbr="")), WHERE + "xbr holds ''"),
+        (track(edit(xtl="nan")), WHERE + "xtl has 'nan', which is not a number"),
+        (track(edit(ybr="inf")), WHERE + "ybr has 'inf'"),
+        (track(edit(ybr="1e999")), WHERE + "ybr has '1e999'"),
+        (track(edit(xbr="3_0")), WHERE + "xbr has '3_0'"),
+        (track(edit(xbr="")), WHERE + "xbr has ''"),
         (track(edit(xbr="1")), WHERE + r"box xbr=1\.0 is not right of xtl=1\.0"),
         (track(edit(ytl="5")), WHERE + r"box ybr=4\.0 is not below ytl=5\.0"),
         (track(edit(xtl=None)), WHERE + "<box> has no xtl"),
@@ -231,14 +229,14 @@ WHERE = r"track 7 \('car'\), frame 2: "
         (track(edit()[:-2] + "><b/></box>"), WHERE + "<b> is not expected in <box>"),
         (outline("1,2;3,4"), WHERE + "polygon has 2 points"),
         (outline("1,2;3;4,5"), WHERE + "polygon has '3' among its points"),
-        (outline("1,2;3,x;4,5"), WHERE + "points holds 'x'"),
+        (outline("1,2;3,x;4,5"), WHERE + "points has 'x'"),
         (outline("1,2;3,4;5,6;"), WHERE + "polygon has '' among its points"),
-        ('<track id="7" label="bus"/>', "track 7: label 'bus' is none of the task's: car"),
+        ('<track id="7" label="bus"/>', "track 7: label 'bus' is not one of the task's: car"),
         ('<track id="7"/>', "track 7: <track> has no label"),
         ('<track label="car"/>', "<track> has no id"),
-        ('<image id="1"><tag label="bus"/></image>', "frame 1: label 'bus' is none"),
+        ('<image id="1"><tag label="bus"/></image>', "frame 1: label 'bus' is not one"),
         ('<image id="1"/><image id="1"/>', "frame 1: is listed twice"),
-        ('<image id="1"/><track id="7" label="car"/>', "holds both tracks and images"),
+        ('<image id="1"/><track id="7" label="car"/>', "has both tracks and images"),
         ('<image id="1" width="0" height="3"/>', "frame 1: width=0 is not at least 1"),
         ('<image id="1" width="3"/>', "frame 1: <image> has no height"),
         ("<surprise/>", "<surprise> is not known"),
@@ -255,10 +253,18 @@ def test_reader__names_the_place_and_the_value_at_fault(tmp_path, body, message)
     [
         ("<stop_frame>9", "<stop_frame>-9", "line 1: stop_frame=-9 is not at least 0"),
         ("<start_frame>0", "<start_frame>11", "stop_frame=9 is before start_frame=11"),
-        ("<frame_filter>", "<frame_filter>every 3rd", "frame_filter 'every 3rd' is not step=N"),
-        ("<frame_filter>", "<frame_filter>step=0", "frame_filter 'step=0' is not step=N"),
+        (
+            "<frame_filter>",
+            "<frame_filter>every 3rd",
+            "frame_filter 'every 3rd' does not have the form step=N",
+        ),
+        (
+            "<frame_filter>",
+            "<frame_filter>step=0",
+            "frame_filter 'step=0' does not have the form step=N",
+        ),
         ("<name>car</name>", "", "line 2: a label has no name"),
-        ("<labels>", "<original_size/><labels>", "original_size has no width"),
+        ("<labels>", "<original_size/><labels>", "original_size lacks a width"),
     ],
 )
 def test_reader__names_what_is_wrong_in_meta(tmp_path, old, new, message):
@@ -302,7 +308,7 @@ HOSTILE = {
         "line 2: has a document type",
     ),
     "entity": ("<annotations>&e;</annotations>", "is not whole XML"),
-    "version": ("<annotations><version>1.0</version></annotations>", "version '1.0'; 1.1 is read"),
+    "version": ("<annotations><version>1.0</version></annotations>", "version '1.0'; only 1.1"),
     "two": ("<annotations/>\n<annotations/>", "line 2: is not whole XML: Extra content"),
     "deep": ("<annotations><track id='1' label='a'>" + "<box>" * 5000, "is not whole XML"),
 }
@@ -317,7 +323,7 @@ def test_reader__answers_hostile_files_with_one_error(tmp_path, name):
         read_cvat(path)
 
 
-def test_reader__answers_bytes_that_are_no_text(tmp_path):
+def test_reader__answers_bytes_that_are_not_text(tmp_path):
     path = tmp_path / "bad.xml"
     for raw in (b"\x00\x01\x02", b"PK\x03\x04zip", b"<annotations>\xff\xfe</annotations>"):
         path.write_bytes(raw)
@@ -334,8 +340,8 @@ def test_reader__cut_anywhere_is_refused(tmp_path):
             read_cvat(tmp_path / "a.xml")
 
 
-def test_reader__of_no_file_says_so(tmp_path):
-    with pytest.raises(AnnotationError, match=r"^none\.xml: can't be read: No such file"):
+def test_reader__says_that_a_file_is_missing(tmp_path):
+    with pytest.raises(AnnotationError, match=r"^none\.xml: cannot be read: No such file"):
         read_cvat(tmp_path / "none.xml")
     with pytest.raises(UsageError, match="unsupported='drop' is neither"):
         read_cvat(tmp_path / "none.xml", unsupported="drop")

@@ -39,7 +39,7 @@ def test_images_form__gives_back_every_visible_shape_and_tag(tmp_path):
     assert occluded == [3]
 
 
-def test_images_form__lists_what_lies_on_top_last(tmp_path):
+def test_images_form__lists_what_is_on_top_last(tmp_path):
     low, high = Track(0, "car", (box(0, z_order=4),)), Track(1, "car", (box(0, left=0.0),))
     scene = Annotations(("car",), (low, high), frames=range(10))
     write_images_xml(tmp_path / "a.xml", scene, **TASK)
@@ -139,7 +139,7 @@ ybr="12.25" z_order="0">
     assert read_cvat(tmp_path / "a.xml").frames == range(0, 7, 3)
 
 
-def test_video_form__closes_a_loose_shape_one_step_later_but_for_the_last_frames(tmp_path):
+def test_video_form__closes_a_loose_shape_one_step_later_except_in_the_last_frames(tmp_path):
     loose = tuple(Track(-1, "car", (box(frame),)) for frame in (0, 6, 7, 8))
     scene = Annotations(("car",), (*loose, Track(4, "car", (box(1),))), frames=range(1, 9))
     with pytest.raises(AnnotationError, match=r"track -1 \('car'\), frame 0: the task has no such"):
@@ -183,21 +183,21 @@ def test_images_form__lists_only_the_frames_that_were_looked_at(tmp_path):
 @pytest.mark.parametrize(
     ("annotations", "more", "message"),
     [
-        (Annotations(("car",), (Track(0, "bus", (box(1),)),)), {}, "label 'bus' is none of car"),
+        (Annotations(("car",), (Track(0, "bus", (box(1),)),)), {}, "label 'bus' is not one of car"),
         (Annotations(("car",), (CAR, CAR)), {}, "two tracks have the same number"),
         (Annotations(("car",), (Track(0, "car", (box(10),)),)), {}, "frame 10: the task has no"),
         (Annotations(("car",), frames=range(11)), {}, "0 to 10 are not within the video's 0 to 9"),
         (Annotations(("car",), frames=range(0, 10, 2)), {"step": 3}, "are 2 apart; step=3"),
         (Annotations(("car",)), {"n_frames": 0}, "n_frames=0, step=1 has no frames"),
-        (Annotations(("ca\x00r",)), {}, r"'ca\\x00r' holds '\\x00', which XML can't"),
+        (Annotations(("ca\x00r",)), {}, r"'ca\\x00r' has '\\x00' in it, which XML does"),
     ],
 )
-def test_video_form__refuses_what_it_can_t_say(tmp_path, annotations, more, message):
+def test_video_form__refuses_what_it_cannot_say(tmp_path, annotations, more, message):
     with pytest.raises(AnnotationError, match=rf"^a\.xml: .*{message}"):
         write_video_xml(tmp_path / "a.xml", annotations, **(TASK | more))
 
 
-def test_images_form__refuses_a_tag_in_no_frame_and_names_that_are_too_few(tmp_path):
+def test_images_form__refuses_a_tag_without_a_frame_and_too_few_names(tmp_path):
     with pytest.raises(AnnotationError, match="tag 'car', frame 10: the task has no such frame"):
         write_images_xml(
             tmp_path / "a.xml", Annotations(("car",), tags=(FrameTag(10, "car"),)), **TASK

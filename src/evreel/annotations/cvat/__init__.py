@@ -1,9 +1,9 @@
 """CVAT XML 1.1, "for video" and "for images" ↔ `evreel.annotations.shapes.Annotations`.
 
-Frame numbers in a file of a task or a job are the video's own: ``start_frame + k·step``. An
-export lists every frame in which an object is visible, and closes a track by one shape that is
-``outside``. Tags are only in the images form. Which shapes are read and written is the table in
-`evreel.annotations.cvat.elements`.
+Frame numbers in the file of a task or a job are the video's own: ``start_frame + k·step``. An
+export lists every frame in which an object is visible, and closes a track with one shape that is
+``outside``. Only the images form has tags. The table in `evreel.annotations.cvat.elements` says
+which shapes are read and written.
 """
 
 from __future__ import annotations

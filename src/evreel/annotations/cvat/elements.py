@@ -1,6 +1,6 @@
-"""What reading and writing share: the table of shapes, and elements whose attributes are checked.
+"""What reading and writing share: the table of shapes, and elements with checked attributes.
 
-A shape is added by its class in `evreel.annotations.shapes` and a row of `GEOMETRIES` here.
+To add a shape, write its class in `evreel.annotations.shapes` and a row of `GEOMETRIES` here.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _FARTHEST_PX = 1e9  # far enough for any picture, near enough that products stay
 
 
 class Element:
-    """An XML element whose attributes are read with a check.
+    """An XML element whose attributes are checked when they are read.
 
     Parameters
     ----------
     path
         Its file.
     xml
-        The element as lxml has it.
+        The lxml element.
     what
-        What it is about, such as ``track 7 ('car'), frame 412``, for messages; may be empty.
+        What it describes, such as ``track 7 ('car'), frame 412``, for messages; may be empty.
     """
 
     __slots__ = ("path", "what", "xml")
@@ -45,20 +45,20 @@ class Element:
         self.what = what
 
     def fail(self, problem: str, hint: str | None = None) -> NoReturn:
-        """Raise an AnnotationError that says file, line, and what the element is about."""
+        """Raise an AnnotationError that names file, line, and what the element describes."""
         line = f"line {self.xml.sourceline}"
         place = f"{line}, {self.what}" if self.what else line
         raise AnnotationError(problem, path=self.path, place=place, hint=hint)
 
     def text(self, name: str) -> str:
-        """Return an attribute that must be there."""
+        """Return a required attribute."""
         text = self.xml.get(name)
         if text is None:
             self.fail(f"<{self.xml.tag}> has no {name}")
         return str(text)
 
     def whole(self, name: str, *, least: int | None = None, absent: int | None = None) -> int:
-        """Return an attribute as a whole number; `absent` where it is left out and may be."""
+        """Return an attribute as a whole number; if it is left out, `absent`, or raise if None."""
         if absent is not None and self.xml.get(name) is None:
             return absent
         return self._as_whole(name, self.text(name), least)
@@ -83,11 +83,11 @@ class Element:
         """Return a part of an attribute as a number of pixels or degrees."""
         value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
         if not abs(value) < _FARTHEST_PX:
-            self.fail(f"{name} holds {text!r}, which is not a number of pixels")
+            self.fail(f"{name} has {text!r}, which is not a number of pixels")
         return value
 
     def bit(self, name: str, *, absent: bool = False) -> bool:
-        """Return an attribute that is 0 or 1; `absent` where it is left out."""
+        """Return an attribute that is 0 or 1; `absent` if it is left out."""
         text = self.xml.get(name)
         if text is None:
             return absent
@@ -121,19 +121,19 @@ def _vertices(points: FloatArray) -> dict[str, str]:
 
 
 def _px(value: float) -> str:
-    """Return a coordinate with two decimals, without a minus before nought."""
+    """Return a coordinate with two decimals, without a minus before zero."""
     return f"{round(value, 2) + 0.0:.2f}"
 
 
 class Geometry(NamedTuple):
-    """How CVAT puts a shape into XML.
+    """How CVAT writes a shape in XML.
 
     Parameters
     ----------
     element : the element's name.
     shape : the class.
-    read : an element → the shape's points; raises AnnotationError where they are no numbers.
-    attributes : points → the attributes that stand for them, in CVAT's order.
+    read : an element → the shape's points; raises AnnotationError if they are not numbers.
+    attributes : points → their XML attributes, in CVAT's order.
     """
 
     element: str
@@ -153,9 +153,9 @@ BY_CLASS = {geometry.shape: geometry for geometry in GEOMETRIES}
 
 
 def kind_of(element: Element) -> str:
-    """Return what a shape's element is called here: by its name, but for two.
+    """Return the kind of a shape's element: its name, with two exceptions.
 
-    A box that is turned is a kind of its own. A skeleton of old files nests tracks.
+    A rotated box is a kind of its own. A skeleton of old files nests tracks.
     """
     tag = str(element.xml.tag)
     if (

@@ -39,28 +39,28 @@ def read_cvat(
     path
         The file, unpacked.
     unsupported
-        What becomes of shapes that are neither boxes nor polygons, and of rotated boxes:
+        How shapes that are neither boxes nor polygons, and rotated boxes, are handled:
         ``error``, or ``skip`` them and count them in `Annotations.skipped`.
     tags_only
-        Leave shapes unread. An images export repeats the shapes of the video export beside it;
-        tags are only in the former.
+        Do not read shapes. An images export repeats the shapes of the video export beside it;
+        only the images export has tags.
 
     Returns
     -------
     Annotations
-        Tracks as they are listed, gaps and all. A shape of an images export is a track of its
-        own with the number −1. `frames` are the frames of the task or job by its first and last
-        frame and its frame filter; in an images export those that are listed; in a video
-        export without ``meta`` those in which a track is visible. Labels are in the order of
-        ``meta``, or of their first appearance where the file lists none.
+        Tracks as they are listed, gaps included. A shape of an images export is a track of its
+        own with the number −1. `frames` are the frames of the task or job, by its first and last
+        frame and its frame filter; in an images export, the listed frames; in a video export
+        without ``meta``, the frames in which a track is visible. Labels are in the order of
+        ``meta``, or of their first appearance if the file lists none.
 
     Raises
     ------
     AnnotationError
-        With the line, and the track and frame: where the file is not XML or cut short, has a
-        document type (CVAT writes none), is of a project, holds a shape that is not supported or
-        not sound, or a label or frame that its task does not have; or, where only tags are
-        read, is of the video form, which has none.
+        With the line, the track and the frame: if the file is not XML, is cut short, has a
+        document type (CVAT writes none) or is of a project; if it has an unsupported or invalid
+        shape, or a label or frame that its task does not have; or if only tags are read and it
+        is of the video form, which has none.
     """
     if unsupported not in ("error", "skip"):
         raise UsageError(f"unsupported={unsupported!r} is neither 'error' nor 'skip'")
@@ -70,7 +70,7 @@ def read_cvat(
         with path.open("rb") as file:
             reader.read(file)
     except OSError as error:
-        raise AnnotationError(f"can't be read: {error.strerror}", path=path) from error
+        raise AnnotationError(f"cannot be read: {error.strerror}", path=path) from error
     except etree.XMLSyntaxError as error:
         line, _ = error.position
         raise AnnotationError(
@@ -106,7 +106,7 @@ class _Reader:
         self._skipped: Counter[str] = Counter()
         self._seen_frames: set[int] = set()
         self._attributes: Mapping[str, str] = NO_ATTRIBUTES
-        # What is open: a track or an image.
+        # The open track or image.
         self._what = ""
         self._track_id = -1
         self._label = ""
@@ -114,7 +114,7 @@ class _Reader:
         self._shapes: list[Shape] = []
 
     def read(self, file: BinaryIO) -> None:
-        """Walk the file; what has been understood is taken off the tree at once."""
+        """Walk the file; elements are removed from the tree as soon as they are read."""
         depth = 0
         open_: str | None = None
         for event, xml in etree.iterparse(
@@ -180,7 +180,7 @@ class _Reader:
         if form not in ("track", "image"):
             return
         if self._form not in (None, form):
-            element.fail("holds both tracks and images; one of them is expected")
+            element.fail("has both tracks and images; only one of them is expected")
         self._form = form
         self._shapes = []
         if form == "track":
@@ -191,8 +191,8 @@ class _Reader:
     def _begin_track(self, element: Element) -> None:
         if self._tags_only:
             element.fail(
-                "is of the form for video, which holds no tags",
-                hint="Give it as rois; tags are in the export CVAT for images 1.1.",
+                "is of the video form, which has no tags",
+                hint="Give it as rois; the export CVAT for images 1.1 has the tags.",
             )
         element.what = "track"
         self._track_id = element.whole("id", least=0)
@@ -208,7 +208,7 @@ class _Reader:
         if self._frame in self._seen_frames:
             element.fail(
                 "is listed twice",
-                hint="Export one task: several in one file can't be told apart.",
+                hint="Export one task: several in one file cannot be told apart.",
             )
         self._seen_frames.add(self._frame)
         if element.xml.get("width") is not None or element.xml.get("height") is not None:
@@ -220,16 +220,16 @@ class _Reader:
             self._picture = (height, width)
         elif self._picture != (height, width):
             element.fail(
-                f"is {width}x{height}; pictures before it are "
+                f"is {width}x{height}; the pictures before it are "
                 f"{self._picture[1]}x{self._picture[0]}",
-                hint="Export a task whose pictures are of one size.",
+                hint="Export a task whose pictures all have one size.",
             )
 
     def _end(self, element: Element) -> None:
         """Take in a whole child of the root."""
         xml = element.xml
         if xml.tag == "version" and (xml.text or "").strip() != VERSION:
-            element.fail(f"is of version {xml.text!r}; {VERSION} is read here")
+            element.fail(f"has version {xml.text!r}; only {VERSION} can be read")
         elif xml.tag == "meta":
             self._meta(xml)
         elif xml.tag == "track" and self._shapes:
@@ -242,7 +242,7 @@ class _Reader:
         project = meta.find("project")
         if project is not None:
             of(project).fail(
-                "is the export of a project, whose frame numbers are not those of a video",
+                "is the export of a project, whose frame numbers are not a video's",
                 hint="Export the task.",
             )
         task = meta.find("task")
@@ -268,7 +268,7 @@ class _Reader:
         if size is not None:
             height, width = size.find("height"), size.find("width")
             if height is None or width is None:
-                of(size).fail("original_size has no width or no height")
+                of(size).fail("original_size lacks a width or a height")
             self._one_size(of(height).content(least=1), of(width).content(least=1), of(size))
 
     def _track_child(self, element: Element) -> None:
@@ -284,9 +284,9 @@ class _Reader:
             before = self._shapes[-1].frame
             element.fail(
                 f"frame {frame} is listed {'twice' if frame == before else f'after {before}'}",
-                hint="Mend the track in CVAT and export again.",
+                hint="Fix the track in CVAT and export again.",
             )
-        # A closing shape may lie behind the last frame, a visible one can't.
+        # A closing shape may come after the last frame, a visible one cannot.
         if self._task_frames is not None and not outside and frame not in self._task_frames:
             task = self._task_frames
             step = f" by {task.step}" if task.step > 1 else ""
@@ -311,7 +311,7 @@ class _Reader:
             self._tracks.append(Track(-1, label, (shape,)))
 
     def _geometry(self, element: Element) -> Geometry | None:
-        """Return how a shape is read; None where it can't be and is skipped, else raise."""
+        """Return how a shape is read; if it is not supported, raise, or None to skip it."""
         kind = kind_of(element)
         geometry = BY_KIND.get(kind)
         if geometry is None:
@@ -319,8 +319,8 @@ class _Reader:
                 *most, last = (each.shape.plural for each in GEOMETRIES)
                 known = f"{', '.join(most)} and {last}".capitalize()
                 element.fail(
-                    f"a shape of the kind {kind} is not supported yet",
-                    hint=f"{known} are. To leave others out: annotate.unsupported: skip.",
+                    f"shapes of kind {kind} are not supported yet",
+                    hint=f"{known} are. To skip others, set annotate.unsupported: skip.",
                 )
             self._skipped[kind] += 1
         return geometry
@@ -348,7 +348,7 @@ class _Reader:
         )
 
     def _read_attributes(self, element: Element) -> Mapping[str, str]:
-        """Return a shape's attributes; shapes in a row that have the same share one mapping."""
+        """Return a shape's attributes; successive shapes with equal ones share one mapping."""
         if not len(element.xml):
             return NO_ATTRIBUTES
         attributes: dict[str, str] = {}
@@ -365,19 +365,20 @@ class _Reader:
         label = element.text("label")
         if label not in self._labels:
             if self._labels_listed:
-                element.fail(f"label {label!r} is none of the task's: {', '.join(self._labels)}")
+                known = ", ".join(self._labels)
+                element.fail(f"label {label!r} is not one of the task's: {known}")
             if not label:
-                element.fail("its label has no name")
+                element.fail("its label is empty")
             self._labels[label] = None
         return sys.intern(label)
 
 
 def _step(element: Element) -> int:
-    """Return the step of a frame filter; 1 where there is no such element, or it is blank."""
+    """Return the step of a frame filter; 1 if there is no such element, or it is blank."""
     text = "" if element.xml is None else element.xml.text or ""
     if not text.strip():
         return 1
     match = _FRAME_FILTER.fullmatch(text)
     if not match or int(match[1]) < 1:
-        element.fail(f"frame_filter {text!r} is not step=N")
+        element.fail(f"frame_filter {text!r} does not have the form step=N")
     return int(match[1])

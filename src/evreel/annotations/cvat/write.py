@@ -1,4 +1,4 @@
-"""Writing CVAT XML, byte for byte as CVAT lays it out."""
+"""Writing CVAT XML, laid out byte for byte as CVAT does."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from evreel.annotations.cvat.elements import BY_CLASS, VERSION
 from evreel.annotations.shapes import Annotations, FrameTag, Shape, Track
 from evreel.errors import AnnotationError
 
-# A task's dates, number and address say nothing about the annotation: fixed, so that equal
-# annotations are equal bytes.
+# A task's dates, number and address say nothing about the annotation. They are fixed, so that
+# equal annotations give equal bytes.
 _DATE = "2020-01-01 00:00:00.000000+00:00"
 _TASK = "1"
 _URL = "http://localhost:8080/?id=1"
@@ -40,16 +40,16 @@ def write_video_xml(
 
     Tags are left out, because this form has none; `write_images_xml` keeps them. Shapes are
     written as they are listed: nothing is interpolated. A loose shape (track id −1) becomes a
-    track of its own, numbered after the others and closed one step later, but for the last
-    frames, where CVAT leaves the closing shape out.
+    track of its own, numbered after the others and closed one step later, except in the last
+    frames, where CVAT leaves out the closing shape.
 
     Parameters
     ----------
     path
         File to write; equal annotations give equal bytes.
     annotations
-        What to write. `frames` must be evenly spaced by `step`; where it is empty, the task is
-        of every `step`-th frame.
+        What to write. `frames` must be spaced by `step`; if it is empty, the task has every
+        `step`-th frame.
     name
         The task's name; the video is called ``<name>.mp4``.
     n_frames
@@ -62,8 +62,8 @@ def write_video_xml(
     Raises
     ------
     AnnotationError
-        Where a shape is in a frame that the task does not have, a label is not one of `labels`,
-        two tracks have one number, or a name can't be put into XML.
+        If a shape is in a frame that the task does not have, a label is not one of `labels`,
+        two tracks have the same number, or a name cannot be written in XML.
     """
     path = Path(path)
     frames = _task_frames(path, annotations, n_frames, step)
@@ -74,9 +74,9 @@ def write_video_xml(
     if len(annotations.frames) not in (0, len(frames)):
         raise AnnotationError(
             f"only {len(annotations.frames)} of {len(frames)} frames were annotated, which a "
-            "video export can't say",
+            "video export cannot say",
             path=path,
-            hint="Write the images form.",
+            hint="Use the images form.",
         )
     frames = range(frames.start, frames.stop, step)
     _check_shapes(path, annotations, frames)
@@ -122,16 +122,16 @@ def write_images_xml(
 ) -> None:
     """Write shapes and tags as "CVAT for images 1.1", just as CVAT exports them.
 
-    Tracks are flattened: every visible shape is put into its frame and loses its track, its
-    keyframe mark and what closes the track. Nothing is interpolated.
+    Tracks are flattened: every visible shape is put into its frame, without its track, its
+    keyframe mark and the track's closing shape. Nothing is interpolated.
 
     Parameters
     ----------
     path
         File to write; equal annotations give equal bytes.
     annotations
-        What to write. Each frame of `frames` is listed, shapes or none; all `n_frames` where
-        `frames` is empty.
+        What to write. Each frame of `frames` is listed, with or without shapes; all `n_frames`
+        if `frames` is empty.
     name
         The task's name; the video is called ``<name>.mp4``.
     n_frames
@@ -139,17 +139,19 @@ def write_images_xml(
     picture_shape
         (height, width) of a frame in pixels.
     frame_names
-        (n_frames,) names of images, where the task was made of images instead of a video, whose
-        frames are called ``frame_000000`` and so on.
+        (n_frames,) names of the images, if the task was made from images. Frames of a video are
+        called ``frame_000000`` and so on.
 
     Raises
     ------
     AnnotationError
-        As `write_video_xml`, and where there are not `n_frames` names.
+        As `write_video_xml`, and if there are not `n_frames` names.
     """
     path = Path(path)
     if frame_names is not None and len(frame_names) != n_frames:
-        raise AnnotationError(f"{len(frame_names)} names for {n_frames} frames", path=path)
+        raise AnnotationError(
+            f"there are {len(frame_names)} names for {n_frames} frames", path=path
+        )
     frames = _task_frames(path, annotations, n_frames, 1)
     listed = annotations.frames or frames
     _check_shapes(path, annotations, listed)
@@ -172,7 +174,7 @@ def write_images_xml(
                 width=str(width),
                 height=str(height),
             )
-            # As CVAT orders them: what lies on top comes last.
+            # As CVAT orders them: what is on top comes last.
             for track, shape in sorted(shapes.get(frame, ()), key=lambda both: both[1].z_order):
                 _write_shape(
                     xml,
@@ -231,7 +233,8 @@ class _Writer:
         bad = _NOT_XML.search(text)
         if bad:
             raise AnnotationError(
-                f"the name {text!r} holds {bad.group()!r}, which XML can't", path=self._path
+                f"the name {text!r} has {bad.group()!r} in it, which XML does not allow",
+                path=self._path,
             )
         return text
 
@@ -247,7 +250,7 @@ def _write_meta(
     picture_shape: tuple[int, int],
     video: bool,
 ) -> None:
-    """Write the block on the task: of a video, or of a set of images."""
+    """Write the block about the task: of a video, or of a set of images."""
     xml.open("meta")
     xml.open("task")
     xml.leaf("id", _TASK)
@@ -306,7 +309,7 @@ def _write_meta(
 
 
 def label_color(label: str) -> str:
-    """Return a label's colour as ``#rrggbb``: a function of its name alone.
+    """Return a label's colour as ``#rrggbb``, which depends only on its name.
 
     Examples
     --------
@@ -328,7 +331,7 @@ def _attribute_names(annotations: Annotations) -> dict[str, dict[str, None]]:
 
 
 def _write_shape(xml: _Writer, shape: Shape, before: dict[str, str]) -> None:
-    """Write a shape; `before` are the attributes that stand before its geometry."""
+    """Write a shape; the attributes `before` come before its geometry."""
     geometry = BY_CLASS[type(shape)]
     points = geometry.attributes(shape.points)
     xml.open(geometry.element, **before, **points, z_order=str(shape.z_order))
@@ -346,7 +349,7 @@ def _bit(value: bool) -> str:
 
 
 def _task_frames(path: Path, annotations: Annotations, n_frames: int, step: int) -> range:
-    """Return the frames of the smallest task that has all annotated ones."""
+    """Return the frames of the smallest task with all annotated frames."""
     if n_frames < 1 or step < 1:
         raise AnnotationError(
             f"a task of n_frames={n_frames}, step={step} has no frames", path=path
@@ -364,7 +367,7 @@ def _task_frames(path: Path, annotations: Annotations, n_frames: int, step: int)
 
 
 def _check_shapes(path: Path, annotations: Annotations, frames: Iterable[int]) -> None:
-    """Raise where a shape or tag is in a frame, or of a label, that the task does not have."""
+    """Raise if a shape or tag has a frame or a label that the task does not have."""
     known = frames if isinstance(frames, range) else frozenset(frames)
     labels = frozenset(annotations.labels)
     for track in annotations.tracks:
@@ -385,5 +388,5 @@ def _check_shapes(path: Path, annotations: Annotations, frames: Iterable[int]) -
     for label in (*(t.label for t in annotations.tracks), *(t.label for t in annotations.tags)):
         if label not in labels:
             raise AnnotationError(
-                f"label {label!r} is none of {', '.join(annotations.labels)}", path=path
+                f"label {label!r} is not one of {', '.join(annotations.labels)}", path=path
             )
