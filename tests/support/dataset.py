@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -117,11 +118,16 @@ def snakemake(
     )
 
 
+def build(folder: Path, *arguments: str, **options: Any) -> str:
+    """Run Snakemake, which must not fail; return what it says."""
+    run = snakemake(folder, *arguments, **options)
+    assert run.returncode == 0, run.stdout
+    return run.stdout
+
+
 def planned(folder: Path, *arguments: str, house: Path = ROOT) -> list[str]:
     """Return the rule of each job that a dry run would run, sorted."""
-    run = snakemake(folder, "-n", *arguments, house=house)
-    assert run.returncode == 0, run.stdout
-    lines = run.stdout.splitlines()
+    lines = build(folder, "-n", *arguments, house=house).splitlines()
     return sorted(
         line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))
     )

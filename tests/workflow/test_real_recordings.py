@@ -13,7 +13,7 @@ from evreel.files.clock import read_clock
 from evreel.files.slices import SlicesFile
 from evreel.recordings import event_chunks, open_recording
 from support import shared_file
-from support.dataset import CONFIG, snakemake, write_config, write_table
+from support.dataset import CONFIG, build, write_config, write_table
 
 RECORDINGS = {
     "davis": ("aestream_davis.aedat4", (260, 346), 117_667),
@@ -32,8 +32,7 @@ def built(tmp_path_factory):
     write_table(folder, rows)
     change = {"slices": {"count": 5000}, "video": {"window_us": 10_000}}
     write_config(folder, CONFIG | change)
-    run = snakemake(folder, "--cores", "2")
-    assert run.returncode == 0, run.stdout
+    build(folder, "--cores", "2")
     return folder
 
 

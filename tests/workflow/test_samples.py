@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tarfile
 from collections import Counter
 
@@ -16,7 +15,7 @@ from evreel.files.samples import SamplesFile
 from evreel.samples.tables import read_samples_table
 from support import random_events
 from support.archives import packed
-from support.dataset import planned, snakemake, write_config, write_table
+from support.dataset import build, planned, snakemake, write_config, write_table
 from support.scenes import simulated
 from support.writers.aer40 import aer40
 
@@ -85,16 +84,7 @@ def built(tmp_path_factory):
         ],
     )
     write_config(folder, CONFIG)
-    run = snakemake(folder, "--cores", "2")
-    assert run.returncode == 0, run.stdout
-    return folder
-
-
-@pytest.fixture
-def copied(built, tmp_path):
-    """A copy of the built data set, to be changed."""
-    folder = tmp_path / "dataset"
-    shutil.copytree(built, folder, symlinks=True)
+    build(folder, "--cores", "2")
     return folder
 
 
@@ -141,9 +131,8 @@ def test_edited_intervals__cut_that_recording_anew_and_no_other(copied):
     offset = first_stamp(copied / "raw" / "one.aedat4")
     table = intervals(offset, [(2, 1_000, 40_000), (1, 49_000, 119_000)])
     (copied / "raw" / "one.csv").write_text(table, encoding="utf-8")
-    run = snakemake(copied, "--cores", "2")
-    assert run.returncode == 0, run.stdout
-    ran = [line for line in run.stdout.splitlines() if line.startswith(("rule ", "localrule "))]
+    said = build(copied, "--cores", "2")
+    ran = [line for line in said.splitlines() if line.startswith(("rule ", "localrule "))]
     rules = Counter(line.split()[1].rstrip(":") for line in ran)
     assert rules["cut"] == rules["features"] == 1 and not rules["events"]
     assert rules["splits"] == 1 and rules["samples"] == 3  # a split may have moved anywhere

@@ -16,23 +16,22 @@ import pytest
 from evreel import steps
 from evreel.recordings.aedat4 import Aedat4Writer
 from support import ROOT, random_events
-from support.dataset import CONFIG, make_data_set, planned, snakemake, write_config, write_table
+from support.dataset import (
+    CONFIG,
+    build,
+    make_data_set,
+    planned,
+    snakemake,
+    write_config,
+    write_table,
+)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """A data set of two recordings, built once."""
     folder = make_data_set(tmp_path_factory.mktemp("dataset"))
-    run = snakemake(folder, "--cores", "2")
-    assert run.returncode == 0, run.stdout
-    return folder
-
-
-@pytest.fixture
-def copied(built, tmp_path):
-    """A copy of the built data set, to be changed."""
-    folder = tmp_path / "dataset"
-    shutil.copytree(built, folder, symlinks=True)
+    build(folder, "--cores", "2")
     return folder
 
 
@@ -77,8 +76,7 @@ def test_archive__is_verified_once_and_its_recordings_are_read_from_it(copied):
         row += [hashlib.sha256(whole).hexdigest(), row[2]]
         row[1:3] = [f"raw/both!!.zip!day/{name}.aedat4", hashlib.md5(whole).hexdigest()]
     write_table(copied, rows)
-    run = snakemake(copied, "--cores", "2", "all_events")
-    assert run.returncode == 0, run.stdout
+    build(copied, "--cores", "2", "all_events")
     results = copied / "results"
     (link,) = (results / "archives").iterdir()
     assert link.name == f"{hashlib.md5(whole).hexdigest()[:16]}-both_.zip"
@@ -130,9 +128,7 @@ def test_release__features_are_those_of_the_events_in_it(built):
 
 
 def test_second_run__does_nothing(built):
-    run = snakemake(built, "--cores", "2")
-    assert run.returncode == 0, run.stdout
-    assert "Nothing to be done" in run.stdout
+    assert "Nothing to be done" in build(built, "--cores", "2")
 
 
 def test_edited_xml__rebuilds_that_recordings_slices_and_the_release(copied):
@@ -253,8 +249,7 @@ def test_labels_of_some_recordings__are_released_and_none_are_made_up(copied):
         "\t".join(["boxed", *cells[1:4], "", "", "raw/published.npy"]),
     ]
     table.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    run = snakemake(copied, "--cores", "2", "release")
-    assert run.returncode == 0, run.stdout
+    build(copied, "--cores", "2", "release")
     release = copied / "results" / "release" / "tiny-1.0"
     assert steps.verify(release) == []
     found = {path.relative_to(release).as_posix() for path in release.rglob("*_bbox.npy")}
@@ -338,8 +333,7 @@ def test_manual_source_not_there_yet__is_a_failure_that_says_what_to_get(copied)
 
     (copied / "later").mkdir()
     (copied / "raw" / "one.aedat4").rename(copied / "later" / "one.aedat4")
-    run = snakemake(copied, "--cores", "2", "all_events")
-    assert run.returncode == 0, run.stdout
+    build(copied, "--cores", "2", "all_events")
     assert (copied / "results" / "events" / "one.h5").is_file()
 
 
@@ -362,8 +356,7 @@ def test_what_is_known_of_a_recording__goes_along_into_the_release(copied):
             [*rows[2], *[""] * len(more)],
         ],
     )
-    run = snakemake(copied, "--cores", "2", "release")
-    assert run.returncode == 0, run.stdout
+    build(copied, "--cores", "2", "release")
     release = copied / "results" / "release" / "tiny-1.0"
     manifest = json.loads((release / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["recordings"]["one"].items() >= (more | {"calibration": "lens.yaml"}).items()
