@@ -72,7 +72,7 @@ def test_local__linked_in_a_scratch_folder_is_right_where_it_lands(tmp_path, rec
     assert final.read_bytes() == CONTENT
 
 
-def test_local__is_found_where_the_results_are_reached_by_a_link(tmp_path, recording):
+def test_local__is_found_if_the_results_are_reached_by_a_link(tmp_path, recording):
     (tmp_path / "far" / "away" / "results").mkdir(parents=True)
     (tmp_path / "results").symlink_to("far/away/results")
     link = tmp_path / "results" / "park.aedat4"
@@ -81,7 +81,7 @@ def test_local__is_found_where_the_results_are_reached_by_a_link(tmp_path, recor
     assert not link.readlink().is_absolute()
 
 
-def test_local__keeps_to_links_on_the_way_to_the_source(tmp_path, recording):
+def test_local__keeps_links_on_the_way_to_the_source(tmp_path, recording):
     (tmp_path / "data").symlink_to("disk")
     (tmp_path / "annexed.aedat4").symlink_to("disk/park.aedat4")
     for source in (tmp_path / "data" / "park.aedat4", tmp_path / "annexed.aedat4"):
@@ -91,7 +91,7 @@ def test_local__keeps_to_links_on_the_way_to_the_source(tmp_path, recording):
         assert link.read_bytes() == CONTENT
 
 
-def test_local__with_dots_behind_a_link_is_the_file_that_the_system_means(tmp_path, recording):
+def test_local__with_dots_after_a_link_is_the_file_that_the_system_opens(tmp_path, recording):
     (tmp_path / "disk" / "inner").mkdir()
     (tmp_path / "data").symlink_to("disk/inner")
     source = tmp_path / "data" / ".." / "park.aedat4"
@@ -109,7 +109,7 @@ def test_local__may_be_a_file_url(tmp_path, prefix):
     assert (tmp_path / "link").readlink() == Path(source.name)
 
 
-def test_local__without_a_known_md5_tells_it(tmp_path, recording):
+def test_local__without_a_known_md5_reports_it(tmp_path, recording):
     assert fetch(recording, tmp_path / "link").md5 == MD5
 
 
@@ -117,41 +117,41 @@ def test_local__that_is_another_version_says_expected_got_and_what_to_do(tmp_pat
     message = refusal(recording, tmp_path / "out", md5=OTHER)
     assert message == (
         f"{recording}: md5 is {MD5} (2,304,000 bytes), expected {OTHER}: it is another version, "
-        "or was damaged. Compare with the data set's page; if this version is meant, write its "
+        "or is damaged. Compare with the data set's page; if you want this version, write its "
         "md5 instead."
     )
 
 
-def test_local__that_can_not_be_had_is_named_with_a_reason(tmp_path, recording, monkeypatch):
+def test_local__that_cannot_be_read_is_named_with_a_reason(tmp_path, recording, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.chdir(tmp_path)
     assert refusal("disk/pork.aedat4", out).startswith(
-        "disk/pork.aedat4: can't be read: No such file or directory. Mind that a relative path"
+        "disk/pork.aedat4: cannot be read: No such file or directory. A relative path"
     )
     assert "Is a directory. Name one file in it." in refusal("disk", out)
     (tmp_path / "annexed.aedat4").symlink_to("objects/1234")
     assert "It is a link to objects/1234, which is not there." in refusal("annexed.aedat4", out)
     (tmp_path / "circle").symlink_to("circle")
-    assert "circle: can't be read: " in refusal("circle", out)
-    assert "circle: can't be read: " in refusal("disk/park.aedat4/deeper/circle", out)
-    assert "can't be read: File name too long" in refusal("x" * 300, out)
+    assert "circle: cannot be read: " in refusal("circle", out)
+    assert "circle: cannot be read: " in refusal("disk/park.aedat4/deeper/circle", out)
+    assert "cannot be read: File name too long" in refusal("x" * 300, out)
 
 
-def test_local__that_may_not_be_read_is_named(tmp_path, recording, monkeypatch):
+def test_local__without_permission_to_read_is_named(tmp_path, recording, monkeypatch):
     def refuse(self, *_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
     message = refusal(recording, tmp_path / "out")
-    assert "park.aedat4: can't be read: Permission denied. Ask its owner" in message
+    assert "park.aedat4: cannot be read: Permission denied. Ask its owner" in message
 
 
 def test_local__that_is_a_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert "pipe: is no file" in refusal(tmp_path / "pipe", tmp_path / "out")
+    assert "pipe: is not a file" in refusal(tmp_path / "pipe", tmp_path / "out")
 
 
-def test_local__that_is_no_recording_is_refused_even_without_an_md5(tmp_path):
+def test_local__that_is_not_a_recording_is_refused_even_without_an_md5(tmp_path):
     for content, cause in ((b"", "is empty"), (PAGE, "HTML page"), (POINTER, "Git LFS pointer")):
         (tmp_path / "x").write_bytes(content)
         assert cause in refusal(tmp_path / "x", tmp_path / "out")
@@ -166,9 +166,9 @@ def test_local__is_never_replaced_by_a_link_to_itself(tmp_path, recording):
     for source in (recording, elsewhere):
         for final in (recording, tmp_path / "disk" / ".." / "disk" / "park.aedat4"):
             message = refusal(source, tmp_path / "out", UsageError, final=final)
-            assert "is where its own link would stand" in message
+            assert "would be replaced by its own link" in message
     message = refusal(elsewhere, tmp_path / "out", UsageError, final=elsewhere)
-    assert "is where its own link would stand" in message
+    assert "would be replaced by its own link" in message
     assert recording.read_bytes() == CONTENT
     assert not recording.is_symlink()
 
@@ -194,7 +194,7 @@ def test_progress__counts_up_to_the_whole(tmp_path, recording):
         ("a" * 64, "SHA-256"),
     ],
 )
-def test_md5__that_is_none_is_refused_before_anything_is_read(tmp_path, md5, looks):
+def test_md5__that_is_malformed_is_refused_before_anything_is_read(tmp_path, md5, looks):
     message = refusal(tmp_path / "none", tmp_path / "out", UsageError, md5=md5)
     assert f"md5 {md5!r} is not 32 hexadecimal digits" in message
     assert looks in message
@@ -203,23 +203,23 @@ def test_md5__that_is_none_is_refused_before_anything_is_read(tmp_path, md5, loo
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("ftp://example.org/x", "is of scheme ftp; http, https, file and plain paths"),
-        ("data:text/plain,x", "is of scheme data"),
-        ("s3://bucket/x", "is of scheme s3"),
-        ("ssh+x://host/x", "is of scheme ssh+x"),
-        ("rec:1.aedat4", "a file of that name is ./rec:1.aedat4"),
-        ("", "is no path and no url"),
-        ("a\0b", "is no path and no url"),
+        ("ftp://example.org/x", "has scheme ftp; http, https, file and plain paths"),
+        ("data:text/plain,x", "has scheme data"),
+        ("s3://bucket/x", "has scheme s3"),
+        ("ssh+x://host/x", "has scheme ssh+x"),
+        ("rec:1.aedat4", "write ./rec:1.aedat4 for a file of that name"),
+        ("", "is neither a path nor a url"),
+        ("a\0b", "is neither a path nor a url"),
         ("http:///x", "names no host"),
         ("https:x", "names no host"),
-        ("http://[::1/x", "is no url"),
-        ("http://host:port/x", "is no url"),
-        ("http://" + "ä" * 70 + ".org/x", "names no host"),
-        ("file://server/share/x", "is no file of this machine"),
-        ("file:x", "is no file of this machine"),
-        ("file:///a%00b", "is no file of this machine"),
-        ("file:///a#b", "has a ? or # in it"),
-        ("file:///a?b", "has a ? or # in it"),
+        ("http://[::1/x", "is not a valid url"),
+        ("http://host:port/x", "is not a valid url"),
+        ("http://" + "ä" * 70 + ".org/x", "names no valid host"),
+        ("file://server/share/x", "is not a file on this machine"),
+        ("file:x", "is not a file on this machine"),
+        ("file:///a%00b", "is not a file on this machine"),
+        ("file:///a#b", "contains a ? or #"),
+        ("file:///a?b", "contains a ? or #"),
     ],
 )
 def test_source__of_another_kind_is_refused(tmp_path, source, problem):
@@ -228,11 +228,11 @@ def test_source__of_another_kind_is_refused(tmp_path, source, problem):
 
 def test_source__with_a_password_is_refused_without_showing_it(tmp_path):
     message = refusal("https://ann:secret@example.org/x", tmp_path / "out", UsageError)
-    assert "the url at example.org has a user name in it" in message
+    assert "the url at example.org contains a user name" in message
     assert "secret" not in message
 
 
-def test_errors__of_every_kind_are_evreels(tmp_path):
+def test_errors__of_every_kind_are_evreel_errors(tmp_path):
     assert issubclass(SourceError, EvreelError)
     assert (SourceError.exit_code, UsageError.exit_code) == (1, 2)
 
@@ -247,7 +247,7 @@ def test_real_recording__is_linked_with_the_md5_of_its_bytes(tmp_path):
 # Sums and sizes
 
 
-def test_sums__hold_both_where_both_are_given(tmp_path, recording):
+def test_sums__must_both_match_if_both_are_given(tmp_path, recording):
     got = fetch(recording, tmp_path / "link", md5=MD5, sha256=SHA256.upper(), size=len(CONTENT))
     assert (got.md5, got.sha256, got.size) == (MD5, SHA256, len(CONTENT))
     out = tmp_path / "out"
@@ -255,27 +255,27 @@ def test_sums__hold_both_where_both_are_given(tmp_path, recording):
     assert f"sha256 is {SHA256} (2,304,000 bytes), expected {'0' * 64}: it is another" in message
     message = refusal(recording, out, md5=MD5, sha256="0" * 64)
     assert "expected 0000" in message
-    assert "its md5 is right, so the two that were given are of different files" in message
+    assert "its md5 is right, so the two given belong to different files" in message
     message = refusal(recording, out, md5=OTHER, sha256="0" * 64)
     assert f"md5 is {MD5}" in message
     assert "is right" not in message
 
 
-def test_sha256__that_is_none_is_refused(tmp_path, recording):
+def test_sha256__that_is_malformed_is_refused(tmp_path, recording):
     message = refusal(recording, tmp_path / "out", UsageError, sha256=MD5)
     assert f"sha256 {MD5!r} is not 64 hexadecimal digits; it looks like an MD5" in message
 
 
-def test_size__that_is_another_is_refused(tmp_path, recording):
+def test_size__that_differs_is_refused(tmp_path, recording):
     message = refusal(recording, tmp_path / "out", size=7)
     assert "has 2,304,000 bytes, expected 7: it is another version, or was cut" in message
 
 
-def test_stand_in__of_a_server_that_answers_in_text_is_named(tmp_path):
+def test_text__that_a_server_sends_instead_is_named(tmp_path):
     for text in (b'{"status": 404}', b'<?xml version="1.0"?>\n<Error><Code>NoSuchKey</Code>'):
         (tmp_path / "x").write_bytes(text)
         message = refusal(tmp_path / "x", tmp_path / "out", md5=OTHER)
-        assert "it is a short text, probably a server's answer about an error" in message
+        assert "it is a short text, probably a server's error message" in message
 
 
 # What a source says
@@ -328,7 +328,7 @@ def test_source__says_where_and_which_member(text, urls, path, members, name, pu
         ("a.zip!", "names no member"),
         ("a.zip!folder/", "names no member"),
         ("a.zip!!!", "names no member"),
-        ("!m", "is no path and no url"),
+        ("!m", "is neither a path nor a url"),
         ("a.zip!/etc/passwd", "leads out of its archive"),
         ("a.zip!../x", "leads out of its archive"),
         ("a.zip!a/../x", "leads out of its archive"),
@@ -338,7 +338,7 @@ def test_source__says_where_and_which_member(text, urls, path, members, name, pu
         ("a.zip!b.zip!../x", "leads out of its archive"),
     ],
 )
-def test_source__that_can_not_be_meant_is_refused(text, problem):
+def test_source__without_a_sensible_meaning_is_refused(text, problem):
     with pytest.raises(UsageError, match=problem):
         read_source(text)
 

@@ -563,7 +563,7 @@ def test_whole_tar__leaves_free_room_on_the_disk(tmp_path, out, folder, monkeypa
         says = r"day.tar.gz: decompresses to 4,194,304 bytes or more, but the disk has only"
         with pytest.raises(SourceError, match=says) as caught:
             decompress(path, out / "plain.tar", limits=Limits())
-        assert f"Make room where {out} is." in str(caught.value)
+        assert f"Make room on the disk of {out}." in str(caught.value)
         with pytest.raises(SourceError, match=says):
             Archive(path, folder)
         assert list(out.iterdir()) == list(folder.iterdir()) == []

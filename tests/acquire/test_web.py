@@ -96,7 +96,7 @@ def test_url__becomes_a_file(tmp_path, server):
 
 
 @pytest.mark.parametrize("name", ["chunked", "no_length"])
-def test_url__may_keep_its_length_to_itself(tmp_path, server, name):
+def test_url__need_not_state_its_length(tmp_path, server, name):
     reports = []
     fetch(
         f"{server.url}/{name}", tmp_path / "got", md5=MD5, progress=lambda *at: reports.append(at)
@@ -116,12 +116,12 @@ def test_progress__counts_up_to_the_whole(tmp_path, server):
     assert {total for _, total in reports} == {len(CONTENT)}
 
 
-def test_url__is_sent_as_the_wire_needs_it(tmp_path, server):
+def test_url__is_sent_in_ascii(tmp_path, server):
     fetch(f"{server.url}/Straße 1/a%20b.aedat4?x=1&y=ä#top", tmp_path / "got")
     assert server.seen[0][0] == "/Stra%C3%9Fe%201/a%20b.aedat4?x=1&y=%C3%A4"
 
 
-def test_url__follows_a_redirect_to_another_address_of_the_web(tmp_path, server, patience):
+def test_url__follows_a_redirect_to_another_web_address(tmp_path, server, patience):
     server.script["park"] = ["cut"]
     got = fetch(f"{server.url}/to:{server.url}/park", tmp_path / "got", patience=patience)
     assert got.md5 == MD5
@@ -187,7 +187,7 @@ def test_url__that_answers_without_a_file_is_one_error(server, refusal, code):
         ("empty", "it is empty"),
     ],
 )
-def test_url__that_breaks_off_or_is_no_file_leaves_nothing(
+def test_url__that_breaks_off_or_is_not_a_file_leaves_nothing(
     tmp_path, server, refusal, name, problem
 ):
     assert refusal(f"{server.url}/{name}").startswith(f"{server.url}/{name}: {problem}")
@@ -200,7 +200,7 @@ def test_url__that_falls_silent_is_given_up(server, refusal, name):
     assert message.startswith(f"{server.url}/{name}: no data for 0.2 s")
 
 
-def test_url__where_nobody_listens_is_named(refusal, waits):
+def test_url__that_nobody_serves_is_named(refusal, waits):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/x"
@@ -221,7 +221,7 @@ def test_url__of_an_unknown_host_is_named(refusal, waits, monkeypatch, problem, 
     assert len(waits) == requests - 1
 
 
-def test_url__that_speaks_no_tls_is_one_error(server, refusal, waits):
+def test_url__without_tls_is_one_error(server, refusal, waits):
     url = server.url.replace("http:", "https:")
     assert refusal(f"{url}/x").startswith(f"{url}/x: cannot be reached: ")
     assert waits == []
@@ -243,7 +243,7 @@ def test_url__with_a_bad_certificate_is_one_error(refusal, waits, monkeypatch):
 # Going on within a run
 
 
-def test_cut__goes_on_where_it_was_cut(tmp_path, server, patience, waits):
+def test_cut__continues_where_it_was_cut(tmp_path, server, patience, waits):
     server.script["park"] = ["cut"]
     assert fetch(f"{server.url}/park", tmp_path / "got", patience=patience).md5 == MD5
     assert (tmp_path / "got").read_bytes() == CONTENT
@@ -276,7 +276,7 @@ END = f"bytes={len(CONTENT)}-"
         (["chunked_endless"], SUM, None, [None, END]),
     ],
 )
-def test_cut__ends_in_the_whole_whatever_the_server_does_then(
+def test_cut__ends_with_the_whole_file_whatever_the_server_does_next(
     server, download, script, options, validators, ranges
 ):
     server.script["park"] = script
@@ -287,14 +287,14 @@ def test_cut__ends_in_the_whole_whatever_the_server_does_then(
     assert validators != {} or "If-Range" not in server.seen[1][1]
 
 
-def test_reset__goes_on_with_whatever_came_before_it(download, server, waits):
+def test_reset__continues_with_whatever_came_before_it(download, server, waits):
     server.script["park"] = ["reset", "reset"]
     assert download() == CONTENT
     assert len(server.seen) == 3
     assert len(waits) == 2
 
 
-def test_stall__goes_on_where_it_stalled(tmp_path, server, waits):
+def test_stall__continues_where_it_stalled(tmp_path, server, waits):
     server.script["park"] = ["stall"]
     quick = Patience(timeout_s=0.3, sleep=waits.append)
     fetch(f"{server.url}/park", tmp_path / "got", sha256=SHA256, patience=quick)
@@ -312,7 +312,7 @@ def test_trickle__counts_as_silence(tmp_path, server, waits, caplog):
     assert server.ranges()[1].startswith("bytes=")
 
 
-def test_progress__brings_the_count_of_fruitless_requests_back(download, server, waits):
+def test_progress__resets_the_count_of_fruitless_requests(download, server, waits):
     trouble = ["503", "503", "503", "503", "crumb"]
     server.script["park"] = [*trouble, *trouble, *trouble]
     assert download(md5=MD5) == CONTENT
@@ -321,7 +321,7 @@ def test_progress__brings_the_count_of_fruitless_requests_back(download, server,
     assert server.ranges()[-1] == f"bytes={3 * tenth}-"
 
 
-def test_requests__are_bounded_even_where_each_brings_something(server, refusal):
+def test_requests__are_bounded_even_if_each_brings_something(server, refusal):
     server.script["park"] = ["crumb"] * 100
     few = Patience(most_attempts=4, sleep=lambda _: None)
     message = refusal(f"{server.url}/park", patience=few)
@@ -349,14 +349,14 @@ def test_file_that_changes_meanwhile__is_never_glued(tmp_path, server, patience,
     assert server.ranges() == [None, REST]
 
 
-def test_halves_that_do_not_fit__are_begun_anew_once(server, refusal):
+def test_halves_that_do_not_fit__are_downloaded_again_once(server, refusal):
     server.validators = {}
     server.script["park"] = ["cut", "wrong_rest"] * 3
     assert f"expected {MD5}" in refusal(f"{server.url}/park", md5=MD5)
     assert len(server.seen) == 4
 
 
-def test_part_of_an_answer_that_nobody_asked_for__is_refused(server, refusal):
+def test_part_that_was_not_requested__is_refused(server, refusal):
     server.script["park"] = ["other_part"] * 9
     assert "the server sends other bytes than requested (5 requests)" in refusal(
         f"{server.url}/park"
@@ -408,7 +408,7 @@ def test_other_bytes__say_expected_got_and_the_likely_cause(tmp_path, server, re
     assert list((tmp_path / "out").iterdir()) == [], "wrong bytes are not kept"
 
 
-def test_other_bytes__leave_what_stood_there(tmp_path, server):
+def test_other_bytes__leave_the_old_file(tmp_path, server):
     final = tmp_path / "park.aedat4"
     final.write_bytes(b"verified before")
     with pytest.raises(SourceError), atomic(final) as (scratch,):
@@ -470,7 +470,7 @@ def test_mirrors__are_asked_in_order_until_one_has_it(tmp_path, server, patience
     assert "HTML page" in told[2]
 
 
-def test_mirror__goes_on_where_another_ended_if_a_sum_tells(tmp_path, server, patience):
+def test_mirror__continues_where_another_ended_if_a_sum_is_known(tmp_path, server, patience):
     few = Patience(attempts=1, sleep=lambda _: None, most_attempts=1)
     server.script["a"] = ["cut"]
     mirrors = f"{server.url}/a|{server.url}/b"
@@ -506,9 +506,7 @@ def test_disk__that_is_too_small_is_seen_before_anything_is_written(
     fetch(f"{server.url}/park", tmp_path / "got")
 
 
-def test_disk__that_gets_full_meanwhile_is_one_error_and_what_came_is_kept(
-    tmp_path, server, refusal
-):
+def test_disk__that_fills_up_is_one_error_and_received_bytes_are_kept(tmp_path, server, refusal):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
     try:
@@ -543,7 +541,7 @@ def test_next_run__asks_only_for_the_rest(tmp_path, server, refusal):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["got"]
 
 
-def test_next_run__goes_on_from_another_mirror_or_of_a_source_written_otherwise(
+def test_next_run__continues_from_another_mirror_or_spelling_of_the_source(
     tmp_path, server, refusal
 ):
     server.script["park"] = ["cut", "404"]
@@ -552,7 +550,7 @@ def test_next_run__goes_on_from_another_mirror_or_of_a_source_written_otherwise(
     assert server.ranges()[-1] == REST
 
 
-def test_next_run__without_a_sum_goes_on_only_where_the_validator_is_the_same(
+def test_next_run__without_a_sum_continues_only_if_the_validator_is_the_same(
     tmp_path, server, refusal
 ):
     out = tmp_path / "out"
@@ -573,7 +571,7 @@ def test_next_run__without_a_sum_goes_on_only_where_the_validator_is_the_same(
         (out / "got").unlink()
 
 
-def test_next_run__with_what_is_whole_asks_nobody(tmp_path, server, refusal):
+def test_next_run__with_a_whole_file_asks_nobody(tmp_path, server, refusal):
     with pytest.raises(ZeroDivisionError):
         fetch(f"{server.url}/park", tmp_path / "got", md5=MD5, progress=explode_at_the_end)
     assert len(server.seen) == 1
@@ -588,7 +586,7 @@ def explode_at_the_end(done, total):
 
 
 @pytest.mark.parametrize("damage", ["part", "record"])
-def test_next_run__begins_anew_where_what_was_kept_is_damaged(tmp_path, server, refusal, damage):
+def test_next_run__starts_again_if_what_was_kept_is_damaged(tmp_path, server, refusal, damage):
     server.script["park"] = ["cut", "404"]
     refusal(f"{server.url}/park", md5=MD5)
     (part,) = parts(tmp_path / "out")
@@ -609,7 +607,7 @@ def test_kept__address_is_not_readable(tmp_path, server, refusal):
     assert "secret" not in part.name
 
 
-def test_stopped_by_the_user__keeps_what_came(tmp_path, server):
+def test_stopped_by_the_user__keeps_received_bytes(tmp_path, server):
     def stop(done, total):
         if done > HALF:
             raise KeyboardInterrupt
@@ -623,7 +621,7 @@ def test_stopped_by_the_user__keeps_what_came(tmp_path, server):
     assert server.ranges() == ([None, f"bytes={kept}-"] if kept < len(CONTENT) else [None])
 
 
-def test_killed__goes_on_in_the_next_run(tmp_path, server):
+def test_killed__continues_in_the_next_run(tmp_path, server):
     server.script["park"] = ["stall"]
     command = [sys.executable, "-m", "evreel.cli", "acquire", f"{server.url}/park"]
     command += ["--md5", MD5, "-o", "got"]
@@ -643,7 +641,7 @@ def test_killed__goes_on_in_the_next_run(tmp_path, server):
     assert not (tmp_path / DOWNLOADS).exists()
 
 
-def test_part__lies_at_the_root_of_a_workflows_results(tmp_path, server, refusal, patience):
+def test_part__is_at_the_root_of_a_workflows_results(tmp_path, server, refusal, patience):
     start_run(tmp_path)
     server.script["park"] = ["cut", "404"]
     final = tmp_path / "recordings" / "park.aedat4"
@@ -658,7 +656,7 @@ def test_part__lies_at_the_root_of_a_workflows_results(tmp_path, server, refusal
     assert not (tmp_path / DOWNLOADS).exists()
 
 
-def test_job_of_a_dead_run__asks_no_more(tmp_path, server, monkeypatch):
+def test_job_of_a_dead_run__stops_asking(tmp_path, server, monkeypatch):
     monkeypatch.setenv(RUN, start_run(tmp_path))
     final = tmp_path / "recordings" / "park.aedat4"
     server.script["park"] = ["cut"]
@@ -700,7 +698,7 @@ def test_two_runs__of_one_output_do_not_spoil_each_other(tmp_path, server):
     assert [path.name for path in tmp_path.iterdir()] == ["park.aedat4"]
 
 
-def test_part_that_stands_still__is_left_to_its_run(tmp_path, server, waits, patience):
+def test_part_that_stops_growing__is_left_to_its_run(tmp_path, server, waits, patience):
     server.script["park"] = ["cut", "404"]
     with pytest.raises(SourceError):
         fetch(f"{server.url}/park", tmp_path / "got", md5=MD5, patience=patience)
@@ -715,7 +713,7 @@ def test_part_that_stands_still__is_left_to_its_run(tmp_path, server, waits, pat
 
 
 @pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_file_system_without_locks__downloads_apart_and_keeps_nothing(
+def test_file_system_without_locks__downloads_separately_and_keeps_nothing(
     tmp_path, download, server, refusal, monkeypatch, error
 ):
     def refuse(*_):
@@ -745,7 +743,7 @@ def test_part_of_another_user__is_left_alone(download, server, monkeypatch):
 # What it costs, and what it says
 
 
-def test_memory__is_for_a_piece_not_for_the_whole(tmp_path, server):
+def test_memory__holds_a_piece_not_the_whole(tmp_path, server):
     source = tmp_path / "long"
     with source.open("wb") as file:
         file.truncate(100 << 20)

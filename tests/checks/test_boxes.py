@@ -39,7 +39,7 @@ def test_box_checks__find_place_and_count(find, columns_, place, problem):
     assert problem in text
 
 
-def test_box_checks__take_times_as_far_apart_as_int64_has_them():
+def test_box_checks__accept_times_as_far_apart_as_int64_allows():
     far = boxes_of(t={0: -FAR, 5: FAR - 1})
     assert boxes.since_start(far, -FAR).t[5] == FAR - 1, "what has no room stays as it is"
     [(place, problem)] = boxes.box_order(far)
@@ -53,7 +53,7 @@ def test_box_checks__take_times_as_far_apart_as_int64_has_them():
         boxes.boxes_of(unsigned)
 
 
-def test_box_outside__bears_the_rounding_of_float32():
+def test_box_outside__tolerates_the_rounding_of_float32():
     edge = {"x": {0: np.float32(0.1)}, "w": {0: np.float32(63.9)}}
     assert not list(boxes.box_outside(boxes_of(**edge), SENSOR))
 
@@ -77,7 +77,7 @@ def test_frozen_box__is_one_track_of_equal_boxes_over_time():
     assert "the same box 20 times in 1.900 s, the first of 4 such runs" in problem
 
 
-def test_boxes_of__takes_the_older_layout():
+def test_boxes_of__accepts_the_older_layout():
     older = np.array(
         [(5, 1, 2, 3, 4, 6, 7, 0.5)],
         dtype=[
@@ -102,7 +102,7 @@ def test_boxes_of__takes_the_older_layout():
         b"\x93NUMPY\x01\x00\x09\x00{'descr':",
     ],
 )
-def test_boxes__that_are_none_are_a_finding(tmp_path, content):
+def test_boxes__that_are_not_boxes_are_a_finding(tmp_path, content):
     path = tmp_path / "a_bbox.npy"
     path.write_bytes(content)
     assert [finding.check for finding in check(path).findings] == ["readable"]

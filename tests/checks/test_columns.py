@@ -16,7 +16,7 @@ from evreel.checks.run import audit, check
 @pytest.mark.parametrize(
     "value", ["", "[]", '{"store": [1]}', '{"outside_time": -3}', "[" * 99_999]
 )
-def test_check__finds_provenance_that_can_not_be(made, tmp_path, name, value):
+def test_check__finds_malformed_provenance(made, tmp_path, name, value):
     path = tmp_path / "one.h5"
     shutil.copyfile(made / "results" / "events" / "one.h5", path)
     with h5py.File(path, "r+") as file:

@@ -30,7 +30,7 @@ def test_data_set_checks__find_what_splits_share():
         (
             "test.txt",
             "line 0",
-            "2 recordings of test also in train, the first 'b' (train.txt, line 1); leave each in "
+            "2 recordings of test also in train, the first 'b' (train.txt, line 1); keep each in "
             "one split",
         )
     ]
@@ -70,7 +70,7 @@ TIMES = st.tuples(st.integers(0, 6), st.integers(1, 4), st.sampled_from(["train"
 
 @given(st.lists(TIMES, max_size=9))
 @settings(max_examples=100, deadline=None)
-def test_same_source__names_a_row_of_every_time_that_two_splits_share(parts):
+def test_same_source__names_a_row_for_every_time_that_two_splits_share(parts):
     rows = {
         str(k): {
             "split": split,
@@ -132,7 +132,7 @@ def test_sample_labels__are_numbered_alike_in_all_files():
     assert [row[0] for row in dataset.sample_labels([a, b, other])] == ["c.h5"]
 
 
-def test_made_from__tells_files_of_other_stores():
+def test_made_from__finds_files_of_other_stores():
     files = [("s.h5", "1"), ("f.h5", "1"), ("g.h5", "2")]
     assert not list(dataset.made_from(files[:2], None))
     assert [row[0] for row in dataset.made_from(files, None)] == ["g.h5"]

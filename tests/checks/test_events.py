@@ -14,7 +14,7 @@ from support.checks import CLEAN, FAR, SENSOR, columns, found, pieces
 
 # check, a column, rows and values there, expected place, a part of the problem
 EVENT_FAULTS = [
-    (events.Order, "t", {2_000: 0}, "event 2000, t=0 µs", "1 event before the event above"),
+    (events.Order, "t", {2_000: 0}, "event 2000, t=0 µs", "1 event before the previous event"),
     (lambda: events.Bounds(SENSOR), "x", {7: 64, 9: -1}, "event 7, t=95 µs", "2 events outside"),
     (lambda: events.Bounds(SENSOR), "y", {4_999: 48}, "event 4999, t=68486 µs", "x=7, y=48"),
     (events.Polarity, "p", {3: 2, 4: -1, 6: 255}, "event 3, t=41 µs", "3 events with a polarity"),
@@ -36,7 +36,7 @@ def test_event_checks__find_place_and_count_whatever_the_pieces(
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40), st.integers(1, 7))
 @settings(max_examples=40, deadline=None)
-def test_order__counts_each_event_before_the_one_above(times, rows):
+def test_order__counts_each_event_before_the_previous_one(times, rows):
     expected = sum(b < a for a, b in itertools.pairwise(times))
     result = found(events.Order(), *pieces(columns(times), rows))
     assert bool(result) == bool(expected)
@@ -55,14 +55,14 @@ def test_one_polarity__needs_enough_events():
 
 
 @pytest.mark.parametrize("start", [0, 7])
-def test_quantum__names_the_grid_also_of_a_clock_that_does_not_start_at_0(start):
+def test_quantum__names_the_grid_of_a_clock_that_does_not_start_at_0(start):
     t = np.arange(2_000)
     assert not found(events.Quantum(), CLEAN)
     assert not found(events.Quantum(), columns(t * 500))
     assert not found(events.Quantum(), columns(t[:999] * 1_000))
     [(_, problem)] = found(events.Quantum(), *pieces(columns(t * 3_000 + start), 300))
     assert "grid of 3000 µs" in problem
-    assert "one stamp" in found(events.Quantum(), columns(t * 0 + start))[0][1]
+    assert "the same timestamp" in found(events.Quantum(), columns(t * 0 + start))[0][1]
 
 
 @pytest.mark.parametrize("rows", [1, 3, 10])
@@ -74,7 +74,7 @@ def test_gap__says_where_how_long_and_how_many(rows):
     assert "no event for 0.500 s, the first of 2, the longest 2.000 s" in problem
 
 
-def test_gap__is_none_where_a_piece_could_not_be_read():
+def test_gap__is_not_found_where_a_piece_could_not_be_read():
     assert not found(events.Gap(), columns([0, 10]), columns([9_000_000], first=50))
 
 
@@ -93,12 +93,12 @@ def test_burst__finds_the_bins_that_a_sort_finds(rows, usual):
     assert not found(events.Burst(), *pieces(columns(quiet), rows))
 
 
-def test_event_checks__take_timestamps_as_far_apart_as_int64_has_them():
+def test_event_checks__accept_timestamps_as_far_apart_as_int64_allows():
     far = columns([-FAR, FAR - 1, 0, FAR - 1])
     [(place, problem)] = found(events.Order(), *pieces(far, 1))
-    assert (place, problem[:54]) == (
+    assert (place, problem[:57]) == (
         "event 2, t=0 µs",
-        "1 event before the event above, the first by 922337203",
+        "1 event before the previous event, the first by 922337203",
     )
     [(place, problem)] = found(events.Gap(), *pieces(far, 3))
     assert place == f"t={-FAR} µs"

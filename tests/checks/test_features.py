@@ -30,7 +30,7 @@ def test_feature_checks__find_window_and_count():
     assert next(features.feature_windows(windows, 5, 9))[0] == "window 1"
 
 
-def test_feature_sample__holds_windows_to_the_time_and_rows_of_their_sample(made):
+def test_feature_sample__compares_windows_with_the_time_and_rows_of_their_sample(made):
     with SamplesFile(made / "results" / "samples" / "one.h5") as cut:
         pass
     n = len(cut)
@@ -59,7 +59,7 @@ def test_feature_sample__holds_windows_to_the_time_and_rows_of_their_sample(made
     assert found_(sound, of._replace(samples=renamed))[0][0] == "samples/id"
 
 
-def test_check__takes_windows_of_a_sample_that_reaches_beyond_the_recording(made, tmp_path):
+def test_check__accepts_windows_of_a_sample_that_reaches_beyond_the_recording(made, tmp_path):
     results = made / "results"
     shutil.copytree(results / "events", tmp_path / "events")
     frames = tmp_path / "features" / "one.h5"

@@ -28,7 +28,7 @@ def days(made, tmp_path_factory):
     return folder / "days"
 
 
-def test_check__knows_two_days_of_the_same_names_apart(days, tmp_path):
+def test_check__keeps_two_days_with_the_same_names_apart(days, tmp_path):
     for look in (check, audit):
         assert not look(days).errors, list(look(days).lines())
     shutil.copytree(days, tmp_path / "d")
@@ -47,7 +47,7 @@ def test_check__knows_two_days_of_the_same_names_apart(days, tmp_path):
     ]
 
 
-def test_audit__holds_boxes_to_the_nearest_recording_of_their_name(made, tmp_path):
+def test_audit__compares_boxes_with_the_nearest_recording_of_their_name(made, tmp_path):
     times = 20_000, 50_000, 900_000
     for day in "ab":
         (tmp_path / day / "labels").mkdir(parents=True)
@@ -68,7 +68,7 @@ def test_check__finds_links_that_lead_nowhere(tmp_path):
 @pytest.mark.parametrize(
     "text", ['"012"', "[0, 1]", '{"0": 1}', '{"-5": "car"}', f'{{"{"9" * 30}": "car"}}', ""]
 )
-def test_check__takes_only_numbers_and_names_for_a_label_map(tmp_path, text):
+def test_check__accepts_only_numbers_and_names_in_a_label_map(tmp_path, text):
     write_boxes(tmp_path / "a_bbox.npy", [])
     (tmp_path / LABEL_MAP).write_text(text)
     for path in (tmp_path, tmp_path / "a_bbox.npy"):
@@ -76,7 +76,7 @@ def test_check__takes_only_numbers_and_names_for_a_label_map(tmp_path, text):
         assert (finding.check, finding.path) == ("readable", LABEL_MAP)
 
 
-def test_check__of_one_file_takes_the_label_map_above_it(tmp_path):
+def test_check__of_one_file_uses_the_label_map_above_it(tmp_path):
     (tmp_path / "train").mkdir()
     write_boxes(tmp_path / "train" / "a_bbox.npy", [0], class_id=1)
     (tmp_path / LABEL_MAP).write_text('{"0": "car"}')
@@ -103,7 +103,7 @@ def test_check__goes_down_any_number_of_folders(tmp_path, monkeypatch):
             Path(folder).rmdir()
 
 
-def test_audit__counts_what_it_cannot_tell_and_follows_no_links_in_circles(made, tmp_path):
+def test_audit__counts_unrecognized_files_and_follows_no_circular_links(made, tmp_path):
     shutil.copyfile(made / "raw" / "one.aedat4", tmp_path / "odd name.bin")
     (tmp_path / "notes.doc").write_bytes(b"\x00\x01")
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
@@ -115,7 +115,7 @@ def test_audit__counts_what_it_cannot_tell_and_follows_no_links_in_circles(made,
     assert report.summary == "0 errors, 0 warnings in 1 file; 5 files not looked at"
 
 
-def test_audit__says_names_in_one_line(tmp_path):
+def test_audit__prints_names_in_one_line(tmp_path):
     (tmp_path / "a\n\x1b[31m.bin").write_bytes(b"")
     [finding] = audit(tmp_path).findings
     assert finding.path == "a\\n\\x1b[31m.bin"

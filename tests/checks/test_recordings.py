@@ -13,7 +13,7 @@ from support import shared_file
 from support.checks import write_boxes
 
 
-def test_audit__holds_boxes_to_the_recording_of_their_name(made, tmp_path):
+def test_audit__compares_boxes_with_the_recording_of_their_name(made, tmp_path):
     shutil.copyfile(made / "raw" / "one.aedat4", tmp_path / "one_td.aedat4")
     boxes, times = tmp_path / "one_bbox.npy", np.array([20_000, 50_000, 110_000])
 

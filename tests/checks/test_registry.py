@@ -17,7 +17,7 @@ def test_registry__has_a_sentence_and_a_reason_for_every_threshold():
             assert len(threshold.reason) > 20, (name, threshold)
 
 
-def test_registry__is_ordered_by_what_is_looked_at_and_not_by_imports():
+def test_registry__is_ordered_by_what_checks_look_at_not_by_imports():
     order = get_args(registry.LookedAt)
     ranks = [order.index(entry.of) for entry in CHECKS.values()]
     assert ranks == sorted(ranks)

@@ -37,7 +37,7 @@ def test_unknown_id__counts_the_places_of_each():
     assert "the first of 2 places" in problem
 
 
-def test_n_events__counts_what_was_left_out_and_takes_numbers_of_any_length():
+def test_n_events__counts_left_out_events_and_accepts_numbers_of_any_length():
     def found_(promised, n, left_out):
         store = Head(File(Path(), "a.h5", "events", "a"), n=n, left_out=left_out)
         row = {} if promised is None else {"n_events": promised}
@@ -47,7 +47,7 @@ def test_n_events__counts_what_was_left_out_and_takes_numbers_of_any_length():
     assert not found_("0010", 8, 2)
     assert not found_(None, 1, 0)
     assert "holds 8 events, and 1 were left out; the table says 10" in found_("10", 8, 1)[0]
-    assert "'ten', no whole number" in found_("ten", 8, 0)[0]
+    assert "'ten', not a whole number" in found_("ten", 8, 0)[0]
     assert "a number of 5000 digits" in found_("9" * 5_000, 8, 2)[0]
 
 
@@ -67,10 +67,10 @@ def test_samples_table__says_of_each_sample_what_its_file_says():
     for field, value in fields.items():
         [(path, place, problem)] = found_([rows[0], rows[1]._replace(**{field: value})])
         assert (path, place) == ("a.h5", "sample '1'")
-        assert "1 sample not as in samples.tsv, where the first is another in line 3" in problem
+        assert "1 sample not as in samples.tsv, where the first differs in line 3" in problem
     [(path, place, problem)] = found_(rows[:1])
     assert (path, place) == ("a.h5", "sample '1'")
-    assert "is not there" in problem
+    assert "is missing" in problem
     [(path, place, problem)] = found_([*rows, rows[0]])
     assert (path, place) == ("samples.tsv", "line 4")
     assert problem.startswith("1 sample there twice, the first '0' of 'a'")
@@ -80,7 +80,7 @@ def test_samples_table__says_of_each_sample_what_its_file_says():
     assert not found_([*rows, rows[0]._replace(recording="b")], unread={"b"})
 
 
-def test_missing_file__asks_boxes_of_no_recording_that_is_cut_instead():
+def test_missing_file__needs_no_boxes_of_a_recording_that_is_cut():
     form = release._Form("slices/<id>_bbox.npy", "slices")
     nothing: dict[str, dict[str, str]] = {"drawn": {}, "cut": {}}
     assert release._who_needs(form, nothing, {"cut"}) == {"drawn"}
@@ -91,7 +91,7 @@ def test_missing_file__asks_boxes_of_no_recording_that_is_cut_instead():
     assert release._who_needs(release._Form("h/<id>.h5", "features"), told, {"cut"}) == {*told}
 
 
-def test_check__of_a_release_finds_a_file_that_is_gone(made, tmp_path):
+def test_check__of_a_release_finds_a_missing_file(made, tmp_path):
     shutil.copytree(made / "results" / "release" / "fast", tmp_path / "r")
     (tmp_path / "r" / "train" / "slices" / "one.h5").unlink()
     [finding] = check(tmp_path / "r").findings
@@ -113,7 +113,7 @@ def test_check__of_a_release_reads_what_is_left_of_its_manifest(made, tmp_path):
     assert "is not JSON" in finding.problem
 
 
-def test_check__of_a_release_whose_manifest_is_damaged_or_gone_says_so(made, tmp_path):
+def test_check__of_a_release_whose_manifest_is_damaged_or_missing_says_so(made, tmp_path):
     shutil.copytree(made / "results" / "release" / "fast", tmp_path / "r")
     manifest, store = tmp_path / "r" / MANIFEST, tmp_path / "r" / "train" / "events" / "one.h5"
     assert is_release(tmp_path / "r")
@@ -186,7 +186,7 @@ def of_samples(folder):
     return [(f.check, f.path, f.place) for f in check(folder).findings if f.check != "split_bytes"]
 
 
-def test_check__of_a_release_holds_samples_to_table_split_and_group(cut_release, tmp_path):
+def test_check__of_a_release_compares_samples_with_table_split_and_group(cut_release, tmp_path):
     root = tmp_path / "r"
     shutil.copytree(cut_release, root)
     assert not of_samples(root), "one that is cut needs no slices, and its group may be parted"

@@ -39,14 +39,14 @@ def test_check__of_what_evreel_did_not_make_says_to_use_audit(tmp_path):
     with pytest.raises(UsageError, match="evreel audit"):
         check(tmp_path / "other.h5")
     for look in (check, audit):
-        with pytest.raises(UsageError, match="is not there"):
+        with pytest.raises(UsageError, match="does not exist"):
             look(tmp_path / "none")
-    with pytest.raises(UsageError, match="no recording"):
+    with pytest.raises(UsageError, match="is not a recording"):
         audit(tmp_path / "a.txt")
     assert check(tmp_path) == Report((), 0, 2)
 
 
-def test_command__exits_1_for_errors_alone_and_prints_json(planted, tmp_path, capsys):
+def test_command__exits_1_only_for_errors_and_prints_json(planted, tmp_path, capsys):
     assert main(["check", str(planted.folder / "events" / "order.h5")]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "1 error, 0 warnings in 1 file"
     assert main(["audit", "--json", str(planted.folder / "events" / "gap.h5")]) == 0

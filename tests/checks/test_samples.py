@@ -25,7 +25,7 @@ def test_sample_rows__are_those_that_a_search_finds(times, asked):
     assert bad.tolist() == (rows != np.searchsorted(t, t_us)).tolist()
 
 
-def test_sample_rows__reads_only_the_chunks_it_needs_and_bears_damage_there():
+def test_sample_rows__reads_only_the_chunks_it_needs_and_tolerates_damage_there():
     t, asked = np.arange(1_000_000) * 3, []
 
     def read(first, stop):
@@ -40,13 +40,13 @@ def test_sample_rows__reads_only_the_chunks_it_needs_and_bears_damage_there():
 
     assert not found_(at)
     assert set(asked) == {0, 65_536, 9 * 65_536}
-    assert not found_(at + np.array([0, 0, 5])), "what can't be read may be right"
+    assert not found_(at + np.array([0, 0, 5])), "what cannot be read may be right"
     [(place, problem)] = found_(at + np.array([0, 1, 0]))
     assert (place, problem[:8]) == ("sample '1'", "1 sample")
     assert "rows 65537 to 65546 for t=196608 to 196638 µs" in problem
 
 
-def test_sample_rows__of_an_unknown_store_are_held_to_the_recordings_end():
+def test_sample_rows__of_an_unknown_store_are_compared_with_the_recordings_end():
     held, rows = samples_of([-5, 0, 99, 100], [5, 90, 120, 130]), np.zeros(4, np.int64)
     [(place, problem)] = samples.sample_rows(held, rows, rows, 100)
     assert (place, problem[:9]) == ("sample '0'", "2 samples")
@@ -55,7 +55,7 @@ def test_sample_rows__of_an_unknown_store_are_held_to_the_recordings_end():
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=9))
 @settings(max_examples=60, deadline=None)
-def test_sample_overlap__counts_samples_that_share_time_with_one_above(spans):
+def test_sample_overlap__counts_samples_that_share_time_with_an_earlier_one(spans):
     spans = sorted((start, start + n) for start, n in spans)
     shared = [k for k, (start, _) in enumerate(spans) if any(stop > start for _, stop in spans[:k])]
     result = list(samples.sample_overlap(samples_of([a for a, _ in spans], [b for _, b in spans])))
@@ -85,14 +85,14 @@ def test_sample_split__is_the_recordings_unless_that_is_mixed():
     [(place, problem)] = samples.sample_split(cut, "train")
     assert (place, problem.split(";")[0]) == (
         "sample '1'",
-        "1 sample of a split other than train, the first 'val'",
+        "1 sample in a split other than train, the first 'val'",
     )
     [(place, problem)] = samples.sample_split(cut_of(["train", "x" * 999]), "mixed")
     assert place == "sample '1'"
     assert len(problem) < 200
 
 
-def test_check__tells_samples_of_another_store(made, tmp_path):
+def test_check__finds_samples_of_another_store(made, tmp_path):
     for folder in ("events", "samples", "features"):
         shutil.copytree(made / "results" / folder, tmp_path / folder)
     with h5py.File(tmp_path / "events" / "one.h5", "r+") as file:

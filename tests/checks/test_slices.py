@@ -26,7 +26,9 @@ def test_same_events__are_compared_with_the_rows_they_come_from():
     changed[[40, 70]] += 1
     result = found(slices.SameEvents(read, 100, 5_000), *pieces(here._replace(x=changed), 30))
     assert result[0][0].startswith("event 40, ")
-    assert result[0][1].startswith("2 events not as in the events store, the first is row 140")
+    assert result[0][1].startswith(
+        "2 events that differ from the events store, the first is row 140"
+    )
     assert found(slices.SameEvents(read, 100, 150), *pieces(here, 30))[0][1].startswith("50 events")
 
 
@@ -44,21 +46,21 @@ def test_slice_checks__find_place_and_count_whatever_the_pieces(rows):
 
     assert not slice_rows(start, stop)
     [(place, problem)] = slice_rows(start, np.array([4, 8, 11]))
-    assert (place, problem.split(",")[0]) == ("slice 2", "1 slice of no range")
+    assert (place, problem.split(",")[0]) == ("slice 2", "1 slice without a valid range")
     [(place, _)] = slice_rows(start[[0, 2, 1]], stop[[0, 2, 1]])
     assert place == "slice 2"
     assert not slice_count(start, stop, 1)
     assert "is 0; the slices leave 1" in slice_count(start, stop, 0)[0][1]
     assert not slice_count([0, 2, 3], [6, 5, 7], 3)
     assert not slice_count([0, 4, 2], [4, 8, 4], 0), "out of order, it is not known"
-    assert not slice_count(start, stop, 0, n=4), "nor where one can't be read"
+    assert not slice_count(start, stop, 0, n=4), "nor where one cannot be read"
 
     def label_number(*numbers):
         return tables(slices.LabelNumber("rois", 2), np.array(numbers), rows=rows)
 
     assert not label_number(0, 1)
     [(place, problem)] = label_number(0, 2, -1)
-    assert (place, problem.split(",")[0]) == ("rois, row 1", "2 rows of no label")
+    assert (place, problem.split(",")[0]) == ("rois, row 1", "2 rows without a valid label")
 
     def overlap_rows(*events):
         return tables(slices.OverlapRows(10), np.array(events), rows=rows)
@@ -76,10 +78,10 @@ def test_regions__are_rows_of_their_table():
     made.add("overlaps/roi", 0, np.array([-1]), 0)
     [(place, problem)] = made.finish()
     assert place == "events/roi, row 201"
-    assert problem.startswith("3 rows of no region, the first is 2;")
+    assert problem.startswith("3 rows without a valid region, the first is 2;")
 
 
-def test_check__tells_slices_of_another_store(made, tmp_path):
+def test_check__finds_slices_of_another_store(made, tmp_path):
     shutil.copytree(made / "results" / "slices", tmp_path / "slices")
     shutil.copytree(made / "results" / "events", tmp_path / "events")
     with h5py.File(tmp_path / "events" / "one.h5", "r+") as file:
@@ -88,7 +90,7 @@ def test_check__tells_slices_of_another_store(made, tmp_path):
     assert names == {"other_events", "made_from"}
 
 
-def test_check__of_a_table_of_any_length_takes_the_memory_of_a_piece(made, tmp_path):
+def test_check__of_a_table_of_any_length_needs_memory_for_one_piece(made, tmp_path):
     path = tmp_path / "one.h5"
     shutil.copyfile(made / "results" / "slices" / "one.h5", path)
     n = 8_000_000
@@ -108,7 +110,7 @@ def test_check__of_a_table_of_any_length_takes_the_memory_of_a_piece(made, tmp_p
         tracemalloc.stop()
 
 
-def test_check__of_chunks_that_memory_must_hold_whole_is_a_finding(made, tmp_path):
+def test_check__of_chunks_too_large_for_memory_is_a_finding(made, tmp_path):
     path = tmp_path / "one.h5"
     shutil.copyfile(made / "results" / "slices" / "one.h5", path)
     with h5py.File(path, "r+") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evreel.checks.run import audit
 
 
-def test_audit__holds_lists_together_that_are_named_alike(tmp_path):
+def test_audit__compares_lists_that_are_named_alike(tmp_path):
     (tmp_path / "train_1.csv").write_text("file,label\na.dat,3\n\nb.dat,4\n")
     (tmp_path / "valid_1.csv").write_text("file,label\nc.dat,3\n# b.dat\nb.dat,3\n")
     (tmp_path / "test_2.csv").write_text("a.dat,1\n")
@@ -21,7 +21,7 @@ def test_audit__holds_lists_together_that_are_named_alike(tmp_path):
     assert "more than 65536" in audit(tmp_path).findings[0].problem
 
 
-def test_audit__asks_where_names_in_two_lists_differ_only_in_suffix_or_folder(tmp_path):
+def test_audit__asks_if_names_in_two_lists_differ_only_in_suffix_or_folder(tmp_path):
     def findings(train, test):
         (tmp_path / "train.txt").write_text(train)
         (tmp_path / "test.txt").write_text(test)
@@ -37,7 +37,7 @@ def test_audit__asks_where_names_in_two_lists_differ_only_in_suffix_or_folder(tm
     assert findings("name label\na 1\n", "name label\na 2\n") == [("split_recording", "line 2")]
 
 
-def test_audit__takes_folders_for_splits_by_the_words_of_their_names(tmp_path):
+def test_audit__recognizes_folders_of_splits_by_the_words_of_their_names(tmp_path):
     for folder in ("dsec_train", "dsec_test", "other_test", "latest"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.npz").write_bytes(b"k" * 5_000)

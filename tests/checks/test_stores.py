@@ -20,7 +20,7 @@ def index_of(t, entries, n=None):
     return found(made, *pieces(columns(t), 3))
 
 
-def test_index__of_the_store_is_held_to_column_t():
+def test_index__of_the_store_is_compared_with_column_t():
     t, right = [0, 999, 1_000, 3_500, 3_501], [0, 2, 3, 3, 5]
     assert not index_of(t, right)
     [(place, problem)] = index_of(t, [0, 2, 4, 2, 5])
@@ -30,7 +30,7 @@ def test_index__of_the_store_is_held_to_column_t():
     assert index_of(t, [0, 2, 3, 3, 4])[0][0] == "ms_to_idx, row 4"
     assert "has 6 entries" in index_of(t, [*right, 5])[0][1]
     assert not index_of([0, 2_000, 10], [0, 9, 9]), "where timestamps go back, nothing is known"
-    assert not index_of(t, [0], n=9), "where events can't be read, nothing is known"
+    assert not index_of(t, [0], n=9), "where events cannot be read, nothing is known"
 
 
 def test_index__of_a_long_pause_is_checked_in_pieces():
@@ -50,11 +50,11 @@ def test_time_zero__is_the_first_timestamp_unless_something_was_left_out():
     assert found(stores.TimeZero(11, True, 2), columns([-5, 10]))[0][0] == "event 0"
     [(place, problem)] = found(stores.TimeZero(12, False, 2), columns([0, 10]))
     assert place == "attribute t_stop_us"
-    assert "is 12; the last stamp + 1 is 11" in problem
+    assert "is 12; the last timestamp + 1 is 11" in problem
 
 
 @pytest.mark.parametrize("rows", [1, 2, 9])
-def test_members__lie_apart_from_whole_milliseconds_on(rows):
+def test_members__are_apart_and_start_at_whole_milliseconds(rows):
     start, stop = np.array([0, 2_000, 5_000]), np.array([1_500, 4_001, 5_001])
 
     def found_(start, stop, end=5_001):

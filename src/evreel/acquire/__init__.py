@@ -1,8 +1,8 @@
-"""Getting a recording from where it lies: a local file becomes a link, a url a file.
+"""Getting a recording from its source: a local file becomes a link, a url a file.
 
-Either way its bytes are read once and their sums are taken; where one is given, nothing lands
-unless it holds. A source that only a person can get, because it needs a login, is the path that
-they put it at, behind ``manual:``. A recording in an archive is read out of it by name.
+Either way its bytes are read once and their checksums computed; if one is given, nothing is
+written unless it matches. A source that needs a login is downloaded by hand: ``manual:`` and the
+path where the file will be. A recording in an archive is extracted by name.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def fetch(
     patience: Patience | None = None,
     limits: Limits | None = None,
 ) -> Received:
-    """Put a source's bytes at `destination`, and nothing there unless they are the promised ones.
+    """Put a source's bytes at `destination`, but only if they are the expected ones.
 
     Parameters
     ----------
@@ -56,42 +56,42 @@ def fetch(
         As `read_source` takes it. A local file becomes a relative symbolic link, never a copy; a
         member of an archive becomes a file.
     destination
-        The path to write, where nothing is yet.
+        The path to write; it must not exist yet.
     md5, sha256
-        32 and 64 hexadecimal digits that the bytes at the source must have, so those of the
-        archive where it is one; None where nobody knows them.
+        The source's checksums, 32 and 64 hexadecimal digits; if the source is an archive, those of
+        the archive. None if unknown.
     size
-        Bytes that the source must have. A server that states another is not downloaded from.
+        Expected size of the source, bytes. A server that states another is not downloaded from.
     member_md5
-        32 hexadecimal digits that a member of an archive must have.
+        Expected MD5 of a member of an archive, 32 hexadecimal digits.
     page
-        Web page where a person gets a manual source; the message says it where that is missing.
+        Web page of a manual source; the message names it if the file is missing.
     final
-        Where the caller will move `destination` to, if it will: a link is made to be right there,
-        and what came of a download that fails is kept near there for the next run.
+        Where the caller will move `destination`, if it will: a link is made to be right there, and
+        the bytes of a failed download are kept near there for the next run.
     progress
-        Called as ``progress(done_bytes, total_bytes)``; the total is None where the server does
-        not say it.
+        Called as ``progress(done_bytes, total_bytes)``; the total is None if the server does
+        not state it.
     patience
-        How long to try; that of `Patience()` by default.
+        How long to try; `Patience()` by default.
     limits
-        What a member of an archive may be at most; those of `Limits()` by default.
+        Size limits of a member of an archive; `Limits()` by default.
 
     Returns
     -------
-    The sums and the size of what is at `destination`.
+    The checksums and the size of the file at `destination`.
 
     Raises
     ------
     SourceError
-        Where the source can't be had, ends early, or has another sum or size.
+        If the source is not available, ends early, or has another checksum or size.
     UsageError
-        Where `source` is none, a sum can't be one, or the link would stand in the place of its
-        own source.
+        If `source` is not a source, a checksum is malformed, or the link would replace its own
+        source.
     FileExistsError
-        Where something is at `destination`.
+        If `destination` exists.
     OSError
-        Where nothing can be written there.
+        If nothing can be written there.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def fetch(
     limits = limits or Limits()
     if of_member and not parsed.members:
         raise UsageError(
-            f"an MD5 of a member is given, but source {str(source)!r} names none",
+            f"an MD5 of a member is given, but source {str(source)!r} names no member",
             hint="Write archive.zip!folder/file, or give the MD5 as that of the source.",
         )
     if os.path.lexists(destination):
@@ -141,7 +141,7 @@ def fetch(
 
 
 def _check_there(source: Source, sums: Sums, page: str | None) -> None:
-    """Raise where a local file is not there and more can be said about it than that."""
+    """Raise if a local file is missing and the message can say more than that."""
     if source.path is None or os.path.exists(source.path):  # noqa: PTH110 (never raises)
         return
     if source.manual:
@@ -150,7 +150,7 @@ def _check_there(source: Source, sums: Sums, page: str | None) -> None:
         raise SourceError(
             "there is no such archive",
             place=str(source.path),
-            hint="A ! stands between an archive and its member; one that belongs to a name is !!.",
+            hint="A ! separates an archive from its member; write !! for a ! in a name.",
         )
 
 
@@ -162,7 +162,7 @@ def _member(
     limits: Limits,
     progress: Progress,
 ) -> Received:
-    """Write a source's member of an archive to `destination`, if it is the promised one."""
+    """Write a source's member of an archive to `destination`, if it is the expected one."""
     try:
         received = extract(
             archive,

@@ -1,9 +1,8 @@
 """Members of archives: found by name and read one at a time, with nothing else unpacked.
 
-A zip has a table of its members, so one is found at once. A tar has none: a plain one is passed
-through header by header, a compressed one (gzip, xz, bzip2) has to be decompressed from its
-beginning up to the member. No name of an archive ever becomes a path: what is read goes where the
-caller says.
+A zip has a table of its members, so one is found at once. A tar has none: a plain one is read
+header by header, a compressed one (gzip, xz, bzip2) has to be decompressed from its beginning up to
+the member. A name in an archive never becomes a path: content goes where the caller says.
 """
 
 from __future__ import annotations
@@ -65,30 +64,30 @@ _DAMAGE = (
 )
 _BY_HAND = "Unpack it by hand, and give the path of the recording."
 _ITSELF = "Name the file itself."
-_ANEW = "Pack the archive anew: plain files alone, each of them once."
-_DISTRUST = "Raise the limit if it is what you mean; else don't trust this archive."
-_BOMB = "No recording is so empty: don't trust this archive; if you do, unpack it by hand."
+_ANEW = "Pack the archive again, with plain files only, each of them once."
+_DISTRUST = "If the size is right, raise the limit; else do not trust this archive."
+_BOMB = "No recording compresses so well: do not trust this archive; if you do, unpack it by hand."
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What may come out of an archive at most, so that a small one can't fill a disk.
+    """Limits on what is unpacked from an archive, so that a small one cannot fill a disk.
 
-    Members that nobody asks for are not held to them, but for the ratio of a compressed tar.
+    They hold for requested members only, except for the ratio of a compressed tar.
 
     Parameters
     ----------
     member_bytes
-        Size of a member, unpacked. Unpacking one may fill the disk, but is not begun where there
-        is no room for the size that is declared; no more than that is written.
+        Size limit of an unpacked member. Unpacking may fill the disk, but does not begin without
+        room for the declared size; no more than that is written.
     ratio, ratio_from_bytes
-        How many bytes may come out of one, where more than `ratio_from_bytes` come out. Of a
-        compressed tar all bytes up to the member's end are counted, or up to its own end where it
-        is decompressed as a whole.
+        How many bytes one compressed byte may unpack to, once more than `ratio_from_bytes` are
+        unpacked. In a compressed tar, all bytes up to the member's end count, or up to the
+        archive's end if it is decompressed as a whole.
     archive_bytes
-        Size of a compressed tar that is decompressed as a whole, all of its members together; as
-        much as `member_bytes` where that is more. It also stops where a twentieth of the disk, or
-        1 GiB if that is less, is all that is left free.
+        Size limit of a compressed tar that is decompressed as a whole, all of its members together;
+        `member_bytes` if that is more. Decompressing also stops when less than a twentieth of the
+        disk, or 1 GiB if that is less, is free.
     """
 
     member_bytes: int = 64 << 30
@@ -98,7 +97,7 @@ class Limits:
 
     @classmethod
     def of_gib(cls, member_gib: float | None) -> Limits:
-        """Return limits with another size of a member, 2**30 bytes; None keeps the usual one."""
+        """Return limits with another size limit of a member, in 2**30 bytes; None: the default."""
         return cls() if member_gib is None else cls(member_bytes=int(member_gib * 2**30))
 
 
@@ -117,19 +116,19 @@ def extract(
     Parameters
     ----------
     archive
-        A zip, or a tar that may be compressed by gzip, xz or bzip2; told by its content.
+        A zip, or a tar that may be compressed by gzip, xz or bzip2; recognized by its content.
     members
-        Name of the member; before it, where the archive is in an archive, that of the inner one.
-        An inner archive is unpacked beside `destination` for as long as it is needed.
+        Name of the member; for an archive in an archive, the name of the inner one before it.
+        An inner archive is temporarily unpacked beside `destination`.
     name
         What the archive is called in messages.
     sums
-        Which sums of the member to take; whether they are right is for the caller to see.
+        Which checksums of the member to compute; the caller compares them.
 
     Raises
     ------
     SourceError
-        Where there is no such file, or it can't be unpacked safely; the message names archive and
+        If there is no such file, or it cannot be unpacked safely; the message names archive and
         member.
     """
     names = [name]
@@ -158,7 +157,7 @@ def extract(
 def _extract(
     archive: Path, names: list[str], to: Path, sums: Sums, limits: Limits, progress: Progress
 ) -> Received:
-    """Write the member that the last of `names` means; those before it are the way to it."""
+    """Write the member named last in `names`; the names before it are the archives around it."""
     *_, inside, member = names
     place = "!".join(names)
     with (
@@ -180,62 +179,62 @@ def _extract(
 
 @contextmanager
 def _as_source_error(archive: str, place: str) -> Iterator[None]:
-    """Turn whatever a damaged archive makes a library raise into one error with its place."""
+    """Turn whatever a library raises on a damaged archive into one error with its place."""
     try:
         yield
     except SourceError as error:
         raise SourceError(error.problem, place=place, hint=error.hint) from error
     except NotImplementedError as error:
         raise SourceError(
-            f"is compressed in a way that can't be read here ({error})", place=place, hint=_BY_HAND
+            f"uses a compression that evreel cannot read ({error})", place=place, hint=_BY_HAND
         ) from error
     except _DAMAGE as error:
         raise _damaged(archive, error, place) from error
     except OSError as error:
-        # What bzip2 says, and what the system says of a place before the file's beginning.
+        # What bzip2 raises, and what the system raises on a position before the file's start.
         if error.errno in (None, errno.EINVAL):
             raise _damaged(archive, error, place) from error
-        raise SourceError(f"can't be unpacked: {error.strerror}", place=place) from error
+        raise SourceError(f"cannot be unpacked: {error.strerror}", place=place) from error
 
 
 def _damaged(archive: str, error: Exception, place: str) -> SourceError:
     return SourceError(
-        f"{archive} is damaged, or no archive: {str(error) or 'it ends early'}",
+        f"{archive} is damaged, or not an archive: {str(error) or 'it ends early'}",
         place=place,
         hint="Copy or download it again.",
     )
 
 
 def _pieces(content: Readable, size: int) -> Iterator[bytes]:
-    """Yield as many bytes as were declared, or fewer where there are no more."""
+    """Yield as many bytes as were declared, or fewer if there are no more."""
     while size and (piece := content.read(min(PIECE_BYTES, size))):
         size -= len(piece)
         yield piece
 
 
 class Archive(Closing):
-    """An archive whose members are read by name, many of them; for one, see `extract`.
+    """An archive from which many members are read by name; for one member, see `extract`.
 
     Parameters
     ----------
     path
-        A zip, or a tar that may be compressed by gzip, xz or bzip2; told by its content.
+        A zip, or a tar that may be compressed by gzip, xz or bzip2; recognized by its content.
     folder
         An empty folder; a compressed tar is decompressed there once.
     limits
-        What may come out of it at most.
+        Limits on what is unpacked.
 
     Attributes
     ----------
     names
-        Names of all that is in it but folders, in order of their code points: what is built from
-        them does not depend on how it was packed. A name that is there twice is listed twice;
-        what is a link, or no file of another kind, is listed too. `check` refuses these.
+        Names of all members except folders, sorted by code point: what is built from them does not
+        depend on how the archive was packed. A duplicated name is listed twice; links and other
+        members that are not regular files are listed too. `check` refuses these.
 
     Raises
     ------
     SourceError
-        Where its list of members can't be read, or it can't be decompressed safely.
+        If the list of members cannot be read, or the archive cannot be decompressed safely.
     """
 
     def __init__(self, path: str | Path, folder: Path, limits: Limits | None = None) -> None:
@@ -247,7 +246,7 @@ class Archive(Closing):
         try:
             self._file: BinaryIO = self.path.open("rb")
         except OSError as error:
-            raise SourceError(f"can't be read: {error.strerror}", place=str(path)) from error
+            raise SourceError(f"cannot be read: {error.strerror}", place=str(path)) from error
         try:
             with _as_source_error(self.path.name, self.path.name):
                 self.names = self._read_names(folder)
@@ -260,23 +259,23 @@ class Archive(Closing):
         self._file.close()
 
     def check(self, name: str) -> None:
-        """Look whether a member is one file that can be unpacked safely, as far as is declared.
+        """Check that a member is one file that can be unpacked safely, judging by its header.
 
         Raises
         ------
         SourceError
-            Where it is not; the message names archive and member.
+            If it is not; the message names archive and member.
         """
         with self._named(name):
             self._find(name)
 
     def unpack(self, name: str, to: Path) -> None:
-        """Write a member to `to`; what is there is replaced.
+        """Write a member to `to`, replacing a file that is there.
 
         Raises
         ------
         SourceError
-            Where it can't be unpacked safely; the message names archive and member.
+            If it cannot be unpacked safely; the message names archive and member.
         """
         with self._named(name):
             size = self._find(name)
@@ -291,7 +290,7 @@ class Archive(Closing):
 
     @contextmanager
     def _named(self, name: str) -> Iterator[None]:
-        """Have errors name archive and member, and say what helps where it is one of many."""
+        """Make errors name archive and member, with a hint that fits one member of many."""
         try:
             with _as_source_error(self.path.name, f"{self.path.name}!{name}"):
                 yield
@@ -336,16 +335,16 @@ class Archive(Closing):
 
 
 def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = silent) -> bool:
-    """Write a compressed tar to `to` as a plain one, in which members are found at once.
+    """Decompress a compressed tar to `to`, a plain one, in which members are found at once.
 
     Returns
     -------
-    Whether it is one; nothing is written where it is not.
+    Whether `archive` is a compressed tar; if not, nothing is written.
 
     Raises
     ------
     SourceError
-        Where it can't be decompressed safely (`Limits`); nothing is left at `to`.
+        If it cannot be decompressed safely (`Limits`); nothing is left at `to`.
     """
     with _as_source_error(archive.name, archive.name), archive.open("rb") as file:
         kind = _kind_of(file)
@@ -358,7 +357,7 @@ def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = 
 def _decompress(
     file: BinaryIO, kind: str, to: Path, limits: Limits, progress: Progress = silent
 ) -> None:
-    """Write all of it to `to`; nothing is left there where that fails."""
+    """Write all of it to `to`; nothing is left there if that fails."""
     unpacked, done = _Unpacked(file, kind, limits), 0
     most = max(limits.archive_bytes, limits.member_bytes)
     with to.open("xb") as out:
@@ -373,22 +372,22 @@ def _decompress(
 
 
 def _check_total(size: int, most: int, to: Path) -> None:
-    """Raise before a compressed tar has more than it may, or fills the disk."""
+    """Raise before a compressed tar exceeds its limit or fills the disk."""
     if size > most:
         raise SourceError(
-            f"has more than {most:,} bytes decompressed, which is the limit", hint=_DISTRUST
+            f"decompresses to more than {most:,} bytes, which is the limit", hint=_DISTRUST
         )
     disk = shutil.disk_usage(to.parent)
     reserve = min(_RESERVE_BYTES, disk.total // _RESERVE_PART)
     if disk.free < reserve:
         raise SourceError(
-            f"has {size:,} bytes and more decompressed, and the disk has only {disk.free:,} left",
-            hint=f"Make room where {to.parent.absolute()} is.",
+            f"decompresses to {size:,} bytes or more, but the disk has only {disk.free:,} free",
+            hint=f"Make room on the disk of {to.parent.absolute()}.",
         )
 
 
 def _write(content: Readable, size: int, to: Path) -> None:
-    """Write as many bytes as were declared; fewer are damage."""
+    """Write as many bytes as were declared; fewer mean damage."""
     with to.open("wb") as out:
         done = 0
         for piece in _pieces(content, size):
@@ -398,13 +397,13 @@ def _write(content: Readable, size: int, to: Path) -> None:
 
 
 def _kind_of(file: BinaryIO) -> str:
-    """Return what an archive is, by its content; it stands at its beginning then."""
+    """Return an archive's kind, by its content; `file` is at its beginning afterwards."""
     head = file.read(tar.BLOCK)
     file.seek(0)
     kind = next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), "")
     if tar.is_header(head):
         kind = "tar"
-    if not kind and zipfile.is_zipfile(file):  # behind a program that unpacks it
+    if not kind and zipfile.is_zipfile(file):  # appended to a program that unpacks it
         kind = "zip"
     file.seek(0)
     return kind
@@ -412,13 +411,15 @@ def _kind_of(file: BinaryIO) -> str:
 
 def _unknown(kind: str, file: BinaryIO) -> SourceError:
     file.seek(0)
-    what = f"of format {kind}" if kind else f"no zip and no tar: it starts with {file.read(12)!r}"
-    return SourceError(f"the archive is {what}, which is not read here", hint=_BY_HAND)
+    what = f"has format {kind}, which evreel cannot read"
+    if not kind:
+        what = f"is neither a zip nor a tar: it starts with {file.read(12)!r}"
+    return SourceError(f"the archive {what}", hint=_BY_HAND)
 
 
 @contextmanager
 def _opened(file: BinaryIO, member: str, limits: Limits) -> Iterator[tuple[int, Readable]]:
-    """Find a member, and give its size and its content."""
+    """Find a member; give its size and its content."""
     kind = _kind_of(file)
     if kind == "zip":
         with zipfile.ZipFile(file) as opened:
@@ -438,7 +439,7 @@ def _opened(file: BinaryIO, member: str, limits: Limits) -> Iterator[tuple[int, 
 
 
 def _zip_entry(opened: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
-    """Return the one entry of a name."""
+    """Return the only entry of a name."""
     wanted = member.removeprefix("./")
     found = [info for info in opened.infolist() if info.filename.removeprefix("./") == wanted]
     if not found:
@@ -465,8 +466,8 @@ def _tar_member(
 ) -> int:
     """Go to a member's content and return its size.
 
-    Where `file` is seekable, all headers are looked at to see that no other has
-    the name. Else the first one is taken.
+    If `file` is seekable, all headers are read, to see that the name is not duplicated. Else the
+    first member of that name is taken.
     """
     wanted = member.removeprefix("./")
     names: list[str] = []
@@ -504,7 +505,7 @@ def _pass_over(file: BinaryIO, size: int) -> None:
 def _check_size(size: int, limits: Limits) -> None:
     if size > limits.member_bytes:
         raise SourceError(
-            f"is declared to have {size:,} bytes; the limit is {limits.member_bytes:,}",
+            f"has a declared size of {size:,} bytes; the limit is {limits.member_bytes:,}",
             hint=_DISTRUST,
         )
 
@@ -512,7 +513,7 @@ def _check_size(size: int, limits: Limits) -> None:
 def _check_ratio(size: int, packed: int, limits: Limits) -> None:
     if size > limits.ratio_from_bytes and size > limits.ratio * packed:
         raise SourceError(
-            f"unpacks to {size:,} bytes and more from {packed:,}: more than {limits.ratio} to one",
+            f"unpacks from {packed:,} to {size:,} bytes or more: more than {limits.ratio} to one",
             hint=_BOMB,
         )
 
@@ -521,24 +522,23 @@ def _check_room(size: int, to: Path) -> None:
     free = shutil.disk_usage(to.parent).free
     if size > free:
         raise SourceError(
-            f"has {size:,} bytes, but the disk has room for {free:,}",
-            hint=f"Make room where {to.parent.absolute()} is.",
+            f"has {size:,} bytes, but the disk has only {free:,} free",
+            hint=f"Make room on the disk of {to.parent.absolute()}.",
         )
 
 
 def _no_file(kind: str) -> SourceError:
     if kind == tar.SPARSE:
         return SourceError(f"is {kind}", hint=_BY_HAND)
-    what = kind if kind.endswith("no file") else f"{kind}, no file"
-    return SourceError(f"is {what}", hint=_ITSELF)
+    return SourceError(f"is {kind}, not a file", hint=_ITSELF)
 
 
 def _several() -> SourceError:
-    return SourceError("is there more than once in the archive", hint=_BY_HAND)
+    return SourceError("is duplicated in the archive", hint=_BY_HAND)
 
 
 def _not_there(member: str, names: Sequence[str]) -> SourceError:
-    """Return an error that guesses which member was meant."""
+    """Return an error that suggests which member was meant."""
     inside = [name for name in names if name.startswith(f"{member}/")]
     if inside:
         return SourceError("is a folder", hint=f"Name a file in it, such as {inside[-1]!r}.")
@@ -548,14 +548,14 @@ def _not_there(member: str, names: Sequence[str]) -> SourceError:
     if near:
         hint = f"Did you mean {' or '.join(map(repr, near[:3]))}?"
     elif names:
-        hint = f"It has {len(names):,} members, such as {', '.join(map(repr, names[:3]))}."
+        hint = f"The archive has {len(names):,} members, such as {', '.join(map(repr, names[:3]))}."
     else:
         hint = "The archive is empty."
     return SourceError("is not in the archive", hint=hint)
 
 
 class _Unpacked:
-    """What a compressed file holds, from its beginning to its end."""
+    """The content of a compressed file, from beginning to end."""
 
     def __init__(self, file: BinaryIO, kind: str, limits: Limits) -> None:
         self._file = file
@@ -564,14 +564,14 @@ class _Unpacked:
         self._plain: Readable = _COMPRESSED[kind](file)
 
     def read(self, size: int, /) -> bytes:
-        """Return as many bytes, and fewer only at the end."""
+        """Return `size` bytes, or fewer at the end."""
         content = self._plain.read(size)
         self._count += len(content)
         _check_ratio(self._count, self._file.tell(), self._limits)
         return content
 
     def skip(self, size: int) -> None:
-        """Pass over as many bytes."""
+        """Pass over `size` bytes."""
         while size:
             passed = len(self.read(min(PIECE_BYTES, size)))
             if not passed:
@@ -580,7 +580,7 @@ class _Unpacked:
 
 
 class _Xz(io.RawIOBase):
-    """What an xz file holds. Unlike `lzma.LZMAFile`, it takes no more memory than is sane."""
+    """The content of an xz file. Unlike `lzma.LZMAFile`, it takes a limited amount of memory."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -594,11 +594,11 @@ class _Xz(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill `buffer` with what comes next; return how much that is, 0 at the end."""
+        """Fill `buffer` with the next bytes; return how many, 0 at the end."""
         room = memoryview(buffer)
         while True:
             if self._stream.eof:
-                # Zeros may stand between streams, and behind the last.
+                # There may be zeros between streams and after the last.
                 packed = self._stream.unused_data.lstrip(b"\0")
                 packed = packed or self._file.read(_XZ_PIECE_BYTES).lstrip(b"\0")
                 if not packed:

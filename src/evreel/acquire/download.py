@@ -1,11 +1,11 @@
-"""Downloads that go on where they were cut: within a run, and from one run to the next.
+"""Downloads that continue where they were cut: within a run, and from one run to the next.
 
-What came of a file lies in a part, ``<key>.part`` in ``.evreel-downloads``, with what is known of
-where it came from beside it. That folder stands beside the scratch folder that serves the output
-(`evreel.outputs`), so in a workflow at the root of its results, and goes when no part is left.
-Whoever works on a part holds a lock on it, which the system takes back when its process ends in
-whatever way. Another that needs the same part waits as long as the part grows, and downloads a
-part of its own where it does not, or where the file system knows no locks.
+The bytes received so far are in a part, ``<key>.part`` in ``.evreel-downloads``, with a note of
+their origin beside it. That folder is beside the scratch folder that serves the output
+(`evreel.outputs`), so in a workflow at the root of its results; it is removed when no part is left.
+The process that works on a part holds a lock on it, which the system releases when the process
+ends, however it ends. Another process that needs the same part waits as long as the part grows. If
+it does not grow, or the file system has no locks, the other downloads a part of its own.
 """
 
 from __future__ import annotations
@@ -42,30 +42,30 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 class Patience:
     """How long to try.
 
-    A server is asked again after what may pass: silence, a connection that is refused or breaks
-    off, a transfer that is cut, and the answers 408, 425, 429, 500, 502, 503 and 504. After
-    anything else the next mirror is asked.
+    A server is asked again after temporary failures: silence, a connection that is refused or
+    breaks off, a transfer that is cut, and the answers 408, 425, 429, 500, 502, 503 and 504. After
+    any other failure the next mirror is asked.
 
     Parameters
     ----------
     timeout_s
         How long a server may stay silent, seconds.
     least_bytes_per_s
-        What has to come in as long, bytes a second; less counts as silence.
+        Lowest rate over `timeout_s`, bytes per second; less counts as silence.
     attempts
-        Requests in a row to one mirror that bring no byte further.
+        How many requests in a row to one mirror may bring nothing.
     most_attempts
-        Requests to one mirror in all, so also of those that bring something.
+        How many requests to one mirror are made in all, successful ones included.
     first_wait_s, longest_wait_s
-        Before the second request, and at most before any, seconds. Each wait after a fruitless
-        request is twice that before it, times a random factor between 0.5 and 1.
+        Wait before the second request, and longest wait, seconds. Each wait after a fruitless
+        request is twice the wait before it, times a random factor between 0.5 and 1.
     longest_asked_s
-        How long a server may ask to wait, seconds; the next mirror is asked instead of one that
-        asks for more.
+        How long a server may ask us to wait, seconds; if it asks for more, the next mirror is
+        asked instead.
     lock_s
-        How long a part of another run may stand still, seconds.
+        How long another run's part may stop growing, seconds.
     sleep, draw
-        What waits, and what draws the random factor from [0, 1).
+        Functions that wait and that draw the random factor from [0, 1).
 
     Examples
     --------
@@ -102,31 +102,31 @@ def downloaded(
     progress: Progress,
     patience: Patience,
 ) -> Iterator[tuple[Path, Received]]:
-    """Give a file with the bytes of `urls`, whole and verified, to be moved or read.
+    """Give a file with the bytes of `urls`, complete and verified, to be moved or read.
 
     Parameters
     ----------
     urls
         Mirrors of one file, tried in order.
     destination
-        A path to write at, where nothing is yet; the file lies on its file system.
+        A path to write, which must not exist yet; the file is on its file system.
     final
-        Where the output will lie; the part lies near it.
+        Where the output will be; the part is near it.
     shared
         Whether outputs of other names are made from the same file too.
     sums, size
-        What it must have.
+        Expected checksums and size.
 
     Yields
     ------
-    Its path, and what came. When the block ends without an error and leaves it, it is removed;
-    with an error it stays, so that the next run need not download it.
+    Path, and what was received. If the block ends without an error and leaves the file, it is
+    removed; after an error it stays, so that the next run need not download it.
 
     Raises
     ------
     SourceError
-        Where no mirror gives it, or there is no room for it. What came is kept, where it may
-        serve the next run.
+        If no mirror has it, or there is no room for it. What was received is kept if the next run
+        can use it.
     """
     folder = scratch_folder(final).parent / DOWNLOADS
     named = [] if shared else [final.name]
@@ -149,12 +149,12 @@ def downloaded(
                 raise
             part.remove()
     finally:
-        with contextlib.suppress(OSError):  # not there, or others are under way
+        with contextlib.suppress(OSError):  # not there, or other downloads use it
             folder.rmdir()
 
 
 def _claimed(path: Path, final: Path, patience: Patience) -> BinaryIO | None:
-    """Open a part for this process alone; None where it can't be had so."""
+    """Open a part for this process alone; None if that is not possible."""
     waited_s, grown = 0.0, -1
     while True:
         try:
@@ -163,7 +163,7 @@ def _claimed(path: Path, final: Path, patience: Patience) -> BinaryIO | None:
             return None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it may have moved it to where it belongs meanwhile.
+            # The process that held it may have moved it to its destination meanwhile.
             if _lies_at(file, path):
                 return file
             file.close()
@@ -178,11 +178,11 @@ def _claimed(path: Path, final: Path, patience: Patience) -> BinaryIO | None:
             path.unlink(missing_ok=True)
             return None
         if grown < 0:
-            LOG.info("%s: another run is downloading it; waiting for that", final.name)
+            LOG.info("%s: another run is downloading it; waiting", final.name)
         if size != grown:
             waited_s, grown = 0.0, size
         if waited_s >= patience.lock_s:
-            LOG.info("%s: the other run stands still; downloading apart from it", final.name)
+            LOG.info("%s: the other run makes no progress; downloading separately", final.name)
             return None
         patience.sleep(_LOOK_S)
         waited_s += _LOOK_S
@@ -190,7 +190,7 @@ def _claimed(path: Path, final: Path, patience: Patience) -> BinaryIO | None:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Open a part, and make its folder, which the end of another download may remove."""
+    """Open a part and make its folder, which another download may remove when it ends."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -211,9 +211,9 @@ class _Origin:
     Parameters
     ----------
     url
-        A digest of the address, which may hold a key that is nobody else's business.
+        A digest of the address, which may contain a private key.
     validator, total
-        As of `Answer`.
+        As in `Answer`.
     """
 
     url: str
@@ -222,7 +222,7 @@ class _Origin:
 
 
 class _Part:
-    """A file that grows, the sums of what is in it, and where that came from."""
+    """A growing file, the checksums of its content, and where the content came from."""
 
     def __init__(self, path: Path, file: BinaryIO, sums: Sums, *, lasting: bool) -> None:
         self.path = path
@@ -242,7 +242,7 @@ class _Part:
             self.glued = True
 
     def _read_origin(self) -> _Origin | None:
-        """Return what stands beside a part of an earlier run; None where that is nothing sound."""
+        """Return the origin noted beside an earlier run's part; None if it is not usable."""
         with contextlib.suppress(OSError, ValueError, TypeError):
             origin = _Origin(**json.loads(self._beside.read_text(encoding="utf-8")))
             if isinstance(origin.url, str) and isinstance(origin.total, int | None):
@@ -251,17 +251,17 @@ class _Part:
 
     @property
     def size(self) -> int:
-        """Bytes that are there."""
+        """Bytes received so far."""
         return self._tally.size
 
     @property
     def whole(self) -> bool:
-        """Whether all bytes are there, as far as can be told without asking."""
+        """Whether all bytes are there, as far as is known without asking."""
         return bool(self.sums and self._origin and self._origin.total == self.size > 0)
 
     @property
     def serves_later(self) -> bool:
-        """Whether a later run can go on from what is there."""
+        """Whether a later run can continue from what is there."""
         told = self._origin is not None and (self.sums or self._origin.validator is not None)
         return bool(self.lasting and self.size and told)
 
@@ -270,17 +270,17 @@ class _Part:
         return self._tally.received()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start again from nothing."""
         self._file.truncate(0)
         self._tally = Tally(self.sums)
         self._origin = None
         self.glued = False
 
     def headers(self, url: str) -> dict[str, str]:
-        """Return what asks for the rest alone; nothing where the rest would not fit for sure.
+        """Return headers that ask for the rest only; none if the rest might not fit.
 
-        Where a sum tells in the end, the rest may also come from another mirror, or from a server
-        that does not tell versions apart.
+        If a checksum decides in the end, the rest may also come from another mirror, or from a
+        server that does not distinguish versions.
         """
         if self._origin is None or not self.size:
             return {}
@@ -290,12 +290,12 @@ class _Part:
         return rest if self.sums else {}
 
     def begin(self, url: str, answer: Answer) -> None:
-        """Take note of where the bytes come from that are added next.
+        """Note the origin of the bytes that are added next.
 
         Raises
         ------
         RequestError
-            Where they are not those that follow on what is there.
+            If they do not continue what is there.
         """
         if answer.start == 0:
             self.clear()
@@ -306,7 +306,7 @@ class _Part:
         ):
             self.clear()
             raise RequestError(
-                "the server sends other bytes than asked for", TRY_LATER, passing=True
+                "the server sends other bytes than requested", TRY_LATER, passing=True
             )
         else:
             self.glued = True
@@ -314,14 +314,14 @@ class _Part:
         self._beside.write_text(json.dumps(vars(self._origin)), encoding="utf-8")
 
     def add(self, piece: bytes) -> None:
-        """Add what came; it is the system's at once, so a killed process leaves it."""
+        """Add received bytes, unbuffered, so that they survive if the process is killed."""
         rest = memoryview(piece)
         while rest:
             rest = rest[self._file.write(rest) :]
         self._tally.update(piece)
 
     def remove(self) -> None:
-        """Remove the part, unless it was moved to where it belongs, and what stands beside it."""
+        """Remove the note beside the part, and the part, unless it was moved to its destination."""
         self._beside.unlink(missing_ok=True)
         if _lies_at(self._file, self.path):
             self.path.unlink()
@@ -339,7 +339,7 @@ def _from_mirrors(
     progress: Progress,
     patience: Patience,
 ) -> Received:
-    """Fill a part from the first mirror that has what is wanted."""
+    """Fill a part from the first mirror that has the expected file."""
     failures: list[RequestError] = []
     for url in urls:
         try:
@@ -348,13 +348,13 @@ def _from_mirrors(
             failures.append(failure)
             if len(urls) > 1:
                 LOG.info("%s: %s", url, failure.problem)
-    kept = f"; the {part.size:,} bytes that came are kept" if part.serves_later else ""
-    hint = "Run the same command again to go on from there." if kept else failures[-1].hint
+    kept = f"; the {part.size:,} bytes received are kept" if part.serves_later else ""
+    hint = "Run the same command again to continue from there." if kept else failures[-1].hint
     if len(urls) == 1:
         raise SourceError(failures[0].problem + kept, place=urls[0], hint=hint) from failures[0]
     told = "; ".join(f"{url}: {f.problem}" for url, f in zip(urls, failures, strict=True))
     raise SourceError(
-        f"none of its {len(urls)} mirrors gives it: {told}{kept}", place=final.name, hint=hint
+        f"none of its {len(urls)} mirrors has it: {told}{kept}", place=final.name, hint=hint
     ) from failures[-1]
 
 
@@ -366,8 +366,8 @@ def _from_mirror(
     progress: Progress,
     patience: Patience,
 ) -> Received:
-    """Fill a part from one mirror; where two halves do not fit together, once more from nothing."""
-    anew = False
+    """Fill a part from one mirror; if two halves do not fit together, once more from nothing."""
+    again = False
     while True:
         encoding = ""
         if not part.whole:
@@ -378,16 +378,16 @@ def _from_mirror(
             check(received, url, part.sums, encoding)
             if size is not None and received.size != size:
                 raise SourceError(
-                    f"{received.size:,} bytes came, expected {size:,}: it is another version",
+                    f"received {received.size:,} bytes, expected {size:,}: it is another version",
                     hint="Compare with the data set's page.",
                 )
         except SourceError as error:
             glued = part.glued
             part.clear()
-            if anew or not glued:
+            if again or not glued:
                 raise RequestError(error.problem, error.hint or TRY_LATER) from error
-            LOG.info("%s: %s; downloading it anew, from the first byte", url, error.problem)
-            anew = True
+            LOG.info("%s: %s; downloading it again from the first byte", url, error.problem)
+            again = True
             continue
         return received
 
@@ -400,7 +400,7 @@ def _ask_until_whole(
     progress: Progress,
     patience: Patience,
 ) -> str:
-    """Ask one mirror for the rest until it is there; return how the server says it is encoded."""
+    """Ask one mirror for the rest until it is there; return the encoding that the server states."""
     fruitless, best = 0, part.size
     asked = 0
     while True:
@@ -416,21 +416,21 @@ def _ask_until_whole(
             over = fruitless == patience.attempts or asked == patience.most_attempts
             if not failure.passing or over or asks:
                 times = f" ({asked} requests)" if asked > 1 else ""
-                asking = f" and asks to wait {failure.wait_s:.0f} s" if asks else ""
+                asking = f" and asks us to wait {failure.wait_s:.0f} s" if asks else ""
                 raise RequestError(f"{failure.problem}{asking}{times}", failure.hint) from failure
             LOG.info("%s: %s; asking again in %.1f s", url, failure.problem, wait_s)
             patience.sleep(wait_s)
 
 
 def _ask(url: str, part: _Part, size: int | None, progress: Progress, patience: Patience) -> str:
-    """Ask once for what is missing, and add what comes; return how it is encoded."""
+    """Ask once for what is missing and add what is received; return its encoding."""
     try:
         with request(url, part.headers(url), patience.timeout_s) as (answer, pieces):
             total = answer.total
             if None not in (total, size) and total != size:
                 raise RequestError(
                     f"the server has {total:,} bytes, expected {size:,}: it is another version",
-                    "Compare with the data set's page; if this version is meant, correct the size.",
+                    "Compare with the data set's page; if you want this version, correct the size.",
                 )
             part.begin(url, answer)
             _check_room(part, total or size or 0, url)
@@ -442,7 +442,7 @@ def _ask(url: str, part: _Part, size: int | None, progress: Progress, patience: 
         if end.total != part.size:
             part.clear()
             raise RequestError(
-                "the server has less than what came before", TRY_LATER, passing=True
+                "the server has fewer bytes than were already received", TRY_LATER, passing=True
             ) from end
         return ""
     if total is not None and part.size != total:
@@ -450,13 +450,13 @@ def _ask(url: str, part: _Part, size: int | None, progress: Progress, patience: 
         if came > total:
             part.clear()
         raise RequestError(
-            f"the transfer was cut: {came:,} of {total:,} bytes came", "Try again.", passing=True
+            f"the transfer was cut after {came:,} of {total:,} bytes", "Try again.", passing=True
         )
     return answer.encoding
 
 
 def _flowing(pieces: Iterator[bytes], patience: Patience) -> Iterator[bytes]:
-    """Yield pieces as long as they are more than a trickle."""
+    """Yield pieces as long as they come fast enough."""
     came, since = 0, time.monotonic()
     for piece in pieces:
         yield piece
@@ -474,9 +474,9 @@ def _check_room(part: _Part, total: int, url: str) -> None:
     free = shutil.disk_usage(part.path.parent).free
     if total - part.size > free:
         raise SourceError(
-            f"{total - part.size:,} bytes are to come, but the disk has room for {free:,}",
+            f"{total - part.size:,} bytes are to come, but the disk has only {free:,} free",
             place=url,
-            hint=f"Make room where {part.path.parent.absolute()} is.",
+            hint=f"Make room on the disk of {part.path.parent.absolute()}.",
         )
 
 
@@ -485,8 +485,8 @@ def _add(part: _Part, piece: bytes, url: str) -> None:
         part.add(piece)
     except OSError as error:
         raise SourceError(
-            f"can't be written: {error.strerror}",
+            f"cannot be written: {error.strerror}",
             place=url,
-            hint=f"Make room where {part.path.parent.absolute()} is, and run the same command "
+            hint=f"Make room on the disk of {part.path.parent.absolute()} and run the same command "
             "again.",
         ) from error

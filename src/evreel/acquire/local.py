@@ -1,4 +1,4 @@
-"""A local source: its bytes are read once for their sums, and a relative link leads to it."""
+"""A local source: its bytes are read once for their checksums, and a relative link leads to it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from evreel.outputs import Progress
 
 
 def verify(source: Path, sums: Sums, size: int | None, progress: Progress) -> Received:
-    """Read a local file and raise where its bytes are not the promised ones.
+    """Read a local file and raise if its bytes are not the expected ones.
 
     Raises
     ------
     SourceError
-        Where it can't be read, or its size or a sum is another.
+        If it cannot be read, or has another size or checksum.
     """
     try:
         if source.exists() and not (source.is_file() or source.is_dir()):
-            raise SourceError("is no file", place=str(source), hint="Name a file with the events.")
+            raise SourceError(
+                "is not a file", place=str(source), hint="Name a file with the events."
+            )
         with source.open("rb") as file:
             total = os.fstat(file.fileno()).st_size
             if size is not None and not source.is_dir() and total != size:
@@ -37,25 +39,25 @@ def verify(source: Path, sums: Sums, size: int | None, progress: Progress) -> Re
 
 
 def _unreadable(source: Path, error: OSError) -> SourceError:
-    hint = "Mind that a relative path starts at the working directory."
+    hint = "A relative path starts at the working directory."
     if isinstance(error, FileNotFoundError) and source.is_symlink():
         hint = f"It is a link to {source.readlink()}, which is not there."
     elif isinstance(error, IsADirectoryError):
         hint = "Name one file in it."
     elif isinstance(error, PermissionError):
-        hint = "Ask its owner for the right to read it."
-    return SourceError(f"can't be read: {error.strerror}", place=str(source), hint=hint)
+        hint = "Ask its owner for permission to read it."
+    return SourceError(f"cannot be read: {error.strerror}", place=str(source), hint=hint)
 
 
 def still_to_get(path: Path, sums: Sums, page: str | None) -> SourceError:
-    """Return the error that tells a person what to get, and where to put it."""
+    """Return the error that tells a person what to download, and where to put it."""
     digest = f" ({sums})" if sums else ""
     origin = f" from {page}" if page else ""
     return SourceError(
-        "is not there yet; it has to be got by hand",
+        "is not there yet; it has to be downloaded by hand",
         place=str(path),
-        hint=f"Get {path.name}{digest}{origin}, put it into folder {path.parent.absolute()} and "
-        "run the same command again.",
+        hint=f"Download {path.name}{digest}{origin}, put it into folder {path.parent.absolute()} "
+        "and run the same command again.",
     )
 
 
@@ -65,23 +67,23 @@ def link(source: Path, destination: Path, final: Path) -> None:
     Raises
     ------
     UsageError
-        Where the link would stand in the place of its own source.
+        If the link would replace its own source.
     """
     here = Path(os.path.realpath(final.parent)) / final.name
     if _passes_through(source, here):
         raise UsageError(
-            f"source {source} is where its own link would stand",
-            hint="Keep recordings outside of the results folder.",
+            f"source {source} would be replaced by its own link",
+            hint="Keep recordings outside the results folder.",
         )
-    # As the user wrote it, so that links on the way stay in force; only a ".." can't be taken
-    # out of a path without following them.
+    # As the user wrote it, so that links on the way are kept; only a ".." cannot be removed
+    # without following them.
     if ".." in source.parts:
         source = Path(os.path.realpath(source.parent)) / source.name
     destination.symlink_to(os.path.relpath(source, here.parent))
 
 
 def _passes_through(path: Path, place: Path) -> bool:
-    """Tell whether `place` is `path` or one of the links that lead from `path` to its file."""
+    """Return whether `place` is `path` or one of the links that lead from `path` to its file."""
     while True:
         path = Path(os.path.realpath(path.parent)) / path.name
         if path == place:

@@ -1,4 +1,4 @@
-"""What a source says: where a recording lies, and which member of an archive it is."""
+"""What a source says: where a recording is, and which member of an archive."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _ESCAPED = "\0"
 
 @dataclass(frozen=True)
 class Source:
-    """Where a recording lies: on the web, or here.
+    """Where a recording is: on the web, or here.
 
     Parameters
     ----------
     urls
-        Addresses of the same bytes, the one to be asked first before the others; none where the
-        source is local.
+        Addresses of the same bytes, in the order in which they are tried; none if the source is
+        local.
     path
-        The local file; None where it is to be downloaded.
+        The local file; None for a download.
     manual
-        Whether a person gets the local file, so that it may be missing.
+        Whether a person downloads the local file, so that it may be missing.
     file
-        The source as it was written, without members.
+        The source as written, without members.
     members
-        Where the file is an archive, the way into it: a name for each archive on it, the
-        outermost first. Empty where the file is the recording itself.
+        If the file is an archive, the member's name; for nested archives a name for each, the
+        outermost first. Empty if the file is the recording itself.
     """
 
     urls: tuple[str, ...]
@@ -45,7 +45,7 @@ class Source:
 
     @property
     def file_name(self) -> str:
-        """The name of the file that lies there: an archive's, where the recording is in one."""
+        """The name of the source file: the archive's name if the recording is in one."""
         if self.path is not None:
             return self.path.name
         return PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(self.urls[0]).path)).name
@@ -57,7 +57,7 @@ class Source:
 
     @property
     def public(self) -> str:
-        """The source without the folders of this machine."""
+        """The source without folders of this machine."""
         files = " | ".join(self.urls) if self.urls else _escaped(self.file_name)
         return "!".join([files, *map(_escaped, self.members)])
 
@@ -68,16 +68,15 @@ def read_source(source: str | Path) -> Source:
     Parameters
     ----------
     source
-        A local path; or ``manual:`` and the path where a person puts it; or http(s) urls that
-        have the same bytes, set apart by ``|``. Behind any of them ``!`` and the name of a member
-        where the recording is in an archive, and once more where that archive is in one. A ``!``
-        that belongs to a name is doubled (in a url it may also be %21). A `Path` is always the
-        local file itself.
+        A local path; or ``manual:`` and the path where a person puts the file; or http(s) urls of
+        the same bytes, separated by ``|``. If the recording is in an archive, ``!`` and the
+        member's name follow, once for each nested archive. A ``!`` in a name is written ``!!`` (in
+        a url also %21). A `Path` is always the local file itself.
 
     Raises
     ------
     UsageError
-        Where it is none of these.
+        If it is not one of these.
 
     Examples
     --------
@@ -91,7 +90,7 @@ def read_source(source: str | Path) -> Source:
     if isinstance(source, Path):
         return Source((), source, False, _escaped(str(source)), ())
     if "\0" in source:
-        raise UsageError(f"source {source!r} is no path and no url")
+        raise UsageError(f"source {source!r} is neither a path nor a url")
     file, *names = source.replace("!!", _ESCAPED).split("!")
     members = tuple(_checked_member(name.replace(_ESCAPED, "!"), source) for name in names)
     mirrors = _BETWEEN_MIRRORS.split(file.replace(_ESCAPED, "!"))
@@ -104,8 +103,8 @@ def read_source(source: str | Path) -> Source:
     if any(paths) or any("|" in mirror for mirror in mirrors):
         raise UsageError(
             f"source {source!r} lists mirrors that are not all http or https urls",
-            hint="Set urls apart by |, write %7C for one that belongs to a url, and members once, "
-            "behind the last url.",
+            hint="Separate urls by |, write %7C for a | in a url, and name members once, after the "
+            "last url.",
         )
     return Source(tuple(mirrors), None, False, file, members)
 
@@ -126,16 +125,16 @@ def _escaped(name: str) -> str:
 
 
 def _checked_member(name: str, source: str) -> str:
-    """Return a member's name; raise where it can't be that of a file in an archive."""
+    """Return a member's name; raise if no file in an archive can have it."""
     if not name or name.endswith("/"):
         raise UsageError(
             f"source {source!r} names no member",
-            hint="Write archive.zip!folder/file; a ! that belongs to a name is written !!.",
+            hint="Write archive.zip!folder/file, and !! for a ! in a name.",
         )
     if _BETWEEN_MIRRORS.search(name):
         raise UsageError(
             f"source {source!r} names a member before the last of its urls",
-            hint="Write url | url!member: all urls lead to the same archive.",
+            hint="Write url | url!member: all urls give the same archive.",
         )
     if _OUT.search(name):
         raise UsageError(f"member {name!r} leads out of its archive", hint="Name a file within it.")
@@ -143,7 +142,7 @@ def _checked_member(name: str, source: str) -> str:
 
 
 def _is_manual(source: str | Path) -> bool:
-    """Tell whether a source is one that a person gets and puts in its place."""
+    """Return whether a source is one that a person downloads and puts in its place."""
     return isinstance(source, str) and source.startswith(_MANUAL)
 
 
@@ -153,7 +152,7 @@ def _local_path(source: str | Path) -> Path | None:
     Raises
     ------
     UsageError
-        Where it is neither.
+        If it is neither.
     """
     if isinstance(source, Path):
         return source
@@ -167,24 +166,25 @@ def _local_path(source: str | Path) -> Path | None:
     scheme = _SCHEME.match(source)
     if scheme is None:
         if not source or "\0" in source:
-            raise UsageError(f"source {source!r} is no path and no url")
+            raise UsageError(f"source {source!r} is neither a path nor a url")
         return Path(source)
     kind = scheme[1].lower()
     if kind not in ("file", "http", "https"):
         raise UsageError(
-            f"source {source!r} is of scheme {kind}; http, https, file and plain paths are known",
-            hint=f"Download it by hand and give the path; a file of that name is ./{source}.",
+            f"source {source!r} has scheme {kind}; http, https, file and plain paths are known",
+            hint="Download it by hand and give the path; write "
+            f"./{source} for a file of that name.",
         )
     try:
         parts = urllib.parse.urlsplit(source)
         host = parts.hostname
         _ = parts.port
     except ValueError as error:
-        raise UsageError(f"source {source!r} is no url: {error}") from error
+        raise UsageError(f"source {source!r} is not a valid url: {error}") from error
     if kind != "file":
         if "@" in parts.netloc:
             raise UsageError(
-                f"the url at {host} has a user name in it, which would show in logs and releases",
+                f"the url at {host} contains a user name, which would show in logs and releases",
                 hint="Download it by hand and give the local path as the source.",
             )
         if not host:
@@ -194,24 +194,24 @@ def _local_path(source: str | Path) -> Path | None:
     path = urllib.parse.unquote(parts.path)
     if host not in (None, "localhost") or not path.startswith("/") or "\0" in path:
         raise UsageError(
-            f"source {source!r} is no file of this machine",
+            f"source {source!r} is not a file on this machine",
             hint="Write file:///absolute/path, or the plain path.",
         )
     if parts.query or parts.fragment:
         raise UsageError(
-            f"source {source!r} has a ? or # in it, which end a url's path",
+            f"source {source!r} contains a ? or #, which ends a url's path",
             hint="Write %3F and %23 for them, or the plain path.",
         )
     return Path(path)
 
 
 def ascii_url(url: str) -> str:
-    """Return a url as it goes over the wire: what people paste may have spaces and umlauts.
+    """Return a url in ASCII, as it is sent: what people paste may have spaces and umlauts.
 
     Raises
     ------
     UsageError
-        Where its host's name can't be written so.
+        If its host's name cannot be written in ASCII.
 
     Examples
     --------
@@ -222,7 +222,7 @@ def ascii_url(url: str) -> str:
     try:
         netloc = parts.netloc.encode("idna").decode("ascii")
     except UnicodeError as error:
-        raise UsageError(f"source {url!r} names no host: {error}") from error
+        raise UsageError(f"source {url!r} names no valid host: {error}") from error
     path, query = (
         urllib.parse.quote(part, safe="!$%&'()*+,/:;=?@[]~") for part in (parts.path, parts.query)
     )

@@ -1,4 +1,4 @@
-"""Sums: what the bytes of a source must have, and what is probably wrong where they have not."""
+"""Checksums that the bytes of a source must have, and what is probably wrong if they differ."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _ANSWER_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Sums:
-    """What bytes must have; both, where both are given.
+    """Expected checksums; if both are given, both must match.
 
     Parameters
     ----------
     md5, sha256
-        Lowercase hexadecimal digits, None where nobody knows them.
+        Lowercase hexadecimal digits, None if unknown.
     """
 
     md5: str | None = None
@@ -44,12 +44,12 @@ class Sums:
 
 
 def checked_sums(md5: str | None = None, sha256: str | None = None) -> Sums:
-    """Return sums that somebody wrote.
+    """Return checksums that a person wrote, checked for their form.
 
     Raises
     ------
     UsageError
-        Where one of them can't be what it is called.
+        If one of them is malformed.
     """
     return Sums(_checked("md5", md5), _checked("sha256", sha256))
 
@@ -63,18 +63,18 @@ def _checked(name: str, digest: str | None) -> str | None:
     looks = f"; it looks like {kinds[len(digest)]}" if len(digest) in kinds else ""
     raise UsageError(
         f"{name} {digest!r} is not {_DIGITS[name]} hexadecimal digits{looks}",
-        hint=f"Take the {name} from the data set's page, or from {name}sum, or leave it out.",
+        hint=f"Copy the {name} from the data set's page or from {name}sum, or leave it out.",
     )
 
 
 @dataclass(frozen=True)
 class Received:
-    """What came.
+    """What was received.
 
     Parameters
     ----------
     md5, sha256
-        Lowercase hexadecimal digits; the latter is None where it was not asked for.
+        Lowercase hexadecimal digits; SHA-256 is None if it was not requested.
     size
         Bytes.
     head
@@ -88,7 +88,7 @@ class Received:
 
 
 class Tally:
-    """The sums of bytes that come piece by piece."""
+    """The checksums of bytes that come piece by piece."""
 
     def __init__(self, sums: Sums) -> None:
         self._md5 = hashlib.md5(usedforsecurity=False)
@@ -97,7 +97,7 @@ class Tally:
         self._head = b""
 
     def update(self, piece: bytes) -> None:
-        """Count a piece in."""
+        """Add a piece."""
         self._md5.update(piece)
         if self._sha256 is not None:
             self._sha256.update(piece)
@@ -106,13 +106,13 @@ class Tally:
         self.size += len(piece)
 
     def received(self) -> Received:
-        """Return what came so far."""
+        """Return what was received so far."""
         sha256 = self._sha256.hexdigest() if self._sha256 is not None else None
         return Received(self._md5.hexdigest(), sha256, self.size, self._head)
 
 
 def pieces_of(file: BinaryIO) -> Iterator[bytes]:
-    """Yield a file from where it stands, piece by piece."""
+    """Yield a file from its current position, piece by piece."""
     return iter(lambda: file.read(PIECE_BYTES), b"")
 
 
@@ -135,28 +135,28 @@ def receive(
 
 
 def check_md5(path: str | Path, md5: str) -> None:
-    """Raise where a local file has not the MD5 that it is to have.
+    """Raise if a local file does not have the expected MD5.
 
     Raises
     ------
     SourceError
-        Where it has another, or can't be read.
+        If it has another MD5, or cannot be read.
     UsageError
-        Where `md5` is no MD5.
+        If `md5` is not an MD5.
     """
     sums = checked_sums(md5)
     try:
         with Path(path).open("rb") as file:
             received = receive(pieces_of(file), sums)
     except OSError as error:
-        raise SourceError(f"can't be read: {error.strerror}", place=str(path)) from error
+        raise SourceError(f"cannot be read: {error.strerror}", place=str(path)) from error
     check(received, str(path), sums)
 
 
 def check(received: Received, source: str, sums: Sums, encoding: str = "") -> None:
-    """Raise where the bytes are not the promised ones, or plainly no data at all.
+    """Raise if the bytes are not the expected ones, or clearly not data at all.
 
-    `encoding` is what a server says that it did to them.
+    `encoding` is the encoding that the server states.
     """
     wrong = [
         (name, got, wanted)
@@ -173,7 +173,7 @@ def check(received: Received, source: str, sums: Sums, encoding: str = "") -> No
         name, got, wanted = wrong[0]
         if sums.md5 and sums.sha256 and len(wrong) == 1:
             other = {"md5": "sha256", "sha256": "md5"}[name]
-            cause = f"its {other} is right, so the two that were given are of different files"
+            cause = f"its {other} is right, so the two given belong to different files"
             hint = "Compare with the data set's page, and correct one or leave it out."
         raise SourceError(
             f"{name} is {got} ({received.size:,} bytes), expected {wanted}: {cause}",
@@ -185,18 +185,18 @@ def check(received: Received, source: str, sums: Sums, encoding: str = "") -> No
 
 
 def _is_stand_in(head: bytes) -> bool:
-    """Tell whether the first bytes are those of a text that stands in a recording's place."""
+    """Return whether the first bytes show a text in place of a recording."""
     return _HTML.match(head) is not None or head.startswith(_LFS_POINTER)
 
 
 def _likely_cause(received: Received, encoding: str, name: str) -> tuple[str, str]:
-    """Return what is probably wrong with bytes that have another sum, and what to do."""
+    """Return what is probably wrong with bytes of another checksum, and what to do."""
     if received.size == 0:
         return "it is empty", "Copy or download it again."
     if _HTML.match(received.head):
         return (
             "it is an HTML page, probably for a login or an error",
-            "Open the address in a browser, download by hand, and give the local path.",
+            "Open the address in a browser, download the file and give the local path.",
         )
     if received.head.startswith(_LFS_POINTER):
         return (
@@ -205,8 +205,8 @@ def _likely_cause(received: Received, encoding: str, name: str) -> tuple[str, st
         )
     if _ANSWER.match(received.head) and received.size < _ANSWER_BYTES:
         return (
-            "it is a short text, probably a server's answer about an error",
-            "Open the address in a browser, and look what it says.",
+            "it is a short text, probably a server's error message",
+            "Open the address in a browser and see what it says.",
         )
     if encoding:
         return (
@@ -214,6 +214,6 @@ def _likely_cause(received: Received, encoding: str, name: str) -> tuple[str, st
             "Download it by hand and give the local path as the source.",
         )
     return (
-        "it is another version, or was damaged",
-        f"Compare with the data set's page; if this version is meant, write its {name} instead.",
+        "it is another version, or is damaged",
+        f"Compare with the data set's page; if you want this version, write its {name} instead.",
     )

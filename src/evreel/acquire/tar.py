@@ -1,7 +1,7 @@
-"""The headers of a tar archive, one after the other, with nothing kept of those that are past.
+"""The headers of a tar archive, one after the other; none is kept.
 
-Python's own `tarfile` remembers every header and takes extended ones into memory at whatever size
-they claim; here a header costs a bounded amount. Each block is parsed by `tarfile.TarInfo`.
+Python's own `tarfile` keeps every header and reads extended ones into memory at whatever size they
+claim; here a header takes a bounded amount. Each block is parsed by `tarfile.TarInfo`.
 Formats: POSIX.1-1988 (ustar), POSIX.1-2001 (pax), GNU.
 """
 
@@ -16,21 +16,21 @@ from evreel.errors import SourceError
 
 BLOCK = 512
 EXTENDED_BYTES = 1 << 20
-"""The most that an extended header may have: names are shorter."""
+"""Size limit of an extended header: names are shorter."""
 
 SPARSE = "a file with holes, stored without them"
 
 _ENCODING = "utf-8"
 _GNU_SPARSE = b"S"
 _SPARSE_GOES_ON = {False: 482, True: 504}
-"""Where a block says whether a map of holes goes on: in a header, and in those that follow it."""
+"""Byte that says whether a map of holes continues: in a header, and in the blocks after it."""
 
 
 class Readable(Protocol):
-    """What can be read from its beginning to its end."""
+    """Something that can be read from beginning to end."""
 
     def read(self, size: int, /) -> bytes:
-        """Return as many bytes, and fewer only at the end."""
+        """Return `size` bytes, or fewer at the end."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Entry:
     size
         Bytes of its content.
     kind
-        ``"file"``, or what else it is.
+        ``"file"``, or what it is instead.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Entry:
 
 
 def is_header(block: bytes) -> bool:
-    """Tell whether a block is a header, by its sum: the oldest form has no other mark."""
+    """Return whether a block is a header, by its checksum: the oldest form has no other mark."""
     try:
         tarfile.TarInfo.frombuf(block, _ENCODING, "surrogateescape")
     except tarfile.HeaderError:
@@ -62,19 +62,19 @@ def is_header(block: bytes) -> bool:
 
 
 def entries(file: Readable, skip: Callable[[int], None]) -> Iterator[Entry]:
-    """Yield each member; whoever goes on must have passed its content, filled up by `padded`.
+    """Yield each member; the caller must pass its content, `padded`, before asking for the next.
 
     Parameters
     ----------
     file
-        Stands at the archive's beginning.
+        The archive, at its beginning.
     skip
         Called with the number of bytes to pass over.
 
     Raises
     ------
     SourceError
-        Where a header is damaged, or larger than any that serves a purpose.
+        If a header is damaged, or larger than any that serves a purpose.
     """
     extended: dict[str, str] = {}
     while True:
@@ -125,11 +125,11 @@ def _kind(header: tarfile.TarInfo, sparse: bool) -> str:
         return "a folder"
     if header.issym() or header.islnk():
         return "a link"
-    return "file" if header.isreg() else "a device, a pipe or something else that is no file"
+    return "file" if header.isreg() else "a device, a pipe or the like"
 
 
 def padded(size: int) -> int:
-    """Return how many bytes a content takes, which is filled up to whole blocks.
+    """Return how many bytes a content takes when padded to whole blocks.
 
     Examples
     --------
@@ -150,8 +150,8 @@ def _content(file: Readable, size: int, skip: Callable[[int], None]) -> bytes:
     """Read the content of an extended header."""
     if size > EXTENDED_BYTES:
         raise SourceError(
-            f"a header of the tar archive claims {size:,} bytes, more than any name has",
-            hint="Don't trust this archive.",
+            f"a header of the tar archive claims {size:,} bytes, more than any name needs",
+            hint="Do not trust this archive.",
         )
     content = _exactly(file, size)
     skip(padded(size) - size)

@@ -1,4 +1,4 @@
-"""One request: what a server answers, and what each way to fail means."""
+"""One request: what a server answers, and what each kind of failure means."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from evreel.acquire.sums import PIECE_BYTES
 _STATUS_HINTS = {
     401: "It needs a login: download it by hand and give the local path as the source.",
     403: "It needs a login or is closed: download it by hand and give the local path.",
-    404: "Look its address up on the data set's page: it is misspelt or has moved.",
+    404: "Look up its address on the data set's page: it is misspelt or has moved.",
     410: "It was taken down: look for a new address on the data set's page.",
-    429: "The server asks to slow down: try again later, with fewer downloads at once.",
+    429: "The server asks us to slow down: try again later, with fewer downloads at once.",
 }
 _PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
-TRY_LATER = "Try again later; if it stays so, download it by hand and give the local path."
+TRY_LATER = "Try again later; if that does not help, download it by hand and give the local path."
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 _RANGE_NOT_SATISFIABLE = 416
 
 
 class RequestError(Exception):
-    """A request that brought nothing, or not all.
+    """A request that failed, wholly or in part.
 
     Parameters
     ----------
     problem, hint
-        As of `EvreelError`.
+        As in `EvreelError`.
     passing
-        Whether it may be over after a while.
+        Whether the failure may be temporary.
     wait_s
-        How long the server asks to wait, seconds; None where it does not say.
+        How long the server asks us to wait, seconds; None if it does not say.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RequestError(Exception):
 
 
 class BeyondEndError(Exception):
-    """The bytes that were asked for begin at or behind the end. `total` is the size, if told."""
+    """The requested bytes begin at or beyond the end. `total` is the size, if stated."""
 
     def __init__(self, total: int | None) -> None:
         super().__init__()
@@ -69,15 +69,15 @@ class Answer:
     Parameters
     ----------
     start
-        Which byte of the file the body begins with; None where an answer to a request for a part
-        is another part, or several.
+        Which byte of the file the body begins with; None if the server sends another part than
+        requested, or several.
     total
-        Size of the file, bytes; None where the server does not say it.
+        Size of the file, bytes; None if the server does not state it.
     validator
-        What the server tells this version of the file by, for a later ``If-Range``; None where it
-        has nothing that serves.
+        The server's mark of this version of the file, for a later ``If-Range``; None if it has no
+        usable one.
     encoding
-        How the body is encoded on top of the file's own form; empty where it is not.
+        How the body is encoded in addition to the file's own format; empty if it is not.
     """
 
     start: int | None
@@ -95,9 +95,9 @@ def request(
     Raises
     ------
     RequestError
-        Where there is no answer, or not the file.
+        If there is no answer, or the answer is not the file.
     BeyondEndError
-        Where `headers` ask for a part that begins at or behind the file's end.
+        If `headers` ask for a part that begins at or beyond the file's end.
     """
     opener = urllib.request.OpenerDirector()
     # Not `build_opener`, which would also follow a redirect to ftp.
@@ -111,7 +111,7 @@ def request(
         urllib.request.HTTPErrorProcessor,
     ):
         opener.add_handler(handler())
-    # Some hosts refuse urllib's own name.
+    # Some hosts refuse urllib's own user agent.
     message = urllib.request.Request(
         ascii_url(url), headers={"User-Agent": f"evreel/{__version__}", **headers}
     )
@@ -138,12 +138,12 @@ def _answer(response: http.client.HTTPResponse) -> Answer:
         if total is None:
             total = start + length
         elif total != start + length:
-            start = None  # not up to the end, as it was asked for
+            start = None  # not up to the end, as requested
     return Answer(start, total, validator, encoding)
 
 
 def _content_range(text: str) -> tuple[int | None, int | None]:
-    """Return the first byte and the size of the whole; None for what is not told.
+    """Return the first byte and the size of the whole; None for what is not stated.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def _pieces(response: http.client.HTTPResponse, timeout_s: float) -> Iterator[by
 
 @contextmanager
 def _failures(timeout_s: float, ranged: bool = False) -> Iterator[None]:
-    """Turn what can go wrong on the way into a `RequestError`."""
+    """Turn a failed transfer into a `RequestError`."""
     try:
         yield
     except urllib.error.HTTPError as error:
@@ -189,13 +189,13 @@ def _failures(timeout_s: float, ranged: bool = False) -> Iterator[None]:
     except http.client.IncompleteRead as error:
         raise RequestError("the transfer was cut", "Try again.", passing=True) from error
     except ConnectionError as error:
-        # Also an answer that ends before its first line, which is one of http.client's kinds too.
+        # Also an answer that ends before its first line, which http.client raises too.
         raise RequestError(
-            "the server broke the connection off", TRY_LATER, passing=True
+            "the server broke off the connection", TRY_LATER, passing=True
         ) from error
     except http.client.HTTPException as error:
         raise RequestError(
-            f"what answers is no web server ({type(error).__name__})", TRY_LATER
+            f"the address does not answer as a web server ({type(error).__name__})", TRY_LATER
         ) from error
     except OSError as error:
         raise _connection_failure(error, timeout_s) from error
@@ -205,35 +205,35 @@ def _connection_failure(error: OSError, timeout_s: float) -> RequestError:
     """Say what an error below HTTP means, and what to do about it."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, TimeoutError):
-        return RequestError(f"nothing came for {timeout_s:g} s", TRY_LATER, passing=True)
+        return RequestError(f"no data for {timeout_s:g} s", TRY_LATER, passing=True)
     if isinstance(reason, socket.gaierror):
         return RequestError(
-            "its host is not known",
-            "Look for a slip in its name, and whether this machine is on the network.",
+            "its host is unknown",
+            "Check the spelling of its name, and whether this machine is online.",
             passing=reason.errno == socket.EAI_AGAIN,
         )
     if isinstance(reason, ssl.SSLCertVerificationError):
         return RequestError(
-            f"its certificate is not to be trusted: {reason.verify_message}",
+            f"its certificate is not trusted: {reason.verify_message}",
             "Check this machine's clock and certificates.",
         )
     if isinstance(reason, ConnectionRefusedError):
         return RequestError(
             "the connection is refused",
-            "Check the address; where a proxy is needed, set https_proxy.",
+            "Check the address; if a proxy is needed, set https_proxy.",
             passing=True,
         )
     if isinstance(reason, ConnectionError):
-        return RequestError("the server broke the connection off", TRY_LATER, passing=True)
+        return RequestError("the server broke off the connection", TRY_LATER, passing=True)
     return RequestError(
-        f"can't be reached: {getattr(reason, 'strerror', None) or reason}",
+        f"cannot be reached: {getattr(reason, 'strerror', None) or reason}",
         TRY_LATER,
         passing=isinstance(reason, OSError) and not isinstance(reason, ssl.SSLError),
     )
 
 
 def _retry_after_s(text: str | None) -> float | None:
-    """Return how long a server asks to wait, which it says in seconds or as a date.
+    """Return how long a server asks us to wait, which it states in seconds or as a date.
 
     Examples
     --------

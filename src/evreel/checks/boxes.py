@@ -28,7 +28,7 @@ class Boxes(NamedTuple):
     ----------
     t : int64, µs.
     x, y, w, h : float64, px: top left corner and size.
-    class_id, track_id : int64; `track_id` is None where the file has no tracks.
+    class_id, track_id : int64; `track_id` is None if the file has no tracks.
     """
 
     t: Int64Array
@@ -46,7 +46,7 @@ def boxes_of(records: npt.NDArray[np.void]) -> Boxes:
     Raises
     ------
     ValueError
-        Where a field is missing, not of one number a record, or has one beyond int64.
+        If a field is missing, is not one number per record, or has a number beyond int64.
     """
     names = records.dtype.names or ()
     time = next((name for name in ("t", "ts") if name in names), "t")
@@ -78,10 +78,10 @@ def _whole(records: npt.NDArray[np.void], name: str) -> Int64Array:
 
 
 def since_start(boxes: Boxes, camera_start_us: int) -> Boxes:
-    """Return boxes with times since the first event, where theirs are on the camera's clock.
+    """Return boxes with times since the first event, if theirs are on the camera's clock.
 
-    A data set says nowhere which clock its boxes have: where none is before the recording's
-    start on the camera's clock, it is that.
+    No data set says which clock its boxes use: if no box is before the recording's start on the
+    camera's clock, they use that clock.
     """
     if not len(boxes.t) or int(boxes.t.min()) < camera_start_us:
         return boxes
@@ -108,16 +108,16 @@ def _finite(boxes: Boxes) -> MaskArray:
 
 @error("box_number", "Boxes with a coordinate or size that is NaN or infinite.")
 def box_number(boxes: Boxes) -> Iterator[Located]:
-    """Find boxes that are not of finite numbers."""
-    problem = "with a coordinate that is no number, the first {got}; leave such boxes out"
+    """Find boxes whose numbers are not finite."""
+    problem = "with a coordinate that is not a number, the first {got}; leave such boxes out"
     return _with_corners(boxes, ~_finite(boxes), problem)
 
 
 @error("box_size", "Boxes without width or height, or with a negative one.")
 def box_size(boxes: Boxes) -> Iterator[Located]:
-    """Find boxes that hold nothing; those that are not of finite numbers are left to others."""
+    """Find boxes without area; boxes with numbers that are not finite are left to `box_number`."""
     empty = _finite(boxes) & ((boxes.w <= 0) | (boxes.h <= 0))
-    return _with_corners(boxes, empty, "with nothing in it, the first {got}; leave such boxes out")
+    return _with_corners(boxes, empty, "without area, the first {got}; leave such boxes out")
 
 
 _SLACK_PX = Threshold(
@@ -134,11 +134,11 @@ def box_outside(boxes: Boxes, sensor: tuple[int, int]) -> Iterator[Located]:
         right, bottom = boxes.x + boxes.w, boxes.y + boxes.h
         over = (boxes.x < -slack_px) | (boxes.y < -slack_px)
         over |= (right > width + slack_px) | (bottom > height + slack_px)
-    problem = f"outside the sensor of {width}x{height}, the first {{got}}; clip them, by name and "
-    return _with_corners(boxes, over & _finite(boxes), problem + "counted")
+    problem = f"outside the sensor of {width}x{height}, the first {{got}}; clip them and count that"
+    return _with_corners(boxes, over & _finite(boxes), problem)
 
 
-@error("box_order", "Boxes with a time before that of the box above, which loaders skip.")
+@error("box_order", "Boxes with a time before the previous box's, which loaders skip.")
 def box_order(boxes: Boxes) -> Iterator[Located]:
     """Find boxes out of order."""
     t = boxes.t
@@ -146,13 +146,13 @@ def box_order(boxes: Boxes) -> Iterator[Located]:
         t[1:] < t[:-1],
         lambda k: (_at(boxes, k + 1), f"{int(t[k]) - int(t[k + 1])} µs"),
         "box",
-        "before the box above, the first by {got}; sort them by t",
+        "before the previous box, the first by {got}; sort them by t",
     )
 
 
 @error("box_class", "Boxes of a class that the label map does not name.")
 def box_class(boxes: Boxes, labels: Collection[int]) -> Iterator[Located]:
-    """Find boxes of other classes than the numbers in `labels`."""
+    """Find boxes whose class is not a number in `labels`."""
     return located(
         ~np.isin(boxes.class_id, np.fromiter(labels, np.int64)),
         lambda k: (_at(boxes, k), f"{boxes.class_id[k]}"),
@@ -165,16 +165,16 @@ def box_class(boxes: Boxes, labels: Collection[int]) -> Iterator[Located]:
 _FROZEN_LEAST_US = Threshold(
     "least_us",
     1_000_000,
-    "Things that make events for a second seldom stay within a thousandth of a pixel.",
+    "An object that makes events for a second seldom stays within a thousandth of a pixel.",
 )
 _FROZEN_LEAST_BOXES = Threshold(
-    "least_boxes", 10, "Fewer equal boxes may be those of a label rate of a few Hz."
+    "least_boxes", 10, "Fewer equal boxes may come from a label rate of a few Hz."
 )
 
 
 @warning(
     "frozen_box",
-    "Tracks whose box stays as it is: one that nobody followed, or a thing at rest.",
+    "Tracks whose box never changes: nobody followed the object, or it is at rest.",
     _FROZEN_LEAST_US,
     _FROZEN_LEAST_BOXES,
 )
@@ -199,17 +199,17 @@ def frozen_box(boxes: Boxes) -> Iterator[Located]:
         yield (
             f"record {row}, track {boxes.track_id[row]}, t={boxes.t[row]} µs",
             f"the same box {lengths[long[0]]:,} times in {spans[long[0]] / 1e6:.3f} s{more}; was "
-            "its track left standing?",
+            "its track abandoned?",
         )
 
 
 def read_boxes(file: File, camera_start_us: int | None) -> Boxes:
-    """Return the boxes of a file, in µs since the start of their recording where that is known.
+    """Return the boxes of a file, in µs since the start of their recording if that is known.
 
     Raises
     ------
     EvreelError
-        Where it can't be read, or holds other records.
+        If it cannot be read, or holds other records.
     """
     records = read_records(file.location)
     try:

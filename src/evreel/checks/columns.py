@@ -1,4 +1,4 @@
-"""HDF5 files as checks read them: column by column, in pieces, whatever is damaged."""
+"""HDF5 files as checks read them: column by column, in pieces, even if parts are damaged."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from evreel.layout import COLUMN_CHUNK, LAYOUTS
 EVENTS_COLUMNS = tuple(f"events/{name}" for name in "txyp")
 
 MOST_UNREADABLE = 100
-"""So many pieces of a file that can't be read are enough to say so."""
+"""After this many unreadable pieces of a file, no more are tried."""
 
 _MOST_CHUNKS = 16
-"""A chunk is in memory as a whole: of so many of the layout's it may be made."""
+"""Size limit of a chunk, in chunks of the layout: it is in memory as a whole."""
 
 
 @contextlib.contextmanager
 def opened(path: Path, kind: str) -> Iterator[h5py.File]:
-    """Give a file whose form is that of a layout and whose arrays are all there."""
+    """Give a file that follows its layout and whose arrays are complete."""
     if not path.stat().st_size:
         raise LayoutError("is empty", hint=hdf5.REBUILD)
     layout = LAYOUTS[kind]
@@ -42,14 +42,14 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
                 continue
             if not is_whole(h5[array.name]):
                 raise LayoutError(
-                    f"not all of {array.name} is in the file; HDF5 would read zeros",
+                    f"part of {array.name} is missing; HDF5 would read zeros",
                     hint=hdf5.REBUILD,
                 )
             rows = (h5[array.name].chunks or (0,))[0]
             if array.chunk is not None and rows > _MOST_CHUNKS * array.chunk[0]:
                 raise LayoutError(
                     f"{array.name} is in chunks of {rows:,} rows; {array.chunk[0]:,} are usual, "
-                    f"and {_MOST_CHUNKS * array.chunk[0]:,} the most",
+                    f"at most {_MOST_CHUNKS * array.chunk[0]:,} are allowed",
                     hint="Write it in smaller chunks.",
                 )
         for name in ("inputs", "repairs"):
@@ -58,7 +58,7 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
 
 
 def is_whole(dataset: h5py.Dataset) -> bool:
-    """Tell whether all of a data set is stored: what is not, HDF5 reads as zeros."""
+    """Return whether all of a data set is stored: HDF5 reads missing parts as zeros."""
     if not dataset.size:
         return True
     if dataset.is_virtual or dataset.external:
@@ -77,7 +77,7 @@ def provenance(h5: h5py.File, name: str) -> dict[str, Any]:
     Raises
     ------
     LayoutError
-        Where it is missing, or not of that form.
+        If it is missing, or not of that form.
     """
     try:
         value = json.loads(h5.attrs[name])
@@ -89,7 +89,7 @@ def provenance(h5: h5py.File, name: str) -> dict[str, Any]:
         for cell in value.values()
     ):
         raise LayoutError(
-            f"attribute {name} is not JSON of names and {'counts' if counts else 'digests'}",
+            f"attribute {name} is not JSON that maps names to {'counts' if counts else 'digests'}",
             hint=hdf5.REBUILD,
         )
     return value
@@ -101,7 +101,7 @@ def sensor_of(h5: h5py.File) -> Sensor:
 
 
 class RawColumns:
-    """Reads columns piece by piece; a piece that can't be read is counted and left out.
+    """Read columns piece by piece; an unreadable piece is counted and left out.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class RawColumns:
         self._seen: set[str] = set()
 
     def piece(self, names: Sequence[str], first: int, stop: int) -> list[npt.NDArray[Any]] | None:
-        """Return rows ``[first, stop)`` of some data sets, None where one can't be read."""
+        """Return rows ``[first, stop)`` of data sets, None if one cannot be read."""
         pieces = []
         for name in names:
             n, place, problem = self._bad.get(name, (0, "", ""))
@@ -132,7 +132,7 @@ class RawColumns:
         return pieces
 
     def pieces(self, *names: str) -> Iterator[tuple[int, list[npt.NDArray[Any]]]]:
-        """Yield first row and columns of the pieces of data sets that are equally long."""
+        """Yield first row and columns of each piece of data sets of equal length."""
         self._seen.update(names)
         n = len(self._h5[names[0]])
         rows = max(COLUMN_CHUNK, *((self._h5[name].chunks or (1,))[0] for name in names))
@@ -148,7 +148,7 @@ class RawColumns:
         yield from finished(check, self._path)
 
     def problems(self) -> Iterator[Finding]:
-        """Yield what could not be read; what no check has asked for is read first."""
+        """Yield what could not be read; columns that no check has read are read first."""
         for array in LAYOUTS[self._h5.attrs["layout"]].arrays:
             is_column = array.dims and array.dtype not in ("str", "any")
             if is_column and array.name in self._h5 and array.name not in self._seen:
@@ -156,5 +156,5 @@ class RawColumns:
                     pass
         for n, place, problem in self._bad.values():
             more = f", the first of {n:,} such pieces" if n > 1 else ""
-            problem = f"can't be read{more}: {problem}; build or download it again"
+            problem = f"cannot be read{more}: {problem}; build or download it again"
             yield unreadable(self._path, problem, place)

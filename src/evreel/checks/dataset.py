@@ -1,4 +1,4 @@
-"""Checks of a data set as a whole: what its splits share, in recordings and in samples."""
+"""Checks of a data set as a whole: what its splits share, in recordings and samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Recordings = Mapping[str, Mapping[str, str]]
 
 
 class Member(NamedTuple):
-    """A recording in a split: the file and place that say so; the split is empty for none."""
+    """A recording in a split, and the file and place that say so; empty split: none."""
 
     path: str
     place: str
@@ -29,7 +29,7 @@ class Member(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What a split holds: the file, or the place in a file that says so, and its digest."""
+    """A file of a split, or the place in a file that lists it, and its digest."""
 
     path: str
     place: str
@@ -38,7 +38,7 @@ class Stored(NamedTuple):
 
 
 def _in_two(members: Iterable[Member]) -> Iterator[tuple[Member, Member, int]]:
-    """Yield first member, its twin in another split, and how many: one row per pair of splits."""
+    """Yield one row per pair of splits: first member, its twin in the other split, their number."""
     known: dict[str, Member] = {}
     pairs: dict[tuple[str, str], tuple[Member, Member, set[str]]] = {}
     for member in members:
@@ -50,15 +50,15 @@ def _in_two(members: Iterable[Member]) -> Iterator[tuple[Member, Member, int]]:
         yield member, other, len(ids)
 
 
-@error("split_recording", "Recordings that are in two splits: what is tested was trained on.")
+@error("split_recording", "Recordings that are in two splits: test data were trained on.")
 def split_recording(members: Iterable[Member]) -> Iterator[Placed]:
-    """Find ids that two splits have."""
+    """Find ids that are in two splits."""
     for member, other, n in _in_two(members):
         yield (
             member.path,
             member.place,
             f"{counted(n, 'recording')} of {member.split} also in {other.split}, the first "
-            f"{member.id!r} ({_where(other)}); leave each in one split",
+            f"{member.id!r} ({_where(other)}); keep each in one split",
         )
 
 
@@ -66,7 +66,7 @@ def split_recording(members: Iterable[Member]) -> Iterator[Placed]:
     "split_name", "Files of the same name in the folders of two splits: perhaps the same recording."
 )
 def split_name(members: Iterable[Member]) -> Iterator[Placed]:
-    """Find names that two splits have."""
+    """Find names that are in two splits."""
     for member, other, n in _in_two(members):
         yield (
             member.path,
@@ -78,10 +78,10 @@ def split_name(members: Iterable[Member]) -> Iterator[Placed]:
 
 @error(
     "split_group",
-    "Groups of recordings, such as those of one day or person, that are in two splits.",
+    "Groups of recordings, such as one day's or one person's, that are in two splits.",
 )
 def split_group(recordings: Recordings, path: str) -> Iterator[Placed]:
-    """Find groups of recordings of two splits; `path` is that of the table of recordings."""
+    """Find groups with recordings in two splits; `path` is the table of recordings."""
     groups: dict[str, dict[str, str]] = {}
     for id_, row in sorted(recordings.items()):
         if row.get("group") and row.get("split"):
@@ -89,12 +89,12 @@ def split_group(recordings: Recordings, path: str) -> Iterator[Placed]:
     for group, splits in sorted(groups.items()):
         if len(splits) > 1:
             where = ", ".join(f"{split} ({id_!r})" for split, id_ in sorted(splits.items()))
-            yield path, f"group {group!r}", f"is in {where}; put all of a group into one split"
+            yield path, f"group {group!r}", f"is in {where}; keep a group in one split"
 
 
-@error("split_bytes", "Files of the same bytes in two splits, under whatever names.")
+@error("split_bytes", "Files with the same bytes in two splits, whatever their names.")
 def split_bytes(files: Iterable[Stored]) -> Iterator[Placed]:
-    """Find digests that two splits have."""
+    """Find digests that are in two splits."""
     known: dict[str, Stored] = {}
     pairs: dict[tuple[str, str], list[tuple[Stored, Stored]]] = {}
     for file in files:
@@ -107,7 +107,7 @@ def split_bytes(files: Iterable[Stored]) -> Iterator[Placed]:
         yield (
             file.path,
             file.place,
-            f"has the bytes of {_where(other)}{more}; leave it in {split} or in {other_split}",
+            f"has the bytes of {_where(other)}{more}; keep it in {split} or in {other_split}",
         )
 
 
@@ -117,16 +117,15 @@ def same_source(recordings: Recordings) -> Iterator[tuple[str, str, str]]:
     Parameters
     ----------
     recordings
-        id → column → text. Of the columns are read: `split`; `md5` and `sha256` of what the
-        recording is made from, in whichever case; `events/start_us` and `events/stop_us`, the
-        part that is taken of it, µs, from 0 and to the end where they are absent, empty, ``null``
-        or no whole number; what follows ``!`` in `source`, the member of an archive. Nothing
-        else makes parts of a file differ.
+        id → column → text. These columns are read: `split`; `md5` and `sha256` of the source, in
+        upper or lower case; `events/start_us` and `events/stop_us`, the part that is used, µs, from
+        0 and to the end if they are absent, empty, ``null`` or not a whole number; what follows
+        ``!`` in `source`, the member of an archive. Nothing else distinguishes parts of a file.
 
     Yields
     ------
-    id, the id of a row above that it shares events with, and the column that tells. Of many that
-    share the same events, each is in a pair, but not every pair is there.
+    id, the id of an earlier row that shares events with it, and the column that shows it. If many
+    share the same events, each is in a pair, but not every pair is yielded.
 
     Examples
     --------
@@ -150,8 +149,8 @@ def same_source(recordings: Recordings) -> Iterator[tuple[str, str, str]]:
                 key = f"{row[column].lower()}!{member}"
                 parts.setdefault(key, []).append((*part, row["split"]))
         for of_one in parts.values():
-            # By their starts, a part shares events with an earlier one that stops after its
-            # start: of the splits, the two that reach farthest are enough to ask.
+            # Sorted by start, a part shares events with an earlier one that stops after its
+            # start: it is enough to ask the two splits that reach farthest.
             farthest: dict[str, tuple[float, str]] = {}
             for start, stop, _, id_, split in sorted(of_one):
                 for other_split, (other_stop, other) in farthest.items():
@@ -166,27 +165,27 @@ def same_source(recordings: Recordings) -> Iterator[tuple[str, str, str]]:
 
 
 def _whole(text: str) -> int | None:
-    """Return the whole number that a text is, if it is one of a sensible length."""
+    """Return a text as a whole number; None if it is not one of at most 18 digits."""
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 @error(
     "sample_labels",
-    "Samples files that number the classes otherwise than the others of their data set.",
+    "Samples files that number the classes differently from the rest of their data set.",
 )
 def sample_labels(cuts: Sequence[Cut]) -> Iterator[Placed]:
-    """Find samples files with other names of classes, or in another order, than the first."""
+    """Find samples files whose class names, or their order, differ from the first file's."""
     for cut in cuts:
         if cut.labels != cuts[0].labels:
-            problem = f"numbers the classes otherwise than {cuts[0].path}; cut again"
+            problem = f"numbers the classes differently from {cuts[0].path}; cut again"
             yield cut.path, "labels/name", problem
 
 
-@error("sample_group", "Groups, such as those of one person, whose samples are in two splits.")
+@error("sample_group", "Groups, such as one person's, whose samples are in two splits.")
 def sample_group(
     cuts: Iterable[Cut], others: Mapping[str, tuple[str, str]] | None = None
 ) -> Iterator[Placed]:
-    """Find groups of samples of two splits.
+    """Find groups with samples in two splits.
 
     Parameters
     ----------
@@ -213,12 +212,12 @@ def sample_group(
                 )
         if first is not None:
             n = counted(len(apart), "group")
-            yield cut.path, first[0], f"{n} in two splits, the first {first[1]}; keep it together"
+            yield cut.path, first[0], f"{n} in two splits, the first {first[1]}; keep each together"
 
 
-@warning("sample_class", "Classes that are tested and not trained on, and labels without a sample.")
+@warning("sample_class", "Classes that are tested but not trained on, and labels without a sample.")
 def sample_class(cuts: Sequence[Cut]) -> Iterator[Placed]:
-    """Find classes that no sample of split train has, or no sample at all."""
+    """Find classes without a sample in split train, or without any."""
     first: dict[str, dict[str, tuple[Cut, int]]] = {split: {} for split in SPLITS}
     labels: dict[str, None] = {}
     for cut in cuts:
@@ -234,7 +233,7 @@ def sample_class(cuts: Sequence[Cut]) -> Iterator[Placed]:
                 cut.path,
                 sample_at(cut.samples, k),
                 f"{counted(len(new), 'class')} of {split} not in train, the first "
-                f"{short(new[0])}; is the split meant so?",
+                f"{short(new[0])}; is the split intended?",
             )
     without = [label for label in labels if not any(label in seen for seen in first.values())]
     if without:
@@ -248,22 +247,22 @@ def sample_class(cuts: Sequence[Cut]) -> Iterator[Placed]:
 
 @error_of_files("made_from", "Files of one recording that were made from different events stores.")
 def made_from(files: Iterable[tuple[str, str]], store: tuple[str, str] | None) -> Iterator[Placed]:
-    """Find files that name the digest of another store.
+    """Find files that name another store's digest.
 
     Parameters
     ----------
     files
         (path, digest of the store that it was made from) of one recording's files.
     store
-        Path and digest of the store, where it has the bytes from which others are made.
+        Path and digest of the store, if it has the bytes from which the files are made.
     """
     first = store
     for path, digest in files:
         if first is None:
             first = path, digest
         elif digest != first[1]:
-            than = first[0] if store is not None else f"the one that {first[0]} was made from"
-            yield path, "attribute inputs", f"was made from another store than {than}; build again"
+            that = first[0] if store is not None else f"the one that {first[0]} was made from"
+            yield path, "attribute inputs", f"was made from a store other than {that}; build again"
 
 
 def _where(member: Member | Stored) -> str:
@@ -277,22 +276,22 @@ def check_cuts(
     *,
     whole: bool = True,
 ) -> Iterator[Finding]:
-    """Yield what is found in samples of one data set together.
+    """Yield what is found in the samples of one data set together.
 
     Parameters
     ----------
     cuts
         The samples.
     split_of
-        Path of a samples file → split of its recording, where that is known.
+        Path of a samples file → split of its recording, if known.
     others
         Group → split and place of a recording that is not cut.
     whole
-        Whether they are all of the data set; of a part, nothing is said of what it lacks.
+        Whether they are all samples of the data set; in a part, nothing counts as missing.
     """
-    for of in cuts:
-        split = (split_of or {}).get(of.path, "")
-        yield from findings(sample_split, of, split, path=of.path)
+    for cut in cuts:
+        split = (split_of or {}).get(cut.path, "")
+        yield from findings(sample_split, cut, split, path=cut.path)
     yield from findings(sample_group, cuts, others)
     yield from findings(sample_labels, cuts)
     if whole:

@@ -1,7 +1,7 @@
 """Checks of events: accumulators that take a recording piece by piece.
 
-They take raw columns, so that all faults are found and not only the first. Each keeps the place
-of the first fault and a count, never the events.
+They take raw columns, so that all faults are found, not only the first. Each keeps the place of the
+first fault and a count, never the events.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from evreel.timebase import Int64Array
 error, warning = checks_of("events")
 
 Pieces = Iterable[tuple[int, Sequence[npt.NDArray[Any]]]]
-"""Row of the first event, and columns t, x, y, p of at least one, of each piece of a file."""
+"""For each piece of a file: row of its first event, and its columns t, x, y, p, not empty."""
 
 
 class Columns(NamedTuple):
@@ -29,9 +29,9 @@ class Columns(NamedTuple):
 
     Parameters
     ----------
-    first : row in the file of the first of them; a piece that can't be read is left out.
+    first : row of the first of them in the file; an unreadable piece is left out.
     t, x, y, p : (n,) int64, n ≥ 1.
-    before : (n,) int64, the timestamp before each event's; its own where that is not known.
+    before : (n,) int64, the previous event's timestamp; the event's own if that is not known.
     """
 
     first: int
@@ -43,7 +43,7 @@ class Columns(NamedTuple):
 
 
 def columns(pieces: Pieces) -> Iterator[Columns]:
-    """Yield the events of each piece, with the timestamps before theirs across the pieces."""
+    """Yield the events of each piece, with the previous timestamps, also across pieces."""
     row, last = 0, None
     for first, piece in pieces:
         t, x, y, p = (column.astype(np.int64) for column in piece)
@@ -55,7 +55,7 @@ def columns(pieces: Pieces) -> Iterator[Columns]:
 
 
 def at(events: Columns, row: int) -> str:
-    """Return the place of an event, `row` counted from the first of these."""
+    """Return the place of an event; `row` counts from the first of `events`."""
     return f"event {events.first + row}, t={events.t[row]} µs"
 
 
@@ -65,7 +65,7 @@ def event_checks(sensor: tuple[int, int]) -> list[Accumulator]:
 
 
 def check_events(path: str, pieces: Pieces, checks: Sequence[Accumulator]) -> Iterator[Finding]:
-    """Yield what checks find in events, in one pass; what is raised meanwhile is raised after."""
+    """Yield what checks find in events, in one pass; then raise what reading them raised."""
     failure: Exception | None = None
     try:
         for events in columns(pieces):
@@ -81,13 +81,13 @@ def check_events(path: str, pieces: Pieces, checks: Sequence[Accumulator]) -> It
 
 @error(
     "order",
-    "Events with a stamp before that of the event above: a search in time goes wrong on them.",
+    "Events with a timestamp before the previous event's: they break a search in time.",
 )
 class Order(Tally):
     """Compare each timestamp with the one before it."""
 
     what = "event"
-    problem = "before the event above, the first by {got}; sort the source, by name and counted"
+    problem = "before the previous event, the first by {got}; sort the source and count that"
 
     def _faults(self, events: Columns) -> Faults:
         t, before = events.t, events.before
@@ -125,12 +125,12 @@ class Polarity(Tally):
         return (p < 0) | (p > 1), lambda k: (at(events, k), f"p={p[k]}")
 
 
-_ONE_POLARITY_LEAST = Threshold("least_events", 1_000, "Fewer events may well be of one polarity.")
+_ONE_POLARITY_LEAST = Threshold("least_events", 1_000, "Fewer events may well have one polarity.")
 
 
 @warning(
     "one_polarity",
-    "A recording all of whose events have one polarity: the other was probably lost on the way.",
+    "A recording whose events all have one polarity: the other was probably lost in conversion.",
     _ONE_POLARITY_LEAST,
 )
 class OnePolarity:
@@ -156,14 +156,16 @@ class OnePolarity:
 _QUANTUM_US = Threshold(
     "quantum_us",
     1_000,
-    "Rounding to milliseconds is what converters do; cameras stamp to 1 µs, old ones to 20 µs.",
+    "Converters round to milliseconds; cameras have timestamps of 1 µs, old ones of 20 µs.",
 )
-_QUANTUM_LEAST = Threshold("least_events", 1_000, "Fewer events may fall on such stamps by chance.")
+_QUANTUM_LEAST = Threshold(
+    "least_events", 1_000, "Fewer events may have such timestamps by chance."
+)
 
 
 @warning(
     "quantum",
-    "Stamps that are all multiples of a coarse unit: time was rounded, and order within it lost.",
+    "Timestamps that are all multiples of a coarse unit: time was rounded and order was lost.",
     _QUANTUM_US,
     _QUANTUM_LEAST,
 )
@@ -181,7 +183,7 @@ class Quantum:
         if self._first is None:
             self._first = int(events.t[0])
         if self._quantum % _QUANTUM_US.value == 0:
-            # Without the first timestamp, a clock that does not start at 0 tells its quantum too.
+            # Since the first timestamp, so that a clock need not start at 0 to show its quantum.
             steps = distance(events.t, self._first)
             self._quantum = int(np.gcd.reduce(steps, initial=np.uint64(self._quantum)))
 
@@ -190,16 +192,16 @@ class Quantum:
         if self._n < _QUANTUM_LEAST.value or self._quantum % _QUANTUM_US.value:
             return
         if self._quantum:
-            problem = f"all {self._n:,} stamps are on a grid of {self._quantum} µs"
+            problem = f"all {self._n:,} timestamps are on a grid of {self._quantum} µs"
         else:
-            problem = f"all {self._n:,} events have one stamp"
+            problem = f"all {self._n:,} events have the same timestamp"
         yield "", f"{problem}: time was rounded; take it from the camera's own file"
 
 
 _GAP_LEAST_US = Threshold(
     "least_us",
     500_000,
-    "A still scene makes noise events every few ms, so half a second without one is no scene.",
+    "A still scene makes noise events every few ms, so half a second without one is a fault.",
 )
 
 
@@ -234,34 +236,34 @@ class Gap:
 
 
 _BURST_BIN_US = Threshold(
-    "bin_us", 10_000, "Not shorter than one flicker of mains light, 100 or 120 a second."
+    "bin_us", 10_000, "Not shorter than one flicker of mains light, 100 or 120 per second."
 )
 _BURST_TIMES = Threshold(
-    "times", 10, "This many medians of the bins that have events: motion seldom makes ten."
+    "times", 10, "Multiple of the median of bins with events: motion seldom reaches ten."
 )
 _BURST_LEAST_EVENTS = Threshold(
-    "least_events", 1_000, "Where little goes on, a bin with fewer is none."
+    "least_events", 1_000, "In a quiet scene, a bin with fewer is not a burst."
 )
-_BURST_LEAST_BINS = Threshold("least_bins", 10, "Fewer bins with events tell no median.")
+_BURST_LEAST_BINS = Threshold("least_bins", 10, "Fewer bins with events give no useful median.")
 
 
 @warning(
     "burst",
-    "Bins of time with many times the usual number of events: flashes, or stamps that pile up.",
+    "Time bins with many times the usual number of events: flashes, or timestamps that pile up.",
     _BURST_BIN_US,
     _BURST_TIMES,
     _BURST_LEAST_EVENTS,
     _BURST_LEAST_BINS,
 )
 class Burst:
-    """Count the events of bins of time, and compare the counts with their median.
+    """Count the events of time bins, and compare the counts with their median.
 
-    Of the bins, it keeps how many there are of each count: n events have no more than √2n counts.
+    It keeps how many bins have each count: n events have at most √2n different counts.
     """
 
     def __init__(self) -> None:
-        self._open: tuple[int, int] | None = None  # the last bin may go on in the next piece
-        self._bins: dict[int, tuple[int, int]] = {}  # events in a bin → such bins, the first
+        self._open: tuple[int, int] | None = None  # the last bin may continue in the next piece
+        self._bins: dict[int, tuple[int, int]] = {}  # events in a bin → number of such bins, first
 
     def add(self, events: Columns) -> None:
         """Take the next events."""
@@ -302,5 +304,5 @@ class Burst:
                 f"t={first * _BURST_BIN_US.value} µs",
                 f"{counted(n, 'bin')} of {_BURST_BIN_US.value // 1000} ms with up to "
                 f"{max(much):,} events; the median is {median:,}; did the light change, or do "
-                "stamps pile up?",
+                "timestamps pile up?",
             )

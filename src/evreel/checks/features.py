@@ -24,10 +24,10 @@ error, _ = checks_of("features")
 
 @error(
     "feature_windows",
-    "Windows that hold events which the recording has not, or start after its end.",
+    "Windows with events that the recording does not have, or that start after its end.",
 )
 def feature_windows(windows: Windows, t_stop_us: int | None, n_events: int) -> Iterator[Located]:
-    """Find windows beyond the recording's events, or its end where that is given."""
+    """Find windows beyond the recording's events, or beyond its end if that is given."""
     bad = windows.stop > n_events
     if t_stop_us is not None:
         bad = bad | (windows.start_us >= max(t_stop_us, 1))
@@ -35,17 +35,17 @@ def feature_windows(windows: Windows, t_stop_us: int | None, n_events: int) -> I
         bad,
         lambda k: (
             f"window {k}",
-            f"{windows.start[k]} to {windows.stop[k]}, t={windows.start_us[k]} µs on",
+            f"{windows.start[k]} to {windows.stop[k]}, from t={windows.start_us[k]} µs",
         ),
         "window",
-        f"beyond the recording, the first of rows {{got}}; it has {n_events:,} events; compute "
+        f"beyond the recording, the first with rows {{got}}; it has {n_events:,} events; compute "
         "again",
     )
 
 
 @error("feature_values", "Windows with a value that is NaN or infinite.")
 def feature_values(frames: Iterable[tuple[int, npt.NDArray[Any]]]) -> Iterator[Located]:
-    """Find windows with a value that is not finite; they come one at a time as (window, values)."""
+    """Find windows with a value that is not finite, given one by one as (window, values)."""
     n, place = 0, ""
     for k, frame in frames:
         if frame.dtype.kind == "f" and not np.isfinite(frame).all():
@@ -57,7 +57,7 @@ def feature_values(frames: Iterable[tuple[int, npt.NDArray[Any]]]) -> Iterator[L
 
 @error(
     "feature_sample",
-    "Windows that are not within their sample, or samples that the recording has not.",
+    "Windows that are not within their sample, or samples that the recording does not have.",
 )
 def feature_sample(
     windows: Windows, of: SampleWindows, cut: SamplesFile | None = None, path: str = ""
@@ -67,9 +67,9 @@ def feature_sample(
     Parameters
     ----------
     windows, of
-        The windows, and which are of which sample.
+        The windows, and which belong to which sample.
     cut, path
-        The recording's samples file, where it is known, and how findings name it.
+        The recording's samples file, if known, and how findings name it.
     """
     samples = of.samples
     k = np.repeat(np.arange(len(samples)), np.diff(of.bounds))
@@ -77,7 +77,7 @@ def feature_sample(
     if cut is not None:
         other = _other_samples(of, cut)
         if other is not None:
-            yield other[0], f"{other[1]} than in {path}; compute again"
+            yield other[0], f"{other[1]} {path}; compute again"
         else:
             bad |= (windows.start < cut.start[k]) | (windows.stop > cut.stop[k])
 
@@ -85,7 +85,7 @@ def feature_sample(
         us, rows, of_sample = windows.start_us[window], windows.start[window], int(k[window])
         return (
             f"window {window}",
-            f"from t={us} µs, row {rows} on; {sample_at(samples, of_sample)} is of "
+            f"from t={us} µs, row {rows}; {sample_at(samples, of_sample)} is from "
             f"t={samples.start_us[of_sample]} to {samples.stop_us[of_sample]} µs",
         )
 
@@ -93,16 +93,16 @@ def feature_sample(
 
 
 def _other_samples(of: SampleWindows, cut: SamplesFile) -> Located | None:
-    """Return the first way in which the samples of features are others than the recording's."""
+    """Return the first way in which the samples of features differ from the recording's."""
     if of.labels != cut.labels:
-        return "labels/name", "numbers the classes otherwise"
+        return "labels/name", "numbers the classes differently from"
     ours, theirs = of.samples, cut.samples
     if ours.id != theirs.id:
-        return "samples/id", f"has {counted(len(ours), 'sample')}, of others or in another order,"
+        return "samples/id", f"has {counted(len(ours), 'sample')}, others or in another order than"
     for name in ("label", "start_us", "stop_us", "t_offset"):
         same = np.array_equal(getattr(ours, name), getattr(theirs, name))
         if not same:
-            return f"samples/{name}", "says something else of a sample"
+            return f"samples/{name}", "says something else about a sample than"
     return None
 
 

@@ -1,4 +1,4 @@
-"""What a check says: findings with a severity and a place, and the report of them."""
+"""What a check says: findings with a severity and a place, and their report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Finding:
     Parameters
     ----------
     severity
-        ``error``: whoever uses the file gets wrong results or none; ``warning``: it may be meant.
+        ``error``: users of the file get wrong results or none; ``warning``: it may be intended.
     check
         Short name of the check, a key of `evreel.checks.CHECKS`.
     path
@@ -44,7 +44,7 @@ class Finding:
         Where in the file the first fault of this kind is: ``event 1203, t=4711 µs``; empty for
         the whole.
     problem
-        What was found and how often, what was expected, what to do about it.
+        What was found and how often, what was expected, what to do.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def problem_of(error: BaseException) -> tuple[str, str]:
         hint = f"; {error.hint[0].lower()}{error.hint[1:].rstrip('.')}" if error.hint else ""
         return f"{error.problem}{hint}", error.place or ""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"can't be read: {said}", ""
+    return f"cannot be read: {said}", ""
 
 
 def counted(n: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""What lies in a folder, what each file says of its recording, and which files are of one."""
+"""The files of a folder, what each says of its recording, and which belong to one recording."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from evreel.release.manifest import is_release
 BOXES = "boxes"
 RECORDING = "recording"
 DAMAGED = "damaged"
-"""What should be an HDF5 file of some layout, or boxes, and can't be opened."""
+"""A file that should be HDF5 of some layout, or boxes, but cannot be opened."""
 
 _SOURCES = {EVENTS.name, RECORDING}
 """Kinds of files with all events of a recording."""
@@ -65,7 +65,7 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Its bytes; 0 where it can't be looked at."""
+        """Its size, bytes; 0 if it cannot be determined."""
         try:
             return self.location.stat().st_size
         except OSError:
@@ -83,7 +83,7 @@ class File(Entry):
     kind
         Name of its layout, `BOXES`, `RECORDING` or `DAMAGED`.
     id
-        The recording it belongs to, or another of the same name.
+        Name of the recording it belongs to; several recordings may have it.
     """
 
     kind: str
@@ -92,12 +92,12 @@ class File(Entry):
 
 @dataclass(frozen=True)
 class Head:
-    """What a file says of its recording; None or 0 where it says nothing.
+    """What a file says of its recording; None or 0 if it says nothing.
 
     Parameters
     ----------
     n, left_out
-        Events that it has, of all of the recording's, and those that it says were left out.
+        How many events it has, if it has all of the recording, and how many were left out.
     n_labels
         How many labels have a name.
     store
@@ -115,27 +115,27 @@ class Head:
 
 
 class Folder:
-    """A folder with all below it. Links to folders are counted, and not followed.
+    """A folder and all files below it. Links to folders are counted, not followed.
 
     Parameters
     ----------
     root, prefix
-        The folder, and how findings name what is in it.
+        The folder, and the prefix of its files' names in findings.
     parts
-        Whether releases in it are kept apart.
+        Whether releases in it are listed separately.
 
     Attributes
     ----------
     files
-        Those that evreel makes.
+        Files of the kinds that evreel makes.
     maps
         Label maps.
     others
-        All others.
+        All other files.
     releases
         Folders of releases, each with the prefix of its files.
     findings
-        What can't be looked into.
+        Folders that cannot be read.
     """
 
     def __init__(self, root: Path, prefix: str = "", *, parts: bool = True) -> None:
@@ -153,7 +153,7 @@ class Folder:
             try:
                 entries = sorted(os.scandir(folder), key=lambda entry: entry.name, reverse=True)
             except OSError as error:
-                self.findings.append(unreadable(at or ".", f"can't be read: {error.strerror}"))
+                self.findings.append(unreadable(at or ".", f"cannot be read: {error.strerror}"))
                 continue
             for entry in entries:
                 path = at + shown(entry.name)
@@ -175,7 +175,7 @@ class Folder:
 
 
 class Done:
-    """Tells progress by the sizes of the files."""
+    """Report progress by the sizes of the files."""
 
     def __init__(self, files: Iterable[Entry], progress: Progress) -> None:
         self._total = sum(file.size for file in files)
@@ -184,13 +184,13 @@ class Done:
         progress(0, self._total)
 
     def __call__(self, file: Entry) -> None:
-        """Say that a file is done."""
+        """Report that a file is done."""
         self._done += file.size
         self._progress(self._done, self._total)
 
 
 class LabelMaps:
-    """Label maps, of which the nearest at or above a file names its classes."""
+    """Label maps; the nearest one beside or above a file names its classes."""
 
     def __init__(self, maps: Iterable[Entry]) -> None:
         self._named: dict[str, Collection[int]] = {}
@@ -200,11 +200,11 @@ class LabelMaps:
                 value = json.loads(file.location.read_bytes())
                 self._named[file.folder] = _numbers(value)
             except (*DAMAGE, RecursionError):
-                problem = 'is no label map; {"0": "car", "1": "bus"} is the form'
+                problem = 'is not a label map, such as {"0": "car", "1": "bus"}'
                 self.findings.append(unreadable(file.path, problem))
 
     def of(self, file: File) -> Collection[int] | None:
-        """Return the classes that are named where a file lies; None where none are."""
+        """Return the class numbers that are named for a file; None if none are."""
         folder = file.folder
         while folder and folder not in self._named:
             folder = folder.rpartition("/")[0]
@@ -212,20 +212,19 @@ class LabelMaps:
 
 
 def _numbers(value: object) -> set[int]:
-    """Return the classes that a label map names, or raise `ValueError` where it is none."""
+    """Return the classes that a label map names; raise `ValueError` if it is not a label map."""
     if not isinstance(value, dict) or not all(
         re.fullmatch("[0-9]{1,18}", number) and isinstance(name, str)
         for number, name in value.items()
     ):
-        raise ValueError("is no label map")
+        raise ValueError("is not a label map")
     return set(map(int, value))
 
 
 class Known:
     """What is known of a file's recording from its other files.
 
-    Those of the same folder are believed first; what the rest contradict each other on is not
-    known.
+    Files of the same folder take precedence; what the others contradict each other on is not known.
 
     Parameters
     ----------
@@ -234,7 +233,7 @@ class Known:
     heads
         What the files of its recording say.
     labels
-        The class numbers that are named where the file lies; None where none are.
+        The class numbers that are named for the file; None if none are.
     """
 
     def __init__(
@@ -248,7 +247,7 @@ class Known:
         samples = [head.file for head in others if head.file.kind == SAMPLES.name]
         self.samples = samples[0] if len(samples) == 1 else None
         if self._store is not None and file.kind in (FEATURES.name, SAMPLES.name):
-            near = [self._store]  # they are made from it, not from the recording beside them
+            near = [self._store]  # made from it, not from the recording beside them
         self.sensor = _only("sensor", near, others)
         self.t_stop_us = _only("t_stop_us", near, others)
         self.n = _only("n", near, others)
@@ -259,7 +258,7 @@ class Known:
 
     @contextlib.contextmanager
     def rows_of_store(self, *names: str) -> Iterator[Read | None]:
-        """Give what reads rows of columns of the recording's store; None where there is none."""
+        """Give a function that reads rows of the recording's store; None if there is no store."""
         if self._store is None or self._store.n is None:
             yield None
             return
@@ -276,13 +275,13 @@ def _only(name: str, *choices: Sequence[Head]) -> Any:
 
 
 def shown(name: str) -> str:
-    """Return a file's name as one line that can be printed, whatever its bytes."""
+    """Return a file's name as one printable line, whatever its bytes."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def is_file(path: Path) -> bool:
-    """Tell whether a path leads to a regular file."""
+    """Return whether a path leads to a regular file."""
     try:
         return path.is_file()
     except OSError:  # links in a circle
@@ -290,7 +289,7 @@ def is_file(path: Path) -> bool:
 
 
 def id_of(name: str) -> str:
-    """Return the recording that a file's name names.
+    """Return the recording's name that is in a file's name.
 
     Examples
     --------
@@ -305,7 +304,7 @@ def kind_of(path: Path) -> str | None:
     """Return the kind of a file that evreel makes, by its content; None for any other."""
     named = path.suffix == ".h5" or path.name.endswith(BOXES_SUFFIX)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its other end
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its other end
             return None
         if path.name.endswith(BOXES_SUFFIX):
             return BOXES
@@ -324,7 +323,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def read_head(file: File) -> Head:
-    """Return what a file says of its recording, as far as it can be read."""
+    """Return what a file says of its recording, or nothing if it cannot be read."""
     if file.kind not in LAYOUTS:
         return Head(file)
     try:
@@ -352,11 +351,11 @@ def read_head(file: File) -> Head:
 
 
 def of_one_recording(heads: Sequence[Head]) -> list[list[Head]]:
-    """Part what is said of recordings of one name into what is said of one recording.
+    """Divide the heads of recordings with the same name into groups of one recording each.
 
-    Recordings of two days may have one name. Going up from the deepest folder, files join what
-    is nearest to them and has the events; where that has a file of their kind already, or two
-    recordings are equally near, they stay by themselves, and nothing is known of them.
+    Recordings of two days may have the same name. From the deepest folder upwards, files join the
+    nearest group that has the events. If that has a file of their kind already, or two recordings
+    are equally near, they stay on their own, and nothing is known of them.
 
     Examples
     --------
@@ -379,7 +378,7 @@ def of_one_recording(heads: Sequence[Head]) -> list[list[Head]]:
 
 
 def _joined(groups: list[list[Head]]) -> list[list[Head]]:
-    """Return groups of one folder, joined as far as they can only be of one recording."""
+    """Return groups of one folder, joined if they can only be of one recording."""
     sources = [group for group in groups if _kinds([group]) & _SOURCES]
     others = [group for group in groups if not _kinds([group]) & _SOURCES]
     if not sources:
@@ -401,5 +400,5 @@ def _kinds(groups: Sequence[Sequence[Head]]) -> set[str]:
 
 
 def _differ(groups: Sequence[Sequence[Head]]) -> bool:
-    """Tell whether no kind of file is in two groups."""
+    """Return whether no two groups share a kind of file."""
     return sum(len(_kinds([group])) for group in groups) == len(_kinds(groups))

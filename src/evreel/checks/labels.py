@@ -1,4 +1,4 @@
-"""Checks of labels against the recording that they label: their times."""
+"""Checks of label times against the recording that they label."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _, warning = checks_of("events with labels")
 _ALONE_US = Threshold(
     "alone_us",
     100_000,
-    "Taken for a frame where one label alone tells none; frames of labels are shorter.",
+    "Taken as a frame's duration if there is only one label; frames of labels are shorter.",
 )
 
 
 def usual_step(t_us: Int64Array) -> int:
-    """Return the usual time from one label to the next; a threshold where there is but one.
+    """Return the usual time from one label to the next; a threshold if there is only one.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def usual_step(t_us: Int64Array) -> int:
     _ALONE_US,
 )
 class Beyond(Tally):
-    """Compare times of labels, µs since the recording's first event, with its end.
+    """Compare label times, µs since the recording's first event, with its end.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ class Beyond(Tally):
     t_stop_us
         The recording's end.
     window_us
-        Label times are ends of frames, so the last may lie one frame beyond the end. Where it is
-        not given: the usual time from one label to the next, among the first.
+        Duration of a frame: label times are ends of frames, so the last may be one frame beyond
+        the end. By default, the usual time from one label to the next in the first piece.
     """
 
     what = "label"
     problem = (
-        "outside the recording, which ends at t={t_stop_us} µs; are they of another recording?"
+        "outside the recording, which ends at t={t_stop_us} µs; do they belong to another one?"
     )
 
     def __init__(self, table: str, t_stop_us: int, window_us: int | None = None) -> None:
@@ -74,7 +74,7 @@ class Beyond(Tally):
 _LEAST_SHARE = Threshold(
     "least_share",
     0.5,
-    "Less than half of the recording's time is more likely a task cut short than a choice.",
+    "Less than half of the recording is more likely a task cut short than a choice.",
 )
 
 
@@ -84,12 +84,12 @@ _LEAST_SHARE = Threshold(
     _LEAST_SHARE,
 )
 class LabelSpan:
-    """Compare the time that labels cover with that of the events, and count those without.
+    """Compare the time that labels cover with the recording's, and count the events outside.
 
     Parameters
     ----------
     first_us, last_us
-        From where to where there are labels, µs since the first event.
+        Start and end of the labels, µs since the first event.
     """
 
     def __init__(self, first_us: int, last_us: int) -> None:

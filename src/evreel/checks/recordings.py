@@ -1,4 +1,4 @@
-"""Checks of recordings that evreel did not make, by whichever reader takes them."""
+"""Checks of recordings that evreel did not make, with any reader that accepts them."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from evreel.recordings import event_chunks, open_recording
 def check_recording(
     file: File, named: Sequence[Head], sensor: Sensor | None, found: list[Finding]
 ) -> Head | None:
-    """Add what is found in a recording; return what it says of itself, None where it is none.
+    """Add what is found in a recording; return what it says of itself, None for other files.
 
     Parameters
     ----------
     file
         The file.
     named
-        All files of its name.
+        All files with its name.
     sensor
-        Its size, where it can't say.
+        Sensor size, if the file does not state it.
     found
-        The findings.
+        The findings, to which this adds.
     """
     location, path = file.location, file.path
     meant = location.suffix not in (*PAPERS, *LISTS)
     if not file.is_file:
         if meant and location.is_symlink() and not location.exists():
-            found.append(unreadable(path, "is a link to what is not there"))
+            found.append(unreadable(path, "is a link to a missing file"))
             return Head(file)
         return None
     if not file.size:
@@ -50,7 +50,7 @@ def check_recording(
     try:
         recording = open_recording(location, sensor=sensor)
     except (UnknownFormatError, LayoutError):
-        return None  # LayoutError: HDF5, and none of evreel's
+        return None  # LayoutError: HDF5, but not made by evreel
     except (EvreelError, *DAMAGE) as error:
         found.append(unreadable(path, *problem_of(error)))
         return Head(file)
@@ -72,18 +72,18 @@ def check_recording(
         of_events = list(as_findings(path, lambda: check_events(path, pieces(), checks)))
         damaged = any(finding.check == "readable" for finding in of_events)
         if not rows and not damaged:
-            of_events.append(unreadable(path, "holds no event"))
+            of_events.append(unreadable(path, "contains no events"))
         found += of_events
-        # Where the reader stopped at damage, the recording's end is not known.
+        # If the reader stopped at damage, the recording's end is not known.
         end = (None, None) if damaged else (t_stop_us, rows)
         return Head(file, recording.sensor, recording.t_offset, *end)
 
 
 def _label_span(file: File, named: Sequence[Head], t_offset: int) -> LabelSpan | None:
-    """Return the check of how much of a recording its boxes cover, where it has any.
+    """Return the check of how much of a recording its boxes cover, if it has any.
 
     Whether other files of its name are recordings is not known yet: those with its suffix are
-    taken for such.
+    assumed to be.
     """
     suffix = file.location.suffix
     heads = [
@@ -100,5 +100,5 @@ def _label_span(file: File, named: Sequence[Head], t_offset: int) -> LabelSpan |
     try:
         t = read_boxes(near[0], t_offset).t
     except (EvreelError, *DAMAGE):
-        return None  # a finding of the boxes
+        return None  # the boxes' own findings say why
     return LabelSpan(int(t.min()), int(t.max())) if len(t) else None

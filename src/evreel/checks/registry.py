@@ -1,4 +1,4 @@
-"""The list of all checks: what each is called, looks at and finds, and its thresholds."""
+"""The list of all checks: name, what each looks at and finds, thresholds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LookedAt = Literal[
     "slices, samples, features",
     "release",
 ]
-"""What checks look at, in the order of the list. Those that look at one thing share a file."""
+"""What checks look at, in the order of the list. Checks that look at one thing share a file."""
 
 T = TypeVar("T", bound=Callable[..., Any])
 Number = TypeVar("Number", int, float)
@@ -33,14 +33,14 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class Threshold(Generic[Number]):
-    """A number that parts sound from faulty.
+    """A number that separates sound from faulty.
 
     Parameters
     ----------
     name, value
-        What it is called, with its unit, and how much it is.
+        Its name, with the unit, and its value.
     reason
-        Why it is so much.
+        Why it has this value.
     """
 
     name: str
@@ -55,13 +55,13 @@ class Check:
     Parameters
     ----------
     name, severity
-        As its findings carry them.
+        As in its findings.
     of
         What is looked at.
     finds
         What it finds, in one sentence.
     thresholds
-        Where it draws its lines: the only place of these numbers.
+        Its limits: the only place of these numbers.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Check:
     thresholds: tuple[Threshold[Any], ...] = ()
 
     def findings(self, found: Iterable[Located | Placed], path: str = "") -> Iterator[Finding]:
-        """Yield what was found in the file `path`, or in those that are named with it."""
+        """Yield findings in the file `path`, or in the files that they name."""
         for where in found:
             yield Finding(self.severity, self.name, *(path, *where)[-3:])
 
@@ -80,7 +80,7 @@ _CHECKS: dict[object, Check] = {}
 
 
 class Register(Protocol):
-    """What enters a function, or a class of accumulators, as a check."""
+    """Register a function, or a class of accumulators, as a check."""
 
     def __call__(self, name: str, finds: str, *thresholds: Threshold[Any]) -> Callable[[T], T]:
         """Return the decorator; the arguments are those of a `Check`."""
@@ -88,7 +88,7 @@ class Register(Protocol):
 
 
 def checks_of(of: LookedAt) -> tuple[Register, Register]:
-    """Return what registers checks of one thing: those that find errors, and those of warnings."""
+    """Return decorators that register checks of one thing: for errors and for warnings."""
     return partial(_register, "error", of), partial(_register, "warning", of)
 
 
@@ -112,14 +112,14 @@ def registered() -> dict[str, Check]:
 
 
 def check_of(function: Callable[..., Any]) -> Check:
-    """Return what a function, or a class of accumulators, is registered as."""
+    """Return the check that a function, or a class of accumulators, is registered as."""
     return _CHECKS[function]
 
 
 def findings(
     check: Callable[..., Iterable[Located | Placed]], *looked_at: Any, path: str = ""
 ) -> Iterator[Finding]:
-    """Yield what a function finds in its arguments: in the file `path`, or those that it names."""
+    """Yield what a function finds in its arguments: in file `path`, or in the files it names."""
     yield from check_of(check).findings(check(*looked_at), path)
 
 
@@ -132,16 +132,16 @@ def finished(check: Accumulator, path: str) -> Iterator[Finding]:
     "error",
     "every file",
     "readable",
-    "A file that can't be read: damaged, cut short, missing, or of another form.",
+    "A file that cannot be read: damaged, cut short, missing, or of another form.",
 )
 def unreadable(path: str, problem: str, place: str = "") -> Finding:
-    """Return the finding of a file that can't be read."""
+    """Return the finding of a file that cannot be read."""
     check = check_of(unreadable)
     return Finding(check.severity, check.name, path, place, problem)
 
 
 def as_findings(path: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Yield what a check finds; what is raised on the way is a finding too."""
+    """Yield what a check finds; an exception raised meanwhile becomes a finding too."""
     try:
         yield from check()
     except (EvreelError, *DAMAGE) as error:

@@ -1,4 +1,4 @@
-"""Checks of a release: its manifest, the files that it lists, and those that it does not."""
+"""Checks of a release: its manifest, the files that it lists, and files that it does not list."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ error, _ = checks_of("release")
 def missing_file(
     form: str, having: Collection[str], recordings: Collection[str], path: str
 ) -> Iterator[Placed]:
-    """Find recordings that a form of files lacks.
+    """Find recordings that lack a file of some form.
 
     Parameters
     ----------
     form, having
         Form of a path, such as ``slices/<id>.h5``, and the recordings that have such a file.
     recordings
-        Every recording of the table that needs one.
+        Every recording of the table that needs such a file.
     path
         The table.
     """
@@ -57,7 +57,7 @@ def missing_file(
         )
 
 
-@error("unknown_id", "Files, or lines of a split list, of a recording that is not in the table.")
+@error("unknown_id", "Files, or lines of a list of a split, whose recording is not in the table.")
 def unknown_id(files: Iterable[Member], recordings: Collection[str]) -> Iterator[Placed]:
     """Find ids that are not among the recordings of the table."""
     unknown: dict[str, list[Member]] = {}
@@ -66,20 +66,20 @@ def unknown_id(files: Iterable[Member], recordings: Collection[str]) -> Iterator
             unknown.setdefault(file.id, []).append(file)
     for id_, of_one in unknown.items():
         more = f", the first of {counted(len(of_one), 'place')}" if len(of_one) > 1 else ""
-        problem = f"is of recording {id_!r}, which is not in the table{more}; add its row"
+        problem = f"belongs to recording {id_!r}, which is not in the table{more}; add its row"
         yield of_one[0].path, of_one[0].place, problem
 
 
-@error("n_events", "Stores that do not hold the number of events that the table promises.")
+@error("n_events", "Stores whose number of events is not the table's.")
 def n_events(recordings: Recordings, stores: Iterable[Head]) -> Iterator[Placed]:
-    """Find stores with another number of events than the table.
+    """Find stores whose number of events differs from the table's.
 
     Parameters
     ----------
     recordings
         The table; its column `n_events` counts the events of the source.
     stores
-        What each store says of its events, and of those that were left out by name.
+        What each store says of its events, and of those that were left out.
     """
     for store in stores:
         path, id_, n, left_out = store.file.path, store.file.id, store.n, store.left_out
@@ -89,7 +89,8 @@ def n_events(recordings: Recordings, stores: Iterable[Head]) -> Iterator[Placed]
         # As text: Python refuses to read whole numbers of thousands of digits.
         digits = promised.lstrip("0") or "0"
         if not re.fullmatch("[0-9]+", promised):
-            yield path, "", f"the table's n_events of {id_!r} is {promised[:40]!r}, no whole number"
+            said = repr(promised[:40])
+            yield path, "", f"the table's n_events of {id_!r} is {said}, not a whole number"
         elif digits != str(n + left_out):
             says = f"{int(digits):,}" if len(digits) <= 19 else f"a number of {len(digits)} digits"
             yield (
@@ -102,12 +103,12 @@ def n_events(recordings: Recordings, stores: Iterable[Head]) -> Iterator[Placed]
 
 @error(
     "samples_table",
-    "Samples that are not as the release's table of samples says, or not in it, or twice.",
+    "Samples that differ from the release's table of samples, or are missing or duplicated in it.",
 )
 def samples_table(
     cuts: Iterable[Cut], rows: Sequence[Assigned], path: str, unread: Collection[str] = ()
 ) -> Iterator[Placed]:
-    """Find samples that differ from their row, and rows without a sample or of the same sample.
+    """Find samples that differ from their row, rows without a sample, and duplicated rows.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def samples_table(
     rows, path
         The table, from line 2 on.
     unread
-        Recordings whose samples can't be read: of these nothing is said.
+        Recordings whose samples cannot be read; their rows are not checked.
     """
     lines: dict[tuple[str, str], int] = {}
     twice = [
@@ -138,13 +139,13 @@ def samples_table(
                 wrong.append((k, line))
         if wrong:
             k, line = wrong[0]
-            there = "is not there" if line is None else f"is another in line {line + 2}"
+            there = "is missing" if line is None else f"differs in line {line + 2}"
             n = counted(len(wrong), "sample")
             problem = f"{n} not as in {path}, where the first {there}; make the splits again"
             yield cut.path, sample_at(cut.samples, k), problem
     gone = [k for k in sorted(set(lines.values()) - seen) if rows[k].recording not in unread]
     for at_fault, problem in (
-        (twice, "there twice, the first {}; make the splits again"),
+        (twice, "duplicated, the first {}; make the splits again"),
         (gone, "in no samples file, the first {}; cut again"),
     ):
         if at_fault:
@@ -155,7 +156,7 @@ def samples_table(
 
 
 class _Form(NamedTuple):
-    """A path with ``<id>`` for the recording's, and the kind of such files."""
+    """A path with ``<id>`` in place of the recording's id, and the kind of such files."""
 
     path: str
     kind: str
@@ -172,11 +173,11 @@ class Release:
     Attributes
     ----------
     files, unlisted
-        Files that evreel makes: those that the manifest lists, those that it does not.
+        Files of the kinds that evreel makes: those that the manifest lists, those that it does not.
     maps
         Label maps.
     looked_at, not_looked_at
-        How many files are checked, and how many can't be told for what they are.
+        How many files are checked, and how many are not recognized.
     """
 
     def __init__(self, root: Path, prefix: str) -> None:
@@ -197,7 +198,7 @@ class Release:
             known.add(file.path)
             if not file.is_file:
                 gone += 1
-                problem = "is not there, and the manifest lists it"
+                problem = "is missing, but the manifest lists it"
                 self._findings.append(unreadable(file.path, problem))
                 continue
             kind = kind_of(file.location)
@@ -216,7 +217,7 @@ class Release:
         self.not_looked_at += sum(other.path not in known for other in folder.others)
 
     def _read_manifest(self, root: Path) -> Manifest:
-        """Return what is left of the manifest."""
+        """Return the readable part of the manifest."""
         try:
             manifest, problems = parse_manifest((root / MANIFEST).read_bytes())
         except (ReleaseError, *DAMAGE) as error:
@@ -226,7 +227,7 @@ class Release:
         return manifest
 
     def check(self) -> Iterator[Finding]:
-        """Yield what is found in the release as a whole; its files have findings of their own."""
+        """Yield what is found in the release as a whole; its files are checked separately."""
         listed, recordings = self._manifest.files, self._manifest.recordings
         found = list(self._findings)
         table = [
@@ -270,7 +271,7 @@ class Release:
         return self._with_samples() | {id_ for id_, row in rows if row.get("samples")}
 
     def _with_samples(self) -> set[str]:
-        """Return the recordings that a samples file is listed of, whether it can be read or not."""
+        """Return the recordings for which a samples file is listed, readable or not."""
         listed = (file.id for file in self._manifest.files if file.kind == "samples" and file.id)
         return {*listed, *(file.id for file in self.files if file.kind == SAMPLES.name)}
 
@@ -300,13 +301,13 @@ class Release:
             yield (
                 self._table,
                 f"recording {id_!r}",
-                f"has the {column} of {other!r}, and events of the same time: leave them in "
+                f"has the {column} of {other!r}, and events of the same time; keep them in "
                 f"{split} or in {other_split}",
             )
 
     def _stored(self) -> Iterator[Stored]:
         for file in self._manifest.files:
-            # Two recordings in which nothing is labelled have the same boxes.
+            # Two recordings without labels have the same boxes.
             data = file.kind in MADE_KINDS and not file.path.endswith(BOXES_SUFFIX)
             if data and file.split and file.kind != "video":
                 yield Stored(self._prefix + file.path, "", file.split, file.sha256)
@@ -331,8 +332,8 @@ def _who_needs(
 ) -> set[str]:
     """Return the recordings that need a file of a form.
 
-    Boxes are of those that say where their boxes are from, if any does. What is made of labels
-    that people draw is not of those that have samples or boxes instead.
+    Boxes: those that say where their boxes come from, or all if none says. Files made from drawn
+    labels: not those that have samples or boxes instead.
     """
     boxed = {id_ for id_, row in recordings.items() if has_boxes(row)}
     if form.path.endswith(BOXES_SUFFIX):

@@ -1,4 +1,4 @@
-"""Checking what evreel made, and auditing data sets that it did not make."""
+"""Checking what evreel made, and auditing data sets that it did not."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def check(path: str | Path, *, progress: Progress = silent) -> Report:
     Parameters
     ----------
     path
-        An events store, slices, samples, a features file, boxes (``…_bbox.npy``), a release (told
-        by its manifest), or any other folder, in which every such file and release is checked.
+        An events store, slices, samples, a features file, boxes (``…_bbox.npy``), a release
+        (recognized by its manifest), or any other folder: all such files and releases in it.
     progress
         Called as ``progress(done_bytes, total_bytes)``.
 
@@ -61,7 +61,7 @@ def check(path: str | Path, *, progress: Progress = silent) -> Report:
     Raises
     ------
     UsageError
-        Where the path is nothing that evreel made, or is not there.
+        If the path does not exist, or evreel did not make it.
     """
     place = _existing(path)
     if place.is_dir():
@@ -69,15 +69,15 @@ def check(path: str | Path, *, progress: Progress = silent) -> Report:
     kind = kind_of(place)
     if kind is None:
         raise UsageError(
-            "is no file that evreel made",
+            "is not a file that evreel made",
             path=place,
-            hint="For recordings and data sets of others, use `evreel audit`.",
+            hint="For recordings and others' data sets, use `evreel audit`.",
         )
     return _checked_file(place, kind, progress)
 
 
 def audit(path: str | Path, *, sensor: Sensor | None = None, progress: Progress = silent) -> Report:
-    """Check a recording or a data set that evreel did not make, as far as checks apply.
+    """Check a recording or a data set that evreel did not make, with all checks that apply.
 
     Parameters
     ----------
@@ -87,18 +87,18 @@ def audit(path: str | Path, *, sensor: Sensor | None = None, progress: Progress 
         in the first column), folders ``train``, ``my_val``, …; and what evreel made. Links to
         folders are not followed.
     sensor
-        Size of the recordings, where they can't say.
+        Sensor size, for recordings that do not state it.
     progress
         Called as ``progress(done_bytes, total_bytes)``.
 
     Returns
     -------
-    The findings, errors first, and how many files could not be told.
+    The findings, errors first, and how many files were not recognized.
 
     Raises
     ------
     UsageError
-        Where the path is not there, or is a file that can't be told.
+        If the path does not exist, or is a file that is not recognized.
     """
     place = _existing(path)
     if place.is_dir():
@@ -111,7 +111,7 @@ def audit(path: str | Path, *, sensor: Sensor | None = None, progress: Progress 
     looked_at = len(_checked_others(others, (), found, Done(others, progress), sensor)[1])
     if not looked_at:
         raise UsageError(
-            "is no recording that can be read, no boxes and no list of a split", path=place
+            "is not a recording that evreel can read, nor boxes, nor a list of a split", path=place
         )
     return _report(found, looked_at)
 
@@ -119,7 +119,7 @@ def audit(path: str | Path, *, sensor: Sensor | None = None, progress: Progress 
 def _existing(path: str | Path) -> Path:
     place = Path(path)
     if not place.exists():
-        raise UsageError("is not there", path=place)
+        raise UsageError("does not exist", path=place)
     return place
 
 
@@ -128,7 +128,7 @@ def _report(found: Iterable[Finding], looked_at: int, not_looked_at: int = 0) ->
 
 
 def _checked_file(place: Path, kind: str, progress: Progress) -> Report:
-    """Check one file that evreel made; those beside it say what is known of its recording."""
+    """Check one file that evreel made; files beside it say what is known of its recording."""
     file = File(place, shown(place.name), kind, id_of(place.name))
     beside = place.with_name(f"{file.id}.h5")
     other = kind_of(beside) if beside != place and beside.exists() else None
@@ -138,7 +138,7 @@ def _checked_file(place: Path, kind: str, progress: Progress) -> Report:
     maps = LabelMaps(Entry(nearest, LABEL_MAP) for nearest in named[:1])
     found = [*_checked_files([file], heads, maps.of, Done([file], progress))]
     found += check_cuts(read_cuts([file]), whole=False)
-    # What is wrong with a neighbour is a finding of the neighbour.
+    # Findings of a neighbour belong to the neighbour.
     of_file = [finding for finding in found if finding.path == file.path]
     return _report([*maps.findings, *of_file], 1)
 
@@ -146,7 +146,7 @@ def _checked_file(place: Path, kind: str, progress: Progress) -> Report:
 def _checked_folder(
     root: Path, progress: Progress, *, foreign: bool, sensor: Sensor | None = None
 ) -> Report:
-    """Check what evreel made in a folder, or all of a data set, whoever made it."""
+    """Check what evreel made in a folder, or a whole data set, whoever made it."""
     folder = Folder(root)
     releases = [Release(*release) for release in folder.releases]
     of_releases = [file for release in releases for file in (*release.files, *release.unlisted)]
@@ -173,7 +173,7 @@ def _checked_folder(
 
 
 def _checked_release(release: Release, done: Done) -> Iterator[Finding]:
-    """Yield what is found in a release, whose files belong together as the manifest says."""
+    """Yield what is found in a release; its manifest says which files belong together."""
     maps = LabelMaps(release.maps)
     yield from maps.findings
     yield from _checked_files(release.files, (), maps.of, done, parted=lambda heads: [list(heads)])
@@ -188,7 +188,7 @@ def _checked_others(
     done: Done,
     sensor: Sensor | None,
 ) -> tuple[list[Head], list[Entry]]:
-    """Add what is found in recordings and lists; return what they say, and which could be told."""
+    """Add what is found in recordings and lists; return their heads, and the recognized files."""
     lists = [other for other in others if split_list(other.path)]
     found += checked_lists(lists)
     recordings = [
@@ -216,20 +216,20 @@ def _checked_files(
     *,
     parted: Callable[[Sequence[Head]], list[list[Head]]] = of_one_recording,
 ) -> Iterator[Finding]:
-    """Yield what is found in files that evreel made, each by itself and against its neighbours.
+    """Yield what is found in files that evreel made, each alone and against its neighbours.
 
     Parameters
     ----------
     files
         The files; those of one recording have the same `id`.
     others
-        What is known of recordings otherwise, such as from files that evreel did not make.
+        What other files, which evreel did not make, say of their recordings.
     labels
-        Returns the class numbers that are named where a file lies; None where none are.
+        Function of a file → the class numbers that are named for it; None if none are.
     done
         Called after each file.
     parted
-        Parts the heads of one `id` into those of one recording each.
+        Function that divides the heads of one `id` into groups of one recording each.
     """
     named: dict[str, list[Head]] = {}
     for head in [*map(read_head, files), *others]:
@@ -245,13 +245,13 @@ def _checked_files(
 
 
 def _made_from(heads: Sequence[Head]) -> Iterator[Finding]:
-    """Yield which files of a recording were made from other stores."""
+    """Yield which files of a recording were made from another store."""
     files = [(head.file.path, head.store) for head in heads if head.store is not None]
     stores = [head.file for head in heads if head.file.kind == EVENTS.name]
     own = None
     if files and len(stores) == 1:
         try:
-            # A store that was packed again for others has other bytes than those it is made from.
+            # A repacked store of a release has other bytes than the one files are made from.
             if needs_plugin(stores[0].location):
                 own = stores[0].path, sha256(stores[0].location)
         except (EvreelError, *DAMAGE):
@@ -260,11 +260,11 @@ def _made_from(heads: Sequence[Head]) -> Iterator[Finding]:
 
 
 def _check_damaged(file: File, known: Known) -> Iterator[Finding]:
-    """Yield why a file can't be opened."""
+    """Yield why a file cannot be opened."""
     if not file.location.stat().st_size:
         raise LayoutError("is empty", hint=hdf5.REBUILD)
     hdf5.open_hdf5(file.location).close()
-    yield unreadable(file.path, "was found damaged when it was opened, and was not the next time")
+    yield unreadable(file.path, "could not be opened at first, but could the second time")
 
 
 _CHECKS: Mapping[str, Callable[[File, Known], Iterator[Finding]]] = {

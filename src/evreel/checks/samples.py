@@ -1,4 +1,4 @@
-"""Checks of samples: their rows and times, and their splits beside their recording's."""
+"""Checks of samples: their rows, times and splits."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from evreel.timebase import Int64Array
 error, warning = checks_of("samples")
 
 MIXED = "mixed"
-"""Split of a recording whose samples are of several."""
+"""Split of a recording whose samples are in several."""
 
 _LONGEST_NAME = 60
 
 
 class Cut(NamedTuple):
-    """A recording that is cut: its samples file, its name, and what the file holds."""
+    """A recording that is cut into samples: the samples file, its name and its content."""
 
     path: str
     id: str
@@ -48,7 +48,7 @@ def sample_at(samples: Samples, k: int) -> str:
     return f"sample {short(samples.id[k])}"
 
 
-@error("sample_rows", "Samples outside the recording, or of rows that are not those of their time.")
+@error("sample_rows", "Samples outside the recording, or whose rows do not match their time.")
 def sample_rows(
     samples: Samples,
     start: Int64Array,
@@ -57,7 +57,7 @@ def sample_rows(
     n_events: int | None = None,
     read: Read | None = None,
 ) -> Iterator[Located]:
-    """Find samples whose rows are not those that a search in the store's column t finds.
+    """Find samples whose rows are not what a search in the store's column t finds.
 
     Parameters
     ----------
@@ -66,7 +66,8 @@ def sample_rows(
     t_stop_us
         The recording's end.
     n_events, read
-        The store's events, and what reads its column t; None where the store is not known.
+        Number of events in the store, and a function that reads its column t; None if the store is
+        not known.
     """
     bad = (samples.start_us < 0) | (samples.start_us >= max(t_stop_us, 1))
     has = ""
@@ -81,13 +82,13 @@ def sample_rows(
             f"rows {start[k]} to {stop[k]} for t={samples.start_us[k]} to {samples.stop_us[k]} µs",
         ),
         "sample",
-        "of other rows than their time's, or outside the recording, the first {got}; the recording "
-        f"ends at t={t_stop_us} µs{has}; cut again",
+        "whose rows do not match their time, or outside the recording, the first {got}; the "
+        f"recording ends at t={t_stop_us} µs{has}; cut again",
     )
 
 
 def _misplaced(rows: Int64Array, t_us: Int64Array, n_events: int, read: Read) -> MaskArray:
-    """Return where a row is not the first at or after its time; what can't be read, may be.
+    """Return where a row is not the first at or after its time; unreadable rows pass.
 
     Examples
     --------
@@ -106,7 +107,7 @@ def _misplaced(rows: Int64Array, t_us: Int64Array, n_events: int, read: Read) ->
 
 
 def _read_rows(rows: Int64Array, read: Read) -> tuple[Int64Array, MaskArray]:
-    """Return some rows of a column, and which could be read; only their chunks are."""
+    """Return some rows of a column, and which could be read; only their chunks are read."""
     wanted, place = np.unique(rows, return_inverse=True)
     values, known = np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
     chunk = wanted // COLUMN_CHUNK
@@ -121,7 +122,7 @@ def _read_rows(rows: Int64Array, read: Read) -> tuple[Int64Array, MaskArray]:
 
 @warning("sample_empty", "Samples without an event.")
 def sample_empty(samples: Samples, start: Int64Array, stop: Int64Array) -> Iterator[Located]:
-    """Find samples of no rows."""
+    """Find samples without rows."""
     return located(
         start == stop,
         lambda k: (sample_at(samples, k), f"{samples.start_us[k]} to {samples.stop_us[k]}"),
@@ -130,11 +131,9 @@ def sample_empty(samples: Samples, start: Int64Array, stop: Int64Array) -> Itera
     )
 
 
-@warning(
-    "sample_overlap", "Samples of a recording that share time: the same events are taken for both."
-)
+@warning("sample_overlap", "Samples of a recording that share time: both have the same events.")
 def sample_overlap(samples: Samples) -> Iterator[Located]:
-    """Find samples that start before one above stops."""
+    """Find samples that start before an earlier one stops."""
     start_us, stop_us = samples.start_us, samples.stop_us
     bad = np.zeros(len(samples), np.bool_)
     bad[1:] = start_us[1:] < np.maximum.accumulate(stop_us)[:-1]
@@ -146,20 +145,20 @@ def sample_overlap(samples: Samples) -> Iterator[Located]:
         got = f"{shared} µs with {sample_at(samples, other)} of {alike} class"
         return sample_at(samples, k), got
 
-    problem = "that shares time with one above, the first {got}; is it labelled so at the source?"
+    problem = "sharing time with an earlier one, the first {got}; is it labelled so at the source?"
     return located(bad, say, "sample", problem)
 
 
-@error("sample_split", "Samples of a split that is not their recording's, or that is none.")
+@error("sample_split", "Samples whose split is not their recording's, or not a split.")
 def sample_split(cut: Cut, of_recording: str = "") -> Iterator[Located]:
-    """Find samples of another split than their recording.
+    """Find samples whose split is not their recording's.
 
     Parameters
     ----------
     cut
         The samples.
     of_recording
-        The recording's split; ``mixed`` or empty where its samples may be of any.
+        The recording's split; ``mixed`` or empty if its samples may be in any.
     """
     free = of_recording in ("", MIXED)
     fit, expected = (SPLITS, "train, val and test") if free else ((of_recording,), of_recording)
@@ -167,12 +166,12 @@ def sample_split(cut: Cut, of_recording: str = "") -> Iterator[Located]:
         np.array([split not in fit for split in cut.split], np.bool_),
         lambda k: (sample_at(cut.samples, k), short(cut.split[k])),
         "sample",
-        f"of a split other than {expected}, the first {{got}}; make the splits again",
+        f"in a split other than {expected}, the first {{got}}; make the splits again",
     )
 
 
 def check_samples(file: File, known: Known) -> Iterator[Finding]:
-    """Yield what is found in a file of samples; of splits, `evreel.checks.dataset` does."""
+    """Yield what is found in a samples file; `evreel.checks.dataset` checks the splits."""
     with (
         opened(file.location, file.kind) as h5,
         SamplesFile(file.location) as held,
@@ -188,7 +187,7 @@ def check_samples(file: File, known: Known) -> Iterator[Finding]:
 
 
 def read_samples(file: File) -> SamplesFile | None:
-    """Return a samples file, read and closed; None where it can't be read, as its findings say."""
+    """Return a samples file, read and closed; None if it cannot be read, as its findings say."""
     try:
         with SamplesFile(file.location) as held:
             return held
@@ -197,7 +196,7 @@ def read_samples(file: File) -> SamplesFile | None:
 
 
 def read_cuts(files: Iterable[File]) -> list[Cut]:
-    """Return the samples of those files that hold some, and can be read."""
+    """Return the samples of all readable samples files among `files`."""
     read = ((file, read_samples(file)) for file in files if file.kind == SAMPLES.name)
     return [
         Cut(file.path, file.id, held.samples, held.split, held.labels)

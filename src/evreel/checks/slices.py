@@ -22,19 +22,19 @@ error, _ = checks_of("slices")
 
 
 @error(
-    "slice_rows", "Slices that are no range of the file's events or of time, or are not in order."
+    "slice_rows", "Slices that are not a range of the file's events or of time, or not in order."
 )
 class SliceRows:
-    """Compare each slice with the one above, and with the `n_events` events in the file."""
+    """Compare each slice with the previous one, and with the `n_events` events in the file."""
 
     def __init__(self, n_events: int) -> None:
         self._n_events = n_events
         self._no_range = Tally(
             "slice",
-            f"of no range, the first of rows {{got}}; the file has {n_events:,} events; annotate "
-            "again",
+            f"without a valid range, the first of rows {{got}}; the file has {n_events:,} events; "
+            "annotate again",
         )
-        self._back = Tally("slice", "starting before the slice above; annotate again")
+        self._back = Tally("slice", "starting before the previous slice; annotate again")
         self._last: tuple[int, int] | None = None
 
     def add(
@@ -65,17 +65,17 @@ class SliceRows:
         yield from self._back.finish()
 
 
-@error("slice_count", "A count of events outside every slice that is not what the slices leave.")
+@error("slice_count", "A count of events outside all slices that does not match the slices.")
 class SliceCount:
     """Count the events that are in a slice.
 
     Parameters
     ----------
     n_slices, n_events
-        Slices and events in the file. Where not all slices can be read, or they are not in order,
-        nothing is said.
+        Slices and events in the file. If a slice cannot be read, or slices are not in order,
+        nothing is found.
     outside
-        The count that the file has.
+        The count that the file states.
     """
 
     def __init__(self, n_slices: int, n_events: int, outside: int) -> None:
@@ -108,12 +108,12 @@ class SliceCount:
             )
 
 
-@error("label_number", "Regions or tags with a label that is no row of the names.")
+@error("label_number", "Regions or tags whose label is not a row of the names.")
 class LabelNumber(Tally):
     """Compare labels of a table with the number of names."""
 
     what = "row"
-    problem = "of no label, the first of {got}; {n_labels:,} have names; annotate again"
+    problem = "without a valid label, the first {got}; {n_labels:,} have names; annotate again"
 
     def __init__(self, table: str, n_labels: int) -> None:
         super().__init__()
@@ -127,11 +127,12 @@ class LabelNumber(Tally):
 
 @error("overlap_rows", "Overlaps of events that are not in the file, or that are not in order.")
 class OverlapRows(Tally):
-    """Compare the event of each overlap with the one above, and with the `n_events` in the file."""
+    """Compare the event of each overlap with the previous one's, and with the file's `n_events`."""
 
     what = "row"
     problem = (
-        "out of order or of no event, the first of {got}; the file has {n_events:,}; annotate again"
+        "out of order or without an event, the first of {got}; the file has {n_events:,}; annotate "
+        "again"
     )
 
     def __init__(self, n_events: int) -> None:
@@ -146,16 +147,16 @@ class OverlapRows(Tally):
         return bad, lambda k: (f"overlaps/event, row {first + k}", f"{event[k]}")
 
 
-@error("roi", "Regions of events, or of overlaps, that are no row of the table of regions.")
+@error("roi", "Regions of events or overlaps that are not a row of the table of regions.")
 class Regions(Tally):
     """Compare the regions in a data set with the number of rows of their table.
 
-    A piece is the data set's name, its first row, its regions, and the lowest number that is
-    allowed: −1, no region, or 0.
+    A piece is the data set's name, its first row, its regions, and the lowest allowed number: −1,
+    no region, or 0.
     """
 
     what = "row"
-    problem = "of no region, the first is {got}; there are {n_rois:,}; annotate again"
+    problem = "without a valid region, the first is {got}; there are {n_rois:,}; annotate again"
 
     def __init__(self, n_rois: int) -> None:
         super().__init__()
@@ -166,14 +167,14 @@ class Regions(Tally):
         return bad, lambda k: (f"{name}, row {first + k}", f"{roi[k]}")
 
 
-@error("other_events", "Slices whose events are not those of the store beside them.")
+@error("other_events", "Slices whose events differ from the store beside them.")
 class SameEvents(Tally):
-    """Compare the events with those of the store.
+    """Compare the events with the store's.
 
     Parameters
     ----------
     read
-        Reads columns t, x, y, p of the store.
+        Function that reads columns t, x, y, p of the store.
     first_row
         Row in the store of the first event here.
     n_store
@@ -181,7 +182,7 @@ class SameEvents(Tally):
     """
 
     what = "event"
-    problem = "not as in the events store, the first is row {got} there; annotate again"
+    problem = "that differ from the events store, the first is row {got} there; annotate again"
 
     def __init__(self, read: Read, first_row: int, n_store: int) -> None:
         super().__init__()
@@ -203,7 +204,7 @@ class SameEvents(Tally):
 
 
 def check_slices(file: File, known: Known) -> Iterator[Finding]:
-    """Yield what is found in a file of slices."""
+    """Yield what is found in a slices file."""
     with opened(file.location, file.kind) as h5, known.rows_of_store(*EVENTS_COLUMNS) as read:
         reader = RawColumns(h5, file.path)
         checks = event_checks(sensor_of(h5))
@@ -222,7 +223,7 @@ def check_slices(file: File, known: Known) -> Iterator[Finding]:
 
 
 def _check_tables(path: str, h5: h5py.File, reader: RawColumns) -> Iterator[Finding]:
-    """Yield what is wrong with the tables of a file of slices."""
+    """Yield what is wrong with the tables of a slices file."""
     n_events, n_slices = len(h5["events/t"]), len(h5["slices/start"])
     n_labels, t_stop_us = len(h5["labels/name"]), int(h5.attrs["t_stop_us"])
     rows, us = ("slices/start", "slices/stop"), ("slices/start_us", "slices/stop_us")

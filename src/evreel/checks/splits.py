@@ -25,16 +25,16 @@ _SPLITS = {
 LISTS = (".txt", ".csv", ".tsv")
 _HEADERS = ("id", "name", "file", "filename", "path", "recording", "sequence", "sample")
 PAPERS = ("", ".json", ".log", ".md", ".pdf", ".toml", ".txt", ".xml", ".yaml", ".yml")
-"""Suffixes of what stands beside data, and may well be the same in two splits."""
+"""Suffixes of files that accompany data, and may well be the same in two splits."""
 
 _LEAST_TWIN_BYTES = 1024
-"""Smaller files, such as lists without a line, are alike without harm."""
+"""Smaller files, such as empty lists, may be alike without harm."""
 
 _LONGEST_LINE = 65_536
 
 
 def split_of(name: str) -> tuple[str, str] | None:
-    """Return the split that one word of a name names, and the other words; None for others.
+    """Return the split that one word of a name names, and the other words; else None.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def split_of(name: str) -> tuple[str, str] | None:
 
 
 def split_list(path: str) -> tuple[str, str] | None:
-    """Return the split that a list is named after, and what else is in its path; None for others.
+    """Return the split that a list is named after, and the rest of its path; else None.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def split_list(path: str) -> tuple[str, str] | None:
 
 
 def checked_lists(lists: Sequence[Entry]) -> Iterator[Finding]:
-    """Yield which names are in the lists of two splits; only lists named alike belong together."""
+    """Yield names that are in the lists of two splits; only lists named alike belong together."""
     sets: dict[str, list[Member]] = {}
     for list_ in lists:
         named = split_list(list_.path)
@@ -85,9 +85,9 @@ def checked_lists(lists: Sequence[Entry]) -> Iterator[Finding]:
 
 
 def _by_stem(members: Sequence[Member]) -> Iterator[Member]:
-    """Yield those whose name is in one split alone, by their names without folder and suffix.
+    """Yield members whose name is in only one split, renamed without folder and suffix.
 
-    A folder counts, unless another list names a recording without any.
+    A folder is kept unless another list names the recording without any.
     """
     splits: dict[str, set[str]] = {}
     for member in members:
@@ -102,7 +102,7 @@ def _by_stem(members: Sequence[Member]) -> Iterator[Member]:
 
 
 def listed_names(list_: Entry, found: list[Finding]) -> Iterator[tuple[str, str]]:
-    """Yield line and name of each recording that a split's list names."""
+    """Yield line and name of each recording in a split's list."""
     comma = list_.location.suffix.lower() == ".csv"
     spaces = False
     try:
@@ -122,11 +122,11 @@ def listed_names(list_: Entry, found: list[Finding]) -> Iterator[tuple[str, str]
                     yield f"line {number}", name.split()[0] if spaces else name
     except (OSError, ValueError, csv.Error) as error:
         problem = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        found.append(unreadable(list_.path, f"is no list of names: {problem}"))
+        found.append(unreadable(list_.path, f"is not a list of names: {problem}"))
 
 
 def checked_folders(files: Sequence[Entry]) -> Iterator[Finding]:
-    """Yield which files are in the folders of two splits, by name or by bytes."""
+    """Yield files that are in the folders of two splits, by name or by bytes."""
     sets: dict[str, list[tuple[Entry, str, str]]] = {}
     for file in files:
         *folders, name = file.path.split("/")
@@ -144,7 +144,7 @@ def checked_folders(files: Sequence[Entry]) -> Iterator[Finding]:
 
 
 def _twins(files: Sequence[tuple[Entry, str]]) -> Iterator[Stored]:
-    """Yield files with their digests, as far as another split has one of the same size."""
+    """Yield files with their digests, if another split has a file of the same size."""
     sizes = {file.path: file.size if file.is_file else 0 for file, _ in files}
     splits: dict[int, set[str]] = {}
     for file, split in files:
@@ -156,5 +156,5 @@ def _twins(files: Sequence[tuple[Entry, str]]) -> Iterator[Stored]:
                 with file.location.open("rb") as opened:
                     digest = hashlib.file_digest(opened, "sha256").hexdigest()
             except OSError:
-                continue  # a finding of the file itself, where it is one to read
+                continue  # the file's own findings say why, if it is one to read
             yield Stored(file.path, "", split, digest)

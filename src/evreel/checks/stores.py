@@ -1,4 +1,4 @@
-"""Checks of events stores: the index, the attributes and the members beside the events."""
+"""Checks of events stores: index, attributes and members."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ error, _ = checks_of("events store")
 
 @error(
     "index",
-    "A time index `ms_to_idx` that is not that of column t: reading by time gives other events.",
+    "A time index `ms_to_idx` that does not match column t: reading by time gives other events.",
 )
 class Index:
     """Compare the index with the rows that a search in column t finds.
@@ -33,11 +33,11 @@ class Index:
     Parameters
     ----------
     read
-        Reads entries of the index.
+        Function that reads entries of the index.
     length
         Number of its entries.
     n_events
-        Number of events in the file; where some can't be read, nothing is said.
+        Number of events in the file; if some cannot be read, nothing is found.
     """
 
     def __init__(self, read: Read, length: int, n_events: int) -> None:
@@ -46,8 +46,8 @@ class Index:
         self._n_events = n_events
         self._tally = Tally(
             "entry",
-            "not the row of the first event of the millisecond, the first is {got}; build the "
-            "store again",
+            "that do not point at the first event of their millisecond, the first is {got}; build "
+            "the store again",
         )
         self._ms = 0
         self._rows = 0
@@ -56,7 +56,7 @@ class Index:
 
     def add(self, events: Columns) -> None:
         """Take the next events."""
-        # What the index should say is not known where timestamps go back or are missing.
+        # If timestamps go back or are missing, the right index is not known.
         back = (events.t < events.before).any()
         self._blind |= bool(back or events.t[0] < 0 or events.first != self._rows)
         self._rows = events.first + len(events.t)
@@ -95,7 +95,7 @@ class Index:
         yield from self._tally.finish()
 
 
-@error("time_zero", "A store whose first or last stamp is not what its attributes say.")
+@error("time_zero", "A store whose first or last timestamp contradicts its attributes.")
 class TimeZero:
     """Keep the first and the last timestamp.
 
@@ -104,9 +104,9 @@ class TimeZero:
     t_stop_us
         What the store says: last timestamp + 1.
     changed
-        Whether it says that something was left out of the recording. If not, t starts at 0.
+        Whether it says that events were left out. If not, t starts at 0.
     n_events
-        Number of events in the file; of an end that can't be read, nothing is said.
+        Number of events in the file; if the end cannot be read, nothing is found there.
     """
 
     def __init__(self, t_stop_us: int, changed: bool, n_events: int) -> None:
@@ -129,32 +129,31 @@ class TimeZero:
         if first is not None and (first < 0 or (first and not self._changed)):
             yield (
                 "event 0",
-                f"t={first} µs; stamps count from the recording's first event, and none before "
-                "it is said to be left out; build the store again",
+                f"t={first} µs; timestamps count from the recording's first event, and the store "
+                "says that nothing was left out; build the store again",
             )
         if last is not None and self._t_stop_us != last + 1:
             yield (
                 "attribute t_stop_us",
-                f"is {self._t_stop_us}; the last stamp + 1 is {last + 1}; build the store again",
+                f"is {self._t_stop_us}; the last timestamp + 1 is {last + 1}; build the store "
+                "again",
             )
 
 
-@error(
-    "members", "Members of an archive that do not lie apart in its store, each from a whole ms on."
-)
+@error("members", "Members of an archive that overlap in its store, or do not start at a whole ms.")
 class Members(Tally):
-    """Compare the start of each member with whole milliseconds and the end of the one above.
+    """Compare each member's start with whole milliseconds and the previous member's end.
 
     Parameters
     ----------
     t_stop_us
-        The recording's end; None where events of it were left out, so that it may be earlier.
+        The recording's end; None if events of it were left out, so that it may be earlier.
     """
 
     what = "member"
     problem = (
-        "out of place, the first t={got} µs; each starts at a whole millisecond, behind the "
-        "one above{end}; build the store again"
+        "out of place, the first t={got} µs; each starts at a whole millisecond, after the "
+        "previous one{end}; build the store again"
     )
 
     def __init__(self, t_stop_us: int | None) -> None:
@@ -189,14 +188,14 @@ def check_store(file: File, known: Known) -> Iterator[Finding]:
 
 
 def _check_members(h5: h5py.File, reader: RawColumns, t_stop_us: int) -> Iterator[Finding]:
-    """Yield what is wrong with the table of an archive's members, where a store has one."""
+    """Yield what is wrong with the table of an archive's members, if a store has one."""
     names = [f"members/{name}" for name in Member._fields]
     gone = [name for name in names if name not in h5]
     if len(gone) == len(names):
         return
     if gone:
         raise LayoutError(f"data set {gone[0]} is missing", hint=hdf5.REBUILD)
-    h5[names[0]].asstr()[:]  # the only column of text: reading it tells whether it can be read
+    h5[names[0]].asstr()[:]  # the only column of text: raises if it cannot be read
     repairs = provenance(h5, "repairs")
     whole = not any(repairs.get(name) for name in LEFT_OUT)
     yield from reader.through(Members(t_stop_us if whole else None), *names[1:3])

@@ -1,4 +1,4 @@
-"""What the checks of arrays share: faults counted, with the place of the first; distances."""
+"""What the checks of arrays share: counting faults, with the place of the first; distances."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from evreel.timebase import Int64Array
 MaskArray = npt.NDArray[np.bool_]
 
 Faults = tuple[MaskArray, Callable[[int], Located]]
-"""Which rows are at fault, and what gives the place and the value of one."""
+"""Which rows are at fault, and a function that gives the place and the value of one."""
 
 Read = Callable[[int, int], list[npt.NDArray[Any]] | None]
-"""Returns rows ``[first, stop)`` of some columns, None where they can't be read."""
+"""Function that returns rows ``[first, stop)`` of some columns, None if they cannot be read."""
 
 
 class Accumulator(Protocol):
-    """A check that sees all rows of some columns in their order."""
+    """A check that sees all rows of some columns in order."""
 
     @property
     def add(self) -> Callable[..., None]:
-        """Take the next piece: events, or the first row's number and columns from there on."""
+        """Take the next piece: events, or the number of its first row and its columns."""
         ...
 
     def finish(self) -> Iterator[Located]:
@@ -36,15 +36,15 @@ class Accumulator(Protocol):
 class Tally:
     """How many faults of a kind there are, and where the first is.
 
-    One that takes rows piece by piece is a child that says which are at fault, by `_faults`.
+    A subclass that takes rows piece by piece says in `_faults` which are at fault.
 
     Parameters
     ----------
     what
         What is at fault: ``event``.
     problem
-        What is wrong with them, how it should be, what to do. ``{got}`` in it is the first's
-        value; other names in braces are attributes.
+        What is wrong, what is expected, what to do. ``{got}`` in it is the first fault's value;
+        other names in braces are attributes.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class Tally:
         raise NotImplementedError
 
     def add(self, *piece: Any) -> None:
-        """Take the next piece, such as events, or its first row's number and its columns."""
+        """Take the next piece: events, or the number of its first row and its columns."""
         self.count(*self._faults(*piece))
 
     def count(self, bad: MaskArray, say: Callable[[int], Located]) -> None:
@@ -85,14 +85,14 @@ class Tally:
 def located(
     bad: MaskArray, say: Callable[[int], Located], what: str, problem: str
 ) -> Iterator[Located]:
-    """Yield the faults of one mask, as `Tally` says them."""
+    """Yield the faults of one mask, in the words of `Tally`."""
     tally = Tally(what, problem)
     tally.count(bad, say)
     yield from tally.finish()
 
 
 def distance(a: Int64Array, b: Int64Array | int) -> npt.NDArray[np.uint64]:
-    """Return (n,) uint64, the distance of a and b, also where int64 has no room for it.
+    """Return the distance of a and b, (n,) uint64, even if it exceeds int64.
 
     Examples
     --------
