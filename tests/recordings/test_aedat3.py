@@ -138,7 +138,7 @@ def test_capacity__with_neither_end_at_a_header_is_damage(made):
     packet = aedat.packet(1, events(1, 2), capacity=3, padded=False)
     data = HEAD + aedat.packet(1, events(0)) + packet + b"\xff" * 60
     at = len(HEAD) + 36
-    with pytest.raises(RecordingError, match=rf"byte {at}: the packet .* is followed by no header"):
+    with pytest.raises(RecordingError, match=rf"byte {at}: the packet .* is not followed by another header"):
         rows(made(data))
     assert rows(made(data, reading=SALVAGE)) == wanted(0)
 
@@ -215,7 +215,7 @@ def test_camera__that_the_header_does_not_name_is_damage(made):
 def test_header__without_its_last_line_or_of_another_form_is_refused(made):
     with pytest.raises(RecordingError, match=rf"byte {len(HEAD) - 14}: .* without .*END-HEADER"):
         made(HEAD[:-14] + aedat.packet(1, events(1)))
-    with pytest.raises(RecordingError, match="have the form 'PNGFrames'; only RAW"):
+    with pytest.raises(RecordingError, match="have the format 'PNGFrames'; only RAW"):
         made(HEAD.replace(b"RAW", b"PNGFrames"))
 
 
@@ -252,15 +252,15 @@ def test_damage__leaves_what_is_before_it_in_the_same_piece(made):
     for one in (recording, negative):
         assert rows(one) == wanted(1, 2)
         assert one.repairs["damaged_bytes"] in (36, 8)
-    with pytest.raises(RecordingError, match="no header of a packet begins here"):
+    with pytest.raises(RecordingError, match="no packet header begins here"):
         rows(made(data))
 
 
 @pytest.mark.parametrize(
     ("packet", "said"),
     [
-        (aedat.packet(0, [aedat.special(-1, 2)]), "a negative stamp"),
-        (aedat.packet(3, [aedat.imu(-1, (0.0,) * 7)]), "a negative stamp"),
+        (aedat.packet(0, [aedat.special(-1, 2)]), "a negative timestamp"),
+        (aedat.packet(3, [aedat.imu(-1, (0.0,) * 7)]), "a negative timestamp"),
         (
             aedat.packet(2, [aedat.aps_frame((1, 9, 8, 7), 1, 1)], stamp_at=8),
             "an exposure that ends before it starts",
@@ -293,7 +293,7 @@ def test_sample__without_a_time_ends_what_is_whole(made, packet, said):
 def test_packet__with_a_header_that_none_has_is_damage(made, change):
     data = HEAD + aedat.packet(1, events(1)) + aedat.packet(1, events(2), **change)
     at = len(HEAD) + 36
-    with pytest.raises(RecordingError, match=rf"byte {at}: no header of a packet begins here"):
+    with pytest.raises(RecordingError, match=rf"byte {at}: no packet header begins here"):
         rows(made(data))
 
 
@@ -301,11 +301,11 @@ def test_event__outside_the_sensor_or_back_in_time_is_an_error_with_its_byte(mad
     first = aedat.packet(0, [aedat.special(1, 2)])
     outside = first + aedat.packet(1, [*events(1), aedat.polarity(2, 128, 0, 1)])
     at = len(HEAD) + 36
-    with pytest.raises(RecordingError, match=rf"byte {at}: event x=128, y=0, 1 events on"):
+    with pytest.raises(RecordingError, match=rf"byte {at}: event x=128, y=0, number 1 from here"):
         rows(made(HEAD + outside))
     assert rows(made(HEAD + outside, reading=Reading(on_out_of_bounds="drop"))) == wanted(1)
     back = first + aedat.packet(1, events(5)) + aedat.packet(1, events(4))
-    with pytest.raises(RecordingError, match=rf"byte {at}: event t=4 µs, 1 events on, is before"):
+    with pytest.raises(RecordingError, match=rf"byte {at}: event t=4 µs, number 1 from here, is before"):
         rows(made(HEAD + back))
     assert rows(made(HEAD + back, reading=Reading(on_disorder="sort"))) == wanted(4, 5)
 

@@ -190,14 +190,14 @@ def test_event__outside_the_sensor_or_before_the_one_above_is_told_with_its_byte
     content = made.overflow() + made.aer40(ROWS[:2]) + made.word(900, 34, 3, 1)
     path = file(tmp_path, content)
     with pytest.raises(
-        RecordingError, match=r"x=34, y=3, 2 events on, .*sensor of 34x34"
+        RecordingError, match=r"x=34, y=3, number 2 from here, .*sensor of 34x34"
     ) as caught:
         read(path)
     assert caught.value.offset == 5
     rows, repairs = read(path, reading=Reading(on_out_of_bounds="drop"))
     assert (len(rows), repairs["out_of_bounds_events"]) == (2, 1)
     path = file(tmp_path, made.word(9, 1, 1, 1) + made.word(8, 2, 2, 0))
-    with pytest.raises(RecordingError, match="t=8 µs, 1 events on, is before t=9"):
+    with pytest.raises(RecordingError, match="t=8 µs, number 1 from here, is before t=9"):
         read(path)
     assert read(path, reading=Reading(on_disorder="sort"))[0] == [(8, 2, 2, 0), (9, 1, 1, 1)]
 

@@ -85,9 +85,9 @@ def test_events__are_checked_columns_of_the_right_types(path):
 @pytest.mark.parametrize(
     ("pieces", "message"),
     [
-        ([piece(5, 9, 7)], r"byte 0: event t=7 µs, 2 events on, is before t=9"),
-        ([piece(5, 9), piece(8)], r"byte 10: event t=8 µs, 0 events on, is before t=9"),
-        ([piece(5, 6, x=8)], r"byte 0: event x=8, y=0, 0 events on, is outside the sensor of 8x6"),
+        ([piece(5, 9, 7)], r"byte 0: event t=7 µs, number 2 from here, is before t=9"),
+        ([piece(5, 9), piece(8)], r"byte 10: event t=8 µs, number 0 from here, is before t=9"),
+        ([piece(5, 6, x=8)], r"byte 0: event x=8, y=0, number 0 from here, is outside the sensor of 8x6"),
         ([piece(5), piece(6, y=-1)], r"byte 10: event x=0, y=-1"),
     ],
 )
@@ -128,7 +128,7 @@ def test_sort__equals_a_stable_sort_or_says_that_it_can_t(tmp_path_factory, t, c
         try:
             chunks = list(event_chunks(recording))
         except RecordingError as error:
-            assert "too late to be put in order" in str(error)
+            assert "too late to be sorted" in str(error)
             highest = np.maximum.accumulate(t)
             late = [sum(a > b for a in t[:k]) for k, b in enumerate(t) if b < highest[k]]
             assert max(late) > 8

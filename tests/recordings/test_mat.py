@@ -93,8 +93,8 @@ def test_variables__that_are_no_vectors_of_numbers_are_told(path):
         assert "variable ts" in message and said in message
     short = made.matrix("x", range(3), "i4")
     message = refused(path, made.mat([good[0], short, *good[2:]]))
-    assert "variable x has 3 numbers, ts has 5" in message
-    assert "two variables 'ts'" in refused(path, made.mat([*good, good[0]]))
+    assert "variable x has 3 numbers, but ts has 5" in message
+    assert "variable 'ts' is duplicated" in refused(path, made.mat([*good, good[0]]))
 
 
 def test_version_7_3__says_what_to_do(path):
@@ -106,15 +106,15 @@ def test_version_7_3__says_what_to_do(path):
 def test_file__that_is_too_large_is_refused(path, monkeypatch):
     content = made.asl(ROWS * 100)
     monkeypatch.setattr(mat, "FILE_BYTES", 100)
-    assert "MATLAB files up to 100" in refused(path, content, UnknownFormatError)
+    assert "MATLAB files may have up to 100" in refused(path, content, UnknownFormatError)
     monkeypatch.setattr(mat, "FILE_BYTES", 10_000)
     bomb = made.mat([made.matrix("ts", np.zeros(10**6), "i1")])
-    assert "more than 10,000 bytes decompressed" in refused(path, bomb)
+    assert "exceed the limit of 10,000 bytes" in refused(path, bomb)
     # Each of its columns alone would do.
     zeros = [(0, 0, 0, 0)] * 3000
     assert rows_of(path, made.mat(_named(zeros[:2400], "i1"))) == zeros[:2400]
     message = refused(path, made.mat(_named(zeros, "i1")))
-    assert "its columns have more than 10,000 bytes decompressed" in message
+    assert "its decompressed columns exceed the limit of 10,000 bytes" in message
     assert "Save them as npz" in message
 
 
@@ -155,7 +155,7 @@ def test_numbers__behind_a_compressed_variable_may_lie_at_any_byte(path):
 
 def test_name__that_goes_on_and_on_is_damage(path):
     content = made.mat([made.matrix("x" * 5000, [1])])
-    assert "an element of 5000 bytes goes on beyond its end" in refused(path, content)
+    assert "an element of 5000 bytes extends beyond its end" in refused(path, content)
 
 
 def test_file__that_is_cut_is_an_error_at_every_byte(path):

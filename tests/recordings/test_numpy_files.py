@@ -91,7 +91,7 @@ def test_polarity__of_other_numbers_is_refused(path):
     message = refused(path, made.npz(**columns(p=np.array([1, 2, 1, 0]))))
     assert "polarity 2 is neither 1 nor 0 nor −1" in message
     message = refused(path, made.npz(**columns(p=np.array([1, 0, 1, -1]))))
-    assert "polarity -1, where 0 is OFF further up" in message
+    assert "polarity -1, but OFF is 0 in an earlier row" in message
 
 
 def test_objects__are_never_loaded(path, tmp_path):
@@ -107,7 +107,7 @@ def test_objects__are_never_loaded(path, tmp_path):
 
 
 def test_columns__of_unequal_lengths_shapes_or_kinds_are_errors(path):
-    assert "array x has 3 rows, t has 4" in refused(path, made.npz(**columns(x=np.zeros(3, int))))
+    assert "array x has 3 rows, but t has 4" in refused(path, made.npz(**columns(x=np.zeros(3, int))))
     for x, said in (
         (np.zeros((4, 1), int), "shape (4, 1)"),
         (np.asfortranarray(np.zeros((2, 2), int)), "shape (2, 2)"),
@@ -126,8 +126,8 @@ def test_zip__of_other_things_says_how_to_take_a_recording_out_of_it(path):
 def test_npz__of_bzip2_or_with_two_arrays_of_a_name_is_refused(path):
     members = {f"{name}.npy": made.npy(values) for name, values in columns().items()}
     message = refused(path, made.zipped(members, zipfile.ZIP_BZIP2), UnknownFormatError)
-    assert "other than deflate" in message
-    assert "has two arrays 't'" in refused(path, made.zipped(members | {"t": b"0"}))
+    assert "not compressed with deflate" in message
+    assert "array 't' is duplicated" in refused(path, made.zipped(members | {"t": b"0"}))
 
 
 def test_npz__whose_headers_promise_other_sizes_is_refused(path):
@@ -182,7 +182,7 @@ def test_npy__of_records_is_read(path, dtype):
 
 def test_npy__that_is_no_array_of_records_is_told(path):
     message = refused(path, made.npy(np.zeros((10, 4))), UnknownFormatError)
-    assert "shape (10, 4)" in message and "does not tell its columns apart" in message
+    assert "shape (10, 4)" in message and "does not say which column is which" in message
     boxes = np.zeros(3, [("t", "<i8"), ("x", "<f4"), ("y", "<f4"), ("class_id", "<u4")])
     message = refused(path, made.npy(boxes), UnknownFormatError)
     assert "has no column p among its fields t, x, y, class_id" in message
@@ -195,7 +195,7 @@ def test_npy__that_is_cut_or_goes_on_tells_the_byte(path):
     head = len(content) - 4 * 14
     assert f"byte {head + 28}: the file ends after 2 of 4 events" in refused(path, content[:-20])
     assert rows_of(path, content[:-20], Reading(on_damage="salvage")) == ROWS[:2]
-    assert f"byte {len(content)}: has 3 bytes behind" in refused(path, content + b"abc")
+    assert f"byte {len(content)}: has 3 bytes after" in refused(path, content + b"abc")
     for size in range(6, head):
         assert "e.npz: byte 0:" in refused(path, content[:size])
 

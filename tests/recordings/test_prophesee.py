@@ -356,7 +356,7 @@ def test_times_beyond_what_is_taken__are_damage(tmp_path):
     turn = made.packed("2.0", [Evt2.time_high(t << 32) for t in (0, 2, 3)])
     body = turn * ((1 << 53 - 34) + 1)
     path = file(tmp_path, made.raw("2.0", words) + body)
-    with pytest.raises(RecordingError, match="time high goes beyond 285 years") as caught:
+    with pytest.raises(RecordingError, match="time high exceeds 285 years") as caught:
         read(path)
     assert caught.value.offset == path.stat().st_size - len(turn)
 
@@ -452,7 +452,7 @@ def test_event_outside_the_sensor__is_an_error_or_dropped_and_counted(tmp_path, 
         made.dat(rows),
     ]:
         path = file(tmp_path, content)
-        with pytest.raises(RecordingError, match=f"x={x}, y={y}, 1 events on, is outside the"):
+        with pytest.raises(RecordingError, match=f"x={x}, y={y}, number 1 from here, is outside the"):
             read(path)
         events, _, repairs = read(path, reading=Reading(on_out_of_bounds="drop"))
         assert (events, repairs) == ([rows[0], rows[2]], {"out_of_bounds_events": 1})
@@ -465,7 +465,7 @@ def test_event_that_goes_back_in_time__is_an_error_or_sorted_and_counted(tmp_pat
         made.dat(rows),
     ]:
         path = file(tmp_path, content)
-        with pytest.raises(RecordingError, match="t=11 µs, 2 events on, is before t=12"):
+        with pytest.raises(RecordingError, match="t=11 µs, number 2 from here, is before t=12"):
             read(path)
         events, _, repairs = read(path, reading=Reading(on_disorder="sort"))
         assert (events, repairs) == (sorted(rows), {"disordered_events": 1})
@@ -511,28 +511,28 @@ def test_sensor__that_the_header_does_not_state_must_be_given(tmp_path):
         read(path)
     assert read(path, sensor=Sensor(6, 8))[0] == EVENTS
     path = file(tmp_path, made.raw("3.0", []))
-    with pytest.raises(RecordingError, match="states a sensor of 8x6 px; 9x6 was given"):
+    with pytest.raises(RecordingError, match="states a sensor of 8x6 px, but 9x6 was given"):
         read(path, sensor=Sensor(6, 9))
 
 
 @pytest.mark.parametrize(
     ("lines", "at", "message"),
     [
-        (["evt 2.0", "format EVT3;height=6;width=8"], 1, "evt is '2.0', and format 'EVT3'"),
-        (["evt 2.0", "evt 3.0"], 1, "evt is '3.0', and '2.0' further up"),
-        (["format EVT3;height=6;width=8", "geometry 8x7"], 1, "8x7 px, and 8x6 px elsewhere"),
-        (["evt 3.0", "geometry 8 x 6"], 1, "'8 x 6' is no size"),
-        (["evt 3.0", "geometry 0x6"], 1, "'0x6' is no size"),
-        (["format EVT3;height=6"], 0, "'x6' is no size"),
-        (["evt 3.0", "geometry 2049x6"], 1, "2049x6 px is larger than coordinates can tell"),
-        (["format EVT4;height=6;width=8"], 0, "in the encoding 'EVT4'.*EVT 2.0, 2.1 and 3.0"),
-        (["format HISTO3D;height=6;width=8"], 0, "in the encoding 'HISTO3D'"),
-        (["evt 4.0"], 0, "in the encoding 'EVT 4.0'"),
-        (["geometry 8x6"], 0, "names no encoding of events"),
+        (["evt 2.0", "format EVT3;height=6;width=8"], 1, "evt is '2.0', but format is 'EVT3'"),
+        (["evt 2.0", "evt 3.0"], 1, "evt is '3.0', but '2.0' in an earlier line"),
+        (["format EVT3;height=6;width=8", "geometry 8x7"], 1, "8x7 px, but 8x6 px in another line"),
+        (["evt 3.0", "geometry 8 x 6"], 1, "'8 x 6' is not a sensor size"),
+        (["evt 3.0", "geometry 0x6"], 1, "'0x6' is not a sensor size"),
+        (["format EVT3;height=6"], 0, "'x6' is not a sensor size"),
+        (["evt 3.0", "geometry 2049x6"], 1, "2049x6 px is too large for the format"),
+        (["format EVT4;height=6;width=8"], 0, "in encoding 'EVT4'.*EVT 2.0, 2.1 and 3.0"),
+        (["format HISTO3D;height=6;width=8"], 0, "in encoding 'HISTO3D'"),
+        (["evt 4.0"], 0, "in encoding 'EVT 4.0'"),
+        (["geometry 8x6"], 0, "does not name its event encoding"),
         (["format EVT3;height=6;width=8;endianness=big"], 0, "endianness 'big'"),
-        (["Data file containing CD events"], 0, "states no Version of DAT"),
+        (["Data file containing CD events"], 0, "does not state the Version of DAT"),
         (["Version 3"], 0, "states version '3' of DAT"),
-        (["Version 2", "Width 8"], 1, "'8x' is no size"),
+        (["Version 2", "Width 8"], 1, "'8x' is not a sensor size"),
     ],
 )
 def test_header__that_contradicts_itself_or_names_what_is_not_read_says_so(
@@ -546,7 +546,7 @@ def test_header__that_contradicts_itself_or_names_what_is_not_read_says_so(
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [(0x0E, r"type 0x0e \(external triggers\)"), (0x28, "type 0x28. Events")]
+    ("kind", "message"), [(0x0E, r"type 0x0e \(external triggers\)"), (0x28, "type 0x28. Pixel events")]
 )
 def test_dat_of_other_events__is_an_error_that_names_them(tmp_path, kind, message):
     path = file(tmp_path, made.dat(EVENTS, kind=kind))
@@ -563,7 +563,7 @@ def test_dat_of_other_sizes_and_polarities__is_damage(tmp_path):
         read(path)
     assert caught.value.offset == len(whole) - 8
     whole[start - 1] = 16
-    with pytest.raises(RecordingError, match="said to have 16 bytes") as caught:
+    with pytest.raises(RecordingError, match="an event has 16 bytes") as caught:
         open_recording(file(tmp_path, bytes(whole)))
     assert caught.value.offset == start - 1
 
@@ -576,7 +576,7 @@ def test_header__without_end_is_refused(tmp_path):
 
 
 def test_other_text__that_begins_alike_is_no_recording(tmp_path):
-    with pytest.raises(UnknownFormatError, match="names no encoding of events"):
+    with pytest.raises(UnknownFormatError, match="does not name its event encoding"):
         open_recording(file(tmp_path, b"% A paper\n\\documentclass{article}\n"))
 
 
@@ -648,7 +648,7 @@ def test_word__of_a_type_that_is_none_is_damage_with_its_byte(tmp_path, version,
         path = file(tmp_path, content)
         name = made.NAMES[version]
         with pytest.raises(
-            RecordingError, match=f"is of type {kind:X}, which {name} does not have"
+            RecordingError, match=f"is of type {kind:X}, which does not exist in {name}"
         ) as caught:
             read(path)
         after = size * (len(words) + 1)
@@ -660,7 +660,7 @@ def test_file__that_shrinks_while_it_is_read_is_damage(tmp_path):
     path = file(tmp_path, made.raw("3.0", Evt3.encode(ROWS)))
     with open_recording(path) as recording:
         path.write_bytes(path.read_bytes()[:-4])
-        with pytest.raises(RecordingError, match="has become shorter"):
+        with pytest.raises(RecordingError, match="became shorter"):
             list(recording.batches())
 
 

@@ -327,7 +327,7 @@ def test_archive__refuses_members_of_another_size_or_kind(tmp_path):
     buffer = io.BytesIO()
     np.savez(buffer, t=events.t, x=events.x, y=events.y, p=events.p)
     path = packed(tmp_path / "a.zip", {"a.bin": small(0)[1], "b.npz": buffer.getvalue()})
-    with pytest.raises(RecordingError, match=r"a.zip: b.npz: is npz of 34x34 px, others are aer40"):
+    with pytest.raises(RecordingError, match=r"a.zip: b.npz: is npz of 34x34 px, but others are aer40"):
         decode(path, tmp_path / "s.h5", "?.*")
 
 
@@ -371,7 +371,7 @@ def test_archive__is_read_if_another_file_in_it_is_duplicated_or_large(tmp_path)
         ):
             archive.writestr(name, data)
     options = {"members": "*.bin", "sensor": "34x34", "member_gib": 1e-5}
-    with pytest.raises(SourceError, match=r"a.zip!1.bin: is there more than once.*leave_out"):
+    with pytest.raises(SourceError, match=r"a.zip!1.bin: is duplicated .*leave_out"):
         with_settings(steps.events, path, tmp_path / "s.h5", **options)
     repairs = with_settings(steps.events, path, tmp_path / "s.h5", leave_out=["1.*"], **options)
     assert (repairs["skipped_files"], repairs["left_out_members"]) == (3, 2)

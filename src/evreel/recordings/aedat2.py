@@ -1,8 +1,9 @@
-"""AEDAT 2.0, the format of jAER: read.
+"""Read AEDAT 2.0, the format of jAER.
 
 A file is the line ``#!AER-DAT2.0``, header lines that begin with ``#``, and then words of 8 bytes
-up to its end: uint32 address, uint32 stamp in µs, both big-endian. The address is laid out by the
-camera, which the header may name (``# AEChip: eu.seebetter.ini.chips.davis.DAVIS240C``).
+up to its end: uint32 address, uint32 timestamp in µs, both big-endian. The address layout depends
+on the camera, which the header may name
+(``# AEChip: eu.seebetter.ini.chips.davis.DAVIS240C``).
 
 ======================  ===========================================================================
 DVS128, bit 15          1: an external signal; else an event
@@ -13,25 +14,24 @@ bits 30 to 22           y
 bits 21 to 12           x
 bits 11 and 10          events: 00 OFF, 10 ON; 01 and 11 an external signal.
                         samples: 00 reset read, 01 signal read, 11 IMU
-bits 9 to 0             of an APS sample its value; else zero
+bits 9 to 0             the value of an APS sample; else zero
 ======================  ===========================================================================
 
 Source: https://docs.inivation.com, AEDAT file formats, 1.0 and 2.0. That page leaves the meaning
-of an address to jAER's class of the camera, which takes a DAVIS's columns from the right: x here
-is width − 1 less bits 21 to 12, as jAER shows it. y counts from the bottom, as the page and jAER
-have it for all cameras: ``events/flip_y`` puts a picture upright. Coordinates and polarity of a
-DVS128 are as the page has them; jAER takes those with x from the right and polarity inverted.
+of an address to jAER's class of the camera, which counts a DAVIS's columns from the right: x here
+is width − 1 minus bits 21 to 12, as jAER shows it. y counts from the bottom, as on the page and in
+jAER for all cameras; ``events/flip_y`` turns a picture upright. Coordinates and polarity of a
+DVS128 follow the page; jAER counts its x from the right and inverts its polarity.
 
-The header ends by its structure. No event is taken for a line of it: the fourth byte of a
-DAVIS's and the first of a DVS128's is zero, which no line holds.
+The header's structure shows where it ends. An event is never taken for a header line: the fourth
+byte of a DAVIS event and the first of a DVS128 event is zero, which no line contains.
 
-Stamps wrap after 2³² µs. Each is taken for the time nearest to the one before, at most 2³¹ µs
-(36 minutes) from it, which holds for stamps that were written as signed numbers too.
+Timestamps wrap after 2³² µs. Each stands for the time nearest to the one before, at most 2³¹ µs
+(36 minutes) from it; this also works for timestamps written as signed numbers.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -39,7 +39,7 @@ import numpy as np
 from evreel.errors import RecordingError
 from evreel.events import Sensor, Triggers
 from evreel.recordings.aedat_header import camera_size, header_lines, header_text
-from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side
+from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side, first_rows
 from evreel.timebase import FARTHEST
 
 MAGIC = b"#!AER-DAT2.0"
@@ -51,10 +51,10 @@ _END = "end of ascii header"
 
 
 class Aedat2Recording(DecodedRecording):
-    """A recording in AEDAT 2.0, of a DVS128 or DAVIS camera.
+    """A recording in AEDAT 2.0, from a DVS128 or DAVIS camera.
 
-    External signals are kept as triggers: `edge` −1, `id` the bits of the address below the
-    signal's own. `repairs` has the numbers of words that were left out: ``skipped_aps_words``,
+    External signals are kept as triggers: `edge` is −1, `id` the bits of the address below the
+    signal's own. `repairs` counts the words that were left out: ``skipped_aps_words``,
     ``skipped_imu_words`` (their scale is not in the words), ``skipped_unknown_words``.
 
     Parameters
@@ -62,13 +62,13 @@ class Aedat2Recording(DecodedRecording):
     path, stream, reading
         As of `DecodedRecording`.
     sensor
-        Its size, where the header names no known camera: 128x128 is read as a DVS128, 240x180,
-        346x260 and 640x480 as a DAVIS.
+        The sensor's size, if the header names no known camera: 128x128 is read as a DVS128;
+        240x180, 346x260 and 640x480 as a DAVIS.
 
     Raises
     ------
     RecordingError
-        Where the header is cut short, or names no known camera and no known size is given.
+        If the header is cut short, or names no known camera and no known size is given.
     """
 
     format = "aedat2"
@@ -89,8 +89,8 @@ class Aedat2Recording(DecodedRecording):
         except EOFError as cut:
             self._fail("the header ends in the middle of a line", int(cut.args[0]))
         if self._start == 0:
-            self._fail("the first line is not one of text", 0)
-        self.header = header_text(os.pread(file, self._start, 0))
+            self._fail("the first line is not text", 0)
+        self.header = header_text(self._bytes(self._start, 0))
         chip = names.get("aechip", "")
         stated = camera_size(chip.rpartition(".")[2])
         if stated is None:
@@ -102,8 +102,8 @@ class Aedat2Recording(DecodedRecording):
             raise RecordingError(
                 f"the header names {named}{given}; the layout of its addresses is not known",
                 path=self.path,
-                hint="Give the camera's size as sensor (column sensor of the table, --sensor by "
-                "hand): 128x128 for a DVS128; 240x180, 346x260 or 640x480 for a DAVIS.",
+                hint="Give the camera's size (column sensor of the table, option --sensor): "
+                "128x128 for a DVS128; 240x180, 346x260 or 640x480 for a DAVIS.",
             )
         self._layout = size
         return stated
@@ -119,10 +119,7 @@ class Aedat2Recording(DecodedRecording):
         at = self._start
         data, native = np.empty((2, PIECE_ROWS, 2), np.uint32)
         while at < self._size:
-            try:
-                size = os.preadv(self._file.fileno(), [data.data], at)
-            except OSError as error:
-                self._fail(f"can't be read: {error.strerror}", at)
+            size = self._fill(data.data, at)
             n = size // _WORD_BYTES
             if n == 0:
                 self._fail(f"the file ends after {size} of a word's {_WORD_BYTES} bytes", at)
@@ -133,15 +130,11 @@ class Aedat2Recording(DecodedRecording):
             done = decode(words, width, height, FARTHEST, clock, t, x, y, p, mark_t, mark_id, tally)
             rows, marks, aps, imu, unknown, first, sound = tally.tolist()
             for kind, number in (("aps", aps), ("imu", imu), ("unknown", unknown)):
-                if number:
-                    name = f"skipped_{kind}_words"
-                    self.repairs[name] = self.repairs.get(name, 0) + number
+                self._count(f"skipped_{kind}_words", number)
             if marks:
                 no_edge = np.full(marks, -1, np.int8)
                 yield Triggers(mark_t[:marks].copy(), no_edge, mark_id[:marks].copy())
-            t, x, y, p = t[:rows], x[:rows], y[:rows], p[:rows]
-            if 2 * rows < n:  # few events among many samples: don't keep the room of them all
-                t, x, y, p = t.copy(), x.copy(), y.copy(), p.copy()
+            t, x, y, p = first_rows((t, x, y, p), rows)
             offset = at + _WORD_BYTES * first
             if sound:
                 yield Piece(t, x.view(np.uint16), y.view(np.uint16), p, offset, sound=True)
@@ -149,8 +142,8 @@ class Aedat2Recording(DecodedRecording):
                 yield Piece(t, x, y, p, offset)
             if done < n:
                 self._fail(
-                    f"the word of address {words[done, 0]:#010x} and stamp {words[done, 1]} has "
-                    "bits that are always zero, or is more than 285 years off",
+                    f"the word with address {words[done, 0]:#010x} and timestamp {words[done, 1]} "
+                    "has bits set that must be zero, or is more than 285 years off",
                     at + _WORD_BYTES * done,
                 )
             at += _WORD_BYTES * n

@@ -1,8 +1,8 @@
 """What AEDAT 2.0 and 3.1 share: a header of text lines, and the cameras that it may name.
 
 A header line begins with ``#``, holds no control characters but tabs, and ends with CRLF; some
-writers end it with LF alone. What follows the header is binary, and may begin with the byte of
-``#`` (0x23) too: what does not go on as a line is no header line.
+writers end it with LF alone. The binary data after the header may also begin with the byte of
+``#`` (0x23): bytes that do not continue as such a line are not a header line.
 
 Names and sizes of cameras: https://docs.inivation.com, AEDAT file formats, supported devices.
 """
@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from evreel.events import Sensor
 
 HEADER_LIMIT = 1 << 22
-"""Bytes that a header may have; jAER's, with every preference in it, have 0.2 million."""
+"""Size limit of a header, bytes; jAER's, with every preference in it, have 0.2 million."""
 
 _READ_BYTES = 1 << 16
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f]")
 _CAMERAS = (
-    # as documented or by jAER's class, then (height, width)
+    # name as documented or of jAER's class, then (height, width)
     (r"dvs128|tmpdiff128", Sensor(128, 128)),
     (r"davis240[abc]?|sbret[12][01]", Sensor(180, 240)),
     (r"davis346\w*|davi346", Sensor(260, 346)),
@@ -30,7 +30,7 @@ _CAMERAS = (
 
 
 def header_lines(file: int) -> Iterator[tuple[bytes, int]]:
-    """Yield a file's header lines from its first on, until something is none.
+    """Yield a file's header lines, from its first byte to the first that is not in one.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def header_lines(file: int) -> Iterator[tuple[bytes, int]]:
 
     Yields
     ------
-    The line without its end, and the byte of the file where it stops.
+    The line without its ending, and the byte of the file where it stops.
 
     Raises
     ------
     EOFError
-        Where the file ends, or `HEADER_LIMIT` is reached, in the middle of a line. Its argument
+        If the file ends, or `HEADER_LIMIT` is reached, in the middle of a line. Its argument
         is the byte where that line begins.
     """
     text, start = b"", 0
@@ -70,7 +70,7 @@ def header_lines(file: int) -> Iterator[tuple[bytes, int]]:
 
 
 def header_text(header: bytes) -> str:
-    """Return a header as text: UTF-8, or where it is not, what Windows wrote in its place."""
+    """Return a header as text: UTF-8, or else Latin-1, which Windows wrote."""
     try:
         return header.decode()
     except UnicodeDecodeError:
@@ -78,7 +78,7 @@ def header_text(header: bytes) -> str:
 
 
 def camera_size(name: str) -> Sensor | None:
-    """Return the sensor's size of a camera, None where the name is of no known one.
+    """Return the size of a camera's sensor; None if the camera is unknown.
 
     Examples
     --------

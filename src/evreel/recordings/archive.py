@@ -1,7 +1,7 @@
 """An archive of many short recordings, such as N-MNIST's, read as one: its members end to end.
 
-A data set of ten thousand recordings becomes one events store by that, which `members` divides
-again, without ever being unpacked as a whole.
+So a data set of ten thousand recordings becomes one events store, which `members` divides again,
+without unpacking the archive as a whole.
 """
 
 from __future__ import annotations
@@ -19,55 +19,55 @@ from evreel.samples.pattern import Pattern
 from evreel.samples.samples import Member
 from evreel.samples.tables import fits_a_cell
 
-_TO_GO_WITHOUT = "To go without it: samples.leave_out."
+_TO_GO_WITHOUT = "To skip it, name it in samples.leave_out."
 
 
 class ArchiveRecording(Closing):
     """Members of an archive as one recording; also a `Recording`.
 
-    The first begins at 0 µs, each other at the next whole millisecond after the last stamp of the
-    one before, in the order of their names' code points. Their side streams are left out.
+    The first begins at 0 µs, each other at the next whole millisecond after the last timestamp of
+    the one before, in the order of their names' code points. Their side streams are left out.
 
-    All members' names, kinds and sizes are looked at before anything is unpacked. The first member
-    is unpacked and opened twice: here already, for its format and size, which all must have.
+    All members' names, types and sizes are checked before anything is unpacked. The first member
+    is unpacked and opened twice: once here, for the format and sensor size that all must have.
 
     Parameters
     ----------
     path
         The archive.
     pattern
-        Which of its files are members. What it does not fit may be of any name, kind and size.
+        Which of its files are members. Other files may have any name, type and size.
     leave_out
-        Patterns of those among them that are left out all the same, whatever they are.
+        Patterns of members to leave out, whatever they are.
     folder
         An empty folder to unpack in.
     sensor
-        Size of all members, where they do not state it.
+        Sensor size of all members, if they do not state it.
     reading
-        What becomes of events and files that break a rule.
+        How events and files that break a rule are handled.
     limits
-        What may come out of the archive at most.
+        The most that may be unpacked.
 
     Attributes
     ----------
     path, sensor, t_offset, header
-        As of `evreel.recordings.open.Recording`; `t_offset` is 0, the header is empty.
+        As in `evreel.recordings.open.Recording`; `t_offset` is 0, the header is empty.
     format
-        ``archive of …`` the members' format, which is one for all.
+        ``archive of …``, with the format that all members have.
     repairs
-        The members' own, summed; and ``skipped_files`` that the pattern does not fit, links and
-        the like among them, ``left_out_members``, and ``side_rows`` of side streams.
+        Those of the members, summed; and ``skipped_files`` that the pattern does not match,
+        including links, ``left_out_members``, and ``side_rows`` of side streams.
     members
-        Where each lies, in order; complete when a pass is.
+        The interval of each, in order; complete when a pass is.
 
     Raises
     ------
     SourceError
-        Where the archive can't be read, or a member is no plain file, is there twice, or is larger
-        than `limits` has it.
+        If the archive cannot be read, or a member is not a plain file, is duplicated, or exceeds
+        `limits`.
     RecordingError
-        Where the pattern fits no file, a member can't be read, has no event or a name that does
-        not fit into a table of samples, or members are not of one size and format. The message
+        If the pattern matches no file, a member cannot be read, has no event, or a name that a
+        table of samples cannot hold, or members differ in sensor size or format. The message
         names archive and member.
     """
 
@@ -108,7 +108,7 @@ class ArchiveRecording(Closing):
             if not self._names:
                 known = ", ".join(map(repr, self._archive.names[:3])) or "none"
                 raise RecordingError(
-                    f"no file in it fits {pattern!r}",
+                    f"no file in it matches {pattern!r}",
                     path=path,
                     hint=f"It has {len(self._archive.names)} files, such as {known}.",
                 )
@@ -131,9 +131,9 @@ class ArchiveRecording(Closing):
         Raises
         ------
         UsageError
-            Where a range of time is asked for: members have times of their own.
+            If a range of time is given: members have times of their own.
         RecordingError
-            Naming the member, where it is damaged, empty, or of another size or format.
+            If a member is damaged, empty, or of another size or format; it is named.
         """
         if start_us is not None or stop_us is not None:
             raise UsageError(
@@ -155,7 +155,7 @@ class ArchiveRecording(Closing):
                     else:
                         self._repairs["side_rows"] += len(batch)
                 if end == begin:
-                    raise RecordingError("holds no event")
+                    raise RecordingError("has no events")
                 for what, n in recording.repairs.items():
                     self._repairs[what] = self._repairs.get(what, 0) + n
                 self.members.append(Member(name, begin, end, recording.t_offset))
@@ -166,17 +166,17 @@ class ArchiveRecording(Closing):
         return event_chunks(self)
 
     def _check(self, name: str, fits: Pattern) -> None:
-        """Raise where a member can't become a sample, as far as the archive's list tells."""
+        """Raise if the archive's list shows that a member cannot become a sample."""
         said, path = fits.of(name), PurePosixPath(name)
-        # What a table of samples will have of it; the class may be called otherwise there.
+        # What a table of samples will say of it; the class may have another name there.
         cells = [name, str(path.with_suffix("")) if path.name else "", said.group if said else ""]
         if not path.name or not all(map(fits_a_cell, cells)):
             raise RecordingError(
-                f"member {name!r} has a name that a table of samples can't hold: it is empty, not "
-                "UTF-8, or has control characters, odd blanks, or blanks at an end",
+                f"a table of samples cannot hold the name of member {name!r}: it is empty, not "
+                "UTF-8, has control characters or odd blanks, or begins or ends with a blank",
                 path=self.path,
-                hint="Rename it, and pack the archive anew. To go without it: samples.leave_out, "
-                "with a ? for each such character.",
+                hint="Rename it, and pack the archive again. To skip it, name it in "
+                "samples.leave_out, with a ? for each such character.",
             )
         try:
             self._archive.check(name)
@@ -186,7 +186,7 @@ class ArchiveRecording(Closing):
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[Recording]:
-        """Give a member, opened; whatever is wrong with it names archive and member."""
+        """Open a member; any error names archive and member."""
         unpacked = self._folder / f"member{Path(name).suffix}"
         try:
             self._archive.unpack(name, unpacked)
@@ -194,7 +194,7 @@ class ArchiveRecording(Closing):
                 kind = recording.format, recording.sensor
                 if kind != (self._format or kind[0], self.sensor if self._format else kind[1]):
                     raise RecordingError(
-                        f"is {kind[0]} of {kind[1].width}x{kind[1].height} px, others are "
+                        f"is {kind[0]} of {kind[1].width}x{kind[1].height} px, but others are "
                         f"{self._format} of {self.sensor.width}x{self.sensor.height} px",
                     )
                 yield recording

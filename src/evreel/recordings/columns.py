@@ -1,8 +1,8 @@
-"""Recordings that hold events as columns of numbers: from what a column has to what is meant.
+"""Recordings that hold events as columns of numbers: from the numbers in a column to events.
 
-A column may be of any whole numbers, of bools, or of floating-point numbers without a fraction, as
-far as these are exact: a float32 skips numbers from 2²⁴ on, and what was rounded before can't be
-told. Stamps are µs. Polarities are 1 for ON, and 0 or else −1 for OFF, one of the two in a file.
+A column may hold integers of any type, bools, or floating-point numbers without a fraction, if they
+are exact: a float32 skips numbers from 2²⁴ on, and earlier rounding cannot be detected. Timestamps
+are µs. Polarities are 1 for ON, and either 0 or −1 for OFF throughout a file.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ NAMES = {
     "y": ("y",),
     "p": ("p", "pol", "polarity", "polarities"),
 }
-"""What a column may be called, in capitals or not."""
+"""What a column may be called, in upper or lower case."""
 NAMES_HINT = (
-    "Expected are t (or ts, timestamp, timestamps; µs), x, y and p (or pol, polarity, polarities)."
+    "Name columns t (or ts, timestamp, timestamps; µs), x, y and p (or pol, polarity, polarities)."
 )
 
 _AS_INTEGERS = (
-    "Stamps are to be whole microseconds. If they are seconds, write them by "
+    "Timestamps must be whole microseconds. If they are seconds, save them as "
     "np.round(t * 1e6).astype(np.int64)."
 )
 
@@ -50,14 +50,14 @@ class Fault(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Some rows as a file has them.
+    """Some rows as they are in a file.
 
     Parameters
     ----------
-    columns : t, x, y and p, (n,) each, of any numbers.
-    offset : byte of the file where the first row lies, or what holds it.
-    row_bytes : bytes from row to row; 0 where a row's place is not known.
-    fault : what is wrong behind the last of these rows.
+    columns : t, x, y and p, (n,) each, of any numeric type.
+    offset : byte of the file where the first row is, or what holds it.
+    row_bytes : bytes from row to row; 0 if a row's position is not known.
+    fault : what is wrong after the last of these rows.
     """
 
     columns: tuple[npt.NDArray[Any], ...]
@@ -67,7 +67,7 @@ class Rows(NamedTuple):
 
 
 def columns_by_name(names: Iterable[str]) -> dict[str, str] | str:
-    """Return for t, x, y and p what they are called among these names, or what is wrong.
+    """Return which of these names stand for t, x, y and p, or what is wrong.
 
     Examples
     --------
@@ -89,13 +89,13 @@ def columns_by_name(names: Iterable[str]) -> dict[str, str] | str:
 
 
 class ColumnsRecording(DecodedRecording):
-    """A recording of columns; a subclass yields them in `_rows`. All else as `DecodedRecording`."""
+    """A `DecodedRecording` of columns, which a subclass yields in `_rows`."""
 
-    _added_us = 0  # what is added to each stamp for the file's own clock
+    _added_us = 0  # added to each timestamp to get the file's own clock
 
     @abstractmethod
     def _rows(self) -> Iterator[Rows]:
-        """Yield the file's rows from its first on, up to `PIECE_ROWS` each."""
+        """Yield all rows of the file, up to `PIECE_ROWS` at a time."""
 
     def _pieces(self) -> Iterator[Piece | Side]:
         off: int | None = None  # which number stands for OFF
@@ -125,7 +125,7 @@ class ColumnsRecording(DecodedRecording):
 def whole_numbers(
     name: str, values: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[np.integer[Any]], int, str | None]:
-    """Return a column as whole numbers, how many rows of it are, and what is wrong with the next.
+    """Return the leading rows that are whole numbers, how many, and what is wrong with the next.
 
     Parameters
     ----------
@@ -142,10 +142,10 @@ def whole_numbers(
     if values.dtype.kind == "b":
         return values.view(np.uint8), len(values), None
     if values.dtype.kind in "iu":
-        # Of this machine's byte order, whatever the file's is.
+        # In this machine's byte order, whatever the file's is.
         return values.astype(values.dtype.newbyteorder("="), copy=False), len(values), None
     exact = 1 << np.finfo(values.dtype).nmant + 1
-    fine = (np.abs(values) <= exact) & (values == np.trunc(values))  # not a number: neither
+    fine = (np.abs(values) <= exact) & (values == np.trunc(values))  # NaN is neither
     if fine.all():
         return values.astype(np.int64), len(values), None
     row = int(np.argmin(fine))
@@ -153,7 +153,7 @@ def whole_numbers(
     problem = f"{name}={value} is not a whole number"
     if abs(value) > exact and np.isfinite(value):
         problem = (
-            f"{name}={value} is beyond the whole numbers that a {values.dtype.name} tells apart"
+            f"{name}={value} is beyond the whole numbers that {values.dtype.name} holds exactly"
         )
     return values[:row].astype(np.int64), row, problem
 
@@ -164,7 +164,7 @@ def is_number(dtype: np.dtype[Any]) -> bool:
 
 
 def _far(t: npt.NDArray[np.integer[Any]]) -> tuple[int, str | None]:
-    """Return the first row of a stamp that is too far off, and what is wrong with it."""
+    """Return the row of the first timestamp that is too far off, and what is wrong with it."""
     far = t > FARTHEST
     if t.dtype.kind == "i":
         far |= t < -FARTHEST
@@ -177,7 +177,7 @@ def _far(t: npt.NDArray[np.integer[Any]]) -> tuple[int, str | None]:
 def _polarities(
     p: npt.NDArray[np.integer[Any]], off: int | None
 ) -> tuple[int | None, int, str | None]:
-    """Return what stands for OFF so far, the first row of another number, and what is wrong."""
+    """Return the number for OFF so far, the row of the first wrong one, and what is wrong."""
     others = np.flatnonzero(p != 1)
     if off is None and others.size and p[others[0]] in (0, -1):
         off = int(p[others[0]])
@@ -186,5 +186,5 @@ def _polarities(
         return off, len(p), None
     row = int(wrong[0])
     if p[row] in (0, -1):
-        return off, row, f"polarity {p[row]}, where {off} is OFF further up"
+        return off, row, f"polarity {p[row]}, but OFF is {off} in an earlier row"
     return off, row, f"polarity {p[row]} is neither 1 nor {'0 nor −1' if off is None else off}"

@@ -1,15 +1,14 @@
-"""What readers of plain event formats share: from columns as a file has them to checked events.
+"""What readers of plain event formats share: from the columns in a file to checked events.
 
-A reader of a format says how bytes become columns, piece by piece; `DecodedRecording` holds what
-is the same for all: the sensor's size, the first stamp, order, bounds, and what becomes of events
-and files that break a rule.
+The reader of a format turns bytes into columns, piece by piece. `DecodedRecording` does what is the
+same for all: sensor size, first timestamp, order, bounds, and handling what breaks a rule.
 """
 
 from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.closing import Closing
-from evreel.errors import RecordingError, UsageError
+from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers, UInt8Array
 from evreel.filters import within
 from evreel.recordings.open import STRICT, Reading
@@ -27,23 +26,23 @@ from evreel.timebase import FARTHEST, Int64Array
 PIECE_ROWS = 1 << 17
 """Events that a reader gathers before it yields them."""
 SORT_ROWS = 1 << 20
-"""How many events back a stamp may reach that is put in order: memory is bounded by that."""
+"""How many events late an event may come and still be sorted; this bounds memory."""
 
 Side = Triggers | Imu | FrameTimes
 
 
 class Piece(NamedTuple):
-    """Some events as a file has them, up to a few `PIECE_ROWS`.
+    """Some events as they are in a file, up to a few `PIECE_ROWS`.
 
     Parameters
     ----------
     t : (n,) int64, µs on the file's own clock, in the file's order.
-    x, y : (n,) whole numbers of any kind, maybe outside the sensor.
+    x, y : (n,) whole numbers of any type, possibly outside the sensor.
     p : (n,) uint8, 0 or 1.
-    offset : byte of the file where the first of them lies.
-    sound : whether the reader has seen to it that they are in order and inside the sensor. Its
-        columns are then nobody else's: stamps are changed in place.
-    row : which of the events at `offset` the first of them is.
+    offset : byte of the file where the first event is.
+    sound : whether the reader has checked that they are in order and inside the sensor. Then
+        nothing else may use the columns: timestamps are changed in place.
+    row : index of the first event among those at `offset`.
     """
 
     t: Int64Array
@@ -56,20 +55,20 @@ class Piece(NamedTuple):
 
 
 class DecodedRecording(Closing):
-    """A recording whose format is a run of events, read in one pass; also a `Recording`.
+    """A recording whose format is a sequence of events, read in one pass; also a `Recording`.
 
-    A subclass sets `format`, opens in `_open`, and yields columns in `_pieces`.
+    A subclass sets `format`, reads the header in `_open`, and yields columns in `_pieces`.
 
     Parameters
     ----------
     path
         The file.
     stream
-        Not for these formats, which hold one stream of events.
+        Must be None: these formats hold one stream of events.
     sensor
-        Its size, where the format does not state it.
+        The sensor's size, if the file does not state it.
     reading
-        What becomes of events and files that break a rule.
+        How events and files that break a rule are handled.
 
     Attributes
     ----------
@@ -79,14 +78,13 @@ class DecodedRecording(Closing):
     Raises
     ------
     UsageError
-        Where a stream is asked for.
+        If a stream is given.
     RecordingError
-        Where the head is damaged, or the format does not state the sensor's size and none is
-        given.
+        If the header is damaged, or the sensor's size is neither in the file nor given.
     """
 
     format: ClassVar[str]
-    _counted = False  # whether `n_expected` is known, and not to be guessed from what has come
+    _counted = False  # whether `n_expected` is known, rather than estimated from what has come
 
     def __init__(
         self,
@@ -98,7 +96,7 @@ class DecodedRecording(Closing):
     ) -> None:
         self.path = Path(path)
         if stream is not None:
-            raise UsageError("holds one stream of events; leave stream out", path=path)
+            raise UsageError("has only one stream of events; leave stream out", path=path)
         self.reading = reading
         self._given = sensor
         self.header = ""
@@ -107,7 +105,7 @@ class DecodedRecording(Closing):
         try:
             self._file = self.path.open("rb", buffering=0)
         except OSError as error:
-            raise RecordingError(f"can't be read: {error.strerror}", path=path) from error
+            raise RecordingError(f"cannot be read: {error.strerror}", path=path) from error
         try:
             self._size = os.fstat(self._file.fileno()).st_size
             stated = self._open()
@@ -115,7 +113,7 @@ class DecodedRecording(Closing):
                 raise RecordingError(
                     f"{self.format} does not state the sensor's size",
                     path=path,
-                    hint="Give it: column sensor of the table, --sensor by hand, as WIDTHxHEIGHT.",
+                    hint="Give it as WIDTHxHEIGHT: column sensor of the table, or option --sensor.",
                 )
             self.sensor = stated or sensor or Sensor(1, 1)
             self.t_offset = 0
@@ -130,41 +128,60 @@ class DecodedRecording(Closing):
 
     @abstractmethod
     def _open(self) -> Sensor | None:
-        """Read the head, set `header`; return the sensor's size where the file states it."""
+        """Read the header, set `header`; return the sensor's size, None if it is not stated."""
 
     @abstractmethod
     def _pieces(self) -> Iterator[Piece | Side]:
-        """Yield the file's events and side streams from its first on, on the file's own clock.
+        """Yield all events and side streams of the file, on the file's own clock.
 
-        What is left out on the way, such as words of other kinds, is counted in `repairs`.
-        Damage is raised by `_fail`.
+        What is left out, such as words of other kinds, is counted in `repairs`. Damage is raised
+        by `_fail`.
         """
 
     def _pieces_for(
         self, start_us: int | None, stop_us: int | None, side: bool
     ) -> Iterator[Piece | Side]:
-        """Yield at least the events of a range of time, and side streams if asked for; or all."""
+        """Yield at least the events of a range of time, and the side streams if `side` is set."""
         return self._pieces()
 
     def _fail(self, problem: str, offset: int, hint: str | None = None) -> NoReturn:
         """Raise for damage at a byte of the file."""
-        raise RecordingError(
-            problem,
-            path=self.path,
-            offset=offset,
-            hint=hint or "Copy or download it again, or read what is whole: on_damage: salvage.",
-        )
+        hint = hint or "Copy or download it again, or set on_damage: salvage to read what is whole."
+        raise RecordingError(problem, path=self.path, offset=offset, hint=hint)
+
+    def _refuse(self, problem: str, offset: int | None = None, hint: str | None = None) -> NoReturn:
+        """Raise for a whole file that cannot be read here."""
+        raise UnknownFormatError(problem, path=self.path, offset=offset, hint=hint)
+
+    def _bytes(self, size: int, at: int) -> bytes:
+        """Return up to `size` bytes of the file that begin at one."""
+        try:
+            return os.pread(self._file.fileno(), size, at)
+        except OSError as error:
+            self._fail(f"cannot be read: {error.strerror}", at)
+
+    def _fill(self, buffer: memoryview, at: int) -> int:
+        """Fill a buffer from a byte of the file on; return how many bytes there were."""
+        try:
+            return os.preadv(self._file.fileno(), [buffer], at)
+        except OSError as error:
+            self._fail(f"cannot be read: {error.strerror}", at)
+
+    def _count(self, name: str, number: int) -> None:
+        """Add to a count of `repairs`, which is absent while it is zero."""
+        if number:
+            self.repairs[name] = self.repairs.get(name, 0) + number
 
     def batches(
         self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
     ) -> Iterator[Batch]:
-        """Yield events with a stamp in ``[start_us, stop_us)``, and the side streams whole.
+        """Yield events with a timestamp in ``[start_us, stop_us)``, and whole side streams.
 
         Raises
         ------
         RecordingError
-            With the byte, where the file is damaged, or an event is outside the sensor or goes
-            back in time, unless `reading` says otherwise.
+            If the file is damaged, or an event is outside the sensor or goes back in time, unless
+            `reading` says otherwise; with the byte.
         """
         for batch in self._checked(start_us, stop_us, side):
             if isinstance(batch, Events):
@@ -175,11 +192,11 @@ class DecodedRecording(Closing):
                 yield batch
 
     def __iter__(self) -> Iterator[Events]:
-        """Yield the events only, chunk by chunk, as `evreel.recordings.event_chunks` does."""
+        """Yield only the events, chunk by chunk, as `evreel.recordings.event_chunks` does."""
         return (batch for batch in self.batches(side=False) if isinstance(batch, Events))
 
     def _first_stamp(self) -> int:
-        """Return the first event's stamp, 0 where there is none; damage shows when it is read."""
+        """Return the first event's timestamp, 0 if there is none; damage is reported by a pass."""
         try:
             for batch in self._checked():
                 if isinstance(batch, Events) and len(batch):
@@ -193,7 +210,7 @@ class DecodedRecording(Closing):
     ) -> Iterator[Events | Side]:
         """Yield events in order and inside the sensor, and side streams, relative to `t_offset`.
 
-        What is asked for is a hint to the reader, which may yield more.
+        The range is only a hint to the reader, which may yield more.
         """
         self.repairs.clear()
         self.repairs.update(self.reading.counts())
@@ -224,7 +241,7 @@ class DecodedRecording(Closing):
                 )
 
     def _until_damage(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
-        """Yield what is whole; where that may be all, damage ends it and is counted in bytes."""
+        """Yield what is whole; when salvaging, damage ends the pass and its bytes are counted."""
         try:
             yield from pieces
         except RecordingError as damage:
@@ -233,7 +250,7 @@ class DecodedRecording(Closing):
             self.repairs["damaged_bytes"] = self._size - damage.offset
 
     def _inside(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
-        """Yield events inside the sensor; others are an error, or dropped and counted."""
+        """Yield events inside the sensor; any other is an error, or dropped and counted."""
         height, width = self.sensor
         for piece in pieces:
             if not isinstance(piece, Piece) or piece.sound or not len(piece.t):
@@ -244,10 +261,10 @@ class DecodedRecording(Closing):
                 row = int(np.argmax(outside))
                 if self.reading.on_out_of_bounds == "fail":
                     self._fail(
-                        f"event x={piece.x[row]}, y={piece.y[row]}, {piece.row + row} events on, "
-                        f"is outside the sensor of {width}x{height}",
+                        f"event x={piece.x[row]}, y={piece.y[row]}, number {piece.row + row} from "
+                        f"here, is outside the sensor of {width}x{height} px",
                         piece.offset,
-                        hint="Is the sensor's size right? To leave such events out: "
+                        hint="Is the sensor's size right? To drop such events, set "
                         "on_out_of_bounds: drop.",
                     )
                 self.repairs["out_of_bounds_events"] += int(np.count_nonzero(outside))
@@ -255,7 +272,7 @@ class DecodedRecording(Closing):
             yield piece
 
     def _as_is(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
-        """Yield pieces whose stamps never go back; raise at the first that does."""
+        """Yield pieces; raise at the first timestamp that goes back."""
         last = -FARTHEST
         for piece in pieces:
             if isinstance(piece, Piece) and len(piece.t):
@@ -269,16 +286,16 @@ class DecodedRecording(Closing):
                         before = int(piece.t[back - 1])
                 if back is not None:
                     self._fail(
-                        f"event t={piece.t[back]} µs, {piece.row + back} events on, is before "
-                        f"t={before} of the one above",
+                        f"event t={piece.t[back]} µs, number {piece.row + back} from here, is "
+                        f"before t={before} of the previous event",
                         piece.offset,
-                        hint="To put events in order: on_disorder: sort.",
+                        hint="To sort events, set on_disorder: sort.",
                     )
                 last = int(piece.t[-1])
             yield piece
 
     def _sorted(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
-        """Yield events in order of time, those of equal stamps as they come."""
+        """Yield events in time order; those with equal timestamps keep the order of the file."""
         held: list[Piece] = []
         rows, latest, given = 0, -FARTHEST, -FARTHEST
 
@@ -288,9 +305,9 @@ class DecodedRecording(Closing):
             if first.t[0] < given:
                 self._fail(
                     f"event t={first.t[0]} µs comes more than {SORT_ROWS:,} events too late to be "
-                    "put in order",
+                    "sorted",
                     first.offset,
-                    hint="Is the file several recordings one after the other? Cut it first.",
+                    hint="Does the file hold several recordings in a row? Cut it first.",
                 )
             given = int(first.t[-1])
             return first
@@ -314,6 +331,12 @@ class DecodedRecording(Closing):
             yield part(_in_order(held), rows)
 
 
+def first_rows(columns: Sequence[npt.NDArray[Any]], rows: int) -> list[npt.NDArray[Any]]:
+    """Return the first rows of columns; if they are few, as copies that hold no unused memory."""
+    few = 2 * rows < len(columns[0])
+    return [column[:rows].copy() if few else column[:rows] for column in columns]
+
+
 def in_order_and_inside(
     t: Int64Array, x: npt.NDArray[np.uint16], y: npt.NDArray[np.uint16], sensor: Sensor
 ) -> bool:
@@ -322,7 +345,7 @@ def in_order_and_inside(
 
 
 def _in_order(pieces: list[Piece]) -> Piece:
-    """Return pieces as one in order of time."""
+    """Return pieces as one, in time order."""
     t = np.concatenate([piece.t for piece in pieces])
     order = np.argsort(t, kind="stable")
     return Piece(

@@ -1,4 +1,4 @@
-"""Event Stream, version 2, ``.es``: DVS and ATIS streams read.
+"""Read Event Stream, version 2, ``.es``: DVS and ATIS streams.
 
 A file is a header, then events up to its end; numbers are little-endian.
 
@@ -8,33 +8,31 @@ bytes     of the header
 12 to 14  version: major, minor, patch
 15        kind of events: 0 generic, 1 DVS, 2 ATIS, 3 display, 4 color
 16 to 19  the sensor's width and height, uint16 each
-byte      of a DVS event, at a time counted from that of the one before, the first from 0
-0         bits 7 to 1 µs since then, 0 polarity (1 ON). A byte FE is a reset: it is left out. A byte
-          FF is an overflow: 127 µs pass. Neither is an event
+byte      of a DVS event, whose time counts from the event before, the first one's from 0
+0         bits 7 to 1: µs since then; bit 0: polarity (1 ON). A byte FE is a reset: it is left out.
+          A byte FF is an overflow: 127 µs pass. Neither is an event
 1 to 4    x, y, uint16 each
-byte      of an ATIS event, which else is as one of DVS
-0         bits 7 to 2 µs since then, 1 polarity, 0 whether it is a threshold crossing, one of the
-          two that make a measurement of exposure. A byte FC is a reset; of a byte FD, FE or FF bits
-          1 and 0 are a number of overflows of 63 µs
+byte      of an ATIS event, which is otherwise like a DVS event
+0         bits 7 to 2: µs since then; bit 1: polarity; bit 0: whether it is a threshold crossing,
+          one of the two that measure an exposure. A byte FC is a reset; in a byte FD, FE or FF,
+          bits 1 and 0 are a number of overflows of 63 µs
 ========  =========================================================================================
 
-y counts from the bottom in the file. Here it counts from the top, as everywhere: it is height − 1
-less the file's y, so that pictures are upright.
+In the file, y counts from the bottom. Here it counts from the top, as everywhere in evreel: it is
+height − 1 minus the file's y, so pictures are upright.
 
 Sources: https://github.com/neuromorphic-paris/event_stream for the bytes. That page does not say
-where y begins; the same authors' sepia does (0 is the bottom), and faery turns it likewise.
+where y begins; the same authors' sepia does (0 is the bottom), and faery flips it likewise.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
 
-from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Sensor
-from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side
+from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side, first_rows
 
 MAGIC = b"Event Stream"
 
@@ -48,46 +46,38 @@ _FLAGS = {"DVS": 1, "ATIS": 2}  # bits of an event's first byte below its time
 class EventStreamRecording(DecodedRecording):
     """A recording in Event Stream, of DVS or ATIS events.
 
-    `repairs` has the numbers of what was left out: ``skipped_threshold_crossings`` of ATIS, which
-    measure exposure, and ``skipped_reset_bytes``.
+    `repairs` counts what was left out: ``skipped_threshold_crossings`` of ATIS, which measure
+    exposure, and ``skipped_reset_bytes``.
 
     Parameters
     ----------
     path, stream, sensor, reading
-        As of `DecodedRecording`.
+        As in `DecodedRecording`.
 
     Raises
     ------
     RecordingError
-        Where the header is cut short, states no sensor, another version or another kind of events.
+        If the header is cut short, or states no sensor, another version or other events.
     """
 
     format = "event_stream"
 
     def _open(self) -> Sensor | None:
-        try:
-            head = os.pread(self._file.fileno(), _HEAD_BYTES, 0)
-        except OSError as error:
-            raise RecordingError(f"can't be read: {error.strerror}", path=self.path) from error
+        head = self._bytes(_HEAD_BYTES, 0)
         if not head.startswith(MAGIC):
             self._fail(f"starts with {head[:12]!r}; {MAGIC!r} is expected", 0)
         if len(head) > 14 and head[12] != _MAJOR:
-            raise UnknownFormatError(
+            self._refuse(
                 f"is in version {head[12]}.{head[13]}.{head[14]} of Event Stream",
-                path=self.path,
-                offset=12,
-                hint="Version 2 can be read. Write it again with a program that has both.",
+                12,
+                hint="Version 2 can be read. Convert it with a program that knows both.",
             )
         kind = ""
         if len(head) > 15:
             kind = _KINDS[head[15]] if head[15] < len(_KINDS) else f"unknown ({head[15]})"
             if kind not in _FLAGS:
-                raise UnknownFormatError(
-                    f"holds events of the kind {kind}",
-                    path=self.path,
-                    offset=15,
-                    hint="Of Event Stream, DVS and ATIS events can be read.",
-                )
+                hint = "Of Event Stream, DVS and ATIS events can be read."
+                self._refuse(f"holds events of the kind {kind}", 15, hint)
         if len(head) < _HEAD_BYTES:
             self._fail(f"the file ends after {len(head)} of the header's {_HEAD_BYTES} bytes", 0)
         self._flags = _FLAGS[kind]
@@ -106,10 +96,7 @@ class EventStreamRecording(DecodedRecording):
         data = np.empty(room, np.uint8)
         at = _HEAD_BYTES
         while at < self._size:
-            try:
-                size = os.preadv(self._file.fileno(), [data.data], at)
-            except OSError as error:
-                self._fail(f"can't be read: {error.strerror}", at)
+            size = self._fill(data.data, at)
             n = size // _EVENT_BYTES
             t, p = np.empty(n, np.int64), np.empty(n, np.uint8)
             x, y = np.empty((2, n), np.uint16)
@@ -117,15 +104,9 @@ class EventStreamRecording(DecodedRecording):
             if done == 0:
                 self._fail(f"the file ends after {size} of an event's {_EVENT_BYTES} bytes", at)
             rows, crossings, resets, first, sound = tally.tolist()
-            for name, number in (
-                ("skipped_threshold_crossings", crossings),
-                ("skipped_reset_bytes", resets),
-            ):
-                if number:
-                    self.repairs[name] = self.repairs.get(name, 0) + number
-            t, x, y, p = t[:rows], x[:rows], y[:rows], p[:rows]
-            if 2 * rows < n:  # few events among much else: don't keep the room of it all
-                t, x, y, p = t.copy(), x.copy(), y.copy(), p.copy()
+            self._count("skipped_threshold_crossings", crossings)
+            self._count("skipped_reset_bytes", resets)
+            t, x, y, p = first_rows((t, x, y, p), rows)
             if sound:
                 yield Piece(t, x, y, p, at + first, sound=True)
             else:

@@ -1,4 +1,4 @@
-"""MATLAB's files of version 5 (and 6, 7) with a column each of ts, x, y and pol, as ASL-DVS has.
+"""Read MATLAB files of version 5 (and 6, 7) with columns ts, x, y and pol, such as ASL-DVS's.
 
 ======  ===========================================================================================
 bytes   of the header
@@ -7,22 +7,21 @@ bytes   of the header
 126     ``IM`` in little-endian files, ``MI`` in big-endian ones
 ======  ===========================================================================================
 
-Then elements: uint32 type, uint32 size, data, padded to 8 bytes; where size and data fit into 8
-bytes, uint16 size is above uint16 type, and 4 bytes of data follow. Type 15 is an element that is
-compressed (zlib, not padded), type 14 a matrix, itself of elements: flags (the lowest byte is the
-class, bit 11 tells of complex numbers), dimensions, name, numbers. Numbers are stored in any type
-that holds them all: 1 to 7 are int8, uint8, int16, uint16, int32, uint32 and single, 9 is double,
-12 and 13 are int64 and uint64.
+Then elements: uint32 type, uint32 size, data, padded to 8 bytes. A small element fits into 8 bytes:
+its first uint32 has the size in the high half and the type in the low half, and 4 bytes of data
+follow. Type 15 is a compressed element (zlib, not padded). Type 14 is a matrix, itself made of
+elements: flags (the lowest byte is the class, bit 11 marks complex numbers), dimensions, name,
+numbers. Numbers are stored in any type that holds them all: 1 to 7 are int8, uint8, int16, uint16,
+int32, uint32 and single, 9 is double, 12 and 13 are int64 and uint64.
 
-Variables may be called as `columns` has it, and are vectors; others are left alone, and no more of
-them than their beginning, with the name, is decompressed. Coordinates are given as the file has
-them. Those of ASL-DVS count from 0, on a DAVIS240C (240x180), y from the bottom: tonic and others
-turn y (``events/flip_y``); SpikingJelly turns x too (``events/flip_x``). Some of its files are said
-to hold events outside the sensor (``events/on_out_of_bounds: drop``).
+Variables are vectors, named as in `columns`. Others are ignored: only their beginning, with the
+name, is decompressed. Coordinates are those in the file. In ASL-DVS they count from 0, on a
+DAVIS240C (240x180), y from the bottom: tonic and others flip y (``events/flip_y``); SpikingJelly
+flips x too (``events/flip_x``). Some of its files are said to hold events outside the sensor
+(``events/on_out_of_bounds: drop``).
 
-Files are read as a whole, up to `FILE_BYTES`, and what is decompressed of one has as many bytes at
-most: ASL-DVS has a hundred thousand of some 10⁵ bytes.
-Version 7.3 is HDF5 of MATLAB's own, and is not read.
+Files are read as a whole, up to `FILE_BYTES`, which also limits their decompressed columns: ASL-DVS
+has a hundred thousand files of some 10⁵ bytes. Version 7.3 is MATLAB's own HDF5, and is not read.
 
 Sources: The MathWorks, MAT-File Format; ASL-DVS: Bi et al., Graph-based Object Classification for
 Neuromorphic Vision Sensing, ICCV 2019, and how tonic and SpikingJelly read its files.
@@ -31,7 +30,6 @@ Neuromorphic Vision Sensing, ICCV 2019, and how tonic and SpikingJelly read its 
 from __future__ import annotations
 
 import math
-import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -40,13 +38,12 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Sensor
 from evreel.recordings.columns import NAMES, NAMES_HINT, ColumnsRecording, Rows, columns_by_name
 from evreel.recordings.decoded import PIECE_ROWS
 
 FILE_BYTES = 1 << 28
-"""Bytes that a file may have, and that all its columns together may have decompressed."""
+"""Size limit of a file, and of all its decompressed columns together."""
 
 _WANTED = {name for names in NAMES.values() for name in names}
 _NAMES_SHOWN = 20
@@ -62,7 +59,7 @@ _CLASSES = {1: "a cell array", 2: "a structure", 3: "an object", 4: "a text", 5:
 
 
 class Element(NamedTuple):
-    """An element of a file: its type, its data, where its data lie and the next element begins."""
+    """An element of a file: its type, its data, and where the next element begins."""
 
     kind: int
     data: memoryview
@@ -70,7 +67,7 @@ class Element(NamedTuple):
 
 
 class Head(NamedTuple):
-    """What stands before a variable's numbers; `stop` is where they begin in the matrix's data."""
+    """What precedes a variable's numbers; `stop` is where they begin in the matrix's data."""
 
     flags: int
     shape: list[int]
@@ -79,7 +76,7 @@ class Head(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """A variable: what is wrong with it as a column, or its numbers; the byte where it lies."""
+    """A variable: why it cannot be a column, or its numbers; and its byte in the file."""
 
     problem: str | None
     numbers: npt.NDArray[Any]
@@ -87,34 +84,29 @@ class Variable(NamedTuple):
 
 
 class MatRecording(ColumnsRecording):
-    """A MATLAB file of columns; all else as `ColumnsRecording`.
+    """A MATLAB file of columns; all else as in `ColumnsRecording`.
 
     Raises
     ------
     RecordingError
-        Where the file is larger than `FILE_BYTES`, damaged, of version 7.3, or has no such
-        variables of one length.
+        If the file is larger than `FILE_BYTES`, damaged, of version 7.3, or lacks such variables
+        of equal length.
     """
 
     format = "mat"
 
     def _open(self) -> Sensor | None:
         if self._size > FILE_BYTES:
-            raise UnknownFormatError(
-                f"has {self._size:,} bytes; MATLAB files up to {FILE_BYTES:,} are read",
-                path=self.path,
+            self._refuse(
+                f"has {self._size:,} bytes; MATLAB files may have up to {FILE_BYTES:,}",
                 hint="Save its columns as npz instead.",
             )
-        try:
-            content = os.pread(self._file.fileno(), self._size, 0)
-        except OSError as error:
-            raise RecordingError(f"can't be read: {error.strerror}", path=self.path) from error
+        content = self._bytes(self._size, 0)
         if content.startswith(_HDF5_VERSION):
-            raise UnknownFormatError(
-                "is a MATLAB file of version 7.3, which is HDF5 of MATLAB's own",
-                path=self.path,
-                offset=0,
-                hint="Save it in MATLAB with the option '-v7', or its columns as npz.",
+            self._refuse(
+                "is a MATLAB file of version 7.3, which is MATLAB's own HDF5",
+                0,
+                hint="Save it in MATLAB with the option '-v7', or save its columns as npz.",
             )
         if len(content) < _HEAD_BYTES:
             self._fail("the file ends in its header", len(content))
@@ -126,25 +118,15 @@ class MatRecording(ColumnsRecording):
         variables, names_shown = self._variables(memoryview(content))
         names = columns_by_name(variables)
         if isinstance(names, str):
-            raise UnknownFormatError(
-                f"{names} among {', '.join(names_shown) or 'no variables'}",
-                path=self.path,
-                offset=0,
-                hint=NAMES_HINT,
-            )
+            self._refuse(f"{names} among {', '.join(names_shown) or 'no variables'}", 0, NAMES_HINT)
         self._columns = [variables[names[name]] for name in "txyp"]
         first = self._columns[0]
         for column, name in zip(self._columns, names.values(), strict=True):
             if column.problem is not None:
-                raise UnknownFormatError(
-                    f"variable {name} {column.problem}",
-                    path=self.path,
-                    offset=column.offset,
-                    hint=NAMES_HINT,
-                )
+                self._refuse(f"variable {name} {column.problem}", column.offset, NAMES_HINT)
             if len(column.numbers) != len(first.numbers):
                 self._fail(
-                    f"variable {name} has {len(column.numbers)} numbers, {names['t']} has "
+                    f"variable {name} has {len(column.numbers)} numbers, but {names['t']} has "
                     f"{len(first.numbers)}",
                     column.offset,
                     hint="Save it again, or copy or download it again.",
@@ -152,7 +134,7 @@ class MatRecording(ColumnsRecording):
         return None
 
     def _variables(self, content: memoryview) -> tuple[dict[str, Variable], list[str]]:
-        """Return the variables that are called like columns, and some names of all."""
+        """Return the variables named like columns, and some of the names of all."""
         variables: dict[str, Variable] = {}
         names: list[str] = []
         room, at = FILE_BYTES, _HEAD_BYTES
@@ -168,7 +150,7 @@ class MatRecording(ColumnsRecording):
                 if len(names) < _NAMES_SHOWN:
                     names.append(head.name)
                 if head.name in variables:
-                    self._fail(f"has two variables {head.name!r}", at)
+                    self._fail(f"variable {head.name!r} is duplicated", at)
                 if head.name.lower() in _WANTED:
                     problem = _problem(head)
                     if problem is None and packed.kind == _COMPRESSED:
@@ -184,13 +166,13 @@ class MatRecording(ColumnsRecording):
         return variables, names
 
     def _broken(self, problem: str, offset: int) -> NoReturn:
-        """Raise for damage, which nothing of the file can be read with."""
+        """Raise for damage that prevents reading any of the file."""
         self._fail(problem, offset, hint="Copy or download it again.")
 
     def _tag(self, content: memoryview, at: int, offset: int) -> tuple[int, int, int, int]:
-        """Return type of the element at a byte, where its data begin, their size, and its end.
+        """Return the type of the element at a byte, where its data begin, their size, and its end.
 
-        `offset` is where it is in the file.
+        `offset` is its position in the file, for messages.
         """
         tag = content[at : at + 8]
         if len(tag) < 8:
@@ -205,22 +187,22 @@ class MatRecording(ColumnsRecording):
         """Return the element that begins at a byte."""
         kind, start, size, stop = self._tag(content, at, offset)
         if start + size > min(stop, len(content)):
-            self._broken(f"an element of {size} bytes goes on beyond its end", offset)
+            self._broken(f"an element of {size} bytes extends beyond its end", offset)
         return Element(kind, content[start : start + size], stop)
 
     def _inflated(self, data: memoryview, offset: int, most: int, *, whole: bool) -> memoryview:
-        """Return up to `most` bytes of what is compressed; all of it, and no less, if `whole`."""
+        """Return up to `most` decompressed bytes; if `whole`, all of them or an error."""
         stream = zlib.decompressobj()
-        # What is not used is copied, so the beginning alone is given where no more is wanted.
+        # zlib copies input that it does not use, so give it no more than is needed.
         packed = data if whole else data[: 64 * most]
         try:
-            # One more, because 0 would be no limit.
+            # One more, because 0 would mean no limit.
             out = stream.decompress(packed, most + 1)
         except zlib.error as error:
             self._broken(f"a variable is damaged (zlib): {error}", offset)
         if whole and len(out) > most:
             self._fail(
-                f"its columns have more than {FILE_BYTES:,} bytes decompressed, which is the limit",
+                f"its decompressed columns exceed the limit of {FILE_BYTES:,} bytes",
                 offset,
                 hint="Save them as npz instead.",
             )
@@ -229,7 +211,7 @@ class MatRecording(ColumnsRecording):
         return memoryview(out)
 
     def _head(self, data: memoryview, offset: int) -> Head:
-        """Return flags, dimensions and name of a matrix, of which `data` are the first bytes."""
+        """Return flags, dimensions and name of a matrix, from its first bytes."""
         parts: list[Element] = []
         at = 0
         while at < len(data) and len(parts) < 3:
@@ -253,16 +235,12 @@ class MatRecording(ColumnsRecording):
             self._broken(f"variable {head.name} has no numbers", offset)
         stored = np.dtype(self._order + _TYPES[kind])
         if min(head.shape, default=-1) < 0 or len(values) % stored.itemsize:
-            self._broken(
-                f"variable {head.name} has no whole numbers of bytes or dimensions", offset
-            )
-        # Behind a compressed variable, which is not padded, they may lie at any byte.
+            self._broken(f"variable {head.name} has a cut number or a negative dimension", offset)
+        # After a compressed variable, which is not padded, they may be at any byte.
         numbers = np.require(np.frombuffer(values, stored), requirements=["ALIGNED"])
         size = math.prod(head.shape)
         if size != len(numbers):
-            self._broken(
-                f"variable {head.name} should have {size} numbers, not {len(numbers)}", offset
-            )
+            self._broken(f"variable {head.name} has {len(numbers)} numbers, not {size}", offset)
         return numbers
 
     def _rows(self) -> Iterator[Rows]:
@@ -272,10 +250,10 @@ class MatRecording(ColumnsRecording):
 
 
 def _problem(head: Head) -> str | None:
-    """Return why a variable can't be a column, None where it can."""
+    """Return why a variable cannot be a column, None if it can."""
     kind = head.flags & 0xFF
     if head.flags & _COMPLEX:
-        return "is of complex numbers; a vector of numbers is expected"
+        return "has complex numbers; a vector of real numbers is expected"
     if kind not in _NUMBERS:
         return f"is {_CLASSES.get(kind, f'of class {kind}')}; a vector of numbers is expected"
     if sum(size != 1 for size in head.shape) > 1 and 0 not in head.shape:

@@ -1,15 +1,15 @@
-r"""NumPy's files: npz with a column each of t, x, y and p, and npy with records that have these.
+r"""Read NumPy's files: npz with arrays t, x, y and p, and npy with records that have these fields.
 
 =========  ========================================================================================
 npy        ``\x93NUMPY``, version (2 bytes), size of the header (uint16, from version 2 on uint32,
            little-endian), the header: type, order and shape as text; the numbers
-npz        a zip file of npy files; the name of a member without ``.npy`` is its array's. Members
-           are stored or deflated
+npz        a zip file of npy files; an array's name is its member's without ``.npy``. Members are
+           stored or deflated
 =========  ========================================================================================
 
-What columns and fields may be called, and which numbers they may hold: `columns`. Other arrays of
-an npz and other fields are left alone. An array of two dimensions does not say which column is
-which: it is an error. Objects, which would run what the file says (pickle), are never loaded.
+`columns` says which names and numbers arrays and fields may have; others are ignored. An array of
+two dimensions does not say which column is which: it is an error. Python objects (pickle) could run
+code from the file: they are never loaded.
 
 Sources: numpy.lib.format; https://numpy.org/doc/stable/reference/generated/numpy.savez.html.
 """
@@ -30,7 +30,6 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy_format
 
-from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Sensor
 from evreel.recordings.columns import (
     NAMES_HINT,
@@ -43,9 +42,9 @@ from evreel.recordings.columns import (
 from evreel.recordings.decoded import PIECE_ROWS
 
 HEAD_BYTES = 1 << 16
-"""Bytes that the header of an array may have; NumPy itself reads up to 10,000."""
+"""Size limit of an array's header; NumPy itself reads up to 10,000 bytes."""
 LIST_BYTES = 1 << 22
-"""Bytes that a zip file's list of members may have: some ten thousand members."""
+"""Size limit of a zip file's list of members: some ten thousand members."""
 
 _RAISED_BY_HEADER = (
     ValueError,
@@ -72,13 +71,13 @@ _RAISED_BY_ZIP = (
     struct.error,
 )
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_FIXED_BYTES = 12  # of an npy file before the text of its header, in version 1 two of that already
+_FIXED_BYTES = 12  # before the text of an npy header; in version 1, the last two are of that text
 _READ_BYTES = 1 << 20
-_AGAIN = "Write it again by np.savez, or copy or download it again."
+_AGAIN = "Save it again with np.savez, or copy or download it again."
 
 
 class ArrayHead(NamedTuple):
-    """What an npy file says of its array: shape, type, and bytes of its header."""
+    """What an npy file says about its array: shape, type, and size of the header in bytes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -86,7 +85,7 @@ class ArrayHead(NamedTuple):
 
 
 def array_head(start: bytes) -> ArrayHead:
-    """Return what the first bytes of an npy file say of its array.
+    """Return what the first bytes of an npy file say about its array.
 
     Parameters
     ----------
@@ -96,7 +95,7 @@ def array_head(start: bytes) -> ArrayHead:
     Raises
     ------
     ValueError
-        Where they are no such header.
+        If they are not a valid header.
 
     Examples
     --------
@@ -115,10 +114,10 @@ def array_head(start: bytes) -> ArrayHead:
         if version not in readers:
             raise ValueError(f"it is of version {version[0]}.{version[1]}")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            warnings.simplefilter("ignore")  # about headers that Python 2 wrote
             shape, _, dtype = readers[version](file)
     except _RAISED_BY_HEADER as error:
-        raise ValueError(f"its header can't be read: {_first_line(error)}") from error
+        raise ValueError(f"its header cannot be read: {_first_line(error)}") from error
     if any(not isinstance(n, int) or isinstance(n, bool) or n < 0 for n in shape):
         raise ValueError(f"its header states a shape of {shape}")
     return ArrayHead(shape, dtype, file.tell())
@@ -129,21 +128,19 @@ def _first_line(error: BaseException) -> str:
 
 
 class NpyRecording(ColumnsRecording):
-    """An npy file of records; all else as `ColumnsRecording`.
+    """An npy file of records; all else as in `ColumnsRecording`.
 
     Raises
     ------
     RecordingError
-        Where the header is damaged, or the array is not one of records with t, x, y and p.
+        If the header is damaged, or the array has no records with t, x, y and p.
     """
 
     format = "npy"
 
     def _open(self) -> Sensor | None:
         try:
-            head = array_head(os.pread(self._file.fileno(), HEAD_BYTES, 0))
-        except OSError as error:
-            raise RecordingError(f"can't be read: {error.strerror}", path=self.path) from error
+            head = array_head(self._bytes(HEAD_BYTES, 0))
         except ValueError as error:
             self._fail(str(error), 0, hint=_AGAIN)
         self._head = head
@@ -157,7 +154,7 @@ class NpyRecording(ColumnsRecording):
                 if fields is not None and not is_number(fields[name][0]):
                     problem = f"field {name} is of {fields[name][0]}; numbers are expected"
         if problem is not None or isinstance(names, str):
-            raise UnknownFormatError(f"{problem}", path=self.path, offset=0, hint=NAMES_HINT)
+            self._refuse(f"{problem}", 0, NAMES_HINT)
         self._names = [names[name] for name in "txyp"]
         return None
 
@@ -168,10 +165,7 @@ class NpyRecording(ColumnsRecording):
         fault = None
         while row < n and fault is None:
             wanted = min(n - row, PIECE_ROWS) * width
-            try:
-                data = os.pread(self._file.fileno(), wanted, at)
-            except OSError as error:
-                self._fail(f"can't be read: {error.strerror}", at)
+            data = self._bytes(wanted, at)
             got = len(data) // width
             if len(data) < wanted:
                 fault = Fault(f"the file ends after {row + got} of {n} events", at + got * width)
@@ -179,17 +173,16 @@ class NpyRecording(ColumnsRecording):
             yield Rows(tuple(records[name] for name in self._names), at, width, fault)
             at, row = at + got * width, row + got
         if fault is None and at < self._size:
-            self._fail(f"has {self._size - at} bytes behind its array", at)
+            self._fail(f"has {self._size - at} bytes after its array", at)
 
 
 class NpzRecording(ColumnsRecording):
-    """An npz file of columns; all else as `ColumnsRecording`.
+    """An npz file of columns; all else as in `ColumnsRecording`.
 
     Raises
     ------
     RecordingError
-        Where the zip file or a header is damaged, columns differ in length, or are of other
-        kinds.
+        If the zip file or a header is damaged, or columns differ in length or are not numbers.
     """
 
     format = "npz"
@@ -200,16 +193,15 @@ class NpzRecording(ColumnsRecording):
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
             if name in members:
-                self._fail(f"has two arrays {name!r}", self._place(member), hint=_AGAIN)
+                self._fail(f"array {name!r} is duplicated", self._place(member), hint=_AGAIN)
             members[name] = member
         names = columns_by_name(members)
         if isinstance(names, str):
-            raise UnknownFormatError(
+            self._refuse(
                 f"is a zip file that {names} among {', '.join(list(members)[:20]) or 'no arrays'}",
-                path=self.path,
-                offset=0,
-                hint=f"{NAMES_HINT} Of an archive of recordings, `evreel acquire "
-                f"'{self.path.name}!NAME' -o FILE` takes one out, and `evreel events --members` "
+                0,
+                hint=f"{NAMES_HINT} If it is an archive of recordings, `evreel acquire "
+                f"'{self.path.name}!NAME' -o FILE` extracts one, and `evreel events --members` "
                 "reads all.",
             )
         self._columns = [(names[name], members[names[name]]) for name in "txyp"]
@@ -220,7 +212,7 @@ class NpzRecording(ColumnsRecording):
             rows = head.shape[0]
             if self._n not in (None, rows):
                 self._fail(
-                    f"array {name} has {rows} rows, {self._columns[0][0]} has {self._n}",
+                    f"array {name} has {rows} rows, but {self._columns[0][0]} has {self._n}",
                     self._place(member),
                     hint=_AGAIN,
                 )
@@ -228,31 +220,30 @@ class NpzRecording(ColumnsRecording):
         return None
 
     def _zip(self) -> zipfile.ZipFile:
-        """Return the zip file, whose list of members has been read."""
+        """Return the zip file, with its list of members read."""
         try:
             return zipfile.ZipFile(_Bounded(self._file.fileno(), self._size))
         except _RAISED_BY_ZIP as error:
             self._fail(f"is not a whole zip file: {_first_line(error)}", self._size, hint=_AGAIN)
 
     def _place(self, member: zipfile.ZipInfo) -> int:
-        """Return the byte of the file where a member lies."""
+        """Return the byte of the file where a member begins."""
         return min(max(member.header_offset, 0), self._size)
 
     def _array(
         self, archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo
     ) -> tuple[ArrayHead, IO[bytes]]:
-        """Return what the header of a column says, and the column's bytes, to be read on."""
+        """Return what the header of a column says, and a stream of the bytes that follow it."""
         if member.flag_bits & 1 or member.compress_type not in _COMPRESSIONS:
-            raise UnknownFormatError(
-                f"array {name} is encrypted, or compressed by other than deflate",
-                path=self.path,
-                offset=self._place(member),
-                hint="Write it again by np.savez or np.savez_compressed.",
+            self._refuse(
+                f"array {name} is encrypted, or not compressed with deflate",
+                self._place(member),
+                hint="Save it again with np.savez or np.savez_compressed.",
             )
         try:
             stream = archive.open(member)
             start = stream.read(_FIXED_BYTES)
-            # From version 2 on the size of the header has four bytes.
+            # From version 2 on, the header's size takes four bytes.
             more = int.from_bytes(start[8 : 10 if start[6:7] == b"\x01" else 12], "little")
             if more > HEAD_BYTES:
                 raise ValueError(f"its header has {more} bytes")
@@ -262,23 +253,18 @@ class NpzRecording(ColumnsRecording):
             self._fail(f"array {name}: {_first_line(error)}", self._place(member), hint=_AGAIN)
         problem = _unfit(head, records=False)
         if problem is not None:
-            raise UnknownFormatError(
-                f"array {name}: {problem}",
-                path=self.path,
-                offset=self._place(member),
-                hint=NAMES_HINT,
-            )
+            self._refuse(f"array {name}: {problem}", self._place(member), NAMES_HINT)
         size = head.size + head.shape[0] * head.dtype.itemsize
         if size != member.file_size:
             self._fail(
-                f"array {name} has {member.file_size} bytes; its header asks for {size}",
+                f"array {name} has {member.file_size} bytes, but its header asks for {size}",
                 self._place(member),
                 hint=_AGAIN,
             )
         return head, stream
 
     def _rows(self) -> Iterator[Rows]:
-        # Each from a file of its own: members are read in turns.
+        # One zip file each, because members are read in turns.
         arrays = [self._array(self._zip(), *column) for column in self._columns]
         row, n = 0, arrays[0][0].shape[0]
         fault = None
@@ -295,15 +281,15 @@ class NpzRecording(ColumnsRecording):
             yield Rows(columns, self._place(self._columns[0][1]), 0, fault)
         for (name, member), (_, stream) in zip(self._columns, arrays, strict=True):
             try:
-                stream.read(1)  # at the end the checksum is looked at
+                stream.read(1)  # at the end the checksum is verified
             except _RAISED_BY_ZIP as error:
                 self._fail(f"array {name}: {_first_line(error)}", self._place(member), hint=_AGAIN)
 
 
 class _Bounded(io.RawIOBase):
-    """A file's bytes, of which not too many are read at once.
+    """A file's bytes, with a limit on how many are read at once.
 
-    `zipfile` reads as much as a zip file says that its list of members has.
+    `zipfile` reads a list of members of whatever size the file claims.
     """
 
     def __init__(self, file: int, size: int) -> None:
@@ -329,7 +315,7 @@ class _Bounded(io.RawIOBase):
         left = max(self._size - self._at, 0)
         wanted = left if size < 0 else min(size, left)
         if wanted > LIST_BYTES:
-            raise ValueError(f"{wanted} bytes are to be read at once")
+            raise ValueError(f"{wanted} bytes would have to be read at once")
         data = os.pread(self._fd, wanted, self._at)
         self._at += len(data)
         return data
@@ -338,7 +324,7 @@ class _Bounded(io.RawIOBase):
 def _read(
     stream: IO[bytes], dtype: np.dtype[Any], rows: int
 ) -> tuple[npt.NDArray[Any], str | None]:
-    """Return so many rows of a column, or those before what is damaged, and that."""
+    """Return rows of a column, or those before damage, and what the damage is."""
     wanted = rows * dtype.itemsize
     data, problem = bytearray(), None
     try:
@@ -354,12 +340,12 @@ def _read(
 
 
 def _unfit(head: ArrayHead, records: bool) -> str | None:
-    """Return why an array can't be read as records, or as a column of numbers."""
+    """Return why an array cannot be read as records, or as a column of numbers."""
     kind = "records with t, x, y and p" if records else "numbers"
     if head.dtype.hasobject:
         return "holds Python objects (pickle), which are never loaded"
     if records and head.dtype.fields is None:
-        order = ", which does not tell its columns apart" if len(head.shape) == 2 else ""
+        order = ", which does not say which column is which" if len(head.shape) == 2 else ""
         return f"is of shape {head.shape} and type {head.dtype}{order}; {kind} are expected"
     if not records and not is_number(head.dtype):
         return f"is of type {head.dtype}; {kind} are expected"

@@ -1,4 +1,4 @@
-"""What every reader of recordings offers, and the one door to all of them."""
+"""What every reader of recordings offers, and the functions that open and read any of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from evreel.settings import Settings, setting
 
 @dataclass(frozen=True)
 class Reading(Settings):
-    """What becomes of events and files that break a rule; each is counted, as `counts` names it.
+    """How events and files that break a rule are handled; `counts` names what is counted.
 
     Examples
     --------
@@ -34,19 +34,19 @@ class Reading(Settings):
 
     on_disorder: Literal["fail", "sort"] = setting(
         "fail",
-        "Events whose timestamp is before that of one above: fail, or sort them in and count them.",
+        "Events with an earlier timestamp than one before them: fail, or sort and count them.",
     )
     on_out_of_bounds: Literal["fail", "drop"] = setting(
-        "fail", "Events outside the sensor: fail, or drop them and count them."
+        "fail", "Events outside the sensor: fail, or drop and count them."
     )
     on_damage: Literal["fail", "salvage"] = setting(
         "fail",
-        "A recording that is truncated or damaged: fail, or salvage every whole packet before the "
-        "damage and count the bytes from there on.",
+        "A truncated or damaged recording: fail, or salvage every whole packet before the damage "
+        "and count the bytes after that.",
     )
 
     def counts(self) -> dict[str, int]:
-        """Return the counts that these choices ask for, at zero."""
+        """Return the counts that these choices ask for, each zero."""
         asked = (
             ("disordered_events", self.on_disorder == "sort"),
             ("out_of_bounds_events", self.on_out_of_bounds == "drop"),
@@ -56,7 +56,7 @@ class Reading(Settings):
 
 
 STRICT = Reading()
-"""Whatever breaks a rule is an error."""
+"""Anything that breaks a rule is an error."""
 
 
 class Recording(Protocol):
@@ -71,15 +71,14 @@ class Recording(Protocol):
     sensor
         (height, width) in pixels.
     t_offset
-        First event's stamp on the file's own clock, µs; 0 where there is no event. Every time
-        that the recording yields is relative to it.
+        First event's timestamp on the file's own clock, µs; 0 without events. Every time that the
+        recording yields is relative to it.
     header
         The file's header as text, verbatim.
     repairs
-        What the last pass changed or left out, name → count: complete when the pass is.
+        What the last pass changed or left out, name → count; complete when the pass is.
     n_expected
-        About how many events the pass yields in all, as far as can be told by now; 0 where it
-        can't.
+        Estimate of the events that the pass yields in all; 0 while there is none.
     """
 
     path: Path
@@ -93,22 +92,22 @@ class Recording(Protocol):
     def batches(
         self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
     ) -> Iterator[Batch]:
-        """Yield events and side streams as they come in the file.
+        """Yield events and side streams in the order of the file.
 
-        Only events with a stamp in ``[start_us, stop_us)`` are yielded; side streams are
-        yielded whole, or with ``side=False`` not at all and left unread where they can be. Each
-        batch is small (a packet of the file, or some 10⁵ rows); events are checked: inside the
-        sensor, in time order, also across batches.
+        Only events with a timestamp in ``[start_us, stop_us)`` are yielded. Side streams are
+        yielded whole; with ``side=False`` they are not yielded, and not read if that is possible.
+        Each batch is small: a packet of the file, or some 10⁵ rows. Events are checked: they are
+        inside the sensor and in time order, also across batches.
 
         Raises
         ------
         RecordingError
-            Where the bytes are not what the format says, with their offset.
+            If the bytes break the format; with their offset.
         """
         ...
 
     def __iter__(self) -> Iterator[Events]:
-        """Yield the events of `batches` only, chunk by chunk."""
+        """Yield only the events of `batches`, chunk by chunk."""
         ...
 
     def close(self) -> None:
@@ -126,13 +125,13 @@ class Recording(Protocol):
 
 
 class Format(NamedTuple):
-    """A format that is read: how a file of it is told, and what reads it.
+    """A format that can be read: how its files are recognized, and what reads them.
 
     Parameters
     ----------
-    start : its first bytes; none where it has none of its own.
-    suffix : what tells it then, in small letters.
-    module, opener : where its reader is, imported when a file is opened; and the class, or the
+    start : its first bytes; empty if any may come first.
+    suffix : the lower-case suffix that identifies it then.
+    module, opener : the reader's module, imported when a file is opened; and its class, or the
         function that chooses one. Called as ``opener(path, stream=…, sensor=…, reading=…)``.
     name : what messages call it, in a list.
     """
@@ -159,25 +158,25 @@ FORMATS = (
     Format(b"MATLAB 5.0 MAT-file", "", "mat", "MatRecording", "MATLAB's mat"),
     Format(b"MATLAB 7.3 MAT-file", "", "mat", "MatRecording", "MATLAB's mat"),
 )
-"""All formats that are read; modules are those of `evreel.recordings`."""
+"""All formats that can be read; modules are relative to `evreel.recordings`."""
 
 _TAKES = "an open recording, or the path of one"
 _PROBE_BYTES = 64
 _CHUNKS_HELD = 4
-"""Chunks that come before it is asked how many events there will be."""
+"""Chunks to read before memory is reserved for the events still expected."""
 _GROWTH = 64
-"""How many times more than what came so far memory is asked for, whatever a file says of itself."""
+"""Reserve at most this many times the events read so far, whatever a file says of itself."""
 _Number = TypeVar("_Number", bound=np.generic)
 
 
 def _format(path: Path, head: bytes) -> Format | None:
-    """Return a file's format, by its first bytes, else by its suffix."""
+    """Return a file's format by its first bytes, or else by its suffix."""
     suffix = path.suffix.lower()
     by_suffix = next((form for form in FORMATS if not form.start and form.suffix == suffix), None)
     for form in FORMATS:
         if not form.start or not head.startswith(form.start):
             continue
-        # Two bytes may be those of an event, too. In a text, a third one that can be seen follows.
+        # Two bytes may also begin an event. In a text, a printable third one follows.
         if by_suffix is None or len(form.start) > 2 or b" " <= head[2:3] < b"\x7f":
             return form
     return by_suffix
@@ -193,7 +192,7 @@ def _as_path(given: object, function: str, takes: str = "the path of a recording
         return Path(given)
     hint = "Give a path, as str or Path, such as 'park.aedat4'."
     if _is_open(given):
-        hint = "It is open: use it as it is."
+        hint = "It is open already: use it as it is."
     elif hasattr(given, "read"):
         hint = "Give the path of the file, not the open file."
     said = repr(given)
@@ -209,39 +208,39 @@ def open_recording(
     sensor: Sensor | None = None,
     reading: Reading = STRICT,
 ) -> Recording:
-    """Open a recording or an events store; its content, not its name, tells the format.
+    """Open a recording or an events store; its content, not its name, decides the format.
 
-    Only where no format has the first bytes, the suffix tells one that has none of its own.
+    The suffix decides only if no format begins with the file's first bytes.
 
     Parameters
     ----------
     path
         The file, as str or Path.
     stream
-        Which event stream, where a file holds several.
+        Number of the event stream, if a file holds several.
     sensor
-        Its size, where that is known otherwise; a file that states another is an error.
+        The sensor's size, if known; a file that states another size is an error.
     reading
-        What becomes of events and files that break a rule.
+        How events and files that break a rule are handled.
 
     Raises
     ------
     UsageError
-        Where what is given is not a path.
+        If what is given is not a path.
     RecordingError
-        Where the file is empty, a pipe or device, of no known format, or damaged at its head.
+        If the file is empty, a pipe or device, of no known format, or has a damaged header.
     """
     path = _as_path(path, "open_recording")
     try:
-        # Looked at first: to open a pipe would wait for its other end.
+        # Checked first: opening a pipe would wait for its other end.
         if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
             raise RecordingError(
-                "is no regular file", path=path, hint="Save the recording to a file first."
+                "is not a regular file", path=path, hint="Save the recording to a file first."
             )
         with path.open("rb") as file:
             head = file.read(_PROBE_BYTES)
     except OSError as error:
-        raise RecordingError(f"can't be read: {error.strerror}", path=path) from error
+        raise RecordingError(f"cannot be read: {error.strerror}", path=path) from error
     except ValueError as error:
         raise UsageError(f"{str(path)!r} is not a valid file name") from error
     if not head:
@@ -256,17 +255,17 @@ def open_recording(
             stated = reader.sensor
             reader.close()
             raise RecordingError(
-                f"states a sensor of {stated.width}x{stated.height} px; "
+                f"states a sensor of {stated.width}x{stated.height} px, but "
                 f"{sensor.width}x{sensor.height} was given",
                 path=path,
-                hint="Is this the right recording? Leave the sensor out to take the file's.",
+                hint="Is this the right recording? To use the file's size, leave sensor out.",
             )
         return reader
     raise UnknownFormatError(
-        f"starts with {head[:16]!r}, which is no format that can be read here",
+        f"starts with {head[:16]!r}, which is not the start of a known format",
         path=path,
         offset=0,
-        hint=f"Readable are {'; '.join(dict.fromkeys(form.name for form in FORMATS))}.",
+        hint=f"evreel reads {'; '.join(dict.fromkeys(form.name for form in FORMATS))}.",
     )
 
 
@@ -280,15 +279,14 @@ def event_chunks(
     Parameters
     ----------
     recording
-        An open one; or the path of one, which is opened as `open_recording` does and closed at the
-        end.
+        An open recording; or a path, which is opened as by `open_recording` and closed at the end.
     start_us, stop_us
-        Only events with a stamp in ``[start_us, stop_us)``, µs since its first event.
+        Only events with a timestamp in ``[start_us, stop_us)``, µs since its first event.
 
     Raises
     ------
     UsageError
-        At once, where what is given is neither.
+        At once, if what is given is neither.
     RecordingError
         As `Recording.batches` raises it.
     """
@@ -315,21 +313,21 @@ def read_events(
     *,
     threads: int | None = None,
 ) -> Events:
-    """Read all events of a recording, or those of a range of time, into memory: 13 bytes each.
+    """Read the events of a recording, or of a range of time, into memory: 13 bytes per event.
 
     Parameters
     ----------
     recording
-        An open one; or the path of one, which is opened as `open_recording` does, and closed.
+        An open recording; or a path, which is opened as by `open_recording`, and closed.
     start_us, stop_us
-        Only events with a stamp in ``[start_us, stop_us)``, µs since its first event.
+        Only events with a timestamp in ``[start_us, stop_us)``, µs since its first event.
     threads
-        With 2 or more, one decodes while another gathers; None takes as many as there are cores.
+        With 2 or more, one decodes while another gathers; None means one per core.
 
     Raises
     ------
     UsageError
-        Where what is given is neither an open recording nor a path.
+        If what is given is neither an open recording nor a path.
     RecordingError
         As `open_recording` and `Recording.batches` raise it.
 
@@ -356,11 +354,11 @@ def read_events(
 
 
 def _gathered(chunks: Iterator[Events], recording: Recording) -> Events:
-    """Return chunks as one.
+    """Return chunks joined into one.
 
-    Columns are made as long as the recording is expected to be, as far as what came so far makes
-    that likely: kept chunks that are joined in the end take twice the memory, and most of the time
-    goes into the system's giving of it.
+    Columns are allocated at the length that the recording is expected to have, if what came so far
+    makes that likely. Keeping chunks and joining them at the end would take twice the memory, and
+    getting memory from the system takes most of the time.
     """
     held = list(itertools.islice(chunks, _CHUNKS_HELD))
     first = sum(map(len, held))

@@ -1,7 +1,7 @@
-"""Threads that work ahead of whoever takes the results, which come in the order of the items.
+"""Threads that work ahead of whoever takes the results; results come in the order of the items.
 
 `Prefetch` does work on each of many items; `prefetched` runs one iterator in a thread of its own.
-Only work that releases Python's lock gains by it: reading, unpacking, digests.
+Only work that releases Python's lock gains from it: reading, unpacking, digests.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = 4
-"""Threads of one pass by default, where the process may use as many cores."""
+"""Default threads of one pass, if the process may use as many cores."""
 
 
 def default_threads() -> int:
-    """Return how many threads a pass takes unless told otherwise: one a core, at most `THREADS`."""
+    """Return the default number of threads of a pass: one per core, at most `THREADS`."""
     allowed = getattr(os, "sched_getaffinity", None)  # Linux has it
     return min(THREADS, len(allowed(0)) if allowed else os.cpu_count() or 1)
 
@@ -33,18 +33,18 @@ def default_threads() -> int:
 class Prefetch(Closing, Generic[Item, Result]):
     """Results of `work` on each item, in the order of the items; close it when done.
 
-    The caller's thread works too: on whatever nobody has begun, while what it waits for is not
-    done. With one thread, or a single item, nothing else runs.
+    The caller's thread works too: while its result is not ready, it takes items that no thread has
+    begun. With one thread, or a single item, no other thread runs.
 
     Parameters
     ----------
     work
-        Called once an item, by any thread. What it raises is raised where its result would come.
+        Called once per item, by any thread. An error is raised in place of its result.
     items
-        Taken by the caller's thread, up to two for each thread ahead of the results. What they
-        raise is raised after the results of those before.
+        Taken by the caller's thread, up to two per thread ahead of the results. An error in taking
+        them is raised after the results of the items before.
     threads
-        How many work, the caller's among them.
+        How many threads work, the caller's included.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Prefetch(Closing, Generic[Item, Result]):
         self._closed = False
 
     def close(self) -> None:
-        """Begin nothing more, and wait for what threads are at; they are gone then."""
+        """Begin nothing more, wait for work in progress, and end the threads."""
         self._closed = True
         self._slots.clear()
         if self._pool is not None:
@@ -77,7 +77,7 @@ class Prefetch(Closing, Generic[Item, Result]):
 
     def __next__(self) -> Result:
         if self._closed:
-            raise ValueError("closed: its results can't be had any more")
+            raise ValueError("closed: its results are no longer available")
         self._ask()
         if not self._slots:
             if self._error is not None:
@@ -110,7 +110,7 @@ class Prefetch(Closing, Generic[Item, Result]):
 
 
 class _Slot(Generic[Item, Result]):
-    """An item whose work is done once, by whichever thread comes first."""
+    """An item whose work is done once, by the first thread that takes it."""
 
     def __init__(self, work: Callable[[Item], Result], item: Item) -> None:
         self._work = work
@@ -121,7 +121,7 @@ class _Slot(Generic[Item, Result]):
         self._error: Exception | None = None
 
     def run(self) -> bool:
-        """Do the work, unless it has been begun; return whether this did it."""
+        """Do the work unless it has been begun; return whether this call did it."""
         if not self._free.acquire(blocking=False):
             return False
         try:
@@ -148,7 +148,7 @@ class _Slot(Generic[Item, Result]):
 def prefetched(items: Iterator[Item], depth: int = 3) -> Generator[Item, None, None]:
     """Yield items that a thread takes from their iterator, up to `depth` ahead; close it when done.
 
-    What the iterator raises is raised where its item would come.
+    An error of the iterator is raised in place of its item.
 
     Examples
     --------
@@ -165,11 +165,11 @@ def prefetched(items: Iterator[Item], depth: int = 3) -> Generator[Item, None, N
                 ready.put((item,))
                 if closed.is_set():
                     return
-        except BaseException as error:  # all of them: who waits for an item would wait for ever
+        except BaseException as error:  # all kinds: the consumer would wait for ever
             last = error
         ready.put(last)
 
-    # One that is left where it is must not keep Python from its end.
+    # A thread that is left waiting must not keep Python from exiting.
     thread = threading.Thread(target=take, name="evreel-prefetch", daemon=True)
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""AEDAT 4, the format of iniVation's DV and dv-processing: read and written.
+"""Read and write AEDAT 4, the format of iniVation's DV and dv-processing.
 
 A file is the line ``#!AER-DAT4.0``, a header, packets, and a table of the packets. Header, table
 and the content of each packet are flatbuffers with their size in front (uint32); all numbers are
@@ -8,13 +8,13 @@ little-endian.
 header  ``IOHE``: compression, position of the table or −1, the streams as XML
 packet  int32 stream, int32 bytes, then that many bytes, compressed: ``EVTS`` (an array of events
         of 16 bytes), ``TRIG`` or ``IMUS`` (a vector of tables), ``FRME`` (one table)
-table   ``FTAB``, compressed, up to the end of the file: for each packet where it lies, its
-        stream, its number of elements, first and last stamp
+table   ``FTAB``, compressed, up to the end of the file: for each packet its position, stream,
+        number of elements, first and last timestamp
 ======  ======================================================================================
 
-Known from files that DV and dv-processing 2.0.4 wrote. Packets of theirs carry no checksum unless
-under ZSTD, so a reader finds only the damage that breaks a rule: every rule is checked here, and
-nothing in a file is believed before it is.
+Known from files that DV and dv-processing 2.0.4 wrote. Their packets have checksums only under
+ZSTD, so a reader finds only damage that breaks a rule: every rule is checked here, and nothing in a
+file is trusted before that.
 """
 
 from __future__ import annotations

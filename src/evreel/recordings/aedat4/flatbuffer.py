@@ -1,4 +1,4 @@
-"""Flatbuffers: read with every offset checked, and built.
+"""Read flatbuffers with every offset checked, and build them.
 
 Only what AEDAT 4 needs: a root table, vectors of numbers or of tables, numbers and strings.
 """
@@ -17,12 +17,12 @@ from evreel.timebase import Int64Array
 U16, U32 = struct.Struct("<H"), struct.Struct("<I")
 I32, I64 = struct.Struct("<i"), struct.Struct("<q")
 _TABLES_AT_ONCE = 4096  # some 100 bytes of index arrays for each field of each
-# Size, root, identifier, vtable, root table and length of a vector, as every builder lays them.
+# Size, root, identifier, vtable, root table and length of a vector, as every builder orders them.
 _VECTOR_HEAD = struct.Struct("<II4s2x3HiII")
 
 
 class DamageError(Exception):
-    """What breaks a rule of the format, as the predicate of a sentence about header or packet."""
+    """A broken rule of the format, as the predicate of a sentence about header or packet."""
 
 
 class Flatbuffer:
@@ -42,7 +42,7 @@ class Flatbuffer:
             raise DamageError(f"has {len(data)} bytes, too few for a flatbuffer")
         size = self.number(U32, 0) + 4
         if size != len(data):
-            raise DamageError(f"has {len(data)} bytes, and {size} by what stands in front of them")
+            raise DamageError(f"has {len(data)} bytes, but the number in front of it says {size}")
         found = bytes(data[8:12])
         if found != identifier.encode():
             raise DamageError(f"holds {found!r}; {identifier} is expected")
@@ -56,7 +56,7 @@ class Flatbuffer:
         return value
 
     def field(self, table: int, index: int, size: int) -> int | None:
-        """Return where a table's field of `size` bytes lies; None where the table leaves it out."""
+        """Return the position of a table's field of `size` bytes; None if the table omits it."""
         vtable = table - self.number(I32, table)
         vtable_size, table_size = self.number(U16, vtable), self.number(U16, vtable + 2)
         if vtable_size < 4 or max(vtable + vtable_size, table + table_size) > len(self.data):
@@ -66,7 +66,7 @@ class Flatbuffer:
         if not offset:
             return None
         if offset < 4 or offset + size > table_size:
-            raise DamageError("has a field that lies outside its table")
+            raise DamageError("has a field outside its table")
         return table + offset
 
     def value(self, table: int, index: int, kind: struct.Struct, default: int = 0) -> int:
@@ -75,7 +75,7 @@ class Flatbuffer:
         return default if at is None else self.number(kind, at)
 
     def vector(self, table: int, index: int, item_size: int) -> tuple[int, int]:
-        """Return where a vector's items lie, and how many there are."""
+        """Return the position of a vector's items, and how many there are."""
         at = self.field(table, index, 4)
         if at is None:
             return 0, 0
@@ -94,16 +94,16 @@ class Flatbuffer:
             raise DamageError(f"has text that is not UTF-8: {error}") from error
 
     def columns(self, *groups: tuple[str, Sequence[int]]) -> Iterator[list[npt.NDArray[Any]]]:
-        """Yield fields of the tables of which the root table's first field is a vector.
+        """Yield fields of the tables in the vector that is the root table's first field.
 
         Parameters
         ----------
         groups
-            A dtype, and the numbers of fields that have it. A field that is left out is 0.
+            A dtype, and the numbers of the fields that have it. An omitted field is 0.
 
         Yields
         ------
-        For some thousand tables at a time: a (tables, fields) array a group.
+        For some thousand tables at a time: one (tables, fields) array per group.
         """
         data = np.frombuffer(self.data, np.uint8)
         start, length = self.vector(self.root, 0, 4)
@@ -120,12 +120,12 @@ class Flatbuffer:
             for dtype, fields in groups:
                 slot = 4 + 2 * np.array(fields)
                 listed = slot + 2 <= vtable_size[:, None]
-                # Where a field is absent, byte 0 is read in its place and then masked.
+                # For an absent field, byte 0 is read instead and then masked.
                 at = np.where(listed, vtable[:, None] + slot, 0)
                 offset = np.where(listed, _gathered(data, at, "<u2"), 0)
                 beyond = offset + np.dtype(dtype).itemsize > table_size[:, None]
                 if ((offset != 0) & (beyond | (offset < 4))).any():
-                    raise DamageError("has a field that lies outside its table")
+                    raise DamageError("has a field outside its table")
                 at = np.where(offset != 0, table[:, None] + offset, 0)
                 values = _gathered(data, at, dtype)
                 columns.append(np.where(offset != 0, values, np.zeros(1, values.dtype)))
@@ -136,13 +136,13 @@ def _gathered(data: npt.NDArray[np.uint8], at: Int64Array, dtype: str) -> npt.ND
     """Return the numbers at positions of any alignment; sizes and offsets as int64."""
     size = np.dtype(dtype).itemsize
     if at.min() < 0 or at.max() > len(data) - size:
-        raise DamageError(f"has an offset that leads out of its {len(data)} bytes")
+        raise DamageError(f"has an offset beyond its {len(data)} bytes")
     values: npt.NDArray[Any] = data[at[..., None] + np.arange(size)].view(dtype)[..., 0]
     return values.astype(np.int64) if dtype in ("<u2", "<u4", "<i4") else values
 
 
 def vector_head(identifier: str, n: int, rest: int) -> bytes:
-    """Return what stands before the items of a root table's only field, a vector.
+    """Return the bytes before the items of a root table's only field, a vector.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def tables_flatbuffer(identifier: str, fields: Sequence[npt.NDArray[Any]]) -> by
     Parameters
     ----------
     fields
-        (n,) values of each field; those of 8 bytes come first.
+        (n,) values of each field; fields of 8 bytes come first.
     """
     n = len(fields[0])
     sizes = [4, *(field.dtype.itemsize for field in fields)]
@@ -169,7 +169,7 @@ def tables_flatbuffer(identifier: str, fields: Sequence[npt.NDArray[Any]]) -> by
     stride = -(-places[-1] // 8) * 8
     vtable = struct.pack(f"<{len(fields) + 2}H", 4 + 2 * len(fields), places[-1], *places[1:-1])
     vtable_at = _VECTOR_HEAD.size + 4 * n
-    # A table begins 4 bytes before a multiple of 8, where its first field of 8 bytes then lies.
+    # A table begins 4 bytes before a multiple of 8, so that its first field of 8 bytes is aligned.
     tables_at = -(-(vtable_at + len(vtable) + 4) // 8) * 8 - 4
     table = tables_at + stride * np.arange(n)
     rows = np.zeros((n, stride), np.uint8)

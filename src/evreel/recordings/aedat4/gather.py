@@ -1,4 +1,4 @@
-"""Events of AEDAT 4's packets, gathered into batches in which all may be well, or not."""
+"""Events of AEDAT 4's packets, gathered into batches that are then checked as a whole."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _BATCHES_IN_PIECE = 4
 
 
 class Gathered(NamedTuple):
-    """Events of a bundle, on the file's own clock, and the packets that they are of.
+    """Events of a bundle, on the file's own clock, and the packets that they come from.
 
     Parameters
     ----------
     t : (n,) int64, µs.
-    x, y : (n,) uint16, as the file has them: what is negative there is 2¹⁵ or more.
+    x, y : (n,) uint16, as in the file: a negative number there is 2¹⁵ or more here.
     p : (n,) uint8.
     parts : packets, each with the row where it begins; the first may begin in the batch before.
-    latest : the latest stamp.
-    sound : whether no event breaks a rule, but for those of what lies before the batch.
+    latest : the latest timestamp.
+    sound : whether no event breaks a rule within the batch; not compared with the batch before.
     """
 
     t: Int64Array
@@ -45,31 +45,31 @@ class Gathered(NamedTuple):
 
 
 def impossible(t: int) -> str:
-    """Return what is wrong with a stamp that is out of range."""
+    """Return what is wrong with a timestamp that is out of range."""
     return f"at t={t} µs, not within [0, {STAMP_LIMIT})"
 
 
 def event_rows(content: Flatbuffer) -> npt.NDArray[Any]:
     """Return (n,) events of a packet, unchecked, as a view of its bytes."""
     start, n = content.vector(content.root, 0, EVENT.itemsize)
-    # All but the events takes 32 bytes, or a few more: a length one too small shows here.
+    # All but the events takes 32 bytes or a few more: a length that is one too small shows here.
     rest = len(content.data) - n * EVENT.itemsize
     if rest >= 3 * EVENT.itemsize:
-        raise DamageError(f"says that it has {n} events, and has {rest} bytes beside them")
+        raise DamageError(f"says that it has {n} events, but has {rest} bytes besides them")
     return np.frombuffer(content.data, EVENT, n, start)
 
 
 def checked_stamps(t: Int64Array, latest: int | None, place: int) -> int:
-    """Return the latest stamp so far; raise where one can't be, though in any order.
+    """Return the latest timestamp so far; raise at an impossible one. Any order is allowed.
 
     Parameters
     ----------
     t
-        (n,) stamps of a packet, n > 0.
+        (n,) timestamps of a packet, n > 0.
     latest
-        The latest stamp of those before.
+        The latest timestamp before these.
     place
-        Which of the packet's events the first of these is.
+        Index of the first of these among the packet's events.
     """
     highest = int(t.max())
     if t.min() < 0 or highest >= STAMP_LIMIT:
@@ -81,24 +81,24 @@ def checked_stamps(t: Int64Array, latest: int | None, place: int) -> int:
         row = int(np.argmax(gap > GAP_LIMIT_US))
         if gap[row] > GAP_LIMIT_US:
             raise DamageError(
-                f"has event {place + row} {gap[row]} µs after the one ahead; {GAP_LIMIT_US} µs "
-                "(a day) at most are read"
+                f"has event {place + row} {gap[row]} µs after the one before; the limit is "
+                f"{GAP_LIMIT_US} µs (a day)"
             )
     return max(before, highest)
 
 
 def check_polarities(p: npt.NDArray[np.uint8], place: int) -> None:
-    """Raise where a polarity is neither 0 nor 1; `place` is as of `checked_stamps`."""
+    """Raise if a polarity is neither 0 nor 1; `place` is as in `checked_stamps`."""
     if p.max() > 1:
         row = int(np.argmax(p > 1))
         raise DamageError(f"has event {place + row} with p={p[row]}, not within [0, 2)")
 
 
 class Memory:
-    """Gives memory for the batches of one pass, to several threads.
+    """Memory for the batches of one pass, for several threads.
 
-    Where batches are kept, page faults take as long as all else. So the columns of several lie in
-    one piece of 6.8 MB, for which numpy asks for large pages, as it does from 4 MiB on.
+    If batches are kept, page faults take as long as everything else. So the columns of several
+    batches share a piece of 6.8 MB, for which numpy asks for large pages, as it does from 4 MiB on.
     """
 
     def __init__(self) -> None:
@@ -107,16 +107,14 @@ class Memory:
         self._pieces = 0
 
     def columns(self) -> tuple[npt.NDArray[Any], ...]:
-        """Return t, x, y, p of `BATCH_ROWS` each."""
+        """Return t, x, y, p with `BATCH_ROWS` rows each."""
         with self._lock:
             if not self._free:
                 self._take_piece()
             return self._free.pop()
 
     def _take_piece(self) -> None:
-        batches = 1  # the first is often the only one
-        if self._pieces:
-            batches = _BATCHES_IN_PIECE
+        batches = _BATCHES_IN_PIECE if self._pieces else 1  # the first is often the only one
         self._pieces += 1
         piece = np.empty(batches * BATCH_ROWS * 13, np.uint8)
         columns, done = [], 0
@@ -129,10 +127,10 @@ class Memory:
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Have glibc keep freed memory for the next of its size, once a process.
+    """Make glibc reuse freed memory; done once per process.
 
-    That begins with a piece of 16 MiB that is freed, untouched. Without it, each packet beyond
-    128 KiB is unpacked into new pages: 40,000 page faults for 10 M events by two threads.
+    Freeing an untouched piece of 16 MiB does that. Without it, each packet beyond 128 KiB is
+    unpacked into new pages: 40,000 page faults for 10 M events with two threads.
     """
     np.empty(1 << 24, np.uint8)
 
@@ -140,8 +138,8 @@ def keep_freed_memory() -> None:
 def _joined(parts: list[tuple[Packet, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
     """Return the events of packets as one array.
 
-    Where threads share Python's lock, few calls on large arrays take half the time of many on
-    small ones, though this is one copy more; a join beyond 1 MiB leaves them the lock, too.
+    While threads share Python's lock, few calls on large arrays take half the time of many on
+    small ones, in spite of the extra copy; a join beyond 1 MiB also releases the lock.
     """
     if len(parts) == 1:
         return parts[0][1]
@@ -150,9 +148,9 @@ def _joined(parts: list[tuple[Packet, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
 
 
 class EventBatch:
-    """Gathers packets into batches, and looks whether all is well with each.
+    """Gathers packets into batches, and checks each batch when it is full.
 
-    That is done when it is full: many small calls of numpy cost more than their work.
+    Checking packet by packet would cost more in numpy calls than in work.
     """
 
     def __init__(self, sensor: Sensor, memory: Memory) -> None:
@@ -162,12 +160,12 @@ class EventBatch:
         self._parts: list[tuple[int, Packet]] = []
 
     def add_all(self, parts: list[tuple[Packet, npt.NDArray[Any]]]) -> Iterator[Gathered]:
-        """Take packets with their events; yield the batches that are full."""
+        """Take packets with their events; yield batches that are full."""
         if parts:
             yield from self.add([(packet, len(rows)) for packet, rows in parts], _joined(parts))
 
     def add(self, packets: list[tuple[Packet, int]], rows: npt.NDArray[Any]) -> Iterator[Gathered]:
-        """Take the events of packets, so many of each; yield the batches that are full."""
+        """Take packets, each with its number of events, and the events; yield full batches."""
         begin = self._n
         for packet, n in packets:
             self._parts.append((begin, packet))
@@ -203,7 +201,7 @@ class EventBatch:
         stops = [*(begin for begin, _ in self._parts[1:]), self._n]
         listed = zip(self._parts, stops, strict=True)
         parts = [part for part, stop in listed if part[0] < self._n and stop > 0]
-        # What is left of the last packet begins before the next batch does.
+        # What is left of the last packet began before the next batch.
         self._parts = [(begin - self._n, packet) for begin, packet in self._parts]
         self._parts = self._parts[sum(begin <= 0 for begin, _ in self._parts[1:]) :]
         self._n = 0

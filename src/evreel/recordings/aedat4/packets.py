@@ -1,4 +1,4 @@
-"""What stands around the flatbuffers of an AEDAT 4 file: first line, packets, compression."""
+"""What surrounds the flatbuffers of an AEDAT 4 file: first line, packets, compression."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from evreel.recordings.aedat4.flatbuffer import DamageError
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 PACKET_LIMIT = 1 << 28
-"""Bytes that a packet may have, packed or unpacked: 16.7 million events. DV's hold 10 thousand."""
+"""Size limit of a packet, packed or unpacked: 16.7 million events. DV's hold 10 thousand."""
 SENSOR_LIMIT = 1 << 15
 """Pixels along a side: the format's coordinates are int16."""
 STAMP_LIMIT = 1 << 62
-"""Stamps of events lie in ``[0, STAMP_LIMIT)`` µs: no difference of two then leaves int64."""
+"""Timestamps of events lie in ``[0, STAMP_LIMIT)`` µs: no difference of two then leaves int64."""
 GAP_LIMIT_US = 86_400_000_000
-"""Longest time between neighbouring events: a day. A flipped high bit of a stamp jumps further."""
+"""Longest time between successive events: a day. A flipped high bit jumps further."""
 Compression = Literal["none", "lz4", "zstd"]
 """Compressions that are written."""
 COMPRESSIONS = ("NONE", "LZ4", "LZ4_HIGH", "ZSTD", "ZSTD_HIGH")
 """Compressions that are read, by the header's number."""
 PACKET_HEAD = struct.Struct("<ii")
 """Stream and size of a packet."""
-# x and y are int16 in the format: read as uint16, a negative one is 2¹⁵ or more. Padding has a name
-# because numpy copies fields only, and leaves in gaps what was in memory.
+# x and y are int16 in the format: read as uint16, a negative number is 2¹⁵ or more. Padding has a
+# name because numpy copies only fields, and leaves in gaps whatever was in memory.
 EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1"), ("padding", "u1", 3)])
 
 
 class Packet(NamedTuple):
-    """A packet: it begins at byte `start` of the file, `size` bytes follow its head.
+    """A packet: it begins at byte `start` of the file, and `size` bytes follow its head.
 
-    `row` is its row of the table, where that is used.
+    `row` is its row in the table, if the table is used.
     """
 
     start: int
@@ -44,7 +44,7 @@ class Packet(NamedTuple):
 
     @property
     def stop(self) -> int:
-        """The byte behind it."""
+        """The byte after it."""
         return self.start + PACKET_HEAD.size + self.size
 
 
@@ -55,8 +55,8 @@ class BudgetError(Exception):
 class Unpacker:
     """Undoes a file's compression, up to `PACKET_LIMIT` bytes; raises `DamageError`.
 
-    The state that it keeps is not for two threads. With a `budget` it raises `BudgetError` where
-    it would unpack more bytes than that in all.
+    It keeps state that two threads must not share. With a `budget`, it raises `BudgetError` before
+    it unpacks more bytes than that in all.
     """
 
     def __init__(self, compression: int, budget: int | None = None) -> None:
@@ -74,21 +74,21 @@ class Unpacker:
             elif self._method == "ZSTD":
                 unpacked = self._unzstd(packed)
         except (RuntimeError, zstandard.ZstdError) as error:
-            raise DamageError(f"can't be unpacked: {error}") from error
+            raise DamageError(f"cannot be unpacked: {error}") from error
         self._check(len(unpacked))
         if self._budget is not None:
             self._budget -= len(unpacked)
         return unpacked
 
     def _check(self, size: int) -> None:
-        """Raise where a packet unpacks to so many bytes and that is too much."""
+        """Raise if a packet may not unpack to this many bytes."""
         if size > PACKET_LIMIT:
-            raise DamageError(f"unpacks to {size} bytes or more; {PACKET_LIMIT} at most are read")
+            raise DamageError(f"unpacks to {size} bytes or more; the limit is {PACKET_LIMIT}")
         if self._budget is not None and size > self._budget:
             raise BudgetError
 
     def _unlz4(self, packed: memoryview) -> bytes:
-        """Unpack one frame. DV's don't tell their size, and no frame's word is taken for it."""
+        """Unpack one frame. DV's do not state their size, and a stated one is not trusted."""
         parts: list[bytes] = []
         size, whole = 0, False
         # python-lz4 allocates as much as it may write; most packets shrink to a half.
@@ -97,7 +97,7 @@ class Unpacker:
             part, used, whole = lz4.frame.decompress_chunk(self._lz4, packed, max_length=room)
             packed = packed[used:]
             if not (part or used or whole):
-                raise DamageError("can't be unpacked: its LZ4 frame is cut short")
+                raise DamageError("cannot be unpacked: its LZ4 frame is cut short")
             parts.append(part)
             size += len(part)
             self._check(size)
@@ -111,18 +111,18 @@ class Unpacker:
         if size < 0:
             return self._unzstd_in_pieces(packed)
         self._check(size)
-        # The size is allocated at once, so it must be possible: blocks of 128 KiB from 3 bytes.
+        # The size is allocated at once, so it must be possible: 3 bytes make up to 128 KiB.
         if size > (len(packed) // 3 + 1) << 17:
-            raise DamageError(f"can't be unpacked: {len(packed)} bytes can't hold {size}")
+            raise DamageError(f"cannot be unpacked: {len(packed)} bytes cannot hold {size}")
         unpacked: bytes = self._zstd.decompress(packed, allow_extra_data=False)
         return unpacked
 
     def _unzstd_in_pieces(self, packed: memoryview) -> bytes:
-        """Unpack a frame that does not tell its size."""
+        """Unpack a frame that does not state its size."""
         stream = self._zstd.decompressobj()
         parts: list[bytes] = []
         size = 0
-        for at in range(0, len(packed), 1024):  # which unpack to 43 MiB at most
+        for at in range(0, len(packed), 1024):  # 1024 bytes unpack to 43 MiB at most
             parts.append(stream.decompress(packed[at : at + 1024]))
             size += len(parts[-1])
             self._check(size)
@@ -130,4 +130,4 @@ class Unpacker:
                 if stream.unused_data or at + 1024 < len(packed):
                     raise DamageError("has bytes after the end of its Zstandard frame")
                 return b"".join(parts)
-        raise DamageError("can't be unpacked: its Zstandard frame is cut short")
+        raise DamageError("cannot be unpacked: its Zstandard frame is cut short")

@@ -1,4 +1,4 @@
-"""AEDAT 4 to events: header, table of packets, and packets that threads decode ahead."""
+"""Read AEDAT 4: header, table of packets, and packets, which threads decode ahead."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ from evreel.recordings.prefetch import Prefetch, default_threads
 from evreel.timebase import Int64Array
 
 HEADER_LIMIT = 1 << 22
-"""Bytes that a header may have; DV's have a few thousand."""
+"""Size limit of a header, bytes; DV's have a few thousand."""
 BUNDLE_BYTES = 1 << 21
-"""Packed bytes of packets that are decoded at once; a quarter of that where no table tells how
-many events are in them."""
+"""Packed bytes of packets to decode at once; a quarter of that without a table, which says how many
+events are in them."""
 BUNDLE_PACKETS = 1 << 10
-"""Packets that are decoded at once."""
+"""Packets to decode at once."""
 AHEAD_BYTES = 1 << 24
-"""Unpacked bytes at which a thread that decodes ahead leaves the rest to the caller's."""
+"""Unpacked bytes after which a thread that decodes ahead leaves the rest to the caller's thread."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class _Stream:
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """The table of packets: (n,) int64, one row a packet; its content begins at `offset`."""
+    """The table of packets: (n,) int64, one row per packet, whose content begins at `offset`."""
 
     offset: Int64Array
     stream: Int64Array
@@ -85,67 +85,67 @@ class _Table:
 
 
 class Aedat4Recording(DecodedRecording):
-    """A recording in AEDAT 4, of a DVS, DAVIS or DVXplorer camera.
+    """A recording in AEDAT 4, from a DVS, DAVIS or DVXplorer camera.
 
-    Every time is relative to the first event's stamp of the chosen stream. Packets are gathered
-    into batches of up to `gather.BATCH_ROWS` events and `side.SIDE_ROWS` samples of a side stream
-    (triggers, IMU, frame times), which come when they are full, and at the end.
+    Every time is relative to the first event's timestamp of the chosen stream. Packets are gathered
+    into batches of up to `gather.BATCH_ROWS` events, and `side.SIDE_ROWS` samples of a side stream
+    (triggers, IMU, frame times), which are yielded when they are full, and at the end.
 
     Parameters
     ----------
     path
         The file.
     stream
-        Number of the event stream; needed only where the file holds several.
+        Number of the event stream; needed only if the file holds several.
     sensor
         Not needed: the header states it.
     reading
-        What becomes of events and files that break a rule. Any choice but `STRICT` reads the
+        How events and files that break a rule are handled. Any choice but `STRICT` reads the
         file from its start, whatever the range of time.
     threads
-        How many unpack packets, the caller's among them; by default one for each core that the
-        process may use, at most `evreel.recordings.prefetch.THREADS`.
-        What is read does not depend on it.
+        How many unpack packets, the caller's included; by default one per core that the process
+        may use, at most `evreel.recordings.prefetch.THREADS`. The result does not depend on it.
 
     Attributes
     ----------
     path, format, sensor, t_offset, header, repairs
-        As of `evreel.recordings.open.Recording`; the header is the XML.
+        As in `evreel.recordings.open.Recording`; the header is the XML.
     indexed
-        The file has a table of its packets whose rows agree with each other, so that a range of
-        time is found without reading what lies before it.
+        Whether the file has a consistent table of its packets, so that a range of time is found
+        without reading what precedes it.
 
     Raises
     ------
     UsageError
-        Where there are several event streams and `stream` names none of them.
+        If there are several event streams and `stream` names none of them.
     RecordingError
-        Where the header, the table or the first packet of events is damaged.
+        If the header, the table or the first packet of events is damaged.
 
     Notes
     -----
-    Of each kind of side stream, the one with the lowest number is read that has the event
-    stream's `source`, or where one of the two names none.
+    One side stream of each kind is read: the lowest number with the event stream's `source`. A
+    stream that names no source matches any.
 
     Triggers: `id` is the format's type, `edge` is 1 for rising edges (types 1 and 4), 0 for
     falling ones (2 and 5), and −1 for a reset (0), a pulse (3), and the frame sensor's signals
     (6 to 9: start and end of a frame, start and end of its exposure).
 
-    Frame times are the start and the end of exposure. A frame that lacks them has `timestamp` and
-    `timestamp` + `exposure`; failing that, start and end of its readout; failing that, twice
-    `timestamp`, which in DV is the middle of the exposure and in dv-processing its start.
+    Frame times are the start and the end of exposure. For a frame without them, they are
+    `timestamp` and `timestamp` + `exposure`; failing that, start and end of its readout; failing
+    that, `timestamp` twice, which in DV is the middle of the exposure and in dv-processing its
+    start.
 
-    The table is never relied on unseen. One that can't be decoded is an error, since it is the
-    only witness of where the packets end. One whose rows leave a byte between first packet and
-    table unaccounted for, name unknown streams or run back in time is set aside: the packets are
-    then found one by one, and `indexed` is false. Where it is used, each packet that is read must
-    be what its row says. A range of time is read with the packets beside it where their events
-    could lie in it, so that a row with wrong stamps is an error and never a missing event.
+    The table is never trusted unchecked. One that cannot be decoded is an error, because nothing
+    else says where the packets end. One whose rows leave gaps between the first packet and the
+    table, name unknown streams, or go back in time is ignored: the packets are then found one by
+    one, and `indexed` is false. If it is used, each packet that is read must match its row. With a
+    range of time, neighbouring packets whose events could be in it are read too, so that a row
+    with wrong timestamps is an error and never a missing event.
 
-    To salvage is to read packet by packet up to the first that is damaged. A table that can't be
-    decoded, or that the header puts where it can't be, is then damage behind the last packet: a
-    recording that was cut off while it was written, or copied in part, is read to its last whole
-    packet.
+    Salvaging reads packet by packet up to the first damaged one. A table that cannot be decoded, or
+    that the header places where it cannot be, then counts as damage after the last packet: a
+    recording that was cut off while it was written, or only partly copied, is read up to its last
+    whole packet.
     """
 
     format = "aedat4"
@@ -176,16 +176,16 @@ class Aedat4Recording(DecodedRecording):
     def batches(
         self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
     ) -> Iterator[Batch]:
-        """Yield events with a stamp in ``[start_us, stop_us)``, and the side streams whole.
+        """Yield events with a timestamp in ``[start_us, stop_us)``, and whole side streams.
 
-        With ``side=False``, packets of side streams are not unpacked, unless damage in them
-        counts: to salvage ends at the first damage of either.
+        With ``side=False``, packets of side streams are not unpacked, except when salvaging, which
+        ends at the first damage in either.
 
         Raises
         ------
         RecordingError
-            Where the file is cut, a packet is damaged, an event lies outside the sensor or goes
-            back in time, unless `reading` says otherwise; `offset` is where that packet begins.
+            If the file is cut, a packet is damaged, or an event is outside the sensor or goes back
+            in time, unless `reading` says otherwise; `offset` is where that packet begins.
         """
         return super().batches(start_us, stop_us, side=side)
 
@@ -236,18 +236,18 @@ class Aedat4Recording(DecodedRecording):
             raise end
 
     def _of_batch(self, batch: Gathered, latest: int | None) -> Iterator[Piece]:
-        """Yield a batch as one piece; or by packets, where one of them may be at fault.
+        """Yield a batch as one piece, or packet by packet if one of them may be at fault.
 
         Parameters
         ----------
         latest
-            The latest stamp of those before.
+            The latest timestamp before the batch.
         """
         t, x, y, p, parts, _, sound = batch
         if self.reading == STRICT and latest is None and t[0] < self.t_offset:
             raise self.damaged(
                 parts[0][1],
-                f"has an event at t={t[0]} µs, before t={self.t_offset} µs, the recording's first",
+                f"has an event at t={t[0]} µs, before the recording's first, t={self.t_offset} µs",
             )
         if sound and (latest is None or int(t[0]) - latest <= GAP_LIMIT_US):
             yield Piece(t, x, y, p, parts[0][1].start, sound=True)
@@ -271,15 +271,15 @@ class Aedat4Recording(DecodedRecording):
         decoded: Callable[[deque[Packet], int | None], Iterator[_Found]],
         packets: Iterable[Packet],
     ) -> Iterator[_Found]:
-        """Yield what is decoded of bundles of packets, in order, by threads that work ahead.
+        """Yield the decoded content of packets, in order, from threads that work ahead.
 
         Parameters
         ----------
         decoded
-            Takes packets off a bundle and yields what is in them; with a budget of unpacked
-            bytes it leaves in the bundle what is beyond that.
+            Takes packets off a bundle and yields their content; packets beyond the budget of
+            unpacked bytes stay in the bundle.
         packets
-            Those to decode.
+            The packets to decode.
         """
         keep_freed_memory()
         bundles = self._bundles(packets)
@@ -307,7 +307,7 @@ class Aedat4Recording(DecodedRecording):
                 yield from decoded(left, None)
 
     def _bundles(self, packets: Iterable[Packet]) -> Iterator[deque[Packet]]:
-        """Yield packets by as many as make a batch; then raise what they raise."""
+        """Yield packets in bundles that make a batch; then raise the error that ended them."""
         bundle: deque[Packet] = deque()
         size = rows = 0
         end: RecordingError | None = None
@@ -334,7 +334,7 @@ class Aedat4Recording(DecodedRecording):
             raise end
 
     def _contents(self, bundle: deque[Packet], budget: int | None) -> Iterator[_Content]:
-        """Yield what is in packets, which leave their bundle."""
+        """Take packets off a bundle; yield them with their content."""
         unpacked = Unpacker(self._compression, budget)
         while bundle:
             packet = bundle[0]
@@ -354,7 +354,7 @@ class Aedat4Recording(DecodedRecording):
             if head != (packet.stream, packet.size):
                 raise DamageError(
                     f"is of stream {head[0]} and has {head[1]} bytes; "
-                    f"the table of packets says stream {packet.stream} and {packet.size}"
+                    f"the table of packets says stream {packet.stream} and {packet.size} bytes"
                 )
             content = Flatbuffer(unpacked(memoryview(data)[PACKET_HEAD.size :]), kind)
             if packet.row is not None and kind != "FRME":
@@ -369,16 +369,16 @@ class Aedat4Recording(DecodedRecording):
         span: tuple[int | None, int | None] | None,
         memory: Memory,
     ) -> Iterator[Gathered | _Content]:
-        """Yield events of packets in batches, and side streams as they are; then raise for damage.
+        """Yield events in batches, and content of side streams as it is; then raise for damage.
 
         Parameters
         ----------
         contents
-            Of the packets, in order.
+            Packets with their content, in order.
         span
             Range of time of the events to yield; None for all.
         memory
-            Where batches of the same pass lie.
+            Memory for the batches of the same pass.
         """
         batch = EventBatch(self.sensor, memory)
         parts: list[tuple[Packet, npt.NDArray[Any]]] = []
@@ -386,7 +386,7 @@ class Aedat4Recording(DecodedRecording):
         try:
             for packet, content in contents:
                 if packet.stream != self._events.number:
-                    if self.reading != STRICT:  # to salvage is to yield all before the damage
+                    if self.reading != STRICT:  # salvaging yields everything before the damage
                         yield from batch.add_all(parts)
                         yield from batch.flush()
                         parts = []
@@ -412,7 +412,7 @@ class Aedat4Recording(DecodedRecording):
             raise end
 
     def _beside(self, row: int, span: tuple[int | None, int | None]) -> bool:
-        """Whether by the table a packet's events lie outside a range of time."""
+        """Return whether the table says that a packet's events are outside a range of time."""
         if self._table is None:
             return False
         start_us, stop_us = (None if t is None else t + self.t_offset for t in span)
@@ -422,7 +422,7 @@ class Aedat4Recording(DecodedRecording):
     def _open(self) -> Sensor:
         table_at = self._read_header()
         if COMPRESSIONS[self._compression] == "NONE":
-            self._threads = 1  # to hand over what is only copied costs more than it saves
+            self._threads = 1  # handing over what is only copied costs more than it saves
         self._packets_stop = self._size if table_at == -1 else table_at
         self._streams = self._read_streams()
         self._events = self._chosen_stream(self._asked_stream)
@@ -438,13 +438,13 @@ class Aedat4Recording(DecodedRecording):
     def _error(self, problem: str, offset: int, hint: str | None = None) -> RecordingError:
         if hint is None:
             hint = "The file is damaged or incomplete: copy or download it again"
-            hint += ", or read what is whole: on_damage: salvage." if self._streams else "."
+            hint += ", or set on_damage: salvage to read what is whole." if self._streams else "."
         return RecordingError(problem, path=self.path, offset=offset, hint=hint)
 
     def damaged(
         self, packet: Packet, damage: DamageError | str, hint: str | None = None
     ) -> RecordingError:
-        """Return the error for a packet, damage being the predicate of a sentence about it."""
+        """Return the error for a packet; `damage` is the predicate of a sentence about it."""
         return self._error(f"the packet that begins here {damage}", packet.start, hint)
 
     def _read(self, offset: int, size: int, what: str) -> bytes:
@@ -452,20 +452,20 @@ class Aedat4Recording(DecodedRecording):
         try:
             data = os.pread(self._file.fileno(), size, offset)
         except OSError as error:
-            raise self._error(f"can't be read: {error.strerror}", offset) from error
+            raise self._error(f"cannot be read: {error.strerror}", offset) from error
         if len(data) < size:
             raise self._error(f"the file ends in the middle of {what}", offset + len(data))
         return data
 
     def _read_header(self) -> int:
-        """Read compression and XML; return where the table begins, −1 where there is none."""
+        """Read compression and XML; return where the table begins, −1 if there is none."""
         magic = self._read(0, min(len(MAGIC), self._size), "its first line")
         if magic != MAGIC:
             raise self._error(f"the file starts with {magic!r}; {MAGIC!r} is expected", 0)
         at = len(MAGIC)
         (size,) = U32.unpack(self._read(at, U32.size, "its header"))
         if size > HEADER_LIMIT:
-            raise self._error(f"the header has {size} bytes; {HEADER_LIMIT} at most are read", at)
+            raise self._error(f"the header has {size} bytes; the limit is {HEADER_LIMIT}", at)
         try:
             flat = Flatbuffer(self._read(at, U32.size + size, "its header"), "IOHE")
             self._compression = flat.value(flat.root, 0, I32)
@@ -484,7 +484,7 @@ class Aedat4Recording(DecodedRecording):
             if self.reading.on_damage == "salvage":
                 return -1
             raise self._error(
-                f"the header says that the table of packets begins at byte {table_at}; the packets "
+                f"the header says that the table of packets begins at byte {table_at}, but packets "
                 f"begin at byte {self._packets_start}, and the file has {self._size} bytes",
                 at,
             )
@@ -497,7 +497,7 @@ class Aedat4Recording(DecodedRecording):
         try:
             root = etree.fromstring(self.header.encode(), parser)
         except etree.XMLSyntaxError as error:
-            raise self._error(f"the header's XML can't be read: {error}", at) from error
+            raise self._error(f"the header's XML cannot be read: {error}", at) from error
         listed = root.find(".//node[@name='outInfo']")
         streams: dict[int, _Stream] = {}
         for node in () if listed is None else listed.findall("node"):
@@ -506,7 +506,7 @@ class Aedat4Recording(DecodedRecording):
             try:
                 number = int(node.get("name", ""))
                 if not -(1 << 31) <= number < 1 << 31:
-                    raise ValueError("is no int32")
+                    raise ValueError("is not an int32")
                 size = None
                 if "sizeX" in info or "sizeY" in info:
                     size = int(info.get("sizeY") or ""), int(info.get("sizeX") or "")
@@ -517,7 +517,7 @@ class Aedat4Recording(DecodedRecording):
                     at,
                 ) from error
             if number in streams:
-                raise self._error(f"the header's XML lists stream {number} twice", at)
+                raise self._error(f"stream {number} is duplicated in the header's XML", at)
             streams[number] = _Stream(
                 number,
                 own.get("typeIdentifier") or "",
@@ -533,23 +533,23 @@ class Aedat4Recording(DecodedRecording):
         if not listed:
             kinds = ", ".join(stream.kind for stream in self._streams.values()) or "none"
             raise RecordingError(
-                f"there is no stream of events (EVTS) among its streams: {kinds}",
+                f"there is no event stream (EVTS) among its streams: {kinds}",
                 path=self.path,
                 offset=len(MAGIC),
-                hint="Is this the recording of another sensor?",
+                hint="Was it recorded with another kind of sensor?",
             )
         chosen = [stream for stream in listed if asked in (None, stream.number)]
         if len(chosen) != 1:
             raise UsageError(
                 f"its event streams are {', '.join(map(str, listed))}; "
-                + ("none is chosen" if asked is None else f"stream {asked} is none of them"),
+                + ("none is chosen" if asked is None else f"stream {asked} is not one of them"),
                 path=self.path,
-                hint="Name one by its number as stream.",
+                hint="Give the number of one as stream.",
             )
         return chosen[0]
 
     def _side_streams(self) -> frozenset[int]:
-        """Return the side streams to read: one a kind, of the event stream's source."""
+        """Return the side streams to read: one per kind, of the event stream's source."""
         first: dict[str, int] = {}
         for number, stream in sorted(self._streams.items()):
             sources = {stream.source, self._events.source}
@@ -568,22 +568,22 @@ class Aedat4Recording(DecodedRecording):
         return Sensor(*size)
 
     def _salvaged_table(self, table_at: int) -> _Table | None:
-        """Return the table of packets; None where they are to be found one by one."""
+        """Return the table of packets; None if they have to be found one by one."""
         try:
             return self._read_table(table_at)
         except RecordingError:
             if self.reading.on_damage == "fail":
                 raise
-            # Where the packets end is then told by the first thing that is none.
+            # The packets then end before the first thing that is not a packet.
             self._packets_stop = self._size
             return None
 
     def _read_table(self, table_at: int) -> _Table | None:
-        """Return the table of packets; None where its rows contradict each other."""
+        """Return the table of packets; None if its rows contradict each other."""
         size = self._size - table_at
         try:
             if size > PACKET_LIMIT:
-                raise DamageError(f"has {size} bytes; {PACKET_LIMIT} at most are read")
+                raise DamageError(f"has {size} bytes; the limit is {PACKET_LIMIT}")
             packed = self._read(table_at, size, "its table of packets")
             flat = Flatbuffer(Unpacker(self._compression)(memoryview(packed)), "FTAB")
             parts = [part for (part,) in flat.columns(("<i8", range(5)))]
@@ -599,8 +599,8 @@ class Aedat4Recording(DecodedRecording):
         return table if self._agrees(table) else None
 
     def _agrees(self, table: _Table) -> bool:
-        """Whether packets lie end to end, of known streams, and events' stamps are in order."""
-        bounds = (  # of what is within them, sums can't overflow
+        """Return whether packets are end to end, of known streams, and events in time order."""
+        bounds = (  # within them, sums cannot overflow
             (table.offset, self._packets_start, self._size),
             (table.size, 1, PACKET_LIMIT),
             (table.count, 0, PACKET_LIMIT),
@@ -620,7 +620,7 @@ class Aedat4Recording(DecodedRecording):
         )
 
     def _first_stamp(self) -> int:
-        """Return the first event's stamp, 0 where there is none."""
+        """Return the first event's timestamp, 0 if there is none."""
         if self.reading != STRICT:
             return super()._first_stamp()
         unpacked = Unpacker(self._compression)
@@ -640,7 +640,7 @@ class Aedat4Recording(DecodedRecording):
     def _packets(
         self, start_us: int | None, stop_us: int | None, side: frozenset[int] = frozenset()
     ) -> Iterator[Packet]:
-        """Yield the packets to read for a range of time, of the events and of side streams."""
+        """Yield the packets to read for a range of time, of events and of side streams."""
         wanted = {self._events.number, *side}
         if self._table is None:
             at = self._packets_start
@@ -659,10 +659,11 @@ class Aedat4Recording(DecodedRecording):
     def _rows(
         self, table: _Table, start_us: int | None, stop_us: int | None, side: frozenset[int]
     ) -> Sequence[int]:
-        """Return the rows of a range: its packets of events, those beside it, and all side streams.
+        """Return the rows to read for a range: of events within and beside it, and of side streams.
 
-        A packet beside it is read where a wrong stamp in its row could hide an event of the range:
-        unless one within, whose own stamps are compared, begins before the range or ends after it.
+        A packet beside the range is read if a wrong timestamp in its row could hide an event of the
+        range. It could not if a packet within, whose timestamps are compared, begins before the
+        range or ends after it.
         """
         if start_us is None and stop_us is None:
             return range(len(table.offset))
@@ -685,7 +686,7 @@ class Aedat4Recording(DecodedRecording):
         return rows
 
     def _head(self, at: int) -> Packet:
-        """Read a packet's head and check it: a known stream, and an end before the packets'."""
+        """Read a packet's head; check that its stream is known and that it does not reach too far."""
         end = "the file ends" if self._packets_stop == self._size else "the table of packets begins"
         if at + PACKET_HEAD.size > self._packets_stop:
             raise self._error(
@@ -697,7 +698,7 @@ class Aedat4Recording(DecodedRecording):
         if packet.stream not in self._streams:
             numbers = ", ".join(map(str, sorted(self._streams)))
             raise self._error(
-                f"the packet that begins here is of stream {packet.stream}; "
+                f"the packet that begins here is of stream {packet.stream}, but "
                 f"the header lists {numbers}",
                 at,
             )
@@ -709,27 +710,27 @@ class Aedat4Recording(DecodedRecording):
             )
         if packet.stop > self._packets_stop:
             raise self._error(
-                f"the packet that begins here has {packet.size} bytes; "
+                f"the packet that begins here has {packet.size} bytes, but "
                 f"{end} at byte {self._packets_stop}, in the middle of it",
                 at,
             )
         return packet
 
     def _check_count(self, row: int, content: Flatbuffer) -> None:
-        """Compare the length of a packet's vector with the table."""
+        """Check the length of a packet's vector against the table."""
         _, found = content.vector(content.root, 0, 1)
         if self._table is not None and found != self._table.count[row]:
             raise DamageError(
-                f"has {found} elements; the table of packets says {self._table.count[row]}"
+                f"has {found} elements, but the table of packets says {self._table.count[row]}"
             )
 
     def _check_stamps(self, row: int, t: Int64Array) -> None:
-        """Compare a packet's first and last stamp with the table, by which it was found."""
+        """Check a packet's first and last timestamp against the table, by which it was found."""
         if self._table is not None and len(t):
             said = self._table.first_us[row], self._table.last_us[row]
             if said != (t[0], t[-1]):
                 raise DamageError(
-                    f"has stamps {t[0]} to {t[-1]} µs; "
+                    f"has timestamps {t[0]} to {t[-1]} µs, but "
                     f"the table of packets says {said[0]} to {said[1]}"
                 )
 
@@ -739,5 +740,5 @@ _Found = TypeVar("_Found")
 
 
 def _as_int64(value: int) -> int:
-    """Return the nearest int64, which compares with any stamp as `value` does."""
+    """Return the nearest int64, which compares with any timestamp as `value` does."""
     return min(max(value, -(1 << 63)), (1 << 63) - 1)

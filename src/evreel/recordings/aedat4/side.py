@@ -1,4 +1,4 @@
-"""Side streams of an AEDAT 4 file: triggers, samples of an IMU, frame times."""
+"""Side streams of an AEDAT 4 file: triggers, IMU samples, frame times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SideBatch:
         self._n = 0
 
     def add(self, content: Flatbuffer) -> Iterator[Side]:
-        """Take the samples of a packet; yield the batches that are full."""
+        """Take the samples of a packet; yield batches that are full."""
         for part in self._columns(content):
             self._parts.append(part)
             self._n += len(part[0])
@@ -65,14 +65,14 @@ class SideBatch:
 
 
 def _possible(t: Int64Array) -> Int64Array:
-    """Return stamps; raise where one is so far off that times relative to it leave int64."""
+    """Return timestamps; raise if one is so far off that times relative to it overflow int64."""
     if ((t < -STAMP_LIMIT) | (t >= STAMP_LIMIT)).any():
-        raise DamageError(f"has a stamp that is not within ±{STAMP_LIMIT} µs")
+        raise DamageError(f"has a timestamp that is not within ±{STAMP_LIMIT} µs")
     return t
 
 
 def edges(kind: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
-    """Return 1 for a trigger's types that rise, 0 for those that fall, −1 for all others."""
+    """Return 1 for trigger types that rise, 0 for types that fall, −1 for others."""
     edge = np.full(len(kind), -1, np.int8)
     edge[np.isin(kind, (1, 4))] = 1
     edge[np.isin(kind, (2, 5))] = 0
@@ -80,7 +80,7 @@ def edges(kind: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
 
 
 def _exposure(frame: Flatbuffer) -> tuple[int, int]:
-    """Return start and stop of a frame's exposure, as close as the frame tells them."""
+    """Return start and stop of a frame's exposure, as precisely as the frame states them."""
     stamp, readout, readout_stop, start, stop = (
         frame.value(frame.root, index, I64) for index in range(5)
     )

@@ -1,4 +1,4 @@
-"""Events to AEDAT 4: as DV lays it out, so that dv-processing opens it."""
+"""Write events to AEDAT 4, in DV's layout, so that dv-processing can open it."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ _TABLE_AT_OFFSET = len(MAGIC) + 40  # where a header made here holds the positio
 class Aedat4Writer:
     """Write a recording in AEDAT 4, which dv-processing opens too.
 
-    A context manager: on leaving the block the rest is written, the table of packets, and its
-    position in the header. A block that raises leaves a file without table. Where packets of
-    events are cut depends on their number alone, not on the batches.
+    A context manager: leaving the block writes the remaining events, the table of packets, and its
+    position in the header. A block that raises leaves a file without a table. Packets are cut by
+    their number of events alone, whatever the batches.
 
     Parameters
     ----------
     path
-        The file; what is there is overwritten.
+        The file; an existing one is overwritten.
     sensor
-        (height, width) of the events that will come.
+        (height, width) of the events to come.
     compression
         ``none``, ``lz4`` or ``zstd`` (level 3, with checksums).
     t_offset
-        What t = 0 of the batches is on the camera's clock, µs. Readers take the first event's
-        stamp as theirs.
+        Time of the batches' t = 0 on the camera's clock, µs. Readers use the first event's
+        timestamp as their own.
     source
-        Name of the camera, by which streams of one camera are known as such.
+        Name of the camera, which identifies streams of the same camera.
     events_per_packet
         Events in each packet but the last.
     side
@@ -64,9 +64,9 @@ class Aedat4Writer:
     Raises
     ------
     UsageError
-        Where a parameter is out of its range, or a batch comes that was not announced.
+        If a parameter is out of range, or a batch is of a kind that was not announced.
     EventsError
-        Where events are of another sensor, go back in time, or a value does not fit the format.
+        If events are of another sensor or go back in time, or a value does not fit the format.
 
     Examples
     --------
@@ -95,14 +95,14 @@ class Aedat4Writer:
         side: Collection[type[Triggers] | type[Imu]] = (),
     ) -> None:
         if compression not in ("none", "lz4", "zstd"):
-            raise UsageError(f"compression is {compression!r}; none, lz4 and zstd are written")
+            raise UsageError(f"compression {compression!r} is not one of none, lz4, zstd")
         most = PACKET_LIMIT // EVENT.itemsize - 2
         if not 1 <= events_per_packet <= most:
             raise UsageError(f"events_per_packet is {events_per_packet}; 1 to {most} are possible")
         if not all(1 <= length <= SENSOR_LIMIT for length in sensor):
-            raise UsageError(f"sensor is {tuple(sensor)}; sides of 1 to {SENSOR_LIMIT} px fit")
+            raise UsageError(f"sensor is {tuple(sensor)}; sides may have 1 to {SENSOR_LIMIT} px")
         if not source.isprintable():
-            raise UsageError(f"source {source!r} has characters that can't be printed")
+            raise UsageError(f"source {source!r} has unprintable characters")
         self._sensor = Sensor(*sensor)
         self._t_offset = t_offset
         self._events_per_packet = events_per_packet
@@ -137,7 +137,7 @@ class Aedat4Writer:
         """Add events, which must not go back in time, or samples of an announced side stream."""
         if type(batch) not in self._streams:
             names = ", ".join(kind.__name__ for kind in self._streams)
-            raise UsageError(f"a batch of {type(batch).__name__} came; {names} are announced")
+            raise UsageError(f"a batch of {type(batch).__name__} is not announced; {names} are")
         if isinstance(batch, Events):
             self._write_events(batch)
         elif isinstance(batch, Triggers):
@@ -153,15 +153,15 @@ class Aedat4Writer:
 
     def _write_events(self, events: Events) -> None:
         if events.sensor != self._sensor:
-            raise EventsError(f"sensor {events.sensor} of a batch is not {self._sensor}")
+            raise EventsError(f"a batch has sensor {events.sensor}, not {self._sensor}")
         if not len(events):
             return
         t = self._stamps(events.t)
         if self._last is not None and t[0] < self._last:
-            raise EventsError(f"t={events.t[0]} goes back behind t={self._last - self._t_offset}")
+            raise EventsError(f"t={events.t[0]} goes back before t={self._last - self._t_offset}")
         gap = int(np.diff(t, prepend=t[0] if self._last is None else self._last).max())
         if gap > GAP_LIMIT_US:
-            raise EventsError(f"{gap} µs pass between two events; {GAP_LIMIT_US} at most are read")
+            raise EventsError(f"{gap} µs pass between two events; the limit is {GAP_LIMIT_US}")
         self._last = int(t[-1])
         new = np.zeros(len(events), EVENT)
         new["t"], new["x"], new["y"], new["p"] = t, events.x, events.y, events.p
@@ -186,17 +186,17 @@ class Aedat4Writer:
             self._write_packet(kind, content, t[cut])
 
     def _stamps(self, t_us: Int64Array) -> Int64Array:
-        """Return stamps on the camera's clock."""
+        """Return timestamps on the camera's clock."""
         low, high = -self._t_offset, STAMP_LIMIT - self._t_offset
         if len(t_us) and not low <= int(t_us.min()) <= int(t_us.max()) < high:
-            raise EventsError(f"a stamp is not within [{low}, {high}) µs")
+            raise EventsError(f"a timestamp is not within [{low}, {high}) µs")
         return t_us + self._t_offset
 
     def _write_packet(self, kind: type[Batch], content: bytes, t: Int64Array) -> None:
         packed = self._packed(content)
         number = self._streams[kind].number
         self._file.write(PACKET_HEAD.pack(number, len(packed)))
-        # Stream and size are a struct of two int32, which is written as one number here.
+        # Stream and size are a struct of two int32, written here as one number.
         listed = self._file.tell(), number | len(packed) << 32, len(t), int(t[0]), int(t[-1])
         self._rows.append(listed)
         self._file.write(packed)
@@ -270,8 +270,8 @@ def _attributes(indent: int, *lines: tuple[str, str, object]) -> list[str]:
 
 
 def _header_flatbuffer(compression: int, xml: str) -> bytes:
-    """Return the header; the table's position in it is −1."""
+    """Return the header, with −1 as the table's position."""
     text = xml.encode()
-    tail = text + bytes(4 - len(text) % 4)  # one zero ends a string, more align
+    tail = text + bytes(4 - len(text) % 4)  # one zero ends a string, others align it
     head = (_HEADER_HEAD.size - 4 + len(tail), 24, b"IOHE", 10, 20, 4, 12, 8, 10)
     return _HEADER_HEAD.pack(*head, compression, 12, -1, len(text)) + tail

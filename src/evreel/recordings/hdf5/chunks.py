@@ -1,20 +1,20 @@
 """Chunks of HDF5 data sets, decompressed without HDF5's filter plugins.
 
-The plugins trust what they decompress: where bits of a chunk have flipped, some crash the process.
-Here a chunk's bytes are read as they lie in the file, and decompressed by libraries that check.
+The plugins trust what they decompress: with flipped bits in a chunk, some crash the process. Here a
+chunk's bytes are read as they are in the file, and decompressed by libraries that check them.
 
 =======  ==================================================================================
 1        deflate (gzip): a zlib stream
 2        shuffle: all first bytes of the elements, then all second ones, …
-3        Fletcher-32, 4 bytes behind the data
+3        Fletcher-32, 4 bytes after the data
 32001    Blosc 1, with LZ4, LZ4HC, zlib or Zstandard inside: 16 bytes of header (version, version
          of the codec, flags, size of an element; uint32 size, size of a block, size in the file),
-         offsets of the blocks (uint32), blocks. A block has one stream, or one for each byte of
-         an element: uint32 size, then a stream of the codec, or the bytes as they are where the
-         size is theirs. Flags: 1 bytes shuffled, 2 stored, 4 bits shuffled, 16 one stream a
-         block; the three highest bits are the codec: 1 LZ4, 3 zlib, 4 Zstandard
+         offsets of the blocks (uint32), blocks. A block has one stream, or one per byte of an
+         element: uint32 size, then a stream of the codec, or the plain bytes if that is their
+         size. Flags: 1 bytes shuffled, 2 stored, 4 bits shuffled, 16 one stream per block; the
+         three highest bits are the codec: 1 LZ4, 3 zlib, 4 Zstandard
 32004    LZ4: big-endian uint64 size, uint32 size of a block; for each block uint32 size, then
-         LZ4 or, where the size is the block's, the bytes as they are
+         LZ4 or, if the size is the block's, the plain bytes
 32015    Zstandard: a frame
 =======  ==================================================================================
 
@@ -27,6 +27,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import lz4.block
 import numpy as np
@@ -47,15 +48,20 @@ NAMES = {
     32008: "bitshuffle",
     32026: "Blosc2",
 }
-"""Filters that are known by name only."""
+"""Filters that are not read, for messages."""
 
 _BLOSC_HEAD = struct.Struct("<BBBBIII")
 _MOST_STREAMS = 16  # a longer element is not split into streams
-_LEAST_STREAM = 128  # nor is a block where they would be shorter than that
+_LEAST_STREAM = 128  # nor is a block whose streams would be shorter than this
 
 
 class ChunkError(EvreelError):
     """A chunk that does not decompress to what it should."""
+
+    @classmethod
+    def of_size(cls, size: int, codec: str) -> Self:
+        """Return the error for a chunk that has another size."""
+        return cls(f"a chunk does not decompress to {size} bytes ({codec})")
 
 
 def decompressed(
@@ -66,20 +72,20 @@ def decompressed(
     Parameters
     ----------
     data
-        The chunk as it lies in the file.
+        The chunk as it is in the file.
     filters
         (number, parameters) in the order in which they were applied; all in `FILTERS`.
     mask
-        Bit k is set where filter k was left out for this chunk.
+        Bit k is set if filter k was left out for this chunk.
     size
-        Bytes that the chunk has, decompressed.
+        Size of the decompressed chunk, bytes.
     element
-        Bytes of an element.
+        Size of an element, bytes.
 
     Raises
     ------
     ChunkError
-        Where it is damaged.
+        If the chunk is damaged.
     """
     for k in reversed(range(len(filters))):
         if not mask >> k & 1:
@@ -99,20 +105,20 @@ def _inflate(data: bytes, size: int) -> bytes:
     except zlib.error as error:
         raise ChunkError(f"a chunk is damaged (zlib): {error}") from error
     if not stream.eof or len(out) != size:
-        raise ChunkError(f"a chunk does not decompress to {size} bytes (zlib)")
+        raise ChunkError.of_size(size, "zlib")
     return out
 
 
 def _zstd(data: bytes, size: int) -> bytes:
     try:
-        # What the frame says of its size is believed otherwise, whatever the limit.
+        # Otherwise the size that the frame states is trusted, whatever the limit.
         if zstandard.frame_content_size(data) not in (size, -1):
-            raise ChunkError(f"a chunk does not decompress to {size} bytes (Zstandard)")
+            raise ChunkError.of_size(size, "Zstandard")
         out = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
     except zstandard.ZstdError as error:
         raise ChunkError(f"a chunk is damaged (Zstandard): {error}") from error
     if len(out) != size:
-        raise ChunkError(f"a chunk does not decompress to {size} bytes (Zstandard)")
+        raise ChunkError.of_size(size, "Zstandard")
     return out
 
 
@@ -122,12 +128,12 @@ def _lz4_block(data: bytes, size: int) -> bytes:
     except (lz4.block.LZ4BlockError, ValueError) as error:
         raise ChunkError(f"a chunk is damaged (LZ4): {error}") from error
     if len(out) != size:
-        raise ChunkError(f"a chunk does not decompress to {size} bytes (LZ4)")
+        raise ChunkError.of_size(size, "LZ4")
     return out
 
 
 def _unshuffled(data: bytes, element: int) -> bytes:
-    """Return the bytes of elements, of each of which first bytes, second bytes, … came together."""
+    """Return elements whose first bytes, second bytes, … were stored together."""
     n = len(data) // element
     whole = n * element
     planes = np.frombuffer(data, np.uint8, whole).reshape(element, n)
@@ -135,7 +141,7 @@ def _unshuffled(data: bytes, element: int) -> bytes:
 
 
 def _bits_unshuffled(data: bytes, element: int) -> bytes:
-    """Return the bytes of elements, of each of which first bits, second bits, … came together."""
+    """Return elements whose first bits, second bits, … were stored together."""
     n = len(data) // element
     if n % 8:  # Blosc leaves such a block as it is
         return data
@@ -143,10 +149,6 @@ def _bits_unshuffled(data: bytes, element: int) -> bytes:
     planes = np.frombuffer(data, np.uint8, whole).reshape(element * 8, n // 8)
     bits = np.unpackbits(planes, axis=1, bitorder="little")
     return np.packbits(bits.T, axis=1, bitorder="little").tobytes() + data[whole:]
-
-
-def _deflate(data: bytes, values: Values, size: int, element: int) -> bytes:
-    return _inflate(data, size)
 
 
 def _shuffle(data: bytes, values: Values, size: int, element: int) -> bytes:
@@ -162,12 +164,8 @@ def _fletcher(data: bytes, values: Values, size: int, element: int) -> bytes:
     sums = int(words.sum()) % 65535, int((words * weights % 65535).sum()) % 65535
     stored = struct.unpack("<HH", data[-4:])
     if sums != tuple(part % 65535 for part in stored):
-        raise ChunkError("a chunk's checksum does not fit")
+        raise ChunkError("a chunk's checksum does not match")
     return body
-
-
-def _zstd_frame(data: bytes, values: Values, size: int, element: int) -> bytes:
-    return _zstd(data, size)
 
 
 def _lz4(data: bytes, values: Values, size: int, element: int) -> bytes:
@@ -175,7 +173,7 @@ def _lz4(data: bytes, values: Values, size: int, element: int) -> bytes:
         raise ChunkError("a chunk ends in its header (LZ4)")
     total, block = struct.unpack(">QI", data[:12])
     if total != size or block == 0:
-        raise ChunkError(f"a chunk does not decompress to {size} bytes (LZ4)")
+        raise ChunkError.of_size(size, "LZ4")
     parts, at, left = [], 12, size
     while left:
         room = min(block, left)
@@ -198,7 +196,7 @@ def _blosc(data: bytes, values: Values, size: int, element: int) -> bytes:
     version, _, flags, width, total, block, stored = _BLOSC_HEAD.unpack_from(data)
     if version != 2 or total != size or stored != len(data) or not block or not width:
         raise ChunkError(
-            f"a chunk's header does not fit {len(data)} bytes that hold {size} (Blosc)"
+            f"a chunk's header does not fit {len(data)} bytes for {size} decompressed (Blosc)"
         )
     if flags & 2:
         return data[_BLOSC_HEAD.size :]
@@ -233,7 +231,7 @@ def _blosc(data: bytes, values: Values, size: int, element: int) -> bytes:
 def _blosc_block(
     data: bytes, at: int, streams: int, size: int, codec: Callable[[bytes, int], bytes]
 ) -> bytes:
-    """Return a block of so many streams that begins at a byte."""
+    """Return the block that begins at a byte and has this many streams."""
     room = size // streams
     parts = []
     for _ in range(streams):
@@ -247,11 +245,11 @@ def _blosc_block(
 
 
 FILTERS: dict[int, Callable[[bytes, Values, int, int], bytes]] = {
-    1: _deflate,
+    1: lambda data, values, size, element: _inflate(data, size),
     2: _shuffle,
     3: _fletcher,
     32001: _blosc,
     32004: _lz4,
-    32015: _zstd_frame,
+    32015: lambda data, values, size, element: _zstd(data, size),
 }
 """What undoes each filter that is read."""

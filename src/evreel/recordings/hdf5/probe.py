@@ -1,12 +1,12 @@
-"""Look at the structure of an HDF5 file that others made: run as a program of its own.
+"""Inspect the structure of an HDF5 file that others made; run as a separate program.
 
-Most such files are in HDF5's earliest form, whose structure has no checksums: where bits of it have
-flipped, the library may not come to an end, or end the process. So it runs apart, with a limit of
-memory, and its caller sets one of time. It tells where the parts of the data lie and reads none of
-them; it opens nothing that a link or a data set points to in another file.
+Most such files use HDF5's earliest form, whose structure has no checksums: flipped bits in it can
+make the library hang or end the process. So this runs on its own, with a memory limit, and its
+caller sets a time limit. It reports where the parts of the data are and reads none of them; it
+opens nothing in another file that a link or a data set points to.
 
 Run as ``probe.py FILE NAME…``; prints a line of JSON, then the tables of chunks, (m, 4) int64
-each: first row, byte of the file, bytes, mask of the filters that were left out.
+each: first row, byte of the file, size in bytes, mask of the filters that were left out.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import h5py
 import numpy as np
 
 MEMORY_BYTES = 4 << 30
-"""Address space that it may take."""
+"""Limit of address space."""
 MOST_CHUNKS = 1 << 22
-"""Chunks of a data set, at most: their table has 128 MiB then."""
+"""Limit of chunks of a data set: their table then has 128 MiB."""
 MOST_LISTED = 20
-"""Names that it tells of a group, at most."""
+"""Limit of names listed from a group."""
 
 
 def described(dtype: np.dtype[Any]) -> Any:
-    """Return a type as JSON has it: a string, or for a record its fields and size; None if other.
+    """Return a type for JSON: a string, for a record its fields and size, None for any other.
 
-    A bool or an enumeration is the whole numbers behind it.
+    A bool or an enumeration counts as the integers that store it.
     """
     if dtype.kind == "b":
         return "|u1"
@@ -47,7 +47,7 @@ def described(dtype: np.dtype[Any]) -> Any:
 
 
 def odd_number(kind: Any) -> bool:
-    """Return whether a type's numbers do not fill their bytes, which numpy could not tell."""
+    """Return whether a type's numbers do not fill their bytes, which a numpy type cannot say."""
     if isinstance(kind, h5py.h5t.TypeCompoundID):
         return any(odd_number(kind.get_member_type(k)) for k in range(kind.get_nmembers()))
     if isinstance(kind, h5py.h5t.TypeEnumID):
@@ -58,7 +58,7 @@ def odd_number(kind: Any) -> bool:
 
 
 def data_set(found: h5py.Dataset) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
-    """Return what is to be known of a data set, and the table of its chunks."""
+    """Return the description of a data set, and the table of its chunks."""
     plist = found.id.get_create_plist()
     none = np.empty((0, 4), np.int64)
     layout = plist.get_layout()
@@ -87,7 +87,7 @@ def data_set(found: h5py.Dataset) -> tuple[dict[str, Any], np.ndarray[Any, Any]]
 
         def add(chunk: Any) -> Any:
             rows.append((chunk.chunk_offset[0], chunk.byte_offset, chunk.size, chunk.filter_mask))
-            return len(rows) > MOST_CHUNKS or None  # true ends it
+            return len(rows) > MOST_CHUNKS or None  # True ends the iteration
 
         found.id.chunk_iter(add)
         if len(rows) > MOST_CHUNKS:
@@ -98,7 +98,7 @@ def data_set(found: h5py.Dataset) -> tuple[dict[str, Any], np.ndarray[Any, Any]]
 
 
 def find(file: h5py.File, name: str) -> h5py.Dataset | str | None:
-    """Return a data set, None where there is none; or what kind of link stands in its place."""
+    """Return a data set, None if there is none, or "link" if a link leads to it."""
     node: Any = file
     for part in name.split("/"):
         if not isinstance(node, h5py.Group):
@@ -113,7 +113,7 @@ def find(file: h5py.File, name: str) -> h5py.Dataset | str | None:
 
 
 def listed(group: h5py.Group, depth: int = 1) -> list[str]:
-    """Return what a group holds, in words."""
+    """Return the contents of a group, in words."""
     words = []
     for k, name in enumerate(group):
         if k == MOST_LISTED:
@@ -132,7 +132,7 @@ def listed(group: h5py.Group, depth: int = 1) -> list[str]:
 
 
 def text_attribute(file: h5py.File, name: str) -> str | None:
-    """Return an attribute of the root, None where there is none of text."""
+    """Return a text attribute of the root, None if there is none."""
     value = file.attrs.get(name)
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
@@ -140,7 +140,7 @@ def text_attribute(file: h5py.File, name: str) -> str | None:
 
 
 def main(path: str, *names: str) -> None:
-    """Print what is to be known of a file, and of the data sets of these names."""
+    """Print the description of a file, and of the data sets with these names."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     tables = []

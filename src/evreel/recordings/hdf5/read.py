@@ -1,12 +1,12 @@
-"""HDF5 files of events that others made: DSEC's and RVT's columns, and Metavision's records.
+"""Read HDF5 files of events that others made: DSEC's and RVT's columns, Metavision's records.
 
 ==================  ===============================================================================
 columns             as DSEC has them, and RVT
-events/t            (n,) µs; t_offset is added to it where there is one
+events/t            (n,) µs; t_offset is added if there is one
 events/x, y         (n,) column, row
 events/p            (n,) 1 ON; 0 or else −1 OFF
 t_offset            a whole number, µs; may be missing
-events/height,      whole numbers, the sensor's size; may both be missing, as in DSEC (640x480)
+events/height,      whole numbers, the sensor's size; both may be missing, as in DSEC (640x480)
 events/width
 ms_to_idx           not needed, not read
 records             as Metavision has them
@@ -16,14 +16,13 @@ geometry            attribute of the root, WIDTHxHEIGHT; may be missing
 CD/indexes          not needed, not read
 ==================  ===============================================================================
 
-A column may be of any whole numbers, with `columns` for what else is taken; it is contiguous,
-compact, or chunked in chunks of at most `CHUNK_BYTES`. Of filters those of `chunks.FILTERS`
-are undone; Metavision's own, ECF, is not. Links and data sets that lie in other files are not
-followed: a file from elsewhere could point at any file here.
+`columns` says which numbers a column may hold. It is contiguous, compact, or in chunks of at most
+`CHUNK_BYTES`. The filters in `chunks.FILTERS` are undone; Metavision's own, ECF, is not. Links and
+data sets in other files are not followed: a file from elsewhere could point at any file here.
 
-The file's structure is looked at by a program of its own (`probe`), because HDF5's library
-may hang on one that is damaged, or end the process; that takes a third of a second. The data are
-read and decompressed here.
+A separate program (`probe`) inspects the file's structure, because a damaged one may make HDF5's
+library hang or end the process; that takes a third of a second. The data are read and decompressed
+here.
 
 Sources: https://dsec.ifi.uzh.ch/data-format; RVT (https://github.com/uzh-rpg/RVT), its reader of
 event files; https://docs.prophesee.ai, HDF5 event file format.
@@ -39,7 +38,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +56,9 @@ from evreel.timebase import FARTHEST
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 CHUNK_BYTES = 1 << 28
-"""Most bytes that a chunk may have, in the file or decompressed: it is read as a whole."""
+"""Size limit of a chunk, in the file or decompressed: it is read as a whole."""
 LOOK_SECONDS = 120.0
-"""How long it may take to look at a file's structure."""
+"""Time limit for inspecting a file's structure."""
 
 _ORIGIN = "evreel-"  # layouts of evreel's own files begin so
 _COLUMNS = tuple(f"events/{name}" for name in "txyp")
@@ -67,14 +66,14 @@ _SIZES = ("events/height", "events/width")
 _RECORDS, _TRIGGERS = "CD/events", "EXT_TRIGGER/events"
 _NAMES = (*_COLUMNS, *_SIZES, "t_offset", _RECORDS, _TRIGGERS)
 _READABLE = (
-    "Readable are events/t, x, y and p, as DSEC and RVT have them, Metavision's CD/events, and "
-    "evreel's events stores."
+    "evreel reads events/t, x, y and p as in DSEC and RVT, Metavision's CD/events, and its own "
+    "events stores."
 )
 _WHOLE_AGAIN = "Copy or download it again."
 
 
 class Chunk(NamedTuple):
-    """Where a part of a data set lies: its first row, byte and bytes, filters left out."""
+    """Where a part of a data set is: its first row, byte, size, and mask of filters left out."""
 
     row: int
     offset: int
@@ -84,14 +83,14 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """What is known of an HDF5 file without its data.
+    """What is known about an HDF5 file without its data.
 
     Parameters
     ----------
-    attributes : attributes of the root that are texts, name → text or None.
-    listed : what the root holds, in words.
-    sets : data sets that were asked for and are there, name → what `probe` tells.
-    tables : their chunks, in the order of their rows, (m, 4) int64 as `Chunk`.
+    attributes : text attributes of the root, name → text or None.
+    listed : contents of the root, in words.
+    sets : the wanted data sets that exist, name → description by `probe`.
+    tables : their chunks, in the order of their rows, (m, 4) int64 as in `Chunk`.
     """
 
     attributes: dict[str, str | None]
@@ -101,23 +100,23 @@ class Look:
 
 
 def look(path: Path) -> Look:
-    """Return what is known of an HDF5 file without its data.
+    """Return what is known about an HDF5 file without its data.
 
     Raises
     ------
     RecordingError
-        Where the structure is damaged, or looking at it takes more than `LOOK_SECONDS`.
+        If the structure is damaged, or inspecting it takes more than `LOOK_SECONDS`.
     """
-    # By its path and with -P: it is to import nothing of what lies beside it or where we run.
+    # By its path and with -P, so that it imports nothing from its folder or the working directory.
     command = [sys.executable, "-P", probe.__file__, str(path.resolve()), *_NAMES]
-    damaged = "its structure can't be read as HDF5"
+    damaged = "its structure cannot be read as HDF5"
     try:
         done = subprocess.run(
             command, capture_output=True, timeout=LOOK_SECONDS, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired as error:
         raise RecordingError(
-            f"{damaged}: looking at it does not end within {LOOK_SECONDS:.0f} s",
+            f"{damaged}: inspecting it did not end within {LOOK_SECONDS:.0f} s",
             path=path,
             offset=0,
             hint=_WHOLE_AGAIN,
@@ -142,16 +141,16 @@ class Column:
     Parameters
     ----------
     path, file, file_size
-        The file, as it is open, and its bytes.
+        The file, its descriptor, and its size in bytes.
     name
-        The data set's.
+        Name of the data set.
     look
         The file's structure.
 
     Raises
     ------
     RecordingError
-        Where it is of another form, lies elsewhere, or has filters that are not undone here.
+        If it has another form, is in another file, or has filters that are not undone here.
     """
 
     def __init__(self, path: Path, file: int, file_size: int, name: str, look: Look) -> None:
@@ -162,17 +161,17 @@ class Column:
             raise RecordingError(f"has no data set {name}", path=path, offset=0, hint=_READABLE)
         if told.get("elsewhere"):
             raise UnknownFormatError(
-                f"{name} is a link, or its data lie elsewhere, maybe in another file; that is not "
-                "followed",
+                f"{name} is a link, or its data are elsewhere, maybe in another file; evreel does "
+                "not follow it",
                 path=path,
-                hint="Copy it to a file that holds its own data, such as by h5repack.",
+                hint="Copy it to a file that holds its own data, for example with h5repack.",
             )
         shape, kind = told["shape"], told["type"]
         dtype = _dtype(kind)
         if len(shape) != 1 or dtype is None:
             raise UnknownFormatError(
                 f"data set {name} is of shape {tuple(shape)}"
-                + ("" if dtype is not None else ", and not of numbers")
+                + ("" if dtype is not None else ", and does not hold numbers")
                 + "; one dimension of numbers or records is expected",
                 path=path,
                 hint=_READABLE,
@@ -189,32 +188,29 @@ class Column:
     def _check(self, told: dict[str, Any]) -> None:
         for number, _ in self._filters:
             if number not in chunks.FILTERS:
-                name = chunks.NAMES.get(number, "of a name that is not known here")
+                name = chunks.NAMES.get(number, "an unknown one")
                 hint = (
-                    "Take the recording's RAW file. Or, with Prophesee's hdf5_ecf plugin, write it "
+                    "Use the recording's RAW file. Or, with Prophesee's hdf5_ecf plugin, write it "
                     "in another compression: h5repack -f GZIP=4 IN OUT."
                     if number == chunks.ECF
                     else "Write it again with gzip: h5repack -f GZIP=4 IN OUT."
                 )
                 raise UnknownFormatError(
-                    f"{self.name} is compressed by HDF5's filter {number}, {name}, which is not "
-                    "read here",
+                    f"{self.name} is compressed by HDF5's filter {number}, {name}, which evreel "
+                    "does not read",
                     path=self.path,
                     hint=hint,
                 )
         if told.get("many") or self._chunk_rows * self.dtype.itemsize > CHUNK_BYTES:
             raise UnknownFormatError(
-                f"{self.name} has chunks of {self._chunk_rows:,} rows; up to {CHUNK_BYTES >> 20} "
-                f"MiB each and {probe.MOST_CHUNKS:,} chunks are read",
+                f"{self.name} has chunks of {self._chunk_rows:,} rows; up to {probe.MOST_CHUNKS:,} "
+                f"chunks of up to {CHUNK_BYTES >> 20} MiB are read",
                 path=self.path,
                 hint="Write it again in other chunks: h5repack -l CHUNK=65536 IN OUT.",
             )
 
     def read(self, start: int, stop: int) -> tuple[npt.NDArray[Any], Fault | None]:
-        """Return rows from `start` on, up to `stop` or what is damaged, and that.
-
-        Where the file is whole, so is what is returned.
-        """
+        """Return rows from `start` up to `stop` or damage, and what the damage is, None if none."""
         parts: list[npt.NDArray[Any]] = []
         fault = None
         at = start
@@ -225,7 +221,7 @@ class Column:
         return np.concatenate([*parts, np.empty(0, self.dtype)]), fault
 
     def place(self, row: int) -> int:
-        """Return the byte of the file where a row lies, or the chunk that has it."""
+        """Return the byte of the file where a row is, or where its chunk begins."""
         if not self._chunk_rows:
             return min(self.offset + row * self.dtype.itemsize, self._file_size)
         return min(max(self._chunk(row).offset, 0), self._file_size)
@@ -235,7 +231,8 @@ class Column:
         return Chunk(*self._table[k].tolist()) if k >= 0 else Chunk(0, 0, 0, 0)
 
     def _part(self, row: int, stop: int) -> tuple[npt.NDArray[Any], Fault | None]:
-        """Return rows that lie together, at least one where nothing is wrong."""
+        """Return contiguous rows, at least one unless something is wrong."""
+        none = np.empty(0, self.dtype)
         if self._values is not None:
             return np.frombuffer(self._values, self.dtype)[row:stop], None
         if not self._chunk_rows:
@@ -246,16 +243,14 @@ class Column:
         if self._held[0] != first:
             chunk = self._chunk(row)
             if chunk.row != first or not chunk.size:
-                return np.empty(0, self.dtype), Fault(
-                    f"{self.name} has no data for row {row}", self.place(row), _WHOLE_AGAIN
-                )
+                problem = f"{self.name} has no data for row {row}"
+                return none, Fault(problem, self.place(row), _WHOLE_AGAIN)
             if chunk.size > CHUNK_BYTES:
-                return np.empty(0, self.dtype), Fault(
-                    f"{self.name} has a chunk of {chunk.size} bytes", self.place(row), _WHOLE_AGAIN
-                )
+                problem = f"{self.name} has a chunk of {chunk.size} bytes"
+                return none, Fault(problem, self.place(row), _WHOLE_AGAIN)
             data, fault = self._bytes(chunk.offset, chunk.size)
             if fault is not None:
-                return np.empty(0, self.dtype), fault
+                return none, fault
             size = self._chunk_rows * self.dtype.itemsize
             try:
                 whole = chunks.decompressed(
@@ -263,27 +258,27 @@ class Column:
                 )
             except chunks.ChunkError as error:
                 problem = f"{self.name}, row {first}: {error.problem}"
-                return np.empty(0, self.dtype), Fault(problem, chunk.offset)
+                return none, Fault(problem, chunk.offset)
             self._held = first, np.frombuffer(whole, self.dtype)
         return self._held[1][row - first : stop - first], None
 
     def _bytes(self, offset: int, size: int) -> tuple[bytes, Fault | None]:
-        """Return bytes of the file, and what is wrong where these are fewer."""
-        if offset < len(MAGIC):  # told so where nothing was ever written
+        """Return bytes of the file, and what is wrong if there are fewer."""
+        if offset < len(MAGIC):  # as the library says if nothing was ever written
             return b"", Fault(f"{self.name} has no data", 0, _WHOLE_AGAIN)
         here = min(offset, self._file_size)
         try:
             data = os.pread(self._file, min(size, self._file_size - here), here)
         except OSError as error:
-            return b"", Fault(f"can't be read: {error.strerror}", here)
+            return b"", Fault(f"cannot be read: {error.strerror}", here)
         if len(data) < size:
             at = here + len(data)
-            return data, Fault(f"{self.name} goes on beyond the end of the file", at)
+            return data, Fault(f"{self.name} extends beyond the end of the file", at)
         return data, None
 
 
 def _dtype(told: Any) -> np.dtype[Any] | None:
-    """Return the type that `probe` tells of, None where it is none of numbers."""
+    """Return the type that `probe` describes, None if it is not numeric."""
     if isinstance(told, str):
         return np.dtype(told)
     if told is None or not 0 < told["size"] <= 1 << 16:
@@ -298,21 +293,21 @@ def _dtype(told: Any) -> np.dtype[Any] | None:
 
 
 class Hdf5Recording(ColumnsRecording):
-    """An HDF5 file of events that others made; `open_foreign` chooses the kind.
+    """An HDF5 file of events that others made; `open_foreign` chooses the class.
 
     Parameters
     ----------
     path, stream, reading
-        As of `DecodedRecording`.
+        As in `DecodedRecording`.
     sensor
-        Its size, where the file does not state it.
+        The sensor's size, if the file does not state it.
     looked
-        Its structure, where that is known already.
+        The file's structure, if already known.
 
     Raises
     ------
     RecordingError
-        Where the structure is damaged, columns differ in length, or a filter is not known here.
+        If the structure is damaged, columns differ in length, or a filter is not known here.
     """
 
     def __init__(
@@ -332,7 +327,7 @@ class Hdf5Recording(ColumnsRecording):
         for column in self._used:
             if column.n != self._used[0].n:
                 self._fail(
-                    f"{column.name} has {column.n} rows, {self._used[0].name} has "
+                    f"{column.name} has {column.n} rows, but {self._used[0].name} has "
                     f"{self._used[0].n}",
                     0,
                     hint=_WHOLE_AGAIN,
@@ -346,11 +341,11 @@ class Hdf5Recording(ColumnsRecording):
 
     @abstractmethod
     def _open_columns(self) -> Sensor | None:
-        """Set the columns; return the sensor's size where the file states it."""
+        """Set the columns; return the sensor's size, None if it is not stated."""
 
     @abstractmethod
     def _split(self, parts: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
-        """Return t, x, y and p of what was read of the columns."""
+        """Return t, x, y and p from the parts that were read."""
 
     def _rows(self) -> Iterator[Rows]:
         first = self._used[0]
@@ -363,11 +358,8 @@ class Hdf5Recording(ColumnsRecording):
     def _column(self, name: str) -> Column:
         return Column(self.path, self._file.fileno(), self._size, name, self._look)
 
-    def _refuse(self, problem: str) -> NoReturn:
-        raise UnknownFormatError(problem, path=self.path, offset=0, hint=_READABLE)
-
     def _read(self, start: int, stop: int) -> tuple[list[npt.NDArray[Any]], Fault | None]:
-        """Return rows of all columns, as many as all have, and what ends them."""
+        """Return rows that all columns have, and what ends them early."""
         parts, fault = [], None
         for column in self._used:
             part, found = column.read(start, stop)
@@ -378,7 +370,7 @@ class Hdf5Recording(ColumnsRecording):
 
 
 class Hdf5ColumnsRecording(Hdf5Recording):
-    """An HDF5 file with columns as DSEC and RVT have them; all else as `Hdf5Recording`."""
+    """An HDF5 file with the columns of DSEC and RVT; all else as in `Hdf5Recording`."""
 
     format = "hdf5-columns"
 
@@ -390,7 +382,8 @@ class Hdf5ColumnsRecording(Hdf5Recording):
         self._columns = [self._column(name) for name in _COLUMNS]
         for column in self._columns:
             if not is_number(column.dtype):
-                self._refuse(f"{column.name} is of {column.dtype}; numbers are expected")
+                problem = f"{column.name} is of {column.dtype}; numbers are expected"
+                self._refuse(problem, 0, _READABLE)
         offset = self._number("t_offset")
         if abs(offset or 0) > FARTHEST:
             self._fail(f"t_offset={offset} µs is more than 285 years off", 0, hint=_WHOLE_AGAIN)
@@ -399,14 +392,14 @@ class Hdf5ColumnsRecording(Hdf5Recording):
         if height is None and width is None:
             return None
         if height is None or width is None:
-            self._fail("states one of events/height and events/width, not both", 0)
+            self._fail("states only one of events/height and events/width", 0)
         try:
             return Sensor.checked(height, width)
         except EvreelError as error:
             self._fail(f"events/height and events/width: {error.problem}", 0)
 
     def _number(self, name: str) -> int | None:
-        """Return a data set's only number, None where there is no such data set."""
+        """Return a data set's only number, None if there is no such data set."""
         told = self._look.sets.get(name)
         if told is None:
             return None
@@ -414,7 +407,7 @@ class Hdf5ColumnsRecording(Hdf5Recording):
             return int(told["value"])
         column = self._column(name) if told.get("shape") != [] else None
         if column is None or column.n != 1 or column.dtype.kind not in "iu":
-            self._refuse(f"{name} is not one whole number")
+            self._refuse(f"{name} is not one whole number", 0, _READABLE)
         values, fault = column.read(0, 1)
         if fault is not None:
             self._fail(*fault)
@@ -425,9 +418,9 @@ class Hdf5ColumnsRecording(Hdf5Recording):
 
 
 class Hdf5RecordsRecording(Hdf5Recording):
-    """An HDF5 file with records as Metavision has them; all else as `Hdf5Recording`.
+    """An HDF5 file with Metavision's records; all else as in `Hdf5Recording`.
 
-    External triggers are kept: `edge` 1 where the signal rises and 0 where it falls, `id` its
+    External triggers are kept: `edge` is 1 where the signal rises and 0 where it falls, `id` its
     channel.
     """
 
@@ -450,16 +443,16 @@ class Hdf5RecordsRecording(Hdf5Recording):
         try:
             return Sensor.parse(geometry)
         except EvreelError:
-            self._fail(f"geometry {geometry[:40]!r} is no size of a sensor, WIDTHxHEIGHT", 0)
+            self._fail(f"geometry {geometry[:40]!r} is not a sensor size, WIDTHxHEIGHT", 0)
 
     def _need(self, column: Column, names: Iterable[str]) -> None:
-        """Raise where a column has no such fields of numbers."""
+        """Raise if a column lacks one of these numeric fields."""
         fields: Mapping[str, Any] = column.dtype.fields or {}
         for name in names:
             if name not in fields or not is_number(fields[name][0]):
-                self._refuse(
-                    f"{column.name} has no field {name} of numbers among {', '.join(fields) or '-'}"
-                )
+                listed = ", ".join(fields) or "-"
+                problem = f"{column.name} has no numeric field {name} among {listed}"
+                self._refuse(problem, 0, _READABLE)
 
     def _split(self, parts: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
         return tuple(parts[0][name] for name in "txyp")
@@ -491,7 +484,7 @@ class Hdf5RecordsRecording(Hdf5Recording):
 
 
 def _says_ours(path: Path) -> bool:
-    """Return whether a file in HDF5's newer form, whose structure has checksums, is evreel's."""
+    """Return whether a file is evreel's; only files with a checksummed structure are opened."""
     with path.open("rb") as file:
         version = file.read(len(MAGIC) + 1)[len(MAGIC) :]
     if version < b"\x02":
@@ -510,18 +503,18 @@ def open_foreign(
     sensor: Sensor | None = None,
     reading: Reading = STRICT,
 ) -> Hdf5Recording | EventsStore:
-    """Return the recording of the kind that an HDF5 file holds, or the events store that it is.
+    """Open an HDF5 file as the recording that it holds, or as the events store that it is.
 
     Raises
     ------
     UnknownFormatError
-        Where it is none of these.
+        If it is neither.
     """
     path = Path(path)
     found = None if _says_ours(path) else look(path)
     if found is None or (found.attributes["layout"] or "").startswith(_ORIGIN):
         if stream is not None:
-            raise UsageError("an events store holds one event stream; leave stream out", path=path)
+            raise UsageError("has only one stream of events; leave stream out", path=path)
         return EventsStore(path)
     kind: type[Hdf5Recording]
     if any(name in found.sets for name in _COLUMNS):
