@@ -143,7 +143,7 @@ def test_camera__may_be_named_by_the_hardware_interface_alone(made):
 def test_camera__that_is_not_known_asks_for_the_sensor(made, chip):
     head = aedat.header2(chip)
     named = "no camera" if chip is None else "the camera 'ch.unizh.*CochleaAMS1c'"
-    with pytest.raises(RecordingError, match=rf"names {named}.*column sensor .*128x128 for a DVS128"):
+    with pytest.raises(RecordingError, match=rf"names {named}.*column sensor .*128x128 for a DVS"):
         made(head)
     with pytest.raises(RecordingError, match="sensor 64x32 is given"):
         made(head, sensor=Sensor(32, 64))
@@ -154,7 +154,7 @@ def test_camera__that_is_not_known_asks_for_the_sensor(made, chip):
 
 
 def test_sensor__that_is_not_the_cameras_is_refused(made):
-    with pytest.raises(RecordingError, match="states a sensor of 240x180 px, but 346x260 was given"):
+    with pytest.raises(RecordingError, match="a sensor of 240x180 px, but 346x260 was given"):
         made(aedat.header2(aedat.DAVIS240), sensor=Sensor(260, 346))
 
 
@@ -270,7 +270,9 @@ def test_file__cut_at_every_byte_gives_the_whole_words_before(made):
 def test_word__of_another_camera_is_damage_at_its_byte(made):
     head = aedat.header2(aedat.DVS128)
     data = head + aedat.dvs128(1, 2, 3, 1) + aedat.davis(2, 2, 3, 1) + aedat.dvs128(3, 2, 3, 1)
-    with pytest.raises(RecordingError, match=rf"byte {len(head) + 8}: the word with address 0x00c02"):
+    with pytest.raises(
+        RecordingError, match=rf"byte {len(head) + 8}: .* word with address 0x00c02"
+    ):
         rows(made(data))
     recording = made(data, reading=SALVAGE)
     assert rows(recording) == [(1, 2, 3, 1)]
@@ -281,7 +283,8 @@ def test_word__of_another_camera_is_damage_at_its_byte(made):
 def test_event__outside_the_sensor_is_an_error_with_its_byte(made, x, y, said):
     head = aedat.header2(aedat.DAVIS240)
     data = head + aedat.davis_sample(0, 0) + aedat.davis(1, 0, 0, 1) + aedat.davis(2, x, y, 1)
-    with pytest.raises(RecordingError, match=rf"byte {len(head) + 8}: event {said}, number 1 from here"):
+    at = len(head) + 8
+    with pytest.raises(RecordingError, match=rf"byte {at}: event {said}, number 1 from here"):
         rows(made(data))
     recording = made(data, reading=Reading(on_out_of_bounds="drop"))
     assert rows(recording) == [(1, 239, 0, 1)]

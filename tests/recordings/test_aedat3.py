@@ -138,7 +138,9 @@ def test_capacity__with_neither_end_at_a_header_is_damage(made):
     packet = aedat.packet(1, events(1, 2), capacity=3, padded=False)
     data = HEAD + aedat.packet(1, events(0)) + packet + b"\xff" * 60
     at = len(HEAD) + 36
-    with pytest.raises(RecordingError, match=rf"byte {at}: the packet .* is not followed by another header"):
+    with pytest.raises(
+        RecordingError, match=rf"byte {at}: the packet .* not followed by another header"
+    ):
         rows(made(data))
     assert rows(made(data, reading=SALVAGE)) == wanted(0)
 
@@ -305,7 +307,7 @@ def test_event__outside_the_sensor_or_back_in_time_is_an_error_with_its_byte(mad
         rows(made(HEAD + outside))
     assert rows(made(HEAD + outside, reading=Reading(on_out_of_bounds="drop"))) == wanted(1)
     back = first + aedat.packet(1, events(5)) + aedat.packet(1, events(4))
-    with pytest.raises(RecordingError, match=rf"byte {at}: event t=4 µs, number 1 from here, is before"):
+    with pytest.raises(RecordingError, match=rf"byte {at}: event t=4 µs, number 1 .* is before"):
         rows(made(HEAD + back))
     assert rows(made(HEAD + back, reading=Reading(on_disorder="sort"))) == wanted(4, 5)
 

@@ -87,7 +87,7 @@ def test_events__are_checked_columns_of_the_right_types(path):
     [
         ([piece(5, 9, 7)], r"byte 0: event t=7 µs, number 2 from here, is before t=9"),
         ([piece(5, 9), piece(8)], r"byte 10: event t=8 µs, number 0 from here, is before t=9"),
-        ([piece(5, 6, x=8)], r"byte 0: event x=8, y=0, number 0 from here, is outside the sensor of 8x6"),
+        ([piece(5, 6, x=8)], r"byte 0: event x=8, y=0, number 0 .* is outside the sensor of 8x6"),
         ([piece(5), piece(6, y=-1)], r"byte 10: event x=0, y=-1"),
     ],
 )

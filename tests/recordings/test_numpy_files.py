@@ -107,7 +107,8 @@ def test_objects__are_never_loaded(path, tmp_path):
 
 
 def test_columns__of_unequal_lengths_shapes_or_kinds_are_errors(path):
-    assert "array x has 3 rows, but t has 4" in refused(path, made.npz(**columns(x=np.zeros(3, int))))
+    message = refused(path, made.npz(**columns(x=np.zeros(3, int))))
+    assert "array x has 3 rows, but t has 4" in message
     for x, said in (
         (np.zeros((4, 1), int), "shape (4, 1)"),
         (np.asfortranarray(np.zeros((2, 2), int)), "shape (2, 2)"),

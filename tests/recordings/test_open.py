@@ -77,7 +77,10 @@ def test_door__given_an_open_file_says_to_give_its_path(door, path):
 
 
 def test_open_recording__of_an_open_one_or_an_impossible_name_is_refused(path):
-    with open_recording(path) as recording, pytest.raises(UsageError, match="It is open already: use it"):
+    with (
+        open_recording(path) as recording,
+        pytest.raises(UsageError, match="is open already: use it"),
+    ):
         open_recording(recording)
     with pytest.raises(UsageError, match="not a valid file name"):
         open_recording("a\0b")

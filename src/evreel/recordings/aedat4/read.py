@@ -686,7 +686,7 @@ class Aedat4Recording(DecodedRecording):
         return rows
 
     def _head(self, at: int) -> Packet:
-        """Read a packet's head; check that its stream is known and that it does not reach too far."""
+        """Read a packet's head; check that its stream is known and where it ends."""
         end = "the file ends" if self._packets_stop == self._size else "the table of packets begins"
         if at + PACKET_HEAD.size > self._packets_stop:
             raise self._error(
