@@ -326,7 +326,7 @@ def test_manual_source_not_there_yet__is_a_failure_that_says_what_to_get(copied)
     assert "acquire: results/recordings/one.aedat4\n" in summary
     assert (
         "SourceError: later/one.aedat4: is not there yet; it has to be downloaded by hand. "
-        f"Download one.aedat4 (md5 {md5}) from https://example.org/login, put it in "
+        f"Download one.aedat4 (md5 {md5}) from https://example.org/login, put it into folder "
         f"{copied / 'later'} and run the same command again."
     ) in summary
     assert (copied / "results" / "events" / "two.h5").is_file(), "the other one did not go on"
