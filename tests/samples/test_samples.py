@@ -327,7 +327,9 @@ def test_archive__refuses_members_of_another_size_or_kind(tmp_path):
     buffer = io.BytesIO()
     np.savez(buffer, t=events.t, x=events.x, y=events.y, p=events.p)
     path = packed(tmp_path / "a.zip", {"a.bin": small(0)[1], "b.npz": buffer.getvalue()})
-    with pytest.raises(RecordingError, match=r"a.zip: b.npz: is npz of 34x34 px, but others are aer40"):
+    with pytest.raises(
+        RecordingError, match=r"a.zip: b.npz: is npz of 34x34 px, but others are aer40"
+    ):
         decode(path, tmp_path / "s.h5", "?.*")
 
 
