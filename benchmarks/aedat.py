@@ -1,9 +1,9 @@
-"""AEDAT 3.1 and 2.0 to columns, beside evutils and a loop over events as SpikingJelly has it.
+"""Time decoding AEDAT 3.1 and 2.0: evreel, evutils, and a loop over events like SpikingJelly's.
 
-Read chunk by chunk, as a step does, and to four columns t, x, y, p in memory, ours by two threads.
-Ours are checked too (order, sensor). Each side runs in a process of its own, in turn, and the
-least of several rounds counts. evutils (GPL) is looked for by the interpreter that
-``--peer-python`` names: install it in an environment of its own.
+Reads chunk by chunk, as a step does, and to four columns t, x, y, p in memory, ours with two
+threads. Ours also checks the events (order, sensor). Each side runs in its own process, in turn,
+and the fastest of several rounds counts. evutils (GPL) must be installed for the interpreter that
+``--peer-python`` names: give it its own environment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ V3_HEAD = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#!END-HEADER\r\
 
 
 def write_aedat2(path: Path, n: int) -> None:
-    """Write a DAVIS240 file in which every tenth word is one of the IMU."""
+    """Write a DAVIS240 file in which every tenth word is an IMU word."""
     rng = np.random.default_rng(0)
     words = np.empty((n, 2), ">u4")
     x, y, p = rng.integers(0, 240, n), rng.integers(0, 180, n), rng.integers(0, 2, n)
@@ -65,14 +65,14 @@ def ours_kept(path: Path) -> int:
 
 
 def evutils(path: Path) -> int:
-    """Decode chunk by chunk by evutils."""
+    """Decode chunk by chunk with evutils."""
     from evutils.io import EventReader
 
     return sum(map(len, EventReader(str(path), n_events=1 << 17)))
 
 
 def evutils_kept(path: Path) -> int:
-    """Decode all at once by evutils."""
+    """Decode all at once with evutils."""
     from evutils.io import EventReader
 
     events = EventReader(str(path), mode="all", max_events=1 << 62, max_time=1 << 62).read_all()
@@ -80,7 +80,7 @@ def evutils_kept(path: Path) -> int:
 
 
 def loop_columns(path: Path) -> list[np.ndarray]:
-    """Decode AEDAT 3.1 as SpikingJelly does: a turn of a Python loop for each event."""
+    """Decode AEDAT 3.1 as SpikingJelly does: one turn of a Python loop per event."""
     t, x, y, p = [], [], [], []
     with path.open("rb") as file:
         while file.readline() != b"#!END-HEADER\r\n":
@@ -113,7 +113,7 @@ SIDES = {
 
 
 def measured(side: str, path: Path, python: str) -> tuple[float, int]:
-    """Return the seconds that one side takes in a process of its own, and how many events."""
+    """Return the seconds that one side takes in its own process, and how many events."""
     run = subprocess.run(
         [python, __file__, "--side", side, "--file", str(path)],
         capture_output=True,
@@ -128,8 +128,8 @@ def measured(side: str, path: Path, python: str) -> tuple[float, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=5_000_000)
-    parser.add_argument("--rounds", type=int, default=5, help="the least of so many counts")
-    parser.add_argument("--peer-python", default=sys.executable, help="one that has evutils")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; the fastest counts")
+    parser.add_argument("--peer-python", default=sys.executable, help="a Python that has evutils")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -143,8 +143,8 @@ def main() -> None:
         return
     has_peer = subprocess.run([options.peer_python, "-c", "import evutils"], capture_output=True)
     if has_peer.returncode:
-        print(f"evutils is left out: {options.peer_python} does not have it (--peer-python)")
-    print(f"{options.events} words, least of {options.rounds} rounds in turn, ms\n")
+        print(f"evutils is skipped: {options.peer_python} does not have it (--peer-python)")
+    print(f"{options.events} words, fastest of {options.rounds} rounds in turn, ms\n")
     print("| format | side | ms | of ours | events |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name, write in (("AEDAT 3.1", write_aedat3), ("AEDAT 2.0", write_aedat2)):

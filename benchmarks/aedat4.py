@@ -1,8 +1,8 @@
-"""AEDAT 4 to columns and to an events store, beside dv-processing.
+"""Time decoding AEDAT 4 to columns and to an events store: evreel and dv-processing.
 
-Both sides end with four columns t, x, y, p in memory; ours are checked too (order, sensor,
-polarity). The step ``events`` goes on to a compressed, digested store on disk. Each side runs in a
-process of its own, in turn, and the least of several rounds counts.
+Both sides end with four columns t, x, y, p in memory; ours also checks the events (order, sensor,
+polarity). The step ``events`` also writes a compressed store with a digest to disk. Each side runs
+in its own process, in turn, and the fastest of several rounds counts.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def ours(path: Path, threads: int) -> float:
 
 
 def ours_passing(path: Path, threads: int) -> float:
-    """Decode to columns chunk by chunk, each let go before the next, as the steps do."""
+    """Decode to columns chunk by chunk, each freed before the next, as the steps do."""
 
     def work() -> None:
         with Aedat4Recording(path, threads=threads) as recording:
@@ -71,7 +71,7 @@ def ours_passing(path: Path, threads: int) -> float:
 
 
 def theirs(path: Path) -> float:
-    """Decode to four columns by dv-processing."""
+    """Decode to four columns with dv-processing."""
     import dv_processing
 
     def work() -> None:
@@ -84,7 +84,7 @@ def theirs(path: Path) -> float:
 
 
 def theirs_passing(path: Path) -> float:
-    """Decode to columns batch by batch by dv-processing, each let go before the next."""
+    """Decode to columns batch by batch with dv-processing, each freed before the next."""
     import dv_processing
 
     def work() -> None:
@@ -103,7 +103,7 @@ def step(path: Path) -> float:
 
 
 def starts(stop_us: int) -> list[int]:
-    """Return where windows begin, scattered over a recording."""
+    """Return starts of windows, spread over a recording."""
     return np.random.default_rng(1).integers(0, stop_us - WINDOW_US, WINDOWS).tolist()
 
 
@@ -120,7 +120,7 @@ def seek(path: Path) -> float:
 
 
 def their_seek(path: Path) -> float:
-    """Read a window of an open recording by dv-processing, the median of several."""
+    """Read a window of an open recording with dv-processing, the median of several."""
     import dv_processing
 
     recording = dv_processing.io.MonoCameraRecording(str(path))
@@ -144,7 +144,7 @@ def store_window(path: Path) -> float:
 
 
 def store_whole(path: Path) -> float:
-    """Read the store to columns chunk by chunk, each let go before the next."""
+    """Read the store to columns chunk by chunk, each freed before the next."""
 
     def work() -> None:
         with EventsStore(path.with_suffix(".h5")) as store:
@@ -170,7 +170,7 @@ SIDES: dict[str, Callable[[Path], float]] = {
 
 
 def measured(side: str, path: Path) -> float:
-    """Return the seconds that one side takes in a process of its own, imports left out."""
+    """Return the seconds that one side takes in its own process, without imports."""
     run = subprocess.run(
         [sys.executable, __file__, "--side", side, "--file", str(path)],
         capture_output=True,
@@ -182,7 +182,7 @@ def measured(side: str, path: Path) -> float:
 
 
 def peer(side: str) -> str | None:
-    """Return which side another is compared with."""
+    """Return the side that another is compared with."""
     if side == "store, whole":
         return "ours, passing, 1"
     if side.startswith("ours, passing"):
@@ -195,7 +195,7 @@ def peer(side: str) -> str | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=10_000_000)
-    parser.add_argument("--rounds", type=int, default=5, help="the least of so many counts")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; the fastest counts")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -204,7 +204,7 @@ def main() -> None:
         run(options.file)  # the first round pays for imports
         print(min(run(options.file) for _ in range(3)))
         return
-    print(f"{options.events} events, 346x260, least of {options.rounds} rounds in turn, ms")
+    print(f"{options.events} events, 346x260, fastest of {options.rounds} rounds in turn, ms")
     with tempfile.TemporaryDirectory() as folder:
         paths = write_recordings(Path(folder), options.events)
         for compression, path in paths.items():

@@ -1,10 +1,10 @@
-"""Event Stream to columns of events, beside faery; and small files of 40-bit events.
+"""Time decoding Event Stream to columns: evreel and faery; and small files of 40-bit events.
 
-Both sides end with four columns t, x, y, p in memory, one array each; ours are checked too (sensor,
-order). Beside that, one pass over the events that keeps none of them, as the step ``events`` makes
-it. Each side runs in a process of its own, in turn, and the least of several rounds counts.
+Both sides end with four columns t, x, y, p in memory, one array each; ours also checks the events
+(sensor, order). Also, one pass over the events that keeps none of them, as in the step ``events``.
+Each side runs in its own process, in turn, and the fastest of several rounds counts.
 
-N-MNIST has 70,000 files of some 4,000 events. Of such a file, to open it, read it and close it.
+N-MNIST has 70,000 files of some 4,000 events: opening, reading and closing one is timed, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SMALL_EVENTS = 4_000
 
 
 def columns(n: int, hz: float, sensor: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Return so many events at random pixels, at so many a second, as columns in order of time."""
+    """Return events at random pixels and a given rate, as columns in time order."""
     rng = np.random.default_rng(0)
     height, width = sensor
     t = np.sort(rng.integers(0, int(n / hz * 1e6), n))
@@ -44,7 +44,7 @@ def event_stream(kind: int, n: int, hz: float) -> bytes:
     overflows, first = np.divmod(np.diff(t, prepend=0), LONGEST[kind])
     rest = p if kind == 1 else p << 1 | np.arange(n) & 1
     body = np.stack([first << kind | rest, x & 0xFF, x >> 8, y & 0xFF, y >> 8], 1)
-    # of ATIS, an overflow of one: several are a byte each
+    # An ATIS byte may stand for up to three overflows; here, each has its own.
     overflow = 0xFF if kind == 1 else 0xFD
     at = np.repeat(5 * np.arange(n), overflows)
     content = np.insert(body.astype(np.uint8).ravel(), at, overflow)
@@ -85,7 +85,7 @@ def ours_in_one_pass(path: Path) -> int:
 
 
 def faery_to_columns(path: Path) -> int:
-    """Decode to four columns by faery."""
+    """Decode to four columns with faery."""
     import faery
 
     packets = list(faery.events_stream_from_file(path))
@@ -94,7 +94,7 @@ def faery_to_columns(path: Path) -> int:
 
 
 def faery_in_one_pass(path: Path) -> int:
-    """Decode by faery, and keep no event."""
+    """Decode with faery, and keep no event."""
     import faery
 
     return sum(len(packet) for packet in faery.events_stream_from_file(path))
@@ -107,7 +107,7 @@ SIDES = {
 
 
 def measured(side: str, path: Path) -> list[float]:
-    """Return the seconds of both ways of one side, in a process of its own, imports left out."""
+    """Return the seconds of both ways of one side, in its own process, without imports."""
     run = subprocess.run(
         [sys.executable, __file__, "--side", side, "--file", str(path)],
         capture_output=True,
@@ -119,7 +119,7 @@ def measured(side: str, path: Path) -> list[float]:
 
 
 def small_files(folder: Path, times: int) -> list[float]:
-    """Return the seconds that each of so many openings and readings of a small file took."""
+    """Return the seconds that each opening and reading of a small file took."""
     path = folder / "small.bin"
     path.write_bytes(aer40())
     seconds = []
@@ -136,7 +136,7 @@ def small_files(folder: Path, times: int) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=20_000_000)
-    parser.add_argument("--rounds", type=int, default=5, help="the least of so many counts")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; the fastest counts")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -154,9 +154,9 @@ def main() -> None:
     if importlib.util.find_spec("faery"):
         sides.append("faery")
     else:
-        print("faery is not installed: left out")
+        print("faery is not installed: skipped")
     print(
-        f"{options.events} events, 1280x720, least of {options.rounds} rounds in turn: "
+        f"{options.events} events, 1280x720, fastest of {options.rounds} rounds in turn: "
         "ms to columns / ms of one pass\n"
     )
     print(
@@ -175,8 +175,8 @@ def main() -> None:
             print(f"| {name} | " + " | ".join(cells) + " |")
         first, *seconds = small_files(Path(folder), 2_000)
     print(
-        f"\nA file of {SMALL_EVENTS} 40-bit events: {1e3 * min(seconds):.2f} ms at least, "
-        f"{1e3 * statistics.median(seconds):.2f} ms in the middle, {1e3 * first:.1f} ms the first"
+        f"\nA file of {SMALL_EVENTS} 40-bit events: {1e3 * min(seconds):.2f} ms at best, "
+        f"{1e3 * statistics.median(seconds):.2f} ms median, {1e3 * first:.1f} ms the first"
     )
 
 

@@ -1,12 +1,12 @@
-"""Peak memory of each step on a long recording beside one of a tenth of its length.
+"""Compare the peak memory of each step on a long recording and on one of a tenth of its length.
 
-The simulator films one scene for both: 346×260, a moving background and four objects that go to
-and fro, two annotated as boxes and two as polygons, and frame tags. Each step runs in a process
+The simulator films one scene for both: 346×260, a moving background and four objects that move
+to and fro, two annotated as boxes and two as polygons, and frame tags. Each step runs in a process
 of its own, after all have run once on a short recording, so that no process compiles kernels.
 
 A step's peak is Linux's VmHWM, the most resident memory that the process ever had. Unlike
-ru_maxrss, it does not begin with what the process that started it had. A peak that grows to more
-than 1.2 times makes the script fail. It takes some minutes, and 3 GB of TMPDIR.
+ru_maxrss, it does not begin with the memory of the process that started it. The script fails if a
+peak grows to more than 1.2 times. It takes some minutes, and 3 GB of TMPDIR.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LENGTHS = 10
 """How many times longer the long recording is."""
 
 MOST = 1.2
-"""Most that a peak may grow by."""
+"""Limit of a peak's growth."""
 
 EVENTS_PER_SECOND = 1_097_000
 """What the scene makes, within some percent at any length of a second or more."""
@@ -41,11 +41,11 @@ EVENTS_PER_SECOND = 1_097_000
 WARM_UP_S = 0.3
 FRAME_US = 10_000
 ROUND_US = 5_000_000
-"""Objects are back where they began after so long."""
+"""Objects are back where they began after this time."""
 
 
 def scene(seconds: float) -> dict[str, Any]:
-    """Return the scene, the same at any time whatever its length."""
+    """Return the scene, which is the same at any time whatever its length."""
     duration_us = round(seconds * 1000) * 1000
 
     def to_and_fro(*corners: tuple[float, float]) -> list[list[float]]:
@@ -172,7 +172,7 @@ def release(folder: Path) -> None:
     )
 
 
-# In this order, each with what it reads; the clock is measured too.
+# In order, each with its inputs; the clock is measured too.
 STEPS: dict[str, Callable[[Path], None]] = {
     "events": events,
     "clock": clock,
@@ -185,14 +185,14 @@ STEPS: dict[str, Callable[[Path], None]] = {
 
 
 def peak_mb(process: str = "self") -> float:
-    """Return the most resident memory that a process has had, MB; 0 where it is ending."""
+    """Return the most resident memory that a process has had, MB; 0 if it is ending."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
     return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
 class Ffmpeg:
-    """Looks at the ffmpeg that this process runs: what it had is gone when it has ended."""
+    """Watches the ffmpeg that this process runs, whose numbers are gone once it has ended."""
 
     def __init__(self) -> None:
         self.peak_mb = 0.0
@@ -240,7 +240,7 @@ def measured(folder: Path, seconds: float) -> tuple[int, dict[str, list[float]]]
 
 
 def run(*arguments: str) -> str:
-    """Run this script's `arguments` in a process of its own, and return what it prints."""
+    """Run this script with `arguments` in a new process, and return what it prints."""
     command = [sys.executable, __file__, "--run", *arguments]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
@@ -251,7 +251,7 @@ def main() -> int:
         "--events",
         type=int,
         default=100_000_000,
-        help="of the long recording; in a tenth of 40 M, steps take nearly all they ever take",
+        help="of the long recording; from a tenth of 40 M on, steps take nearly all their memory",
     )
     parser.add_argument("--run", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -288,7 +288,7 @@ def main() -> int:
             f"| {seconds:.1f} | {long_seconds:.1f} | {long_seconds / seconds:.1f} |"
         )
     if worst > MOST:
-        print(f"\nA peak grew to {worst:.2f} times; {MOST} is the most.", file=sys.stderr)
+        print(f"\nA peak grew to {worst:.2f} times; the limit is {MOST}.", file=sys.stderr)
         return 1
     return 0
 

@@ -1,9 +1,9 @@
-"""Prophesee's RAW (EVT 2.0, EVT 3.0) and DAT to columns of events, beside faery and evt3.
+"""Time decoding Prophesee's RAW (EVT 2.0, EVT 3.0) and DAT to columns: evreel, faery and evt3.
 
-All sides end with four columns t, x, y, p in memory, one array each; ours are checked too (order,
-sensor, polarity). Beside that, one pass over the events that keeps none of them, as the step
-``events`` makes it: decoding alone, without the memory of all columns. Each side runs in a process
-of its own, in turn, and the least of several rounds counts.
+All sides end with four columns t, x, y, p in memory, one array each; ours also checks the events
+(order, sensor, polarity). Also, one pass over the events that keeps none of them, as in the step
+``events``: decoding alone, without the memory of all columns. Each side runs in its own process, in
+turn, and the fastest of several rounds counts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DAT_HEADER = "% Data file containing CD events\n% Version 2\n% Width 1280\n% Hei
 
 
 def edges(n: int) -> tuple[np.ndarray, ...]:
-    """Return eight moving edges at 10 million events a second, as sorted columns."""
+    """Return eight moving edges at 10 million events per second, as sorted columns."""
     rng = np.random.default_rng(0)
     t = np.sort(rng.integers(0, n // 10, n))
     x = (t // 2_000 + rng.integers(0, 8, n) * 160 + rng.normal(0, 2, n).astype(int)) % WIDTH
@@ -44,7 +44,7 @@ def evt2(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> bytes:
 
 
 def evt3(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> bytes:
-    """Return words in which each event is a word of its own, time and row where they are new."""
+    """Return one word per event, and words for time and row when they change."""
     words = [0x8 << 12 | t >> 12 & 0xFFF, 0x6 << 12 | t & 0xFFF, y, 0x2 << 12 | p << 11 | x]
     later = np.diff(t, prepend=-1) != 0
     stated = [np.diff(t >> 12, prepend=-1) != 0, later, np.diff(y, prepend=-1) != 0]
@@ -99,7 +99,7 @@ def ours_in_one_pass(path: Path) -> int:
 
 
 def faery_to_columns(path: Path) -> int:
-    """Decode to four columns by faery."""
+    """Decode to four columns with faery."""
     import faery
 
     packets = list(faery.events_stream_from_file(path))
@@ -110,14 +110,14 @@ def faery_to_columns(path: Path) -> int:
 
 
 def faery_in_one_pass(path: Path) -> int:
-    """Decode by faery, and keep no event."""
+    """Decode with faery, and keep no event."""
     import faery
 
     return sum(len(packet) for packet in faery.events_stream_from_file(path))
 
 
 def evt3_to_columns(path: Path) -> int:
-    """Decode to four columns by evt3."""
+    """Decode to four columns with evt3."""
     import evt3
 
     events = evt3.decode_file(str(path))
@@ -125,7 +125,7 @@ def evt3_to_columns(path: Path) -> int:
 
 
 def evt3_in_one_pass(path: Path) -> int:
-    """Decode by evt3, batch by batch, and keep no event."""
+    """Decode with evt3, batch by batch, and keep no event."""
     import evt3
 
     return sum(len(events.t) for events in evt3.decode_file_batches(str(path)))
@@ -139,7 +139,7 @@ SIDES = {
 
 
 def measured(side: str, path: Path) -> list[float]:
-    """Return the seconds of both ways of one side, in a process of its own, imports left out."""
+    """Return the seconds of both ways of one side, in its own process, without imports."""
     run = subprocess.run(
         [sys.executable, __file__, "--side", side, "--file", str(path)],
         capture_output=True,
@@ -153,7 +153,7 @@ def measured(side: str, path: Path) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=20_000_000)
-    parser.add_argument("--rounds", type=int, default=5, help="the least of so many counts")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; the fastest counts")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -172,9 +172,9 @@ def main() -> None:
         if importlib.util.find_spec(peer):
             sides.append(peer)
         else:
-            print(f"{peer} is not installed: left out")
+            print(f"{peer} is not installed: skipped")
     print(
-        f"{options.events} events, 1280x720, least of {options.rounds} rounds in turn: "
+        f"{options.events} events, 1280x720, fastest of {options.rounds} rounds in turn: "
         "ms to columns / ms of one pass\n"
     )
     print("| format | " + " | ".join([*sides, *(f"{peer} : ours" for peer in sides[1:])]) + " |")

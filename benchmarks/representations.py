@@ -1,8 +1,8 @@
-"""Histogram and voxel grid beside plain numpy, on random events, window by window.
+"""Time histogram and voxel grid against plain numpy, on random events, window by window.
 
-The baselines are one `np.bincount` a window and polarity, as SpikingJelly integrates frames, and
-two weighted ones a window for the voxel grid. Each competitor makes the frames of all windows,
-in turn, several times; the least time counts. Compare ratios, not times of different runs.
+The baselines are one `np.bincount` per window and polarity, as SpikingJelly integrates frames, and
+two weighted ones per window for the voxel grid. Each competitor makes the frames of all windows,
+in turn, several times; the fastest counts. Compare ratios, not times of different runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Frame = npt.NDArray[np.generic]
 
 
 def random_events(n: int, sensor: Sensor, rate: float) -> Events:
-    """Return n uniform events at `rate` events a second."""
+    """Return n uniform events at `rate` events per second."""
     rng = np.random.default_rng(0)
     t = np.sort(rng.integers(0, max(1, int(n / rate * 1e6)), n))
     x = rng.integers(0, sensor.width, n, dtype=np.uint16)
@@ -61,7 +61,7 @@ def bincount_voxels(events: Events) -> Frame:
 
 
 def ours(representation: Representation, events: Events, windows: Windows) -> float:
-    """Make every frame with evreel's driver; return a sum that uses them."""
+    """Make every frame with evreel's driver; return a sum, so that each is used."""
     made = frames(representation, lambda a, b: events[a:b], windows, events.sensor)
     return float(sum(frame[0, 0, 0] for frame in made))
 
@@ -85,11 +85,13 @@ def least_seconds(jobs: dict[str, Callable[[], float]], rounds: int) -> dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=2_000_000, help="events a sensor")
-    parser.add_argument("--rate", type=float, default=2e7, help="events a second")
-    parser.add_argument("--rounds", type=int, default=4, help="the least of so many counts")
+    parser.add_argument("--events", type=int, default=2_000_000, help="events per sensor")
+    parser.add_argument("--rate", type=float, default=2e7, help="events per second")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds; the fastest counts")
     options = parser.parse_args()
-    print(f"{options.events} events, {WINDOW_US} µs windows, least of {options.rounds} rounds, ms")
+    print(
+        f"{options.events} events, {WINDOW_US} µs windows, fastest of {options.rounds} rounds, ms"
+    )
     print(f"{'sensor':10} {'representation':22} {'evreel':>8} {'numpy':>8} {'ratio':>6}")
     for size, sensor in SENSORS.items():
         events = random_events(options.events, sensor, options.rate)

@@ -1,19 +1,19 @@
-"""A recording of DVS128 Gesture's shape cut into samples, beside SpikingJelly.
+"""Time cutting a recording like DVS128 Gesture's into samples: evreel and SpikingJelly.
 
-SpikingJelly decodes AEDAT 3.1 with a turn of a Python loop for each event; then, for each of 12
+SpikingJelly decodes AEDAT 3.1 with one turn of a Python loop per event; then, for each of 12
 rows of the table, it makes a mask over all events and a compressed ``.npz``. Three comparisons:
 
-- cut: from decoded events (an events store; columns in memory) to where the samples lie (rows of
-  the store; copies in ``.npz``);
-- steps: the same by the steps ``cut``, ``splits`` and ``samples``, with digests, to synced files;
-- whole: from the AEDAT file on, by the step ``events`` and these.
+- cut: from decoded events (an events store; columns in memory) to the samples (rows of the
+  store; copies in ``.npz``);
+- steps: the same with the steps ``cut``, ``splits`` and ``samples``, with digests, to synced files;
+- whole: from the AEDAT file, with the step ``events`` and these.
 
-Each side runs in a process of its own, in turn; the least of several rounds counts. SpikingJelly is
-looked for by the interpreter that ``--peer-python`` names: install it in an environment of its
-own. What it imports of torch is not used here, so a stand-in does where there is none. Without
-SpikingJelly, its way is taken as written anew in `loop`.
+Each side runs in its own process, in turn; the fastest of several rounds counts. SpikingJelly
+must be installed for the interpreter that ``--peer-python`` names: give it its own environment.
+What it imports from torch is not used here, so a stand-in is enough if torch is missing. Without
+SpikingJelly, our own version of its code runs, in `loop`.
 
-And an archive of N-MNIST's shape: members a second, from the zip to the samples.
+Also, an archive like N-MNIST's: members per second, from the zip to the samples.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def ours(recording: Path) -> list[float]:
 
 
 def loop(recording: Path) -> list[float]:
-    """Decode event by event, mask, and write a file a sample; return the same seconds."""
+    """Decode event by event, mask, and write one file per sample; return the same seconds."""
     folder = recording.parent / "loop"
     folder.mkdir(exist_ok=True)
     columns = None
@@ -110,7 +110,7 @@ def loop(recording: Path) -> list[float]:
 
 
 class Name(type):
-    """A class whose every attribute is another such class."""
+    """A class whose attributes are all such classes."""
 
     def __getattr__(cls, name: str) -> type:
         if name.startswith("__"):
@@ -119,7 +119,7 @@ class Name(type):
 
 
 class StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives modules of torch whose every name is an empty class."""
+    """Provides modules of torch in which every name is an empty class."""
 
     def find_spec(  # noqa: D102
         self, name: str, *_: object
@@ -133,7 +133,7 @@ class StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def spikingjelly(recording: Path) -> list[float]:
-    """Cut by SpikingJelly; return the same seconds."""
+    """Cut with SpikingJelly; return the same seconds."""
     try:
         import torch  # noqa: F401
         import torchaudio  # noqa: F401
@@ -162,7 +162,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def write_archive(path: Path, members: int) -> None:
-    """Write a zip of recordings of 4,000 events in 40-bit words, as N-MNIST's."""
+    """Write a zip of recordings of 4,000 events in 40-bit words, like N-MNIST's."""
     rng = np.random.default_rng(0)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for k in range(members):
@@ -198,7 +198,7 @@ SIDES = {"ours": ours, "loop": loop, "spikingjelly": spikingjelly, "archive": ar
 
 
 def measured(side: str, path: Path, python: str = sys.executable) -> list[float]:
-    """Return the seconds of one side in a process of its own, its imports left out."""
+    """Return the seconds of one side in its own process, without its imports."""
     run = subprocess.run(
         [python, __file__, "--side", side, "--file", str(path)],
         capture_output=True,
@@ -213,8 +213,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=3_000_000)
     parser.add_argument("--members", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=4, help="the least of so many counts")
-    parser.add_argument("--peer-python", help="one that has spikingjelly")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds; the fastest counts")
+    parser.add_argument("--peer-python", help="a Python that has spikingjelly")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -233,7 +233,7 @@ def main() -> None:
             times = measured(side, recording, python)
             best[side] = [min(two) for two in zip(times, best.get(side, times), strict=True)]
         print(
-            f"{options.events} events, {GESTURES} samples, least of {options.rounds} rounds, ms\n"
+            f"{options.events} events, {GESTURES} samples, fastest of {options.rounds} rounds, ms\n"
         )
         print(f"| | ours | {peer} | {peer} / ours |\n|---|---|---|---|")
         for what, own, other in zip(("cut", "steps", "whole"), *best.values(), strict=True):
@@ -243,7 +243,7 @@ def main() -> None:
         [took] = measured("archive", many)
         print(
             f"\narchive of {options.members} members of 4,000 events: {took:.1f} s, "
-            f"{options.members / took:.0f} a second"
+            f"{options.members / took:.0f} per second"
         )
 
 

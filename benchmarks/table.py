@@ -1,8 +1,8 @@
-"""What the check of config and recordings table costs: 10,000 rows beside 10.
+"""Time checking the config and the recordings table: 10,000 rows and 10.
 
-Both sides list the workflow's rules, for which Snakemake reads and checks everything and plans
-nothing, in turn, in processes of their own; the least of several rounds counts. The difference
-is what the rows cost: reading, schema, files that have to be there, groups, overrides.
+Both sides list the workflow's rules, so that Snakemake reads and checks everything and plans
+nothing. They run in turn, in their own processes; the fastest of several rounds counts. The
+difference is what the rows cost: reading, schema, files that must exist, groups, overrides.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def seconds(config: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3, help="the least of so many counts")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; the fastest counts")
     options = parser.parse_args()
-    print("| rows | with overrides | s | s more than 10 rows |\n|---|---|---|---|")
+    print("| rows | with overrides | s | s more than for 10 rows |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         sizes = {"few": (10, 0), "many": (options.rows, 0), "own": (options.rows, options.rows)}
         configs = {k: write_data_set(Path(folder) / k, *size) for k, size in sizes.items()}

@@ -1,6 +1,6 @@
-"""How many times faster than real time an events store becomes an mp4, end to end.
+"""Time rendering an events store to an mp4, end to end, in multiples of real time.
 
-Content ``edges``: eight edges cross the picture, ON before and OFF behind, in a tenth of noise.
+Content ``edges``: eight edges cross the picture, ON in front and OFF behind, with a tenth of noise.
 Content ``noise``: uniform random events, the costliest kind for the encoder, because no pixel
 resembles its neighbour or its past. Reading, rendering and encoding are timed together,
 compilation is not.
@@ -80,15 +80,15 @@ def main() -> None:
     parser.add_argument("--accumulate-us", type=int, help="what a picture shows; not for decay")
     parser.add_argument("--sensor", choices=SENSORS, default="346x260")
     parser.add_argument("--content", choices=("edges", "noise"), default="edges")
-    parser.add_argument("--rounds", type=int, default=3, help="the least of so many counts")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; the fastest counts")
     options = parser.parse_args()
     clock = FrameClock.regular(options.seconds * 1_000_000, options.window_us)
     print(
         f"{options.seconds} s of {options.events_per_second} events/s ({options.content}), "
-        f"{options.sensor}, {options.window_us} µs a frame, ultrafast, "
-        f"least of {options.rounds} rounds\n"
+        f"{options.sensor}, {options.window_us} µs per frame, ultrafast, "
+        f"fastest of {options.rounds} rounds\n"
     )
-    print("| style | frames/s | Mevents/s | × real time | kB a frame |")
+    print("| style | frames/s | Mevents/s | × real time | kB per frame |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         store, output = Path(folder) / "store.h5", Path(folder) / "video.mp4"
