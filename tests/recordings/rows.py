@@ -1,4 +1,4 @@
-"""Recordings as rows (t, x, y, p) on the file's own clock: what tests of readers compare."""
+"""Recordings as rows (t, x, y, p) on the file's own clock: for tests of readers to compare."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read(path: Path, **options) -> tuple[list[tuple[int, int, int, int]], dict[s
 
 
 def refused(path: Path, kind: type[RecordingError] = RecordingError, **options) -> str:
-    """Return the message of the error in which reading a file ends."""
+    """Return the message of the error that ends reading a file."""
     with pytest.raises(kind) as caught:
         read(path, **options)
     return str(caught.value)

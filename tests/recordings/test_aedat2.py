@@ -1,4 +1,4 @@
-"""AEDAT 2.0: words, cameras, headers, damage; each held to a slow reading of the format."""
+"""AEDAT 2.0: words, cameras, headers, damage; compared with a slow reader of the format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAVIS240, DVS128 = Sensor(180, 240), Sensor(128, 128)
 
 
 def slow(body: bytes, sensor: Sensor):
-    """Return events (t, x, y, p), signals (t, id) and other words as iniVation's page has them.
+    """Return events (t, x, y, p), signals (t, id) and other words as in iniVation's page.
 
     In plain Python, from the page's tables; of jAER is only that a DAVIS's x is from the right.
     """
@@ -76,7 +76,7 @@ def made(tmp_path):
         recording.close()
 
 
-def test_real_recording__is_what_a_slow_reading_of_its_words_gives():
+def test_real_recording__equals_a_slow_reading_of_its_words():
     path = shared_file("recordings/dvsflow16_IMU_rotDisk.aedat")
     mark = b"#End of Preferences for this AEChip\r\n"
     whole = path.read_bytes()
@@ -111,7 +111,7 @@ def test_davis__counts_columns_from_the_right(made):
     assert (recording.sensor, recording.t_offset, recording.repairs) == (DAVIS240, 5, {})
 
 
-def test_dvs128__has_its_addresses_as_they_are(made):
+def test_dvs128__keeps_coordinates_as_published(made):
     body = aedat.dvs128(5, x=0, y=127, p=1) + aedat.dvs128(5, x=127, y=3, p=0)
     recording = made(aedat.header2(aedat.DVS128) + body)
     assert rows(recording) == [(5, 0, 127, 1), (5, 127, 3, 0)]
@@ -134,7 +134,7 @@ def test_camera__is_the_one_that_the_header_names(made, chip, sensor):
     assert made(aedat.header2(chip)).sensor == sensor
 
 
-def test_camera__may_be_named_by_the_hardware_interface_alone(made):
+def test_camera__may_be_named_only_by_the_hardware_interface(made):
     head = aedat.header2(None) + b"# HardwareInterface: DVS128 SN 0012\r\n"
     assert made(head).sensor == DVS128
 
@@ -153,7 +153,7 @@ def test_camera__that_is_not_known_asks_for_the_sensor(made, chip):
     assert rows(event) == [(1, 343, 3, 1)]
 
 
-def test_sensor__that_is_not_the_cameras_is_refused(made):
+def test_sensor__other_than_the_cameras_is_refused(made):
     with pytest.raises(RecordingError, match="a sensor of 240x180 px, but 346x260 was given"):
         made(aedat.header2(aedat.DAVIS240), sensor=Sensor(260, 346))
 
@@ -190,7 +190,7 @@ def test_external_signals__are_triggers(made, chip, event, signals):
     assert sum(map(len, event_chunks(recording))) == 1
 
 
-def test_stamps__wrap_and_may_be_signed(made):
+def test_timestamps__wrap_and_may_be_signed(made):
     stamps = [2**31 - 2, 2**31 + 1, 2**32 - 1, 0, 2**31 - 1, -(2**31), -1, 7]
     body = b"".join(aedat.davis(t, 0, 0, 1) for t in stamps)
     recording = made(aedat.header2(aedat.DAVIS240) + body)
@@ -198,7 +198,7 @@ def test_stamps__wrap_and_may_be_signed(made):
     assert [t for t, *_ in rows(recording)] == [*want, 2**33 - 1, 2**33 + 7]
 
 
-def test_stamp__that_goes_back_a_little_is_no_wrap(made):
+def test_timestamp__that_goes_back_a_little_is_not_a_wrap(made):
     body = aedat.davis(50, 0, 0, 1) + aedat.davis(49, 1, 0, 0)
     with pytest.raises(RecordingError, match="event t=49 µs, number 1 from here, is before t=50"):
         rows(made(aedat.header2(aedat.DAVIS240) + body))
@@ -206,7 +206,7 @@ def test_stamp__that_goes_back_a_little_is_no_wrap(made):
     assert rows(recording) == [(49, 238, 0, 0), (50, 239, 0, 1)]
 
 
-def test_stamps__beyond_285_years_are_damage():
+def test_timestamps__beyond_285_years_are_damage():
     clock = np.array([2**53 - 1, 0])
     words = np.array([[0, 1], [0, 2]], np.uint32)
     room = [np.empty(2, kind) for kind in ("i8", "i2", "i2", "u1", "i8", "i2")]
@@ -227,7 +227,7 @@ def test_first_event__may_begin_with_the_byte_of_a_header_line(made, y, t, end):
 
 
 @pytest.mark.parametrize("fill", [*range(65_430, 65_445), 131_000, 700_000])
-def test_header__of_any_length_ends_where_it_ends(made, fill):
+def test_header__of_any_length_is_read_to_its_end(made, fill):
     lines = aedat.header2(aedat.DAVIS240)
     head = lines + b"#" + b"a" * (fill - len(lines)) + b"\r\n# \xfcber\r\n"
     recording = made(head + aedat.davis(1, 2, 143, 1))
@@ -237,7 +237,7 @@ def test_header__of_any_length_ends_where_it_ends(made, fill):
 
 def test_header__ends_at_the_line_that_says_so(made):
     head = aedat.header2(aedat.DAVIS240) + b"# End of ASCII Header\r\n"
-    event = b"#abc\r\n\x20\x20"  # which would be a line, were it not for the end
+    event = b"#abc\r\n\x20\x20"  # which would be a line if the header had not ended
     recording = made(head + event, reading=Reading(on_out_of_bounds="drop"))
     assert recording.header.encode() == head
     assert slow(event, DAVIS240)[0][0][2] == 141
@@ -248,7 +248,7 @@ def test_header__ends_at_the_line_that_says_so(made):
 def test_header__that_is_cut_is_damage(made):
     whole = aedat.header2(aedat.DAVIS240)
     starts = [0, *(k + 2 for k in range(len(whole)) if whole[k : k + 2] == b"\r\n")]
-    for stop in set(range(12, len(whole))) - set(starts):  # at those, a line has ended
+    for stop in set(range(12, len(whole))) - set(starts):  # a line ends there
         at = max(start for start in starts if start < stop)
         with pytest.raises(RecordingError, match=rf"byte {at}: the header ends in the middle"):
             made(whole[:stop], sensor=DAVIS240)

@@ -1,4 +1,4 @@
-"""AEDAT 3.1: headers, packets, side streams, damage; each held to a slow reading of the format."""
+"""AEDAT 3.1: headers, packets, side streams, damage; compared with a slow reader."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_header__may_end_its_lines_either_way(made, end):
         (["Source 1: File", "-Source 0: DAVIS640"], (480, 640)),
     ],
 )
-def test_sensor__is_that_of_the_headers_source(made, sources, sensor):
+def test_sensor__is_the_one_of_the_headers_source(made, sources, sensor):
     assert made(aedat.header3(*sources)).sensor == sensor
 
 
@@ -109,7 +109,7 @@ def test_event__is_laid_out_as_published(made):
     assert recording.t_offset == 2 * 2**31 + 10
 
 
-def test_time__goes_on_over_an_overflow(made):
+def test_time__continues_over_an_overflow(made):
     body = aedat.packet(1, events(2**31 - 1)) + aedat.packet(1, events(0, 4), overflow=1)
     assert rows(made(HEAD + body)) == wanted(2**31 - 1) + wanted(0, 4, overflow=1)
 
@@ -125,7 +125,9 @@ def test_invalid_events__are_dropped_and_counted(made):
 
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("last", [True, False])
-def test_capacity__that_is_not_the_number_of_events_is_told_by_the_next_header(made, padded, last):
+def test_capacity__other_than_the_number_of_events_is_resolved_by_the_next_header(
+    made, padded, last
+):
     body = aedat.packet(1, events(1, 2), capacity=5, padded=padded)
     body += aedat.packet(0, [aedat.special(3, 2)], capacity=9, padded=padded)
     body += aedat.packet(1, events(4), capacity=7 if last else 1, padded=padded)
@@ -196,7 +198,7 @@ def test_other_packets__are_counted_by_type(made):
     assert recording.repairs == {"skipped_config_events": 4, "skipped_type_105_events": 1}
 
 
-def test_cameras__that_the_header_names_are_told_apart(made):
+def test_cameras__that_the_header_names_are_distinguished(made):
     head = aedat.header3("Source 1: DAVIS240C", "Source 2: DVS128")
     body = aedat.packet(1, events(9), source=2) + aedat.packet(1, events(5, 7), source=1)
     body += aedat.packet(3, [aedat.imu(12, (0.0,) * 7)], source=2)
@@ -233,7 +235,7 @@ def test_file__cut_at_every_byte_gives_the_whole_packets_before(made, padded):
     padding = 8 if padded else 0
     ends = [0, *(len(b"".join(parts[:k])) for k in (1, 2, 3))]
     for stop in range(len(body) + 1):
-        # A packet is whole with its last event: that padding was to follow, nothing tells.
+        # A packet is whole with its last event: nothing says that padding should follow.
         whole = [k for k in range(4) if ends[k] - (0 if k in (0, 2) else padding) <= stop][-1]
         at = ends[whole] if ends[whole] <= stop else ends[whole] - padding
         recording = made(HEAD + body[:stop], reading=SALVAGE)
@@ -269,7 +271,7 @@ def test_damage__leaves_what_is_before_it_in_the_same_piece(made):
         ),
     ],
 )
-def test_sample__without_a_time_ends_what_is_whole(made, packet, said):
+def test_sample__without_a_valid_time_is_damage(made, packet, said):
     data = HEAD + aedat.packet(1, events(1)) + packet + aedat.packet(1, events(2))
     at = len(HEAD) + 36 + 28
     with pytest.raises(RecordingError, match=rf"byte {at}: the event that begins here has {said}"):
@@ -292,7 +294,7 @@ def test_sample__without_a_time_ends_what_is_whole(made, packet, said):
         {"valid": 2},
     ],
 )
-def test_packet__with_a_header_that_none_has_is_damage(made, change):
+def test_packet__with_an_impossible_header_is_damage(made, change):
     data = HEAD + aedat.packet(1, events(1)) + aedat.packet(1, events(2), **change)
     at = len(HEAD) + 36
     with pytest.raises(RecordingError, match=rf"byte {at}: no packet header begins here"):

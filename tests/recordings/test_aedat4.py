@@ -1,5 +1,4 @@
-"""AEDAT 4: what dv-processing wrote is read, what is written dv-processing reads, and no damage
-passes for events."""
+"""AEDAT 4: read what dv-processing wrote and the reverse; damage is never taken for events."""
 
 from __future__ import annotations
 
@@ -71,7 +70,7 @@ def write(path: Path, events: Events, **options) -> Path:
 
 
 def without_table(path: Path, out: Path) -> Path:
-    """Return a copy that ends where the packets do, as of a recorder that was switched off."""
+    """Return a copy that ends after the packets, as if the recorder had been switched off."""
     whole = bytearray(path.read_bytes())
     (table_at,) = struct.unpack_from("<q", whole, len(MAGIC) + 40)
     struct.pack_into("<q", whole, len(MAGIC) + 40, -1)
@@ -79,7 +78,7 @@ def without_table(path: Path, out: Path) -> Path:
     return out
 
 
-# Files made by hand, with the flatbuffers library: independent of the writer, and dishonest.
+# Files made by hand with the flatbuffers library: independent of the writer, and able to lie.
 
 
 def finished(builder: flatbuffers.Builder, root: int, identifier: str) -> bytes:
@@ -199,7 +198,7 @@ FOUR = [(100, 0, 0, 1), (105, 63, 47, 0), (105, 5, 6, 1), (110, 1, 2, 0)]
 
 def peak_of(function) -> int:
     """Return the most memory that was allocated at once while a function ran, in bytes."""
-    keep_freed_memory()  # takes much, once a process
+    keep_freed_memory()  # allocates much, once per process
     tracemalloc.start()
     try:
         function()
@@ -250,7 +249,7 @@ def test_recording__of_a_camera_is_what_dv_processing_reads(name, tmp_path):
 
 
 @pytest.mark.parametrize("compression", ["NONE", "LZ4", "LZ4_HIGH", "ZSTD", "ZSTD_HIGH"])
-def test_recording__by_dv_processing_holds_what_was_given_to_it(compression, tmp_path):
+def test_recording__by_dv_processing_has_the_events_it_was_given(compression, tmp_path):
     events = random_events(21_000)
     rng = np.random.default_rng(4)
     given = {
@@ -327,7 +326,7 @@ def test_writer__makes_what_dv_processing_reads_and_seeks_in(compression, t_offs
 
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
 def test_writer__returns_the_same_bytes_and_events_whatever_the_batches(compression, tmp_path):
-    events = random_events(6_100, stop_us=5_000_000_000)  # stamps beyond 2³¹
+    events = random_events(6_100, stop_us=5_000_000_000)  # timestamps beyond 2³¹
     contents = set()
     for rows in (1, 377, 500, 6_100):
         path = tmp_path / f"{rows}.aedat4"
@@ -418,13 +417,13 @@ def test_recording__made_by_hand_is_read_in_every_compression(compression, tmp_p
     assert events.y.tolist() == [0, 47, 6, 2]
     assert events.p.tolist() == [1, 0, 1, 0]
     assert (triggers.t.tolist(), triggers.edge.tolist(), triggers.id.tolist()) == (
-        [-10, -100],  # a stamp that is left out is 0
+        [-10, -100],  # an omitted timestamp is 0
         [0, 1],
         [2, 1],
     )
 
 
-def test_imu__fields_that_are_left_out_are_zero(tmp_path):
+def test_imu__fields_that_are_omitted_are_zero(tmp_path):
     types = {0: "Int64"} | dict.fromkeys(range(1, 11), "Float32")
     rows = [{0: 100 + k, k: float(k)} for k in range(1, 11)] + [{0: 99}]
     path = by_hand(
@@ -502,7 +501,7 @@ def _inside(events: Events, start_us: int | None, stop_us: int | None) -> np.nda
 
 @pytest.mark.parametrize("indexed", [True, False])
 def test_time_range__is_the_filtered_whole(indexed, tmp_path):
-    events = random_events(6_000, stop_us=2_000)  # runs of equal stamps across packets
+    events = random_events(6_000, stop_us=2_000)  # runs of equal timestamps across packets
     path = write(tmp_path / "a.aedat4", events, events_per_packet=100)
     if not indexed:
         path = without_table(path, tmp_path / "b.aedat4")
@@ -584,7 +583,7 @@ def test_several_event_streams__must_be_chosen_from(tmp_path):
         Aedat4Recording(path, stream=1)
     for stream, sensor, stamps, triggered in (
         (0, (48, 64), [0, 5, 5, 10], [901]),
-        (4, (10, 20), [0], [505]),  # the lower of its source's two
+        (4, (10, 20), [0], [505]),  # the lower of the two with its source
     ):
         with open_recording(path, stream=stream) as recording:
             assert recording.sensor == sensor
@@ -685,7 +684,7 @@ def test_file__of_another_kind_is_refused(tmp_path):
     ],
 )
 @pytest.mark.parametrize("compression", ["none", "lz4"])
-def test_event__that_can_not_be_is_refused(rows, match, compression, tmp_path):
+def test_event__that_is_impossible_is_refused(rows, match, compression, tmp_path):
     packets = [(0, event_packet(FOUR)), (0, event_packet(rows))]
     path = by_hand(tmp_path / "a.aedat4", packets, compression=compression)
     error = refused(path, match)
@@ -694,12 +693,12 @@ def test_event__that_can_not_be_is_refused(rows, match, compression, tmp_path):
 
 
 @pytest.mark.parametrize("t", [-1, 2**62, -(2**63)])
-def test_first_event__must_have_a_possible_stamp(t, tmp_path):
+def test_first_event__must_have_a_possible_timestamp(t, tmp_path):
     packets = [(0, event_packet([(t, 0, 0, 0)]))]
     refused(by_hand(tmp_path / "a.aedat4", packets), rf"an event at t={t} µs, not within")
 
 
-def test_side_stamp__beyond_int64_after_subtraction_is_refused(tmp_path):
+def test_side_timestamp__beyond_int64_after_subtraction_is_refused(tmp_path):
     for t in (2**62, -(2**62) - 1):
         trigger = table_packet("TRIG", [{0: t}], {0: "Int64", 1: "Int8"}, 2)
         packets = [(0, event_packet(FOUR)), (1, trigger)]
@@ -723,7 +722,7 @@ def test_day__between_events_is_read(tmp_path):
         (0, 10_000, "has 10000 bytes, but the file ends at byte"),
     ],
 )
-def test_packet_head__that_can_not_be_is_refused(stream, size, match, tmp_path):
+def test_packet_head__that_is_impossible_is_refused(stream, size, match, tmp_path):
     path = by_hand(tmp_path / "a.aedat4", [(0, event_packet(FOUR))])
     start = path.stat().st_size
     path.write_bytes(path.read_bytes() + struct.pack("<ii", stream, size) + bytes(200))
@@ -739,7 +738,7 @@ def test_packet__of_another_kind_than_its_stream_is_refused(tmp_path):
 def test_packet__with_bytes_beside_its_events_is_refused(tmp_path):
     content = bytearray(event_packet(FOUR))
     (at,) = (k for k in range(len(content)) if content[k : k + 4] == b"\x04\0\0\0" and k >= 28)
-    content[at] = 3  # one event less
+    content[at] = 3  # one event fewer
     refused(by_hand(tmp_path / "a.aedat4", [(0, bytes(content))]), "says that it has 3 events")
     content[at] = 5
     refused(by_hand(tmp_path / "a.aedat4", [(0, bytes(content))]), "a vector of 5 items")
@@ -753,10 +752,10 @@ def poked(content: bytes, kind: str, at: int, value: int) -> bytes:
     return bytes(new)
 
 
-def test_flatbuffer__whose_offsets_lead_astray_is_refused(tmp_path):
+def test_flatbuffer__with_wrong_offsets_is_refused(tmp_path):
     events = event_packet(FOUR)
     triggers = table_packet("TRIG", [{0: 105, 1: 1}], {0: "Int64", 1: "Int8"}, 2)
-    # Where the root table's only field lies, and the vtable and table that are led astray.
+    # The root table's only field, and the vtable and table that get wrong offsets.
     assert events[14:20] == struct.pack("<3H", 6, 8, 4)
     field = 8 + struct.unpack_from("<I", triggers, 4)[0]
     entry = field + struct.unpack_from("<I", triggers, field)[0] + 4
@@ -940,7 +939,7 @@ def test_table__by_hand_is_used(tmp_path):
         lambda rows: changed(rows, 2, 5, 141),
     ],
 )
-def test_table__whose_rows_contradict_each_other_is_set_aside(lie, tmp_path):
+def test_table__whose_rows_contradict_each_other_is_ignored(lie, tmp_path):
     path = by_hand(tmp_path / "a.aedat4", honest_packets(), table=lambda rows: table_of(lie(rows)))
     with Aedat4Recording(path) as recording:
         assert not recording.indexed
@@ -972,7 +971,7 @@ def test_table__that_says_another_stream_or_number_of_elements_is_refused(tmp_pa
         (3, 5, 140, (45, 60)),
     ],
 )
-def test_table__with_stamps_that_hide_an_event_is_refused_by_its_range(
+def test_table__with_timestamps_that_hide_an_event_is_refused_by_a_range(
     row, column, value, hides, tmp_path
 ):
     path = by_hand(
@@ -986,7 +985,7 @@ def test_table__with_stamps_that_hide_an_event_is_refused_by_its_range(
     assert read(path).t.tolist() == [0, 5, 5, 10, 20, 30, 40, 50]
 
 
-def test_table__that_is_none_is_refused(tmp_path):
+def test_table__that_cannot_be_decoded_is_refused(tmp_path):
     path = tmp_path / "a.aedat4"
     for compression in ("none", "lz4", "zstd"):
         for table in (b"", b"x", event_packet(FOUR), table_of([]) + b"\0", b"\xff" * 100):
@@ -1022,7 +1021,7 @@ def repaired(path: Path, **choices) -> tuple[Events, dict[str, int]]:
 
 
 @pytest.mark.parametrize("compression", list(PACK))
-def test_disorder__within_and_across_packets_is_sorted_in_and_counted(compression, tmp_path):
+def test_disorder__within_and_across_packets_is_sorted_and_counted(compression, tmp_path):
     rows = [(100, 1, 0, 1), (120, 2, 0, 1), (110, 3, 0, 0)], [(105, 4, 0, 1), (120, 5, 0, 0)]
     packets = [(0, event_packet(part)) for part in rows]
     packets.insert(1, (1, table_packet("TRIG", [{0: 90, 1: 2}], {0: "Int64", 1: "Int8"}, 2)))
@@ -1039,7 +1038,7 @@ def test_disorder__within_and_across_packets_is_sorted_in_and_counted(compressio
         assert [batch.x.tolist() for batch in recording.batches(5, 20, side=False)] == [[4, 3]]
 
 
-def test_sort__leaves_stamps_that_can_not_be_an_error(tmp_path):
+def test_sort__does_not_accept_impossible_timestamps(tmp_path):
     for rows, match in (
         ([(111, 0, 0, 0), (86_400_000_112, 0, 0, 0)], "event 1 86400000001 µs after the one"),
         ([(86_400_000_111, 0, 0, 0), (1, 0, 0, 0)], "event 0 86400000001 µs after the one"),
@@ -1102,7 +1101,7 @@ def test_file__cut_at_any_byte_is_salvaged_to_its_last_whole_packet(compression,
 
 
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
-def test_table__that_is_damaged_or_elsewhere_is_done_without_where_asked(compression, tmp_path):
+def test_table__that_is_damaged_or_elsewhere_is_not_needed_when_salvaging(compression, tmp_path):
     def with_table(table=table_of) -> bytearray:
         by_hand(path, honest_packets(), compression=compression, table=table)
         return bytearray(path.read_bytes())
@@ -1130,7 +1129,7 @@ def test_salvage__keeps_what_is_before_a_damaged_packet_of_any_stream(tmp_path):
     ways = (
         (1, (1, poked(packets[1][1], "<I", 4, 2**32 - 1), *packets[1][2:])),
         (2, (0, bytes(len(packets[2][1])), *packets[2][2:])),
-        (2, (0, packets[2][1], 3, 120, 130)),  # other than its table says
+        (2, (0, packets[2][1], 3, 120, 130)),  # not as its table says
     )
     path = tmp_path / "a.aedat4"
     for k, damaged in ways:
@@ -1145,7 +1144,7 @@ def test_salvage__keeps_what_is_before_a_damaged_packet_of_any_stream(tmp_path):
         assert sum(isinstance(batch, Triggers) for batch in both[0]) == k - 1
 
 
-def test_header__that_is_damaged_can_not_be_salvaged(tmp_path):
+def test_header__that_is_damaged_cannot_be_salvaged(tmp_path):
     path = tmp_path / "a.aedat4"
     for content in (MAGIC + bytes(50), header("<dv/>", compression=5), header("<dv>")):
         path.write_bytes(content)
@@ -1154,7 +1153,7 @@ def test_header__that_is_damaged_can_not_be_salvaged(tmp_path):
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_recording__of_a_camera_is_the_same_by_every_way_of_reading(name):
+def test_recording__of_a_camera_is_the_same_in_every_way_of_reading(name):
     with Aedat4Recording(shared_file(name), threads=1) as recording:
         offset, strict = recording.t_offset, list(recording.batches())
     ways = (
@@ -1182,7 +1181,7 @@ def threads_ahead() -> list[str]:
 
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
 @pytest.mark.parametrize("indexed", [True, False])
-def test_threads__change_nothing_that_is_read(compression, indexed, tmp_path, monkeypatch):
+def test_threads__do_not_change_what_is_read(compression, indexed, tmp_path, monkeypatch):
     monkeypatch.setattr("evreel.recordings.aedat4.gather.BATCH_ROWS", 700)
     monkeypatch.setattr("evreel.recordings.aedat4.read.BUNDLE_BYTES", 40_000)
     events = random_events(9_000, stop_us=5_000)
@@ -1296,12 +1295,12 @@ print(*peaks)
     run = [sys.executable, "-c", script, str(path)]
     imported, first, second = map(int, subprocess.check_output(run, timeout=60).split())
     assert imported < 1 << 23
-    assert second < 1 << 23 < 1 << 24 <= first  # the allocator is told once a process
+    assert second < 1 << 23 < 1 << 24 <= first  # the allocator is set up once per process
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
-def test_reading__takes_memory_by_the_batch_not_by_the_length(
+def test_reading__takes_memory_for_batches_whatever_the_length(
     compression, threads, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("evreel.recordings.aedat4.gather.BATCH_ROWS", 1 << 14)
@@ -1316,7 +1315,7 @@ def test_reading__takes_memory_by_the_batch_not_by_the_length(
 
         peaks.append(peak_of(reading))
         assert sum(rows) == n
-    # With two, how far one is ahead of the other differs.
+    # With two threads, how far ahead one is varies.
     assert max(peaks) < 4 * 2**20  # the longer one has 8 MB
     if threads == 1:
         assert peaks[1] < peaks[0] + 2**17

@@ -1,4 +1,4 @@
-"""40-bit events (N-MNIST): the published bits are read, and told from other formats' files."""
+"""40-bit events (N-MNIST): the published bits are read; files of other formats are recognized."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS = [(5, 0, 33, 1), (5, 33, 0, 0), (700, 7, 9, 1), (8_388_607, 1, 2, 0)]
 
 
 def slow(content: bytes):
-    """Return events (t, x, y, p) and the number of overflows, bit by bit as the page has them."""
+    """Return events (t, x, y, p) and the number of overflows, bit by bit as on the page."""
     rows, overflows = [], 0
     for at in range(0, len(content) // 5 * 5, 5):
         bits = "".join(f"{byte:08b}" for byte in content[at : at + 5])  # bit 39 first
@@ -61,7 +61,7 @@ def test_events__keep_first_and_last_pixel_and_equal_and_latest_times(tmp_path):
         assert (batch.t.tolist(), batch.x.dtype, batch.y.dtype) == ([695], np.uint16, np.uint16)
 
 
-def test_overflow__makes_all_that_follows_later_and_is_no_event(tmp_path):
+def test_overflow__delays_what_follows_and_is_not_an_event(tmp_path):
     content = made.word(8_000, 1, 2, 1) + made.overflow(77, 3, 1) + made.word(0, 2, 2, 0)
     content += made.overflow() * 2 + made.word(8_191, 3, 3, 1)
     path = file(tmp_path, made.overflow() + content)
@@ -80,7 +80,7 @@ def test_overflows__carry_times_beyond_32_bits_and_over_pieces(tmp_path):
     )
 
 
-def test_overflows_alone__are_no_events(tmp_path):
+def test_overflows_alone__are_not_events(tmp_path):
     assert read(file(tmp_path, made.overflow() * 3)) == ([], {"skipped_overflow_words": 3})
 
 
@@ -113,10 +113,10 @@ def test_reader__equals_the_slow_reading_in_pieces_of_any_size(tmp_path_factory,
     assert path.read_bytes() == content
 
 
-# Telling the format
+# Recognizing the format
 
 
-def test_name__counts_where_no_format_has_the_first_bytes(tmp_path):
+def test_name__decides_if_no_format_has_the_first_bytes(tmp_path):
     content = made.aer40(ROWS)
     for name in ("r.bin", "r.BIN"):
         assert read(file(tmp_path, content, name))[0] == ROWS
@@ -144,16 +144,16 @@ def test_first_event__may_have_the_bytes_of_prophesees_header(tmp_path, t, p):
         open_recording(file(tmp_path, content, "r.raw"))
 
 
-def test_first_event__that_goes_on_as_a_text_is_taken_for_one(tmp_path):
+def test_first_event__that_looks_like_text_is_taken_for_text(tmp_path):
     content = made.word(ord("e") << 16 | ord("v") << 8 | ord("t"), x=37, y=32, p=0)
     assert content == b"% evt"
     with pytest.raises(RecordingError, match="header ends in the middle of a line"):
         open_recording(file(tmp_path, content), sensor=Sensor(180, 240))
 
 
-def test_sensor__has_to_be_given(tmp_path):
+def test_sensor__must_be_given(tmp_path):
     path = file(tmp_path, made.aer40(ROWS))
-    # As of a file of no format, so that an audit takes no other .bin for a broken recording.
+    # As for an unknown format, so that an audit takes no other .bin for a broken recording.
     with pytest.raises(UnknownFormatError, match=r"by its name, \.bin, .*34x34 for N-MNIST"):
         open_recording(path)
     with pytest.raises(UsageError, match="one stream"):
@@ -186,7 +186,7 @@ def test_file__that_shrinks_while_it_is_read_is_damage(tmp_path):
     assert caught.value.offset == 10
 
 
-def test_event__outside_the_sensor_or_before_the_one_above_is_told_with_its_byte(tmp_path):
+def test_event__outside_the_sensor_or_before_the_previous_one_is_reported_with_its_byte(tmp_path):
     content = made.overflow() + made.aer40(ROWS[:2]) + made.word(900, 34, 3, 1)
     path = file(tmp_path, content)
     with pytest.raises(
@@ -205,7 +205,7 @@ def test_event__outside_the_sensor_or_before_the_one_above_is_told_with_its_byte
 # A real one
 
 
-def test_real_recording__is_what_a_slow_reading_of_its_bits_gives():
+def test_real_recording__equals_a_slow_reading_of_its_bits():
     path = shared_file("recordings/tonic_sample_nmnist.bin")
     want, overflows = slow(path.read_bytes())
     with open_recording(path, sensor=SENSOR) as recording:

@@ -1,4 +1,4 @@
-"""What readers share: first stamp, order, bounds, damage, and that each repair is counted."""
+"""What readers share: first timestamp, order, bounds, damage, and that each repair is counted."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_event__that_breaks_a_rule_is_an_error_with_its_byte(path, pieces, messa
         stamps(recording)
 
 
-def test_disorder__is_sorted_in_and_counted_where_asked(path):
+def test_disorder__is_sorted_and_counted_if_asked(path):
     made = reader([piece(5, 9, 7), piece(8, 9), piece(12)])
     with made(path, reading=Reading(on_disorder="sort")) as recording:
         assert stamps(recording) == [0, 2, 3, 4, 4, 7]
@@ -116,7 +116,7 @@ def test_disorder__of_the_first_events_moves_the_time_zero(path):
     t=st.lists(st.integers(0, 40), max_size=40),
     cuts=st.lists(st.integers(0, 40), max_size=5),
 )
-def test_sort__equals_a_stable_sort_or_says_that_it_can_t(tmp_path_factory, t, cuts):
+def test_sort__equals_a_stable_sort_or_says_that_it_cannot(tmp_path_factory, t, cuts):
     path = tmp_path_factory.mktemp("r") / "r.made"
     path.write_bytes(b"x")
     edges = sorted({0, len(t), *(cut for cut in cuts if cut < len(t))})
@@ -139,14 +139,14 @@ def test_sort__equals_a_stable_sort_or_says_that_it_can_t(tmp_path_factory, t, c
     assert [e for chunk in chunks for e in chunk.x.tolist()] == rows[order].tolist()
 
 
-def test_events_outside_the_sensor__are_dropped_and_counted_where_asked(path):
+def test_events_outside_the_sensor__are_dropped_and_counted_if_asked(path):
     made = reader([([1, 2, 3], [0, 8, 7], [0, 0, 6], [1, 1, 1]), piece(4)])
     with made(path, reading=Reading(on_out_of_bounds="drop")) as recording:
         assert stamps(recording) == [0, 3]
         assert recording.repairs == {"out_of_bounds_events": 2}
 
 
-def test_damage__leaves_what_is_before_it_where_asked_and_counts_the_bytes(path):
+def test_damage__leaves_what_is_before_it_if_asked_and_counts_the_bytes(path):
     made = reader([piece(1, 2)], damage=30)
     with made(path) as recording:
         seen = []
@@ -164,7 +164,7 @@ def test_sensor__that_the_format_does_not_state_must_be_given(path):
         assert recording.sensor == (3, 4)
 
 
-def test_stream__is_not_for_a_format_of_one(path):
+def test_stream__is_refused_by_formats_with_one(path):
     with pytest.raises(UsageError, match="leave stream out"):
         reader([])(path, stream=0)
 
@@ -175,7 +175,7 @@ def test_recording__without_events_has_time_zero_0(path):
         assert stamps(recording) == []
 
 
-def test_reading__of_a_word_that_is_none_is_refused():
+def test_reading__with_an_unknown_word_is_refused():
     with pytest.raises(UsageError, match="on_damage: 'drop' is not one of fail, salvage"):
         Reading(on_damage="drop")
 

@@ -1,4 +1,4 @@
-"""Event Stream: what the published format says is read, as other readers read it."""
+"""Event Stream: read as published, and as other readers do."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_kernel__leaves_its_bytes_and_stops_before_a_part_of_an_event():
     done = kernels.decode(data, 1, *SIZE, clock, *room, tally)
     assert done == len(data) - 4
     assert tally.tolist() == [len(ROWS) - 1, 0, 1, 2, 1]
-    # The overflows of the event that is cut have passed.
+    # The overflows of the cut event have been counted.
     assert clock[0] == 127 + 400 + 10 * 127
     np.testing.assert_array_equal(data, before)
 
@@ -229,7 +229,7 @@ def test_sensor__without_pixels_is_damage(tmp_path, size):
     assert caught.value.offset == 16
 
 
-def test_sensor__that_is_another_than_the_given_is_an_error(tmp_path):
+def test_sensor__other_than_the_given_one_is_an_error(tmp_path):
     with pytest.raises(RecordingError, match="states a sensor of 8x6 px, but 9x6 was given"):
         open_recording(file(tmp_path, made.head(DVS)), sensor=Sensor(6, 9))
 
@@ -274,7 +274,7 @@ def test_file__that_shrinks_while_it_is_read_is_damage(tmp_path):
 @pytest.mark.parametrize(
     ("x", "y", "said"), [(8, 2, "x=8, y=3"), (3, 6, "x=3, y=-1"), (3, 65_535, "x=3, y=-65530")]
 )
-def test_event__outside_the_sensor_is_told_with_its_byte_or_dropped(tmp_path, x, y, said):
+def test_event__outside_the_sensor_is_reported_with_its_byte_or_dropped(tmp_path, x, y, said):
     content = made.stream(DVS, [(400, 1, 1, 1), (401, x, y, 1), (402, 2, 2, 0)])
     path = file(tmp_path, content)
     with pytest.raises(RecordingError, match=f"{said}, number 1 .*sensor of 8x6") as caught:
@@ -286,13 +286,13 @@ def test_event__outside_the_sensor_is_told_with_its_byte_or_dropped(tmp_path, x,
     )
 
 
-def test_threshold_crossing__outside_the_sensor_is_left_out_as_all_are(tmp_path):
+def test_threshold_crossing__outside_the_sensor_is_left_out_like_any(tmp_path):
     rows = [(1, 1, 1, 1, 0), (2, 90, 90, 0, 1)]
     path = file(tmp_path, made.stream(ATIS, rows))
     assert read(path) == (turned([rows[0][:4]]), {"skipped_threshold_crossings": 1})
 
 
-# Another reader and writer, in processes of their own
+# Another reader and writer, in their own processes
 
 
 def by_faery(script: str, *arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""HDF5 of DSEC, RVT and Metavision: their columns come out, and nothing of another file."""
+"""HDF5 of DSEC, RVT and Metavision: their columns are read, and nothing from another file."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_rvt__states_its_size(tmp_path):
 
 
 @pytest.mark.parametrize("types", [{"p": np.int8}, {"p": bool}, {"t": ">u8", "x": ">i4"}])
-def test_columns__may_be_of_any_whole_numbers(tmp_path, types):
+def test_columns__may_be_of_any_integer_type(tmp_path, types):
     path = made.dsec(tmp_path / "e.h5", ROWS, 5, types=made.DSEC | types)
     assert rows_of(path, SENSOR) == [(t + 5, *row) for t, *row in ROWS]
 
@@ -174,7 +174,7 @@ def test_blosc__with_a_codec_that_is_not_undone_names_it(tmp_path, codec):
     filters = hdf5plugin.Blosc(cname="blosclz", clevel=9)
     rows = [(0, 0, 0, 0)] * 2_000
     path = made.dsec(tmp_path / "e.h5", rows, chunks=(2_000,), **filters)
-    if codec == "snappy":  # hdf5plugin writes none: mark the first chunk so
+    if codec == "snappy":  # hdf5plugin cannot write it: mark the first chunk as such
         look = read.look(path)
         content = bytearray(path.read_bytes())
         at = look.tables["events/t"][0, 1] + 2
@@ -183,7 +183,7 @@ def test_blosc__with_a_codec_that_is_not_undone_names_it(tmp_path, codec):
     assert {"blosclz": "BloscLZ", "snappy": "Snappy"}[codec] in refused(path)
 
 
-def test_damage__of_a_chunk_is_told_with_its_byte_and_salvaged_up_to_it(tmp_path):
+def test_damage__of_a_chunk_is_reported_with_its_byte_and_salvaged_up_to_it(tmp_path):
     events = random_events(300_000, (6, 8), 10_000_000)
     rows = list(zip(*(getattr(events, name).tolist() for name in "txyp"), strict=True))
     options = dict(hdf5plugin.Blosc(cname="zstd", shuffle=1), chunks=(1_000,))
@@ -209,7 +209,7 @@ def test_chunks__that_were_never_written_are_not_taken_for_zeros(tmp_path):
     assert "events/y has no data" in refused(path)
 
 
-def test_values__that_are_no_event_are_told(tmp_path):
+def test_values__that_are_not_an_event_are_reported(tmp_path):
     path = made.dsec(tmp_path / "e.h5", [(0, 0, 0, 1), (1, 0, 0, 2)])
     assert "polarity 2 is neither 1 nor 0 nor −1" in refused(path)
     path = made.dsec(tmp_path / "f.h5", [(0, 0, 0, -1), (1, 0, 0, 0)], types=made.RVT | {"p": "i1"})
@@ -235,7 +235,7 @@ def test_columns__of_unequal_lengths_or_other_shapes_are_errors(tmp_path):
     assert "has no data set events/x" in refused(path)
 
 
-def test_columns__that_lie_in_their_headers_are_read(tmp_path):
+def test_columns__stored_in_their_headers_are_read(tmp_path):
     path = made.dsec(tmp_path / "e.h5", ROWS)
     with h5py.File(path, "a") as file:
         del file["events/y"]
@@ -254,7 +254,7 @@ def test_chunks__that_are_too_large_are_refused(tmp_path, monkeypatch):
 
 
 def elsewhere(kind, folder):
-    """Return a file whose events/x lies in another one."""
+    """Return a file whose events/x is in another one."""
     path = made.dsec(folder / f"{kind}.h5", ROWS)
     secret = made.dsec(folder / "secret.h5", ROWS, chunks=(4,))
     raw = folder / "raw.bin"
@@ -288,7 +288,7 @@ def test_group__that_is_a_link_to_another_file_is_not_followed(tmp_path):
     assert "does not follow" in refused(tmp_path / "e.h5", kind=UnknownFormatError)
 
 
-def test_other_hdf5__is_told_with_what_it_holds(tmp_path):
+def test_other_hdf5__is_reported_with_its_contents(tmp_path):
     with h5py.File(tmp_path / "e.h5", "w") as file:
         file["data"] = np.zeros((3, 2))
         file["group/inner"] = 1
@@ -299,7 +299,7 @@ def test_other_hdf5__is_told_with_what_it_holds(tmp_path):
 
 
 @pytest.mark.parametrize("libver", [("earliest", "v110"), ("v110", "v110")])
-def test_store__is_told_from_others_by_content(tmp_path, libver):
+def test_store__is_recognized_by_content(tmp_path, libver):
     path = tmp_path / "e.h5"
     with h5py.File(path, "w", libver=libver) as file:
         file.attrs["layout"] = "evreel-features"
@@ -339,7 +339,7 @@ def test_file__that_is_cut_is_an_error_with_a_place(tmp_path):
         assert "byte 0: its structure cannot be read as HDF5" in refused(path)
 
 
-def test_checksum__of_fletcher_is_looked_at(tmp_path):
+def test_checksum__of_fletcher_is_verified(tmp_path):
     data = struct.pack("<4H", 1, 2, 3, 4)
     with h5py.File(tmp_path / "e.h5", "w") as file:
         file.create_dataset("a", data=np.frombuffer(data, "<u2"), chunks=(4,), fletcher32=True)

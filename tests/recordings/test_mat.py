@@ -1,4 +1,4 @@
-"""MATLAB's files as ASL-DVS has them: the columns as they stand in the file."""
+"""MATLAB's files as ASL-DVS has them: the columns as they are in the file."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_numbers__are_read_in_every_type_they_are_stored_in(path, stored):
         assert rows_of(path, made.mat(variables)) == small
 
 
-def test_rows_and_other_variables__are_taken_and_left(path):
+def test_row_vectors__are_read_and_other_variables_ignored(path):
     variables = [made.matrix("label", [3])]
     for name, values in zip(["ts", "x", "y", "pol"], zip(*ROWS, strict=True), strict=True):
         variables.append(made.matrix(name, values, "i4", "i4", shape=(1, len(values))))
@@ -82,7 +82,7 @@ def _named(rows, stored="i4"):
     ]
 
 
-def test_variables__that_are_no_vectors_of_numbers_are_told(path):
+def test_variables__that_are_not_numeric_vectors_are_reported(path):
     good = _named(ROWS)
     for bad, said in (
         (made.matrix("ts", range(4), "i4", shape=(2, 2)), "of size 2x2"),
@@ -110,7 +110,7 @@ def test_file__that_is_too_large_is_refused(path, monkeypatch):
     monkeypatch.setattr(mat, "FILE_BYTES", 10_000)
     bomb = made.mat([made.matrix("ts", np.zeros(10**6), "i1")])
     assert "exceed the limit of 10,000 bytes" in refused(path, bomb)
-    # Each of its columns alone would do.
+    # Each of its columns alone would fit.
     zeros = [(0, 0, 0, 0)] * 3000
     assert rows_of(path, made.mat(_named(zeros[:2400], "i1"))) == zeros[:2400]
     message = refused(path, made.mat(_named(zeros, "i1")))
@@ -125,7 +125,7 @@ def test_variables__of_other_names_are_not_decompressed(path):
         ([*zeros, *_named(ROWS)], None),
         ([*zeros, grid], "column x among other0, other1, other2, other3, other4, other5, ts"),
     ):
-        rows_of(path, made.mat(_named(ROWS)))  # loads what is loaded once
+        rows_of(path, made.mat(_named(ROWS)))  # loads what is only loaded once
         content = made.mat(variables)
         tracemalloc.start()
         try:
@@ -139,27 +139,27 @@ def test_variables__of_other_names_are_not_decompressed(path):
         assert peak < 1 << 22, "a variable was decompressed"
 
 
-def test_variables__of_any_number_are_passed_over(path):
+def test_variables__in_any_number_are_skipped(path):
     others = [made.matrix("again", [k]) for k in range(3000)]
     assert rows_of(path, made.mat([*others, *_named(ROWS)])) == ROWS
     message = refused(path, made.mat(others), UnknownFormatError)
     assert message.count("again") == 20
 
 
-def test_numbers__behind_a_compressed_variable_may_lie_at_any_byte(path):
+def test_numbers__after_a_compressed_variable_may_be_at_any_byte(path):
     for length in range(1, 9):
         content = made.mat([made.matrix("a" * length, range(length), "u1")])
         content += made.mat(_named(ROWS), compressed=False)[128:]
         assert rows_of(path, content) == ROWS
 
 
-def test_name__that_goes_on_and_on_is_damage(path):
+def test_name__that_never_ends_is_damage(path):
     content = made.mat([made.matrix("x" * 5000, [1])])
     assert "an element of 5000 bytes extends beyond its end" in refused(path, content)
 
 
 def test_file__that_is_cut_is_an_error_at_every_byte(path):
-    # Between variables, and in the padding of the last one, it is whole but for what is missing.
+    # Cut between variables, or in the padding of the last, a file is valid but incomplete.
     for compressed in (False, True):
         content = made.asl(ROWS, compressed)
         assert rows_of(path, content) == ROWS

@@ -1,4 +1,4 @@
-"""npz and npy: columns and records by name, in bounded memory, and never an object."""
+"""npz and npy: columns and records by name, in bounded memory, never objects."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_npz__of_spikingjelly_is_read(path, compressed):
         open_recording(path)
 
 
-def test_names__may_be_others_that_are_known_and_other_arrays_are_left_alone(path):
+def test_names__may_be_other_known_ones_and_other_arrays_are_ignored(path):
     t, x, y, p = columns().values()
     content = made.npz(Timestamps=t, X=x, y=y, polarity=p, label=np.array("car"))
     assert rows_of(path, content) == ROWS
@@ -62,7 +62,7 @@ def test_names__may_be_others_that_are_known_and_other_arrays_are_left_alone(pat
 
 
 @pytest.mark.parametrize("kind", ["<i4", ">i8", "<u8", "<f4", ">f8"])
-def test_columns__may_be_of_any_numbers_that_are_whole(path, kind):
+def test_columns__may_be_of_any_type_with_whole_numbers(path, kind):
     given = {name: values.astype(kind) for name, values in columns().items()}
     assert rows_of(path, made.npz(**given)) == ROWS
 
@@ -72,12 +72,12 @@ def test_polarity__may_be_bool_or_minus_one_for_off(path, p):
     assert rows_of(path, made.npz(**columns(p=np.array(p)))) == ROWS
 
 
-def test_stamps__that_are_seconds_say_what_to_do(path):
+def test_timestamps__in_seconds_say_what_to_do(path):
     message = refused(path, made.npz(**columns(t=np.array([0.0, 0.5, 1.0, 1.5]))))
     assert "t=0.5 is not a whole number" in message and "1e6" in message
 
 
-def test_stamps__that_float32_can_not_tell_apart_are_refused(path):
+def test_timestamps__beyond_float32s_exact_numbers_are_refused(path):
     t = np.array([0, 1, 2**24, 2**24 + 2], np.float32)
     assert "float32" in refused(path, made.npz(**columns(t=t)))
     assert "not a whole" in refused(path, made.npz(**columns(t=np.array([0, 1, np.nan, 3]))))
@@ -119,12 +119,12 @@ def test_columns__of_unequal_lengths_shapes_or_kinds_are_errors(path):
         assert said in refused(path, made.npz(**columns(x=x)), UnknownFormatError)
 
 
-def test_zip__of_other_things_says_how_to_take_a_recording_out_of_it(path):
+def test_zip__of_other_things_says_how_to_extract_a_recording(path):
     message = refused(path, made.zipped({"park.aedat4": b"#!AER-DAT4.0"}), UnknownFormatError)
     assert "park.aedat4" in message and "e.npz!NAME" in message
 
 
-def test_npz__of_bzip2_or_with_two_arrays_of_a_name_is_refused(path):
+def test_npz__of_bzip2_or_with_a_duplicated_array_is_refused(path):
     members = {f"{name}.npy": made.npy(values) for name, values in columns().items()}
     message = refused(path, made.zipped(members, zipfile.ZIP_BZIP2), UnknownFormatError)
     assert "not compressed with deflate" in message
@@ -181,7 +181,7 @@ def test_npy__of_records_is_read(path, dtype):
     assert rows_of(path, made.npy(named)) == ROWS
 
 
-def test_npy__that_is_no_array_of_records_is_told(path):
+def test_npy__that_is_not_an_array_of_records_is_reported(path):
     message = refused(path, made.npy(np.zeros((10, 4))), UnknownFormatError)
     assert "shape (10, 4)" in message and "does not say which column is which" in message
     boxes = np.zeros(3, [("t", "<i8"), ("x", "<f4"), ("y", "<f4"), ("class_id", "<u4")])
@@ -191,7 +191,7 @@ def test_npy__that_is_no_array_of_records_is_told(path):
     assert "shape (2, 2)" in message
 
 
-def test_npy__that_is_cut_or_goes_on_tells_the_byte(path):
+def test_npy__that_is_cut_or_too_long_names_the_byte(path):
     content = made.npy(made.records(ROWS))
     head = len(content) - 4 * 14
     assert f"byte {head + 28}: the file ends after 2 of 4 events" in refused(path, content[:-20])
@@ -201,7 +201,7 @@ def test_npy__that_is_cut_or_goes_on_tells_the_byte(path):
         assert "e.npz: byte 0:" in refused(path, content[:size])
 
 
-def test_npy__tells_the_byte_of_a_wrong_value(path):
+def test_npy__names_the_byte_of_a_wrong_value(path):
     content = made.npy(made.records([*ROWS[:2], (11, 0, 0, 7), *ROWS[2:]]))
     assert f"byte {len(content) - 3 * 14}: polarity 7" in refused(path, content)
 

@@ -1,4 +1,4 @@
-"""The door to all formats: what it takes, how it tells formats apart, and what it yields."""
+"""Functions that open any format: what they take, how they recognize it, what they yield."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def path(events, tmp_path_factory):
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: f"{form.name} {form.start!r}")
-def test_format__is_told_by_one_thing_and_has_its_reader(form):
+def test_format__is_recognized_by_one_thing_and_has_its_reader(form):
     assert bool(form.start) != bool(form.suffix)
     module = importlib.import_module(f"evreel.recordings.{form.module}")
     assert callable(getattr(module, form.opener))
@@ -118,9 +118,7 @@ def test_recording__is_iterable_in_chunks_of_events(kind, path, events, tmp_path
         ("r.es", event_stream.stream(event_stream.DVS, [(5, 0, 0, 1)]), True),
     ],
 )
-def test_numba__is_imported_only_where_events_are_read_that_need_it(
-    name, content, needed, tmp_path
-):
+def test_numba__is_imported_only_if_events_that_need_it_are_read(name, content, needed, tmp_path):
     path = tmp_path / name
     path.write_bytes(content)
     code = (

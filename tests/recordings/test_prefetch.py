@@ -58,7 +58,7 @@ def test_error_of_the_items__comes_after_the_results_before_it(threads):
     assert seen == [1, 2, 3]
 
 
-def test_items__are_taken_two_a_thread_ahead_and_no_more():
+def test_items__are_taken_two_per_thread_ahead_and_no_more():
     taken = []
 
     def items():
@@ -80,7 +80,7 @@ def test_caller__works_too_while_another_thread_is_busy():
     def work(k: int) -> None:
         by[k] = threading.current_thread().name
         if by[k].startswith("evreel-prefetch"):
-            busy.wait(20)  # until the caller has done all that is left
+            busy.wait(20)  # until the caller has done the rest
         elif k == 3:
             busy.set()
 
@@ -96,7 +96,7 @@ def test_one_item_or_one_thread__starts_no_thread():
             assert [name for names in ahead for name in names] == []
 
 
-def test_close__waits_for_what_is_under_way_and_begins_nothing_more():
+def test_close__waits_for_work_in_progress_and_begins_nothing_more():
     begun, done = [], []
 
     def work(k: int) -> None:
@@ -123,7 +123,7 @@ def test_default_threads__are_the_cores_that_the_process_may_use_up_to_4():
     assert 1 <= default_threads() <= 4
 
 
-def test_interpreter__ends_while_a_pass_is_under_way():
+def test_interpreter__exits_during_a_pass():
     code = (
         "import time\n"
         "from evreel.recordings.prefetch import Prefetch\n"

@@ -1,5 +1,5 @@
-"""Prophesee's RAW and DAT: what the published format says is read, as other readers read it, and
-no damage passes for events."""
+"""Prophesee's RAW and DAT: read as published, and as other readers do; damage is never taken for
+events."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def random_rows(n: int, seed: int, size=SIZE, stop: int = 200_000):
     return rows
 
 
-# What the words mean, one by one and in plain Python: the slow twins of the kernels.
+# What each word means, in plain Python: the slow twins of the kernels.
 
 
 class Twin:
-    """Decodes words; what a subclass's `word` finds it puts into events and marks."""
+    """Decodes words; a subclass's `word` adds to events and marks."""
 
     bits, unit = 28, 64
 
@@ -183,7 +183,7 @@ TWINS = {"2.0": Twin2, "2.1": Twin21, "3.0": Twin3}
 
 
 def decoded(path: Path):
-    """Return what a reader decodes, before order and bounds are looked at."""
+    """Return what a reader decodes, before order and bounds are checked."""
     events, marks, error = [], [], None
     with open_recording(path, reading=SALVAGE) as recording:
         recording.repairs.clear()
@@ -207,7 +207,7 @@ def decoded(path: Path):
 
 
 def words_of(version: str):
-    """Return a strategy of words, most of them of types that mean something."""
+    """Return a strategy of words, most of them of types with a meaning."""
     bits = 8 * made.BYTES[version]
     kinds = {
         "2.0": [0, 1, 1, 8, 8, 0xA, 0xD, 0xE],
@@ -228,7 +228,7 @@ def words_of(version: str):
 @pytest.mark.parametrize("version", ["2.0", "2.1", "3.0"])
 @settings(deadline=None, max_examples=80)
 @given(data=st.data())
-def test_words__become_what_the_plain_twin_makes_of_them(tmp_path_factory, version, data):
+def test_words__are_decoded_as_by_the_plain_twin(tmp_path_factory, version, data):
     words = data.draw(words_of(version))
     legacy = version == "2.1" and data.draw(st.booleans())
     content = made.raw(version, words, SIZE, legacy)
@@ -250,7 +250,7 @@ def test_words__become_what_the_plain_twin_makes_of_them(tmp_path_factory, versi
 @pytest.mark.parametrize("version", [1, 2])
 @settings(deadline=None, max_examples=80)
 @given(data=st.data())
-def test_records_of_dat__become_what_the_plain_twin_makes_of_them(tmp_path_factory, version, data):
+def test_records_of_dat__are_decoded_as_by_the_plain_twin(tmp_path_factory, version, data):
     times = st.one_of(st.integers(0, 2**32 - 1), st.integers(0, 50), st.just(2**32 - 1))
     row = st.tuples(times, st.integers(0, 70), st.integers(0, 50), st.sampled_from([0, 1, 1, 0]))
     rows = data.draw(st.lists(row, max_size=40))
@@ -321,18 +321,18 @@ def test_recording__without_events_has_time_zero_0(tmp_path):
 @pytest.mark.parametrize(("version", "bits"), [("2.0", 34), ("2.1", 34), ("3.0", 24)])
 def test_time_high__that_wraps_is_counted_on(tmp_path, version, bits):
     rows = [((k << bits) + t, 1, 2, 1) for k in range(3) for t in (5, (1 << bits) - 3)]
-    # A time that steps over half the range is told only by time highs on the way.
+    # A step over half the range needs time highs on the way.
     rows = sorted(rows + [((k << bits) + (1 << bits - 1), 2, 2, 0) for k in range(3)])
     path = file(tmp_path, made.raw(version, made.ENCODERS[version].encode(rows)))
     assert read(path)[0] == rows
 
 
-def test_dat_stamps__that_wrap_are_counted_on(tmp_path):
+def test_dat_timestamps__that_wrap_are_counted_on(tmp_path):
     rows = [(t << 30, 1, 2, 1) for t in range(14)]
     assert read(file(tmp_path, made.dat(rows)))[0] == rows
 
 
-def test_late_stamp__after_a_wrap_is_out_of_order_and_not_a_range_ahead(tmp_path):
+def test_late_timestamp__after_a_wrap_is_out_of_order_and_not_a_range_ahead(tmp_path):
     rows = [(2**32 - 9, 0, 0, 0), (2**32 + 1, 1, 0, 0), (2**32 - 2, 2, 0, 0), (2**32 + 3, 3, 0, 0)]
     path = file(tmp_path, made.dat(rows))
     with pytest.raises(RecordingError, match="is before t=4294967297"):
@@ -343,7 +343,7 @@ def test_late_stamp__after_a_wrap_is_out_of_order_and_not_a_range_ahead(tmp_path
 
 def test_time_low__holds_while_the_same_time_high_is_repeated(tmp_path):
     # Time highs are repeated every 16 µs "to resynchronize faster in case of data loss". evt3
-    # 0.4.1 takes a repeated one for low time 0, so that time goes back; faery and OpenEB do not.
+    # 0.4.1 takes a repeated one as low time 0, so that time goes back; faery and OpenEB do not.
     words = [Evt3.time_high(5 << 12), Evt3.time_low(100), Evt3.addr_y(1), Evt3.addr_x(2, 0)]
     words += [Evt3.time_high(5 << 12), Evt3.addr_x(3, 0)]
     words += [Evt3.time_high(6 << 12), Evt3.addr_x(4, 0)]
@@ -351,7 +351,7 @@ def test_time_low__holds_while_the_same_time_high_is_repeated(tmp_path):
     assert [row[0] for row in events] == [(5 << 12) + 100, (5 << 12) + 100, 6 << 12]
 
 
-def test_times_beyond_what_is_taken__are_damage(tmp_path):
+def test_times_beyond_the_limit__are_damage(tmp_path):
     words = [Evt2.time_high(0), Evt2.cd(1, 1, 1, 1)]
     turn = made.packed("2.0", [Evt2.time_high(t << 32) for t in (0, 2, 3)])
     body = turn * ((1 << 53 - 34) + 1)
@@ -361,12 +361,12 @@ def test_times_beyond_what_is_taken__are_damage(tmp_path):
     assert caught.value.offset == path.stat().st_size - len(turn)
 
 
-# EVT 3.0: what holds until it is stated anew
+# EVT 3.0: what holds until it is stated again
 
 
 def test_vector_base__moves_on_by_the_length_of_each_vector(tmp_path):
-    # A single event leaves it: "updates the X position" is said of VECT_BASE_X and of vectors
-    # only, and evt3 and OpenEB do so. faery 0.7.1 goes on from the single event.
+    # A single event does not change it: "updates the X position" is said only of VECT_BASE_X and of
+    # vectors, and evt3 and OpenEB do so. faery 0.7.1 continues from the single event.
     words = [Evt3.time_high(0), Evt3.addr_y(1), Evt3.vect_base_x(10, 1), Evt3.vect_12(0x801)]
     words += [Evt3.vect_12(1), Evt3.addr_x(3, 0), Evt3.vect_8(0x81), Evt3.vect_8(0xF01)]
     events, _, _ = read(file(tmp_path, made.raw("3.0", words, SIZE)))
@@ -413,7 +413,7 @@ def test_vectors__that_never_restate_their_base_leave_the_sensor_and_do_not_come
         ),
     ],
 )
-def test_words__that_lean_on_what_is_not_stated_are_left_out_and_counted(
+def test_words__that_depend_on_what_is_not_stated_are_left_out_and_counted(
     tmp_path, words, events, skipped
 ):
     got = read(file(tmp_path, made.raw("3.0", words)))
@@ -436,7 +436,7 @@ def test_words_of_other_kinds__are_left_out_and_counted(tmp_path):
     assert got == (EVENTS, TRIGGERS, {"skipped_other_words": 6})
     words = Evt3.encode(ROWS)
     others = [0xE014, 0xF001, 0xF002, 0x7003, 0xD000]
-    # and a y of events that are not of a pixel's change, with such an event
+    # and a y of other events than pixel changes, with such an event
     got = read(file(tmp_path, made.raw("3.0", words + others + [0x1003, Evt3.addr_x(1, 1)])))
     assert got == (EVENTS, TRIGGERS, {"skipped_other_words": 6, "skipped_unplaced_words": 1})
 
@@ -489,14 +489,14 @@ def test_header__of_each_age_is_understood(tmp_path, lines, end):
     assert read(file(tmp_path, made.head(*lines, end=end) + words)) == (EVENTS, TRIGGERS, {})
 
 
-def test_header__may_end_its_lines_as_windows_does(tmp_path):
+def test_header__may_have_windows_line_endings(tmp_path):
     head = made.head("evt 3.0", "geometry 8x6").replace(b"\n", b"\r\n")
     path = file(tmp_path, head + made.packed("3.0", Evt3.encode(ROWS)))
     assert read(path)[0] == EVENTS
 
 
-def test_words__that_begin_as_a_line_does_are_words(tmp_path):
-    # A time high whose low bytes are "% ", in a file of Gen3 cameras, which write no end.
+def test_words__that_begin_like_a_line_are_words(tmp_path):
+    # A time high whose low bytes are "% ", in a file of Gen3 cameras, which do not write an end.
     high = 0x8ABC2025
     assert high.to_bytes(4, "little")[:2] == b"% "
     body = made.packed("2.0", [high, Evt2.cd(1, 1, 2, 1)]) + b"\n"
@@ -576,7 +576,7 @@ def test_header__without_end_is_refused(tmp_path):
         assert caught.value.offset == 10
 
 
-def test_other_text__that_begins_alike_is_no_recording(tmp_path):
+def test_other_text__that_begins_alike_is_not_a_recording(tmp_path):
     with pytest.raises(UnknownFormatError, match="does not name its event encoding"):
         open_recording(file(tmp_path, b"% A paper\n\\documentclass{article}\n"))
 
@@ -605,7 +605,7 @@ def small_files() -> dict[str, tuple[bytes, int, int]]:
 
 
 @pytest.mark.parametrize("name", small_files())
-def test_file__cut_at_any_byte_gives_the_words_before_and_tells_the_cut(tmp_path, name):
+def test_file__cut_at_any_byte_gives_the_words_before_and_reports_the_cut(tmp_path, name):
     content, start, size = small_files()[name]
     whole = read(file(tmp_path, content))
     seen = 0
@@ -628,7 +628,7 @@ def test_file__cut_at_any_byte_gives_the_words_before_and_tells_the_cut(tmp_path
         assert marks == whole[1][: len(marks)]
         assert len(events) >= seen
         seen = len(events)
-        # It is damage that is counted, and salvage of a whole file leaves nothing out.
+        # Only damage is counted: salvaging a whole file leaves nothing out.
         assert repairs == {"damaged_bytes": left}
     assert seen == len(whole[0]) - 1
 
@@ -641,7 +641,7 @@ def test_file__cut_at_any_byte_gives_the_words_before_and_tells_the_cut(tmp_path
         ("3.0", [9, 0xB, 0xC]),
     ],
 )
-def test_word__of_a_type_that_is_none_is_damage_with_its_byte(tmp_path, version, kinds):
+def test_word__of_an_unknown_type_is_damage_with_its_byte(tmp_path, version, kinds):
     words, size = made.ENCODERS[version].encode(ROWS), made.BYTES[version]
     for kind in kinds:
         bad = kind << 8 * size - 4
@@ -665,11 +665,11 @@ def test_file__that_shrinks_while_it_is_read_is_damage(tmp_path):
             list(recording.batches())
 
 
-# Other readers, in processes of their own
+# Other readers, in their own processes
 
 
 def by(oracle: str, path: Path, out: Path) -> dict[str, np.ndarray]:
-    """Return columns as another reader has them, or skip where it is not installed."""
+    """Return the columns of another reader, or skip if it is not installed."""
     if importlib.util.find_spec(oracle) is None:
         pytest.skip(f"needs {oracle} (uv sync --all-groups)")
     run_oracle(f"{oracle}_read.py", path, out)
@@ -684,7 +684,7 @@ def assert_as(columns: dict[str, np.ndarray], rows) -> None:
 
 @pytest.mark.parametrize("version", ["2.0", "3.0"])
 def test_raw__is_read_as_faery_does(tmp_path, version):
-    # Times from 2¹² up, for faery takes a first time high of 0 as none at all.
+    # Times from 2¹² up, because faery ignores a first time high of 0.
     rows = [(row[0] + 5_000, *row[1:]) for row in random_rows(4_000, 2)]
     path = file(tmp_path, made.raw(version, made.ENCODERS[version].encode(rows), SIZE))
     events, _, _ = read(path)
@@ -694,7 +694,7 @@ def test_raw__is_read_as_faery_does(tmp_path, version):
 
 def test_evt3__is_read_as_evt3_does_over_wraps_and_with_triggers(tmp_path):
     rows = random_rows(4_000, 3, stop=60_000_000)
-    high = [(t, 0, 0, 0) for t in range(0, 60_000_000, 1 << 12)]  # as cameras tell it
+    high = [(t, 0, 0, 0) for t in range(0, 60_000_000, 1 << 12)]  # as cameras do
     rows = sorted(rows + high, key=lambda row: row[0])
     path = file(tmp_path, made.raw("3.0", Evt3.encode(rows), SIZE))
     events, marks, _ = read(path)
@@ -751,7 +751,7 @@ def test_real_recording__keeps_its_events(name):
 def test_real_recording__is_read_as_faery_does(tmp_path, name):
     path, events, t_offset = real(name)
     if path.suffix == ".dat":
-        # faery reads no events of type 0x00, which have the same layout as those of 0x0c.
+        # faery does not read events of type 0x00, which have the layout of 0x0c.
         content = path.read_bytes()
         at = content.index(b"\n\x00\x08") + 1
         path = file(tmp_path, content[:at] + b"\x0c" + content[at + 1 :], "r.dat")

@@ -1,4 +1,4 @@
-"""Whole recordings in memory: what their chunks hold, whatever was expected, and errors of them."""
+"""Whole recordings in memory: the content of their chunks, whatever was expected, and errors."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_event_chunks__leave_side_streams_out():
     assert [type(chunk) for chunk in event_chunks(recording)] == [Events, Events]
 
 
-def test_prefetched__left_where_it_is_does_not_keep_python_from_its_end():
+def test_prefetched__left_waiting_does_not_keep_python_from_exiting():
     program = (
         "from itertools import count\n"
         "from evreel.recordings.prefetch import prefetched\n"
@@ -121,7 +121,7 @@ def test_prefetched__left_where_it_is_does_not_keep_python_from_its_end():
     assert (run.returncode, run.stdout) == (0, "0\n")
 
 
-def test_prefetched__raises_also_what_is_no_exception():
+def test_prefetched__raises_also_base_exceptions():
     def ends():
         yield 1
         raise SystemExit(3)
