@@ -13,6 +13,7 @@ from typing import Any, Literal
 from evreel.errors import UsageError
 from evreel.filters import Orientation
 from evreel.recordings.open import Reading
+from evreel.release.content import RELEASE_NAME
 from evreel.samples.cut import Clock, Repeats
 from evreel.samples.intervals import Columns, Unit
 from evreel.samples.pattern import Pattern
@@ -23,7 +24,7 @@ from evreel.video.render import Rendering
 from evreel.windows import AnyWindows, RegularWindows
 
 NAME = "[A-Za-z0-9][A-Za-z0-9_-]*"
-"""Form of the names of recordings, features and releases."""
+"""Form of the names of recordings and features."""
 
 Split = Literal["train", "val", "test", "mixed"]
 Content = Literal["events", "slices", "samples", "features", "annotations", "sidecars", "video"]
@@ -340,10 +341,10 @@ class FeatureSettings(AnyWindows):
 class ReleaseSettings(Settings):
     """The data set as others get it."""
 
-    name: str = required("Name of the release; its folder is <name>-<version>.", pattern=NAME)
+    name: str = required("Name of the release; its folder is <name>-<version>.", pattern=RELEASE_NAME)
     version: str = required(
         'Version of the data set, in quotes: YAML would read "1.10" as a number.',
-        pattern="[A-Za-z0-9][A-Za-z0-9._-]*",
+        pattern=RELEASE_NAME,
     )
     licence: str = required(
         "Licence of the data, as an SPDX identifier such as CC-BY-4.0.", least=1

@@ -1,7 +1,7 @@
-"""Building a release: a folder that holds what a plan names.
+"""Building a release: a folder with the files that a plan names.
 
 It holds the planned files, what people need to use them (label map, splits, licence,
-configuration, versions, a page to read) and what proves that it is whole: ``manifest.json``,
+configuration, versions, a README) and what proves that it is complete: ``manifest.json``,
 ``MD5SUMS`` and ``SHA256SUMS``, described in `evreel.release.manifest`.
 """
 
@@ -22,6 +22,7 @@ from evreel import __version__
 from evreel.errors import ReleaseError, UsageError
 from evreel.layout import BOXES_SUFFIX, LABEL_MAP
 from evreel.outputs import Progress, silent
+from evreel.release.content import RELEASE_NAME
 from evreel.release.digests import digests_of, pieces, sums_of
 from evreel.release.licences import licence_notice
 from evreel.release.manifest import (
@@ -41,7 +42,6 @@ from evreel.samples.splits import SPLITS
 
 Compression = Literal["portable", "fast"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LIBRARIES = (
     "deflate",
     "h5py",
@@ -74,57 +74,56 @@ def build(
 ) -> Manifest:
     """Fill an empty folder with a release.
 
-    A planned file becomes a hard link where its bytes stay, else a copy (on another file
-    system); links are followed first, so that nothing in the release points out of it.
+    A planned file whose bytes stay becomes a hard link, or a copy on another file system; symbolic
+    links are followed first, so that nothing in the release points out of it.
 
     Parameters
     ----------
     plan
         What goes in: `evreel.release.manifest.read_plan` reads it from a table.
     folder
-        Where; it is made, or must be empty.
+        Where to build; it is made, or must be empty.
     name, version
         Of the data set: letters, digits and ``. _ + -``.
     licence
         SPDX identifier of the data's licence, such as ``CC-BY-4.0``.
     licence_text
         Its text. Only the Creative Commons and Open Data Commons licences that `evreel` knows
-        go without one, with their name and address.
+        need none: their name and address suffice.
     description
         What the data set is; it opens the README.
     compression
         ``portable``: HDF5 files that need a plugin are compressed again with gzip and shuffle,
-        which every HDF5 reads; files of kind ``recording`` keep their bytes. ``fast``: all as they
-        are.
+        which every HDF5 reads; files of kind ``recording`` keep their bytes. ``fast``: all files
+        stay as they are.
     config
-        The configuration that made the files, plain JSON values, as it was in force.
+        The configuration that made the files, plain JSON values.
     labels
-        Class number → name. Needed where the plan has boxes (``…_bbox.npy``).
+        Class number → name. Needed if the plan has boxes (``…_bbox.npy``).
     recordings
-        What is known of each recording, id → column → text. It stands in the manifest; where it
-        is given, it has every recording of the plan, in the plan's split.
+        What is known of each recording, id → column → text, for the manifest. If given, it must
+        have every recording of the plan, in the plan's split.
     dataset
-        Where the data come from, for the README: ``title``, ``page`` and ``citation``, as far as
-        known.
+        Origin of the data, for the README: ``title``, ``page`` and ``citation``, if known.
     progress
         Called as ``progress(done_bytes, total_bytes)`` of the planned files.
 
     Returns
     -------
     The manifest. Equal arguments and equal files give equal bytes in every file, wherever the
-    release is built; ``versions.json`` tells of the software, so it differs with that.
+    release is built; ``versions.json`` lists the software, so it differs with that.
 
     Raises
     ------
     ReleaseError
-        Where the plan is at fault: no files, a path that can't be, a source that is not there, a
-        recording in two splits; or where an HDF5 file can't be read or is not whole by itself.
+        If the plan is faulty: no files, an invalid path, a missing source, a recording in two
+        splits; or if an HDF5 file cannot be read or needs other files.
     UsageError
-        Where another argument is.
+        If another argument is faulty.
     """
     _check_arguments(name, version, compression)
     if not plan:
-        raise ReleaseError("the plan has no file", hint="Name what is to be released.")
+        raise ReleaseError("the plan has no files", hint="Name what to release.")
     notice = licence_notice(licence, licence_text)
     written = {
         "config.json": ("config", _json(config or {}, "config")),
@@ -142,7 +141,7 @@ def build(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise ReleaseError("is not empty", path=folder, hint="A release is built from nothing.")
+        raise ReleaseError("is not empty", path=folder, hint="Name a new or empty folder.")
     done, total = 0, sum(sizes)
     progress(done, total)
     files = []
@@ -172,21 +171,21 @@ def build(
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise `ReleaseError` where a folder holds something that is not a release."""
+    """Raise `ReleaseError` if a folder contains something that is not a release."""
     if folder.is_dir() and any(folder.iterdir()) and not is_release(folder):
         raise ReleaseError(
-            "is a folder with other things in it",
+            "is a folder that contains other files",
             path=folder,
-            hint="A release takes the place of a whole folder: name a new or empty one.",
+            hint="A release replaces a whole folder: name a new or empty one.",
         )
 
 
 def _check_arguments(name: str, version: str, compression: str) -> None:
     for what, value in (("name", name), ("version", version)):
-        if not _NAME.fullmatch(value):
+        if not re.fullmatch(RELEASE_NAME, value):
             raise UsageError(
-                f"{what} {value!r} of the release is not made of letters, digits and . _ + -, "
-                "beginning with a letter or digit"
+                f"{what} {value!r} of the release must be letters, digits and . _ + -, beginning "
+                "with a letter or digit"
             )
     if compression not in ("portable", "fast"):
         raise UsageError(f"compression {compression!r} is neither 'portable' nor 'fast'")
@@ -197,8 +196,8 @@ def _label_map(
 ) -> dict[str, tuple[str, str]]:
     """Return the label maps to write, path → (kind, text).
 
-    Metavision's training and viewing programs take the folder that holds train, val and test,
-    and read the map at its root; whoever takes only one folder of boxes finds it beside them.
+    Metavision's training and viewing programs take the folder of train, val and test, and read the
+    map at its root; a program that takes only one folder of boxes finds the map in there.
     """
     folders = {
         PurePosixPath(entry.path).parent for entry in plan if entry.path.endswith(BOXES_SUFFIX)
@@ -206,13 +205,13 @@ def _label_map(
     if not labels:
         if folders:
             raise ReleaseError(
-                f"the plan has boxes in {min(map(str, folders))}, and no labels to name their "
+                f"the plan has boxes in {min(map(str, folders))}, but no labels that name their "
                 "classes are given"
             )
         return {}
     for number, label in labels.items():
         if type(number) is not int or number < 0 or not isinstance(label, str):
-            raise UsageError(f"label {number!r}: {label!r} is not a number from 0 and a name")
+            raise UsageError(f"label {number!r}: {label!r} is not a number (0 or more) and a name")
     text = json.dumps({str(k): labels[k] for k in sorted(labels)}, indent=1, ensure_ascii=False)
     return {
         str(folder / LABEL_MAP): ("label_map", text + "\n")
@@ -221,32 +220,33 @@ def _label_map(
 
 
 def _splits(plan: Sequence[PlanEntry]) -> dict[str, tuple[str, str]]:
-    """Return the lists of the splits, path → (kind, text): a recording's id a line."""
+    """Return the lists of the splits, path → (kind, text): one recording's id per line."""
     split_of: dict[str, PlanEntry] = {}
     for entry in plan:
         top = entry.path.split("/")[0]
         if not entry.split:
             continue
-        if not _NAME.fullmatch(entry.split):
+        if not re.fullmatch(RELEASE_NAME, entry.split):
             raise ReleaseError(
-                f"split {entry.split!r} is not made of letters, digits and . _ + -",
+                f"split {entry.split!r} must be letters, digits and . _ + -",
                 place=entry.place,
             )
         if not entry.id:
             raise ReleaseError(
-                f"has split {entry.split!r} and no id of a recording", place=entry.place
+                f"has split {entry.split!r} but no id of a recording", place=entry.place
             )
         other = split_of.setdefault(entry.id, entry)
         if other.split != entry.split:
             raise ReleaseError(
-                f"recording {entry.id!r} is in split {entry.split!r} here and in "
+                f"recording {entry.id!r} is in split {entry.split!r} here, but in "
                 f"{other.split!r} at {other.place}",
                 place=entry.place,
                 hint="A recording belongs to one split.",
             )
         if top in SPLITS and top != entry.split:
             raise ReleaseError(
-                f"path {entry.path!r} is in folder {top}, the recording in split {entry.split!r}",
+                f"path {entry.path!r} is in folder {top}, but the recording in split "
+                f"{entry.split!r}",
                 place=entry.place,
             )
     if not split_of:
@@ -264,7 +264,7 @@ def _splits(plan: Sequence[PlanEntry]) -> dict[str, tuple[str, str]]:
 def _check_recordings(
     plan: Sequence[PlanEntry], recordings: Mapping[str, Mapping[str, str]] | None
 ) -> None:
-    """Raise where the plan and what is known of the recordings do not go together."""
+    """Raise if the plan contradicts what is known of the recordings."""
     if recordings is None:
         return
     for entry in plan:
@@ -277,7 +277,7 @@ def _check_recordings(
         split = recordings[entry.id].get("split", entry.split)
         if entry.split and split != entry.split:
             raise ReleaseError(
-                f"recording {entry.id!r} is in split {entry.split!r} here, in {split!r} in the "
+                f"recording {entry.id!r} is in split {entry.split!r} here, but in {split!r} in the "
                 "table of recordings",
                 place=entry.place,
             )
@@ -289,7 +289,7 @@ def _json(value: Mapping[str, Any], what: str) -> str:
             json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
         )
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{what} is not made of plain JSON values: {error}") from error
+        raise UsageError(f"{what} has values that are not plain JSON: {error}") from error
 
 
 def versions() -> dict[str, str]:
@@ -312,14 +312,14 @@ def _installed_version(name: str) -> str:
 
 
 def _source(entry: PlanEntry) -> Path:
-    """Return an entry's file with all links followed, or raise where there is none to read."""
+    """Return an entry's file with all links followed; raise if it cannot be read."""
     try:
         source = entry.source.resolve(strict=True)
         problem = None if source.is_file() else "is not a file"
         if problem is None:
             source.open("rb").close()
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-        problem = f"can't be read: {getattr(error, 'strerror', None) or error}"
+        problem = f"cannot be read: {getattr(error, 'strerror', None) or error}"
     if problem:
         raise ReleaseError(
             f"source {str(entry.source)!r} {problem}",
@@ -330,19 +330,19 @@ def _source(entry: PlanEntry) -> Path:
 
 
 def _place(entry: PlanEntry, source: Path, target: Path, compression: Compression) -> None:
-    """Put a file into the release: a link, a copy, or compressed again."""
+    """Put a file into the release: linked, copied, or compressed again."""
     import h5py
 
     from evreel.files.repack import needs_plugin, repack
 
     if h5py.is_hdf5(source):
-        # Also where it stays as it is: a file with content elsewhere is not one to publish.
+        # Even if it stays as it is: a file with content elsewhere must not be published.
         plugin = needs_plugin(source)
-        # A recording's MD5 is known to others.
+        # Others know a recording's MD5.
         if plugin and compression == "portable" and entry.kind != "recording":
             repack(source, target)
             return
-    # People's own files: an edit in place must not reach into a release. What evreel makes is
+    # People's own files: an edit in place must not change a release. Files that evreel makes are
     # never edited, only replaced.
     if entry.kind not in ("annotations", "sidecars"):
         with contextlib.suppress(OSError):  # another file system, or one without hard links
@@ -352,7 +352,7 @@ def _place(entry: PlanEntry, source: Path, target: Path, compression: Compressio
         shutil.copyfile(source, target)
     except OSError as error:
         raise ReleaseError(
-            f"source {str(entry.source)!r} can't be copied: {error.strerror}", place=entry.place
+            f"source {str(entry.source)!r} cannot be copied: {error.strerror}", place=entry.place
         ) from error
 
 

@@ -1,7 +1,6 @@
-"""What a release holds of each recording: the one rule for who plans a release and who checks one.
+"""What a release contains of each recording: one rule for planning and for checking a release.
 
-A row is what is known of a recording, column → text: those of the recordings table, and of a
-manifest.
+A row is what is known of a recording, column → text, in the recordings table or a manifest.
 """
 
 from __future__ import annotations
@@ -14,15 +13,18 @@ from evreel.layout import BOXES_SUFFIX
 
 Row = Mapping[str, str]
 
+RELEASE_NAME = "[A-Za-z0-9][A-Za-z0-9._+-]*"
+"""Form of the name and of the version of a release."""
+
 MADE_KINDS = ("events", "features", "recording", "slices", "video")
-"""Kinds of files that are made of every recording; annotations and sidecars are not."""
+"""Kinds of files that are made from every recording; annotations and sidecars are not."""
 
 ANNOTATED_KINDS = ("slices", "video")
-"""Those of them that are made only of a recording that people annotate."""
+"""Those of them that are made only from a recording that people annotate."""
 
 ANNOTATIONS = ("rois", "tags")
 SIDECARS = ("biases", "calibration", "hot_pixels")
-"""Columns with files that go along."""
+"""Columns with files that are released too."""
 
 
 class File(NamedTuple):
@@ -34,13 +36,13 @@ class File(NamedTuple):
 
 
 def is_annotated(row: Row, is_cut: bool) -> bool:
-    """Tell whether people annotate a recording: not where samples or boxes label it already."""
+    """Return whether people annotate a recording: not if samples or boxes already label it."""
     is_labelled = is_cut or bool(row.get("boxes"))
     return not is_labelled or any(row.get(name) for name in ANNOTATIONS)
 
 
 def has_boxes(row: Row) -> bool:
-    """Tell whether a recording has boxes: those drawn in CVAT, or those that came with it."""
+    """Return whether a recording has boxes, drawn in CVAT or supplied with it."""
     return bool(row.get("rois") or row.get("boxes"))
 
 
