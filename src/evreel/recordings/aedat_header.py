@@ -30,7 +30,7 @@ _CAMERAS = (
 
 
 def header_lines(file: int) -> Iterator[tuple[bytes, int]]:
-    """Yield a file's header lines, from its first byte to the first that is not in one.
+    """Yield the header lines at the beginning of a file.
 
     Parameters
     ----------

@@ -45,7 +45,6 @@ its MATLAB scripts for version 1 of DAT.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,12 +86,8 @@ class _Head:
     size: int
 
     @classmethod
-    def read(cls, path: Path, file: int) -> Self:
-        """Return the header of an open file."""
-        try:
-            start = os.pread(file, HEAD_LIMIT, 0)
-        except OSError as error:
-            raise RecordingError(f"cannot be read: {error.strerror}", path=path) from error
+    def read(cls, path: Path, start: bytes) -> Self:
+        """Return the header in a file's first `HEAD_LIMIT` bytes."""
         lines: list[tuple[int, str, str]] = []
         at = 0
         while start.startswith(b"% ", at):
@@ -217,7 +212,7 @@ class PropheseeRecording(DecodedRecording):
     limit: ClassVar[Sensor]
 
     def _open(self) -> Sensor | None:
-        head = _Head.read(self.path, self._file.fileno())
+        head = _Head.read(self.path, self._bytes(HEAD_LIMIT, 0))
         found = head.encoding()
         if found != self.encoding:
             self._refuse(f"is in {found}; {self.encoding} is expected", 0)
@@ -424,7 +419,7 @@ def open_prophesee(
     path = Path(path)
     try:
         with path.open("rb", buffering=0) as file:
-            encoding = _Head.read(path, file.fileno()).encoding()
+            encoding = _Head.read(path, file.read(HEAD_LIMIT)).encoding()
     except OSError as error:
         raise RecordingError(f"cannot be read: {error.strerror}", path=path) from error
     kinds = {kind.encoding: kind for kind in _RECORDINGS}

@@ -310,6 +310,8 @@ class Hdf5Recording(ColumnsRecording):
         If the structure is damaged, columns differ in length, or a filter is not known here.
     """
 
+    _used: list[Column]  # the columns that are read row by row
+
     def __init__(
         self,
         path: str | Path,
@@ -334,14 +336,9 @@ class Hdf5Recording(ColumnsRecording):
                 )
         return stated
 
-    @property
-    @abstractmethod
-    def _used(self) -> list[Column]:
-        """The columns that are read row by row."""
-
     @abstractmethod
     def _open_columns(self) -> Sensor | None:
-        """Set the columns; return the sensor's size, None if it is not stated."""
+        """Set `_used`; return the sensor's size, None if it is not stated."""
 
     @abstractmethod
     def _split(self, parts: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
@@ -374,13 +371,9 @@ class Hdf5ColumnsRecording(Hdf5Recording):
 
     format = "hdf5-columns"
 
-    @property
-    def _used(self) -> list[Column]:
-        return self._columns
-
     def _open_columns(self) -> Sensor | None:
-        self._columns = [self._column(name) for name in _COLUMNS]
-        for column in self._columns:
+        self._used = [self._column(name) for name in _COLUMNS]
+        for column in self._used:
             if not is_number(column.dtype):
                 problem = f"{column.name} is of {column.dtype}; numbers are expected"
                 self._refuse(problem, 0, _READABLE)
@@ -426,13 +419,9 @@ class Hdf5RecordsRecording(Hdf5Recording):
 
     format = "hdf5-records"
 
-    @property
-    def _used(self) -> list[Column]:
-        return [self._events]
-
     def _open_columns(self) -> Sensor | None:
-        self._events = self._column(_RECORDS)
-        self._need(self._events, "txyp")
+        self._used = [self._column(_RECORDS)]
+        self._need(self._used[0], "txyp")
         self._triggers = None
         if _TRIGGERS in self._look.sets:
             self._triggers = self._column(_TRIGGERS)
