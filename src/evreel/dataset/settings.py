@@ -341,7 +341,9 @@ class FeatureSettings(AnyWindows):
 class ReleaseSettings(Settings):
     """The data set as others get it."""
 
-    name: str = required("Name of the release; its folder is <name>-<version>.", pattern=RELEASE_NAME)
+    name: str = required(
+        "Name of the release; its folder is <name>-<version>.", pattern=RELEASE_NAME
+    )
     version: str = required(
         'Version of the data set, in quotes: YAML would read "1.10" as a number.',
         pattern=RELEASE_NAME,
