@@ -339,8 +339,8 @@ class AnyWindows(RegularWindows):
         maximum=FARTHEST,
     )
     by: Literal["time", "count"] | None = optional(
-        "What a number of windows have in common: their duration (time; the default), or their "
-        "event count (count). What is divided runs from the first event of a sample to its last."
+        "With number: windows of equal duration (time; the default), or of equal event count "
+        "(count). What is divided runs from the first event of a sample to its last."
     )
 
 
