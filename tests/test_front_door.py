@@ -156,7 +156,7 @@ def test_sensor__is_taken_as_text_pair_or_size(without_size, sensor):
         ("34", "sensor '34' is not WIDTHxHEIGHT"),
         (34, "sensor=34 is not a size"),
         ((25, 34, 2), "is not a size"),
-        ((25, 0), "height 25 and width 0 is not within"),
+        ((25, 0), "height 25 and width 0 is outside"),
         ((25.5, 34), "height of 25.5 is not a whole number"),
     ],
 )

@@ -140,13 +140,13 @@ def test_atomic__does_not_put_a_file_in_place_of_a_folder_nor_the_reverse(tmp_pa
     (tmp_path / "file").write_text("old")
     other = tmp_path / "other"
     with (
-        pytest.raises(EvreelError, match="folder: a folder of this name stands where a file"),
+        pytest.raises(EvreelError, match="folder: a folder of this name already exists; a file"),
         atomic(other, tmp_path / "folder") as (first, scratch),
     ):
         first.write_text("new")
         scratch.write_text("new")
     with (
-        pytest.raises(EvreelError, match="file: a file of this name stands where a folder"),
+        pytest.raises(EvreelError, match="file: a file of this name already exists; a folder"),
         atomic(tmp_path / "file") as (scratch,),
     ):
         scratch.mkdir()
@@ -294,7 +294,7 @@ def test_start_run__removes_what_a_dead_run_left(tmp_path):
     assert (tmp_path / "made" / "too" / SCRATCH / start_run(tmp_path / "made" / "too")).is_dir()
 
 
-TAKEN = "[xy]: another run has started in .*; this job's output is not wanted any more"
+TAKEN = "[xy]: another run has started in .*; this job's output is no longer wanted"
 
 
 def test_newer_run__lets_no_job_of_an_older_one_begin(tmp_path, run):
@@ -431,7 +431,7 @@ def test_atomic__without_the_right_to_write_says_so_before_any_work(tmp_path, mo
     )
     began = False
     with (
-        pytest.raises(EvreelError, match=r"^b\.h5: can't be written: no right to make files"),
+        pytest.raises(EvreelError, match=r"^b\.h5: cannot be written: no permission to make files"),
         atomic(tmp_path / "a.h5", tmp_path / "closed" / "b.h5"),
     ):
         began = True

@@ -1,12 +1,12 @@
 """evreel: event-camera data set releases.
 
-A reel of events, cut into slices. This is the front door, which imports nothing before it is used:
+A reel of events, cut into slices. This front door imports nothing before it is used:
 
-- `open` a recording and go through it in chunks; `read` it, or a range of its time, as a whole;
-- `open_release`: recordings, splits, features, boxes and samples of a data set, by their names.
+- `open` a recording and read it in chunks, or `read` all of it, or a time range, at once;
+- `open_release`: recordings, splits, features, boxes and samples of a data set, by name.
 
-Behind it: `evreel.steps`, one function a step of the pipeline, and `evreel.representations`, what
-features can be.
+Behind it: `evreel.steps`, one function per step of the pipeline, and `evreel.representations`, the
+kinds of features.
 """
 
 from __future__ import annotations
@@ -54,19 +54,19 @@ def open(  # noqa: A001
     sensor: Sensor | tuple[int, int] | str | None = None,
     reading: Reading | None = None,
 ) -> Recording:
-    """Open a recording, or an events store, to go through it in bounded memory.
+    """Open a recording, or an events store, to read it in bounded memory.
 
     Parameters
     ----------
     path
-        The file, as str or Path. Its content, not its name, tells the format.
+        The file, as str or Path. The format is recognized by content, not by name.
     stream
-        Which event stream, where a file holds several.
+        Which event stream, if the file has several.
     sensor
-        Its size, where the file does not state it: ``(height, width)``, a `Sensor`, or text such
-        as ``"346x260"``, width x height.
+        Sensor size, if the file does not state it: ``(height, width)``, a `Sensor`, or text such as
+        ``"346x260"``, width x height.
     reading
-        What becomes of events and files that break a rule; each is an error where it is left out.
+        How events and files that break a rule are handled; by default, each is an error.
 
     Returns
     -------
@@ -76,10 +76,10 @@ def open(  # noqa: A001
     Raises
     ------
     UsageError
-        Where what is given is not a path, or not a size.
+        If `path` is not a path, or `sensor` not a size.
     RecordingError
-        Where the file is empty, of no known format, or damaged at its head; going through it raises
-        it where it is damaged further on.
+        If the file is empty, has no known format, or is damaged at its start; reading further
+        raises it if the damage is later.
 
     Examples
     --------
@@ -108,9 +108,9 @@ def read(
     sensor: Sensor | tuple[int, int] | str | None = None,
     reading: Reading | None = None,
 ) -> Events:
-    """Read a recording, or a range of its time, into memory: 13 bytes an event.
+    """Read a recording, or a time range of it, into memory: 13 bytes per event.
 
-    A range of an events store is found by its index; other files are read from their start.
+    In an events store, a range is found by the index; other files are read from their start.
 
     Parameters
     ----------
@@ -122,9 +122,9 @@ def read(
     Raises
     ------
     UsageError
-        As `open` does, and where a time is not a whole number.
+        As `open` does, and if a time is not a whole number.
     RecordingError
-        Where the file is damaged.
+        If the file is damaged.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def read(
 
 
 def _size(sensor: object) -> Sensor:
-    """Return a sensor's size that is given in one of the ways that `open` takes."""
+    """Return a sensor size given in any form that `open` takes."""
     from evreel.errors import EventsError, UsageError
     from evreel.events import Sensor
 
@@ -165,7 +165,7 @@ def _size(sensor: object) -> Sensor:
 
 
 def _time(name: str, value: object) -> int | None:
-    """Return a time as a whole number of µs; a fraction would be cut off in silence."""
+    """Return a time as a whole number of µs; a fraction would be cut off silently."""
     import operator
 
     from evreel.errors import UsageError

@@ -1,4 +1,4 @@
-"""What is open until it is closed."""
+"""Objects that stay open until they are closed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Closing(ABC):
-    """A base for what is closed at the end of its ``with`` block; a subclass defines `close`.
+    """Base of objects that close at the end of their ``with`` block; a subclass defines `close`.
 
     Examples
     --------
@@ -21,7 +21,7 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release what it holds."""
+        """Release the open resources."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
 """Every array of every HDF5 file: name, dtype, dims, unit, chunks, filter, meaning, version.
 
-Writers, readers, checkers and the docs all take it from here. Raise a layout's version when an
-array is added, removed or changes meaning.
+Writers, readers, checks and docs all use it. Raise a layout's version when an array is added,
+removed or changes meaning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 Filter = Literal["none", "bitshuffle-lz4", "zstd", "gzip"]
 
 COLUMN_CHUNK = 65_536
-"""Rows a chunk of a column: 2,000 to 10,000 chunks in a long recording, 1 ms to read one."""
+"""Rows per chunk of a column: 2,000 to 10,000 chunks in a long recording, 1 ms to read one."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Array:
     meaning
         One sentence.
     chunk
-        Shape of a chunk; None for an array stored whole.
+        Shape of a chunk; None for an array stored as a whole.
     filter
         How chunks are compressed in a working file.
     optional
-        Left out where the source has nothing to put in it.
+        Left out if the source has no data for it.
     """
 
     name: str
@@ -79,7 +79,7 @@ def _column(
 
 
 EVENT_COLUMNS = (
-    _column("events/t", "<i8", "event", "µs", "Stamp since t_offset, non-decreasing."),
+    _column("events/t", "<i8", "event", "µs", "Timestamp since t_offset, non-decreasing."),
     _column("events/x", "<u2", "event", "px", "Column."),
     _column("events/y", "<u2", "event", "px", "Row."),
     _column("events/p", "u1", "event", "", "Polarity: 0 OFF (darker), 1 ON (brighter)."),
@@ -87,16 +87,16 @@ EVENT_COLUMNS = (
 SENSOR_SCALARS = (
     Array("events/height", "<i8", (), "px", "Sensor height."),
     Array("events/width", "<i8", (), "px", "Sensor width."),
-    Array("t_offset", "<i8", (), "µs", "First stamp of the recording on the camera's own clock."),
+    Array("t_offset", "<i8", (), "µs", "First timestamp on the camera's own clock."),
 )
 
 LEFT_OUT = ("out_of_bounds_events", "outside_time", "outside_crop", "hot_pixel_events")
-"""Counts of events in an events store's `repairs`; the others count something else."""
+"""Counts of left-out events in an events store's `repairs`; the others count something else."""
 
 EVENTS = Layout(
     "evreel-events",
     2,
-    "One recording's events, named and indexed as DSEC does, with the sizes that RVT looks for.",
+    "One recording's events, named and indexed as in DSEC, with the sizes that RVT looks for.",
     (
         *EVENT_COLUMNS,
         *SENSOR_SCALARS,
@@ -110,10 +110,10 @@ EVENTS = Layout(
             (COLUMN_CHUNK,),
             "bitshuffle-lz4",
         ),
-        _column("triggers/t", "<i8", "trigger", "µs", "Stamp since t_offset.", optional=True),
+        _column("triggers/t", "<i8", "trigger", "µs", "Timestamp since t_offset.", optional=True),
         _column("triggers/edge", "i1", "trigger", "", "1 rising, 0 falling, −1 no edge.", True),
-        _column("triggers/id", "<i2", "trigger", "", "Channel or type, as the source's.", True),
-        _column("imu/t", "<i8", "sample", "µs", "Stamp since t_offset.", optional=True),
+        _column("triggers/id", "<i2", "trigger", "", "Channel or type, as in the source.", True),
+        _column("imu/t", "<i8", "sample", "µs", "Timestamp since t_offset.", optional=True),
         *(
             Array(
                 f"imu/{name}",
@@ -140,16 +140,18 @@ EVENTS = Layout(
             "str",
             ("member",),
             "",
-            "Recordings of an archive that lie end to end in here: their names in it.",
+            "Names, in their archive, of recordings that are end to end in here.",
             optional=True,
         ),
-        _column("members/start_us", "<i8", "member", "µs", "First stamp of the member.", True),
-        _column("members/stop_us", "<i8", "member", "µs", "Its last stamp + 1.", True),
-        _column("members/t_offset", "<i8", "member", "µs", "First stamp on its own clock.", True),
+        _column("members/start_us", "<i8", "member", "µs", "First timestamp of the member.", True),
+        _column("members/stop_us", "<i8", "member", "µs", "Its last timestamp + 1.", True),
+        _column(
+            "members/t_offset", "<i8", "member", "µs", "First timestamp on its own clock.", True
+        ),
     ),
     {
         "source_format": "Format of the recording, such as aedat4.",
-        "t_stop_us": "Last stamp + 1, µs since t_offset.",
+        "t_stop_us": "Last timestamp + 1, µs since t_offset.",
         "origin_x_px": "Column of the sensor that became column 0: more than 0 after a crop.",
         "origin_y_px": "Row of the sensor that became row 0: more than 0 after a crop.",
     },
@@ -168,8 +170,8 @@ SLICES = Layout(
         _column("slices/stop", "<i8", "slice", "", "One past the last row."),
         _column("slices/start_us", "<i8", "slice", "µs", "Start of the slice."),
         _column("slices/stop_us", "<i8", "slice", "µs", "Stop of the slice, not in it."),
-        _column("overlaps/event", "<i8", "overlap", "", "Row of events, one a further region."),
-        _column("overlaps/roi", "<i4", "overlap", "", "A further region: a row of rois."),
+        _column("overlaps/event", "<i8", "overlap", "", "Event row, one per additional region."),
+        _column("overlaps/roi", "<i4", "overlap", "", "The additional region: a row of rois."),
         _column("rois/track", "<i8", "roi", "", "The annotation's track number; −1 a loose shape."),
         _column("rois/label", "<i4", "roi", "", "A row of labels."),
         _column(
@@ -185,19 +187,17 @@ SLICES = Layout(
         _column("labelled/stop_us", "<i8", "span", "µs", "… until here."),
     ),
     {
-        "t_stop_us": "Last stamp of the recording + 1, µs since t_offset.",
-        "events_outside_slices": "How many events lie in no slice; they stay in events.",
+        "t_stop_us": "Last timestamp of the recording + 1, µs since t_offset.",
+        "events_outside_slices": "How many events are in no slice; they stay in events.",
     },
 )
 
 _SAMPLE = (
-    Array("samples/id", "str", ("sample",), "", "Its name within the recording."),
+    Array("samples/id", "str", ("sample",), "", "Name of the sample within the recording."),
     _column("samples/label", "<i4", "sample", "", "A row of labels; −1 none."),
     _column("samples/start_us", "<i8", "sample", "µs", "Start of the sample."),
     _column("samples/stop_us", "<i8", "sample", "µs", "Stop of the sample, not in it."),
-    _column(
-        "samples/t_offset", "<i8", "sample", "µs", "Its start on the clock of its own recording."
-    ),
+    _column("samples/t_offset", "<i8", "sample", "µs", "Its start on its recording's own clock."),
 )
 
 SAMPLES = Layout(
@@ -206,7 +206,7 @@ SAMPLES = Layout(
     "Samples of one recording: labelled intervals that index its events store.",
     (
         *_SAMPLE,
-        Array("samples/group", "str", ("sample",), "", "What stays together; empty: not known."),
+        Array("samples/group", "str", ("sample",), "", "Group kept in one split; empty: unknown."),
         Array("samples/split", "str", ("sample",), "", "train, val or test."),
         _column("samples/start", "<i8", "sample", "", "First row of the events store."),
         _column("samples/stop", "<i8", "sample", "", "One past the last row."),
@@ -214,14 +214,14 @@ SAMPLES = Layout(
     ),
     {
         "recording": "Name of the recording.",
-        "t_stop_us": "Last stamp of the recording + 1, µs since t_offset.",
+        "t_stop_us": "Last timestamp of the recording + 1, µs since t_offset.",
     },
 )
 
 FEATURES = Layout(
     "evreel-features",
     2,
-    "One representation of one recording, one array a window.",
+    "One representation of one recording, one array per window.",
     (
         Array(
             "data",
@@ -241,10 +241,10 @@ FEATURES = Layout(
             "<i8",
             "window",
             "µs",
-            "Stamp of the last event of each window; only where windows are of equal count.",
+            "Timestamp of each window's last event; only for windows of equal count.",
             optional=True,
         ),
-        Array("t_offset", "<i8", (), "µs", "First stamp of the recording on the camera's clock."),
+        Array("t_offset", "<i8", (), "µs", "First timestamp on the camera's own clock."),
         *(replace(array, optional=True) for array in _SAMPLE),
         _column("samples/window_start", "<i8", "sample", "", "First window of the sample.", True),
         _column("samples/window_stop", "<i8", "sample", "", "One past its last window.", True),
@@ -268,10 +268,10 @@ FEATURES = Layout(
 
 FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
     "events_to_tensor": "Registered name of the representation, as bytes.",
-    "delta_t": "Duration of a window in µs, uint32; 0 where mode is not delta_t.",
-    "n_events": "Events a window; 0 where mode is not n_events.",
+    "delta_t": "Duration of a window in µs, uint32; 0 unless mode is delta_t.",
+    "n_events": "Events per window; 0 unless mode is n_events.",
     "mode": "delta_t: windows of equal duration; n_events: of equal count; number: a fixed number "
-    "of windows a recording or sample.",
+    "of windows per recording or sample.",
     "event_input_width": "Sensor width in pixels.",
     "event_input_height": "Sensor height in pixels.",
     "shape": "Channels, height and width of a window's array.",
@@ -279,10 +279,10 @@ FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
 """Attributes of a features file's `data`, named as Metavision's; each parameter is one more."""
 
 BOXES_SUFFIX = "_bbox.npy"
-"""How the name of a file of boxes ends, after the recording's."""
+"""End of the name of a file of boxes, after the recording's name."""
 
 LABEL_MAP = "label_map_dictionary.json"
-"""Name of the file that names the classes of the boxes beside and below it: number → name."""
+"""File that names the classes of the boxes beside and below it: number → name."""
 
 BOX_DTYPE = np.dtype(
     [

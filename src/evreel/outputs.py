@@ -2,22 +2,21 @@
 
 A file or folder is written under a unique name in ``.evreel-tmp/`` and renamed when done. That
 folder is the nearest one that exists beside or above the output (a workflow makes one at the
-root of its results); where there is none, one is made beside the output and removed after.
+root of its results); if there is none, one is made beside the output and removed afterwards.
 
-Each run of a workflow has a folder of its own in there, named by the environment variable
-``EVREEL_RUN``, which jobs inherit. The next run's start takes that folder away by one rename, and
-no output's beginning brings it back. So a job that goes on after its workflow was killed can land
-nothing any more, whatever it was about: its renames start from a path that is gone. What is left:
+Each run of a workflow has its own folder in there, named by the environment variable
+``EVREEL_RUN``, which jobs inherit. When the next run starts, it takes that folder away by one
+rename, and no job makes it again. So a job that outlives its killed workflow can no longer publish
+anything: its renames start from a path that is gone. These gaps remain:
 
-- A takeover in the very instant between two renames: of two outputs of one step one may be new,
-  and a release that was just moved aside for a newer one is gone with the folder of its run.
-  Snakemake makes both anew, because the job never ended.
-
-- Between a job's look whether its run is the newest and what it makes outside of the folder there
-  is an instant: it may leave an empty folder above an output, or begin a log anew.
-- Jobs that did not inherit the variable, parts of the results that lie on another file system
-  than their root, and results whose ``.evreel-tmp`` was removed by hand are as without a
-  workflow: whoever renames last has the name.
+- A takeover exactly between two renames: of two outputs of one step only one may be new, and a
+  release that was just moved aside for a newer one is lost with the folder of its run. Snakemake
+  makes both again, because the job never ended.
+- A takeover exactly between a job's check that its run is the newest and its next action outside
+  the folder: the job may leave an empty folder above an output, or start a log again.
+- Jobs that did not inherit the variable, parts of the results on another file system than their
+  root, and results whose ``.evreel-tmp`` was removed by hand work as without a workflow: the last
+  rename wins.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ RUN = "EVREEL_RUN"
 """The environment variable with the name of a workflow run's folder in the scratch folder."""
 
 Progress = Callable[[int, int | None], None]
-"""Called with what is done and the total, which is None where it is not known."""
+"""Called with the amount done and the total, None if unknown."""
 
 _KEEP = "kept-by-workflow"
 _ATTEMPTS = 100
@@ -53,8 +52,8 @@ def silent(done: int, total: int | None) -> None:
 def scratch_folder(path: Path) -> Path:
     """Return the ``.evreel-tmp`` that serves `path`; it need not exist yet.
 
-    Only folders on the same file system count, because a rename can't leave it, and only those
-    that this user may write to: another user's may stand in a shared folder such as /tmp.
+    Only folders on the same file system count, because a rename cannot leave it, and only those
+    that this user may write to: a shared folder such as /tmp may have another user's.
     """
     return next(_scratch_folders(path), path.absolute().parent / SCRATCH)
 
@@ -79,7 +78,7 @@ def _scratch_folders(path: Path) -> Iterator[Path]:
 def start_run(root: Path) -> str:
     """Take over ``root/.evreel-tmp`` for a new run of a workflow.
 
-    What runs before left there goes, and their jobs that still write lose what they have.
+    What earlier runs left there is removed; their jobs that still write lose their output.
 
     Returns
     -------
@@ -87,15 +86,15 @@ def start_run(root: Path) -> str:
     """
     scratch, run = root / SCRATCH, uuid.uuid4().hex
     scratch.mkdir(parents=True, exist_ok=True)
-    # A file that stays in each, so that no output's end takes the folder for its own and removes
-    # it, and that tells the run's folder from one of its name that a late job made again.
+    # A file that stays in each folder: no finished output then removes the folder as its own, and
+    # a folder of that name that a late job made again can be distinguished.
     (scratch / _KEEP).touch()
     (scratch / run).mkdir()
     (scratch / run / _KEEP).touch()
     for old in [path for path in scratch.iterdir() if path.name not in (_KEEP, run)]:
-        # By a rename first: while a tree is being removed, others could land files from it.
+        # Rename first: while a tree is being removed, jobs could still publish files from it.
         gone = scratch / uuid.uuid4().hex
-        with contextlib.suppress(FileNotFoundError):  # its own output's end removed it
+        with contextlib.suppress(FileNotFoundError):  # its own output finished and removed it
             old.rename(gone)
             if _is_folder(gone):
                 shutil.rmtree(gone, ignore_errors=True)
@@ -105,17 +104,17 @@ def start_run(root: Path) -> str:
 
 
 def check_wanted(path: Path) -> None:
-    """Raise where a newer run of the workflow has started than that of this job.
+    """Raise if a newer run of the workflow has started than this job's.
 
     Parameters
     ----------
     path
-        What is to be written below the results of the workflow; other paths are always wanted.
+        Path to write below the results of the workflow; other paths are always wanted.
 
     Raises
     ------
     EvreelError
-        Which says so.
+        If a newer run has started.
     """
     run = _run_folder(path)
     if run is not None:
@@ -123,7 +122,7 @@ def check_wanted(path: Path) -> None:
 
 
 def _run_folder(path: Path) -> Path | None:
-    """Return the folder of this job's run that serves `path`, whether it still stands or not."""
+    """Return the folder of this job's run that serves `path`, even if it no longer exists."""
     if not _RUN_NAME.fullmatch(os.environ.get(RUN, "")):
         return None
     kept = (folder for folder in _scratch_folders(path) if (folder / _KEEP).exists())
@@ -131,11 +130,11 @@ def _run_folder(path: Path) -> Path | None:
 
 
 def _check_newest(folder: Path, path: Path) -> None:
-    """Raise where `folder` is that of this job's run, and was taken away."""
+    """Raise if `folder` is the one of this job's run, and was taken away."""
     if folder.name == os.environ.get(RUN) and not (folder / _KEEP).exists():
         raise EvreelError(
-            f"another run has started in {folder.parent.parent}; this job's output is not wanted "
-            "any more",
+            f"another run has started in {folder.parent.parent}; this job's output is no longer "
+            "wanted",
             path=path,
         )
 
@@ -150,22 +149,22 @@ def atomic(
     ----------
     paths
         Final paths of files, folders or symbolic links. Their parent folders are made. What was
-        there before stays until the rename, also when the block raises.
+        there before stays until the rename, even if the block raises.
     inputs
-        Files that are read meanwhile, none of which may be one of the paths.
+        Files that the block reads; none of them may be one of the paths.
 
     Yields
     ------
-    One path a final path, not existing yet, with the same suffixes.
+    One path per final path, not existing yet, with the same suffixes.
 
     Raises
     ------
     UsageError
-        Where two paths are one, or a path is an input.
+        If two paths are the same, or a path is an input.
     EvreelError
-        Where the block left one of its paths unwritten, a folder stands where a file is to go
-        (or a file where a folder is), or a newer run of the workflow has started; then none of
-        the paths is renamed.
+        If the block left one of its paths unwritten, a folder is in the place of a file (or a file
+        in the place of a folder), or a newer run of the workflow has started; then none of the
+        paths is renamed.
     """
     finals = [Path(path) for path in paths]
     _check_apart(finals, [Path(path) for path in inputs if path is not None])
@@ -183,7 +182,7 @@ def atomic(
 
 
 def _check_apart(finals: list[Path], inputs: list[Path]) -> None:
-    """Raise where an output would take the place of another, or of what it is made from."""
+    """Raise if an output would overwrite another, or its own input."""
     places = [final.absolute() for final in finals]
     for k, final in enumerate(finals):
         if places[k] in places[:k]:
@@ -191,7 +190,7 @@ def _check_apart(finals: list[Path], inputs: list[Path]) -> None:
         for path in inputs:
             if final.exists() and path.exists() and final.samefile(path):
                 raise UsageError(
-                    f"would be written over {path.name}, which it is made from",
+                    f"would overwrite {path.name}, from which it is made",
                     path=final,
                     hint="Choose another name for the output.",
                 )
@@ -199,19 +198,19 @@ def _check_apart(finals: list[Path], inputs: list[Path]) -> None:
 
 @contextlib.contextmanager
 def scratch_path(final: Path) -> Iterator[Path]:
-    """Give a path of the same name in a folder of its own, and remove that folder after.
+    """Give a path of the same name in a folder of its own, and remove that folder afterwards.
 
     Raises
     ------
     EvreelError
-        Where no file may be made beside `final`, or a newer run of the workflow has started; at
-        the end also in place of any error that came of it.
+        If no file may be made beside `final`, or a newer run of the workflow has started; the
+        latter also replaces any error that it caused in the block.
     """
     check_wanted(final)
     final.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(final.parent, os.W_OK | os.X_OK):
         raise EvreelError(
-            "can't be written: no right to make files in its folder",
+            "cannot be written: no permission to make files in its folder",
             path=final,
             hint="Choose another folder for the output.",
         )
@@ -226,19 +225,19 @@ def scratch_path(final: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(own, ignore_errors=True)
-        with contextlib.suppress(OSError):  # not empty: a workflow's, or others are under way
+        with contextlib.suppress(OSError):  # not empty: a workflow's, or used by other outputs
             own.parent.rmdir()
 
 
 def _own_folder(final: Path) -> Path:
-    """Make a folder in the scratch folder that serves `final`, and that one where there is none."""
+    """Make a folder in the scratch folder that serves `final`, and that one if there is none."""
     for attempts_left in reversed(range(_ATTEMPTS)):
         own = scratch_folder(final) / uuid.uuid4().hex
         try:
             own.mkdir(parents=True)
             break
         except FileNotFoundError:
-            # Another output's end may remove the scratch folder between its finding and its use.
+            # Another output may finish and remove the scratch folder before it is used here.
             if not attempts_left:
                 raise
     return own
@@ -249,18 +248,18 @@ def _is_folder(path: Path) -> bool:
 
 
 def _check(path: Path, final: Path) -> None:
-    """Raise where the rename of `path` to `final` can't work."""
+    """Raise if the rename of `path` to `final` cannot work."""
     if not os.path.lexists(path):
         raise EvreelError("was not written by the step that makes it", path=final)
-    # One look: another run may move what stands there away meanwhile.
+    # One call: another run may move it away meanwhile.
     try:
         standing = stat.S_ISDIR(final.lstat().st_mode)
     except FileNotFoundError:
         return
     if standing != _is_folder(path):
-        stands, comes = ("file", "folder") if _is_folder(path) else ("folder", "file")
+        there, needed = ("file", "folder") if _is_folder(path) else ("folder", "file")
         raise EvreelError(
-            f"a {stands} of this name stands where a {comes} is to be written",
+            f"a {there} of this name already exists; a {needed} is to be written",
             path=final,
             hint="Move it away, or choose another name for the output.",
         )
@@ -282,7 +281,7 @@ def _sync_entry(path: Path) -> None:
 
 
 def _replace(path: Path, final: Path) -> None:
-    """Rename `path` to `final`; a folder that stands there is moved aside and removed after."""
+    """Rename `path` to `final`; a folder that is there is moved aside and removed afterwards."""
     if _is_folder(path):
         _replace_folder(path, final)
     else:
@@ -291,13 +290,13 @@ def _replace(path: Path, final: Path) -> None:
 
 
 def _replace_folder(path: Path, final: Path) -> None:
-    """Rename a folder; another run that lands at the same time costs a turn, not an error.
+    """Rename a folder; if another run renames at the same time, try again.
 
-    A folder can't replace a full one in one call, so a kill between the two renames leaves
+    A folder cannot replace a full one in one call, so a kill between the two renames leaves
     nothing under the name.
     """
     while True:
-        aside = path.parent / uuid.uuid4().hex  # goes with the scratch folder
+        aside = path.parent / uuid.uuid4().hex  # removed with the scratch folder
         moved = False
         with contextlib.suppress(FileNotFoundError):
             final.rename(aside)
@@ -305,7 +304,7 @@ def _replace_folder(path: Path, final: Path) -> None:
         try:
             path.rename(final)
         except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another has landed meanwhile
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another was faster
                 continue
             if moved:
                 aside.rename(final)
@@ -317,7 +316,7 @@ def _replace_folder(path: Path, final: Path) -> None:
 def atomic_into(folder: str | Path) -> Iterator[Path]:
     """Give a scratch folder; rename each file left in it into `folder` when the block ends.
 
-    For a step whose files are not known beforehand. Files of other names stay.
+    For a step whose files are not known in advance. Files with other names stay.
     """
     folder = Path(folder)
     with scratch_path(folder / "files") as scratch:

@@ -24,7 +24,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "features": 2,
     "release": 3,
 }
-"""One integer a step, raised whenever its output changes; the workflow passes it as a parameter."""
+"""One integer per step, raised when its output changes; the workflow passes it as a parameter."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Provenance:
     step
         Name of the pipeline step, a key of `STEP_REVISIONS`.
     parameters
-        Every parameter of the step, defaults too; plain JSON values.
+        Every parameter of the step, including defaults; plain JSON values.
     inputs
         Role of each input file → ``sha256:…`` of its bytes.
     repairs
-        What was changed on the way and how often: ``{"hot_pixel_events": 120}``. Zeros stay, so
-        that "none" differs from "not looked".
+        What was changed and how often: ``{"hot_pixel_events": 120}``. Zeros are kept, so that
+        "none" differs from "not looked for".
     """
 
     step: str

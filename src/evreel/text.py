@@ -1,4 +1,4 @@
-"""Text files as people and data sets write them: their text, and lists of names."""
+"""Text files that people and data sets write: their text, and lists of names."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ def read_text(path: str | Path) -> str:
     Raises
     ------
     AnnotationError
-        Where it can't be read, or is not UTF-8.
+        If it cannot be read, or is not UTF-8.
     """
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise AnnotationError(f"can't be read: {error.strerror}", path=path) from error
+        raise AnnotationError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
         raise AnnotationError("is not UTF-8", path=path, hint="Save it as UTF-8.") from error
 
 
 def read_list(path: str | Path) -> list[tuple[int, str]]:
-    """Return line and name of each row of a list that ships with a data set: one a line.
+    """Return line and name of each row of a data set's list, one name per line.
 
-    Empty lines and those that begin with ``#`` are left out.
+    Empty lines and lines that begin with ``#`` are left out.
 
     Raises
     ------
     AnnotationError
-        Where it can't be read, or is not UTF-8.
+        If it cannot be read, or is not UTF-8.
     """
     rows = [(line, row.strip()) for line, row in enumerate(read_text(path).splitlines(), start=1)]
     return [(line, row) for line, row in rows if row and not row.startswith("#")]

@@ -305,7 +305,7 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
         (["events", "corner.aedat4", "-o", "x", "--start-us", "9" * 30], 2, "no time range"),
         (["events", "corner.aedat4", "-o", "/proc/x.h5"], 1, "No such file or directory"),
         (["events", "corner.aedat4", "-o", "corner.toml/x.h5"], 1, "File exists"),
-        (["events", "corner.aedat4", "-o", "corner.aedat4"], 2, "which it is made from"),
+        (["events", "corner.aedat4", "-o", "corner.aedat4"], 2, "from which it is made"),
         (["events", "corner.h5", "-o", "x.h5"], 2, "is already an events store"),
         (
             ["video", "corner.h5", "-o", "x.mp4", "--window-us", "10000", "--preset", "typo"],
@@ -341,7 +341,7 @@ def test_release__never_takes_the_place_of_another_folder(made, tmp_path):
     (tmp_path / "plan.tsv").write_text(plan, encoding="utf-8")
     run = evreel("release", "--manifest", tmp_path / "plan.tsv", "-o", tmp_path / "photos")
     assert run.returncode == 1
-    assert "is a folder with other things in it" in run.stderr
+    assert "is a folder that contains other files" in run.stderr
     assert (tmp_path / "photos" / "a.jpg").read_bytes() == b"x"
     for _ in range(2):  # a release does take the place of an older one, also without its manifest
         run = evreel("release", "--manifest", tmp_path / "plan.tsv", "-o", tmp_path / "release")

@@ -56,10 +56,10 @@ def test_boxes__refuse_a_damaged_file(tmp_path):
     whole = path.read_bytes()
     for damaged in (b"", whole[:7], whole[:100], whole[:-1], b"\x00" + whole[1:]):
         path.write_bytes(damaged)
-        with pytest.raises(AnnotationError, match=r"^a\.npy: is no whole \.npy file"):
+        with pytest.raises(AnnotationError, match=r"^a\.npy: is not a complete \.npy file"):
             read_boxes(path)
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(AnnotationError, match="holds object in 1 dimensions"):
         read_boxes(path)
-    with pytest.raises(AnnotationError, match=r"^none\.npy: can't be read"):
+    with pytest.raises(AnnotationError, match=r"^none\.npy: cannot be read"):
         read_boxes(tmp_path / "none.npy")

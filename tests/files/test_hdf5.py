@@ -114,14 +114,14 @@ def test_add__keeps_a_scalar_under_the_checksum_of_its_header(tmp_path):
 
 def test_reading__names_the_file_and_what_was_read(tmp_path):
     with (
-        pytest.raises(LayoutError, match=r"^x\.h5: rows 1 to 5 can't be read: bad\. .* again\.$"),
+        pytest.raises(LayoutError, match=r"^x\.h5: rows 1 to 5 cannot be read: bad\. .* again\.$"),
         hdf5.reading(tmp_path / "x.h5", "rows 1 to 5"),
     ):
         raise OSError("bad")
 
 
 def holds_a_time(path, since):
-    """Tell whether a second between `since` and now stands in a file as HDF5 stores times."""
+    """Return whether a second between `since` and now stands in a file as HDF5 stores times."""
     content = path.read_bytes()
     return any(
         second.to_bytes(4, "little") in content for second in range(since, int(time.time()) + 1)
@@ -184,7 +184,7 @@ def replaced(name, **options):
         (lambda f: f.attrs.__delitem__("layout"), "its layout is None; 'test' is expected"),
         (lambda f: f.attrs.__setitem__("layout", "else"), "its layout is 'else'"),
         (lambda f: f.attrs.__setitem__("layout", ["test", "x"]), r"its layout is \['test', 'x'\]"),
-        (lambda f: f.attrs.__setitem__("layout_version", 4), "test version 4; version 3 is read"),
+        (lambda f: f.attrs.__setitem__("layout_version", 4), "4; this evreel reads version 3"),
         (lambda f: f.attrs.__setitem__("layout_version", [3, 3]), r"version \[3, 3\]"),
         (lambda f: f.attrs.__delitem__("layout_version"), "version None"),
         (lambda f: f.attrs.__delitem__("unit"), "attribute unit is missing"),
@@ -196,7 +196,7 @@ def replaced(name, **options):
         (replaced("a/t", data=np.zeros(250, "i4")), "data set a/t is <i4; <i8 is expected"),
         (replaced("a/t", data=np.zeros(250, ">i8")), "data set a/t is >i8; <i8 is expected"),
         (replaced("header", data=5), "data set header is <i8; text is expected"),
-        (replaced("a/p", data=np.zeros(249, "u1")), "a/p has 249 of row, a/t has 250"),
+        (replaced("a/p", data=np.zeros(249, "u1")), "a/p has 249 of row, but a/t has 250"),
     ],
 )
 def test_check_layout__names_the_first_thing_that_is_not_as_laid_out(tmp_path, edit, message):
@@ -221,12 +221,12 @@ def test_check_layout__takes_no_group_for_a_data_set(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no HDF5 at all", b"\x89HDF\r\n\x1a\n"])
 def test_open__of_what_is_no_hdf5_names_the_file(tmp_path, content):
     (tmp_path / "x.h5").write_bytes(content)
-    with pytest.raises(LayoutError, match=r"^x\.h5: can't be opened as HDF5"):
+    with pytest.raises(LayoutError, match=r"^x\.h5: cannot be opened as HDF5"):
         hdf5.open_hdf5(tmp_path / "x.h5")
 
 
 def test_open__of_nothing_names_the_file(tmp_path):
-    with pytest.raises(LayoutError, match=r"^x\.h5: can't be opened as HDF5"):
+    with pytest.raises(LayoutError, match=r"^x\.h5: cannot be opened as HDF5"):
         hdf5.open_hdf5(tmp_path / "x.h5")
 
 
@@ -260,6 +260,7 @@ def test_create__on_a_full_disk_is_one_error_and_not_the_end_of_the_process(tmp_
         )
         assert run.returncode == 0, run.stderr
         assert run.stdout == (
-            f"{limit}.h5: can't be written: File too large. Make room on the disk, and run again.\n"
+            f"{limit}.h5: cannot be written: File too large. "
+            "Make room on the disk, and run again.\n"
         )
         assert run.stderr == ""

@@ -268,7 +268,7 @@ def test_repack__names_a_file_with_a_damaged_chunk(tmp_path):
     with path.open("r+b") as raw:
         raw.seek(chunk.byte_offset)
         raw.write(b"\xff" * chunk.size)
-    with pytest.raises(ReleaseError, match=r"^a\.h5: can't be read to its end"):
+    with pytest.raises(ReleaseError, match=r"^a\.h5: cannot be read to its end"):
         repack(path, tmp_path / "b.h5")
 
 

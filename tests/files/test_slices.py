@@ -79,7 +79,7 @@ def test_slices_file__holds_every_event_once_with_its_region(tmp_path, store):
             columns = zip(getattr(got, name), getattr(regions.tables, name), strict=True)
             for column, expected in columns:
                 np.testing.assert_array_equal(column, expected)
-        with pytest.raises(IndexError, match=r"s\.h5: slice 3 is not within 0 to 2"):
+        with pytest.raises(IndexError, match=r"s\.h5: slice 3 is not in 0 to 2"):
             got.slice(3)
 
 
@@ -149,14 +149,14 @@ def test_slices_writer__refuses_time_that_goes_back_and_slices_beyond_the_end(tm
         writer.write(chunk, roi, *nothing)
         with pytest.raises(EventsError, match="goes back behind"):
             writer.write(chunk, roi, *nothing)
-        with pytest.raises(EventsError, match=r"slice 0 is of rows 0 to \d+; there are 1000"):
+        with pytest.raises(EventsError, match=r"slice 0 has rows 0 to \d+; there are 1000"):
             writer.finish()
 
 
 def test_slices_file__that_contradicts_itself_is_refused(slices, store):
     for name, value, message in (
         ("slices/stop", 4_001, "a slice is not within the file's 4000 events"),
-        ("rois/label", 2, "rois/label is not within the 2 labels"),
+        ("rois/label", 2, "rois/label is outside the 2 labels"),
     ):
         with h5py.File(slices, "r+") as file:
             kept = file[name][-1]

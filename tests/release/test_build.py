@@ -109,7 +109,7 @@ def test_build__keeps_what_is_known_of_each_recording(tmp_path):
     ("town", "problem"),
     [
         ({}, "recording 'town' is not in the table of recordings"),
-        ({"town": {"split": "test"}}, "is in split 'val' here, in 'test' in the table of recor"),
+        ({"town": {"split": "test"}}, "is in split 'val' here, but in 'test' in the table"),
     ],
 )
 def test_build__of_a_plan_that_is_not_of_these_recordings_is_refused(tmp_path, town, problem):
@@ -205,8 +205,8 @@ def test_build__without_splits_and_labels_writes_neither(tmp_path):
         ({"labels": {-1: "car"}}, "label -1"),
         ({"labels": {True: "car"}}, "label True"),
         ({"labels": {0: None}}, "label 0: None"),
-        ({"config": {"a": Path("x")}}, "config is not made of plain JSON"),
-        ({"config": {"a": float("nan")}}, "config is not made of plain JSON"),
+        ({"config": {"a": Path("x")}}, "config has values that are not plain JSON"),
+        ({"config": {"a": float("nan")}}, "config has values that are not plain JSON"),
     ],
 )
 def test_build__refuses_arguments_before_it_writes(tmp_path, change, message):
@@ -229,15 +229,15 @@ def test_build__refuses_arguments_before_it_writes(tmp_path, change, message):
             [("a/x_bbox.npy", {}), ("a/label_map_dictionary.json", {})],
             "is a file that evreel writes",
         ),
-        ([("../x", {})], r"path '\.\./x' has '\.\.' in it"),
-        ([("a", {"id": "a\nb"})], "id 'a.nb' has a control character"),
-        ([("a", {"split": "train"})], "has split 'train' and no id"),
-        ([("a", {"split": "a/b", "id": "x"})], "split 'a/b' is not made of"),
+        ([("../x", {})], r"path '\.\./x' contains '\.\.'"),
+        ([("a", {"id": "a\nb"})], "id 'a.nb' contains a control character"),
+        ([("a", {"split": "train"})], "has split 'train' but no id"),
+        ([("a", {"split": "a/b", "id": "x"})], "split 'a/b' must be letters"),
         (
             [("a", {"split": "train", "id": "x"}), ("b", {"split": "val", "id": "x"})],
-            "'b': recording 'x' is in split 'val' here and in 'train' at 'a'",
+            "'b': recording 'x' is in split 'val' here, but in 'train' at 'a'",
         ),
-        ([("train/a", {"split": "val", "id": "x"})], "'train/a' is in folder train, the recordin"),
+        ([("train/a", {"split": "val", "id": "x"})], "'train/a' is in folder train, but the"),
     ],
 )
 def test_build__refuses_a_plan_before_it_writes(tmp_path, rows, message):
@@ -248,7 +248,7 @@ def test_build__refuses_a_plan_before_it_writes(tmp_path, rows, message):
 
 
 def test_build__refuses_boxes_whose_classes_have_no_names(tmp_path):
-    with pytest.raises(ReleaseError, match="boxes in train/histogram, and no labels"):
+    with pytest.raises(ReleaseError, match="boxes in train/histogram, but no labels"):
         build([entry("train/histogram/a_bbox.npy", tmp_path)], tmp_path / "r", **DATA_SET)
 
 
@@ -256,10 +256,10 @@ def test_build__names_a_source_that_is_not_there(tmp_path):
     (tmp_path / "circle").symlink_to("circle")
     os.mkfifo(tmp_path / "pipe")
     for name, problem in (
-        ("missing", "can't be read: No such file"),
+        ("missing", "cannot be read: No such file"),
         ("", "is not a file"),
         ("pipe", "is not a file"),
-        ("circle", "can't be read"),
+        ("circle", "cannot be read"),
     ):
         plan = [entry("a", tmp_path), PlanEntry("b", tmp_path / name, line=7)]
         with pytest.raises(ReleaseError, match=f"^line 7: source '.*{name}' {problem}"):
@@ -279,7 +279,7 @@ def test_build__fills_only_an_empty_folder(tmp_path):
 def test_build__refuses_hdf5_that_is_damaged_or_not_whole(tmp_path, compression):
     path = feature_file(tmp_path / "a.h5")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(LayoutError, match=r"^a\.h5: can't be opened as HDF5"):
+    with pytest.raises(LayoutError, match=r"^a\.h5: cannot be opened as HDF5"):
         build([PlanEntry("a.h5", path)], tmp_path / "r", **DATA_SET, compression=compression)
 
 
@@ -352,7 +352,7 @@ def test_release__is_refused_where_a_check_finds_an_error_unless_it_is_tolerated
     plan, folder = tmp_path / "plan.tsv", tmp_path / "park-1"
     steps.release_plan(rows, plan)
     about = {"name": "park", "version": "1", "licence": "CC0-1.0"}
-    with pytest.raises(ReleaseError, match=r"checks found \d in it, the first: error: ") as caught:
+    with pytest.raises(ReleaseError, match=r"checks found \d errors, the first: error: ") as caught:
         steps.release(plan, folder, steps.ReleaseSettings(**about))
     assert "release.tolerate" in str(caught.value)
     assert not folder.exists()

@@ -1,4 +1,4 @@
-"""Plan, manifest and sums: what is written is read again, and what can't be is named."""
+"""Plan, manifest and sums: what is written is read again, and what cannot be is named."""
 
 from __future__ import annotations
 
@@ -157,22 +157,22 @@ def test_plan__takes_sources_from_the_working_directory(tmp_path, monkeypatch):
         ("", "is empty"),
         ("/etc/passwd", "is absolute"),
         ("c:/x", "is absolute"),
-        ("..", "has '..' in it"),
-        ("a/../b", "has '..' in it"),
-        ("./a", "has '.' in it"),
-        ("a//b", "has an empty folder name in it"),
-        ("a/", "has an empty folder name in it"),
-        ("a\\b", "has a backslash in it"),
-        ("a\0b", "has a control character in it"),
-        ("a\x1bb", "has a control character in it"),
-        ("a\u2028b", "has a control character in it"),
-        ("ä" * 128, "has a name longer than 255 bytes in it"),
-        ("other/A.txt", "is listed twice"),
+        ("..", "contains '..'"),
+        ("a/../b", "contains '..'"),
+        ("./a", "contains '.'"),
+        ("a//b", "contains an empty folder name"),
+        ("a/", "contains an empty folder name"),
+        ("a\\b", "contains a backslash"),
+        ("a\0b", "contains a control character"),
+        ("a\x1bb", "contains a control character"),
+        ("a\u2028b", "contains a control character"),
+        ("ä" * 128, "contains a name longer than 255 bytes"),
+        ("other/A.txt", "is duplicated"),
         ("other/a.TXT", "differs from 'other/A.txt' only in case"),
         ("Other/b.txt", "differs from 'other' only in case"),
         ("other/A.txt/b", "needs a folder where 'other/A.txt' is a file"),
         ("other", "is a file where 'other' is a folder"),
-        ("caf\u00e9", "differs from 'cafe\u0301' only in case or accents"),
+        ("caf\u00e9", "differs from 'cafe\u0301' only in case or in the encoding of accents"),
     ],
 )
 def test_plan__refuses_hostile_paths_with_line_and_value(tmp_path, path, problem):
@@ -187,13 +187,13 @@ def test_plan__refuses_hostile_paths_with_line_and_value(tmp_path, path, problem
     [
         ("", "line 1: column 'path' is missing; columns are path, source, kind, id, split"),
         ("path\n", "line 1: column 'source' is missing"),
-        ("path,source\n", "line 1: column 'path,source' is not known; columns are"),
-        ("path\tsource\tsplits\n", "line 1: column 'splits' is not known"),
+        ("path,source\n", "line 1: column 'path,source' is unknown; columns are"),
+        ("path\tsource\tsplits\n", "line 1: column 'splits' is unknown"),
         ("path\tsource\tpath\n", "line 1: column 'path' is duplicated"),
         ("path\tsource\na\n", "line 2: has 1 cells; the header has 2"),
         ("path\tsource\na\tb\tc\n", "line 2: has 3 cells; the header has 2"),
         ("path\tsource\na\t\n", "line 2: source is empty"),
-        ("path\tsource\na\tb\0\n", "line 2: source 'b\\x00' has a control character in it"),
+        ("path\tsource\na\tb\0\n", "line 2: source 'b\\x00' contains a control character"),
         ('path\tsource\na\t"b\n', "line 2: "),
         (b"path\tsource\n\xff\tb\n", "is not UTF-8. Save it as UTF-8."),
     ],
@@ -205,7 +205,7 @@ def test_plan__refuses_a_table_of_another_form(tmp_path, table, problem):
 
 
 def test_plan__that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ReleaseError, match=r"^plan\.tsv: can't be read: No such file"):
+    with pytest.raises(ReleaseError, match=r"^plan\.tsv: cannot be read: No such file"):
         read_plan(tmp_path / "plan.tsv")
 
 

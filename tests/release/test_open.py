@@ -273,7 +273,7 @@ def test_open__of_another_folder_or_none_says_so(tmp_path, folder):
     for path, message in (
         (tmp_path / "none", "none: does not exist. Give the folder that holds"),
         (folder / "manifest.json", "manifest.json: is not a folder. Give the folder"),
-        (tmp_path, "manifest.json: can't be read: No such file"),
+        (tmp_path, "manifest.json: cannot be read: No such file"),
     ):
         with pytest.raises(ReleaseError) as raised:
             open_release(path)
@@ -287,8 +287,8 @@ def one(value, path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.update(layout_version=3), "is of version 3; version 2 is read here"),
-        (lambda v: v["files"][0].update(path="../secret"), "has '..' in it"),
+        (lambda v: v.update(layout_version=3), "has version 3; this evreel reads version 2"),
+        (lambda v: v["files"][0].update(path="../secret"), "contains '..'"),
         (lambda v: v["files"][0].update(path="/etc/passwd"), "is absolute"),
         (
             lambda v: v["recordings"]["park"].update(split="test"),

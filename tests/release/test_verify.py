@@ -82,14 +82,14 @@ def test_verify__says_what_each_file_is_and_should_be(copied):
     place.write_text("<Annotations/>\n")
     (problem,) = problems(copied).values()
     assert f"md5 is {hashlib.md5(place.read_bytes()).hexdigest()}" in problem
-    assert f"{hashlib.sha256(b'<annotations/>' + bytes([10])).hexdigest()} is expected" in problem
+    assert f"expected {hashlib.sha256(b'<annotations/>' + bytes([10])).hexdigest()}" in problem
 
 
 def test_verify__says_how_many_bytes_there_should_be(copied):
     (copied / "annotations/park.xml").write_text("")
-    assert problems(copied) == {"annotations/park.xml": "has 0 bytes, 15 are expected"}
+    assert problems(copied) == {"annotations/park.xml": "has 0 bytes, expected 15"}
     (copied / "splits/test.txt").write_text("\n")
-    assert problems(copied)["splits/test.txt"] == "has 1 bytes, 0 are expected"
+    assert problems(copied)["splits/test.txt"] == "has 1 bytes, expected 0"
 
 
 def test_verify__names_every_file_that_does_not_belong(copied):
@@ -161,7 +161,7 @@ def test_verify__without_some_of_its_lists_goes_by_the_others(copied, lists, che
 def test_verify__names_only_a_manifest_that_was_edited(copied, edit):
     edit_manifest(copied, edit)
     assert problems(copied) == {
-        MANIFEST: "was changed: MD5SUMS and SHA256SUMS have other sums for it"
+        MANIFEST: "was changed: MD5SUMS and SHA256SUMS have other checksums for it"
     }
 
 
@@ -180,21 +180,21 @@ def test_verify__of_an_edited_list_with_new_sums_finds_the_files_that_differ(cop
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("../secret", "has '..' in it"),
+        ("../secret", "contains '..'"),
         ("/etc/passwd", "is absolute"),
         ("C:/Windows", "is absolute"),
-        ("a/../../secret", "has '..' in it"),
-        ("train//x", "has an empty folder name"),
-        ("train\\x", "has a backslash"),
-        ("x\0y", "has a control character"),
-        ("x\ny", "has a control character"),
+        ("a/../../secret", "contains '..'"),
+        ("train//x", "contains an empty folder name"),
+        ("train\\x", "contains a backslash"),
+        ("x\0y", "contains a control character"),
+        ("x\ny", "contains a control character"),
         ("", "is empty"),
         ("readme.md", "differs from 'README.md' only in case"),
-        ("README.md", "is listed twice"),
+        ("README.md", "is duplicated"),
         ("README.md/x", "needs a folder where 'README.md' is a file"),
         ("train", "is a file where 'train' is a folder"),
         ("manifest.json", "is a file that evreel writes"),
-        ("x" * 256, "has a name longer than 255 bytes"),
+        ("x" * 256, "contains a name longer than 255 bytes"),
     ],
 )
 def test_verify__reads_nothing_that_a_hostile_manifest_names(copied, path, problem, monkeypatch):
@@ -225,20 +225,20 @@ def test_verify__reads_nothing_that_a_hostile_manifest_names(copied, path, probl
         (b"{", "is not JSON"),
         (b"\xff\xfe", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
-        (b'{"layout": 1, "layout": 2}', "a key is repeated"),
+        (b'{"layout": 1, "layout": 2}', "a key is duplicated"),
         (b"[]", "is not a manifest of a release"),
         (b'{"layout": "evreel-events"}', "is not a manifest of a release"),
-        (b'{"layout": "evreel-release", "layout_version": 1}', "is of version 1; version 2 is"),
-        (b'{"layout": "evreel-release", "layout_version": 2}', "its name is None"),
+        (b'{"layout": "evreel-release", "layout_version": 1}', "has version 1; this evreel"),
+        (b'{"layout": "evreel-release", "layout_version": 2}', "name is None"),
         (
             b'{"layout": "evreel-release", "layout_version": 2, "name": "a", "version": "1",'
             b' "licence": "x", "evreel_version": "0", "recordings": {}, "files": {}}',
-            "its files are not a list",
+            "files is not a list",
         ),
         (
             b'{"layout": "evreel-release", "layout_version": 2, "name": "a", "version": "1",'
             b' "licence": "x", "evreel_version": "0", "recordings": {"a": {"b": 1}}}',
-            "its recordings are not id",
+            "recordings is not a map id",
         ),
     ],
 )
@@ -260,8 +260,8 @@ def test_verify__does_not_follow_links_out_of_the_release(copied, monkeypatch):
     (copied / "annotations/park.xml").rename(outside / "park.xml")
     (copied / "annotations/park.xml").symlink_to(outside / "park.xml")
     found = problems(copied)
-    assert "is out of the release" in found.pop("train")
-    assert "is out of the release" in found.pop("annotations/park.xml")
+    assert "is outside the release" in found.pop("train")
+    assert "is outside the release" in found.pop("annotations/park.xml")
     assert set(found.values()) == {"is missing"}
     assert all(path.startswith("train/") for path in found)
 
@@ -292,7 +292,7 @@ def test_verify__where_the_manifest_is_a_link_out_says_so_once(copied):
     (copied / MANIFEST).rename(copied.parent / "elsewhere.json")
     (copied / MANIFEST).symlink_to("../elsewhere.json")
     assert problems(copied) == {
-        MANIFEST: "is a link to ../elsewhere.json, which is out of the release"
+        MANIFEST: "is a link to ../elsewhere.json, which is outside the release"
     }
 
 
@@ -306,7 +306,7 @@ def test_verify__names_files_that_can_not_be_read(copied, monkeypatch):
 
     monkeypatch.setattr(os, "open", refuse)
     assert problems(copied) == dict.fromkeys(
-        ["MD5SUMS", "annotations/park.xml"], "can't be read: Permission denied"
+        ["MD5SUMS", "annotations/park.xml"], "cannot be read: Permission denied"
     )
 
 

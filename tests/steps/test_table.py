@@ -147,7 +147,7 @@ def test_boxes__refuse_what_does_not_fit(tmp_path):
     np.save(source, np.zeros(2, dtype=[("ts", "<u8"), ("x", "<f4")]))
     refused(r"x.npy: has no field y; there are ts, x", source)
     source.write_bytes(source.read_bytes()[:-3])
-    refused(r"x.npy: is no whole .npy file of boxes", source)
+    refused(r"x.npy: is not a complete .npy file of boxes", source)
 
 
 def test_boxes__of_a_cropped_store_are_refused(tmp_path):

@@ -1,1 +1,1 @@
-"""The files that evreel makes: bytes ↔ the types of the rows above, nothing else."""
+"""The files that evreel makes: bytes ↔ types of the rows above, nothing else."""

@@ -30,11 +30,11 @@ def write_boxes(path: str | Path, boxes: npt.NDArray[np.void]) -> None:
     Raises
     ------
     AnnotationError
-        Where the records are of another type or not in order of time.
+        If the records have another type or are not in order of time.
     """
     path = Path(path)
     _check(path, boxes)
-    # Bytes between fields are not ours to leave to chance: 40 bytes hold 36 of values.
+    # Do not leave the padding between fields to chance: 40 bytes hold 36 bytes of values.
     clean = np.zeros(len(boxes), dtype=BOX_DTYPE)
     for name in BOX_DTYPE.names or ():
         clean[name] = boxes[name]
@@ -48,7 +48,7 @@ def read_boxes(path: str | Path) -> npt.NDArray[np.void]:
     Raises
     ------
     AnnotationError
-        Where the file is not a ``.npy``, is cut short, or holds other records.
+        If the file is not a ``.npy``, is cut short, or holds other records.
     """
     path = Path(path)
     boxes = read_records(path)
@@ -59,14 +59,14 @@ def read_boxes(path: str | Path) -> npt.NDArray[np.void]:
 def read_published_boxes(path: str | Path) -> npt.NDArray[np.void]:
     """Return boxes that come with a data set, as `evreel.layout.BOX_DTYPE`, on their own clock.
 
-    Fields may be of other widths and in another order; ``ts`` is read for `t`, and ``confidence``
-    for `class_confidence`, as older files have them. A file without tracks has `track_id` 0, one
-    without confidences 1.
+    Fields may have other widths and another order; as in older files, ``ts`` is read as `t` and
+    ``confidence`` as `class_confidence`. A file without tracks gets `track_id` 0, one without
+    confidences gets 1.
 
     Raises
     ------
     AnnotationError
-        Where a field is missing, a value does not fit, or boxes are not in order of time.
+        If a field is missing, a value does not fit, or boxes are not in order of time.
     """
     path = Path(path)
     records = read_records(path)
@@ -77,7 +77,7 @@ def read_published_boxes(path: str | Path) -> npt.NDArray[np.void]:
         found = [spelled for spelled in (name, _ALSO.get(name, "")) if spelled in there]
         if not found and name not in ("track_id", "class_confidence"):
             raise AnnotationError(
-                f"has no field {name}; there are {', '.join(there)}",
+                f"has no field {name}; its fields are {', '.join(there)}",
                 path=path,
                 hint="Are these boxes, as Prophesee's tools write them?",
             )
@@ -85,7 +85,7 @@ def read_published_boxes(path: str | Path) -> npt.NDArray[np.void]:
             values = records[spelled]
             boxes[name] = values
             kept = boxes[name].astype(values.dtype) == values
-            kept &= (boxes[name] < 0) == (values < 0)  # a wrap comes back as it was
+            kept &= (boxes[name] < 0) == (values < 0)  # a wrapped value converts back unchanged
             if boxes[name].dtype.kind in "iu" and not kept.all():
                 row = int(np.argmin(kept))
                 raise AnnotationError(
@@ -98,12 +98,12 @@ def read_published_boxes(path: str | Path) -> npt.NDArray[np.void]:
 
 
 def read_records(path: Path) -> npt.NDArray[np.void]:
-    """Return the records of a ``.npy`` file, (n,), of whatever fields and in whatever order.
+    """Return the records of a ``.npy`` file, (n,), with any fields in any order.
 
     Raises
     ------
     AnnotationError
-        Where the file is not a ``.npy``, is cut short, or holds no records.
+        If the file is not a ``.npy``, is cut short, or holds no records.
     """
     try:
         size = path.stat().st_size
@@ -112,21 +112,21 @@ def read_records(path: Path) -> npt.NDArray[np.void]:
                 raise ValueError("is empty")
             version = np.lib.format.read_magic(file)
             if version not in _HEADS:
-                raise ValueError(f"is of version {version}; 1.0 or 2.0 is expected")
+                raise ValueError(f"has version {version}; 1.0 or 2.0 is expected")
             shape, _, dtype = _HEADS[version](file)
             if len(shape) != 1 or dtype.names is None or dtype.hasobject or not dtype.itemsize:
                 raise ValueError(f"holds {dtype} in {len(shape)} dimensions; records are expected")
-            # Looked at first: memory is taken for as many as are announced.
+            # Checked first, because memory is allocated for the announced number.
             there = (size - file.tell()) // dtype.itemsize
             if not 0 <= shape[0] <= there:
                 raise ValueError(f"holds {there:,} of {shape[0]:,} records")
             return np.fromfile(file, dtype=dtype, count=shape[0])
     except OSError as error:
-        raise AnnotationError(f"can't be read: {error.strerror}", path=path) from error
+        raise AnnotationError(f"cannot be read: {error.strerror}", path=path) from error
     except (LookupError, ValueError, TypeError, MemoryError, OverflowError) as error:
         problem = str(error).split("\n")[0] or type(error).__name__
         raise AnnotationError(
-            f"is no whole .npy file of boxes: {problem}",
+            f"is not a complete .npy file of boxes: {problem}",
             path=path,
             hint="If a step was interrupted, run it again; else export or download it again.",
         ) from error

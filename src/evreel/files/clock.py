@@ -1,6 +1,6 @@
-"""The frame clock's table: when each frame of a video stands for.
+"""The frame clock's table: the time that each frame of a video stands for.
 
-Tab-separated text that a person can read, and write for any other camera::
+Tab-separated text that people can read, and write for any other camera::
 
     # source	events
     # sensor_height_px	260
@@ -44,14 +44,14 @@ def write_clock(
     picture: Picture,
     extra: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a clock and how its pictures are laid out; equal content gives equal bytes.
+    """Write a clock and the layout of its pictures; equal content gives equal bytes.
 
     Parameters
     ----------
     path
         File to write.
     clock
-        One row a frame.
+        One row per frame.
     picture
         Sensor size, magnification and padding of the frames.
     extra
@@ -60,19 +60,19 @@ def write_clock(
     Raises
     ------
     ClockError
-        Where a name or value of `extra` has a tab or a line feed, is empty, or where a name is
-        one of this table's own.
+        If a name or value of `extra` has a tab or a line feed or is empty, or a name is one of
+        this table's own.
     """
     height, width = picture.sensor
     own = (clock.source, height, width, picture.scale, picture.pad_bottom, picture.pad_right)
     comments = list(zip(_RESERVED, map(str, (*own, len(clock))), strict=True))
     for name, value in sorted((extra or {}).items()):
         if name in _RESERVED:
-            raise ClockError(f"comment {name!r} is written from the clock and picture themselves")
+            raise ClockError(f"comment {name!r} is written from the clock and the picture")
         if not all(text and text == text.strip() and text.isprintable() for text in (name, value)):
             raise ClockError(
-                f"comment {name!r} with value {value!r} does not fit one line of a table",
-                hint="Leave out tabs, line feeds and outer blanks, and give every name a value.",
+                f"comment {name!r} with value {value!r} does not fit in one line of a table",
+                hint="Remove tabs, line feeds and outer blanks, and give every name a value.",
             )
         comments.append((name, value))
     rows = enumerate(zip(clock.start_us.tolist(), clock.stop_us.tolist(), strict=True))
@@ -93,35 +93,35 @@ def read_clock(path: str | Path) -> tuple[FrameClock, Picture | None, dict[str, 
     Returns
     -------
     clock
-        Its source is ``external`` where no comment says otherwise.
+        Its source is ``external`` unless a comment says otherwise.
     picture
-        None where the table does not name the sensor's size; magnification 1 and no padding
-        where it names nothing else.
+        None if the table does not state the sensor's size; magnification 1 and no padding
+        unless it states others.
     extra
         All other comments.
 
     Raises
     ------
     ClockError
-        Where the file is not such a table; the message names the line.
+        If the file is not such a table; the message names the line.
     """
     path = Path(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ClockError(f"can't be read: {error.strerror}", path=path) from error
+        raise ClockError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
         raise ClockError(
             "is not UTF-8 text", path=path, place=f"byte {error.start}", hint="Save it as UTF-8."
         ) from error
-    # A number that is cut short is a number too, so the last line must be seen to be whole.
+    # A truncated number is a number too, so the last line must visibly end.
     *lines, rest = text.replace("\r\n", "\n").split("\n")
     if rest:
         raise ClockError(
-            "the last line does not end",
+            "the last line does not end with a line feed",
             path=path,
             place=f"line {len(lines) + 1}",
-            hint="If the file was cut short, make it again; else put a line feed at its end.",
+            hint="If the file was cut short, make it again; else add a line feed.",
         )
     comments: dict[str, tuple[int, str]] = {}  # name → its line and value
     for number, line in enumerate(lines, start=1):
@@ -130,9 +130,9 @@ def read_clock(path: str | Path) -> tuple[FrameClock, Picture | None, dict[str, 
         name, tab, value = line[1:].partition("\t")
         name, value = name.strip(), value.strip()
         if not (name and tab and value):
-            raise _bad(path, number, f"{line!r} is no comment of this table", "# name<TAB>value")
+            raise _bad(path, number, f"{line!r} is not a comment of this table", "# name<TAB>value")
         if name in comments:
-            raise _bad(path, number, f"comment {name!r} is there twice", "one value")
+            raise _bad(path, number, f"comment {name!r} is duplicated", "one value")
         comments[name] = number, value
     else:
         raise _bad(path, len(lines) + 1, "the file ends before its header row", repr(HEADER))
@@ -145,13 +145,13 @@ def read_clock(path: str | Path) -> tuple[FrameClock, Picture | None, dict[str, 
     for number, line in enumerate(lines[head:], start=head + 1):
         cells = line.split("\t")
         if len(cells) != 3:
-            raise _bad(path, number, f"{line!r} has {len(cells)} column(s)", "3, parted by tabs")
+            raise _bad(path, number, f"{line!r} has {len(cells)} column(s)", "3, separated by tabs")
         frame, start, stop = (
             _whole_number(path, number, name, cell)
             for name, cell in zip(HEADER.split("\t"), cells, strict=True)
         )
         if frame != len(start_us):
-            raise _bad(path, number, f"frame is {frame}", f"{len(start_us)}, one more a row")
+            raise _bad(path, number, f"frame is {frame}", f"{len(start_us)}, one more per row")
         if stop <= start:
             raise _bad(path, number, f"stop_us={stop}", f"a stop after start_us={start}")
         if stop_us and start < stop_us[-1]:
@@ -173,7 +173,7 @@ def read_clock(path: str | Path) -> tuple[FrameClock, Picture | None, dict[str, 
 
 
 def _picture(path: Path, comments: dict[str, tuple[int, str]]) -> Picture | None:
-    """Take the picture's own comments out of `comments`; None where no sensor is named."""
+    """Take the picture's own comments out of `comments`; None if no sensor is named."""
     found = {}
     first = 0
     for name in _RESERVED:
@@ -209,4 +209,4 @@ def _whole_number(path: Path, number: int, name: str, text: str) -> int:
 
 
 def _bad(path: Path, number: int, got: str, expected: str) -> ClockError:
-    return ClockError(f"{got}; expected is {expected}", path=path, place=f"line {number}")
+    return ClockError(f"{got}; expected {expected}", path=path, place=f"line {number}")

@@ -1,4 +1,4 @@
-"""The events store: one HDF5 file a recording, named and indexed as DSEC's files are."""
+"""The events store: one HDF5 file per recording, named and indexed like DSEC's files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EventsStoreWriter:
     sensor
         (height, width) of the events that will come.
     t_offset
-        First stamp of the recording on the camera's own clock, µs.
+        First timestamp of the recording on the camera's own clock, µs.
     source_format, source_header
         Format and header of the recording.
     origin
@@ -90,15 +90,15 @@ class EventsStoreWriter:
             )
 
     def finish(self, members: Sequence[Member] = ()) -> None:
-        """Write what is pending, the time index and the end of time. Call once, at the end.
+        """Write pending events, the time index and the end of time. Call once, at the end.
 
         Parameters
         ----------
         members
-            Recordings of an archive that lie end to end in the store; none where it is of one.
+            Recordings of an archive that are end to end in the store; none for a single recording.
         """
         self._flush(self._pending_rows)
-        # One entry a millisecond up to the last event's, then the number of events.
+        # One entry per millisecond up to the last event's, then the number of events.
         filled = self._ms % COLUMN_CHUNK
         self._rows_at_ms[filled] = self.n
         hdf5.append(self._ms_to_idx, self._rows_at_ms[: filled + 1])
@@ -119,11 +119,11 @@ class EventsStoreWriter:
         self.t_stop_us = events.t_stop_us
         self._pending.append(events)
         self._pending_rows += len(events)
-        while self._pending_rows >= READ_ROWS:  # always as many, so that bytes tell no batches
+        while self._pending_rows >= READ_ROWS:  # fixed, so that bytes do not depend on batches
             self._flush(READ_ROWS)
 
     def _flush(self, rows: int) -> None:
-        """Write the first `rows` of what is pending: whole chunks, but for the last call."""
+        """Write the first `rows` pending events: whole chunks, except in the last call."""
         kept = []
         for dataset, name in zip(self._columns, "txyp", strict=True):
             column = np.concatenate([getattr(part, name) for part in self._pending] or [[]])
@@ -136,9 +136,9 @@ class EventsStoreWriter:
         self._pending_rows = len(kept[0])
 
     def _index(self, t: Int64Array) -> None:
-        """Add an entry for each millisecond up to that of the last of the next stamps.
+        """Add an entry for each millisecond up to the last of the next timestamps.
 
-        Written by whole chunks: a pause of a day is 86.4 million entries.
+        Written in whole chunks: a pause of a day is 86.4 million entries.
         """
         stop = int(t[-1]) // 1000 + 1
         while self._ms < stop:
@@ -171,13 +171,13 @@ class EventsStore(hdf5.Opened):
     Attributes
     ----------
     n : number of events.
-    t_stop_us : last stamp + 1, µs since `t_offset`.
+    t_stop_us : last timestamp + 1, µs since `t_offset`.
     origin : (row, column) of the sensor that became (0, 0).
 
     Raises
     ------
     LayoutError
-        Where the file is not an events store, or is damaged; reading may also raise it later.
+        If the file is not an events store, or is damaged; reading may also raise it later.
     """
 
     format = "evreel-events"
@@ -205,7 +205,7 @@ class EventsStore(hdf5.Opened):
         self.n = self.n_expected = len(self._columns[0])
         self._n_ms = len(self._ms_to_idx)
         if self._n_ms != (self.t_stop_us + 999) // 1000 + 1:
-            raise self._contradiction("ms_to_idx does not end with the recording")
+            raise self._contradiction("ms_to_idx does not end where the recording ends")
         first, last = int(self._ms_to_idx[0]), int(self._ms_to_idx[-1])
         if (first, last) != (0, self.n):
             raise self._contradiction(
@@ -220,7 +220,7 @@ class EventsStore(hdf5.Opened):
 
     @property
     def members(self) -> list[Member]:
-        """Recordings of an archive that lie end to end in here; none where it is of one."""
+        """Recordings of an archive that are end to end in here; none for a single recording."""
         if "members/name" not in self._file:
             return []
         with hdf5.reading(self.path, "members"):
@@ -234,22 +234,22 @@ class EventsStore(hdf5.Opened):
         return hdf5.read_events(self._columns, start, max(start, stop), self.sensor, self.path)
 
     def read_us(self, start_us: int, stop_us: int) -> Events:
-        """Return the events with a stamp in ``[start_us, stop_us)``."""
+        """Return the events with a timestamp in ``[start_us, stop_us)``."""
         start, stop = self.index_of(np.array([start_us, stop_us]))
         return self.read(int(start), max(int(start), int(stop)))
 
     def index_of(self, t_us: npt.ArrayLike) -> Int64Array:
-        """Return the row of the first event at or after each stamp; `n` where there is none.
+        """Return the row of the first event at or after each timestamp; `n` if there is none.
 
         Parameters
         ----------
         t_us
-            (m,) stamps in µs since `t_offset`.
+            (m,) timestamps in µs since `t_offset`.
 
         Notes
         -----
-        The millisecond index narrows a stamp down to the events of one millisecond. Of the
-        index and of the stamps only the chunks asked for are read, each once.
+        The millisecond index narrows a timestamp down to the events of one millisecond. Only the
+        needed chunks of the index and of column t are read, each once.
         """
         t = np.asarray(t_us, dtype=np.int64)
         flat = np.clip(t.ravel(), 0, self.t_stop_us)
@@ -291,7 +291,7 @@ class EventsStore(hdf5.Opened):
             rows[done:stop] = entries[ms[done:stop] - first]
             done = stop
         if (rows[1:] < rows[:-1]).any():
-            raise self._contradiction("ms_to_idx goes back between its chunks")
+            raise self._contradiction("ms_to_idx goes back between chunks")
         return rows
 
     def _stamps(self, first: int, last: int) -> Int64Array:
@@ -301,7 +301,7 @@ class EventsStore(hdf5.Opened):
         return stamps
 
     def stamp_at(self, rows: npt.ArrayLike) -> Int64Array:
-        """Return the stamps of rows in ascending order, µs since `t_offset`."""
+        """Return the timestamps of rows in ascending order, µs since `t_offset`."""
         wanted = np.asarray(rows, dtype=np.int64)
         stamps = np.empty(wanted.shape, dtype=np.int64)
         for first in range(0, self.n, READ_ROWS):
@@ -316,14 +316,14 @@ class EventsStore(hdf5.Opened):
         return cut(division, [0], [self.t_stop_us], self.index_of, self.stamp_at)[0]
 
     def windows_of(self, samples: Samples, division: Division) -> tuple[Windows, Int64Array]:
-        """Return the windows of each sample, and their bounds, as `evreel.windows.cut` does.
+        """Return the windows of each sample and their bounds, as `evreel.windows.cut` does.
 
         Raises
         ------
         AnnotationError
-            Where a sample is beyond the recording.
+            If a sample is beyond the recording.
         ParameterError
-            Where a sample is too short for a fixed number of windows; it names the sample.
+            If a sample is too short for a fixed number of windows; the message names the sample.
         """
         self.check_within(samples)
         try:
@@ -340,9 +340,9 @@ class EventsStore(hdf5.Opened):
             ) from error
 
     def check_within(self, samples: Samples) -> None:
-        """Raise `AnnotationError` where a sample begins outside the recording, or ends far from it.
+        """Raise `AnnotationError` if a sample begins outside the recording, or ends far beyond it.
 
-        Of an archive, that ends with its last member, which may have lost its events to a crop.
+        An archive ends with its last member, whose events may have been cropped.
         """
         end = max([self.t_stop_us, *(member.stop_us for member in self.members[-1:])])
         outside = (samples.start_us < 0) | (samples.start_us >= end)
@@ -350,12 +350,12 @@ class EventsStore(hdf5.Opened):
         if outside.any():
             k = int(np.argmax(outside))
             raise AnnotationError(
-                f"is of {samples.start_us[k]} to {samples.stop_us[k]} µs; the recording is of 0 to "
-                f"{end} µs",
+                f"is from {samples.start_us[k]} to {samples.stop_us[k]} µs; the recording is from "
+                f"0 to {end} µs",
                 path=self.path,
                 place=f"sample {samples.id[k]!r}",
                 hint="Are its times since the first event, or on the file's own clock "
-                "(samples.clock)? Is it of this recording?",
+                "(samples.clock)? Does it belong to this recording?",
             )
 
     def chunks(
@@ -375,7 +375,7 @@ class EventsStore(hdf5.Opened):
     def batches(
         self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
     ) -> Iterator[Batch]:
-        """Yield the side streams, then the events with a stamp in ``[start_us, stop_us)``."""
+        """Yield the side streams, then the events with a timestamp in ``[start_us, stop_us)``."""
         streams: tuple[tuple[str, type[Triggers] | type[Imu] | type[FrameTimes], str], ...] = (
             ("triggers", Triggers, "t edge id"),
             ("imu", Imu, "t accelerometer gyroscope magnetometer temperature"),

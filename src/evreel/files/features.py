@@ -1,7 +1,7 @@
-"""Features files: one representation of one recording, one array a window.
+"""Features files: one representation of one recording, one array per window.
 
-Data set `data` has the shape and the attributes of Metavision's precomputed files, so that its
-users find what they look for; windows, units and every parameter stand beside them.
+Data set `data` has the shape and the attributes of Metavision's precomputed files, so that their
+users find everything; windows, units and every parameter are beside them.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _MODES: Mapping[type[Division], str] = {Duration: "delta_t", Count: "n_events", 
 
 
 class SampleWindows(NamedTuple):
-    """Samples of a recording, all label names, and which windows are theirs.
+    """Samples of a recording, all label names, and which windows belong to each.
 
     Parameters
     ----------
     samples : n samples.
     labels : label names in the order of their numbers.
-    bounds : (n + 1,) int64: windows ``[bounds[k], bounds[k + 1])`` are of sample k.
+    bounds : (n + 1,) int64: windows ``[bounds[k], bounds[k + 1])`` belong to sample k.
     """
 
     samples: Samples
@@ -57,8 +57,8 @@ class SampleWindows(NamedTuple):
 class FeaturesWriter:
     """Write a features file window by window, in memory bounded by a few frames.
 
-    Frames are compressed in a small pool of threads and stored by the calling thread in their
-    order: the bytes do not depend on the number of threads.
+    A small pool of threads compresses frames and the calling thread stores them in order: the bytes
+    do not depend on the number of threads.
 
     Parameters
     ----------
@@ -71,20 +71,20 @@ class FeaturesWriter:
     sensor
         (height, width) of the events.
     t_offset
-        First stamp of the recording on the camera's own clock, µs.
+        First timestamp of the recording on the camera's own clock, µs.
     shape
         (C, H, W) of a frame.
     dtype, name, parameters, revision, reference, unit
         What the representation says of itself (`Representation.description`).
     samples
-        Which windows are of which sample, where the recording is cut.
+        Which windows belong to which sample, if the recording is cut.
     threads
-        How many compress.
+        Number of compressing threads.
 
     Raises
     ------
     ParameterError
-        Where the windows are longer than `delta_t` can say, or a parameter has the name of
+        If the windows are longer than `delta_t` can hold, or a parameter has the name of
         another attribute.
     """
 
@@ -121,7 +121,7 @@ class FeaturesWriter:
         }
         for taken in sorted(attributes.keys() & parameters.keys()):
             raise ParameterError(
-                f"its parameter {taken!r} has the name of an attribute of every features file",
+                f"parameter {taken!r} has the name of an attribute of every features file",
                 place=name,
                 hint="Choose another name.",
             )
@@ -166,14 +166,14 @@ class FeaturesWriter:
         Raises
         ------
         LayoutError
-            Where the frame is of another shape or type, or one more than there are windows.
+            If the frame has another shape or type, or there are no more windows.
         """
         if frame.shape != self._shape or frame.dtype != self._dtype:
             raise LayoutError(
                 f"a frame is {frame.dtype} {frame.shape}; {self._dtype} {self._shape} is expected"
             )
         if self._written + len(self._pending) == self._n:
-            raise LayoutError(f"a frame comes after the last of {self._n} windows")
+            raise LayoutError(f"a frame follows the last of {self._n} windows")
         self._pending.append(self._pool.submit(self._compress, frame.tobytes()))
         if len(self._pending) > self._most_pending:
             self._store()
@@ -184,17 +184,17 @@ class FeaturesWriter:
         Raises
         ------
         LayoutError
-            Where windows are missing.
+            If windows are missing.
         """
         while self._pending:
             self._store()
         self._pool.shutdown()
         if self._written != self._n:
-            raise LayoutError(f"{self._written} of {self._n} windows were written")
+            raise LayoutError(f"only {self._written} of {self._n} windows were written")
 
     def _start_thread(self) -> None:
-        # A compressor serves one thread at a time. The checksum, 4 bytes a frame, makes reading
-        # fail where bits flipped; without it, most of them would be other values in silence.
+        # A compressor serves one thread at a time. The checksum, 4 bytes per frame, makes reading
+        # fail if bits flipped; without it, most flips would silently give other values.
         self._own.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
 
     def _compress(self, raw: bytes) -> bytes:
@@ -221,16 +221,16 @@ class FeaturesFile(hdf5.Opened):
     dtype : of a value.
     representation, parameters, revision, reference, unit : what the frames are; name and
         parameters are what `evreel.representations.create` takes.
-    windows : row k is frame k's.
+    windows : row k belongs to frame k.
     mode, delta_t_us, n_events : how windows were cut, as in `FEATURE_DATA_ATTRIBUTES`.
     sensor : (height, width) of the events.
     t_offset : first stamp of the recording on the camera's own clock, µs.
-    samples : which frames are of which sample, None where the recording is not cut.
+    samples : which frames belong to which sample, None if the recording is not cut.
 
     Raises
     ------
     LayoutError
-        Where the file is not a features file, or not a whole one.
+        If the file is not a features file, or is incomplete.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -253,9 +253,9 @@ class FeaturesFile(hdf5.Opened):
         Raises
         ------
         IndexError
-            Where there is no window k.
+            If there is no window k.
         LayoutError
-            Where its bytes are damaged.
+            If its bytes are damaged.
         """
         k = operator.index(k)
         if not 0 <= k < len(self):
@@ -263,7 +263,7 @@ class FeaturesFile(hdf5.Opened):
         return self._values(k).copy()
 
     def __getitem__(self, rows: int | slice) -> Frame:
-        """Return the frame of one window, (C, H, W), or those of a slice, (n, C, H, W)."""
+        """Return the frame of one window, (C, H, W), or the frames of a slice, (n, C, H, W)."""
         if not isinstance(rows, slice):
             k = operator.index(rows)
             return self.read(k + len(self) if k < 0 else k)
@@ -274,12 +274,12 @@ class FeaturesFile(hdf5.Opened):
         return made
 
     def rows_of(self, sample: str) -> slice:
-        """Return which windows are those of a sample, by its id: an index of the frames.
+        """Return the windows of a sample, by its id, as an index of the frames.
 
         Raises
         ------
         UsageError
-            Where the recording has no such sample here.
+            If the file has no such sample.
         """
         if self._row_of_sample is None:
             ids = () if self.samples is None else self.samples.samples.id
@@ -303,7 +303,7 @@ class FeaturesFile(hdf5.Opened):
             return np.frombuffer(raw, dtype=self.dtype).reshape(self.shape[1:])
         except (OSError, ValueError, zstandard.ZstdError) as error:
             raise LayoutError(
-                f"can't be decompressed: {error}",
+                f"cannot be decompressed: {error}",
                 path=self.path,
                 place=f"window {k}",
                 hint="The file is damaged: build or download it again.",
@@ -312,8 +312,8 @@ class FeaturesFile(hdf5.Opened):
     def _decompressed(self, chunk: bytes) -> bytes:
         size = zstandard.frame_content_size(chunk)
         expected = math.prod(self.shape[1:]) * self.dtype.itemsize
-        if size != expected:  # checked first, because so much memory is taken
-            raise ValueError(f"{size} bytes are announced, {expected} expected")
+        if size != expected:  # checked first, because that much memory is allocated
+            raise ValueError(f"{size} bytes are announced, expected {expected}")
         raw: bytes = zstandard.ZstdDecompressor().decompress(chunk)
         return raw
 
@@ -337,11 +337,11 @@ class FeaturesFile(hdf5.Opened):
             height, width = int(data["event_input_height"]), int(data["event_input_width"])
             said = tuple(int(size) for size in data["shape"])
         except (TypeError, ValueError) as error:
-            raise LayoutError(f"its attributes can't be read: {error}", path=self.path) from error
+            raise LayoutError(f"its attributes cannot be read: {error}", path=self.path) from error
         self.sensor = Sensor.checked(height, width)
         if said != self.shape[1:]:
             raise LayoutError(
-                f"data has frames of {self.shape[1:]}, its attribute shape says {said}",
+                f"data has frames of {self.shape[1:]}, but its attribute shape says {said}",
                 path=self.path,
             )
 
@@ -360,11 +360,11 @@ class FeaturesFile(hdf5.Opened):
         start, stop = (self._file[f"samples/window_{name}"][:] for name in ("start", "stop"))
         bounds = np.concatenate([[0], stop]).astype(np.int64)
         if (start != bounds[:-1]).any() or (start > stop).any() or bounds[-1] != len(self):
-            raise LayoutError("its samples do not lie end to end", path=self.path, place="samples")
+            raise LayoutError("its samples are not end to end", path=self.path, place="samples")
         return SampleWindows(samples, labels, bounds)
 
     def _check_chunks(self) -> None:
-        """Raise where chunks are missing: HDF5 would read them as zeros."""
+        """Raise if chunks are missing: HDF5 would read them as zeros."""
         if self._data.chunks is None:
             return
         expected = math.prod(
@@ -380,9 +380,9 @@ class FeaturesFile(hdf5.Opened):
 
 
 def _is_zstd_by_window(data: h5py.Dataset) -> bool:
-    """Return whether chunks are those of `FeaturesWriter`, to be decompressed here.
+    """Return whether chunks have the form of `FeaturesWriter`, to be decompressed here.
 
-    HDF5's Zstd filter returns what was in memory before where a chunk is damaged, and no error.
+    If a chunk is damaged, HDF5's Zstd filter raises no error and returns leftover memory.
     """
     filters = data.id.get_create_plist()
     return bool(
@@ -393,18 +393,18 @@ def _is_zstd_by_window(data: h5py.Dataset) -> bool:
 
 
 def _delta_t(division: Division) -> np.uint32:
-    """Return Metavision's `delta_t`: the duration of windows, 0 where they have none."""
+    """Return Metavision's `delta_t`: the duration of windows, 0 if it is not fixed."""
     if not isinstance(division, Duration):
         return np.uint32(0)
     most = int(np.iinfo(np.uint32).max)
     if division.window_us > most:
         raise ParameterError(
-            f"window_us={division.window_us} is beyond {most}, the most that a features file's "
-            "delta_t can say"
+            f"window_us={division.window_us} is more than {most}, the largest delta_t of a "
+            "features file"
         )
     return np.uint32(division.window_us)
 
 
 def _attribute_of(value: Any) -> Any:
-    """Return a parameter as HDF5 can hold it: numbers and words as such, others as JSON."""
+    """Return a parameter in a form for HDF5: numbers and words as they are, others as JSON."""
     return value if isinstance(value, (bool, int, float, str)) else canonical_json(value)

@@ -1,4 +1,4 @@
-"""HDF5 by layout: files that are the same bytes for the same content, wherever they are made."""
+"""HDF5 by layout: the same content gives the same bytes, wherever a file is made."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Opened(Closing):
 
     @contextlib.contextmanager
     def _opening(self, path: str | Path, what: str) -> Iterator[None]:
-        """Open the file for a block that reads `what` of it; where that fails, close it again."""
+        """Open the file for a block that reads `what` of it; if that fails, close it again."""
         self.path = Path(path)
         self._file = open_hdf5(self.path)
         try:
@@ -45,7 +45,7 @@ class Opened(Closing):
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be read: not yet closed."""
+        """Whether it can be read, because it is not closed yet."""
         return bool(self._file)
 
     def close(self) -> None:
@@ -57,8 +57,8 @@ class Opened(Closing):
 def create(path: Path, layout: Layout, provenance: Provenance) -> Iterator[h5py.File]:
     """Give a new file that carries its layout's name and version and its provenance.
 
-    Of HDF5's forms it takes that of 1.10, whose own structures carry checksums: in the earliest,
-    a flipped bit may move a chunk or cut a column short in silence.
+    It uses the file format of HDF5 1.10, whose own structures have checksums: in the earliest, a
+    flipped bit may silently move a chunk or truncate a column.
     """
     with new_file(path, libver=("v110", "v110"), track_order=False) as file:
         file.attrs["layout"] = layout.name
@@ -69,7 +69,7 @@ def create(path: Path, layout: Layout, provenance: Provenance) -> Iterator[h5py.
 
 @contextlib.contextmanager
 def new_file(path: Path, **options: Any) -> Iterator[h5py.File]:
-    """Give a new HDF5 file; where the disk refuses a write, raise one error in the end.
+    """Give a new HDF5 file; if the disk refuses a write, raise one error in the end.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def new_file(path: Path, **options: Any) -> Iterator[h5py.File]:
     Raises
     ------
     EvreelError
-        Where the disk is full, or fails; what was written is useless then.
+        If the disk is full, or fails; the file is useless then.
     """
     with _Disk(path) as disk:
         try:
@@ -94,11 +94,10 @@ def new_file(path: Path, **options: Any) -> Iterator[h5py.File]:
 
 
 class _Disk(io.RawIOBase):
-    """A new file that HDF5 never sees a write fail on.
+    """A new file on which HDF5 never sees a write fail.
 
-    HDF5 can't close a file that the disk has no room for: it raises, and ends the process with a
-    segmentation fault. So a write that fails is kept for `check`, and from there on nothing is
-    written.
+    HDF5 cannot close a file for which the disk has no room: it raises, and ends the process with a
+    segmentation fault. So the first error is kept for `check`, and nothing is written after it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -108,10 +107,10 @@ class _Disk(io.RawIOBase):
         self._error: OSError | None = None
 
     def check(self) -> None:
-        """Raise where a write has failed."""
+        """Raise if a write has failed."""
         if self._error is not None:
             raise EvreelError(
-                f"can't be written: {self._error.strerror}",
+                f"cannot be written: {self._error.strerror}",
                 path=self._path,
                 hint="Make room on the disk, and run again.",
             ) from self._error
@@ -179,14 +178,14 @@ def open_hdf5(path: Path) -> h5py.File:
             return h5py.File(path, "r")  # this process has it open already, with a lock
     except OSError as error:
         raise LayoutError(
-            f"can't be opened as HDF5: {error}",
+            f"cannot be opened as HDF5: {error}",
             path=path,
             hint="If a step was interrupted, run it again.",
         ) from error
 
 
 def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
-    """Raise `LayoutError` where the file is of another layout or version, or lacks a part of it."""
+    """Raise `LayoutError` if the file has another layout or version, or lacks a part of it."""
     name, version = _plain(file.attrs.get("layout")), _plain(file.attrs.get("layout_version"))
     if name != layout.name:
         raise LayoutError(
@@ -196,7 +195,8 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
         )
     if version != layout.version:
         raise LayoutError(
-            f"its layout is {layout.name} version {version}; version {layout.version} is read here",
+            f"its layout is {layout.name} version {version}; this evreel reads version "
+            f"{layout.version}",
             path=path,
             hint="Build the file again with this version of evreel.",
         )
@@ -231,27 +231,27 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
             known, by = lengths.setdefault(dim, (length, array.name))
             if known != length:
                 raise LayoutError(
-                    f"data set {array.name} has {length} of {dim}, {by} has {known}", path=path
+                    f"data set {array.name} has {length} of {dim}, but {by} has {known}", path=path
                 )
 
 
 @contextlib.contextmanager
 def reading(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever damage makes h5py, or a check of what was read, raise into `LayoutError`.
+    """Turn whatever h5py, or a check of the values, raises on damage into `LayoutError`.
 
     Parameters
     ----------
     path
         The file.
     what
-        What is read meanwhile, such as ``"rows 0 to 65536"``; it begins the message.
+        What the block reads, such as ``"rows 0 to 65536"``; it begins the message.
     """
     try:
         yield
     except LayoutError:
         raise
     except (EvreelError, *_RAISED_BY_DAMAGE) as error:
-        raise LayoutError(f"{what} can't be read: {error}", path=path, hint=REBUILD) from error
+        raise LayoutError(f"{what} cannot be read: {error}", path=path, hint=REBUILD) from error
 
 
 def read_events(
@@ -262,7 +262,7 @@ def read_events(
     Raises
     ------
     LayoutError
-        Where they can't be read, or are not events; it names the row in the file.
+        If they cannot be read, or are not events; the message names the row in the file.
     """
     with reading(path, f"rows {start} to {stop}"):
         t, x, y, p = (column[start:stop] for column in columns)
@@ -276,12 +276,12 @@ def read_events(
 
 
 def _plain(value: Any) -> Any:
-    """Return an attribute's value as plain Python, so that an array compares as a whole."""
+    """Return an attribute's value as plain Python, so that arrays compare as a whole."""
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 def add(file: h5py.File, array: Array, data: npt.ArrayLike | str | None = None) -> h5py.Dataset:
-    """Create a layout's data set, with data, or growable along its first dimension.
+    """Create a layout's data set, with data or growable along its first dimension.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def add(file: h5py.File, array: Array, data: npt.ArrayLike | str | None = None) 
 
 
 def _add_scalar(file: h5py.File, array: Array, value: npt.ArrayLike | None) -> h5py.Dataset:
-    """Create a number within its object's header, whose checksum then covers it too."""
+    """Create a number in its object's header, whose checksum then covers it too."""
     folder, _, name = array.name.rpartition("/")
     properties = h5p.create(h5p.DATASET_CREATE)
     properties.set_layout(h5d.COMPACT)
@@ -333,8 +333,8 @@ def _add_scalar(file: h5py.File, array: Array, value: npt.ArrayLike | None) -> h
 def filter_options(array: Array) -> dict[str, Any]:
     """Return the keywords of `create_dataset` for an array's filter."""
     if array.filter == "bitshuffle-lz4":
-        # The plugin trusts what it decompresses: flipped bits crash it, or give other values.
-        # HDF5 puts the checksum behind it, so that damage shows before the plugin sees it.
+        # The plugin trusts its input: flipped bits crash it or give other values. HDF5 adds the
+        # checksum after it, so that damage is found before the plugin sees it.
         return {**hdf5plugin.Bitshuffle(cname="lz4"), "fletcher32": True}
     if array.filter == "zstd":
         return dict(hdf5plugin.Zstd(clevel=1))
@@ -352,6 +352,6 @@ def append(dataset: h5py.Dataset, rows: npt.NDArray[Any]) -> None:
 
 
 def set_attributes(node: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
-    """Set attributes in the order of their names, so that equal content is equal bytes."""
+    """Set attributes in the order of their names, so that equal content gives equal bytes."""
     for name in sorted(attributes):
         node.attrs[name] = attributes[name]

@@ -1,9 +1,9 @@
 """HDF5 files for others: the same content, compressed so that no plugin is needed to read it.
 
-Working files use bitshuffle-LZ4 and Zstd, which are fast and come as plugins. gzip behind a
-shuffle of the bytes is part of HDF5 itself. The compressor is libdeflate, not HDF5's: the zlib that
-h5py finds differs from system to system, and its rewrites give other bytes; libdeflate comes at a
-locked version, and what it writes any zlib reads.
+Working files use bitshuffle-LZ4 and Zstd, which are fast and come as plugins. gzip after a byte
+shuffle is part of HDF5 itself. The compressor is libdeflate, not HDF5's: the zlib that h5py finds
+differs between systems and gives different bytes; libdeflate has a locked version, and any zlib
+reads its output.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _BUILT_IN = frozenset(
 
 
 def needs_plugin(path: str | Path) -> bool:
-    """Tell whether a data set of an HDF5 file is compressed by a filter that HDF5 has not itself.
+    """Return whether any data set of an HDF5 file needs a filter that is not built into HDF5.
 
     Raises
     ------
     ReleaseError
-        Where part of the content lies in other files, so that this one alone is not whole.
+        If part of the content is in other files, so that this one alone is incomplete.
     LayoutError
-        Where it can't be opened as HDF5.
+        If it cannot be opened as HDF5.
     """
     path = Path(path)
     found = False
@@ -59,10 +59,10 @@ def needs_plugin(path: str | Path) -> bool:
 
 
 def repack(source: str | Path, destination: str | Path) -> None:
-    """Write an HDF5 file anew, with gzip behind a shuffle in place of filters that are plugins.
+    """Rewrite an HDF5 file with shuffle and gzip in place of filters that are plugins.
 
     Names, values, dtypes, shapes, chunk shapes, fill values and attributes stay. Data sets that
-    HDF5 can read by itself keep their compression. One chunk is in memory at a time.
+    HDF5 reads without plugins keep their compression. One chunk is in memory at a time.
 
     Parameters
     ----------
@@ -74,10 +74,10 @@ def repack(source: str | Path, destination: str | Path) -> None:
     Raises
     ------
     ReleaseError
-        Where the file can't be read to its end, has content in other files, or holds what does
+        If the file cannot be read to its end, has content in other files, or has parts that do
         not survive a copy: object references, named types, a user block.
     LayoutError
-        Where it can't be opened as HDF5.
+        If it cannot be opened as HDF5.
 
     Notes
     -----
@@ -100,14 +100,14 @@ def repack(source: str | Path, destination: str | Path) -> None:
 
 @contextlib.contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """Turn what h5py raises in the middle of a file into an error that names the file."""
+    """Turn what h5py raises within a file into an error that names the file."""
     try:
         yield
     except (OSError, RuntimeError, KeyError) as error:
         raise ReleaseError(
-            f"can't be read to its end, or its copy not written: {error}",
+            f"cannot be read to its end, or its copy cannot be written: {error}",
             path=path,
-            hint="Build the file again; mind the space on the disk.",
+            hint="Build the file again, and check the free space on the disk.",
         ) from error
 
 
@@ -115,7 +115,7 @@ def _not_kept(problem: str, path: Path) -> ReleaseError:
     return ReleaseError(
         f"{problem}, which would not survive a copy",
         path=path,
-        hint="Release it with compression fast.",
+        hint="Set release.compression: fast.",
     )
 
 
@@ -135,7 +135,7 @@ def _groups(file: h5py.File) -> Iterator[h5py.Group]:
 
 
 def _members(group: h5py.Group, path: Path) -> Iterator[tuple[str, h5py.HLObject | h5py.SoftLink]]:
-    """Yield path and object of a group's members; a soft link as such."""
+    """Yield path and object of a group's members; soft links are not followed."""
     for name in group:
         place = f"{group.name.rstrip('/')}/{name}"
         link = group.get(name, getlink=True)
@@ -170,8 +170,8 @@ def _copy_members(
 ) -> None:
     """Copy a group's links and data sets, and its groups without their members.
 
-    `copies` holds where each object of the old file lies in the new one, so that an object of
-    two names is written once.
+    `copies` maps each object of the old file to its path in the new one, so that an object with two
+    names is written once.
     """
     for place, node in _members(old, path):
         name = place.rsplit("/", 1)[1]
@@ -194,7 +194,7 @@ def _copy_members(
 
 
 def _copy_dataset(old: h5py.Dataset, new: h5py.Group, place: str, path: Path) -> h5py.Dataset:
-    """Return a copy in the file of `new` that has no name yet."""
+    """Return a copy in the file of `new`, which has no name yet."""
     _check_whole(old, place, path)
     filters = _filters(old)
     for code in sorted(filters):
@@ -206,16 +206,16 @@ def _copy_dataset(old: h5py.Dataset, new: h5py.Group, place: str, path: Path) ->
     properties = old.id.get_create_plist()
     properties.set_obj_track_times(False)
     if filters - _BUILT_IN:
-        # A Fletcher-32 goes too: each zlib stream ends with a checksum of its own, and HDF5's
-        # would keep libdeflate out below.
+        # Fletcher-32 is removed too: each zlib stream ends with a checksum of its own, and HDF5's
+        # would rule out libdeflate below.
         properties.remove_filter(h5z.FILTER_ALL)
         properties.set_shuffle()
         properties.set_deflate(GZIP_LEVEL)
     kind = _kind(old.id.get_type(), place, path)
     copy = h5d.create(new.id, None, kind, old.id.get_space(), properties)
     in_memory = h5t.py_create(old.dtype)
-    # libdeflate can take the place of HDF5's own filters where those are just the two, and where
-    # values lie in the chunk itself.
+    # libdeflate can replace HDF5's own filters if there are only these two, and values are in the
+    # chunk itself.
     stored = _filters(h5py.Dataset(copy))
     direct = stored in _GZIP and not old.dtype.hasobject
     for start, count in _blocks(old):
@@ -233,9 +233,9 @@ def _copy_dataset(old: h5py.Dataset, new: h5py.Group, place: str, path: Path) ->
 
 
 def _deflated(block: npt.NDArray[Any], dataset: h5py.Dataset, shuffle: bool) -> bytes:
-    """Return a chunk as HDF5's shuffle (bytes of a kind together) and deflate would.
+    """Return a chunk as HDF5's shuffle (bytes of equal significance together) and deflate would.
 
-    A chunk at the rim is stored in its full shape; what lies beyond the rim is the fill value.
+    A chunk at the edge is stored in its full shape; beyond the edge it has the fill value.
     """
     chunk = np.full(dataset.chunks, dataset.fillvalue, dtype=dataset.dtype)
     chunk[tuple(map(slice, block.shape))] = block
@@ -246,7 +246,7 @@ def _deflated(block: npt.NDArray[Any], dataset: h5py.Dataset, shuffle: bool) -> 
 
 
 def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Yield start and shape of the pieces that hold values: chunks, else some megabytes."""
+    """Yield start and shape of the pieces that have values: chunks, else some megabytes."""
     shape = dataset.shape
     if shape is None or (dataset.chunks is None and not dataset.id.get_storage_size()):
         return
@@ -279,7 +279,7 @@ def _copy_attributes(old: h5py.HLObject, new: h5py.HLObject, path: Path) -> None
 
 
 def _kind(kind: h5t.TypeID, place: str, path: Path) -> h5t.TypeID:
-    """Return an HDF5 type as another file can have it."""
+    """Return an HDF5 type in a form that another file can have."""
     if kind.detect_class(h5t.REFERENCE):
         raise _not_kept(f"{place} holds references to objects", path)
     return kind.copy() if kind.committed() else kind

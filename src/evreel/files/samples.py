@@ -1,4 +1,4 @@
-"""Samples files: which rows of an events store are a sample, and its class and split."""
+"""Samples files: which rows of an events store make a sample, its class and its split."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from evreel.timebase import Int64Array
 
 
 def add_samples(file: h5py.File, samples: Samples, labels: Sequence[str]) -> None:
-    """Write what a file of any layout with samples says of them: names, labels and times.
+    """Write what every layout with samples has: names, labels and times.
 
     Raises
     ------
     AnnotationError
-        Where a label is not listed in `labels`.
+        If a label is not listed in `labels`.
     """
     columns: dict[str, npt.ArrayLike] = {
         "id": list(samples.id),
@@ -41,7 +41,7 @@ def read_samples(file: h5py.File) -> tuple[Samples, npt.NDArray[np.int32], tuple
     labels = tuple(file["labels/name"].asstr()[:])
     number = file["samples/label"][:]
     if ((number < -1) | (number >= len(labels))).any():
-        raise LayoutError(f"samples/label is not within the {len(labels)} labels")
+        raise LayoutError(f"samples/label is outside the {len(labels)} labels")
     ids = tuple(file["samples/id"].asstr()[:])
     groups = (
         tuple(file["samples/group"].asstr()[:]) if "samples/group" in file else ("",) * len(ids)
@@ -69,7 +69,7 @@ def write_samples(
     file
         A new file, made by `evreel.files.hdf5.create` with the layout `SAMPLES`.
     samples
-        What it is of.
+        The samples.
     labels
         Label names in the order of their numbers.
     splits
@@ -77,9 +77,9 @@ def write_samples(
     start, stop
         (n,) rows of the events store: sample k is ``[start[k], stop[k])``.
     recording
-        Its name.
+        Name of the recording.
     t_stop_us
-        Last stamp of the recording + 1, µs since `t_offset`.
+        Last timestamp of the recording + 1, µs since `t_offset`.
     """
     add_samples(file, samples, labels)
     hdf5.add(file, SAMPLES["samples/group"], list(samples.group))
@@ -105,12 +105,12 @@ class SamplesFile(hdf5.Opened):
     split : (n,) ``train``, ``val`` or ``test``.
     start, stop : (n,) int64: sample k is rows ``[start[k], stop[k])`` of the events store.
     recording : its name.
-    t_stop_us : last stamp of the recording + 1, µs since `t_offset`.
+    t_stop_us : last timestamp of the recording + 1, µs since `t_offset`.
 
     Raises
     ------
     LayoutError
-        Where the file is not of samples, contradicts itself, or is damaged.
+        If the file is not a samples file, contradicts itself, or is damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -126,7 +126,7 @@ class SamplesFile(hdf5.Opened):
         self.recording = str(self._file.attrs["recording"])
         self.t_stop_us = int(self._file.attrs["t_stop_us"])
         if ((self.start < 0) | (self.stop < self.start)).any():
-            raise AnnotationError("rows of a sample are not a range of rows")
+            raise AnnotationError("the rows of a sample are not a valid range")
 
     def __len__(self) -> int:
         return len(self.samples)

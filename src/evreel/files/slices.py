@@ -1,4 +1,4 @@
-"""Annotated slices of one recording: all its events, each with its region, and where slices lie."""
+"""Annotated slices of one recording: all its events, each with its region, and the slices' rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Int32Array = npt.NDArray[np.int32]
 
 
 class Overlaps(NamedTuple):
-    """Regions beside the primary one: (m,) int64 rows of events, (m,) int32 rows of rois."""
+    """Additional regions of events: (m,) int64 rows of events, (m,) int32 rows of rois."""
 
     event: Int64Array
     roi: Int32Array
@@ -39,7 +39,7 @@ class SlicesWriter:
     sensor
         (height, width) of the events that will come.
     t_offset
-        First stamp of the recording on the camera's own clock, µs.
+        First timestamp of the recording on the camera's own clock, µs.
     windows
         The slices, in rows of the recording.
     tables
@@ -107,7 +107,7 @@ class SlicesWriter:
         roi
             (n,) primary regions, −1 none.
         overlap_event, overlap_roi
-            (m,) row in the recording, and region, of each further region, by row.
+            (m,) row in the recording, and region, of each additional region, by row.
         """
         if events.sensor != self._sensor:
             raise EventsError(f"sensor {events.sensor} of a chunk is not {self._sensor}")
@@ -133,22 +133,22 @@ class SlicesWriter:
         Raises
         ------
         EventsError
-            Where a slice reaches beyond the events that were written.
+            If a slice reaches beyond the events that were written.
         """
         self._flush(self._pending_rows)
         beyond = np.flatnonzero((self._start < 0) | (self._stop > self.n))
         if beyond.size:
             k = int(beyond[0])
             raise EventsError(
-                f"slice {k} is of rows {self._start[k]} to {self._stop[k]}; there are {self.n}"
+                f"slice {k} has rows {self._start[k]} to {self._stop[k]}; there are {self.n}"
             )
         self._file.attrs["events_outside_slices"] = self.n - _union(self._start, self._stop)
         self._file.attrs["t_stop_us"] = self._t_stop_us
 
     def _flush(self, rows: int) -> None:
-        """Write `rows` of what is pending, and their overlaps.
+        """Write `rows` pending events, and their overlaps.
 
-        Always as many at once, so that the file's bytes do not tell the size of the chunks.
+        Always the same number, so that the file's bytes do not depend on the size of the chunks.
         """
         joined: dict[str, npt.NDArray[Any]] = {
             name: np.concatenate([np.empty(0, dtype=self._columns[name].dtype), *parts])
@@ -167,7 +167,7 @@ _OVERLAPS = ("overlaps/event", "overlaps/roi")
 
 
 def _union(start: Int64Array, stop: Int64Array) -> int:
-    """Return how many rows lie in at least one of the intervals ``[start, stop)``.
+    """Return how many rows are in at least one of the intervals ``[start, stop)``.
 
     Examples
     --------
@@ -191,10 +191,10 @@ class SlicesFile(hdf5.Opened):
     Attributes
     ----------
     n : number of slices.
-    n_events : number of events, those outside every slice among them.
+    n_events : number of events, including those outside every slice.
     sensor : (height, width) in pixels.
-    t_offset : first stamp of the recording on the camera's own clock, µs.
-    t_stop_us : last stamp + 1, µs since `t_offset`.
+    t_offset : first timestamp of the recording on the camera's own clock, µs.
+    t_stop_us : last timestamp + 1, µs since `t_offset`.
     first_row : row in the events store of row 0 here.
     windows : the slices, in rows of this file.
     labels : label names; a name's position is its number.
@@ -203,8 +203,8 @@ class SlicesFile(hdf5.Opened):
     Raises
     ------
     LayoutError
-        Where the file is not of annotated slices, contradicts itself, or is damaged; reading
-        may also raise it later.
+        If the file is not a slices file, contradicts itself, or is damaged; reading may also
+        raise it later.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -239,7 +239,7 @@ class SlicesFile(hdf5.Opened):
 
     @property
     def overlaps(self) -> Overlaps:
-        """All further regions, read from the file."""
+        """All additional regions, read from the file."""
         with hdf5.reading(self.path, "overlaps"):
             return Overlaps(*self._table("overlaps", Overlaps._fields))
 
@@ -249,10 +249,10 @@ class SlicesFile(hdf5.Opened):
         Raises
         ------
         IndexError
-            Where k is not in ``[0, n)``.
+            If k is not in ``[0, n)``.
         """
         if not 0 <= k < self.n:
-            raise IndexError(f"{self.path.name}: slice {k} is not within 0 to {self.n - 1}")
+            raise IndexError(f"{self.path.name}: slice {k} is not in 0 to {self.n - 1}")
         return self.read(int(self.windows.start[k]), int(self.windows.stop[k]))
 
     def read(self, start: int = 0, stop: int | None = None) -> tuple[Events, Int32Array]:
@@ -280,5 +280,5 @@ class SlicesFile(hdf5.Opened):
         for group, table in (("rois", self.rois), ("tags", self.tags)):
             if ((table.label < 0) | (table.label >= len(self.labels))).any():
                 raise LayoutError(
-                    f"{group}/label is not within the {len(self.labels)} labels", path=self.path
+                    f"{group}/label is outside the {len(self.labels)} labels", path=self.path
                 )

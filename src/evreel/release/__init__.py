@@ -1,7 +1,7 @@
 """Releases: building one from a plan, verifying one, opening one.
 
-A release is a folder that holds a data set and proves itself whole; `evreel.release.manifest`
-describes the lists that it carries.
+A release is a folder with a data set and the lists that prove it complete, which
+`evreel.release.manifest` describes.
 """
 
 from evreel.release.build import build

@@ -1,4 +1,4 @@
-"""The bytes of a release's files, and their sums."""
+"""The bytes of a release's files, and their checksums."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PIECE_BYTES = 1 << 20
 
 
 def pieces(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes in pieces; never those of what a link at its place leads to."""
+    """Yield a file's bytes in pieces; a link in its place is not followed."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         while piece := file.read(_PIECE_BYTES):
             yield piece
@@ -48,7 +48,7 @@ def digests_of(
 
 
 def sums_of(manifest: Manifest, data: bytes) -> dict[Algorithm, dict[str, str]]:
-    """Return what the files of sums say, path → digest, for a manifest and its bytes."""
+    """Return what the files of checksums say, path → digest, for a manifest and its bytes."""
     _, own = digests_of([data])
     return {
         algorithm: {

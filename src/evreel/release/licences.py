@@ -46,14 +46,14 @@ def licence_notice(licence: str, text: str | None) -> str:
     Parameters
     ----------
     licence
-        SPDX identifier; ``NOASSERTION`` where none is stated.
+        SPDX identifier; ``NOASSERTION`` if none is stated.
     text
-        The licence's text, None where it goes by its name and address.
+        The licence's text, None if its name and address suffice.
 
     Raises
     ------
     UsageError
-        Where the licence is none of those that go by name and address, and has no text.
+        If the licence needs a text and has none.
     """
     if text is not None:
         return text if text.endswith("\n") else text + "\n"
@@ -61,8 +61,8 @@ def licence_notice(licence: str, text: str | None) -> str:
         return "No licence is stated for the data in this folder.\n"
     if licence not in _LICENCES:
         raise UsageError(
-            f"the text of licence {licence!r} is not given",
-            hint=f"Give it as licence_file. Without a text go: {', '.join(_LICENCES)}.",
+            f"the text of licence {licence!r} is missing",
+            hint=f"Give it as licence_file. Only these need none: {', '.join(_LICENCES)}.",
         )
     title, address = _LICENCES[licence]
     notice = f"The data in this folder are under {title} ({licence}).\nIts text: {address}\n"

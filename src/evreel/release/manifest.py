@@ -1,11 +1,10 @@
-"""A release's tables: the plan of what goes in, and the manifest and sums of what is in.
+"""A release's tables: the plan of what goes in, and the manifest and checksums of what is in.
 
 The plan is a TSV that people and workflows write. ``manifest.json`` says what is known of each
-recording, and lists every file of a release but itself and the two files of sums, with size, MD5
-and SHA-256. ``MD5SUMS`` and
-``SHA256SUMS`` list every file but themselves, so also the manifest: ``md5sum -c`` and
-``sha256sum -c`` check a release without evreel, and where the three disagree, the odd one out
-is known.
+recording, and lists every file of a release except itself and the two files of checksums, with
+size, MD5 and SHA-256. ``MD5SUMS`` and ``SHA256SUMS`` list every file except themselves, so also the
+manifest: ``md5sum -c`` and ``sha256sum -c`` check a release without evreel, and if the three
+disagree, they show which one is wrong.
 """
 
 from __future__ import annotations
@@ -45,12 +44,12 @@ class PlanEntry:
     Parameters
     ----------
     path
-        Where in the release, with ``/`` between folders: ``train/histogram_10ms/street.h5``.
+        Path in the release, with ``/`` between folders: ``train/histogram_10ms/street.h5``.
     source
         The file to put there; a relative path starts at the working directory, as in the table
         of recordings.
     kind
-        What it is, such as ``events``, ``features``, ``recording``; empty where it is not said.
+        What it is, such as ``events``, ``features``, ``recording``; empty if not stated.
     id
         The recording it belongs to, or empty.
     split
@@ -68,7 +67,7 @@ class PlanEntry:
 
     @property
     def place(self) -> str:
-        """Where it stands in the plan, as messages name it."""
+        """Its place in the plan, as messages name it."""
         return repr(self.path) if self.line is None else f"line {self.line}"
 
 
@@ -94,11 +93,11 @@ class Manifest:
     name, version, licence
         Of the data set.
     files
-        Every file but the manifest itself and the sums.
+        Every file except the manifest itself and the checksums.
     recordings
         What is known of each recording, id → column → text.
     evreel_version
-        Of what built it.
+        Version of evreel that built it.
     """
 
     name: str
@@ -110,7 +109,7 @@ class Manifest:
 
 
 class PathsTaken:
-    """Paths given out in a release, as a file system sees them that ignores case.
+    """Paths used in a release, as a file system that ignores case sees them.
 
     Parameters
     ----------
@@ -121,9 +120,9 @@ class PathsTaken:
     --------
     >>> taken = PathsTaken()
     >>> taken.add("train/a.h5"), taken.add("train/A.h5")
-    (None, "differs from 'train/a.h5' only in case or accents' encoding")
+    (None, "differs from 'train/a.h5' only in case or in the encoding of accents")
     >>> taken.add("train/a.h5/b.npy"), taken.add("../a.h5")
-    ("needs a folder where 'train/a.h5' is a file", "has '..' in it")
+    ("needs a folder where 'train/a.h5' is a file", "contains '..'")
     """
 
     def __init__(self, own: Iterable[str] = ()) -> None:
@@ -133,7 +132,7 @@ class PathsTaken:
             self.add(path)
 
     def add(self, path: str) -> str | None:
-        """Take a path; return what speaks against it, or None."""
+        """Take a path; return why it cannot be used, or None."""
         problem = _path_problem(path)
         if problem:
             return problem
@@ -150,27 +149,27 @@ class PathsTaken:
             if is_file and not other_is_file:
                 return f"is a file where {other!r} is a folder"
             if other != spelled:
-                return f"differs from {other!r} only in case or accents' encoding"
+                return f"differs from {other!r} only in case or in the encoding of accents"
             if is_file:
-                return "is a file that evreel writes" if path in self._own else "is listed twice"
+                return "is a file that evreel writes" if path in self._own else "is duplicated"
         return None
 
 
 def _path_problem(path: str) -> str | None:
-    """Return why a path can't be one of a file in a release, or None."""
+    """Return why a path cannot be used in a release, or None."""
     if not path:
         return "is empty"
     if _CONTROL.search(path):
-        return "has a control character in it"
+        return "contains a control character"
     if "\\" in path:
-        return "has a backslash in it; folders are separated by /"
+        return "contains a backslash; folders are separated by /"
     if path.startswith("/") or re.match(r"[A-Za-z]:", path):
         return "is absolute; it must start at the release's root"
     for part in path.split("/"):
         if part in ("", ".", ".."):
-            return f"has {part!r} in it" if part else "has an empty folder name in it"
+            return f"contains {part!r}" if part else "contains an empty folder name"
         if len(part.encode()) > _NAME_BYTES:
-            return f"has a name longer than {_NAME_BYTES} bytes in it"
+            return f"contains a name longer than {_NAME_BYTES} bytes"
     return None
 
 
@@ -190,9 +189,9 @@ def read_plan(path: str | Path) -> list[PlanEntry]:
     Raises
     ------
     ReleaseError
-        With line and value, where the table is not of that form, or a path can't be one of a
-        file in a release: absolute, with ``..``, ``\`` or control characters in it, twice in
-        the table (also in other case), or a file where another row needs a folder.
+        If the table has another form, or a path cannot be used in a release: absolute, with
+        ``..``, ``\`` or control characters, duplicated (ignoring case), or a file where another row
+        needs a folder. The message gives line and value.
     """
     path = Path(path)
     entries = []
@@ -206,7 +205,7 @@ def read_plan(path: str | Path) -> list[PlanEntry]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line, column → cell) of a TSV: the header, each of its cells under itself; the rows.
+    """Yield (line, column → cell) of a TSV: the header, with each cell under itself, then the rows.
 
     Empty lines are left out.
     """
@@ -231,7 +230,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     )
                 yield reader.line_num, dict(zip(columns, cells, strict=True))
     except OSError as error:
-        raise ReleaseError(f"can't be read: {error.strerror}", path=path) from error
+        raise ReleaseError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
         raise ReleaseError("is not UTF-8", path=path, hint="Save it as UTF-8.") from error
     except csv.Error as error:
@@ -250,14 +249,14 @@ def write_plan(path: str | Path, entries: Iterable[PlanEntry]) -> None:
 def check_entries(
     entries: Iterable[PlanEntry], taken: PathsTaken | None = None, path: Path | None = None
 ) -> None:
-    """Raise `ReleaseError` for the first entry that can't be one of a release's files.
+    """Raise `ReleaseError` for the first entry that cannot be a file of a release.
 
     Parameters
     ----------
     entries
         Rows of a plan.
     taken
-        Paths that are given out already.
+        Paths that are already used.
     path
         The plan's table, for the message.
     """
@@ -270,7 +269,7 @@ def check_entries(
             cell = str(getattr(entry, name))
             if _CONTROL.search(cell):
                 raise ReleaseError(
-                    f"{name} {cell!r} has a control character in it", path=path, place=entry.place
+                    f"{name} {cell!r} contains a control character", path=path, place=entry.place
                 )
 
 
@@ -279,7 +278,7 @@ def _check_columns(columns: list[str], path: Path) -> None:
     for column in columns:
         if column not in PLAN_COLUMNS:
             raise ReleaseError(
-                f"column {column!r} is not known; columns are {known}, set apart by tabs",
+                f"column {column!r} is unknown; columns are {known}, separated by tabs",
                 path=path,
                 place="line 1",
             )
@@ -317,13 +316,13 @@ def manifest_bytes(manifest: Manifest) -> bytes:
 def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
     """Return what ``manifest.json`` says, and what is wrong with its entries.
 
-    Entries that are not of the form, or whose path leads out of the release, are left out of the
-    manifest and described in the list.
+    Malformed entries, and entries whose path leads out of the release, are left out of the manifest
+    and described in the list.
 
     Raises
     ------
     ReleaseError
-        Where it is not a manifest, or is of a version that is not known here.
+        If it is not a manifest, or of a version that this evreel does not read.
     """
     try:
         value = json.loads(data, object_pairs_hook=_no_key_twice)
@@ -333,22 +332,23 @@ def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
         raise ReleaseError(f"is not a manifest of a release: its layout is not {LAYOUT!r}")
     if value.get("layout_version") != LAYOUT_VERSION:
         raise ReleaseError(
-            f"is of version {value.get('layout_version')!r}; version {LAYOUT_VERSION} is read here",
-            hint="Use the evreel of the version that it names.",
+            f"has version {value.get('layout_version')!r}; this evreel reads version "
+            f"{LAYOUT_VERSION}",
+            hint="Use the evreel version that the manifest names.",
         )
     texts: dict[str, str] = {}
     for name in ("name", "version", "licence", "evreel_version"):
         if not isinstance(value.get(name), str):
-            raise ReleaseError(f"its {name} is {value.get(name)!r}; text is expected")
+            raise ReleaseError(f"{name} is {value.get(name)!r}; text is expected")
         texts[name] = value[name]
     recordings = value.get("recordings")
     if not isinstance(recordings, dict) or not all(
         isinstance(row, dict) and all(isinstance(cell, str) for cell in row.values())
         for row in recordings.values()
     ):
-        raise ReleaseError("its recordings are not id → column → text")
+        raise ReleaseError("recordings is not a map id → column → text")
     if not isinstance(value.get("files"), list):
-        raise ReleaseError("its files are not a list")
+        raise ReleaseError("files is not a list")
     taken = PathsTaken((MANIFEST, *SUMS.values()))
     files, problems = [], []
     for number, entry in enumerate(value["files"]):
@@ -362,9 +362,9 @@ def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
 
 
 def is_release(folder: Path) -> bool:
-    """Tell whether a folder is a release: by its manifest, or the checksums that name one.
+    """Return whether a folder is a release: it has a manifest, or checksums that name one.
 
-    The checksums tell where the manifest is damaged, or a workflow has removed it to build anew.
+    The checksums show it if the manifest is damaged, or a workflow removed it to build again.
     """
     for name, told in ((MANIFEST, f'"{LAYOUT}"'), (SUMS["sha256"], f"  {MANIFEST}\n")):
         try:
@@ -381,14 +381,14 @@ def read_manifest(folder: str | Path) -> Manifest:
     Raises
     ------
     ReleaseError
-        Where there is none, or something is wrong with it.
+        If it is missing or faulty.
     """
     path = Path(folder) / MANIFEST
     try:
         manifest, problems = parse_manifest(path.read_bytes())
     except OSError as error:
         raise ReleaseError(
-            f"can't be read: {error.strerror}", path=path, hint="Is this a release's folder?"
+            f"cannot be read: {error.strerror}", path=path, hint="Is this the folder of a release?"
         ) from error
     except ReleaseError as error:
         raise ReleaseError(error.problem, path=path, hint=error.hint) from error
@@ -400,7 +400,7 @@ def read_manifest(folder: str | Path) -> Manifest:
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise ValueError("a key is repeated in one object")
+        raise ValueError("a key is duplicated in one object")
     return value
 
 
@@ -416,17 +416,17 @@ def _entry_problem(entry: Any) -> str | None:
         return "its size is not a number of bytes"
     for algorithm, pattern in _DIGEST.items():
         if not pattern.fullmatch(entry[algorithm]):
-            return f"its {algorithm} is not one in lowercase hexadecimal digits"
+            return f"its {algorithm} is not valid in lowercase hexadecimal digits"
     return None
 
 
 def sums_bytes(digests: Mapping[str, str]) -> bytes:
-    """Return a file of sums, path → digest, as ``md5sum`` and ``sha256sum`` write and check it."""
+    """Return a file of checksums, path → digest, in the form of ``md5sum`` and ``sha256sum``."""
     return "".join(f"{digests[path]}  {path}\n" for path in sorted(digests)).encode()
 
 
 def parse_sums(data: bytes, algorithm: Algorithm) -> tuple[dict[str, str], list[str]]:
-    """Return path → digest of a file of sums, and what is wrong with it, line by line."""
+    """Return path → digest of a file of checksums, and what is wrong with it, line by line."""
     digests: dict[str, str] = {}
     problems = []
     taken = PathsTaken()

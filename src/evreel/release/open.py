@@ -1,7 +1,6 @@
-"""Opening a release for reading: its recordings, splits, features and labels by their names.
+"""Opening a release for reading: its recordings, splits, features and labels by name.
 
-What there is, and where, is taken from the manifest; the files themselves are opened when they
-are asked for.
+The manifest says what there is, and where; files are opened when they are asked for.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ if TYPE_CHECKING:
     from evreel.samples.tables import Assigned
 
 _KEPT_OPEN = 64
-"""Files that stay open when nobody holds them: a process may have 256 on macOS, 1024 on Linux."""
+"""Files that stay open when not in use: a process may have 256 on macOS, 1024 on Linux."""
 _MOST_NAMED = 12
-"""Names that a message lists; a release may have thousands."""
+"""Most names that a message lists; a release may have thousands."""
 _NOT_AS_BUILT = "Download or build the release again; `evreel verify` lists all that differs."
 _SINGLE = ("events", "samples", "slices")
 """Kinds of HDF5 files of which a recording has one."""
@@ -50,7 +49,7 @@ _File = TypeVar("_File", bound="Opened")
 class NotInReleaseError(UsageError, KeyError):
     """A recording, split, feature or kind of file that a release does not have.
 
-    It is a `KeyError` too, so that the mappings of a release are mappings like any other.
+    It is also a `KeyError`, so that the mappings of a release behave like any other.
     """
 
     __str__ = Exception.__str__  # that of KeyError is a repr
@@ -64,7 +63,7 @@ class ByName(Mapping[str, _Item]):
     what
         What a value is called in messages, such as ``recording``.
     owner
-        What has them: it begins the message.
+        What has the values; messages begin with it.
     names
         All names, in the order in which they are listed.
     find
@@ -73,7 +72,7 @@ class ByName(Mapping[str, _Item]):
     Raises
     ------
     NotInReleaseError
-        Where a name is asked for that there is not; it says which there are.
+        If there is no such name; the message lists the names that exist.
 
     Examples
     --------
@@ -99,7 +98,7 @@ class ByName(Mapping[str, _Item]):
         return self._find(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names  # without opening what it stands for
+        return name in self._names  # without opening the file
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -117,11 +116,10 @@ class ReleasedRecording:
     Attributes
     ----------
     id : its name.
-    split : ``train``, ``val`` or ``test``; ``mixed`` where its samples are of several; empty where
-        it is in none.
+    split : ``train``, ``val`` or ``test``; ``mixed`` if its samples are in several; empty if it
+        is in none.
     columns : column → text: what the manifest says of it, such as ``group`` or ``meta.light``.
-    kinds : what there is of it, sorted: of ``boxes``, ``events``, ``features``, ``samples`` and
-        ``slices``.
+    kinds : which of ``boxes``, ``events``, ``features``, ``samples`` and ``slices`` it has, sorted.
     files : path in the release → place on the disk: all its files, also videos and annotations.
     features : name of a feature → its file, which is a sequence of frames.
     """
@@ -159,14 +157,14 @@ class ReleasedRecording:
 
     @property
     def events(self) -> EventsStore:
-        """All its events, as an open events store: read it in chunks or by a range of time."""
+        """All its events, as an open events store: read it in chunks or by time range."""
         from evreel.files.events_store import EventsStore
 
         return self._folder.opened(self._only("events"), EventsStore)
 
     @property
     def slices(self) -> SlicesFile:
-        """Its annotated slices: events, each with the object that it lies in."""
+        """Its annotated slices: events, each with the object that it is in."""
         from evreel.files.slices import SlicesFile
 
         return self._folder.opened(self._only("slices"), SlicesFile)
@@ -185,7 +183,7 @@ class ReleasedRecording:
         Raises
         ------
         NotInReleaseError
-            Where the release has no boxes of it, which is not the same as none in it.
+            If the release has no boxes file of it, which is not the same as no boxes.
         """
         from evreel.files.boxes import read_boxes
 
@@ -195,7 +193,7 @@ class ReleasedRecording:
             raise ReleaseError(
                 f"boxes of recording {self.id!r} differ: {copies[0].path} and {others[0].path}",
                 path=self._folder.root,
-                hint="Read the ones that you mean with evreel.files.boxes.read_boxes.",
+                hint="Read the one that you want with evreel.files.boxes.read_boxes.",
             )
         self._folder.content(copies[0])
         return read_boxes(self._folder.place(copies[0]))
@@ -237,32 +235,32 @@ class ReleasedRecording:
 class Release(Closing):
     """A release, opened for reading; `open_release` makes it.
 
-    What is open is closed at the end of a ``with`` block, or by `close`; what is asked for after
-    that is opened again. A pickled release has nothing open, so that worker processes open files of
+    Open files are closed at the end of a ``with`` block, or by `close`; files that are asked for
+    after that are opened again. A pickled release has no open files, so that worker processes open
     their own.
 
     Parameters
     ----------
     folder
-        Where it is.
+        Its folder.
     manifest
-        What it says of itself.
+        Its manifest.
     verify
         Whether a file is compared with its SHA-256 before it is opened.
 
     Attributes
     ----------
     path : its folder.
-    manifest : the manifest as it was read: every file with its size and digests.
+    manifest : every file with its size and digests.
     name, version, licence : of the data set.
     recordings : id → recording.
-    splits : name → its recordings, in the order of their ids. A split without any is there too.
+    splits : name → its recordings, in the order of their ids. Empty splits are included.
     features : names of all features.
 
     Raises
     ------
     ReleaseError
-        Where the manifest contradicts itself.
+        If the manifest contradicts itself.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, verify: bool = False) -> None:
@@ -309,12 +307,12 @@ class Release(Closing):
         return f"<release {self.name} {self.version}: {'; '.join(parts)}>"
 
     def close(self) -> None:
-        """Close every file that was opened through it."""
+        """Close every file that was opened through the release."""
         self._folder.close()
 
     @cached_property
     def labels(self) -> Mapping[int, str]:
-        """Number of a class → its name; empty where the release has no classes."""
+        """Number of a class → its name; empty if the release has no classes."""
         listed = [file for file in self.manifest.files if file.path == LABEL_MAP]
         if not listed:
             return {}
@@ -331,7 +329,7 @@ class Release(Closing):
 
     @cached_property
     def samples(self) -> tuple[Assigned, ...]:
-        """All samples of all recordings, with class, split and times in µs; empty without any."""
+        """All samples of all recordings, with class, split and times in µs; empty if none."""
         from evreel.samples.tables import Assigned, read_samples_table
 
         for file in self.manifest.files:
@@ -363,16 +361,16 @@ def open_release(folder: str | os.PathLike[str], *, verify: bool = False) -> Rel
     folder
         The release, as str or Path.
     verify
-        Whether each file is compared with its SHA-256 before it is opened, which takes about 1 s a
-        gigabyte. Without that its size is compared, and damage shows by the checksums within the
-        file, of which ``portable`` releases have fewer.
+        Whether each file is compared with its SHA-256 before it is opened, which takes about 1 s
+        per gigabyte. Otherwise only its size is compared, and damage is found by the checksums
+        within the file, of which ``portable`` releases have fewer.
 
     Raises
     ------
     UsageError
-        Where what is given is not a path.
+        If `folder` is not a path.
     ReleaseError
-        Where it is not a release's folder, or the manifest is damaged, of another version, or
+        If it is not a release's folder, or the manifest is damaged, of another version, or
         names a file outside the folder.
 
     Examples
@@ -420,10 +418,9 @@ def _as_folder(given: object) -> Path:
 
 
 class _Folder:
-    """A release's folder, and its files that are open.
+    """A release's folder and its open files.
 
-    The most recent ones stay open; of the others those that somebody holds, as they close when
-    nobody does any more.
+    The most recently used files stay open; any other closes when it is no longer in use.
     """
 
     def __init__(self, root: Path, verify: bool) -> None:
@@ -442,36 +439,36 @@ class _Folder:
         return _Folder, (self.root, self.verify)
 
     def place(self, file: ListedFile) -> Path:
-        """Return where a file is, or raise where it is not, or not of the size it should have."""
+        """Return where a file is; raise if it is missing or has the wrong size."""
         place = self.root / file.path
         try:
             size = place.stat().st_size if place.is_file() else None
         except OSError as error:
-            raise self._error(file, f"can't be read: {error.strerror}") from error
+            raise self._error(file, f"cannot be read: {error.strerror}") from error
         if size is None:
-            raise self._error(file, "is missing, and the manifest lists it")
+            raise self._error(file, "is missing, but the manifest lists it")
         if size != file.size:
             raise self._error(file, f"has {size:,} bytes; the manifest says {file.size:,}")
         return place
 
     def content(self, file: ListedFile) -> bytes:
-        """Return a small file's bytes, which are those of the manifest."""
+        """Return a small file's bytes, compared with the manifest."""
         place = self.place(file)
         self._compare(file, place)
         return place.read_bytes()
 
     def _compare(self, file: ListedFile, place: Path) -> None:
-        """Raise where a file's bytes are not those of the manifest."""
+        """Raise if a file's bytes do not match the manifest."""
         try:
             digests = digests_of(pieces(Path(os.path.realpath(place))))[1]
         except OSError as error:
-            raise self._error(file, f"can't be read: {error.strerror}") from error
+            raise self._error(file, f"cannot be read: {error.strerror}") from error
         if digests["sha256"] != file.sha256:
             raise self._error(file, "is damaged: its SHA-256 is not the manifest's")
 
     def opened(self, file: ListedFile, reader: Callable[[Path], _File]) -> _File:
-        """Return a file that is open, opened before or now."""
-        if self._process != os.getpid():  # forked: files are not to be shared with the parent
+        """Return an open file, opened before or now."""
+        if self._process != os.getpid():  # forked: files must not be shared with the parent
             self._start()
         with self._lock:
             found: Any = self._open.get(file.path)
@@ -504,7 +501,7 @@ def _kind_of(file: ListedFile) -> str:
         return "boxes"
     if not file.path.endswith(".h5"):
         return ""
-    # A plan written by hand need not say it; then the folder does, as evreel calls it.
+    # A plan written by hand need not state it; then the folder's name does.
     kind = file.kind or PurePosixPath(file.path).parent.name
     return kind if kind in (*_SINGLE, "features") else ""
 
@@ -512,7 +509,7 @@ def _kind_of(file: ListedFile) -> str:
 def _split_of(
     id_: str, columns: Mapping[str, str], files: Iterable[ListedFile], folder: Path
 ) -> str:
-    """Return the split of a recording; raise where the manifest names two."""
+    """Return the split of a recording; raise if the manifest names two."""
     names = dict.fromkeys([columns.get("split", ""), *(file.split for file in files)])
     names.pop("", None)
     if len(names) > 1:

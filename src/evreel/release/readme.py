@@ -26,14 +26,14 @@ _HOW_TO_READ = {
 
 
 def about(description: str, dataset: Mapping[str, Any] | None) -> str:
-    r"""Return paragraphs that say what a data set is and, as far as known, what it was made from.
+    r"""Return paragraphs that say what a data set is and, if known, what it was made from.
 
     Parameters
     ----------
     description
         What it is; may be empty.
     dataset
-        ``title``, ``page`` and ``citation`` of where its data come from, as far as known.
+        ``title``, ``page`` and ``citation`` of the data's origin, if known.
 
     Examples
     --------

@@ -23,7 +23,7 @@ from evreel.release.manifest import (
 
 @dataclass(frozen=True, order=True)
 class Difference:
-    """How a file of a release is not what it was; `path` starts at the release's folder."""
+    """How a file of a release has changed; `path` starts at the release's folder."""
 
     path: str
     problem: str
@@ -33,7 +33,7 @@ class Difference:
 
 
 def verify(folder: str | Path, *, progress: Progress = silent) -> list[Difference]:
-    """Check every file of a release against its manifest, and the manifest against the sums.
+    """Check every file of a release against its manifest, and the manifest against the checksums.
 
     Parameters
     ----------
@@ -44,15 +44,15 @@ def verify(folder: str | Path, *, progress: Progress = silent) -> list[Differenc
 
     Returns
     -------
-    All that differs, by path: files that are missing, that don't belong, or whose size or bytes
-    are others; links that lead out (they are never followed) or nowhere; a manifest or sums that
-    were changed. Empty where the release is whole. Where the manifest can't be trusted, files
-    are checked against the sums.
+    All differences, by path: files that are missing, do not belong, or have another size or other
+    bytes; links that lead out (they are never followed) or nowhere; a manifest or checksums that
+    were changed. Empty if the release is unchanged. If the manifest cannot be trusted, files are
+    checked against the checksums.
 
     Raises
     ------
     ReleaseError
-        Where `folder` is not a folder.
+        If `folder` is not a folder.
     """
     root = Path(os.path.realpath(folder))
     if not root.is_dir():
@@ -67,21 +67,21 @@ def verify(folder: str | Path, *, progress: Progress = silent) -> list[Differenc
 
 @dataclass(frozen=True)
 class _Expected:
-    """What a file must be; None where its list does not say."""
+    """A file's expected size and digests; None if its list does not state it."""
 
     size: int | None
     digests: Mapping[Algorithm, str]
 
 
 def _shown(path: str) -> str:
-    """Return a file's name as text that can be printed, also where it is not UTF-8."""
+    """Return a file's name as printable text, even if it is not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _walk(root: Path, findings: list[Difference]) -> dict[str, Path]:
     """Return the regular files of a release, path → place on the disk, without leaving it.
 
-    Links are resolved where they stay inside; what is not a file goes to `findings`.
+    Links that stay inside are resolved; anything that is not a file goes to `findings`.
     """
     found: dict[str, Path] = {}
     waiting = [root]
@@ -91,7 +91,7 @@ def _walk(root: Path, findings: list[Difference]) -> dict[str, Path]:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             path = folder.relative_to(root).as_posix()
-            findings.append(Difference(_shown(path), f"can't be read: {error.strerror}"))
+            findings.append(Difference(_shown(path), f"cannot be read: {error.strerror}"))
             continue
         for entry in entries:
             place = Path(entry.path)
@@ -104,7 +104,7 @@ def _walk(root: Path, findings: list[Difference]) -> dict[str, Path]:
                 target = Path(os.path.realpath(place))
                 leads = f"is a link to {_shown(str(place.readlink()))}, which"
                 if not target.is_relative_to(root):
-                    findings.append(Difference(_shown(path), f"{leads} is out of the release"))
+                    findings.append(Difference(_shown(path), f"{leads} is outside the release"))
                 elif target.is_file():
                     found[path] = target
                 else:
@@ -115,7 +115,7 @@ def _walk(root: Path, findings: list[Difference]) -> dict[str, Path]:
 
 
 def _expected(found: Mapping[str, Path], findings: list[Difference]) -> dict[str, _Expected] | None:
-    """Return what each file must be, or None where nothing that can be trusted says so."""
+    """Return what is expected of each file, or None if no trusted list says so."""
     noted = {finding.path for finding in findings}
     data: dict[str, bytes] = {}
     for name in (MANIFEST, *SUMS.values()):
@@ -125,7 +125,7 @@ def _expected(found: Mapping[str, Path], findings: list[Difference]) -> dict[str
             elif name not in noted:
                 findings.append(Difference(name, "is missing"))
         except OSError as error:
-            findings.append(Difference(name, f"can't be read: {error.strerror}"))
+            findings.append(Difference(name, f"cannot be read: {error.strerror}"))
     sums: dict[Algorithm, dict[str, str]] = {}
     for algorithm, name in SUMS.items():
         if name in data:
@@ -154,14 +154,15 @@ def _expected(found: Mapping[str, Path], findings: list[Difference]) -> dict[str
 def _trusted_manifest(
     data: bytes | None, sums: Mapping[Algorithm, Mapping[str, str]], findings: list[Difference]
 ) -> Manifest | None:
-    """Return the manifest, unless it is none or was changed: neither sum of it holds."""
+    """Return the manifest, unless it is not one or was changed: none of its checksums match."""
     if data is None:
         return None
     _, own = digests_of([data])
     unchanged = not sums or any(sums[name].get(MANIFEST) == own[name] for name in sums)
     if not unchanged:
         listed = " and ".join(SUMS[name] for name in sums)
-        findings.append(Difference(MANIFEST, f"was changed: {listed} have other sums for it"))
+        problem = f"was changed: {listed} have other checksums for it"
+        findings.append(Difference(MANIFEST, problem))
     try:
         manifest, problems = parse_manifest(data)
     except ReleaseError as error:
@@ -172,10 +173,10 @@ def _trusted_manifest(
 
 
 def _disagreement(expected: Mapping[str, str], got: Mapping[str, str]) -> str:
-    """Say how a file of sums differs from what the manifest says."""
+    """Say how a file of checksums differs from the manifest."""
     paths = sorted(path for path in {*expected, *got} if expected.get(path) != got.get(path))
     if not paths:
-        return "is not written as evreel writes it"
+        return "is not in the form that evreel writes"
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return f"does not agree with {MANIFEST} on {paths[0]}{more}"
 
@@ -186,7 +187,7 @@ def _compare(
     progress: Progress,
     noted: Set[str],
 ) -> Iterator[Difference]:
-    """Yield what differs between the files that are there and what they must be."""
+    """Yield how the files that are there differ from what is expected."""
     tables = {MANIFEST, *SUMS.values()}
     total = sum(found[path].lstat().st_size for path in expected if path in found)
     done = 0
@@ -209,17 +210,17 @@ def _compare(
 
 
 def _file_problem(place: Path, expected: _Expected, advance: Callable[[int], None]) -> str | None:
-    """Return how a file differs from what it must be, or None."""
+    """Return how a file differs from what is expected, or None."""
     try:
         size = place.lstat().st_size
         if expected.size not in (None, size):
             advance(size)
-            return f"has {size:,} bytes, {expected.size:,} are expected"
+            return f"has {size:,} bytes, expected {expected.size:,}"
         _, digests = digests_of(pieces(place), advance)
     except OSError as error:
-        return f"can't be read: {error.strerror}"
+        return f"cannot be read: {error.strerror}"
     wrong = [
-        f"{name} is {digests[name]}, {digest} is expected"
+        f"{name} is {digests[name]}, expected {digest}"
         for name, digest in expected.digests.items()
         if digests[name] != digest
     ]
