@@ -145,7 +145,7 @@ def test_boxes__refuse_what_does_not_fit(tmp_path):
     refused(r"x.npy: record 1: goes back in time", published(tmp_path / "x.npy", (9, 8)))
     refused(r"x.npy: record 0: ts is 18446744073709551615", published(source, (2**64 - 1,)))
     np.save(source, np.zeros(2, dtype=[("ts", "<u8"), ("x", "<f4")]))
-    refused(r"x.npy: has no field y; there are ts, x", source)
+    refused(r"x.npy: has no field y; its fields are ts, x", source)
     source.write_bytes(source.read_bytes()[:-3])
     refused(r"x.npy: is not a complete .npy file of boxes", source)
 
