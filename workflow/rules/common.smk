@@ -29,8 +29,8 @@ from evreel.windows import RegularWindows
 # Scripts find the package of this checkout also in a conda environment, which has only what
 # the package needs.
 PACKAGE = str(Path(workflow.basedir) / "src")
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [PACKAGE, os.environ.get("PYTHONPATH")])
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")]))
 )
 
 try:
