@@ -120,7 +120,10 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ({"results": ""}, "results: '' is not of the form"),
         ({"events": {"crop": [5, 5, 1, 1]}}, "events/crop: [5, 5, 1, 1] is empty"),
         ({"release": {"name": "tiny", "licence": "x"}}, "release: version is missing"),
-        ({"release": CONFIG["release"] | {"licence": "MIT"}}, "the text of licence 'MIT' is missing"),
+        (
+            {"release": CONFIG["release"] | {"licence": "MIT"}},
+            "the text of licence 'MIT' is missing",
+        ),
         (
             {"release": CONFIG["release"] | {"licence": "MIT", "licence_file": "config.yml"}},
             "release/licence_file: 'config.yml' does not exist; did you mean 'config.yaml'?",

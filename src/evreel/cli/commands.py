@@ -289,9 +289,7 @@ def samples(options: Options) -> int:
     "Render pictures to annotate, and the clock of their frames.",
     option("file", metavar="FILE|STORE", type=Path),
     output("OUT.mp4|OUT.zip"),
-    option(
-        "--clock", metavar="TSV", type=Path, help="existing clock; default: OUT.clock.tsv"
-    ),
+    option("--clock", metavar="TSV", type=Path, help="existing clock; default: OUT.clock.tsv"),
     settings("ClockSettings"),
     settings("VideoSettings"),
     STREAM,
