@@ -17,6 +17,7 @@ its job, and what the step takes.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import numbers
@@ -33,6 +34,7 @@ Place = tuple[str, ...]
 
 _FACTS = "setting"
 _LONGEST_SHOWN = 80
+_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +61,9 @@ class Facts:
         Regular expression that each key of a mapping must match.
     per_recording
         Whether a column of the recordings table may set it for one recording.
-    flag, metavar
-        Name of its command-line option where that is not the setting's own, and what stands for
-        the value in the help.
+    flag, metavar, help
+        Name of its command-line option, if that is not the setting's own; what stands for the
+        value in the help; and what the help says, if that is not the meaning.
     """
 
     meaning: str
@@ -77,6 +79,7 @@ class Facts:
     per_recording: bool = True
     flag: str | None = None
     metavar: str | None = None
+    help: str | None = None
 
 
 def setting(default: Any, meaning: str, **facts: Any) -> Any:
@@ -266,6 +269,9 @@ def mistakes(
     """
     if isinstance(value, of):
         return
+    if value is None:
+        yield place, "is empty; remove the key, or give settings below it"
+        return
     if not isinstance(value, Mapping):
         yield place, f"{shown(value)} is not a mapping of keys to values"
         return
@@ -276,7 +282,7 @@ def mistakes(
     for name, one in known.items():
         if name in value:
             yield from wrong(one, value[name], (*place, name), explain=explain)
-    for problem in missing(of, [name for name in known if value.get(name) is not None], explain):
+    for problem in missing(of, [name for name in known if name in value], explain):
         yield place, problem
 
 
@@ -285,7 +291,8 @@ def missing(of: type[Settings], given: Collection[str], explain: bool = True) ->
     known = settings_of(of)
     for name, one in known.items():
         if one.required and name not in given:
-            about = f" ({one.facts.meaning})" if explain and one.facts.meaning else ""
+            meaning = without_links(one.facts.meaning)
+            about = f" ({meaning})" if explain and meaning else ""
             yield f"{name} is missing{about}"
     chosen = [name for name in of.one_of if name in given]
     if of.one_of and len(chosen) != 1:
@@ -298,14 +305,15 @@ def missing(of: type[Settings], given: Collection[str], explain: bool = True) ->
 
 def all_contradictions(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
     """Yield (place, problem) of values that do not go together, in settings and all below them."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, below in value.items():
             yield from all_contradictions(below, (*place, key))
     elif isinstance(value, Settings):
-        for name in settings_of(type(value)):
-            yield from all_contradictions(getattr(value, name), (*place, name))
-        for below, problem in value.contradictions():
-            yield (*place, *below), problem
+        for name, below in value.__dict__.items():
+            if isinstance(below, (Settings, dict)):
+                yield from all_contradictions(below, (*place, name))
+        for at, problem in value.contradictions():
+            yield (*place, *at), problem
 
 
 def named_with_unit(known: Known) -> str:
@@ -318,7 +326,10 @@ def wrong(
 ) -> Iterator[tuple[Place, str]]:
     """Yield (place, problem) of what is wrong with the value of one setting."""
     facts = known.facts
-    about = f" ({facts.meaning})" if explain and facts.meaning else ""
+    if value is None and known.optional and not _is_group(known.type):
+        yield place, "null is not a value of this setting; to leave it out, remove the key"
+        return
+    about = f" ({without_links(facts.meaning)})" if explain and facts.meaning else ""
     for below, problem in _wrong(known.type, facts, value, place):
         # Inside a group, the group's meaning does not explain the value.
         yield below, problem if below != place or _is_group(known.type) else f"{problem}{about}"
@@ -367,10 +378,10 @@ def _wrong_list(
         yield place, f"{shown(value)} is not a list"
         return
     if kind.length is not None and len(value) != kind.length:
-        yield place, f"{shown(value)} has {len(value)} items; {kind.length} are needed"
+        yield place, f"{shown(value)} has {items_text(len(value))}; {kind.length} are needed"
         return
     if len(value) < facts.least:
-        yield place, f"the list has {len(value)} items; at least {facts.least} are needed"
+        yield place, f"the list has {items_text(len(value))}; it needs at least {facts.least}"
     assert kind.item is not None
     items = _facts_of_items(kind, facts)
     for k, item in enumerate(value):
@@ -379,6 +390,11 @@ def _wrong_list(
         for k, item in enumerate(value):
             if item in value[:k]:
                 yield (*place, str(k)), f"{shown(item)} is duplicated"
+
+
+def items_text(n: int) -> str:
+    """Return how many items a list has, in words."""
+    return f"{n} item" if n == 1 else f"{n} items"
 
 
 def _facts_of_items(kind: Type, facts: Facts) -> Facts:
@@ -408,11 +424,11 @@ def _scalar_problem(kind: Type, facts: Facts, value: object) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return f"{value} is not finite"
     if facts.minimum is not None and number < facts.minimum:
-        return f"{shown(value)} is less than {facts.minimum:g}"
+        return f"{shown(value)} is less than {number_text(facts.minimum)}"
     if facts.above is not None and number <= facts.above:
-        return f"{shown(value)} is not more than {facts.above:g}"
+        return f"{shown(value)} is not more than {number_text(facts.above)}"
     if facts.maximum is not None and number > facts.maximum:
-        return f"{shown(value)} is more than {facts.maximum:g}"
+        return f"{shown(value)} is more than {number_text(facts.maximum)}"
     return None
 
 
@@ -444,7 +460,7 @@ def read(of: type[S], value: Mapping[str, Any]) -> S:
 def _read(of: type[Settings], value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value of every setting, as the class has it."""
     return {
-        name: typed(known.type, value[name]) if name in value else known.default
+        name: typed(known.type, value[name]) if name in value else copy.copy(known.default)
         for name, known in settings_of(of).items()
     }
 
@@ -463,6 +479,17 @@ def typed(kind: Type, value: Any) -> Any:
         assert kind.item is not None
         return tuple(typed(kind.item, item) for item in value)
     return value if kind.base is object else as_plain(kind.base, value)
+
+
+def unset(of: type[S]) -> S:
+    """Return the settings of a group of which nothing is given; MISSING where one is required."""
+    return trusted(of, {name: known.default for name, known in settings_of(of).items()})
+
+
+def defaults(of: type[S]) -> S:
+    """Return the settings of a group that is left out; None where a required one is missing."""
+    known = settings_of(of).values()
+    return trusted(of, {one.name: None if one.required else one.default for one in known})
 
 
 def trusted(of: type[S], values: Mapping[str, Any]) -> S:
@@ -496,7 +523,7 @@ def find(of: type[Settings], place: Sequence[str]) -> Known | None:
             kind, facts = known.type, known.facts
         elif kind.base is dict and kind.item is not None:
             kind = kind.item
-            known = Known(key, kind, facts, dataclasses.MISSING, True)
+            known = Known(key, kind, facts, dataclasses.MISSING, False)
         else:
             return None
     return known
@@ -521,7 +548,8 @@ def schema(of: type[Settings]) -> dict[str, Any]:
 def _schema_of(known: Known) -> dict[str, Any]:
     facts = known.facts
     unit = f" Unit: {facts.unit}." if facts.unit and facts.unit not in facts.meaning else ""
-    made = {"description": f"{facts.meaning}{unit}", **_type_schema(known.type, facts)}
+    kind = known.type._replace(nullable=known.type.nullable and not known.optional)
+    made = {"description": f"{facts.meaning}{unit}", **_type_schema(kind, facts)}
     if not known.required and not known.optional:
         made["default"] = plain(known.default)
     return made
@@ -566,6 +594,22 @@ def _type_schema(kind: Type, facts: Facts) -> dict[str, Any]:
     return made
 
 
+def number_text(number: float) -> str:
+    """Return a limit as messages and pages show it.
+
+    Examples
+    --------
+    >>> number_text(1e6), number_text(0.5)
+    ('1,000,000', '0.5')
+    """
+    return f"{int(number):,}" if number == int(number) else f"{number:g}"
+
+
+def without_links(text: str) -> str:
+    """Return a text of a page as a terminal shows it: links by their names."""
+    return _LINK.sub(r"\1", text)
+
+
 def guess(value: object, known: Sequence[str] | Mapping[str, Any]) -> str:
     """Return what a misspelt value was probably to be, as the end of a message."""
     meant = did_you_mean(value, known)
@@ -574,5 +618,7 @@ def guess(value: object, known: Sequence[str] | Mapping[str, Any]) -> str:
 
 def shown(value: object) -> str:
     """Return a value as messages show it: short, on one line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

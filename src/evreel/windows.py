@@ -275,10 +275,12 @@ def division(
             + (", ".join(f"{k}={v}" for k, v in asked.items() if v is not None) or "none")
         )
     if window_us is not None:
-        _no_other("window_us", {"stride": stride, "by": by}, "use stride_us")
+        _no_other("window_us", {"stride": stride}, "use stride_us")
+        _no_other("window_us", {"by": by}, "it belongs to number")
         return Duration(window_us, stride_us, tail)
     if count is not None:
-        _no_other("count", {"stride_us": stride_us, "by": by}, "use stride")
+        _no_other("count", {"stride_us": stride_us}, "use stride")
+        _no_other("count", {"by": by}, "it belongs to number")
         return Count(count, stride, tail)
     others = {"stride_us": stride_us, "stride": stride, "tail": "drop" if tail == "drop" else None}
     _no_other("number", others, "its windows follow each other, and the last ends with the events")

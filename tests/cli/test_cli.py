@@ -296,13 +296,17 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["video", "corner.h5", "-o", "x.avi", "--window-us", "9"], 2, "ends in .mp4 or .zip"),
+        (["video", "corner.h5", "-o", "x.avi", "--window-us", "9"], 2, "must end in .mp4 or .zip"),
         (
             ["video", "corner.h5", "-o", "x.mp4", "--window-us", "0"],
             2,
             "window_us: 0 is less than 1",
         ),
-        (["events", "corner.aedat4", "-o", "x", "--start-us", "9" * 30], 2, "no time range"),
+        (
+            ["events", "corner.aedat4", "-o", "x", "--start-us", "9" * 30],
+            2,
+            "is more than 9,007,199,254,740,992",
+        ),
         (["events", "corner.aedat4", "-o", "/proc/x.h5"], 1, "No such file or directory"),
         (["events", "corner.aedat4", "-o", "corner.toml/x.h5"], 1, "File exists"),
         (["events", "corner.aedat4", "-o", "corner.aedat4"], 2, "from which it is made"),

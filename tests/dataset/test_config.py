@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evreel.dataset.config import read_config
+from evreel.dataset.settings import Config
 from evreel.errors import UsageError
+from evreel.settings import settings_of
 from support.dataset import CONFIG, make_data_set, write_config, write_table
 
 
@@ -71,6 +76,13 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
     [
         ({"video": {"widow_us": 1}}, "video: unknown key 'widow_us'; did you mean 'window_us'?"),
         ({"colour": 1}, "top level: unknown key 'colour'"),
+        ({"slices": {"window_us": 5, "count": None}}, "slices/count: null is not a value of"),
+        ({"labels": None}, "labels: null is not a list"),
+        ({"acquire": {"member_gib": 1e300}}, "acquire/member_gib: 1e+300 is more than 1,000,000"),
+        (
+            {"samples": {"by": "members", "members": "*", "split": {"files": {}}}},
+            "samples/split/files: names no list",
+        ),
         (
             {"samples": {"by": "members", "members": "{lable}/*"}},
             "samples/members: pattern '{lable}/*' ",
@@ -101,14 +113,14 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
             "slices: exactly one of window_us (µs) and count (events) is needed; got",
         ),
         ({"slices": {"count": 0}}, "slices/count: 0 is less than 1 (Events per window.)"),
-        ({"slices": None}, "slices: None is not a mapping"),
+        ({"slices": None}, "slices: is empty; remove the key, or give settings below it"),
         ({"slices": 20_000}, "slices: 20000 is not a mapping"),
         ({"slices": [1]}, "slices: [1] is not a mapping"),
-        ({"features": {"h": None}}, "features/h: None is not a mapping"),
+        ({"features": {"h": None}}, "features/h: is empty; remove the key"),
         ({"slices": {"window_us": 2e4}}, "slices/window_us: 20000.0 is not a whole number"),
         ({"video": {"contrast": float("inf")}}, "video/contrast: inf is not finite"),
-        ({"video": {"fps": True}}, "video/fps: True is not a whole number"),
-        ({"recordings": "a\0b"}, "recordings: 'a\\x00b' cannot be read"),
+        ({"video": {"fps": True}}, "video/fps: true is not a whole number"),
+        ({"recordings": "a\0b"}, "recordings: 'a\\x00b' "),
         (
             {"features": dict.fromkeys(("Histo", "histo"), CONFIG["features"]["histogram"])},
             "features/histo: differs from Histo only in case",
@@ -116,7 +128,7 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ({"slices": {"count": "many"}}, "slices/count: 'many' is not a whole number"),
         ({"labels": ["car", "car"]}, "labels/1: 'car' is duplicated"),
         ({"video": {"style": "gray"}}, "did you mean 'grey'?"),
-        ({"recordings": "none.tsv"}, "recordings: 'none.tsv' cannot be read"),
+        ({"recordings": "none.tsv"}, "recordings: 'none.tsv' does not exist; did you mean"),
         ({"results": ""}, "results: '' is not of the form"),
         ({"events": {"crop": [5, 5, 1, 1]}}, "events/crop: [5, 5, 1, 1] is empty"),
         ({"release": {"name": "tiny", "licence": "x"}}, "release: version is missing"),
@@ -266,10 +278,15 @@ def test_config__of_the_command_line_is_named_as_such(folder):
         ({"slices/windows_us": "5"}, "line 2: slices: unknown key 'windows_us'; did you mean"),
         ({"features/voxels/parameters": "{bins: no}"}, "line 2: features/voxels: "),
         ({"video/fps": "[1"}, "line 2: video/fps: '[1' is not a YAML value"),
-        ({"colour": "red"}, "line 2: unknown column 'colour'"),
-        ({"it's": "red"}, 'line 2: unknown column "it\'s"'),
+        ({"vdeo/fps": "5"}, "line 1: unknown column 'vdeo/fps'; did you mean 'video/fps'?"),
+        ({"features/voxel/count": "5"}, "there is no feature 'voxel'; did you mean 'voxels'?"),
+        ({"video/fps": "!!bool x"}, "video/fps: '!!bool x' is not a YAML value"),
+        ({"features/voxels/parameters": "&a {x: *a}"}, "holds itself, or is nested too deeply"),
+        ({"events/start_us": "9" * 99}, "is more than 9,007,199,254,740,992"),
+        ({"colour": "red"}, "line 1: unknown column 'colour'"),
+        ({"it's": "red"}, 'line 1: unknown column "it\'s"'),
         ({"video/container": "png-zip"}, "line 2: 'video/container' cannot be set per recording"),
-        ({"features/none/count": "5"}, "line 2: 'features/none/count' cannot be set per recording"),
+        ({"features/none/count": "5"}, "line 2: there is no feature 'none'"),
         ({"events/crop": "[5, 5, 1, 1]"}, "line 2: events/crop: [5, 5, 1, 1] is empty"),
     ],
 )
@@ -367,6 +384,56 @@ def test_manual_source__that_is_not_there_yet_is_no_mistake(folder):
     rows[0] |= {"source": "manual:later/one.raw", "page": "https://example.org/login"}
     write_rows(folder, rows)
     assert read(folder).recordings["one"]["source"] == "manual:later/one.raw"
+
+
+def test_override__of_a_free_name_is_unset_by_null(folder):
+    config = CONFIG | {"samples": {"by": "none", "classes": {"x": "car", "y": "sign"}}}
+    write_config(folder, config)
+    rows = table(folder)
+    rows[1] |= {"samples/classes/x": "null", "features/voxels/parameters/bins": "null"}
+    write_rows(folder, rows)
+    own = read(folder).own["two"]
+    assert own.samples.classes == {"y": "sign"}
+    assert own.features["voxels"].parameters == {}
+    assert read(folder).config.samples.classes == {"x": "car", "y": "sign"}
+
+
+def test_override__may_cut_a_recording_of_a_data_set_that_is_not_cut(folder):
+    rows = table(folder)
+    rows[1] |= {"samples/by": "members", "samples/members": "*.bin"}
+    write_rows(folder, rows)
+    own = read(folder).own["two"]
+    assert own.cutting.members == "*.bin"
+    assert own.cutting.columns.label == "label"
+    assert read(folder).config.samples is None
+
+
+YAML_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats()
+    | st.sampled_from(["", "car", "members", "*", "!x", "a\nb", "\0", "none", "fast"]),
+    lambda below: (
+        st.lists(below, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["by", "members", "split", "files", "train", "count", "x", 1, True]),
+            below,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from([*settings_of(Config), "x"]), YAML_VALUES, max_size=4),
+    st.dictionaries(st.sampled_from(["by", "split", "classes", "counts"]), YAML_VALUES, max_size=3),
+)
+def test_config__of_any_values_is_read_or_refused_with_one_kind_of_error(values, samples):
+    with contextlib.suppress(UsageError):
+        read_config(CONFIG | {"samples": {"by": "members"} | samples} | values)
 
 
 def test_override__stands_instead_of_the_configs_value_for_its_recording(folder):

@@ -515,8 +515,8 @@ def test_by_seed__rounds_over_classes_so_that_small_ones_add_up():
 @pytest.mark.parametrize(
     ("shares", "message"),
     [
-        ({"train": 0.5}, "not each more than 0 and 1 in total"),
-        ({"train": 1.5, "test": -0.5}, "not each more than 0"),
+        ({"train": 0.5}, "shares must each be more than 0, and 1 in total"),
+        ({"train": 1.5, "test": -0.5}, "shares must each be more than 0"),
         ({"training": 1.0}, "'training' is not a split; splits are train, val, test"),
         ({}, "no split is given"),
     ],

@@ -47,5 +47,5 @@ rule boxes:
 rule all_slices:
     """Every recording's annotated slices and boxes."""
     input:
-        every("<results>/slices/{id}.h5"),
-        every("<results>/slices/{id}_bbox.npy"),
+        every_annotated("<results>/slices/{id}.h5"),
+        every_annotated("<results>/slices/{id}_bbox.npy"),

@@ -23,7 +23,7 @@ from evreel.dataset.settings import (
 from evreel.errors import EvreelError
 from evreel.outputs import RUN, check_wanted, start_run
 from evreel.provenance import STEP_REVISIONS
-from evreel.settings import plain, settings_of
+from evreel.settings import defaults, plain, settings_of
 from evreel.windows import RegularWindows
 
 # Scripts find the package of this checkout also in a conda environment, which has only what
@@ -48,7 +48,7 @@ if not workflow.is_main_process:
 
 wildcard_constraints:
     id=r"[A-Za-z0-9][A-Za-z0-9_-]*",
-    feature=r"[A-Za-z0-9][A-Za-z0-9_-]*",
+    feature="|".join(DATASET.config.features) or "(?!)",
     suffix=r"[A-Za-z0-9]+",
     archive=r"[A-Za-z0-9._-]+",
 
@@ -57,7 +57,7 @@ def settings(kind, place, only=None):
     """Return a parameter for each setting of a class, with the value for a job's recording.
 
     `place` is a group of the config, and may name wildcards: ``features/{feature}``. Where `only`
-    is false of a recording, the settings are at their defaults. Each parameter is a pair of name
+    is false of a recording, or it has no such group, the settings are at their defaults. Each parameter is a pair of name
     and value, so that Snakemake's reason for running a job again says which setting has changed.
     """
 
@@ -65,10 +65,9 @@ def settings(kind, place, only=None):
         def value(wildcards):
             names = dict(wildcards.items())
             id_ = names.get("id")
-            known = settings_of(kind)[name]
-            if only is not None and not only(id_):
-                return {name: plain(known.default)}
-            group = DATASET.group(id_, tuple(place.format(**names).split("/")))
+            group = DATASET.group(id_, place.format(**names).split("/"))
+            if group is None or (only is not None and not only(id_)):
+                group = defaults(kind)
             return {name: plain(getattr(group, name))}
 
         return value
@@ -80,7 +79,7 @@ def column(name, kind=str):
     """Return a column of a job's row as text or as a number, None where the cell is empty."""
 
     def value(wildcards):
-        cell = DATASET.recordings[wildcards.id].get(name)
+        cell = DATASET.row(wildcards.id).get(name)
         return None if cell is None else kind(cell)
 
     return value

@@ -39,5 +39,5 @@ rule video:
 rule all_videos:
     """Every recording's video and clock."""
     input:
-        every("<results>/video/{id}.<pictures>"),
-        every("<results>/video/{id}.clock.tsv"),
+        every_annotated("<results>/video/{id}.<pictures>"),
+        every_annotated("<results>/video/{id}.clock.tsv"),

@@ -303,6 +303,8 @@ def video(options: Options) -> int:
         if options.clock is not None and hasattr(options, name):
             flag = name.replace("_", "-")
             raise UsageError(f"--{flag} does not go with --clock, which has it already")
+    framing = settings_from(steps.ClockSettings, options)
+    looks = settings_from(steps.VideoSettings, options)
     with (
         _bar(options, "video", "frame") as progress,
         steps.as_store(options.file, beside=movie, stream=options.stream) as store,
@@ -313,9 +315,8 @@ def video(options: Options) -> int:
         if clock is None:
             finals = (movie.with_suffix(".clock.tsv"), movie)
             clock, scratch = stack.enter_context(atomic(*finals, inputs=[options.file]))
-            steps.clock(store, clock, settings_from(steps.ClockSettings, options))
-        given = settings_from(steps.VideoSettings, options)
-        steps.video(store, clock, scratch, given, progress=progress)
+            steps.clock(store, clock, framing)
+        steps.video(store, clock, scratch, looks, progress=progress)
     return 0
 
 

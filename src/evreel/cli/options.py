@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evreel.settings import Facts, Known, Settings, Type, guess, settings_of
+from evreel.settings import Facts, Known, Settings, Type, guess, settings_of, without_links
 
 S = TypeVar("S", bound=Settings)
-_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 
 
 Option = Callable[[argparse.ArgumentParser], None]
@@ -123,12 +121,12 @@ def _add(parser: Any, known: Known, default: str | None) -> None:
 
 def _help(known: Known, default: str | None) -> str:
     facts = known.facts
-    text = _LINK.sub(r"\1", facts.meaning)
+    text = without_links(facts.help or facts.meaning)
     if facts.unit and facts.unit not in text:
         text += f" Unit: {facts.unit}."
     if default is None and not known.required and not known.optional:
         value = known.default
-        if value not in (None, False) and not isinstance(value, (Settings, dict, tuple)):
+        if not (value is None or isinstance(value, (bool, Settings, dict, tuple))):
             default = str(value)
     return (text + (f" Default: {default}." if default else "")).replace("%", "%%")
 

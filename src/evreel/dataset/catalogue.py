@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 
 from evreel.acquire import read_source
+from evreel.dataset.settings import Description, ReleaseSettings, SplitCounts
 from evreel.dataset.table import read_rows
 from evreel.errors import UsageError
+from evreel.settings import Place, mistakes, settings_of, shown, wrong
 
 
 def datasets(folder: str | Path | None = None) -> list[dict[str, Any]]:
@@ -59,10 +61,9 @@ def _configs_folder() -> Path:
 def _dataset(path: Path) -> dict[str, Any]:
     """Return what one config says of its data set, as `datasets` does."""
     config = _yaml(path)
-    about, release, samples = (
-        part if isinstance(part := config.get(key), dict) else {}
-        for key in ("dataset", "release", "samples")
-    )
+    about, release, samples = (config.get(key) or {} for key in ("dataset", "release", "samples"))
+    for place, problem in _mistakes(about, release, samples):
+        raise UsageError(f"{'/'.join(place)}: {problem}", path=path)
     counts = samples.get("counts")
     on_web = _on_web(path, str(config.get("recordings", "")))
     return {
@@ -76,6 +77,20 @@ def _dataset(path: Path) -> dict[str, Any]:
         "samples": sum(counts.values()) if isinstance(counts, dict) else None,
         "config": str(path),
     }
+
+
+def _mistakes(about: Any, release: Any, samples: Any) -> Iterator[tuple[Place, str]]:
+    """Yield (place, problem) of what is shown of a config."""
+    yield from mistakes(Description, about, ("dataset",))
+    for name, part in (("release", release), ("samples", samples)):
+        if not isinstance(part, dict):
+            yield (name,), f"{shown(part)} is not a mapping of keys to values"
+            return
+    if release.get("licence") is not None:
+        known = settings_of(ReleaseSettings)["licence"]
+        yield from wrong(known, release["licence"], ("release", "licence"))
+    if samples.get("counts") is not None:
+        yield from mistakes(SplitCounts, samples["counts"], ("samples", "counts"))
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -93,8 +108,8 @@ def _yaml(path: Path) -> dict[str, Any]:
 def _on_web(config: Path, table: str) -> list[bool] | None:
     """Tell for each row of a config's table whether its source is a url; None without a table."""
     # As Snakemake takes it, from the working directory; from elsewhere, what is beside the config.
-    places = (Path(table), config.with_name(Path(table).name))
-    path = next((place for place in places if table and place.is_file()), None)
+    places = (Path(table), config.with_name(Path(table).name)) if table else ()
+    path = next((place for place in places if place.is_file()), None)
     if path is None:
         return None
     rows = read_rows(path, ("source",))

@@ -34,17 +34,25 @@ from evreel.settings import (
     mistakes,
     read,
     settings_of,
+    shown,
     trusted,
     typed,
+    unset,
     wrong,
 )
 
 FILES = ("source", "rois", "tags", "samples", "boxes", *SIDECARS)
 """Columns with files; those that are local have to be there."""
+DEEPEST = 20
+"""Levels of a config; its own settings have six."""
 MOST_SHOWN = 20
 """Mistakes that are told in full; the others are counted."""
 SECTION_NAMES = ("events", "slices", "samples")
 """Folders of a split in a release; a feature cannot have their names."""
+_NO_VALUE = (  # what PyYAML raises for texts such as the 45th of a month and !!int ""
+    *(yaml.YAMLError, ValueError, KeyError, AttributeError, IndexError, TypeError),
+    RecursionError,
+)
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _OF_ONE = ("start_us", "stop_us", "stream")
 _AXES = ("crop", "swap_xy", "flip_x", "flip_y")
@@ -91,13 +99,12 @@ def read_config(
     """
     lines = _Lines(files, given or {})
     config = _checked_config(values, lines)
+    if not is_file(Path(config.recordings)):
+        place = lines.at(("recordings",))
+        stop_at([f"{place}: recordings: {no_such_file(config.recordings)}"])
     try:
-        rows = read_rows(config.recordings, ("id", "source", "split"))
+        rows = read_rows(config.recordings, ("id", "source", "split"), strict=True)
     except UsageError as error:
-        if error.place is None and "UTF-8" not in error.problem:  # the file cannot be read at all
-            stop_at(
-                [f"{lines.at(('recordings',))}: recordings: {config.recordings!r} {error.problem}"]
-            )
         place = f"{error.place}: " if error.place else ""
         stop_at([f"{config.recordings}: {place}{error.problem}"])
     recordings, own = _checked_rows(rows, config)
@@ -148,7 +155,7 @@ class _Lines:
 def _composed(path: str) -> yaml.Node | None:
     try:
         node: yaml.Node | None = yaml.compose(Path(path).read_bytes(), _LOADER)
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"cannot be read: {' '.join(str(error).split())}", path=path) from error
     return node
 
@@ -172,8 +179,13 @@ def _keys_with_lines(
 
 
 def _checked_config(values: Mapping[str, Any], lines: _Lines) -> Config:
-    if _holds_itself(values):
-        stop_at([f"{lines.at(())}: an alias is within the value that it repeats"])
+    if is_endless(values):
+        stop_at(
+            [
+                f"{lines.at(())}: an alias is within the value that it repeats, or values are "
+                f"nested more than {DEEPEST} deep"
+            ]
+        )
     stop_at(
         f"{lines.at(place)}: {named(place, problem)}" for place, problem in mistakes(Config, values)
     )
@@ -190,14 +202,13 @@ def _checked_config(values: Mapping[str, Any], lines: _Lines) -> Config:
     return config
 
 
-def _holds_itself(value: Any, above: tuple[int, ...] = ()) -> bool:
-    """Tell whether a value is within itself: YAML's aliases make that possible."""
-    if id(value) in above:
+def is_endless(value: Any, depth: int = 0) -> bool:
+    """Tell whether a value is nested too deeply, or in itself, as YAML's aliases can be."""
+    if depth > DEEPEST:
         return True
-    below = value.values() if isinstance(value, Mapping) else value
-    if not isinstance(value, (Mapping, list)):
-        return False
-    return any(_holds_itself(one, (*above, id(value))) for one in below)
+    if isinstance(value, Mapping):
+        return any(is_endless(below, depth + 1) for below in value.values())
+    return isinstance(value, list) and any(is_endless(below, depth + 1) for below in value)
 
 
 def named(place: Place, problem: str) -> str:
@@ -349,7 +360,7 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
         yield "samples: is not used: samples/by is not intervals, or there is a samples/table"
     if row["split"] == "mixed" and by == "none":
         yield "split: mixed is for recordings that are cut into samples (samples/by)"
-    elif row["split"] == "mixed" and not (cutting and cutting.split):
+    elif row["split"] == "mixed" and not (cutting and cutting.split.is_given):
         yield "split: mixed needs samples/split in the config: files, or a seed and shares"
     labelled = by != "none" or "boxes" in row
     if config.slices is None and (not labelled or "rois" in row or "tags" in row):
@@ -417,7 +428,11 @@ class _Overrides:
             place = tuple(key.split("/"))
             parent, is_own = _parent(made, place)
             if not is_own:
-                problems.append(f"{key!r} cannot be set per recording")
+                features = self._config.features
+                problem = f"{key!r} cannot be set per recording"
+                if place[0] == "features" and len(place) > 2 and place[1] not in features:
+                    problem = f"there is no feature {place[1]!r}{guess(place[1], features)}"
+                problems.append(problem)
                 continue
             known = _known(place)
             if known is None:
@@ -427,8 +442,15 @@ class _Overrides:
                 continue
             try:
                 value = _cell_value(known.type.base, cell)
-            except (yaml.YAMLError, ValueError):  # ValueError: the 45th of a month
-                problems.append(f"{key}: {cell!r} is not a YAML value")
+            except _NO_VALUE:
+                problems.append(f"{key}: {shown(cell)} is not a YAML value")
+                continue
+            if is_endless(value):
+                problems.append(f"{key}: {shown(cell)} holds itself, or is nested too deeply")
+                continue
+            if value is None and isinstance(parent, Mapping):  # what stands under a free name
+                made = _with(made, place, MISSING)
+                roots[place[:2] if place[0] == "features" else place[:1]] = None
                 continue
             if value is None and (known.optional or not known.type.nullable):
                 value = known.default
@@ -462,16 +484,11 @@ def _parent(config: Config, place: Place) -> tuple[Settings | Mapping[str, Any] 
         else:
             value = getattr(value, key)
         if value is None and issubclass(known.type.base, Settings):  # a group that is left out
-            value = _left_out(known.type.base)
+            value = unset(known.type.base)
     last = _known(place)
     is_own = len(place) > 1 and (last is None or last.facts.per_recording)
     # A feature is there for all recordings, or for none.
     return value, is_own and place[:-1] != ("features",)
-
-
-def _left_out(group: type[Settings]) -> Settings:
-    """Return a group of which nothing is given yet."""
-    return trusted(group, {name: known.default for name, known in settings_of(group).items()})
 
 
 def _cell_value(base: type, cell: str) -> Any:
@@ -505,9 +522,12 @@ def _with(config: Config, place: Place, new: Any) -> Config:
             return new
         key, *below = keys
         if isinstance(value, Mapping):
-            return {**value, key: replaced(value.get(key), dict, tuple(below))}
+            others = {name: one for name, one in value.items() if name != key}
+            if not below and new is MISSING:
+                return others
+            return {**others, key: replaced(value.get(key), dict, tuple(below))}
         if value is None:
-            value = _left_out(of)
+            value = unset(of)
         kind = settings_of(type(value))[key].type.base
         values = {**value.__dict__, key: replaced(getattr(value, key), kind, tuple(below))}
         return trusted(type(value), values)

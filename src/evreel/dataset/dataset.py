@@ -15,7 +15,7 @@ from evreel.dataset.settings import Config, SamplesSection
 from evreel.dataset.table import Row
 from evreel.errors import UsageError
 from evreel.release.content import is_annotated
-from evreel.settings import Place, Settings
+from evreel.settings import Settings, guess
 
 _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
 _SUFFIX = {"mp4": "mp4", "png-zip": "zip"}
@@ -58,7 +58,9 @@ class DataSet:
         given: Mapping[str, Any] | None = None,
     ) -> DataSet:
         """Check a config and its table, as `evreel.dataset.config.read_config` does."""
-        return cls(*read_config(values, files, given))
+        made = cls(*read_config(values, files, given))
+        _ = made.split_lists  # of which one may be in an archive that is not there
+        return made
 
     @property
     def results(self) -> str:
@@ -75,11 +77,24 @@ class DataSet:
         """Suffix of the videos."""
         return _SUFFIX[self.config.video.container]
 
+    def row(self, id_: str) -> Row:
+        """Return a recording's row of the table.
+
+        Raises
+        ------
+        UsageError
+            If there is no such recording.
+        """
+        if id_ not in self.recordings:
+            more = guess(id_, self.recordings)
+            raise UsageError(f"{self.config.recordings} has no recording {id_!r}{more}")
+        return self.recordings[id_]
+
     def settings(self, id_: str | None = None) -> Config:
         """Return the config of a recording, or that of the data set."""
         return self.config if id_ is None else self._own.get(id_, self.config)
 
-    def group(self, id_: str | None, place: Place) -> Settings | None:
+    def group(self, id_: str | None, place: Sequence[str]) -> Settings | None:
         """Return a group of a recording's settings, such as ``("features", "histogram")``."""
         value: Any = self.settings(id_)
         for key in place:
@@ -97,7 +112,7 @@ class DataSet:
 
     def is_annotated(self, id_: str) -> bool:
         """Tell whether people annotate a recording."""
-        return is_annotated(self.recordings[id_], self.cutting(id_) is not None)
+        return is_annotated(self.row(id_), self.cutting(id_) is not None)
 
     @property
     def cut(self) -> list[str]:
@@ -176,13 +191,13 @@ class DataSet:
 
     def recording_file(self, id_: str) -> str:
         """Return the acquired file of a recording; it keeps its source's suffix."""
-        name = read_source(self.recordings[id_]["source"]).name
+        name = read_source(self.row(id_)["source"]).name
         suffix = re.sub(r"[^A-Za-z0-9]", "", Path(name).suffix) or "recording"
         return f"{self.results}/recordings/{id_}.{suffix}"
 
     def file(self, column: str) -> Callable[[str], str | None]:
         """Return a function of a recording that gives its file in a column, None for no file."""
-        return lambda id_: self.recordings[id_].get(column)
+        return lambda id_: self.row(id_).get(column)
 
     # -- samples
 
@@ -243,7 +258,7 @@ class DataSet:
 
     def fixed_splits(self) -> dict[str, str | None]:
         """Return the split of each recording that is cut, None where its samples are of several."""
-        splits = ((id_, self.recordings[id_]["split"]) for id_ in self.cut)
+        splits = ((id_, self.row(id_)["split"]) for id_ in self.cut)
         return {id_: None if split == "mixed" else split for id_, split in splits}
 
     def list_files(self) -> list[str]:
@@ -252,7 +267,7 @@ class DataSet:
 
     def source_names(self) -> dict[str, str]:
         """Return the name that each recording that is cut has at its source."""
-        return {id_: read_source(self.recordings[id_]["source"]).name for id_ in self.cut}
+        return {id_: read_source(self.row(id_)["source"]).name for id_ in self.cut}
 
     # -- release
 

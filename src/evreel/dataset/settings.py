@@ -19,6 +19,7 @@ from evreel.samples.intervals import Columns, Unit
 from evreel.samples.pattern import Pattern
 from evreel.samples.splits import check_shares
 from evreel.settings import Place, Settings, optional, required, section, setting
+from evreel.timebase import FARTHEST
 from evreel.video.mp4 import Encoding
 from evreel.video.render import Rendering
 from evreel.windows import AnyWindows, RegularWindows
@@ -40,6 +41,7 @@ class AcquireSettings(Settings):
         "one of more than 1000 times its compressed size.",
         unit="GiB",
         above=0,
+        maximum=1_000_000,
     )
 
 
@@ -53,28 +55,36 @@ class EventsSettings(Reading, Orientation):
         "(0, 0). null keeps all.",
         unit="px",
         minimum=0,
+        maximum=65_536,
         metavar="X0,Y0,X1,Y1",
+        help="Keep columns X0 to X1 - 1 and rows Y0 to Y1 - 1; the corner becomes (0, 0).",
     )
     start_us: int | None = setting(
         None,
         "Leave out events before this time, counted from the first event.",
         unit="µs",
         minimum=0,
+        maximum=FARTHEST,
     )
     stop_us: int | None = setting(
         None,
         "Leave out events at or after this time, counted from the first event.",
         unit="µs",
         minimum=1,
+        maximum=FARTHEST,
     )
     max_pixel_hz: float | None = setting(
         None,
         "Remove pixels with more events per second than this (hot pixels).",
         unit="Hz",
         above=0,
+        maximum=1_000_000_000,
     )
     stream: int | None = setting(
-        None, "Number of the event stream, where a recording holds several.", minimum=0
+        None,
+        "Number of the event stream, where a recording holds several.",
+        minimum=0,
+        maximum=1_000_000,
     )
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
@@ -96,6 +106,7 @@ class ClockSettings(Settings):
         "would stand for other times.",
         unit="µs",
         minimum=1,
+        maximum=FARTHEST,
     )
     scale: int = setting(
         1, "Whole-number magnification by nearest neighbour.", minimum=1, maximum=16
@@ -180,6 +191,8 @@ class CutSettings(Settings):
         "What the columns of a table of intervals are called.",
         flag="column",
         metavar="WHAT=NAME",
+        help="What a column of the table is called: label, start, stop, id, group or recording; "
+        "may be repeated.",
     )
     unit: Unit = setting("us", "Unit of the times in a table of intervals.")
     clock: Clock = setting(
@@ -214,9 +227,9 @@ class SplitFiles(Settings):
 class SplitShares(Settings):
     """Part of all samples that goes to each split; 1 together."""
 
-    train: float | None = optional("Of training.", above=0)
-    val: float | None = optional("Of validation.", above=0)
-    test: float | None = optional("Of testing.", above=0)
+    train: float | None = optional("Of training.", above=0, maximum=1)
+    val: float | None = optional("Of validation.", above=0, maximum=1)
+    test: float | None = optional("Of testing.", above=0, maximum=1)
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
@@ -258,12 +271,16 @@ class SplitRule(Settings):
         """Yield (place, problem) of values that do not go together."""
         if self.files is not None and self.seed is not None:
             yield (), "files and a seed exclude each other"
+        if self.files == SplitFiles():
+            yield ("files",), "names no list; give one for train, val or test"
         for one, other in (("seed", "shares"), ("shares", "seed")):
             if getattr(self, one) is not None and getattr(self, other) is None:
                 yield (), f"{one} is given without {other}"
 
-    def __bool__(self) -> bool:
-        return self != SplitRule()
+    @property
+    def is_given(self) -> bool:
+        """Whether they say how samples come to their splits."""
+        return self.files is not None or self.seed is not None
 
 
 @dataclass(frozen=True)
@@ -347,6 +364,7 @@ class ReleaseSettings(Settings):
     version: str = required(
         'Version of the data set, in quotes: YAML would read "1.10" as a number.',
         pattern=RELEASE_NAME,
+        help="Version of the data set.",
     )
     licence: str = required(
         "Licence of the data, as an SPDX identifier such as CC-BY-4.0.", least=1
@@ -356,6 +374,7 @@ class ReleaseSettings(Settings):
         "Text of the licence. null for Creative Commons and Open Data Commons licences, which are "
         "named with their address.",
         metavar="TXT",
+        help="Text of the licence; not needed for Creative Commons and Open Data Commons licences.",
     )
     compression: Literal["portable", "fast"] = setting(
         "portable", "portable (gzip, read without any plugin) or fast (as built; needs hdf5plugin)."
@@ -560,9 +579,13 @@ NEEDED_BESIDE = {
 }
 """Columns that mean nothing without another one."""
 
+SECTIONS = ("events", "video", "annotate", "slices", "samples", "features")
+"""Groups of the config whose settings a column may change for one recording."""
+
 FREE_COLUMNS = {
-    r"(events|video|annotate|slices|samples|features)/.+": (
-        "Instead of the config's value of that key, for this recording; null unsets it."
+    rf"({'|'.join(SECTIONS)})/.+": (
+        "Instead of the config's value of that key, for this recording; null unsets it. A text is "
+        "taken as it is. Not for video/container, samples/split and samples/counts."
     ),
     r"meta\.[A-Za-z0-9_.-]+": (
         "Anything else that is known of the recording; goes along into the manifest."

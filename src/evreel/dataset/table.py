@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from evreel.dataset.settings import FREE_COLUMNS, NEEDED_BESIDE, RecordingColumns
-from evreel.errors import UsageError
+from evreel.dataset.settings import FREE_COLUMNS, NEEDED_BESIDE, SECTIONS, RecordingColumns
+from evreel.errors import UsageError, did_you_mean
 from evreel.settings import guess, settings_of, wrong
 
 Row = Mapping[str, str]
@@ -19,7 +19,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 _FREE = re.compile("|".join(f"(?:{form})" for form in FREE_COLUMNS))
 
 
-def read_rows(path: str | Path, required: Sequence[str] = ("id",)) -> list[tuple[int, Row]]:
+def read_rows(
+    path: str | Path, required: Sequence[str] = ("id",), *, strict: bool = False
+) -> list[tuple[int, Row]]:
     """Return (line, row) of each row of a recordings table that is not empty.
 
     Parameters
@@ -28,6 +30,8 @@ def read_rows(path: str | Path, required: Sequence[str] = ("id",)) -> list[tuple
         A TSV, UTF-8, whose first line names its columns. Quotes mean nothing in it.
     required
         Columns that it must have.
+    strict
+        Whether a column that has no meaning is an error.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def read_rows(path: str | Path, required: Sequence[str] = ("id",)) -> list[tuple
         raise UsageError(f"cannot be read: {problem}", path=path) from error
     except csv.Error as error:
         raise UsageError(str(error), path=path, place=f"line {line + 1}") from error
-    problem = _columns_problem(columns, required)
+    problem = _columns_problem(columns, required, strict)
     if problem:
         raise UsageError(problem, path=path, place="line 1")
     for line, cells in rows:
@@ -69,7 +73,7 @@ def read_rows(path: str | Path, required: Sequence[str] = ("id",)) -> list[tuple
     return [(line, row) for line, row in filled if row]
 
 
-def _columns_problem(columns: Sequence[str], required: Sequence[str]) -> str | None:
+def _columns_problem(columns: Sequence[str], required: Sequence[str], strict: bool) -> str | None:
     if len(columns) < 2:
         return "has no tab in it; separate columns by tabs"
     for k, column in enumerate(columns):
@@ -78,6 +82,13 @@ def _columns_problem(columns: Sequence[str], required: Sequence[str]) -> str | N
     for column in required:
         if column not in columns:
             return f"column {column!r} is missing{guess(column, columns)}"
+    known = settings_of(RecordingColumns)
+    for column in columns if strict else ():
+        if column not in known and not _FREE.fullmatch(column):
+            section, slash, below = column.partition("/")
+            near = did_you_mean(section, SECTIONS)
+            more = f"; {near[:-2]}/{below}'?" if slash and near else guess(column, known)
+            return f"unknown column {column!r}{more}"
     return None
 
 
@@ -85,10 +96,7 @@ def row_mistakes(row: Row) -> Iterator[str]:
     """Yield what is wrong with the cells of a row, each by itself."""
     known, accepted = settings_of(RecordingColumns), _accepted()
     for column, cell in row.items():
-        if column not in known:
-            if not _is_free(column):
-                yield f"unknown column {column!r}{guess(column, known)}"
-        elif not accepted[column](cell):
+        if column in known and not accepted[column](cell):
             yield from (f"{column}: {problem}" for _, problem in wrong(known[column], cell, ()))
         if cell[0].isspace() or cell[-1].isspace():
             yield f"{column}: {cell!r} begins or ends with a space"
@@ -100,11 +108,6 @@ def row_mistakes(row: Row) -> Iterator[str]:
     for column, other in NEEDED_BESIDE.items():
         if column in row and other not in row:
             yield f"{column} is given without {other}"
-
-
-@functools.cache
-def _is_free(column: str) -> bool:
-    return _FREE.fullmatch(column) is not None
 
 
 @functools.cache

@@ -187,7 +187,8 @@ def check_shares(shares: Mapping[str, float]) -> None:
     if not shares:
         raise UsageError("no split is given")
     if not all(share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-9:
-        raise UsageError(f"shares {dict(shares)} are not each more than 0 and 1 in total")
+        given = ", ".join(f"{split}={share:g}" for split, share in shares.items())
+        raise UsageError(f"shares must each be more than 0, and 1 in total; got {given}")
 
 
 def _quotas(size: Mapping[str, int], shares: Mapping[str, float]) -> dict[tuple[str, str], int]:

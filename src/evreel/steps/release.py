@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evreel.dataset.settings import ReleaseSettings
 from evreel.errors import ReleaseError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.steps.check import check
 from evreel.steps.common import LOG
-
-if TYPE_CHECKING:
-    pass
 
 
 def release(

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evreel.outputs import atomic
-
-if TYPE_CHECKING:
-    pass
 
 
 def release_plan(rows: Iterable[Mapping[str, str]], output: str | Path) -> None:

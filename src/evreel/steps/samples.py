@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evreel.errors import AnnotationError
 from evreel.outputs import atomic
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG
 from evreel.steps.events import Source, as_store
-
-if TYPE_CHECKING:
-    pass
 
 
 def samples(

@@ -5,15 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evreel.dataset.settings import SplitsSettings
 from evreel.errors import UsageError, did_you_mean
 from evreel.outputs import atomic
 from evreel.steps.common import LOG, local_file
-
-if TYPE_CHECKING:
-    pass
 
 
 def splits(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
 from evreel.settings import Place, Settings, setting
-from evreel.timebase import FrameClock
+from evreel.timebase import FARTHEST, FrameClock
 from evreel.video.picture import Picture
 
 Style = Literal["polarity", "grey", "decay"]
@@ -64,6 +64,9 @@ class Rendering(Settings):
         "interval. Not for style decay.",
         unit="µs",
         minimum=1,
+        maximum=FARTHEST,
+        help="Time that a picture shows, up to the end of its frame; default: what the frame "
+        "stands for. Not for style decay.",
     )
     style: Style = setting(
         "polarity",
@@ -76,7 +79,11 @@ class Rendering(Settings):
         maximum=65_535,
     )
     tau_us: int = setting(  # about one frame of a usual camera
-        30_000, "Time constant of the trails of style decay.", unit="µs", minimum=1
+        30_000,
+        "Time constant of the trails of style decay.",
+        unit="µs",
+        minimum=1,
+        maximum=FARTHEST,
     )
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
