@@ -104,3 +104,27 @@ def test_made_up_setting__reaches_its_job_and_alone_makes_it_run_again(checkout,
     ):
         assert setting in reason
     assert "made_up_px" not in reason
+
+
+def test_group_that_the_config_leaves_out__is_at_its_defaults_for_whoever_asks(tmp_path):
+    folder = make_data_set(tmp_path / "dataset", ["one"])
+    header, row = (folder / "recordings.tsv").read_text(encoding="utf-8").splitlines()
+    intervals = folder / "one.csv"
+    intervals.write_text("label,start_us,stop_us\ncar,0,1000\n", encoding="utf-8")
+    table = f"{header}\tsamples\tsamples/by\n{row}\tone.csv\tintervals\n"
+    (folder / "recordings.tsv").write_text(table, encoding="utf-8")
+    assert "rule splits" in snakemake(folder, "-n", "--", "all_samples").stdout
+    without = {key: value for key, value in CONFIG.items() if key != "slices"}
+    write_config(folder, without)
+    lines = [
+        line.replace("raw/one.rois.xml", "").replace("raw/one.tags.xml", "") for line in (row,)
+    ]
+    cells = f"{header}\tsamples\tsamples/by\n{lines[0]}\tone.csv\tintervals\n"
+    (folder / "recordings.tsv").write_text(cells, encoding="utf-8")
+    run = snakemake(folder, "-n", "--", "all_slices")
+    assert run.returncode == 0 and "rule annotate" not in run.stdout
+    for target, told in (
+        ("results/events/oen.h5", "recordings.tsv has no recording 'oen'; did you mean 'one'?"),
+        ("results/features/histo/one.h5", "MissingRuleException"),
+    ):
+        assert told in snakemake(folder, "-n", target).stdout
