@@ -1,10 +1,10 @@
-"""Write a data set with one of every fault that evreel's checks find, and audit it.
+"""Write a data set with one of every fault that evreel's checks find, to audit it.
 
     python examples/plant_faults.py planted
     evreel audit planted
 
-A file is named after its fault; faults between files have a folder. docs/checks.md shows what
-the audit says.
+A file is named after its fault; faults between files have a folder. docs/checks.md shows the
+audit's output.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SENSOR = Sensor(48, 64)
 
 @dataclass(frozen=True)
 class Bed:
-    """The folder that gets the faults, and one with sound files to begin with."""
+    """The folder for the faulty files, and a folder of sound files to copy."""
 
     folder: Path
     sound: Path
@@ -77,14 +77,14 @@ class Bed:
 Plant = Callable[[Bed], None]
 
 PLANTS: dict[str, Plant] = {}
-"""Check → what plants a fault for it to find."""
+"""Check → function that plants a fault for it to find."""
 
 PATHS: dict[str, str] = {}
 """Check → the file in which it finds the fault."""
 
 
 def plants(**paths: str) -> Callable[[Plant], Plant]:
-    """Enter a function that plants a fault of each check in the file that is given for it."""
+    """Register a function that plants a fault for each check in the file given for it."""
 
     def enter(plant: Plant) -> Plant:
         PLANTS.update(dict.fromkeys(paths, plant))
@@ -95,7 +95,7 @@ def plants(**paths: str) -> Callable[[Plant], Plant]:
 
 
 def edits(sound: str, path: str) -> Callable[[Callable[[h5py.File], None]], None]:
-    """Enter a function that plants a fault in a copy of a sound file, which is named after it."""
+    """Register a function that plants a fault in a copy of a sound file, named after the fault."""
 
     def enter(edit: Callable[[h5py.File], None]) -> None:
         @plants(**{Path(path).stem: path})
@@ -135,7 +135,7 @@ def plant(folder: Path) -> None:
 def write_store(
     path: Path, t: np.ndarray, polarity: int | None = None, members: tuple[Member, ...] = ()
 ) -> None:
-    """Write a store of events at these times, all else sound but perhaps the members."""
+    """Write a store of events at these times, sound except perhaps for times and members."""
     k = np.arange(len(t))
     p = k % 2 if polarity is None else np.full(len(t), polarity)
     with hdf5.create(path, EVENTS, Provenance("events", {})) as file:
@@ -160,7 +160,7 @@ def write_samples(store: Path) -> tuple[Path, Path, Path]:
 
 @plants(readable="events/readable.h5")
 def damaged(bed: Bed) -> None:
-    """Damage a chunk of a store, and cut a recording short as a full disk does."""
+    """Damage a chunk of a store, and truncate a recording, as a full disk does."""
     path = bed.copy("street.h5", "events/readable.h5")
     with h5py.File(path) as file:
         chunk = file["events/y"].id.get_chunk_info(0)
@@ -173,7 +173,7 @@ def damaged(bed: Bed) -> None:
 
 @edits("street.h5", "events/order.h5")
 def goes_back(file: h5py.File) -> None:
-    """Put an event before the one above it."""
+    """Put an event before the previous one."""
     file["events/t"][2_000] = file["events/t"][1_999] - 40
 
 
@@ -210,14 +210,14 @@ def pause(bed: Bed) -> None:
 
 @plants(burst="events/burst.h5")
 def flash(bed: Bed) -> None:
-    """Write events with many more at one moment."""
+    """Write events, with many more at one moment."""
     t = np.append(np.arange(5_000) * 200, np.arange(2_000) + 504_000)
     write_store(bed.new("events/burst.h5"), np.sort(t))
 
 
 @edits("street.h5", "events/index.h5")
 def wrong_index(file: h5py.File) -> None:
-    """Lead a millisecond to the event after its first."""
+    """Point a millisecond at the event after its first."""
     file["ms_to_idx"][5] += 1
 
 
@@ -248,7 +248,7 @@ def long_slice(file: h5py.File) -> None:
 
 @edits("slices.h5", "slices/slice_count.h5")
 def wrong_count(file: h5py.File) -> None:
-    """Count more events outside of slices than there are."""
+    """Count more events outside slices than there are."""
     file.attrs["events_outside_slices"] += 5
 
 
@@ -260,7 +260,7 @@ def unnamed_label(file: h5py.File) -> None:
 
 @edits("slices.h5", "slices/overlap_rows.h5")
 def overlap_of_no_event(file: h5py.File) -> None:
-    """Let an overlap be of an event before the first."""
+    """Give an overlap an event before the first."""
     file["overlaps/event"][0] = -1
 
 
@@ -272,7 +272,7 @@ def unknown_region(file: h5py.File) -> None:
 
 @plants(other_events="slices/other_events.h5")
 def changed_event(bed: Bed) -> None:
-    """Turn the polarity of an event that the store beside has as it was."""
+    """Flip the polarity of an event, but not in the store beside it."""
     bed.copy("street.h5", "stores/other_events.h5")
     with h5py.File(bed.copy("slices.h5", "slices/other_events.h5"), "r+") as file:
         file["events/p"][60] ^= 1
@@ -280,7 +280,7 @@ def changed_event(bed: Bed) -> None:
 
 @plants(sample_rows="samples/sample_rows.h5")
 def misplaced_sample(bed: Bed) -> None:
-    """Let a sample end some events after its time, by the store beside."""
+    """Let a sample end some events after its time in the store beside it."""
     bed.copy("street.h5", "stores/sample_rows.h5")
     with h5py.File(bed.copy("street.samples.h5", "samples/sample_rows.h5"), "r+") as file:
         file["samples/stop"][1] += 7
@@ -288,25 +288,25 @@ def misplaced_sample(bed: Bed) -> None:
 
 @edits("street.samples.h5", "samples/sample_empty.h5")
 def empty_sample(file: h5py.File) -> None:
-    """Take the events from a sample."""
+    """Remove the events of a sample."""
     file["samples/stop"][1] = file["samples/start"][1]
 
 
 @edits("street.samples.h5", "samples/sample_overlap.h5")
 def early_sample(file: h5py.File) -> None:
-    """Let a sample start within the one above."""
+    """Let a sample start within the previous one."""
     file["samples/start_us"][1] -= 5_000
 
 
 @edits("street.samples.h5", "samples/sample_split.h5")
 def unknown_split(file: h5py.File) -> None:
-    """Put a sample into a split of another name."""
+    """Put a sample into an unknown split."""
     file["samples/split"][1] = "training"
 
 
 @plants(feature_windows="features/feature_windows.h5")
 def long_window(bed: Bed) -> None:
-    """Let a window hold more events than the store beside has."""
+    """Let a window have more events than the store beside it."""
     bed.copy("street.h5", "stores/feature_windows.h5")
     with h5py.File(bed.copy("features.h5", "features/feature_windows.h5"), "r+") as file:
         file["windows/stop"][-1] += 1_000
@@ -332,12 +332,12 @@ BOX_FAULTS: dict[str, tuple[str, int, float]] = {
     "box_class": ("class_id", 7, 4),
     "beyond": ("t", 11, 900_000),
 }
-"""Check → the field and row of sound boxes that get a value."""
+"""Check → the field and row of sound boxes, and the faulty value they get."""
 
 
 @plants(**{name: f"boxes/{name}_bbox.npy" for name in BOX_FAULTS})
 def wrong_boxes(bed: Bed) -> None:
-    """Write boxes with a fault each, which a label map or a recording beside them shows."""
+    """Write boxes with one fault each; some need the label map or recording beside them."""
     names = {"0": "car", "1": "sign"}
     bed.new("boxes/label_map_dictionary.json").write_text(json.dumps(names), encoding="utf-8")
     for name, (field, row, value) in BOX_FAULTS.items():
@@ -353,7 +353,7 @@ def wrong_boxes(bed: Bed) -> None:
 
 @plants(frozen_box="boxes/frozen_box_bbox.npy")
 def forgotten_track(bed: Bed) -> None:
-    """Write a box that stays where it is."""
+    """Write a box that never moves."""
     frozen = np.zeros(40, dtype=BOX_DTYPE)
     frozen["t"] = np.arange(40) * 50_000
     frozen["w"] = frozen["h"] = 8
@@ -369,7 +369,7 @@ def listed_twice(bed: Bed) -> None:
 
 @plants(split_bytes="folders/train/split_bytes.aedat4", split_name="folders/train/split_name.bin")
 def shared_files(bed: Bed) -> None:
-    """Put one recording into two splits' folders by two names, and two files of one name."""
+    """Put a recording into two splits' folders under two names, and two files with one name."""
     for split, name in (("train", "split_bytes"), ("test", "other_name")):
         bed.copy("street.aedat4", f"folders/{split}/{name}.aedat4")
         bed.new(f"folders/{split}/split_name.bin").write_bytes(split.encode())
@@ -377,7 +377,7 @@ def shared_files(bed: Bed) -> None:
 
 @edits("street.samples.h5", "samples/sample_labels.h5")
 def turned_labels(file: h5py.File) -> None:
-    """Turn the order of the classes around, which the files beside have."""
+    """Change the order of the classes that the other files have."""
     file["labels/name"][:] = ["wave", "clap", "snap"]
 
 
@@ -390,14 +390,14 @@ def parted_group(file: h5py.File) -> None:
 
 @edits("street.samples.h5", "samples/sample_class.h5")
 def untrained_class(file: h5py.File) -> None:
-    """Put the only sample of a class into the test."""
+    """Put the only sample of a class into split test."""
     file["samples/label"][2] = 2
     file["samples/split"][2] = "test"
 
 
 @plants(made_from="features/made_from.h5")
 def other_store(bed: Bed) -> None:
-    """Put another store beside features than the one that they are of."""
+    """Put another store beside features than the one they were made from."""
     bed.copy("features.h5", "features/made_from.h5")
     write_store(bed.new("stores/made_from.h5"), np.arange(8_000) * 15)
 
@@ -410,7 +410,7 @@ def other_store(bed: Bed) -> None:
     samples_table="release/train/samples/monday.h5",
 )
 def wrong_table(bed: Bed) -> None:
-    """Build a release whose tables of recordings and samples do not fit its files."""
+    """Build a release whose tables of recordings and samples do not match its files."""
     rows = {
         "monday": {"split": "train", "group": "week 1", "n_events": "1"},
         "tuesday": {"split": "test", "group": "week 1"},
@@ -436,7 +436,7 @@ def wrong_table(bed: Bed) -> None:
 
 
 def main() -> None:
-    """Read the argument, and plant."""
+    """Read the argument and plant the faults."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="a folder that does not exist yet")
     plant(parser.parse_args().folder)

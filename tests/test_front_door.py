@@ -45,7 +45,7 @@ def same(got: Events, expected: Events) -> None:
         np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
 
 
-def test_import__loads_nothing_of_ours_and_no_numpy():
+def test_import__loads_none_of_our_modules_and_no_numpy():
     code = (
         "import json, sys; before = set(sys.modules); import evreel; from evreel import *\n"
         "print(json.dumps(sorted(set(sys.modules) - before)))"
@@ -70,7 +70,7 @@ def test_import__takes_less_than_60_ms():
     assert min(taken) < 0.06
 
 
-def test_names__are_all_there_and_are_those_of_their_modules():
+def test_names__all_exist_and_come_from_their_modules():
     assert set(dir(evreel)) == set(evreel.__all__)
     for name in evreel.__all__:
         assert getattr(evreel, name) is not None
@@ -144,7 +144,7 @@ def without_size(tmp_path):
 @pytest.mark.parametrize(
     "sensor", ["34x25", (25, 34), [25, 34], Sensor(25, 34), (np.int64(25), np.int64(34))]
 )
-def test_sensor__is_taken_as_text_pair_or_size(without_size, sensor):
+def test_sensor__is_accepted_as_text_pair_or_size(without_size, sensor):
     with evreel.open(without_size, sensor=sensor) as recording:
         assert recording.sensor == Sensor(25, 34)
     assert evreel.read(without_size, sensor=sensor).x.tolist() == [1, 33]
@@ -165,7 +165,7 @@ def test_sensor__of_another_form_is_refused(without_size, sensor, message):
         evreel.open(without_size, sensor=sensor)
 
 
-def test_reading__says_what_becomes_of_damage(tmp_path):
+def test_reading__says_how_damage_is_handled(tmp_path):
     events = random_events(300_000, stop_us=3_000_000)
     path = tmp_path / "cut.aedat4"
     with Aedat4Writer(path, events.sensor) as writer:
@@ -181,7 +181,7 @@ def test_reading__says_what_becomes_of_damage(tmp_path):
 
 @pytest.mark.parametrize("function", [evreel.open, evreel.read, evreel.open_release])
 @pytest.mark.parametrize("given", [None, 7, b"park.h5", ["park.h5"], io.BytesIO()])
-def test_path__of_another_type_is_refused_and_the_right_one_named(function, given):
+def test_path__of_another_type_is_refused_with_the_right_one_named(function, given):
     with pytest.raises(UsageError, match="takes the path of a") as raised:
         function(given)
     assert "Give " in str(raised.value)
@@ -194,7 +194,7 @@ def test_time__that_is_not_a_whole_number_is_refused(files, time):
             evreel.read(files[0], start, stop)
 
 
-def test_file__that_is_not_there_is_named(tmp_path):
+def test_file__that_is_missing_is_named(tmp_path):
     for function in (evreel.open, evreel.read, evreel.open_release):
         with pytest.raises(EvreelError, match=r"^nothing: "):
             function(tmp_path / "nothing")
@@ -207,7 +207,7 @@ def test_store__that_is_truncated_is_named(tmp_path, files):
         evreel.read(path)
 
 
-def test_release__opens_and_its_events_are_those_that_read_gives(tmp_path):
+def test_release__opens_and_gives_the_same_events_as_read(tmp_path):
     folder = labelled_release(tmp_path)
     with evreel.open_release(folder) as release:
         assert isinstance(release, evreel.Release)

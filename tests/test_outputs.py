@@ -42,7 +42,7 @@ def below(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def test_atomic__lands_a_file_and_leaves_nothing_else(tmp_path):
+def test_atomic__makes_a_file_and_leaves_nothing_else(tmp_path):
     with atomic(tmp_path / "a" / "b" / "x.h5") as (scratch,):
         assert scratch.name == "x.h5"
         scratch.write_text("whole")
@@ -51,7 +51,7 @@ def test_atomic__lands_a_file_and_leaves_nothing_else(tmp_path):
     assert (tmp_path / "a/b/x.h5").read_text() == "whole"
 
 
-def test_atomic__gives_files_the_rights_of_ordinary_ones(tmp_path):
+def test_atomic__gives_files_ordinary_permissions(tmp_path):
     with atomic(tmp_path / "x") as (scratch,):
         scratch.write_text("")
     (tmp_path / "y").write_text("")
@@ -101,7 +101,7 @@ def test_atomic__keeps_what_was_there_when_the_process_is_killed(tmp_path, how, 
     assert {path.read_text() for path in left} == {""}
 
 
-def test_atomic__puts_nothing_under_a_name_where_a_process_was_killed(tmp_path):
+def test_atomic__puts_nothing_under_a_name_if_a_process_was_killed(tmp_path):
     assert run_python(DIES, tmp_path / "x.txt", "kill", check=False).returncode == -signal.SIGKILL
     assert not (tmp_path / "x.txt").exists()
 
@@ -117,7 +117,7 @@ def test_atomic__replaces_a_folder_as_a_whole(tmp_path):
     assert below(tmp_path) == ["release", "release/new", "release/new/a"]
 
 
-def test_atomic__restores_a_folder_where_its_successor_can_not_land(tmp_path, monkeypatch):
+def test_atomic__restores_a_folder_if_its_successor_cannot_be_renamed(tmp_path, monkeypatch):
     final = tmp_path / "release"
     final.mkdir()
     (final / "a").write_text("old")
@@ -135,7 +135,7 @@ def test_atomic__restores_a_folder_where_its_successor_can_not_land(tmp_path, mo
     assert below(tmp_path) == ["release", "release/a"]
 
 
-def test_atomic__does_not_put_a_file_in_place_of_a_folder_nor_the_reverse(tmp_path):
+def test_atomic__replaces_neither_a_folder_by_a_file_nor_the_reverse(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("old")
     other = tmp_path / "other"
@@ -153,7 +153,7 @@ def test_atomic__does_not_put_a_file_in_place_of_a_folder_nor_the_reverse(tmp_pa
     assert below(tmp_path) == ["file", "folder"]
 
 
-def test_atomic__renames_none_where_one_was_not_written(tmp_path):
+def test_atomic__renames_none_if_one_was_not_written(tmp_path):
     (tmp_path / "a").write_text("old")
     with (
         pytest.raises(EvreelError, match="b: was not written"),
@@ -164,7 +164,7 @@ def test_atomic__renames_none_where_one_was_not_written(tmp_path):
     assert below(tmp_path) == ["a"]
 
 
-def test_atomic__lands_links_as_links_wherever_they_lead(tmp_path):
+def test_atomic__keeps_links_as_links_wherever_they_lead(tmp_path):
     (tmp_path / "folder").mkdir()
     with atomic(tmp_path / "dangling", tmp_path / "to_folder") as (dangling, to_folder):
         dangling.symlink_to("nowhere")
@@ -234,7 +234,7 @@ def test_scratch__of_a_workflow_outlives_its_outputs(tmp_path, run):
     assert below(tmp_path) == sorted([*before, "a", "a/y", "x"])
 
 
-def test_scratch__of_a_job_that_knows_of_no_run_is_the_workflows(tmp_path):
+def test_scratch__of_a_job_without_a_run_is_the_workflows(tmp_path):
     start_run(tmp_path)
     before = below(tmp_path)
     with atomic(tmp_path / "a" / "x") as (scratch,):
@@ -252,13 +252,13 @@ def test_scratch__of_a_job_that_writes_elsewhere_is_its_own(tmp_path, monkeypatc
     assert below(tmp_path) == ["x"]
 
 
-def test_scratch__left_beside_an_output_does_not_hide_that_of_the_run(tmp_path, run):
+def test_scratch__left_beside_an_output_does_not_hide_the_runs(tmp_path, run):
     (tmp_path / "a" / SCRATCH / "left").mkdir(parents=True)
     with scratch_path(tmp_path / "a" / "x") as scratch:
         assert scratch.parent.parent == run
 
 
-def test_scratch__shared_by_two_outputs_goes_with_the_last(tmp_path):
+def test_scratch__shared_by_two_outputs_is_removed_with_the_last(tmp_path):
     with atomic(tmp_path / "a") as (a,):
         a.write_text("")
         with atomic(tmp_path / "b") as (b,):
@@ -268,14 +268,14 @@ def test_scratch__shared_by_two_outputs_goes_with_the_last(tmp_path):
     assert below(tmp_path) == ["a", "b"]
 
 
-def test_scratch__that_may_not_be_written_is_passed_over(tmp_path, monkeypatch):
+def test_scratch__that_is_not_writable_is_skipped(tmp_path, monkeypatch):
     (tmp_path / SCRATCH).mkdir()
     (tmp_path / "mine").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert scratch_folder(tmp_path / "mine" / "x") == tmp_path / "mine" / SCRATCH
 
 
-def test_scratch__that_is_a_file_is_passed_over(tmp_path):
+def test_scratch__that_is_a_file_is_skipped(tmp_path):
     (tmp_path / SCRATCH).write_text("")
     (tmp_path / "mine").mkdir()
     assert scratch_folder(tmp_path / "mine" / "x") == tmp_path / "mine" / SCRATCH
@@ -308,7 +308,7 @@ def test_newer_run__lets_no_job_of_an_older_one_begin(tmp_path, run):
     assert below(tmp_path) == before
 
 
-def test_newer_run__is_nothing_to_its_own_jobs(tmp_path, run, monkeypatch):
+def test_newer_run__does_not_stop_its_own_jobs(tmp_path, run, monkeypatch):
     monkeypatch.setenv(RUN, start_run(tmp_path))
     check_wanted(tmp_path / "logs" / "x")
     with atomic(tmp_path / "x") as (scratch,):
@@ -340,7 +340,7 @@ def make_a_folder(scratch: Path, take_over) -> None:
 
 @pytest.mark.parametrize("job", [write_before, write_after, make_folders_and_write, make_a_folder])
 @pytest.mark.parametrize("standing", [False, True])
-def test_newer_run__lets_nothing_of_an_older_ones_job_land(tmp_path, run, job, standing):
+def test_newer_run__lets_no_job_of_an_older_one_publish(tmp_path, run, job, standing):
     final = tmp_path / "x"
     if standing and job is make_a_folder:
         (final / "new").mkdir(parents=True)
@@ -363,7 +363,9 @@ def test_newer_run__lets_nothing_of_an_older_ones_job_land(tmp_path, run, job, s
         assert final.read_text() == "new"
 
 
-def test_newer_run__between_the_last_look_and_the_rename_is_told_too(tmp_path, run, monkeypatch):
+def test_newer_run__between_the_last_check_and_the_rename_is_reported_too(
+    tmp_path, run, monkeypatch
+):
     final = tmp_path / "x"
     (final / "new").mkdir(parents=True)
     rename = Path.rename
@@ -379,7 +381,7 @@ def test_newer_run__between_the_last_look_and_the_rename_is_told_too(tmp_path, r
     assert not (final / "old").exists()
 
 
-def test_newer_run__keeps_files_of_unknown_names_from_landing(tmp_path, run):
+def test_newer_run__keeps_files_of_unknown_names_from_being_published(tmp_path, run):
     with pytest.raises(EvreelError, match="another run has started"), atomic_into(tmp_path) as new:
         start_run(tmp_path)
         new.mkdir(parents=True)
@@ -387,7 +389,7 @@ def test_newer_run__keeps_files_of_unknown_names_from_landing(tmp_path, run):
     assert not (tmp_path / "x").exists()
 
 
-def test_error__of_a_job_that_is_wanted_stays_the_jobs_own(tmp_path, run):
+def test_error__of_a_job_that_is_wanted_stays_its_own(tmp_path, run):
     with pytest.raises(ValueError, match="bad"), atomic(tmp_path / "x"):
         raise ValueError("bad")
 
@@ -423,7 +425,7 @@ def test_folder__killed_between_its_renames_is_made_whole_by_the_next_run(tmp_pa
         assert below(final) == ["new"]
 
 
-def test_atomic__without_the_right_to_write_says_so_before_any_work(tmp_path, monkeypatch):
+def test_atomic__without_permission_to_write_says_so_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "closed").mkdir()
     whole = os.access
     monkeypatch.setattr(  # nothing is closed to root, which tests may be run as

@@ -73,7 +73,7 @@ def test_samples_table__says_of_each_sample_what_its_file_says():
     assert "is missing" in problem
     [(path, place, problem)] = found_([*rows, rows[0]])
     assert (path, place) == ("samples.tsv", "line 4")
-    assert problem.startswith("1 sample there twice, the first '0' of 'a'")
+    assert problem.startswith("1 sample duplicated, the first '0' of 'a'")
     [(path, place, problem)] = found_([*rows, rows[0]._replace(recording="b")])
     assert (path, place) == ("samples.tsv", "line 4")
     assert problem.startswith("1 sample in no samples file, the first '0' of 'b'")

@@ -42,7 +42,7 @@ def test_store__returns_the_events_that_went_in_whatever_the_batches(tmp_path):
     assert len(contents) == 1, "the size of the batches shows in the bytes"
 
 
-def test_index_of__equals_a_search_in_all_stamps(tmp_path):
+def test_index_of__equals_a_search_in_all_timestamps(tmp_path):
     events = random_events(50_000, stop_us=2_000_000, seed=1)
     events = Events(events.t // 700 * 700, events.x, events.y, events.p, events.sensor)
     path = write_store(tmp_path / "s.h5", pieces(events, 9_999))
@@ -70,7 +70,7 @@ def test_windows__of_a_store_equal_those_of_its_columns(tmp_path):
         np.testing.assert_array_equal(by_count.stop_us, events.t[by_count.stop - 1] + 1)
 
 
-def test_time_index__has_an_entry_a_millisecond_and_ends_with_n(tmp_path):
+def test_time_index__has_an_entry_per_millisecond_and_ends_with_n(tmp_path):
     t = np.array([0, 999, 1000, 3500])
     zeros = np.zeros(4, dtype=int)
     path = write_store(tmp_path / "s.h5", [Events(t, zeros, zeros, zeros, Sensor(48, 64))])
@@ -106,7 +106,7 @@ def test_side_streams__come_back_before_the_events(tmp_path):
             np.testing.assert_array_equal(getattr(batch, name), getattr(expected, name))
 
 
-def test_batches__keep_to_the_time_asked_for(tmp_path):
+def test_batches__are_within_the_requested_time(tmp_path):
     events = random_events(5_000, seed=5)
     path = write_store(tmp_path / "s.h5", [events])
     with open_recording(path) as recording:
@@ -200,7 +200,7 @@ def test_store__that_contradicts_itself_names_file_and_row(tmp_path, name, row, 
         store.index_of([50_500])
 
 
-def test_index_of__reads_only_the_chunks_asked_for(tmp_path):
+def test_index_of__reads_only_the_chunks_it_needs(tmp_path):
     t = np.arange(0, 400_000_000, 1_000)
     zeros = np.zeros(len(t), dtype=int)
     path = write_store(tmp_path / "s.h5", [Events(t, zeros, zeros, zeros, SENSOR)])
@@ -258,7 +258,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
         assert store.index_of([1, 35_999_999_999, 36_000_000_000]).tolist() == [1, 1, 1]
 
 
-def test_windows__that_would_be_absurdly_many_are_refused_with_their_number(tmp_path):
+def test_windows__of_an_absurd_number_are_refused_with_their_number(tmp_path):
     t = np.array([0, 86_400_000_000])
     path = write_store(tmp_path / "s.h5", [Events(t, [0, 0], [0, 0], [0, 1], SENSOR)])
     with EventsStore(path) as store:
@@ -275,7 +275,7 @@ def test_open_recording__of_a_pipe_is_refused_at_once(tmp_path):
         open_recording(tmp_path / "pipe.aedat4")
 
 
-def test_kernel__compiles_where_no_cache_can_be_written(tmp_path):
+def test_kernel__compiles_if_no_cache_can_be_written(tmp_path):
     """What a read-only install without a home meets: numba finds no place for its cache.
 
     Simulated by a numba that looks for no places, since permissions do not hold for root.

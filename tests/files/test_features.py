@@ -148,7 +148,7 @@ def test_data__is_read_by_plain_h5py_and_equals_what_the_plugin_writes(tmp_path)
         assert sizes[0] <= sizes[1] + 4 * len(data) + 64
 
 
-def test_attributes__of_data_are_those_that_metavisions_users_read(tmp_path):
+def test_attributes__of_data_are_metavisions(tmp_path):
     path = written(tmp_path, representation=VoxelGrid(4))
     with h5py.File(path) as file:
         attributes = file["data"].attrs
@@ -165,7 +165,7 @@ def test_attributes__of_data_are_those_that_metavisions_users_read(tmp_path):
         assert "last_timestamps" not in file
 
 
-def test_windows__of_equal_count_carry_their_last_stamps(tmp_path):
+def test_windows__of_equal_count_have_their_last_timestamps(tmp_path):
     events = random_events(4_000)
     path = written(tmp_path, events, division=Count(900))
     with h5py.File(path) as file:
@@ -192,7 +192,7 @@ def test_file__says_what_it_is_and_how_it_was_made(tmp_path):
         assert json.loads(file.attrs["inputs"]) == {"events": "sha256:0"}
 
 
-def test_repairs__that_are_counted_while_writing_stand_in_the_file(tmp_path):
+def test_repairs__that_are_counted_while_writing_are_in_the_file(tmp_path):
     events = random_events(3_000, (1, 2))
     path = written(tmp_path, events, Histogram("uint8", saturate=True), Duration(100_000))
     off, on = (np.bincount(events.x[events.p == p], minlength=2) for p in (0, 1))
@@ -212,7 +212,7 @@ def test_recording__without_events_gives_a_file_without_frames(tmp_path):
             file.read(0)
 
 
-def test_writer__takes_a_frame_that_is_filled_again_at_once(file):
+def test_writer__accepts_a_frame_that_is_filled_again_at_once(file):
     writer = writer_for(file, some_windows(40))
     frame = np.zeros((2, 3, 4), dtype=np.uint8)
     for k in range(40):
@@ -231,7 +231,7 @@ def test_writer__holds_few_frames(file):
     writer.finish()
 
 
-def test_writer__refuses_frames_that_are_not_as_promised(file):
+def test_writer__refuses_frames_of_another_shape_or_type(file):
     writer = writer_for(file, some_windows(1))
     with pytest.raises(LayoutError, match=r"a frame is uint8 \(2, 4, 3\); uint8 \(2, 3, 4\) is"):
         writer.write(np.zeros((2, 4, 3), dtype=np.uint8))
@@ -249,7 +249,7 @@ def test_writer__refuses_more_frames_than_windows(file):
     writer.finish()
 
 
-def test_writer__refuses_what_its_attributes_can_not_say(file):
+def test_writer__refuses_what_its_attributes_cannot_hold(file):
     with pytest.raises(ParameterError, match="window_us=4294967296 is more than 4294967295"):
         writer_for(file, some_windows(1), Duration(2**32))
     with pytest.raises(ParameterError, match="test: parameter 'mode' has the name of an attr"):
@@ -343,7 +343,7 @@ def test_frames__are_read_whatever_the_chunks_and_the_filter(tmp_path, options):
         np.testing.assert_array_equal(file.read(4), values[4])
 
 
-def test_frames__are_read_where_a_chunk_is_stored_without_its_filter(tmp_path):
+def test_frames__are_read_if_a_chunk_is_stored_without_its_filter(tmp_path):
     path = written(tmp_path)
     with h5py.File(path, "r+") as file:
         values = file["data"][:]
@@ -402,7 +402,7 @@ def drop_a_chunk(file):
         (lambda f: f["data"].attrs.__setitem__("n_events", "many"), "attributes cannot be read"),
     ],
 )
-def test_file__that_is_not_whole_is_refused_on_opening(tmp_path, damage, message):
+def test_file__that_is_incomplete_is_refused_on_opening(tmp_path, damage, message):
     path = damaged(written(tmp_path), damage)
     with pytest.raises(LayoutError, match=message):
         FeaturesFile(path)

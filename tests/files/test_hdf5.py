@@ -60,7 +60,7 @@ def test_create__writes_values_dtypes_and_provenance(tmp_path):
         }
 
 
-def test_create__does_not_write_over_a_file(tmp_path):
+def test_create__does_not_overwrite_a_file(tmp_path):
     write(tmp_path / "x.h5")
     with pytest.raises(FileExistsError):
         write(tmp_path / "x.h5")
@@ -88,14 +88,14 @@ def test_file__has_the_same_bytes_whatever_the_batches(tmp_path):
     assert len(contents) == 1
 
 
-def test_add__checks_bitshuffled_chunks_by_what_the_plugin_gets(tmp_path):
+def test_add__checksums_the_bytes_that_the_plugin_gets(tmp_path):
     with h5py.File(write(tmp_path / "x.h5")) as file:
         filters = file["a/t"].id.get_create_plist()
         codes = [filters.get_filter(k)[0] for k in range(filters.get_nfilters())]
     assert codes == [hdf5plugin.Bitshuffle.filter_id, h5py.h5z.FILTER_FLETCHER32]
 
 
-def test_add__keeps_a_scalar_under_the_checksum_of_its_header(tmp_path):
+def test_add__covers_a_scalar_by_the_checksum_of_its_header(tmp_path):
     path = write(tmp_path / "x.h5")
     whole = path.read_bytes()
     with h5py.File(path) as file:
@@ -128,7 +128,7 @@ def holds_a_time(path, since):
     )
 
 
-def test_file__keeps_no_times(tmp_path):
+def test_file__stores_no_times(tmp_path):
     since = int(time.time())
     path = write(tmp_path / "x.h5")
     assert not holds_a_time(path, since)
@@ -164,7 +164,7 @@ def test_add__with_data_casts_to_the_layouts_dtype_and_can_grow(tmp_path):
         assert column[:].tolist() == [1, 0, 1, 0]
 
 
-def test_open_layout__takes_a_file_without_its_optional_arrays(tmp_path):
+def test_open_layout__accepts_a_file_without_its_optional_arrays(tmp_path):
     path = change(write(tmp_path / "x.h5"), lambda file: file.__delitem__("a/p"))
     with open_layout(path, LAYOUT) as file:
         assert "a/p" not in file
@@ -199,13 +199,13 @@ def replaced(name, **options):
         (replaced("a/p", data=np.zeros(249, "u1")), "a/p has 249 of row, but a/t has 250"),
     ],
 )
-def test_check_layout__names_the_first_thing_that_is_not_as_laid_out(tmp_path, edit, message):
+def test_check_layout__names_the_first_difference(tmp_path, edit, message):
     path = change(write(tmp_path / "x.h5"), edit)
     with pytest.raises(LayoutError, match=r"^x\.h5: .*" + message), open_layout(path, LAYOUT):
         pass
 
 
-def test_check_layout__takes_no_group_for_a_data_set(tmp_path):
+def test_check_layout__refuses_a_group_in_place_of_a_data_set(tmp_path):
     def edit(file):
         del file["size"]
         file.create_group("size")
@@ -219,13 +219,13 @@ def test_check_layout__takes_no_group_for_a_data_set(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no HDF5 at all", b"\x89HDF\r\n\x1a\n"])
-def test_open__of_what_is_no_hdf5_names_the_file(tmp_path, content):
+def test_open__of_another_format_names_the_file(tmp_path, content):
     (tmp_path / "x.h5").write_bytes(content)
     with pytest.raises(LayoutError, match=r"^x\.h5: cannot be opened as HDF5"):
         hdf5.open_hdf5(tmp_path / "x.h5")
 
 
-def test_open__of_nothing_names_the_file(tmp_path):
+def test_open__of_a_missing_file_names_the_file(tmp_path):
     with pytest.raises(LayoutError, match=r"^x\.h5: cannot be opened as HDF5"):
         hdf5.open_hdf5(tmp_path / "x.h5")
 
@@ -236,7 +236,7 @@ def test_open__of_a_file_that_the_same_process_has_open_by_h5py_alone(tmp_path):
         assert file["size"][()] == 7
 
 
-def test_create__on_a_full_disk_is_one_error_and_not_the_end_of_the_process(tmp_path):
+def test_create__on_a_full_disk_is_one_error_and_does_not_end_the_process(tmp_path):
     # A limit on the size of files is a disk of that size, without the right to mount one.
     code = (
         "import resource, signal, sys\n"

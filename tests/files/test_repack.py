@@ -152,7 +152,7 @@ def everything(path: Path) -> Path:
     return path
 
 
-def test_repack__keeps_all_that_an_hdf5_file_can_hold(tmp_path):
+def test_repack__keeps_everything_that_an_hdf5_file_can_have(tmp_path):
     path = everything(tmp_path / "a.h5")
     before = path.read_bytes()
     repack(path, tmp_path / "b.h5")
@@ -178,7 +178,7 @@ def test_repack__keeps_all_that_an_hdf5_file_can_hold(tmp_path):
     assert used["contiguous"] == (None, None, False)
 
 
-def test_repack__keeps_the_order_of_a_file_that_has_one(tmp_path):
+def test_repack__keeps_the_order_of_a_file_that_tracks_it(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w", track_order=True) as file:
         for name in "zay":
             file.create_group(name, track_order=True).attrs.update({"b": 1, "a": 2})

@@ -129,7 +129,7 @@ def test_slices_file__has_the_same_bytes_whatever_the_chunks(tmp_path):
     assert len(contents) == 1, "the size of the chunks shows in the bytes"
 
 
-def test_slices_file__without_events_is_one(tmp_path):
+def test_slices_file__may_have_no_events(tmp_path):
     regions = Regions(Annotations(()), FrameClock([], []), Picture(tuple(SENSOR)))
     with EventsStore(write_store(tmp_path / "e.h5", [], SENSOR)) as opened:
         path = write_slices(tmp_path / "s.h5", opened, regions, opened.windows(Duration(10)))

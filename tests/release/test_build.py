@@ -112,13 +112,13 @@ def test_build__keeps_what_is_known_of_each_recording(tmp_path):
         ({"town": {"split": "test"}}, "is in split 'val' here, but in 'test' in the table"),
     ],
 )
-def test_build__of_a_plan_that_is_not_of_these_recordings_is_refused(tmp_path, town, problem):
+def test_build__of_a_plan_of_other_recordings_is_refused(tmp_path, town, problem):
     with pytest.raises(ReleaseError, match=problem):
         release(tmp_path, recordings={"park": {}} | town)
     assert not (tmp_path / "street-1.0").exists()
 
 
-def test_build__names_no_place_of_this_machine(made):
+def test_build__names_no_path_of_this_machine(made):
     for path, place in files_below(made).items():
         content = place.read_bytes()
         assert str(made.parent).encode() not in content, path
@@ -138,7 +138,7 @@ def test_build__shares_the_files_that_keep_their_bytes_with_their_sources(tmp_pa
     assert (target / "annotations/park.xml").read_text() == "<annotations/>\n"
 
 
-def test_portable__leaves_a_recording_as_it_came(tmp_path):
+def test_portable__leaves_a_recording_unchanged(tmp_path):
     store(tmp_path / "park.h5", random_events(1000))
     plan = [PlanEntry("recordings/park.h5", tmp_path / "park.h5", "recording", "park")]
     build(plan, tmp_path / "release", **DATA_SET)
@@ -155,7 +155,7 @@ def test_build__follows_links_to_their_files(tmp_path):
     assert (tmp_path / "release" / "a.xml").samefile(tmp_path / "far" / "real.xml")
 
 
-def test_build__copies_where_the_file_system_has_no_hard_links(tmp_path, monkeypatch):
+def test_build__copies_if_the_file_system_has_no_hard_links(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise OSError(18, "Invalid cross-device link")
 
@@ -166,7 +166,7 @@ def test_build__copies_where_the_file_system_has_no_hard_links(tmp_path, monkeyp
     assert verify(target) == []
 
 
-def test_build__lands_whole_through_a_scratch_folder(tmp_path):
+def test_build__appears_whole_through_a_scratch_folder(tmp_path):
     plan = plan_in(tmp_path / "built")
     for version in ("1.0", "1.1"):
         with atomic(tmp_path / "release") as (scratch,):
@@ -252,7 +252,7 @@ def test_build__refuses_boxes_whose_classes_have_no_names(tmp_path):
         build([entry("train/histogram/a_bbox.npy", tmp_path)], tmp_path / "r", **DATA_SET)
 
 
-def test_build__names_a_source_that_is_not_there(tmp_path):
+def test_build__names_a_missing_source(tmp_path):
     (tmp_path / "circle").symlink_to("circle")
     os.mkfifo(tmp_path / "pipe")
     for name, problem in (
@@ -330,7 +330,7 @@ def test_real_recording__is_released_with_its_own_bytes(tmp_path):
     assert verify(tmp_path / "r") == []
 
 
-def test_release__is_refused_where_a_check_finds_an_error_unless_it_is_tolerated(tmp_path, caplog):
+def test_release__is_refused_if_a_check_finds_an_error_unless_it_is_tolerated(tmp_path, caplog):
     recording, rois, *_ = steps.simulate(write_scene(tmp_path, "park", seed=1), tmp_path)
     whole, cropped = tmp_path / "whole.h5", tmp_path / "cropped.h5"
     steps.events(recording, whole)

@@ -26,7 +26,7 @@ def test_notice__of_a_known_licence_has_its_name_and_address(licence, address):
     assert ("Affirmer" in notice) == (licence == "CC0-1.0"), "CC0's own text comes along"
 
 
-def test_notice__of_no_licence_says_so():
+def test_notice__without_a_licence_says_so():
     assert licence_notice("NOASSERTION", None).startswith("No licence is stated")
 
 

@@ -31,7 +31,7 @@ from evreel.release.manifest import (
 from support.releases import DATA_SET, LABELS, files_below, plan_in
 
 
-def test_manifest__lists_every_file_but_itself_and_the_sums(made):
+def test_manifest__lists_every_file_except_itself_and_the_checksums(made):
     manifest = json.loads((made / MANIFEST).read_text())
     assert list(manifest) == [
         "layout",
@@ -95,7 +95,7 @@ def test_sums__are_checked_without_evreel(made, program):
         {"further": 1},
     ],
 )
-def test_parse_manifest__describes_entries_that_are_not_of_the_form(change):
+def test_parse_manifest__describes_malformed_entries(change):
     good = ListedFile("a", 1, "0" * 32, "1" * 64)
     value = json.loads(manifest_bytes(Manifest("n", "1", "x", (good, good))))
     value["files"][1]["path"] = "b"
@@ -134,7 +134,7 @@ def test_plan__reads_back_as_it_was_written(tmp_path):
     ]
 
 
-def test_plan__takes_its_columns_in_any_order_and_as_tables_come(tmp_path):
+def test_plan__accepts_columns_in_any_order_and_usual_table_forms(tmp_path):
     table = "\ufeffsource\tid\tpath\r\na.h5\tä\tb.h5\r\n\r\nc\t\td\r\n"
     assert read_plan(plan_table(tmp_path, table)) == [
         PlanEntry("b.h5", Path("a.h5"), id="ä", line=2),
@@ -142,7 +142,7 @@ def test_plan__takes_its_columns_in_any_order_and_as_tables_come(tmp_path):
     ]
 
 
-def test_plan__takes_sources_from_the_working_directory(tmp_path, monkeypatch):
+def test_plan__finds_sources_from_the_working_directory(tmp_path, monkeypatch):
     (tmp_path / "project" / "data").mkdir(parents=True)
     (tmp_path / "project" / "data" / "a.txt").write_text("a")
     table = plan_table(tmp_path, "path\tsource\nb.txt\tdata/a.txt\n")
@@ -204,14 +204,14 @@ def test_plan__refuses_a_table_of_another_form(tmp_path, table, problem):
     assert str(raised.value).startswith(f"plan.tsv: {problem}")
 
 
-def test_plan__that_is_not_there_is_named(tmp_path):
+def test_plan__that_is_missing_is_named(tmp_path):
     with pytest.raises(ReleaseError, match=r"^plan\.tsv: cannot be read: No such file"):
         read_plan(tmp_path / "plan.tsv")
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(st.sampled_from("aAbß./\\ :é\u0301\0"), max_size=7), max_size=6))
-def test_paths_taken__land_below_the_root_and_apart(tmp_path_factory, paths):
+def test_paths_taken__are_below_the_root_and_distinct(tmp_path_factory, paths):
     taken = PathsTaken()
     accepted = [path for path in paths if taken.add(path) is None]
     root = Path("/release")

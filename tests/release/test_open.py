@@ -78,7 +78,7 @@ def test_recordings__have_their_split_and_what_is_known_of_them(folder):
     assert park.files["sidecars/park.biases.txt"].read_text() == "low\n"
 
 
-def test_values__are_those_of_the_files(folder):
+def test_values__equal_those_in_the_files(folder):
     """Each against what h5py and numpy read of it."""
     with open_release(folder) as release:
         for recording in release.recordings.values():
@@ -128,14 +128,14 @@ def test_samples__are_all_with_class_and_split(tmp_path, table):
     assert SAMPLES_OF_TOWN.stop_us.tolist() == [sample.stop_us for sample in release.samples]
 
 
-def test_samples__are_none_where_nothing_is_cut(made):
+def test_samples__are_empty_if_nothing_is_cut(made):
     opened = open_release(made)
     assert opened.samples == ()
     assert opened.recordings["park"].events.n == 70_000
     assert len(opened.recordings["park"].boxes) == 3
 
 
-def test_release__of_a_plan_without_kinds_has_what_its_folders_say(tmp_path, made):
+def test_release__of_a_plan_without_kinds_infers_them_from_folders(tmp_path, made):
     shutil.copytree(made, tmp_path / "plain")
     edit_manifest(
         tmp_path / "plain", lambda value: [file.update(kind="") for file in value["files"]]
@@ -146,7 +146,7 @@ def test_release__of_a_plan_without_kinds_has_what_its_folders_say(tmp_path, mad
     assert list(opened.splits) == ["train", "val"]
 
 
-def test_open__reads_nothing_but_the_manifest(folder, monkeypatch):
+def test_open__reads_only_the_manifest(folder, monkeypatch):
     read = []
     sys.addaudithook(lambda event, details: read.append(details[0]) if event == "open" else None)
     release = open_release(str(folder))
@@ -157,7 +157,7 @@ def test_open__reads_nothing_but_the_manifest(folder, monkeypatch):
     assert names == ["manifest.json"]
 
 
-def test_close__closes_all_and_what_is_asked_for_after_it_is_opened_again(folder):
+def test_close__closes_all_and_later_access_opens_again(folder):
     with open_release(folder) as release:
         store, frames = (release.recordings["park"].events, release.recordings["park"].features)
         assert release.recordings["park"].events is store
@@ -172,7 +172,7 @@ def test_close__closes_all_and_what_is_asked_for_after_it_is_opened_again(folder
     release.close()
 
 
-def test_files__that_nobody_holds_do_not_all_stay_open(folder, monkeypatch):
+def test_files__not_in_use_do_not_all_stay_open(folder, monkeypatch):
     monkeypatch.setattr(module, "_KEPT_OPEN", 2)
     ours = Path("/proc/self/fd")
     before = len(list(ours.iterdir())) if ours.exists() else None
@@ -189,7 +189,7 @@ def test_files__that_nobody_holds_do_not_all_stay_open(folder, monkeypatch):
             assert len(list(ours.iterdir())) <= before + 3
 
 
-def test_pickle__drops_what_is_open(folder):
+def test_pickle__drops_open_files(folder):
     with open_release(folder) as release:
         events = release.recordings["park"].events
         for copy in (
@@ -202,7 +202,7 @@ def test_pickle__drops_what_is_open(folder):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_fork__gives_a_worker_files_of_its_own(folder):
+def test_fork__gives_a_worker_its_own_files(folder):
     code = """
 import os, sys
 from evreel.release import open_release
@@ -240,7 +240,7 @@ def test_folder__may_be_relative_and_the_working_directory_may_change(folder, mo
         (lambda r: r.recordings["town"].labelled, "town: has no slices; there are events"),
     ],
 )
-def test_names__that_there_are_not_are_one_error_that_says_which_there_are(folder, ask, message):
+def test_names__that_do_not_exist_are_one_error_that_says_which_exist(folder, ask, message):
     with pytest.raises(NotInReleaseError) as raised:
         ask(open_release(folder))
     assert str(raised.value).startswith("parks-2.0: ")
@@ -249,7 +249,7 @@ def test_names__that_there_are_not_are_one_error_that_says_which_there_are(folde
     assert isinstance(raised.value, UsageError)
 
 
-def test_mappings__are_those_of_python(folder):
+def test_mappings__behave_like_pythons(folder):
     release = open_release(folder)
     assert release.recordings.get("nowhere") is None
     assert "nowhere" not in release.splits
@@ -259,7 +259,7 @@ def test_mappings__are_those_of_python(folder):
 
 
 @pytest.mark.parametrize("given", [None, 7, b"parks-2.0", ["parks-2.0"]])
-def test_open__of_what_is_not_a_path_says_what_it_takes(given):
+def test_open__of_something_else_than_a_path_says_what_it_takes(given):
     with pytest.raises(UsageError, match=r"^open_release takes the path of a release's f"):
         open_release(given)
 
@@ -269,7 +269,7 @@ def test_open__of_an_open_file_says_what_it_takes(folder):
         open_release(file)
 
 
-def test_open__of_another_folder_or_none_says_so(tmp_path, folder):
+def test_open__of_another_or_a_missing_folder_says_so(tmp_path, folder):
     for path, message in (
         (tmp_path / "none", "none: does not exist. Give the folder that holds"),
         (folder / "manifest.json", "manifest.json: is not a folder. Give the folder"),
@@ -296,7 +296,7 @@ def one(value, path):
         ),
     ],
 )
-def test_open__of_a_manifest_that_can_not_be_right_is_refused(copied_folder, change, message):
+def test_open__of_a_manifest_that_contradicts_itself_is_refused(copied_folder, change, message):
     edit_manifest(copied_folder, change)
     with pytest.raises(ReleaseError) as raised:
         open_release(copied_folder)
@@ -394,14 +394,14 @@ def test_file__of_another_kind_under_its_name_is_named(copied_folder):
         assert open_release(copied_folder).recordings["park"].events
 
 
-def test_boxes__of_which_copies_differ_are_refused(copied_folder):
+def test_boxes__whose_copies_differ_are_refused(copied_folder):
     path = "train/slices/park_bbox.npy"
     edit_manifest(copied_folder, lambda value: one(value, path).update(sha256="0" * 64))
     with pytest.raises(ReleaseError, match=f"differ: train/counts/park_bbox.npy and {path}"):
         assert open_release(copied_folder).recordings["park"].boxes.size
 
 
-def test_recording__of_several_files_of_a_kind_is_refused_when_it_is_asked_for(copied_folder):
+def test_recording__with_several_files_of_a_kind_is_refused_on_access(copied_folder):
     edit_manifest(copied_folder, lambda v: one(v, "train/slices/park.h5").update(kind="events"))
     recording = open_release(copied_folder).recordings["park"]
     assert recording.boxes.size
@@ -416,7 +416,7 @@ def test_labels__that_are_not_numbers_and_names_are_refused(copied_folder, conte
         assert open_release(copied_folder).labels
 
 
-def test_labels__are_none_where_there_is_no_map(tmp_path):
+def test_labels__are_empty_without_a_label_map(tmp_path):
     folder = release(tmp_path)
     edit_manifest(folder, lambda v: v["files"].remove(one(v, "label_map_dictionary.json")))
     assert open_release(folder).labels == {}

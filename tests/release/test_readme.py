@@ -29,7 +29,7 @@ def test_page__counts_the_files_of_each_folder():
 
 
 @pytest.mark.parametrize("kind", ["features", "boxes", "samples", "slices"])
-def test_page__explains_only_what_is_there(kind):
+def test_page__explains_only_what_the_release_has(kind):
     told = {
         "features": "(windows, channels, height, width)",
         "boxes": "`start_us < t <= stop_us`",
@@ -40,13 +40,13 @@ def test_page__explains_only_what_is_there(kind):
     assert {name for name, words in told.items() if words in text} == {kind}
 
 
-def test_page__says_where_a_plugin_is_needed():
+def test_page__says_if_a_plugin_is_needed():
     assert "h5py alone" in page()
     assert "hdf5plugin" not in page()
     assert "pip install hdf5plugin" in page(compression="fast")
 
 
-def test_about__leaves_out_what_is_not_known():
+def test_about__leaves_out_what_is_unknown():
     assert about("", None) == ""
     assert about(" Streets. ", {"citation": "A.  B.\n2020"}) == "Streets.\n\nTo cite: A. B. 2020"
     assert about("", {"page": "https://x.org"}) == "Made from <https://x.org>."

@@ -45,7 +45,7 @@ def flipped(whole: bytes, position: int) -> bytes:
         pytest.param(lambda whole: None, id="missing"),
     ],
 )
-def test_verify__names_exactly_the_file_that_is_spoiled(copied, spoil):
+def test_verify__names_exactly_the_changed_file(copied, spoil):
     for path, place in files_below(copied).items():
         whole = place.read_bytes()
         spoiled = spoil(whole) if whole else None
@@ -108,7 +108,7 @@ def test_verify__names_every_file_that_does_not_belong(copied):
     assert problems(copied) == dict.fromkeys(extras, "does not belong: it is not listed")
 
 
-def test_verify__says_all_that_differs(copied):
+def test_verify__lists_all_differences(copied):
     (copied / "train/events/park.h5").unlink()
     (copied / "annotations/park.xml").write_text("")
     (copied / "extra").write_text("")
@@ -136,7 +136,7 @@ def test_verify__prints_a_name_that_is_not_utf8(copied):
     ("lists", "checked"),
     [((MANIFEST,), True), (("MD5SUMS", "SHA256SUMS"), True), (LISTS, False)],
 )
-def test_verify__without_some_of_its_lists_goes_by_the_others(copied, lists, checked):
+def test_verify__without_some_of_its_lists_uses_the_others(copied, lists, checked):
     for name in lists:
         (copied / name).unlink()
     (copied / "train/events/park.h5").unlink()
@@ -165,7 +165,7 @@ def test_verify__names_only_a_manifest_that_was_edited(copied, edit):
     }
 
 
-def test_verify__of_an_edited_list_with_new_sums_finds_the_files_that_differ(copied):
+def test_verify__of_an_edited_list_with_new_checksums_finds_the_files_that_differ(copied):
     def edit(value):
         value["files"] = [file for file in value["files"] if file["path"] != "versions.json"]
         value["files"][0]["sha256"] = "0" * 64
@@ -242,7 +242,7 @@ def test_verify__reads_nothing_that_a_hostile_manifest_names(copied, path, probl
         ),
     ],
 )
-def test_verify__of_a_manifest_that_is_none_checks_by_the_sums(copied, content, problem):
+def test_verify__without_a_valid_manifest_uses_the_checksums(copied, content, problem):
     (copied / MANIFEST).write_bytes(content)
     (copied / "annotations/park.xml").unlink()
     findings = verify(copied)
@@ -272,7 +272,7 @@ def test_verify__follows_links_within_the_release(copied):
     assert problems(copied) == {"moved.xml": "does not belong: it is not listed"}
 
 
-def test_verify__names_what_is_no_file_without_opening_it(copied):
+def test_verify__names_entries_that_are_not_files_without_opening_them(copied):
     (copied / "README.md").unlink()
     os.mkfifo(copied / "README.md")
     (copied / "dangling").symlink_to("nothing")
@@ -288,7 +288,7 @@ def test_verify__names_what_is_no_file_without_opening_it(copied):
     }
 
 
-def test_verify__where_the_manifest_is_a_link_out_says_so_once(copied):
+def test_verify__of_a_manifest_that_links_outside_says_so_once(copied):
     (copied / MANIFEST).rename(copied.parent / "elsewhere.json")
     (copied / MANIFEST).symlink_to("../elsewhere.json")
     assert problems(copied) == {
@@ -296,7 +296,7 @@ def test_verify__where_the_manifest_is_a_link_out_says_so_once(copied):
     }
 
 
-def test_verify__names_files_that_can_not_be_read(copied, monkeypatch):
+def test_verify__names_files_that_cannot_be_read(copied, monkeypatch):
     plain_open = os.open
 
     def refuse(name, *rest, **options):
@@ -310,12 +310,12 @@ def test_verify__names_files_that_can_not_be_read(copied, monkeypatch):
     )
 
 
-def test_verify__of_a_release_reached_by_a_link_is_that_of_the_release(made, tmp_path):
+def test_verify__follows_a_link_to_the_release(made, tmp_path):
     (tmp_path / "link").symlink_to(made)
     assert verify(tmp_path / "link") == []
 
 
-def test_verify__of_no_folder_is_an_error(tmp_path):
+def test_verify__of_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(ReleaseError, match=r"^nothing: is not a folder"):
         verify(tmp_path / "nothing")
 

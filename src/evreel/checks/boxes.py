@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.shapes import FloatArray
-from evreel.checks.finding import Finding, Located, counted
+from evreel.checks.finding import Finding, Located, counted, first_of
 from evreel.checks.inventory import File, Known
 from evreel.checks.labels import Beyond
 from evreel.checks.registry import Threshold, checks_of, findings, finished
@@ -195,7 +195,7 @@ def frozen_box(boxes: Boxes) -> Iterator[Located]:
     )
     if len(long):
         row = int(order[starts[long[0]]])
-        more = f", the first of {len(long):,} such runs" if len(long) > 1 else ""
+        more = first_of(len(long), "such runs")
         yield (
             f"record {row}, track {boxes.track_id[row]}, t={boxes.t[row]} µs",
             f"the same box {lengths[long[0]]:,} times in {spans[long[0]] / 1e6:.3f} s{more}; was "

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy.typing as npt
 
-from evreel.checks.finding import DAMAGE, Finding
+from evreel.checks.finding import DAMAGE, Finding, first_of
 from evreel.checks.registry import finished, unreadable
 from evreel.checks.tally import Accumulator
 from evreel.errors import LayoutError
@@ -155,6 +155,5 @@ class RawColumns:
                 for _ in self.pieces(array.name):
                     pass
         for n, place, problem in self._bad.values():
-            more = f", the first of {n:,} such pieces" if n > 1 else ""
-            problem = f"cannot be read{more}: {problem}; build or download it again"
-            yield unreadable(self._path, problem, place)
+            said = f"cannot be read{first_of(n, 'such pieces')}: {problem}"
+            yield unreadable(self._path, f"{said}; build or download it again", place)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from evreel.checks.finding import Finding, Located, Placed, counted
+from evreel.checks.finding import Finding, Located, Placed, counted, first_of
 from evreel.checks.registry import checks_of, findings
 from evreel.checks.samples import Cut, sample_at, sample_split, short
 from evreel.samples.splits import SPLITS
@@ -103,7 +103,7 @@ def split_bytes(files: Iterable[Stored]) -> Iterator[Placed]:
             pairs.setdefault((file.split, other.split), []).append((file, other))
     for (split, other_split), twins in pairs.items():
         file, other = twins[0]
-        more = f", the first of {len(twins):,} such pairs" if len(twins) > 1 else ""
+        more = first_of(len(twins), "such pairs")
         yield (
             file.path,
             file.place,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.checks.columns import MOST_UNREADABLE, RawColumns, opened
-from evreel.checks.finding import DAMAGE, Finding, Located, counted, problem_of
+from evreel.checks.finding import DAMAGE, Finding, Located, counted, first_of, problem_of
 from evreel.checks.inventory import File, Known
 from evreel.checks.registry import checks_of, findings, unreadable
 from evreel.checks.samples import read_samples, sample_at
@@ -125,8 +125,8 @@ def check_features(file: File, known: Known) -> Iterator[Finding]:
 
         yield from findings(feature_values, readable(), path=path)
         if unread:
-            more = f", the first of {len(unread)} such windows" if len(unread) > 1 else ""
-            yield unreadable(path, unread[0].problem + more, unread[0].place)
+            problem = unread[0].problem + first_of(len(unread), "such windows")
+            yield unreadable(path, problem, unread[0].place)
         if known.n is not None:
             # A sample may reach beyond the recording's end, and its windows with it.
             end = known.t_stop_us if frames.samples is None else None

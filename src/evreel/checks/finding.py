@@ -65,14 +65,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of checking a file or a folder.
+    """The result of checking a file or a folder.
 
     Parameters
     ----------
     findings
         Errors first, then by check, file and place.
     looked_at, not_looked_at
-        How many files were checked, and how many could not be told for what they are.
+        How many files were checked, and how many were not recognized.
     """
 
     findings: tuple[Finding, ...]
@@ -121,6 +121,17 @@ def problem_of(error: BaseException) -> tuple[str, str]:
         return f"{error.problem}{hint}", error.place or ""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"cannot be read: {said}", ""
+
+
+def first_of(n: int, what: str) -> str:
+    """Return what follows one of several faults: of how many it is the first.
+
+    Examples
+    --------
+    >>> first_of(1, "such pairs"), first_of(1200, "such pairs")
+    ('', ', the first of 1,200 such pairs')
+    """
+    return f", the first of {n:,} {what}" if n > 1 else ""
 
 
 def counted(n: int, what: str) -> str:

@@ -258,7 +258,7 @@ class Known:
 
     @contextlib.contextmanager
     def rows_of_store(self, *names: str) -> Iterator[Read | None]:
-        """Give a function that reads rows of the recording's store; None if there is no store."""
+        """Give a function that reads rows of the recording's store; None without a store."""
         if self._store is None or self._store.n is None:
             yield None
             return

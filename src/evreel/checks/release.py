@@ -17,7 +17,7 @@ from evreel.checks.dataset import (
     split_group,
     split_recording,
 )
-from evreel.checks.finding import DAMAGE, Finding, Placed, counted, problem_of
+from evreel.checks.finding import DAMAGE, Finding, Placed, counted, first_of, problem_of
 from evreel.checks.inventory import Entry, File, Folder, Head, id_of, kind_of, read_head
 from evreel.checks.registry import check_of, checks_of, findings, unreadable
 from evreel.checks.samples import MIXED, Cut, read_cuts, sample_at, short
@@ -47,8 +47,8 @@ def missing_file(
         The table.
     """
     without = sorted(set(recordings) - set(having))
-    more = f", the first of {len(without):,} without" if len(without) > 1 else ""
     if without:
+        more = first_of(len(without), "without")
         yield (
             path,
             f"recording {without[0]!r}",
@@ -65,7 +65,7 @@ def unknown_id(files: Iterable[Member], recordings: Collection[str]) -> Iterator
         if file.id not in recordings:
             unknown.setdefault(file.id, []).append(file)
     for id_, of_one in unknown.items():
-        more = f", the first of {counted(len(of_one), 'place')}" if len(of_one) > 1 else ""
+        more = first_of(len(of_one), "places")
         problem = f"belongs to recording {id_!r}, which is not in the table{more}; add its row"
         yield of_one[0].path, of_one[0].place, problem
 

@@ -154,7 +154,7 @@ def _checked_folder(
     done = Done([*folder.files, *of_releases, *others], progress)
     maps = LabelMaps(folder.maps)
     found = [*folder.findings, *maps.findings]
-    heads, told = _checked_others(others, folder.files, found, done, sensor)
+    heads, known = _checked_others(others, folder.files, found, done, sensor)
     if foreign:
         found += checked_folders([*others, *folder.files])
     found += _checked_files(folder.files, heads, maps.of, done)
@@ -167,8 +167,8 @@ def _checked_folder(
         found += _checked_release(release, done)
     return _report(
         found,
-        len(folder.files) + len(folder.maps) + len(told) + sum(r.looked_at for r in releases),
-        len(folder.others) - len(told) + sum(r.not_looked_at for r in releases),
+        len(folder.files) + len(folder.maps) + len(known) + sum(r.looked_at for r in releases),
+        len(folder.others) - len(known) + sum(r.not_looked_at for r in releases),
     )
 
 

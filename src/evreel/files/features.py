@@ -224,7 +224,7 @@ class FeaturesFile(hdf5.Opened):
     windows : row k belongs to frame k.
     mode, delta_t_us, n_events : how windows were cut, as in `FEATURE_DATA_ATTRIBUTES`.
     sensor : (height, width) of the events.
-    t_offset : first stamp of the recording on the camera's own clock, µs.
+    t_offset : first timestamp of the recording on the camera's own clock, µs.
     samples : which frames belong to which sample, None if the recording is not cut.
 
     Raises
