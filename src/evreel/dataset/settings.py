@@ -362,7 +362,7 @@ class ReleaseSettings(Settings):
         "Name of the release; its folder is <name>-<version>.", pattern=RELEASE_NAME
     )
     version: str = required(
-        'Version of the data set, in quotes: YAML would read "1.10" as a number.',
+        'Version of the data set, in quotes: without them, YAML reads "1.10" as a number.',
         pattern=RELEASE_NAME,
         help="Version of the data set.",
     )
