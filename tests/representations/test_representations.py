@@ -447,8 +447,8 @@ def test_create__takes_defaults_and_returns_every_parameter():
         ("voxel_grid", {"bins": 0}, "voxel_grid: bins: 0 is less than 1"),
         ("voxel_grid", {"bins": 5.0}, "bins: 5.0 is not a whole number"),
         ("voxel_grid", {"bins": "5"}, "bins: '5' is not a whole number"),
-        ("voxel_grid", {"bins": True}, "bins: True is not a whole number"),
-        ("voxel_grid", {"bins": None}, "bins: None is not a whole number"),
+        ("voxel_grid", {"bins": True}, "bins: true is not a whole number"),
+        ("voxel_grid", {"bins": None}, "bins: null is not a whole number"),
         ("voxel_grid", {"span": "frame"}, "span: 'frame' is not one of events, window"),
         ("voxel_grid", {"span": 3}, "span: 3 is not a text"),
         ("histogram", {"dtype": "int8"}, "dtype: 'int8' is not one of uint8, uint16, uint32"),
@@ -511,7 +511,7 @@ def test_register__makes_your_own_class_known_to_create(registry):
     assert tensor(create("decay"), events, whole(events))[0, 0, 0, 0] == 1
     for parameters, message in (
         ({"tau_us": 0.5}, "decay: tau_us: 0.5 is less than 1"),
-        ({"tau_us": 1e10}, r"tau_us: 10000000000.0 is more than 1e\+09"),
+        ({"tau_us": 1e10}, "tau_us: 10000000000.0 is more than 1,000,000,000"),
         ({"tau_us": float("nan")}, "tau_us: nan is not finite"),
         ({"tau_us": "1e4"}, "tau_us: '1e4' is not a number"),
         ({"cap": 0.5}, "decay: cap: 0.5 is not a whole number"),

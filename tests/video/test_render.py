@@ -324,7 +324,7 @@ def test_render__refuses_chunks_of_another_sensor_or_going_back():
         ({"style": "colour"}, "style: 'colour' is not one of polarity, grey, decay"),
         ({"contrast": 0}, r"contrast: 0 is not more than 0"),
         ({"contrast": float("nan")}, r"contrast: nan is not finite"),
-        ({"contrast": 65536}, "contrast: 65536 is more than 65535"),
+        ({"contrast": 65536}, "contrast: 65536 is more than 65,535"),
         ({"tau_us": 0}, "tau_us: 0 is less than 1"),
         ({"accumulate_us": 0}, "accumulate_us: 0 is less than 1"),
         ({"style": "decay", "accumulate_us": 5}, "does not go with style decay"),
