@@ -20,8 +20,9 @@ demo: ## build the demo release from the recordings under demo/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/tour.sh
 
+# One process more than cores: tests wait for the programs that they start.
 test: setup ## run the whole test suite
-	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n $(CORES) --dist loadscope --no-loadscope-reorder
+	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n $$(($(CORES) + 1)) --dist loadscope --no-loadscope-reorder
 
 lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh

@@ -52,7 +52,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
-SECTIONS_START_ANEW = "docs/troubleshooting.md"
+SECTIONS_START_AGAIN = "docs/troubleshooting.md"
 KINDS = ("", "sh", "console", "python", "toml", "yaml", "text")
 FLAGS = doctest.ELLIPSIS
 
@@ -124,7 +124,7 @@ NOT_RUN = [block for block in BLOCKS if block.said("not run") is not None]
 RUN = [block for block in BLOCKS if block not in NOT_RUN]
 TURNS = list(
     dict.fromkeys(
-        (block.page, block.section if block.page == SECTIONS_START_ANEW else "")
+        (block.page, block.section if block.page == SECTIONS_START_AGAIN else "")
         for block in RUN
         if block.kind in KINDS[:4] and block.page != "README.md"
     )

@@ -315,7 +315,7 @@ def test_flipped_bits__never_become_other_values(tmp_path):
 
 
 def rewritten(path, **options):
-    """Write `data` anew with other options of HDF5, as a published file has them."""
+    """Write `data` again with other options of HDF5, as a published file has them."""
     with h5py.File(path, "r+") as file:
         values, attributes = file["data"][:], dict(file["data"].attrs)
         del file["data"]

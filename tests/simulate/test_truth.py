@@ -240,19 +240,19 @@ def test_truth__is_a_value_of_its_scene():
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """Each demo scene's files, made anew."""
+    """Each demo scene's files, made again."""
     return make_demo(tmp_path_factory.mktemp("demo"))
 
 
 def test_demo__is_what_its_scenes_make(demo):
-    made_anew = {}
+    made_again = {}
     for paths in demo.values():
-        made_anew |= {path.name: path for path in paths}
+        made_again |= {path.name: path for path in paths}
     committed = {path.name: path for name in FOLDERS.values() for path in (DEMO / name).iterdir()}
-    assert sorted(committed) == sorted(made_anew)
+    assert sorted(committed) == sorted(made_again)
     for name, path in committed.items():
         assert path.parent.name == FOLDERS[path.suffix]
-        assert path.read_bytes() == made_anew[name].read_bytes(), name
+        assert path.read_bytes() == made_again[name].read_bytes(), name
 
 
 def test_demo__is_small_and_shows_what_it_is_for(demo):

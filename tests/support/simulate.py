@@ -1,6 +1,6 @@
 """Scenes of tests, what they make, and slow twins of the simulator's arithmetic.
 
-When the demo's scenes or the simulator change on purpose, this makes the demo's files anew:
+When the demo's scenes or the simulator change on purpose, this makes the demo's files again:
 PYTHONPATH=tests python -m support.simulate
 """
 

@@ -127,7 +127,7 @@ def test_second_run__does_nothing(built):
     assert planned(built) == []
 
 
-def test_edited_intervals__cut_that_recording_anew_and_no_other(copied):
+def test_edited_intervals__cut_that_recording_again_and_no_other(copied):
     offset = first_stamp(copied / "raw" / "one.aedat4")
     table = intervals(offset, [(2, 1_000, 40_000), (1, 49_000, 119_000)])
     (copied / "raw" / "one.csv").write_text(table, encoding="utf-8")
@@ -140,7 +140,7 @@ def test_edited_intervals__cut_that_recording_anew_and_no_other(copied):
     assert min(row.stop_us for row in rows if row.recording == "one") == 40_000
 
 
-def test_new_seed__draws_splits_anew_and_computes_no_feature(copied):
+def test_new_seed__draws_splits_again_and_computes_no_feature(copied):
     config = yaml.safe_load((copied / "config.yaml").read_text(encoding="utf-8"))
     config["samples"]["split"]["seed"] = 4
     write_config(copied, config)
