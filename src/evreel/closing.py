@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Self
 
+from evreel.errors import UsageError
+
 
 class Closing(ABC):
     """Base of objects that close at the end of their ``with`` block; a subclass defines `close`.
@@ -22,6 +24,17 @@ class Closing(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release the open resources."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used, because it is not closed yet."""
+        return True
+
+    def check_open(self) -> None:
+        """Raise `UsageError` if it is closed."""
+        if not self.is_open:
+            path = getattr(self, "path", None)
+            raise UsageError("is closed", path=path, hint="Open it again to read it.")
 
     def __enter__(self) -> Self:
         return self

@@ -130,3 +130,19 @@ def test_numba__is_imported_only_if_events_that_need_it_are_read(name, content, 
         f"assert ('numba' in sys.modules) == {needed}"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("kind", ["aedat4", "h5"])
+def test_closed_recording__says_that_it_is_closed(tmp_path, kind):
+    events = random_events(50)
+    path = tmp_path / f"r.{kind}"
+    if kind == "h5":
+        store_of(path, events)
+    else:
+        with Aedat4Writer(path, events.sensor) as writer:
+            writer.write(events)
+    recording = open_recording(path)
+    assert sum(map(len, recording)) == 50
+    recording.close()
+    with pytest.raises(UsageError, match=rf"r\.{kind}: is closed\. Open it again to read it\."):
+        next(iter(recording))

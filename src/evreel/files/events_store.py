@@ -370,6 +370,7 @@ class EventsStore(hdf5.Opened):
 
     def __iter__(self) -> Iterator[Events]:
         """Yield all events, chunk by chunk."""
+        self.check_open()
         return self.chunks()
 
     def batches(

@@ -122,6 +122,11 @@ class DecodedRecording(Closing):
             self._file.close()
             raise
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be read, because it is not closed yet."""
+        return not self._file.closed
+
     def close(self) -> None:
         """Release the file."""
         self._file.close()
@@ -193,6 +198,7 @@ class DecodedRecording(Closing):
 
     def __iter__(self) -> Iterator[Events]:
         """Yield only the events, chunk by chunk, as `evreel.recordings.event_chunks` does."""
+        self.check_open()
         return (batch for batch in self.batches(side=False) if isinstance(batch, Events))
 
     def _first_stamp(self) -> int:

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, Protocol, Self, TypeGuard, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from evreel.closing import Closing
 from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Batch, Events, Sensor
 from evreel.recordings.prefetch import default_threads, prefetched
@@ -301,6 +302,8 @@ def _chunks(
         with open_recording(recording) as opened:
             yield from _chunks(opened, start_us, stop_us)
         return
+    if isinstance(recording, Closing):
+        recording.check_open()
     for batch in recording.batches(start_us, stop_us, side=False):
         if isinstance(batch, Events):
             yield batch
