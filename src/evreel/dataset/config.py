@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,6 +55,7 @@ _NO_VALUE = (  # what PyYAML raises for texts such as the 45th of a month and !!
     RecursionError,
 )
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_WHOLE_NUMBERS = re.compile(r"\[(0|[1-9][0-9]{0,9})(, ?(0|[1-9][0-9]{0,9}))*\]")
 _OF_ONE = ("start_us", "stop_us", "stream")
 _AXES = ("crop", "swap_xy", "flip_x", "flip_y")
 
@@ -497,6 +499,8 @@ def _cell_value(base: type, cell: str) -> Any:
         return None if cell == "null" else cell
     if base is int and cell.isdecimal() and cell.isascii() and (cell[0] != "0" or cell == "0"):
         return int(cell)
+    if _WHOLE_NUMBERS.fullmatch(cell):  # as YAML, and in a tenth of the time
+        return json.loads(cell)
     return yaml.load(cell, _LOADER)
 
 

@@ -6,6 +6,7 @@ One file each. `REGISTRY` lists them all; `register` adds your own, for this pro
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -73,7 +74,7 @@ def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representa
             hint=_nearest(name, REGISTRY),
         )
     kind = REGISTRY[name]
-    known = inspect.signature(kind).parameters
+    known = _parameters_of(kind)
     given = dict(parameters or {})
     for unknown in given:
         if unknown not in known:
@@ -86,6 +87,11 @@ def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representa
         if argument.default is argument.empty and wanted not in given:
             raise ParameterError(f"its parameter {wanted!r} has no default", place=name)
     return kind(**given)
+
+
+@functools.cache
+def _parameters_of(kind: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(kind).parameters
 
 
 def register(kind: Kind) -> Kind:
