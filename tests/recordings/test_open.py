@@ -146,3 +146,7 @@ def test_closed_recording__says_that_it_is_closed(tmp_path, kind):
     recording.close()
     with pytest.raises(UsageError, match=rf"r\.{kind}: is closed\. Open it again to read it\."):
         next(iter(recording))
+    if kind == "h5":
+        for read in (recording.read, lambda: recording.read_us(0, 9)):
+            with pytest.raises(UsageError, match="is closed"):
+                read()

@@ -230,11 +230,13 @@ class EventsStore(hdf5.Opened):
 
     def read(self, start: int = 0, stop: int | None = None) -> Events:
         """Return rows ``[start, stop)``."""
+        self.check_open()
         start, stop, _ = slice(start, stop).indices(self.n)
         return hdf5.read_events(self._columns, start, max(start, stop), self.sensor, self.path)
 
     def read_us(self, start_us: int, stop_us: int) -> Events:
         """Return the events with a timestamp in ``[start_us, stop_us)``."""
+        self.check_open()
         start, stop = self.index_of(np.array([start_us, stop_us]))
         return self.read(int(start), max(int(start), int(stop)))
 

@@ -257,6 +257,7 @@ class FeaturesFile(hdf5.Opened):
         LayoutError
             If its bytes are damaged.
         """
+        self.check_open()
         k = operator.index(k)
         if not 0 <= k < len(self):
             raise IndexError(f"{self.path.name}: no window {k}; there are {len(self)}")

@@ -257,6 +257,7 @@ class SlicesFile(hdf5.Opened):
 
     def read(self, start: int = 0, stop: int | None = None) -> tuple[Events, Int32Array]:
         """Return rows ``[start, stop)`` of the events and their primary regions, −1 none."""
+        self.check_open()
         start, stop, _ = slice(start, stop).indices(self.n_events)
         stop = max(start, stop)
         events = hdf5.read_events(self._columns, start, stop, self.sensor, self.path)
