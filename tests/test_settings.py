@@ -150,7 +150,7 @@ def test_settings__that_do_not_go_together_are_refused():
     with pytest.raises(ParameterError, match="gain: does not go with mode slow"):
         Camera(**WHOLE, mode="slow", gain=1)
     with pytest.raises(ParameterError, match="gain: does not go with mode slow"):
-        Camera(**WHOLE, gain=1).changed(mode="slow")
+        dataclasses.replace(Camera(**WHOLE, gain=1), mode="slow")
     with pytest.raises(ParameterError, match="split: seed is given without shares"):
         SplitsSettings(split={"seed": 1})
 

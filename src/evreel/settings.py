@@ -25,7 +25,7 @@ import re
 import types
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from evreel.errors import ParameterError, did_you_mean
 
@@ -193,10 +193,6 @@ class Settings:
     def part(self, of: type[S]) -> S:
         """Return those of the settings that another class has, too: a base of this one."""
         return trusted(of, {name: getattr(self, name) for name in settings_of(of)})
-
-    def changed(self, **values: Any) -> Self:
-        """Return a copy with other values, which are checked."""
-        return dataclasses.replace(self, **values)  # type: ignore[type-var]
 
 
 S = TypeVar("S", bound=Settings)
@@ -484,12 +480,6 @@ def typed(kind: Type, value: Any) -> Any:
 def unset(of: type[S]) -> S:
     """Return the settings of a group of which nothing is given; MISSING where one is required."""
     return trusted(of, {name: known.default for name, known in settings_of(of).items()})
-
-
-def defaults(of: type[S]) -> S:
-    """Return the settings of a group that is left out; None where a required one is missing."""
-    known = settings_of(of).values()
-    return trusted(of, {one.name: None if one.required else one.default for one in known})
 
 
 def trusted(of: type[S], values: Mapping[str, Any]) -> S:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.checks import dataset
+from evreel.release.overlap import same_source
 from support.checks import cut_of
 
 
@@ -47,7 +48,7 @@ def test_data_set_checks__find_what_splits_share():
 
 def test_same_source__is_the_same_time_of_the_same_bytes_in_two_splits():
     def pairs(*rows):
-        return list(dataset.same_source(dict(zip("abcd", rows, strict=False))))
+        return list(same_source(dict(zip("abcd", rows, strict=False))))
 
     def row(split, start="", stop="", **columns_):
         return {"split": split, "events/start_us": start, "events/stop_us": stop, **columns_}
@@ -86,7 +87,7 @@ def test_same_source__names_a_row_for_every_time_that_two_splits_share(parts):
         apart = start + n <= other_start or other_start + other_n <= start
         return split != other_split and not apart
 
-    pairs = [(int(a), int(b)) for a, b, _ in dataset.same_source(rows)]
+    pairs = [(int(a), int(b)) for a, b, _ in same_source(rows)]
     assert all(a > b and share(a, b) for a, b in pairs)
     at_fault = {k for k in range(len(parts)) if any(share(k, j) for j in range(len(parts)))}
     told = {k for pair in pairs for k in pair}

@@ -205,7 +205,7 @@ def test_pickle__drops_open_files(folder):
 def test_fork__gives_a_worker_its_own_files(folder):
     code = """
 import os, sys
-from evreel.release import open_release
+from evreel.release.open import open_release
 recording = open_release(sys.argv[1]).recordings["park"]
 ours = recording.events
 child = os.fork()

@@ -23,7 +23,7 @@ from evreel.dataset.settings import (
 from evreel.errors import EvreelError
 from evreel.outputs import RUN, check_wanted, start_run
 from evreel.provenance import STEP_REVISIONS
-from evreel.settings import defaults, plain, settings_of
+from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
 
 # Scripts find the package of this checkout also in a conda environment, which has only what
@@ -56,9 +56,10 @@ wildcard_constraints:
 def settings(kind, place, only=None):
     """Return a parameter for each setting of a class, with the value for a job's recording.
 
-    `place` is a group of the config, and may name wildcards: ``features/{feature}``. Where `only`
-    is false of a recording, or it has no such group, the settings are at their defaults. Each parameter is a pair of name
-    and value, so that Snakemake's reason for running a job again says which setting has changed.
+    `place` is a group of the config, and may name wildcards: ``features/{feature}``. Settings are
+    at their defaults where `only` is false of a recording, or it has no such group. Each parameter
+    is a pair of name and value, so that Snakemake's reason for running a job again says which
+    setting has changed.
     """
 
     def value_of(name):
@@ -67,7 +68,7 @@ def settings(kind, place, only=None):
             id_ = names.get("id")
             group = DATASET.group(id_, place.format(**names).split("/"))
             if group is None or (only is not None and not only(id_)):
-                group = defaults(kind)
+                group = unset(kind)
             return {name: plain(getattr(group, name))}
 
         return value

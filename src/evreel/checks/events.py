@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from evreel.checks.finding import DAMAGE, Finding, Located, counted
 from evreel.checks.registry import Threshold, checks_of, finished
-from evreel.checks.tally import Accumulator, Faults, Tally, distance
+from evreel.checks.tally import Accumulator, Faults, PieceTally, Tally, distance
 from evreel.errors import EvreelError
 from evreel.timebase import Int64Array
 
@@ -83,7 +83,7 @@ def check_events(path: str, pieces: Pieces, checks: Sequence[Accumulator]) -> It
     "order",
     "Events with a timestamp before the previous event's: they break a search in time.",
 )
-class Order(Tally):
+class Order(PieceTally):
     """Compare each timestamp with the one before it."""
 
     what = "event"
@@ -95,7 +95,7 @@ class Order(Tally):
 
 
 @error("bounds", "Events outside the sensor.")
-class Bounds(Tally):
+class Bounds(PieceTally):
     """Compare x and y with the sensor's (height, width)."""
 
     what = "event"
@@ -114,7 +114,7 @@ class Bounds(Tally):
 
 
 @error("polarity", "Events with a polarity that is neither 0 (OFF) nor 1 (ON).")
-class Polarity(Tally):
+class Polarity(PieceTally):
     """Compare p with 0 and 1."""
 
     what = "event"

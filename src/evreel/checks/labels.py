@@ -9,7 +9,7 @@ import numpy as np
 from evreel.checks.events import Columns
 from evreel.checks.finding import Located, counted
 from evreel.checks.registry import Threshold, checks_of
-from evreel.checks.tally import Faults, Tally, distance
+from evreel.checks.tally import Faults, PieceTally, distance
 from evreel.timebase import Int64Array
 
 error, _ = checks_of("boxes, slices")
@@ -39,7 +39,7 @@ def usual_step(t_us: Int64Array) -> int:
     "Labels before the recording's start, or beyond its end by more than a frame.",
     _ALONE_US,
 )
-class Beyond(Tally):
+class Beyond(PieceTally):
     """Compare label times, µs since the recording's first event, with its end.
 
     Parameters

@@ -12,7 +12,6 @@ from evreel.checks.dataset import (
     Recordings,
     Stored,
     check_cuts,
-    same_source,
     split_bytes,
     split_group,
     split_recording,
@@ -26,6 +25,7 @@ from evreel.errors import EvreelError, ReleaseError
 from evreel.layout import BOXES_SUFFIX, EVENTS, SAMPLES
 from evreel.release.content import ANNOTATED_KINDS, MADE_KINDS, has_boxes, is_annotated
 from evreel.release.manifest import MANIFEST, SUMS, Manifest, parse_manifest
+from evreel.release.overlap import same_source
 from evreel.samples.tables import Assigned, read_samples_table
 
 error, _ = checks_of("release")

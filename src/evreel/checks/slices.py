@@ -15,7 +15,7 @@ from evreel.checks.finding import Finding, Located
 from evreel.checks.inventory import File, Known
 from evreel.checks.labels import Beyond, LabelSpan
 from evreel.checks.registry import checks_of, finished
-from evreel.checks.tally import Faults, Read, Tally, distance
+from evreel.checks.tally import Faults, PieceTally, Read, Tally, distance
 from evreel.timebase import Int64Array
 
 error, _ = checks_of("slices")
@@ -109,7 +109,7 @@ class SliceCount:
 
 
 @error("label_number", "Regions or tags whose label is not a row of the names.")
-class LabelNumber(Tally):
+class LabelNumber(PieceTally):
     """Compare labels of a table with the number of names."""
 
     what = "row"
@@ -126,7 +126,7 @@ class LabelNumber(Tally):
 
 
 @error("overlap_rows", "Overlaps of events that are not in the file, or that are not in order.")
-class OverlapRows(Tally):
+class OverlapRows(PieceTally):
     """Compare the event of each overlap with the previous one's, and with the file's `n_events`."""
 
     what = "row"
@@ -148,7 +148,7 @@ class OverlapRows(Tally):
 
 
 @error("roi", "Regions of events or overlaps that are not a row of the table of regions.")
-class Regions(Tally):
+class Regions(PieceTally):
     """Compare the regions in a data set with the number of rows of their table.
 
     A piece is the data set's name, its first row, its regions, and the lowest allowed number: −1,
@@ -168,7 +168,7 @@ class Regions(Tally):
 
 
 @error("other_events", "Slices whose events differ from the store beside them.")
-class SameEvents(Tally):
+class SameEvents(PieceTally):
     """Compare the events with the store's.
 
     Parameters

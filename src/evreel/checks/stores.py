@@ -13,7 +13,7 @@ from evreel.checks.events import Columns, check_events, event_checks
 from evreel.checks.finding import Finding, Located
 from evreel.checks.inventory import File, Known
 from evreel.checks.registry import as_findings, checks_of
-from evreel.checks.tally import Faults, Read, Tally
+from evreel.checks.tally import Faults, PieceTally, Read, Tally
 from evreel.errors import LayoutError
 from evreel.files import hdf5
 from evreel.layout import LEFT_OUT
@@ -141,7 +141,7 @@ class TimeZero:
 
 
 @error("members", "Members of an archive that overlap in its store, or do not start at a whole ms.")
-class Members(Tally):
+class Members(PieceTally):
     """Compare each member's start with whole milliseconds and the previous member's end.
 
     Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -36,8 +37,6 @@ class Accumulator(Protocol):
 class Tally:
     """How many faults of a kind there are, and where the first is.
 
-    A subclass that takes rows piece by piece says in `_faults` which are at fault.
-
     Parameters
     ----------
     what
@@ -62,13 +61,6 @@ class Tally:
         self.what = what or self.what
         self.problem = problem or self.problem
 
-    def _faults(self, *args: Any, **kwargs: Any) -> Faults:
-        raise NotImplementedError
-
-    def add(self, *piece: Any) -> None:
-        """Take the next piece: events, or the number of its first row and its columns."""
-        self.count(*self._faults(*piece))
-
     def count(self, bad: MaskArray, say: Callable[[int], Located]) -> None:
         """Add the faults of a mask; `say` gives place and value of the first."""
         n = int(np.count_nonzero(bad))
@@ -80,6 +72,18 @@ class Tally:
         """Yield what was found. Call once, at the end."""
         if self.n:
             yield self.place, f"{counted(self.n, self.what)} {self.problem.format(**vars(self))}"
+
+
+class PieceTally(Tally, ABC):
+    """A tally of rows that come piece by piece; a subclass says in `_faults` which are at fault."""
+
+    @abstractmethod
+    def _faults(self, *args: Any, **kwargs: Any) -> Faults:
+        """Return the faults of a piece."""
+
+    def add(self, *piece: Any) -> None:
+        """Take the next piece: events, or the number of its first row and its columns."""
+        self.count(*self._faults(*piece))
 
 
 def located(

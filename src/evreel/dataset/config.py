@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import yaml
 
 from evreel.acquire import read_source
-from evreel.checks.dataset import same_source
 from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
 from evreel.errors import EvreelError, UsageError
 from evreel.release.content import SIDECARS
+from evreel.release.overlap import same_source
 from evreel.settings import (
     Known,
     Place,
@@ -428,43 +428,42 @@ class _Overrides:
         roots: dict[Place, None] = {}
         for key, cell in cells:
             place = tuple(key.split("/"))
-            parent, is_own = _parent(made, place)
-            if not is_own:
-                features = self._config.features
-                problem = f"{key!r} cannot be set per recording"
-                if place[0] == "features" and len(place) > 2 and place[1] not in features:
-                    problem = f"there is no feature {place[1]!r}{guess(place[1], features)}"
-                problems.append(problem)
-                continue
-            known = _known(place)
-            if known is None:
-                group = type(parent) if isinstance(parent, Settings) else Config
-                more = guess(place[-1], settings_of(group))
-                problems.append(f"{'/'.join(place[:-1])}: unknown key {place[-1]!r}{more}")
-                continue
-            try:
-                value = _cell_value(known.type.base, cell)
-            except _NO_VALUE:
-                problems.append(f"{key}: {shown(cell)} is not a YAML value")
-                continue
-            if is_endless(value):
-                problems.append(f"{key}: {shown(cell)} holds itself, or is nested too deeply")
-                continue
-            if value is None and isinstance(parent, Mapping):  # what stands under a free name
-                made = _with(made, place, MISSING)
+            value, wrong_cell = _new_value(made, place, cell)
+            problems += wrong_cell
+            if not wrong_cell:
+                made = _with(made, place, value)
                 roots[place[:2] if place[0] == "features" else place[:1]] = None
-                continue
-            if value is None and (known.optional or not known.type.nullable):
-                value = known.default
-            elif found := list(wrong(known, value, place)):
-                problems += [named(at, problem) for at, problem in found]
-                continue
-            made = _with(made, place, typed(known.type, value))
-            roots[place[:2] if place[0] == "features" else place[:1]] = None
         if not problems:
             for root in roots:
                 problems += [named(at, problem) for at, problem in _group_problems(made, root)]
         return made, problems
+
+
+def _new_value(config: Config, place: Place, cell: str) -> tuple[Any, list[str]]:
+    """Return the value that a cell gives a place (MISSING removes it), and what is wrong."""
+    key = "/".join(place)
+    parent, is_own = _parent(config, place)
+    if not is_own:
+        if place[0] == "features" and len(place) > 2 and place[1] not in config.features:
+            return None, [f"there is no feature {place[1]!r}{guess(place[1], config.features)}"]
+        return None, [f"{key!r} cannot be set per recording"]
+    known = _known(place)
+    if known is None:
+        group = type(parent) if isinstance(parent, Settings) else Config
+        more = guess(place[-1], settings_of(group))
+        return None, [f"{'/'.join(place[:-1])}: unknown key {place[-1]!r}{more}"]
+    try:
+        value = _cell_value(known.type.base, cell)
+    except _NO_VALUE:
+        return None, [f"{key}: {shown(cell)} is not a YAML value"]
+    if is_endless(value):
+        return None, [f"{key}: {shown(cell)} holds itself, or is nested too deeply"]
+    if value is None and isinstance(parent, Mapping):  # of which the names are free
+        return MISSING, []
+    if value is None and (known.optional or not known.type.nullable):
+        return known.default, []
+    found = [named(at, problem) for at, problem in wrong(known, value, place)]
+    return None if found else typed(known.type, value), found
 
 
 @functools.cache

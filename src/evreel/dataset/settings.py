@@ -18,7 +18,7 @@ from evreel.samples.cut import Clock, Repeats
 from evreel.samples.intervals import Columns, Unit
 from evreel.samples.pattern import Pattern
 from evreel.samples.splits import check_shares
-from evreel.settings import Place, Settings, optional, required, section, setting
+from evreel.settings import Place, Settings, guess, optional, required, section, setting
 from evreel.timebase import FARTHEST
 from evreel.video.mp4 import Encoding
 from evreel.video.render import Rendering
@@ -394,19 +394,23 @@ class ReleaseSettings(Settings):
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
-        from evreel.checks import CHECKS
         from evreel.release.licences import licence_notice
-        from evreel.settings import guess
 
-        for name in self.tolerate:
-            if name not in CHECKS:
-                more = guess(name, CHECKS) or f"; there are {', '.join(CHECKS)}"
-                yield ("tolerate",), f"{name!r} is not the name of a check{more}"
+        if self.tolerate:  # else the checks, and HDF5 with them, are not needed
+            yield from self._unknown_checks()
         if self.licence_file is None:
             try:
                 licence_notice(self.licence, None)
             except UsageError as error:
                 yield ("licence",), str(error)
+
+    def _unknown_checks(self) -> Iterator[tuple[Place, str]]:
+        from evreel.checks import CHECKS
+
+        for name in self.tolerate:
+            if name not in CHECKS:
+                more = guess(name, CHECKS) or f"; there are {', '.join(CHECKS)}"
+                yield ("tolerate",), f"{name!r} is not the name of a check{more}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""Recordings of different splits that share events, as their rows tell: no release may have any."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+
+from evreel.release.content import Row
+
+
+def same_source(recordings: Mapping[str, Row]) -> Iterator[tuple[str, str, str]]:
+    """Yield recordings of different splits that were made from the same time of the same bytes.
+
+    Parameters
+    ----------
+    recordings
+        id → column → text. These columns are read: `split`; `md5` and `sha256` of the source, in
+        upper or lower case; `events/start_us` and `events/stop_us`, the part that is used, µs, from
+        0 and to the end if they are absent, empty, ``null`` or not a whole number; what follows
+        ``!`` in `source`, the member of an archive. Nothing else distinguishes parts of a file.
+
+    Yields
+    ------
+    id, the id of an earlier row that shares events with it, and the column that shows it. If many
+    share the same events, each is in a pair, but not every pair is yielded.
+
+    Examples
+    --------
+    >>> rows = {
+    ...     "a": {"split": "train", "md5": "0F", "events/stop_us": "500"},
+    ...     "b": {"split": "test", "md5": "0f", "events/start_us": "500"},
+    ... }
+    >>> list(same_source(rows))
+    []
+    >>> list(same_source(rows | {"c": {"split": "val", "md5": "0F", "events/start_us": "499"}}))
+    [('c', 'a', 'md5'), ('c', 'b', 'md5')]
+    """
+    rank = {id_: k for k, id_ in enumerate(recordings)}
+    for column in ("md5", "sha256"):
+        parts: dict[str, list[tuple[int, float, int, str, str]]] = {}
+        for id_, row in recordings.items():
+            first, last = (_whole(row.get(f"events/{end}", "")) for end in ("start_us", "stop_us"))
+            part = first or 0, math.inf if last is None else last, rank[id_], id_
+            if row.get(column) and row.get("split") and part[0] < part[1]:
+                member = row.get("source", "").partition("!")[2]  # of an archive of that sum
+                key = f"{row[column].lower()}!{member}"
+                parts.setdefault(key, []).append((*part, row["split"]))
+        for of_one in parts.values():
+            # Sorted by start, a part shares events with an earlier one that stops after its
+            # start: it is enough to ask the two splits that reach farthest.
+            farthest: dict[str, tuple[float, str]] = {}
+            for start, stop, _, id_, split in sorted(of_one):
+                for other_split, (other_stop, other) in farthest.items():
+                    if other_split != split and other_stop > start:
+                        later, earlier = sorted((id_, other), key=rank.__getitem__, reverse=True)
+                        yield later, earlier, column
+                        break
+                if split not in farthest or stop > farthest[split][0]:
+                    farthest[split] = stop, id_
+                if len(farthest) > 2:
+                    del farthest[min(farthest, key=lambda name: farthest[name][0])]
+
+
+def _whole(text: str) -> int | None:
+    """Return a text as a whole number; None if it is not one of at most 18 digits."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
