@@ -219,6 +219,12 @@ class Annotations:
         Unsupported kind → how many shapes of it were left out, if that was asked for.
     task
         Frames of the file's whole task or job; None if it does not say.
+    task_name
+        What the file calls its task; None if it does not say.
+    video
+        Name of the video that the task was made from, as the file has it; None if it does not say.
+    pictures
+        Frame number → name of its picture, as an images export lists them.
     """
 
     labels: tuple[str, ...]
@@ -229,6 +235,9 @@ class Annotations:
     source: str = ""
     skipped: Mapping[str, int] = field(default_factory=dict)
     task: range | None = None
+    task_name: str | None = None
+    video: str | None = None
+    pictures: Mapping[int, str] = field(default_factory=dict)
 
 
 def merge(parts: Iterable[Annotations]) -> Annotations:

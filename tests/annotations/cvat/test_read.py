@@ -139,6 +139,22 @@ def test_reader__says_which_frames_the_task_or_job_has(tmp_path, of):
     assert read_cvat(written(tmp_path, "", "")).task is None
 
 
+SOURCES = {
+    "in the task": "<task><name> park 1 </name><source>park.mp4</source>",
+    "beside it": "<source>park.mp4</source><task><name>park 1</name>",
+}
+
+
+@pytest.mark.parametrize("where", SOURCES)
+def test_reader__says_what_the_file_says_of_its_origin(tmp_path, where):
+    images = "".join(f'<image id="{k}" name="frame_00000{k}"/>' for k in (3, 4))
+    got = read_cvat(written(tmp_path, images, META.replace("<task>", SOURCES[where])))
+    assert (got.task_name, got.video) == ("park 1", "park.mp4")
+    assert got.pictures == {3: "frame_000003", 4: "frame_000004"}
+    got = read_cvat(written(tmp_path, '<image id="3"/>', META))
+    assert (got.task_name, got.video, got.pictures) == (None, None, {})
+
+
 def test_reader__takes_old_shapes_without_z_order_and_source(tmp_path):
     body = (
         '<image id="4" name="4" width="9" height="8"><polygon label="car" annotation_type="manual" '

@@ -99,6 +99,9 @@ class _Reader:
         self._labels: dict[str, None] = {}
         self._labels_listed = False
         self._task_frames: range | None = None
+        self._task_name: str | None = None
+        self._video: str | None = None
+        self._pictures: dict[int, str] = {}
         self._form: str | None = None
         self._tracks: list[Track] = []
         self._tags: list[FrameTag] = []
@@ -159,6 +162,9 @@ class _Reader:
             source=self._path.name,
             skipped=dict(sorted(self._skipped.items())),
             task=self._task_frames,
+            task_name=self._task_name,
+            video=self._video,
+            pictures=self._pictures,
         )
 
     def _check_root(self, root: Element) -> None:
@@ -211,6 +217,9 @@ class _Reader:
                 hint="Export one task: several in one file cannot be told apart.",
             )
         self._seen_frames.add(self._frame)
+        name = element.xml.get("name")
+        if name is not None:
+            self._pictures[self._frame] = name
         if element.xml.get("width") is not None or element.xml.get("height") is not None:
             height, width = element.whole("height", least=1), element.whole("width", least=1)
             self._one_size(height, width, element)
@@ -245,11 +254,14 @@ class _Reader:
                 "is the export of a project, whose frame numbers are not a video's",
                 hint="Export the task.",
             )
+        # Files of 2020 have the source beside the task.
+        self._video = _text(meta.find("task/source")) or _text(meta.find("source"))
         task = meta.find("task")
         if task is None:
             task = meta.find("job")
         if task is None:
             return
+        self._task_name = _text(task.find("name"))
         for label in task.iterfind("labels/label"):
             name = label.findtext("name")
             if not name:
@@ -371,6 +383,11 @@ class _Reader:
                 element.fail("its label is empty")
             self._labels[label] = None
         return sys.intern(label)
+
+
+def _text(xml: Any) -> str | None:
+    """Return an element's text; None if there is no such element, or it is blank."""
+    return None if xml is None else (xml.text or "").strip() or None
 
 
 def _step(element: Element) -> int:
