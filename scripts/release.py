@@ -10,5 +10,7 @@ with steps.logged(snakemake.log[0]):
         Path(snakemake.output.manifest).parent,
         steps.given(steps.ReleaseSettings, snakemake.params),
         labels=snakemake.params.labels,
+        acquired=snakemake.params.acquired,
+        memory=snakemake.params.memory,
         **snakemake.params.description,
     )

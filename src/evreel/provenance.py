@@ -14,15 +14,15 @@ from evreel import __version__
 STEP_REVISIONS: Mapping[str, int] = {
     "acquire": 1,
     "events": 3,
-    "cut": 1,
+    "cut": 2,
     "splits": 1,
-    "samples": 1,
+    "samples": 2,
     "clock": 1,
     "video": 1,
-    "annotate": 2,
+    "annotate": 3,
     "boxes": 1,
     "features": 2,
-    "release": 3,
+    "release": 4,
 }
 """One integer per step, raised when its output changes; the workflow passes it as a parameter."""
 
@@ -42,15 +42,20 @@ class Provenance:
     repairs
         What was changed and how often: ``{"hot_pixel_events": 120}``. Zeros are kept, so that
         "none" differs from "not looked for".
+    beside
+        Role → ``sha256:…`` of each file that is made together with this one and has no place for a
+        provenance of its own.
     """
 
     step: str
     parameters: Mapping[str, Any]
     inputs: Mapping[str, str] = field(default_factory=dict)
     repairs: Mapping[str, int] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, str | int]:
         """Return the root attributes that carry this provenance in an HDF5 file."""
+        beside = {"beside": canonical_json(self.beside)} if self.beside else {}
         return {
             "evreel_version": __version__,
             "step": self.step,
@@ -58,6 +63,7 @@ class Provenance:
             "parameters": canonical_json(self.parameters),
             "inputs": canonical_json(self.inputs),
             "repairs": canonical_json(self.repairs),
+            **beside,
         }
 
 

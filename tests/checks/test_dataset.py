@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.checks import dataset
+from evreel.release.origins import Made
 from evreel.release.overlap import same_source
 from support.checks import cut_of
 
@@ -134,7 +135,11 @@ def test_sample_labels__are_numbered_alike_in_all_files():
 
 
 def test_made_from__finds_files_of_other_stores():
-    files = [("s.h5", "1"), ("f.h5", "1"), ("g.h5", "2")]
-    assert not list(dataset.made_from(files[:2], None))
-    assert [row[0] for row in dataset.made_from(files, None)] == ["g.h5"]
-    assert [row[0] for row in dataset.made_from(files, ("e.h5", "2"))] == ["s.h5", "f.h5"]
+    files = [
+        Made(path, "a", inputs={"store": digest})
+        for path, digest in (("s.h5", "1"), ("f.h5", "1"), ("g.h5", "2"))
+    ]
+    assert not list(dataset.made_from(files[:2]))
+    assert [row[0] for row in dataset.made_from(files)] == ["g.h5"]
+    with_store = [*files, Made("e.h5", "a", "store", "2")]
+    assert [row[0] for row in dataset.made_from(with_store)] == ["s.h5", "f.h5"]

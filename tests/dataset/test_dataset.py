@@ -135,7 +135,7 @@ def test_description__names_local_files_without_their_folders():
         "b": {"source": "https://a.org/b.raw?key=1"},
     }
     release = CONFIG["release"] | {"licence_file": "/home/me/LICENCE"}
-    told = data_set(rows, {"release": release, "recordings": "/home/me/r.tsv"}).description()
+    told = data_set(rows, {"release": release, "recordings": "/home/me/r.tsv"}).description(len)
     assert told["config"]["recordings"] == "r.tsv"
     assert told["config"]["release"]["licence_file"] == "LICENCE"
     assert "results" not in told["config"]
@@ -146,6 +146,7 @@ def test_description__names_local_files_without_their_folders():
         "split": "train",
         "source": "a.raw",
         "rois": "a.xml",
+        "rois_sha256": len("/home/me/a.xml"),
         "group": "x/y",
     }
     assert told["recordings"]["b"]["source"] == read_source("https://a.org/b.raw?key=1").public

@@ -16,13 +16,13 @@ import pytest
 
 from evreel import __version__, steps
 from evreel.errors import LayoutError, ReleaseError, UsageError
+from evreel.layout import BOX_DTYPE
 from evreel.outputs import atomic
 from evreel.release.build import build
 from evreel.release.manifest import PlanEntry, read_manifest
 from evreel.release.verify import verify
 from support import random_events, shared_file
 from support.releases import DATA_SET, LABELS, feature_file, files_below, plan_in, release, store
-from support.scenes import write_scene
 
 
 def entry(path: str, folder: Path, **options) -> PlanEntry:
@@ -331,36 +331,28 @@ def test_real_recording__is_released_with_its_own_bytes(tmp_path):
 
 
 def test_release__is_refused_if_a_check_finds_an_error_unless_it_is_tolerated(tmp_path, caplog):
-    recording, rois, *_ = steps.simulate(write_scene(tmp_path, "park", seed=1), tmp_path)
-    whole, cropped = tmp_path / "whole.h5", tmp_path / "cropped.h5"
-    steps.events(recording, whole)
-    steps.events(recording, cropped, steps.EventsSettings(crop=(0, 0, 30, 30)))
-    steps.clock(whole, tmp_path / "c.tsv", steps.ClockSettings(window_us=10_000))
-    slices = tmp_path / "slices.h5"
-    steps.annotate(
-        whole,
-        tmp_path / "c.tsv",
-        slices,
-        tmp_path / "b.npy",
-        steps.RegularWindows(window_us=20_000),
-        rois=rois,
-    )
+    stored = store(tmp_path / "park.h5", random_events(1_000))
+    late = np.zeros(1, dtype=BOX_DTYPE)
+    late["t"], late["x"], late["w"], late["h"] = 5, 5_000, 5, 5
+    np.save(tmp_path / "park_bbox.npy", late)
     rows = [
-        {"path": f"train/{kind}/park.h5", "source": file, "kind": kind, "id": "park"}
-        for kind, file in (("events", str(cropped)), ("slices", str(slices)))
+        {"path": f"train/events/{file.name}", "source": str(file), "id": "park"}
+        for file in (stored, tmp_path / "park_bbox.npy")
     ]
     plan, folder = tmp_path / "plan.tsv", tmp_path / "park-1"
     steps.release_plan(rows, plan)
     about = {"name": "park", "version": "1", "licence": "CC0-1.0"}
     with pytest.raises(ReleaseError, match=r"checks found \d errors, the first: error: ") as caught:
-        steps.release(plan, folder, steps.ReleaseSettings(**about))
+        steps.release(plan, folder, steps.ReleaseSettings(**about), labels=["car"])
     assert "release.tolerate" in str(caught.value)
     assert not folder.exists()
     named = {
         record.message.split(": ")[1] for record in caplog.records if "error: " in record.message
     }
-    assert "other_events" in named
-    steps.release(plan, folder, steps.ReleaseSettings(**about, tolerate=sorted(named)))
+    assert named == {"box_outside"}
+    steps.release(
+        plan, folder, steps.ReleaseSettings(**about, tolerate=sorted(named)), labels=["car"]
+    )
     assert verify(folder) == []
     with pytest.raises(UsageError, match="'others' is not the name of a check"):
         steps.ReleaseSettings(**about, tolerate=["others"])

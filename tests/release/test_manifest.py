@@ -43,7 +43,7 @@ def test_manifest__lists_every_file_except_itself_and_the_checksums(made):
         "recordings",
         "files",
     ]
-    assert (manifest["layout"], manifest["layout_version"]) == ("evreel-release", 2)
+    assert (manifest["layout"], manifest["layout_version"]) == ("evreel-release", 3)
     assert {name: manifest[name] for name in DATA_SET} == DATA_SET
     listed = [file["path"] for file in manifest["files"]]
     assert listed == sorted(listed)

@@ -287,7 +287,7 @@ def one(value, path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.update(layout_version=3), "has version 3; this evreel reads version 2"),
+        (lambda v: v.update(layout_version=9), "has version 9; this evreel reads version 3"),
         (lambda v: v["files"][0].update(path="../secret"), "contains '..'"),
         (lambda v: v["files"][0].update(path="/etc/passwd"), "is absolute"),
         (

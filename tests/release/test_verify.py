@@ -200,6 +200,7 @@ def test_verify__of_an_edited_list_with_new_checksums_finds_the_files_that_diffe
 def test_verify__reads_nothing_that_a_hostile_manifest_names(copied, path, problem, monkeypatch):
     (copied.parent / "secret").write_text("secret")
     file = {"size": 6, "md5": "0" * 32, "sha256": "0" * 64, "kind": "", "id": "", "split": ""}
+    file["source_sha256"] = ""
     edit_manifest(copied, lambda v: v["files"].append({"path": path} | file), keep_sums=True)
     opened = []
     plain_open = os.open
@@ -229,14 +230,14 @@ def test_verify__reads_nothing_that_a_hostile_manifest_names(copied, path, probl
         (b"[]", "is not a manifest of a release"),
         (b'{"layout": "evreel-events"}', "is not a manifest of a release"),
         (b'{"layout": "evreel-release", "layout_version": 1}', "has version 1; this evreel"),
-        (b'{"layout": "evreel-release", "layout_version": 2}', "name is None"),
+        (b'{"layout": "evreel-release", "layout_version": 3}', "name is None"),
         (
-            b'{"layout": "evreel-release", "layout_version": 2, "name": "a", "version": "1",'
+            b'{"layout": "evreel-release", "layout_version": 3, "name": "a", "version": "1",'
             b' "licence": "x", "evreel_version": "0", "recordings": {}, "files": {}}',
             "files is not a list",
         ),
         (
-            b'{"layout": "evreel-release", "layout_version": 2, "name": "a", "version": "1",'
+            b'{"layout": "evreel-release", "layout_version": 3, "name": "a", "version": "1",'
             b' "licence": "x", "evreel_version": "0", "recordings": {"a": {"b": 1}}}',
             "recordings is not a map id",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -213,7 +214,11 @@ def test_touched_input_of_equal_content__rebuilds_nothing_where_it_is_above_1_mb
 
 
 def test_new_row__builds_only_it_and_the_release(copied):
-    change_table(copied, lambda rows: [*rows, ["three", *rows[2][1:]]])
+    for part in ("rois", "tags"):
+        text = (copied / "raw" / f"two.{part}.xml").read_text(encoding="utf-8")
+        (copied / "raw" / f"three.{part}.xml").write_text(text.replace("two", "three"), "utf-8")
+    xmls = ["raw/three.rois.xml", "raw/three.tags.xml"]
+    change_table(copied, lambda rows: [*rows, ["three", *rows[2][1:4], *xmls]])
     run = snakemake(copied, "-n")
     made = re.findall(r"^    output: (.*)", run.stdout, re.MULTILINE)
     assert made
@@ -366,21 +371,28 @@ def test_what_is_known_of_a_recording__goes_along_into_the_release(copied):
 
 
 def test_what_is_known_of_a_recording__is_checked_where_given(copied):
-    columns = ("rois_md5", "sensor", "n_events")
+    table = (copied / "recordings.tsv").read_text(encoding="utf-8")
+    change_table(copied, lambda rows: [[*rows[0], "rois_md5"], *([*r, "0" * 32] for r in rows[1:])])
+    run = snakemake(copied, "-n")
+    assert run.returncode != 0
+    for line, name in ((2, "one"), (3, "two")):
+        told = f"recordings.tsv: line {line}: rois: raw/{name}.rois.xml: md5 is "
+        assert told in run.stdout
+    assert "expected 00000000000000000000000000000000" in run.stdout
+    (copied / "recordings.tsv").write_text(table, encoding="utf-8")
     change_table(
         copied,
         lambda rows: [
-            [*rows[0], *columns],
-            [*rows[1], "0" * 32, "", ""],
-            [*rows[2], "", "346x260", ""],
-            ["three", *rows[2][1:], "", "", "7"],
+            [*rows[0], "sensor", "n_events"],
+            [*rows[1], "", ""],
+            [*rows[2], "346x260", ""],
+            ["three", *rows[2][1:4], "", "", "", "7"],
         ],
     )
     run = snakemake(copied, "--cores", "2", "all_slices")
     assert run.returncode != 0
-    told = run.stdout.split("3 jobs failed; jobs that need them did not run:")[1]
+    told = run.stdout.split("2 jobs failed; jobs that need them did not run:")[1]
     for output, message in (
-        ("results/slices/one.h5", "expected 00000000000000000000000000000000"),
         ("results/events/two.h5", "states a sensor of 63x47 px, but 346x260 was given"),
         ("results/events/three.h5", "events; 7 are expected. Is it the right recording?"),
     ):
@@ -393,3 +405,42 @@ def test_demo_config__plans_every_step_of_three_recordings(tmp_path):
     jobs = planned(tmp_path)
     assert jobs.count("events") == jobs.count("annotate") == 3
     assert jobs.count("features") == 6
+
+
+def edited_long_ago(path, edit):
+    """Change a file's text, and set its times to what they might be in an archive."""
+    text = path.read_text(encoding="utf-8")
+    assert edit(text) != text
+    path.unlink()  # as a copy in its place does
+    path.write_text(edit(text), encoding="utf-8")
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+def test_edited_xml__is_seen_though_its_time_is_older_than_what_was_made_from_it(copied):
+    edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text.replace("xtl", "xtl", 1) + "\n")
+    assert planned(copied) == ["all", "annotate", "release"]
+    run = snakemake(copied, "-n", "all_slices")
+    assert "rois_sha256" not in run.stdout or "Params have changed" in run.stdout
+
+
+def test_edited_recording__is_seen_though_its_time_and_size_are_the_same(copied):
+    recording = copied / "raw" / "one.aedat4"
+    times = recording.stat()
+    data = bytearray(recording.read_bytes())
+    data[-1] ^= 1
+    recording.write_bytes(data)
+    os.utime(recording, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert recording.stat().st_mtime_ns == times.st_mtime_ns
+    assert "acquire" in planned(copied)
+
+
+def test_release__is_refused_where_a_recording_is_not_the_one_that_was_decoded(copied):
+    (copied / "results" / "release" / "tiny-1.0" / "manifest.json").unlink()
+    recording = copied / "results" / "recordings" / "one.aedat4"
+    data = recording.read_bytes() + b"\0"
+    recording.unlink()
+    recording.write_bytes(data)
+    os.utime(recording, (1_000_000_000, 1_000_000_000))
+    run = snakemake(copied, "--cores", "2", "release", "--rerun-triggers", "mtime")
+    assert run.returncode != 0
+    assert "'train/events/one.h5': was made from another recording than the recording" in run.stdout

@@ -14,6 +14,7 @@ rule archive:
         sha256=to_acquire("sha256"),
         size_bytes=to_acquire("size_bytes"),
         page=to_acquire("page"),
+        changed=changed,
         revision=revision("acquire"),
     script:
         "../../scripts/archive.py"
@@ -54,6 +55,7 @@ rule acquire:
         member_md5=to_acquire("member_md5"),
         member_gib=to_acquire("member_gib"),
         page=to_acquire("page"),
+        changed=changed,
         revision=revision("acquire"),
     script:
         "../../scripts/acquire.py"

@@ -19,6 +19,8 @@ rule annotate:
         **settings(AnnotateSettings, "annotate"),
         rois_md5=column("rois_md5"),
         tags_md5=column("tags_md5"),
+        rois_sha256=digest(DATASET.file("rois")),
+        tags_sha256=digest(DATASET.file("tags")),
         labels=list(DATASET.config.labels),
         revision=revision("annotate"),
     script:
@@ -38,6 +40,7 @@ rule boxes:
         "../../envs/evreel.yaml"
     params:
         boxes_md5=column("boxes_md5"),
+        boxes_sha256=digest(DATASET.file("boxes")),
         labels=list(DATASET.config.labels),
         revision=revision("boxes"),
     script:

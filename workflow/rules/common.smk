@@ -7,6 +7,8 @@ from pathlib import Path
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import what_failed
+from evreel.dataset.inputs import changed_source, check_inputs
+from evreel.dataset.memory import Memory
 from evreel.dataset.plan import release_plan, released_files
 from evreel.dataset.settings import (
     AcquireSettings,
@@ -33,10 +35,18 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")]))
 )
 
+# What is known of local files is beside what Snakemake knows of its jobs.
+KNOWN = Path(".snakemake", "evreel")
+MEMORY = Memory(KNOWN / "inputs.json")
+
 try:
     DATASET = DataSet.read(
         config, workflow.configfiles, workflow.config_settings.config
     )
+    if workflow.is_main_process:
+        for doubt in check_inputs(DATASET, MEMORY):
+            logger.warning(doubt)
+        MEMORY.save()
 except EvreelError as error:
     raise WorkflowError(str(error))
 
@@ -86,6 +96,37 @@ def column(name, kind=str):
     return value
 
 
+def digest(path_of):
+    """Return the SHA-256 of a recording's local file, None where it has none.
+
+    Snakemake looks at the content of a file only where it is newer than what was made from it. A
+    file that was unpacked, copied or checked out may have an older time.
+    """
+
+    def value(wildcards):
+        path = path_of(wildcards.id)
+        return None if path is None else sha256(path)
+
+    return value
+
+
+def sha256(path):
+    """Return the SHA-256 of a local file of the data set."""
+    return MEMORY.digests(path).sha256
+
+
+def changed(wildcards):
+    """Return the sums of a local source that changed after it was verified, None if none did.
+
+    It names its output itself: what depends on a job's output does not make the job run again.
+    """
+    if "archive" in wildcards.keys():
+        verified = f"{DATASET.results}/archives/{wildcards.archive}"
+    else:
+        verified = DATASET.recording_file(wildcards.id)
+    return changed_source(verified, acquired(wildcards), MEMORY)
+
+
 def revision(step):
     """Return a step's revision: Snakemake does not notice edits of an imported package."""
     return STEP_REVISIONS[step]
@@ -101,9 +142,9 @@ def of_recording(fact, empty=None):
     return value
 
 
-def of_dataset(fact):
+def of_dataset(fact, *more):
     """Return a fact of the data set: found when a job needs it, not at each start."""
-    return lambda wildcards: fact(DATASET)
+    return lambda wildcards: fact(DATASET, *more)
 
 
 def acquired(wildcards):

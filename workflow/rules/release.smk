@@ -14,12 +14,15 @@ rule release_plan:
         "../../scripts/release_plan.py"
 
 
+LICENCE = [file for file in [DATASET.config.release.licence_file] if file]
+
+
 rule release:
     """The data set as others get it, with a manifest that they can verify."""
     input:
         plan=rules.release_plan.output.plan,
         files=of_dataset(released_files),
-        licence_file=DATASET.config.release.licence_file or [],
+        licence_file=LICENCE,
     output:
         manifest="<results>/release/<release>/manifest.json",
     log:
@@ -30,7 +33,10 @@ rule release:
         "../../envs/evreel.yaml"
     params:
         **settings(ReleaseSettings, "release"),
-        description=of_dataset(DataSet.description),
+        description=of_dataset(DataSet.description, sha256),
+        acquired=of_dataset(DataSet.recording_files),
+        memory=str(KNOWN / "recordings.json"),
+        licence_sha256=[sha256(path) for path in LICENCE],
         labels=list(DATASET.config.labels),
         revision=revision("release"),
     script:

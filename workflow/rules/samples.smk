@@ -13,6 +13,7 @@ rule cut:
         **settings(CutSettings, "samples"),
         intervals=of_recording(DATASET.intervals),
         intervals_md5=column("samples_md5"),
+        intervals_sha256=digest(DATASET.local_intervals),
         of_several=of_recording(DATASET.is_in_shared_table),
         members=of_recording(DATASET.member_pattern),
         labels=list(DATASET.config.labels),
@@ -39,6 +40,7 @@ rule splits:
         fixed=of_dataset(DataSet.fixed_splits),
         file_names=of_dataset(DataSet.source_names),
         lists=DATASET.split_lists,
+        lists_sha256=[sha256(path) for path in DATASET.local_lists],
         revision=revision("splits"),
     script:
         "../../scripts/splits.py"

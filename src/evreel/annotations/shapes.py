@@ -221,6 +221,9 @@ class Annotations:
         Frames of the file's whole task or job; None if it does not say.
     task_name
         What the file calls its task; None if it does not say.
+    task_id
+        Distinguishes that task from any other: its number and name, and when it was created; None
+        if the file does not say all.
     video
         Name of the video that the task was made from, as the file has it; None if it does not say.
     pictures
@@ -236,6 +239,7 @@ class Annotations:
     skipped: Mapping[str, int] = field(default_factory=dict)
     task: range | None = None
     task_name: str | None = None
+    task_id: str | None = None
     video: str | None = None
     pictures: Mapping[int, str] = field(default_factory=dict)
 

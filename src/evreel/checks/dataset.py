@@ -8,6 +8,8 @@ from typing import NamedTuple
 from evreel.checks.finding import Finding, Located, Placed, counted, first_of
 from evreel.checks.registry import checks_of, findings
 from evreel.checks.samples import Cut, sample_at, sample_split, short
+from evreel.release.content import Row
+from evreel.release.origins import Made, mixtures
 from evreel.samples.splits import SPLITS
 
 error, warning = checks_of("data set")
@@ -185,24 +187,19 @@ def sample_class(cuts: Sequence[Cut]) -> Iterator[Placed]:
         )
 
 
-@error_of_files("made_from", "Files of one recording that were made from different events stores.")
-def made_from(files: Iterable[tuple[str, str]], store: tuple[str, str] | None) -> Iterator[Placed]:
-    """Find files that name another store's digest.
+@error_of_files(
+    "made_from", "Files that were made from others than the ones of their recording beside them."
+)
+def made_from(files: Iterable[Made], rows: Mapping[str, Row] | None = None) -> Iterator[Placed]:
+    """Find files that name the digest of another file than the one that is there.
 
     Parameters
     ----------
-    files
-        (path, digest of the store that it was made from) of one recording's files.
-    store
-        Path and digest of the store, if it has the bytes from which the files are made.
+    files, rows
+        As `evreel.release.origins.mixtures` takes them.
     """
-    first = store
-    for path, digest in files:
-        if first is None:
-            first = path, digest
-        elif digest != first[1]:
-            that = first[0] if store is not None else f"the one that {first[0]} was made from"
-            yield path, "attribute inputs", f"was made from a store other than {that}; build again"
+    for path, problem in mixtures(files, rows):
+        yield path, "attribute inputs", f"{problem}; build again"
 
 
 def _where(member: Member | Stored) -> str:

@@ -7,8 +7,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from evreel.layout import (
 )
 from evreel.outputs import SCRATCH, Progress
 from evreel.release.manifest import is_release
+from evreel.release.origins import digests_in
 
 BOXES = "boxes"
 RECORDING = "recording"
@@ -100,8 +101,8 @@ class Head:
         How many events it has, if it has all of the recording, and how many were left out.
     n_labels
         How many labels have a name.
-    store
-        Digest of the store that it was made from.
+    inputs, beside
+        Role → digest of the files that it was made from, and together with.
     """
 
     file: File
@@ -110,8 +111,9 @@ class Head:
     t_stop_us: int | None = None
     n: int | None = None
     n_labels: int | None = None
-    store: str | None = None
     left_out: int = 0
+    inputs: Mapping[str, str] = field(default_factory=dict, hash=False)
+    beside: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 class Folder:
@@ -329,23 +331,26 @@ def read_head(file: File) -> Head:
     try:
         with h5py.File(file.location, "r", locking=False) as h5:
             hdf5.check_layout(h5, file.location, LAYOUTS[file.kind])
-            store = provenance(h5, "inputs").get("store")
+            made: Any = {
+                "inputs": provenance(h5, "inputs"),
+                "beside": digests_in(h5.attrs.get("beside")),
+            }
             if file.kind == SAMPLES.name:
-                return Head(file, t_stop_us=int(h5.attrs["t_stop_us"]), store=store)
+                return Head(file, t_stop_us=int(h5.attrs["t_stop_us"]), **made)
             t_offset = int(h5["t_offset"][()])
             if file.kind == FEATURES.name:
                 data = h5["data"].attrs
                 size = int(data["event_input_height"]), int(data["event_input_width"])
-                return Head(file, Sensor.checked(*size), t_offset, store=store)
+                return Head(file, Sensor.checked(*size), t_offset, **made)
             sensor, t_stop_us = sensor_of(h5), int(h5.attrs["t_stop_us"])
             if file.kind == SLICES.name:
                 names = h5["labels/name"]
                 n_labels = len(names) if is_whole(names) else None
-                return Head(file, sensor, t_offset, t_stop_us, n_labels=n_labels, store=store)
+                return Head(file, sensor, t_offset, t_stop_us, n_labels=n_labels, **made)
             repairs = provenance(h5, "repairs")
             left_out = sum(repairs.get(name, 0) for name in LEFT_OUT)
             n = len(h5["events/t"])
-            return Head(file, sensor, t_offset, t_stop_us, n, store=store, left_out=left_out)
+            return Head(file, sensor, t_offset, t_stop_us, n, left_out=left_out, **made)
     except (EvreelError, *DAMAGE):
         return Head(file)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,12 +14,13 @@ from evreel.checks.dataset import (
     Recordings,
     Stored,
     check_cuts,
+    made_from,
     split_bytes,
     split_group,
     split_recording,
 )
 from evreel.checks.finding import DAMAGE, Finding, Placed, counted, first_of, problem_of
-from evreel.checks.inventory import Entry, File, Folder, Head, id_of, kind_of, read_head
+from evreel.checks.inventory import Entry, File, Folder, Head, id_of, is_file, kind_of, read_head
 from evreel.checks.registry import check_of, checks_of, findings, unreadable
 from evreel.checks.samples import MIXED, Cut, read_cuts, sample_at, short
 from evreel.checks.splits import listed_names
@@ -25,6 +28,7 @@ from evreel.errors import EvreelError, ReleaseError
 from evreel.layout import BOXES_SUFFIX, EVENTS, SAMPLES
 from evreel.release.content import ANNOTATED_KINDS, MADE_KINDS, has_boxes, is_annotated
 from evreel.release.manifest import MANIFEST, SUMS, Manifest, parse_manifest
+from evreel.release.origins import Made
 from evreel.release.overlap import same_source
 from evreel.samples.tables import Assigned, read_samples_table
 
@@ -181,7 +185,7 @@ class Release:
     """
 
     def __init__(self, root: Path, prefix: str) -> None:
-        self._prefix = prefix
+        self._root, self._prefix = root, prefix
         self._table = prefix + MANIFEST
         folder = Folder(root, prefix, parts=False)
         self._findings = folder.findings
@@ -264,6 +268,14 @@ class Release:
         heads = (read_head(file) for file in self.files if file.kind == EVENTS.name)
         stores = {head.file.id: head for head in heads if head.n is not None}
         yield from findings(n_events, recordings, stores.values())
+        yield from findings(made_from, self._origins(), recordings or None)
+
+    def _origins(self) -> Iterator[Made]:
+        for file in self._manifest.files:
+            if file.id and is_file(self._root / file.path):
+                digest = partial(getattr, file, "original")
+                made = Made.read(file.path, file.id, self._root / file.path, digest)
+                yield replace(made, path=self._prefix + file.path)
 
     def _sampled(self) -> set[str]:
         """Return the recordings that are cut into samples."""

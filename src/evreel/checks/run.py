@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from evreel.files.repack import needs_plugin
 from evreel.layout import EVENTS, FEATURES, LABEL_MAP, SAMPLES, SLICES
 from evreel.outputs import Progress, silent
 from evreel.provenance import sha256
+from evreel.release.origins import STORE, Made
 
 
 def check(path: str | Path, *, progress: Progress = silent) -> Report:
@@ -176,7 +178,9 @@ def _checked_release(release: Release, done: Done) -> Iterator[Finding]:
     """Yield what is found in a release; its manifest says which files belong together."""
     maps = LabelMaps(release.maps)
     yield from maps.findings
-    yield from _checked_files(release.files, (), maps.of, done, parted=lambda heads: [list(heads)])
+    yield from _checked_files(
+        *(release.files, (), maps.of, done), parted=lambda heads: [list(heads)], alone=False
+    )
     yield from _checked_files(release.unlisted, (), maps.of, done)
     yield from release.check()
 
@@ -215,6 +219,7 @@ def _checked_files(
     done: Callable[[File], None] = lambda file: None,
     *,
     parted: Callable[[Sequence[Head]], list[list[Head]]] = of_one_recording,
+    alone: bool = True,
 ) -> Iterator[Finding]:
     """Yield what is found in files that evreel made, each alone and against its neighbours.
 
@@ -230,6 +235,8 @@ def _checked_files(
         Called after each file.
     parted
         Function that divides the heads of one `id` into groups of one recording each.
+    alone
+        Whether what the files themselves say of their origin is all that is known of it.
     """
     named: dict[str, list[Head]] = {}
     for head in [*map(read_head, files), *others]:
@@ -240,23 +247,29 @@ def _checked_files(
         known = Known(file, group_of[file], labels(file))
         yield from as_findings(file.path, lambda f=file, k=known: _CHECKS[f.kind](f, k))  # type: ignore[misc]
         done(file)
-    for group in groups:
-        yield from _made_from(group)
+    for group in groups if alone else ():
+        yield from findings(made_from, _origins(group))
 
 
-def _made_from(heads: Sequence[Head]) -> Iterator[Finding]:
-    """Yield which files of a recording were made from another store."""
-    files = [(head.file.path, head.store) for head in heads if head.store is not None]
-    stores = [head.file for head in heads if head.file.kind == EVENTS.name]
-    own = None
-    if files and len(stores) == 1:
-        try:
-            # A repacked store of a release has other bytes than the one files are made from.
-            if needs_plugin(stores[0].location):
-                own = stores[0].path, sha256(stores[0].location)
-        except (EvreelError, *DAMAGE):
-            own = None  # its own findings say why
-    yield from findings(made_from, files, own)
+_ROLES = {EVENTS.name: STORE, BOXES: BOXES, RECORDING: RECORDING}
+"""Kind of a file → what files that were made from it call it."""
+
+
+def _origins(heads: Sequence[Head]) -> Iterator[Made]:
+    """Yield what the files of a recording say of their origin."""
+    kinds = Counter(head.file.kind for head in heads)
+    named = {role for head in heads for role in (*head.inputs, *head.beside)}
+    for head in heads:
+        file, role, digest = head.file, _ROLES.get(head.file.kind, ""), None
+        # Of two files of a kind, nothing says which one the others were made from.
+        if role in named and kinds[file.kind] == 1:
+            try:
+                # A repacked store of a release has other bytes than the one files are made from.
+                if role != STORE or needs_plugin(file.location):
+                    digest = sha256(file.location)
+            except (EvreelError, *DAMAGE):
+                pass  # its own findings say why
+        yield Made(file.path, file.id, role, digest, head.inputs, head.beside)
 
 
 def _check_damaged(file: File, known: Known) -> Iterator[Finding]:

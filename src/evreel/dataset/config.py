@@ -71,11 +71,14 @@ class Read(NamedTuple):
         Id → row of the table.
     own
         Id → config, of the recordings whose row changes some settings.
+    lines
+        Id → line of the table.
     """
 
     config: Config
     recordings: dict[str, Row]
     own: dict[str, Config]
+    lines: dict[str, int]
 
 
 def read_config(
@@ -109,8 +112,7 @@ def read_config(
     except UsageError as error:
         place = f"{error.place}: " if error.place else ""
         stop_at([f"{config.recordings}: {place}{error.problem}"])
-    recordings, own = _checked_rows(rows, config)
-    return Read(config, recordings, own)
+    return _checked_rows(rows, config)
 
 
 def stop_at(problems: Iterable[str]) -> None:
@@ -292,10 +294,7 @@ def no_such_file(file: str | Path) -> str:
     return f"{str(path)!r} {kind}; did you mean {str(path.parent / near[0])!r}?"
 
 
-def _checked_rows(
-    rows: Sequence[tuple[int, Row]], config: Config
-) -> tuple[dict[str, Row], dict[str, Config]]:
-    """Return the recordings, and the configs of those whose row changes some settings."""
+def _checked_rows(rows: Sequence[tuple[int, Row]], config: Config) -> Read:
     path = config.recordings
     recordings: dict[str, Row] = {}
     own: dict[str, Config] = {}
@@ -326,7 +325,7 @@ def _checked_rows(
         "(events/start_us, events/stop_us)"
         for id_, other, column in same_source(recordings)
     )
-    return recordings, own
+    return Read(config, recordings, own, {id_: lines[id_.casefold()] for id_ in recordings})
 
 
 def _duplicates(

@@ -26,7 +26,7 @@ class DataSet:
 
     Parameters
     ----------
-    config, recordings, own
+    config, recordings, own, lines
         As in `evreel.dataset.config.Read`.
 
     Examples
@@ -45,10 +45,12 @@ class DataSet:
         config: Config,
         recordings: Mapping[str, Row],
         own: Mapping[str, Config] | None = None,
+        lines: Mapping[str, int] | None = None,
     ) -> None:
         self.config = config
         self.recordings = recordings
         self._own = own or {}
+        self.lines = lines or {}
 
     @classmethod
     def read(
@@ -195,6 +197,10 @@ class DataSet:
         suffix = re.sub(r"[^A-Za-z0-9]", "", Path(name).suffix) or "recording"
         return f"{self.results}/recordings/{id_}.{suffix}"
 
+    def recording_files(self) -> dict[str, str]:
+        """Return the acquired file of each recording."""
+        return {id_: self.recording_file(id_) for id_ in self.recordings}
+
     def file(self, column: str) -> Callable[[str], str | None]:
         """Return a function of a recording that gives its file in a column, None for no file."""
         return lambda id_: self.row(id_).get(column)
@@ -219,6 +225,11 @@ class DataSet:
         """Return the file with a recording's table of intervals, or the archive that has it."""
         source = self.intervals(id_)
         return [] if source is None else str(read_source(source).path)
+
+    def local_intervals(self, id_: str) -> str | None:
+        """Return a recording's table of intervals, None where it is in an archive, or none is."""
+        source = self.intervals(id_)
+        return None if source is None or read_source(source).members else source
 
     @functools.cached_property
     def split_lists(self) -> dict[str, str]:
@@ -265,16 +276,26 @@ class DataSet:
         """Return the files of those lists, or the archive that has them."""
         return sorted({str(read_source(file).path) for file in self.split_lists.values()})
 
+    @property
+    def local_lists(self) -> list[str]:
+        """Those lists that are not in an archive."""
+        return [file for file in self.split_lists.values() if not read_source(file).members]
+
     def source_names(self) -> dict[str, str]:
         """Return the name that each recording that is cut has at its source."""
         return {id_: read_source(self.row(id_)["source"]).name for id_ in self.cut}
 
     # -- release
 
-    def description(self) -> dict[str, Any]:
+    def description(self, sha256: Callable[[str], str]) -> dict[str, Any]:
         """Return what a release says of itself: its config, and what is known of its recordings.
 
-        Local files go by their name alone: where they were is not part of the data set.
+        Local files go by name and SHA-256: where they were is not part of the data set.
+
+        Parameters
+        ----------
+        sha256
+            Function of a local file's path → its SHA-256.
         """
         config = self.config.plain()
         del config["results"]
@@ -287,6 +308,11 @@ class DataSet:
             node[last] = Path(file).name
         recordings = {
             id_: {column: _without_folders(column, cell) for column, cell in row.items()}
+            | {
+                f"{column}_sha256": sha256(row[column])
+                for column in FILES[1:]
+                if column in row and not row[column].startswith("!")
+            }
             for id_, row in self.recordings.items()
         }
         about = self.config.dataset.plain() if self.config.dataset else None

@@ -15,6 +15,8 @@ import platform
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -22,6 +24,7 @@ from evreel import __version__
 from evreel.errors import ReleaseError, UsageError
 from evreel.layout import BOXES_SUFFIX, LABEL_MAP
 from evreel.outputs import Progress, silent
+from evreel.provenance import sha256
 from evreel.release.content import RELEASE_NAME
 from evreel.release.digests import digests_of, pieces, sums_of
 from evreel.release.licences import licence_notice
@@ -37,6 +40,7 @@ from evreel.release.manifest import (
     manifest_bytes,
     sums_bytes,
 )
+from evreel.release.origins import Made, mixtures
 from evreel.release.readme import about, readme
 from evreel.samples.splits import SPLITS
 
@@ -70,6 +74,7 @@ def build(
     labels: Mapping[int, str] | None = None,
     recordings: Mapping[str, Mapping[str, str]] | None = None,
     dataset: Mapping[str, Any] | None = None,
+    acquired: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> Manifest:
     """Fill an empty folder with a release.
@@ -105,6 +110,9 @@ def build(
         have every recording of the plan, in the plan's split.
     dataset
         Origin of the data, for the README: ``title``, ``page`` and ``citation``, if known.
+    acquired
+        Recording → ``sha256:…`` of the recording itself, which its events store must have been
+        decoded from, where that is known.
     progress
         Called as ``progress(done_bytes, total_bytes)`` of the planned files.
 
@@ -117,7 +125,8 @@ def build(
     ------
     ReleaseError
         If the plan is faulty: no files, an invalid path, a missing source, a recording in two
-        splits; or if an HDF5 file cannot be read or needs other files.
+        splits; if an HDF5 file cannot be read or needs other files; or if a file says that it was
+        made from another file than the one that is released beside it.
     UsageError
         If another argument is faulty.
     """
@@ -142,6 +151,7 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise ReleaseError("is not empty", path=folder, hint="Name a new or empty folder.")
+    originals = _check_origins(plan, sources, recordings, acquired or {})
     done, total = 0, sum(sizes)
     progress(done, total)
     files = []
@@ -149,7 +159,9 @@ def build(
         target = folder / entry.path
         target.parent.mkdir(parents=True, exist_ok=True)
         _place(entry, source, target, compression)
-        files.append(_listed(folder, entry.path, entry.kind, entry.id, entry.split))
+        file = _listed(folder, entry.path, entry.kind, entry.id, entry.split)
+        original = originals.get(source, file.sha256)
+        files.append(replace(file, source_sha256="" if original == file.sha256 else original))
         done += size
         progress(done, total)
 
@@ -281,6 +293,46 @@ def _check_recordings(
                 "table of recordings",
                 place=entry.place,
             )
+
+
+def _check_origins(
+    plan: Sequence[PlanEntry],
+    sources: Sequence[Path],
+    recordings: Mapping[str, Mapping[str, str]] | None,
+    acquired: Mapping[str, str],
+) -> dict[Path, str]:
+    """Raise if files of a recording do not fit together.
+
+    Returns
+    -------
+    Source → SHA-256 of those that others are made from.
+    """
+    digests: dict[Path, str] = {}
+
+    def digest(source: Path) -> str:
+        if source not in digests:
+            digests[source] = sha256(source)
+        return digests[source]
+
+    made = [
+        Made.read(entry.path, entry.id, source, partial(digest, source))
+        for entry, source in zip(plan, sources, strict=True)
+        if entry.id
+    ]
+    made += [
+        Made("the recording itself", id_, "recording", digest) for id_, digest in acquired.items()
+    ]
+    faults = list(mixtures(made, recordings))
+    if faults:
+        path, problem = faults[0]
+        more = f", as {len(faults) - 1} more differences" if len(faults) > 1 else ""
+        raise ReleaseError(
+            f"{problem}{more}",
+            place=repr(path),
+            hint="Files were changed or interchanged since they were made. Run the workflow, or "
+            "that step, again.",
+        )
+    return {source: found.removeprefix("sha256:") for source, found in digests.items()}
 
 
 def _json(value: Mapping[str, Any], what: str) -> str:

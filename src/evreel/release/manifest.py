@@ -23,7 +23,7 @@ from evreel.errors import ReleaseError
 
 MANIFEST = "manifest.json"
 LAYOUT = "evreel-release"
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 PLAN_COLUMNS = ("path", "source", "kind", "id", "split")
 
 Algorithm = Literal["md5", "sha256"]
@@ -73,7 +73,20 @@ class PlanEntry:
 
 @dataclass(frozen=True)
 class ListedFile:
-    """A file of a release: its place, size in bytes, digests in lowercase hex, and what it is."""
+    """A file of a release.
+
+    Parameters
+    ----------
+    path, size
+        Its place, and its bytes.
+    md5, sha256
+        Digests, lowercase hexadecimal digits.
+    kind, id, split
+        As in `PlanEntry`.
+    source_sha256
+        Digest of the file that the plan named, which others may have been made from; empty if its
+        bytes were kept.
+    """
 
     path: str
     size: int
@@ -82,6 +95,12 @@ class ListedFile:
     kind: str = ""
     id: str = ""
     split: str = ""
+    source_sha256: str = ""
+
+    @property
+    def original(self) -> str:
+        """The digest that files that were made from it state."""
+        return f"sha256:{self.source_sha256 or self.sha256}"
 
 
 @dataclass(frozen=True)
@@ -417,6 +436,8 @@ def _entry_problem(entry: Any) -> str | None:
     for algorithm, pattern in _DIGEST.items():
         if not pattern.fullmatch(entry[algorithm]):
             return f"its {algorithm} is not valid in lowercase hexadecimal digits"
+    if entry["source_sha256"] and not _DIGEST["sha256"].fullmatch(entry["source_sha256"]):
+        return "its source_sha256 is not valid in lowercase hexadecimal digits"
     return None
 
 

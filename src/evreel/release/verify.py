@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from evreel.errors import ReleaseError
@@ -19,6 +20,7 @@ from evreel.release.manifest import (
     parse_sums,
     sums_bytes,
 )
+from evreel.release.origins import Made, mixtures
 
 
 @dataclass(frozen=True, order=True)
@@ -46,8 +48,9 @@ def verify(folder: str | Path, *, progress: Progress = silent) -> list[Differenc
     -------
     All differences, by path: files that are missing, do not belong, or have another size or other
     bytes; links that lead out (they are never followed) or nowhere; a manifest or checksums that
-    were changed. Empty if the release is unchanged. If the manifest cannot be trusted, files are
-    checked against the checksums.
+    were changed; files that were made from others than those they are released with. Empty if the
+    release is unchanged. If the manifest cannot be trusted, files are checked against the
+    checksums.
 
     Raises
     ------
@@ -59,9 +62,11 @@ def verify(folder: str | Path, *, progress: Progress = silent) -> list[Differenc
         raise ReleaseError("is not a folder", path=folder)
     findings: list[Difference] = []
     found = _walk(root, findings)
-    expected = _expected(found, findings)
+    expected, manifest = _expected(found, findings)
     if expected is not None:
         findings += _compare(expected, found, progress, {f.path for f in findings})
+    if manifest is not None:
+        findings += _misfits(manifest, found, {f.path for f in findings})
     return sorted(findings)
 
 
@@ -114,8 +119,10 @@ def _walk(root: Path, findings: list[Difference]) -> dict[str, Path]:
     return found
 
 
-def _expected(found: Mapping[str, Path], findings: list[Difference]) -> dict[str, _Expected] | None:
-    """Return what is expected of each file, or None if no trusted list says so."""
+def _expected(
+    found: Mapping[str, Path], findings: list[Difference]
+) -> tuple[dict[str, _Expected] | None, Manifest | None]:
+    """Return what is expected of each file, and the manifest; None if they cannot be trusted."""
     noted = {finding.path for finding in findings}
     data: dict[str, bytes] = {}
     for name in (MANIFEST, *SUMS.values()):
@@ -138,17 +145,35 @@ def _expected(found: Mapping[str, Path], findings: list[Difference]) -> dict[str
             name = SUMS[algorithm]
             if name in data and data[name] != sums_bytes(digests):
                 findings.append(Difference(name, _disagreement(digests, sums[algorithm])))
-        return {
+        listed = {
             file.path: _Expected(file.size, {"md5": file.md5, "sha256": file.sha256})
             for file in manifest.files
         }
+        return listed, manifest
     if not sums:
-        return None
+        return None, None
     paths = sorted({path for digests in sums.values() for path in digests} - {MANIFEST})
-    return {
+    summed = {
         path: _Expected(None, {name: sums[name][path] for name in sums if path in sums[name]})
         for path in paths
     }
+    return summed, None
+
+
+def _misfits(
+    manifest: Manifest, found: Mapping[str, Path], noted: Set[str]
+) -> Iterator[Difference]:
+    """Yield files that were made from others than those that the release has.
+
+    Only unchanged files are opened.
+    """
+    made = [
+        Made.read(file.path, file.id, found[file.path], partial(getattr, file, "original"))
+        for file in manifest.files
+        if file.id and file.path in found and file.path not in noted
+    ]
+    for path, problem in mixtures(made, manifest.recordings or None):
+        yield Difference(path, problem)
 
 
 def _trusted_manifest(

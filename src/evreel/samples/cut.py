@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -121,13 +121,42 @@ def _check(
             place=f"line {row.line}",
             hint="Are its times in another unit (samples.unit)? Is the recording complete?",
         )
-    if labels is not None and row.label not in labels:
+    if labels is not None:
+        _check_label(row, labels)
+
+
+def _check_label(row: Interval, labels: Sequence[str]) -> None:
+    if row.label not in labels:
         guess = did_you_mean(row.label, labels)
         raise AnnotationError(
             f"label {row.label!r} is not listed" + (f"; {guess}" if guess else ""),
             place=f"line {row.line}",
             hint="Add it to labels, or map it to a label in samples.classes.",
         )
+
+
+def check_labels(
+    intervals: Iterable[Interval],
+    classes: Mapping[str, str],
+    labels: Sequence[str],
+    path: str | Path,
+) -> None:
+    """Raise `AnnotationError` for the first row whose label is not listed.
+
+    Parameters
+    ----------
+    intervals, path
+        Rows of a table, and the table.
+    classes, labels
+        What the table calls a class → its name in labels; all labels.
+    """
+    for row in intervals:
+        try:
+            _check_label(replace(row, label=classes.get(row.label, row.label)), labels)
+        except AnnotationError as error:
+            raise AnnotationError(
+                error.problem, path=path, place=error.place, hint=error.hint
+            ) from error
 
 
 def by_members(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -80,6 +80,33 @@ def read_intervals(
     UsageError
         If `unit` is not an allowed value.
     """
+    only = None if recording is None else [recording]
+    return _rows_of(path, columns, unit, only)[recording or ""]
+
+
+def read_shared_intervals(
+    path: str | Path, columns: Columns, recordings: Collection[str], *, unit: Unit = "us"
+) -> dict[str, list[Interval]]:
+    """Read a table of intervals of several recordings once, as `read_intervals` does for each.
+
+    Parameters
+    ----------
+    path, columns, unit
+        As in `read_intervals`.
+    recordings
+        The recordings whose rows are taken.
+
+    Returns
+    -------
+    Recording → its rows in the table's order.
+    """
+    return _rows_of(path, columns, unit, recordings)
+
+
+def _rows_of(
+    path: str | Path, columns: Columns, unit: Unit, recordings: Collection[str] | None
+) -> dict[str, list[Interval]]:
+    """Return the rows of each recording; those of a table of one recording under no name."""
     path = Path(path)
     if unit not in _US:
         raise UsageError(f"unit={unit!r} is not one of {', '.join(_US)}")
@@ -88,10 +115,12 @@ def read_intervals(
         raise AnnotationError("is empty; a header row is expected", path=path)
     between = next((mark for mark in "\t;," if mark in lines[0]), ",")
     rows = csv.reader(lines, delimiter=between, skipinitialspace=True)
-    found: list[Interval] = []
+    found: dict[str, list[Interval]] = {
+        name: [] for name in ([""] if recordings is None else recordings)
+    }
     try:
         header = [cell.strip() for cell in next(rows)]
-        place = _places(path, header, columns, wanted=recording is not None)
+        place = _places(path, header, columns, wanted=recordings is not None)
         for cells in rows:
             line = rows.line_num
             if not any(cell.strip() for cell in cells):
@@ -99,8 +128,9 @@ def read_intervals(
             if len(cells) != len(header):
                 raise _wrong(path, line, f"has {len(cells)} cells; the header has {len(header)}")
             row = {name: cells[at].strip() for name, at in place.items()}
-            if recording is None or row["recording"] == recording:
-                found.append(_interval(path, line, row, _US[unit], str(len(found))))
+            of_one = found.get(row["recording"] if recordings is not None else "")
+            if of_one is not None:
+                of_one.append(_interval(path, line, row, _US[unit], str(len(of_one))))
     except csv.Error as error:
         raise _wrong(path, rows.line_num, str(error)) from error
     return found

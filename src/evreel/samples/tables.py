@@ -1,7 +1,9 @@
 """Tables of samples: the cut of one recording, and all samples of a data set with their splits.
 
-Both are TSV, UTF-8, with a header row. A cut has one row per sample, in order of time::
+Both are TSV, UTF-8, with a header row. A cut has one row per sample, in order of time, after the
+digests of the files that it was made from, if any::
 
+    # intervals  sha256:…
     id  label  group  start_us  stop_us  t_offset
 
 and the table of a data set one per sample of every recording::
@@ -25,6 +27,7 @@ from evreel.text import read_text
 CUT_COLUMNS = ("id", "label", "group", "start_us", "stop_us", "t_offset")
 TABLE_COLUMNS = ("recording", "sample", "label", "group", "split", "start_us", "stop_us")
 
+_COMMENT = "# "
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -51,8 +54,17 @@ def fits_a_cell(text: str) -> bool:
     return text.isprintable() and text == text.strip()
 
 
-def write_cut(path: str | Path, samples: Samples) -> None:
+def write_cut(path: str | Path, samples: Samples, inputs: Mapping[str, str] | None = None) -> None:
     """Write the samples of one recording as `read_cut` reads them.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    samples
+        The samples.
+    inputs
+        Role → digest of the files that they were made from, for `inputs_of_cut`.
 
     Raises
     ------
@@ -67,7 +79,7 @@ def write_cut(path: str | Path, samples: Samples) -> None:
         samples.stop_us.tolist(),
         samples.t_offset.tolist(),
     )
-    _write(Path(path), CUT_COLUMNS, zip(*columns, strict=True))
+    _write(Path(path), CUT_COLUMNS, zip(*columns, strict=True), inputs)
 
 
 def read_cut(path: str | Path) -> Samples:
@@ -89,6 +101,13 @@ def read_cut(path: str | Path) -> Samples:
         return Samples(id_, label, group, start_us, stop_us, t_offset)
     except AnnotationError as error:
         raise AnnotationError(error.problem, path=path, place=error.place) from error
+
+
+def inputs_of_cut(path: str | Path) -> dict[str, str]:
+    """Return role → digest of the files that the samples of a recording were made from."""
+    lines = read_text(path).splitlines()
+    said = (line[2:].split("\t") for line in lines if line.startswith(_COMMENT))
+    return {cells[0]: cells[1] for cells in said if len(cells) == 2}
 
 
 def write_samples_table(path: str | Path, rows: Iterable[Assigned]) -> None:
@@ -117,8 +136,14 @@ def splits_of(path: str | Path, recording: str) -> Mapping[str, str]:
     return {row.sample: row.split for row in read_samples_table(path) if row.recording == recording}
 
 
-def _write(path: Path, header: tuple[str, ...], rows: Iterable[Iterable[object]]) -> None:
+def _write(
+    path: Path,
+    header: tuple[str, ...],
+    rows: Iterable[Iterable[object]],
+    inputs: Mapping[str, str] | None = None,
+) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{_COMMENT}{role}\t{digest}\n" for role, digest in (inputs or {}).items())
         file.write("\t".join(header) + "\n")
         for row in rows:
             cells = [str(cell) for cell in row]
@@ -138,13 +163,14 @@ def _rows(path: Path, header: tuple[str, ...]) -> Iterator[tuple[int, list[str]]
         raise AnnotationError(
             "its last line is not complete", path=path, hint="If it was cut short, make it again."
         )
-    if lines[0].split("\t") != list(header):
+    first = next((k for k, row in enumerate(lines) if not row.startswith(_COMMENT)), 0)
+    if lines[first].split("\t") != list(header):
         raise AnnotationError(
-            f"its header is {lines[0]!r}; {' '.join(header)}, separated by tabs, is expected",
+            f"its header is {lines[first]!r}; {' '.join(header)}, separated by tabs, is expected",
             path=path,
-            place="line 1",
+            place=f"line {first + 1}",
         )
-    for line, row in enumerate(lines[1:], start=2):
+    for line, row in enumerate(lines[first + 1 :], start=first + 2):
         cells = row.split("\t")
         if len(cells) != len(header):
             raise AnnotationError(

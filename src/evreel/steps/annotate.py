@@ -99,6 +99,7 @@ def annotate(
         check_clock(clock, extra, opened)
         regions = Regions(annotated, frames, picture or Picture(opened.sensor), clip=settings.clip)
         inputs = {"store": opened.path, "clock": clock, "rois": rois, "tags": tags}
+        beside: dict[str, str] = {}
         made = Provenance(
             "annotate",
             {
@@ -108,6 +109,7 @@ def annotate(
             },
             {role: sha256(path) for role, path in inputs.items() if path is not None},
             regions.repairs,
+            beside,
         )
         with (
             atomic(slices, boxes, inputs=inputs.values()) as (slices_scratch, boxes_scratch),
@@ -123,6 +125,7 @@ def annotate(
             writer.finish()
             found = regions.boxes()
             write_boxes(boxes_scratch, found)
+            beside["boxes"] = sha256(boxes_scratch)
     LOG.info(
         "%s: %d events, %d of them in a region; %d boxes",
         *(Path(slices).name, writer.n, writer.n_labelled, len(found)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from evreel.dataset.settings import CutSettings
 from evreel.errors import AnnotationError, UsageError
 from evreel.outputs import atomic
+from evreel.provenance import sha256
 from evreel.steps.common import LOG, local_file
 from evreel.steps.events import Source, as_store
 
@@ -78,8 +79,10 @@ def cut(
         as_store(store, beside=output) as opened,
         atomic(output, inputs=[opened.path]) as (scratch,),
     ):
+        inputs: dict[str, str] = {}
         if intervals is not None:
             with local_file(intervals, output, intervals_md5) as table:
+                inputs["intervals"] = sha256(table)
                 try:
                     columns = settings.columns
                     is_one_of = of_several or columns.recording is not None
@@ -123,7 +126,7 @@ def cut(
                 "has no samples" + (f" of recording {recording!r}" if recording else ""),
                 path=intervals or opened.path,
             )
-        write_cut(scratch, samples)
+        write_cut(scratch, samples, inputs)
         _say_what_looks_odd(Path(output).name, samples, t_stop_us)
     repeated = f", repeats left out: {n_left_out}" if n_left_out else ""
     LOG.info("%s: %d samples%s", Path(output).name, len(samples), repeated)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evreel.dataset.memory import Memory
 from evreel.dataset.settings import ReleaseSettings
 from evreel.errors import ReleaseError, UsageError
 from evreel.outputs import Progress, atomic, silent
@@ -22,6 +23,8 @@ def release(
     recordings: Mapping[str, Mapping[str, str]] | None = None,
     dataset: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
+    acquired: Mapping[str, str | Path] | None = None,
+    memory: str | Path | None = None,
     progress: Progress = silent,
 ) -> None:
     """Build a release folder from a plan, and check its content as `check` does.
@@ -43,6 +46,12 @@ def release(
         Its ``title``, ``page`` and ``citation``, if known, for the release's README.
     config
         The config that made it; kept in the release.
+    acquired
+        Recording → its file, which is read once more: its events store must be decoded from it.
+        One that is gone, to save space, is not compared.
+    memory
+        Where the sums of those files are kept: one that did not change is not read again. None
+        keeps nothing.
 
     Raises
     ------
@@ -57,6 +66,12 @@ def release(
         text = _licence_text(settings.licence_file)
     entries = read_plan(plan)
     check_replaceable(Path(folder))
+    there = {id_: path for id_, path in (acquired or {}).items() if Path(path).exists()}
+    if acquired and len(there) < len(acquired):
+        LOG.warning("%d recordings are gone: not compared", len(acquired) - len(there))
+    known = Memory(None if memory is None else Path(memory))
+    sums = {id_: f"sha256:{known.digests(path).sha256}" for id_, path in there.items()}
+    known.save()
     with atomic(folder) as (scratch,):
         made = build(
             entries,
@@ -70,6 +85,7 @@ def release(
             recordings=recordings,
             dataset=dataset,
             config=config,
+            acquired=sums,
             progress=progress,
         )
         report = check(scratch)

@@ -50,7 +50,7 @@ def samples(
     from evreel.files import hdf5
     from evreel.files.samples import write_samples
     from evreel.layout import SAMPLES
-    from evreel.samples.tables import read_cut, splits_of
+    from evreel.samples.tables import inputs_of_cut, read_cut, splits_of
 
     cut_samples = read_cut(cut)
     split_of = splits_of(splits, recording)
@@ -64,7 +64,7 @@ def samples(
     chosen = [split_of[id_] for id_ in cut_samples.id]
     with as_store(store, beside=output) as opened:
         opened.check_within(cut_samples)
-        inputs = {"store": sha256(opened.path), "cut": sha256(cut)}
+        inputs = {"store": sha256(opened.path), "cut": sha256(cut), **inputs_of_cut(cut)}
         made = Provenance("samples", {"recording": recording, "labels": list(labels)}, inputs)
         with (
             atomic(output, inputs=[opened.path, cut, splits]) as (scratch,),

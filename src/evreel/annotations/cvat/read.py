@@ -100,6 +100,7 @@ class _Reader:
         self._labels_listed = False
         self._task_frames: range | None = None
         self._task_name: str | None = None
+        self._task_id: str | None = None
         self._video: str | None = None
         self._pictures: dict[int, str] = {}
         self._form: str | None = None
@@ -163,6 +164,7 @@ class _Reader:
             skipped=dict(sorted(self._skipped.items())),
             task=self._task_frames,
             task_name=self._task_name,
+            task_id=self._task_id,
             video=self._video,
             pictures=self._pictures,
         )
@@ -262,6 +264,9 @@ class _Reader:
         if task is None:
             return
         self._task_name = _text(task.find("name"))
+        number, created = _text(task.find("id")), _text(task.find("created"))
+        if number and created:
+            self._task_id = f"{number} {self._task_name or ''}, created {created}"
         for label in task.iterfind("labels/label"):
             name = label.findtext("name")
             if not name:

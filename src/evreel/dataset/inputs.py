@@ -1,0 +1,324 @@
+"""The local files of a data set: found to be what the table says, before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from evreel import __version__
+from evreel.acquire import check_md5, read_source
+from evreel.dataset.config import FILES, stop_at
+from evreel.dataset.dataset import DataSet
+from evreel.dataset.memory import Memory
+from evreel.errors import EvreelError, SourceError
+from evreel.provenance import canonical_json
+from evreel.samples.cut import check_labels
+from evreel.samples.intervals import read_intervals, read_shared_intervals
+from evreel.text import read_list
+
+XMLS = ("rois", "tags")
+"""Columns with CVAT XML."""
+
+
+class Origin(NamedTuple):
+    """What a CVAT XML says of its own origin; empty where it says nothing.
+
+    Parameters
+    ----------
+    video, task
+        Names of the video and of the task.
+    task_id
+        Distinguishes the task from all others: its number, and when it was created.
+    first, last
+        Its frames.
+    folders
+        The folders that its pictures are in.
+    """
+
+    video: str = ""
+    task: str = ""
+    task_id: str = ""
+    first: int = 0
+    last: int = -1
+    folders: tuple[str, ...] = ()
+
+
+class Xml(NamedTuple):
+    """An XML that the recordings table names: where, its digest, and its origin."""
+
+    id: str
+    line: int
+    column: str
+    path: str
+    sha256: str
+    origin: Origin
+
+
+def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
+    """Check the local files that a data set names, and what they say of each other.
+
+    Recordings are not read: the step that acquires them does that.
+
+    Parameters
+    ----------
+    dataset
+        What config and table say.
+    memory
+        What is known of the files: what did not change is not read again.
+
+    Returns
+    -------
+    What cannot be decided, as warnings.
+
+    Raises
+    ------
+    UsageError
+        With a line for each mistake: a file that does not have the MD5 that the table states, or
+        is not what its column takes; a label that is not listed; an XML that is of another
+        recording, or of two.
+    """
+    told: list[tuple[int, str]] = []
+    xmls: list[Xml] = []
+    for id_, row in dataset.recordings.items():
+        for column in FILES[1:]:
+            if column not in row or row[column].startswith("!"):
+                continue
+            try:
+                _check_md5(row, column, memory)
+                if column in XMLS:
+                    xmls.append(_checked_xml(dataset, memory, id_, column))
+                elif column == "samples":
+                    _check_intervals(dataset, memory, id_)
+            except EvreelError as error:
+                told.append((dataset.lines[id_], f"{column}: {error}"))
+    told += _of_two_recordings(xmls)
+    names = _Names(dataset)
+    doubtful = []
+    for xml in xmls:
+        other = names.other(xml)
+        if other:
+            told.append((xml.line, f"{xml.column}: {Path(xml.path).name}: {other}"))
+        elif other is None:
+            doubtful.append(xml)
+    table = dataset.config.recordings
+    stop_at(
+        [
+            *(f"{table}: line {line}: {problem}" for line, problem in sorted(told)),
+            *_shared_tables(dataset, memory),
+            *_lists(dataset),
+        ]
+    )
+    return [f"{table}: {_doubt(doubtful)}"] if doubtful else []
+
+
+def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memory) -> str | None:
+    """Return the sums of a local source that is no longer what was verified, None if it is.
+
+    Sources may be large: one is read again only if it changed after it was verified. One that was
+    moved or copied since then looks changed; it is read once.
+
+    Parameters
+    ----------
+    acquired
+        What was made of the source when it was verified.
+    wanted
+        Its `source`, `md5` and `sha256`, as `evreel.steps.acquire` takes them.
+    memory
+        What is known of files.
+    """
+    source = read_source(wanted["source"])
+    if source.path is None or source.members:  # a download, or made by another job
+        return None
+    try:
+        verified_ns = Path(acquired).lstat().st_mtime_ns
+        status = source.path.stat()
+        if max(status.st_mtime_ns, status.st_ctime_ns) <= verified_ns:
+            return None
+        found = memory.digests(source.path)
+    except (OSError, SourceError):  # there is nothing yet, or the job says what is wrong
+        return None
+    stated = [(wanted[name], getattr(found, name)) for name in ("md5", "sha256")]
+    if all(digest is None or digest.lower() == is_now for digest, is_now in stated):
+        return None
+    return f"md5 {found.md5}, sha256 {found.sha256}"
+
+
+def _check_md5(row: Mapping[str, str], column: str, memory: Memory) -> None:
+    md5 = row.get(f"{column}_md5")
+    if md5 is not None and memory.digests(row[column]).md5 != md5.lower():
+        check_md5(row[column], md5)
+
+
+def _known(memory: Memory, found: Callable[[], Any], *parts: Any) -> Any:
+    """Return what follows from the parts alone: found once, then remembered."""
+    key = hashlib.sha256(canonical_json([__version__, *parts]).encode()).hexdigest()
+    fact = memory.fact(key)
+    if fact is None:
+        fact = found()
+        memory.learn(key, fact)
+    return fact
+
+
+def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml:
+    path, labels = dataset.recordings[id_][column], list(dataset.config.labels)
+    sha256 = memory.digests(path).sha256
+    unsupported = "skip" if column == "tags" else dataset.settings(id_).annotate.unsupported
+
+    def found() -> tuple[Any, ...]:
+        from evreel.annotations.cvat import read_cvat
+        from evreel.annotations.shapes import relabel
+
+        read = read_cvat(path, unsupported=unsupported, tags_only=column == "tags")
+        relabel(read, labels)
+        folders = {PurePosixPath(name).parent.name for name in read.pictures.values()}
+        frames = read.task or read.frames or range(0)
+        return Origin(
+            read.video or "",
+            read.task_name or "",
+            read.task_id or "",
+            min(frames, default=0),
+            max(frames, default=-1),
+            tuple(sorted(folders - {""})),
+        )
+
+    origin = _known(memory, found, column, sha256, unsupported, labels)
+    return Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
+
+
+def _check_intervals(dataset: DataSet, memory: Memory, id_: str) -> None:
+    cutting, path = dataset.cutting(id_), dataset.recordings[id_]["samples"]
+    if cutting is None:
+        return
+    recording = id_ if cutting.columns.recording is not None else None
+    labels = list(dataset.config.labels)
+
+    def found() -> int:
+        rows = read_intervals(path, cutting.columns, unit=cutting.unit, recording=recording)
+        check_labels(rows, cutting.classes, labels, path)
+        return len(rows)
+
+    _known(memory, found, memory.digests(path).sha256, cutting.plain(), recording, labels)
+
+
+def _shared_tables(dataset: DataSet, memory: Memory) -> Iterator[str]:
+    """Yield what is wrong with tables of intervals for several recordings, each read once."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for id_ in dataset.cut:
+        cutting = dataset.cutting(id_)
+        if cutting is not None and cutting.table is not None:
+            ids[canonical_json(cutting.plain())].append(id_)
+    labels = list(dataset.config.labels)
+    for said, of_table in ids.items():
+        cutting = dataset.cutting(of_table[0])
+        assert cutting is not None and cutting.table is not None
+        path = cutting.table
+
+        def found(cutting: Any = cutting, of_table: list[str] = of_table) -> int:
+            rows = read_shared_intervals(
+                cutting.table, cutting.columns, of_table, unit=cutting.unit
+            )
+            for of_one in rows.values():
+                check_labels(of_one, cutting.classes, labels, cutting.table)
+            return len(rows)
+
+        try:
+            _known(memory, found, memory.digests(path).sha256, said, of_table, labels)
+        except EvreelError as error:
+            yield f"samples/table: {error}"
+
+
+def _lists(dataset: DataSet) -> Iterator[str]:
+    """Yield what is wrong with the lists of splits."""
+    for split, file in dataset.split_lists.items():
+        source = read_source(file)
+        try:
+            if source.path is not None and not source.members:
+                read_list(source.path)
+        except EvreelError as error:
+            yield f"samples/split/files/{split}: {error}"
+
+
+def _of_two_recordings(xmls: Iterable[Xml]) -> Iterator[tuple[int, str]]:
+    """Yield (line, problem) of an XML, or of two exports of a task, for two recordings."""
+    first: dict[str, Xml] = {}
+    of_task: dict[str, list[Xml]] = defaultdict(list)
+    for xml in xmls:
+        same = first.setdefault(xml.sha256, xml)
+        name, task = Path(xml.path).name, xml.origin.task_id
+        if same.id != xml.id:
+            yield (
+                xml.line,
+                f"{xml.column}: {name} has the same bytes as {same.column} of {same.id!r} in line "
+                f"{same.line}; an XML belongs to one recording. Export that of {xml.id!r}",
+            )
+        elif task:
+            for other in of_task[task]:
+                overlap = xml.origin.first <= other.origin.last and (
+                    other.origin.first <= xml.origin.last
+                )
+                if other.id != xml.id and overlap:
+                    yield (
+                        xml.line,
+                        f"{xml.column}: {name} is an export of the same task ({xml.origin.task!r}) "
+                        f"as {other.column} of {other.id!r} in line {other.line}, and of the same "
+                        f"frames. Export the task of {xml.id!r}",
+                    )
+                    break
+            of_task[task].append(xml)
+
+
+class _Names:
+    """Which recordings a name may mean: their ids, and the names of their files."""
+
+    def __init__(self, dataset: DataSet) -> None:
+        self._lines = dataset.lines
+        self._ids: dict[str, set[str]] = defaultdict(set)
+        for id_, row in dataset.recordings.items():
+            self._ids[_plain(id_)].add(id_)
+            source = read_source(row["source"])
+            self._ids[_plain(Path(source.name).stem)].add(id_)
+
+    def other(self, xml: Xml) -> str | None:
+        """Return which other recording an XML is of; empty if its own, None if it does not say.
+
+        The name of the video says more than that of the task, and that more than the folder of the
+        pictures, which people choose freely.
+        """
+        said = [
+            ("its video is", Path(xml.origin.video).stem, xml.origin.video),
+            ("its task is", xml.origin.task, xml.origin.task),
+            *(("its pictures are in folder", folder, folder) for folder in xml.origin.folders),
+        ]
+        for what, name, shown in said:
+            meant = self._ids.get(_plain(Path(name).stem), set()) | self._ids.get(
+                _plain(name), set()
+            )
+            if not name or not meant:
+                continue
+            if xml.id in meant:
+                return ""
+            other = min(meant, key=lambda id_: self._lines[id_])
+            return (
+                f"{what} {shown!r}, which is recording {other!r} in line {self._lines[other]}. "
+                "Name the XML of this recording; are two rows interchanged?"
+            )
+        return None
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _doubt(xmls: list[Xml]) -> str:
+    first = xmls[0]
+    says = [f"video {first.origin.video!r}", f"task {first.origin.task!r}"]
+    said = " and ".join(name for name in says if not name.endswith(" ''"))
+    more = f"; {len(xmls) - 1} more" if len(xmls) > 1 else ""
+    return (
+        f"line {first.line}: {first.column}: {Path(first.path).name} does not say that it is of "
+        f"{first.id!r}" + (f", but of {said}" if said else "") + more
+    )

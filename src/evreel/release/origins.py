@@ -1,0 +1,179 @@
+"""Whether files of a recording fit together: each says which files it was made from."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from evreel.errors import EvreelError
+from evreel.layout import BOXES_SUFFIX, EVENTS, SLICES
+from evreel.release.content import ANNOTATIONS, Row
+
+STORE, CLOCK, BOXES = "store", "clock", "boxes"
+NAMES = {
+    STORE: "events store",
+    CLOCK: "clock",
+    BOXES: "file of boxes",
+    "cut": "table of samples",
+    "intervals": "table of intervals",
+    "published": "file of published boxes",
+    "recording": "recording",
+} | {name: f"{name} XML" for name in ANNOTATIONS}
+"""Role of a file, as those that were made from it say it → what messages call it."""
+
+_COLUMNS = {name: name for name in ANNOTATIONS} | {"intervals": "samples", "published": "boxes"}
+"""Role of a file → the column of the recordings table that names it."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file, and which files it says that it was made from.
+
+    Parameters
+    ----------
+    path, id
+        As messages name it, and its recording.
+    role
+        What files that were made from it call it; empty if none are.
+    digest
+        ``sha256:…`` of its bytes when others were made from it; None if unknown.
+    inputs
+        Role → digest of each file that it was made from.
+    beside
+        Role → digest of each file that was made together with it.
+    needs
+        Roles of files that it must have been made from if its recording has them.
+    """
+
+    path: str
+    id: str
+    role: str = ""
+    digest: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)
+    needs: Sequence[str] = ()
+
+    @classmethod
+    def read(cls, path: str, id_: str, place: Path, digest: Callable[[], str]) -> Made:
+        """Return what a file says, which is in a release or will be.
+
+        Parameters
+        ----------
+        path, id_
+            Its path in the release, and its recording.
+        place
+            Where it is.
+        digest
+            Gives the ``sha256:…`` of the file that others may have been made from.
+        """
+        if path.endswith(BOXES_SUFFIX):
+            return cls(path, id_, BOXES, digest())
+        for name in ANNOTATIONS:
+            if path == f"annotations/{id_}.{name}.xml":
+                return cls(path, id_, name, digest())
+        said = _said(place, path)
+        return cls(path, id_, said.role, digest() if said.role else None, *said[1:])
+
+
+class _Said(NamedTuple):
+    role: str = ""
+    inputs: Mapping[str, str] = MappingProxyType({})
+    beside: Mapping[str, str] = MappingProxyType({})
+    needs: Sequence[str] = ()
+
+
+def _said(place: Path, path: str) -> _Said:
+    """Return what a clock or an HDF5 file of evreel's says; nothing if it cannot be read."""
+    from evreel.files import hdf5
+    from evreel.files.clock import read_clock
+
+    try:
+        if path.endswith(".clock.tsv"):
+            _, _, comments = read_clock(place)
+            return _Said(CLOCK, {role: comments[role] for role in (STORE,) if role in comments})
+        if path.endswith(".h5"):
+            with hdf5.open_hdf5(place) as file:
+                layout = file.attrs.get("layout")
+                return _Said(
+                    STORE if layout == EVENTS.name else "",
+                    digests_in(file.attrs.get("inputs")),
+                    digests_in(file.attrs.get("beside")),
+                    ANNOTATIONS if layout == SLICES.name else (),
+                )
+    except (EvreelError, OSError, RuntimeError, LookupError, ValueError, TypeError):
+        pass  # what checks the file itself says why
+    return _Said()
+
+
+def digests_in(text: object) -> dict[str, str]:
+    """Return what an attribute says, role → digest; nothing if it is of another form."""
+    value = json.loads(text) if isinstance(text, str) else {}
+    fits = isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())
+    return value if fits else {}
+
+
+def mixtures(
+    files: Iterable[Made], rows: Mapping[str, Row] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Find files that were made from others than those they are with.
+
+    Parameters
+    ----------
+    files
+        The files.
+    rows
+        What is known of each recording, column → text, if it is known. ``rois_sha256`` is the
+        digest of the file that column `rois` names, and so on.
+
+    Yields
+    ------
+    Path and problem. A file that names an input which is not there, and which nobody knows, fits if
+    all files that name it name the same.
+    """
+    of_one: dict[str, list[Made]] = defaultdict(list)
+    for file in files:
+        of_one[file.id].append(file)
+    for id_, together in of_one.items():
+        known = _known(together, None if rows is None else rows.get(id_, {}))
+        for file in together:
+            yield from (
+                (file.path, problem) for problem in _problems(file, known, rows is not None)
+            )
+
+
+def _known(files: Sequence[Made], row: Row | None) -> dict[str, tuple[str, str]]:
+    """Return role → (digest, what has it) of what files can have been made from."""
+    known: dict[str, tuple[str, str]] = {}
+    for file in files:
+        if file.role and file.digest is not None:
+            known.setdefault(file.role, (file.digest, file.path))
+    for role, column in _COLUMNS.items():
+        digest = (row or {}).get(f"{column}_sha256")
+        if digest:
+            known.setdefault(role, (f"sha256:{digest}", f"that of column {column}"))
+    for file in files:
+        for role, digest in file.inputs.items():
+            known.setdefault(role, (digest, f"the one that {file.path} was made from"))
+    return known
+
+
+def _problems(file: Made, known: Mapping[str, tuple[str, str]], has_rows: bool) -> Iterator[str]:
+    for role, digest in file.inputs.items():
+        expected, of = known[role]
+        if digest != expected:
+            yield f"was made from another {NAMES.get(role, role)} than {of}"
+    for role, digest in file.beside.items():
+        expected, of = known.get(role, (digest, ""))
+        if digest != expected:
+            yield f"was made together with another {NAMES.get(role, role)} than {of}"
+    expected, of = known.get(file.role, ("", ""))
+    if file.digest is not None and file.digest != expected:
+        yield f"is not the {NAMES[file.role]} that {of} is"
+    for role in file.needs:
+        if role in known and role not in file.inputs and has_rows:
+            yield f"was made without the {NAMES[role]}, {known[role][1]}"

@@ -1,0 +1,148 @@
+"""A release is of files that were made from each other, or it is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evreel import steps
+from evreel.errors import ReleaseError
+from evreel.release.origins import Made, mixtures
+from support.releases import edit_manifest
+from support.scenes import write_scene
+
+DATA_SET = {"name": "park", "version": "1", "licence": "CC0-1.0"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """What the workflow makes of a recording, and the plan of its release."""
+    folder = tmp_path_factory.mktemp("made")
+    recording, rois, *_ = steps.simulate(write_scene(folder, "park", seed=1), folder)
+    store, clock, slices = folder / "park.h5", folder / "park.clock.tsv", folder / "slices.h5"
+    feature, boxes = folder / "histogram.h5", folder / "park_bbox.npy"
+    steps.events(recording, store)
+    steps.clock(store, clock, steps.ClockSettings(window_us=10_000))
+    windows = steps.RegularWindows(window_us=20_000)
+    steps.annotate(store, clock, slices, boxes, windows, rois=rois)
+    settings = steps.FeatureSettings(representation="histogram", window_us=10_000)
+    steps.features(store, feature, settings)
+    rows = [
+        ("train/events/park.h5", store, "events"),
+        ("train/slices/park.h5", slices, "slices"),
+        ("train/slices/park_bbox.npy", boxes, "slices"),
+        ("train/histogram/park.h5", feature, "features"),
+        ("video/park.clock.tsv", clock, "video"),
+        ("annotations/park.rois.xml", rois, "annotations"),
+    ]
+    return folder, [
+        {"path": path, "source": source.name, "kind": kind, "id": "park", "split": "train"}
+        for path, source, kind in rows
+    ]
+
+
+def build(made, tmp_path, monkeypatch, change=None, **options):
+    """Build a release of a copy of these files, of which one was changed."""
+    folder, rows = made
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    if change is not None:
+        change()
+    steps.release_plan(rows, "plan.tsv")
+    steps.release(
+        "plan.tsv",
+        "park-1",
+        steps.ReleaseSettings(**DATA_SET),
+        labels=["car", "sign", "busy"],
+        **options,
+    )
+    return tmp_path / "park-1"
+
+
+def edited_xml():
+    xml = Path("park.rois.xml")
+    xml.write_text(xml.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+
+
+def other_store():
+    Path("park.h5").unlink()
+    steps.events("park.aedat4", "park.h5", steps.EventsSettings(stop_us=90_000))
+
+
+def other_clock():
+    steps.clock("park.h5", "park.clock.tsv", steps.ClockSettings(window_us=10_000, scale=2))
+
+
+def other_boxes():
+    np.save("park_bbox.npy", np.load("park_bbox.npy")[:-1])
+
+
+MIXTURES = {
+    edited_xml: ("train/slices/park.h5", "another rois XML than annotations/park.rois.xml"),
+    other_store: ("train/slices/park.h5", "another events store than train/events/park.h5"),
+    other_clock: ("train/slices/park.h5", "another clock than video/park.clock.tsv"),
+    other_boxes: ("train/slices/park.h5", "another file of boxes than train/slices/park_bbox.npy"),
+}
+
+
+def test_build__of_files_that_were_made_from_each_other_is_a_release(made, tmp_path, monkeypatch):
+    release = build(made, tmp_path, monkeypatch)
+    assert steps.verify(release) == []
+    assert not steps.check(release).errors
+
+
+@pytest.mark.parametrize("change", MIXTURES, ids=lambda change: change.__name__)
+def test_build__refuses_a_mixture(made, tmp_path, monkeypatch, change):
+    path, problem = MIXTURES[change]
+    with pytest.raises(ReleaseError) as caught:
+        build(made, tmp_path, monkeypatch, change)
+    assert f"{path!r}: was made" in str(caught.value)
+    assert problem in str(caught.value)
+    assert not (tmp_path / "park-1").exists()
+
+
+def test_verify_and_check__find_a_mixture_of_which_all_sums_are_right(made, tmp_path, monkeypatch):
+    release = build(made, tmp_path, monkeypatch)
+    xml = release / "annotations" / "park.rois.xml"
+    xml.write_text(xml.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    data = xml.read_bytes()
+
+    def of_new_xml(manifest):
+        entry = next(e for e in manifest["files"] if e["path"] == "annotations/park.rois.xml")
+        entry["size"] = len(data)
+        entry["md5"] = hashlib.md5(data).hexdigest()
+        entry["sha256"] = hashlib.sha256(data).hexdigest()
+
+    edit_manifest(release, of_new_xml, keep_sums=True)
+    path, problem = MIXTURES[edited_xml]
+    [difference] = steps.verify(release)
+    assert (difference.path, problem in difference.problem) == (path, True)
+    [finding] = [f for f in steps.check(release).findings if f.severity == "error"]
+    assert (finding.check, finding.path, problem in finding.problem) == ("made_from", path, True)
+
+
+def test_build__compares_with_the_files_that_the_table_names(made, tmp_path, monkeypatch):
+    digest = hashlib.sha256((made[0] / "park.rois.xml").read_bytes()).hexdigest()
+    row = {"id": "park", "split": "train", "rois": "park.rois.xml", "rois_sha256": digest}
+    folder, rows = made
+    without = folder, [row for row in rows if row["kind"] != "annotations"]
+    assert build(without, tmp_path / "a", monkeypatch, recordings={"park": row}).is_dir()
+    other = row | {"rois_sha256": "0" * 64}
+    with pytest.raises(ReleaseError, match="another rois XML than that of column rois"):
+        build(without, tmp_path / "b", monkeypatch, recordings={"park": other})
+    tagged = row | {"tags_sha256": "0" * 64}
+    with pytest.raises(ReleaseError, match="without the tags XML, that of column tags"):
+        build(without, tmp_path / "c", monkeypatch, recordings={"park": tagged})
+
+
+def test_mixtures__are_also_among_files_that_name_what_is_not_there():
+    one, two = (Made(f"{n}.h5", "a", inputs={"cut": n}) for n in "12")
+    assert list(mixtures([one, two])) == [
+        ("2.h5", "was made from another table of samples than the one that 1.h5 was made from")
+    ]
+    assert list(mixtures([one, replace(two, id="b")])) == []
