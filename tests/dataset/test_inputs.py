@@ -1,0 +1,185 @@
+"""Faults of local files are told before anything runs: content, sums, and whose they are."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from evreel.dataset.config import read_config
+from evreel.dataset.dataset import DataSet
+from evreel.dataset.inputs import check_inputs
+from evreel.dataset.memory import Memory
+from evreel.errors import UsageError
+from support.dataset import CONFIG, write_table
+
+XML = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version>
+<meta><task><id>{number}</id><name>{task}</name><created>{created}</created>
+<start_frame>0</start_frame><stop_frame>9</stop_frame><frame_filter></frame_filter>
+<labels><label><name>car</name></label></labels><source>{video}</source></task>
+<dumped>{dumped}</dumped></meta>
+<track id="0" label="{label}"><box frame="0" xtl="1" ytl="2" xbr="{right}" ybr="9" outside="0"
+occluded="0" keyframe="1"/></track></annotations>
+"""
+
+
+def xml(path, **said):
+    """Write a CVAT XML that says this of its origin."""
+    usual = {"number": 7, "task": "", "created": "2024-01-02", "video": "", "dumped": "x"}
+    usual |= {"label": "car", "right": 8}
+    path.write_text(XML.format(**usual | said), encoding="utf-8")
+
+
+def told(folder, rows, config=None):
+    """Return the lines of the error, or the doubts, about rows of a table in `folder`."""
+    for row in rows:
+        (folder / row["source"]).write_bytes(b"events")
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    columns += ["md5", "split"]
+    sums = {"md5": hashlib.md5(b"events").hexdigest(), "split": "train"}
+    cells = [[(row | sums).get(column, "") for column in columns] for row in rows]
+    write_table(folder, [columns, *cells])
+    try:
+        dataset = DataSet(*read_config(CONFIG | {"labels": ["car"]} | (config or {})))
+        memory = Memory(folder / "known.json")
+        found = check_inputs(dataset, memory)
+        memory.save()
+        return found
+    except UsageError as error:
+        return str(error).splitlines()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def row(id_, **columns):
+    return {"id": id_, "source": f"{id_}.raw", **columns}
+
+
+def test_xmls__of_their_own_recordings_pass(folder):
+    xml(folder / "a.xml", video="One.MP4", number=1)
+    xml(folder / "b.xml", task="two", number=2)
+    xml(folder / "c.xml", video="raw_three.mp4", number=3)
+    rows = [row("one", rois="a.xml"), row("two", rois="b.xml")]
+    three = {"id": "three", "source": "raw_three.raw", "rois": "c.xml"}
+    assert told(folder, [*rows, three]) == []
+
+
+@pytest.mark.parametrize("key", ["video", "task"])
+def test_xmls__that_are_interchanged_are_told_of_both_rows(folder, key):
+    for k, name in enumerate(("one", "two")):
+        xml(folder / f"{name}.xml", number=k, **{key: name + ".mp4" * (key == "video")})
+    lines = told(folder, [row("one", rois="two.xml"), row("two", rois="one.xml")])
+    said = "two.mp4" if key == "video" else "two"
+    assert lines[0] == (
+        f"recordings.tsv: line 2: rois: two.xml: its {key} is '{said}', which is recording 'two' "
+        "in line 3. Name the XML of this recording; are two rows interchanged?"
+    )
+    assert lines[1].startswith(f"recordings.tsv: line 3: rois: one.xml: its {key} is 'one")
+
+
+def test_xml__whose_video_is_its_own_may_have_a_task_of_any_name(folder):
+    xml(folder / "a.xml", video="one.mp4", task="two")
+    assert told(folder, [row("one", rois="a.xml"), row("two")]) == []
+
+
+def test_xml__whose_pictures_are_in_the_folder_of_another_recording_is_told(folder):
+    (folder / "a.xml").write_text(
+        "<annotations><version>1.1</version>"
+        '<image id="0" name="two/000000_0.png" width="9" height="9"></image></annotations>',
+        encoding="utf-8",
+    )
+    [line] = told(folder, [row("one", tags="a.xml"), row("two")])
+    assert "tags: a.xml: its pictures are in folder 'two', which is recording 'two'" in line
+
+
+def test_xml__of_two_rows_is_an_error(folder):
+    xml(folder / "a.xml", task="any")
+    (folder / "copy.xml").write_bytes((folder / "a.xml").read_bytes())
+    rows = [row("one", rois="a.xml"), row("two"), row("six", rois="copy.xml")]
+    assert told(folder, rows) == [
+        "recordings.tsv: line 4: rois: copy.xml has the same bytes as rois of 'one' in line 2; an "
+        "XML belongs to one recording. Export that of 'six'"
+    ]
+
+
+def test_xml__may_be_both_rois_and_tags_of_one_row(folder):
+    (folder / "a.xml").write_text(
+        "<annotations><version>1.1</version><meta><task><name>one</name></task></meta>"
+        '<image id="0" name="frame_000000" width="9" height="9"></image></annotations>',
+        encoding="utf-8",
+    )
+    assert told(folder, [row("one", rois="a.xml", tags="a.xml")]) == []
+
+
+def test_exports__of_one_task_for_two_rows_are_an_error_unless_they_are_of_other_frames(folder):
+    xml(folder / "a.xml", task="day", dumped="monday")
+    xml(folder / "b.xml", task="day", dumped="tuesday")
+    [line] = told(folder, [row("one", rois="a.xml"), row("two", rois="b.xml")])
+    assert "line 3: rois: b.xml is an export of the same task ('day') as rois of 'one'" in line
+    xml(folder / "b.xml", task="day", number=8)
+    assert len(told(folder, [row("one", rois="a.xml"), row("two", rois="b.xml")])) == 1
+    text = (folder / "b.xml").read_text(encoding="utf-8").replace(">8<", ">7<")
+    text = text.replace("<start_frame>0<", "<start_frame>10<").replace("me>9<", "me>19<")
+    (folder / "b.xml").write_text(text.replace('frame="0"', 'frame="10"'), encoding="utf-8")
+    [line] = told(folder, [row("one", rois="a.xml"), row("two", rois="b.xml")])
+    assert "does not say that it is of 'one', but of task 'day'; 1 more" in line
+
+
+def test_xml__that_does_not_say_whose_it_is_is_a_doubt(folder):
+    xml(folder / "a.xml", video="clip.mp4", task="new")
+    assert told(folder, [row("one", rois="a.xml")]) == [
+        "recordings.tsv: line 2: rois: a.xml does not say that it is of 'one', but of video "
+        "'clip.mp4' and task 'new'"
+    ]
+
+
+def test_faults_of_labels__are_told_with_their_row_before_anything_runs(folder):
+    xml(folder / "a.xml", label="cat", task="one")
+    xml(folder / "b.xml", right="x", task="two")
+    (folder / "c.csv").write_text("label,start_us,stop_us\ncar,0,10\ncat,0,10\n", encoding="utf-8")
+    (folder / "d.csv").write_text("label,start_us,stop_us\ncar,0\n", encoding="utf-8")
+    rows = [row("one", rois="a.xml"), row("two", rois="b.xml")]
+    lines = told(folder, rows)
+    assert "line 2: rois: a.xml: " in lines[0]
+    assert "line 3: rois: b.xml: " in lines[1]
+    cut = [row("six", samples="c.csv"), row("ten", samples="d.csv")]
+    lines = told(folder, cut, {"samples": {"by": "intervals"}})
+    assert "line 2: samples: c.csv: line 3: label 'cat' is not listed" in lines[0]
+    assert "line 3: samples: d.csv: line 2: has 2 cells; the header has 3" in lines[1]
+
+
+def test_shared_table__is_read_for_its_recordings_alone(folder):
+    table = "recording,label,start_us,stop_us\none,car,0,10\nother,cat,0,10\n"
+    (folder / "all.csv").write_text(table, encoding="utf-8")
+    config = {"samples": {"by": "intervals", "table": "all.csv"}}
+    assert told(folder, [row("one")], config) == []
+    [line] = told(folder, [row("one"), row("other")], config)
+    assert line.startswith("samples/table: all.csv: line 3: label 'cat' is not listed")
+
+
+@pytest.mark.parametrize("column", ["rois", "samples"])
+def test_pinned_md5__is_checked_before_anything_runs(folder, column):
+    xml(folder / "a.rois", task="one")
+    (folder / "a.samples").write_text("label,start_us,stop_us\ncar,0,10\n", encoding="utf-8")
+    config = {"samples": {"by": "intervals"}} if column == "samples" else {}
+    file = f"a.{column}"
+    right = hashlib.md5((folder / file).read_bytes()).hexdigest()
+    pinned = {column: file, f"{column}_md5": right.upper()}
+    assert told(folder, [row("one", **pinned)], config) == []
+    [line] = told(folder, [row("one", **pinned | {f"{column}_md5": "0" * 32})], config)
+    assert f"line 2: {column}: {file}: md5 is {right}" in line
+
+
+def test_unchanged_files__are_not_parsed_again(folder, monkeypatch):
+    xml(folder / "a.xml", task="one")
+    assert told(folder, [row("one", rois="a.xml")]) == []
+    monkeypatch.delattr("evreel.annotations.cvat.read_cvat")
+    assert told(folder, [row("one", rois="a.xml")]) == []
+    xml(folder / "a.xml", task="one", dumped="later")
+    with pytest.raises(ImportError):
+        told(folder, [row("one", rois="a.xml")])
