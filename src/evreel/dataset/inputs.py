@@ -136,7 +136,7 @@ def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memo
     try:
         verified_ns = Path(acquired).lstat().st_mtime_ns
         status = source.path.stat()
-        if max(status.st_mtime_ns, status.st_ctime_ns) <= verified_ns:
+        if max(status.st_mtime_ns, status.st_ctime_ns) < verified_ns:
             return None
         found = memory.digests(source.path)
     except (OSError, SourceError):  # there is nothing yet, or the job says what is wrong
@@ -148,8 +148,8 @@ def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memo
 
 
 def _check_md5(row: Mapping[str, str], column: str, memory: Memory) -> None:
-    md5 = row.get(f"{column}_md5")
-    if md5 is not None and memory.digests(row[column]).md5 != md5.lower():
+    found, md5 = memory.digests(row[column]), row.get(f"{column}_md5")
+    if md5 is not None and found.md5 != md5.lower():
         check_md5(row[column], md5)
 
 
