@@ -19,7 +19,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "samples": 1,
     "clock": 1,
     "video": 1,
-    "annotate": 2,
+    "annotate": 3,
     "boxes": 1,
     "features": 2,
     "release": 3,

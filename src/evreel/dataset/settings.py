@@ -141,11 +141,22 @@ class AnnotateSettings(Settings):
         "What becomes of shapes other than boxes and polygons, and of rotated boxes: error, or "
         "skip and count them.",
     )
+    invalid: Literal["error", "drop"] = setting(
+        "error",
+        "What becomes of shapes without area or with a coordinate that is not a number, and of the "
+        "second of two equal shapes of a track in one frame: error, or drop and count them.",
+    )
+    gaps: Literal["auto", "fill", "leave"] = setting(
+        "auto",
+        "Frames between two shapes of a track that the XML does not list. fill: the object moves "
+        "from one to the other; leave: it is not labelled there; auto: leave them where the XML "
+        "lists most frames as CVAT does, fill them where it lists key frames only.",
+    )
     part_of_video: bool = setting(
         False,
         "Whether the XML may be of a task with only a part of the video's frames. Otherwise that "
-        "is an error: labels of another video, with another video/window_us, would land at other "
-        "times.",
+        "is an error, unless names of pictures say which: labels of another video, with another "
+        "video/window_us, would land at other times.",
     )
 
 
