@@ -37,6 +37,7 @@ rule boxes:
     conda:
         "../../envs/evreel.yaml"
     params:
+        **settings(BoxesSettings, "boxes"),
         boxes_md5=column("boxes_md5"),
         labels=list(DATASET.config.labels),
         revision=revision("boxes"),

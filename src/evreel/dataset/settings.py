@@ -161,6 +161,23 @@ class AnnotateSettings(Settings):
 
 
 @dataclass(frozen=True)
+class BoxesSettings(Settings):
+    """Boxes that come with a recording."""
+
+    outside: Literal["error", "clip", "keep"] = setting(
+        "error",
+        "What becomes of boxes that reach outside the sensor: error; clip them, leave out those "
+        "that are all outside, and count both; or keep them as published, which "
+        "release/tolerate: [box_outside] then has to allow.",
+    )
+    invalid: Literal["error", "drop"] = setting(
+        "error",
+        "What becomes of boxes without width or height, or with a number that is NaN or infinite: "
+        "error, or drop and count them.",
+    )
+
+
+@dataclass(frozen=True)
 class MemberSettings(Settings):
     """An archive of many recordings, read as one."""
 
@@ -460,6 +477,7 @@ class Config(Settings):
         VideoSection, "Pictures to annotate, and the clock of their frames."
     )
     annotate: AnnotateSettings = section(AnnotateSettings, "Joining events and annotations.")
+    boxes: BoxesSettings = section(BoxesSettings, "Boxes that come with a recording.")
     slices: RegularWindows | None = optional(
         "How annotated events are cut; independent of the video. May be left out where all "
         "recordings are cut into samples."
@@ -594,7 +612,7 @@ NEEDED_BESIDE = {
 }
 """Columns that mean nothing without another one."""
 
-SECTIONS = ("events", "video", "annotate", "slices", "samples", "features")
+SECTIONS = ("events", "video", "annotate", "boxes", "slices", "samples", "features")
 """Groups of the config whose settings a column may change for one recording."""
 
 FREE_COLUMNS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from evreel.dataset.settings import BoxesSettings
 from evreel.errors import AnnotationError
 from evreel.outputs import atomic
 from evreel.steps.common import LOG
@@ -15,6 +16,7 @@ def boxes(
     store: Source,
     published: str | Path,
     output: str | Path,
+    settings: BoxesSettings = BoxesSettings(),
     *,
     md5: str | None = None,
     labels: Sequence[str] | None = None,
@@ -29,6 +31,9 @@ def boxes(
         EventBbox records, ``.npy``, on the recording's own clock.
     output
         The same boxes, in µs since the recording's first event.
+    settings
+        What becomes of boxes that are not valid, or reach outside the sensor. The log counts
+        them.
     md5
         32 hexadecimal digits that they must have.
     labels
@@ -41,12 +46,14 @@ def boxes(
     Raises
     ------
     AnnotationError
-        If they cannot be read, have a class that is not listed, or the store is cropped.
+        If they cannot be read, have a class that is not listed, are not valid or reach outside
+        the sensor, or the store is cropped.
     """
     import numpy as np
 
     from evreel.acquire import check_md5
-    from evreel.files.boxes import read_published_boxes, write_boxes
+    from evreel.checks.finding import counted
+    from evreel.files.boxes import boxes_within, read_published_boxes, valid_boxes, write_boxes
 
     if md5 is not None:
         check_md5(published, md5)
@@ -60,15 +67,31 @@ def boxes(
             place=f"record {row}",
             hint="List all classes in labels, in the order of their numbers.",
         )
+    found, invalid = valid_boxes(found, published, drop=settings.invalid == "drop")
     with (
         as_store(store, beside=output) as opened,
         atomic(output, inputs=[opened.path, published]) as (scratch,),
     ):
         if opened.origin != (0, 0):
             raise AnnotationError(
-                "is for the whole sensor, but the events are cropped", path=published
+                "is for the whole sensor, but the events are cropped",
+                path=published,
+                hint="Make the store without events.crop.",
+            )
+        clipped = outside = 0
+        if settings.outside != "keep":
+            found, clipped, outside = boxes_within(
+                found, published, opened.sensor, clip=settings.outside == "clip"
             )
         found["t"] -= opened.t_offset
         write_boxes(scratch, found)
-    LOG.info("%s: %d boxes", Path(output).name, len(found))
+    name = Path(output).name
+    LOG.info("%s: %d boxes", name, len(found))
+    for n, what in (
+        (invalid, "not valid, left out"),
+        (clipped, "that reached outside the sensor, clipped"),
+        (outside, "all outside the sensor, left out"),
+    ):
+        if n:
+            LOG.warning("%s: %s %s", name, counted(n, "box"), what)
     return len(found)
