@@ -270,6 +270,13 @@ def unknown_region(file: h5py.File) -> None:
     file["events/roi"][50] = 9
 
 
+@edits("slices.h5", "slices/doubt.h5")
+def open_end(file: h5py.File) -> None:
+    """Note what step annotate notes of a track that may go on."""
+    text = "park.xml: 1 track is not closed at the last shape: track 0 ('car') in frame 10"
+    file.create_dataset("doubts", data=[text], dtype=h5py.string_dtype())
+
+
 @plants(other_events="slices/other_events.h5")
 def changed_event(bed: Bed) -> None:
     """Flip the polarity of an event, but not in the store beside it."""

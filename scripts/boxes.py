@@ -7,6 +7,7 @@ with steps.logged(snakemake.log[0]):
         snakemake.input.store,
         snakemake.input.published,
         snakemake.output.boxes,
+        steps.given(steps.BoxesSettings, snakemake.params),
         md5=snakemake.params.boxes_md5,
         labels=snakemake.params.labels,
     )

@@ -185,6 +185,14 @@ SLICES = Layout(
         _column("tags/stop_us", "<i8", "tag", "µs", "Stop of the frame's interval."),
         _column("labelled/start_us", "<i8", "span", "µs", "Annotators looked from here …"),
         _column("labelled/stop_us", "<i8", "span", "µs", "… until here."),
+        Array(
+            "doubts",
+            "str",
+            ("doubt",),
+            "",
+            "What the annotation files leave open, a sentence each.",
+            optional=True,
+        ),
     ),
     {
         "t_stop_us": "Last timestamp of the recording + 1, µs since t_offset.",

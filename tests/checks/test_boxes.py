@@ -58,23 +58,63 @@ def test_box_outside__tolerates_the_rounding_of_float32():
     assert not list(boxes.box_outside(boxes_of(**edge), SENSOR))
 
 
-def test_frozen_box__is_one_track_of_equal_boxes_over_time():
-    def frozen(n, step_us, track=lambda k: k * 0, x=lambda k: k * 0):
-        k = np.arange(n)
-        records = np.zeros(n, dtype=BOX_DTYPE)
-        records["t"], records["track_id"], records["x"] = k * step_us, track(k), x(k)
-        return list(boxes.frozen_box(boxes.boxes_of(records)))
+def frozen(n, step_us, **columns):
+    """Return what is found in n boxes that are equal, but for columns as functions of their row."""
+    k = np.arange(n)
+    records = np.zeros(n, dtype=BOX_DTYPE)
+    records["t"], records["w"] = k * step_us, 8
+    for name, column in columns.items():
+        records[name] = column(k)
+    return list(boxes.frozen_box(boxes.boxes_of(records)))
 
+
+def test_frozen_box__is_one_box_that_stays_equal_over_time():
     assert not frozen(9, 500_000), "too few"
     assert not frozen(100, 10_000), "too short: 0.99 s"
     assert not frozen(100, 50_000, x=lambda k: k), "it moves"
-    assert not frozen(12, 100_000, track=lambda k: k), "each is another track"
+    assert not frozen(100, 50_000, x=lambda k: k * 37 % 100 / 1000), "it trembles"
+    assert not frozen(12, 2_000_001), "too far apart"
+    assert not frozen(12, 100_000, class_id=lambda k: k % 2), "two objects"
+    assert not frozen(18, 100_000, t=lambda k: k // 2 * 200_000), "nine moments"
+    assert not frozen(40, 100_000, x=lambda k: np.full(len(k), np.nan)), "box_number finds it"
     [(place, problem)] = frozen(101, 10_000)
     assert place == "record 0, track 0, t=0 µs"
-    assert problem.startswith("the same box 101 times in 1.000 s;")
-    [(place, problem)] = frozen(80, 50_000, track=lambda k: k % 2 + 3, x=lambda k: k // 40)
-    assert place == "record 0, track 3, t=0 µs", "tracks that take turns are told apart"
-    assert "the same box 20 times in 1.900 s, the first of 4 such runs" in problem
+    assert problem.startswith("the same box 101 times in 1.000 s; was its object abandoned?")
+    [(place, problem)] = frozen(80, 50_000, x=lambda k: 5 - k // 40)
+    assert place == "record 0, track 0, t=0 µs", "the first in the file"
+    assert "the same box 40 times in 1.950 s, the first of 2 such runs" in problem
+
+
+@pytest.mark.parametrize(
+    ("n", "step_us", "track", "n_tracks"),
+    [
+        (80, 250_000, lambda k: k // 4, 20),
+        (12, 1_000_000, lambda k: k, 12),
+        (80, 50_000, lambda k: k % 2 + 3, 2),
+    ],
+)
+def test_frozen_box__is_found_whatever_the_numbers_of_its_tracks(n, step_us, track, n_tracks):
+    [(place, problem)] = frozen(n, step_us, track_id=track)
+    assert place.startswith("record 0, track ")
+    seconds = (n - 1) * step_us / 1e6
+    assert f"the same box {n} times in {seconds:.3f} s under {n_tracks} track numbers" in problem
+    # Others move meanwhile, at the same times.
+    [(_, problem)] = frozen(
+        2 * n,
+        step_us,
+        t=lambda k: k // 2 * step_us,
+        x=lambda k: np.where(k % 2, k, 0),
+        track_id=lambda k: track(k // 2),
+    )
+    assert f"the same box {n} times" in problem
+
+
+def test_frozen_box__needs_no_tracks():
+    records = np.zeros(20, dtype=BOX_DTYPE)
+    records["t"] = np.arange(20) * 100_000
+    without = [name for name in BOX_DTYPE.names if name != "track_id"]
+    [(place, _)] = boxes.frozen_box(boxes.boxes_of(records[without]))
+    assert place == "record 0, t=0 µs"
 
 
 def test_boxes_of__accepts_the_older_layout():

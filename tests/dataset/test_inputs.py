@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pytest
 
 from evreel.dataset.config import read_config
@@ -11,6 +12,7 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.inputs import check_inputs
 from evreel.dataset.memory import Memory
 from evreel.errors import UsageError
+from evreel.layout import BOX_DTYPE
 from support.dataset import CONFIG, write_table
 
 XML = """<?xml version="1.0" encoding="utf-8"?>
@@ -183,3 +185,24 @@ def test_unchanged_files__are_not_parsed_again(folder, monkeypatch):
     xml(folder / "a.xml", task="one", dumped="later")
     with pytest.raises(ImportError):
         told(folder, [row("one", rois="a.xml")])
+
+
+@pytest.mark.parametrize(
+    ("x", "class_id", "sensor", "message"),
+    [
+        (-2, 0, "", "line 2: boxes: b.npy: record 0: box x=-2, y=0, w=4, h=4 reaches outside the "),
+        (98, 0, "100x80", "reaches outside the sensor of 100x80"),
+        (0, 3, "", "class_id is 3, but there are 1 labels"),
+    ],
+)
+def test_faults_of_published_boxes__are_told_before_anything_runs(
+    folder, x, class_id, sensor, message
+):
+    boxes = np.zeros(1, dtype=BOX_DTYPE)
+    boxes["x"], boxes["w"], boxes["h"], boxes["class_id"] = x, 4, 4, class_id
+    np.save(folder / "b.npy", boxes)
+    [line] = told(folder, [row("one", boxes="b.npy", sensor=sensor)])
+    assert message in line
+    if not class_id:
+        config = {"boxes": {"outside": "clip"}}
+        assert told(folder, [row("one", boxes="b.npy", sensor=sensor)], config) == []

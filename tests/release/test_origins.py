@@ -12,6 +12,8 @@ import pytest
 
 from evreel import steps
 from evreel.errors import ReleaseError
+from evreel.layout import BOX_DTYPE
+from evreel.release.manifest import read_manifest
 from evreel.release.origins import Made, mixtures
 from support.releases import edit_manifest
 from support.scenes import write_scene
@@ -146,3 +148,37 @@ def test_mixtures__are_also_among_files_that_name_what_is_not_there():
         ("2.h5", "was made from another table of samples than the one that 1.h5 was made from")
     ]
     assert list(mixtures([one, replace(two, id="b")])) == []
+
+
+def test_published_boxes__are_held_to_the_file_that_the_table_names(made, tmp_path, monkeypatch):
+    folder, _ = made
+    monkeypatch.chdir(tmp_path)
+    published = np.zeros(2, dtype=BOX_DTYPE)
+    published["x"], published["w"], published["h"] = [3, -2], 9, 9
+    published["t"] = steps.info(folder / "park.h5")["t_offset"] + 10
+    np.save("published.npy", published)
+    clip = steps.BoxesSettings(outside="clip")
+    steps.boxes(folder / "park.h5", "published.npy", "park_bbox.npy", clip)
+    digest = hashlib.sha256(Path("published.npy").read_bytes()).hexdigest()
+    rows = [
+        {"path": path, "source": str(source), "id": "park"}
+        for path, source in (
+            ("train/events/park.h5", folder / "park.h5"),
+            ("train/slices/park_bbox.npy", "park_bbox.npy"),
+        )
+    ]
+    steps.release_plan(rows, "plan.tsv")
+    row = {"split": "train", "boxes": "published.npy", "boxes_sha256": digest}
+
+    def released(name, row):
+        known = {"labels": ["car"], "recordings": {"park": row}}
+        steps.release("plan.tsv", name, steps.ReleaseSettings(**DATA_SET), **known)
+        return read_manifest(name).recordings["park"]["boxes_repairs"]
+
+    told = '{"clipped_boxes": 1, "invalid_boxes": 0, "outside_boxes": 0}'
+    assert released("whole", row) == told
+    with pytest.raises(ReleaseError, match="another file of published boxes than that of column"):
+        released("other", row | {"boxes_sha256": "0" * 64})
+    np.save("park_bbox.npy", np.load("park_bbox.npy")[:1])
+    with pytest.raises(ReleaseError, match="was made together with another file of boxes"):
+        released("edited", row)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from evreel import cli, steps
+from evreel.checks.run import check
 from evreel.errors import AnnotationError, EvreelError, RecordingError
 from evreel.files.boxes import read_boxes, read_published_boxes, write_boxes
 from evreel.layout import BOX_DTYPE
@@ -35,7 +36,7 @@ def published(path, t=(5_000, 6_000, 6_000)):
     """Write boxes as GEN1 has them."""
     boxes = np.zeros(len(t), dtype=GEN1)
     boxes["ts"], boxes["class_id"], boxes["confidence"] = t, range(len(t)), 0.5
-    boxes["x"], boxes["w"], boxes["track_id"] = 3.5, 4, 7
+    boxes["x"], boxes["w"], boxes["h"], boxes["track_id"] = 3.5, 4, 4, 7
     np.save(path, boxes)
     return path
 
@@ -150,13 +151,86 @@ def test_boxes__refuse_what_does_not_fit(tmp_path):
     refused(r"x.npy: is not a complete .npy file of boxes", source)
 
 
+def boxes_at(path, **columns):
+    """Write sound boxes, but for column → row → value."""
+    boxes = np.zeros(6, dtype=GEN1)
+    boxes["ts"] = np.arange(6) * 1_000
+    boxes["x"] = boxes["y"] = boxes["w"] = boxes["h"] = 10
+    for name, values in columns.items():
+        for row, value in values.items():
+            boxes[name][row] = value
+    np.save(path, boxes)
+    return path
+
+
+def test_boxes__outside_the_sensor_are_refused_clipped_or_kept(tmp_path, caplog):
+    store, out = store_of(tmp_path / "x.h5", random_events(50)), tmp_path / "x_bbox.npy"
+    outside = {"x": {1: -2, 3: 60, 4: 64}, "h": {3: 40}}
+    source = boxes_at(tmp_path / "x.npy", **outside)
+    before = source.read_bytes()
+    message = (
+        r"x\.npy: record 1: box x=-2, y=10, w=10, h=10 reaches outside the sensor of 64x48, the "
+        r"first of 3 such boxes\. Is it of this recording\? If it is, set boxes\.outside: clip\.$"
+    )
+    with pytest.raises(AnnotationError, match=message):
+        steps.boxes(store, source, out)
+    assert not out.exists()
+    assert steps.boxes(store, source, out, steps.BoxesSettings(outside="clip")) == 5
+    corners = [[float(box[name]) for name in "xywh"] for box in read_boxes(out)]
+    assert corners == [[10] * 4, [0, 10, 8, 10], [10] * 4, [60, 10, 4, 38], [10] * 4]
+    warned = [entry.message for entry in caplog.records if entry.levelname == "WARNING"]
+    assert warned == [
+        "x_bbox.npy: 2 boxes that reached outside the sensor, clipped",
+        "x_bbox.npy: 1 box all outside the sensor, left out",
+    ]
+    assert source.read_bytes() == before
+    assert not check(tmp_path).errors
+    steps.boxes(store, source, out, steps.BoxesSettings(outside="keep"))
+    assert read_boxes(out)["x"].tolist() == [10, -2, 10, 60, 64, 10]
+    found = [f.problem for f in check(tmp_path).findings if f.check == "box_outside"]
+    assert "as boxes.outside: clip does" in found[0]
+
+
+@pytest.mark.parametrize("bad", [{"w": 0}, {"h": -1}, {"x": np.nan}, {"h": np.inf}, {"w": np.nan}])
+def test_boxes__that_are_not_valid_are_refused_or_dropped(tmp_path, bad, caplog):
+    store, out = store_of(tmp_path / "s.h5", random_events(50)), tmp_path / "x_bbox.npy"
+    source = boxes_at(tmp_path / "x.npy", **{name: {4: value} for name, value in bad.items()})
+    message = r"record 4: box x=.* has no area, or a number that is not finite\. Leave it out of"
+    with pytest.raises(AnnotationError, match=message + r".*set boxes\.invalid: drop\.$"):
+        steps.boxes(store, source, out)
+    settings = steps.BoxesSettings(invalid="drop", outside="clip")
+    assert steps.boxes(store, source, out, settings) == 5
+    assert read_boxes(out)["t"].tolist() == [0, 1_000, 2_000, 3_000, 5_000]
+    assert "x_bbox.npy: 1 box not valid, left out" in caplog.text
+
+
+def test_boxes__out_of_order_are_refused_with_what_sorts_them(tmp_path):
+    store, out = store_of(tmp_path / "s.h5", random_events(50)), tmp_path / "x_bbox.npy"
+    source = boxes_at(tmp_path / "x.npy", ts={2: 4_500})
+    with pytest.raises(AnnotationError, match=r"record 3: goes back in time\. Sort .*numpy\.sort"):
+        steps.boxes(store, source, out)
+    np.save(source, np.sort(np.load(source), order="ts", kind="stable"))
+    assert steps.boxes(store, source, out) == 6
+
+
+def test_boxes__are_clipped_by_the_command(tmp_path):
+    store, out = store_of(tmp_path / "s.h5", random_events(50)), tmp_path / "x_bbox.npy"
+    source = boxes_at(tmp_path / "x.npy", x={1: -2})
+    command = ["boxes", str(store), "--boxes", str(source), "-o", str(out)]
+    assert cli.main(command) == 1
+    assert cli.main([*command, "--outside", "clip"]) == 0
+    assert read_boxes(out)["x"].min() == 0
+
+
 def test_boxes__of_a_cropped_store_are_refused(tmp_path):
     path = recording(tmp_path / "x.bin")
     steps.events(path, tmp_path / "s.h5", steps.EventsSettings(crop=[2, 0, 20, 20]), sensor="20x20")
     with pytest.raises(
-        AnnotationError, match="is for the whole sensor, but the events are cropped"
+        AnnotationError, match=r"but the events are cropped\. Make the store without events\.crop"
     ):
         steps.boxes(tmp_path / "s.h5", published(tmp_path / "x.npy"), tmp_path / "x_bbox.npy")
+    steps.events(path, tmp_path / "whole.h5", sensor="20x20")
+    steps.boxes(tmp_path / "whole.h5", published(tmp_path / "x.npy"), tmp_path / "x_bbox.npy")
 
 
 def test_info_and_audit__take_the_size_that_a_file_does_not_state(tmp_path, capsys):

@@ -242,16 +242,17 @@ def test_new_row__builds_only_it_and_the_release(copied):
 def test_labels_of_some_recordings__are_released_and_none_are_made_up(copied):
     boxes = np.load(copied / "results" / "slices" / "one_bbox.npy")
     boxes["t"] += steps.info(copied / "raw" / "two.aedat4")["t_offset"]  # on the camera's clock
+    boxes["x"][0] = -2
     np.save(copied / "raw" / "published.npy", boxes)
     table = copied / "recordings.tsv"
     one, two = table.read_text(encoding="utf-8").splitlines()[1:]
     cells = two.split("\t")
     rows = [
-        "id\tsource\tmd5\tsplit\trois\ttags\tboxes",
-        f"{one}\t",
-        "\t".join(["tagged", *cells[1:4], "", cells[5], ""]),
-        "\t".join(["bare", *cells[1:4], "", "", ""]),
-        "\t".join(["boxed", *cells[1:4], "", "", "raw/published.npy"]),
+        "id\tsource\tmd5\tsplit\trois\ttags\tboxes\tboxes/outside",
+        f"{one}\t\t",
+        "\t".join(["tagged", *cells[1:4], "", cells[5], "", ""]),
+        "\t".join(["bare", *cells[1:4], "", "", "", ""]),
+        "\t".join(["boxed", *cells[1:4], "", "", "raw/published.npy", "clip"]),
     ]
     table.write_text("\n".join(rows) + "\n", encoding="utf-8")
     build(copied, "--cores", "2", "release")
@@ -263,6 +264,10 @@ def test_labels_of_some_recordings__are_released_and_none_are_made_up(copied):
         *(f"train/{folder}/one_bbox.npy" for folder in folders),
         *(f"test/{folder}/boxed_bbox.npy" for folder in folders),
     }
+    clipped = np.load(release / "test" / "slices" / "boxed_bbox.npy")
+    assert (len(clipped), clipped["x"].min()) == (len(boxes), 0)
+    log = (copied / "results" / "logs" / "boxes" / "boxed.log").read_text(encoding="utf-8")
+    assert "boxed_bbox.npy: 1 box that reached outside the sensor, clipped" in log
     assert (release / "test" / "slices" / "bare.h5").exists()
     assert not (release / "test" / "slices" / "boxed.h5").exists()
 

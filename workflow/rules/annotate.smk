@@ -34,11 +34,13 @@ rule boxes:
         published=of_recording(DATASET.file("boxes")),
     output:
         boxes="<results>/boxes/{id}_bbox.npy",
+        origin="<results>/boxes/{id}_bbox.json",
     log:
         "<logs>/boxes/{id}.log",
     conda:
         "../../envs/evreel.yaml"
     params:
+        **settings(BoxesSettings, "boxes"),
         boxes_md5=column("boxes_md5"),
         boxes_sha256=digest(DATASET.file("boxes")),
         labels=list(DATASET.config.labels),

@@ -13,6 +13,7 @@ from evreel.dataset.plan import release_plan, released_files
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
+    BoxesSettings,
     ClockSettings,
     CutSettings,
     EventsSettings,

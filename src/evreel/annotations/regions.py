@@ -203,10 +203,11 @@ class Regions:
         """Return the frame and shape of each row, by frame, then by region.
 
         A shape covers its own frame and those up to the next listed shape of its track. The last
-        shape covers only its own frame, a closing one none.
+        shape, and one that is alone, cover only their own frame, a closing one none.
         """
         frame = self._frame_numbers()
         stop = frame + 1
+        alone = np.fromiter((s.alone for s in self._shapes), bool, len(self._shapes))
         goes_on = np.flatnonzero(self._region[1:] == self._region[:-1])
         back = goes_on[frame[goes_on + 1] <= frame[goes_on]]
         if back.size:
@@ -216,6 +217,7 @@ class Regions:
                 path=self._source,
                 place=f"region {self._region[k]}",
             )
+        goes_on = goes_on[~alone[goes_on]]
         stop[goes_on] = np.minimum(frame[goes_on + 1], len(self.clock))
         served = np.where(outside, 0, stop - frame)
         shape = np.repeat(np.arange(len(frame), dtype=np.int64), served)

@@ -49,6 +49,9 @@ class Shape(ABC):
         Higher is on top.
     attributes
         Name → value, as text.
+    alone
+        Nothing is known of the object from here to the next listed shape of its track, so that
+        this shape labels only its own frame.
 
     Attributes
     ----------
@@ -62,6 +65,7 @@ class Shape(ABC):
     keyframe: bool = True
     z_order: int = 0
     attributes: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
+    alone: bool = False
 
     name: ClassVar[str]
     plural: ClassVar[str]
@@ -217,13 +221,18 @@ class Annotations:
         Name of the file, for messages.
     skipped
         Unsupported kind → how many shapes of it were left out, if that was asked for.
+    repairs
+        What else was left out, and how often.
     task
         Frames of the file's whole task or job; None if it does not say.
-    task_name
-        What the file calls its task; None if it does not say.
-    task_id
-        Distinguishes that task from any other: its number and name, and when it was created; None
-        if the file does not say all.
+    task_id, task_name
+        What the file calls its task or job; None if it does not say.
+    created
+        When that task was created, as the file has it; None if it does not say.
+    of_images
+        Whether the task was made from images and not from a video.
+    lists_frames
+        Whether the file lists each frame of its task, with its picture: the images form.
     video
         Name of the video that the task was made from, as the file has it; None if it does not say.
     pictures
@@ -237,10 +246,14 @@ class Annotations:
     picture_shape: tuple[int, int] | None = None
     source: str = ""
     skipped: Mapping[str, int] = field(default_factory=dict)
+    repairs: Mapping[str, int] = field(default_factory=dict)
     task: range | None = None
-    task_name: str | None = None
     task_id: str | None = None
+    task_name: str | None = None
+    created: str | None = None
     video: str | None = None
+    of_images: bool = False
+    lists_frames: bool = False
     pictures: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -271,7 +284,23 @@ def merge(parts: Iterable[Annotations]) -> Annotations:
         picture_shape=next(iter(shapes), None),
         source=sources,
         skipped=dict(sum((Counter(part.skipped) for part in listed), Counter())),
+        repairs=sums(part.repairs for part in listed),
     )
+
+
+def sums(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the sum of counts by name; zeros stay.
+
+    Examples
+    --------
+    >>> sums([{"a": 1, "b": 0}, {"a": 2}])
+    {'a': 3, 'b': 0}
+    """
+    total: dict[str, int] = {}
+    for each in counts:
+        for name, n in each.items():
+            total[name] = total.get(name, 0) + n
+    return total
 
 
 def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
@@ -302,10 +331,9 @@ def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
 def interpolate(track: Track) -> Track:
     """Fill the frames between listed shapes by `Shape.between`; listed shapes do not change.
 
-    An annotation file lists every annotated frame in which an object is visible. So a gap has
-    frames that were left out of the task, or the object is away. Nothing is added after a shape
-    that is `outside`, nor after the last listed shape: a file that lists every visible frame
-    ends a track there, with or without a closing shape.
+    Nothing is added after a shape that is `outside` or `alone`, nor after the last listed shape: a
+    file that lists every visible frame ends a track there, with or without a closing shape. Which
+    gaps are not to be filled, `evreel.annotations.frames` tells.
 
     Examples
     --------
@@ -317,6 +345,6 @@ def interpolate(track: Track) -> Track:
     shapes: list[Shape] = []
     for left, right in zip_longest(track.shapes, track.shapes[1:]):
         shapes.append(left)
-        if right is not None and not left.outside:
+        if right is not None and not left.outside and not left.alone:
             shapes += (left.between(right, frame) for frame in range(left.frame + 1, right.frame))
     return replace(track, shapes=tuple(shapes))

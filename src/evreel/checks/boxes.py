@@ -15,7 +15,7 @@ from evreel.checks.labels import Beyond
 from evreel.checks.registry import Threshold, checks_of, findings, finished
 from evreel.checks.tally import MaskArray, distance, located
 from evreel.errors import LayoutError
-from evreel.files.boxes import read_records
+from evreel.files.boxes import SLACK_PX, is_empty, is_finite, is_outside, read_records
 from evreel.timebase import Int64Array
 
 error, warning = checks_of("boxes")
@@ -102,26 +102,30 @@ def _with_corners(boxes: Boxes, bad: MaskArray, problem: str) -> Iterator[Locate
     return located(bad, say, "box", problem)
 
 
-def _finite(boxes: Boxes) -> MaskArray:
-    return np.isfinite(boxes.x) & np.isfinite(boxes.y) & np.isfinite(boxes.w) & np.isfinite(boxes.h)
+def _corners(boxes: Boxes) -> list[FloatArray]:
+    return [boxes.x, boxes.y, boxes.w, boxes.h]
+
+
+_DROP = "leave such boxes out, as boxes.invalid: drop does, and count them"
 
 
 @error("box_number", "Boxes with a coordinate or size that is NaN or infinite.")
 def box_number(boxes: Boxes) -> Iterator[Located]:
     """Find boxes whose numbers are not finite."""
-    problem = "with a coordinate that is not a number, the first {got}; leave such boxes out"
-    return _with_corners(boxes, ~_finite(boxes), problem)
+    problem = f"with a coordinate that is not a number, the first {{got}}; {_DROP}"
+    return _with_corners(boxes, ~is_finite(_corners(boxes)), problem)
 
 
 @error("box_size", "Boxes without width or height, or with a negative one.")
 def box_size(boxes: Boxes) -> Iterator[Located]:
     """Find boxes without area; boxes with numbers that are not finite are left to `box_number`."""
-    empty = _finite(boxes) & ((boxes.w <= 0) | (boxes.h <= 0))
-    return _with_corners(boxes, empty, "without area, the first {got}; leave such boxes out")
+    return _with_corners(
+        boxes, is_empty(_corners(boxes)), f"without area, the first {{got}}; {_DROP}"
+    )
 
 
 _SLACK_PX = Threshold(
-    "slack_px", 0.01, "float32 corner and size add up to the sensor's edge within 0.001 px."
+    "slack_px", SLACK_PX, "float32 corner and size add up to the sensor's edge within 0.001 px."
 )
 
 
@@ -129,13 +133,11 @@ _SLACK_PX = Threshold(
 def box_outside(boxes: Boxes, sensor: tuple[int, int]) -> Iterator[Located]:
     """Find boxes with a corner outside the sensor's (height, width)."""
     height, width = sensor
-    slack_px = _SLACK_PX.value
-    with np.errstate(invalid="ignore"):
-        right, bottom = boxes.x + boxes.w, boxes.y + boxes.h
-        over = (boxes.x < -slack_px) | (boxes.y < -slack_px)
-        over |= (right > width + slack_px) | (bottom > height + slack_px)
-    problem = f"outside the sensor of {width}x{height}, the first {{got}}; clip them and count that"
-    return _with_corners(boxes, over & _finite(boxes), problem)
+    problem = (
+        f"outside the sensor of {width}x{height}, the first {{got}}; clip them, as boxes.outside: "
+        "clip does, and count that"
+    )
+    return _with_corners(boxes, is_outside(_corners(boxes), sensor), problem)
 
 
 @error("box_order", "Boxes with a time before the previous box's, which loaders skip.")
@@ -170,36 +172,55 @@ _FROZEN_LEAST_US = Threshold(
 _FROZEN_LEAST_BOXES = Threshold(
     "least_boxes", 10, "Fewer equal boxes may come from a label rate of a few Hz."
 )
+_FROZEN_GAP_US = Threshold(
+    "gap_us",
+    2_000_000,
+    "Equal boxes at a label rate of 1 Hz, one missing, are still of one object; later ones need "
+    "not be.",
+)
 
 
 @warning(
     "frozen_box",
-    "Tracks whose box never changes: nobody followed the object, or it is at rest.",
+    "Boxes that never change, of one track or of several in turn: nobody followed the object, or "
+    "it is at rest. Equal means to the last bit, so a box that trembles is not found.",
     _FROZEN_LEAST_US,
     _FROZEN_LEAST_BOXES,
+    _FROZEN_GAP_US,
 )
 def frozen_box(boxes: Boxes) -> Iterator[Located]:
-    """Find runs of equal boxes of one track."""
-    if boxes.track_id is None or not len(boxes.t):
+    """Find runs of equal boxes of one class, whatever the numbers of their tracks are."""
+    if not len(boxes.t):
         return
-    order = np.lexsort((np.arange(len(boxes.t)), boxes.t, boxes.track_id))
-    changes = np.zeros(len(order) - 1, dtype=np.bool_)
-    for column in (boxes.track_id, boxes.x, boxes.y, boxes.w, boxes.h):
+    geometry = (boxes.h, boxes.w, boxes.y, boxes.x, boxes.class_id)
+    order = np.lexsort((np.arange(len(boxes.t)), boxes.t, *geometry))
+    t = boxes.t[order]
+    apart = distance(t[1:], t[:-1])
+    changes = apart > _FROZEN_GAP_US.value
+    for column in geometry:
         changes |= column[order][1:] != column[order][:-1]
     starts = np.flatnonzero(np.concatenate([[True], changes]))
-    lengths = np.diff(starts, append=len(order))
-    t = boxes.t[order]
-    spans = distance(t[starts + lengths - 1], t[starts])
+    last = np.append(starts[1:], len(order)) - 1
+    # Boxes of one moment count once.
+    moment = np.concatenate([[0], np.cumsum(apart > 0)])
+    lengths = moment[last] - moment[starts] + 1
+    spans = distance(t[last], t[starts])
     long = np.flatnonzero(
         (lengths >= _FROZEN_LEAST_BOXES.value) & (spans >= _FROZEN_LEAST_US.value)
     )
     if len(long):
-        row = int(order[starts[long[0]]])
+        first = long[np.argmin(order[starts[long]])]
+        rows = order[starts[first] : last[first] + 1]
+        place, tracks = f"record {rows[0]}, ", ""
+        if boxes.track_id is not None:
+            place += f"track {boxes.track_id[rows[0]]}, "
+            n_tracks = len(np.unique(boxes.track_id[rows]))
+            tracks = f" under {n_tracks:,} track numbers" if n_tracks > 1 else ""
         more = first_of(len(long), "such runs")
         yield (
-            f"record {row}, track {boxes.track_id[row]}, t={boxes.t[row]} µs",
-            f"the same box {lengths[long[0]]:,} times in {spans[long[0]] / 1e6:.3f} s{more}; was "
-            "its track abandoned?",
+            f"{place}t={boxes.t[rows[0]]} µs",
+            f"the same box {lengths[first]:,} times in {spans[first] / 1e6:.3f} s{tracks}{more}; "
+            "was its object abandoned?",
         )
 
 

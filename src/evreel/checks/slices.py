@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import h5py
@@ -14,11 +14,11 @@ from evreel.checks.events import Columns, at, check_events, event_checks
 from evreel.checks.finding import Finding, Located
 from evreel.checks.inventory import File, Known
 from evreel.checks.labels import Beyond, LabelSpan
-from evreel.checks.registry import checks_of, finished
+from evreel.checks.registry import checks_of, findings, finished
 from evreel.checks.tally import Faults, PieceTally, Read, Tally, distance
 from evreel.timebase import Int64Array
 
-error, _ = checks_of("slices")
+error, warning = checks_of("slices")
 
 
 @error(
@@ -167,6 +167,13 @@ class Regions(PieceTally):
         return bad, lambda k: (f"{name}, row {first + k}", f"{roi[k]}")
 
 
+@warning("doubt", "Labels of which the annotation files leave open whether they are right.")
+def doubt(doubts: Iterable[str]) -> Iterator[Located]:
+    """Find what step annotate has noted."""
+    for text in doubts:
+        yield "", text
+
+
 @error("other_events", "Slices whose events differ from the store beside them.")
 class SameEvents(PieceTally):
     """Compare the events with the store's.
@@ -224,6 +231,8 @@ def check_slices(file: File, known: Known) -> Iterator[Finding]:
 
 def _check_tables(path: str, h5: h5py.File, reader: RawColumns) -> Iterator[Finding]:
     """Yield what is wrong with the tables of a slices file."""
+    if "doubts" in h5:
+        yield from findings(doubt, h5["doubts"].asstr()[:].tolist(), path=path)
     n_events, n_slices = len(h5["events/t"]), len(h5["slices/start"])
     n_labels, t_stop_us = len(h5["labels/name"]), int(h5.attrs["t_stop_us"])
     rows, us = ("slices/start", "slices/stop"), ("slices/start_us", "slices/stop_us")

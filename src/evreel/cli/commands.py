@@ -357,12 +357,19 @@ def annotate(options: Options) -> int:
     option("--md5", metavar="HEX", help="MD5 that it must have"),
     labels("classes, in the order of their numbers"),
     output("NPY"),
+    settings("BoxesSettings"),
 )
 def boxes(options: Options) -> int:
     """Carry boxes along."""
     from evreel import steps
 
-    steps.boxes(options.store, options.boxes, options.output, **_given(options, "md5", "labels"))
+    steps.boxes(
+        options.store,
+        options.boxes,
+        options.output,
+        settings_from(steps.BoxesSettings, options),
+        **_given(options, "md5", "labels"),
+    )
     return 0
 
 

@@ -91,6 +91,8 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 _check_md5(row, column, memory)
                 if column in XMLS:
                     xmls.append(_checked_xml(dataset, memory, id_, column))
+                elif column == "boxes":
+                    _check_boxes(dataset, memory, id_)
                 elif column == "samples":
                     _check_intervals(dataset, memory, id_)
             except EvreelError as error:
@@ -166,27 +168,58 @@ def _known(memory: Memory, found: Callable[[], Any], *parts: Any) -> Any:
 def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml:
     path, labels = dataset.recordings[id_][column], list(dataset.config.labels)
     sha256 = memory.digests(path).sha256
-    unsupported = "skip" if column == "tags" else dataset.settings(id_).annotate.unsupported
+    settings = dataset.settings(id_).annotate
 
     def found() -> tuple[Any, ...]:
         from evreel.annotations.cvat import read_cvat
         from evreel.annotations.shapes import relabel
 
-        read = read_cvat(path, unsupported=unsupported, tags_only=column == "tags")
+        read = read_cvat(
+            path,
+            unsupported=settings.unsupported,
+            invalid=settings.invalid,
+            tags_only=column == "tags",
+        )
         relabel(read, labels)
         folders = {PurePosixPath(name).parent.name for name in read.pictures.values()}
         frames = read.task or read.frames or range(0)
         return Origin(
             read.video or "",
             read.task_name or "",
-            read.task_id or "",
+            f"{read.task_id}, {read.task_name}, {read.created}"
+            if read.task_id and read.created
+            else "",
             min(frames, default=0),
             max(frames, default=-1),
             tuple(sorted(folders - {""})),
         )
 
-    origin = _known(memory, found, column, sha256, unsupported, labels)
+    origin = _known(memory, found, column, sha256, settings.plain(), labels)
     return Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
+
+
+def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> None:
+    row, labels = dataset.recordings[id_], list(dataset.config.labels)
+    path, settings = row["boxes"], dataset.settings(id_).boxes
+
+    def found() -> int:
+        from evreel.events import Sensor
+        from evreel.files.boxes import (
+            boxes_within,
+            check_classes,
+            read_published_boxes,
+            valid_boxes,
+        )
+
+        boxes = read_published_boxes(path)
+        check_classes(boxes, path, len(labels))
+        boxes, _ = valid_boxes(boxes, path, drop=settings.invalid == "drop")
+        if settings.outside == "error":
+            boxes_within(boxes, path, Sensor.parse(row["sensor"]) if "sensor" in row else None)
+        return len(boxes)
+
+    parts = (settings.plain(), row.get("sensor"), labels)
+    _known(memory, found, "boxes", memory.digests(path).sha256, *parts)
 
 
 def _check_intervals(dataset: DataSet, memory: Memory, id_: str) -> None:

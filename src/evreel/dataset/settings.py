@@ -141,11 +141,39 @@ class AnnotateSettings(Settings):
         "What becomes of shapes other than boxes and polygons, and of rotated boxes: error, or "
         "skip and count them.",
     )
+    invalid: Literal["error", "drop"] = setting(
+        "error",
+        "What becomes of shapes without area or with a coordinate that is not a number, and of the "
+        "second of two equal shapes of a track in one frame: error, or drop and count them.",
+    )
+    gaps: Literal["auto", "fill", "leave"] = setting(
+        "auto",
+        "Frames between two shapes of a track that the XML does not list. fill: the object moves "
+        "from one to the other; leave: it is not labelled there; auto: leave them where the XML "
+        "lists most frames as CVAT does, fill them where it lists key frames only.",
+    )
     part_of_video: bool = setting(
         False,
         "Whether the XML may be of a task with only a part of the video's frames. Otherwise that "
-        "is an error: labels of another video, with another video/window_us, would land at other "
-        "times.",
+        "is an error, unless names of pictures say which: labels of another video, with another "
+        "video/window_us, would land at other times.",
+    )
+
+
+@dataclass(frozen=True)
+class BoxesSettings(Settings):
+    """Boxes that come with a recording."""
+
+    outside: Literal["error", "clip", "keep"] = setting(
+        "error",
+        "What becomes of boxes that reach outside the sensor: error; clip them, leave out those "
+        "that are all outside, and count both; or keep them as published, which "
+        "release/tolerate: [box_outside] then has to allow.",
+    )
+    invalid: Literal["error", "drop"] = setting(
+        "error",
+        "What becomes of boxes without width or height, or with a number that is NaN or infinite: "
+        "error, or drop and count them.",
     )
 
 
@@ -449,6 +477,7 @@ class Config(Settings):
         VideoSection, "Pictures to annotate, and the clock of their frames."
     )
     annotate: AnnotateSettings = section(AnnotateSettings, "Joining events and annotations.")
+    boxes: BoxesSettings = section(BoxesSettings, "Boxes that come with a recording.")
     slices: RegularWindows | None = optional(
         "How annotated events are cut; independent of the video. May be left out where all "
         "recordings are cut into samples."
@@ -583,7 +612,7 @@ NEEDED_BESIDE = {
 }
 """Columns that mean nothing without another one."""
 
-SECTIONS = ("events", "video", "annotate", "slices", "samples", "features")
+SECTIONS = ("events", "video", "annotate", "boxes", "slices", "samples", "features")
 """Groups of the config whose settings a column may change for one recording."""
 
 FREE_COLUMNS = {

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import AnnotationError
 from evreel.layout import BOX_DTYPE
+from evreel.provenance import Provenance, sha256
+
+SLACK_PX = 0.01
+"""So far outside the sensor, boxes still count as within."""
 
 _ALSO = {"t": "ts", "class_confidence": "confidence"}
 _HEADS = {
@@ -40,6 +48,40 @@ def write_boxes(path: str | Path, boxes: npt.NDArray[np.void]) -> None:
         clean[name] = boxes[name]
     with path.open("xb") as file:
         np.save(file, clean, allow_pickle=False)
+
+
+def origin_path(path: str | Path) -> Path:
+    """Return the file beside boxes that says how they were made: ``park_bbox.json``."""
+    return Path(path).with_suffix(".json")
+
+
+def write_origin(path: str | Path, boxes: str | Path, made: Provenance) -> None:
+    """Write how boxes were made: a ``.npy`` file has no room for it.
+
+    Parameters
+    ----------
+    path
+        The file to write, JSON.
+    boxes
+        The boxes, as they were written.
+    made
+        What made them.
+    """
+    value = {**made.attributes(), "beside": {"boxes": sha256(boxes)}}
+    for name in ("parameters", "inputs", "repairs"):
+        value[name] = dict(getattr(made, name))
+    Path(path).write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_origin(boxes: str | Path) -> dict[str, dict[str, Any]]:
+    """Return ``inputs``, ``beside`` and ``repairs`` of boxes, empty ones if nothing says so."""
+    try:
+        value = json.loads(origin_path(boxes).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        value = None
+    said = value if isinstance(value, dict) else {}
+    parts = {name: said.get(name) for name in ("inputs", "beside", "repairs")}
+    return {name: part if isinstance(part, dict) else {} for name, part in parts.items()}
 
 
 def read_boxes(path: str | Path) -> npt.NDArray[np.void]:
@@ -97,6 +139,127 @@ def read_published_boxes(path: str | Path) -> npt.NDArray[np.void]:
     return boxes
 
 
+def is_outside(
+    columns: Sequence[npt.NDArray[np.floating]], sensor: tuple[float, float]
+) -> npt.NDArray[np.bool_]:
+    """Return which boxes, (n,) x, y, w, h, have a corner outside the sensor's (height, width)."""
+    x, y, w, h = (column.astype(np.float64) for column in columns)
+    height, width = sensor
+    with np.errstate(invalid="ignore"):
+        over = (x < -SLACK_PX) | (y < -SLACK_PX)
+        over |= (x + w > width + SLACK_PX) | (y + h > height + SLACK_PX)
+    return over & is_finite(columns)
+
+
+def is_empty(columns: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.bool_]:
+    """Return which boxes, (n,) x, y, w, h, all finite, have no area."""
+    *_, w, h = columns
+    return is_finite(columns) & ((w <= 0) | (h <= 0))
+
+
+def is_finite(columns: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.bool_]:
+    """Return which boxes, (n,) x, y, w, h, have neither NaN nor infinity in them."""
+    finite: npt.NDArray[np.bool_] = np.logical_and.reduce([np.isfinite(c) for c in columns])
+    return finite
+
+
+def check_classes(boxes: npt.NDArray[np.void], path: str | Path, n_labels: int) -> None:
+    """Raise `AnnotationError` if a box has a class without a label."""
+    unknown = boxes["class_id"] >= n_labels
+    if unknown.any():
+        row = int(np.argmax(unknown))
+        raise AnnotationError(
+            f"class_id is {boxes['class_id'][row]}, but there are {n_labels} labels",
+            path=path,
+            place=f"record {row}",
+            hint="List all classes in labels, in the order of their numbers.",
+        )
+
+
+def valid_boxes(
+    boxes: npt.NDArray[np.void], path: str | Path, *, drop: bool = False
+) -> tuple[npt.NDArray[np.void], int]:
+    """Return the boxes that have an area and finite numbers, and how many were left out.
+
+    Raises
+    ------
+    AnnotationError
+        If there is another one, unless it may be dropped.
+    """
+    columns = _corners(boxes)
+    bad = ~is_finite(columns) | is_empty(columns)
+    if bad.any() and not drop:
+        _fail(
+            *(boxes, bad, path, "has no area, or a number that is not finite"),
+            "Leave it out of the file, or set boxes.invalid: drop.",
+        )
+    return boxes[~bad], int(np.count_nonzero(bad))
+
+
+def boxes_within(
+    boxes: npt.NDArray[np.void],
+    path: str | Path,
+    sensor: tuple[int, int] | None,
+    *,
+    clip: bool = False,
+) -> tuple[npt.NDArray[np.void], int, int]:
+    """Return boxes within the sensor, how many were clipped, and how many were left out.
+
+    Parameters
+    ----------
+    boxes
+        Valid ones. They do not change.
+    path
+        Their file, for messages.
+    sensor
+        (height, width) in pixels; None if not known yet, so that only its left and top edges are.
+    clip
+        Cut off the parts outside, and leave out the boxes that are all outside.
+
+    Raises
+    ------
+    AnnotationError
+        If a box reaches outside the sensor, unless it may be clipped.
+    """
+    height, width = sensor or (math.inf, math.inf)
+    over = is_outside(_corners(boxes), (height, width))
+    if not over.any():
+        return boxes, 0, 0
+    if not clip:
+        shown = f" of {width}x{height}" if sensor else ""
+        _fail(
+            *(boxes, over, path, f"reaches outside the sensor{shown}"),
+            "Is it of this recording? If it is, set boxes.outside: clip.",
+        )
+    boxes = boxes.copy()
+    for corner, size, limit in (("x", "w", width), ("y", "h", height)):
+        start = boxes[corner][over].astype(np.float64)
+        start, stop = np.clip([start, start + boxes[size][over]], 0, limit)
+        boxes[corner][over], boxes[size][over] = start, stop - start
+    gone = over & is_empty(_corners(boxes))
+    n_gone = int(np.count_nonzero(gone))
+    return boxes[~gone], int(np.count_nonzero(over)) - n_gone, n_gone
+
+
+def _corners(boxes: npt.NDArray[np.void]) -> list[npt.NDArray[np.floating]]:
+    return [boxes[name] for name in ("x", "y", "w", "h")]
+
+
+def _fail(
+    boxes: npt.NDArray[np.void],
+    bad: npt.NDArray[np.bool_],
+    path: str | Path,
+    problem: str,
+    hint: str,
+) -> NoReturn:
+    row, n = int(np.argmax(bad)), int(np.count_nonzero(bad))
+    values = ", ".join(f"{name}={boxes[name][row]:g}" for name in ("x", "y", "w", "h"))
+    more = f", the first of {n:,} such boxes" if n > 1 else ""
+    raise AnnotationError(
+        f"box {values} {problem}{more}", path=path, place=f"record {row}", hint=hint
+    )
+
+
 def read_records(path: Path) -> npt.NDArray[np.void]:
     """Return the records of a ``.npy`` file, (n,), with any fields in any order.
 
@@ -141,4 +304,10 @@ def _check(path: Path, boxes: npt.NDArray[np.void]) -> None:
         )
     back = np.flatnonzero(boxes["t"][1:] < boxes["t"][:-1])
     if back.size:
-        raise AnnotationError("goes back in time", path=path, place=f"record {back[0] + 1}")
+        raise AnnotationError(
+            "goes back in time",
+            path=path,
+            place=f"record {back[0] + 1}",
+            hint="Sort the records by time: numpy.sort(records, order=name of the time, "
+            "kind='stable').",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,8 @@ class SlicesWriter:
         Labels, regions, tags and labelled intervals.
     first_row
         Row in the recording of the first event that will come.
+    doubts
+        What the annotation files leave open, a sentence each.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class SlicesWriter:
         windows: Windows,
         tables: LabelTables,
         first_row: int = 0,
+        doubts: Sequence[str] = (),
     ) -> None:
         self._file = file
         self._sensor = sensor
@@ -90,6 +94,8 @@ class SlicesWriter:
         ):
             for name in table._fields:
                 hdf5.add(file, SLICES[f"{group}/{name}"], getattr(table, name))
+        if doubts:
+            hdf5.add(file, SLICES["doubts"], doubts)
 
     def write(
         self,

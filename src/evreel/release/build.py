@@ -24,7 +24,7 @@ from evreel import __version__
 from evreel.errors import ReleaseError, UsageError
 from evreel.layout import BOXES_SUFFIX, LABEL_MAP
 from evreel.outputs import Progress, silent
-from evreel.provenance import sha256
+from evreel.provenance import canonical_json, sha256
 from evreel.release.content import RELEASE_NAME
 from evreel.release.digests import digests_of, pieces, sums_of
 from evreel.release.licences import licence_notice
@@ -174,7 +174,8 @@ def build(
         target.write_bytes(text.encode())
         files.append(_listed(folder, path, kind))
     listed = tuple(sorted(files, key=lambda file: file.path))
-    manifest = Manifest(name, version, licence, listed, recordings or {})
+    known = {} if recordings is None else _with_repairs(recordings, plan, sources)
+    manifest = Manifest(name, version, licence, listed, known)
     data = manifest_bytes(manifest)
     (folder / MANIFEST).write_bytes(data)
     for algorithm, digests in sums_of(manifest, data).items():
@@ -333,6 +334,22 @@ def _check_origins(
             "that step, again.",
         )
     return {source: found.removeprefix("sha256:") for source, found in digests.items()}
+
+
+def _with_repairs(
+    recordings: Mapping[str, Mapping[str, str]], plan: Sequence[PlanEntry], sources: Sequence[Path]
+) -> dict[str, Mapping[str, str]]:
+    """Return what is known of recordings, and what was changed in boxes that cannot say it."""
+    from evreel.files.boxes import read_origin
+
+    known = dict(recordings)
+    for entry, source in zip(plan, sources, strict=True):
+        if entry.id and entry.path.endswith(BOXES_SUFFIX):
+            repairs = read_origin(source)["repairs"]
+            if repairs:
+                told = {"boxes_repairs": canonical_json(repairs)}
+                known[entry.id] = {**recordings[entry.id], **told}
+    return known
 
 
 def _json(value: Mapping[str, Any], what: str) -> str:

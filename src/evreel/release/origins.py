@@ -71,8 +71,11 @@ class Made:
         digest
             Gives the ``sha256:…`` of the file that others may have been made from.
         """
+        from evreel.files.boxes import read_origin
+
         if path.endswith(BOXES_SUFFIX):
-            return cls(path, id_, BOXES, digest())
+            origin = read_origin(place)
+            return cls(path, id_, BOXES, digest(), origin["inputs"], origin["beside"])
         for name in ANNOTATIONS:
             if path == f"annotations/{id_}.{name}.xml":
                 return cls(path, id_, name, digest())

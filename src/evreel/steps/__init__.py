@@ -8,6 +8,7 @@ they need inside, so that a step without a kernel does not pay for numba's impor
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
+    BoxesSettings,
     ClockSettings,
     CutSettings,
     EventsSettings,
@@ -40,6 +41,7 @@ __all__ = [
     "LOG",
     "AcquireSettings",
     "AnnotateSettings",
+    "BoxesSettings",
     "ClockSettings",
     "CutSettings",
     "EventsSettings",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from evreel.dataset.settings import AnnotateSettings
 from evreel.outputs import Progress, atomic, silent
@@ -13,6 +14,75 @@ from evreel.steps.clock import check_clock
 from evreel.steps.common import LOG
 from evreel.steps.events import Source, as_store
 from evreel.windows import RegularWindows
+
+if TYPE_CHECKING:
+    from evreel.annotations.shapes import Annotations
+    from evreel.timebase import FrameClock
+
+
+class Joined(NamedTuple):
+    """What the files of one recording say together.
+
+    Parameters
+    ----------
+    annotations : their frame numbers are rows of the clock.
+    doubts : what the files leave open, a sentence each.
+    counts : what was left out, or is open: name → count.
+    """
+
+    annotations: Annotations
+    doubts: tuple[str, ...]
+    counts: dict[str, int]
+
+
+def read_annotations(
+    rois: str | Path | None,
+    tags: str | Path | None,
+    frames: FrameClock,
+    settings: AnnotateSettings = AnnotateSettings(),
+    labels: Sequence[str] | None = None,
+) -> Joined:
+    """Read the CVAT XML of one recording, for the frames of its clock.
+
+    Parameters
+    ----------
+    rois, tags, settings, labels
+        As `annotate` takes them.
+    frames
+        The clock of the annotated video.
+
+    Raises
+    ------
+    AnnotationError
+        If an annotation is not valid or does not fit the clock.
+    """
+    from evreel.annotations.cvat import read_cvat
+    from evreel.annotations.frames import place
+    from evreel.annotations.regions import check_task
+    from evreel.annotations.shapes import merge, relabel
+
+    placed = place(
+        None
+        if rois is None
+        else read_cvat(rois, unsupported=settings.unsupported, invalid=settings.invalid),
+        None if tags is None else read_cvat(tags, tags_only=True),
+        frames,
+        gaps=settings.gaps,
+    )
+    parts = []
+    if placed.rois is not None:
+        parts.append(placed.rois if tags is None else replace(placed.rois, tags=()))
+    if placed.tags is not None:
+        # Only the frames of the regions' file were searched for regions.
+        parts.append(placed.tags if rois is None else replace(placed.tags, frames=()))
+    if labels is not None:
+        parts = [relabel(part, labels) for part in parts]
+    for part in () if settings.part_of_video else parts:
+        check_task(part, frames)
+    annotated = merge(parts)
+    if labels is not None:
+        annotated = replace(annotated, labels=tuple(labels))
+    return Joined(annotated, placed.doubts, {**annotated.repairs, **placed.counts})
 
 
 def annotate(
@@ -57,17 +127,17 @@ def annotate(
 
     Returns
     -------
-    What was changed: name → count. The slices have it as ``repairs``.
+    What was changed, or left open: name → count. The slices have it as ``repairs``, and as
+    ``doubts`` what the files leave open.
 
     Raises
     ------
     AnnotationError
-        If an annotation is not valid or does not fit the recording's video.
+        If an annotation is not valid or does not fit the recording's video, or the name of a
+        picture contradicts the clock.
     """
     from evreel.acquire import check_md5
-    from evreel.annotations import shapes as annotations
-    from evreel.annotations.cvat import read_cvat
-    from evreel.annotations.regions import Annotator, Regions, check_task
+    from evreel.annotations.regions import Annotator, Regions
     from evreel.files import hdf5
     from evreel.files.boxes import write_boxes
     from evreel.files.clock import read_clock
@@ -78,37 +148,26 @@ def annotate(
     for xml, md5 in ((rois, rois_md5), (tags, tags_md5)):
         if xml is not None and md5 is not None:
             check_md5(xml, md5)
-    parts = []
-    if rois is not None:
-        drawn = read_cvat(rois, unsupported=settings.unsupported)
-        parts.append(drawn if tags is None else replace(drawn, tags=()))
-    if tags is not None:
-        tagged = read_cvat(tags, tags_only=True)
-        # Only the frames of the regions' file were searched for regions.
-        parts.append(tagged if rois is None else replace(tagged, frames=()))
-    if labels is not None:
-        parts = [annotations.relabel(part, labels) for part in parts]
-    annotated = annotations.merge(parts)
-    if labels is not None:
-        annotated = replace(annotated, labels=tuple(labels))
-    cut = windows.division()
     frames, picture, extra = read_clock(clock)
-    for part in () if settings.part_of_video else parts:
-        check_task(part, frames)
+    joined = read_annotations(rois, tags, frames, settings, labels)
+    cut = windows.division()
     with as_store(store, beside=slices) as opened:
         check_clock(clock, extra, opened)
-        regions = Regions(annotated, frames, picture or Picture(opened.sensor), clip=settings.clip)
+        regions = Regions(
+            joined.annotations, frames, picture or Picture(opened.sensor), clip=settings.clip
+        )
+        repairs = regions.repairs | joined.counts
         inputs = {"store": opened.path, "clock": clock, "rois": rois, "tags": tags}
         beside: dict[str, str] = {}
         made = Provenance(
             "annotate",
             {
-                "labels": list(annotated.labels),
+                "labels": list(joined.annotations.labels),
                 **asdict(cut),
                 **settings.plain(),
             },
             {role: sha256(path) for role, path in inputs.items() if path is not None},
-            regions.repairs,
+            repairs,
             beside,
         )
         with (
@@ -117,7 +176,8 @@ def annotate(
         ):
             annotator = Annotator(regions)
             writer = SlicesWriter(
-                file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables
+                *(file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables),
+                doubts=joined.doubts,
             )
             for chunk in opened.chunks():
                 writer.write(chunk, *annotator.label(chunk))
@@ -130,4 +190,6 @@ def annotate(
         "%s: %d events, %d of them in a region; %d boxes",
         *(Path(slices).name, writer.n, writer.n_labelled, len(found)),
     )
-    return dict(regions.repairs)
+    for doubt in joined.doubts:
+        LOG.warning("%s", doubt)
+    return repairs

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from evreel.dataset.settings import BoxesSettings
 from evreel.errors import AnnotationError
 from evreel.outputs import atomic
+from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG
 from evreel.steps.events import Source, as_store
 
@@ -15,6 +17,7 @@ def boxes(
     store: Source,
     published: str | Path,
     output: str | Path,
+    settings: BoxesSettings = BoxesSettings(),
     *,
     md5: str | None = None,
     labels: Sequence[str] | None = None,
@@ -28,7 +31,11 @@ def boxes(
     published
         EventBbox records, ``.npy``, on the recording's own clock.
     output
-        The same boxes, in µs since the recording's first event.
+        The same boxes, in µs since the recording's first event. A ``.json`` of the same name says
+        how they were made.
+    settings
+        What becomes of boxes that are not valid, or reach outside the sensor. The log and
+        ``repairs`` in the ``.json`` count them.
     md5
         32 hexadecimal digits that they must have.
     labels
@@ -41,34 +48,55 @@ def boxes(
     Raises
     ------
     AnnotationError
-        If they cannot be read, have a class that is not listed, or the store is cropped.
+        If they cannot be read, have a class that is not listed, are not valid or reach outside
+        the sensor, or the store is cropped.
     """
-    import numpy as np
-
     from evreel.acquire import check_md5
-    from evreel.files.boxes import read_published_boxes, write_boxes
+    from evreel.checks.finding import counted
+    from evreel.files.boxes import (
+        boxes_within,
+        check_classes,
+        origin_path,
+        read_published_boxes,
+        valid_boxes,
+        write_boxes,
+        write_origin,
+    )
 
     if md5 is not None:
         check_md5(published, md5)
     found = read_published_boxes(published)
-    known = len(labels) if labels is not None else None
-    if known is not None and (found["class_id"] >= known).any():
-        row = int(np.argmax(found["class_id"] >= known))
-        raise AnnotationError(
-            f"class_id is {found['class_id'][row]}, but there are {known} labels",
-            path=published,
-            place=f"record {row}",
-            hint="List all classes in labels, in the order of their numbers.",
-        )
+    if labels is not None:
+        check_classes(found, published, len(labels))
+    found, invalid = valid_boxes(found, published, drop=settings.invalid == "drop")
     with (
         as_store(store, beside=output) as opened,
-        atomic(output, inputs=[opened.path, published]) as (scratch,),
+        atomic(output, origin_path(output), inputs=[opened.path, published]) as (scratch, origin),
     ):
         if opened.origin != (0, 0):
             raise AnnotationError(
-                "is for the whole sensor, but the events are cropped", path=published
+                "is for the whole sensor, but the events are cropped",
+                path=published,
+                hint="Make the store without events.crop.",
+            )
+        clipped = outside = 0
+        if settings.outside != "keep":
+            found, clipped, outside = boxes_within(
+                found, published, opened.sensor, clip=settings.outside == "clip"
             )
         found["t"] -= opened.t_offset
         write_boxes(scratch, found)
-    LOG.info("%s: %d boxes", Path(output).name, len(found))
+        repairs = {"invalid_boxes": invalid, "clipped_boxes": clipped, "outside_boxes": outside}
+        inputs = {"store": sha256(opened.path), "published": sha256(published)}
+        parameters = {"labels": None if labels is None else list(labels), **settings.plain()}
+        write_origin(origin, scratch, Provenance("boxes", parameters, inputs, repairs))
+    name = Path(output).name
+    LOG.info("%s: %d boxes", name, len(found))
+    for n, what in (
+        (invalid, "not valid, left out"),
+        (clipped, "that reached outside the sensor, clipped"),
+        (outside, "all outside the sensor, left out"),
+    ):
+        if n:
+            LOG.warning("%s: %s %s", name, counted(n, "box"), what)
     return len(found)

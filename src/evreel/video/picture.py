@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from evreel.errors import ParameterError
 
 LARGEST_PICTURE = 16_384
 """Longest side of a picture, px: the limit of H.264."""
+
+_NAME = re.compile(r"(?:.*[/\\])?([0-9]{6,9})_(-?[0-9]{1,18})(?:\.[A-Za-z0-9]+)?", re.ASCII)
+
+
+def index_digits(n_frames: int) -> int:
+    """Return how many digits the index has in a picture's name, so that names sort in order."""
+    return max(6, len(str(n_frames - 1)))
+
+
+def picture_name(index: int, start_us: int, n_frames: int) -> str:
+    """Return what the picture of a frame is called, without a suffix.
+
+    Examples
+    --------
+    >>> picture_name(12, 120_000, 20)
+    '000012_120000'
+    """
+    return f"{index:0{index_digits(n_frames)}d}_{start_us}"
+
+
+def frame_of_picture(name: str) -> tuple[str, int] | None:
+    """Return the index, as it is written, and the start in µs that a picture's name states.
+
+    Folders before the name and a suffix after it may be any. None if it is not such a name.
+
+    Examples
+    --------
+    >>> frame_of_picture("frames/000012_120000.PNG"), frame_of_picture("frame_000012")
+    (('000012', 120000), None)
+    """
+    match = _NAME.fullmatch(name)
+    return None if match is None else (match[1], int(match[2]))
 
 
 @dataclass(frozen=True)

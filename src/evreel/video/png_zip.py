@@ -16,6 +16,7 @@ from evreel.errors import ClockError, EvreelError
 from evreel.provenance import canonical_json
 from evreel.timebase import FrameClock
 from evreel.video import ffmpeg
+from evreel.video.picture import picture_name
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
@@ -65,7 +66,6 @@ def write_png_zip(
     # are specks on a uniform background.
     arguments = ["-c:v", "png", "-pred", "none", "-compression_level", "4", "-threads", "2"]
     arguments += ["-bitexact", "-f", "image2pipe", "pipe:1"]
-    digits = max(6, len(str(len(clock) - 1)))
     with tempfile.TemporaryFile(dir=path.parent) as stream:
         n = ffmpeg.encode(path, frames, shape, arguments, stdout=stream)
         if n != len(clock):
@@ -75,7 +75,9 @@ def write_png_zip(
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             archive.comment = canonical_json(dict(metadata or {})).encode()
             for index, start_us in enumerate(clock.start_us.tolist()):
-                entry = zipfile.ZipInfo(f"{index:0{digits}d}_{start_us}.png", _LONG_AGO)
+                entry = zipfile.ZipInfo(
+                    f"{picture_name(index, start_us, len(clock))}.png", _LONG_AGO
+                )
                 entry.create_system = 3  # Unix, whatever this machine is
                 entry.external_attr = 0o644 << 16
                 archive.writestr(entry, next(pictures))

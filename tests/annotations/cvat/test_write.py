@@ -206,6 +206,15 @@ def test_images_form__refuses_a_tag_without_a_frame_and_too_few_names(tmp_path):
         write_images_xml(tmp_path / "a.xml", PARK, **TASK, frame_names=["a.png"])
 
 
+def test_shape__after_which_nothing_is_known_is_only_written_as_an_image(tmp_path):
+    track = Track(3, "car", (box(2, alone=True), box(4)))
+    scene = Annotations(("car",), (track,), frames=range(10))
+    with pytest.raises(AnnotationError, match=r"track 3 \('car'\), frame 2: .*the images form"):
+        write_video_xml(tmp_path / "a.xml", scene, **TASK)
+    write_images_xml(tmp_path / "a.xml", scene, **TASK)
+    assert sorted(by_frame(read_cvat(tmp_path / "a.xml"))) == [2, 4]
+
+
 # Real exports
 
 

@@ -6,9 +6,11 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import numpy as np
 from lxml import etree
 
 from evreel.annotations.cvat.elements import (
@@ -19,16 +21,30 @@ from evreel.annotations.cvat.elements import (
     Geometry,
     kind_of,
 )
-from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, FrameTag, Shape, Track
+from evreel.annotations.shapes import (
+    NO_ATTRIBUTES,
+    Annotations,
+    FloatArray,
+    FrameTag,
+    Shape,
+    Track,
+)
 from evreel.errors import AnnotationError, UsageError
+from evreel.video.picture import frame_of_picture
 
 Unsupported = Literal["error", "skip"]
+Invalid = Literal["error", "drop"]
 
+_FRAME_NAME = re.compile(r"frame_([0-9]{6,9})", re.ASCII)  # CVAT's own, of frames of a video
 _FRAME_FILTER = re.compile(r"\s*step\s*=\s*([0-9]{1,9})\s*", re.ASCII)
 
 
 def read_cvat(
-    path: str | Path, *, unsupported: Unsupported = "error", tags_only: bool = False
+    path: str | Path,
+    *,
+    unsupported: Unsupported = "error",
+    invalid: Invalid = "error",
+    tags_only: bool = False,
 ) -> Annotations:
     """Read CVAT XML 1.1 of a task or a job, "for video" or "for images".
 
@@ -40,7 +56,12 @@ def read_cvat(
         The file, unpacked.
     unsupported
         How shapes that are neither boxes nor polygons, and rotated boxes, are handled:
-        ``error``, or ``skip`` them and count them in `Annotations.skipped`.
+        ``error``, or ``skip`` them and count them in `Annotations.skipped`. The shape that is
+        listed before one of them is alone: nothing is interpolated across what was left out.
+    invalid
+        How shapes without area, with too few points, or with a coordinate that is missing or not
+        a number are handled, and the second of two equal shapes of one track in one frame:
+        ``error``, or ``drop`` them, as if they were skipped, and count them.
     tags_only
         Do not read shapes. An images export repeats the shapes of the video export beside it;
         only the images export has tags.
@@ -48,8 +69,11 @@ def read_cvat(
     Returns
     -------
     Annotations
-        Tracks as they are listed, gaps included. A shape of an images export is a track of its
-        own with the number −1. `frames` are the frames of the task or job, by its first and last
+        Tracks as they are listed, gaps included. Of a closing shape, only its frame matters: if
+        its outline cannot be read, it has that of the shape before it. `repairs` counts
+        ``dropped_shapes``, and ``doubled_closing_shapes``, which close what is closed already and
+        are left out. A shape of an images export is a track of its own with the number −1.
+        `frames` are the frames of the task or job, by its first and last
         frame and its frame filter; in an images export, the listed frames; in a video export
         without ``meta``, the frames in which a track is visible. Labels are in the order of
         ``meta``, or of their first appearance if the file lists none.
@@ -64,8 +88,10 @@ def read_cvat(
     """
     if unsupported not in ("error", "skip"):
         raise UsageError(f"unsupported={unsupported!r} is neither 'error' nor 'skip'")
+    if invalid not in ("error", "drop"):
+        raise UsageError(f"invalid={invalid!r} is neither 'error' nor 'drop'")
     path = Path(path)
-    reader = _Reader(path, unsupported, tags_only)
+    reader = _Reader(path, unsupported, invalid, tags_only)
     try:
         with path.open("rb") as file:
             reader.read(file)
@@ -92,15 +118,20 @@ def _is_zip(path: Path) -> bool:
 class _Reader:
     """One pass over a file; `read` fills it, `result` gives what was found."""
 
-    def __init__(self, path: Path, unsupported: Unsupported, tags_only: bool) -> None:
+    def __init__(
+        self, path: Path, unsupported: Unsupported, invalid: Invalid, tags_only: bool
+    ) -> None:
         self._path = path
         self._skip = unsupported == "skip"
+        self._drop = invalid == "drop"
         self._tags_only = tags_only
         self._labels: dict[str, None] = {}
         self._labels_listed = False
         self._task_frames: range | None = None
-        self._task_name: str | None = None
         self._task_id: str | None = None
+        self._task_name: str | None = None
+        self._created: str | None = None
+        self._of_images = False
         self._video: str | None = None
         self._pictures: dict[int, str] = {}
         self._form: str | None = None
@@ -108,6 +139,7 @@ class _Reader:
         self._tags: list[FrameTag] = []
         self._picture: tuple[int, int] | None = None
         self._skipped: Counter[str] = Counter()
+        self._repairs = {"dropped_shapes": 0, "doubled_closing_shapes": 0}
         self._seen_frames: set[int] = set()
         self._attributes: Mapping[str, str] = NO_ATTRIBUTES
         # The open track or image.
@@ -162,10 +194,14 @@ class _Reader:
             picture_shape=self._picture,
             source=self._path.name,
             skipped=dict(sorted(self._skipped.items())),
+            repairs=self._repairs,
             task=self._task_frames,
-            task_name=self._task_name,
             task_id=self._task_id,
+            task_name=self._task_name,
+            created=self._created,
             video=self._video,
+            of_images=self._of_images,
+            lists_frames=self._form == "image",
             pictures=self._pictures,
         )
 
@@ -219,12 +255,33 @@ class _Reader:
                 hint="Export one task: several in one file cannot be told apart.",
             )
         self._seen_frames.add(self._frame)
-        name = element.xml.get("name")
-        if name is not None:
-            self._pictures[self._frame] = name
+        self._name_picture(element, element.xml.get("name"))
         if element.xml.get("width") is not None or element.xml.get("height") is not None:
             height, width = element.whole("height", least=1), element.whole("width", least=1)
             self._one_size(height, width, element)
+
+    def _name_picture(self, element: Element, name: str | None) -> None:
+        """Take in what the picture is called; what its frame is by the name, `frames` tells."""
+        if name is not None:
+            self._pictures[self._frame] = name
+            if frame_of_picture(name) is not None:
+                return
+            own = _FRAME_NAME.fullmatch(name)
+            if own and int(own[1]) != self._frame:
+                element.fail(
+                    f"is called {name!r}, as CVAT calls frame {int(own[1])}",
+                    hint="It was edited after its export: export it again.",
+                )
+        self._check_frame(element, self._frame)
+
+    def _check_frame(self, element: Element, frame: int) -> None:
+        task = self._task_frames
+        if task is not None and frame not in task:
+            step = f" by {task.step}" if task.step > 1 else ""
+            element.fail(
+                f"is not one of the task's frames {task[0]} to {task[-1]}{step}",
+                hint="It was edited after its export: export it again.",
+            )
 
     def _one_size(self, height: int, width: int, element: Element) -> None:
         if self._picture is None:
@@ -263,10 +320,11 @@ class _Reader:
             task = meta.find("job")
         if task is None:
             return
+        number = _text(task.find("id"))
+        self._task_id = number and f"{task.tag} {number}"
         self._task_name = _text(task.find("name"))
-        number, created = _text(task.find("id")), _text(task.find("created"))
-        if number and created:
-            self._task_id = f"{number} {self._task_name or ''}, created {created}"
+        self._created = _text(task.find("created"))
+        self._of_images = _text(task.find("mode")) == "annotation"
         for label in task.iterfind("labels/label"):
             name = label.findtext("name")
             if not name:
@@ -293,39 +351,107 @@ class _Reader:
         frame = -1 if element.xml.tag == "track" else element.whole("frame", least=0)
         if frame >= 0:
             element.what = f"{self._what}, frame {frame}"
-        geometry = self._geometry(element)
-        if geometry is None:
+        outside = frame >= 0 and element.bit("outside")
+        shape = (self._closing if outside else self._visible)(element, frame)
+        if shape is None:
+            if self._shapes and not outside:
+                self._shapes[-1] = replace(self._shapes[-1], alone=True)
             return
-        outside = element.bit("outside")
-        if self._shapes and frame <= self._shapes[-1].frame:
-            before = self._shapes[-1].frame
-            element.fail(
-                f"frame {frame} is listed {'twice' if frame == before else f'after {before}'}",
-                hint="Fix the track in CVAT and export again.",
-            )
+        last = self._shapes[-1] if self._shapes else None
+        if last is not None and self._doubles(element, last, shape):
+            return
         # A closing shape may come after the last frame, a visible one cannot.
-        if self._task_frames is not None and not outside and frame not in self._task_frames:
-            task = self._task_frames
-            step = f" by {task.step}" if task.step > 1 else ""
-            element.fail(f"is not one of the task's frames {task[0]} to {task[-1]}{step}")
-        if self._shapes and not self._shapes[-1].outside:
-            self._seen_frames.update(range(self._shapes[-1].frame, frame))
         if not outside:
+            self._check_frame(element, frame)
             self._seen_frames.add(frame)
-        keyframe = element.bit("keyframe", absent=True)
-        self._shapes.append(self._shape(element, geometry, frame, outside, keyframe))
+        if last is not None and not last.outside and not last.alone:
+            self._seen_frames.update(range(last.frame, frame))
+        self._shapes.append(shape)
+
+    def _visible(self, element: Element, frame: int) -> Shape | None:
+        """Return a shape of a track; None where it is left out."""
+        geometry = self._geometry(element)
+        points = geometry and self._points(element, geometry)
+        if geometry is None or points is None:
+            return None
+        return self._shape(element, geometry, points, frame)
+
+    def _closing(self, element: Element, frame: int) -> Shape | None:
+        """Return the shape that closes a track, with or without an outline of its own.
+
+        None where it has none and nothing is open.
+        """
+        try:
+            kind = kind_of(element)
+            geometry = BY_KIND.get(kind)
+            points = geometry and geometry.read(element)
+            if points is not None and geometry and not geometry.shape.fault(points):
+                return self._shape(element, geometry, points, frame, outside=True)
+        except AnnotationError:
+            geometry = BY_KIND.get(element.xml.tag)
+        last = self._shapes[-1] if self._shapes else None
+        if last is not None and not last.outside and not last.alone:
+            return replace(last, frame=frame, outside=True)
+        if last is not None and last.outside:
+            self._repairs["doubled_closing_shapes"] += 1
+        elif geometry is None and self._skip:
+            self._skipped[kind] += 1
+        return None
+
+    def _doubles(self, element: Element, last: Shape, shape: Shape) -> bool:
+        """Return whether a shape says only what the one before it in its track has said.
+
+        Raises
+        ------
+        AnnotationError
+            If it is not listed in the order of frames, or contradicts the one before it.
+        """
+        frame = shape.frame
+        if frame < last.frame:
+            element.fail(
+                f"frame {frame} is listed after {last.frame}",
+                hint="Put the shapes of the track in the order of their frames.",
+            )
+        if frame > last.frame and not (shape.outside and last.outside):
+            return False
+        equal = (
+            type(shape) is type(last)
+            and np.array_equal(shape.points, last.points)
+            and shape.z_order == last.z_order
+        )
+        if shape.outside and last.outside and (equal or frame == last.frame):
+            self._repairs["doubled_closing_shapes"] += 1
+            return True
+        if frame > last.frame:
+            return False
+        if shape.outside or last.outside or not equal:
+            element.fail(
+                f"frame {frame} is listed twice, and not with the same shape",
+                hint="Delete one of the two from the XML.",
+            )
+        if not self._drop:
+            element.fail(
+                f"frame {frame} is listed twice, with the same shape",
+                hint="To drop the second, set annotate.invalid: drop.",
+            )
+        self._repairs["dropped_shapes"] += 1
+        return True
 
     def _image_child(self, element: Element) -> None:
         if element.xml.tag == "tag":
             label = self._known_label(element)
             self._tags.append(FrameTag(self._frame, label, self._read_attributes(element)))
             return
-        geometry = None if self._tags_only else self._geometry(element)
+        if self._tags_only:
+            return
+        geometry = self._geometry(element)
         if geometry is not None:
             label = self._known_label(element)
             element.what = f"{self._what}, label {label!r}"
-            shape = self._shape(element, geometry, self._frame)
-            self._tracks.append(Track(-1, label, (shape,)))
+            points = self._points(element, geometry)
+            if points is not None:
+                shape = self._shape(element, geometry, points, self._frame)
+                self._tracks.append(Track(-1, label, (shape,)))
 
     def _geometry(self, element: Element) -> Geometry | None:
         """Return how a shape is read; if it is not supported, raise, or None to skip it."""
@@ -342,24 +468,38 @@ class _Reader:
             self._skipped[kind] += 1
         return geometry
 
+    def _points(self, element: Element, geometry: Geometry) -> FloatArray | None:
+        """Return a visible shape's points; if they are not valid, raise, or None to drop it."""
+        try:
+            points = geometry.read(element)
+            fault = geometry.shape.fault(points)
+            if fault is None:
+                return points
+            element.fail(fault)
+        except AnnotationError as error:
+            if not self._drop:
+                element.fail(
+                    error.problem,
+                    hint="Correct or delete it in CVAT, or set annotate.invalid: drop.",
+                )
+        self._repairs["dropped_shapes"] += 1
+        return None
+
     def _shape(
         self,
         element: Element,
         geometry: Geometry,
+        points: FloatArray,
         frame: int,
+        *,
         outside: bool = False,
-        keyframe: bool = True,
     ) -> Shape:
-        points = geometry.read(element)
-        fault = geometry.shape.fault(points)
-        if fault is not None:
-            element.fail(fault)
         return geometry.shape(
             frame,
             points,
             outside,
             element.bit("occluded"),
-            keyframe,
+            element.bit("keyframe", absent=True),
             element.whole("z_order", absent=0),
             self._read_attributes(element),
         )

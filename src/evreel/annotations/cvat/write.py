@@ -62,8 +62,8 @@ def write_video_xml(
     Raises
     ------
     AnnotationError
-        If a shape is in a frame that the task does not have, a label is not one of `labels`,
-        two tracks have the same number, or a name cannot be written in XML.
+        If a shape is in a frame that the task does not have, or is alone; a label is not one of
+        `labels`; two tracks have the same number; or a name cannot be written in XML.
     """
     path = Path(path)
     frames = _task_frames(path, annotations, n_frames, step)
@@ -145,7 +145,8 @@ def write_images_xml(
     Raises
     ------
     AnnotationError
-        As `write_video_xml`, and if there are not `n_frames` names.
+        As `write_video_xml`, except for a shape that is alone; and if there are not `n_frames`
+        names.
     """
     path = Path(path)
     if frame_names is not None and len(frame_names) != n_frames:
@@ -154,7 +155,7 @@ def write_images_xml(
         )
     frames = _task_frames(path, annotations, n_frames, 1)
     listed = annotations.frames or frames
-    _check_shapes(path, annotations, listed)
+    _check_shapes(path, annotations, listed, images=True)
     height, width = picture_shape
     shapes: dict[int, list[tuple[Track, Shape]]] = {}
     for track in annotations.tracks:
@@ -366,12 +367,21 @@ def _task_frames(path: Path, annotations: Annotations, n_frames: int, step: int)
     return range(first, last + 1, spacing or step)
 
 
-def _check_shapes(path: Path, annotations: Annotations, frames: Iterable[int]) -> None:
+def _check_shapes(
+    path: Path, annotations: Annotations, frames: Iterable[int], *, images: bool = False
+) -> None:
     """Raise if a shape or tag has a frame or a label that the task does not have."""
     known = frames if isinstance(frames, range) else frozenset(frames)
     labels = frozenset(annotations.labels)
     for track in annotations.tracks:
         for shape in track.shapes:
+            if shape.alone and not images:
+                raise AnnotationError(
+                    "what is unknown after it cannot be said in the video form",
+                    path=path,
+                    place=f"track {track.id} ({track.label!r}), frame {shape.frame}",
+                    hint="Use the images form.",
+                )
             if shape.frame not in known and not shape.outside:
                 raise AnnotationError(
                     "the task has no such frame",

@@ -1,0 +1,388 @@
+"""Which frames of a clock an annotation file speaks of, and what it leaves open.
+
+**Identity.** Of several statements about which frame a shape is in, the strongest decides: first
+the names of pictures that state index and start, as evreel names them; then the frames of the
+task, by its first frame and its frame filter; then the numbers in the file. Names of pictures are
+held against the clock. CVAT numbers the pictures of a task from 0, wherever they are in the
+recording and however they are sorted, so names and numbers may differ; two pictures of one frame
+may not.
+
+**Gaps.** CVAT lists every frame in which an object is visible, but leaves out deleted frames
+without a word. A script lists key frames, and means the frames between them. A file that lists a
+frame between two key frames, or most frames, is of the first kind, and its gaps are not filled.
+An images export of the same task lists each frame that was not deleted; without it, what all
+tracks leave out is taken as not labelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+from evreel.annotations.shapes import Annotations, Shape, Track, interpolate
+from evreel.errors import AnnotationError
+from evreel.timebase import FrameClock
+from evreel.video.picture import frame_of_picture, index_digits
+
+Gaps = Literal["auto", "fill", "leave"]
+
+_MOST_NAMED = 5
+"""So many frames, or tracks, are named in a message; the others are counted."""
+
+COUNTS = ("frames_maybe_deleted", "open_gaps", "unclosed_tracks")
+"""What is counted of a file that leaves something open."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Annotations whose frame numbers are rows of a clock.
+
+    Parameters
+    ----------
+    rois, tags
+        As they were given.
+    doubts
+        What the files leave open, a sentence each.
+    counts
+        ``frames_maybe_deleted``: frames taken as not labelled, because all tracks leave them out;
+        ``open_gaps``: gaps of tracks, in frames that others list, where the object is taken as
+        away; ``unclosed_tracks``: tracks that end before their task does, and do not close.
+    """
+
+    rois: Annotations | None
+    tags: Annotations | None
+    doubts: tuple[str, ...]
+    counts: Mapping[str, int]
+
+
+def place(
+    rois: Annotations | None,
+    tags: Annotations | None,
+    clock: FrameClock,
+    *,
+    gaps: Gaps = "auto",
+) -> Placed:
+    """Find the rows of a clock that annotations are of, and which gaps of tracks can be filled.
+
+    Parameters
+    ----------
+    rois, tags
+        What is read from the files of one recording, each with the frame numbers of its file.
+    clock
+        The frames that were annotated.
+    gaps
+        Gaps of tracks between two listed shapes: ``fill`` all, ``leave`` all, or ``auto``: leave
+        those of a file that lists the frames in which objects are visible.
+
+    Returns
+    -------
+    Placed
+        A shape before a gap that is not to be filled is alone. The task of a file whose pictures'
+        names were held against the clock is None.
+
+    Raises
+    ------
+    AnnotationError
+        If the name of a picture contradicts the clock, two pictures are of one frame, only some
+        names state a frame, or `tags` does not name a picture that `rois` has shapes in.
+    """
+    doubts: list[str] = []
+    counts = dict.fromkeys(COUNTS, 0)
+    named = None if tags is None else _rows_by_name(tags, clock)
+    if rois is not None and rois.lists_frames:
+        rows = _rows_by_name(rois, clock)
+        rois = rois if rows is None else _renumbered(rois, rows)
+    elif rois is not None:
+        partner = tags if tags is not None and _of_one_task(rois, tags) else None
+        rois, counts = _settled(rois, partner, len(clock), gaps, doubts)
+        if partner is not None and named is not None:
+            unnamed = sorted(_shown(rois.tracks).difference(named))
+            if unnamed:
+                raise AnnotationError(
+                    f"does not name {_frames(unnamed)}, in which {rois.source} has shapes",
+                    path=partner.source or None,
+                    hint="Export both again.",
+                )
+            rois = _renumbered(rois, named)
+        elif partner is None and rois.of_images:
+            doubts.append(
+                f"{rois.source}: its task was made of images, whose names this export does not "
+                "say; they are taken for the frames of the video, in order. An export CVAT for "
+                "images 1.1 of the same task, given as tags, says them"
+            )
+    if tags is not None and named is not None:
+        tags = _renumbered(tags, named)
+    return Placed(rois, tags, tuple(doubts), counts)
+
+
+# Identity
+
+
+def _rows_by_name(part: Annotations, clock: FrameClock) -> dict[int, int] | None:
+    """Return frame number → row of the clock, by the names of pictures; None if they state none."""
+    n = len(clock)
+    rows: dict[int, int] = {}
+    other: int | None = None
+    by_row: dict[int, int] = {}
+    for number in part.frames if part.lists_frames else ():
+        name = part.pictures.get(number, "")
+        stated = frame_of_picture(name)
+        # Names of dates and times look alike, but have longer first numbers.
+        if stated is None or len(stated[0]) not in (6, index_digits(n)):
+            other = number if other is None else other
+            continue
+        row, start_us = int(stated[0]), stated[1]
+        if row >= n or int(clock.start_us[row]) != start_us:
+            known = f"has {n} frames" if row >= n else f"says {clock.start_us[row]} µs of it"
+            raise AnnotationError(
+                f"picture {name!r} is frame {row} at {start_us} µs; the clock {known}",
+                path=part.source or None,
+                place=f"frame {number}",
+                hint="The XML belongs to another recording, or to pictures made with another "
+                "clock: give the XML or the clock that belongs here.",
+            )
+        if row in by_row:
+            raise AnnotationError(
+                f"pictures {part.pictures[by_row[row]]!r} and {name!r} are both frame {row}",
+                path=part.source or None,
+                place=f"frame {number}",
+                hint="Export a task that has each picture once.",
+            )
+        rows[number], by_row[row] = row, number
+    if rows and other is not None:
+        raise AnnotationError(
+            f"picture {part.pictures.get(other, '')!r} does not say which frame it is, but "
+            f"{part.pictures[next(iter(rows))]!r} does",
+            path=part.source or None,
+            place=f"frame {other}",
+            hint="Export a task that has only pictures of this recording.",
+        )
+    return rows or None
+
+
+def _of_one_task(one: Annotations, other: Annotations) -> bool:
+    """Return whether the images form `other` is certainly of the same task as `one`."""
+    stated = [
+        (mine, theirs)
+        for mine, theirs in ((one.task_id, other.task_id), (one.task_name, other.task_name))
+        if mine is not None and theirs is not None
+    ]
+    same = bool(stated) and all(mine == theirs for mine, theirs in stated)
+    return same and other.lists_frames and one.task is not None and one.task == other.task
+
+
+def _renumbered(part: Annotations, rows: Mapping[int, int]) -> Annotations:
+    """Return annotations with the rows of a clock instead of the file's numbers."""
+    in_order = all(rows[a] < rows[b] for a, b in pairwise(sorted(rows)))
+    move = _moved if in_order else _resorted
+    return replace(
+        part,
+        tracks=tuple(move(track, rows) for track in part.tracks),
+        tags=tuple(replace(tag, frame=rows[tag.frame]) for tag in part.tags),
+        frames=tuple(sorted(rows[frame] for frame in part.frames if frame in rows)),
+        pictures={rows[number]: name for number, name in part.pictures.items()},
+        task=None,
+    )
+
+
+def _moved(track: Track, rows: Mapping[int, int]) -> Track:
+    """Return a track in the rows of a clock that come in the file's order."""
+    shapes: list[Shape] = []
+    end = max(rows)
+    for shape in track.shapes:
+        # What closes a track may be in a frame that has no picture: after the last, or deleted.
+        row = rows[end] + 1 if shape.frame > end else rows.get(shape.frame)
+        if row is not None:
+            shapes.append(replace(shape, frame=row))
+        elif shapes:
+            shapes[-1] = replace(shapes[-1], alone=True)
+    return replace(track, shapes=tuple(shapes))
+
+
+def _resorted(track: Track, rows: Mapping[int, int]) -> Track:
+    """Return a track in rows of a clock that come in another order than the file's numbers.
+
+    What is between two shapes in the file is not between them on the clock: each is alone.
+    """
+    shapes = [
+        replace(shape, frame=rows[shape.frame], alone=True)
+        for shape in interpolate(track).shapes
+        if not shape.outside and shape.frame in rows
+    ]
+    return replace(track, shapes=tuple(sorted(shapes, key=lambda shape: shape.frame)))
+
+
+# Gaps
+
+
+def _settled(
+    rois: Annotations,
+    partner: Annotations | None,
+    n_frames: int,
+    gaps: Gaps,
+    doubts: list[str],
+) -> tuple[Annotations, dict[str, int]]:
+    """Return tracks whose gaps are marked, and the counts; add to the doubts."""
+    deleted = _deleted(rois, partner, doubts)
+    tracks, maybe, away = _without_gaps(rois, gaps, deleted or frozenset())
+    if deleted is None and maybe:
+        doubts.append(
+            f"{rois.source}: no track lists {_frames(sorted(maybe))}, though some go on after "
+            "that: were these frames deleted in CVAT? They count as not labelled, and have no "
+            "boxes. An export CVAT for images 1.1 of the same task, given as tags, settles it; if "
+            "the objects were there, set annotate.gaps: fill"
+        )
+    left_out = maybe if deleted is None else deleted
+    if away:
+        doubts.append(
+            f"{rois.source}: {len(away)} {'gap' if len(away) == 1 else 'gaps'} in frames that "
+            f"other tracks list: {_tracks(away)}. The object is taken as away until it is listed "
+            "again; if it was there, set annotate.gaps: fill"
+        )
+    task = range(n_frames) if rois.task is None else rois.task
+    last = max(frozenset(task).difference(deleted or ()), default=-1)
+    unclosed = [
+        (track, track.shapes[-1].frame)
+        for track in rois.tracks
+        if _is_unclosed(track, last, task.step)
+    ]
+    if unclosed:
+        doubts.append(
+            f"{rois.source}: {len(unclosed)} "
+            f"{'track is' if len(unclosed) == 1 else 'tracks are'} not closed at the last shape: "
+            f"{_tracks(unclosed)}, but the {'video' if rois.task is None else 'task'} goes on to "
+            f"frame {last}. The object may stay longer than it is labelled; if it does not, close "
+            "it in CVAT and export again"
+        )
+    counts = (len(maybe) if deleted is None else 0, len(away), len(unclosed))
+    frames = rois.frames
+    if left_out:
+        frames = tuple(frame for frame in frames if frame not in left_out)
+    settled = replace(rois, tracks=tracks, frames=frames)
+    return settled, dict(zip(COUNTS, counts, strict=True))
+
+
+def _deleted(rois: Annotations, partner: Annotations | None, doubts: list[str]) -> Set[int] | None:
+    """Return the frames that were deleted, as the images export of a task says; None if unknown."""
+    if partner is None or rois.task is None:
+        return None
+    deleted = frozenset(rois.task).difference(partner.frames)
+    shown = sorted(deleted & _shown(rois.tracks))
+    if not shown:
+        return deleted
+    doubts.append(
+        f"{partner.source}: lacks {_frames(shown)} of its task, in which {rois.source} has shapes: "
+        "it does not tell which frames were deleted. Export both again"
+    )
+    return None
+
+
+def _without_gaps(
+    rois: Annotations, gaps: Gaps, deleted: Set[int]
+) -> tuple[tuple[Track, ...], Set[int], list[tuple[Track, int]]]:
+    """Mark the shapes before gaps that are not filled.
+
+    Returns
+    -------
+    The tracks; the frames of such gaps that no track lists and that are not known as deleted;
+    (track, first frame) of gaps with frames that other tracks list.
+    """
+    step = rois.task.step if rois.task is not None else 1
+    open_: dict[int, list[int]] = {}
+    adjacent = apart = 0
+    for number, track in enumerate(rois.tracks):
+        for k, (left, right) in enumerate(pairwise(track.shapes)):
+            if left.outside or left.alone:
+                continue
+            if right.frame - left.frame > step:
+                open_.setdefault(number, []).append(k)
+                apart += not right.outside
+            else:
+                adjacent += not right.outside
+    tracks = list(rois.tracks)
+    if not open_:
+        return rois.tracks, frozenset(), []
+    lists_all = gaps == "leave" or (
+        gaps == "auto" and (adjacent > apart or any(map(_is_between_keys, rois.tracks)))
+    )
+    if not lists_all:
+        for number in open_ if deleted else ():
+            tracks[number] = _left_out(tracks[number], deleted)
+        return tuple(tracks), frozenset(), []
+    shown = _shown(rois.tracks)
+    unlisted: set[int] = set()
+    away: list[tuple[Track, int]] = []
+    for number, gaps_of in open_.items():
+        shapes = list(tracks[number].shapes)
+        for k in gaps_of:
+            missing = range(shapes[k].frame + step, shapes[k + 1].frame, step)
+            unlisted.update(frame for frame in missing if frame not in shown)
+            first = next((frame for frame in missing if frame in shown), None)
+            if first is not None:
+                away.append((tracks[number], first))
+            shapes[k] = replace(shapes[k], alone=True)
+        tracks[number] = replace(tracks[number], shapes=tuple(shapes))
+    return tuple(tracks), frozenset(unlisted) - deleted, away
+
+
+def _shown(tracks: Sequence[Track]) -> set[int]:
+    """Return the frames in which a track lists a shape that is visible."""
+    return {shape.frame for track in tracks for shape in track.shapes if not shape.outside}
+
+
+def _is_between_keys(track: Track) -> bool:
+    return any(not shape.keyframe for shape in track.shapes)
+
+
+def _left_out(track: Track, frames: Set[int]) -> Track:
+    """Return a track whose gaps are filled, except in some frames."""
+    kept = [s for s in interpolate(track).shapes if s.outside or s.frame not in frames]
+    for k, (left, right) in enumerate(pairwise(kept)):
+        if not left.outside and right.frame > left.frame + 1:
+            kept[k] = replace(left, alone=True)
+    return replace(track, shapes=tuple(kept))
+
+
+def _is_unclosed(track: Track, last: int, step: int) -> bool:
+    """Return whether a track stops before the last frame, and nothing says why.
+
+    CVAT does not close what is drawn in one of the last two frames alone.
+    """
+    if track.id < 0 or not track.shapes:
+        return False
+    shape = track.shapes[-1]
+    if shape.outside or shape.alone or shape.frame >= last:
+        return False
+    return len(track.shapes) > 1 or shape.frame + step < last
+
+
+def _frames(numbers: Sequence[int]) -> str:
+    """Return frame numbers as a text.
+
+    Examples
+    --------
+    >>> _frames([5]), _frames([5, 6, 7, 9]), _frames(range(0, 20, 2))
+    ('frame 5', 'frames 5 to 7, 9', 'frames 0, 2, 4, 6, 8 and 5 more')
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    texts = [str(a) if a == b else f"{a} to {b}" for a, b in runs]
+    more = sum(b - a + 1 for a, b in runs[_MOST_NAMED:])
+    return f"frame{'s' if len(numbers) > 1 else ''} {_listed(texts, more)}"
+
+
+def _tracks(found: Sequence[tuple[Track, int]]) -> str:
+    """Return tracks with a frame each as a text."""
+    texts = [f"track {track.id} ({track.label!r}) in frame {frame}" for track, frame in found]
+    return _listed(texts, len(texts) - _MOST_NAMED)
+
+
+def _listed(texts: Iterable[str], more: int) -> str:
+    shown = list(texts)[:_MOST_NAMED]
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
