@@ -3,8 +3,46 @@
 from __future__ import annotations
 
 import difflib
+import logging
+import re
 from collections.abc import Iterable
 from pathlib import Path
+
+LONGEST = 1000
+"""Characters of a problem, a place or a hint; what servers and files say may be of any length."""
+
+_TERMINAL = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # colours, cursor
+    r"|\][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles, links
+    r"|[PX^_][^\x1b]*\x1b\\"
+    r"|[ -/]*[0-~])"
+)
+_BREAK = re.compile(r"[\t-\r\x1c-\x1e\x85\u2028\u2029]+")
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    r"""Return a text from outside as one line that a terminal shows as it is.
+
+    Line breaks and tabs become a space, commands to the terminal are left out, and other characters
+    that do not show, or that turn the direction of text, become escapes. What is too
+    long ends with ``…``.
+
+    Examples
+    --------
+    >>> print(one_line("Not\r\n found: \x1b[31mred\x1b[0m \a"), one_line("much", 3))
+    Not found: red \x07 mu…
+    """
+    # Cut twice: an escape of a terminal has no bound, and those that are written get longer.
+    text = without_commands(text[: 4 * longest])
+    text = " ".join(part for line in _BREAK.split(text) if (part := line.strip(" ")))
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def without_commands(text: str) -> str:
+    """Return a text without what a terminal takes for commands: colours, titles, links."""
+    return _TERMINAL.sub("", text)
 
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:
@@ -17,6 +55,14 @@ def did_you_mean(value: object, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(str(value), list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else ""
+
+
+class OneLineFormatter(logging.Formatter):
+    """Shows each message of a log as one line; only a traceback has several."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """Return the line of a message."""
+        return one_line(super().formatMessage(record), 4 * LONGEST)
 
 
 class EvreelError(Exception):
@@ -32,6 +78,8 @@ class EvreelError(Exception):
         Where in the file: ``"byte 1234"``, ``"line 7"``, ``"track 7 ('car'), frame 412"``.
     hint
         What to do about it, as a sentence.
+
+    The message is one line, whatever was read from a file or came from a server.
 
     Examples
     --------
@@ -49,20 +97,29 @@ class EvreelError(Exception):
         place: str | None = None,
         hint: str | None = None,
     ) -> None:
-        self.problem = problem
+        self.problem = one_line(problem)
         self.path = None if path is None else Path(path)
-        self.place = place
-        self.hint = hint
-        where = [part for part in (self.path and (self.path.name or str(self.path)), place) if part]
-        message = ": ".join([*where, problem])
+        self.place = None if place is None else one_line(place)
+        self.hint = None if hint is None else one_line(hint)
+        name = None if self.path is None else one_line(self.path.name or str(self.path))
+        message = ": ".join(part for part in (name, self.place, self.problem) if part)
         end = "" if message.endswith("?") else "."
-        super().__init__(f"{message}{end} {hint}" if hint else message)
+        super().__init__(f"{message}{end} {self.hint}" if self.hint else message)
 
 
 class UsageError(EvreelError):
     """The call itself is wrong: an option that does not exist, two that exclude each other."""
 
     exit_code = 2
+
+
+class MistakesError(UsageError):
+    """Several mistakes that are told at once: the message has a line for each."""
+
+    def __init__(self, mistakes: Iterable[str]) -> None:
+        lines = [one_line(mistake) for mistake in mistakes]
+        super().__init__("; ".join(lines))
+        self.args = ("\n".join(lines),)
 
 
 class RecordingError(EvreelError):

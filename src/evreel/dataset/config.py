@@ -21,7 +21,7 @@ import yaml
 from evreel.acquire import read_source
 from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
-from evreel.errors import EvreelError, UsageError
+from evreel.errors import EvreelError, MistakesError, UsageError
 from evreel.release.content import SIDECARS
 from evreel.release.overlap import same_source
 from evreel.settings import (
@@ -118,7 +118,7 @@ def stop_at(problems: Iterable[str]) -> None:
     told = list(problems)
     if told:
         more = [f"… and {len(told) - MOST_SHOWN} more"] if len(told) > MOST_SHOWN else []
-        raise UsageError("\n".join(told[:MOST_SHOWN] + more))
+        raise MistakesError(told[:MOST_SHOWN] + more)
 
 
 class _Lines:
