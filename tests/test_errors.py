@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evreel.errors import LONGEST, EvreelError, MistakesError, RecordingError, one_line
+from evreel.errors import LONGEST_PART, EvreelError, MistakesError, RecordingError, one_line
 
 FOREIGN = {
     "lines": ("the server loops.\r\nThe last answer was:\n\n  302 Found", "302 Found"),
@@ -32,7 +32,7 @@ def test_foreign_text__is_one_line_that_a_terminal_shows_as_it_is(text, shown):
 
 def test_overlong_text__ends_with_an_ellipsis_and_leaves_the_hint():
     text = str(EvreelError("x" * 10**7, path="y" * 10**7, place="\0" * 10**6, hint="Ask them."))
-    assert len(text) < 3 * LONGEST + 100
+    assert len(text) < 3 * LONGEST_PART + 100
     assert text.count("…") == 3
     assert text.endswith(" Ask them.")
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST = 1000
-"""Characters of a problem, a place or a hint; what servers and files say may be of any length."""
+"""Characters of a text from outside; servers say any number of them."""
+LONGEST_PART = 6000
+"""Characters of a problem, a place or a hint."""
 
 _TERMINAL = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # colours, cursor
@@ -17,6 +20,11 @@ _TERMINAL = re.compile(
     r"|[PX^_][^\x1b]*\x1b\\"
     r"|[ -/]*[0-~])"
 )
+_LOOK_ALIKE = str.maketrans(
+    "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u0501\u04bb\u051b\u03bf\u03b1\u03bd\u03c1\u0131",
+    "aceopxyijsdhqoavpi",
+)
+"""Lower-case Cyrillic and Greek letters, and the one that each is taken for."""
 _BREAK = re.compile(r"[\t-\r\x1c-\x1e\x85\u2028\u2029]+")
 
 
@@ -46,15 +54,38 @@ def without_commands(text: str) -> str:
 
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:
-    """Return a guess at what a misspelt value was meant to be; empty if nothing is close.
+    r"""Return a guess at what a misspelt value was meant to be; empty if nothing is close.
 
     Examples
     --------
     >>> did_you_mean("widow_us", ["window_us", "count"]), did_you_mean("colour", ["count"])
     ("did you mean 'window_us'?", '')
+    >>> print(did_you_mean("\u0441ar", ["car"]))
+    did you mean 'car'? Here it is '\u0441ar', which only looks like it.
     """
-    near = difflib.get_close_matches(str(value), list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
+    text, names = str(value), list(known)
+    looks = _looks(text)
+    alike = [name for name in names if _looks(name) == looks]
+    near = alike[:1] or difflib.get_close_matches(text, names, n=1)
+    if not near:
+        return ""
+    guess = f"did you mean {near[0]!r}?"
+    if alike and _plain(text) != _plain(near[0]):
+        guess += f" Here it is {text!a}, which only looks like it."
+    return guess
+
+
+def _plain(text: str) -> str:
+    """Return a text without differences of case, blanks and Unicode forms."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _looks(text: str) -> str:
+    """Return what a text looks like at a glance."""
+    plain = _plain(text)
+    if plain.isascii():
+        return plain
+    return "".join(c for c in plain.translate(_LOOK_ALIKE) if unicodedata.category(c) != "Cf")
 
 
 class OneLineFormatter(logging.Formatter):
@@ -62,7 +93,7 @@ class OneLineFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         """Return the line of a message."""
-        return one_line(super().formatMessage(record), 4 * LONGEST)
+        return one_line(super().formatMessage(record), 4 * LONGEST_PART)
 
 
 class EvreelError(Exception):
@@ -97,10 +128,10 @@ class EvreelError(Exception):
         place: str | None = None,
         hint: str | None = None,
     ) -> None:
-        self.problem = one_line(problem)
+        self.problem = one_line(problem, LONGEST_PART)
         self.path = None if path is None else Path(path)
-        self.place = None if place is None else one_line(place)
-        self.hint = None if hint is None else one_line(hint)
+        self.place = None if place is None else one_line(place, LONGEST_PART)
+        self.hint = None if hint is None else one_line(hint, LONGEST_PART)
         name = None if self.path is None else one_line(self.path.name or str(self.path))
         message = ": ".join(part for part in (name, self.place, self.problem) if part)
         end = "" if message.endswith("?") else "."
@@ -117,7 +148,7 @@ class MistakesError(UsageError):
     """Several mistakes that are told at once: the message has a line for each."""
 
     def __init__(self, mistakes: Iterable[str]) -> None:
-        lines = [one_line(mistake) for mistake in mistakes]
+        lines = [one_line(mistake, LONGEST_PART) for mistake in mistakes]
         super().__init__("; ".join(lines))
         self.args = ("\n".join(lines),)
 

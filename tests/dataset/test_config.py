@@ -249,6 +249,8 @@ def test_config__of_the_command_line_is_named_as_such(folder):
             {"split": "trian"},
             "line 2: split: 'trian' is not one of train, val, test, mixed; did",
         ),
+        ({"format": "aedat"}, "line 2: format: 'aedat' is not one of aedat4, aedat3, "),
+        ({"format": "EVT3"}, "; did you mean 'evt3'? (Format of the recording"),
         ({"sensor": "346"}, "line 2: sensor: '346' is not of the form"),
         ({"time_offset_us": "0.5"}, "line 2: time_offset_us: '0.5' is not of the form"),
         ({"source": "raw/on.aedat4"}, "line 2: source: 'raw/on.aedat4' does not exist; did you"),
