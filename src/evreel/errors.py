@@ -63,16 +63,21 @@ def did_you_mean(value: object, known: Iterable[str]) -> str:
     >>> print(did_you_mean("\u0441ar", ["car"]))
     did you mean 'car'? Here it is '\u0441ar', which only looks like it.
     """
-    text, names = str(value), list(known)
-    looks = _looks(text)
-    alike = [name for name in names if _looks(name) == looks]
-    near = alike[:1] or difflib.get_close_matches(text, names, n=1)
-    if not near:
+    text = str(value)
+    near = nearest(text, known)
+    if near is None:
         return ""
-    guess = f"did you mean {near[0]!r}?"
-    if alike and _plain(text) != _plain(near[0]):
-        guess += f" Here it is {text!a}, which only looks like it."
-    return guess
+    only_looks = _looks(text) == _looks(near) and _plain(text) != _plain(near)
+    more = f" Here it is {text!a}, which only looks like it." if only_looks else ""
+    return f"did you mean {near!r}?{more}"
+
+
+def nearest(text: str, known: Iterable[str]) -> str | None:
+    """Return what looks most like a text, None if nothing is close."""
+    names, looks = list(known), _looks(text)
+    alike = (name for name in names if _looks(name) == looks)
+    close = iter(difflib.get_close_matches(text, names, n=1))
+    return next(alike, None) or next(close, None)
 
 
 def _plain(text: str) -> str:

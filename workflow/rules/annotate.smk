@@ -19,7 +19,7 @@ rule annotate:
         **settings(AnnotateSettings, "annotate"),
         rois_md5=column("rois_md5"),
         tags_md5=column("tags_md5"),
-        labels=list(DATASET.config.labels),
+        labels=of_dataset(DataSet.labels),
         revision=revision("annotate"),
     script:
         "../../scripts/annotate.py"
@@ -38,7 +38,7 @@ rule boxes:
         "../../envs/evreel.yaml"
     params:
         boxes_md5=column("boxes_md5"),
-        labels=list(DATASET.config.labels),
+        labels=of_dataset(DataSet.labels),
         revision=revision("boxes"),
     script:
         "../../scripts/boxes.py"

@@ -31,7 +31,7 @@ rule release:
     params:
         **settings(ReleaseSettings, "release"),
         description=of_dataset(DataSet.description),
-        labels=list(DATASET.config.labels),
+        labels=of_dataset(DataSet.labels),
         revision=revision("release"),
     script:
         "../../scripts/release.py"

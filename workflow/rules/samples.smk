@@ -15,7 +15,7 @@ rule cut:
         intervals_md5=column("samples_md5"),
         of_several=of_recording(DATASET.is_in_shared_table),
         members=of_recording(DATASET.member_pattern),
-        labels=list(DATASET.config.labels),
+        labels=of_dataset(DataSet.labels),
         group=column("group"),
         revision=revision("cut"),
     script:
@@ -57,7 +57,7 @@ rule samples:
     conda:
         "../../envs/evreel.yaml"
     params:
-        labels=list(DATASET.config.labels),
+        labels=of_dataset(DataSet.labels),
         revision=revision("samples"),
     script:
         "../../scripts/samples.py"

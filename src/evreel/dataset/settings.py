@@ -24,8 +24,8 @@ from evreel.video.mp4 import Encoding
 from evreel.video.render import Rendering
 from evreel.windows import AnyWindows, RegularWindows
 
-NAME = "[A-Za-z0-9][A-Za-z0-9_-]*"
-"""Form of the names of recordings and features."""
+NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+"""Form of the names of recordings and features, from which files are named."""
 
 RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
 """Form of the folder of results: without what Snakemake would replace in a path."""
@@ -435,7 +435,11 @@ class Config(Settings):
     recordings: str = required(
         "Path of the recordings table (TSV), relative to the working directory."
     )
-    results: str = setting("results", "Folder for everything that is built.", pattern=RESULTS)
+    results: str = setting(
+        "results",
+        "Folder for everything that is built; its path has no {, }, < or >.",
+        pattern=RESULTS,
+    )
     labels: tuple[str, ...] = required(
         "Label names of the whole data set; the position is the label's number in boxes and "
         "slices. A label of an annotation file that is not listed here is an error.",

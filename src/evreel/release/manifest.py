@@ -383,17 +383,20 @@ def read_manifest(folder: str | Path) -> Manifest:
     ReleaseError
         If it is missing or faulty.
     """
-    path = Path(folder) / MANIFEST
+    folder = Path(folder)
     try:
-        manifest, problems = parse_manifest(path.read_bytes())
+        manifest, problems = parse_manifest((folder / MANIFEST).read_bytes())
     except OSError as error:
         raise ReleaseError(
-            f"cannot be read: {error.strerror}", path=path, hint="Is this the folder of a release?"
+            f"cannot be read: {error.strerror}",
+            path=folder,
+            place=MANIFEST,
+            hint="Is this the folder of a release?",
         ) from error
     except ReleaseError as error:
-        raise ReleaseError(error.problem, path=path, hint=error.hint) from error
+        raise ReleaseError(error.problem, path=folder, place=MANIFEST, hint=error.hint) from error
     if problems:
-        raise ReleaseError(problems[0], path=path)
+        raise ReleaseError(problems[0], path=folder, place=MANIFEST)
     return manifest
 
 

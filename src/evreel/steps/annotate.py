@@ -73,6 +73,7 @@ def annotate(
     from evreel.files.clock import read_clock
     from evreel.files.slices import SlicesWriter
     from evreel.layout import SLICES
+    from evreel.text import nfc
     from evreel.video.picture import Picture
 
     for xml, md5 in ((rois, rois_md5), (tags, tags_md5)):
@@ -90,7 +91,7 @@ def annotate(
         parts = [annotations.relabel(part, labels) for part in parts]
     annotated = annotations.merge(parts)
     if labels is not None:
-        annotated = replace(annotated, labels=tuple(labels))
+        annotated = replace(annotated, labels=tuple(map(nfc, labels)))
     cut = windows.division()
     frames, picture, extra = read_clock(clock)
     for part in () if settings.part_of_video else parts:

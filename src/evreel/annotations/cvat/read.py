@@ -21,6 +21,7 @@ from evreel.annotations.cvat.elements import (
 )
 from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, FrameTag, Shape, Track
 from evreel.errors import AnnotationError, UsageError
+from evreel.text import nfc
 
 Unsupported = Literal["error", "skip"]
 
@@ -251,7 +252,7 @@ class _Reader:
         if task is None:
             return
         for label in task.iterfind("labels/label"):
-            name = label.findtext("name")
+            name = nfc(label.findtext("name") or "")
             if not name:
                 of(label).fail("a label has no name")
             self._labels[name] = None
@@ -362,7 +363,7 @@ class _Reader:
         return self._attributes
 
     def _known_label(self, element: Element) -> str:
-        label = element.text("label")
+        label = nfc(element.text("label"))
         if label not in self._labels:
             if self._labels_listed:
                 known = ", ".join(self._labels)
