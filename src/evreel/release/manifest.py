@@ -383,20 +383,19 @@ def read_manifest(folder: str | Path) -> Manifest:
     ReleaseError
         If it is missing or faulty.
     """
-    folder = Path(folder)
+    path, where = Path(folder) / MANIFEST, f" (in folder {folder})"
     try:
-        manifest, problems = parse_manifest((folder / MANIFEST).read_bytes())
+        manifest, problems = parse_manifest(path.read_bytes())
     except OSError as error:
         raise ReleaseError(
-            f"cannot be read: {error.strerror}",
-            path=folder,
-            place=MANIFEST,
+            f"cannot be read: {error.strerror}{where}",
+            path=path,
             hint="Is this the folder of a release?",
         ) from error
     except ReleaseError as error:
-        raise ReleaseError(error.problem, path=folder, place=MANIFEST, hint=error.hint) from error
+        raise ReleaseError(f"{error.problem}{where}", path=path, hint=error.hint) from error
     if problems:
-        raise ReleaseError(problems[0], path=folder, place=MANIFEST)
+        raise ReleaseError(f"{problems[0]}{where}", path=path)
     return manifest
 
 
