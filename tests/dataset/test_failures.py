@@ -200,6 +200,20 @@ def test_job_without_a_message__is_told_by_how_it_ended(said, end, message):
     assert "SourceError: x\n" in said(f"{mine}{RULE}", "SourceError: x\n")
 
 
+def test_job_of_a_cluster__is_told_by_the_clusters_log(said, tmp_path):
+    (tmp_path / "7.log").write_text(
+        f"{COMMAND.format(rule='acquire', end='died with <Signals.SIGSEGV: 11>')}"
+        f"[Sat Nov 21 14:02:13 2026]\n{RULE.format(log='x', message='None')}"
+        "WorkflowError:\nAt least one job did not complete successfully.\n"
+    )
+    rule = RULE.replace("{log} (", f"{{log}}, {tmp_path}/7.log (")
+    assert "It crashed (SIGSEGV) without a message in its log, " in said(rule, "5 events\n")
+    assert "    SourceError: x\n" in said(rule, "SourceError: x\n")
+    with (tmp_path / "7.log").open("a") as file:
+        file.write("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0.\n")
+    assert "    slurmstepd: error: Detected 1 oom_kill event" in said(rule, "5 events\n")
+
+
 def test_job_that_snakemake_refuses__is_told_with_what_it_says(said):
     text = said(
         """localrule acquire:

@@ -38,6 +38,8 @@ _OF_THE_SYSTEM = re.compile(
 """What the system or a cluster says of a job that it ended."""
 _MEMORY = re.compile(r"(?:\w+\.)*_?(?:Array)?MemoryError:?$|(?:\w+\.)*_(?:Array)?MemoryError\b")
 _BUG = "This is a bug in evreel"
+_ONLY_REPEATS = re.compile(r"WorkflowError: At least one job did not|RuleException: CalledProcess")
+"""What Snakemake says, of a job that ended otherwise, in the log of a cluster."""
 _MOST_LINES = 50
 
 _STARTS = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):$")
@@ -213,6 +215,8 @@ def last_word(job: Job) -> str:
             error = f"{error}. {_BUG}; please report it with its log, {log}"
         if error:
             return f"{error}. It ran out of memory." if _MEMORY.match(error) else error
+        if not job.end and (ended := _COMMAND.search(text)):  # of a cluster, whose log it is
+            job.end = ended["signal"] or ended["status"]
     where = f" in its log, {', '.join(job.logs)}" if job.logs else ""
     told = f" The executor says: {one_line(job.message)}" if job.message else ""
     if job.refused:
@@ -275,6 +279,8 @@ def last_error(text: str) -> str:
             continue
         k = next((n for n in range(start + 1, len(lines)) if _ends(lines[n])), len(lines))
         error = one_line("\n".join(lines[start : min(k, start + _MOST_LINES)]))
+        if _ONLY_REPEATS.match(error):
+            continue
         own, beside = (own, error or beside) if is_beside else (error or own, beside)
         is_beside = False
     return own or one_line(of_system) or beside
