@@ -8,6 +8,7 @@ with steps.logged(snakemake.log[0]):
         snakemake.output[0],
         steps.given(steps.EventsSettings, snakemake.params),
         sensor=snakemake.params.sensor,
+        format=snakemake.params.format,
         n_events=snakemake.params.n_events,
         archive=steps.given(steps.MemberSettings, snakemake.params),
         limits=steps.given(steps.AcquireSettings, snakemake.params),

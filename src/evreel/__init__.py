@@ -52,6 +52,7 @@ def open(  # noqa: A001
     *,
     stream: int | None = None,
     sensor: Sensor | tuple[int, int] | str | None = None,
+    format: str | None = None,  # noqa: A002
     reading: Reading | None = None,
 ) -> Recording:
     """Open a recording, or an events store, to read it in bounded memory.
@@ -65,6 +66,9 @@ def open(  # noqa: A001
     sensor
         Sensor size, if the file does not state it: ``(height, width)``, a `Sensor`, or text such as
         ``"346x260"``, width x height.
+    format
+        Format, such as ``"aer40"``, if neither the content nor the name shows it. If the content
+        shows another, that is an error.
     reading
         How events and files that break a rule are handled; by default, each is an error.
 
@@ -76,7 +80,7 @@ def open(  # noqa: A001
     Raises
     ------
     UsageError
-        If `path` is not a path, or `sensor` not a size.
+        If `path` is not a path, `sensor` not a size, or `format` not the name of one.
     RecordingError
         If the file is empty, has no known format, or is damaged at its start; reading further
         raises it if the damage is later.
@@ -95,6 +99,7 @@ def open(  # noqa: A001
         path,
         stream=stream,
         sensor=None if sensor is None else _size(sensor),
+        format=format,
         reading=STRICT if reading is None else reading,
     )
 
@@ -106,6 +111,7 @@ def read(
     *,
     stream: int | None = None,
     sensor: Sensor | tuple[int, int] | str | None = None,
+    format: str | None = None,  # noqa: A002
     reading: Reading | None = None,
 ) -> Events:
     """Read a recording, or a time range of it, into memory: 13 bytes per event.
@@ -114,7 +120,7 @@ def read(
 
     Parameters
     ----------
-    path, stream, sensor, reading
+    path, stream, sensor, format, reading
         As `open` takes them.
     start_us, stop_us
         Only events with a timestamp in ``[start_us, stop_us)``, whole µs since the first event.
@@ -142,7 +148,7 @@ def read(
     from evreel.recordings.open import read_events
 
     times = (_time("start_us", start_us), _time("stop_us", stop_us))
-    with open(path, stream=stream, sensor=sensor, reading=reading) as recording:
+    with open(path, stream=stream, sensor=sensor, format=format, reading=reading) as recording:
         return read_events(recording, *times)
 
 

@@ -3,20 +3,102 @@
 from __future__ import annotations
 
 import difflib
+import logging
+import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+LONGEST = 1000
+"""Characters of a text from outside; servers say any number of them."""
+LONGEST_PART = 6000
+"""Characters of a problem, a place or a hint."""
+
+_TERMINAL = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # colours, cursor
+    r"|\][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles, links
+    r"|[PX^_][^\x1b]*\x1b\\"
+    r"|[ -/]*[0-~])"
+)
+_LOOK_ALIKE = str.maketrans(
+    "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u0501\u04bb\u051b\u03bf\u03b1\u03bd\u03c1\u0131",
+    "aceopxyijsdhqoavpi",
+)
+"""Lower-case Cyrillic and Greek letters, and the one that each is taken for."""
+_BREAK = re.compile(r"[\t-\r\x1c-\x1e\x85\u2028\u2029]+")
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    r"""Return a text from outside as one line that a terminal shows as it is.
+
+    Line breaks and tabs become a space, commands to the terminal are left out, and other characters
+    that do not show, or that turn the direction of text, become escapes. What is too
+    long ends with ``…``.
+
+    Examples
+    --------
+    >>> print(one_line("Not\r\n found: \x1b[31mred\x1b[0m \a"), one_line("much", 3))
+    Not found: red \x07 mu…
+    """
+    # Cut twice: an escape of a terminal has no bound, and those that are written get longer.
+    text = without_commands(text[: 4 * longest])
+    text = " ".join(part for line in _BREAK.split(text) if (part := line.strip(" ")))
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def without_commands(text: str) -> str:
+    """Return a text without what a terminal takes for commands: colours, titles, links."""
+    return _TERMINAL.sub("", text)
+
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:
-    """Return a guess at what a misspelt value was meant to be; empty if nothing is close.
+    r"""Return a guess at what a misspelt value was meant to be; empty if nothing is close.
 
     Examples
     --------
     >>> did_you_mean("widow_us", ["window_us", "count"]), did_you_mean("colour", ["count"])
     ("did you mean 'window_us'?", '')
+    >>> print(did_you_mean("\u0441ar", ["car"]))
+    did you mean 'car'? Here it is '\u0441ar', which only looks like it.
     """
-    near = difflib.get_close_matches(str(value), list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
+    text = str(value)
+    near = nearest(text, known)
+    if near is None:
+        return ""
+    only_looks = _looks(text) == _looks(near) and _plain(text) != _plain(near)
+    more = f" Here it is {text!a}, which only looks like it." if only_looks else ""
+    return f"did you mean {near!r}?{more}"
+
+
+def nearest(text: str, known: Iterable[str]) -> str | None:
+    """Return what looks most like a text, None if nothing is close."""
+    names, looks = list(known), _looks(text)
+    alike = (name for name in names if _looks(name) == looks)
+    close = iter(difflib.get_close_matches(text, names, n=1))
+    return next(alike, None) or next(close, None)
+
+
+def _plain(text: str) -> str:
+    """Return a text without differences of case, blanks and Unicode forms."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _looks(text: str) -> str:
+    """Return what a text looks like at a glance."""
+    plain = _plain(text)
+    if plain.isascii():
+        return plain
+    return "".join(c for c in plain.translate(_LOOK_ALIKE) if unicodedata.category(c) != "Cf")
+
+
+class OneLineFormatter(logging.Formatter):
+    """Shows each message of a log as one line; only a traceback has several."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """Return the line of a message."""
+        return one_line(super().formatMessage(record), 4 * LONGEST_PART)
 
 
 class EvreelError(Exception):
@@ -32,6 +114,8 @@ class EvreelError(Exception):
         Where in the file: ``"byte 1234"``, ``"line 7"``, ``"track 7 ('car'), frame 412"``.
     hint
         What to do about it, as a sentence.
+
+    The message is one line, whatever was read from a file or came from a server.
 
     Examples
     --------
@@ -49,20 +133,29 @@ class EvreelError(Exception):
         place: str | None = None,
         hint: str | None = None,
     ) -> None:
-        self.problem = problem
+        self.problem = one_line(problem, LONGEST_PART)
         self.path = None if path is None else Path(path)
-        self.place = place
-        self.hint = hint
-        where = [part for part in (self.path and (self.path.name or str(self.path)), place) if part]
-        message = ": ".join([*where, problem])
+        self.place = None if place is None else one_line(place, LONGEST_PART)
+        self.hint = None if hint is None else one_line(hint, LONGEST_PART)
+        name = None if self.path is None else one_line(self.path.name or str(self.path))
+        message = ": ".join(part for part in (name, self.place, self.problem) if part)
         end = "" if message.endswith("?") else "."
-        super().__init__(f"{message}{end} {hint}" if hint else message)
+        super().__init__(f"{message}{end} {self.hint}" if self.hint else message)
 
 
 class UsageError(EvreelError):
     """The call itself is wrong: an option that does not exist, two that exclude each other."""
 
     exit_code = 2
+
+
+class MistakesError(UsageError):
+    """Several mistakes that are told at once: the message has a line for each."""
+
+    def __init__(self, mistakes: Iterable[str]) -> None:
+        lines = [one_line(mistake, LONGEST_PART) for mistake in mistakes]
+        super().__init__("; ".join(lines))
+        self.args = ("\n".join(lines),)
 
 
 class RecordingError(EvreelError):

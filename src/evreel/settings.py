@@ -27,7 +27,7 @@ import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
-from evreel.errors import ParameterError, did_you_mean
+from evreel.errors import ParameterError, did_you_mean, nearest
 
 Place = tuple[str, ...]
 """The keys that lead to a value, such as ``("video", "fps")``."""
@@ -278,7 +278,8 @@ def mistakes(
     for name, one in known.items():
         if name in value:
             yield from wrong(one, value[name], (*place, name), explain=explain)
-    for problem in missing(of, [name for name in known if name in value], explain):
+    meant = {nearest(str(key), known) for key in value if key not in known}
+    for problem in missing(of, [name for name in known if name in {*value, *meant}], explain):
         yield place, problem
 
 

@@ -1,10 +1,51 @@
-"""Text files that people and data sets write: their text, and lists of names."""
+"""Text files that people and data sets write: their text, lists of names, and names compared."""
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 from evreel.errors import AnnotationError
+
+
+def nfc(name: str) -> str:
+    r"""Return a name as it is compared and written: é is one character, not e and an accent.
+
+    Names that look the same may be spelled in two ways, of which some systems and programs prefer
+    one: labels, classes, groups, samples, members of archives, and files.
+
+    Examples
+    --------
+    >>> nfc("cafe\u0301") == "café"
+    True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def on_disk(path: str | Path) -> Path:
+    """Return a path as the disk spells it, if the same name is there in the other spelling.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (folder / "cafe\u0301.npz").touch()
+    >>> on_disk(folder / "café.npz").exists()
+    True
+    """
+    path = Path(path)
+    found = Path(path.anchor)
+    for part in path.relative_to(path.anchor).parts:
+        try:
+            there = (found / part).exists()
+            names = [] if there else [entry.name for entry in found.iterdir()]
+        except (OSError, ValueError):
+            return path
+        same = [name for name in names if nfc(name) == nfc(part)]
+        if not there and len(same) != 1:
+            return path
+        found /= part if there else same[0]
+    return found
 
 
 def read_text(path: str | Path) -> str:

@@ -130,6 +130,16 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ({"video": {"style": "gray"}}, "did you mean 'grey'?"),
         ({"recordings": "none.tsv"}, "recordings: 'none.tsv' does not exist; did you mean"),
         ({"results": ""}, "results: '' is not of the form"),
+        (
+            {"results": "a{id}"},
+            "(Folder for everything that is built; its path has no {, }, < or >",
+        ),
+        ({"results": "a\nb"}, "results: 'a\\nb' is not of the form"),
+        ({"labels": ["é", "e\u0301"]}, "labels/1: 'é' is duplicated"),
+        (
+            {"samples": {"by": "intervals", "classes": {"é": "car", "e\u0301": "sign"}}},
+            "' is duplicated, in another spelling of Unicode",
+        ),
         ({"events": {"crop": [5, 5, 1, 1]}}, "events/crop: [5, 5, 1, 1] is empty"),
         ({"release": {"name": "tiny", "licence": "x"}}, "release: version is missing"),
         (
@@ -226,6 +236,123 @@ def test_config__of_the_command_line_is_named_as_such(folder):
     assert refused(folder, {"video": {"fps": "fast"}}).startswith("--config: video/fps: 'fast'")
 
 
+ODD = ("rec{1}.npz", "{ id }", "{w,a{3,5}}.x", "<results>.npz", "a{id}<x_1>")
+FINE = ("{}.x", "{a b}", "{", "<>", "<A>", "a*b?", "~", "-x", "#%s%20", "$HOME`x`;&", "x\\y", "a..")
+
+
+@pytest.mark.parametrize("column", ["source", "manual", "rois", "tags", "boxes", "biases"])
+@pytest.mark.parametrize("name", ODD)
+def test_path_that_snakemake_would_change__is_refused_with_line_and_column(folder, column, name):
+    rows = table(folder)
+    cell = {"manual": f"manual:raw/{name}"}.get(column, f"raw/{name}")
+    column = "source" if column == "manual" else column
+    (folder / "odd").mkdir()
+    (folder / "odd" / name).touch()
+    rows[0] |= {column: cell.replace("raw/", "odd/")}
+    write_rows(folder, rows)
+    told = refused(folder).splitlines()[0]
+    assert told.startswith(
+        f"recordings.tsv: line 2: {column}: 'odd/{name}': Snakemake would replace"
+    )
+    assert "rename the file or folder, or make a link to it" in told
+
+
+def test_path_in_the_config_that_snakemake_would_change__is_refused(folder):
+    for name in ("<logs>.txt", "{1}.csv", "{2}.txt"):
+        (folder / name).touch()
+    samples = {"by": "intervals", "table": "{1}.csv", "split": {"files": {"val": "{2}.txt"}}}
+    release = CONFIG["release"] | {"licence": "MIT", "licence_file": "<logs>.txt"}
+    write_config(folder, CONFIG | {"samples": samples, "release": release})
+    assert [
+        line.split(": ", 2)[2].split(" in this")[0] for line in refused(folder).splitlines()
+    ] == [
+        "release/licence_file: '<logs>.txt': Snakemake would replace <logs>",
+        "samples/table: '{1}.csv': Snakemake would replace {1}",
+        "samples/split/files/val: '{2}.txt': Snakemake would replace {2}",
+    ]
+
+
+def test_path_of_any_other_name__is_taken(folder):
+    row = table(folder)[0]
+    (folder / "odd").mkdir()
+    for name in FINE:
+        (folder / "odd" / name).write_bytes(b"")
+    write_rows(
+        folder,
+        [
+            row | {"id": f"r{k}", "source": f"odd/{name}", "biases": f"odd/{name}"}
+            for k, name in enumerate(FINE)
+        ],
+    )
+    assert [row["source"] for row in read(folder).recordings.values()] == [
+        f"odd/{name}" for name in FINE
+    ]
+
+
+def test_name_of_a_member_or_url__may_be_any(folder):
+    rows = table(folder)
+    (folder / "a.zip").touch()
+    rows[0] |= {"source": "a.zip!{1}/<results>.npz"}
+    rows[1] |= {"source": "https://example.org/{id}.npz"}
+    write_rows(folder, rows)
+    assert read(folder).recordings["one"]["source"] == "a.zip!{1}/<results>.npz"
+
+
+def test_file_whose_name_the_disk_spells_otherwise__is_found(folder):
+    rows = table(folder)
+    (folder / "e\u0301").mkdir()
+    for name in ("u\u0308.zip", "u\u0308.txt", "u\u0308!.xml"):
+        (folder / "e\u0301" / name).write_text("licence")
+    rows[0] |= {"source": "é/ü.zip!ü.npz", "rois": "é/ü!.xml", "biases": "é/ü.txt"}
+    rows[1] |= {"source": "é/ü!!.xml"}
+    write_rows(folder, rows)
+    release = CONFIG["release"] | {"licence": "MIT", "licence_file": "é/ü.txt"}
+    write_config(folder, CONFIG | {"release": release})
+    found = read(folder)
+    one, two = found.recordings.values()
+    assert one["source"] == "e\u0301/u\u0308.zip!ü.npz"
+    assert (one["rois"], one["biases"]) == ("e\u0301/u\u0308!.xml", "e\u0301/u\u0308.txt")
+    assert two["source"] == "e\u0301/u\u0308!!.xml"
+    assert found.config.release.licence_file == "e\u0301/u\u0308.txt"
+
+
+def test_labels_classes_and_groups__are_one_in_both_spellings(folder):
+    samples = {"by": "intervals", "table": "config.yaml", "classes": {"u\u0308": "e\u0301"}}
+    write_config(folder, CONFIG | {"labels": ["e\u0301"], "samples": samples})
+    rows = table(folder)
+    for row, group in zip(rows, ("é", "e\u0301"), strict=True):
+        row |= {"group": group, "samples/classes/o\u0308": "é"}
+    write_rows(folder, [row | {"split": "train"} for row in rows])
+    found = read(folder)
+    assert found.config.labels == ("é",)
+    assert found.own["one"].samples.classes == {"ü": "é", "ö": "é"}
+    assert {row["group"] for row in found.recordings.values()} == {"é"}
+    write_rows(folder, rows)
+    assert "line 3: group: 'é' is in split 'test' here, in 'train' at line 2" in refused(folder)
+
+
+def test_id__is_not_longer_than_a_files_name_can_hold(folder):
+    rows = table(folder)
+    write_rows(folder, [rows[0] | {"id": "x" * 100}])
+    assert list(read(folder).recordings) == ["x" * 100]
+    write_rows(folder, [rows[0] | {"id": "x" * 101}])
+    assert "line 2: id: 'xxx" in refused(folder)
+
+
+def test_misspelt_key__is_not_also_told_as_missing(folder):
+    write_config(folder, CONFIG | {"slices": {"widow_us": 5}, "lables": ["car"]})
+    assert len(refused(folder).splitlines()) == 2
+    config = {key: value for key, value in CONFIG.items() if key != "labels"}
+    write_config(folder, config | {"lables": ["car"], "release": {"nmae": "x"}})
+    told = refused(folder).splitlines()
+    assert [line.split(": ", 2)[2].split(" (")[0] for line in told] == [
+        "top level: unknown key 'lables'; did you mean 'labels'?",
+        "release: unknown key 'nmae'; did you mean 'name'?",
+        "release: version is missing",
+        "release: licence is missing",
+    ]
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
@@ -249,6 +376,8 @@ def test_config__of_the_command_line_is_named_as_such(folder):
             {"split": "trian"},
             "line 2: split: 'trian' is not one of train, val, test, mixed; did",
         ),
+        ({"format": "aedat"}, "line 2: format: 'aedat' is not one of aedat4, aedat3, "),
+        ({"format": "EVT3"}, "; did you mean 'evt3'? (Format of the recording"),
         ({"sensor": "346"}, "line 2: sensor: '346' is not of the form"),
         ({"time_offset_us": "0.5"}, "line 2: time_offset_us: '0.5' is not of the form"),
         ({"source": "raw/on.aedat4"}, "line 2: source: 'raw/on.aedat4' does not exist; did you"),

@@ -37,6 +37,29 @@ def test_source__of_a_recording_is_its_file_with_what_the_table_says_of_it():
     assert by_hand.recording_file("a") == "results/recordings/a.recording"
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("https://ndownloader.figshare.com/files/12345678", "a.recording"),
+        ("https://a.org/get.php?file=x.raw", "a.php"),
+        ("raw/x.", "a.recording"),
+        ("raw/x.np{z}", "a.npz"),
+        (f"raw/x.{'y' * 240}", f"a.{'y' * 20}"),
+        ("x.zip!1", "a.recording"),
+    ],
+)
+def test_acquired_file__is_named_by_id_and_source_alone(source, name):
+    for form in ({}, {"format": "evt3"}):
+        found = data_set({"a": {"source": source, **form}})
+        assert found.recording_file("a") == f"results/recordings/{name}"
+
+
+def test_archive__has_a_name_that_a_disk_can_hold():
+    [archive] = data_set({"a": {"source": f"https://a.org/{'x' * 3000}.tar.gz!a.raw"}}).archives
+    assert archive.endswith("xxx.tar.gz")
+    assert len(archive) < 150
+
+
 def test_archive__is_acquired_once_for_all_of_its_recordings():
     url = "https://a.org/day 1.zip"
     found = data_set({name: {"source": f"{url}!{name}.raw", "member_md5": SUM} for name in "ab"})

@@ -86,3 +86,184 @@ def test_run__that_no_job_failed_in_was_stopped(said, text):
     assert said(text) == (
         "The run was stopped early. To go on, run the same command again; finished jobs are kept."
     )
+
+
+REDIRECTS = (
+    "one.aedat4: asking mirror 1\n"
+    "SourceError: https://x.org/1: the HTTP server returned a redirect error that would lead to an "
+    "infinite loop.\nThe last 30x error message was:\n\nFound. Look for another address.\n"
+)
+AFTER = {
+    "nothing": "",
+    "a warning": "/usr/lib/python3.11/multiprocessing/resource_tracker.py:224: UserWarning: "
+    "resource_tracker: There appear to be 1 leaked semaphore objects to clean up at shutdown\n"
+    "  warnings.warn('resource_tracker: There appear to be %d '\n",
+    "the resource tracker": "Traceback (most recent call last):\n"
+    '  File "/usr/lib/python3.11/multiprocessing/resource_tracker.py", line 239, in main\n'
+    "    cache[rtype].remove(name)\nKeyError: '/psm_1'\n",
+    "a failure at exit": "Error in atexit._run_exitfuncs:\nTraceback (most recent call last):\n"
+    '  File "x.py", line 1, in f\n    1 / 0\nZeroDivisionError: division by zero\n',
+    "one that is ignored": "Exception ignored in: <function Pool.__del__ at 0x7f>\n"
+    'Traceback (most recent call last):\n  File "pool.py", line 268, in __del__\n'
+    "ValueError: I/O operation on closed file\n",
+    "one of a thread": "Exception in thread Thread-3 (run):\nTraceback (most recent call last):\n"
+    '  File "t.py", line 1, in run\nConnectionError: gone\n',
+    "one of the log": "--- Logging error ---\nTraceback (most recent call last):\n"
+    '  File "logging/__init__.py", line 1, in emit\nOSError: [Errno 28] No space left\n'
+    "Call stack:\n  File \"x.py\", line 1\nMessage: 'x'\nArguments: ()\n",
+    "numba": "/x/numba/core/typed_passes.py:336: NumbaPerformanceWarning: \nThe keyword argument "
+    "'parallel=True' was specified but no transformation was possible.\n\nFile \"k.py\", line 3:\n",
+}
+
+
+@pytest.mark.parametrize("after", AFTER.values(), ids=AFTER)
+def test_error_of_several_lines__is_told_whole_whatever_follows(said, after):
+    line = said(RULE, REDIRECTS + after).splitlines()[3]
+    assert line == (
+        "    SourceError: https://x.org/1: the HTTP server returned a redirect error that would "
+        "lead to an infinite loop. The last 30x error message was: Found. Look for another address."
+    )
+
+
+def test_error__of_a_chain_is_the_last_of_it(said):
+    first = "Traceback (most recent call last):\n  File x\nKeyError: 'a'\n\n"
+    between = "During handling of the above exception, another exception occurred:\n\n"
+    last = "Traceback (most recent call last):\n  File x\nValueError: b\nc\n"
+    assert "\n    ValueError: b c\n" in said(RULE, first + between + last)
+
+
+@pytest.mark.parametrize(
+    "log, message",
+    [
+        (
+            "Exception in thread T:\nTraceback (most recent call last):\n  x\nOSError: x",
+            "OSError: x",
+        ),
+        ("SourceError: \x1b[31mred\x1b[0m\x07", r"SourceError: red\x07"),
+        ("  File x\nMemoryError\n", "MemoryError. It ran out of memory."),
+        (
+            "Traceback (most recent call last):\n  x\nnumpy._core._exceptions._ArrayMemoryError: "
+            "Unable to allocate 3 GiB\n",
+            "_ArrayMemoryError: Unable to allocate 3 GiB. It ran out of memory.",
+        ),
+        ("5 events\nslurmstepd: error: Detected 1 oom_kill event in Step=7.\n", "oom_kill event"),
+        ("*** JOB 7 ON n1 CANCELLED AT 2026-11-21 DUE TO TIME LIMIT ***\n", "DUE TO TIME LIMIT"),
+        ("Fatal Python error: Segmentation fault\n\nThread 0x1:\n  File x\n", "Segmentation fault"),
+        (
+            "This is a bug in evreel; please …\nTraceback (most recent call last):\n  x\nE: y\n",
+            ", {}",
+        ),
+    ],
+)
+def test_error__is_told_as_what_it_is(said, tmp_path, log, message):
+    told = said(RULE, log).splitlines()[3]
+    assert message.format(tmp_path / "job.log") in told
+    assert told.isprintable()
+
+
+def test_log__of_any_bytes_and_size_is_read_in_part(said, tmp_path):
+    log = tmp_path / "job.log"
+    with log.open("wb") as file:
+        file.truncate(10**12)
+        file.seek(0, 2)
+        file.write(b"\xff\xfe event\n" * 10**5 + b"SourceError: \xff is cut\n")
+    assert "\n    SourceError: \ufffd is cut\n" in said(RULE)
+    log.write_bytes(b"SourceError: " + b"x" * 10**6)
+    assert "\n    SourceError: xxx" in said(RULE)
+    log.write_bytes(b"\0" * 10**6)
+    assert "It ended without a message in its log" in said(RULE)
+
+
+COMMAND = """RuleException:
+CalledProcessError in file "/x/workflow/rules/acquire.smk", line 44:
+Command 'set -euo pipefail;  python /x/.snakemake/scripts/tmp1.{rule}.py' {end}.
+"""
+
+
+@pytest.mark.parametrize(
+    "end, message",
+    [
+        ("died with <Signals.SIGKILL: 9>", "it was killed (SIGKILL), or ran out of memory"),
+        ("died with <Signals.SIGTERM: 15>", "ended from outside (SIGTERM)"),
+        ("died with <Signals.SIGSEGV: 11>", "crashed (SIGSEGV)"),
+        ("returned non-zero exit status 137", "it was killed (SIGKILL), or ran out of memory"),
+        ("returned non-zero exit status 3", "exit status 3 and without a message in its log"),
+    ],
+)
+def test_job_without_a_message__is_told_by_how_it_ended(said, end, message):
+    other = COMMAND.format(rule="events", end="died with <Signals.SIGBUS: 7>")
+    mine = COMMAND.format(rule="acquire", end=end)
+    for before in (mine, other + mine, mine + other):
+        text = said(f"{before}{RULE}", "12 events\n")
+        assert message in text
+        assert "SIGBUS" not in text
+    assert "SourceError: x\n" in said(f"{mine}{RULE}", "SourceError: x\n")
+
+
+def test_job_of_a_cluster__is_told_by_the_clusters_log(said, tmp_path):
+    (tmp_path / "7.log").write_text(
+        f"{COMMAND.format(rule='acquire', end='died with <Signals.SIGSEGV: 11>')}"
+        f"[Sat Nov 21 14:02:13 2026]\n{RULE.format(log='x', message='None')}"
+        "WorkflowError:\nAt least one job did not complete successfully.\n"
+    )
+    rule = RULE.replace("{log} (", f"{{log}}, {tmp_path}/7.log (")
+    assert "It crashed (SIGSEGV) without a message in its log, " in said(rule, "5 events\n")
+    assert "    SourceError: x\n" in said(rule, "SourceError: x\n")
+    with (tmp_path / "7.log").open("a") as file:
+        file.write("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0.\n")
+    assert "    slurmstepd: error: Detected 1 oom_kill event" in said(rule, "5 events\n")
+
+
+def test_job_that_snakemake_refuses__is_told_with_what_it_says(said):
+    text = said(
+        """localrule acquire:
+    output: results/recordings/one.aedat4
+    log: {log}
+    jobid: 6
+MissingOutputException in rule acquire in file "/x/acquire.smk", line 3:
+Job 6  completed successfully, but some output files are missing. Missing files after 5 seconds:
+results/recordings/one.aedat4 (missing locally, parent dir contents: )
+[Sat Nov 21 14:02:13 2026]
+ProtectedOutputException in rule clock in file "/x/Snakefile", line 4:
+Write-protected output files for rule clock:
+    output: results/video/one.clock.tsv
+    wildcards: id=one
+    affected files:
+        results/video/one.clock.tsv
+Select jobs to execute...
+"""
+    )
+    assert text.startswith("2 jobs failed")
+    assert "acquire: results/recordings/one.aedat4\n    It wrote no error in its log" in text
+    assert "Snakemake says: MissingOutputException: Job 6 " in text
+    assert "clock: results/video/one.clock.tsv\n    It wrote no error. Snakemake says: Prot" in text
+    assert "Select jobs" not in text
+
+
+def test_run__that_snakemake_itself_ended_is_not_said_to_be_stopped(said):
+    text = "Traceback (most recent call last):\n\n  File x\n\nOSError: [Errno 28] No space left\n"
+    assert "\n    OSError: [Errno 28] No space left\n" in said(text)
+    assert "stopped early" in said(f"{text}Terminating processes on user request.\n")
+
+
+def test_full_disk__is_told_where_a_log_may_have_got_no_message(said, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("", (), {"free": 4096}))
+    assert "The disk is full: make room on it." in said(RULE, "")
+    assert "The disk is full" not in said(RULE, "SourceError: x\n")
+
+
+def test_log_of_a_job__that_snakemake_repeats_is_not_taken_for_its_own(said):
+    inside = "Error in rule events:\n    jobid: 1\n    output: x.h5\nSourceError: y"
+    fence = "=" * 21
+    text = said(RULE + f"{fence}\n{inside}\n{fence}\n", inside)
+    assert text.startswith("1 job failed")
+
+
+def test_log_with_a_comma_in_its_name__is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a, b", "c"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "one.log").write_text(f"SourceError: {folder}\n")
+        text = RULE.format(log=f"{folder}/one.log", message="None")
+        (tmp_path / "main.log").write_text(text)
+        assert f"    SourceError: {folder}\n" in what_failed(["main.log"])

@@ -10,12 +10,12 @@ import zipfile
 
 import pytest
 
-from evreel.errors import UnknownFormatError, UsageError
-from evreel.events import Events
+from evreel.errors import RecordingError, UnknownFormatError, UsageError
+from evreel.events import Events, Sensor
 from evreel.recordings import event_chunks, open_recording, read_events
 from evreel.recordings.aedat4 import Aedat4Writer
 from evreel.recordings.archive import ArchiveRecording
-from evreel.recordings.open import FORMATS
+from evreel.recordings.open import FORMAT_NAMES, FORMATS
 from support import ROOT, random_events
 from support.stores import store_of
 from support.writers import aedat, aer40, event_stream, prophesee
@@ -60,6 +60,77 @@ def test_formats__have_every_reader_there_is_and_the_message_names_all(tmp_path)
     with pytest.raises(UnknownFormatError) as caught:
         open_recording(tmp_path / "a")
     assert [form.name for form in FORMATS if form.name not in str(caught.value)] == []
+
+
+WORDS = aer40.aer40([(5, 0, 33, 1), (9, 1, 2, 0)])
+
+
+def test_formats__are_stated_as_their_readers_call_them():
+    folder = ROOT / "src" / "evreel" / "recordings"
+    text = "".join(path.read_text("utf-8") for path in folder.rglob("*.py"))
+    assert set(re.findall(r'^    format = "(.+)"$', text, re.MULTILINE)) == {
+        name for form in FORMATS for name in form.formats
+    }
+    assert len(FORMAT_NAMES) == len(set(FORMAT_NAMES))
+
+
+@pytest.mark.parametrize("name", ["12345678", "r.dat", "r.npz", "r.bin", "r.", ".bin"])
+def test_stated_format__is_read_under_any_name(tmp_path, name):
+    (tmp_path / name).write_bytes(WORDS)
+    with open_recording(tmp_path / name, sensor=Sensor(34, 34), format="aer40") as recording:
+        assert recording.format == "aer40"
+        assert read_events(recording).t.tolist() == [0, 4]
+
+
+def test_stated_format__of_a_file_that_shows_it_changes_nothing(path, events):
+    with open_recording(path, format="aedat4") as recording:
+        assert read_events(recording).t.tolist() == events.t.tolist()
+
+
+@pytest.mark.parametrize("stated", FORMAT_NAMES)
+@pytest.mark.parametrize(
+    ("content", "shown", "said"),
+    [
+        (event_stream.stream(event_stream.DVS, [], (34, 34)), "event_stream", "Event Stream"),
+        (prophesee.raw("3.0", [], (34, 34)), "evt3", "evt3|Prophesee"),
+        (WORDS, "aer40", "begins with b'"),
+    ],
+)
+def test_stated_format__that_the_content_contradicts_is_an_error_that_names_both(
+    tmp_path, stated, content, shown, said
+):
+    file = tmp_path / "r.bin"
+    file.write_bytes(content)
+    if stated == shown:
+        open_recording(file, sensor=Sensor(34, 34), format=stated).close()
+        return
+    with pytest.raises(RecordingError, match=f"({said}).* stated to be {re.escape(stated)}. Corr"):
+        open_recording(file, format=stated)
+
+
+def test_stated_format__that_does_not_exist_is_refused_with_a_guess(path):
+    with pytest.raises(UsageError, match=r"'aedat' is not one of aedat4, .*; did you mean 'aedat"):
+        open_recording(path, format="aedat")
+
+
+def test_family__stands_for_each_of_its_formats(tmp_path):
+    store = store_of(tmp_path / "x.h5", random_events(50))
+    with open_recording(store, format="hdf5") as recording:
+        assert recording.format == "evreel-events"
+    with pytest.raises(RecordingError, match=r"is evreel-events, but .* stated to be hdf5-columns"):
+        open_recording(store, format="hdf5-columns")
+
+
+def test_stated_format__is_that_of_every_member_of_an_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as packed:
+        for name in ("a/1", "a/2"):
+            packed.writestr(name, WORDS)
+    given = (tmp_path / "set.zip", "a/*", tmp_path / "room")
+    with ArchiveRecording(*given, sensor=Sensor(34, 34), format="aer40") as recording:
+        assert recording.format == "archive of aer40"
+        assert sum(map(len, recording)) == 4
+    with pytest.raises(RecordingError, match=r"a/1.* state format aer40 \(column format"):
+        ArchiveRecording(*given)
 
 
 @pytest.mark.parametrize("door", DOORS)

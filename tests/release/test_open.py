@@ -274,6 +274,7 @@ def test_open__of_another_or_a_missing_folder_says_so(tmp_path, folder):
         (tmp_path / "none", "none: does not exist. Give the folder that holds"),
         (folder / "manifest.json", "manifest.json: is not a folder. Give the folder"),
         (tmp_path, "manifest.json: cannot be read: No such file"),
+        (tmp_path, f"(in folder {tmp_path}). Is this the folder of a release?"),
     ):
         with pytest.raises(ReleaseError) as raised:
             open_release(path)

@@ -21,7 +21,7 @@ rule annotate:
         tags_md5=column("tags_md5"),
         rois_sha256=digest(DATASET.file("rois")),
         tags_sha256=digest(DATASET.file("tags")),
-        labels=list(DATASET.config.labels),
+        labels=of_dataset(DataSet.labels),
         revision=revision("annotate"),
     script:
         "../../scripts/annotate.py"
@@ -43,7 +43,7 @@ rule boxes:
         **settings(BoxesSettings, "boxes"),
         boxes_md5=column("boxes_md5"),
         boxes_sha256=digest(DATASET.file("boxes")),
-        labels=list(DATASET.config.labels),
+        labels=of_dataset(DataSet.labels),
         revision=revision("boxes"),
     script:
         "../../scripts/boxes.py"

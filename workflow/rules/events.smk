@@ -15,6 +15,7 @@ rule events:
         **settings(MemberSettings, "samples", only=DATASET.is_archive),
         **settings(AcquireSettings, "acquire", only=DATASET.is_archive),
         sensor=column("sensor"),
+        format=column("format"),
         n_events=column("n_events", int),
         revision=revision("events"),
     script:

@@ -37,7 +37,7 @@ rule release:
         acquired=of_dataset(DataSet.recording_files),
         memory=str(KNOWN / "recordings.json"),
         licence_sha256=[sha256(path) for path in LICENCE],
-        labels=list(DATASET.config.labels),
+        labels=of_dataset(DataSet.labels),
         revision=revision("release"),
     script:
         "../../scripts/release.py"

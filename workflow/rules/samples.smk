@@ -16,7 +16,7 @@ rule cut:
         intervals_sha256=digest(DATASET.local_intervals),
         of_several=of_recording(DATASET.is_in_shared_table),
         members=of_recording(DATASET.member_pattern),
-        labels=list(DATASET.config.labels),
+        labels=of_dataset(DataSet.labels),
         group=column("group"),
         revision=revision("cut"),
     script:
@@ -59,7 +59,7 @@ rule samples:
     conda:
         "../../envs/evreel.yaml"
     params:
-        labels=list(DATASET.config.labels),
+        labels=of_dataset(DataSet.labels),
         revision=revision("samples"),
     script:
         "../../scripts/samples.py"

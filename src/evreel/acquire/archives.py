@@ -32,6 +32,7 @@ from evreel.acquire.tar import Readable
 from evreel.closing import Closing
 from evreel.errors import SourceError
 from evreel.outputs import Progress, silent
+from evreel.text import nfc
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -441,7 +442,9 @@ def _opened(file: BinaryIO, member: str, limits: Limits) -> Iterator[tuple[int, 
 def _zip_entry(opened: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
     """Return the only entry of a name."""
     wanted = member.removeprefix("./")
-    found = [info for info in opened.infolist() if info.filename.removeprefix("./") == wanted]
+    named = [(info.filename.removeprefix("./"), info) for info in opened.infolist()]
+    found = [info for name, info in named if name == wanted]
+    found = found or [info for name, info in named if nfc(name) == nfc(wanted)]
     if not found:
         raise _not_there(member, [info.filename for info in opened.infolist()])
     if len(found) > 1:
@@ -469,11 +472,11 @@ def _tar_member(
     If `file` is seekable, all headers are read, to see that the name is not duplicated. Else the
     first member of that name is taken.
     """
-    wanted = member.removeprefix("./")
+    wanted = nfc(member.removeprefix("./"))
     names: list[str] = []
     size, at = 0, None
     for entry in tar.entries(file, skip):
-        if entry.name.rstrip("/") == wanted:
+        if nfc(entry.name.rstrip("/")) == wanted:
             if at is not None:
                 raise _several()
             size = _tar_size(entry, limits)

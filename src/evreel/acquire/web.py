@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from evreel import __version__
 from evreel.acquire.sources import ascii_url
 from evreel.acquire.sums import PIECE_BYTES
+from evreel.errors import one_line
 
 _STATUS_HINTS = {
     401: "It needs a login: download it by hand and give the local path as the source.",
@@ -48,7 +49,7 @@ class RequestError(Exception):
         self, problem: str, hint: str, *, passing: bool = False, wait_s: float | None = None
     ) -> None:
         super().__init__(problem)
-        self.problem = problem
+        self.problem = one_line(problem)
         self.hint = hint
         self.passing = passing
         self.wait_s = wait_s

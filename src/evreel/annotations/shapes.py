@@ -20,7 +20,8 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import AnnotationError
+from evreel.errors import AnnotationError, did_you_mean
+from evreel.text import nfc
 
 FloatArray = npt.NDArray[np.float64]
 Bounds = tuple[float, float, float, float]
@@ -316,12 +317,14 @@ def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
     >>> relabel(Annotations(("bus", "car"), (Track(0, "car", ()),)), ["car", "bike"]).labels
     ('car', 'bike')
     """
-    listed = tuple(labels)
+    listed = tuple(map(nfc, labels))
     used = {track.label for track in annotations.tracks} | {tag.label for tag in annotations.tags}
     unknown = sorted(used - set(listed))
     if unknown:
+        guess = did_you_mean(unknown[0], listed)
         raise AnnotationError(
-            f"label {unknown[0]!r} is not one of {', '.join(listed)}",
+            f"label {unknown[0]!r} is not one of {', '.join(listed)}"
+            + (f"; {guess}" if guess else ""),
             path=annotations.source or None,
             hint="Correct the annotation, or add the label to the list.",
         )

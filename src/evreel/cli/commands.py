@@ -103,6 +103,7 @@ _SUMS = ("md5", "sha256", "member_md5", "page")
     "Show contents and problems of a recording.",
     option("file", metavar="FILE", type=Path),
     *(JSON, SENSOR, STREAM),
+    columns("format"),
 )
 def info(options: Options) -> int:
     """Show what a recording holds; 1 where it has problems."""
@@ -110,7 +111,11 @@ def info(options: Options) -> int:
 
     with _bar(options, "info", "ev") as progress:
         found = steps.info(
-            options.file, stream=options.stream, sensor=options.sensor, progress=progress
+            options.file,
+            stream=options.stream,
+            sensor=options.sensor,
+            **_given(options, "format"),
+            progress=progress,
         )
     lines = [json.dumps(found, ensure_ascii=False)] if options.json else steps.describe(found)
     print(*lines, sep="\n")
@@ -180,7 +185,7 @@ def acquire(options: Options) -> int:
     option("file", metavar="FILE", type=Path, help="recording, or archive of many"),
     output("STORE"),
     settings("EventsSettings"),
-    columns("sensor", "n_events"),
+    columns("sensor", "format", "n_events"),
     settings("MemberSettings"),
     settings("AcquireSettings"),
 )
@@ -193,7 +198,7 @@ def events(options: Options) -> int:
             options.file,
             options.output,
             settings_from(steps.EventsSettings, options),
-            **_given(options, "sensor"),
+            **_given(options, "sensor", "format"),
             n_events=_whole(options, "n_events"),
             archive=settings_from(steps.MemberSettings, options),
             limits=settings_from(steps.AcquireSettings, options),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from evreel import __version__
 from evreel.cli.commands import COMMANDS
-from evreel.errors import EvreelError
+from evreel.errors import EvreelError, OneLineFormatter
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser(given).parse_args(given)
     log = logging.getLogger("evreel")
     handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLineFormatter())
     log.addHandler(handler)
     log.setLevel(logging.WARNING if options.quiet else logging.INFO)
     try:
@@ -35,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from evreel.steps import os_error
 
         print(os_error(error), file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        from evreel.steps import memory_error
+
+        print(f"MemoryError: {memory_error(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

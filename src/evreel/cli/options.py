@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evreel.settings import Facts, Known, Settings, Type, guess, settings_of, without_links
+from evreel.text import nfc
 
 S = TypeVar("S", bound=Settings)
 
@@ -164,7 +165,7 @@ def _given(of: type[Settings], options: argparse.Namespace) -> dict[str, Any]:
 
 def names(text: str) -> list[str]:
     """Return names that are separated by commas."""
-    found = text.split(",")
+    found = nfc(text).split(",")
     if not all(found) or len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"{text!r} has an empty or a duplicated name")
     return found

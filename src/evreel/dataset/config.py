@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from evreel.acquire import read_source
+from evreel.acquire import in_archive, read_source
 from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
-from evreel.errors import EvreelError, UsageError
+from evreel.errors import EvreelError, MistakesError, UsageError
 from evreel.release.content import SIDECARS
 from evreel.release.overlap import same_source
 from evreel.settings import (
@@ -41,6 +41,7 @@ from evreel.settings import (
     unset,
     wrong,
 )
+from evreel.text import nfc, on_disk
 
 FILES = ("source", "rois", "tags", "samples", "boxes", *SIDECARS)
 """Columns with files; those that are local have to be there."""
@@ -56,6 +57,10 @@ _NO_VALUE = (  # what PyYAML raises for texts such as the 45th of a month and !!
 )
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WHOLE_NUMBERS = re.compile(r"\[(0|[1-9][0-9]{0,9})(, ?(0|[1-9][0-9]{0,9}))*\]")
+_TAKEN_BY_SNAKEMAKE = re.compile(
+    r"\{\s*[.\w]+\s*(,([^{}]|\{\d+(,\d+)?\})*)?\}"  # a wildcard
+    r"|<[a-z][a-z0-9_]*>"  # a variable of paths
+)
 _OF_ONE = ("start_us", "stop_us", "stream")
 _AXES = ("crop", "swap_xy", "flip_x", "flip_y")
 
@@ -120,7 +125,7 @@ def stop_at(problems: Iterable[str]) -> None:
     told = list(problems)
     if told:
         more = [f"… and {len(told) - MOST_SHOWN} more"] if len(told) > MOST_SHOWN else []
-        raise UsageError("\n".join(told[:MOST_SHOWN] + more))
+        raise MistakesError(told[:MOST_SHOWN] + more)
 
 
 class _Lines:
@@ -190,20 +195,44 @@ def _checked_config(values: Mapping[str, Any], lines: _Lines) -> Config:
                 f"nested more than {DEEPEST} deep"
             ]
         )
+    values, twice = _in_nfc(values)
     stop_at(
-        f"{lines.at(place)}: {named(place, problem)}" for place, problem in mistakes(Config, values)
+        f"{lines.at(place)}: {named(place, problem)}"
+        for place, problem in (*twice, *mistakes(Config, values))
     )
     config = read(Config, values)
+    for place, file in (*files_of(config), (("recordings",), config.recordings)):
+        if not is_file(Path(file)):
+            config = _with(config, place, str(on_disk(file)))
     stop_at(
         f"{lines.at(place)}: {named(place, problem)}"
         for place, problem in _contradictions_of(config)
     )
     stop_at(
-        f"{lines.at(place)}: {'/'.join(place)}: {no_such_file(file)}"
+        f"{lines.at(place)}: {'/'.join(place)}: {problem}"
         for place, file in files_of(config)
-        if not is_file(Path(file))
+        for problem in _file_problems(file)
     )
     return config
+
+
+def _in_nfc(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[tuple[Place, str]]]:
+    """Return a config with its labels and classes as they are compared, and what is duplicated."""
+    labels, samples = values.get("labels"), values.get("samples")
+    if isinstance(labels, (list, tuple)):
+        values = {**values, "labels": [nfc(x) if isinstance(x, str) else x for x in labels]}
+    classes = samples.get("classes") if isinstance(samples, Mapping) else None
+    if not isinstance(samples, Mapping) or not isinstance(classes, Mapping):
+        return values, []
+    twice: list[tuple[Place, str]] = []
+    spelled: dict[Any, Any] = {}
+    for name, label in classes.items():
+        key = nfc(name) if isinstance(name, str) else name
+        if key in spelled:
+            place = ("samples", "classes", str(name))
+            twice.append((place, f"{name!a} is duplicated, in another spelling of Unicode"))
+        spelled[key] = nfc(label) if isinstance(label, str) else label
+    return {**values, "samples": {**samples, "classes": spelled}}, twice
 
 
 def is_endless(value: Any, depth: int = 0) -> bool:
@@ -238,7 +267,7 @@ def _contradictions_of(config: Config) -> Iterator[tuple[Place, str]]:
 def _unlisted_classes(config: Config) -> Iterator[tuple[Place, str]]:
     """Yield (place, problem) where samples have classes that labels do not list."""
     for called, label in (config.samples.classes if config.samples else {}).items():
-        if label not in config.labels:
+        if nfc(label) not in config.labels:
             more = guess(label, config.labels)
             yield (
                 ("samples", "classes", called),
@@ -263,6 +292,17 @@ def split_lists(config: Config) -> dict[str, str]:
     """Return the lists that ship with the data as the config names them: split → file."""
     files = config.samples.split.files if config.samples else None
     return files.plain() if files else {}
+
+
+def _file_problems(file: str | Path, *, is_awaited: bool = False) -> Iterator[str]:
+    """Yield what is wrong with a local file that a job is to read; one that is awaited may miss."""
+    if not is_awaited and not is_file(Path(file)):
+        yield no_such_file(file)
+    elif taken := _TAKEN_BY_SNAKEMAKE.search(str(file)):
+        yield (
+            f"{shown(str(file))}: Snakemake would replace {taken[0]} in this path; rename the file "
+            "or folder, or make a link to it with another name (ln -s) and give that"
+        )
 
 
 def is_file(path: Path) -> bool:
@@ -307,6 +347,7 @@ def _checked_rows(rows: Sequence[tuple[int, Row]], config: Config) -> Read:
         if not found:
             id_ = row["id"]
             found += _duplicates(row, line, recordings, lines, groups)
+            row = _as_on_disk(row)
             found += _missing_files(row)
             cells = tuple((key, cell) for key, cell in row.items() if "/" in key)
             if cells:
@@ -371,8 +412,8 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
             f"samples/by: members does not go with events/{', events/'.join(_OF_ONE)}, which are "
             "for a single recording"
         )
-    if table is not None and not is_file(Path(table)):
-        yield f"samples/table: {no_such_file(table)}"
+    if table is not None:
+        yield from (f"samples/table: {problem}" for problem in _file_problems(table))
     if "boxes" in row and "rois" in row:
         yield "boxes: rois are boxes too; give one of them"
     elif "boxes" in row and any(getattr(config.events, axis) for axis in _AXES):
@@ -381,6 +422,26 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
         )
     if row.get("samples", "").startswith("!") and "!" not in row["source"]:
         yield f"samples: source {row['source']!r} is not in an archive that could hold it"
+
+
+def _as_on_disk(row: Row) -> Row:
+    """Return a row whose files are spelled as the disk spells them."""
+    changed = {}
+    for column in FILES:
+        cell = row.get(column)
+        if cell is None or cell.isascii():
+            continue
+        try:
+            source = read_source(cell if column == "source" else Path(cell))
+        except EvreelError:
+            continue
+        if source.path is None or is_file(source.path):
+            continue
+        path = str(on_disk(source.path))
+        if path != str(source.path):
+            is_source = column == "source"
+            changed[column] = in_archive(path, source.members) if is_source else path
+    return {**row, **changed} if changed else row
 
 
 def _missing_files(row: Row) -> Iterator[str]:
@@ -399,8 +460,9 @@ def _missing_files(row: Row) -> Iterator[str]:
             continue
         if column != "source" and re.match("[a-z]+:", cell, re.IGNORECASE):
             yield f"{column}: {cell!r} is not a plain path; only a source may be anything else"
-        elif source.path is not None and not source.manual and not is_file(source.path):
-            yield f"{column}: {no_such_file(source.path)}"
+        elif source.path is not None:
+            found = _file_problems(source.path, is_awaited=source.manual)
+            yield from (f"{column}: {problem}" for problem in found)
     if "member_md5" in row and "!" not in row["source"]:
         yield f"member_md5: source {row['source']!r} does not name a member of an archive"
 

@@ -18,6 +18,8 @@ from evreel.release.content import is_annotated
 from evreel.settings import Settings, guess
 
 _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
+_LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
+"""Characters that are kept of a source's name: a file's may have 255 bytes."""
 _SUFFIX = {"mp4": "mp4", "png-zip": "zip"}
 
 
@@ -73,6 +75,10 @@ class DataSet:
     def release_name(self) -> str:
         """Name of the release's folder."""
         return f"{self.config.release.name}-{self.config.release.version}"
+
+    def labels(self) -> list[str]:
+        """Return the names of the labels."""
+        return list(self.config.labels)
 
     @property
     def video_suffix(self) -> str:
@@ -131,7 +137,9 @@ class DataSet:
     @staticmethod
     def archive_of(row: Row) -> str:
         """Return the file name of the archive that a row's recording is in; rows may share one."""
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", read_source(row["source"]).file_name)
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", read_source(row["source"]).file_name)[
+            -_LONGEST_NAME:
+        ]
         digest = row.get("md5") or row["sha256"]
         return f"{digest[:16].lower()}-{name}"
 
@@ -192,9 +200,12 @@ class DataSet:
         }
 
     def recording_file(self, id_: str) -> str:
-        """Return the acquired file of a recording; it keeps its source's suffix."""
+        """Return the acquired file of a recording; it keeps its source's suffix.
+
+        Also where a format is stated: to state it later then downloads nothing again.
+        """
         name = read_source(self.row(id_)["source"]).name
-        suffix = re.sub(r"[^A-Za-z0-9]", "", Path(name).suffix) or "recording"
+        suffix = re.sub(r"[^A-Za-z0-9]", "", Path(name).suffix)[:_LONGEST_SUFFIX] or "recording"
         return f"{self.results}/recordings/{id_}.{suffix}"
 
     def recording_files(self) -> dict[str, str]:
@@ -261,7 +272,7 @@ class DataSet:
 
     def sample_labels(self, id_: str) -> list[str] | None:
         """Return the labels where a recording is cut: what is made of others needs none."""
-        return list(self.config.labels) if self.cutting(id_) else None
+        return self.labels() if self.cutting(id_) else None
 
     def cut_table(self, id_: str) -> str | None:
         """Return the table of a recording's samples, None where it is not cut."""

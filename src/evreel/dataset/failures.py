@@ -2,74 +2,308 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+import shutil
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-STEP_ERROR = re.compile(r"[A-Za-z_.]*(Error|Exception|Interrupt)\b")
+from evreel.errors import one_line, without_commands
+
+MOST_READ = 512 * 1024
+"""Bytes of a job's log that are read, half of them from its start and half from its end."""
+MOST_READ_OF_A_RUN = 128 * MOST_READ
+"""Of Snakemake's own log, which has several lines for each job."""
+FULL_BYTES = 1024 * 1024
+"""Room on a disk that is too little to work with."""
+AGAIN = "run the same command again; finished jobs are kept."
+
+_ERROR = re.compile(r"(?:[A-Za-z_]\w*\.)*\w*(?:Error|Exception|Interrupt)(?=:|$)")
 """How the line begins with which a step ends its log, or Python a traceback."""
+_TRACEBACK = re.compile(r"\s*(?:\S+ )*Traceback \(most recent call last\):$")
+_BESIDE = re.compile(
+    r"Exception (?:ignored|in thread) |Error in (?:atexit|sys\.excepthook)|--- Logging error ---"
+)
+"""What Python says before an error that did not end the program."""
+_ASIDE = re.compile(
+    r"(?:.*:\d+: )?\w*[Ww]arning:|Call stack:|During handling of the|The above exception was"
+)
+"""What begins lines that do not belong to the error above them."""
+_OF_THE_SYSTEM = re.compile(
+    r"Fatal Python error: |.*(?:\boom[-_ ]kill|\b[Oo]ut of memory|std::bad_alloc"
+    r"|\bDUE TO (?:TIME LIMIT|PREEMPTION|NODE FAILURE))"
+)
+"""What the system or a cluster says of a job that it ended."""
+_MEMORY = re.compile(r"(?:\w+\.)*_?(?:Array)?MemoryError:?$|(?:\w+\.)*_(?:Array)?MemoryError\b")
+_BUG = "This is a bug in evreel"
+_ONLY_REPEATS = re.compile(r"WorkflowError: At least one job did not|RuleException: CalledProcess")
+"""What Snakemake says, of a job that ended otherwise, in the log of a cluster."""
+_MOST_LINES = 50
+
+_STARTS = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):$")
+_FAILS = re.compile(r"Error in (rule|group) (\S+):$")
+_MEMBER = re.compile(r" +rule (\w+):$")
+_FACT = re.compile(r" +(\w+): (.*?)(?: \(check log .*\))?$")
+_COMMAND = re.compile(
+    r"Command '.*?(?:\.(?P<rule>\w+)\.py)?' (?:died with <Signals\.(?P<signal>\w+): \d+>"
+    r"|returned non-zero exit status (?P<status>\d+))"
+)
+"""How Snakemake says that a job's script ended; a script is called like its rule."""
+_REFUSED = re.compile(r"(\w+(?:Exception|Error)) in rule (\w+) in file ")
+"""How Snakemake begins what it has to say of a job itself."""
+_GOES_ON = re.compile(r"\[\w{3} \w{3} .*\d{4}\]$|(?:Select|Execute) .*jobs?\b|Finished |Exiting ")
+_MISSING = re.compile(r"(.*) \(missing ")
+_CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE")
+
+Block = tuple[str, list[str]]
+"""A line of a log that begins at its left edge, and the indented ones below it."""
+
+
+@dataclass
+class Job:
+    """A job that failed, as Snakemake's log has it.
+
+    Parameters
+    ----------
+    rule, output, log, message
+        What stands there; empty where it is not said.
+    end
+        How its process ended: ``SIGKILL``, or an exit status.
+    refused
+        What Snakemake itself found wrong with it.
+    """
+
+    rule: str
+    output: str = ""
+    log: str = ""
+    message: str = ""
+    end: str = ""
+    refused: str = ""
+
+    @classmethod
+    def of(cls, rule: str, lines: Iterable[str]) -> Job:
+        """Return the job that some lines describe."""
+        facts = {fact[1]: fact[2] for fact in map(_FACT.match, lines) if fact}
+        known = {name: facts.get(name, "") for name in ("output", "log", "message")}
+        known["message"] = known["message"].removesuffix("None")
+        return cls(rule, **known)
+
+    @property
+    def logs(self) -> list[str]:
+        """Its log files; a name may have a comma in it."""
+        if not self.log or Path(self.log).is_file():
+            return [self.log] if self.log else []
+        return self.log.split(", ")
 
 
 def what_failed(snakemake_logs: Iterable[str | Path]) -> str:
     """Return what went wrong, job by job, and what to do."""
-    jobs = failed_jobs("".join(map(text_of, snakemake_logs)))
-    again = "run the same command again; finished jobs are kept."
+    text = "\n".join(text_of(log, MOST_READ_OF_A_RUN) for log in snakemake_logs)
+    jobs = failed_jobs(text)
     if not jobs:
-        return f"The run was stopped early. To go on, {again}"
+        error = last_error(text)
+        if not error or "on user request" in text:
+            return f"The run was stopped early. To go on, {AGAIN}"
+        return f"No job failed, but the run did:\n\n    {error}\n\nFix this, then {AGAIN}"
     count = "1 job failed; jobs that need it did not run:"
     if len(jobs) > 1:
         count = f"{len(jobs)} jobs failed; jobs that need them did not run:"
     lines = [count]
-    for rule, output, logs, message in jobs:
-        lines += ["", f"{rule}: {output}", f"    {last_word(logs, message)}"]
-    return "\n".join([*lines, "", f"Fix these, then {again}"])
+    for job in jobs:
+        lines += ["", f"{job.rule}: {job.output}", f"    {last_word(job)}"]
+    return "\n".join([*lines, "", f"Fix these, then {AGAIN}"])
 
 
-def failed_jobs(text: str) -> list[tuple[str, str, list[str], str]]:
-    """Return (rule, output, logs, message) of each job that a log of Snakemake says to have failed.
+def failed_jobs(text: str) -> list[Job]:
+    """Return each job that a log of Snakemake says to have failed.
 
     A block begins with "Error in rule" or, for jobs that run together, with "Error in group" and
-    a "rule" for each; a job that failed again after a new try is there once.
+    a "rule" for each. How a script ended stands above its block. What Snakemake itself finds wrong
+    with a job, such as an output that it did not write, has no such block. A job that failed
+    again after a new try is there once.
     """
-    jobs: dict[tuple[str, str | None], dict[str, str]] = {}
-    job: dict[str, str] | None = None
-    in_group = False
-    for line in text.splitlines():
-        if block := re.match(r"Error in (rule|group) (\S+):$", line):
-            in_group = block[1] == "group"
-            job = None if in_group else {"rule": block[2]}
-        elif not line.startswith(" "):
-            job, in_group = None, False
-        elif in_group and (member := re.match(r" +rule\s(\w+):$", line)):
-            job = {"rule": member[1]}
-        elif job and (fact := re.match(r" +(output|log|message): (.*?)(?: \(check .*\))?$", line)):
-            job[fact[1]] = fact[2]
-        if job:
-            jobs[job["rule"], job.get("output")] = job
-    whole = {(job["rule"], job.get("output")): job for job in jobs.values()}
-    return [
-        (
-            job["rule"],
-            job.get("output", ""),
-            job["log"].split(", ") if "log" in job else [],
-            job.get("message", "None"),
+    failed: dict[tuple[str, str], Job] = {}
+    started: dict[str, Job] = {}
+    ends: list[tuple[str, str]] = []
+    blocks = list(_blocks(text))
+    for k, (first, below) in enumerate(blocks):
+        found = []
+        if block := _STARTS.match(first):
+            job = Job.of(block[1], below)
+            started |= dict.fromkeys(job.output.split(", "), job)
+        elif block := _COMMAND.match(first):
+            ends.append((block["rule"] or "", block["signal"] or block["status"]))
+        elif block := _REFUSED.match(first):
+            said = list(_said(blocks[k + 1 :]))
+            missing = [file[1] for file in map(_MISSING.match, said) if file]
+            about = Job.of(block[2], said)
+            job = started.get((missing or about.output.split(", "))[0], about)
+            found = [Job(block[2], job.output or ", ".join(missing), job.log)]
+            found[0].refused = one_line("\n".join([f"{block[1]}:", *said]))
+        elif (block := _FAILS.match(first)) and block[1] == "rule":
+            found = [Job.of(block[2], [*below, *_rest(blocks[k + 1 :], below)])]
+        elif block:
+            found = list(_members(below))
+        for job in found:
+            mine = [end for end in ends if end[0] == job.rule or len(ends) == 1][:1]
+            for end in mine if not job.refused else ():
+                ends.remove(end)
+                job.end = end[1]
+            failed[job.rule, job.output] = job
+    return list(failed.values())
+
+
+def _blocks(text: str) -> Iterator[Block]:
+    """Yield the blocks of a log of Snakemake, without the logs of jobs that it repeats."""
+    block: Block | None = None
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith("Logfile ") and line.endswith(":"):
+            fence = next(lines, "")
+            if fence and set(fence) == {"="}:
+                next((inside for inside in lines if inside == fence), None)
+        elif line.startswith(" ") and block:
+            block[1].append(line)
+        elif line:
+            if block:
+                yield block
+            block = line, []
+    if block:
+        yield block
+
+
+def _members(lines: Iterable[str]) -> Iterator[Job]:
+    """Yield the jobs of a group."""
+    own: list[str] = []
+    of_group, job = own, ""
+    for line in lines:
+        if member := _MEMBER.match(line):
+            if job:
+                yield Job.of(job, [*of_group, *own])
+            job, own = member[1], []
+        else:
+            own.append(line)
+    if job:
+        yield Job.of(job, [*of_group, *own])
+
+
+def _rest(blocks: Sequence[Block], below: Sequence[str]) -> Iterator[str]:
+    """Yield what follows a message of several lines in the block of a job that failed."""
+    for first, more in blocks[:_MOST_LINES]:
+        if any("jobid: " in line for line in below) or _GOES_ON.match(first):
+            return
+        yield from more
+        below = more
+
+
+def _said(blocks: Iterable[Block]) -> Iterator[str]:
+    """Yield the lines of what Snakemake says of a job."""
+    for first, below in blocks:
+        if any(form.match(first) for form in (_GOES_ON, _STARTS, _FAILS, _REFUSED, _ERROR)):
+            return
+        yield from (first, *below)
+
+
+def last_word(job: Job) -> str:
+    """Return a failed job's own error; else how it ended, and what is known of that."""
+    for log in job.logs:
+        text = text_of(log)
+        error = last_error(text)
+        if error and _BUG in text:
+            error = f"{error}. {_BUG}; please report it with its log, {log}"
+        if error:
+            return f"{error}. It ran out of memory." if _MEMORY.match(error) else error
+        if not job.end and (ended := _COMMAND.search(text)):  # of a cluster, whose log it is
+            job.end = ended["signal"] or ended["status"]
+    where = f" in its log, {', '.join(job.logs)}" if job.logs else ""
+    told = f" The executor says: {one_line(job.message)}" if job.message else ""
+    if job.refused:
+        told += f" Snakemake says: {job.refused}"
+        return f"It wrote no error{where}.{told}"
+    if any(map(_is_full, [*job.logs, *job.output.split(", ")])):
+        told = f" The disk is full: make room on it.{told}"
+    return f"{_end(job.end, where)}{told}"
+
+
+def _end(end: str, where: str) -> str:
+    """Return what the end of a process means."""
+    status = int(end) if end.isdecimal() else 0
+    with_signal = status - 128  # as a shell tells it
+    if with_signal in set(signal.Signals):
+        end, status = signal.Signals(with_signal).name, 0
+    if status:
+        return (
+            f"It ended with exit status {status} and without a message{where}; see what it "
+            "printed above."
         )
-        for job in whole.values()
-    ]
+    if end in _CRASHES:
+        return (
+            f"It crashed ({end}) without a message{where}. That is a bug in a library: please "
+            "report it with the input."
+        )
+    if end in ("", "SIGKILL"):
+        by = f" ({end})" if end else ""
+        return (
+            f"It ended without a message{where}: it was killed{by}, or ran out of memory or time."
+        )
+    return f"It ended without a message{where}: it was ended from outside ({end})."
 
 
-def last_word(logs: Sequence[str], message: str) -> str:
-    """Return a failed job's own error; else what its executor says, such as that it was killed."""
-    for log in logs:
-        lines = text_of(log).splitlines()
-        if lines and STEP_ERROR.match(lines[-1]):
-            return lines[-1]
-    told = "" if message in ("", "None") else f" The executor says: {message}"
-    where = f" in its log, {', '.join(logs)}" if logs else ""
-    return f"It ended without a message{where}: it was killed, or ran out of memory or time.{told}"
+def _is_full(path: str) -> bool:
+    """Tell whether the disk of a file has no room, so that its log may have got no message."""
+    folder = next((folder for folder in Path(path).absolute().parents if folder.is_dir()), None)
+    return folder is not None and shutil.disk_usage(folder).free < FULL_BYTES
 
 
-def text_of(path: str | Path) -> str:
-    """Return a text file's content, nothing where there is no such file."""
+def last_error(text: str) -> str:
+    """Return the last error that a log tells as one line; empty where there is none.
+
+    It may have several lines, and others may follow: warnings, and what Python says of failures
+    while it ends. An error that Python says to have ignored counts only if there is no other.
+    """
+    lines = without_commands(text).splitlines()
+    own, beside, of_system = "", "", ""
+    is_beside = False
+    k = 0
+    while k < len(lines):
+        line, start = lines[k], k
+        if _TRACEBACK.match(line):
+            is_beside |= any("resource_tracker.py" in line for line in lines[k + 1 : k + 3])
+            start = next((n for n in range(k + 1, len(lines)) if lines[n][:1].strip()), len(lines))
+        elif not _ERROR.match(line):
+            is_beside |= bool(_BESIDE.match(line))
+            of_system = line if _OF_THE_SYSTEM.match(line) else of_system
+            k += 1
+            continue
+        k = next((n for n in range(start + 1, len(lines)) if _ends(lines[n])), len(lines))
+        error = one_line("\n".join(lines[start : min(k, start + _MOST_LINES)]))
+        if _ONLY_REPEATS.match(error):
+            continue
+        own, beside = (own, error or beside) if is_beside else (error or own, beside)
+        is_beside = False
+    return own or one_line(of_system) or beside
+
+
+def _ends(line: str) -> bool:
+    """Tell whether a line does not go on with the error above it."""
+    return any(form.match(line) for form in (_TRACEBACK, _ERROR, _BESIDE, _ASIDE, _OF_THE_SYSTEM))
+
+
+def text_of(path: str | Path, most: int = MOST_READ) -> str:
+    """Return a text file's start and end, nothing where there is no file that can be read."""
     path = Path(path)
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            content = file.read(most // 2)
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                file.seek(size - most // 2)
+                content += b"\n"
+            content += file.read(most // 2)
+    except (OSError, ValueError):
+        return ""
+    return content.decode("utf-8", errors="replace")

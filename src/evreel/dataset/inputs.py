@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ from evreel.errors import EvreelError, SourceError
 from evreel.provenance import canonical_json
 from evreel.samples.cut import check_labels
 from evreel.samples.intervals import read_intervals, read_shared_intervals
-from evreel.text import read_list
+from evreel.text import nfc, read_list
 
 XMLS = ("rois", "tags")
 """Columns with CVAT XML."""
@@ -166,7 +165,7 @@ def _known(memory: Memory, found: Callable[[], Any], *parts: Any) -> Any:
 
 
 def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml:
-    path, labels = dataset.recordings[id_][column], list(dataset.config.labels)
+    path, labels = dataset.recordings[id_][column], dataset.labels()
     sha256 = memory.digests(path).sha256
     settings = dataset.settings(id_).annotate
 
@@ -199,7 +198,7 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
 
 
 def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> None:
-    row, labels = dataset.recordings[id_], list(dataset.config.labels)
+    row, labels = dataset.recordings[id_], dataset.labels()
     path, settings = row["boxes"], dataset.settings(id_).boxes
 
     def found() -> int:
@@ -227,7 +226,7 @@ def _check_intervals(dataset: DataSet, memory: Memory, id_: str) -> None:
     if cutting is None:
         return
     recording = id_ if cutting.columns.recording is not None else None
-    labels = list(dataset.config.labels)
+    labels = dataset.labels()
 
     def found() -> int:
         rows = read_intervals(path, cutting.columns, unit=cutting.unit, recording=recording)
@@ -244,7 +243,7 @@ def _shared_tables(dataset: DataSet, memory: Memory) -> Iterator[str]:
         cutting = dataset.cutting(id_)
         if cutting is not None and cutting.table is not None:
             ids[canonical_json(cutting.plain())].append(id_)
-    labels = list(dataset.config.labels)
+    labels = dataset.labels()
     for said, of_table in ids.items():
         cutting = dataset.cutting(of_table[0])
         assert cutting is not None and cutting.table is not None
@@ -343,7 +342,7 @@ class _Names:
 
 
 def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return nfc(nfc(name).casefold())
 
 
 def _doubt(xmls: list[Xml]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from evreel.errors import UsageError
 from evreel.filters import Orientation
-from evreel.recordings.open import Reading
+from evreel.recordings.open import FORMAT_NAMES, Reading
 from evreel.release.content import RELEASE_NAME
 from evreel.samples.cut import Clock, Repeats
 from evreel.samples.intervals import Columns, Unit
@@ -24,8 +24,11 @@ from evreel.video.mp4 import Encoding
 from evreel.video.render import Rendering
 from evreel.windows import AnyWindows, RegularWindows
 
-NAME = "[A-Za-z0-9][A-Za-z0-9_-]*"
-"""Form of the names of recordings and features."""
+NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+"""Form of the names of recordings and features, from which files are named."""
+
+RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
+"""Form of the folder of results: without what Snakemake would replace in a path."""
 
 Split = Literal["train", "val", "test", "mixed"]
 Content = Literal["events", "slices", "samples", "features", "annotations", "sidecars", "video"]
@@ -460,7 +463,11 @@ class Config(Settings):
     recordings: str = required(
         "Path of the recordings table (TSV), relative to the working directory."
     )
-    results: str = setting("results", "Folder for everything that is built.", pattern="[^{}<>]+")
+    results: str = setting(
+        "results",
+        "Folder for everything that is built; its path has no {, }, < or >.",
+        pattern=RESULTS,
+    )
     labels: tuple[str, ...] = required(
         "Label names of the whole data set; the position is the label's number in boxes and "
         "slices. A label of an annotation file that is not listed here is an error.",
@@ -545,6 +552,11 @@ class RecordingColumns(Settings):
         unit="px",
         pattern="[1-9][0-9]{0,4}x[1-9][0-9]{0,4}",
         metavar="WxH",
+    )
+    format: str | None = optional(
+        "Format of the recording, or of all members that are samples, where neither content nor "
+        "name shows it; where the content shows another, that is an error.",
+        choices=FORMAT_NAMES,
     )
     split: Split = required(
         "Part of the data set that the recording belongs to, with all of its samples; mixed where "

@@ -11,10 +11,13 @@ from pathlib import Path
 from evreel.dataset.settings import FREE_COLUMNS, NEEDED_BESIDE, SECTIONS, RecordingColumns
 from evreel.errors import UsageError, did_you_mean
 from evreel.settings import guess, settings_of, wrong
+from evreel.text import nfc
 
 Row = Mapping[str, str]
 """A row without its empty cells: column → text."""
 
+NAMES = ("group",)
+"""Columns whose texts are compared between rows."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 _FREE = re.compile("|".join(f"(?:{form})" for form in FREE_COLUMNS))
 
@@ -43,7 +46,7 @@ def read_rows(
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            columns = next(reader, [])
+            columns = [nfc(column) for column in next(reader, [])]
             rows = []
             for cells in reader:
                 line = reader.line_num
@@ -67,7 +70,14 @@ def read_rows(
                 place=f"line {line}",
             )
     filled = (
-        (line, {column: cell for column, cell in zip(columns, cells, strict=True) if cell})
+        (
+            line,
+            {
+                column: nfc(cell) if column in NAMES else cell
+                for column, cell in zip(columns, cells, strict=True)
+                if cell
+            },
+        )
         for line, cells in rows
     )
     return [(line, row) for line, row in filled if row]

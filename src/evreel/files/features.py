@@ -29,6 +29,7 @@ from evreel.files.samples import add_samples, read_samples
 from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES
 from evreel.provenance import canonical_json
 from evreel.samples.samples import Samples
+from evreel.text import nfc
 from evreel.timebase import Int64Array
 from evreel.windows import Count, Division, Duration, Number, Windows
 
@@ -284,8 +285,8 @@ class FeaturesFile(hdf5.Opened):
         """
         if self._row_of_sample is None:
             ids = () if self.samples is None else self.samples.samples.id
-            self._row_of_sample = {id_: row for row, id_ in enumerate(ids)}
-        row = self._row_of_sample.get(sample)
+            self._row_of_sample = {nfc(id_): row for row, id_ in enumerate(ids)}
+        row = self._row_of_sample.get(nfc(sample))
         if row is None or self.samples is None:
             guess = did_you_mean(sample, self._row_of_sample)
             there = f"there are {len(self._row_of_sample)} others"

@@ -10,11 +10,11 @@ bits       of a word, 39 being the highest of its first byte
 22 to 0    time, µs; after each overflow word, words are 2¹³ µs later than they say
 =========  ========================================================================================
 
-The format has no first bytes of its own. It is recognized by the suffix ``.bin``, unless the file
-begins like another format. Prophesee's header, ``% ``, may also be an event at x = 37, y = 32: it
-is taken for a header if text follows, which in an event would mean a time after 2 s. A file with
-this suffix but other contents shows events outside the sensor, or out of order. A size that is not
-a multiple of 5 is damage: the last word is cut.
+The format has no first bytes of its own. It is recognized by the suffix ``.bin``, or where it is
+stated, unless the file begins like another format. Prophesee's header, ``% ``, may also be an event
+at x = 37, y = 32: it is taken for a header if text follows, which in an event would mean a time
+after 2 s. A file with this suffix but other contents shows events outside the sensor, or out of
+order. A size that is not a multiple of 5 is damage: the last word is cut.
 
 The sensor's size is not stated: 34x34 for N-MNIST; N-Caltech101's recordings have at most 240x180.
 
@@ -49,16 +49,17 @@ class Aer40Recording(DecodedRecording):
     Raises
     ------
     UnknownFormatError
-        If no size is given: only the suffix says that this is such a file.
+        If no size is given: only the suffix, or a statement, says that this is such a file.
     """
 
     format = "aer40"
 
     def _open(self) -> Sensor | None:
         if self._given is None:
+            by = "its name, .bin," if self.path.suffix.lower() == ".bin" else "the stated format"
             self._refuse(
-                "looks by its name, .bin, like a recording of 40-bit events, as in N-MNIST, which "
-                "does not state the sensor's size",
+                f"looks by {by} like a recording of 40-bit events, as in N-MNIST, which does not "
+                "state the sensor's size",
                 0,
                 hint="If it is one, give the size (column sensor of the table, option --sensor): "
                 "34x34 for N-MNIST, 240x180 for N-Caltech101.",

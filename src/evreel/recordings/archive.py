@@ -43,6 +43,8 @@ class ArchiveRecording(Closing):
         An empty folder to unpack in.
     sensor
         Sensor size of all members, if they do not state it.
+    format
+        Format of all members, if their content does not show it.
     reading
         How events and files that break a rule are handled.
     limits
@@ -83,12 +85,14 @@ class ArchiveRecording(Closing):
         *,
         leave_out: Sequence[str] = (),
         sensor: Sensor | None = None,
+        format: str | None = None,  # noqa: A002
         reading: Reading = STRICT,
         limits: Limits | None = None,
     ) -> None:
         self.path = Path(path)
         self._folder = folder
         self._sensor = sensor
+        self._stated = format
         self._reading = reading
         self.members: list[Member] = []
         self._repairs: dict[str, int] = {}
@@ -190,7 +194,9 @@ class ArchiveRecording(Closing):
         unpacked = self._folder / f"member{Path(name).suffix}"
         try:
             self._archive.unpack(name, unpacked)
-            with open_recording(unpacked, sensor=self._sensor, reading=self._reading) as recording:
+            with open_recording(
+                unpacked, sensor=self._sensor, format=self._stated, reading=self._reading
+            ) as recording:
                 kind = recording.format, recording.sensor
                 if kind != (self._format or kind[0], self.sensor if self._format else kind[1]):
                     raise RecordingError(

@@ -20,7 +20,7 @@ from evreel.closing import Closing
 from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Batch, Events, Sensor
 from evreel.recordings.prefetch import default_threads, prefetched
-from evreel.settings import Settings, setting
+from evreel.settings import Settings, guess, setting
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,8 @@ class Format(NamedTuple):
     module, opener : the reader's module, imported when a file is opened; and its class, or the
         function that chooses one. Called as ``opener(path, stream=…, sensor=…, reading=…)``.
     name : what messages call it, in a list.
+    formats : what `Recording.format` says of its files.
+    family : one name for all of these, where they are several; empty if there is none.
     """
 
     start: bytes
@@ -142,24 +144,36 @@ class Format(NamedTuple):
     module: str
     opener: str
     name: str
+    formats: tuple[str, ...]
+    family: str = ""
 
 
 _HDF5 = "HDF5 of DSEC, RVT, Metavision, and evreel's events store"
 _PROPHESEE = "Prophesee's RAW (EVT 2.0, 2.1, 3.0) and DAT"
+_40_BIT = "40-bit events in a file named .bin"
+_RAW_AND_DAT = ("evt2", "evt2.1", "evt3", "dat")
+_COLUMNS = ("hdf5-columns", "hdf5-records")
 FORMATS = (
-    Format(b"#!AER-DAT4", "", "aedat4", "Aedat4Recording", "AEDAT 4"),
-    Format(b"#!AER-DAT3.1", "", "aedat3", "Aedat3Recording", "AEDAT 3.1"),
-    Format(b"#!AER-DAT2.0", "", "aedat2", "Aedat2Recording", "AEDAT 2.0"),
-    Format(b"% ", "", "prophesee", "open_prophesee", _PROPHESEE),
-    Format(b"Event Stream", "", "event_stream", "EventStreamRecording", "Event Stream"),
-    Format(b"", ".bin", "aer40", "Aer40Recording", "40-bit events in a file named .bin"),
-    Format(b"\x89HDF\r\n\x1a\n", "", "hdf5.read", "open_foreign", _HDF5),
-    Format(b"PK\x03\x04", "", "numpy_files", "NpzRecording", "NumPy's npz"),
-    Format(b"\x93NUMPY", "", "numpy_files", "NpyRecording", "NumPy's npy"),
-    Format(b"MATLAB 5.0 MAT-file", "", "mat", "MatRecording", "MATLAB's mat"),
-    Format(b"MATLAB 7.3 MAT-file", "", "mat", "MatRecording", "MATLAB's mat"),
+    Format(b"#!AER-DAT4", "", "aedat4", "Aedat4Recording", "AEDAT 4", ("aedat4",)),
+    Format(b"#!AER-DAT3.1", "", "aedat3", "Aedat3Recording", "AEDAT 3.1", ("aedat3",)),
+    Format(b"#!AER-DAT2.0", "", "aedat2", "Aedat2Recording", "AEDAT 2.0", ("aedat2",)),
+    Format(b"% ", "", "prophesee", "open_prophesee", _PROPHESEE, _RAW_AND_DAT),
+    Format(
+        *(b"Event Stream", "", "event_stream", "EventStreamRecording"),
+        *("Event Stream", ("event_stream",)),
+    ),
+    Format(b"", ".bin", "aer40", "Aer40Recording", _40_BIT, ("aer40",)),
+    Format(b"\x89HDF\r\n\x1a\n", "", "hdf5.read", "open_foreign", _HDF5, _COLUMNS, "hdf5"),
+    Format(b"PK\x03\x04", "", "numpy_files", "NpzRecording", "NumPy's npz", ("npz",)),
+    Format(b"\x93NUMPY", "", "numpy_files", "NpyRecording", "NumPy's npy", ("npy",)),
+    Format(b"MATLAB 5.0 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
+    Format(b"MATLAB 7.3 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
 )
 """All formats that can be read; modules are relative to `evreel.recordings`."""
+FORMAT_NAMES = tuple(
+    dict.fromkeys(name for form in FORMATS for name in (*form.formats, form.family) if name)
+)
+"""What may be stated of a recording's format."""
 
 _TAKES = "an open recording, or the path of one"
 _PROBE_BYTES = 64
@@ -170,17 +184,51 @@ _GROWTH = 64
 _Number = TypeVar("_Number", bound=np.generic)
 
 
-def _format(path: Path, head: bytes) -> Format | None:
-    """Return a file's format by its first bytes, or else by its suffix."""
+def _format(path: Path, head: bytes, stated: str | None) -> Format:
+    """Return a file's format by its first bytes, or else by what is stated, or by its suffix.
+
+    Raises
+    ------
+    UnknownFormatError
+        If none of these says it.
+    RecordingError
+        If the first bytes are not those of the stated format.
+    """
     suffix = path.suffix.lower()
-    by_suffix = next((form for form in FORMATS if not form.start and form.suffix == suffix), None)
+    nameless = [form for form in FORMATS if not form.start]
+    if stated is None:
+        nameless = [form for form in nameless if form.suffix == suffix]
+    else:
+        nameless = [form for form in nameless if stated in form.formats]
     for form in FORMATS:
         if not form.start or not head.startswith(form.start):
             continue
         # Two bytes may also begin an event. In a text, a printable third one follows.
-        if by_suffix is None or len(form.start) > 2 or b" " <= head[2:3] < b"\x7f":
+        if not nameless or len(form.start) > 2 or b" " <= head[2:3] < b"\x7f":
+            if stated not in (None, *form.formats, form.family):
+                raise _contradiction(path, stated, f"begins like {form.name}")
             return form
-    return by_suffix
+    if nameless:
+        return nameless[0]
+    if stated is not None:
+        raise _contradiction(path, stated, f"begins with {head[:16]!r}")
+    names = "; ".join(dict.fromkeys(form.name for form in FORMATS))
+    raise UnknownFormatError(
+        f"starts with {head[:16]!r}, which is not the start of a known format",
+        path=path,
+        offset=0,
+        hint=f"evreel reads {names}. If it has 40-bit events under another name, state format "
+        "aer40 (column format of the table, option --format).",
+    )
+
+
+def _contradiction(path: Path, stated: str | None, found: str) -> RecordingError:
+    return RecordingError(
+        f"{found}, but its format is stated to be {stated}",
+        path=path,
+        offset=0,
+        hint="Correct that (column format of the table, option --format), or the source.",
+    )
 
 
 def _is_open(given: object) -> TypeGuard[Recording]:
@@ -207,11 +255,13 @@ def open_recording(
     *,
     stream: int | None = None,
     sensor: Sensor | None = None,
+    format: str | None = None,  # noqa: A002
     reading: Reading = STRICT,
 ) -> Recording:
     """Open a recording or an events store; its content, not its name, decides the format.
 
-    The suffix decides only if no format begins with the file's first bytes.
+    What is stated, or else the suffix, decides only if no format begins with the file's first
+    bytes.
 
     Parameters
     ----------
@@ -221,17 +271,23 @@ def open_recording(
         Number of the event stream, if a file holds several.
     sensor
         The sensor's size, if known; a file that states another size is an error.
+    format
+        Its format, if known, as `Recording.format` has it, or ``hdf5``; a file of another one is
+        an error.
     reading
         How events and files that break a rule are handled.
 
     Raises
     ------
     UsageError
-        If what is given is not a path.
+        If what is given is not a path, or the stated format is not one of `FORMAT_NAMES`.
     RecordingError
         If the file is empty, a pipe or device, of no known format, or has a damaged header.
     """
     path = _as_path(path, "open_recording")
+    if format is not None and format not in FORMAT_NAMES:
+        more = guess(format, FORMAT_NAMES)
+        raise UsageError(f"format={format!r} is not one of {', '.join(FORMAT_NAMES)}{more}")
     try:
         # Checked first: opening a pipe would wait for its other end.
         if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
@@ -248,26 +304,22 @@ def open_recording(
         raise RecordingError(
             "is empty", path=path, offset=0, hint="Copy or download the recording again."
         )
-    found = _format(path, head)
-    if found is not None:
-        opener = getattr(importlib.import_module(f"evreel.recordings.{found.module}"), found.opener)
-        reader: Recording = opener(path, stream=stream, sensor=sensor, reading=reading)
-        if sensor is not None and reader.sensor != sensor:
-            stated = reader.sensor
-            reader.close()
-            raise RecordingError(
-                f"states a sensor of {stated.width}x{stated.height} px, but "
-                f"{sensor.width}x{sensor.height} was given",
-                path=path,
-                hint="Is this the right recording? To use the file's size, leave sensor out.",
-            )
-        return reader
-    raise UnknownFormatError(
-        f"starts with {head[:16]!r}, which is not the start of a known format",
-        path=path,
-        offset=0,
-        hint=f"evreel reads {'; '.join(dict.fromkeys(form.name for form in FORMATS))}.",
-    )
+    found = _format(path, head, format)
+    opener = getattr(importlib.import_module(f"evreel.recordings.{found.module}"), found.opener)
+    reader: Recording = opener(path, stream=stream, sensor=sensor, reading=reading)
+    if format not in (None, found.family, reader.format):
+        reader.close()
+        raise _contradiction(path, format, f"is {reader.format}")
+    if sensor is not None and reader.sensor != sensor:
+        stated = reader.sensor
+        reader.close()
+        raise RecordingError(
+            f"states a sensor of {stated.width}x{stated.height} px, but "
+            f"{sensor.width}x{sensor.height} was given",
+            path=path,
+            hint="Is this the right recording? To use the file's size, leave sensor out.",
+        )
+    return reader
 
 
 def event_chunks(

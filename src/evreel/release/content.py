@@ -13,7 +13,7 @@ from evreel.layout import BOXES_SUFFIX
 
 Row = Mapping[str, str]
 
-RELEASE_NAME = "[A-Za-z0-9][A-Za-z0-9._+-]*"
+RELEASE_NAME = "[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"
 """Form of the name and of the version of a release."""
 
 MADE_KINDS = ("events", "features", "recording", "slices", "video")

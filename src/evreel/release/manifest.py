@@ -402,17 +402,19 @@ def read_manifest(folder: str | Path) -> Manifest:
     ReleaseError
         If it is missing or faulty.
     """
-    path = Path(folder) / MANIFEST
+    path, where = Path(folder) / MANIFEST, f" (in folder {folder})"
     try:
         manifest, problems = parse_manifest(path.read_bytes())
     except OSError as error:
         raise ReleaseError(
-            f"cannot be read: {error.strerror}", path=path, hint="Is this the folder of a release?"
+            f"cannot be read: {error.strerror}{where}",
+            path=path,
+            hint="Is this the folder of a release?",
         ) from error
     except ReleaseError as error:
-        raise ReleaseError(error.problem, path=path, hint=error.hint) from error
+        raise ReleaseError(f"{error.problem}{where}", path=path, hint=error.hint) from error
     if problems:
-        raise ReleaseError(problems[0], path=path)
+        raise ReleaseError(f"{problems[0]}{where}", path=path)
     return manifest
 
 

@@ -323,7 +323,8 @@ class Release(Closing):
                 raise ValueError("a name is not text")
         except (ValueError, AttributeError, RecursionError) as error:
             raise ReleaseError(
-                f"is not a map of class numbers to names: {error}", path=self.path / LABEL_MAP
+                f"is not a map of class numbers to names: {error} (in folder {self.path})",
+                path=self.path / LABEL_MAP,
             ) from error
         return dict(sorted(labels.items()))
 

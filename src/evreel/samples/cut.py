@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -13,6 +13,7 @@ from evreel.errors import AnnotationError, UsageError, did_you_mean
 from evreel.samples.intervals import Interval
 from evreel.samples.pattern import Pattern
 from evreel.samples.samples import FARTHEST_STOP, Member, Samples
+from evreel.text import nfc
 from evreel.timebase import FARTHEST
 
 Clock = Literal["recording", "source"]
@@ -78,9 +79,10 @@ def by_intervals(
     ):
         if value not in words:
             raise UsageError(f"{name}={value!r} is neither {words[0]!r} nor {words[1]!r}")
+    labels = None if labels is None else [nfc(label) for label in labels]
     shift = t_offset if clock == "source" else 0
-    names = classes or {}
-    rows = [replace(row, label=names.get(row.label, row.label)) for row in intervals]
+    named = _label_of(classes)
+    rows = [replace(row, label=named(row.label)) for row in intervals]
     if repeats == "first":
         first: dict[str, Interval] = {}
         for row in rows:
@@ -150,13 +152,20 @@ def check_labels(
     classes, labels
         What the table calls a class → its name in labels; all labels.
     """
+    label_of, labels = _label_of(classes), [nfc(label) for label in labels]
     for row in intervals:
         try:
-            _check_label(replace(row, label=classes.get(row.label, row.label)), labels)
+            _check_label(replace(row, label=label_of(row.label)), labels)
         except AnnotationError as error:
             raise AnnotationError(
                 error.problem, path=path, place=error.place, hint=error.hint
             ) from error
+
+
+def _label_of(classes: Mapping[str, str] | None) -> Callable[[str], str]:
+    """Return a function of a class, as the files call it, that gives its label."""
+    labels = {nfc(name): nfc(label) for name, label in (classes or {}).items()}
+    return lambda name: labels.get(nfc(name), nfc(name))
 
 
 def by_members(
@@ -187,7 +196,7 @@ def by_members(
     AnnotationError
         If a member does not fit the pattern, or two differ only in their suffix.
     """
-    fits, names = Pattern(pattern), classes or {}
+    fits, named = Pattern(pattern), _label_of(classes)
     labels, groups = [], []
     for member in members:
         said = fits.of(member.name)
@@ -197,10 +206,10 @@ def by_members(
                 place=f"member {member.name!r}",
                 hint="Decode the archive with the same pattern.",
             )
-        labels.append(names.get(said.label, said.label))
+        labels.append(named(said.label))
         groups.append(said.group or group)
     return Samples(
-        tuple(str(PurePosixPath(member.name).with_suffix("")) for member in members),
+        tuple(str(PurePosixPath(nfc(member.name)).with_suffix("")) for member in members),
         tuple(labels),
         tuple(groups),
         np.array([member.start_us for member in members], dtype=np.int64),

@@ -12,7 +12,7 @@ from typing import Literal
 
 from evreel.errors import AnnotationError, UsageError, did_you_mean
 from evreel.settings import Settings, setting
-from evreel.text import read_text
+from evreel.text import nfc, read_text
 from evreel.timebase import FARTHEST
 
 Unit = Literal["us", "ms", "s"]
@@ -119,7 +119,7 @@ def _rows_of(
         name: [] for name in ([""] if recordings is None else recordings)
     }
     try:
-        header = [cell.strip() for cell in next(rows)]
+        header = [nfc(cell.strip()) for cell in next(rows)]
         place = _places(path, header, columns, wanted=recordings is not None)
         for cells in rows:
             line = rows.line_num
@@ -127,7 +127,7 @@ def _rows_of(
                 continue
             if len(cells) != len(header):
                 raise _wrong(path, line, f"has {len(cells)} cells; the header has {len(header)}")
-            row = {name: cells[at].strip() for name, at in place.items()}
+            row = {name: nfc(cells[at].strip()) for name, at in place.items()}
             of_one = found.get(row["recording"] if recordings is not None else "")
             if of_one is not None:
                 of_one.append(_interval(path, line, row, _US[unit], str(len(of_one))))
@@ -145,6 +145,7 @@ def _places(path: Path, header: Sequence[str], columns: Columns, *, wanted: bool
             called = name
         if called is None:
             continue
+        called = nfc(called)
         if header.count(called) != 1:
             guess = did_you_mean(called, header) or f"there are {', '.join(header)}"
             problem = "is duplicated" if called in header else f"is missing; {guess}"

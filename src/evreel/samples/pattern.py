@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from evreel.errors import UsageError
+from evreel.text import nfc
 
 _FIELDS = {
     "*": r"[^/]*",
@@ -59,7 +60,8 @@ class Pattern:
                 hint="Write ? for each such character.",
             )
         parts, at = [], 0
-        for token in _TOKEN.finditer(self.text):
+        text = nfc(self.text)
+        for token in _TOKEN.finditer(text):
             word = token[0]
             if word not in _FIELDS:
                 raise UsageError(
@@ -68,17 +70,17 @@ class Pattern:
                 )
             if word[0] == "{" and self.text.count(word) > 1:
                 raise UsageError(f"pattern {self.text!r} has {word} in it twice")
-            parts.append(re.escape(self.text[at : token.start()]))
-            hidden = token.start() == 0 or self.text[token.start() - 1] == "/"
+            parts.append(re.escape(text[at : token.start()]))
+            hidden = token.start() == 0 or text[token.start() - 1] == "/"
             parts.append((r"(?!\.)" if hidden else "") + _FIELDS[word])
             at = token.end()
-        parts.append(re.escape(self.text[at:]))
+        parts.append(re.escape(text[at:]))
         object.__setattr__(self, "_pattern", re.compile("".join(parts), re.DOTALL))
 
     def of(self, name: str) -> Named | None:
         """Return what a member's name says; None if it does not fit."""
         pattern: re.Pattern[str] = self._pattern  # type: ignore[attr-defined]
-        found = pattern.fullmatch(name)
+        found = pattern.fullmatch(nfc(name))
         if found is None:
             return None
         said = found.groupdict()

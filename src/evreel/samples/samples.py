@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import AnnotationError, did_you_mean
+from evreel.text import nfc
 from evreel.timebase import Int64Array, frozen
 
 FARTHEST_STOP = 10
@@ -101,8 +102,9 @@ class Samples:
         AnnotationError
             If a label is not listed.
         """
-        number = {label: k for k, label in enumerate(labels)} | {"": -1}
-        for id_, label in zip(self.id, self.label, strict=True):
+        number = {nfc(label): k for k, label in enumerate(labels)} | {"": -1}
+        called = [nfc(label) for label in self.label]
+        for id_, label in zip(self.id, called, strict=True):
             if label not in number:
                 guess = did_you_mean(label, number)
                 raise AnnotationError(
@@ -110,4 +112,4 @@ class Samples:
                     place=f"sample {id_!r}",
                     hint="Add it to labels, or map it to a label in samples.classes.",
                 )
-        return np.array([number[label] for label in self.label], dtype=np.int32)
+        return np.array([number[label] for label in called], dtype=np.int32)

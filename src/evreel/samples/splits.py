@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from evreel.errors import AnnotationError, UsageError, did_you_mean
-from evreel.text import read_list
+from evreel.text import nfc, read_list
 
 SPLITS = ("train", "val", "test")
 
@@ -89,10 +89,11 @@ class _Names:
         self._of_recording: dict[str, list[int]] = {}
         self._of_sample: dict[str, list[int]] = {}
         for k, sample in enumerate(samples):
-            self._of_place.setdefault(sample.place, []).append(k)
-            for name in {sample.recording, sample.file_name, _stem(sample.file_name)}:
+            self._of_place.setdefault(nfc(sample.place), []).append(k)
+            file_name = nfc(sample.file_name)
+            for name in {sample.recording, file_name, _stem(file_name)}:
                 self._of_recording.setdefault(name, []).append(k)
-            self._of_sample.setdefault(sample.sample, []).append(k)
+            self._of_sample.setdefault(nfc(sample.sample), []).append(k)
 
     def rows_of(self, name: str) -> list[int]:
         """Return the samples that a name stands for: as it is, or else without its ending.
@@ -102,6 +103,7 @@ class _Names:
         AnnotationError
             If it stands for nothing, or is ambiguous.
         """
+        name = nfc(name)
         for called in (name, _stem(name)):
             if called in self._of_place:
                 return self._of_place[called]
@@ -162,7 +164,7 @@ def by_seed(samples: Sequence[Unassigned], seed: int, shares: Mapping[str, float
     groups: dict[tuple[str, ...], list[int]] = {}
     key: tuple[str, ...]
     for k, sample in enumerate(samples):
-        key = (sample.group,) if sample.group else ("", sample.recording, sample.sample)
+        key = (nfc(sample.group),) if sample.group else ("", sample.recording, sample.sample)
         groups.setdefault(key, []).append(k)
     missing = _quotas(Counter(sample.label for sample in samples), shares)
     split_of = [""] * len(samples)

@@ -23,7 +23,7 @@ from evreel.steps.annotate import annotate
 from evreel.steps.boxes import boxes
 from evreel.steps.check import audit, check, verify
 from evreel.steps.clock import clock
-from evreel.steps.common import LOG, given, logged, os_error
+from evreel.steps.common import LOG, given, logged, memory_error, os_error
 from evreel.steps.cut import cut
 from evreel.steps.events import Source, as_store, events
 from evreel.steps.features import features
@@ -67,6 +67,7 @@ __all__ = [
     "given",
     "info",
     "logged",
+    "memory_error",
     "os_error",
     "release",
     "release_plan",

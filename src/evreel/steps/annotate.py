@@ -13,6 +13,7 @@ from evreel.provenance import Provenance, sha256
 from evreel.steps.clock import check_clock
 from evreel.steps.common import LOG
 from evreel.steps.events import Source, as_store
+from evreel.text import nfc
 from evreel.windows import RegularWindows
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def read_annotations(
         check_task(part, frames)
     annotated = merge(parts)
     if labels is not None:
-        annotated = replace(annotated, labels=tuple(labels))
+        annotated = replace(annotated, labels=tuple(map(nfc, labels)))
     return Joined(annotated, placed.doubts, {**annotated.repairs, **placed.counts})
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evreel.errors import EvreelError, UsageError
+from evreel.errors import EvreelError, OneLineFormatter, UsageError, one_line
 from evreel.outputs import Progress, check_wanted, scratch_path
 from evreel.settings import Settings
 
@@ -24,6 +24,7 @@ def logged(path: str | Path) -> Iterator[None]:
     """Write a step's messages into a log file; an error in its input becomes one line there."""
     check_wanted(Path(path))
     handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(OneLineFormatter())
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     try:
@@ -33,6 +34,9 @@ def logged(path: str | Path) -> Iterator[None]:
         raise SystemExit(error.exit_code) from None
     except OSError as error:
         LOG.error("OSError: %s", os_error(error))
+        raise SystemExit(1) from None
+    except MemoryError as error:
+        LOG.error("MemoryError: %s", memory_error(error))
         raise SystemExit(1) from None
     except Exception:
         LOG.exception("This is a bug in evreel; please report it with this log.")
@@ -70,7 +74,15 @@ def os_error(error: OSError) -> str:
     what = error.strerror or str(error) or type(error).__name__
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         what += ". Make room on the disk, and run again."
-    return f"{error.filename}: {what}" if error.filename is not None else what
+    return one_line(f"{error.filename}: {what}" if error.filename is not None else what)
+
+
+def memory_error(error: MemoryError) -> str:
+    """Return one line that says what did not fit into memory, and what to do."""
+    what = f": {error}" if str(error) else ""
+    return one_line(
+        f"the machine has no more memory{what}. Run fewer jobs at a time, or allow more."
+    )
 
 
 @contextlib.contextmanager

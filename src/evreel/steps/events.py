@@ -27,6 +27,7 @@ def events(
     settings: EventsSettings = EventsSettings(),
     *,
     sensor: str | None = None,
+    format: str | None = None,  # noqa: A002
     n_events: int | None = None,
     archive: MemberSettings = MemberSettings(),
     limits: AcquireSettings = AcquireSettings(),
@@ -47,6 +48,9 @@ def events(
     sensor
         Its size as ``WIDTHxHEIGHT`` px, such as ``346x260``. If the recording states a size, it
         must be the same.
+    format
+        Its format, as `evreel.recordings.open_recording` takes it, if its content does not show
+        it. If it shows another, that is an error.
     n_events
         Events that the recording is known to have, before any are left out; None checks nothing.
     archive
@@ -101,7 +105,9 @@ def events(
     @contextlib.contextmanager
     def opened() -> Iterator[Recording]:
         if members is None:
-            with open_recording(recording, stream=stream, sensor=size, reading=reading) as source:
+            with open_recording(
+                recording, stream=stream, sensor=size, format=format, reading=reading
+            ) as source:
                 yield source
             return
         from evreel.acquire import Limits
@@ -113,6 +119,7 @@ def events(
                 *(recording, members, folder),
                 leave_out=archive.leave_out,
                 sensor=size,
+                format=format,
                 reading=reading,
                 limits=Limits.of_gib(limits.member_gib),
             ) as opened_archive,
@@ -120,6 +127,8 @@ def events(
             yield opened_archive
 
     parameters = {**settings.plain(), "sensor": sensor}
+    if format is not None:
+        parameters["format"] = format
     if members is not None:
         parameters |= archive.plain()
     inputs: dict[str, str] = {}

@@ -15,6 +15,7 @@ def info(
     *,
     stream: int | None = None,
     sensor: str | None = None,
+    format: str | None = None,  # noqa: A002
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Return contents and problems of a recording or an events store, after reading all of it.
@@ -27,6 +28,8 @@ def info(
         Number of the event stream, if the recording has several.
     sensor
         Its size as ``WIDTHxHEIGHT`` px, if the recording does not state it.
+    format
+        Its format, if the recording's content does not show it.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def info(
     n = n_on = 0
     first = last = None
     side = {Triggers: 0, Imu: 0, FrameTimes: 0}
-    with open_recording(path, stream=stream, sensor=size) as recording:
+    with open_recording(path, stream=stream, sensor=size, format=format) as recording:
         try:
             for chunk in recording.batches():
                 if not isinstance(chunk, Events):

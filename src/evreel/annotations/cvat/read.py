@@ -30,6 +30,7 @@ from evreel.annotations.shapes import (
     Track,
 )
 from evreel.errors import AnnotationError, UsageError
+from evreel.text import nfc
 from evreel.video.picture import frame_of_picture
 
 Unsupported = Literal["error", "skip"]
@@ -326,7 +327,7 @@ class _Reader:
         self._created = _text(task.find("created"))
         self._of_images = _text(task.find("mode")) == "annotation"
         for label in task.iterfind("labels/label"):
-            name = label.findtext("name")
+            name = nfc(label.findtext("name") or "")
             if not name:
                 of(label).fail("a label has no name")
             self._labels[name] = None
@@ -519,7 +520,7 @@ class _Reader:
         return self._attributes
 
     def _known_label(self, element: Element) -> str:
-        label = element.text("label")
+        label = nfc(element.text("label"))
         if label not in self._labels:
             if self._labels_listed:
                 known = ", ".join(self._labels)
