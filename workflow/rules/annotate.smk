@@ -19,8 +19,8 @@ rule annotate:
         **settings(AnnotateSettings, "annotate"),
         rois_md5=column("rois_md5"),
         tags_md5=column("tags_md5"),
-        rois_sha256=digest(DATASET.file("rois")),
-        tags_sha256=digest(DATASET.file("tags")),
+        rois_sha256=digest("rois"),
+        tags_sha256=digest("tags"),
         labels=of_dataset(DataSet.labels),
         revision=revision("annotate"),
     script:
@@ -42,7 +42,7 @@ rule boxes:
     params:
         **settings(BoxesSettings, "boxes"),
         boxes_md5=column("boxes_md5"),
-        boxes_sha256=digest(DATASET.file("boxes")),
+        boxes_sha256=digest("boxes"),
         labels=of_dataset(DataSet.labels),
         revision=revision("boxes"),
     script:

@@ -97,16 +97,17 @@ def column(name, kind=str):
     return value
 
 
-def digest(path_of):
-    """Return the SHA-256 of a recording's local file, None where it has none.
+def digest(column, path_of=None):
+    """Return the SHA-256 of a file of a recording's row, beside its column; None where it has none.
 
     Snakemake looks at the content of a file only where it is newer than what was made from it. A
     file that was unpacked, copied or checked out may have an older time.
     """
+    path_of = path_of or DATASET.file(column)
 
     def value(wildcards):
         path = path_of(wildcards.id)
-        return None if path is None else sha256(path)
+        return {column: None if path is None else sha256(path)}
 
     return value
 

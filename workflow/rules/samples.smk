@@ -13,7 +13,7 @@ rule cut:
         **settings(CutSettings, "samples"),
         intervals=of_recording(DATASET.intervals),
         intervals_md5=column("samples_md5"),
-        intervals_sha256=digest(DATASET.local_intervals),
+        intervals_sha256=digest("samples", DATASET.local_intervals),
         of_several=of_recording(DATASET.is_in_shared_table),
         members=of_recording(DATASET.member_pattern),
         labels=of_dataset(DataSet.labels),
