@@ -65,6 +65,19 @@ def test_quantum__names_the_grid_of_a_clock_that_does_not_start_at_0(start):
     assert "the same timestamp" in found(events.Quantum(), columns(t * 0 + start))[0][1]
 
 
+@pytest.mark.parametrize("rows", [90, 700, 5_000])
+def test_clock_jump__says_how_many_and_where_the_first_is(rows):
+    t = CLEAN.t.copy()
+    t[2_000] -= 30_000
+    t[4_000:] -= 60_000
+    [(place, problem)] = found(events.ClockJump(), *pieces(CLEAN._replace(t=t), rows))
+    assert place == f"event 2000, t={t[2_000]} µs"
+    assert problem.startswith("1 reset and 1 stray event, the first 0.029986 s before t=27386;")
+    assert not found(events.ClockJump(), *pieces(CLEAN, rows))
+    late = columns([0, 9, 5, 7])
+    assert not found(events.ClockJump(), late)
+
+
 @pytest.mark.parametrize("rows", [1, 3, 10])
 def test_gap__says_where_how_long_and_how_many(rows):
     t = [0, 10, 500_009, 500_010, 1_000_010, 1_000_011, 3_000_011]

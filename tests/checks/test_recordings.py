@@ -9,6 +9,7 @@ import pytest
 
 from evreel.checks.run import audit
 from evreel.errors import UsageError
+from evreel.events import Sensor
 from support import shared_file
 from support.checks import write_boxes
 
@@ -45,3 +46,16 @@ def test_audit__of_real_recordings_finds_nothing():
     folder = shared_file("recordings")
     for name in ("aestream_davis.aedat4", "aermanager_class1_test.aedat4"):
         assert not audit(folder / name).findings
+
+
+def test_audit__shows_jumps_of_the_clock_and_strange_codings(tmp_path):
+    path, k = tmp_path / "r.npz", np.arange(5_000)
+    columns = {"t": np.append(k[:50] + 2 * 10**9, k[50:] * 100), "x": k % 48, "y": k % 40}
+    np.savez(path, **columns, p=k % 2)
+    [finding] = audit(path, sensor=Sensor(40, 48)).findings
+    assert (finding.check, finding.severity) == ("clock_jump", "error")
+    assert "number 50 from here, is 1999.995049 s before t=2000000049" in finding.problem
+    np.savez(path, **columns | {"t": k * 100}, p=k % 4)
+    [finding] = audit(path, sensor=Sensor(40, 48)).findings
+    assert finding.check == "readable"
+    assert "of 5,000 events, 1,250 have 2, 1,250 have 3" in finding.problem

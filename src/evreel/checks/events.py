@@ -16,6 +16,7 @@ from evreel.checks.finding import DAMAGE, Finding, Located, counted
 from evreel.checks.registry import Threshold, checks_of, finished
 from evreel.checks.tally import Accumulator, Faults, PieceTally, Tally, distance
 from evreel.errors import EvreelError
+from evreel.recordings import jumps
 from evreel.timebase import Int64Array
 
 error, warning = checks_of("events")
@@ -61,7 +62,10 @@ def at(events: Columns, row: int) -> str:
 
 def event_checks(sensor: tuple[int, int]) -> list[Accumulator]:
     """Return the checks that fit any events."""
-    return [Order(), Bounds(sensor), Polarity(), OnePolarity(), Quantum(), Gap(), Burst()]
+    return [
+        *(Order(), ClockJump(), Bounds(sensor), Polarity(), OnePolarity()),
+        *(Quantum(), Gap(), Burst()),
+    ]
 
 
 def check_events(path: str, pieces: Pieces, checks: Sequence[Accumulator]) -> Iterator[Finding]:
@@ -92,6 +96,47 @@ class Order(PieceTally):
     def _faults(self, events: Columns) -> Faults:
         t, before = events.t, events.before
         return t < before, lambda k: (at(events, k), f"{int(before[k]) - int(t[k])} µs")
+
+
+@error(
+    "clock_jump",
+    "Jumps of the clock: it was reset, or a few stray events are far off it.",
+    Threshold(
+        "jitter_us", jumps.JITTER_US, "Two packets of a camera, of 10 ms, may change places."
+    ),
+    Threshold("pause_us", jumps.PAUSE_US, "No camera pauses for more than a day."),
+    Threshold("stray_events", jumps.STRAY_EVENTS, "A recording that goes on has more in a row."),
+)
+class ClockJump:
+    """Follow the clock as readers do."""
+
+    def __init__(self) -> None:
+        self._clock: jumps.Clock | None = None
+        self._rows = 0
+        self._whole = True  # whether all pieces so far could be read
+
+    def add(self, events: Columns) -> None:
+        """Take the next events."""
+        self._whole &= events.first == self._rows
+        self._rows = events.first + len(events.t)
+        if self._clock is None:
+            self._clock = jumps.Clock()
+        self._clock.add(events.t)
+
+    def finish(self) -> Iterator[Located]:
+        """Yield what was found."""
+        if self._clock is None:
+            return
+        self._clock.add(np.empty(0, np.int64), over=True)
+        if self._clock.jumps:
+            jump = self._clock.jumps[0]
+            time = f"t={jump.after_us} µs"
+            total = jumps.summed(self._clock.resets, self._clock.strays)
+            yield (
+                f"event {jump.row}, {time}" if self._whole else time,
+                f"{total}, the first {jump.size} t={jump.before_us}; decode the recording with "
+                "on_reset or on_stray",
+            )
 
 
 @error("bounds", "Events outside the sensor.")

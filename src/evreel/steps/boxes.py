@@ -41,7 +41,8 @@ def boxes(
     Raises
     ------
     AnnotationError
-        If they cannot be read, have a class that is not listed, or the store is cropped.
+        If they cannot be read, have a class that is not listed, or the store is cropped, or has
+        parts of several clocks.
     """
     import numpy as np
 
@@ -67,6 +68,13 @@ def boxes(
         if opened.origin != (0, 0):
             raise AnnotationError(
                 "is for the whole sensor, but the events are cropped", path=published
+            )
+        if opened.clocks:
+            raise AnnotationError(
+                f"is on the camera's clock, which was reset: the events have {len(opened.clocks)} "
+                "parts",
+                path=published,
+                hint="Decode one part, with on_reset: first or last.",
             )
         found["t"] -= opened.t_offset
         write_boxes(scratch, found)

@@ -120,6 +120,9 @@ def events(
             yield opened_archive
 
     parameters = {**settings.plain(), "sensor": sensor}
+    for name in ("on_reset", "on_stray"):
+        if parameters[name] == "fail":  # a choice of what becomes of a fault that there was not
+            del parameters[name]
     if members is not None:
         parameters |= archive.plain()
     inputs: dict[str, str] = {}
