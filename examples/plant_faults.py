@@ -212,6 +212,12 @@ def rounded_time(bed: Bed) -> None:
     write_store(bed.new("events/quantum.h5"), np.arange(5_000) // 5 * 1_000)
 
 
+@plants(time_unit="events/time_unit.h5")
+def frame_numbers(bed: Bed) -> None:
+    """Write events whose timestamps are the numbers of frames."""
+    write_store(bed.new("events/time_unit.h5"), np.arange(5_000) // 50)
+
+
 @plants(gap="events/gap.h5")
 def pause(bed: Bed) -> None:
     """Write events with a pause among them."""
