@@ -177,6 +177,17 @@ def goes_back(file: h5py.File) -> None:
     file["events/t"][2_000] = file["events/t"][1_999] - 40
 
 
+@plants(clock_jump="recordings/clock_jump.h5")
+def left_over_events(bed: Bed) -> None:
+    """Write a recording that begins with events from before the clock was reset, as DSEC would."""
+    t = np.append(np.arange(50) + 2_000_000_000, np.arange(5_000) * 200)
+    k = np.arange(len(t))
+    with h5py.File(bed.new("recordings/clock_jump.h5"), "w") as file:
+        columns = {"t": t, "x": k % SENSOR.width, "y": k % SENSOR.height, "p": k % 2}
+        for name, values in (columns | SENSOR._asdict()).items():
+            file[f"events/{name}"] = values
+
+
 @edits("street.h5", "events/bounds.h5")
 def beside_the_sensor(file: h5py.File) -> None:
     """Put events right of the sensor."""
@@ -199,6 +210,12 @@ def lost_polarity(bed: Bed) -> None:
 def rounded_time(bed: Bed) -> None:
     """Write events at whole milliseconds."""
     write_store(bed.new("events/quantum.h5"), np.arange(5_000) // 5 * 1_000)
+
+
+@plants(time_unit="events/time_unit.h5")
+def frame_numbers(bed: Bed) -> None:
+    """Write events whose timestamps are the numbers of frames."""
+    write_store(bed.new("events/time_unit.h5"), np.arange(5_000) // 50)
 
 
 @plants(gap="events/gap.h5")

@@ -180,6 +180,19 @@ class UnknownFormatError(RecordingError):
     """A file whose content is not in any recording format that can be read here."""
 
 
+class CodingError(UnknownFormatError):
+    """A recording of a known format, whole, but coded in a way that cannot be read here.
+
+    An unsupported compression, a polarity that is not ON or OFF, times that are not whole µs.
+    Nothing is wrong with its bytes, so it is never salvaged: the part before the first value that
+    cannot be read is not what is left of it.
+    """
+
+
+class JumpError(RecordingError):
+    """A recording whose clock jumps: it is set to another time, or some events are far off it."""
+
+
 class EventsError(EvreelError):
     """Columns of events that break a rule of `evreel.events.Events`."""
 

@@ -90,7 +90,10 @@ SENSOR_SCALARS = (
     Array("t_offset", "<i8", (), "µs", "First timestamp on the camera's own clock."),
 )
 
-LEFT_OUT = ("out_of_bounds_events", "outside_time", "outside_crop", "hot_pixel_events")
+LEFT_OUT = (
+    *("out_of_bounds_events", "dropped_late_events", "stray_events", "other_clock_events"),
+    *("outside_time", "outside_crop", "hot_pixel_events"),
+)
 """Counts of left-out events in an events store's `repairs`; the others count something else."""
 
 EVENTS = Layout(
@@ -140,7 +143,8 @@ EVENTS = Layout(
             "str",
             ("member",),
             "",
-            "Names, in their archive, of recordings that are end to end in here.",
+            "Names, in their archive, of recordings that are end to end in here; or part 1, "
+            "part 2, … of a recording whose clock was reset.",
             optional=True,
         ),
         _column("members/start_us", "<i8", "member", "µs", "First timestamp of the member.", True),

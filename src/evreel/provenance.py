@@ -13,7 +13,7 @@ from evreel import __version__
 
 STEP_REVISIONS: Mapping[str, int] = {
     "acquire": 1,
-    "events": 3,
+    "events": 4,
     "cut": 2,
     "splits": 1,
     "samples": 2,

@@ -30,6 +30,17 @@ def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return view
 
 
+def next_whole_ms(stop_us: int) -> int:
+    """Return where the next of recordings that lie end to end begins, after one that stops.
+
+    Examples
+    --------
+    >>> next_whole_ms(1), next_whole_ms(1000), next_whole_ms(1001)
+    (1000, 1000, 2000)
+    """
+    return (stop_us - 1) // 1000 * 1000 + 1000
+
+
 @dataclass(frozen=True, eq=False)
 class FrameClock:
     """The time that each frame of a video stands for, one row per frame.

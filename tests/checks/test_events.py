@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -63,6 +64,55 @@ def test_quantum__names_the_grid_of_a_clock_that_does_not_start_at_0(start):
     [(_, problem)] = found(events.Quantum(), *pieces(columns(t * 3_000 + start), 300))
     assert "grid of 3000 µs" in problem
     assert "the same timestamp" in found(events.Quantum(), columns(t * 0 + start))[0][1]
+
+
+DAVIS = (260, 346)
+K = np.arange(20_000)
+
+
+@pytest.mark.parametrize(
+    ("t", "sensor", "said"),
+    [
+        (K * 50, DAVIS, None),
+        (K // 7 * 50, DAVIS, None),  # a second
+        (K // 200, DAVIS, "20,000 events in 100 µs at 100 different timestamps, .* frames"),
+        (K * 2, (720, 1280), None),
+        (K // 2_000, DAVIS, "in 10 µs at 10 different"),
+        (K * 0 + 5, DAVIS, "in 1 µs at 1 different"),
+        (K // 20_000 * 9, DAVIS, "in 1 µs"),
+        (K * 10**6, DAVIS, "1 per second: are its timestamps ns"),
+        (K // 200 * 33_333, DAVIS, "at 100 different timestamps, 33,333 µs apart .* of frames"),
+        (K[:999] // 200, DAVIS, None),
+    ],
+)
+@pytest.mark.parametrize("rows", [500, 20_000])
+def test_time_unit__suspects_what_can_hardly_be_microseconds(t, sensor, said, rows):
+    result = found(events.TimeUnit(sensor), *pieces(columns(t), rows))
+    assert bool(result) == (said is not None)
+    if said is not None:
+        [(place, problem)] = result
+        assert place == ""
+        assert re.search(said, problem), problem
+
+
+def test_time_unit__knows_milliseconds_of_a_longer_recording_by_the_rate_of_a_pixel():
+    t = np.arange(600_000) // 30  # 20 s, 30,000 events per second
+    [(_, problem)] = found(events.TimeUnit((128, 128)), columns(t))
+    assert "1,831 per second and pixel: are they ms" in problem
+    assert not found(events.TimeUnit((128, 128)), columns(t * 1_000 + np.arange(600_000) % 30))
+
+
+@pytest.mark.parametrize("rows", [90, 700, 5_000])
+def test_clock_jump__says_how_many_and_where_the_first_is(rows):
+    t = CLEAN.t.copy()
+    t[2_000] -= 30_000
+    t[4_000:] -= 60_000
+    [(place, problem)] = found(events.ClockJump(), *pieces(CLEAN._replace(t=t), rows))
+    assert place == f"event 2000, t={t[2_000]} µs"
+    assert problem.startswith("1 reset and 1 stray event, the first 0.029986 s before t=27386;")
+    assert not found(events.ClockJump(), *pieces(CLEAN, rows))
+    late = columns([0, 9, 5, 7])
+    assert not found(events.ClockJump(), late)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 10])

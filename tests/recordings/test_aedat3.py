@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evreel.errors import RecordingError
 from evreel.events import Events, FrameTimes, Imu, Sensor, Triggers
-from evreel.recordings import aedat3, event_chunks, open_recording
+from evreel.recordings import aedat3, event_chunks, jumps, open_recording
 from evreel.recordings.open import Reading
 from recordings.rows import rows
 from support.writers import aedat
@@ -351,6 +351,8 @@ def test_reader__equals_the_slow_reading_in_windows_of_any_size(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aedat3, "_WINDOW_BYTES", window)
         patch.setattr(aedat3, "_PACKETS_AT_ONCE", at_once)
+        patch.setattr(jumps, "JITTER_US", 2**60)
+        patch.setattr(jumps, "PAUSE_US", 2**60)
         reading = Reading(on_disorder="sort")
         with open_recording(path, sensor=Sensor(2**15, 2**15), reading=reading) as recording:
             got = rows(recording)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Events, Sensor
-from evreel.recordings import aer40, open_recording
+from evreel.recordings import aer40, jumps, open_recording
 from evreel.recordings.open import Reading
 from recordings.rows import read as read_rows
 from recordings.rows import written
@@ -105,6 +105,7 @@ def test_reader__equals_the_slow_reading_in_pieces_of_any_size(tmp_path_factory,
     sensor = Sensor(200, 150)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aer40, "PIECE_ROWS", piece)
+        patch.setattr(jumps, "JITTER_US", 2**40)
         rows, repairs = read(path, sensor, reading=Reading("sort", "drop"))
     inside = [row for row in events if row[1] < 150 and row[2] < 200]
     assert rows == sorted(inside, key=lambda row: row[0])

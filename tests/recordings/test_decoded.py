@@ -13,8 +13,9 @@ from evreel.errors import RecordingError, UsageError
 from evreel.events import Events, Sensor, Triggers
 from evreel.filters import Orientation
 from evreel.recordings import decoded, event_chunks
-from evreel.recordings.decoded import DecodedRecording, Piece
+from evreel.recordings.decoded import DecodedRecording
 from evreel.recordings.open import Reading
+from evreel.recordings.pieces import Piece
 
 SENSOR = Sensor(6, 8)
 

@@ -16,6 +16,7 @@ from evreel.checks.finding import DAMAGE, Finding, Located, counted
 from evreel.checks.registry import Threshold, checks_of, finished
 from evreel.checks.tally import Accumulator, Faults, PieceTally, Tally, distance
 from evreel.errors import EvreelError
+from evreel.recordings import jumps
 from evreel.timebase import Int64Array
 
 error, warning = checks_of("events")
@@ -61,7 +62,10 @@ def at(events: Columns, row: int) -> str:
 
 def event_checks(sensor: tuple[int, int]) -> list[Accumulator]:
     """Return the checks that fit any events."""
-    return [Order(), Bounds(sensor), Polarity(), OnePolarity(), Quantum(), Gap(), Burst()]
+    return [
+        *(Order(), ClockJump(), Bounds(sensor), Polarity(), OnePolarity()),
+        *(Quantum(), TimeUnit(sensor), Gap(), Burst()),
+    ]
 
 
 def check_events(path: str, pieces: Pieces, checks: Sequence[Accumulator]) -> Iterator[Finding]:
@@ -92,6 +96,47 @@ class Order(PieceTally):
     def _faults(self, events: Columns) -> Faults:
         t, before = events.t, events.before
         return t < before, lambda k: (at(events, k), f"{int(before[k]) - int(t[k])} µs")
+
+
+@error(
+    "clock_jump",
+    "Jumps of the clock: it was reset, or a few stray events are far off it.",
+    Threshold(
+        "jitter_us", jumps.JITTER_US, "Two packets of a camera, of 10 ms, may change places."
+    ),
+    Threshold("pause_us", jumps.PAUSE_US, "No camera pauses for more than a day."),
+    Threshold("stray_events", jumps.STRAY_EVENTS, "A recording that goes on has more in a row."),
+)
+class ClockJump:
+    """Follow the clock as readers do."""
+
+    def __init__(self) -> None:
+        self._clock: jumps.Clock | None = None
+        self._rows = 0
+        self._whole = True  # whether all pieces so far could be read
+
+    def add(self, events: Columns) -> None:
+        """Take the next events."""
+        self._whole &= events.first == self._rows
+        self._rows = events.first + len(events.t)
+        if self._clock is None:
+            self._clock = jumps.Clock()
+        self._clock.add(events.t)
+
+    def finish(self) -> Iterator[Located]:
+        """Yield what was found."""
+        if self._clock is None:
+            return
+        self._clock.add(np.empty(0, np.int64), over=True)
+        if self._clock.jumps:
+            jump = self._clock.jumps[0]
+            time = f"t={jump.after_us} µs"
+            total = jumps.summed(self._clock.resets, self._clock.strays)
+            yield (
+                f"event {jump.row}, {time}" if self._whole else time,
+                f"{total}, the first {jump.size} t={jump.before_us}; decode the recording with "
+                "on_reset or on_stray",
+            )
 
 
 @error("bounds", "Events outside the sensor.")
@@ -195,7 +240,98 @@ class Quantum:
             problem = f"all {self._n:,} timestamps are on a grid of {self._quantum} µs"
         else:
             problem = f"all {self._n:,} events have the same timestamp"
-        yield "", f"{problem}: time was rounded; take it from the camera's own file"
+        yield (
+            "",
+            f"{problem}: time was rounded, or counts a finer unit, such as ns; take it from the "
+            "camera's own file, or save it as µs",
+        )
+
+
+_UNIT_MOST_HZ = Threshold(
+    "most_hz",
+    1_000_000_000,
+    "The fastest sensors read out some 10⁹ events per second at their peak.",
+)
+_UNIT_MOST_PIXEL_HZ = Threshold(
+    "most_pixel_hz",
+    1_000,
+    "Of all pixels on average: real recordings have 1 to 20; flicker of all makes hundreds.",
+)
+_UNIT_LEAST_US = Threshold("least_us", 10_000, "Nobody records for less than 10 ms.")
+_UNIT_LEAST_HZ = Threshold("least_hz", 100, "Even the noise of a covered sensor makes more.")
+_UNIT_STAMP_EVENTS = Threshold(
+    "stamp_events", 20, "A camera gives few events the same µs; a frame gives it to all of its own."
+)
+_UNIT_STAMP_US = Threshold(
+    "stamp_us", 1_000, "Cameras tell times of 1 to 20 µs apart; frames are at least 1 ms apart."
+)
+_UNIT_LEAST = Threshold("least_events", 1_000, "Fewer events tell nothing about their clock.")
+
+
+@warning(
+    "time_unit",
+    "Timestamps that can hardly be µs: too many events for their time, or too few, or all at the "
+    "times of frames.",
+    _UNIT_MOST_HZ,
+    _UNIT_MOST_PIXEL_HZ,
+    _UNIT_LEAST_US,
+    _UNIT_LEAST_HZ,
+    _UNIT_STAMP_EVENTS,
+    _UNIT_STAMP_US,
+    _UNIT_LEAST,
+)
+class TimeUnit:
+    """Compare the number of events with their duration, and with their different timestamps.
+
+    Parameters
+    ----------
+    sensor
+        (height, width) in pixels.
+    """
+
+    def __init__(self, sensor: tuple[int, int]) -> None:
+        self._pixels = max(sensor[0] * sensor[1], 1)
+        self._n = 0
+        self._stamps = 1
+        self._ends: tuple[int, ...] = ()
+
+    def add(self, events: Columns) -> None:
+        """Take the next events."""
+        self._n += len(events.t)
+        self._stamps += int(np.count_nonzero(events.t != events.before))
+        ends = (*self._ends, int(events.t.min()), int(events.t.max()))
+        self._ends = min(ends), max(ends)
+
+    def finish(self) -> Iterator[Located]:
+        """Yield what was found."""
+        if self._n < _UNIT_LEAST.value:
+            return
+        span_us = self._ends[1] - self._ends[0] + 1
+        hz = self._n * 1_000_000 / span_us
+        rate = f"{self._n:,} events in {span_us:,} µs"
+        if (
+            hz > _UNIT_MOST_HZ.value
+            or hz > _UNIT_MOST_PIXEL_HZ.value * self._pixels
+            or span_us < _UNIT_LEAST_US.value
+        ):
+            yield (
+                "",
+                f"{rate} at {self._stamps:,} different timestamps, {hz / self._pixels:,.0f} per "
+                "second and pixel: are they ms, s, or the numbers of frames? Save them as µs",
+            )
+        elif hz < _UNIT_LEAST_HZ.value:
+            yield "", f"{rate}, {hz:.3g} per second: are its timestamps ns? Save them as µs"
+        elif (
+            self._n >= _UNIT_STAMP_EVENTS.value * self._stamps
+            and span_us >= _UNIT_STAMP_US.value * self._stamps
+        ):
+            step_us = (span_us - 1) // max(self._stamps - 1, 1)
+            yield (
+                "",
+                f"{self._n:,} events at {self._stamps:,} different timestamps, "
+                f"{step_us:,} µs apart on average: are they the times of frames? "
+                "Take them from the camera's own file",
+            )
 
 
 _GAP_LEAST_US = Threshold(

@@ -8,13 +8,19 @@ from typing import Any
 import numpy.typing as npt
 
 from evreel.checks.boxes import read_boxes
-from evreel.checks.events import check_events, event_checks
+from evreel.checks.events import ClockJump, check_events, event_checks
 from evreel.checks.finding import DAMAGE, Finding, problem_of
 from evreel.checks.inventory import BOXES, RECORDING, File, Head, of_one_recording
 from evreel.checks.labels import LabelSpan
-from evreel.checks.registry import as_findings, unreadable
+from evreel.checks.registry import as_findings, check_of, unreadable
 from evreel.checks.splits import LISTS, PAPERS
-from evreel.errors import EvreelError, LayoutError, UnknownFormatError
+from evreel.errors import (
+    CodingError,
+    EvreelError,
+    JumpError,
+    LayoutError,
+    UnknownFormatError,
+)
 from evreel.events import Sensor
 from evreel.recordings import event_chunks, open_recording
 
@@ -49,20 +55,26 @@ def check_recording(
         return Head(file)
     try:
         recording = open_recording(location, sensor=sensor)
-    except (UnknownFormatError, LayoutError):
-        return None  # LayoutError: HDF5, but not made by evreel
     except (EvreelError, *DAMAGE) as error:
+        strange = isinstance(error, UnknownFormatError) and not isinstance(error, CodingError)
+        if strange or isinstance(error, LayoutError):
+            return None  # LayoutError: HDF5, but not made by evreel
         found.append(unreadable(path, *problem_of(error)))
         return Head(file)
     rows = t_stop_us = 0
+    jumped: list[Finding] = []
 
     def pieces() -> Iterator[tuple[int, list[npt.NDArray[Any]]]]:
         nonlocal rows, t_stop_us
-        for events in event_chunks(recording):
-            if len(events):
-                yield rows, [getattr(events, name) for name in "txyp"]
-                rows += len(events)
-                t_stop_us = events.t_stop_us
+        try:
+            for events in event_chunks(recording):
+                if len(events):
+                    yield rows, [getattr(events, name) for name in "txyp"]
+                    rows += len(events)
+                    t_stop_us = events.t_stop_us
+        except JumpError as error:
+            problem, place = problem_of(error)
+            jumped.extend(check_of(ClockJump).findings([(place, problem)], path))
 
     with recording:
         checks = event_checks(recording.sensor)
@@ -70,7 +82,8 @@ def check_recording(
         if span is not None:
             checks.append(span)
         of_events = list(as_findings(path, lambda: check_events(path, pieces(), checks)))
-        damaged = any(finding.check == "readable" for finding in of_events)
+        damaged = bool(jumped) or any(finding.check == "readable" for finding in of_events)
+        of_events += jumped
         if not rows and not damaged:
             of_events.append(unreadable(path, "contains no events"))
         found += of_events

@@ -95,7 +95,8 @@ class EventsStoreWriter:
         Parameters
         ----------
         members
-            Recordings of an archive that are end to end in the store; none for a single recording.
+            What is end to end in the store: recordings of an archive, or the parts of one whose
+            clock was reset; none for a single recording of one clock.
         """
         self._flush(self._pending_rows)
         # One entry per millisecond up to the last event's, then the number of events.
@@ -220,13 +221,21 @@ class EventsStore(hdf5.Opened):
 
     @property
     def members(self) -> list[Member]:
-        """Recordings of an archive that are end to end in here; none for a single recording."""
+        """What is end to end in here; none for a single recording of one clock.
+
+        Recordings of an archive, or the parts of one whose clock was reset.
+        """
         if "members/name" not in self._file:
             return []
         with hdf5.reading(self.path, "members"):
             names = self._file["members/name"].asstr()[:].tolist()
             times = (self._file[f"members/{column}"][:].tolist() for column in Member._fields[1:])
             return [Member(*row) for row in zip(names, *times, strict=True)]
+
+    @property
+    def clocks(self) -> list[Member]:
+        """The parts of a recording whose clock was reset; `t_offset` is that of the first."""
+        return [] if self.source_format.startswith("archive of ") else self.members
 
     def read(self, start: int = 0, stop: int | None = None) -> Events:
         """Return rows ``[start, stop)``."""

@@ -12,6 +12,10 @@ from evreel.kernels import kernel
 Int16Array = npt.NDArray[np.int16]
 Int64Array = npt.NDArray[np.int64]
 
+WRAP_US = 5_000_000
+"""How far on a timestamp that falls may be if it has wrapped, µs. Cameras see events, or at least
+noise, all the time; after a step beyond it, their clock was set to another time."""
+
 # words (n, 2) uint32: address, stamp. w, h: sensor columns, rows. farthest: the largest time, µs.
 # clock (2) int64: time and stamp of the last word that was kept; 2³¹ and 2³¹ before the first, so
 # that it becomes one of 0 to 2³² − 1 µs.
@@ -23,8 +27,17 @@ Int64Array = npt.NDArray[np.int64]
 
 @kernel
 def unwrapped(stamp: Any, time: Any, before: Any) -> Any:
-    """Return the time of a 32-bit stamp: the nearest to `time`, whose stamp was `before`."""
-    return time + ((stamp - before + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+    """Return the time of a 32-bit stamp that follows `time`, whose stamp was `before`.
+
+    A short way over the end of the range, in either direction, is a wrap; any other step is taken
+    as it is.
+    """
+    step = stamp - before
+    if step < 0 and step + 0x100000000 <= WRAP_US:
+        step += 0x100000000
+    elif step > 0 and 0x100000000 - step <= WRAP_US:
+        step -= 0x100000000
+    return time + step
 
 
 @kernel

@@ -36,6 +36,9 @@ STATE_SIZE = 14
 
 UNKNOWN = -(1 << 62)
 RESERVED, FAR = 1, 2  # faults: a word of a reserved type; a timestamp that is too far
+WRAP_US = 5_000_000
+"""How far on a time that falls may be if it has wrapped, µs, and at most a sixteenth of the range:
+cameras state their time all the time. After a step beyond it, the clock was set to another."""
 LANES = 12
 """Pixels of a vector that `evt3` writes at once, set or not."""
 GROUP_LANES = 16
@@ -52,13 +55,14 @@ EVT21_LANES = 36
 def turned(turns: int, step: int, bits: int, unit: int) -> int:
     """Return µs of all wraps after a counter of `bits` has moved by `step` of `unit` µs.
 
-    The shortest way counts: down by half the range or more is a wrap; up by more than half, after
-    a wrap, undoes it. So a late timestamp is out of order, not hours ahead.
+    A short way over the end of the range is a wrap; and back over it, after one, undoes it: so a
+    late timestamp is out of order, not a range ahead.
     """
-    half = 1 << (bits - 1)
-    if step <= -half:
+    span = 1 << bits
+    most = min(WRAP_US // unit, span >> 4)
+    if step < 0 and step + span <= most:
         return turns + (unit << bits)
-    if step > half and turns > 0:
+    if turns > 0 and step > 0 and span - step <= most:
         return turns - (unit << bits)
     return turns
 
@@ -373,6 +377,7 @@ def dat(
     columns, rows, one = np.uint32(width), np.uint32(height), np.uint32(1)
     n = len(records) // 2
     odd = wrong = np.uint32(0)
+    late = np.uint32((1 << 32) - WRAP_US)
     # As if timestamps never fell: loops without a branch, which the compiler vectorizes, take 0.4
     # of the time of `dat_step_by_step`.
     for k in range(n):
@@ -387,8 +392,9 @@ def dat(
         wrong |= np.uint32(column >= columns) | np.uint32(row >= rows)
     for k in range(1, n):
         stamp, before = records[2 * k], records[2 * k - 2]
-        odd |= np.uint32(stamp < before) | np.uint32(stamp - before >= np.uint32(1 << 31))
-    if n == 0 or odd or abs(np.int64(records[0]) - state[HIGH]) >= 1 << 31:
+        odd |= np.uint32(stamp < before) | np.uint32(stamp - before >= late)
+    first = np.int64(records[0]) - state[HIGH] if n else 0
+    if n == 0 or odd or first < 0 or first >= late:
         return dat_step_by_step(
             records, state, width, height, farthest, bits_x, bits_y, bits_p, t, x, y, p
         )

@@ -26,20 +26,24 @@ DVS128 follow the page; jAER counts its x from the right and inverts its polarit
 The header's structure shows where it ends. An event is never taken for a header line: the fourth
 byte of a DAVIS event and the first of a DVS128 event is zero, which no line contains.
 
-Timestamps wrap after 2³² µs. Each stands for the time nearest to the one before, at most 2³¹ µs
-(36 minutes) from it; this also works for timestamps written as signed numbers.
+Timestamps wrap after 2³² µs, also those written as signed numbers. One that falls has wrapped if
+that makes a step of at most 5 s; otherwise the camera's clock was reset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from evreel.errors import RecordingError
 from evreel.events import Sensor, Triggers
 from evreel.recordings.aedat_header import camera_size, header_lines, header_text
-from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side, first_rows
+from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, first_rows
+from evreel.recordings.pieces import Piece, Side
+from evreel.recordings.survey import WHOLE, Survey
 from evreel.timebase import FARTHEST
 
 MAGIC = b"#!AER-DAT2.0"
@@ -141,9 +145,27 @@ class Aedat2Recording(DecodedRecording):
             else:
                 yield Piece(t, x, y, p, offset)
             if done < n:
-                self._fail(
-                    f"the word with address {words[done, 0]:#010x} and timestamp {words[done, 1]} "
-                    "has bits set that must be zero, or is more than 285 years off",
-                    at + _WORD_BYTES * done,
-                )
+                self._fail_at(words[done], at + _WORD_BYTES * done)
             at += _WORD_BYTES * n
+
+    def _fail_at(self, word: npt.NDArray[np.uint32], at: int) -> NoReturn:
+        problem = (
+            f"the word with address {word[0]:#010x} and timestamp {word[1]} has bits set that must "
+            "be zero, or is more than 285 years off"
+        )
+        survey = Survey()
+        for start in range(self._start, self._size, _WORD_BYTES * PIECE_ROWS):
+            data = self._bytes(_WORD_BYTES * PIECE_ROWS, start)
+            address = np.frombuffer(data, ">u4", len(data) // _WORD_BYTES * 2)[::2]
+            high = address >> 16
+            is_signal = (address & 0x8000 != 0) & (high == 0xFFFF)
+            survey.add((high != 0) & ~is_signal & (self._layout == _DVS128), high)
+        may_shift = (self._size - self._start) % _WORD_BYTES > 0
+        if not survey.bad or survey.is_damage(may_shift=may_shift):
+            self._fail(problem, at)
+        self._recode(
+            f"{problem}, and so have {survey.bad:,} of {survey.n:,} words",
+            at,
+            f"{WHOLE}Is it of a DVS128? If not, give the size of its camera (column sensor of the "
+            "table, option --sensor).",
+        )

@@ -30,7 +30,8 @@ import numpy.typing as npt
 
 from evreel.events import FrameTimes, Imu, Sensor, Triggers
 from evreel.recordings.aedat_header import camera_size, header_lines, header_text
-from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side
+from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording
+from evreel.recordings.pieces import Piece, Side
 from evreel.timebase import Int64Array
 
 MAGIC = b"#!AER-DAT3.1"
@@ -100,7 +101,7 @@ class Aedat3Recording(DecodedRecording):
                 text = header_text(line)
                 kind, _, form = text.partition(":")
                 if kind == "#Format" and form.strip() != "RAW":
-                    self._fail(
+                    self._recode(
                         f"its packets have the format {form.strip()[:40]!r}; only RAW can be read",
                         self._start,
                         hint="Write it again with cAER or DV, uncompressed.",

@@ -29,7 +29,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from evreel.events import Sensor
-from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side
+from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording
+from evreel.recordings.pieces import Piece, Side
 
 _WORD_BYTES = 5
 _OVERFLOW_ROW = 240

@@ -12,12 +12,20 @@ from pathlib import Path, PurePosixPath
 
 from evreel.acquire import Archive, Limits
 from evreel.closing import Closing
-from evreel.errors import EvreelError, RecordingError, SourceError, UsageError
+from evreel.errors import (
+    CodingError,
+    EvreelError,
+    JumpError,
+    RecordingError,
+    SourceError,
+    UsageError,
+)
 from evreel.events import Batch, Events, Sensor
 from evreel.recordings.open import STRICT, Reading, Recording, event_chunks, open_recording
 from evreel.samples.pattern import Pattern
 from evreel.samples.samples import Member
 from evreel.samples.tables import fits_a_cell
+from evreel.timebase import next_whole_ms
 
 _TO_GO_WITHOUT = "To skip it, name it in samples.leave_out."
 
@@ -64,6 +72,8 @@ class ArchiveRecording(Closing):
 
     Raises
     ------
+    UsageError
+        If the parts between resets of a clock are to be kept apart.
     SourceError
         If the archive cannot be read, or a member is not a plain file, is duplicated, or exceeds
         `limits`.
@@ -90,6 +100,12 @@ class ArchiveRecording(Closing):
         limits: Limits | None = None,
     ) -> None:
         self.path = Path(path)
+        if reading.on_reset == "split":
+            raise UsageError(
+                "on_reset=split is for one recording, not for an archive of many",
+                path=path,
+                hint="Choose first or last.",
+            )
         self._folder = folder
         self._sensor = sensor
         self._stated = format
@@ -163,7 +179,7 @@ class ArchiveRecording(Closing):
                 for what, n in recording.repairs.items():
                     self._repairs[what] = self._repairs.get(what, 0) + n
                 self.members.append(Member(name, begin, end, recording.t_offset))
-            begin = (end - 1) // 1000 * 1000 + 1000
+            begin = next_whole_ms(end)
 
     def __iter__(self) -> Iterator[Events]:
         """Yield the members' events, chunk by chunk, one member after the other."""
@@ -209,4 +225,5 @@ class ArchiveRecording(Closing):
         except EvreelError as error:
             place = name if error.place is None else f"{name}: {error.place}"
             hint = f"{error.hint or ''} {_TO_GO_WITHOUT}".lstrip()
-            raise RecordingError(error.problem, path=self.path, place=place, hint=hint) from error
+            raised = type(error) if isinstance(error, (CodingError, JumpError)) else RecordingError
+            raise raised(error.problem, path=self.path, place=place, hint=hint) from error

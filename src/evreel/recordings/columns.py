@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from evreel.recordings.decoded import DecodedRecording, Piece, Side
+from evreel.errors import RecordingError
+from evreel.recordings.decoded import DecodedRecording
+from evreel.recordings.pieces import Piece, Side
+from evreel.recordings.survey import WHOLE, Survey
 from evreel.timebase import FARTHEST
 
 NAMES = {
@@ -28,10 +31,16 @@ NAMES_HINT = (
     "Name columns t (or ts, timestamp, timestamps; µs), x, y and p (or pol, polarity, polarities)."
 )
 
-_AS_INTEGERS = (
-    "Timestamps must be whole microseconds. If they are seconds, save them as "
-    "np.round(t * 1e6).astype(np.int64)."
-)
+_HINTS = {
+    "t": "Timestamps must be whole microseconds. If they are seconds, save them as "
+    "np.round(t * 1e6).astype(np.int64); if they are nanoseconds, as t // 1000.",
+    "x": "Coordinates must be whole pixels of the sensor. Those of undistorted pictures lie "
+    "between pixels: save the ones from before that.",
+    "p": "Are they colours, classes, or several polarities? Decide which of them are ON, and save "
+    "p as 1 for these and 0 for the others.",
+}
+_HINTS["y"] = _HINTS["x"]
+_BYTE_HINT = "255 may be −1, or the brightest of 256: save p as 1 for ON and 0 for OFF."
 
 
 class Fault(NamedTuple):
@@ -42,11 +51,13 @@ class Fault(NamedTuple):
     problem : what is wrong there.
     offset : byte of the file.
     hint : what to do about it.
+    whole : whether nothing is damaged there, only coded in a way that is not read here.
     """
 
     problem: str
     offset: int
     hint: str | None = None
+    whole: bool = False
 
 
 class Rows(NamedTuple):
@@ -89,7 +100,10 @@ def columns_by_name(names: Iterable[str]) -> dict[str, str] | str:
 
 
 class ColumnsRecording(DecodedRecording):
-    """A `DecodedRecording` of columns, which a subclass yields in `_rows`."""
+    """A `DecodedRecording` of columns, which a subclass yields in `_rows`.
+
+    A value that cannot be read is damage or another coding, as `evreel.recordings.survey` says.
+    """
 
     _added_us = 0  # added to each timestamp to get the file's own clock
 
@@ -97,10 +111,15 @@ class ColumnsRecording(DecodedRecording):
     def _rows(self) -> Iterator[Rows]:
         """Yield all rows of the file, up to `PIECE_ROWS` at a time."""
 
+    @abstractmethod
+    def _vouched(self, name: str) -> bool:
+        """Return whether a checksum, which a pass verifies, vouches for column t, x, y or p."""
+
     def _pieces(self) -> Iterator[Piece | Side]:
         off: int | None = None  # which number stands for OFF
         for rows in self._rows():
             fault, columns = rows.fault, []
+            odd: tuple[str, int, str] | None = None  # column, row and problem of a value
             size = len(rows.columns[0])
             for name, values in zip("txyp", rows.columns, strict=True):
                 column, row, problem = whole_numbers(name, values[:size])
@@ -113,13 +132,56 @@ class ColumnsRecording(DecodedRecording):
                     off, row, problem = _polarities(column, off)
                 if problem is not None:
                     size = row
-                    hint = _AS_INTEGERS if name == "t" and "whole" in problem else None
-                    fault = Fault(problem, rows.offset + row * rows.row_bytes, hint)
+                    odd = name, row, problem
                 columns.append(column)
             t, x, y, p = (column[:size] for column in columns)
             yield Piece(t.astype(np.int64, copy=False), x, y, (p > 0).astype(np.uint8), rows.offset)
+            if odd is not None:
+                name, row, problem = odd
+                fault = self._judged(name, problem, rows.offset + row * rows.row_bytes, off)
             if fault is not None:
-                self._fail(*fault)
+                self._raise(fault)
+
+    def _raise(self, fault: Fault) -> NoReturn:
+        if fault.whole:
+            self._recode(fault.problem, fault.offset, fault.hint)
+        self._fail(fault.problem, fault.offset, fault.hint)
+
+    def _judged(self, name: str, problem: str, offset: int, off: int | None) -> Fault:
+        """Return what is wrong with a value of a column: damage, or another coding of them all."""
+        survey, k = Survey(), "txyp".index(name)
+        damage = Fault(problem, offset)
+        try:
+            for rows in self._rows():
+                values = rows.columns[k]
+                survey.add(self._unread(name, values, off), values)
+                if rows.fault is not None:
+                    return damage
+        except RecordingError:
+            return damage  # of a checksum
+        if not self._vouched(name) and survey.is_damage():
+            return damage
+        if name == "p":
+            problem += f": {survey.said('events')}"
+        else:
+            problem += f", nor are {survey.bad:,} of {survey.n:,} in all" if survey.bad > 1 else ""
+        hint = _BYTE_HINT if problem.startswith("polarity 255 ") else _HINTS[name]
+        return Fault(problem, offset, WHOLE + hint, whole=True)
+
+    def _unread(
+        self, name: str, values: npt.NDArray[Any], off: int | None
+    ) -> npt.NDArray[np.bool_]:
+        """Return which values of a column cannot be read."""
+        bad = np.zeros(len(values), np.bool_)
+        if values.dtype.kind == "f":
+            bad = ~_whole(values)[1]
+        with np.errstate(invalid="ignore"):
+            if name == "t":
+                bad |= (values > FARTHEST) | (values < -FARTHEST)
+                bad |= np.abs(values.astype(np.int64) + self._added_us) > FARTHEST
+            if name == "p":
+                bad |= (values != 1) & (values != (0 if off is None else off))
+        return bad
 
 
 def whole_numbers(
@@ -144,8 +206,7 @@ def whole_numbers(
     if values.dtype.kind in "iu":
         # In this machine's byte order, whatever the file's is.
         return values.astype(values.dtype.newbyteorder("="), copy=False), len(values), None
-    exact = 1 << np.finfo(values.dtype).nmant + 1
-    fine = (np.abs(values) <= exact) & (values == np.trunc(values))  # NaN is neither
+    exact, fine = _whole(values)
     if fine.all():
         return values.astype(np.int64), len(values), None
     row = int(np.argmin(fine))
@@ -156,6 +217,12 @@ def whole_numbers(
             f"{name}={value} is beyond the whole numbers that {values.dtype.name} holds exactly"
         )
     return values[:row].astype(np.int64), row, problem
+
+
+def _whole(values: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.bool_]]:
+    """Return the largest number that floating-point values hold exactly, and which are whole."""
+    exact = 1 << np.finfo(values.dtype).nmant + 1
+    return exact, (np.abs(values) <= exact) & (values == np.trunc(values))  # NaN is neither
 
 
 def is_number(dtype: np.dtype[Any]) -> bool:

@@ -6,6 +6,7 @@ same for all: sensor size, first timestamp, order, bounds, and handling what bre
 
 from __future__ import annotations
 
+import contextlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -17,41 +18,41 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.closing import Closing
-from evreel.errors import RecordingError, UnknownFormatError, UsageError
-from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers, UInt8Array
+from evreel.errors import (
+    CodingError,
+    JumpError,
+    RecordingError,
+    UnknownFormatError,
+    UsageError,
+)
+from evreel.events import Batch, Events, FrameTimes, Sensor
 from evreel.filters import within
+from evreel.recordings import jumps
+from evreel.recordings.jumps import Divided, summed
 from evreel.recordings.open import STRICT, Reading
-from evreel.timebase import FARTHEST, Int64Array
+from evreel.recordings.pieces import Piece, Side, rows_of
+from evreel.samples.samples import Member
+from evreel.timebase import FARTHEST, Int64Array, next_whole_ms
 
 PIECE_ROWS = 1 << 17
 """Events that a reader gathers before it yields them."""
 SORT_ROWS = 1 << 20
 """How many events late an event may come and still be sorted; this bounds memory."""
+MOST_PARTS = 1_000
+"""Parts between clock resets; more are no clock's."""
 
-Side = Triggers | Imu | FrameTimes
 
-
-class Piece(NamedTuple):
-    """Some events as they are in a file, up to a few `PIECE_ROWS`.
+class Part(NamedTuple):
+    """A part of a recording between resets of its clock.
 
     Parameters
     ----------
-    t : (n,) int64, µs on the file's own clock, in the file's order.
-    x, y : (n,) whole numbers of any type, possibly outside the sensor.
-    p : (n,) uint8, 0 or 1.
-    offset : byte of the file where the first event is.
-    sound : whether the reader has checked that they are in order and inside the sensor. Then
-        nothing else may use the columns: timestamps are changed in place.
-    row : index of the first event among those at `offset`.
+    first_us, least_us, latest_us : its first, its least and its latest timestamp.
     """
 
-    t: Int64Array
-    x: npt.NDArray[np.integer[Any]]
-    y: npt.NDArray[np.integer[Any]]
-    p: UInt8Array
-    offset: int
-    sound: bool = False
-    row: int = 0
+    first_us: int
+    least_us: int
+    latest_us: int
 
 
 class DecodedRecording(Closing):
@@ -74,6 +75,9 @@ class DecodedRecording(Closing):
     ----------
     path, format, sensor, t_offset, header, repairs
         As of `evreel.recordings.open.Recording`.
+    members
+        The parts that ``on_reset="split"`` laid end to end; none if the clock was not reset. The
+        first begins at 0 µs, each other at the next whole millisecond after the one before.
 
     Raises
     ------
@@ -102,6 +106,9 @@ class DecodedRecording(Closing):
         self.header = ""
         self.n_expected = 0
         self.repairs: dict[str, int] = {}
+        self.members: list[Member] = []
+        self._parts: list[Part] = []
+        self._has_head = self._is_open = False
         try:
             self._file = self.path.open("rb", buffering=0)
         except OSError as error:
@@ -115,9 +122,14 @@ class DecodedRecording(Closing):
                     path=path,
                     hint="Give it as WIDTHxHEIGHT: column sensor of the table, or option --sensor.",
                 )
+            self._has_head = True
             self.sensor = stated or sensor or Sensor(1, 1)
             self.t_offset = 0
-            self.t_offset = self._first_stamp()
+            if reading.on_reset != "fail":
+                self._divide()
+            kept = self._parts[-1:] if reading.on_reset == "last" else self._parts[:1]
+            self.t_offset = self._start_of(kept[0]) if kept else self._first_stamp()
+            self._is_open = True
         except BaseException:
             self._file.close()
             raise
@@ -151,12 +163,18 @@ class DecodedRecording(Closing):
 
     def _fail(self, problem: str, offset: int, hint: str | None = None) -> NoReturn:
         """Raise for damage at a byte of the file."""
-        hint = hint or "Copy or download it again, or set on_damage: salvage to read what is whole."
-        raise RecordingError(problem, path=self.path, offset=offset, hint=hint)
+        again = "Copy or download it again"
+        # What prevents opening a file leaves nothing to salvage.
+        more = ", or set on_damage: salvage to read what is whole." if self._has_head else "."
+        raise RecordingError(problem, path=self.path, offset=offset, hint=hint or again + more)
 
     def _refuse(self, problem: str, offset: int | None = None, hint: str | None = None) -> NoReturn:
-        """Raise for a whole file that cannot be read here."""
+        """Raise for a whole file that is not in a format that can be read here."""
         raise UnknownFormatError(problem, path=self.path, offset=offset, hint=hint)
+
+    def _recode(self, problem: str, offset: int | None = None, hint: str | None = None) -> NoReturn:
+        """Raise for a whole recording that is coded in a way that cannot be read here."""
+        raise CodingError(problem, path=self.path, offset=offset, hint=hint)
 
     def _bytes(self, size: int, at: int) -> bytes:
         """Return up to `size` bytes of the file that begin at one."""
@@ -221,11 +239,12 @@ class DecodedRecording(Closing):
         self.repairs.clear()
         self.repairs.update(self.reading.counts())
         pieces = self._inside(self._until_damage(self._pieces_for(start_us, stop_us, side)))
-        ordered = (
-            self._sorted(pieces) if self.reading.on_disorder == "sort" else self._as_is(pieces)
-        )
+        reading = self.reading
+        if not reading.on_disorder == reading.on_reset == reading.on_stray == "fail":
+            pieces = self._of_one_clock(pieces)
+        order = {"fail": self._as_is, "sort": self._sorted, "drop": self._without_late}
         first = rows = 0
-        for piece in ordered:
+        for piece in order[reading.on_disorder](pieces):
             if isinstance(piece, FrameTimes):
                 start, stop = piece.exposure_start_us, piece.exposure_stop_us
                 yield FrameTimes(start - self.t_offset, stop - self.t_offset)
@@ -250,6 +269,8 @@ class DecodedRecording(Closing):
         """Yield what is whole; when salvaging, damage ends the pass and its bytes are counted."""
         try:
             yield from pieces
+        except UnknownFormatError:
+            raise  # whole, but coded otherwise: its beginning is not what is left of it
         except RecordingError as damage:
             if self.reading.on_damage == "fail" or damage.offset is None:
                 raise
@@ -266,38 +287,172 @@ class DecodedRecording(Closing):
             if outside.any():
                 row = int(np.argmax(outside))
                 if self.reading.on_out_of_bounds == "fail":
-                    self._fail(
-                        f"event x={piece.x[row]}, y={piece.y[row]}, number {piece.row + row} from "
-                        f"here, is outside the sensor of {width}x{height} px",
-                        piece.offset,
-                        hint="Is the sensor's size right? To drop such events, set "
-                        "on_out_of_bounds: drop.",
-                    )
+                    self._fail_outside(piece, row, int(np.count_nonzero(outside)))
                 self.repairs["out_of_bounds_events"] += int(np.count_nonzero(outside))
-                piece = _rows(piece, ~outside)
+                piece = rows_of(piece, ~outside)
             yield piece
 
+    def _fail_outside(self, piece: Piece, row: int, n: int) -> NoReturn:
+        """Raise for n events of a piece that are outside the sensor, the first in `row`."""
+        height, width = self.sensor
+        most_x, most_y = int(piece.x.max()), int(piece.y.max())
+        hint = "Is the sensor's size right? To drop such events, set on_out_of_bounds: drop."
+        if most_x < height and most_y < width and min(piece.x.min(), piece.y.min()) >= 0:
+            hint = "x and y seem to be swapped: save them the other way round."
+            if self._given is not None:
+                hint = (
+                    "x and y seem to be swapped: give the sensor's size as they are, "
+                    f"{height}x{width}, and set swap_xy: true."
+                )
+        more = ""
+        if n > 1:
+            more = f", as are {n:,} of {len(piece.x):,} here, up to x={most_x}, y={most_y}"
+        self._fail(
+            f"event x={piece.x[row]}, y={piece.y[row]}, number {piece.row + row} from here, is "
+            f"outside the sensor of {width}x{height} px{more}",
+            piece.offset,
+            hint=hint,
+        )
+
     def _as_is(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
-        """Yield pieces; raise at the first timestamp that goes back."""
-        last = -FARTHEST
+        """Yield pieces; raise at the first timestamp that goes back, or a day ahead."""
+        last: int | None = None
         for piece in pieces:
             if isinstance(piece, Piece) and len(piece.t):
-                back, before = None, last
-                if piece.t[0] < last:
-                    back = 0
-                elif not piece.sound:
-                    rows = np.flatnonzero(piece.t[1:] < piece.t[:-1])
-                    if rows.size:
-                        back = int(rows[0]) + 1
-                        before = int(piece.t[back - 1])
-                if back is not None:
+                t = piece.t
+                row = None
+                if last is not None and not last <= t[0] <= last + jumps.PAUSE_US:
+                    row = 0
+                elif (not piece.sound and (t[1:] < t[:-1]).any()) or t[-1] - t[0] > jumps.PAUSE_US:
+                    wrong = (t[1:] < t[:-1]) | (t[1:] - t[:-1] > jumps.PAUSE_US)
+                    if wrong.any():
+                        row = int(np.argmax(wrong)) + 1
+                        last = int(t[row - 1])
+                if row is not None and last is not None:
+                    if not last - jumps.JITTER_US <= t[row] < last:
+                        self._jumps(piece, row, last)
                     self._fail(
-                        f"event t={piece.t[back]} µs, number {piece.row + back} from here, is "
-                        f"before t={before} of the previous event",
+                        f"event t={t[row]} µs, number {piece.row + row} from here, is before "
+                        f"t={last} of the previous event",
                         piece.offset,
-                        hint="To sort events, set on_disorder: sort.",
+                        hint="To sort or drop late events, set on_disorder: sort or drop.",
                     )
-                last = int(piece.t[-1])
+                last = int(t[-1])
+            yield piece
+
+    def _jumps(self, piece: Piece, row: int, last: int) -> NoReturn:
+        """Raise for all jumps of a recording, of which a strict pass has met the first."""
+        if not self._is_open:  # to open it, nobody need know them
+            self._fail("the clock jumps", piece.offset)
+        left_out = dict(self.repairs)
+        parts = Divided(self._inside(self._until_damage(self._pieces_for(None, None, False))))
+        parts.look()
+        self.repairs.clear()
+        self.repairs.update(left_out)
+        raise self._jumped(parts)
+
+    def _jumped(self, parts: Divided) -> JumpError:
+        """Return the error for jumps of the clock."""
+        said = []
+        for jump, (offset, number) in zip(parts.clock.jumps, parts.places, strict=True):
+            place = "here" if offset == parts.places[0][0] else f"byte {offset}"
+            said.append(jump.said(f"number {number} from {place}"))
+        resets, strays = parts.clock.resets, parts.clock.strays
+        if len(said) > 1:
+            said.append(f"in all {summed(resets, strays)}")
+        hint = []
+        if resets:
+            hint.append(
+                "To keep what is before the first reset, after the last, or all parts end to end, "
+                "set on_reset: first, last or split."
+            )
+        if strays:
+            hint.append("To drop stray events, set on_stray: drop.")
+        return JumpError(
+            f"the clock jumps: {'; '.join(said)}",
+            path=self.path,
+            offset=parts.places[0][0],
+            hint=" ".join(hint),
+        )
+
+    def _divide(self) -> None:
+        """Find the parts between resets of the clock, in a pass over all events."""
+        self.repairs.update(self.reading.counts())
+        pieces = self._inside(self._until_damage(self._pieces_for(None, None, False)))
+        # What is wrong is said by the pass that yields events.
+        with contextlib.suppress(RecordingError):
+            for number, piece in Divided(pieces):
+                if not isinstance(piece, Piece):
+                    continue
+                if number == MOST_PARTS:
+                    break
+                first, least, latest = (int(t) for t in (piece.t[0], piece.t.min(), piece.t.max()))
+                if number < len(self._parts):
+                    first, least_before, latest_before = self._parts.pop()
+                    least, latest = min(least, least_before), max(latest, latest_before)
+                self._parts.append(Part(first, least, latest))
+        if self.reading.on_reset == "split" and len(self._parts) > 1:
+            begin = 0
+            for number, part in enumerate(self._parts):
+                start_us = self._start_of(part)
+                stop_us = begin + part.latest_us - start_us + 1
+                self.members.append(Member(f"part {number + 1}", begin, stop_us, start_us))
+                begin = next_whole_ms(stop_us)
+
+    def _start_of(self, part: Part) -> int:
+        """Return the first timestamp of a part: of its events in order, or without late ones."""
+        return part.first_us if self.reading.on_disorder == "drop" else part.least_us
+
+    def _of_one_clock(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
+        """Yield pieces of one clock, without strays; raise if a jump is not to be mended."""
+        several = len(self._parts) > 1
+        kept = len(self._parts) - 1 if self.reading.on_reset == "last" else 0
+        parts = Divided(pieces)
+        for number, piece in parts:
+            self._mend(parts)
+            if not isinstance(piece, Piece):
+                # Nothing says which part side streams are of.
+                self._count("side_rows", len(piece) if several else 0)
+                if not several:
+                    yield piece
+            elif number == MOST_PARTS:
+                self._fail(
+                    f"the clock is reset more than {MOST_PARTS:,} times",
+                    piece.offset,
+                    hint="Are its timestamps those of a clock?",
+                )
+            elif self.members:
+                member = self.members[number]
+                yield piece._replace(
+                    t=piece.t + (self.t_offset + member.start_us - member.t_offset)
+                )
+            elif not several or number == kept:
+                yield piece
+            else:
+                self.repairs["other_clock_events"] += len(piece.t)
+        self._mend(parts)
+
+    def _mend(self, parts: Divided) -> None:
+        """Count the jumps so far; raise if one is not to be mended."""
+        resets, strays = parts.clock.resets, parts.clock.strays
+        reading = self.reading
+        if (resets and reading.on_reset == "fail") or (strays and reading.on_stray == "fail"):
+            parts.look()
+            raise self._jumped(parts)
+        for name, number in (("clock_resets", resets), ("stray_events", strays)):
+            if name in self.repairs:
+                self.repairs[name] = number
+
+    def _without_late(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
+        """Yield pieces without the events that come after a later one."""
+        latest = -FARTHEST
+        for piece in pieces:
+            if isinstance(piece, Piece) and len(piece.t):
+                highest = np.maximum.accumulate(np.concatenate([[latest], piece.t]))
+                late = piece.t < highest[:-1]
+                latest = int(highest[-1])
+                self.repairs["dropped_late_events"] += int(np.count_nonzero(late))
+                piece = rows_of(piece, ~late) if late.any() else piece
             yield piece
 
     def _sorted(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
@@ -307,7 +462,7 @@ class DecodedRecording(Closing):
 
         def part(whole: Piece, stop: int) -> Piece:
             nonlocal given
-            first = _rows(whole, slice(stop))
+            first = rows_of(whole, slice(stop))
             if first.t[0] < given:
                 self._fail(
                     f"event t={first.t[0]} µs comes more than {SORT_ROWS:,} events too late to be "
@@ -332,7 +487,7 @@ class DecodedRecording(Closing):
             if rows >= 2 * SORT_ROWS:
                 whole = _in_order(held)
                 yield part(whole, rows - SORT_ROWS)
-                held, rows = [_rows(whole, slice(rows - SORT_ROWS, None))], SORT_ROWS
+                held, rows = [rows_of(whole, slice(rows - SORT_ROWS, None))], SORT_ROWS
         if held:
             yield part(_in_order(held), rows)
 
@@ -362,8 +517,3 @@ def _in_order(pieces: list[Piece]) -> Piece:
         pieces[0].offset,
         sound=True,
     )
-
-
-def _rows(piece: Piece, rows: slice | npt.NDArray[np.bool_]) -> Piece:
-    """Return some rows of a piece."""
-    return piece._replace(t=piece.t[rows], x=piece.x[rows], y=piece.y[rows], p=piece.p[rows])

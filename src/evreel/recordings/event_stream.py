@@ -32,7 +32,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from evreel.events import Sensor
-from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side, first_rows
+from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, first_rows
+from evreel.recordings.pieces import Piece, Side
 
 MAGIC = b"Event Stream"
 
@@ -67,7 +68,7 @@ class EventStreamRecording(DecodedRecording):
         if not head.startswith(MAGIC):
             self._fail(f"starts with {head[:12]!r}; {MAGIC!r} is expected", 0)
         if len(head) > 14 and head[12] != _MAJOR:
-            self._refuse(
+            self._recode(
                 f"is in version {head[12]}.{head[13]}.{head[14]} of Event Stream",
                 12,
                 hint="Version 2 can be read. Convert it with a program that knows both.",
@@ -77,7 +78,7 @@ class EventStreamRecording(DecodedRecording):
             kind = _KINDS[head[15]] if head[15] < len(_KINDS) else f"unknown ({head[15]})"
             if kind not in _FLAGS:
                 hint = "Of Event Stream, DVS and ATIS events can be read."
-                self._refuse(f"holds events of the kind {kind}", 15, hint)
+                self._recode(f"holds events of the kind {kind}", 15, hint)
         if len(head) < _HEAD_BYTES:
             self._fail(f"the file ends after {len(head)} of the header's {_HEAD_BYTES} bytes", 0)
         self._flags = _FLAGS[kind]

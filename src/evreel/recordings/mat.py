@@ -76,11 +76,15 @@ class Head(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """A variable: why it cannot be a column, or its numbers; and its byte in the file."""
+    """A variable: why it cannot be a column, or its numbers; its byte in the file.
+
+    `checked` says whether it is compressed, with a checksum that was verified.
+    """
 
     problem: str | None
     numbers: npt.NDArray[Any]
     offset: int
+    checked: bool
 
 
 class MatRecording(ColumnsRecording):
@@ -123,7 +127,7 @@ class MatRecording(ColumnsRecording):
         first = self._columns[0]
         for column, name in zip(self._columns, names.values(), strict=True):
             if column.problem is not None:
-                self._refuse(f"variable {name} {column.problem}", column.offset, NAMES_HINT)
+                self._recode(f"variable {name} {column.problem}", column.offset, NAMES_HINT)
             if len(column.numbers) != len(first.numbers):
                 self._fail(
                     f"variable {name} has {len(column.numbers)} numbers, but {names['t']} has "
@@ -159,7 +163,9 @@ class MatRecording(ColumnsRecording):
                         data = self._element(plain, 0, at).data
                     none = np.empty(0)
                     numbers = none if problem else self._numbers(data, head, at)
-                    variables[head.name] = Variable(problem, numbers, at)
+                    variables[head.name] = Variable(
+                        problem, numbers, at, packed.kind == _COMPRESSED
+                    )
             elif kind not in _TYPES:
                 self._broken(f"an element is of type {kind}", at)
             at = packed.stop
@@ -242,6 +248,9 @@ class MatRecording(ColumnsRecording):
         if size != len(numbers):
             self._broken(f"variable {head.name} has {len(numbers)} numbers, not {size}", offset)
         return numbers
+
+    def _vouched(self, name: str) -> bool:
+        return self._columns["txyp".index(name)].checked
 
     def _rows(self) -> Iterator[Rows]:
         for start in range(0, len(self._columns[0].numbers), PIECE_ROWS):

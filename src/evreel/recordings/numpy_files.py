@@ -71,6 +71,7 @@ _RAISED_BY_ZIP = (
     struct.error,
 )
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 _FIXED_BYTES = 12  # before the text of an npy header; in version 1, the last two are of that text
 _READ_BYTES = 1 << 20
 _AGAIN = "Save it again with np.savez, or copy or download it again."
@@ -158,6 +159,9 @@ class NpyRecording(ColumnsRecording):
         self._names = [names[name] for name in "txyp"]
         return None
 
+    def _vouched(self, name: str) -> bool:
+        return False
+
     def _rows(self) -> Iterator[Rows]:
         dtype, n = self._head.dtype, self._head.shape[0]
         width = dtype.itemsize
@@ -219,6 +223,9 @@ class NpzRecording(ColumnsRecording):
             self._n = rows
         return None
 
+    def _vouched(self, name: str) -> bool:
+        return True
+
     def _zip(self) -> zipfile.ZipFile:
         """Return the zip file, with its list of members read."""
         try:
@@ -235,8 +242,11 @@ class NpzRecording(ColumnsRecording):
     ) -> tuple[ArrayHead, IO[bytes]]:
         """Return what the header of a column says, and a stream of the bytes that follow it."""
         if member.flag_bits & 1 or member.compress_type not in _COMPRESSIONS:
-            self._refuse(
-                f"array {name} is encrypted, or not compressed with deflate",
+            method = member.compress_type
+            named = f"zip method {method} ({_METHODS.get(method, 'an unknown one')})"
+            how = f"not compressed with deflate, but with {named}"
+            self._recode(
+                f"array {name} is {'encrypted' if member.flag_bits & 1 else how}",
                 self._place(member),
                 hint="Save it again with np.savez or np.savez_compressed.",
             )
@@ -253,7 +263,7 @@ class NpzRecording(ColumnsRecording):
             self._fail(f"array {name}: {_first_line(error)}", self._place(member), hint=_AGAIN)
         problem = _unfit(head, records=False)
         if problem is not None:
-            self._refuse(f"array {name}: {problem}", self._place(member), NAMES_HINT)
+            self._recode(f"array {name}: {problem}", self._place(member), NAMES_HINT)
         size = head.size + head.shape[0] * head.dtype.itemsize
         if size != member.file_size:
             self._fail(

@@ -33,9 +33,10 @@ class Reading(Settings):
     {'damaged_bytes': 0}
     """
 
-    on_disorder: Literal["fail", "sort"] = setting(
+    on_disorder: Literal["fail", "sort", "drop"] = setting(
         "fail",
-        "Events with an earlier timestamp than one before them: fail, or sort and count them.",
+        "Events up to 20 ms earlier than one before them: fail, or sort or drop and count them. "
+        "Anything farther is a jump of the clock.",
     )
     on_out_of_bounds: Literal["fail", "drop"] = setting(
         "fail", "Events outside the sensor: fail, or drop and count them."
@@ -45,13 +46,28 @@ class Reading(Settings):
         "A truncated or damaged recording: fail, or salvage every whole packet before the damage "
         "and count the bytes after that.",
     )
+    on_reset: Literal["fail", "first", "last", "split"] = setting(
+        "fail",
+        "A clock that is set to another time: fail; keep what is before the first such reset, or "
+        "after the last; or split there and lay the parts end to end, each from a whole "
+        "millisecond on. Other than fail reads the recording twice.",
+    )
+    on_stray: Literal["fail", "drop"] = setting(
+        "fail",
+        "Up to 8 events in a row whose time is far off that of the events around them: fail, or "
+        "drop and count them.",
+    )
 
     def counts(self) -> dict[str, int]:
         """Return the counts that these choices ask for, each zero."""
         asked = (
             ("disordered_events", self.on_disorder == "sort"),
+            ("dropped_late_events", self.on_disorder == "drop"),
             ("out_of_bounds_events", self.on_out_of_bounds == "drop"),
             ("damaged_bytes", self.on_damage == "salvage"),
+            ("clock_resets", self.on_reset != "fail"),
+            ("other_clock_events", self.on_reset in ("first", "last")),
+            ("stray_events", self.on_stray == "drop"),
         )
         return {name: 0 for name, is_asked in asked if is_asked}
 

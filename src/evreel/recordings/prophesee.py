@@ -35,8 +35,9 @@ DAT       a byte for the events' type (0 or 0C), a byte for their size (8), reco
 ========  =========================================================================================
 
 Times wrap after 2³⁴ µs (EVT 2), 2²⁴ µs (EVT 3) or 2³² µs (DAT). A time high, or a timestamp of DAT,
-that falls by half of that or more has wrapped; one that then rises by more than half belongs
-before the wrap. Words of a type that is not in these tables are damage.
+that falls has wrapped if that makes a step of at most 5 s (EVT 3: 1 s); otherwise the camera's
+clock was reset. One that then rises by nearly the whole range belongs before the wrap. Words of a
+type that is not in these tables are damage.
 
 Sources: https://docs.prophesee.ai, pages EVT 2.0, 2.1 and 3.0 format, RAW and DAT file format;
 Prophesee's OpenEB for types 1 and D, the time after a new time high and ``endianness=legacy``;
@@ -54,10 +55,12 @@ from typing import Any, ClassVar, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import EvreelError, RecordingError, UnknownFormatError
+from evreel.errors import CodingError, EvreelError, RecordingError, UnknownFormatError
 from evreel.events import Sensor, Triggers
-from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, Piece, Side, first_rows
+from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, first_rows
 from evreel.recordings.open import STRICT, Reading
+from evreel.recordings.pieces import Piece, Side
+from evreel.recordings.survey import WHOLE, Survey
 from evreel.timebase import FARTHEST
 
 HEAD_LIMIT = 1 << 16
@@ -147,7 +150,8 @@ class _Head:
             return "DAT"
         if name not in _ENCODINGS.values():
             at = form or evt
-            raise UnknownFormatError(
+            kind = CodingError if name else UnknownFormatError
+            raise kind(
                 f"has events in encoding {name!r}" if name else "does not name its event encoding",
                 path=self.path,
                 offset=at[0] if at else 0,
@@ -235,6 +239,15 @@ class PropheseeRecording(DecodedRecording):
             size += got
         return size
 
+    def _all_words(self, size: int) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield the bytes of all whole words of so many bytes."""
+        at = self._start
+        while self._size - at >= size:
+            buffer = np.empty(_READ_BYTES, np.uint8)
+            got = self._read(buffer, at) // size * size
+            yield buffer[:got]
+            at += got
+
 
 class EvtRecording(PropheseeRecording):
     """A RAW file, in one of the EVT encodings.
@@ -248,13 +261,14 @@ class EvtRecording(PropheseeRecording):
 
     limit = _EVT_LIMIT
     _bits: ClassVar[int]
+    _kinds: ClassVar[tuple[int, ...]]  # types of words that exist
 
     def _open_words(self, head: _Head) -> None:
         self._endianness = head.options().get("endianness", "little")
         if self._endianness not in ("little", "legacy"):
             form = head.stated("format") or (0, "")
             problem = f"has words of endianness {self._endianness!r}; little and legacy can be read"
-            self._refuse(problem, form[0])
+            self._recode(problem, form[0])
 
     def _words(self, data: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], ...]:
         """Return bytes as words, or as their halves, of which the first has the type."""
@@ -316,10 +330,21 @@ class EvtRecording(PropheseeRecording):
         if fault == evt.FAR:
             self._fail("time high exceeds 285 years", at)
         bits = min(self._bits, 32)
-        self._fail(
+        problem = (
             f"word {word:#0{bits // 4 + 2}x} is of type {word >> bits - 4:X}, which does not exist "
-            f"in {self.encoding}",
+            f"in {self.encoding}"
+        )
+        survey = Survey()
+        for words in self._all_words(self._bits // 8):
+            kinds = self._words(words)[0] >> (bits - 4)
+            survey.add(~np.isin(kinds, self._kinds), kinds)
+        if survey.is_damage(may_shift=True):
+            self._fail(problem, at)
+        self._recode(
+            f"{problem}, nor do {survey.bad:,} of {survey.n:,} words",
             at,
+            f"{WHOLE}Is its header that of another file, or is it in a newer version? Write it "
+            "again with Metavision.",
         )
 
 
@@ -329,6 +354,7 @@ class Evt2Recording(EvtRecording):
     format = "evt2"
     encoding = "EVT2"
     _bits = 32
+    _kinds = (0, 1, 8, 0xA, 0xD, 0xE, 0xF)
 
 
 class Evt21Recording(EvtRecording):
@@ -337,6 +363,7 @@ class Evt21Recording(EvtRecording):
     format = "evt2.1"
     encoding = "EVT21"
     _bits = 64
+    _kinds = (0, 1, 8, 0xA, 0xE, 0xF)
 
     def _words(self, data: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], ...]:
         halves = data.view("<u4").reshape(-1, 2)
@@ -350,6 +377,7 @@ class Evt3Recording(EvtRecording):
     format = "evt3"
     encoding = "EVT3"
     _bits = 16
+    _kinds = (*range(9), 0xA, 0xD, 0xE, 0xF)
 
 
 class DatRecording(PropheseeRecording):
@@ -363,7 +391,7 @@ class DatRecording(PropheseeRecording):
         version = head.stated("Version")
         if version is None or version[1] not in _DAT_BITS:
             said = f"states version {version[1]!r}" if version else "does not state the Version"
-            self._refuse(
+            self._recode(
                 f"{said} of DAT, which is the layout of its events",
                 version[0] if version else 0,
                 hint="Versions 1 and 2 can be read. Write it again with Metavision.",
@@ -373,7 +401,7 @@ class DatRecording(PropheseeRecording):
         if self._read(kind, self._start) < 2:
             self._fail("the file ends before the type and size of its events", self._size)
         if kind[0] not in _DAT_EVENTS:
-            self._refuse(
+            self._recode(
                 f"holds events of type {kind[0]:#04x}{_DAT_OTHERS.get(int(kind[0]), '')}",
                 self._start,
                 hint="Pixel events, type 0x00 or 0x0c, can be read.",
@@ -399,10 +427,24 @@ class DatRecording(PropheseeRecording):
             if state[evt.FAULT] == evt.FAR:
                 self._fail("its times exceed 285 years", at)
             if state[evt.FAULT]:
-                address, shift = int(records[2 * done + 1]), sum(self._layout[:2])
-                self._fail(f"polarity {address >> shift} is neither 0 nor 1", at)
+                self._fail_at(int(records[2 * done + 1]), at)
         if at < self._size:
             self._fail(f"the file ends after {self._size - at} of an event's 8 bytes", at)
+
+    def _fail_at(self, address: int, at: int) -> NoReturn:
+        shift, bits = sum(self._layout[:2]), self._layout[2]
+        problem = f"polarity {address >> shift} is neither 0 nor 1"
+        survey = Survey()
+        for records in self._all_words(8):
+            p = (records.view("<u4")[1::2] >> shift) & ((1 << bits) - 1)
+            survey.add(p > 1, p)
+        if survey.is_damage(may_shift=(self._size - self._start) % 8 > 0):
+            self._fail(problem, at)
+        self._recode(
+            f"{problem}: {survey.said('events')}",
+            at,
+            f"{WHOLE}Is its header that of another file? Write it again with Metavision.",
+        )
 
 
 _RECORDINGS = (Evt2Recording, Evt21Recording, Evt3Recording, DatRecording)

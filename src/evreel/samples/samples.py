@@ -25,6 +25,8 @@ as long.
 class Member(NamedTuple):
     """An archive member's place in the store of all: first timestamp, last timestamp + 1, µs.
 
+    A recording whose clock was reset may be divided likewise; a member is then one of its parts.
+
     `t_offset` is its first timestamp on its own clock.
     """
 

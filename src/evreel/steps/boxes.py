@@ -49,7 +49,7 @@ def boxes(
     ------
     AnnotationError
         If they cannot be read, have a class that is not listed, are not valid or reach outside
-        the sensor, or the store is cropped.
+        the sensor; or the store is cropped, or has parts of several clocks.
     """
     from evreel.acquire import check_md5
     from evreel.checks.finding import counted
@@ -83,6 +83,13 @@ def boxes(
         if settings.outside != "keep":
             found, clipped, outside = boxes_within(
                 found, published, opened.sensor, clip=settings.outside == "clip"
+            )
+        if opened.clocks:
+            raise AnnotationError(
+                f"is on the camera's clock, which was reset: the events have {len(opened.clocks)} "
+                "parts",
+                path=published,
+                hint="Decode one part, with on_reset: first or last.",
             )
         found["t"] -= opened.t_offset
         write_boxes(scratch, found)

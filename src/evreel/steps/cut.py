@@ -67,7 +67,8 @@ def cut(
         If a table is malformed, a sample is outside the recording, its label is not listed, or
         there are no samples.
     UsageError
-        If not exactly one of `intervals` and `members` is given, or the store is not an archive's.
+        If not exactly one of `intervals` and `members` is given, the store is not an archive's, or
+        times are of the camera's clock, and that was reset.
     """
     from evreel.samples.cut import by_intervals, by_members
     from evreel.samples.intervals import read_intervals
@@ -81,6 +82,13 @@ def cut(
     ):
         inputs: dict[str, str] = {}
         if intervals is not None:
+            if settings.clock == "source" and opened.clocks:
+                raise UsageError(
+                    f"has {len(opened.clocks)} parts, each with a clock of its own: times of the "
+                    "camera's clock may be in several",
+                    path=opened.path,
+                    hint="Decode one part, with on_reset: first or last.",
+                )
             with local_file(intervals, output, intervals_md5) as table:
                 inputs["intervals"] = sha256(table)
                 try:
@@ -107,7 +115,7 @@ def cut(
                         error.problem, path=table, place=error.place, hint=error.hint
                     ) from error
         else:
-            if not opened.members:
+            if opened.clocks or not opened.members:
                 raise UsageError(
                     "was decoded as one recording, not as an archive of several",
                     path=opened.path,

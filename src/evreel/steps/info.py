@@ -37,7 +37,9 @@ def info(
     the recording on the camera's clock, µs); ``t_start_us`` and ``t_stop_us`` (first timestamp and
     last timestamp + 1 on the camera's clock; None without events); ``on`` and ``off`` (events of
     each polarity); ``triggers``, ``imu`` and ``frames`` (rows of the side streams; for frames, the
-    exposure times); ``problems`` (one line each; everything before the damage is counted).
+    exposure times); ``problems`` (one line each; everything before the damage is counted); and of
+    a store that has any, ``parts`` (recordings of an archive, or parts between resets of the clock,
+    each with ``name``, ``start_us``, ``stop_us``, and ``t_offset`` on its own clock).
 
     Raises
     ------
@@ -69,6 +71,7 @@ def info(
             problems.append(str(error))
         if not n and not problems:
             problems.append(f"{Path(path).name}: has no events")
+        parts = [part._asdict() for part in getattr(recording, "members", ())]
         return {
             "format": recording.format,
             "sensor": recording.sensor._asdict(),
@@ -82,7 +85,12 @@ def info(
             "imu": side[Imu],
             "frames": side[FrameTimes],
             "problems": problems,
+            **({"parts": parts} if parts else {}),
         }
+
+
+PARTS_SHOWN = 10
+"""Parts of a store that are shown to a person."""
 
 
 def describe(found: Mapping[str, Any]) -> Iterator[str]:
@@ -93,10 +101,20 @@ def describe(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"events    {n:,} ({found['on']:,} ON, {found['off']:,} OFF)"
     if n:
         duration_us = found["t_stop_us"] - found["t_start_us"]
-        yield f"time      {found['t_start_us']} to {found['t_stop_us']} µs on the camera's clock"
+        if "parts" not in found:
+            start_us, stop_us = found["t_start_us"], found["t_stop_us"]
+            yield f"time      {start_us} to {stop_us} µs on the camera's clock"
         yield f"duration  {duration_us / 1e6:.6f} s, {n / duration_us:.3f} M events/s on average"
     for what, of_what in (("triggers", ""), ("imu", " samples"), ("frames", " exposure times")):
         if found[what]:
             yield f"{what:<9} {found[what]:,}{of_what}"
+    parts = found.get("parts", ())
+    if parts:
+        yield f"parts     {len(parts):,} end to end, each with a clock of its own"
+    for part in parts[:PARTS_SHOWN]:
+        yield (
+            f"          {part['start_us']} to {part['stop_us']} µs: {part['name']}, from "
+            f"t={part['t_offset']} µs"
+        )
     for problem in found["problems"]:
         yield f"problem   {problem}"

@@ -46,7 +46,7 @@ def table(
         If there are none, or nothing says the split of one.
     """
     from evreel.dataset.table import write_rows
-    from evreel.errors import UnknownFormatError
+    from evreel.errors import CodingError, UnknownFormatError
     from evreel.events import Sensor
     from evreel.layout import BOXES_SUFFIX, EVENTS
     from evreel.recordings import open_recording
@@ -71,9 +71,11 @@ def table(
                 open_recording(place, sensor=size).close()
                 is_recording = size is not None
                 sizeless.add(place)
-            except UnknownFormatError:
-                is_recording = False
             except EvreelError as error:
+                strange = isinstance(error, UnknownFormatError)
+                if strange and not isinstance(error, CodingError):
+                    left_out.append(place)
+                    continue
                 LOG.warning("%s is in the table, but: %s", place, error)
                 is_recording = True
         (found if is_recording else left_out).append(place)

@@ -5,6 +5,7 @@
   and inside the sensor.
 - Salvage gives the events of the strict reading, and then maybe more; so it does where events are
   sorted and dropped too. Of a file that is read strictly all readings give the same.
+- What is whole, but coded otherwise, is refused by every reading that comes to it.
 - No more bytes are counted as damaged than there are.
 
 A line for each format counts how its files were read: ``whole`` as if they were undamaged, ``read``
@@ -20,12 +21,13 @@ import pkgutil
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 import support.fuzz
-from evreel.errors import RecordingError, UnknownFormatError, UsageError
+from evreel.errors import CodingError, RecordingError, UnknownFormatError, UsageError
 from evreel.events import Events
 from evreel.recordings.open import STRICT, Reading
 from support.fuzz.damage import Original
@@ -34,8 +36,8 @@ FORMATS = sorted(
     {module.name for module in pkgutil.iter_modules(support.fuzz.__path__)} - {"__main__", "damage"}
 )
 SALVAGE = Reading(on_damage="salvage")
-MENDING = Reading(on_disorder="sort", on_out_of_bounds="drop")
-BOTH = Reading(on_disorder="sort", on_out_of_bounds="drop", on_damage="salvage")
+MENDING = Reading(on_disorder="sort", on_out_of_bounds="drop", on_reset="split", on_stray="drop")
+BOTH = replace(MENDING, on_damage="salvage")
 ALL = (None, None)
 PART_US = (500, 2_000)
 Limits = tuple[int | None, int | None]
@@ -52,9 +54,9 @@ def hold(rule: bool, said: str) -> None:
 
 def read(
     original: Original, path: Path, reading: Reading, limits: Limits
-) -> tuple[np.ndarray, bool]:
-    """Return the events that came, (4, n) with the file's own stamps, and whether an error did."""
-    size, last, shift, failed = path.stat().st_size, None, 0, False
+) -> tuple[np.ndarray, RecordingError | None]:
+    """Return the events that came, (4, n) with the file's own stamps, and the error that did."""
+    size, last, shift, failed = path.stat().st_size, None, 0, None
     columns = [np.empty((4, 0), np.int64)]
     try:
         with original.opened(path, reading) as recording:
@@ -67,12 +69,12 @@ def read(
                     columns.append(np.array([events.t, events.x, events.y, events.p], np.int64))
             damaged_bytes = recording.repairs.get("damaged_bytes", 0)
             hold(0 <= damaged_bytes <= size, f"{damaged_bytes} damaged bytes of {size}")
-    except UnknownFormatError:
-        raise
     except RecordingError as error:
+        if isinstance(error, UnknownFormatError) and not isinstance(error, CodingError):
+            raise
         placed = error.offset is not None and 0 <= error.offset <= size
         hold(placed or "sensor" in str(error), f"an error without a place in the file: {error}")
-        failed = True
+        failed = error
     rows = np.concatenate(columns, axis=1)
     rows[0] += shift
     return rows, failed
@@ -83,7 +85,7 @@ def outcome(original: Original, path: Path, limits: Limits, whole: np.ndarray, t
     try:
         strict, refused = read(original, path, STRICT, limits)
         salvaged, disordered = read(original, path, SALVAGE, limits)
-        mended, _ = read(original, path, BOTH, limits)
+        mended, unmended = read(original, path, BOTH, limits)
         # Seldom, for time: it is the reading before, up to the damage.
         unsalvaged = read(original, path, MENDING, limits)[0] if turn // 8 % 4 == 0 else mended
     except (UnknownFormatError, UsageError):
@@ -91,13 +93,18 @@ def outcome(original: Original, path: Path, limits: Limits, whole: np.ndarray, t
     n = {"strict": strict, "salvaged": salvaged, "mended": mended, "unsalvaged": unsalvaged}
     said = ", ".join(f"{rows.shape[1]} {name}" for name, rows in n.items()) + " events"
     hold(np.array_equal(salvaged[:, : strict.shape[1]], strict), said)
-    hold(refused or np.array_equal(salvaged, strict), said)
-    if limits == ALL:  # what a part is depends on the stamps that are sorted in or dropped
+    hold(refused is not None or np.array_equal(salvaged, strict), said)
+    coded = isinstance(unmended, CodingError)
+    hold(coded or not isinstance(refused, CodingError), f"{refused}, but salvaged")
+    hold(not isinstance(refused, CodingError) or isinstance(disordered, CodingError), f"{refused}")
+    if limits == ALL and not coded:
+        # What a part is depends on the stamps that are sorted in or dropped.
         hold(mended.shape[1] >= max(salvaged.shape[1], unsalvaged.shape[1]), said)
-        hold(refused or all(np.array_equal(rows, strict) for rows in (mended, unsalvaged)), said)
-    if not refused:
+        same = all(np.array_equal(rows, strict) for rows in (mended, unsalvaged))
+        hold(refused is not None or same, said)
+    if refused is None:
         return "whole" if np.array_equal(strict, whole) else "read"
-    return "salvaged" if not disordered else "mended" if mended.shape[1] else "refused"
+    return "salvaged" if disordered is None else "mended" if mended.shape[1] else "refused"
 
 
 def fuzz(name: str, files: int, seed: int) -> Counter[str]:
@@ -114,7 +121,7 @@ def fuzz(name: str, files: int, seed: int) -> Counter[str]:
             if (id(original), limits) not in wholes:
                 path.write_bytes(original.content)
                 wholes[id(original), limits], failed = read(original, path, BOTH, limits)
-                hold(not failed, f"{name}: an original is refused")
+                hold(failed is None, f"{name}: an original is refused")
             path.write_bytes(original.damaged(rng, turn))
             try:
                 whole = wholes[id(original), limits]

@@ -102,7 +102,7 @@ def other_files() -> list[File]:
         made.npz(True, **columns),
         made.npz(True, **floats, label=np.array(3)),
         made.npy(made.records(rows)),
-        made.npy(made.records(rows).astype([(name, ">f8") for name in "txyp"])),
+        made.npy(made.records(rows, [(name, ">f8") for name in "txyp"])),
         made.asl(rows),
         made.asl(rows, compressed=False),
         made.asl(rows, order=">"),

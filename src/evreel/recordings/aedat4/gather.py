@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from evreel.events import Sensor
 from evreel.recordings.aedat4.flatbuffer import DamageError, Flatbuffer
-from evreel.recordings.aedat4.packets import EVENT, GAP_LIMIT_US, STAMP_LIMIT, Packet
+from evreel.recordings.aedat4.packets import EVENT, STAMP_LIMIT, Packet
 from evreel.recordings.decoded import in_order_and_inside
+from evreel.recordings.jumps import PAUSE_US
 from evreel.timebase import Int64Array
 
 BATCH_ROWS = 1 << 17
@@ -59,36 +60,23 @@ def event_rows(content: Flatbuffer) -> npt.NDArray[Any]:
     return np.frombuffer(content.data, EVENT, n, start)
 
 
-def checked_stamps(t: Int64Array, latest: int | None, place: int) -> int:
-    """Return the latest timestamp so far; raise at an impossible one. Any order is allowed.
+def check_stamps(t: Int64Array, place: int) -> None:
+    """Raise at an impossible timestamp.
 
     Parameters
     ----------
     t
         (n,) timestamps of a packet, n > 0.
-    latest
-        The latest timestamp before these.
     place
         Index of the first of these among the packet's events.
     """
-    highest = int(t.max())
-    if t.min() < 0 or highest >= STAMP_LIMIT:
+    if t.min() < 0 or t.max() >= STAMP_LIMIT:
         row = int(np.argmax((t < 0) | (t >= STAMP_LIMIT)))
         raise DamageError(f"has event {place + row} {impossible(int(t[row]))}")
-    before = int(t[0]) if latest is None else latest
-    if highest - before > GAP_LIMIT_US:
-        gap = np.diff(np.maximum.accumulate(np.concatenate([[before], t])))
-        row = int(np.argmax(gap > GAP_LIMIT_US))
-        if gap[row] > GAP_LIMIT_US:
-            raise DamageError(
-                f"has event {place + row} {gap[row]} µs after the one before; the limit is "
-                f"{GAP_LIMIT_US} µs (a day)"
-            )
-    return max(before, highest)
 
 
 def check_polarities(p: npt.NDArray[np.uint8], place: int) -> None:
-    """Raise if a polarity is neither 0 nor 1; `place` is as in `checked_stamps`."""
+    """Raise if a polarity is neither 0 nor 1; `place` is as in `check_stamps`."""
     if p.max() > 1:
         row = int(np.argmax(p > 1))
         raise DamageError(f"has event {place + row} with p={p[row]}, not within [0, 2)")
@@ -196,7 +184,7 @@ class EventBatch:
             and t[0] >= 0
             and t[-1] < STAMP_LIMIT
             and in_order_and_inside(t, x, y, self._sensor)
-            and t[-1] - t[0] <= GAP_LIMIT_US
+            and t[-1] - t[0] <= PAUSE_US
         )
         stops = [*(begin for begin, _ in self._parts[1:]), self._n]
         listed = zip(self._parts, stops, strict=True)

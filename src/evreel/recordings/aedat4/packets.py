@@ -18,8 +18,6 @@ SENSOR_LIMIT = 1 << 15
 """Pixels along a side: the format's coordinates are int16."""
 STAMP_LIMIT = 1 << 62
 """Timestamps of events are in ``[0, STAMP_LIMIT)`` µs, so no difference of two overflows int64."""
-GAP_LIMIT_US = 86_400_000_000
-"""Longest time between successive events: a day. A flipped high bit jumps further."""
 Compression = Literal["none", "lz4", "zstd"]
 """Compressions that are written."""
 COMPRESSIONS = ("NONE", "LZ4", "LZ4_HIGH", "ZSTD", "ZSTD_HIGH")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from lxml import etree
 
-from evreel.errors import RecordingError, UsageError
+from evreel.errors import CodingError, RecordingError, UsageError
 from evreel.events import Batch, Sensor
 from evreel.recordings.aedat4 import gather
 from evreel.recordings.aedat4.flatbuffer import I32, I64, U32, DamageError, Flatbuffer
@@ -23,14 +23,13 @@ from evreel.recordings.aedat4.gather import (
     Gathered,
     Memory,
     check_polarities,
-    checked_stamps,
+    check_stamps,
     event_rows,
     impossible,
     keep_freed_memory,
 )
 from evreel.recordings.aedat4.packets import (
     COMPRESSIONS,
-    GAP_LIMIT_US,
     MAGIC,
     PACKET_HEAD,
     PACKET_LIMIT,
@@ -41,9 +40,11 @@ from evreel.recordings.aedat4.packets import (
     Unpacker,
 )
 from evreel.recordings.aedat4.side import KINDS, SideBatch
-from evreel.recordings.decoded import DecodedRecording, Piece, Side
+from evreel.recordings.decoded import DecodedRecording
 from evreel.recordings.open import STRICT, Reading
+from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.prefetch import Prefetch, default_threads
+from evreel.recordings.survey import WHOLE, Survey
 from evreel.timebase import Int64Array
 
 HEADER_LIMIT = 1 << 22
@@ -241,7 +242,7 @@ class Aedat4Recording(DecodedRecording):
         Parameters
         ----------
         latest
-            The latest timestamp before the batch.
+            The latest timestamp before the batch, None if it is the first.
         """
         t, x, y, p, parts, _, sound = batch
         if self.reading == STRICT and latest is None and t[0] < self.t_offset:
@@ -249,7 +250,7 @@ class Aedat4Recording(DecodedRecording):
                 parts[0][1],
                 f"has an event at t={t[0]} µs, before the recording's first, t={self.t_offset} µs",
             )
-        if sound and (latest is None or int(t[0]) - latest <= GAP_LIMIT_US):
+        if sound:
             yield Piece(t, x, y, p, parts[0][1].start, sound=True)
             return
         stops = [*(begin for begin, _ in parts[1:]), len(t)]
@@ -259,12 +260,29 @@ class Aedat4Recording(DecodedRecording):
             if first == stop:
                 continue
             try:
-                latest = checked_stamps(t[rows], latest, first - begin)
+                check_stamps(t[rows], first - begin)
                 check_polarities(p[rows], first - begin)
             except DamageError as damage:
+                self._judge_polarities(packet, damage)
                 raise self.damaged(packet, damage) from damage
             signed = x[rows].view(np.int16), y[rows].view(np.int16)
             yield Piece(t[rows], *signed, p[rows], packet.start, row=first - begin)
+
+    def _judge_polarities(self, packet: Packet, damage: DamageError) -> None:
+        """Raise `CodingError` if polarities of the whole recording are coded otherwise."""
+        survey, unpacked = Survey(), Unpacker(self._compression)
+        try:
+            for each in self._packets(None, None):
+                rows = event_rows(self._content(each, unpacked))
+                survey.add(rows["p"] > 1, rows["p"])
+        except (RecordingError, DamageError):
+            return
+        if survey.bad and not survey.is_damage():
+            self._recode(
+                f"the packet that begins here {damage}: {survey.said('events')}",
+                packet.start,
+                f"{WHOLE}Write p as 1 for ON and 0 for OFF.",
+            )
 
     def _ahead(
         self,
@@ -474,10 +492,12 @@ class Aedat4Recording(DecodedRecording):
         except DamageError as damage:
             raise self._error(f"the header {damage}", at) from damage
         if not 0 <= self._compression < len(COMPRESSIONS):
-            raise self._error(
+            self._recode(
                 f"the header's compression is {self._compression}; "
                 f"0 to {len(COMPRESSIONS) - 1} are known",
                 at,
+                "Was it written by a newer program? Write it again uncompressed, or in LZ4. "
+                "Otherwise it is damaged: copy or download it again.",
             )
         self._packets_start = at + U32.size + size
         if table_at != -1 and not self._packets_start <= table_at < self._size:
@@ -571,8 +591,8 @@ class Aedat4Recording(DecodedRecording):
         """Return the table of packets; None if they have to be found one by one."""
         try:
             return self._read_table(table_at)
-        except RecordingError:
-            if self.reading.on_damage == "fail":
+        except RecordingError as error:
+            if self.reading.on_damage == "fail" or isinstance(error, CodingError):
                 raise
             # The packets then end before the first thing that is not a packet.
             self._packets_stop = self._size

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from evreel.events import FrameTimes, Imu, Triggers
 from evreel.recordings.aedat4.flatbuffer import I64, DamageError, Flatbuffer
 from evreel.recordings.aedat4.packets import STAMP_LIMIT
-from evreel.recordings.decoded import Side
+from evreel.recordings.pieces import Side
 from evreel.timebase import Int64Array
 
 SIDE_ROWS = 1 << 13

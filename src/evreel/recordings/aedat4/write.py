@@ -21,7 +21,6 @@ from evreel.recordings.aedat4.flatbuffer import I64, tables_flatbuffer, vector_h
 from evreel.recordings.aedat4.packets import (
     COMPRESSIONS,
     EVENT,
-    GAP_LIMIT_US,
     MAGIC,
     PACKET_HEAD,
     PACKET_LIMIT,
@@ -30,6 +29,7 @@ from evreel.recordings.aedat4.packets import (
     Compression,
 )
 from evreel.recordings.aedat4.side import SIDE_ROWS, edges
+from evreel.recordings.jumps import PAUSE_US
 from evreel.timebase import Int64Array
 
 _HEADER_HEAD = struct.Struct("<II4s6x5HiiIqI")
@@ -160,8 +160,8 @@ class Aedat4Writer:
         if self._last is not None and t[0] < self._last:
             raise EventsError(f"t={events.t[0]} goes back before t={self._last - self._t_offset}")
         gap = int(np.diff(t, prepend=t[0] if self._last is None else self._last).max())
-        if gap > GAP_LIMIT_US:
-            raise EventsError(f"{gap} µs pass between two events; the limit is {GAP_LIMIT_US}")
+        if gap > PAUSE_US:
+            raise EventsError(f"{gap} µs pass between two events; the limit is {PAUSE_US}")
         self._last = int(t[-1])
         new = np.zeros(len(events), EVENT)
         new["t"], new["x"], new["y"], new["p"] = t, events.x, events.y, events.p

@@ -49,6 +49,8 @@ NAMES = {
     32026: "Blosc2",
 }
 """Filters that are not read, for messages."""
+CHECKED = (1, 3)
+"""Filters that verify a checksum."""
 
 _BLOSC_HEAD = struct.Struct("<BBBBIII")
 _MOST_STREAMS = 16  # a longer element is not split into streams
@@ -58,10 +60,18 @@ _LEAST_STREAM = 128  # nor is a block whose streams would be shorter than this
 class ChunkError(EvreelError):
     """A chunk that does not decompress to what it should."""
 
+    whole = False  # whether nothing is damaged, only coded in a way that is not read here
+
     @classmethod
     def of_size(cls, size: int, codec: str) -> Self:
         """Return the error for a chunk that has another size."""
         return cls(f"a chunk does not decompress to {size} bytes ({codec})")
+
+
+class ChunkCodingError(ChunkError):
+    """A chunk that is coded, as its data set says, in a way that is not read here."""
+
+    whole = True
 
 
 def decompressed(
@@ -85,7 +95,7 @@ def decompressed(
     Raises
     ------
     ChunkError
-        If the chunk is damaged.
+        If the chunk is damaged, or coded otherwise.
     """
     for k in reversed(range(len(filters))):
         if not mask >> k & 1:
@@ -188,13 +198,17 @@ def _lz4(data: bytes, values: Values, size: int, element: int) -> bytes:
 
 _BLOSC_CODECS: dict[int, Callable[[bytes, int], bytes]] = {1: _lz4_block, 3: _inflate, 4: _zstd}
 _BLOSC_NAMES = {0: "BloscLZ", 2: "Snappy"}
+_BLOSC_FORMATS = {2: 1, 3: 2, 4: 3, 5: 4}  # a data set's number of a codec → a chunk's
+_BLOSC_VERSION = 2
 
 
 def _blosc(data: bytes, values: Values, size: int, element: int) -> bytes:
     if len(data) < _BLOSC_HEAD.size:
         raise ChunkError("a chunk ends in its header (Blosc)")
     version, _, flags, width, total, block, stored = _BLOSC_HEAD.unpack_from(data)
-    if version != 2 or total != size or stored != len(data) or not block or not width:
+    if version != _BLOSC_VERSION and values[1:2] == [version]:
+        raise ChunkCodingError(f"a chunk is in version {version} of Blosc's format; 2 is read")
+    if version != _BLOSC_VERSION or total != size or stored != len(data) or not block or not width:
         raise ChunkError(
             f"a chunk's header does not fit {len(data)} bytes for {size} decompressed (Blosc)"
         )
@@ -202,10 +216,12 @@ def _blosc(data: bytes, values: Values, size: int, element: int) -> bytes:
         return data[_BLOSC_HEAD.size :]
     codec = _BLOSC_CODECS.get(flags >> 5)
     if codec is None:
-        raise ChunkError(
-            f"a chunk is compressed by {_BLOSC_NAMES.get(flags >> 5, 'an unknown codec')} "
-            "(Blosc), which is not read here"
-        )
+        said = values[6] if len(values) > 6 else 0
+        name = _BLOSC_NAMES.get(flags >> 5, "an unknown codec")
+        # A damaged header may name any codec: believed is the one that the data set names too.
+        if _BLOSC_FORMATS.get(said, said) == flags >> 5:
+            raise ChunkCodingError(f"is compressed by {name} (Blosc), which evreel does not read")
+        raise ChunkError(f"a chunk names {name} as its compression (Blosc)")
     starts = data[_BLOSC_HEAD.size : _BLOSC_HEAD.size + 4 * -(-size // block)]
     if len(starts) < 4 * -(-size // block):
         raise ChunkError("a chunk ends before its blocks (Blosc)")

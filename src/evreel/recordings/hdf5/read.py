@@ -43,15 +43,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import EvreelError, LayoutError, RecordingError, UnknownFormatError, UsageError
+from evreel.errors import (
+    CodingError,
+    EvreelError,
+    LayoutError,
+    RecordingError,
+    UnknownFormatError,
+    UsageError,
+)
 from evreel.events import Sensor, Triggers
 from evreel.files.events_store import EventsStore
 from evreel.files.hdf5 import open_hdf5
 from evreel.files.hdf5 import reading as reading_hdf5
 from evreel.recordings.columns import ColumnsRecording, Fault, Rows, is_number
-from evreel.recordings.decoded import PIECE_ROWS, Piece, Side
+from evreel.recordings.decoded import PIECE_ROWS
 from evreel.recordings.hdf5 import chunks, probe
 from evreel.recordings.open import STRICT, Reading
+from evreel.recordings.pieces import Piece, Side
+from evreel.recordings.survey import WHOLE, Survey
 from evreel.timebase import FARTHEST
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -70,6 +79,11 @@ _READABLE = (
     "events stores."
 )
 _WHOLE_AGAIN = "Copy or download it again."
+_OTHER_FILTER = WHOLE + (
+    "Write it again with gzip: with h5py and "
+    "hdf5plugin in Python, or with h5repack -f GZIP=4 IN OUT and HDF5_PLUGIN_PATH set to "
+    "hdf5plugin.PLUGIN_PATH."
+)
 
 
 class Chunk(NamedTuple):
@@ -160,20 +174,22 @@ class Column:
         if told is None:
             raise RecordingError(f"has no data set {name}", path=path, offset=0, hint=_READABLE)
         if told.get("elsewhere"):
-            raise UnknownFormatError(
+            raise CodingError(
                 f"{name} is a link, or its data are elsewhere, maybe in another file; evreel does "
                 "not follow it",
                 path=path,
+                offset=0,
                 hint="Copy it to a file that holds its own data, for example with h5repack.",
             )
         shape, kind = told["shape"], told["type"]
         dtype = _dtype(kind)
         if len(shape) != 1 or dtype is None:
-            raise UnknownFormatError(
+            raise CodingError(
                 f"data set {name} is of shape {tuple(shape)}"
                 + ("" if dtype is not None else ", and does not hold numbers")
                 + "; one dimension of numbers or records is expected",
                 path=path,
+                offset=0,
                 hint=_READABLE,
             )
         self.dtype, self.n = dtype, int(shape[0])
@@ -193,21 +209,28 @@ class Column:
                     "Use the recording's RAW file. Or, with Prophesee's hdf5_ecf plugin, write it "
                     "in another compression: h5repack -f GZIP=4 IN OUT."
                     if number == chunks.ECF
-                    else "Write it again with gzip: h5repack -f GZIP=4 IN OUT."
+                    else _OTHER_FILTER
                 )
-                raise UnknownFormatError(
+                raise CodingError(
                     f"{self.name} is compressed by HDF5's filter {number}, {name}, which evreel "
                     "does not read",
                     path=self.path,
+                    offset=0,
                     hint=hint,
                 )
         if told.get("many") or self._chunk_rows * self.dtype.itemsize > CHUNK_BYTES:
-            raise UnknownFormatError(
+            raise CodingError(
                 f"{self.name} has chunks of {self._chunk_rows:,} rows; up to {probe.MOST_CHUNKS:,} "
                 f"chunks of up to {CHUNK_BYTES >> 20} MiB are read",
                 path=self.path,
+                offset=0,
                 hint="Write it again in other chunks: h5repack -l CHUNK=65536 IN OUT.",
             )
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether a checksum vouches for what is read."""
+        return any(number in chunks.CHECKED for number, _ in self._filters)
 
     def read(self, start: int, stop: int) -> tuple[npt.NDArray[Any], Fault | None]:
         """Return rows from `start` up to `stop` or damage, and what the damage is, None if none."""
@@ -257,8 +280,10 @@ class Column:
                     data, self._filters, chunk.mask, size, self.dtype.itemsize
                 )
             except chunks.ChunkError as error:
-                problem = f"{self.name}, row {first}: {error.problem}"
-                return none, Fault(problem, chunk.offset)
+                place = self.name if error.whole else f"{self.name}, row {first}:"
+                hint = _OTHER_FILTER if error.whole else None
+                problem = f"{place} {error.problem}"
+                return none, Fault(problem, chunk.offset, hint, error.whole)
             self._held = first, np.frombuffer(whole, self.dtype)
         return self._held[1][row - first : stop - first], None
 
@@ -352,6 +377,9 @@ class Hdf5Recording(ColumnsRecording):
             if fault is not None:
                 return
 
+    def _vouched(self, name: str) -> bool:
+        return self._used["txyp".index(name) if len(self._used) > 1 else 0].is_checked
+
     def _column(self, name: str) -> Column:
         return Column(self.path, self._file.fileno(), self._size, name, self._look)
 
@@ -376,7 +404,7 @@ class Hdf5ColumnsRecording(Hdf5Recording):
         for column in self._used:
             if not is_number(column.dtype):
                 problem = f"{column.name} is of {column.dtype}; numbers are expected"
-                self._refuse(problem, 0, _READABLE)
+                self._recode(problem, 0, _READABLE)
         offset = self._number("t_offset")
         if abs(offset or 0) > FARTHEST:
             self._fail(f"t_offset={offset} µs is more than 285 years off", 0, hint=_WHOLE_AGAIN)
@@ -400,10 +428,10 @@ class Hdf5ColumnsRecording(Hdf5Recording):
             return int(told["value"])
         column = self._column(name) if told.get("shape") != [] else None
         if column is None or column.n != 1 or column.dtype.kind not in "iu":
-            self._refuse(f"{name} is not one whole number", 0, _READABLE)
+            self._recode(f"{name} is not one whole number", 0, _READABLE)
         values, fault = column.read(0, 1)
         if fault is not None:
-            self._fail(*fault)
+            self._raise(fault)
         return int(values[0])
 
     def _split(self, parts: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
@@ -441,7 +469,7 @@ class Hdf5RecordsRecording(Hdf5Recording):
             if name not in fields or not is_number(fields[name][0]):
                 listed = ", ".join(fields) or "-"
                 problem = f"{column.name} has no numeric field {name} among {listed}"
-                self._refuse(problem, 0, _READABLE)
+                self._recode(problem, 0, _READABLE)
 
     def _split(self, parts: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
         return tuple(parts[0][name] for name in "txyp")
@@ -459,17 +487,29 @@ class Hdf5RecordsRecording(Hdf5Recording):
                 fine = (values >= least) & (values <= most)
                 if not fine.all():
                     row = int(np.argmin(fine))
-                    self._fail(
-                        f"trigger {start + row} has {name}={values[row]}",
-                        self._triggers.place(start + row),
-                    )
+                    self._raise(self._judged_trigger(start + row, name, least, most))
             yield Triggers(
                 marks["t"].astype(np.int64),
                 marks["p"].astype(np.int8),
                 marks["id"].astype(np.int16),
             )
             if fault is not None:
-                self._fail(*fault)
+                self._raise(fault)
+
+    def _judged_trigger(self, row: int, name: str, least: int, most: int) -> Fault:
+        """Return what is wrong with a field of a trigger: damage, or another coding of them all."""
+        triggers, survey = self._triggers, Survey()
+        assert triggers is not None
+        for start in range(0, triggers.n, PIECE_ROWS):
+            part, _ = triggers.read(start, min(start + PIECE_ROWS, triggers.n))
+            values = part[name]
+            survey.add((values < least) | (values > most), values)
+        value = triggers.read(row, row + 1)[0][name][0]
+        problem, offset = f"trigger {row} has {name}={value}", triggers.place(row)
+        if not triggers.is_checked and survey.is_damage():
+            return Fault(problem, offset)
+        hint = WHOLE + f"Save {name} as a whole number of {least} to {most}."
+        return Fault(f"{problem}: {survey.said('triggers')}", offset, hint, whole=True)
 
 
 def _says_ours(path: Path) -> bool:

@@ -1,0 +1,41 @@
+"""Events as a reader finds them in a file, piece by piece, before they are checked."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.events import FrameTimes, Imu, Triggers, UInt8Array
+from evreel.timebase import Int64Array
+
+Side = Triggers | Imu | FrameTimes
+
+
+class Piece(NamedTuple):
+    """Some events as they are in a file, up to a few `PIECE_ROWS`.
+
+    Parameters
+    ----------
+    t : (n,) int64, µs on the file's own clock, in the file's order.
+    x, y : (n,) whole numbers of any type, possibly outside the sensor.
+    p : (n,) uint8, 0 or 1.
+    offset : byte of the file where the first event is.
+    sound : whether the reader has checked that they are in order and inside the sensor. Then
+        nothing else may use the columns: timestamps are changed in place.
+    row : index of the first event among those at `offset`.
+    """
+
+    t: Int64Array
+    x: npt.NDArray[np.integer[Any]]
+    y: npt.NDArray[np.integer[Any]]
+    p: UInt8Array
+    offset: int
+    sound: bool = False
+    row: int = 0
+
+
+def rows_of(piece: Piece, rows: slice | npt.NDArray[np.bool_]) -> Piece:
+    """Return some rows of a piece."""
+    return piece._replace(t=piece.t[rows], x=piece.x[rows], y=piece.y[rows], p=piece.p[rows])
