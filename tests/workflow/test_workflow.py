@@ -263,7 +263,7 @@ def test_labels_of_some_recordings__are_released_and_none_are_made_up(copied):
 
 
 def test_settings_of_other_steps__rebuild_nothing(copied):
-    config = {**CONFIG, "acquire": {"member_gib": 32}, "samples": {"by": "none"}}
+    config = {**CONFIG, "acquire": {"member_gib": 32, "timeout_s": 9}, "samples": {"by": "none"}}
     write_config(copied, config)
     assert set(planned(copied)) <= {"all", "release"}  # which carries the config
     write_config(copied, {**CONFIG, "labels": [*CONFIG["labels"], "bus"]})

@@ -15,6 +15,7 @@ rule archive:
         size_bytes=to_acquire("size_bytes"),
         page=to_acquire("page"),
         revision=revision("acquire"),
+        **limits(AcquireSettings, "acquire"),
     script:
         "../../scripts/archive.py"
 
@@ -30,8 +31,8 @@ rule plain_archive:
     conda:
         "../../envs/evreel.yaml"
     params:
-        **settings(AcquireSettings, "acquire"),
         revision=revision("acquire"),
+        **limits(AcquireSettings, "acquire"),
     script:
         "../../scripts/plain_archive.py"
 
@@ -52,8 +53,8 @@ rule acquire:
         sha256=to_acquire("sha256"),
         size_bytes=to_acquire("size_bytes"),
         member_md5=to_acquire("member_md5"),
-        member_gib=to_acquire("member_gib"),
         page=to_acquire("page"),
         revision=revision("acquire"),
+        **limits(AcquireSettings, "acquire"),
     script:
         "../../scripts/acquire.py"

@@ -76,6 +76,19 @@ def settings(kind, place, only=None):
     return {f"{kind.__name__}_{name}": value_of(name) for name in settings_of(kind)}
 
 
+def limits(kind, place):
+    """Return parameters as `settings` does, of which no change runs a job again.
+
+    They decide whether a job succeeds, and nothing in what it makes. Snakemake does not compare
+    parameters that depend on a job's threads.
+    """
+
+    def as_limit(value):
+        return lambda wildcards, threads: value(wildcards)
+
+    return {name: as_limit(value) for name, value in settings(kind, place).items()}
+
+
 def column(name, kind=str):
     """Return a column of a job's row as text or as a number, None where the cell is empty."""
 

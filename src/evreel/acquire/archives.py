@@ -14,7 +14,6 @@ import gzip
 import io
 import lzma
 import os
-import shutil
 import stat
 import struct
 import zipfile
@@ -27,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from evreel.acquire import tar
+from evreel.acquire.room import check_reserve, check_room
 from evreel.acquire.sums import PIECE_BYTES, Received, Sums, receive
 from evreel.acquire.tar import Readable
 from evreel.closing import Closing
@@ -50,8 +50,6 @@ _ENCRYPTED = 0x2041
 _XZ_MEMORY_BYTES = 1 << 28
 _XZ_PIECE_BYTES = 1 << 16
 _NAMES_KEPT = 10_000
-_RESERVE_BYTES = 1 << 30
-_RESERVE_PART = 20
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -165,7 +163,7 @@ def _extract(
         archive.open("rb") as file,
         _opened(file, member, limits) as (size, content),
     ):
-        _check_room(size, to)
+        check_room(size, to.parent, f"has {size:,} bytes")
         with to.open("xb") as out:
             received = receive(_pieces(content, size), sums, size, progress, out)
     if received.size != size:
@@ -280,7 +278,7 @@ class Archive(Closing):
         with self._named(name):
             size = self._find(name)
             to.unlink(missing_ok=True)
-            _check_room(size, to)
+            check_room(size, to.parent, f"has {size:,} bytes")
             if self._zip is not None:
                 with self._zip.open(self._in_zip[name]) as content:
                     _write(content, size, to)
@@ -377,13 +375,7 @@ def _check_total(size: int, most: int, to: Path) -> None:
         raise SourceError(
             f"decompresses to more than {most:,} bytes, which is the limit", hint=_DISTRUST
         )
-    disk = shutil.disk_usage(to.parent)
-    reserve = min(_RESERVE_BYTES, disk.total // _RESERVE_PART)
-    if disk.free < reserve:
-        raise SourceError(
-            f"decompresses to {size:,} bytes or more, but the disk has only {disk.free:,} free",
-            hint=f"Make room on the disk of {to.parent.absolute()}.",
-        )
+    check_reserve(to.parent, f"decompresses to {size:,} bytes or more")
 
 
 def _write(content: Readable, size: int, to: Path) -> None:
@@ -515,15 +507,6 @@ def _check_ratio(size: int, packed: int, limits: Limits) -> None:
         raise SourceError(
             f"unpacks from {packed:,} to {size:,} bytes or more: more than {limits.ratio} to one",
             hint=_BOMB,
-        )
-
-
-def _check_room(size: int, to: Path) -> None:
-    free = shutil.disk_usage(to.parent).free
-    if size > free:
-        raise SourceError(
-            f"has {size:,} bytes, but the disk has only {free:,} free",
-            hint=f"Make room on the disk of {to.parent.absolute()}.",
         )
 
 
