@@ -181,6 +181,8 @@ def _as_source_error(archive: str, place: str) -> Iterator[None]:
     try:
         yield
     except SourceError as error:
+        if error.place is not None:
+            raise
         raise SourceError(error.problem, place=place, hint=error.hint) from error
     except NotImplementedError as error:
         raise SourceError(
@@ -221,6 +223,10 @@ class Archive(Closing):
         An empty folder; a compressed tar is decompressed there once.
     limits
         Limits on what is unpacked.
+    judge
+        Called with this archive, and with name and size of each member except folders, in the order
+        of the archive and as soon as it is known; the member can be checked already. What it
+        raises ends the reading of the list.
 
     Attributes
     ----------
@@ -235,8 +241,18 @@ class Archive(Closing):
         If the list of members cannot be read, or the archive cannot be decompressed safely.
     """
 
-    def __init__(self, path: str | Path, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        folder: Path,
+        limits: Limits | None = None,
+        *,
+        judge: Callable[[Archive, str, int], None] | None = None,
+    ) -> None:
         self.path = Path(path)
+        self.names: tuple[str, ...] = ()
+        self._judge = judge
+        self._times: Counter[str] = Counter()
         self._limits = limits or Limits()
         self._zip: zipfile.ZipFile | None = None
         self._in_zip: dict[str, zipfile.ZipInfo] = {}
@@ -307,29 +323,40 @@ class Archive(Closing):
         raise _not_there(name, self.names)
 
     def _read_names(self, folder: Path) -> tuple[str, ...]:
-        names: list[str] = []
         kind = _kind_of(self._file)
         if kind == "zip":
             self._zip = zipfile.ZipFile(self._file)
             for info in self._zip.infolist():
                 if not info.is_dir():
-                    names.append(info.filename.removeprefix("./"))
-                    self._in_zip[names[-1]] = info
-        elif kind == "tar" or kind in _COMPRESSED:
-            if kind != "tar":
-                plain = folder / "plain.tar"
-                _decompress(self._file, kind, plain, self._limits)
-                self._file.close()
-                self._file = plain.open("rb")
-            for entry in tar.entries(self._file, lambda size: _pass_over(self._file, size)):
-                if entry.kind != "a folder":
-                    names.append(entry.name)
-                    self._in_tar[entry.name] = entry, self._file.tell()
-                _pass_over(self._file, tar.padded(entry.size))
+                    name = info.filename.removeprefix("./")
+                    self._in_zip[name] = info
+                    self._enter(name, info.file_size)
+        elif kind == "tar":
+            file = self._file
+            self._read_tar(file, file.tell, lambda size: _pass_over(file, size))
+        elif kind in _COMPRESSED:
+            to = folder / "plain.tar"
+            with _decompressed(self._file, kind, to, self._limits) as plain:
+                self._read_tar(plain, plain.tell, plain.skip)
+            self._file.close()
+            self._file = to.open("rb")
         else:
             raise _unknown(kind, self._file)
-        self._times = Counter(names)
-        return tuple(sorted(names))
+        return tuple(sorted(self._times.elements()))
+
+    def _read_tar(
+        self, file: Readable, tell: Callable[[], int], skip: Callable[[int], None]
+    ) -> None:
+        for entry in tar.entries(file, skip):
+            if entry.kind != "a folder":
+                self._in_tar[entry.name] = entry, tell()
+                self._enter(entry.name, entry.size)
+            skip(tar.padded(entry.size))
+
+    def _enter(self, name: str, size: int) -> None:
+        self._times[name] += 1
+        if self._judge is not None:
+            self._judge(self, name, size)
 
 
 def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = silent) -> bool:
@@ -348,34 +375,27 @@ def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = 
         kind = _kind_of(file)
         if kind not in _COMPRESSED:
             return False
-        _decompress(file, kind, to, limits, progress)
+        with _decompressed(file, kind, to, limits) as plain:
+            while plain.read(PIECE_BYTES):
+                progress(plain.tell(), None)
     return True
 
 
-def _decompress(
-    file: BinaryIO, kind: str, to: Path, limits: Limits, progress: Progress = silent
-) -> None:
-    """Write all of it to `to`; nothing is left there if that fails."""
-    unpacked, done = _Unpacked(file, kind, limits), 0
-    most = max(limits.archive_bytes, limits.member_bytes)
+@contextmanager
+def _decompressed(file: BinaryIO, kind: str, to: Path, limits: Limits) -> Iterator[_Plain]:
+    """Give the content of a compressed tar; what is read of it is written to `to`.
+
+    It is read to its end, where a checksum may be. If that fails, nothing is left at `to`.
+    """
     with to.open("xb") as out:
         try:
-            while piece := unpacked.read(PIECE_BYTES):
-                _check_total(done + len(piece), most, to)
-                done += out.write(piece)
-                progress(done, None)
+            plain = _Plain(file, kind, limits, to, out)
+            yield plain
+            while plain.read(PIECE_BYTES):
+                pass
         except BaseException:
             to.unlink(missing_ok=True)
             raise
-
-
-def _check_total(size: int, most: int, to: Path) -> None:
-    """Raise before a compressed tar exceeds its limit or fills the disk."""
-    if size > most:
-        raise SourceError(
-            f"decompresses to more than {most:,} bytes, which is the limit", hint=_DISTRUST
-        )
-    check_reserve(to.parent, f"decompresses to {size:,} bytes or more")
 
 
 def _write(content: Readable, size: int, to: Path) -> None:
@@ -560,6 +580,35 @@ class _Unpacked:
             if not passed:
                 raise EOFError("it ends early")
             size -= passed
+
+
+class _Plain(_Unpacked):
+    """The content of a compressed tar, written to a file as it is read."""
+
+    def __init__(self, file: BinaryIO, kind: str, limits: Limits, to: Path, out: BinaryIO) -> None:
+        super().__init__(file, kind, limits)
+        self._to, self._out = to, out
+        self._most = max(limits.archive_bytes, limits.member_bytes)
+
+    def tell(self) -> int:
+        """Return how much was read and written."""
+        return self._count
+
+    def read(self, size: int, /) -> bytes:
+        """Return `size` bytes, or fewer at the end."""
+        before = self._count
+        content = super().read(size)
+        if self._count > self._most:
+            raise SourceError(
+                f"decompresses to more than {self._most:,} bytes, which is the limit",
+                hint=_DISTRUST,
+            )
+        pieces = self._count // PIECE_BYTES
+        if pieces > before // PIECE_BYTES:
+            said = f"decompresses to {pieces * PIECE_BYTES:,} bytes or more"
+            check_reserve(self._to.parent, said)
+        self._out.write(content)
+        return content
 
 
 class _Xz(io.RawIOBase):
