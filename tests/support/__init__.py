@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -66,6 +67,15 @@ def run_python(
     )
     assert done.returncode == 0 or not check, done.stderr
     return done
+
+
+def bound() -> list[str]:
+    """Return how a command begins that permissions bind, which they do not where root runs it."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("permissions do not bind root, and there is no setpriv")
+    return ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 
 
 def run_oracle(script: str, *arguments: object, timeout: float = 120) -> str:

@@ -9,13 +9,13 @@ rule archive:
     conda:
         "../../envs/evreel.yaml"
     params:
+        **limits(AcquireSettings, "acquire"),
         source=to_acquire("source"),
         md5=to_acquire("md5"),
         sha256=to_acquire("sha256"),
         size_bytes=to_acquire("size_bytes"),
         page=to_acquire("page"),
         revision=revision("acquire"),
-        **limits(AcquireSettings, "acquire"),
     script:
         "../../scripts/archive.py"
 
@@ -31,8 +31,8 @@ rule plain_archive:
     conda:
         "../../envs/evreel.yaml"
     params:
-        revision=revision("acquire"),
         **limits(AcquireSettings, "acquire"),
+        revision=revision("acquire"),
     script:
         "../../scripts/plain_archive.py"
 
@@ -48,6 +48,7 @@ rule acquire:
     conda:
         "../../envs/evreel.yaml"
     params:
+        **limits(AcquireSettings, "acquire"),
         source=to_acquire("source"),
         md5=to_acquire("md5"),
         sha256=to_acquire("sha256"),
@@ -55,6 +56,5 @@ rule acquire:
         member_md5=to_acquire("member_md5"),
         page=to_acquire("page"),
         revision=revision("acquire"),
-        **limits(AcquireSettings, "acquire"),
     script:
         "../../scripts/acquire.py"

@@ -21,7 +21,7 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.errors import EvreelError
-from evreel.outputs import RUN, check_wanted, start_run
+from evreel.outputs import RUN, check_folder, check_wanted, start_run
 from evreel.provenance import STEP_REVISIONS
 from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
@@ -37,6 +37,7 @@ try:
     DATASET = DataSet.read(
         config, workflow.configfiles, workflow.config_settings.config
     )
+    check_folder(Path(DATASET.results))
 except EvreelError as error:
     raise WorkflowError(str(error))
 
@@ -44,6 +45,16 @@ except EvreelError as error:
 # job's output to make it again.
 if not workflow.is_main_process:
     check_wanted(Path(DATASET.results) / "recordings")
+
+
+def start():
+    """Take over the results for this run, and name it to its jobs."""
+    try:
+        results = Path(DATASET.results)
+        logs = results / "logs", results / "benchmarks"
+        os.environ[RUN] = start_run(results, *logs)
+    except EvreelError as error:
+        raise WorkflowError(str(error))
 
 
 wildcard_constraints:

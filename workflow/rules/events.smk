@@ -13,10 +13,10 @@ rule events:
     params:
         **settings(EventsSettings, "events"),
         **settings(MemberSettings, "samples", only=DATASET.is_archive),
+        **limits(AcquireSettings, "acquire"),
         sensor=column("sensor"),
         n_events=column("n_events", int),
         revision=revision("events"),
-        **limits(AcquireSettings, "acquire"),
     script:
         "../../scripts/events.py"
 
