@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 import socket
@@ -11,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 
+import h5py
 import pytest
 
 from evreel import steps
@@ -20,6 +22,7 @@ from evreel.cli import main
 from evreel.errors import SourceError
 from support import ROOT
 from support.webserver import RawServer, dripped, flooded
+from support.writers.aer40 import aer40
 
 BODY = bytes(range(256)) * 4
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -505,6 +508,27 @@ def test_settings__reach_the_download_from_the_command(tmp_path, monkeypatch, ca
         command = ["acquire", server.url, "-o", str(tmp_path / "got"), "-q"]
         assert main([*command, "--timeout-s", "0.1", "--least-bytes-per-s", "5000"]) == 1
     assert "bytes came in 0.1 s (5 requests)" in capsys.readouterr().err
+
+
+def test_without_a_sum__the_store_and_the_manifest_say_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = aer40([(0, 1, 4, 0), (5, 2, 5, 1), (9, 3, 6, 0)])
+    answer = OK + b"Content-Length: %d\r\n\r\n" % len(content) + content
+    plan = "path\tsource\tkind\tid\tsplit\ntrain/a.h5\ta.h5\tevents\ta\ttrain\n"
+    (tmp_path / "plan.tsv").write_text(plan, encoding="utf-8")
+    for md5, says in ((None, "none"), (hashlib.md5(content).hexdigest(), None)):
+        with RawServer(answer) as server:
+            steps.acquire(server.url, "a.bin", md5=md5)
+        steps.events("a.bin", "a.h5", sensor="34x34")
+        with h5py.File("a.h5") as store:
+            assert json.loads(store.attrs["parameters"]).get("source_checksum") == says
+        steps.release(
+            "plan.tsv", "release", steps.ReleaseSettings(name="a", version="1", licence="CC0-1.0")
+        )
+        manifest = json.loads((tmp_path / "release" / "manifest.json").read_text(encoding="utf-8"))
+        assert manifest["recordings"].get("a", {}).get("source_checksum") == says
+        assert steps.verify("release") == []
+        assert (tmp_path / "a.bin.unverified").exists() == (says is not None)
 
 
 # Any answer

@@ -69,13 +69,19 @@ def run_python(
     return done
 
 
-def bound() -> list[str]:
-    """Return how a command begins that permissions bind, which they do not where root runs it."""
-    if os.geteuid() != 0:
+def unprivileged() -> list[str]:
+    """Return what takes from root the right to write where a user may not."""
+    if os.geteuid() or not shutil.which("setpriv"):
         return []
-    if shutil.which("setpriv") is None:
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def bound() -> list[str]:
+    """Return how a command begins that permissions bind, or skip: nothing may bind root."""
+    before = unprivileged()
+    if os.geteuid() == 0 and not before:
         pytest.skip("permissions do not bind root, and there is no setpriv")
-    return ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+    return before
 
 
 def run_oracle(script: str, *arguments: object, timeout: float = 120) -> str:

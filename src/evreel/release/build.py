@@ -102,7 +102,8 @@ def build(
         Class number → name. Needed if the plan has boxes (``…_bbox.npy``).
     recordings
         What is known of each recording, id → column → text, for the manifest. If given, it must
-        have every recording of the plan, in the plan's split.
+        have every recording of the plan, in the plan's split. A recording that was downloaded
+        without a checksum also gets ``source_checksum``: ``none``.
     dataset
         Origin of the data, for the README: ``title``, ``page`` and ``citation``, if known.
     progress
@@ -145,10 +146,13 @@ def build(
     done, total = 0, sum(sizes)
     progress(done, total)
     files = []
+    told = {id_: dict(row) for id_, row in (recordings or {}).items()}
     for entry, source, size in zip(plan, sources, sizes, strict=True):
         target = folder / entry.path
         target.parent.mkdir(parents=True, exist_ok=True)
         _place(entry, source, target, compression)
+        if entry.kind == "events" and entry.id and _is_unverified(target):
+            told.setdefault(entry.id, {})["source_checksum"] = "none"
         files.append(_listed(folder, entry.path, entry.kind, entry.id, entry.split))
         done += size
         progress(done, total)
@@ -162,7 +166,7 @@ def build(
         target.write_bytes(text.encode())
         files.append(_listed(folder, path, kind))
     listed = tuple(sorted(files, key=lambda file: file.path))
-    manifest = Manifest(name, version, licence, listed, recordings or {})
+    manifest = Manifest(name, version, licence, listed, told)
     data = manifest_bytes(manifest)
     (folder / MANIFEST).write_bytes(data)
     for algorithm, digests in sums_of(manifest, data).items():
@@ -354,6 +358,18 @@ def _place(entry: PlanEntry, source: Path, target: Path, compression: Compressio
         raise ReleaseError(
             f"source {str(entry.source)!r} cannot be copied: {error.strerror}", place=entry.place
         ) from error
+
+
+def _is_unverified(store: Path) -> bool:
+    """Return whether an events store says that its recording came without a checksum."""
+    import h5py
+
+    try:
+        with h5py.File(store) as file:
+            parameters = json.loads(file.attrs.get("parameters", "{}"))
+            return "source_checksum" in parameters
+    except (OSError, ValueError, TypeError):
+        return False  # no store of ours; the checks say what is wrong with it
 
 
 def _listed(folder: Path, path: str, kind: str, id_: str = "", split: str = "") -> ListedFile:

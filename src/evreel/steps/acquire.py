@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from evreel.outputs import Progress, atomic, silent
-from evreel.steps.common import LOG
+from evreel.steps.common import LOG, unverified_note
 
 
 def acquire(
@@ -56,7 +56,8 @@ def acquire(
 
     Returns
     -------
-    The MD5 of the recording's bytes.
+    The MD5 of the recording's bytes. If it is a download for which no checksum is given, a file
+    ``<output>.unverified`` says so, and `events` enters it in the store.
 
     Raises
     ------
@@ -100,9 +101,12 @@ def acquire(
         took_s,
         megabytes / max(took_s, 1e-3),
     )
+    note = unverified_note(output)
     if parsed.urls and not (md5 or sha256 or member_md5):
-        LOG.info(
-            "%s: no md5 or sha256 was given for it: nothing shows that these are the right bytes",
-            Path(output).name,
-        )
+        told = "no md5 or sha256 was given for it: nothing shows that these are the right bytes"
+        LOG.info("%s: %s", Path(output).name, told)
+        with atomic(note) as (scratch,):
+            scratch.write_text(f"{told}\nmd5 {got.md5}\n", encoding="utf-8")
+    else:
+        note.unlink(missing_ok=True)
     return got.md5

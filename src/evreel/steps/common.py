@@ -46,6 +46,12 @@ def logged(path: str | Path) -> Iterator[None]:
         handler.close()
 
 
+def unverified_note(path: str | Path) -> Path:
+    """Return the file beside a download that says that no checksum was given for it."""
+    path = Path(path)
+    return path.with_name(f"{path.name}.unverified")
+
+
 def given(of: type[S], params: Any) -> S:
     """Return the settings that a rule passes to its job.
 
