@@ -50,7 +50,7 @@ rule all:
 
 
 onstart:
-    os.environ[RUN] = start_run(Path(DATASET.results))
+    start()
 
 
 onerror:

@@ -10,6 +10,6 @@ with steps.logged(snakemake.log[0]):
         sha256=snakemake.params.sha256,
         size_bytes=snakemake.params.size_bytes,
         member_md5=snakemake.params.member_md5,
-        member_gib=snakemake.params.member_gib,
         page=snakemake.params.page,
+        **steps.given(steps.AcquireSettings, snakemake.params).plain(),
     )

@@ -10,4 +10,5 @@ with steps.logged(snakemake.log[0]):
         sha256=snakemake.params.sha256,
         size_bytes=snakemake.params.size_bytes,
         page=snakemake.params.page,
+        **steps.given(steps.AcquireSettings, snakemake.params).plain(),
     )

@@ -43,7 +43,7 @@ import evreel
 from evreel import cli
 from evreel.layout import LAYOUTS
 from evreel.representations import REGISTRY
-from support import ROOT
+from support import ROOT, unprivileged
 from support.scenes import car, simulated
 
 MADE_BY = ROOT / "docs" / "make_pages.py"
@@ -142,13 +142,6 @@ def environment(scratch: Path) -> dict[str, str]:
         "EDITOR": f"{sys.executable} {scratch / 'editor.py'}",
         "COLUMNS": "100",
     }
-
-
-def unprivileged() -> list[str]:
-    """Return what takes from root the right to write where a user may not."""
-    if os.geteuid() or not shutil.which("setpriv"):
-        return []
-    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
 
 def bash(script: str, folder: Path, scratch: Path) -> subprocess.CompletedProcess:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from evreel import steps
 from evreel.errors import EvreelError
 from evreel.outputs import (
     RUN,
@@ -21,7 +24,7 @@ from evreel.outputs import (
     scratch_path,
     start_run,
 )
-from support import run_python
+from support import bound, run_python
 
 
 @pytest.fixture(autouse=True)
@@ -281,6 +284,74 @@ def test_scratch__that_is_a_file_is_skipped(tmp_path):
     assert scratch_folder(tmp_path / "mine" / "x") == tmp_path / "mine" / SCRATCH
 
 
+CLOSED = """
+import os, sys
+from pathlib import Path
+from evreel.errors import EvreelError
+from evreel.outputs import atomic, atomic_into, start_run
+for name, call in {
+    "atomic": lambda place: atomic(place / "x.h5").__enter__(),
+    "atomic_into": lambda place: atomic_into(place / "deep").__enter__(),
+    "start_run": start_run,
+    "logs": lambda place: start_run(Path("open"), place),
+}.items():
+    for place in sys.argv[1:]:
+        try:
+            call(Path(place))
+        except EvreelError as error:
+            print(f"{name} {place}: {error}")
+"""
+
+
+def test_output__that_the_system_refuses_is_one_error(tmp_path):
+    for name in ("open", "closed/logs", "outer/inner"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere/else")
+    (tmp_path / "circle").symlink_to("circle")
+    for name in ("closed/logs", "closed", "outer/inner"):
+        (tmp_path / name).chmod(0o555)
+    places = ["closed", "closed/new", "file", "file/new", "dangling", "circle"]
+    done = subprocess.run(
+        [*bound(), sys.executable, "-c", CLOSED, *places, "outer"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (tmp_path / "closed").chmod(0o755)
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    told = {line.partition(": ")[0]: line for line in lines}
+    assert len(told) == len(lines), "an error of several lines"
+    expected = {
+        f"{name} {place}" for name in ("atomic", "atomic_into", "start_run") for place in places
+    }
+    assert set(told) == expected | {"logs closed", "logs outer"}
+    for line in lines:
+        assert ": cannot be written: " in line
+        assert line.endswith(
+            (
+                "A folder is needed there: move away the file or link of that name.",
+                "Give yourself permission to write there, or choose another place for the output.",
+                "Choose another folder for the output.",
+            )
+        )
+    assert "outer: cannot be written: Permission denied (outer/inner). Give" in told["logs outer"]
+
+
+def test_output__on_a_full_disk_is_one_error(tmp_path, monkeypatch):
+    def full(self, *_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    says = "cannot be written: No space left on device.* Make room on the disk, and run again."
+    with pytest.raises(EvreelError, match=says):
+        start_run(tmp_path / "results")
+    with pytest.raises(EvreelError, match=says), atomic(tmp_path / "x"):
+        pass
+
+
 def test_start_run__removes_what_a_dead_run_left(tmp_path):
     (tmp_path / SCRATCH / "0123").mkdir(parents=True)
     (tmp_path / SCRATCH / "0123" / "half.h5").write_text("half")
@@ -439,3 +510,12 @@ def test_atomic__without_permission_to_write_says_so_before_any_work(tmp_path, m
         began = True
     assert not began
     assert [path.name for path in tmp_path.iterdir()] == ["closed"]
+
+
+def test_log__that_cannot_be_written_is_one_error(tmp_path):
+    (tmp_path / "file").touch()
+    log = tmp_path / "file" / "x.log"
+    with pytest.raises(SystemExit) as ended, steps.logged(log):
+        pass
+    said = f"EvreelError: {log}: cannot be written: Not a directory. A folder is needed there"
+    assert str(ended.value.code).startswith(said)

@@ -75,15 +75,81 @@ def _scratch_folders(path: Path) -> Iterator[Path]:
                 yield candidate
 
 
-def start_run(root: Path) -> str:
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_FOLDER = (errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def refused(path: Path, error: OSError) -> EvreelError:
+    """Return the error that says why the system lets nothing be written at `path`."""
+    at = "" if error.filename in (None, str(path)) else f" ({error.filename})"
+    hint = "Choose another place for the output."
+    if error.errno in _FULL:
+        hint = "Make room on the disk, and run again."
+    elif error.errno in _NO_FOLDER:
+        hint = "A folder is needed there: move away the file or link of that name."
+    elif error.errno in _CLOSED:
+        hint = "Give yourself permission to write there, or choose another place for the output."
+    problem = f"cannot be written: {error.strerror or type(error).__name__}{at}"
+    return EvreelError(problem, place=str(path), hint=hint)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the system refuses into an error that names the output."""
+    try:
+        yield
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def check_folder(root: Path) -> None:
+    """Raise if something in the way keeps `root` from being a folder, or becoming one.
+
+    Raises
+    ------
+    EvreelError
+        If it, or a folder above it, is a file, or a link that leads nowhere.
+    """
+    with _writing(root):
+        for place in (root, *root.parents):
+            if place.is_dir():
+                return
+            if os.path.lexists(place):
+                code = errno.ENOTDIR
+                raise NotADirectoryError(code, os.strerror(code), str(place))
+
+
+def start_run(root: Path, *logs: Path) -> str:
     """Take over ``root/.evreel-tmp`` for a new run of a workflow.
 
     What earlier runs left there is removed; their jobs that still write lose their output.
 
+    Parameters
+    ----------
+    logs
+        Folders with a folder for each rule, in which files have to be written; they need not exist.
+
     Returns
     -------
     The run's name, which its jobs must find in the environment as ``EVREEL_RUN``.
+
+    Raises
+    ------
+    EvreelError
+        If nothing can be written there.
     """
+    for folder in logs:
+        with _writing(folder):
+            inner = folder.iterdir() if folder.is_dir() else ()
+            for place in (folder, *inner):
+                if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+    with _writing(root):
+        return _start_run(root)
+
+
+def _start_run(root: Path) -> str:
     scratch, run = root / SCRATCH, uuid.uuid4().hex
     scratch.mkdir(parents=True, exist_ok=True)
     # A file that stays in each folder: no finished output then removes the folder as its own, and
@@ -162,7 +228,8 @@ def atomic(
     UsageError
         If two paths are the same, or a path is an input.
     EvreelError
-        If the block left one of its paths unwritten, a folder is in the place of a file (or a file
+        If the system lets nothing be written there; the block left one of its paths unwritten, a
+        folder is in the place of a file (or a file
         in the place of a folder), or a newer run of the workflow has started; then none of the
         paths is renamed.
     """
@@ -203,22 +270,25 @@ def scratch_path(final: Path) -> Iterator[Path]:
     Raises
     ------
     EvreelError
-        If no file may be made beside `final`, or a newer run of the workflow has started; the
+        If no file can be made beside `final`, or a newer run of the workflow has started; the
         latter also replaces any error that it caused in the block.
     """
-    check_wanted(final)
-    final.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(final):
+        check_wanted(final)
+        final.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(final.parent, os.W_OK | os.X_OK):
         raise EvreelError(
             "cannot be written: no permission to make files in its folder",
             path=final,
             hint="Choose another folder for the output.",
         )
-    run = _run_folder(final)
-    own = _own_folder(final) if run is None else run / uuid.uuid4().hex
+    with _writing(final):
+        run = _run_folder(final)
+        own = _own_folder(final) if run is None else run / uuid.uuid4().hex
     try:
         if run is not None:
-            own.mkdir()  # and not the run's folder
+            with _writing(final):
+                own.mkdir()  # and not the run's folder
         yield own / final.name
     except Exception:
         _check_newest(own.parent, final)
@@ -320,7 +390,8 @@ def atomic_into(folder: str | Path) -> Iterator[Path]:
     """
     folder = Path(folder)
     with scratch_path(folder / "files") as scratch:
-        scratch.mkdir()
+        with _writing(folder):
+            scratch.mkdir()
         yield scratch
         files = sorted(scratch.iterdir())
         for path in files:

@@ -345,3 +345,16 @@ def test_source__without_a_sensible_meaning_is_refused(text, problem):
 
 def test_source__given_as_a_path_is_that_file(tmp_path):
     assert read_source(Path("a.zip!b")).path == Path("a.zip!b")
+
+
+def test_local_source__that_changes_while_it_is_read_is_refused(tmp_path):
+    source = tmp_path / "a.raw"
+    source.write_bytes(b"events")
+
+    def appended(done, total):
+        if done:
+            source.write_bytes(b"others")
+
+    with pytest.raises(SourceError, match="changed while it was read"):
+        fetch(source, tmp_path / "link.raw", progress=appended)
+    assert not (tmp_path / "link.raw").is_symlink()

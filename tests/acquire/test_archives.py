@@ -21,7 +21,7 @@ from types import SimpleNamespace
 import pytest
 
 from evreel import cli
-from evreel.acquire import DOWNLOADS, Archive, Limits, Patience, decompress, fetch
+from evreel.acquire import DOWNLOADS, Archive, Limits, Patience, decompress, fetch, tar
 from evreel.errors import SourceError, UsageError
 from support.archives import packed
 from support.webserver import CONTENT, MD5, PAGE, running
@@ -589,6 +589,30 @@ def test_member_of_many__is_not_begun_without_room(tmp_path, folder, monkeypatch
     ):
         archive.unpack(MEMBER, folder / "member")
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_header__of_a_plain_file_is_read_as_tarfile_reads_it(form):
+    rng = random.Random(1)
+    plain = 0
+    for turn in range(400):
+        info = tarfile.TarInfo("/".join("x" * rng.randrange(1, 50) for _ in range(turn % 4 + 1)))
+        info.size, info.mtime, info.mode = rng.choice([0, 1, 512, 8**11 - 1]), turn, 0o644
+        info.type = rng.choice([tarfile.REGTYPE] * 4 + [tarfile.AREGTYPE, b"1", b"2", b"5", b"7"])
+        info.uname = rng.choice(["", "ann", "\xe4"])
+        block = bytearray(info.tobuf(form)[-512:])
+        if turn % 3 == 0:
+            block[rng.randrange(512)] = rng.randrange(256)
+        if turn % 6 == 0:
+            total = sum(block) - sum(block[148:156]) + 256
+            block[148:156] = b"%06o\0 " % total
+        entry = tar._plain_file(bytes(block))
+        if entry is None:
+            continue
+        plain += 1
+        header = tarfile.TarInfo.frombuf(bytes(block), "utf-8", "surrogateescape")
+        assert (header.name, header.size, header.isreg()) == (entry.name, entry.size, True)
+    assert plain > 80
 
 
 # Sums

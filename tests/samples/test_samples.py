@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import warnings
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evreel import steps
+from evreel.acquire import Archive
 from evreel.errors import AnnotationError, EvreelError, RecordingError, SourceError, UsageError
 from evreel.files.events_store import EventsStore
 from evreel.files.features import FeaturesFile
@@ -320,6 +322,44 @@ def test_archive__refuses_what_it_cannot_read(tmp_path):
             steps.EventsSettings(start_us=5),
             archive=steps.MemberSettings(members="*.bin"),
         )
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        (("empty.bin", b""), "a.*: empty.bin: is empty. Copy"),
+        (("1.bin", b"x"), "a.*!1.bin: is duplicated in the archive"),
+        (("x\n.bin", b"x"), "cannot hold the name of member"),
+    ],
+)
+def test_archive__is_judged_as_it_is_read_and_not_after(tmp_path, name, bad, problem):
+    path = tmp_path / name
+    members = [("1.bin", small(0)[1]), bad]
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w", format=tarfile.GNU_FORMAT) as file:
+        for member, content in members:
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+        end = file.offset
+    # What follows is no tar any more.
+    data = whole.getvalue()[:end] + np.random.default_rng(1).bytes(1 << 20)
+    path.write_bytes(gzip.compress(data)[:-9] if name.endswith("gz") else data)
+    with pytest.raises(EvreelError, match=problem):
+        decode(path, tmp_path / "s.h5", "*.bin")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_archive__with_an_empty_member_anywhere_is_refused_before_one_is_decoded(
+    tmp_path, monkeypatch, kind
+):
+    members = {f"{k}.bin": small(k)[1] for k in range(3)} | {"9.bin": b""}
+    path = packed(tmp_path / f"a.{kind}", members)
+    monkeypatch.setattr(Archive, "unpack", lambda *_: pytest.fail("a member is unpacked"))
+    with pytest.raises(RecordingError, match=r"9.bin: is empty. .*name it in samples.leave_out"):
+        decode(path, tmp_path / "s.h5", "*.bin")
 
 
 def test_archive__refuses_members_of_another_size_or_kind(tmp_path):

@@ -56,6 +56,6 @@ def test_redirects_in_a_circle__are_one_line_that_the_summary_tells(tmp_path):
     with running() as server, pytest.raises(SystemExit), logged(log):
         acquire(f"{server.url}/to:?", tmp_path / "one.aedat4")
     last = log.read_text(encoding="utf-8").splitlines()[-1]
-    assert "the server answers 302 The HTTP server returned a redirect error that would" in last
+    assert "the server answers 302 Found and leads on to ever more addresses" in last
     assert last.startswith("SourceError: ")
     assert last_error(log.read_text(encoding="utf-8")) == last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -66,6 +67,21 @@ def run_python(
     )
     assert done.returncode == 0 or not check, done.stderr
     return done
+
+
+def unprivileged() -> list[str]:
+    """Return what takes from root the right to write where a user may not."""
+    if os.geteuid() or not shutil.which("setpriv"):
+        return []
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def bound() -> list[str]:
+    """Return how a command begins that permissions bind, or skip: nothing may bind root."""
+    before = unprivileged()
+    if os.geteuid() == 0 and not before:
+        pytest.skip("permissions do not bind root, and there is no setpriv")
+    return before
 
 
 def run_oracle(script: str, *arguments: object, timeout: float = 120) -> str:

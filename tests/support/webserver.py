@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 CONTENT = bytes(range(256)) * 9_000  # 2.3 MB: three pieces
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -236,3 +236,86 @@ def running() -> Iterator[Server]:
             server.done.set()
             server.shutdown()
             thread.join()
+
+
+Answer = bytes | Callable[[socket.socket, threading.Event], None]
+"""Bytes to send, or a function that sends them, and stops when the event is set."""
+
+
+class RawServer:
+    """Sends given bytes as its answers, whatever was asked for: one answer per connection.
+
+    `answers` are given in turn, the last one again and again; `seen` holds the heads of requests.
+    """
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.seen: list[bytes] = []
+        self._done = threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/park"
+        self._serving = threading.Thread(target=self._serve, daemon=True)
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> RawServer:
+        self._serving.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        for thread in (self._serving, *self._threads):
+            thread.join()
+
+    def answer(self, head: bytes) -> Answer:
+        """Return the answer to a request."""
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                thread = threading.Thread(target=self._talk, args=(connection,), daemon=True)
+                self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
+                thread.start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):  # of clients that hang up
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                piece = connection.recv(4096)
+                if not piece:
+                    return
+                head += piece
+            self.seen.append(head)
+            answer = self.answer(head)
+            if isinstance(answer, bytes):
+                connection.sendall(answer)
+            else:
+                answer(connection, self._done)
+
+
+def dripped(data: bytes, pause_s: float = 0.01, at_once: bytes = b"") -> Answer:
+    """Return an answer that begins at once and then goes on byte by byte, again and again."""
+
+    def send(connection: socket.socket, done: threading.Event) -> None:
+        connection.sendall(at_once)
+        while not done.wait(pause_s):
+            for byte in data:
+                connection.sendall(bytes([byte]))
+                if done.wait(pause_s):
+                    return
+
+    return send
+
+
+def flooded(data: bytes, at_once: bytes = b"") -> Answer:
+    """Return an answer that goes on without end, as fast as it can."""
+
+    def send(connection: socket.socket, done: threading.Event) -> None:
+        connection.sendall(at_once)
+        while not done.is_set():
+            connection.sendall(data)
+
+    return send

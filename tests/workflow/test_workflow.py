@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import pytest
 
 from evreel import steps
 from evreel.recordings.aedat4 import Aedat4Writer
-from support import ROOT, random_events
+from support import ROOT, bound, random_events
 from support.dataset import (
+    command,
     CONFIG,
     build,
     make_data_set,
@@ -272,8 +274,32 @@ def test_labels_of_some_recordings__are_released_and_none_are_made_up(copied):
     assert not (release / "test" / "slices" / "boxed.h5").exists()
 
 
+def test_results__that_cannot_be_written_are_one_error(copied):
+    results = copied / "results"
+    shutil.rmtree(results)
+    results.mkdir(mode=0o555)
+    run = subprocess.run(
+        [*bound(), *command(copied, "--cores", "1", "all_events")],
+        cwd=copied,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    text = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert "\nresults: cannot be written: Permission denied (results/.evreel-tmp). Give" in text
+    assert "Traceback" not in text
+    assert "pathlib" not in text
+    results.rmdir()
+    results.touch()
+    run = snakemake(copied, "-n")
+    assert run.returncode != 0
+    assert "\nresults: cannot be written: Not a directory. A folder is needed there" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
 def test_settings_of_other_steps__rebuild_nothing(copied):
-    config = {**CONFIG, "acquire": {"member_gib": 32}, "samples": {"by": "none"}}
+    config = {**CONFIG, "acquire": {"member_gib": 32, "timeout_s": 9}, "samples": {"by": "none"}}
     write_config(copied, config)
     assert set(planned(copied)) <= {"all", "release"}  # which carries the config
     write_config(copied, {**CONFIG, "labels": [*CONFIG["labels"], "bus"]})

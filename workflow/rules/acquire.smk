@@ -9,6 +9,7 @@ rule archive:
     conda:
         "../../envs/evreel.yaml"
     params:
+        **limits(AcquireSettings, "acquire"),
         source=to_acquire("source"),
         md5=to_acquire("md5"),
         sha256=to_acquire("sha256"),
@@ -31,7 +32,7 @@ rule plain_archive:
     conda:
         "../../envs/evreel.yaml"
     params:
-        **settings(AcquireSettings, "acquire"),
+        **limits(AcquireSettings, "acquire"),
         revision=revision("acquire"),
     script:
         "../../scripts/plain_archive.py"
@@ -48,12 +49,12 @@ rule acquire:
     conda:
         "../../envs/evreel.yaml"
     params:
+        **limits(AcquireSettings, "acquire"),
         source=to_acquire("source"),
         md5=to_acquire("md5"),
         sha256=to_acquire("sha256"),
         size_bytes=to_acquire("size_bytes"),
         member_md5=to_acquire("member_md5"),
-        member_gib=to_acquire("member_gib"),
         page=to_acquire("page"),
         changed=changed,
         revision=revision("acquire"),

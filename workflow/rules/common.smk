@@ -24,7 +24,7 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.errors import EvreelError
-from evreel.outputs import RUN, check_wanted, start_run
+from evreel.outputs import RUN, check_folder, check_wanted, start_run
 from evreel.provenance import STEP_REVISIONS
 from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
@@ -44,6 +44,7 @@ try:
     DATASET = DataSet.read(
         config, workflow.configfiles, workflow.config_settings.config
     )
+    check_folder(Path(DATASET.results))
     if workflow.is_main_process:
         for doubt in check_inputs(DATASET, MEMORY):
             logger.warning(doubt)
@@ -55,6 +56,16 @@ except EvreelError as error:
 # job's output to make it again.
 if not workflow.is_main_process:
     check_wanted(Path(DATASET.results) / "recordings")
+
+
+def start():
+    """Take over the results for this run, and name it to its jobs."""
+    try:
+        results = Path(DATASET.results)
+        logs = results / "logs", results / "benchmarks"
+        os.environ[RUN] = start_run(results, *logs)
+    except EvreelError as error:
+        raise WorkflowError(str(error))
 
 
 wildcard_constraints:
@@ -85,6 +96,19 @@ def settings(kind, place, only=None):
         return value
 
     return {f"{kind.__name__}_{name}": value_of(name) for name in settings_of(kind)}
+
+
+def limits(kind, place):
+    """Return parameters as `settings` does, of which no change runs a job again.
+
+    They decide whether a job succeeds, and nothing in what it makes. Snakemake does not compare
+    parameters that depend on a job's threads.
+    """
+
+    def as_limit(value):
+        return lambda wildcards, threads: value(wildcards)
+
+    return {name: as_limit(value) for name, value in settings(kind, place).items()}
 
 
 def column(name, kind=str):

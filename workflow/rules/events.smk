@@ -13,7 +13,7 @@ rule events:
     params:
         **settings(EventsSettings, "events"),
         **settings(MemberSettings, "samples", only=DATASET.is_archive),
-        **settings(AcquireSettings, "acquire", only=DATASET.is_archive),
+        **limits(AcquireSettings, "acquire"),
         sensor=column("sensor"),
         format=column("format"),
         n_events=column("n_events", int),

@@ -14,7 +14,6 @@ import gzip
 import io
 import lzma
 import os
-import shutil
 import stat
 import struct
 import zipfile
@@ -27,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from evreel.acquire import tar
+from evreel.acquire.room import check_reserve, check_room
 from evreel.acquire.sums import PIECE_BYTES, Received, Sums, receive
 from evreel.acquire.tar import Readable
 from evreel.closing import Closing
@@ -51,8 +51,8 @@ _ENCRYPTED = 0x2041
 _XZ_MEMORY_BYTES = 1 << 28
 _XZ_PIECE_BYTES = 1 << 16
 _NAMES_KEPT = 10_000
-_RESERVE_BYTES = 1 << 30
-_RESERVE_PART = 20
+_NAMES_COMPARED = 2_000
+"""Of how many names the closest are looked for: of 100,000 that takes four seconds."""
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -166,7 +166,7 @@ def _extract(
         archive.open("rb") as file,
         _opened(file, member, limits) as (size, content),
     ):
-        _check_room(size, to)
+        check_room(size, to.parent, f"has {size:,} bytes")
         with to.open("xb") as out:
             received = receive(_pieces(content, size), sums, size, progress, out)
     if received.size != size:
@@ -184,6 +184,8 @@ def _as_source_error(archive: str, place: str) -> Iterator[None]:
     try:
         yield
     except SourceError as error:
+        if error.place is not None:
+            raise
         raise SourceError(error.problem, place=place, hint=error.hint) from error
     except NotImplementedError as error:
         raise SourceError(
@@ -224,6 +226,10 @@ class Archive(Closing):
         An empty folder; a compressed tar is decompressed there once.
     limits
         Limits on what is unpacked.
+    judge
+        Called with this archive, and with name and size of each member except folders, in the order
+        of the archive and as soon as it is known; the member can be checked already. What it
+        raises ends the reading of the list.
 
     Attributes
     ----------
@@ -238,8 +244,18 @@ class Archive(Closing):
         If the list of members cannot be read, or the archive cannot be decompressed safely.
     """
 
-    def __init__(self, path: str | Path, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        folder: Path,
+        limits: Limits | None = None,
+        *,
+        judge: Callable[[Archive, str, int], None] | None = None,
+    ) -> None:
         self.path = Path(path)
+        self.names: tuple[str, ...] = ()
+        self._judge = judge
+        self._times: Counter[str] = Counter()
         self._limits = limits or Limits()
         self._zip: zipfile.ZipFile | None = None
         self._in_zip: dict[str, zipfile.ZipInfo] = {}
@@ -281,7 +297,7 @@ class Archive(Closing):
         with self._named(name):
             size = self._find(name)
             to.unlink(missing_ok=True)
-            _check_room(size, to)
+            check_room(size, to.parent, f"has {size:,} bytes")
             if self._zip is not None:
                 with self._zip.open(self._in_zip[name]) as content:
                     _write(content, size, to)
@@ -310,29 +326,40 @@ class Archive(Closing):
         raise _not_there(name, self.names)
 
     def _read_names(self, folder: Path) -> tuple[str, ...]:
-        names: list[str] = []
         kind = _kind_of(self._file)
         if kind == "zip":
             self._zip = zipfile.ZipFile(self._file)
             for info in self._zip.infolist():
                 if not info.is_dir():
-                    names.append(info.filename.removeprefix("./"))
-                    self._in_zip[names[-1]] = info
-        elif kind == "tar" or kind in _COMPRESSED:
-            if kind != "tar":
-                plain = folder / "plain.tar"
-                _decompress(self._file, kind, plain, self._limits)
-                self._file.close()
-                self._file = plain.open("rb")
-            for entry in tar.entries(self._file, lambda size: _pass_over(self._file, size)):
-                if entry.kind != "a folder":
-                    names.append(entry.name)
-                    self._in_tar[entry.name] = entry, self._file.tell()
-                _pass_over(self._file, tar.padded(entry.size))
+                    name = info.filename.removeprefix("./")
+                    self._in_zip[name] = info
+                    self._enter(name, info.file_size)
+        elif kind == "tar":
+            file = self._file
+            self._read_tar(file, file.tell, lambda size: _pass_over(file, size))
+        elif kind in _COMPRESSED:
+            to = folder / "plain.tar"
+            with _decompressed(self._file, kind, to, self._limits) as plain:
+                self._read_tar(plain, plain.tell, plain.skip)
+            self._file.close()
+            self._file = to.open("rb")
         else:
             raise _unknown(kind, self._file)
-        self._times = Counter(names)
-        return tuple(sorted(names))
+        return tuple(sorted(self._times.elements()))
+
+    def _read_tar(
+        self, file: Readable, tell: Callable[[], int], skip: Callable[[int], None]
+    ) -> None:
+        for entry in tar.entries(file, skip):
+            if entry.kind != "a folder":
+                self._in_tar[entry.name] = entry, tell()
+                self._enter(entry.name, entry.size)
+            skip(tar.padded(entry.size))
+
+    def _enter(self, name: str, size: int) -> None:
+        self._times[name] += 1
+        if self._judge is not None:
+            self._judge(self, name, size)
 
 
 def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = silent) -> bool:
@@ -351,40 +378,27 @@ def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = 
         kind = _kind_of(file)
         if kind not in _COMPRESSED:
             return False
-        _decompress(file, kind, to, limits, progress)
+        with _decompressed(file, kind, to, limits) as plain:
+            while plain.read(PIECE_BYTES):
+                progress(plain.tell(), None)
     return True
 
 
-def _decompress(
-    file: BinaryIO, kind: str, to: Path, limits: Limits, progress: Progress = silent
-) -> None:
-    """Write all of it to `to`; nothing is left there if that fails."""
-    unpacked, done = _Unpacked(file, kind, limits), 0
-    most = max(limits.archive_bytes, limits.member_bytes)
+@contextmanager
+def _decompressed(file: BinaryIO, kind: str, to: Path, limits: Limits) -> Iterator[_Plain]:
+    """Give the content of a compressed tar; what is read of it is written to `to`.
+
+    It is read to its end, where a checksum may be. If that fails, nothing is left at `to`.
+    """
     with to.open("xb") as out:
         try:
-            while piece := unpacked.read(PIECE_BYTES):
-                _check_total(done + len(piece), most, to)
-                done += out.write(piece)
-                progress(done, None)
+            plain = _Plain(file, kind, limits, to, out)
+            yield plain
+            while plain.read(PIECE_BYTES):
+                pass
         except BaseException:
             to.unlink(missing_ok=True)
             raise
-
-
-def _check_total(size: int, most: int, to: Path) -> None:
-    """Raise before a compressed tar exceeds its limit or fills the disk."""
-    if size > most:
-        raise SourceError(
-            f"decompresses to more than {most:,} bytes, which is the limit", hint=_DISTRUST
-        )
-    disk = shutil.disk_usage(to.parent)
-    reserve = min(_RESERVE_BYTES, disk.total // _RESERVE_PART)
-    if disk.free < reserve:
-        raise SourceError(
-            f"decompresses to {size:,} bytes or more, but the disk has only {disk.free:,} free",
-            hint=f"Make room on the disk of {to.parent.absolute()}.",
-        )
 
 
 def _write(content: Readable, size: int, to: Path) -> None:
@@ -521,15 +535,6 @@ def _check_ratio(size: int, packed: int, limits: Limits) -> None:
         )
 
 
-def _check_room(size: int, to: Path) -> None:
-    free = shutil.disk_usage(to.parent).free
-    if size > free:
-        raise SourceError(
-            f"has {size:,} bytes, but the disk has only {free:,} free",
-            hint=f"Make room on the disk of {to.parent.absolute()}.",
-        )
-
-
 def _no_file(kind: str) -> SourceError:
     if kind == tar.SPARSE:
         return SourceError(f"is {kind}", hint=_BY_HAND)
@@ -547,7 +552,11 @@ def _not_there(member: str, names: Sequence[str]) -> SourceError:
         return SourceError("is a folder", hint=f"Name a file in it, such as {inside[-1]!r}.")
     base = PurePosixPath(member).name
     near = [name for name in names if PurePosixPath(name).name == base]
-    near = near or difflib.get_close_matches(member, names, n=3)
+    if not near:
+        folder = PurePosixPath(member).parent
+        beside = [name for name in names if PurePosixPath(name).parent == folder]
+        compared = dict.fromkeys([*beside[:_NAMES_COMPARED], *names[:_NAMES_COMPARED]])
+        near = difflib.get_close_matches(member, compared, n=3)
     if near:
         hint = f"Did you mean {' or '.join(map(repr, near[:3]))}?"
     elif names:
@@ -580,6 +589,35 @@ class _Unpacked:
             if not passed:
                 raise EOFError("it ends early")
             size -= passed
+
+
+class _Plain(_Unpacked):
+    """The content of a compressed tar, written to a file as it is read."""
+
+    def __init__(self, file: BinaryIO, kind: str, limits: Limits, to: Path, out: BinaryIO) -> None:
+        super().__init__(file, kind, limits)
+        self._to, self._out = to, out
+        self._most = max(limits.archive_bytes, limits.member_bytes)
+
+    def tell(self) -> int:
+        """Return how much was read and written."""
+        return self._count
+
+    def read(self, size: int, /) -> bytes:
+        """Return `size` bytes, or fewer at the end."""
+        before = self._count
+        content = super().read(size)
+        if self._count > self._most:
+            raise SourceError(
+                f"decompresses to more than {self._most:,} bytes, which is the limit",
+                hint=_DISTRUST,
+            )
+        pieces = self._count // PIECE_BYTES
+        if pieces > before // PIECE_BYTES:
+            said = f"decompresses to {pieces * PIECE_BYTES:,} bytes or more"
+            check_reserve(self._to.parent, said)
+        self._out.write(content)
+        return content
 
 
 class _Xz(io.RawIOBase):

@@ -18,15 +18,15 @@ import json
 import logging
 import os
 import random
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from evreel.acquire.room import check_reserve, check_room
 from evreel.acquire.sums import Received, Sums, Tally, check, pieces_of
-from evreel.acquire.web import TRY_LATER, Answer, BeyondEndError, RequestError, request
+from evreel.acquire.web import TRY_LATER, Answer, BeyondEndError, Pace, RequestError, request
 from evreel.errors import SourceError
 from evreel.outputs import Progress, check_wanted, scratch_folder
 
@@ -35,6 +35,8 @@ LOG = logging.getLogger("evreel")
 DOWNLOADS = ".evreel-downloads"
 
 _LOOK_S = 0.5
+_EXCESS_BYTES = 1 << 24
+"""How much more than the expected size is received, to say how much there is."""
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -48,12 +50,10 @@ class Patience:
 
     Parameters
     ----------
-    timeout_s
-        How long a server may stay silent, seconds.
-    least_bytes_per_s
-        Lowest rate over `timeout_s`, bytes per second; less counts as silence.
+    timeout_s, least_bytes_per_s
+        As in `evreel.acquire.web.Pace`, seconds and bytes per second.
     attempts
-        How many requests in a row to one mirror may bring nothing.
+        How many requests in a row to one mirror may bring nothing, or less than that rate.
     most_attempts
         How many requests to one mirror are made in all, successful ones included.
     first_wait_s, longest_wait_s
@@ -74,7 +74,7 @@ class Patience:
     """
 
     timeout_s: float = 60.0
-    least_bytes_per_s: float = 100.0
+    least_bytes_per_s: float = 10_000.0
     attempts: int = 5
     most_attempts: int = 100
     first_wait_s: float = 1.0
@@ -83,6 +83,14 @@ class Patience:
     lock_s: float = 600.0
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     draw: Callable[[], float] = field(default=random.random, repr=False)
+
+    @classmethod
+    def of(cls, timeout_s: float | None, least_bytes_per_s: float | None) -> Patience:
+        """Return the default patience but for these, where they are given."""
+        return cls(
+            cls.timeout_s if timeout_s is None else timeout_s,
+            cls.least_bytes_per_s if least_bytes_per_s is None else least_bytes_per_s,
+        )
 
     def wait_s(self, fruitless: int) -> float:
         """Return how long to wait after so many fruitless requests in a row, seconds."""
@@ -245,7 +253,11 @@ class _Part:
         """Return the origin noted beside an earlier run's part; None if it is not usable."""
         with contextlib.suppress(OSError, ValueError, TypeError):
             origin = _Origin(**json.loads(self._beside.read_text(encoding="utf-8")))
-            if isinstance(origin.url, str) and isinstance(origin.total, int | None):
+            if (
+                isinstance(origin.url, str)
+                and isinstance(origin.validator, str | None)
+                and isinstance(origin.total, int | None)
+            ):
                 return origin
         return None
 
@@ -289,29 +301,55 @@ class _Part:
             return {**rest, "If-Range": self._origin.validator}
         return rest if self.sums else {}
 
-    def begin(self, url: str, answer: Answer) -> None:
-        """Note the origin of the bytes that are added next.
+    def begin(self, url: str, answer: Answer) -> int | None:
+        """Note the origin of the bytes that are added next; return the size of the whole.
 
         Raises
         ------
         RequestError
             If they do not continue what is there.
         """
-        if answer.start == 0:
-            self.clear()
-        elif answer.start != self.size or (
-            self._origin is not None
-            and answer.total is not None
-            and self._origin.total not in (None, answer.total)
-        ):
+        total = answer.total
+        if answer.start != 0 and total is None and self._origin is not None:
+            total = self._origin.total
+        if not self._fits(url, answer, total):
             self.clear()
             raise RequestError(
                 "the server sends other bytes than requested", TRY_LATER, passing=True
             )
+        if answer.start == 0:
+            self.clear()
         else:
             self.glued = True
-        self._origin = _Origin(_digest(url), answer.validator, answer.total)
+        self._origin = _Origin(_digest(url), answer.validator, total)
         self._beside.write_text(json.dumps(vars(self._origin)), encoding="utf-8")
+        return total
+
+    def _fits(self, url: str, answer: Answer, total: int | None) -> bool:
+        """Return whether the bytes of an answer are the whole, or the rest of what is there."""
+        if (
+            answer.stop is not None
+            and answer.stop != total
+            and (total is not None or not self.sums)
+        ):
+            return False
+        if answer.start == 0:
+            return True
+        if answer.start != self.size or self._origin is None:
+            return False
+        if self._origin.total is not None and self._origin.total != total:
+            return False
+        return self.is_of_version(url, answer.validator)
+
+    def is_of_version(self, url: str, validator: str | None) -> bool:
+        """Return whether what is there is of a version of the file, as far as has to be known.
+
+        Without a sum that decides in the end, the version has to be known, and be the same.
+        """
+        origin = self._origin
+        if origin is None or origin.url != _digest(url) or None in (validator, origin.validator):
+            return bool(self.sums)
+        return validator == origin.validator
 
     def add(self, piece: bytes) -> None:
         """Add received bytes, unbuffered, so that they survive if the process is killed."""
@@ -405,11 +443,13 @@ def _ask_until_whole(
     asked = 0
     while True:
         asked += 1
+        began = time.monotonic()
         check_wanted(final)
         try:
             return _ask(url, part, size, progress, patience)
         except RequestError as failure:
-            fruitless = 0 if part.size > best else fruitless + 1
+            least = (time.monotonic() - began) * patience.least_bytes_per_s
+            fruitless = 0 if part.size - best > least else fruitless + 1
             best = max(best, part.size)
             wait_s = max(patience.wait_s(fruitless), failure.wait_s or 0.0)
             asks = failure.wait_s is not None and failure.wait_s > patience.longest_asked_s
@@ -424,25 +464,47 @@ def _ask_until_whole(
 
 def _ask(url: str, part: _Part, size: int | None, progress: Progress, patience: Patience) -> str:
     """Ask once for what is missing and add what is received; return its encoding."""
+    pace, begun = Pace(patience.timeout_s, patience.least_bytes_per_s), False
     try:
-        with request(url, part.headers(url), patience.timeout_s) as (answer, pieces):
-            total = answer.total
-            if None not in (total, size) and total != size:
+        with request(url, part.headers(url), pace, checked=bool(part.sums)) as (answer, pieces):
+            if None not in (answer.total, size) and answer.total != size:
                 raise RequestError(
-                    f"the server has {total:,} bytes, expected {size:,}: it is another version",
+                    f"the server has {answer.total:,} bytes, expected {size:,}: it is another "
+                    "version",
                     "Compare with the data set's page; if you want this version, correct the size.",
                 )
-            part.begin(url, answer)
-            _check_room(part, total or size or 0, url)
+            if answer.encoding and not part.sums:
+                raise RequestError(
+                    f"the server sends it {answer.encoding}-encoded; without a checksum nothing "
+                    "says whether that is the file itself",
+                    "Give its md5 or sha256; or download it by hand and give the local path.",
+                )
+            total, begun = part.begin(url, answer), True
+            left = (total or size or 0) - part.size
+            check_room(left, part.path.parent, f"{left:,} bytes are to come", url)
             progress(part.size, total)
-            for piece in _flowing(pieces, patience):
+            for piece in pieces:
+                if size is not None and part.size + len(piece) > size + _EXCESS_BYTES:
+                    raise RequestError(
+                        f"the server sends more than {part.size:,} bytes, expected {size:,}",
+                        "Compare with the data set's page.",
+                    )
+                if total is None:
+                    said = f"{part.size:,} bytes came, and nothing says how many more"
+                    check_reserve(part.path.parent, said, url)
                 _add(part, piece, url)
                 progress(part.size, total)
+    except RequestError as failure:
+        if failure.malformed and begun:
+            part.clear()
+        raise
     except BeyondEndError as end:
-        if end.total != part.size:
+        if end.total != part.size or not part.is_of_version(url, end.validator):
             part.clear()
             raise RequestError(
-                "the server has fewer bytes than were already received", TRY_LATER, passing=True
+                "the server has fewer bytes than were already received, or another file",
+                TRY_LATER,
+                passing=True,
             ) from end
         return ""
     if total is not None and part.size != total:
@@ -452,32 +514,9 @@ def _ask(url: str, part: _Part, size: int | None, progress: Progress, patience: 
         raise RequestError(
             f"the transfer was cut after {came:,} of {total:,} bytes", "Try again.", passing=True
         )
+    if not answer.ends and not part.sums and size is None:
+        LOG.info("%s: the server does not say where the file ends; it may have been cut", url)
     return answer.encoding
-
-
-def _flowing(pieces: Iterator[bytes], patience: Patience) -> Iterator[bytes]:
-    """Yield pieces as long as they come fast enough."""
-    came, since = 0, time.monotonic()
-    for piece in pieces:
-        yield piece
-        came += len(piece)
-        passed_s = time.monotonic() - since
-        if passed_s >= patience.timeout_s:
-            if came < passed_s * patience.least_bytes_per_s:
-                raise RequestError(
-                    f"only {came:,} bytes came in {passed_s:.1f} s", TRY_LATER, passing=True
-                )
-            came, since = 0, time.monotonic()
-
-
-def _check_room(part: _Part, total: int, url: str) -> None:
-    free = shutil.disk_usage(part.path.parent).free
-    if total - part.size > free:
-        raise SourceError(
-            f"{total - part.size:,} bytes are to come, but the disk has only {free:,} free",
-            place=url,
-            hint=f"Make room on the disk of {part.path.parent.absolute()}.",
-        )
 
 
 def _add(part: _Part, piece: bytes, url: str) -> None:

@@ -16,7 +16,7 @@ def verify(source: Path, sums: Sums, size: int | None, progress: Progress) -> Re
     Raises
     ------
     SourceError
-        If it cannot be read, or has another size or checksum.
+        If it cannot be read, has another size or checksum, or changes meanwhile.
     """
     try:
         if source.exists() and not (source.is_file() or source.is_dir()):
@@ -24,7 +24,8 @@ def verify(source: Path, sums: Sums, size: int | None, progress: Progress) -> Re
                 "is not a file", place=str(source), hint="Name a file with the events."
             )
         with source.open("rb") as file:
-            total = os.fstat(file.fileno()).st_size
+            before = os.fstat(file.fileno())
+            total = before.st_size
             if size is not None and not source.is_dir() and total != size:
                 raise SourceError(
                     f"has {total:,} bytes, expected {size:,}: it is another version, or was cut",
@@ -32,9 +33,15 @@ def verify(source: Path, sums: Sums, size: int | None, progress: Progress) -> Re
                     hint="Copy or download it again, or correct the size.",
                 )
             received = receive(pieces_of(file), sums, total, progress)
+            after = os.fstat(file.fileno())
     except OSError as error:
         raise _unreadable(source, error) from error
     check(received, str(source), sums)
+    # Later, a source counts as verified if it did not change since.
+    if (before.st_size, before.st_ctime_ns) != (after.st_size, after.st_ctime_ns):
+        raise SourceError(
+            "changed while it was read", place=str(source), hint="Run again when it is complete."
+        )
     return received
 
 

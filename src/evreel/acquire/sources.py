@@ -175,22 +175,10 @@ def _local_path(source: str | Path) -> Path | None:
             hint="Download it by hand and give the path; write "
             f"./{source} for a file of that name.",
         )
-    try:
-        parts = urllib.parse.urlsplit(source)
-        host = parts.hostname
-        _ = parts.port
-    except ValueError as error:
-        raise UsageError(f"source {source!r} is not a valid url: {error}") from error
     if kind != "file":
-        if "@" in parts.netloc:
-            raise UsageError(
-                f"the url at {host} contains a user name, which would show in logs and releases",
-                hint="Download it by hand and give the local path as the source.",
-            )
-        if not host:
-            raise UsageError(f"source {source!r} names no host")
-        ascii_url(source)
+        web_address(source)
         return None
+    parts, host = _parts(source)
     path = urllib.parse.unquote(parts.path)
     if host not in (None, "localhost") or not path.startswith("/") or "\0" in path:
         raise UsageError(
@@ -205,20 +193,39 @@ def _local_path(source: str | Path) -> Path | None:
     return Path(path)
 
 
-def ascii_url(url: str) -> str:
-    """Return a url in ASCII, as it is sent: what people paste may have spaces and umlauts.
+def _parts(url: str) -> tuple[urllib.parse.SplitResult, str | None]:
+    """Return the parts of a url, and its host."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port
+        return parts, parts.hostname
+    except ValueError as error:
+        raise UsageError(f"source {url!r} is not a valid url: {error}") from error
+
+
+def web_address(url: str) -> str:
+    """Return a web address in ASCII, as it is sent: what people paste may have spaces and umlauts.
 
     Raises
     ------
     UsageError
-        If its host's name cannot be written in ASCII.
+        If it is not a valid one, has a user name, or its host's name cannot be written in ASCII.
 
     Examples
     --------
-    >>> ascii_url("https://example.org/Straße 1/a%20b.aedat4?x=1")
+    >>> web_address("https://example.org/Straße 1/a%20b.aedat4?x=1")
     'https://example.org/Stra%C3%9Fe%201/a%20b.aedat4?x=1'
     """
-    parts = urllib.parse.urlsplit(url)
+    parts, host = _parts(url)
+    if parts.scheme not in ("http", "https"):
+        raise UsageError(f"source {url!r} is not an http or https url")
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"the url at {host} contains a user name, which would show in logs and releases",
+            hint="Download it by hand and give the local path as the source.",
+        )
+    if not host:
+        raise UsageError(f"source {url!r} names no host")
     try:
         netloc = parts.netloc.encode("idna").decode("ascii")
     except UnicodeError as error:

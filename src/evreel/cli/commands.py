@@ -173,7 +173,7 @@ def acquire(options: Options) -> int:
             options.output,
             **_given(options, *_SUMS),
             size_bytes=_whole(options, "size_bytes"),
-            member_gib=settings_from(steps.AcquireSettings, options).member_gib,
+            **settings_from(steps.AcquireSettings, options).plain(),
             plain=options.plain,
             progress=progress,
         )
@@ -187,7 +187,7 @@ def acquire(options: Options) -> int:
     settings("EventsSettings"),
     columns("sensor", "format", "n_events"),
     settings("MemberSettings"),
-    settings("AcquireSettings"),
+    settings("AcquireSettings", without=("timeout_s", "least_bytes_per_s")),
 )
 def events(options: Options) -> int:
     """Decode a recording."""

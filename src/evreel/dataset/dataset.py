@@ -181,7 +181,6 @@ class DataSet:
         return {
             "source": in_archive(self._members_from(self.archive_of(row)), members),
             "member_md5": row.get("member_md5"),
-            "member_gib": self.config.acquire.member_gib,
         }
 
     def acquired_archive(self, archive: str) -> dict[str, Any]:

@@ -46,6 +46,22 @@ class AcquireSettings(Settings):
         above=0,
         maximum=1_000_000,
     )
+    timeout_s: float = setting(
+        60,
+        "Time limit for each phase of a request to a server: the connection, its encryption, the "
+        "head of the answer, the end of the answer. Also how long a download may bring nothing, or "
+        "less than least_bytes_per_s.",
+        unit="s",
+        above=0,
+        maximum=86_400,
+    )
+    least_bytes_per_s: float = setting(
+        10_000,
+        "Lowest rate of a download over timeout_s. A slower one is broken off and continued.",
+        unit="bytes/s",
+        minimum=0,
+        maximum=1_000_000_000_000,
+    )
 
 
 @dataclass(frozen=True)

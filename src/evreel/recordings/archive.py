@@ -36,8 +36,9 @@ class ArchiveRecording(Closing):
     The first begins at 0 µs, each other at the next whole millisecond after the last timestamp of
     the one before, in the order of their names' code points. Their side streams are left out.
 
-    All members' names, types and sizes are checked before anything is unpacked. The first member
-    is unpacked and opened twice: once here, for the format and sensor size that all must have.
+    All members' names, types and sizes are checked before anything is unpacked, in the order of the
+    archive. The first member is unpacked and opened twice: once here, for the format and sensor
+    size that all must have.
 
     Parameters
     ----------
@@ -113,18 +114,15 @@ class ArchiveRecording(Closing):
         self.members: list[Member] = []
         self._repairs: dict[str, int] = {}
         self.repairs: Mapping[str, int] = self._repairs
-        fits, out = Pattern(pattern), [Pattern(text) for text in leave_out]
+        self._fits, self._out = Pattern(pattern), [Pattern(text) for text in leave_out]
+        self._names: list[str] = []
+        self._skipped = {"skipped_files": 0, "left_out_members": 0}
         self._format = ""
         self.sensor = Sensor(0, 0)
         with ExitStack() as stack:
             folder.mkdir(parents=True, exist_ok=True)
-            self._archive = stack.enter_context(Archive(path, folder, limits))
-            named = [name for name in self._archive.names if fits.of(name)]
-            self._names = [name for name in named if not any(text.of(name) for text in out)]
-            self._skipped = {
-                "skipped_files": len(self._archive.names) - len(named),
-                "left_out_members": len(named) - len(self._names),
-            }
+            self._archive = stack.enter_context(Archive(path, folder, limits, judge=self._judge))
+            self._names.sort()
             if not self._names:
                 known = ", ".join(map(repr, self._archive.names[:3])) or "none"
                 raise RecordingError(
@@ -132,8 +130,6 @@ class ArchiveRecording(Closing):
                     path=path,
                     hint=f"It has {len(self._archive.names)} files, such as {known}.",
                 )
-            for name in self._names:
-                self._check(name, fits)
             with self._opened(self._names[0]) as first:
                 self.sensor, self._format = first.sensor, first.format
             self.format = f"archive of {self._format}"
@@ -185,11 +181,18 @@ class ArchiveRecording(Closing):
         """Yield the members' events, chunk by chunk, one member after the other."""
         return event_chunks(self)
 
-    def _check(self, name: str, fits: Pattern) -> None:
-        """Raise if the archive's list shows that a member cannot become a sample."""
-        said, path = fits.of(name), PurePosixPath(name)
+    def _judge(self, archive: Archive, name: str, size: int) -> None:
+        """Enter a file as a member, if it is one; raise if it cannot become a sample."""
+        said = self._fits.of(name)
+        if said is None:
+            self._skipped["skipped_files"] += 1
+            return
+        if any(text.of(name) for text in self._out):
+            self._skipped["left_out_members"] += 1
+            return
+        path = PurePosixPath(name)
         # What a table of samples will say of it; the class may have another name there.
-        cells = [name, str(path.with_suffix("")) if path.name else "", said.group if said else ""]
+        cells = [name, str(path.with_suffix("")) if path.name else "", said.group]
         if not path.name or not all(map(fits_a_cell, cells)):
             raise RecordingError(
                 f"a table of samples cannot hold the name of member {name!r}: it is empty, not "
@@ -199,10 +202,18 @@ class ArchiveRecording(Closing):
                 "samples.leave_out, with a ? for each such character.",
             )
         try:
-            self._archive.check(name)
+            archive.check(name)
         except SourceError as error:
             hint = f"{error.hint or ''} {_TO_GO_WITHOUT}".lstrip()
             raise SourceError(error.problem, place=error.place, hint=hint) from error
+        if not size:
+            raise RecordingError(
+                "is empty",
+                path=self.path,
+                place=name,
+                hint=f"Copy or download the archive again. {_TO_GO_WITHOUT}",
+            )
+        self._names.append(name)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[Recording]:

@@ -107,7 +107,9 @@ def build(
         Class number → name. Needed if the plan has boxes (``…_bbox.npy``).
     recordings
         What is known of each recording, id → column → text, for the manifest. If given, it must
-        have every recording of the plan, in the plan's split.
+        have every recording of the plan, in the plan's split. A recording that was downloaded
+        without a checksum also gets ``source_checksum``: ``none``; one with published boxes
+        ``boxes_repairs``: what was changed in them, and how often.
     dataset
         Origin of the data, for the README: ``title``, ``page`` and ``citation``, if known.
     acquired
@@ -130,6 +132,8 @@ def build(
     UsageError
         If another argument is faulty.
     """
+    from evreel.files.boxes import read_origin
+
     _check_arguments(name, version, compression)
     if not plan:
         raise ReleaseError("the plan has no files", hint="Name what to release.")
@@ -155,10 +159,17 @@ def build(
     done, total = 0, sum(sizes)
     progress(done, total)
     files = []
+    told = {id_: dict(row) for id_, row in (recordings or {}).items()}
     for entry, source, size in zip(plan, sources, sizes, strict=True):
         target = folder / entry.path
         target.parent.mkdir(parents=True, exist_ok=True)
         _place(entry, source, target, compression)
+        if entry.kind == "events" and entry.id and _is_unverified(target):
+            told.setdefault(entry.id, {})["source_checksum"] = "none"
+        if entry.id in told and entry.path.endswith(BOXES_SUFFIX):
+            repairs = read_origin(source)["repairs"]
+            if repairs:
+                told[entry.id]["boxes_repairs"] = canonical_json(repairs)
         file = _listed(folder, entry.path, entry.kind, entry.id, entry.split)
         original = originals.get(source, file.sha256)
         files.append(replace(file, source_sha256="" if original == file.sha256 else original))
@@ -174,8 +185,7 @@ def build(
         target.write_bytes(text.encode())
         files.append(_listed(folder, path, kind))
     listed = tuple(sorted(files, key=lambda file: file.path))
-    known = {} if recordings is None else _with_repairs(recordings, plan, sources)
-    manifest = Manifest(name, version, licence, listed, known)
+    manifest = Manifest(name, version, licence, listed, told)
     data = manifest_bytes(manifest)
     (folder / MANIFEST).write_bytes(data)
     for algorithm, digests in sums_of(manifest, data).items():
@@ -336,22 +346,6 @@ def _check_origins(
     return {source: found.removeprefix("sha256:") for source, found in digests.items()}
 
 
-def _with_repairs(
-    recordings: Mapping[str, Mapping[str, str]], plan: Sequence[PlanEntry], sources: Sequence[Path]
-) -> dict[str, Mapping[str, str]]:
-    """Return what is known of recordings, and what was changed in boxes that cannot say it."""
-    from evreel.files.boxes import read_origin
-
-    known = dict(recordings)
-    for entry, source in zip(plan, sources, strict=True):
-        if entry.id and entry.path.endswith(BOXES_SUFFIX):
-            repairs = read_origin(source)["repairs"]
-            if repairs:
-                told = {"boxes_repairs": canonical_json(repairs)}
-                known[entry.id] = {**recordings[entry.id], **told}
-    return known
-
-
 def _json(value: Mapping[str, Any], what: str) -> str:
     try:
         return (
@@ -423,6 +417,18 @@ def _place(entry: PlanEntry, source: Path, target: Path, compression: Compressio
         raise ReleaseError(
             f"source {str(entry.source)!r} cannot be copied: {error.strerror}", place=entry.place
         ) from error
+
+
+def _is_unverified(store: Path) -> bool:
+    """Return whether an events store says that its recording came without a checksum."""
+    import h5py
+
+    try:
+        with h5py.File(store) as file:
+            parameters = json.loads(file.attrs.get("parameters", "{}"))
+            return "source_checksum" in parameters
+    except (OSError, ValueError, TypeError):
+        return False  # no store of ours; the checks say what is wrong with it
 
 
 def _listed(folder: Path, path: str, kind: str, id_: str = "", split: str = "") -> ListedFile:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from evreel.outputs import Progress, atomic, silent
-from evreel.steps.common import LOG
+from evreel.steps.common import LOG, unverified_note
 
 
 def acquire(
@@ -18,6 +18,8 @@ def acquire(
     size_bytes: int | None = None,
     member_md5: str | None = None,
     member_gib: float | None = None,
+    timeout_s: float | None = None,
+    least_bytes_per_s: float | None = None,
     page: str | None = None,
     plain: bool = False,
     progress: Progress = silent,
@@ -43,6 +45,9 @@ def acquire(
     member_gib
         Size limit of a member of an archive, 2**30 bytes; None takes 64. The limit of a tar that
         is decompressed as a whole (`plain`) is 1024, or this if it is more.
+    timeout_s, least_bytes_per_s
+        Time limit for each phase of a request to a server, seconds, and lowest rate of a download;
+        None takes the defaults of `evreel.acquire.Patience`.
     page
         Web page where a manual source is available, for the message.
     plain
@@ -51,7 +56,8 @@ def acquire(
 
     Returns
     -------
-    The MD5 of the recording's bytes.
+    The MD5 of the recording's bytes. If it is a download for which no checksum is given, a file
+    ``<output>.unverified`` says so, and `events` enters it in the store.
 
     Raises
     ------
@@ -60,9 +66,10 @@ def acquire(
         download got is kept in ``.evreel-downloads``, and the next run continues it; nothing
         else is left.
     """
-    from evreel.acquire import Limits, decompress, fetch, read_source
+    from evreel.acquire import Limits, Patience, decompress, fetch, read_source
 
     limits = Limits.of_gib(member_gib)
+    parsed = read_source(source)
     began = time.perf_counter()
     with atomic(output) as (scratch,):
         got = fetch(
@@ -75,10 +82,10 @@ def acquire(
             page=page,
             final=Path(output),
             progress=progress,
+            patience=Patience.of(timeout_s, least_bytes_per_s),
             limits=limits,
         )
         unpacked = scratch.with_name(f"{scratch.name}.plain")
-        parsed = read_source(source)
         # A link is made for its final place; until then it leads nowhere.
         local = scratch if parsed.members else parsed.path or scratch
         if plain and decompress(local, unpacked, limits=limits, progress=progress):
@@ -94,4 +101,12 @@ def acquire(
         took_s,
         megabytes / max(took_s, 1e-3),
     )
+    note = unverified_note(output)
+    if parsed.urls and not (md5 or sha256 or member_md5):
+        told = "no md5 or sha256 was given for it: nothing shows that these are the right bytes"
+        LOG.info("%s: %s", Path(output).name, told)
+        with atomic(note) as (scratch,):
+            scratch.write_text(f"{told}\nmd5 {got.md5}\n", encoding="utf-8")
+    else:
+        note.unlink(missing_ok=True)
     return got.md5

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evreel.errors import EvreelError, OneLineFormatter, UsageError, one_line
-from evreel.outputs import Progress, check_wanted, scratch_path
+from evreel.outputs import Progress, check_wanted, refused, scratch_path
 from evreel.settings import Settings
 
 LOG = logging.getLogger("evreel")
@@ -23,7 +23,11 @@ S = TypeVar("S", bound=Settings)
 def logged(path: str | Path) -> Iterator[None]:
     """Write a step's messages into a log file; an error in its input becomes one line there."""
     check_wanted(Path(path))
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
+    try:
+        handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        told = refused(Path(path), error)
+        raise SystemExit(f"{type(told).__name__}: {told}") from None  # to stderr; the code is 1
     handler.setFormatter(OneLineFormatter())
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
@@ -44,6 +48,12 @@ def logged(path: str | Path) -> Iterator[None]:
     finally:
         LOG.removeHandler(handler)
         handler.close()
+
+
+def unverified_note(path: str | Path) -> Path:
+    """Return the file beside a download that says that no checksum was given for it."""
+    path = Path(path)
+    return path.with_name(f"{path.name}.unverified")
 
 
 def given(of: type[S], params: Any) -> S:

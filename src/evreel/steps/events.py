@@ -11,7 +11,7 @@ from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSetti
 from evreel.errors import RecordingError, UsageError
 from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import Provenance, sha256
-from evreel.steps.common import LOG
+from evreel.steps.common import LOG, unverified_note
 
 if TYPE_CHECKING:
     from evreel.events import Events
@@ -131,6 +131,9 @@ def events(
         parameters["format"] = format
     if members is not None:
         parameters |= archive.plain()
+    if unverified_note(recording).exists():
+        parameters["source_checksum"] = "none"
+        LOG.info("%s: was downloaded without a checksum; the store says so", Path(recording).name)
     inputs: dict[str, str] = {}
     made = Provenance("events", parameters, inputs, repairs)
     with opened() as source:
