@@ -13,16 +13,16 @@ from evreel import __version__
 
 STEP_REVISIONS: Mapping[str, int] = {
     "acquire": 1,
-    "events": 3,
+    "events": 4,
     "cut": 1,
     "splits": 1,
-    "samples": 1,
+    "samples": 2,
     "clock": 1,
     "video": 1,
-    "annotate": 2,
+    "annotate": 3,
     "boxes": 1,
-    "features": 2,
-    "release": 3,
+    "features": 3,
+    "release": 4,
 }
 """One integer per step, raised when its output changes; the workflow passes it as a parameter."""
 

@@ -258,9 +258,13 @@ def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], tuple[int,
             sizes.append(min(length, max(1, items)))
             items //= sizes[-1]
         step = tuple(reversed(sizes))
+    # All at once: to look one up, HDF5 goes through all before it.
+    stored: set[tuple[int, ...]] = set()
+    if dataset.chunks:
+        dataset.id.chunk_iter(lambda chunk: stored.add(chunk.chunk_offset))
     for start in itertools.product(*map(range, itertools.repeat(0), shape, step)):
         # A chunk that was never written stays unwritten: its values are the fill value.
-        if dataset.chunks and dataset.id.get_chunk_info_by_coord(start).byte_offset is None:
+        if dataset.chunks and start not in stored:
             continue
         yield start, tuple(min(s, n - at) for s, n, at in zip(step, shape, start, strict=True))
 
