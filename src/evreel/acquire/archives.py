@@ -16,9 +16,7 @@ import lzma
 import os
 import shutil
 import stat
-import struct
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +28,7 @@ from evreel.acquire import tar
 from evreel.acquire.sums import PIECE_BYTES, Received, Sums, receive
 from evreel.acquire.tar import Readable
 from evreel.closing import Closing
-from evreel.errors import SourceError
+from evreel.errors import EvreelError, SourceError
 from evreel.outputs import Progress, silent
 
 if TYPE_CHECKING:
@@ -52,16 +50,6 @@ _XZ_PIECE_BYTES = 1 << 16
 _NAMES_KEPT = 10_000
 _RESERVE_BYTES = 1 << 30
 _RESERVE_PART = 20
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    gzip.BadGzipFile,
-    EOFError,
-    struct.error,
-    ValueError,
-    OverflowError,
-)
 _BY_HAND = "Unpack it by hand, and give the path of the recording."
 _ITSELF = "Name the file itself."
 _ANEW = "Pack the archive again, with plain files only, each of them once."
@@ -188,13 +176,15 @@ def _as_source_error(archive: str, place: str) -> Iterator[None]:
         raise SourceError(
             f"uses a compression that evreel cannot read ({error})", place=place, hint=_BY_HAND
         ) from error
-    except _DAMAGE as error:
-        raise _damaged(archive, error, place) from error
     except OSError as error:
         # What bzip2 raises, and what the system raises on a position before the file's start.
         if error.errno in (None, errno.EINVAL):
             raise _damaged(archive, error, place) from error
         raise SourceError(f"cannot be unpacked: {error.strerror}", place=place) from error
+    except EvreelError:
+        raise
+    except Exception as error:  # zipfile alone raises a dozen kinds
+        raise _damaged(archive, error, place) from error
 
 
 def _damaged(archive: str, error: Exception, place: str) -> SourceError:

@@ -24,7 +24,6 @@ from evreel.layout import LAYOUTS, Array, Layout
 from evreel.provenance import Provenance
 
 REBUILD = "The file is damaged: build or download it again."
-_RAISED_BY_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError)
 
 
 class Opened(Closing):
@@ -309,7 +308,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except LayoutError:
         raise
-    except (EvreelError, *_RAISED_BY_DAMAGE) as error:
+    except Exception as error:
         raise LayoutError(f"{what} cannot be read: {error}", path=path, hint=REBUILD) from error
 
 

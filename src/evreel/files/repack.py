@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5a, h5d, h5g, h5s, h5t, h5z
 
-from evreel.errors import ReleaseError
+from evreel.errors import ReleaseError, foreign
 from evreel.files import hdf5
 
 GZIP_LEVEL = 6
@@ -101,14 +101,14 @@ def repack(source: str | Path, destination: str | Path) -> None:
 @contextlib.contextmanager
 def _damage(path: Path) -> Iterator[None]:
     """Turn what h5py raises within a file into an error that names the file."""
-    try:
-        yield
-    except (OSError, RuntimeError, KeyError) as error:
-        raise ReleaseError(
-            f"cannot be read to its end, or its copy cannot be written: {error}",
+    with foreign(
+        lambda why: ReleaseError(
+            f"cannot be read to its end, or its copy cannot be written: {why}",
             path=path,
             hint="Build the file again, and check the free space on the disk.",
-        ) from error
+        )
+    ):
+        yield
 
 
 def _not_kept(problem: str, path: Path) -> ReleaseError:
