@@ -26,7 +26,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-MEMORY_BYTES = 4 << 30
+MEMORY_BYTES = 2 << 30
 """Limit of address space."""
 MOST_CHUNKS = 1 << 20
 """Limit of chunks of a data set: to list them takes 2 s."""
