@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 
-import h5py
 import numpy as np
 import pytest
 
 from evreel.checks.finding import Report
 from evreel.checks.run import audit, check
+from support.hdf5 import edited
 from support.own_files import chunks_of
 
 
@@ -20,7 +20,7 @@ from support.own_files import chunks_of
 def test_check__finds_malformed_provenance(made, tmp_path, name, value):
     path = tmp_path / "one.h5"
     shutil.copyfile(made / "results" / "events" / "one.h5", path)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         file.attrs[name] = value[:60_000]
     [finding] = check(path).findings
     assert finding.check == "readable"
@@ -28,7 +28,7 @@ def test_check__finds_malformed_provenance(made, tmp_path, name, value):
 
 
 def hostile(path, edit):
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         edit(file)
 
 

@@ -133,7 +133,7 @@ def _records(file: BinaryIO, size: int, head: ArrayHead | None) -> npt.NDArray[n
         raise ValueError(f"holds {dtype} in {len(shape)} dimensions; records are expected")
     # Checked first, because memory is allocated for the announced number.
     there = (size - head.size) // dtype.itemsize
-    if there < shape[0]:
+    if not 0 <= shape[0] <= there:
         raise ValueError(f"holds {there:,} of {shape[0]:,} records")
     file.seek(head.size)
     return np.fromfile(file, dtype=dtype, count=shape[0])

@@ -16,7 +16,10 @@ HEAD_BYTES = 1 << 16
 
 
 class ArrayHead(NamedTuple):
-    """What an npy file says about its array: shape, type, and size of the header in bytes."""
+    """What an npy file says about its array: shape, type, and size of the header in bytes.
+
+    The shape is as stated, of any whole numbers.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -58,6 +61,6 @@ def array_head(start: bytes) -> ArrayHead:
         if version not in readers:
             raise ValueError(f"it is of version {version[0]}.{version[1]}")
         shape, _, dtype = readers[version](file)
-    if any(not isinstance(n, int) or isinstance(n, bool) or n < 0 for n in shape):
+    if any(not isinstance(n, int) or isinstance(n, bool) for n in shape):
         raise ValueError(f"its header states a shape of {shape}")
     return ArrayHead(shape, dtype, file.tell())

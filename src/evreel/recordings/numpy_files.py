@@ -47,6 +47,14 @@ _READ_BYTES = 1 << 20
 _AGAIN = "Save it again with np.savez, or copy or download it again."
 
 
+def _head(start: bytes) -> ArrayHead:
+    """Return what the first bytes of an npy file say; raise `ValueError` if they are not valid."""
+    head = array_head(start)
+    if any(n < 0 for n in head.shape):
+        raise ValueError(f"its header states a shape of {head.shape}")
+    return head
+
+
 class NpyRecording(ColumnsRecording):
     """An npy file of records; all else as in `ColumnsRecording`.
 
@@ -60,7 +68,7 @@ class NpyRecording(ColumnsRecording):
 
     def _open(self) -> Sensor | None:
         try:
-            head = array_head(self._bytes(HEAD_BYTES, 0))
+            head = _head(self._bytes(HEAD_BYTES, 0))
         except ValueError as error:
             self._fail(str(error), 0, hint=_AGAIN)
         self._head = head
@@ -168,7 +176,7 @@ class NpzRecording(ColumnsRecording):
             if more > HEAD_BYTES:
                 raise ValueError(f"its header has {more} bytes")
             start += stream.read(max(more - (2 if start[6:7] == b"\x01" else 0), 0))
-            head = array_head(start)
+            head = _head(start)
         except Exception as error:
             self._fail(f"array {name}: {first_line(error)}", self._place(member), hint=_AGAIN)
         problem = _unfit(head, records=False)
