@@ -28,7 +28,7 @@ lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh
 
 FILES ?= 200000
-fuzz: setup ## read damaged recordings of every format, FILES=200000 of them (10 minutes)
+fuzz: setup ## read damaged files of every kind and ask hostile servers, FILES=200000 times (10 minutes)
 	@cd tests && PATH="$(CURDIR)/$(BIN):$$PATH" python -m support.fuzz --files $(FILES) --seed $$RANDOM
 
 bench: setup ## measure speed beside the peers; prints ratios

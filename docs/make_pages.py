@@ -131,6 +131,15 @@ def files_page() -> Iterator[str]:
         "instead, which any HDF5 reads: for working files, `import hdf5plugin` before h5py opens "
         "them.\n"
     )
+    yield (
+        "An HDF5 file ends with a seal, so that evreel never hands damage to HDF5's library, "
+        "which may then hang: CRC-32 checksums of all bytes but the values of the data sets, "
+        "whose chunks have checksums of their own. Other readers need not know of it, because "
+        "HDF5 ignores what follows its own end. A program that opens a file for writing cuts the "
+        "seal off; evreel then lets a process of its own, limited to some seconds, read the file "
+        "first, which takes a third of a second each time a program opens it. `evreel.files.seal` "
+        "describes the bytes.\n"
+    )
     for layout in LAYOUTS.values():
         yield f"## {layout.name}, version {layout.version}\n"
         yield f"{layout.meaning}\n"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 LONGEST = 1000
@@ -99,6 +100,44 @@ class OneLineFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         """Return the line of a message."""
         return one_line(super().formatMessage(record), 4 * LONGEST_PART)
+
+
+def first_line(error: BaseException) -> str:
+    r"""Return what an error says, in one line.
+
+    Examples
+    --------
+    >>> first_line(ValueError("no number:\n12x")), first_line(KeyError())
+    ('no number:', 'KeyError')
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+@contextlib.contextmanager
+def foreign(make: Callable[[str], Exception]) -> Iterator[None]:
+    """Turn whatever a library raises on somebody's bytes into the error that `make` returns.
+
+    Libraries raise more than they document: numpy's reader of headers alone a dozen kinds. So the
+    block should be the call of the library, and nothing else. Errors of evreel pass.
+
+    Parameters
+    ----------
+    make
+        Function of what the library said, in one line.
+
+    Examples
+    --------
+    >>> with foreign(lambda why: EvreelError(f"is not a number: {why}", path="a.txt")):
+    ...     int("x")
+    Traceback (most recent call last):
+    evreel.errors.EvreelError: a.txt: is not a number: invalid literal for int() with base 10: 'x'
+    """
+    try:
+        yield
+    except EvreelError:
+        raise
+    except Exception as error:
+        raise make(first_line(error)) from error
 
 
 class EvreelError(Exception):

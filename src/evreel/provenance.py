@@ -21,7 +21,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "video": 1,
     "annotate": 3,
     "boxes": 1,
-    "features": 2,
+    "features": 3,
     "release": 4,
 }
 """One integer per step, raised when its output changes; the workflow passes it as a parameter."""

@@ -670,3 +670,15 @@ def test_command__takes_sums_size_member_and_limit(tmp_path, out, capsys):
     assert "the limit is 1,073,741. If the size is right, raise" in capsys.readouterr().err
     assert cli.main([*command, "--sha256", "7"]) == 2
     assert (out / "got").read_bytes() == CONTENT, "a refusal took what was there"
+
+
+@pytest.mark.parametrize("error", [IndexError("no name"), TypeError(), MemoryError()])
+def test_archive__on_which_a_library_fails_in_whatever_way_is_damaged(tmp_path, monkeypatch, error):
+    path = packed(tmp_path / "day.zip", {MEMBER: CONTENT})
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", fail)
+    with pytest.raises(SourceError, match=r"day\.zip is damaged, or not an archive"):
+        Archive(path, tmp_path)

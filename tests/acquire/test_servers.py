@@ -536,7 +536,7 @@ def test_without_a_sum__the_store_and_the_manifest_say_so(tmp_path, monkeypatch)
 
 def test_fuzz__of_any_answers_ends_in_the_right_bytes_or_one_kind_of_error():
     done = subprocess.run(  # in a process of its own, so that a hang is a failure
-        [sys.executable, "-m", "support.fuzz_web", "--downloads", "120", "--seed", "20240301"],
+        [sys.executable, "-m", "support.fuzz", "web", "--files", "120", "--seed", "20240301"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -544,6 +544,6 @@ def test_fuzz__of_any_answers_ends_in_the_right_bytes_or_one_kind_of_error():
         cwd=ROOT / "tests",
     )
     assert done.returncode == 0, done.stderr
-    counts = dict(word.split("=") for word in done.stdout.split()[1:])
+    counts = dict(word.split("=") for word in done.stdout.split("web: ")[1].split())
     assert sum(map(int, counts.values())) == 120
     assert min(int(counts["right"]), int(counts["refused"])) > 15

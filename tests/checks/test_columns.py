@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 
-import h5py
 import numpy as np
 import pytest
 
 from evreel.checks.finding import Report
 from evreel.checks.run import audit, check
+from support.hdf5 import edited
+from support.own_files import chunks_of
 
 
 @pytest.mark.parametrize("name", ["inputs", "repairs"])
@@ -19,7 +20,7 @@ from evreel.checks.run import audit, check
 def test_check__finds_malformed_provenance(made, tmp_path, name, value):
     path = tmp_path / "one.h5"
     shutil.copyfile(made / "results" / "events" / "one.h5", path)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         file.attrs[name] = value[:60_000]
     [finding] = check(path).findings
     assert finding.check == "readable"
@@ -27,7 +28,7 @@ def test_check__finds_malformed_provenance(made, tmp_path, name, value):
 
 
 def hostile(path, edit):
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         edit(file)
 
 
@@ -94,21 +95,6 @@ def test_check__of_a_hostile_file_is_a_finding(made, tmp_path, folder, edit):
     for report in (check(path), check(tmp_path), audit(tmp_path)):
         assert report.errors, list(report.lines())
         assert all(finding.path == "one.h5" for finding in report.findings)
-
-
-def chunks_of(path):
-    """Return the (first, one past the last) bytes of every chunk of every data set."""
-    spans = []
-
-    def visit(_, node):
-        if isinstance(node, h5py.Dataset) and node.chunks:
-            for k in range(node.id.get_num_chunks()):
-                chunk = node.id.get_chunk_info(k)
-                spans.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return spans
 
 
 @pytest.mark.parametrize("folder", ["events", "slices", "samples", "features/voxels"])

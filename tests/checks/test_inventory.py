@@ -6,13 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
-import h5py
 import pytest
 
 from evreel.checks.finding import Report
 from evreel.checks.run import audit, check
 from evreel.layout import LABEL_MAP
 from support.checks import annotate, simulate, write_boxes, write_voxels
+from support.hdf5 import edited
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def test_check__keeps_two_days_with_the_same_names_apart(days, tmp_path):
     shutil.copytree(days, tmp_path / "d")
     (tmp_path / "d" / "day1" / "events" / "rec.h5").unlink()
     assert not check(tmp_path / "d").errors, "day1 is not held to the store of day2"
-    with h5py.File(tmp_path / "d" / "day2" / "features" / "rec.h5", "r+") as file:
+    with edited(tmp_path / "d" / "day2" / "features" / "rec.h5") as file:
         file["windows/stop"][-1] += 1_000
-    with h5py.File(tmp_path / "d" / "day2" / "events" / "rec.h5", "r+") as file:
+    with edited(tmp_path / "d" / "day2" / "events" / "rec.h5") as file:
         file["events/p"][5] ^= 1
     errors = [(f.check, f.path) for f in check(tmp_path / "d").findings if f.severity == "error"]
     assert errors == [

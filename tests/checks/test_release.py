@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import h5py
 import pytest
 
 from evreel import steps
@@ -19,6 +18,7 @@ from evreel.release.build import build
 from evreel.release.manifest import MANIFEST, PlanEntry, is_release
 from evreel.samples.tables import Assigned, read_samples_table, write_samples_table
 from support.checks import cut_of
+from support.hdf5 import edited
 
 
 def test_missing_file__names_the_first_recording_without_one():
@@ -120,7 +120,7 @@ def test_check__of_a_release_whose_manifest_is_damaged_or_missing_says_so(made, 
     manifest.write_text("[]")
     assert [f.path for f in check(tmp_path).findings] == [f"r/{MANIFEST}"]
     manifest.unlink()
-    with h5py.File(store, "r+") as file:
+    with edited(store) as file:
         file["events/p"][5] = 7
     expected = [("polarity", "train/events/one.h5"), ("readable", MANIFEST)]
     assert {(f.check, f.path) for f in check(tmp_path / "r").findings} >= set(expected)
@@ -140,7 +140,7 @@ def test_check__of_a_release_looks_at_files_that_are_not_in_the_manifest(made, t
     (tmp_path / "r" / "notes.doc").write_bytes(b"x")
     report = check(tmp_path / "r")
     assert report == Report((), whole.looked_at + 1, whole.not_looked_at + 1)
-    with h5py.File(stray, "r+") as file:
+    with edited(stray) as file:
         file["events/x"][3] = 999
     [finding] = check(tmp_path / "r").findings
     assert (finding.check, finding.path) == ("bounds", "train/events/stray.h5")
@@ -176,8 +176,8 @@ def cut_release(made, tmp_path_factory):
 SPLIT_OF = ("train", "train", "test")
 
 
-def edited(path, name, rows, values):
-    with h5py.File(path, "r+") as file:
+def changed(path, name, rows, values):
+    with edited(path) as file:
         file[name][rows] = values
 
 
@@ -191,14 +191,14 @@ def test_check__of_a_release_compares_samples_with_table_split_and_group(cut_rel
     shutil.copytree(cut_release, root)
     assert not of_samples(root), "one that is cut needs no slices, and its group may be parted"
     path, file = "mixed/samples/two.h5", root / "mixed" / "samples" / "two.h5"
-    edited(file, "samples/group", slice(0, 3), ["g", "", "g"])
+    changed(file, "samples/group", slice(0, 3), ["g", "", "g"])
     expected = [("sample_group", path, "sample '2'"), ("samples_table", path, "sample '0'")]
     assert of_samples(root) == expected
-    edited(file, "samples/group", slice(0, 3), ["", "", ""])
-    edited(file, "samples/split", 1, "val")
+    changed(file, "samples/group", slice(0, 3), ["", "", ""])
+    changed(file, "samples/split", 1, "val")
     assert ("samples_table", path, "sample '1'") in of_samples(root)
     assert ("sample_class", path, "sample '1'") in of_samples(root)
-    edited(file, "samples/split", 1, "train")
+    changed(file, "samples/split", 1, "train")
     manifest = root / MANIFEST
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace('"mixed"', '"val"'), encoding="utf-8")

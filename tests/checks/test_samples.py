@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 
-import h5py
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from evreel.checks import samples
 from evreel.checks.run import check
 from support.checks import cut_of, samples_of
+from support.hdf5 import edited
 
 TIMES = st.lists(st.integers(0, 20), max_size=12).map(sorted)
 
@@ -95,12 +95,12 @@ def test_sample_split__is_the_recordings_unless_that_is_mixed():
 def test_check__finds_samples_of_another_store(made, tmp_path):
     for folder in ("events", "samples", "features"):
         shutil.copytree(made / "results" / folder, tmp_path / folder)
-    with h5py.File(tmp_path / "events" / "one.h5", "r+") as file:
+    with edited(tmp_path / "events" / "one.h5") as file:
         file["events/t"][500:] += 3_000
         file.attrs["t_stop_us"] += 3_000
     wrong = {(f.check, f.path) for f in check(tmp_path).findings}
     assert wrong >= {("made_from", "samples/one.h5"), ("sample_rows", "samples/one.h5")}
-    with h5py.File(tmp_path / "samples" / "one.h5", "r+") as file:
+    with edited(tmp_path / "samples" / "one.h5") as file:
         file["samples/stop"][0] -= 100
     assert ("feature_sample", "features/h/one.h5") in {
         (f.check, f.path) for f in check(tmp_path).findings

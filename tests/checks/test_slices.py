@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import tracemalloc
 
-import h5py
 import numpy as np
 import pytest
 
 from evreel.checks import slices
 from evreel.checks.run import check
 from support.checks import CLEAN, columns, found, pieces, tables
+from support.hdf5 import edited
 
 
 def test_same_events__are_compared_with_the_rows_they_come_from():
@@ -84,7 +84,7 @@ def test_regions__are_rows_of_their_table():
 def test_check__finds_slices_of_another_store(made, tmp_path):
     shutil.copytree(made / "results" / "slices", tmp_path / "slices")
     shutil.copytree(made / "results" / "events", tmp_path / "events")
-    with h5py.File(tmp_path / "events" / "one.h5", "r+") as file:
+    with edited(tmp_path / "events" / "one.h5") as file:
         file["events/x"][5] ^= 1
     names = {finding.check for finding in check(tmp_path).findings}
     assert names == {"other_events", "made_from"}
@@ -94,7 +94,7 @@ def test_check__of_a_table_of_any_length_needs_memory_for_one_piece(made, tmp_pa
     path = tmp_path / "one.h5"
     shutil.copyfile(made / "results" / "slices" / "one.h5", path)
     n = 8_000_000
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         for name in ("overlaps/event", "overlaps/roi"):
             dtype = file[name].dtype
             del file[name]
@@ -113,7 +113,7 @@ def test_check__of_a_table_of_any_length_needs_memory_for_one_piece(made, tmp_pa
 def test_check__of_chunks_too_large_for_memory_is_a_finding(made, tmp_path):
     path = tmp_path / "one.h5"
     shutil.copyfile(made / "results" / "slices" / "one.h5", path)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         del file["tags/frame"], file["tags/label"], file["tags/start_us"], file["tags/stop_us"]
         for name, dtype in (
             ("frame", "i8"),

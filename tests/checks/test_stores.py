@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import h5py
 import numpy as np
 import pytest
 
@@ -10,6 +9,7 @@ from evreel.checks import stores
 from evreel.checks.run import check
 from support import random_events
 from support.checks import columns, found, pieces, tables
+from support.hdf5 import edited
 from support.stores import store_of
 
 
@@ -73,7 +73,7 @@ def test_members__are_apart_and_start_at_whole_milliseconds(rows):
 
 def test_check__with_damage_in_one_chunk_still_sees_the_rest(tmp_path):
     path = store_of(tmp_path / "s.h5", random_events(200_000))
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         file["events/p"][150_000] = 3
         chunk = file["events/x"].id.get_chunk_info(1)
     with path.open("r+b") as raw:

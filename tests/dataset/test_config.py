@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 
 import pytest
 import yaml
@@ -572,3 +573,40 @@ def test_override__stands_instead_of_the_configs_value_for_its_recording(folder)
     names = read(folder)
     assert names.own["two"].slices.plain() == {"window_us": 40_000, "tail": "keep"}
     assert names.config.slices.window_us == 20_000
+
+
+def bomb(levels: int) -> str:
+    """Return lines of lists of aliases, ten each, of the list before."""
+    lines = ["  l0: &l0 [a, b, c, d, e, f, g, h, i, j]\n"]
+    for k in range(1, levels):
+        lines.append(f"  l{k}: &l{k} [{', '.join([f'*l{k - 1}'] * 10)}]\n")
+    return "video:\n" + "".join(lines)
+
+
+@pytest.mark.parametrize("levels", [6, 18])
+def test_config__with_aliases_of_aliases_is_refused_at_once(folder, levels):
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write(bomb(levels))
+    started = time.perf_counter()
+    message = refused(folder)
+    assert time.perf_counter() - started < 10, "they are gone through one by one"
+    assert "config.yaml: has 1" in message
+    assert "values, with those that aliases repeat; 100,000 are allowed" in message
+
+
+def test_config__with_a_chain_of_aliases_that_is_too_deep_is_refused(folder):
+    lines = ["  l0: &l0 [a]\n", *(f"  l{k}: &l{k} [*l{k - 1}]\n" for k in range(1, 3_000))]
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write("video:\n" + "".join(lines))
+    assert "config.yaml: an alias is within the value that it repeats, or" in refused(folder)
+
+
+def test_cell__with_aliases_of_aliases_is_refused_at_once(folder):
+    before, parts = "x", []
+    for k in range(12):
+        parts.append(f"k{k}: &l{k} [{', '.join([before] * 10)}]")
+        before = f"*l{k}"
+    rows = table(folder)
+    rows[0]["features/voxels/parameters"] = "{" + ", ".join(parts) + "}"
+    write_rows(folder, rows)
+    assert "values, with those of its aliases" in refused(folder)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from evreel.errors import AnnotationError
-from evreel.files.boxes import read_boxes, write_boxes
+from evreel.files.boxes import read_boxes, read_published_boxes, write_boxes
+from evreel.files.npy import array_head
 from evreel.layout import BOX_DTYPE
+from support.fuzz.damage import damaged
 
 
 def some_boxes(n=5):
@@ -54,8 +56,8 @@ def test_boxes__refuse_a_damaged_file(tmp_path):
     path = tmp_path / "a.npy"
     write_boxes(path, some_boxes())
     whole = path.read_bytes()
-    for damaged in (b"", whole[:7], whole[:100], whole[:-1], b"\x00" + whole[1:]):
-        path.write_bytes(damaged)
+    for broken in (b"", whole[:7], whole[:100], whole[:-1], b"\x00" + whole[1:]):
+        path.write_bytes(broken)
         with pytest.raises(AnnotationError, match=r"^a\.npy: is not a complete \.npy file"):
             read_boxes(path)
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
@@ -63,3 +65,40 @@ def test_boxes__refuse_a_damaged_file(tmp_path):
         read_boxes(path)
     with pytest.raises(AnnotationError, match=r"^none\.npy: cannot be read"):
         read_boxes(tmp_path / "none.npy")
+
+
+@pytest.mark.parametrize("read", [read_boxes, read_published_boxes])
+def test_read__of_a_damaged_header_is_an_error_or_boxes(tmp_path, read):
+    path = tmp_path / "a_bbox.npy"
+    write_boxes(path, some_boxes(20))
+    whole = path.read_bytes()
+    end = array_head(whole).size
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(400):
+        path.write_bytes(damaged(rng, whole[:end]) + whole[end:])
+        try:
+            assert read(path).dtype == BOX_DTYPE
+        except AnnotationError as error:
+            refused += 1
+            assert str(error).startswith("a_bbox.npy: ") and "\n" not in str(error)
+    assert refused > 120
+
+
+def test_read__of_absurd_shapes_allocates_nothing(tmp_path):
+    path = tmp_path / "a_bbox.npy"
+    write_boxes(path, some_boxes(1))
+    whole = path.read_bytes()
+    assert whole.count(b"(1,), }            ") == 1
+    for shape in (b"(1000000000000,)", b"(-1,)", b"(1, 1)", b"(True,)", b"(1e9,)", b"((((((((("):
+        stated = b"%-16s }" % (shape + b",")
+        path.write_bytes(whole.replace(b"(1,), }            ", stated + b" " * (19 - len(stated))))
+        with pytest.raises(AnnotationError, match=r"^a_bbox\.npy: is not a complete"):
+            read_boxes(path)
+
+
+def test_read_published__of_fields_that_are_no_numbers_names_the_field(tmp_path):
+    records = np.zeros(3, [("t", "<i8"), *((name, "<f4") for name in "xyw"), ("h", "U4")])
+    np.save(tmp_path / "a.npy", records)
+    with pytest.raises(AnnotationError, match="h is of <U4 in 1 dimensions; numbers"):
+        read_published_boxes(tmp_path / "a.npy")

@@ -16,6 +16,7 @@ from evreel.files.events_store import EventsStore
 from evreel.recordings import event_chunks, open_recording
 from evreel.windows import Count, Duration
 from support import ROOT, random_events, stores
+from support.hdf5 import edited
 from support.stores import pieces
 
 SENSOR = Sensor(48, 64)
@@ -193,7 +194,7 @@ def test_store__with_a_damaged_chunk_names_file_and_rows(tmp_path):
 )
 def test_store__that_contradicts_itself_names_file_and_row(tmp_path, name, row, value, message):
     path = write_store(tmp_path / "s.h5", [random_events(5_000)])
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         file[name][row] = value
     with pytest.raises(LayoutError, match=rf"^s\.h5: {message}"), EventsStore(path) as store:
         store.read(1_000, 2_000)

@@ -19,6 +19,7 @@ from evreel.provenance import Provenance
 from evreel.representations import Histogram, Representation, VoxelGrid, create, frames, tensor
 from evreel.windows import Count, Division, Duration, Windows
 from support import random_events
+from support.hdf5 import edited
 
 T_OFFSET = 1_600_000_000_000_000
 
@@ -316,7 +317,7 @@ def test_flipped_bits__never_become_other_values(tmp_path):
 
 def rewritten(path, **options):
     """Write `data` again with other options of HDF5, as a published file has them."""
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         values, attributes = file["data"][:], dict(file["data"].attrs)
         del file["data"]
         data = file.create_dataset("data", data=values, **options)
@@ -345,7 +346,7 @@ def test_frames__are_read_whatever_the_chunks_and_the_filter(tmp_path, options):
 
 def test_frames__are_read_if_a_chunk_is_stored_without_its_filter(tmp_path):
     path = written(tmp_path)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         values = file["data"][:]
         file["data"].id.write_direct_chunk((4, 0, 0, 0), values[5].tobytes(), filter_mask=1)
     with FeaturesFile(path) as file:
@@ -365,7 +366,7 @@ def test_flipped_bits__in_a_gzip_chunk_are_refused(tmp_path):
 
 
 def damaged(path, damage):
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         damage(file)
     return path
 

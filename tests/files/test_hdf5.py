@@ -19,7 +19,7 @@ from evreel.errors import LayoutError
 from evreel.files import hdf5
 from evreel.provenance import STEP_REVISIONS
 from support import ROOT
-from support.hdf5 import LAYOUT, PROVENANCE, write
+from support.hdf5 import LAYOUT, PROVENANCE, edited, write
 
 
 @contextlib.contextmanager
@@ -32,7 +32,7 @@ def open_layout(path, layout):
 
 def change(path, edit):
     """Apply an edit to a whole file."""
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         edit(file)
     return path
 

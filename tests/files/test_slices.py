@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import h5py
 import numpy as np
 import pytest
 
@@ -20,6 +19,7 @@ from evreel.video.picture import Picture
 from evreel.windows import Count, Duration, Windows
 from support import random_events
 from support.annotations import CLOCK, SENSOR, annotated, box, label, moving_scene, still
+from support.hdf5 import edited
 from support.stores import write_store
 
 PICTURE = Picture((48, 64))
@@ -158,15 +158,15 @@ def test_slices_file__that_contradicts_itself_is_refused(slices, store):
         ("slices/stop", 4_001, "a slice is not within the file's 4000 events"),
         ("rois/label", 2, "rois/label is outside the 2 labels"),
     ):
-        with h5py.File(slices, "r+") as file:
+        with edited(slices) as file:
             kept = file[name][-1]
             file[name][-1] = value
         with pytest.raises(LayoutError, match=rf"^s\.h5: {message}"):
             SlicesFile(slices)
-        with h5py.File(slices, "r+") as file:
+        with edited(slices) as file:
             file[name][-1] = kept
     SlicesFile(slices).close()
-    with h5py.File(slices, "r+") as file:
+    with edited(slices) as file:
         del file["events/roi"]
     with pytest.raises(LayoutError, match=r"^s\.h5: data set events/roi is missing"):
         SlicesFile(slices)

@@ -18,6 +18,7 @@ GROUPS = {
     "aedat4": (2_700, {"whole": 60, "salvaged": 1_000, "mended": 60, "refused": 500}),
     "columns": (500, {"whole": 50, "read": 5, "salvaged": 80, "mended": 20, "refused": 80}),
     "event_stream": (500, {"whole": 15, "read": 25, "salvaged": 20, "mended": 200}),
+    "own": (480, {"whole": 3, "read": 15, "refused": 300}),
     "prophesee": (500, {"whole": 10, "read": 20, "salvaged": 100, "mended": 100}),
 }
 

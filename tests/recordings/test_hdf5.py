@@ -11,8 +11,9 @@ import pytest
 
 from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Events, Sensor, Triggers
+from evreel.files import inspection, probe
 from evreel.recordings import event_chunks, open_recording
-from evreel.recordings.hdf5 import chunks, probe, read
+from evreel.recordings.hdf5 import chunks, read
 from evreel.recordings.open import STRICT, Reading
 from recordings.rows import read as read_rows
 from recordings.rows import refused as refused_file
@@ -323,10 +324,10 @@ def test_structure__on_which_hdf5_hangs_or_dies_is_an_error(tmp_path, monkeypatc
     path = made.dsec(tmp_path / "e.h5", ROWS)
     script = tmp_path / "probe.py"
     monkeypatch.setattr(probe, "__file__", str(script))
-    monkeypatch.setattr(read, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(inspection, "WAIT_SECONDS", 0.5)
     script.write_text("import time; time.sleep(60)")
     assert "did not end within" in refused(path)
-    monkeypatch.setattr(read, "LOOK_SECONDS", 30)
+    monkeypatch.setattr(inspection, "WAIT_SECONDS", 30)
     script.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     assert "signal 11" in refused(path)
 

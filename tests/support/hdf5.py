@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from evreel.files import hdf5
+from evreel.files.seal import seal_of
 from evreel.layout import Array, Layout
 from evreel.provenance import Provenance
 
@@ -26,6 +30,15 @@ LAYOUT = Layout(
     {"unit": "A unit."},
 )
 PROVENANCE = Provenance("events", {"b": 1, "a": [2, None]}, {"recording": "sha256:0"}, {"cut": 0})
+
+
+@contextlib.contextmanager
+def edited(path: Path) -> Iterator[h5py.File]:
+    """Give a file to edit, and seal it again: unsealed ones take longer to open."""
+    with h5py.File(path, "r+") as file:
+        yield file
+    with path.open("ab") as raw:
+        raw.write(seal_of(path))
 
 
 def write(path: Path, rows: int = 250, batch: int = 250) -> Path:

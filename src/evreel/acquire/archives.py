@@ -15,9 +15,7 @@ import io
 import lzma
 import os
 import stat
-import struct
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +28,7 @@ from evreel.acquire.room import check_reserve, check_room
 from evreel.acquire.sums import PIECE_BYTES, Received, Sums, receive
 from evreel.acquire.tar import Readable
 from evreel.closing import Closing
-from evreel.errors import SourceError
+from evreel.errors import EvreelError, SourceError
 from evreel.outputs import Progress, silent
 from evreel.text import nfc
 
@@ -53,16 +51,6 @@ _XZ_PIECE_BYTES = 1 << 16
 _NAMES_KEPT = 10_000
 _NAMES_COMPARED = 2_000
 """Of how many names the closest are looked for: of 100,000 that takes four seconds."""
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    gzip.BadGzipFile,
-    EOFError,
-    struct.error,
-    ValueError,
-    OverflowError,
-)
 _BY_HAND = "Unpack it by hand, and give the path of the recording."
 _ITSELF = "Name the file itself."
 _ANEW = "Pack the archive again, with plain files only, each of them once."
@@ -191,13 +179,15 @@ def _as_source_error(archive: str, place: str) -> Iterator[None]:
         raise SourceError(
             f"uses a compression that evreel cannot read ({error})", place=place, hint=_BY_HAND
         ) from error
-    except _DAMAGE as error:
-        raise _damaged(archive, error, place) from error
     except OSError as error:
         # What bzip2 raises, and what the system raises on a position before the file's start.
         if error.errno in (None, errno.EINVAL):
             raise _damaged(archive, error, place) from error
         raise SourceError(f"cannot be unpacked: {error.strerror}", place=place) from error
+    except EvreelError:
+        raise
+    except Exception as error:  # zipfile alone raises a dozen kinds
+        raise _damaged(archive, error, place) from error
 
 
 def _damaged(archive: str, error: Exception, place: str) -> SourceError:

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from evreel.checks.columns import RawColumns, is_whole, provenance, sensor_of
 from evreel.checks.finding import DAMAGE, Finding
 from evreel.checks.registry import unreadable
@@ -22,6 +20,7 @@ from evreel.checks.tally import Read
 from evreel.errors import EvreelError
 from evreel.events import Sensor
 from evreel.files import hdf5
+from evreel.files.inspection import MAGIC
 from evreel.layout import (
     BOXES_SUFFIX,
     EVENTS,
@@ -43,8 +42,6 @@ DAMAGED = "damaged"
 
 _SOURCES = {EVENTS.name, RECORDING}
 """Kinds of files with all events of a recording."""
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -311,17 +308,15 @@ def kind_of(path: Path) -> str | None:
         if path.name.endswith(BOXES_SUFFIX):
             return BOXES
         with path.open("rb") as file:
-            magic = file.read(len(_HDF5))
+            magic = file.read(len(MAGIC))
     except OSError:
         return DAMAGED if named else None
-    if magic != _HDF5:
+    if magic != MAGIC:
         return DAMAGED if named else None
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            name = file.attrs.get("layout")
-    except DAMAGE:
+        return hdf5.layout_of(path)
+    except (EvreelError, *DAMAGE):
         return DAMAGED
-    return name if isinstance(name, str) and name in LAYOUTS else None
 
 
 def read_head(file: File) -> Head:
@@ -329,7 +324,7 @@ def read_head(file: File) -> Head:
     if file.kind not in LAYOUTS:
         return Head(file)
     try:
-        with h5py.File(file.location, "r", locking=False) as h5:
+        with hdf5.open_hdf5(file.location) as h5:
             hdf5.check_layout(h5, file.location, LAYOUTS[file.kind])
             made: Any = {
                 "inputs": provenance(h5, "inputs"),

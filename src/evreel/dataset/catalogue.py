@@ -97,7 +97,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     """Return a config as it is written."""
     try:
         config = yaml.safe_load(path.read_bytes())
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except Exception as error:  # PyYAML raises a dozen kinds
         problem = " ".join(str(error).split())
         raise UsageError(f"cannot be read: {problem}", path=path) from error
     if not isinstance(config, dict):

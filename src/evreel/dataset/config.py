@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -47,14 +48,12 @@ FILES = ("source", "rois", "tags", "samples", "boxes", *SIDECARS)
 """Columns with files; those that are local have to be there."""
 DEEPEST = 20
 """Levels of a config; its own settings have six."""
+MOST_VALUES = 100_000
+"""Values of a config, those that aliases repeat counted each time."""
 MOST_SHOWN = 20
 """Mistakes that are told in full; the others are counted."""
 SECTION_NAMES = ("events", "slices", "samples")
 """Folders of a split in a release; a feature cannot have their names."""
-_NO_VALUE = (  # what PyYAML raises for texts such as the 45th of a month and !!int ""
-    *(yaml.YAMLError, ValueError, KeyError, AttributeError, IndexError, TypeError),
-    RecursionError,
-)
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WHOLE_NUMBERS = re.compile(r"\[(0|[1-9][0-9]{0,9})(, ?(0|[1-9][0-9]{0,9}))*\]")
 _TAKEN_BY_SNAKEMAKE = re.compile(
@@ -137,7 +136,10 @@ class _Lines:
         for name in files:
             path = os.path.relpath(name)
             first: dict[Place, int] = {}
-            for place, line in _keys_with_lines(_composed(path)):
+            document = _composed(path)
+            if document is not None:
+                _check_extent(path, *_extent(document, _nodes_in))
+            for place, line in _keys_with_lines(document):
                 if place in first and place[-1] != "<<":
                     duplicated.append(
                         f"{path}: line {line}: {'/'.join(place)} is duplicated; it is also at "
@@ -147,6 +149,7 @@ class _Lines:
             self._at |= {place: f"{path}: line {line}" for place, line in first.items()}
             self._at[()] = path
         stop_at(duplicated)
+        _check_extent("--config", *_extent(given, _values_in))
         waiting: list[tuple[Place, Any]] = [((str(key),), value) for key, value in given.items()]
         while waiting:
             place, value = waiting.pop()
@@ -164,17 +167,65 @@ class _Lines:
 def _composed(path: str) -> yaml.Node | None:
     try:
         node: yaml.Node | None = yaml.compose(Path(path).read_bytes(), _LOADER)
-    except (OSError, yaml.YAMLError, RecursionError) as error:
+    except Exception as error:  # PyYAML raises a dozen kinds
         raise UsageError(f"cannot be read: {' '.join(str(error).split())}", path=path) from error
     return node
 
 
-def _keys_with_lines(
-    node: yaml.Node | None, place: Place = (), above: tuple[yaml.Node, ...] = ()
-) -> Iterator[tuple[Place, int]]:
+def _nodes_in(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
+def _values_in(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _extent(
+    value: Any,
+    inner: Callable[[Any], list[Any]],
+    depth: int = 0,
+    known: dict[int, tuple[float, float]] | None = None,
+) -> tuple[float, float]:
+    """Return levels and number of the values in a value, infinite if it is in itself or too deep.
+
+    What aliases repeat counts as often as it is repeated, but is looked at once: a few lines of
+    aliases of aliases stand for more values than there is memory.
+    """
+    known = {} if known is None else known
+    if depth > DEEPEST:
+        return math.inf, math.inf
+    if id(value) not in known:
+        known[id(value)] = math.inf, math.inf  # within itself
+        below = [_extent(part, inner, depth + 1, known) for part in inner(value)]
+        levels, numbers = zip(*below, strict=True) if below else ((0,), (0,))
+        known[id(value)] = 1 + max(levels), 1 + sum(numbers)
+    return known[id(value)]
+
+
+def _check_extent(place: str, levels: float, number: float) -> None:
+    """Raise if values are nested too deeply, or aliases repeat too many."""
+    if levels > DEEPEST + 1:
+        stop_at(
+            [
+                f"{place}: an alias is within the value that it repeats, or values are nested "
+                f"more than {DEEPEST} deep"
+            ]
+        )
+    if number > MOST_VALUES:
+        stop_at(
+            [
+                f"{place}: has {number:,} values, with those that aliases repeat; "
+                f"{MOST_VALUES:,} are allowed"
+            ]
+        )
+
+
+def _keys_with_lines(node: yaml.Node | None, place: Place = ()) -> Iterator[tuple[Place, int]]:
     """Yield (place, line) of every key and item of a YAML document, top down."""
-    if node in above:  # an alias of what it is in: told when the config is checked
-        return
     if isinstance(node, yaml.MappingNode):
         pairs = [(str(key.value), key, value) for key, value in node.value]
     elif isinstance(node, yaml.SequenceNode):
@@ -184,17 +235,11 @@ def _keys_with_lines(
     for key, marked, value in pairs:
         yield (*place, key), marked.start_mark.line + 1
         if key != "<<":  # what is merged in has places of its own
-            yield from _keys_with_lines(value, (*place, key), (*above, node))
+            yield from _keys_with_lines(value, (*place, key))
 
 
 def _checked_config(values: Mapping[str, Any], lines: _Lines) -> Config:
-    if is_endless(values):
-        stop_at(
-            [
-                f"{lines.at(())}: an alias is within the value that it repeats, or values are "
-                f"nested more than {DEEPEST} deep"
-            ]
-        )
+    _check_extent(lines.at(()), *_extent(values, _values_in))
     values, twice = _in_nfc(values)
     stop_at(
         f"{lines.at(place)}: {named(place, problem)}"
@@ -233,15 +278,6 @@ def _in_nfc(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[tuple[Pl
             twice.append((place, f"{name!a} is duplicated, in another spelling of Unicode"))
         spelled[key] = nfc(label) if isinstance(label, str) else label
     return {**values, "samples": {**samples, "classes": spelled}}, twice
-
-
-def is_endless(value: Any, depth: int = 0) -> bool:
-    """Tell whether a value is nested too deeply, or in itself, as YAML's aliases can be."""
-    if depth > DEEPEST:
-        return True
-    if isinstance(value, Mapping):
-        return any(is_endless(below, depth + 1) for below in value.values())
-    return isinstance(value, list) and any(is_endless(below, depth + 1) for below in value)
 
 
 def named(place: Place, problem: str) -> str:
@@ -515,10 +551,13 @@ def _new_value(config: Config, place: Place, cell: str) -> tuple[Any, list[str]]
         return None, [f"{'/'.join(place[:-1])}: unknown key {place[-1]!r}{more}"]
     try:
         value = _cell_value(known.type.base, cell)
-    except _NO_VALUE:
+    except Exception:  # PyYAML raises a dozen kinds for texts such as the 45th of a month
         return None, [f"{key}: {shown(cell)} is not a YAML value"]
-    if is_endless(value):
+    levels, number = _extent(value, _values_in)
+    if levels > DEEPEST + 1:
         return None, [f"{key}: {shown(cell)} holds itself, or is nested too deeply"]
+    if number > MOST_VALUES:
+        return None, [f"{key}: {shown(cell)} has {number:,} values, with those of its aliases"]
     if value is None and isinstance(parent, Mapping):  # of which the names are free
         return MISSING, []
     if value is None and (known.optional or not known.type.nullable):

@@ -6,12 +6,13 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import AnnotationError
+from evreel.files.npy import HEAD_BYTES, ArrayHead, array_head
 from evreel.layout import BOX_DTYPE
 from evreel.provenance import Provenance, sha256
 
@@ -19,10 +20,6 @@ SLACK_PX = 0.01
 """So far outside the sensor, boxes still count as within."""
 
 _ALSO = {"t": "ts", "class_confidence": "confidence"}
-_HEADS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
 
 
 def write_boxes(path: str | Path, boxes: npt.NDArray[np.void]) -> None:
@@ -125,6 +122,12 @@ def read_published_boxes(path: str | Path) -> npt.NDArray[np.void]:
             )
         for spelled in found[:1]:
             values = records[spelled]
+            if values.ndim != 1 or values.dtype.kind not in "biuf":
+                raise AnnotationError(
+                    f"{spelled} is of {values.dtype} in {values.ndim} dimensions; numbers in one "
+                    "are expected",
+                    path=path,
+                )
             boxes[name] = values
             kept = boxes[name].astype(values.dtype) == values
             kept &= (boxes[name] < 0) == (values < 0)  # a wrapped value converts back unchanged
@@ -269,30 +272,33 @@ def read_records(path: Path) -> npt.NDArray[np.void]:
         If the file is not a ``.npy``, is cut short, or holds no records.
     """
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
-            if not size:
-                raise ValueError("is empty")
-            version = np.lib.format.read_magic(file)
-            if version not in _HEADS:
-                raise ValueError(f"has version {version}; 1.0 or 2.0 is expected")
-            shape, _, dtype = _HEADS[version](file)
-            if len(shape) != 1 or dtype.names is None or dtype.hasobject or not dtype.itemsize:
-                raise ValueError(f"holds {dtype} in {len(shape)} dimensions; records are expected")
-            # Checked first, because memory is allocated for the announced number.
-            there = (size - file.tell()) // dtype.itemsize
-            if not 0 <= shape[0] <= there:
-                raise ValueError(f"holds {there:,} of {shape[0]:,} records")
-            return np.fromfile(file, dtype=dtype, count=shape[0])
+            start, size = file.read(HEAD_BYTES), path.stat().st_size
+            head = array_head(start) if start else None
+            return _records(file, size, head)
     except OSError as error:
         raise AnnotationError(f"cannot be read: {error.strerror}", path=path) from error
-    except (LookupError, ValueError, TypeError, MemoryError, OverflowError) as error:
-        problem = str(error).split("\n")[0] or type(error).__name__
+    except ValueError as error:
         raise AnnotationError(
-            f"is not a complete .npy file of boxes: {problem}",
+            f"is not a complete .npy file of boxes: {error}",
             path=path,
             hint="If a step was interrupted, run it again; else export or download it again.",
         ) from error
+
+
+def _records(file: BinaryIO, size: int, head: ArrayHead | None) -> npt.NDArray[np.void]:
+    """Return the records behind a header; raise `ValueError` if there are fewer, or none."""
+    if head is None:
+        raise ValueError("is empty")
+    dtype, shape = head.dtype, head.shape
+    if len(shape) != 1 or dtype.names is None or dtype.hasobject or not dtype.itemsize:
+        raise ValueError(f"holds {dtype} in {len(shape)} dimensions; records are expected")
+    # Checked first, because memory is allocated for the announced number.
+    there = (size - head.size) // dtype.itemsize
+    if not 0 <= shape[0] <= there:
+        raise ValueError(f"holds {there:,} of {shape[0]:,} records")
+    file.seek(head.size)
+    return np.fromfile(file, dtype=dtype, count=shape[0])
 
 
 def _check(path: Path, boxes: npt.NDArray[np.void]) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from evreel.errors import LayoutError, ParameterError, UsageError, did_you_mean
+from evreel.errors import LayoutError, ParameterError, UsageError, did_you_mean, foreign
 from evreel.events import Sensor
 from evreel.files import hdf5
 from evreel.files.samples import add_samples, read_samples
@@ -296,20 +296,20 @@ class FeaturesFile(hdf5.Opened):
 
     def _values(self, k: int) -> Frame:
         """Return the frame of window k, read-only or not."""
-        try:
+        with foreign(
+            lambda why: LayoutError(
+                f"cannot be decompressed: {why}",
+                path=self.path,
+                place=f"window {k}",
+                hint=hdf5.REBUILD,
+            )
+        ):
             if not self._direct:
                 frame: Frame = self._data[k]
                 return frame
             unfiltered, chunk = self._data.id.read_direct_chunk((k, 0, 0, 0))
             raw = chunk if unfiltered else self._decompressed(chunk)
             return np.frombuffer(raw, dtype=self.dtype).reshape(self.shape[1:])
-        except (OSError, ValueError, zstandard.ZstdError) as error:
-            raise LayoutError(
-                f"cannot be decompressed: {error}",
-                path=self.path,
-                place=f"window {k}",
-                hint="The file is damaged: build or download it again.",
-            ) from error
 
     def _decompressed(self, chunk: bytes) -> bytes:
         size = zstandard.frame_content_size(chunk)

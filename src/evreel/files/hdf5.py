@@ -18,11 +18,12 @@ from h5py import h5d, h5p, h5s, h5t
 from evreel.closing import Closing
 from evreel.errors import EventsError, EvreelError, LayoutError
 from evreel.events import Events, Sensor
-from evreel.layout import Array, Layout
+from evreel.files.inspection import InspectionError, check_structure, described
+from evreel.files.seal import is_sealed, seal_of
+from evreel.layout import LAYOUTS, Array, Layout
 from evreel.provenance import Provenance
 
 REBUILD = "The file is damaged: build or download it again."
-_RAISED_BY_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError)
 
 
 class Opened(Closing):
@@ -69,7 +70,7 @@ def create(path: Path, layout: Layout, provenance: Provenance) -> Iterator[h5py.
 
 @contextlib.contextmanager
 def new_file(path: Path, **options: Any) -> Iterator[h5py.File]:
-    """Give a new HDF5 file; if the disk refuses a write, raise one error in the end.
+    """Give a new HDF5 file, sealed in the end; if the disk refuses a write, raise one error then.
 
     Parameters
     ----------
@@ -90,6 +91,8 @@ def new_file(path: Path, **options: Any) -> Iterator[h5py.File]:
         except Exception:
             disk.check()
             raise
+        disk.check()
+        disk.append(seal_of(path))
         disk.check()
 
 
@@ -114,6 +117,11 @@ class _Disk(io.RawIOBase):
                 path=self._path,
                 hint="Make room on the disk, and run again.",
             ) from self._error
+
+    def append(self, data: bytes) -> None:
+        """Write at the end."""
+        self.seek(0, os.SEEK_END)
+        self.write(data)
 
     def close(self) -> None:
         """Close the file, once."""
@@ -168,15 +176,65 @@ class _Disk(io.RawIOBase):
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """Open an HDF5 file for reading, without a lock: nobody writes into a finished file."""
+    """Open an HDF5 file for reading, without a lock: nobody writes into a finished file.
+
+    HDF5 sees it only if its structure is whole: by its seal, or else because a program of its own
+    could read it (`evreel.files.inspection`).
+
+    Raises
+    ------
+    LayoutError
+        If it cannot be read, is no HDF5 file, or its structure is damaged.
+    """
+    with _naming(path):
+        if is_sealed(path) or not h5py.is_hdf5(path):
+            return _opened(path)
+        rest = check_structure(path)
+        file = _opened(path)
+    if rest and _layout(file) is not None:
+        file.close()
+        raise LayoutError(
+            f"its seal, the last {rest:,} bytes, is damaged or cut short", path=path, hint=REBUILD
+        )
+    return file
+
+
+def _opened(path: Path) -> h5py.File:
     try:
-        try:
-            return h5py.File(path, "r", locking=False)
-        except OSError as error:
-            if "locking flag" not in str(error):
-                raise
-            return h5py.File(path, "r")  # this process has it open already, with a lock
+        return h5py.File(path, "r", locking=False)
     except OSError as error:
+        if "locking flag" not in str(error):
+            raise
+        return h5py.File(path, "r")  # this process has it open already, with a lock
+
+
+def layout_of(path: Path) -> str | None:
+    """Return the name of the layout that an HDF5 file says it has, None if it is not evreel's.
+
+    Raises
+    ------
+    LayoutError
+        If it cannot be read, is no HDF5 file, or its structure is damaged.
+    """
+    with _naming(path):
+        if not is_sealed(path):
+            name: str | None = described(path)[0]["attributes"]["layout"]
+            return name if name in LAYOUTS else None
+        with _opened(path) as file:
+            return _layout(file)
+
+
+def _layout(file: h5py.File) -> str | None:
+    name = file.attrs.get("layout")
+    return name if isinstance(name, str) and name in LAYOUTS else None
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what opening a file raises into an error that names it."""
+    try:
+        yield
+    except (OSError, InspectionError) as error:
         raise LayoutError(
             f"cannot be opened as HDF5: {error}",
             path=path,
@@ -250,7 +308,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except LayoutError:
         raise
-    except (EvreelError, *_RAISED_BY_DAMAGE) as error:
+    except Exception as error:
         raise LayoutError(f"{what} cannot be read: {error}", path=path, hint=REBUILD) from error
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5a, h5d, h5g, h5s, h5t, h5z
 
-from evreel.errors import ReleaseError
+from evreel.errors import ReleaseError, foreign
 from evreel.files import hdf5
 
 GZIP_LEVEL = 6
@@ -101,14 +101,14 @@ def repack(source: str | Path, destination: str | Path) -> None:
 @contextlib.contextmanager
 def _damage(path: Path) -> Iterator[None]:
     """Turn what h5py raises within a file into an error that names the file."""
-    try:
-        yield
-    except (OSError, RuntimeError, KeyError) as error:
-        raise ReleaseError(
-            f"cannot be read to its end, or its copy cannot be written: {error}",
+    with foreign(
+        lambda why: ReleaseError(
+            f"cannot be read to its end, or its copy cannot be written: {why}",
             path=path,
             hint="Build the file again, and check the free space on the disk.",
-        ) from error
+        )
+    ):
+        yield
 
 
 def _not_kept(problem: str, path: Path) -> ReleaseError:
@@ -258,9 +258,13 @@ def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], tuple[int,
             sizes.append(min(length, max(1, items)))
             items //= sizes[-1]
         step = tuple(reversed(sizes))
+    # All at once: to look one up, HDF5 goes through all before it.
+    stored: set[tuple[int, ...]] = set()
+    if dataset.chunks:
+        dataset.id.chunk_iter(lambda chunk: stored.add(chunk.chunk_offset))
     for start in itertools.product(*map(range, itertools.repeat(0), shape, step)):
         # A chunk that was never written stays unwritten: its values are the fill value.
-        if dataset.chunks and dataset.id.get_chunk_info_by_coord(start).byte_offset is None:
+        if dataset.chunks and start not in stored:
             continue
         yield start, tuple(min(s, n - at) for s, n, at in zip(step, shape, start, strict=True))
 

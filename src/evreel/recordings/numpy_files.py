@@ -18,19 +18,16 @@ from __future__ import annotations
 
 import io
 import os
-import struct
-import tokenize
-import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib import format as npy_format
 
+from evreel.errors import first_line
 from evreel.events import Sensor
+from evreel.files.npy import HEAD_BYTES, ArrayHead, array_head
 from evreel.recordings.columns import (
     NAMES_HINT,
     ColumnsRecording,
@@ -41,35 +38,9 @@ from evreel.recordings.columns import (
 )
 from evreel.recordings.decoded import PIECE_ROWS
 
-HEAD_BYTES = 1 << 16
-"""Size limit of an array's header; NumPy itself reads up to 10,000 bytes."""
 LIST_BYTES = 1 << 22
 """Size limit of a zip file's list of members: some ten thousand members."""
 
-_RAISED_BY_HEADER = (
-    ValueError,
-    TypeError,
-    LookupError,
-    SyntaxError,
-    OverflowError,
-    RecursionError,
-    MemoryError,
-    AttributeError,
-    struct.error,
-    tokenize.TokenError,
-)
-_RAISED_BY_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    RuntimeError,
-    NotImplementedError,
-    ValueError,
-    LookupError,
-    OverflowError,
-    struct.error,
-)
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 _FIXED_BYTES = 12  # before the text of an npy header; in version 1, the last two are of that text
@@ -77,55 +48,12 @@ _READ_BYTES = 1 << 20
 _AGAIN = "Save it again with np.savez, or copy or download it again."
 
 
-class ArrayHead(NamedTuple):
-    """What an npy file says about its array: shape, type, and size of the header in bytes."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    size: int
-
-
-def array_head(start: bytes) -> ArrayHead:
-    """Return what the first bytes of an npy file say about its array.
-
-    Parameters
-    ----------
-    start
-        The file's first `HEAD_BYTES`, or all of it.
-
-    Raises
-    ------
-    ValueError
-        If they are not a valid header.
-
-    Examples
-    --------
-    >>> file = io.BytesIO()
-    >>> np.save(file, np.zeros(3, np.uint16))
-    >>> array_head(file.getvalue())
-    ArrayHead(shape=(3,), dtype=dtype('uint16'), size=128)
-    """
-    file = io.BytesIO(start)
-    readers = {
-        (1, 0): npy_format.read_array_header_1_0,
-        (2, 0): npy_format.read_array_header_2_0,
-    }
-    try:
-        version = npy_format.read_magic(file)
-        if version not in readers:
-            raise ValueError(f"it is of version {version[0]}.{version[1]}")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about headers that Python 2 wrote
-            shape, _, dtype = readers[version](file)
-    except _RAISED_BY_HEADER as error:
-        raise ValueError(f"its header cannot be read: {_first_line(error)}") from error
-    if any(not isinstance(n, int) or isinstance(n, bool) or n < 0 for n in shape):
-        raise ValueError(f"its header states a shape of {shape}")
-    return ArrayHead(shape, dtype, file.tell())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+def _head(start: bytes) -> ArrayHead:
+    """Return what the first bytes of an npy file say; raise `ValueError` if they are not valid."""
+    head = array_head(start)
+    if any(n < 0 for n in head.shape):
+        raise ValueError(f"its header states a shape of {head.shape}")
+    return head
 
 
 class NpyRecording(ColumnsRecording):
@@ -141,7 +69,7 @@ class NpyRecording(ColumnsRecording):
 
     def _open(self) -> Sensor | None:
         try:
-            head = array_head(self._bytes(HEAD_BYTES, 0))
+            head = _head(self._bytes(HEAD_BYTES, 0))
         except ValueError as error:
             self._fail(str(error), 0, hint=_AGAIN)
         self._head = head
@@ -230,8 +158,8 @@ class NpzRecording(ColumnsRecording):
         """Return the zip file, with its list of members read."""
         try:
             return zipfile.ZipFile(_Bounded(self._file.fileno(), self._size))
-        except _RAISED_BY_ZIP as error:
-            self._fail(f"is not a whole zip file: {_first_line(error)}", self._size, hint=_AGAIN)
+        except Exception as error:
+            self._fail(f"is not a whole zip file: {first_line(error)}", self._size, hint=_AGAIN)
 
     def _place(self, member: zipfile.ZipInfo) -> int:
         """Return the byte of the file where a member begins."""
@@ -258,9 +186,9 @@ class NpzRecording(ColumnsRecording):
             if more > HEAD_BYTES:
                 raise ValueError(f"its header has {more} bytes")
             start += stream.read(max(more - (2 if start[6:7] == b"\x01" else 0), 0))
-            head = array_head(start)
-        except _RAISED_BY_ZIP as error:
-            self._fail(f"array {name}: {_first_line(error)}", self._place(member), hint=_AGAIN)
+            head = _head(start)
+        except Exception as error:
+            self._fail(f"array {name}: {first_line(error)}", self._place(member), hint=_AGAIN)
         problem = _unfit(head, records=False)
         if problem is not None:
             self._recode(f"array {name}: {problem}", self._place(member), NAMES_HINT)
@@ -292,8 +220,8 @@ class NpzRecording(ColumnsRecording):
         for (name, member), (_, stream) in zip(self._columns, arrays, strict=True):
             try:
                 stream.read(1)  # at the end the checksum is verified
-            except _RAISED_BY_ZIP as error:
-                self._fail(f"array {name}: {_first_line(error)}", self._place(member), hint=_AGAIN)
+            except Exception as error:
+                self._fail(f"array {name}: {first_line(error)}", self._place(member), hint=_AGAIN)
 
 
 class _Bounded(io.RawIOBase):
@@ -344,8 +272,8 @@ def _read(
                 problem = "ends too early"
                 break
             data += got
-    except _RAISED_BY_ZIP as error:
-        problem = _first_line(error)
+    except Exception as error:
+        problem = first_line(error)
     return np.frombuffer(data, dtype, len(data) // dtype.itemsize), problem
 
 

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from evreel import __version__
-from evreel.errors import ReleaseError, UsageError
+from evreel.errors import EvreelError, ReleaseError, UsageError
 from evreel.layout import BOXES_SUFFIX, LABEL_MAP
 from evreel.outputs import Progress, silent
 from evreel.provenance import canonical_json, sha256
@@ -421,13 +421,13 @@ def _place(entry: PlanEntry, source: Path, target: Path, compression: Compressio
 
 def _is_unverified(store: Path) -> bool:
     """Return whether an events store says that its recording came without a checksum."""
-    import h5py
+    from evreel.files import hdf5
 
     try:
-        with h5py.File(store) as file:
+        with hdf5.open_hdf5(store) as file:
             parameters = json.loads(file.attrs.get("parameters", "{}"))
             return "source_checksum" in parameters
-    except (OSError, ValueError, TypeError):
+    except (EvreelError, OSError, ValueError, TypeError):
         return False  # no store of ours; the checks say what is wrong with it
 
 

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evreel.closing import Closing
-from evreel.errors import ReleaseError, UsageError, did_you_mean
+from evreel.errors import ReleaseError, UsageError, did_you_mean, foreign
 from evreel.layout import BOXES_SUFFIX, LABEL_MAP
 from evreel.release.digests import digests_of, pieces
 from evreel.release.manifest import ListedFile, Manifest, read_manifest
@@ -316,16 +316,16 @@ class Release(Closing):
         listed = [file for file in self.manifest.files if file.path == LABEL_MAP]
         if not listed:
             return {}
-        try:
+        with foreign(
+            lambda why: ReleaseError(
+                f"is not a map of class numbers to names: {why} (in folder {self.path})",
+                path=self.path / LABEL_MAP,
+            )
+        ):
             value = json.loads(self._folder.content(listed[0]))
             labels = {int(number): name for number, name in value.items()}
             if not all(isinstance(name, str) for name in labels.values()):
                 raise ValueError("a name is not text")
-        except (ValueError, AttributeError, RecursionError) as error:
-            raise ReleaseError(
-                f"is not a map of class numbers to names: {error} (in folder {self.path})",
-                path=self.path / LABEL_MAP,
-            ) from error
         return dict(sorted(labels.items()))
 
     @cached_property

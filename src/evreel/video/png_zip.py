@@ -93,6 +93,8 @@ def _pictures(stream: IO[bytes], path: Path) -> Iterator[bytes]:
         kind = b""
         while kind != b"IEND":
             head = stream.read(8)
+            if len(head) < 8:
+                raise EvreelError("ffmpeg's output ends within a PNG file", path=path)
             size, kind = struct.unpack(">I4s", head)
             parts += [head, stream.read(size + 4)]  # with its checksum
         yield b"".join(parts)

@@ -1,5 +1,8 @@
 """Damage recordings of every format and read them: whatever the bytes, these rules hold.
 
+Groups of targets, which are no recordings, and campaigns against servers have rules of their own:
+each module says its.
+
 - Reading ends by itself: run it in a process with a timeout, so that a hang is a failure.
 - It ends in one of evreel's errors, which says a byte of the file, or in events that are in order
   and inside the sensor.
@@ -31,9 +34,11 @@ from evreel.errors import CodingError, RecordingError, UnknownFormatError, Usage
 from evreel.events import Events
 from evreel.recordings.open import STRICT, Reading
 from support.fuzz.damage import Original
+from support.fuzz.target import Target, hold
 
 FORMATS = sorted(
-    {module.name for module in pkgutil.iter_modules(support.fuzz.__path__)} - {"__main__", "damage"}
+    {module.name for module in pkgutil.iter_modules(support.fuzz.__path__)}
+    - {"__main__", "damage", "target"}
 )
 SALVAGE = Reading(on_damage="salvage")
 MENDING = Reading(on_disorder="sort", on_out_of_bounds="drop", on_reset="split", on_stray="drop")
@@ -41,15 +46,6 @@ BOTH = replace(MENDING, on_damage="salvage")
 ALL = (None, None)
 PART_US = (500, 2_000)
 Limits = tuple[int | None, int | None]
-
-
-class BrokenRuleError(Exception):
-    """A reader did what it must not."""
-
-
-def hold(rule: bool, said: str) -> None:
-    if not rule:
-        raise BrokenRuleError(said)
 
 
 def read(
@@ -108,9 +104,14 @@ def outcome(original: Original, path: Path, limits: Limits, whole: np.ndarray, t
 
 
 def fuzz(name: str, files: int, seed: int) -> Counter[str]:
-    """Read so many damaged files of a format; return how often each outcome came."""
+    """Read so many damaged files of a group; return how often each outcome came."""
+    group = importlib.import_module(f"support.fuzz.{name}")
+    if hasattr(group, "campaign"):
+        return group.campaign(files, seed)
+    if hasattr(group, "targets"):
+        return fuzz_targets(name, group.targets(), files, seed)
     rng = np.random.default_rng(seed)
-    originals = importlib.import_module(f"support.fuzz.{name}").originals()
+    originals = group.originals()
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         wholes = {}
@@ -128,6 +129,22 @@ def fuzz(name: str, files: int, seed: int) -> Counter[str]:
                 counts[outcome(original, path, limits, whole, turn)] += 1
             except Exception as error:
                 error.add_note(f"{name}, seed {seed}, file {turn}")
+                raise
+    return counts
+
+
+def fuzz_targets(name: str, targets: list[Target], files: int, seed: int) -> Counter[str]:
+    """Use so many damaged targets; return how often each outcome came."""
+    rng = np.random.default_rng(seed)
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(files):
+            target = targets[turn % len(targets)]
+            content = target.damaged(rng, turn)
+            try:
+                counts[target.outcome(content, Path(folder))] += 1
+            except Exception as error:
+                error.add_note(f"{name}, seed {seed}, file {turn}: {target.name}")
                 raise
     return counts
 

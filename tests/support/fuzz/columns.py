@@ -15,6 +15,7 @@ import hdf5plugin
 import numpy as np
 
 from evreel.events import Sensor
+from evreel.files import inspection
 from evreel.recordings.hdf5 import read as foreign_hdf5
 from evreel.recordings.open import Reading, Recording
 from support.fuzz.damage import Original, damaged
@@ -22,7 +23,7 @@ from support.writers import columns as made
 
 SENSOR = Sensor(40, 48)
 WHOLE_HDF5 = 100  # one in so many is damaged anywhere: a process each
-LOOK_SECONDS = 3.0  # where HDF5 hangs
+LOOK_SECONDS = 2  # where HDF5 hangs
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class File(Original):
         return damaged(rng, self.content)
 
     def opened(self, path: Path, reading: Reading) -> Recording:
-        with mock.patch.object(foreign_hdf5, "LOOK_SECONDS", LOOK_SECONDS):
+        with mock.patch.object(inspection, "CPU_SECONDS", LOOK_SECONDS):
             return super().opened(path, reading)
 
 

@@ -71,7 +71,9 @@ class Unpacker:
                 unpacked = self._unlz4(packed)
             elif self._method == "ZSTD":
                 unpacked = self._unzstd(packed)
-        except (RuntimeError, zstandard.ZstdError) as error:
+        except (DamageError, BudgetError):
+            raise
+        except Exception as error:
             raise DamageError(f"cannot be unpacked: {error}") from error
         self._check(len(unpacked))
         if self._budget is not None:

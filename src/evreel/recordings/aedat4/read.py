@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from lxml import etree
 
-from evreel.errors import CodingError, RecordingError, UsageError
+from evreel.errors import CodingError, RecordingError, UsageError, foreign
 from evreel.events import Batch, Sensor
 from evreel.recordings.aedat4 import gather
 from evreel.recordings.aedat4.flatbuffer import I32, I64, U32, DamageError, Flatbuffer
@@ -514,10 +514,8 @@ class Aedat4Recording(DecodedRecording):
         """Return the streams that the XML lists, by their number."""
         at = len(MAGIC)
         parser = etree.XMLParser(resolve_entities=False, no_network=True)
-        try:
+        with foreign(lambda why: self._error(f"the header's XML cannot be read: {why}", at)):
             root = etree.fromstring(self.header.encode(), parser)
-        except etree.XMLSyntaxError as error:
-            raise self._error(f"the header's XML cannot be read: {error}", at) from error
         listed = root.find(".//node[@name='outInfo']")
         streams: dict[int, _Stream] = {}
         for node in () if listed is None else listed.findall("node"):

@@ -20,9 +20,9 @@ CD/indexes          not needed, not read
 `CHUNK_BYTES`. The filters in `chunks.FILTERS` are undone; Metavision's own, ECF, is not. Links and
 data sets in other files are not followed: a file from elsewhere could point at any file here.
 
-A separate program (`probe`) inspects the file's structure, because a damaged one may make HDF5's
-library hang or end the process; that takes a third of a second. The data are read and decompressed
-here.
+A separate program (`evreel.files.probe`) inspects the file's structure, because a damaged one may
+make HDF5's library hang or end the process; that takes a third of a second. The data are read and
+decompressed here.
 
 Sources: https://dsec.ifi.uzh.ch/data-format; RVT (https://github.com/uzh-rpg/RVT), its reader of
 event files; https://docs.prophesee.ai, HDF5 event file format.
@@ -30,10 +30,7 @@ event files; https://docs.prophesee.ai, HDF5 event file format.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -46,28 +43,27 @@ import numpy.typing as npt
 from evreel.errors import (
     CodingError,
     EvreelError,
-    LayoutError,
     RecordingError,
     UnknownFormatError,
     UsageError,
 )
 from evreel.events import Sensor, Triggers
+from evreel.files import probe
 from evreel.files.events_store import EventsStore
 from evreel.files.hdf5 import open_hdf5
 from evreel.files.hdf5 import reading as reading_hdf5
+from evreel.files.inspection import MAGIC, InspectionError, described
+from evreel.files.seal import is_sealed
 from evreel.recordings.columns import ColumnsRecording, Fault, Rows, is_number
 from evreel.recordings.decoded import PIECE_ROWS
-from evreel.recordings.hdf5 import chunks, probe
+from evreel.recordings.hdf5 import chunks
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.survey import WHOLE, Survey
 from evreel.timebase import FARTHEST
 
-MAGIC = b"\x89HDF\r\n\x1a\n"
 CHUNK_BYTES = 1 << 28
 """Size limit of a chunk, in the file or decompressed: it is read as a whole."""
-LOOK_SECONDS = 120.0
-"""Time limit for inspecting a file's structure."""
 
 _ORIGIN = "evreel-"  # layouts of evreel's own files begin so
 _COLUMNS = tuple(f"events/{name}" for name in "txyp")
@@ -119,28 +115,17 @@ def look(path: Path) -> Look:
     Raises
     ------
     RecordingError
-        If the structure is damaged, or inspecting it takes more than `LOOK_SECONDS`.
+        If the structure is damaged, or inspecting it takes too long.
     """
-    # By its path and with -P, so that it imports nothing from its folder or the working directory.
-    command = [sys.executable, "-P", probe.__file__, str(path.resolve()), *_NAMES]
-    damaged = "its structure cannot be read as HDF5"
     try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=LOOK_SECONDS, stdin=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired as error:
+        told, rest = described(path, *_NAMES)
+    except InspectionError as error:
         raise RecordingError(
-            f"{damaged}: inspecting it did not end within {LOOK_SECONDS:.0f} s",
+            f"its structure cannot be read as HDF5: {error.problem}",
             path=path,
             offset=0,
             hint=_WHOLE_AGAIN,
         ) from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        why = said[-1] if said and done.returncode > 0 else f"signal {-done.returncode}"
-        raise RecordingError(f"{damaged}: {why}", path=path, offset=0, hint=_WHOLE_AGAIN)
-    line, _, rest = done.stdout.partition(b"\n")
-    told = json.loads(line)
     tables, at = {}, 0
     for name, found in told["sets"].items():
         stop = at + 32 * found["chunks"]
@@ -513,16 +498,14 @@ class Hdf5RecordsRecording(Hdf5Recording):
 
 
 def _says_ours(path: Path) -> bool:
-    """Return whether a file is evreel's; only files with a checksummed structure are opened."""
-    with path.open("rb") as file:
-        version = file.read(len(MAGIC) + 1)[len(MAGIC) :]
-    if version < b"\x02":
-        return False
+    """Return whether a file says that it is evreel's; only sealed files are opened for that."""
     try:
-        with open_hdf5(path) as opened, reading_hdf5(path, "its layout"):
-            return str(opened.attrs.get("layout")).startswith(_ORIGIN)
-    except LayoutError:
+        if not is_sealed(path):
+            return False
+    except OSError:
         return False
+    with open_hdf5(path) as opened, reading_hdf5(path, "its layout"):
+        return str(opened.attrs.get("layout")).startswith(_ORIGIN)
 
 
 def open_foreign(

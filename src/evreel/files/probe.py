@@ -1,28 +1,35 @@
-"""Inspect the structure of an HDF5 file that others made; run as a separate program.
+"""Inspect the structure of an HDF5 file that has no seal; run as a separate program.
 
-Most such files use HDF5's earliest form, whose structure has no checksums: flipped bits in it can
-make the library hang or end the process. So this runs on its own, with a memory limit, and its
-caller sets a time limit. It reports where the parts of the data are and reads none of them; it
-opens nothing in another file that a link or a data set points to.
+Lost sectors and flipped bits in the structure can make HDF5's library hang, take all memory or end
+the process. So this runs on its own, with limits; `inspection` starts it. It opens nothing in
+another file that a link or a data set points to.
 
-Run as ``probe.py FILE NAME…``; prints a line of JSON, then the tables of chunks, (m, 4) int64
-each: first row, byte of the file, size in bytes, mask of the filters that were left out.
+Run as ``probe.py SECONDS describe FILE NAME…``, it reports where the values of some data sets are,
+and reads none of them. It prints a line of JSON, then the tables of chunks, (m, 4) int64 each:
+first row, byte of the file, size in bytes, mask of the filters that were left out.
+
+Run as ``probe.py SECONDS walk FILE``, it goes through all objects, attributes, texts and tables of
+chunks, and prints nothing: where it ends, so does a reader.
+
+SECONDS limits the time of the processor.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import h5py
 import numpy as np
 
-MEMORY_BYTES = 4 << 30
+MEMORY_BYTES = 2 << 30
 """Limit of address space."""
-MOST_CHUNKS = 1 << 22
-"""Limit of chunks of a data set: their table then has 128 MiB."""
+MOST_CHUNKS = 1 << 20
+"""Limit of chunks of a data set: to list them takes 2 s."""
 MOST_LISTED = 20
 """Limit of names listed from a group."""
 
@@ -139,28 +146,72 @@ def text_attribute(file: h5py.File, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def main(path: str, *names: str) -> None:
+def describe(file: h5py.File, names: Iterable[str]) -> None:
     """Print the description of a file, and of the data sets with these names."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     tables = []
-    with h5py.File(path, "r", locking=False) as file:
-        told: dict[str, Any] = {
-            "attributes": {name: text_attribute(file, name) for name in ("geometry", "layout")},
-            "listed": listed(file),
-            "sets": {},
-        }
-        for name in names:
-            found = find(file, name)
-            if isinstance(found, h5py.Dataset):
-                told["sets"][name], table = data_set(found)
-                told["sets"][name]["chunks"] = len(table)
-                tables.append(table)
-            elif found is not None:
-                told["sets"][name] = {"elsewhere": True, "chunks": 0}
+    told: dict[str, Any] = {
+        "attributes": {name: text_attribute(file, name) for name in ("geometry", "layout")},
+        "listed": listed(file),
+        "sets": {},
+    }
+    for name in names:
+        found = find(file, name)
+        if isinstance(found, h5py.Dataset):
+            told["sets"][name], table = data_set(found)
+            told["sets"][name]["chunks"] = len(table)
+            tables.append(table)
+        elif found is not None:
+            told["sets"][name] = {"elsewhere": True, "chunks": 0}
     sys.stdout.buffer.write(json.dumps(told).encode() + b"\n")
     for table in tables:
         sys.stdout.buffer.write(table.astype("<i8").tobytes())
+
+
+def walk(file: h5py.File) -> None:
+    """Go through all that is structure."""
+
+    def visit(_: str, node: h5py.HLObject) -> None:
+        for name in node.attrs:
+            with contextlib.suppress(TypeError):  # of a type that numpy has not
+                node.attrs[name]
+        if not isinstance(node, h5py.Dataset) or node.shape is None:
+            return
+        layout = node.id.get_create_plist().get_layout()
+        if layout == h5py.h5d.CHUNKED:
+            node.id.chunk_iter(lambda chunk: None)
+        if layout != h5py.h5d.VIRTUAL and not node.external and has_pointers(node):
+            node[()]
+
+    visit("/", file)
+    file.visititems(visit)
+
+
+def has_pointers(node: h5py.Dataset) -> bool:
+    """Return whether a data set's values can be read here and point into the structure, as text."""
+    plist = node.id.get_create_plist()
+    filters = (plist.get_filter(k)[0] for k in range(plist.get_nfilters()))
+    with contextlib.suppress(TypeError):  # of a type that numpy has not
+        return bool(node.dtype.hasobject) and all(map(h5py.h5z.filter_avail, filters))
+    return False
+
+
+def limit(kind: int, most: int) -> None:
+    """Limit what this process may use, unless it may use even less."""
+    hard = resource.getrlimit(kind)[1]
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (least, least))
+
+
+def main(seconds: str, task: str, path: str, *names: str) -> None:
+    """Inspect a file within limits."""
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    limit(resource.RLIMIT_CPU, int(seconds))
+    with h5py.File(path, "r", locking=False) as file:
+        if task == "walk":
+            walk(file)
+        else:
+            describe(file, names)
 
 
 if __name__ == "__main__":

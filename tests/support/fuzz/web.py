@@ -5,18 +5,15 @@
 - Without, it is a whole version of the file, as long as the framing of an answer or its validators
   tell what is wrong. Answers that lie so that nothing shows it are drawn only where there is a sum.
 
-``python -m support.fuzz_web --help``, from tests/, runs it, on loopback alone. It counts how the
-downloads ended: ``right``, or ``refused``.
+All servers are on loopback. Downloads end ``right``, or ``refused``.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import re
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -321,18 +318,3 @@ def _one(rng: Rng, folder: Path) -> str:
             if outcome == "right":
                 break
     return outcome
-
-
-def main() -> None:
-    """Download from many servers; print how that ended."""
-    parser = argparse.ArgumentParser(prog="python -m support.fuzz_web")
-    parser.add_argument("--downloads", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args()
-    counts = campaign(chosen.downloads, chosen.seed)
-    told = " ".join(f"{outcome}={n}" for outcome, n in sorted(counts.items()))
-    sys.stdout.write(f"web: {told}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,66 @@
+"""Headers of NumPy's npy files, read without trust in what they say."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from evreel.errors import foreign
+
+HEAD_BYTES = 1 << 16
+"""Size limit of an array's header; NumPy itself reads up to 10,000 bytes."""
+
+
+class ArrayHead(NamedTuple):
+    """What an npy file says about its array: shape, type, and size of the header in bytes.
+
+    The shape is as stated, of any whole numbers.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    size: int
+
+
+def array_head(start: bytes) -> ArrayHead:
+    """Return what the first bytes of an npy file say about its array.
+
+    Parameters
+    ----------
+    start
+        The file's first `HEAD_BYTES`, or all of it.
+
+    Raises
+    ------
+    ValueError
+        If they are not a valid header.
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.zeros(3, np.uint16))
+    >>> array_head(file.getvalue())
+    ArrayHead(shape=(3,), dtype=dtype('uint16'), size=128)
+    """
+    file = io.BytesIO(start)
+    readers = {
+        (1, 0): npy_format.read_array_header_1_0,
+        (2, 0): npy_format.read_array_header_2_0,
+    }
+
+    def unreadable(why: str) -> ValueError:
+        return ValueError(f"its header cannot be read: {why}")
+
+    with foreign(unreadable), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about headers that Python 2 wrote
+        version = npy_format.read_magic(file)
+        if version not in readers:
+            raise ValueError(f"it is of version {version[0]}.{version[1]}")
+        shape, _, dtype = readers[version](file)
+    if any(not isinstance(n, int) or isinstance(n, bool) for n in shape):
+        raise ValueError(f"its header states a shape of {shape}")
+    return ArrayHead(shape, dtype, file.tell())
