@@ -20,7 +20,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "clock": 1,
     "video": 1,
     "annotate": 3,
-    "boxes": 1,
+    "boxes": 2,
     "features": 3,
     "release": 4,
 }

@@ -274,7 +274,9 @@ def mistakes(
     known = settings_of(of)
     for key in value:
         if key not in known:
-            yield (*place, str(key)), f"unknown key {key!r}{guess(key, known)}"
+            moved = [found.replace("/", ": ") for found in elsewhere(of, str(key))]
+            near = f"; did you mean {moved[0]}?" if len(moved) == 1 else guess(key, known)
+            yield (*place, str(key)), f"unknown key {key!r}{near}"
     for name, one in known.items():
         if name in value:
             yield from wrong(one, value[name], (*place, name), explain=explain)
@@ -599,6 +601,24 @@ def number_text(number: float) -> str:
 def without_links(text: str) -> str:
     """Return a text of a page as a terminal shows it: links by their names."""
     return _LINK.sub(r"\1", text)
+
+
+def elsewhere(of: type[Settings], key: str) -> list[str]:
+    """Return the places below a class where a setting has the last name of a key.
+
+    Examples
+    --------
+    >>> from evreel.dataset.settings import Config
+    >>> elsewhere(Config, "boxes.outside"), elsewhere(Config, "on_reset"), elsewhere(Config, "fsp")
+    (['boxes/outside'], ['events/on_reset'], [])
+    """
+    *above, last = re.split(r"[./]", key)
+    found = [
+        f"{name}/{last}"
+        for name, one in settings_of(of).items()
+        if _is_group(one.type) and last in settings_of(one.type.base)
+    ]
+    return [place for place in found if not above or place.startswith(f"{above[-1]}/")] or found
 
 
 def guess(value: object, known: Sequence[str] | Mapping[str, Any]) -> str:

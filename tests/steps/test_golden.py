@@ -114,7 +114,7 @@ def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
         whole, file, steps.FeatureSettings(representation="histogram", number=3), cut=cut
     )
     made["features"] += digest_of_hdf5(file)
-    steps.boxes(whole, boxes, folder / "carried.npy")
+    steps.boxes(whole, boxes, folder / "carried.npy", steps.BoxesSettings(clock="recording"))
     made["boxes"] = digest_of_bytes(folder / "carried.npy")
     plan = folder / "plan.tsv"
     rows = [

@@ -124,6 +124,22 @@ def test_boxes__are_put_on_the_stores_time_line(tmp_path):
     assert boxes["x"].tolist() == [3.5] * 3
 
 
+@pytest.mark.parametrize(("clock", "other"), [("source", "recording"), ("recording", "source")])
+def test_boxes__that_are_all_outside_the_recording_are_refused(tmp_path, clock, other):
+    store = store_of(tmp_path / "s.h5", random_events(50), t_offset=10**15)
+    out = tmp_path / "x_bbox.npy"
+    times = (10, 20) if clock == "source" else (10**15 + 10, 10**15 + 20)
+    source = published(tmp_path / "x.npy", times)
+    settings = steps.BoxesSettings(clock=clock)
+    with pytest.raises(AnnotationError, match=f"They seem to count .*: set boxes.clock: {other}"):
+        steps.boxes(store, source, out, settings)
+    assert not out.exists()
+    assert steps.boxes(store, source, out, steps.BoxesSettings(clock=other)) == 2
+    assert read_boxes(out)["t"].tolist() == [10, 20]
+    with pytest.raises(AnnotationError, match="Are they of this recording"):
+        steps.boxes(store, published(source, (5 * 10**14, 5 * 10**14)), out, settings)
+
+
 def test_boxes__of_evreel_itself_do_not_change(tmp_path):
     made = np.zeros(2, dtype=BOX_DTYPE)
     made["t"], made["w"], made["class_confidence"] = [3, 9], 2.5, 1

@@ -183,6 +183,11 @@ class AnnotateSettings(Settings):
 class BoxesSettings(Settings):
     """Boxes that come with a recording."""
 
+    clock: Clock = setting(
+        "source",
+        "What the times of boxes count from. source: what the timestamps in the recording's file "
+        "count from; recording: its first event.",
+    )
     outside: Literal["error", "clip", "keep"] = setting(
         "error",
         "What becomes of boxes that reach outside the sensor: error; clip them, leave out those "

@@ -8,9 +8,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from evreel.dataset.settings import FREE_COLUMNS, NEEDED_BESIDE, SECTIONS, RecordingColumns
+from evreel.dataset.settings import (
+    FREE_COLUMNS,
+    NEEDED_BESIDE,
+    SECTIONS,
+    Config,
+    RecordingColumns,
+)
 from evreel.errors import UsageError, did_you_mean
-from evreel.settings import guess, settings_of, wrong
+from evreel.settings import elsewhere, guess, settings_of, wrong
 from evreel.text import nfc
 
 Row = Mapping[str, str]
@@ -96,8 +102,10 @@ def _columns_problem(columns: Sequence[str], required: Sequence[str], strict: bo
     for column in columns if strict else ():
         if column not in known and not _FREE.fullmatch(column):
             section, slash, below = column.partition("/")
-            near = did_you_mean(section, SECTIONS)
+            near, moved = did_you_mean(section, SECTIONS), elsewhere(Config, column)
             more = f"; {near[:-2]}/{below}'?" if slash and near else guess(column, known)
+            if not slash and len(moved) == 1:
+                more = f"; did you mean {moved[0]!r}?"
             return f"unknown column {column!r}{more}"
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from evreel.dataset.settings import BoxesSettings
 from evreel.errors import AnnotationError
@@ -11,6 +12,10 @@ from evreel.outputs import atomic
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG
 from evreel.steps.events import Source, as_store
+
+if TYPE_CHECKING:
+    from evreel.files.events_store import EventsStore
+    from evreel.timebase import Int64Array
 
 
 def boxes(
@@ -29,13 +34,15 @@ def boxes(
     store
         Events store (or a recording, decoded temporarily).
     published
-        EventBbox records, ``.npy``, on the recording's own clock.
+        EventBbox records, ``.npy``, by time: fields ``t`` (or ``ts``) in µs, ``x``, ``y``, ``w``,
+        ``h`` in pixels, ``class_id``; also ``track_id`` and ``class_confidence`` (or
+        ``confidence``) if there are any.
     output
         The same boxes, in µs since the recording's first event. A ``.json`` of the same name says
         how they were made.
     settings
-        What becomes of boxes that are not valid, or reach outside the sensor. The log and
-        ``repairs`` in the ``.json`` count them.
+        The clock of `published`, and what becomes of boxes that are not valid, or reach outside
+        the sensor. The log and ``repairs`` in the ``.json`` count them.
     md5
         32 hexadecimal digits that they must have.
     labels
@@ -49,7 +56,8 @@ def boxes(
     ------
     AnnotationError
         If they cannot be read, have a class that is not listed, are not valid or reach outside
-        the sensor; or the store is cropped, or has parts of several clocks.
+        the sensor, or are all outside the recording's time; or the store is cropped, or has parts
+        of several clocks.
     """
     from evreel.acquire import check_md5
     from evreel.checks.finding import counted
@@ -91,7 +99,9 @@ def boxes(
                 path=published,
                 hint="Decode one part, with on_reset: first or last.",
             )
-        found["t"] -= opened.t_offset
+        if settings.clock == "source":
+            found["t"] -= opened.t_offset
+        _check_times(found["t"], opened, published, settings.clock)
         write_boxes(scratch, found)
         repairs = {"invalid_boxes": invalid, "clipped_boxes": clipped, "outside_boxes": outside}
         inputs = {"store": sha256(opened.path), "published": sha256(published)}
@@ -107,3 +117,25 @@ def boxes(
         if n:
             LOG.warning("%s: %s %s", name, counted(n, "box"), what)
     return len(found)
+
+
+def _check_times(
+    t: Int64Array, store: EventsStore, published: str | Path, clock: Literal["source", "recording"]
+) -> None:
+    """Raise if all boxes, in µs since the first event, are outside the recording."""
+    stop_us = store.t_stop_us
+    if not len(t) or (t[-1] >= 0 and t[0] <= stop_us):
+        return
+    other = t + store.t_offset if clock == "source" else t - store.t_offset
+    hint = "Are they of this recording?"
+    if other[-1] >= 0 and other[0] <= stop_us:
+        right = {"source": "recording", "recording": "source"}[clock]
+        counts = {"source": "the clock of the recording's file", "recording": "the first event"}
+        hint = f"They seem to count from {counts[right]}: set boxes.clock: {right}."
+    raise AnnotationError(
+        f"is outside the recording, as all boxes: t={t[0]} µs since the first event; it ends at "
+        f"{stop_us} µs",
+        path=published,
+        place="record 0",
+        hint=hint,
+    )
