@@ -102,15 +102,15 @@ class OneLineFormatter(logging.Formatter):
         return one_line(super().formatMessage(record), 4 * LONGEST_PART)
 
 
-def first_line(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
     r"""Return what an error says, in one line.
 
     Examples
     --------
-    >>> first_line(ValueError("no number:\n12x")), first_line(KeyError())
-    ('no number:', 'KeyError')
+    >>> words_of(ValueError("no number:\n12x")), words_of(KeyError())
+    ('no number: 12x', 'KeyError')
     """
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return one_line(str(error) or type(error).__name__, 200)
 
 
 @contextlib.contextmanager
@@ -118,7 +118,8 @@ def foreign(make: Callable[[str], Exception]) -> Iterator[None]:
     """Turn whatever a library raises on somebody's bytes into the error that `make` returns.
 
     Libraries raise more than they document: numpy's reader of headers alone a dozen kinds. So the
-    block should be the call of the library, and nothing else. Errors of evreel pass.
+    block should be the call of the library, and nothing else. Errors of evreel pass, and so does
+    `MemoryError`, which says nothing of the bytes.
 
     Parameters
     ----------
@@ -134,10 +135,10 @@ def foreign(make: Callable[[str], Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except EvreelError:
+    except (EvreelError, MemoryError):
         raise
     except Exception as error:
-        raise make(first_line(error)) from error
+        raise make(words_of(error)) from error
 
 
 class EvreelError(Exception):
@@ -178,7 +179,7 @@ class EvreelError(Exception):
         self.hint = None if hint is None else one_line(hint, LONGEST_PART)
         name = None if self.path is None else one_line(self.path.name or str(self.path))
         message = ": ".join(part for part in (name, self.place, self.problem) if part)
-        end = "" if message.endswith("?") else "."
+        end = "" if message.endswith(("?", ".", "…")) else "."
         super().__init__(f"{message}{end} {self.hint}" if self.hint else message)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from pathlib import Path
 
@@ -38,14 +39,26 @@ def on_disk(path: str | Path) -> Path:
     for part in path.relative_to(path.anchor).parts:
         try:
             there = (found / part).exists()
-            names = [] if there else [entry.name for entry in found.iterdir()]
+            names = {} if there else _spelled(found, found.stat().st_mtime_ns)
+            same = names.get(nfc(part), [])
         except (OSError, ValueError):
             return path
-        same = [name for name in names if nfc(name) == nfc(part)]
         if not there and len(same) != 1:
             return path
         found /= part if there else same[0]
     return found
+
+
+@functools.cache
+def _spelled(folder: Path, changed_ns: int) -> dict[str, list[str]]:
+    """Return names in a folder as they are compared → as they are spelled.
+
+    It is read again only when it has changed, which `changed_ns` tells.
+    """
+    names: dict[str, list[str]] = {}
+    for entry in folder.iterdir():
+        names.setdefault(nfc(entry.name), []).append(entry.name)
+    return names
 
 
 def read_text(path: str | Path) -> str:

@@ -37,7 +37,7 @@ def test_lack_of_memory__is_no_bug_of_evreel(tmp_path):
         np.empty(2**58)
     assert raised.value.code == 1
     assert last_error(log.read_text(encoding="utf-8")).startswith(
-        "MemoryError: the machine has no more memory: Unable to allocate 2.00 EiB"
+        "MemoryError: out of memory: Unable to allocate 2.00 EiB"
     )
 
 

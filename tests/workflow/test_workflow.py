@@ -473,4 +473,4 @@ def test_release__is_refused_where_a_recording_is_not_the_one_that_was_decoded(c
     os.utime(recording, (1_000_000_000, 1_000_000_000))
     run = snakemake(copied, "--cores", "2", "release", "--rerun-triggers", "mtime")
     assert run.returncode != 0
-    assert "'train/events/one.h5': was made from another recording than the recording" in run.stdout
+    assert "'train/events/one.h5': was made from another recording than the file of 'one' now" in run.stdout

@@ -1,5 +1,6 @@
 """The only helpers: how the values of config and table reach a rule."""
 
+import atexit
 import functools
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ from evreel.dataset.settings import (
     BoxesSettings,
     ClockSettings,
     CutSettings,
+    NAME,
     EventsSettings,
     FeatureSettings,
     MemberSettings,
@@ -48,7 +50,8 @@ try:
     if workflow.is_main_process:
         for doubt in check_inputs(DATASET, MEMORY):
             logger.warning(doubt)
-        MEMORY.save()
+        MEMORY.save(whole=False)
+        atexit.register(MEMORY.save)  # jobs ask for more, when Snakemake plans them
 except EvreelError as error:
     raise WorkflowError(str(error))
 
@@ -64,12 +67,13 @@ def start():
         results = Path(DATASET.results)
         logs = results / "logs", results / "benchmarks"
         os.environ[RUN] = start_run(results, *logs)
+        MEMORY.save()
     except EvreelError as error:
         raise WorkflowError(str(error))
 
 
 wildcard_constraints:
-    id=r"[A-Za-z0-9][A-Za-z0-9_-]*",
+    id=NAME,
     feature="|".join(DATASET.config.features) or "(?!)",
     suffix=r"[A-Za-z0-9]+",
     archive=r"[A-Za-z0-9._-]+",
@@ -144,7 +148,7 @@ def sha256(path):
 def changed(wildcards):
     """Return the sums of a local source that changed after it was verified, None if none did.
 
-    It names its output itself: what depends on a job's output does not make the job run again.
+    The output's path is computed here: Snakemake ignores changes of what depends on `output`.
     """
     if "archive" in wildcards.keys():
         verified = f"{DATASET.results}/archives/{wildcards.archive}"

@@ -184,7 +184,7 @@ def _as_source_error(archive: str, place: str) -> Iterator[None]:
         if error.errno in (None, errno.EINVAL):
             raise _damaged(archive, error, place) from error
         raise SourceError(f"cannot be unpacked: {error.strerror}", place=place) from error
-    except EvreelError:
+    except (EvreelError, MemoryError):
         raise
     except Exception as error:  # zipfile alone raises a dozen kinds
         raise _damaged(archive, error, place) from error

@@ -3,7 +3,7 @@
 **Identity.** Of several statements about which frame a shape is in, the strongest decides: first
 the names of pictures that state index and start, as evreel names them; then the frames of the
 task, by its first frame and its frame filter; then the numbers in the file. Names of pictures are
-held against the clock. CVAT numbers the pictures of a task from 0, wherever they are in the
+checked against the clock. CVAT numbers the pictures of a task from 0, wherever they are in the
 recording and however they are sorted, so names and numbers may differ; two pictures of one frame
 may not.
 
@@ -80,7 +80,7 @@ def place(
     -------
     Placed
         A shape before a gap that is not to be filled is alone. The task of a file whose pictures'
-        names were held against the clock is None.
+        names were checked against the clock is None.
 
     Raises
     ------

@@ -13,7 +13,6 @@ from evreel.release.origins import Made, mixtures
 from evreel.samples.splits import SPLITS
 
 error, warning = checks_of("data set")
-error_of_files, _ = checks_of("slices, samples, features")
 
 Recordings = Mapping[str, Mapping[str, str]]
 """What is known of each recording: id → column → text."""
@@ -187,7 +186,7 @@ def sample_class(cuts: Sequence[Cut]) -> Iterator[Placed]:
         )
 
 
-@error_of_files(
+@error(
     "made_from", "Files that were made from others than the ones of their recording beside them."
 )
 def made_from(files: Iterable[Made], rows: Mapping[str, Row] | None = None) -> Iterator[Placed]:

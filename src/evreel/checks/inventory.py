@@ -20,6 +20,7 @@ from evreel.checks.tally import Read
 from evreel.errors import EvreelError
 from evreel.events import Sensor
 from evreel.files import hdf5
+from evreel.files.boxes import read_origin
 from evreel.files.inspection import MAGIC
 from evreel.layout import (
     BOXES_SUFFIX,
@@ -321,6 +322,9 @@ def kind_of(path: Path) -> str | None:
 
 def read_head(file: File) -> Head:
     """Return what a file says of its recording, or nothing if it cannot be read."""
+    if file.kind == BOXES:
+        origin = read_origin(file.location)
+        return Head(file, inputs=origin["inputs"], beside=origin["beside"])
     if file.kind not in LAYOUTS:
         return Head(file)
     try:

@@ -22,7 +22,6 @@ LookedAt = Literal[
     "boxes",
     "boxes, slices",
     "data set",
-    "slices, samples, features",
     "release",
 ]
 """What checks look at, in the order of the list. Checks that look at one thing share a file."""

@@ -167,7 +167,7 @@ class Regions(PieceTally):
         return bad, lambda k: (f"{name}, row {first + k}", f"{roi[k]}")
 
 
-@warning("doubt", "Labels of which the annotation files leave open whether they are right.")
+@warning("doubt", "Labels that the annotation files leave in doubt.")
 def doubt(doubts: Iterable[str]) -> Iterator[Located]:
     """Find what step annotate has noted."""
     for text in doubts:

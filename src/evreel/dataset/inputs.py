@@ -14,7 +14,7 @@ from evreel.dataset.config import FILES, stop_at
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError, SourceError
-from evreel.provenance import canonical_json
+from evreel.provenance import STEP_REVISIONS, canonical_json
 from evreel.samples.cut import check_labels
 from evreel.samples.intervals import read_intervals, read_shared_intervals
 from evreel.text import nfc, read_list
@@ -156,7 +156,8 @@ def _check_md5(row: Mapping[str, str], column: str, memory: Memory) -> None:
 
 def _known(memory: Memory, found: Callable[[], Any], *parts: Any) -> Any:
     """Return what follows from the parts alone: found once, then remembered."""
-    key = hashlib.sha256(canonical_json([__version__, *parts]).encode()).hexdigest()
+    made_by = [__version__, *STEP_REVISIONS.values()]
+    key = hashlib.sha256(canonical_json([*made_by, *parts]).encode()).hexdigest()
     fact = memory.fact(key)
     if fact is None:
         fact = found()

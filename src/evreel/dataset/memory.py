@@ -92,12 +92,20 @@ class Memory:
         """Keep a fact, plain JSON, that follows from a key alone."""
         self._facts[key] = fact
 
-    def save(self) -> None:
-        """Keep what was asked for since the memory was opened, and nothing else.
+    def save(self, *, whole: bool = True) -> None:
+        """Keep what was asked for since the memory was opened.
 
         Where nothing can be written, the next run finds out again.
+
+        Parameters
+        ----------
+        whole
+            Whether all was asked for that is needed, so that the rest can be forgotten.
         """
-        new = {"version": _VERSION, "files": self._files, "facts": self._facts}
+        files, facts = self._files, self._facts
+        if not whole:
+            files, facts = {**self._old_files, **files}, {**self._old_facts, **facts}
+        new = {"version": _VERSION, "files": files, "facts": facts}
         if self._path is None or new == self._old:
             return
         with contextlib.suppress(OSError, EvreelError), atomic(self._path) as (scratch,):

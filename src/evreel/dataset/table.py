@@ -15,7 +15,7 @@ from evreel.dataset.settings import (
     Config,
     RecordingColumns,
 )
-from evreel.errors import UsageError, did_you_mean
+from evreel.errors import UsageError, nearest
 from evreel.settings import elsewhere, guess, settings_of, wrong
 from evreel.text import nfc
 
@@ -102,10 +102,11 @@ def _columns_problem(columns: Sequence[str], required: Sequence[str], strict: bo
     for column in columns if strict else ():
         if column not in known and not _FREE.fullmatch(column):
             section, slash, below = column.partition("/")
-            near, moved = did_you_mean(section, SECTIONS), elsewhere(Config, column)
-            more = f"; {near[:-2]}/{below}'?" if slash and near else guess(column, known)
-            if not slash and len(moved) == 1:
-                more = f"; did you mean {moved[0]!r}?"
+            meant = nearest(section, SECTIONS) if slash else None
+            moved = [] if slash else elsewhere(Config, column)
+            if meant is not None:
+                moved = [f"{meant}/{below}"]
+            more = f"; did you mean {moved[0]!r}?" if len(moved) == 1 else guess(column, known)
             return f"unknown column {column!r}{more}"
     return None
 

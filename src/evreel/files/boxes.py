@@ -17,7 +17,7 @@ from evreel.layout import BOX_DTYPE
 from evreel.provenance import Provenance, sha256
 
 SLACK_PX = 0.01
-"""So far outside the sensor, boxes still count as within."""
+"""Boxes may reach this far beyond the sensor's edges."""
 
 _ALSO = {"t": "ts", "class_confidence": "confidence"}
 
@@ -78,7 +78,14 @@ def read_origin(boxes: str | Path) -> dict[str, dict[str, Any]]:
         value = None
     said = value if isinstance(value, dict) else {}
     parts = {name: said.get(name) for name in ("inputs", "beside", "repairs")}
-    return {name: part if isinstance(part, dict) else {} for name, part in parts.items()}
+    kinds = {"repairs": int}
+    return {
+        name: part
+        if isinstance(part, dict)
+        and all(isinstance(value, kinds.get(name, str)) for value in part.values())
+        else {}
+        for name, part in parts.items()
+    }
 
 
 def read_boxes(path: str | Path) -> npt.NDArray[np.void]:

@@ -57,10 +57,10 @@ class Aer40Recording(DecodedRecording):
 
     def _open(self) -> Sensor | None:
         if self._given is None:
-            by = "its name, .bin," if self.path.suffix.lower() == ".bin" else "the stated format"
+            by = "its name, .bin," if self.path.suffix.lower() == ".bin" else "the stated format,"
             self._refuse(
-                f"looks by {by} like a recording of 40-bit events, as in N-MNIST, which does not "
-                "state the sensor's size",
+                f"is, by {by} a recording of 40-bit events, as in N-MNIST; these do not state the "
+                "sensor's size",
                 0,
                 hint="If it is one, give the size (column sensor of the table, option --sensor): "
                 "34x34 for N-MNIST, 240x180 for N-Caltech101.",

@@ -468,7 +468,7 @@ class DecodedRecording(Closing):
                     f"event t={first.t[0]} µs comes more than {SORT_ROWS:,} events too late to be "
                     "sorted",
                     first.offset,
-                    hint="Does the file hold several recordings in a row? Cut it first.",
+                    hint="To leave out such events, set on_disorder: drop.",
                 )
             given = int(first.t[-1])
             return first

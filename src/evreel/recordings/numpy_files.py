@@ -25,7 +25,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import first_line
+from evreel.errors import words_of
 from evreel.events import Sensor
 from evreel.files.npy import HEAD_BYTES, ArrayHead, array_head
 from evreel.recordings.columns import (
@@ -158,8 +158,10 @@ class NpzRecording(ColumnsRecording):
         """Return the zip file, with its list of members read."""
         try:
             return zipfile.ZipFile(_Bounded(self._file.fileno(), self._size))
+        except MemoryError:
+            raise
         except Exception as error:
-            self._fail(f"is not a whole zip file: {first_line(error)}", self._size, hint=_AGAIN)
+            self._fail(f"is not a whole zip file: {words_of(error)}", self._size, hint=_AGAIN)
 
     def _place(self, member: zipfile.ZipInfo) -> int:
         """Return the byte of the file where a member begins."""
@@ -187,8 +189,10 @@ class NpzRecording(ColumnsRecording):
                 raise ValueError(f"its header has {more} bytes")
             start += stream.read(max(more - (2 if start[6:7] == b"\x01" else 0), 0))
             head = _head(start)
+        except MemoryError:
+            raise
         except Exception as error:
-            self._fail(f"array {name}: {first_line(error)}", self._place(member), hint=_AGAIN)
+            self._fail(f"array {name}: {words_of(error)}", self._place(member), hint=_AGAIN)
         problem = _unfit(head, records=False)
         if problem is not None:
             self._recode(f"array {name}: {problem}", self._place(member), NAMES_HINT)
@@ -220,8 +224,10 @@ class NpzRecording(ColumnsRecording):
         for (name, member), (_, stream) in zip(self._columns, arrays, strict=True):
             try:
                 stream.read(1)  # at the end the checksum is verified
+            except MemoryError:
+                raise
             except Exception as error:
-                self._fail(f"array {name}: {first_line(error)}", self._place(member), hint=_AGAIN)
+                self._fail(f"array {name}: {words_of(error)}", self._place(member), hint=_AGAIN)
 
 
 class _Bounded(io.RawIOBase):
@@ -272,8 +278,10 @@ def _read(
                 problem = "ends too early"
                 break
             data += got
+    except MemoryError:
+        raise
     except Exception as error:
-        problem = first_line(error)
+        problem = words_of(error)
     return np.frombuffer(data, dtype, len(data) // dtype.itemsize), problem
 
 

@@ -40,7 +40,7 @@ from evreel.release.manifest import (
     manifest_bytes,
     sums_bytes,
 )
-from evreel.release.origins import Made, mixtures
+from evreel.release.origins import RECORDING, Made, mixtures
 from evreel.release.readme import about, readme
 from evreel.samples.splits import SPLITS
 
@@ -331,12 +331,12 @@ def _check_origins(
         if entry.id
     ]
     made += [
-        Made("the recording itself", id_, "recording", digest) for id_, digest in acquired.items()
+        Made(f"the file of {id_!r} now", id_, RECORDING, digest) for id_, digest in acquired.items()
     ]
     faults = list(mixtures(made, recordings))
     if faults:
         path, problem = faults[0]
-        more = f", as {len(faults) - 1} more differences" if len(faults) > 1 else ""
+        more = f"; {len(faults) - 1} more like this" if len(faults) > 1 else ""
         raise ReleaseError(
             f"{problem}{more}",
             place=repr(path),
@@ -424,10 +424,10 @@ def _is_unverified(store: Path) -> bool:
     from evreel.files import hdf5
 
     try:
-        with hdf5.open_hdf5(store) as file:
+        with hdf5.open_hdf5(store) as file, hdf5.reading(store, "its parameters"):
             parameters = json.loads(file.attrs.get("parameters", "{}"))
-            return "source_checksum" in parameters
-    except (EvreelError, OSError, ValueError, TypeError):
+            return isinstance(parameters, dict) and "source_checksum" in parameters
+    except EvreelError:
         return False  # no store of ours; the checks say what is wrong with it
 
 

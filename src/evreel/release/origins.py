@@ -14,7 +14,7 @@ from evreel.errors import EvreelError
 from evreel.layout import BOXES_SUFFIX, EVENTS, SLICES
 from evreel.release.content import ANNOTATIONS, Row
 
-STORE, CLOCK, BOXES = "store", "clock", "boxes"
+STORE, CLOCK, BOXES, RECORDING = "store", "clock", "boxes", "recording"
 NAMES = {
     STORE: "events store",
     CLOCK: "clock",
@@ -22,7 +22,7 @@ NAMES = {
     "cut": "table of samples",
     "intervals": "table of intervals",
     "published": "file of published boxes",
-    "recording": "recording",
+    RECORDING: "recording",
 } | {name: f"{name} XML" for name in ANNOTATIONS}
 """Role of a file, as those that were made from it say it → what messages call it."""
 
@@ -100,7 +100,7 @@ def _said(place: Path, path: str) -> _Said:
             _, _, comments = read_clock(place)
             return _Said(CLOCK, {role: comments[role] for role in (STORE,) if role in comments})
         if path.endswith(".h5"):
-            with hdf5.open_hdf5(place) as file:
+            with hdf5.open_hdf5(place) as file, hdf5.reading(place, "its origin"):
                 layout = file.attrs.get("layout")
                 return _Said(
                     STORE if layout == EVENTS.name else "",
@@ -108,7 +108,7 @@ def _said(place: Path, path: str) -> _Said:
                     digests_in(file.attrs.get("beside")),
                     ANNOTATIONS if layout == SLICES.name else (),
                 )
-    except (EvreelError, OSError, RuntimeError, LookupError, ValueError, TypeError):
+    except EvreelError:
         pass  # what checks the file itself says why
     return _Said()
 
@@ -176,7 +176,7 @@ def _problems(file: Made, known: Mapping[str, tuple[str, str]], has_rows: bool) 
             yield f"was made together with another {NAMES.get(role, role)} than {of}"
     expected, of = known.get(file.role, ("", ""))
     if file.digest is not None and file.digest != expected:
-        yield f"is not the {NAMES[file.role]} that {of} is"
+        yield f"differs from {of}, of the same recording"
     for role in file.needs:
         if role in known and role not in file.inputs and has_rows:
             yield f"was made without the {NAMES[role]}, {known[role][1]}"

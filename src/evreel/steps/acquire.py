@@ -90,6 +90,15 @@ def acquire(
         local = scratch if parsed.members else parsed.path or scratch
         if plain and decompress(local, unpacked, limits=limits, progress=progress):
             unpacked.replace(scratch)
+        note = unverified_note(output)
+        is_verified = not parsed.urls or bool(md5 or sha256 or member_md5)
+        if not is_verified:
+            told = "no md5 or sha256 was given for it: nothing shows that these are the right bytes"
+            LOG.info("%s: %s", Path(output).name, told)
+            with atomic(note) as (note_scratch,):  # before what it is about
+                note_scratch.write_text(f"{told}\nmd5 {got.md5}\n", encoding="utf-8")
+    if is_verified:
+        note.unlink(missing_ok=True)
     took_s = time.perf_counter() - began
     megabytes = got.size / 1e6
     LOG.info(
@@ -101,12 +110,4 @@ def acquire(
         took_s,
         megabytes / max(took_s, 1e-3),
     )
-    note = unverified_note(output)
-    if parsed.urls and not (md5 or sha256 or member_md5):
-        told = "no md5 or sha256 was given for it: nothing shows that these are the right bytes"
-        LOG.info("%s: %s", Path(output).name, told)
-        with atomic(note) as (scratch,):
-            scratch.write_text(f"{told}\nmd5 {got.md5}\n", encoding="utf-8")
-    else:
-        note.unlink(missing_ok=True)
     return got.md5

@@ -186,7 +186,8 @@ def annotate(
             writer.finish()
             found = regions.boxes()
             write_boxes(boxes_scratch, found)
-            beside["boxes"] = sha256(boxes_scratch)
+            if rois is not None:  # else boxes may have come with the recording
+                beside["boxes"] = sha256(boxes_scratch)
     LOG.info(
         "%s: %d events, %d of them in a region; %d boxes",
         *(Path(slices).name, writer.n, writer.n_labelled, len(found)),

@@ -90,9 +90,7 @@ def os_error(error: OSError) -> str:
 def memory_error(error: MemoryError) -> str:
     """Return one line that says what did not fit into memory, and what to do."""
     what = f": {error}" if str(error) else ""
-    return one_line(
-        f"the machine has no more memory{what}. Run fewer jobs at a time, or allow more."
-    )
+    return one_line(f"out of memory{what}. Run fewer jobs at a time, or raise the limit of memory.")
 
 
 @contextlib.contextmanager

@@ -68,7 +68,8 @@ def release(
     check_replaceable(Path(folder))
     there = {id_: path for id_, path in (acquired or {}).items() if Path(path).exists()}
     if acquired and len(there) < len(acquired):
-        LOG.warning("%d recordings are gone: not compared", len(acquired) - len(there))
+        gone = len(acquired) - len(there)
+        LOG.warning("recordings that are gone, and so not compared: %d", gone)
     known = Memory(None if memory is None else Path(memory))
     sums = {id_: f"sha256:{known.digests(path).sha256}" for id_, path in there.items()}
     known.save()

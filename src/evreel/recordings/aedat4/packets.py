@@ -71,7 +71,7 @@ class Unpacker:
                 unpacked = self._unlz4(packed)
             elif self._method == "ZSTD":
                 unpacked = self._unzstd(packed)
-        except (DamageError, BudgetError):
+        except (DamageError, BudgetError, MemoryError):
             raise
         except Exception as error:
             raise DamageError(f"cannot be unpacked: {error}") from error
