@@ -111,6 +111,17 @@ def read_cvat(
     return reader.result()
 
 
+def is_frame_of_video(name: str) -> bool:
+    """Return whether a picture's name is CVAT's own for a frame of a video.
+
+    Examples
+    --------
+    >>> is_frame_of_video("frame_000012"), is_frame_of_video("000012_120000.png")
+    (True, False)
+    """
+    return _FRAME_NAME.fullmatch(name) is not None
+
+
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) == b"PK\x03\x04"
