@@ -38,7 +38,10 @@ def rec(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "form",
-    ["{:06d}_{}.png", "frames/{:06d}_{}.PNG", "a/b/{:06d}_{}.jpg", "a\\{:06d}_{}.png", "{:06d}_{}"],
+    [
+        *("{:06d}_{}.png", "frames/{:06d}_{}.PNG", "a/b/{:06d}_{}.jpg", "a\\{:06d}_{}.png"),
+        *("{:06d}_{}", "park_{:06d}_{}.png", "{:06d}_{} (1).png", "a/2024-01-02 {:06d}_{}_left"),
+    ],
 )
 def test_pictures__are_the_frames_that_their_names_state(rec, form):
     xml = task(images(picture_names(range(10, 20), form)), range(10), mode="annotation")
@@ -60,7 +63,8 @@ def test_pictures__in_another_order_are_the_frames_that_their_names_state(rec):
 
 
 def test_pictures__that_are_not_named_by_evreel_are_the_frames_of_their_numbers(rec):
-    for form in ("img{}.png", "20240101_{1}.png", "frame_{:06d}.png"):
+    alike = ("a_{:06d}_7.png", "a_{:06d}_{:06d}.png", "a_20240101_{1}.png", "a_240101_{1}.png")
+    for form in ("img{}.png", "20240101_{1}.png", "frame_{:06d}.png", *alike):
         names = {k: form.format(k, k * 10_000) for k in range(N)}
         assert rec.annotate(rois=task(images(names), mode="annotation")).at == {
             k: k for k in range(N)
@@ -92,6 +96,10 @@ def test_pictures__that_are_not_named_by_evreel_are_the_frames_of_their_numbers(
             picture_names(range(20)) | {5: "title.png"},
             r"frame 5: picture 'title\.png' does not say which frame it is, but '000000_0\.png' "
             r"does\. Export a task that has only pictures of this recording",
+        ),
+        (
+            {k: f"park_{k:06d}_{k * 5000}.png" for k in range(20)},
+            r"picture 'park_000001_5000\.png' is frame 1 at 5000 µs; the clock says 10000 µs",
         ),
         (picture_names(range(20)) | {5: None}, "frame 5: picture '' does not say which frame"),
     ],

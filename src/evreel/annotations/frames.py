@@ -24,7 +24,7 @@ from typing import Literal
 from evreel.annotations.shapes import Annotations, Shape, Track, interpolate
 from evreel.errors import AnnotationError
 from evreel.timebase import FrameClock
-from evreel.video.picture import frame_of_picture, index_digits
+from evreel.video.picture import frame_of_picture, frame_within_name, index_digits
 
 Gaps = Literal["auto", "fill", "leave"]
 
@@ -126,9 +126,9 @@ def _rows_by_name(part: Annotations, clock: FrameClock) -> dict[int, int] | None
     rows: dict[int, int] = {}
     other: int | None = None
     by_row: dict[int, int] = {}
-    for number in part.frames if part.lists_frames else ():
-        name = part.pictures.get(number, "")
-        stated = frame_of_picture(name)
+    names = {k: part.pictures.get(k, "") for k in part.frames if part.lists_frames}
+    for number, stated in _stated(names).items():
+        name = names[number]
         # Names of dates and times look alike, but have longer first numbers.
         if stated is None or len(stated[0]) not in (6, index_digits(n)):
             other = number if other is None else other
@@ -160,6 +160,21 @@ def _rows_by_name(part: Annotations, clock: FrameClock) -> dict[int, int] | None
             hint="Export a task that has only pictures of this recording.",
         )
     return rows or None
+
+
+def _stated(names: Mapping[int, str]) -> dict[int, tuple[str, int] | None]:
+    """Return the index and start that each name states.
+
+    Names with something before or after that count only if time goes with the index in all.
+    """
+    stated = {number: frame_of_picture(name) for number, name in names.items()}
+    within = [found for name in names.values() if (found := frame_within_name(name)) is not None]
+    if len(within) < max(2, len(names)) or any(stated.values()):
+        return stated
+    in_order = sorted((int(index), start_us) for index, start_us in within)
+    if any(a >= b or t >= u for (a, t), (b, u) in pairwise(in_order)):
+        return stated
+    return dict(zip(names, within, strict=True))
 
 
 def _of_one_task(one: Annotations, other: Annotations) -> bool:
