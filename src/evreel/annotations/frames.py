@@ -96,7 +96,8 @@ def place(
         rois = rois if rows is None else _renumbered(rois, rows)
     elif rois is not None:
         partner = tags if tags is not None and _of_one_task(rois, tags) else None
-        rois, counts = _settled(rois, partner, len(clock), gaps, doubts)
+        advice = _advice(rois, tags)
+        rois, counts = _settled(rois, partner, len(clock), gaps, advice, doubts)
         if partner is not None and named is not None:
             unnamed = sorted(_shown(rois.tracks).difference(named))
             if unnamed:
@@ -109,8 +110,7 @@ def place(
         elif partner is None and rois.of_images:
             doubts.append(
                 f"{rois.source}: its task was made of images, whose names this export does not "
-                "say; they are taken for the frames of the video, in order. An export CVAT for "
-                "images 1.1 of the same task, given as tags, says them"
+                f"say; they are taken for the frames of the video, in order. {advice} says them"
             )
     if tags is not None and named is not None:
         tags = _renumbered(tags, named)
@@ -188,6 +188,25 @@ def _of_one_task(one: Annotations, other: Annotations) -> bool:
     return same and other.lists_frames and one.task is not None and one.task == other.task
 
 
+def _advice(rois: Annotations, tags: Annotations | None) -> str:
+    """Return what to give as tags, and why what is given is not that."""
+    export = "An export CVAT for images 1.1 of the same task, given as tags,"
+    if tags is None:
+        return export
+    return (
+        f"{tags.source} does not say it, because it is of {_task(tags)}, and {rois.source} of "
+        f"{_task(rois)}. {export}"
+    )
+
+
+def _task(part: Annotations) -> str:
+    said = [text for text in (part.task_id, part.task_name and repr(part.task_name)) if text]
+    if not said:
+        return "a task that it does not name"
+    frames = f", frames {part.task[0]} to {part.task[-1]}" if part.task is not None else ""
+    return " ".join(said) + frames
+
+
 def _renumbered(part: Annotations, rows: Mapping[int, int]) -> Annotations:
     """Return annotations with the rows of a clock instead of the file's numbers."""
     in_order = all(rows[a] < rows[b] for a, b in pairwise(sorted(rows)))
@@ -237,6 +256,7 @@ def _settled(
     partner: Annotations | None,
     n_frames: int,
     gaps: Gaps,
+    advice: str,
     doubts: list[str],
 ) -> tuple[Annotations, dict[str, int]]:
     """Return tracks whose gaps are marked, and the counts; add to the doubts."""
@@ -246,8 +266,7 @@ def _settled(
         doubts.append(
             f"{rois.source}: no track lists {_frames(sorted(maybe))}, though some go on after "
             "that: were these frames deleted in CVAT? They count as not labelled, and have no "
-            "boxes. An export CVAT for images 1.1 of the same task, given as tags, settles it; if "
-            "the objects were there, set annotate.gaps: fill"
+            f"boxes. {advice} settles it; if the objects were there, set annotate.gaps: fill"
         )
     left_out = maybe if deleted is None else deleted
     if away:
@@ -261,7 +280,7 @@ def _settled(
     unclosed = [
         (track, track.shapes[-1].frame)
         for track in rois.tracks
-        if _is_unclosed(track, last, task.step)
+        if _is_unclosed(track, last, task.step, deleted or frozenset())
     ]
     if unclosed:
         doubts.append(
@@ -360,15 +379,16 @@ def _left_out(track: Track, frames: Set[int]) -> Track:
     return replace(track, shapes=tuple(kept))
 
 
-def _is_unclosed(track: Track, last: int, step: int) -> bool:
+def _is_unclosed(track: Track, last: int, step: int, deleted: Set[int]) -> bool:
     """Return whether a track stops before the last frame, and nothing says why.
 
-    CVAT does not close what is drawn in one of the last two frames alone.
+    CVAT does not close what is drawn in one of the last two frames alone, and leaves out the shape
+    that closes a track in a deleted frame.
     """
     if track.id < 0 or not track.shapes:
         return False
     shape = track.shapes[-1]
-    if shape.outside or shape.alone or shape.frame >= last:
+    if shape.outside or shape.alone or shape.frame >= last or shape.frame + step in deleted:
         return False
     return len(track.shapes) > 1 or shape.frame + step < last
 
