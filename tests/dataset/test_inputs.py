@@ -237,6 +237,20 @@ def test_faults_of_labels__are_told_with_their_row_before_anything_runs(folder):
     assert "line 3: samples: d.csv: line 2: has 2 cells; the header has 3" in lines[1]
 
 
+def test_shape_outside_its_picture__is_told_before_anything_runs(folder):
+    xml(folder / "a.xml", right=33, task="one")
+    text = (folder / "a.xml").read_text(encoding="utf-8")
+    assert told(folder, [row("one", rois="a.xml")]) == []
+    size = "<original_size><width>32</width><height>24</height></original_size></task>"
+    (folder / "a.xml").write_text(text.replace("</task>", size), encoding="utf-8")
+    [line] = told(folder, [row("one", rois="a.xml")])
+    assert line.endswith(
+        "line 2: rois: a.xml: track 0 ('car'), frame 0: box reaches x=33.0, outside the 32 px wide "
+        "picture. Export again from CVAT, or set annotate.clip: true."
+    )
+    assert told(folder, [row("one", rois="a.xml")], {"annotate": {"clip": True}}) == []
+
+
 def test_shared_table__is_read_for_its_recordings_alone(folder):
     table = "recording,label,start_us,stop_us\none,car,0,10\nother,cat,0,10\n"
     (folder / "all.csv").write_text(table, encoding="utf-8")

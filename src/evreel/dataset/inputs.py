@@ -180,6 +180,7 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
 
     def found() -> tuple[Any, ...]:
         from evreel.annotations.cvat import is_frame_of_video, read_cvat
+        from evreel.annotations.regions import check_within
         from evreel.annotations.shapes import relabel
 
         read = read_cvat(
@@ -189,6 +190,8 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
             tags_only=column == "tags",
         )
         relabel(read, labels)
+        if not settings.clip:
+            check_within(read)
         paths = [_FOLDER.split(name) for name in read.pictures.values()]
         files = [_words(Path(path[-1]).stem) for path in paths if not is_frame_of_video(path[-1])]
         common = [
