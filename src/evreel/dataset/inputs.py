@@ -14,7 +14,7 @@ from evreel.acquire import check_md5, read_source
 from evreel.dataset.config import FILES, stop_at
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
-from evreel.errors import EvreelError, SourceError
+from evreel.errors import AnnotationError, EvreelError, SourceError
 from evreel.provenance import canonical_json
 from evreel.samples.cut import check_labels
 from evreel.samples.intervals import read_intervals, read_shared_intervals
@@ -92,11 +92,12 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
     ------
     UsageError
         With a line for each mistake: a file that does not have the MD5 that the table states, or
-        is not what its column takes; a label that is not listed; an XML that is of another
+        is not what its column takes; a label that is not listed; an XML, or boxes, of another
         recording, or of two.
     """
     told: list[tuple[int, str]] = []
     xmls: list[Xml] = []
+    boxes: dict[str, str] = {}
     for id_, row in dataset.recordings.items():
         for column in FILES[1:]:
             if column not in row or row[column].startswith("!"):
@@ -106,7 +107,9 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 if column in XMLS:
                     xmls.append(_checked_xml(dataset, memory, id_, column))
                 elif column == "boxes":
-                    _check_boxes(dataset, memory, id_)
+                    if _check_boxes(dataset, memory, id_):
+                        first = boxes.setdefault(memory.digests(row[column]).sha256, id_)
+                        _check_owner(dataset, first, id_)
                 elif column == "samples":
                     _check_intervals(dataset, memory, id_)
             except EvreelError as error:
@@ -216,7 +219,24 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
     return Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
 
 
-def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> None:
+def _check_owner(dataset: DataSet, first: str, id_: str) -> None:
+    """Raise if the boxes of a row are those of another recording."""
+    one, other = (dataset.recordings[name] for name in (first, id_))
+    if _recording(one) != _recording(other):
+        raise AnnotationError(
+            f"has the same bytes as the boxes of {first!r} in line {dataset.lines[first]}",
+            path=other["boxes"],
+            hint=f"Boxes belong to one recording: name those of {id_!r}.",
+        )
+
+
+def _recording(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
+    members = read_source(row["source"]).members
+    return row.get("md5", "").lower(), row.get("sha256", "").lower(), members
+
+
+def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> int:
+    """Return how many boxes there are; raise if they are not valid."""
     row, labels = dataset.recordings[id_], dataset.labels()
     path, settings = row["boxes"], dataset.settings(id_).boxes
 
@@ -237,7 +257,8 @@ def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> None:
         return len(boxes)
 
     parts = (settings.plain(), row.get("sensor"), labels)
-    _known(memory, found, "boxes", memory.digests(path).sha256, *parts)
+    n: int = _known(memory, found, "boxes", memory.digests(path).sha256, *parts)
+    return n
 
 
 def _check_intervals(dataset: DataSet, memory: Memory, id_: str) -> None:
