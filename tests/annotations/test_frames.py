@@ -38,7 +38,10 @@ def rec(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "form",
-    ["{:06d}_{}.png", "frames/{:06d}_{}.PNG", "a/b/{:06d}_{}.jpg", "a\\{:06d}_{}.png", "{:06d}_{}"],
+    [
+        *("{:06d}_{}.png", "frames/{:06d}_{}.PNG", "a/b/{:06d}_{}.jpg", "a\\{:06d}_{}.png"),
+        *("{:06d}_{}", "park_{:06d}_{}.png", "{:06d}_{} (1).png", "a/2024-01-02 {:06d}_{}_left"),
+    ],
 )
 def test_pictures__are_the_frames_that_their_names_state(rec, form):
     xml = task(images(picture_names(range(10, 20), form)), range(10), mode="annotation")
@@ -59,8 +62,20 @@ def test_pictures__in_another_order_are_the_frames_that_their_names_state(rec):
     assert rec.annotate(tags=xml).tagged == order
 
 
+def test_pictures__of_several_runs_leave_the_frames_between_them_alone(rec):
+    rows = [2, 3, 4, 12, 13, 14]
+    names = images(picture_names(rows))
+    # Of the video form, listed and by key frames: the track goes on over both runs.
+    for frames in (range(6), (0, 5)):
+        drawn = task(track(listed(frames)), range(6), mode="annotation")
+        made = rec.annotate(rois=drawn, tags=task(names, range(6), mode="annotation"))
+        assert sorted(made.at) == rows
+        assert made.labelled == [(20_000, 50_000), (120_000, 150_000)]
+
+
 def test_pictures__that_are_not_named_by_evreel_are_the_frames_of_their_numbers(rec):
-    for form in ("img{}.png", "20240101_{1}.png", "frame_{:06d}.png"):
+    alike = ("a_{:06d}_7.png", "a_{:06d}_{:06d}.png", "a_20240101_{1}.png", "a_240101_{1}.png")
+    for form in ("img{}.png", "20240101_{1}.png", "frame_{:06d}.png", *alike):
         names = {k: form.format(k, k * 10_000) for k in range(N)}
         assert rec.annotate(rois=task(images(names), mode="annotation")).at == {
             k: k for k in range(N)
@@ -92,6 +107,10 @@ def test_pictures__that_are_not_named_by_evreel_are_the_frames_of_their_numbers(
             picture_names(range(20)) | {5: "title.png"},
             r"frame 5: picture 'title\.png' does not say which frame it is, but '000000_0\.png' "
             r"does\. Export a task that has only pictures of this recording",
+        ),
+        (
+            {k: f"park_{k:06d}_{k * 5000}.png" for k in range(20)},
+            r"picture 'park_000001_5000\.png' is frame 1 at 5000 µs; the clock says 10000 µs",
         ),
         (picture_names(range(20)) | {5: None}, "frame 5: picture '' does not say which frame"),
     ],
@@ -140,7 +159,12 @@ def test_tracks__of_a_task_of_images_without_names_are_a_doubt(rec):
     tags = task(images(picture_names(range(N))), mode="annotation")
     assert not rec.annotate(rois=rois, tags=tags).doubts
     other = task(images(picture_names(range(N))), mode="annotation", name="other")
-    assert rec.annotate(rois=rois, tags=other).doubts
+    (doubt,) = rec.annotate(rois=rois, tags=other).doubts
+    assert doubt.endswith(
+        "in order. tags.xml does not say it, because it is of task 1 'other', frames 0 to 19, and "
+        "rois.xml of task 1 'rec', frames 0 to 19. An export CVAT for images 1.1 of the same task, "
+        "given as tags, says them"
+    )
 
 
 def test_tracks__of_pictures_that_the_images_export_does_not_name_are_refused(rec):
@@ -193,6 +217,13 @@ def test_skipped_shape__is_never_bridged(rec, skipped):
     assert sorted(made.at) == [*range(4), *range(8, N)]
     assert made.labelled == WHOLE, "annotators looked"
     assert not made.doubts
+
+
+def test_skipped_shape__out_of_order_is_refused(rec):
+    message = r"frame 5: frame 5 is listed after 10\. Put the shapes of the track in the order"
+    for shapes in ((box(0), box(10), ellipse(5), box(19)), (ellipse(10), box(5), box(19))):
+        with pytest.raises(AnnotationError, match=message):
+            rec.annotate(rois=task(track(*shapes)), unsupported="skip")
 
 
 def test_skipped_shapes__at_the_end_of_a_track_are_not_bridged_by_its_closing(rec):
@@ -324,6 +355,11 @@ def test_gaps_of_all_tracks__are_a_doubt_in_the_video_form_alone(rec, keyframe):
     assert (len(filled.boxes), filled.labelled, filled.doubts) == (40, WHOLE, [])
     other = rec.annotate(rois=rois, tags=task(images(frame_names(range(N))), name="other"))
     assert other.counts["frames_maybe_deleted"] == 2, "an export of another task settles nothing"
+    assert "tags.xml does not say it, because it is of task 1 'other', frames" in other.doubts[0]
+    pictures = images(frame_names(kept))
+    tags = f"<annotations><version>1.1</version>{pictures}</annotations>"
+    (doubt,) = rec.annotate(rois=rois, tags=tags).doubts
+    assert "because it is of a task that it does not name, and rois.xml of task 1 'rec'" in doubt
 
 
 def test_gaps__where_every_second_frame_was_deleted_are_told_by_frames_between_key_frames(rec):
@@ -415,6 +451,16 @@ def test_track__that_ends_with_its_task_or_alone_in_its_last_frames_is_closed(re
     assert not rec.annotate(rois=part, part_of_video=True).doubts
     stepped = task(track(box(15)), range(0, 19, 3))
     assert not rec.annotate(rois=stepped).doubts
+
+
+def test_track__that_ends_before_deleted_frames_may_be_closed_in_them(rec):
+    kept = [k for k in range(N) if k not in (5, 6)]
+    other = track(listed(kept), number=1)
+    tags = task(images(frame_names(kept)))
+    for shapes in (listed(range(5)), box(4)):
+        made = rec.annotate(rois=task(track(shapes) + other), tags=tags)
+        assert (made.counts["unclosed_tracks"], made.doubts) == (0, [])
+    assert rec.annotate(rois=task(track(box(3)) + other), tags=tags).doubts
 
 
 def test_many_doubts__are_counted_after_the_first(rec):

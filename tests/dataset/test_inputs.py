@@ -26,6 +26,12 @@ occluded="0" keyframe="1"/></track></annotations>
 """
 
 
+PICTURE = (
+    "<annotations><version>1.1</version>"
+    '<image id="0" name="{}" width="9" height="9"></image></annotations>'
+)
+
+
 def xml(path, **said):
     """Write a CVAT XML that says this of its origin."""
     usual = {"number": 7, "task": "", "created": "2024-01-02", "video": "", "dumped": "x"}
@@ -37,10 +43,9 @@ def told(folder, rows, config=None):
     """Return the lines of the error, or the doubts, about rows of a table in `folder`."""
     for row in rows:
         (folder / row["source"]).write_bytes(b"events")
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    columns += ["md5", "split"]
+    columns = list(dict.fromkeys([*(column for row in rows for column in row), "md5", "split"]))
     sums = {"md5": hashlib.md5(b"events").hexdigest(), "split": "train"}
-    cells = [[(row | sums).get(column, "") for column in columns] for row in rows]
+    cells = [[(sums | row).get(column, "") for column in columns] for row in rows]
     write_table(folder, [columns, *cells])
     try:
         dataset = DataSet(*read_config(CONFIG | {"labels": ["car"]} | (config or {})))
@@ -90,13 +95,89 @@ def test_xml__whose_video_is_its_own_may_have_a_task_of_any_name(folder):
 
 
 def test_xml__whose_pictures_are_in_the_folder_of_another_recording_is_told(folder):
-    (folder / "a.xml").write_text(
-        "<annotations><version>1.1</version>"
-        '<image id="0" name="two/000000_0.png" width="9" height="9"></image></annotations>',
-        encoding="utf-8",
-    )
+    (folder / "a.xml").write_text(PICTURE.format("two/000000_0.png"), encoding="utf-8")
     [line] = told(folder, [row("one", tags="a.xml"), row("two")])
     assert "tags: a.xml: its pictures are in folder 'two', which is recording 'two'" in line
+
+
+@pytest.mark.parametrize(
+    ("key", "form"),
+    [
+        ("video", "{}_v2.mp4"),
+        ("task", "{} (1)"),
+        ("task", "Annotate {}/10ms"),
+        ("video", "C:\\v\\{}.clock.mp4"),
+    ],
+)
+def test_xmls__whose_names_contain_their_recordings_are_held_against_the_rows(folder, key, form):
+    names = ("one", "two_b")
+    for k, name in enumerate(names):
+        xml(folder / f"{name}.xml", number=k, **{key: form.format(name)})
+    assert told(folder, [row(name, rois=f"{name}.xml") for name in names]) == []
+    lines = told(folder, [row("one", rois="two_b.xml"), row("two_b", rois="one.xml"), row("two")])
+    said = form.format("two_b")
+    assert lines[0].startswith(f"recordings.tsv: line 2: rois: two_b.xml: its {key} is {said!r}, ")
+    assert "recording 'two_b' in line 3. Name the XML of this recording" in lines[0]
+    assert "recording 'one' in line 2. Name the XML of this recording" in lines[1]
+
+
+def test_xml__with_a_part_of_anothers_name_is_a_doubt_if_that_has_its_own(folder):
+    xml(folder / "a.xml", video="two_v2.mp4", number=1)
+    xml(folder / "b.xml", video="two_v3.mp4", number=2)
+    rows = [row("one", rois="a.xml"), row("two", rois="b.xml")]
+    assert told(folder, rows) == [
+        "recordings.tsv: line 2: rois: a.xml: its video is 'two_v2.mp4', which may mean recording "
+        "'two' in line 3, not 'one'"
+    ]
+    [line] = told(folder, [rows[0], row("two")])
+    assert "its video is 'two_v2.mp4', which names recording 'two' in line 3. Name the" in line
+    xml(folder / "a.xml", video="two_v2.mp4", task="one", number=1)
+    assert told(folder, rows) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "name"),
+    [
+        ("1", "2", "scene_2"),
+        ("car", "train", "train 7"),
+        ("park_01", "park", "park_1"),
+        ("car", "bus", "bus and car"),
+        ("1", "2", "take_2_1"),
+    ],
+)
+def test_xml__with_a_word_that_is_also_an_id_is_no_mistake(folder, own, other, name):
+    xml(folder / "a.xml", video=f"{name}.mp4")
+    [line] = told(folder, [row(own, rois="a.xml"), row(other)])
+    assert f"which may mean recording {other!r}" in line or "does not say" in line
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "name"), [("street2", "street", "street_2"), ("a_b", "a", "a_b (1)")]
+)
+def test_xml__has_the_longest_id_that_its_name_contains(folder, own, other, name):
+    xml(folder / "a.xml", video=f"{name}.mp4")
+    assert told(folder, [row(own, rois="a.xml"), row(other)]) == []
+
+
+def test_xml__whose_name_fits_the_files_of_several_rows_is_a_doubt(folder):
+    for k, name in enumerate(("one", "two")):
+        (folder / name).mkdir()
+        xml(folder / f"{name}.xml", number=k, video="events.mp4")
+    rows = [
+        row(name, rois=f"{name}.xml") | {"source": f"{name}/events.raw"} for name in ("one", "two")
+    ]
+    [line] = told(folder, rows)
+    assert "one.xml does not say that it is of 'one', but of video 'events.mp4'; 1 more" in line
+
+
+@pytest.mark.parametrize(
+    "name", ["frames/two/png/000000_0.png", "two\\000000_0.png", "two_000000_0.png"]
+)
+def test_xml__whose_pictures_name_another_recording_is_told(folder, name):
+    (folder / "a.xml").write_text(PICTURE.format(name), encoding="utf-8")
+    [line] = told(folder, [row("one", tags="a.xml"), row("two")])
+    assert "tags: a.xml: its pictures are " in line
+    assert "recording 'two' in line 3. Name the XML of this recording" in line
 
 
 def test_xml__of_two_rows_is_an_error(folder):
@@ -155,6 +236,20 @@ def test_faults_of_labels__are_told_with_their_row_before_anything_runs(folder):
     assert "line 3: samples: d.csv: line 2: has 2 cells; the header has 3" in lines[1]
 
 
+def test_shape_outside_its_picture__is_told_before_anything_runs(folder):
+    xml(folder / "a.xml", right=33, task="one")
+    text = (folder / "a.xml").read_text(encoding="utf-8")
+    assert told(folder, [row("one", rois="a.xml")]) == []
+    size = "<original_size><width>32</width><height>24</height></original_size></task>"
+    (folder / "a.xml").write_text(text.replace("</task>", size), encoding="utf-8")
+    [line] = told(folder, [row("one", rois="a.xml")])
+    assert line.endswith(
+        "line 2: rois: a.xml: track 0 ('car'), frame 0: box reaches x=33.0, outside the 32 px wide "
+        "picture. Export again from CVAT, or set annotate.clip: true."
+    )
+    assert told(folder, [row("one", rois="a.xml")], {"annotate": {"clip": True}}) == []
+
+
 def test_shared_table__is_read_for_its_recordings_alone(folder):
     table = "recording,label,start_us,stop_us\none,car,0,10\nother,cat,0,10\n"
     (folder / "all.csv").write_text(table, encoding="utf-8")
@@ -206,3 +301,19 @@ def test_faults_of_published_boxes__are_told_before_anything_runs(
     if not class_id:
         config = {"boxes": {"outside": "clip"}}
         assert told(folder, [row("one", boxes="b.npy", sensor=sensor)], config) == []
+
+
+def test_boxes__of_two_recordings_are_told_unless_there_are_none(folder):
+    np.save(folder / "none.npy", np.zeros(0, dtype=BOX_DTYPE))
+    boxes = np.zeros(1, dtype=BOX_DTYPE)
+    boxes["w"], boxes["h"] = 4, 4
+    np.save(folder / "some.npy", boxes)
+    rows = [row("one", boxes="some.npy"), row("two", boxes="some.npy")]
+    assert told(folder, rows) == [], "two rows of one recording"
+    rows[1]["md5"] = "0" * 32
+    [line] = told(folder, rows)
+    assert line.endswith(
+        "line 3: boxes: some.npy: has the same bytes as the boxes of 'one' in line 2. Boxes belong "
+        "to one recording: name those of 'two'."
+    )
+    assert told(folder, [each | {"boxes": "none.npy"} for each in rows]) == []

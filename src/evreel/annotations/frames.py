@@ -24,7 +24,7 @@ from typing import Literal
 from evreel.annotations.shapes import Annotations, Shape, Track, interpolate
 from evreel.errors import AnnotationError
 from evreel.timebase import FrameClock
-from evreel.video.picture import frame_of_picture, index_digits
+from evreel.video.picture import frame_of_picture, frame_within_name, index_digits
 
 Gaps = Literal["auto", "fill", "leave"]
 
@@ -96,7 +96,8 @@ def place(
         rois = rois if rows is None else _renumbered(rois, rows)
     elif rois is not None:
         partner = tags if tags is not None and _of_one_task(rois, tags) else None
-        rois, counts = _settled(rois, partner, len(clock), gaps, doubts)
+        advice = _advice(rois, tags)
+        rois, counts = _settled(rois, partner, len(clock), gaps, advice, doubts)
         if partner is not None and named is not None:
             unnamed = sorted(_shown(rois.tracks).difference(named))
             if unnamed:
@@ -109,8 +110,7 @@ def place(
         elif partner is None and rois.of_images:
             doubts.append(
                 f"{rois.source}: its task was made of images, whose names this export does not "
-                "say; they are taken for the frames of the video, in order. An export CVAT for "
-                "images 1.1 of the same task, given as tags, says them"
+                f"say; they are taken for the frames of the video, in order. {advice} says them"
             )
     if tags is not None and named is not None:
         tags = _renumbered(tags, named)
@@ -126,9 +126,9 @@ def _rows_by_name(part: Annotations, clock: FrameClock) -> dict[int, int] | None
     rows: dict[int, int] = {}
     other: int | None = None
     by_row: dict[int, int] = {}
-    for number in part.frames if part.lists_frames else ():
-        name = part.pictures.get(number, "")
-        stated = frame_of_picture(name)
+    names = {k: part.pictures.get(k, "") for k in part.frames if part.lists_frames}
+    for number, stated in _stated(names).items():
+        name = names[number]
         # Names of dates and times look alike, but have longer first numbers.
         if stated is None or len(stated[0]) not in (6, index_digits(n)):
             other = number if other is None else other
@@ -162,6 +162,21 @@ def _rows_by_name(part: Annotations, clock: FrameClock) -> dict[int, int] | None
     return rows or None
 
 
+def _stated(names: Mapping[int, str]) -> dict[int, tuple[str, int] | None]:
+    """Return the index and start that each name states.
+
+    Names with something before or after that count only if time goes with the index in all.
+    """
+    stated = {number: frame_of_picture(name) for number, name in names.items()}
+    within = [found for name in names.values() if (found := frame_within_name(name)) is not None]
+    if len(within) < max(2, len(names)) or any(stated.values()):
+        return stated
+    in_order = sorted((int(index), start_us) for index, start_us in within)
+    if any(a >= b or t >= u for (a, t), (b, u) in pairwise(in_order)):
+        return stated
+    return dict(zip(names, within, strict=True))
+
+
 def _of_one_task(one: Annotations, other: Annotations) -> bool:
     """Return whether the images form `other` is certainly of the same task as `one`."""
     stated = [
@@ -173,10 +188,28 @@ def _of_one_task(one: Annotations, other: Annotations) -> bool:
     return same and other.lists_frames and one.task is not None and one.task == other.task
 
 
+def _advice(rois: Annotations, tags: Annotations | None) -> str:
+    """Return what to give as tags, and why what is given is not that."""
+    export = "An export CVAT for images 1.1 of the same task, given as tags,"
+    if tags is None:
+        return export
+    return (
+        f"{tags.source} does not say it, because it is of {_task(tags)}, and {rois.source} of "
+        f"{_task(rois)}. {export}"
+    )
+
+
+def _task(part: Annotations) -> str:
+    said = [text for text in (part.task_id, part.task_name and repr(part.task_name)) if text]
+    if not said:
+        return "a task that it does not name"
+    frames = f", frames {part.task[0]} to {part.task[-1]}" if part.task is not None else ""
+    return " ".join(said) + frames
+
+
 def _renumbered(part: Annotations, rows: Mapping[int, int]) -> Annotations:
     """Return annotations with the rows of a clock instead of the file's numbers."""
-    in_order = all(rows[a] < rows[b] for a, b in pairwise(sorted(rows)))
-    move = _moved if in_order else _resorted
+    move = _moved if _is_regular(rows) else _resorted
     return replace(
         part,
         tracks=tuple(move(track, rows) for track in part.tracks),
@@ -187,8 +220,14 @@ def _renumbered(part: Annotations, rows: Mapping[int, int]) -> Annotations:
     )
 
 
+def _is_regular(rows: Mapping[int, int]) -> bool:
+    """Return whether rows go up by one step, so that frames between two shapes are between rows."""
+    steps = [(rows[b] - rows[a], b - a) for a, b in pairwise(sorted(rows))]
+    return all(up > 0 and up * steps[0][1] == steps[0][0] * apart for up, apart in steps)
+
+
 def _moved(track: Track, rows: Mapping[int, int]) -> Track:
-    """Return a track in the rows of a clock that come in the file's order."""
+    """Return a track in the rows of a clock that go up as the file's numbers do."""
     shapes: list[Shape] = []
     end = max(rows)
     for shape in track.shapes:
@@ -202,9 +241,10 @@ def _moved(track: Track, rows: Mapping[int, int]) -> Track:
 
 
 def _resorted(track: Track, rows: Mapping[int, int]) -> Track:
-    """Return a track in rows of a clock that come in another order than the file's numbers.
+    """Return a track in rows of a clock that do not go up as the file's numbers do.
 
-    What is between two shapes in the file is not between them on the clock: each is alone.
+    They come in another order, or in several runs. What is between two shapes in the file is not
+    between them on the clock: each is alone.
     """
     shapes = [
         replace(shape, frame=rows[shape.frame], alone=True)
@@ -222,6 +262,7 @@ def _settled(
     partner: Annotations | None,
     n_frames: int,
     gaps: Gaps,
+    advice: str,
     doubts: list[str],
 ) -> tuple[Annotations, dict[str, int]]:
     """Return tracks whose gaps are marked, and the counts; add to the doubts."""
@@ -231,8 +272,7 @@ def _settled(
         doubts.append(
             f"{rois.source}: no track lists {_frames(sorted(maybe))}, though some go on after "
             "that: were these frames deleted in CVAT? They count as not labelled, and have no "
-            "boxes. An export CVAT for images 1.1 of the same task, given as tags, settles it; if "
-            "the objects were there, set annotate.gaps: fill"
+            f"boxes. {advice} settles it; if the objects were there, set annotate.gaps: fill"
         )
     left_out = maybe if deleted is None else deleted
     if away:
@@ -246,7 +286,7 @@ def _settled(
     unclosed = [
         (track, track.shapes[-1].frame)
         for track in rois.tracks
-        if _is_unclosed(track, last, task.step)
+        if _is_unclosed(track, last, task.step, deleted or frozenset())
     ]
     if unclosed:
         doubts.append(
@@ -345,15 +385,16 @@ def _left_out(track: Track, frames: Set[int]) -> Track:
     return replace(track, shapes=tuple(kept))
 
 
-def _is_unclosed(track: Track, last: int, step: int) -> bool:
+def _is_unclosed(track: Track, last: int, step: int, deleted: Set[int]) -> bool:
     """Return whether a track stops before the last frame, and nothing says why.
 
-    CVAT does not close what is drawn in one of the last two frames alone.
+    CVAT does not close what is drawn in one of the last two frames alone, and leaves out the shape
+    that closes a track in a deleted frame.
     """
     if track.id < 0 or not track.shapes:
         return False
     shape = track.shapes[-1]
-    if shape.outside or shape.alone or shape.frame >= last:
+    if shape.outside or shape.alone or shape.frame >= last or shape.frame + step in deleted:
         return False
     return len(track.shapes) > 1 or shape.frame + step < last
 

@@ -14,12 +14,12 @@ no arithmetic noise, so that regions of equal size keep their order from frame t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations.shapes import Annotations, FloatArray, Shape
+from evreel.annotations.shapes import Annotations, FloatArray, Shape, Track
 from evreel.annotations.tables import LabelTables, RoiTable, Spans, TagTable
 from evreel.errors import AnnotationError
 from evreel.layout import BOX_DTYPE
@@ -180,23 +180,12 @@ class Regions:
         self, annotations: Annotations, visible: npt.NDArray[np.bool_], clip: bool
     ) -> int:
         """Return how many shapes reach outside the picture; raise unless they may be clipped."""
-        height, width = self.picture.shape
-        inside = np.array([[0, 0, -width, -height]])
-        over = (self._bounds * [1, 1, -1, -1] < inside) & visible[:, None]
+        over = _over_edges(self._bounds, self.picture.shape) & visible[:, None]
         shapes = np.flatnonzero(over.any(axis=1))
         if shapes.size and not clip:
             k = int(shapes[0])
-            side = int(np.argmax(over[k]))
-            shape, track = self._shapes[k], annotations.tracks[self._region[k]]
-            axis, limit, name = (("x", width, "wide"), ("y", height, "high"))[side % 2]
-            who = f"track {track.id}" if track.id >= 0 else "loose shape"
-            raise AnnotationError(
-                f"{shape.name} reaches {axis}={self._bounds[k, side]}, outside the {limit} px "
-                f"{name} picture",
-                path=self._source,
-                place=f"{who} ({track.label!r}), frame {shape.frame}",
-                hint="Export again from CVAT, or set annotate.clip: true.",
-            )
+            track = annotations.tracks[self._region[k]]
+            _fail_outside(annotations, track, self._shapes[k], self.picture.shape)
         return len(shapes)
 
     def _lay_on_frames(self, outside: npt.NDArray[np.bool_]) -> tuple[Int64Array, Int64Array]:
@@ -270,6 +259,47 @@ class Regions:
             start_us[np.concatenate([np.ones(len(frames[:1]), bool), apart])],
             stop_us[np.concatenate([apart, np.ones(len(frames[:1]), bool)])],
         )
+
+
+def _over_edges(
+    bounds: npt.NDArray[np.float64], picture_shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Return which sides of bounds, (n, 4), are outside a picture of (height, width)."""
+    height, width = picture_shape
+    over: npt.NDArray[np.bool_] = bounds * [1, 1, -1, -1] < [0, 0, -width, -height]
+    return over
+
+
+def _fail_outside(
+    annotations: Annotations, track: Track, shape: Shape, picture_shape: tuple[int, int]
+) -> NoReturn:
+    height, width = picture_shape
+    side = int(np.argmax(_over_edges(np.array([shape.bounds]), picture_shape)[0]))
+    axis, limit, name = (("x", width, "wide"), ("y", height, "high"))[side % 2]
+    who = f"track {track.id}" if track.id >= 0 else "loose shape"
+    raise AnnotationError(
+        f"{shape.name} reaches {axis}={shape.bounds[side]}, outside the {limit} px {name} picture",
+        path=annotations.source or None,
+        place=f"{who} ({track.label!r}), frame {shape.frame}",
+        hint="Export again from CVAT, or set annotate.clip: true.",
+    )
+
+
+def check_within(annotations: Annotations) -> None:
+    """Raise if a shape reaches outside the pictures, where their size is stated.
+
+    Raises
+    ------
+    AnnotationError
+        With the track and the frame.
+    """
+    if annotations.picture_shape is None:
+        return
+    shown = [(track, s) for track in annotations.tracks for s in track.shapes if not s.outside]
+    bounds = np.fromiter((shape.bounds for _, shape in shown), np.dtype("4f8"), len(shown))
+    over = _over_edges(bounds, annotations.picture_shape).any(axis=1)
+    if over.any():
+        _fail_outside(annotations, *shown[int(np.argmax(over))], annotations.picture_shape)
 
 
 def check_task(annotations: Annotations, clock: FrameClock) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from evreel import __version__
@@ -13,7 +15,7 @@ from evreel.acquire import check_md5, read_source
 from evreel.dataset.config import FILES, stop_at
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
-from evreel.errors import EvreelError, SourceError
+from evreel.errors import AnnotationError, EvreelError, SourceError
 from evreel.provenance import STEP_REVISIONS, canonical_json
 from evreel.samples.cut import check_labels
 from evreel.samples.intervals import read_intervals, read_shared_intervals
@@ -21,6 +23,17 @@ from evreel.text import nfc, read_list
 
 XMLS = ("rois", "tags")
 """Columns with CVAT XML."""
+
+_WORD = re.compile(r"[^\W_]+")
+_FOLDER = re.compile(r"[/\\]")
+_MOST_WORDS = 40
+"""So many words of a name are compared with the names of recordings."""
+_LEAST_TELLING = 3
+"""A shorter id may be in any name by chance, as may one without letters."""
+_USUAL = frozenset(
+    ("train", "val", "test", "frame", "frames", "image", "images", "picture", "video", "task")
+)
+"""Words that names have for other reasons, though a recording may be called so, too."""
 
 
 class Origin(NamedTuple):
@@ -36,6 +49,8 @@ class Origin(NamedTuple):
         Its frames.
     folders
         The folders that its pictures are in.
+    called
+        The words that all its pictures have in their names, unless CVAT chose these.
     """
 
     video: str = ""
@@ -44,6 +59,7 @@ class Origin(NamedTuple):
     first: int = 0
     last: int = -1
     folders: tuple[str, ...] = ()
+    called: str = ""
 
 
 class Xml(NamedTuple):
@@ -77,11 +93,12 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
     ------
     UsageError
         With a line for each mistake: a file that does not have the MD5 that the table states, or
-        is not what its column takes; a label that is not listed; an XML that is of another
+        is not what its column takes; a label that is not listed; an XML, or boxes, of another
         recording, or of two.
     """
     told: list[tuple[int, str]] = []
     xmls: list[Xml] = []
+    boxes: dict[str, str] = {}
     for id_, row in dataset.recordings.items():
         for column in FILES[1:]:
             if column not in row or row[column].startswith("!"):
@@ -91,20 +108,16 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 if column in XMLS:
                     xmls.append(_checked_xml(dataset, memory, id_, column))
                 elif column == "boxes":
-                    _check_boxes(dataset, memory, id_)
+                    if _check_boxes(dataset, memory, id_):
+                        first = boxes.setdefault(memory.digests(row[column]).sha256, id_)
+                        _check_owner(dataset, first, id_)
                 elif column == "samples":
                     _check_intervals(dataset, memory, id_)
             except EvreelError as error:
                 told.append((dataset.lines[id_], f"{column}: {error}"))
     told += _of_two_recordings(xmls)
-    names = _Names(dataset)
-    doubtful = []
-    for xml in xmls:
-        other = names.other(xml)
-        if other:
-            told.append((xml.line, f"{xml.column}: {Path(xml.path).name}: {other}"))
-        elif other is None:
-            doubtful.append(xml)
+    others, doubts = _of_others(xmls, _Names(dataset))
+    told += others
     table = dataset.config.recordings
     stop_at(
         [
@@ -113,7 +126,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
             *_lists(dataset),
         ]
     )
-    return [f"{table}: {_doubt(doubtful)}"] if doubtful else []
+    return [f"{table}: {doubt}" for doubt in doubts]
 
 
 def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memory) -> str | None:
@@ -169,9 +182,11 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
     path, labels = dataset.recordings[id_][column], dataset.labels()
     sha256 = memory.digests(path).sha256
     settings = dataset.settings(id_).annotate
+    has_tags = "tags" in dataset.recordings[id_]
 
     def found() -> tuple[Any, ...]:
-        from evreel.annotations.cvat import read_cvat
+        from evreel.annotations.cvat import is_frame_of_video, read_cvat
+        from evreel.annotations.regions import check_within
         from evreel.annotations.shapes import relabel
 
         read = read_cvat(
@@ -180,8 +195,17 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
             invalid=settings.invalid,
             tags_only=column == "tags",
         )
-        relabel(read, labels)
-        folders = {PurePosixPath(name).parent.name for name in read.pictures.values()}
+        # As the step reads it: where there are tags, those of the regions' file do not count.
+        relabel(replace(read, tags=()) if column == "rois" and has_tags else read, labels)
+        if not settings.clip:
+            check_within(read)
+        paths = [_FOLDER.split(name) for name in read.pictures.values()]
+        files = [_words(Path(path[-1]).stem) for path in paths if not is_frame_of_video(path[-1])]
+        common = [
+            word
+            for word in (files or [[]])[0]
+            if not word.isdigit() and all(word in other for other in files)
+        ]
         frames = read.task or read.frames or range(0)
         return Origin(
             read.video or "",
@@ -191,14 +215,32 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
             else "",
             min(frames, default=0),
             max(frames, default=-1),
-            tuple(sorted(folders - {""})),
+            tuple(sorted({folder for path in paths for folder in path[:-1] if folder})),
+            " ".join(common),
         )
 
-    origin = _known(memory, found, column, sha256, settings.plain(), labels)
+    origin = _known(memory, found, column, has_tags, sha256, settings.plain(), labels)
     return Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
 
 
-def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> None:
+def _check_owner(dataset: DataSet, first: str, id_: str) -> None:
+    """Raise if the boxes of a row are those of another recording."""
+    one, other = (dataset.recordings[name] for name in (first, id_))
+    if _recording(one) != _recording(other):
+        raise AnnotationError(
+            f"has the same bytes as the boxes of {first!r} in line {dataset.lines[first]}",
+            path=other["boxes"],
+            hint=f"Boxes belong to one recording: name those of {id_!r}.",
+        )
+
+
+def _recording(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
+    members = read_source(row["source"]).members
+    return row.get("md5", "").lower(), row.get("sha256", "").lower(), members
+
+
+def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> int:
+    """Return how many boxes there are; raise if they are not valid."""
     row, labels = dataset.recordings[id_], dataset.labels()
     path, settings = row["boxes"], dataset.settings(id_).boxes
 
@@ -219,7 +261,8 @@ def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> None:
         return len(boxes)
 
     parts = (settings.plain(), row.get("sensor"), labels)
-    _known(memory, found, "boxes", memory.digests(path).sha256, *parts)
+    n: int = _known(memory, found, "boxes", memory.digests(path).sha256, *parts)
+    return n
 
 
 def _check_intervals(dataset: DataSet, memory: Memory, id_: str) -> None:
@@ -304,46 +347,146 @@ def _of_two_recordings(xmls: Iterable[Xml]) -> Iterator[tuple[int, str]]:
             of_task[task].append(xml)
 
 
+class _Said(NamedTuple):
+    """What an XML says of its recording.
+
+    Parameters
+    ----------
+    ids : the recordings that it may mean.
+    saying : where, and in which words.
+    exact : whether these are a recording's name, and do not only contain it.
+    telling : whether that name is seldom in a name by chance.
+    """
+
+    ids: frozenset[str]
+    saying: str
+    exact: bool
+    telling: bool
+
+
 class _Names:
     """Which recordings a name may mean: their ids, and the names of their files."""
 
     def __init__(self, dataset: DataSet) -> None:
-        self._lines = dataset.lines
+        self.lines = dataset.lines
         self._ids: dict[str, set[str]] = defaultdict(set)
+        self._sources: dict[str, set[str]] = defaultdict(set)
+        self._joined: dict[str, set[str]] = defaultdict(set)
         for id_, row in dataset.recordings.items():
+            source = Path(read_source(row["source"]).name).stem
             self._ids[_plain(id_)].add(id_)
-            source = read_source(row["source"])
-            self._ids[_plain(Path(source.name).stem)].add(id_)
+            self._sources[_plain(source)].add(id_)
+            for name in (id_, source):
+                self._joined["".join(_words(name))].add(id_)
+        self._joined.pop("", None)
 
-    def other(self, xml: Xml) -> str | None:
-        """Return which other recording an XML is of; empty if its own, None if it does not say.
+    def said(self, xml: Xml) -> _Said | None:
+        """Return what an XML says; None if it does not say one recording.
 
-        The name of the video says more than that of the task, and that more than the folder of the
-        pictures, which people choose freely.
+        The name of the video says more than that of the task, and a whole name more than a part of
+        one; the names of pictures and their folders, which people choose freely, say least.
         """
-        said = [
-            ("its video is", Path(xml.origin.video).stem, xml.origin.video),
-            ("its task is", xml.origin.task, xml.origin.task),
-            *(("its pictures are in folder", folder, folder) for folder in xml.origin.folders),
+        origin = xml.origin
+        video = _FOLDER.split(origin.video)[-1]
+        names = (("its video is", video, origin.video), ("its task is", origin.task, origin.task))
+        for what, name, shown in names:
+            ids = self._exactly(name)
+            if ids and (xml.id not in ids or len(ids) == 1):
+                return _Said(ids, f"{what} {shown!r}", exact=True, telling=True)
+        parts = [*names]
+        parts += [("its pictures are in folder", name, name) for name in origin.folders]
+        parts.append(("its pictures are called", origin.called, f"…{origin.called}…"))
+        found = [
+            said._replace(saying=f"{what} {shown!r}")
+            for what, name, shown in parts
+            if (said := self._within(name, xml.id)) is not None
         ]
-        for what, name, shown in said:
-            meant = self._ids.get(_plain(Path(name).stem), set()) | self._ids.get(
-                _plain(name), set()
-            )
-            if not name or not meant:
-                continue
-            if xml.id in meant:
-                return ""
-            other = min(meant, key=lambda id_: self._lines[id_])
-            return (
-                f"{what} {shown!r}, which is recording {other!r} in line {self._lines[other]}. "
-                "Name the XML of this recording; are two rows interchanged?"
-            )
-        return None
+        own = next((said for said in found if said.ids == {xml.id}), None)
+        return own or next(iter(found), None)
+
+    def _exactly(self, name: str) -> frozenset[str]:
+        """Return the recordings of a name, with or without its suffixes."""
+        name = _plain(name)
+        while name:
+            ids = self._ids.get(name) or self._sources.get(name)
+            if ids:
+                return frozenset(ids)
+            name = name.rpartition(".")[0]
+        return frozenset()
+
+    def _within(self, name: str, own: str) -> _Said | None:
+        """Return the recording whose name is in another one; None if that is none, or several."""
+        words = _words(name)[:_MOST_WORDS]
+        spans = {
+            (start, stop): joined
+            for start in range(len(words))
+            for stop in range(start + 1, len(words) + 1)
+            if (joined := "".join(words[start:stop])) in self._joined
+        }
+        if not spans:
+            return None
+        (start, stop), longest = max(spans.items(), key=lambda item: len(item[1]))
+        ids = self._joined[longest]
+        elsewhere = any(
+            own in self._joined[joined]
+            for (first, last), joined in spans.items()
+            if first < start or last > stop
+        )
+        if elsewhere or (own in ids and len(ids) > 1):
+            return None
+        telling = (
+            len(longest) >= _LEAST_TELLING
+            and not longest.isdigit()
+            and longest not in _USUAL
+            # A recording may be called park_1 in CVAT, and park_01 here.
+            and not "".join(_words(own)).startswith(longest)
+        )
+        whole = telling and stop - start == len(words)
+        return _Said(frozenset(ids), "", exact=whole, telling=telling)
+
+
+def _of_others(xmls: Sequence[Xml], names: _Names) -> tuple[list[tuple[int, str]], list[str]]:
+    """Return (line, problem) of each XML of another recording, and what cannot be decided.
+
+    A name that only contains that of another recording is a mistake if it may belong there: if no
+    XML of that recording says that it is its own.
+    """
+    said = [(xml, names.said(xml)) for xml in xmls]
+    settled = {xml.id for xml, of in said if of is not None and of.ids == {xml.id}}
+    told: list[tuple[int, str]] = []
+    suspects: list[tuple[int, str]] = []
+    silent: list[Xml] = []
+    for xml, of in said:
+        if of is None:
+            silent.append(xml)
+        elif xml.id not in of.ids:
+            other = min(of.ids, key=lambda id_: names.lines[id_])
+            place = f"{xml.column}: {Path(xml.path).name}: {of.saying}"
+            named = f"recording {other!r} in line {names.lines[other]}"
+            if of.exact or (of.telling and other not in settled):
+                verb = "is" if of.exact else "names"
+                told.append(
+                    (
+                        xml.line,
+                        f"{place}, which {verb} {named}. Name the XML of this recording; are two "
+                        "rows interchanged?",
+                    )
+                )
+            else:
+                suspects.append((xml.line, f"{place}, which may mean {named}, not {xml.id!r}"))
+    doubts = [
+        f"line {line}: {doubt}" + (f"; {len(suspects) - 1} more" if len(suspects) > 1 else "")
+        for line, doubt in suspects[:1]
+    ]
+    return told, [*doubts, *([_doubt(silent)] if silent else [])]
 
 
 def _plain(name: str) -> str:
     return nfc(nfc(name).casefold())
+
+
+def _words(name: str) -> list[str]:
+    return _WORD.findall(_plain(name))
 
 
 def _doubt(xmls: list[Xml]) -> str:

@@ -11,6 +11,7 @@ LARGEST_PICTURE = 16_384
 """Longest side of a picture, px: the limit of H.264."""
 
 _NAME = re.compile(r"(?:.*[/\\])?([0-9]{6,9})_(-?[0-9]{1,18})(?:\.[A-Za-z0-9]+)?", re.ASCII)
+_WITHIN = re.compile(r"(?:.*[^0-9])?([0-9]{6,9})_(0|-?[1-9][0-9]{0,17})(?![0-9]).*", re.ASCII)
 
 
 def index_digits(n_frames: int) -> int:
@@ -40,6 +41,20 @@ def frame_of_picture(name: str) -> tuple[str, int] | None:
     (('000012', 120000), None)
     """
     match = _NAME.fullmatch(name)
+    return None if match is None else (match[1], int(match[2]))
+
+
+def frame_within_name(name: str) -> tuple[str, int] | None:
+    """Return what `frame_of_picture` does, of a name that has more before or after that.
+
+    Other names may look alike by chance: compare several.
+
+    Examples
+    --------
+    >>> frame_within_name("park_000012_120000 (1).png"), frame_within_name("000012_0120.png")
+    (('000012', 120000), None)
+    """
+    match = _WITHIN.fullmatch(re.split(r"[/\\]", name)[-1])
     return None if match is None else (match[1], int(match[2]))
 
 

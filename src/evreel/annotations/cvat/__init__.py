@@ -8,7 +8,7 @@ which shapes are read and written.
 
 from __future__ import annotations
 
-from evreel.annotations.cvat.read import read_cvat
+from evreel.annotations.cvat.read import is_frame_of_video, read_cvat
 from evreel.annotations.cvat.write import write_images_xml, write_video_xml
 
-__all__ = ["read_cvat", "write_images_xml", "write_video_xml"]
+__all__ = ["is_frame_of_video", "read_cvat", "write_images_xml", "write_video_xml"]

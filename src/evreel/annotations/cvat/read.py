@@ -111,6 +111,17 @@ def read_cvat(
     return reader.result()
 
 
+def is_frame_of_video(name: str) -> bool:
+    """Return whether a picture's name is CVAT's own for a frame of a video.
+
+    Examples
+    --------
+    >>> is_frame_of_video("frame_000012"), is_frame_of_video("000012_120000.png")
+    (True, False)
+    """
+    return _FRAME_NAME.fullmatch(name) is not None
+
+
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) == b"PK\x03\x04"
@@ -148,6 +159,7 @@ class _Reader:
         self._track_id = -1
         self._label = ""
         self._frame = -1
+        self._latest = -1
         self._shapes: list[Shape] = []
 
     def read(self, file: BinaryIO) -> None:
@@ -228,6 +240,7 @@ class _Reader:
             element.fail("has both tracks and images; only one of them is expected")
         self._form = form
         self._shapes = []
+        self._latest = -1
         if form == "track":
             self._begin_track(element)
         else:
@@ -354,13 +367,18 @@ class _Reader:
             element.what = f"{self._what}, frame {frame}"
         outside = frame >= 0 and element.bit("outside")
         shape = (self._closing if outside else self._visible)(element, frame)
+        if shape is not None or not outside:
+            self._in_order(element, frame)
         if shape is None:
-            if self._shapes and not outside:
-                self._shapes[-1] = replace(self._shapes[-1], alone=True)
+            if not outside:
+                self._latest = max(frame, self._latest)
+                if self._shapes:
+                    self._shapes[-1] = replace(self._shapes[-1], alone=True)
             return
         last = self._shapes[-1] if self._shapes else None
         if last is not None and self._doubles(element, last, shape):
             return
+        self._latest = frame
         # A closing shape may come after the last frame, a visible one cannot.
         if not outside:
             self._check_frame(element, frame)
@@ -368,6 +386,14 @@ class _Reader:
         if last is not None and not last.outside and not last.alone:
             self._seen_frames.update(range(last.frame, frame))
         self._shapes.append(shape)
+
+    def _in_order(self, element: Element, frame: int) -> None:
+        """Raise unless an element of a track, left out or not, is listed in the order of frames."""
+        if 0 <= frame < self._latest:
+            element.fail(
+                f"frame {frame} is listed after {self._latest}",
+                hint="Put the shapes of the track in the order of their frames.",
+            )
 
     def _visible(self, element: Element, frame: int) -> Shape | None:
         """Return a shape of a track; None where it is left out."""
@@ -405,14 +431,9 @@ class _Reader:
         Raises
         ------
         AnnotationError
-            If it is not listed in the order of frames, or contradicts the one before it.
+            If it contradicts the one before it.
         """
         frame = shape.frame
-        if frame < last.frame:
-            element.fail(
-                f"frame {frame} is listed after {last.frame}",
-                hint="Put the shapes of the track in the order of their frames.",
-            )
         if frame > last.frame and not (shape.outside and last.outside):
             return False
         equal = (
