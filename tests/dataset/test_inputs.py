@@ -43,10 +43,9 @@ def told(folder, rows, config=None):
     """Return the lines of the error, or the doubts, about rows of a table in `folder`."""
     for row in rows:
         (folder / row["source"]).write_bytes(b"events")
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    columns += ["md5", "split"]
+    columns = list(dict.fromkeys([*(column for row in rows for column in row), "md5", "split"]))
     sums = {"md5": hashlib.md5(b"events").hexdigest(), "split": "train"}
-    cells = [[(row | sums).get(column, "") for column in columns] for row in rows]
+    cells = [[(sums | row).get(column, "") for column in columns] for row in rows]
     write_table(folder, [columns, *cells])
     try:
         dataset = DataSet(*read_config(CONFIG | {"labels": ["car"]} | (config or {})))
@@ -302,3 +301,18 @@ def test_faults_of_published_boxes__are_told_before_anything_runs(
     if not class_id:
         config = {"boxes": {"outside": "clip"}}
         assert told(folder, [row("one", boxes="b.npy", sensor=sensor)], config) == []
+
+
+def test_boxes__of_two_recordings_are_a_doubt_unless_there_are_none(folder):
+    np.save(folder / "none.npy", np.zeros(0, dtype=BOX_DTYPE))
+    boxes = np.zeros(1, dtype=BOX_DTYPE)
+    boxes["w"], boxes["h"] = 4, 4
+    np.save(folder / "some.npy", boxes)
+    rows = [row("one", boxes="some.npy"), row("two", boxes="some.npy")]
+    assert told(folder, rows) == [], "two rows of one recording"
+    rows[1]["md5"] = "0" * 32
+    assert told(folder, rows) == [
+        "recordings.tsv: line 3: boxes: some.npy has the same bytes as boxes of 'one' in line 2: "
+        "is it of 'two'?"
+    ]
+    assert told(folder, [each | {"boxes": "none.npy"} for each in rows]) == []

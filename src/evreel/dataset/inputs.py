@@ -97,6 +97,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
     """
     told: list[tuple[int, str]] = []
     xmls: list[Xml] = []
+    boxes: dict[str, list[str]] = defaultdict(list)
     for id_, row in dataset.recordings.items():
         for column in FILES[1:]:
             if column not in row or row[column].startswith("!"):
@@ -106,7 +107,8 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 if column in XMLS:
                     xmls.append(_checked_xml(dataset, memory, id_, column))
                 elif column == "boxes":
-                    _check_boxes(dataset, memory, id_)
+                    if _check_boxes(dataset, memory, id_):
+                        boxes[memory.digests(row[column]).sha256].append(id_)
                 elif column == "samples":
                     _check_intervals(dataset, memory, id_)
             except EvreelError as error:
@@ -114,6 +116,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
     told += _of_two_recordings(xmls)
     others, doubts = _of_others(xmls, _Names(dataset))
     told += others
+    doubts += _shared_boxes(dataset, boxes.values())
     table = dataset.config.recordings
     stop_at(
         [
@@ -216,7 +219,8 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
     return Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
 
 
-def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> None:
+def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> int:
+    """Return how many boxes there are; raise if they are not valid."""
     row, labels = dataset.recordings[id_], dataset.labels()
     path, settings = row["boxes"], dataset.settings(id_).boxes
 
@@ -237,7 +241,8 @@ def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> None:
         return len(boxes)
 
     parts = (settings.plain(), row.get("sensor"), labels)
-    _known(memory, found, "boxes", memory.digests(path).sha256, *parts)
+    n: int = _known(memory, found, "boxes", memory.digests(path).sha256, *parts)
+    return n
 
 
 def _check_intervals(dataset: DataSet, memory: Memory, id_: str) -> None:
@@ -320,6 +325,30 @@ def _of_two_recordings(xmls: Iterable[Xml]) -> Iterator[tuple[int, str]]:
                     )
                     break
             of_task[task].append(xml)
+
+
+def _shared_boxes(dataset: DataSet, sharing: Iterable[list[str]]) -> list[str]:
+    """Return a doubt if the boxes of different recordings are equal."""
+    rows = dataset.recordings
+    found = [
+        (ids[0], other)
+        for ids in sharing
+        for other in ids[1:]
+        if _recording(rows[other]) != _recording(rows[ids[0]])
+    ]
+    if not found:
+        return []
+    first, other = found[0]
+    more = f"; {len(found) - 1} more" if len(found) > 1 else ""
+    return [
+        f"line {dataset.lines[other]}: boxes: {Path(rows[other]['boxes']).name} has the same bytes "
+        f"as boxes of {first!r} in line {dataset.lines[first]}: is it of {other!r}?{more}"
+    ]
+
+
+def _recording(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
+    members = read_source(row["source"]).members
+    return row.get("md5", "").lower(), row.get("sha256", "").lower(), members
 
 
 class _Said(NamedTuple):
