@@ -274,13 +274,30 @@ def mistakes(
     known = settings_of(of)
     for key in value:
         if key not in known:
-            yield (*place, str(key)), f"unknown key {key!r}{guess(key, known)}"
+            section, _, below = (within(of, str(key)) or "").partition("/")
+            more = f"; did you mean {below!r} in {section!r}?" if below else guess(key, known)
+            yield (*place, str(key)), f"unknown key {key!r}{more}"
     for name, one in known.items():
         if name in value:
             yield from wrong(one, value[name], (*place, name), explain=explain)
     meant = {nearest(str(key), known) for key in value if key not in known}
     for problem in missing(of, [name for name in known if name in {*value, *meant}], explain):
         yield place, problem
+
+
+def within(of: type[Settings], key: str) -> str | None:
+    """Return the group and name of a setting that is named without its group, or with a dot.
+
+    None if there is no such setting, or several.
+    """
+    paths = [
+        f"{group}/{name}"
+        for group, known in settings_of(of).items()
+        if issubclass(known.type.base, Settings)
+        for name in settings_of(known.type.base)
+    ]
+    named = {path for path in paths if key in (path, path.replace("/", "."), path.split("/")[1])}
+    return named.pop() if len(named) == 1 else None
 
 
 def missing(of: type[Settings], given: Collection[str], explain: bool = True) -> Iterator[str]:

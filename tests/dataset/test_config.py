@@ -77,6 +77,8 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
     [
         ({"video": {"widow_us": 1}}, "video: unknown key 'widow_us'; did you mean 'window_us'?"),
         ({"colour": 1}, "top level: unknown key 'colour'"),
+        ({"boxes.outside": "clip"}, "key 'boxes.outside'; did you mean 'outside' in 'boxes'?"),
+        ({"on_reset": "last"}, "unknown key 'on_reset'; did you mean 'on_reset' in 'events'?"),
         ({"slices": {"window_us": 5, "count": None}}, "slices/count: null is not a value of"),
         ({"labels": None}, "labels: null is not a list"),
         ({"acquire": {"member_gib": 1e300}}, "acquire/member_gib: 1e+300 is more than 1,000,000"),
@@ -414,6 +416,8 @@ def test_misspelt_key__is_not_also_told_as_missing(folder):
         ({"features/voxels/parameters": "&a {x: *a}"}, "holds itself, or is nested too deeply"),
         ({"events/start_us": "9" * 99}, "is more than 9,007,199,254,740,992"),
         ({"colour": "red"}, "line 1: unknown column 'colour'"),
+        ({"annotate.clip": "true"}, "column 'annotate.clip'; did you mean 'annotate/clip'?"),
+        ({"on_reset": "last"}, "unknown column 'on_reset'; did you mean 'events/on_reset'?"),
         ({"it's": "red"}, 'line 1: unknown column "it\'s"'),
         ({"video/container": "png-zip"}, "line 2: 'video/container' cannot be set per recording"),
         ({"features/none/count": "5"}, "line 2: there is no feature 'none'"),

@@ -8,9 +8,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from evreel.dataset.settings import FREE_COLUMNS, NEEDED_BESIDE, SECTIONS, RecordingColumns
+from evreel.dataset.settings import (
+    FREE_COLUMNS,
+    NEEDED_BESIDE,
+    SECTIONS,
+    Config,
+    RecordingColumns,
+)
 from evreel.errors import UsageError, did_you_mean
-from evreel.settings import guess, settings_of, wrong
+from evreel.settings import guess, settings_of, within, wrong
 from evreel.text import nfc
 
 Row = Mapping[str, str]
@@ -98,6 +104,9 @@ def _columns_problem(columns: Sequence[str], required: Sequence[str], strict: bo
             section, slash, below = column.partition("/")
             near = did_you_mean(section, SECTIONS)
             more = f"; {near[:-2]}/{below}'?" if slash and near else guess(column, known)
+            setting = within(Config, column)
+            if setting and setting.split("/")[0] in SECTIONS:
+                more = f"; did you mean {setting!r}?"
             return f"unknown column {column!r}{more}"
     return None
 
