@@ -15,7 +15,7 @@ from evreel.acquire import check_md5, read_source
 from evreel.dataset.config import FILES, stop_at
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
-from evreel.errors import AnnotationError, EvreelError, SourceError
+from evreel.errors import EvreelError, SourceError
 from evreel.provenance import STEP_REVISIONS, canonical_json
 from evreel.samples.cut import check_labels
 from evreel.samples.intervals import read_intervals, read_shared_intervals
@@ -98,7 +98,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
     """
     told: list[tuple[int, str]] = []
     xmls: list[Xml] = []
-    boxes: dict[str, str] = {}
+    boxes: dict[str, list[str]] = defaultdict(list)
     for id_, row in dataset.recordings.items():
         for column in FILES[1:]:
             if column not in row or row[column].startswith("!"):
@@ -109,8 +109,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                     xmls.append(_checked_xml(dataset, memory, id_, column))
                 elif column == "boxes":
                     if _check_boxes(dataset, memory, id_):
-                        first = boxes.setdefault(memory.digests(row[column]).sha256, id_)
-                        _check_owner(dataset, first, id_)
+                        boxes[memory.digests(row[column]).sha256].append(id_)
                 elif column == "samples":
                     _check_intervals(dataset, memory, id_)
             except EvreelError as error:
@@ -118,6 +117,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
     told += _of_two_recordings(xmls)
     others, doubts = _of_others(xmls, _Names(dataset))
     told += others
+    doubts += _shared_boxes(dataset, boxes.values())
     table = dataset.config.recordings
     stop_at(
         [
@@ -221,22 +221,6 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
 
     origin = _known(memory, found, column, has_tags, sha256, settings.plain(), labels)
     return Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
-
-
-def _check_owner(dataset: DataSet, first: str, id_: str) -> None:
-    """Raise if the boxes of a row are those of another recording."""
-    one, other = (dataset.recordings[name] for name in (first, id_))
-    if _recording(one) != _recording(other):
-        raise AnnotationError(
-            f"has the same bytes as the boxes of {first!r} in line {dataset.lines[first]}",
-            path=other["boxes"],
-            hint=f"Boxes belong to one recording: name those of {id_!r}.",
-        )
-
-
-def _recording(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
-    members = read_source(row["source"]).members
-    return row.get("md5", "").lower(), row.get("sha256", "").lower(), members
 
 
 def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> int:
@@ -345,6 +329,30 @@ def _of_two_recordings(xmls: Iterable[Xml]) -> Iterator[tuple[int, str]]:
                     )
                     break
             of_task[task].append(xml)
+
+
+def _shared_boxes(dataset: DataSet, sharing: Iterable[list[str]]) -> list[str]:
+    """Return a doubt if the boxes of different recordings are equal."""
+    rows = dataset.recordings
+    found = [
+        (ids[0], other)
+        for ids in sharing
+        for other in ids[1:]
+        if _recording(rows[other]) != _recording(rows[ids[0]])
+    ]
+    if not found:
+        return []
+    first, other = found[0]
+    more = f"; {len(found) - 1} more" if len(found) > 1 else ""
+    return [
+        f"line {dataset.lines[other]}: boxes: {Path(rows[other]['boxes']).name} has the same bytes "
+        f"as boxes of {first!r} in line {dataset.lines[first]}: is it of {other!r}?{more}"
+    ]
+
+
+def _recording(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
+    members = read_source(row["source"]).members
+    return row.get("md5", "").lower(), row.get("sha256", "").lower(), members
 
 
 class _Said(NamedTuple):
