@@ -185,6 +185,12 @@ def to_acquire(name):
     return lambda wildcards: acquired(wildcards).get(name)
 
 
+def sums(wildcards, threads):
+    """Return the sums that a job's recording has; as with `limits`, no change runs a job again."""
+    what = acquired(wildcards)
+    return {name: what.get(name) for name in ("md5", "sha256")}
+
+
 def local_file(wildcards):
     """Return the file that a recording or archive is taken from, so that its changes are seen."""
     source = read_source(acquired(wildcards)["source"])
