@@ -1,5 +1,6 @@
 """The only helpers: how the values of config and table reach a rule."""
 
+import atexit
 import functools
 import os
 from pathlib import Path
@@ -49,6 +50,7 @@ try:
         for doubt in check_inputs(DATASET, MEMORY):
             logger.warning(doubt)
         MEMORY.save()
+        atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:
     raise WorkflowError(str(error))
 

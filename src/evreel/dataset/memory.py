@@ -93,6 +93,12 @@ class Memory:
         """Keep a fact, plain JSON, that follows from a key alone."""
         self._facts[key] = fact
 
+    def keep(self, path: str | Path) -> None:
+        """Keep the checksums of a file that may not be asked for in this run."""
+        name = str(path)
+        if name in self._old_files:
+            self._files.setdefault(name, self._old_files[name])
+
     def save(self) -> None:
         """Keep what was asked for since the memory was opened, and nothing else.
 
