@@ -453,6 +453,14 @@ def test_edited_xml__is_seen_though_its_time_is_older_than_what_was_made_from_it
     assert "before: {'rois': '" in build(copied, "-n", "all_slices")
 
 
+def test_edited_xml__is_seen_where_snakemake_has_no_records(copied):
+    shutil.rmtree(copied / ".snakemake")  # as where results were copied from elsewhere
+    assert planned(copied) == []
+    edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text + "\n")
+    assert "slices/one.h5: was made from other files than there are now" in build(copied, "-n")
+    assert planned(copied) == ["all", "annotate", "release"]
+
+
 def test_edited_recording__is_seen_though_its_time_and_size_are_the_same(copied):
     recording = copied / "raw" / "one.aedat4"
     times = recording.stat()

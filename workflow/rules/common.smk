@@ -1,6 +1,7 @@
 """The only helpers: how the values of config and table reach a rule."""
 
 import atexit
+import base64
 import functools
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import what_failed
 from evreel.dataset.inputs import changed_source, check_inputs
 from evreel.dataset.memory import Memory
+from evreel.dataset.outdated import outdated
 from evreel.dataset.plan import release_plan, released_files
 from evreel.dataset.settings import (
     AcquireSettings,
@@ -25,7 +27,7 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.errors import EvreelError
-from evreel.outputs import RUN, check_folder, check_wanted, start_run
+from evreel.outputs import RUN, check_folder, check_wanted, refused, start_run
 from evreel.provenance import STEP_REVISIONS
 from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
@@ -41,6 +43,27 @@ os.environ.update(
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
 
+
+
+def is_unknown(path):
+    """Tell whether Snakemake does not know what a file was made from.
+
+    It has no record where `.snakemake` was lost, or left behind when results were copied.
+    """
+    record = base64.urlsafe_b64encode(path.encode()).decode()
+    return not Path(".snakemake", "metadata", record).exists()
+
+
+def mark(paths):
+    """Let Snakemake make files again: they count as older than whatever they were made from."""
+    for path in paths:
+        try:
+            os.utime(path, (0, 0))
+        except OSError as error:
+            raise refused(Path(path), error)
+        logger.warning(f"{path}: was made from other files than there are now")
+
+
 try:
     DATASET = DataSet.read(
         config, workflow.configfiles, workflow.config_settings.config
@@ -49,6 +72,7 @@ try:
     if workflow.is_main_process:
         for doubt in check_inputs(DATASET, MEMORY):
             logger.warning(doubt)
+        mark(outdated(DATASET, MEMORY, is_unknown))
         MEMORY.save()
         atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:
