@@ -298,6 +298,24 @@ def test_results__that_cannot_be_written_are_one_error(copied):
     assert "Traceback" not in run.stdout
 
 
+def test_folder__that_snakemake_cannot_write_its_records_to_is_one_error(copied):
+    records = copied / ".snakemake"
+    shutil.rmtree(records)
+    records.mkdir(mode=0o555)
+    run = subprocess.run(
+        [*bound(), *command(copied, "-n")],
+        cwd=copied,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    records.chmod(0o755)
+    assert run.returncode != 0
+    assert "\n.snakemake: cannot be written: no permission to make files there. Give" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
 def test_settings_of_other_steps__rebuild_nothing(copied):
     config = {**CONFIG, "acquire": {"member_gib": 32, "timeout_s": 9}, "samples": {"by": "none"}}
     write_config(copied, config)

@@ -27,7 +27,14 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.errors import EvreelError
-from evreel.outputs import RUN, check_folder, check_wanted, refused, start_run
+from evreel.outputs import (
+    RUN,
+    check_folder,
+    check_wanted,
+    check_writable,
+    refused,
+    start_run,
+)
 from evreel.provenance import STEP_REVISIONS
 from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
@@ -42,7 +49,6 @@ os.environ.update(
 # What is known of local files is beside what Snakemake knows of its jobs.
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
-
 
 
 def is_unknown(path):
@@ -70,6 +76,7 @@ try:
     )
     check_folder(Path(DATASET.results))
     if workflow.is_main_process:
+        check_writable(KNOWN.parent)
         for doubt in check_inputs(DATASET, MEMORY):
             logger.warning(doubt)
         mark(outdated(DATASET, MEMORY, is_unknown))
