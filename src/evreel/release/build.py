@@ -345,7 +345,7 @@ def _check_origins(
     faults = list(mixtures(made, recordings))
     if faults:
         path, problem = faults[0]
-        more = f", as {len(faults) - 1} more differences" if len(faults) > 1 else ""
+        more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
         raise ReleaseError(
             f"{problem}{more}",
             place=repr(path),
