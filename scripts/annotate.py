@@ -14,5 +14,7 @@ with steps.logged(snakemake.log[0]):
         tags=snakemake.input.tags or None,
         rois_md5=snakemake.params.rois_md5,
         tags_md5=snakemake.params.tags_md5,
+        rois_sha256=snakemake.params.rois_sha256["rois"],
+        tags_sha256=snakemake.params.tags_sha256["tags"],
         labels=snakemake.params.labels,
     )

@@ -9,5 +9,6 @@ with steps.logged(snakemake.log[0]):
         snakemake.output.boxes,
         steps.given(steps.BoxesSettings, snakemake.params),
         md5=snakemake.params.boxes_md5,
+        published_sha256=snakemake.params.boxes_sha256["boxes"],
         labels=snakemake.params.labels,
     )

@@ -9,6 +9,7 @@ with steps.logged(snakemake.log[0]):
         steps.given(steps.CutSettings, snakemake.params),
         intervals=snakemake.params.intervals,
         intervals_md5=snakemake.params.intervals_md5,
+        intervals_sha256=snakemake.params.intervals_sha256["samples"],
         of_several=snakemake.params.of_several,
         recording=snakemake.wildcards.id,
         members=snakemake.params.members,

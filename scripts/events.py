@@ -10,6 +10,7 @@ with steps.logged(snakemake.log[0]):
         sensor=snakemake.params.sensor,
         format=snakemake.params.format,
         n_events=snakemake.params.n_events,
+        sums=snakemake.params.sums,
         archive=steps.given(steps.MemberSettings, snakemake.params),
         limits=steps.given(steps.AcquireSettings, snakemake.params),
     )

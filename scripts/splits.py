@@ -10,4 +10,5 @@ with steps.logged(snakemake.log[0]):
         fixed=snakemake.params.fixed,
         file_names=snakemake.params.file_names,
         lists=snakemake.params.lists,
+        lists_sha256=snakemake.params.lists_sha256,
     )

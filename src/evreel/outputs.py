@@ -120,6 +120,23 @@ def check_folder(root: Path) -> None:
                 raise NotADirectoryError(code, os.strerror(code), str(place))
 
 
+def check_writable(folder: Path) -> None:
+    """Raise if files cannot be made in a folder, or in the one that it would be made in.
+
+    Raises
+    ------
+    EvreelError
+        If the system forbids it.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise EvreelError(
+            "cannot be written: no permission to make files there",
+            place=str(there),
+            hint="Give yourself permission to write there, or run in a copy of the folder.",
+        )
+
+
 def start_run(root: Path, *logs: Path) -> str:
     """Take over ``root/.evreel-tmp`` for a new run of a workflow.
 

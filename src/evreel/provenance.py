@@ -72,6 +72,16 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(", ", ": "))
 
 
+def state(path: str | Path) -> list[int]:
+    """Return what of a file shows that its bytes may have changed.
+
+    Size, inode, and the times of its last change. One of these times is set by the system, and no
+    program can set it back.
+    """
+    status = Path(path).stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
 def sha256(path: str | Path) -> str:
     """Return ``sha256:<hex>`` of a file's bytes, read in pieces."""
     with Path(path).open("rb") as file:

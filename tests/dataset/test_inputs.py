@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evreel.dataset.config import read_config
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.inputs import check_inputs
+from evreel.dataset.inputs import changed_source, check_inputs
 from evreel.dataset.memory import Memory
 from evreel.errors import UsageError
 from evreel.layout import BOX_DTYPE
@@ -316,3 +319,54 @@ def test_boxes__of_two_recordings_are_a_doubt_unless_there_are_none(folder):
         "is it of 'two'?"
     ]
     assert told(folder, [each | {"boxes": "none.npy"} for each in rows]) == []
+
+
+def seen(wanted, link="link.raw"):
+    """Return what a run finds changed of a source, with what the runs before it remember."""
+    memory = Memory(Path("known.json"))
+    found = changed_source(link, wanted, memory)
+    memory.save()
+    return found
+
+
+def long_after(path):
+    """Let a link have been made long after what it leads to was there."""
+    time_ns = time.time_ns() + 10**10
+    os.utime(path, ns=(time_ns, time_ns), follow_symlinks=False)
+
+
+@pytest.mark.parametrize("first_seen", ["before it is acquired", "after it is acquired"])
+def test_source__of_an_exchanged_folder_is_seen_however_old_it_is(folder, first_seen):
+    (folder / "old").mkdir()
+    (folder / "new").mkdir()
+    (folder / "old" / "a.raw").write_bytes(b"events")
+    (folder / "new" / "a.raw").write_bytes(b"others")
+    (folder / "data").symlink_to("old")
+    wanted = {"source": "data/a.raw", "md5": hashlib.md5(b"events").hexdigest(), "sha256": None}
+    if first_seen == "before it is acquired":
+        assert seen(wanted) is None
+    (folder / "link.raw").symlink_to("data/a.raw")
+    long_after("link.raw")
+    assert [seen(wanted) for _ in range(2)] == [None, None]
+    (folder / "data").unlink()
+    (folder / "data").symlink_to("new")
+    other = hashlib.md5(b"others").hexdigest()
+    assert all(seen(wanted).startswith(f"md5 {other}, ") for _ in range(2))
+    assert seen(wanted | {"md5": other}) is None
+
+
+def test_recording__that_was_moved_is_read_once_and_not_in_each_run(folder, monkeypatch):
+    rows = [row("a")]
+    assert told(folder, rows) == []
+    os.utime("a.raw", (10**9, 10**9))
+    (folder / "link.raw").symlink_to("a.raw")
+    os.utime("link.raw", (10**9, 10**9), follow_symlinks=False)
+    monkeypatch.setattr("evreel.dataset.memory._SETTLED_NS", -(10**18))
+    wanted = {"source": "a.raw", "md5": hashlib.md5(b"events").hexdigest(), "sha256": None}
+    assert seen(wanted, folder / "link.raw") is None
+    dataset = DataSet(*read_config(CONFIG | {"labels": ["car"]}))
+    memory = Memory(Path("known.json"))
+    check_inputs(dataset, memory)
+    memory.save()
+    monkeypatch.setattr("evreel.dataset.memory._digests", lambda path: pytest.fail("is read"))
+    assert seen(wanted, folder / "link.raw") is None

@@ -13,6 +13,7 @@ import pytest
 from evreel import steps
 from evreel.errors import ReleaseError
 from evreel.layout import BOX_DTYPE
+from evreel.release import build as release_build
 from evreel.release.manifest import read_manifest
 from evreel.release.origins import Made, mixtures
 from support.releases import edit_manifest
@@ -140,6 +141,45 @@ def test_build__compares_with_the_files_that_the_table_names(made, tmp_path, mon
     tagged = row | {"tags_sha256": "0" * 64}
     with pytest.raises(ReleaseError, match="without the tags XML, that of column tags"):
         build(without, tmp_path / "c", monkeypatch, recordings={"park": tagged})
+
+
+def test_manifest__that_tells_of_other_files_than_it_has_is_a_mixture(made, tmp_path, monkeypatch):
+    row = {"id": "park", "split": "train", "rois": "park.rois.xml", "rois_sha256": "0" * 64}
+    with pytest.raises(ReleaseError, match="is not the file that column rois names"):
+        build(made, tmp_path, monkeypatch, recordings={"park": row})
+
+
+def test_sidecar__is_held_to_the_file_that_the_table_names(tmp_path):
+    (tmp_path / "park.json").write_text("{}", encoding="utf-8")
+    sidecar = Made.read(
+        "sidecars/a.calibration.json", "a", tmp_path / "park.json", lambda: "sha256:1"
+    )
+    assert list(mixtures([sidecar], {"a": {"calibration_sha256": "1"}})) == []
+    assert list(mixtures([sidecar], {"a": {"calibration_sha256": "2"}})) == [
+        (sidecar.path, "is not the file that column calibration names")
+    ]
+
+
+def test_store__of_another_recording_is_found_where_the_table_states_its_sum():
+    store = Made("a.h5", "a", "store", "sha256:0", inputs={"recording": "sha256:1"})
+    assert list(mixtures([store], {"a": {"sha256": "1", "source": "a.npz"}})) == []
+    assert list(mixtures([store], {"a": {"sha256": "2", "source": "a.zip!a.npz"}})) == []
+    assert list(mixtures([store], {"a": {"sha256": "2", "source": "a.npz"}})) == [
+        ("a.h5", "was made from another recording than that of column sha256")
+    ]
+
+
+def test_xml__that_is_edited_while_it_is_released_is_refused(made, tmp_path, monkeypatch):
+    copy = release_build._place
+
+    def edit_and_copy(entry, source, target, compression):
+        if entry.kind == "annotations":
+            source.write_bytes(source.read_bytes() + b"\n")
+        return copy(entry, source, target, compression)
+
+    monkeypatch.setattr(release_build, "_place", edit_and_copy)
+    with pytest.raises(ReleaseError, match=r"park.rois.xml': was changed while it was in use\."):
+        build(made, tmp_path, monkeypatch)
 
 
 def test_mixtures__are_also_among_files_that_name_what_is_not_there():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import tarfile
 from collections import Counter
 
@@ -138,6 +140,15 @@ def test_edited_intervals__cut_that_recording_again_and_no_other(copied):
     assert rules["splits"] == 1 and rules["samples"] == 3  # a split may have moved anywhere
     rows = read_samples_table(copied / "results" / "release" / "cut-1" / "samples.tsv")
     assert min(row.stop_us for row in rows if row.recording == "one") == 40_000
+
+
+def test_edited_intervals__are_seen_where_snakemake_has_no_records(copied):
+    shutil.rmtree(copied / ".snakemake")
+    assert planned(copied) == []
+    table = copied / "raw" / "one.csv"
+    table.write_text(table.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    os.utime(table, (1_000_000_000, 1_000_000_000))
+    assert "cut" in planned(copied)
 
 
 def test_new_seed__draws_splits_again_and_computes_no_feature(copied):

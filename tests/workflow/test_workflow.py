@@ -298,6 +298,24 @@ def test_results__that_cannot_be_written_are_one_error(copied):
     assert "Traceback" not in run.stdout
 
 
+def test_folder__that_snakemake_cannot_write_its_records_to_is_one_error(copied):
+    records = copied / ".snakemake"
+    shutil.rmtree(records)
+    records.mkdir(mode=0o555)
+    run = subprocess.run(
+        [*bound(), *command(copied, "-n")],
+        cwd=copied,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    records.chmod(0o755)
+    assert run.returncode != 0
+    assert "\n.snakemake: cannot be written: no permission to make files there. Give" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
 def test_settings_of_other_steps__rebuild_nothing(copied):
     config = {**CONFIG, "acquire": {"member_gib": 32, "timeout_s": 9}, "samples": {"by": "none"}}
     write_config(copied, config)
@@ -451,6 +469,14 @@ def test_edited_xml__is_seen_though_its_time_is_older_than_what_was_made_from_it
     edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text.replace("xtl", "xtl", 1) + "\n")
     assert planned(copied) == ["all", "annotate", "release"]
     assert "before: {'rois': '" in build(copied, "-n", "all_slices")
+
+
+def test_edited_xml__is_seen_where_snakemake_has_no_records(copied):
+    shutil.rmtree(copied / ".snakemake")  # as where results were copied from elsewhere
+    assert planned(copied) == []
+    edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text + "\n")
+    assert "slices/one.h5: was made from other files than there are now" in build(copied, "-n")
+    assert planned(copied) == ["all", "annotate", "release"]
 
 
 def test_edited_recording__is_seen_though_its_time_and_size_are_the_same(copied):

@@ -1,6 +1,7 @@
 """The only helpers: how the values of config and table reach a rule."""
 
 import atexit
+import base64
 import functools
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import what_failed
 from evreel.dataset.inputs import changed_source, check_inputs
 from evreel.dataset.memory import Memory
+from evreel.dataset.outdated import outdated
 from evreel.dataset.plan import release_plan, released_files
 from evreel.dataset.settings import (
     AcquireSettings,
@@ -26,7 +28,14 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.errors import EvreelError
-from evreel.outputs import RUN, check_folder, check_wanted, start_run
+from evreel.outputs import (
+    RUN,
+    check_folder,
+    check_wanted,
+    check_writable,
+    refused,
+    start_run,
+)
 from evreel.provenance import STEP_REVISIONS
 from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
@@ -42,16 +51,38 @@ os.environ.update(
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
 
+
+def is_unknown(path):
+    """Tell whether Snakemake does not know what a file was made from.
+
+    It has no record where `.snakemake` was lost, or left behind when results were copied.
+    """
+    record = base64.urlsafe_b64encode(path.encode()).decode()
+    return not Path(".snakemake", "metadata", record).exists()
+
+
+def mark(paths):
+    """Let Snakemake make files again: they count as older than whatever they were made from."""
+    for path in paths:
+        try:
+            os.utime(path, (0, 0))
+        except OSError as error:
+            raise refused(Path(path), error)
+        logger.warning(f"{path}: was made from other files than there are now")
+
+
 try:
     DATASET = DataSet.read(
         config, workflow.configfiles, workflow.config_settings.config
     )
     check_folder(Path(DATASET.results))
     if workflow.is_main_process:
+        check_writable(KNOWN.parent)
         for doubt in check_inputs(DATASET, MEMORY):
             logger.warning(doubt)
-        MEMORY.save(whole=False)
-        atexit.register(MEMORY.save)  # jobs ask for more, when Snakemake plans them
+        mark(outdated(DATASET, MEMORY, is_unknown))
+        MEMORY.save()
+        atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:
     raise WorkflowError(str(error))
 
@@ -187,6 +218,12 @@ def acquired(wildcards):
 def to_acquire(name):
     """Return one thing of what is to be acquired, None where nothing is said of it."""
     return lambda wildcards: acquired(wildcards).get(name)
+
+
+def sums(wildcards, threads):
+    """Return the sums that a job's recording has; as with `limits`, no change runs a job again."""
+    what = acquired(wildcards)
+    return {name: what.get(name) for name in ("md5", "sha256")}
 
 
 def local_file(wildcards):

@@ -17,6 +17,7 @@ rule events:
         sensor=column("sensor"),
         format=column("format"),
         n_events=column("n_events", int),
+        sums=sums,
         revision=revision("events"),
     script:
         "../../scripts/events.py"

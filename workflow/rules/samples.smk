@@ -40,7 +40,9 @@ rule splits:
         fixed=of_dataset(DataSet.fixed_splits),
         file_names=of_dataset(DataSet.source_names),
         lists=DATASET.split_lists,
-        lists_sha256=[sha256(path) for path in DATASET.local_lists],
+        lists_sha256={
+            split: sha256(path) for split, path in DATASET.local_lists.items()
+        },
         revision=revision("splits"),
     script:
         "../../scripts/splits.py"

@@ -15,7 +15,7 @@ from evreel.acquire.archives import Archive, Limits, decompress, extract
 from evreel.acquire.download import DOWNLOADS, Patience, downloaded
 from evreel.acquire.local import link, still_to_get, verify
 from evreel.acquire.sources import Source, in_archive, read_source
-from evreel.acquire.sums import Received, Sums, check, check_md5, checked_sums
+from evreel.acquire.sums import Received, Sums, check, check_md5, check_sums, checked_sums
 from evreel.errors import SourceError, UsageError
 from evreel.outputs import Progress, silent
 
@@ -27,6 +27,7 @@ __all__ = [
     "Received",
     "Source",
     "check_md5",
+    "check_sums",
     "decompress",
     "fetch",
     "in_archive",

@@ -135,16 +135,21 @@ def receive(
 
 
 def check_md5(path: str | Path, md5: str) -> None:
-    """Raise if a local file does not have the expected MD5.
+    """Raise if a local file does not have the expected MD5, as `check_sums` does."""
+    check_sums(path, md5)
+
+
+def check_sums(path: str | Path, md5: str | None = None, sha256: str | None = None) -> None:
+    """Raise if a local file does not have the expected checksums, as far as they are given.
 
     Raises
     ------
     SourceError
-        If it has another MD5, or cannot be read.
+        If it has others, or cannot be read.
     UsageError
-        If `md5` is not an MD5.
+        If one of them is malformed.
     """
-    sums = checked_sums(md5)
+    sums = checked_sums(md5, sha256)
     try:
         with Path(path).open("rb") as file:
             received = receive(pieces_of(file), sums)

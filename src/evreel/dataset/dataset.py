@@ -287,9 +287,11 @@ class DataSet:
         return sorted({str(read_source(file).path) for file in self.split_lists.values()})
 
     @property
-    def local_lists(self) -> list[str]:
+    def local_lists(self) -> dict[str, str]:
         """Those lists that are not in an archive."""
-        return [file for file in self.split_lists.values() if not read_source(file).members]
+        return {
+            split: file for split, file in self.split_lists.items() if not read_source(file).members
+        }
 
     def source_names(self) -> dict[str, str]:
         """Return the name that each recording that is cut has at its source."""

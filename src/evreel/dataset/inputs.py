@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from evreel.dataset.config import FILES, stop_at
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError, SourceError
-from evreel.provenance import STEP_REVISIONS, canonical_json
+from evreel.provenance import STEP_REVISIONS, canonical_json, state
 from evreel.samples.cut import check_labels
 from evreel.samples.intervals import read_intervals, read_shared_intervals
 from evreel.text import nfc, read_list
@@ -99,6 +100,11 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
     told: list[tuple[int, str]] = []
     xmls: list[Xml] = []
     boxes: dict[str, list[str]] = defaultdict(list)
+    for row in dataset.recordings.values():
+        path = read_source(row["source"]).path
+        if path is not None:  # `changed_source` asks for those that a job needs
+            memory.keep(path)
+            memory.fact(_seen(path))
     for id_, row in dataset.recordings.items():
         for column in FILES[1:]:
             if column not in row or row[column].startswith("!"):
@@ -132,8 +138,8 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
 def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memory) -> str | None:
     """Return the sums of a local source that is no longer what was verified, None if it is.
 
-    Sources may be large: one is read again only if it changed after it was verified. One that was
-    moved or copied since then looks changed; it is read once.
+    Sources may be large: one is read again only if it changed after it was verified, or is another
+    file than the last time. One that was moved or copied since then looks changed; it is read once.
 
     Parameters
     ----------
@@ -147,18 +153,26 @@ def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memo
     source = read_source(wanted["source"])
     if source.path is None or source.members:  # a download, or made by another job
         return None
+    key = _seen(source.path)
     try:
-        verified_ns = Path(acquired).lstat().st_mtime_ns
-        status = source.path.stat()
-        if max(status.st_mtime_ns, status.st_ctime_ns) < verified_ns:
-            return None
-        found = memory.digests(source.path)
-    except (OSError, SourceError):  # there is nothing yet, or the job says what is wrong
+        now = state(source.path)
+        verified_ns = Path(acquired).lstat().st_mtime_ns if os.path.lexists(acquired) else None
+        # A folder or link on the way may lead to another file that has been there for long.
+        is_as_seen = memory.fact(key) in (None, now)
+        if verified_ns is not None and not (is_as_seen and max(now[1:3]) < verified_ns):
+            found = memory.digests(source.path)
+            stated = [(wanted[name], getattr(found, name)) for name in ("md5", "sha256")]
+            if any(digest and digest.lower() != is_now for digest, is_now in stated):
+                return f"md5 {found.md5}, sha256 {found.sha256}"
+    except (OSError, SourceError):  # the job says what is wrong
         return None
-    stated = [(wanted[name], getattr(found, name)) for name in ("md5", "sha256")]
-    if all(digest is None or digest.lower() == is_now for digest, is_now in stated):
-        return None
-    return f"md5 {found.md5}, sha256 {found.sha256}"
+    memory.learn(key, now)
+    return None
+
+
+def _seen(path: Path) -> str:
+    """Return the key of the state that a source was last seen in, while it was the right one."""
+    return f"state of {path}"
 
 
 def _check_md5(row: Mapping[str, str], column: str, memory: Memory) -> None:

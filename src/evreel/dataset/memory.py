@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from evreel.errors import EvreelError, SourceError
 from evreel.outputs import atomic
+from evreel.provenance import state
 
 _VERSION = 1
 _PIECE_BYTES = 1 << 20
@@ -69,15 +70,15 @@ class Memory:
         """
         name = str(path)
         try:
-            state = _state(path)
+            now = state(path)
             known: Any = self._files.get(name) or self._old_files.get(name)
-            if _is_of(known, state):
+            if _is_of(known, now):
                 self._files[name] = known
                 return Digests(*known[-2:])
             digests = _digests(path)
             # The same time may stand for a change that is still to come.
-            if _state(path) == state and time.time_ns() - max(state[1:3]) > _SETTLED_NS:
-                self._files[name] = [*state, *digests]
+            if state(path) == now and time.time_ns() - max(now[1:3]) > _SETTLED_NS:
+                self._files[name] = [*now, *digests]
         except OSError as error:
             raise SourceError(f"cannot be read: {error.strerror}", place=name) from error
         return digests
@@ -92,20 +93,18 @@ class Memory:
         """Keep a fact, plain JSON, that follows from a key alone."""
         self._facts[key] = fact
 
-    def save(self, *, whole: bool = True) -> None:
-        """Keep what was asked for since the memory was opened.
+    def keep(self, path: str | Path) -> None:
+        """Keep the checksums of a file that may not be asked for in this run."""
+        name = str(path)
+        if name in self._old_files:
+            self._files.setdefault(name, self._old_files[name])
+
+    def save(self) -> None:
+        """Keep what was asked for since the memory was opened, and nothing else.
 
         Where nothing can be written, the next run finds out again.
-
-        Parameters
-        ----------
-        whole
-            Whether all was asked for that is needed, so that the rest can be forgotten.
         """
-        files, facts = self._files, self._facts
-        if not whole:
-            files, facts = {**self._old_files, **files}, {**self._old_facts, **facts}
-        new = {"version": _VERSION, "files": files, "facts": facts}
+        new = {"version": _VERSION, "files": self._files, "facts": self._facts}
         if self._path is None or new == self._old:
             return
         with contextlib.suppress(OSError, EvreelError), atomic(self._path) as (scratch,):
@@ -121,16 +120,11 @@ def _parsed(data: bytes) -> Mapping[str, Any]:
     return value if all(isinstance(part, dict) for part in parts) else {}
 
 
-def _state(path: str | Path) -> list[int]:
-    status = Path(path).stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
-def _is_of(known: Any, state: list[int]) -> bool:
+def _is_of(known: Any, now: list[int]) -> bool:
     """Tell whether an entry of the memory is of a file in this state."""
     return (
         isinstance(known, list)
-        and known[:-2] == state
+        and known[:-2] == now
         and all(isinstance(digest, str) for digest in known[-2:])
     )
 

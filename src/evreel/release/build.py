@@ -46,6 +46,9 @@ from evreel.samples.splits import SPLITS
 
 Compression = Literal["portable", "fast"]
 
+PEOPLES_KINDS = ("annotations", "sidecars")
+"""Kinds of files that people make and may edit."""
+
 _LIBRARIES = (
     "deflate",
     "h5py",
@@ -163,7 +166,7 @@ def build(
     for entry, source, size in zip(plan, sources, sizes, strict=True):
         target = folder / entry.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        _place(entry, source, target, compression)
+        stays = _place(entry, source, target, compression)
         if entry.kind == "events" and entry.id and _is_unverified(target):
             told.setdefault(entry.id, {})["source_checksum"] = "none"
         if entry.id in told and entry.path.endswith(BOXES_SUFFIX):
@@ -172,6 +175,12 @@ def build(
                 told[entry.id]["boxes_repairs"] = canonical_json(repairs)
         file = _listed(folder, entry.path, entry.kind, entry.id, entry.split)
         original = originals.get(source, file.sha256)
+        if stays and entry.kind in PEOPLES_KINDS and original != file.sha256:
+            raise ReleaseError(
+                "was changed while it was in use",
+                place=repr(entry.path),
+                hint="Run the same command again.",
+            )
         files.append(replace(file, source_sha256="" if original == file.sha256 else original))
         done += size
         progress(done, total)
@@ -336,7 +345,7 @@ def _check_origins(
     faults = list(mixtures(made, recordings))
     if faults:
         path, problem = faults[0]
-        more = f"; {len(faults) - 1} more like this" if len(faults) > 1 else ""
+        more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
         raise ReleaseError(
             f"{problem}{more}",
             place=repr(path),
@@ -392,8 +401,8 @@ def _source(entry: PlanEntry) -> Path:
     return source
 
 
-def _place(entry: PlanEntry, source: Path, target: Path, compression: Compression) -> None:
-    """Put a file into the release: linked, copied, or compressed again."""
+def _place(entry: PlanEntry, source: Path, target: Path, compression: Compression) -> bool:
+    """Put a file into the release: linked, copied, or compressed again; tell if its bytes stay."""
     import h5py
 
     from evreel.files.repack import needs_plugin, repack
@@ -404,19 +413,20 @@ def _place(entry: PlanEntry, source: Path, target: Path, compression: Compressio
         # Others know a recording's MD5.
         if plugin and compression == "portable" and entry.kind != "recording":
             repack(source, target)
-            return
+            return False
     # People's own files: an edit in place must not change a release. Files that evreel makes are
     # never edited, only replaced.
-    if entry.kind not in ("annotations", "sidecars"):
+    if entry.kind not in PEOPLES_KINDS:
         with contextlib.suppress(OSError):  # another file system, or one without hard links
             os.link(source, target)
-            return
+            return True
     try:
         shutil.copyfile(source, target)
     except OSError as error:
         raise ReleaseError(
             f"source {str(entry.source)!r} cannot be copied: {error.strerror}", place=entry.place
         ) from error
+    return True
 
 
 def _is_unverified(store: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from evreel.errors import EvreelError
 from evreel.layout import BOXES_SUFFIX, EVENTS, SLICES
-from evreel.release.content import ANNOTATIONS, Row
+from evreel.release.content import ANNOTATIONS, SIDECARS, Row
 
 STORE, CLOCK, BOXES, RECORDING = "store", "clock", "boxes", "recording"
 NAMES = {
@@ -23,10 +23,15 @@ NAMES = {
     "intervals": "table of intervals",
     "published": "file of published boxes",
     RECORDING: "recording",
-} | {name: f"{name} XML" for name in ANNOTATIONS}
+    **{name: f"{name} XML" for name in ANNOTATIONS},
+    **{name: f"file of {name}" for name in SIDECARS},
+}
 """Role of a file, as those that were made from it say it → what messages call it."""
 
-_COLUMNS = {name: name for name in ANNOTATIONS} | {"intervals": "samples", "published": "boxes"}
+_COLUMNS = {name: name for name in (*ANNOTATIONS, *SIDECARS)} | {
+    "intervals": "samples",
+    "published": "boxes",
+}
 """Role of a file → the column of the recordings table that names it."""
 
 
@@ -78,6 +83,9 @@ class Made:
             return cls(path, id_, BOXES, digest(), origin["inputs"], origin["beside"])
         for name in ANNOTATIONS:
             if path == f"annotations/{id_}.{name}.xml":
+                return cls(path, id_, name, digest())
+        for name in SIDECARS:
+            if path.startswith(f"sidecars/{id_}.{name}"):
                 return cls(path, id_, name, digest())
         said = _said(place, path)
         return cls(path, id_, said.role, digest() if said.role else None, *said[1:])
@@ -142,11 +150,10 @@ def mixtures(
     for file in files:
         of_one[file.id].append(file)
     for id_, together in of_one.items():
-        known = _known(together, None if rows is None else rows.get(id_, {}))
+        row = None if rows is None else rows.get(id_, {})
+        known = _known(together, row)
         for file in together:
-            yield from (
-                (file.path, problem) for problem in _problems(file, known, rows is not None)
-            )
+            yield from ((file.path, problem) for problem in _problems(file, known, row))
 
 
 def _known(files: Sequence[Made], row: Row | None) -> dict[str, tuple[str, str]]:
@@ -159,13 +166,15 @@ def _known(files: Sequence[Made], row: Row | None) -> dict[str, tuple[str, str]]
         digest = (row or {}).get(f"{column}_sha256")
         if digest:
             known.setdefault(role, (f"sha256:{digest}", f"that of column {column}"))
+    if row and row.get("sha256") and "!" not in row.get("source", "!"):
+        known.setdefault("recording", (f"sha256:{row['sha256'].lower()}", "that of column sha256"))
     for file in files:
         for role, digest in file.inputs.items():
             known.setdefault(role, (digest, f"the one that {file.path} was made from"))
     return known
 
 
-def _problems(file: Made, known: Mapping[str, tuple[str, str]], has_rows: bool) -> Iterator[str]:
+def _problems(file: Made, known: Mapping[str, tuple[str, str]], row: Row | None) -> Iterator[str]:
     for role, digest in file.inputs.items():
         expected, of = known[role]
         if digest != expected:
@@ -177,6 +186,9 @@ def _problems(file: Made, known: Mapping[str, tuple[str, str]], has_rows: bool) 
     expected, of = known.get(file.role, ("", ""))
     if file.digest is not None and file.digest != expected:
         yield f"differs from {of}, of the same recording"
+    stated = (row or {}).get(f"{_COLUMNS.get(file.role)}_sha256")
+    if stated and file.digest not in (None, f"sha256:{stated}"):
+        yield f"is not the file that column {_COLUMNS[file.role]} names"
     for role in file.needs:
-        if role in known and role not in file.inputs and has_rows:
+        if role in known and role not in file.inputs and row is not None:
             yield f"was made without the {NAMES[role]}, {known[role][1]}"

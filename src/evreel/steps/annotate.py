@@ -11,7 +11,7 @@ from evreel.dataset.settings import AnnotateSettings
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.clock import check_clock
-from evreel.steps.common import LOG
+from evreel.steps.common import LOG, Steady
 from evreel.steps.events import Source, as_store
 from evreel.text import nfc
 from evreel.windows import RegularWindows
@@ -98,6 +98,8 @@ def annotate(
     tags: str | Path | None = None,
     rois_md5: str | None = None,
     tags_md5: str | None = None,
+    rois_sha256: str | None = None,
+    tags_sha256: str | None = None,
     labels: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
@@ -122,6 +124,8 @@ def annotate(
         takes the tags of `rois`.
     rois_md5, tags_md5
         32 hexadecimal digits that the XML's bytes must have; None checks nothing.
+    rois_sha256, tags_sha256
+        64 hexadecimal digits of the XML that the workflow saw: another one is not read.
     labels
         Label names in the order of their numbers, the same for all recordings of a data set;
         None takes the order of the files.
@@ -149,6 +153,9 @@ def annotate(
     for xml, md5 in ((rois, rois_md5), (tags, tags_md5)):
         if xml is not None and md5 is not None:
             check_md5(xml, md5)
+    steady = Steady(
+        {"clock": clock, "rois": rois, "tags": tags}, {"rois": rois_sha256, "tags": tags_sha256}
+    )
     frames, picture, extra = read_clock(clock)
     joined = read_annotations(rois, tags, frames, settings, labels)
     cut = windows.division()
@@ -158,7 +165,6 @@ def annotate(
             joined.annotations, frames, picture or Picture(opened.sensor), clip=settings.clip
         )
         repairs = regions.repairs | joined.counts
-        inputs = {"store": opened.path, "clock": clock, "rois": rois, "tags": tags}
         beside: dict[str, str] = {}
         made = Provenance(
             "annotate",
@@ -167,12 +173,15 @@ def annotate(
                 **asdict(cut),
                 **settings.plain(),
             },
-            {role: sha256(path) for role, path in inputs.items() if path is not None},
+            {"store": sha256(opened.path), **steady.digests},
             repairs,
             beside,
         )
         with (
-            atomic(slices, boxes, inputs=inputs.values()) as (slices_scratch, boxes_scratch),
+            atomic(slices, boxes, inputs=[opened.path, clock, rois, tags]) as (
+                slices_scratch,
+                boxes_scratch,
+            ),
             hdf5.create(slices_scratch, SLICES, made) as file,
         ):
             annotator = Annotator(regions)
@@ -188,6 +197,7 @@ def annotate(
             write_boxes(boxes_scratch, found)
             if rois is not None:  # else boxes may have come with the recording
                 beside["boxes"] = sha256(boxes_scratch)
+            steady.check()
     LOG.info(
         "%s: %d events, %d of them in a region; %d boxes",
         *(Path(slices).name, writer.n, writer.n_labelled, len(found)),

@@ -10,7 +10,7 @@ from evreel.dataset.settings import BoxesSettings
 from evreel.errors import AnnotationError
 from evreel.outputs import atomic
 from evreel.provenance import Provenance, sha256
-from evreel.steps.common import LOG
+from evreel.steps.common import LOG, Steady
 from evreel.steps.events import Source, as_store
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def boxes(
     settings: BoxesSettings = BoxesSettings(),
     *,
     md5: str | None = None,
+    published_sha256: str | None = None,
     labels: Sequence[str] | None = None,
 ) -> int:
     """Put the boxes that come with a recording on the time line of its events store.
@@ -45,6 +46,8 @@ def boxes(
         the sensor. The log and ``repairs`` in the ``.json`` count them.
     md5
         32 hexadecimal digits that they must have.
+    published_sha256
+        64 hexadecimal digits of the file that the workflow saw: another one is not read.
     labels
         Label names in the order of their numbers; None takes any number.
 
@@ -73,6 +76,7 @@ def boxes(
 
     if md5 is not None:
         check_md5(published, md5)
+    steady = Steady({"published": published}, {"published": published_sha256})
     found = read_published_boxes(published)
     if labels is not None:
         check_classes(found, published, len(labels))
@@ -104,9 +108,10 @@ def boxes(
         _check_times(found["t"], opened, published, settings.clock)
         write_boxes(scratch, found)
         repairs = {"invalid_boxes": invalid, "clipped_boxes": clipped, "outside_boxes": outside}
-        inputs = {"store": sha256(opened.path), "published": sha256(published)}
+        inputs = {"store": sha256(opened.path), **steady.digests}
         parameters = {"labels": None if labels is None else list(labels), **settings.plain()}
         write_origin(origin, scratch, Provenance("boxes", parameters, inputs, repairs))
+        steady.check()
     name = Path(output).name
     LOG.info("%s: %d boxes", name, len(found))
     for n, what in (

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evreel.errors import EvreelError, OneLineFormatter, UsageError, one_line
+from evreel.errors import EvreelError, OneLineFormatter, SourceError, UsageError, one_line
 from evreel.outputs import Progress, check_wanted, refused, scratch_path
+from evreel.provenance import sha256, state
 from evreel.settings import Settings
 
 LOG = logging.getLogger("evreel")
@@ -91,6 +92,56 @@ def memory_error(error: MemoryError) -> str:
     """Return one line that says what did not fit into memory, and what to do."""
     what = f": {error}" if str(error) else ""
     return one_line(f"out of memory{what}. Run fewer jobs at a time, or raise the limit of memory.")
+
+
+class Steady:
+    """Files that must keep their bytes while a step reads them.
+
+    People edit their files while a workflow runs: what is made of one may then have the content of
+    the old file and the digest of the new one.
+
+    Parameters
+    ----------
+    files
+        Role → file, None for no file.
+    wanted
+        Role → SHA-256 that the workflow took for this file when it planned the job, 64 hexadecimal
+        digits, None where it is not known.
+
+    Raises
+    ------
+    SourceError
+        If a file is not the wanted one.
+    """
+
+    def __init__(
+        self, files: Mapping[str, str | Path | None], wanted: Mapping[str, str | None] | None = None
+    ) -> None:
+        self._files = {role: Path(path) for role, path in files.items() if path is not None}
+        self._states: dict[str, list[int]] = {}
+        self.digests: dict[str, str] = {}
+        for role, path in self._files.items():
+            with contextlib.suppress(OSError):  # whoever reads it says what is wrong
+                self._states[role], self.digests[role] = state(path), sha256(path)
+        for role, digest in (wanted or {}).items():
+            if digest is not None and self.digests.get(role, "") not in ("", f"sha256:{digest}"):
+                raise changed(self._files[role])
+
+    def check(self) -> None:
+        """Raise `SourceError` if a file has changed; only one that may have is read again."""
+        for role, then in self._states.items():
+            path = self._files[role]
+            if state(path) != then and sha256(path) != self.digests[role]:
+                raise changed(path)
+
+
+def changed(path: Path) -> SourceError:
+    """Return the error of a file that was edited or replaced during a run."""
+    return SourceError(
+        "was changed while it was in use",
+        place=str(path),
+        hint="Run the same command again.",
+    )
 
 
 @contextlib.contextmanager

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from evreel.dataset.settings import CutSettings
 from evreel.errors import AnnotationError, UsageError
 from evreel.outputs import atomic
-from evreel.provenance import sha256
-from evreel.steps.common import LOG, local_file
+from evreel.steps.common import LOG, Steady, local_file
 from evreel.steps.events import Source, as_store
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ def cut(
     *,
     intervals: str | None = None,
     intervals_md5: str | None = None,
+    intervals_sha256: str | None = None,
     of_several: bool = False,
     recording: str | None = None,
     members: str | None = None,
@@ -45,6 +45,8 @@ def cut(
         member follow.
     intervals_md5
         32 hexadecimal digits that the table's MD5 must have.
+    intervals_sha256
+        64 hexadecimal digits of the table that the workflow saw: another one is not read.
     of_several
         Whether the table is for several recordings; with a named column ``recording`` it always is.
     recording
@@ -90,7 +92,8 @@ def cut(
                     hint="Decode one part, with on_reset: first or last.",
                 )
             with local_file(intervals, output, intervals_md5) as table:
-                inputs["intervals"] = sha256(table)
+                steady = Steady({"intervals": table}, {"intervals": intervals_sha256})
+                inputs |= steady.digests
                 try:
                     columns = settings.columns
                     is_one_of = of_several or columns.recording is not None
@@ -109,6 +112,7 @@ def cut(
                         labels=labels,
                         group=group or recording or "",
                     )
+                    steady.check()
                     n_left_out, t_stop_us = len(rows) - len(samples), opened.t_stop_us
                 except AnnotationError as error:
                     raise AnnotationError(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSettings
 from evreel.errors import RecordingError, UsageError
 from evreel.outputs import Progress, atomic, scratch_path, silent
-from evreel.provenance import Provenance, sha256
-from evreel.steps.common import LOG, unverified_note
+from evreel.provenance import Provenance, sha256, state
+from evreel.steps.common import LOG, changed, unverified_note
 
 if TYPE_CHECKING:
     from evreel.events import Events
@@ -29,6 +30,7 @@ def events(
     sensor: str | None = None,
     format: str | None = None,  # noqa: A002
     n_events: int | None = None,
+    sums: Mapping[str, str | None] = MappingProxyType({}),
     archive: MemberSettings = MemberSettings(),
     limits: AcquireSettings = AcquireSettings(),
     progress: Progress = silent,
@@ -53,6 +55,10 @@ def events(
         it. If it shows another, that is an error.
     n_events
         Events that the recording is known to have, before any are left out; None checks nothing.
+    sums
+        Its ``md5`` and ``sha256``, hexadecimal digits, as far as they are known. A recording that
+        is a link, as `acquire` makes, was verified when that was made: it is read again if it
+        changed since then.
     archive
         Which members of an archive are placed end to end in the store, as
         `evreel.samples.pattern.Pattern` takes them; none: a single recording.
@@ -65,6 +71,8 @@ def events(
 
     Raises
     ------
+    SourceError
+        If the recording changes while it is read, or has changed since it was acquired.
     RecordingError
         If the recording is damaged, nothing is left of it, or it does not have `n_events`.
     """
@@ -136,6 +144,7 @@ def events(
         LOG.info("%s: was downloaded without a checksum; the store says so", Path(recording).name)
     inputs: dict[str, str] = {}
     made = Provenance("events", parameters, inputs, repairs)
+    then = state(recording) if Path(recording).exists() else []
     with opened() as source:
         if source.format == EVENTS.name:
             raise UsageError(
@@ -192,10 +201,23 @@ def events(
                     else "Is this the right recording, and the right stream?",
                 )
             inputs["recording"] = digest.result()
+            if state(recording) != then and sha256(recording) != inputs["recording"]:
+                raise changed(Path(recording))
+            _check_still(Path(recording), sums)
             writer.finish(getattr(source, "members", ()))
-    changed = ", ".join(f"{what} {n}" for what, n in repairs.items() if n)
-    LOG.info("%s: %d events%s", Path(recording).name, writer.n, changed and f" ({changed})")
+    repaired = ", ".join(f"{what} {n}" for what, n in repairs.items() if n)
+    LOG.info("%s: %d events%s", Path(recording).name, writer.n, repaired and f" ({repaired})")
     return repairs
+
+
+def _check_still(recording: Path, sums: Mapping[str, str | None]) -> None:
+    """Raise `SourceError` if a linked recording is no longer the one that was acquired."""
+    from evreel.acquire import check_sums
+
+    if recording.is_symlink() and any(sums.values()):
+        verified_ns = recording.lstat().st_mtime_ns
+        if max(state(recording)[1:3]) >= verified_ns:
+            check_sums(recording, **sums)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from evreel.dataset.settings import SplitsSettings
 from evreel.errors import UsageError, did_you_mean
 from evreel.outputs import atomic
-from evreel.steps.common import LOG, local_file
+from evreel.steps.common import LOG, Steady, local_file
 
 
 def splits(
@@ -20,6 +20,7 @@ def splits(
     fixed: Mapping[str, str | None] | None = None,
     file_names: Mapping[str, str] | None = None,
     lists: Mapping[str, str] | None = None,
+    lists_sha256: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
     """Give each sample of a data set its split, and write the table of all samples.
 
@@ -39,6 +40,8 @@ def splits(
     lists
         Split → list that ships with the data, for recordings that are not fixed: a path, or an
         archive's path, ``!`` and the name of a member.
+    lists_sha256
+        Split → 64 hexadecimal digits of the list that the workflow saw: another one is not read.
 
     Returns
     -------
@@ -92,7 +95,9 @@ def splits(
                 split: stack.enter_context(local_file(source, output))
                 for split, source in lists.items()
             }
+            steady = Steady(local, lists_sha256)
             drawn = by_lists(open_rows, local)
+            steady.check()
         elif open_rows and seed is not None and shares:
             drawn = by_seed(open_rows, seed, shares.plain())
         elif open_rows:

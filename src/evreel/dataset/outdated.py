@@ -1,0 +1,118 @@
+"""Results that were made from other local files than the data set names now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from evreel.dataset.dataset import DataSet
+from evreel.dataset.inputs import XMLS
+from evreel.dataset.memory import Memory
+from evreel.errors import EvreelError
+from evreel.provenance import state
+from evreel.release.licences import licence_notice
+from evreel.release.manifest import MANIFEST, read_manifest
+
+
+def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]) -> Iterator[str]:
+    """Yield results that say that they were made from other files than the data set names.
+
+    Snakemake knows from which files it made a result, unless its records were lost, or left behind
+    when the results were copied. Then only what the results say of themselves shows that a file
+    changed which has an older time than they have. A table of samples does not say which lists its
+    splits are from; it counts as made from others until the lists were seen once.
+
+    Parameters
+    ----------
+    dataset
+        What config and table say.
+    memory
+        What is known of files: a result that did not change is not read again.
+    is_unknown
+        Tells of a path whether Snakemake does not know what it was made from; others are not read.
+    """
+    for id_, row in dataset.recordings.items():
+        if dataset.is_annotated(id_):
+            path = f"{dataset.results}/slices/{id_}.h5"
+            wanted = {role: row.get(role) for role in XMLS}
+            if is_unknown(path):
+                yield from _if_made_of_others(path, wanted, _of_slices, memory)
+        if "boxes" in row:
+            path = f"{dataset.results}/boxes/{id_}_bbox.npy"
+            if is_unknown(path):
+                yield from _if_made_of_others(path, {"published": row["boxes"]}, _of_boxes, memory)
+        table, cut = dataset.local_intervals(id_), dataset.cut_table(id_)
+        if table is not None and cut is not None and is_unknown(cut):
+            yield from _if_made_of_others(cut, {"intervals": table}, _of_cut, memory)
+    samples = f"{dataset.results}/samples.tsv"
+    if dataset.local_lists and is_unknown(samples):
+        lists = {split: memory.digests(path).sha256 for split, path in dataset.local_lists.items()}
+        if Path(samples).exists() and memory.fact(f"lists of {samples}") != lists:
+            yield samples
+        memory.learn(f"lists of {samples}", lists)
+    folder = Path(dataset.results, "release", dataset.release_name)
+    if is_unknown(str(folder / MANIFEST)) and not _is_released_as_is(dataset, folder, memory):
+        yield str(folder / MANIFEST)
+
+
+def _of_slices(path: str) -> Mapping[str, str]:
+    from evreel.release.origins import Made
+
+    return Made.read(path, "", Path(path), str).inputs
+
+
+def _of_boxes(path: str) -> Mapping[str, str]:
+    from evreel.files.boxes import read_origin
+
+    return read_origin(path)["inputs"]
+
+
+def _of_cut(path: str) -> Mapping[str, str]:
+    from evreel.samples.tables import inputs_of_cut
+
+    return inputs_of_cut(path)
+
+
+def _if_made_of_others(
+    path: str,
+    wanted: Mapping[str, str | None],
+    said_by: Callable[[str], Mapping[str, str]],
+    memory: Memory,
+) -> Iterator[str]:
+    """Yield a result if the digests in it are not those of the wanted files, role → path."""
+    try:
+        now = state(path)
+        known = memory.fact(f"inputs of {path}")
+        if known is None or known[0] != now:
+            said = said_by(path)
+            known = [now, {role: said.get(role) for role in wanted}]
+            memory.learn(f"inputs of {path}", known)
+    except OSError:
+        return  # it is not there
+    except EvreelError:
+        yield path  # it cannot be read
+        return
+    digests = {
+        role: file and f"sha256:{memory.digests(file).sha256}" for role, file in wanted.items()
+    }
+    if known[1] != digests:
+        yield path
+
+
+def _is_released_as_is(dataset: DataSet, folder: Path, memory: Memory) -> bool:
+    """Tell whether a release has the files that the data set names, or is not there."""
+    try:
+        released = read_manifest(folder).recordings
+        licence = (folder / "LICENSE.txt").read_text(encoding="utf-8")
+    except (OSError, EvreelError, ValueError):
+        return True
+    said = dataset.description(lambda path: memory.digests(path).sha256)["recordings"]
+    about = dataset.config.release
+    file = about.licence_file
+    text = None if file is None else Path(file).read_text(encoding="utf-8")
+    return licence == licence_notice(about.licence, text) and all(
+        released.get(id_, {}).get(column) == cell
+        for id_, row in said.items()
+        for column, cell in row.items()
+        if column.endswith("_sha256")
+    )

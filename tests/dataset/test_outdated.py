@@ -1,0 +1,86 @@
+"""Results say which files they were made from, where Snakemake does not know it any more."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evreel import steps
+from evreel.dataset.config import read_config
+from evreel.dataset.dataset import DataSet
+from evreel.dataset.memory import Memory
+from evreel.dataset.outdated import outdated
+from evreel.layout import BOX_DTYPE
+from evreel.release import origins
+from support.dataset import CONFIG, write_table
+from support.scenes import write_scene
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A recording with annotations and published boxes, and what is made of them."""
+    folder = tmp_path_factory.mktemp("made")
+    recording, rois, *_ = steps.simulate(write_scene(folder, "park", seed=1), folder)
+    np.save(folder / "published.npy", np.zeros(0, BOX_DTYPE))
+    results = folder / "results"
+    for name in ("events", "video", "slices", "boxes"):
+        (results / name).mkdir(parents=True)
+    store, clock = results / "events" / "a.h5", results / "video" / "a.clock.tsv"
+    steps.events(recording, store)
+    steps.clock(store, clock, steps.ClockSettings(window_us=10_000))
+    steps.annotate(
+        *(store, clock, results / "slices" / "a.h5", results / "slices" / "a_bbox.npy"),
+        steps.RegularWindows(window_us=20_000),
+        rois=rois,
+    )
+    steps.boxes(store, folder / "published.npy", results / "boxes" / "b_bbox.npy")
+    md5 = hashlib.md5(recording.read_bytes()).hexdigest()
+    write_table(
+        folder,
+        [
+            ("id", "source", "md5", "split", "rois", "boxes"),
+            ("a", recording.name, md5, "train", rois.name, ""),
+            ("b", recording.name, md5, "train", "", "published.npy"),
+        ],
+    )
+    return folder
+
+
+@pytest.fixture
+def found(made, tmp_path, monkeypatch):
+    """Return a function that finds outdated results in a copy of the data set."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    dataset = DataSet(*read_config(CONFIG))
+
+    def again(is_unknown=lambda path: True):
+        memory = Memory(Path("known.json"))
+        paths = list(outdated(dataset, memory, is_unknown))
+        memory.save()
+        return paths
+
+    return again
+
+
+def test_results__that_were_made_from_these_files_are_not_outdated(found, monkeypatch):
+    assert found() == []
+    monkeypatch.setattr(origins.Made, "read", lambda *_: pytest.fail("is read again"))
+    assert found() == []
+
+
+def test_results__of_edited_files_are_outdated_unless_snakemake_knows(found):
+    Path("park.rois.xml").write_bytes(Path("park.rois.xml").read_bytes() + b"\n")
+    np.save("published.npy", np.zeros(1, BOX_DTYPE))
+    assert found() == ["results/slices/a.h5", "results/boxes/b_bbox.npy"]
+    assert found(lambda path: "slices" in path) == ["results/slices/a.h5"]
+    assert found(lambda path: False) == []
+
+
+def test_results__that_cannot_be_read_or_are_gone_are_no_error(found):
+    Path("results/slices/a.h5").write_bytes(b"\0")
+    shutil.rmtree("results/boxes")
+    assert found() == ["results/slices/a.h5"]
