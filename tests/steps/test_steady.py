@@ -88,7 +88,7 @@ def test_boxes__that_are_edited_after_they_were_read_are_refused(made, tmp_path,
         steps.boxes(made[0] / "park.h5", published, output, published_sha256="0" * 64)
     edited_after(monkeypatch, boxes, "read_published_boxes", published)
     with pytest.raises(SourceError, match="was changed"):
-        steps.boxes(made[0] / "park.h5", published, output)
+        steps.boxes(made[0] / "park.h5", published, output, steps.BoxesSettings(clock="recording"))
     assert not output.exists()
 
 
