@@ -95,11 +95,36 @@ def test_time_unit__suspects_what_can_hardly_be_microseconds(t, sensor, said, ro
         assert re.search(said, problem), problem
 
 
-def test_time_unit__knows_milliseconds_of_a_longer_recording_by_the_rate_of_a_pixel():
-    t = np.arange(600_000) // 30  # 20 s, 30,000 events per second
-    [(_, problem)] = found(events.TimeUnit((128, 128)), columns(t))
-    assert "1,831 per second and pixel: are they ms" in problem
-    assert not found(events.TimeUnit((128, 128)), columns(t * 1_000 + np.arange(600_000) % 30))
+@pytest.mark.parametrize(
+    ("n", "seconds", "sensor", "said"),
+    [
+        (600_000, 20, (128, 128), "1,831"),
+        (100_000, 10, DAVIS, "111"),
+        (300_000, 20, DAVIS, "167"),
+        (50_000, 20, (48, 64), "814"),
+        (3_000_000, 30, (720, 1280), "109"),
+    ],
+)
+def test_time_unit__knows_milliseconds_of_a_longer_recording_by_the_rate_of_a_pixel(
+    n, seconds, sensor, said
+):
+    t = np.sort(np.random.default_rng(0).integers(0, seconds * 1_000_000, n))
+    [(_, problem)] = found(events.TimeUnit(sensor), *pieces(columns(t // 1_000), 1 << 20))
+    assert f"{said} per second and pixel: are they ms" in problem
+    assert not found(events.TimeUnit(sensor), *pieces(columns(t), 1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("n", "us", "sensor"),
+    [
+        (1_000_000, 50_000, (720, 1280)),  # 20 events per µs, all over a large sensor
+        (30_000, 30_000, (48, 64)),  # flicker of a small one
+        (1_000_000, 100_000, (480, 640)),
+    ],
+)
+def test_time_unit__accepts_as_many_events_as_cameras_make(n, us, sensor):
+    t = np.sort(np.random.default_rng(0).integers(0, us, n))
+    assert not found(events.TimeUnit(sensor), *pieces(columns(t), 1 << 20))
 
 
 @pytest.mark.parametrize("rows", [90, 700, 5_000])

@@ -11,10 +11,11 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from evreel.errors import EvreelError, LayoutError
+from evreel.errors import EvreelError, LayoutError, RecordingError, UnknownFormatError
 from evreel.files import hdf5, inspection, probe
 from evreel.files.repack import repack
 from evreel.files.seal import MAGIC, is_sealed, seal_of
+from evreel.recordings import open_recording
 from support import ROOT
 from support.hdf5 import write
 from support.own_files import chunks_of, own_files
@@ -139,6 +140,18 @@ def test_open__of_a_good_file_costs_little(tmp_path):
         assert is_sealed(path)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.05, "10 times what it takes"
+
+
+@pytest.mark.parametrize("lost", [512, 1024])
+def test_store__whose_end_is_lost_is_damaged_and_not_of_another_origin(tmp_path, lost):
+    store = own_files()[0]
+    path = tmp_path / store.name
+    path.write_bytes(store.content[:-lost] + b"\xff" * lost)
+    with pytest.raises(LayoutError, match="incorrect metadata checksum"):
+        hdf5.layout_of(path)
+    with pytest.raises(RecordingError, match="structure cannot be read") as caught:
+        open_recording(path)
+    assert not isinstance(caught.value, UnknownFormatError)
 
 
 def hanging(path):

@@ -257,6 +257,12 @@ _UNIT_MOST_PIXEL_HZ = Threshold(
     1_000,
     "Of all pixels on average: real recordings have 1 to 20; flicker of all makes hundreds.",
 )
+_UNIT_FILLED_SHARE = Threshold(
+    "filled_share", 0.9, "Of all µs: of real ones, many have no event; of ms, hardly any."
+)
+_UNIT_FILLED_PIXEL_HZ = Threshold(
+    "filled_pixel_hz", 50, "Of all pixels on average, where nearly every µs has an event."
+)
 _UNIT_LEAST_US = Threshold("least_us", 10_000, "Nobody records for less than 10 ms.")
 _UNIT_LEAST_HZ = Threshold("least_hz", 100, "Even the noise of a covered sensor makes more.")
 _UNIT_STAMP_EVENTS = Threshold(
@@ -274,6 +280,8 @@ _UNIT_LEAST = Threshold("least_events", 1_000, "Fewer events tell nothing about 
     "times of frames.",
     _UNIT_MOST_HZ,
     _UNIT_MOST_PIXEL_HZ,
+    _UNIT_FILLED_SHARE,
+    _UNIT_FILLED_PIXEL_HZ,
     _UNIT_LEAST_US,
     _UNIT_LEAST_HZ,
     _UNIT_STAMP_EVENTS,
@@ -309,9 +317,11 @@ class TimeUnit:
         span_us = self._ends[1] - self._ends[0] + 1
         hz = self._n * 1_000_000 / span_us
         rate = f"{self._n:,} events in {span_us:,} µs"
+        is_filled = self._stamps >= _UNIT_FILLED_SHARE.value * span_us
+        most_hz = _UNIT_FILLED_PIXEL_HZ.value if is_filled else _UNIT_MOST_PIXEL_HZ.value
         if (
             hz > _UNIT_MOST_HZ.value
-            or hz > _UNIT_MOST_PIXEL_HZ.value * self._pixels
+            or hz > most_hz * self._pixels
             or span_us < _UNIT_LEAST_US.value
         ):
             yield (

@@ -140,7 +140,9 @@ def listed(group: h5py.Group, depth: int = 1) -> list[str]:
 
 def text_attribute(file: h5py.File, name: str) -> str | None:
     """Return a text attribute of the root, None if there is none."""
-    value = file.attrs.get(name)
+    value = None
+    if name in file.attrs:  # `get` takes one that cannot be read for one that is not there
+        value = file.attrs[name]
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     return value if isinstance(value, str) else None

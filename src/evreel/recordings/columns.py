@@ -33,7 +33,8 @@ NAMES_HINT = (
 
 _HINTS = {
     "t": "Timestamps must be whole microseconds. If they are seconds, save them as "
-    "np.round(t * 1e6).astype(np.int64); if they are nanoseconds, as t // 1000.",
+    "np.round(t * 1e6).astype(np.int64), with 1e3 if they are milliseconds; if they are "
+    "nanoseconds, as t // 1000.",
     "x": "Coordinates must be whole pixels of the sensor. Those of undistorted pictures lie "
     "between pixels: save the ones from before that.",
     "p": "Are they colours, classes, or several polarities? Decide which of them are ON, and save "
@@ -238,7 +239,7 @@ def _far(t: npt.NDArray[np.integer[Any]]) -> tuple[int, str | None]:
     if not far.any():
         return len(t), None
     row = int(np.argmax(far))
-    return row, f"t={t[row]} µs is more than 285 years off"
+    return row, f"t={t[row]} µs is not within 285 years of 0"
 
 
 def _polarities(

@@ -195,7 +195,8 @@ class NpzRecording(ColumnsRecording):
             self._fail(f"array {name}: {words_of(error)}", self._place(member), hint=_AGAIN)
         problem = _unfit(head, records=False)
         if problem is not None:
-            self._recode(f"array {name}: {problem}", self._place(member), NAMES_HINT)
+            hint = "Save t (µs), x, y and p as arrays of whole numbers, of one dimension each."
+            self._recode(f"array {name} {problem}", self._place(member), hint)
         size = head.size + head.shape[0] * head.dtype.itemsize
         if size != member.file_size:
             self._fail(

@@ -2,9 +2,9 @@
 
 Damage is in one place; another coding is all over a file. A checksum decides it: values whose bytes
 are those that were written are not damaged, however few there are. Without one, values are damaged
-if they are within `DAMAGED_ROWS` rows and fewer than half of all. Where bytes may be lost, and all
-that follows be shifted, values are also damaged if they begin only after `SOUND_TIMES` as many rows
-as they are apart: another coding shows from the start.
+if they are within `DAMAGED_ROWS` rows and half of the file, or one in `RARE` at most. Where bytes
+may be lost, and all that follows be shifted, values are also damaged if they begin only after
+`SOUND_TIMES` as many rows as they are apart: another coding shows from the start.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 DAMAGED_ROWS = 4_096
 """Rows of one byte in a lost page of memory, or in eight lost sectors of a disk."""
+RARE = 50
+"""Flipped bits all over a short file are rarer; a third polarity, or class, seldom is."""
 SOUND_TIMES = 20
 """By chance, so long a beginning without them comes once in e²⁰, 500 million, files."""
 
@@ -61,7 +63,8 @@ class Survey:
         may_shift
             Whether bytes may be lost, and all that follows be shifted.
         """
-        if self._last - self._first < DAMAGED_ROWS and 2 * self.bad < self.n:
+        span = self._last - self._first + 1
+        if span <= DAMAGED_ROWS and (2 * span <= self.n or RARE * self.bad <= self.n):
             return True
         apart = (self.n - self._first) / max(self.bad, 1)
         return may_shift and self._first > SOUND_TIMES * apart
