@@ -301,8 +301,8 @@ class DecodedRecording(Closing):
             hint = "x and y seem to be swapped: save them the other way round."
             if self._given is not None:
                 hint = (
-                    "x and y seem to be swapped: give the sensor's size as they are, "
-                    f"{height}x{width}, and set swap_xy: true."
+                    f"If its size was given height first, give {height}x{width}. If x and y are "
+                    "swapped in the file, give that too, and set swap_xy: true."
                 )
         more = ""
         if n > 1:
@@ -349,6 +349,13 @@ class DecodedRecording(Closing):
         parts.look()
         self.repairs.clear()
         self.repairs.update(left_out)
+        if not parts.clock.jumps:  # damage comes before it, outside the part that was asked for
+            raise JumpError(
+                f"the clock jumps: event t={piece.t[row]} µs, number {piece.row + row} from here, "
+                f"is after t={last} of the one before it",
+                path=self.path,
+                offset=piece.offset,
+            )
         raise self._jumped(parts)
 
     def _jumped(self, parts: Divided) -> JumpError:

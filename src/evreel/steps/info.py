@@ -98,7 +98,8 @@ def describe(found: Mapping[str, Any]) -> Iterator[str]:
     sensor, n = found["sensor"], found["events"]
     yield f"format    {found['format']}"
     yield f"sensor    {sensor['width']} × {sensor['height']} px (width × height)"
-    yield f"events    {n:,} ({found['on']:,} ON, {found['off']:,} OFF)"
+    only = " before the first problem" if found["problems"] else ""
+    yield f"events    {n:,}{only} ({found['on']:,} ON, {found['off']:,} OFF)"
     if n:
         duration_us = found["t_stop_us"] - found["t_start_us"]
         if "parts" not in found:
