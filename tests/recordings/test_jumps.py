@@ -12,13 +12,21 @@ from hypothesis import strategies as st
 
 from evreel import steps
 from evreel.checks.run import check
-from evreel.errors import AnnotationError, JumpError, RecordingError, UsageError
+from evreel.errors import (
+    AnnotationError,
+    JumpError,
+    ParameterError,
+    RecordingError,
+    UsageError,
+)
 from evreel.events import Sensor
 from evreel.files.events_store import EventsStore
 from evreel.layout import BOX_DTYPE
 from evreel.recordings import decoded, jumps, open_recording
 from evreel.recordings.jumps import Clock
 from evreel.recordings.open import Reading
+from evreel.timebase import FrameClock
+from evreel.windows import Count, Duration, Number
 from recordings.rows import read
 from support.writers import aedat, prophesee
 from support.writers import columns as made
@@ -310,6 +318,34 @@ def test_info__shows_the_jumps_of_a_recording_and_the_parts_of_a_store(tmp_path)
     lines = list(steps.describe(steps.info(store)))
     assert "parts     2 end to end, each with a clock of its own" in lines
     assert "          1000 to 3000001 µs: part 2, from t=0 µs" in lines
+
+
+def test_windows_and_frames__hold_no_events_of_two_parts_and_do_not_overlap(tmp_path):
+    t = [*range(0, 2_500, 10), *range(40_000, 41_300, 10)]
+    path = npz(tmp_path, [S + at for at in t[:250]] + t[250:] + t[:250])
+    store, clock = tmp_path / "s.h5", tmp_path / "c.tsv"
+    settings = steps.EventsSettings(on_reset="split")
+    steps.events(path, store, settings, sensor="48x40")
+    frames, _ = steps.clock(store, clock, steps.ClockSettings(window_us=1_000))
+    with EventsStore(store) as opened:
+        by_time = opened.windows(Duration(1_000))
+        assert by_time.start_us.tolist() == [k * 1_000 for k in range(8)]
+        assert by_time.stop_us.tolist() == [k * 1_000 for k in range(1, 9)]
+        longer = opened.windows(Duration(4_000))
+        assert longer.start_us.tolist() == [0, 3_000, 5_000]
+        assert longer.stop_us.tolist() == [3_000, 5_000, 9_000]
+        assert longer.stop.tolist() == [250, 380, 630]
+        by_count = opened.windows(Count(200))
+        assert by_count.start.tolist() == [0, 200, 250, 380, 580]
+        assert by_count.stop.tolist() == [200, 250, 380, 580, 630]
+        with pytest.raises(ParameterError, match=r"s\.h5: part 2: 130 events cannot be divided"):
+            opened.windows(Number(200, "count"))
+    assert frames == FrameClock(by_time.start_us, by_time.stop_us)
+    short = steps.EventsSettings(on_reset="split", stop_us=4_000)
+    steps.events(path, store, short, sensor="48x40")
+    with EventsStore(store) as opened:
+        assert opened.windows(Duration(2_000)).stop_us.tolist() == [2_000, 3_000, 5_000]
+    assert check(store).findings == ()
 
 
 def test_parts_of_several_clocks__have_no_time_of_the_cameras(tmp_path):

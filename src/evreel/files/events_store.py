@@ -323,8 +323,25 @@ class EventsStore(hdf5.Opened):
         return stamps
 
     def windows(self, division: Division) -> Windows:
-        """Return the windows into which `division` cuts the recording."""
-        return cut(division, [0], [self.t_stop_us], self.index_of, self.stamp_at)[0]
+        """Return the windows into which `division` cuts the recording.
+
+        Parts whose clock was reset in between are each divided on their own, and the last window of
+        one stops where the next begins.
+
+        Raises
+        ------
+        ParameterError
+            If there is too little for a fixed number of windows; the message names the part.
+        """
+        parts = [part for part in self.clocks if part.start_us < self.t_stop_us]
+        start = np.array([part.start_us for part in parts] or [0], np.int64)
+        stop = np.minimum([part.stop_us for part in parts] or [self.t_stop_us], self.t_stop_us)
+        windows, bounds = self._cut(
+            division, start, stop, [part.name for part in parts], "Choose fewer windows."
+        )
+        following = np.append(start[1:], np.iinfo(np.int64).max)
+        edge = np.minimum(windows.stop_us, np.repeat(following, np.diff(bounds)))
+        return Windows(windows.start_us, edge, windows.start, windows.stop)
 
     def windows_of(self, samples: Samples, division: Division) -> tuple[Windows, Int64Array]:
         """Return the windows of each sample and their bounds, as `evreel.windows.cut` does.
@@ -337,17 +354,31 @@ class EventsStore(hdf5.Opened):
             If a sample is too short for a fixed number of windows; the message names the sample.
         """
         self.check_within(samples)
+        return self._cut(
+            division,
+            samples.start_us,
+            samples.stop_us,
+            [f"sample {name!r}" for name in samples.id],
+            "Choose fewer windows, or leave this sample out.",
+        )
+
+    def _cut(
+        self,
+        division: Division,
+        start_us: Int64Array,
+        stop_us: Int64Array,
+        names: Sequence[str],
+        hint: str,
+    ) -> tuple[Windows, Int64Array]:
+        """Divide intervals with these names, none if it is the whole recording."""
         try:
-            return cut(division, samples.start_us, samples.stop_us, self.index_of, self.stamp_at)
+            return cut(division, start_us, stop_us, self.index_of, self.stamp_at)
         except ParameterError as error:
             place = error.place
             if place is not None and place.startswith("interval "):
-                place = f"sample {samples.id[int(place.removeprefix('interval '))]!r}"
+                place = names[int(place.removeprefix("interval "))] if names else None
             raise ParameterError(
-                error.problem,
-                path=self.path,
-                place=place,
-                hint=error.hint or "Choose fewer windows, or leave this sample out.",
+                error.problem, path=self.path, place=place, hint=error.hint or hint
             ) from error
 
     def check_within(self, samples: Samples) -> None:

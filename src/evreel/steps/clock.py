@@ -32,17 +32,22 @@ def clock(
     output
         The clock, TSV.
     settings
-        Frame k stands for ``[k·window_us, (k+1)·window_us)``.
+        Frame k stands for ``[k·window_us, (k+1)·window_us)``; frames of a part after a reset of the
+        clock begin where it begins.
     """
     from evreel.files.clock import write_clock
     from evreel.timebase import FrameClock
     from evreel.video.picture import Picture
+    from evreel.windows import Duration
 
     with (
         as_store(store, beside=output) as opened,
         atomic(output, inputs=[opened.path]) as (scratch,),
     ):
         frames = FrameClock.regular(opened.t_stop_us, settings.window_us)
+        if opened.clocks:
+            windows = opened.windows(Duration(settings.window_us))
+            frames = FrameClock(windows.start_us, windows.stop_us)
         picture = Picture.for_video(opened.sensor, settings.scale)
         origin_y, origin_x = opened.origin
         extra = {
