@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.inputs import XMLS
 from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError
 from evreel.provenance import state
+from evreel.release.content import ANNOTATIONS
 from evreel.release.licences import licence_notice
 from evreel.release.manifest import MANIFEST, read_manifest
 
@@ -34,7 +34,7 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
     for id_, row in dataset.recordings.items():
         if dataset.is_annotated(id_):
             path = f"{dataset.results}/slices/{id_}.h5"
-            wanted = {role: row.get(role) for role in XMLS}
+            wanted = {role: row.get(role) for role in ANNOTATIONS}
             if is_unknown(path):
                 yield from _if_made_of_others(path, wanted, _of_slices, memory)
         if "boxes" in row:
