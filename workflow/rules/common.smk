@@ -11,7 +11,7 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import what_failed
 from evreel.dataset.inputs import changed_source, check_inputs
 from evreel.dataset.memory import Memory
-from evreel.dataset.outdated import outdated
+from evreel.dataset.outdated import age, outdated
 from evreel.dataset.plan import release_plan, released_files
 from evreel.dataset.settings import (
     AcquireSettings,
@@ -33,7 +33,6 @@ from evreel.outputs import (
     check_folder,
     check_wanted,
     check_writable,
-    refused,
     start_run,
 )
 from evreel.provenance import STEP_REVISIONS
@@ -61,16 +60,6 @@ def is_unknown(path):
     return not Path(".snakemake", "metadata", record).exists()
 
 
-def mark(paths):
-    """Let Snakemake make files again: they count as older than whatever they were made from."""
-    for path in paths:
-        try:
-            os.utime(path, (0, 0))
-        except OSError as error:
-            raise refused(Path(path), error)
-        logger.warning(f"{path}: was made from other files than there are now")
-
-
 try:
     DATASET = DataSet.read(
         config, workflow.configfiles, workflow.config_settings.config
@@ -80,7 +69,8 @@ try:
         check_writable(KNOWN.parent)
         for doubt in check_inputs(DATASET, MEMORY):
             logger.warning(doubt)
-        mark(outdated(DATASET, MEMORY, is_unknown))
+        for path in outdated(DATASET, MEMORY, is_unknown):
+            logger.warning(f"{path}: {age(path)}")
         MEMORY.save()
         atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError
+from evreel.outputs import refused
 from evreel.provenance import state
 from evreel.release.content import ANNOTATIONS
 from evreel.release.licences import licence_notice
@@ -53,6 +55,25 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
     folder = Path(dataset.results, "release", dataset.release_name)
     if is_unknown(str(folder / MANIFEST)) and not _is_released_as_is(dataset, folder, memory):
         yield str(folder / MANIFEST)
+
+
+def age(path: str | Path) -> str:
+    """Let Snakemake make a file again: it then counts as older than whatever it was made from.
+
+    Returns
+    -------
+    Why, for a person.
+
+    Raises
+    ------
+    EvreelError
+        If its times cannot be changed.
+    """
+    try:
+        os.utime(path, (0, 0))
+    except OSError as error:
+        raise refused(Path(path), error) from error
+    return "was made from other files than there are now"
 
 
 def _of_slices(path: str) -> Mapping[str, str]:
