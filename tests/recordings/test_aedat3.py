@@ -93,8 +93,9 @@ def test_sensor__is_the_one_of_the_headers_source(made, sources, sensor):
     assert made(aedat.header3(*sources)).sensor == sensor
 
 
-def test_sensor__that_the_header_does_not_name_must_be_given(made):
-    head = aedat.header3("Source 0: File")
+@pytest.mark.parametrize("source", ["Source 0: File", f"Source {'9' * 5_000}: DVS128"])
+def test_sensor__that_the_header_does_not_name_must_be_given(made, source):
+    head = aedat.header3(source)
     with pytest.raises(RecordingError, match=r"aedat3 does not state the sensor's size.*sensor"):
         made(head)
     assert rows(made(head + aedat.packet(1, events(1)), sensor=Sensor(128, 128))) == wanted(1)

@@ -312,8 +312,10 @@ def test_reset_of_a_counter__near_its_range_is_not_taken_for_a_wrap(tmp_path, wr
 
 def test_info__shows_the_jumps_of_a_recording_and_the_parts_of_a_store(tmp_path):
     path, store = npz(tmp_path, LEFT_OVER + FLOW), tmp_path / "s.h5"
-    [problem] = steps.info(path, sensor="48x40")["problems"]
+    found = steps.info(path, sensor="48x40")
+    [problem] = found["problems"]
     assert "number 50 from here, is 2000.000049 s before t=2000000049" in problem
+    assert (found["events"], found["t_start_us"]) == (50, 2_000 * S)
     steps.events(path, store, steps.EventsSettings(on_reset="split"), sensor="48x40")
     lines = list(steps.describe(steps.info(store)))
     assert "parts     2 end to end, each with a clock of its own" in lines

@@ -37,7 +37,7 @@ from evreel.timebase import Int64Array
 MAGIC = b"#!AER-DAT3.1"
 
 _END = b"#!END-HEADER"
-_SOURCE = re.compile(r"#(-?)Source\s+(\d+):\s*(.*?)\s*")
+_SOURCE = re.compile(r"#(-?)Source\s+([0-9]{1,9}):\s*(.*?)\s*")
 _HEAD_BYTES = 28
 _WINDOW_BYTES = 8 * PIECE_ROWS
 _PACKETS_AT_ONCE = 1 << 13

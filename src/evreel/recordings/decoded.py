@@ -108,7 +108,7 @@ class DecodedRecording(Closing):
         self.repairs: dict[str, int] = {}
         self.members: list[Member] = []
         self._parts: list[Part] = []
-        self._has_head = self._is_open = False
+        self._has_head = False
         try:
             self._file = self.path.open("rb", buffering=0)
         except OSError as error:
@@ -129,7 +129,6 @@ class DecodedRecording(Closing):
                 self._divide()
             kept = self._parts[-1:] if reading.on_reset == "last" else self._parts[:1]
             self.t_offset = self._start_of(kept[0]) if kept else self._first_stamp()
-            self._is_open = True
         except BaseException:
             self._file.close()
             raise
@@ -329,8 +328,10 @@ class DecodedRecording(Closing):
                         row = int(np.argmax(wrong)) + 1
                         last = int(t[row - 1])
                 if row is not None and last is not None:
+                    if row:
+                        yield rows_of(piece, slice(row))
                     if not last - jumps.JITTER_US <= t[row] < last:
-                        self._jumps(piece, row, last)
+                        self._jumps()
                     self._fail(
                         f"event t={t[row]} µs, number {piece.row + row} from here, is before "
                         f"t={last} of the previous event",
@@ -340,10 +341,8 @@ class DecodedRecording(Closing):
                 last = int(t[-1])
             yield piece
 
-    def _jumps(self, piece: Piece, row: int, last: int) -> NoReturn:
+    def _jumps(self) -> NoReturn:
         """Raise for all jumps of a recording, of which a strict pass has met the first."""
-        if not self._is_open:  # to open it, nobody need know them
-            self._fail("the clock jumps", piece.offset)
         left_out = dict(self.repairs)
         parts = Divided(self._inside(self._until_damage(self._pieces_for(None, None, False))))
         parts.look()
