@@ -331,7 +331,7 @@ class DecodedRecording(Closing):
                     if row:
                         yield rows_of(piece, slice(row))
                     if not last - jumps.JITTER_US <= t[row] < last:
-                        self._jumps()
+                        self._jumps(piece, row, last)
                     self._fail(
                         f"event t={t[row]} µs, number {piece.row + row} from here, is before "
                         f"t={last} of the previous event",
@@ -341,7 +341,7 @@ class DecodedRecording(Closing):
                 last = int(t[-1])
             yield piece
 
-    def _jumps(self) -> NoReturn:
+    def _jumps(self, piece: Piece, row: int, last: int) -> NoReturn:
         """Raise for all jumps of a recording, of which a strict pass has met the first."""
         left_out = dict(self.repairs)
         parts = Divided(self._inside(self._until_damage(self._pieces_for(None, None, False))))
