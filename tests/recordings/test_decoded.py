@@ -158,6 +158,13 @@ def test_damage__leaves_what_is_before_it_if_asked_and_counts_the_bytes(path):
         assert recording.repairs == {"damaged_bytes": 70}
 
 
+def test_recording__that_ends_after_a_whole_event_too_early_says_so_when_salvaged(path):
+    made = reader([piece(1, 2)], damage=100)
+    with made(path, reading=Reading(on_damage="salvage")) as recording:
+        assert stamps(recording) == [0, 1]
+        assert recording.repairs == {"damaged_bytes": 0, "cut_off": 1}
+
+
 def test_sensor__that_the_format_does_not_state_must_be_given(path):
     with pytest.raises(RecordingError, match=r"does not state the sensor's size.*column sensor"):
         reader([piece(1)], stated=None)(path)

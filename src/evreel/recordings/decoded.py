@@ -274,6 +274,8 @@ class DecodedRecording(Closing):
             if self.reading.on_damage == "fail" or damage.offset is None:
                 raise
             self.repairs["damaged_bytes"] = self._size - damage.offset
+            if damage.offset == self._size:
+                self.repairs["cut_off"] = 1
 
     def _inside(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
         """Yield events inside the sensor; any other is an error, or dropped and counted."""
