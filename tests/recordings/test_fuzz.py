@@ -15,8 +15,8 @@ FUZZ = [sys.executable, "-m", "support.fuzz", "--seed", "20240301"]
 GROUPS = {
     "aedat": (500, {"whole": 20, "read": 10, "salvaged": 200, "mended": 50}),
     # Whole: damage where nothing can tell must still be met.
-    "aedat4": (2_700, {"whole": 60, "salvaged": 1_000, "mended": 60, "refused": 500}),
-    "columns": (500, {"whole": 50, "read": 5, "salvaged": 80, "mended": 20, "refused": 80}),
+    "aedat4": (1_600, {"whole": 35, "salvaged": 590, "mended": 35, "refused": 290}),
+    "columns": (300, {"whole": 30, "read": 3, "salvaged": 48, "mended": 12, "refused": 48}),
     "event_stream": (500, {"whole": 15, "read": 25, "salvaged": 20, "mended": 200}),
     "own": (480, {"whole": 3, "read": 15, "refused": 300}),
     "prophesee": (500, {"whole": 10, "read": 20, "salvaged": 100, "mended": 100}),
