@@ -108,10 +108,11 @@ class Order(PieceTally):
     Threshold("stray_events", jumps.STRAY_EVENTS, "A recording that goes on has more in a row."),
 )
 class ClockJump:
-    """Follow the clock as readers do."""
+    """Follow the clock as readers do, from shortly before the first step that may be a jump on."""
 
     def __init__(self) -> None:
         self._clock: jumps.Clock | None = None
+        self._last = np.empty(0, np.int64)  # as many as may turn out to be stray, and more
         self._rows = 0
         self._whole = True  # whether all pieces so far could be read
 
@@ -120,7 +121,12 @@ class ClockJump:
         self._whole &= events.first == self._rows
         self._rows = events.first + len(events.t)
         if self._clock is None:
-            self._clock = jumps.Clock()
+            t = np.concatenate([self._last, events.t])
+            if (t[1:] >= t[:-1]).all() and (distance(t[1:], t[:-1]) <= jumps.PAUSE_US).all():
+                self._last = t[-8 * jumps.STRAY_EVENTS :]
+                return
+            self._clock = jumps.Clock(events.first - len(self._last))
+            self._clock.add(self._last)
         self._clock.add(events.t)
 
     def finish(self) -> Iterator[Located]:

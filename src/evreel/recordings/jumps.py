@@ -80,6 +80,11 @@ def summed(resets: int, strays: int) -> str:
 class Clock:
     """Divides events into parts of one clock each, and strays, as they come.
 
+    Parameters
+    ----------
+    first
+        Number of the first event to come.
+
     Attributes
     ----------
     resets, strays
@@ -88,7 +93,7 @@ class Clock:
         The first `JUMPS_TOLD` of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 0) -> None:
         from evreel.kernels import jumps
 
         self._kernel = jumps
@@ -97,7 +102,7 @@ class Clock:
         self._found = np.zeros((JUMPS_TOLD, 5), np.int64)
         self._t = self._part = np.empty(0, np.int64)
         self._followed = 0
-        self._row = 0  # of the first event that is held
+        self._row = first  # of the first event that is held
         self.jumps: list[Jump] = []
 
     @property
