@@ -28,8 +28,9 @@ lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh
 
 FILES ?= 200000
+SEED ?= $$RANDOM
 fuzz: setup ## read damaged files of every kind and ask hostile servers, FILES=200000 times (10 minutes)
-	@cd tests && PATH="$(CURDIR)/$(BIN):$$PATH" python -m support.fuzz --files $(FILES) --seed $$RANDOM
+	@cd tests && PATH="$(CURDIR)/$(BIN):$$PATH" python -m support.fuzz --files $(FILES) --seed $(SEED)
 
 bench: setup ## measure speed beside the peers; prints ratios
 	@PATH="$(CURDIR)/$(BIN):$$PATH" benchmarks/run.sh

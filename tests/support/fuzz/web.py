@@ -204,18 +204,28 @@ def _marks(made: Made) -> None:
     made.change("ETag", made.draw(['W/"x"', "", '"\xff"', "x" * 9000]))
 
 
-def _extended(made: Made) -> None:
+def _extended(made: Made, end: bytes = b"\r\n") -> None:
     if made.chunked:
-        end = b"\r\n" if made.rng.random() < 0.7 else b""
         extension = b";" + b"x" * int(made.rng.integers(0, 9000)) + end
         made.body = made.body.replace(b"\r\n", extension, 1)
+
+
+def _swallowed(made: Made) -> None:
+    # What looks like an end of line in the content ends the extension, and what follows is shifted.
+    _extended(made, b"")
 
 
 def _chunk(made: Made) -> None:
     if made.chunked:
         _, _, rest = made.body.partition(b"\r\n")
-        odd = made.draw(["-5", "+5", "0x5", "5_0", " 5", "", "g", "f" * 5000, "fffffff"])
+        odd = made.draw(["-5", "+5", "0x5", "5_0", " 5", "", "g", "f" * 5000])
         made.body = odd.encode() + b"\r\n" + rest
+
+
+def _long_chunk(made: Made) -> None:
+    # If it is cut, the sizes of the chunks within it count as content.
+    if made.chunked:
+        made.body = b"fffffff\r\n" + made.body.partition(b"\r\n")[2]
 
 
 def _many(made: Made) -> None:
@@ -268,7 +278,19 @@ HONEST: list[Wrong] = [
     *(_range, _marks, _extended, _chunk, _many, _trailers, _folded),
 ]
 """What shows that an answer is not the file."""
-LIES: list[Wrong] = [_any_bytes, _any_head, _shorter, _no_end, _other, _more, _wrong_mark]
+LIES: list[Wrong] = [
+    *(
+        _any_bytes,
+        _any_head,
+        _shorter,
+        _no_end,
+        _other,
+        _more,
+        _wrong_mark,
+        _swallowed,
+        _long_chunk,
+    ),
+]
 """What may make wrong bytes look right."""
 
 
