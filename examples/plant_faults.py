@@ -26,7 +26,7 @@ from evreel.events import Events, Sensor
 from evreel.files import hdf5
 from evreel.files.boxes import write_boxes
 from evreel.files.events_store import EventsStoreWriter
-from evreel.files.seal import seal_of
+from evreel.files.seal import seal_again
 from evreel.layout import BOX_DTYPE, EVENTS
 from evreel.provenance import Provenance
 from evreel.release.build import build
@@ -101,8 +101,7 @@ def edited(path: Path) -> Iterator[h5py.File]:
     """Give a file to edit, and seal it again: one without a seal takes longer to open."""
     with h5py.File(path, "r+") as file:
         yield file
-    with path.open("ab") as raw:
-        raw.write(seal_of(path))
+    seal_again(path)
 
 
 def edits(sound: str, path: str) -> Callable[[Callable[[h5py.File], None]], None]:

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from evreel.files import hdf5
-from evreel.files.seal import seal_of
+from evreel.files.seal import seal_again
 from evreel.layout import Array, Layout
 from evreel.provenance import Provenance
 
@@ -37,8 +37,7 @@ def edited(path: Path) -> Iterator[h5py.File]:
     """Give a file to edit, and seal it again: unsealed ones take longer to open."""
     with h5py.File(path, "r+") as file:
         yield file
-    with path.open("ab") as raw:
-        raw.write(seal_of(path))
+    seal_again(path)
 
 
 def write(path: Path, rows: int = 250, batch: int = 250) -> Path:

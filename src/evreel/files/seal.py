@@ -50,6 +50,12 @@ def seal_of(path: Path) -> bytes:
     return table + zlib.crc32(table).to_bytes(4, "little") + MAGIC
 
 
+def seal_again(path: Path) -> None:
+    """Seal a file that has lost its seal because h5py edited it."""
+    with path.open("ab") as file:
+        file.write(seal_of(path))
+
+
 def is_sealed(path: Path) -> bool:
     """Return whether a file has a seal, which then matches.
 
