@@ -9,13 +9,14 @@ A kind of shape is a class here, and a row of the table in `evreel.annotations.c
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +54,8 @@ class Shape(ABC):
     alone
         Nothing is known of the object from here to the next listed shape of its track, so that
         this shape labels only its own frame.
+    group
+        Number that the annotator gave to shapes that belong together; 0 is none.
 
     Attributes
     ----------
@@ -67,6 +70,7 @@ class Shape(ABC):
     z_order: int = 0
     attributes: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
     alone: bool = False
+    group: int = 0
 
     name: ClassVar[str]
     plural: ClassVar[str]
@@ -82,31 +86,51 @@ class Shape(ABC):
     @property
     @abstractmethod
     def outline(self) -> FloatArray:
-        """(n, 2) float64, the vertices in order, x and y in picture pixels."""
+        """(n, 2) float64, vertices in order, x and y in picture pixels, to draw the shape by."""
 
     @property
     def bounds(self) -> Bounds:
         """(left, top, right, bottom) in picture pixels."""
-        x, y = zip(*self.outline.tolist(), strict=True)
-        return min(x), min(y), max(x), max(y)
+        return _bounds(self.outline)
 
     def between(self, other: Shape, frame: int) -> Self:
-        """Return what a track shows in a frame between this shape and the next listed one.
+        """Return what a track shows in a frame between this shape and the next listed one."""
+        return self.at(other, (frame - self.frame) / (other.frame - self.frame), frame)
 
-        It does not move unless its class says so. All but the points is as in this shape.
+    def at(self, other: Shape, share: float, frame: int) -> Self:
+        """Return what a track shows on the way from this shape to the next listed one.
+
+        It does not move unless its class says so, nor towards a shape of another class. All but
+        the geometry is as in this shape.
+
+        Parameters
+        ----------
+        other
+            The next listed shape of the track.
+        share
+            How much of the way is done, 0 to 1.
+        frame
+            The frame of the shape that is returned.
         """
         return self._moved(frame, self.points)
 
-    def _moved(self, frame: int, points: FloatArray) -> Self:
+    def _moved(self, frame: int, points: FloatArray, *more: Any) -> Self:
         # Half the time of `dataclasses.replace`; a sparse task has millions of frames between.
         return type(self)(
-            frame, points, self.outside, self.occluded, False, self.z_order, self.attributes
+            *(frame, points, self.outside, self.occluded, False, self.z_order, self.attributes),
+            *(False, self.group, *more),
         )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Box(Shape):
-    """An upright rectangle. Its two points are the top left and the bottom right corner."""
+    """A rectangle. Its two points are the top left and the bottom right corner, before it turns.
+
+    `rotation` is in degrees about its centre, from the x axis towards the y axis: clockwise as
+    the picture is seen.
+    """
+
+    rotation: float = 0.0
 
     name = "box"
     plural = "boxes"
@@ -125,32 +149,79 @@ class Box(Shape):
     def outline(self) -> FloatArray:
         """(4, 2) float64, the corners, clockwise in the picture from the top left."""
         (left, top), (right, bottom) = self.points
-        return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+        return turned(corners, self.points.sum(axis=0) / 2, self.rotation)
 
     @property
     def bounds(self) -> Bounds:
         """(left, top, right, bottom) in picture pixels."""
+        if self.rotation % 360:
+            return _bounds(self.outline)
         (left, top), (right, bottom) = self.points.tolist()
         return left, top, right, bottom
 
-    def between(self, other: Shape, frame: int) -> Self:
-        """Return the box on a straight line to the next box; before another shape it stays.
+    def at(self, other: Shape, share: float, frame: int) -> Self:
+        """Return the box on a straight line to the next box, turning by the shorter way.
 
         Examples
         --------
         >>> corners = np.array([[0.0, 0.0], [2.0, 2.0]])
-        >>> Box(3, corners).between(Box(7, corners + 4), 4).points.tolist()
-        [[1.0, 1.0], [3.0, 3.0]]
+        >>> box = Box(3, corners, rotation=350.0).at(Box(7, corners + 4, rotation=10.0), 0.25, 4)
+        >>> box.points.tolist(), box.rotation
+        ([[1.0, 1.0], [3.0, 3.0]], 355.0)
         """
         if not isinstance(other, Box):
-            return self._moved(frame, self.points)
-        share = (frame - self.frame) / (other.frame - self.frame)
-        return self._moved(frame, self.points + share * (other.points - self.points))
+            return self._moved(frame, self.points, self.rotation)
+        points = self.points + share * (other.points - self.points)
+        return self._moved(frame, points, turning(self.rotation, other.rotation, share))
 
     @staticmethod
     def around(outline: FloatArray) -> FloatArray:
         """Return the points of the smallest box that holds an outline, (n, 2) of 1 or more."""
         return np.stack([outline.min(axis=0), outline.max(axis=0)])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Ellipse(Shape):
+    """An ellipse. Its two points are the centre, and the radii along x and y before it turns.
+
+    `rotation` is as that of a `Box`.
+    """
+
+    rotation: float = 0.0
+
+    name = "ellipse"
+    plural = "ellipses"
+
+    @staticmethod
+    def fault(points: FloatArray) -> str | None:
+        """Return which radius is not above 0, with CVAT's names."""
+        for name, radius in zip(("rx", "ry"), points[1].tolist(), strict=True):
+            if not radius > 0:
+                return f"ellipse {name}={radius} is not above 0"
+        return None
+
+    @property
+    def outline(self) -> FloatArray:
+        """(64, 2) float64, vertices on the ellipse."""
+        centre, radii = self.points
+        return turned(centre + radii * _CIRCLE, centre, self.rotation)
+
+    @property
+    def bounds(self) -> Bounds:
+        """(left, top, right, bottom) in picture pixels."""
+        (x, y), (rx, ry) = self.points.tolist()
+        cosine, sine = cos_sin(self.rotation)
+        half_x = math.sqrt((rx * cosine) ** 2 + (ry * sine) ** 2)
+        half_y = math.sqrt((rx * sine) ** 2 + (ry * cosine) ** 2)
+        return x - half_x, y - half_y, x + half_x, y + half_y
+
+    def at(self, other: Shape, share: float, frame: int) -> Self:
+        """Return the ellipse on a straight line to the next one, turning by the shorter way."""
+        if not isinstance(other, Ellipse):
+            return self._moved(frame, self.points, self.rotation)
+        points = self.points + share * (other.points - self.points)
+        return self._moved(frame, points, turning(self.rotation, other.rotation, share))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -166,9 +237,7 @@ class Polygon(Shape):
     @staticmethod
     def fault(points: FloatArray) -> str | None:
         """Return whether there are too few points for an outline."""
-        if len(points) >= 3:
-            return None
-        return f"polygon has {len(points)} points; at least 3 are expected"
+        return _too_few(points, 3, "polygon")
 
     @property
     def outline(self) -> FloatArray:
@@ -179,6 +248,269 @@ class Polygon(Shape):
     def around(outline: FloatArray) -> FloatArray:
         """Return the points of the polygon that follows an outline, (n, 2): the same ones."""
         return outline
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Polyline(Shape):
+    """A line of straight pieces through 2 or more points; as wide as a radius says."""
+
+    name = "polyline"
+    plural = "polylines"
+
+    @staticmethod
+    def fault(points: FloatArray) -> str | None:
+        """Return whether there are too few points for a line."""
+        return _too_few(points, 2, "polyline")
+
+    @property
+    def outline(self) -> FloatArray:
+        """(n, 2) float64, the points; the line does not return to the first."""
+        return self.points
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Points(Shape):
+    """One or more points; each a disc, as wide as a radius says."""
+
+    name = "points"
+    plural = "points"
+
+    @staticmethod
+    def fault(points: FloatArray) -> str | None:
+        """Return whether there is no point."""
+        return _too_few(points, 1, "points")
+
+    @property
+    def outline(self) -> FloatArray:
+        """(n, 2) float64, the points, which no line joins."""
+        return self.points
+
+    def at(self, other: Shape, share: float, frame: int) -> Self:
+        """Return a single point on a straight line to the next one; several do not move."""
+        if not (isinstance(other, Points) and len(self.points) == len(other.points) == 1):
+            return self._moved(frame, self.points)
+        return self._moved(frame, self.points + share * (other.points - self.points))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cuboid(Shape):
+    """A box in space as the picture shows it: the convex hull of its 8 corners.
+
+    Its points are in CVAT's order: top left, bottom left, top right, bottom right of the front,
+    then of the back.
+    """
+
+    name = "cuboid"
+    plural = "cuboids"
+
+    @staticmethod
+    def fault(points: FloatArray) -> str | None:
+        """Return whether all corners are on one line."""
+        return None if len(convex_hull(points)) >= 3 else "cuboid has no area"
+
+    @property
+    def outline(self) -> FloatArray:
+        """(n, 2) float64, the vertices of the hull, 3 to 8."""
+        return convex_hull(self.points)
+
+    def at(self, other: Shape, share: float, frame: int) -> Self:
+        """Return the cuboid whose corners are on straight lines to the next one's."""
+        if not isinstance(other, Cuboid):
+            return self._moved(frame, self.points)
+        return self._moved(frame, self.points + share * (other.points - self.points))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Mask(Shape):
+    """Single pixels of the picture.
+
+    Its two points are the top left corner of the mask's rectangle and the corner opposite, whole
+    numbers. `runs` are the lengths of runs of the rectangle's pixels, row by row: background
+    first, then in turn, together its area.
+    """
+
+    runs: tuple[int, ...] = ()
+
+    name = "mask"
+    plural = "masks"
+
+    @staticmethod
+    def fault(points: FloatArray) -> str | None:
+        """Return whether the rectangle has no pixel, or is not of whole pixels."""
+        if (points != np.floor(points)).any():
+            return "mask is not of whole pixels"
+        return None if (points[1] > points[0]).all() else "mask has no pixel"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the rectangle."""
+        width, height = (self.points[1] - self.points[0]).astype(int).tolist()
+        return height, width
+
+    @property
+    def bitmap(self) -> npt.NDArray[np.bool_]:
+        """(height, width) bool: which pixels of the rectangle are the object's."""
+        inside: npt.NDArray[np.bool_] = np.arange(len(self.runs)) % 2 == 1
+        bitmap: npt.NDArray[np.bool_] = np.repeat(inside, self.runs).reshape(self.shape)
+        return bitmap
+
+    @property
+    def outline(self) -> FloatArray:
+        """(4, 2) float64, the corners of the rectangle."""
+        (left, top), (right, bottom) = self.points
+        return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+
+    def at(self, other: Shape, share: float, frame: int) -> Self:
+        """Return the mask as it is: nothing says which pixel would become which."""
+        return self._moved(frame, self.points, self.runs)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Skeleton(Shape):
+    """Named points, such as joints; each visible one a disc, as wide as a radius says.
+
+    Its points are in the order of `joints`. `visible` tells which are in the picture, `hidden`
+    which of these are covered.
+    """
+
+    joints: tuple[str, ...] = ()
+    visible: tuple[bool, ...] = ()
+    hidden: tuple[bool, ...] = ()
+
+    name = "skeleton"
+    plural = "skeletons"
+
+    @staticmethod
+    def fault(points: FloatArray) -> str | None:
+        """Return whether there is no point."""
+        return _too_few(points, 1, "skeleton")
+
+    @property
+    def outline(self) -> FloatArray:
+        """(n, 2) float64, the visible points, which no line joins; all if none is visible."""
+        shown: FloatArray = self.points[np.array(self.visible, dtype=bool)]
+        return shown if len(shown) else self.points
+
+    def at(self, other: Shape, share: float, frame: int) -> Self:
+        """Return the skeleton whose points are on straight lines to those of the next one."""
+        points = self.points
+        if isinstance(other, Skeleton) and other.joints == self.joints:
+            points = points + share * (other.points - points)
+        return self._moved(frame, points, self.joints, self.visible, self.hidden)
+
+
+def turned(points: FloatArray, centre: FloatArray, degrees: float) -> FloatArray:
+    """Return points, (n, 2), turned about a centre, from the x axis towards the y axis.
+
+    Examples
+    --------
+    >>> turned(np.array([[3.0, 1.0]]), np.array([1.0, 1.0]), 90.0).tolist()
+    [[1.0, 3.0]]
+    """
+    if not degrees % 360:
+        return points
+    cosine, sine = cos_sin(degrees)
+    x, y = (points - centre).T
+    around: FloatArray = np.stack([x * cosine - y * sine, x * sine + y * cosine], axis=1)
+    return centre + around
+
+
+def cos_sin(degrees: float) -> tuple[float, float]:
+    """Return cosine and sine, from sums and products alone, so that they are the same everywhere.
+
+    The C library's differ between processors in the last bit.
+
+    Examples
+    --------
+    >>> cos_sin(180.0), cos_sin(-90.0)
+    ((-1.0, 0.0), (0.0, -1.0))
+    """
+    quarter = math.floor((degrees % 360 + 45) / 90)
+    x = (degrees % 360 - 90 * quarter) * (math.pi / 180)
+    square = x * x
+    cosine, sine = 1.0, x
+    term_c, term_s = 1.0, x
+    for k in range(1, 11):
+        term_c *= -square / ((2 * k - 1) * 2 * k)
+        term_s *= -square / (2 * k * (2 * k + 1))
+        cosine += term_c
+        sine += term_s
+    turns = ((cosine, sine), (-sine, cosine), (-cosine, -sine), (sine, -cosine))
+    cosine, sine = turns[quarter % 4]
+    return cosine + 0.0, sine + 0.0  # no minus before zero
+
+
+def turning(start: float, stop: float, share: float) -> float:
+    """Return the angle after a share of the shorter way between two, in degrees, 0 to 360."""
+    way = (stop - start + 180) % 360 - 180
+    return (start + share * way) % 360
+
+
+def convex_hull(points: FloatArray) -> FloatArray:
+    """Return the vertices of the convex hull of points, (n, 2), in order; 1 or 2 on a line.
+
+    By A. M. Andrew, "Another efficient algorithm for convex hulls in two dimensions", Information
+    Processing Letters 9(5), 1979.
+
+    Examples
+    --------
+    >>> convex_hull(np.array([[0.0, 0], [2, 0], [1, 1], [2, 2], [0, 2]])).tolist()
+    [[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]]
+    """
+    ordered = sorted(set(map(tuple, points.tolist())))
+    hull: list[tuple[float, float]] = []
+    for side in (ordered, ordered[::-1]):
+        chain: list[tuple[float, float]] = []
+        for point in side:
+            while len(chain) > 1 and _left_turn(chain[-2], chain[-1], point) <= 0:
+                chain.pop()
+            chain.append(point)
+        hull += chain[:-1] or chain
+    return np.array(list(dict.fromkeys(hull)))
+
+
+def _left_turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _bounds(outline: FloatArray) -> Bounds:
+    x, y = zip(*outline.tolist(), strict=True)
+    return min(x), min(y), max(x), max(y)
+
+
+def _too_few(points: FloatArray, least: int, name: str) -> str | None:
+    if len(points) >= least:
+        return None
+    return (
+        f"{name} has {len(points)} point{'' if len(points) == 1 else 's'}; at least {least} "
+        f"{'is' if least == 1 else 'are'} expected"
+    )
+
+
+_CIRCLE: FloatArray = np.array([cos_sin(360 * k / 64) for k in range(64)])
+
+
+AttributeKind = Literal["text", "number", "checkbox", "select", "radio"]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What annotators could say about each object of a label.
+
+    Parameters
+    ----------
+    name : unique within the label.
+    kind : how CVAT asks for it; ``checkbox`` has the values true and false.
+    values : those that it may have; none if any text, or any number, will do.
+    default : the value of a new object.
+    mutable : whether it may change from frame to frame.
+    """
+
+    name: str
+    kind: AttributeKind = "text"
+    values: tuple[str, ...] = ()
+    default: str = ""
+    mutable: bool = True
 
 
 @dataclass(frozen=True)
@@ -216,6 +548,8 @@ class Annotations:
     frames
         Video frame numbers that annotators looked at, ascending, so that "labelled and empty"
         differs from "not labelled".
+    attributes
+        Label → what annotators could say about each of its objects, as the file states it.
     picture_shape
         (height, width) of the annotated pictures; None if the file does not say.
     source
@@ -256,6 +590,7 @@ class Annotations:
     of_images: bool = False
     lists_frames: bool = False
     pictures: Mapping[int, str] = field(default_factory=dict)
+    attributes: Mapping[str, tuple[Attribute, ...]] = field(default_factory=dict)
 
 
 def merge(parts: Iterable[Annotations]) -> Annotations:
