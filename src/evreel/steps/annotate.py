@@ -188,6 +188,7 @@ def annotate(
             writer = SlicesWriter(
                 *(file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables),
                 doubts=joined.doubts,
+                shapes=regions.shape_rows(),
             )
             for chunk in opened.chunks():
                 writer.write(chunk, *annotator.label(chunk))
