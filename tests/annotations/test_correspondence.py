@@ -69,7 +69,7 @@ def test_moved__to_an_outline_of_the_same_proportions_moves_each_vertex(outline,
 def test_moved__adds_and_thins_vertices_as_worked_out_by_hand():
     # The top side gets a vertex in its middle: it grows out of the nearer of the corners.
     house = np.array([[0.0, 0], [2, -2], [4, 0], [4, 4], [0, 4]])
-    start, stop = matched(SQUARE, house, closed=True)
+    _, stop = matched(SQUARE, house, closed=True)
     assert sorted(map(tuple, stop.tolist())) == sorted(map(tuple, house.tolist()))
     # Two vertices that meet in one. Their side is 2 long, so they are one vertex, half-way between
     # them, where they are closer than 2/(2·2).

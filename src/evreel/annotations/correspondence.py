@@ -130,7 +130,7 @@ def _thinned(points: list[list[float]], apart: float) -> list[list[float]]:
     kept = points[:1]
     kept += (point for point in points[1:-1] if not _is_near(kept[-1], point, apart))
     kept.append(points[-1])
-    if len(kept) == 2 and _is_near(*kept, apart):
+    if len(kept) == 2 and _is_near(kept[0], kept[1], apart):
         return [[(a + b) / 2 for a, b in zip(*kept, strict=True)]]
     return kept
 
