@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from evreel.annotations import correspondence
 from evreel.errors import AnnotationError, did_you_mean
 from evreel.text import nfc
 
@@ -113,6 +114,18 @@ class Shape(ABC):
             The frame of the shape that is returned.
         """
         return self._moved(frame, self.points)
+
+    def matched(self, other: Shape) -> tuple[FloatArray, FloatArray]:
+        """Return points of this shape, and what becomes of each on the way to the next one.
+
+        Returns
+        -------
+        (n, 2) and (n, 2), in picture pixels. Each point moves on a straight line, so that what is
+        `points` of `at` after a share of the way is ``a + share·(b − a)``, but for the vertices
+        that `at` leaves out of a polygon or a polyline. A shape that does not move gives its
+        points twice.
+        """
+        return self.points, self.at(other, 1.0, other.frame).points
 
     def _moved(self, frame: int, points: FloatArray, *more: Any) -> Self:
         # Half the time of `dataclasses.replace`; a sparse task has millions of frames between.
@@ -226,10 +239,7 @@ class Ellipse(Shape):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Polygon(Shape):
-    """A closed outline of straight sides. Its points are the vertices in order, 3 or more.
-
-    It does not move between two listed ones: nothing says which vertex would become which.
-    """
+    """A closed outline of straight sides. Its points are the vertices in order, 3 or more."""
 
     name = "polygon"
     plural = "polygons"
@@ -243,6 +253,23 @@ class Polygon(Shape):
     def outline(self) -> FloatArray:
         """(n, 2) float64, the points."""
         return self.points
+
+    def at(self, other: Shape, share: float, frame: int) -> Self:
+        """Return the polygon on the way to the next one, as `correspondence` tells it.
+
+        Their first vertices become each other, so both have to be drawn from the same one on, and
+        the same way round.
+        """
+        if not isinstance(other, Polygon):
+            return self._moved(frame, self.points)
+        points = correspondence.moved(self.points, other.points, share, closed=True)
+        return self._moved(frame, points)
+
+    def matched(self, other: Shape) -> tuple[FloatArray, FloatArray]:
+        """Return the pairs of vertices that become each other, as many as the larger one has."""
+        if not isinstance(other, Polygon):
+            return self.points, self.points
+        return correspondence.matched(self.points, other.points, closed=True)
 
     @staticmethod
     def around(outline: FloatArray) -> FloatArray:
@@ -266,6 +293,19 @@ class Polyline(Shape):
     def outline(self) -> FloatArray:
         """(n, 2) float64, the points; the line does not return to the first."""
         return self.points
+
+    def at(self, other: Shape, share: float, frame: int) -> Self:
+        """Return the polyline on the way to the next one, as `correspondence` tells it."""
+        if not isinstance(other, Polyline):
+            return self._moved(frame, self.points)
+        points = correspondence.moved(self.points, other.points, share, closed=False)
+        return self._moved(frame, points)
+
+    def matched(self, other: Shape) -> tuple[FloatArray, FloatArray]:
+        """Return the pairs of vertices that become each other, as many as the larger one has."""
+        if not isinstance(other, Polyline):
+            return self.points, self.points
+        return correspondence.matched(self.points, other.points, closed=False)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
