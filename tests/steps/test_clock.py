@@ -174,7 +174,7 @@ def test_clock_settings__of_another_source_are_refused():
 def test_clock_table__of_another_recording_is_refused(store, tmp_path):
     comments = "# t_offset\t7\n"
     (tmp_path / "t.tsv").write_text(comments + "frame\tstart_us\tstop_us\n0\t0\t10\n")
-    with pytest.raises(ClockError, match="t_offset is 7, but in rec.h5 it is 5000000"):
+    with pytest.raises(ClockError, match=r"t_offset is 7, but in rec\.h5 it is 5000000"):
         steps.clock(store, tmp_path / "c.tsv", table=tmp_path / "t.tsv")
 
 

@@ -344,7 +344,7 @@ def video(options: Options) -> int:
     "Join events, clock and CVAT XML into annotated slices.",
     option("store", metavar="STORE", type=Path),
     clock_option("One that is made is written to SLICES' name + .clock.tsv.", required=True),
-    columns("rois", "tags", "rois_md5", "tags_md5"),
+    columns("rois", "tags", "labelled", "rois_md5", "tags_md5", "labelled_md5"),
     labels("names in the order of their numbers; default: the order of the XML"),
     output("SLICES"),
     option("--boxes", metavar="NPY", type=Path, help="default: SLICES' name + _bbox.npy"),
@@ -363,7 +363,7 @@ def annotate(options: Options) -> int:
         steps.as_store(options.store, beside=options.output) as store,
         contextlib.ExitStack() as stack,
     ):
-        read = [options.store, *_given(options, "rois", "tags").values()]
+        read = [options.store, *_given(options, "rois", "tags", "labelled").values()]
         clock, slices = Path(options.times), options.output
         if by_hand is not None:
             finals = (slices.with_suffix(".clock.tsv"), slices, boxes)
@@ -376,7 +376,8 @@ def annotate(options: Options) -> int:
             boxes,
             settings_from(steps.RegularWindows, options),
             settings_from(steps.AnnotateSettings, options),
-            **_given(options, "rois", "tags", "rois_md5", "tags_md5", "labels"),
+            **_given(options, "rois", "tags", "labelled", "labels"),
+            **_given(options, "rois_md5", "tags_md5", "labelled_md5"),
             progress=progress,
         )
     return 0

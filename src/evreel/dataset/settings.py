@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from evreel.annotations.alignment import Alignment
+from evreel.annotations.seen import Between
 from evreel.errors import UsageError
 from evreel.filters import Orientation
 from evreel.recordings.open import FORMAT_NAMES, Reading
@@ -219,7 +221,7 @@ class VideoSection(VideoSettings, ClockSettings):
 
 
 @dataclass(frozen=True)
-class AnnotateSettings(Settings):
+class AnnotateSettings(Alignment):
     """Joining events and annotations."""
 
     clip: bool = setting(
@@ -240,6 +242,12 @@ class AnnotateSettings(Settings):
         "Frames between two shapes of a track that the XML does not list. fill: the object moves "
         "from one to the other; leave: it is not labelled there; auto: leave them where the XML "
         "lists most frames as CVAT does, fill them where it lists key frames only.",
+    )
+    between: Between = setting(
+        "leave",
+        "Frames between those of a task with a frame filter (every 10th frame), which annotators "
+        "did not see. leave: nothing is labelled there, and they do not count as labelled; "
+        "interpolate: objects move from one frame of the task to the next, and they count.",
     )
     part_of_video: bool = setting(
         False,

@@ -77,7 +77,7 @@ def clock(
         else:
             frames, picture, said = _from_table(table, opened)
             used = {"table": steady.digests["table"]}
-        _check_within(frames, opened, table)
+        check_frames(frames, opened, table or opened.path)
         picture = picture or Picture.for_video(opened.sensor, settings.scale)
         origin_y, origin_x = opened.origin
         extra = {
@@ -232,7 +232,7 @@ def _from_table(
     return frames, picture, said
 
 
-def _check_within(frames: FrameClock, store: EventsStore, table: str | Path | None) -> None:
+def check_frames(frames: FrameClock, store: EventsStore, path: str | Path) -> None:
     """Raise if no frame is within the recording: times may count from another instant."""
     within = (frames.start_us < store.t_stop_us) & (frames.stop_us > 0)
     if within.any():
@@ -240,7 +240,7 @@ def _check_within(frames: FrameClock, store: EventsStore, table: str | Path | No
     what = f"from {frames.start_us[0]} to {frames.stop_us[-1]} µs" if len(frames) else "none"
     raise ClockError(
         f"no frame is within the recording, from 0 to {store.t_stop_us} µs; its frames are {what}",
-        path=table or store.path,
+        path=path,
         hint="Times count from the first event. Subtract t_offset, "
         f"{store.t_offset} µs, from those of the camera's own clock.",
     )
