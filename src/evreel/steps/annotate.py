@@ -19,6 +19,7 @@ from evreel.windows import RegularWindows
 if TYPE_CHECKING:
     from evreel.annotations.shapes import Annotations
     from evreel.timebase import FrameClock
+    from evreel.video.picture import Picture
 
 
 class Joined(NamedTuple):
@@ -42,8 +43,9 @@ def read_annotations(
     frames: FrameClock,
     settings: AnnotateSettings = AnnotateSettings(),
     labels: Sequence[str] | None = None,
+    picture: Picture | None = None,
 ) -> Joined:
-    """Read the CVAT XML of one recording, for the frames of its clock.
+    """Read the annotation files of one recording, for the frames of its clock.
 
     Parameters
     ----------
@@ -51,22 +53,32 @@ def read_annotations(
         As `annotate` takes them.
     frames
         The clock of the annotated video.
+    picture
+        How the sensor's pixels map to the video's; YOLO and EventBbox need it.
 
     Raises
     ------
     AnnotationError
         If an annotation is not valid or does not fit the clock.
     """
-    from evreel.annotations.cvat import read_cvat
     from evreel.annotations.frames import place
+    from evreel.annotations.open import read_annotations as read
     from evreel.annotations.regions import check_task
     from evreel.annotations.shapes import merge, relabel
 
     placed = place(
         None
         if rois is None
-        else read_cvat(rois, unsupported=settings.unsupported, invalid=settings.invalid),
-        None if tags is None else read_cvat(tags, tags_only=True),
+        else read(
+            rois,
+            clock=frames,
+            picture=picture,
+            labels=labels,
+            unsupported=settings.unsupported,
+            invalid=settings.invalid,
+            fill=settings.gaps == "fill",
+        ),
+        None if tags is None else read(tags, tags_only=True),
         frames,
         gaps=settings.gaps,
     )
@@ -118,7 +130,8 @@ def annotate(
     settings
         What is read from the XML, and how.
     rois
-        CVAT XML, for video or for images, with boxes and polygons; None if there is none.
+        CVAT XML, for video or for images; or COCO, MOT, YOLO or EventBbox, told by content; None
+        if there is none.
     tags
         CVAT XML for images. Only its frame tags are read, and those of `rois` are not. None
         takes the tags of `rois`.
@@ -157,13 +170,12 @@ def annotate(
         {"clock": clock, "rois": rois, "tags": tags}, {"rois": rois_sha256, "tags": tags_sha256}
     )
     frames, picture, extra = read_clock(clock)
-    joined = read_annotations(rois, tags, frames, settings, labels)
     cut = windows.division()
     with as_store(store, beside=slices) as opened:
         check_clock(clock, extra, opened)
-        regions = Regions(
-            joined.annotations, frames, picture or Picture(opened.sensor), clip=settings.clip
-        )
+        picture = picture or Picture(opened.sensor)
+        joined = read_annotations(rois, tags, frames, settings, labels, picture)
+        regions = Regions(joined.annotations, frames, picture, clip=settings.clip)
         repairs = regions.repairs | joined.counts
         beside: dict[str, str] = {}
         made = Provenance(
