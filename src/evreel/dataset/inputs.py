@@ -148,12 +148,13 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
     has_tags = "tags" in dataset.recordings[id_]
 
     def found() -> tuple[Any, ...]:
-        from evreel.annotations.cvat import read_cvat
+        from evreel.annotations.open import check_annotations
         from evreel.annotations.regions import check_within
         from evreel.annotations.shapes import relabel
 
-        read = read_cvat(
+        read = check_annotations(
             path,
+            labels,
             unsupported=settings.unsupported,
             invalid=settings.invalid,
             tags_only=column == "tags",

@@ -665,10 +665,12 @@ class RecordingColumns(Settings):
         "Scene, session or person that several recordings share; all of a group are in one split."
     )
     rois: str | None = optional(
-        "CVAT XML with boxes and polygons (CVAT for video 1.1, or for images 1.1).", metavar="XML"
+        "Annotation with the outlines of objects: CVAT XML (for video 1.1, or for images 1.1), "
+        "COCO, MOT, YOLO or EventBbox, told by content; what has several files, as a zip.",
+        metavar="FILE",
     )
     rois_md5: str | None = optional(
-        "MD5 of that XML, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+        "MD5 of that file, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
     )
     tags: str | None = optional("CVAT XML with frame tags (CVAT for images 1.1).", metavar="XML")
     tags_md5: str | None = optional(

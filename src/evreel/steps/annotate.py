@@ -51,7 +51,7 @@ def read_annotations(
     clock: str | Path | None = None,
     picture: Picture | None = None,
 ) -> Joined:
-    """Read the CVAT XML of one recording, for the frames of its clock.
+    """Read the annotation files of one recording, for the frames of its clock.
 
     Parameters
     ----------
@@ -59,9 +59,11 @@ def read_annotations(
         As `annotate` takes them.
     frames
         The clock of the annotated video, before its times are aligned.
-    clock, picture
-        The clock's file and its pictures, where they are known: an annotation that does not fit
-        may be of another clock beside it.
+    clock
+        The clock's file, where it is known: an annotation that does not fit may be of another
+        clock beside it.
+    picture
+        How the sensor's pixels map to the video's; YOLO and EventBbox need it.
 
     Raises
     ------
@@ -69,8 +71,8 @@ def read_annotations(
         If an annotation is not valid or does not fit the clock.
     """
     from evreel.annotations.belonging import Video, check_belongs
-    from evreel.annotations.cvat import read_cvat
     from evreel.annotations.frames import place
+    from evreel.annotations.open import read_annotations as read
     from evreel.annotations.seen import between_seen, only_finished, read_finished
     from evreel.annotations.shapes import merge, relabel
     from evreel.files.clock import CLOCK_SUFFIX
@@ -78,8 +80,16 @@ def read_annotations(
     placed = place(
         None
         if rois is None
-        else read_cvat(rois, unsupported=settings.unsupported, invalid=settings.invalid),
-        None if tags is None else read_cvat(tags, tags_only=True),
+        else read(
+            rois,
+            clock=frames,
+            picture=picture,
+            labels=labels,
+            unsupported=settings.unsupported,
+            invalid=settings.invalid,
+            fill=settings.gaps == "fill",
+        ),
+        None if tags is None else read(tags, tags_only=True),
         frames,
         gaps=settings.gaps,
     )
@@ -163,7 +173,8 @@ def annotate(
     settings
         What is read from the XML, and how.
     rois
-        CVAT XML, for video or for images, with boxes and polygons; None if there is none.
+        CVAT XML, for video or for images; or COCO, MOT, YOLO or EventBbox, told by content; None
+        if there is none.
     tags
         CVAT XML for images. Only its frame tags are read, and those of `rois` are not. None
         takes the tags of `rois`.
@@ -206,13 +217,14 @@ def annotate(
         {"rois": rois_sha256, "tags": tags_sha256, "labelled": labelled_sha256},
     )
     frames, picture, extra = read_clock(clock)
-    joined = read_annotations(
-        *(rois, tags, frames, settings, labels, labelled), clock=clock, picture=picture
-    )
     alignment = settings.part(Alignment)
     cut = windows.division()
     with as_store(store, beside=slices) as opened:
         check_clock(clock, extra, opened)
+        picture = picture or Picture(opened.sensor)
+        joined = read_annotations(
+            *(rois, tags, frames, settings, labels, labelled), clock=clock, picture=picture
+        )
         if alignment.homography is not None:
             picture = Picture(opened.sensor)
         aligned = alignment.clock(frames)
@@ -220,7 +232,7 @@ def annotate(
         regions = Regions(
             alignment.annotations(joined.annotations, opened.sensor),
             aligned,
-            picture or Picture(opened.sensor),
+            picture,
             clip=settings.clip,
         )
         repairs = regions.repairs | joined.counts
