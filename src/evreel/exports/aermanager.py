@@ -9,12 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import LayoutError
+from evreel.errors import LayoutError, foreign
 from evreel.exports.exported import Exported
 from evreel.files.slices import SlicesFile
 from evreel.timebase import Int64Array
@@ -64,12 +65,7 @@ def write_slices(
     for k in range(file.n):
         events, roi = file.slice(k)
         first, last = np.searchsorted(overlaps.event, [file.windows.start[k], file.windows.stop[k]])
-        rois = np.union1d(roi[roi >= 0], overlaps.roi[first:last])
-        tagged = file.tags.label[
-            (file.tags.start_us < file.windows.stop_us[k])
-            & (file.tags.stop_us > file.windows.start_us[k])
-        ]
-        names = [file.labels[n] for n in np.union1d(file.rois.label[rois], tagged)]
+        names = labels_in(file, k, np.union1d(roi[roi >= 0], overlaps.roi[first:last]))
         pixels = (events.p.astype(np.int64) * height + events.y) * width + events.x
         counts = np.bincount(pixels, minlength=2 * height * width)
         clipped += int(np.count_nonzero(counts > _MOST))
@@ -111,6 +107,15 @@ def write_slices(
     }
 
 
+def labels_in(file: SlicesFile, k: int, rois: npt.NDArray[np.int32]) -> list[str]:
+    """Return the labels of what a slice has: of these regions, and of the tags in its time."""
+    tagged = file.tags.label[
+        (file.tags.start_us < file.windows.stop_us[k])
+        & (file.tags.stop_us > file.windows.start_us[k])
+    ]
+    return [file.labels[n] for n in np.union1d(file.rois.label[rois], tagged)]
+
+
 def roi_numbers(track: Int64Array) -> Int64Array:
     """Return a number of its own for each region: its track's, if these are all different.
 
@@ -135,26 +140,36 @@ def slice_files(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (str(path.parent), int(path.stem)))
 
 
-def read_slice(path: Path, *names: str) -> list[npt.NDArray[np.generic]]:
+def read_slice(path: Path, *names: str, absent: bool = False) -> list[npt.NDArray[Any]]:
     """Return arrays of a file of this layout.
+
+    Parameters
+    ----------
+    path
+        The file.
+    names
+        Of the arrays.
+    absent
+        Whether an array may be missing; it is empty then.
 
     Raises
     ------
     LayoutError
-        If it is not one, or lacks an array.
+        If it is not such a file, or lacks an array.
     """
-    try:
-        with h5py.File(path) as file:
-            return [_whole(file[name]) for name in names]
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise LayoutError(
-            f"is not a slice in aermanager's layout: {error}",
+
+    def other(why: str) -> LayoutError:
+        return LayoutError(
+            f"is not a slice in aermanager's layout: {why}",
             path=path,
             hint="Was it written by aermanager, or by `evreel export --layout aermanager`?",
-        ) from error
+        )
+
+    with foreign(other), h5py.File(path) as file:
+        return [np.empty(0) if absent and n not in file else _whole(file[n]) for n in names]
 
 
-def _whole(dataset: h5py.Dataset) -> npt.NDArray[np.generic]:
+def _whole(dataset: h5py.Dataset) -> npt.NDArray[Any]:
     is_text = h5py.check_string_dtype(dataset.dtype) is not None
-    values: npt.NDArray[np.generic] = dataset.asstr()[...] if is_text else dataset[...]
+    values: npt.NDArray[Any] = dataset.asstr()[...] if is_text else dataset[...]
     return values
