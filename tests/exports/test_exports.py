@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -14,15 +15,17 @@ from evreel import steps
 from evreel.annotations import read_annotations
 from evreel.annotations.shapes import Annotations
 from evreel.cli import main
+from evreel.cli.commands import COMMANDS
 from evreel.errors import UsageError
 from evreel.exports.aermanager import slice_files
+from evreel.exports.layouts import LAYOUTS as BY_NAME
 from evreel.files.boxes import read_boxes
 from evreel.files.slices import SlicesFile
 from evreel.video.picture import Picture
 from support.exports import GIVEN, LABELS, SHAPE, N, made_in, release_of, run_vendor
 
 PICTURES = [f"{k:06d}_{10_000 * k}.png" for k in range(N)]
-LAYOUTS = ("aermanager", "coco", "mot", "yolo", "dsec-det")
+LAYOUTS = ("aermanager", "coco", "mot", "yolo", "dsec-det", "prophesee")
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +272,45 @@ def test_aermanager__reads_its_layout(made, tmp_path):
     assert (read["x"] == events.x).all()
     assert (read["p"] == events.p).all()
     assert (np.isnan(read["id"]) == (roi < 0)).all()
+
+
+def streamed(path: Path) -> np.ndarray:
+    """Return boxes as the toolbox's loader does: by a type of the fields' names and types alone."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        assert version == (1, 0)
+        _, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        assert not fortran
+        return np.fromfile(file, [(name, dtype[name].str) for name in dtype.names])
+
+
+def test_prophesee__is_streamed_by_the_rules_of_its_toolbox(made, release, tmp_path):
+    own = read_boxes(made.folder / "park_bbox.npy")
+    steps.export(release, tmp_path / "out", "prophesee")
+    for path in (tmp_path / "out/train/park_bbox.npy", tmp_path / "out/test/town_bbox.npy"):
+        found = streamed(path)
+        assert len(found) == len(own)
+        for name in own.dtype.names:
+            assert (found[name] == own[name]).all()
+    labels = json.loads((tmp_path / "out/label_map_dictionary.json").read_text())
+    assert labels == {str(k): label for k, label in enumerate(LABELS)}
+
+
+def test_bbox__has_the_fields_that_the_toolbox_evaluates_by(made):
+    """It loads the array whole, and takes it as it is if it has these two names."""
+    boxes = np.load(made.folder / "park_bbox.npy")
+    assert {"t", "class_confidence"} <= set(boxes.dtype.names)
+    offsets = [boxes.dtype.fields[name][1] for name in boxes.dtype.names]
+    assert offsets == [0, 8, 12, 16, 20, 24, 28, 32]
+    assert boxes.dtype.itemsize == 40
+
+
+def test_layouts__are_those_that_the_command_offers():
+    parser = argparse.ArgumentParser()
+    for add in COMMANDS["export"].options:
+        add(parser)
+    (offered,) = (a.choices for a in parser._actions if a.dest == "layout")
+    assert tuple(offered) == tuple(BY_NAME) == LAYOUTS
 
 
 # Refused

@@ -388,7 +388,7 @@ def annotate(options: Options) -> int:
     option("source", metavar="SLICES|RELEASE|ANNOTATION", type=Path),
     option(
         "--layout",
-        choices=("aermanager", "coco", "mot", "yolo", "dsec-det"),
+        choices=("aermanager", "coco", "mot", "yolo", "dsec-det", "prophesee"),
         required=True,
         help="what the folder is read by",
     ),

@@ -18,9 +18,9 @@ import numpy as np
 
 from evreel.annotations.regions import Regions
 from evreel.errors import AnnotationError
-from evreel.exports.exported import Exported
+from evreel.exports.exported import Exported, labels_of
 from evreel.exports.of_pictures import copy_pictures
-from evreel.layout import LABEL_MAP
+from evreel.exports.prophesee import write_label_map
 from evreel.samples.splits import SPLITS
 
 CLASSES = ("pedestrian", "rider", "car", "bus", "truck", "bicycle", "motorcycle", "train")
@@ -43,17 +43,13 @@ TRACKS_DTYPE = np.dtype(
 def write_dsec_det(items: Sequence[Exported], folder: Path) -> dict[str, int]:
     """Write recordings in this layout; return what it cannot hold."""
     lost: Counter[str] = Counter()
-    labels = items[0].labelled()[0].labels
+    labels = labels_of(items)
     is_theirs = set(labels) <= set(CLASSES)
     classes = CLASSES if is_theirs else labels
     if len(classes) > 256:
         raise AnnotationError(f"has {len(classes)} labels; 256 fit this layout")
     for item in items:
         annotations, clock = item.labelled()
-        if annotations.labels != labels:
-            raise AnnotationError(
-                f"has other labels than {items[0].id}", place=item.id, hint="Give labels."
-            )
         sequence = folder / ("test" if item.split == "test" else "train") / item.id
         for name in ("object_detections/left", "images/left/distorted", "events/left"):
             (sequence / name).mkdir(parents=True)
@@ -85,11 +81,7 @@ def write_dsec_det(items: Sequence[Exported], folder: Path) -> dict[str, int]:
         lost["recordings without events.h5, because no store was given"] += item.store is None
         lost["recordings without pictures, because no zip of PNG frames was given"] += not copied
     split = {name: [item.id for item in items if item.split == name] for name in SPLITS}
-    _write_json(folder / "train_val_test_split.yaml", split)  # JSON is YAML
-    _write_json(folder / LABEL_MAP, {str(k): label for k, label in enumerate(classes)})
+    text = json.dumps(split, indent=1, ensure_ascii=False) + "\n"  # JSON is YAML
+    (folder / "train_val_test_split.yaml").write_text(text, encoding="utf-8", newline="\n")
+    write_label_map(folder, classes)
     return dict(lost)
-
-
-def _write_json(path: Path, value: object) -> None:
-    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8", newline="\n")

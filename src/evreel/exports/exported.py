@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from evreel.annotations.shapes import (
     Track,
 )
 from evreel.annotations.tables import ShapeRows
-from evreel.errors import UsageError
+from evreel.errors import AnnotationError, UsageError
 from evreel.files.slices import SlicesFile
 from evreel.layout import SHAPE_KINDS
 from evreel.timebase import FrameClock
@@ -82,6 +83,25 @@ class Exported:
             k: f"{before}{picture_name(k, start, n)}.png"
             for k, start in enumerate(clock.start_us.tolist())
         }
+
+
+def labels_of(items: Sequence[Exported]) -> tuple[str, ...]:
+    """Return the labels that all recordings have.
+
+    Raises
+    ------
+    AnnotationError
+        If one has others, or the same in another order.
+    """
+    labels = items[0].labelled()[0].labels
+    for item in items:
+        if item.labelled()[0].labels != labels:
+            raise AnnotationError(
+                f"has other labels than {items[0].id}, or in another order",
+                place=item.id,
+                hint="Annotate both with the same list of labels.",
+            )
+    return labels
 
 
 def of_slices(path: Path, id_: str, split: str, clock: FrameClock | None) -> Exported:

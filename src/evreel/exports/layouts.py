@@ -9,6 +9,7 @@ from evreel.exports.aermanager import write_folders
 from evreel.exports.dsec_det import write_dsec_det
 from evreel.exports.exported import Exported
 from evreel.exports.of_pictures import write_coco_folder, write_mot_folder, write_yolo_folder
+from evreel.exports.prophesee import write_prophesee
 
 
 class Layout(NamedTuple):
@@ -24,6 +25,7 @@ LAYOUTS: dict[str, Layout] = {
     "mot": Layout(write_mot_folder),
     "yolo": Layout(write_yolo_folder),
     "dsec-det": Layout(write_dsec_det),
+    "prophesee": Layout(write_prophesee),
 }
 
 

@@ -11,13 +11,14 @@ from evreel.annotations.coco import Pictures, write_coco
 from evreel.annotations.mot import write_mot
 from evreel.annotations.yolo import write_yolo, write_yolo_config
 from evreel.errors import AnnotationError, foreign
-from evreel.exports.exported import Exported
+from evreel.exports.exported import Exported, labels_of
 from evreel.samples.splits import SPLITS
 
 
 def write_coco_folder(items: Sequence[Exported], folder: Path) -> dict[str, int]:
     """Write ``annotations/instances_<split>.json``; return what they cannot hold."""
     lost: Counter[str] = Counter()
+    labels_of(items)
     (folder / "annotations").mkdir()
     for split in _splits(items):
         parts = []
@@ -57,13 +58,9 @@ def write_yolo_folder(
 ) -> dict[str, int]:
     """Write ``labels/<split>`` and ``data.yaml``; return what they cannot hold."""
     lost: Counter[str] = Counter()
-    labels = items[0].labelled()[0].labels
+    labels = labels_of(items)
     for item in items:
         annotations, _ = item.labelled()
-        if annotations.labels != labels:
-            raise AnnotationError(
-                f"has other labels than {items[0].id}", place=item.id, hint="Give labels."
-            )
         names = item.picture_names(_below(item, items))
         lost.update(
             write_yolo(
