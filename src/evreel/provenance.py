@@ -19,7 +19,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "samples": 2,
     "clock": 1,
     "video": 1,
-    "annotate": 3,
+    "annotate": 4,
     "boxes": 2,
     "features": 3,
     "release": 4,

@@ -321,7 +321,7 @@ def _deleted(rois: Annotations, partner: Annotations | None, doubts: list[str]) 
 
 def _without_gaps(
     rois: Annotations, gaps: Gaps, deleted: Set[int]
-) -> tuple[tuple[Track, ...], Set[int], list[tuple[Track, int]]]:
+) -> tuple[Sequence[Track], Set[int], list[tuple[Track, int]]]:
     """Mark the shapes before gaps that are not filled.
 
     Returns

@@ -42,6 +42,7 @@ def read_annotations(
     frames: FrameClock,
     settings: AnnotateSettings = AnnotateSettings(),
     labels: Sequence[str] | None = None,
+    names: Sequence[str] = (),
 ) -> Joined:
     """Read the CVAT XML of one recording, for the frames of its clock.
 
@@ -51,25 +52,36 @@ def read_annotations(
         As `annotate` takes them.
     frames
         The clock of the annotated video.
+    names
+        What the recording is called: tells its task among several of a project.
 
     Raises
     ------
     AnnotationError
         If an annotation is not valid or does not fit the clock.
     """
+    from evreel.annotations.attributes import carried_on
     from evreel.annotations.cvat import read_cvat
     from evreel.annotations.frames import place
+    from evreel.annotations.joining import linked, stitched
     from evreel.annotations.regions import check_task
     from evreel.annotations.shapes import merge, relabel
 
-    placed = place(
-        None
-        if rois is None
-        else read_cvat(rois, unsupported=settings.unsupported, invalid=settings.invalid),
-        None if tags is None else read_cvat(tags, tags_only=True),
-        frames,
-        gaps=settings.gaps,
-    )
+    drawn = tagged = None
+    if rois is not None:
+        drawn = read_cvat(
+            rois,
+            unsupported=settings.unsupported,
+            invalid=settings.invalid,
+            shapes=settings.shapes,
+            task=settings.task,
+            names=names,
+        )
+        drawn = linked(carried_on(drawn), settings.link)
+        drawn = stitched(drawn) if settings.stitch else drawn
+    if tags is not None:
+        tagged = read_cvat(tags, tags_only=True, task=settings.task, names=names)
+    placed = place(drawn, tagged, frames, gaps=settings.gaps)
     parts = []
     if placed.rois is not None:
         parts.append(placed.rois if tags is None else replace(placed.rois, tags=()))
@@ -83,7 +95,8 @@ def read_annotations(
     annotated = merge(parts)
     if labels is not None:
         annotated = replace(annotated, labels=tuple(map(nfc, labels)))
-    return Joined(annotated, placed.doubts, {**annotated.repairs, **placed.counts})
+    doubts = (*placed.doubts, *annotated.doubts)
+    return Joined(annotated, doubts, {**annotated.repairs, **placed.counts})
 
 
 def annotate(
@@ -101,6 +114,7 @@ def annotate(
     rois_sha256: str | None = None,
     tags_sha256: str | None = None,
     labels: Sequence[str] | None = None,
+    names: Sequence[str] = (),
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Join events, frame clock and CVAT XML into annotated slices and boxes.
@@ -118,10 +132,10 @@ def annotate(
     settings
         What is read from the XML, and how.
     rois
-        CVAT XML, for video or for images, with boxes and polygons; None if there is none.
+        CVAT XML, for video or for images, or the zip with it; None if there is none.
     tags
-        CVAT XML for images. Only its frame tags are read, and those of `rois` are not. None
-        takes the tags of `rois`.
+        CVAT XML for images, or the zip with it. Only its frame tags are read, and those of `rois`
+        are not. None takes the tags of `rois`.
     rois_md5, tags_md5
         32 hexadecimal digits that the XML's bytes must have; None checks nothing.
     rois_sha256, tags_sha256
@@ -129,6 +143,9 @@ def annotate(
     labels
         Label names in the order of their numbers, the same for all recordings of a data set;
         None takes the order of the files.
+    names
+        What else the recording is called, beside its store: tells its task among several of a
+        project.
 
     Returns
     -------
@@ -157,7 +174,8 @@ def annotate(
         {"clock": clock, "rois": rois, "tags": tags}, {"rois": rois_sha256, "tags": tags_sha256}
     )
     frames, picture, extra = read_clock(clock)
-    joined = read_annotations(rois, tags, frames, settings, labels)
+    called = (Path(store).stem, *names) if isinstance(store, str | Path) else tuple(names)
+    joined = read_annotations(rois, tags, frames, settings, labels, called)
     cut = windows.division()
     with as_store(store, beside=slices) as opened:
         check_clock(clock, extra, opened)
