@@ -224,8 +224,8 @@ def test_closed_track__labels_nothing_until_it_comes_back():
 def test_track__that_only_closes_labels_nothing():
     scene = annotated(still(box(0, 0, 0, 8, 6, outside=True), [2]))
     regions = laid(scene)
-    _, _, start_us, stop_us = regions.tables.rois
-    assert (start_us.tolist(), stop_us.tolist()) == ([-1], [-1])
+    rois = regions.tables.rois
+    assert (rois.start_us.tolist(), rois.stop_us.tolist()) == ([-1], [-1])
     assert (drawn(scene, t=25), len(regions.boxes())) == (NOWHERE.split(), 0)
 
 
@@ -416,9 +416,9 @@ def test_tables__say_when_regions_and_tags_were():
         (FrameTag(3, "day"), FrameTag(0, "car"), FrameTag(0, "day")),
         frames=(0, 1, 2, 3),
     )
-    labels, rois, tags, labelled = Regions(scene, clock, PICTURE).tables
+    labels, rois, tags, labelled, *_ = Regions(scene, clock, PICTURE).tables
     assert labels == ("bus", "car", "day")
-    assert [column.tolist() for column in rois] == [[5, -1], [1, 0], [10, 40], [30, 50]]
+    assert [c.tolist() for c in rois[:4]] == [[5, -1], [1, 0], [10, 40], [30, 50]]
     expected = [[3, 0, 0], [2, 1, 2], [40, 0, 0], [50, 10, 10]]
     assert [column.tolist() for column in tags] == expected
     assert [column.tolist() for column in labelled] == [[0, 40], [30, 50]]

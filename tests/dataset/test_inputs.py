@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -370,3 +372,38 @@ def test_recording__that_was_moved_is_read_once_and_not_in_each_run(folder, monk
     memory.save()
     monkeypatch.setattr("evreel.dataset.memory._digests", lambda path: pytest.fail("is read"))
     assert seen(wanted, folder / "link.raw") is None
+
+
+def annotation(path, form):
+    """Write a box of label or class `car` in a form; one that is wrong has another class."""
+    form, _, wrong = form.partition(" ")
+    if form == "coco":
+        image = {"id": 1, "file_name": "000000_0.png", "width": 64, "height": 48}
+        item = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
+        label = {"id": 1, "name": "cow" if wrong else "car"}
+        root = {"images": [image], "categories": [label], "annotations": [item]}
+        path.write_text(json.dumps(root))
+    elif form == "mot":
+        path.write_text(f"1,1,1,2,3,4,1,{2 if wrong else 1},1\n")
+    elif form == "yolo":
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("data.yaml", "names: [car]")
+            file.writestr("labels/train/000000_0.txt", f"{1 if wrong else 0} .5 .5 .5 .5\n")
+    else:
+        boxes = np.array([(10, 1, 2, 3, 4, 1 if wrong else 0, 1, 1)], BOX_DTYPE)
+        with path.open("wb") as file:
+            np.save(file, boxes)
+
+
+@pytest.mark.parametrize("form", ["coco", "mot", "yolo", "event-bbox"])
+def test_annotations__of_any_form_are_read_before_anything_runs(folder, form):
+    annotation(folder / "one.x", form)
+    rows = [row("one", rois="one.x")]
+    doubts = told(folder, rows)
+    assert all("does not say that it is of" in doubt for doubt in doubts)
+    annotation(folder / "one.x", f"{form} wrong")
+    [line] = told(folder, rows)
+    assert line.startswith("recordings.tsv: line 2: rois: one.x: ")
+    assert "cow" in line or "class 1" in line or "class 2" in line
+    [line] = told(folder, [row("one", tags="one.x")])
+    assert "has no tags of frames" in line

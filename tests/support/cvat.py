@@ -136,10 +136,17 @@ class Recording:
                 files[role].write_text(xml, encoding="utf-8")
         return files
 
-    def annotate(self, rois: object = None, tags: object = None, **settings: object) -> Annotated:
+    def annotate(
+        self,
+        rois: object = None,
+        tags: object = None,
+        labelled: str | None = None,
+        **settings: object,
+    ) -> Annotated:
         """Annotate by XML, its text or a path, without events."""
         joined = read_annotations(
             **self._paths(rois=rois, tags=tags),
+            labelled=labelled,
             frames=FrameClock.regular(N * STEP_US, STEP_US),
             settings=steps.AnnotateSettings(**settings),
         )

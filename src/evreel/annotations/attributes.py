@@ -1,134 +1,98 @@
-"""What annotators say of objects: which values are allowed, and which hold until said otherwise."""
+"""What annotators said about objects, as typed columns: a number, a tick, one of some texts.
+
+A column is for one name, whatever the label: as in a table, where objects without it have none.
+It has the kind that the file declares, if all labels declare the same one and all values fit;
+else it is of texts, so that nothing is lost. Names may be any text: they are never paths.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 
-from evreel.annotations.packed import LooseTracks, Packed
-from evreel.annotations.shapes import Annotations, Attribute, Shape, Track
+import numpy as np
 
-Values = Mapping[str, str]
+from evreel.annotations.shapes import Annotations, AttributeKind
+from evreel.annotations.tables import AttributeColumn, AttributeTable
 
-_MOST_NAMED = 3
+_TICKS = {"true": 1, "false": 0}
 
 
-def carried_on(annotations: Annotations) -> Annotations:
-    """Return annotations in which each shape of a track says all that is known of the object.
+class Coding:
+    """Turns attributes, name → text, into columns.
 
-    By CVAT's rules: what a shape does not say is as it was in the shape before it, and what cannot
-    change within a track is as it was first said. If a later shape says otherwise, that is in
-    doubt.
+    Parameters
+    ----------
+    annotations
+        What declares attributes, and has all that will be turned into columns.
+
+    Attributes
+    ----------
+    table : names, kinds and texts.
     """
-    if isinstance(annotations.tracks, LooseTracks):
-        return annotations
-    doubts: dict[str, None] = {}
-    tracks: list[Track] = []
-    is_changed = False
-    for track in annotations.tracks:
-        specs = {spec.name: spec for spec in annotations.attributes.get(track.label, ())}
-        carried = _Carried(track.label, specs, doubts)
-        shapes = track.shapes
-        if isinstance(shapes, Packed):
-            found = shapes.attributes
-            made = carried.on(found)
-            if made != found:
-                shapes = shapes.with_attributes(made)
-        else:
-            found = [shape.attributes for shape in shapes]
-            made = carried.on(found)
-            if made != found:
-                shapes = _with_attributes(shapes, made)
-        is_changed = is_changed or shapes is not track.shapes
-        tracks.append(track if shapes is track.shapes else replace(track, shapes=shapes))
-    if doubts:
-        text = summary(annotations.source, doubts)
-        annotations = replace(annotations, doubts=(*annotations.doubts, text))
-    return replace(annotations, tracks=tuple(tracks)) if is_changed else annotations
+
+    def __init__(self, annotations: Annotations) -> None:
+        kinds: dict[str, set[AttributeKind]] = {}
+        texts: dict[str, dict[str, int]] = {}
+        for declared in annotations.attributes.values():
+            for attribute in declared:
+                kinds.setdefault(attribute.name, set()).add(attribute.kind)
+                _number(texts.setdefault(attribute.name, {}), attribute.values)
+        used = (shape.attributes for track in annotations.tracks for shape in track.shapes)
+        for said in (*used, *(tag.attributes for tag in annotations.tags)):
+            for name, text in said.items():
+                known = texts.setdefault(name, {})
+                if text not in known:
+                    known[text] = len(known)
+        self._codes: dict[str, Mapping[str, float]] = {}
+        listed: dict[str, tuple[AttributeKind, tuple[str, ...]]] = {}
+        for name, known in texts.items():
+            kind = _kind(kinds.get(name, set()), known)
+            numbers: Mapping[str, float] = known
+            if kind == "number":
+                numbers = {text: float(text) for text in known}
+            elif kind == "checkbox":
+                numbers = _TICKS
+            self._codes[name] = numbers
+            listed[name] = kind, () if kind in ("number", "checkbox") else tuple(known)
+        self.table = AttributeTable(
+            tuple(listed),
+            tuple(kind for kind, _ in listed.values()),
+            tuple(values for _, values in listed.values()),
+        )
+
+    def columns(self, said: Sequence[Mapping[str, str]]) -> tuple[AttributeColumn, ...]:
+        """Return one column per attribute, with a row for each of these."""
+        found: list[AttributeColumn] = []
+        for kind in self.table.kind:
+            if kind == "number":
+                found.append(np.full(len(said), np.nan))
+            else:
+                codes = np.full(len(said), -1, dtype=np.int32)
+                found.append(codes.astype(np.int8) if kind == "checkbox" else codes)
+        places = {name: k for k, name in enumerate(self.table.name)}
+        for row, attributes in enumerate(said):
+            for name, text in attributes.items():
+                found[places[name]][row] = self._codes[name][text]
+        return tuple(found)
 
 
-class _Carried:
-    """The values that hold in one track."""
-
-    def __init__(self, label: str, specs: Mapping[str, Attribute], doubts: dict[str, None]) -> None:
-        self._label = label
-        self._specs = specs
-        self._doubts = doubts
-
-    def on(self, listed: Iterable[Values]) -> list[Values]:
-        """Return the values that hold at each of some shapes in a row."""
-        before: Values = {}
-        made = []
-        for now in listed:
-            before = self._after(before, now)
-            made.append(before)
-        return made
-
-    def _after(self, before: Values, now: Values) -> Values:
-        fixed = {
-            name: value
-            for name, value in before.items()
-            if now.get(name, value) != value
-            and name in self._specs
-            and not self._specs[name].mutable
-        }
-        for name, value in fixed.items():
-            self._doubts[
-                f"{name!r} of {self._label!r} changes from {value!r} to {now[name]!r} within a "
-                "track, though it is immutable, so the first value counts"
-            ] = None
-        if not fixed and all(name in now for name in before):
-            return now
-        merged = {**before, **now, **fixed}
-        return before if merged == before else merged
+def _number(known: dict[str, int], values: Iterable[str]) -> None:
+    for text in values:
+        known.setdefault(text, len(known))
 
 
-def _with_attributes(shapes: Iterable[Shape], attributes: Iterable[Values]) -> tuple[Shape, ...]:
-    return tuple(
-        replace(shape, attributes=values) for shape, values in zip(shapes, attributes, strict=True)
-    )
+def _kind(declared: set[AttributeKind], texts: Iterable[str]) -> AttributeKind:
+    if len(declared) != 1:
+        return "text"
+    [kind] = declared
+    if kind == "number" and not all(map(_is_number, texts)):
+        return "text"
+    return "text" if kind == "checkbox" and not _TICKS.keys() >= set(texts) else kind
 
 
-def summary(source: str, doubts: Iterable[str]) -> str:
-    """Return a sentence that names some of the doubts about attributes, and counts the others."""
-    listed = list(doubts)
-    more = len(listed) - _MOST_NAMED
-    return f"{source}: attributes are not as their labels say: " + (
-        "; ".join(listed[:_MOST_NAMED]) + (f"; {more} more" if more > 0 else "")
-    )
-
-
-def problem_of(spec: Attribute, value: str) -> str | None:
-    """Return why a value is not one that an attribute may have; None if it is.
-
-    Examples
-    --------
-    >>> problem_of(Attribute("hue", "select", ("red", "blue")), "green")
-    'which is not one of red, blue'
-    >>> problem_of(Attribute("age", "number", ("0", "99", "1")), "9") is None
-    True
-    """
-    if spec.kind == "checkbox":
-        is_known = value.lower() in ("true", "false")
-        return None if is_known else "which is neither true nor false"
-    if spec.kind in ("select", "radio"):
-        is_known = not spec.values or value in spec.values
-        return None if is_known else f"which is not one of {', '.join(spec.values)}"
-    if spec.kind == "number":
-        number = _number(value)
-        if number is None:
-            return "which is not a number"
-        if len(spec.values) == 3:  # smallest, largest, step
-            least, most = (_number(text) for text in spec.values[:2])
-            if least is not None and most is not None and not least <= number <= most:
-                return f"which is not within {spec.values[0]} and {spec.values[1]}"
-    return None
-
-
-def _number(text: str) -> float | None:
+def _is_number(text: str) -> bool:
     try:
-        value = float(text)
+        return "_" not in text and math.isfinite(float(text))
     except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+        return False

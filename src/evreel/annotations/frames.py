@@ -49,12 +49,15 @@ class Placed:
         ``frames_maybe_deleted``: frames taken as not labelled, because all tracks leave them out;
         ``open_gaps``: gaps of tracks, in frames that others list, where the object is taken as
         away; ``unclosed_tracks``: tracks that end before their task does, and do not close.
+    step
+        Rows from one frame of the task of `rois` to the next; 0 if they are not equally far apart.
     """
 
     rois: Annotations | None
     tags: Annotations | None
     doubts: tuple[str, ...]
     counts: Mapping[str, int]
+    step: int = 1
 
 
 def place(
@@ -91,6 +94,7 @@ def place(
     doubts: list[str] = []
     counts = dict.fromkeys(COUNTS, 0)
     named = None if tags is None else _rows_by_name(tags, clock)
+    step = 1 if rois is None or rois.task is None else rois.task.step
     if rois is not None and rois.lists_frames:
         rows = _rows_by_name(rois, clock)
         rois = rois if rows is None else _renumbered(rois, rows)
@@ -107,6 +111,7 @@ def place(
                     hint="Export both again.",
                 )
             rois = _renumbered(rois, named)
+            step = _step_of_rows(named, step)
         elif partner is None and rois.of_images:
             doubts.append(
                 f"{rois.source}: its task was made of images, whose names this export does not "
@@ -114,7 +119,7 @@ def place(
             )
     if tags is not None and named is not None:
         tags = _renumbered(tags, named)
-    return Placed(rois, tags, tuple(doubts), counts)
+    return Placed(rois, tags, tuple(doubts), counts, step)
 
 
 # Identity
@@ -218,6 +223,14 @@ def _renumbered(part: Annotations, rows: Mapping[int, int]) -> Annotations:
         pictures={rows[number]: name for number, name in part.pictures.items()},
         task=None,
     )
+
+
+def _step_of_rows(rows: Mapping[int, int], step: int) -> int:
+    """Return how far apart the rows are of two neighbours of a task with this step."""
+    if not _is_regular(rows) or len(rows) < 2:
+        return 0
+    a, b = sorted(rows)[:2]
+    return (rows[b] - rows[a]) * step // (b - a)
 
 
 def _is_regular(rows: Mapping[int, int]) -> bool:
@@ -349,7 +362,7 @@ def _without_gaps(
     )
     if not lists_all:
         for number in open_ if deleted else ():
-            tracks[number] = _left_out(tracks[number], deleted)
+            tracks[number] = _left_out(tracks[number], deleted, step)
         return tuple(tracks), frozenset(), []
     shown = _shown(rois.tracks)
     unlisted: set[int] = set()
@@ -376,11 +389,18 @@ def _is_between_keys(track: Track) -> bool:
     return any(not shape.keyframe for shape in track.shapes)
 
 
-def _left_out(track: Track, frames: Set[int]) -> Track:
-    """Return a track whose gaps are filled, except in some frames."""
-    kept = [s for s in interpolate(track).shapes if s.outside or s.frame not in frames]
+def _left_out(track: Track, frames: Set[int], step: int) -> Track:
+    """Return a track whose gaps are filled, `step` apart, except in some frames."""
+    listed = {shape.frame for shape in track.shapes}
+    first = track.shapes[0].frame
+    kept = [
+        s
+        for s in interpolate(track).shapes
+        if s.outside
+        or (s.frame not in frames and (s.frame in listed or (s.frame - first) % step == 0))
+    ]
     for k, (left, right) in enumerate(pairwise(kept)):
-        if not left.outside and right.frame > left.frame + 1:
+        if not left.outside and right.frame > left.frame + step:
             kept[k] = replace(left, alone=True)
     return replace(track, shapes=tuple(kept))
 

@@ -1,296 +1,112 @@
-"""Shapes and tracks in few bytes each: an export has millions of them.
-
-A box takes 40 bytes here, and about 400 as an object of its own. What is asked for is made when
-it is asked for.
-"""
+"""Files of a folder or a zip, by name, read without trust in their sizes."""
 
 from __future__ import annotations
 
-import copy
-from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, overload
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
+from evreel.errors import AnnotationError, foreign
 
-from evreel.annotations.shapes import Shape, Track
-
-OUTSIDE, OCCLUDED, KEYFRAME, ALONE = 1, 2, 4, 8
-"""Bits of what is said of a shape."""
-
-_BLOCK = 1024
-"""Shapes that are made at a time by a loop over all."""
+MOST_FILES = 1_000_000
+MOST_BYTES = 1 << 30
+"""Of all texts that are read of one zip, unpacked; real ones have megabytes."""
 
 
-class Packer:
-    """Takes in shapes one by one; `packed` gives them back."""
-
-    def __init__(self) -> None:
-        self._classes: dict[type[Shape], int] = {}
-        self._mappings: list[Mapping[str, str]] = []
-        self._class = array("B")
-        self._frame = array("i")
-        self._bits = array("B")
-        self._z_order = array("i")
-        self._group = array("i")
-        self._mapping = array("i")
-        self._stop = array("q")
-        self._coordinates = array("d")
-        self._more: dict[int, tuple[Any, ...]] = {}
-
-    def __len__(self) -> int:
-        return len(self._frame)
-
-    def add(
-        self,
-        kind: type[Shape],
-        frame: int,
-        coordinates: Sequence[float],
-        bits: int,
-        z_order: int,
-        attributes: Mapping[str, str],
-        group: int,
-        more: tuple[Any, ...],
-    ) -> None:
-        """Take in a shape: x and y of its points in a row; `more` is what its class adds."""
-        if not self._mappings or self._mappings[-1] is not attributes:
-            self._mappings.append(attributes)
-        self._class.append(self._classes.setdefault(kind, len(self._classes)))
-        self._frame.append(frame)
-        self._bits.append(bits)
-        self._z_order.append(z_order)
-        self._group.append(group)
-        self._mapping.append(len(self._mappings) - 1)
-        self._coordinates.extend(coordinates)
-        self._stop.append(len(self._coordinates))
-        if more:
-            self._more[len(self._frame) - 1] = more
-
-    def leave_alone(self) -> None:
-        """Mark the shape that came last as alone."""
-        self._bits[-1] |= ALONE
-
-    def packed(self) -> Packed:
-        """Return what was taken in."""
-        rows = _Rows(
-            tuple(self._classes),
-            _shortest(self._class, "u1"),
-            np.frombuffer(self._frame, "i4"),
-            np.frombuffer(self._bits, "u1"),
-            _shortest(self._z_order, "i4"),
-            _shortest(self._group, "i4"),
-            self._mappings,
-            _shortest(self._mapping, "i4"),
-            np.frombuffer(self._coordinates, "f8"),
-            _Stops(self._stop),
-            self._more,
-        )
-        return Packed(rows, range(len(self._frame)))
-
-
-class Packed(Sequence[Shape]):
-    """Shapes in the order in which they were taken in; equal only to itself."""
-
-    __slots__ = ("_range", "_rows")
-
-    def __init__(self, rows: _Rows, which: range) -> None:
-        self._rows = rows
-        self._range = which
-
-    def __len__(self) -> int:
-        return len(self._range)
-
-    @overload
-    def __getitem__(self, key: int) -> Shape: ...
-
-    @overload
-    def __getitem__(self, key: slice) -> Packed: ...
-
-    def __getitem__(self, key: int | slice) -> Shape | Packed:
-        if isinstance(key, slice):
-            return Packed(self._rows, self._range[key])
-        k = self._range[key]
-        return next(self._rows.shapes(range(k, k + 1)))
-
-    def __iter__(self) -> Iterator[Shape]:
-        for first in range(0, len(self._range), _BLOCK):
-            yield from self._rows.shapes(self._range[first : first + _BLOCK])
-
-    @property
-    def frames(self) -> npt.NDArray[np.int64]:
-        """(n,) int64, the shapes' frames."""
-        return self._column("frame").astype(np.int64)
-
-    @property
-    def outside(self) -> npt.NDArray[np.bool_]:
-        """(n,) bool, which shapes close their track."""
-        return (self._column("bits") & OUTSIDE).astype(bool)
-
-    @property
-    def keyframes(self) -> npt.NDArray[np.bool_]:
-        """(n,) bool, which shapes a person drew."""
-        return (self._column("bits") & KEYFRAME).astype(bool)
-
-    @property
-    def alone(self) -> npt.NDArray[np.bool_]:
-        """(n,) bool, which shapes label their own frame alone."""
-        return (self._column("bits") & ALONE).astype(bool)
-
-    @property
-    def attributes(self) -> list[Mapping[str, str]]:
-        """What is said of the object, in order, once for successive shapes that say the same."""
-        return list(self._rows.mappings)
-
-    def with_attributes(self, attributes: Sequence[Mapping[str, str]]) -> Packed:
-        """Return the same shapes, of which something else is said: one for each of `attributes`."""
-        return Packed(self._rows.saying(attributes), self._range)
-
-    def _column(self, name: str) -> npt.NDArray[Any]:
-        which = self._range
-        column: npt.NDArray[Any] = getattr(self._rows, name)
-        return column[which.start : which.stop] if which.step == 1 else column[list(which)]
-
-
-class LooseTracks(Sequence[Track]):
-    """Tracks of one shape each, without a number: those of an images export.
+class Packed:
+    """The files of a folder or a zip, opened for reading.
 
     Parameters
     ----------
-    shapes
-        All shapes.
-    labels
-        The label of each: (n,) rows of `names`.
-    names
-        Names of labels.
+    path
+        Folder or zip.
+
+    Attributes
+    ----------
+    names : paths of all files in it, with ``/``, in order.
+
+    Raises
+    ------
+    AnnotationError
+        If it cannot be read, is damaged, encrypted, or larger than any annotation is.
     """
 
-    __slots__ = ("_labels", "_names", "_shapes")
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._zip: zipfile.ZipFile | None = None
+        self._room = MOST_BYTES
+        if not self.path.exists():
+            raise AnnotationError("cannot be read: there is no such file", path=self.path)
+        if self.path.is_dir():
+            files = (file for file in self.path.rglob("*") if file.is_file())
+            names = [file.relative_to(self.path).as_posix() for file in files]
+        else:
+            with foreign(self._damaged):
+                self._zip = zipfile.ZipFile(self.path)
+                names = [entry.filename for entry in self._zip.infolist() if not entry.is_dir()]
+        if len(names) > MOST_FILES:
+            self.close()
+            raise AnnotationError(f"has more than {MOST_FILES:,} files", path=self.path)
+        self.names = tuple(sorted(set(names)))
 
-    def __init__(self, shapes: Packed, labels: Sequence[int], names: Sequence[str]) -> None:
-        self._shapes = shapes
-        self._labels = labels
-        self._names = names
+    def __enter__(self) -> Self:
+        return self
 
-    def __len__(self) -> int:
-        return len(self._shapes)
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    @overload
-    def __getitem__(self, key: int) -> Track: ...
+    def close(self) -> None:
+        """Close the zip."""
+        if self._zip is not None:
+            self._zip.close()
 
-    @overload
-    def __getitem__(self, key: slice) -> LooseTracks: ...
+    def named(self, name: str) -> list[str]:
+        """Return the paths of all files of a name, in whichever folder."""
+        return [path for path in self.names if PurePosixPath(path).name == name]
 
-    def __getitem__(self, key: int | slice) -> Track | LooseTracks:
-        if isinstance(key, slice):
-            return LooseTracks(self._shapes[key], self._labels[key], self._names)
-        k = range(len(self))[key]
-        return Track(-1, self._names[self._labels[k]], (self._shapes[k],))
+    def text(self, name: str) -> str:
+        """Return the text of a file in UTF-8, without a byte order mark.
 
-    def __iter__(self) -> Iterator[Track]:
-        for shape, label in zip(self._shapes, self._labels, strict=True):
-            yield Track(-1, self._names[label], (shape,))
+        Raises
+        ------
+        AnnotationError
+            If it cannot be read, is not UTF-8, or unpacks to more than it may.
+        """
+        try:
+            return self._bytes(name).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise AnnotationError(
+                "is not UTF-8", path=self.path, place=name, hint="Save it as UTF-8."
+            ) from error
 
-
-class _Stops:
-    """Where the coordinates of each shape end; one number if all shapes have as many."""
-
-    def __init__(self, stops: array[int]) -> None:
-        column = np.frombuffer(stops, "i8")
-        each = int(column[0]) if len(column) else 0
-        is_even = bool((column == each * np.arange(1, len(column) + 1)).all())
-        self._each = each if is_even else 0
-        self._column = column[:0] if is_even else column
-
-    def of(self, k: int) -> slice:
-        """Return which coordinates are those of row k."""
-        if self._each:
-            return slice(k * self._each, (k + 1) * self._each)
-        return slice(int(self._column[k - 1]) if k else 0, int(self._column[k]))
-
-
-class _Rows:
-    """Columns of shapes; a column of equal values is one value, spread."""
-
-    __slots__ = (
-        "bits",
-        "classes",
-        "coordinates",
-        "frame",
-        "group",
-        "kind",
-        "mapping",
-        "mappings",
-        "more",
-        "stops",
-        "z_order",
-    )
-
-    def __init__(
-        self,
-        classes: tuple[type[Shape], ...],
-        kind: npt.NDArray[np.uint8],
-        frame: npt.NDArray[np.int32],
-        bits: npt.NDArray[np.uint8],
-        z_order: npt.NDArray[np.int32],
-        group: npt.NDArray[np.int32],
-        mappings: Sequence[Mapping[str, str]],
-        mapping: npt.NDArray[np.int32],
-        coordinates: npt.NDArray[np.float64],
-        stops: _Stops,
-        more: Mapping[int, tuple[Any, ...]],
-    ) -> None:
-        self.classes = classes
-        self.kind = kind
-        self.frame = frame
-        self.bits = bits
-        self.z_order = z_order
-        self.group = group
-        self.mappings = mappings
-        self.mapping = mapping
-        self.coordinates = coordinates
-        coordinates.setflags(write=False)
-        self.stops = stops
-        self.more = more
-
-    def saying(self, mappings: Sequence[Mapping[str, str]]) -> _Rows:
-        """Return the same columns with other attributes."""
-        other = copy.copy(self)
-        other.mappings = mappings
-        return other
-
-    def shapes(self, which: range) -> Iterator[Shape]:
-        """Yield the shapes of some rows."""
-        if not which:
-            return
-        low, high = min(which[0], which[-1]), max(which[0], which[-1]) + 1
-        kind, frame, bits, z_order, group, mapping = (
-            column[low:high].tolist()
-            for column in (
-                *(self.kind, self.frame, self.bits),
-                *(self.z_order, self.group, self.mapping),
+    def _bytes(self, name: str) -> bytes:
+        if self._zip is None:
+            try:
+                size, data = (self.path / name).stat().st_size, b""
+                if size <= self._room:
+                    data = (self.path / name).read_bytes()
+            except OSError as error:
+                raise AnnotationError(
+                    f"cannot be read: {error.strerror}", path=self.path, place=name
+                ) from error
+        else:
+            entry = self._zip.getinfo(name)
+            if entry.flag_bits & 1:
+                raise AnnotationError("is encrypted", path=self.path, place=name)
+            size, data = entry.file_size, b""
+            if size <= self._room:
+                with foreign(self._damaged), self._zip.open(entry) as file:
+                    data = file.read()
+        if max(size, len(data)) > self._room:
+            raise AnnotationError(
+                f"unpacks to {size:,} bytes, more than any annotation has",
+                path=self.path,
+                place=name,
             )
+        self._room -= len(data)
+        return data
+
+    def _damaged(self, why: str) -> AnnotationError:
+        return AnnotationError(
+            f"is not a whole zip: {why}", path=self.path, hint="Export or download it again."
         )
-        for row in which:
-            k = row - low
-            said = bits[k]
-            yield self.classes[kind[k]](
-                frame[k],
-                self.coordinates[self.stops.of(row)].reshape(-1, 2),
-                bool(said & OUTSIDE),
-                bool(said & OCCLUDED),
-                bool(said & KEYFRAME),
-                z_order[k],
-                self.mappings[mapping[k]],
-                bool(said & ALONE),
-                group[k],
-                *self.more.get(row, ()),
-            )
-
-
-def _shortest(values: array[int], dtype: str) -> npt.NDArray[Any]:
-    """Return a column; one value, spread, if all are equal."""
-    column: npt.NDArray[Any] = np.frombuffer(values, dtype)
-    if len(column) and (column == column[0]).all():
-        return np.broadcast_to(column[:1].copy(), column.shape)
-    return column

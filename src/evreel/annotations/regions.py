@@ -14,15 +14,18 @@ no arithmetic noise, so that regions of equal size keep their order from frame t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations.shapes import Annotations, FloatArray, Shape, Track
-from evreel.annotations.tables import LabelTables, RoiTable, Spans, TagTable
+from evreel.annotations.attributes import Coding
+from evreel.annotations.figures import KIND, WIDE
+from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track
+from evreel.annotations.tables import LabelTables, RoiTable, ShapeRows, Spans, TagTable
 from evreel.errors import AnnotationError
-from evreel.layout import BOX_DTYPE
+from evreel.layout import BOX_DTYPE, COLUMN_CHUNK
 from evreel.timebase import FrameClock, Int64Array
 from evreel.video.picture import Picture
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from evreel.events import Events
 
 Int32Array = npt.NDArray[np.int32]
+
+RADIUS_PX = 2.0
+"""Radius of points and lines, sensor pixels: what annotators can aim at."""
 
 
 class Regions:
@@ -49,11 +55,14 @@ class Regions:
     clip
         Cut off the parts of shapes outside the picture, instead of raising. `repairs` counts
         the shapes.
+    radius_px
+        Of points and lines, in sensor pixels.
 
     Attributes
     ----------
     tables : labels, regions, tags and labelled intervals, on the recording's time line.
     frames : (n,) int64, numbers of the frames that show a region, ascending.
+    n_shapes : how many rows `shape_rows` yields: one per region and frame that shows it.
     repairs : ``clipped_shapes``: listed shapes that reached outside the picture;
         ``skipped_shapes``: shapes that the reader left out.
 
@@ -71,9 +80,11 @@ class Regions:
         picture: Picture,
         *,
         clip: bool = False,
+        radius_px: float = RADIUS_PX,
     ) -> None:
         self.clock = clock
         self.picture = picture
+        self._radius = radius_px * picture.scale
         self._source = annotations.source or None
         self._check_picture(annotations)
         self._check_frames(annotations)
@@ -87,17 +98,24 @@ class Regions:
         n = len(self._shapes)
         # (n, 4): left, top, right, bottom of each, in picture pixels.
         self._bounds = np.fromiter((s.bounds for s in self._shapes), np.dtype("4f8"), n)
+        self._frame = np.fromiter((s.frame for s in self._shapes), np.int64, n)
+        self._kind = np.fromiter((KIND[s.name] for s in self._shapes), np.int8, n)
         outside = np.fromiter((s.outside for s in self._shapes), bool, n)
         clipped = self._check_bounds(annotations, ~outside, clip)
 
         # One row per region and frame that shows it: the listed shape there, or the one before.
         self._row_frame, self._row_shape = self._lay_on_frames(outside)
         self.frames: Int64Array = np.unique(self._row_frame)
+        self.n_shapes = len(self._row_frame)
+        coding = Coding(annotations)
+        self._attributes = coding.columns([s.attributes for s in self._shapes])
         self.tables = LabelTables(
             annotations.labels,
             self._roi_table(annotations),
             self._tag_table(annotations),
             self._labelled(annotations),
+            coding.table,
+            coding.columns([tag.attributes for tag in annotations.tags]),
         )
         self.repairs = {
             "clipped_shapes": clipped,
@@ -117,6 +135,62 @@ class Regions:
         shape = self._shapes[k]
         return shape if shape.frame == frame else shape.between(self._shapes[k + 1], frame)
 
+    def shape_rows(self, most: int = COLUMN_CHUNK) -> Iterator[ShapeRows]:
+        """Yield all shapes as frames show them, at most so many rows at a time."""
+        for start in range(0, self.n_shapes, most):
+            rows = slice(start, start + most)
+            yield self._as_rows(self._row_frame[rows], self._row_shape[rows])
+
+    def _as_rows(self, frame: Int64Array, shape: Int64Array) -> ShapeRows:
+        scale = self.picture.scale
+        listed = self._frame[shape] == frame
+        bounds = self._bounds_in(frame, shape) / scale
+        outlines: list[FloatArray] = []
+        for k, corners, number in zip(shape.tolist(), bounds.tolist(), frame.tolist(), strict=True):
+            drawn = self._shapes[k]
+            if isinstance(drawn, Box) and not drawn.rotation % 360:
+                left, top, right, bottom = corners
+                outlines.append(
+                    np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+                )
+            else:
+                outlines.append(self._shape_in(number, k).outline / scale)
+        vertices, first = _in_a_row(outlines)
+        of_shapes = [self._shapes[k] for k in shape.tolist()]
+        left, top, right, bottom = bounds.T
+        x, y, w, h, vertex_x, vertex_y = (
+            column.astype(np.float32)
+            for column in (left, top, right - left, bottom - top, *vertices.T)
+        )
+        return ShapeRows(
+            frame=frame,
+            roi=self._region[shape],
+            start_us=self.clock.start_us[frame],
+            stop_us=self.clock.stop_us[frame],
+            kind=self._kind[shape],
+            x=x,
+            y=y,
+            w=w,
+            h=h,
+            keyframe=np.array([s.keyframe for s in of_shapes], dtype=np.uint8) * listed,
+            occluded=np.array([s.occluded for s in of_shapes], dtype=np.uint8),
+            z_order=np.array([s.z_order for s in of_shapes], dtype=np.int32),
+            group=np.array([s.group for s in of_shapes], dtype=np.int64),
+            first_vertex=first[:-1],
+            n_vertices=np.diff(first).astype(np.int32),
+            vertex_x=vertex_x,
+            vertex_y=vertex_y,
+            attributes=tuple(column[shape] for column in self._attributes),
+        )
+
+    def _bounds_in(self, frame: Int64Array, shape: Int64Array) -> FloatArray:
+        """Return what shapes cover in frames, (n, 4), in picture pixels."""
+        bounds = self._bounds[shape]
+        for row in np.flatnonzero(frame != self._frame[shape]).tolist():
+            bounds[row] = self._shape_in(int(frame[row]), int(shape[row])).bounds
+        reach = np.isin(self._kind[shape], WIDE) * self._radius
+        return bounds + reach[:, None] * [-1, -1, 1, 1]
+
     def boxes(self) -> npt.NDArray[np.void]:
         """Return one EventBbox record for each region and frame that shows it.
 
@@ -129,9 +203,7 @@ class Regions:
         (so that loose shapes have one too), `class_confidence` is 1.
         """
         frame, shape = self._row_frame, self._row_shape
-        bounds = self._bounds[shape]
-        for row in np.flatnonzero(frame != self._frame_numbers()[shape]).tolist():
-            bounds[row] = self._shape_in(int(frame[row]), int(shape[row])).bounds
+        bounds = self._bounds_in(frame, shape)
         height, width = self.picture.sensor
         left, top, right, bottom = (
             np.clip(bounds[:, side] / self.picture.scale, 0, limit)
@@ -173,9 +245,6 @@ class Regions:
                 hint="Was it made from another video?",
             )
 
-    def _frame_numbers(self) -> Int64Array:
-        return np.fromiter((s.frame for s in self._shapes), np.int64, len(self._shapes))
-
     def _check_bounds(
         self, annotations: Annotations, visible: npt.NDArray[np.bool_], clip: bool
     ) -> int:
@@ -194,7 +263,7 @@ class Regions:
         A shape covers its own frame and those up to the next listed shape of its track. The last
         shape, and one that is alone, cover only their own frame, a closing one none.
         """
-        frame = self._frame_numbers()
+        frame = self._frame
         stop = frame + 1
         alone = np.fromiter((s.alone for s in self._shapes), bool, len(self._shapes))
         goes_on = np.flatnonzero(self._region[1:] == self._region[:-1])
@@ -234,11 +303,14 @@ class Regions:
         start_us, stop_us = np.full((2, n), -1, dtype=np.int64)
         start_us[shown] = self.clock.start_us[first[shown]]
         stop_us[shown] = self.clock.stop_us[last[shown]]
+        firsts = [track.shapes[0] if track.shapes else None for track in annotations.tracks]
         return RoiTable(
             np.array([track.id for track in annotations.tracks], dtype=np.int64),
             self._label_numbers([track.label for track in annotations.tracks]),
             start_us,
             stop_us,
+            np.array([KIND[s.name] if s else -1 for s in firsts], dtype=np.int8),
+            np.array([s.group if s else 0 for s in firsts], dtype=np.int64),
         )
 
     def _tag_table(self, annotations: Annotations) -> TagTable:

@@ -604,6 +604,8 @@ class Annotations:
         What the file calls its task or job; None if it does not say.
     created
         When that task was created, as the file has it; None if it does not say.
+    of_project
+        Which task of a project it is; empty if the file is not the export of a project.
     of_images
         Whether the task was made from images and not from a video.
     lists_frames
@@ -633,6 +635,7 @@ class Annotations:
     task_name: str | None = None
     created: str | None = None
     video: str | None = None
+    of_project: str = ""
     of_images: bool = False
     lists_frames: bool = False
     pictures: Mapping[int, str] = field(default_factory=dict)
@@ -737,6 +740,34 @@ def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
             hint="Correct the annotation, or add the label to the list.",
         )
     return replace(annotations, labels=listed)
+
+
+def of_kinds(annotations: Annotations, kinds: Iterable[str]) -> Annotations:
+    """Return annotations with the shapes of some kinds, by their names; the others are skipped.
+
+    The shape before one that is skipped is alone: nothing is interpolated across what is left out.
+    """
+    wanted = frozenset(kinds)
+    skipped = Counter(
+        shape.name
+        for track in annotations.tracks
+        for shape in track.shapes
+        if shape.name not in wanted and not shape.outside
+    )
+    if not skipped:
+        return annotations
+    tracks = []
+    for track in annotations.tracks:
+        kept: list[Shape] = []
+        for shape in track.shapes:
+            if shape.name in wanted:
+                kept.append(shape)
+            elif kept:
+                kept[-1] = replace(kept[-1], alone=True)
+        if kept:
+            tracks.append(replace(track, shapes=tuple(kept)))
+    skipped.update(annotations.skipped)
+    return replace(annotations, tracks=tuple(tracks), skipped=dict(sorted(skipped.items())))
 
 
 def interpolate(track: Track) -> Track:

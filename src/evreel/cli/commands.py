@@ -94,6 +94,20 @@ def _whole(options: Options, name: str) -> int | None:
 
 
 STREAM = option("--stream", metavar="N", type=int, help="event stream, if several")
+
+
+def clock_option(more: str, **facts: Any) -> Option:
+    """Return the option that says which time each frame stands for."""
+    return option(
+        "--clock",
+        dest="times",
+        metavar="TSV|KEY=N,…",
+        help="table of frames' times; or frames, or triggers,id=1,exposure-us=5000; or "
+        f"fps=30,window-us=10000,start-us=0 for a video made elsewhere. {more}",
+        **facts,
+    )
+
+
 SENSOR = option("--sensor", metavar="WxH", help="size in px, where the file does not say")
 JSON = option("--json", action="store_true", help="print JSON")
 _SUMS = ("md5", "sha256", "member_md5", "page")
@@ -294,8 +308,8 @@ def samples(options: Options) -> int:
     "Render pictures to annotate, and the clock of their frames.",
     option("file", metavar="FILE|STORE", type=Path),
     output("OUT.mp4|OUT.zip"),
-    option("--clock", metavar="TSV", type=Path, help="existing clock; default: OUT.clock.tsv"),
-    settings("ClockSettings"),
+    clock_option("Default: regular windows. One that is made is written to OUT.clock.tsv."),
+    settings("ClockSettings", without=("clock",)),
     settings("VideoSettings"),
     STREAM,
 )
@@ -304,11 +318,12 @@ def video(options: Options) -> int:
     from evreel import steps
 
     movie = steps.checked_video_name(options.output)
-    for name in ("window_us", "scale"):
-        if options.clock is not None and hasattr(options, name):
+    by_hand = steps.clock_by_hand(options.times or "events")
+    for name in steps.ClockSettings.__dataclass_fields__:
+        if hasattr(options, name) and (by_hand is None or name in by_hand):
             flag = name.replace("_", "-")
             raise UsageError(f"--{flag} does not go with --clock, which has it already")
-    framing = settings_from(steps.ClockSettings, options)
+    framing = settings_from(steps.ClockSettings, options, **(by_hand or {}))
     looks = settings_from(steps.VideoSettings, options)
     with (
         _bar(options, "video", "frame") as progress,
@@ -316,8 +331,8 @@ def video(options: Options) -> int:
         contextlib.ExitStack() as stack,
     ):
         # A clock made here and its video appear together, or neither does.
-        clock, scratch = options.clock, movie
-        if clock is None:
+        clock, scratch = options.times, movie
+        if by_hand is not None:
             finals = (movie.with_suffix(".clock.tsv"), movie)
             clock, scratch = stack.enter_context(atomic(*finals, inputs=[options.file]))
             steps.clock(store, clock, framing)
@@ -328,8 +343,8 @@ def video(options: Options) -> int:
 @command(
     "Join events, clock and CVAT XML into annotated slices.",
     option("store", metavar="STORE", type=Path),
-    option("--clock", metavar="TSV", type=Path, required=True),
-    columns("rois", "tags", "rois_md5", "tags_md5"),
+    clock_option("One that is made is written to SLICES' name + .clock.tsv.", required=True),
+    columns("rois", "tags", "labelled", "rois_md5", "tags_md5", "labelled_md5"),
     labels("names in the order of their numbers; default: the order of the XML"),
     output("SLICES"),
     option("--boxes", metavar="NPY", type=Path, help="default: SLICES' name + _bbox.npy"),
@@ -341,15 +356,28 @@ def annotate(options: Options) -> int:
     from evreel import steps
     from evreel.layout import BOXES_SUFFIX
 
-    with _bar(options, "annotate", "ev") as progress:
+    boxes = options.boxes or options.output.with_name(options.output.stem + BOXES_SUFFIX)
+    by_hand = steps.clock_by_hand(options.times)
+    with (
+        _bar(options, "annotate", "ev") as progress,
+        steps.as_store(options.store, beside=options.output) as store,
+        contextlib.ExitStack() as stack,
+    ):
+        read = [options.store, *_given(options, "rois", "tags", "labelled").values()]
+        clock, slices = Path(options.times), options.output
+        if by_hand is not None:
+            finals = (slices.with_suffix(".clock.tsv"), slices, boxes)
+            clock, slices, boxes = stack.enter_context(atomic(*finals, inputs=read))
+            steps.clock(store, clock, steps.ClockSettings(**by_hand))
         steps.annotate(
-            options.store,
-            options.clock,
-            options.output,
-            options.boxes or options.output.with_name(options.output.stem + BOXES_SUFFIX),
+            store,
+            clock,
+            slices,
+            boxes,
             settings_from(steps.RegularWindows, options),
             settings_from(steps.AnnotateSettings, options),
-            **_given(options, "rois", "tags", "rois_md5", "tags_md5", "labels"),
+            **_given(options, "rois", "tags", "labelled", "labels"),
+            **_given(options, "rois_md5", "tags_md5", "labelled_md5"),
             progress=progress,
         )
     return 0

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from evreel.annotations.alignment import Alignment
+from evreel.annotations.seen import Between
 from evreel.errors import UsageError
 from evreel.filters import Orientation
 from evreel.recordings.open import FORMAT_NAMES, Reading
@@ -18,8 +20,17 @@ from evreel.samples.cut import Clock, Repeats
 from evreel.samples.intervals import Columns, Unit
 from evreel.samples.pattern import Pattern
 from evreel.samples.splits import check_shares
-from evreel.settings import Place, Settings, guess, optional, required, section, setting
-from evreel.timebase import FARTHEST
+from evreel.settings import (
+    Place,
+    Settings,
+    guess,
+    optional,
+    required,
+    section,
+    setting,
+    settings_of,
+)
+from evreel.timebase import FARTHEST, MOST_FRAMES, ClockSource
 from evreel.video.mp4 import Encoding
 from evreel.video.render import Rendering
 from evreel.windows import AnyWindows, RegularWindows
@@ -131,6 +142,67 @@ class ClockSettings(Settings):
     scale: int = setting(
         1, "Whole-number magnification by nearest neighbour.", minimum=1, maximum=16
     )
+    clock: ClockSource | None = setting(
+        None,
+        "Where the times of frames come from. events: regular windows of window_us; frames: the "
+        "exposures of the camera's own frames, as recorded; triggers: an edge of a trigger channel "
+        "for each frame; external: the table in column clock. null: external for a recording that "
+        "has such a table, else events.",
+        help="Where the times of frames come from. events: regular windows of window_us; frames: "
+        "the exposures of the camera's own frames; triggers: an edge of a trigger channel for each "
+        "frame. Default: events.",
+    )
+    start_us: int = setting(
+        0,
+        "Where the first regular window begins, counted from the first event.",
+        unit="µs",
+        minimum=-FARTHEST,
+        maximum=FARTHEST,
+    )
+    rate_hz: float | None = setting(
+        None,
+        "Regular windows per second of the recording, for a video that shows only a part of the "
+        "time, or shows some of it twice. null: each begins where the last one ends.",
+        unit="Hz",
+        above=0,
+        maximum=1_000_000,
+    )
+    n_frames: int | None = setting(
+        None,
+        "How many regular windows there are. null: as many as begin before the recording ends.",
+        minimum=1,
+        maximum=MOST_FRAMES,
+    )
+    exposure_us: int | None = setting(
+        None,
+        "Time that a frame stands for from the beginning of its exposure, or from its edge, but "
+        "not beyond the next frame. null: the exposure as recorded, or until the opposite edge.",
+        unit="µs",
+        minimum=1,
+        maximum=FARTHEST,
+    )
+    trigger_id: int | None = setting(
+        None,
+        "Channel of the triggers. null: the only one that there is.",
+        minimum=-32_768,
+        maximum=32_767,
+    )
+    trigger_edge: Literal["rising", "falling"] = setting(
+        "rising", "Edge of the trigger that begins a frame."
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        known = settings_of(ClockSettings)
+        for sources, names in (
+            ((None, "events"), ("start_us", "rate_hz", "n_frames")),
+            (("frames", "triggers"), ("exposure_us",)),
+            (("triggers",), ("trigger_id", "trigger_edge")),
+        ):
+            for name in names:
+                if getattr(self, name) != known[name].default and self.clock not in sources:
+                    of = " or ".join(source for source in sources if source)
+                    yield (name,), f"goes with clock: {of} only, not with {self.clock or 'null'}"
 
 
 @dataclass(frozen=True)
@@ -150,7 +222,7 @@ class VideoSection(VideoSettings, ClockSettings):
 
 
 @dataclass(frozen=True)
-class AnnotateSettings(Settings):
+class AnnotateSettings(Alignment):
     """Joining events and annotations."""
 
     clip: bool = setting(
@@ -196,6 +268,12 @@ class AnnotateSettings(Settings):
         "Frames between two shapes of a track that the XML does not list. fill: the object moves "
         "from one to the other; leave: it is not labelled there; auto: leave them where the XML "
         "lists most frames as CVAT does, fill them where it lists key frames only.",
+    )
+    between: Between = setting(
+        "leave",
+        "Frames between those of a task with a frame filter (every 10th frame), which annotators "
+        "did not see. leave: nothing is labelled there, and they do not count as labelled; "
+        "interpolate: objects move from one frame of the task to the next, and they count.",
     )
     part_of_video: bool = setting(
         False,
@@ -613,14 +691,37 @@ class RecordingColumns(Settings):
         "Scene, session or person that several recordings share; all of a group are in one split."
     )
     rois: str | None = optional(
-        "CVAT XML with boxes and polygons (CVAT for video 1.1, or for images 1.1).", metavar="XML"
+        "Annotation with the outlines of objects: CVAT XML (for video 1.1, or for images 1.1), "
+        "COCO, MOT, YOLO or EventBbox, told by content; what has several files, as a zip.",
+        metavar="FILE",
     )
     rois_md5: str | None = optional(
-        "MD5 of that XML, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+        "MD5 of that file, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
     )
     tags: str | None = optional("CVAT XML with frame tags (CVAT for images 1.1).", metavar="XML")
     tags_md5: str | None = optional(
         "MD5 of that XML, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+    )
+    clock: str | None = optional(
+        "Times of the frames that were annotated, where another camera or program made them: TSV "
+        "with the columns frame, start_us and stop_us.",
+        metavar="TSV",
+    )
+    clock_md5: str | None = optional(
+        "MD5 of that table, 32 hexadecimal digits; checked where given.",
+        pattern=_MD5,
+        metavar="HEX",
+    )
+    labelled: str | None = optional(
+        "What annotators have finished: TSV with the columns start_us and stop_us, or start_frame "
+        "and stop_frame (both included) as in CVAT's list of jobs, of which column state may say "
+        "which are completed.",
+        metavar="TSV",
+    )
+    labelled_md5: str | None = optional(
+        "MD5 of that table, 32 hexadecimal digits; checked where given.",
+        pattern=_MD5,
+        metavar="HEX",
     )
     samples: str | None = optional(
         "Table of labelled intervals that cut the recording into samples (CSV or TSV; the config "
@@ -668,6 +769,8 @@ NEEDED_BESIDE = {
     "samples_md5": "samples",
     "boxes_md5": "boxes",
     "tags_md5": "tags",
+    "clock_md5": "clock",
+    "labelled_md5": "labelled",
 }
 """Columns that mean nothing without another one."""
 

@@ -22,7 +22,7 @@ from evreel.steps.acquire import acquire
 from evreel.steps.annotate import annotate
 from evreel.steps.boxes import boxes
 from evreel.steps.check import audit, check, verify
-from evreel.steps.clock import clock
+from evreel.steps.clock import clock, clock_by_hand
 from evreel.steps.common import LOG, given, logged, memory_error, os_error
 from evreel.steps.cut import cut
 from evreel.steps.events import Source, as_store, events
@@ -60,6 +60,7 @@ __all__ = [
     "check",
     "checked_video_name",
     "clock",
+    "clock_by_hand",
     "cut",
     "describe",
     "events",

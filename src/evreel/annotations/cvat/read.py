@@ -13,6 +13,14 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from lxml import etree
 
+from evreel.annotations.compact import (
+    ALONE,
+    KEYFRAME,
+    OCCLUDED,
+    OUTSIDE,
+    LooseTracks,
+    ShapesBuilder,
+)
 from evreel.annotations.cvat.elements import (
     BY_ELEMENT,
     GEOMETRIES,
@@ -26,7 +34,6 @@ from evreel.annotations.cvat.meta import Meta, Task, choose, read_meta
 from evreel.annotations.cvat.package import open_xml
 from evreel.annotations.cvat.skeletons import Bodies, Joint, joint_name, point_of
 from evreel.annotations.cvat.values import Values, read_attributes
-from evreel.annotations.packed import ALONE, KEYFRAME, OCCLUDED, OUTSIDE, LooseTracks, Packer
 from evreel.annotations.shapes import (
     NO_ATTRIBUTES,
     Annotations,
@@ -200,7 +207,7 @@ class _Reader:
         self._form: str | None = None
         self._pictures: dict[int, str] = {}
         self._tracks: list[Track] = []
-        self._loose = Packer()
+        self._loose = ShapesBuilder()
         self._loose_labels = array("i")
         self._tags: list[FrameTag] = []
         self._skipped: Counter[str] = Counter()
@@ -214,7 +221,7 @@ class _Reader:
         self._group = 0
         self._frame = -1
         self._latest = -1
-        self._packer = Packer()
+        self._builder = ShapesBuilder()
         self._last: _Last | None = None
         self._nested: dict[str, list[tuple[int, Joint]]] = {}
 
@@ -265,7 +272,7 @@ class _Reader:
         task = self._task
         tracks: Sequence[Track] = tuple(self._tracks)
         if len(self._loose):
-            tracks = LooseTracks(self._loose.packed(), self._loose_labels, list(self._labels))
+            tracks = LooseTracks(self._loose.compact(), self._loose_labels, list(self._labels))
         return Annotations(
             labels=tuple(self._labels),
             tracks=tracks,
@@ -280,6 +287,7 @@ class _Reader:
             task_name=task.name,
             created=task.created,
             video=task.video,
+            of_project=task.called if self._meta.of_project else "",
             of_images=task.of_images,
             lists_frames=self._form == "image",
             pictures=self._pictures,
@@ -331,7 +339,7 @@ class _Reader:
         self._label = self._known_label(element)
         self._group = element.whole("group_id", absent=0)
         self._what = f"track {self._track_id} ({self._label!r})"
-        self._packer = Packer()
+        self._builder = ShapesBuilder()
         self._last = None
         self._nested = {}
         self._bodies.start()
@@ -436,8 +444,8 @@ class _Reader:
         elif xml.tag == "track" and not self._is_foreign:
             if self._nested:
                 self._put_nested_in(element)
-            if len(self._packer):
-                self._tracks.append(Track(self._track_id, self._label, self._packer.packed()))
+            if len(self._builder):
+                self._tracks.append(Track(self._track_id, self._label, self._builder.compact()))
 
     def _take_meta(self, meta: Meta) -> None:
         self._meta = meta
@@ -465,7 +473,7 @@ class _Reader:
             if not outside:
                 self._latest = max(frame, self._latest)
                 if last is not None:
-                    self._packer.leave_alone()
+                    self._builder.leave_alone()
                     self._last = last._replace(bits=last.bits | ALONE)
             return
         if last is not None and self._doubles(element, last, drawn, frame, outside):
@@ -481,7 +489,7 @@ class _Reader:
                 self._seen_frames.update(range(last.frame, frame))
         bits = self._bits(element, outside, drawn)
         self._last = _Last(drawn, frame, bits)
-        self._packer.add(
+        self._builder.add(
             *(drawn.kind, frame, drawn.coordinates, bits),
             *(drawn.z_order, drawn.attributes, self._group, drawn.more),
         )
@@ -592,11 +600,11 @@ class _Reader:
     def _put_nested_in(self, element: Element) -> None:
         """Let the nested tracks say which points of the open track's skeletons are visible."""
         element.what = self._what
-        skeletons = self._packer.packed()
+        skeletons = self._builder.compact()
         frames = sorted({frame for listed in self._nested.values() for frame, _ in listed})
         if not all(issubclass(type(shape), Skeleton) for shape in skeletons):
             element.fail("has nested tracks, though it is not of skeletons")
-        self._packer = Packer()
+        self._builder = ShapesBuilder()
         self._bodies.start()
         if not skeletons:
             for frame in frames:
@@ -604,7 +612,7 @@ class _Reader:
                     self._seen_frames.add(frame)
                 body = self._bodies.body(self._label, self._nested_at(frame, None))
                 bits = KEYFRAME | (0 if any(body.visible) else OUTSIDE)
-                self._packer.add(
+                self._builder.add(
                     *(Skeleton, frame, body.coordinates, bits, 0, body.attributes, self._group),
                     (body.joints, body.visible, body.hidden),
                 )
@@ -618,7 +626,7 @@ class _Reader:
                 | (KEYFRAME if shape.keyframe else 0)
                 | (ALONE if shape.alone else 0)
             )
-            self._packer.add(
+            self._builder.add(
                 *(Skeleton, shape.frame, body.coordinates, bits, shape.z_order),
                 *({**shape.attributes, **body.attributes}, self._group),
                 (body.joints, body.visible, body.hidden),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from evreel.annotations.attributes import problem_of, summary
+from evreel.annotations.carried import problem_of, summary
 from evreel.annotations.cvat.elements import Element
 from evreel.annotations.shapes import NO_ATTRIBUTES, Attribute
 
