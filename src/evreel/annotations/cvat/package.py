@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import zipfile
 import zlib
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from evreel.errors import AnnotationError
+from evreel.errors import AnnotationError, foreign
 
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _ENCRYPTED = 0x1
@@ -55,14 +56,16 @@ def open_xml(path: Path) -> Iterator[tuple[BinaryIO, str]]:
             with path.open("rb") as file:
                 yield file, ""
             return
-        with zipfile.ZipFile(path) as packed:
+        with foreign(lambda why: _failed(path, f"is not a whole zip: {why}")):
+            packed = zipfile.ZipFile(path)
+        with packed:
             member = _only_xml(path, packed)
-            with packed.open(member) as inner:
+            with foreign(lambda why: _failed(path, f"is a zip that cannot be read: {why}")):
+                inner = packed.open(member)
+            with inner:
                 yield cast(BinaryIO, inner), member.filename
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         raise _failed(path, f"is not a whole zip: {error or 'it is cut short'}") from error
-    except (NotImplementedError, RuntimeError, zipfile.LargeZipFile) as error:
-        raise _failed(path, f"is a zip that cannot be read: {error}") from error
     except OSError as error:
         raise AnnotationError(f"cannot be read: {error.strerror or error}", path=path) from error
 
