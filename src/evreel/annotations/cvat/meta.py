@@ -19,7 +19,7 @@ from evreel.text import nfc
 _FRAME_FILTER = re.compile(r"\s*step\s*=\s*([0-9]{1,9})\s*", re.ASCII)
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
 _WORD = re.compile(r"[^\W_]+")
-_MOST_NAMED = 12
+_MOST_NAMED = 60
 """So many tasks are named in a message."""
 
 

@@ -360,7 +360,7 @@ class _Reader:
                 hint="Export one task: several in one file cannot be told apart.",
             )
         self._seen_frames.add(self._frame)
-        self._name_picture(element, element.values.get("name"))
+        self._name_picture(element, element.values.get("name"), number)
         if "width" in element.values or "height" in element.values:
             height, width = element.whole("height", least=1), element.whole("width", least=1)
             self._one_size(height, width, element)
@@ -401,14 +401,14 @@ class _Reader:
             )
         return number - offset
 
-    def _name_picture(self, element: Element, name: str | None) -> None:
+    def _name_picture(self, element: Element, name: str | None, number: int) -> None:
         """Take in what the picture is called; what its frame is by the name, `frames` tells."""
         if name is not None:
             self._pictures[self._frame] = name
             if frame_of_picture(name) is not None:
                 return
             own = _number_of_frame(name)
-            if own not in (None, self._frame):
+            if own not in (None, self._frame, number):
                 element.fail(
                     f"is called {name!r}, as CVAT calls frame {own}",
                     hint="It was edited after its export: export it again.",
