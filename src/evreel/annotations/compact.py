@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,28 @@ OUTSIDE, OCCLUDED, KEYFRAME, ALONE = 1, 2, 4, 8
 
 _BLOCK = 1024
 """Shapes that are made at a time by a loop over all."""
+
+
+class Columns(NamedTuple):
+    """Frames and marks of shapes: `frame` (n,) int64, the others (n,) bool."""
+
+    frame: npt.NDArray[np.int64]
+    outside: npt.NDArray[np.bool_]
+    alone: npt.NDArray[np.bool_]
+    keyframe: npt.NDArray[np.bool_]
+
+
+def columns_of(shapes: Sequence[Shape]) -> Columns:
+    """Return frames and marks of shapes, without an object for each where they are compact."""
+    if isinstance(shapes, CompactShapes):
+        return shapes.columns
+    n = len(shapes)
+    return Columns(
+        np.fromiter((shape.frame for shape in shapes), np.int64, n),
+        np.fromiter((shape.outside for shape in shapes), bool, n),
+        np.fromiter((shape.alone for shape in shapes), bool, n),
+        np.fromiter((shape.keyframe for shape in shapes), bool, n),
+    )
 
 
 class ShapesBuilder:
@@ -118,24 +140,13 @@ class CompactShapes(Sequence[Shape]):
             yield from self._rows.shapes(self._range[first : first + _BLOCK])
 
     @property
-    def frames(self) -> npt.NDArray[np.int64]:
-        """(n,) int64, the shapes' frames."""
-        return self._column("frame").astype(np.int64)
-
-    @property
-    def outside(self) -> npt.NDArray[np.bool_]:
-        """(n,) bool, which shapes close their track."""
-        return (self._column("bits") & OUTSIDE).astype(bool)
-
-    @property
-    def keyframes(self) -> npt.NDArray[np.bool_]:
-        """(n,) bool, which shapes a person drew."""
-        return (self._column("bits") & KEYFRAME).astype(bool)
-
-    @property
-    def alone(self) -> npt.NDArray[np.bool_]:
-        """(n,) bool, which shapes label their own frame alone."""
-        return (self._column("bits") & ALONE).astype(bool)
+    def columns(self) -> Columns:
+        """Frames and marks of all shapes."""
+        bits = self._column("bits")
+        return Columns(
+            self._column("frame").astype(np.int64),
+            *((bits & bit).astype(bool) for bit in (OUTSIDE, ALONE, KEYFRAME)),
+        )
 
     @property
     def attributes(self) -> list[Mapping[str, str]]:
