@@ -221,6 +221,66 @@ def test_exports__of_one_task_for_two_rows_are_an_error_unless_they_are_of_other
     assert "does not say that it is of 'one', but of task 'day'; 1 more" in line
 
 
+def project(path, *names, label="car", right=8):
+    """Write the export of a project with a task of each name, numbered from 1."""
+    tasks = "".join(
+        f"<task><id>{k}</id><name>{name}</name><size>10</size><created>2024-01-02</created>"
+        "<subset>x</subset><start_frame>0</start_frame><stop_frame>9</stop_frame><frame_filter/>"
+        "<original_size><width>9</width><height>9</height></original_size></task>"
+        for k, name in enumerate(names, 1)
+    )
+    tracks = "".join(
+        f'<track id="{k}" label="{label}" task_id="{k}" subset="x"><box frame="{10 * k - 10}" '
+        f'xtl="1" ytl="2" xbr="{right}" ybr="9"/></track>'
+        for k in range(1, len(names) + 1)
+    )
+    text = (
+        "<annotations><version>1.1</version><meta><project><id>1</id><tasks>"
+        f"{tasks}</tasks><labels><label><name>car</name></label></labels></project></meta>"
+        f"{tracks}</annotations>"
+    )
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("annotations.xml", text)
+    else:
+        path.write_text(text)
+
+
+@pytest.mark.parametrize("name", ["all.xml", "all.zip"])
+def test_project__may_be_of_several_rows_with_a_task_for_each(folder, name):
+    project(folder / name, "one", "two.mp4")
+    rows = [row("one", rois=name), row("two", rois=name)]
+    assert told(folder, rows) == []
+    (line,) = told(folder, [*rows[:1], row("three", rois=name)])
+    assert line.startswith(
+        f"recordings.tsv: line 3: rois: {name}: is the export of a project of 2 tasks, "
+        "1 ('one', x), 2 ('two.mp4', x); none is called 'three'. Set annotate.task"
+    )
+    rows[1]["annotate/task"] = "1"
+    lines = told(folder, [row("three", rois=name) | {"annotate/task": "2"}, rows[1]])
+    assert lines[0].startswith("recordings.tsv: line 2: rois: all"), (
+        "the task that a row asks for is that of another row"
+    )
+    lines = told(folder, [row("five", rois=name) | {"annotate/task": "7"}])
+    assert lines[0].startswith(f"recordings.tsv: line 2: rois: {name}: has no task '7'; it has 1 (")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"label": "cat"}, "label 'cat' is not one of the task's: car"),
+        ({"right": 30}, "box reaches x=30.0, outside the 9 px wide picture"),
+    ],
+)
+@pytest.mark.parametrize("name", ["all.xml", "all.zip"])
+def test_faults__of_projects_and_zips_are_told_before_anything_runs(folder, name, more, message):
+    project(folder / name, "one", "two", **more)
+    lines = told(folder, [row("two", rois=name)])
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert lines[0].startswith(f"recordings.tsv: line 2: rois: {name}: ")
+
+
 def test_xml__that_does_not_say_whose_it_is_is_a_doubt(folder):
     xml(folder / "a.xml", video="clip.mp4", task="new")
     assert told(folder, [row("one", rois="a.xml")]) == [

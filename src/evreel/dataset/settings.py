@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from evreel.annotations.alignment import Alignment
 from evreel.annotations.seen import Between
@@ -42,6 +42,7 @@ RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
 """Form of the folder of results: without what Snakemake would replace in a path."""
 
 Split = Literal["train", "val", "test", "mixed"]
+ShapeKind = Literal["box", "ellipse", "polygon", "polyline", "points", "cuboid", "mask", "skeleton"]
 Content = Literal["events", "slices", "samples", "features", "annotations", "sidecars", "video"]
 
 
@@ -229,8 +230,33 @@ class AnnotateSettings(Alignment):
     )
     unsupported: Literal["error", "skip"] = setting(
         "error",
-        "What becomes of shapes other than boxes and polygons, and of rotated boxes: error, or "
-        "skip and count them.",
+        "What becomes of elements that are none of CVAT's shapes: error, or skip and count them.",
+    )
+    shapes: tuple[ShapeKind, ...] = setting(
+        get_args(ShapeKind),
+        "Kinds of shapes that are read; others are skipped and counted.",
+        least=1,
+        unique=True,
+        metavar="KINDS",
+    )
+    task: str | None = setting(
+        None,
+        "Number or name of the task, in an export of a project. By default, the one task whose "
+        "name or video is called as the recording or its file.",
+        least=1,
+        metavar="TASK",
+    )
+    link: Literal["none", "group_id", "iou"] = setting(
+        "none",
+        "Which masks become tracks, since CVAT has no tracks of masks. group_id: those of one "
+        "label and group; iou: those of one label in successive frames that overlap most, by half "
+        "or more of what they cover together; none: each is a region of its own.",
+    )
+    stitch: bool = setting(
+        True,
+        "Whether a track that ends where a job of its task ends goes on as one that begins in the "
+        "next job: of the same label, in the same or the next frame, and overlapping by half or "
+        "more. It is counted, as are those that do not go on.",
     )
     invalid: Literal["error", "drop"] = setting(
         "error",
