@@ -248,6 +248,9 @@ def annotate(
             aligned,
             picture,
             clip=settings.clip,
+            radius_px=settings.radius_px,
+            margin_px=settings.margin_px,
+            primary=settings.primary,
         )
         repairs = regions.repairs | joined.counts
         beside: dict[str, str] = {}
@@ -269,7 +272,7 @@ def annotate(
             ),
             hdf5.create(slices_scratch, SLICES, made) as file,
         ):
-            annotator = Annotator(regions)
+            annotator = Annotator(regions, at=settings.at, instant=settings.instant)
             writer = SlicesWriter(
                 *(file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables),
                 doubts=joined.doubts,
