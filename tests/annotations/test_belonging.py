@@ -64,8 +64,8 @@ def test_xml__of_its_own_recording_passes(park):
     [
         (
             of(20, size=(48, 64)),
-            "its task has the frames 0 to 19, the video 0 to 9; it is of task 1 'shift 7'. It seems "
-            "to belong to night: give the XML of this recording.",
+            "its task has the frames 0 to 19, the video 0 to 9; it is of task 1 'shift 7'. It "
+            "seems to belong to night: give the XML of this recording.",
         ),
         (
             of(20, size=(96, 64), video="x.mp4"),
