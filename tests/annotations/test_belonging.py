@@ -65,17 +65,17 @@ def test_xml__of_its_own_recording_passes(park):
         (
             of(20, size=(48, 64)),
             "its task has the frames 0 to 19, the video 0 to 9; it is of task 1 'shift 7'. It "
-            "seems to belong to night: give the XML of this recording.",
+            "seems to belong to night. Give the XML that belongs here",
         ),
         (
             of(20, size=(96, 64), video="x.mp4"),
             "was drawn on 64x96 pictures; the video's are 64x48; it is of task 1 'shift 7', made "
-            "from 'x.mp4'. It seems to belong to hall:",
+            "from 'x.mp4'. It seems to belong to hall.",
         ),
         (
             of(10, video="Night.mp4"),
             "was made from video 'Night.mp4', not from that of park; it is of task 1 'shift 7', "
-            "made from 'Night.mp4'. It seems to belong to night:",
+            "made from 'Night.mp4'. It seems to belong to night.",
         ),
         (
             of(15),
@@ -116,7 +116,7 @@ def test_others__are_named_up_to_three_and_looked_at_only_where_it_does_not_fit(
     check_belongs(drawn, five, others)
     assert seen == []
     six = Video("own", FrameClock.regular(60, 10), (4, 4))
-    with pytest.raises(AnnotationError, match=re.escape("belong to a, b, c and 2 more: give")):
+    with pytest.raises(AnnotationError, match=re.escape("belong to a, b, c and 2 more. Give")):
         check_belongs(drawn, six, others)
     assert seen == list("abcde")
 

@@ -428,7 +428,9 @@ def test_annotation__of_the_frames_of_another_clock_is_told_whose_it_is(folder):
     lines = told(folder, rows)
     [line] = [line for line in lines if "clock: b.xml" in line]
     assert "its task has the frames 0 to 9, the video 0 to 19; it is of task 7 'shift 7'" in line
-    assert line.endswith("It seems to belong to three: give the XML of this recording.")
+    assert line.endswith(
+        "It seems to belong to three. Give the XML that belongs here, or the clock of that."
+    )
     rows[0]["annotate/part_of_video"] = "true"
     assert not any("clock: b.xml" in line for line in told(folder, rows))
     rows[0]["annotate/part_of_video"], rows[0]["clock"] = "", "two.tsv"
@@ -450,7 +452,9 @@ def test_annotation__that_does_not_fit_the_clock_of_an_earlier_run_is_a_doubt(fo
     rows = [row("one", rois="a.xml"), row("two")]
     [doubt] = told(folder, rows)
     assert doubt.startswith("recordings.tsv: line 2: a.xml: its task has the frames 0 to 9, the ")
-    assert doubt.endswith("It seems to belong to two: give the XML of this recording.")
+    assert doubt.endswith(
+        "It seems to belong to two. Give the XML that belongs here, or the clock of that."
+    )
     assert told(folder, rows, {"video": {"window_us": 5_000}}) == []
     rows[0]["annotate/part_of_video"] = "true"
     assert told(folder, rows) == []
