@@ -291,6 +291,26 @@ def overlap_of_no_event(file: h5py.File) -> None:
     file["overlaps/event"][0] = -1
 
 
+@edits("slices.h5", "slices/shape_rows.h5")
+def lost_outline(file: h5py.File) -> None:
+    """Let a shape's outline be beyond the vertices."""
+    file["shapes/n_vertices"][-1] += 5
+
+
+@edits("slices.h5", "slices/attribute_value.h5")
+def unknown_value(file: h5py.File) -> None:
+    """Give shapes a value that an attribute does not have."""
+    for name, text in (("name", "colour"), ("kind", "select"), ("value", "red")):
+        del file[f"attributes/{name}"]
+        file.create_dataset(f"attributes/{name}", data=[text], dtype=h5py.string_dtype())
+    for name, row in (("value_start", 0), ("value_stop", 1)):
+        file[f"attributes/{name}"].resize((1,))
+        file[f"attributes/{name}"][0] = row
+    for table, number in (("shapes", 3), ("tags", 0)):
+        values = np.full(len(file[f"{table}/frame"]), number, dtype="<i4")
+        file.create_dataset(f"{table}/attributes/0", data=values)
+
+
 @edits("slices.h5", "slices/roi.h5")
 def unknown_region(file: h5py.File) -> None:
     """Put an event into a region that is not in the table."""

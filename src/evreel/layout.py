@@ -6,7 +6,7 @@ removed or changes meaning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -68,6 +68,32 @@ class Layout:
             if array.name == name:
                 return array
         raise KeyError(name)
+
+    def arrays_in(
+        self, names: Container[str], members: Callable[[str], Iterable[str]]
+    ) -> tuple[list[Array], list[str]]:
+        """Return the arrays that a file has, and the names of those that it lacks but must have.
+
+        Parameters
+        ----------
+        names
+            Paths in the file.
+        members
+            Function that lists what is in a group: an array whose name ends in ``/*`` stands for
+            all in that group, each of its dtype and dimensions.
+        """
+        found: list[Array] = []
+        missing: list[str] = []
+        for array in self.arrays:
+            if array.name.endswith("/*"):
+                group = array.name.removesuffix("/*")
+                for member in members(group) if group in names else ():
+                    found.append(replace(array, name=f"{group}/{member}"))
+            elif array.name in names:
+                found.append(array)
+            elif not array.optional:
+                missing.append(array.name)
+        return found, missing
 
 
 def _column(
@@ -161,9 +187,23 @@ EVENTS = Layout(
     },
 )
 
+SHAPE_KINDS = (
+    "box",
+    "ellipse",
+    "polygon",
+    "polyline",
+    "points",
+    "cuboid",
+    "mask",
+    "skeleton",
+)
+"""Kinds of shapes, as `name` of their classes has them; the position is the kind's number."""
+
+_KINDS = ", ".join(f"{number} {name}" for number, name in enumerate(SHAPE_KINDS))
+
 SLICES = Layout(
     "evreel-slices",
-    1,
+    2,
     "Annotated slices of one recording.",
     (
         *EVENT_COLUMNS,
@@ -182,7 +222,54 @@ SLICES = Layout(
             "rois/start_us", "<i8", "roi", "µs", "Start of the first frame it labels; −1 none."
         ),
         _column("rois/stop_us", "<i8", "roi", "µs", "Stop of the last frame it labels; −1 none."),
+        _column("rois/kind", "i1", "roi", "", "Kind of its first shape, as in shapes; −1 none."),
+        _column("rois/group", "<i8", "roi", "", "Group of its first shape; 0 none."),
         Array("labels/name", "str", ("label",), "", "Label names; the row is the label's number."),
+        _column("shapes/frame", "<i8", "shape", "", "Video frame that shows it, ascending."),
+        _column("shapes/roi", "<i4", "shape", "", "A row of rois, ascending within a frame."),
+        _column("shapes/start_us", "<i8", "shape", "µs", "Start of the frame's interval."),
+        _column("shapes/stop_us", "<i8", "shape", "µs", "Stop of the frame's interval."),
+        _column("shapes/kind", "i1", "shape", "", f"{_KINDS}."),
+        _column("shapes/x", "<f4", "shape", "px", "Left edge of what it covers, as drawn."),
+        _column("shapes/y", "<f4", "shape", "px", "Top edge; it may be outside the sensor."),
+        _column("shapes/w", "<f4", "shape", "px", "Width."),
+        _column("shapes/h", "<f4", "shape", "px", "Height."),
+        _column("shapes/keyframe", "u1", "shape", "", "1: drawn by a person; 0: interpolated."),
+        _column("shapes/occluded", "u1", "shape", "", "1: marked as partly hidden."),
+        _column("shapes/z_order", "<i4", "shape", "", "Higher is on top."),
+        _column("shapes/group", "<i8", "shape", "", "Number of what belongs together; 0 none."),
+        _column("shapes/first_vertex", "<i8", "shape", "", "First row of its outline in vertices."),
+        _column("shapes/n_vertices", "<i4", "shape", "", "Rows of its outline."),
+        _column(
+            "shapes/attributes/*",
+            "any",
+            "shape",
+            "",
+            "Values of attribute 0, 1, …, a row of attributes: a number, NaN none; 1 or 0 of a "
+            "checkbox, −1 none; else a row of attributes/value, counted from value_start, −1 none.",
+            optional=True,
+        ),
+        _column("vertices/x", "<f4", "vertex", "px", "Outline of a shape, to draw it by: column …"),
+        _column("vertices/y", "<f4", "vertex", "px", "… and row, sensor pixels."),
+        Array("attributes/name", "str", ("attribute",), "", "Names of attributes."),
+        Array(
+            "attributes/kind",
+            "str",
+            ("attribute",),
+            "",
+            "number, checkbox, select, radio or text.",
+        ),
+        _column("attributes/value_start", "<i8", "attribute", "", "First row of its values."),
+        _column("attributes/value_stop", "<i8", "attribute", "", "One past the last row."),
+        Array("attributes/value", "str", ("value",), "", "Values of attributes that are texts."),
+        _column(
+            "tags/attributes/*",
+            "any",
+            "tag",
+            "",
+            "Values of attribute 0, 1, …, as in shapes/attributes.",
+            optional=True,
+        ),
         _column("tags/frame", "<i8", "tag", "", "Video frame that carries the tag."),
         _column("tags/label", "<i4", "tag", "", "A row of labels."),
         _column("tags/start_us", "<i8", "tag", "µs", "Start of the frame's interval."),

@@ -86,3 +86,13 @@ def sha256(path: str | Path) -> str:
     """Return ``sha256:<hex>`` of a file's bytes, read in pieces."""
     with Path(path).open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_sha256(path: str | Path) -> str:
+    """Return ``sha256:<hex>`` of a file's bytes, or of the names and bytes of a folder's files."""
+    path = Path(path)
+    if not path.is_dir():
+        return sha256(path)
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    listed = "".join(f"{sha256(path / name)}  {name}\n" for name in names)
+    return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()

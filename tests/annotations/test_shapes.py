@@ -6,24 +6,25 @@ import pytest
 
 from evreel.annotations.shapes import Annotations, FrameTag, Track, interpolate, merge, relabel
 from evreel.errors import AnnotationError
-from support import annotations as support
+from support.annotations import box as any_box
+from support.annotations import polygon as any_polygon
 
 
 def box(frame, left=0.0, **more):
-    return support.box(frame, left, 1.0, left + 4, 3.0, **more)
+    return any_box(frame, left, 1.0, left + 4, 3.0, **more)
 
 
 def polygon(frame, shift=0.0):
-    return support.polygon(frame, (shift, shift), (shift + 4, shift), (shift + 2, shift + 3))
+    return any_polygon(frame, (shift, shift), (shift + 4, shift), (shift + 2, shift + 3))
 
 
 def listed(track):
     return [(s.frame, float(s.points[0, 0])) for s in interpolate(track).shapes]
 
 
-def test_interpolate__moves_a_box_linearly_and_holds_a_polygon():
+def test_interpolate__moves_boxes_and_polygons_and_holds_what_changes_its_class():
     assert listed(Track(0, "a", (box(2, 0.0), box(5, 6.0)))) == [(2, 0), (3, 2), (4, 4), (5, 6)]
-    assert listed(Track(0, "a", (polygon(2), polygon(4, 8.0)))) == [(2, 0), (3, 0), (4, 8)]
+    assert listed(Track(0, "a", (polygon(2), polygon(4, 8.0)))) == [(2, 0), (3, 4), (4, 8)]
     assert listed(Track(0, "a", (box(2, 1.0), polygon(4, 8.0)))) == [(2, 1), (3, 1), (4, 8)]
 
 

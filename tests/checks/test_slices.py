@@ -70,6 +70,31 @@ def test_slice_checks__find_place_and_count_whatever_the_pieces(rows):
     assert (place, problem[:6]) == ("overlaps/event, row 2", "2 rows")
 
 
+@pytest.mark.parametrize("rows", [1, 2, 9])
+def test_shape_checks__find_place_and_count_whatever_the_pieces(rows):
+    def in_order(frame, vertex, n, n_vertices=11):
+        columns = (np.array(column) for column in (frame, vertex, n))
+        return tables(slices.ShapesInOrder(n_vertices), *columns, rows=rows)
+
+    assert not in_order([0, 2, 2], [0, 4, 8], [4, 4, 3])
+    for frame, vertex, n, row in (
+        ([0, 2, 1], [0, 4, 8], [4, 4, 3], 2),  # back in time
+        ([0, 2, 2], [0, 3, 7], [4, 4, 3], 1),  # into another's outline
+        ([0, 2, 2], [0, 4, 8], [4, 4, 4], 2),  # beyond the vertices
+        ([0, 2, 2], [1, 5, 9], [4, 4, 2], 0),  # not from the first
+    ):
+        [(place, problem)] = in_order(frame, vertex, n)
+        assert place == f"shapes, row {row}"
+        assert problem.startswith("1 row out of order or without an outline")
+
+    def value(*values):
+        return tables(slices.AttributeValue("a", 2), np.array(values), rows=rows)
+
+    assert not value(-1, 0, 1)
+    [(place, problem)] = value(0, 2, -2)
+    assert (place, problem.split(",")[0]) == ("a, row 1", "2 rows without a valid value")
+
+
 def test_regions__are_rows_of_their_table():
     made = slices.Regions(2)
     made.add("events/roi", 100, np.array([-1, 0, 1, -1]), -1)

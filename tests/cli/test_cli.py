@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -21,14 +22,16 @@ from evreel.files.events_store import EventsStore
 from evreel.files.slices import SlicesFile
 from evreel.layout import BOX_DTYPE
 from evreel.recordings.aedat4 import Aedat4Writer
-from support import ROOT, random_events, shared_file
+from support import ROOT, random_events, shared_file, warm
 from support.scenes import write_scene
 
+COLD = (sys.executable, "-m", "evreel.cli")
 
-def evreel(*arguments, cwd=None):
-    """Run the command in a process of its own, as a user does."""
+
+def evreel(*arguments, cwd=None, command=None):
+    """Run the command in a process of its own; as `COLD`, it imports all it needs, as a user's."""
     return subprocess.run(
-        [sys.executable, "-m", "evreel.cli", *map(str, arguments)],
+        [*(command or [warm.commands() / "evreel"]), *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -48,13 +51,12 @@ def made(tmp_path_factory):
 
 
 def test_chain__by_hand_from_a_scene_to_a_verified_release(made, tmp_path):
-    video = evreel(
-        "video", made / "corner.h5", "-o", tmp_path / "corner.mp4", "--window-us", 10_000
-    )
+    cold = functools.partial(evreel, command=COLD)
+    video = cold("video", made / "corner.h5", "-o", tmp_path / "corner.mp4", "--window-us", 10_000)
     assert video.returncode == 0, video.stderr
     clock, picture, _ = read_clock(tmp_path / "corner.clock.tsv")
     assert picture.shape == (48, 64)
-    run = evreel(
+    run = cold(
         *("annotate", made / "corner.h5", "--clock", tmp_path / "corner.clock.tsv"),
         *("--rois", made / "corner.rois.xml", "--tags", made / "corner.tags.xml"),
         *("--labels", "car,sign,busy", "--count", 1000, "-o", tmp_path / "slices.h5"),
@@ -79,7 +81,7 @@ def test_chain__by_hand_from_a_scene_to_a_verified_release(made, tmp_path):
         *("--representation", "voxel_grid", "--window-us", 20_000, "--set", "bins=3"),
     )
     assert run.returncode == 2, "two inputs of one name overwrite each other"
-    run = evreel(
+    run = cold(
         *("features", made / "corner.aedat4", "-o", tmp_path / "features"),
         *("--representation", "voxel_grid", "--window-us", 20_000, "--set", "bins=3"),
     )
@@ -89,9 +91,9 @@ def test_chain__by_hand_from_a_scene_to_a_verified_release(made, tmp_path):
     plan = "path\tsource\ntrain/voxels/corner.h5\tfeatures/corner.h5\n"
     (tmp_path / "plan.tsv").write_text(plan, encoding="utf-8")
     release = tmp_path / "release"
-    run = evreel("release", "--manifest", "plan.tsv", "-o", release, cwd=tmp_path)
+    run = cold("release", "--manifest", "plan.tsv", "-o", release, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert evreel("verify", release).returncode == 0
+    assert cold("verify", release).returncode == 0
     target = release / "train/voxels/corner.h5"
     data = bytearray(target.read_bytes())
     data[len(data) // 2] ^= 1

@@ -7,8 +7,8 @@ import pytest
 
 from evreel.errors import AnnotationError
 from evreel.files.boxes import read_boxes, read_published_boxes, write_boxes
-from evreel.files.npy import array_head
 from evreel.layout import BOX_DTYPE
+from evreel.npy import array_head
 from support.fuzz.damage import damaged
 
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evreel.annotations.attributes import Coding
 from evreel.annotations.regions import Annotator, Regions
-from evreel.annotations.shapes import Annotations, FrameTag, merge
+from evreel.annotations.shapes import Annotations, Attribute, FrameTag, Track, merge
 from evreel.errors import EventsError, LayoutError
 from evreel.events import Events
 from evreel.files import hdf5
 from evreel.files.events_store import EventsStore
 from evreel.files.slices import WRITE_ROWS, SlicesFile, SlicesWriter
-from evreel.layout import SLICES
+from evreel.layout import SHAPE_KINDS, SLICES
 from evreel.provenance import Provenance
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
 from evreel.windows import Count, Duration, Windows
 from support import random_events
-from support.annotations import CLOCK, SENSOR, annotated, box, label, moving_scene, still
+from support.annotations import CLOCK, SENSOR, annotated, box, label, moving_scene, polygon, still
 from support.hdf5 import edited
 from support.stores import write_store
 
 PICTURE = Picture((48, 64))
+NO_SLICES = Windows(*np.empty((4, 0), dtype=np.int64))
 
 
 def write_slices(path, store, regions, windows, rows=1_000):
@@ -209,3 +211,95 @@ def test_tags__alone_make_a_slices_file(tmp_path, store):
         assert (got.read()[1] == -1).all()
         assert [column.tolist() for column in got.tags] == [[3], [1], [30], [40]]
         assert [column.tolist() for column in got.labelled] == [[30], [40]]
+
+
+# The table of shapes
+
+
+def polygon_scene():
+    """A box that is missing in frame 1, a polygon, and what is said about them."""
+    car = Track(
+        4,
+        "car",
+        (
+            box(0, 0, 0, 4, 6, attributes={"a/b": "red", "..": "3.5", "hurt": "true"}, group=7),
+            box(2, 8, 0, 12, 6, keyframe=False, occluded=True, attributes={"a/b": "blå"}),
+        ),
+    )
+    sign = Track(
+        9, "bus", (polygon(2, (1, 1), (5, 1), (3, 7), z_order=2, attributes={"..": "-1"}),)
+    )
+    declared = (Attribute("..", "number"), Attribute("hurt", "checkbox"), Attribute("unused"))
+    return annotated(
+        *(car, sign),
+        tags=(FrameTag(5, "car", {"why": "first\nand last"}), FrameTag(6, "bus")),
+        attributes={"car": declared},
+    )
+
+
+@pytest.fixture
+def described(tmp_path, store):
+    """The slices of `polygon_scene`, at scale 2 and in pieces of 2 rows."""
+    regions = Regions(polygon_scene(), CLOCK, Picture((48, 64), scale=2))
+    with hdf5.create(tmp_path / "d.h5", SLICES, Provenance("annotate", {})) as file:
+        shapes = regions.shape_rows(2)
+        SlicesWriter(file, store.sensor, 0, NO_SLICES, regions.tables, shapes=shapes).finish()
+    with SlicesFile(tmp_path / "d.h5") as opened:
+        yield opened
+
+
+def test_shapes__are_one_row_per_region_and_frame_in_sensor_pixels(described):
+    rows = described.shapes()
+    assert (len(rows), described.n_shapes) == (4, 4)
+    assert rows.frame.tolist() == [0, 1, 2, 2]
+    assert rows.roi.tolist() == [0, 0, 0, 1]
+    assert (rows.start_us.tolist(), rows.stop_us.tolist()) == ([0, 10, 20, 20], [10, 20, 30, 30])
+    assert [SHAPE_KINDS[kind] for kind in rows.kind] == ["box", "box", "box", "polygon"]
+    assert np.stack([rows.x, rows.y, rows.w, rows.h], axis=1).tolist() == [
+        [0, 0, 2, 3],
+        [2, 0, 2, 3],
+        [4, 0, 2, 3],
+        [0.5, 0.5, 2, 3],
+    ]
+    assert rows.keyframe.tolist() == [1, 0, 0, 1]
+    assert rows.occluded.tolist() == [0, 0, 1, 0]
+    assert (rows.z_order.tolist(), rows.group.tolist()) == ([0, 0, 0, 2], [7, 7, 0, 0])
+    assert rows.outline(1).tolist() == [[2, 0], [4, 0], [4, 3], [2, 3]]
+    assert rows.outline(3).tolist() == [[0.5, 0.5], [2.5, 0.5], [1.5, 3.5]]
+    assert (described.rois.kind.tolist(), described.rois.group.tolist()) == ([0, 2], [7, 0])
+
+
+def test_shapes__are_read_in_part_and_by_time(described):
+    part = described.shapes(1, 3)
+    assert part.frame.tolist() == [1, 2]
+    assert part.outline(1).tolist() == [[4, 0], [6, 0], [6, 3], [4, 3]]
+    assert described.shapes_in(10, 20).frame.tolist() == [1]
+    assert described.shapes_in(19, 21).frame.tolist() == [1, 2, 2]
+    assert described.shapes_in(30, 99).frame.tolist() == described.shapes(3, 3).frame.tolist() == []
+
+
+def test_attributes__are_typed_columns_whatever_their_names(described):
+    assert described.attributes.name == ("..", "hurt", "unused", "a/b", "why")
+    assert described.attributes.kind == ("number", "checkbox", "text", "text", "text")
+    np.testing.assert_array_equal(described.attribute(".."), [3.5, 3.5, np.nan, -1])
+    assert described.attribute("hurt").tolist() == [1, 1, -1, -1]
+    assert described.attribute("a/b").tolist() == ["red", "red", "blå", None]
+    assert (described.attribute("a/b") == "red").tolist() == [True, True, False, False]
+    assert described.attribute("a/b", 2).tolist() == ["blå", None]
+    assert described.tag_attribute("why").tolist() == ["first\nand last", None]
+    with pytest.raises(KeyError, match="colour"):
+        described.attribute("colour")
+
+
+def test_attribute__whose_values_do_not_fit_its_kind_is_kept_as_text():
+    said = ["7", "many", "nan", "1_000"]
+    for kind, value, expected in (
+        *(("number", text, "number" if text == "7" else "text") for text in said),
+        ("checkbox", "maybe", "text"),
+        ("select", "red", "select"),
+    ):
+        shape = box(0, attributes={"n": value})
+        scene = annotated(still(shape, [0]), attributes={"car": (Attribute("n", kind),)})
+        assert Coding(scene).table.kind == (expected,), value
+    two = {"car": (Attribute("n", "number"),), "bus": (Attribute("n", "radio", ("a",)),)}
+    assert Coding(annotated(attributes=two)).table == (("n",), ("text",), (("a",),))

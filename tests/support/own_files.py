@@ -57,7 +57,7 @@ def said_by(file: EventsStore | FeaturesFile | SamplesFile | SlicesFile) -> obje
         elif isinstance(file, FeaturesFile):
             more = [file[:], file.dtype.str]
         elif isinstance(file, SlicesFile):
-            more = [*file.read(), file.overlaps]
+            more = [*file.read(), file.overlaps, file.shapes()]
         return plain([public, more])
 
 

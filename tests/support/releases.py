@@ -220,7 +220,10 @@ def _slices(path: Path, events: Events) -> Path:
     track = np.array([3])
     tables = LabelTables(
         tuple(LABELS.values()),
-        RoiTable(track, np.array([1], "i4"), np.array([0]), np.array([40_000])),
+        RoiTable(
+            *(track, np.array([1], "i4"), np.array([0]), np.array([40_000])),
+            *(np.array([0], "i1"), np.array([0])),
+        ),
         TagTable(track, np.array([0], "i4"), np.array([30_000]), np.array([40_000])),
         Spans(np.array([0, 50_000]), np.array([40_000, 80_000])),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +20,83 @@ class RoiTable(NamedTuple):
     label : (n,) int32, a row of the label names.
     start_us, stop_us : (n,) int64, µs: start of the first frame that it labels and stop of the
         last one; −1 where it labels none.
+    kind : (n,) int8, place in `evreel.layout.SHAPE_KINDS` of its first shape; −1 if it has none.
+    group : (n,) int64, group of its first shape; 0 is none.
     """
 
     track: Int64Array
     label: npt.NDArray[np.int32]
     start_us: Int64Array
     stop_us: Int64Array
+    kind: npt.NDArray[np.int8]
+    group: Int64Array
+
+
+AttributeColumn = npt.NDArray[np.float64] | npt.NDArray[np.int32] | npt.NDArray[np.int8]
+
+
+class AttributeTable(NamedTuple):
+    """What annotators could say about objects, one row per name.
+
+    Parameters
+    ----------
+    name : of each attribute.
+    kind : ``number``, ``checkbox``, ``select``, ``radio`` or ``text``.
+    values : the texts that a column of the last three kinds counts from; else none.
+    """
+
+    name: tuple[str, ...] = ()
+    kind: tuple[str, ...] = ()
+    values: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeRows:
+    """Shapes as frames show them, one row per frame and region, by frame, then by region.
+
+    Parameters
+    ----------
+    frame : (n,) int64, video frame number.
+    roi : (n,) int32, a row of the regions.
+    start_us, stop_us : (n,) int64, µs: the frame stands for ``[start_us, stop_us)``.
+    kind : (n,) int8, place in `evreel.layout.SHAPE_KINDS`.
+    x, y, w, h : (n,) float32, sensor px: bounding box of what it covers, as drawn. It may be
+        outside the sensor. Points and lines are as wide as their radius says.
+    keyframe, occluded : (n,) uint8, 1 if so.
+    z_order : (n,) int32, higher is on top.
+    group : (n,) int64, number of what belongs together; 0 is none.
+    first_vertex, n_vertices : (n,) int64 and int32, rows of its outline in `vertex_x`.
+    vertex_x, vertex_y : (m,) float32, sensor px: outlines, to draw shapes by.
+    attributes : one (n,) column per row of an `AttributeTable`.
+    """
+
+    frame: Int64Array
+    roi: npt.NDArray[np.int32]
+    start_us: Int64Array
+    stop_us: Int64Array
+    kind: npt.NDArray[np.int8]
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.float32]
+    w: npt.NDArray[np.float32]
+    h: npt.NDArray[np.float32]
+    keyframe: npt.NDArray[np.uint8]
+    occluded: npt.NDArray[np.uint8]
+    z_order: npt.NDArray[np.int32]
+    group: Int64Array
+    first_vertex: Int64Array
+    n_vertices: npt.NDArray[np.int32]
+    vertex_x: npt.NDArray[np.float32]
+    vertex_y: npt.NDArray[np.float32]
+    attributes: tuple[AttributeColumn, ...]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def outline(self, row: int) -> npt.NDArray[np.float32]:
+        """Return the vertices of a row's outline, (n, 2) float32, x and y in sensor pixels."""
+        first = int(self.first_vertex[row])
+        rows = slice(first, first + int(self.n_vertices[row]))
+        return np.stack([self.vertex_x[rows], self.vertex_y[rows]], axis=1)
 
 
 class TagTable(NamedTuple):
@@ -57,3 +129,5 @@ class LabelTables(NamedTuple):
     rois: RoiTable
     tags: TagTable
     labelled: Spans
+    attributes: AttributeTable = AttributeTable()
+    tag_attributes: tuple[AttributeColumn, ...] = ()

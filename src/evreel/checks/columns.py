@@ -18,7 +18,7 @@ from evreel.checks.tally import Accumulator
 from evreel.errors import LayoutError
 from evreel.events import Sensor
 from evreel.files import hdf5
-from evreel.layout import COLUMN_CHUNK, LAYOUTS
+from evreel.layout import COLUMN_CHUNK, LAYOUTS, Array, Layout
 
 EVENTS_COLUMNS = tuple(f"events/{name}" for name in "txyp")
 
@@ -37,9 +37,7 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
     layout = LAYOUTS[kind]
     with hdf5.open_hdf5(path) as h5:
         hdf5.check_layout(h5, path, layout)
-        for array in layout.arrays:
-            if array.name not in h5:
-                continue
+        for array in arrays_in(h5, layout):
             if not is_whole(h5[array.name]):
                 raise LayoutError(
                     f"part of {array.name} is missing; HDF5 would read zeros",
@@ -55,6 +53,11 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
         for name in ("inputs", "repairs"):
             provenance(h5, name)
         yield h5
+
+
+def arrays_in(h5: h5py.File, layout: Layout) -> list[Array]:
+    """Return the arrays of a layout that a file has."""
+    return layout.arrays_in(h5, lambda group: hdf5.members(h5, group))[0]
 
 
 def is_whole(dataset: h5py.Dataset) -> bool:
@@ -149,9 +152,9 @@ class RawColumns:
 
     def problems(self) -> Iterator[Finding]:
         """Yield what could not be read; columns that no check has read are read first."""
-        for array in LAYOUTS[self._h5.attrs["layout"]].arrays:
-            is_column = array.dims and array.dtype not in ("str", "any")
-            if is_column and array.name in self._h5 and array.name not in self._seen:
+        for array in arrays_in(self._h5, LAYOUTS[self._h5.attrs["layout"]]):
+            is_column = len(array.dims) == 1 and array.dtype != "str"
+            if is_column and array.name not in self._seen:
                 for _ in self.pieces(array.name):
                     pass
         for n, place, problem in self._bad.values():

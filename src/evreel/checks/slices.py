@@ -167,6 +167,49 @@ class Regions(PieceTally):
         return bad, lambda k: (f"{name}, row {first + k}", f"{roi[k]}")
 
 
+@error("shape_rows", "Shapes that are not in order of frames, or whose outline is not in the file.")
+class ShapesInOrder(PieceTally):
+    """Compare each shape's frame with the previous one's, and its outline with the vertices."""
+
+    what = "row"
+    problem = (
+        "out of order or without an outline, the first of frame {got}; the file has {n_vertices:,} "
+        "vertices; annotate again"
+    )
+
+    def __init__(self, n_vertices: int) -> None:
+        super().__init__()
+        self.n_vertices = n_vertices
+        self._last = 0
+        self._reached = 0
+
+    def _faults(
+        self, first: int, frame: Int64Array, vertex: Int64Array, n: npt.NDArray[Any]
+    ) -> Faults:
+        follows = np.append(self._reached, vertex[:-1] + n[:-1])
+        bad = (frame < np.append(self._last, frame[:-1])) | (vertex != follows) | (n < 0)
+        bad |= vertex + n > self.n_vertices
+        self._last, self._reached = int(frame[-1]), int(vertex[-1] + n[-1])
+        return bad, lambda k: (f"shapes, row {first + k}", f"{frame[k]}")
+
+
+@error("attribute_value", "Attributes of shapes or tags whose value is not one of its texts.")
+class AttributeValue(PieceTally):
+    """Compare the values of an attribute that has `n_values` texts."""
+
+    what = "row"
+    problem = "without a valid value, the first is {got}; it has {n_values:,}; annotate again"
+
+    def __init__(self, name: str, n_values: int) -> None:
+        super().__init__()
+        self._name = name
+        self.n_values = n_values
+
+    def _faults(self, first: int, value: npt.NDArray[Any]) -> Faults:
+        bad = (value < -1) | (value >= self.n_values)
+        return bad, lambda k: (f"{self._name}, row {first + k}", f"{value[k]}")
+
+
 @warning("doubt", "Labels that the annotation files leave in doubt.")
 def doubt(doubts: Iterable[str]) -> Iterator[Located]:
     """Find what step annotate has noted."""
@@ -240,11 +283,14 @@ def _check_tables(path: str, h5: h5py.File, reader: RawColumns) -> Iterator[Find
     yield from reader.through(SliceRows(n_events), *rows, *us)
     yield from reader.through(SliceCount(n_slices, n_events, outside), *rows)
     regions = Regions(len(h5["rois/label"]))
-    for name, least in (("events/roi", -1), ("overlaps/roi", 0)):
+    for name, least in (("events/roi", -1), ("overlaps/roi", 0), ("shapes/roi", 0)):
         for first, (roi,) in reader.pieces(name):
             regions.add(name, first, roi, least)
     yield from finished(regions, path)
     yield from reader.through(OverlapRows(n_events), "overlaps/event")
+    outlines = ("shapes/frame", "shapes/first_vertex", "shapes/n_vertices")
+    yield from reader.through(ShapesInOrder(len(h5["vertices/x"])), *outlines)
+    yield from _check_attributes(h5, reader)
     frames = [
         int(np.where(stop > start, distance(stop, start), 0).max())
         for _, (start, stop) in reader.pieces("tags/start_us", "tags/stop_us")
@@ -257,3 +303,15 @@ def _check_tables(path: str, h5: h5py.File, reader: RawColumns) -> Iterator[Find
             # A region that labels no frame has no time: −1.
             beyond.add(first, np.where(stop == -1, 0, stop) if table == "rois" else stop)
         yield from finished(beyond, path)
+
+
+def _check_attributes(h5: h5py.File, reader: RawColumns) -> Iterator[Finding]:
+    """Yield values of attributes that are none."""
+    counts = h5["attributes/value_stop"][:] - h5["attributes/value_start"][:]
+    kinds = h5["attributes/kind"].asstr()[:].tolist()
+    for number, (kind, n) in enumerate(zip(kinds, counts.tolist(), strict=True)):
+        for name in (f"shapes/attributes/{number}", f"tags/attributes/{number}"):
+            if name in h5 and kind != "number":
+                yield from reader.through(
+                    AttributeValue(name, 2 if kind == "checkbox" else n), name
+                )

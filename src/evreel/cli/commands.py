@@ -425,6 +425,37 @@ def align(options: Options) -> int:
 
 
 @command(
+    "Write slices, a release or an annotation in the layout of another tool.",
+    option("source", metavar="SLICES|RELEASE|ANNOTATION", type=Path),
+    option(
+        "--layout",
+        choices=("aermanager", "coco", "mot", "yolo", "dsec-det", "prophesee"),
+        required=True,
+        help="what the folder is read by",
+    ),
+    output("DIR"),
+    option("--clock", metavar="TSV", type=Path, help="of the frames; an annotation needs it"),
+    option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det"),
+    option("--pictures", metavar="ZIP", type=Path, help="PNG frames to go along"),
+    labels("names in the order of their numbers; default: the source's"),
+    option("--name", help="of the recording; default: SOURCE's name"),
+    option("--outlines", action="store_true", help="instead of boxes: yolo"),
+)
+def export(options: Options) -> int:
+    """Export annotations; what the layout cannot hold is counted."""
+    from evreel import steps
+
+    steps.export(
+        options.source,
+        options.output,
+        options.layout,
+        **_given(options, "clock", "store", "pictures", "labels", "name"),
+        outlines=options.outlines,
+    )
+    return 0
+
+
+@command(
     "Carry along boxes that come with a recording.",
     option("store", metavar="STORE", type=Path),
     option("--boxes", metavar="NPY", type=Path, required=True, help="EventBbox file"),

@@ -157,18 +157,22 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
     path, labels = dataset.recordings[id_][column], dataset.labels()
     sha256 = memory.digests(path).sha256
     settings = dataset.settings(id_).annotate
-    has_tags = "tags" in dataset.recordings[id_]
+    has_tags, names = "tags" in dataset.recordings[id_], dataset.names(id_)
 
     def found() -> tuple[Any, ...]:
-        from evreel.annotations.cvat import read_cvat
+        from evreel.annotations.open import check_annotations
         from evreel.annotations.regions import check_within
         from evreel.annotations.shapes import relabel
 
-        read = read_cvat(
+        read = check_annotations(
             path,
+            labels,
             unsupported=settings.unsupported,
             invalid=settings.invalid,
             tags_only=column == "tags",
+            shapes=settings.shapes,
+            task=settings.task,
+            names=names,
         )
         # As the step reads it: where there are tags, those of the regions' file do not count.
         relabel(replace(read, tags=()) if column == "rois" and has_tags else read, labels)
@@ -176,7 +180,8 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
             check_within(read)
         return origin_of(read)
 
-    origin = _known(memory, found, column, has_tags, sha256, settings.plain(), labels)
+    parts = (column, has_tags, sha256, settings.plain(), labels, names)
+    origin = _known(memory, found, *parts)
     return Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
 
 

@@ -262,11 +262,10 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
         if attribute not in file.attrs:
             raise LayoutError(f"attribute {attribute} is missing", path=path)
     lengths: dict[str, tuple[int, str]] = {}
-    for array in layout.arrays:
-        if array.name not in file:
-            if array.optional:
-                continue
-            raise LayoutError(f"data set {array.name} is missing", path=path)
+    arrays, missing = layout.arrays_in(file, lambda group: members(file, group))
+    if missing:
+        raise LayoutError(f"data set {missing[0]} is missing", path=path)
+    for array in arrays:
         dataset = file[array.name]
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
             raise LayoutError(f"{array.name} is not a data set with values", path=path)
@@ -291,6 +290,12 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
                 raise LayoutError(
                     f"data set {array.name} has {length} of {dim}, but {by} has {known}", path=path
                 )
+
+
+def members(file: h5py.File, group: str) -> list[str]:
+    """Return the names of what is in a group; none if it is something else."""
+    node = file[group]
+    return list(node) if isinstance(node, h5py.Group) else []
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,11 +12,18 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations.tables import LabelTables, RoiTable, Spans, TagTable
+from evreel.annotations.tables import (
+    AttributeTable,
+    LabelTables,
+    RoiTable,
+    ShapeRows,
+    Spans,
+    TagTable,
+)
 from evreel.errors import EventsError, LayoutError
 from evreel.events import Events, Sensor
 from evreel.files import hdf5
-from evreel.layout import COLUMN_CHUNK, SLICES
+from evreel.layout import COLUMN_CHUNK, SLICES, Array
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 
@@ -49,6 +58,8 @@ class SlicesWriter:
         Row in the recording of the first event that will come.
     doubts
         What the annotation files leave open, a sentence each.
+    shapes
+        The shapes that frames show, in pieces; each is written before the next is taken.
     """
 
     def __init__(
@@ -60,6 +71,7 @@ class SlicesWriter:
         tables: LabelTables,
         first_row: int = 0,
         doubts: Sequence[str] = (),
+        shapes: Iterable[ShapeRows] = (),
     ) -> None:
         self._file = file
         self._sensor = sensor
@@ -94,6 +106,8 @@ class SlicesWriter:
         ):
             for name in table._fields:
                 hdf5.add(file, SLICES[f"{group}/{name}"], getattr(table, name))
+        _write_attributes(file, tables)
+        _write_shapes(file, shapes, tables.attributes.kind)
         if doubts:
             hdf5.add(file, SLICES["doubts"], doubts)
 
@@ -171,6 +185,50 @@ class SlicesWriter:
 
 _OVERLAPS = ("overlaps/event", "overlaps/roi")
 
+_SHAPE_COLUMNS = tuple(
+    array.name.removeprefix("shapes/")
+    for array in SLICES.arrays
+    if array.name.startswith("shapes/") and not array.name.endswith("*")
+)
+_ATTRIBUTE_DTYPES = {"number": "<f8", "checkbox": "i1"}
+
+
+def _column_of(group: str, number: int, kind: str) -> Array:
+    """Return the array of an attribute's values."""
+    array = SLICES[f"{group}/attributes/*"]
+    name = array.name.replace("*", str(number))
+    return replace(array, name=name, dtype=_ATTRIBUTE_DTYPES.get(kind, "<i4"))
+
+
+def _write_attributes(file: h5py.File, tables: LabelTables) -> None:
+    names, kinds, values = tables.attributes
+    stops = np.cumsum([len(texts) for texts in values], dtype=np.int64)
+    texts = [text for listed in values for text in listed]
+    hdf5.add(file, SLICES["attributes/name"], names)
+    hdf5.add(file, SLICES["attributes/kind"], kinds)
+    hdf5.add(file, SLICES["attributes/value_start"], stops - [len(texts) for texts in values])
+    hdf5.add(file, SLICES["attributes/value_stop"], stops)
+    hdf5.add(file, SLICES["attributes/value"], texts)
+    for number, (kind, column) in enumerate(zip(kinds, tables.tag_attributes, strict=True)):
+        hdf5.add(file, _column_of("tags", number, kind), column)
+
+
+def _write_shapes(file: h5py.File, pieces: Iterable[ShapeRows], kinds: Sequence[str]) -> None:
+    columns = {name: hdf5.add(file, SLICES[f"shapes/{name}"]) for name in _SHAPE_COLUMNS}
+    attributes = [
+        hdf5.add(file, _column_of("shapes", number, kind)) for number, kind in enumerate(kinds)
+    ]
+    vertices = [hdf5.add(file, SLICES[f"vertices/{axis}"]) for axis in "xy"]
+    n_vertices = 0
+    for piece in pieces:
+        placed = replace(piece, first_vertex=piece.first_vertex + n_vertices)
+        n_vertices += len(piece.vertex_x)
+        for name, column in columns.items():
+            hdf5.append(column, getattr(placed, name))
+        more = (*piece.attributes, piece.vertex_x, piece.vertex_y)
+        for column, values in zip((*attributes, *vertices), more, strict=True):
+            hdf5.append(column, values)
+
 
 def _union(start: Int64Array, stop: Int64Array) -> int:
     """Return how many rows are in at least one of the intervals ``[start, stop)``.
@@ -205,6 +263,8 @@ class SlicesFile(hdf5.Opened):
     windows : the slices, in rows of this file.
     labels : label names; a name's position is its number.
     rois, tags, labelled : tables of regions, of frame tags, and of labelled intervals.
+    attributes : names and kinds of attributes, and the texts that they have.
+    n_shapes : number of shapes, one per region and frame that shows it.
 
     Raises
     ------
@@ -238,7 +298,16 @@ class SlicesFile(hdf5.Opened):
         self.rois = RoiTable(*self._table("rois", RoiTable._fields))
         self.tags = TagTable(*self._table("tags", TagTable._fields))
         self.labelled = Spans(*self._table("labelled", Spans._fields))
+        self.n_shapes = len(self._file["shapes/frame"])
+        self.attributes = self._attribute_table()
         self._check()
+
+    def _attribute_table(self) -> AttributeTable:
+        names, kinds, values = (
+            tuple(self._file[f"attributes/{name}"].asstr()[:]) for name in ("name", "kind", "value")
+        )
+        spans = zip(*self._table("attributes", ("value_start", "value_stop")), strict=True)
+        return AttributeTable(names, kinds, tuple(values[start:stop] for start, stop in spans))
 
     def __len__(self) -> int:
         return self.n
@@ -248,6 +317,73 @@ class SlicesFile(hdf5.Opened):
         """All additional regions, read from the file."""
         with hdf5.reading(self.path, "overlaps"):
             return Overlaps(*self._table("overlaps", Overlaps._fields))
+
+    def shapes(self, start: int = 0, stop: int | None = None) -> ShapeRows:
+        """Return rows ``[start, stop)`` of the shapes that frames show, read from the file.
+
+        They are in order of frames, then of regions.
+        """
+        self.check_open()
+        start, stop, _ = slice(start, stop).indices(self.n_shapes)
+        stop = max(start, stop)
+        with hdf5.reading(self.path, f"shapes, rows {start} to {stop},"):
+            columns = {name: self._file[f"shapes/{name}"][start:stop] for name in _SHAPE_COLUMNS}
+            first = columns["first_vertex"]
+            base = int(first[0]) if len(first) else 0
+            end = int(first[-1] + columns["n_vertices"][-1]) if len(first) else 0
+            columns["first_vertex"] = first - base
+            return ShapeRows(
+                **columns,
+                vertex_x=self._file["vertices/x"][base:end],
+                vertex_y=self._file["vertices/y"][base:end],
+                attributes=tuple(
+                    self._file[f"shapes/attributes/{number}"][start:stop]
+                    for number in range(len(self.attributes.name))
+                ),
+            )
+
+    def shapes_in(self, start_us: int, stop_us: int) -> ShapeRows:
+        """Return the shapes of the frames that have a part of ``[start_us, stop_us)``."""
+        self.check_open()
+        with hdf5.reading(self.path, "the times of shapes"):
+            first = bisect_right(self._file["shapes/stop_us"], start_us)
+            last = bisect_left(self._file["shapes/start_us"], stop_us)
+        return self.shapes(first, last)
+
+    def attribute(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Return an attribute of rows ``[start, stop)`` of the shapes.
+
+        Returns
+        -------
+        (n,) float64 of a number, NaN none; (n,) int8 of a checkbox, −1 none; else (n,) object,
+        texts, None where there is none.
+
+        Raises
+        ------
+        KeyError
+            If no object has an attribute of this name.
+        """
+        return self._attribute_of("shapes", name, start, stop)
+
+    def tag_attribute(self, name: str) -> npt.NDArray[Any]:
+        """Return an attribute of all tags, as `attribute` does of shapes."""
+        return self._attribute_of("tags", name)
+
+    def _attribute_of(
+        self, group: str, name: str, start: int = 0, stop: int | None = None
+    ) -> npt.NDArray[Any]:
+        self.check_open()
+        if name not in self.attributes.name:
+            raise KeyError(name)
+        number = self.attributes.name.index(name)
+        with hdf5.reading(self.path, f"{group}/attributes/{number}"):
+            column: npt.NDArray[Any] = self._file[f"{group}/attributes/{number}"][start:stop]
+            if self.attributes.kind[number] in _ATTRIBUTE_DTYPES:
+                return column
+            texts: npt.NDArray[Any] = np.array(
+                [*self.attributes.values[number], None], dtype=object
+            )
+            return np.asarray(texts[column])
 
     def slice(self, k: int) -> tuple[Events, Int32Array]:
         """Return the events of slice k and their primary regions, −1 none.
@@ -284,6 +420,12 @@ class SlicesFile(hdf5.Opened):
             raise LayoutError(
                 f"a slice is not within the file's {self.n_events} events", path=self.path
             )
+        for number in range(len(self.attributes.name)):
+            for group in ("shapes", "tags"):
+                if f"{group}/attributes/{number}" not in self._file:
+                    raise LayoutError(
+                        f"data set {group}/attributes/{number} is missing", path=self.path
+                    )
         for group, table in (("rois", self.rois), ("tags", self.tags)):
             if ((table.label < 0) | (table.label >= len(self.labels))).any():
                 raise LayoutError(

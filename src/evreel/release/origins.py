@@ -23,7 +23,7 @@ NAMES = {
     "intervals": "table of intervals",
     "published": "file of published boxes",
     RECORDING: "recording",
-    **{name: f"{name} XML" for name in ANNOTATIONS},
+    **{name: f"{name} annotation" for name in ANNOTATIONS},
     **{name: f"file of {name}" for name in SIDECARS},
 }
 """Role of a file, as those that were made from it say it → what messages call it."""
@@ -82,7 +82,7 @@ class Made:
             origin = read_origin(place)
             return cls(path, id_, BOXES, digest(), origin["inputs"], origin["beside"])
         for name in ANNOTATIONS:
-            if path == f"annotations/{id_}.{name}.xml":
+            if path.startswith(f"annotations/{id_}.{name}."):
                 return cls(path, id_, name, digest())
         for name in SIDECARS:
             if path.startswith(f"sidecars/{id_}.{name}"):

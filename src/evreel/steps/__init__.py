@@ -28,6 +28,7 @@ from evreel.steps.clock import clock, clock_by_hand
 from evreel.steps.common import LOG, given, logged, memory_error, os_error
 from evreel.steps.cut import cut
 from evreel.steps.events import Source, as_store, events
+from evreel.steps.export import export
 from evreel.steps.features import features
 from evreel.steps.info import describe, info
 from evreel.steps.release import release
@@ -69,6 +70,7 @@ __all__ = [
     "cut",
     "describe",
     "events",
+    "export",
     "features",
     "given",
     "info",

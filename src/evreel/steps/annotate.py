@@ -50,8 +50,9 @@ def read_annotations(
     *,
     clock: str | Path | None = None,
     picture: Picture | None = None,
+    names: Sequence[str] = (),
 ) -> Joined:
-    """Read the CVAT XML of one recording, for the frames of its clock.
+    """Read the annotation files of one recording, for the frames of its clock.
 
     Parameters
     ----------
@@ -59,9 +60,13 @@ def read_annotations(
         As `annotate` takes them.
     frames
         The clock of the annotated video, before its times are aligned.
-    clock, picture
-        The clock's file and its pictures, where they are known: an annotation that does not fit
-        may be of another clock beside it.
+    clock
+        The clock's file, where it is known: an annotation that does not fit may be of another
+        clock beside it.
+    picture
+        How the sensor's pixels map to the video's; YOLO and EventBbox need it.
+    names
+        What the recording is called: tells its task among several of a project.
 
     Raises
     ------
@@ -69,20 +74,33 @@ def read_annotations(
         If an annotation is not valid or does not fit the clock.
     """
     from evreel.annotations.belonging import Video, check_belongs
-    from evreel.annotations.cvat import read_cvat
+    from evreel.annotations.carried import carried_on
     from evreel.annotations.frames import place
+    from evreel.annotations.joining import linked, stitched
+    from evreel.annotations.open import read_annotations as read
     from evreel.annotations.seen import between_seen, only_finished, read_finished
     from evreel.annotations.shapes import merge, relabel
     from evreel.files.clock import CLOCK_SUFFIX
 
-    placed = place(
-        None
-        if rois is None
-        else read_cvat(rois, unsupported=settings.unsupported, invalid=settings.invalid),
-        None if tags is None else read_cvat(tags, tags_only=True),
-        frames,
-        gaps=settings.gaps,
-    )
+    drawn = tagged = None
+    if rois is not None:
+        drawn = read(
+            rois,
+            clock=frames,
+            picture=picture,
+            labels=labels,
+            unsupported=settings.unsupported,
+            invalid=settings.invalid,
+            fill=settings.gaps == "fill",
+            shapes=settings.shapes,
+            task=settings.task,
+            names=names,
+        )
+        drawn = linked(carried_on(drawn), settings.link)
+        drawn = stitched(drawn) if settings.stitch else drawn
+    if tags is not None:
+        tagged = read(tags, tags_only=True, task=settings.task, names=names)
+    placed = place(drawn, tagged, frames, gaps=settings.gaps)
     doubts, parts = list(placed.doubts), []
     if placed.rois is not None:
         seen, doubt = between_seen(placed.rois, placed.step, settings.between)
@@ -108,7 +126,7 @@ def read_annotations(
         finished, times = read_finished(labelled), settings.part(Alignment).clock(frames)
         annotated, n = only_finished(annotated, finished, times)
         counts["unfinished_shapes"] = n
-    return Joined(annotated, tuple(doubts), counts)
+    return Joined(annotated, (*doubts, *annotated.doubts), counts)
 
 
 def _videos_beside(clock: str | Path) -> dict[str, Callable[[], Video | None]]:
@@ -146,6 +164,7 @@ def annotate(
     labelled_md5: str | None = None,
     labelled_sha256: str | None = None,
     labels: Sequence[str] | None = None,
+    names: Sequence[str] = (),
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Join events, frame clock and CVAT XML into annotated slices and boxes.
@@ -163,7 +182,8 @@ def annotate(
     settings
         What is read from the XML, and how.
     rois
-        CVAT XML, for video or for images, with boxes and polygons; None if there is none.
+        CVAT XML, for video or for images, or the zip with it; or COCO, MOT, YOLO or EventBbox,
+        told by content; None if there is none.
     tags
         CVAT XML for images. Only its frame tags are read, and those of `rois` are not. None
         takes the tags of `rois`.
@@ -177,6 +197,8 @@ def annotate(
     labels
         Label names in the order of their numbers, the same for all recordings of a data set;
         None takes the order of the files.
+    names
+        What the recording is called, beside its store: tells its task among several of a project.
 
     Returns
     -------
@@ -193,7 +215,7 @@ def annotate(
     from evreel.annotations.regions import Annotator, Regions
     from evreel.files import hdf5
     from evreel.files.boxes import write_boxes
-    from evreel.files.clock import read_clock
+    from evreel.files.clock import CLOCK_SUFFIX, read_clock
     from evreel.files.slices import SlicesWriter
     from evreel.layout import SLICES
     from evreel.video.picture import Picture
@@ -206,13 +228,17 @@ def annotate(
         {"rois": rois_sha256, "tags": tags_sha256, "labelled": labelled_sha256},
     )
     frames, picture, extra = read_clock(clock)
-    joined = read_annotations(
-        *(rois, tags, frames, settings, labels, labelled), clock=clock, picture=picture
-    )
     alignment = settings.part(Alignment)
     cut = windows.division()
     with as_store(store, beside=slices) as opened:
         check_clock(clock, extra, opened)
+        picture = picture or Picture(opened.sensor)
+        joined = read_annotations(
+            *(rois, tags, frames, settings, labels, labelled),
+            clock=clock,
+            picture=picture,
+            names=[opened.path.stem, Path(clock).name.removesuffix(CLOCK_SUFFIX), *names],
+        )
         if alignment.homography is not None:
             picture = Picture(opened.sensor)
         aligned = alignment.clock(frames)
@@ -220,8 +246,11 @@ def annotate(
         regions = Regions(
             alignment.annotations(joined.annotations, opened.sensor),
             aligned,
-            picture or Picture(opened.sensor),
+            picture,
             clip=settings.clip,
+            radius_px=settings.radius_px,
+            margin_px=settings.margin_px,
+            primary=settings.primary,
         )
         repairs = regions.repairs | joined.counts
         beside: dict[str, str] = {}
@@ -243,10 +272,11 @@ def annotate(
             ),
             hdf5.create(slices_scratch, SLICES, made) as file,
         ):
-            annotator = Annotator(regions)
+            annotator = Annotator(regions, at=settings.at, instant=settings.instant)
             writer = SlicesWriter(
                 *(file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables),
                 doubts=joined.doubts,
+                shapes=regions.shape_rows(),
             )
             for chunk in opened.chunks():
                 writer.write(chunk, *annotator.label(chunk))
