@@ -20,4 +20,5 @@ with steps.logged(snakemake.log[0]):
         labelled_md5=snakemake.params.labelled_md5,
         labelled_sha256=snakemake.params.labelled_sha256["labelled"],
         labels=snakemake.params.labels,
+        names=snakemake.params.names,
     )

@@ -17,13 +17,13 @@ from support.cvat import (
     box,
     corners,
     element,
-    ellipse,
     frame_names,
     images,
     listed,
     picture_names,
     task,
     track,
+    unknown,
 )
 
 WHOLE = [(0, 200_000)]
@@ -206,15 +206,15 @@ def test_stepped_task__has_the_frames_of_its_filter(rec):
 
 
 @pytest.mark.parametrize(
-    "skipped", [box(5, rotation=30), ellipse(5), '<mask frame="5" rle="1"/>', '<points frame="5"/>']
+    "skipped", [unknown(5), '<mask frame="5" rle="1"/>', '<points frame="5"/>']
 )
 def test_skipped_shape__is_never_bridged(rec, skipped):
     dense = track(listed(range(5)), skipped, listed(range(6, N)))
-    made = rec.annotate(rois=task(dense), unsupported="skip")
+    made = rec.annotate(rois=task(dense), unsupported="skip", shapes=("box",))
     assert sorted(made.at) == [*range(5), *range(6, N)]
     assert made.counts["skipped_shapes"] == 1
     sparse = track(box(0), box(3), skipped, box(8), box(10), box(19))
-    made = rec.annotate(rois=task(sparse), unsupported="skip")
+    made = rec.annotate(rois=task(sparse), unsupported="skip", shapes=("box",))
     assert sorted(made.at) == [*range(4), *range(8, N)]
     assert made.labelled == WHOLE, "annotators looked"
     assert not made.doubts
@@ -222,13 +222,13 @@ def test_skipped_shape__is_never_bridged(rec, skipped):
 
 def test_skipped_shape__out_of_order_is_refused(rec):
     message = r"frame 5: frame 5 is listed after 10\. Put the shapes of the track in the order"
-    for shapes in ((box(0), box(10), ellipse(5), box(19)), (ellipse(10), box(5), box(19))):
+    for shapes in ((box(0), box(10), unknown(5), box(19)), (unknown(10), box(5), box(19))):
         with pytest.raises(AnnotationError, match=message):
             rec.annotate(rois=task(track(*shapes)), unsupported="skip")
 
 
 def test_skipped_shapes__at_the_end_of_a_track_are_not_bridged_by_its_closing(rec):
-    xml = task(track(box(0), ellipse(5), box(9, outside=1), box(12), box(19)))
+    xml = task(track(box(0), unknown(5), box(9, outside=1), box(12), box(19)))
     made = rec.annotate(rois=xml, unsupported="skip")
     assert sorted(made.at) == [0, *range(12, N)]
 
@@ -237,7 +237,7 @@ def test_skipped_shapes__at_the_end_of_a_track_are_not_bridged_by_its_closing(re
     "closing",
     [
         box(5, outside=1, rotation=30),
-        ellipse(5, outside=1),
+        unknown(5, outside=1),
         box(5, outside=1, xbr=5),
         box(5, outside=1, xtl=None, ybr="nan"),
         box(5, outside=1, rotation="x"),
@@ -285,7 +285,7 @@ def test_doubled_closing_shape__is_dropped_and_counted(rec):
     for again in (
         box(5, outside=1),
         box(5, outside=1, xtl=0),
-        ellipse(5, outside=1),
+        unknown(5, outside=1),
         box(7, outside=1, **corners(5)),
     ):
         xml = task(track(listed(range(5)), box(5, outside=1), again, listed(range(9, N))))

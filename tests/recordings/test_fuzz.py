@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from support import ROOT
+from support import ROOT, warm
 
-FUZZ = [sys.executable, "-m", "support.fuzz", "--seed", "20240301"]
+FUZZ = ["-m", "support.fuzz", "--seed", "20240301"]
 
 # Group of formats → files, and how many of them an outcome must at least be met by.
 GROUPS = {
@@ -27,7 +27,7 @@ GROUPS = {
 def test_fuzz__of_many_files_ends_in_events_or_one_kind_of_error(name):
     files, fewest = GROUPS[name]
     done = subprocess.run(  # in a process of its own, so that a hang is a failure
-        [*FUZZ, "--files", str(files), name],
+        [warm.commands() / "job", *FUZZ, "--files", str(files), name],
         capture_output=True,
         text=True,
         timeout=300,
@@ -42,5 +42,7 @@ def test_fuzz__of_many_files_ends_in_events_or_one_kind_of_error(name):
 
 
 def test_fuzz__has_every_group_of_formats():
-    done = subprocess.run([*FUZZ, "--help"], capture_output=True, text=True, cwd=ROOT / "tests")
+    done = subprocess.run(
+        [sys.executable, *FUZZ, "--help"], capture_output=True, text=True, cwd=ROOT / "tests"
+    )
     assert ", ".join(GROUPS) in " ".join(done.stdout.split())

@@ -44,10 +44,9 @@ def element(kind: str, attributes: Mapping[str, object]) -> str:
     return f"<{kind} {' '.join(kept)}/>\n"
 
 
-def ellipse(frame: int, **attributes: object) -> str:
-    """Return a shape of a kind that is not supported."""
-    values = {"frame": frame, "keyframe": 1, "outside": 0, "cx": 9, "cy": 9, "rx": 3, "ry": 2}
-    return element("ellipse", values | attributes)
+def unknown(frame: int, **attributes: object) -> str:
+    """Return a shape of a kind that CVAT does not have."""
+    return element("hexagon", {"frame": frame, "keyframe": 1, "outside": 0} | attributes)
 
 
 def track(*shapes: str, number: int = 0) -> str:

@@ -25,6 +25,7 @@ rule annotate:
         labelled_md5=column("labelled_md5"),
         labelled_sha256=digest("labelled"),
         labels=of_dataset(DataSet.labels),
+        names=of_recording(DATASET.names),
         revision=revision("annotate"),
     script:
         "../../scripts/annotate.py"

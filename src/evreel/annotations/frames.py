@@ -21,6 +21,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+
+from evreel.annotations.compact import columns_of
 from evreel.annotations.shapes import Annotations, Shape, Track, interpolate
 from evreel.errors import AnnotationError
 from evreel.timebase import FrameClock
@@ -334,7 +337,7 @@ def _deleted(rois: Annotations, partner: Annotations | None, doubts: list[str]) 
 
 def _without_gaps(
     rois: Annotations, gaps: Gaps, deleted: Set[int]
-) -> tuple[tuple[Track, ...], Set[int], list[tuple[Track, int]]]:
+) -> tuple[Sequence[Track], Set[int], list[tuple[Track, int]]]:
     """Mark the shapes before gaps that are not filled.
 
     Returns
@@ -346,14 +349,14 @@ def _without_gaps(
     open_: dict[int, list[int]] = {}
     adjacent = apart = 0
     for number, track in enumerate(rois.tracks):
-        for k, (left, right) in enumerate(pairwise(track.shapes)):
-            if left.outside or left.alone:
-                continue
-            if right.frame - left.frame > step:
-                open_.setdefault(number, []).append(k)
-                apart += not right.outside
-            else:
-                adjacent += not right.outside
+        listed = columns_of(track.shapes)
+        goes_on = ~(listed.outside | listed.alone)[:-1]
+        is_gap = goes_on & (np.diff(listed.frame) > step)
+        is_shown = ~listed.outside[1:]
+        apart += int((is_gap & is_shown).sum())
+        adjacent += int((goes_on & ~is_gap & is_shown).sum())
+        if is_gap.any():
+            open_[number] = np.flatnonzero(is_gap).tolist()
     tracks = list(rois.tracks)
     if not open_:
         return rois.tracks, frozenset(), []
@@ -382,11 +385,15 @@ def _without_gaps(
 
 def _shown(tracks: Sequence[Track]) -> set[int]:
     """Return the frames in which a track lists a shape that is visible."""
-    return {shape.frame for track in tracks for shape in track.shapes if not shape.outside}
+    shown: set[int] = set()
+    for track in tracks:
+        listed = columns_of(track.shapes)
+        shown.update(listed.frame[~listed.outside].tolist())
+    return shown
 
 
 def _is_between_keys(track: Track) -> bool:
-    return any(not shape.keyframe for shape in track.shapes)
+    return not columns_of(track.shapes).keyframe.all()
 
 
 def _left_out(track: Track, frames: Set[int], step: int) -> Track:

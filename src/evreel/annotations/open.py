@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from evreel.annotations.listing import Invalid
 from evreel.annotations.packed import Packed
-from evreel.annotations.shapes import Annotations
+from evreel.annotations.shapes import Annotations, of_kinds
 from evreel.errors import AnnotationError, UsageError
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
@@ -94,6 +94,9 @@ def read_annotations(
     invalid: Invalid = "error",
     fill: bool = False,
     tags_only: bool = False,
+    shapes: Collection[str] | None = None,
+    task: str | None = None,
+    names: Sequence[str] = (),
 ) -> Annotations:
     r"""Read an annotation: CVAT XML, COCO, MOT, YOLO or EventBbox, told by content.
 
@@ -119,6 +122,10 @@ def read_annotations(
         frames, between which objects move, instead of frames that stand alone.
     tags_only
         Read only the tags of frames, which CVAT's images form alone has.
+    shapes
+        Kinds of shapes that are read, by name; None takes all. Others are skipped, and counted.
+    task, names
+        As `evreel.annotations.cvat.read_cvat` takes them.
 
     Returns
     -------
@@ -147,13 +154,35 @@ def read_annotations(
     if form == "cvat":
         from evreel.annotations.cvat import read_cvat
 
-        return read_cvat(path, unsupported=unsupported, invalid=invalid, tags_only=tags_only)
+        return read_cvat(
+            path,
+            unsupported=unsupported,
+            invalid=invalid,
+            tags_only=tags_only,
+            shapes=shapes,
+            task=task,
+            names=names,
+        )
     if tags_only:
         raise AnnotationError(
             f"is of the form {form}, which has no tags of frames",
             path=path,
             hint="Give it as rois; an export CVAT for images 1.1 has tags.",
         )
+    read = _read_other(path, form, clock, picture, labels, invalid, fill)
+    return read if shapes is None else of_kinds(read, shapes)
+
+
+def _read_other(
+    path: Path,
+    form: Form,
+    clock: FrameClock | None,
+    picture: Picture | None,
+    labels: Sequence[str] | None,
+    invalid: Invalid,
+    fill: bool,
+) -> Annotations:
+    """Read an annotation of a form that is not CVAT's."""
     if form == "coco":
         from evreel.annotations.coco import read_coco
 
@@ -186,6 +215,9 @@ def check_annotations(
     unsupported: Unsupported = "error",
     invalid: Invalid = "error",
     tags_only: bool = False,
+    shapes: Collection[str] | None = None,
+    task: str | None = None,
+    names: Sequence[str] = (),
 ) -> Annotations:
     """Read an annotation without its clock and pictures, as far as it can be read then.
 
@@ -213,6 +245,9 @@ def check_annotations(
         unsupported=unsupported,
         invalid=invalid,
         tags_only=tags_only,
+        shapes=shapes,
+        task=task,
+        names=names,
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -379,6 +380,46 @@ def annotate(options: Options) -> int:
             **_given(options, "rois", "tags", "labelled", "labels"),
             **_given(options, "rois_md5", "tags_md5", "labelled_md5"),
             progress=progress,
+        )
+    return 0
+
+
+@command(
+    "Estimate how far annotations are from their events, in time and space.",
+    option("source", metavar="STORE|SLICES", type=Path),
+    clock_option("", required=True),
+    option("--rois", metavar="XML", type=Path, required=True, help="the annotation"),
+    option("-o", "--output", metavar="TSV", type=Path, help="table; default: print it"),
+    option("--plot", metavar="SVG", type=Path, help="picture of the table"),
+    settings("AlignSettings"),
+    settings("AnnotateSettings"),
+)
+def align(options: Options) -> int:
+    """Align annotations; nothing is changed."""
+    from evreel import steps
+
+    by_hand = steps.clock_by_hand(options.times)
+    with _bar(options, "align", "ev") as progress, contextlib.ExitStack() as stack:
+        clock: str | Path = options.times
+        if by_hand is not None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            clock = Path(folder, options.source.stem + ".clock.tsv")
+            steps.clock(options.source, clock, steps.ClockSettings(**by_hand))
+        found = steps.align(
+            options.source,
+            clock,
+            options.rois,
+            settings_from(steps.AnnotateSettings, options),
+            settings_from(steps.AlignSettings, options),
+            output=options.output,
+            plot=options.plot,
+            progress=progress,
+        )
+    if options.output is None:
+        print(steps.as_table(found.estimates), end="")
+    if found.columns is not None:
+        print(
+            "# To apply it, put these columns into the recordings table:", found.columns, sep="\n"
         )
     return 0
 

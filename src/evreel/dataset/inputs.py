@@ -7,11 +7,13 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from evreel import __version__
 from evreel.acquire import check_md5, read_source
+from evreel.annotations.alignment import Alignment
 from evreel.dataset.config import FILES, stop_at
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
@@ -63,6 +65,10 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 _check_md5(row, column, memory)
                 if column in ANNOTATIONS:
                     xmls.append(_checked_xml(dataset, memory, id_, column))
+                elif column == "clock":
+                    _check_clock(dataset, memory, id_)
+                elif column == "labelled":
+                    _check_finished(memory, row["labelled"])
                 elif column == "boxes":
                     if _check_boxes(dataset, memory, id_):
                         boxes[memory.digests(row[column]).sha256].append(id_)
@@ -145,7 +151,7 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
     path, labels = dataset.recordings[id_][column], dataset.labels()
     sha256 = memory.digests(path).sha256
     settings = dataset.settings(id_).annotate
-    has_tags = "tags" in dataset.recordings[id_]
+    has_tags, names = "tags" in dataset.recordings[id_], dataset.names(id_)
 
     def found() -> tuple[Any, ...]:
         from evreel.annotations.open import check_annotations
@@ -158,6 +164,9 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
             unsupported=settings.unsupported,
             invalid=settings.invalid,
             tags_only=column == "tags",
+            shapes=settings.shapes,
+            task=settings.task,
+            names=names,
         )
         # As the step reads it: where there are tags, those of the regions' file do not count.
         relabel(replace(read, tags=()) if column == "rois" and has_tags else read, labels)
@@ -165,8 +174,64 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
             check_within(read)
         return origin_of(read)
 
-    origin = _known(memory, found, column, has_tags, sha256, settings.plain(), labels)
+    parts = (column, has_tags, sha256, settings.plain(), labels, names)
+    origin = _known(memory, found, *parts)
     return Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
+
+
+def _check_clock(dataset: DataSet, memory: Memory, id_: str) -> None:
+    """Check a table of times, and that the annotation of its recording is of these frames."""
+    row, settings = dataset.recordings[id_], dataset.settings(id_).annotate
+    others = {
+        other: read_from["clock"]
+        for other, read_from in dataset.recordings.items()
+        if other != id_ and "clock" in read_from
+    }
+
+    def found() -> int:
+        from evreel.annotations.belonging import Video, check_belongs
+        from evreel.annotations.cvat import read_cvat
+        from evreel.annotations.frames import place
+        from evreel.files.clock import read_clock
+
+        def video_of(name: str, path: str) -> Video:
+            frames, picture, _ = read_clock(path)
+            is_seen = picture is not None and settings.homography is None
+            return Video(name, frames, picture.shape if picture and is_seen else None)
+
+        video = video_of(id_, row["clock"])
+        settings.part(Alignment).clock(video.clock)
+        rois, tags = row.get("rois"), row.get("tags")
+        placed = place(
+            None
+            if rois is None
+            else read_cvat(rois, unsupported=settings.unsupported, invalid=settings.invalid),
+            None if tags is None else read_cvat(tags, tags_only=True),
+            video.clock,
+            gaps=settings.gaps,
+        )
+        for part in (placed.rois, placed.tags):
+            if part is not None:
+                check_belongs(
+                    part,
+                    video,
+                    {name: partial(video_of, name, path) for name, path in others.items()},
+                    part_of_video=settings.part_of_video,
+                )
+        return len(video.clock)
+
+    read = (row[column] for column in ("clock", "rois", "tags") if column in row)
+    digests = [memory.digests(path).sha256 for path in read]
+    _known(memory, found, "clock", id_, digests, settings.plain(), sorted(others))
+
+
+def _check_finished(memory: Memory, path: str) -> None:
+    def found() -> int:
+        from evreel.annotations.seen import read_finished
+
+        return len(read_finished(path).lines)
+
+    _known(memory, found, "labelled", memory.digests(path).sha256)
 
 
 def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from evreel.annotations.alignment import Alignment
 from evreel.annotations.seen import Between
@@ -42,6 +42,7 @@ RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
 """Form of the folder of results: without what Snakemake would replace in a path."""
 
 Split = Literal["train", "val", "test", "mixed"]
+ShapeKind = Literal["box", "ellipse", "polygon", "polyline", "points", "cuboid", "mask", "skeleton"]
 Content = Literal["events", "slices", "samples", "features", "annotations", "sidecars", "video"]
 
 
@@ -224,13 +225,72 @@ class VideoSection(VideoSettings, ClockSettings):
 class AnnotateSettings(Alignment):
     """Joining events and annotations."""
 
+    at: Literal["frame", "event"] = setting(
+        "frame",
+        "Which shape of a region an event is compared with. frame: that of the frame which holds "
+        "the event; event: the shape at the event's own time, between the moments of two shapes "
+        "that the XML lists.",
+    )
+    instant: Literal["start", "middle", "stop"] = setting(
+        "middle",
+        "Which moment of its frame a drawn shape is of, with at: event. People draw around what "
+        "the picture of a frame shows, so it is the middle.",
+    )
+    margin_px: float = setting(
+        0.0,
+        "By how much shapes grow when events are labelled, in pixels of the sensor. Boxes and the "
+        "table of shapes have them as drawn.",
+        unit="px",
+        minimum=0,
+        maximum=1000,
+    )
+    radius_px: float = setting(
+        2.0,
+        "Of points, of the joints of skeletons, and of polylines on both sides, in pixels of the "
+        "sensor.",
+        unit="px",
+        minimum=0,
+        maximum=1000,
+    )
+    primary: tuple[Literal["z_order", "area", "track"], ...] = setting(
+        ("z_order", "area", "track"),
+        "Which of several regions is an event's first: what is higher, smaller, or later in the "
+        "XML, in this order. Among equals, it is the later one.",
+        unique=True,
+        metavar="A,B,…",
+    )
     clip: bool = setting(
         False, "Clip shapes that reach outside the picture, and count them, instead of an error."
     )
     unsupported: Literal["error", "skip"] = setting(
         "error",
-        "What becomes of shapes other than boxes and polygons, and of rotated boxes: error, or "
-        "skip and count them.",
+        "What becomes of elements that are none of CVAT's shapes: error, or skip and count them.",
+    )
+    shapes: tuple[ShapeKind, ...] = setting(
+        get_args(ShapeKind),
+        "Kinds of shapes that are read; others are skipped and counted.",
+        least=1,
+        unique=True,
+        metavar="KINDS",
+    )
+    task: str | None = setting(
+        None,
+        "Number or name of the task, in an export of a project. By default, the one task whose "
+        "name or video is called as the recording or its file.",
+        least=1,
+        metavar="TASK",
+    )
+    link: Literal["none", "group_id", "iou"] = setting(
+        "none",
+        "Which masks become tracks, since CVAT has no tracks of masks. group_id: those of one "
+        "label and group; iou: those of one label in successive frames that overlap most, by half "
+        "or more of what they cover together; none: each is a region of its own.",
+    )
+    stitch: bool = setting(
+        True,
+        "Whether a track that ends where a job of its task ends goes on as one that begins in the "
+        "next job: of the same label, in the same or the next frame, and overlapping by half or "
+        "more. It is counted, as are those that do not go on.",
     )
     invalid: Literal["error", "drop"] = setting(
         "error",

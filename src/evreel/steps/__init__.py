@@ -5,6 +5,7 @@ in a workflow. Outputs appear under their names only when they are complete. Ste
 they need inside, so that a step without a kernel does not pay for numba's import.
 """
 
+from evreel.annotations.aligning import AlignSettings
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
@@ -19,6 +20,7 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.steps.acquire import acquire
+from evreel.steps.align import align, as_table
 from evreel.steps.annotate import annotate
 from evreel.steps.boxes import boxes
 from evreel.steps.check import audit, check, verify
@@ -41,6 +43,7 @@ from evreel.windows import RegularWindows
 __all__ = [
     "LOG",
     "AcquireSettings",
+    "AlignSettings",
     "AnnotateSettings",
     "BoxesSettings",
     "ClockSettings",
@@ -54,8 +57,10 @@ __all__ = [
     "SplitsSettings",
     "VideoSettings",
     "acquire",
+    "align",
     "annotate",
     "as_store",
+    "as_table",
     "audit",
     "boxes",
     "check",

@@ -50,6 +50,7 @@ def read_annotations(
     *,
     clock: str | Path | None = None,
     picture: Picture | None = None,
+    names: Sequence[str] = (),
 ) -> Joined:
     """Read the annotation files of one recording, for the frames of its clock.
 
@@ -64,6 +65,8 @@ def read_annotations(
         clock beside it.
     picture
         How the sensor's pixels map to the video's; YOLO and EventBbox need it.
+    names
+        What the recording is called: tells its task among several of a project.
 
     Raises
     ------
@@ -71,16 +74,17 @@ def read_annotations(
         If an annotation is not valid or does not fit the clock.
     """
     from evreel.annotations.belonging import Video, check_belongs
+    from evreel.annotations.carried import carried_on
     from evreel.annotations.frames import place
+    from evreel.annotations.joining import linked, stitched
     from evreel.annotations.open import read_annotations as read
     from evreel.annotations.seen import between_seen, only_finished, read_finished
     from evreel.annotations.shapes import merge, relabel
     from evreel.files.clock import CLOCK_SUFFIX
 
-    placed = place(
-        None
-        if rois is None
-        else read(
+    drawn = tagged = None
+    if rois is not None:
+        drawn = read(
             rois,
             clock=frames,
             picture=picture,
@@ -88,11 +92,15 @@ def read_annotations(
             unsupported=settings.unsupported,
             invalid=settings.invalid,
             fill=settings.gaps == "fill",
-        ),
-        None if tags is None else read(tags, tags_only=True),
-        frames,
-        gaps=settings.gaps,
-    )
+            shapes=settings.shapes,
+            task=settings.task,
+            names=names,
+        )
+        drawn = linked(carried_on(drawn), settings.link)
+        drawn = stitched(drawn) if settings.stitch else drawn
+    if tags is not None:
+        tagged = read(tags, tags_only=True, task=settings.task, names=names)
+    placed = place(drawn, tagged, frames, gaps=settings.gaps)
     doubts, parts = list(placed.doubts), []
     if placed.rois is not None:
         seen, doubt = between_seen(placed.rois, placed.step, settings.between)
@@ -118,7 +126,7 @@ def read_annotations(
         finished, times = read_finished(labelled), settings.part(Alignment).clock(frames)
         annotated, n = only_finished(annotated, finished, times)
         counts["unfinished_shapes"] = n
-    return Joined(annotated, tuple(doubts), counts)
+    return Joined(annotated, (*doubts, *annotated.doubts), counts)
 
 
 def _videos_beside(clock: str | Path) -> dict[str, Callable[[], Video | None]]:
@@ -156,6 +164,7 @@ def annotate(
     labelled_md5: str | None = None,
     labelled_sha256: str | None = None,
     labels: Sequence[str] | None = None,
+    names: Sequence[str] = (),
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Join events, frame clock and CVAT XML into annotated slices and boxes.
@@ -173,8 +182,8 @@ def annotate(
     settings
         What is read from the XML, and how.
     rois
-        CVAT XML, for video or for images; or COCO, MOT, YOLO or EventBbox, told by content; None
-        if there is none.
+        CVAT XML, for video or for images, or the zip with it; or COCO, MOT, YOLO or EventBbox,
+        told by content; None if there is none.
     tags
         CVAT XML for images. Only its frame tags are read, and those of `rois` are not. None
         takes the tags of `rois`.
@@ -188,6 +197,8 @@ def annotate(
     labels
         Label names in the order of their numbers, the same for all recordings of a data set;
         None takes the order of the files.
+    names
+        What the recording is called, beside its store: tells its task among several of a project.
 
     Returns
     -------
@@ -204,7 +215,7 @@ def annotate(
     from evreel.annotations.regions import Annotator, Regions
     from evreel.files import hdf5
     from evreel.files.boxes import write_boxes
-    from evreel.files.clock import read_clock
+    from evreel.files.clock import CLOCK_SUFFIX, read_clock
     from evreel.files.slices import SlicesWriter
     from evreel.layout import SLICES
     from evreel.video.picture import Picture
@@ -223,7 +234,10 @@ def annotate(
         check_clock(clock, extra, opened)
         picture = picture or Picture(opened.sensor)
         joined = read_annotations(
-            *(rois, tags, frames, settings, labels, labelled), clock=clock, picture=picture
+            *(rois, tags, frames, settings, labels, labelled),
+            clock=clock,
+            picture=picture,
+            names=[opened.path.stem, Path(clock).name.removesuffix(CLOCK_SUFFIX), *names],
         )
         if alignment.homography is not None:
             picture = Picture(opened.sensor)
@@ -234,6 +248,9 @@ def annotate(
             aligned,
             picture,
             clip=settings.clip,
+            radius_px=settings.radius_px,
+            margin_px=settings.margin_px,
+            primary=settings.primary,
         )
         repairs = regions.repairs | joined.counts
         beside: dict[str, str] = {}
@@ -255,7 +272,7 @@ def annotate(
             ),
             hdf5.create(slices_scratch, SLICES, made) as file,
         ):
-            annotator = Annotator(regions)
+            annotator = Annotator(regions, at=settings.at, instant=settings.instant)
             writer = SlicesWriter(
                 *(file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables),
                 doubts=joined.doubts,

@@ -49,10 +49,12 @@ def run(request: dict[str, Any], streams: list[int], job: str) -> NoReturn:
     os.environ.update(request["environment"])
     name, *arguments = request["command"]
     added = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:] = [str(Path(name).parent), *(str(Path(a).absolute()) for a in added), *PATH]
+    first = {"-m": [Path.cwd()], "evreel": [], "snakemake": []}.get(name, [Path(name).parent])
+    sys.path[:] = [*(str(Path(entry).absolute()) for entry in [*first, *added]), *PATH]
     sys.argv = [name, *arguments]
     status = 1
     try:
+        sys.modules.pop("sitecustomize", None)
         with contextlib.suppress(ImportError):
             importlib.import_module("sitecustomize")  # as an interpreter does
         if name == "snakemake":
@@ -60,6 +62,9 @@ def run(request: dict[str, Any], streams: list[int], job: str) -> NoReturn:
             sys.modules["snakemake.cli"].main()
         elif name == "evreel":
             sys.exit(sys.modules["evreel.cli"].main())
+        elif name == "-m":
+            sys.argv = arguments
+            runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(name, run_name="__main__")
         status = 0
