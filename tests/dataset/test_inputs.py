@@ -533,3 +533,17 @@ def test_annotation__of_the_frames_of_another_clock_is_told_whose_it_is(folder):
     assert "was drawn on 9x9 pictures; the video's are 9x8" in line
     rows[0]["annotate/homography"] = "[1, 0, 0, 0, 1, 0, 0, 0, 1]"
     assert not any("clock: b.xml" in line for line in told(folder, rows))
+
+
+@pytest.mark.parametrize("form", ["coco", "mot", "yolo", "event-bbox"])
+def test_clock__of_a_table_goes_with_any_form(folder, form):
+    """The box is in frame 0 of the table, which the recording's own frames need not have."""
+    (folder / "one.tsv").write_text("frame\tstart_us\tstop_us\n0\t0\t20\n")
+    annotation(folder / "one.x", form)
+    rows = [row("one", rois="one.x", clock="one.tsv")]
+    found = told(folder, rows)
+    assert all("does not say" in doubt for doubt in found), found
+    (folder / "one.tsv").write_text("frame\tstart_us\tstop_us\n0\t5\t6\n")
+    lines = told(folder, rows)
+    wrong = {"coco": "000000_0.png", "yolo": "000000_0", "event-bbox": "in no frame"}
+    assert form == "mot" or wrong[form] in lines[0]

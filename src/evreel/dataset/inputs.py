@@ -190,9 +190,10 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str) -> None:
 
     def found() -> int:
         from evreel.annotations.belonging import Video, check_belongs
-        from evreel.annotations.cvat import read_cvat
         from evreel.annotations.frames import place
+        from evreel.annotations.open import read_annotations
         from evreel.files.clock import read_clock
+        from evreel.video.picture import Picture
 
         def video_of(name: str, path: str) -> Video:
             frames, picture, _ = read_clock(path)
@@ -202,14 +203,22 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str) -> None:
         video = video_of(id_, row["clock"])
         settings.part(Alignment).clock(video.clock)
         rois, tags = row.get("rois"), row.get("tags")
-        placed = place(
-            None
-            if rois is None
-            else read_cvat(rois, unsupported=settings.unsupported, invalid=settings.invalid),
-            None if tags is None else read_cvat(tags, tags_only=True),
-            video.clock,
-            gaps=settings.gaps,
-        )
+        read = partial(read_annotations, task=settings.task, names=dataset.names(id_))
+        drawn = tagged = None
+        if rois is not None:
+            # Of what size the pictures are does not matter here.
+            drawn = read(
+                rois,
+                clock=video.clock,
+                picture=read_clock(row["clock"])[1] or Picture((1, 1)),
+                labels=dataset.labels(),
+                unsupported=settings.unsupported,
+                invalid=settings.invalid,
+                shapes=settings.shapes,
+            )
+        if tags is not None:
+            tagged = read(tags, tags_only=True)
+        placed = place(drawn, tagged, video.clock, gaps=settings.gaps)
         for part in (placed.rois, placed.tags):
             if part is not None:
                 check_belongs(
@@ -220,9 +229,10 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str) -> None:
                 )
         return len(video.clock)
 
-    read = (row[column] for column in ("clock", "rois", "tags") if column in row)
-    digests = [memory.digests(path).sha256 for path in read]
-    _known(memory, found, "clock", id_, digests, settings.plain(), sorted(others))
+    files = (row[column] for column in ("clock", "rois", "tags") if column in row)
+    digests = [memory.digests(path).sha256 for path in files]
+    parts = ("clock", id_, digests, settings.plain(), sorted(others), dataset.labels())
+    _known(memory, found, *parts)
 
 
 def _check_finished(memory: Memory, path: str) -> None:
