@@ -188,6 +188,15 @@ def test_coco__counts_what_it_cannot_hold(tmp_path):
     ]
 
 
+def test_mot__leaves_out_what_has_no_area_and_refuses_labels_of_two_lines(tmp_path):
+    level = Polyline(0, np.array([[0.0, 5], [9, 5]]))
+    more = {"name": "a", "n_frames": 10, "picture_shape": SHAPE}
+    lost = write_mot(tmp_path / "a", replace(BOXES, tracks=(Track(0, "car", (level,)),)), **more)
+    assert lost["shapes without area, left out"] == 1
+    assert read_mot(tmp_path / "a").tracks == ()
+    fails(lambda: write_mot(tmp_path / "b", replace(BOXES, labels=("a\nb",)), **more), "line break")
+
+
 @pytest.mark.parametrize("outlines", [False, True])
 def test_yolo__says_what_was_written(tmp_path, outlines):
     shapes = polygon(0, (1, 1), (9.25, 1), (4, 7.01)) if outlines else box(0)

@@ -16,7 +16,7 @@ from evreel.annotations import read_annotations
 from evreel.annotations.shapes import Annotations
 from evreel.cli import main
 from evreel.cli.commands import COMMANDS
-from evreel.errors import UsageError
+from evreel.errors import AnnotationError, UsageError
 from evreel.exports.aermanager import slice_files
 from evreel.exports.layouts import LAYOUTS as BY_NAME
 from evreel.files.boxes import read_boxes
@@ -333,5 +333,10 @@ def test_export__refuses_to_overwrite_and_leaves_nothing_behind(made, tmp_path):
     ):
         with pytest.raises(UsageError, match=words):
             steps.export(output=tmp_path / "new", **wrong)
+    longer = tmp_path / "gt.txt"
+    longer.write_text("11,1,0,0,5,5,1,1,1\n")
+    with pytest.raises(AnnotationError, match="frame 10; the video has 10 frames"):
+        steps.export(longer, tmp_path / "new", "yolo", clock=made.clock, labels=["car"])
+    longer.unlink()
     assert not (tmp_path / "new").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
