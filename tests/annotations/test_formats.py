@@ -349,6 +349,22 @@ def test_yolo__reads_tracks_poses_and_empty_pictures(tmp_path):
     assert track.shapes[0].visible == (True, False)
 
 
+def test_yolo__of_the_older_form_is_read_too(tmp_path):
+    (tmp_path / "obj_train_data").mkdir()
+    (tmp_path / "obj.names").write_text("bus\ncar\n")
+    (tmp_path / "obj.data").write_text("classes = 2\nnames = data/obj.names\n")
+    (tmp_path / "train.txt").write_text(
+        "".join(f"data/obj_train_data/frame_{k:06d}.PNG\n" for k in range(3))
+    )
+    (tmp_path / "obj_train_data" / "frame_000001.txt").write_text("1 .5 .5 .5 .5\n")
+    (tmp_path / "obj_train_data" / "frame_000002.txt").write_text("")
+    read = read_annotations(zipped(tmp_path), picture=Picture(SHAPE))
+    assert seen(read) == [(1, -1, "car", "box", [[16, 12], [48, 36]], False)]
+    assert (read.labels, read.frames) == (("bus", "car"), (0, 1, 2))
+    (tmp_path / "obj.names").write_text("bus\nbus\n")
+    fails(lambda: read_yolo(tmp_path, SHAPE), "obj.names", "twice")
+
+
 def test_yolo__takes_rounded_shares_at_the_edges(tmp_path):
     (tmp_path / "labels" / "train").mkdir(parents=True)
     (tmp_path / "data.yaml").write_text("names: [car]")
