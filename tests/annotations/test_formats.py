@@ -698,6 +698,23 @@ def test_masks__come_back_from_any_runs():
     assert runs_of_text("") == []
 
 
+def test_masks__are_those_of_pycocotools():
+    """Compressed and not; and what its polygons and ours have in common: whole pixels."""
+    theirs = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        pixels = rng.random(SHAPE) < rng.random() ** 3
+        pixels[3, 4] = True
+        told = theirs.encode(np.asfortranarray(pixels.astype(np.uint8)))
+        runs = runs_of_text(told["counts"].decode())
+        assert runs == picture_runs(mask_of_bitmap(pixels, 0, 0), SHAPE)
+    left, top = rng.integers(0, 20, 2).tolist()
+    square = [left, top, left + 9, top, left + 9, top + 7, left, top + 7]
+    (told,) = theirs.frPyObjects([square], *SHAPE)
+    ours = filled([np.array(square, dtype=float).reshape(-1, 2)], SHAPE)
+    assert picture_runs(ours, SHAPE) == runs_of_text(told["counts"].decode())
+
+
 def test_frames__of_a_clock_with_gaps(tmp_path):
     clock = FrameClock([0, 20], [10, 30])
     path = npy(tmp_path / "b.npy", (15, 1, 2, 3, 4, 0, 5, 1))
