@@ -13,7 +13,7 @@ from evreel.annotations.cvat import read_cvat
 from evreel.annotations.frames import place
 from evreel.errors import AnnotationError
 from evreel.timebase import FrameClock
-from support.cvat import N, STEP_US, Recording, box, images, listed, task, track
+from support.cvat import STEP_US, N, Recording, box, images, listed, task, track
 
 
 @pytest.fixture
