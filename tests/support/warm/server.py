@@ -28,9 +28,10 @@ PATH = list(sys.path)
 def load() -> None:
     """Import Snakemake and the package, and set numba up, as commands would by themselves."""
     modules = [found.name for found in pkgutil.walk_packages(evreel.__path__, "evreel.")]
-    for name in ("snakemake.cli", "snakemake.script", *modules):
+    for name in ("snakemake.cli", "snakemake.script", "smart_open", *modules):
         if not name.endswith("__main__"):
             importlib.import_module(name)
+    sys.modules["snakemake.cli"].get_argument_parser()  # which imports the plugins
     from numba.core.registry import cpu_target
 
     cpu_target.typing_context.refresh()
