@@ -105,7 +105,11 @@ def serve(door: socket.socket, job: str) -> None:
                     return
                 if key.fileobj is door:
                     client, _ = door.accept()
-                    request, streams = receive(client)
+                    try:
+                        request, streams = receive(client)
+                    except (OSError, ValueError):  # it was killed meanwhile
+                        client.close()
+                        continue
                     pid = os.fork()
                     if pid == 0:
                         run(request, streams, job)
@@ -124,7 +128,8 @@ def serve(door: socket.socket, job: str) -> None:
                     with clients.pop(key.data) as client:
                         if client in selector.get_map():
                             selector.unregister(client)
-                            client.sendall(str(status).encode())
+                            with contextlib.suppress(OSError):
+                                client.sendall(str(status).encode())
 
 
 if __name__ == "__main__":
