@@ -20,6 +20,8 @@ STEP_REVISIONS: Mapping[str, int] = {
     "clock": 1,
     "video": 1,
     "annotate": 4,
+    "qa": 1,
+    "summary": 1,
     "boxes": 2,
     "features": 3,
     "release": 4,
@@ -86,3 +88,10 @@ def sha256(path: str | Path) -> str:
     """Return ``sha256:<hex>`` of a file's bytes, read in pieces."""
     with Path(path).open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests_in(text: object) -> dict[str, str]:
+    """Return what an attribute says, role → digest; nothing if it is of another form."""
+    value = json.loads(text) if isinstance(text, str) else {}
+    fits = isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())
+    return value if fits else {}
