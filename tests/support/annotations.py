@@ -82,11 +82,14 @@ def label(
     clock: FrameClock = CLOCK,
     picture: Picture | None = None,
     rows: int | None = None,
+    at: str = "frame",
+    instant: str = "middle",
     **more,
 ) -> EventLabels:
     """Return the labels of events in one chunk, or in chunks of `rows`, joined."""
     picture = picture or Picture(tuple(events.sensor))
-    annotator = Annotator(Regions(annotations, clock, picture, **more))
+    regions = Regions(annotations, clock, picture, **more)
+    annotator = Annotator(regions, at=at, instant=instant)
     parts = [annotator.label(part) for part in pieces(events, rows or max(len(events), 1))]
     return EventLabels(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 

@@ -50,6 +50,9 @@ from evreel.layout import SHAPE_KINDS
 KIND = {name: number for number, name in enumerate(SHAPE_KINDS)}
 """Name of a class of shapes → its number."""
 
+STEADY = tuple(KIND[shape.name] for shape in (Box, Ellipse, Cuboid))
+"""Kinds whose numbers become those of the next shape of the kind, one by one."""
+
 WIDE = tuple(KIND[shape.name] for shape in (Polyline, Points, Skeleton))
 """Kinds that are as wide as a radius says."""
 
@@ -82,16 +85,17 @@ def motion(shape: Shape, other: Shape) -> Motion | None:
     """Return what a shape covers on its way to the next listed one; None if it does not move."""
     if type(shape) is not type(other) or isinstance(shape, Mask):
         return None
-    start, stop = _matched(shape, other)
+    start, stop, end = shape.points, other.points, other
+    if isinstance(shape, Polygon | Polyline):
+        start, stop = shape.matched(other)
+    elif isinstance(shape, Points) and not len(start) == len(stop) == 1:
+        return None
+    elif isinstance(shape, Skeleton) and isinstance(other, Skeleton):
+        if shape.joints != other.joints:
+            return None
+        end = shape  # what is visible stays so until the next one
     numbers = _NUMBERS[type(shape)]
-    end = numbers(shape, stop)
-    if isinstance(other, Box | Ellipse):
-        end[4] = other.rotation
-    return Motion(KIND[shape.name], numbers(shape, start), end)
-
-
-def _matched(shape: Shape, other: Shape) -> tuple[FloatArray, FloatArray]:
-    return shape.points, shape.at(other, 1.0, other.frame).points
+    return Motion(KIND[shape.name], numbers(shape, start), numbers(end, stop))
 
 
 def _of_corners(shape: Any, points: FloatArray) -> FloatArray:

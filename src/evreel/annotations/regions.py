@@ -2,26 +2,35 @@
 
 An event belongs to the frame whose interval ``[start, stop)`` holds its timestamp, and to the
 regions that are visible in that frame and hold the centre of its pixel. A sensor pixel (column c,
-row r) has its centre at ((c + 0.5)·scale, (r + 0.5)·scale) of the picture. A box includes its left
-and top edges and excludes its right and bottom edges. A polygon follows the even-odd rule and
-treats edges the same way, so that two outlines with a common edge never share a pixel.
+row r) has its centre at ((c + 0.5)·scale, (r + 0.5)·scale) of the picture.
+`evreel.annotations.figures` says what each kind of shape covers.
+
+**At its frame**, an event is compared with the shapes of that frame. **At its own time**, a shape
+is on its way: a drawn shape is of one instant of its frame, and between the instants of two shapes
+that are listed one after the other, it moves from one to the other on a straight line in time. It
+rests before the first instant of a visible part of its track and after the last, next to a shape
+that is alone, and before one that closes the track in the next frame. Which regions there are is a
+matter of frames in both cases: an object that closes in frame k exists until that frame starts, and
+an event in no frame is in no region.
 
 If several regions hold an event, its primary one has the highest z order; among equals, the
-smallest outline in that frame, by area in picture pixels squared to five decimals; among those,
-the lowest row of the regions. Five decimals hold all that coordinates of two decimals produce, and
-no arithmetic noise, so that regions of equal size keep their order from frame to frame.
+smallest shape in that frame, by area in picture pixels squared to five decimals; among those, the
+later region. Another order may be chosen. Five decimals hold all that coordinates of two decimals
+produce, and no arithmetic noise, so that regions of equal size keep their order from frame to
+frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.attributes import Coding
-from evreel.annotations.figures import KIND, WIDE
+from evreel.annotations.figures import KIND, STEADY, WIDE, Motion, figure, motion
 from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track
 from evreel.annotations.tables import LabelTables, RoiTable, ShapeRows, Spans, TagTable
 from evreel.errors import AnnotationError
@@ -36,6 +45,22 @@ Int32Array = npt.NDArray[np.int32]
 
 RADIUS_PX = 2.0
 """Radius of points and lines, sensor pixels: what annotators can aim at."""
+
+At = Literal["frame", "event"]
+Instant = Literal["start", "middle", "stop"]
+Priority = Literal["z_order", "area", "track"]
+
+PRIMARY: tuple[Priority, ...] = ("z_order", "area", "track")
+"""What makes one of several regions the primary one: higher on top, smaller, later in the list."""
+
+MOST_ROWS = 65_536
+"""So many shapes of frames are handed to kernels at once."""
+
+LEAST_ROOM = 65_536
+"""Room for overlaps of a call of a kernel, at first."""
+
+FARTHEST_PX = 1e9
+"""Coordinates beyond this are refused: squares and fourth powers of others are in range."""
 
 
 class Regions:
@@ -57,12 +82,18 @@ class Regions:
         the shapes.
     radius_px
         Of points and lines, in sensor pixels.
+    margin_px
+        By how much what shapes cover grows, in sensor pixels, when events are labelled; boxes and
+        tables have shapes as they were drawn. `evreel.annotations.figures` says how each kind does.
+    primary
+        What decides which of several regions an event has first.
 
     Attributes
     ----------
     tables : labels, regions, tags and labelled intervals, on the recording's time line.
     frames : (n,) int64, numbers of the frames that show a region, ascending.
     n_shapes : how many rows `shape_rows` yields: one per region and frame that shows it.
+    radius, margin : in picture pixels.
     repairs : ``clipped_shapes``: listed shapes that reached outside the picture;
         ``skipped_shapes``: shapes that the reader left out.
 
@@ -81,10 +112,14 @@ class Regions:
         *,
         clip: bool = False,
         radius_px: float = RADIUS_PX,
+        margin_px: float = 0.0,
+        primary: Sequence[Priority] = PRIMARY,
     ) -> None:
         self.clock = clock
         self.picture = picture
-        self._radius = radius_px * picture.scale
+        self.radius = float(radius_px * picture.scale)
+        self.margin = float(margin_px * picture.scale)
+        self._primary = tuple(primary)
         self._source = annotations.source or None
         self._check_picture(annotations)
         self._check_frames(annotations)
@@ -100,15 +135,20 @@ class Regions:
         self._bounds = np.fromiter((s.bounds for s in self._shapes), np.dtype("4f8"), n)
         self._frame = np.fromiter((s.frame for s in self._shapes), np.int64, n)
         self._kind = np.fromiter((KIND[s.name] for s in self._shapes), np.int8, n)
+        self._z_order = np.fromiter((s.z_order for s in self._shapes), np.int64, n)
         outside = np.fromiter((s.outside for s in self._shapes), bool, n)
         clipped = self._check_bounds(annotations, ~outside, clip)
 
+        self._linked = self._find_links(outside)
         # One row per region and frame that shows it: the listed shape there, or the one before.
         self._row_frame, self._row_shape = self._lay_on_frames(outside)
         self.frames: Int64Array = np.unique(self._row_frame)
         self.n_shapes = len(self._row_frame)
         coding = Coding(annotations)
         self._attributes = coding.columns([s.attributes for s in self._shapes])
+        figures = [figure(s).numbers for s in self._shapes]
+        self._first = np.cumsum([0, *map(len, figures)], dtype=np.int64)
+        self._pool = np.concatenate([np.empty(0), *figures])
         self.tables = LabelTables(
             annotations.labels,
             self._roi_table(annotations),
@@ -188,7 +228,7 @@ class Regions:
         bounds = self._bounds[shape]
         for row in np.flatnonzero(frame != self._frame[shape]).tolist():
             bounds[row] = self._shape_in(int(frame[row]), int(shape[row])).bounds
-        reach = np.isin(self._kind[shape], WIDE) * self._radius
+        reach = np.isin(self._kind[shape], WIDE) * self.radius
         return bounds + reach[:, None] * [-1, -1, 1, 1]
 
     def boxes(self) -> npt.NDArray[np.void]:
@@ -219,6 +259,149 @@ class Regions:
         records["class_confidence"] = 1
         kept: npt.NDArray[np.void] = records[(right > left) & (bottom > top)]
         return kept
+
+    def instants(self, instant: Instant) -> Int64Array:
+        """Return the moment of each frame that its shapes are of, µs; a middle is rounded down."""
+        start, stop = self.clock.start_us, self.clock.stop_us
+        if instant == "middle":
+            return start + (stop - start) // 2
+        return start if instant == "start" else stop
+
+    def rows_of(self, frames: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Return first and last + 1 row of the shapes of each frame."""
+        return (
+            np.searchsorted(self._row_frame, frames),
+            np.searchsorted(self._row_frame, frames, side="right"),
+        )
+
+    def region_of(self, rows: Int64Array) -> Int32Array:
+        """Return the region of each row."""
+        return self._region[self._row_shape[rows]]
+
+    def in_order(self, frames: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Return the rows of frames, each from the lowest shape up, and where each frame begins."""
+        from evreel.kernels.regions import areas
+
+        rows, first = _ranges(*self.rows_of(frames))
+        kind, place, numbers = self.figures(rows)
+        area = np.empty(len(rows))
+        areas(kind, place, numbers, self.radius, area)
+        shape = self._row_shape[rows]
+        keys: dict[Priority, npt.NDArray[Any]] = {
+            "z_order": self._z_order[shape],
+            "area": -np.round(area, 5),
+            "track": self._region[shape],
+        }
+        of_frame = np.repeat(np.arange(len(frames)), np.diff(first))
+        order = [keys["track"], *(keys[name] for name in self._primary[::-1]), of_frame]
+        return rows[np.lexsort(order)], first
+
+    def figures(self, rows: Int64Array) -> tuple[npt.NDArray[np.int8], Int64Array, FloatArray]:
+        """Return the shapes of rows: kind (n,), where numbers begin (n + 1,), and numbers."""
+        from evreel.kernels.regions import gather, move_all
+
+        shape = self._row_shape[rows]
+        frame = self._row_frame[rows]
+        way = frame - self._frame[shape]
+        drawn = np.flatnonzero((way > 0) & ~np.isin(self._kind[shape], STEADY))
+        own = {
+            k: figure(self._shape_in(int(frame[k]), int(shape[k]))).numbers for k in drawn.tolist()
+        }
+        sizes = np.diff(self._first)[shape]
+        sizes[drawn] = [len(own[k]) for k in drawn.tolist()]
+        place = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes)])
+        begin = self._first[shape]
+        begin[drawn] = -1
+        start = np.empty(place[-1])
+        gather(self._pool, begin, place, start)
+        for k, numbers in own.items():
+            start[place[k] : place[k + 1]] = numbers
+        moved = (way > 0) & (begin >= 0) & self._is_steady(shape)
+        if not moved.any():
+            return self._kind[shape], place, start
+        following = np.minimum(shape + 1, len(self._frame) - 1)
+        stop, numbers = np.empty((2, len(start)))
+        gather(self._pool, np.where(moved, self._first[following], begin), place, stop)
+        share = np.where(moved, way, 0) / np.where(
+            moved, self._frame[following] - self._frame[shape], 1
+        )
+        for k in drawn.tolist():
+            stop[place[k] : place[k + 1]] = own[k]
+        move_all(self._kind[shape], place, start, stop, share, numbers)
+        return self._kind[shape], place, numbers
+
+    def moving(
+        self, rows: Int64Array, later: npt.NDArray[np.bool_], instants: Int64Array
+    ) -> Moving:
+        """Return the shapes of rows on their way from one listed shape to the next.
+
+        Parameters
+        ----------
+        rows
+            (n,) rows of shapes.
+        later
+            (n,) bool, whether the time after the frame's instant is meant; else that before it.
+        instants
+            The moment of each frame of the clock that its shapes are of.
+        """
+        from evreel.kernels.regions import gather
+
+        shape = self._row_shape[rows]
+        listed = self._row_frame[rows] == self._frame[shape]
+        from_last = listed & ~later
+        left = np.where(from_last & self._linked[shape - 1] & (shape > 0), shape - 1, shape)
+        moves = np.where(from_last, left < shape, self._linked[shape])
+        right = np.where(moves, left + 1, left)
+        steady = self._is_steady(left) & moves
+        begin, end = self._first[left], np.where(steady, self._first[right], self._first[left])
+        sizes = np.diff(self._first)[left]
+        ways: dict[int, Motion] = {}
+        for k in np.flatnonzero(moves & ~steady).tolist():
+            way = motion(self._shapes[int(left[k])], self._shapes[int(right[k])])
+            if way is None:
+                moves[k] = False
+                continue
+            ways[k] = way
+            sizes[k] = len(way.start)
+            begin[k] = end[k] = -1
+        place = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes)])
+        start, stop = np.empty((2, int(place[-1])))
+        gather(self._pool, begin, place, start)
+        gather(self._pool, end, place, stop)
+        for k, way in ways.items():
+            start[place[k] : place[k + 1]] = way.start
+            stop[place[k] : place[k + 1]] = way.stop
+        from_us = self._instant_of(left, instants)
+        to_us = np.where(moves, self._instant_of(right, instants), from_us)
+        return Moving(self._kind[left], place, start, stop, from_us, to_us)
+
+    def _instant_of(self, shape: Int64Array, instants: Int64Array) -> Int64Array:
+        """Return when a listed shape is; frames beyond the clock are as long as its last."""
+        frame = self._frame[shape]
+        n = len(instants)
+        beyond = np.maximum(frame - (n - 1), 0)
+        length = self.clock.stop_us[-1] - self.clock.start_us[-1] if n else 0
+        moment: Int64Array = instants[np.minimum(frame, n - 1)] + beyond * length
+        return moment
+
+    def _is_steady(self, shape: Int64Array) -> npt.NDArray[np.bool_]:
+        """Return whether the numbers of shapes become those of the next, one by one."""
+        following = np.minimum(shape + 1, len(self._kind) - 1)
+        steady: npt.NDArray[np.bool_] = np.isin(self._kind[shape], STEADY)
+        steady &= self._kind[following] == self._kind[shape]
+        return steady
+
+    def _find_links(self, outside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return which shapes are on their way to the next one listed.
+
+        One that closes its track in the next frame says only that the object is gone then.
+        """
+        linked = np.zeros(len(self._frame), dtype=np.bool_)
+        alone = np.fromiter((s.alone for s in self._shapes), bool, len(self._shapes))
+        linked[:-1] = self._region[1:] == self._region[:-1]
+        linked[:-1] &= ~outside[:-1] & ~alone[:-1]
+        linked[:-1] &= ~outside[1:] | (np.diff(self._frame) > 1)
+        return linked
 
     def _check_picture(self, annotations: Annotations) -> None:
         drawn, video = annotations.picture_shape, self.picture.shape
@@ -411,8 +594,28 @@ class EventLabels(NamedTuple):
     overlap_roi: Int32Array
 
 
+@dataclass(frozen=True, eq=False)
+class Moving:
+    """Shapes of frames on their way, as kernels take them.
+
+    Parameters
+    ----------
+    kind : (n,) int8, as `evreel.annotations.figures.KIND` has it.
+    first : (n + 1,) int64, shape k has the numbers ``[first[k], first[k + 1])``.
+    start, stop : its numbers at the start and at the stop of its way.
+    from_us, to_us : (n,) int64, when that is; equal if it rests.
+    """
+
+    kind: npt.NDArray[np.int8]
+    first: Int64Array
+    start: FloatArray
+    stop: FloatArray
+    from_us: Int64Array
+    to_us: Int64Array
+
+
 class Annotator:
-    """Labels events chunk by chunk; each frame is drawn once, when its first event comes.
+    """Labels events chunk by chunk.
 
     Parameters
     ----------
@@ -420,21 +623,32 @@ class Annotator:
         The regions.
     first_row
         Row in the recording of the first event to come.
+    at
+        ``frame``: an event is compared with the shapes of the frame that holds it. ``event``: with
+        the shapes at its own time, between the moments of two listed ones.
+    instant
+        Which moment of its frame a drawn shape is of, for ``at="event"``.
     """
 
-    def __init__(self, regions: Regions, first_row: int = 0) -> None:
+    def __init__(
+        self,
+        regions: Regions,
+        first_row: int = 0,
+        *,
+        at: At = "frame",
+        instant: Instant = "middle",
+    ) -> None:
         from evreel.kernels import regions as kernels
 
         self._kernels = kernels
         self._regions = regions
         self._row = first_row
-        self._drawn = -1
+        self._at = at
+        self._instants = regions.instants(instant)
+        self._stamp = 1
         sensor = regions.picture.sensor
-        self._primary = np.full(sensor, -1, dtype=np.int32)
-        self._head = np.full(sensor, -1, dtype=np.int32)
-        self._spans = np.empty((0, 4), dtype=np.int32)
-        self._node_roi, self._node_next = np.empty((2, 0), dtype=np.int32)
-        self._filled = np.empty(sensor[0] + 1, dtype=np.int64)
+        self._top = np.zeros(sensor if at == "frame" else (0, 0), dtype=np.int64)
+        self._many = np.zeros(self._top.shape, dtype=np.int32)
 
     def label(self, events: Events) -> EventLabels:
         """Return the regions of the next chunk of events.
@@ -453,23 +667,13 @@ class Annotator:
             )
         roi = np.full(len(events), -1, dtype=np.int32)
         overlaps: list[tuple[Int64Array, Int32Array]] = []
-        for frame, low, high in self._frames_of(events.t):
-            self._draw(frame)
-            x, y = events.x[low:high], events.y[low:high]
-            self._kernels.look_up(x, y, self._primary, roi[low:high])
-            if len(self._node_roi):
-                n = self._kernels.count_overlaps(x, y, self._head, self._node_next)
-                overlap = (np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int32))
-                self._kernels.list_overlaps(
-                    x,
-                    y,
-                    self._head,
-                    self._node_roi,
-                    self._node_next,
-                    self._row + low,
-                    *overlap,
-                )
-                overlaps.append(overlap)
+        frames, low, high = self._frames_of(events.t)
+        for begin, end in self._batches(frames):
+            part = slice(begin, end)
+            if self._at == "frame":
+                overlaps += self._by_frame(events, frames[part], low[part], high[part], roi)
+            else:
+                overlaps += self._by_event(events, frames[part], low[part], high[part], roi)
         self._row += len(events)
         return EventLabels(
             roi,
@@ -477,54 +681,123 @@ class Annotator:
             np.concatenate([np.empty(0, np.int32), *(region for _, region in overlaps)]),
         )
 
-    def _frames_of(self, t: Int64Array) -> list[tuple[int, int, int]]:
-        """Return (frame, first row, last row + 1) of frames with regions and events."""
-        if not len(t):
-            return []
+    def _batches(self, frames: Int64Array) -> Iterator[tuple[int, int]]:
+        """Yield ranges of frames with at most `MOST_ROWS` shapes, or of a single frame."""
+        shapes = np.diff(np.stack(self._regions.rows_of(frames)), axis=0)[0]
+        done = np.cumsum(shapes)
+        begin = 0
+        while begin < len(frames):
+            most = MOST_ROWS + (int(done[begin - 1]) if begin else 0)
+            end = max(begin + 1, int(np.searchsorted(done, most, side="right")))
+            yield begin, end
+            begin = end
+
+    def _frames_of(self, t: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
+        """Return frames with regions and events: number, first row, last row + 1."""
         clock, frames = self._regions.clock, self._regions.frames
-        first = np.searchsorted(clock.stop_us, t[0], side="right")
-        last = np.searchsorted(clock.start_us, t[-1], side="right")
-        frames = frames[slice(*np.searchsorted(frames, [first, last]))]
+        if len(t):
+            first = np.searchsorted(clock.stop_us, t[0], side="right")
+            last = np.searchsorted(clock.start_us, t[-1], side="right")
+            frames = frames[slice(*np.searchsorted(frames, [first, last]))]
         low = np.searchsorted(t, clock.start_us[frames])
         high = np.searchsorted(t, clock.stop_us[frames])
         held = low < high
-        columns = (frames[held], low[held], high[held])
-        return list(zip(*(column.tolist() for column in columns), strict=True))
+        return frames[held], low[held], high[held]
 
-    def _draw(self, frame: int) -> None:
-        """Fill the sensor maps with a frame's regions, from bottom to top."""
-        if frame == self._drawn:
-            return
-        self._kernels.erase(self._spans, self._primary, self._head)
-        self._drawn = frame
-        shown = self._regions.shapes_of(frame)
-        outlines = [shape.outline for _, shape in shown]
-        vertices, first = _in_a_row(outlines)
-        area = np.empty(len(shown))
-        self._kernels.areas(vertices, first, area)
-        order = sorted(
-            range(len(shown)),
-            key=lambda k: (shown[k][1].z_order, -round(float(area[k]), 5), -shown[k][0]),
-        )
-        vertices, first = _in_a_row([outlines[k] for k in order])
-        roi = np.array([shown[k][0] for k in order], dtype=np.int32)
-        height, width = self._regions.picture.sensor
-        scale = self._regions.picture.scale
-        n = self._kernels.count_crossings(vertices, first, scale, height)
-        spans = np.empty((n // 2, 4), dtype=np.int32)
-        n = self._kernels.find_spans(
-            vertices, first, scale, height, width, self._filled, np.empty(n), spans
-        )
-        self._spans = spans[:n]
-        # At most, every pixel of all shapes but the largest is over another shape.
-        lengths = self._spans[:, 3] - self._spans[:, 2]
-        pixels = np.bincount(self._spans[:, 0], lengths, minlength=1)
-        room = np.empty((2, int(pixels.sum() - pixels.max())), dtype=np.int32)
-        n = self._kernels.paint(self._spans, roi, self._primary, self._head, *room)
-        self._node_roi, self._node_next = room[:, :n]
+    def _by_frame(
+        self, events: Events, frames: Int64Array, low: Int64Array, high: Int64Array, roi: Int32Array
+    ) -> Iterator[tuple[Int64Array, Int32Array]]:
+        """Fill `roi` by the shapes of frames; yield the overlaps."""
+        regions = self._regions
+        rows, first = regions.in_order(frames)
+        kind, place, numbers = regions.figures(rows)
+        most, size, room = _sizes(first, place)
+        vertices = int(np.diff(place).max(initial=0)) // 2 + self._kernels.MOST_MORE
+        crossings = np.empty(vertices)
+
+        def run(begin: int, event: Int64Array, region: Int32Array) -> tuple[int, int]:
+            done, found = self._kernels.label_by_frame(
+                *(events.x, events.y, low, high, first, regions.region_of(rows)),
+                *(kind, place, numbers, regions.picture.scale, regions.radius, regions.margin),
+                *(self._top, self._many, self._stamp, *_working(most, size), crossings),
+                *(begin, roi, self._row, event, region),
+            )
+            self._stamp += len(frames)
+            return done, found
+
+        yield from _with_room(run, len(frames), room)
+
+    def _by_event(
+        self, events: Events, frames: Int64Array, low: Int64Array, high: Int64Array, roi: Int32Array
+    ) -> Iterator[tuple[Int64Array, Int32Array]]:
+        """Fill `roi` by the shapes at the time of each event; yield the overlaps."""
+        regions = self._regions
+        # Before the instant of a frame, its shapes come from the last one; then they go on.
+        middle = np.clip(np.searchsorted(events.t, self._instants[frames]), low, high)
+        low, high = np.stack([low, middle], axis=1).ravel(), np.stack([middle, high], 1).ravel()
+        later = np.tile([False, True], len(frames))
+        held = low < high
+        frames, low, high, later = np.repeat(frames, 2)[held], low[held], high[held], later[held]
+        rows, first = regions.in_order(frames)
+        moving = regions.moving(rows, np.repeat(later, np.diff(first)), self._instants)
+        most, size, room = _sizes(first, moving.first)
+        now = np.empty(2 * (int(np.diff(moving.first).max(initial=0)) + self._kernels.MOST_MORE))
+
+        def run(begin: int, event: Int64Array, region: Int32Array) -> tuple[int, int]:
+            done, found = self._kernels.label_by_event(
+                *(events.t, events.x, events.y, low, high, first, regions.region_of(rows)),
+                *(moving.kind, moving.first, moving.start, moving.stop),
+                *(moving.from_us, moving.to_us, regions.picture.scale, regions.radius),
+                *(regions.margin, tuple(regions.picture.sensor), *_working(most, size), now),
+                *(begin, roi, self._row, event, region),
+            )
+            return done, found
+
+        yield from _with_room(run, len(frames), room)
+
+
+def _sizes(first: Int64Array, place: Int64Array) -> tuple[int, int, int]:
+    """Return the most shapes of a frame, the most numbers of their forms, and room for overlaps."""
+    from evreel.kernels.regions import MOST_MORE
+
+    most = int(np.diff(first).max(initial=0))
+    size = int(np.diff(place[first]).max(initial=0)) + (most + 1) * MOST_MORE
+    return most, size, max(LEAST_ROOM, most)
+
+
+def _working(most: int, size: int) -> tuple[Int64Array, Int64Array, Int64Array, FloatArray]:
+    """Return working space of kernels: forms, places, pixels of a frame's shapes, and numbers."""
+    form, place = np.empty((2, most + 2), dtype=np.int64)
+    return form, place, np.empty((most + 2, 4), dtype=np.int64), np.empty(size)
+
+
+def _with_room(
+    run: Callable[[int, Int64Array, Int32Array], tuple[int, int]], n: int, room: int
+) -> Iterator[tuple[Int64Array, Int32Array]]:
+    """Run a kernel until all of n frames are done, with more room where overlaps lack it."""
+    begin = 0
+    while begin < n:
+        event, region = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
+        done, found = run(begin, event, region)
+        yield event[:found], region[:found]
+        room = 2 * room if done == begin else room
+        begin = done
 
 
 def _in_a_row(outlines: list[FloatArray]) -> tuple[FloatArray, Int64Array]:
     """Return all vertices (m, 2), and the row where each outline begins (k + 1)."""
     first = np.cumsum([0, *(len(outline) for outline in outlines)], dtype=np.int64)
     return np.concatenate([np.empty((0, 2)), *outlines]), first
+
+
+def _ranges(start: Int64Array, stop: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Return the numbers of several ranges, one after the other, and where each begins (k + 1).
+
+    Examples
+    --------
+    >>> [column.tolist() for column in _ranges(np.array([3, 8]), np.array([5, 9]))]
+    [[3, 4, 8], [0, 2, 3]]
+    """
+    sizes = stop - start
+    first = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes)])
+    return np.arange(first[-1]) + np.repeat(start - first[:-1], sizes), first

@@ -158,6 +158,40 @@ class QaSettings(Encoding, Showing):
 class AnnotateSettings(Settings):
     """Joining events and annotations."""
 
+    at: Literal["frame", "event"] = setting(
+        "frame",
+        "Which shape of a region an event is compared with. frame: that of the frame which holds "
+        "the event; event: the shape at the event's own time, between the moments of two shapes "
+        "that the XML lists.",
+    )
+    instant: Literal["start", "middle", "stop"] = setting(
+        "middle",
+        "Which moment of its frame a drawn shape is of, with at: event. People draw around what "
+        "the picture of a frame shows, so it is the middle.",
+    )
+    margin_px: float = setting(
+        0.0,
+        "By how much shapes grow when events are labelled, in pixels of the sensor. Boxes and the "
+        "table of shapes have them as drawn.",
+        unit="px",
+        minimum=0,
+        maximum=1000,
+    )
+    radius_px: float = setting(
+        2.0,
+        "Of points, of the joints of skeletons, and of polylines on both sides, in pixels of the "
+        "sensor.",
+        unit="px",
+        minimum=0,
+        maximum=1000,
+    )
+    primary: tuple[Literal["z_order", "area", "track"], ...] = setting(
+        ("z_order", "area", "track"),
+        "Which of several regions is an event's first: what is higher, smaller, or later in the "
+        "XML, in this order. Among equals, it is the later one.",
+        unique=True,
+        metavar="A,B,…",
+    )
     clip: bool = setting(
         False, "Clip shapes that reach outside the picture, and count them, instead of an error."
     )

@@ -1,11 +1,15 @@
-"""Outlines → pixels, and which region each event lies in.
+"""Which regions each event lies in: by painting what shapes cover, or event by event.
 
-A pixel is inside an outline if its centre is, by the even-odd rule. Edges include their top and
-exclude their bottom, and a crossing counts for the centres at or right of it. So a pixel whose
-centre is on the common edge of two outlines is in exactly one of them.
+A pixel is in a shape if its centre is a point of it. A point on an edge is in the shape that is to
+the right of it or, on a level edge, below it. So a pixel whose centre is on the common edge of two
+shapes is in exactly one of them. Painting and the test of a single point use the same arithmetic,
+and agree to the last bit. Sums, products, quotients and square roots only: they are the same on
+every processor.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -16,22 +20,274 @@ Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 UInt16Array = npt.NDArray[np.uint16]
+Int8Array = npt.NDArray[np.int8]
+BoolArray = npt.NDArray[np.bool_]
 
-# k shapes, from the bottom to the top; m vertices of all of them, x and y in picture pixels;
-# first (k + 1): shape s has the vertices [first[s], first[s + 1]); scale: picture pixels a
-# sensor pixel; h, w sensor rows, columns; roi (k): a number for each shape, 0 or more.
-# A span is a run of pixels of one row: columns [start, stop).
+# What a shape is: its kind and numbers, as `evreel.annotations.figures` lists them.
+BOX, ELLIPSE, POLYGON, POLYLINE, POINTS, CUBOID, MASK, SKELETON = range(8)
+
+# What is tested: a form and numbers, (n,) float64 from `at` on in an array, of picture pixels.
+# RECT left, top, right, bottom; CONIC x, y, rx, ry, cosine, sine; OUTLINE and TURNED x, y of
+# vertices, even-odd, with a margin and without; LINE and DISCS x, y, with a reach; PIXELS left,
+# top, right, bottom, then how many pixels there are after each run.
+RECT, CONIC, OUTLINE, TURNED, LINE, DISCS, PIXELS = range(7)
+
+MOST_MORE = 32
+"""A form has at most so many numbers more than its kind."""
+
+SLACK = 1e-6
+"""Picture pixels beyond a shape's edge: more than arithmetic can be wrong by."""
+
+# scale: picture pixels a sensor pixel; h, w sensor rows, columns; radius of points and lines and
+# margin of all shapes, in picture pixels.
 
 
 @kernel
-def areas(vertices: FloatArray, first: Int64Array, area: FloatArray) -> None:
-    """Fill `area` (k) with the area of each outline, in picture pixels squared."""
-    for s in range(len(first) - 1):
-        doubled = 0.0
-        for i in range(first[s], first[s + 1]):
-            j = i + 1 if i + 1 < first[s + 1] else first[s]
-            doubled += vertices[i, 0] * vertices[j, 1] - vertices[j, 0] * vertices[i, 1]
-        area[s] = abs(doubled) / 2.0
+def cos_sin(degrees: float) -> tuple[float, float]:
+    """Return cosine and sine, the same as `evreel.annotations.shapes.cos_sin`."""
+    quarter = math.floor((degrees % 360 + 45) / 90)
+    x = (degrees % 360 - 90 * quarter) * (math.pi / 180)
+    square = x * x
+    cosine, sine = 1.0, x
+    term_c, term_s = 1.0, x
+    for k in range(1, 11):
+        term_c *= -square / ((2 * k - 1) * 2 * k)
+        term_s *= -square / (2 * k * (2 * k + 1))
+        cosine += term_c
+        sine += term_s
+    turn = quarter % 4
+    if turn == 1:
+        cosine, sine = -sine, cosine
+    elif turn == 2:
+        cosine, sine = -cosine, -sine
+    elif turn == 3:
+        cosine, sine = sine, -cosine
+    return cosine + 0.0, sine + 0.0
+
+
+@kernel
+def left_turn(ax: float, ay: float, bx: float, by: float, cx: float, cy: float) -> float:
+    """Return a number above 0 if a → b → c turns left."""
+    return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+
+
+@kernel
+def hull(numbers: FloatArray, at: int, n: int, out: FloatArray, to: int) -> int:
+    """Write the convex hull of 1 to 8 points, x and y in turn, as `convex_hull`; return numbers.
+
+    The order of points is found behind the place of the hull.
+    """
+    points = n // 2
+    base = to + 16
+    count = 0
+    for i in range(points):  # sorted by insertion, each point once
+        x, y = numbers[at + 2 * i], numbers[at + 2 * i + 1]
+        j = 0
+        while j < count and (
+            out[base + 2 * j] < x or (out[base + 2 * j] == x and out[base + 2 * j + 1] < y)
+        ):
+            j += 1
+        if j < count and out[base + 2 * j] == x and out[base + 2 * j + 1] == y:
+            continue
+        for k in range(2 * count - 1, 2 * j - 1, -1):
+            out[base + k + 2] = out[base + k]
+        out[base + 2 * j], out[base + 2 * j + 1] = x, y
+        count += 1
+    done = 0  # numbers of the sides that are finished
+    for side in range(2):
+        held = 0  # points of this side's chain
+        for i in range(count):
+            k = i if side == 0 else count - 1 - i
+            x, y = out[base + 2 * k], out[base + 2 * k + 1]
+            while held > 1:
+                a, b = to + done + 2 * held - 4, to + done + 2 * held - 2
+                if left_turn(out[a], out[a + 1], out[b], out[b + 1], x, y) > 0:
+                    break
+                held -= 1
+            out[to + done + 2 * held], out[to + done + 2 * held + 1] = x, y
+            held += 1
+        if held == 1:
+            return 2
+        done += 2 * (held - 1)
+    return done
+
+
+@kernel
+def settle(
+    kind: int, numbers: FloatArray, at: int, n: int, out: FloatArray, to: int, margin: float
+) -> tuple[int, int]:
+    """Write the form of a shape into `out` from `to` on; return the form and how many numbers.
+
+    There is room for n + `MOST_MORE`.
+    """
+    if kind == BOX:
+        left, top = numbers[at] - margin, numbers[at + 1] - margin
+        right, bottom = numbers[at + 2] + margin, numbers[at + 3] + margin
+        degrees = numbers[at + 4]
+        if degrees == 0 or degrees % 360 == 0:
+            out[to], out[to + 1], out[to + 2], out[to + 3] = left, top, right, bottom
+            return RECT, 4
+        x, y = (numbers[at] + numbers[at + 2]) / 2, (numbers[at + 1] + numbers[at + 3]) / 2
+        cosine, sine = cos_sin(degrees)
+        for k in range(4):
+            dx = (left if k == 0 or k == 3 else right) - x
+            dy = (top if k < 2 else bottom) - y
+            out[to + 2 * k] = x + (dx * cosine - dy * sine)
+            out[to + 2 * k + 1] = y + (dx * sine + dy * cosine)
+        return TURNED, 8
+    if kind == ELLIPSE:
+        out[to], out[to + 1] = numbers[at], numbers[at + 1]
+        out[to + 2], out[to + 3] = numbers[at + 2] + margin, numbers[at + 3] + margin
+        out[to + 4], out[to + 5] = cos_sin(numbers[at + 4])
+        return CONIC, 6
+    if kind == CUBOID:
+        return OUTLINE, hull(numbers, at, n, out, to)
+    for k in range(n):
+        out[to + k] = numbers[at + k]
+    if kind == POLYGON:
+        return OUTLINE, n
+    if kind == POLYLINE:
+        return LINE, n
+    return (PIXELS if kind == MASK else DISCS), n
+
+
+@kernel
+def is_near(dx: float, dy: float, reach: float) -> bool:
+    """Return whether a point is within `reach` of the nearest point of a thing, dx and dy away."""
+    square, limit = dx * dx + dy * dy, reach * reach
+    if square != limit:
+        return square < limit
+    return dx < 0 or (dx == 0 and dy < 0)
+
+
+@kernel
+def is_near_piece(
+    x: float, y: float, x0: float, y0: float, x1: float, y1: float, reach: float
+) -> bool:
+    """Return whether a point is within `reach` of a straight piece."""
+    vx, vy = x1 - x0, y1 - y0
+    length = vx * vx + vy * vy
+    share = 0.0
+    if length > 0:
+        share = min(max(((x - x0) * vx + (y - y0) * vy) / length, 0.0), 1.0)
+    return is_near(x - (x0 + share * vx), y - (y0 + share * vy), reach)
+
+
+@kernel
+def is_near_square(
+    x: float, y: float, left: float, top: float, right: float, bottom: float, reach: float
+) -> bool:
+    """Return whether a point is within `reach` of an upright rectangle."""
+    dx = x - left if x < left else (x - right if x > right else 0.0)
+    dy = y - top if y < top else (y - bottom if y > bottom else 0.0)
+    return is_near(dx, dy, reach)
+
+
+@kernel
+def is_in_conic(numbers: FloatArray, at: int, x: float, y: float) -> bool:
+    """Return whether a point is in an ellipse."""
+    dx, dy = x - numbers[at], y - numbers[at + 1]
+    rx, ry = numbers[at + 2], numbers[at + 3]
+    cosine, sine = numbers[at + 4], numbers[at + 5]
+    u, v = dx * cosine + dy * sine, dy * cosine - dx * sine
+    along, across = u * (ry * ry), v * (rx * rx)
+    value, limit = u * along + v * across, (rx * rx) * (ry * ry)
+    if value != limit:
+        return bool(value < limit)
+    out_x, out_y = along * cosine - across * sine, along * sine + across * cosine
+    return bool(out_x < 0 or (out_x == 0 and out_y < 0))
+
+
+@kernel
+def is_odd(numbers: FloatArray, at: int, n: int, x: float, y: float) -> bool:
+    """Return whether a point is in an outline by the even-odd rule."""
+    odd = False
+    for i in range(at, at + n, 2):
+        j = i + 2 if i + 2 < at + n else at
+        top, bottom = i, j
+        if numbers[top + 1] > numbers[bottom + 1]:
+            top, bottom = bottom, top
+        y0, y1 = numbers[top + 1], numbers[bottom + 1]
+        if (
+            y0 <= y < y1
+            and numbers[top] + (y - y0) * (numbers[bottom] - numbers[top]) / (y1 - y0) <= x
+        ):
+            odd = not odd
+    return odd
+
+
+@kernel
+def is_in_pixels(numbers: FloatArray, at: int, n: int, x: float, y: float, margin: float) -> bool:
+    """Return whether a point is in a mask, or within `margin` of one of its pixels."""
+    left, top, right, bottom = numbers[at], numbers[at + 1], numbers[at + 2], numbers[at + 3]
+    width = right - left
+    if left <= x < right and top <= y < bottom:
+        pixel = (math.floor(y) - top) * width + (math.floor(x) - left)
+        low, high = at + 4, at + n  # the first end beyond the pixel
+        while low < high:
+            middle = (low + high) // 2
+            if numbers[middle] > pixel:
+                high = middle
+            else:
+                low = middle + 1
+        if low < at + n and (low - at - 4) % 2 == 1:
+            return True
+    if margin == 0:
+        return False
+    for k in range(at + 5, at + n, 2):
+        begin, end = numbers[k - 1], numbers[k]
+        while begin < end:
+            row = math.floor(begin / width)
+            stop = min(end, (row + 1) * width)
+            x0, x1 = left + (begin - row * width), left + (stop - row * width)
+            if is_near_square(x, y, x0, top + row, x1, top + row + 1, margin):
+                return True
+            begin = stop
+    return False
+
+
+@kernel
+def is_inside(
+    form: int,
+    numbers: FloatArray,
+    at: int,
+    n: int,
+    x: float,
+    y: float,
+    radius: float,
+    margin: float,
+) -> bool:
+    """Return whether a point is in what a form covers."""
+    if form == RECT:
+        return bool(numbers[at] <= x < numbers[at + 2] and numbers[at + 1] <= y < numbers[at + 3])
+    if form == TURNED:
+        return is_odd(numbers, at, n, x, y)
+    if form == OUTLINE:
+        if is_odd(numbers, at, n, x, y):
+            return True
+        if margin == 0:
+            return False
+        for i in range(at, at + n, 2):
+            j = i + 2 if i + 2 < at + n else at
+            if is_near_piece(x, y, numbers[i], numbers[i + 1], numbers[j], numbers[j + 1], margin):
+                return True
+        return False
+    if form == CONIC:
+        return is_in_conic(numbers, at, x, y)
+    if form == LINE:
+        reach = radius + margin
+        for i in range(at, at + n - 2, 2):
+            if is_near_piece(
+                x, y, numbers[i], numbers[i + 1], numbers[i + 2], numbers[i + 3], reach
+            ):
+                return True
+        return False
+    if form == DISCS:
+        for i in range(at, at + n, 2):
+            if is_near(x - numbers[i], y - numbers[i + 1], radius + margin):
+                return True
+        return False
+    return is_in_pixels(numbers, at, n, x, y, margin)
 
 
 @kernel
@@ -50,159 +306,595 @@ def first_centre(at: float, scale: int, limit: int) -> int:
 
 
 @kernel
-def count_crossings(vertices: FloatArray, first: Int64Array, scale: int, height: int) -> int:
-    """Return how often outlines cross the centre line of a row: two for each span at most."""
-    n = 0
-    for s in range(len(first) - 1):
-        for i in range(first[s], first[s + 1]):
-            j = i + 1 if i + 1 < first[s + 1] else first[s]
-            low = first_centre(vertices[i, 1], scale, height)
-            high = first_centre(vertices[j, 1], scale, height)
-            n += abs(high - low)
-    return n
+def beyond_centre(at: float, scale: int, limit: int) -> int:
+    """Return the first pixel of ``[0, limit]`` whose centre is beyond `at`."""
+    c = first_centre(at, scale, limit)
+    while c < limit and (c + 0.5) * scale <= at:
+        c += 1
+    return c
 
 
 @kernel
-def find_spans(
-    vertices: FloatArray,
+def extent(
+    form: int, numbers: FloatArray, at: int, n: int, radius: float, margin: float
+) -> tuple[float, float, float, float]:
+    """Return left, top, right, bottom of a rectangle that holds a form; empty if it has none."""
+    if form in (RECT, PIXELS):
+        reach = 0.0 if form == RECT else margin
+        return (
+            numbers[at] - reach,
+            numbers[at + 1] - reach,
+            numbers[at + 2] + reach,
+            numbers[at + 3] + reach,
+        )
+    if form == CONIC:
+        reach = max(numbers[at + 2], numbers[at + 3])
+        x, y = numbers[at], numbers[at + 1]
+        return x - reach, y - reach, x + reach, y + reach
+    reach = 0.0
+    if form == OUTLINE:
+        reach = margin
+    elif form != TURNED:
+        reach = radius + margin
+    left, top, right, bottom = math.inf, math.inf, -math.inf, -math.inf
+    for i in range(at, at + n, 2):
+        left, right = min(left, numbers[i]), max(right, numbers[i])
+        top, bottom = min(top, numbers[i + 1]), max(bottom, numbers[i + 1])
+    return left - reach, top - reach, right + reach, bottom + reach
+
+
+# r rows, one a shape: kind, numbers in [first[i], first[i + 1])
+
+
+@kernel
+def areas(
+    kind: Int8Array, first: Int64Array, numbers: FloatArray, radius: float, area: FloatArray
+) -> None:
+    """Fill `area` (r) with how much each shape covers, in picture pixels squared.
+
+    Of points and lines, each disc and each piece counts, whether or not they overlap.
+    """
+    work = np.empty(16 + MOST_MORE)
+    for i in range(len(kind)):
+        at, n = first[i], first[i + 1] - first[i]
+        disc = math.pi * radius * radius
+        if kind[i] == BOX:
+            area[i] = (numbers[at + 2] - numbers[at]) * (numbers[at + 3] - numbers[at + 1])
+        elif kind[i] == ELLIPSE:
+            area[i] = math.pi * numbers[at + 2] * numbers[at + 3]
+        elif kind[i] == POLYGON:
+            area[i] = area_within(numbers, at, n)
+        elif kind[i] == CUBOID:
+            area[i] = area_within(work, 0, hull(numbers, at, n, work, 0))
+        elif kind[i] == POLYLINE:
+            length = 0.0
+            for k in range(at, at + n - 2, 2):
+                dx, dy = numbers[k + 2] - numbers[k], numbers[k + 3] - numbers[k + 1]
+                length += math.sqrt(dx * dx + dy * dy)
+            area[i] = 2 * radius * length + disc
+        elif kind[i] == MASK:
+            pixels = 0.0
+            for k in range(at + 5, at + n, 2):
+                pixels += numbers[k] - numbers[k - 1]
+            area[i] = pixels
+        else:
+            area[i] = disc * (n // 2)
+
+
+@kernel
+def area_within(numbers: FloatArray, at: int, n: int) -> float:
+    """Return the area within an outline; parts that it goes round twice count twice."""
+    doubled = 0.0
+    for i in range(at, at + n, 2):
+        j = i + 2 if i + 2 < at + n else at
+        doubled += numbers[i] * numbers[j + 1] - numbers[j] * numbers[i + 1]
+    return abs(doubled) / 2.0
+
+
+@kernel
+def turning(start: float, stop: float, share: float) -> float:
+    """Return an angle after a share of the shorter way, as `evreel.annotations.shapes.turning`."""
+    way = (stop - start + 180) % 360 - 180
+    return (start + share * way) % 360
+
+
+# start, stop: numbers of a shape and of the next one, in the same places; share of the way
+
+
+@kernel
+def move(
+    kind: int,
+    start: FloatArray,
+    stop: FloatArray,
+    at: int,
+    n: int,
+    share: float,
+    out: FloatArray,
+    to: int,
+) -> None:
+    """Write the numbers of a shape after a share of its way."""
+    for k in range(n):
+        out[to + k] = start[at + k] + share * (stop[at + k] - start[at + k])
+    if kind in (BOX, ELLIPSE):
+        begin, end = start[at + 4], stop[at + 4]
+        out[to + 4] = begin if begin == end else turning(begin, end, share)
+
+
+@kernel
+def move_all(
+    kind: Int8Array,
     first: Int64Array,
+    start: FloatArray,
+    stop: FloatArray,
+    share: FloatArray,
+    out: FloatArray,
+) -> None:
+    """Fill `out` with the numbers of each shape after its share of the way."""
+    for i in range(len(kind)):
+        at, n = first[i], first[i + 1] - first[i]
+        move(kind[i], start, stop, at, n, share[i], out, at)
+
+
+# source: pool of numbers; gather copies r runs of it to be one after the other
+
+
+@kernel
+def gather(source: FloatArray, begin: Int64Array, first: Int64Array, out: FloatArray) -> None:
+    """Fill `out[first[i]:first[i + 1]]` with `source` from `begin[i]` on; −1 leaves it."""
+    for i in range(len(begin)):
+        if begin[i] >= 0:
+            for k in range(first[i + 1] - first[i]):
+                out[first[i] + k] = source[begin[i] + k]
+
+
+# Painting. top (h, w): which shape is on top, (stamp << 32) + roi; a pixel of another stamp is
+# not painted. many (h, w): how many shapes a painted pixel has.
+
+
+@kernel
+def put(top: Int64Array, many: Int32Array, row: int, column: int, mark: int) -> bool:
+    """Paint a pixel; return whether another shape was there. Again by the same is nothing."""
+    below = top[row, column]
+    if below == mark:
+        return False
+    top[row, column] = mark
+    if below >> 32 == mark >> 32:
+        many[row, column] += 1
+        return True
+    many[row, column] = 1
+    return False
+
+
+@kernel
+def put_run(top: Int64Array, many: Int32Array, row: int, start: int, stop: int, mark: int) -> bool:
+    """Paint columns ``[start, stop)`` of a row."""
+    over = False
+    for column in range(start, stop):
+        over |= put(top, many, row, column, mark)
+    return over
+
+
+@kernel
+def fill_outline(
+    numbers: FloatArray,
+    at: int,
+    n: int,
     scale: int,
-    height: int,
-    width: int,
-    filled: Int64Array,
+    top: Int64Array,
+    many: Int32Array,
+    mark: int,
     crossings: FloatArray,
-    spans: Int32Array,
-) -> int:
-    """Fill `spans` (n, 4) with (shape, row, start, stop), shape by shape; return n.
-
-    `filled` (h + 1) and `crossings` (as many as `count_crossings` says) are working space.
-    """
-    n = 0
-    for s in range(len(first) - 1):
-        filled[:] = 0
-        # How many crossings each row has; then where they begin among all of them.
-        for i in range(first[s], first[s + 1]):
-            j = i + 1 if i + 1 < first[s + 1] else first[s]
-            low = first_centre(vertices[i, 1], scale, height)
-            high = first_centre(vertices[j, 1], scale, height)
-            for row in range(min(low, high), max(low, high)):
-                filled[row + 1] += 1
-        for row in range(height):
-            filled[row + 1] += filled[row]
-        for i in range(first[s], first[s + 1]):
-            # An edge is walked from its top, whichever outline it belongs to: the common edge
-            # of two gives the same crossings, to the last bit.
-            top, bottom = i, i + 1 if i + 1 < first[s + 1] else first[s]
-            if vertices[top, 1] > vertices[bottom, 1]:
-                top, bottom = bottom, top
-            x, y = vertices[top, 0], vertices[top, 1]
-            width_px, height_px = vertices[bottom, 0] - x, vertices[bottom, 1] - y
-            low = first_centre(y, scale, height)
-            for row in range(low, first_centre(vertices[bottom, 1], scale, height)):
-                crossings[filled[row]] = x + ((row + 0.5) * scale - y) * width_px / height_px
-                filled[row] += 1
-        begin = 0
-        for row in range(height):
-            end = filled[row]
-            for i in range(begin + 1, end):  # few per row: sorted by insertion
-                at = crossings[i]
-                j = i - 1
-                while j >= begin and crossings[j] > at:
-                    crossings[j + 1] = crossings[j]
-                    j -= 1
-                crossings[j + 1] = at
-            for i in range(begin, end - 1, 2):
-                start = first_centre(crossings[i], scale, width)
-                stop = first_centre(crossings[i + 1], scale, width)
-                if start < stop:
-                    spans[n, 0] = s
-                    spans[n, 1] = row
-                    spans[n, 2] = start
-                    spans[n, 3] = stop
-                    n += 1
-            begin = end
-    return n
+) -> bool:
+    """Paint an outline row by row. `crossings` has room for n / 2 numbers."""
+    height, width = top.shape
+    over = False
+    low, high = math.inf, -math.inf
+    for i in range(at + 1, at + n, 2):
+        low, high = min(low, numbers[i]), max(high, numbers[i])
+    for row in range(first_centre(low, scale, height), first_centre(high, scale, height)):
+        y = (row + 0.5) * scale
+        count = 0
+        for i in range(at, at + n, 2):
+            j = i + 2 if i + 2 < at + n else at
+            # A side is walked from its top, whichever outline it belongs to: the common side of
+            # two gives the same crossings, to the last bit.
+            upper, lower = i, j
+            if numbers[upper + 1] > numbers[lower + 1]:
+                upper, lower = lower, upper
+            y0, y1 = numbers[upper + 1], numbers[lower + 1]
+            if y0 <= y < y1:
+                x = numbers[upper] + (y - y0) * (numbers[lower] - numbers[upper]) / (y1 - y0)
+                k = count
+                while k > 0 and crossings[k - 1] > x:
+                    crossings[k] = crossings[k - 1]
+                    k -= 1
+                crossings[k] = x
+                count += 1
+        for k in range(0, count - 1, 2):
+            start = first_centre(crossings[k], scale, width)
+            over |= put_run(
+                top, many, row, start, first_centre(crossings[k + 1], scale, width), mark
+            )
+    return over
 
 
 @kernel
-def paint(
-    spans: Int32Array,
-    roi: Int32Array,
-    primary: Int32Array,
-    head: Int32Array,
-    node_roi: Int32Array,
-    node_next: Int32Array,
-) -> int:
-    """Draw spans over each other; return how many nodes were used.
-
-    `primary` (h, w) starts at −1 and gets the roi of the topmost shape. Those below it are a list
-    from top to bottom: `head` (h, w) is its first node or −1; a node has a roi and the next node
-    or −1.
-    """
-    nodes = 0
-    for i in range(len(spans)):
-        number = roi[spans[i, 0]]
-        row = spans[i, 1]
-        for column in range(spans[i, 2], spans[i, 3]):
-            below = primary[row, column]
-            if below >= 0:
-                node_roi[nodes] = below
-                node_next[nodes] = head[row, column]
-                head[row, column] = nodes
-                nodes += 1
-            primary[row, column] = number
-    return nodes
-
-
-@kernel
-def erase(spans: Int32Array, primary: Int32Array, head: Int32Array) -> None:
-    """Put −1 wherever spans were painted: cheaper than the whole sensor for each frame."""
-    for i in range(len(spans)):
-        row = spans[i, 1]
-        for column in range(spans[i, 2], spans[i, 3]):
-            primary[row, column] = -1
-            head[row, column] = -1
-
-
-# n events of one frame: x, y (n); out (n) their topmost roi, −1 none.
+def fill_pieces(
+    form: int,
+    numbers: FloatArray,
+    at: int,
+    n: int,
+    reach: float,
+    scale: int,
+    top: Int64Array,
+    many: Int32Array,
+    mark: int,
+) -> bool:
+    """Paint what is within `reach` of an outline's sides, of a line's pieces, or of points."""
+    height, width = top.shape
+    over = False
+    last = at + n if form != LINE else at + n - 2
+    for i in range(at, last, 2):
+        j = i if form == DISCS else (i + 2 if i + 2 < at + n else at)
+        x0, y0, x1, y1 = numbers[i], numbers[i + 1], numbers[j], numbers[j + 1]
+        left = first_centre(min(x0, x1) - reach, scale, width)
+        right = beyond_centre(max(x0, x1) + reach, scale, width)
+        for row in range(
+            first_centre(min(y0, y1) - reach, scale, height),
+            beyond_centre(max(y0, y1) + reach, scale, height),
+        ):
+            y = (row + 0.5) * scale
+            for column in range(left, right):
+                x = (column + 0.5) * scale
+                if form == DISCS:
+                    inside = is_near(x - x0, y - y0, reach)
+                else:
+                    inside = is_near_piece(x, y, x0, y0, x1, y1, reach)
+                if inside:
+                    over |= put(top, many, row, column, mark)
+    return over
 
 
 @kernel
-def look_up(x: UInt16Array, y: UInt16Array, primary: Int32Array, out: Int32Array) -> None:
-    """Fill `out` with the topmost roi at each event."""
-    for i in range(len(x)):
-        out[i] = primary[y[i], x[i]]
+def fill_pixels(
+    numbers: FloatArray,
+    at: int,
+    n: int,
+    margin: float,
+    scale: int,
+    top: Int64Array,
+    many: Int32Array,
+    mark: int,
+) -> bool:
+    """Paint a mask, run by run, and what is within `margin` of it."""
+    height, width = top.shape
+    over = False
+    left, upper, columns = numbers[at], numbers[at + 1], numbers[at + 2] - numbers[at]
+    for k in range(at + 5, at + n, 2):
+        begin, end = numbers[k - 1], numbers[k]
+        while begin < end:
+            line = math.floor(begin / columns)
+            stop = min(end, (line + 1) * columns)
+            x0, x1 = left + (begin - line * columns), left + (stop - line * columns)
+            y0, y1 = upper + line, upper + line + 1
+            begin = stop
+            start = first_centre(x0 - margin, scale, width)
+            after = beyond_centre(x1 + margin, scale, width)
+            for row in range(
+                first_centre(y0 - margin, scale, height),
+                beyond_centre(y1 + margin, scale, height),
+            ):
+                y = (row + 0.5) * scale
+                for column in range(start, after):
+                    x = (column + 0.5) * scale
+                    if (x0 <= x < x1 and y0 <= y < y1) or (
+                        margin > 0 and is_near_square(x, y, x0, y0, x1, y1, margin)
+                    ):
+                        over |= put(top, many, row, column, mark)
+    return over
 
 
 @kernel
-def count_overlaps(x: UInt16Array, y: UInt16Array, head: Int32Array, node_next: Int32Array) -> int:
-    """Return how many additional regions the events are in."""
-    n = 0
-    for i in range(len(x)):
-        node = head[y[i], x[i]]
-        while node >= 0:
-            n += 1
-            node = node_next[node]
-    return n
+def fill(
+    form: int,
+    numbers: FloatArray,
+    at: int,
+    n: int,
+    scale: int,
+    radius: float,
+    margin: float,
+    top: Int64Array,
+    many: Int32Array,
+    mark: int,
+    crossings: FloatArray,
+) -> bool:
+    """Paint what a form covers; return whether another shape is below."""
+    height, width = top.shape
+    over = False
+    if form == RECT:
+        left = first_centre(numbers[at], scale, width)
+        right = first_centre(numbers[at + 2], scale, width)
+        bottom = first_centre(numbers[at + 3], scale, height)
+        for row in range(first_centre(numbers[at + 1], scale, height), bottom):
+            over |= put_run(top, many, row, left, right, mark)
+    elif form == CONIC:
+        x0, y0, x1, y1 = extent(form, numbers, at, n, radius, margin)
+        left, right = first_centre(x0, scale, width), beyond_centre(x1, scale, width)
+        for row in range(first_centre(y0, scale, height), beyond_centre(y1, scale, height)):
+            y = (row + 0.5) * scale
+            for column in range(left, right):
+                if is_in_conic(numbers, at, (column + 0.5) * scale, y):
+                    over |= put(top, many, row, column, mark)
+    elif form == PIXELS:
+        over = fill_pixels(numbers, at, n, margin, scale, top, many, mark)
+    elif form in (LINE, DISCS):
+        over = fill_pieces(form, numbers, at, n, radius + margin, scale, top, many, mark)
+    else:
+        over = fill_outline(numbers, at, n, scale, top, many, mark, crossings)
+        if form == OUTLINE and margin > 0:
+            over |= fill_pieces(form, numbers, at, n, margin, scale, top, many, mark)
+    return over
+
+
+# n events x, y of a chunk; f frames: events [low[j], high[j]), shapes [rows[j], rows[j + 1]) from
+# the lowest to the highest, with a roi each. Per shape of one frame, in working space: form (k),
+# place (k + 1) of its numbers in work, pixels (k, 4): first and last + 1 column, then row.
 
 
 @kernel
-def list_overlaps(
+def label_by_frame(
     x: UInt16Array,
     y: UInt16Array,
-    head: Int32Array,
-    node_roi: Int32Array,
-    node_next: Int32Array,
-    first_row: int,
-    event: Int64Array,
+    low: Int64Array,
+    high: Int64Array,
+    rows: Int64Array,
     roi: Int32Array,
+    kind: Int8Array,
+    first: Int64Array,
+    numbers: FloatArray,
+    scale: int,
+    radius: float,
+    margin: float,
+    top: Int64Array,
+    many: Int32Array,
+    stamp: int,
+    form: Int64Array,
+    place: Int64Array,
+    pixels: Int64Array,
+    work: FloatArray,
+    crossings: FloatArray,
+    begin: int,
+    out: Int32Array,
+    first_row: int,
+    overlap_event: Int64Array,
+    overlap_roi: Int32Array,
+) -> tuple[int, int]:
+    """Fill `out` (n) with the highest roi at each event, for frames from `begin` on.
+
+    Shapes are painted once a frame, with stamps from `stamp` + `begin` on. Overlaps get one row
+    per additional region of an event, by event, from the top.
+
+    Returns
+    -------
+    The first frame that is not done, because overlaps may not have room for its own; and how many
+    overlaps there are until it.
+    """
+    found = 0
+    for j in range(begin, len(low)):
+        before = found
+        over = False
+        place[0] = 0
+        for i in range(rows[j], rows[j + 1]):
+            k = i - rows[j]
+            at, n = first[i], first[i + 1] - first[i]
+            form[k], n = settle(kind[i], numbers, at, n, work, place[k], margin)
+            place[k + 1] = place[k] + n
+            mark = ((stamp + j) << 32) + roi[i]
+            over |= fill(
+                form[k], work, place[k], n, scale, radius, margin, top, many, mark, crossings
+            )
+        for i in range(low[j], high[j]):
+            mark = top[y[i], x[i]]
+            if mark >> 32 == stamp + j:
+                out[i] = mark & 0xFFFFFFFF
+        if not over:
+            continue
+        for i in range(rows[j], rows[j + 1]):
+            k = i - rows[j]
+            n = place[k + 1] - place[k]
+            bound(form[k], work, place[k], n, scale, radius, margin, top.shape, pixels, k)
+        shapes = rows[j + 1] - rows[j]
+        for i in range(low[j], high[j]):
+            if out[i] < 0 or many[y[i], x[i]] < 2:
+                continue
+            column, row = x[i], y[i]
+            left = many[row, column]  # how many shapes are still to be found
+            if found + left > len(overlap_roi):
+                return j, before
+            cx, cy = (column + 0.5) * scale, (row + 0.5) * scale
+            for k in range(shapes - 1, -1, -1):
+                if (
+                    column < pixels[k, 0]
+                    or column >= pixels[k, 1]
+                    or row < pixels[k, 2]
+                    or row >= pixels[k, 3]
+                ):
+                    continue
+                n = place[k + 1] - place[k]
+                if not is_inside(form[k], work, place[k], n, cx, cy, radius, margin):
+                    continue
+                left -= 1
+                if roi[rows[j] + k] != out[i]:
+                    overlap_event[found] = first_row + i
+                    overlap_roi[found] = roi[rows[j] + k]
+                    found += 1
+                if left == 0:
+                    break
+    return len(low), found
+
+
+@kernel
+def bound(
+    form: int,
+    numbers: FloatArray,
+    at: int,
+    n: int,
+    scale: int,
+    radius: float,
+    margin: float,
+    shape: tuple[int, int],
+    pixels: Int64Array,
+    k: int,
 ) -> None:
-    """Fill `event` and `roi` with one row per additional region, by event, from the top."""
-    n = 0
-    for i in range(len(x)):
-        node = head[y[i], x[i]]
-        while node >= 0:
-            event[n] = first_row + i
-            roi[n] = node_roi[node]
-            n += 1
-            node = node_next[node]
+    """Fill `pixels[k]` with the columns and rows that a form may have; more do no harm."""
+    height, width = shape
+    left, top, right, bottom = extent(form, numbers, at, n, radius, margin)
+    pixels[k, 0] = first_centre(left - SLACK, scale, width)
+    pixels[k, 1] = first_centre(right + SLACK, scale, width)
+    pixels[k, 2] = first_centre(top - SLACK, scale, height)
+    pixels[k, 3] = first_centre(bottom + SLACK, scale, height)
+
+
+# t (n) µs; frames are in spans here, in which no shape comes to another listed one: f of them. A
+# shape is on its way from start, at from_us, to stop, at to_us; it rests if these are equal. now
+# has room for two of the largest shape and its form.
+
+
+@kernel
+def shape_at(
+    kind: int,
+    start: FloatArray,
+    stop: FloatArray,
+    at: int,
+    n: int,
+    from_us: int,
+    to_us: int,
+    t: int,
+    now: FloatArray,
+    margin: float,
+) -> tuple[int, int]:
+    """Write the form of a shape at a time into the second half of `now`, its numbers before."""
+    share = 0.0
+    if from_us < to_us:
+        share = (t - from_us) / (to_us - from_us)
+    move(kind, start, stop, at, n, share, now, 0)
+    return settle(kind, now, 0, n, now, len(now) // 2, margin)
+
+
+@kernel
+def bound_turning(
+    scale: int, margin: float, shape: tuple[int, int], now: FloatArray, pixels: Int64Array, k: int
+) -> None:
+    """Fill `pixels[k]` with what the box of `now` may have, however it is turned."""
+    width, height = (now[2] - now[0]) / 2 + margin, (now[3] - now[1]) / 2 + margin
+    reach = math.sqrt(width * width + height * height)
+    x, y = (now[0] + now[2]) / 2, (now[1] + now[3]) / 2
+    half = len(now) // 2
+    now[half], now[half + 1], now[half + 2], now[half + 3] = (
+        x - reach,
+        y - reach,
+        x + reach,
+        y + reach,
+    )
+    bound(RECT, now, half, 4, scale, 0.0, 0.0, shape, pixels, k)
+
+
+@kernel
+def label_by_event(
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    low: Int64Array,
+    high: Int64Array,
+    rows: Int64Array,
+    roi: Int32Array,
+    kind: Int8Array,
+    first: Int64Array,
+    start: FloatArray,
+    stop: FloatArray,
+    from_us: Int64Array,
+    to_us: Int64Array,
+    scale: int,
+    radius: float,
+    margin: float,
+    shape: tuple[int, int],
+    form: Int64Array,
+    place: Int64Array,
+    pixels: Int64Array,
+    work: FloatArray,
+    now: FloatArray,
+    begin: int,
+    out: Int32Array,
+    first_row: int,
+    overlap_event: Int64Array,
+    overlap_roi: Int32Array,
+) -> tuple[int, int]:
+    """Fill `out` (n) with the highest roi at each event, where shapes are at its own time.
+
+    Each event is tested against each shape whose way it may cross. Overlaps and what is returned
+    are as of `label_by_frame`.
+    """
+    found = 0
+    half = len(now) // 2
+    for j in range(begin, len(low)):
+        before = found
+        shapes = rows[j + 1] - rows[j]
+        place[0] = 0
+        for k in range(shapes):
+            i = rows[j] + k
+            at, n = first[i], first[i + 1] - first[i]
+            place[k + 1] = place[k]
+            if from_us[i] == to_us[i]:
+                form[k], m = settle(kind[i], start, at, n, work, place[k], margin)
+                place[k + 1] = place[k] + m
+                bound(form[k], work, place[k], m, scale, radius, margin, shape, pixels, k)
+                continue
+            # What it covers at the first and at the last event bounds what it covers between,
+            # because its numbers move on straight lines; what turns is within a circle.
+            turns = kind[i] == BOX and start[at + 4] != stop[at + 4]
+            for end in range(2):
+                moment = t[low[j]] if end == 0 else t[high[j] - 1]
+                now_form, m = shape_at(
+                    kind[i], start, stop, at, n, from_us[i], to_us[i], moment, now, margin
+                )
+                if turns:
+                    bound_turning(scale, margin, shape, now, pixels, k + end)
+                else:
+                    bound(now_form, now, half, m, scale, radius, margin, shape, pixels, k + end)
+            pixels[k, 0] = min(pixels[k, 0], pixels[k + 1, 0])
+            pixels[k, 1] = max(pixels[k, 1], pixels[k + 1, 1])
+            pixels[k, 2] = min(pixels[k, 2], pixels[k + 1, 2])
+            pixels[k, 3] = max(pixels[k, 3], pixels[k + 1, 3])
+        for i in range(low[j], high[j]):
+            out[i] = -1
+            if found + shapes > len(overlap_roi):
+                return j, before
+            column, row = x[i], y[i]
+            cx, cy = (column + 0.5) * scale, (row + 0.5) * scale
+            for k in range(shapes - 1, -1, -1):
+                if (
+                    column < pixels[k, 0]
+                    or column >= pixels[k, 1]
+                    or row < pixels[k, 2]
+                    or row >= pixels[k, 3]
+                ):
+                    continue
+                s = rows[j] + k
+                at, n = first[s], first[s + 1] - first[s]
+                if from_us[s] == to_us[s]:
+                    m = place[k + 1] - place[k]
+                    inside = is_inside(form[k], work, place[k], m, cx, cy, radius, margin)
+                else:
+                    now_form, m = shape_at(
+                        kind[s], start, stop, at, n, from_us[s], to_us[s], t[i], now, margin
+                    )
+                    inside = is_inside(now_form, now, half, m, cx, cy, radius, margin)
+                if not inside:
+                    continue
+                if out[i] < 0:
+                    out[i] = roi[s]
+                else:
+                    overlap_event[found] = first_row + i
+                    overlap_roi[found] = roi[s]
+                    found += 1
+    return len(low), found

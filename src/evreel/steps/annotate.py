@@ -162,7 +162,13 @@ def annotate(
     with as_store(store, beside=slices) as opened:
         check_clock(clock, extra, opened)
         regions = Regions(
-            joined.annotations, frames, picture or Picture(opened.sensor), clip=settings.clip
+            joined.annotations,
+            frames,
+            picture or Picture(opened.sensor),
+            clip=settings.clip,
+            radius_px=settings.radius_px,
+            margin_px=settings.margin_px,
+            primary=settings.primary,
         )
         repairs = regions.repairs | joined.counts
         beside: dict[str, str] = {}
@@ -184,7 +190,7 @@ def annotate(
             ),
             hdf5.create(slices_scratch, SLICES, made) as file,
         ):
-            annotator = Annotator(regions)
+            annotator = Annotator(regions, at=settings.at, instant=settings.instant)
             writer = SlicesWriter(
                 *(file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables),
                 doubts=joined.doubts,
