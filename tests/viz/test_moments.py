@@ -10,8 +10,8 @@ from evreel.errors import ClockError, UsageError
 from evreel.files.slices import SlicesFile
 from evreel.video.labelled import Showing, colour_of
 from evreel.viz import moments as viz
-from evreel.viz.moments import Moments, clock_of
-from support.labelled import N_FRAMES, SENSOR, labelled, van
+from evreel.viz.moments import Moments, clock_of, given_clock
+from support.labelled import N_FRAMES, SENSOR, labelled, rows, van
 
 VAN, SIGN = colour_of(0, 3), colour_of(1, 7)
 LOOK = Showing(magnify=4)
@@ -129,6 +129,29 @@ def test_clock__of_another_annotation_is_an_error(made, tmp_path):
         pytest.raises(ClockError, match=r"is not the clock that some\.h5 was made with"),
     ):
         clock_of(file, other)
+
+
+@pytest.mark.parametrize("place", ["some.clock.tsv", "../video/some.clock.tsv"])
+def test_clock__is_found_beside_the_slices_if_it_is_theirs(made, tmp_path, place):
+    slices = tmp_path / "slices" / "some.h5"
+    slices.parent.mkdir()
+    slices.write_bytes(made.slices.read_bytes())
+    with SlicesFile(slices) as file:
+        assert given_clock(file, None) is None
+        beside = slices.parent / place
+        beside.parent.mkdir(exist_ok=True)
+        beside.write_bytes(made.clock.read_bytes())
+        assert len(given_clock(file, None)) == N_FRAMES
+        beside.write_bytes(made.clock.read_bytes() + b"10\t100000\t110000\n")
+        assert given_clock(file, None) is None, "it is of another video"
+
+
+def test_slice__of_a_file_without_slices_is_an_error(tmp_path, opened):
+    with (
+        SlicesFile(labelled(tmp_path, events=rows()).slices) as file,
+        pytest.raises(UsageError, match="has no slices"),
+    ):
+        Moments(file, LOOK).slice(0)
 
 
 def test_pictures__show_the_van_in_its_colour_and_the_sign_in_another(opened):

@@ -356,7 +356,11 @@ def annotate(options: Options) -> int:
 
 
 CLOCK = option(
-    "--clock", metavar="TSV", type=Path, help="clock of the annotated video: the time of all frames"
+    "--clock",
+    metavar="TSV",
+    type=Path,
+    help="clock of the annotated video: the time of all frames; default: the one beside SLICES or "
+    "in ../video, if it is theirs",
 )
 
 

@@ -40,7 +40,8 @@ def draw(
     window_us
         Only with `at_us`; None is 10 ms.
     clock
-        The clock that the slices were made with: the time of frames that show no region.
+        The clock that the slices were made with: the time of frames that show no region. None
+        looks for it, as `evreel.viz.moments.given_clock` does.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def draw(
     from evreel.files.slices import SlicesFile
     from evreel.video.labelled import Showing
     from evreel.video.png import png_bytes
-    from evreel.viz.moments import WINDOW_US, Moments, clock_of
+    from evreel.viz.moments import WINDOW_US, Moments, given_clock
 
     output = Path(output)
     if output.suffix != ".png":
@@ -64,7 +65,7 @@ def draw(
     if window_us is not None and at_us is None:
         raise UsageError("window_us goes only with at_us: frames and slices have their own times")
     with SlicesFile(slices) as opened, atomic(output, inputs=[opened.path, clock]) as (scratch,):
-        frames = None if clock is None else clock_of(opened, clock)
+        frames = given_clock(opened, clock)
         moments = Moments(opened, settings.part(Showing), frames)
         if at_us is not None:
             picture = moments.at(at_us, WINDOW_US if window_us is None else window_us)

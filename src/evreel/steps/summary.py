@@ -31,8 +31,8 @@ def summary(
     plot
         PNG to write; None writes none.
     clock
-        The clock that the slices were made with. Without it, frames without a region are not
-        counted.
+        The clock that the slices were made with, without which frames without a region are not
+        counted; None looks for it, as `evreel.viz.moments.given_clock` does.
 
     Raises
     ------
@@ -41,13 +41,13 @@ def summary(
     """
     from evreel.files.slices import SlicesFile
     from evreel.video.png import png_bytes
-    from evreel.viz.moments import clock_of
+    from evreel.viz.moments import given_clock
     from evreel.viz.plot import plot as draw
     from evreel.viz.summary import summarize
 
     path = Path(slices)
     with SlicesFile(path) as opened:
-        frames = None if clock is None else clock_of(opened, clock)
+        frames = given_clock(opened, clock)
         found = summarize(opened, path.stem, frames)
     outputs = [Path(output) for output in (table, plot) if output is not None]
     with contextlib.ExitStack() as stack:

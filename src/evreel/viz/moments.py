@@ -49,6 +49,20 @@ def clock_of(slices: SlicesFile, path: str | Path) -> FrameClock:
     return clock
 
 
+def given_clock(slices: SlicesFile, path: str | Path | None) -> FrameClock | None:
+    """Read a clock if one is given, else the one beside the slices or where a workflow has it.
+
+    That must be the one that the slices were made with; there may be none.
+    """
+    if path is not None:
+        return clock_of(slices, path)
+    name, folder = f"{slices.path.stem}.clock.tsv", slices.path.absolute().parent
+    for place in (folder / name, folder.parent / "video" / name):
+        if place.is_file() and sha256(place) == slices.inputs.get("clock"):
+            return read_clock(place)[0]
+    return None
+
+
 class Moments:
     """Pictures of what is labelled in a slices file.
 
@@ -78,7 +92,10 @@ class Moments:
         self._tag_name = [slices.labels[label] for label in tags.label[order].tolist()]
         first = np.flatnonzero(np.diff(self._tag_frame, prepend=-1)).tolist()
         ends = [*first, len(order)][1:]
-        every = [self._tag_name[low:high] for low, high in zip(first, ends, strict=True)]
+        # In the order of frames, each once: a long video has few that differ.
+        every = dict.fromkeys(
+            tuple(self._tag_name[low:high]) for low, high in zip(first, ends, strict=True)
+        )
         self._pictures = LabelledPictures(
             *(slices.sensor, slices.labels, slices.rois.label, slices.rois.track, every, look)
         )
@@ -121,6 +138,8 @@ class Moments:
             If there is no such slice.
         """
         windows, n = self._file.windows, len(self._file)
+        if not n:
+            raise UsageError("has no slices", path=self._file.path)
         if not 0 <= k < n:
             raise UsageError(f"{self._file.path.name}: slice {k} is not in 0 to {n - 1}")
         moment = self._until(f"slice {k} of {n}", int(windows.start_us[k]), int(windows.stop_us[k]))

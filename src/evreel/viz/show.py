@@ -11,7 +11,7 @@ from evreel.errors import UsageError
 from evreel.files.slices import SlicesFile
 from evreel.video.labelled import Showing
 from evreel.video.png import png_bytes
-from evreel.viz.moments import Moments, clock_of
+from evreel.viz.moments import Moments, given_clock
 
 EXTRA = 'Install it: pip install "evreel[show]".'
 
@@ -41,7 +41,7 @@ def show(
     magnify
         Picture pixels per sensor pixel; None chooses.
     clock
-        The clock that the slices were made with.
+        The clock that the slices were made with; None looks for it beside them and in `video`.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def show(
         kind = "notebook" if in_notebook() else "window"
     file = SlicesFile(slices)
     try:
-        frames = None if clock is None else clock_of(file, clock)
+        frames = given_clock(file, clock)
         moments = Moments(file, Showing(magnify, theme), frames)
         first = moments.slice(start)  # also tells if there is none
         if kind == "notebook":
