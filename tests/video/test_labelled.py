@@ -83,7 +83,7 @@ def test_text__is_wrapped_and_shortened_to_a_width():
 
 
 def test_canvas__cuts_off_what_lies_outside():
-    canvas = Canvas((10, 12), BLACK)
+    canvas = Canvas.filled((10, 12), BLACK)
     canvas.rectangle(-5, -5, 2, 1, RED)
     assert has(canvas.pixels, RED).sum() == 2
     for left, top in ((-100, 0), (0, -100), (100, 0), (0, 100), (-4, -9), (9, 7)):
@@ -94,12 +94,12 @@ def test_canvas__cuts_off_what_lies_outside():
 
 
 def test_line__goes_through_the_pixels_that_hold_its_points_and_is_dashed_on_request():
-    canvas = Canvas((30, 30), BLACK)
+    canvas = Canvas.filled((30, 30), BLACK)
     canvas.line(SQUARE, RED, closed=True)
     expected = np.zeros((30, 30), dtype=bool)
     expected[5, 4:15] = expected[15, 4:15] = expected[5:16, 4] = expected[5:16, 14] = True
     assert np.array_equal(has(canvas.pixels, RED), expected)
-    dashed = Canvas((30, 30), BLACK)
+    dashed = Canvas.filled((30, 30), BLACK)
     dashed.line(SQUARE, RED, closed=True, dashed=True)
     shown = has(dashed.pixels, RED)
     assert (shown <= expected).all()

@@ -131,7 +131,8 @@ def jumping(tracks: Tracks) -> Iterator[Suspect]:
     touch &= (top[1:] < bottom[:-1]) & (top[:-1] < bottom[1:])
     far = next_one & ~touch & (step >= _JUMP_LEAST_PX.value)
     for one in np.unique(roi[1:][far]).tolist():
-        mine = np.flatnonzero(next_one & (roi[1:] == one))
+        first, last = np.searchsorted(roi[1:], [one, one + 1])
+        mine = first + np.flatnonzero(next_one[first:last])
         usual = float(np.median(step[mine]))
         jumps = mine[far[mine] & (step[mine] > _JUMP_STEPS.value * usual)]
         if len(jumps):
@@ -225,8 +226,13 @@ def _by_region(
     tracks: Tracks, rows: npt.NDArray[np.bool_]
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Yield each region that has some rows, and the frames of these."""
-    for one in np.unique(tracks.roi[rows]).tolist():
-        yield one, tracks.frame[rows & (tracks.roi == one)]
+    if not rows.any():
+        return
+    order = np.flatnonzero(rows)
+    order = order[np.argsort(tracks.roi[order], kind="stable")]
+    regions, first = np.unique(tracks.roi[order], return_index=True)
+    for one, part in zip(regions.tolist(), np.split(order, first[1:]), strict=True):
+        yield one, tracks.frame[part]
 
 
 def _first(suspects: Iterable[Suspect]) -> Iterator[Located]:

@@ -238,19 +238,17 @@ class LabelledPictures:
         """
         from evreel.kernels.pictures import colour_events
 
-        small = np.empty((*self.sensor, 3), dtype=np.uint8)
-        small[:] = self._look.background
+        small = Canvas.filled(self.sensor, self._look.background).pixels
         n = n_labelled = 0
         for events, roi in pieces:
             colour_events(events.x, events.y, events.p, roi, self._palette, small)
             n += len(events)
             n_labelled += int(np.count_nonzero(roi >= 0))
-        canvas = Canvas(self.shape, self._look.footer)
+        canvas = Canvas.filled(self.shape, self._look.footer)
         height, width = self._area
         canvas.pixels[:height, :width] = small.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
         canvas.rectangle(width, 0, self.shape[1], height, self._look.footer)
-        over = Canvas((0, 0), self._look.footer)
-        over.pixels = canvas.pixels[:height, :width]  # outlines and names stay on the sensor
+        over = Canvas(canvas.pixels[:height, :width])  # outlines and names stay on the sensor
         for outline in moment.outlines:
             self._outline(over, outline)
         self._names(over, moment.outlines)

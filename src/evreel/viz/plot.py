@@ -39,7 +39,7 @@ class _Plot:
         self.legend = list(self._legend())
         lines = len(self.headline) + len(self.rows) + self.legend[-1][1] + 8
         height = lines * _ROW + _BARS + 5 * _MARGIN  # at least what is needed
-        self.canvas = Canvas((height, _LEFT + _WIDTH + _RIGHT), _WHITE)
+        self.canvas = Canvas.filled((height, _LEFT + _WIDTH + _RIGHT), _WHITE)
         self.top = _MARGIN
 
     def x(self, time_us: float) -> int:
