@@ -489,6 +489,25 @@ def wrong_table(bed: Bed) -> None:
     manifest.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
+@plants(split_label="labelled/manifest.json")
+def unlabelled_split(bed: Bed) -> None:
+    """Build a release whose split test has slices without regions."""
+    plan = []
+    for id_, split in (("friday", "train"), ("saturday", "test")):
+        slices = bed.sound / f"{id_}.h5"
+        shutil.copy(bed.sound / "slices.h5", slices)
+        plan.append(PlanEntry(f"{split}/slices/{id_}.h5", slices, "slices", id_, split))
+    with edited(bed.sound / "saturday.h5") as file:
+        for name in ("rois", "shapes", "overlaps"):
+            for column in list(file[name]):
+                if isinstance(file[name][column], h5py.Dataset) and column != "vertices":
+                    file[name][column].resize(0, axis=0)
+        file["events/roi"][:] = -1
+    rows = {entry.id: {"split": entry.split} for entry in plan}
+    folder = bed.folder / "labelled"
+    build(plan, folder, name="labelled", version="1.0", licence="CC0-1.0", recordings=rows)
+
+
 def main() -> None:
     """Read the argument and plant the faults."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -133,7 +133,7 @@ def test_estimate__of_noise_alone_finds_nothing(scenes):
 def test_estimate__beyond_what_is_searched_says_so(scenes):
     near = AlignSettings(max_offset_us=10_000, max_shift_px=2)
     [found] = misplaced(scenes, "back", 23_000, (2, -1), near)
-    assert found.note.startswith(("at the edge of what was searched", "cannot be told"))
+    assert "at the edge of what was searched" in found.note or "cannot be told" in found.note
 
 
 def test_estimate__does_not_depend_on_chunks(scenes):

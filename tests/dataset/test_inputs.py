@@ -525,7 +525,9 @@ def test_annotation__of_the_frames_of_another_clock_is_told_whose_it_is(folder):
     lines = told(folder, rows)
     [line] = [line for line in lines if "clock: b.xml" in line]
     assert "its task has the frames 0 to 9, the video 0 to 19; it is of task 7 'shift 7'" in line
-    assert line.endswith("It seems to belong to three: give the XML of this recording.")
+    assert line.endswith(
+        "It seems to belong to three. Give the XML that belongs here, or the clock of that."
+    )
     rows[0]["annotate/part_of_video"] = "true"
     assert not any("clock: b.xml" in line for line in told(folder, rows))
     rows[0]["annotate/part_of_video"], rows[0]["clock"] = "", "two.tsv"
@@ -533,6 +535,26 @@ def test_annotation__of_the_frames_of_another_clock_is_told_whose_it_is(folder):
     assert "was drawn on 9x9 pictures; the video's are 9x8" in line
     rows[0]["annotate/homography"] = "[1, 0, 0, 0, 1, 0, 0, 0, 1]"
     assert not any("clock: b.xml" in line for line in told(folder, rows))
+
+
+def test_annotation__that_does_not_fit_the_clock_of_an_earlier_run_is_a_doubt(folder):
+    size = "# sensor_height_px\t9\n# sensor_width_px\t9\n# window_us\t{}\n"
+    (folder / "results" / "video").mkdir(parents=True)
+    for name, n in (("one", 20), ("two", 10)):
+        path = folder / "results" / "video" / f"{name}.clock.tsv"
+        times(path, n, comments=size.format(10_000))
+    xml(folder / "a.xml", task="one")
+    text = (folder / "a.xml").read_text()
+    (folder / "a.xml").write_text(text.replace("<source>", SIZE + "<source>"))
+    rows = [row("one", rois="a.xml"), row("two")]
+    [doubt] = told(folder, rows)
+    assert doubt.startswith("recordings.tsv: line 2: a.xml: its task has the frames 0 to 9, the ")
+    assert doubt.endswith(
+        "It seems to belong to two. Give the XML that belongs here, or the clock of that."
+    )
+    assert told(folder, rows, {"video": {"window_us": 5_000}}) == []
+    rows[0]["annotate/part_of_video"] = "true"
+    assert told(folder, rows) == []
 
 
 @pytest.mark.parametrize("form", ["coco", "mot", "yolo", "event-bbox"])

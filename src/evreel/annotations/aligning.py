@@ -48,6 +48,8 @@ _FINE_STEPS = 6
 """Of a quarter px, on each side of the best shift of the coarse search."""
 _NEAR_PX = 0.8
 """So far around the best shift, scores are taken as a parabola."""
+_CLEARLY = 2.4
+"""Standard errors of a sum of 8 parts for 95 %: quantile of Student's t."""
 _FLAT = 0.02
 """Share of the largest curvature that each direction has at least."""
 _LEAST_VARIED, _ALONG = 0.25, 0.2
@@ -354,7 +356,8 @@ def _estimated(
     step_us = max(search.max_offset_us // max(steps, 1), 1)
     offsets = np.arange(-steps, steps + 1, dtype=np.int64) * step_us
     shifts = np.arange(-search.max_shift_px, search.max_shift_px + 1, dtype=np.float64)
-    coarse = np.add.reduce([each.scores(offsets, shifts, shifts).sum(axis=0) for each in usable])
+    scores = np.concatenate([each.scores(offsets, shifts, shifts) for each in usable])
+    coarse = scores.sum(axis=0)
     a, j, i = (int(k) for k in np.unravel_index(int(np.argmax(coarse)), coarse.shape))
     at_us, at_x, at_y = int(offsets[a]), float(shifts[i]), float(shifts[j])
     squares = sum(each.total(at_us, at_x, at_y, each.path.weights**2) for each in usable)
@@ -368,21 +371,30 @@ def _estimated(
     fine = np.arange(-_FINE_STEPS, _FINE_STEPS + 1, dtype=np.float64) * 0.25
     blocks = np.concatenate([m.scores(fine_offsets, at_x + fine, at_y + fine) for m in usable])
     best, pm = _parabola(blocks, fine_offsets, at_x + fine, at_y + fine, pace)
-    note, is_told = "", pm <= [search.max_offset_us, search.max_shift_px, search.max_shift_px]
+    pm[0] /= min(max(varied, 1e-3), 1.0)
+    also = _as_good(scores, (a, j, i))
+    axes = ((offsets, also[0], step_us), (shifts, also[2], 1.0), (shifts, also[1], 1.0))
+    for k, (values, at, step) in enumerate(axes):
+        farthest = float(np.abs(values[at] - best[k]).max())
+        pm[k] = max(pm[k], farthest if farthest > 1.5 * step else 0.0)
+    limits = np.array([search.max_offset_us, search.max_shift_px, search.max_shift_px])
+    is_told, notes = pm <= limits / 2, []
     if moves and varied < _LEAST_VARIED:
         # What is later is farther along its way.
         is_told &= [False, *(np.abs(usual) < _ALONG * pace)]
-    pm[0] /= min(varied, 1.0)
-    if (moves and a in (0, len(offsets) - 1)) or {i, j} & {0, len(shifts) - 1}:
-        note = f"{AT_EDGE}: search farther"
-    elif not moves:
-        note = "stands still: no time offset can be told"
-    elif not is_told.all():
         unmoved = int(offsets[np.argmax(coarse[:, search.max_shift_px, search.max_shift_px])])
-        note = (
+        notes.append(
             "moves evenly: time and place along its way cannot be told apart; without a shift, "
             f"{unmoved} µs fits best"
         )
+    elif not is_told.all():
+        notes.append("cannot be told: several places fit about as well")
+    if not moves:
+        notes.append("stands still: no time offset can be told")
+        is_told[0] = False
+    at_edge = (moves and a in (0, len(offsets) - 1), *(k in (0, len(shifts) - 1) for k in (i, j)))
+    if (is_told & at_edge).any():
+        notes.append(f"{AT_EDGE}: search farther")
     offset_us, x, y = np.where(is_told, best, np.nan).tolist()
     pm_us, pm_x, pm_y = np.where(is_told, pm, np.nan).tolist()
     on = [(each, (each.path.weights > 0).astype(np.float32)) for each in usable]
@@ -396,12 +408,27 @@ def _estimated(
         n_events,
         share,
         moved,
-        offset_us=offset_us if moves else np.nan,
-        offset_pm_us=pm_us if moves else np.nan,
+        offset_us=offset_us,
+        offset_pm_us=pm_us,
         shift_px=(x, y),
         shift_pm_px=(pm_x, pm_y),
-        note=note,
+        note="; ".join(notes),
     )
+
+
+def _as_good(scores: FloatArray, best: tuple[int, int, int]) -> tuple[npt.NDArray[np.intp], ...]:
+    """Return the shifts that are not clearly worse than the best, by how the blocks differ."""
+    worse = scores[(slice(None), *best)][:, None, None, None] - scores
+    total, variance = np.zeros(scores.shape[1:]), np.zeros(scores.shape[1:])
+    for first in range(0, len(scores), _BLOCKS):  # tracks differ by more than parts of one do
+        of_track = slice(first, first + _BLOCKS)
+        live = worse[of_track][np.abs(scores[of_track]).sum(axis=(1, 2, 3)) > 0]
+        if not len(live):
+            continue
+        n = max(len(live), 2)
+        total += live.sum(axis=0)
+        variance += live.var(axis=0) * n**2 / (n - 1)
+    return np.nonzero(total <= _CLEARLY * np.sqrt(variance))
 
 
 def _untold(track: int | None, label: str, n_events: int, note: str) -> Estimate:

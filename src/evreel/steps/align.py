@@ -162,7 +162,7 @@ def _number(value: float, digits: int) -> str:
 
 def _columns(found: Estimates, settings: AnnotateSettings, scale: int) -> str | None:
     best = found[-1] if found else None
-    if best is None or best.note.startswith(AT_EDGE):
+    if best is None or AT_EDGE in best.note:
         return None
     names, cells = [], []
     if abs(best.offset_us) > best.offset_pm_us:
