@@ -16,7 +16,9 @@ from evreel.checks.inventory import File, Known
 from evreel.checks.labels import Beyond, LabelSpan
 from evreel.checks.registry import checks_of, findings, finished
 from evreel.checks.tally import Faults, PieceTally, Read, Tally, distance
+from evreel.checks.tracks import check_tracks
 from evreel.errors import EvreelError
+from evreel.files.slices import SlicesFile
 from evreel.timebase import Int64Array
 
 error, warning = checks_of("slices")
@@ -270,7 +272,18 @@ def drawn_labels(file: File) -> frozenset[str] | None:
 
 
 def check_slices(file: File, known: Known) -> Iterator[Finding]:
-    """Yield what is found in a slices file."""
+    """Yield what is found in a slices file; its tracks are looked at if the file is sound."""
+    sound = True
+    for finding in _check_file(file, known):
+        sound &= finding.severity != "error"
+        yield finding
+    if sound:
+        with SlicesFile(file.location) as slices:
+            yield from check_tracks(file.path, slices)
+
+
+def _check_file(file: File, known: Known) -> Iterator[Finding]:
+    """Yield what is wrong with the columns and tables of a slices file."""
     with opened(file.location, file.kind) as h5, known.rows_of_store(*EVENTS_COLUMNS) as read:
         reader = RawColumns(h5, file.path)
         checks = event_checks(sensor_of(h5))
