@@ -535,7 +535,7 @@ def align(options: Options) -> int:
     option("source", metavar="SLICES|RELEASE|ANNOTATION", type=Path),
     option(
         "--layout",
-        choices=("aermanager", "coco", "mot", "yolo", "dsec-det", "prophesee"),
+        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee"),
         required=True,
         help="what the folder is read by",
     ),
