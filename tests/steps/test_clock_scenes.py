@@ -225,3 +225,21 @@ def test_parts_of_a_video__label_what_annotators_saw(made, tmp_path, frames, bet
             if a <= x + 0.5 < c and b <= y + 0.5 < d:
                 label = index
         assert found == label
+
+
+@pytest.mark.parametrize("frames", [range(len(EXPOSED)), range(0, len(EXPOSED), 2)])
+def test_events_at_their_own_time__have_labels_in_frames_that_were_seen_alone(
+    made, tmp_path, frames
+):
+    exact, events, store = made
+    middles = EXPOSED + LASTED // 2
+    about = {"name": "exact", "n_frames": len(EXPOSED), "picture_shape": PADDED}
+    xml = tmp_path / "a.xml"
+    write_video_xml(xml, drawn(exact, middles, frames), **about, step=frames.step)
+    roi, spans, _ = annotated(store, tmp_path, xml, {"clock": "frames"}, at="event")
+    seen = np.zeros(len(events), dtype=bool)
+    for frame in frames:
+        seen |= (events.t >= EXPOSED[frame]) & (events.t < EXPOSED[frame] + LASTED[frame])
+    assert (np.array(roi)[~seen] == -1).all()
+    assert roi.count(0) > 100
+    assert sum(b - a for a, b in spans) == LASTED[list(frames)].sum()
