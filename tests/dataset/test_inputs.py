@@ -555,3 +555,17 @@ def test_annotation__that_does_not_fit_the_clock_of_an_earlier_run_is_a_doubt(fo
     assert told(folder, rows, {"video": {"window_us": 5_000}}) == []
     rows[0]["annotate/part_of_video"] = "true"
     assert told(folder, rows) == []
+
+
+@pytest.mark.parametrize("form", ["coco", "mot", "yolo", "event-bbox"])
+def test_clock__of_a_table_goes_with_any_form(folder, form):
+    """The box is in frame 0 of the table, which the recording's own frames need not have."""
+    (folder / "one.tsv").write_text("frame\tstart_us\tstop_us\n0\t0\t20\n")
+    annotation(folder / "one.x", form)
+    rows = [row("one", rois="one.x", clock="one.tsv")]
+    found = told(folder, rows)
+    assert all("does not say" in doubt for doubt in found), found
+    (folder / "one.tsv").write_text("frame\tstart_us\tstop_us\n0\t5\t6\n")
+    lines = told(folder, rows)
+    wrong = {"coco": "000000_0.png", "yolo": "000000_0", "event-bbox": "in no frame"}
+    assert form == "mot" or wrong[form] in lines[0]

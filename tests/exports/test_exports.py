@@ -16,7 +16,7 @@ from evreel.annotations import read_annotations
 from evreel.annotations.shapes import Annotations
 from evreel.cli import main
 from evreel.cli.commands import COMMANDS
-from evreel.errors import UsageError
+from evreel.errors import AnnotationError, UsageError
 from evreel.exports.aermanager import slice_files
 from evreel.exports.layouts import LAYOUTS as BY_NAME
 from evreel.files.boxes import read_boxes
@@ -316,6 +316,25 @@ def test_layouts__are_those_that_the_command_offers():
 # Refused
 
 
+def test_slices__of_other_frames_need_their_clock(made, tmp_path):
+    clock = tmp_path / "c.tsv"
+    head, *rows = made.clock.read_text().split("frame\tstart_us\tstop_us\n")
+    times = [row.split("\t") for row in rows[0].splitlines()]
+    late = "".join(f"{k}\t{int(start) + 5}\t{stop}\n" for k, start, stop in times)
+    clock.write_text(f"{head}frame\tstart_us\tstop_us\n{late}")
+    steps.annotate(
+        *(made.store, clock, tmp_path / "s.h5", tmp_path / "s_bbox.npy"),
+        steps.RegularWindows(window_us=20_000),
+        rois=made.rois,
+    )
+    with pytest.raises(UsageError, match="when its frames are"):
+        steps.export(tmp_path / "s.h5", tmp_path / "out", "coco")
+    steps.export(tmp_path / "s.h5", tmp_path / "out", "coco", clock=clock)
+    root = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
+    assert root["images"][2]["file_name"] == "000002_20005.png"
+    assert boxes_of(read_back("coco", tmp_path / "out")) == boxes_of(GIVEN)
+
+
 def test_export__refuses_to_overwrite_and_leaves_nothing_behind(made, tmp_path):
     out = tmp_path / "out"
     steps.export(made.slices, out, "mot")
@@ -333,5 +352,10 @@ def test_export__refuses_to_overwrite_and_leaves_nothing_behind(made, tmp_path):
     ):
         with pytest.raises(UsageError, match=words):
             steps.export(output=tmp_path / "new", **wrong)
+    longer = tmp_path / "gt.txt"
+    longer.write_text("11,1,0,0,5,5,1,1,1\n")
+    with pytest.raises(AnnotationError, match="frame 10; the video has 10 frames"):
+        steps.export(longer, tmp_path / "new", "yolo", clock=made.clock, labels=["car"])
+    longer.unlink()
     assert not (tmp_path / "new").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]

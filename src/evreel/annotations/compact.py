@@ -6,9 +6,9 @@ it is asked for.
 
 from __future__ import annotations
 
-import copy
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -18,6 +18,11 @@ from evreel.annotations.shapes import Shape, Track
 
 OUTSIDE, OCCLUDED, KEYFRAME, ALONE = 1, 2, 4, 8
 """Bits of what is said of a shape."""
+
+_N_NUMBERS = 7
+"""Whole numbers of a shape: class, frame, bits, z order, group, attributes, coordinates."""
+
+Column = npt.NDArray[Any]
 
 _BLOCK = 1024
 """Shapes that are made at a time by a loop over all."""
@@ -51,18 +56,12 @@ class ShapesBuilder:
     def __init__(self) -> None:
         self._classes: dict[type[Shape], int] = {}
         self._mappings: list[Mapping[str, str]] = []
-        self._class = array("B")
-        self._frame = array("i")
-        self._bits = array("B")
-        self._z_order = array("i")
-        self._group = array("i")
-        self._mapping = array("i")
-        self._stop = array("q")
+        self._numbers = array("i")
         self._coordinates = array("d")
         self._more: dict[int, tuple[Any, ...]] = {}
 
     def __len__(self) -> int:
-        return len(self._frame)
+        return len(self._numbers) // _N_NUMBERS
 
     def add(
         self,
@@ -78,37 +77,29 @@ class ShapesBuilder:
         """Take in a shape: x and y of its points in a row; `more` is what its class adds."""
         if not self._mappings or self._mappings[-1] is not attributes:
             self._mappings.append(attributes)
-        self._class.append(self._classes.setdefault(kind, len(self._classes)))
-        self._frame.append(frame)
-        self._bits.append(bits)
-        self._z_order.append(z_order)
-        self._group.append(group)
-        self._mapping.append(len(self._mappings) - 1)
-        self._coordinates.extend(coordinates)
-        self._stop.append(len(self._coordinates))
         if more:
-            self._more[len(self._frame) - 1] = more
+            self._more[len(self)] = more
+        number = self._classes.setdefault(kind, len(self._classes))
+        mapping = len(self._mappings) - 1
+        self._numbers.extend((number, frame, bits, z_order, group, mapping, len(coordinates)))
+        self._coordinates.extend(coordinates)
 
     def leave_alone(self) -> None:
         """Mark the shape that came last as alone."""
-        self._bits[-1] |= ALONE
+        self._numbers[-_N_NUMBERS + 2] |= ALONE
 
     def compact(self) -> CompactShapes:
         """Return what was taken in."""
+        numbers = np.frombuffer(self._numbers, "i4").reshape(-1, _N_NUMBERS)
+        kind, frame, bits, z_order, group, mapping, length = map(_shortest, numbers.T)
+        coordinates: npt.NDArray[np.float64] = np.frombuffer(self._coordinates, "f8")
+        coordinates.setflags(write=False)
+        stop = length if len(length) == 1 else np.cumsum(length, dtype=np.int64)
         rows = _Rows(
-            tuple(self._classes),
-            _shortest(self._class, "u1"),
-            np.frombuffer(self._frame, "i4"),
-            np.frombuffer(self._bits, "u1"),
-            _shortest(self._z_order, "i4"),
-            _shortest(self._group, "i4"),
-            self._mappings,
-            _shortest(self._mapping, "i4"),
-            np.frombuffer(self._coordinates, "f8"),
-            _Stops(self._stop),
-            self._more,
+            *(tuple(self._classes), kind, frame, bits, z_order, group),
+            *(self._mappings, mapping, coordinates, stop, self._more),
         )
-        return CompactShapes(rows, range(len(self._frame)))
+        return CompactShapes(rows, range(len(numbers)))
 
 
 class CompactShapes(Sequence[Shape]):
@@ -155,11 +146,13 @@ class CompactShapes(Sequence[Shape]):
 
     def with_attributes(self, attributes: Sequence[Mapping[str, str]]) -> CompactShapes:
         """Return the same shapes, of which something else is said: one for each of `attributes`."""
-        return CompactShapes(self._rows.saying(attributes), self._range)
+        return CompactShapes(replace(self._rows, mappings=attributes), self._range)
 
     def _column(self, name: str) -> npt.NDArray[Any]:
         which = self._range
-        column: npt.NDArray[Any] = getattr(self._rows, name)
+        column: Column = getattr(self._rows, name)
+        if len(column) == 1:
+            return np.broadcast_to(column, len(which))
         return column[which.start : which.stop] if which.step == 1 else column[list(which)]
 
 
@@ -203,72 +196,26 @@ class LooseTracks(Sequence[Track]):
             yield Track(-1, self._names[label], (shape,))
 
 
-class _Stops:
-    """Where the coordinates of each shape end; one number if all shapes have as many."""
-
-    def __init__(self, stops: array[int]) -> None:
-        column = np.frombuffer(stops, "i8")
-        each = int(column[0]) if len(column) else 0
-        is_even = bool((column == each * np.arange(1, len(column) + 1)).all())
-        self._each = each if is_even else 0
-        self._column = column[:0] if is_even else column
-
-    def of(self, k: int) -> slice:
-        """Return which coordinates are those of row k."""
-        if self._each:
-            return slice(k * self._each, (k + 1) * self._each)
-        return slice(int(self._column[k - 1]) if k else 0, int(self._column[k]))
-
-
+@dataclass(frozen=True)
 class _Rows:
-    """Columns of shapes; a column of equal values is one value, spread."""
+    """Columns of shapes. A column of equal values is one value.
 
-    __slots__ = (
-        "bits",
-        "classes",
-        "coordinates",
-        "frame",
-        "group",
-        "kind",
-        "mapping",
-        "mappings",
-        "more",
-        "stops",
-        "z_order",
-    )
+    Parameters
+    ----------
+    stop : where the coordinates of each shape end; how many it has, if all have as many.
+    """
 
-    def __init__(
-        self,
-        classes: tuple[type[Shape], ...],
-        kind: npt.NDArray[np.uint8],
-        frame: npt.NDArray[np.int32],
-        bits: npt.NDArray[np.uint8],
-        z_order: npt.NDArray[np.int32],
-        group: npt.NDArray[np.int32],
-        mappings: Sequence[Mapping[str, str]],
-        mapping: npt.NDArray[np.int32],
-        coordinates: npt.NDArray[np.float64],
-        stops: _Stops,
-        more: Mapping[int, tuple[Any, ...]],
-    ) -> None:
-        self.classes = classes
-        self.kind = kind
-        self.frame = frame
-        self.bits = bits
-        self.z_order = z_order
-        self.group = group
-        self.mappings = mappings
-        self.mapping = mapping
-        self.coordinates = coordinates
-        coordinates.setflags(write=False)
-        self.stops = stops
-        self.more = more
-
-    def saying(self, mappings: Sequence[Mapping[str, str]]) -> _Rows:
-        """Return the same columns with other attributes."""
-        other = copy.copy(self)
-        other.mappings = mappings
-        return other
+    classes: tuple[type[Shape], ...]
+    kind: Column
+    frame: Column
+    bits: Column
+    z_order: Column
+    group: Column
+    mappings: Sequence[Mapping[str, str]]
+    mapping: Column
+    coordinates: npt.NDArray[np.float64]
+    stop: Column
+    more: Mapping[int, tuple[Any, ...]]
 
     def shapes(self, which: range) -> Iterator[Shape]:
         """Yield the shapes of some rows."""
@@ -276,18 +223,23 @@ class _Rows:
             return
         low, high = min(which[0], which[-1]), max(which[0], which[-1]) + 1
         kind, frame, bits, z_order, group, mapping = (
-            column[low:high].tolist()
+            column[low:high].tolist() if len(column) > 1 else column.tolist() * (high - low)
             for column in (
                 *(self.kind, self.frame, self.bits),
                 *(self.z_order, self.group, self.mapping),
             )
         )
+        if len(self.stop) == 1:
+            each = int(self.stop[0])
+            stop = list(range(low * each, high * each + 1, each or 1))
+        else:
+            stop = [int(self.stop[low - 1]) if low else 0, *self.stop[low:high].tolist()]
         for row in which:
             k = row - low
             said = bits[k]
             yield self.classes[kind[k]](
                 frame[k],
-                self.coordinates[self.stops.of(row)].reshape(-1, 2),
+                self.coordinates[stop[k] : stop[k + 1]].reshape(-1, 2),
                 bool(said & OUTSIDE),
                 bool(said & OCCLUDED),
                 bool(said & KEYFRAME),
@@ -299,9 +251,9 @@ class _Rows:
             )
 
 
-def _shortest(values: array[int], dtype: str) -> npt.NDArray[Any]:
-    """Return a column; one value, spread, if all are equal."""
-    column: npt.NDArray[Any] = np.frombuffer(values, dtype)
+def _shortest(column: Column) -> Column:
+    """Return a copy of a column; one value if all are equal."""
     if len(column) and (column == column[0]).all():
-        return np.broadcast_to(column[:1].copy(), column.shape)
-    return column
+        return column[:1].copy()
+    least, most = (0, 0) if not len(column) else (int(column.min()), int(column.max()))
+    return column.astype(np.uint8 if least >= 0 and most < 256 else np.int32)

@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 from evreel.checks.columns import EVENTS_COLUMNS, RawColumns, opened, sensor_of
 from evreel.checks.events import Columns, at, check_events, event_checks
-from evreel.checks.finding import Finding, Located
+from evreel.checks.finding import DAMAGE, Finding, Located
 from evreel.checks.inventory import File, Known
 from evreel.checks.labels import Beyond, LabelSpan
 from evreel.checks.registry import checks_of, findings, finished
 from evreel.checks.tally import Faults, PieceTally, Read, Tally, distance
+from evreel.checks.tracks import check_tracks
+from evreel.errors import EvreelError
+from evreel.files.slices import SlicesFile
 from evreel.timebase import Int64Array
 
 error, warning = checks_of("slices")
@@ -253,8 +256,34 @@ class SameEvents(PieceTally):
         return other, lambda k: (at(events, k), str(first + k))
 
 
+def drawn_labels(file: File) -> frozenset[str] | None:
+    """Return the labels of a file's regions and tags; None if it cannot be read."""
+    try:
+        with opened(file.location, file.kind) as h5:
+            names = h5["labels/name"].asstr()[:].tolist()
+            used = {
+                int(label)
+                for table in ("rois", "tags")
+                for label in np.unique(h5[f"{table}/label"][:])
+            }
+    except (EvreelError, *DAMAGE):
+        return None  # its own findings say why
+    return frozenset(names[k] for k in used if 0 <= k < len(names))
+
+
 def check_slices(file: File, known: Known) -> Iterator[Finding]:
-    """Yield what is found in a slices file."""
+    """Yield what is found in a slices file; its tracks are looked at if the file is sound."""
+    sound = True
+    for finding in _check_file(file, known):
+        sound &= finding.severity != "error"
+        yield finding
+    if sound:
+        with SlicesFile(file.location) as slices:
+            yield from check_tracks(file.path, slices)
+
+
+def _check_file(file: File, known: Known) -> Iterator[Finding]:
+    """Yield what is wrong with the columns and tables of a slices file."""
     with opened(file.location, file.kind) as h5, known.rows_of_store(*EVENTS_COLUMNS) as read:
         reader = RawColumns(h5, file.path)
         checks = event_checks(sensor_of(h5))

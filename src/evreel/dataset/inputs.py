@@ -211,19 +211,28 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
 
     def found() -> int:
         from evreel.annotations.belonging import check_belongs
-        from evreel.annotations.cvat import read_cvat
         from evreel.annotations.frames import place
+        from evreel.annotations.open import read_annotations
+        from evreel.video.picture import Picture
 
         video = video_of(id_)
         settings.part(Alignment).clock(video.clock)
-        placed = place(
-            None
-            if rois is None
-            else read_cvat(rois, unsupported=settings.unsupported, invalid=settings.invalid),
-            None if tags is None else read_cvat(tags, tags_only=True),
-            video.clock,
-            gaps=settings.gaps,
-        )
+        read = partial(read_annotations, task=settings.task, names=dataset.names(id_))
+        drawn = tagged = None
+        if rois is not None:
+            # Of what size the pictures are does not matter here.
+            drawn = read(
+                rois,
+                clock=video.clock,
+                picture=read_clock(clocks[id_])[1] or Picture((1, 1)),
+                labels=dataset.labels(),
+                unsupported=settings.unsupported,
+                invalid=settings.invalid,
+                shapes=settings.shapes,
+            )
+        if tags is not None:
+            tagged = read(tags, tags_only=True)
+        placed = place(drawn, tagged, video.clock, gaps=settings.gaps)
         others = {name: partial(other, name) for name in clocks if name != id_}
         for part in (placed.rois, placed.tags):
             if part is not None:
@@ -231,7 +240,8 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
         return len(video.clock)
 
     digests = [memory.digests(path).sha256 for path in (clocks[id_], rois, tags) if path]
-    _known(memory, found, "clock", id_, digests, settings.plain())
+    parts = ("clock", id_, digests, settings.plain(), sorted(clocks), dataset.labels())
+    _known(memory, found, *parts)
 
 
 def _misfits(dataset: DataSet, memory: Memory) -> Iterator[str]:

@@ -22,7 +22,7 @@ from evreel.annotations.shapes import (
     Shape,
     Track,
 )
-from evreel.annotations.tables import ShapeRows
+from evreel.annotations.tables import ShapeRows, TagTable
 from evreel.errors import AnnotationError, UsageError
 from evreel.files.slices import SlicesFile
 from evreel.layout import SHAPE_KINDS
@@ -114,12 +114,12 @@ def of_slices(path: Path, id_: str, split: str, clock: FrameClock | None) -> Exp
     id_, split
         The recording.
     clock
-        The clock of its frames; None takes regular frames, if the slices' shapes are in such.
+        The clock of its frames; None takes regular ones, if shapes and tags are in such.
     """
     lost: Counter[str] = Counter()
     with SlicesFile(path) as file:
         rows = file.shapes()
-        clock = clock or _regular_clock(rows, file.t_stop_us)
+        clock = clock or _regular_clock((rows, file.tags), file.t_stop_us)
         annotations = None
         if clock is not None:
             frames = _labelled_frames(file, clock)
@@ -142,14 +142,16 @@ def of_slices(path: Path, id_: str, split: str, clock: FrameClock | None) -> Exp
     )
 
 
-def _regular_clock(rows: ShapeRows, t_stop_us: int) -> FrameClock | None:
-    """Return the clock of regular frames from 0, if all shapes are in such; None if not."""
-    if not len(rows):
-        return None
-    window_us = int(rows.stop_us[0] - rows.start_us[0])
-    regular = (rows.start_us == rows.frame * window_us) & (
-        rows.stop_us == rows.start_us + window_us
+def _regular_clock(tables: Sequence[ShapeRows | TagTable], t_stop_us: int) -> FrameClock | None:
+    """Return the clock of regular frames from 0, if shapes and tags are in such; None if not."""
+    frame, start, stop = (
+        np.concatenate([getattr(table, name) for table in tables])
+        for name in ("frame", "start_us", "stop_us")
     )
+    if not len(frame):
+        return None
+    window_us = int(stop[0] - start[0])
+    regular = (start == frame * window_us) & (stop == start + window_us)
     return FrameClock.regular(t_stop_us, window_us) if regular.all() else None
 
 

@@ -15,6 +15,7 @@ from evreel.dataset.settings import (
     EventsSettings,
     FeatureSettings,
     MemberSettings,
+    QaSettings,
     ReleaseSettings,
     SplitsSettings,
     VideoSettings,
@@ -27,15 +28,18 @@ from evreel.steps.check import audit, check, verify
 from evreel.steps.clock import clock, clock_by_hand
 from evreel.steps.common import LOG, given, logged, memory_error, os_error
 from evreel.steps.cut import cut
+from evreel.steps.draw import draw
 from evreel.steps.events import Source, as_store, events
 from evreel.steps.export import export
 from evreel.steps.features import features
 from evreel.steps.info import describe, info
+from evreel.steps.qa import qa
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
 from evreel.steps.samples import samples
 from evreel.steps.simulate import simulate
 from evreel.steps.splits import splits
+from evreel.steps.summary import summary
 from evreel.steps.table import table
 from evreel.steps.video import checked_video_name, video
 from evreel.windows import RegularWindows
@@ -51,6 +55,7 @@ __all__ = [
     "EventsSettings",
     "FeatureSettings",
     "MemberSettings",
+    "QaSettings",
     "RegularWindows",
     "ReleaseSettings",
     "Source",
@@ -69,6 +74,7 @@ __all__ = [
     "clock_by_hand",
     "cut",
     "describe",
+    "draw",
     "events",
     "export",
     "features",
@@ -77,11 +83,13 @@ __all__ = [
     "logged",
     "memory_error",
     "os_error",
+    "qa",
     "release",
     "release_plan",
     "samples",
     "simulate",
     "splits",
+    "summary",
     "table",
     "verify",
     "video",

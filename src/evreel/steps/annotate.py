@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -101,7 +101,7 @@ def read_annotations(
     if tags is not None:
         tagged = read(tags, tags_only=True, task=settings.task, names=names)
     placed = place(drawn, tagged, frames, gaps=settings.gaps)
-    doubts, parts = list(placed.doubts), []
+    doubts, parts = [*_empty(drawn, tagged), *placed.doubts], []
     if placed.rois is not None:
         seen, doubt = between_seen(placed.rois, placed.step, settings.between)
         doubts += [doubt] if doubt else []
@@ -127,6 +127,14 @@ def read_annotations(
         annotated, n = only_finished(annotated, finished, times)
         counts["unfinished_shapes"] = n
     return Joined(annotated, (*doubts, *annotated.doubts), counts)
+
+
+def _empty(rois: Annotations | None, tags: Annotations | None) -> Iterator[str]:
+    """Yield a sentence for a file that says nothing of what it was given for."""
+    if rois is not None and not rois.tracks and (tags is not None or not rois.tags):
+        yield f"{rois.source}: has no shapes. If that is not so in CVAT, export it again"
+    if tags is not None and not tags.tags:
+        yield f"{tags.source}: has no tags. If that is not so in CVAT, export it again"
 
 
 def _videos_beside(clock: str | Path) -> dict[str, Callable[[], Video | None]]:

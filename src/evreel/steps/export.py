@@ -185,6 +185,7 @@ def _of_annotation(
     source: Path, clock: str | Path | None, labels: Sequence[str] | None, name: str | None
 ) -> Exported:
     from evreel.annotations.open import form_of
+    from evreel.annotations.regions import Regions
     from evreel.exports.exported import Exported
     from evreel.files.clock import read_clock
     from evreel.video.picture import Picture
@@ -200,8 +201,9 @@ def _of_annotation(
             path=clock,
             hint="Add the comments sensor_height_px and sensor_width_px to the clock.",
         )
-    shape = found.picture_shape or (1, 1)
-    return Exported(name or source.stem, "train", found, frames, picture or Picture(shape))
+    picture = picture or Picture(found.picture_shape or (1, 1))
+    Regions(found, frames, picture, clip=True)  # checks that frames and sizes fit
+    return Exported(name or source.stem, "train", found, frames, picture)
 
 
 def _of_release(source: Path) -> list[Exported]:

@@ -53,10 +53,11 @@ def commands(*before: str) -> Path:
             env={key: value for key, value in os.environ.items() if not key.startswith("EVREEL_")},
         )
 
-    def end() -> None:
-        server.stdin.close()  # which the server watches, so it ends also where this one is killed
-        server.wait()
-        shutil.rmtree(folder)
+    def end(starter: int) -> None:
+        if os.getpid() == starter:  # and no fork of it
+            server.stdin.close()  # the server watches it, and ends also where this one is killed
+            server.wait()
+            shutil.rmtree(folder)
 
-    atexit.register(end)
+    atexit.register(end, os.getpid())
     return folder

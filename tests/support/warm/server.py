@@ -28,9 +28,10 @@ PATH = list(sys.path)
 def load() -> None:
     """Import Snakemake and the package, and set numba up, as commands would by themselves."""
     modules = [found.name for found in pkgutil.walk_packages(evreel.__path__, "evreel.")]
-    for name in ("snakemake.cli", "snakemake.script", *modules):
+    for name in ("snakemake.cli", "snakemake.script", "smart_open", *modules):
         if not name.endswith("__main__"):
             importlib.import_module(name)
+    sys.modules["snakemake.cli"].get_argument_parser()  # which imports the plugins
     from numba.core.registry import cpu_target
 
     cpu_target.typing_context.refresh()
@@ -104,7 +105,11 @@ def serve(door: socket.socket, job: str) -> None:
                     return
                 if key.fileobj is door:
                     client, _ = door.accept()
-                    request, streams = receive(client)
+                    try:
+                        request, streams = receive(client)
+                    except (OSError, ValueError):  # it was killed meanwhile
+                        client.close()
+                        continue
                     pid = os.fork()
                     if pid == 0:
                         run(request, streams, job)
@@ -123,7 +128,8 @@ def serve(door: socket.socket, job: str) -> None:
                     with clients.pop(key.data) as client:
                         if client in selector.get_map():
                             selector.unregister(client)
-                            client.sendall(str(status).encode())
+                            with contextlib.suppress(OSError):
+                                client.sendall(str(status).encode())
 
 
 if __name__ == "__main__":
