@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.annotations.figures import motion
+from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import Box, Ellipse, Points, Polygon, Skeleton, Track
 from evreel.events import Events, Sensor
 from evreel.timebase import FrameClock
@@ -195,10 +196,11 @@ def test_labels__equal_a_search_at_the_time_of_every_event(scene, instant, margi
         )
 
 
-def test_labels__do_not_depend_on_the_chunks_nor_on_room_for_overlaps(monkeypatch):
+@pytest.mark.parametrize("n", [40, 70])
+def test_labels__do_not_depend_on_the_chunks_nor_on_room_for_overlaps(n, monkeypatch):
     rng = np.random.default_rng(5)
     crowd = []
-    for number in range(40):
+    for number in range(n):
         x, y = rng.uniform(0, [20, 2])
         shapes = (box(0, x, y, x + 15, y + 3), box(9, x + 5, y, x + 20, y + 4))
         crowd.append(Track(number, "car", shapes))
@@ -206,6 +208,10 @@ def test_labels__do_not_depend_on_the_chunks_nor_on_room_for_overlaps(monkeypatc
     for at in ("frame", "event"):
         whole = label(annotated(*crowd), events, at=at)
         assert len(whole.overlap_event) > 10_000
+        if at == "frame":
+            few = Events(*(getattr(events, c)[:40] for c in "txyp"), SENSOR)
+            twin = plain_labels(annotated(*crowd), few, CLOCK, Picture(tuple(SENSOR)))
+            assert_labels(label(annotated(*crowd), few), twin)
         monkeypatch.setattr("evreel.annotations.regions.LEAST_ROOM", 1)
         monkeypatch.setattr("evreel.annotations.regions.MOST_ROWS", 70)
         for rows in (None, 7, 300):
@@ -222,3 +228,27 @@ def test_event_mode__labels_what_stands_still_as_frame_mode_does():
         label(still, events), label(still, events, at="event", instant="stop"), strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+# Boxes
+
+
+def test_boxes__at_given_times_are_those_of_the_frame_before_or_of_that_very_time():
+    regions = Regions(MOVES, CLOCK, Picture(tuple(SENSOR)))
+    times = [10, 11, 15, 20, 25, 30, 31, 500]
+    found = regions.boxes(times)
+    assert list(zip(found["t"].tolist(), found["x"].tolist(), strict=True)) == [
+        *((11, 0), (15, 0), (20, 0), (25, 10), (30, 10)),
+    ]
+    found = regions.boxes(times, at="event")
+    assert list(zip(found["t"].tolist(), found["x"].tolist(), strict=True)) == [
+        *((11, 0), (15, 0), (20, 5), (25, 10), (30, 10)),
+    ]
+    wide = Track(0, "car", (Points(0, np.array([[3.0, 3]])), Points(4, np.array([[11.0, 3]]))))
+    found = Regions(annotated(wide), CLOCK, Picture(tuple(SENSOR))).boxes([25], at="event")
+    assert (found["x"].tolist(), found["w"].tolist()) == ([5], [4])
+
+
+def test_boxes__at_the_ends_of_frames_are_those_of_the_frames():
+    regions = Regions(MOVES, CLOCK, Picture(tuple(SENSOR)))
+    np.testing.assert_array_equal(regions.boxes(CLOCK.stop_us), regions.boxes())

@@ -231,27 +231,53 @@ class Regions:
         reach = np.isin(self._kind[shape], WIDE) * self.radius
         return bounds + reach[:, None] * [-1, -1, 1, 1]
 
-    def boxes(self) -> npt.NDArray[np.void]:
-        """Return one EventBbox record for each region and frame that shows it.
+    def boxes(
+        self,
+        times: npt.ArrayLike | None = None,
+        *,
+        at: At = "frame",
+        instant: Instant = "middle",
+    ) -> npt.NDArray[np.void]:
+        """Return one EventBbox record for each region and frame that shows it, or at given times.
+
+        Parameters
+        ----------
+        times
+            (m,) µs, ascending: one record for each region at each of them, instead of one for each
+            frame. A time belongs to the frame with ``start < t <= stop``, because a label says what
+            was before it.
+        at, instant
+            Where a region is at one of these times: where that frame shows it, or, with
+            ``at="event"``, where it is at that very time, as `Annotator` takes it.
 
         Returns
         -------
-        (n,) of `evreel.layout.BOX_DTYPE`, by time, then by region. `t` is the frame's
+        (n,) of `evreel.layout.BOX_DTYPE`, by time, then by region. `t` is the time, or the frame's
         `stop_us`, because a label is known when its frame is complete. `x`, `y`, `w`, `h`: the
-        outline's bounding box in sensor pixels, cut off at the sensor's edges; without a record
+        shape's bounding box in sensor pixels, cut off at the sensor's edges; without a record
         if it is all outside. `class_id` is a row of the labels, `track_id` a row of the regions
         (so that loose shapes have one too), `class_confidence` is 1.
         """
-        frame, shape = self._row_frame, self._row_shape
-        bounds = self._bounds_in(frame, shape)
+        if times is None:
+            rows, t = np.arange(self.n_shapes), self.clock.stop_us[self._row_frame]
+            bounds = self._bounds_in(self._row_frame, self._row_shape)
+        else:
+            rows, t = self._rows_at(np.asarray(times, dtype=np.int64))
+            bounds = self._bounds_in(self._row_frame[rows], self._row_shape[rows])
+            if at == "event":
+                instants = self.instants(instant)
+                for k, (row, moment) in enumerate(zip(rows.tolist(), t.tolist(), strict=True)):
+                    shape = self._shape_at(row, moment, instants)
+                    bounds[k] = self._reached(shape)
+        shape_of = self._row_shape[rows]
         height, width = self.picture.sensor
         left, top, right, bottom = (
             np.clip(bounds[:, side] / self.picture.scale, 0, limit)
             for side, limit in enumerate((width, height, width, height))
         )
-        region = self._region[shape]
-        records = np.zeros(len(shape), dtype=BOX_DTYPE)
-        records["t"] = self.clock.stop_us[frame]
+        region = self._region[shape_of]
+        records = np.zeros(len(rows), dtype=BOX_DTYPE)
+        records["t"] = t
         records["x"], records["y"] = left, top
         records["w"], records["h"] = right - left, bottom - top
         records["class_id"] = self.tables.rois.label[region]
@@ -259,6 +285,34 @@ class Regions:
         records["class_confidence"] = 1
         kept: npt.NDArray[np.void] = records[(right > left) & (bottom > top)]
         return kept
+
+    def _rows_at(self, times: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Return the rows of the shapes at each time, and the time of each row."""
+        frame = np.searchsorted(self.clock.stop_us, times)
+        inside = frame < len(self.clock)
+        inside[inside] &= self.clock.start_us[frame[inside]] < times[inside]
+        rows, first = _ranges(*self.rows_of(frame[inside]))
+        return rows, np.repeat(times[inside], np.diff(first))
+
+    def _shape_at(self, row: int, t_us: int, instants: Int64Array) -> Shape:
+        """Return the shape of a row at a time in its frame, on its way between two listed ones."""
+        frame, left = int(self._row_frame[row]), int(self._row_shape[row])
+        is_listed = frame == self._frame[left]
+        if is_listed and t_us < instants[frame]:
+            if not left or not self._linked[left - 1]:
+                return self._shapes[left]
+            left -= 1
+        elif not self._linked[left]:
+            return self._shape_in(frame, left)
+        start, stop = self._instant_of(np.array([left, left + 1]), instants).tolist()
+        return self._shapes[left].at(self._shapes[left + 1], (t_us - start) / (stop - start), frame)
+
+    def _reached(self, shape: Shape) -> list[float]:
+        """Return what a shape covers, left, top, right and bottom, in picture pixels."""
+        reach = self.radius if KIND[shape.name] in WIDE else 0.0
+        return [
+            side + sign * reach for side, sign in zip(shape.bounds, (-1, -1, 1, 1), strict=True)
+        ]
 
     def instants(self, instant: Instant) -> Int64Array:
         """Return the moment of each frame that its shapes are of, µs; a middle is rounded down."""
@@ -356,8 +410,12 @@ class Regions:
         begin, end = self._first[left], np.where(steady, self._first[right], self._first[left])
         sizes = np.diff(self._first)[left]
         ways: dict[int, Motion] = {}
+        found: dict[int, Motion | None] = {}  # each way is taken before and after an instant
         for k in np.flatnonzero(moves & ~steady).tolist():
-            way = motion(self._shapes[int(left[k])], self._shapes[int(right[k])])
+            one, other = int(left[k]), int(right[k])
+            if one not in found:
+                found[one] = motion(self._shapes[one], self._shapes[other])
+            way = found[one]
             if way is None:
                 moves[k] = False
                 continue
@@ -648,7 +706,7 @@ class Annotator:
         self._stamp = 1
         sensor = regions.picture.sensor
         self._top = np.zeros(sensor if at == "frame" else (0, 0), dtype=np.int64)
-        self._many = np.zeros(self._top.shape, dtype=np.int32)
+        self._many = np.zeros(self._top.shape, dtype=np.int64)
 
     def label(self, events: Events) -> EventLabels:
         """Return the regions of the next chunk of events.
