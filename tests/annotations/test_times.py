@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 
 from evreel.annotations.figures import motion
 from evreel.annotations.regions import Regions
-from evreel.annotations.shapes import Box, Ellipse, Points, Polygon, Skeleton, Track
+from evreel.annotations.shapes import (
+    Box,
+    Cuboid,
+    Ellipse,
+    Points,
+    Polygon,
+    Polyline,
+    Skeleton,
+    Track,
+)
 from evreel.events import Events, Sensor
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
@@ -181,19 +191,54 @@ def tracks(draw):
     st.sampled_from([0.0, 0.75]),
     st.integers(1, 2),
     st.integers(0, 2**32),
+    st.sampled_from([0.0, 1e9]),
 )
-def test_labels__equal_a_search_at_the_time_of_every_event(scene, instant, margin, scale, seed):
+def test_labels__equal_a_search_at_the_time_of_every_event(
+    scene, instant, margin, scale, seed, dense
+):
     events = random_events(250, SENSOR, stop_us=110, seed=seed % 1000)
     picture = Picture(tuple(SENSOR), scale)
     for clock in (CLOCK, FrameClock(np.arange(0, 100, 10), np.arange(7, 107, 10), "frames")):
-        got = label(
-            *(scene, events, clock, picture),
-            **{"at": "event", "instant": instant, "margin_px": margin, "clip": True},
-        )
+        with mock.patch("evreel.annotations.regions.DENSE", dense):
+            got = label(
+                *(scene, events, clock, picture),
+                **{"at": "event", "instant": instant, "margin_px": margin, "clip": True},
+            )
         twin = plainly(clock, instant)
         assert_labels(
             got, plain_labels(scene, events, clock, picture, margin_px=margin, shown_at=twin)
         )
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_labels__are_the_same_whether_frames_are_painted_first_or_not(scale, monkeypatch):
+    rng = np.random.default_rng(8)
+    names = {"joints": ("a", "b"), "visible": (True, True), "hidden": (False, False)}
+    ways = []
+    for number in range(24):
+        of = (Box, Ellipse, Polygon, Polyline, Cuboid, Points, Skeleton, Box)[number % 8]
+        shapes = []
+        for frame in range(0, 10, 1 + number % 3):
+            x, y = rng.uniform(0, [30 * scale, 4 * scale])
+            corners = {Polygon: 5, Polyline: 4, Cuboid: 8, Points: 1}.get(of, 2)
+            drawn = np.array([x, y]) + rng.uniform(0, [12 * scale, 5 * scale], (corners, 2))
+            more = names if of is Skeleton else {}
+            if of is Box:
+                drawn = np.array([[x, y], [x + 9 * scale, y + 2 * scale]])
+                more = {"rotation": float(frame * (number % 16))}
+            elif of is Ellipse:
+                drawn[1] = [5 * scale, 1.5 * scale]
+            shapes.append(of(frame, drawn, **more))
+        ways.append(Track(number, "car", tuple(shapes)))
+    events = random_events(6_000, SENSOR, stop_us=100, seed=4)
+    how = {"at": "event", "clip": True, "picture": Picture(tuple(SENSOR), scale), "margin_px": 0.3}
+    found = []
+    for dense in (0.0, 1e9):
+        monkeypatch.setattr("evreel.annotations.regions.DENSE", dense)
+        found.append(label(annotated(*ways), events, **how))
+    assert len(found[0].overlap_event) > 5_000
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("n", [40, 70])

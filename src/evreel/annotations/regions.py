@@ -59,6 +59,10 @@ MOST_ROWS = 65_536
 LEAST_ROOM = 65_536
 """Room for overlaps of a call of a kernel, at first."""
 
+DENSE = 0.02
+"""Events per pixel that shapes may have, above which a frame is painted before events are tested
+one by one: painting a pixel takes as long as a fiftieth of a test."""
+
 FARTHEST_PX = 1e9
 """Coordinates beyond this are refused: squares and fourth powers of others are in range."""
 
@@ -704,9 +708,9 @@ class Annotator:
         self._at = at
         self._instants = regions.instants(instant)
         self._stamp = 1
-        sensor = regions.picture.sensor
-        self._top = np.zeros(sensor if at == "frame" else (0, 0), dtype=np.int64)
-        self._many = np.zeros(self._top.shape, dtype=np.int64)
+        # Two maps of what is painted, each of marks and of bits; frames need one of them.
+        maps = 2 if at == "frame" else 4
+        self._maps = np.zeros((maps, *regions.picture.sensor), dtype=np.int64)
 
     def label(self, events: Events) -> EventLabels:
         """Return the regions of the next chunk of events.
@@ -770,14 +774,13 @@ class Annotator:
         rows, first = regions.in_order(frames)
         kind, place, numbers = regions.figures(rows)
         most, size, room = _sizes(first, place)
-        vertices = int(np.diff(place).max(initial=0)) // 2 + self._kernels.MOST_MORE
-        crossings = np.empty(vertices)
+        crossings = np.empty(int(np.diff(place).max(initial=0)) // 2 + self._kernels.MOST_MORE)
 
         def run(begin: int, event: Int64Array, region: Int32Array) -> tuple[int, int]:
             done, found = self._kernels.label_by_frame(
                 *(events.x, events.y, low, high, first, regions.region_of(rows)),
                 *(kind, place, numbers, regions.picture.scale, regions.radius, regions.margin),
-                *(self._top, self._many, self._stamp, *_working(most, size), crossings),
+                *(*self._maps, self._stamp, *_working(most, size), crossings),
                 *(begin, roi, self._row, event, region),
             )
             self._stamp += len(frames)
@@ -799,7 +802,8 @@ class Annotator:
         rows, first = regions.in_order(frames)
         moving = regions.moving(rows, np.repeat(later, np.diff(first)), self._instants)
         most, size, room = _sizes(first, moving.first)
-        now = np.empty(2 * (int(np.diff(moving.first).max(initial=0)) + self._kernels.MOST_MORE))
+        largest = int(np.diff(moving.first).max(initial=0)) + self._kernels.MOST_MORE
+        now, crossings = np.empty(2 * largest), np.empty(largest)
 
         def run(begin: int, event: Int64Array, region: Int32Array) -> tuple[int, int]:
             done, found = self._kernels.label_by_event(
@@ -807,8 +811,9 @@ class Annotator:
                 *(moving.kind, moving.first, moving.start, moving.stop),
                 *(moving.from_us, moving.to_us, regions.picture.scale, regions.radius),
                 *(regions.margin, tuple(regions.picture.sensor), *_working(most, size), now),
-                *(begin, roi, self._row, event, region),
+                *(*self._maps, self._stamp, crossings, DENSE, begin, roi, self._row, event, region),
             )
+            self._stamp += len(frames)
             return done, found
 
         yield from _with_room(run, len(frames), room)

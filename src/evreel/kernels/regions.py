@@ -831,6 +831,90 @@ def bound_turning(
 
 
 @kernel
+def distance(
+    kind: int, start: FloatArray, stop: FloatArray, at: int, n: int, share: float
+) -> float:
+    """Return how far a point of a shape's edge may move in a share of its way; −1 if unknown."""
+    farthest = 0.0
+    if kind == BOX:
+        if start[at + 4] != 0 or stop[at + 4] != 0:
+            return -1.0
+        for k in range(at, at + 4):
+            farthest = max(farthest, abs(stop[k] - start[k]) * share)
+        return farthest + SLACK
+    if kind in (ELLIPSE, MASK):
+        return -1.0
+    for k in range(at, at + n, 2):
+        dx, dy = (stop[k] - start[k]) * share, (stop[k + 1] - start[k + 1]) * share
+        farthest = max(farthest, dx * dx + dy * dy)
+    return math.sqrt(farthest) + SLACK
+
+
+@kernel
+def fill_ring(
+    numbers: FloatArray,
+    at: int,
+    reach: float,
+    scale: int,
+    top: Int64Array,
+    many: Int64Array,
+    mark: int,
+    bit: int,
+) -> None:
+    """Paint what is within `reach` of the sides of an upright box, and corners of it."""
+    height, width = top.shape
+    left = first_centre(numbers[at] - reach, scale, width)
+    right = beyond_centre(numbers[at + 2] + reach, scale, width)
+    left_in = beyond_centre(numbers[at] + reach, scale, width)
+    right_in = first_centre(numbers[at + 2] - reach, scale, width)
+    top_in = beyond_centre(numbers[at + 1] + reach, scale, height)
+    bottom_in = first_centre(numbers[at + 3] - reach, scale, height)
+    for row in range(
+        first_centre(numbers[at + 1] - reach, scale, height),
+        beyond_centre(numbers[at + 3] + reach, scale, height),
+    ):
+        if row < top_in or row >= bottom_in or left_in >= right_in:
+            put_run(top, many, row, left, right, mark, bit)
+        else:
+            put_run(top, many, row, left, left_in, mark, bit)
+            put_run(top, many, row, right_in, right, mark, bit)
+
+
+@kernel
+def fill_way(
+    form: int,
+    numbers: FloatArray,
+    at: int,
+    n: int,
+    reach: float,
+    scale: int,
+    radius: float,
+    margin: float,
+    top: Int64Array,
+    many: Int64Array,
+    mark: int,
+    bit: int,
+    pixels: Int64Array,
+    k: int,
+) -> None:
+    """Paint what an edge may cross that moves by `reach`; all of `pixels[k]` where it is −1."""
+    if reach < 0:
+        for row in range(pixels[k, 2], pixels[k, 3]):
+            put_run(top, many, row, pixels[k, 0], pixels[k, 1], mark, bit)
+    elif form == RECT:
+        fill_ring(numbers, at, reach, scale, top, many, mark, bit)
+    else:
+        reach += margin if form == OUTLINE else radius + margin
+        fill_pieces(form, numbers, at, n, reach, scale, top, many, mark, bit)
+
+
+# Where a frame has many events, it is painted too: sure (h, w) has the bits of the shapes that a
+# pixel is in at the first event, maybe those whose edges may cross it until the last one. Each has
+# its marks, as `top` has them. dense: events of a frame, per pixel that its shapes may have, above
+# which painting pays.
+
+
+@kernel
 def label_by_event(
     t: Int64Array,
     x: UInt16Array,
@@ -854,6 +938,13 @@ def label_by_event(
     pixels: Int64Array,
     work: FloatArray,
     now: FloatArray,
+    sure_top: Int64Array,
+    sure: Int64Array,
+    maybe_top: Int64Array,
+    maybe: Int64Array,
+    stamp: int,
+    crossings: FloatArray,
+    dense: float,
     begin: int,
     out: Int32Array,
     first_row: int,
@@ -896,14 +987,91 @@ def label_by_event(
             pixels[k, 1] = max(pixels[k, 1], pixels[k + 1, 1])
             pixels[k, 2] = min(pixels[k, 2], pixels[k + 1, 2])
             pixels[k, 3] = max(pixels[k, 3], pixels[k + 1, 3])
+        covered = 0
+        for k in range(shapes):
+            covered += (pixels[k, 1] - pixels[k, 0]) * (pixels[k, 3] - pixels[k, 2])
+        painted = shapes <= MOST_BITS and high[j] - low[j] > dense * covered
+        for k in range(shapes if painted else 0):
+            i = rows[j] + k
+            at, n = first[i], first[i + 1] - first[i]
+            mark, bit = ((stamp + j) << 32) + k, 1 << (shapes - k)
+            if from_us[i] == to_us[i]:
+                m = place[k + 1] - place[k]
+                fill(
+                    form[k],
+                    work,
+                    place[k],
+                    m,
+                    scale,
+                    radius,
+                    margin,
+                    sure_top,
+                    sure,
+                    mark,
+                    bit,
+                    crossings,
+                )
+                continue
+            from_t, to_t = from_us[i], to_us[i]
+            now_form, m = shape_at(
+                kind[i], start, stop, at, n, from_t, to_t, t[low[j]], now, margin
+            )
+            fill(
+                now_form,
+                now,
+                half,
+                m,
+                scale,
+                radius,
+                margin,
+                sure_top,
+                sure,
+                mark,
+                bit,
+                crossings,
+            )
+            share = (t[high[j] - 1] - t[low[j]]) / (to_t - from_t)
+            reach = distance(kind[i], start, stop, at, n, share)
+            fill_way(
+                now_form,
+                now,
+                half,
+                m,
+                reach,
+                scale,
+                radius,
+                margin,
+                maybe_top,
+                maybe,
+                mark,
+                bit,
+                pixels,
+                k,
+            )
         for i in range(low[j], high[j]):
             out[i] = -1
             if found + shapes > len(overlap_roi):
                 return j, before
             column, row = x[i], y[i]
             cx, cy = (column + 0.5) * scale, (row + 0.5) * scale
+            known, open_ = np.int64(0), np.int64(0)
+            if painted:
+                if sure_top[row, column] >> 32 == stamp + j:
+                    known = sure[row, column]
+                if maybe_top[row, column] >> 32 == stamp + j:
+                    open_ = maybe[row, column]
+                rest = (known | open_) >> 1  # the lowest bit is the highest shape's
+                if rest == 0:
+                    continue
             for k in range(shapes - 1, -1, -1):
-                if (
+                if painted:
+                    if rest == 0:
+                        break
+                    is_here = rest & 1
+                    rest >>= 1
+                    if is_here == 0:
+                        continue
+                elif (
                     column < pixels[k, 0]
                     or column >= pixels[k, 1]
                     or row < pixels[k, 2]
@@ -912,7 +1080,9 @@ def label_by_event(
                     continue
                 s = rows[j] + k
                 at, n = first[s], first[s + 1] - first[s]
-                if from_us[s] == to_us[s]:
+                if painted and (open_ >> (shapes - k)) & 1 == 0:
+                    inside = True
+                elif from_us[s] == to_us[s]:
                     m = place[k + 1] - place[k]
                     inside = is_inside(form[k], work, place[k], m, cx, cy, radius, margin)
                 else:
