@@ -190,8 +190,12 @@ def test_picture__marks_points_and_leaves_lines_open():
     closed = drawn([Outline(0, SQUARE, "polygon")])
     assert not has(line, colour_of(0, 3))[40, 16]
     assert has(closed, colour_of(0, 3))[40, 16]
+    mask = has(drawn([Outline(0, SQUARE, "mask")]), colour_of(0, 3))
+    assert mask[24, 16]
+    assert mask[60, 17]
+    assert not mask[40, 16], "its corners alone"
     points = drawn([Outline(0, SQUARE, "points")])
-    assert has(points, colour_of(0, 3))[20, 16]
+    assert has(points, colour_of(0, 3))[24, 16]
     assert not has(points, colour_of(0, 3))[20, 36], "nothing joins them"
 
 
