@@ -622,10 +622,15 @@ def datasets(options: Options) -> int:
     "Make a recording and its ground truth from a scene.",
     option("scene", metavar="SCENE", type=Path),
     output("DIR"),
+    option(
+        "--objects",
+        action="store_true",
+        help="also write which object each event is of, −1 none: NAME.objects.npy",
+    ),
 )
 def simulate(options: Options) -> int:
     """Simulate a scene, and print the files that were written."""
     from evreel import steps
 
-    print(*steps.simulate(options.scene, options.output), sep="\n")
+    print(*steps.simulate(options.scene, options.output, objects=options.objects), sep="\n")
     return 0
