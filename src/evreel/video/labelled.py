@@ -39,6 +39,7 @@ _LEAST_WIDTH_PX = 480
 _SHARP_FROM_PX = 1000
 _WIDE_LINES_FROM = 4
 _NAME_PX = 240
+_MOST_APART = 100  # of a crowd of names, only so many are kept apart
 _MARGIN_PX = 6
 _LINE_PX = HEIGHT_PX + 4
 
@@ -305,7 +306,8 @@ class LabelledPictures:
             ]
             within = [top for top in tops if 0 <= top <= height - HEIGHT_PX]
             within.append(int(np.clip(above, 0, max(height - HEIGHT_PX, 0))))
-            top = next((t for t in within if not _overlaps(left, t, size, taken)), within[0])
+            near = taken[-_MOST_APART:]
+            top = next((t for t in within if not _overlaps(left, t, size, near)), within[0])
             right, bottom = left + size, top + HEIGHT_PX
             canvas.rectangle(left - 1, top - 1, right + 1, bottom + 1, self._look.background)
             canvas.chip(left, top, name, self._colours[outline.roi])
