@@ -42,7 +42,7 @@ def show(
     magnify
         Picture pixels per sensor pixel; None chooses.
     clock
-        The clock that the slices were made with; None looks for it beside them and in `video`.
+        The clock that the slices were made with; None looks for it.
 
     Returns
     -------
