@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from evreel.errors import AnnotationError
 from evreel.files.npy import HEAD_BYTES, ArrayHead, array_head
 from evreel.layout import BOX_DTYPE
 from evreel.provenance import Provenance, sha256
+from evreel.timebase import Int64Array
+from evreel.windows import Windows
 
 SLACK_PX = 0.01
 """Boxes may reach this far beyond the sensor's edges."""
@@ -45,6 +47,47 @@ def write_boxes(path: str | Path, boxes: npt.NDArray[np.void]) -> None:
         clean[name] = boxes[name]
     with path.open("xb") as file:
         np.save(file, clean, allow_pickle=False)
+
+
+def boxes_of_windows(
+    boxes: npt.NDArray[np.void], windows: Windows, keep: Literal["last", "all"] = "all"
+) -> tuple[npt.NDArray[np.void], Int64Array]:
+    """Return the boxes of each window, so that a reader need not search for them.
+
+    Parameters
+    ----------
+    boxes
+        (n,) records, by time.
+    windows
+        Windows in order of their starts, such as those of features or of slices.
+    keep
+        ``all`` boxes of a window, or of each track its ``last``.
+
+    Returns
+    -------
+    (m,) records, window by window, then by time; and (len(windows) + 1,) int64: window k has the
+    rows ``[first[k], first[k + 1])``. A box belongs to a window as any label does
+    (`Windows.of_label`).
+
+    Examples
+    --------
+    >>> boxes = np.zeros(3, dtype=BOX_DTYPE)
+    >>> boxes["t"] = [10, 20, 30]
+    >>> windows = Windows(*np.array([[0, 20], [20, 40], [0, 0], [0, 0]]))
+    >>> [boxes_of_windows(boxes, windows, keep)[1].tolist() for keep in ("all", "last")]
+    [[0, 2, 3], [0, 1, 2]]
+    """
+    window = windows.of_label(boxes["t"])
+    order = np.argsort(window, kind="stable")
+    order = order[window[order] >= 0]
+    if keep == "last":
+        by_track = order[np.lexsort([boxes["t"][order], boxes["track_id"][order], window[order]])]
+        same = window[by_track][1:] == window[by_track][:-1]
+        same &= boxes["track_id"][by_track][1:] == boxes["track_id"][by_track][:-1]
+        order = np.sort(by_track[np.append(~same, np.ones(len(by_track[:1]), dtype=bool))])
+        order = order[np.argsort(window[order], kind="stable")]
+    first = np.searchsorted(window[order], np.arange(len(windows) + 1))
+    return boxes[order], first
 
 
 def origin_path(path: str | Path) -> Path:
