@@ -95,7 +95,9 @@ def test_xml__that_does_not_fit_its_clock_says_what_it_is_of(park, xml, message)
 def test_xml__of_a_part_of_the_video_or_of_another_camera_passes_where_that_is_said(park):
     assert park(of(6), part_of_video=True) is None
     assert "its task has the frames" in park(of(6))
-    assert "was drawn on" in park(of(10, size=(240, 320)))
+    problem = park(of(10, size=(240, 320)))
+    assert "was drawn on 320x240 pictures; the video's are 64x48" in problem
+    assert problem.endswith("of another camera, or of another size, need annotate/homography.")
     scaled = (0.2, 0, 0, 0, 0.2, 0, 0, 0, 1)
     assert park(of(10, size=(240, 320)), homography=scaled) is None
 

@@ -96,7 +96,8 @@ def _misfit(
     if drawn is not None and shape is not None and drawn != shape:
         return AnnotationError(
             f"was drawn on {drawn[1]}x{drawn[0]} pictures; the video's are {shape[1]}x{shape[0]}",
-            hint="Was it made from another video?",
+            hint="Was it made from another video? Pictures of another camera, or of another size, "
+            "need annotate/homography.",
         )
     try:
         if not part_of_video:
