@@ -82,7 +82,9 @@ def read_coco(path: str | Path, *, invalid: Invalid = "error", fill: bool = Fals
     for place, item in reader.items(reader.list_of(root, "annotations"), "annotation"):
         reader.annotation(item, place)
     frames = sorted(reader.frames.values())
-    tracks = reader.listing.tracks(frozenset(frames), fill=fill)
+    task = task_of(frames)
+    step = 1 if task is None else task.step
+    tracks = reader.listing.tracks(frozenset(frames), step=step, fill=fill)
     return Annotations(
         labels=tuple(reader.labels.values()),
         tracks=tracks,
@@ -90,7 +92,7 @@ def read_coco(path: str | Path, *, invalid: Invalid = "error", fill: bool = Fals
         picture_shape=reader.picture_shape,
         source=path.name,
         repairs=reader.listing.repairs,
-        task=task_of(frames),
+        task=task,
         of_images=True,
         lists_frames=True,
         pictures={reader.frames[id_]: name for id_, name in reader.names.items()},
