@@ -48,6 +48,7 @@ from evreel.video.picture import LARGEST_PICTURE
 RASTERISED = "polygons_as_masks"
 _OURS = ("track_id", "occluded", "keyframe", "rotation", "z_order", "group_id")
 _UNUSED = 10**15
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def read_coco(path: str | Path, *, invalid: Invalid = "error", fill: bool = False) -> Annotations:
@@ -429,7 +430,7 @@ def write_coco(path: str | Path, parts: Sequence[Pictures]) -> dict[str, int]:
     path = Path(path)
     labels = parts[0].annotations.labels
     images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    annotations: list[str] = []
     joints: dict[str, tuple[str, ...]] = {}
     lost: Counter[str] = Counter()
     for part in parts:
@@ -463,25 +464,26 @@ def write_coco(path: str | Path, parts: Sequence[Pictures]) -> dict[str, int]:
                 continue
             if isinstance(one.shape, (Ellipse, Cuboid)):
                 lost[f"{one.shape.plural} written as polygons"] += 1
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number[one.frame],
-                    "category_id": labels.index(one.label) + 1,
-                    **content,
-                    "iscrowd": int(one.shape.attributes.get("is_crowd") == "true"),
-                    "attributes": _attributes(one),
-                }
-            )
+            annotation = {
+                "id": len(annotations) + 1,
+                "image_id": number[one.frame],
+                "category_id": labels.index(one.label) + 1,
+                **content,
+                "iscrowd": int(one.shape.attributes.get("is_crowd") == "true"),
+                "attributes": _attributes(one),
+            }
+            annotations.append(_JSON.encode(annotation))
     categories = [
         {"id": k, "name": label, "supercategory": ""}
         | ({"keypoints": list(joints[label]), "skeleton": []} if label in joints else {})
         for k, label in enumerate(labels, start=1)
     ]
-    root = {"images": images, "annotations": annotations, "categories": categories}
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        json.dump(root, file, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
+        file.write('{"images": [')
+        file.write(",\n".join(map(_JSON.encode, images)))
+        file.write('],\n"annotations": [')
+        file.write(",\n".join(annotations))
+        file.write(f'],\n"categories": {_JSON.encode(categories)}}}\n')
     return dict(lost)
 
 
