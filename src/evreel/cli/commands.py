@@ -388,8 +388,8 @@ CLOCK = option(
     "--clock",
     metavar="TSV",
     type=Path,
-    help="clock of the annotated video: the time of all frames; default: the one beside SLICES or "
-    "in ../video, if it is theirs",
+    help="clock of the annotated video: the time of all frames; default: the one beside SLICES, or "
+    "in the video folder of their results or release",
 )
 
 
