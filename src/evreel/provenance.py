@@ -20,6 +20,8 @@ STEP_REVISIONS: Mapping[str, int] = {
     "clock": 1,
     "video": 1,
     "annotate": 4,
+    "qa": 1,
+    "summary": 1,
     "boxes": 2,
     "features": 3,
     "release": 4,
@@ -96,3 +98,10 @@ def content_sha256(path: str | Path) -> str:
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
     listed = "".join(f"{sha256(path / name)}  {name}\n" for name in names)
     return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()
+
+
+def digests_in(text: object) -> dict[str, str]:
+    """Return what an attribute says, role → digest; nothing if it is of another form."""
+    value = json.loads(text) if isinstance(text, str) else {}
+    fits = isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())
+    return value if fits else {}

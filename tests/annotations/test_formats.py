@@ -188,6 +188,15 @@ def test_coco__counts_what_it_cannot_hold(tmp_path):
     ]
 
 
+def test_mot__leaves_out_what_has_no_area_and_refuses_labels_of_two_lines(tmp_path):
+    level = Polyline(0, np.array([[0.0, 5], [9, 5]]))
+    more = {"name": "a", "n_frames": 10, "picture_shape": SHAPE}
+    lost = write_mot(tmp_path / "a", replace(BOXES, tracks=(Track(0, "car", (level,)),)), **more)
+    assert lost["shapes without area, left out"] == 1
+    assert read_mot(tmp_path / "a").tracks == ()
+    fails(lambda: write_mot(tmp_path / "b", replace(BOXES, labels=("a\nb",)), **more), "line break")
+
+
 @pytest.mark.parametrize("outlines", [False, True])
 def test_yolo__says_what_was_written(tmp_path, outlines):
     shapes = polygon(0, (1, 1), (9.25, 1), (4, 7.01)) if outlines else box(0)
@@ -338,6 +347,22 @@ def test_yolo__reads_tracks_poses_and_empty_pictures(tmp_path):
     (track,) = read_yolo(path, SHAPE).tracks
     assert track.shapes[0].points.tolist() == [[16, 12], [32, 24]]
     assert track.shapes[0].visible == (True, False)
+
+
+def test_yolo__of_the_older_form_is_read_too(tmp_path):
+    (tmp_path / "obj_train_data").mkdir()
+    (tmp_path / "obj.names").write_text("bus\ncar\n")
+    (tmp_path / "obj.data").write_text("classes = 2\nnames = data/obj.names\n")
+    (tmp_path / "train.txt").write_text(
+        "".join(f"data/obj_train_data/frame_{k:06d}.PNG\n" for k in range(3))
+    )
+    (tmp_path / "obj_train_data" / "frame_000001.txt").write_text("1 .5 .5 .5 .5\n")
+    (tmp_path / "obj_train_data" / "frame_000002.txt").write_text("")
+    read = read_annotations(zipped(tmp_path), picture=Picture(SHAPE))
+    assert seen(read) == [(1, -1, "car", "box", [[16, 12], [48, 36]], False)]
+    assert (read.labels, read.frames) == (("bus", "car"), (0, 1, 2))
+    (tmp_path / "obj.names").write_text("bus\nbus\n")
+    fails(lambda: read_yolo(tmp_path, SHAPE), "obj.names", "twice")
 
 
 def test_yolo__takes_rounded_shares_at_the_edges(tmp_path):
@@ -671,6 +696,23 @@ def test_masks__come_back_from_any_runs():
         assert again.runs == mask.runs
     assert mask_of_runs([48 * 64], SHAPE) is None
     assert runs_of_text("") == []
+
+
+def test_masks__are_those_of_pycocotools():
+    """Compressed and not; and what its polygons and ours have in common: whole pixels."""
+    theirs = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        pixels = rng.random(SHAPE) < rng.random() ** 3
+        pixels[3, 4] = True
+        told = theirs.encode(np.asfortranarray(pixels.astype(np.uint8)))
+        runs = runs_of_text(told["counts"].decode())
+        assert runs == picture_runs(mask_of_bitmap(pixels, 0, 0), SHAPE)
+    left, top = rng.integers(0, 20, 2).tolist()
+    square = [left, top, left + 9, top, left + 9, top + 7, left, top + 7]
+    (told,) = theirs.frPyObjects([square], *SHAPE)
+    ours = filled([np.array(square, dtype=float).reshape(-1, 2)], SHAPE)
+    assert picture_runs(ours, SHAPE) == runs_of_text(told["counts"].decode())
 
 
 def test_frames__of_a_clock_with_gaps(tmp_path):

@@ -37,6 +37,9 @@ PICTURE = (
 )
 
 
+SIZE = "<original_size><width>9</width><height>9</height></original_size>"
+
+
 def xml(path, **said):
     """Write a CVAT XML that says this of its origin."""
     usual = {"number": 7, "task": "", "created": "2024-01-02", "video": "", "dumped": "x"}
@@ -467,3 +470,102 @@ def test_annotations__of_any_form_are_read_before_anything_runs(folder, form):
     assert "cow" in line or "class 1" in line or "class 2" in line
     [line] = told(folder, [row("one", tags="one.x")])
     assert "has no tags of frames" in line
+
+
+# Clocks of another camera, and what is finished
+
+
+def times(path, n=10, step_us=10_000, comments=""):
+    """Write a table of times of frames."""
+    rows = "".join(f"{k}\t{k * step_us}\t{k * step_us + 5}\n" for k in range(n))
+    path.write_text(f"{comments}frame\tstart_us\tstop_us\n{rows}")
+
+
+def test_clock_and_finished_frames__that_fit_the_annotation_pass(folder):
+    xml(folder / "a.xml", video="one.mp4")
+    times(folder / "c.tsv")
+    (folder / "done.tsv").write_text("start_frame\tstop_frame\n0\t4\n")
+    assert told(folder, [row("one", rois="a.xml", clock="c.tsv", labelled="done.tsv")]) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"clock": "c.tsv"}, "clock: c.tsv: line 1: header row is 'bad'"),
+        ({"clock": "c.tsv", "clock_md5": "0" * 32}, "clock: c.tsv: "),
+        ({"labelled": "c.tsv", "rois": "a.xml"}, "labelled: c.tsv: line 1: header row is 'bad'"),
+        ({"labelled": "c.tsv"}, "labelled: says which frames of rois or tags are finished"),
+        ({"clock": "d.tsv"}, "clock: 'd.tsv' does not exist"),
+        ({"clock": "c.tsv", "video/clock": "frames"}, "clock: is not used, because video/clock is"),
+        ({"clock": "c.tsv", "video/n_frames": "5"}, "clock: video/n_frames is for regular windows"),
+        ({"video/clock": "external"}, "clock: is missing; it names the table of the frames' times"),
+        ({"video/trigger_id": "1"}, "video/trigger_id: goes with clock: triggers only"),
+        ({"clock_md5": "0" * 32}, "clock_md5 is given without clock"),
+    ],
+)
+def test_clock_and_finished_frames__that_are_wrong_are_told_with_their_line(
+    folder, columns, message
+):
+    xml(folder / "a.xml", video="one.mp4")
+    (folder / "c.tsv").write_text("bad\n")
+    lines = told(folder, [row("one", **columns)])
+    assert any(f"recordings.tsv: line 2: {message}" in line for line in lines), lines
+
+
+def test_annotation__of_the_frames_of_another_clock_is_told_whose_it_is(folder):
+    xml(folder / "a.xml", task="shift 7")
+    size = "# sensor_height_px\t{}\n# sensor_width_px\t9\n"
+    for name, n, height in (("one", 20, 9), ("two", 10, 8), ("three", 10, 9)):
+        times(folder / f"{name}.tsv", n, comments=size.format(height))
+    (folder / "b.xml").write_text(
+        (folder / "a.xml").read_text().replace("<source>", SIZE + "<source>")
+    )
+    rows = [row(name, clock=f"{name}.tsv") for name in ("one", "two", "three")]
+    rows[0]["rois"] = "b.xml"
+    lines = told(folder, rows)
+    [line] = [line for line in lines if "clock: b.xml" in line]
+    assert "its task has the frames 0 to 9, the video 0 to 19; it is of task 7 'shift 7'" in line
+    assert line.endswith(
+        "It seems to belong to three. Give the XML that belongs here, or the clock of that."
+    )
+    rows[0]["annotate/part_of_video"] = "true"
+    assert not any("clock: b.xml" in line for line in told(folder, rows))
+    rows[0]["annotate/part_of_video"], rows[0]["clock"] = "", "two.tsv"
+    [line] = [line for line in told(folder, rows) if "clock: b.xml" in line]
+    assert "was drawn on 9x9 pictures; the video's are 9x8" in line
+    rows[0]["annotate/homography"] = "[1, 0, 0, 0, 1, 0, 0, 0, 1]"
+    assert not any("clock: b.xml" in line for line in told(folder, rows))
+
+
+def test_annotation__that_does_not_fit_the_clock_of_an_earlier_run_is_a_doubt(folder):
+    size = "# sensor_height_px\t9\n# sensor_width_px\t9\n# window_us\t{}\n"
+    (folder / "results" / "video").mkdir(parents=True)
+    for name, n in (("one", 20), ("two", 10)):
+        path = folder / "results" / "video" / f"{name}.clock.tsv"
+        times(path, n, comments=size.format(10_000))
+    xml(folder / "a.xml", task="one")
+    text = (folder / "a.xml").read_text()
+    (folder / "a.xml").write_text(text.replace("<source>", SIZE + "<source>"))
+    rows = [row("one", rois="a.xml"), row("two")]
+    [doubt] = told(folder, rows)
+    assert doubt.startswith("recordings.tsv: line 2: a.xml: its task has the frames 0 to 9, the ")
+    assert doubt.endswith(
+        "It seems to belong to two. Give the XML that belongs here, or the clock of that."
+    )
+    assert told(folder, rows, {"video": {"window_us": 5_000}}) == []
+    rows[0]["annotate/part_of_video"] = "true"
+    assert told(folder, rows) == []
+
+
+@pytest.mark.parametrize("form", ["coco", "mot", "yolo", "event-bbox"])
+def test_clock__of_a_table_goes_with_any_form(folder, form):
+    """The box is in frame 0 of the table, which the recording's own frames need not have."""
+    (folder / "one.tsv").write_text("frame\tstart_us\tstop_us\n0\t0\t20\n")
+    annotation(folder / "one.x", form)
+    rows = [row("one", rois="one.x", clock="one.tsv")]
+    found = told(folder, rows)
+    assert all("does not say" in doubt for doubt in found), found
+    (folder / "one.tsv").write_text("frame\tstart_us\tstop_us\n0\t5\t6\n")
+    lines = told(folder, rows)
+    wrong = {"coco": "000000_0.png", "yolo": "000000_0", "event-bbox": "in no frame"}
+    assert form == "mot" or wrong[form] in lines[0]

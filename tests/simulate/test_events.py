@@ -15,8 +15,9 @@ import pytest
 
 from evreel.errors import EvreelError
 from evreel.events import Events
+from evreel.kernels import simulate as kernels
 from evreel.simulate import camera as simulate
-from evreel.simulate.camera import simulate_events, truth, write_recording
+from evreel.simulate.camera import simulate_events, simulate_objects, truth, write_recording
 from evreel.simulate.scene import FULL_SCALE, LOG_UNIT, SUBPIXEL, parse_scene
 from support import ROOT
 from support.simulate import (
@@ -257,3 +258,75 @@ def test_log_table__rounds_nothing_that_a_libm_could_turn():
         exact = [(Decimal(i).ln() - whole) * LOG_UNIT for i in range(1, FULL_SCALE + 1)]
         off = [abs(level - int(entry)) for level, entry in zip(exact, table[1:], strict=True)]
     assert max(off) < Decimal("0.499999")
+
+
+# Which object an event is of
+
+
+def owned(of):
+    """Return all events and the object of each."""
+    parts = list(simulate_objects(of))
+    events = Events.concatenate([part for part, _ in parts], of.sensor)
+    return events, np.concatenate([owners for _, owners in parts])
+
+
+def test_objects__change_no_event_and_noise_is_of_none():
+    events, owner = owned(full_scene())
+    assert digest(events) == digest(all_events(full_scene()))
+    assert owner.dtype == np.int32
+    assert set(owner.tolist()) == {-1, 0, 1}
+    quiet, of = owned(made({}))
+    assert len(quiet) > 100
+    assert (of == 0).all(), "without noise and drift, all is of the box"
+    noisy, of = owned(made({}, camera={"noise_hz": 50.0}))
+    near = (noisy.x < 26) & (noisy.y >= 9) & (noisy.y < 21)
+    assert (of[~near] == -1).all()
+    assert 0.5 < (of == 0).sum() / len(quiet) <= 1
+
+
+def test_objects__are_those_whose_share_or_brightness_changes():
+    """A still box over a moving one: behind it, nothing is seen, and beside it the moving one."""
+    still = {"motion": [[0, 10, 8]], "box": [8, 20], "z_order": 1, "intensity": 0.5}
+    events, owner = owned(made({}, still))
+    assert (owner == 0).all()
+    behind = (events.x >= 10) & (events.x < 18) & (events.y >= 8) & (events.y < 28)
+    assert not behind.any()
+    # Another that moves over it is the cause, also where it uncovers what is below.
+    over = {"motion": [[0, 2, 9], [50_000, 20, 9]], "z_order": 2, "intensity": 0.1}
+    events, owner = owned(made({"motion": [[0, 10, 10]]}, over))
+    assert (owner == 1).all()
+
+
+def test_objects__are_written_beside_on_request(tmp_path):
+    paths = write_recording(made({}), tmp_path, objects=True)
+    [path] = [path for path in paths if path.suffix == ".npy"]
+    assert path.name == "quiet.objects.npy"
+    np.testing.assert_array_equal(np.load(path), owned(made({}))[1])
+
+
+def test_owner__is_the_highest_whose_layer_changed_pixel_by_pixel():
+    rng = np.random.default_rng(4)
+    lattice = rng.integers(1, 9, (kernels.LATTICE, kernels.LATTICE))
+    layers = np.zeros((2, 3, 4), dtype=np.int64)
+    owner = np.full((3, 4), -1, dtype=np.int32)
+    before = [[[0] * 4 for _ in range(3)] for _ in range(2)]
+    for step in range(6):
+        owner[:] = -1
+        expected = np.full((3, 4), -1)
+        for index in range(2):
+            cover = rng.choice([0, 0, kernels.FULL, 700], (3, 5)).astype(np.int64)
+            if step % 2:
+                cover[:] = [kernels.FULL, 0, 0, 700, 0]
+            kernels.own(layers[index], cover, lattice, 10, step * 512, 0, index, owner)
+            for row, column in np.ndindex(3, 4):
+                share = int(cover[row, column])
+                picture = np.zeros((3, 4), dtype=np.int64)
+                whole = np.full_like(cover, kernels.FULL)
+                kernels.paint(picture, whole, lattice, 10, step * 512, 0)
+                now = (share, int(picture[row, column])) if share else 0
+                if now != before[index][row][column]:
+                    expected[row, column] = index
+                elif share == kernels.FULL:
+                    expected[row, column] = -1
+                before[index][row][column] = now
+        np.testing.assert_array_equal(owner, expected)

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -13,14 +14,18 @@ import numpy as np
 import pytest
 
 from evreel.annotations.cvat import read_cvat
-from evreel.annotations.shapes import Polygon
+from evreel.annotations.shapes import Box, Polygon
 from evreel.events import Events, Sensor
+from evreel.kernels import simulate as kernels
 from evreel.recordings import open_recording
 from evreel.recordings.open import event_chunks
 from evreel.simulate import camera as simulate
-from evreel.simulate.camera import Truth, truth, write_recording
-from evreel.simulate.scene import SUBPIXEL, parse_scene
+from evreel.simulate.camera import Truth, simulate_objects, truth, write_recording
+from evreel.simulate.scene import SUBPIXEL, load_scene, parse_scene
+from evreel.video.picture import Picture
 from support import ROOT
+from support.annotations import label
+from support.regions import covers
 from support.simulate import (
     BOX,
     DEMO,
@@ -95,34 +100,67 @@ def test_document__is_the_truth_to_the_microsecond(written):
             assert exact.outline(index, t_us).tolist() == outline_from_document(thing, t_us)
 
 
-def test_boxes__agree_with_the_microsecond_truth_at_the_middle_of_each_frame(written):
-    _, exact, annotations = written
+def test_shapes__hold_every_pixel_that_an_object_touched_in_a_frame(written):
+    """Every painting of a frame, every pixel: its centre is in what is drawn if it was touched."""
+    scene, (_, exact, annotations) = full_scene(), written
     assert annotations.labels == ("car", "sign", "busy")
     assert annotations.picture_shape == exact.sensor
     assert annotations.frames == range(len(exact.clock))
     assert len(exact.clock) == -(-exact.t_stop_us // 10_000)
-    car, sign = annotations.tracks
-    for shape in car.shapes:
-        if not shape.outside:
-            corners = np.clip(exact.outline(0, shape.frame * 10_000 + 5000), 0, [32, 24])
+    first = since_first(exact, 0)
+    for index, track in enumerate(annotations.tracks):
+        shapes = {shape.frame: shape for shape in track.shapes if not shape.outside}
+        for frame, shape in shapes.items():
+            touched = np.zeros(exact.sensor, dtype=bool)
+            start, stop = frame * 10_000, min(frame * 10_000 + 10_000, exact.t_stop_us)
+            for t_us in range(first, first + scene.duration_us + 500, 500):
+                if t_us + 500 <= start or t_us - 500 >= stop - 1:
+                    continue
+                if exact.objects[index].shown(t_us):
+                    cover = simulate._cover(exact.sensor)
+                    kernels.cover_polygon(simulate._vertices(exact.objects[index], t_us), cover)
+                    touched |= cover[:, :-1] > 0
+            for row, column in np.argwhere(touched).tolist():
+                # 0.01 px is what coordinates are rounded to.
+                assert any(
+                    covers(shape, column + 0.5 + dx, row + 0.5 + dy)
+                    for dx in (0, 0.01, -0.01)
+                    for dy in (0, 0.01, -0.01)
+                ), (index, frame)
+            if isinstance(shape, Box):  # and no more than the rectangle around them
+                rows, columns = np.flatnonzero(touched.any(1)), np.flatnonzero(touched.any(0))
+                left, top, right, bottom = shape.bounds
+                assert left >= columns[0] - 0.51
+                assert top >= rows[0] - 0.51
+                assert right <= columns[-1] + 1.51
+                assert bottom <= rows[-1] + 1.51
+
+
+def test_annotations__of_a_moment_have_the_object_itself(written):
+    _, exact, _ = written
+    for moment, shift in (("start", 0), ("middle", 5_000), ("stop", 10_000)):
+        car, sign = exact.annotations(moment).tracks
+        for shape in (shape for shape in car.shapes if not shape.outside):
+            corners = np.clip(exact.outline(0, shape.frame * 10_000 + shift), 0, [32, 24])
             expected = [*corners.min(axis=0), *corners.max(axis=0)]
             assert shape.bounds == pytest.approx(expected, abs=0.0051)
-    for shape in sign.shapes:
-        if not shape.outside:
+        for shape in (shape for shape in sign.shapes if not shape.outside):
             assert isinstance(shape, Polygon)
-            points = exact.outline(1, shape.frame * 10_000 + 5000)
+            points = exact.outline(1, shape.frame * 10_000 + shift)
             np.testing.assert_allclose(shape.points, points, atol=0.0051)
 
 
 def test_track__of_an_object_that_leaves_is_closed_once_and_continues_when_it_is_back(written):
     _, exact, annotations = written
     for index, track in enumerate(annotations.tracks):
-        seen = [exact.visible(index, frame * 10_000 + 5000) for frame in annotations.frames]
-        assert seen.count(False) >= 1
-        away = seen.index(False)
-        assert [shape.frame for shape in track.shapes if shape.outside] == [away]
+        seen = [exact.accumulated(index, frame) is not None for frame in annotations.frames]
+        assert seen.count(False) >= index ^ 1  # the sign is there in a part of each frame
         inside = [shape.frame for shape in track.shapes if not shape.outside]
         assert inside == np.flatnonzero(seen).tolist()
+        if all(seen):
+            continue
+        away = seen.index(False)
+        assert [shape.frame for shape in track.shapes if shape.outside] == [away]
         back = seen.index(True, away)
         keyframes = [shape.frame for shape in track.shapes if shape.keyframe]
         assert {0, away - 1, away, back} <= set(keyframes)
@@ -131,6 +169,24 @@ def test_track__of_an_object_that_leaves_is_closed_once_and_continues_when_it_is
     assert exact.outline(0, 50_000)[0, 0] == 40
     instants = [since_first(exact, t) for t in (59_999, 60_000, 69_999, 70_000)]
     assert [exact.visible(1, t) for t in instants] == [True, False, False, True]
+
+
+def test_labels__equal_the_truth_at_frame_resolution_for_every_event(written):
+    """What is in the XML, by the annotator's rule: each event once more, one at a time."""
+    (_, xml, *_), exact, _ = written
+    events = all_events(full_scene())
+    got = label(read_cvat(xml), events, clock=exact.clock, picture=Picture.for_video(exact.sensor))
+    order = {0: 0, 1: 1}  # z_order of car and sign
+    for row in range(0, len(events), 3):
+        frame = int(events.t[row]) // 10_000
+        held = []
+        for index, kind in ((0, Box), (1, Polygon)):
+            points = exact.accumulated(index, frame)
+            if points is not None and covers(
+                kind(frame, np.round(points, 2)), events.x[row] + 0.5, events.y[row] + 0.5
+            ):
+                held.append(index)
+        assert got.roi[row] == max(held, key=order.get, default=-1), f"event {row}"
 
 
 def test_keyframes__are_those_that_a_box_needs():
@@ -284,3 +340,22 @@ def test_demo__holds_the_same_events_for_dv_processing(name, tmp_path):
         assert tuple(theirs["sensor"]) == recording.sensor
     for column in "xyp":
         np.testing.assert_array_equal(theirs[column], getattr(ours, column))
+
+
+def test_demo__labels_the_events_that_an_object_made():
+    """With the default settings, at least 97 % of an object's own events are in its region."""
+    of = load_scene(DEMO / "scenes" / "crossing.toml")
+    of = replace(of, duration_us=100_000, objects=of.objects[:2])
+    parts = list(simulate_objects(of))
+    events = Events.concatenate([part for part, _ in parts], of.sensor)
+    owner = np.concatenate([owners for _, owners in parts])
+    exact = truth(of)
+    scene = exact.annotations()
+    got = label(scene, events, clock=exact.clock, picture=Picture.for_video(of.sensor))
+    region = [track.id for track in scene.tracks].index(0)
+    held = got.roi == region
+    held[got.overlap_event[got.overlap_roi == region]] = True
+    own = owner == 0
+    assert own.sum() > 1_000
+    assert held[own].mean() > 0.99
+    assert held[owner == -1].mean() < 0.2

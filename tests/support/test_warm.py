@@ -89,7 +89,18 @@ def test_script__ends_where_whoever_asked_for_it_is_killed(tmp_path):
         time.sleep(0.01)
 
 
-def test_job__that_is_no_script_is_a_python_of_its_own():
+def test_module__is_run_from_the_folder_that_is_the_current_one(tmp_path):
+    (tmp_path / "mine.py").write_text("import sys\nprint(__name__, sys.argv, sys.path[0])\n")
+    ran, own = (
+        subprocess.run(
+            [python, "-m", "mine", "x"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        for python in (warm.commands() / "job", sys.executable)
+    )
+    assert (ran.stdout, ran.returncode) == (own.stdout, 0)
+
+
+def test_job__that_is_neither_script_nor_module_is_a_python_of_its_own():
     code = "import sys; print('numba' in sys.modules)"
     done = subprocess.run([warm.commands() / "job", "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("False\n", 0)

@@ -75,7 +75,7 @@ def check_belongs(
     raise AnnotationError(
         error.problem + (f"; it is of {said}" if said else ""),
         path=annotations.source or None,
-        hint=f"It seems to belong to {where}: give the XML of this recording."
+        hint=f"It seems to belong to {where}. Give the XML that belongs here, or the clock of that."
         if fits
         else error.hint,
     )

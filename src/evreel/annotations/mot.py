@@ -232,14 +232,28 @@ def write_mot(
     Returns
     -------
     What the form cannot hold: sentence → how often.
+
+    Raises
+    ------
+    AnnotationError
+        If a label has a line break.
     """
     folder = Path(folder)
     _, found = shown(annotations)
     found, loose = numbered(found)
     numbers = {label: k for k, label in enumerate(annotations.labels, start=1)}
-    rows = []
+    broken = next((label for label in annotations.labels if len(label.splitlines()) > 1), None)
+    if broken is not None:
+        raise AnnotationError(
+            f"label {broken!r} has a line break, which {LABELS} cannot hold",
+            path=annotations.source or None,
+        )
+    rows, flat = [], 0
     for one in found:
         left, top, right, bottom = one.shape.bounds
+        if not (left < right and top < bottom):
+            flat += 1
+            continue
         visibility = _visibility(one.shape.occluded, one.shape.attributes)
         counts = "0" if one.shape.attributes.get("ignored") == "true" else "1"
         box = ",".join(map(plain_number, (left, top, right - left, bottom - top)))
@@ -257,6 +271,7 @@ def write_mot(
     )
     frames = range(n_frames)
     return {
+        "shapes without area, left out": flat,
         "shapes written as their bounding boxes": sum(
             not is_upright_box(one.shape) for one in found
         ),

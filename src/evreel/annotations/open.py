@@ -64,11 +64,11 @@ def form_of(path: str | Path) -> Form:
 def _form_within(path: Path) -> Form:
     """Return the form of what a folder or a zip holds."""
     from evreel.annotations.mot import GROUND_TRUTH
-    from evreel.annotations.yolo import CONFIG
+    from evreel.annotations.yolo import CONFIG, OLD_NAMES
 
     with Packed(path) as packed:
         marks: dict[Form, bool] = {
-            "yolo": bool(packed.named(CONFIG)),
+            "yolo": bool(packed.named(CONFIG) or packed.named(OLD_NAMES)),
             "mot": bool(packed.named(GROUND_TRUTH)),
             "cvat": any(name.lower().endswith(".xml") for name in packed.names),
             "coco": any(name.lower().endswith(".json") for name in packed.names),

@@ -5,10 +5,14 @@ shares of the picture's width and height: class (from 0), centre x and y, width 
 adds a track's number); or class, and the x and y of 3 or more vertices; or, where ``data.yaml`` has
 ``kpt_shape``, the box and then the points of a pose. A picture that is listed, or is there, without
 such a text shows nothing.
+
+In the older YOLO 1.1, ``obj.names`` names the classes, a line each, and texts are beside the
+pictures, in ``obj_<subset>_data/``.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -44,9 +48,11 @@ from evreel.annotations.shapes import (
 from evreel.errors import AnnotationError, UsageError, foreign
 
 CONFIG = "data.yaml"
+OLD_NAMES = "obj.names"
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_OLD_FOLDER = re.compile(r"obj_\w+_data")
 _SLACK = 2e-6
 """Shares with six decimals, as most tools write them, may add up to this beyond the picture."""
 _MOST_POINTS = 1000
@@ -64,7 +70,7 @@ def read_yolo(
     Parameters
     ----------
     path
-        Folder or zip with a ``data.yaml``.
+        Folder or zip with a ``data.yaml``, or with an ``obj.names``.
     picture_shape
         (height, width) of the pictures, which the files do not state.
     invalid, fill
@@ -84,13 +90,19 @@ def read_yolo(
     path = Path(path)
     listing = Listing(path, invalid)
     with Packed(path) as packed:
-        found = packed.named(CONFIG)
+        found = packed.named(CONFIG) or packed.named(OLD_NAMES)
         if len(found) != 1:
             what = " and ".join(found[:2]) or f"no {CONFIG}"
             listing.fail(f"has {what}; one is expected")
         root = str(PurePosixPath(found[0]).parent)
-        labels, points, lists = _config(packed.text(found[0]), path)
-        texts, pictures = _contents(packed, root, lists)
+        config = packed.text(found[0])
+        if found[0].endswith(OLD_NAMES):
+            rows = [row for row in config.splitlines() if row.strip()]
+            labels, points = checked_labels(rows, path, OLD_NAMES), None
+            texts, pictures = _old_contents(packed, root)
+        else:
+            labels, points, lists = _config(config, path)
+            texts, pictures = _contents(packed, root, lists)
         keys = sorted({*texts, *pictures})
         names = [PurePosixPath(pictures.get(key, key)).name for key in keys]
         numbers = frames_by_name(names)
@@ -180,6 +192,30 @@ def _contents(
                 if parts:
                     after = parts[parts.index("images") + 1 :] if "images" in parts else parts[-1:]
                     pictures[str(PurePosixPath(*after).with_suffix(""))] = row.strip()
+    return texts, pictures
+
+
+def _old_contents(packed: Packed, root: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what `_contents` does, of YOLO 1.1."""
+    texts, pictures = {}, {}
+    for name in packed.names:
+        inner = PurePosixPath(name)
+        if not inner.is_relative_to(root):
+            continue
+        kind, *rest = inner.relative_to(root).parts
+        key = str(inner.relative_to(root).with_suffix(""))
+        if _OLD_FOLDER.fullmatch(kind) and rest:
+            if inner.suffix.lower() == ".txt":
+                texts[key] = name
+            elif inner.suffix.lower() in _PICTURES:
+                pictures[key] = name
+        elif not rest and inner.suffix == ".txt":
+            for row in packed.text(name).splitlines():
+                listed = PurePosixPath(row.strip().replace("\\", "/"))
+                folder = next(filter(_OLD_FOLDER.fullmatch, listed.parts), None)
+                if folder is not None:
+                    after = listed.parts[listed.parts.index(folder) :]
+                    pictures[str(PurePosixPath(*after).with_suffix(""))] = str(listed)
     return texts, pictures
 
 

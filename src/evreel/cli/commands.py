@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -383,6 +384,183 @@ def annotate(options: Options) -> int:
     return 0
 
 
+CLOCK = option(
+    "--clock",
+    metavar="TSV",
+    type=Path,
+    help="clock of the annotated video: the time of all frames; default: the one beside SLICES or "
+    "in ../video, if it is theirs",
+)
+
+
+@command(
+    "Render a video that shows what is labelled.",
+    option("slices", metavar="SLICES", type=Path),
+    option("--clock", metavar="TSV", type=Path, required=True, help="clock of the annotated video"),
+    output("OUT.mp4"),
+    settings("QaSettings"),
+)
+def qa(options: Options) -> int:
+    """Render a QA video."""
+    from evreel import steps
+
+    with _bar(options, "qa", "frame") as progress:
+        steps.qa(
+            options.slices,
+            options.clock,
+            options.output,
+            settings_from(steps.QaSettings, options),
+            progress=progress,
+        )
+    return 0
+
+
+@command(
+    "Show what is labelled in a recording, and suspicious tracks.",
+    option("slices", metavar="SLICES", type=Path),
+    option("-o", "--output", metavar="TSV", type=Path, help="write the table, with counts in time"),
+    option("--plot", metavar="PNG", type=Path, help="write the plot"),
+    CLOCK,
+)
+def summary(options: Options) -> int:
+    """Summarize slices; print the table without its longest columns."""
+    from evreel import steps
+
+    found = steps.summary(options.slices, options.output, options.plot, clock=options.clock)
+    for line in found.lines():
+        print("\t".join(line.split("\t")[:-2]) if not line.startswith("#") else line)
+    return 0
+
+
+_PICTURE = settings("QaSettings", without=("fps", "preset", "crf"))
+
+
+@command(
+    "Draw a moment of annotated slices as PNG.",
+    option("slices", metavar="SLICES", type=Path),
+    option(
+        "--at-us", metavar="N", type=int, one_of="moment", help="what is before this time, in µs"
+    ),
+    option("--frame", metavar="N", type=int, one_of="moment", help="a frame of the video"),
+    option("--slice", metavar="N", type=int, one_of="moment", help="a slice"),
+    option("--window-us", metavar="N", type=int, help="of --at-us, in µs; default: 10000"),
+    CLOCK,
+    _PICTURE,
+    output("PNG"),
+)
+def draw(options: Options) -> int:
+    """Draw a moment."""
+    from evreel import steps
+
+    steps.draw(
+        options.slices,
+        options.output,
+        settings_from(steps.QaSettings, options),
+        **_given(options, "at_us", "frame", "window_us", "clock"),
+        slice_=options.slice,
+    )
+    return 0
+
+
+@command(
+    "Step through slices with a slider, in a window.",
+    option("slices", metavar="SLICES", type=Path),
+    option("--slice", metavar="N", type=int, default=0, help="the first to show; default: 0"),
+    option("--save", metavar="PNG", type=Path, help="write its picture instead"),
+    CLOCK,
+    _PICTURE,
+)
+def show(options: Options) -> int:
+    """Show slices, or write the picture of one."""
+    from evreel import steps
+    from evreel.viz import show as viz
+
+    look = settings_from(steps.QaSettings, options)
+    if options.save is not None:
+        steps.draw(options.slices, options.save, look, slice_=options.slice, clock=options.clock)
+        return 0
+    viz.show(
+        options.slices,
+        start=options.slice,
+        kind="window",
+        theme=look.theme,
+        magnify=look.magnify,
+        clock=options.clock,
+    )
+    return 0
+
+
+@command(
+    "Estimate how far annotations are from their events, in time and space.",
+    option("source", metavar="STORE|SLICES", type=Path),
+    clock_option("", required=True),
+    option("--rois", metavar="XML", type=Path, required=True, help="the annotation"),
+    option("-o", "--output", metavar="TSV", type=Path, help="table; default: print it"),
+    option("--plot", metavar="SVG", type=Path, help="picture of the table"),
+    settings("AlignSettings"),
+    settings("AnnotateSettings"),
+)
+def align(options: Options) -> int:
+    """Align annotations; nothing is changed."""
+    from evreel import steps
+
+    by_hand = steps.clock_by_hand(options.times)
+    with _bar(options, "align", "ev") as progress, contextlib.ExitStack() as stack:
+        clock: str | Path = options.times
+        if by_hand is not None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            clock = Path(folder, options.source.stem + ".clock.tsv")
+            steps.clock(options.source, clock, steps.ClockSettings(**by_hand))
+        found = steps.align(
+            options.source,
+            clock,
+            options.rois,
+            settings_from(steps.AnnotateSettings, options),
+            settings_from(steps.AlignSettings, options),
+            output=options.output,
+            plot=options.plot,
+            progress=progress,
+        )
+    if options.output is None:
+        print(steps.as_table(found.estimates), end="")
+    if found.columns is not None:
+        print(
+            "# To apply it, put these columns into the recordings table:", found.columns, sep="\n"
+        )
+    return 0
+
+
+@command(
+    "Write slices, a release or an annotation in the layout of another tool.",
+    option("source", metavar="SLICES|RELEASE|ANNOTATION", type=Path),
+    option(
+        "--layout",
+        choices=("aermanager", "coco", "mot", "yolo", "dsec-det", "prophesee"),
+        required=True,
+        help="what the folder is read by",
+    ),
+    output("DIR"),
+    option("--clock", metavar="TSV", type=Path, help="of the frames; an annotation needs it"),
+    option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det"),
+    option("--pictures", metavar="ZIP", type=Path, help="PNG frames to go along"),
+    labels("names in the order of their numbers; default: the source's"),
+    option("--name", help="of the recording; default: SOURCE's name"),
+    option("--outlines", action="store_true", help="instead of boxes: yolo"),
+)
+def export(options: Options) -> int:
+    """Export annotations; what the layout cannot hold is counted."""
+    from evreel import steps
+
+    steps.export(
+        options.source,
+        options.output,
+        options.layout,
+        **_given(options, "clock", "store", "pictures", "labels", "name"),
+        outlines=options.outlines,
+    )
+    return 0
+
+
 @command(
     "Carry along boxes that come with a recording.",
     option("store", metavar="STORE", type=Path),
@@ -544,10 +722,15 @@ def datasets(options: Options) -> int:
     "Make a recording and its ground truth from a scene.",
     option("scene", metavar="SCENE", type=Path),
     output("DIR"),
+    option(
+        "--objects",
+        action="store_true",
+        help="also write which object each event is of, −1 none: NAME.objects.npy",
+    ),
 )
 def simulate(options: Options) -> int:
     """Simulate a scene, and print the files that were written."""
     from evreel import steps
 
-    print(*steps.simulate(options.scene, options.output), sep="\n")
+    print(*steps.simulate(options.scene, options.output, objects=options.objects), sep="\n")
     return 0

@@ -31,6 +31,7 @@ from evreel.settings import (
     settings_of,
 )
 from evreel.timebase import FARTHEST, MOST_FRAMES, ClockSource
+from evreel.video.labelled import Showing
 from evreel.video.mp4 import Encoding
 from evreel.video.render import Rendering
 from evreel.windows import AnyWindows, RegularWindows
@@ -219,6 +220,11 @@ class VideoSection(VideoSettings, ClockSettings):
         "mp4, or png-zip (a zip of PNG frames named by index and time).",
         per_recording=False,
     )
+
+
+@dataclass(frozen=True)
+class QaSettings(Encoding, Showing):
+    """What videos that show the labels look like, and how they are encoded."""
 
 
 @dataclass(frozen=True)
@@ -643,6 +649,7 @@ class Config(Settings):
         VideoSection, "Pictures to annotate, and the clock of their frames."
     )
     annotate: AnnotateSettings = section(AnnotateSettings, "Joining events and annotations.")
+    qa: QaSettings = section(QaSettings, "Videos that show what is labelled.")
     boxes: BoxesSettings = section(BoxesSettings, "Boxes that come with a recording.")
     slices: RegularWindows | None = optional(
         "How annotated events are cut; independent of the video. May be left out where all "
@@ -808,7 +815,7 @@ NEEDED_BESIDE = {
 }
 """Columns that mean nothing without another one."""
 
-SECTIONS = ("events", "video", "annotate", "boxes", "slices", "samples", "features")
+SECTIONS = ("events", "video", "annotate", "qa", "boxes", "slices", "samples", "features")
 """Groups of the config whose settings a column may change for one recording."""
 
 FREE_COLUMNS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from evreel.errors import EventsError, LayoutError
 from evreel.events import Events, Sensor
 from evreel.files import hdf5
 from evreel.layout import COLUMN_CHUNK, SLICES, Array
+from evreel.provenance import digests_in
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 
@@ -318,6 +319,16 @@ class SlicesFile(hdf5.Opened):
         with hdf5.reading(self.path, "overlaps"):
             return Overlaps(*self._table("overlaps", Overlaps._fields))
 
+    def overlaps_of(self, start: int, stop: int, rows: int = WRITE_ROWS) -> Iterator[Overlaps]:
+        """Yield the additional regions of events ``[start, stop)``, in pieces of at most `rows`."""
+        self.check_open()
+        with hdf5.reading(self.path, "overlaps"):
+            event, roi = (self._file[name] for name in _OVERLAPS)
+            first, last = (bisect_left(event, row) for row in (start, stop))
+            for row in range(first, last, rows):
+                part = slice(row, min(row + rows, last))
+                yield Overlaps(event[part], roi[part])
+
     def shapes(self, start: int = 0, stop: int | None = None) -> ShapeRows:
         """Return rows ``[start, stop)`` of the shapes that frames show, read from the file.
 
@@ -385,6 +396,12 @@ class SlicesFile(hdf5.Opened):
             )
             return np.asarray(texts[column])
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Role → ``sha256:…`` of each file that the slices say they were made from."""
+        with hdf5.reading(self.path, "its provenance"):
+            return digests_in(self._file.attrs.get("inputs"))
+
     def slice(self, k: int) -> tuple[Events, Int32Array]:
         """Return the events of slice k and their primary regions, −1 none.
 
@@ -405,6 +422,15 @@ class SlicesFile(hdf5.Opened):
         events = hdf5.read_events(self._columns, start, stop, self.sensor, self.path)
         with hdf5.reading(self.path, f"events/roi, rows {start} to {stop},"):
             return events, self._roi[start:stop]
+
+    def rows(self, start_us: int, stop_us: int) -> tuple[int, int]:
+        """Return the first row of the events in ``[start_us, stop_us)``, and one past the last."""
+        self.check_open()
+        with hdf5.reading(self.path, "events/t"):
+            first, last = (
+                bisect_left(self._columns[0], time_us) for time_us in (start_us, stop_us)
+            )
+        return first, max(first, last)
 
     def _table(self, group: str, names: tuple[str, ...]) -> list[npt.NDArray[Any]]:
         return [self._file[f"{group}/{name}"][:] for name in names]

@@ -83,7 +83,21 @@ def cover_polygon(vertices: Int64Array, cover: Int64Array) -> None:
             cover[row, column] = abs(total)
 
 
-# lattice (LATTICE, LATTICE) values; cell_shift log2 of a cell in 1/1024 px; origin in 1/1024 px
+# lattice (LATTICE, LATTICE) values; cell_shift log2 of a cell in 1/1024 px; origin in 1/1024 px;
+# u, v from it to a pixel's centre
+@kernel
+def texture(lattice: Int64Array, cell_shift: int, u: int, v: int) -> int:
+    """Return how bright a surface is at a point: linear between the lattice's values."""
+    cell = 1 << cell_shift
+    fu, fv = u & (cell - 1), v & (cell - 1)
+    r0, c0 = (v >> cell_shift) & (LATTICE - 1), (u >> cell_shift) & (LATTICE - 1)
+    r1, c1 = (r0 + 1) & (LATTICE - 1), (c0 + 1) & (LATTICE - 1)
+    above = lattice[r0, c0] * (cell - fu) + lattice[r0, c1] * fu
+    below = lattice[r1, c0] * (cell - fu) + lattice[r1, c1] * fu
+    value: int = (above * (cell - fv) + below * fv) >> (2 * cell_shift)
+    return value
+
+
 @kernel
 def paint(
     picture: Int64Array,
@@ -95,29 +109,54 @@ def paint(
 ) -> None:
     """Lay a textured surface over an (h, w) picture, with the shares in `cover`.
 
-    A pixel's value is the texture's at its centre, linear between the lattice's values.
+    A pixel's value is the texture's at its centre.
     """
     h, w = picture.shape
     half = 1 << (SUBPIXEL_SHIFT - 1)
-    cell = 1 << cell_shift
     for row in range(h):
         v = (row << SUBPIXEL_SHIFT) + half - origin_y
-        fv = v & (cell - 1)
-        r0 = (v >> cell_shift) & (LATTICE - 1)
-        r1 = (r0 + 1) & (LATTICE - 1)
         for column in range(w):
             share = cover[row, column]
             if share == 0:
                 continue
             u = (column << SUBPIXEL_SHIFT) + half - origin_x
-            fu = u & (cell - 1)
-            c0 = (u >> cell_shift) & (LATTICE - 1)
-            c1 = (c0 + 1) & (LATTICE - 1)
-            above = lattice[r0, c0] * (cell - fu) + lattice[r0, c1] * fu
-            below = lattice[r1, c0] * (cell - fu) + lattice[r1, c1] * fu
-            value = (above * (cell - fv) + below * fv) >> (2 * cell_shift)
+            value = texture(lattice, cell_shift, u, v)
             mixed = picture[row, column] * (FULL - share) + value * share
             picture[row, column] = (mixed + FULL // 2) >> FULL_SHIFT
+
+
+# layer (h, w): what the last picture has of an object, its share and brightness in one number, 0
+# where it is not
+@kernel
+def own(
+    layer: Int64Array,
+    cover: Int64Array,
+    lattice: Int64Array,
+    cell_shift: int,
+    origin_x: int,
+    origin_y: int,
+    number: int,
+    owner: Any,
+) -> None:
+    """Put an object's number into `owner` (h, w) where it has changed, and bring `layer` up to now.
+
+    Where it covers the whole pixel and has not changed, what is below it is not seen: −1.
+    """
+    h, w = layer.shape
+    half = 1 << (SUBPIXEL_SHIFT - 1)
+    for row in range(h):
+        v = (row << SUBPIXEL_SHIFT) + half - origin_y
+        for column in range(w):
+            share = cover[row, column]
+            now = np.int64(0)
+            if share:
+                u = (column << SUBPIXEL_SHIFT) + half - origin_x
+                now = (share << 17) + texture(lattice, cell_shift, u, v)
+            if now != layer[row, column]:
+                owner[row, column] = number
+                layer[row, column] = now
+            elif share == FULL:
+                owner[row, column] = -1
 
 
 # picture, level, reference, on, off (q,); table maps an intensity to its level

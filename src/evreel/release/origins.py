@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from evreel.errors import EvreelError
 from evreel.layout import BOXES_SUFFIX, EVENTS, SLICES
+from evreel.provenance import digests_in
 from evreel.release.content import ANNOTATIONS, SIDECARS, Row
 
 STORE, CLOCK, BOXES, RECORDING = "store", "clock", "boxes", "recording"
@@ -119,13 +119,6 @@ def _said(place: Path, path: str) -> _Said:
     except EvreelError:
         pass  # what checks the file itself says why
     return _Said()
-
-
-def digests_in(text: object) -> dict[str, str]:
-    """Return what an attribute says, role → digest; nothing if it is of another form."""
-    value = json.loads(text) if isinstance(text, str) else {}
-    fits = isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())
-    return value if fits else {}
 
 
 def mixtures(

@@ -41,7 +41,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations.shapes import Annotations, FloatArray, FrameTag, Track
+from evreel.annotations.regions import Instant
+from evreel.annotations.shapes import Annotations, FloatArray, FrameTag, Track, convex_hull
 from evreel.errors import EvreelError
 from evreel.events import Events, Sensor
 from evreel.simulate.scene import (
@@ -56,6 +57,8 @@ from evreel.simulate.scene import (
 )
 from evreel.timebase import FrameClock, Int64Array
 from evreel.video.picture import Picture
+
+Int32Array = npt.NDArray[np.int32]
 
 T_OFFSET_US = 1_700_000_000_000_000
 """A scene's start on the clock of the recording: µs since 1970, in November 2023."""
@@ -76,6 +79,7 @@ class Truth:
     name : of the recording.
     sensor : (height, width) in pixels.
     frame_us : duration of a frame of the video that `annotations` are for.
+    step_us : time from one painting of the scene to the next.
     objects : as in the scene, with times since the first event; they may be negative.
     tags : likewise.
     t_offset : timestamp of the first event on the recording's clock, µs.
@@ -86,6 +90,7 @@ class Truth:
     name: str
     sensor: Sensor
     frame_us: int
+    step_us: int
     objects: tuple[SceneObject, ...]
     tags: tuple[SceneTag, ...]
     t_offset: int
@@ -120,21 +125,61 @@ class Truth:
         return np.array(self.objects[index].vertices(t_us), dtype=np.float64) / SUBPIXEL
 
     def annotated(self, index: int, t_us: int) -> FloatArray | None:
-        """Return what an annotator draws for an object at an instant; None if it is away.
+        """Return what an annotator draws around an object at an instant; None if it is away.
 
         That is its outline cut at the picture's edges, as the points of the shape that annotates
         it. An object is away outside its visible intervals, and if less than `SMALLEST_PX` of its
         width or height is inside.
         """
+        if not self.objects[index].shown(t_us):
+            return None
+        outline = self.outline(index, t_us)
+        return self._drawn(index, outline, outline)
+
+    def accumulated(self, index: int, frame: int) -> FloatArray | None:
+        """Return what an annotator draws around what a frame's picture shows of an object.
+
+        A picture shows all events of its frame, so that an object that moves looks as long as its
+        way, and every pixel that an edge touches may have events. What is drawn is the convex hull
+        of where the object was painted, from the last painting before the frame to the first one
+        that ends it, grown by half a pixel to each side: it holds the centre of each pixel that
+        the object touched. The hull leaves out dents. An object is away as of `annotated`.
+        """
         thing = self.objects[index]
-        if not thing.shown(t_us):
+        swept = [
+            self.outline(index, t_us) for t_us in self._paintings(thing, frame) if thing.shown(t_us)
+        ]
+        if not swept:
             return None
-        points = _cut(self.outline(index, t_us), self.sensor)
-        if not len(points):
+        outline = convex_hull(np.concatenate(swept))
+        halves = [(dx, dy) for dx in (-0.5, 0.5) for dy in (-0.5, 0.5)]
+        grown = np.concatenate([outline + np.array(half) for half in halves])
+        return self._drawn(index, outline, convex_hull(grown))
+
+    def _paintings(self, thing: SceneObject, frame: int) -> list[int]:
+        """Return when an object was painted in a frame: at its ends, turns, comings and goings."""
+        first = T_OFFSET_US - self.t_offset  # a painting; events follow it until the next
+        start_us = frame * self.frame_us
+        stop_us = min(start_us + self.frame_us, self.t_stop_us)
+
+        def around(t_us: int) -> tuple[int, int]:
+            before = first + (t_us - first) // self.step_us * self.step_us
+            return before, before + self.step_us
+
+        low, high = around(start_us - 1)[0], around(stop_us - 2)[1]
+        turns = [row.t_us for row in thing.motion]
+        turns += [t_us for span in thing.visible_us for t_us in span]
+        painted = {low, high}
+        for t_us in turns:
+            painted |= {at for at in (*around(t_us - 1), *around(t_us)) if low <= at <= high}
+        return sorted(painted)
+
+    def _drawn(self, index: int, outline: FloatArray, around: FloatArray) -> FloatArray | None:
+        """Return points around an object, cut at the picture's edges; None if too little is in."""
+        inside = _cut(outline, self.sensor)
+        if not len(inside) or (np.ptp(inside, axis=0) < SMALLEST_PX).any():
             return None
-        if (np.ptp(points, axis=0) < SMALLEST_PX).any():
-            return None
-        return thing.annotate.around(points)
+        return self.objects[index].annotate.around(_cut(around, self.sensor))
 
     def visible(self, index: int, t_us: int) -> bool:
         """Return whether an object is in the picture at an instant, according to `annotated`."""
@@ -164,22 +209,31 @@ class Truth:
                 return True
         return False
 
-    def annotations(self) -> Annotations:
+    def annotations(self, moment: Instant | None = None) -> Annotations:
         """Return what an ideal annotator draws in the video, frame by frame.
 
-        A frame has the shapes, to 0.01 px, and the tags at the middle of its interval. When an
-        object goes away, one shape marked `outside` closes its track; when it comes back, the
-        track continues. Keyframes are where an object comes, goes, is hidden or shown again, and
-        where its outline stops moving in a straight line.
+        A frame has the shapes of `accumulated`, to 0.01 px, and the tags at the middle of its
+        interval. When an object goes away, one shape marked `outside` closes its track; when it
+        comes back, the track continues. Keyframes are where an object comes, goes, is hidden or
+        shown again at the middle of a frame, and where its outline stops moving in a straight line.
+
+        Parameters
+        ----------
+        moment
+            Draw the object itself, `annotated`, at this instant of each frame instead.
         """
         n_frames = len(self.clock)
         middles = [frame * self.frame_us + self.frame_us // 2 for frame in range(n_frames)]
+        drawn = [
+            [self._drawn_in(index, frame, moment) for frame in range(n_frames)]
+            for index in range(len(self.objects))
+        ]
         return Annotations(
             labels=self.labels,
             tracks=tuple(
-                Track(index, thing.label, self._shapes(index, middles))
+                Track(index, thing.label, self._shapes(index, drawn[index], middles))
                 for index, thing in enumerate(self.objects)
-                if any(self.visible(index, t_us) for t_us in middles)
+                if any(points is not None for points in drawn[index])
             ),
             tags=tuple(
                 FrameTag(frame, tag.label)
@@ -191,9 +245,16 @@ class Truth:
             picture_shape=Picture.for_video(self.sensor).shape,
         )
 
-    def _shapes(self, index: int, middles: list[int]) -> tuple[Drawn, ...]:
+    def _drawn_in(self, index: int, frame: int, moment: Instant | None) -> FloatArray | None:
+        if moment is None:
+            return self.accumulated(index, frame)
+        shift = {"start": 0, "middle": self.frame_us // 2, "stop": self.frame_us}[moment]
+        return self.annotated(index, frame * self.frame_us + shift)
+
+    def _shapes(
+        self, index: int, drawn: list[FloatArray | None], middles: list[int]
+    ) -> tuple[Drawn, ...]:
         thing = self.objects[index]
-        drawn = [self.annotated(index, t_us) for t_us in middles]
         hidden = [
             points is not None and self.occluded(index, t_us)
             for points, t_us in zip(drawn, middles, strict=True)
@@ -260,11 +321,35 @@ def simulate_events(scene: Scene) -> Iterator[Events]:
     EvreelError
         If the scene makes no events.
     """
+    for chunk, _ in _scene_chunks(scene):
+        yield chunk
+
+
+def simulate_objects(scene: Scene) -> Iterator[tuple[Events, Int32Array]]:
+    """Yield a scene's events as `simulate_events` does, each chunk with the object of each event.
+
+    Returns
+    -------
+    The events, and (n,) int32: which of the scene's objects made each, −1 none. A pixel sees
+    objects on top of each other and the background. Its event is of the highest object that it
+    saw, before or after, of which it sees another share or another brightness than at the painting
+    before. It is of none if only the background moved, or for noise. An object below one that
+    covers the whole pixel, and does not change, is not seen.
+
+    Raises
+    ------
+    EvreelError
+        If the scene makes no events.
+    """
+    yield from _scene_chunks(scene, objects=True)
+
+
+def _scene_chunks(scene: Scene, objects: bool = False) -> Iterator[tuple[Events, Int32Array]]:
     start_us = None
-    for chunk in _scene_events(scene):
+    for chunk, owners in _scene_events(scene, objects):
         if start_us is None:
             start_us = int(chunk.t[0])
-        yield _shifted(chunk, start_us)
+        yield _shifted(chunk, start_us), owners
     if start_us is None:
         raise _no_events(scene)
 
@@ -272,7 +357,7 @@ def simulate_events(scene: Scene) -> Iterator[Events]:
 def truth(scene: Scene) -> Truth:
     """Return a scene's ground truth; simulates it to find its first and last event."""
     first = last = n_events = 0
-    for chunk in _scene_events(scene):
+    for chunk, _ in _scene_events(scene):
         first = first if n_events else int(chunk.t[0])
         last = int(chunk.t[-1])
         n_events += len(chunk)
@@ -281,7 +366,7 @@ def truth(scene: Scene) -> Truth:
     return _truth(scene, first, last, n_events)
 
 
-def write_recording(scene: Scene, folder: str | Path) -> list[Path]:
+def write_recording(scene: Scene, folder: str | Path, *, objects: bool = False) -> list[Path]:
     """Simulate a scene into files, and return them.
 
     Parameters
@@ -293,6 +378,9 @@ def write_recording(scene: Scene, folder: str | Path) -> list[Path]:
         for video 1.1), ``<name>.truth.json`` (`Truth.document`), and, if the scene has tags,
         ``<name>.tags.xml`` (CVAT for images 1.1, because an export for video has no tags; it
         has the shapes too, as CVAT's does).
+    objects
+        Also write ``<name>.objects.npy``: the object of each event, (n,) int32, as
+        `simulate_objects` gives it.
 
     Raises
     ------
@@ -307,11 +395,12 @@ def write_recording(scene: Scene, folder: str | Path) -> list[Path]:
         stem.with_name(scene.name + suffix)
         for suffix in (".aedat4", ".rois.xml", ".tags.xml", ".truth.json")
     )
-    chunks = _scene_events(scene)
+    chunks = _scene_events(scene, objects)
     head = next(chunks, None)
     if head is None:
         raise _no_events(scene)
-    first = int(head.t[0])
+    first = int(head[0].t[0])
+    owners: list[Int32Array] = []
     last = n_events = 0
     with Aedat4Writer(
         recording,
@@ -320,8 +409,9 @@ def write_recording(scene: Scene, folder: str | Path) -> list[Path]:
         t_offset=T_OFFSET_US + first,
         source="evreel-simulator",
     ) as writer:
-        for chunk in itertools.chain([head], chunks):
+        for chunk, owner in itertools.chain([head], chunks):
             writer.write(_shifted(chunk, first))
+            owners.append(owner)
             last = int(chunk.t[-1])
             n_events += len(chunk)
     exact = _truth(scene, first, last, n_events)
@@ -336,6 +426,9 @@ def write_recording(scene: Scene, folder: str | Path) -> list[Path]:
     if scene.tags:
         write_images_xml(tags, annotations, **about)
         written.append(tags)
+    if objects:
+        written.append(stem.with_name(scene.name + ".objects.npy"))
+        np.save(written[-1], np.concatenate(owners))
     document.write_text(
         json.dumps(exact.document(), indent=1, ensure_ascii=False) + "\n",
         encoding="utf-8",
@@ -361,6 +454,7 @@ def _truth(scene: Scene, first_us: int, last_us: int, n_events: int) -> Truth:
         name=scene.name,
         sensor=scene.sensor,
         frame_us=scene.frame_us,
+        step_us=scene.step_us,
         objects=tuple(
             replace(
                 thing,
@@ -435,12 +529,15 @@ def _cover(sensor: Sensor) -> Int64Array:
     return np.zeros((sensor.height, sensor.width + 1), dtype=np.int64)
 
 
-def _scene_events(scene: Scene) -> Iterator[Events]:
-    """Yield chunks of events, none empty, with timestamps from the scene's own start."""
+def _scene_events(scene: Scene, objects: bool = False) -> Iterator[tuple[Events, Int32Array]]:
+    """Yield chunks of events, none empty, with timestamps from the scene's own start.
+
+    Beside each, the objects of its events, if they are asked for; else nothing.
+    """
     from evreel.kernels import simulate as kernels
 
     n_pixels = scene.sensor.height * scene.sensor.width
-    painter = _Painter(scene)
+    painter = _Painter(scene, objects)
     table = log_table()
     on, off = _thresholds(scene)
     noise = _noise(scene)
@@ -461,17 +558,20 @@ def _scene_events(scene: Scene) -> Iterator[Events]:
         before, level = level, before
         columns = [(t, pixel, p), *(source.draw(start_us) for source in noise)]
         t, pixel, p = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+        owner = np.full(len(t) if objects else 0, -1, dtype=np.int32)
+        if objects:
+            owner[:n] = painter.owner[pixel[:n]]
         order = np.argsort(t, kind="stable")
         t, pixel, p = t[order], pixel[order], p[order]
         keep = np.empty(len(t), dtype=np.bool_)
         kernels.drop_refractory(t, pixel, last, scene.camera.refractory_us, keep)
-        held.append((t[keep], pixel[keep], p[keep]))
+        held.append((t[keep], pixel[keep], p[keep], owner[order][keep] if objects else owner))
         if (step + 1) % steps_a_chunk == 0 or start_us + scene.step_us == scene.duration_us:
-            t, pixel, p = (np.concatenate(parts) for parts in zip(*held, strict=True))
+            t, pixel, p, owner = (np.concatenate(parts) for parts in zip(*held, strict=True))
             held = []
             if len(t):
                 y, x = np.divmod(pixel, scene.sensor.width)
-                yield Events(t, x, y, p, scene.sensor)
+                yield Events(t, x, y, p, scene.sensor), owner
 
 
 @functools.cache
@@ -533,12 +633,22 @@ def _lattice(surface: Surface, random: np.random.Generator) -> Int64Array:
 
 
 class _Painter:
-    """Paints a scene at an instant: the background, then objects from lowest to highest."""
+    """Paints a scene at an instant: the background, then objects from lowest to highest.
 
-    def __init__(self, scene: Scene) -> None:
+    `owner`, (h·w,), is which object each pixel's change since the last picture is of, −1 none; it
+    is kept only if `objects`.
+    """
+
+    def __init__(self, scene: Scene, objects: bool = False) -> None:
         from evreel.kernels import simulate as kernels
 
         self._scene = scene
+        self._owner = np.full(scene.sensor if objects else (0, 0), -1, dtype=np.int32)
+        self.owner = self._owner.reshape(-1)
+        # What the last picture has of each object: where (0 of no pixel), and how bright.
+        self._layers = np.zeros(
+            (len(scene.objects) if objects else 0, *scene.sensor), dtype=np.int64
+        )
         self._cover = _cover(scene.sensor)
         self._everywhere = np.full_like(self._cover, kernels.FULL)
         self._ground = _lattice(scene.background, _random(scene, _FOR_BACKGROUND))
@@ -562,11 +672,27 @@ class _Painter:
             shift = scene.background.cell_shift
             kernels.paint(self._background, self._everywhere, self._ground, shift, *drift)
         self._picture[:] = self._background
+        self._owner[:] = -1
         for index in self._order:
             thing = scene.objects[index]
             if thing.shown(t_us):
                 self._lay(thing, self._lattices[index], t_us)
+            if len(self._layers):
+                self._own(index, t_us)
         return self._picture.reshape(-1)
+
+    def _own(self, index: int, t_us: int) -> None:
+        """Note which pixels an object changes; it is higher than those before it."""
+        from evreel.kernels import simulate as kernels
+
+        thing = self._scene.objects[index]
+        self._cover[:] = 0
+        if thing.shown(t_us):
+            kernels.cover_polygon(_vertices(thing, t_us), self._cover)
+        x, y = thing.origin(t_us)
+        layer, lattice = self._layers[index], self._lattices[index]
+        shift = thing.surface.cell_shift
+        kernels.own(layer, self._cover, lattice, shift, x, y, index, self._owner)
 
     def _lay(self, thing: SceneObject, lattice: Int64Array, t_us: int) -> None:
         """Paint one object into the rows that it reaches."""

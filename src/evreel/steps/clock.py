@@ -17,6 +17,7 @@ from evreel.steps.events import Source, as_store
 
 if TYPE_CHECKING:
     from evreel.files.events_store import EventsStore
+    from evreel.files.slices import SlicesFile
     from evreel.timebase import ClockSource, FrameClock, Int64Array
     from evreel.video.picture import Picture
 
@@ -232,7 +233,7 @@ def _from_table(
     return frames, picture, said
 
 
-def check_frames(frames: FrameClock, store: EventsStore, path: str | Path) -> None:
+def check_frames(frames: FrameClock, store: EventsStore | SlicesFile, path: str | Path) -> None:
     """Raise if no frame is within the recording: times may count from another instant."""
     within = (frames.start_us < store.t_stop_us) & (frames.stop_us > 0)
     if within.any():

@@ -8,7 +8,7 @@ from evreel.outputs import atomic_into
 from evreel.steps.common import LOG
 
 
-def simulate(scene: str | Path, folder: str | Path) -> list[Path]:
+def simulate(scene: str | Path, folder: str | Path, *, objects: bool = False) -> list[Path]:
     """Make a recording and its ground truth from a scene file.
 
     Parameters
@@ -18,6 +18,8 @@ def simulate(scene: str | Path, folder: str | Path) -> list[Path]:
     folder
         Gets ``<name>.aedat4``, ``<name>.rois.xml``, ``<name>.truth.json``, and, if the scene has
         tags, ``<name>.tags.xml``.
+    objects
+        Also write ``<name>.objects.npy``: which object each event is of, −1 none.
 
     Returns
     -------
@@ -28,6 +30,6 @@ def simulate(scene: str | Path, folder: str | Path) -> list[Path]:
 
     described = load_scene(scene)
     with atomic_into(folder) as scratch:
-        names = [path.name for path in write_recording(described, scratch)]
+        names = [path.name for path in write_recording(described, scratch, objects=objects)]
     LOG.info("%s: %d files", described.name, len(names))
     return [Path(folder) / name for name in names]

@@ -24,11 +24,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-# A script is run by the server; whatever else a Python is asked to do, by a Python.
+# A script or module is run by the server; whatever else a Python is asked to do, by a Python.
 SHIMS = {
-    "evreel": '#!/bin/sh\nexec {client} evreel "$@"\n',
-    "snakemake": '#!/bin/sh\nexec {client} snakemake "$@"\n',
-    "job": '#!/bin/sh\ncase $1 in\n*.py) exec {client} "$@" ;;\n*) exec {python} "$@" ;;\nesac\n',
+    "evreel": 'exec {client} evreel "$@"\n',
+    "snakemake": 'exec {client} snakemake "$@"\n',
+    "job": 'case $1 in\n*.py | -m) exec {client} "$@" ;;\n*) exec {python} "$@" ;;\nesac\n',
 }
 
 
@@ -40,7 +40,8 @@ def commands(*before: str) -> Path:
     client = shlex.join([python, "-I", "-S", str(HERE / "client.py"), str(place)])
     for name, text in SHIMS.items():
         shim = folder / name
-        shim.write_text(text.format(client=client, python=shlex.quote(python)), encoding="utf-8")
+        text = text.format(client=client, python=shlex.quote(python))
+        shim.write_text(f"#!/bin/sh\n{text}", encoding="utf-8")
         shim.chmod(0o755)
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(place))
@@ -52,10 +53,11 @@ def commands(*before: str) -> Path:
             env={key: value for key, value in os.environ.items() if not key.startswith("EVREEL_")},
         )
 
-    def end() -> None:
-        server.stdin.close()  # which the server watches, so it ends also where this one is killed
-        server.wait()
-        shutil.rmtree(folder)
+    def end(starter: int) -> None:
+        if os.getpid() == starter:  # and no fork of it
+            server.stdin.close()  # the server watches it, and ends also where this one is killed
+            server.wait()
+            shutil.rmtree(folder)
 
-    atexit.register(end)
+    atexit.register(end, os.getpid())
     return folder

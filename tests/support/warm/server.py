@@ -28,9 +28,10 @@ PATH = list(sys.path)
 def load() -> None:
     """Import Snakemake and the package, and set numba up, as commands would by themselves."""
     modules = [found.name for found in pkgutil.walk_packages(evreel.__path__, "evreel.")]
-    for name in ("snakemake.cli", "snakemake.script", *modules):
+    for name in ("snakemake.cli", "snakemake.script", "smart_open", *modules):
         if not name.endswith("__main__"):
             importlib.import_module(name)
+    sys.modules["snakemake.cli"].get_argument_parser()  # which imports the plugins
     from numba.core.registry import cpu_target
 
     cpu_target.typing_context.refresh()
@@ -49,10 +50,12 @@ def run(request: dict[str, Any], streams: list[int], job: str) -> NoReturn:
     os.environ.update(request["environment"])
     name, *arguments = request["command"]
     added = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:] = [str(Path(name).parent), *(str(Path(a).absolute()) for a in added), *PATH]
+    first = {"-m": [Path.cwd()], "evreel": [], "snakemake": []}.get(name, [Path(name).parent])
+    sys.path[:] = [*(str(Path(entry).absolute()) for entry in [*first, *added]), *PATH]
     sys.argv = [name, *arguments]
     status = 1
     try:
+        sys.modules.pop("sitecustomize", None)
         with contextlib.suppress(ImportError):
             importlib.import_module("sitecustomize")  # as an interpreter does
         if name == "snakemake":
@@ -60,6 +63,9 @@ def run(request: dict[str, Any], streams: list[int], job: str) -> NoReturn:
             sys.modules["snakemake.cli"].main()
         elif name == "evreel":
             sys.exit(sys.modules["evreel.cli"].main())
+        elif name == "-m":
+            sys.argv = arguments
+            runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(name, run_name="__main__")
         status = 0
@@ -99,7 +105,11 @@ def serve(door: socket.socket, job: str) -> None:
                     return
                 if key.fileobj is door:
                     client, _ = door.accept()
-                    request, streams = receive(client)
+                    try:
+                        request, streams = receive(client)
+                    except (OSError, ValueError):  # it was killed meanwhile
+                        client.close()
+                        continue
                     pid = os.fork()
                     if pid == 0:
                         run(request, streams, job)
@@ -118,7 +128,8 @@ def serve(door: socket.socket, job: str) -> None:
                     with clients.pop(key.data) as client:
                         if client in selector.get_map():
                             selector.unregister(client)
-                            client.sendall(str(status).encode())
+                            with contextlib.suppress(OSError):
+                                client.sendall(str(status).encode())
 
 
 if __name__ == "__main__":
