@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from evreel import steps
+from evreel.annotations import aligning
 from evreel.annotations.aligning import AlignSettings, estimate
 from evreel.annotations.cvat import read_cvat
-from evreel.annotations.shapes import Track
+from evreel.annotations.shapes import Mask, Track
 from evreel.files.clock import write_clock
 from evreel.files.events_store import EventsStore
 from evreel.kernels.aligning import add_scores, draw_distances
@@ -115,6 +116,42 @@ def test_estimate__of_what_stands_still_or_has_no_events_says_so(scenes):
         [brief] = estimate(short, clock, clock.start_us, 1, opened.chunks())
         assert brief.note == "cannot be told: shown in fewer than 4 frames"
         assert estimate(annotated(), clock, clock.start_us, 1, opened.chunks()) == []
+
+
+def test_estimate__follows_the_pixels_of_masks_and_what_is_never_shown(scenes):
+    store, xml = scenes["back"]
+    exact = read_cvat(xml)
+
+    def masked(shape):
+        left, top, right, bottom = np.round(shape.bounds).astype(int).tolist()
+        # A rectangle with much room around it.
+        bitmap = np.zeros((bottom - top + 6, right - left + 6), bool)
+        bitmap[3:-3, 3:-3] = True
+        edges = np.flatnonzero(np.diff(bitmap.ravel().astype(int), prepend=0))
+        runs = np.diff([0, *edges, bitmap.size])
+        points = np.array([[left - 3, top - 3], [right + 3, bottom + 3]], dtype=float)
+        return Mask(shape.frame, points, shape.outside, runs=tuple(runs.tolist()))
+
+    masks = Track(3, "car", tuple(map(masked, exact.tracks[0].shapes)))
+    gone = Track(4, "car", (box(0, outside=True),))
+    with EventsStore(store) as opened:
+        clock = FrameClock.regular(opened.t_stop_us, 10_000)
+        early = FrameClock(clock.start_us - 8_000, clock.stop_us - 8_000)
+        scene = replace(exact, tracks=(masks, gone))
+        middle = early.start_us + 5_000
+        found, never, _ = estimate(scene, early, middle, 1, opened.chunks(), SEARCH)
+    assert abs(found.offset_us - 8_000) <= found.offset_pm_us
+    assert found.share_moved > 0.6
+    assert never.note == "cannot be told: it is never shown"
+
+
+def test_large_outlines__are_taken_in_fewer_frames_and_coarser(monkeypatch, scenes):
+    exact = misplaced(scenes, "back", 23_000, (2, -1))[-1]
+    monkeypatch.setattr(aligning, "_MOST_CELLS", 30_000)
+    monkeypatch.setattr(aligning, "_ENOUGH_FRAMES", 16)
+    coarse = misplaced(scenes, "back", 23_000, (2, -1))[-1]
+    assert abs(coarse.offset_us - 23_000) <= coarse.offset_pm_us
+    assert coarse.offset_us != exact.offset_us
 
 
 def test_estimate__of_noise_alone_finds_nothing(scenes):

@@ -170,8 +170,11 @@ def test_arguments__that_contradict_are_refused(made, tmp_path):
         gen_annotated_dataset_from_list([made.store], [{"roi": "x"}], tmp_path, time_window=10)
     (tmp_path / "0.h5").write_bytes(b"no HDF5")
     for load in (load_annotated_slice, load_labels_lut, load_rois_lut, load_frame_shape):
-        with pytest.raises(LayoutError, match="aermanager's layout"):
+        with pytest.raises(LayoutError, match="HDF5"):
             load(tmp_path / "0.h5")
+    for load in (load_annotated_slice, load_labels_lut, load_frame_shape):
+        with pytest.raises(LayoutError, match="aermanager's layout"):
+            load(made.store)
     with pytest.raises(IndexError, match="slice 99"):
         load_annotated_slice(made.slices / "99")
 

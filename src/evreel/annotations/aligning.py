@@ -23,8 +23,10 @@ import numpy.typing as npt
 from evreel.annotations.shapes import (
     Annotations,
     FloatArray,
+    Mask,
     Points,
     Polyline,
+    Shape,
     Skeleton,
     Track,
     interpolate,
@@ -36,7 +38,9 @@ from evreel.timebase import FrameClock, Int64Array
 WIDTH_PX = 1.5
 """Distance from an outline at which an event counts nothing: an edge passes a pixel meanwhile."""
 FINE = 4
-"""Cells of a map of weights to a pixel."""
+"""Cells of a map of weights to a pixel, if there is memory for enough frames of them."""
+_MOST_CELLS, _ENOUGH_FRAMES = 60_000_000, 64
+"""240 MB of a track's maps at most."""
 EDGE_PX = 0.25
 """How exactly the edge in a picture is where events are; part of each uncertainty."""
 AT_EDGE = "at the edge of what was searched"
@@ -118,6 +122,7 @@ class _Path:
 
     track: int
     label: str
+    fine: int
     instant: Int64Array
     half: Int64Array
     speed: FloatArray
@@ -164,29 +169,38 @@ def estimate(
     -------
     One for each track, in their order; then that of all, unless there is only one.
     """
+    tracks = [track for track in annotations.tracks if track.id >= 0]
+    shown = [_shown(track, len(instant_us)) for track in tracks]
     paths = [
-        _path(track, instant_us, scale, search)
-        for track in annotations.tracks
-        if track.id >= 0 and track.shapes
+        _path(track, shapes, instant_us, scale, search)
+        for track, shapes in zip(tracks, shown, strict=True)
+        if shapes
     ]
     near = _near(paths, chunks, search)
     measured = [_Measured(path, events) for path, events in zip(paths, near, strict=True)]
-    found = [_estimated([each], search, each.path.track, each.path.label) for each in measured]
+    told = {id(m.path): _estimated([m], search, m.path.track, m.path.label) for m in measured}
+    of_path = iter(told.values())
+    found = [
+        next(of_path) if shapes else _untold(track.id, track.label, 0, "it is never shown")
+        for track, shapes in zip(tracks, shown, strict=True)
+    ]
     if len(found) > 1:
         found.append(_estimated(measured, search, None, "all tracks"))
     return found
 
 
-def _path(track: Track, instant_us: Int64Array, scale: int, search: AlignSettings) -> _Path:
-    shown = [
-        shape
-        for shape in interpolate(track).shapes
-        if not shape.outside and shape.frame < len(instant_us)
-    ]
+def _shown(track: Track, n_frames: int) -> list[Shape]:
+    shapes = interpolate(track).shapes
+    return [shape for shape in shapes if not shape.outside and shape.frame < n_frames]
+
+
+def _path(
+    track: Track, shown: list[Shape], instant_us: Int64Array, scale: int, search: AlignSettings
+) -> _Path:
     frame = np.array([shape.frame for shape in shown], dtype=np.int64)
     instant = instant_us[frame]
-    outlines = [shape.outline / scale for shape in shown]
-    centre = np.array([(o.min(axis=0) + o.max(axis=0)) / 2 for o in outlines]).reshape(-1, 2)
+    bounds = np.array([shape.bounds for shape in shown]) / scale
+    centre = (bounds[:, :2] + bounds[:, 2:]) / 2
     before = np.arange(len(shown)) - 1
     after = before + 2
     # Neighbours only if the track is there in the frame before, or after.
@@ -197,57 +211,106 @@ def _path(track: Track, instant_us: Int64Array, scale: int, search: AlignSetting
     apart = np.diff(instant)
     longest = int(apart.min()) if len(apart) else 2 * search.max_offset_us
     half = np.full(len(shown), max(min(longest, 2 * search.max_offset_us) // 2, 1), dtype=np.int64)
-    maps: dict[bytes, tuple[int, int, int, float, float]] = {}
-    weights: list[npt.NDArray[np.float32]] = []
-    rows, size = [], 0
-    for shape, outline, at in zip(shown, outlines, centre, strict=True):
-        closed = not isinstance(shape, Polyline | Points | Skeleton)
-        relative = np.round(outline - at, 2)
-        key = relative.tobytes() + bytes([closed])
-        if key not in maps:
-            drawn, corner = _weights(relative, closed, dots=isinstance(shape, Points | Skeleton))
-            maps[key] = (size, *drawn.shape, *corner.tolist())
-            weights.append(drawn.ravel())
-            size += drawn.size
-        rows.append(maps[key])
-    table = np.array(rows).reshape(-1, 5)
-    bounds = np.array([[*o.min(axis=0), *o.max(axis=0)] for o in outlines]).reshape(-1, 4)
     cuts = np.unique(np.linspace(0, len(shown) - 1, _BLOCKS + 1).astype(int))
     lasted = np.maximum(np.diff(instant[cuts]), 1)[:, None]
     parts = np.concatenate([np.diff(centre[cuts], axis=0) / lasted, lasted], axis=1)
+    fine, every = _resolution(bounds)
+    maps = _Maps(fine)
+    rows = [
+        maps.row(_lines(shape, scale), at)
+        for shape, at in zip(shown[::every], centre[::every], strict=True)
+    ]
+    table = np.array(rows).reshape(-1, 5)
+    block = np.arange(len(shown)) * _BLOCKS // len(shown)
     return _Path(
         track=track.id,
         label=track.label,
-        instant=instant,
-        half=half,
-        speed=speed,
-        corner=centre + table[:, 3:],
-        block=np.arange(len(shown)) * _BLOCKS // max(len(shown), 1),
+        fine=fine,
+        instant=instant[::every],
+        half=half[::every],
+        speed=speed[::every],
+        corner=centre[::every] + table[:, 3:],
+        block=block[::every],
         first=table[:, 0].astype(np.int64),
         shape=table[:, 1:3].astype(np.int64),
-        weights=np.concatenate([np.empty(0, np.float32), *weights]),
-        bounds=bounds,
+        weights=np.concatenate(maps.weights),
+        bounds=bounds[::every],
         parts=parts,
     )
 
 
-def _weights(
-    outline: FloatArray, closed: bool, *, dots: bool
-) -> tuple[npt.NDArray[np.float32], FloatArray]:
-    """Return a map of what an event counts around an outline, and its corner in px."""
-    from evreel.kernels.aligning import draw_distances
+def _resolution(bounds: FloatArray) -> tuple[int, int]:
+    """Return cells to a px, and of how many frames one is taken, so that maps fit into memory."""
+    areas = (bounds[:, 2:] - bounds[:, :2] + 6 * WIDTH_PX + 2).prod(axis=1)
+    total = float(areas.sum())
+    enough = total * min(1.0, _ENOUGH_FRAMES / len(bounds))
+    fine = next((f for f in (FINE, FINE // 2) if enough * f * f <= _MOST_CELLS), 1)
+    return fine, max(math.ceil(total * fine * fine / _MOST_CELLS), 1)
 
-    reach = 3 * WIDTH_PX
-    corner = np.floor(outline.min(axis=0)) - reach - 1
-    width, height = (np.ceil((outline.max(axis=0) - corner + reach + 1) * FINE)).astype(int)
-    distance = np.full((height, width), 9 * WIDTH_PX, dtype=np.float32)
-    vertices = (outline - corner) * FINE
-    for line in vertices[:, None] if dots else [vertices]:
-        draw_distances(line, closed or dots, reach, FINE, distance)
-    on = np.maximum(1 - distance / WIDTH_PX, 0)
-    beside = np.maximum(1 - np.abs(distance / WIDTH_PX - 2), 0)
-    total = float(beside.sum())
-    return (on - beside * (float(on.sum()) / total if total else 0)).astype(np.float32), corner
+
+Line = tuple[FloatArray, bool]
+"""Points in px, and whether the last is joined to the first."""
+
+
+def _lines(shape: Shape, scale: int) -> list[Line]:
+    """Return the lines along which a shape has its edge."""
+    outline = shape.outline / scale
+    if isinstance(shape, Points | Skeleton):
+        return [(point, True) for point in outline[:, None]]
+    if isinstance(shape, Mask):
+        return [(side, False) for side in _sides(shape) / scale]
+    return [(outline, not isinstance(shape, Polyline))]
+
+
+def _sides(mask: Mask) -> FloatArray:
+    """Return (n, 2, 2) the sides of pixels between the mask and what is around it."""
+    padded = np.pad(mask.bitmap, 1).astype(np.int8)
+    sides = []
+    for axis, along in ((0, [1.0, 0.0]), (1, [0.0, 1.0])):
+        row, column = np.nonzero(np.diff(padded, axis=axis))
+        # Row k of the difference along axis 0 is above row k of the mask; columns are padded.
+        start = np.stack([column, row], axis=1) - ([1.0, 0.0] if axis == 0 else [0.0, 1.0])
+        sides.append(np.stack([start, start + along], axis=1))
+    found: FloatArray = np.concatenate(sides) + mask.points[0]
+    return found
+
+
+class _Maps:
+    """Maps of what an event counts around lines; those of one form share one."""
+
+    def __init__(self, fine: int) -> None:
+        self.weights: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)]
+        self._fine = fine
+        self._size = 0
+        self._known: dict[bytes, tuple[int, int, int, float, float]] = {}
+
+    def row(self, lines: list[Line], centre: FloatArray) -> tuple[int, int, int, float, float]:
+        """Return first cell, rows, columns, and the corner from the centre in px."""
+        around = [(np.round(points - centre, 2), closed) for points, closed in lines]
+        key = b"".join(points.tobytes() + bytes([closed]) for points, closed in around)
+        if key not in self._known:
+            drawn, corner = self._drawn(around)
+            x, y = corner.tolist()
+            self._known[key] = (self._size, *drawn.shape, x, y)
+            self.weights.append(drawn.ravel())
+            self._size += drawn.size
+        return self._known[key]
+
+    def _drawn(self, lines: list[Line]) -> tuple[npt.NDArray[np.float32], FloatArray]:
+        from evreel.kernels.aligning import draw_distances
+
+        reach = 3 * WIDTH_PX
+        every = np.concatenate([points for points, _ in lines])
+        corner = np.floor(every.min(axis=0)) - reach - 1
+        width, height = np.ceil((every.max(axis=0) - corner + reach + 1) * self._fine).astype(int)
+        distance = np.full((height, width), 9 * WIDTH_PX, dtype=np.float32)
+        for points, closed in lines:
+            draw_distances((points - corner) * self._fine, closed, reach, self._fine, distance)
+        on = np.maximum(1 - distance / WIDTH_PX, 0)
+        beside = np.maximum(1 - np.abs(distance / WIDTH_PX - 2), 0)
+        total = float(beside.sum())
+        balance = float(on.sum()) / total if total else 0.0
+        return (on - beside * balance).astype(np.float32), corner
 
 
 def _near(paths: Sequence[_Path], chunks: Iterable[Events], search: AlignSettings) -> list[Events]:
@@ -322,7 +385,7 @@ class _Measured:
             path.first,
             path.shape,
             path.weights if weights is None else weights,
-            FINE,
+            path.fine,
             offsets,
             shifts_x,
             shifts_y,

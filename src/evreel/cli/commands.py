@@ -388,8 +388,8 @@ CLOCK = option(
     "--clock",
     metavar="TSV",
     type=Path,
-    help="clock of the annotated video: the time of all frames; default: the one beside SLICES or "
-    "in ../video, if it is theirs",
+    help="clock of the annotated video: the time of all frames; default: the one beside SLICES, or "
+    "in the video folder of their results or release",
 )
 
 
@@ -535,7 +535,7 @@ def align(options: Options) -> int:
     option("source", metavar="SLICES|RELEASE|ANNOTATION", type=Path),
     option(
         "--layout",
-        choices=("aermanager", "coco", "mot", "yolo", "dsec-det", "prophesee"),
+        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee"),
         required=True,
         help="what the folder is read by",
     ),

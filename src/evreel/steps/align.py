@@ -80,13 +80,18 @@ def align(
     """
     from evreel.annotations.aligning import estimate
     from evreel.files import hdf5
-    from evreel.files.clock import read_clock
+    from evreel.files.clock import CLOCK_SUFFIX, read_clock
     from evreel.files.slices import SlicesFile
     from evreel.layout import SLICES
     from evreel.video.picture import Picture
 
     frames, picture, extra = read_clock(clock)
-    joined = read_annotations(rois, None, frames, settings, clock=clock, picture=picture)
+    joined = read_annotations(
+        *(rois, None, frames, settings),
+        clock=clock,
+        picture=picture,
+        names=[Path(source).stem, Path(clock).name.removesuffix(CLOCK_SUFFIX)],
+    )
     alignment = settings.part(Alignment)
 
     def estimated(events: EventsStore | SlicesFile, n: int, chunks: Iterator[Events]) -> Estimates:
@@ -119,10 +124,9 @@ def align(
 
 def _instants(clock: FrameClock, settings: AnnotateSettings) -> Int64Array:
     """Return the moment of each frame that its shapes describe."""
-    instant = settings.plain().get("instant", "middle")
-    if instant == "middle":
+    if settings.instant == "middle":
         return clock.start_us + (clock.stop_us - clock.start_us) // 2
-    return clock.start_us if instant == "start" else clock.stop_us
+    return clock.start_us if settings.instant == "start" else clock.stop_us
 
 
 def _of_slices(slices: SlicesFile) -> Iterator[Events]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from evreel.annotations.alignment import Alignment
 from evreel.dataset.settings import AnnotateSettings
 from evreel.errors import ClockError
@@ -21,8 +23,9 @@ from evreel.windows import RegularWindows
 if TYPE_CHECKING:
     from evreel.annotations.belonging import Video
     from evreel.annotations.shapes import Annotations
-    from evreel.timebase import FrameClock
+    from evreel.timebase import FrameClock, Int64Array
     from evreel.video.picture import Picture
+    from evreel.windows import Windows
 
 
 class Joined(NamedTuple):
@@ -145,6 +148,15 @@ def _videos_beside(clock: str | Path) -> dict[str, Callable[[], Video | None]]:
         return video
 
     return {name: reader(name, path) for name, path in clocks_beside(clock).items()}
+
+
+def _box_times(settings: AnnotateSettings, slices: Windows, t_stop_us: int) -> Int64Array | None:
+    """Return when there are boxes; None for each frame of the video."""
+    if settings.boxes == "slices":
+        return np.unique(slices.stop_us)
+    if settings.boxes_us is None:
+        return None
+    return np.arange(1, -(-t_stop_us // settings.boxes_us) + 1) * settings.boxes_us
 
 
 def annotate(
@@ -273,9 +285,10 @@ def annotate(
             ),
             hdf5.create(slices_scratch, SLICES, made) as file,
         ):
+            slices_of = opened.windows(cut)
             annotator = Annotator(regions, at=settings.at, instant=settings.instant)
             writer = SlicesWriter(
-                *(file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables),
+                *(file, opened.sensor, opened.t_offset, slices_of, regions.tables),
                 doubts=joined.doubts,
                 shapes=regions.shape_rows(),
             )
@@ -283,7 +296,8 @@ def annotate(
                 writer.write(chunk, *annotator.label(chunk))
                 progress(writer.n, opened.n)
             writer.finish()
-            found = regions.boxes()
+            times = _box_times(settings, slices_of, opened.t_stop_us)
+            found = regions.boxes(times, at=settings.at, instant=settings.instant)
             write_boxes(boxes_scratch, found)
             if rois is not None:  # else boxes may have come with the recording
                 beside["boxes"] = sha256(boxes_scratch)

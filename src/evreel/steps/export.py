@@ -49,7 +49,7 @@ def export(
     output
         The folder to make; it must not exist.
     layout
-        ``aermanager``, ``coco``, ``mot``, ``yolo``, ``dsec-det`` or ``prophesee``.
+        ``aermanager``, ``cvat``, ``coco``, ``mot``, ``yolo``, ``dsec-det`` or ``prophesee``.
     clock
         The clock of the annotated frames: needed for an annotation, and for slices whose frames
         are not regular. A release has it.
