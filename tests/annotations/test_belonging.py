@@ -95,9 +95,22 @@ def test_xml__that_does_not_fit_its_clock_says_what_it_is_of(park, xml, message)
 def test_xml__of_a_part_of_the_video_or_of_another_camera_passes_where_that_is_said(park):
     assert park(of(6), part_of_video=True) is None
     assert "its task has the frames" in park(of(6))
-    assert "was drawn on" in park(of(10, size=(240, 320)))
+    problem = park(of(10, size=(240, 320)))
+    assert "was drawn on 320x240 pictures; the video's are 64x48" in problem
+    assert problem.endswith("of another camera, or of another size, need annotate/homography.")
     scaled = (0.2, 0, 0, 0, 0.2, 0, 0, 0, 1)
     assert park(of(10, size=(240, 320)), homography=scaled) is None
+
+
+def test_later_job__passes_where_it_is_said_to_be_a_part(park):
+    job = task(track(listed(range(4, 8))), range(4, 8)).replace("task>", "job>")
+    problem = park(job)
+    assert "is an export of job 1, of the frames 4 to 7; the video has 0 to 9" in problem
+    assert "set annotate.part_of_video: true; or export the task" in problem
+    assert park(job, part_of_video=True) is None
+    beyond = task(track(listed(range(8, 14))), range(8, 14)).replace("task>", "job>")
+    assert "the video" in park(beyond)
+    assert "has frame 13; the video has 10 frames" in park(beyond, part_of_video=True)
 
 
 def test_others__are_named_up_to_three_and_looked_at_only_where_it_does_not_fit():

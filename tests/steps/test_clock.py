@@ -122,7 +122,10 @@ def test_annotate__labels_each_event_through_its_clock(store, tmp_path, source):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"clock": "triggers"}, "has edges of triggers of channels 2, 9; which channel is meant"),
+        (
+            {"clock": "triggers"},
+            "has edges of trigger channels 2, 9; which one is meant is not said",
+        ),
         ({"clock": "triggers", "trigger_id": 3}, "channels 2, 9; 3 is not one"),
         ({"clock": "triggers", "trigger_id": 9}, "has no rising edge of a whole frame"),
         ({"clock": "external"}, "clock: external needs a table of times"),
@@ -142,7 +145,7 @@ def test_clock__of_frames_that_are_missing_or_empty_is_refused(tmp_path):
     bare = write_store(tmp_path / "bare.h5", [events], events.sensor)
     with pytest.raises(ClockError, match="has no frames, whose exposures would be the clock"):
         made(bare, tmp_path, clock="frames")
-    with pytest.raises(ClockError, match="has edges of triggers of none"):
+    with pytest.raises(ClockError, match="has no edges of triggers, which would"):
         made(bare, tmp_path, clock="triggers")
     instants = FrameTimes(np.array([0, 500]), np.array([0, 500]))
     still = write_store(tmp_path / "still.h5", [events, instants], events.sensor)

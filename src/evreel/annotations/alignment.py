@@ -6,8 +6,9 @@ once, before anything is looked up: frames of the clock are moved in time, shape
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from evreel.annotations.shapes import (
     interpolate,
 )
 from evreel.errors import AnnotationError, ClockError
-from evreel.settings import Place, Settings, setting
+from evreel.settings import Place, Settings, setting, settings_of
 from evreel.timebase import FARTHEST, FrameClock
 from evreel.video.picture import LARGEST_PICTURE
 
@@ -81,6 +82,11 @@ class Alignment(Settings):
             scaled = [number / largest for number in self.homography] if largest else [0.0] * 9
             if abs(_determinant(scaled)) < _LEAST_DETERMINANT:
                 yield ("homography",), "has no inverse: it puts all points on a line"
+
+    @classmethod
+    def recorded(cls, parameters: Mapping[str, Any]) -> Alignment:
+        """Return what the parameters of slices say of how their annotation was aligned."""
+        return cls(**{name: parameters[name] for name in settings_of(cls) if name in parameters})
 
     @property
     def inverse(self) -> Alignment:

@@ -96,13 +96,21 @@ def _misfit(
     if drawn is not None and shape is not None and drawn != shape:
         return AnnotationError(
             f"was drawn on {drawn[1]}x{drawn[0]} pictures; the video's are {shape[1]}x{shape[0]}",
-            hint="Was it made from another video?",
+            hint="Was it made from another video? Pictures of another camera, or of another size, "
+            "need annotate/homography.",
         )
     try:
         if not part_of_video:
             check_task(annotations, video.clock)
     except AnnotationError as error:
         task = annotations.task
+        if (annotations.task_id or "").startswith("job ") and task is not None and task[-1] < n:
+            return AnnotationError(
+                f"is an export of {annotations.task_id}, of the frames {task[0]} to {task[-1]}; "
+                f"the video has 0 to {n - 1}",
+                hint="Nothing in it shows that the whole task is of this video. If it is, set "
+                "annotate.part_of_video: true; or export the task.",
+            )
         if task is not None and task[-1] + task.step == n - 1 and task[0] == 0:
             return AnnotationError(
                 error.problem,

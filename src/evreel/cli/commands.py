@@ -348,7 +348,13 @@ def video(options: Options) -> int:
     columns("rois", "tags", "labelled", "rois_md5", "tags_md5", "labelled_md5"),
     labels("names in the order of their numbers; default: the order of the XML"),
     output("SLICES"),
-    option("--boxes", metavar="NPY", type=Path, help="default: SLICES' name + _bbox.npy"),
+    option(
+        "--boxes",
+        dest="npy",
+        metavar="NPY",
+        type=Path,
+        help="where boxes are written; default: SLICES' name + _bbox.npy",
+    ),
     settings("RegularWindows"),
     settings("AnnotateSettings"),
 )
@@ -357,7 +363,7 @@ def annotate(options: Options) -> int:
     from evreel import steps
     from evreel.layout import BOXES_SUFFIX
 
-    boxes = options.boxes or options.output.with_name(options.output.stem + BOXES_SUFFIX)
+    boxes = options.npy or options.output.with_name(options.output.stem + BOXES_SUFFIX)
     by_hand = steps.clock_by_hand(options.times)
     with (
         _bar(options, "annotate", "ev") as progress,

@@ -240,7 +240,7 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
         return len(video.clock)
 
     digests = [memory.digests(path).sha256 for path in (clocks[id_], rois, tags) if path]
-    parts = ("clock", id_, digests, settings.plain(), sorted(clocks), dataset.labels())
+    parts = ("clock", id_, digests, settings.plain(), dataset.labels())
     _known(memory, found, *parts)
 
 

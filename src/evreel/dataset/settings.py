@@ -269,6 +269,7 @@ class AnnotateSettings(Alignment):
         "frames",
         "When there are boxes. frames: at the end of each frame of the video; slices: at the end "
         "of each slice; rate: every boxes_us.",
+        flag="boxes_at",
     )
     boxes_us: int | None = optional(
         "From one time of boxes to the next, with boxes: rate.", unit="µs", minimum=1

@@ -119,7 +119,10 @@ def of_slices(path: Path, id_: str, split: str, clock: FrameClock | None) -> Exp
     lost: Counter[str] = Counter()
     with SlicesFile(path) as file:
         rows = file.shapes()
-        clock = clock or _regular_clock((rows, file.tags), file.t_stop_us)
+        if clock is None:
+            clock = _regular_clock((rows, file.tags), file.t_stop_us)
+        else:
+            clock = file.alignment.clock(clock)
         annotations = None
         if clock is not None:
             frames = _labelled_frames(file, clock)

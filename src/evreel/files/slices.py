@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from evreel.annotations.alignment import Alignment
 from evreel.annotations.tables import (
     AttributeTable,
     LabelTables,
@@ -20,7 +22,7 @@ from evreel.annotations.tables import (
     Spans,
     TagTable,
 )
-from evreel.errors import EventsError, LayoutError
+from evreel.errors import EventsError, LayoutError, ParameterError
 from evreel.events import Events, Sensor
 from evreel.files import hdf5
 from evreel.layout import COLUMN_CHUNK, SLICES, Array
@@ -401,6 +403,20 @@ class SlicesFile(hdf5.Opened):
         """Role → ``sha256:…`` of each file that the slices say they were made from."""
         with hdf5.reading(self.path, "its provenance"):
             return digests_in(self._file.attrs.get("inputs"))
+
+    @property
+    def alignment(self) -> Alignment:
+        """How times and coordinates of the annotation became those of the recording.
+
+        The clock that the slices were made with has the times before that.
+        """
+        with hdf5.reading(self.path, "its provenance"):
+            text = self._file.attrs.get("parameters")
+        try:
+            said = json.loads(text) if isinstance(text, str) else {}
+            return Alignment.recorded(said if isinstance(said, dict) else {})
+        except (ValueError, ParameterError) as error:
+            raise LayoutError(f"its parameters cannot be read: {error}", path=self.path) from error
 
     def slice(self, k: int) -> tuple[Events, Int32Array]:
         """Return the events of slice k and their primary regions, −1 none.

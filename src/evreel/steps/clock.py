@@ -151,15 +151,18 @@ def _from_triggers(store: EventsStore, settings: ClockSettings) -> Times:
     channel = settings.trigger_id
     if channel is None and len(known) == 1:
         [channel] = known
-    if channel not in known:
-        there = f"channels {', '.join(map(str, known))}" if known else "none"
-        asked = "which channel is meant is not said" if channel is None else f"{channel} is not one"
+    if not known:
         raise ClockError(
-            f"has edges of triggers of {there}; {asked}",
+            "has no edges of triggers, which would be the clock",
             path=store.path,
-            hint="Set trigger_id to the channel that the camera of the frames is connected to."
-            if known
-            else "Does the recording have triggers (evreel info)? Otherwise choose another clock.",
+            hint="Does the recording have triggers (evreel info)? Otherwise choose another clock.",
+        )
+    if channel not in known:
+        asked = "which one is meant is not said" if channel is None else f"{channel} is not one"
+        raise ClockError(
+            f"has edges of trigger channels {', '.join(map(str, known))}; {asked}",
+            path=store.path,
+            hint="Set trigger_id to the channel that the camera of the frames is connected to.",
         )
     mine = is_edge & (marks.id == channel)
     t, edge = marks.t[mine], marks.edge[mine]

@@ -31,7 +31,7 @@ WINDOW_US = 10_000
 
 
 def clock_of(slices: SlicesFile, path: str | Path) -> FrameClock:
-    """Read the clock that slices were made with.
+    """Read the clock that slices were made with, in the recording's times.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def clock_of(slices: SlicesFile, path: str | Path) -> FrameClock:
             path=path,
             hint="Annotate again with this clock, or name the one that was used.",
         )
-    return clock
+    return slices.alignment.clock(clock)
 
 
 def given_clock(slices: SlicesFile, path: str | Path | None) -> FrameClock | None:
@@ -60,7 +60,7 @@ def given_clock(slices: SlicesFile, path: str | Path | None) -> FrameClock | Non
     above = folder.parent, folder.parent.parent
     for place in (folder / name, *(up / "video" / name for up in above)):
         if place.is_file() and sha256(place) == slices.inputs.get("clock"):
-            return read_clock(place)[0]
+            return slices.alignment.clock(read_clock(place)[0])
     return None
 
 
