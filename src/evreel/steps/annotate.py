@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -85,6 +85,8 @@ def read_annotations(
     from evreel.annotations.shapes import merge, relabel
     from evreel.files.clock import CLOCK_SUFFIX
 
+    name = "" if clock is None else Path(clock).name.removesuffix(CLOCK_SUFFIX)
+    names = [*names, name] if name else names
     drawn = tagged = None
     if rois is not None:
         drawn = read(
@@ -104,7 +106,7 @@ def read_annotations(
     if tags is not None:
         tagged = read(tags, tags_only=True, task=settings.task, names=names)
     placed = place(drawn, tagged, frames, gaps=settings.gaps)
-    doubts, parts = [*_empty(drawn, tagged), *placed.doubts], []
+    doubts, parts = list(placed.doubts), []
     if placed.rois is not None:
         seen, doubt = between_seen(placed.rois, placed.step, settings.between)
         doubts += [doubt] if doubt else []
@@ -115,7 +117,6 @@ def read_annotations(
     if labels is not None:
         parts = [relabel(part, labels) for part in parts]
     shape = None if picture is None or settings.homography is not None else picture.shape
-    name = "" if clock is None else Path(clock).name.removesuffix(CLOCK_SUFFIX)
     others = {} if clock is None else _videos_beside(clock)
     for part in parts:
         check_belongs(
@@ -130,14 +131,6 @@ def read_annotations(
         annotated, n = only_finished(annotated, finished, times)
         counts["unfinished_shapes"] = n
     return Joined(annotated, (*doubts, *annotated.doubts), counts)
-
-
-def _empty(rois: Annotations | None, tags: Annotations | None) -> Iterator[str]:
-    """Yield a sentence for a file that says nothing of what it was given for."""
-    if rois is not None and not rois.tracks and (tags is not None or not rois.tags):
-        yield f"{rois.source}: has no shapes. If that is not so in CVAT, export it again"
-    if tags is not None and not tags.tags:
-        yield f"{tags.source}: has no tags. If that is not so in CVAT, export it again"
 
 
 def _videos_beside(clock: str | Path) -> dict[str, Callable[[], Video | None]]:
@@ -235,7 +228,7 @@ def annotate(
     from evreel.annotations.regions import Annotator, Regions
     from evreel.files import hdf5
     from evreel.files.boxes import write_boxes
-    from evreel.files.clock import CLOCK_SUFFIX, read_clock
+    from evreel.files.clock import read_clock
     from evreel.files.slices import SlicesWriter
     from evreel.layout import SLICES
     from evreel.video.picture import Picture
@@ -257,7 +250,7 @@ def annotate(
             *(rois, tags, frames, settings, labels, labelled),
             clock=clock,
             picture=picture,
-            names=[opened.path.stem, Path(clock).name.removesuffix(CLOCK_SUFFIX), *names],
+            names=[opened.path.stem, *names],
         )
         if alignment.homography is not None:
             picture = Picture(opened.sensor)
