@@ -66,6 +66,7 @@ def boxes_of_windows(
 
     Examples
     --------
+    >>> from evreel.layout import BOX_DTYPE
     >>> boxes = np.zeros(3, dtype=BOX_DTYPE)
     >>> boxes["t"] = [10, 20, 30]
     >>> windows = Windows(*np.array([[0, 20], [20, 40], [0, 0], [0, 0]]))
