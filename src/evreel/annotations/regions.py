@@ -135,12 +135,19 @@ class Regions:
         sizes = [len(track.shapes) for track in annotations.tracks]
         self._region = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         n = len(self._shapes)
-        # (n, 4): left, top, right, bottom of each, in picture pixels.
-        self._bounds = np.fromiter((s.bounds for s in self._shapes), np.dtype("4f8"), n)
         self._frame = np.fromiter((s.frame for s in self._shapes), np.int64, n)
         self._kind = np.fromiter((KIND[s.name] for s in self._shapes), np.int8, n)
         self._z_order = np.fromiter((s.z_order for s in self._shapes), np.int64, n)
         outside = np.fromiter((s.outside for s in self._shapes), bool, n)
+        figures = [figure(s).numbers for s in self._shapes]
+        self._first = np.cumsum([0, *map(len, figures)], dtype=np.int64)
+        self._pool = np.concatenate([np.empty(0), *figures])
+        self._nowhere = self._find_nowhere(annotations, outside)
+        # (n, 4): left, top, right, bottom of each, in picture pixels.
+        of_all = zip(self._shapes, self._nowhere.tolist(), strict=True)
+        self._bounds = np.fromiter(
+            ((0.0,) * 4 if nowhere else s.bounds for s, nowhere in of_all), np.dtype("4f8"), n
+        )
         clipped = self._check_bounds(annotations, ~outside, clip)
 
         self._linked = self._find_links(outside)
@@ -150,9 +157,6 @@ class Regions:
         self.n_shapes = len(self._row_frame)
         coding = Coding(annotations)
         self._attributes = coding.columns([s.attributes for s in self._shapes])
-        figures = [figure(s).numbers for s in self._shapes]
-        self._first = np.cumsum([0, *map(len, figures)], dtype=np.int64)
-        self._pool = np.concatenate([np.empty(0), *figures])
         self.tables = LabelTables(
             annotations.labels,
             self._roi_table(annotations),
@@ -177,7 +181,11 @@ class Regions:
     def _shape_in(self, frame: int, k: int) -> Shape:
         """Return the shape shown in a frame that listed shape k covers."""
         shape = self._shapes[k]
-        return shape if shape.frame == frame else shape.between(self._shapes[k + 1], frame)
+        if shape.frame == frame:
+            return shape
+        if self._nowhere[k + 1]:
+            return shape.at(shape, 0.0, frame)
+        return shape.between(self._shapes[k + 1], frame)
 
     def shape_rows(self, most: int = COLUMN_CHUNK) -> Iterator[ShapeRows]:
         """Yield all shapes as frames show them, at most so many rows at a time."""
@@ -450,7 +458,7 @@ class Regions:
         """Return whether the numbers of shapes become those of the next, one by one."""
         following = np.minimum(shape + 1, len(self._kind) - 1)
         steady: npt.NDArray[np.bool_] = np.isin(self._kind[shape], STEADY)
-        steady &= self._kind[following] == self._kind[shape]
+        steady &= (self._kind[following] == self._kind[shape]) & ~self._nowhere[following]
         return steady
 
     def _find_links(self, outside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -463,6 +471,7 @@ class Regions:
         linked[:-1] = self._region[1:] == self._region[:-1]
         linked[:-1] &= ~outside[:-1] & ~alone[:-1]
         linked[:-1] &= ~outside[1:] | (np.diff(self._frame) > 1)
+        linked[:-1] &= ~self._nowhere[1:]
         return linked
 
     def _check_picture(self, annotations: Annotations) -> None:
@@ -489,6 +498,28 @@ class Regions:
                 path=self._source,
                 hint="Was it made from another video?",
             )
+
+    def _find_nowhere(
+        self, annotations: Annotations, outside: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Return which shapes have no place; only one that closes its track may be such a one."""
+        bad = ~(np.abs(self._pool) <= FARTHEST_PX)
+        nowhere = np.zeros(len(self._shapes), dtype=np.bool_)
+        nowhere[np.searchsorted(self._first, np.flatnonzero(bad), side="right") - 1] = True
+        if (nowhere & ~outside).any():
+            k = int(np.argmax(nowhere & ~outside))
+            track, shape = annotations.tracks[self._region[k]], self._shapes[k]
+            of_shape = self._pool[self._first[k] : self._first[k + 1]]
+            number = of_shape[~(np.abs(of_shape) <= FARTHEST_PX)][0]
+            raise AnnotationError(
+                f"{shape.name} has the coordinate {number}, which is not a number within "
+                f"{FARTHEST_PX:g} px",
+                path=self._source,
+                place=_place(track, shape),
+                hint="Correct it in CVAT, and export again.",
+            )
+        self._pool[bad] = 0.0
+        return nowhere
 
     def _check_bounds(
         self, annotations: Annotations, visible: npt.NDArray[np.bool_], clip: bool
@@ -593,13 +624,17 @@ def _fail_outside(
     height, width = picture_shape
     side = int(np.argmax(_over_edges(np.array([shape.bounds]), picture_shape)[0]))
     axis, limit, name = (("x", width, "wide"), ("y", height, "high"))[side % 2]
-    who = f"track {track.id}" if track.id >= 0 else "loose shape"
     raise AnnotationError(
         f"{shape.name} reaches {axis}={shape.bounds[side]}, outside the {limit} px {name} picture",
         path=annotations.source or None,
-        place=f"{who} ({track.label!r}), frame {shape.frame}",
+        place=_place(track, shape),
         hint="Export again from CVAT, or set annotate.clip: true.",
     )
+
+
+def _place(track: Track, shape: Shape) -> str:
+    who = f"track {track.id}" if track.id >= 0 else "loose shape"
+    return f"{who} ({track.label!r}), frame {shape.frame}"
 
 
 def check_within(annotations: Annotations) -> None:
