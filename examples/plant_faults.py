@@ -548,6 +548,18 @@ def wrong_table(bed: Bed) -> None:
     manifest.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
+def without_regions(file: h5py.File) -> None:
+    """Take all regions from slices."""
+    for name in ("rois", "shapes", "overlaps"):
+        for column in list(file[name]):
+            if isinstance(file[name][column], h5py.Dataset) and column != "vertices":
+                file[name][column].resize(0, axis=0)
+    file["events/roi"][:] = -1
+
+
+edits("slices.h5", "slices/no_shape.h5")(without_regions)
+
+
 @plants(split_label="labelled/manifest.json")
 def unlabelled_split(bed: Bed) -> None:
     """Build a release whose split test has slices without regions."""
@@ -557,11 +569,7 @@ def unlabelled_split(bed: Bed) -> None:
         shutil.copy(bed.sound / "slices.h5", slices)
         plan.append(PlanEntry(f"{split}/slices/{id_}.h5", slices, "slices", id_, split))
     with edited(bed.sound / "saturday.h5") as file:
-        for name in ("rois", "shapes", "overlaps"):
-            for column in list(file[name]):
-                if isinstance(file[name][column], h5py.Dataset) and column != "vertices":
-                    file[name][column].resize(0, axis=0)
-        file["events/roi"][:] = -1
+        without_regions(file)
     rows = {entry.id: {"split": entry.split} for entry in plan}
     folder = bed.folder / "labelled"
     build(plan, folder, name="labelled", version="1.0", licence="CC0-1.0", recordings=rows)

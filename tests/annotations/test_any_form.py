@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -20,11 +21,13 @@ from evreel.annotations import (
     write_yolo_config,
 )
 from evreel.annotations.coco import Pictures
+from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import Track
 from evreel.cli import main
 from evreel.errors import AnnotationError
 from evreel.files.boxes import read_boxes
 from evreel.files.slices import SlicesFile
+from evreel.steps.annotate import read_annotations
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture, picture_name
 from support import random_events
@@ -140,3 +143,20 @@ def test_annotate__of_a_sequence_of_another_length_is_refused(recording, tmp_pat
     info.write_text(info.read_text().replace("seqLength=10", "seqLength=20"))
     with pytest.raises(AnnotationError, match=r"frames 0 to 19, the video 0 to 9"):
         annotate(recording, longer)
+
+
+@pytest.mark.parametrize(
+    ("between", "frames"), [("leave", [0, 4, 8]), ("interpolate", list(range(9)))]
+)
+def test_stepped_task__of_coco_is_filled_where_that_is_asked_for(tmp_path, between, frames):
+    seen = range(0, N, 4)
+    names = {k: f"frame_{k:06d}.PNG" for k in seen}
+    boxes = tuple(box(k, left=k, right=k + 9) for k in seen)
+    given = replace(GIVEN, tracks=(Track(1, "car", boxes),), frames=seen)
+    write_coco(tmp_path / "i.json", [Pictures(given, SHAPE, names)])
+    settings = steps.AnnotateSettings(between=between)
+    joined = read_annotations(tmp_path / "i.json", None, CLOCK, settings)
+    found = Regions(joined.annotations, CLOCK, Picture(SHAPE)).boxes()
+    assert ((found["t"] - 1) // 10_000).tolist() == frames
+    assert found["x"].tolist() == frames
+    assert list(joined.annotations.frames) == frames

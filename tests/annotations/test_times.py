@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.annotations.figures import motion
-from evreel.annotations.shapes import Box, Ellipse, Points, Polygon, Skeleton, Track
+from evreel.annotations.regions import Regions
+from evreel.annotations.shapes import (
+    Box,
+    Cuboid,
+    Ellipse,
+    Points,
+    Polygon,
+    Polyline,
+    Skeleton,
+    Track,
+)
 from evreel.events import Events, Sensor
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
@@ -180,25 +191,61 @@ def tracks(draw):
     st.sampled_from([0.0, 0.75]),
     st.integers(1, 2),
     st.integers(0, 2**32),
+    st.sampled_from([0.0, 1e9]),
 )
-def test_labels__equal_a_search_at_the_time_of_every_event(scene, instant, margin, scale, seed):
+def test_labels__equal_a_search_at_the_time_of_every_event(
+    scene, instant, margin, scale, seed, dense
+):
     events = random_events(250, SENSOR, stop_us=110, seed=seed % 1000)
     picture = Picture(tuple(SENSOR), scale)
     for clock in (CLOCK, FrameClock(np.arange(0, 100, 10), np.arange(7, 107, 10), "frames")):
-        got = label(
-            *(scene, events, clock, picture),
-            **{"at": "event", "instant": instant, "margin_px": margin, "clip": True},
-        )
+        with mock.patch("evreel.annotations.regions.DENSE", dense):
+            got = label(
+                *(scene, events, clock, picture),
+                **{"at": "event", "instant": instant, "margin_px": margin, "clip": True},
+            )
         twin = plainly(clock, instant)
         assert_labels(
             got, plain_labels(scene, events, clock, picture, margin_px=margin, shown_at=twin)
         )
 
 
-def test_labels__do_not_depend_on_the_chunks_nor_on_room_for_overlaps(monkeypatch):
+@pytest.mark.parametrize("scale", [1, 3])
+def test_labels__are_the_same_whether_frames_are_painted_first_or_not(scale, monkeypatch):
+    rng = np.random.default_rng(8)
+    names = {"joints": ("a", "b"), "visible": (True, True), "hidden": (False, False)}
+    ways = []
+    for number in range(24):
+        of = (Box, Ellipse, Polygon, Polyline, Cuboid, Points, Skeleton, Box)[number % 8]
+        shapes = []
+        for frame in range(0, 10, 1 + number % 3):
+            x, y = rng.uniform(0, [30 * scale, 4 * scale])
+            corners = {Polygon: 5, Polyline: 4, Cuboid: 8, Points: 1}.get(of, 2)
+            drawn = np.array([x, y]) + rng.uniform(0, [12 * scale, 5 * scale], (corners, 2))
+            more = names if of is Skeleton else {}
+            if of is Box:
+                drawn = np.array([[x, y], [x + 9 * scale, y + 2 * scale]])
+                more = {"rotation": float(frame * (number % 16))}
+            elif of is Ellipse:
+                drawn[1] = [5 * scale, 1.5 * scale]
+            shapes.append(of(frame, drawn, **more))
+        ways.append(Track(number, "car", tuple(shapes)))
+    events = random_events(6_000, SENSOR, stop_us=100, seed=4)
+    how = {"at": "event", "clip": True, "picture": Picture(tuple(SENSOR), scale), "margin_px": 0.3}
+    found = []
+    for dense in (0.0, 1e9):
+        monkeypatch.setattr("evreel.annotations.regions.DENSE", dense)
+        found.append(label(annotated(*ways), events, **how))
+    assert len(found[0].overlap_event) > 5_000
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("n", [40, 70])
+def test_labels__do_not_depend_on_the_chunks_nor_on_room_for_overlaps(n, monkeypatch):
     rng = np.random.default_rng(5)
     crowd = []
-    for number in range(40):
+    for number in range(n):
         x, y = rng.uniform(0, [20, 2])
         shapes = (box(0, x, y, x + 15, y + 3), box(9, x + 5, y, x + 20, y + 4))
         crowd.append(Track(number, "car", shapes))
@@ -206,6 +253,10 @@ def test_labels__do_not_depend_on_the_chunks_nor_on_room_for_overlaps(monkeypatc
     for at in ("frame", "event"):
         whole = label(annotated(*crowd), events, at=at)
         assert len(whole.overlap_event) > 10_000
+        if at == "frame":
+            few = Events(*(getattr(events, c)[:40] for c in "txyp"), SENSOR)
+            twin = plain_labels(annotated(*crowd), few, CLOCK, Picture(tuple(SENSOR)))
+            assert_labels(label(annotated(*crowd), few), twin)
         monkeypatch.setattr("evreel.annotations.regions.LEAST_ROOM", 1)
         monkeypatch.setattr("evreel.annotations.regions.MOST_ROWS", 70)
         for rows in (None, 7, 300):
@@ -222,3 +273,27 @@ def test_event_mode__labels_what_stands_still_as_frame_mode_does():
         label(still, events), label(still, events, at="event", instant="stop"), strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+# Boxes
+
+
+def test_boxes__at_given_times_are_those_of_the_frame_before_or_of_that_very_time():
+    regions = Regions(MOVES, CLOCK, Picture(tuple(SENSOR)))
+    times = [10, 11, 15, 20, 25, 30, 31, 500]
+    found = regions.boxes(times)
+    assert list(zip(found["t"].tolist(), found["x"].tolist(), strict=True)) == [
+        *((11, 0), (15, 0), (20, 0), (25, 10), (30, 10)),
+    ]
+    found = regions.boxes(times, at="event")
+    assert list(zip(found["t"].tolist(), found["x"].tolist(), strict=True)) == [
+        *((11, 0), (15, 0), (20, 5), (25, 10), (30, 10)),
+    ]
+    wide = Track(0, "car", (Points(0, np.array([[3.0, 3]])), Points(4, np.array([[11.0, 3]]))))
+    found = Regions(annotated(wide), CLOCK, Picture(tuple(SENSOR))).boxes([25], at="event")
+    assert (found["x"].tolist(), found["w"].tolist()) == ([5], [4])
+
+
+def test_boxes__at_the_ends_of_frames_are_those_of_the_frames():
+    regions = Regions(MOVES, CLOCK, Picture(tuple(SENSOR)))
+    np.testing.assert_array_equal(regions.boxes(CLOCK.stop_us), regions.boxes())

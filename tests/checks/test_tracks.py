@@ -107,6 +107,12 @@ def test_frozen__is_what_boxes_call_frozen_for_each_track_once():
     assert found(made(left=lambda roi, k: 5.0 + k // 20)) == {}, "0.95 s each"
 
 
+def test_frozen__names_the_first_of_loose_shapes():
+    diagonal = made(N, left=5.0, shown=lambda roi, k: roi == k)
+    [[one]] = found(diagonal).values()
+    assert (one.roi, one.place) == (0, "car 0, frame 0")
+
+
 def test_check__finds_the_first_of_each_and_counts_the_others():
     of = made(3, n_events=np.zeros(3, dtype=int), left=lambda roi, k: 30.0 + k)
     [(place, problem)] = tracks.silent_track(of)

@@ -67,8 +67,20 @@ def test_slices__say_the_same_in_both_layouts(made, data_set):
         assert load_labels_lut(one) == load_labels_lut(other)
         assert load_rois_lut(one) == load_rois_lut(other) == {3: "Süd", 5: "car"}
         assert load_frame_shape(one) == load_frame_shape(other) == (2, *SHAPE)
+    assert load_labels_lut(made.slices) == load_labels_lut(folder[0])
+    assert load_rois_lut(made.slices) == load_rois_lut(folder[0])
+    assert load_frame_shape(made.slices) == (2, *SHAPE)
+    with pytest.raises(UsageError, match="list_dataset_files"):
+        load_annotated_slice(made.slices)
     assert load_labels_lut(folder[0]) == {"__Empty_Default__": 0, "car": 1, "Süd": 2}
     assert load_annotated_slice(folder[0])[1].tolist() == ["car"]
+
+
+def test_list__of_a_folder_of_slices_has_them_all(made, tmp_path):
+    for name in ("7.h5", "b.h5"):
+        (tmp_path / name).write_bytes(made.slices.read_bytes())
+    expected = [str(tmp_path / name / str(k)) for name in ("7.h5", "b.h5") for k in range(5)]
+    assert list_dataset_files(tmp_path) == expected
 
 
 def test_events__are_in_the_frame_that_holds_them_and_none_is_twice(made, data_set):
@@ -170,8 +182,11 @@ def test_arguments__that_contradict_are_refused(made, tmp_path):
         gen_annotated_dataset_from_list([made.store], [{"roi": "x"}], tmp_path, time_window=10)
     (tmp_path / "0.h5").write_bytes(b"no HDF5")
     for load in (load_annotated_slice, load_labels_lut, load_rois_lut, load_frame_shape):
-        with pytest.raises(LayoutError, match="aermanager's layout"):
+        with pytest.raises(LayoutError, match="HDF5"):
             load(tmp_path / "0.h5")
+    for load in (load_annotated_slice, load_labels_lut, load_frame_shape):
+        with pytest.raises(LayoutError, match="aermanager's layout"):
+            load(made.store)
     with pytest.raises(IndexError, match="slice 99"):
         load_annotated_slice(made.slices / "99")
 

@@ -25,7 +25,7 @@ from evreel.video.picture import Picture
 from support.exports import GIVEN, LABELS, SHAPE, N, made_in, release_of, run_vendor
 
 PICTURES = [f"{k:06d}_{10_000 * k}.png" for k in range(N)]
-LAYOUTS = ("aermanager", "coco", "mot", "yolo", "dsec-det", "prophesee")
+LAYOUTS = ("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee")
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +282,21 @@ def streamed(path: Path) -> np.ndarray:
         _, fortran, dtype = np.lib.format.read_array_header_1_0(file)
         assert not fortran
         return np.fromfile(file, [(name, dtype[name].str) for name in dtype.names])
+
+
+@pytest.mark.parametrize("source", ["slices", "rois"])
+def test_cvat__has_few_key_frames_and_the_same_boxes(made, tmp_path, source):
+    clock = {"clock": made.clock} if source == "rois" else {}
+    steps.export(getattr(made, source), tmp_path / "out", "cvat", name="park", **clock)
+    found = read_annotations(tmp_path / "out/train/park.xml")
+    assert boxes_of(found) == boxes_of(GIVEN)
+    assert [(track.id, track.label) for track in found.tracks] == [(3, "Süd"), (5, "car")]
+    keys = [[s.frame for s in t.shapes if s.keyframe and not s.outside] for t in found.tracks]
+    assert keys == [[2, 6], [0, 9]]
+    tags = tmp_path / "out/train/park.tags.xml"
+    assert tags.exists() == (source == "slices")
+    if tags.exists():
+        assert [tag.frame for tag in read_annotations(tags, tags_only=True).tags] == [0, 1, 2]
 
 
 def test_prophesee__is_streamed_by_the_rules_of_its_toolbox(made, release, tmp_path):

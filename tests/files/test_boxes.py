@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evreel.errors import AnnotationError
-from evreel.files.boxes import read_boxes, read_published_boxes, write_boxes
+from evreel.files.boxes import boxes_of_windows, read_boxes, read_published_boxes, write_boxes
 from evreel.layout import BOX_DTYPE
 from evreel.npy import array_head
+from evreel.windows import Windows
 from support.fuzz.damage import damaged
 
 
@@ -102,3 +105,23 @@ def test_read_published__of_fields_that_are_no_numbers_names_the_field(tmp_path)
     np.save(tmp_path / "a.npy", records)
     with pytest.raises(AnnotationError, match="h is of <U4 in 1 dimensions; numbers"):
         read_published_boxes(tmp_path / "a.npy")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 40), st.integers(0, 2**32), st.sampled_from(["all", "last"]))
+def test_boxes_of_windows__are_those_that_a_search_finds(n, seed, keep):
+    rng = np.random.default_rng(seed)
+    boxes = np.zeros(n, dtype=BOX_DTYPE)
+    boxes["t"] = np.sort(rng.integers(0, 60, n))
+    boxes["track_id"] = rng.integers(0, 4, n)
+    boxes["x"] = np.arange(n)
+    start = np.arange(0, 50, 10)
+    windows = Windows(start, start + rng.integers(5, 11), start, start)
+    got, first = boxes_of_windows(boxes, windows, keep)
+    assert len(first) == len(windows) + 1
+    for k in range(len(windows)):
+        inside = boxes[windows.of_label(boxes["t"]) == k]
+        if keep == "last":
+            tracks = inside["track_id"].tolist()
+            inside = inside[[j for j, track in enumerate(tracks) if track not in tracks[j + 1 :]]]
+        np.testing.assert_array_equal(got[first[k] : first[k + 1]], inside)

@@ -16,7 +16,7 @@ GROUPS = {
     "aedat": (500, {"whole": 20, "read": 10, "salvaged": 200, "mended": 50}),
     # Whole: damage where nothing can tell must still be met.
     "aedat4": (1_600, {"whole": 35, "salvaged": 590, "mended": 35, "refused": 290}),
-    "annotations": (500, {"read": 50, "refused": 300}),
+    "annotations": (250, {"read": 20, "refused": 150}),
     "columns": (300, {"whole": 30, "read": 3, "salvaged": 48, "mended": 12, "refused": 48}),
     "event_stream": (500, {"whole": 15, "read": 25, "salvaged": 20, "mended": 200}),
     "own": (480, {"whole": 3, "read": 15, "refused": 300}),

@@ -185,13 +185,26 @@ def test_picture__puts_names_beside_each_other():
     assert has(two, colour_of(1, -1)).sum() > 16 * 16, "nor is the other's"
 
 
+def test_picture__of_a_crowd_is_drawn_too():
+    n = 3_000
+    crowd = np.zeros(n, int), np.arange(n)
+    made = LabelledPictures(SENSOR, ("car",), *crowd, (), Showing(magnify=1))
+    places = np.random.default_rng(0).uniform(-5, 30, (n, 2))
+    image = made.draw([], Moment("", 0, 1, [Outline(k, SQUARE / 2 + places[k]) for k in range(n)]))
+    assert image.shape[:2] == made.shape
+
+
 def test_picture__marks_points_and_leaves_lines_open():
     line = drawn([Outline(0, SQUARE, "polyline")])
     closed = drawn([Outline(0, SQUARE, "polygon")])
     assert not has(line, colour_of(0, 3))[40, 16]
     assert has(closed, colour_of(0, 3))[40, 16]
+    mask = has(drawn([Outline(0, SQUARE, "mask")]), colour_of(0, 3))
+    assert mask[24, 16]
+    assert mask[60, 17]
+    assert not mask[40, 16], "its corners alone"
     points = drawn([Outline(0, SQUARE, "points")])
-    assert has(points, colour_of(0, 3))[20, 16]
+    assert has(points, colour_of(0, 3))[24, 16]
     assert not has(points, colour_of(0, 3))[20, 36], "nothing joins them"
 
 

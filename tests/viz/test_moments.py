@@ -131,14 +131,14 @@ def test_clock__of_another_annotation_is_an_error(made, tmp_path):
         clock_of(file, other)
 
 
-@pytest.mark.parametrize("place", ["some.clock.tsv", "../video/some.clock.tsv"])
+@pytest.mark.parametrize("place", ["", "../video/", "../../video/"])
 def test_clock__is_found_beside_the_slices_if_it_is_theirs(made, tmp_path, place):
-    slices = tmp_path / "slices" / "some.h5"
-    slices.parent.mkdir()
+    slices = tmp_path / "train" / "slices" / "some.h5"
+    slices.parent.mkdir(parents=True)
     slices.write_bytes(made.slices.read_bytes())
     with SlicesFile(slices) as file:
         assert given_clock(file, None) is None
-        beside = slices.parent / place
+        beside = slices.parent / f"{place}some.clock.tsv"
         beside.parent.mkdir(exist_ok=True)
         beside.write_bytes(made.clock.read_bytes())
         assert len(given_clock(file, None)) == N_FRAMES

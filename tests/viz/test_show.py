@@ -6,7 +6,7 @@ import sys
 from functools import partial
 from types import SimpleNamespace
 
-import matplotlib
+import matplotlib.pyplot
 import numpy as np
 import pytest
 from matplotlib.backend_bases import KeyEvent
@@ -62,6 +62,22 @@ def test_window__shows_the_slice_that_its_slider_and_keys_are_at(slices):
             assert slider.val == k
         assert np.array_equal(shown.get_array(), picture(slices, 0))
     matplotlib.pyplot.close(figure)
+
+
+def test_window__is_shown_until_it_is_closed(slices, monkeypatch):
+    shown = []
+    monkeypatch.setattr(viz, "check_window", lambda: None)
+    monkeypatch.setattr(matplotlib.pyplot, "show", lambda: shown.append(matplotlib.pyplot.gcf()))
+    with SlicesFile(slices) as file:
+        assert evreel.show(file, kind="window", theme="light", magnify=3) is None
+        assert file.is_open
+    assert evreel.show(slices, kind="window") is None
+    for figure in shown:
+        picture_area = figure.get_size_inches() * figure.get_dpi() * (1.0, 0.9)
+        height, width, _ = figure.axes[0].get_images()[0].get_array().shape
+        assert np.allclose(picture_area, (width, height))
+        matplotlib.pyplot.close(figure)
+    assert len(shown) == 2
 
 
 def test_window__without_a_screen_is_an_error_that_names_other_ways(slices):

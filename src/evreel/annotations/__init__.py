@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evreel.annotations.coco import read_coco, write_coco
     from evreel.annotations.cvat import read_cvat, write_images_xml, write_video_xml
     from evreel.annotations.event_bbox import read_event_bbox, write_event_bbox
+    from evreel.annotations.keyframes import sparse
     from evreel.annotations.mot import read_mot, write_mot
     from evreel.annotations.open import form_of, read_annotations
     from evreel.annotations.shapes import Annotations, FrameTag, Shape, Track
@@ -33,6 +34,7 @@ _LAZY = {
     "read_event_bbox": "event_bbox",
     "read_mot": "mot",
     "read_yolo": "yolo",
+    "sparse": "keyframes",
     "write_coco": "coco",
     "write_event_bbox": "event_bbox",
     "write_images_xml": "cvat",
@@ -55,6 +57,7 @@ __all__ = [
     "read_event_bbox",
     "read_mot",
     "read_yolo",
+    "sparse",
     "write_coco",
     "write_event_bbox",
     "write_images_xml",

@@ -48,6 +48,7 @@ from evreel.video.picture import LARGEST_PICTURE
 RASTERISED = "polygons_as_masks"
 _OURS = ("track_id", "occluded", "keyframe", "rotation", "z_order", "group_id")
 _UNUSED = 10**15
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def read_coco(path: str | Path, *, invalid: Invalid = "error", fill: bool = False) -> Annotations:
@@ -82,7 +83,9 @@ def read_coco(path: str | Path, *, invalid: Invalid = "error", fill: bool = Fals
     for place, item in reader.items(reader.list_of(root, "annotations"), "annotation"):
         reader.annotation(item, place)
     frames = sorted(reader.frames.values())
-    tracks = reader.listing.tracks(frozenset(frames), fill=fill)
+    task = task_of(frames)
+    step = 1 if task is None else task.step
+    tracks = reader.listing.tracks(frozenset(frames), step=step, fill=fill)
     return Annotations(
         labels=tuple(reader.labels.values()),
         tracks=tracks,
@@ -90,7 +93,7 @@ def read_coco(path: str | Path, *, invalid: Invalid = "error", fill: bool = Fals
         picture_shape=reader.picture_shape,
         source=path.name,
         repairs=reader.listing.repairs,
-        task=task_of(frames),
+        task=task,
         of_images=True,
         lists_frames=True,
         pictures={reader.frames[id_]: name for id_, name in reader.names.items()},
@@ -427,7 +430,7 @@ def write_coco(path: str | Path, parts: Sequence[Pictures]) -> dict[str, int]:
     path = Path(path)
     labels = parts[0].annotations.labels
     images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    annotations: list[str] = []
     joints: dict[str, tuple[str, ...]] = {}
     lost: Counter[str] = Counter()
     for part in parts:
@@ -461,25 +464,26 @@ def write_coco(path: str | Path, parts: Sequence[Pictures]) -> dict[str, int]:
                 continue
             if isinstance(one.shape, (Ellipse, Cuboid)):
                 lost[f"{one.shape.plural} written as polygons"] += 1
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number[one.frame],
-                    "category_id": labels.index(one.label) + 1,
-                    **content,
-                    "iscrowd": int(one.shape.attributes.get("is_crowd") == "true"),
-                    "attributes": _attributes(one),
-                }
-            )
+            annotation = {
+                "id": len(annotations) + 1,
+                "image_id": number[one.frame],
+                "category_id": labels.index(one.label) + 1,
+                **content,
+                "iscrowd": int(one.shape.attributes.get("is_crowd") == "true"),
+                "attributes": _attributes(one),
+            }
+            annotations.append(_JSON.encode(annotation))
     categories = [
         {"id": k, "name": label, "supercategory": ""}
         | ({"keypoints": list(joints[label]), "skeleton": []} if label in joints else {})
         for k, label in enumerate(labels, start=1)
     ]
-    root = {"images": images, "annotations": annotations, "categories": categories}
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        json.dump(root, file, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
+        file.write('{"images": [')
+        file.write(",\n".join(map(_JSON.encode, images)))
+        file.write('],\n"annotations": [')
+        file.write(",\n".join(annotations))
+        file.write(f'],\n"categories": {_JSON.encode(categories)}}}\n')
     return dict(lost)
 
 

@@ -100,7 +100,8 @@ def place(
     step = 1 if rois is None or rois.task is None else rois.task.step
     if rois is not None and rois.lists_frames:
         rows = _rows_by_name(rois, clock)
-        rois = rois if rows is None else _renumbered(rois, rows)
+        if rows is not None:
+            rois, step = _renumbered(rois, rows), _step_of_rows(rows, step)
     elif rois is not None:
         partner = tags if tags is not None and _of_one_task(rois, tags) else None
         advice = _advice(rois, tags)

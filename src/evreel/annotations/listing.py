@@ -90,13 +90,17 @@ class Listing:
         """The frames of all shapes."""
         return {listed.shape.frame for listed in self._listed}
 
-    def tracks(self, known: Collection[int], *, fill: bool = False) -> tuple[Track, ...]:
+    def tracks(
+        self, known: Collection[int], *, step: int = 1, fill: bool = False
+    ) -> tuple[Track, ...]:
         """Return the tracks, in the order in which they appear.
 
         Parameters
         ----------
         known
             The frames that the file speaks of: a track that one of them lacks is away in it.
+        step
+            How far apart the frames of the task are: between two neighbours, a track goes on.
         fill
             Take what is listed for key frames, between which objects move, whatever lies between.
 
@@ -109,18 +113,20 @@ class Listing:
         for k, listed in enumerate(self._listed):
             together.setdefault(listed.track if listed.track >= 0 else -1 - k, []).append(listed)
         return tuple(
-            Track(number, of[0].label, tuple(self._joined(of, known, fill)))
+            Track(number, of[0].label, tuple(self._joined(of, known, step, fill)))
             if number >= 0
             else Track(-1, of[0].label, (of[0].shape,))
             for number, of in together.items()
         )
 
-    def _joined(self, listed: list[_Listed], known: Collection[int], fill: bool) -> Iterator[Shape]:
+    def _joined(
+        self, listed: list[_Listed], known: Collection[int], step: int, fill: bool
+    ) -> Iterator[Shape]:
         kept = self._distinct(sorted(listed, key=lambda one: one.shape.frame))
         for left, right in zip_longest(kept, kept[1:]):
             shape = left.shape
             after = shape.frame + 1
-            adjacent = right is not None and (fill or right.shape.frame == after)
+            adjacent = right is not None and (fill or right.shape.frame - shape.frame in (1, step))
             closes = right is None or (not adjacent and after in known)
             yield shape if adjacent or closes else replace(shape, alone=True)
             if closes:

@@ -59,6 +59,10 @@ MOST_ROWS = 65_536
 LEAST_ROOM = 65_536
 """Room for overlaps of a call of a kernel, at first."""
 
+DENSE = 0.02
+"""Events per pixel that shapes may have, above which a frame is painted before events are tested
+one by one: painting a pixel takes as long as a fiftieth of a test."""
+
 FARTHEST_PX = 1e9
 """Coordinates beyond this are refused: squares and fourth powers of others are in range."""
 
@@ -131,12 +135,19 @@ class Regions:
         sizes = [len(track.shapes) for track in annotations.tracks]
         self._region = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         n = len(self._shapes)
-        # (n, 4): left, top, right, bottom of each, in picture pixels.
-        self._bounds = np.fromiter((s.bounds for s in self._shapes), np.dtype("4f8"), n)
         self._frame = np.fromiter((s.frame for s in self._shapes), np.int64, n)
         self._kind = np.fromiter((KIND[s.name] for s in self._shapes), np.int8, n)
         self._z_order = np.fromiter((s.z_order for s in self._shapes), np.int64, n)
         outside = np.fromiter((s.outside for s in self._shapes), bool, n)
+        figures = [figure(s).numbers for s in self._shapes]
+        self._first = np.cumsum([0, *map(len, figures)], dtype=np.int64)
+        self._pool = np.concatenate([np.empty(0), *figures])
+        self._nowhere = self._find_nowhere(annotations, outside)
+        # (n, 4): left, top, right, bottom of each, in picture pixels.
+        of_all = zip(self._shapes, self._nowhere.tolist(), strict=True)
+        self._bounds = np.fromiter(
+            ((0.0,) * 4 if nowhere else s.bounds for s, nowhere in of_all), np.dtype("4f8"), n
+        )
         clipped = self._check_bounds(annotations, ~outside, clip)
 
         self._linked = self._find_links(outside)
@@ -146,9 +157,6 @@ class Regions:
         self.n_shapes = len(self._row_frame)
         coding = Coding(annotations)
         self._attributes = coding.columns([s.attributes for s in self._shapes])
-        figures = [figure(s).numbers for s in self._shapes]
-        self._first = np.cumsum([0, *map(len, figures)], dtype=np.int64)
-        self._pool = np.concatenate([np.empty(0), *figures])
         self.tables = LabelTables(
             annotations.labels,
             self._roi_table(annotations),
@@ -173,7 +181,11 @@ class Regions:
     def _shape_in(self, frame: int, k: int) -> Shape:
         """Return the shape shown in a frame that listed shape k covers."""
         shape = self._shapes[k]
-        return shape if shape.frame == frame else shape.between(self._shapes[k + 1], frame)
+        if shape.frame == frame:
+            return shape
+        if self._nowhere[k + 1]:
+            return shape.at(shape, 0.0, frame)
+        return shape.between(self._shapes[k + 1], frame)
 
     def shape_rows(self, most: int = COLUMN_CHUNK) -> Iterator[ShapeRows]:
         """Yield all shapes as frames show them, at most so many rows at a time."""
@@ -231,27 +243,53 @@ class Regions:
         reach = np.isin(self._kind[shape], WIDE) * self.radius
         return bounds + reach[:, None] * [-1, -1, 1, 1]
 
-    def boxes(self) -> npt.NDArray[np.void]:
-        """Return one EventBbox record for each region and frame that shows it.
+    def boxes(
+        self,
+        times: npt.ArrayLike | None = None,
+        *,
+        at: At = "frame",
+        instant: Instant = "middle",
+    ) -> npt.NDArray[np.void]:
+        """Return one EventBbox record for each region and frame that shows it, or at given times.
+
+        Parameters
+        ----------
+        times
+            (m,) µs, ascending: one record for each region at each of them, instead of one for each
+            frame. A time belongs to the frame with ``start < t <= stop``, because a label says what
+            was before it.
+        at, instant
+            Where a region is at one of these times: where that frame shows it, or, with
+            ``at="event"``, where it is at that very time, as `Annotator` takes it.
 
         Returns
         -------
-        (n,) of `evreel.layout.BOX_DTYPE`, by time, then by region. `t` is the frame's
+        (n,) of `evreel.layout.BOX_DTYPE`, by time, then by region. `t` is the time, or the frame's
         `stop_us`, because a label is known when its frame is complete. `x`, `y`, `w`, `h`: the
-        outline's bounding box in sensor pixels, cut off at the sensor's edges; without a record
+        shape's bounding box in sensor pixels, cut off at the sensor's edges; without a record
         if it is all outside. `class_id` is a row of the labels, `track_id` a row of the regions
         (so that loose shapes have one too), `class_confidence` is 1.
         """
-        frame, shape = self._row_frame, self._row_shape
-        bounds = self._bounds_in(frame, shape)
+        if times is None:
+            rows, t = np.arange(self.n_shapes), self.clock.stop_us[self._row_frame]
+            bounds = self._bounds_in(self._row_frame, self._row_shape)
+        else:
+            rows, t = self._rows_at(np.asarray(times, dtype=np.int64))
+            bounds = self._bounds_in(self._row_frame[rows], self._row_shape[rows])
+            if at == "event":
+                instants = self.instants(instant)
+                for k, (row, moment) in enumerate(zip(rows.tolist(), t.tolist(), strict=True)):
+                    shape = self._shape_at(row, moment, instants)
+                    bounds[k] = self._reached(shape)
+        shape_of = self._row_shape[rows]
         height, width = self.picture.sensor
         left, top, right, bottom = (
             np.clip(bounds[:, side] / self.picture.scale, 0, limit)
             for side, limit in enumerate((width, height, width, height))
         )
-        region = self._region[shape]
-        records = np.zeros(len(shape), dtype=BOX_DTYPE)
-        records["t"] = self.clock.stop_us[frame]
+        region = self._region[shape_of]
+        records = np.zeros(len(rows), dtype=BOX_DTYPE)
+        records["t"] = t
         records["x"], records["y"] = left, top
         records["w"], records["h"] = right - left, bottom - top
         records["class_id"] = self.tables.rois.label[region]
@@ -259,6 +297,34 @@ class Regions:
         records["class_confidence"] = 1
         kept: npt.NDArray[np.void] = records[(right > left) & (bottom > top)]
         return kept
+
+    def _rows_at(self, times: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Return the rows of the shapes at each time, and the time of each row."""
+        frame = np.searchsorted(self.clock.stop_us, times)
+        inside = frame < len(self.clock)
+        inside[inside] &= self.clock.start_us[frame[inside]] < times[inside]
+        rows, first = _ranges(*self.rows_of(frame[inside]))
+        return rows, np.repeat(times[inside], np.diff(first))
+
+    def _shape_at(self, row: int, t_us: int, instants: Int64Array) -> Shape:
+        """Return the shape of a row at a time in its frame, on its way between two listed ones."""
+        frame, left = int(self._row_frame[row]), int(self._row_shape[row])
+        is_listed = frame == self._frame[left]
+        if is_listed and t_us < instants[frame]:
+            if not left or not self._linked[left - 1]:
+                return self._shapes[left]
+            left -= 1
+        elif not self._linked[left]:
+            return self._shape_in(frame, left)
+        start, stop = self._instant_of(np.array([left, left + 1]), instants).tolist()
+        return self._shapes[left].at(self._shapes[left + 1], (t_us - start) / (stop - start), frame)
+
+    def _reached(self, shape: Shape) -> list[float]:
+        """Return what a shape covers, left, top, right and bottom, in picture pixels."""
+        reach = self.radius if KIND[shape.name] in WIDE else 0.0
+        return [
+            side + sign * reach for side, sign in zip(shape.bounds, (-1, -1, 1, 1), strict=True)
+        ]
 
     def instants(self, instant: Instant) -> Int64Array:
         """Return the moment of each frame that its shapes are of, µs; a middle is rounded down."""
@@ -356,8 +422,12 @@ class Regions:
         begin, end = self._first[left], np.where(steady, self._first[right], self._first[left])
         sizes = np.diff(self._first)[left]
         ways: dict[int, Motion] = {}
+        found: dict[int, Motion | None] = {}  # each way is taken before and after an instant
         for k in np.flatnonzero(moves & ~steady).tolist():
-            way = motion(self._shapes[int(left[k])], self._shapes[int(right[k])])
+            one, other = int(left[k]), int(right[k])
+            if one not in found:
+                found[one] = motion(self._shapes[one], self._shapes[other])
+            way = found[one]
             if way is None:
                 moves[k] = False
                 continue
@@ -388,7 +458,7 @@ class Regions:
         """Return whether the numbers of shapes become those of the next, one by one."""
         following = np.minimum(shape + 1, len(self._kind) - 1)
         steady: npt.NDArray[np.bool_] = np.isin(self._kind[shape], STEADY)
-        steady &= self._kind[following] == self._kind[shape]
+        steady &= (self._kind[following] == self._kind[shape]) & ~self._nowhere[following]
         return steady
 
     def _find_links(self, outside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -401,6 +471,7 @@ class Regions:
         linked[:-1] = self._region[1:] == self._region[:-1]
         linked[:-1] &= ~outside[:-1] & ~alone[:-1]
         linked[:-1] &= ~outside[1:] | (np.diff(self._frame) > 1)
+        linked[:-1] &= ~self._nowhere[1:]
         return linked
 
     def _check_picture(self, annotations: Annotations) -> None:
@@ -427,6 +498,28 @@ class Regions:
                 path=self._source,
                 hint="Was it made from another video?",
             )
+
+    def _find_nowhere(
+        self, annotations: Annotations, outside: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Return which shapes have no place; only one that closes its track may be such a one."""
+        bad = ~(np.abs(self._pool) <= FARTHEST_PX)
+        nowhere = np.zeros(len(self._shapes), dtype=np.bool_)
+        nowhere[np.searchsorted(self._first, np.flatnonzero(bad), side="right") - 1] = True
+        if (nowhere & ~outside).any():
+            k = int(np.argmax(nowhere & ~outside))
+            track, shape = annotations.tracks[self._region[k]], self._shapes[k]
+            of_shape = self._pool[self._first[k] : self._first[k + 1]]
+            number = of_shape[~(np.abs(of_shape) <= FARTHEST_PX)][0]
+            raise AnnotationError(
+                f"{shape.name} has the coordinate {number}, which is not a number within "
+                f"{FARTHEST_PX:g} px",
+                path=self._source,
+                place=_place(track, shape),
+                hint="Correct it in CVAT, and export again.",
+            )
+        self._pool[bad] = 0.0
+        return nowhere
 
     def _check_bounds(
         self, annotations: Annotations, visible: npt.NDArray[np.bool_], clip: bool
@@ -531,13 +624,17 @@ def _fail_outside(
     height, width = picture_shape
     side = int(np.argmax(_over_edges(np.array([shape.bounds]), picture_shape)[0]))
     axis, limit, name = (("x", width, "wide"), ("y", height, "high"))[side % 2]
-    who = f"track {track.id}" if track.id >= 0 else "loose shape"
     raise AnnotationError(
         f"{shape.name} reaches {axis}={shape.bounds[side]}, outside the {limit} px {name} picture",
         path=annotations.source or None,
-        place=f"{who} ({track.label!r}), frame {shape.frame}",
+        place=_place(track, shape),
         hint="Export again from CVAT, or set annotate.clip: true.",
     )
+
+
+def _place(track: Track, shape: Shape) -> str:
+    who = f"track {track.id}" if track.id >= 0 else "loose shape"
+    return f"{who} ({track.label!r}), frame {shape.frame}"
 
 
 def check_within(annotations: Annotations) -> None:
@@ -648,9 +745,9 @@ class Annotator:
         self._at = at
         self._instants = regions.instants(instant)
         self._stamp = 1
-        sensor = regions.picture.sensor
-        self._top = np.zeros(sensor if at == "frame" else (0, 0), dtype=np.int64)
-        self._many = np.zeros(self._top.shape, dtype=np.int32)
+        # Two maps of what is painted, each of marks and of bits; frames need one of them.
+        maps = 2 if at == "frame" else 4
+        self._maps = np.zeros((maps, *regions.picture.sensor), dtype=np.int64)
 
     def label(self, events: Events) -> EventLabels:
         """Return the regions of the next chunk of events.
@@ -714,14 +811,13 @@ class Annotator:
         rows, first = regions.in_order(frames)
         kind, place, numbers = regions.figures(rows)
         most, size, room = _sizes(first, place)
-        vertices = int(np.diff(place).max(initial=0)) // 2 + self._kernels.MOST_MORE
-        crossings = np.empty(vertices)
+        crossings = np.empty(int(np.diff(place).max(initial=0)) // 2 + self._kernels.MOST_MORE)
 
         def run(begin: int, event: Int64Array, region: Int32Array) -> tuple[int, int]:
             done, found = self._kernels.label_by_frame(
                 *(events.x, events.y, low, high, first, regions.region_of(rows)),
                 *(kind, place, numbers, regions.picture.scale, regions.radius, regions.margin),
-                *(self._top, self._many, self._stamp, *_working(most, size), crossings),
+                *(*self._maps, self._stamp, *_working(most, size), crossings),
                 *(begin, roi, self._row, event, region),
             )
             self._stamp += len(frames)
@@ -743,7 +839,8 @@ class Annotator:
         rows, first = regions.in_order(frames)
         moving = regions.moving(rows, np.repeat(later, np.diff(first)), self._instants)
         most, size, room = _sizes(first, moving.first)
-        now = np.empty(2 * (int(np.diff(moving.first).max(initial=0)) + self._kernels.MOST_MORE))
+        largest = int(np.diff(moving.first).max(initial=0)) + self._kernels.MOST_MORE
+        now, crossings = np.empty(2 * largest), np.empty(largest)
 
         def run(begin: int, event: Int64Array, region: Int32Array) -> tuple[int, int]:
             done, found = self._kernels.label_by_event(
@@ -751,8 +848,9 @@ class Annotator:
                 *(moving.kind, moving.first, moving.start, moving.stop),
                 *(moving.from_us, moving.to_us, regions.picture.scale, regions.radius),
                 *(regions.margin, tuple(regions.picture.sensor), *_working(most, size), now),
-                *(begin, roi, self._row, event, region),
+                *(*self._maps, self._stamp, crossings, DENSE, begin, roi, self._row, event, region),
             )
+            self._stamp += len(frames)
             return done, found
 
         yield from _with_room(run, len(frames), room)

@@ -47,15 +47,15 @@ def between_seen(
     """
     frames = annotations.frames
     if between == "interpolate":
-        if step <= 1 and not annotations.lists_frames:
-            return annotations, None
-        if annotations.lists_frames:
+        if annotations.lists_frames and all(track.id < 0 for track in annotations.tracks):
             apart = any(b - a > 1 for a, b in pairwise(frames))
             doubt = (
                 f"{annotations.source}: shapes of images have no track, so nothing can be "
                 "interpolated between them (annotate/between). Export CVAT for video 1.1"
             )
             return annotations, doubt if apart else None
+        if step <= 1:
+            return annotations, None
         filled = [
             frame for a, b in pairwise(frames) for frame in (range(a, b) if b - a == step else (a,))
         ]

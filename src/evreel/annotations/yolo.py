@@ -120,7 +120,9 @@ def read_yolo(
                     place = f"{name}, line {line}"
                     _read_row(row, place, frames[key], listing, labels, points, picture_shape)
     known = sorted(numbers)
-    tracks = listing.tracks(frozenset(known), fill=fill)
+    task = task_of(known)
+    step = 1 if task is None else task.step
+    tracks = listing.tracks(frozenset(known), step=step, fill=fill)
     return Annotations(
         labels=labels,
         tracks=tracks,
@@ -128,7 +130,7 @@ def read_yolo(
         picture_shape=picture_shape,
         source=path.name,
         repairs=listing.repairs,
-        task=task_of(known),
+        task=task,
         of_images=True,
         lists_frames=True,
         pictures=dict(zip(numbers, names, strict=True)),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.checks.columns import EVENTS_COLUMNS, RawColumns, opened, sensor_of
+from evreel.checks.columns import EVENTS_COLUMNS, RawColumns, opened, provenance, sensor_of
 from evreel.checks.events import Columns, at, check_events, event_checks
 from evreel.checks.finding import DAMAGE, Finding, Located
 from evreel.checks.inventory import File, Known
@@ -220,6 +220,23 @@ def doubt(doubts: Iterable[str]) -> Iterator[Located]:
         yield "", text
 
 
+@warning("no_shape", "Slices whose annotation files have no shape, or no tag.")
+def no_shape(inputs: Collection[str], n_rois: int, n_tags: int) -> Iterator[Located]:
+    """Find files that say nothing of what they were given for.
+
+    Parameters
+    ----------
+    inputs
+        Roles of the files that the slices were made from: ``rois``, ``tags``, and others.
+    n_rois, n_tags
+        Regions and tags in the slices.
+    """
+    if "rois" in inputs and not n_rois and ("tags" in inputs or not n_tags):
+        yield "rois", "are none, though an annotation was given; was the right one exported?"
+    if "tags" in inputs and not n_tags:
+        yield "tags", "are none, though an XML was given for them; was the right one exported?"
+
+
 @error("other_events", "Slices whose events differ from the store beside them.")
 class SameEvents(PieceTally):
     """Compare the events with the store's.
@@ -311,7 +328,10 @@ def _check_tables(path: str, h5: h5py.File, reader: RawColumns) -> Iterator[Find
     outside = int(h5.attrs["events_outside_slices"])
     yield from reader.through(SliceRows(n_events), *rows, *us)
     yield from reader.through(SliceCount(n_slices, n_events, outside), *rows)
-    regions = Regions(len(h5["rois/label"]))
+    n_rois = len(h5["rois/label"])
+    inputs = provenance(h5, "inputs")
+    yield from findings(no_shape, inputs, n_rois, len(h5["tags/label"]), path=path)
+    regions = Regions(n_rois)
     for name, least in (("events/roi", -1), ("overlaps/roi", 0), ("shapes/roi", 0)):
         for first, (roi,) in reader.pieces(name):
             regions.add(name, first, roi, least)

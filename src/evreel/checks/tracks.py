@@ -212,7 +212,10 @@ def frozen(tracks: Tracks) -> Iterator[Suspect]:
     seen: set[int] = set()
     for rows in frozen_runs(boxes):
         span = float(tracks.start_us[rows[-1]] - tracks.start_us[rows[0]]) / 1e6
-        for one in np.unique(tracks.roi[rows]).tolist():
+        regions, n = np.unique(tracks.roi[rows], return_counts=True)
+        # Of loose shapes, each of one frame, the first stands for all.
+        followed = regions[n > 1] if (n > 1).any() else tracks.roi[rows[:1]]
+        for one in followed.tolist():
             if one not in seen:
                 seen.add(one)
                 yield Suspect(

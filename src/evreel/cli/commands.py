@@ -348,7 +348,13 @@ def video(options: Options) -> int:
     columns("rois", "tags", "labelled", "rois_md5", "tags_md5", "labelled_md5"),
     labels("names in the order of their numbers; default: the order of the XML"),
     output("SLICES"),
-    option("--boxes", metavar="NPY", type=Path, help="default: SLICES' name + _bbox.npy"),
+    option(
+        "--boxes",
+        dest="npy",
+        metavar="NPY",
+        type=Path,
+        help="where boxes are written; default: SLICES' name + _bbox.npy",
+    ),
     settings("RegularWindows"),
     settings("AnnotateSettings"),
 )
@@ -357,7 +363,7 @@ def annotate(options: Options) -> int:
     from evreel import steps
     from evreel.layout import BOXES_SUFFIX
 
-    boxes = options.boxes or options.output.with_name(options.output.stem + BOXES_SUFFIX)
+    boxes = options.npy or options.output.with_name(options.output.stem + BOXES_SUFFIX)
     by_hand = steps.clock_by_hand(options.times)
     with (
         _bar(options, "annotate", "ev") as progress,
@@ -388,8 +394,8 @@ CLOCK = option(
     "--clock",
     metavar="TSV",
     type=Path,
-    help="clock of the annotated video: the time of all frames; default: the one beside SLICES or "
-    "in ../video, if it is theirs",
+    help="clock of the annotated video: the time of all frames; default: the one beside SLICES, or "
+    "in the video folder of their results or release",
 )
 
 
@@ -535,7 +541,7 @@ def align(options: Options) -> int:
     option("source", metavar="SLICES|RELEASE|ANNOTATION", type=Path),
     option(
         "--layout",
-        choices=("aermanager", "coco", "mot", "yolo", "dsec-det", "prophesee"),
+        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee"),
         required=True,
         help="what the folder is read by",
     ),

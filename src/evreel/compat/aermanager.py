@@ -40,9 +40,11 @@ from evreel.exports.aermanager import (
     slice_files,
     write_slices,
 )
+from evreel.files import hdf5
 from evreel.files.clock import CLOCK_SUFFIX, read_clock, write_clock
 from evreel.files.events_store import EventsStore
 from evreel.files.slices import SlicesFile
+from evreel.layout import SLICES
 from evreel.outputs import atomic, scratch_path
 from evreel.recordings.open import open_recording
 from evreel.timebase import FrameClock
@@ -192,7 +194,7 @@ def list_dataset_files(path: str | Path) -> list[str]:
         with SlicesFile(path) as file:
             return [str(path / str(k)) for k in range(file.n)]
     files = slice_files(path)
-    if files:
+    if files and hdf5.layout_of(files[0]) != SLICES.name:
         return [str(file) for file in files]
     return [each for file in sorted(path.glob("*.h5")) for each in list_dataset_files(file)]
 
@@ -202,14 +204,17 @@ def load_annotated_slice(
 ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.object_]]:
     """Return the events of a slice, (n,) of `EVENT_DTYPE`, and the names of what is in it."""
     path = Path(file_path)
-    if not _is_of_slices(path):
+    slices = _slices_of(path)
+    if slices is None:
         names = ("x", "y", "t", "p", "id")
         *columns, label = read_slice(path, *(f"spikes/{name}" for name in names), "label")
         events = np.empty(len(columns[0]), dtype=EVENT_DTYPE)
         for name, column in zip(names, columns, strict=True):
             events[name] = column
         return events, label.astype(object) if len(label) else _EMPTY
-    with SlicesFile(path.parent) as file:
+    if slices == path:
+        raise UsageError("holds many slices", path=path, hint="list_dataset_files names each.")
+    with SlicesFile(slices) as file:
         k = int(path.name)
         found, roi = file.slice(k)
         events = np.empty(len(found), dtype=EVENT_DTYPE)
@@ -227,8 +232,9 @@ def load_annotated_slice(
 def load_labels_lut(file_path: str | Path) -> dict[str, int]:
     """Return name → number of all labels; 0 is none."""
     path = Path(file_path)
-    if _is_of_slices(path):
-        with SlicesFile(path.parent) as file:
+    slices = _slices_of(path)
+    if slices is not None:
+        with SlicesFile(slices) as file:
             return {name: number for number, name in enumerate([NOTHING, *file.labels])}
     names, numbers = read_slice(path, "labels_lut/id", "labels_lut/label")
     return dict(zip(names.tolist(), numbers.tolist(), strict=True))
@@ -237,8 +243,9 @@ def load_labels_lut(file_path: str | Path) -> dict[str, int]:
 def load_rois_lut(file_path: str | Path) -> dict[int, str]:
     """Return number → label of all regions; empty if there are none."""
     path = Path(file_path)
-    if _is_of_slices(path):
-        with SlicesFile(path.parent) as file:
+    slices = _slices_of(path)
+    if slices is not None:
+        with SlicesFile(slices) as file:
             names = [file.labels[number] for number in file.rois.label]
             return dict(zip(roi_numbers(file.rois.track).tolist(), names, strict=True))
     numbers, names_ = read_slice(path, "rois/id", "rois/label", absent=True)
@@ -248,17 +255,20 @@ def load_rois_lut(file_path: str | Path) -> dict[int, str]:
 def load_frame_shape(file_path: str | Path) -> tuple[int, int, int]:
     """Return (2, height, width), the shape of a slice's picture."""
     path = Path(file_path)
-    if _is_of_slices(path):
-        with SlicesFile(path.parent) as file:
+    slices = _slices_of(path)
+    if slices is not None:
+        with SlicesFile(slices) as file:
             return 2, file.sensor.height, file.sensor.width
     (shape,) = read_slice(path, "frame_size")
     polarities, height, width = shape.tolist()
     return polarities, height, width
 
 
-def _is_of_slices(path: Path) -> bool:
-    """Return whether a path names a slice of a file, as `list_dataset_files` does."""
-    return path.name.isdecimal() and path.parent.is_file()
+def _slices_of(path: Path) -> Path | None:
+    """Return evreel's slices if a path names these, or one of them; None if it does not."""
+    if path.name.isdecimal() and path.parent.is_file():
+        return path.parent
+    return path if path.is_file() and hdf5.layout_of(path) == SLICES.name else None
 
 
 def _digits(path: Path) -> str:

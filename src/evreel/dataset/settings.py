@@ -265,6 +265,15 @@ class AnnotateSettings(Alignment):
         unique=True,
         metavar="A,B,…",
     )
+    boxes: Literal["frames", "slices", "rate"] = setting(
+        "frames",
+        "When there are boxes. frames: at the end of each frame of the video; slices: at the end "
+        "of each slice; rate: every boxes_us.",
+        flag="boxes_at",
+    )
+    boxes_us: int | None = optional(
+        "From one time of boxes to the next, with boxes: rate.", unit="µs", minimum=1
+    )
     clip: bool = setting(
         False, "Clip shapes that reach outside the picture, and count them, instead of an error."
     )
@@ -321,6 +330,12 @@ class AnnotateSettings(Alignment):
         "is an error, unless names of pictures say which: labels of another video, with another "
         "video/window_us, would land at other times.",
     )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        if (self.boxes == "rate") != (self.boxes_us is not None):
+            problem = "is needed with boxes: rate" if self.boxes == "rate" else ""
+            yield ("boxes_us",), problem or f"does not go with boxes: {self.boxes}"
 
 
 @dataclass(frozen=True)

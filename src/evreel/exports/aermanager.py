@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from evreel.errors import LayoutError, foreign
 from evreel.exports.exported import Exported
+from evreel.files import hdf5
 from evreel.files.slices import SlicesFile
 from evreel.timebase import Int64Array
 
@@ -71,7 +72,7 @@ def write_slices(
         clipped += int(np.count_nonzero(counts > _MOST))
         ids = np.full(len(events), np.nan)
         ids[roi >= 0] = numbers[roi[roi >= 0]]
-        with h5py.File(folder / f"{k}.h5", "x") as out:
+        with hdf5.new_file(folder / f"{k}.h5") as out:
 
             def add(name: str, data: object, out: h5py.File = out, **kind: object) -> None:
                 out.create_dataset(name, data=data, **kind, **more)
@@ -165,7 +166,7 @@ def read_slice(path: Path, *names: str, absent: bool = False) -> list[npt.NDArra
             hint="Was it written by aermanager, or by `evreel export --layout aermanager`?",
         )
 
-    with foreign(other), h5py.File(path) as file:
+    with foreign(other), hdf5.open_hdf5(path) as file:
         return [np.empty(0) if absent and n not in file else _whole(file[n]) for n in names]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from evreel.exports.aermanager import write_folders
+from evreel.exports.cvat import write_cvat
 from evreel.exports.dsec_det import write_dsec_det
 from evreel.exports.exported import Exported
 from evreel.exports.of_pictures import write_coco_folder, write_mot_folder, write_yolo_folder
@@ -21,6 +22,7 @@ class Layout(NamedTuple):
 
 LAYOUTS: dict[str, Layout] = {
     "aermanager": Layout(write_folders, of_slices=True),
+    "cvat": Layout(write_cvat),
     "coco": Layout(write_coco_folder),
     "mot": Layout(write_mot_folder),
     "yolo": Layout(write_yolo_folder),

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,12 @@ from evreel.annotations.records import (
 )
 from evreel.errors import AnnotationError
 from evreel.provenance import Provenance, sha256
+from evreel.timebase import Int64Array
+from evreel.windows import Windows
 
 __all__ = [
     "SLACK_PX",
+    "boxes_of_windows",
     "boxes_within",
     "check_classes",
     "is_empty",
@@ -39,6 +42,48 @@ __all__ = [
 
 SLACK_PX = 0.01
 """Boxes may reach this far beyond the sensor's edges."""
+
+
+def boxes_of_windows(
+    boxes: npt.NDArray[np.void], windows: Windows, keep: Literal["last", "all"] = "all"
+) -> tuple[npt.NDArray[np.void], Int64Array]:
+    """Return the boxes of each window, so that a reader need not search for them.
+
+    Parameters
+    ----------
+    boxes
+        (n,) records, by time.
+    windows
+        Windows in order of their starts, such as those of features or of slices.
+    keep
+        ``all`` boxes of a window, or of each track its ``last``.
+
+    Returns
+    -------
+    (m,) records, window by window, then by time; and (len(windows) + 1,) int64: window k has the
+    rows ``[first[k], first[k + 1])``. A box belongs to a window as any label does
+    (`Windows.of_label`).
+
+    Examples
+    --------
+    >>> from evreel.layout import BOX_DTYPE
+    >>> boxes = np.zeros(3, dtype=BOX_DTYPE)
+    >>> boxes["t"] = [10, 20, 30]
+    >>> windows = Windows(*np.array([[0, 20], [20, 40], [0, 0], [0, 0]]))
+    >>> [boxes_of_windows(boxes, windows, keep)[1].tolist() for keep in ("all", "last")]
+    [[0, 2, 3], [0, 1, 2]]
+    """
+    window = windows.of_label(boxes["t"])
+    order = np.argsort(window, kind="stable")
+    order = order[window[order] >= 0]
+    if keep == "last":
+        by_track = order[np.lexsort([boxes["t"][order], boxes["track_id"][order], window[order]])]
+        same = window[by_track][1:] == window[by_track][:-1]
+        same &= boxes["track_id"][by_track][1:] == boxes["track_id"][by_track][:-1]
+        order = np.sort(by_track[np.append(~same, np.ones(len(by_track[:1]), dtype=bool))])
+        order = order[np.argsort(window[order], kind="stable")]
+    first = np.searchsorted(window[order], np.arange(len(windows) + 1))
+    return boxes[order], first
 
 
 def origin_path(path: str | Path) -> Path:

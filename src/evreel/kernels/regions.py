@@ -78,7 +78,7 @@ def hull(numbers: FloatArray, at: int, n: int, out: FloatArray, to: int) -> int:
     The order of points is found behind the place of the hull.
     """
     points = n // 2
-    base = to + 16
+    base = to + 32  # two chains of up to 8 points come before it
     count = 0
     for i in range(points):  # sorted by insertion, each point once
         x, y = numbers[at + 2 * i], numbers[at + 2 * i + 1]
@@ -448,29 +448,35 @@ def gather(source: FloatArray, begin: Int64Array, first: Int64Array, out: FloatA
 
 
 # Painting. top (h, w): which shape is on top, (stamp << 32) + roi; a pixel of another stamp is
-# not painted. many (h, w): how many shapes a painted pixel has.
+# not painted. many (h, w): the sum of the bits of all shapes that a painted pixel has. Of up to
+# `MOST_BITS` shapes, each has one of its own; else all have 1, and many is how many there are.
+
+MOST_BITS = 62
+"""So many shapes of a frame are told apart by bits. More are slower where they overlap."""
 
 
 @kernel
-def put(top: Int64Array, many: Int32Array, row: int, column: int, mark: int) -> bool:
+def put(top: Int64Array, many: Int64Array, row: int, column: int, mark: int, bit: int) -> bool:
     """Paint a pixel; return whether another shape was there. Again by the same is nothing."""
     below = top[row, column]
     if below == mark:
         return False
     top[row, column] = mark
     if below >> 32 == mark >> 32:
-        many[row, column] += 1
+        many[row, column] += bit
         return True
-    many[row, column] = 1
+    many[row, column] = bit
     return False
 
 
 @kernel
-def put_run(top: Int64Array, many: Int32Array, row: int, start: int, stop: int, mark: int) -> bool:
+def put_run(
+    top: Int64Array, many: Int64Array, row: int, start: int, stop: int, mark: int, bit: int
+) -> bool:
     """Paint columns ``[start, stop)`` of a row."""
     over = False
     for column in range(start, stop):
-        over |= put(top, many, row, column, mark)
+        over |= put(top, many, row, column, mark, bit)
     return over
 
 
@@ -481,8 +487,9 @@ def fill_outline(
     n: int,
     scale: int,
     top: Int64Array,
-    many: Int32Array,
+    many: Int64Array,
     mark: int,
+    bit: int,
     crossings: FloatArray,
 ) -> bool:
     """Paint an outline row by row. `crossings` has room for n / 2 numbers."""
@@ -513,7 +520,7 @@ def fill_outline(
         for k in range(0, count - 1, 2):
             start = first_centre(crossings[k], scale, width)
             over |= put_run(
-                top, many, row, start, first_centre(crossings[k + 1], scale, width), mark
+                top, many, row, start, first_centre(crossings[k + 1], scale, width), mark, bit
             )
     return over
 
@@ -527,8 +534,9 @@ def fill_pieces(
     reach: float,
     scale: int,
     top: Int64Array,
-    many: Int32Array,
+    many: Int64Array,
     mark: int,
+    bit: int,
 ) -> bool:
     """Paint what is within `reach` of an outline's sides, of a line's pieces, or of points."""
     height, width = top.shape
@@ -551,7 +559,7 @@ def fill_pieces(
                 else:
                     inside = is_near_piece(x, y, x0, y0, x1, y1, reach)
                 if inside:
-                    over |= put(top, many, row, column, mark)
+                    over |= put(top, many, row, column, mark, bit)
     return over
 
 
@@ -563,8 +571,9 @@ def fill_pixels(
     margin: float,
     scale: int,
     top: Int64Array,
-    many: Int32Array,
+    many: Int64Array,
     mark: int,
+    bit: int,
 ) -> bool:
     """Paint a mask, run by run, and what is within `margin` of it."""
     height, width = top.shape
@@ -590,7 +599,7 @@ def fill_pixels(
                     if (x0 <= x < x1 and y0 <= y < y1) or (
                         margin > 0 and is_near_square(x, y, x0, y0, x1, y1, margin)
                     ):
-                        over |= put(top, many, row, column, mark)
+                        over |= put(top, many, row, column, mark, bit)
     return over
 
 
@@ -604,8 +613,9 @@ def fill(
     radius: float,
     margin: float,
     top: Int64Array,
-    many: Int32Array,
+    many: Int64Array,
     mark: int,
+    bit: int,
     crossings: FloatArray,
 ) -> bool:
     """Paint what a form covers; return whether another shape is below."""
@@ -616,7 +626,7 @@ def fill(
         right = first_centre(numbers[at + 2], scale, width)
         bottom = first_centre(numbers[at + 3], scale, height)
         for row in range(first_centre(numbers[at + 1], scale, height), bottom):
-            over |= put_run(top, many, row, left, right, mark)
+            over |= put_run(top, many, row, left, right, mark, bit)
     elif form == CONIC:
         x0, y0, x1, y1 = extent(form, numbers, at, n, radius, margin)
         left, right = first_centre(x0, scale, width), beyond_centre(x1, scale, width)
@@ -624,15 +634,15 @@ def fill(
             y = (row + 0.5) * scale
             for column in range(left, right):
                 if is_in_conic(numbers, at, (column + 0.5) * scale, y):
-                    over |= put(top, many, row, column, mark)
+                    over |= put(top, many, row, column, mark, bit)
     elif form == PIXELS:
-        over = fill_pixels(numbers, at, n, margin, scale, top, many, mark)
+        over = fill_pixels(numbers, at, n, margin, scale, top, many, mark, bit)
     elif form in (LINE, DISCS):
-        over = fill_pieces(form, numbers, at, n, radius + margin, scale, top, many, mark)
+        over = fill_pieces(form, numbers, at, n, radius + margin, scale, top, many, mark, bit)
     else:
-        over = fill_outline(numbers, at, n, scale, top, many, mark, crossings)
+        over = fill_outline(numbers, at, n, scale, top, many, mark, bit, crossings)
         if form == OUTLINE and margin > 0:
-            over |= fill_pieces(form, numbers, at, n, margin, scale, top, many, mark)
+            over |= fill_pieces(form, numbers, at, n, margin, scale, top, many, mark, bit)
     return over
 
 
@@ -656,7 +666,7 @@ def label_by_frame(
     radius: float,
     margin: float,
     top: Int64Array,
-    many: Int32Array,
+    many: Int64Array,
     stamp: int,
     form: Int64Array,
     place: Int64Array,
@@ -683,6 +693,7 @@ def label_by_frame(
     for j in range(begin, len(low)):
         before = found
         over = False
+        shapes = rows[j + 1] - rows[j]
         place[0] = 0
         for i in range(rows[j], rows[j + 1]):
             k = i - rows[j]
@@ -690,8 +701,9 @@ def label_by_frame(
             form[k], n = settle(kind[i], numbers, at, n, work, place[k], margin)
             place[k + 1] = place[k] + n
             mark = ((stamp + j) << 32) + roi[i]
+            bit = 1 << (rows[j + 1] - i) if shapes <= MOST_BITS else 1
             over |= fill(
-                form[k], work, place[k], n, scale, radius, margin, top, many, mark, crossings
+                form[k], work, place[k], n, scale, radius, margin, top, many, mark, bit, crossings
             )
         for i in range(low[j], high[j]):
             mark = top[y[i], x[i]]
@@ -699,11 +711,30 @@ def label_by_frame(
                 out[i] = mark & 0xFFFFFFFF
         if not over:
             continue
+        if shapes <= MOST_BITS:
+            for i in range(low[j], high[j]):
+                if out[i] < 0:
+                    continue
+                if found + shapes > len(overlap_roi):
+                    return j, before
+                rest = many[y[i], x[i]] >> 1  # the lowest bit is the highest shape's
+                k = rows[j + 1] - 1
+                while rest & 1 == 0:
+                    rest >>= 1
+                    k -= 1
+                rest >>= 1
+                while rest:
+                    k -= 1
+                    if rest & 1:
+                        overlap_event[found] = first_row + i
+                        overlap_roi[found] = roi[k]
+                        found += 1
+                    rest >>= 1
+            continue
         for i in range(rows[j], rows[j + 1]):
             k = i - rows[j]
             n = place[k + 1] - place[k]
             bound(form[k], work, place[k], n, scale, radius, margin, top.shape, pixels, k)
-        shapes = rows[j + 1] - rows[j]
         for i in range(low[j], high[j]):
             if out[i] < 0 or many[y[i], x[i]] < 2:
                 continue
@@ -800,6 +831,90 @@ def bound_turning(
 
 
 @kernel
+def distance(
+    kind: int, start: FloatArray, stop: FloatArray, at: int, n: int, share: float
+) -> float:
+    """Return how far a point of a shape's edge may move in a share of its way; −1 if unknown."""
+    farthest = 0.0
+    if kind == BOX:
+        if start[at + 4] != 0 or stop[at + 4] != 0:
+            return -1.0
+        for k in range(at, at + 4):
+            farthest = max(farthest, abs(stop[k] - start[k]) * share)
+        return farthest + SLACK
+    if kind in (ELLIPSE, MASK):
+        return -1.0
+    for k in range(at, at + n, 2):
+        dx, dy = (stop[k] - start[k]) * share, (stop[k + 1] - start[k + 1]) * share
+        farthest = max(farthest, dx * dx + dy * dy)
+    return math.sqrt(farthest) + SLACK
+
+
+@kernel
+def fill_ring(
+    numbers: FloatArray,
+    at: int,
+    reach: float,
+    scale: int,
+    top: Int64Array,
+    many: Int64Array,
+    mark: int,
+    bit: int,
+) -> None:
+    """Paint what is within `reach` of the sides of an upright box, and corners of it."""
+    height, width = top.shape
+    left = first_centre(numbers[at] - reach, scale, width)
+    right = beyond_centre(numbers[at + 2] + reach, scale, width)
+    left_in = beyond_centre(numbers[at] + reach, scale, width)
+    right_in = first_centre(numbers[at + 2] - reach, scale, width)
+    top_in = beyond_centre(numbers[at + 1] + reach, scale, height)
+    bottom_in = first_centre(numbers[at + 3] - reach, scale, height)
+    for row in range(
+        first_centre(numbers[at + 1] - reach, scale, height),
+        beyond_centre(numbers[at + 3] + reach, scale, height),
+    ):
+        if row < top_in or row >= bottom_in or left_in >= right_in:
+            put_run(top, many, row, left, right, mark, bit)
+        else:
+            put_run(top, many, row, left, left_in, mark, bit)
+            put_run(top, many, row, right_in, right, mark, bit)
+
+
+@kernel
+def fill_way(
+    form: int,
+    numbers: FloatArray,
+    at: int,
+    n: int,
+    reach: float,
+    scale: int,
+    radius: float,
+    margin: float,
+    top: Int64Array,
+    many: Int64Array,
+    mark: int,
+    bit: int,
+    pixels: Int64Array,
+    k: int,
+) -> None:
+    """Paint what an edge may cross that moves by `reach`; all of `pixels[k]` where it is −1."""
+    if reach < 0:
+        for row in range(pixels[k, 2], pixels[k, 3]):
+            put_run(top, many, row, pixels[k, 0], pixels[k, 1], mark, bit)
+    elif form == RECT:
+        fill_ring(numbers, at, reach, scale, top, many, mark, bit)
+    else:
+        reach += margin if form == OUTLINE else radius + margin
+        fill_pieces(form, numbers, at, n, reach, scale, top, many, mark, bit)
+
+
+# Where a frame has many events, it is painted too: sure (h, w) has the bits of the shapes that a
+# pixel is in at the first event, maybe those whose edges may cross it until the last one. Each has
+# its marks, as `top` has them. dense: events of a frame, per pixel that its shapes may have, above
+# which painting pays.
+
+
+@kernel
 def label_by_event(
     t: Int64Array,
     x: UInt16Array,
@@ -823,6 +938,13 @@ def label_by_event(
     pixels: Int64Array,
     work: FloatArray,
     now: FloatArray,
+    sure_top: Int64Array,
+    sure: Int64Array,
+    maybe_top: Int64Array,
+    maybe: Int64Array,
+    stamp: int,
+    crossings: FloatArray,
+    dense: float,
     begin: int,
     out: Int32Array,
     first_row: int,
@@ -865,14 +987,91 @@ def label_by_event(
             pixels[k, 1] = max(pixels[k, 1], pixels[k + 1, 1])
             pixels[k, 2] = min(pixels[k, 2], pixels[k + 1, 2])
             pixels[k, 3] = max(pixels[k, 3], pixels[k + 1, 3])
+        covered = 0
+        for k in range(shapes):
+            covered += (pixels[k, 1] - pixels[k, 0]) * (pixels[k, 3] - pixels[k, 2])
+        painted = shapes <= MOST_BITS and high[j] - low[j] > dense * covered
+        for k in range(shapes if painted else 0):
+            i = rows[j] + k
+            at, n = first[i], first[i + 1] - first[i]
+            mark, bit = ((stamp + j) << 32) + k, 1 << (shapes - k)
+            if from_us[i] == to_us[i]:
+                m = place[k + 1] - place[k]
+                fill(
+                    form[k],
+                    work,
+                    place[k],
+                    m,
+                    scale,
+                    radius,
+                    margin,
+                    sure_top,
+                    sure,
+                    mark,
+                    bit,
+                    crossings,
+                )
+                continue
+            from_t, to_t = from_us[i], to_us[i]
+            now_form, m = shape_at(
+                kind[i], start, stop, at, n, from_t, to_t, t[low[j]], now, margin
+            )
+            fill(
+                now_form,
+                now,
+                half,
+                m,
+                scale,
+                radius,
+                margin,
+                sure_top,
+                sure,
+                mark,
+                bit,
+                crossings,
+            )
+            share = (t[high[j] - 1] - t[low[j]]) / (to_t - from_t)
+            reach = distance(kind[i], start, stop, at, n, share)
+            fill_way(
+                now_form,
+                now,
+                half,
+                m,
+                reach,
+                scale,
+                radius,
+                margin,
+                maybe_top,
+                maybe,
+                mark,
+                bit,
+                pixels,
+                k,
+            )
         for i in range(low[j], high[j]):
             out[i] = -1
             if found + shapes > len(overlap_roi):
                 return j, before
             column, row = x[i], y[i]
             cx, cy = (column + 0.5) * scale, (row + 0.5) * scale
+            known, open_ = np.int64(0), np.int64(0)
+            if painted:
+                if sure_top[row, column] >> 32 == stamp + j:
+                    known = sure[row, column]
+                if maybe_top[row, column] >> 32 == stamp + j:
+                    open_ = maybe[row, column]
+                rest = (known | open_) >> 1  # the lowest bit is the highest shape's
+                if rest == 0:
+                    continue
             for k in range(shapes - 1, -1, -1):
-                if (
+                if painted:
+                    if rest == 0:
+                        break
+                    is_here = rest & 1
+                    rest >>= 1
+                    if is_here == 0:
+                        continue
+                elif (
                     column < pixels[k, 0]
                     or column >= pixels[k, 1]
                     or row < pixels[k, 2]
@@ -881,7 +1080,9 @@ def label_by_event(
                     continue
                 s = rows[j] + k
                 at, n = first[s], first[s + 1] - first[s]
-                if from_us[s] == to_us[s]:
+                if painted and (open_ >> (shapes - k)) & 1 == 0:
+                    inside = True
+                elif from_us[s] == to_us[s]:
                     m = place[k + 1] - place[k]
                     inside = is_inside(form[k], work, place[k], m, cx, cy, radius, margin)
                 else:

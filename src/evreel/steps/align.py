@@ -86,7 +86,7 @@ def align(
     """
     from evreel.annotations.aligning import estimate
     from evreel.files import hdf5
-    from evreel.files.clock import CLOCK_SUFFIX, read_clock
+    from evreel.files.clock import read_clock
     from evreel.files.slices import SlicesFile
     from evreel.layout import SLICES
     from evreel.video.picture import Picture
@@ -96,7 +96,7 @@ def align(
         *(rois, None, frames, settings),
         clock=clock,
         picture=picture,
-        names=[Path(source).stem, Path(clock).name.removesuffix(CLOCK_SUFFIX)],
+        names=[Path(source).stem],
     )
     if all(track.id < 0 for track in joined.annotations.tracks):
         raise AnnotationError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from evreel.annotations.alignment import Alignment
 from evreel.dataset.settings import AnnotateSettings
@@ -21,8 +23,9 @@ from evreel.windows import RegularWindows
 if TYPE_CHECKING:
     from evreel.annotations.belonging import Video
     from evreel.annotations.shapes import Annotations
-    from evreel.timebase import FrameClock
+    from evreel.timebase import FrameClock, Int64Array
     from evreel.video.picture import Picture
+    from evreel.windows import Windows
 
 
 class Joined(NamedTuple):
@@ -85,6 +88,8 @@ def read_annotations(
     from evreel.annotations.shapes import merge, relabel
     from evreel.files.clock import CLOCK_SUFFIX
 
+    name = "" if clock is None else Path(clock).name.removesuffix(CLOCK_SUFFIX)
+    names = [*names, name] if name else names
     drawn = tagged = None
     if rois is not None:
         drawn = read(
@@ -104,7 +109,7 @@ def read_annotations(
     if tags is not None:
         tagged = read(tags, tags_only=True, task=settings.task, names=names)
     placed = place(drawn, tagged, frames, gaps=settings.gaps)
-    doubts, parts = [*_empty(drawn, tagged), *placed.doubts], []
+    doubts, parts = list(placed.doubts), []
     if placed.rois is not None:
         seen, doubt = between_seen(placed.rois, placed.step, settings.between)
         doubts += [doubt] if doubt else []
@@ -115,7 +120,6 @@ def read_annotations(
     if labels is not None:
         parts = [relabel(part, labels) for part in parts]
     shape = None if picture is None or settings.homography is not None else picture.shape
-    name = "" if clock is None else Path(clock).name.removesuffix(CLOCK_SUFFIX)
     others = {} if clock is None else _videos_beside(clock)
     for part in parts:
         check_belongs(
@@ -136,14 +140,6 @@ def read_annotations(
     return Joined(annotated, (*doubts, *annotated.doubts), counts)
 
 
-def _empty(rois: Annotations | None, tags: Annotations | None) -> Iterator[str]:
-    """Yield a sentence for a file that says nothing of what it was given for."""
-    if rois is not None and not rois.tracks and (tags is not None or not rois.tags):
-        yield f"{rois.source}: has no shapes. If that is not so in CVAT, export it again"
-    if tags is not None and not tags.tags:
-        yield f"{tags.source}: has no tags. If that is not so in CVAT, export it again"
-
-
 def _videos_beside(clock: str | Path) -> dict[str, Callable[[], Video | None]]:
     from evreel.annotations.belonging import Video
     from evreel.files.clock import clocks_beside, read_clock
@@ -159,6 +155,15 @@ def _videos_beside(clock: str | Path) -> dict[str, Callable[[], Video | None]]:
         return video
 
     return {name: reader(name, path) for name, path in clocks_beside(clock).items()}
+
+
+def _box_times(settings: AnnotateSettings, slices: Windows, t_stop_us: int) -> Int64Array | None:
+    """Return when there are boxes; None for each frame of the video."""
+    if settings.boxes == "slices":
+        return np.unique(slices.stop_us)
+    if settings.boxes_us is None:
+        return None
+    return np.arange(1, -(-t_stop_us // settings.boxes_us) + 1) * settings.boxes_us
 
 
 def annotate(
@@ -230,7 +235,7 @@ def annotate(
     from evreel.annotations.regions import Annotator, Regions
     from evreel.files import hdf5
     from evreel.files.boxes import write_boxes
-    from evreel.files.clock import CLOCK_SUFFIX, read_clock
+    from evreel.files.clock import read_clock
     from evreel.files.slices import SlicesWriter
     from evreel.layout import SLICES
     from evreel.video.picture import Picture
@@ -252,7 +257,7 @@ def annotate(
             *(rois, tags, frames, settings, labels, labelled),
             clock=clock,
             picture=picture,
-            names=[opened.path.stem, Path(clock).name.removesuffix(CLOCK_SUFFIX), *names],
+            names=[opened.path.stem, *names],
             by_name=not names,  # a workflow knows better which recordings there are
         )
         if alignment.homography is not None:
@@ -288,9 +293,10 @@ def annotate(
             ),
             hdf5.create(slices_scratch, SLICES, made) as file,
         ):
+            slices_of = opened.windows(cut)
             annotator = Annotator(regions, at=settings.at, instant=settings.instant)
             writer = SlicesWriter(
-                *(file, opened.sensor, opened.t_offset, opened.windows(cut), regions.tables),
+                *(file, opened.sensor, opened.t_offset, slices_of, regions.tables),
                 doubts=joined.doubts,
                 shapes=regions.shape_rows(),
             )
@@ -298,7 +304,8 @@ def annotate(
                 writer.write(chunk, *annotator.label(chunk))
                 progress(writer.n, opened.n)
             writer.finish()
-            found = regions.boxes()
+            times = _box_times(settings, slices_of, opened.t_stop_us)
+            found = regions.boxes(times, at=settings.at, instant=settings.instant)
             write_boxes(boxes_scratch, found)
             if rois is not None:  # else boxes may have come with the recording
                 beside["boxes"] = sha256(boxes_scratch)

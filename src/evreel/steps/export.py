@@ -49,7 +49,7 @@ def export(
     output
         The folder to make; it must not exist.
     layout
-        ``aermanager``, ``coco``, ``mot``, ``yolo``, ``dsec-det`` or ``prophesee``.
+        ``aermanager``, ``cvat``, ``coco``, ``mot``, ``yolo``, ``dsec-det`` or ``prophesee``.
     clock
         The clock of the annotated frames: needed for an annotation, and for slices whose frames
         are not regular. A release has it.
@@ -194,7 +194,8 @@ def _of_annotation(
     if clock is None:
         raise UsageError("needs the clock of its frames", path=source, hint="Give it with --clock.")
     frames, picture, _ = read_clock(clock)
-    found = read_annotations(source, None, frames, labels=labels, picture=picture).annotations
+    read = read_annotations(source, None, frames, labels=labels, clock=clock, picture=picture)
+    found = read.annotations
     if picture is None and found.picture_shape is None:
         raise UsageError(
             "does not state the size of the pictures, nor does the annotation",

@@ -51,17 +51,13 @@ class Canvas:
             self.pixels[rows, columns][ink] = colour
         return left + int(mask.shape[1])
 
-    def chip(
-        self, left: int, top: int, text: str, colour: Colour, scale: int = 1
-    ) -> tuple[int, int, int, int]:
-        """Write text on a filled rectangle; return its (left, top, right, bottom)."""
-        right = left + (text_mask(text).shape[1] + 2 * CHIP_MARGIN_PX) * scale
-        bottom = top + HEIGHT_PX * scale
-        self.rectangle(left, top, right, bottom, colour)
+    def chip(self, left: int, top: int, text: str, colour: Colour) -> None:
+        """Write text on a filled rectangle of `HEIGHT_PX`, black or white."""
+        right = left + text_mask(text).shape[1] + 2 * CHIP_MARGIN_PX
+        self.rectangle(left, top, right, top + HEIGHT_PX, colour)
         luma = (2126 * colour[0] + 7152 * colour[1] + 722 * colour[2]) // 10_000
         ink = (0, 0, 0) if luma > 110 else (255, 255, 255)
-        self.text(left + CHIP_MARGIN_PX * scale, top, text, ink, scale)
-        return left, top, right, bottom
+        self.text(left + CHIP_MARGIN_PX, top, text, ink)
 
     def line(
         self,

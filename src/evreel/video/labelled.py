@@ -39,6 +39,7 @@ _LEAST_WIDTH_PX = 480
 _SHARP_FROM_PX = 1000
 _WIDE_LINES_FROM = 4
 _NAME_PX = 240
+_MOST_APART = 100  # of a crowd of names, only so many are kept apart
 _MARGIN_PX = 6
 _LINE_PX = HEIGHT_PX + 4
 
@@ -256,19 +257,24 @@ class LabelledPictures:
         return canvas.pixels
 
     def _outline(self, canvas: Canvas, outline: Outline) -> None:
-        colour = self._colours[outline.roi]
         points = outline.vertices * self.scale
+        lines, closed = [points], outline.kind not in ("polyline", "points", "skeleton", "mask")
         if outline.kind in ("points", "skeleton"):
-            arm = 2.0 * self.scale
-            for x, y in points:
-                for dx, dy in ((arm, 0.0), (0.0, arm)):
-                    ends = np.array([[x - dx, y - dy], [x + dx, y + dy]])
-                    canvas.line(ends, colour, width=2)
-            return
-        closed = outline.kind != "polyline"
-        # Thin, as events at the edge are those to check.
-        width = 1 if self.scale < _WIDE_LINES_FROM else 2
-        canvas.line(points, colour, width=width, closed=closed, dashed=outline.occluded)
+            arms = 2.0 * self.scale * np.array([[[-1, 0], [1, 0]], [[0, -1], [0, 1]]])
+            lines = [point + arm for point in points for arm in arms]
+        elif outline.kind == "mask":  # its pixels may be of any form: only its corners are marked
+            sides = np.roll(points, 1, axis=0), points, np.roll(points, -1, axis=0)
+            lines = [
+                np.array([corner + (before - corner) / 5, corner, corner + (after - corner) / 5])
+                for before, corner, after in zip(*sides, strict=True)
+            ]
+        # Thin where pixels are small, as events at the edge are those to check.
+        wide = self.scale >= _WIDE_LINES_FROM
+        for line in lines if wide else ():
+            canvas.line(line, self._look.background, width=4, closed=closed)
+        colour, dashed = self._colours[outline.roi], outline.occluded
+        for line in lines:
+            canvas.line(line, colour, width=1 + wide, closed=closed, dashed=dashed)
 
     def name_of(self, roi: int) -> str:
         """Return the name of a region: its label and, if it has one, its track's number."""
@@ -300,8 +306,12 @@ class LabelledPictures:
             ]
             within = [top for top in tops if 0 <= top <= height - HEIGHT_PX]
             within.append(int(np.clip(above, 0, max(height - HEIGHT_PX, 0))))
-            top = next((t for t in within if not _overlaps(left, t, size, taken)), within[0])
-            taken.append(canvas.chip(left, top, name, self._colours[outline.roi]))
+            near = taken[-_MOST_APART:]
+            top = next((t for t in within if not _overlaps(left, t, size, near)), within[0])
+            right, bottom = left + size, top + HEIGHT_PX
+            canvas.rectangle(left - 1, top - 1, right + 1, bottom + 1, self._look.background)
+            canvas.chip(left, top, name, self._colours[outline.roi])
+            taken.append((left, top, right, bottom))
 
     def _footer(self, canvas: Canvas, moment: Moment, n: int, n_labelled: int) -> None:
         look, top = self._look, self._area[0] + _MARGIN_PX

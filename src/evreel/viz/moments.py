@@ -50,14 +50,15 @@ def clock_of(slices: SlicesFile, path: str | Path) -> FrameClock:
 
 
 def given_clock(slices: SlicesFile, path: str | Path | None) -> FrameClock | None:
-    """Read a clock if one is given, else the one beside the slices or where a workflow has it.
+    """Read a clock if one is given, else the one that the slices were made with, if it is found.
 
-    That must be the one that the slices were made with; there may be none.
+    It is looked for beside them, and where a workflow and a release have it.
     """
     if path is not None:
         return clock_of(slices, path)
     name, folder = f"{slices.path.stem}.clock.tsv", slices.path.absolute().parent
-    for place in (folder / name, folder.parent / "video" / name):
+    above = folder.parent, folder.parent.parent
+    for place in (folder / name, *(up / "video" / name for up in above)):
         if place.is_file() and sha256(place) == slices.inputs.get("clock"):
             return slices.alignment.clock(read_clock(place)[0])
     return None

@@ -17,7 +17,7 @@ EXTRA = 'Install it: pip install "evreel[show]".'
 
 
 def show(
-    slices: str | Path,
+    slices: str | Path | SlicesFile,
     *,
     start: int = 0,
     kind: Literal["auto", "notebook", "window"] = "auto",
@@ -30,7 +30,8 @@ def show(
     Parameters
     ----------
     slices
-        The slices file, of a workflow or of a release. It stays open while it is shown.
+        The slices file, of a workflow or of a release; or one that is open, and has to stay so
+        while it is shown.
     start
         The slice that is shown first.
     kind
@@ -41,7 +42,7 @@ def show(
     magnify
         Picture pixels per sensor pixel; None chooses.
     clock
-        The clock that the slices were made with; None looks for it beside them and in `video`.
+        The clock that the slices were made with; None looks for it.
 
     Returns
     -------
@@ -62,23 +63,30 @@ def show(
         raise UsageError(f"kind={kind!r} is not auto, notebook or window")
     if kind == "auto":
         kind = "notebook" if in_notebook() else "window"
+    if isinstance(slices, SlicesFile):
+        return _shown(slices, start, kind, Showing(magnify, theme), clock)
     file = SlicesFile(slices)
     try:
-        frames = given_clock(file, clock)
-        moments = Moments(file, Showing(magnify, theme), frames)
-        first = moments.slice(start)  # also tells if there is none
-        if kind == "notebook":
-            return notebook(moments, len(file), start)
-        check_window()
-        figure, _ = window(moments, len(file), start, title=file.path.name)
-        pyplot = _needed("matplotlib.pyplot", "a window")
-        dpi = figure.get_dpi()
-        figure.set_size_inches(first.shape[1] / dpi, (first.shape[0] + 60) / dpi)
-        pyplot.show()
+        widget = _shown(file, start, kind, Showing(magnify, theme), clock)
     except BaseException:
         file.close()
         raise
-    file.close()
+    if widget is None:
+        file.close()
+    return widget
+
+
+def _shown(file: SlicesFile, start: int, kind: str, look: Showing, clock: str | Path | None) -> Any:
+    moments = Moments(file, look, given_clock(file, clock))
+    height, width, _ = moments.slice(start).shape  # also tells if there is none
+    if kind == "notebook":
+        return notebook(moments, len(file), start)
+    check_window()
+    # A slider works as long as somebody refers to it.
+    figure, _slider = window(moments, len(file), start, title=file.path.name)
+    dpi = figure.get_dpi()
+    figure.set_size_inches(width / dpi, height / dpi / 0.9)
+    _needed("matplotlib.pyplot", "a window").show()
     return None
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from evreel.annotations.cvat import read_cvat
 from evreel.annotations.frames import place
+from evreel.checks.run import check
 from evreel.errors import AnnotationError
 from evreel.timebase import FrameClock
 from support.cvat import STEP_US, N, Recording, box, images, listed, task, track
@@ -123,20 +124,16 @@ def test_duplicate_closing_frames__are_counted_and_left_out(rec):
     assert made.counts["doubled_closing_shapes"] >= 1
 
 
-def test_file__without_shapes_or_tags_is_a_doubt(rec):
-    for rois in (
-        task(""),
-        task('<track id="0" label="car"/>'),
-        task(images({0: None}, shown=False).replace('<tag label="car"/>', "")),
-    ):
-        made = rec.annotate(rois=rois, part_of_video=True)
-        assert made.doubts[0] == (
-            "rois.xml: has no shapes. If that is not so in CVAT, export it again"
-        )
-    tags = rec.annotate(rois=task(track(listed(range(N)))), tags=task('<image id="0"/>'),
-                        part_of_video=True)  # fmt: skip
-    assert "tags.xml: has no tags. If that is not so in CVAT, export it again" in tags.doubts
-    assert rec.annotate(rois=task(images({0: None}, shown=False)), part_of_video=True).doubts == []
+def test_file__without_shapes_or_tags_is_found_by_a_check(rec):
+    def found(**files):
+        slices, _ = rec.run(**files, part_of_video=True)
+        return [f.place for f in check(slices).findings if f.check == "no_shape"]
+
+    shapes, tags = task(track(listed(range(N)))), task(images({0: None}, shown=False))
+    assert found(rois=task('<track id="0" label="car"/>')) == ["rois"]
+    assert found(rois=task("")) == ["rois"]
+    assert found(rois=shapes, tags=task('<image id="0"/>')) == ["tags"]
+    assert found(rois=shapes, tags=tags) == found(rois=tags) == found() == []
 
 
 MEASURE = """
