@@ -91,7 +91,7 @@ def read_annotations(
 
 def _box_times(settings: AnnotateSettings, slices: Windows, t_stop_us: int) -> Int64Array | None:
     """Return when there are boxes; None for each frame of the video."""
-    if settings.boxes_at == "slices":
+    if settings.boxes == "slices":
         return np.unique(slices.stop_us)
     if settings.boxes_us is None:
         return None
