@@ -2,13 +2,14 @@
 
     recordings.tsv → recording → events → clock, video        (annotate in CVAT)
                                    ├────→ slices + boxes       (events + clock + CVAT XML)
+                                   │       └→ QA video, summary
                                    ├────→ samples              (events + table of intervals, or archive)
                                    ├────→ features
                                    └────→ release
 
 Every arrow is a file: an edit rebuilds what depends on it, for that recording alone.
-Targets: all (the default), all_events, all_videos, all_slices, all_samples,
-all_features, release.
+Targets: all (the default), all_events, all_videos, all_slices, all_qa,
+all_samples, all_features, release.
 """
 
 from snakemake.utils import min_version
@@ -36,6 +37,7 @@ include: "workflow/rules/acquire.smk"
 include: "workflow/rules/events.smk"
 include: "workflow/rules/video.smk"
 include: "workflow/rules/annotate.smk"
+include: "workflow/rules/qa.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/release.smk"

@@ -332,6 +332,65 @@ def changed_event(bed: Bed) -> None:
         file["events/p"][60] ^= 1
 
 
+@edits("slices.h5", "tracks/jumping_track.h5")
+def swapped_object(file: h5py.File) -> None:
+    """Move a box for one frame."""
+    row = np.flatnonzero(file["shapes/roi"][:] == 0)[6]
+    file["shapes/x"][row] += 25
+
+
+@edits("slices.h5", "tracks/outside_track.h5")
+def left_open(file: h5py.File) -> None:
+    """Let a track go on where the sensor has ended."""
+    rows = np.flatnonzero(file["shapes/roi"][:] == 1)[-3:]
+    file["shapes/x"][rows] = SENSOR.width
+
+
+PARKING = """
+name = "parking"
+duration_us = 1_500_000
+seed = 1
+[sensor]
+height = 48
+width = 64
+[camera]
+noise_hz = 0.0
+[background]
+intensity = 0.4
+[[object]]
+label = "car"
+box = [16.0, 12.0]
+intensity = 0.9
+motion = [[0, 4.0, 18.0], [200_000, 40.0, 20.0], [1_500_000, 40.0, 20.0]]
+[[object]]
+label = "ghost"
+box = [10.0, 8.0]
+intensity = 0.4
+motion = [[0, 30.0, 2.0], [1_500_000, 40.0, 2.0]]
+[[object]]
+label = "sign"
+box = [6.0, 6.0]
+intensity = 0.1
+motion = [[0, 4.0, 40.0], [1_500_000, 50.0, 40.0]]
+"""
+
+
+@plants(silent_track="tracks/silent_track.h5", unclosed_track="tracks/unclosed_track.h5")
+def parked_car(bed: Bed) -> None:
+    """Annotate an object that nobody sees, and one whose events end early."""
+    scene, made = bed.new("sound/parking.toml"), bed.sound
+    scene.write_text(PARKING, encoding="utf-8")
+    steps.simulate(scene, made)
+    store, clock, rois = (made / f"parking.{end}" for end in ("h5", "clock.tsv", "rois.xml"))
+    steps.events(made / "parking.aedat4", store)
+    steps.clock(store, clock, steps.ClockSettings(window_us=10_000))
+    windows = steps.RegularWindows(window_us=500_000)
+    for name in ("silent_track", "unclosed_track"):
+        slices = bed.new(f"tracks/{name}.h5")
+        boxes = bed.new(f"sound/{name}_bbox.npy")
+        steps.annotate(store, clock, slices, boxes, windows, rois=rois)
+
+
 @plants(sample_rows="samples/sample_rows.h5")
 def misplaced_sample(bed: Bed) -> None:
     """Let a sample end some events after its time in the store beside it."""
@@ -487,6 +546,33 @@ def wrong_table(bed: Bed) -> None:
     value = json.loads(manifest.read_bytes())
     value["recordings"]["sunday"] = value["recordings"].pop("tuesday")
     manifest.write_text(json.dumps(value, indent=1), encoding="utf-8")
+
+
+def without_regions(file: h5py.File) -> None:
+    """Take all regions from slices."""
+    for name in ("rois", "shapes", "overlaps"):
+        for column in list(file[name]):
+            if isinstance(file[name][column], h5py.Dataset) and column != "vertices":
+                file[name][column].resize(0, axis=0)
+    file["events/roi"][:] = -1
+
+
+edits("slices.h5", "slices/no_shape.h5")(without_regions)
+
+
+@plants(split_label="labelled/manifest.json")
+def unlabelled_split(bed: Bed) -> None:
+    """Build a release whose split test has slices without regions."""
+    plan = []
+    for id_, split in (("friday", "train"), ("saturday", "test")):
+        slices = bed.sound / f"{id_}.h5"
+        shutil.copy(bed.sound / "slices.h5", slices)
+        plan.append(PlanEntry(f"{split}/slices/{id_}.h5", slices, "slices", id_, split))
+    with edited(bed.sound / "saturday.h5") as file:
+        without_regions(file)
+    rows = {entry.id: {"split": entry.split} for entry in plan}
+    folder = bed.folder / "labelled"
+    build(plan, folder, name="labelled", version="1.0", licence="CC0-1.0", recordings=rows)
 
 
 def main() -> None:

@@ -16,5 +16,9 @@ with steps.logged(snakemake.log[0]):
         tags_md5=snakemake.params.tags_md5,
         rois_sha256=snakemake.params.rois_sha256["rois"],
         tags_sha256=snakemake.params.tags_sha256["tags"],
+        labelled=snakemake.input.labelled or None,
+        labelled_md5=snakemake.params.labelled_md5,
+        labelled_sha256=snakemake.params.labelled_sha256["labelled"],
         labels=snakemake.params.labels,
+        names=snakemake.params.names,
     )

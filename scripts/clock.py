@@ -7,4 +7,7 @@ with steps.logged(snakemake.log[0]):
         snakemake.input.store,
         snakemake.output[0],
         steps.given(steps.ClockSettings, snakemake.params),
+        table=snakemake.input.table or None,
+        table_md5=snakemake.params.clock_md5,
+        table_sha256=snakemake.params.clock_sha256["clock"],
     )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 LONGEST = (
-    "workflow/test_workflow",
-    "test_docs",
     "workflow/test_crash",
-    "workflow/test_configs",
-    "workflow/test_samples",
+    "test_docs",
+    "workflow/test_workflow",
+    "steps/test_memory",
     "recordings/test_fuzz",
-    "cli/test_cli",
-    "workflow/test_real_recordings",
+    "recordings/test_aedat4",
+    "workflow/test_configs",
     "workflow/test_same_bytes",
-    "acquire/test_web",
+    "release/test_open",
+    "checks/test_columns",
+    "workflow/test_samples",
+    "recordings/test_hdf5",
+    "cli/test_cli",
+    "acquire/test_archives",
+    "simulate/test_truth",
 )
 """Modules that take long, from the longest on.
 

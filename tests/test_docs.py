@@ -11,7 +11,8 @@ How a page's fenced blocks are run:
 The comment ``<!-- not run: reason -->`` before a block keeps it from being run, and
 ``<!-- before: commands -->`` makes the state that its reader is in. A page's blocks run one after
 the other in a copy of a clone in which the README's were run before; of troubleshooting.md, each
-section begins with such a copy.
+section begins with such a copy. The README's ``evreel`` and ``snakemake`` are processes of their
+own; those of other pages are forks of one that has imported what they need (`support.warm`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -43,7 +44,7 @@ import evreel
 from evreel import cli
 from evreel.layout import LAYOUTS
 from evreel.representations import REGISTRY
-from support import ROOT, unprivileged
+from support import ROOT, unprivileged, warm
 from support.scenes import car, simulated
 
 MADE_BY = ROOT / "docs" / "make_pages.py"
@@ -131,48 +132,57 @@ TURNS = list(
 )
 
 
-def environment(scratch: Path) -> dict[str, str]:
-    """Return the environment of a person who has activated ``.venv`` and has an editor."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("EVREEL_")}
-    if kept.pop("PYTHONDONTWRITEBYTECODE", None):
-        # Else Snakemake would be compiled anew for each command: 2 s.
-        kept["PYTHONPYCACHEPREFIX"] = str(scratch / "pycache")
-    return kept | {
-        "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{kept['PATH']}",
-        "EDITOR": f"{sys.executable} {scratch / 'editor.py'}",
-        "COLUMNS": "100",
-    }
+@dataclass(frozen=True)
+class Person:
+    """Who does what a page says: with an editor in `scratch`, and ``evreel`` of `commands`."""
+
+    scratch: Path
+    commands: Path = Path(sys.prefix) / "bin"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of who has activated ``.venv``."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("EVREEL_")}
+        path = (str(self.commands), str(Path(sys.prefix) / "bin"), kept["PATH"])
+        return kept | {
+            "PATH": os.pathsep.join(path),
+            "EDITOR": f"{sys.executable} {self.scratch / 'editor.py'}",
+            "COLUMNS": "100",
+        }
+
+    def bash(self, script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run a script in a folder, with output and errors as one text."""
+        return subprocess.run(
+            [*unprivileged(), "bash", "-c", script],
+            cwd=folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=180,
+            check=False,
+        )
 
 
-def bash(script: str, folder: Path, scratch: Path) -> subprocess.CompletedProcess:
-    """Run a script in a folder, with output and errors as one text."""
-    return subprocess.run(
-        [*unprivileged(), "bash", "-c", script],
-        cwd=folder,
-        env=environment(scratch),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+def warmed(person: Person) -> Person:
+    """Return the person with commands that begin with all imported."""
+    return replace(person, commands=warm.commands(*unprivileged()))
 
 
-def run_shell(block: Block, folder: Path, scratch: Path) -> None:
+def run_shell(block: Block, folder: Path, person: Person) -> None:
     """Run a block of commands, none of which may fail."""
-    run = bash(f"set -euo pipefail\n{block.said('before') or ''}\n{block.text}", folder, scratch)
+    run = person.bash(f"set -euo pipefail\n{block.said('before') or ''}\n{block.text}", folder)
     assert run.returncode == 0, f"{block} fails:\n{run.stdout}"
 
 
-def run_console(block: Block, folder: Path, scratch: Path) -> None:
+def run_console(block: Block, folder: Path, person: Person) -> None:
     """Run commands one by one; each must print what is shown below it."""
     before = block.said("before") or ""
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         lines = part.splitlines()
         n = 1 + next(k for k, line in enumerate(lines) if not line.endswith("\\"))
         command, shown = "\n".join(lines[:n]), "\n".join(lines[n:])
-        run = bash(f"{before}\n{command}", folder, scratch)
+        run = person.bash(f"{before}\n{command}", folder)
         before = ""
         printed = "\n".join(line.rstrip() for line in run.stdout.splitlines()).strip()
         pattern = ".*".join(map(re.escape, shown.strip().split("…")))
@@ -182,16 +192,16 @@ def run_console(block: Block, folder: Path, scratch: Path) -> None:
         assert shown or run.returncode == 0, f"{block}: {command} fails in silence"
 
 
-def run_python(block: Block, folder: Path, scratch: Path, names: dict) -> dict:
+def run_python(block: Block, folder: Path, person: Person, names: dict) -> dict:
     """Run Python; return the names that examples further down know."""
-    state = bash(f"set -euo pipefail\n{block.said('before') or ''}", folder, scratch)
+    state = person.bash(f"set -euo pipefail\n{block.said('before') or ''}", folder)
     assert state.returncode == 0, f"what stands before {block} fails:\n{state.stdout}"
     if ">>>" not in block.text:
         run = subprocess.run(
             [sys.executable, "-"],
             input=block.text,
             cwd=folder,
-            env=environment(scratch),
+            env=person.environment(),
             capture_output=True,
             text=True,
             timeout=60,
@@ -210,29 +220,30 @@ def run_python(block: Block, folder: Path, scratch: Path, names: dict) -> dict:
     return test.globs
 
 
-def run_blocks(blocks: list[Block], folder: Path, scratch: Path) -> None:
+def run_blocks(blocks: list[Block], folder: Path, person: Person) -> None:
     """Run blocks in their order, in one folder."""
     names: dict = {}
     for block in blocks:
         if block.kind in ("", "sh"):
-            run_shell(block, folder, scratch)
+            run_shell(block, folder, person)
         elif block.kind == "console":
-            run_console(block, folder, scratch)
+            run_console(block, folder, person)
         elif block.kind == "python":
-            names = run_python(block, folder, scratch, names)
+            names = run_python(block, folder, person, names)
 
 
 @pytest.fixture(scope="module")
-def scratch(tmp_path_factory):
-    """A folder with the editor of a person in it."""
+def person(tmp_path_factory):
+    """Who begins with the README, with commands that are processes of their own."""
     folder = tmp_path_factory.mktemp("docs")
     (folder / "editor.py").write_text(EDITOR, encoding="utf-8")
-    return folder
+    return Person(folder)
 
 
 @pytest.fixture(scope="module")
-def clone(scratch):
+def clone(person):
     """A clone with the demo built, but from one small recording; and one of a person's own."""
+    scratch = person.scratch
     folder = scratch / "clone"
     (folder / "demo" / "recordings").mkdir(parents=True)
     (folder / "my").mkdir()
@@ -259,15 +270,15 @@ def clone(scratch):
         f"street\tdemo/recordings/street.aedat4\t{md5}\ttrain\tdemo/street.xml\n",
         encoding="utf-8",
     )
-    run = bash("snakemake --cores 2", folder, scratch)
+    run = warmed(person).bash("snakemake --cores 2", folder)
     assert run.returncode == 0, run.stdout
     return folder
 
 
 @pytest.fixture(scope="module")
-def used(clone, scratch):
+def used(clone, person):
     """The clone after a person did what the README says; other pages begin there."""
-    run_blocks([block for block in RUN if block.page == "README.md"], clone, scratch)
+    run_blocks([block for block in RUN if block.page == "README.md"], clone, person)
     return clone
 
 
@@ -286,12 +297,12 @@ def test_readme__shows_the_files_that_a_run_makes(used):
 
 
 @pytest.mark.parametrize(("name", "section"), TURNS, ids=[": ".join(turn) for turn in TURNS])
-def test_page__does_what_it_shows(used, scratch, tmp_path, name, section):
+def test_page__does_what_it_shows(used, person, tmp_path, name, section):
     folder = tmp_path / "clone"
     # Links stay links: a release's files are those of the results.
     subprocess.run(["cp", "-a", used, folder], check=True)
     blocks = [b for b in RUN if b.page == name and section in ("", b.section)]
-    run_blocks(blocks, folder, scratch)
+    run_blocks(blocks, folder, warmed(person))
     for path in folder.rglob("*"):  # so that pytest can remove it
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)

@@ -13,6 +13,7 @@ Look at it:
   evreel verify $release                               # every file against its checksums
   evreel info $release/train/events/street.h5          # what a recording holds
   python -c "import h5py; h5py.File('$release/train/slices/street.h5').visit(print)"
-The videos to annotate are results/video/*.mp4.
+The videos to annotate are results/video/*.mp4. Videos that show the labels:
+  snakemake --cores 2 all_qa                           # results/slices/*.qa.mp4, *.summary.png
 Your own recordings: README.md, "Your own recordings".
 END

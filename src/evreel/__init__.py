@@ -3,7 +3,8 @@
 A reel of events, cut into slices. This front door imports nothing before it is used:
 
 - `open` a recording and read it in chunks, or `read` all of it, or a time range, at once;
-- `open_release`: recordings, splits, features, boxes and samples of a data set, by name.
+- `open_release`: recordings, splits, features, boxes and samples of a data set, by name;
+- `show`: step through annotated slices with a slider.
 
 Behind it: `evreel.steps`, one function per step of the pipeline, and `evreel.representations`, the
 kinds of features.
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from evreel.events import Events, Sensor
     from evreel.recordings.open import Reading, Recording
     from evreel.release.open import Release, open_release
+    from evreel.viz.show import show
 
 __version__ = "0.1.0"
 
@@ -34,6 +36,7 @@ __all__ = [
     "open",
     "open_release",
     "read",
+    "show",
 ]
 
 _LAZY = {
@@ -43,6 +46,7 @@ _LAZY = {
     "Release": "evreel.release.open",
     "Sensor": "evreel.events",
     "open_release": "evreel.release.open",
+    "show": "evreel.viz.show",
 }
 """Name → the module that it is imported from when it is first used."""
 

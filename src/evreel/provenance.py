@@ -20,6 +20,8 @@ STEP_REVISIONS: Mapping[str, int] = {
     "clock": 1,
     "video": 1,
     "annotate": 4,
+    "qa": 1,
+    "summary": 1,
     "boxes": 2,
     "features": 3,
     "release": 4,
@@ -86,3 +88,20 @@ def sha256(path: str | Path) -> str:
     """Return ``sha256:<hex>`` of a file's bytes, read in pieces."""
     with Path(path).open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_sha256(path: str | Path) -> str:
+    """Return ``sha256:<hex>`` of a file's bytes, or of the names and bytes of a folder's files."""
+    path = Path(path)
+    if not path.is_dir():
+        return sha256(path)
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    listed = "".join(f"{sha256(path / name)}  {name}\n" for name in names)
+    return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()
+
+
+def digests_in(text: object) -> dict[str, str]:
+    """Return what an attribute says, role → digest; nothing if it is of another form."""
+    value = json.loads(text) if isinstance(text, str) else {}
+    fits = isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())
+    return value if fits else {}

@@ -7,6 +7,7 @@ start and not its stop: ``[start, stop)``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,9 @@ Int64Array = npt.NDArray[np.int64]
 
 FARTHEST = 1 << 53
 """Largest time (µs; 285 years) or count that is accepted: sums and products of it still fit."""
+
+MOST_FRAMES = 50_000_000
+"""Limit of a clock's frames: a day at 500 per second."""
 
 
 def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -115,6 +119,95 @@ class FrameClock:
             raise ParameterError(f"window_us={window_us} is not within 1 to {FARTHEST} µs")
         start = np.arange(0, max(t_stop_us, 0), window_us, dtype=np.int64)
         return cls(start, start + window_us)
+
+    @classmethod
+    def paced(
+        cls,
+        t_stop_us: int,
+        window_us: int,
+        rate_hz: float | None = None,
+        start_us: int = 0,
+        n: int | None = None,
+    ) -> FrameClock:
+        """Return the frames of a video that shows a window of `window_us` in each picture.
+
+        Picture k shows ``[s, s + window_us)``, where s is `start_us` + ⌊k·10⁶ / `rate_hz`⌋. Where
+        pictures overlap, a frame stands for what the picture before it does not show.
+
+        Parameters
+        ----------
+        t_stop_us
+            Where the recording ends.
+        window_us
+            Time that a picture shows.
+        rate_hz
+            Pictures per second of the recording; None lets each begin where the last one ends.
+        start_us
+            Where the first picture begins.
+        n
+            Number of frames; None: as many as begin before the recording ends.
+
+        Examples
+        --------
+        >>> clock = FrameClock.paced(100_000, window_us=10_000, rate_hz=30)
+        >>> clock.start_us.tolist(), clock.stop_us.tolist()
+        ([0, 33333, 66666, 99999], [10000, 43333, 76666, 109999])
+        """
+        if not 1 <= window_us <= FARTHEST:
+            raise ParameterError(f"window_us={window_us} is not within 1 to {FARTHEST} µs")
+        # 29.97 means 2997/100, not the nearest binary number.
+        step = Fraction(window_us) if rate_hz is None else 1_000_000 / Fraction(str(rate_hz))
+        if step < 1:
+            raise ParameterError(f"rate_hz={rate_hz} is more than one frame per µs")
+        if n is None:
+            n = max(-(-(t_stop_us - start_us) * step.denominator // step.numerator), 0)
+        if n > MOST_FRAMES or n * step > FARTHEST:
+            raise ParameterError(
+                f"{n} frames are more than a clock can have ({MOST_FRAMES})",
+                hint="Choose longer windows, or fewer per second.",
+            )
+        k = range(n)
+        start = start_us + np.fromiter(
+            (i * step.numerator // step.denominator for i in k), np.int64
+        )
+        stop = start + window_us
+        start[1:] = np.maximum(start[1:], stop[:-1])
+        return cls(start, stop)
+
+    @classmethod
+    def of_exposures(
+        cls,
+        start_us: npt.ArrayLike,
+        stop_us: npt.ArrayLike | None,
+        exposure_us: int | None,
+        source: ClockSource,
+    ) -> FrameClock:
+        """Return a frame for each exposure.
+
+        Parameters
+        ----------
+        start_us
+            (n,) when each begins.
+        stop_us
+            (n,) when each ends; not needed with `exposure_us`.
+        exposure_us
+            Duration of all of them instead, cut off where the next begins.
+        source
+            Where the times come from.
+
+        Examples
+        --------
+        >>> FrameClock.of_exposures([0, 10, 40], None, 20, "triggers").stop_us.tolist()
+        [10, 30, 60]
+        """
+        start = np.asarray(start_us, dtype=np.int64)
+        if exposure_us is not None:
+            stop = start + exposure_us
+            following = start[1:]
+            later = following > start[:-1]
+            stop[:-1][later] = np.minimum(stop[:-1], following)[later]
+            return cls(start, stop, source)
+        return cls(start, np.asarray(stop_us, dtype=np.int64), source)
 
     def __len__(self) -> int:
         return len(self.start_us)

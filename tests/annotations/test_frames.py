@@ -11,18 +11,19 @@ from evreel.checks.run import check
 from evreel.errors import AnnotationError
 from support import shared_file
 from support.cvat import (
+    STEP_US,
     N,
     Recording,
     box,
     corners,
     element,
-    ellipse,
     frame_names,
     images,
     listed,
     picture_names,
     task,
     track,
+    unknown,
 )
 
 WHOLE = [(0, 200_000)]
@@ -205,15 +206,15 @@ def test_stepped_task__has_the_frames_of_its_filter(rec):
 
 
 @pytest.mark.parametrize(
-    "skipped", [box(5, rotation=30), ellipse(5), '<mask frame="5" rle="1"/>', '<points frame="5"/>']
+    "skipped", [unknown(5), '<mask frame="5" rle="1"/>', '<points frame="5"/>']
 )
 def test_skipped_shape__is_never_bridged(rec, skipped):
     dense = track(listed(range(5)), skipped, listed(range(6, N)))
-    made = rec.annotate(rois=task(dense), unsupported="skip")
+    made = rec.annotate(rois=task(dense), unsupported="skip", shapes=("box",))
     assert sorted(made.at) == [*range(5), *range(6, N)]
     assert made.counts["skipped_shapes"] == 1
     sparse = track(box(0), box(3), skipped, box(8), box(10), box(19))
-    made = rec.annotate(rois=task(sparse), unsupported="skip")
+    made = rec.annotate(rois=task(sparse), unsupported="skip", shapes=("box",))
     assert sorted(made.at) == [*range(4), *range(8, N)]
     assert made.labelled == WHOLE, "annotators looked"
     assert not made.doubts
@@ -221,13 +222,13 @@ def test_skipped_shape__is_never_bridged(rec, skipped):
 
 def test_skipped_shape__out_of_order_is_refused(rec):
     message = r"frame 5: frame 5 is listed after 10\. Put the shapes of the track in the order"
-    for shapes in ((box(0), box(10), ellipse(5), box(19)), (ellipse(10), box(5), box(19))):
+    for shapes in ((box(0), box(10), unknown(5), box(19)), (unknown(10), box(5), box(19))):
         with pytest.raises(AnnotationError, match=message):
             rec.annotate(rois=task(track(*shapes)), unsupported="skip")
 
 
 def test_skipped_shapes__at_the_end_of_a_track_are_not_bridged_by_its_closing(rec):
-    xml = task(track(box(0), ellipse(5), box(9, outside=1), box(12), box(19)))
+    xml = task(track(box(0), unknown(5), box(9, outside=1), box(12), box(19)))
     made = rec.annotate(rois=xml, unsupported="skip")
     assert sorted(made.at) == [0, *range(12, N)]
 
@@ -236,7 +237,7 @@ def test_skipped_shapes__at_the_end_of_a_track_are_not_bridged_by_its_closing(re
     "closing",
     [
         box(5, outside=1, rotation=30),
-        ellipse(5, outside=1),
+        unknown(5, outside=1),
         box(5, outside=1, xbr=5),
         box(5, outside=1, xtl=None, ybr="nan"),
         box(5, outside=1, rotation="x"),
@@ -284,7 +285,7 @@ def test_doubled_closing_shape__is_dropped_and_counted(rec):
     for again in (
         box(5, outside=1),
         box(5, outside=1, xtl=0),
-        ellipse(5, outside=1),
+        unknown(5, outside=1),
         box(7, outside=1, **corners(5)),
     ):
         xml = task(track(listed(range(5)), box(5, outside=1), again, listed(range(9, N))))
@@ -377,16 +378,135 @@ def test_gaps_of_key_frames__are_filled(rec):
     assert left.counts["frames_maybe_deleted"] == 17
 
 
-def test_gaps_of_a_stepped_task__are_filled(rec):
+def test_frames_between_those_of_a_stepped_task__are_left_unless_asked_for(rec):
     frames = range(0, N, 3)
-    made = rec.annotate(rois=task(track(listed(frames)), frames))
-    assert made.at == {k: k for k in range(19)}
-    assert len(made.labelled) == 7
+    xml = task(track(listed(frames)), frames)
+    made = rec.annotate(rois=xml)
+    assert made.at == {k: k for k in frames}
+    assert made.labelled == [(k * STEP_US, (k + 1) * STEP_US) for k in frames]
+    filled = rec.annotate(rois=xml, between="interpolate")
+    assert filled.at == {k: k for k in range(19)}
+    assert filled.labelled == [(0, 19 * STEP_US)]
+
+
+def test_deleted_frame_of_a_stepped_task__is_never_bridged(rec):
+    frames = range(0, N, 3)
     kept = [k for k in frames if k != 6]
     made = rec.annotate(rois=task(track(listed(kept)), frames))
-    assert sorted(made.at) == [*range(4), *range(9, 19)]
+    assert sorted(made.at) == kept
     assert made.counts["frames_maybe_deleted"] == 1
     assert (60_000, 70_000) not in made.labelled
+    tags = task(images(frame_names(kept)), frames)
+    for more in ({}, {"tags": tags}):
+        made = rec.annotate(rois=task(track(listed(kept)), frames), between="interpolate", **more)
+        assert sorted(made.at) == [*range(4), *range(9, 19)]
+        assert made.labelled == [(0, 40_000), (90_000, 190_000)]
+
+
+def test_key_frames_of_a_stepped_task__are_filled_in_its_own_frames(rec):
+    frames = range(0, N, 3)
+    keys = task(track(box(0), box(9), box(18)), frames)
+    tags = task(images(frame_names(k for k in frames if k != 12)), frames)
+    assert sorted(rec.annotate(rois=keys).at) == list(frames)
+    assert sorted(rec.annotate(rois=keys, tags=tags).at) == [k for k in frames if k != 12]
+    left = rec.annotate(rois=keys, gaps="leave")
+    assert sorted(left.at) == [0, 9, 18]
+    all_ = rec.annotate(rois=keys, tags=tags, between="interpolate")
+    assert sorted(all_.at) == [*range(10), *range(15, 19)]
+
+
+def test_stepped_task__of_named_pictures_leaves_what_is_between_their_rows(rec):
+    rows = range(2, N, 5)
+    rois = task(track(listed(range(4))), range(4), mode="annotation")
+    tags = task(images(picture_names(rows), shown=False), range(4), mode="annotation")
+    made = rec.annotate(rois=rois, tags=tags)
+    assert made.at == {row: k for k, row in enumerate(rows)}
+    assert made.labelled == [(k * STEP_US, (k + 1) * STEP_US) for k in rows]
+    filled = rec.annotate(rois=rois, tags=tags, between="interpolate")
+    assert sorted(filled.at) == list(range(2, 18))
+    assert filled.labelled == [(2 * STEP_US, 18 * STEP_US)]
+
+
+def test_shapes_of_images__have_nothing_between_them(rec):
+    rois = task(images(picture_names(range(2, N, 5))), range(4))
+    (doubt,) = rec.annotate(rois=rois, between="interpolate").doubts
+    assert "shapes of images have no track" in doubt
+    whole = task(images(picture_names(range(N))), range(N))
+    assert rec.annotate(rois=whole, between="interpolate").doubts == []
+
+
+def test_closing_shape_of_a_stepped_task__labels_nothing_before_it(rec):
+    frames = range(0, N, 3)
+    xml = task(track(listed(range(0, 10, 3)), box(12, outside=1)), frames)
+    assert sorted(rec.annotate(rois=xml).at) == [0, 3, 6, 9]
+    assert sorted(rec.annotate(rois=xml, between="interpolate").at) == list(range(12))
+
+
+def test_later_job__labels_its_own_frames_alone(rec):
+    frames = range(8, N)
+    made = rec.annotate(rois=task(track(listed(frames)), frames), part_of_video=True)
+    assert made.at == {k: k for k in frames}
+    assert made.labelled == [(80_000, 200_000)]
+
+
+# What annotators have finished
+
+
+def finished(rec, *rows: str) -> str:
+    path = rec.folder / "labelled.tsv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (("start_us\tstop_us", "0\t50000", "65000\t99999"), [(0, 50_000), (70_000, 90_000)]),
+        (("start_frame\tstop_frame", "3\t5"), [(30_000, 60_000)]),
+        (
+            (
+                "job\tstart_frame\tstop_frame\tstage\tstate",
+                "7\t0\t4\tannotation\tcompleted",
+                "8\t5\t9\tannotation\tin progress",
+                "9\t10\t19\tacceptance\tcompleted",
+            ),
+            [(0, 50_000), (100_000, 200_000)],
+        ),
+        (("start_frame\tstop_frame\tstate", "0\t19\tnew"), []),
+    ],
+)
+def test_table_of_what_is_finished__says_what_counts_as_labelled(rec, rows, expected):
+    xml = task(track(listed(range(N))))
+    made = rec.annotate(rois=xml, labelled=finished(rec, *rows))
+    assert made.labelled == expected
+    assert made.at == {k: k for k in range(N)}
+    done = sum(stop - start for start, stop in expected) // STEP_US
+    assert made.counts["unfinished_shapes"] == N - done
+
+
+def test_table_of_what_is_finished__takes_times_of_the_recording_not_of_the_clock(rec):
+    xml = task(track(listed(range(N))))
+    table = finished(rec, "start_us\tstop_us", "53000\t83000")
+    made = rec.annotate(rois=xml, labelled=table, time_offset_us=3_000)
+    assert made.labelled == [(50_000, 80_000)]  # on the clock that `Recording` lays them on
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (("from\tto", "0\t1"), r"line 1: header row is 'from\\tto'; expected the columns start_us"),
+        (("start_us\tstop_us", "5\t5"), "line 2: stop_us=5 with start_us=5 is no interval"),
+        (("start_us\tstop_us", "0\t1e6"), "line 2: stop_us is '1e6'; expected a whole number"),
+        (("start_us\tstop_us", "0"), "line 2: stop_us is ''"),
+        (("start_frame\tstop_frame", "", "4\t3"), "line 3: stop_frame=3 with start_frame=4"),
+        (("start_frame\tstop_frame\tstate", "0\t1\tdone"), "state is 'done'; expected one of new"),
+        (("start_frame\tstop_frame", "20\t25"), "labelled.tsv: line 2: no frame that rois.xml"),
+        (("start_us\tstop_us", "1\t9000"), "its µs are 0 to 200000. Is the table of another"),
+    ],
+)
+def test_table_of_what_is_finished__that_is_wrong_is_refused(rec, rows, message):
+    with pytest.raises(AnnotationError, match=message):
+        rec.annotate(rois=task(track(listed(range(N)))), labelled=finished(rec, *rows))
 
 
 def test_gap_of_one_track__in_frames_that_another_lists_is_taken_as_away(rec):

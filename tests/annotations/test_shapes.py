@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from evreel.annotations.shapes import Annotations, FrameTag, Track, interpolate, merge, relabel
+from evreel.annotations.shapes import (
+    Annotations,
+    Attribute,
+    FrameTag,
+    Track,
+    interpolate,
+    merge,
+    of_kinds,
+    relabel,
+)
 from evreel.errors import AnnotationError
 from support.annotations import box as any_box
 from support.annotations import polygon as any_polygon
@@ -70,6 +79,34 @@ def test_merge__joins_labels_by_name_and_frames_by_number():
     assert both.picture_shape == (8, 9)
     assert both.source == "r.xml, t.xml"
     assert both.skipped == {"mask": 3, "cuboid": 1}
+
+
+def test_merge__takes_the_order_of_the_file_that_lists_its_labels_whichever_comes_first():
+    listed = Annotations(("bus", "car"), lists_labels=True, source="v.xml")
+    other = Annotations(("bus", "car", "day"), lists_labels=True, source="i.xml")
+    unlisted = Annotations(("car", "day", "bus"), source="s.xml")
+    for parts in ([listed, unlisted], [unlisted, listed], [other, listed], [unlisted, other]):
+        assert merge(parts).labels == ("bus", "car", "day")
+
+
+def test_merge__joins_what_can_be_said_of_labels():
+    hue, age = Attribute("hue"), Attribute("age", "number")
+    one = Annotations(("car",), attributes={"car": (hue,)}, lists_labels=True)
+    two = Annotations(("car", "bus"), attributes={"car": (age, hue), "bus": (age,)})
+    for parts in ([one, two], [two, one]):
+        assert merge(parts).attributes == {"car": (hue, age), "bus": (age,)}
+
+
+def test_of_kinds__skips_and_counts_the_others_and_bridges_nothing():
+    scene = Annotations(
+        ("a",), (Track(0, "a", (box(0), polygon(2), box(4))), Track(1, "a", (polygon(0),)))
+    )
+    assert of_kinds(scene, ["box", "polygon"]) is scene
+    got = of_kinds(scene, ["box"])
+    assert [(t.id, [(s.frame, s.alone) for s in t.shapes]) for t in got.tracks] == [
+        (0, [(0, True), (4, False)])
+    ]
+    assert got.skipped == {"polygon": 2}
 
 
 def test_merge__refuses_pictures_of_different_sizes():

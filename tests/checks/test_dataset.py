@@ -143,3 +143,27 @@ def test_made_from__finds_files_of_other_stores():
     assert [row[0] for row in dataset.made_from(files)] == ["g.h5"]
     with_store = [*files, Made("e.h5", "a", "store", "2")]
     assert [row[0] for row in dataset.made_from(with_store)] == ["s.h5", "f.h5"]
+
+
+def test_split_label__of_a_split_is_trained_on_if_anything_is():
+    def found(**splits):
+        files = [
+            dataset.Drawn(f"{split}.h5", split, frozenset(labels))
+            for split, labels in splits.items()
+        ]
+        return [(place, problem) for _, place, problem in dataset.split_label(files, "m.json")]
+
+    assert found(train={"car", "bus"}, val={"car"}, test={"bus"}) == []
+    assert found(train=(), val=()) == [], "nothing is labelled"
+    assert found(val={"car"}, test={"car"}) == [], "a set of nothing but tests"
+    assert found() == []
+    [(place, problem)] = found(train={"car"}, val=())
+    assert place == "split val"
+    assert problem.startswith("has no region and no tag in any of its slices")
+    [(place, problem)] = found(train={"car"}, test={"car", "van", "bus"})
+    assert (place, problem) == (
+        "split test",
+        "2 labels not in train, the first 'bus'; is the split intended?",
+    )
+    [(place, _)] = found(train=(), test={"car"})
+    assert place == "split train"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -16,19 +17,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evreel.cli import main
 from evreel.files.clock import read_clock
 from evreel.files.events_store import EventsStore
 from evreel.files.slices import SlicesFile
 from evreel.layout import BOX_DTYPE
 from evreel.recordings.aedat4 import Aedat4Writer
-from support import ROOT, random_events, shared_file
+from support import random_events, shared_file, warm
+from support.labelled import labelled
 from support.scenes import write_scene
 
+COLD = (sys.executable, "-m", "evreel.cli")
 
-def evreel(*arguments, cwd=None):
-    """Run the command in a process of its own, as a user does."""
+
+def evreel(*arguments, cwd=None, command=None):
+    """Run the command in a process of its own; as `COLD`, it imports all it needs, as a user's."""
     return subprocess.run(
-        [sys.executable, "-m", "evreel.cli", *map(str, arguments)],
+        [*(command or [warm.commands() / "evreel"]), *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -48,13 +53,12 @@ def made(tmp_path_factory):
 
 
 def test_chain__by_hand_from_a_scene_to_a_verified_release(made, tmp_path):
-    video = evreel(
-        "video", made / "corner.h5", "-o", tmp_path / "corner.mp4", "--window-us", 10_000
-    )
+    cold = functools.partial(evreel, command=COLD)
+    video = cold("video", made / "corner.h5", "-o", tmp_path / "corner.mp4", "--window-us", 10_000)
     assert video.returncode == 0, video.stderr
     clock, picture, _ = read_clock(tmp_path / "corner.clock.tsv")
     assert picture.shape == (48, 64)
-    run = evreel(
+    run = cold(
         *("annotate", made / "corner.h5", "--clock", tmp_path / "corner.clock.tsv"),
         *("--rois", made / "corner.rois.xml", "--tags", made / "corner.tags.xml"),
         *("--labels", "car,sign,busy", "--count", 1000, "-o", tmp_path / "slices.h5"),
@@ -64,22 +68,16 @@ def test_chain__by_hand_from_a_scene_to_a_verified_release(made, tmp_path):
     assert boxes.dtype == BOX_DTYPE
     assert set(boxes["t"]) <= set(clock.stop_us.tolist())
     drawing = tmp_path / "frame.png"
-    subprocess.run(
-        [
-            *(sys.executable, ROOT / "examples" / "draw_labelled_frame.py"),
-            *(tmp_path / "slices.h5", "--at-us", "60000", "--scale", "2", "-o", drawing),
-        ],
-        check=True,
-        timeout=60,
-    )
+    run = evreel("draw", tmp_path / "slices.h5", "--at-us", 60_000, "--magnify", 8, "-o", drawing)
+    assert run.returncode == 0, run.stderr
     with Image.open(drawing) as picture:
-        assert picture.size == (126, 94)
+        assert picture.size == (504, 8 * 47 + 72)
     run = evreel(
         *("features", made / "corner.aedat4", made / "corner.h5", "-o", tmp_path / "f"),
         *("--representation", "voxel_grid", "--window-us", 20_000, "--set", "bins=3"),
     )
     assert run.returncode == 2, "two inputs of one name overwrite each other"
-    run = evreel(
+    run = cold(
         *("features", made / "corner.aedat4", "-o", tmp_path / "features"),
         *("--representation", "voxel_grid", "--window-us", 20_000, "--set", "bins=3"),
     )
@@ -89,9 +87,9 @@ def test_chain__by_hand_from_a_scene_to_a_verified_release(made, tmp_path):
     plan = "path\tsource\ntrain/voxels/corner.h5\tfeatures/corner.h5\n"
     (tmp_path / "plan.tsv").write_text(plan, encoding="utf-8")
     release = tmp_path / "release"
-    run = evreel("release", "--manifest", "plan.tsv", "-o", release, cwd=tmp_path)
+    run = cold("release", "--manifest", "plan.tsv", "-o", release, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert evreel("verify", release).returncode == 0
+    assert cold("verify", release).returncode == 0
     target = release / "train/voxels/corner.h5"
     data = bytearray(target.read_bytes())
     data[len(data) // 2] ^= 1
@@ -456,3 +454,27 @@ def test_real_recordings__are_described(tmp_path):
     assert found["sensor"] == {"height": 260, "width": 346}
     assert found["events"] == 117_667
     assert found["problems"] == []
+
+
+def test_looking__by_hand_prints_and_writes_what_the_steps_make(tmp_path, capfd):
+    made = labelled(tmp_path)
+    slices, clock, video, table, plot, picture = map(
+        str,
+        (made.slices, made.clock, *(tmp_path / n for n in ("q.mp4", "s.tsv", "s.png", "k.png"))),
+    )
+    assert main(["qa", slices, "--clock", clock, "-o", video, "--magnify", "2"]) == 0
+    assert "q.mp4: 10 frames of 480x112" in capfd.readouterr().err
+    assert main(["summary", slices, "--clock", clock, "-o", table, "--plot", plot]) == 0
+    printed = capfd.readouterr().out.splitlines()
+    written = (tmp_path / "s.tsv").read_text(encoding="utf-8").splitlines()
+    assert "# frames_without_region\t0" in printed
+    for short, line in zip(printed, written, strict=True):
+        assert line.startswith(short)
+    assert "track\tvan\t3\t0\t0\t100000\t10\t100000\t10\t0.3333\t100.0\t" in printed
+    assert main(["show", slices, "--slice", "2", "--save", picture]) == 0
+    drawn = (tmp_path / "k.png").read_bytes()
+    assert main(["draw", slices, "--slice", "2", "-o", picture]) == 0
+    assert (tmp_path / "k.png").read_bytes() == drawn
+    assert main(["draw", slices, "--slice", "9", "-o", str(tmp_path / "no.png")]) == 2
+    assert "slice 9 is not in 0 to 4" in capfd.readouterr().err
+    assert not (tmp_path / "no.png").exists()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,9 @@ PICTURE = (
     "<annotations><version>1.1</version>"
     '<image id="0" name="{}" width="9" height="9"></image></annotations>'
 )
+
+
+SIZE = "<original_size><width>9</width><height>9</height></original_size>"
 
 
 def xml(path, **said):
@@ -216,6 +221,66 @@ def test_exports__of_one_task_for_two_rows_are_an_error_unless_they_are_of_other
     assert "does not say that it is of 'one', but of task 'day'; 1 more" in line
 
 
+def project(path, *names, label="car", right=8):
+    """Write the export of a project with a task of each name, numbered from 1."""
+    tasks = "".join(
+        f"<task><id>{k}</id><name>{name}</name><size>10</size><created>2024-01-02</created>"
+        "<subset>x</subset><start_frame>0</start_frame><stop_frame>9</stop_frame><frame_filter/>"
+        "<original_size><width>9</width><height>9</height></original_size></task>"
+        for k, name in enumerate(names, 1)
+    )
+    tracks = "".join(
+        f'<track id="{k}" label="{label}" task_id="{k}" subset="x"><box frame="{10 * k - 10}" '
+        f'xtl="1" ytl="2" xbr="{right}" ybr="9"/></track>'
+        for k in range(1, len(names) + 1)
+    )
+    text = (
+        "<annotations><version>1.1</version><meta><project><id>1</id><tasks>"
+        f"{tasks}</tasks><labels><label><name>car</name></label></labels></project></meta>"
+        f"{tracks}</annotations>"
+    )
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("annotations.xml", text)
+    else:
+        path.write_text(text)
+
+
+@pytest.mark.parametrize("name", ["all.xml", "all.zip"])
+def test_project__may_be_of_several_rows_with_a_task_for_each(folder, name):
+    project(folder / name, "one", "two.mp4")
+    rows = [row("one", rois=name), row("two", rois=name)]
+    assert told(folder, rows) == []
+    (line,) = told(folder, [*rows[:1], row("three", rois=name)])
+    assert line.startswith(
+        f"recordings.tsv: line 3: rois: {name}: is the export of a project of 2 tasks, "
+        "1 ('one', x), 2 ('two.mp4', x); none is called 'three'. Set annotate.task"
+    )
+    rows[1]["annotate/task"] = "1"
+    lines = told(folder, [row("three", rois=name) | {"annotate/task": "2"}, rows[1]])
+    assert lines[0].startswith("recordings.tsv: line 2: rois: all"), (
+        "the task that a row asks for is that of another row"
+    )
+    lines = told(folder, [row("five", rois=name) | {"annotate/task": "7"}])
+    assert lines[0].startswith(f"recordings.tsv: line 2: rois: {name}: has no task '7'; it has 1 (")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"label": "cat"}, "label 'cat' is not one of the task's: car"),
+        ({"right": 30}, "box reaches x=30.0, outside the 9 px wide picture"),
+    ],
+)
+@pytest.mark.parametrize("name", ["all.xml", "all.zip"])
+def test_faults__of_projects_and_zips_are_told_before_anything_runs(folder, name, more, message):
+    project(folder / name, "one", "two", **more)
+    lines = told(folder, [row("two", rois=name)])
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert lines[0].startswith(f"recordings.tsv: line 2: rois: {name}: ")
+
+
 def test_xml__that_does_not_say_whose_it_is_is_a_doubt(folder):
     xml(folder / "a.xml", video="clip.mp4", task="new")
     assert told(folder, [row("one", rois="a.xml")]) == [
@@ -370,3 +435,137 @@ def test_recording__that_was_moved_is_read_once_and_not_in_each_run(folder, monk
     memory.save()
     monkeypatch.setattr("evreel.dataset.memory._digests", lambda path: pytest.fail("is read"))
     assert seen(wanted, folder / "link.raw") is None
+
+
+def annotation(path, form):
+    """Write a box of label or class `car` in a form; one that is wrong has another class."""
+    form, _, wrong = form.partition(" ")
+    if form == "coco":
+        image = {"id": 1, "file_name": "000000_0.png", "width": 64, "height": 48}
+        item = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
+        label = {"id": 1, "name": "cow" if wrong else "car"}
+        root = {"images": [image], "categories": [label], "annotations": [item]}
+        path.write_text(json.dumps(root))
+    elif form == "mot":
+        path.write_text(f"1,1,1,2,3,4,1,{2 if wrong else 1},1\n")
+    elif form == "yolo":
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("data.yaml", "names: [car]")
+            file.writestr("labels/train/000000_0.txt", f"{1 if wrong else 0} .5 .5 .5 .5\n")
+    else:
+        boxes = np.array([(10, 1, 2, 3, 4, 1 if wrong else 0, 1, 1)], BOX_DTYPE)
+        with path.open("wb") as file:
+            np.save(file, boxes)
+
+
+@pytest.mark.parametrize("form", ["coco", "mot", "yolo", "event-bbox"])
+def test_annotations__of_any_form_are_read_before_anything_runs(folder, form):
+    annotation(folder / "one.x", form)
+    rows = [row("one", rois="one.x")]
+    doubts = told(folder, rows)
+    assert all("does not say that it is of" in doubt for doubt in doubts)
+    annotation(folder / "one.x", f"{form} wrong")
+    [line] = told(folder, rows)
+    assert line.startswith("recordings.tsv: line 2: rois: one.x: ")
+    assert "cow" in line or "class 1" in line or "class 2" in line
+    [line] = told(folder, [row("one", tags="one.x")])
+    assert "has no tags of frames" in line
+
+
+# Clocks of another camera, and what is finished
+
+
+def times(path, n=10, step_us=10_000, comments=""):
+    """Write a table of times of frames."""
+    rows = "".join(f"{k}\t{k * step_us}\t{k * step_us + 5}\n" for k in range(n))
+    path.write_text(f"{comments}frame\tstart_us\tstop_us\n{rows}")
+
+
+def test_clock_and_finished_frames__that_fit_the_annotation_pass(folder):
+    xml(folder / "a.xml", video="one.mp4")
+    times(folder / "c.tsv")
+    (folder / "done.tsv").write_text("start_frame\tstop_frame\n0\t4\n")
+    assert told(folder, [row("one", rois="a.xml", clock="c.tsv", labelled="done.tsv")]) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"clock": "c.tsv"}, "clock: c.tsv: line 1: header row is 'bad'"),
+        ({"clock": "c.tsv", "clock_md5": "0" * 32}, "clock: c.tsv: "),
+        ({"labelled": "c.tsv", "rois": "a.xml"}, "labelled: c.tsv: line 1: header row is 'bad'"),
+        ({"labelled": "c.tsv"}, "labelled: says which frames of rois or tags are finished"),
+        ({"clock": "d.tsv"}, "clock: 'd.tsv' does not exist"),
+        ({"clock": "c.tsv", "video/clock": "frames"}, "clock: is not used, because video/clock is"),
+        ({"clock": "c.tsv", "video/n_frames": "5"}, "clock: video/n_frames is for regular windows"),
+        ({"video/clock": "external"}, "clock: is missing; it names the table of the frames' times"),
+        ({"video/trigger_id": "1"}, "video/trigger_id: goes with clock: triggers only"),
+        ({"clock_md5": "0" * 32}, "clock_md5 is given without clock"),
+    ],
+)
+def test_clock_and_finished_frames__that_are_wrong_are_told_with_their_line(
+    folder, columns, message
+):
+    xml(folder / "a.xml", video="one.mp4")
+    (folder / "c.tsv").write_text("bad\n")
+    lines = told(folder, [row("one", **columns)])
+    assert any(f"recordings.tsv: line 2: {message}" in line for line in lines), lines
+
+
+def test_annotation__of_the_frames_of_another_clock_is_told_whose_it_is(folder):
+    xml(folder / "a.xml", task="shift 7")
+    size = "# sensor_height_px\t{}\n# sensor_width_px\t9\n"
+    for name, n, height in (("one", 20, 9), ("two", 10, 8), ("three", 10, 9)):
+        times(folder / f"{name}.tsv", n, comments=size.format(height))
+    (folder / "b.xml").write_text(
+        (folder / "a.xml").read_text().replace("<source>", SIZE + "<source>")
+    )
+    rows = [row(name, clock=f"{name}.tsv") for name in ("one", "two", "three")]
+    rows[0]["rois"] = "b.xml"
+    lines = told(folder, rows)
+    [line] = [line for line in lines if "clock: b.xml" in line]
+    assert "its task has the frames 0 to 9, the video 0 to 19; it is of task 7 'shift 7'" in line
+    assert line.endswith(
+        "It seems to belong to three. Give the XML that belongs here, or the clock of that."
+    )
+    rows[0]["annotate/part_of_video"] = "true"
+    assert not any("clock: b.xml" in line for line in told(folder, rows))
+    rows[0]["annotate/part_of_video"], rows[0]["clock"] = "", "two.tsv"
+    [line] = [line for line in told(folder, rows) if "clock: b.xml" in line]
+    assert "was drawn on 9x9 pictures; the video's are 9x8" in line
+    rows[0]["annotate/homography"] = "[1, 0, 0, 0, 1, 0, 0, 0, 1]"
+    assert not any("clock: b.xml" in line for line in told(folder, rows))
+
+
+def test_annotation__that_does_not_fit_the_clock_of_an_earlier_run_is_a_doubt(folder):
+    size = "# sensor_height_px\t9\n# sensor_width_px\t9\n# window_us\t{}\n"
+    (folder / "results" / "video").mkdir(parents=True)
+    for name, n in (("one", 20), ("two", 10)):
+        path = folder / "results" / "video" / f"{name}.clock.tsv"
+        times(path, n, comments=size.format(10_000))
+    xml(folder / "a.xml", task="one")
+    text = (folder / "a.xml").read_text()
+    (folder / "a.xml").write_text(text.replace("<source>", SIZE + "<source>"))
+    rows = [row("one", rois="a.xml"), row("two")]
+    [doubt] = told(folder, rows)
+    assert doubt.startswith("recordings.tsv: line 2: a.xml: its task has the frames 0 to 9, the ")
+    assert doubt.endswith(
+        "It seems to belong to two. Give the XML that belongs here, or the clock of that."
+    )
+    assert told(folder, rows, {"video": {"window_us": 5_000}}) == []
+    rows[0]["annotate/part_of_video"] = "true"
+    assert told(folder, rows) == []
+
+
+@pytest.mark.parametrize("form", ["coco", "mot", "yolo", "event-bbox"])
+def test_clock__of_a_table_goes_with_any_form(folder, form):
+    """The box is in frame 0 of the table, which the recording's own frames need not have."""
+    (folder / "one.tsv").write_text("frame\tstart_us\tstop_us\n0\t0\t20\n")
+    annotation(folder / "one.x", form)
+    rows = [row("one", rois="one.x", clock="one.tsv")]
+    found = told(folder, rows)
+    assert all("does not say" in doubt for doubt in found), found
+    (folder / "one.tsv").write_text("frame\tstart_us\tstop_us\n0\t5\t6\n")
+    lines = told(folder, rows)
+    wrong = {"coco": "000000_0.png", "yolo": "000000_0", "event-bbox": "in no frame"}
+    assert form == "mot" or wrong[form] in lines[0]

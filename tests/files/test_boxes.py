@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from evreel.errors import AnnotationError
 from evreel.files.boxes import boxes_of_windows, read_boxes, read_published_boxes, write_boxes
-from evreel.files.npy import array_head
 from evreel.layout import BOX_DTYPE
+from evreel.npy import array_head
 from evreel.windows import Windows
 from support.fuzz.damage import damaged
 

@@ -86,7 +86,7 @@ def other_boxes():
 
 
 MIXTURES = {
-    edited_xml: ("train/slices/park.h5", "another rois XML than annotations/park.rois.xml"),
+    edited_xml: ("train/slices/park.h5", "another rois annotation than annotations/park.rois.xml"),
     other_store: ("train/slices/park.h5", "another events store than train/events/park.h5"),
     other_clock: ("train/slices/park.h5", "another clock than video/park.clock.tsv"),
     other_boxes: ("train/slices/park.h5", "another file of boxes than train/slices/park_bbox.npy"),
@@ -136,10 +136,10 @@ def test_build__compares_with_the_files_that_the_table_names(made, tmp_path, mon
     without = folder, [row for row in rows if row["kind"] != "annotations"]
     assert build(without, tmp_path / "a", monkeypatch, recordings={"park": row}).is_dir()
     other = row | {"rois_sha256": "0" * 64}
-    with pytest.raises(ReleaseError, match="another rois XML than that of column rois"):
+    with pytest.raises(ReleaseError, match="another rois annotation than that of column rois"):
         build(without, tmp_path / "b", monkeypatch, recordings={"park": other})
     tagged = row | {"tags_sha256": "0" * 64}
-    with pytest.raises(ReleaseError, match="without the tags XML, that of column tags"):
+    with pytest.raises(ReleaseError, match="without the tags annotation, that of column tags"):
         build(without, tmp_path / "c", monkeypatch, recordings={"park": tagged})
 
 

@@ -59,9 +59,7 @@ def test_settings__change_the_labels_and_are_recorded(tmp_path):
 
 def test_boxes_us__goes_with_a_rate_alone():
     for settings in ({"boxes": "rate"}, {"boxes_us": 5}):
-        with pytest.raises(
-            ParameterError, match=r"boxes_us: (is needed|does not go) with boxes"
-        ):
+        with pytest.raises(ParameterError, match=r"boxes_us: (is needed|does not go) with boxes"):
             steps.AnnotateSettings(**settings)
 
 

@@ -19,7 +19,7 @@ def packed(path: Path, files: Mapping, kind: str | None = None) -> Path:
 
 @functools.lru_cache(maxsize=32)
 def _packed(kind: str, files: tuple) -> bytes:
-    """Return an archive; the same one is packed once, which for bzip2 takes half a second."""
+    """Return an archive; the same one is packed once, which for bzip2 takes long."""
     packed = io.BytesIO()
     if kind.endswith("zip"):
         method = zipfile.ZIP_STORED if kind == "stored.zip" else zipfile.ZIP_DEFLATED
@@ -29,7 +29,7 @@ def _packed(kind: str, files: tuple) -> bytes:
                 archive.writestr(name, content)
         return packed.getvalue()
     mode = {"tar": "w", "tar.gz": "w:gz", "tar.xz": "w:xz", "tar.bz2": "w:bz2"}[kind]
-    options = {"preset": 1} if kind == "tar.xz" else {}
+    options = {"tar.xz": {"preset": 1}, "tar.bz2": {"compresslevel": 1}}.get(kind, {})
     with tarfile.open(fileobj=packed, mode=mode, **options) as archive:
         for name, content in files:
             info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)

@@ -44,10 +44,9 @@ def element(kind: str, attributes: Mapping[str, object]) -> str:
     return f"<{kind} {' '.join(kept)}/>\n"
 
 
-def ellipse(frame: int, **attributes: object) -> str:
-    """Return a shape of a kind that is not supported."""
-    values = {"frame": frame, "keyframe": 1, "outside": 0, "cx": 9, "cy": 9, "rx": 3, "ry": 2}
-    return element("ellipse", values | attributes)
+def unknown(frame: int, **attributes: object) -> str:
+    """Return a shape of a kind that CVAT does not have."""
+    return element("hexagon", {"frame": frame, "keyframe": 1, "outside": 0} | attributes)
 
 
 def track(*shapes: str, number: int = 0) -> str:
@@ -137,10 +136,17 @@ class Recording:
                 files[role].write_text(xml, encoding="utf-8")
         return files
 
-    def annotate(self, rois: object = None, tags: object = None, **settings: object) -> Annotated:
+    def annotate(
+        self,
+        rois: object = None,
+        tags: object = None,
+        labelled: str | None = None,
+        **settings: object,
+    ) -> Annotated:
         """Annotate by XML, its text or a path, without events."""
         joined = read_annotations(
             **self._paths(rois=rois, tags=tags),
+            labelled=labelled,
             frames=FrameClock.regular(N * STEP_US, STEP_US),
             settings=steps.AnnotateSettings(**settings),
         )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from support import ROOT
+from support import ROOT, warm
 from support.scenes import simulated
 
 CONFIG = {
@@ -64,48 +62,24 @@ def command(folder: Path, *arguments: str, house: Path = ROOT) -> list[str]:
     ]
 
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["snakemake.cli", "support.dataset"])
-"""Importing Snakemake is half of what a dry run takes: it is imported once and then forked."""
-
-
-def _main(arguments: list[str], folder: Path, said: Path, path: str) -> None:
-    """Run Snakemake here, as ``python -m snakemake`` in a folder does."""
-    from snakemake.cli import main
-
-    with said.open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    os.chdir(folder)
-    os.environ["PYTHONPATH"] = path
-    sys.path[:0] = ["", str(ROOT / "src")]
-    sys.argv = ["snakemake", *arguments]
-    main(arguments)
-
-
 def snakemake(
     folder: Path,
     *arguments: str,
     house: Path = ROOT,
     env: Mapping[str, str] | None = None,
+    cold: bool = False,
     timeout: int = 180,
 ) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the data set in `folder`, with output and errors as one text.
 
     `house` is a checkout, of which also the package is taken; `env` is added to the environment.
+    Snakemake and its jobs are forks of a process that has imported what they need, unless they are
+    of another checkout or start `cold`, each with an interpreter of its own.
     """
     path = os.pathsep.join(filter(None, [str(house / "src"), os.environ.get("PYTHONPATH")]))
     called = command(folder, *arguments, house=house)
-    if house == ROOT and env is None:
-        with tempfile.NamedTemporaryFile() as said:
-            fork = FORKS.Process(target=_main, args=(called[3:], folder, Path(said.name), path))
-            fork.start()
-            fork.join(timeout)
-            if fork.exitcode is None:
-                fork.kill()
-                raise subprocess.TimeoutExpired(called, timeout)
-            text = Path(said.name).read_text(encoding="utf-8")
-        return subprocess.CompletedProcess(called, fork.exitcode, text)
+    if house == ROOT and not cold:
+        called[:3] = [str(warm.commands() / "snakemake")]
     return subprocess.run(
         called,
         cwd=folder,

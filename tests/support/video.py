@@ -10,6 +10,7 @@ import numpy as np
 from evreel.kernels.pictures import decay
 from evreel.timebase import FrameClock
 from evreel.video.mp4 import write_mp4
+from evreel.video.png import png_bytes
 from evreel.video.png_zip import write_png_zip
 from evreel.video.render import render
 from support import random_events
@@ -23,6 +24,9 @@ def write_both(folder: Path) -> None:
     pictures = [blobs[7 * k : 7 * k + 180, 3 * k : 3 * k + 240] for k in range(40)]
     for preset in ("ultrafast", "veryfast"):
         write_mp4(folder / f"{preset}.mp4", pictures, shape, preset=preset, metadata={"a": "b"})
+    coloured = np.stack([*pictures[:3]], axis=2)
+    write_mp4(folder / "colour.mp4", [coloured] * 3, shape, colour=True)
+    (folder / "colour.png").write_bytes(png_bytes(coloured))
     write_png_zip(folder / "png.zip", pictures, shape, FrameClock.regular(400, 10))
 
 

@@ -225,11 +225,11 @@ def test_ffmpeg__missing_from_the_package_is_an_error(tmp_path, monkeypatch):
 def test_writers__say_nothing_and_leave_no_process(tmp_path, capfd, processes):
     write_both(tmp_path)
     assert capfd.readouterr() == ("", "")
-    assert len(processes) == 3
+    assert len(processes) == 5
     for process in processes:
         assert_ended_and_reaped(process)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["png.zip", "ultrafast.mp4", "veryfast.mp4"]
+    assert names == ["colour.mp4", "colour.png", "png.zip", "ultrafast.mp4", "veryfast.mp4"]
 
 
 @pytest.mark.parametrize("when", [3, 59])

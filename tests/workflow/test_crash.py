@@ -101,7 +101,7 @@ class Workflow:
     def run(self, *arguments: str) -> str:
         """Run to the end without a stop, and return what Snakemake says."""
         (self.hold / "points").write_text("")
-        return build(self.folder, *arguments, env=self.env)
+        return build(self.folder, *arguments)
 
     def start(self, *points: str) -> subprocess.Popen:
         """Start Snakemake in a process group of its own, and wait until a job is at each point."""
@@ -239,7 +239,7 @@ def test_killed_snakemake__leaves_nothing_that_unlock_and_the_same_command_do_no
             process.kill()  # its jobs stay, each with its output written
         process.wait(timeout=120)
         if k == 0:
-            locked = snakemake(workflow.folder, "--cores", "2", env=workflow.env)
+            locked = snakemake(workflow.folder, "--cores", "2")
             assert locked.returncode != 0
             assert "--unlock" in locked.stdout
         workflow.unlock()

@@ -89,10 +89,10 @@ def test_cores_folder_clock_locale_and_processor__do_not_show_in_any_file(tmp_pa
         write_config(folder, DECAY)
     for source in (there / "raw").iterdir():
         os.utime(source, (10**9, 10**9))
-    build(here, "--cores", "2", env={"PYTHONHASHSEED": "0"})
+    build(here, "--cores", "2")
     umask = os.umask(0o077)
     try:
-        run = snakemake(there, "--cores", "1", env=OTHER_MACHINE)
+        run = snakemake(there, "--cores", "1", env=OTHER_MACHINE, cold=True)
     finally:
         os.umask(umask)
     assert run.returncode == 0, run.stdout

@@ -86,7 +86,7 @@ def built(tmp_path_factory):
         ],
     )
     write_config(folder, CONFIG)
-    build(folder, "--cores", "2")
+    build(folder, "--cores", "2", cold=True)  # of these rules, no other test runs a user's process
     return folder
 
 

@@ -28,8 +28,8 @@ def checkout(tmp_path_factory):
     copy = tmp_path_factory.mktemp("checkout")
     for name in ("Snakefile", "workflow", "scripts", "envs", "profiles", "examples"):
         (copy / name).symlink_to(ROOT / name)
-    for name in ("src", "docs"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("src", "docs"):  # with the compiled kernels
+        shutil.copytree(ROOT / name, copy / name)
     path = copy / "src" / "evreel" / "dataset" / "settings.py"
     head, below = path.read_text(encoding="utf-8").split("class EventsSettings")
     docstring, rest = below.split('"""\n', 1)

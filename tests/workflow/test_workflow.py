@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from evreel import steps
+from evreel.files.slices import SlicesFile
 from evreel.recordings.aedat4 import Aedat4Writer
 from support import ROOT, bound, random_events
 from support.dataset import (
@@ -140,6 +141,28 @@ def test_edited_xml__rebuilds_that_recordings_slices_and_the_release(copied):
     xml.write_text(text.replace("<name>one</name>", "<name>one again</name>"), encoding="utf-8")
     assert text != xml.read_text(encoding="utf-8")
     assert planned(copied) == ["all", "annotate", "release"]
+
+
+def test_times_of_another_camera_and_finished_frames__are_seen_by_their_content(copied):
+    times = copied / "camera.tsv"
+    shutil.copy(copied / "results" / "video" / "one.clock.tsv", times)
+    (copied / "done.tsv").write_text("start_frame\tstop_frame\n0\t4\n")
+    more = [["clock", "labelled"], ["camera.tsv", "done.tsv"], ["", ""]]
+    change_table(copied, lambda rows: [row + added for row, added in zip(rows, more, strict=True)])
+    build(copied, "--cores", "2", "all_slices")
+    with SlicesFile(copied / "results" / "slices" / "one.h5") as slices:
+        assert [column.tolist() for column in slices.labelled] == [[0], [50_000]]
+    assert planned(copied, "all_slices") == []
+    for file, rules in ((times, ["annotate", "clock"]), (copied / "done.tsv", ["annotate"])):
+        before = file.read_bytes()
+        file.write_bytes(before.replace(b"\t4\n", b"\t3\n").replace(b"# frames", b"# by hand\ta\n# frames"))
+        os.utime(file, (1, 1))
+        assert planned(copied, "all_slices") == sorted(["all_slices", *rules])
+        file.write_bytes(before)
+    times.write_text(times.read_text().replace("11\t110000\t120000\n", "").replace("frames\t12", "frames\t11"))
+    run = snakemake(copied, "-n")
+    assert run.returncode != 0
+    assert "clock: one.rois.xml: its task has the frames 0 to 11, the video 0 to 10" in run.stdout
 
 
 def test_new_preset__encodes_the_videos_and_annotates_nothing(copied):
@@ -446,6 +469,10 @@ def test_what_is_known_of_a_recording__is_checked_where_given(copied):
         ("results/events/three.h5", "events; 7 are expected. Is it the right recording?"),
     ):
         assert message in told.split(f": {output}")[1].split("\n\n")[0], told
+
+
+def test_all_qa__shows_what_is_labelled_in_every_recording(copied):
+    assert planned(copied, "all_qa") == ["all_qa", "qa", "qa", "summary", "summary"]
 
 
 def test_demo_config__plans_every_step_of_three_recordings(tmp_path):

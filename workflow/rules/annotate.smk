@@ -5,6 +5,7 @@ rule annotate:
         clock=rules.clock.output.clock,
         rois=of_recording(DATASET.file("rois"), []),
         tags=of_recording(DATASET.file("tags"), []),
+        labelled=of_recording(DATASET.file("labelled"), []),
     output:
         slices="<results>/slices/{id}.h5",
         boxes="<results>/slices/{id}_bbox.npy",
@@ -21,7 +22,10 @@ rule annotate:
         tags_md5=column("tags_md5"),
         rois_sha256=digest("rois"),
         tags_sha256=digest("tags"),
+        labelled_md5=column("labelled_md5"),
+        labelled_sha256=digest("labelled"),
         labels=of_dataset(DataSet.labels),
+        names=of_recording(DATASET.names),
         revision=revision("annotate"),
     script:
         "../../scripts/annotate.py"

@@ -23,6 +23,7 @@ from evreel.dataset.settings import (
     EventsSettings,
     FeatureSettings,
     MemberSettings,
+    QaSettings,
     ReleaseSettings,
     SplitsSettings,
     VideoSettings,

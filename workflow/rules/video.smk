@@ -2,6 +2,7 @@ rule clock:
     """The time that each frame of a video stands for; encoding the video again changes nothing here."""
     input:
         store=rules.events.output.store,
+        table=of_recording(DATASET.file("clock"), []),
     output:
         clock="<results>/video/{id}.clock.tsv",
     log:
@@ -10,6 +11,8 @@ rule clock:
         "../../envs/evreel.yaml"
     params:
         **settings(ClockSettings, "video"),
+        clock_md5=column("clock_md5"),
+        clock_sha256=digest("clock"),
         revision=revision("clock"),
     script:
         "../../scripts/clock.py"

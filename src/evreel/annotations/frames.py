@@ -21,6 +21,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+
+from evreel.annotations.compact import columns_of
 from evreel.annotations.shapes import Annotations, Shape, Track, interpolate
 from evreel.errors import AnnotationError
 from evreel.timebase import FrameClock
@@ -49,12 +52,15 @@ class Placed:
         ``frames_maybe_deleted``: frames taken as not labelled, because all tracks leave them out;
         ``open_gaps``: gaps of tracks, in frames that others list, where the object is taken as
         away; ``unclosed_tracks``: tracks that end before their task does, and do not close.
+    step
+        Rows from one frame of the task of `rois` to the next; 0 if they are not equally far apart.
     """
 
     rois: Annotations | None
     tags: Annotations | None
     doubts: tuple[str, ...]
     counts: Mapping[str, int]
+    step: int = 1
 
 
 def place(
@@ -91,9 +97,11 @@ def place(
     doubts: list[str] = []
     counts = dict.fromkeys(COUNTS, 0)
     named = None if tags is None else _rows_by_name(tags, clock)
+    step = 1 if rois is None or rois.task is None else rois.task.step
     if rois is not None and rois.lists_frames:
         rows = _rows_by_name(rois, clock)
-        rois = rois if rows is None else _renumbered(rois, rows)
+        if rows is not None:
+            rois, step = _renumbered(rois, rows), _step_of_rows(rows, step)
     elif rois is not None:
         partner = tags if tags is not None and _of_one_task(rois, tags) else None
         advice = _advice(rois, tags)
@@ -107,6 +115,7 @@ def place(
                     hint="Export both again.",
                 )
             rois = _renumbered(rois, named)
+            step = _step_of_rows(named, step)
         elif partner is None and rois.of_images:
             doubts.append(
                 f"{rois.source}: its task was made of images, whose names this export does not "
@@ -114,7 +123,7 @@ def place(
             )
     if tags is not None and named is not None:
         tags = _renumbered(tags, named)
-    return Placed(rois, tags, tuple(doubts), counts)
+    return Placed(rois, tags, tuple(doubts), counts, step)
 
 
 # Identity
@@ -220,6 +229,14 @@ def _renumbered(part: Annotations, rows: Mapping[int, int]) -> Annotations:
     )
 
 
+def _step_of_rows(rows: Mapping[int, int], step: int) -> int:
+    """Return how far apart the rows are of two neighbours of a task with this step."""
+    if not _is_regular(rows) or len(rows) < 2:
+        return 0
+    a, b = sorted(rows)[:2]
+    return (rows[b] - rows[a]) * step // (b - a)
+
+
 def _is_regular(rows: Mapping[int, int]) -> bool:
     """Return whether rows go up by one step, so that frames between two shapes are between rows."""
     steps = [(rows[b] - rows[a], b - a) for a, b in pairwise(sorted(rows))]
@@ -321,7 +338,7 @@ def _deleted(rois: Annotations, partner: Annotations | None, doubts: list[str]) 
 
 def _without_gaps(
     rois: Annotations, gaps: Gaps, deleted: Set[int]
-) -> tuple[tuple[Track, ...], Set[int], list[tuple[Track, int]]]:
+) -> tuple[Sequence[Track], Set[int], list[tuple[Track, int]]]:
     """Mark the shapes before gaps that are not filled.
 
     Returns
@@ -333,14 +350,14 @@ def _without_gaps(
     open_: dict[int, list[int]] = {}
     adjacent = apart = 0
     for number, track in enumerate(rois.tracks):
-        for k, (left, right) in enumerate(pairwise(track.shapes)):
-            if left.outside or left.alone:
-                continue
-            if right.frame - left.frame > step:
-                open_.setdefault(number, []).append(k)
-                apart += not right.outside
-            else:
-                adjacent += not right.outside
+        listed = columns_of(track.shapes)
+        goes_on = ~(listed.outside | listed.alone)[:-1]
+        is_gap = goes_on & (np.diff(listed.frame) > step)
+        is_shown = ~listed.outside[1:]
+        apart += int((is_gap & is_shown).sum())
+        adjacent += int((goes_on & ~is_gap & is_shown).sum())
+        if is_gap.any():
+            open_[number] = np.flatnonzero(is_gap).tolist()
     tracks = list(rois.tracks)
     if not open_:
         return rois.tracks, frozenset(), []
@@ -349,7 +366,7 @@ def _without_gaps(
     )
     if not lists_all:
         for number in open_ if deleted else ():
-            tracks[number] = _left_out(tracks[number], deleted)
+            tracks[number] = _left_out(tracks[number], deleted, step)
         return tuple(tracks), frozenset(), []
     shown = _shown(rois.tracks)
     unlisted: set[int] = set()
@@ -369,18 +386,29 @@ def _without_gaps(
 
 def _shown(tracks: Sequence[Track]) -> set[int]:
     """Return the frames in which a track lists a shape that is visible."""
-    return {shape.frame for track in tracks for shape in track.shapes if not shape.outside}
+    shown: set[int] = set()
+    for track in tracks:
+        listed = columns_of(track.shapes)
+        shown.update(listed.frame[~listed.outside].tolist())
+    return shown
 
 
 def _is_between_keys(track: Track) -> bool:
-    return any(not shape.keyframe for shape in track.shapes)
+    return not columns_of(track.shapes).keyframe.all()
 
 
-def _left_out(track: Track, frames: Set[int]) -> Track:
-    """Return a track whose gaps are filled, except in some frames."""
-    kept = [s for s in interpolate(track).shapes if s.outside or s.frame not in frames]
+def _left_out(track: Track, frames: Set[int], step: int) -> Track:
+    """Return a track whose gaps are filled, `step` apart, except in some frames."""
+    listed = {shape.frame for shape in track.shapes}
+    first = track.shapes[0].frame
+    kept = [
+        s
+        for s in interpolate(track).shapes
+        if s.outside
+        or (s.frame not in frames and (s.frame in listed or (s.frame - first) % step == 0))
+    ]
     for k, (left, right) in enumerate(pairwise(kept)):
-        if not left.outside and right.frame > left.frame + 1:
+        if not left.outside and right.frame > left.frame + step:
             kept[k] = replace(left, alone=True)
     return replace(track, shapes=tuple(kept))
 

@@ -647,11 +647,13 @@ def check_within(annotations: Annotations) -> None:
     """
     if annotations.picture_shape is None:
         return
-    shown = [(track, s) for track in annotations.tracks for s in track.shapes if not s.outside]
-    bounds = np.fromiter((shape.bounds for _, shape in shown), np.dtype("4f8"), len(shown))
-    over = _over_edges(bounds, annotations.picture_shape).any(axis=1)
-    if over.any():
-        _fail_outside(annotations, *shown[int(np.argmax(over))], annotations.picture_shape)
+    height, width = annotations.picture_shape
+    for track in annotations.tracks:
+        for shape in track.shapes:
+            if not shape.outside:
+                left, top, right, bottom = shape.bounds
+                if left < 0 or top < 0 or right > width or bottom > height:
+                    _fail_outside(annotations, track, shape, annotations.picture_shape)
 
 
 def check_task(annotations: Annotations, clock: FrameClock) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from types import MappingProxyType
@@ -563,7 +563,7 @@ class Track:
 
     id: int
     label: str
-    shapes: tuple[Shape, ...]
+    shapes: Sequence[Shape]
 
 
 @dataclass(frozen=True)
@@ -604,6 +604,8 @@ class Annotations:
         What the file calls its task or job; None if it does not say.
     created
         When that task was created, as the file has it; None if it does not say.
+    of_project
+        Which task of a project it is; empty if the file is not the export of a project.
     of_images
         Whether the task was made from images and not from a video.
     lists_frames
@@ -612,10 +614,16 @@ class Annotations:
         Name of the video that the task was made from, as the file has it; None if it does not say.
     pictures
         Frame number → name of its picture, as an images export lists them.
+    lists_labels
+        Whether the file itself lists its labels, in an order that people chose.
+    jobs
+        Frames of the jobs that the task was divided into, where the file says them.
+    doubts
+        What in the file contradicts itself, though it can be read; a sentence each.
     """
 
     labels: tuple[str, ...]
-    tracks: tuple[Track, ...] = ()
+    tracks: Sequence[Track] = ()
     tags: tuple[FrameTag, ...] = ()
     frames: range | tuple[int, ...] = ()
     picture_shape: tuple[int, int] | None = None
@@ -627,14 +635,20 @@ class Annotations:
     task_name: str | None = None
     created: str | None = None
     video: str | None = None
+    of_project: str = ""
     of_images: bool = False
     lists_frames: bool = False
     pictures: Mapping[int, str] = field(default_factory=dict)
     attributes: Mapping[str, tuple[Attribute, ...]] = field(default_factory=dict)
+    lists_labels: bool = False
+    jobs: tuple[range, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def merge(parts: Iterable[Annotations]) -> Annotations:
-    """Join annotations of the same video; labels are matched by name, in order of appearance.
+    """Join annotations of the same video; labels are matched by name.
+
+    Their order is that of the parts that list them, then that of appearance in the others.
 
     Raises
     ------
@@ -642,8 +656,10 @@ def merge(parts: Iterable[Annotations]) -> Annotations:
         If two parts were drawn on pictures of different sizes.
     """
     listed = list(parts)
+    # What lists its labels decides about their order, whichever file comes first.
+    in_order = sorted(listed, key=lambda part: not part.lists_labels)
     sources = ", ".join(dict.fromkeys(part.source for part in listed if part.source))
-    labels = tuple(dict.fromkeys(label for part in listed for label in part.labels))
+    labels = tuple(dict.fromkeys(label for part in in_order for label in part.labels))
     shapes = {part.picture_shape for part in listed} - {None}
     if len(shapes) > 1:
         sizes = " and ".join(f"{w}x{h}" for h, w in sorted(s for s in shapes if s))
@@ -652,15 +668,35 @@ def merge(parts: Iterable[Annotations]) -> Annotations:
             path=sources or None,
             hint="Export them from tasks on the same video.",
         )
+    with_tracks = [part.tracks for part in listed if part.tracks]
+    attributes: dict[str, tuple[Attribute, ...]] = {}
+    for part in in_order:
+        for label, of_label in part.attributes.items():
+            known = {attribute.name for attribute in attributes.get(label, ())}
+            more = (attribute for attribute in of_label if attribute.name not in known)
+            attributes[label] = (*attributes.get(label, ()), *more)
     return Annotations(
         labels=labels,
-        tracks=tuple(track for part in listed for track in part.tracks),
+        # One file's are not copied: it may have millions.
+        tracks=with_tracks[0]
+        if len(with_tracks) == 1
+        else tuple(track for tracks in with_tracks for track in tracks),
         tags=tuple(tag for part in listed for tag in part.tags),
         frames=tuple(sorted({frame for part in listed for frame in part.frames})),
         picture_shape=next(iter(shapes), None),
         source=sources,
         skipped=dict(sum((Counter(part.skipped) for part in listed), Counter())),
         repairs=sums(part.repairs for part in listed),
+        attributes=attributes,
+        lists_labels=any(part.lists_labels for part in listed),
+        jobs=tuple(
+            dict.fromkeys(
+                job
+                for part in listed
+                for job in part.jobs or ((part.task,) if part.task is not None else ())
+            )
+        ),
+        doubts=tuple(doubt for part in listed for doubt in part.doubts),
     )
 
 
@@ -704,6 +740,34 @@ def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
             hint="Correct the annotation, or add the label to the list.",
         )
     return replace(annotations, labels=listed)
+
+
+def of_kinds(annotations: Annotations, kinds: Iterable[str]) -> Annotations:
+    """Return annotations with the shapes of some kinds, by their names; the others are skipped.
+
+    The shape before one that is skipped is alone: nothing is interpolated across what is left out.
+    """
+    wanted = frozenset(kinds)
+    skipped = Counter(
+        shape.name
+        for track in annotations.tracks
+        for shape in track.shapes
+        if shape.name not in wanted and not shape.outside
+    )
+    if not skipped:
+        return annotations
+    tracks = []
+    for track in annotations.tracks:
+        kept: list[Shape] = []
+        for shape in track.shapes:
+            if shape.name in wanted:
+                kept.append(shape)
+            elif kept:
+                kept[-1] = replace(kept[-1], alone=True)
+        if kept:
+            tracks.append(replace(track, shapes=tuple(kept)))
+    skipped.update(annotations.skipped)
+    return replace(annotations, tracks=tuple(tracks), skipped=dict(sorted(skipped.items())))
 
 
 def interpolate(track: Track) -> Track:

@@ -4,7 +4,18 @@ Each check is a small function or accumulator of plain arrays, registered with w
 its thresholds. `evreel.checks.run` applies them to files, folders and releases.
 """
 
-from evreel.checks import boxes, dataset, events, features, labels, release, samples, slices, stores
+from evreel.checks import (
+    boxes,
+    dataset,
+    events,
+    features,
+    labels,
+    release,
+    samples,
+    slices,
+    stores,
+    tracks,
+)
 from evreel.checks.finding import Finding, Report, Severity
 from evreel.checks.registry import Check, Threshold, registered
 
@@ -27,4 +38,5 @@ __all__ = [
     "samples",
     "slices",
     "stores",
+    "tracks",
 ]

@@ -190,8 +190,29 @@ _FROZEN_GAP_US = Threshold(
 )
 def frozen_box(boxes: Boxes) -> Iterator[Located]:
     """Find runs of equal boxes of one class, whatever the numbers of their tracks are."""
-    if not len(boxes.t):
+    runs = frozen_runs(boxes)
+    if not runs:
         return
+    rows = min(runs, key=lambda run: int(run[0]))
+    times = np.unique(boxes.t[rows])
+    span = int(distance(times[-1:], times[:1])[0])
+    place, tracks = f"record {rows[0]}, ", ""
+    if boxes.track_id is not None:
+        place += f"track {boxes.track_id[rows[0]]}, "
+        n_tracks = len(np.unique(boxes.track_id[rows]))
+        tracks = f" under {n_tracks:,} track numbers" if n_tracks > 1 else ""
+    more = first_of(len(runs), "such runs")
+    yield (
+        f"{place}t={boxes.t[rows[0]]} µs",
+        f"the same box {len(times):,} times in {span / 1e6:.3f} s{tracks}{more}; "
+        "was its object abandoned?",
+    )
+
+
+def frozen_runs(boxes: Boxes) -> list[Int64Array]:
+    """Return the rows of each run of boxes that `frozen_box` finds, by time."""
+    if not len(boxes.t):
+        return []
     geometry = (boxes.h, boxes.w, boxes.y, boxes.x, boxes.class_id)
     order = np.lexsort((np.arange(len(boxes.t)), boxes.t, *geometry))
     t = boxes.t[order]
@@ -205,23 +226,8 @@ def frozen_box(boxes: Boxes) -> Iterator[Located]:
     moment = np.concatenate([[0], np.cumsum(apart > 0)])
     lengths = moment[last] - moment[starts] + 1
     spans = distance(t[last], t[starts])
-    long = np.flatnonzero(
-        (lengths >= _FROZEN_LEAST_BOXES.value) & (spans >= _FROZEN_LEAST_US.value)
-    )
-    if len(long):
-        first = long[np.argmin(order[starts[long]])]
-        rows = order[starts[first] : last[first] + 1]
-        place, tracks = f"record {rows[0]}, ", ""
-        if boxes.track_id is not None:
-            place += f"track {boxes.track_id[rows[0]]}, "
-            n_tracks = len(np.unique(boxes.track_id[rows]))
-            tracks = f" under {n_tracks:,} track numbers" if n_tracks > 1 else ""
-        more = first_of(len(long), "such runs")
-        yield (
-            f"{place}t={boxes.t[rows[0]]} µs",
-            f"the same box {lengths[first]:,} times in {spans[first] / 1e6:.3f} s{tracks}{more}; "
-            "was its object abandoned?",
-        )
+    long = (lengths >= _FROZEN_LEAST_BOXES.value) & (spans >= _FROZEN_LEAST_US.value)
+    return [order[first : end + 1] for first, end in zip(starts[long], last[long], strict=True)]
 
 
 def read_boxes(file: File, camera_start_us: int | None) -> Boxes:

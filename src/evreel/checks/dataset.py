@@ -186,6 +186,41 @@ def sample_class(cuts: Sequence[Cut]) -> Iterator[Placed]:
         )
 
 
+class Drawn(NamedTuple):
+    """A slices file of a split, and the labels of its regions and tags."""
+
+    path: str
+    split: str
+    labels: frozenset[str]
+
+
+@warning(
+    "split_label",
+    "Splits without any region or tag, and labels that are tested but not trained on.",
+)
+def split_label(files: Iterable[Drawn], path: str) -> Iterator[Placed]:
+    """Find splits without labels that others have; `path` is the table of recordings."""
+    of_split: dict[str, set[str]] = {}
+    for file in files:
+        of_split.setdefault(file.split, set()).update(file.labels)
+    any_label = set().union(*of_split.values())
+    for split, labels in sorted(of_split.items()):
+        new = sorted(labels - of_split["train"]) if split in SPLITS and "train" in of_split else []
+        if not labels and any_label:
+            yield (
+                path,
+                f"split {split}",
+                "has no region and no tag in any of its slices; were its XMLs exported?",
+            )
+        elif new and of_split["train"]:
+            yield (
+                path,
+                f"split {split}",
+                f"{counted(len(new), 'label')} not in train, the first {short(new[0])}; is the "
+                "split intended?",
+            )
+
+
 @error(
     "made_from", "Files that were made from others than the ones of their recording beside them."
 )

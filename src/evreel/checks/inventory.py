@@ -33,8 +33,8 @@ from evreel.layout import (
     SLICES,
 )
 from evreel.outputs import SCRATCH, Progress
+from evreel.provenance import digests_in
 from evreel.release.manifest import is_release
-from evreel.release.origins import digests_in
 
 BOXES = "boxes"
 RECORDING = "recording"

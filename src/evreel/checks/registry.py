@@ -17,6 +17,7 @@ LookedAt = Literal[
     "events store",
     "events with labels",
     "slices",
+    "tracks",
     "samples",
     "features",
     "boxes",

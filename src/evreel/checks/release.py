@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evreel.checks.dataset import (
+    Drawn,
     Member,
     Recordings,
     Stored,
@@ -17,15 +18,17 @@ from evreel.checks.dataset import (
     made_from,
     split_bytes,
     split_group,
+    split_label,
     split_recording,
 )
 from evreel.checks.finding import DAMAGE, Finding, Placed, counted, first_of, problem_of
 from evreel.checks.inventory import Entry, File, Folder, Head, id_of, is_file, kind_of, read_head
 from evreel.checks.registry import check_of, checks_of, findings, unreadable
 from evreel.checks.samples import MIXED, Cut, read_cuts, sample_at, short
+from evreel.checks.slices import drawn_labels
 from evreel.checks.splits import listed_names
 from evreel.errors import EvreelError, ReleaseError
-from evreel.layout import BOXES_SUFFIX, EVENTS, SAMPLES
+from evreel.layout import BOXES_SUFFIX, EVENTS, SAMPLES, SLICES
 from evreel.release.content import ANNOTATED_KINDS, MADE_KINDS, has_boxes, is_annotated
 from evreel.release.manifest import MANIFEST, SUMS, Manifest, parse_manifest
 from evreel.release.origins import Made
@@ -258,6 +261,7 @@ class Release:
             if id_ not in sampled or row.get("split") != MIXED
         }
         yield from findings(split_group, of_one_split, self._table)
+        yield from findings(split_label, self._drawn(), self._table)
         yield from findings(split_bytes, self._stored())
         yield from check_of(split_bytes).findings(self._same_source())
         ids = recordings or {file.id: {} for file in files}
@@ -316,6 +320,14 @@ class Release:
                 f"has the {column} of {other!r}, and events of the same time; keep them in "
                 f"{split} or in {other_split}",
             )
+
+    def _drawn(self) -> Iterator[Drawn]:
+        split_of = {self._prefix + file.path: file.split for file in self._manifest.files}
+        for file in self.files:
+            split = split_of.get(file.path)
+            labels = drawn_labels(file) if split and file.kind == SLICES.name else None
+            if split and labels is not None:
+                yield Drawn(file.path, split, labels)
 
     def _stored(self) -> Iterator[Stored]:
         for file in self._manifest.files:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.checks.columns import EVENTS_COLUMNS, RawColumns, opened, sensor_of
+from evreel.checks.columns import EVENTS_COLUMNS, RawColumns, opened, provenance, sensor_of
 from evreel.checks.events import Columns, at, check_events, event_checks
-from evreel.checks.finding import Finding, Located
+from evreel.checks.finding import DAMAGE, Finding, Located
 from evreel.checks.inventory import File, Known
 from evreel.checks.labels import Beyond, LabelSpan
 from evreel.checks.registry import checks_of, findings, finished
 from evreel.checks.tally import Faults, PieceTally, Read, Tally, distance
+from evreel.checks.tracks import check_tracks
+from evreel.errors import EvreelError
+from evreel.files.slices import SlicesFile
 from evreel.timebase import Int64Array
 
 error, warning = checks_of("slices")
@@ -217,6 +220,23 @@ def doubt(doubts: Iterable[str]) -> Iterator[Located]:
         yield "", text
 
 
+@warning("no_shape", "Slices whose annotation files have no shape, or no tag.")
+def no_shape(inputs: Collection[str], n_rois: int, n_tags: int) -> Iterator[Located]:
+    """Find files that say nothing of what they were given for.
+
+    Parameters
+    ----------
+    inputs
+        Roles of the files that the slices were made from: ``rois``, ``tags``, and others.
+    n_rois, n_tags
+        Regions and tags in the slices.
+    """
+    if "rois" in inputs and not n_rois and ("tags" in inputs or not n_tags):
+        yield "rois", "are none, though an annotation was given; was the right one exported?"
+    if "tags" in inputs and not n_tags:
+        yield "tags", "are none, though an XML was given for them; was the right one exported?"
+
+
 @error("other_events", "Slices whose events differ from the store beside them.")
 class SameEvents(PieceTally):
     """Compare the events with the store's.
@@ -253,8 +273,34 @@ class SameEvents(PieceTally):
         return other, lambda k: (at(events, k), str(first + k))
 
 
+def drawn_labels(file: File) -> frozenset[str] | None:
+    """Return the labels of a file's regions and tags; None if it cannot be read."""
+    try:
+        with opened(file.location, file.kind) as h5:
+            names = h5["labels/name"].asstr()[:].tolist()
+            used = {
+                int(label)
+                for table in ("rois", "tags")
+                for label in np.unique(h5[f"{table}/label"][:])
+            }
+    except (EvreelError, *DAMAGE):
+        return None  # its own findings say why
+    return frozenset(names[k] for k in used if 0 <= k < len(names))
+
+
 def check_slices(file: File, known: Known) -> Iterator[Finding]:
-    """Yield what is found in a slices file."""
+    """Yield what is found in a slices file; its tracks are looked at if the file is sound."""
+    sound = True
+    for finding in _check_file(file, known):
+        sound &= finding.severity != "error"
+        yield finding
+    if sound:
+        with SlicesFile(file.location) as slices:
+            yield from check_tracks(file.path, slices)
+
+
+def _check_file(file: File, known: Known) -> Iterator[Finding]:
+    """Yield what is wrong with the columns and tables of a slices file."""
     with opened(file.location, file.kind) as h5, known.rows_of_store(*EVENTS_COLUMNS) as read:
         reader = RawColumns(h5, file.path)
         checks = event_checks(sensor_of(h5))
@@ -282,7 +328,10 @@ def _check_tables(path: str, h5: h5py.File, reader: RawColumns) -> Iterator[Find
     outside = int(h5.attrs["events_outside_slices"])
     yield from reader.through(SliceRows(n_events), *rows, *us)
     yield from reader.through(SliceCount(n_slices, n_events, outside), *rows)
-    regions = Regions(len(h5["rois/label"]))
+    n_rois = len(h5["rois/label"])
+    inputs = provenance(h5, "inputs")
+    yield from findings(no_shape, inputs, n_rois, len(h5["tags/label"]), path=path)
+    regions = Regions(n_rois)
     for name, least in (("events/roi", -1), ("overlaps/roi", 0), ("shapes/roi", 0)):
         for first, (roi,) in reader.pieces(name):
             regions.add(name, first, roi, least)

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -94,6 +95,20 @@ def _whole(options: Options, name: str) -> int | None:
 
 
 STREAM = option("--stream", metavar="N", type=int, help="event stream, if several")
+
+
+def clock_option(more: str, **facts: Any) -> Option:
+    """Return the option that says which time each frame stands for."""
+    return option(
+        "--clock",
+        dest="times",
+        metavar="TSV|KEY=N,…",
+        help="table of frames' times; or frames, or triggers,id=1,exposure-us=5000; or "
+        f"fps=30,window-us=10000,start-us=0 for a video made elsewhere. {more}",
+        **facts,
+    )
+
+
 SENSOR = option("--sensor", metavar="WxH", help="size in px, where the file does not say")
 JSON = option("--json", action="store_true", help="print JSON")
 _SUMS = ("md5", "sha256", "member_md5", "page")
@@ -294,8 +309,8 @@ def samples(options: Options) -> int:
     "Render pictures to annotate, and the clock of their frames.",
     option("file", metavar="FILE|STORE", type=Path),
     output("OUT.mp4|OUT.zip"),
-    option("--clock", metavar="TSV", type=Path, help="existing clock; default: OUT.clock.tsv"),
-    settings("ClockSettings"),
+    clock_option("Default: regular windows. One that is made is written to OUT.clock.tsv."),
+    settings("ClockSettings", without=("clock",)),
     settings("VideoSettings"),
     STREAM,
 )
@@ -304,11 +319,12 @@ def video(options: Options) -> int:
     from evreel import steps
 
     movie = steps.checked_video_name(options.output)
-    for name in ("window_us", "scale"):
-        if options.clock is not None and hasattr(options, name):
+    by_hand = steps.clock_by_hand(options.times or "events")
+    for name in steps.ClockSettings.__dataclass_fields__:
+        if hasattr(options, name) and (by_hand is None or name in by_hand):
             flag = name.replace("_", "-")
             raise UsageError(f"--{flag} does not go with --clock, which has it already")
-    framing = settings_from(steps.ClockSettings, options)
+    framing = settings_from(steps.ClockSettings, options, **(by_hand or {}))
     looks = settings_from(steps.VideoSettings, options)
     with (
         _bar(options, "video", "frame") as progress,
@@ -316,8 +332,8 @@ def video(options: Options) -> int:
         contextlib.ExitStack() as stack,
     ):
         # A clock made here and its video appear together, or neither does.
-        clock, scratch = options.clock, movie
-        if clock is None:
+        clock, scratch = options.times, movie
+        if by_hand is not None:
             finals = (movie.with_suffix(".clock.tsv"), movie)
             clock, scratch = stack.enter_context(atomic(*finals, inputs=[options.file]))
             steps.clock(store, clock, framing)
@@ -328,11 +344,17 @@ def video(options: Options) -> int:
 @command(
     "Join events, clock and CVAT XML into annotated slices.",
     option("store", metavar="STORE", type=Path),
-    option("--clock", metavar="TSV", type=Path, required=True),
-    columns("rois", "tags", "rois_md5", "tags_md5"),
+    clock_option("One that is made is written to SLICES' name + .clock.tsv.", required=True),
+    columns("rois", "tags", "labelled", "rois_md5", "tags_md5", "labelled_md5"),
     labels("names in the order of their numbers; default: the order of the XML"),
     output("SLICES"),
-    option("--boxes", metavar="NPY", type=Path, help="default: SLICES' name + _bbox.npy"),
+    option(
+        "--boxes",
+        dest="npy",
+        metavar="NPY",
+        type=Path,
+        help="where boxes are written; default: SLICES' name + _bbox.npy",
+    ),
     settings("RegularWindows"),
     settings("AnnotateSettings"),
 )
@@ -341,17 +363,207 @@ def annotate(options: Options) -> int:
     from evreel import steps
     from evreel.layout import BOXES_SUFFIX
 
-    with _bar(options, "annotate", "ev") as progress:
+    boxes = options.npy or options.output.with_name(options.output.stem + BOXES_SUFFIX)
+    by_hand = steps.clock_by_hand(options.times)
+    with (
+        _bar(options, "annotate", "ev") as progress,
+        steps.as_store(options.store, beside=options.output) as store,
+        contextlib.ExitStack() as stack,
+    ):
+        read = [options.store, *_given(options, "rois", "tags", "labelled").values()]
+        clock, slices = Path(options.times), options.output
+        if by_hand is not None:
+            finals = (slices.with_suffix(".clock.tsv"), slices, boxes)
+            clock, slices, boxes = stack.enter_context(atomic(*finals, inputs=read))
+            steps.clock(store, clock, steps.ClockSettings(**by_hand))
         steps.annotate(
-            options.store,
-            options.clock,
-            options.output,
-            options.boxes or options.output.with_name(options.output.stem + BOXES_SUFFIX),
+            store,
+            clock,
+            slices,
+            boxes,
             settings_from(steps.RegularWindows, options),
             settings_from(steps.AnnotateSettings, options),
-            **_given(options, "rois", "tags", "rois_md5", "tags_md5", "labels"),
+            **_given(options, "rois", "tags", "labelled", "labels"),
+            **_given(options, "rois_md5", "tags_md5", "labelled_md5"),
             progress=progress,
         )
+    return 0
+
+
+CLOCK = option(
+    "--clock",
+    metavar="TSV",
+    type=Path,
+    help="clock of the annotated video: the time of all frames; default: the one beside SLICES, or "
+    "in the video folder of their results or release",
+)
+
+
+@command(
+    "Render a video that shows what is labelled.",
+    option("slices", metavar="SLICES", type=Path),
+    option("--clock", metavar="TSV", type=Path, required=True, help="clock of the annotated video"),
+    output("OUT.mp4"),
+    settings("QaSettings"),
+)
+def qa(options: Options) -> int:
+    """Render a QA video."""
+    from evreel import steps
+
+    with _bar(options, "qa", "frame") as progress:
+        steps.qa(
+            options.slices,
+            options.clock,
+            options.output,
+            settings_from(steps.QaSettings, options),
+            progress=progress,
+        )
+    return 0
+
+
+@command(
+    "Show what is labelled in a recording, and suspicious tracks.",
+    option("slices", metavar="SLICES", type=Path),
+    option("-o", "--output", metavar="TSV", type=Path, help="write the table, with counts in time"),
+    option("--plot", metavar="PNG", type=Path, help="write the plot"),
+    CLOCK,
+)
+def summary(options: Options) -> int:
+    """Summarize slices; print the table without its longest columns."""
+    from evreel import steps
+
+    found = steps.summary(options.slices, options.output, options.plot, clock=options.clock)
+    for line in found.lines():
+        print("\t".join(line.split("\t")[:-2]) if not line.startswith("#") else line)
+    return 0
+
+
+_PICTURE = settings("QaSettings", without=("fps", "preset", "crf"))
+
+
+@command(
+    "Draw a moment of annotated slices as PNG.",
+    option("slices", metavar="SLICES", type=Path),
+    option(
+        "--at-us", metavar="N", type=int, one_of="moment", help="what is before this time, in µs"
+    ),
+    option("--frame", metavar="N", type=int, one_of="moment", help="a frame of the video"),
+    option("--slice", metavar="N", type=int, one_of="moment", help="a slice"),
+    option("--window-us", metavar="N", type=int, help="of --at-us, in µs; default: 10000"),
+    CLOCK,
+    _PICTURE,
+    output("PNG"),
+)
+def draw(options: Options) -> int:
+    """Draw a moment."""
+    from evreel import steps
+
+    steps.draw(
+        options.slices,
+        options.output,
+        settings_from(steps.QaSettings, options),
+        **_given(options, "at_us", "frame", "window_us", "clock"),
+        slice_=options.slice,
+    )
+    return 0
+
+
+@command(
+    "Step through slices with a slider, in a window.",
+    option("slices", metavar="SLICES", type=Path),
+    option("--slice", metavar="N", type=int, default=0, help="the first to show; default: 0"),
+    option("--save", metavar="PNG", type=Path, help="write its picture instead"),
+    CLOCK,
+    _PICTURE,
+)
+def show(options: Options) -> int:
+    """Show slices, or write the picture of one."""
+    from evreel import steps
+    from evreel.viz import show as viz
+
+    look = settings_from(steps.QaSettings, options)
+    if options.save is not None:
+        steps.draw(options.slices, options.save, look, slice_=options.slice, clock=options.clock)
+        return 0
+    viz.show(
+        options.slices,
+        start=options.slice,
+        kind="window",
+        theme=look.theme,
+        magnify=look.magnify,
+        clock=options.clock,
+    )
+    return 0
+
+
+@command(
+    "Estimate how far annotations are from their events, in time and space.",
+    option("source", metavar="STORE|SLICES", type=Path),
+    clock_option("", required=True),
+    option("--rois", metavar="XML", type=Path, required=True, help="the annotation"),
+    option("-o", "--output", metavar="TSV", type=Path, help="table; default: print it"),
+    option("--plot", metavar="SVG", type=Path, help="picture of the table"),
+    settings("AlignSettings"),
+    settings("AnnotateSettings"),
+)
+def align(options: Options) -> int:
+    """Align annotations; nothing is changed."""
+    from evreel import steps
+
+    by_hand = steps.clock_by_hand(options.times)
+    with _bar(options, "align", "ev") as progress, contextlib.ExitStack() as stack:
+        clock: str | Path = options.times
+        if by_hand is not None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            clock = Path(folder, options.source.stem + ".clock.tsv")
+            steps.clock(options.source, clock, steps.ClockSettings(**by_hand))
+        found = steps.align(
+            options.source,
+            clock,
+            options.rois,
+            settings_from(steps.AnnotateSettings, options),
+            settings_from(steps.AlignSettings, options),
+            output=options.output,
+            plot=options.plot,
+            progress=progress,
+        )
+    if options.output is None:
+        print(steps.as_table(found.estimates), end="")
+    if found.columns is not None:
+        print(
+            "# To apply it, put these columns into the recordings table:", found.columns, sep="\n"
+        )
+    return 0
+
+
+@command(
+    "Write slices, a release or an annotation in the layout of another tool.",
+    option("source", metavar="SLICES|RELEASE|ANNOTATION", type=Path),
+    option(
+        "--layout",
+        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee"),
+        required=True,
+        help="what the folder is read by",
+    ),
+    output("DIR"),
+    option("--clock", metavar="TSV", type=Path, help="of the frames; an annotation needs it"),
+    option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det"),
+    option("--pictures", metavar="ZIP", type=Path, help="PNG frames to go along"),
+    labels("names in the order of their numbers; default: the source's"),
+    option("--name", help="of the recording; default: SOURCE's name"),
+    option("--outlines", action="store_true", help="instead of boxes: yolo"),
+)
+def export(options: Options) -> int:
+    """Export annotations; what the layout cannot hold is counted."""
+    from evreel import steps
+
+    steps.export(
+        options.source,
+        options.output,
+        options.layout,
+        **_given(options, "clock", "store", "pictures", "labels", "name"),
+        outlines=options.outlines,
+    )
     return 0
 
 

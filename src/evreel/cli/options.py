@@ -141,7 +141,7 @@ def _parser_of(kind: Type, facts: Facts) -> tuple[Callable[[str], Any], Any]:
         return (_assignment if any_value else _pair), _Pairs
     if kind.base is tuple and kind.item is not None:
         if kind.length is not None:
-            return _numbers(kind.length, facts.metavar or ""), None
+            return _numbers(kind.item.base, kind.length, facts.metavar or ""), None
         return (names, None) if "," in (facts.metavar or "") else (str, "append")
     return (str if kind.base is str else _number(kind.base)), None
 
@@ -182,14 +182,15 @@ def _number(base: type) -> Callable[[str], Any]:
     return parse
 
 
-def _numbers(length: int, metavar: str) -> Callable[[str], list[int]]:
-    def parse(text: str) -> list[int]:
+def _numbers(base: type, length: int, metavar: str) -> Callable[[str], list[Any]]:
+    def parse(text: str) -> list[Any]:
         try:
-            numbers = [int(part) for part in text.split(",")]
+            numbers = [base(part) for part in text.split(",")]
         except ValueError:
             numbers = []
         if len(numbers) != length:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {metavar} in whole numbers")
+            kind = "whole numbers" if base is int else "numbers"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {metavar} in {kind}")
         return numbers
 
     return parse

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from evreel.acquire import in_archive, read_source
-from evreel.dataset.settings import Config
+from evreel.dataset.settings import ClockSettings, Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
 from evreel.errors import EvreelError, MistakesError, UsageError
 from evreel.release.content import SIDECARS
@@ -44,7 +44,7 @@ from evreel.settings import (
 )
 from evreel.text import nfc, on_disk
 
-FILES = ("source", "rois", "tags", "samples", "boxes", *SIDECARS)
+FILES = ("source", "rois", "tags", "clock", "labelled", "samples", "boxes", *SIDECARS)
 """Columns with files; those that are local have to be there."""
 DEEPEST = 20
 """Levels of a config; its own settings have six."""
@@ -456,6 +456,17 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
         yield (
             f"boxes: they fit only the whole recording; leave out events/{', events/'.join(_AXES)}"
         )
+    if config.video.clock == "external" and "clock" not in row:
+        yield "clock: is missing; it names the table of the frames' times (video/clock: external)"
+    elif "clock" in row and config.video.clock not in (None, "external"):
+        yield f"clock: is not used, because video/clock is {config.video.clock}; give one of them"
+    elif "clock" in row:
+        known = settings_of(ClockSettings)
+        for name in ("start_us", "rate_hz", "n_frames"):
+            if getattr(config.video, name) != known[name].default:
+                yield f"clock: video/{name} is for regular windows; give the table or that"
+    if "labelled" in row and "rois" not in row and "tags" not in row:
+        yield "labelled: says which frames of rois or tags are finished; neither is given"
     if row.get("samples", "").startswith("!") and "!" not in row["source"]:
         yield f"samples: source {row['source']!r} is not in an archive that could hold it"
 

@@ -76,6 +76,10 @@ class DataSet:
         """Name of the release's folder."""
         return f"{self.config.release.name}-{self.config.release.version}"
 
+    def names(self, id_: str) -> list[str]:
+        """Return what a recording is called: its id, and its file's name without the suffix."""
+        return [id_, Path(read_source(self.recordings[id_]["source"]).name).stem]
+
     def labels(self) -> list[str]:
         """Return the names of the labels."""
         return list(self.config.labels)

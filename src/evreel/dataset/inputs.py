@@ -7,21 +7,27 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evreel import __version__
 from evreel.acquire import check_md5, read_source
+from evreel.annotations.alignment import Alignment
 from evreel.dataset.config import FILES, stop_at
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
 from evreel.dataset.owners import Origin, Xml, misplaced, origin_of
 from evreel.errors import EvreelError, SourceError
+from evreel.files.clock import CLOCK_SUFFIX, read_clock
 from evreel.provenance import STEP_REVISIONS, canonical_json, state
 from evreel.release.content import ANNOTATIONS
 from evreel.samples.cut import check_labels
 from evreel.samples.intervals import read_intervals, read_shared_intervals
 from evreel.text import read_list
+
+if TYPE_CHECKING:
+    from evreel.annotations.belonging import Video
 
 
 def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
@@ -55,6 +61,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
         if path is not None:  # `changed_source` asks for those that a job needs
             memory.keep(path)
             memory.fact(_seen(path))
+    tables = {id_: row["clock"] for id_, row in dataset.recordings.items() if "clock" in row}
     for id_, row in dataset.recordings.items():
         for column in FILES[1:]:
             if column not in row or row[column].startswith("!"):
@@ -63,6 +70,10 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 _check_md5(row, column, memory)
                 if column in ANNOTATIONS:
                     xmls.append(_checked_xml(dataset, memory, id_, column))
+                elif column == "clock":
+                    _check_clock(dataset, memory, id_, tables)
+                elif column == "labelled":
+                    _check_finished(memory, row["labelled"])
                 elif column == "boxes":
                     if _check_boxes(dataset, memory, id_):
                         boxes[memory.digests(row[column]).sha256].append(id_)
@@ -81,6 +92,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
             *_lists(dataset),
         ]
     )
+    doubts += _misfits(dataset, memory)
     return [f"{table}: {doubt}" for doubt in doubts]
 
 
@@ -145,18 +157,22 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
     path, labels = dataset.recordings[id_][column], dataset.labels()
     sha256 = memory.digests(path).sha256
     settings = dataset.settings(id_).annotate
-    has_tags = "tags" in dataset.recordings[id_]
+    has_tags, names = "tags" in dataset.recordings[id_], dataset.names(id_)
 
     def found() -> tuple[Any, ...]:
-        from evreel.annotations.cvat import read_cvat
+        from evreel.annotations.open import check_annotations
         from evreel.annotations.regions import check_within
         from evreel.annotations.shapes import relabel
 
-        read = read_cvat(
+        read = check_annotations(
             path,
+            labels,
             unsupported=settings.unsupported,
             invalid=settings.invalid,
             tags_only=column == "tags",
+            shapes=settings.shapes,
+            task=settings.task,
+            names=names,
         )
         # As the step reads it: where there are tags, those of the regions' file do not count.
         relabel(replace(read, tags=()) if column == "rois" and has_tags else read, labels)
@@ -164,8 +180,102 @@ def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml
             check_within(read)
         return origin_of(read)
 
-    origin = _known(memory, found, column, has_tags, sha256, settings.plain(), labels)
+    parts = (column, has_tags, sha256, settings.plain(), labels, names)
+    origin = _known(memory, found, *parts)
     return Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
+
+
+def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str, str]) -> None:
+    """Check a table of times, and that the annotation of its recording is of these frames.
+
+    Parameters
+    ----------
+    clocks
+        Id → clock, of this recording and of those that the annotation may belong to.
+    """
+    row, settings = dataset.recordings[id_], dataset.settings(id_).annotate
+    rois, tags = row.get("rois"), row.get("tags")
+
+    def video_of(name: str) -> Video:
+        from evreel.annotations.belonging import Video
+
+        frames, picture, _ = read_clock(clocks[name])
+        is_seen = picture is not None and settings.homography is None
+        return Video(name, frames, picture.shape if picture and is_seen else None)
+
+    def other(name: str) -> Video | None:
+        try:
+            return video_of(name)
+        except EvreelError:  # which is told of its own row
+            return None
+
+    def found() -> int:
+        from evreel.annotations.belonging import check_belongs
+        from evreel.annotations.frames import place
+        from evreel.annotations.open import read_annotations
+        from evreel.video.picture import Picture
+
+        video = video_of(id_)
+        settings.part(Alignment).clock(video.clock)
+        read = partial(read_annotations, task=settings.task, names=dataset.names(id_))
+        drawn = tagged = None
+        if rois is not None:
+            # Of what size the pictures are does not matter here.
+            drawn = read(
+                rois,
+                clock=video.clock,
+                picture=read_clock(clocks[id_])[1] or Picture((1, 1)),
+                labels=dataset.labels(),
+                unsupported=settings.unsupported,
+                invalid=settings.invalid,
+                shapes=settings.shapes,
+            )
+        if tags is not None:
+            tagged = read(tags, tags_only=True)
+        placed = place(drawn, tagged, video.clock, gaps=settings.gaps)
+        others = {name: partial(other, name) for name in clocks if name != id_}
+        for part in (placed.rois, placed.tags):
+            if part is not None:
+                check_belongs(part, video, others, part_of_video=settings.part_of_video)
+        return len(video.clock)
+
+    digests = [memory.digests(path).sha256 for path in (clocks[id_], rois, tags) if path]
+    parts = ("clock", id_, digests, settings.plain(), dataset.labels())
+    _known(memory, found, *parts)
+
+
+def _misfits(dataset: DataSet, memory: Memory) -> Iterator[str]:
+    """Yield a doubt for each annotation that does not fit the clock that an earlier run made.
+
+    The clock may be made again, so only its job can be certain.
+    """
+    rows = dataset.recordings
+    made = {id_: f"{dataset.results}/video/{id_}{CLOCK_SUFFIX}" for id_ in rows}
+    there = {id_: path for id_, path in made.items() if Path(path).exists()}
+    for id_, path in there.items():
+        if "clock" in rows[id_] or not any(role in rows[id_] for role in ANNOTATIONS):
+            continue
+        settings = dataset.settings(id_).video
+
+        def found(path: str = path) -> list[str | int | None]:
+            _, picture, said = read_clock(path)
+            return [said.get("window_us"), picture.scale if picture else None]
+
+        try:
+            made_by = _known(memory, found, "made clock", memory.digests(path).sha256)
+            if made_by == [str(settings.window_us), settings.scale]:
+                _check_clock(dataset, memory, id_, there)
+        except EvreelError as error:
+            yield f"line {dataset.lines[id_]}: {error}"
+
+
+def _check_finished(memory: Memory, path: str) -> None:
+    def found() -> int:
+        from evreel.annotations.seen import read_finished
+
+        return len(read_finished(path).lines)
+
+    _known(memory, found, "labelled", memory.digests(path).sha256)
 
 
 def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError
+from evreel.files.clock import CLOCK_SUFFIX, read_clock
 from evreel.outputs import refused
 from evreel.provenance import state
 from evreel.release.content import ANNOTATIONS
@@ -36,9 +37,12 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
     for id_, row in dataset.recordings.items():
         if dataset.is_annotated(id_):
             path = f"{dataset.results}/slices/{id_}.h5"
-            wanted = {role: row.get(role) for role in ANNOTATIONS}
+            wanted = {role: row.get(role) for role in (*ANNOTATIONS, "labelled")}
             if is_unknown(path):
                 yield from _if_made_of_others(path, wanted, _of_slices, memory)
+            path = f"{dataset.results}/video/{id_}{CLOCK_SUFFIX}"
+            if "clock" in row and is_unknown(path):
+                yield from _if_made_of_others(path, {"table": row["clock"]}, _of_clock, memory)
         if "boxes" in row:
             path = f"{dataset.results}/boxes/{id_}_bbox.npy"
             if is_unknown(path):
@@ -80,6 +84,10 @@ def _of_slices(path: str) -> Mapping[str, str]:
     from evreel.release.origins import Made
 
     return Made.read(path, "", Path(path), str).inputs
+
+
+def _of_clock(path: str) -> Mapping[str, str]:
+    return read_clock(path)[2]
 
 
 def _of_boxes(path: str) -> Mapping[str, str]:

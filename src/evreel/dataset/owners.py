@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
 from evreel.text import nfc
 
@@ -38,6 +37,8 @@ class Origin(NamedTuple):
         Distinguishes the task from all others: its number, and when it was created.
     first, last
         Its frames.
+    of_project
+        Which task of a project it is; empty if the file is not a project's.
     folders
         The folders that its pictures are in.
     called
@@ -49,6 +50,7 @@ class Origin(NamedTuple):
     task_id: str = ""
     first: int = 0
     last: int = -1
+    of_project: str = ""
     folders: tuple[str, ...] = ()
     called: str = ""
 
@@ -83,6 +85,7 @@ def origin_of(read: Annotations) -> Origin:
         f"{read.task_id}, {read.task_name}, {read.created}" if is_one else "",
         min(frames, default=0),
         max(frames, default=-1),
+        read.of_project,
         tuple(sorted({folder for path in paths for folder in path[:-1] if folder})),
         " ".join(common),
     )
@@ -101,11 +104,12 @@ def misplaced(xmls: Sequence[Xml], dataset: DataSet) -> tuple[list[tuple[int, st
 
 def _of_two_recordings(xmls: Iterable[Xml]) -> Iterator[tuple[int, str]]:
     """Yield (line, problem) of an XML, or of two exports of a task, for two recordings."""
-    first: dict[str, Xml] = {}
+    first: dict[tuple[str, str], Xml] = {}
     of_task: dict[str, list[Xml]] = defaultdict(list)
     for xml in xmls:
-        same = first.setdefault(xml.sha256, xml)
         name, task = Path(xml.path).name, xml.origin.task_id
+        # The export of a project has the tasks of several recordings.
+        same = first.setdefault((xml.sha256, xml.origin.of_project), xml)
         if same.id != xml.id:
             yield (
                 xml.line,
@@ -153,8 +157,8 @@ class _Names:
         self._ids: dict[str, set[str]] = defaultdict(set)
         self._sources: dict[str, set[str]] = defaultdict(set)
         self._joined: dict[str, set[str]] = defaultdict(set)
-        for id_, row in dataset.recordings.items():
-            source = Path(read_source(row["source"]).name).stem
+        for id_ in dataset.recordings:
+            _, source = dataset.names(id_)
             self._ids[_plain(id_)].add(id_)
             self._sources[_plain(source)].add(id_)
             for name in (id_, source):

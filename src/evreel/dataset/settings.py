@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from evreel.annotations.alignment import Alignment
+from evreel.annotations.seen import Between
 from evreel.errors import UsageError
 from evreel.filters import Orientation
 from evreel.recordings.open import FORMAT_NAMES, Reading
@@ -18,8 +20,18 @@ from evreel.samples.cut import Clock, Repeats
 from evreel.samples.intervals import Columns, Unit
 from evreel.samples.pattern import Pattern
 from evreel.samples.splits import check_shares
-from evreel.settings import Place, Settings, guess, optional, required, section, setting
-from evreel.timebase import FARTHEST
+from evreel.settings import (
+    Place,
+    Settings,
+    guess,
+    optional,
+    required,
+    section,
+    setting,
+    settings_of,
+)
+from evreel.timebase import FARTHEST, MOST_FRAMES, ClockSource
+from evreel.video.labelled import Showing
 from evreel.video.mp4 import Encoding
 from evreel.video.render import Rendering
 from evreel.windows import AnyWindows, RegularWindows
@@ -31,6 +43,7 @@ RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
 """Form of the folder of results: without what Snakemake would replace in a path."""
 
 Split = Literal["train", "val", "test", "mixed"]
+ShapeKind = Literal["box", "ellipse", "polygon", "polyline", "points", "cuboid", "mask", "skeleton"]
 Content = Literal["events", "slices", "samples", "features", "annotations", "sidecars", "video"]
 
 
@@ -130,6 +143,67 @@ class ClockSettings(Settings):
     scale: int = setting(
         1, "Whole-number magnification by nearest neighbour.", minimum=1, maximum=16
     )
+    clock: ClockSource | None = setting(
+        None,
+        "Where the times of frames come from. events: regular windows of window_us; frames: the "
+        "exposures of the camera's own frames, as recorded; triggers: an edge of a trigger channel "
+        "for each frame; external: the table in column clock. null: external for a recording that "
+        "has such a table, else events.",
+        help="Where the times of frames come from. events: regular windows of window_us; frames: "
+        "the exposures of the camera's own frames; triggers: an edge of a trigger channel for each "
+        "frame. Default: events.",
+    )
+    start_us: int = setting(
+        0,
+        "Where the first regular window begins, counted from the first event.",
+        unit="µs",
+        minimum=-FARTHEST,
+        maximum=FARTHEST,
+    )
+    rate_hz: float | None = setting(
+        None,
+        "Regular windows per second of the recording, for a video that shows only a part of the "
+        "time, or shows some of it twice. null: each begins where the last one ends.",
+        unit="Hz",
+        above=0,
+        maximum=1_000_000,
+    )
+    n_frames: int | None = setting(
+        None,
+        "How many regular windows there are. null: as many as begin before the recording ends.",
+        minimum=1,
+        maximum=MOST_FRAMES,
+    )
+    exposure_us: int | None = setting(
+        None,
+        "Time that a frame stands for from the beginning of its exposure, or from its edge, but "
+        "not beyond the next frame. null: the exposure as recorded, or until the opposite edge.",
+        unit="µs",
+        minimum=1,
+        maximum=FARTHEST,
+    )
+    trigger_id: int | None = setting(
+        None,
+        "Channel of the triggers. null: the only one that there is.",
+        minimum=-32_768,
+        maximum=32_767,
+    )
+    trigger_edge: Literal["rising", "falling"] = setting(
+        "rising", "Edge of the trigger that begins a frame."
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        known = settings_of(ClockSettings)
+        for sources, names in (
+            ((None, "events"), ("start_us", "rate_hz", "n_frames")),
+            (("frames", "triggers"), ("exposure_us",)),
+            (("triggers",), ("trigger_id", "trigger_edge")),
+        ):
+            for name in names:
+                if getattr(self, name) != known[name].default and self.clock not in sources:
+                    of = " or ".join(source for source in sources if source)
+                    yield (name,), f"goes with clock: {of} only, not with {self.clock or 'null'}"
 
 
 @dataclass(frozen=True)
@@ -149,7 +223,12 @@ class VideoSection(VideoSettings, ClockSettings):
 
 
 @dataclass(frozen=True)
-class AnnotateSettings(Settings):
+class QaSettings(Encoding, Showing):
+    """What videos that show the labels look like, and how they are encoded."""
+
+
+@dataclass(frozen=True)
+class AnnotateSettings(Alignment):
     """Joining events and annotations."""
 
     at: Literal["frame", "event"] = setting(
@@ -190,6 +269,7 @@ class AnnotateSettings(Settings):
         "frames",
         "When there are boxes. frames: at the end of each frame of the video; slices: at the end "
         "of each slice; rate: every boxes_us.",
+        flag="boxes_at",
     )
     boxes_us: int | None = optional(
         "From one time of boxes to the next, with boxes: rate.", unit="µs", minimum=1
@@ -199,8 +279,33 @@ class AnnotateSettings(Settings):
     )
     unsupported: Literal["error", "skip"] = setting(
         "error",
-        "What becomes of shapes other than boxes and polygons, and of rotated boxes: error, or "
-        "skip and count them.",
+        "What becomes of elements that are none of CVAT's shapes: error, or skip and count them.",
+    )
+    shapes: tuple[ShapeKind, ...] = setting(
+        get_args(ShapeKind),
+        "Kinds of shapes that are read; others are skipped and counted.",
+        least=1,
+        unique=True,
+        metavar="KINDS",
+    )
+    task: str | None = setting(
+        None,
+        "Number or name of the task, in an export of a project. By default, the one task whose "
+        "name or video is called as the recording or its file.",
+        least=1,
+        metavar="TASK",
+    )
+    link: Literal["none", "group_id", "iou"] = setting(
+        "none",
+        "Which masks become tracks, since CVAT has no tracks of masks. group_id: those of one "
+        "label and group; iou: those of one label in successive frames that overlap most, by half "
+        "or more of what they cover together; none: each is a region of its own.",
+    )
+    stitch: bool = setting(
+        True,
+        "Whether a track that ends where a job of its task ends goes on as one that begins in the "
+        "next job: of the same label, in the same or the next frame, and overlapping by half or "
+        "more. It is counted, as are those that do not go on.",
     )
     invalid: Literal["error", "drop"] = setting(
         "error",
@@ -212,6 +317,12 @@ class AnnotateSettings(Settings):
         "Frames between two shapes of a track that the XML does not list. fill: the object moves "
         "from one to the other; leave: it is not labelled there; auto: leave them where the XML "
         "lists most frames as CVAT does, fill them where it lists key frames only.",
+    )
+    between: Between = setting(
+        "leave",
+        "Frames between those of a task with a frame filter (every 10th frame), which annotators "
+        "did not see. leave: nothing is labelled there, and they do not count as labelled; "
+        "interpolate: objects move from one frame of the task to the next, and they count.",
     )
     part_of_video: bool = setting(
         False,
@@ -553,6 +664,7 @@ class Config(Settings):
         VideoSection, "Pictures to annotate, and the clock of their frames."
     )
     annotate: AnnotateSettings = section(AnnotateSettings, "Joining events and annotations.")
+    qa: QaSettings = section(QaSettings, "Videos that show what is labelled.")
     boxes: BoxesSettings = section(BoxesSettings, "Boxes that come with a recording.")
     slices: RegularWindows | None = optional(
         "How annotated events are cut; independent of the video. May be left out where all "
@@ -635,14 +747,37 @@ class RecordingColumns(Settings):
         "Scene, session or person that several recordings share; all of a group are in one split."
     )
     rois: str | None = optional(
-        "CVAT XML with boxes and polygons (CVAT for video 1.1, or for images 1.1).", metavar="XML"
+        "Annotation with the outlines of objects: CVAT XML (for video 1.1, or for images 1.1), "
+        "COCO, MOT, YOLO or EventBbox, told by content; what has several files, as a zip.",
+        metavar="FILE",
     )
     rois_md5: str | None = optional(
-        "MD5 of that XML, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+        "MD5 of that file, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
     )
     tags: str | None = optional("CVAT XML with frame tags (CVAT for images 1.1).", metavar="XML")
     tags_md5: str | None = optional(
         "MD5 of that XML, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+    )
+    clock: str | None = optional(
+        "Times of the frames that were annotated, where another camera or program made them: TSV "
+        "with the columns frame, start_us and stop_us.",
+        metavar="TSV",
+    )
+    clock_md5: str | None = optional(
+        "MD5 of that table, 32 hexadecimal digits; checked where given.",
+        pattern=_MD5,
+        metavar="HEX",
+    )
+    labelled: str | None = optional(
+        "What annotators have finished: TSV with the columns start_us and stop_us, or start_frame "
+        "and stop_frame (both included) as in CVAT's list of jobs, of which column state may say "
+        "which are completed.",
+        metavar="TSV",
+    )
+    labelled_md5: str | None = optional(
+        "MD5 of that table, 32 hexadecimal digits; checked where given.",
+        pattern=_MD5,
+        metavar="HEX",
     )
     samples: str | None = optional(
         "Table of labelled intervals that cut the recording into samples (CSV or TSV; the config "
@@ -690,10 +825,12 @@ NEEDED_BESIDE = {
     "samples_md5": "samples",
     "boxes_md5": "boxes",
     "tags_md5": "tags",
+    "clock_md5": "clock",
+    "labelled_md5": "labelled",
 }
 """Columns that mean nothing without another one."""
 
-SECTIONS = ("events", "video", "annotate", "boxes", "slices", "samples", "features")
+SECTIONS = ("events", "video", "annotate", "qa", "boxes", "slices", "samples", "features")
 """Groups of the config whose settings a column may change for one recording."""
 
 FREE_COLUMNS = {

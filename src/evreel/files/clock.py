@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from evreel.errors import ClockError, ParameterError
 from evreel.timebase import CLOCK_SOURCES, ClockSource, FrameClock
 from evreel.video.picture import Picture
 
+CLOCK_SUFFIX = ".clock.tsv"
 HEADER = "frame\tstart_us\tstop_us"
 _PICTURE = {
     "scale": "scale",
@@ -170,6 +172,18 @@ def read_clock(path: str | Path) -> tuple[FrameClock, Picture | None, dict[str, 
     )
     picture = _picture(path, comments)
     return clock, picture, {name: value for name, (_, value) in comments.items()}
+
+
+def clocks_beside(path: str | Path) -> dict[str, Path]:
+    """Return the clocks in the folder of one: what they are called without suffix → path.
+
+    At most a thousand, in the order of their names; none if the one is not called so.
+    """
+    path = Path(path)
+    if not path.name.endswith(CLOCK_SUFFIX):
+        return {}
+    found = islice(sorted(path.parent.glob(f"*{CLOCK_SUFFIX}")), 1_000)
+    return {other.name.removesuffix(CLOCK_SUFFIX): other for other in found if other != path}
 
 
 def _picture(path: Path, comments: dict[str, tuple[int, str]]) -> Picture | None:

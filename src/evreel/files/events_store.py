@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -19,6 +19,19 @@ from evreel.timebase import Int64Array
 from evreel.windows import Division, Windows, cut
 
 READ_ROWS = 16 * COLUMN_CHUNK
+
+Side = TypeVar("Side", Triggers, Imu, FrameTimes)
+
+_SIDE_STREAMS: Mapping[Any, tuple[str, str]] = {
+    Triggers: ("triggers", "t edge id"),
+    Imu: ("imu", "t accelerometer gyroscope magnetometer temperature"),
+    FrameTimes: ("frames", "exposure_start_us exposure_stop_us"),
+}
+"""Side stream → its group in the file, and its columns."""
+
+
+def _joined(parts: Sequence[Int64Array]) -> Int64Array:
+    return np.concatenate([np.empty(0, np.int64), *parts])
 
 
 class EventsStoreWriter:
@@ -400,6 +413,37 @@ class EventsStore(hdf5.Opened):
                 "(samples.clock)? Does it belong to this recording?",
             )
 
+    @property
+    def frame_times(self) -> FrameTimes:
+        """Exposures of the camera's own frames, none if it has none."""
+        parts = list(self._side_batches(FrameTimes))
+        columns = ("exposure_start_us", "exposure_stop_us")
+        return FrameTimes(*(_joined([getattr(part, c) for part in parts]) for c in columns))
+
+    @property
+    def triggers(self) -> Triggers:
+        """Marks on the recording's time line, none if it has none."""
+        parts = list(self._side_batches(Triggers))
+        t = _joined([part.t for part in parts])
+        return Triggers(
+            t,
+            np.concatenate([np.empty(0, np.int8), *(part.edge for part in parts)]),
+            np.concatenate([np.empty(0, np.int16), *(part.id for part in parts)]),
+        )
+
+    def _side_batches(self, kind: type[Side]) -> Iterator[Side]:
+        """Yield a side stream, a chunk at a time."""
+        group, names = _SIDE_STREAMS[kind]
+        if group not in self._file:
+            return
+        with hdf5.reading(self.path, group):
+            columns = [self._file[f"{group}/{name}"] for name in names.split()]
+        for first in range(0, len(columns[0]), COLUMN_CHUNK):
+            last = min(first + COLUMN_CHUNK, len(columns[0]))
+            with hdf5.reading(self.path, f"{group}, rows {first} to {last},"):
+                rows = [column[first:last] for column in columns]
+            yield kind(*rows)
+
     def chunks(
         self, start: int = 0, stop: int | None = None, rows: int = READ_ROWS
     ) -> Iterator[Events]:
@@ -419,20 +463,8 @@ class EventsStore(hdf5.Opened):
         self, start_us: int | None = None, stop_us: int | None = None, *, side: bool = True
     ) -> Iterator[Batch]:
         """Yield the side streams, then the events with a timestamp in ``[start_us, stop_us)``."""
-        streams: tuple[tuple[str, type[Triggers] | type[Imu] | type[FrameTimes], str], ...] = (
-            ("triggers", Triggers, "t edge id"),
-            ("imu", Imu, "t accelerometer gyroscope magnetometer temperature"),
-            ("frames", FrameTimes, "exposure_start_us exposure_stop_us"),
-        )
-        for group, kind, names in streams:
-            if side and group in self._file:
-                with hdf5.reading(self.path, group):
-                    columns = [self._file[f"{group}/{name}"] for name in names.split()]
-                for first in range(0, len(columns[0]), COLUMN_CHUNK):
-                    last = min(first + COLUMN_CHUNK, len(columns[0]))
-                    with hdf5.reading(self.path, f"{group}, rows {first} to {last},"):
-                        rows = [column[first:last] for column in columns]
-                    yield kind(*rows)
+        for kind in _SIDE_STREAMS if side else ():
+            yield from self._side_batches(kind)
         low = 0 if start_us is None else int(self.index_of(start_us))
         high = self.n if stop_us is None else int(self.index_of(stop_us))
         yield from self.chunks(low, high)

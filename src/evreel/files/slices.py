@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from evreel.annotations.alignment import Alignment
 from evreel.annotations.tables import (
     AttributeTable,
     LabelTables,
@@ -20,10 +22,11 @@ from evreel.annotations.tables import (
     Spans,
     TagTable,
 )
-from evreel.errors import EventsError, LayoutError
+from evreel.errors import EventsError, LayoutError, ParameterError
 from evreel.events import Events, Sensor
 from evreel.files import hdf5
 from evreel.layout import COLUMN_CHUNK, SLICES, Array
+from evreel.provenance import digests_in
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 
@@ -318,6 +321,16 @@ class SlicesFile(hdf5.Opened):
         with hdf5.reading(self.path, "overlaps"):
             return Overlaps(*self._table("overlaps", Overlaps._fields))
 
+    def overlaps_of(self, start: int, stop: int, rows: int = WRITE_ROWS) -> Iterator[Overlaps]:
+        """Yield the additional regions of events ``[start, stop)``, in pieces of at most `rows`."""
+        self.check_open()
+        with hdf5.reading(self.path, "overlaps"):
+            event, roi = (self._file[name] for name in _OVERLAPS)
+            first, last = (bisect_left(event, row) for row in (start, stop))
+            for row in range(first, last, rows):
+                part = slice(row, min(row + rows, last))
+                yield Overlaps(event[part], roi[part])
+
     def shapes(self, start: int = 0, stop: int | None = None) -> ShapeRows:
         """Return rows ``[start, stop)`` of the shapes that frames show, read from the file.
 
@@ -385,6 +398,26 @@ class SlicesFile(hdf5.Opened):
             )
             return np.asarray(texts[column])
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Role → ``sha256:…`` of each file that the slices say they were made from."""
+        with hdf5.reading(self.path, "its provenance"):
+            return digests_in(self._file.attrs.get("inputs"))
+
+    @property
+    def alignment(self) -> Alignment:
+        """How times and coordinates of the annotation became those of the recording.
+
+        The clock that the slices were made with has the times before that.
+        """
+        with hdf5.reading(self.path, "its provenance"):
+            text = self._file.attrs.get("parameters")
+        try:
+            said = json.loads(text) if isinstance(text, str) else {}
+            return Alignment.recorded(said if isinstance(said, dict) else {})
+        except (ValueError, ParameterError) as error:
+            raise LayoutError(f"its parameters cannot be read: {error}", path=self.path) from error
+
     def slice(self, k: int) -> tuple[Events, Int32Array]:
         """Return the events of slice k and their primary regions, −1 none.
 
@@ -405,6 +438,15 @@ class SlicesFile(hdf5.Opened):
         events = hdf5.read_events(self._columns, start, stop, self.sensor, self.path)
         with hdf5.reading(self.path, f"events/roi, rows {start} to {stop},"):
             return events, self._roi[start:stop]
+
+    def rows(self, start_us: int, stop_us: int) -> tuple[int, int]:
+        """Return the first row of the events in ``[start_us, stop_us)``, and one past the last."""
+        self.check_open()
+        with hdf5.reading(self.path, "events/t"):
+            first, last = (
+                bisect_left(self._columns[0], time_us) for time_us in (start_us, stop_us)
+            )
+        return first, max(first, last)
 
     def _table(self, group: str, names: tuple[str, ...]) -> list[npt.NDArray[Any]]:
         return [self._file[f"{group}/{name}"][:] for name in names]

@@ -130,3 +130,53 @@ def magnify(
                 picture[top, k] = level
         for k in range(1, scale):
             picture[top + k, : small.shape[1] * scale] = picture[top, : small.shape[1] * scale]
+
+
+@kernel
+def colour_events(
+    x: npt.NDArray[np.uint16],  # (n,)
+    y: npt.NDArray[np.uint16],  # (n,)
+    p: npt.NDArray[np.uint8],  # (n,)
+    roi: npt.NDArray[np.int32],  # (n,), −1 … k − 1
+    colours: npt.NDArray[np.uint8],  # (k + 1, 2, 3): of no region and of each; OFF and ON; RGB
+    picture: npt.NDArray[np.uint8],  # (h, w, 3)
+) -> None:
+    """Give each event's pixel the colour of its region and polarity; a later event wins."""
+    for i in range(len(x)):
+        for channel in range(3):
+            picture[y[i], x[i], channel] = colours[roi[i] + 1, p[i], channel]
+
+
+# BT.709 in 16 binary places: red, green, blue to luma (16 to 235) and chroma (16 to 240).
+_LUMA = (11966, 40254, 4064)
+_BLUE = (-6596, -22189, 28785)
+_RED = (28785, -26145, -2640)
+
+
+@kernel
+def to_yuv420(
+    picture: npt.NDArray[np.uint8],  # (H, W, 3), H and W even
+    planes: npt.NDArray[np.uint8],  # (H · W · 3/2,): luma, then blue and red for squares of 2 × 2
+) -> None:
+    """Convert colours as a video stores them; in whole numbers, the same on every processor."""
+    height, width = picture.shape[0], picture.shape[1]
+    blue = height * width
+    red = blue + blue // 4
+    for row in range(0, height, 2):
+        for column in range(0, width, 2):
+            r = g = b = 0
+            for i in range(row, row + 2):
+                for j in range(column, column + 2):
+                    one_r = int(picture[i, j, 0])
+                    one_g = int(picture[i, j, 1])
+                    one_b = int(picture[i, j, 2])
+                    luma = _LUMA[0] * one_r + _LUMA[1] * one_g + _LUMA[2] * one_b
+                    planes[i * width + j] = 16 + ((luma + 32768) >> 16)
+                    r += one_r
+                    g += one_g
+                    b += one_b
+            k = row // 2 * (width // 2) + column // 2
+            chroma = _BLUE[0] * r + _BLUE[1] * g + _BLUE[2] * b
+            planes[blue + k] = 128 + ((chroma + 131072) >> 18)
+            chroma = _RED[0] * r + _RED[1] * g + _RED[2] * b
+            planes[red + k] = 128 + ((chroma + 131072) >> 18)

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from evreel.errors import words_of
 from evreel.events import Sensor
-from evreel.files.npy import HEAD_BYTES, ArrayHead, array_head
+from evreel.npy import HEAD_BYTES, ArrayHead, array_head
 from evreel.recordings.columns import (
     NAMES_HINT,
     ColumnsRecording,

@@ -80,7 +80,8 @@ def files_of(
             yield made("video", "video", name, f"video/{name}")
     for name in ANNOTATIONS:
         if row.get(name):
-            yield File("annotations", f"annotations/{id_}.{name}.xml", row[name])
+            suffix = PurePath(row[name]).suffix or ".xml"
+            yield File("annotations", f"annotations/{id_}.{name}{suffix}", row[name])
     for name in SIDECARS:
         if row.get(name):
             suffix = PurePath(row[name]).suffix

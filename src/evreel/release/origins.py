@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from evreel.errors import EvreelError
 from evreel.layout import BOXES_SUFFIX, EVENTS, SLICES
+from evreel.provenance import digests_in
 from evreel.release.content import ANNOTATIONS, SIDECARS, Row
 
 STORE, CLOCK, BOXES, RECORDING = "store", "clock", "boxes", "recording"
@@ -23,7 +23,7 @@ NAMES = {
     "intervals": "table of intervals",
     "published": "file of published boxes",
     RECORDING: "recording",
-    **{name: f"{name} XML" for name in ANNOTATIONS},
+    **{name: f"{name} annotation" for name in ANNOTATIONS},
     **{name: f"file of {name}" for name in SIDECARS},
 }
 """Role of a file, as those that were made from it say it → what messages call it."""
@@ -82,7 +82,7 @@ class Made:
             origin = read_origin(place)
             return cls(path, id_, BOXES, digest(), origin["inputs"], origin["beside"])
         for name in ANNOTATIONS:
-            if path == f"annotations/{id_}.{name}.xml":
+            if path.startswith(f"annotations/{id_}.{name}."):
                 return cls(path, id_, name, digest())
         for name in SIDECARS:
             if path.startswith(f"sidecars/{id_}.{name}"):
@@ -119,13 +119,6 @@ def _said(place: Path, path: str) -> _Said:
     except EvreelError:
         pass  # what checks the file itself says why
     return _Said()
-
-
-def digests_in(text: object) -> dict[str, str]:
-    """Return what an attribute says, role → digest; nothing if it is of another form."""
-    value = json.loads(text) if isinstance(text, str) else {}
-    fits = isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())
-    return value if fits else {}
 
 
 def mixtures(

@@ -5,6 +5,7 @@ in a workflow. Outputs appear under their names only when they are complete. Ste
 they need inside, so that a step without a kernel does not pay for numba's import.
 """
 
+from evreel.annotations.aligning import AlignSettings
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
@@ -14,25 +15,31 @@ from evreel.dataset.settings import (
     EventsSettings,
     FeatureSettings,
     MemberSettings,
+    QaSettings,
     ReleaseSettings,
     SplitsSettings,
     VideoSettings,
 )
 from evreel.steps.acquire import acquire
+from evreel.steps.align import align, as_table
 from evreel.steps.annotate import annotate
 from evreel.steps.boxes import boxes
 from evreel.steps.check import audit, check, verify
-from evreel.steps.clock import clock
+from evreel.steps.clock import clock, clock_by_hand
 from evreel.steps.common import LOG, given, logged, memory_error, os_error
 from evreel.steps.cut import cut
+from evreel.steps.draw import draw
 from evreel.steps.events import Source, as_store, events
+from evreel.steps.export import export
 from evreel.steps.features import features
 from evreel.steps.info import describe, info
+from evreel.steps.qa import qa
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
 from evreel.steps.samples import samples
 from evreel.steps.simulate import simulate
 from evreel.steps.splits import splits
+from evreel.steps.summary import summary
 from evreel.steps.table import table
 from evreel.steps.video import checked_video_name, video
 from evreel.windows import RegularWindows
@@ -40,6 +47,7 @@ from evreel.windows import RegularWindows
 __all__ = [
     "LOG",
     "AcquireSettings",
+    "AlignSettings",
     "AnnotateSettings",
     "BoxesSettings",
     "ClockSettings",
@@ -47,33 +55,41 @@ __all__ = [
     "EventsSettings",
     "FeatureSettings",
     "MemberSettings",
+    "QaSettings",
     "RegularWindows",
     "ReleaseSettings",
     "Source",
     "SplitsSettings",
     "VideoSettings",
     "acquire",
+    "align",
     "annotate",
     "as_store",
+    "as_table",
     "audit",
     "boxes",
     "check",
     "checked_video_name",
     "clock",
+    "clock_by_hand",
     "cut",
     "describe",
+    "draw",
     "events",
+    "export",
     "features",
     "given",
     "info",
     "logged",
     "memory_error",
     "os_error",
+    "qa",
     "release",
     "release_plan",
     "samples",
     "simulate",
     "splits",
+    "summary",
     "table",
     "verify",
     "video",

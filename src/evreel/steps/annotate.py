@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from evreel.annotations.alignment import Alignment
 from evreel.dataset.settings import AnnotateSettings
+from evreel.errors import ClockError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
-from evreel.steps.clock import check_clock
+from evreel.steps.clock import check_clock, check_frames
 from evreel.steps.common import LOG, Steady
 from evreel.steps.events import Source, as_store
 from evreel.text import nfc
 from evreel.windows import RegularWindows
 
 if TYPE_CHECKING:
+    from evreel.annotations.belonging import Video
     from evreel.annotations.shapes import Annotations
     from evreel.timebase import FrameClock, Int64Array
+    from evreel.video.picture import Picture
     from evreel.windows import Windows
 
 
@@ -45,48 +49,105 @@ def read_annotations(
     frames: FrameClock,
     settings: AnnotateSettings = AnnotateSettings(),
     labels: Sequence[str] | None = None,
+    labelled: str | Path | None = None,
+    *,
+    clock: str | Path | None = None,
+    picture: Picture | None = None,
+    names: Sequence[str] = (),
 ) -> Joined:
-    """Read the CVAT XML of one recording, for the frames of its clock.
+    """Read the annotation files of one recording, for the frames of its clock.
 
     Parameters
     ----------
-    rois, tags, settings, labels
+    rois, tags, settings, labels, labelled
         As `annotate` takes them.
     frames
-        The clock of the annotated video.
+        The clock of the annotated video, before its times are aligned.
+    clock
+        The clock's file, where it is known: an annotation that does not fit may be of another
+        clock beside it.
+    picture
+        How the sensor's pixels map to the video's; YOLO and EventBbox need it.
+    names
+        What the recording is called: tells its task among several of a project.
 
     Raises
     ------
     AnnotationError
         If an annotation is not valid or does not fit the clock.
     """
-    from evreel.annotations.cvat import read_cvat
+    from evreel.annotations.belonging import Video, check_belongs
+    from evreel.annotations.carried import carried_on
     from evreel.annotations.frames import place
-    from evreel.annotations.regions import check_task
+    from evreel.annotations.joining import linked, stitched
+    from evreel.annotations.open import read_annotations as read
+    from evreel.annotations.seen import between_seen, only_finished, read_finished
     from evreel.annotations.shapes import merge, relabel
+    from evreel.files.clock import CLOCK_SUFFIX
 
-    placed = place(
-        None
-        if rois is None
-        else read_cvat(rois, unsupported=settings.unsupported, invalid=settings.invalid),
-        None if tags is None else read_cvat(tags, tags_only=True),
-        frames,
-        gaps=settings.gaps,
-    )
-    parts = []
+    name = "" if clock is None else Path(clock).name.removesuffix(CLOCK_SUFFIX)
+    names = [*names, name] if name else names
+    drawn = tagged = None
+    if rois is not None:
+        drawn = read(
+            rois,
+            clock=frames,
+            picture=picture,
+            labels=labels,
+            unsupported=settings.unsupported,
+            invalid=settings.invalid,
+            fill=settings.gaps == "fill",
+            shapes=settings.shapes,
+            task=settings.task,
+            names=names,
+        )
+        drawn = linked(carried_on(drawn), settings.link)
+        drawn = stitched(drawn) if settings.stitch else drawn
+    if tags is not None:
+        tagged = read(tags, tags_only=True, task=settings.task, names=names)
+    placed = place(drawn, tagged, frames, gaps=settings.gaps)
+    doubts, parts = list(placed.doubts), []
     if placed.rois is not None:
-        parts.append(placed.rois if tags is None else replace(placed.rois, tags=()))
+        seen, doubt = between_seen(placed.rois, placed.step, settings.between)
+        doubts += [doubt] if doubt else []
+        parts.append(seen if tags is None else replace(seen, tags=()))
     if placed.tags is not None:
         # Only the frames of the regions' file were searched for regions.
         parts.append(placed.tags if rois is None else replace(placed.tags, frames=()))
     if labels is not None:
         parts = [relabel(part, labels) for part in parts]
-    for part in () if settings.part_of_video else parts:
-        check_task(part, frames)
+    shape = None if picture is None or settings.homography is not None else picture.shape
+    others = {} if clock is None else _videos_beside(clock)
+    for part in parts:
+        check_belongs(
+            part, Video(name, frames, shape), others, part_of_video=settings.part_of_video
+        )
     annotated = merge(parts)
     if labels is not None:
         annotated = replace(annotated, labels=tuple(map(nfc, labels)))
-    return Joined(annotated, placed.doubts, {**annotated.repairs, **placed.counts})
+    counts = {**annotated.repairs, **placed.counts}
+    if labelled is not None:
+        finished, times = read_finished(labelled), settings.part(Alignment).clock(frames)
+        annotated, n = only_finished(annotated, finished, times)
+        counts["unfinished_shapes"] = n
+    return Joined(annotated, (*doubts, *annotated.doubts), counts)
+
+
+def _videos_beside(clock: str | Path) -> dict[str, Callable[[], Video | None]]:
+    from evreel.annotations.belonging import Video
+    from evreel.files.clock import clocks_beside, read_clock
+
+    def reader(name: str, path: Path) -> Callable[[], Video | None]:
+        def video() -> Video | None:
+            try:
+                frames, picture, _ = read_clock(path)
+            except ClockError:
+                return None
+            return Video(name, frames, None if picture is None else picture.shape)
+
+        return video
+
+    return {name: reader(name, path) for name, path in clocks_beside(clock).items()}
 
 
 def _box_times(settings: AnnotateSettings, slices: Windows, t_stop_us: int) -> Int64Array | None:
@@ -112,7 +173,11 @@ def annotate(
     tags_md5: str | None = None,
     rois_sha256: str | None = None,
     tags_sha256: str | None = None,
+    labelled: str | Path | None = None,
+    labelled_md5: str | None = None,
+    labelled_sha256: str | None = None,
     labels: Sequence[str] | None = None,
+    names: Sequence[str] = (),
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Join events, frame clock and CVAT XML into annotated slices and boxes.
@@ -130,17 +195,23 @@ def annotate(
     settings
         What is read from the XML, and how.
     rois
-        CVAT XML, for video or for images, with boxes and polygons; None if there is none.
+        CVAT XML, for video or for images, or the zip with it; or COCO, MOT, YOLO or EventBbox,
+        told by content; None if there is none.
     tags
         CVAT XML for images. Only its frame tags are read, and those of `rois` are not. None
         takes the tags of `rois`.
-    rois_md5, tags_md5
-        32 hexadecimal digits that the XML's bytes must have; None checks nothing.
-    rois_sha256, tags_sha256
-        64 hexadecimal digits of the XML that the workflow saw: another one is not read.
+    labelled
+        Table of what annotators have finished, as `evreel.annotations.seen.read_finished` reads it;
+        None: all that they looked at.
+    rois_md5, tags_md5, labelled_md5
+        32 hexadecimal digits that the file's bytes must have; None checks nothing.
+    rois_sha256, tags_sha256, labelled_sha256
+        64 hexadecimal digits of the file that the workflow saw: another one is not read.
     labels
         Label names in the order of their numbers, the same for all recordings of a data set;
         None takes the order of the files.
+    names
+        What the recording is called, beside its store: tells its task among several of a project.
 
     Returns
     -------
@@ -162,21 +233,33 @@ def annotate(
     from evreel.layout import SLICES
     from evreel.video.picture import Picture
 
-    for xml, md5 in ((rois, rois_md5), (tags, tags_md5)):
-        if xml is not None and md5 is not None:
-            check_md5(xml, md5)
+    for file, md5 in ((rois, rois_md5), (tags, tags_md5), (labelled, labelled_md5)):
+        if file is not None and md5 is not None:
+            check_md5(file, md5)
     steady = Steady(
-        {"clock": clock, "rois": rois, "tags": tags}, {"rois": rois_sha256, "tags": tags_sha256}
+        {"clock": clock, "rois": rois, "tags": tags, "labelled": labelled},
+        {"rois": rois_sha256, "tags": tags_sha256, "labelled": labelled_sha256},
     )
     frames, picture, extra = read_clock(clock)
-    joined = read_annotations(rois, tags, frames, settings, labels)
+    alignment = settings.part(Alignment)
     cut = windows.division()
     with as_store(store, beside=slices) as opened:
         check_clock(clock, extra, opened)
+        picture = picture or Picture(opened.sensor)
+        joined = read_annotations(
+            *(rois, tags, frames, settings, labels, labelled),
+            clock=clock,
+            picture=picture,
+            names=[opened.path.stem, *names],
+        )
+        if alignment.homography is not None:
+            picture = Picture(opened.sensor)
+        aligned = alignment.clock(frames)
+        check_frames(aligned, opened, clock)
         regions = Regions(
-            joined.annotations,
-            frames,
-            picture or Picture(opened.sensor),
+            alignment.annotations(joined.annotations, opened.sensor),
+            aligned,
+            picture,
             clip=settings.clip,
             radius_px=settings.radius_px,
             margin_px=settings.margin_px,
@@ -196,7 +279,7 @@ def annotate(
             beside,
         )
         with (
-            atomic(slices, boxes, inputs=[opened.path, clock, rois, tags]) as (
+            atomic(slices, boxes, inputs=[opened.path, clock, rois, tags, labelled]) as (
                 slices_scratch,
                 boxes_scratch,
             ),

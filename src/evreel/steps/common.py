@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from evreel.errors import EvreelError, OneLineFormatter, SourceError, UsageError, one_line
 from evreel.outputs import Progress, check_wanted, refused, scratch_path
-from evreel.provenance import sha256, state
+from evreel.provenance import content_sha256, state
 from evreel.settings import Settings
 
 LOG = logging.getLogger("evreel")
@@ -122,7 +122,7 @@ class Steady:
         self.digests: dict[str, str] = {}
         for role, path in self._files.items():
             with contextlib.suppress(OSError):  # whoever reads it says what is wrong
-                self._states[role], self.digests[role] = state(path), sha256(path)
+                self._states[role], self.digests[role] = state(path), content_sha256(path)
         for role, digest in (wanted or {}).items():
             if digest is not None and self.digests.get(role, "") not in ("", f"sha256:{digest}"):
                 raise changed(self._files[role])
@@ -131,7 +131,9 @@ class Steady:
         """Raise `SourceError` if a file has changed; only one that may have is read again."""
         for role, then in self._states.items():
             path = self._files[role]
-            if state(path) != then and sha256(path) != self.digests[role]:
+            # A change within a folder does not show in its own state.
+            may_differ = path.is_dir() or state(path) != then
+            if may_differ and content_sha256(path) != self.digests[role]:
                 raise changed(path)
 
 

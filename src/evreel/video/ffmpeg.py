@@ -1,4 +1,4 @@
-"""The ffmpeg that comes with imageio-ffmpeg: grey pictures in, an encoded stream out.
+"""The ffmpeg that comes with imageio-ffmpeg: pictures in, an encoded stream out.
 
 Another ffmpeg gives other bytes, so the one on PATH and ``IMAGEIO_FFMPEG_EXE`` are ignored.
 ``imageio_ffmpeg.write_frames`` is not used, because it does not read ffmpeg's exit status: a video
@@ -14,13 +14,31 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import EvreelError, ParameterError
+
+Pixels = Literal["gray", "rgb24", "yuv420p"]
+
+
+def array_shape(shape: tuple[int, int], pixels: Pixels) -> tuple[int, ...]:
+    """Return the shape of the array that holds a picture of (height, width).
+
+    Examples
+    --------
+    >>> array_shape((4, 6), "rgb24"), array_shape((4, 6), "yuv420p")
+    ((4, 6, 3), (36,))
+    """
+    height, width = shape
+    return {
+        "gray": (height, width),
+        "rgb24": (height, width, 3),
+        "yuv420p": (height * width * 3 // 2,),
+    }[pixels]
 
 
 def executable() -> Path:
@@ -43,6 +61,7 @@ def encode(
     arguments: Sequence[str],
     *,
     fps: int = 30,
+    pixels: Pixels = "gray",
     stdout: IO[bytes] | int = subprocess.DEVNULL,
 ) -> int:
     """Feed pictures to ffmpeg and wait until it is done.
@@ -52,13 +71,15 @@ def encode(
     path
         The file being made, named in errors.
     frames
-        (H, W) uint8 each; taken one by one as ffmpeg asks for them.
+        uint8 each, of `array_shape`; taken one by one as ffmpeg asks for them.
     shape
         (H, W).
     arguments
         Output options and the output itself; ``pipe:1`` goes to `stdout`.
     fps
         Pictures per second.
+    pixels
+        How ffmpeg calls what a picture's array holds.
     stdout
         A file for ffmpeg's standard output.
 
@@ -69,7 +90,7 @@ def encode(
     Raises
     ------
     ParameterError
-        If there are no pictures, or one is not of `shape`.
+        If there are no pictures, or one is not of that shape.
     EvreelError
         If ffmpeg fails or is killed, with its last message. It has ended in any case.
     """
@@ -78,9 +99,10 @@ def encode(
     if picture is None:
         raise ParameterError("there are no pictures to write", path=path)
     height, width = shape
+    wanted = array_shape(shape, pixels)
     command = [
         *(str(executable()), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"),
-        *("-f", "rawvideo", "-pixel_format", "gray", "-video_size", f"{width}x{height}"),
+        *("-f", "rawvideo", "-pixel_format", pixels, "-video_size", f"{width}x{height}"),
         *("-framerate", str(fps), "-i", "pipe:0", *arguments),
     ]
     n = 0
@@ -92,10 +114,9 @@ def encode(
         stdin = cast(IO[bytes], process.stdin)  # a pipe was asked for
         try:
             while picture is not None:
-                if picture.shape != (height, width) or picture.dtype != np.uint8:
+                if picture.shape != wanted or picture.dtype != np.uint8:
                     raise ParameterError(
-                        f"is {picture.dtype} of {picture.shape}; uint8 of {(height, width)} "
-                        "is expected",
+                        f"is {picture.dtype} of {picture.shape}; uint8 of {wanted} is expected",
                         path=path,
                         place=f"picture {n}",
                     )

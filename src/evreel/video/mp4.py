@@ -1,8 +1,8 @@
-"""Grey pictures → an mp4 (H.264) that CVAT and browsers play and seek in."""
+"""Grey or coloured pictures → an mp4 (H.264) that CVAT and browsers play and seek in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,6 +47,7 @@ def write_mp4(
     preset: Preset = Encoding.preset,
     crf: int = Encoding.crf,
     metadata: Mapping[str, str] | None = None,
+    colour: bool = False,
 ) -> int:
     """Encode pictures in constant memory; equal pictures give equal bytes on any x86-64.
 
@@ -58,13 +59,15 @@ def write_mp4(
     path
         File to write.
     frames
-        (H, W) uint8 each, 0 black to 255 white.
+        (H, W) uint8 each, 0 black to 255 white; (H, W, 3) of red, green, blue if `colour`.
     shape
         (H, W), both even: `evreel.video.picture.Picture.for_video` pads to it.
     fps, preset, crf
         As in `Encoding`.
     metadata
         Name → text, kept in the file: the clock's origin, its sha256, …
+    colour
+        Whether the pictures have colours.
 
     Returns
     -------
@@ -95,12 +98,37 @@ def write_mp4(
                 hint="Names must be printable and without '='; names and values must not be empty.",
             )
         tags += ["-metadata", f"{name}={value}"]
+    x264 = ["cpu-independent=1", *(_COLOURS if colour else ())]
     arguments = [
         *("-an", "-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
         *("-pix_fmt", "yuv420p", "-profile:v", "high", "-color_range", "tv"),
         *("-g", str(KEY_FRAME_EVERY), "-bf", "0", "-flags", "+cgop", "-bitexact"),
         # Defaults depend on the machine: one thread per core, other results on SSE2 than on newer.
-        *("-threads", "2", "-filter_threads", "1", "-x264-params", "cpu-independent=1"),
+        *("-threads", "2", "-filter_threads", "1", "-x264-params", ":".join(x264)),
         *("-movflags", "+faststart+use_metadata_tags", *tags, "-f", "mp4", f"file:{path}"),
     ]
-    return ffmpeg.encode(path, frames, (height, width), arguments, fps=fps)
+    if not colour:
+        return ffmpeg.encode(path, frames, shape, arguments, fps=fps)
+    # Converted here: ffmpeg's own conversion depends on the processor.
+    planes = _planes(frames, shape, path)
+    return ffmpeg.encode(path, planes, shape, arguments, fps=fps, pixels="yuv420p")
+
+
+# A note in the stream; as options of ffmpeg's own, they would make it convert.
+_COLOURS = ("colormatrix=bt709", "colorprim=bt709", "transfer=bt709")
+
+
+def _planes(
+    frames: Iterable[npt.NDArray[np.uint8]], shape: tuple[int, int], path: Path
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the planes of pictures of red, green and blue."""
+    from evreel.kernels.pictures import to_yuv420
+
+    wanted = ffmpeg.array_shape(shape, "rgb24")
+    for n, frame in enumerate(frames):
+        if frame.shape != wanted or frame.dtype != np.uint8:
+            problem = f"is {frame.dtype} of {frame.shape}; uint8 of {wanted} is expected"
+            raise ParameterError(problem, path=path, place=f"picture {n}")
+        planes = np.empty(ffmpeg.array_shape(shape, "yuv420p"), dtype=np.uint8)
+        to_yuv420(frame, planes)
+        yield planes

@@ -90,6 +90,7 @@ class Rendering(Settings):
         """Yield (place, problem) for values that do not go together."""
         if self.style == "decay" and self.accumulate_us is not None:
             yield ("accumulate_us",), "does not go with style decay; use tau_us"
+        yield from super().contradictions()
 
 
 def render(

@@ -8,20 +8,49 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from evreel.annotations.shapes import Box, FloatArray, Polygon, Shape
+from evreel.annotations.shapes import (
+    Box,
+    Cuboid,
+    Ellipse,
+    FloatArray,
+    Mask,
+    Points,
+    Polygon,
+    Polyline,
+    Shape,
+    Skeleton,
+)
 from evreel.errors import AnnotationError
 
 VERSION = "1.1"
 """Of CVAT's format."""
 
+LARGEST_MASK_PX = 1 << 26
+"""Pixels of a mask's rectangle: a larger one is a mistake, or meant to fill the memory."""
+
 _WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _FARTHEST_PX = 1e9  # far enough for any picture, near enough that products stay finite
+
+
+class File(NamedTuple):
+    """An XML file, for messages.
+
+    Parameters
+    ----------
+    path : of the XML, or of the zip that it is in.
+    member : its name in the zip; empty if it is not in one.
+    """
+
+    path: Any
+    member: str = ""
+
+    def place(self, line: int, *what: str) -> str:
+        """Return where something is in the file."""
+        return ", ".join(part for part in (self.member, f"line {line}", *what) if part)
 
 
 class Element:
@@ -29,39 +58,50 @@ class Element:
 
     Parameters
     ----------
-    path
+    file
         Its file.
     xml
         The lxml element.
     what
-        What it describes, such as ``track 7 ('car'), frame 412``, for messages; may be empty.
+        What it describes, such as ``track 7 ('car')``, for messages; may be empty.
+
+    Attributes
+    ----------
+    frame : its frame, for messages; −1 if `what` says it, or it has none.
     """
 
-    __slots__ = ("path", "what", "xml")
+    __slots__ = ("file", "frame", "values", "what", "xml")
 
-    def __init__(self, path: Path, xml: Any, what: str = "") -> None:
-        self.path = path
+    def __init__(self, file: File, xml: Any, what: str = "") -> None:
+        self.file = file
         self.xml = xml
+        self.values: dict[str, str] = dict(xml.items())
         self.what = what
+        self.frame = -1
 
     def fail(self, problem: str, hint: str | None = None) -> NoReturn:
         """Raise an AnnotationError that names file, line, and what the element describes."""
-        line = f"line {self.xml.sourceline}"
-        place = f"{line}, {self.what}" if self.what else line
-        raise AnnotationError(problem, path=self.path, place=place, hint=hint)
+        frame = f"frame {self.frame}" if self.frame >= 0 else ""
+        place = self.file.place(self.xml.sourceline, self.what, frame)
+        raise AnnotationError(problem, path=self.file.path, place=place, hint=hint)
 
     def text(self, name: str) -> str:
         """Return a required attribute."""
-        text = self.xml.get(name)
+        text = self.values.get(name)
         if text is None:
             self.fail(f"<{self.xml.tag}> has no {name}")
-        return str(text)
+        return text
 
     def whole(self, name: str, *, least: int | None = None, absent: int | None = None) -> int:
         """Return an attribute as a whole number; if it is left out, `absent`, or raise if None."""
-        if absent is not None and self.xml.get(name) is None:
-            return absent
-        return self._as_whole(name, self.text(name), least)
+        text = self.values.get(name)
+        if text is None:
+            if absent is not None:
+                return absent
+            text = self.text(name)
+        if len(text) < 10 and text.isascii() and text.isdigit() and not least:
+            return int(text)
+        return self._as_whole(name, text, least)
 
     def content(self, least: int) -> int:
         """Return the element's own text as a whole number."""
@@ -81,43 +121,112 @@ class Element:
 
     def as_number(self, name: str, text: str) -> float:
         """Return a part of an attribute as a number of pixels or degrees."""
-        value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
-        if not abs(value) < _FARTHEST_PX:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        # Python takes more for a number than XML does: 1_0, or digits of other scripts.
+        if not -_FARTHEST_PX < value < _FARTHEST_PX or "_" in text or not text.isascii():
             self.fail(f"{name} has {text!r}, which is not a number of pixels")
         return value
 
     def bit(self, name: str, *, absent: bool = False) -> bool:
         """Return an attribute that is 0 or 1; `absent` if it is left out."""
-        text = self.xml.get(name)
+        text = self.values.get(name)
         if text is None:
             return absent
         if text not in ("0", "1"):
             self.fail(f"{name}={text!r} is neither 0 nor 1")
-        return bool(text == "1")
+        return text == "1"
 
 
-def _read_corners(element: Element) -> FloatArray:
-    left, top, right, bottom = map(element.number, ("xtl", "ytl", "xbr", "ybr"))
-    return np.array([[left, top], [right, bottom]])
+Coordinates = list[float]
+"""x and y of each point, one after the other."""
+
+Read = tuple[Coordinates, tuple[Any, ...]]
+"""The coordinates of a shape, and what its class adds to those of all."""
 
 
-def _corners(points: FloatArray) -> dict[str, str]:
-    names = ("xtl", "ytl", "xbr", "ybr")
-    return {name: _px(value) for name, value in zip(names, points.ravel().tolist(), strict=True)}
+def _read_named(*names: str) -> Callable[[Element], Read]:
+    def read(element: Element) -> Read:
+        return [element.number(name) for name in names], ()
+
+    return read
 
 
-def _read_vertices(element: Element) -> FloatArray:
-    vertices = []
+def _write_named(*names: str) -> Callable[[Any], dict[str, str]]:
+    def write(shape: Shape) -> dict[str, str]:
+        return dict(zip(names, map(_px, shape.points.ravel().tolist()), strict=True))
+
+    return write
+
+
+def _read_turned(*names: str) -> Callable[[Element], Read]:
+    def read(element: Element) -> Read:
+        coordinates = [element.number(name) for name in names]
+        if "rotation" not in element.values:
+            return coordinates, ()
+        rotation = element.number("rotation")
+        return coordinates, (rotation,) if rotation else ()
+
+    return read
+
+
+def _write_turned(*names: str) -> Callable[[Any], dict[str, str]]:
+    unturned = _write_named(*names)
+
+    def write(shape: Box | Ellipse) -> dict[str, str]:
+        rotation = {"rotation": _px(shape.rotation)} if shape.rotation else {}
+        return unturned(shape) | rotation
+
+    return write
+
+
+def _read_vertices(element: Element) -> Read:
+    coordinates: Coordinates = []
     for pair in element.text("points").split(";"):
         xy = pair.split(",")
         if len(xy) != 2:
             element.fail(f"{element.xml.tag} has {pair!r} among its points; x,y is expected")
-        vertices.append([element.as_number("points", value) for value in xy])
-    return np.array(vertices)
+        coordinates += (element.as_number("points", value) for value in xy)
+    return coordinates, ()
 
 
-def _vertices(points: FloatArray) -> dict[str, str]:
+def write_vertices(points: FloatArray) -> dict[str, str]:
+    """Return the attribute with a list of points."""
     return {"points": ";".join(f"{_px(x)},{_px(y)}" for x, y in points.tolist())}
+
+
+def _read_mask(element: Element) -> Read:
+    left, top = (_whole_pixels(element, name) for name in ("left", "top"))
+    width, height = (element.whole(name, least=1) for name in ("width", "height"))
+    n = width * height
+    if n > LARGEST_MASK_PX:
+        element.fail(f"mask of {width}x{height} px is larger than any picture")
+    runs = []
+    for text in element.text("rle").split(","):
+        length = text.strip()
+        if not (length.isascii() and length.isdigit() and len(length) < 10):
+            element.fail(f"rle has {length!r}, which is not a number of pixels")
+        runs.append(int(length))
+    if sum(runs) != n:
+        element.fail(f"rle has {sum(runs)} pixels; width={width} times height={height} are {n}")
+    return [left, top, left + width, top + height], (tuple(runs),)
+
+
+def _whole_pixels(element: Element, name: str) -> float:
+    value = element.number(name)
+    if value != math.floor(value):
+        element.fail(f"{name}={value} is not a whole number of pixels")
+    return value
+
+
+def _write_mask(mask: Mask) -> dict[str, str]:
+    height, width = mask.shape
+    left, top = mask.points[0].astype(int).tolist()
+    numbers = {"left": left, "top": top, "width": width, "height": height}
+    rle = {"rle": ", ".join(map(str, mask.runs))}
+    return rle | {name: str(number) for name, number in numbers.items()}
 
 
 def _px(value: float) -> str:
@@ -132,36 +241,45 @@ class Geometry(NamedTuple):
     ----------
     element : the element's name.
     shape : the class.
-    read : an element → the shape's points; raises AnnotationError if they are not numbers.
-    attributes : points → their XML attributes, in CVAT's order.
+    read : an element → the shape's coordinates, and what its class adds; raises AnnotationError if
+        they are not numbers.
+    attributes : a shape → its XML attributes, in CVAT's order.
     """
 
     element: str
     shape: type[Shape]
-    read: Callable[[Element], FloatArray]
-    attributes: Callable[[FloatArray], dict[str, str]]
+    read: Callable[[Element], Read]
+    attributes: Callable[[Any], dict[str, str]]
 
+    def fault(self, coordinates: Coordinates) -> str | None:
+        """Return what keeps coordinates from being a shape; None if nothing."""
+        if self.shape is Box:
+            left, top, right, bottom = coordinates
+            if left < right and top < bottom:
+                return None
+        return self.shape.fault(np.array(coordinates, dtype=float).reshape(-1, 2))
+
+
+_CORNERS = ("xtl", "ytl", "xbr", "ybr")
+_RADII = ("cx", "cy", "rx", "ry")
+_CUBOID = tuple(
+    f"{axis}{corner}{side}"
+    for side in (1, 2)
+    for corner in ("tl", "bl", "tr", "br")
+    for axis in "xy"
+)
 
 GEOMETRIES = (
-    Geometry("box", Box, _read_corners, _corners),
-    Geometry("polygon", Polygon, _read_vertices, _vertices),
+    Geometry("box", Box, _read_turned(*_CORNERS), _write_turned(*_CORNERS)),
+    Geometry("ellipse", Ellipse, _read_turned(*_RADII), _write_turned(*_RADII)),
+    Geometry("polygon", Polygon, _read_vertices, lambda shape: write_vertices(shape.points)),
+    Geometry("polyline", Polyline, _read_vertices, lambda shape: write_vertices(shape.points)),
+    Geometry("points", Points, _read_vertices, lambda shape: write_vertices(shape.points)),
+    Geometry("cuboid", Cuboid, _read_named(*_CUBOID), _write_named(*_CUBOID)),
+    Geometry("mask", Mask, _read_mask, _write_mask),
+    Geometry("skeleton", Skeleton, _read_vertices, lambda _: {}),
 )
-"""The shapes that are read and written."""
+"""The shapes that are read and written. Of a skeleton, `skeletons` reads and writes the points."""
 
-BY_KIND = {geometry.shape.name: geometry for geometry in GEOMETRIES}
+BY_ELEMENT = {geometry.element: geometry for geometry in GEOMETRIES}
 BY_CLASS = {geometry.shape: geometry for geometry in GEOMETRIES}
-
-
-def kind_of(element: Element) -> str:
-    """Return the kind of a shape's element: its name, with two exceptions.
-
-    A rotated box is a kind of its own. A skeleton of old files nests tracks.
-    """
-    tag = str(element.xml.tag)
-    if (
-        tag == "box"
-        and element.xml.get("rotation") is not None
-        and element.number("rotation") % 360
-    ):
-        return "rotated box"
-    return "nested track" if tag == "track" else tag

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Self
 from xml.sax.saxutils import escape, quoteattr
 
-from evreel.annotations.cvat.elements import BY_CLASS, VERSION
-from evreel.annotations.shapes import Annotations, FrameTag, Shape, Track
+from evreel.annotations.cvat.elements import BY_CLASS, VERSION, write_vertices
+from evreel.annotations.shapes import Annotations, Attribute, FrameTag, Shape, Skeleton, Track
 from evreel.errors import AnnotationError
 
 # A task's dates, number and address say nothing about the annotation. They are fixed, so that
@@ -96,18 +96,20 @@ def write_video_xml(
                     for shape in track.shapes[-1:]
                     if not shape.outside and shape.frame + step < frames[-1]
                 ]
-            xml.open("track", id=str(number), label=track.label, source="manual")
+            group = _group(shapes[0]) if shapes else {}
+            xml.open("track", id=str(number), label=track.label, source="manual", **group)
             for shape in shapes:
-                _write_shape(
-                    xml,
-                    shape,
-                    {
-                        "frame": str(shape.frame),
-                        "outside": _bit(shape.outside),
-                        "occluded": _bit(shape.occluded),
-                        "keyframe": _bit(shape.keyframe),
-                    },
-                )
+                if isinstance(shape, Skeleton):
+                    first = {"frame": str(shape.frame), "keyframe": _bit(shape.keyframe)}
+                    _write_skeleton(xml, shape, first, {"keyframe": _bit(shape.keyframe)}, {})
+                    continue
+                before = {
+                    "frame": str(shape.frame),
+                    "outside": _bit(shape.outside),
+                    "occluded": _bit(shape.occluded),
+                    "keyframe": _bit(shape.keyframe),
+                }
+                _write_shape(xml, shape, before, {})
             xml.close("track")
 
 
@@ -177,11 +179,13 @@ def write_images_xml(
             )
             # As CVAT orders them: what is on top comes last.
             for track, shape in sorted(shapes.get(frame, ()), key=lambda both: both[1].z_order):
-                _write_shape(
-                    xml,
-                    shape,
-                    {"label": track.label, "occluded": _bit(shape.occluded), "source": "manual"},
-                )
+                first = {"label": track.label}
+                drawn = {"source": "manual"}
+                if isinstance(shape, Skeleton):
+                    _write_skeleton(xml, shape, first | drawn, drawn, _group(shape))
+                    continue
+                before = first | {"occluded": _bit(shape.occluded)} | drawn
+                _write_shape(xml, shape, before, _group(shape))
             for tag in tags.get(frame, ()):
                 xml.open("tag", label=tag.label, source="manual")
                 _write_attributes(xml, tag.attributes)
@@ -266,22 +270,10 @@ def _write_meta(
     xml.leaf("stop_frame", str(frames[-1]))
     xml.leaf("frame_filter", f"step={frames.step}" if frames.step > 1 else "")
     xml.open("labels")
-    attributes = _attribute_names(annotations)
-    for label in annotations.labels:
-        xml.open("label")
-        xml.leaf("name", label)
-        xml.leaf("color", label_color(label))
-        xml.open("attributes")
-        for attribute in attributes[label]:
-            xml.open("attribute")
-            xml.leaf("name", attribute)
-            xml.leaf("mutable", "True")
-            xml.leaf("input_type", "text")
-            xml.leaf("default_value")
-            xml.leaf("values")
-            xml.close("attribute")
-        xml.close("attributes")
-        xml.close("label")
+    for label, (attributes, joints) in _said_of_labels(annotations).items():
+        _write_label(xml, label, attributes, kind="skeleton" if joints else "")
+        for joint, attributes_of_joint in joints.items():
+            _write_label(xml, joint, attributes_of_joint, kind="points", parent=label)
     xml.close("labels")
     xml.open("segments")
     xml.open("segment")
@@ -320,24 +312,114 @@ def label_color(label: str) -> str:
     return "#" + hashlib.sha256(label.encode()).hexdigest()[:6]
 
 
-def _attribute_names(annotations: Annotations) -> dict[str, dict[str, None]]:
-    """Return the names of each label's attributes, in order of appearance."""
-    names: dict[str, dict[str, None]] = {label: {} for label in annotations.labels}
+def _said_of_labels(
+    annotations: Annotations,
+) -> dict[str, tuple[list[Attribute], dict[str, list[Attribute]]]]:
+    """Return the attributes of each label, and the points of its skeletons with theirs.
+
+    What the annotations do not describe is taken as text, in order of appearance.
+    """
+    names: dict[str, dict[str, Attribute]] = {
+        label: {attribute.name: attribute for attribute in annotations.attributes.get(label, ())}
+        for label in annotations.labels
+    }
+    joints: dict[str, dict[str, None]] = {label: {} for label in annotations.labels}
+    seen: Mapping[str, str] | None = None
     for track in annotations.tracks:
         for shape in track.shapes:
-            names[track.label].update(dict.fromkeys(shape.attributes))
+            if isinstance(shape, Skeleton):
+                joints[track.label].update(dict.fromkeys(shape.joints))
+            if shape.attributes is not seen:
+                seen = shape.attributes
+                for name in seen:
+                    names[track.label].setdefault(name, Attribute(name))
     for tag in annotations.tags:
-        names[tag.label].update(dict.fromkeys(tag.attributes))
-    return names
+        for name in tag.attributes:
+            names[tag.label].setdefault(name, Attribute(name))
+    made: dict[str, tuple[list[Attribute], dict[str, list[Attribute]]]] = {}
+    for label, of_label in names.items():
+        own: list[Attribute] = []
+        of_joints: dict[str, list[Attribute]] = {joint: [] for joint in joints[label]}
+        for name, attribute in of_label.items():
+            joint, rest = _of_joint(name, of_joints)
+            (of_joints[joint] if joint else own).append(replace(attribute, name=rest))
+        made[label] = own, of_joints
+    return made
 
 
-def _write_shape(xml: _Writer, shape: Shape, before: dict[str, str]) -> None:
-    """Write a shape; the attributes `before` come before its geometry."""
+def _of_joint(name: str, joints: Iterable[str]) -> tuple[str, str]:
+    """Return the point of a skeleton that an attribute is of, or none, and its own name."""
+    for joint in joints:
+        if name.startswith(f"{joint}."):
+            return joint, name[len(joint) + 1 :]
+    return "", name
+
+
+def _write_label(
+    xml: _Writer, name: str, attributes: Sequence[Attribute], *, kind: str, parent: str = ""
+) -> None:
+    xml.open("label")
+    xml.leaf("name", name)
+    xml.leaf("color", label_color(name))
+    if kind:
+        xml.leaf("type", kind)
+    xml.open("attributes")
+    for attribute in attributes:
+        xml.open("attribute")
+        xml.leaf("name", attribute.name)
+        xml.leaf("mutable", str(attribute.mutable))
+        xml.leaf("input_type", attribute.kind)
+        xml.leaf("default_value", attribute.default)
+        xml.leaf("values", "\n".join(attribute.values))
+        xml.close("attribute")
+    xml.close("attributes")
+    if parent:
+        xml.leaf("parent", parent)
+    xml.close("label")
+
+
+def _write_shape(xml: _Writer, shape: Shape, before: dict[str, str], after: dict[str, str]) -> None:
+    """Write a shape; the attributes `before` and `after` are around its geometry."""
     geometry = BY_CLASS[type(shape)]
-    points = geometry.attributes(shape.points)
-    xml.open(geometry.element, **before, **points, z_order=str(shape.z_order))
+    drawn = geometry.attributes(shape)
+    xml.open(geometry.element, **before, **drawn, z_order=str(shape.z_order), **after)
     _write_attributes(xml, shape.attributes)
     xml.close(geometry.element)
+
+
+def _write_skeleton(
+    xml: _Writer,
+    skeleton: Skeleton,
+    before: dict[str, str],
+    of_points: dict[str, str],
+    after: dict[str, str],
+) -> None:
+    """Write a skeleton with an element for each point, which has the attributes `of_points`."""
+    own: dict[str, str] = {}
+    of_joints: dict[str, dict[str, str]] = {joint: {} for joint in skeleton.joints}
+    for name, value in skeleton.attributes.items():
+        joint, rest = _of_joint(name, of_joints)
+        (of_joints[joint] if joint else own)[rest] = value
+    z_order = str(skeleton.z_order)
+    xml.open("skeleton", **before, z_order=z_order, **after)
+    _write_attributes(xml, own)
+    for k, joint in enumerate(skeleton.joints):
+        xml.open(
+            "points",
+            label=joint,
+            **of_points,
+            outside=_bit(skeleton.outside or not skeleton.visible[k]),
+            occluded=_bit(skeleton.hidden[k]),
+            **write_vertices(skeleton.points[k : k + 1]),
+            z_order=z_order,
+        )
+        _write_attributes(xml, of_joints[joint])
+        xml.close("points")
+    xml.close("skeleton")
+
+
+def _group(shape: Shape) -> dict[str, str]:
+    return {"group_id": str(shape.group)} if shape.group else {}
 
 
 def _write_attributes(xml: _Writer, attributes: Mapping[str, str]) -> None:

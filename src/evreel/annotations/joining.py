@@ -1,0 +1,282 @@
+"""Tracks made of parts: masks in successive frames, and tracks that were cut where a job ends.
+
+CVAT has no tracks of masks. An object that is shown where one job ends and the next begins may be
+a track in each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from evreel.annotations.shapes import Annotations, Mask, Shape, Track, sums
+
+Link = Literal["none", "group_id", "iou"]
+
+LEAST_IOU = 0.5
+"""What two shapes of one object in successive frames cover both, of what they cover together."""
+
+_MOST_NAMED = 3
+
+
+def linked(annotations: Annotations, link: Link) -> Annotations:
+    """Return annotations in which masks of one object are one track.
+
+    Parameters
+    ----------
+    annotations
+        What a file lists: each mask is a track of its own there.
+    link
+        ``group_id``: masks of one label and group are one object, where no frame has two; ``iou``:
+        of one label, those in successive annotated frames that overlap most, by `LEAST_IOU` or
+        more. ``none`` changes nothing.
+
+    Returns
+    -------
+    Annotations
+        `repairs` counts ``linked_masks``: those that were put into the track of another. A track
+        has the number of its first mask, or the next free one, and is at the first one's place. A
+        mask labels no more than its own frame.
+    """
+    if link == "none":
+        return annotations
+    masks = [
+        _Loose(row, track, shape)
+        for row, track in enumerate(annotations.tracks)
+        for shape in track.shapes
+        if isinstance(shape, Mask) and not shape.outside
+    ]
+    order = sorted(masks, key=lambda mask: (mask.shape.frame, mask.row))
+    chains = _by_group(order) if link == "group_id" else _by_overlap(order, annotations)
+    into: dict[int, list[_Loose]] = {}
+    taken: set[int] = set()
+    for chain in chains:
+        if len(chain) > 1 and all(len(_shown(mask.track)) == 1 for mask in chain):
+            into[min(mask.row for mask in chain)] = chain
+            taken.update(mask.row for mask in chain)
+    number = max((track.id for track in annotations.tracks), default=-1)
+    tracks: list[Track] = []
+    for row, track in enumerate(annotations.tracks):
+        if row in into:
+            chain = into[row]
+            if track.id < 0:
+                number += 1
+            shapes = tuple(replace(mask.shape, alone=True) for mask in chain)
+            tracks.append(Track(track.id if track.id >= 0 else number, track.label, shapes))
+        elif row not in taken:
+            tracks.append(track)
+    count = {"linked_masks": len(taken) - len(into)}
+    return replace(annotations, tracks=tuple(tracks), repairs=sums([annotations.repairs, count]))
+
+
+@dataclass(frozen=True)
+class _Loose:
+    """A mask, and the row of its track."""
+
+    row: int
+    track: Track
+    shape: Mask
+
+
+def _shown(track: Track) -> list[Shape]:
+    return [shape for shape in track.shapes if not shape.outside]
+
+
+def _by_group(masks: Iterable[_Loose]) -> list[list[_Loose]]:
+    groups: dict[tuple[str, int], list[_Loose]] = {}
+    for mask in masks:
+        if mask.shape.group:
+            groups.setdefault((mask.track.label, mask.shape.group), []).append(mask)
+    return [
+        chain
+        for chain in groups.values()
+        if all(one.shape.frame < other.shape.frame for one, other in pairwise(chain))
+    ]
+
+
+def _by_overlap(masks: Sequence[_Loose], annotations: Annotations) -> list[list[_Loose]]:
+    frames = np.unique(
+        np.array([*annotations.frames, *(mask.shape.frame for mask in masks)], dtype=np.int64)
+    )
+    place = {frame: k for k, frame in enumerate(frames.tolist())}
+    by_place: dict[int, list[_Loose]] = {}
+    for mask in masks:
+        by_place.setdefault(place[mask.shape.frame], []).append(mask)
+    chains: dict[int, list[_Loose]] = {}
+    ends: dict[int, list[_Loose]] = {}
+    for k, now in sorted(by_place.items()):
+        pairs = [
+            (-share, mask.row, before)
+            for mask in now
+            for before in by_place.get(k - 1, ())
+            if before.track.label == mask.track.label
+            and (share := _mask_iou(before.shape, mask.shape)) >= LEAST_IOU
+        ]
+        begun: dict[int, list[_Loose]] = {}
+        rows = {mask.row: mask for mask in now}
+        used: set[int] = set()
+        for _, row, before in sorted(pairs, key=lambda pair: (pair[0], pair[1], pair[2].row)):
+            if row in begun or before.row in used:
+                continue
+            used.add(before.row)
+            begun[row] = ends[before.row]
+            begun[row].append(rows[row])
+        for mask in now:
+            if mask.row not in begun:
+                chains[mask.row] = begun[mask.row] = [mask]
+        ends = begun
+    return list(chains.values())
+
+
+def _mask_iou(one: Mask, other: Mask) -> float:
+    """Return how many pixels two masks share, of those that either has."""
+    (left, top), (right, bottom) = (
+        np.maximum(one.points[0], other.points[0]).astype(int).tolist(),
+        np.minimum(one.points[1], other.points[1]).astype(int).tolist(),
+    )
+    if not (left < right and top < bottom):
+        return 0.0
+    parts = []
+    for mask in (one, other):
+        x, y = mask.points[0].astype(int).tolist()
+        parts.append(mask.bitmap[top - y : bottom - y, left - x : right - x])
+    both = int(np.count_nonzero(parts[0] & parts[1]))
+    area = sum(sum(mask.runs[1::2]) for mask in (one, other))
+    return both / (area - both) if area > both else 0.0
+
+
+def stitched(annotations: Annotations) -> Annotations:
+    """Return annotations in which tracks that were cut at the border of a job are whole.
+
+    A track that is shown to the border, or to where the earlier job ends, goes on as one that
+    begins with the next job, or a frame later: if both have one label, and their shapes of one
+    frame, or of that and the next, overlap by `LEAST_IOU` or more of their bounds. Of several, the
+    one that overlaps most. In frames that both list, the later one counts.
+
+    Returns
+    -------
+    Annotations
+        As given if they are not of several jobs. Else `repairs` counts ``stitched_tracks``: those
+        that were put into the one before; and ``cut_tracks``: those that end where a job does,
+        while others of their label begin there, but none overlaps. `doubts` names these.
+    """
+    if len(annotations.jobs) < 2:
+        return annotations
+    tracks = annotations.tracks
+    follower: dict[int, int] = {}
+    cut: list[tuple[Track, int]] = []
+    spans = {
+        row: (track.shapes[0].frame, _end(track))
+        for row, track in enumerate(tracks)
+        if track.id >= 0 and len(track.shapes)
+    }
+    for last, job in _borders(annotations.jobs):
+        cut += _follow(tracks, spans, last, job, follower)
+    counts = {"stitched_tracks": len(follower), "cut_tracks": len(cut)}
+    made = replace(annotations, repairs=sums([annotations.repairs, counts]))
+    if follower:
+        followed = frozenset(follower.values())
+        made = replace(
+            made,
+            tracks=tuple(
+                _whole(tracks, row, follower) for row in range(len(tracks)) if row not in followed
+            ),
+        )
+    if cut:
+        named = ", ".join(
+            f"track {track.id} ({track.label!r}) in frame {frame}"
+            for track, frame in cut[:_MOST_NAMED]
+        )
+        more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
+        doubt = (
+            f"{annotations.source}: {len(cut)} {'track ends' if len(cut) == 1 else 'tracks end'} "
+            f"where a job does, and none that overlaps begins there: {named}{more}. Join them in "
+            "CVAT if they are of one object"
+        )
+        made = replace(made, doubts=(*made.doubts, doubt))
+    return made
+
+
+def _borders(jobs: Iterable[range]) -> Iterator[tuple[int, range]]:
+    """Yield the last frame of the jobs before each job, and the job."""
+    in_order = sorted(jobs, key=lambda job: (job[0], job[-1]))
+    last = in_order[0][-1]
+    for job in in_order[1:]:
+        # Jobs without a common border, as of validation, have their frames within others.
+        if job[-1] > last and job[0] - job.step <= last:
+            yield last, job
+        last = max(last, job[-1])
+
+
+def _follow(
+    tracks: Sequence[Track],
+    spans: Mapping[int, tuple[int, int]],
+    last: int,
+    job: range,
+    follower: dict[int, int],
+) -> list[tuple[Track, int]]:
+    """Find which tracks go on in a job, by their rows; return those that are cut at its border."""
+    first, step = job[0], job.step
+    taken = set(follower.values())
+    beginning = [
+        row
+        for row, (begin, _) in spans.items()
+        if first <= begin <= first + step and row not in taken
+    ]
+    shares: list[tuple[float, int, int]] = []
+    rivals: dict[int, int] = {}
+    for row, (begin, end) in spans.items():
+        if begin >= first or not first - step <= end <= max(last, first - step):
+            continue
+        for other in beginning:
+            if tracks[other].label != tracks[row].label or spans[other][1] <= end:
+                continue
+            rivals[row] = end
+            share = _overlap(tracks[row], tracks[other], step)
+            if share >= LEAST_IOU:
+                shares.append((-share, row, other))
+    for _, row, other in sorted(shares):
+        if row not in follower and other not in taken:
+            follower[row] = other
+            taken.add(other)
+    return [
+        (tracks[row], end)
+        for row, end in rivals.items()
+        if row not in follower and end in (last, first - step)
+    ]
+
+
+def _end(track: Track) -> int:
+    """Return the last frame that shows a track, as far as its shapes say."""
+    shapes = track.shapes
+    closed = len(shapes) > 1 and shapes[-1].outside
+    return shapes[-2].frame if closed else shapes[-1].frame
+
+
+def _overlap(one: Track, other: Track, step: int) -> float:
+    """Return how far a track overlaps a later one where that begins; 0 if they do not meet."""
+    later = other.shapes[0]
+    before = [shape for shape in one.shapes if shape.frame <= later.frame and not shape.outside]
+    if later.outside or not before or later.frame - before[-1].frame > step:
+        return 0.0
+    mine, theirs = before[-1].bounds, later.bounds
+    width = min(mine[2], theirs[2]) - max(mine[0], theirs[0])
+    height = min(mine[3], theirs[3]) - max(mine[1], theirs[1])
+    both = max(width, 0.0) * max(height, 0.0)
+    either = sum((b[2] - b[0]) * (b[3] - b[1]) for b in (mine, theirs)) - both
+    return both / either if either > 0 else 0.0
+
+
+def _whole(tracks: Sequence[Track], row: int, follower: Mapping[int, int]) -> Track:
+    track = tracks[row]
+    while row in follower:
+        row = follower[row]
+        later = tracks[row].shapes
+        start = later[0].frame
+        earlier = (shape for shape in track.shapes if shape.frame < start)
+        track = replace(track, shapes=(*earlier, *later))
+    return track

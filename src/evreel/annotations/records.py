@@ -1,0 +1,157 @@
+"""EventBbox records in ``.npy``, as Metavision's and RVT's tools read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import AnnotationError
+from evreel.layout import BOX_DTYPE
+from evreel.npy import HEAD_BYTES, ArrayHead, array_head
+
+_ALSO = {"t": "ts", "class_confidence": "confidence"}
+
+
+def write_boxes(path: str | Path, boxes: npt.NDArray[np.void]) -> None:
+    """Write boxes to a new file; equal boxes give equal bytes.
+
+    Parameters
+    ----------
+    path
+        The file, under exactly this name.
+    boxes
+        (n,) of `evreel.layout.BOX_DTYPE`, by time.
+
+    Raises
+    ------
+    AnnotationError
+        If the records have another type or are not in order of time.
+    """
+    path = Path(path)
+    _check(path, boxes)
+    # Do not leave the padding between fields to chance: 40 bytes hold 36 bytes of values.
+    clean = np.zeros(len(boxes), dtype=BOX_DTYPE)
+    for name in BOX_DTYPE.names or ():
+        clean[name] = boxes[name]
+    with path.open("xb") as file:
+        np.save(file, clean, allow_pickle=False)
+
+
+def read_boxes(path: str | Path) -> npt.NDArray[np.void]:
+    """Return the boxes of a file, (n,) of `evreel.layout.BOX_DTYPE`, by time.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is not a ``.npy``, is cut short, or holds other records.
+    """
+    path = Path(path)
+    boxes = read_records(path)
+    _check(path, boxes)
+    return boxes
+
+
+def read_published_boxes(path: str | Path) -> npt.NDArray[np.void]:
+    """Return boxes that come with a data set, as `evreel.layout.BOX_DTYPE`, on their own clock.
+
+    Fields may have other widths and another order; as in older files, ``ts`` is read as `t` and
+    ``confidence`` as `class_confidence`. A file without tracks gets `track_id` 0, one without
+    confidences gets 1.
+
+    Raises
+    ------
+    AnnotationError
+        If a field is missing, a value does not fit, or boxes are not in order of time.
+    """
+    path = Path(path)
+    records = read_records(path)
+    boxes = np.zeros(len(records), dtype=BOX_DTYPE)
+    boxes["class_confidence"] = 1
+    there = records.dtype.names or ()
+    for name in BOX_DTYPE.names or ():
+        found = [spelled for spelled in (name, _ALSO.get(name, "")) if spelled in there]
+        if not found and name not in ("track_id", "class_confidence"):
+            raise AnnotationError(
+                f"has no field {name}; its fields are {', '.join(there)}",
+                path=path,
+                hint="Are these boxes, as Prophesee's tools write them?",
+            )
+        for spelled in found[:1]:
+            values = records[spelled]
+            if values.ndim != 1 or values.dtype.kind not in "biuf":
+                raise AnnotationError(
+                    f"{spelled} is of {values.dtype} in {values.ndim} dimensions; numbers in one "
+                    "are expected",
+                    path=path,
+                )
+            boxes[name] = values
+            kept = boxes[name].astype(values.dtype) == values
+            kept &= (boxes[name] < 0) == (values < 0)  # a wrapped value converts back unchanged
+            if boxes[name].dtype.kind in "iu" and not kept.all():
+                row = int(np.argmin(kept))
+                raise AnnotationError(
+                    f"{spelled} is {values[row]}, which does not fit {BOX_DTYPE[name]}",
+                    path=path,
+                    place=f"record {row}",
+                )
+    _check(path, boxes)
+    return boxes
+
+
+def read_records(path: Path) -> npt.NDArray[np.void]:
+    """Return the records of a ``.npy`` file, (n,), with any fields in any order.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is not a ``.npy``, is cut short, or holds no records.
+    """
+    try:
+        with path.open("rb") as file:
+            start, size = file.read(HEAD_BYTES), path.stat().st_size
+            head = array_head(start) if start else None
+            return _records(file, size, head)
+    except OSError as error:
+        raise AnnotationError(f"cannot be read: {error.strerror}", path=path) from error
+    except ValueError as error:
+        raise AnnotationError(
+            f"is not a complete .npy file of boxes: {error}",
+            path=path,
+            hint="If a step was interrupted, run it again; else export or download it again.",
+        ) from error
+
+
+def _records(file: BinaryIO, size: int, head: ArrayHead | None) -> npt.NDArray[np.void]:
+    """Return the records behind a header; raise `ValueError` if there are fewer, or none."""
+    if head is None:
+        raise ValueError("is empty")
+    dtype, shape = head.dtype, head.shape
+    if len(shape) != 1 or dtype.names is None or dtype.hasobject or not dtype.itemsize:
+        raise ValueError(f"holds {dtype} in {len(shape)} dimensions; records are expected")
+    # Checked first, because memory is allocated for the announced number.
+    there = (size - head.size) // dtype.itemsize
+    if not 0 <= shape[0] <= there:
+        raise ValueError(f"holds {there:,} of {shape[0]:,} records")
+    file.seek(head.size)
+    return np.fromfile(file, dtype=dtype, count=shape[0])
+
+
+def _check(path: Path, boxes: npt.NDArray[np.void]) -> None:
+    if boxes.dtype != BOX_DTYPE or boxes.ndim != 1:
+        raise AnnotationError(
+            f"holds records of {boxes.dtype} in {boxes.ndim} dimensions; one of {BOX_DTYPE} "
+            "is expected",
+            path=path,
+        )
+    back = np.flatnonzero(boxes["t"][1:] < boxes["t"][:-1])
+    if back.size:
+        raise AnnotationError(
+            "goes back in time",
+            path=path,
+            place=f"record {back[0] + 1}",
+            hint="Sort the records by time: numpy.sort(records, order=name of the time, "
+            "kind='stable').",
+        )

@@ -1,0 +1,1 @@
+"""Functions under the names of other tools: scripts need only change their imports."""

@@ -1,0 +1,176 @@
+"""The folder of files that aermanager writes, one per slice, and that its ``load_…`` read.
+
+An event is one row here, with its primary region; aermanager repeats it for each region and tag.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import LayoutError, foreign
+from evreel.exports.exported import Exported
+from evreel.files import hdf5
+from evreel.files.slices import SlicesFile
+from evreel.timebase import Int64Array
+
+NOTHING = "__Empty_Default__"
+"""What aermanager calls label 0: no tag."""
+
+_TEXT = h5py.string_dtype()
+_MOST = np.iinfo(np.uint16).max
+
+
+def write_folders(items: Sequence[Exported], folder: Path) -> dict[str, int]:
+    """Write a folder of slices for each recording; return what they cannot hold."""
+    lost: Counter[str] = Counter()
+    for item in items:
+        if item.slices is not None:
+            with SlicesFile(item.slices) as file:
+                lost.update(write_slices(file, folder / item.id, compression="gzip"))
+    return dict(lost)
+
+
+def write_slices(
+    file: SlicesFile, folder: Path, *, compression: str | None = None
+) -> dict[str, int]:
+    """Write each slice as ``<folder>/<number>.h5``.
+
+    Parameters
+    ----------
+    file
+        Annotated slices.
+    folder
+        A new folder.
+    compression
+        As h5py's, for all arrays; None stores them as they are.
+
+    Returns
+    -------
+    What the form cannot hold: sentence → how often.
+    """
+    folder.mkdir(parents=True)
+    height, width = file.sensor
+    numbers = roi_numbers(file.rois.track)
+    overlaps = file.overlaps
+    lut = [NOTHING, *file.labels]
+    more: dict[str, object] = {} if compression is None else {"compression": compression}
+    clipped = 0
+    for k in range(file.n):
+        events, roi = file.slice(k)
+        first, last = np.searchsorted(overlaps.event, [file.windows.start[k], file.windows.stop[k]])
+        names = labels_in(file, k, np.union1d(roi[roi >= 0], overlaps.roi[first:last]))
+        pixels = (events.p.astype(np.int64) * height + events.y) * width + events.x
+        counts = np.bincount(pixels, minlength=2 * height * width)
+        clipped += int(np.count_nonzero(counts > _MOST))
+        ids = np.full(len(events), np.nan)
+        ids[roi >= 0] = numbers[roi[roi >= 0]]
+        with hdf5.new_file(folder / f"{k}.h5") as out:
+
+            def add(name: str, data: object, out: h5py.File = out, **kind: object) -> None:
+                out.create_dataset(name, data=data, **kind, **more)
+
+            frame = np.minimum(counts, _MOST).astype(np.uint16).reshape(2, height, width)
+            add("frame", frame)
+            add("frame_size", np.array(frame.shape, dtype=np.int64))
+            if names:
+                add("label", names, dtype=_TEXT)
+            else:
+                out.create_dataset("label", data=np.empty(0))
+            add("spikes/x", events.x)
+            add("spikes/y", events.y)
+            add("spikes/t", (events.t + file.t_offset).astype(np.uint64))
+            add("spikes/p", events.p.astype(bool))
+            add("spikes/id", ids)
+            add("bins/x", np.arange(width + 1))
+            add("bins/y", np.arange(height + 1))
+            add("labels_lut/id", lut, dtype=_TEXT)
+            add("labels_lut/label", np.arange(len(lut)))
+            if len(numbers):
+                add("rois/id", numbers)
+                add("rois/label", [file.labels[n] for n in file.rois.label], dtype=_TEXT)
+            out.attrs["start_us"] = file.windows.start_us[k] + file.t_offset
+            out.attrs["stop_us"] = file.windows.stop_us[k] + file.t_offset
+    return {
+        "further regions of events, beside the primary one": len(overlaps.event),
+        "outlines of shapes": file.n_shapes,
+        "attributes": len(file.attributes.name),
+        "events outside every slice": file.events_outside_slices,
+        "intervals that were labelled": len(file.labelled.start_us),
+        f"pixels of pictures with more than {_MOST} events": clipped,
+    }
+
+
+def labels_in(file: SlicesFile, k: int, rois: npt.NDArray[np.int32]) -> list[str]:
+    """Return the labels of what a slice has: of these regions, and of the tags in its time."""
+    tagged = file.tags.label[
+        (file.tags.start_us < file.windows.stop_us[k])
+        & (file.tags.stop_us > file.windows.start_us[k])
+    ]
+    return [file.labels[n] for n in np.union1d(file.rois.label[rois], tagged)]
+
+
+def roi_numbers(track: Int64Array) -> Int64Array:
+    """Return a number of its own for each region: its track's, if these are all different.
+
+    Examples
+    --------
+    >>> roi_numbers(np.array([3, 5, -1, -1])).tolist(), roi_numbers(np.array([3, 3])).tolist()
+    ([3, 5, 6, 7], [0, 1])
+    """
+    real = track[track >= 0]
+    if len(np.unique(real)) < len(real):
+        return np.arange(len(track), dtype=np.int64)
+    numbers = track.astype(np.int64)
+    loose = numbers < 0
+    free = int(real.max()) + 1 if len(real) else 0
+    numbers[loose] = free + np.arange(np.count_nonzero(loose))
+    return numbers
+
+
+def slice_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that aermanager's layout names ``<number>.h5``, in order."""
+    found = [path for path in folder.rglob("*.h5") if re.fullmatch(r"[0-9]{1,9}", path.stem)]
+    return sorted(found, key=lambda path: (str(path.parent), int(path.stem)))
+
+
+def read_slice(path: Path, *names: str, absent: bool = False) -> list[npt.NDArray[Any]]:
+    """Return arrays of a file of this layout.
+
+    Parameters
+    ----------
+    path
+        The file.
+    names
+        Of the arrays.
+    absent
+        Whether an array may be missing; it is empty then.
+
+    Raises
+    ------
+    LayoutError
+        If it is not such a file, or lacks an array.
+    """
+
+    def other(why: str) -> LayoutError:
+        return LayoutError(
+            f"is not a slice in aermanager's layout: {why}",
+            path=path,
+            hint="Was it written by aermanager, or by `evreel export --layout aermanager`?",
+        )
+
+    with foreign(other), hdf5.open_hdf5(path) as file:
+        return [np.empty(0) if absent and n not in file else _whole(file[n]) for n in names]
+
+
+def _whole(dataset: h5py.Dataset) -> npt.NDArray[Any]:
+    is_text = h5py.check_string_dtype(dataset.dtype) is not None
+    values: npt.NDArray[Any] = dataset.asstr()[...] if is_text else dataset[...]
+    return values

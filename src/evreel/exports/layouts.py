@@ -1,0 +1,38 @@
+"""The layouts of other tools, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from evreel.exports.aermanager import write_folders
+from evreel.exports.cvat import write_cvat
+from evreel.exports.dsec_det import write_dsec_det
+from evreel.exports.exported import Exported
+from evreel.exports.of_pictures import write_coco_folder, write_mot_folder, write_yolo_folder
+from evreel.exports.prophesee import write_prophesee
+
+
+class Layout(NamedTuple):
+    """What writes recordings into a new folder, and whether it writes their slices."""
+
+    write: Callable[..., Mapping[str, int]]
+    of_slices: bool = False
+
+
+LAYOUTS: dict[str, Layout] = {
+    "aermanager": Layout(write_folders, of_slices=True),
+    "cvat": Layout(write_cvat),
+    "coco": Layout(write_coco_folder),
+    "mot": Layout(write_mot_folder),
+    "yolo": Layout(write_yolo_folder),
+    "dsec-det": Layout(write_dsec_det),
+    "prophesee": Layout(write_prophesee),
+}
+
+
+def usable(items: Sequence[Exported], layout: str) -> list[Exported]:
+    """Return the recordings that a layout can be written of."""
+    if LAYOUTS[layout].of_slices:
+        return [item for item in items if item.slices is not None]
+    return [item for item in items if item.annotations is not None and item.clock is not None]

@@ -1,0 +1,232 @@
+"""Slices, a release or an annotation, written in the layout of another tool."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from evreel import __version__
+from evreel.errors import UsageError
+from evreel.outputs import atomic
+from evreel.provenance import content_sha256
+from evreel.steps.annotate import read_annotations
+from evreel.steps.common import LOG
+
+if TYPE_CHECKING:
+    from evreel.exports.exported import Exported
+    from evreel.release.open import ReleasedRecording
+    from evreel.timebase import FrameClock
+
+RECORD = "export.json"
+"""What an export was made from, and what it does not hold."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def export(
+    source: str | Path,
+    output: str | Path,
+    layout: str,
+    *,
+    clock: str | Path | None = None,
+    store: str | Path | None = None,
+    pictures: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    name: str | None = None,
+    outlines: bool = False,
+) -> dict[str, int]:
+    """Write slices, a release or an annotation in the layout of another tool.
+
+    Parameters
+    ----------
+    source
+        Annotated slices; or a release's folder; or an annotation, in any form that
+        `evreel.annotations` reads.
+    output
+        The folder to make; it must not exist.
+    layout
+        ``aermanager``, ``cvat``, ``coco``, ``mot``, ``yolo``, ``dsec-det`` or ``prophesee``.
+    clock
+        The clock of the annotated frames: needed for an annotation, and for slices whose frames
+        are not regular. A release has it.
+    store
+        Events store, which ``dsec-det`` goes along with. A release has it.
+    pictures
+        Zip of PNG frames, to go along with all layouts but ``aermanager``.
+    labels
+        Label names in the order of their numbers; None takes the source's.
+    name
+        What the recording is called; None takes the source's name.
+    outlines
+        Write outlines instead of boxes, for segmentation; ``yolo`` only.
+
+    Returns
+    -------
+    What the layout cannot hold: sentence → how often. ``export.json`` in the folder has it too.
+
+    Raises
+    ------
+    UsageError
+        If the output exists, or the source lacks what the layout needs.
+    """
+    from evreel.exports.layouts import LAYOUTS, usable
+
+    source, output = Path(source), Path(output)
+    if layout not in LAYOUTS:
+        raise UsageError(f"layout {layout!r} is not one of {', '.join(LAYOUTS)}")
+    if outlines and layout != "yolo":
+        raise UsageError("outlines are a choice of the layout yolo alone")
+    if output.exists() or output.is_symlink():
+        raise UsageError(
+            "already exists", place=str(output), hint="Choose another folder, or remove this one."
+        )
+    items, inputs = _items(source, clock, store, pictures, labels, name)
+    chosen = usable(items, layout)
+    if not chosen:
+        if LAYOUTS[layout].of_slices:
+            raise UsageError(
+                "has no events", path=source, hint="Give slices, or a release with slices."
+            )
+        raise UsageError(
+            "does not say when its frames are", path=source, hint="Give their clock with --clock."
+        )
+    for item in chosen:
+        if PurePath(item.id).name != item.id:
+            raise UsageError(f"{item.id!r} cannot be the name of a folder", path=source)
+    lost: Counter[str] = Counter()
+    with atomic(output, inputs=[clock, store, pictures]) as (scratch,):
+        scratch.mkdir()
+        more = {"outlines": True} if outlines else {}
+        lost.update(LAYOUTS[layout].write(chosen, scratch, **more))
+        for item in chosen:
+            lost.update({} if LAYOUTS[layout].of_slices else item.lost)
+        lost["recordings without an annotation, left out"] += len(items) - len(chosen)
+        held = {what: int(n) for what, n in lost.items() if n}
+        record = {
+            "evreel_version": __version__,
+            "layout": layout,
+            "recordings": [item.id for item in chosen],
+            "inputs": inputs,
+            "not_held": held,
+        }
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        (scratch / RECORD).write_text(text, encoding="utf-8", newline="\n")
+    LOG.info(
+        "%s: %d %s", output.name, len(chosen), "recordings" if len(chosen) > 1 else "recording"
+    )
+    for what, n in held.items():
+        LOG.warning("%s: does not hold: %d %s", output.name, n, what)
+    return held
+
+
+def _items(
+    source: Path,
+    clock: str | Path | None,
+    store: str | Path | None,
+    pictures: str | Path | None,
+    labels: Sequence[str] | None,
+    name: str | None,
+) -> tuple[list[Exported], dict[str, str]]:
+    """Return the recordings of a source, and the digests of what they are read from."""
+    from evreel.release.manifest import MANIFEST
+
+    beside = {"clock": clock, "store": store, "pictures": pictures}
+    if (source / MANIFEST).is_file():
+        given = [role for role, path in beside.items() if path is not None]
+        if given or labels is not None or name is not None:
+            wrong = given[0] if given else "labels" if labels is not None else "name"
+            raise UsageError(f"{wrong} does not go with a release, which has its own")
+        return _of_release(source), {"manifest": content_sha256(source / MANIFEST)}
+    inputs = {role: content_sha256(path) for role, path in beside.items() if path is not None}
+    inputs |= {"source": content_sha256(source)} if source.exists() else {}
+    item = (_of_slices if _is_hdf5(source) else _of_annotation)(source, clock, labels, name)
+    return [_with(item, store, pictures)], inputs
+
+
+def _is_hdf5(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_HDF5)) == _HDF5
+
+
+def _with(item: Exported, store: str | Path | None, pictures: str | Path | None) -> Exported:
+    from evreel.files.events_store import EventsStore
+
+    if pictures is not None:
+        item = replace(item, pictures=Path(pictures))
+    if store is None:
+        return item
+    with EventsStore(store) as opened:
+        return replace(item, store=Path(store), t_offset=opened.t_offset)
+
+
+def _clock_of(path: str | Path | None) -> FrameClock | None:
+    from evreel.files.clock import read_clock
+
+    return None if path is None else read_clock(path)[0]
+
+
+def _of_slices(
+    source: Path, clock: str | Path | None, labels: Sequence[str] | None, name: str | None
+) -> Exported:
+    from evreel.exports.exported import of_slices
+
+    if labels is not None:
+        raise UsageError("labels do not go with slices, which have their own")
+    return of_slices(source, name or source.stem, "train", _clock_of(clock))
+
+
+def _of_annotation(
+    source: Path, clock: str | Path | None, labels: Sequence[str] | None, name: str | None
+) -> Exported:
+    from evreel.annotations.open import form_of
+    from evreel.annotations.regions import Regions
+    from evreel.exports.exported import Exported
+    from evreel.files.clock import read_clock
+    from evreel.video.picture import Picture
+
+    form_of(source)
+    if clock is None:
+        raise UsageError("needs the clock of its frames", path=source, hint="Give it with --clock.")
+    frames, picture, _ = read_clock(clock)
+    read = read_annotations(source, None, frames, labels=labels, clock=clock, picture=picture)
+    found = read.annotations
+    if picture is None and found.picture_shape is None:
+        raise UsageError(
+            "does not state the size of the pictures, nor does the annotation",
+            path=clock,
+            hint="Add the comments sensor_height_px and sensor_width_px to the clock.",
+        )
+    picture = picture or Picture(found.picture_shape or (1, 1))
+    Regions(found, frames, picture, clip=True)  # checks that frames and sizes fit
+    return Exported(name or source.stem, "train", found, frames, picture)
+
+
+def _of_release(source: Path) -> list[Exported]:
+    from evreel.release.open import open_release
+
+    with open_release(source) as release:
+        return [_of_recording(each) for each in release.recordings.values()]
+
+
+def _of_recording(recording: ReleasedRecording) -> Exported:
+    from evreel.exports.exported import Exported, of_slices
+    from evreel.files.clock import CLOCK_SUFFIX
+    from evreel.video.picture import Picture
+
+    def place(end: str) -> Path | None:
+        return next((p for name, p in recording.files.items() if name.endswith(end)), None)
+
+    split = recording.split if recording.split in ("train", "val", "test") else "train"
+    store = recording.events.path if "events" in recording.kinds else None
+    pictures = place(f"video/{recording.id}.zip")
+    if "slices" not in recording.kinds:
+        return Exported(recording.id, split, None, None, Picture((1, 1)), store=store)
+    slices = recording.slices.path
+    item = of_slices(slices, recording.id, split, _clock_of(place(CLOCK_SUFFIX)))
+    return replace(item, store=store, pictures=pictures)

@@ -1,0 +1,65 @@
+"""What is labelled in a recording, as a table and a plot."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evreel.outputs import atomic
+from evreel.steps.common import LOG
+
+if TYPE_CHECKING:
+    from evreel.viz.summary import Summary
+
+
+def summary(
+    slices: str | Path,
+    table: str | Path | None = None,
+    plot: str | Path | None = None,
+    *,
+    clock: str | Path | None = None,
+) -> Summary:
+    """Summarize what is labelled in a recording.
+
+    Parameters
+    ----------
+    slices
+        Annotated slices, made by `annotate`.
+    table
+        TSV to write; None writes none.
+    plot
+        PNG to write; None writes none.
+    clock
+        The clock that the slices were made with, without which frames without a region are not
+        counted; None looks for it, as `evreel.viz.moments.given_clock` does.
+
+    Raises
+    ------
+    ClockError
+        If the slices were made with another clock.
+    """
+    from evreel.files.slices import SlicesFile
+    from evreel.video.png import png_bytes
+    from evreel.viz.moments import given_clock
+    from evreel.viz.plot import plot as draw
+    from evreel.viz.summary import summarize
+
+    path = Path(slices)
+    with SlicesFile(path) as opened:
+        frames = given_clock(opened, clock)
+        found = summarize(opened, path.stem, frames)
+    outputs = [Path(output) for output in (table, plot) if output is not None]
+    with contextlib.ExitStack() as stack:
+        scratch = iter(
+            stack.enter_context(atomic(*outputs, inputs=[path, clock])) if outputs else ()
+        )
+        if table is not None:
+            text = "".join(f"{line}\n" for line in found.lines())
+            next(scratch).write_text(text, encoding="utf-8")
+        if plot is not None:
+            next(scratch).write_bytes(png_bytes(draw(found), plot))
+    for suspects in found.suspects.values():
+        for check, suspect in suspects:
+            LOG.warning("%s: %s: %s: %s", check, path.name, suspect.place, suspect.problem)
+    return found

@@ -1,0 +1,82 @@
+"""Shapes in few bytes: what is taken in is given back."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from evreel.annotations.compact import ALONE, KEYFRAME, OUTSIDE, LooseTracks, ShapesBuilder
+from evreel.annotations.shapes import Box, Mask, Polygon
+
+
+def built(*rows):
+    builder = ShapesBuilder()
+    for row in rows:
+        builder.add(*row)
+    return builder.compact()
+
+
+SAID = {"a": "1"}
+ROWS = [
+    (Box, 4, [1.0, 2.0, 3.0, 4.0], KEYFRAME, 0, SAID, 0, ()),
+    (Polygon, 5, [1.0, 2.0, 3.0, 4.0, 0.0, 9.0], 0, -2, SAID, 7, ()),
+    (Mask, 9, [0.0, 0.0, 2.0, 1.0], ALONE | OUTSIDE, 0, {}, 0, ((0, 2),)),
+]
+
+
+def said(shape):
+    names = [field.name for field in fields(shape) if field.name != "points"]
+    return (type(shape), shape.points.tolist(), *(getattr(shape, name) for name in names))
+
+
+def test_shapes__are_given_back_one_by_one_in_a_loop_and_in_slices():
+    shapes = built(*ROWS)
+    listed = [said(shape) for shape in shapes]
+    assert listed == [
+        (Box, [[1, 2], [3, 4]], 4, False, False, True, 0, SAID, False, 0, 0.0),
+        (Polygon, [[1, 2], [3, 4], [0, 9]], 5, False, False, False, -2, SAID, False, 7),
+        (Mask, [[0, 0], [2, 1]], 9, True, False, False, 0, {}, True, 0, (0, 2)),
+    ]
+    assert [said(shapes[k]) for k in range(3)] == listed
+    assert [said(shapes[k]) for k in (-3, -2, -1)] == listed
+    for part in (slice(1, None), slice(None, None, -1), slice(0, 0), slice(-1, 9), slice(0, 3, 2)):
+        assert [said(shape) for shape in shapes[part]] == listed[part]
+    assert [(a.frame, b.frame) for a, b in pairwise(shapes)] == [(4, 5), (5, 9)]
+    assert len(shapes) == 3
+    with pytest.raises(IndexError):
+        shapes[3]
+
+
+def test_shapes__of_many_blocks_are_all_there():
+    rows = [(Box, k, [k, 0.0, k + 1.0, 1.0], KEYFRAME, 0, {}, 0, ()) for k in range(2500)]
+    shapes = built(*rows)
+    assert [(s.frame, s.points[0, 0]) for s in shapes] == [(k, k) for k in range(2500)]
+    assert list(built()) == []
+
+
+def test_shapes__cannot_be_edited_in_place():
+    shapes = built(*ROWS)
+    with pytest.raises(ValueError, match="read-only"):
+        shapes[0].points[0, 0] = 5
+
+
+def test_loose_tracks__are_one_for_each_shape():
+    tracks = LooseTracks(built(*ROWS), [1, 0, 1], ["bus", "car"])
+    listed = [(t.id, t.label, [s.frame for s in t.shapes]) for t in tracks]
+    assert listed == [(-1, "car", [4]), (-1, "bus", [5]), (-1, "car", [9])]
+    assert [(t.id, t.label, [s.frame for s in t.shapes]) for t in tracks[1:]] == listed[1:]
+    assert (tracks[-1].label, len(tracks)) == ("car", 3)
+    with pytest.raises(IndexError):
+        tracks[3]
+
+
+def test_shapes__take_few_bytes():
+    n = 20_000
+    builder = ShapesBuilder()
+    for k in range(n):
+        builder.add(Box, k, [1.0, 2.0, 3.0, 4.0], KEYFRAME, 0, SAID, 0, ())
+    rows = vars(builder.compact()._rows).values()
+    assert sum(column.nbytes for column in rows if isinstance(column, np.ndarray)) <= 40 * n

@@ -1,0 +1,45 @@
+rule qa:
+    """A video that shows what is labelled: events by region, outlines, names, tags."""
+    input:
+        slices=rules.annotate.output.slices,
+        clock=rules.clock.output.clock,
+    output:
+        video="<results>/slices/{id}.qa.mp4",
+    log:
+        "<logs>/qa/{id}.log",
+    benchmark:
+        "<benchmarks>/qa/{id}.tsv"
+    conda:
+        "../../envs/evreel.yaml"
+    threads: 2
+    params:
+        **settings(QaSettings, "qa"),
+        revision=revision("qa"),
+    script:
+        "../../scripts/qa.py"
+
+
+rule summary:
+    """What is labelled in a recording, as a table and a plot; suspicious tracks."""
+    input:
+        slices=rules.annotate.output.slices,
+        clock=rules.clock.output.clock,
+    output:
+        table="<results>/slices/{id}.summary.tsv",
+        plot="<results>/slices/{id}.summary.png",
+    log:
+        "<logs>/summary/{id}.log",
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        revision=revision("summary"),
+    script:
+        "../../scripts/summary.py"
+
+
+rule all_qa:
+    """Every annotated recording's QA video and summary."""
+    input:
+        every_annotated("<results>/slices/{id}.qa.mp4"),
+        every_annotated("<results>/slices/{id}.summary.tsv"),
+        every_annotated("<results>/slices/{id}.summary.png"),
