@@ -159,7 +159,7 @@ def _videos_beside(clock: str | Path) -> dict[str, Callable[[], Video | None]]:
 
 def _box_times(settings: AnnotateSettings, slices: Windows, t_stop_us: int) -> Int64Array | None:
     """Return when there are boxes; None for each frame of the video."""
-    if settings.boxes == "slices":
+    if settings.boxes_at == "slices":
         return np.unique(slices.stop_us)
     if settings.boxes_us is None:
         return None
