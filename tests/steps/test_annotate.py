@@ -1,0 +1,103 @@
+"""Step annotate: when boxes are, what settings do, and labels of cropped and magnified pictures."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from evreel import steps
+from evreel.annotations.cvat import write_video_xml
+from evreel.errors import AnnotationError, ParameterError
+from evreel.files.boxes import read_boxes
+from evreel.files.slices import SlicesFile
+from support.annotations import annotated, box, polygon, still
+from support.cvat import STEP_US, Recording, listed, task, track
+from support.scenes import simulated
+
+MOVING = task(track(listed(range(20))))
+
+
+def annotate(folder, **settings):
+    """Annotate random events by a box that moves by a pixel a frame; return slices and boxes."""
+    slices, _ = Recording(folder).run(MOVING, part_of_video=True, **settings)
+    return slices, read_boxes(slices.with_name("slices_bbox.npy"))
+
+
+def test_boxes__are_at_the_ends_of_frames_of_slices_or_at_any_rate(tmp_path):
+    _, found = annotate(tmp_path)
+    assert found["t"].tolist() == [STEP_US * (k + 1) for k in range(20)]
+    _, found = annotate(tmp_path, boxes="slices")
+    assert found["t"].tolist() == [50_000, 100_000, 150_000, 200_000]
+    assert found["x"].tolist() == [4, 9, 14, 19]
+    _, found = annotate(tmp_path, boxes="rate", boxes_us=4_000, at="event")
+    assert found["t"].tolist() == list(range(4_000, 200_001, 4_000))
+    # Drawn in the middle of each frame, it is a pixel further every 10 ms, and rests at the ends.
+    expected = np.clip((found["t"] - 5_000) / 10_000, 0, 19)
+    np.testing.assert_allclose(found["x"], expected, atol=1e-5)
+
+
+def test_settings__change_the_labels_and_are_recorded(tmp_path):
+    seen = {}
+    for name, settings in (
+        ("frame", {}),
+        ("event", {"at": "event"}),
+        ("start", {"at": "event", "instant": "start"}),
+        ("margin", {"margin_px": 1.5}),
+    ):
+        slices, _ = annotate(tmp_path, **settings)
+        with SlicesFile(slices) as opened:
+            seen[name] = opened.read()[1].tobytes()
+        with h5py.File(slices) as file:
+            told = json.loads(file.attrs["parameters"])
+        defaults = {"at": "frame", "instant": "middle", "margin_px": 0.0, "radius_px": 2.0}
+        assert {key: told[key] for key in defaults} == defaults | settings
+    assert len({seen[name] for name in ("event", "start", "margin")}) == 3
+
+
+def test_boxes_us__goes_with_a_rate_alone():
+    for settings in ({"boxes": "rate"}, {"boxes_us": 5}):
+        with pytest.raises(ParameterError, match=r"boxes_us: (is needed|does not go) with boxes"):
+            steps.AnnotateSettings(**settings)
+
+
+@pytest.mark.parametrize("at", ["frame", "event"])
+def test_labels__of_a_cropped_and_magnified_video_are_on_the_same_events(at, tmp_path):
+    """Drawn on the whole sensor, and on a crop of it at scale 2: the same events, moved."""
+    x0, y0, x1, y1 = 10, 6, 52, 40
+    drawn = [box(0, 12, 8, 30.5, 21.25), polygon(0, (25, 10), (50, 20.5), (31, 38))]
+    whole, cropped = tmp_path / "whole.h5", tmp_path / "cropped.h5"
+    recording = simulated(tmp_path, "one", 4, duration_us=100_000, camera={"noise_hz": 10.0})
+    steps.events(recording, whole)
+    steps.events(recording, cropped, steps.EventsSettings(crop=(x0, y0, x1, y1)))
+    told = {}
+    for store, scale, shift in ((whole, 1, (0, 0)), (cropped, 2, (x0, y0))):
+        clock, xml, slices = (store.with_suffix(end) for end in (".tsv", ".xml", ".s.h5"))
+        steps.clock(store, clock, steps.ClockSettings(window_us=10_000, scale=scale))
+        moved = [type(s)(0, (s.points - np.array(shift)) * scale) for s in drawn]
+        scene = annotated(*(still(shape, range(10), k) for k, shape in enumerate(moved)))
+        size = (48, 64) if store == whole else ((y1 - y0) * 2, (x1 - x0) * 2)
+        write_video_xml(xml, scene, name="crop", n_frames=10, picture_shape=size)
+        boxes = store.with_suffix(".npy")
+        settings = steps.AnnotateSettings(at=at)
+        steps.annotate(
+            *(store, clock, slices, boxes, steps.RegularWindows(window_us=50_000), settings),
+            rois=xml,
+        )
+        with SlicesFile(slices) as opened:
+            events, roi = opened.read()
+        rows = zip(events.t, events.x + shift[0], events.y + shift[1], roi, strict=True)
+        told[store] = {row[:3]: row[3] for row in (tuple(map(int, row)) for row in rows)}
+        found = read_boxes(boxes)
+        np.testing.assert_allclose(found["x"][0] + shift[0], 12)
+    assert len(told[cropped]) > 1_000
+    for event, roi in told[cropped].items():
+        assert told[whole][event] == roi
+    assert {-1, 0, 1} <= set(told[cropped].values())
+
+
+def test_annotations__of_another_size_are_refused(tmp_path):
+    with pytest.raises(AnnotationError, match="outside the 64 px wide"):
+        Recording(tmp_path).run(task(track(listed(range(20), xbr=99))), part_of_video=True)
