@@ -11,11 +11,13 @@ from evreel.settings import Settings, settings_of
 
 
 def with_settings(step: Callable[..., Any], *paths: object, **options: Any) -> Any:
-    """Call a step; options that are settings go into the objects that it takes."""
-    for name, parameter in inspect.signature(step).parameters.items():
+    """Call a step; options that are settings, and not its own, go into the objects it takes."""
+    own = inspect.signature(step).parameters
+    for name, parameter in own.items():
         of = getattr(steps, str(parameter.annotation), None)
         if isinstance(of, type) and issubclass(of, Settings):
-            given = {key: options.pop(key) for key in settings_of(of) if key in options}
+            free = [key for key in settings_of(of) if key in options and key not in own]
+            given = {key: options.pop(key) for key in free}
             if given:
                 options[name] = of(**given)
     return step(*paths, **options)
