@@ -113,6 +113,15 @@ def test_later_job__passes_where_it_is_said_to_be_a_part(park):
     assert "has frame 13; the video has 10 frames" in park(beyond, part_of_video=True)
 
 
+def test_name_of_a_video__does_not_count_where_a_workflow_knows_the_recordings():
+    clock = FrameClock.regular(50, 10)
+    drawn = Annotations(("car",), frames=range(5), task=range(5), video="night.mp4")
+    others = {"night": lambda: None}
+    with pytest.raises(AnnotationError, match=r"was made from video 'night\.mp4'"):
+        check_belongs(drawn, Video("park", clock, None), others)
+    check_belongs(drawn, Video("park", clock, None), others, by_name=False)
+
+
 def test_others__are_named_up_to_three_and_looked_at_only_where_it_does_not_fit():
     drawn = Annotations(("car",), frames=range(5), task=range(5), picture_shape=(4, 4))
     five = Video("own", FrameClock.regular(50, 10), (4, 4))

@@ -29,10 +29,10 @@ def annotate(folder, **settings):
 def test_boxes__are_at_the_ends_of_frames_of_slices_or_at_any_rate(tmp_path):
     _, found = annotate(tmp_path)
     assert found["t"].tolist() == [STEP_US * (k + 1) for k in range(20)]
-    _, found = annotate(tmp_path, boxes="slices")
+    _, found = annotate(tmp_path, boxes_at="slices")
     assert found["t"].tolist() == [50_000, 100_000, 150_000, 200_000]
     assert found["x"].tolist() == [4, 9, 14, 19]
-    _, found = annotate(tmp_path, boxes="rate", boxes_us=4_000, at="event")
+    _, found = annotate(tmp_path, boxes_at="rate", boxes_us=4_000, at="event")
     assert found["t"].tolist() == list(range(4_000, 200_001, 4_000))
     # Drawn in the middle of each frame, it is a pixel further every 10 ms, and rests at the ends.
     expected = np.clip((found["t"] - 5_000) / 10_000, 0, 19)
@@ -58,7 +58,7 @@ def test_settings__change_the_labels_and_are_recorded(tmp_path):
 
 
 def test_boxes_us__goes_with_a_rate_alone():
-    for settings in ({"boxes": "rate"}, {"boxes_us": 5}):
+    for settings in ({"boxes_at": "rate"}, {"boxes_us": 5}):
         with pytest.raises(ParameterError, match=r"boxes_us: (is needed|does not go) with boxes"):
             steps.AnnotateSettings(**settings)
 

@@ -36,16 +36,17 @@ from evreel.settings import Settings, setting
 from evreel.timebase import FrameClock, Int64Array
 
 WIDTH_PX = 1.5
-"""Distance from an outline at which an event counts nothing: an edge passes a pixel meanwhile."""
+"""Distance from an outline at which an event counts nothing, if nothing moves: an edge passes a
+pixel meanwhile. People draw around what the picture of a frame shows, which is farther out in front
+and behind by half the way that the object goes in it: twice that is added, so that both edges
+together decide, and not one of them."""
 FINE = 4
 """Cells of a map of weights to a pixel, if there is memory for enough frames of them."""
 _MOST_CELLS, _ENOUGH_FRAMES = 60_000_000, 64
 """240 MB of a track's maps at most."""
 EDGE_PX = 0.25
 """How exactly the edge in a picture is where events are; part of each uncertainty."""
-AT_EDGE = "at the edge of what was searched"
-"""Beginning of the note of an estimate that is not the best of all."""
-
+_WIDEST_PX = 6.0
 _MOST_STEPS = 100
 """From no offset in time to the largest."""
 _FINE_STEPS = 6
@@ -66,6 +67,8 @@ _LEAST_FRAMES = 4
 _SIGNIFICANT = 6.0
 """Standard deviations above chance: the best of 20,000 shifts has 4 by chance."""
 _LEAST_MOVED_PX = 2.0
+_LEAST_SHARE = 0.1
+"""Of the events near an outline that are on it at least; else other edges decide where it fits."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Estimate:
     track : number of the track in the annotation; None for all tracks together.
     label : what it is of.
     n_events : events near its outline.
-    share, share_moved : part of these within `WIDTH_PX` of the outline, as it is and as moved.
+    share, share_moved : part of these on the outline, as it is and as moved.
     offset_us : what to add to the annotation's times; NaN where it cannot be told.
     shift_px : (x, y), what to add to its coordinates on the sensor; NaN where it cannot be told.
     offset_pm_us, shift_pm_px : the true value is at most this far away in 95 of 100 cases.
@@ -114,7 +117,7 @@ class AlignSettings(Settings):
 
 @dataclass(frozen=True, eq=False)
 class _Path:
-    """What a track shows: f instants, with a map of weights each.
+    """What a track shows: f instants, with a map of weights each, `width` px to each side.
 
     `parts` is how it moves on the whole: (k, 3) velocities in px/µs, and for how long in µs. People
     who draw are a pixel off here and there, which makes neighbouring frames differ.
@@ -133,6 +136,8 @@ class _Path:
     weights: npt.NDArray[np.float32]
     bounds: FloatArray
     parts: FloatArray
+    width: float
+    duration_us: float
 
     def part(self, rows: slice) -> _Path:
         """Return some of the instants."""
@@ -172,7 +177,7 @@ def estimate(
     tracks = [track for track in annotations.tracks if track.id >= 0]
     shown = [_shown(track, len(instant_us)) for track in tracks]
     paths = [
-        _path(track, shapes, instant_us, scale, search)
+        _path(track, shapes, clock, instant_us, scale, search)
         for track, shapes in zip(tracks, shown, strict=True)
         if shapes
     ]
@@ -195,7 +200,12 @@ def _shown(track: Track, n_frames: int) -> list[Shape]:
 
 
 def _path(
-    track: Track, shown: list[Shape], instant_us: Int64Array, scale: int, search: AlignSettings
+    track: Track,
+    shown: list[Shape],
+    clock: FrameClock,
+    instant_us: Int64Array,
+    scale: int,
+    search: AlignSettings,
 ) -> _Path:
     frame = np.array([shape.frame for shape in shown], dtype=np.int64)
     instant = instant_us[frame]
@@ -214,8 +224,10 @@ def _path(
     cuts = np.unique(np.linspace(0, len(shown) - 1, _BLOCKS + 1).astype(int))
     lasted = np.maximum(np.diff(instant[cuts]), 1)[:, None]
     parts = np.concatenate([np.diff(centre[cuts], axis=0) / lasted, lasted], axis=1)
-    fine, every = _resolution(bounds)
-    maps = _Maps(fine)
+    duration_us = float(np.median(clock.stop_us[frame] - clock.start_us[frame]))
+    width = min(WIDTH_PX + _pace(parts) * duration_us, _WIDEST_PX)
+    fine, every = _resolution(bounds, width)
+    maps = _Maps(fine, width)
     rows = [
         maps.row(_lines(shape, scale), at)
         for shape, at in zip(shown[::every], centre[::every], strict=True)
@@ -236,12 +248,21 @@ def _path(
         weights=np.concatenate(maps.weights),
         bounds=bounds[::every],
         parts=parts,
+        width=width,
+        duration_us=duration_us,
     )
 
 
-def _resolution(bounds: FloatArray) -> tuple[int, int]:
+def _pace(parts: FloatArray) -> float:
+    """Return the root mean square of the speed of parts of a path, px/µs."""
+    if not len(parts):
+        return 0.0
+    return float(np.sqrt(np.average((parts[:, :2] ** 2).sum(axis=1), weights=parts[:, 2])))
+
+
+def _resolution(bounds: FloatArray, width: float) -> tuple[int, int]:
     """Return cells to a px, and of how many frames one is taken, so that maps fit into memory."""
-    areas = (bounds[:, 2:] - bounds[:, :2] + 6 * WIDTH_PX + 2).prod(axis=1)
+    areas = (bounds[:, 2:] - bounds[:, :2] + 6 * width + 2).prod(axis=1)
     total = float(areas.sum())
     enough = total * min(1.0, _ENOUGH_FRAMES / len(bounds))
     fine = next((f for f in (FINE, FINE // 2) if enough * f * f <= _MOST_CELLS), 1)
@@ -278,7 +299,8 @@ def _sides(mask: Mask) -> FloatArray:
 class _Maps:
     """Maps of what an event counts around lines; those of one form share one."""
 
-    def __init__(self, fine: int) -> None:
+    def __init__(self, fine: int, width: float) -> None:
+        self._width = width
         self.weights: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)]
         self._fine = fine
         self._size = 0
@@ -299,15 +321,16 @@ class _Maps:
     def _drawn(self, lines: list[Line]) -> tuple[npt.NDArray[np.float32], FloatArray]:
         from evreel.kernels.aligning import draw_distances
 
-        reach = 3 * WIDTH_PX
+        width = self._width
+        reach = 3 * width
         every = np.concatenate([points for points, _ in lines])
         corner = np.floor(every.min(axis=0)) - reach - 1
-        width, height = np.ceil((every.max(axis=0) - corner + reach + 1) * self._fine).astype(int)
-        distance = np.full((height, width), 9 * WIDTH_PX, dtype=np.float32)
+        columns, rows = np.ceil((every.max(axis=0) - corner + reach + 1) * self._fine).astype(int)
+        distance = np.full((rows, columns), 9 * width, dtype=np.float32)
         for points, closed in lines:
             draw_distances((points - corner) * self._fine, closed, reach, self._fine, distance)
-        on = np.maximum(1 - distance / WIDTH_PX, 0)
-        beside = np.maximum(1 - np.abs(distance / WIDTH_PX - 2), 0)
+        on = np.maximum(1 - (distance / width) ** 2, 0)
+        beside = np.maximum(1 - np.abs(distance / width - 2), 0)
         total = float(beside.sum())
         balance = float(on.sum()) / total if total else 0.0
         return (on - beside * balance).astype(np.float32), corner
@@ -342,7 +365,7 @@ def _bounds_around(path: _Path, search: AlignSettings) -> FloatArray:
     high = np.searchsorted(path.instant, path.instant + reach, side="right")
     low[0] = 0
     ends = np.stack([low, high], axis=1).ravel()
-    away = search.max_shift_px + 3 * WIDTH_PX + 1
+    away = search.max_shift_px + 3 * path.width + 1
     last = path.bounds[-1:]
     columns = [
         of.reduceat(np.concatenate([path.bounds, last])[:, side], ends)[::2] + out
@@ -410,7 +433,7 @@ def _estimated(
         return _untold(track, label, n_events, f"shown in fewer than {_LEAST_FRAMES} frames")
     way = np.concatenate([each.path.parts for each in usable])
     moves = bool((np.abs(way[:, :2]) * way[:, 2:]).sum(axis=0).max() >= _LEAST_MOVED_PX)
-    pace = float(np.sqrt(np.average((way[:, :2] ** 2).sum(axis=1), weights=way[:, 2])))
+    pace = _pace(way)
     usual = np.average(way[:, :2], axis=0, weights=way[:, 2])
     varied = float(np.sqrt(max(1 - (usual**2).sum() / pace**2, 0))) if moves else 1.0
     pace = pace if moves else 0.0
@@ -435,36 +458,41 @@ def _estimated(
     blocks = np.concatenate([m.scores(fine_offsets, at_x + fine, at_y + fine) for m in usable])
     best, pm = _parabola(blocks, fine_offsets, at_x + fine, at_y + fine, pace)
     pm[0] /= min(max(varied, 1e-3), 1.0)
+    # An outline may be that of the beginning of its frame, of its end, or of all of it.
+    pm[0] += max(each.path.duration_us for each in usable) / 2
     also = _as_good(scores, (a, j, i))
     axes = ((offsets, also[0], step_us), (shifts, also[2], 1.0), (shifts, also[1], 1.0))
     for k, (values, at, step) in enumerate(axes):
         farthest = float(np.abs(values[at] - best[k]).max())
         pm[k] = max(pm[k], farthest if farthest > 1.5 * step else 0.0)
     limits = np.array([search.max_offset_us, search.max_shift_px, search.max_shift_px])
-    is_told, notes = pm <= limits / 2, []
+    notes = []
     if moves and varied < _LEAST_VARIED:
-        # What is later is farther along its way.
-        is_told &= [False, *(np.abs(usual) < _ALONG * pace)]
+        # What is later is farther along its way, by any of what was searched.
+        along = np.array([True, *(np.abs(usual) >= _ALONG * pace)])
+        pm[along] = 2 * limits[along]
         unmoved = int(offsets[np.argmax(coarse[:, search.max_shift_px, search.max_shift_px])])
         notes.append(
             "moves evenly: time and place along its way cannot be told apart; without a shift, "
             f"{unmoved} µs fits best"
         )
-    elif not is_told.all():
-        notes.append("cannot be told: several places fit about as well")
+    elif (pm > limits / 2).any():
+        notes.append("several places fit about as well")
     if not moves:
         notes.append("stands still: no time offset can be told")
-        is_told[0] = False
+        best[0] = pm[0] = np.nan
     at_edge = (moves and a in (0, len(offsets) - 1), *(k in (0, len(shifts) - 1) for k in (i, j)))
-    if (is_told & at_edge).any():
-        notes.append(f"{AT_EDGE}: search farther")
-    offset_us, x, y = np.where(is_told, best, np.nan).tolist()
-    pm_us, pm_x, pm_y = np.where(is_told, pm, np.nan).tolist()
+    if any(at_edge):
+        notes.append("at the edge of what was searched: search farther")
     on = [(each, (each.path.weights > 0).astype(np.float32)) for each in usable]
     searched = sum(len(each.events) for each in usable)
     share = sum(each.total(0, 0.0, 0.0, mask) for each, mask in on) / searched
-    there = round(best[0]), float(best[1]), float(best[2])
+    there = round(best[0]) if moves else 0, float(best[1]), float(best[2])
     moved = sum(each.total(*there, mask) for each, mask in on) / searched
+    if moved < _LEAST_SHARE:
+        return _untold(track, label, n_events, "most events near it are of something else")
+    offset_us, x, y = best.tolist()
+    pm_us, pm_x, pm_y = pm.tolist()
     return Estimate(
         track,
         label,

@@ -40,6 +40,7 @@ def check_belongs(
     others: Others = MappingProxyType({}),
     *,
     part_of_video: bool = False,
+    by_name: bool = True,
 ) -> None:
     """Raise if an annotation has another size, other frames, or another recording's name.
 
@@ -53,6 +54,8 @@ def check_belongs(
         What else it may be of.
     part_of_video
         Whether its task may lack frames of the video.
+    by_name
+        Whether it is wrong if the name of its video is that of another one.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def check_belongs(
     error = _misfit(annotations, video, part_of_video=part_of_video)
     named = _stem(annotations.video or "")
     called = [name for name in others if named and name.casefold() == named]
-    if called and named != video.name.casefold():
+    if by_name and called and named != video.name.casefold():
         error = error or AnnotationError(
             f"was made from video {annotations.video!r}, not from that of {video.name}"
         )

@@ -265,14 +265,13 @@ class AnnotateSettings(Alignment):
         unique=True,
         metavar="A,B,…",
     )
-    boxes: Literal["frames", "slices", "rate"] = setting(
+    boxes_at: Literal["frames", "slices", "rate"] = setting(
         "frames",
         "When there are boxes. frames: at the end of each frame of the video; slices: at the end "
         "of each slice; rate: every boxes_us.",
-        flag="boxes_at",
     )
     boxes_us: int | None = optional(
-        "From one time of boxes to the next, with boxes: rate.", unit="µs", minimum=1
+        "From one time of boxes to the next, with boxes_at: rate.", unit="µs", minimum=1
     )
     clip: bool = setting(
         False, "Clip shapes that reach outside the picture, and count them, instead of an error."
@@ -333,9 +332,9 @@ class AnnotateSettings(Alignment):
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
-        if (self.boxes == "rate") != (self.boxes_us is not None):
-            problem = "is needed with boxes: rate" if self.boxes == "rate" else ""
-            yield ("boxes_us",), problem or f"does not go with boxes: {self.boxes}"
+        if (self.boxes_at == "rate") != (self.boxes_us is not None):
+            problem = "is needed with boxes_at: rate" if self.boxes_at == "rate" else ""
+            yield ("boxes_us",), problem or f"does not go with boxes_at: {self.boxes_at}"
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from evreel.annotations.aligning import AT_EDGE, AlignSettings, Estimate
+from evreel.annotations.aligning import AlignSettings, Estimate
 from evreel.annotations.alignment import Alignment
 from evreel.dataset.settings import AnnotateSettings
+from evreel.errors import AnnotationError
 from evreel.outputs import Progress, atomic, silent
 from evreel.steps.annotate import read_annotations
 from evreel.steps.clock import check_clock, check_frames
@@ -77,10 +78,15 @@ def align(
     Returns
     -------
     The estimates, and what would apply them.
+
+    Raises
+    ------
+    AnnotationError
+        If the annotation is not valid, does not fit the clock, or has no tracks.
     """
     from evreel.annotations.aligning import estimate
     from evreel.files import hdf5
-    from evreel.files.clock import CLOCK_SUFFIX, read_clock
+    from evreel.files.clock import read_clock
     from evreel.files.slices import SlicesFile
     from evreel.layout import SLICES
     from evreel.video.picture import Picture
@@ -90,8 +96,14 @@ def align(
         *(rois, None, frames, settings),
         clock=clock,
         picture=picture,
-        names=[Path(source).stem, Path(clock).name.removesuffix(CLOCK_SUFFIX)],
+        names=[Path(source).stem],
     )
+    if all(track.id < 0 for track in joined.annotations.tracks):
+        raise AnnotationError(
+            "has no tracks, whose way could be held against the events",
+            path=rois,
+            hint="Export CVAT for video 1.1: shapes of images have no tracks.",
+        )
     alignment = settings.part(Alignment)
 
     def estimated(events: EventsStore | SlicesFile, n: int, chunks: Iterator[Events]) -> Estimates:
@@ -166,7 +178,7 @@ def _number(value: float, digits: int) -> str:
 
 def _columns(found: Estimates, settings: AnnotateSettings, scale: int) -> str | None:
     best = found[-1] if found else None
-    if best is None or AT_EDGE in best.note:
+    if best is None or best.note:
         return None
     names, cells = [], []
     if abs(best.offset_us) > best.offset_pm_us:
@@ -177,8 +189,14 @@ def _columns(found: Estimates, settings: AnnotateSettings, scale: int) -> str | 
         x, y = (0.0 if math.isnan(shift) else round(shift, 2) for shift in best.shift_px)
         moved = (a + x * g, b + x * h, c + x * i, d + y * g, e + y * h, f + y * i, g, h, i)
         names.append("annotate/homography")
-        cells.append("[" + ", ".join(f"{value:.10g}" for value in moved) + "]")
+        cells.append("[" + ", ".join(map(_in_yaml, moved)) + "]")
     return "\t".join(names) + "\n" + "\t".join(cells) if names else None
+
+
+def _in_yaml(value: float) -> str:
+    """Return a number as YAML takes it: 1e-05 would be a text."""
+    digits, e, exponent = f"{value:.10g}".partition("e")
+    return f"{digits}{'' if '.' in digits else '.0'}e{exponent}" if e else digits
 
 
 _ROW, _WIDE, _LEFT = 22, 260, 190

@@ -54,6 +54,7 @@ def read_annotations(
     clock: str | Path | None = None,
     picture: Picture | None = None,
     names: Sequence[str] = (),
+    by_name: bool = True,
 ) -> Joined:
     """Read the annotation files of one recording, for the frames of its clock.
 
@@ -70,6 +71,8 @@ def read_annotations(
         How the sensor's pixels map to the video's; YOLO and EventBbox need it.
     names
         What the recording is called: tells its task among several of a project.
+    by_name
+        Whether an annotation is refused if its video has the name of another clock beside this.
 
     Raises
     ------
@@ -120,7 +123,11 @@ def read_annotations(
     others = {} if clock is None else _videos_beside(clock)
     for part in parts:
         check_belongs(
-            part, Video(name, frames, shape), others, part_of_video=settings.part_of_video
+            part,
+            Video(name, frames, shape),
+            others,
+            part_of_video=settings.part_of_video,
+            by_name=by_name,
         )
     annotated = merge(parts)
     if labels is not None:
@@ -152,7 +159,7 @@ def _videos_beside(clock: str | Path) -> dict[str, Callable[[], Video | None]]:
 
 def _box_times(settings: AnnotateSettings, slices: Windows, t_stop_us: int) -> Int64Array | None:
     """Return when there are boxes; None for each frame of the video."""
-    if settings.boxes == "slices":
+    if settings.boxes_at == "slices":
         return np.unique(slices.stop_us)
     if settings.boxes_us is None:
         return None
@@ -251,6 +258,7 @@ def annotate(
             clock=clock,
             picture=picture,
             names=[opened.path.stem, *names],
+            by_name=not names,  # a workflow knows better which recordings there are
         )
         if alignment.homography is not None:
             picture = Picture(opened.sensor)
