@@ -45,13 +45,13 @@ CHUNK = 1 << 20
 PEER = """
 import sys, time
 import numpy as np
-from aermanager.annotate_events import annotate_events
+from aermanager.annotate_aedat import annotate_events
 data = np.load(sys.argv[1])
 events = np.zeros(len(data["t"]), dtype=[("x", "<u2"), ("y", "<u2"), ("t", "<u8"), ("p", "?")])
 for name in "xytp":
     events[name] = data[name]
 begin = time.perf_counter()
-annotate_events(events, None, sys.argv[2])
+annotate_events(events, sys.argv[2])
 print(time.perf_counter() - begin)
 """
 

@@ -196,7 +196,9 @@ def scenes_page() -> Iterator[str]:
     yield "```\n"
     yield "`evreel simulate corner.toml -o folder` writes `corner.aedat4`, `corner.rois.xml` (CVAT"
     yield "for video 1.1), `corner.tags.xml` (CVAT for images 1.1, where the scene has tags) and"
-    yield "`corner.truth.json` (outlines by the microsecond)."
+    yield "`corner.truth.json` (outlines by the microsecond). Shapes are drawn around what each"
+    yield "frame's picture shows of an object. `--objects` also writes `corner.objects.npy`: which"
+    yield "object each event is of, −1 none."
     yield ""
 
 

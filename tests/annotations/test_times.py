@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evreel.annotations import correspondence
 from evreel.annotations.figures import motion
 from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import (
@@ -24,6 +25,7 @@ from evreel.annotations.shapes import (
     Track,
 )
 from evreel.events import Events, Sensor
+from evreel.kernels.regions import keep_order
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
 from support import random_events
@@ -273,6 +275,25 @@ def test_event_mode__labels_what_stands_still_as_frame_mode_does():
         label(still, events), label(still, events, at="event", instant="stop"), strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(2, 7), st.booleans(), st.integers(0, 2**32), st.sampled_from([0.1, 1.0, 9.0]))
+def test_vertices__that_keep_their_order_are_those_of_the_correspondence(n, closed, seed, spread):
+    rng = np.random.default_rng(seed)
+    left = rng.uniform(0, 20, (n, 2))
+    right = left + rng.normal(0, spread, (n, 2))
+    same = np.empty(1, dtype=bool)
+    pool = np.concatenate([left.ravel(), right.ravel()])
+    sizes = np.array([2 * n])
+    keep_order(pool, np.array([0]), sizes, sizes, np.array([closed]), same)
+    one, other = correspondence.matched(left, right, closed=closed)
+    if same[0]:
+        assert (one.tolist(), other.tolist()) == (left.tolist(), right.tolist())
+    moved = np.empty(1, dtype=bool)
+    pool = np.concatenate([left.ravel(), left.ravel() + 3.0])
+    keep_order(pool, np.array([0]), sizes, sizes, np.array([closed]), moved)
+    assert moved[0], "it only moved"
 
 
 # Boxes

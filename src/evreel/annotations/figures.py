@@ -53,6 +53,9 @@ KIND = {name: number for number, name in enumerate(SHAPE_KINDS)}
 STEADY = tuple(KIND[shape.name] for shape in (Box, Ellipse, Cuboid))
 """Kinds whose numbers become those of the next shape of the kind, one by one."""
 
+COURSES = tuple(KIND[shape.name] for shape in (Polygon, Polyline))
+"""Kinds whose vertices become those of the next shape by where they are along its course."""
+
 WIDE = tuple(KIND[shape.name] for shape in (Polyline, Points, Skeleton))
 """Kinds that are as wide as a radius says."""
 

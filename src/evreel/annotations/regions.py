@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.attributes import Coding
-from evreel.annotations.figures import KIND, STEADY, WIDE, Motion, figure, motion
+from evreel.annotations.figures import COURSES, KIND, STEADY, WIDE, Motion, figure, motion
 from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track
 from evreel.annotations.tables import LabelTables, RoiTable, ShapeRows, Spans, TagTable
 from evreel.errors import AnnotationError
@@ -419,6 +419,7 @@ class Regions:
         moves = np.where(from_last, left < shape, self._linked[shape])
         right = np.where(moves, left + 1, left)
         steady = self._is_steady(left) & moves
+        steady |= self._keeps_order(left, right, moves & ~steady)
         begin, end = self._first[left], np.where(steady, self._first[right], self._first[left])
         sizes = np.diff(self._first)[left]
         ways: dict[int, Motion] = {}
@@ -460,6 +461,25 @@ class Regions:
         steady: npt.NDArray[np.bool_] = np.isin(self._kind[shape], STEADY)
         steady &= (self._kind[following] == self._kind[shape]) & ~self._nowhere[following]
         return steady
+
+    def _keeps_order(
+        self, left: Int64Array, right: Int64Array, asked: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Return which outlines become the next ones vertex by vertex; False unless asked."""
+        from evreel.kernels.regions import keep_order
+
+        sizes = np.diff(self._first)
+        kind = self._kind[left]
+        asked = asked & np.isin(kind, COURSES) & (kind == self._kind[right])
+        asked &= (sizes[left] == sizes[right]) & ~self._nowhere[right]
+        rows = np.flatnonzero(asked)
+        same = np.zeros(len(rows), dtype=np.bool_)
+        begin, end = self._first[left[rows]], self._first[right[rows]]
+        closed = kind[rows] == KIND["polygon"]
+        keep_order(self._pool, begin, end, sizes[left[rows]], closed, same)
+        found = np.zeros(len(left), dtype=np.bool_)
+        found[rows] = same
+        return found
 
     def _find_links(self, outside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Return which shapes are on their way to the next one listed.

@@ -435,6 +435,53 @@ def move_all(
         move(kind[i], start, stop, at, n, share[i], out, at)
 
 
+# pool: numbers of outlines; r pairs of them with as many vertices, x and y in turn: the first of
+# pair i from left[i] on, the other from right[i] on, n[i] numbers each
+
+
+@kernel
+def keep_order(
+    pool: FloatArray,
+    left: Int64Array,
+    right: Int64Array,
+    n: Int64Array,
+    closed: BoolArray,
+    same: BoolArray,
+) -> None:
+    """Fill `same` with whether each vertex certainly becomes the one of its own number.
+
+    That is so if it is nearest to it by its share of the outline's length, by far more than
+    arithmetic can be wrong by. Others need `evreel.annotations.correspondence`.
+    """
+    most = 0
+    for i in range(len(n)):
+        most = max(most, n[i] // 2 + 1)
+    along = np.empty((2, most))
+    for i in range(len(n)):
+        points = n[i] // 2
+        count = points + 1 if closed[i] else points
+        same[i] = True
+        for side in range(2):
+            at = left[i] if side == 0 else right[i]
+            along[side, 0] = 0.0
+            for k in range(1, count):
+                here, before = at + 2 * (k % points), at + 2 * k - 2
+                dx, dy = pool[here] - pool[before], pool[here + 1] - pool[before + 1]
+                along[side, k] = along[side, k - 1] + math.sqrt(dx * dx + dy * dy)
+            length = along[side, count - 1]
+            if length <= 0:
+                same[i] = False
+                break
+            for k in range(count):
+                along[side, k] /= length
+        for a in range(count if same[i] else 0):
+            own = abs(along[0, a] - along[1, a])
+            for b in range(count):
+                if b != a and abs(along[0, a] - along[1, b]) <= own + 1e-9:
+                    same[i] = False
+                    break
+
+
 # source: pool of numbers; gather copies r runs of it to be one after the other
 
 
