@@ -7,5 +7,6 @@ with steps.logged(snakemake.log[0]):
         snakemake.input.slices,
         snakemake.output.table,
         snakemake.output.plot,
+        font=snakemake.params.font,
         clock=snakemake.input.clock,
     )

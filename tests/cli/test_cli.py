@@ -420,7 +420,7 @@ def test_output__that_a_reader_closes_is_no_error(made):
 
 @pytest.mark.parametrize(
     ("module", "heavy"),
-    [("evreel.cli", {"numba", "h5py", "lxml", "imageio_ffmpeg", "tqdm", "zstandard"})],
+    [("evreel.cli", {"numba", "h5py", "lxml", "imageio_ffmpeg", "tqdm", "zstandard", "PIL"})],
 )
 def test_start__imports_nothing_that_is_slow(module, heavy):
     code = f"import sys, {module}; print(' '.join(sys.modules))"

@@ -154,6 +154,10 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
             "release/licence_file: 'config.yml' does not exist; did you mean 'config.yaml'?",
         ),
         (
+            {"qa": {"font": "no/f.ttf"}},
+            "qa/font: 'no/f.ttf' does not exist: there is no folder 'no'",
+        ),
+        (
             {"release": CONFIG["release"] | {"tolerate": ["frozen_boxes"]}},
             "'frozen_boxes' is not the name of a check; did you mean 'frozen_box'?",
         ),
@@ -261,15 +265,18 @@ def test_path_that_snakemake_would_change__is_refused_with_line_and_column(folde
 
 
 def test_path_in_the_config_that_snakemake_would_change__is_refused(folder):
-    for name in ("<logs>.txt", "{1}.csv", "{2}.txt"):
+    for name in ("<logs>.txt", "{1}.csv", "{2}.txt", "{3}.ttf"):
         (folder / name).touch()
     samples = {"by": "intervals", "table": "{1}.csv", "split": {"files": {"val": "{2}.txt"}}}
     release = CONFIG["release"] | {"licence": "MIT", "licence_file": "<logs>.txt"}
-    write_config(folder, CONFIG | {"samples": samples, "release": release})
+    write_config(
+        folder, CONFIG | {"samples": samples, "release": release, "qa": {"font": "{3}.ttf"}}
+    )
     assert [
         line.split(": ", 2)[2].split(" in this")[0] for line in refused(folder).splitlines()
     ] == [
         "release/licence_file: '<logs>.txt': Snakemake would replace <logs>",
+        "qa/font: '{3}.ttf': Snakemake would replace {3}",
         "samples/table: '{1}.csv': Snakemake would replace {1}",
         "samples/split/files/val: '{2}.txt': Snakemake would replace {2}",
     ]

@@ -157,7 +157,9 @@ def test_description__names_local_files_without_their_folders():
         "b": {"source": "https://a.org/b.raw?key=1"},
     }
     release = CONFIG["release"] | {"licence_file": "/home/me/LICENCE"}
-    told = data_set(rows, {"release": release, "recordings": "/home/me/r.tsv"}).description(len)
+    named = {"release": release, "recordings": "/home/me/r.tsv", "qa": {"font": "/home/me/f.ttf"}}
+    told = data_set(rows, named).description(len)
+    assert told["config"]["qa"]["font"] == "f.ttf"
     assert told["config"]["recordings"] == "r.tsv"
     assert told["config"]["release"]["licence_file"] == "LICENCE"
     assert "results" not in told["config"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from evreel.dataset.memory import Memory
 from evreel.errors import UsageError
 from evreel.layout import BOX_DTYPE
 from support.dataset import CONFIG, write_table
+from support.fonts import DEJAVU
 
 XML = """<?xml version="1.0" encoding="utf-8"?>
 <annotations><version>1.1</version>
@@ -569,3 +571,12 @@ def test_clock__of_a_table_goes_with_any_form(folder, form):
     lines = told(folder, rows)
     wrong = {"coco": "000000_0.png", "yolo": "000000_0", "event-bbox": "in no frame"}
     assert form == "mot" or wrong[form] in lines[0]
+
+
+def test_font__that_letters_cannot_be_drawn_from_is_told_before_anything_runs(folder):
+    config = {"qa": {"font": "letters.ttf"}}
+    shutil.copy(DEJAVU, "letters.ttf")
+    assert told(folder, [row("a")], config) == []
+    Path("letters.ttf").write_bytes(DEJAVU.read_bytes()[:100_000])
+    (line,) = told(folder, [row("a")], config)
+    assert line.startswith("qa/font: letters.ttf: is not a font that letters can be drawn from: ")

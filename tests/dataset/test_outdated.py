@@ -17,6 +17,7 @@ from evreel.dataset.outdated import outdated
 from evreel.layout import BOX_DTYPE
 from evreel.release import origins
 from support.dataset import CONFIG, write_table
+from support.fonts import DEJAVU
 from support.scenes import write_scene
 
 
@@ -84,3 +85,24 @@ def test_results__that_cannot_be_read_or_are_gone_are_no_error(found):
     Path("results/slices/a.h5").write_bytes(b"\0")
     shutil.rmtree("results/boxes")
     assert found() == ["results/slices/a.h5"]
+
+
+def test_pictures__of_another_font_are_outdated_until_it_was_seen_once(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(DEJAVU, "f.ttf")
+    picture = Path("results", "slices", "a.summary.png")
+    picture.touch()
+    dataset = DataSet(*read_config(CONFIG | {"qa": {"font": "f.ttf"}}))
+
+    def again(is_unknown=lambda path: True):
+        memory = Memory(Path("known.json"))
+        paths = list(outdated(dataset, memory, is_unknown))
+        memory.save()
+        return paths
+
+    assert again(lambda path: False) == []
+    assert again() == [str(picture)]
+    assert again() == []
+    Path("f.ttf").write_bytes(DEJAVU.with_name("DejaVuSans-Bold.ttf").read_bytes())
+    assert again() == [str(picture)]

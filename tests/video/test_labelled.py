@@ -1,7 +1,8 @@
-"""Pictures of what is labelled: text in any script, colours, outlines, names, true colours."""
+"""Pictures of what is labelled: text, fonts, colours, outlines, names, true colours."""
 
 from __future__ import annotations
 
+import string
 import subprocess
 
 import av
@@ -10,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evreel.errors import ParameterError
+from evreel.errors import ParameterError, UsageError
 from evreel.events import Events, Sensor
 from evreel.kernels.pictures import colour_events, to_yuv420
 from evreel.video import ffmpeg
+from evreel.video import text as text_module
 from evreel.video.canvas import Canvas
 from evreel.video.labelled import (
     LabelledPictures,
@@ -25,8 +27,9 @@ from evreel.video.labelled import (
 )
 from evreel.video.mp4 import write_mp4
 from evreel.video.png import png_bytes
-from evreel.video.text import HEIGHT_PX, shortened, text_mask, wrapped
+from evreel.video.text import BUILT_IN, HEIGHT_PX, Font, shortened, text_mask, warn_lacking, wrapped
 from support import random_events
+from support.fonts import DEJAVU
 
 BLACK, RED = (0, 0, 0), (255, 0, 0)
 SENSOR = Sensor(20, 30)
@@ -52,25 +55,111 @@ def has(image, colour) -> np.ndarray:
     return (image == np.array(colour)).all(axis=2)
 
 
-@pytest.mark.parametrize("text", ["car", "Süd", "自動車", "Собака", "सड़क", "ไทย", "한국어", "Ω≠µ"])
-def test_text__has_a_glyph_of_its_own_for_every_letter_of_any_script(text):
-    unknown = text_mask("\U0001f697")
-    widths = [text_mask(letter).shape[1] for letter in text]
-    assert set(widths) <= {8, 16}
-    for letter in text:
-        glyph = text_mask(letter)
-        assert glyph.any()
-        assert glyph.shape != unknown.shape or (glyph != unknown).any()
+def text_of(letters, font, scale=1):
+    return text_mask(letters, font, scale).tolist()
+
+
+def test_text__is_drawn_in_the_built_in_font_where_none_is_named():
+    assert Font.read(None) is BUILT_IN
+    for letter in string.ascii_letters + string.digits + string.punctuation + "…·":
+        assert text_mask(letter).any()
+        assert not BUILT_IN.lacking([letter])
+    assert len({bytes(text_mask(letter)) for letter in string.ascii_letters}) == 52
+    assert text_mask("van").shape[0] == HEIGHT_PX
+    assert text_mask("van", scale=2).shape[0] == 2 * HEIGHT_PX
+    assert abs(text_mask("van", scale=2).shape[1] - 2 * text_mask("van").shape[1]) <= 6
+
+
+def test_text__of_letters_that_no_font_has_shows_their_code_points():
+    boxes = {bytes(text_mask(letter)) for letter in "車両é\U0001f697\U0010ffff"}
+    assert len(boxes) == 5
+    box = text_mask("車")
+    assert (box[0, :-1] == 255).all()
+    assert (box[:15, 0] == 255).all()
+    assert not box[:, -1].any(), "it does not touch the next one"
+    # 8ECA, in two rows
+    digits = ["".join(" #"[bit] for bit in row) for row in (box[2:13, 2:9] // 255).tolist()]
+    assert digits == [
+        *("### ###", "# # #  ", "### ###", "# # #  ", "### ###"),
+        "       ",
+        *("### ###", "#   # #", "#   ###", "#   # #", "### # #"),
+    ]
+    assert text_mask("é").shape == box.shape, "00E9 has four digits too"
+    assert text_mask("\U0001f697").shape[1] == box.shape[1] + 4
+    assert text_mask("車", scale=2).tolist() == box.repeat(2, 0).repeat(2, 1).tolist()
+
+
+@pytest.mark.parametrize("text", ["car", "Süd", "Собака", "Ω≠µ", "שלום", "Ǻg"])
+def test_text__has_the_letters_of_the_font_that_is_named(text):
+    font = Font.read(DEJAVU)
+    assert not font.lacking([text])
+    assert text_mask(text, font).any()
+    assert text_of(text, font) != text_of(text, BUILT_IN)
+    whole = text_mask(text, font, 4)
+    assert not whole[0].any(), "nothing is cut off"
+    assert not whole[-1].any(), "nothing is cut off"
+
+
+def test_text__takes_what_a_font_lacks_from_the_built_in_one(monkeypatch):
+    font = Font.read(DEJAVU)
+    has = text_module._has
+    lacks_latin = lambda one, letter: (one == BUILT_IN or letter > "z") and has(one, letter)  # noqa: E731
+    monkeypatch.setattr(text_module, "_has", lacks_latin)
+    text_mask.cache_clear()
+    assert text_of("van", font) == text_of("van", BUILT_IN)
+    assert text_of("Ж", font) != text_of("Ж", BUILT_IN)
+    monkeypatch.undo()
+    text_mask.cache_clear()
 
 
 def test_text__puts_marks_onto_their_letters_and_turns_round_what_runs_to_the_left():
-    assert text_mask("e\u0301x").shape == text_mask("éx").shape
-    assert text_mask("न\u0947").shape[1] == text_mask("न").shape[1]
-    parts = [text_mask(letter) for letter in "םולש"]  # as they are seen, from left to right
-    assert np.array_equal(text_mask("שלום"), np.concatenate(parts, axis=1))
-    assert np.array_equal(text_mask("a שב 3")[:, :8], text_mask("a"))
-    assert np.array_equal(text_mask("a שב 3")[:, -8:], text_mask("3"))
-    assert text_mask("a\nb\u200d").shape == text_mask("a b").shape
+    font = Font.read(DEJAVU)
+    assert text_of("e\u0301x", font) == text_of("éx", font)
+    assert text_mask("x\u0331", font).shape == text_mask("x", font).shape
+    parts = [text_mask(letter, font) for letter in "םולש"]  # as they are seen, from left to right
+    assert np.array_equal(text_mask("שלום", font), np.concatenate(parts, axis=1))
+    one, three = text_mask("a", font), text_mask("3", font)
+    assert np.array_equal(text_mask("a שב 3", font)[:, : one.shape[1]], one)
+    assert np.array_equal(text_mask("a שב 3", font)[:, -three.shape[1] :], three)
+    assert text_of("a\nb\u200d\u00a0", font) == text_of("a b ", font)
+    base = text_mask("x")
+    assert np.array_equal(text_mask("x\u0331")[:, : base.shape[1]], base), "its mark has a box"
+
+
+def test_font__that_is_none_or_damaged_is_one_error(tmp_path):
+    whole = DEJAVU.read_bytes()
+    files = {"text.ttf": b"no font", "empty.ttf": b"", "cut.ttf": whole[: len(whole) // 2]}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    for name in (*files, "none.ttf", "", "a\0b"):
+        with pytest.raises(UsageError, match=r"font .*\(qa/font, --font\)") as raised:
+            Font.read(tmp_path / name)
+        assert "\n" not in str(raised.value)
+
+
+def test_font__of_any_damage_is_an_error_or_draws_some_line():
+    whole = DEJAVU.read_bytes()
+    rng = np.random.default_rng(0)
+    for n in (10, 100, 1000, 10_000) * 4:
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[rng.integers(0, len(whole), n)] = rng.integers(0, 256, n)
+        assert text_mask("van Ж é", Font(damaged.tobytes())).shape[0] == HEIGHT_PX
+
+
+def test_labels__with_letters_that_the_font_lacks_are_named_in_one_line_of_the_log(caplog):
+    pictures()
+    (told,) = caplog.messages
+    assert told == (
+        "the font lacks letters of '車'; their code points are drawn. Name a font that has them: "
+        "qa/font, --font"
+    )
+    caplog.clear()
+    many = [f"車{k}" for k in range(8)]
+    warn_lacking([*many, *many, "van"], BUILT_IN)
+    assert "'車4' and 3 more; " in caplog.messages[0]
+    caplog.clear()
+    warn_lacking(["Süd", "van"], Font.read(DEJAVU))
+    assert not caplog.messages
 
 
 def test_text__is_wrapped_and_shortened_to_a_width():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from evreel.files.slices import SlicesFile
 from evreel.video.labelled import Showing, colour_of
 from evreel.viz import moments as viz
 from evreel.viz.moments import Moments, clock_of, given_clock
+from evreel.viz.show import show
+from support.fonts import DEJAVU
 from support.labelled import N_FRAMES, SENSOR, labelled, rows, van
 
 VAN, SIGN = colour_of(0, 3), colour_of(1, 7)
@@ -178,6 +182,43 @@ def test_draw__writes_one_picture_of_any_moment(made, tmp_path):
             steps.draw(made.slices, path, **given)
     with pytest.raises(UsageError, match=r"must end in \.png"):
         steps.draw(made.slices, tmp_path / "m.jpg", frame=1)
+
+
+def test_font__is_of_all_pictures_and_named_by_its_digest(made, tmp_path):
+    fonts = {name: tmp_path / name / "f.ttf" for name in ("one", "other")}
+    for path in fonts.values():
+        path.parent.mkdir()
+        shutil.copy(DEJAVU, path)
+    one, other = (steps.QaSettings(magnify=2, font=str(path)) for path in fonts.values())
+    path = tmp_path / "m.png"
+    plain = steps.draw(made.slices, path, steps.QaSettings(magnify=2), frame=4, clock=made.clock)
+    lettered = steps.draw(made.slices, path, one, frame=4, clock=made.clock)
+    assert plain.shape == lettered.shape
+    assert not np.array_equal(plain, lettered)
+    videos = []
+    for look in (steps.QaSettings(magnify=2), one, other):
+        steps.qa(made.slices, made.clock, tmp_path / "q.mp4", look)
+        videos.append((tmp_path / "q.mp4").read_bytes())
+    assert videos[0] != videos[1] == videos[2], "where the font was is not part of the video"
+    plots = []
+    for font in (None, fonts["one"]):
+        steps.summary(made.slices, plot=path, font=font, clock=made.clock)
+        plots.append(path.read_bytes())
+    assert plots[0] != plots[1]
+
+
+def test_font__that_is_none_is_an_error_that_leaves_nothing(made, tmp_path):
+    look = steps.QaSettings(font=str(tmp_path / "none.ttf"))
+    path = tmp_path / "o.png"
+    for make in (
+        lambda: steps.draw(made.slices, path, look, slice_=1),
+        lambda: steps.qa(made.slices, made.clock, path.with_suffix(".mp4"), look),
+        lambda: steps.summary(made.slices, plot=path, font=look.font),
+        lambda: show(made.slices, kind="notebook", font=look.font),
+    ):
+        with pytest.raises(UsageError, match=r"none\.ttf: the font cannot be read: No such file"):
+            make()
+    assert not list(tmp_path.glob("o.*"))
 
 
 def test_qa__writes_a_video_with_one_picture_per_frame_or_nothing(made, tmp_path):

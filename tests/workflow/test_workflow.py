@@ -19,6 +19,7 @@ from evreel import steps
 from evreel.files.slices import SlicesFile
 from evreel.recordings.aedat4 import Aedat4Writer
 from support import ROOT, bound, random_events
+from support.fonts import DEJAVU
 from support.dataset import (
     command,
     CONFIG,
@@ -473,6 +474,24 @@ def test_what_is_known_of_a_recording__is_checked_where_given(copied):
 
 def test_all_qa__shows_what_is_labelled_in_every_recording(copied):
     assert planned(copied, "all_qa") == ["all_qa", "qa", "qa", "summary", "summary"]
+
+
+def test_font__is_judged_by_its_content_as_other_local_files_are(copied):
+    font, plot = copied / "raw" / "f.ttf", "results/slices/one.summary.png"
+    shutil.copy(DEJAVU, font)
+    config = CONFIG | {"qa": {"font": "raw/f.ttf", "magnify": 2}}
+    write_config(copied, config)
+    build(copied, "--cores", "2", plot)
+    assert planned(copied, plot) == []
+    os.utime(font)
+    assert planned(copied, plot) == [], "it is newer, and the same"
+    shutil.copy(DEJAVU.with_name("DejaVuSans-Bold.ttf"), font)
+    os.utime(font, (1_000_000_000, 1_000_000_000))
+    assert planned(copied, plot) == ["summary"]
+    font.write_bytes(b"no font")
+    run = snakemake(copied, "-n", plot)
+    assert run.returncode != 0
+    assert "qa/font: f.ttf: is not a font that letters can be drawn from" in run.stdout
 
 
 def test_demo_config__plans_every_step_of_three_recordings(tmp_path):

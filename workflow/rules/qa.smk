@@ -1,8 +1,12 @@
+FONT = [file for file in [DATASET.config.qa.font] if file]
+
+
 rule qa:
     """A video that shows what is labelled: events by region, outlines, names, tags."""
     input:
         slices=rules.annotate.output.slices,
         clock=rules.clock.output.clock,
+        font=FONT,
     output:
         video="<results>/slices/{id}.qa.mp4",
     log:
@@ -14,6 +18,7 @@ rule qa:
     threads: 2
     params:
         **settings(QaSettings, "qa"),
+        font_sha256=[sha256(path) for path in FONT],
         revision=revision("qa"),
     script:
         "../../scripts/qa.py"
@@ -24,6 +29,7 @@ rule summary:
     input:
         slices=rules.annotate.output.slices,
         clock=rules.clock.output.clock,
+        font=FONT,
     output:
         table="<results>/slices/{id}.summary.tsv",
         plot="<results>/slices/{id}.summary.png",
@@ -32,6 +38,8 @@ rule summary:
     conda:
         "../../envs/evreel.yaml"
     params:
+        font=DATASET.config.qa.font,
+        font_sha256=[sha256(path) for path in FONT],
         revision=revision("summary"),
     script:
         "../../scripts/summary.py"

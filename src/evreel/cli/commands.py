@@ -399,6 +399,10 @@ CLOCK = option(
 )
 
 
+_ENCODING = ("fps", "preset", "crf")
+_PICTURE = settings("QaSettings", without=_ENCODING)
+
+
 @command(
     "Render a video that shows what is labelled.",
     option("slices", metavar="SLICES", type=Path),
@@ -426,19 +430,23 @@ def qa(options: Options) -> int:
     option("slices", metavar="SLICES", type=Path),
     option("-o", "--output", metavar="TSV", type=Path, help="write the table, with counts in time"),
     option("--plot", metavar="PNG", type=Path, help="write the plot"),
+    settings("QaSettings", without=(*_ENCODING, "magnify", "theme")),
     CLOCK,
 )
 def summary(options: Options) -> int:
     """Summarize slices; print the table without its longest columns."""
     from evreel import steps
 
-    found = steps.summary(options.slices, options.output, options.plot, clock=options.clock)
+    found = steps.summary(
+        options.slices,
+        options.output,
+        options.plot,
+        font=settings_from(steps.QaSettings, options).font,
+        clock=options.clock,
+    )
     for line in found.lines():
         print("\t".join(line.split("\t")[:-2]) if not line.startswith("#") else line)
     return 0
-
-
-_PICTURE = settings("QaSettings", without=("fps", "preset", "crf"))
 
 
 @command(
@@ -491,6 +499,7 @@ def show(options: Options) -> int:
         kind="window",
         theme=look.theme,
         magnify=look.magnify,
+        font=look.font,
         clock=options.clock,
     )
     return 0

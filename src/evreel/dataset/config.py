@@ -315,6 +315,8 @@ def files_of(config: Config) -> Iterator[tuple[Place, str]]:
     """Yield place and path of the local files that the config names, but for the table."""
     if config.release.licence_file is not None:
         yield ("release", "licence_file"), config.release.licence_file
+    if config.qa.font is not None:
+        yield ("qa", "font"), config.qa.font
     if config.samples is None:
         return
     if config.samples.table is not None:

@@ -90,6 +90,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
             *(f"{table}: line {line}: {problem}" for line, problem in sorted(told)),
             *_shared_tables(dataset, memory),
             *_lists(dataset),
+            *_font(dataset, memory),
         ]
     )
     doubts += _misfits(dataset, memory)
@@ -374,6 +375,23 @@ def _shared_boxes(dataset: DataSet, sharing: Iterable[list[str]]) -> list[str]:
         f"line {dataset.lines[other]}: boxes: {Path(rows[other]['boxes']).name} has the same bytes "
         f"as boxes of {first!r} in line {dataset.lines[first]}: is it of {other!r}?{more}"
     ]
+
+
+def _font(dataset: DataSet, memory: Memory) -> Iterator[str]:
+    """Yield what is wrong with the font of the pictures."""
+    path = dataset.config.qa.font
+    if path is None:
+        return
+
+    def found() -> bool:
+        from evreel.video.text import Font
+
+        return Font.read(path) is not None
+
+    try:
+        _known(memory, found, "font", memory.digests(path).sha256)
+    except EvreelError as error:
+        yield f"qa/font: {error}"
 
 
 def _recording(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
@@ -23,7 +24,8 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
     Snakemake knows from which files it made a result, unless its records were lost, or left behind
     when the results were copied. Then only what the results say of themselves shows that a file
     changed which has an older time than they have. A table of samples does not say which lists its
-    splits are from; it counts as made from others until the lists were seen once.
+    splits are from, nor pictures of labels which font they have: they count as made from others
+    until these were seen once.
 
     Parameters
     ----------
@@ -53,9 +55,14 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
     samples = f"{dataset.results}/samples.tsv"
     if dataset.local_lists and is_unknown(samples):
         lists = {split: memory.digests(path).sha256 for split, path in dataset.local_lists.items()}
-        if Path(samples).exists() and memory.fact(f"lists of {samples}") != lists:
-            yield samples
-        memory.learn(f"lists of {samples}", lists)
+        yield from _unless_seen("lists", samples, lists, memory)
+    font = dataset.config.qa.font
+    if font is not None:
+        for id_ in dataset.annotated:
+            for picture in ("qa.mp4", "summary.png"):
+                path = f"{dataset.results}/slices/{id_}.{picture}"
+                if is_unknown(path):
+                    yield from _unless_seen("font", path, memory.digests(font).sha256, memory)
     folder = Path(dataset.results, "release", dataset.release_name)
     if is_unknown(str(folder / MANIFEST)) and not _is_released_as_is(dataset, folder, memory):
         yield str(folder / MANIFEST)
@@ -126,6 +133,14 @@ def _if_made_of_others(
     }
     if known[1] != digests:
         yield path
+
+
+def _unless_seen(what: str, path: str, digests: Any, memory: Memory) -> Iterator[str]:
+    """Yield a result that does not say what it is made from, unless it was seen beside the same."""
+    key = f"{what} of {path}"
+    if Path(path).exists() and memory.fact(key) != digests:
+        yield path
+    memory.learn(key, digests)
 
 
 def _is_released_as_is(dataset: DataSet, folder: Path, memory: Memory) -> bool:

@@ -50,7 +50,7 @@ def draw(
     Raises
     ------
     UsageError
-        If there is no such moment.
+        If there is no such moment, or the font is none.
     """
     from evreel.files.slices import SlicesFile
     from evreel.video.labelled import Showing

@@ -41,6 +41,8 @@ def qa(
     ------
     ClockError
         If the slices were made with another clock.
+    UsageError
+        If the font is none.
     """
     from evreel.files.slices import SlicesFile
     from evreel.video.labelled import Showing
@@ -63,11 +65,12 @@ def qa(
             **settings.part(Encoding).__dict__,
             colour=True,
             metadata={
-                **{name: str(value) for name, value in settings.plain().items()},
+                **{name: str(value) for name, value in settings.plain().items() if name != "font"},
                 "frames": str(len(frames)),
                 "evreel_version": __version__,
                 "slices": sha256(opened.path),
                 "clock": sha256(clock),
+                **({} if settings.font is None else {"font": sha256(settings.font)}),
             },
         )
     LOG.info("%s: %d frames of %dx%d", output.name, n, *reversed(moments.shape))

@@ -18,6 +18,7 @@ def summary(
     table: str | Path | None = None,
     plot: str | Path | None = None,
     *,
+    font: str | Path | None = None,
     clock: str | Path | None = None,
 ) -> Summary:
     """Summarize what is labelled in a recording.
@@ -30,6 +31,8 @@ def summary(
         TSV to write; None writes none.
     plot
         PNG to write; None writes none.
+    font
+        Of the plot: a TrueType or OpenType file for names that the built-in font lacks letters of.
     clock
         The clock that the slices were made with, without which frames without a region are not
         counted; None looks for it, as `evreel.viz.moments.given_clock` does.
@@ -38,14 +41,17 @@ def summary(
     ------
     ClockError
         If the slices were made with another clock.
+    UsageError
+        If the font is none.
     """
     from evreel.files.slices import SlicesFile
     from evreel.video.png import png_bytes
+    from evreel.video.text import Font
     from evreel.viz.moments import given_clock
     from evreel.viz.plot import plot as draw
     from evreel.viz.summary import summarize
 
-    path = Path(slices)
+    path, letters = Path(slices), Font.read(font)
     with SlicesFile(path) as opened:
         frames = given_clock(opened, clock)
         found = summarize(opened, path.stem, frames)
@@ -58,7 +64,7 @@ def summary(
             text = "".join(f"{line}\n" for line in found.lines())
             next(scratch).write_text(text, encoding="utf-8")
         if plot is not None:
-            next(scratch).write_bytes(png_bytes(draw(found), plot))
+            next(scratch).write_bytes(png_bytes(draw(found, letters), plot))
     for suspects in found.suspects.values():
         for check, suspect in suspects:
             LOG.warning("%s: %s: %s: %s", check, path.name, suspect.place, suspect.problem)

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from evreel.errors import ParameterError
 from evreel.events import Events
-from evreel.settings import Settings, setting
+from evreel.settings import Settings, optional, setting
 from evreel.text import nfc
 from evreel.video.canvas import CHIP_MARGIN_PX, Canvas, Colour, Theme
 from evreel.video.picture import LARGEST_PICTURE
-from evreel.video.text import HEIGHT_PX, shortened, text_mask, wrapped
+from evreel.video.text import HEIGHT_PX, Font, shortened, text_mask, warn_lacking, wrapped
 
 Image = npt.NDArray[np.uint8]
 
@@ -80,6 +80,13 @@ class Showing(Settings):
         "of at least 640 px.",
     )
     theme: Theme = setting("dark", "Background: dark or light.")
+    font: str | None = optional(
+        "TrueType or OpenType file for names that the built-in font lacks letters of: it has "
+        "those of English. What a font lacks is drawn as a box with its code point.",
+        least=1,
+        per_recording=False,
+        metavar="FILE",
+    )
 
 
 class Outline(NamedTuple):
@@ -173,12 +180,12 @@ class LabelledPictures:
     tags
         The tags of each picture that has any: they decide how many lines there are.
     look
-        Magnification and theme.
+        Magnification, theme and font.
 
     Raises
     ------
-    ParameterError
-        If the pictures would be too large for a video.
+    UsageError
+        If the pictures would be too large for a video, or the font is none.
     """
 
     def __init__(
@@ -194,6 +201,7 @@ class LabelledPictures:
         self.sensor = sensor
         self.scale = look.magnify or magnification(sensor)
         self._look = _LOOKS[look.theme]
+        self._font = Font.read(look.font)
         self._labels = labels
         self._label, self._track = roi_label.tolist(), roi_track.tolist()
         self._colours = [
@@ -209,7 +217,10 @@ class LabelledPictures:
         self._area = height * self.scale, width * self.scale
         wide = max(self._area[1], _LEAST_WIDTH_PX)
         self._text_px = wide - 2 * _MARGIN_PX
+        tags = list(tags)
         lines = 2 + max((len(self._tag_lines(names)) for names in tags), default=0)
+        drawn = [labels[label] for label in sorted(set(self._label))]
+        warn_lacking([*drawn, *(name for names in tags for name in names)], self._font)
         tall = self._area[0] + lines * _LINE_PX + 2 * _MARGIN_PX
         self.shape = tall + tall % 2, wide + wide % 2
         if max(self.shape) > LARGEST_PICTURE:
@@ -220,7 +231,9 @@ class LabelledPictures:
             )
 
     def _tag_lines(self, tags: Sequence[str]) -> list[str]:
-        return wrapped("tags: " + ", ".join(map(nfc, tags)), self._text_px) if tags else []
+        if not tags:
+            return []
+        return wrapped("tags: " + ", ".join(map(nfc, tags)), self._text_px, self._font)
 
     def draw(self, pieces: Iterable[tuple[Events, npt.NDArray[np.int32]]], moment: Moment) -> Image:
         """Return a picture.
@@ -245,11 +258,12 @@ class LabelledPictures:
             colour_events(events.x, events.y, events.p, roi, self._palette, small)
             n += len(events)
             n_labelled += int(np.count_nonzero(roi >= 0))
-        canvas = Canvas.filled(self.shape, self._look.footer)
+        canvas = Canvas.filled(self.shape, self._look.footer, self._font)
         height, width = self._area
         canvas.pixels[:height, :width] = small.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
         canvas.rectangle(width, 0, self.shape[1], height, self._look.footer)
-        over = Canvas(canvas.pixels[:height, :width])  # outlines and names stay on the sensor
+        # Outlines and names stay on the sensor.
+        over = Canvas(canvas.pixels[:height, :width], self._font)
         for outline in moment.outlines:
             self._outline(over, outline)
         self._names(over, moment.outlines)
@@ -279,7 +293,7 @@ class LabelledPictures:
     def name_of(self, roi: int) -> str:
         """Return the name of a region: its label and, if it has one, its track's number."""
         track = self._track[roi]
-        label = shortened(nfc(self._labels[self._label[roi]]), _NAME_PX)
+        label = shortened(nfc(self._labels[self._label[roi]]), _NAME_PX, self._font)
         return label if track < 0 else f"{label} {track}"
 
     def _names(self, canvas: Canvas, outlines: Sequence[Outline]) -> None:
@@ -296,7 +310,7 @@ class LabelledPictures:
             if x.max() < 0 or y.max() < 0 or x.min() > width or y.min() > height:
                 continue  # all of it is outside the sensor
             name = self.name_of(outline.roi)
-            size = text_mask(name).shape[1] + 2 * CHIP_MARGIN_PX
+            size = text_mask(name, self._font).shape[1] + 2 * CHIP_MARGIN_PX
             left = int(np.clip(np.floor(x.min()), 0, max(width - size, 0)))
             above, below = int(np.floor(y.min())) - HEIGHT_PX, int(np.ceil(y.max())) + 2
             tops = [

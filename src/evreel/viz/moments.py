@@ -72,7 +72,7 @@ class Moments:
     slices
         The open file.
     look
-        Magnification and theme.
+        Magnification, theme and font.
     clock
         The time of each frame of the annotated video; None knows only the frames that show a
         region or have a tag.

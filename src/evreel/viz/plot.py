@@ -10,7 +10,7 @@ import numpy as np
 from evreel.text import nfc
 from evreel.video.canvas import Canvas, Colour
 from evreel.video.labelled import Image, colour_of
-from evreel.video.text import HEIGHT_PX, shortened, text_mask, wrapped
+from evreel.video.text import BUILT_IN, HEIGHT_PX, Font, shortened, text_mask, warn_lacking, wrapped
 from evreel.viz.summary import Summary
 
 MOST_ROWS = 60
@@ -28,18 +28,21 @@ _MARGIN = 12
 class _Plot:
     """Draws from top to bottom; `top` is where the next part begins."""
 
-    def __init__(self, summary: Summary) -> None:
+    def __init__(self, summary: Summary, font: Font) -> None:
         self.summary = summary
+        self.font = font
         self.span_us = max(len(summary.counts) * summary.bin_us, 1)
         suspicious = list(summary.suspects)
         others = [k for k in range(len(summary.track)) if k not in summary.suspects]
         self.rows = sorted((suspicious + others)[:MOST_ROWS])
         self.labels = np.unique(summary.tracks.label).tolist()
-        self.headline = wrapped(_headline(summary), _LEFT + _WIDTH + _RIGHT - 2 * _MARGIN)
+        wide = _LEFT + _WIDTH + _RIGHT - 2 * _MARGIN
+        self.headline = wrapped(_headline(summary), wide, font)
         self.legend = list(self._legend())
+        warn_lacking([summary.name, *(summary.labels[k] for k in self.labels)], font)
         lines = len(self.headline) + len(self.rows) + self.legend[-1][1] + 8
         height = lines * _ROW + _BARS + 5 * _MARGIN  # at least what is needed
-        self.canvas = Canvas.filled((height, _LEFT + _WIDTH + _RIGHT), _WHITE)
+        self.canvas = Canvas.filled((height, _LEFT + _WIDTH + _RIGHT), _WHITE, font)
         self.top = _MARGIN
 
     def x(self, time_us: float) -> int:
@@ -48,7 +51,8 @@ class _Plot:
 
     def head(self) -> None:
         """Write the recording's name and what holds for all of it."""
-        name = shortened(nfc(self.summary.name), (_LEFT + _WIDTH + _RIGHT) // 2 - _MARGIN)
+        wide = _LEFT + _WIDTH + _RIGHT - 2 * _MARGIN
+        name = shortened(nfc(self.summary.name), wide, self.font, scale=2)
         self.canvas.text(_MARGIN, self.top, name, _INK, scale=2)
         self.top += 2 * HEIGHT_PX + 4
         for line in self.headline:
@@ -64,8 +68,8 @@ class _Plot:
             for label in self.labels
         ]
         for name, colour in [*entries, ("no region", _GREY)]:
-            name = shortened(name, 200)
-            width = text_mask(name).shape[1] + 18
+            name = shortened(name, 200, self.font)
+            width = text_mask(name, self.font).shape[1] + 18
             if column + width > _LEFT + _WIDTH + _RIGHT - _MARGIN and column > _LEFT:
                 column, line = _LEFT, line + 1
             yield column, line, name, colour
@@ -92,7 +96,7 @@ class _Plot:
             self.canvas.rectangle(_LEFT, y, _LEFT + _WIDTH, y + 1, _GRID)
             if step:
                 rate = _short(step * tick)
-                width = text_mask(rate).shape[1]
+                width = text_mask(rate, self.font).shape[1]
                 self.canvas.text(_LEFT - 6 - width, y - (0 if step == n_ticks else 8), rate, _FAINT)
         colours = [*(colour_of(label, -1, "light") for label in self.labels), _GREY]
         heights = np.rint(np.cumsum(counts, axis=1) / most * _BARS).astype(int)
@@ -134,7 +138,7 @@ class _Plot:
         for roi in self.rows:
             found = self.summary.suspects.get(roi, [])
             colour = colour_of(int(tracks.label[roi]), int(self.summary.track[roi]), "light")
-            name = shortened(tracks.names[roi], _LEFT - _MARGIN - 12)
+            name = shortened(tracks.names[roi], _LEFT - _MARGIN - 12, self.font)
             self.canvas.text(_MARGIN, self.top, name, _DOUBT if found else _INK)
             self._frame(self.top)
             rows = order[first[roi] : first[roi + 1]]
@@ -150,7 +154,7 @@ class _Plot:
                     self.canvas.rectangle(*box, _towards_white(colour, share))
             if found:
                 checks = ", ".join(check for check, _ in found)
-                text = shortened(checks, _RIGHT - 10 - _MARGIN)
+                text = shortened(checks, _RIGHT - 10 - _MARGIN, self.font)
                 self.canvas.text(_LEFT + _WIDTH + 10, self.top, text, _DOUBT)
             self.top += _ROW
         more = len(self.summary.track) - len(self.rows)
@@ -168,14 +172,16 @@ class _Plot:
             column = self.x(time)
             self.canvas.rectangle(column, self.top, column + 1, self.top + 5, _FAINT)
             text = f"{time / 1e6:.{decimals}f}"
-            self.canvas.text(column - text_mask(text).shape[1] // 2, self.top + 6, text, _FAINT)
+            self.canvas.text(
+                column - text_mask(text, self.font).shape[1] // 2, self.top + 6, text, _FAINT
+            )
         self.canvas.text(_MARGIN, self.top + 6, "time in s", _INK)
         self.top += 6 + HEIGHT_PX + _MARGIN
 
 
-def plot(summary: Summary) -> Image:
+def plot(summary: Summary, font: Font = BUILT_IN) -> Image:
     """Return the plot of a summary, (H, W, 3) uint8."""
-    drawn = _Plot(summary)
+    drawn = _Plot(summary, font)
     drawn.head()
     drawn.bars()
     drawn.coverage()

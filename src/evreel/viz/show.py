@@ -23,6 +23,7 @@ def show(
     kind: Literal["auto", "notebook", "window"] = "auto",
     theme: Literal["dark", "light"] = "dark",
     magnify: int | None = None,
+    font: str | Path | None = None,
     clock: str | Path | None = None,
 ) -> Any:
     """Step through annotated slices with a slider.
@@ -41,6 +42,8 @@ def show(
         Background: ``dark`` or ``light``.
     magnify
         Picture pixels per sensor pixel; None chooses.
+    font
+        TrueType or OpenType file for names that the built-in font lacks letters of.
     clock
         The clock that the slices were made with; None looks for it.
 
@@ -51,7 +54,8 @@ def show(
     Raises
     ------
     UsageError
-        If what it needs is not installed, no window can be opened here, or there is no such slice.
+        If what it needs is not installed, no window can be opened here, there is no such slice, or
+        the font is none.
 
     Examples
     --------
@@ -63,11 +67,12 @@ def show(
         raise UsageError(f"kind={kind!r} is not auto, notebook or window")
     if kind == "auto":
         kind = "notebook" if in_notebook() else "window"
+    look = Showing(magnify, theme, None if font is None else str(font))
     if isinstance(slices, SlicesFile):
-        return _shown(slices, start, kind, Showing(magnify, theme), clock)
+        return _shown(slices, start, kind, look, clock)
     file = SlicesFile(slices)
     try:
-        widget = _shown(file, start, kind, Showing(magnify, theme), clock)
+        widget = _shown(file, start, kind, look, clock)
     except BaseException:
         file.close()
         raise
