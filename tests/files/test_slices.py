@@ -12,8 +12,9 @@ from evreel.errors import EventsError, LayoutError
 from evreel.events import Events
 from evreel.files import hdf5
 from evreel.files.events_store import EventsStore
+from evreel.files.repack import repack
 from evreel.files.slices import WRITE_ROWS, SlicesFile, SlicesWriter
-from evreel.layout import SHAPE_KINDS, SLICES
+from evreel.layout import COLUMN_CHUNK, SHAPE_KINDS, SLICES
 from evreel.provenance import Provenance
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
@@ -27,9 +28,12 @@ PICTURE = Picture((48, 64))
 NO_SLICES = Windows(*np.empty((4, 0), dtype=np.int64))
 
 
-def write_slices(path, store, regions, windows, rows=1_000):
+def write_slices(path, store, regions, windows, rows=1_000, *, copy=False):
     with hdf5.create(path, SLICES, Provenance("annotate", {})) as file:
-        writer = SlicesWriter(file, store.sensor, store.t_offset, windows, regions.tables)
+        writer = SlicesWriter(
+            *(file, store.sensor, store.t_offset, windows, regions.tables),
+            store=store if copy else None,
+        )
         annotator = Annotator(regions)
         for chunk in store.chunks(rows=rows):
             writer.write(chunk, *annotator.label(chunk))
@@ -83,6 +87,47 @@ def test_slices_file__holds_every_event_once_with_its_region(tmp_path, store):
                 np.testing.assert_array_equal(column, expected)
         with pytest.raises(IndexError, match=r"s\.h5: slice 3 is not in 0 to 2"):
             got.slice(3)
+
+
+def chunks_of(path, name):
+    with SlicesFile(path) as opened:
+        column = opened._file[f"events/{name}"]
+        firsts = range(0, len(column), column.chunks[0])
+        return len(column), [column.id.read_direct_chunk((first,)) for first in firsts]
+
+
+@pytest.mark.parametrize("n", [0, 5, COLUMN_CHUNK, 2 * COLUMN_CHUNK + 7])
+def test_slices__that_copy_the_columns_of_a_store_are_as_if_compressed_anew(tmp_path, n):
+    events = random_events(n, stop_us=110, seed=6)
+    regions = Regions(moving_scene(), CLOCK, PICTURE)
+    with EventsStore(write_store(tmp_path / "e.h5", [events], events.sensor)) as store:
+        windows = store.windows(Duration(30))
+        plain = write_slices(tmp_path / "plain.h5", store, regions, windows)
+        copied = write_slices(tmp_path / "copied.h5", store, regions, windows, copy=True)
+    for name in (*"txyp", "roi"):
+        assert chunks_of(copied, name) == chunks_of(plain, name)
+
+
+def test_slices__of_a_store_that_is_compressed_otherwise_hold_its_events_too(tmp_path, store):
+    regions = Regions(moving_scene(), CLOCK, PICTURE)
+    repack(store.path, tmp_path / "portable.h5")
+    with EventsStore(tmp_path / "portable.h5") as portable:
+        windows = portable.windows(Duration(30))
+        path = write_slices(tmp_path / "s.h5", portable, regions, windows, copy=True)
+    for name in (*"txyp", "roi"):
+        plain = write_slices(tmp_path / f"{name}.h5", store, regions, windows)
+        assert chunks_of(path, name) == chunks_of(plain, name)
+
+
+def test_slices__refuse_to_be_of_a_store_whose_events_did_not_all_come(tmp_path, store):
+    regions = Regions(moving_scene(), CLOCK, PICTURE)
+    with hdf5.create(tmp_path / "s.h5", SLICES, Provenance("annotate", {})) as file:
+        writer = SlicesWriter(
+            *(file, store.sensor, store.t_offset, store.windows(Duration(30)), regions.tables),
+            store=store,
+        )
+        with pytest.raises(EventsError, match="0 events were written; the store has 4000"):
+            writer.finish()
 
 
 def test_slices__that_overlap_count_events_outside_once(tmp_path, store):

@@ -233,6 +233,11 @@ class EventsStore(hdf5.Opened):
         return self.n
 
     @property
+    def columns(self) -> list[h5py.Dataset]:
+        """t, x, y and p as they are in the file."""
+        return list(self._columns)
+
+    @property
     def members(self) -> list[Member]:
         """What is end to end in here; none for a single recording of one clock.
 

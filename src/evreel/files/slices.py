@@ -25,6 +25,7 @@ from evreel.annotations.tables import (
 from evreel.errors import EventsError, LayoutError, ParameterError
 from evreel.events import Events, Sensor
 from evreel.files import hdf5
+from evreel.files.events_store import EventsStore
 from evreel.layout import COLUMN_CHUNK, SLICES, Array
 from evreel.provenance import digests_in
 from evreel.timebase import Int64Array
@@ -63,6 +64,9 @@ class SlicesWriter:
         What the annotation files leave open, a sentence each.
     shapes
         The shapes that frames show, in pieces; each is written before the next is taken.
+    store
+        Where all events come from, if they are all that it has: its columns are copied as they
+        are compressed. None compresses what is written.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class SlicesWriter:
         first_row: int = 0,
         doubts: Sequence[str] = (),
         shapes: Iterable[ShapeRows] = (),
+        store: EventsStore | None = None,
     ) -> None:
         self._file = file
         self._sensor = sensor
@@ -85,7 +90,12 @@ class SlicesWriter:
             name: hdf5.add(file, SLICES[name])
             for name in (*(f"events/{c}" for c in ("t", "x", "y", "p", "roi")), *_OVERLAPS)
         }
-        self._pending: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in self._columns}
+        self._n_expected = None if store is None else len(store)
+        there = () if store is None else store.columns
+        copied = {d.name for d in there if hdf5.copy_rows(d, self._columns[d.name.lstrip("/")])}
+        self._pending: dict[str, list[npt.NDArray[Any]]] = {
+            name: [] for name in self._columns if f"/{name}" not in copied
+        }
         self._pending_rows = 0
         self._t_stop_us = 0
         self.n = 0
@@ -140,7 +150,8 @@ class SlicesWriter:
             raise EventsError(f"t={events.t[0]} goes back behind t={self._t_stop_us - 1}")
         columns: tuple[npt.NDArray[Any], ...] = (events.t, events.x, events.y, events.p, roi)
         for name, column in zip(self._columns, columns, strict=False):
-            self._pending[name].append(column)
+            if name in self._pending:
+                self._pending[name].append(column)
         self._pending["overlaps/event"].append(overlap_event - self._first_row)
         self._pending["overlaps/roi"].append(overlap_roi)
         self._t_stop_us = events.t_stop_us
@@ -156,9 +167,12 @@ class SlicesWriter:
         Raises
         ------
         EventsError
-            If a slice reaches beyond the events that were written.
+            If a slice reaches beyond the events that were written, or these are not all of the
+            store's.
         """
         self._flush(self._pending_rows)
+        if self._n_expected not in (None, self.n):
+            raise EventsError(f"{self.n} events were written; the store has {self._n_expected}")
         beyond = np.flatnonzero((self._start < 0) | (self._stop > self.n))
         if beyond.size:
             k = int(beyond[0])

@@ -501,6 +501,23 @@ def gather(source: FloatArray, begin: Int64Array, first: Int64Array, out: FloatA
 MOST_BITS = 62
 """So many shapes of a frame are told apart by bits. More are slower where they overlap."""
 
+STAMP = -(1 << 32)
+"""The bits of `top` that have the stamp."""
+
+# Of a number whose only bit is bit k, this product has k's place in the table in its highest six
+# bits: each run of six bits comes once in the number (de Bruijn, "A combinatorial problem", 1946).
+DE_BRUIJN = 0x03F79D71B4CB0A89
+PLACES = np.zeros(64, dtype=np.int64)
+for _k in range(64):
+    PLACES[((DE_BRUIJN << _k) & 0xFFFFFFFFFFFFFFFF) >> 58] = _k
+
+
+@kernel
+def lowest_bit(bits: int) -> int:
+    """Return the number of the lowest bit that is set, of one or more."""
+    alone = np.uint64(bits & -bits)
+    return int(PLACES[(alone * np.uint64(DE_BRUIJN)) >> np.uint64(58)])
+
 
 @kernel
 def put(top: Int64Array, many: Int64Array, row: int, column: int, mark: int, bit: int) -> bool:
@@ -520,11 +537,21 @@ def put(top: Int64Array, many: Int64Array, row: int, column: int, mark: int, bit
 def put_run(
     top: Int64Array, many: Int64Array, row: int, start: int, stop: int, mark: int, bit: int
 ) -> bool:
-    """Paint columns ``[start, stop)`` of a row."""
-    over = False
-    for column in range(start, stop):
-        over |= put(top, many, row, column, mark, bit)
-    return over
+    """Paint columns ``[start, stop)`` of a row, none of which the same shape has painted.
+
+    It has no branches, so that the compiler takes several pixels at once: labelling by 50 polygons
+    takes two thirds of the time that it takes with `put`.
+    """
+    if stop <= start:
+        return False
+    marks, bits = top[row, start:stop], many[row, start:stop]
+    over = 0
+    for k in range(len(marks)):
+        painted = 1 if ((marks[k] ^ mark) & STAMP) == 0 else 0
+        bits[k] = bits[k] * painted + bit
+        marks[k] = mark
+        over |= painted
+    return over > 0
 
 
 @kernel
@@ -764,19 +791,13 @@ def label_by_frame(
                     continue
                 if found + shapes > len(overlap_roi):
                     return j, before
-                rest = many[y[i], x[i]] >> 1  # the lowest bit is the highest shape's
-                k = rows[j + 1] - 1
-                while rest & 1 == 0:
-                    rest >>= 1
-                    k -= 1
-                rest >>= 1
+                rest = many[y[i], x[i]]  # the lowest bit is the highest shape's
+                rest &= rest - 1
                 while rest:
-                    k -= 1
-                    if rest & 1:
-                        overlap_event[found] = first_row + i
-                        overlap_roi[found] = roi[k]
-                        found += 1
-                    rest >>= 1
+                    overlap_event[found] = first_row + i
+                    overlap_roi[found] = roi[rows[j + 1] - lowest_bit(rest)]
+                    found += 1
+                    rest &= rest - 1
             continue
         for i in range(rows[j], rows[j + 1]):
             k = i - rows[j]

@@ -299,6 +299,7 @@ def annotate(
                 *(file, opened.sensor, opened.t_offset, slices_of, regions.tables),
                 doubts=joined.doubts,
                 shapes=regions.shape_rows(),
+                store=opened,
             )
             for chunk in opened.chunks():
                 writer.write(chunk, *annotator.label(chunk))
