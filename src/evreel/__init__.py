@@ -4,6 +4,7 @@ A reel of events, cut into slices. This front door imports nothing before it is 
 
 - `open` a recording and read it in chunks, or `read` all of it, or a time range, at once;
 - `open_release`: recordings, splits, features, boxes and samples of a data set, by name;
+- `open_slices`: events with their labels, and a table of what was drawn;
 - `show`: step through annotated slices with a slider.
 
 Behind it: `evreel.steps`, one function per step of the pipeline, and `evreel.representations`, the
@@ -13,13 +14,13 @@ kinds of features.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import os
-
     from evreel.errors import EvreelError
     from evreel.events import Events, Sensor
+    from evreel.files.slices import SlicesFile
     from evreel.recordings.open import Reading, Recording
     from evreel.release.open import Release, open_release
     from evreel.viz.show import show
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "open",
     "open_release",
+    "open_slices",
     "read",
     "show",
 ]
@@ -154,6 +156,37 @@ def read(
     times = (_time("start_us", start_us), _time("stop_us", stop_us))
     with open(path, stream=stream, sensor=sensor, format=format, reading=reading) as recording:
         return read_events(recording, *times)
+
+
+def open_slices(path: str | os.PathLike[str]) -> SlicesFile:
+    """Open annotated slices: events with the region of each, and what annotators drew.
+
+    Parameters
+    ----------
+    path
+        A slices file, as step `annotate` makes it.
+
+    Returns
+    -------
+    A context manager: ``slice(k)`` gives events and the region of each, ``labels_of`` the labels of
+    regions, ``table()`` all shapes with their attributes, ``windows`` the times of slices.
+
+    Raises
+    ------
+    LayoutError
+        If the file is not a slices file, or is damaged.
+
+    Examples
+    --------
+    ::
+
+        with evreel.open_slices("results/slices/street.h5") as slices:
+            events, roi = slices.slice(3)
+            label = slices.labels_of(roi)  # −1 where there is none
+    """
+    from evreel.files.slices import SlicesFile
+
+    return SlicesFile(os.fspath(path))
 
 
 def _size(sensor: object) -> Sensor:

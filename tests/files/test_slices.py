@@ -323,6 +323,27 @@ def test_shapes__are_read_in_part_and_by_time(described):
     assert described.shapes_in(30, 99).frame.tolist() == described.shapes(3, 3).frame.tolist() == []
 
 
+def test_table__says_in_words_what_frames_show(described):
+    table = described.table()
+    assert list(table)[:6] == ["frame", "start_us", "stop_us", "track", "label", "kind"]
+    assert {len(column) for column in table.values()} == {4}
+    assert table["kind"].tolist() == ["box", "box", "box", "polygon"]
+    assert table["occluded"].tolist() == [False, False, True, False]
+    assert table["attributes.a/b"].tolist() == ["red", "red", "blå", None]
+    labels = [described.labels[n] for n in described.rois.label[described.shapes().roi]]
+    assert table["label"].tolist() == labels
+    part = described.table(10, 20)
+    assert {name: column[1:2].tolist() for name, column in table.items()} == {
+        name: column.tolist() for name, column in part.items()
+    }
+    assert len(described.table(30)["frame"]) == 0
+
+
+def test_labels_of__regions_are_theirs_and_of_none_is_none(described):
+    first, last = described.rois.label.tolist()
+    assert described.labels_of(np.array([1, -1, 0], dtype=np.int32)).tolist() == [last, -1, first]
+
+
 def test_attributes__are_typed_columns_whatever_their_names(described):
     assert described.attributes.name == ("..", "hurt", "unused", "a/b", "why")
     assert described.attributes.kind == ("number", "checkbox", "text", "text", "text")
@@ -332,7 +353,7 @@ def test_attributes__are_typed_columns_whatever_their_names(described):
     assert (described.attribute("a/b") == "red").tolist() == [True, True, False, False]
     assert described.attribute("a/b", 2).tolist() == ["blå", None]
     assert described.tag_attribute("why").tolist() == ["first\nand last", None]
-    with pytest.raises(KeyError, match="colour"):
+    with pytest.raises(LayoutError, match="has no attribute 'colour'; its attributes are: "):
         described.attribute("colour")
 
 

@@ -22,11 +22,11 @@ from evreel.annotations.tables import (
     Spans,
     TagTable,
 )
-from evreel.errors import EventsError, LayoutError, ParameterError
+from evreel.errors import EventsError, LayoutError, ParameterError, did_you_mean
 from evreel.events import Events, Sensor
 from evreel.files import hdf5
 from evreel.files.events_store import EventsStore
-from evreel.layout import COLUMN_CHUNK, SLICES, Array
+from evreel.layout import COLUMN_CHUNK, SHAPE_KINDS, SLICES, Array
 from evreel.provenance import digests_in
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
@@ -377,6 +377,43 @@ class SlicesFile(hdf5.Opened):
             last = bisect_left(self._file["shapes/start_us"], stop_us)
         return self.shapes(first, last)
 
+    def table(self, start_us: int = 0, stop_us: int | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Return the shapes of the frames that have a part of ``[start_us, stop_us)``, in words.
+
+        Returns
+        -------
+        Column → (n,) values, which ``pandas.DataFrame`` takes as they are: `frame`, `start_us`,
+        `stop_us`, `track`, `label`, `kind`, `x`, `y`, `w`, `h`, `keyframe`, `occluded`, `z_order`,
+        `group`, and each attribute as ``attributes.<name>``, in the form of `attribute`.
+        """
+        self.check_open()
+        with hdf5.reading(self.path, "the times of shapes"):
+            first = bisect_right(self._file["shapes/stop_us"], start_us)
+            starts = self._file["shapes/start_us"]
+            last = self.n_shapes if stop_us is None else bisect_left(starts, stop_us)
+        rows = self.shapes(first, last)
+        named = {name: getattr(rows, name) for name in ("frame", "start_us", "stop_us")}
+        named["track"] = self.rois.track[rows.roi]
+        named["label"] = np.array([*self.labels, ""], dtype=object)[self.labels_of(rows.roi)]
+        named["kind"] = np.array(SHAPE_KINDS, dtype=object)[rows.kind]
+        named |= {name: getattr(rows, name) for name in ("x", "y", "w", "h")}
+        named |= {name: getattr(rows, name).astype(bool) for name in ("keyframe", "occluded")}
+        named |= {name: getattr(rows, name) for name in ("z_order", "group")}
+        for name in self.attributes.name:
+            named[f"attributes.{name}"] = self.attribute(name, first, max(first, last))
+        return named
+
+    def labels_of(self, roi: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return the label of each region, a row of `labels`; −1 where there is none.
+
+        Parameters
+        ----------
+        roi
+            (n,) rows of `rois`, −1 none, as `slice` and `read` give them.
+        """
+        labels: npt.NDArray[np.int32] = np.append(self.rois.label, np.int32(-1))[roi]
+        return labels
+
     def attribute(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """Return an attribute of rows ``[start, stop)`` of the shapes.
 
@@ -387,7 +424,7 @@ class SlicesFile(hdf5.Opened):
 
         Raises
         ------
-        KeyError
+        LayoutError
             If no object has an attribute of this name.
         """
         return self._attribute_of("shapes", name, start, stop)
@@ -401,7 +438,12 @@ class SlicesFile(hdf5.Opened):
     ) -> npt.NDArray[Any]:
         self.check_open()
         if name not in self.attributes.name:
-            raise KeyError(name)
+            known = ", ".join(self.attributes.name) or "none"
+            raise LayoutError(
+                f"has no attribute {name!r}; its attributes are: {known}",
+                path=self.path,
+                hint=did_you_mean(name, self.attributes.name),
+            )
         number = self.attributes.name.index(name)
         with hdf5.reading(self.path, f"{group}/attributes/{number}"):
             column: npt.NDArray[Any] = self._file[f"{group}/attributes/{number}"][start:stop]
