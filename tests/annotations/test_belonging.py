@@ -97,6 +97,8 @@ def test_xml__of_a_part_of_the_video_or_of_another_camera_passes_where_that_is_s
     assert "its task has the frames" in park(of(6))
     problem = park(of(10, size=(240, 320)))
     assert "was drawn on 320x240 pictures; the video's are 64x48" in problem
+    assert problem.endswith("magnified 5 times, make this one with video/scale, too.")
+    problem = park(of(10, size=(200, 320)))
     assert problem.endswith("of another camera, or of another size, need annotate/homography.")
     scaled = (0.2, 0, 0, 0, 0.2, 0, 0, 0, 1)
     assert park(of(10, size=(240, 320)), homography=scaled) is None

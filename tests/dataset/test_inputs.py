@@ -490,6 +490,13 @@ def test_clock_and_finished_frames__that_fit_the_annotation_pass(folder):
     assert told(folder, [row("one", rois="a.xml", clock="c.tsv", labelled="done.tsv")]) == []
 
 
+def test_annotation__that_is_broken_is_told_once_if_there_is_a_clock_too(folder):
+    times(folder / "c.tsv")
+    (folder / "a.xml").write_text("<annotations><version>1.1</ver")
+    [line] = told(folder, [row("one", rois="a.xml", clock="c.tsv")])
+    assert line.startswith("recordings.tsv: line 2: rois: a.xml: ")
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

@@ -97,9 +97,13 @@ def _misfit(
 ) -> AnnotationError | None:
     drawn, shape, n = annotations.picture_shape, video.picture_shape, len(video.clock)
     if drawn is not None and shape is not None and drawn != shape:
+        times, rest = divmod(drawn[0], shape[0])
+        is_magnified = rest == 0 and drawn[1] == times * shape[1]
         return AnnotationError(
             f"was drawn on {drawn[1]}x{drawn[0]} pictures; the video's are {shape[1]}x{shape[0]}",
-            hint="Was it made from another video? Pictures of another camera, or of another size, "
+            hint=f"If its video was magnified {times} times, make this one with video/scale, too."
+            if is_magnified
+            else "Was it made from another video? Pictures of another camera, or of another size, "
             "need annotate/homography.",
         )
     try:

@@ -63,6 +63,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
             memory.fact(_seen(path))
     tables = {id_: row["clock"] for id_, row in dataset.recordings.items() if "clock" in row}
     for id_, row in dataset.recordings.items():
+        is_annotated = True  # as far as is known
         for column in FILES[1:]:
             if column not in row or row[column].startswith("!"):
                 continue
@@ -71,7 +72,8 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 if column in ANNOTATIONS:
                     xmls.append(_checked_xml(dataset, memory, id_, column))
                 elif column == "clock":
-                    _check_clock(dataset, memory, id_, tables)
+                    if is_annotated:  # else what is wrong is told already
+                        _check_clock(dataset, memory, id_, tables)
                 elif column == "labelled":
                     _check_finished(memory, row["labelled"])
                 elif column == "boxes":
@@ -80,6 +82,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 elif column == "samples":
                     _check_intervals(dataset, memory, id_)
             except EvreelError as error:
+                is_annotated &= column not in ANNOTATIONS
                 told.append((dataset.lines[id_], f"{column}: {error}"))
     others, doubts = misplaced(xmls, dataset)
     told += others
