@@ -54,7 +54,7 @@ def plainly(clock, instant):
             if rests or closes or not left.frame <= frame <= right.frame:
                 continue
             if start <= t < stop:
-                if isinstance(left, Polygon) and isinstance(right, Polygon):
+                if type(left) is type(right) and isinstance(left, Polygon | Polyline):
                     one, other = left.matched(right)
                     return replace(left, points=one + (t - start) / (stop - start) * (other - one))
                 return left.at(right, (t - start) / (stop - start), frame)

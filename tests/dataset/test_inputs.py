@@ -499,7 +499,10 @@ def test_clock_and_finished_frames__that_fit_the_annotation_pass(folder):
         ({"labelled": "c.tsv"}, "labelled: says which frames of rois or tags are finished"),
         ({"clock": "d.tsv"}, "clock: 'd.tsv' does not exist"),
         ({"clock": "c.tsv", "video/clock": "frames"}, "clock: is not used, because video/clock is"),
-        ({"clock": "c.tsv", "video/n_frames": "5"}, "clock: video/n_frames is for regular windows"),
+        (
+            {"clock": "c.tsv", "video/n_frames": "5"},
+            "clock: video/n_frames is for clock: events; give",
+        ),
         ({"video/clock": "external"}, "clock: is missing; it names the table of the frames' times"),
         ({"video/trigger_id": "1"}, "video/trigger_id: goes with clock: triggers only"),
         ({"clock_md5": "0" * 32}, "clock_md5 is given without clock"),

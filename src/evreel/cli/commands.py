@@ -324,6 +324,10 @@ def video(options: Options) -> int:
         if hasattr(options, name) and (by_hand is None or name in by_hand):
             flag = name.replace("_", "-")
             raise UsageError(f"--{flag} does not go with --clock, which has it already")
+    if by_hand is not None and by_hand["clock"] != "events" and hasattr(options, "window_us"):
+        raise UsageError(
+            f"--window-us is for regular windows, and does not go with --clock {options.times}"
+        )
     framing = settings_from(steps.ClockSettings, options, **(by_hand or {}))
     looks = settings_from(steps.VideoSettings, options)
     with (

@@ -192,8 +192,11 @@ class ClockSettings(Settings):
         "rising", "Edge of the trigger that begins a frame."
     )
 
-    def contradictions(self) -> Iterator[tuple[Place, str]]:
-        """Yield (place, problem) of values that do not go together."""
+    def unused_by(self, source: ClockSource | None) -> Iterator[tuple[str, str]]:
+        """Yield (setting, sources it is for) of what is set, though a clock of `source` ignores it.
+
+        Of `window_us` nothing is said: a config sets it for all recordings.
+        """
         known = settings_of(ClockSettings)
         for sources, names in (
             ((None, "events"), ("start_us", "rate_hz", "n_frames")),
@@ -201,9 +204,13 @@ class ClockSettings(Settings):
             (("triggers",), ("trigger_id", "trigger_edge")),
         ):
             for name in names:
-                if getattr(self, name) != known[name].default and self.clock not in sources:
-                    of = " or ".join(source for source in sources if source)
-                    yield (name,), f"goes with clock: {of} only, not with {self.clock or 'null'}"
+                if getattr(self, name) != known[name].default and source not in sources:
+                    yield name, " or ".join(each for each in sources if each)
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        for name, of in self.unused_by(self.clock):
+            yield (name,), f"goes with clock: {of} only, not with {self.clock or 'null'}"
 
 
 @dataclass(frozen=True)
