@@ -30,7 +30,7 @@ from evreel.settings import (
     setting,
     settings_of,
 )
-from evreel.timebase import FARTHEST, MOST_FRAMES, ClockSource
+from evreel.timebase import FARTHEST, MOST_FRAMES, ClockSource, Instant
 from evreel.video.labelled import Showing
 from evreel.video.mp4 import Encoding
 from evreel.video.render import Rendering
@@ -244,7 +244,7 @@ class AnnotateSettings(Alignment):
         "the event; event: the shape at the event's own time, between the moments of two shapes "
         "that the XML lists.",
     )
-    instant: Literal["start", "middle", "stop"] = setting(
+    instant: Instant = setting(
         "middle",
         "Which moment of its frame a drawn shape is of, with at: event. People draw around what "
         "the picture of a frame shows, so it is the middle.",
