@@ -315,6 +315,23 @@ def test_boxes__at_given_times_are_those_of_the_frame_before_or_of_that_very_tim
     assert (found["x"].tolist(), found["w"].tolist()) == ([5], [4])
 
 
+@pytest.mark.parametrize("of", [Polygon, Polyline])
+def test_boxes__of_an_outline_hold_what_labels_events_at_that_time(of):
+    """Also where vertices come so close that a picture between key frames has fewer of them."""
+    corners = np.array([[2.0, 1], [9, 1], [9, 3], [10, 3], [12, 5], [2, 5]])
+    left, right = of(0, corners), of(4, corners[[0, 1, 4, 5]] + [9, 0])
+    regions = Regions(annotated(Track(0, "car", (left, right))), CLOCK, Picture(tuple(SENSOR)))
+    points, following = left.matched(right)
+    for t in range(6, 45):
+        [found] = regions.boxes([t], at="event")
+        there = points + (t - 5) / 40 * (following - points)
+        reach = 2.0 if of is Polyline else 0.0
+        low, high = np.maximum(there.min(axis=0) - reach, 0), there.max(axis=0) + reach
+        size = np.minimum(high, [40, 6]) - low
+        got = [found[name] for name in ("x", "y", "w", "h")]
+        np.testing.assert_allclose(got, [*low, *size], atol=1e-5)
+
+
 def test_boxes__at_the_ends_of_frames_are_those_of_the_frames():
     regions = Regions(MOVES, CLOCK, Picture(tuple(SENSOR)))
     np.testing.assert_array_equal(regions.boxes(CLOCK.stop_us), regions.boxes())

@@ -23,7 +23,7 @@ frame.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
@@ -316,7 +316,12 @@ class Regions:
         elif not self._linked[left]:
             return self._shape_in(frame, left)
         start, stop = self._instant_of(np.array([left, left + 1]), instants).tolist()
-        return self._shapes[left].at(self._shapes[left + 1], (t_us - start) / (stop - start), frame)
+        share = (t_us - start) / (stop - start)
+        one, other = self._shapes[left], self._shapes[left + 1]
+        if self._kind[left] not in COURSES:
+            return one.at(other, share, frame)
+        points, following = one.matched(other)  # all vertices, as events are labelled by
+        return replace(one, points=points + share * (following - points))
 
     def _reached(self, shape: Shape) -> list[float]:
         """Return what a shape covers, left, top, right and bottom, in picture pixels."""
