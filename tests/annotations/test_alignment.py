@@ -98,8 +98,9 @@ def test_inverse__gives_times_back_to_a_microsecond(drift):
     ],
 )
 def test_alignment__that_cannot_be_is_refused(settings, message):
-    with pytest.raises(ParameterError, match=message):
-        Alignment(**settings)
+    for of in (Alignment, steps.AnnotateSettings):
+        with pytest.raises(ParameterError, match=message):
+            of(**settings)
 
 
 def moved(shape, matrix):

@@ -342,6 +342,7 @@ class AnnotateSettings(Alignment):
         if (self.boxes_at == "rate") != (self.boxes_us is not None):
             problem = "is needed with boxes_at: rate" if self.boxes_at == "rate" else ""
             yield ("boxes_us",), problem or f"does not go with boxes_at: {self.boxes_at}"
+        yield from super().contradictions()
 
 
 @dataclass(frozen=True)
