@@ -220,6 +220,13 @@ def test_mask__that_becomes_large_is_carried_over_piece_by_piece(monkeypatch):
     assert large.bitmap.sum() == pytest.approx(3 * (400 * 300 + 20 * 30), rel=0.01)
 
 
+def test_mask__between_two_that_are_listed_is_carried_over_once():
+    drawn = Mask(0, np.array([[10.0, 20.0], [13.0, 22.0]]), runs=(0, 6))
+    scene = annotated(Track(0, "car", (drawn, replace(drawn, frame=9))))
+    [track] = Alignment(homography=TILTED).annotations(scene, SENSOR).tracks
+    assert [shape.frame for shape in track.shapes] == [0, 9]
+
+
 def test_point__on_the_horizon_is_refused():
     with pytest.raises(AnnotationError, match=r"track 0 \('car'\), frame 0: point .* has no place"):
         moved(box(0, 10, 20, 200, 40), (1, 0, 0, 0, 1, 0, -0.01, 0, 1))

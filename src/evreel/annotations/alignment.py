@@ -196,12 +196,12 @@ class Alignment(Settings):
         """Return whether a shape goes to the next one on the sensor as it does in the picture.
 
         Straight ways stay straight and even unless the picture is tilted. Which vertices of
-        outlines become each other is a matter of lengths, all of which must be as long.
+        outlines become each other is a matter of lengths: all must grow alike. Masks do not move.
         """
         a, b, _, d, e, _, g, h, _ = self._matrix
         if isinstance(shape, Polygon | Polyline):
             return (b, d, g, h) == (0, 0, 0, 0) and a == e
-        return (g, h) == (0, 0) and self._keeps(shape)
+        return isinstance(shape, Mask) or ((g, h) == (0, 0) and self._keeps(shape))
 
     def _moved(self, shape: Shape) -> Shape:
         if isinstance(shape, Mask):

@@ -214,7 +214,7 @@ class ReleasedRecording:
         Returns
         -------
         (m,) records as `boxes` has them, frame by frame, and (N + 1,) int64: frame k has the rows
-        ``[first[k], first[k + 1])``.
+        ``[first[k], first[k + 1])``. A box is of one frame: the first whose window holds its time.
 
         Raises
         ------
