@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from evreel.annotations.alignment import Alignment
 from evreel.annotations.seen import Between
 from evreel.errors import UsageError
 from evreel.filters import Orientation
+from evreel.layout import SHAPE_KINDS, ShapeKind
 from evreel.recordings.open import FORMAT_NAMES, Reading
 from evreel.release.content import RELEASE_NAME
 from evreel.samples.cut import Clock, Repeats
@@ -43,7 +44,6 @@ RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
 """Form of the folder of results: without what Snakemake would replace in a path."""
 
 Split = Literal["train", "val", "test", "mixed"]
-ShapeKind = Literal["box", "ellipse", "polygon", "polyline", "points", "cuboid", "mask", "skeleton"]
 Content = Literal["events", "slices", "samples", "features", "annotations", "sidecars", "video"]
 
 
@@ -288,7 +288,7 @@ class AnnotateSettings(Alignment):
         "What becomes of elements that are none of CVAT's shapes: error, or skip and count them.",
     )
     shapes: tuple[ShapeKind, ...] = setting(
-        get_args(ShapeKind),
+        SHAPE_KINDS,
         "Kinds of shapes that are read; others are skipped and counted.",
         least=1,
         unique=True,
