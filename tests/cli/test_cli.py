@@ -486,3 +486,12 @@ def test_looking__by_hand_prints_and_writes_what_the_steps_make(tmp_path, capfd)
     assert main(["draw", slices, "--slice", "9", "-o", str(tmp_path / "no.png")]) == 2
     assert "slice 9 is not in 0 to 4" in capfd.readouterr().err
     assert not (tmp_path / "no.png").exists()
+
+
+def test_align__of_slices_asks_for_the_clock_that_they_were_made_with(tmp_path, capsys):
+    made = labelled(tmp_path)
+    align = ["align", str(made.slices), "--rois", "a.xml", "--clock", "fps=30,window-us=10000"]
+    assert main(align) == 2
+    told = capsys.readouterr().err
+    assert f"--clock: {made.slices.name} has slices, from which no clock can be made" in told
+    assert "Name the table of the clock that they were made with" in told

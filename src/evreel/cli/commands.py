@@ -522,8 +522,15 @@ def show(options: Options) -> int:
 def align(options: Options) -> int:
     """Align annotations; nothing is changed."""
     from evreel import steps
+    from evreel.files import hdf5
+    from evreel.layout import SLICES
 
     by_hand = steps.clock_by_hand(options.times)
+    if by_hand is not None and hdf5.layout_of(options.source) == SLICES.name:
+        raise UsageError(
+            f"--clock: {options.source.name} has slices, from which no clock can be made",
+            hint="Name the table of the clock that they were made with.",
+        )
     with _bar(options, "align", "ev") as progress, contextlib.ExitStack() as stack:
         clock: str | Path = options.times
         if by_hand is not None:
