@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -187,16 +187,8 @@ EVENTS = Layout(
     },
 )
 
-SHAPE_KINDS = (
-    "box",
-    "ellipse",
-    "polygon",
-    "polyline",
-    "points",
-    "cuboid",
-    "mask",
-    "skeleton",
-)
+ShapeKind = Literal["box", "ellipse", "polygon", "polyline", "points", "cuboid", "mask", "skeleton"]
+SHAPE_KINDS: tuple[ShapeKind, ...] = get_args(ShapeKind)
 """Kinds of shapes, as `name` of their classes has them; the position is the kind's number."""
 
 _KINDS = ", ".join(f"{number} {name}" for number, name in enumerate(SHAPE_KINDS))

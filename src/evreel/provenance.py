@@ -19,7 +19,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "samples": 2,
     "clock": 1,
     "video": 1,
-    "annotate": 4,
+    "annotate": 5,
     "qa": 2,
     "summary": 2,
     "boxes": 2,

@@ -18,6 +18,9 @@ from evreel.errors import ClockError, ParameterError
 ClockSource = Literal["events", "frames", "triggers", "external"]
 CLOCK_SOURCES: tuple[ClockSource, ...] = ("events", "frames", "triggers", "external")
 
+Instant = Literal["start", "middle", "stop"]
+"""A moment of a frame's interval."""
+
 Int64Array = npt.NDArray[np.int64]
 
 FARTHEST = 1 << 53
@@ -221,6 +224,18 @@ class FrameClock:
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+    def instants(self, instant: Instant) -> Int64Array:
+        """Return a moment of each frame, (n,) int64 µs; a middle is rounded down.
+
+        Examples
+        --------
+        >>> FrameClock([0, 10], [9, 30]).instants("middle").tolist()
+        [4, 20]
+        """
+        if instant == "middle":
+            return self.start_us + (self.stop_us - self.start_us) // 2
+        return self.start_us if instant == "start" else self.stop_us
 
     def frame_of(self, t_us: npt.ArrayLike) -> Int64Array:
         """Return the frame whose interval holds each timestamp, −1 where there is none.

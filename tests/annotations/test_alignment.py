@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -96,8 +98,9 @@ def test_inverse__gives_times_back_to_a_microsecond(drift):
     ],
 )
 def test_alignment__that_cannot_be_is_refused(settings, message):
-    with pytest.raises(ParameterError, match=message):
-        Alignment(**settings)
+    for of in (Alignment, steps.AnnotateSettings):
+        with pytest.raises(ParameterError, match=message):
+            of(**settings)
 
 
 def moved(shape, matrix):
@@ -175,6 +178,53 @@ def test_gaps__are_filled_in_the_picture_that_people_drew_on():
     assert [shape.frame for shape in found.shapes] == [0, 1, 2, 3, 4]
     between = turned(box(2, 30, 25, 50, 35).outline, np.array([40.0, 30.0]), 40.0)
     np.testing.assert_allclose(found.shapes[2].points, by_matrix(TILTED, between), atol=1e-9)
+
+
+@pytest.mark.parametrize("matrix", [STRETCHED, TILTED, (2, 0, 1, 0, 2, 0, 0, 0, 1)])
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.parametrize("of", ["box", "polygon", "cuboid", "ellipse", "points"])
+def test_what_a_frame_shows__is_what_it_showed_in_the_picture(of, closes, matrix):
+    """Also on the way to a shape that closes the track, and on a way that the tilt bends."""
+    left = {
+        "box": box(0, 10, 10, 30, 20),
+        "polygon": polygon(0, (10, 10), (30, 12), (28, 40), (11, 35)),
+        "cuboid": Cuboid(0, np.random.default_rng(1).uniform(10, 30, (8, 2))),
+        "ellipse": Ellipse(0, np.array([[30.0, 20.0], [9.0, 5.0]])),
+        "points": Points(0, np.array([[20.0, 10.0]])),
+    }[of]
+    right = replace(left, frame=4, outside=closes, points=left.points * [1.5, 1.75] + 1)
+    scene = annotated(Track(0, "car", (left, right)))
+    found = Alignment(homography=matrix).annotations(scene, SENSOR)
+    on_sensor = Regions(found, FrameClock.regular(100, 10), Picture(SENSOR), clip=True)
+    for frame in range(4 if closes else 5):
+        [(_, shown)] = on_sensor.shapes_of(frame)
+        drawn = moved(left.at(right, frame / 4, frame), matrix)
+        np.testing.assert_allclose(shown.points, drawn.points, atol=1e-9)
+    assert on_sensor.shapes_of(5) == []
+
+
+def test_shape__that_closes_a_track_need_not_have_a_place_on_the_sensor():
+    beyond = replace(box(1, 10, 20, 200, 40), outside=True)
+    scene = annotated(Track(0, "car", (box(0, 10, 20, 30, 40), beyond)))
+    found = Alignment(homography=(1, 0, 0, 0, 1, 0, -0.01, 0, 1)).annotations(scene, SENSOR)
+    assert [(shape.frame, shape.outside) for shape in found.tracks[0].shapes][-1] == (1, True)
+
+
+def test_mask__that_becomes_large_is_carried_over_piece_by_piece(monkeypatch):
+    drawn = Mask(0, np.array([[1.0, 2.0], [4.0, 4.0]]), runs=(1, 2, 2, 1))
+    large = moved(drawn, (400, 30, 0, -20, 300, 0, 0, 0, 1))
+    monkeypatch.setattr("evreel.annotations.alignment._PIXELS_AT_ONCE", 5_000)
+    again = moved(drawn, (400, 30, 0, -20, 300, 0, 0, 0, 1))
+    assert large.runs == again.runs
+    assert (large.points == again.points).all()
+    assert large.bitmap.sum() == pytest.approx(3 * (400 * 300 + 20 * 30), rel=0.01)
+
+
+def test_mask__between_two_that_are_listed_is_carried_over_once():
+    drawn = Mask(0, np.array([[10.0, 20.0], [13.0, 22.0]]), runs=(0, 6))
+    scene = annotated(Track(0, "car", (drawn, replace(drawn, frame=9))))
+    [track] = Alignment(homography=TILTED).annotations(scene, SENSOR).tracks
+    assert [shape.frame for shape in track.shapes] == [0, 9]
 
 
 def test_point__on_the_horizon_is_refused():

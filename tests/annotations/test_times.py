@@ -54,7 +54,7 @@ def plainly(clock, instant):
             if rests or closes or not left.frame <= frame <= right.frame:
                 continue
             if start <= t < stop:
-                if isinstance(left, Polygon) and isinstance(right, Polygon):
+                if type(left) is type(right) and isinstance(left, Polygon | Polyline):
                     one, other = left.matched(right)
                     return replace(left, points=one + (t - start) / (stop - start) * (other - one))
                 return left.at(right, (t - start) / (stop - start), frame)
@@ -313,6 +313,23 @@ def test_boxes__at_given_times_are_those_of_the_frame_before_or_of_that_very_tim
     wide = Track(0, "car", (Points(0, np.array([[3.0, 3]])), Points(4, np.array([[11.0, 3]]))))
     found = Regions(annotated(wide), CLOCK, Picture(tuple(SENSOR))).boxes([25], at="event")
     assert (found["x"].tolist(), found["w"].tolist()) == ([5], [4])
+
+
+@pytest.mark.parametrize("of", [Polygon, Polyline])
+def test_boxes__of_an_outline_hold_what_labels_events_at_that_time(of):
+    """Also where vertices come so close that a picture between key frames has fewer of them."""
+    corners = np.array([[2.0, 1], [9, 1], [9, 3], [10, 3], [12, 5], [2, 5]])
+    left, right = of(0, corners), of(4, corners[[0, 1, 4, 5]] + [9, 0])
+    regions = Regions(annotated(Track(0, "car", (left, right))), CLOCK, Picture(tuple(SENSOR)))
+    points, following = left.matched(right)
+    for t in range(6, 45):
+        [found] = regions.boxes([t], at="event")
+        there = points + (t - 5) / 40 * (following - points)
+        reach = 2.0 if of is Polyline else 0.0
+        low, high = np.maximum(there.min(axis=0) - reach, 0), there.max(axis=0) + reach
+        size = np.minimum(high, [40, 6]) - low
+        got = [found[name] for name in ("x", "y", "w", "h")]
+        np.testing.assert_allclose(got, [*low, *size], atol=1e-5)
 
 
 def test_boxes__at_the_ends_of_frames_are_those_of_the_frames():

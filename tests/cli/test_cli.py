@@ -372,6 +372,14 @@ def test_video__by_a_clock_that_exists_leaves_it_as_it_is(made, tmp_path):
         assert json.loads(archive.comment)["style"] == "polarity"
 
 
+def test_video__by_the_frames_of_a_camera_takes_no_window(made, tmp_path, capsys):
+    video = [str(n) for n in ("video", made / "corner.h5", "-o", tmp_path / "v.zip")]
+    assert main([*video, "--clock", "frames", "--window-us", "5000"]) == 2
+    problem = "--window-us is for regular windows, and does not go with --clock frames"
+    assert problem in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_annotate__refuses_the_clock_of_another_crop(made, tmp_path):
     for name, crop in (("a", "0,0,50,40"), ("b", "10,0,60,40")):
         store = tmp_path / f"{name}.h5"
@@ -478,3 +486,12 @@ def test_looking__by_hand_prints_and_writes_what_the_steps_make(tmp_path, capfd)
     assert main(["draw", slices, "--slice", "9", "-o", str(tmp_path / "no.png")]) == 2
     assert "slice 9 is not in 0 to 4" in capfd.readouterr().err
     assert not (tmp_path / "no.png").exists()
+
+
+def test_align__of_slices_asks_for_the_clock_that_they_were_made_with(tmp_path, capsys):
+    made = labelled(tmp_path)
+    align = ["align", str(made.slices), "--rois", "a.xml", "--clock", "fps=30,window-us=10000"]
+    assert main(align) == 2
+    told = capsys.readouterr().err
+    assert f"--clock: {made.slices.name} has slices, from which no clock can be made" in told
+    assert "Name the table of the clock that they were made with" in told

@@ -506,7 +506,10 @@ def test_annotation__that_is_broken_is_told_once_if_there_is_a_clock_too(folder)
         ({"labelled": "c.tsv"}, "labelled: says which frames of rois or tags are finished"),
         ({"clock": "d.tsv"}, "clock: 'd.tsv' does not exist"),
         ({"clock": "c.tsv", "video/clock": "frames"}, "clock: is not used, because video/clock is"),
-        ({"clock": "c.tsv", "video/n_frames": "5"}, "clock: video/n_frames is for regular windows"),
+        (
+            {"clock": "c.tsv", "video/n_frames": "5"},
+            "clock: video/n_frames is for clock: events; give",
+        ),
         ({"video/clock": "external"}, "clock: is missing; it names the table of the frames' times"),
         ({"video/trigger_id": "1"}, "video/trigger_id: goes with clock: triggers only"),
         ({"clock_md5": "0" * 32}, "clock_md5 is given without clock"),

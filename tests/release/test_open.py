@@ -8,6 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from evreel.errors import EvreelError, LayoutError, ReleaseError, UsageError
+from evreel.layout import BOX_DTYPE
 from evreel.release import open as module
 from evreel.release.manifest import read_manifest
 from evreel.release.open import NotInReleaseError, open_release
@@ -106,6 +108,26 @@ def test_values__equal_those_in_the_files(folder):
         with h5py.File(folder / "mixed/samples/town.h5", locking=False) as file:
             columns_equal(town.samples, file["samples"], ("start", "stop", "label"))
         assert town.samples.split == SPLITS_OF_TOWN
+
+
+def test_boxes_of__are_those_whose_time_is_in_the_window_of_a_frame(folder):
+    with open_release(folder) as release:
+        park = release.recordings["park"]
+        for name, keep in product(park.features, ("all", "last")):
+            windows = park.features[name].windows
+            boxes, first = park.boxes_of(name, keep)
+            assert (len(first), first[-1]) == (len(windows) + 1, len(boxes))
+            for k, (start, stop) in enumerate(zip(windows.start_us, windows.stop_us, strict=True)):
+                early = start - (k == 0)  # the first window also takes its start
+                inside = [box for box in park.boxes if early < box["t"] <= stop]
+                if keep == "last":
+                    inside = list({box["track_id"]: box for box in inside}.values())
+                equal(boxes[first[k] : first[k + 1]], np.array(inside, dtype=BOX_DTYPE))
+        equal(park.boxes_of("counts")[0], park.boxes)
+        with pytest.raises(NotInReleaseError, match="has no feature 'sum'; did you mean 'sums'"):
+            park.boxes_of("sum")
+        with pytest.raises(NotInReleaseError, match="town: has no boxes"):
+            release.recordings["town"].boxes_of("sums")
 
 
 @pytest.mark.parametrize("table", [True, False])

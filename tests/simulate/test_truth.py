@@ -176,17 +176,20 @@ def test_labels__equal_the_truth_at_frame_resolution_for_every_event(written):
     (_, xml, *_), exact, _ = written
     events = all_events(full_scene())
     got = label(read_cvat(xml), events, clock=exact.clock, picture=Picture.for_video(exact.sensor))
-    order = {0: 0, 1: 1}  # z_order of car and sign
-    for row in range(0, len(events), 3):
-        frame = int(events.t[row]) // 10_000
-        held = []
-        for index, kind in ((0, Box), (1, Polygon)):
-            points = exact.accumulated(index, frame)
-            if points is not None and covers(
-                kind(frame, np.round(points, 2)), events.x[row] + 0.5, events.y[row] + 0.5
-            ):
-                held.append(index)
-        assert got.roi[row] == max(held, key=order.get, default=-1), f"event {row}"
+    drawn = {
+        (index, frame): kind(frame, np.round(points, 2))
+        for frame in range(len(exact.clock))
+        for index, kind in ((0, Box), (1, Polygon))
+        if (points := exact.accumulated(index, frame)) is not None
+    }
+    for row, (t, x, y) in enumerate(zip(events.t, events.x, events.y, strict=True)):
+        frame = int(t) // 10_000
+        held = [
+            index
+            for index in (0, 1)
+            if (index, frame) in drawn and covers(drawn[index, frame], x + 0.5, y + 0.5)
+        ]
+        assert got.roi[row] == max(held, default=-1), f"event {row}"  # the sign is above the car
 
 
 def test_keyframes__are_those_that_a_box_needs():

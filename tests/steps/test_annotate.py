@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import h5py
 import numpy as np
@@ -37,6 +38,14 @@ def test_boxes__are_at_the_ends_of_frames_of_slices_or_at_any_rate(tmp_path):
     # Drawn in the middle of each frame, it is a pixel further every 10 ms, and rests at the ends.
     expected = np.clip((found["t"] - 5_000) / 10_000, 0, 19)
     np.testing.assert_allclose(found["x"], expected, atol=1e-5)
+
+
+def test_boxes__at_more_times_than_memory_holds_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["evreel.steps.annotate"], "_MOST_TIMES", 50)
+    assert len(annotate(tmp_path, boxes_at="rate", boxes_us=4_000)[1]) == 50
+    message = "boxes_us: 3900 gives boxes at 52 times; 50 is the limit. Choose a larger boxes_us"
+    with pytest.raises(ParameterError, match=message):
+        annotate(tmp_path, boxes_at="rate", boxes_us=3_900)
 
 
 def test_settings__change_the_labels_and_are_recorded(tmp_path):

@@ -130,6 +130,7 @@ def test_annotate__labels_each_event_through_its_clock(store, tmp_path, source):
         ({"clock": "triggers", "trigger_id": 9}, "has no rising edge of a whole frame"),
         ({"clock": "external"}, "clock: external needs a table of times"),
         ({"clock": "frames", "table": "0\t0\t1\n"}, "clock: frames does not go with a table"),
+        ({"table": "0\t0\t1\n", "n_frames": 1}, "n_frames is for clock: events; leave it out"),
         ({"table": "0\t5000000\t5010000\n"}, "no frame is within the recording, from 0 to"),
         ({"table": ""}, "its frames are none"),
     ],
@@ -234,6 +235,9 @@ def test_clock_by_hand__of_fps_alone_shows_all_of_the_time():
         ("fps=30,window-us=1e4", "window-us: '1e4' is not a whole number"),
         ("speed=2,window-us=5", "speed is given without fps"),
         ("frames,exposure", "'exposure' is not known"),
+        ("frames,window-us=5", "window-us is for regular windows, and does not go with frames"),
+        ("triggers,id=1,start-us=0", "start-us is for regular windows, and does not go with tr"),
+        ("frames,fps=30", "fps is for regular windows, and does not go with frames"),
     ],
 )
 def test_clock_by_hand__that_is_wrong_is_refused(text, message):

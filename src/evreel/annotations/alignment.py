@@ -20,6 +20,7 @@ from evreel.annotations.shapes import (
     FloatArray,
     Mask,
     Polygon,
+    Polyline,
     Shape,
     Track,
     interpolate,
@@ -36,6 +37,9 @@ _NONE: Matrix = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 
 _LEAST_DETERMINANT = 1e-12
 """Of a homography whose largest number is 1: below this, it puts all points on a line."""
+
+_PIXELS_AT_ONCE = 1 << 20
+"""So many pixels of a mask are carried over at once; a mask may become much larger."""
 
 
 @dataclass(frozen=True)
@@ -152,20 +156,24 @@ class Alignment(Settings):
         """Return annotations in coordinates of the sensor, (height, width) px.
 
         A box, or an ellipse, that the homography only moves and stretches stays one. Otherwise its
-        outline becomes a polygon, whose bounds are the box that is written. Gaps of its track are
-        filled before that, in the picture that people drew on.
+        outline becomes a polygon, whose bounds are the box that is written. Where shapes would go
+        another way on the sensor than in the picture that people drew on, gaps of their track are
+        filled before that, in the picture. A shape that closes its track need have no place.
         """
         if self.homography is None:
             return annotations
         moved = []
         for track in annotations.tracks:
-            if not all(self._keeps(shape) for shape in track.shapes):
+            if not all(self._keeps_way(shape) for shape in track.shapes):
                 track = interpolate(track)
             shapes = []
             for shape in track.shapes:
                 try:
-                    shapes.append(shape if shape.outside else self._moved(shape))
+                    shapes.append(self._moved(shape))
                 except AnnotationError as error:
+                    if shape.outside:
+                        shapes.append(shape)
+                        continue
                     raise AnnotationError(
                         error.problem,
                         path=annotations.source or None,
@@ -183,6 +191,17 @@ class Alignment(Settings):
         if (b, d, g, h) != (0, 0, 0, 0) or a / i <= 0 or e / i <= 0:
             return False
         return shape.rotation % 360 == 0 or a == e
+
+    def _keeps_way(self, shape: Shape) -> bool:
+        """Return whether a shape goes to the next one on the sensor as it does in the picture.
+
+        Straight ways stay straight and even unless the picture is tilted. Which vertices of
+        outlines become each other is a matter of lengths: all must grow alike. Masks do not move.
+        """
+        a, b, _, d, e, _, g, h, _ = self._matrix
+        if isinstance(shape, Polygon | Polyline):
+            return (b, d, g, h) == (0, 0, 0, 0) and a == e
+        return isinstance(shape, Mask) or ((g, h) == (0, 0) and self._keeps(shape))
 
     def _moved(self, shape: Shape) -> Shape:
         if isinstance(shape, Mask):
@@ -206,18 +225,32 @@ class Alignment(Settings):
                 f"mask would be {right - left}x{bottom - top} px by annotate/homography; "
                 f"{LARGEST_PICTURE} is the limit of a side"
             )
-        rows, columns = np.mgrid[top:bottom, left:right] + 0.5
-        centres = np.stack([columns.ravel(), rows.ravel()], axis=1)
-        drawn, w = _projected(_inverted(self._matrix), centres)
-        height, width = mask.shape
-        x, y = (drawn - mask.points[0]).T
-        held = (w > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        column, row = (np.where(held, at, 0).astype(int) for at in (x, y))
-        held[held] = mask.bitmap[row[held], column[held]]
-        edges = np.flatnonzero(np.diff(held.astype(np.int8), prepend=0))
-        runs = np.diff(np.concatenate([[0], edges, [len(held)]]))
+        width = int(right - left)
+        height_at_once = max(_PIXELS_AT_ONCE // width, 1)
+        ends: list[npt.NDArray[np.int64]] = []
+        was_held = False
+        for first in range(top, bottom, height_at_once):
+            held = self._held(mask, (left, right), (first, min(first + height_at_once, bottom)))
+            edges = np.flatnonzero(np.diff(held, prepend=was_held))
+            ends.append(edges + (first - top) * width)
+            was_held = bool(held[-1])
+        n = int(bottom - top) * width
+        runs = np.diff(np.concatenate([[0], *ends, [n]]))
         points = np.array([[left, top], [right, bottom]], dtype=float)
         return replace(mask, points=points, runs=tuple(runs.tolist()))
+
+    def _held(
+        self, mask: Mask, columns: tuple[int, int], rows: tuple[int, int]
+    ) -> npt.NDArray[np.bool_]:
+        """Return which pixels of the sensor have their centre in a mask, row by row."""
+        y, x = np.mgrid[slice(*rows), slice(*columns)] + 0.5
+        drawn, w = _projected(_inverted(self._matrix), np.stack([x.ravel(), y.ravel()], axis=1))
+        height, width = mask.shape
+        x, y = (drawn - mask.points[0]).T
+        held: npt.NDArray[np.bool_] = (w > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        column, row = (np.where(held, at, 0).astype(int) for at in (x, y))
+        held[held] = mask.bitmap[row[held], column[held]]
+        return held
 
 
 def _projected(matrix: Matrix, points: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -47,7 +47,7 @@ from evreel.annotations.shapes import (
 )
 from evreel.layout import SHAPE_KINDS
 
-KIND = {name: number for number, name in enumerate(SHAPE_KINDS)}
+KIND: dict[str, int] = {name: number for number, name in enumerate(SHAPE_KINDS)}
 """Name of a class of shapes → its number."""
 
 STEADY = tuple(KIND[shape.name] for shape in (Box, Ellipse, Cuboid))

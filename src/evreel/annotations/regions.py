@@ -23,7 +23,7 @@ frame.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
@@ -35,7 +35,7 @@ from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track
 from evreel.annotations.tables import LabelTables, RoiTable, ShapeRows, Spans, TagTable
 from evreel.errors import AnnotationError
 from evreel.layout import BOX_DTYPE, COLUMN_CHUNK
-from evreel.timebase import FrameClock, Int64Array
+from evreel.timebase import FrameClock, Instant, Int64Array
 from evreel.video.picture import Picture
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ RADIUS_PX = 2.0
 """Radius of points and lines, sensor pixels: what annotators can aim at."""
 
 At = Literal["frame", "event"]
-Instant = Literal["start", "middle", "stop"]
 Priority = Literal["z_order", "area", "track"]
 
 PRIMARY: tuple[Priority, ...] = ("z_order", "area", "track")
@@ -277,7 +276,7 @@ class Regions:
             rows, t = self._rows_at(np.asarray(times, dtype=np.int64))
             bounds = self._bounds_in(self._row_frame[rows], self._row_shape[rows])
             if at == "event":
-                instants = self.instants(instant)
+                instants = self.clock.instants(instant)
                 for k, (row, moment) in enumerate(zip(rows.tolist(), t.tolist(), strict=True)):
                     shape = self._shape_at(row, moment, instants)
                     bounds[k] = self._reached(shape)
@@ -317,7 +316,12 @@ class Regions:
         elif not self._linked[left]:
             return self._shape_in(frame, left)
         start, stop = self._instant_of(np.array([left, left + 1]), instants).tolist()
-        return self._shapes[left].at(self._shapes[left + 1], (t_us - start) / (stop - start), frame)
+        share = (t_us - start) / (stop - start)
+        one, other = self._shapes[left], self._shapes[left + 1]
+        if self._kind[left] not in COURSES:
+            return one.at(other, share, frame)
+        points, following = one.matched(other)  # all vertices, as events are labelled by
+        return replace(one, points=points + share * (following - points))
 
     def _reached(self, shape: Shape) -> list[float]:
         """Return what a shape covers, left, top, right and bottom, in picture pixels."""
@@ -325,13 +329,6 @@ class Regions:
         return [
             side + sign * reach for side, sign in zip(shape.bounds, (-1, -1, 1, 1), strict=True)
         ]
-
-    def instants(self, instant: Instant) -> Int64Array:
-        """Return the moment of each frame that its shapes are of, µs; a middle is rounded down."""
-        start, stop = self.clock.start_us, self.clock.stop_us
-        if instant == "middle":
-            return start + (stop - start) // 2
-        return start if instant == "start" else stop
 
     def rows_of(self, frames: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Return first and last + 1 row of the shapes of each frame."""
@@ -763,7 +760,7 @@ class Annotator:
         self._regions = regions
         self._row = first_row
         self._at = at
-        self._instants = regions.instants(instant)
+        self._instants = regions.clock.instants(instant)
         self._stamp = 1
         # Two maps of what is painted, each of marks and of bits; frames need one of them.
         maps = 2 if at == "frame" else 4

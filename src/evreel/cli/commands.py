@@ -324,6 +324,10 @@ def video(options: Options) -> int:
         if hasattr(options, name) and (by_hand is None or name in by_hand):
             flag = name.replace("_", "-")
             raise UsageError(f"--{flag} does not go with --clock, which has it already")
+    if by_hand is not None and by_hand["clock"] != "events" and hasattr(options, "window_us"):
+        raise UsageError(
+            f"--window-us is for regular windows, and does not go with --clock {options.times}"
+        )
     framing = settings_from(steps.ClockSettings, options, **(by_hand or {}))
     looks = settings_from(steps.VideoSettings, options)
     with (
@@ -518,8 +522,15 @@ def show(options: Options) -> int:
 def align(options: Options) -> int:
     """Align annotations; nothing is changed."""
     from evreel import steps
+    from evreel.files import hdf5
+    from evreel.layout import SLICES
 
     by_hand = steps.clock_by_hand(options.times)
+    if by_hand is not None and hdf5.layout_of(options.source) == SLICES.name:
+        raise UsageError(
+            f"--clock: {options.source.name} has slices, from which no clock can be made",
+            hint="Name the table of the clock that they were made with.",
+        )
     with _bar(options, "align", "ev") as progress, contextlib.ExitStack() as stack:
         clock: str | Path = options.times
         if by_hand is not None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from evreel.acquire import in_archive, read_source
-from evreel.dataset.settings import ClockSettings, Config
+from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
 from evreel.errors import EvreelError, MistakesError, UsageError
 from evreel.release.content import SIDECARS
@@ -463,10 +463,8 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
     elif "clock" in row and config.video.clock not in (None, "external"):
         yield f"clock: is not used, because video/clock is {config.video.clock}; give one of them"
     elif "clock" in row:
-        known = settings_of(ClockSettings)
-        for name in ("start_us", "rate_hz", "n_frames"):
-            if getattr(config.video, name) != known[name].default:
-                yield f"clock: video/{name} is for regular windows; give the table or that"
+        for name, of in config.video.unused_by("external"):
+            yield f"clock: video/{name} is for clock: {of}; give the table or that"
     if "labelled" in row and "rois" not in row and "tags" not in row:
         yield "labelled: says which frames of rois or tags are finished; neither is given"
     if row.get("samples", "").startswith("!") and "!" not in row["source"]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from evreel.annotations.alignment import Alignment
 from evreel.annotations.seen import Between
 from evreel.errors import UsageError
 from evreel.filters import Orientation
+from evreel.layout import SHAPE_KINDS, ShapeKind
 from evreel.recordings.open import FORMAT_NAMES, Reading
 from evreel.release.content import RELEASE_NAME
 from evreel.samples.cut import Clock, Repeats
@@ -30,7 +31,7 @@ from evreel.settings import (
     setting,
     settings_of,
 )
-from evreel.timebase import FARTHEST, MOST_FRAMES, ClockSource
+from evreel.timebase import FARTHEST, MOST_FRAMES, ClockSource, Instant
 from evreel.video.labelled import Showing
 from evreel.video.mp4 import Encoding
 from evreel.video.render import Rendering
@@ -43,7 +44,6 @@ RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
 """Form of the folder of results: without what Snakemake would replace in a path."""
 
 Split = Literal["train", "val", "test", "mixed"]
-ShapeKind = Literal["box", "ellipse", "polygon", "polyline", "points", "cuboid", "mask", "skeleton"]
 Content = Literal["events", "slices", "samples", "features", "annotations", "sidecars", "video"]
 
 
@@ -192,8 +192,11 @@ class ClockSettings(Settings):
         "rising", "Edge of the trigger that begins a frame."
     )
 
-    def contradictions(self) -> Iterator[tuple[Place, str]]:
-        """Yield (place, problem) of values that do not go together."""
+    def unused_by(self, source: ClockSource | None) -> Iterator[tuple[str, str]]:
+        """Yield (setting, sources it is for) of what is set, though a clock of `source` ignores it.
+
+        Of `window_us` nothing is said: a config sets it for all recordings.
+        """
         known = settings_of(ClockSettings)
         for sources, names in (
             ((None, "events"), ("start_us", "rate_hz", "n_frames")),
@@ -201,9 +204,13 @@ class ClockSettings(Settings):
             (("triggers",), ("trigger_id", "trigger_edge")),
         ):
             for name in names:
-                if getattr(self, name) != known[name].default and self.clock not in sources:
-                    of = " or ".join(source for source in sources if source)
-                    yield (name,), f"goes with clock: {of} only, not with {self.clock or 'null'}"
+                if getattr(self, name) != known[name].default and source not in sources:
+                    yield name, " or ".join(each for each in sources if each)
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        for name, of in self.unused_by(self.clock):
+            yield (name,), f"goes with clock: {of} only, not with {self.clock or 'null'}"
 
 
 @dataclass(frozen=True)
@@ -237,7 +244,7 @@ class AnnotateSettings(Alignment):
         "the event; event: the shape at the event's own time, between the moments of two shapes "
         "that the XML lists.",
     )
-    instant: Literal["start", "middle", "stop"] = setting(
+    instant: Instant = setting(
         "middle",
         "Which moment of its frame a drawn shape is of, with at: event. People draw around what "
         "the picture of a frame shows, so it is the middle.",
@@ -281,7 +288,7 @@ class AnnotateSettings(Alignment):
         "What becomes of elements that are none of CVAT's shapes: error, or skip and count them.",
     )
     shapes: tuple[ShapeKind, ...] = setting(
-        get_args(ShapeKind),
+        SHAPE_KINDS,
         "Kinds of shapes that are read; others are skipped and counted.",
         least=1,
         unique=True,
@@ -335,6 +342,7 @@ class AnnotateSettings(Alignment):
         if (self.boxes_at == "rate") != (self.boxes_us is not None):
             problem = "is needed with boxes_at: rate" if self.boxes_at == "rate" else ""
             yield ("boxes_us",), problem or f"does not go with boxes_at: {self.boxes_at}"
+        yield from super().contradictions()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from evreel.closing import Closing
 from evreel.errors import ReleaseError, UsageError, did_you_mean, foreign
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from evreel.files.samples import SamplesFile
     from evreel.files.slices import SlicesFile
     from evreel.samples.tables import Assigned
+    from evreel.timebase import Int64Array
 
 _KEPT_OPEN = 64
 """Files that stay open when not in use: a process may have 256 on macOS, 1024 on Linux."""
@@ -197,6 +198,32 @@ class ReleasedRecording:
             )
         self._folder.content(copies[0])
         return read_boxes(self._folder.place(copies[0]))
+
+    def boxes_of(
+        self, feature: str, keep: Literal["last", "all"] = "all"
+    ) -> tuple[npt.NDArray[np.void], Int64Array]:
+        """Return the boxes of each frame of a feature, so that a reader need not search for them.
+
+        Parameters
+        ----------
+        feature
+            Name of the feature.
+        keep
+            ``all`` boxes of a frame's window, or of each track its ``last`` one.
+
+        Returns
+        -------
+        (m,) records as `boxes` has them, frame by frame, and (N + 1,) int64: frame k has the rows
+        ``[first[k], first[k + 1])``. A box is of one frame: the first whose window holds its time.
+
+        Raises
+        ------
+        NotInReleaseError
+            If the recording has no such feature, or the release no boxes file of it.
+        """
+        from evreel.files.boxes import boxes_of_windows
+
+        return boxes_of_windows(self.boxes, self.features[feature].windows, keep)
 
     @property
     def labelled(self) -> Spans:

@@ -41,7 +41,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations.regions import Instant
 from evreel.annotations.shapes import Annotations, FloatArray, FrameTag, Track, convex_hull
 from evreel.errors import EvreelError
 from evreel.events import Events, Sensor
@@ -55,7 +54,7 @@ from evreel.simulate.scene import (
     SceneTag,
     Surface,
 )
-from evreel.timebase import FrameClock, Int64Array
+from evreel.timebase import FrameClock, Instant, Int64Array
 from evreel.video.picture import Picture
 
 Int32Array = npt.NDArray[np.int32]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from evreel.events import Events
     from evreel.files.events_store import EventsStore
     from evreel.files.slices import SlicesFile
-    from evreel.timebase import FrameClock, Int64Array
 
 Estimates = list[Estimate]
 
@@ -113,7 +112,7 @@ def align(
         return estimate(
             alignment.annotations(joined.annotations, events.sensor),
             aligned,
-            _instants(aligned, settings),
+            aligned.instants(settings.instant),
             on_sensor.scale if alignment.homography is None else 1,
             _counted(chunks, n, progress),
             search,
@@ -132,13 +131,6 @@ def align(
             with atomic(path, inputs=[source, clock, rois]) as (scratch,):
                 scratch.write_text(text, encoding="utf-8", newline="\n")
     return Found(found, _columns(found, settings, picture.scale if picture else 1))
-
-
-def _instants(clock: FrameClock, settings: AnnotateSettings) -> Int64Array:
-    """Return the moment of each frame that its shapes describe."""
-    if settings.instant == "middle":
-        return clock.start_us + (clock.stop_us - clock.start_us) // 2
-    return clock.start_us if settings.instant == "start" else clock.stop_us
 
 
 def _of_slices(slices: SlicesFile) -> Iterator[Events]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from evreel.annotations.alignment import Alignment
 from evreel.dataset.settings import AnnotateSettings
-from evreel.errors import ClockError
+from evreel.errors import ClockError, ParameterError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.clock import check_clock, check_frames
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from evreel.timebase import FrameClock, Int64Array
     from evreel.video.picture import Picture
     from evreel.windows import Windows
+
+
+_MOST_TIMES = 10_000_000
+"""So many times of boxes are in memory at once: three hours at 1000 a second."""
 
 
 class Joined(NamedTuple):
@@ -163,7 +167,14 @@ def _box_times(settings: AnnotateSettings, slices: Windows, t_stop_us: int) -> I
         return np.unique(slices.stop_us)
     if settings.boxes_us is None:
         return None
-    return np.arange(1, -(-t_stop_us // settings.boxes_us) + 1) * settings.boxes_us
+    n = -(-t_stop_us // settings.boxes_us)
+    if n > _MOST_TIMES:
+        raise ParameterError(
+            f"boxes_us: {settings.boxes_us} gives boxes at {n:,} times; "
+            f"{_MOST_TIMES:,} is the limit",
+            hint="Choose a larger boxes_us.",
+        )
+    return np.arange(1, n + 1) * settings.boxes_us
 
 
 def annotate(
@@ -294,6 +305,7 @@ def annotate(
             hdf5.create(slices_scratch, SLICES, made) as file,
         ):
             slices_of = opened.windows(cut)
+            times = _box_times(settings, slices_of, opened.t_stop_us)
             annotator = Annotator(regions, at=settings.at, instant=settings.instant)
             writer = SlicesWriter(
                 *(file, opened.sensor, opened.t_offset, slices_of, regions.tables),
@@ -305,7 +317,6 @@ def annotate(
                 writer.write(chunk, *annotator.label(chunk))
                 progress(writer.n, opened.n)
             writer.finish()
-            times = _box_times(settings, slices_of, opened.t_stop_us)
             found = regions.boxes(times, at=settings.at, instant=settings.instant)
             write_boxes(boxes_scratch, found)
             if rois is not None:  # else boxes may have come with the recording

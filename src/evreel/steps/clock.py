@@ -68,6 +68,8 @@ def clock(
         raise UsageError(
             f"clock: {source} {'needs' if table is None else 'does not go with'} a table of times"
         )
+    for name, of in settings.unused_by(source):
+        raise UsageError(f"{name} is for clock: {of}; leave it out, or leave out the table")
     with (
         as_store(store, beside=output) as opened,
         atomic(output, inputs=[opened.path, table]) as (scratch,),
@@ -119,7 +121,6 @@ def _from_events(store: EventsStore, settings: ClockSettings) -> Times:
 
 
 def _from_frames(store: EventsStore, settings: ClockSettings) -> Times:
-
     times, exposure_us = store.frame_times, settings.exposure_us
     if not len(times):
         raise ClockError(
@@ -260,6 +261,9 @@ _WORDS: Mapping[str, str] = {
 }
 """What one text says of a clock, beside ``fps`` and ``speed`` → the setting."""
 
+_OF_WINDOWS = ("window-us", "start-us", "frames", "fps", "speed")
+"""Which of these say what regular windows are."""
+
 
 def clock_by_hand(text: str) -> dict[str, Any] | None:
     """Return the settings of a clock that a text such as ``fps=30,window-us=10000`` gives.
@@ -313,6 +317,10 @@ def clock_by_hand(text: str) -> dict[str, Any] | None:
                 f"{', '.join(known)}.",
             )
         said.add(name)
+        if name in _OF_WINDOWS and found["clock"] != "events":
+            raise UsageError(
+                f"--clock: {name} is for regular windows, and does not go with {first}"
+            )
         try:
             if name == "edge":
                 found[_WORDS[name]] = value
