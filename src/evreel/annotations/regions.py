@@ -201,9 +201,14 @@ class Regions:
         scale = self.picture.scale
         listed = self._frame[shape] == frame
         bounds = self._bounds_in(frame, shape) / scale
+        is_upright = self._is_upright[shape]
+        following = np.minimum(shape + 1, len(self._kind) - 1)
+        turns = (self._kind[following] == KIND[Box.name]) & ~self._is_upright[following]
+        is_upright &= listed | ~turns
         outlines: list[FloatArray] = []
-        for k, corners, number in zip(shape.tolist(), bounds.tolist(), frame.tolist(), strict=True):
-            if self._is_upright[k]:
+        rows = (column.tolist() for column in (is_upright, shape, bounds, frame))
+        for upright, k, corners, number in zip(*rows, strict=True):
+            if upright:
                 left, top, right, bottom = corners
                 outlines.append(
                     np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
