@@ -245,7 +245,15 @@ class Regions:
     def _bounds_in(self, frame: Int64Array, shape: Int64Array) -> FloatArray:
         """Return what shapes cover in frames, (n, 4), in picture pixels."""
         bounds = self._bounds[shape]
-        for row in np.flatnonzero(frame != self._frame[shape]).tolist():
+        way = frame - self._frame[shape]
+        following = np.minimum(shape + 1, len(self._frame) - 1)
+        straight = self._is_upright[shape] & self._is_upright[following] & ~self._nowhere[following]
+        rows = np.flatnonzero((way > 0) & straight)
+        left, right = shape[rows], following[rows]
+        # As `Box.at` has it, a hundred times as fast.
+        share = way[rows] / (self._frame[right] - self._frame[left])
+        bounds[rows] += share[:, None] * (self._bounds[right] - self._bounds[left])
+        for row in np.flatnonzero((way > 0) & ~straight).tolist():
             bounds[row] = self._shape_in(int(frame[row]), int(shape[row])).bounds
         reach = np.isin(self._kind[shape], WIDE) * self.radius
         return bounds + reach[:, None] * [-1, -1, 1, 1]
