@@ -521,7 +521,7 @@ class Regions:
     def _check_frames(self, annotations: Annotations, outside: npt.NDArray[np.bool_]) -> None:
         n = len(self.clock)
         beyond = [
-            *([max(annotations.frames)] if annotations.frames else []),
+            *annotations.frames[-1:],
             int(self._frame[~outside].max(initial=-1)),
             *(tag.frame for tag in annotations.tags),
         ]

@@ -24,6 +24,7 @@ from evreel.annotations.compact import (
 from evreel.annotations.cvat.elements import (
     BY_ELEMENT,
     GEOMETRIES,
+    LARGEST_FRAME,
     VERSION,
     Coordinates,
     Element,
@@ -400,6 +401,8 @@ class _Reader:
                 "project",
                 hint="It was edited after its export: export it again.",
             )
+        if number - offset > LARGEST_FRAME:
+            element.fail(f"frame {number - offset} is beyond {LARGEST_FRAME}, which no video has")
         return number - offset
 
     def _name_picture(self, element: Element, name: str | None, number: int) -> None:
