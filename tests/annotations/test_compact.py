@@ -8,8 +8,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from evreel.annotations.compact import ALONE, KEYFRAME, OUTSIDE, LooseTracks, ShapesBuilder
-from evreel.annotations.shapes import Box, Mask, Polygon
+from evreel.annotations import compact
+from evreel.annotations.compact import (
+    ALONE,
+    KEYFRAME,
+    OUTSIDE,
+    LooseTracks,
+    ShapesBuilder,
+    ShapesInARow,
+)
+from evreel.annotations.regions import Regions
+from evreel.annotations.shapes import Box, Mask, Polygon, Track
+from evreel.timebase import FrameClock
+from evreel.video.picture import Picture
+from support.annotations import moving_scene
 
 
 def built(*rows):
@@ -80,3 +92,39 @@ def test_shapes__take_few_bytes():
         builder.add(Box, k, [1.0, 2.0, 3.0, 4.0], KEYFRAME, 0, SAID, 0, ())
     rows = vars(builder.compact()._rows).values()
     assert sum(column.nbytes for column in rows if isinstance(column, np.ndarray)) <= 40 * n
+
+
+@pytest.mark.parametrize("held", [0, 100])
+def test_shapes_in_a_row__are_those_of_all_tracks(monkeypatch, held):
+    monkeypatch.setattr(compact, "_MOST_HELD", held)
+    shapes = built(*ROWS)
+    listed = [said(shape) for shape in shapes]
+    for tracks, sizes in (
+        (LooseTracks(shapes, [1, 0, 1], ["bus", "car"]), [1, 1, 1]),
+        ([Track(0, "car", shapes[:2]), Track(1, "car", ()), Track(2, "car", (shapes[2],))], None),
+    ):
+        row = ShapesInARow(tracks)
+        assert [said(shape) for shape in row] == listed
+        assert [said(row[k]) for k in (0, 1, 2)] == [said(row[k]) for k in (-3, -2, -1)] == listed
+        assert [said(shape) for shape in row[1:]] == listed[1:]
+        assert row.sizes.tolist() == (sizes or [2, 0, 1])
+        with pytest.raises(IndexError):
+            row[3]
+
+
+def test_regions__are_the_same_whether_shapes_are_held_or_made(monkeypatch):
+    def made():
+        regions = Regions(scene, FrameClock.regular(100, 10), Picture((48, 64)), clip=True)
+        columns = [
+            getattr(rows, field.name)
+            for rows in regions.shape_rows(5)
+            for field in fields(rows)
+            if field.name != "attributes"
+        ]
+        return [regions.boxes(), regions.boxes([7, 23, 41], at="event"), *columns]
+
+    scene = moving_scene()
+    held = made()
+    monkeypatch.setattr(compact, "_MOST_HELD", 0)
+    for one, other in zip(held, made(), strict=True):
+        np.testing.assert_array_equal(one, other)

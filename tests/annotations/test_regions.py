@@ -470,3 +470,13 @@ def test_task__of_all_frames_of_the_video_fits_it(task):
 def test_task__of_other_frames_than_the_videos_is_refused(task):
     with pytest.raises(AnnotationError, match=r"the frames \d+ to \d+, the video 0 to 9\. Was it"):
         check_task(annotated(task=task), CLOCK)
+
+
+def test_outline__of_a_box_that_begins_to_turn_is_that_of_the_turned_box():
+    track = Track(0, "car", (box(0), box(4, rotation=90.0), box(8), box(9, outside=True)))
+    regions = Regions(annotated(track), FrameClock.regular(100, 10), Picture((48, 64)))
+    [rows] = regions.shape_rows()
+    for frame, first in zip(rows.frame.tolist(), rows.first_vertex.tolist(), strict=True):
+        [(_, shape)] = regions.shapes_of(frame)
+        outline = np.stack([rows.vertex_x, rows.vertex_y], axis=1)[first : first + 4]
+        np.testing.assert_allclose(outline, shape.outline, rtol=1e-6, err_msg=f"frame {frame}")

@@ -125,7 +125,7 @@ def _misfit(
                 f"video/n_frames: {n - 1}.",
             )
         return error
-    last = max(annotations.frames, default=-1)
+    last = annotations.frames[-1] if annotations.frames else -1
     if last >= n:
         return AnnotationError(
             f"has frame {last}; the video has {n} frames, 0 to {n - 1}",

@@ -6,7 +6,9 @@ it is asked for.
 
 from __future__ import annotations
 
+import itertools
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, overload
@@ -26,6 +28,9 @@ Column = npt.NDArray[Any]
 
 _BLOCK = 1024
 """Shapes that are made at a time by a loop over all."""
+
+_MOST_HELD = 65_536
+"""So many shapes may be objects: 30 MB. To make one takes a hundred times as long as to find it."""
 
 
 class Columns(NamedTuple):
@@ -179,6 +184,11 @@ class LooseTracks(Sequence[Track]):
     def __len__(self) -> int:
         return len(self._shapes)
 
+    @property
+    def shapes(self) -> CompactShapes:
+        """The shape of each track."""
+        return self._shapes
+
     @overload
     def __getitem__(self, key: int) -> Track: ...
 
@@ -194,6 +204,51 @@ class LooseTracks(Sequence[Track]):
     def __iter__(self) -> Iterator[Track]:
         for shape, label in zip(self._shapes, self._labels, strict=True):
             yield Track(-1, self._names[label], (shape,))
+
+
+class ShapesInARow(Sequence[Shape]):
+    """The shapes of tracks, one after the other; objects are held only where they are few.
+
+    Parameters
+    ----------
+    tracks
+        The tracks.
+
+    Attributes
+    ----------
+    sizes : (n,) int64, how many shapes each track has.
+    """
+
+    def __init__(self, tracks: Sequence[Track]) -> None:
+        self._parts: list[Sequence[Shape]]
+        if isinstance(tracks, LooseTracks):
+            self._parts = [tracks.shapes]
+            self.sizes = np.ones(len(tracks), dtype=np.int64)
+        else:
+            self._parts = [track.shapes for track in tracks]
+            self.sizes = np.fromiter(map(len, self._parts), np.int64, len(self._parts))
+        self._first = [0, *itertools.accumulate(map(len, self._parts))]
+        if len(self) <= _MOST_HELD:
+            self._parts, self._first = [list(self)], [0, len(self)]
+
+    def __len__(self) -> int:
+        return self._first[-1]
+
+    @overload
+    def __getitem__(self, key: int) -> Shape: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> list[Shape]: ...
+
+    def __getitem__(self, key: int | slice) -> Shape | list[Shape]:
+        if isinstance(key, slice):
+            return [self[k] for k in range(len(self))[key]]
+        k = range(len(self))[key]
+        part = bisect_right(self._first, k) - 1
+        return self._parts[part][k - self._first[part]]
+
+    def __iter__(self) -> Iterator[Shape]:
+        return itertools.chain.from_iterable(self._parts)
 
 
 @dataclass(frozen=True)

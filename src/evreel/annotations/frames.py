@@ -299,7 +299,7 @@ def _settled(
             "again; if it was there, set annotate.gaps: fill"
         )
     task = range(n_frames) if rois.task is None else rois.task
-    last = max(frozenset(task).difference(deleted or ()), default=-1)
+    last = next((frame for frame in reversed(task) if frame not in (deleted or ())), -1)
     unclosed = [
         (track, track.shapes[-1].frame)
         for track in rois.tracks

@@ -22,14 +22,16 @@ frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.attributes import Coding
+from evreel.annotations.compact import ShapesInARow
 from evreel.annotations.figures import COURSES, KIND, STEADY, WIDE, Motion, figure, motion
 from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track
 from evreel.annotations.tables import LabelTables, RoiTable, ShapeRows, Spans, TagTable
@@ -125,27 +127,29 @@ class Regions:
         self._primary = tuple(primary)
         self._source = annotations.source or None
         self._check_picture(annotations)
-        self._check_frames(annotations)
         self._numbers = {label: number for number, label in enumerate(annotations.labels)}
 
         # All listed shapes in one list, track by track; the track of shape k continues with shape
         # k + 1 if both are of the same region.
-        self._shapes: list[Shape] = [s for track in annotations.tracks for s in track.shapes]
-        sizes = [len(track.shapes) for track in annotations.tracks]
+        self._shapes = ShapesInARow(annotations.tracks)
+        sizes = self._shapes.sizes
         self._region = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-        n = len(self._shapes)
-        self._frame = np.fromiter((s.frame for s in self._shapes), np.int64, n)
-        self._kind = np.fromiter((KIND[s.name] for s in self._shapes), np.int8, n)
-        self._z_order = np.fromiter((s.z_order for s in self._shapes), np.int64, n)
-        outside = np.fromiter((s.outside for s in self._shapes), bool, n)
-        figures = [figure(s).numbers for s in self._shapes]
-        self._first = np.cumsum([0, *map(len, figures)], dtype=np.int64)
-        self._pool = np.concatenate([np.empty(0), *figures])
+        listed = _Listed(self._shapes)
+        self._frame, self._kind, self._z_order = listed.frame, listed.kind, listed.z_order
+        self._group, self._first, self._pool = listed.group, listed.first, listed.pool
+        self._alone, self._keyframe, self._occluded = listed.alone, listed.keyframe, listed.occluded
+        outside = listed.outside
+        self._check_frames(annotations, outside)
         self._nowhere = self._find_nowhere(annotations, outside)
+        self._is_upright = self._kind == KIND[Box.name]
+        rotation = self._pool[self._first[1:][self._is_upright] - 1]
+        self._is_upright[self._is_upright] = rotation % 360 == 0
         # (n, 4): left, top, right, bottom of each, in picture pixels.
         of_all = zip(self._shapes, self._nowhere.tolist(), strict=True)
         self._bounds = np.fromiter(
-            ((0.0,) * 4 if nowhere else s.bounds for s, nowhere in of_all), np.dtype("4f8"), n
+            ((0.0,) * 4 if nowhere else s.bounds for s, nowhere in of_all),
+            np.dtype("4f8"),
+            len(self._shapes),
         )
         clipped = self._check_bounds(annotations, ~outside, clip)
 
@@ -155,10 +159,10 @@ class Regions:
         self.frames: Int64Array = np.unique(self._row_frame)
         self.n_shapes = len(self._row_frame)
         coding = Coding(annotations)
-        self._attributes = coding.columns([s.attributes for s in self._shapes])
+        self._attributes = coding.columns(listed.attributes)
         self.tables = LabelTables(
             annotations.labels,
-            self._roi_table(annotations),
+            self._roi_table(annotations, sizes),
             self._tag_table(annotations),
             self._labelled(annotations),
             coding.table,
@@ -196,10 +200,14 @@ class Regions:
         scale = self.picture.scale
         listed = self._frame[shape] == frame
         bounds = self._bounds_in(frame, shape) / scale
+        is_upright = self._is_upright[shape]
+        following = np.minimum(shape + 1, len(self._kind) - 1)
+        turns = (self._kind[following] == KIND[Box.name]) & ~self._is_upright[following]
+        is_upright &= listed | ~turns
         outlines: list[FloatArray] = []
-        for k, corners, number in zip(shape.tolist(), bounds.tolist(), frame.tolist(), strict=True):
-            drawn = self._shapes[k]
-            if isinstance(drawn, Box) and not drawn.rotation % 360:
+        rows = (column.tolist() for column in (is_upright, shape, bounds, frame))
+        for upright, k, corners, number in zip(*rows, strict=True):
+            if upright:
                 left, top, right, bottom = corners
                 outlines.append(
                     np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
@@ -207,7 +215,6 @@ class Regions:
             else:
                 outlines.append(self._shape_in(number, k).outline / scale)
         vertices, first = _in_a_row(outlines)
-        of_shapes = [self._shapes[k] for k in shape.tolist()]
         left, top, right, bottom = bounds.T
         x, y, w, h, vertex_x, vertex_y = (
             column.astype(np.float32)
@@ -223,10 +230,10 @@ class Regions:
             y=y,
             w=w,
             h=h,
-            keyframe=np.array([s.keyframe for s in of_shapes], dtype=np.uint8) * listed,
-            occluded=np.array([s.occluded for s in of_shapes], dtype=np.uint8),
-            z_order=np.array([s.z_order for s in of_shapes], dtype=np.int32),
-            group=np.array([s.group for s in of_shapes], dtype=np.int64),
+            keyframe=self._keyframe[shape].astype(np.uint8) * listed,
+            occluded=self._occluded[shape].astype(np.uint8),
+            z_order=self._z_order[shape].astype(np.int32),
+            group=self._group[shape],
             first_vertex=first[:-1],
             n_vertices=np.diff(first).astype(np.int32),
             vertex_x=vertex_x,
@@ -237,7 +244,15 @@ class Regions:
     def _bounds_in(self, frame: Int64Array, shape: Int64Array) -> FloatArray:
         """Return what shapes cover in frames, (n, 4), in picture pixels."""
         bounds = self._bounds[shape]
-        for row in np.flatnonzero(frame != self._frame[shape]).tolist():
+        way = frame - self._frame[shape]
+        following = np.minimum(shape + 1, len(self._frame) - 1)
+        straight = self._is_upright[shape] & self._is_upright[following] & ~self._nowhere[following]
+        rows = np.flatnonzero((way > 0) & straight)
+        left, right = shape[rows], following[rows]
+        # As `Box.at` has it, a hundred times as fast.
+        share = way[rows] / (self._frame[right] - self._frame[left])
+        bounds[rows] += share[:, None] * (self._bounds[right] - self._bounds[left])
+        for row in np.flatnonzero((way > 0) & ~straight).tolist():
             bounds[row] = self._shape_in(int(frame[row]), int(shape[row])).bounds
         reach = np.isin(self._kind[shape], WIDE) * self.radius
         return bounds + reach[:, None] * [-1, -1, 1, 1]
@@ -484,9 +499,8 @@ class Regions:
         One that closes its track in the next frame says only that the object is gone then.
         """
         linked = np.zeros(len(self._frame), dtype=np.bool_)
-        alone = np.fromiter((s.alone for s in self._shapes), bool, len(self._shapes))
         linked[:-1] = self._region[1:] == self._region[:-1]
-        linked[:-1] &= ~outside[:-1] & ~alone[:-1]
+        linked[:-1] &= ~outside[:-1] & ~self._alone[:-1]
         linked[:-1] &= ~outside[1:] | (np.diff(self._frame) > 1)
         linked[:-1] &= ~self._nowhere[1:]
         return linked
@@ -501,11 +515,11 @@ class Regions:
                 hint="Was it made from another video?",
             )
 
-    def _check_frames(self, annotations: Annotations) -> None:
+    def _check_frames(self, annotations: Annotations, outside: npt.NDArray[np.bool_]) -> None:
         n = len(self.clock)
         beyond = [
-            *([max(annotations.frames)] if annotations.frames else []),
-            *(s.frame for track in annotations.tracks for s in track.shapes if not s.outside),
+            *annotations.frames[-1:],
+            int(self._frame[~outside].max(initial=-1)),
             *(tag.frame for tag in annotations.tags),
         ]
         last = max(beyond, default=-1)
@@ -558,7 +572,6 @@ class Regions:
         """
         frame = self._frame
         stop = frame + 1
-        alone = np.fromiter((s.alone for s in self._shapes), bool, len(self._shapes))
         goes_on = np.flatnonzero(self._region[1:] == self._region[:-1])
         back = goes_on[frame[goes_on + 1] <= frame[goes_on]]
         if back.size:
@@ -568,7 +581,7 @@ class Regions:
                 path=self._source,
                 place=f"region {self._region[k]}",
             )
-        goes_on = goes_on[~alone[goes_on]]
+        goes_on = goes_on[~self._alone[goes_on]]
         stop[goes_on] = np.minimum(frame[goes_on + 1], len(self.clock))
         served = np.where(outside, 0, stop - frame)
         shape = np.repeat(np.arange(len(frame), dtype=np.int64), served)
@@ -585,7 +598,7 @@ class Regions:
             )
         return np.array([self._numbers[label] for label in labels], dtype=np.int32)
 
-    def _roi_table(self, annotations: Annotations) -> RoiTable:
+    def _roi_table(self, annotations: Annotations, sizes: Int64Array) -> RoiTable:
         n = len(annotations.tracks)
         first = np.full(n, np.iinfo(np.int64).max)
         last = np.full(n, -1, dtype=np.int64)
@@ -596,14 +609,17 @@ class Regions:
         start_us, stop_us = np.full((2, n), -1, dtype=np.int64)
         start_us[shown] = self.clock.start_us[first[shown]]
         stop_us[shown] = self.clock.stop_us[last[shown]]
-        firsts = [track.shapes[0] if track.shapes else None for track in annotations.tracks]
+        has_shapes = sizes > 0
+        first_shape = (np.cumsum(sizes) - sizes)[has_shapes]
+        kind, group = np.full(n, -1, dtype=np.int8), np.zeros(n, dtype=np.int64)
+        kind[has_shapes], group[has_shapes] = self._kind[first_shape], self._group[first_shape]
         return RoiTable(
             np.array([track.id for track in annotations.tracks], dtype=np.int64),
             self._label_numbers([track.label for track in annotations.tracks]),
             start_us,
             stop_us,
-            np.array([KIND[s.name] if s else -1 for s in firsts], dtype=np.int8),
-            np.array([s.group if s else 0 for s in firsts], dtype=np.int64),
+            kind,
+            group,
         )
 
     def _tag_table(self, annotations: Annotations) -> TagTable:
@@ -624,6 +640,44 @@ class Regions:
             start_us[np.concatenate([np.ones(len(frames[:1]), bool), apart])],
             stop_us[np.concatenate([apart, np.ones(len(frames[:1]), bool)])],
         )
+
+
+class _Listed:
+    """Columns of listed shapes, made in one pass, so that no more than a block are objects.
+
+    Attributes
+    ----------
+    frame, kind, z_order, group, outside, alone, keyframe, occluded : (n,) as shapes have them.
+    attributes : of each shape; equal ones are shared.
+    first, pool : the numbers of figure k are ``pool[first[k] : first[k + 1]]``.
+    """
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        n = len(shapes)
+        self.frame, self.z_order, self.group = np.empty((3, n), dtype=np.int64)
+        self.kind = np.empty(n, dtype=np.int8)
+        self.outside, self.alone, self.keyframe, self.occluded = np.empty((4, n), dtype=np.bool_)
+        self.attributes: list[Mapping[str, str]] = []
+        self.first = np.zeros(n + 1, dtype=np.int64)
+        pools = [np.empty(0)]
+        remaining = iter(shapes)
+        for start in range(0, n, COLUMN_CHUNK):
+            block = list(islice(remaining, COLUMN_CHUNK))
+            rows = slice(start, start + len(block))
+            self.frame[rows] = [s.frame for s in block]
+            self.z_order[rows] = [s.z_order for s in block]
+            self.group[rows] = [s.group for s in block]
+            self.kind[rows] = [KIND[s.name] for s in block]
+            self.outside[rows] = [s.outside for s in block]
+            self.alone[rows] = [s.alone for s in block]
+            self.keyframe[rows] = [s.keyframe for s in block]
+            self.occluded[rows] = [s.occluded for s in block]
+            self.attributes += (s.attributes for s in block)
+            numbers = [figure(s).numbers for s in block]
+            self.first[start + 1 : start + 1 + len(block)] = [len(each) for each in numbers]
+            pools.append(np.concatenate(numbers))
+        np.cumsum(self.first, out=self.first)
+        self.pool: FloatArray = np.concatenate(pools)
 
 
 def _over_edges(

@@ -176,6 +176,18 @@ def test_skeleton__has_its_points_in_the_order_of_the_label_and_remembers_those_
     assert (first.outside, second.outside, closing.outside) == (False, False, True)
 
 
+def test_skeleton__without_a_point_in_the_picture_is_not_there(tmp_path):
+    gone = "".join(joint(name, outside=1) for name in ("head", "tail"))
+    seen = f'<skeleton frame="1" outside="0">{joint("head")}</skeleton>'
+    body = f'<track id="0" label="dog">{seen}<skeleton frame="2" outside="0">{gone}</skeleton>'
+    got = read_cvat(written(tmp_path, f"{body}</track>"))
+    assert [shape.outside for shape in got.tracks[0].shapes] == [False, True]
+    got = read_cvat(
+        written(tmp_path, f'<image id="2"><skeleton label="dog">{gone}</skeleton></image>')
+    )
+    assert (len(got.tracks), got.frames, got.repairs["unseen_skeletons"]) == (0, (2,), 1)
+
+
 def test_skeleton__of_old_files_takes_visibility_from_nested_tracks(tmp_path):
     flat = "".join(f'<skeleton frame="{k}" points="1,2;3,4" z_order="2"/>' for k in (1, 3))
     nested = "".join(

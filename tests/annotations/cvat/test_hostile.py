@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import h5py
 import pytest
@@ -103,6 +104,32 @@ def test_polygon__that_crosses_itself_or_has_no_area_is_taken_as_it_is(tmp_path)
         path = tmp_path / "a.xml"
         path.write_text(task(body))
         assert len(read_cvat(path).tracks[0].shapes[0].points) == len(points.split(";"))
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        f"<annotations>{track(box(0), box(10**9 - 1))}</annotations>",
+        task(track(box(0), box(10**9 - 1, outside=1))),
+        task(track(box(0)), range(10**9)),
+    ],
+)
+def test_frame__that_no_video_has_is_one_error(rec, xml):
+    with pytest.raises(AnnotationError, match=r"line \d.*999999999 is beyond 16777215"):
+        rec.annotate(xml)
+
+
+@pytest.mark.parametrize("part_of_video", [False, True])
+def test_task__of_far_more_frames_than_the_video_is_refused_without_listing_them(
+    rec, part_of_video
+):
+    xml = task(track(box(0), box(1, outside=1)), range(1 << 24))
+    tracemalloc.start()
+    with pytest.raises(AnnotationError, match=r"16777215.*the video"):
+        rec.annotate(xml, part_of_video=part_of_video)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 << 20
 
 
 def test_ten_thousand_tracks__are_read_and_placed_in_good_time(tmp_path):

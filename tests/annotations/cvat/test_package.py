@@ -29,6 +29,22 @@ def zipped(path, members, **more):
 
 
 @pytest.mark.parametrize("read", [read_cvat, read_annotations])
+def test_folder__is_read_as_its_only_xml(tmp_path, xml, read):
+    export = tmp_path / "export"
+    (export / "images").mkdir(parents=True)
+    (export / "images" / "000000_0.png").write_bytes(b"\x89PNG")
+    (export / "annotations.xml").write_bytes(xml.read_bytes())
+    got = read(export)
+    assert (by_frame(got), got.source) == (by_frame(PARK), "export")
+    (export / "job_2.xml").write_text("<annotations><hexagon/></annotations>")
+    with pytest.raises(AnnotationError, match=r"a folder of 2 XMLs, .*export their task"):
+        read(export)
+    (export / "annotations.xml").unlink()
+    with pytest.raises(AnnotationError, match=r"export: job_2\.xml, line 1: <hexagon>"):
+        read(export)
+
+
+@pytest.mark.parametrize("read", [read_cvat, read_annotations])
 @pytest.mark.parametrize("name", ["annotations.xml", "export/annotations.xml", "Park.XML"])
 def test_zip__is_read_as_its_xml_and_nothing_is_unpacked(tmp_path, xml, read, name):
     members = {

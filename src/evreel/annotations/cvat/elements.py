@@ -32,6 +32,9 @@ VERSION = "1.1"
 LARGEST_MASK_PX = 1 << 26
 """Pixels of a mask's rectangle: a larger one is a mistake, or meant to fill the memory."""
 
+LARGEST_FRAME = (1 << 24) - 1
+"""Of a video: 46 hours of 10 ms. A larger number is a mistake, or meant to fill the memory."""
+
 _WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 _PLAIN = r"-?[0-9]++(?:\.[0-9]++)?+"
 _PLAIN_POINTS = re.compile(rf"{_PLAIN},{_PLAIN}(?:;{_PLAIN},{_PLAIN})*+", re.ASCII)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-from evreel.annotations.cvat.elements import Element, File
+from evreel.annotations.cvat.elements import LARGEST_FRAME, Element, File
 from evreel.annotations.shapes import Attribute, AttributeKind
 from evreel.errors import AnnotationError, did_you_mean
 from evreel.text import nfc
@@ -173,6 +173,10 @@ def _frames(element: Element) -> range | None:
     stop = Element(element.file, last).content(least=0)
     if stop < start:
         Element(element.file, last).fail(f"stop_frame={stop} is before start_frame={start}")
+    if stop > LARGEST_FRAME:
+        Element(element.file, last).fail(
+            f"stop_frame={stop} is beyond {LARGEST_FRAME}, which no video has"
+        )
     return range(start, stop + 1, _step(element))
 
 

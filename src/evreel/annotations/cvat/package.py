@@ -1,4 +1,4 @@
-"""The XML of an export: a file, or the only XML in a zip, read without unpacking it to disk."""
+"""The XML of an export: a file, or the only one in a folder, or in a zip that is not unpacked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -38,20 +38,26 @@ def open_xml(path: Path) -> Iterator[tuple[BinaryIO, str]]:
     Parameters
     ----------
     path
-        XML, or a zip with one XML and any number of pictures.
+        XML, or a zip or a folder with one XML and any number of pictures.
 
     Yields
     ------
-    The XML to read, and its name in the zip; an empty name if the file is no zip.
+    The XML to read, and its name in the zip or folder; an empty name if it is in none.
 
     Raises
     ------
     AnnotationError
-        If the file cannot be read; or if a zip is damaged or encrypted, has no XML or several,
-        names a member that is not within its folder, or has an XML that is far too large. Also if
-        any of that is found while the XML is read.
+        If the file cannot be read; if a folder or a zip has no XML or several; or if a zip is
+        damaged or encrypted, names a member that is not within its folder, or has an XML that is
+        far too large. Also if any of that is found while the XML is read.
     """
     try:
+        if path.is_dir():
+            names = sorted(f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file())
+            name = names[_only(path, "folder", names)]
+            with (path / name).open("rb") as file:
+                yield file, name
+            return
         if not is_zip(path):
             with path.open("rb") as file:
                 yield file, ""
@@ -74,32 +80,11 @@ def _only_xml(path: Path, packed: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = packed.infolist()
     if len(members) > _MOST_MEMBERS:
         raise _failed(path, f"is a zip of {len(members)} files")
-    found = []
     for member in members:
         # Python shows / for what is another sign in the file, and ends a name at a zero.
         if _ELSEWHERE.search(member.filename) or _ELSEWHERE.search(member.orig_filename):
             raise _failed(path, f"has a member {member.filename!r}, which is not in its folder")
-        folder, _, name = member.filename.rpartition("/")
-        hidden = name.startswith("._") or "__MACOSX" in folder.split("/")
-        if name.lower().endswith(".xml") and not hidden:
-            found.append(member)
-    if not found:
-        names = [member.filename for member in members[:_MOST_NAMED]]
-        more = f" and {len(members) - len(names)} more" if len(members) > len(names) else ""
-        raise _failed(
-            path,
-            "is a zip without an XML" + (f": it has {', '.join(names)}{more}" if names else ""),
-            "Export CVAT for video 1.1, or CVAT for images 1.1.",
-        )
-    if len(found) > 1:
-        names = [member.filename for member in found[:_MOST_NAMED]]
-        more = f" and {len(found) - len(names)} more" if len(found) > len(names) else ""
-        raise _failed(
-            path,
-            f"is a zip of {len(found)} XMLs, {', '.join(names)}{more}; one is expected",
-            "Give the zip of one export, as CVAT makes it, or unpack it and name the XML.",
-        )
-    member = found[0]
+    member = members[_only(path, "zip", [member.filename for member in members])]
     if member.flag_bits & _ENCRYPTED:
         raise _failed(path, f"is encrypted: {member.filename}", "Unpack it, and name the XML.")
     size, packed_size = member.file_size, max(member.compress_size, 1)
@@ -111,6 +96,38 @@ def _only_xml(path: Path, packed: zipfile.ZipFile) -> zipfile.ZipInfo:
             "If you trust it, unpack it and name the XML.",
         )
     return member
+
+
+def _only(path: Path, what: str, names: Sequence[str]) -> int:
+    """Return which of the names is that of the only XML."""
+    found = []
+    for k, each in enumerate(names):
+        folder, _, name = each.rpartition("/")
+        hidden = name.startswith("._") or "__MACOSX" in folder.split("/")
+        if name.lower().endswith(".xml") and not hidden:
+            found.append(k)
+    if not found:
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        raise _failed(
+            path,
+            f"is a {what} without an XML"
+            + (f": it has {', '.join(names[:_MOST_NAMED])}{more}" if names else ""),
+            "Export CVAT for video 1.1, or CVAT for images 1.1.",
+        )
+    if len(found) > 1:
+        xmls = ", ".join(names[k] for k in found[:_MOST_NAMED])
+        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        raise _failed(
+            path,
+            f"is a {what} of {len(found)} XMLs, {xmls}{more}; one is expected",
+            (
+                "Give the zip of one export, as CVAT makes it, or unpack it and name the XML; "
+                if what == "zip"
+                else "Name the XML; "
+            )
+            + "instead of several jobs, export their task.",
+        )
+    return found[0]
 
 
 def _failed(path: Path, problem: str, hint: str = "Export it from CVAT again.") -> AnnotationError:

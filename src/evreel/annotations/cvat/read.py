@@ -24,6 +24,7 @@ from evreel.annotations.compact import (
 from evreel.annotations.cvat.elements import (
     BY_ELEMENT,
     GEOMETRIES,
+    LARGEST_FRAME,
     VERSION,
     Coordinates,
     Element,
@@ -95,9 +96,10 @@ def read_cvat(
         Tracks as they are listed, gaps included. Of a closing shape, only its frame matters: if
         its outline cannot be read, it has that of the shape before it. `repairs` counts
         ``dropped_shapes``, and ``doubled_closing_shapes``, which close what is closed already and
-        are left out. A shape of an images export is a track of its own with the number −1.
-        `frames` are the frames of the task or job, by its first and last
-        frame and its frame filter; in an images export, the listed frames; in a video export
+        are left out; in an images export also ``unseen_skeletons``, of which no point is in the
+        picture, if there are such. A shape of an images export is a track of its own with the
+        number −1. `frames` are the frames of the task or job, by its first and last frame and its
+        frame filter; in an images export, the listed frames; in a video export
         without ``meta``, the frames in which a track is visible. A project's frame numbers are
         turned into those of the task. Labels are in the order of ``meta``, or of their first
         appearance if the file lists none.
@@ -399,6 +401,8 @@ class _Reader:
                 "project",
                 hint="It was edited after its export: export it again.",
             )
+        if number - offset > LARGEST_FRAME:
+            element.fail(f"frame {number - offset} is beyond {LARGEST_FRAME}, which no video has")
         return number - offset
 
     def _name_picture(self, element: Element, name: str | None, number: int) -> None:
@@ -660,6 +664,9 @@ class _Reader:
         if geometry is None:
             return
         self._label = self._known_label(element)
+        if _is_all_outside(element):
+            self._repairs["unseen_skeletons"] = self._repairs.get("unseen_skeletons", 0) + 1
+            return
         element.what = f"{self._what}, label {self._label!r}"
         self._bodies.start()
         drawn = self._drawn(element, geometry)
@@ -762,7 +769,7 @@ class _Reader:
 
 def _is_all_outside(element: Element) -> bool:
     """Return whether an element is a skeleton of which no point is in the picture."""
-    if element.xml.tag != "skeleton" or "outside" in element.values:
+    if element.xml.tag != "skeleton":
         return False
     points = element.xml.findall("points")
     return bool(points) and all(point.get("outside") == "1" for point in points)
