@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from evreel.annotations.listing import (
+from evreel.annotations.forms.listing import (
     Invalid,
     Listing,
     checked_labels,
@@ -33,8 +33,8 @@ from evreel.annotations.listing import (
     whole_of,
     with_gaps,
 )
-from evreel.annotations.mot import is_upright_box
-from evreel.annotations.packed import Packed
+from evreel.annotations.forms.mot import is_upright_box
+from evreel.annotations.forms.packed import Packed
 from evreel.annotations.shapes import (
     Annotations,
     Box,

@@ -8,8 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations.listing import Invalid, Listing, checked_labels, class_label, with_gaps
-from evreel.annotations.records import read_published_boxes, read_records, write_boxes
+from evreel.annotations.forms.listing import (
+    Invalid,
+    Listing,
+    checked_labels,
+    class_label,
+    with_gaps,
+)
+from evreel.annotations.forms.records import read_published_boxes, read_records, write_boxes
 from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, Box, Shape
 from evreel.timebase import FrameClock, Int64Array
 from evreel.video.picture import Picture

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from evreel.annotations.listing import (
+from evreel.annotations.forms.listing import (
     Invalid,
     Listing,
     checked_labels,
@@ -25,7 +25,7 @@ from evreel.annotations.listing import (
     whole_of,
     with_gaps,
 )
-from evreel.annotations.packed import Packed
+from evreel.annotations.forms.packed import Packed
 from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, Box
 from evreel.errors import AnnotationError, foreign
 from evreel.text import read_text

@@ -24,9 +24,15 @@ from evreel.annotations import (
     write_yolo,
     write_yolo_config,
 )
-from evreel.annotations.coco import Pictures
+from evreel.annotations.forms.coco import Pictures
+from evreel.annotations.forms.rle import (
+    filled,
+    mask_of_bitmap,
+    mask_of_runs,
+    picture_runs,
+    runs_of_text,
+)
 from evreel.annotations.frames import place
-from evreel.annotations.rle import filled, mask_of_bitmap, mask_of_runs, picture_runs, runs_of_text
 from evreel.annotations.shapes import (
     Annotations,
     Box,
@@ -673,7 +679,7 @@ def test_what_a_file_does_not_state__is_asked_for(tmp_path):
 def test_zip__that_unpacks_to_too_much_or_is_damaged_is_refused(tmp_path, monkeypatch):
     write_mot(tmp_path / "a", BOXES, name="a", n_frames=10, picture_shape=SHAPE)
     path = zipped(tmp_path / "a")
-    monkeypatch.setattr("evreel.annotations.packed.MOST_BYTES", 100)
+    monkeypatch.setattr("evreel.annotations.forms.packed.MOST_BYTES", 100)
     fails(lambda: read_annotations(path), "a.zip", "more than any annotation")
     monkeypatch.undo()
     whole = path.read_bytes()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from evreel.annotations.listing import (
+from evreel.annotations.forms.listing import (
     Invalid,
     Listing,
     Shown,
@@ -27,8 +27,8 @@ from evreel.annotations.listing import (
     task_of,
     with_gaps,
 )
-from evreel.annotations.packed import Packed
-from evreel.annotations.rle import filled, mask_of_runs, picture_runs, runs_of_text
+from evreel.annotations.forms.packed import Packed
+from evreel.annotations.forms.rle import filled, mask_of_runs, picture_runs, runs_of_text
 from evreel.annotations.shapes import (
     NO_ATTRIBUTES,
     Annotations,
