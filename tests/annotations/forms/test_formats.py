@@ -488,6 +488,8 @@ NAN = float("nan")
         ({**BOX, "category_id": "car"}, "category_id"),
         ({**BOX, "iscrowd": 2}, "iscrowd"),
         ({**BOX, "attributes": []}, "attributes"),
+        ({**BOX, "attributes": {"a": "\ud800"}}, "attributes"),
+        ({**BOX, "attributes": {"a\0b": 1}}, "attributes"),
         ({**BOX, "attributes": {"track_id": -1}}, "track_id"),
         ({**BOX, "attributes": {"occluded": "yes"}}, "occluded"),
         ({"segmentation": [[1, 2, 3]]}, "3 numbers"),
@@ -525,6 +527,15 @@ def test_coco__says_what_is_wrong_and_where(tmp_path, annotation, word):
         ('{"images": [], "annotations": []}', "categories"),
         ('{"images": [3], "annotations": [], "categories": []}', "image 0"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": ""}]}', "name"),
+        (r'{"images": [], "annotations": [], "categories": [{"id": 1, "name": "\ud800"}]}', "name"),
+        (
+            r'{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a\u0000"}]}',
+            "name",
+        ),
+        (
+            r'{"images": [{"id": 1, "file_name": "\ud800"}], "annotations": [], "categories": []}',
+            "file_name",
+        ),
     ],
 )
 def test_coco__says_what_is_not_coco(tmp_path, text, word):
@@ -578,6 +589,7 @@ def test_yolo__says_what_is_wrong_and_where(tmp_path, row, word):
         ("names: {0: a, 2: b}", "numbered"),
         ("names: [a, a]", "twice"),
         ("names: [[a]]", "not a name"),
+        ('names: ["a\\0b"]', "not a name"),
         ("names: [a]\nnc: 2", "nc"),
         ("names: [a]\nkpt_shape: [x]", "kpt_shape"),
         ("names: !!python/object/apply:os.system [true]", "YAML"),
@@ -586,6 +598,18 @@ def test_yolo__says_what_is_wrong_and_where(tmp_path, row, word):
 def test_yolo__says_what_is_wrong_with_its_config(tmp_path, config, word):
     (tmp_path / "data.yaml").write_text(config)
     fails(lambda: read_yolo(tmp_path, SHAPE), "data.yaml", word)
+
+
+@pytest.mark.parametrize("key", ["names", "nc", "kpt_shape", "train"])
+def test_yolo__names_no_list_of_more_values_than_there_is_memory(tmp_path, key):
+    """Aliases of aliases: 2 to the 60 values."""
+    rows = ["names: [x]", "a0: &a0 [x]"]
+    rows += [f"a{k}: &a{k} [*a{k - 1}, *a{k - 1}]" for k in range(1, 60)]
+    (tmp_path / "data.yaml").write_text("\n".join([*rows, f"{key}: *a59"]))
+    if key == "train":  # a list of pictures, which is no name of one
+        assert read_yolo(tmp_path, SHAPE).labels == ("x",)
+    else:
+        fails(lambda: read_yolo(tmp_path, SHAPE), "data.yaml", "a list")
 
 
 def test_yolo__refuses_names_that_say_no_frame(tmp_path):

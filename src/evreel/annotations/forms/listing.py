@@ -172,13 +172,40 @@ def known_label(name: str, labels: Collection[str], listing: Listing, place: str
     return label
 
 
+def stated(value: object) -> str:
+    """Return what a file has where something else is expected, in few words.
+
+    A list is not written out: YAML's aliases make lists of more values than there is memory.
+
+    Examples
+    --------
+    >>> stated(7), stated(None), stated([[1]])
+    ('7', 'missing', 'a list')
+    """
+    if isinstance(value, (list, tuple, set, dict)):
+        return "an object" if isinstance(value, dict) else "a list"
+    return "missing" if value is None else repr(value)[:80]
+
+
+def is_writable(text: str) -> bool:
+    r"""Return whether UTF-8 and HDF5 can hold a text: no NUL, no half of a pair of surrogates.
+
+    Examples
+    --------
+    >>> is_writable("車"), is_writable("a\0b"), is_writable("\ud800")
+    (True, False, False)
+    """
+    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
+
+
 def checked_labels(names: Iterable[object], path: Path, place: str) -> tuple[str, ...]:
     """Return names of labels as they are compared; raise if one is empty, or appears twice."""
     found: list[str] = []
     for name in names:
         label = nfc(name.strip()) if isinstance(name, str) else ""
-        if not label:
-            raise AnnotationError(f"label {name!r} is not a name", path=path, place=place)
+        if not label or not is_writable(label):
+            what = f"{stated(name)} is not a name of a label"
+            raise AnnotationError(what, path=path, place=place)
         if label in found:
             raise AnnotationError(f"label {label!r} is listed twice", path=path, place=place)
         found.append(label)

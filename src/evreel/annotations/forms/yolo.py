@@ -29,6 +29,7 @@ from evreel.annotations.forms.listing import (
     frames_by_name,
     number_of,
     shown,
+    stated,
     task_of,
     whole_of,
     with_gaps,
@@ -153,7 +154,7 @@ def _config(text: str, path: Path) -> tuple[tuple[str, ...], tuple[int, int] | N
     if not isinstance(names, list) or not names:
         raise fail("has no names of classes")
     if said.get("nc", len(names)) != len(names):
-        raise fail(f"nc is {said['nc']}, but there are {len(names)} names")
+        raise fail(f"nc is {stated(said['nc'])}, but there are {len(names)} names")
     labels = checked_labels([_name(name) for name in names], path, CONFIG)
     lists = [said.get(subset) for subset in ("train", "val", "test")]
     shape = said.get("kpt_shape")
@@ -161,7 +162,7 @@ def _config(text: str, path: Path) -> tuple[tuple[str, ...], tuple[int, int] | N
         return labels, None, [name for name in lists if isinstance(name, str)]
     whole = isinstance(shape, list) and all(type(n) is int for n in shape)
     if not whole or len(shape) != 2 or not 1 <= shape[0] <= _MOST_POINTS or shape[1] not in (2, 3):
-        raise fail(f"kpt_shape is {shape}; [number of points, 2 or 3] is expected")
+        raise fail(f"kpt_shape is {stated(shape)}; [number of points, 2 or 3] is expected")
     return labels, (shape[0], shape[1]), [name for name in lists if isinstance(name, str)]
 
 
