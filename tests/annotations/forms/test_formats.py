@@ -266,6 +266,21 @@ def test_mot__fills_gaps_on_request(tmp_path):
     assert [row[4][0][0] for row in seen(filled_in(read))] == [0, 1, 2, 3, 4]
 
 
+def test_gaps__are_filled_only_as_far_as_memory_reaches(tmp_path):
+    path = tmp_path / "gt.txt"
+    path.write_text("1,1,0,0,5,5,1,1,1\n900000000,1,4,0,5,5,1,1,1\n")
+    read = read_mot(path, labels=["a"], fill=True)
+    assert len(read.frames) == 900_000_000
+    pictures = [
+        {"id": k, "file_name": f"{frame:09d}.png", "width": 64, "height": 48}
+        for k, frame in ((1, 0), (2, 900_000_000))
+    ]
+    more = [{**BOX, "image_id": k, "attributes": {"track_id": 3}} for k in (1, 2)]
+    path = coco(tmp_path / "i.json", *more, images=pictures)
+    assert read_coco(path).frames == (0, 900_000_000)
+    fails(lambda: read_coco(path, fill=True), "i.json", "track 3", "to 900000000")
+
+
 def test_coco__reads_masks_as_its_own_tools_write_them(tmp_path):
     pixels = np.zeros(SHAPE, dtype=bool)
     pixels[5:30, 7] = pixels[20, 7:40] = True
@@ -353,6 +368,10 @@ def test_yolo__reads_tracks_poses_and_empty_pictures(tmp_path):
     (track,) = read_yolo(path, SHAPE).tracks
     assert track.shapes[0].points.tolist() == [[16, 12], [32, 24]]
     assert track.shapes[0].visible == (True, False)
+    unseen = folder("unseen", "names: [car]\nkpt_shape: [1, 3]", a1="0 .5 .5 .5 .5 0 0 0\n")
+    assert seen(read_yolo(unseen, SHAPE)) == [(1, -1, "car", "box", [[16, 12], [48, 36]], False)], (
+        "an object of which no point is seen has its box"
+    )
 
 
 def test_yolo__of_the_older_form_is_read_too(tmp_path):
@@ -675,6 +694,15 @@ def test_form__is_told_by_content_and_not_by_name(tmp_path):
         file.writestr("images/a.png", b"")
     assert form_of(tmp_path / "f.zip") == "coco"
     assert len(read_annotations(tmp_path / "f.zip").tracks) == 1
+
+
+def test_folder__with_one_xml_is_read_as_its_zip_is(tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    write_video_xml(folder / "a.xml", BOXES, name="a", n_frames=10, picture_shape=SHAPE)
+    assert read_annotations(folder).labels == BOXES.labels
+    (folder / "b.XML").write_text("<annotations/>")
+    fails(lambda: read_annotations(folder), "export", "a.xml and b.XML")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 99, b"PK\x03\x04broken", b"[]"])

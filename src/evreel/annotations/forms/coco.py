@@ -91,7 +91,7 @@ def read_coco(path: str | Path, *, invalid: Invalid = "error", fill: bool = Fals
     return Annotations(
         labels=tuple(reader.labels.values()),
         tracks=tracks,
-        frames=with_gaps(frames, tracks) if fill else tuple(frames),
+        frames=with_gaps(frames, tracks, path) if fill else tuple(frames),
         picture_shape=reader.picture_shape,
         source=path.name,
         repairs=reader.listing.repairs,

@@ -92,7 +92,7 @@ def read_event_bbox(
     return Annotations(
         labels=names,
         tracks=joined,
-        frames=with_gaps(known, joined) if fill else tuple(sorted(known)),
+        frames=with_gaps(known, joined, path) if fill else tuple(sorted(known)),
         picture_shape=picture.shape,
         source=path.name,
         repairs=listing.repairs,

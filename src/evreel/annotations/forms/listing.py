@@ -27,6 +27,9 @@ Invalid = Literal["error", "drop"]
 FARTHEST_PX = 1e9
 """Far enough for any picture, near enough that products stay finite."""
 
+MOST_FILLED = 5_000_000
+"""Frames that gaps are filled in: two days of 30 a second."""
+
 DROPPED = "dropped_shapes"
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -278,12 +281,25 @@ def task_of(frames: Sequence[int]) -> range | None:
     return range(frames[0], frames[-1] + 1, step)
 
 
-def with_gaps(frames: Iterable[int], tracks: Iterable[Track]) -> tuple[int, ...]:
-    """Return frames, and those between two shapes of a track where it goes on."""
+def with_gaps(frames: Iterable[int], tracks: Iterable[Track], path: Path) -> tuple[int, ...]:
+    """Return frames, and those between two shapes of a track where it goes on.
+
+    Raises
+    ------
+    AnnotationError
+        If that are more than `MOST_FILLED` frames.
+    """
     found = set(frames)
     for track in tracks:
         for left, right in pairwise(track.shapes):
             if not left.outside and not left.alone:
+                if right.frame - left.frame + len(found) > MOST_FILLED:
+                    raise AnnotationError(
+                        f"track {track.id} has a gap from frame {left.frame} to {right.frame}; "
+                        f"{MOST_FILLED:,} frames can be filled",
+                        path=path,
+                        hint="Correct the frame's number, or set annotate.gaps: leave.",
+                    )
                 found.update(range(left.frame, right.frame))
     return tuple(sorted(found))
 

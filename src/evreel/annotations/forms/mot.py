@@ -23,7 +23,6 @@ from evreel.annotations.forms.listing import (
     numbered,
     shown,
     whole_of,
-    with_gaps,
 )
 from evreel.annotations.forms.packed import Packed
 from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, Box
@@ -101,7 +100,7 @@ def read_mot(
     return Annotations(
         labels=tuple(labels),
         tracks=tracks,
-        frames=with_gaps(frames, tracks) if fill else frames,
+        frames=frames,
         picture_shape=picture_shape,
         source=path.name,
         repairs=listing.repairs,

@@ -127,7 +127,7 @@ def read_yolo(
     return Annotations(
         labels=labels,
         tracks=tracks,
-        frames=with_gaps(known, tracks) if fill else tuple(known),
+        frames=with_gaps(known, tracks, path) if fill else tuple(known),
         picture_shape=picture_shape,
         source=path.name,
         repairs=listing.repairs,
@@ -297,7 +297,7 @@ def _pose(
     place: str,
     picture_shape: tuple[int, int],
 ) -> Shape | None:
-    """Return a skeleton of a pose's points; its box follows from them."""
+    """Return a skeleton of a pose's points, from which its box follows; the box if none is seen."""
     n, each = points
     if len(values) != 4 + n * each:
         listing.fail(
@@ -307,8 +307,10 @@ def _pose(
     seen = numbers[:, 2] if each == 3 else (numbers != 0).any(axis=1) * 2.0
     if not np.isin(seen, (0, 1, 2)).all():
         listing.fail("has a visibility that is not 0, 1 or 2", place)
+    if not seen.any():
+        return _box(values[:4], frame, listing, place, picture_shape)
     pixels = _pixels(numbers[:, :2], listing, place, picture_shape)
-    if pixels is None or not seen.any():
+    if pixels is None:
         return None
     return Skeleton(
         frame,
