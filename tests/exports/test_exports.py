@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,15 +14,18 @@ import yaml
 
 from evreel import steps
 from evreel.annotations import read_annotations
-from evreel.annotations.shapes import Annotations
+from evreel.annotations.shapes import Annotations, Ellipse, FrameTag, Track
 from evreel.cli import main
 from evreel.cli.commands import COMMANDS
-from evreel.errors import AnnotationError, UsageError
+from evreel.errors import AnnotationError, ClockError, UsageError
 from evreel.exports.aermanager import slice_files
 from evreel.exports.layouts import LAYOUTS as BY_NAME
 from evreel.files.boxes import read_boxes
+from evreel.files.clock import read_clock, write_clock
 from evreel.files.slices import SlicesFile
+from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
+from support.annotations import box
 from support.exports import GIVEN, LABELS, SHAPE, N, made_in, release_of, run_vendor
 
 PICTURES = [f"{k:06d}_{10_000 * k}.png" for k in range(N)]
@@ -196,6 +200,42 @@ def test_export__says_what_a_layout_cannot_hold(made, tmp_path, capsys):
     assert "y: does not hold: 3 frame tags" in told
 
 
+FULL = Annotations(
+    LABELS,
+    (
+        Track(3, "Süd", (Ellipse(2, np.array([[12.0, 18], [7, 12]]), z_order=2, group=4),)),
+        Track(5, "car", (replace(box(2), occluded=True, attributes={"a": "1"}),)),
+    ),
+    tags=(FrameTag(2, "car", {"why": "rain"}),),
+    frames=range(N),
+    picture_shape=SHAPE,
+)
+
+
+@pytest.mark.parametrize("layout", ["dsec-det", "prophesee"])
+def test_boxes__say_all_that_they_cannot_hold(tmp_path, layout):
+    made = made_in(tmp_path, FULL)
+    lost = steps.export(made.rois, tmp_path / "out", layout, clock=made.clock)
+    for what in (
+        "shapes written as their bounding boxes",
+        "marks of occluded shapes",
+        "attributes",
+        "z orders",
+        "groups",
+    ):
+        assert lost[what] == 1, what
+    renumbered = lost.get("tracks whose number is their position")
+    assert renumbered == (2 if layout == "prophesee" else None)
+
+
+def test_slices__keep_what_tags_say_and_count_what_became_an_outline(tmp_path):
+    made = made_in(tmp_path, FULL)
+    lost = steps.export(made.slices, tmp_path / "out", "cvat")
+    assert lost["ellipses, of which slices have only the outline"] == 1
+    read = read_annotations(tmp_path / "out/train/park.tags.xml", tags_only=True)
+    assert [dict(tag.attributes) for tag in read.tags] == [{"why": "rain"}]
+
+
 # Read by others
 
 
@@ -348,6 +388,31 @@ def test_slices__of_other_frames_need_their_clock(made, tmp_path):
     root = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
     assert root["images"][2]["file_name"] == "000002_20005.png"
     assert boxes_of(read_back("coco", tmp_path / "out")) == boxes_of(GIVEN)
+
+
+def test_slices__refuse_the_clock_of_another_video(made, tmp_path):
+    times, picture, more = read_clock(made.clock)
+    short = FrameClock(times.start_us[:3], times.stop_us[:3], times.source)
+    write_clock(tmp_path / "c.tsv", short, picture, more)
+    for layout in ("coco", "mot", "yolo", "cvat"):
+        with pytest.raises(ClockError, match="is not the clock"):
+            steps.export(made.slices, tmp_path / "out", layout, clock=tmp_path / "c.tsv")
+
+
+NAMES = ("..", ".", "a/b", "/a", "a\\b", "a\0b", "a\nb", "\udcff", " ", "x" * 300)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_name__of_a_recording_stays_in_its_folder(made, tmp_path, layout):
+    for name in NAMES:
+        with pytest.raises(UsageError, match="name of a folder"):
+            steps.export(made.slices, tmp_path / "out", layout, name=name)
+    assert list(tmp_path.iterdir()) == []
+    steps.export(made.slices, tmp_path / "out", layout, name="公園 2.b")
+    assert any("公園 2.b" in str(path) for path in (tmp_path / "out").rglob("*")) or layout in (
+        "coco",
+        "yolo",
+    )
 
 
 def test_export__refuses_to_overwrite_and_leaves_nothing_behind(made, tmp_path):

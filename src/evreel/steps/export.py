@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evreel import __version__
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 RECORD = "export.json"
 """What an export was made from, and what it does not hold."""
+
+_LONGEST_NAME = 200
+"""Bytes of a recording's name; with what is added to it, file systems take 255."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -72,6 +75,8 @@ def export(
     ------
     UsageError
         If the output exists, or the source lacks what the layout needs.
+    ClockError
+        If the slices were made with another clock.
     """
     from evreel.exports.layouts import LAYOUTS, usable
 
@@ -95,8 +100,12 @@ def export(
             "does not say when its frames are", path=source, hint="Give their clock with --clock."
         )
     for item in chosen:
-        if PurePath(item.id).name != item.id:
-            raise UsageError(f"{item.id!r} cannot be the name of a folder", path=source)
+        if not _is_name(item.id):
+            raise UsageError(
+                f"{item.id!r} cannot be the name of a folder in every system",
+                path=source,
+                hint="Give another with --name.",
+            )
     lost: Counter[str] = Counter()
     with atomic(output, inputs=[clock, store, pictures]) as (scratch,):
         scratch.mkdir()
@@ -147,6 +156,17 @@ def _items(
     return [_with(item, store, pictures)], inputs
 
 
+def _is_name(text: str) -> bool:
+    """Return whether a text names a file within a folder, wherever the folder is copied to."""
+    return (
+        text not in (".", "..")
+        and text.isprintable()
+        and text == text.strip() != ""
+        and not {"/", "\\"} & set(text)
+        and len(text.encode()) <= _LONGEST_NAME
+    )
+
+
 def _is_hdf5(path: Path) -> bool:
     if not path.is_file():
         return False
@@ -175,9 +195,14 @@ def _of_slices(
     source: Path, clock: str | Path | None, labels: Sequence[str] | None, name: str | None
 ) -> Exported:
     from evreel.exports.exported import of_slices
+    from evreel.files.slices import SlicesFile
+    from evreel.viz.moments import clock_of
 
     if labels is not None:
         raise UsageError("labels do not go with slices, which have their own")
+    if clock is not None:
+        with SlicesFile(source) as opened:
+            clock_of(opened, clock)  # checks that it is theirs
     return of_slices(source, name or source.stem, "train", _clock_of(clock))
 
 
