@@ -223,7 +223,7 @@ def test_event_bbox__says_what_was_written(tmp_path):
     given = numbered(BOXES, 8)
     path = tmp_path / "rec_bbox.npy"
     lost = write_event_bbox(path, given, CLOCK, PICTURE)
-    assert lost["marks of occluded shapes"] == 1
+    assert lost["marks of occluded shapes"] == 3
     read = read_annotations(path, clock=CLOCK, picture=PICTURE, labels=given.labels)
     expected = [(*row[:5], False) for row in seen(filled_in(given))]
     assert seen(read) == expected

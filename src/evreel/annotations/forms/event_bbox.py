@@ -9,14 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.forms.listing import (
+    RENUMBERED,
     Invalid,
     Listing,
     checked_labels,
     class_label,
+    not_in_boxes,
     with_gaps,
 )
 from evreel.annotations.forms.records import read_published_boxes, read_records, write_boxes
-from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, Box, Shape
+from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, Box
 from evreel.timebase import FrameClock, Int64Array
 from evreel.video.picture import Picture
 
@@ -124,20 +126,12 @@ def write_event_bbox(
 
     boxes = Regions(annotations, clock, picture, clip=True).boxes()
     ids = np.array([track.id for track in annotations.tracks], dtype=np.int64)
-    if len(ids) and ids.min() >= 0 and ids.max() < 2**32 and len(set(ids.tolist())) == len(ids):
+    has_own = bool(len(ids)) and ids.min() >= 0 and ids.max() < 2**32
+    has_own = has_own and len(set(ids.tolist())) == len(ids)
+    if has_own:
         boxes["track_id"] = ids[boxes["track_id"]]
     write_boxes(path, boxes)
-    listed = [shape for track in annotations.tracks for shape in track.shapes if not shape.outside]
-    return {
-        "listed shapes written as their bounding boxes": sum(map(_is_no_box, listed)),
-        "marks of occluded shapes": sum(shape.occluded for shape in listed),
-        "attributes": sum(len(shape.attributes) for shape in listed),
-        "frame tags": len(annotations.tags),
-    }
-
-
-def _is_no_box(shape: Shape) -> bool:
-    return not isinstance(shape, Box) or bool(shape.rotation % 360)
+    return {**not_in_boxes(annotations), RENUMBERED: 0 if has_own else len(ids)}
 
 
 def check_event_bbox(path: str | Path, labels: Sequence[str], invalid: Invalid) -> None:

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from evreel.annotations.shapes import Annotations, FloatArray, Shape, Track, interpolate
+from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track, interpolate
 from evreel.errors import AnnotationError, did_you_mean
 from evreel.text import nfc
 from evreel.video.picture import frame_of_picture, frame_within_name
@@ -31,6 +31,7 @@ MOST_FILLED = 5_000_000
 """Frames that gaps are filled in: two days of 30 a second."""
 
 DROPPED = "dropped_shapes"
+RENUMBERED = "tracks with another number, because not each had one of its own"
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,15}", re.ASCII)
@@ -329,6 +330,25 @@ def shown(annotations: Annotations) -> tuple[list[int], list[Shown]]:
     looked_at = set(frames)
     kept = [one for one in found if one.frame in looked_at]
     return frames, sorted(kept, key=lambda one: one.frame)
+
+
+def not_in_boxes(annotations: Annotations) -> dict[str, int]:
+    """Return what boxes with class and track alone cannot hold: sentence → how often."""
+    _, found = shown(annotations)
+    shapes = [one.shape for one in found]
+    return {
+        "shapes written as their bounding boxes": sum(not is_upright_box(s) for s in shapes),
+        "marks of occluded shapes": sum(shape.occluded for shape in shapes),
+        "attributes": sum(len(shape.attributes) for shape in shapes),
+        "z orders": sum(shape.z_order != 0 for shape in shapes),
+        "groups": sum(shape.group != 0 for shape in shapes),
+        "frame tags": len(annotations.tags),
+    }
+
+
+def is_upright_box(shape: object) -> bool:
+    """Return whether a shape is a box that is not turned."""
+    return isinstance(shape, Box) and not shape.rotation % 360
 
 
 def numbered(found: Sequence[Shown]) -> tuple[list[Shown], int]:

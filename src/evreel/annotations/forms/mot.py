@@ -19,6 +19,7 @@ from evreel.annotations.forms.listing import (
     Listing,
     checked_labels,
     class_label,
+    is_upright_box,
     number_of,
     numbered,
     shown,
@@ -285,11 +286,6 @@ def write_mot(
             set(frames).difference(annotations.frames or frames)
         ),
     }
-
-
-def is_upright_box(shape: object) -> bool:
-    """Return whether a shape is a box that is not turned."""
-    return isinstance(shape, Box) and not shape.rotation % 360
 
 
 def plain_number(value: float) -> str:

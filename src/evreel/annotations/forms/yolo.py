@@ -27,6 +27,7 @@ from evreel.annotations.forms.listing import (
     checked_labels,
     class_label,
     frames_by_name,
+    is_upright_box,
     number_of,
     shown,
     stated,
@@ -34,7 +35,6 @@ from evreel.annotations.forms.listing import (
     whole_of,
     with_gaps,
 )
-from evreel.annotations.forms.mot import is_upright_box
 from evreel.annotations.forms.packed import Packed
 from evreel.annotations.shapes import (
     Annotations,
