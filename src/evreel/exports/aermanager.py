@@ -25,6 +25,7 @@ NOTHING = "__Empty_Default__"
 """What aermanager calls label 0: no tag."""
 
 _TEXT = h5py.string_dtype()
+_TEXTS = ("label", "labels_lut/id", "rois/label")
 _MOST = np.iinfo(np.uint16).max
 
 
@@ -156,7 +157,7 @@ def read_slice(path: Path, *names: str, absent: bool = False) -> list[npt.NDArra
     Raises
     ------
     LayoutError
-        If it is not such a file, or lacks an array.
+        If it is not such a file, lacks an array, or one has another form than those beside it.
     """
 
     def other(why: str) -> LayoutError:
@@ -167,7 +168,16 @@ def read_slice(path: Path, *names: str, absent: bool = False) -> list[npt.NDArra
         )
 
     with foreign(other), hdf5.open_hdf5(path) as file:
-        return [np.empty(0) if absent and n not in file else _whole(file[n]) for n in names]
+        arrays = [np.empty(0) if absent and n not in file else _whole(file[n]) for n in names]
+    lengths: dict[str, int] = {}
+    for name, values in zip(names, arrays, strict=True):
+        is_text = values.dtype.kind == "O"
+        if values.ndim != 1 or (len(values) and is_text != (name in _TEXTS)):
+            raise other(f"{name} is not a list of {'texts' if name in _TEXTS else 'numbers'}")
+        known = lengths.setdefault(name.rpartition("/")[0] or name, len(values))
+        if len(values) != known:
+            raise other(f"{name} has {len(values)} rows, and what is beside it {known}")
+    return arrays
 
 
 def _whole(dataset: h5py.Dataset) -> npt.NDArray[Any]:
