@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from evreel.video.labelled import colour_of
 from evreel.viz.moments import clock_of
 from evreel.viz.plot import MOST_ROWS, plot
 from evreel.viz.summary import COLUMNS, MOST_BINS, bin_us, summarize
-from support.labelled import labelled, rows, van
+from support.labelled import N_FRAMES, labelled, rows, van
 
 
 def summary_of(made, clock=True):
@@ -121,3 +123,11 @@ def test_step__writes_the_table_and_the_plot_and_tells_what_is_suspicious(tmp_pa
     assert "silent_track: some.h5: van 3: has no event in the 0.100 s" in caplog.text
     with pytest.raises(ClockError, match="cannot be read"):
         steps.summary(made.slices, clock=tmp_path / "none.tsv")
+
+
+def test_counts__of_very_many_regions_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("evreel.viz.summary.MOST_CELLS", 30)
+    made = labelled(tmp_path, *(replace(van((k % N_FRAMES,)), id=-1) for k in range(14)))
+    found = summary_of(made)
+    assert found.counts.shape == (2, 15)
+    assert found.counts.sum() == len(made.events)

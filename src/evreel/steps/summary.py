@@ -61,8 +61,8 @@ def summary(
             stack.enter_context(atomic(*outputs, inputs=[path, clock])) if outputs else ()
         )
         if table is not None:
-            text = "".join(f"{line}\n" for line in found.lines())
-            next(scratch).write_text(text, encoding="utf-8")
+            with next(scratch).open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{line}\n" for line in found.lines())
         if plot is not None:
             next(scratch).write_bytes(png_bytes(draw(found, letters), plot))
     for suspects in found.suspects.values():
