@@ -619,6 +619,13 @@ def test_yolo__says_what_is_wrong_with_its_config(tmp_path, config, word):
     fails(lambda: read_yolo(tmp_path, SHAPE), "data.yaml", word)
 
 
+@pytest.mark.parametrize("row", ["images", "data/images/", "/"])
+def test_yolo__says_which_row_of_a_list_names_no_picture(tmp_path, row):
+    (tmp_path / "data.yaml").write_text("names: [a]\ntrain: train.txt")
+    (tmp_path / "train.txt").write_text(f"{row}\n")
+    fails(lambda: read_yolo(tmp_path, SHAPE), "train.txt", "not the name of a picture")
+
+
 @pytest.mark.parametrize("key", ["names", "nc", "kpt_shape", "train"])
 def test_yolo__names_no_list_of_more_values_than_there_is_memory(tmp_path, key):
     """Aliases of aliases: 2 to the 60 values."""

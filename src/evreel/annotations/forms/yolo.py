@@ -194,7 +194,14 @@ def _contents(
                 parts = PurePosixPath(row.strip().replace("\\", "/")).parts
                 if parts:
                     after = parts[parts.index("images") + 1 :] if "images" in parts else parts[-1:]
-                    pictures[str(PurePosixPath(*after).with_suffix(""))] = row.strip()
+                    picture = PurePosixPath(*after)
+                    if not picture.name:
+                        raise AnnotationError(
+                            f"{row.strip()!r} is not the name of a picture",
+                            path=packed.path,
+                            place=place,
+                        )
+                    pictures[str(picture.with_suffix(""))] = row.strip()
     return texts, pictures
 
 
