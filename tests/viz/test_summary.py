@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evreel import steps
-from evreel.errors import ClockError
+from evreel.errors import ClockError, UsageError
 from evreel.files.slices import SlicesFile
 from evreel.video.labelled import colour_of
 from evreel.viz.moments import clock_of
@@ -131,3 +131,10 @@ def test_counts__of_very_many_regions_are_bounded(tmp_path, monkeypatch):
     found = summary_of(made)
     assert found.counts.shape == (2, 15)
     assert found.counts.sum() == len(made.events)
+
+
+def test_plot__is_a_png_by_name(tmp_path):
+    made = labelled(tmp_path)
+    with pytest.raises(UsageError, match=r"\.png"):
+        steps.summary(made.slices, plot=tmp_path / "a.jpg")
+    assert not (tmp_path / "a.jpg").exists()
