@@ -181,6 +181,8 @@ def test_release__becomes_one_folder_with_its_splits(release, tmp_path):
     splits = yaml.safe_load((tmp_path / "dsec-det/train_val_test_split.yaml").read_text())
     assert splits == {"train": ["park"], "val": [], "test": ["town"]}
     assert (tmp_path / "dsec-det/test/town/events/left/events.h5").is_file()
+    lost = steps.export(release, tmp_path / "aer", "aermanager")
+    assert lost["splits, whose recordings lie side by side"] == 2
 
 
 def test_pictures__go_along(made, tmp_path):
@@ -429,6 +431,8 @@ def test_export__refuses_to_overwrite_and_leaves_nothing_behind(made, tmp_path):
         ({"source": made.slices, "layout": "mot", "labels": ["a"]}, "labels"),
         ({"source": made.slices, "layout": "mot", "name": "../x"}, "name of a folder"),
         ({"source": made.slices, "layout": "zip"}, "not one of"),
+        ({"source": made.slices, "layout": "cvat", "pictures": made.pictures}, "only with coco"),
+        ({"source": made.slices, "layout": "coco", "store": made.store}, "only with dsec-det"),
     ):
         with pytest.raises(UsageError, match=words):
             steps.export(output=tmp_path / "new", **wrong)

@@ -36,6 +36,8 @@ def write_folders(items: Sequence[Exported], folder: Path) -> dict[str, int]:
         if item.slices is not None:
             with SlicesFile(item.slices) as file:
                 lost.update(write_slices(file, folder / item.id, compression="gzip"))
+    splits = {item.split for item in items}
+    lost["splits, whose recordings lie side by side"] = len(splits) if len(splits) > 1 else 0
     return dict(lost)
 
 

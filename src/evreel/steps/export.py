@@ -57,9 +57,9 @@ def export(
         The clock of the annotated frames: needed for an annotation, and for slices whose frames
         are not regular. A release has it.
     store
-        Events store, which ``dsec-det`` goes along with. A release has it.
+        Events store, to go along with ``dsec-det``. A release has it.
     pictures
-        Zip of PNG frames, to go along with all layouts but ``aermanager``.
+        Zip of PNG frames, to go along with ``coco``, ``mot``, ``yolo`` and ``dsec-det``.
     labels
         Label names in the order of their numbers; None takes the source's.
     name
@@ -74,7 +74,8 @@ def export(
     Raises
     ------
     UsageError
-        If the output exists, or the source lacks what the layout needs.
+        If the output exists, the source lacks what the layout needs, or the layout does not take
+        what is given.
     ClockError
         If the slices were made with another clock.
     """
@@ -85,6 +86,10 @@ def export(
         raise UsageError(f"layout {layout!r} is not one of {', '.join(LAYOUTS)}")
     if outlines and layout != "yolo":
         raise UsageError("outlines are a choice of the layout yolo alone")
+    for role, path in (("pictures", pictures), ("store", store)):
+        if path is not None and role not in LAYOUTS[layout].takes:
+            taking = ", ".join(name for name, each in LAYOUTS.items() if role in each.takes)
+            raise UsageError(f"{role} cannot go along with the layout {layout}, only with {taking}")
     if output.exists() or output.is_symlink():
         raise UsageError(
             "already exists", place=str(output), hint="Choose another folder, or remove this one."
