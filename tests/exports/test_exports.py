@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from evreel import steps
-from evreel.annotations import read_annotations
+from evreel.annotations import read_annotations, write_coco
+from evreel.annotations.forms.coco import Pictures
 from evreel.annotations.shapes import Annotations, Ellipse, FrameTag, Track
 from evreel.cli import main
 from evreel.cli.commands import COMMANDS
@@ -228,6 +229,26 @@ def test_boxes__say_all_that_they_cannot_hold(tmp_path, layout):
         assert lost[what] == 1, what
     renumbered = lost.get("tracks whose number is their position")
     assert renumbered == (2 if layout == "prophesee" else None)
+
+
+@pytest.mark.parametrize("layout", ["cvat", "mot", "dsec-det"])
+def test_loose_shapes__get_numbers_after_those_of_tracks(made, tmp_path, layout):
+    shapes = (Track(-1, "car", (box(k),)) for k in range(2))
+    given = replace(GIVEN, tracks=(*shapes, *GIVEN.tracks), tags=())
+    path = tmp_path / "loose.json"
+    write_coco(path, [Pictures(given, SHAPE, dict(enumerate(PICTURES)))])
+    lost = steps.export(path, tmp_path / "out", layout, clock=made.clock)
+    assert lost["shapes without a track, each given a number"] == 2
+    assert not any("another number" in what for what in lost)
+    if layout == "dsec-det":
+        tracks = np.load(next((tmp_path / "out").rglob("tracks.npy")))
+        assert np.unique(tracks["track_id"]).tolist() == [3, 5, 6, 7]
+        assert (tracks["class_id"][tracks["track_id"] == 3] == LABELS.index("Süd")).all()
+    else:
+        read = read_back(
+            layout, tmp_path / "out/train" / f"loose{'.xml' if layout == 'cvat' else ''}"
+        )
+        assert {track.id for track in read.tracks} == {3, 5, 6, 7}
 
 
 def test_slices__keep_what_tags_say_and_count_what_became_an_outline(tmp_path):

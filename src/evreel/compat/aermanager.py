@@ -30,13 +30,13 @@ import numpy.typing as npt
 
 from evreel import steps
 from evreel.annotations.open import form_of, read_annotations
+from evreel.annotations.tables import roi_numbers
 from evreel.errors import LayoutError, UsageError
 from evreel.events import Sensor
 from evreel.exports.aermanager import (
     NOTHING,
     labels_in,
     read_slice,
-    roi_numbers,
     slice_files,
     write_slices,
 )

@@ -15,11 +15,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from evreel.annotations.tables import roi_numbers
 from evreel.errors import LayoutError, foreign
 from evreel.exports.exported import Exported
 from evreel.files import hdf5
 from evreel.files.slices import SlicesFile
-from evreel.timebase import Int64Array
 
 NOTHING = "__Empty_Default__"
 """What aermanager calls label 0: no tag."""
@@ -118,24 +118,6 @@ def labels_in(file: SlicesFile, k: int, rois: npt.NDArray[np.int32]) -> list[str
         & (file.tags.stop_us > file.windows.start_us[k])
     ]
     return [file.labels[n] for n in np.union1d(file.rois.label[rois], tagged)]
-
-
-def roi_numbers(track: Int64Array) -> Int64Array:
-    """Return a number of its own for each region: its track's, if these are all different.
-
-    Examples
-    --------
-    >>> roi_numbers(np.array([3, 5, -1, -1])).tolist(), roi_numbers(np.array([3, 3])).tolist()
-    ([3, 5, 6, 7], [0, 1])
-    """
-    real = track[track >= 0]
-    if len(np.unique(real)) < len(real):
-        return np.arange(len(track), dtype=np.int64)
-    numbers = track.astype(np.int64)
-    loose = numbers < 0
-    free = int(real.max()) + 1 if len(real) else 0
-    numbers[loose] = free + np.arange(np.count_nonzero(loose))
-    return numbers
 
 
 def slice_files(folder: Path) -> list[Path]:

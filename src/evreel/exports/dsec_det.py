@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evreel.annotations.forms.listing import RENUMBERED, not_in_boxes
+from evreel.annotations.forms.listing import not_in_boxes, numbers_of
 from evreel.annotations.regions import Regions
 from evreel.errors import AnnotationError
 from evreel.exports.exported import Exported, labels_of
@@ -55,10 +55,8 @@ def write_dsec_det(items: Sequence[Exported], folder: Path) -> dict[str, int]:
         for name in ("object_detections/left", "images/left/distorted", "events/left"):
             (sequence / name).mkdir(parents=True)
         boxes = Regions(annotations, clock, item.picture, clip=True).boxes()
-        ids = np.array([track.id for track in annotations.tracks], dtype=np.int64)
-        if len(ids) and (ids.min() < 0 or len(np.unique(ids)) < len(ids)):
-            ids = np.arange(len(ids), dtype=np.int64)
-            lost[RENUMBERED] += len(ids)
+        ids, other = numbers_of(annotations, 2**63 - 1)
+        lost.update(other)
         tracks = np.zeros(len(boxes), dtype=TRACKS_DTYPE)
         for name in ("x", "y", "w", "h", "class_confidence"):
             tracks[name] = boxes[name]

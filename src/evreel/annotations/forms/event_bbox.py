@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.forms.listing import (
-    RENUMBERED,
     Invalid,
     Listing,
     checked_labels,
     class_label,
     not_in_boxes,
+    numbers_of,
     with_gaps,
 )
 from evreel.annotations.forms.records import read_published_boxes, read_records, write_boxes
@@ -107,7 +107,7 @@ def write_event_bbox(
     """Write a box for each region and frame that shows it, at the frame's stop.
 
     Shapes become their bounding boxes. `class_id` is a row of the labels; `track_id` is the track's
-    number if each has one of its own, else its position.
+    number if each has one of its own, else its position; loose shapes get numbers after these.
 
     Parameters
     ----------
@@ -125,13 +125,11 @@ def write_event_bbox(
     from evreel.annotations.regions import Regions
 
     boxes = Regions(annotations, clock, picture, clip=True).boxes()
-    ids = np.array([track.id for track in annotations.tracks], dtype=np.int64)
-    has_own = bool(len(ids)) and ids.min() >= 0 and ids.max() < 2**32
-    has_own = has_own and len(set(ids.tolist())) == len(ids)
-    if has_own:
-        boxes["track_id"] = ids[boxes["track_id"]]
+    numbers, other = numbers_of(annotations, 2**32 - 1)
+    if len(boxes):
+        boxes["track_id"] = numbers[boxes["track_id"]]
     write_boxes(path, boxes)
-    return {**not_in_boxes(annotations), RENUMBERED: 0 if has_own else len(ids)}
+    return not_in_boxes(annotations) | other
 
 
 def check_event_bbox(path: str | Path, labels: Sequence[str], invalid: Invalid) -> None:

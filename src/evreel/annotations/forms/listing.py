@@ -18,8 +18,10 @@ from typing import Literal, NamedTuple, NoReturn
 import numpy as np
 
 from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track, interpolate
+from evreel.annotations.tables import roi_numbers
 from evreel.errors import AnnotationError, did_you_mean
 from evreel.text import nfc
+from evreel.timebase import Int64Array
 from evreel.video.picture import frame_of_picture, frame_within_name
 
 Invalid = Literal["error", "drop"]
@@ -32,6 +34,7 @@ MOST_FILLED = 5_000_000
 
 DROPPED = "dropped_shapes"
 RENUMBERED = "tracks with another number, because not each had one of its own"
+UNNUMBERED = "shapes without a track, each given a number"
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,15}", re.ASCII)
@@ -343,6 +346,22 @@ def not_in_boxes(annotations: Annotations) -> dict[str, int]:
         "z orders": sum(shape.z_order != 0 for shape in shapes),
         "groups": sum(shape.group != 0 for shape in shapes),
         "frame tags": len(annotations.tags),
+    }
+
+
+def numbers_of(annotations: Annotations, most: int) -> tuple[Int64Array, dict[str, int]]:
+    """Return a number of its own for each track and loose shape, and how many are not its own.
+
+    Numbers are 0 to `most`; if those of the tracks are not, each gets its position.
+    """
+    own = np.array([track.id for track in annotations.tracks], dtype=np.int64)
+    numbers = roi_numbers(own)
+    if numbers.max(initial=0) > most:
+        numbers = np.arange(len(own), dtype=np.int64)
+    loose = int(np.count_nonzero(own < 0))
+    return numbers, {
+        RENUMBERED: int(np.count_nonzero(numbers != own)) - loose,
+        UNNUMBERED: loose,
     }
 
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from evreel.annotations.forms.listing import (
+    UNNUMBERED,
     Invalid,
     Listing,
     checked_labels,
@@ -275,7 +276,7 @@ def write_mot(
         "shapes written as their bounding boxes": sum(
             not is_upright_box(one.shape) for one in found
         ),
-        "shapes without a track, each given a number": loose,
+        UNNUMBERED: loose,
         "attributes": sum(
             len(one.shape.attributes.keys() - {"visibility", "ignored"}) for one in found
         ),
