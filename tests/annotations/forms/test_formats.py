@@ -703,6 +703,17 @@ def test_form__is_told_by_content_and_not_by_name(tmp_path):
     assert len(read_annotations(tmp_path / "f.zip").tracks) == 1
 
 
+def test_folder__of_too_many_files_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("evreel.annotations.forms.packed.MOST_FILES", 3)
+    for k in range(9):
+        (tmp_path / f"{k}.txt").touch()
+    looked_at = []
+    there = Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda path: looked_at.append(path) or there(path))
+    fails(lambda: read_annotations(tmp_path), "more than 3 files")
+    assert len(looked_at) == 4
+
+
 def test_folder__with_one_xml_is_read_as_its_zip_is(tmp_path):
     folder = tmp_path / "export"
     folder.mkdir()
