@@ -133,6 +133,24 @@ def test_counts__of_very_many_regions_are_bounded(tmp_path, monkeypatch):
     assert found.counts.sum() == len(made.events)
 
 
+def test_frames__before_the_recording_are_at_its_start(tmp_path):
+    """As those of another camera, which began earlier."""
+    whole = summary_of(labelled(tmp_path))
+    spans = whole.tracks.labelled
+    early = replace(
+        whole,
+        tracks=whole.tracks._replace(
+            start_us=whole.tracks.start_us - 50_000,
+            stop_us=whole.tracks.stop_us - 50_000,
+            labelled=spans._replace(start_us=spans.start_us - 50_000),
+        ),
+        clock=None,
+    )
+    assert early.facts()["annotated_share"] == "1.0000"
+    names = slice(0, 200)  # columns that no bar reaches
+    assert np.array_equal(plot(early)[-140:, names], plot(replace(whole, clock=None))[-140:, names])
+
+
 def test_plot__is_a_png_by_name(tmp_path):
     made = labelled(tmp_path)
     with pytest.raises(UsageError, match=r"\.png"):

@@ -115,7 +115,8 @@ class Summary:
         """Return what holds for the whole recording, name → text."""
         spans, n = self.tracks.labelled, int(self.counts.sum())
         labelled = n - int(self.counts[:, 0].sum())
-        looked_at = int((np.minimum(spans.stop_us, self.t_stop_us) - spans.start_us).clip(0).sum())
+        within = np.clip([spans.start_us, spans.stop_us], 0, self.t_stop_us)
+        looked_at = int((within[1] - within[0]).sum())
         facts = {
             "recording": self.name,
             "duration_us": str(self.t_stop_us),
