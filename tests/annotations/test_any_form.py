@@ -20,7 +20,7 @@ from evreel.annotations import (
     write_yolo,
     write_yolo_config,
 )
-from evreel.annotations.coco import Pictures
+from evreel.annotations.forms.coco import Pictures
 from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import Track
 from evreel.cli import main

@@ -191,8 +191,38 @@ def test_arguments__that_contradict_are_refused(made, tmp_path):
         load_annotated_slice(made.slices / "99")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "load"),
+    [
+        ("frame_size", np.array([2, 48]), load_frame_shape),
+        ("frame_size", 3, load_frame_shape),
+        ("frame_size", "abc", load_frame_shape),
+        ("spikes/x", np.arange(3), load_annotated_slice),
+        ("spikes/x", "abc", load_annotated_slice),
+        ("spikes", np.arange(3), load_annotated_slice),
+        ("label", 3, load_annotated_slice),
+        ("label", np.arange(3), load_annotated_slice),
+        ("labels_lut/label", np.arange(1), load_labels_lut),
+        ("labels_lut/label", 1, load_labels_lut),
+        ("rois/id", np.arange(1), load_rois_lut),
+    ],
+)
+def test_slice__of_another_form_is_an_error(data_set, tmp_path, name, value, load):
+    with (
+        h5py.File(list_dataset_files(data_set)[0]) as old,
+        h5py.File(tmp_path / "0.h5", "w") as new,
+    ):
+        for each in old:
+            old.copy(each, new)
+        del new[name]
+        new[name] = value
+    with pytest.raises(LayoutError, match=r"not a slice|frame_size"):
+        load(tmp_path / "0.h5")
+
+
 def test_data_set_without_regions__has_no_table_of_them(made, tmp_path):
-    gen_annotated_dataset_from_list([made.store], [{}], tmp_path, time_window=20_000)
+    said = {"rois_file": None, "tags_file": None}
+    gen_annotated_dataset_from_list([made.store], [said], tmp_path, time_window=20_000)
     path = list_dataset_files(tmp_path)[0]
     events, labels = load_annotated_slice(path)
     assert np.isnan(events["id"]).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,16 +13,20 @@ import pytest
 import yaml
 
 from evreel import steps
-from evreel.annotations import read_annotations
-from evreel.annotations.shapes import Annotations
+from evreel.annotations import read_annotations, write_coco
+from evreel.annotations.forms.coco import Pictures
+from evreel.annotations.shapes import Annotations, Ellipse, FrameTag, Track
 from evreel.cli import main
 from evreel.cli.commands import COMMANDS
-from evreel.errors import AnnotationError, UsageError
+from evreel.errors import AnnotationError, ClockError, UsageError
 from evreel.exports.aermanager import slice_files
 from evreel.exports.layouts import LAYOUTS as BY_NAME
 from evreel.files.boxes import read_boxes
+from evreel.files.clock import read_clock, write_clock
 from evreel.files.slices import SlicesFile
+from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
+from support.annotations import box
 from support.exports import GIVEN, LABELS, SHAPE, N, made_in, release_of, run_vendor
 
 PICTURES = [f"{k:06d}_{10_000 * k}.png" for k in range(N)]
@@ -177,6 +182,8 @@ def test_release__becomes_one_folder_with_its_splits(release, tmp_path):
     splits = yaml.safe_load((tmp_path / "dsec-det/train_val_test_split.yaml").read_text())
     assert splits == {"train": ["park"], "val": [], "test": ["town"]}
     assert (tmp_path / "dsec-det/test/town/events/left/events.h5").is_file()
+    lost = steps.export(release, tmp_path / "aer", "aermanager")
+    assert lost["splits, whose recordings lie side by side"] == 2
 
 
 def test_pictures__go_along(made, tmp_path):
@@ -194,6 +201,62 @@ def test_export__says_what_a_layout_cannot_hold(made, tmp_path, capsys):
     told = capsys.readouterr().err
     assert "y: does not hold: 15 shapes of tracks, without the track's number" in told
     assert "y: does not hold: 3 frame tags" in told
+
+
+FULL = Annotations(
+    LABELS,
+    (
+        Track(3, "Süd", (Ellipse(2, np.array([[12.0, 18], [7, 12]]), z_order=2, group=4),)),
+        Track(5, "car", (replace(box(2), occluded=True, attributes={"a": "1"}),)),
+    ),
+    tags=(FrameTag(2, "car", {"why": "rain"}),),
+    frames=range(N),
+    picture_shape=SHAPE,
+)
+
+
+@pytest.mark.parametrize("layout", ["dsec-det", "prophesee"])
+def test_boxes__say_all_that_they_cannot_hold(tmp_path, layout):
+    made = made_in(tmp_path, FULL)
+    lost = steps.export(made.rois, tmp_path / "out", layout, clock=made.clock)
+    for what in (
+        "shapes written as their bounding boxes",
+        "marks of occluded shapes",
+        "attributes",
+        "z orders",
+        "groups",
+    ):
+        assert lost[what] == 1, what
+    renumbered = lost.get("tracks whose number is their position")
+    assert renumbered == (2 if layout == "prophesee" else None)
+
+
+@pytest.mark.parametrize("layout", ["cvat", "mot", "dsec-det"])
+def test_loose_shapes__get_numbers_after_those_of_tracks(made, tmp_path, layout):
+    shapes = (Track(-1, "car", (box(k),)) for k in range(2))
+    given = replace(GIVEN, tracks=(*shapes, *GIVEN.tracks), tags=())
+    path = tmp_path / "loose.json"
+    write_coco(path, [Pictures(given, SHAPE, dict(enumerate(PICTURES)))])
+    lost = steps.export(path, tmp_path / "out", layout, clock=made.clock)
+    assert lost["shapes without a track, each given a number"] == 2
+    assert not any("another number" in what for what in lost)
+    if layout == "dsec-det":
+        tracks = np.load(next((tmp_path / "out").rglob("tracks.npy")))
+        assert np.unique(tracks["track_id"]).tolist() == [3, 5, 6, 7]
+        assert (tracks["class_id"][tracks["track_id"] == 3] == LABELS.index("Süd")).all()
+    else:
+        read = read_back(
+            layout, tmp_path / "out/train" / f"loose{'.xml' if layout == 'cvat' else ''}"
+        )
+        assert {track.id for track in read.tracks} == {3, 5, 6, 7}
+
+
+def test_slices__keep_what_tags_say_and_count_what_became_an_outline(tmp_path):
+    made = made_in(tmp_path, FULL)
+    lost = steps.export(made.slices, tmp_path / "out", "cvat")
+    assert lost["ellipses, of which slices have only the outline"] == 1
+    read = read_annotations(tmp_path / "out/train/park.tags.xml", tags_only=True)
+    assert [dict(tag.attributes) for tag in read.tags] == [{"why": "rain"}]
 
 
 # Read by others
@@ -350,6 +413,31 @@ def test_slices__of_other_frames_need_their_clock(made, tmp_path):
     assert boxes_of(read_back("coco", tmp_path / "out")) == boxes_of(GIVEN)
 
 
+def test_slices__refuse_the_clock_of_another_video(made, tmp_path):
+    times, picture, more = read_clock(made.clock)
+    short = FrameClock(times.start_us[:3], times.stop_us[:3], times.source)
+    write_clock(tmp_path / "c.tsv", short, picture, more)
+    for layout in ("coco", "mot", "yolo", "cvat"):
+        with pytest.raises(ClockError, match="is not the clock"):
+            steps.export(made.slices, tmp_path / "out", layout, clock=tmp_path / "c.tsv")
+
+
+NAMES = ("..", ".", "a/b", "/a", "a\\b", "a\0b", "a\nb", "\udcff", " ", "x" * 300)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_name__of_a_recording_stays_in_its_folder(made, tmp_path, layout):
+    for name in NAMES:
+        with pytest.raises(UsageError, match="name of a folder"):
+            steps.export(made.slices, tmp_path / "out", layout, name=name)
+    assert list(tmp_path.iterdir()) == []
+    steps.export(made.slices, tmp_path / "out", layout, name="公園 2.b")
+    assert any("公園 2.b" in str(path) for path in (tmp_path / "out").rglob("*")) or layout in (
+        "coco",
+        "yolo",
+    )
+
+
 def test_export__refuses_to_overwrite_and_leaves_nothing_behind(made, tmp_path):
     out = tmp_path / "out"
     steps.export(made.slices, out, "mot")
@@ -364,6 +452,8 @@ def test_export__refuses_to_overwrite_and_leaves_nothing_behind(made, tmp_path):
         ({"source": made.slices, "layout": "mot", "labels": ["a"]}, "labels"),
         ({"source": made.slices, "layout": "mot", "name": "../x"}, "name of a folder"),
         ({"source": made.slices, "layout": "zip"}, "not one of"),
+        ({"source": made.slices, "layout": "cvat", "pictures": made.pictures}, "only with coco"),
+        ({"source": made.slices, "layout": "coco", "store": made.store}, "only with dsec-det"),
     ):
         with pytest.raises(UsageError, match=words):
             steps.export(output=tmp_path / "new", **wrong)

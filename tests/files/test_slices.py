@@ -221,6 +221,36 @@ def test_slices_file__that_contradicts_itself_is_refused(slices, store):
         SlicesFile(store.path)
 
 
+@pytest.mark.parametrize("value", [-2, 2**31 - 1])
+@pytest.mark.parametrize("name", ["events/roi", "overlaps/roi", "overlaps/event"])
+def test_slices_file__refuses_regions_that_it_lacks(slices, name, value):
+    with edited(slices) as file:
+        file[name][3] = value
+    with SlicesFile(slices) as got, pytest.raises(LayoutError, match=rf"row 3: {name} is {value}"):
+        got.read()
+        _ = got.overlaps
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("shapes/roi", -1),
+        ("shapes/roi", 2),
+        ("shapes/kind", 99),
+        ("shapes/first_vertex", 10**9),
+        ("shapes/first_vertex", -(10**9)),
+        ("shapes/n_vertices", 10**6),
+        ("vertices/y", np.inf),
+    ],
+)
+def test_shapes__refuse_rows_that_point_nowhere(tmp_path, described, name, value):
+    described.close()
+    with edited(tmp_path / "d.h5") as file:
+        file[name][1] = value
+    with SlicesFile(tmp_path / "d.h5") as got, pytest.raises(LayoutError, match=name):
+        got.shapes()
+
+
 def everything_in(path):
     """Return all that a file of slices holds."""
     with SlicesFile(path) as got:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from evreel import steps
-from evreel.errors import ClockError
+from evreel.errors import ClockError, UsageError
 from evreel.files.slices import SlicesFile
 from evreel.video.labelled import colour_of
 from evreel.viz.moments import clock_of
 from evreel.viz.plot import MOST_ROWS, plot
 from evreel.viz.summary import COLUMNS, MOST_BINS, bin_us, summarize
-from support.labelled import labelled, rows, van
+from support.labelled import N_FRAMES, labelled, rows, van
 
 
 def summary_of(made, clock=True):
@@ -121,3 +123,36 @@ def test_step__writes_the_table_and_the_plot_and_tells_what_is_suspicious(tmp_pa
     assert "silent_track: some.h5: van 3: has no event in the 0.100 s" in caplog.text
     with pytest.raises(ClockError, match="cannot be read"):
         steps.summary(made.slices, clock=tmp_path / "none.tsv")
+
+
+def test_counts__of_very_many_regions_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("evreel.viz.summary.MOST_CELLS", 30)
+    made = labelled(tmp_path, *(replace(van((k % N_FRAMES,)), id=-1) for k in range(14)))
+    found = summary_of(made)
+    assert found.counts.shape == (2, 15)
+    assert found.counts.sum() == len(made.events)
+
+
+def test_frames__before_the_recording_are_at_its_start(tmp_path):
+    """As those of another camera, which began earlier."""
+    whole = summary_of(labelled(tmp_path))
+    spans = whole.tracks.labelled
+    early = replace(
+        whole,
+        tracks=whole.tracks._replace(
+            start_us=whole.tracks.start_us - 50_000,
+            stop_us=whole.tracks.stop_us - 50_000,
+            labelled=spans._replace(start_us=spans.start_us - 50_000),
+        ),
+        clock=None,
+    )
+    assert early.facts()["annotated_share"] == "1.0000"
+    names = slice(0, 200)  # columns that no bar reaches
+    assert np.array_equal(plot(early)[-140:, names], plot(replace(whole, clock=None))[-140:, names])
+
+
+def test_plot__is_a_png_by_name(tmp_path):
+    made = labelled(tmp_path)
+    with pytest.raises(UsageError, match=r"\.png"):
+        steps.summary(made.slices, plot=tmp_path / "a.jpg")
+    assert not (tmp_path / "a.jpg").exists()

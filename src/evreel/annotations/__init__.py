@@ -13,14 +13,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evreel.annotations.coco import read_coco, write_coco
     from evreel.annotations.cvat import read_cvat, write_images_xml, write_video_xml
-    from evreel.annotations.event_bbox import read_event_bbox, write_event_bbox
+    from evreel.annotations.forms.coco import read_coco, write_coco
+    from evreel.annotations.forms.event_bbox import read_event_bbox, write_event_bbox
+    from evreel.annotations.forms.mot import read_mot, write_mot
+    from evreel.annotations.forms.yolo import read_yolo, write_yolo, write_yolo_config
     from evreel.annotations.keyframes import sparse
-    from evreel.annotations.mot import read_mot, write_mot
     from evreel.annotations.open import form_of, read_annotations
     from evreel.annotations.shapes import Annotations, FrameTag, Shape, Track
-    from evreel.annotations.yolo import read_yolo, write_yolo, write_yolo_config
 
 _LAZY = {
     "Annotations": "shapes",
@@ -29,19 +29,19 @@ _LAZY = {
     "Track": "shapes",
     "form_of": "open",
     "read_annotations": "open",
-    "read_coco": "coco",
+    "read_coco": "forms.coco",
     "read_cvat": "cvat",
-    "read_event_bbox": "event_bbox",
-    "read_mot": "mot",
-    "read_yolo": "yolo",
+    "read_event_bbox": "forms.event_bbox",
+    "read_mot": "forms.mot",
+    "read_yolo": "forms.yolo",
     "sparse": "keyframes",
-    "write_coco": "coco",
-    "write_event_bbox": "event_bbox",
+    "write_coco": "forms.coco",
+    "write_event_bbox": "forms.event_bbox",
     "write_images_xml": "cvat",
-    "write_mot": "mot",
+    "write_mot": "forms.mot",
     "write_video_xml": "cvat",
-    "write_yolo": "yolo",
-    "write_yolo_config": "yolo",
+    "write_yolo": "forms.yolo",
+    "write_yolo_config": "forms.yolo",
 }
 """Name → the module that it is imported from when it is first used."""
 

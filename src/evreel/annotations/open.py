@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from evreel.annotations.listing import Invalid
-from evreel.annotations.packed import Packed
+from evreel.annotations.forms.listing import Invalid
+from evreel.annotations.forms.packed import Packed
 from evreel.annotations.shapes import Annotations, of_kinds
 from evreel.errors import AnnotationError, UsageError
 from evreel.timebase import FrameClock
@@ -63,8 +63,8 @@ def form_of(path: str | Path) -> Form:
 
 def _form_within(path: Path) -> Form:
     """Return the form of what a folder or a zip holds."""
-    from evreel.annotations.mot import GROUND_TRUTH
-    from evreel.annotations.yolo import CONFIG, OLD_NAMES
+    from evreel.annotations.forms.mot import GROUND_TRUTH
+    from evreel.annotations.forms.yolo import CONFIG, OLD_NAMES
 
     with Packed(path) as packed:
         marks: dict[Form, bool] = {
@@ -82,6 +82,19 @@ def _form_within(path: Path) -> Form:
         path=path,
         hint=f"{_KNOWN}; a folder or zip needs an *.xml, *.json, {CONFIG} or gt/{GROUND_TRUTH}.",
     )
+
+
+def _only_xml(folder: Path) -> Path:
+    """Return the XML of a folder; raise if it has several."""
+    with Packed(folder) as packed:
+        found = [name for name in packed.names if name.lower().endswith(".xml")]
+    if len(found) > 1:
+        raise AnnotationError(
+            f"has {found[0]} and {found[1]}; one XML is expected",
+            path=folder,
+            hint="Give the one that is wanted.",
+        )
+    return folder / found[0]
 
 
 def read_annotations(
@@ -155,7 +168,7 @@ def read_annotations(
         from evreel.annotations.cvat import read_cvat
 
         return read_cvat(
-            path,
+            _only_xml(path) if path.is_dir() else path,
             unsupported=unsupported,
             invalid=invalid,
             tags_only=tags_only,
@@ -184,19 +197,19 @@ def _read_other(
 ) -> Annotations:
     """Read an annotation of a form that is not CVAT's."""
     if form == "coco":
-        from evreel.annotations.coco import read_coco
+        from evreel.annotations.forms.coco import read_coco
 
         return read_coco(path, invalid=invalid, fill=fill)
     if form == "mot":
-        from evreel.annotations.mot import read_mot
+        from evreel.annotations.forms.mot import read_mot
 
         return read_mot(path, labels=labels, invalid=invalid, fill=fill)
     if form == "yolo":
-        from evreel.annotations.yolo import read_yolo
+        from evreel.annotations.forms.yolo import read_yolo
 
         shape = _needed(path, picture, "the size of the pictures").shape
         return read_yolo(path, shape, invalid=invalid, fill=fill)
-    from evreel.annotations.event_bbox import read_event_bbox
+    from evreel.annotations.forms.event_bbox import read_event_bbox
 
     return read_event_bbox(
         path,
@@ -234,7 +247,7 @@ def check_annotations(
     path = Path(path)
     form = form_of(path)
     if form == "event-bbox" and not tags_only:
-        from evreel.annotations.event_bbox import check_event_bbox
+        from evreel.annotations.forms.event_bbox import check_event_bbox
 
         check_event_bbox(path, labels, invalid)
         return Annotations(tuple(labels), source=path.name)

@@ -32,6 +32,24 @@ class RoiTable(NamedTuple):
     group: Int64Array
 
 
+def roi_numbers(track: Int64Array) -> Int64Array:
+    """Return a number of its own for each region: its track's, if these are all different.
+
+    Examples
+    --------
+    >>> roi_numbers(np.array([3, 5, -1, -1])).tolist(), roi_numbers(np.array([3, 3])).tolist()
+    ([3, 5, 6, 7], [0, 1])
+    """
+    real = track[track >= 0]
+    if len(np.unique(real)) < len(real):
+        return np.arange(len(track), dtype=np.int64)
+    numbers = track.astype(np.int64)
+    loose = numbers < 0
+    free = int(real.max()) + 1 if len(real) else 0
+    numbers[loose] = free + np.arange(np.count_nonzero(loose))
+    return numbers
+
+
 AttributeColumn = npt.NDArray[np.float64] | npt.NDArray[np.int32] | npt.NDArray[np.int8]
 
 

@@ -568,7 +568,12 @@ def align(options: Options) -> int:
     output("DIR"),
     option("--clock", metavar="TSV", type=Path, help="of the frames; an annotation needs it"),
     option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det"),
-    option("--pictures", metavar="ZIP", type=Path, help="PNG frames to go along"),
+    option(
+        "--pictures",
+        metavar="ZIP",
+        type=Path,
+        help="PNG frames to go along: coco, mot, yolo, dsec-det",
+    ),
     labels("names in the order of their numbers; default: the source's"),
     option("--name", help="of the recording; default: SOURCE's name"),
     option("--outlines", action="store_true", help="instead of boxes: yolo"),

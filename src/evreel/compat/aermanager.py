@@ -30,13 +30,13 @@ import numpy.typing as npt
 
 from evreel import steps
 from evreel.annotations.open import form_of, read_annotations
-from evreel.errors import UsageError
+from evreel.annotations.tables import roi_numbers
+from evreel.errors import LayoutError, UsageError
 from evreel.events import Sensor
 from evreel.exports.aermanager import (
     NOTHING,
     labels_in,
     read_slice,
-    roi_numbers,
     slice_files,
     write_slices,
 )
@@ -116,7 +116,7 @@ def aedat_convert_to_video(
 
 def gen_annotated_dataset_from_list(
     event_files: Sequence[str | Path],
-    labels: Sequence[Mapping[str, str | Path]],
+    labels: Sequence[Mapping[str, str | Path | None]],
     destination_path: str | Path,
     compression: str | None = None,
     crop_size: Margins | None = None,
@@ -136,7 +136,7 @@ def gen_annotated_dataset_from_list(
     event_files
         The recordings.
     labels
-        For each recording, ``rois_file`` and ``tags_file``; either may be missing.
+        For each recording, ``rois_file`` and ``tags_file``; either may be missing or None.
     destination_path
         Folder; other folders in it stay.
     compression
@@ -162,8 +162,9 @@ def gen_annotated_dataset_from_list(
     windows = steps.RegularWindows(window_us=time_window, count=spike_count, tail="drop")
     windows.division()
     destination = Path(destination_path)
-    for file, said in zip(map(Path, event_files), labels, strict=True):
-        unknown = set(said) - {"rois_file", "tags_file"}
+    for file, named in zip(map(Path, event_files), labels, strict=True):
+        said = {role: path for role, path in named.items() if path is not None}
+        unknown = set(named) - {"rois_file", "tags_file"}
         if unknown:
             raise UsageError(
                 f"{sorted(unknown)[0]!r} is neither rois_file nor tags_file", path=file
@@ -260,6 +261,8 @@ def load_frame_shape(file_path: str | Path) -> tuple[int, int, int]:
         with SlicesFile(slices) as file:
             return 2, file.sensor.height, file.sensor.width
     (shape,) = read_slice(path, "frame_size")
+    if len(shape) != 3:
+        raise LayoutError(f"its frame_size has {len(shape)} numbers; 3 are expected", path=path)
     polarities, height, width = shape.tolist()
     return polarities, height, width
 

@@ -15,16 +15,17 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from evreel.annotations.tables import roi_numbers
 from evreel.errors import LayoutError, foreign
 from evreel.exports.exported import Exported
 from evreel.files import hdf5
 from evreel.files.slices import SlicesFile
-from evreel.timebase import Int64Array
 
 NOTHING = "__Empty_Default__"
 """What aermanager calls label 0: no tag."""
 
 _TEXT = h5py.string_dtype()
+_TEXTS = ("label", "labels_lut/id", "rois/label")
 _MOST = np.iinfo(np.uint16).max
 
 
@@ -35,6 +36,8 @@ def write_folders(items: Sequence[Exported], folder: Path) -> dict[str, int]:
         if item.slices is not None:
             with SlicesFile(item.slices) as file:
                 lost.update(write_slices(file, folder / item.id, compression="gzip"))
+    splits = {item.split for item in items}
+    lost["splits, whose recordings lie side by side"] = len(splits) if len(splits) > 1 else 0
     return dict(lost)
 
 
@@ -117,24 +120,6 @@ def labels_in(file: SlicesFile, k: int, rois: npt.NDArray[np.int32]) -> list[str
     return [file.labels[n] for n in np.union1d(file.rois.label[rois], tagged)]
 
 
-def roi_numbers(track: Int64Array) -> Int64Array:
-    """Return a number of its own for each region: its track's, if these are all different.
-
-    Examples
-    --------
-    >>> roi_numbers(np.array([3, 5, -1, -1])).tolist(), roi_numbers(np.array([3, 3])).tolist()
-    ([3, 5, 6, 7], [0, 1])
-    """
-    real = track[track >= 0]
-    if len(np.unique(real)) < len(real):
-        return np.arange(len(track), dtype=np.int64)
-    numbers = track.astype(np.int64)
-    loose = numbers < 0
-    free = int(real.max()) + 1 if len(real) else 0
-    numbers[loose] = free + np.arange(np.count_nonzero(loose))
-    return numbers
-
-
 def slice_files(folder: Path) -> list[Path]:
     """Return the files of a folder that aermanager's layout names ``<number>.h5``, in order."""
     found = [path for path in folder.rglob("*.h5") if re.fullmatch(r"[0-9]{1,9}", path.stem)]
@@ -156,7 +141,7 @@ def read_slice(path: Path, *names: str, absent: bool = False) -> list[npt.NDArra
     Raises
     ------
     LayoutError
-        If it is not such a file, or lacks an array.
+        If it is not such a file, lacks an array, or one has another form than those beside it.
     """
 
     def other(why: str) -> LayoutError:
@@ -167,7 +152,16 @@ def read_slice(path: Path, *names: str, absent: bool = False) -> list[npt.NDArra
         )
 
     with foreign(other), hdf5.open_hdf5(path) as file:
-        return [np.empty(0) if absent and n not in file else _whole(file[n]) for n in names]
+        arrays = [np.empty(0) if absent and n not in file else _whole(file[n]) for n in names]
+    lengths: dict[str, int] = {}
+    for name, values in zip(names, arrays, strict=True):
+        is_text = values.dtype.kind == "O"
+        if values.ndim != 1 or (len(values) and is_text != (name in _TEXTS)):
+            raise other(f"{name} is not a list of {'texts' if name in _TEXTS else 'numbers'}")
+        known = lengths.setdefault(name.rpartition("/")[0] or name, len(values))
+        if len(values) != known:
+            raise other(f"{name} has {len(values)} rows, and what is beside it {known}")
+    return arrays
 
 
 def _whole(dataset: h5py.Dataset) -> npt.NDArray[Any]:

@@ -13,6 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from evreel.annotations.cvat import write_images_xml, write_video_xml
+from evreel.annotations.forms.listing import RENUMBERED, UNNUMBERED
 from evreel.annotations.keyframes import sparse
 from evreel.annotations.shapes import Annotations, Shape, Track
 from evreel.exports.exported import Exported
@@ -40,8 +41,9 @@ def write_cvat(items: Sequence[Exported], folder: Path) -> dict[str, int]:
 def _closed(annotations: Annotations, lost: Counter[str]) -> Annotations:
     """Return tracks with numbers of their own, closed where nothing is known of them."""
     ids = [track.id for track in annotations.tracks if track.id >= 0]
+    lost[UNNUMBERED] += len(annotations.tracks) - len(ids)
     if len(set(ids)) < len(ids):
-        lost["tracks with another number, because not each had one of its own"] += len(ids)
+        lost[RENUMBERED] += len(ids)
     tracks = []
     for number, track in enumerate(annotations.tracks):
         id_ = number if len(set(ids)) < len(ids) else track.id

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evreel.annotations.forms.listing import not_in_boxes, numbers_of
 from evreel.annotations.regions import Regions
 from evreel.errors import AnnotationError
 from evreel.exports.exported import Exported, labels_of
@@ -54,10 +55,8 @@ def write_dsec_det(items: Sequence[Exported], folder: Path) -> dict[str, int]:
         for name in ("object_detections/left", "images/left/distorted", "events/left"):
             (sequence / name).mkdir(parents=True)
         boxes = Regions(annotations, clock, item.picture, clip=True).boxes()
-        ids = np.array([track.id for track in annotations.tracks], dtype=np.int64)
-        if len(ids) and (ids.min() < 0 or len(np.unique(ids)) < len(ids)):
-            ids = np.arange(len(ids), dtype=np.int64)
-            lost["tracks with another number, because not each had one of its own"] += len(ids)
+        ids, other = numbers_of(annotations, 2**63 - 1)
+        lost.update(other)
         tracks = np.zeros(len(boxes), dtype=TRACKS_DTYPE)
         for name in ("x", "y", "w", "h", "class_confidence"):
             tracks[name] = boxes[name]
@@ -74,10 +73,7 @@ def write_dsec_det(items: Sequence[Exported], folder: Path) -> dict[str, int]:
             shutil.copyfile(item.store, sequence / "events/left/events.h5")
         names = {frame: f"{frame:06d}.png" for frame in range(len(clock))}
         copied = copy_pictures(item, sequence / "images/left/distorted", names)
-        shown = [s for track in annotations.tracks for s in track.shapes if not s.outside]
-        lost["marks of occluded shapes"] += sum(shape.occluded for shape in shown)
-        lost["attributes"] += sum(len(shape.attributes) for shape in shown)
-        lost["frame tags"] += len(annotations.tags)
+        lost.update(not_in_boxes(annotations))
         lost["recordings without events.h5, because no store was given"] += item.store is None
         lost["recordings without pictures, because no zip of PNG frames was given"] += not copied
     split = {name: [item.id for item in items if item.split == name] for name in SPLITS}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from evreel.annotations.shapes import (
     NO_ATTRIBUTES,
@@ -126,9 +128,12 @@ def of_slices(path: Path, id_: str, split: str, clock: FrameClock | None) -> Exp
         annotations = None
         if clock is not None:
             frames = _labelled_frames(file, clock)
+            said = [file.tag_attribute(name) for name in file.attributes.name]
             tags = tuple(
-                FrameTag(int(frame), file.labels[label])
-                for frame, label in zip(file.tags.frame, file.tags.label, strict=True)
+                FrameTag(int(frame), file.labels[label], _said(file, said, row))
+                for row, (frame, label) in enumerate(
+                    zip(file.tags.frame, file.tags.label, strict=True)
+                )
             )
             annotations = Annotations(
                 labels=file.labels,
@@ -173,11 +178,6 @@ def _tracks(file: SlicesFile, rows: ShapeRows, lost: Counter[str]) -> tuple[Trac
     shapes: dict[int, list[Shape]] = {}
     said = [file.attribute(name) for name in file.attributes.name]
     for row in range(len(rows)):
-        attributes = {
-            name: _text(column[row])
-            for name, column in zip(file.attributes.name, said, strict=True)
-            if _is_said(column[row])
-        }
         drawn = replace(
             _drawn(rows, row, lost),
             frame=int(rows.frame[row]),
@@ -185,7 +185,7 @@ def _tracks(file: SlicesFile, rows: ShapeRows, lost: Counter[str]) -> tuple[Trac
             keyframe=bool(rows.keyframe[row]),
             z_order=int(rows.z_order[row]),
             group=int(rows.group[row]),
-            attributes=attributes or NO_ATTRIBUTES,
+            attributes=_said(file, said, row),
             alone=True,
         )
         shapes.setdefault(int(rows.roi[row]), []).append(drawn)
@@ -193,6 +193,16 @@ def _tracks(file: SlicesFile, rows: ShapeRows, lost: Counter[str]) -> tuple[Trac
         Track(int(file.rois.track[roi]), file.labels[file.rois.label[roi]], tuple(shapes[roi]))
         for roi in sorted(shapes)
     )
+
+
+def _said(file: SlicesFile, columns: Sequence[npt.NDArray[Any]], row: int) -> Mapping[str, str]:
+    """Return the attributes of a row, name → text."""
+    found = {
+        name: _text(column[row])
+        for name, column in zip(file.attributes.name, columns, strict=True)
+        if _is_said(column[row])
+    }
+    return found or NO_ATTRIBUTES
 
 
 def _is_said(value: object) -> bool:
@@ -219,6 +229,8 @@ def _drawn(rows: ShapeRows, row: int, lost: Counter[str]) -> Shape:
         return Box(0, Box.around(outline))
     if kind == "skeleton":
         lost["skeletons, of which slices have only points without names"] += 1
+    if kind in ("ellipse", "cuboid"):
+        lost[f"{kind}s, of which slices have only the outline"] += 1
     if kind in ("points", "skeleton"):
         return Points(0, outline)
     return Polyline(0, outline) if kind == "polyline" else Polygon(0, outline)

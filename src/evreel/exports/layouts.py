@@ -14,19 +14,27 @@ from evreel.exports.prophesee import write_prophesee
 
 
 class Layout(NamedTuple):
-    """What writes recordings into a new folder, and whether it writes their slices."""
+    """What writes recordings into a new folder.
+
+    Parameters
+    ----------
+    write : takes recordings and the folder; returns what it cannot hold.
+    of_slices : it writes slices, not annotations.
+    takes : what else it takes along: ``pictures``, ``store``.
+    """
 
     write: Callable[..., Mapping[str, int]]
     of_slices: bool = False
+    takes: tuple[str, ...] = ()
 
 
 LAYOUTS: dict[str, Layout] = {
     "aermanager": Layout(write_folders, of_slices=True),
     "cvat": Layout(write_cvat),
-    "coco": Layout(write_coco_folder),
-    "mot": Layout(write_mot_folder),
-    "yolo": Layout(write_yolo_folder),
-    "dsec-det": Layout(write_dsec_det),
+    "coco": Layout(write_coco_folder, takes=("pictures",)),
+    "mot": Layout(write_mot_folder, takes=("pictures",)),
+    "yolo": Layout(write_yolo_folder, takes=("pictures",)),
+    "dsec-det": Layout(write_dsec_det, takes=("pictures", "store")),
     "prophesee": Layout(write_prophesee),
 }
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from evreel.annotations.coco import Pictures, write_coco
-from evreel.annotations.mot import write_mot
-from evreel.annotations.yolo import write_yolo, write_yolo_config
+from evreel.annotations.forms.coco import Pictures, write_coco
+from evreel.annotations.forms.mot import write_mot
+from evreel.annotations.forms.yolo import write_yolo, write_yolo_config
 from evreel.errors import AnnotationError, foreign
 from evreel.exports.exported import Exported, labels_of
 from evreel.samples.splits import SPLITS

@@ -8,11 +8,13 @@ Here the records are packed. Functions that use `numpy.load` read both.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from evreel.annotations.forms.listing import not_in_boxes
 from evreel.annotations.regions import Regions
 from evreel.exports.exported import Exported, labels_of
 from evreel.layout import BOX_DTYPE, BOXES_SUFFIX, LABEL_MAP
@@ -22,17 +24,19 @@ PACKED_DTYPE = np.dtype([(name, BOX_DTYPE[name]) for name in BOX_DTYPE.names or 
 
 def write_prophesee(items: Sequence[Exported], folder: Path) -> dict[str, int]:
     """Write boxes in this layout; return what it cannot hold."""
-    tags = occluded = 0
+    lost: Counter[str] = Counter()
     for item in items:
         annotations, clock = item.labelled()
         boxes = Regions(annotations, clock, item.picture, clip=True).boxes()
         (folder / item.split).mkdir(exist_ok=True)
         with (folder / item.split / f"{item.id}{BOXES_SUFFIX}").open("xb") as file:
             np.save(file, boxes.astype(PACKED_DTYPE), allow_pickle=False)
-        tags += len(annotations.tags)
-        occluded += sum(s.occluded for track in annotations.tracks for s in track.shapes)
+        lost.update(not_in_boxes(annotations))
+        # As in the boxes of slices and releases, so that they can be compared.
+        ids = [track.id for track in annotations.tracks]
+        lost["tracks whose number is their position"] += ids != list(range(len(ids))) and len(ids)
     write_label_map(folder, labels_of(items))
-    return {"frame tags": tags, "marks of occluded shapes": occluded}
+    return dict(lost)
 
 
 def write_label_map(folder: Path, labels: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations.records import (
+from evreel.annotations.forms.records import (
     read_boxes,
     read_published_boxes,
     read_records,

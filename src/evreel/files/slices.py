@@ -333,7 +333,10 @@ class SlicesFile(hdf5.Opened):
     def overlaps(self) -> Overlaps:
         """All additional regions, read from the file."""
         with hdf5.reading(self.path, "overlaps"):
-            return Overlaps(*self._table("overlaps", Overlaps._fields))
+            found = Overlaps(*self._table("overlaps", Overlaps._fields))
+        self._check_range("overlaps/event", found.event, 0, 0, self.n_events)
+        self._check_range("overlaps/roi", found.roi, 0, 0, len(self.rois.label))
+        return found
 
     def overlaps_of(self, start: int, stop: int, rows: int = WRITE_ROWS) -> Iterator[Overlaps]:
         """Yield the additional regions of events ``[start, stop)``, in pieces of at most `rows`."""
@@ -343,7 +346,10 @@ class SlicesFile(hdf5.Opened):
             first, last = (bisect_left(event, row) for row in (start, stop))
             for row in range(first, last, rows):
                 part = slice(row, min(row + rows, last))
-                yield Overlaps(event[part], roi[part])
+                found = Overlaps(event[part], roi[part])
+                self._check_range("overlaps/event", found.event, row, start, stop)
+                self._check_range("overlaps/roi", found.roi, row, 0, len(self.rois.label))
+                yield found
 
     def shapes(self, start: int = 0, stop: int | None = None) -> ShapeRows:
         """Return rows ``[start, stop)`` of the shapes that frames show, read from the file.
@@ -359,7 +365,7 @@ class SlicesFile(hdf5.Opened):
             base = int(first[0]) if len(first) else 0
             end = int(first[-1] + columns["n_vertices"][-1]) if len(first) else 0
             columns["first_vertex"] = first - base
-            return ShapeRows(
+            found = ShapeRows(
                 **columns,
                 vertex_x=self._file["vertices/x"][base:end],
                 vertex_y=self._file["vertices/y"][base:end],
@@ -368,6 +374,17 @@ class SlicesFile(hdf5.Opened):
                     for number in range(len(self.attributes.name))
                 ),
             )
+        self._check_range("shapes/roi", found.roi, start, 0, len(self.rois.label))
+        self._check_range("shapes/kind", found.kind, start, 0, len(SHAPE_KINDS))
+        n = len(found.vertex_x)
+        self._check_range("shapes/first_vertex", found.first_vertex, start, 0, n + 1)
+        self._check_range("shapes/n_vertices", found.n_vertices, start, 0, n + 1)
+        stops = found.first_vertex + found.n_vertices
+        self._check_range("shapes/n_vertices", stops, start, 0, n + 1)
+        for name, values in (("x", found.vertex_x), ("y", found.vertex_y)):
+            if not np.isfinite(values).all():
+                raise LayoutError(f"vertices/{name} has a value that is not finite", path=self.path)
+        return found
 
     def shapes_in(self, start_us: int, stop_us: int) -> ShapeRows:
         """Return the shapes of the frames that have a part of ``[start_us, stop_us)``."""
@@ -493,7 +510,9 @@ class SlicesFile(hdf5.Opened):
         stop = max(start, stop)
         events = hdf5.read_events(self._columns, start, stop, self.sensor, self.path)
         with hdf5.reading(self.path, f"events/roi, rows {start} to {stop},"):
-            return events, self._roi[start:stop]
+            roi: Int32Array = self._roi[start:stop]
+        self._check_range("events/roi", roi, start, -1, len(self.rois.label))
+        return events, roi
 
     def rows(self, start_us: int, stop_us: int) -> tuple[int, int]:
         """Return the first row of the events in ``[start_us, stop_us)``, and one past the last."""
@@ -511,6 +530,20 @@ class SlicesFile(hdf5.Opened):
         if name not in self._file.attrs:
             raise LayoutError(f"attribute {name} is missing", path=self.path)
         return self._file.attrs[name]
+
+    def _check_range(
+        self, name: str, values: npt.NDArray[np.integer], first: int, low: int, high: int
+    ) -> None:
+        """Raise unless values, from row `first` of an array on, are in ``[low, high)``."""
+        if not len(values) or (values.min() >= low and values.max() < high):
+            return
+        row = int(np.argmax((values < low) | (values >= high)))
+        raise LayoutError(
+            f"{name} is {values[row]}; {low} to {high - 1} is expected",
+            path=self.path,
+            place=f"row {first + row}",
+            hint=hdf5.REBUILD,
+        )
 
     def _check(self) -> None:
         start, stop = self.windows.start, self.windows.stop

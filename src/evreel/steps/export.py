@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evreel import __version__
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 RECORD = "export.json"
 """What an export was made from, and what it does not hold."""
+
+_LONGEST_NAME = 200
+"""Bytes of a recording's name; with what is added to it, file systems take 255."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -54,9 +57,9 @@ def export(
         The clock of the annotated frames: needed for an annotation, and for slices whose frames
         are not regular. A release has it.
     store
-        Events store, which ``dsec-det`` goes along with. A release has it.
+        Events store, to go along with ``dsec-det``. A release has it.
     pictures
-        Zip of PNG frames, to go along with all layouts but ``aermanager``.
+        Zip of PNG frames, to go along with ``coco``, ``mot``, ``yolo`` and ``dsec-det``.
     labels
         Label names in the order of their numbers; None takes the source's.
     name
@@ -71,7 +74,10 @@ def export(
     Raises
     ------
     UsageError
-        If the output exists, or the source lacks what the layout needs.
+        If the output exists, the source lacks what the layout needs, or the layout does not take
+        what is given.
+    ClockError
+        If the slices were made with another clock.
     """
     from evreel.exports.layouts import LAYOUTS, usable
 
@@ -80,6 +86,10 @@ def export(
         raise UsageError(f"layout {layout!r} is not one of {', '.join(LAYOUTS)}")
     if outlines and layout != "yolo":
         raise UsageError("outlines are a choice of the layout yolo alone")
+    for role, path in (("pictures", pictures), ("store", store)):
+        if path is not None and role not in LAYOUTS[layout].takes:
+            taking = ", ".join(name for name, each in LAYOUTS.items() if role in each.takes)
+            raise UsageError(f"{role} cannot go along with the layout {layout}, only with {taking}")
     if output.exists() or output.is_symlink():
         raise UsageError(
             "already exists", place=str(output), hint="Choose another folder, or remove this one."
@@ -95,8 +105,12 @@ def export(
             "does not say when its frames are", path=source, hint="Give their clock with --clock."
         )
     for item in chosen:
-        if PurePath(item.id).name != item.id:
-            raise UsageError(f"{item.id!r} cannot be the name of a folder", path=source)
+        if not _is_name(item.id):
+            raise UsageError(
+                f"{item.id!r} cannot be the name of a folder in every system",
+                path=source,
+                hint="Give another with --name.",
+            )
     lost: Counter[str] = Counter()
     with atomic(output, inputs=[clock, store, pictures]) as (scratch,):
         scratch.mkdir()
@@ -147,6 +161,17 @@ def _items(
     return [_with(item, store, pictures)], inputs
 
 
+def _is_name(text: str) -> bool:
+    """Return whether a text names a file within a folder, wherever the folder is copied to."""
+    return (
+        text not in (".", "..")
+        and text.isprintable()
+        and text == text.strip() != ""
+        and not {"/", "\\"} & set(text)
+        and len(text.encode()) <= _LONGEST_NAME
+    )
+
+
 def _is_hdf5(path: Path) -> bool:
     if not path.is_file():
         return False
@@ -175,9 +200,14 @@ def _of_slices(
     source: Path, clock: str | Path | None, labels: Sequence[str] | None, name: str | None
 ) -> Exported:
     from evreel.exports.exported import of_slices
+    from evreel.files.slices import SlicesFile
+    from evreel.viz.moments import clock_of
 
     if labels is not None:
         raise UsageError("labels do not go with slices, which have their own")
+    if clock is not None:
+        with SlicesFile(source) as opened:
+            clock_of(opened, clock)  # checks that it is theirs
     return of_slices(source, name or source.stem, "train", _clock_of(clock))
 
 

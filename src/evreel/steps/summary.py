@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evreel.errors import UsageError
 from evreel.outputs import atomic
 from evreel.steps.common import LOG
 
@@ -42,7 +43,7 @@ def summary(
     ClockError
         If the slices were made with another clock.
     UsageError
-        If the font is none.
+        If the font is none, or the plot's name does not end in ``.png``.
     """
     from evreel.files.slices import SlicesFile
     from evreel.video.png import png_bytes
@@ -51,6 +52,8 @@ def summary(
     from evreel.viz.plot import plot as draw
     from evreel.viz.summary import summarize
 
+    if plot is not None and Path(plot).suffix != ".png":
+        raise UsageError(f"a plot's name must end in .png, not in {Path(plot).suffix!r}")
     path, letters = Path(slices), Font.read(font)
     with SlicesFile(path) as opened:
         frames = given_clock(opened, clock)
@@ -61,8 +64,8 @@ def summary(
             stack.enter_context(atomic(*outputs, inputs=[path, clock])) if outputs else ()
         )
         if table is not None:
-            text = "".join(f"{line}\n" for line in found.lines())
-            next(scratch).write_text(text, encoding="utf-8")
+            with next(scratch).open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{line}\n" for line in found.lines())
         if plot is not None:
             next(scratch).write_bytes(png_bytes(draw(found, letters), plot))
     for suspects in found.suspects.values():

@@ -46,8 +46,8 @@ class _Plot:
         self.top = _MARGIN
 
     def x(self, time_us: float) -> int:
-        """Return the column of a time."""
-        return _LEFT + round(time_us / self.span_us * _WIDTH)
+        """Return the column of a time; what is before the recording is at its start."""
+        return _LEFT + round(max(time_us, 0) / self.span_us * _WIDTH)
 
     def head(self) -> None:
         """Write the recording's name and what holds for all of it."""
@@ -146,7 +146,7 @@ class _Plot:
             most = max(int(counts.max(initial=0)), 1)
             for start, stop in _joined(tracks.start_us[rows], tracks.stop_us[rows]):
                 begin, end = start // self.summary.bin_us, -(-stop // self.summary.bin_us)
-                for k in range(begin, min(end, len(counts))):
+                for k in range(max(begin, 0), min(end, len(counts))):
                     share = 0.15 + 0.85 * math.sqrt(int(counts[k]) / most)
                     left = self.x(max(start, k * self.summary.bin_us))
                     until = min(stop, (k + 1) * self.summary.bin_us)

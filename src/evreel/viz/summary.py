@@ -19,6 +19,9 @@ from evreel.timebase import FrameClock, Int64Array
 MOST_BINS = 120
 """Most bins that a recording's time is divided into."""
 
+MOST_CELLS = 1 << 22
+"""Most counts of events, of all bins and regions: 32 MB."""
+
 COLUMNS = (
     *("what", "label", "track", "region", "start_us", "stop_us", "frames", "shown_us"),
     *("events", "share", "events_per_s", "suspicious", "why", "over_time"),
@@ -26,18 +29,20 @@ COLUMNS = (
 """Columns of the table."""
 
 
-def bin_us(t_stop_us: int) -> int:
-    """Return the width of a bin: 1, 2 or 5 times a power of ten, for at most `MOST_BINS` bins.
+def bin_us(t_stop_us: int, n_regions: int = 0) -> int:
+    """Return the width of a bin: 1, 2 or 5 times a power of ten.
+
+    There are at most `MOST_BINS`, and fewer where a recording has very many regions.
 
     Examples
     --------
-    >>> bin_us(2_000_000), bin_us(9_160_000), bin_us(5)
-    (20000, 100000, 1)
+    >>> bin_us(2_000_000), bin_us(9_160_000), bin_us(5), bin_us(2_000_000, 400_000)
+    (20000, 100000, 1, 200000)
     """
-    power = 1
+    most, power = max(min(MOST_BINS, MOST_CELLS // (1 + n_regions)), 1), 1
     while True:
         for factor in (1, 2, 5):
-            if factor * power * MOST_BINS >= t_stop_us:
+            if factor * power * most >= t_stop_us:
                 return factor * power
         power *= 10
 
@@ -110,7 +115,8 @@ class Summary:
         """Return what holds for the whole recording, name → text."""
         spans, n = self.tracks.labelled, int(self.counts.sum())
         labelled = n - int(self.counts[:, 0].sum())
-        looked_at = int((np.minimum(spans.stop_us, self.t_stop_us) - spans.start_us).clip(0).sum())
+        within = np.clip([spans.start_us, spans.stop_us], 0, self.t_stop_us)
+        looked_at = int((within[1] - within[0]).sum())
         facts = {
             "recording": self.name,
             "duration_us": str(self.t_stop_us),
@@ -207,8 +213,8 @@ def summarize(slices: SlicesFile, name: str, clock: FrameClock | None = None) ->
     clock
         Time of each frame of the annotated video; None cannot count frames without a region.
     """
-    width = bin_us(max(slices.t_stop_us, 1))
     n_columns = 1 + len(slices.rois.label)
+    width = bin_us(max(slices.t_stop_us, 1), n_columns - 1)
     counts = np.zeros(-(-slices.t_stop_us // width) * n_columns, dtype=np.int64)
 
     def count(events: Events, roi: npt.NDArray[np.int32]) -> None:

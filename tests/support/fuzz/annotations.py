@@ -22,8 +22,8 @@ from evreel.annotations import (
     write_yolo,
     write_yolo_config,
 )
-from evreel.annotations.coco import Pictures
-from evreel.annotations.rle import mask_of_bitmap
+from evreel.annotations.forms.coco import Pictures
+from evreel.annotations.forms.rle import mask_of_bitmap
 from evreel.annotations.shapes import Track
 from evreel.errors import EvreelError
 from evreel.video.picture import Picture, picture_name

@@ -17,9 +17,11 @@ from typing import Literal, NamedTuple, NoReturn
 
 import numpy as np
 
-from evreel.annotations.shapes import Annotations, FloatArray, Shape, Track, interpolate
+from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track, interpolate
+from evreel.annotations.tables import roi_numbers
 from evreel.errors import AnnotationError, did_you_mean
 from evreel.text import nfc
+from evreel.timebase import Int64Array
 from evreel.video.picture import frame_of_picture, frame_within_name
 
 Invalid = Literal["error", "drop"]
@@ -27,7 +29,12 @@ Invalid = Literal["error", "drop"]
 FARTHEST_PX = 1e9
 """Far enough for any picture, near enough that products stay finite."""
 
+MOST_FILLED = 5_000_000
+"""Frames that gaps are filled in: two days of 30 a second."""
+
 DROPPED = "dropped_shapes"
+RENUMBERED = "tracks with another number, because not each had one of its own"
+UNNUMBERED = "shapes without a track, each given a number"
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,15}", re.ASCII)
@@ -172,13 +179,40 @@ def known_label(name: str, labels: Collection[str], listing: Listing, place: str
     return label
 
 
+def stated(value: object) -> str:
+    """Return what a file has where something else is expected, in few words.
+
+    A list is not written out: YAML's aliases make lists of more values than there is memory.
+
+    Examples
+    --------
+    >>> stated(7), stated(None), stated([[1]])
+    ('7', 'missing', 'a list')
+    """
+    if isinstance(value, (list, tuple, set, dict)):
+        return "an object" if isinstance(value, dict) else "a list"
+    return "missing" if value is None else repr(value)[:80]
+
+
+def is_writable(text: str) -> bool:
+    r"""Return whether UTF-8 and HDF5 can hold a text: no NUL, no half of a pair of surrogates.
+
+    Examples
+    --------
+    >>> is_writable("車"), is_writable("a\0b"), is_writable("\ud800")
+    (True, False, False)
+    """
+    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
+
+
 def checked_labels(names: Iterable[object], path: Path, place: str) -> tuple[str, ...]:
     """Return names of labels as they are compared; raise if one is empty, or appears twice."""
     found: list[str] = []
     for name in names:
         label = nfc(name.strip()) if isinstance(name, str) else ""
-        if not label:
-            raise AnnotationError(f"label {name!r} is not a name", path=path, place=place)
+        if not label or not is_writable(label):
+            what = f"{stated(name)} is not a name of a label"
+            raise AnnotationError(what, path=path, place=place)
         if label in found:
             raise AnnotationError(f"label {label!r} is listed twice", path=path, place=place)
         found.append(label)
@@ -251,12 +285,25 @@ def task_of(frames: Sequence[int]) -> range | None:
     return range(frames[0], frames[-1] + 1, step)
 
 
-def with_gaps(frames: Iterable[int], tracks: Iterable[Track]) -> tuple[int, ...]:
-    """Return frames, and those between two shapes of a track where it goes on."""
+def with_gaps(frames: Iterable[int], tracks: Iterable[Track], path: Path) -> tuple[int, ...]:
+    """Return frames, and those between two shapes of a track where it goes on.
+
+    Raises
+    ------
+    AnnotationError
+        If that are more than `MOST_FILLED` frames.
+    """
     found = set(frames)
     for track in tracks:
         for left, right in pairwise(track.shapes):
             if not left.outside and not left.alone:
+                if right.frame - left.frame + len(found) > MOST_FILLED:
+                    raise AnnotationError(
+                        f"track {track.id} has a gap from frame {left.frame} to {right.frame}; "
+                        f"{MOST_FILLED:,} frames can be filled",
+                        path=path,
+                        hint="Correct the frame's number, or set annotate.gaps: leave.",
+                    )
                 found.update(range(left.frame, right.frame))
     return tuple(sorted(found))
 
@@ -286,6 +333,41 @@ def shown(annotations: Annotations) -> tuple[list[int], list[Shown]]:
     looked_at = set(frames)
     kept = [one for one in found if one.frame in looked_at]
     return frames, sorted(kept, key=lambda one: one.frame)
+
+
+def not_in_boxes(annotations: Annotations) -> dict[str, int]:
+    """Return what boxes with class and track alone cannot hold: sentence → how often."""
+    _, found = shown(annotations)
+    shapes = [one.shape for one in found]
+    return {
+        "shapes written as their bounding boxes": sum(not is_upright_box(s) for s in shapes),
+        "marks of occluded shapes": sum(shape.occluded for shape in shapes),
+        "attributes": sum(len(shape.attributes) for shape in shapes),
+        "z orders": sum(shape.z_order != 0 for shape in shapes),
+        "groups": sum(shape.group != 0 for shape in shapes),
+        "frame tags": len(annotations.tags),
+    }
+
+
+def numbers_of(annotations: Annotations, most: int) -> tuple[Int64Array, dict[str, int]]:
+    """Return a number of its own for each track and loose shape, and how many are not its own.
+
+    Numbers are 0 to `most`; if those of the tracks are not, each gets its position.
+    """
+    own = np.array([track.id for track in annotations.tracks], dtype=np.int64)
+    numbers = roi_numbers(own)
+    if numbers.max(initial=0) > most:
+        numbers = np.arange(len(own), dtype=np.int64)
+    loose = int(np.count_nonzero(own < 0))
+    return numbers, {
+        RENUMBERED: int(np.count_nonzero(numbers != own)) - loose,
+        UNNUMBERED: loose,
+    }
+
+
+def is_upright_box(shape: object) -> bool:
+    """Return whether a shape is a box that is not turned."""
+    return isinstance(shape, Box) and not shape.rotation % 360
 
 
 def numbered(found: Sequence[Shown]) -> tuple[list[Shown], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Self
@@ -39,7 +40,8 @@ class Packed:
             raise AnnotationError("cannot be read: there is no such file", path=self.path)
         if self.path.is_dir():
             files = (file for file in self.path.rglob("*") if file.is_file())
-            names = [file.relative_to(self.path).as_posix() for file in files]
+            few = itertools.islice(files, MOST_FILES + 1)
+            names = [file.relative_to(self.path).as_posix() for file in few]
         else:
             with foreign(self._damaged):
                 self._zip = zipfile.ZipFile(self.path)

@@ -14,18 +14,19 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from evreel.annotations.listing import (
+from evreel.annotations.forms.listing import (
+    UNNUMBERED,
     Invalid,
     Listing,
     checked_labels,
     class_label,
+    is_upright_box,
     number_of,
     numbered,
     shown,
     whole_of,
-    with_gaps,
 )
-from evreel.annotations.packed import Packed
+from evreel.annotations.forms.packed import Packed
 from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, Box
 from evreel.errors import AnnotationError, foreign
 from evreel.text import read_text
@@ -101,7 +102,7 @@ def read_mot(
     return Annotations(
         labels=tuple(labels),
         tracks=tracks,
-        frames=with_gaps(frames, tracks) if fill else frames,
+        frames=frames,
         picture_shape=picture_shape,
         source=path.name,
         repairs=listing.repairs,
@@ -275,7 +276,7 @@ def write_mot(
         "shapes written as their bounding boxes": sum(
             not is_upright_box(one.shape) for one in found
         ),
-        "shapes without a track, each given a number": loose,
+        UNNUMBERED: loose,
         "attributes": sum(
             len(one.shape.attributes.keys() - {"visibility", "ignored"}) for one in found
         ),
@@ -286,11 +287,6 @@ def write_mot(
             set(frames).difference(annotations.frames or frames)
         ),
     }
-
-
-def is_upright_box(shape: object) -> bool:
-    """Return whether a shape is a box that is not turned."""
-    return isinstance(shape, Box) and not shape.rotation % 360
 
 
 def plain_number(value: float) -> str:

@@ -17,18 +17,20 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from evreel.annotations.listing import (
+from evreel.annotations.forms.listing import (
     Invalid,
     Listing,
     Shown,
     checked_labels,
     frames_by_name,
+    is_writable,
     shown,
+    stated,
     task_of,
     with_gaps,
 )
-from evreel.annotations.packed import Packed
-from evreel.annotations.rle import filled, mask_of_runs, picture_runs, runs_of_text
+from evreel.annotations.forms.packed import Packed
+from evreel.annotations.forms.rle import filled, mask_of_runs, picture_runs, runs_of_text
 from evreel.annotations.shapes import (
     NO_ATTRIBUTES,
     Annotations,
@@ -89,7 +91,7 @@ def read_coco(path: str | Path, *, invalid: Invalid = "error", fill: bool = Fals
     return Annotations(
         labels=tuple(reader.labels.values()),
         tracks=tracks,
-        frames=with_gaps(frames, tracks) if fill else tuple(frames),
+        frames=with_gaps(frames, tracks, path) if fill else tuple(frames),
         picture_shape=reader.picture_shape,
         source=path.name,
         repairs=reader.listing.repairs,
@@ -159,14 +161,14 @@ class _Reader:
     def list_of(self, root: Mapping[str, Any], name: str) -> list[Any]:
         found = root.get(name)
         if not isinstance(found, list):
-            self.listing.fail(f"{name} is {_what(found)}; a list is expected")
+            self.listing.fail(f"{name} is {stated(found)}; a list is expected")
         return found
 
     def items(self, found: Iterable[Any], what: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield place and content of each item of a list."""
         for k, item in enumerate(found):
             if not isinstance(item, dict):
-                self.listing.fail(f"is {_what(item)}; an object is expected", f"{what} {k}")
+                self.listing.fail(f"is {stated(item)}; an object is expected", f"{what} {k}")
             id_ = item.get("id")
             yield (f"{what} {k}" if id_ is None else f"{what} {k} (id {id_})"), item
 
@@ -178,22 +180,22 @@ class _Reader:
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             self.listing.fail(
-                f"{name} is {_what(value)}; a whole number of {least} to {most} is expected", place
+                f"{name} is {stated(value)}; a whole number of {least} to {most} is expected", place
             )
         return value
 
     def text(self, item: Mapping[str, Any], name: str, place: str) -> str:
         value = item.get(name)
-        if not isinstance(value, str) or not value:
-            self.listing.fail(f"{name} is {_what(value)}; text is expected", place)
+        if not isinstance(value, str) or not value or not is_writable(value):
+            self.listing.fail(f"{name} is {stated(value)}; text is expected", place)
         return value
 
     def numbers(self, value: Any, name: str, place: str) -> list[float]:
         if not isinstance(value, list):
-            self.listing.fail(f"{name} is {_what(value)}; a list of numbers is expected", place)
+            self.listing.fail(f"{name} is {stated(value)}; a list of numbers is expected", place)
         for number in value:
             if isinstance(number, bool) or not isinstance(number, (int, float)):
-                self.listing.fail(f"{name} has {_what(number)} in it; numbers are expected", place)
+                self.listing.fail(f"{name} has {stated(number)} in it; numbers are expected", place)
         try:
             return [float(number) for number in value]
         except OverflowError:
@@ -231,7 +233,7 @@ class _Reader:
             self.labels[id_] = self.text(item, "name", place)
             names.append(self.labels[id_])
             joints = item.get("keypoints", [])
-            if not isinstance(joints, list) or not all(isinstance(name, str) for name in joints):
+            if not isinstance(joints, list) or not all(map(_is_name, joints)):
                 self.listing.fail("keypoints is not a list of names", place)
             self._joints[id_] = tuple(joints)
         checked = checked_labels(names, self.listing.path, "categories")
@@ -251,7 +253,9 @@ class _Reader:
             self.listing.fail(f"category_id {category} is not one of the categories", place)
         said = item.get("attributes", {})
         if not isinstance(said, dict):
-            self.listing.fail(f"attributes is {_what(said)}; an object is expected", place)
+            self.listing.fail(f"attributes is {stated(said)}; an object is expected", place)
+        if not all(is_writable(name) and is_writable(_text(said[name])) for name in said):
+            self.listing.fail("attributes has a character that no text can have", place)
         shape = self._shape(item, said, category, place)
         if shape is None:
             return
@@ -280,7 +284,7 @@ class _Reader:
     def _mark(self, said: Mapping[str, Any], name: str, absent: bool, place: str) -> bool:
         value = said.get(name, absent)
         if value not in (True, False):
-            self.listing.fail(f"{name} is {_what(value)}; true or false is expected", place)
+            self.listing.fail(f"{name} is {stated(value)}; true or false is expected", place)
         return bool(value)
 
     def _shape(
@@ -296,7 +300,7 @@ class _Reader:
         if isinstance(segmentation, dict):
             return self._mask(segmentation, place)
         if not isinstance(segmentation, list):
-            self.listing.fail(f"segmentation is {_what(segmentation)}", place)
+            self.listing.fail(f"segmentation is {stated(segmentation)}", place)
         if not segmentation:
             return self._box(item, said, place)
         outlines = [self._outline(part, place) for part in segmentation]
@@ -381,8 +385,8 @@ class _Reader:
         )
 
 
-def _what(value: Any) -> str:
-    return "missing" if value is None else repr(value)[:80]
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and is_writable(value)
 
 
 def _text(value: Any) -> str:

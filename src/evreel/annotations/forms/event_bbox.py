@@ -8,9 +8,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from evreel.annotations.listing import Invalid, Listing, checked_labels, class_label, with_gaps
-from evreel.annotations.records import read_published_boxes, read_records, write_boxes
-from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, Box, Shape
+from evreel.annotations.forms.listing import (
+    Invalid,
+    Listing,
+    checked_labels,
+    class_label,
+    not_in_boxes,
+    numbers_of,
+    with_gaps,
+)
+from evreel.annotations.forms.records import read_published_boxes, read_records, write_boxes
+from evreel.annotations.shapes import NO_ATTRIBUTES, Annotations, Box
 from evreel.timebase import FrameClock, Int64Array
 from evreel.video.picture import Picture
 
@@ -86,7 +94,7 @@ def read_event_bbox(
     return Annotations(
         labels=names,
         tracks=joined,
-        frames=with_gaps(known, joined) if fill else tuple(sorted(known)),
+        frames=with_gaps(known, joined, path) if fill else tuple(sorted(known)),
         picture_shape=picture.shape,
         source=path.name,
         repairs=listing.repairs,
@@ -99,7 +107,7 @@ def write_event_bbox(
     """Write a box for each region and frame that shows it, at the frame's stop.
 
     Shapes become their bounding boxes. `class_id` is a row of the labels; `track_id` is the track's
-    number if each has one of its own, else its position.
+    number if each has one of its own, else its position; loose shapes get numbers after these.
 
     Parameters
     ----------
@@ -117,21 +125,11 @@ def write_event_bbox(
     from evreel.annotations.regions import Regions
 
     boxes = Regions(annotations, clock, picture, clip=True).boxes()
-    ids = np.array([track.id for track in annotations.tracks], dtype=np.int64)
-    if len(ids) and ids.min() >= 0 and ids.max() < 2**32 and len(set(ids.tolist())) == len(ids):
-        boxes["track_id"] = ids[boxes["track_id"]]
+    numbers, other = numbers_of(annotations, 2**32 - 1)
+    if len(boxes):
+        boxes["track_id"] = numbers[boxes["track_id"]]
     write_boxes(path, boxes)
-    listed = [shape for track in annotations.tracks for shape in track.shapes if not shape.outside]
-    return {
-        "listed shapes written as their bounding boxes": sum(map(_is_no_box, listed)),
-        "marks of occluded shapes": sum(shape.occluded for shape in listed),
-        "attributes": sum(len(shape.attributes) for shape in listed),
-        "frame tags": len(annotations.tags),
-    }
-
-
-def _is_no_box(shape: Shape) -> bool:
-    return not isinstance(shape, Box) or bool(shape.rotation % 360)
+    return not_in_boxes(annotations) | other
 
 
 def check_event_bbox(path: str | Path, labels: Sequence[str], invalid: Invalid) -> None:

@@ -24,9 +24,15 @@ from evreel.annotations import (
     write_yolo,
     write_yolo_config,
 )
-from evreel.annotations.coco import Pictures
+from evreel.annotations.forms.coco import Pictures
+from evreel.annotations.forms.rle import (
+    filled,
+    mask_of_bitmap,
+    mask_of_runs,
+    picture_runs,
+    runs_of_text,
+)
 from evreel.annotations.frames import place
-from evreel.annotations.rle import filled, mask_of_bitmap, mask_of_runs, picture_runs, runs_of_text
 from evreel.annotations.shapes import (
     Annotations,
     Box,
@@ -217,7 +223,7 @@ def test_event_bbox__says_what_was_written(tmp_path):
     given = numbered(BOXES, 8)
     path = tmp_path / "rec_bbox.npy"
     lost = write_event_bbox(path, given, CLOCK, PICTURE)
-    assert lost["marks of occluded shapes"] == 1
+    assert lost["marks of occluded shapes"] == 3
     read = read_annotations(path, clock=CLOCK, picture=PICTURE, labels=given.labels)
     expected = [(*row[:5], False) for row in seen(filled_in(given))]
     assert seen(read) == expected
@@ -258,6 +264,21 @@ def test_mot__fills_gaps_on_request(tmp_path):
     path.write_text("1,1,0,0,5,5,1,1,1\n5,1,4,0,5,5,1,1,1\n")
     read = read_mot(path, labels=["a"], fill=True)
     assert [row[4][0][0] for row in seen(filled_in(read))] == [0, 1, 2, 3, 4]
+
+
+def test_gaps__are_filled_only_as_far_as_memory_reaches(tmp_path):
+    path = tmp_path / "gt.txt"
+    path.write_text("1,1,0,0,5,5,1,1,1\n900000000,1,4,0,5,5,1,1,1\n")
+    read = read_mot(path, labels=["a"], fill=True)
+    assert len(read.frames) == 900_000_000
+    pictures = [
+        {"id": k, "file_name": f"{frame:09d}.png", "width": 64, "height": 48}
+        for k, frame in ((1, 0), (2, 900_000_000))
+    ]
+    more = [{**BOX, "image_id": k, "attributes": {"track_id": 3}} for k in (1, 2)]
+    path = coco(tmp_path / "i.json", *more, images=pictures)
+    assert read_coco(path).frames == (0, 900_000_000)
+    fails(lambda: read_coco(path, fill=True), "i.json", "track 3", "to 900000000")
 
 
 def test_coco__reads_masks_as_its_own_tools_write_them(tmp_path):
@@ -347,6 +368,10 @@ def test_yolo__reads_tracks_poses_and_empty_pictures(tmp_path):
     (track,) = read_yolo(path, SHAPE).tracks
     assert track.shapes[0].points.tolist() == [[16, 12], [32, 24]]
     assert track.shapes[0].visible == (True, False)
+    unseen = folder("unseen", "names: [car]\nkpt_shape: [1, 3]", a1="0 .5 .5 .5 .5 0 0 0\n")
+    assert seen(read_yolo(unseen, SHAPE)) == [(1, -1, "car", "box", [[16, 12], [48, 36]], False)], (
+        "an object of which no point is seen has its box"
+    )
 
 
 def test_yolo__of_the_older_form_is_read_too(tmp_path):
@@ -482,6 +507,8 @@ NAN = float("nan")
         ({**BOX, "category_id": "car"}, "category_id"),
         ({**BOX, "iscrowd": 2}, "iscrowd"),
         ({**BOX, "attributes": []}, "attributes"),
+        ({**BOX, "attributes": {"a": "\ud800"}}, "attributes"),
+        ({**BOX, "attributes": {"a\0b": 1}}, "attributes"),
         ({**BOX, "attributes": {"track_id": -1}}, "track_id"),
         ({**BOX, "attributes": {"occluded": "yes"}}, "occluded"),
         ({"segmentation": [[1, 2, 3]]}, "3 numbers"),
@@ -519,6 +546,15 @@ def test_coco__says_what_is_wrong_and_where(tmp_path, annotation, word):
         ('{"images": [], "annotations": []}', "categories"),
         ('{"images": [3], "annotations": [], "categories": []}', "image 0"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": ""}]}', "name"),
+        (r'{"images": [], "annotations": [], "categories": [{"id": 1, "name": "\ud800"}]}', "name"),
+        (
+            r'{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a\u0000"}]}',
+            "name",
+        ),
+        (
+            r'{"images": [{"id": 1, "file_name": "\ud800"}], "annotations": [], "categories": []}',
+            "file_name",
+        ),
     ],
 )
 def test_coco__says_what_is_not_coco(tmp_path, text, word):
@@ -572,6 +608,7 @@ def test_yolo__says_what_is_wrong_and_where(tmp_path, row, word):
         ("names: {0: a, 2: b}", "numbered"),
         ("names: [a, a]", "twice"),
         ("names: [[a]]", "not a name"),
+        ('names: ["a\\0b"]', "not a name"),
         ("names: [a]\nnc: 2", "nc"),
         ("names: [a]\nkpt_shape: [x]", "kpt_shape"),
         ("names: !!python/object/apply:os.system [true]", "YAML"),
@@ -580,6 +617,25 @@ def test_yolo__says_what_is_wrong_and_where(tmp_path, row, word):
 def test_yolo__says_what_is_wrong_with_its_config(tmp_path, config, word):
     (tmp_path / "data.yaml").write_text(config)
     fails(lambda: read_yolo(tmp_path, SHAPE), "data.yaml", word)
+
+
+@pytest.mark.parametrize("row", ["images", "data/images/", "/"])
+def test_yolo__says_which_row_of_a_list_names_no_picture(tmp_path, row):
+    (tmp_path / "data.yaml").write_text("names: [a]\ntrain: train.txt")
+    (tmp_path / "train.txt").write_text(f"{row}\n")
+    fails(lambda: read_yolo(tmp_path, SHAPE), "train.txt", "not the name of a picture")
+
+
+@pytest.mark.parametrize("key", ["names", "nc", "kpt_shape", "train"])
+def test_yolo__names_no_list_of_more_values_than_there_is_memory(tmp_path, key):
+    """Aliases of aliases: 2 to the 60 values."""
+    rows = ["names: [x]", "a0: &a0 [x]"]
+    rows += [f"a{k}: &a{k} [*a{k - 1}, *a{k - 1}]" for k in range(1, 60)]
+    (tmp_path / "data.yaml").write_text("\n".join([*rows, f"{key}: *a59"]))
+    if key == "train":  # a list of pictures, which is no name of one
+        assert read_yolo(tmp_path, SHAPE).labels == ("x",)
+    else:
+        fails(lambda: read_yolo(tmp_path, SHAPE), "data.yaml", "a list")
 
 
 def test_yolo__refuses_names_that_say_no_frame(tmp_path):
@@ -647,6 +703,26 @@ def test_form__is_told_by_content_and_not_by_name(tmp_path):
     assert len(read_annotations(tmp_path / "f.zip").tracks) == 1
 
 
+def test_folder__of_too_many_files_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("evreel.annotations.forms.packed.MOST_FILES", 3)
+    for k in range(9):
+        (tmp_path / f"{k}.txt").touch()
+    looked_at = []
+    there = Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda path: looked_at.append(path) or there(path))
+    fails(lambda: read_annotations(tmp_path), "more than 3 files")
+    assert len(looked_at) == 4
+
+
+def test_folder__with_one_xml_is_read_as_its_zip_is(tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    write_video_xml(folder / "a.xml", BOXES, name="a", n_frames=10, picture_shape=SHAPE)
+    assert read_annotations(folder).labels == BOXES.labels
+    (folder / "b.XML").write_text("<annotations/>")
+    fails(lambda: read_annotations(folder), "export", "a.xml and b.XML")
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 99, b"PK\x03\x04broken", b"[]"])
 def test_form__of_anything_else_is_an_error(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
@@ -673,7 +749,7 @@ def test_what_a_file_does_not_state__is_asked_for(tmp_path):
 def test_zip__that_unpacks_to_too_much_or_is_damaged_is_refused(tmp_path, monkeypatch):
     write_mot(tmp_path / "a", BOXES, name="a", n_frames=10, picture_shape=SHAPE)
     path = zipped(tmp_path / "a")
-    monkeypatch.setattr("evreel.annotations.packed.MOST_BYTES", 100)
+    monkeypatch.setattr("evreel.annotations.forms.packed.MOST_BYTES", 100)
     fails(lambda: read_annotations(path), "a.zip", "more than any annotation")
     monkeypatch.undo()
     whole = path.read_bytes()

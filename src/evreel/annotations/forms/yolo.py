@@ -21,20 +21,21 @@ from typing import Any
 import numpy as np
 import yaml
 
-from evreel.annotations.listing import (
+from evreel.annotations.forms.listing import (
     Invalid,
     Listing,
     checked_labels,
     class_label,
     frames_by_name,
+    is_upright_box,
     number_of,
     shown,
+    stated,
     task_of,
     whole_of,
     with_gaps,
 )
-from evreel.annotations.mot import is_upright_box
-from evreel.annotations.packed import Packed
+from evreel.annotations.forms.packed import Packed
 from evreel.annotations.shapes import (
     Annotations,
     Box,
@@ -126,7 +127,7 @@ def read_yolo(
     return Annotations(
         labels=labels,
         tracks=tracks,
-        frames=with_gaps(known, tracks) if fill else tuple(known),
+        frames=with_gaps(known, tracks, path) if fill else tuple(known),
         picture_shape=picture_shape,
         source=path.name,
         repairs=listing.repairs,
@@ -153,7 +154,7 @@ def _config(text: str, path: Path) -> tuple[tuple[str, ...], tuple[int, int] | N
     if not isinstance(names, list) or not names:
         raise fail("has no names of classes")
     if said.get("nc", len(names)) != len(names):
-        raise fail(f"nc is {said['nc']}, but there are {len(names)} names")
+        raise fail(f"nc is {stated(said['nc'])}, but there are {len(names)} names")
     labels = checked_labels([_name(name) for name in names], path, CONFIG)
     lists = [said.get(subset) for subset in ("train", "val", "test")]
     shape = said.get("kpt_shape")
@@ -161,7 +162,7 @@ def _config(text: str, path: Path) -> tuple[tuple[str, ...], tuple[int, int] | N
         return labels, None, [name for name in lists if isinstance(name, str)]
     whole = isinstance(shape, list) and all(type(n) is int for n in shape)
     if not whole or len(shape) != 2 or not 1 <= shape[0] <= _MOST_POINTS or shape[1] not in (2, 3):
-        raise fail(f"kpt_shape is {shape}; [number of points, 2 or 3] is expected")
+        raise fail(f"kpt_shape is {stated(shape)}; [number of points, 2 or 3] is expected")
     return labels, (shape[0], shape[1]), [name for name in lists if isinstance(name, str)]
 
 
@@ -193,7 +194,14 @@ def _contents(
                 parts = PurePosixPath(row.strip().replace("\\", "/")).parts
                 if parts:
                     after = parts[parts.index("images") + 1 :] if "images" in parts else parts[-1:]
-                    pictures[str(PurePosixPath(*after).with_suffix(""))] = row.strip()
+                    picture = PurePosixPath(*after)
+                    if not picture.name:
+                        raise AnnotationError(
+                            f"{row.strip()!r} is not the name of a picture",
+                            path=packed.path,
+                            place=place,
+                        )
+                    pictures[str(picture.with_suffix(""))] = row.strip()
     return texts, pictures
 
 
@@ -296,7 +304,7 @@ def _pose(
     place: str,
     picture_shape: tuple[int, int],
 ) -> Shape | None:
-    """Return a skeleton of a pose's points; its box follows from them."""
+    """Return a skeleton of a pose's points, from which its box follows; the box if none is seen."""
     n, each = points
     if len(values) != 4 + n * each:
         listing.fail(
@@ -306,8 +314,10 @@ def _pose(
     seen = numbers[:, 2] if each == 3 else (numbers != 0).any(axis=1) * 2.0
     if not np.isin(seen, (0, 1, 2)).all():
         listing.fail("has a visibility that is not 0, 1 or 2", place)
+    if not seen.any():
+        return _box(values[:4], frame, listing, place, picture_shape)
     pixels = _pixels(numbers[:, :2], listing, place, picture_shape)
-    if pixels is None or not seen.any():
+    if pixels is None:
         return None
     return Skeleton(
         frame,
