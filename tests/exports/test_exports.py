@@ -15,7 +15,7 @@ import yaml
 from evreel import steps
 from evreel.annotations import read_annotations, write_coco
 from evreel.annotations.forms.coco import Pictures
-from evreel.annotations.shapes import Annotations, Ellipse, FrameTag, Track
+from evreel.annotations.shapes import Annotations, Box, Ellipse, FrameTag, Track
 from evreel.cli import main
 from evreel.cli.commands import COMMANDS
 from evreel.errors import AnnotationError, ClockError, UsageError
@@ -464,3 +464,56 @@ def test_export__refuses_to_overwrite_and_leaves_nothing_behind(made, tmp_path):
     longer.unlink()
     assert not (tmp_path / "new").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_pictures__are_called_as_in_the_video_where_times_were_aligned(made, tmp_path):
+    steps.annotate(
+        *(made.store, made.clock, tmp_path / "late.h5", tmp_path / "late_bbox.npy"),
+        steps.RegularWindows(window_us=20_000),
+        steps.AnnotateSettings(time_offset_us=-3_000),
+        rois=made.rois,
+        labels=LABELS,
+    )
+    steps.export(tmp_path / "late.h5", tmp_path / "out", "coco", clock=made.clock)
+    root = json.loads((tmp_path / "out" / "annotations" / "instances_train.json").read_text())
+    assert [image["file_name"] for image in root["images"]] == PICTURES
+
+
+def test_turned_box__is_in_its_place_for_readers_of_coco_that_know_no_rotation(tmp_path):
+    upright = np.array([[10.0, 12.0], [30.0, 18.0]])
+    turned = Box(0, upright, rotation=90.0)
+    drawn = Annotations(("car",), (Track(0, "car", (turned,)),), frames=range(1))
+    write_coco(tmp_path / "i.json", [Pictures(drawn, SHAPE, {0: PICTURES[0]})])
+    [item] = json.loads((tmp_path / "i.json").read_text())["annotations"]
+    assert item["bbox"] == pytest.approx([17, 5, 6, 20])
+    assert item["area"] == pytest.approx(120)
+    assert np.reshape(item["segmentation"], (4, 2))[0] == pytest.approx([23, 5])
+    [track] = read_annotations(tmp_path / "i.json").tracks
+    back = track.shapes[0]
+    assert (type(back), back.rotation) == (Box, 90)
+    np.testing.assert_allclose(back.points, upright, atol=1e-9)
+    # As CVAT writes it: the box before it turns.
+    item["bbox"], item["segmentation"] = [10, 12, 20, 6], []
+    root = json.loads((tmp_path / "i.json").read_text()) | {"annotations": [item]}
+    (tmp_path / "c.json").write_text(json.dumps(root))
+    [track] = read_annotations(tmp_path / "c.json").tracks
+    np.testing.assert_allclose(track.shapes[0].outline, turned.outline)
+
+
+def test_export__of_a_project_takes_the_task_that_is_named(made, tmp_path):
+    text = made.rois.read_text()
+    task = text[text.index("<task>") : text.index("</task>") + len("</task>")]
+    labels = task[task.index("<labels>") : task.index("</labels>") + len("</labels>")]
+    other = task.replace("<id>1<", "<id>2<").replace(">park<", ">yard<")
+    tasks = "".join(each.replace(labels, "<subset>a</subset>") for each in (task, other))
+    project = f"<project><id>7</id><name>p</name><tasks>{tasks}</tasks>{labels}</project>"
+    text = text.replace(task, project).replace("<track ", '<track task_id="1" subset="a" ')
+    (tmp_path / "all.xml").write_text(text)
+    with pytest.raises(AnnotationError, match="project of 2 tasks"):
+        steps.export(tmp_path / "all.xml", tmp_path / "x", "coco", clock=made.clock)
+    for more in ({"task": "1"}, {"task": "park"}, {"name": "park"}):
+        out = tmp_path / next(iter(more.values()))
+        steps.export(tmp_path / "all.xml", out, "mot", clock=made.clock, **more)
+        assert boxes_of(read_back("mot", out))[:3] == boxes_of(GIVEN)[:3]
+        (out / "export.json").unlink()
+        out.rename(tmp_path / f"done-{next(iter(more))}-{out.name}")

@@ -576,6 +576,7 @@ def align(options: Options) -> int:
     ),
     labels("names in the order of their numbers; default: the source's"),
     option("--name", help="of the recording; default: SOURCE's name"),
+    option("--task", help="number or name of the task, in an export of a project"),
     option("--outlines", action="store_true", help="instead of boxes: yolo"),
 )
 def export(options: Options) -> int:
@@ -586,7 +587,7 @@ def export(options: Options) -> int:
         options.source,
         options.output,
         options.layout,
-        **_given(options, "clock", "store", "pictures", "labels", "name"),
+        **_given(options, "clock", "store", "pictures", "labels", "name", "task"),
         outlines=options.outlines,
     )
     return 0

@@ -58,6 +58,9 @@ class Exported:
         First timestamp on the camera's own clock, µs; 0 if it is not known.
     lost
         What is lost already: sentence → how often.
+    video
+        The clock of the video, by which its pictures are called; None if that is `clock`. It has
+        the times before they were aligned with the events.
     """
 
     id: str
@@ -70,6 +73,7 @@ class Exported:
     pictures: Path | None = None
     t_offset: int = 0
     lost: dict[str, int] = field(default_factory=dict)
+    video: FrameClock | None = None
 
     def labelled(self) -> tuple[Annotations, FrameClock]:
         """Return annotations and clock, which a layout of pictures needs."""
@@ -80,6 +84,7 @@ class Exported:
     def picture_names(self, folder: str = "") -> dict[int, str]:
         """Return frame → file name of its picture, as evreel's PNG frames have it."""
         _, clock = self.labelled()
+        clock = self.video or clock
         n, before = len(clock), f"{folder}/" if folder else ""
         return {
             k: f"{before}{picture_name(k, start, n)}.png"
@@ -119,6 +124,7 @@ def of_slices(path: Path, id_: str, split: str, clock: FrameClock | None) -> Exp
         The clock of its frames; None takes regular ones, if shapes and tags are in such.
     """
     lost: Counter[str] = Counter()
+    video = clock
     with SlicesFile(path) as file:
         rows = file.shapes()
         if clock is None:
@@ -146,7 +152,10 @@ def of_slices(path: Path, id_: str, split: str, clock: FrameClock | None) -> Exp
         picture = Picture((file.sensor.height, file.sensor.width))
         offset = file.t_offset
     return Exported(
-        *(id_, split, annotations, clock, picture, path), t_offset=offset, lost=dict(lost)
+        *(id_, split, annotations, clock, picture, path),
+        t_offset=offset,
+        lost=dict(lost),
+        video=video,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evreel import __version__
+from evreel.dataset.settings import AnnotateSettings
 from evreel.errors import UsageError
 from evreel.outputs import atomic
 from evreel.provenance import content_sha256
@@ -40,6 +41,7 @@ def export(
     pictures: str | Path | None = None,
     labels: Sequence[str] | None = None,
     name: str | None = None,
+    task: str | None = None,
     outlines: bool = False,
 ) -> dict[str, int]:
     """Write slices, a release or an annotation in the layout of another tool.
@@ -64,6 +66,9 @@ def export(
         Label names in the order of their numbers; None takes the source's.
     name
         What the recording is called; None takes the source's name.
+    task
+        Number or name of the task, if the source is an export of a project; None takes the one
+        that is called as the recording or its clock.
     outlines
         Write outlines instead of boxes, for segmentation; ``yolo`` only.
 
@@ -94,7 +99,7 @@ def export(
         raise UsageError(
             "already exists", place=str(output), hint="Choose another folder, or remove this one."
         )
-    items, inputs = _items(source, clock, store, pictures, labels, name)
+    items, inputs = _items(source, clock, store, pictures, labels, name, task)
     chosen = usable(items, layout)
     if not chosen:
         if LAYOUTS[layout].of_slices:
@@ -144,6 +149,7 @@ def _items(
     pictures: str | Path | None,
     labels: Sequence[str] | None,
     name: str | None,
+    task: str | None,
 ) -> tuple[list[Exported], dict[str, str]]:
     """Return the recordings of a source, and the digests of what they are read from."""
     from evreel.release.manifest import MANIFEST
@@ -151,13 +157,20 @@ def _items(
     beside = {"clock": clock, "store": store, "pictures": pictures}
     if (source / MANIFEST).is_file():
         given = [role for role, path in beside.items() if path is not None]
-        if given or labels is not None or name is not None:
-            wrong = given[0] if given else "labels" if labels is not None else "name"
+        own = {"labels": labels, "name": name, "task": task}
+        given += [role for role, value in own.items() if value is not None]
+        if given:
+            wrong = given[0]
             raise UsageError(f"{wrong} does not go with a release, which has its own")
         return _of_release(source), {"manifest": content_sha256(source / MANIFEST)}
     inputs = {role: content_sha256(path) for role, path in beside.items() if path is not None}
     inputs |= {"source": content_sha256(source)} if source.exists() else {}
-    item = (_of_slices if _is_hdf5(source) else _of_annotation)(source, clock, labels, name)
+    if _is_hdf5(source):
+        if task is not None:
+            raise UsageError("task does not go with slices, which are of one")
+        item = _of_slices(source, clock, labels, name)
+    else:
+        item = _of_annotation(source, clock, labels, name, task)
     return [_with(item, store, pictures)], inputs
 
 
@@ -212,7 +225,11 @@ def _of_slices(
 
 
 def _of_annotation(
-    source: Path, clock: str | Path | None, labels: Sequence[str] | None, name: str | None
+    source: Path,
+    clock: str | Path | None,
+    labels: Sequence[str] | None,
+    name: str | None,
+    task: str | None,
 ) -> Exported:
     from evreel.annotations.open import form_of
     from evreel.annotations.regions import Regions
@@ -224,7 +241,12 @@ def _of_annotation(
     if clock is None:
         raise UsageError("needs the clock of its frames", path=source, hint="Give it with --clock.")
     frames, picture, _ = read_clock(clock)
-    read = read_annotations(source, None, frames, labels=labels, clock=clock, picture=picture)
+    read = read_annotations(
+        *(source, None, frames, AnnotateSettings(task=task), labels),
+        clock=clock,
+        picture=picture,
+        names=[name] if name else [],
+    )
     found = read.annotations
     if picture is None and found.picture_shape is None:
         raise UsageError(

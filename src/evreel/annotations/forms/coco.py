@@ -2,7 +2,9 @@
 
 Beside COCO's own keys, objects have CVAT's ``attributes``: ``track_id``, ``occluded``,
 ``keyframe``, ``rotation``, and whatever annotators said. What COCO cannot hold goes there too, as
-``z_order`` and ``group_id``. A box is an object without a segmentation.
+``z_order`` and ``group_id``. A box is an object without a segmentation; one that is turned has its
+four corners as segmentation and their bounds as ``bbox``, so that readers which know nothing of
+``rotation`` have the place right. CVAT writes the box before it turns, which is read too.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from evreel.annotations.shapes import (
     Polygon,
     Shape,
     Skeleton,
+    turned,
 )
 from evreel.errors import AnnotationError
 from evreel.text import read_text
@@ -307,7 +310,8 @@ class _Reader:
         if not all(self.listing.takes(Polygon, outline, place) for outline in outlines):
             return None
         if len(outlines) == 1:
-            return Polygon(0, outlines[0])
+            rotation = self._rotation(said, place)
+            return _turned_box(outlines[0], rotation) or Polygon(0, outlines[0])
         mask = filled(outlines, self.picture_shape or (0, 0))
         if mask is None:
             self.listing.unfit("has no pixel in its polygons", place)
@@ -327,12 +331,16 @@ class _Reader:
             self.listing.fail(f"bbox has {len(numbers)} numbers; 4 are expected", place)
         left, top, width, height = numbers
         points = np.array([[left, top], [left + width, top + height]])
+        rotation = self._rotation(said, place)
+        if not self.listing.takes(Box, points, place):
+            return None
+        return Box(0, points, rotation=rotation)
+
+    def _rotation(self, said: Mapping[str, Any], place: str) -> float:
         (rotation,) = self.numbers([said.get("rotation", 0.0)], "rotation", place)
         if not math.isfinite(rotation):
             self.listing.fail(f"rotation is {rotation}; degrees are expected", place)
-        if not self.listing.takes(Box, points, place):
-            return None
-        return Box(0, points, rotation=rotation % 360)
+        return rotation % 360
 
     def _mask(self, segmentation: Mapping[str, Any], place: str) -> Mask | None:
         assert self.picture_shape is not None  # the object is in a picture
@@ -491,13 +499,30 @@ def write_coco(path: str | Path, parts: Sequence[Pictures]) -> dict[str, int]:
     return dict(lost)
 
 
+def _turned_box(corners: FloatArray, rotation: float) -> Box | None:
+    """Return the box that a rotation turned to four corners; None if they are not of one."""
+    if not rotation or len(corners) != 4:
+        return None
+    upright = turned(corners, corners.mean(axis=0), -rotation)
+    points = Box.around(upright)
+    box = Box(0, points, rotation=rotation)
+    is_box = Box.fault(points) is None and np.allclose(box.outline, corners, atol=1e-6)
+    return box if is_box else None
+
+
 def _content(one: Shown, picture_shape: tuple[int, int]) -> dict[str, Any] | None:
     """Return segmentation, area and box of a shape; None if COCO has none for it."""
     shape = one.shape
     if isinstance(shape, Box):
         (left, top), (right, bottom) = shape.points.tolist()
         box = [left, top, right - left, bottom - top]
-        return {"segmentation": [], "area": box[2] * box[3], "bbox": box}
+        area = box[2] * box[3]
+        if not shape.rotation % 360:
+            return {"segmentation": [], "area": area, "bbox": box}
+        left, top, right, bottom = shape.bounds
+        box = [left, top, right - left, bottom - top]
+        corners = shape.outline.ravel().tolist()
+        return {"segmentation": [corners], "area": area, "bbox": box}
     left, top, right, bottom = shape.bounds
     box = [left, top, right - left, bottom - top]
     if isinstance(shape, Mask):
