@@ -84,19 +84,6 @@ def _form_within(path: Path) -> Form:
     )
 
 
-def _only_xml(folder: Path) -> Path:
-    """Return the XML of a folder; raise if it has several."""
-    with Packed(folder) as packed:
-        found = [name for name in packed.names if name.lower().endswith(".xml")]
-    if len(found) > 1:
-        raise AnnotationError(
-            f"has {found[0]} and {found[1]}; one XML is expected",
-            path=folder,
-            hint="Give the one that is wanted.",
-        )
-    return folder / found[0]
-
-
 def read_annotations(
     path: str | Path,
     *,
@@ -168,7 +155,7 @@ def read_annotations(
         from evreel.annotations.cvat import read_cvat
 
         return read_cvat(
-            _only_xml(path) if path.is_dir() else path,
+            path,
             unsupported=unsupported,
             invalid=invalid,
             tags_only=tags_only,

@@ -720,7 +720,7 @@ def test_folder__with_one_xml_is_read_as_its_zip_is(tmp_path):
     write_video_xml(folder / "a.xml", BOXES, name="a", n_frames=10, picture_shape=SHAPE)
     assert read_annotations(folder).labels == BOXES.labels
     (folder / "b.XML").write_text("<annotations/>")
-    fails(lambda: read_annotations(folder), "export", "a.xml and b.XML")
+    fails(lambda: read_annotations(folder), "export", "a.xml, b.XML")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 99, b"PK\x03\x04broken", b"[]"])
