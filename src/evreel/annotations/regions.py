@@ -25,12 +25,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.attributes import Coding
+from evreel.annotations.choices import PRIMARY, RADIUS_PX, At, Priority
 from evreel.annotations.compact import ShapesInARow
 from evreel.annotations.figures import COURSES, KIND, STEADY, WIDE, Motion, figure, motion
 from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track
@@ -44,15 +45,6 @@ if TYPE_CHECKING:
     from evreel.events import Events
 
 Int32Array = npt.NDArray[np.int32]
-
-RADIUS_PX = 2.0
-"""Radius of points and lines, sensor pixels: what annotators can aim at."""
-
-At = Literal["frame", "event"]
-Priority = Literal["z_order", "area", "track"]
-
-PRIMARY: tuple[Priority, ...] = ("z_order", "area", "track")
-"""What makes one of several regions the primary one: higher on top, smaller, later in the list."""
 
 MOST_ROWS = 65_536
 """So many shapes of frames are handed to kernels at once."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from evreel.annotations.alignment import Alignment
+from evreel.annotations.choices import PRIMARY, RADIUS_PX, At, Priority
 from evreel.annotations.seen import Between
 from evreel.errors import UsageError
 from evreel.filters import Orientation
@@ -238,7 +239,7 @@ class QaSettings(Encoding, Showing):
 class AnnotateSettings(Alignment):
     """Joining events and annotations."""
 
-    at: Literal["frame", "event"] = setting(
+    at: At = setting(
         "frame",
         "Which shape of a region an event is compared with. frame: that of the frame which holds "
         "the event; event: the shape at the event's own time, between the moments of two shapes "
@@ -258,15 +259,15 @@ class AnnotateSettings(Alignment):
         maximum=1000,
     )
     radius_px: float = setting(
-        2.0,
+        RADIUS_PX,
         "Of points, of the joints of skeletons, and of polylines on both sides, in pixels of the "
         "sensor.",
         unit="px",
         minimum=0,
         maximum=1000,
     )
-    primary: tuple[Literal["z_order", "area", "track"], ...] = setting(
-        ("z_order", "area", "track"),
+    primary: tuple[Priority, ...] = setting(
+        PRIMARY,
         "Which of several regions is an event's first: what is higher, smaller, or later in the "
         "XML, in this order. Among equals, it is the later one.",
         unique=True,

@@ -388,11 +388,15 @@ class SlicesFile(hdf5.Opened):
 
     def shapes_in(self, start_us: int, stop_us: int) -> ShapeRows:
         """Return the shapes of the frames that have a part of ``[start_us, stop_us)``."""
+        return self.shapes(*self._rows_in(start_us, stop_us))
+
+    def _rows_in(self, start_us: int, stop_us: int | None) -> tuple[int, int]:
+        """Return the first row, and one past the last, of the shapes that `shapes_in` returns."""
         self.check_open()
         with hdf5.reading(self.path, "the times of shapes"):
             first = bisect_right(self._file["shapes/stop_us"], start_us)
-            last = bisect_left(self._file["shapes/start_us"], stop_us)
-        return self.shapes(first, last)
+            starts = self._file["shapes/start_us"]
+            return first, self.n_shapes if stop_us is None else bisect_left(starts, stop_us)
 
     def table(self, start_us: int = 0, stop_us: int | None = None) -> dict[str, npt.NDArray[Any]]:
         """Return the shapes of the frames that have a part of ``[start_us, stop_us)``, in words.
@@ -403,12 +407,7 @@ class SlicesFile(hdf5.Opened):
         `stop_us`, `track`, `label`, `kind`, `x`, `y`, `w`, `h`, `keyframe`, `occluded`, `z_order`,
         `group`, and each attribute as ``attributes.<name>``, in the form of `attribute`.
         """
-        self.check_open()
-        with hdf5.reading(self.path, "the times of shapes"):
-            first = bisect_right(self._file["shapes/stop_us"], start_us)
-            starts = self._file["shapes/start_us"]
-            last = self.n_shapes if stop_us is None else bisect_left(starts, stop_us)
-        rows = self.shapes(first, last)
+        rows = self.shapes(*self._rows_in(start_us, stop_us))
         named = {name: getattr(rows, name) for name in ("frame", "start_us", "stop_us")}
         named["track"] = self.rois.track[rows.roi]
         named["label"] = np.array([*self.labels, ""], dtype=object)[self.labels_of(rows.roi)]
@@ -416,8 +415,8 @@ class SlicesFile(hdf5.Opened):
         named |= {name: getattr(rows, name) for name in ("x", "y", "w", "h")}
         named |= {name: getattr(rows, name).astype(bool) for name in ("keyframe", "occluded")}
         named |= {name: getattr(rows, name) for name in ("z_order", "group")}
-        for name in self.attributes.name:
-            named[f"attributes.{name}"] = self.attribute(name, first, max(first, last))
+        for number, name in enumerate(self.attributes.name):
+            named[f"attributes.{name}"] = self._in_words(number, rows.attributes[number])
         return named
 
     def labels_of(self, roi: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
@@ -463,13 +462,14 @@ class SlicesFile(hdf5.Opened):
             )
         number = self.attributes.name.index(name)
         with hdf5.reading(self.path, f"{group}/attributes/{number}"):
-            column: npt.NDArray[Any] = self._file[f"{group}/attributes/{number}"][start:stop]
-            if self.attributes.kind[number] in _ATTRIBUTE_DTYPES:
-                return column
-            texts: npt.NDArray[Any] = np.array(
-                [*self.attributes.values[number], None], dtype=object
-            )
-            return np.asarray(texts[column])
+            return self._in_words(number, self._file[f"{group}/attributes/{number}"][start:stop])
+
+    def _in_words(self, number: int, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the values of an attribute, of which a text is stored as its place in a list."""
+        if self.attributes.kind[number] in _ATTRIBUTE_DTYPES:
+            return column
+        texts: npt.NDArray[Any] = np.array([*self.attributes.values[number], None], dtype=object)
+        return np.asarray(texts[column])
 
     @property
     def inputs(self) -> dict[str, str]:
