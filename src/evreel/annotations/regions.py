@@ -22,7 +22,7 @@ frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -50,7 +50,7 @@ MOST_ROWS = 65_536
 """So many shapes of frames are handed to kernels at once."""
 
 LEAST_ROOM = 65_536
-"""Room for overlaps of a call of a kernel, at first."""
+"""Room for overlaps of a call of a kernel, at first; more if there are more events."""
 
 DENSE = 0.02
 """Events per pixel that shapes may have, above which a frame is painted before events are tested
@@ -775,6 +775,12 @@ class Moving:
     from_us: Int64Array
     to_us: Int64Array
 
+    @staticmethod
+    def at_rest(kind: npt.NDArray[np.int8], first: Int64Array, numbers: FloatArray) -> Moving:
+        """Return shapes that do not move."""
+        never = np.zeros(len(kind), dtype=np.int64)
+        return Moving(kind, first, numbers, numbers, never, never)
+
 
 class Annotator:
     """Labels events chunk by chunk.
@@ -800,17 +806,12 @@ class Annotator:
         at: At = "frame",
         instant: Instant = "middle",
     ) -> None:
-        from evreel.kernels import regions as kernels
-
-        self._kernels = kernels
         self._regions = regions
         self._row = first_row
         self._at = at
         self._instants = regions.clock.instants(instant)
-        self._stamp = 1
-        # Two maps of what is painted, each of marks and of bits; frames need one of them.
-        maps = 2 if at == "frame" else 4
-        self._maps = np.zeros((maps, *regions.picture.sensor), dtype=np.int64)
+        # What is painted: all 0 between calls of kernels.
+        self._maps = np.zeros((2, *regions.picture.sensor), dtype=np.int64)
 
     def label(self, events: Events) -> EventLabels:
         """Return the regions of the next chunk of events.
@@ -870,23 +871,9 @@ class Annotator:
         self, events: Events, frames: Int64Array, low: Int64Array, high: Int64Array, roi: Int32Array
     ) -> Iterator[tuple[Int64Array, Int32Array]]:
         """Fill `roi` by the shapes of frames; yield the overlaps."""
-        regions = self._regions
-        rows, first = regions.in_order(frames)
-        kind, place, numbers = regions.figures(rows)
-        most, size, room = _sizes(first, place)
-        crossings = np.empty(int(np.diff(place).max(initial=0)) // 2 + self._kernels.MOST_MORE)
-
-        def run(begin: int, event: Int64Array, region: Int32Array) -> tuple[int, int]:
-            done, found = self._kernels.label_by_frame(
-                *(events.x, events.y, low, high, first, regions.region_of(rows)),
-                *(kind, place, numbers, regions.picture.scale, regions.radius, regions.margin),
-                *(*self._maps, self._stamp, *_working(most, size), crossings),
-                *(begin, roi, self._row, event, region),
-            )
-            self._stamp += len(frames)
-            return done, found
-
-        yield from _with_room(run, len(frames), room)
+        rows, first = self._regions.in_order(frames)
+        moving = Moving.at_rest(*self._regions.figures(rows))
+        return self._by_shapes(events, low, high, self._regions.region_of(rows), first, moving, roi)
 
     def _by_event(
         self, events: Events, frames: Int64Array, low: Int64Array, high: Int64Array, roi: Int32Array
@@ -901,50 +888,48 @@ class Annotator:
         frames, low, high, later = np.repeat(frames, 2)[held], low[held], high[held], later[held]
         rows, first = regions.in_order(frames)
         moving = regions.moving(rows, np.repeat(later, np.diff(first)), self._instants)
-        most, size, room = _sizes(first, moving.first)
-        largest = int(np.diff(moving.first).max(initial=0)) + self._kernels.MOST_MORE
-        now, crossings = np.empty(2 * largest), np.empty(largest)
+        return self._by_shapes(events, low, high, regions.region_of(rows), first, moving, roi)
 
-        def run(begin: int, event: Int64Array, region: Int32Array) -> tuple[int, int]:
-            done, found = self._kernels.label_by_event(
-                *(events.t, events.x, events.y, low, high, first, regions.region_of(rows)),
+    def _by_shapes(
+        self,
+        events: Events,
+        low: Int64Array,
+        high: Int64Array,
+        region_of: Int32Array,
+        first: Int64Array,
+        moving: Moving,
+        roi: Int32Array,
+    ) -> Iterator[tuple[Int64Array, Int32Array]]:
+        """Fill `roi` of the events of spans, each with its shapes; yield the overlaps."""
+        from evreel.kernels.regions import MOST_MORE, label
+
+        picture = self._regions.picture
+        most = int(np.diff(first).max(initial=0))
+        largest = int(np.diff(moving.first).max(initial=0)) + MOST_MORE
+        size = int(np.diff(moving.first[first]).max(initial=0)) + (most + 1) * MOST_MORE
+        working = (
+            *np.empty((2, most + 2), dtype=np.int64),
+            np.empty((most + 2, 4), dtype=np.int64),
+            np.empty(size),
+            np.empty(2 * largest),
+            *self._maps,
+            np.empty((picture.sensor[0], largest // 2 + 1), dtype=np.int32),
+            np.empty(int((high - low).max(initial=0)), dtype=np.int64),
+        )
+        room = max(LEAST_ROOM, len(events), most)
+        begin = 0
+        while begin < len(low):
+            event, region = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
+            done, found = label(
+                *(events.t, events.x, events.y, low, high, first, region_of),
                 *(moving.kind, moving.first, moving.start, moving.stop),
-                *(moving.from_us, moving.to_us, regions.picture.scale, regions.radius),
-                *(regions.margin, tuple(regions.picture.sensor), *_working(most, size), now),
-                *(*self._maps, self._stamp, crossings, DENSE, begin, roi, self._row, event, region),
+                *(moving.from_us, moving.to_us, picture.scale),
+                *(self._regions.radius, self._regions.margin, DENSE),
+                *(*working, begin, roi, self._row, event, region),
             )
-            self._stamp += len(frames)
-            return done, found
-
-        yield from _with_room(run, len(frames), room)
-
-
-def _sizes(first: Int64Array, place: Int64Array) -> tuple[int, int, int]:
-    """Return the most shapes of a frame, the most numbers of their forms, and room for overlaps."""
-    from evreel.kernels.regions import MOST_MORE
-
-    most = int(np.diff(first).max(initial=0))
-    size = int(np.diff(place[first]).max(initial=0)) + (most + 1) * MOST_MORE
-    return most, size, max(LEAST_ROOM, most)
-
-
-def _working(most: int, size: int) -> tuple[Int64Array, Int64Array, Int64Array, FloatArray]:
-    """Return working space of kernels: forms, places, pixels of a frame's shapes, and numbers."""
-    form, place = np.empty((2, most + 2), dtype=np.int64)
-    return form, place, np.empty((most + 2, 4), dtype=np.int64), np.empty(size)
-
-
-def _with_room(
-    run: Callable[[int, Int64Array, Int32Array], tuple[int, int]], n: int, room: int
-) -> Iterator[tuple[Int64Array, Int32Array]]:
-    """Run a kernel until all of n frames are done, with more room where overlaps lack it."""
-    begin = 0
-    while begin < n:
-        event, region = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
-        done, found = run(begin, event, region)
-        yield event[:found], region[:found]
-        room = 2 * room if done == begin else room
-        begin = done
+            yield event[:found], region[:found]
+            room = 2 * room if done == begin else room
+            begin = done
 
 
 def _in_a_row(outlines: list[FloatArray]) -> tuple[FloatArray, Int64Array]:

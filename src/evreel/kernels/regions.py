@@ -494,15 +494,12 @@ def gather(source: FloatArray, begin: Int64Array, first: Int64Array, out: FloatA
                 out[first[i] + k] = source[begin[i] + k]
 
 
-# Painting. top (h, w): which shape is on top, (stamp << 32) + roi; a pixel of another stamp is
-# not painted. many (h, w): the sum of the bits of all shapes that a painted pixel has. Of up to
-# `MOST_BITS` shapes, each has one of its own; else all have 1, and many is how many there are.
+# Painting. A map, (h, w) int64, has the bits of the shapes that cover each pixel: the lowest bit is
+# the highest shape's. Of more than `MOST_BITS` shapes, neighbours in order share a bit, which then
+# says only that one of them may cover the pixel.
 
-MOST_BITS = 62
-"""So many shapes of a frame are told apart by bits. More are slower where they overlap."""
-
-STAMP = -(1 << 32)
-"""The bits of `top` that have the stamp."""
+MOST_BITS = 63
+"""So many shapes of a frame are told apart by bits. More are slower."""
 
 # Of a number whose only bit is bit k, this product has k's place in the table in its highest six
 # bits: each run of six bits comes once in the number (de Bruijn, "A combinatorial problem", 1946).
@@ -514,44 +511,29 @@ for _k in range(64):
 
 @kernel
 def lowest_bit(bits: int) -> int:
-    """Return the number of the lowest bit that is set, of one or more."""
+    """Return the number of the lowest bit that is set; 0 if none is."""
     alone = np.uint64(bits & -bits)
     return int(PLACES[(alone * np.uint64(DE_BRUIJN)) >> np.uint64(58)])
 
 
 @kernel
-def put(top: Int64Array, many: Int64Array, row: int, column: int, mark: int, bit: int) -> bool:
-    """Paint a pixel; return whether another shape was there. Again by the same is nothing."""
-    below = top[row, column]
-    if below == mark:
-        return False
-    top[row, column] = mark
-    if below >> 32 == mark >> 32:
-        many[row, column] += bit
-        return True
-    many[row, column] = bit
-    return False
+def put_run(bits: Int64Array, row: int, start: int, stop: int, bit: int) -> None:
+    """Paint columns ``[start, stop)`` of a row."""
+    if start < stop:
+        run = bits[row, start:stop]
+        for k in range(len(run)):
+            run[k] |= bit
 
 
 @kernel
-def put_run(
-    top: Int64Array, many: Int64Array, row: int, start: int, stop: int, mark: int, bit: int
-) -> bool:
-    """Paint columns ``[start, stop)`` of a row, none of which the same shape has painted.
-
-    It has no branches, so that the compiler takes several pixels at once: labelling by 50 polygons
-    takes three quarters of the time that it takes with `put`.
-    """
-    if stop <= start:
-        return False
-    marks, bits = top[row, start:stop], many[row, start:stop]
-    over = 0
-    for k in range(len(marks)):
-        painted = 1 if ((marks[k] ^ mark) & STAMP) == 0 else 0
-        bits[k] = bits[k] * painted + bit
-        marks[k] = mark
-        over |= painted
-    return over > 0
+def wipe(bits: Int64Array, pixels: Int64Array, k: int, more: int) -> None:
+    """Clear the columns and rows of `pixels[k]`, and so many more on each side."""
+    height, width = bits.shape
+    left, right = max(pixels[k, 0] - more, 0), min(pixels[k, 1] + more, width)
+    for row in range(max(pixels[k, 2] - more, 0), min(pixels[k, 3] + more, height)):
+        run = bits[row, left : max(left, right)]
+        for column in range(len(run)):
+            run[column] = 0
 
 
 @kernel
@@ -560,43 +542,44 @@ def fill_outline(
     at: int,
     n: int,
     scale: int,
-    top: Int64Array,
-    many: Int64Array,
-    mark: int,
+    bits: Int64Array,
     bit: int,
-    crossings: FloatArray,
-) -> bool:
-    """Paint an outline row by row. `crossings` has room for n / 2 numbers."""
-    height, width = top.shape
-    over = False
+    crossings: Int32Array,
+) -> None:
+    """Paint an outline.
+
+    Of each row of the map, `crossings` has how many sides cross it, then at which columns, in
+    order; there is room for as many as there are sides. To go through the rows of each side takes
+    half as long as to go through the sides of each row.
+    """
+    height, width = bits.shape
     low, high = math.inf, -math.inf
     for i in range(at + 1, at + n, 2):
         low, high = min(low, numbers[i]), max(high, numbers[i])
-    for row in range(first_centre(low, scale, height), first_centre(high, scale, height)):
-        y = (row + 0.5) * scale
-        count = 0
-        for i in range(at, at + n, 2):
-            j = i + 2 if i + 2 < at + n else at
-            # A side is walked from its top, whichever outline it belongs to: the common side of
-            # two gives the same crossings, to the last bit.
-            upper, lower = i, j
-            if numbers[upper + 1] > numbers[lower + 1]:
-                upper, lower = lower, upper
-            y0, y1 = numbers[upper + 1], numbers[lower + 1]
-            if y0 <= y < y1:
-                x = numbers[upper] + (y - y0) * (numbers[lower] - numbers[upper]) / (y1 - y0)
-                k = count
-                while k > 0 and crossings[k - 1] > x:
-                    crossings[k] = crossings[k - 1]
-                    k -= 1
-                crossings[k] = x
-                count += 1
-        for k in range(0, count - 1, 2):
-            start = first_centre(crossings[k], scale, width)
-            over |= put_run(
-                top, many, row, start, first_centre(crossings[k + 1], scale, width), mark, bit
-            )
-    return over
+    above, below = first_centre(low, scale, height), first_centre(high, scale, height)
+    for row in range(above, below):
+        crossings[row, 0] = 0
+    for i in range(at, at + n, 2):
+        j = i + 2 if i + 2 < at + n else at
+        # A side is walked from its top, whichever outline it belongs to: the common side of two
+        # gives the same crossings, to the last bit.
+        upper, lower = i, j
+        if numbers[upper + 1] > numbers[lower + 1]:
+            upper, lower = lower, upper
+        x0, y0, y1 = numbers[upper], numbers[upper + 1], numbers[lower + 1]
+        dx, dy = numbers[lower] - x0, y1 - y0
+        for row in range(first_centre(y0, scale, height), first_centre(y1, scale, height)):
+            y = (row + 0.5) * scale
+            column = first_centre(x0 + (y - y0) * dx / dy, scale, width)
+            crossings[row, 0] += 1
+            k = crossings[row, 0]
+            while k > 1 and crossings[row, k - 1] > column:
+                crossings[row, k] = crossings[row, k - 1]
+                k -= 1
+            crossings[row, k] = column
+    for row in range(above, below):
+        for k in range(1, crossings[row, 0], 2):
+            put_run(bits, row, crossings[row, k], crossings[row, k + 1], bit)
 
 
 @kernel
@@ -607,14 +590,11 @@ def fill_pieces(
     n: int,
     reach: float,
     scale: int,
-    top: Int64Array,
-    many: Int64Array,
-    mark: int,
+    bits: Int64Array,
     bit: int,
-) -> bool:
+) -> None:
     """Paint what is within `reach` of an outline's sides, of a line's pieces, or of points."""
-    height, width = top.shape
-    over = False
+    height, width = bits.shape
     last = at + n if form != LINE else at + n - 2
     for i in range(at, last, 2):
         j = i if form == DISCS else (i + 2 if i + 2 < at + n else at)
@@ -633,8 +613,7 @@ def fill_pieces(
                 else:
                     inside = is_near_piece(x, y, x0, y0, x1, y1, reach)
                 if inside:
-                    over |= put(top, many, row, column, mark, bit)
-    return over
+                    bits[row, column] |= bit
 
 
 @kernel
@@ -644,14 +623,11 @@ def fill_pixels(
     n: int,
     margin: float,
     scale: int,
-    top: Int64Array,
-    many: Int64Array,
-    mark: int,
+    bits: Int64Array,
     bit: int,
-) -> bool:
+) -> None:
     """Paint a mask, run by run, and what is within `margin` of it."""
-    height, width = top.shape
-    over = False
+    height, width = bits.shape
     left, upper, columns = numbers[at], numbers[at + 1], numbers[at + 2] - numbers[at]
     for k in range(at + 5, at + n, 2):
         begin, end = numbers[k - 1], numbers[k]
@@ -673,8 +649,7 @@ def fill_pixels(
                     if (x0 <= x < x1 and y0 <= y < y1) or (
                         margin > 0 and is_near_square(x, y, x0, y0, x1, y1, margin)
                     ):
-                        over |= put(top, many, row, column, mark, bit)
-    return over
+                        bits[row, column] |= bit
 
 
 @kernel
@@ -686,21 +661,18 @@ def fill(
     scale: int,
     radius: float,
     margin: float,
-    top: Int64Array,
-    many: Int64Array,
-    mark: int,
+    bits: Int64Array,
     bit: int,
-    crossings: FloatArray,
-) -> bool:
-    """Paint what a form covers; return whether another shape is below."""
-    height, width = top.shape
-    over = False
+    crossings: Int32Array,
+) -> None:
+    """Paint what a form covers."""
+    height, width = bits.shape
     if form == RECT:
         left = first_centre(numbers[at], scale, width)
         right = first_centre(numbers[at + 2], scale, width)
         bottom = first_centre(numbers[at + 3], scale, height)
         for row in range(first_centre(numbers[at + 1], scale, height), bottom):
-            over |= put_run(top, many, row, left, right, mark, bit)
+            put_run(bits, row, left, right, bit)
     elif form == CONIC:
         x0, y0, x1, y1 = extent(form, numbers, at, n, radius, margin)
         left, right = first_centre(x0, scale, width), beyond_centre(x1, scale, width)
@@ -708,128 +680,19 @@ def fill(
             y = (row + 0.5) * scale
             for column in range(left, right):
                 if is_in_conic(numbers, at, (column + 0.5) * scale, y):
-                    over |= put(top, many, row, column, mark, bit)
+                    bits[row, column] |= bit
     elif form == PIXELS:
-        over = fill_pixels(numbers, at, n, margin, scale, top, many, mark, bit)
+        fill_pixels(numbers, at, n, margin, scale, bits, bit)
     elif form in (LINE, DISCS):
-        over = fill_pieces(form, numbers, at, n, radius + margin, scale, top, many, mark, bit)
+        fill_pieces(form, numbers, at, n, radius + margin, scale, bits, bit)
     else:
-        over = fill_outline(numbers, at, n, scale, top, many, mark, bit, crossings)
+        fill_outline(numbers, at, n, scale, bits, bit, crossings)
         if form == OUTLINE and margin > 0:
-            over |= fill_pieces(form, numbers, at, n, margin, scale, top, many, mark, bit)
-    return over
+            fill_pieces(form, numbers, at, n, margin, scale, bits, bit)
 
 
-# n events x, y of a chunk; f frames: events [low[j], high[j]), shapes [rows[j], rows[j + 1]) from
-# the lowest to the highest, with a roi each. Per shape of one frame, in working space: form (k),
-# place (k + 1) of its numbers in work, pixels (k, 4): first and last + 1 column, then row.
-
-
-@kernel
-def label_by_frame(
-    x: UInt16Array,
-    y: UInt16Array,
-    low: Int64Array,
-    high: Int64Array,
-    rows: Int64Array,
-    roi: Int32Array,
-    kind: Int8Array,
-    first: Int64Array,
-    numbers: FloatArray,
-    scale: int,
-    radius: float,
-    margin: float,
-    top: Int64Array,
-    many: Int64Array,
-    stamp: int,
-    form: Int64Array,
-    place: Int64Array,
-    pixels: Int64Array,
-    work: FloatArray,
-    crossings: FloatArray,
-    begin: int,
-    out: Int32Array,
-    first_row: int,
-    overlap_event: Int64Array,
-    overlap_roi: Int32Array,
-) -> tuple[int, int]:
-    """Fill `out` (n) with the highest roi at each event, for frames from `begin` on.
-
-    Shapes are painted once a frame, with stamps from `stamp` + `begin` on. Overlaps get one row
-    per additional region of an event, by event, from the top.
-
-    Returns
-    -------
-    The first frame that is not done, because overlaps may not have room for its own; and how many
-    overlaps there are until it.
-    """
-    found = 0
-    for j in range(begin, len(low)):
-        before = found
-        over = False
-        shapes = rows[j + 1] - rows[j]
-        place[0] = 0
-        for i in range(rows[j], rows[j + 1]):
-            k = i - rows[j]
-            at, n = first[i], first[i + 1] - first[i]
-            form[k], n = settle(kind[i], numbers, at, n, work, place[k], margin)
-            place[k + 1] = place[k] + n
-            mark = ((stamp + j) << 32) + roi[i]
-            bit = 1 << (rows[j + 1] - i) if shapes <= MOST_BITS else 1
-            over |= fill(
-                form[k], work, place[k], n, scale, radius, margin, top, many, mark, bit, crossings
-            )
-        for i in range(low[j], high[j]):
-            mark = top[y[i], x[i]]
-            if mark >> 32 == stamp + j:
-                out[i] = mark & 0xFFFFFFFF
-        if not over:
-            continue
-        if shapes <= MOST_BITS:
-            for i in range(low[j], high[j]):
-                if out[i] < 0:
-                    continue
-                if found + shapes > len(overlap_roi):
-                    return j, before
-                rest = many[y[i], x[i]]  # the lowest bit is the highest shape's
-                rest &= rest - 1
-                while rest:
-                    overlap_event[found] = first_row + i
-                    overlap_roi[found] = roi[rows[j + 1] - lowest_bit(rest)]
-                    found += 1
-                    rest &= rest - 1
-            continue
-        for i in range(rows[j], rows[j + 1]):
-            k = i - rows[j]
-            n = place[k + 1] - place[k]
-            bound(form[k], work, place[k], n, scale, radius, margin, top.shape, pixels, k)
-        for i in range(low[j], high[j]):
-            if out[i] < 0 or many[y[i], x[i]] < 2:
-                continue
-            column, row = x[i], y[i]
-            left = many[row, column]  # how many shapes are still to be found
-            if found + left > len(overlap_roi):
-                return j, before
-            cx, cy = (column + 0.5) * scale, (row + 0.5) * scale
-            for k in range(shapes - 1, -1, -1):
-                if (
-                    column < pixels[k, 0]
-                    or column >= pixels[k, 1]
-                    or row < pixels[k, 2]
-                    or row >= pixels[k, 3]
-                ):
-                    continue
-                n = place[k + 1] - place[k]
-                if not is_inside(form[k], work, place[k], n, cx, cy, radius, margin):
-                    continue
-                left -= 1
-                if roi[rows[j] + k] != out[i]:
-                    overlap_event[found] = first_row + i
-                    overlap_roi[found] = roi[rows[j] + k]
-                    found += 1
-                if left == 0:
-                    break
-    return len(low), found
+# Per shape of one span, in working space: form (k), place (k + 1) of its numbers in work, pixels
+# (k, 4): first and last + 1 column, then row.
 
 
 @kernel
@@ -854,8 +717,7 @@ def bound(
     pixels[k, 3] = first_centre(bottom + SLACK, scale, height)
 
 
-# t (n) µs; frames are in spans here, in which no shape comes to another listed one: f of them. A
-# shape is on its way from start, at from_us, to stop, at to_us; it rests if these are equal. now
+# A shape is on its way from start, at from_us, to stop, at to_us; it rests if these are equal. now
 # has room for two of the largest shape and its form.
 
 
@@ -920,17 +782,10 @@ def distance(
 
 @kernel
 def fill_ring(
-    numbers: FloatArray,
-    at: int,
-    reach: float,
-    scale: int,
-    top: Int64Array,
-    many: Int64Array,
-    mark: int,
-    bit: int,
+    numbers: FloatArray, at: int, reach: float, scale: int, bits: Int64Array, bit: int
 ) -> None:
     """Paint what is within `reach` of the sides of an upright box, and corners of it."""
-    height, width = top.shape
+    height, width = bits.shape
     left = first_centre(numbers[at] - reach, scale, width)
     right = beyond_centre(numbers[at + 2] + reach, scale, width)
     left_in = beyond_centre(numbers[at] + reach, scale, width)
@@ -942,10 +797,51 @@ def fill_ring(
         beyond_centre(numbers[at + 3] + reach, scale, height),
     ):
         if row < top_in or row >= bottom_in or left_in >= right_in:
-            put_run(top, many, row, left, right, mark, bit)
+            put_run(bits, row, left, right, bit)
         else:
-            put_run(top, many, row, left, left_in, mark, bit)
-            put_run(top, many, row, right_in, right, mark, bit)
+            put_run(bits, row, left, left_in, bit)
+            put_run(bits, row, right_in, right, bit)
+
+
+@kernel
+def fill_around(
+    form: int,
+    numbers: FloatArray,
+    at: int,
+    n: int,
+    reach: float,
+    scale: int,
+    bits: Int64Array,
+    bit: int,
+) -> None:
+    """Paint at least what is within `reach` of an outline's sides, a line's pieces, or points.
+
+    Of a row, that is a run: from the part of a piece that is within `reach` of the row, as far to
+    the left and to the right. It is no more than a few pixels too long, and takes no test of each.
+    """
+    height, width = bits.shape
+    last = at + n if form != LINE else at + n - 2
+    for i in range(at, last, 2):
+        j = i if form == DISCS else (i + 2 if i + 2 < at + n else at)
+        upper, lower = i, j
+        if numbers[upper + 1] > numbers[lower + 1]:
+            upper, lower = lower, upper
+        x0, y0, x1, y1 = numbers[upper], numbers[upper + 1], numbers[lower], numbers[lower + 1]
+        slope = (x1 - x0) / (y1 - y0) if y1 - y0 > SLACK else 0.0
+        for row in range(
+            first_centre(y0 - reach, scale, height), beyond_centre(y1 + reach, scale, height)
+        ):
+            left, right = min(x0, x1), max(x0, x1)
+            if y1 - y0 > SLACK:
+                y = (row + 0.5) * scale
+                one = x0 + slope * (max(y - reach, y0) - y0)
+                other = x0 + slope * (min(y + reach, y1) - y0)
+                left, right = max(left, min(one, other)), min(right, max(one, other))
+            left, right = left - reach - SLACK, right + reach + SLACK
+            put_run(
+                *(bits, row, first_centre(left, scale, width), beyond_centre(right, scale, width)),
+                bit,
+            )
 
 
 @kernel
@@ -958,9 +854,7 @@ def fill_way(
     scale: int,
     radius: float,
     margin: float,
-    top: Int64Array,
-    many: Int64Array,
-    mark: int,
+    bits: Int64Array,
     bit: int,
     pixels: Int64Array,
     k: int,
@@ -968,22 +862,34 @@ def fill_way(
     """Paint what an edge may cross that moves by `reach`; all of `pixels[k]` where it is −1."""
     if reach < 0:
         for row in range(pixels[k, 2], pixels[k, 3]):
-            put_run(top, many, row, pixels[k, 0], pixels[k, 1], mark, bit)
+            put_run(bits, row, pixels[k, 0], pixels[k, 1], bit)
     elif form == RECT:
-        fill_ring(numbers, at, reach, scale, top, many, mark, bit)
+        fill_ring(numbers, at, reach, scale, bits, bit)
     else:
         reach += margin if form == OUTLINE else radius + margin
-        fill_pieces(form, numbers, at, n, reach, scale, top, many, mark, bit)
-
-
-# Where a frame has many events, it is painted too: sure (h, w) has the bits of the shapes that a
-# pixel is in at the first event, maybe those whose edges may cross it until the last one. Each has
-# its marks, as `top` has them. dense: events of a frame, per pixel that its shapes may have, above
-# which painting pays.
+        fill_around(form, numbers, at, n, reach, scale, bits, bit)
 
 
 @kernel
-def label_by_event(
+def widen(pixels: Int64Array, k: int, more: int, shape: tuple[int, int]) -> None:
+    """Let `pixels[k]` have so many more columns and rows on each side, within (height, width)."""
+    height, width = shape
+    pixels[k, 0] = max(pixels[k, 0] - more, 0)
+    pixels[k, 1] = min(pixels[k, 1] + more, width)
+    pixels[k, 2] = max(pixels[k, 2] - more, 0)
+    pixels[k, 3] = min(pixels[k, 3] + more, height)
+
+
+# n events t, x, y of a chunk; f spans, each of one frame, in which no shape comes to another listed
+# one: events [low[j], high[j]), shapes [rows[j], rows[j + 1]) from the lowest to the highest, with
+# a roi each. A span of many events is painted: sure (h, w) has the bits of the shapes that a pixel
+# is in at the first event, maybe those whose edges may cross it until the last one; both are all 0
+# before and after. dense: events per pixel that shapes may have, above which painting pays. word:
+# of each event of a span, the bits of the shapes that it is in.
+
+
+@kernel
+def label(
     t: Int64Array,
     x: UInt16Array,
     y: UInt16Array,
@@ -1000,36 +906,39 @@ def label_by_event(
     scale: int,
     radius: float,
     margin: float,
-    shape: tuple[int, int],
+    dense: float,
     form: Int64Array,
     place: Int64Array,
     pixels: Int64Array,
     work: FloatArray,
     now: FloatArray,
-    sure_top: Int64Array,
     sure: Int64Array,
-    maybe_top: Int64Array,
     maybe: Int64Array,
-    stamp: int,
-    crossings: FloatArray,
-    dense: float,
+    crossings: Int32Array,
+    word: Int64Array,
     begin: int,
     out: Int32Array,
     first_row: int,
     overlap_event: Int64Array,
     overlap_roi: Int32Array,
 ) -> tuple[int, int]:
-    """Fill `out` (n) with the highest roi at each event, where shapes are at its own time.
+    """Fill `out` (n) with the highest roi at each event, for spans from `begin` on.
 
-    Each event is tested against each shape whose way it may cross. Overlaps and what is returned
-    are as of `label_by_frame`.
+    Overlaps get one row per additional region of an event, by event, from the top.
+
+    Returns
+    -------
+    The first span that is not done, because overlaps may not have room for its own; and how many
+    overlaps there are until it.
     """
     found = 0
     half = len(now) // 2
     for j in range(begin, len(low)):
-        before = found
         shapes = rows[j + 1] - rows[j]
+        each = sharing(shapes)
+        t0, t1 = t[low[j]], t[high[j] - 1]
         place[0] = 0
+        covered, moves = 0, False
         for k in range(shapes):
             i = rows[j] + k
             at, n = first[i], first[i + 1] - first[i]
@@ -1037,133 +946,274 @@ def label_by_event(
             if from_us[i] == to_us[i]:
                 form[k], m = settle(kind[i], start, at, n, work, place[k], margin)
                 place[k + 1] = place[k] + m
-                bound(form[k], work, place[k], m, scale, radius, margin, shape, pixels, k)
-                continue
-            # What it covers at the first and at the last event bounds what it covers between,
-            # because its numbers move on straight lines; what turns is within a circle.
-            turns = kind[i] == BOX and start[at + 4] != stop[at + 4]
-            for end in range(2):
-                moment = t[low[j]] if end == 0 else t[high[j] - 1]
-                now_form, m = shape_at(
-                    kind[i], start, stop, at, n, from_us[i], to_us[i], moment, now, margin
-                )
-                if turns:
-                    bound_turning(scale, margin, shape, now, pixels, k + end)
-                else:
-                    bound(now_form, now, half, m, scale, radius, margin, shape, pixels, k + end)
-            pixels[k, 0] = min(pixels[k, 0], pixels[k + 1, 0])
-            pixels[k, 1] = max(pixels[k, 1], pixels[k + 1, 1])
-            pixels[k, 2] = min(pixels[k, 2], pixels[k + 1, 2])
-            pixels[k, 3] = max(pixels[k, 3], pixels[k + 1, 3])
-        covered = 0
-        for k in range(shapes):
+                bound(form[k], work, place[k], m, scale, radius, margin, sure.shape, pixels, k)
+            else:
+                # What it covers at the first and at the last event bounds what it covers between,
+                # because its numbers move on straight lines; what turns is within a circle.
+                moves = True
+                turns = kind[i] == BOX and start[at + 4] != stop[at + 4]
+                for end in range(2):
+                    moment = t0 if end == 0 else t1
+                    now_form, m = shape_at(
+                        kind[i], start, stop, at, n, from_us[i], to_us[i], moment, now, margin
+                    )
+                    if turns:
+                        bound_turning(scale, margin, sure.shape, now, pixels, k + end)
+                    else:
+                        bound(
+                            *(now_form, now, half, m, scale, radius, margin),
+                            *(sure.shape, pixels, k + end),
+                        )
+                for side in range(4):
+                    one, other = pixels[k, side], pixels[k + 1, side]
+                    pixels[k, side] = min(one, other) if side % 2 == 0 else max(one, other)
             covered += (pixels[k, 1] - pixels[k, 0]) * (pixels[k, 3] - pixels[k, 2])
-        painted = shapes <= MOST_BITS and high[j] - low[j] > dense * covered
+        painted = high[j] - low[j] > dense * covered
         for k in range(shapes if painted else 0):
             i = rows[j] + k
             at, n = first[i], first[i + 1] - first[i]
-            mark, bit = ((stamp + j) << 32) + k, 1 << (shapes - k)
+            bit = 1 << ((shapes - 1 - k) // each)
             if from_us[i] == to_us[i]:
                 m = place[k + 1] - place[k]
-                fill(
-                    form[k],
-                    work,
-                    place[k],
-                    m,
-                    scale,
-                    radius,
-                    margin,
-                    sure_top,
-                    sure,
-                    mark,
-                    bit,
-                    crossings,
-                )
+                fill(form[k], work, place[k], m, scale, radius, margin, sure, bit, crossings)
                 continue
-            from_t, to_t = from_us[i], to_us[i]
             now_form, m = shape_at(
-                kind[i], start, stop, at, n, from_t, to_t, t[low[j]], now, margin
+                kind[i], start, stop, at, n, from_us[i], to_us[i], t0, now, margin
             )
-            fill(
-                now_form,
-                now,
-                half,
-                m,
-                scale,
-                radius,
-                margin,
-                sure_top,
-                sure,
-                mark,
-                bit,
-                crossings,
+            fill(now_form, now, half, m, scale, radius, margin, sure, bit, crossings)
+            reach = distance(kind[i], start, stop, at, n, (t1 - t0) / (to_us[i] - from_us[i]))
+            fill_way(now_form, now, half, m, reach, scale, radius, margin, maybe, bit, pixels, k)
+            widen(pixels, k, int(max(reach, 0.0) / scale) + 2, maybe.shape)
+        if each == 1:
+            find_words(
+                *(t, x, y, low[j], high[j], rows[j], shapes),
+                *(kind, first, start, stop, from_us, to_us, scale, radius, margin),
+                *(form, place, pixels, work, now, painted, moves, sure, maybe, word),
             )
-            share = (t[high[j] - 1] - t[low[j]]) / (to_t - from_t)
-            reach = distance(kind[i], start, stop, at, n, share)
-            fill_way(
-                now_form,
-                now,
-                half,
-                m,
-                reach,
-                scale,
-                radius,
-                margin,
-                maybe_top,
-                maybe,
-                mark,
-                bit,
-                pixels,
-                k,
+            more = take_words(
+                *(word, low[j], high[j], roi[rows[j] : rows[j + 1]]),
+                *(out, first_row, overlap_event, overlap_roi, found),
             )
-        for i in range(low[j], high[j]):
-            out[i] = -1
-            if found + shapes > len(overlap_roi):
-                return j, before
-            column, row = x[i], y[i]
-            cx, cy = (column + 0.5) * scale, (row + 0.5) * scale
-            known, open_ = np.int64(0), np.int64(0)
-            if painted:
-                if sure_top[row, column] >> 32 == stamp + j:
-                    known = sure[row, column]
-                if maybe_top[row, column] >> 32 == stamp + j:
-                    open_ = maybe[row, column]
-                rest = (known | open_) >> 1  # the lowest bit is the highest shape's
-                if rest == 0:
-                    continue
-            for k in range(shapes - 1, -1, -1):
-                if painted:
-                    if rest == 0:
-                        break
-                    is_here = rest & 1
-                    rest >>= 1
-                    if is_here == 0:
-                        continue
-                elif (
-                    column < pixels[k, 0]
-                    or column >= pixels[k, 1]
-                    or row < pixels[k, 2]
-                    or row >= pixels[k, 3]
+        else:
+            more = take_tested(
+                *(t, x, y, low[j], high[j], rows[j], roi[rows[j] : rows[j + 1]]),
+                *(kind, first, start, stop, from_us, to_us, scale, radius, margin),
+                *(form, place, pixels, work, now, painted, sure, maybe),
+                *(out, first_row, overlap_event, overlap_roi, found),
+            )
+        for k in range(shapes if painted else 0):
+            wipe(sure, pixels, k, 1)
+            if from_us[rows[j] + k] != to_us[rows[j] + k]:
+                wipe(maybe, pixels, k, 1)
+        if more < 0:
+            return j, found
+        found = more
+    return len(low), found
+
+
+@kernel
+def covers(
+    k: int,
+    i: int,
+    kind: Int8Array,
+    first: Int64Array,
+    start: FloatArray,
+    stop: FloatArray,
+    from_us: Int64Array,
+    to_us: Int64Array,
+    form: Int64Array,
+    place: Int64Array,
+    pixels: Int64Array,
+    work: FloatArray,
+    now: FloatArray,
+    scale: int,
+    radius: float,
+    margin: float,
+    t: int,
+    column: int,
+    row: int,
+) -> bool:
+    """Return whether shape k of a span, in row i, covers a pixel's centre at a time."""
+    if column < pixels[k, 0] or column >= pixels[k, 1] or row < pixels[k, 2] or row >= pixels[k, 3]:
+        return False
+    x, y = (column + 0.5) * scale, (row + 0.5) * scale
+    if from_us[i] == to_us[i]:
+        n = place[k + 1] - place[k]
+        return is_inside(form[k], work, place[k], n, x, y, radius, margin)
+    at, n = first[i], first[i + 1] - first[i]
+    now_form, n = shape_at(kind[i], start, stop, at, n, from_us[i], to_us[i], t, now, margin)
+    return is_inside(now_form, now, len(now) // 2, n, x, y, radius, margin)
+
+
+@kernel
+def find_words(
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    low: int,
+    high: int,
+    begin: int,
+    shapes: int,
+    kind: Int8Array,
+    first: Int64Array,
+    start: FloatArray,
+    stop: FloatArray,
+    from_us: Int64Array,
+    to_us: Int64Array,
+    scale: int,
+    radius: float,
+    margin: float,
+    form: Int64Array,
+    place: Int64Array,
+    pixels: Int64Array,
+    work: FloatArray,
+    now: FloatArray,
+    painted: bool,
+    moves: bool,
+    sure: Int64Array,
+    maybe: Int64Array,
+    word: Int64Array,
+) -> None:
+    """Fill `word` for the events of a span whose shapes have a bit each, in rows from `begin`."""
+    times, columns, lines = t[low:high], x[low:high], y[low:high]
+    if painted and not moves:
+        for e in range(len(columns)):
+            word[e] = sure[lines[e], columns[e]]
+        return
+    everything = (1 << shapes) - 1
+    for e in range(len(columns)):
+        column, row = columns[e], lines[e]
+        here, rest = 0, everything
+        if painted:
+            rest = maybe[row, column]
+            here = sure[row, column] & ~rest
+        while rest:
+            k = shapes - 1 - lowest_bit(rest)
+            if covers(
+                *(k, begin + k, kind, first, start, stop, from_us, to_us),
+                *(form, place, pixels, work, now, scale, radius, margin),
+                *(times[e], column, row),
+            ):
+                here |= rest & -rest
+            rest &= rest - 1
+        word[e] = here
+
+
+@kernel
+def take_words(
+    word: Int64Array,
+    low: int,
+    high: int,
+    roi: Int32Array,
+    out: Int32Array,
+    first_row: int,
+    overlap_event: Int64Array,
+    overlap_roi: Int32Array,
+    found: int,
+) -> int:
+    """Label the events of a span by their words.
+
+    Returns
+    -------
+    How many overlaps there are now; −1 if they may not have room.
+    """
+    top = len(roi) - 1
+    labels = out[low:high]
+    over = 0
+    for e in range(len(labels)):
+        here = word[e]
+        labels[e] = roi[top - lowest_bit(here)] if here != 0 else -1
+        over |= here & (here - 1)
+    if over == 0:
+        return found
+    event = first_row + low
+    for e in range(len(labels)):
+        if found + len(roi) > len(overlap_roi):
+            return -1
+        rest = word[e] & (word[e] - 1)
+        # The first is written whether or not there is one: a branch that cannot be foreseen costs
+        # more.
+        overlap_event[found] = event + e
+        overlap_roi[found] = roi[top - lowest_bit(rest)]
+        found += 1 if rest != 0 else 0
+        rest &= rest - 1
+        while rest:
+            overlap_event[found] = event + e
+            overlap_roi[found] = roi[top - lowest_bit(rest)]
+            found += 1
+            rest &= rest - 1
+    return found
+
+
+@kernel
+def take_tested(
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    low: int,
+    high: int,
+    begin: int,
+    roi: Int32Array,
+    kind: Int8Array,
+    first: Int64Array,
+    start: FloatArray,
+    stop: FloatArray,
+    from_us: Int64Array,
+    to_us: Int64Array,
+    scale: int,
+    radius: float,
+    margin: float,
+    form: Int64Array,
+    place: Int64Array,
+    pixels: Int64Array,
+    work: FloatArray,
+    now: FloatArray,
+    painted: bool,
+    sure: Int64Array,
+    maybe: Int64Array,
+    out: Int32Array,
+    first_row: int,
+    overlap_event: Int64Array,
+    overlap_roi: Int32Array,
+    found: int,
+) -> int:
+    """Label the events of a span whose shapes share bits, testing each where its bit is set.
+
+    Returns
+    -------
+    How many overlaps there are now; −1 if they may not have room.
+    """
+    shapes = len(roi)
+    each = sharing(shapes)
+    everything = (1 << ((shapes + each - 1) // each)) - 1
+    for e in range(low, high):
+        out[e] = -1
+        column, row = x[e], y[e]
+        rest = everything
+        if painted:
+            rest = sure[row, column] | maybe[row, column]
+        if rest != 0 and found + shapes > len(overlap_roi):
+            return -1
+        while rest:
+            after = shapes - lowest_bit(rest) * each
+            rest &= rest - 1
+            for k in range(after - 1, max(after - each, 0) - 1, -1):
+                if not covers(
+                    *(k, begin + k, kind, first, start, stop, from_us, to_us),
+                    *(form, place, pixels, work, now, scale, radius, margin),
+                    *(t[e], column, row),
                 ):
                     continue
-                s = rows[j] + k
-                at, n = first[s], first[s + 1] - first[s]
-                if painted and (open_ >> (shapes - k)) & 1 == 0:
-                    inside = True
-                elif from_us[s] == to_us[s]:
-                    m = place[k + 1] - place[k]
-                    inside = is_inside(form[k], work, place[k], m, cx, cy, radius, margin)
+                if out[e] < 0:
+                    out[e] = roi[k]
                 else:
-                    now_form, m = shape_at(
-                        kind[s], start, stop, at, n, from_us[s], to_us[s], t[i], now, margin
-                    )
-                    inside = is_inside(now_form, now, half, m, cx, cy, radius, margin)
-                if not inside:
-                    continue
-                if out[i] < 0:
-                    out[i] = roi[s]
-                else:
-                    overlap_event[found] = first_row + i
-                    overlap_roi[found] = roi[s]
+                    overlap_event[found] = first_row + e
+                    overlap_roi[found] = roi[k]
                     found += 1
-    return len(low), found
+    return found
+
+
+@kernel
+def sharing(shapes: int) -> int:
+    """Return how many shapes of a span share a bit."""
+    return max(1, (shapes + MOST_BITS - 1) // MOST_BITS)
