@@ -23,7 +23,7 @@ frame.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -43,6 +43,7 @@ from evreel.video.picture import Picture
 
 if TYPE_CHECKING:
     from evreel.events import Events
+    from evreel.kernels.regions import Ways
 
 Int32Array = npt.NDArray[np.int32]
 
@@ -400,9 +401,15 @@ class Regions:
         move_all(self._kind[shape], place, start, stop, share, numbers)
         return self._kind[shape], place, numbers
 
-    def moving(
-        self, rows: Int64Array, later: npt.NDArray[np.bool_], instants: Int64Array
-    ) -> Moving:
+    def at_rest(self, rows: Int64Array) -> Ways:
+        """Return the shapes of rows, none of which moves."""
+        from evreel.kernels.regions import Ways
+
+        kind, first, numbers = self.figures(rows)
+        never = np.zeros(len(kind), dtype=np.int64)
+        return Ways(kind, first, numbers, numbers, never, never)
+
+    def ways(self, rows: Int64Array, later: npt.NDArray[np.bool_], instants: Int64Array) -> Ways:
         """Return the shapes of rows on their way from one listed shape to the next.
 
         Parameters
@@ -414,7 +421,7 @@ class Regions:
         instants
             The moment of each frame of the clock that its shapes are of.
         """
-        from evreel.kernels.regions import gather
+        from evreel.kernels.regions import Ways, gather
 
         shape = self._row_shape[rows]
         listed = self._row_frame[rows] == self._frame[shape]
@@ -448,7 +455,7 @@ class Regions:
             stop[place[k] : place[k + 1]] = way.stop
         from_us = self._instant_of(left, instants)
         to_us = np.where(moves, self._instant_of(right, instants), from_us)
-        return Moving(self._kind[left], place, start, stop, from_us, to_us)
+        return Ways(self._kind[left], place, start, stop, from_us, to_us)
 
     def _instant_of(self, shape: Int64Array, instants: Int64Array) -> Int64Array:
         """Return when a listed shape is; frames beyond the clock are as long as its last."""
@@ -756,32 +763,6 @@ class EventLabels(NamedTuple):
     overlap_roi: Int32Array
 
 
-@dataclass(frozen=True, eq=False)
-class Moving:
-    """Shapes of frames on their way, as kernels take them.
-
-    Parameters
-    ----------
-    kind : (n,) int8, as `evreel.annotations.figures.KIND` has it.
-    first : (n + 1,) int64, shape k has the numbers ``[first[k], first[k + 1])``.
-    start, stop : its numbers at the start and at the stop of its way.
-    from_us, to_us : (n,) int64, when that is; equal if it rests.
-    """
-
-    kind: npt.NDArray[np.int8]
-    first: Int64Array
-    start: FloatArray
-    stop: FloatArray
-    from_us: Int64Array
-    to_us: Int64Array
-
-    @staticmethod
-    def at_rest(kind: npt.NDArray[np.int8], first: Int64Array, numbers: FloatArray) -> Moving:
-        """Return shapes that do not move."""
-        never = np.zeros(len(kind), dtype=np.int64)
-        return Moving(kind, first, numbers, numbers, never, never)
-
-
 class Annotator:
     """Labels events chunk by chunk.
 
@@ -810,8 +791,8 @@ class Annotator:
         self._row = first_row
         self._at = at
         self._instants = regions.clock.instants(instant)
-        # What is painted: all 0 between calls of kernels.
-        self._maps = np.zeros((2, *regions.picture.sensor), dtype=np.int64)
+        # What is painted: all 0 between calls of the kernel.
+        self._sure, self._maybe = np.zeros((2, *regions.picture.sensor), dtype=np.int64)
 
     def label(self, events: Events) -> EventLabels:
         """Return the regions of the next chunk of events.
@@ -872,8 +853,8 @@ class Annotator:
     ) -> Iterator[tuple[Int64Array, Int32Array]]:
         """Fill `roi` by the shapes of frames; yield the overlaps."""
         rows, first = self._regions.in_order(frames)
-        moving = Moving.at_rest(*self._regions.figures(rows))
-        return self._by_shapes(events, low, high, self._regions.region_of(rows), first, moving, roi)
+        ways = self._regions.at_rest(rows)
+        return self._by_ways(events, low, high, self._regions.region_of(rows), first, ways, roi)
 
     def _by_event(
         self, events: Events, frames: Int64Array, low: Int64Array, high: Int64Array, roi: Int32Array
@@ -887,47 +868,60 @@ class Annotator:
         held = low < high
         frames, low, high, later = np.repeat(frames, 2)[held], low[held], high[held], later[held]
         rows, first = regions.in_order(frames)
-        moving = regions.moving(rows, np.repeat(later, np.diff(first)), self._instants)
-        return self._by_shapes(events, low, high, regions.region_of(rows), first, moving, roi)
+        ways = regions.ways(rows, np.repeat(later, np.diff(first)), self._instants)
+        return self._by_ways(events, low, high, regions.region_of(rows), first, ways, roi)
 
-    def _by_shapes(
+    def _by_ways(
         self,
         events: Events,
         low: Int64Array,
         high: Int64Array,
         region_of: Int32Array,
         first: Int64Array,
-        moving: Moving,
+        ways: Ways,
         roi: Int32Array,
     ) -> Iterator[tuple[Int64Array, Int32Array]]:
         """Fill `roi` of the events of spans, each with its shapes; yield the overlaps."""
-        from evreel.kernels.regions import MOST_MORE, label
+        from evreel.kernels.regions import MOST_MORE, Measures, Overlaps, Space, label
 
-        picture = self._regions.picture
+        regions = self._regions
         most = int(np.diff(first).max(initial=0))
-        largest = int(np.diff(moving.first).max(initial=0)) + MOST_MORE
-        size = int(np.diff(moving.first[first]).max(initial=0)) + (most + 1) * MOST_MORE
-        working = (
-            *np.empty((2, most + 2), dtype=np.int64),
-            np.empty((most + 2, 4), dtype=np.int64),
-            np.empty(size),
-            np.empty(2 * largest),
-            *self._maps,
-            np.empty((picture.sensor[0], largest // 2 + 1), dtype=np.int32),
-            np.empty(int((high - low).max(initial=0)), dtype=np.int64),
+        largest = int(np.diff(ways.first).max(initial=0)) + MOST_MORE
+        size = int(np.diff(ways.first[first]).max(initial=0)) + (most + 1) * MOST_MORE
+        space = Space(
+            form=np.empty(most + 2, dtype=np.int64),
+            place=np.empty(most + 2, dtype=np.int64),
+            pixels=np.empty((most + 2, 4), dtype=np.int64),
+            work=np.empty(size),
+            now=np.empty(2 * largest),
+            crossings=np.empty((regions.picture.sensor[0], largest // 2 + 1), dtype=np.int32),
+            word=np.empty(int((high - low).max(initial=0)), dtype=np.int64),
+            sure=self._sure,
+            maybe=self._maybe,
         )
+        measures = Measures(regions.picture.scale, regions.radius, regions.margin)
         room = max(LEAST_ROOM, len(events), most)
         begin = 0
         while begin < len(low):
-            event, region = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
+            overlaps = Overlaps(np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32))
             done, found = label(
-                *(events.t, events.x, events.y, low, high, first, region_of),
-                *(moving.kind, moving.first, moving.start, moving.stop),
-                *(moving.from_us, moving.to_us, picture.scale),
-                *(self._regions.radius, self._regions.margin, DENSE),
-                *(*working, begin, roi, self._row, event, region),
+                events.t,
+                events.x,
+                events.y,
+                low,
+                high,
+                first,
+                region_of,
+                ways,
+                measures,
+                DENSE,
+                space,
+                begin,
+                roi,
+                self._row,
+                overlaps,
             )
-            yield event[:found], region[:found]
+            yield overlaps.event[:found], overlaps.region[:found]
             room = 2 * room if done == begin else room
             begin = done
 

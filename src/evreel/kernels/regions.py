@@ -10,6 +10,7 @@ every processor.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -691,8 +692,23 @@ def fill(
             fill_pieces(form, numbers, at, n, margin, scale, bits, bit)
 
 
-# Per shape of one span, in working space: form (k), place (k + 1) of its numbers in work, pixels
-# (k, 4): first and last + 1 column, then row.
+class Ways(NamedTuple):
+    """Shapes on their way: r rows.
+
+    Parameters
+    ----------
+    kind : (r,)
+    first : (r + 1,), shape i has the numbers ``[first[i], first[i + 1])``.
+    start, stop : its numbers at the start and at the stop of its way.
+    from_us, to_us : (r,), when that is; equal if it rests.
+    """
+
+    kind: Int8Array
+    first: Int64Array
+    start: FloatArray
+    stop: FloatArray
+    from_us: Int64Array
+    to_us: Int64Array
 
 
 @kernel
@@ -717,29 +733,17 @@ def bound(
     pixels[k, 3] = first_centre(bottom + SLACK, scale, height)
 
 
-# A shape is on its way from start, at from_us, to stop, at to_us; it rests if these are equal. now
-# has room for two of the largest shape and its form.
+# now has room for two of the largest shape and its form; share of a way
 
 
 @kernel
-def shape_at(
-    kind: int,
-    start: FloatArray,
-    stop: FloatArray,
-    at: int,
-    n: int,
-    from_us: int,
-    to_us: int,
-    t: int,
-    now: FloatArray,
-    margin: float,
-) -> tuple[int, int]:
-    """Write the form of a shape at a time into the second half of `now`, its numbers before."""
-    share = 0.0
-    if from_us < to_us:
-        share = (t - from_us) / (to_us - from_us)
-    move(kind, start, stop, at, n, share, now, 0)
-    return settle(kind, now, 0, n, now, len(now) // 2, margin)
+def shape_at(i: int, ways: Ways, t: int, now: FloatArray, margin: float) -> tuple[int, int]:
+    """Write the form of shape i at a time into the second half of `now`, its numbers before."""
+    at, n, share = ways.first[i], ways.first[i + 1] - ways.first[i], 0.0
+    if ways.from_us[i] < ways.to_us[i]:
+        share = (t - ways.from_us[i]) / (ways.to_us[i] - ways.from_us[i])
+    move(ways.kind[i], ways.start, ways.stop, at, n, share, now, 0)
+    return settle(ways.kind[i], now, 0, n, now, len(now) // 2, margin)
 
 
 @kernel
@@ -761,10 +765,10 @@ def bound_turning(
 
 
 @kernel
-def distance(
-    kind: int, start: FloatArray, stop: FloatArray, at: int, n: int, share: float
-) -> float:
-    """Return how far a point of a shape's edge may move in a share of its way; −1 if unknown."""
+def distance(i: int, ways: Ways, share: float) -> float:
+    """Return how far a point of shape i's edge may move in a share of its way; −1 if unknown."""
+    kind, start, stop = ways.kind[i], ways.start, ways.stop
+    at, n = ways.first[i], ways.first[i + 1] - ways.first[i]
     farthest = 0.0
     if kind == BOX:
         if start[at + 4] != 0 or stop[at + 4] != 0:
@@ -882,10 +886,51 @@ def widen(pixels: Int64Array, k: int, more: int, shape: tuple[int, int]) -> None
 
 # n events t, x, y of a chunk; f spans, each of one frame, in which no shape comes to another listed
 # one: events [low[j], high[j]), shapes [rows[j], rows[j + 1]) from the lowest to the highest, with
-# a roi each. A span of many events is painted: sure (h, w) has the bits of the shapes that a pixel
-# is in at the first event, maybe those whose edges may cross it until the last one; both are all 0
-# before and after. dense: events per pixel that shapes may have, above which painting pays. word:
-# of each event of a span, the bits of the shapes that it is in.
+# a roi each. A span of many events is painted. dense: events per pixel that shapes may have, above
+# which that pays.
+
+
+class Measures(NamedTuple):
+    """Picture pixels: a sensor pixel, the radius of points and lines, the margin of all shapes."""
+
+    scale: int
+    radius: float
+    margin: float
+
+
+class Space(NamedTuple):
+    """Working space for the shapes and events of a span.
+
+    Parameters
+    ----------
+    form : (k,), of each shape.
+    place : (k + 1,), the numbers of a shape at rest are ``work[place[k] : place[k + 1]]``.
+    pixels : (k, 4), first and last + 1 column, then row, that a shape may have.
+    work : numbers of shapes at rest.
+    now : room for two of the largest shape and its form.
+    crossings : (h, …), of the rows of an outline.
+    word : of each event, the bits of the shapes that it is in.
+    sure : (h, w), bits of the shapes that a pixel is in at the first event.
+    maybe : (h, w), bits of those whose edges may cross it until the last one. Both are all 0
+        before and after.
+    """
+
+    form: Int64Array
+    place: Int64Array
+    pixels: Int64Array
+    work: FloatArray
+    now: FloatArray
+    crossings: Int32Array
+    word: Int64Array
+    sure: Int64Array
+    maybe: Int64Array
+
+
+class Overlaps(NamedTuple):
+    """Room for overlaps, (m,): rows of events, and regions."""
+
+    event: Int64Array
+    region: Int32Array
 
 
 @kernel
@@ -897,30 +942,14 @@ def label(
     high: Int64Array,
     rows: Int64Array,
     roi: Int32Array,
-    kind: Int8Array,
-    first: Int64Array,
-    start: FloatArray,
-    stop: FloatArray,
-    from_us: Int64Array,
-    to_us: Int64Array,
-    scale: int,
-    radius: float,
-    margin: float,
+    ways: Ways,
+    measures: Measures,
     dense: float,
-    form: Int64Array,
-    place: Int64Array,
-    pixels: Int64Array,
-    work: FloatArray,
-    now: FloatArray,
-    sure: Int64Array,
-    maybe: Int64Array,
-    crossings: Int32Array,
-    word: Int64Array,
+    space: Space,
     begin: int,
     out: Int32Array,
     first_row: int,
-    overlap_event: Int64Array,
-    overlap_roi: Int32Array,
+    overlaps: Overlaps,
 ) -> tuple[int, int]:
     """Fill `out` (n) with the highest roi at each event, for spans from `begin` on.
 
@@ -932,184 +961,201 @@ def label(
     overlaps there are until it.
     """
     found = 0
-    half = len(now) // 2
     for j in range(begin, len(low)):
-        shapes = rows[j + 1] - rows[j]
-        each = sharing(shapes)
-        t0, t1 = t[low[j]], t[high[j] - 1]
-        place[0] = 0
-        covered, moves = 0, False
-        for k in range(shapes):
-            i = rows[j] + k
-            at, n = first[i], first[i + 1] - first[i]
-            place[k + 1] = place[k]
-            if from_us[i] == to_us[i]:
-                form[k], m = settle(kind[i], start, at, n, work, place[k], margin)
-                place[k + 1] = place[k] + m
-                bound(form[k], work, place[k], m, scale, radius, margin, sure.shape, pixels, k)
-            else:
-                # What it covers at the first and at the last event bounds what it covers between,
-                # because its numbers move on straight lines; what turns is within a circle.
-                moves = True
-                turns = kind[i] == BOX and start[at + 4] != stop[at + 4]
-                for end in range(2):
-                    moment = t0 if end == 0 else t1
-                    now_form, m = shape_at(
-                        kind[i], start, stop, at, n, from_us[i], to_us[i], moment, now, margin
-                    )
-                    if turns:
-                        bound_turning(scale, margin, sure.shape, now, pixels, k + end)
-                    else:
-                        bound(
-                            *(now_form, now, half, m, scale, radius, margin),
-                            *(sure.shape, pixels, k + end),
-                        )
-                for side in range(4):
-                    one, other = pixels[k, side], pixels[k + 1, side]
-                    pixels[k, side] = min(one, other) if side % 2 == 0 else max(one, other)
-            covered += (pixels[k, 1] - pixels[k, 0]) * (pixels[k, 3] - pixels[k, 2])
+        span = slice(low[j], high[j])
+        of_span = t[span], x[span], y[span]
+        regions = roi[rows[j] : rows[j + 1]]
+        shapes = len(regions)
+        moves, covered = lay_out(rows[j], shapes, t[low[j]], t[high[j] - 1], ways, measures, space)
         painted = high[j] - low[j] > dense * covered
-        for k in range(shapes if painted else 0):
-            i = rows[j] + k
-            at, n = first[i], first[i + 1] - first[i]
-            bit = 1 << ((shapes - 1 - k) // each)
-            if from_us[i] == to_us[i]:
-                m = place[k + 1] - place[k]
-                fill(form[k], work, place[k], m, scale, radius, margin, sure, bit, crossings)
-                continue
-            now_form, m = shape_at(
-                kind[i], start, stop, at, n, from_us[i], to_us[i], t0, now, margin
-            )
-            fill(now_form, now, half, m, scale, radius, margin, sure, bit, crossings)
-            reach = distance(kind[i], start, stop, at, n, (t1 - t0) / (to_us[i] - from_us[i]))
-            fill_way(now_form, now, half, m, reach, scale, radius, margin, maybe, bit, pixels, k)
-            widen(pixels, k, int(max(reach, 0.0) / scale) + 2, maybe.shape)
-        if each == 1:
-            find_words(
-                *(t, x, y, low[j], high[j], rows[j], shapes),
-                *(kind, first, start, stop, from_us, to_us, scale, radius, margin),
-                *(form, place, pixels, work, now, painted, moves, sure, maybe, word),
-            )
-            more = take_words(
-                *(word, low[j], high[j], roi[rows[j] : rows[j + 1]]),
-                *(out, first_row, overlap_event, overlap_roi, found),
-            )
+        if painted:
+            paint(rows[j], shapes, t[low[j]], t[high[j] - 1], ways, measures, space)
+        event = first_row + low[j]
+        if sharing(shapes) == 1:
+            find_words(of_span, rows[j], shapes, ways, measures, space, painted, moves)
+            more = take_words(space.word, regions, out[span], event, overlaps, found)
         else:
             more = take_tested(
-                *(t, x, y, low[j], high[j], rows[j], roi[rows[j] : rows[j + 1]]),
-                *(kind, first, start, stop, from_us, to_us, scale, radius, margin),
-                *(form, place, pixels, work, now, painted, sure, maybe),
-                *(out, first_row, overlap_event, overlap_roi, found),
+                of_span,
+                rows[j],
+                regions,
+                ways,
+                measures,
+                space,
+                painted,
+                out[span],
+                event,
+                overlaps,
+                found,
             )
         for k in range(shapes if painted else 0):
-            wipe(sure, pixels, k, 1)
-            if from_us[rows[j] + k] != to_us[rows[j] + k]:
-                wipe(maybe, pixels, k, 1)
+            wipe(space.sure, space.pixels, k, 1)
+            if ways.from_us[rows[j] + k] != ways.to_us[rows[j] + k]:
+                wipe(space.maybe, space.pixels, k, 1)
         if more < 0:
             return j, found
         found = more
     return len(low), found
 
 
+# begin: row of the first shape of a span; shapes: how many there are
+
+
+@kernel
+def sharing(shapes: int) -> int:
+    """Return how many shapes of a span share a bit."""
+    return max(1, (shapes + MOST_BITS - 1) // MOST_BITS)
+
+
+@kernel
+def lay_out(
+    begin: int, shapes: int, t0: int, t1: int, ways: Ways, measures: Measures, space: Space
+) -> tuple[bool, int]:
+    """Write the forms of the shapes that rest, and what pixels each may have from t0 to t1.
+
+    Returns
+    -------
+    Whether one moves, and how many pixels they may have in all.
+    """
+    scale, radius, margin = measures
+    form, place, pixels, work, now = (
+        space.form,
+        space.place,
+        space.pixels,
+        space.work,
+        space.now,
+    )
+    size = space.sure.shape
+    place[0] = 0
+    moves, covered = False, 0
+    for k in range(shapes):
+        i = begin + k
+        kind, at, n = ways.kind[i], ways.first[i], ways.first[i + 1] - ways.first[i]
+        place[k + 1] = place[k]
+        if ways.from_us[i] == ways.to_us[i]:
+            form[k], m = settle(kind, ways.start, at, n, work, place[k], margin)
+            place[k + 1] = place[k] + m
+            bound(form[k], work, place[k], m, scale, radius, margin, size, pixels, k)
+        else:
+            # What it covers at the first and at the last event bounds what it covers between,
+            # because its numbers move on straight lines; what turns is within a circle.
+            moves = True
+            turns = kind == BOX and ways.start[at + 4] != ways.stop[at + 4]
+            for end in range(2):
+                moment = t0 if end == 0 else t1
+                now_form, m = shape_at(i, ways, moment, now, margin)
+                if turns:
+                    bound_turning(scale, margin, size, now, pixels, k + end)
+                else:
+                    bound(
+                        now_form,
+                        now,
+                        len(now) // 2,
+                        m,
+                        scale,
+                        radius,
+                        margin,
+                        size,
+                        pixels,
+                        k + end,
+                    )
+            for side in range(4):
+                one, other = pixels[k, side], pixels[k + 1, side]
+                pixels[k, side] = min(one, other) if side % 2 == 0 else max(one, other)
+        covered += (pixels[k, 1] - pixels[k, 0]) * (pixels[k, 3] - pixels[k, 2])
+    return moves, covered
+
+
+@kernel
+def paint(
+    begin: int, shapes: int, t0: int, t1: int, ways: Ways, measures: Measures, space: Space
+) -> None:
+    """Paint the shapes of a span, from its first to its last event; widen their pixels by that."""
+    scale, radius, margin = measures
+    now, half = space.now, len(space.now) // 2
+    each = sharing(shapes)
+    for k in range(shapes):
+        i = begin + k
+        bit = 1 << ((shapes - 1 - k) // each)
+        if ways.from_us[i] == ways.to_us[i]:
+            at, m = space.place[k], space.place[k + 1] - space.place[k]
+            fill(
+                space.form[k],
+                space.work,
+                at,
+                m,
+                scale,
+                radius,
+                margin,
+                space.sure,
+                bit,
+                space.crossings,
+            )
+            continue
+        form, m = shape_at(i, ways, t0, now, margin)
+        fill(form, now, half, m, scale, radius, margin, space.sure, bit, space.crossings)
+        reach = distance(i, ways, (t1 - t0) / (ways.to_us[i] - ways.from_us[i]))
+        fill_way(
+            form, now, half, m, reach, scale, radius, margin, space.maybe, bit, space.pixels, k
+        )
+        widen(space.pixels, k, int(max(reach, 0.0) / scale) + 2, space.maybe.shape)
+
+
 @kernel
 def covers(
-    k: int,
-    i: int,
-    kind: Int8Array,
-    first: Int64Array,
-    start: FloatArray,
-    stop: FloatArray,
-    from_us: Int64Array,
-    to_us: Int64Array,
-    form: Int64Array,
-    place: Int64Array,
-    pixels: Int64Array,
-    work: FloatArray,
-    now: FloatArray,
-    scale: int,
-    radius: float,
-    margin: float,
-    t: int,
-    column: int,
-    row: int,
+    k: int, i: int, ways: Ways, measures: Measures, space: Space, t: int, column: int, row: int
 ) -> bool:
     """Return whether shape k of a span, in row i, covers a pixel's centre at a time."""
+    scale, radius, margin = measures
+    pixels, place, now = space.pixels, space.place, space.now
     if column < pixels[k, 0] or column >= pixels[k, 1] or row < pixels[k, 2] or row >= pixels[k, 3]:
         return False
     x, y = (column + 0.5) * scale, (row + 0.5) * scale
-    if from_us[i] == to_us[i]:
+    if ways.from_us[i] == ways.to_us[i]:
         n = place[k + 1] - place[k]
-        return is_inside(form[k], work, place[k], n, x, y, radius, margin)
-    at, n = first[i], first[i + 1] - first[i]
-    now_form, n = shape_at(kind[i], start, stop, at, n, from_us[i], to_us[i], t, now, margin)
-    return is_inside(now_form, now, len(now) // 2, n, x, y, radius, margin)
+        return is_inside(space.form[k], space.work, place[k], n, x, y, radius, margin)
+    form, n = shape_at(i, ways, t, now, margin)
+    return is_inside(form, now, len(now) // 2, n, x, y, radius, margin)
 
 
 @kernel
 def find_words(
-    t: Int64Array,
-    x: UInt16Array,
-    y: UInt16Array,
-    low: int,
-    high: int,
+    events: tuple[Int64Array, UInt16Array, UInt16Array],
     begin: int,
     shapes: int,
-    kind: Int8Array,
-    first: Int64Array,
-    start: FloatArray,
-    stop: FloatArray,
-    from_us: Int64Array,
-    to_us: Int64Array,
-    scale: int,
-    radius: float,
-    margin: float,
-    form: Int64Array,
-    place: Int64Array,
-    pixels: Int64Array,
-    work: FloatArray,
-    now: FloatArray,
+    ways: Ways,
+    measures: Measures,
+    space: Space,
     painted: bool,
     moves: bool,
-    sure: Int64Array,
-    maybe: Int64Array,
-    word: Int64Array,
 ) -> None:
-    """Fill `word` for the events of a span whose shapes have a bit each, in rows from `begin`."""
-    times, columns, lines = t[low:high], x[low:high], y[low:high]
+    """Fill the words of a span's events, t, x and y, whose shapes have a bit each."""
+    t, x, y = events
+    sure, maybe, word = space.sure, space.maybe, space.word
     if painted and not moves:
-        for e in range(len(columns)):
-            word[e] = sure[lines[e], columns[e]]
+        for e in range(len(t)):
+            word[e] = sure[y[e], x[e]]
         return
     everything = (1 << shapes) - 1
-    for e in range(len(columns)):
-        column, row = columns[e], lines[e]
+    for e in range(len(t)):
         here, rest = 0, everything
         if painted:
-            rest = maybe[row, column]
-            here = sure[row, column] & ~rest
+            rest = maybe[y[e], x[e]]
+            here = sure[y[e], x[e]] & ~rest
         while rest:
             k = shapes - 1 - lowest_bit(rest)
-            if covers(
-                *(k, begin + k, kind, first, start, stop, from_us, to_us),
-                *(form, place, pixels, work, now, scale, radius, margin),
-                *(times[e], column, row),
-            ):
+            if covers(k, begin + k, ways, measures, space, t[e], x[e], y[e]):
                 here |= rest & -rest
             rest &= rest - 1
         word[e] = here
 
 
+# out, event: of a span; found: how many overlaps there are until it
+
+
 @kernel
 def take_words(
-    word: Int64Array,
-    low: int,
-    high: int,
-    roi: Int32Array,
-    out: Int32Array,
-    first_row: int,
-    overlap_event: Int64Array,
-    overlap_roi: Int32Array,
-    found: int,
+    word: Int64Array, roi: Int32Array, out: Int32Array, event: int, overlaps: Overlaps, found: int
 ) -> int:
     """Label the events of a span by their words.
 
@@ -1118,28 +1164,26 @@ def take_words(
     How many overlaps there are now; −1 if they may not have room.
     """
     top = len(roi) - 1
-    labels = out[low:high]
     over = 0
-    for e in range(len(labels)):
+    for e in range(len(out)):
         here = word[e]
-        labels[e] = roi[top - lowest_bit(here)] if here != 0 else -1
+        out[e] = roi[top - lowest_bit(here)] if here != 0 else -1
         over |= here & (here - 1)
     if over == 0:
         return found
-    event = first_row + low
-    for e in range(len(labels)):
-        if found + len(roi) > len(overlap_roi):
+    for e in range(len(out)):
+        if found + len(roi) > len(overlaps.event):
             return -1
         rest = word[e] & (word[e] - 1)
         # The first is written whether or not there is one: a branch that cannot be foreseen costs
         # more.
-        overlap_event[found] = event + e
-        overlap_roi[found] = roi[top - lowest_bit(rest)]
+        overlaps.event[found] = event + e
+        overlaps.region[found] = roi[top - lowest_bit(rest)]
         found += 1 if rest != 0 else 0
         rest &= rest - 1
         while rest:
-            overlap_event[found] = event + e
-            overlap_roi[found] = roi[top - lowest_bit(rest)]
+            overlaps.event[found] = event + e
+            overlaps.region[found] = roi[top - lowest_bit(rest)]
             found += 1
             rest &= rest - 1
     return found
@@ -1147,34 +1191,16 @@ def take_words(
 
 @kernel
 def take_tested(
-    t: Int64Array,
-    x: UInt16Array,
-    y: UInt16Array,
-    low: int,
-    high: int,
+    events: tuple[Int64Array, UInt16Array, UInt16Array],
     begin: int,
     roi: Int32Array,
-    kind: Int8Array,
-    first: Int64Array,
-    start: FloatArray,
-    stop: FloatArray,
-    from_us: Int64Array,
-    to_us: Int64Array,
-    scale: int,
-    radius: float,
-    margin: float,
-    form: Int64Array,
-    place: Int64Array,
-    pixels: Int64Array,
-    work: FloatArray,
-    now: FloatArray,
+    ways: Ways,
+    measures: Measures,
+    space: Space,
     painted: bool,
-    sure: Int64Array,
-    maybe: Int64Array,
     out: Int32Array,
-    first_row: int,
-    overlap_event: Int64Array,
-    overlap_roi: Int32Array,
+    event: int,
+    overlaps: Overlaps,
     found: int,
 ) -> int:
     """Label the events of a span whose shapes share bits, testing each where its bit is set.
@@ -1183,37 +1209,27 @@ def take_tested(
     -------
     How many overlaps there are now; −1 if they may not have room.
     """
+    t, x, y = events
     shapes = len(roi)
     each = sharing(shapes)
     everything = (1 << ((shapes + each - 1) // each)) - 1
-    for e in range(low, high):
+    for e in range(len(t)):
         out[e] = -1
-        column, row = x[e], y[e]
         rest = everything
         if painted:
-            rest = sure[row, column] | maybe[row, column]
-        if rest != 0 and found + shapes > len(overlap_roi):
+            rest = space.sure[y[e], x[e]] | space.maybe[y[e], x[e]]
+        if rest != 0 and found + shapes > len(overlaps.event):
             return -1
         while rest:
             after = shapes - lowest_bit(rest) * each
             rest &= rest - 1
             for k in range(after - 1, max(after - each, 0) - 1, -1):
-                if not covers(
-                    *(k, begin + k, kind, first, start, stop, from_us, to_us),
-                    *(form, place, pixels, work, now, scale, radius, margin),
-                    *(t[e], column, row),
-                ):
+                if not covers(k, begin + k, ways, measures, space, t[e], x[e], y[e]):
                     continue
                 if out[e] < 0:
                     out[e] = roi[k]
                 else:
-                    overlap_event[found] = first_row + e
-                    overlap_roi[found] = roi[k]
+                    overlaps.event[found] = event + e
+                    overlaps.region[found] = roi[k]
                     found += 1
     return found
-
-
-@kernel
-def sharing(shapes: int) -> int:
-    """Return how many shapes of a span share a bit."""
-    return max(1, (shapes + MOST_BITS - 1) // MOST_BITS)
