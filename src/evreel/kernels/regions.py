@@ -1132,16 +1132,17 @@ def find_words(
     """Fill the words of a span's events, t, x and y, whose shapes have a bit each."""
     t, x, y = events
     sure, maybe, word = space.sure, space.maybe, space.word
-    if painted and not moves:
+    everything = 0 if painted else (1 << shapes) - 1
+    if painted:
         for e in range(len(t)):
             word[e] = sure[y[e], x[e]]
+    if painted and not moves:
         return
-    everything = (1 << shapes) - 1
     for e in range(len(t)):
-        here, rest = 0, everything
-        if painted:
-            rest = maybe[y[e], x[e]]
-            here = sure[y[e], x[e]] & ~rest
+        rest = maybe[y[e], x[e]] | everything
+        if rest == 0:
+            continue
+        here = sure[y[e], x[e]] & ~rest
         while rest:
             k = shapes - 1 - lowest_bit(rest)
             if covers(k, begin + k, ways, measures, space, t[e], x[e], y[e]):
