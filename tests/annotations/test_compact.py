@@ -12,13 +12,15 @@ from evreel.annotations import compact
 from evreel.annotations.compact import (
     ALONE,
     KEYFRAME,
+    OCCLUDED,
     OUTSIDE,
     LooseTracks,
     ShapesBuilder,
     ShapesInARow,
 )
+from evreel.annotations.figures import Listed
 from evreel.annotations.regions import Regions
-from evreel.annotations.shapes import Box, Mask, Polygon, Track
+from evreel.annotations.shapes import Box, Ellipse, Mask, Polygon, Track
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
 from support.annotations import moving_scene
@@ -128,3 +130,30 @@ def test_regions__are_the_same_whether_shapes_are_held_or_made(monkeypatch):
     monkeypatch.setattr(compact, "_MOST_HELD", 0)
     for one, other in zip(held, made(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_listed__is_the_same_of_compact_shapes_and_of_objects():
+    def row(k):
+        numbers = np.arange(12.0) * (k + 1)
+        kind, n, more = [
+            (Box, 4, ()),
+            (Box, 4, (30.0,)),
+            (Ellipse, 4, (10.0,) if k % 8 else ()),
+            (Polygon, 6 + 2 * (k % 3), ()),
+        ][k % 4]
+        bits = [0, OUTSIDE, KEYFRAME, OCCLUDED | ALONE, KEYFRAME][k % 5]
+        said = [{}, {"a": "1"}, {"a": "2"}][k // 20 % 3]
+        return kind, k, numbers[:n].tolist(), bits, k % 7 - 3, said, k % 2, more
+
+    shapes = built(*(row(k) for k in range(100)))
+    parts = [shapes[:45], shapes[45:47], built(*ROWS), shapes[47:]]
+    found = []
+    for as_objects in (False, True):
+        tracks = [Track(0, "car", tuple(part) if as_objects else part) for part in parts]
+        listed = Listed(ShapesInARow(tracks))
+        found.append([*vars(listed).items()])
+        said = [listed.attributes[k] for k in listed.said.tolist()]
+        assert said == [shape.attributes for part in parts for shape in part]
+    for (name, one), (_, other) in zip(*found, strict=True):
+        if isinstance(one, np.ndarray) and name != "said":
+            np.testing.assert_array_equal(one, other, err_msg=name)

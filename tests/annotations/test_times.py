@@ -25,7 +25,7 @@ from evreel.annotations.shapes import (
     Track,
 )
 from evreel.events import Events, Sensor
-from evreel.kernels.regions import keep_order
+from evreel.kernels.regions import MOST_BITS, keep_order
 from evreel.timebase import FrameClock
 from evreel.video.picture import Picture
 from support import random_events
@@ -243,15 +243,15 @@ def test_labels__are_the_same_whether_frames_are_painted_first_or_not(scale, mon
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("n", [40, 70])
-def test_labels__do_not_depend_on_the_chunks_nor_on_room_for_overlaps(n, monkeypatch):
+@pytest.mark.parametrize("n", [40, MOST_BITS, MOST_BITS + 1, 130])
+def test_labels__do_not_depend_on_chunks_nor_room_nor_on_what_is_painted(n, monkeypatch):
     rng = np.random.default_rng(5)
     crowd = []
     for number in range(n):
         x, y = rng.uniform(0, [20, 2])
         shapes = (box(0, x, y, x + 15, y + 3), box(9, x + 5, y, x + 20, y + 4))
         crowd.append(Track(number, "car", shapes))
-    events = random_events(2_000, SENSOR, stop_us=100, seed=2)
+    events = random_events(2_000 if n < 100 else 500, SENSOR, stop_us=100, seed=2)
     for at in ("frame", "event"):
         whole = label(annotated(*crowd), events, at=at)
         assert len(whole.overlap_event) > 10_000
@@ -261,7 +261,8 @@ def test_labels__do_not_depend_on_the_chunks_nor_on_room_for_overlaps(n, monkeyp
             assert_labels(label(annotated(*crowd), few), twin)
         monkeypatch.setattr("evreel.annotations.regions.LEAST_ROOM", 1)
         monkeypatch.setattr("evreel.annotations.regions.MOST_ROWS", 70)
-        for rows in (None, 7, 300):
+        for rows, dense in ((None, 1e9), (7, 0.0), (300, 0.0), (300, 1e9)):
+            monkeypatch.setattr("evreel.annotations.regions.DENSE", dense)
             got = label(annotated(*crowd), events, rows=rows, at=at)
             for column, expected in zip(got, whole, strict=True):
                 np.testing.assert_array_equal(column, expected)

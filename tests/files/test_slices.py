@@ -394,8 +394,7 @@ def test_attribute__whose_values_do_not_fit_its_kind_is_kept_as_text():
         ("checkbox", "maybe", "text"),
         ("select", "red", "select"),
     ):
-        shape = box(0, attributes={"n": value})
-        scene = annotated(still(shape, [0]), attributes={"car": (Attribute("n", kind),)})
-        assert Coding(scene).table.kind == (expected,), value
+        coding = Coding({"car": (Attribute("n", kind),)}, [{"n": value}])
+        assert coding.table.kind == (expected,), value
     two = {"car": (Attribute("n", "number"),), "bus": (Attribute("n", "radio", ("a",)),)}
-    assert Coding(annotated(attributes=two)).table == (("n",), ("text",), (("a",),))
+    assert Coding(two, []).table == (("n",), ("text",), (("a",),))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from evreel.annotations.shapes import Annotations, AttributeKind
+from evreel.annotations.shapes import Attribute, AttributeKind
 from evreel.annotations.tables import AttributeColumn, AttributeTable
 
 _TICKS = {"true": 1, "false": 0}
@@ -23,23 +23,26 @@ class Coding:
 
     Parameters
     ----------
-    annotations
-        What declares attributes, and has all that will be turned into columns.
+    specs
+        Label → what annotators could say of its objects.
+    used
+        All that will be turned into columns, in order.
 
     Attributes
     ----------
     table : names, kinds and texts.
     """
 
-    def __init__(self, annotations: Annotations) -> None:
+    def __init__(
+        self, specs: Mapping[str, tuple[Attribute, ...]], used: Iterable[Mapping[str, str]]
+    ) -> None:
         kinds: dict[str, set[AttributeKind]] = {}
         texts: dict[str, dict[str, int]] = {}
-        for declared in annotations.attributes.values():
+        for declared in specs.values():
             for attribute in declared:
                 kinds.setdefault(attribute.name, set()).add(attribute.kind)
                 _number(texts.setdefault(attribute.name, {}), attribute.values)
-        used = (shape.attributes for track in annotations.tracks for shape in track.shapes)
-        for said in (*used, *(tag.attributes for tag in annotations.tags)):
+        for said in used:
             for name, text in said.items():
                 known = texts.setdefault(name, {})
                 if text not in known:

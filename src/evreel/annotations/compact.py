@@ -24,8 +24,6 @@ OUTSIDE, OCCLUDED, KEYFRAME, ALONE = 1, 2, 4, 8
 _N_NUMBERS = 7
 """Whole numbers of a shape: class, frame, bits, z order, group, attributes, coordinates."""
 
-Column = npt.NDArray[Any]
-
 _BLOCK = 1024
 """Shapes that are made at a time by a loop over all."""
 
@@ -33,13 +31,19 @@ _MOST_HELD = 65_536
 """So many shapes may be objects: 30 MB. To make one takes a hundred times as long as to find it."""
 
 
+Column = npt.NDArray[Any]
+
+
 class Columns(NamedTuple):
-    """Frames and marks of shapes: `frame` (n,) int64, the others (n,) bool."""
+    """What shapes say of frames: `frame`, `z_order`, `group` (n,) int64, the others (n,) bool."""
 
     frame: npt.NDArray[np.int64]
+    z_order: npt.NDArray[np.int64]
+    group: npt.NDArray[np.int64]
     outside: npt.NDArray[np.bool_]
     alone: npt.NDArray[np.bool_]
     keyframe: npt.NDArray[np.bool_]
+    occluded: npt.NDArray[np.bool_]
 
 
 def columns_of(shapes: Sequence[Shape]) -> Columns:
@@ -49,10 +53,32 @@ def columns_of(shapes: Sequence[Shape]) -> Columns:
     n = len(shapes)
     return Columns(
         np.fromiter((shape.frame for shape in shapes), np.int64, n),
+        np.fromiter((shape.z_order for shape in shapes), np.int64, n),
+        np.fromiter((shape.group for shape in shapes), np.int64, n),
         np.fromiter((shape.outside for shape in shapes), bool, n),
         np.fromiter((shape.alone for shape in shapes), bool, n),
         np.fromiter((shape.keyframe for shape in shapes), bool, n),
+        np.fromiter((shape.occluded for shape in shapes), bool, n),
     )
+
+
+class Points(NamedTuple):
+    """The points of shapes, and what their classes add.
+
+    Parameters
+    ----------
+    classes : different ones.
+    of : (n,) each shape's row of `classes`.
+    size : (n,) how many coordinates it has.
+    coordinates : x and y of all points in a row.
+    more : what the class of some shapes adds, by their rows.
+    """
+
+    classes: tuple[type[Shape], ...]
+    of: Column
+    size: npt.NDArray[np.int64]
+    coordinates: npt.NDArray[np.float64]
+    more: Mapping[int, tuple[Any, ...]]
 
 
 class ShapesBuilder:
@@ -139,10 +165,33 @@ class CompactShapes(Sequence[Shape]):
     def columns(self) -> Columns:
         """Frames and marks of all shapes."""
         bits = self._column("bits")
-        return Columns(
-            self._column("frame").astype(np.int64),
-            *((bits & bit).astype(bool) for bit in (OUTSIDE, ALONE, KEYFRAME)),
+        frame, z_order, group = (
+            self._column(name).astype(np.int64) for name in ("frame", "z_order", "group")
         )
+        outside, alone, keyframe, occluded = (
+            (bits & bit).astype(bool) for bit in (OUTSIDE, ALONE, KEYFRAME, OCCLUDED)
+        )
+        return Columns(frame, z_order, group, outside, alone, keyframe, occluded)
+
+    @property
+    def points(self) -> Points:
+        """The points of all shapes; of successive ones."""
+        rows, which = self._rows, self._range
+        if which.step != 1:
+            raise ValueError("shapes are not successive")
+        if len(rows.stop) == 1:
+            stop = np.arange(which.start, which.stop + 1) * int(rows.stop[0])
+        else:
+            start = rows.stop[which.start - 1] if which.start else 0
+            stop = np.append(start, rows.stop[which.start : which.stop])
+        more = {row - which.start: added for row, added in rows.more.items() if row in which}
+        coordinates = rows.coordinates[stop[0] : stop[-1]]
+        return Points(rows.classes, self._column("kind"), np.diff(stop), coordinates, more)
+
+    @property
+    def said(self) -> Column:
+        """Which of `attributes` each shape has, (n,)."""
+        return self._column("mapping")
 
     @property
     def attributes(self) -> list[Mapping[str, str]]:
@@ -217,19 +266,19 @@ class ShapesInARow(Sequence[Shape]):
     Attributes
     ----------
     sizes : (n,) int64, how many shapes each track has.
+    parts : the shapes, in several lists.
     """
 
     def __init__(self, tracks: Sequence[Track]) -> None:
-        self._parts: list[Sequence[Shape]]
+        self.parts: list[Sequence[Shape]]
         if isinstance(tracks, LooseTracks):
-            self._parts = [tracks.shapes]
+            self.parts = [tracks.shapes]
             self.sizes = np.ones(len(tracks), dtype=np.int64)
         else:
-            self._parts = [track.shapes for track in tracks]
-            self.sizes = np.fromiter(map(len, self._parts), np.int64, len(self._parts))
-        self._first = [0, *itertools.accumulate(map(len, self._parts))]
-        if len(self) <= _MOST_HELD:
-            self._parts, self._first = [list(self)], [0, len(self)]
+            self.parts = [track.shapes for track in tracks]
+            self.sizes = np.fromiter(map(len, self.parts), np.int64, len(self.parts))
+        self._first = [0, *itertools.accumulate(map(len, self.parts))]
+        self._held: list[Shape] = []
 
     def __len__(self) -> int:
         return self._first[-1]
@@ -244,11 +293,14 @@ class ShapesInARow(Sequence[Shape]):
         if isinstance(key, slice):
             return [self[k] for k in range(len(self))[key]]
         k = range(len(self))[key]
+        if len(self) <= _MOST_HELD:
+            self._held = self._held or list(self)
+            return self._held[k]
         part = bisect_right(self._first, k) - 1
-        return self._parts[part][k - self._first[part]]
+        return self.parts[part][k - self._first[part]]
 
     def __iter__(self) -> Iterator[Shape]:
-        return itertools.chain.from_iterable(self._parts)
+        return itertools.chain.from_iterable(self.parts)
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,14 @@ mask      left, top, right,    its pixels, as squares             adds what is w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, groupby, islice
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from evreel.annotations.compact import Columns, CompactShapes, ShapesInARow, columns_of
 from evreel.annotations.shapes import (
     Box,
     Cuboid,
@@ -45,7 +48,7 @@ from evreel.annotations.shapes import (
     Shape,
     Skeleton,
 )
-from evreel.layout import SHAPE_KINDS
+from evreel.layout import COLUMN_CHUNK, SHAPE_KINDS
 
 KIND: dict[str, int] = {name: number for number, name in enumerate(SHAPE_KINDS)}
 """Name of a class of shapes → its number."""
@@ -128,3 +131,104 @@ _NUMBERS: dict[type[Shape], Callable[[Any, FloatArray], FloatArray]] = {
     Mask: _of_pixels,
     Skeleton: _of_visible,
 }
+
+
+_FEW = 32
+"""Compact shapes of a track that are as fast to take in one by one as in columns."""
+
+
+class Listed:
+    """Columns of listed shapes, made in one pass, so that no more than a block are objects.
+
+    Parameters
+    ----------
+    shapes
+        The shapes of all tracks.
+
+    Attributes
+    ----------
+    frame, kind, z_order, group, outside, alone, keyframe, occluded : (n,) as shapes have them.
+    first, pool : the numbers of figure k are ``pool[first[k] : first[k + 1]]``.
+    attributes : what is said of shapes, in order, once for successive ones that say the same.
+    said : (n,) which of `attributes` each shape has.
+    """
+
+    def __init__(self, shapes: ShapesInARow) -> None:
+        n = len(shapes)
+        self.frame, self.z_order, self.group = np.empty((3, n), dtype=np.int64)
+        self.kind = np.empty(n, dtype=np.int8)
+        self.outside, self.alone, self.keyframe, self.occluded = np.empty((4, n), dtype=np.bool_)
+        self.attributes: list[Mapping[str, str]] = []
+        self.said = np.empty(n, dtype=np.int32)
+        self.first = np.zeros(n + 1, dtype=np.int64)
+        self._pools = [np.empty(0)]
+        self._row = 0
+        for are_columns, parts in groupby(shapes.parts, _are_columns):
+            if are_columns:
+                for part in parts:
+                    self._take_columns(part)
+                continue
+            remaining = chain.from_iterable(parts)
+            while block := list(islice(remaining, COLUMN_CHUNK)):
+                self._take(block)
+        np.cumsum(self.first, out=self.first)
+        self.pool: FloatArray = np.concatenate(self._pools)
+
+    def _take(self, shapes: Sequence[Shape]) -> None:
+        numbers = [figure(shape).numbers for shape in shapes]
+        kind = np.array([KIND[shape.name] for shape in shapes], dtype=np.int8)
+        sizes = np.array([len(each) for each in numbers])
+        said = np.empty(len(shapes), dtype=np.int32)
+        attributes: list[Mapping[str, str]] = []
+        for k, shape in enumerate(shapes):
+            if not attributes or attributes[-1] is not shape.attributes:
+                attributes.append(shape.attributes)
+            said[k] = len(attributes) - 1
+        self._add(columns_of(shapes), kind, sizes, np.concatenate(numbers), said, attributes)
+
+    def _take_columns(self, shapes: Any) -> None:
+        points = shapes.points
+        kind = np.array([KIND[each.name] for each in points.classes], dtype=np.int8)[points.of]
+        sizes, numbers = points.size, points.coordinates
+        turns = np.isin(kind, _TURNED)
+        if turns.any():
+            rotation = np.zeros(len(kind))
+            for row, (degrees,) in points.more.items():
+                rotation[row] = degrees
+            numbers = np.insert(numbers, np.cumsum(sizes)[turns], rotation[turns])
+            sizes = sizes + turns
+        used, said = np.unique(shapes.said, return_inverse=True)
+        attributes = [shapes.attributes[k] for k in used.tolist()]
+        self._add(shapes.columns, kind, sizes, numbers, said, attributes)
+
+    def _add(
+        self,
+        columns: Columns,
+        kind: npt.NDArray[np.int8],
+        sizes: npt.NDArray[np.int64],
+        numbers: FloatArray,
+        said: npt.NDArray[Any],
+        attributes: Sequence[Mapping[str, str]],
+    ) -> None:
+        rows = slice(self._row, self._row + len(kind))
+        for name, column in columns._asdict().items():
+            getattr(self, name)[rows] = column
+        self.kind[rows] = kind
+        self.said[rows] = said + len(self.attributes)
+        self.attributes += attributes
+        self.first[rows.start + 1 : rows.stop + 1] = sizes
+        self._pools.append(numbers)
+        self._row = rows.stop
+
+
+def _are_columns(shapes: Sequence[Shape]) -> bool:
+    """Return whether shapes are many in few bytes, whose numbers are their coordinates."""
+    return (
+        isinstance(shapes, CompactShapes)
+        and len(shapes) > _FEW
+        and not {Mask, Skeleton} & {*shapes.points.classes}
+    )
+
+
+_TURNED = tuple(KIND[shape.name] for shape in (Box, Ellipse))
+"""Kinds whose last number is an angle."""

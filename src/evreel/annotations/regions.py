@@ -22,9 +22,8 @@ frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -33,7 +32,16 @@ import numpy.typing as npt
 from evreel.annotations.attributes import Coding
 from evreel.annotations.choices import PRIMARY, RADIUS_PX, At, Priority
 from evreel.annotations.compact import ShapesInARow
-from evreel.annotations.figures import COURSES, KIND, STEADY, WIDE, Motion, figure, motion
+from evreel.annotations.figures import (
+    COURSES,
+    KIND,
+    STEADY,
+    WIDE,
+    Listed,
+    Motion,
+    figure,
+    motion,
+)
 from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track
 from evreel.annotations.tables import LabelTables, RoiTable, ShapeRows, Spans, TagTable
 from evreel.errors import AnnotationError
@@ -127,7 +135,7 @@ class Regions:
         self._shapes = ShapesInARow(annotations.tracks)
         sizes = self._shapes.sizes
         self._region = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-        listed = _Listed(self._shapes)
+        listed = Listed(self._shapes)
         self._frame, self._kind, self._z_order = listed.frame, listed.kind, listed.z_order
         self._group, self._first, self._pool = listed.group, listed.first, listed.pool
         self._alone, self._keyframe, self._occluded = listed.alone, listed.keyframe, listed.occluded
@@ -137,13 +145,7 @@ class Regions:
         self._is_upright = self._kind == KIND[Box.name]
         rotation = self._pool[self._first[1:][self._is_upright] - 1]
         self._is_upright[self._is_upright] = rotation % 360 == 0
-        # (n, 4): left, top, right, bottom of each, in picture pixels.
-        of_all = zip(self._shapes, self._nowhere.tolist(), strict=True)
-        self._bounds = np.fromiter(
-            ((0.0,) * 4 if nowhere else s.bounds for s, nowhere in of_all),
-            np.dtype("4f8"),
-            len(self._shapes),
-        )
+        self._bounds = self._bounds_as_listed()
         clipped = self._check_bounds(annotations, ~outside, clip)
 
         self._linked = self._find_links(outside)
@@ -151,15 +153,16 @@ class Regions:
         self._row_frame, self._row_shape = self._lay_on_frames(outside)
         self.frames: Int64Array = np.unique(self._row_frame)
         self.n_shapes = len(self._row_frame)
-        coding = Coding(annotations)
-        self._attributes = coding.columns(listed.attributes)
+        of_tags = [tag.attributes for tag in annotations.tags]
+        coding = Coding(annotations.attributes, [*listed.attributes, *of_tags])
+        self._said, self._attributes = listed.said, coding.columns(listed.attributes)
         self.tables = LabelTables(
             annotations.labels,
             self._roi_table(annotations, sizes),
             self._tag_table(annotations),
             self._labelled(annotations),
             coding.table,
-            coding.columns([tag.attributes for tag in annotations.tags]),
+            coding.columns(of_tags),
         )
         self.repairs = {
             "clipped_shapes": clipped,
@@ -231,7 +234,7 @@ class Regions:
             n_vertices=np.diff(first).astype(np.int32),
             vertex_x=vertex_x,
             vertex_y=vertex_y,
-            attributes=tuple(column[shape] for column in self._attributes),
+            attributes=tuple(column[self._said[shape]] for column in self._attributes),
         )
 
     def _bounds_in(self, frame: Int64Array, shape: Int64Array) -> FloatArray:
@@ -551,6 +554,17 @@ class Regions:
         self._pool[bad] = 0.0
         return nowhere
 
+    def _bounds_as_listed(self) -> FloatArray:
+        """Return left, top, right, bottom of each listed shape, (n, 4), in picture pixels."""
+        from evreel.kernels.regions import bounds_of
+
+        bounds: FloatArray = np.empty((len(self._kind), 4))
+        bounds_of(self._kind, self._first, self._pool, bounds)
+        for k in np.flatnonzero(np.isnan(bounds[:, 0]) & ~self._nowhere).tolist():
+            bounds[k] = self._shapes[k].bounds
+        bounds[self._nowhere] = 0.0
+        return bounds
+
     def _check_bounds(
         self, annotations: Annotations, visible: npt.NDArray[np.bool_], clip: bool
     ) -> int:
@@ -639,44 +653,6 @@ class Regions:
             start_us[np.concatenate([np.ones(len(frames[:1]), bool), apart])],
             stop_us[np.concatenate([apart, np.ones(len(frames[:1]), bool)])],
         )
-
-
-class _Listed:
-    """Columns of listed shapes, made in one pass, so that no more than a block are objects.
-
-    Attributes
-    ----------
-    frame, kind, z_order, group, outside, alone, keyframe, occluded : (n,) as shapes have them.
-    attributes : of each shape; equal ones are shared.
-    first, pool : the numbers of figure k are ``pool[first[k] : first[k + 1]]``.
-    """
-
-    def __init__(self, shapes: Sequence[Shape]) -> None:
-        n = len(shapes)
-        self.frame, self.z_order, self.group = np.empty((3, n), dtype=np.int64)
-        self.kind = np.empty(n, dtype=np.int8)
-        self.outside, self.alone, self.keyframe, self.occluded = np.empty((4, n), dtype=np.bool_)
-        self.attributes: list[Mapping[str, str]] = []
-        self.first = np.zeros(n + 1, dtype=np.int64)
-        pools = [np.empty(0)]
-        remaining = iter(shapes)
-        for start in range(0, n, COLUMN_CHUNK):
-            block = list(islice(remaining, COLUMN_CHUNK))
-            rows = slice(start, start + len(block))
-            self.frame[rows] = [s.frame for s in block]
-            self.z_order[rows] = [s.z_order for s in block]
-            self.group[rows] = [s.group for s in block]
-            self.kind[rows] = [KIND[s.name] for s in block]
-            self.outside[rows] = [s.outside for s in block]
-            self.alone[rows] = [s.alone for s in block]
-            self.keyframe[rows] = [s.keyframe for s in block]
-            self.occluded[rows] = [s.occluded for s in block]
-            self.attributes += (s.attributes for s in block)
-            numbers = [figure(s).numbers for s in block]
-            self.first[start + 1 : start + 1 + len(block)] = [len(each) for each in numbers]
-            pools.append(np.concatenate(numbers))
-        np.cumsum(self.first, out=self.first)
-        self.pool: FloatArray = np.concatenate(pools)
 
 
 def _over_edges(

@@ -61,6 +61,7 @@ class Shape(ABC):
     Attributes
     ----------
     name, plural : what one shape of the class is called, and several.
+    least : so many points, or more, are always a shape; 0 if it depends on where they are.
     """
 
     frame: int
@@ -75,14 +76,20 @@ class Shape(ABC):
 
     name: ClassVar[str]
     plural: ClassVar[str]
+    least: ClassVar[int] = 0
 
-    @staticmethod
-    @abstractmethod
-    def fault(points: FloatArray) -> str | None:
+    @classmethod
+    def fault(cls, points: FloatArray) -> str | None:
         """Return what keeps points, (n, 2) in picture pixels, from being a shape; None if nothing.
 
         Shapes trust the points that they are given; readers of files call this first.
         """
+        if len(points) >= cls.least:
+            return None
+        return (
+            f"{cls.name} has {len(points)} point{'' if len(points) == 1 else 's'}; at least "
+            f"{cls.least} {'is' if cls.least == 1 else 'are'} expected"
+        )
 
     @property
     @abstractmethod
@@ -148,8 +155,8 @@ class Box(Shape):
     name = "box"
     plural = "boxes"
 
-    @staticmethod
-    def fault(points: FloatArray) -> str | None:
+    @classmethod
+    def fault(cls, points: FloatArray) -> str | None:
         """Return which side is not before its opposite, with CVAT's names."""
         (left, top), (right, bottom) = points.tolist()
         if not left < right:
@@ -206,8 +213,8 @@ class Ellipse(Shape):
     name = "ellipse"
     plural = "ellipses"
 
-    @staticmethod
-    def fault(points: FloatArray) -> str | None:
+    @classmethod
+    def fault(cls, points: FloatArray) -> str | None:
         """Return which radius is not above 0, with CVAT's names."""
         for name, radius in zip(("rx", "ry"), points[1].tolist(), strict=True):
             if not radius > 0:
@@ -243,11 +250,7 @@ class Polygon(Shape):
 
     name = "polygon"
     plural = "polygons"
-
-    @staticmethod
-    def fault(points: FloatArray) -> str | None:
-        """Return whether there are too few points for an outline."""
-        return _too_few(points, 3, "polygon")
+    least = 3
 
     @property
     def outline(self) -> FloatArray:
@@ -283,11 +286,7 @@ class Polyline(Shape):
 
     name = "polyline"
     plural = "polylines"
-
-    @staticmethod
-    def fault(points: FloatArray) -> str | None:
-        """Return whether there are too few points for a line."""
-        return _too_few(points, 2, "polyline")
+    least = 2
 
     @property
     def outline(self) -> FloatArray:
@@ -314,11 +313,7 @@ class Points(Shape):
 
     name = "points"
     plural = "points"
-
-    @staticmethod
-    def fault(points: FloatArray) -> str | None:
-        """Return whether there is no point."""
-        return _too_few(points, 1, "points")
+    least = 1
 
     @property
     def outline(self) -> FloatArray:
@@ -343,8 +338,8 @@ class Cuboid(Shape):
     name = "cuboid"
     plural = "cuboids"
 
-    @staticmethod
-    def fault(points: FloatArray) -> str | None:
+    @classmethod
+    def fault(cls, points: FloatArray) -> str | None:
         """Return whether all corners are on one line."""
         return None if len(convex_hull(points)) >= 3 else "cuboid has no area"
 
@@ -374,8 +369,8 @@ class Mask(Shape):
     name = "mask"
     plural = "masks"
 
-    @staticmethod
-    def fault(points: FloatArray) -> str | None:
+    @classmethod
+    def fault(cls, points: FloatArray) -> str | None:
         """Return whether the rectangle has no pixel, or is not of whole pixels."""
         if (points != np.floor(points)).any():
             return "mask is not of whole pixels"
@@ -419,11 +414,7 @@ class Skeleton(Shape):
 
     name = "skeleton"
     plural = "skeletons"
-
-    @staticmethod
-    def fault(points: FloatArray) -> str | None:
-        """Return whether there is no point."""
-        return _too_few(points, 1, "skeleton")
+    least = 1
 
     @property
     def outline(self) -> FloatArray:
@@ -516,15 +507,6 @@ def _left_turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, f
 def _bounds(outline: FloatArray) -> Bounds:
     x, y = zip(*outline.tolist(), strict=True)
     return min(x), min(y), max(x), max(y)
-
-
-def _too_few(points: FloatArray, least: int, name: str) -> str | None:
-    if len(points) >= least:
-        return None
-    return (
-        f"{name} has {len(points)} point{'' if len(points) == 1 else 's'}; at least {least} "
-        f"{'is' if least == 1 else 'are'} expected"
-    )
 
 
 _CIRCLE: FloatArray = np.array([cos_sin(360 * k / 64) for k in range(64)])

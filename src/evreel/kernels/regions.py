@@ -383,6 +383,31 @@ def areas(
 
 
 @kernel
+def bounds_of(kind: Int8Array, first: Int64Array, numbers: FloatArray, bounds: FloatArray) -> None:
+    """Fill `bounds` (r, 4) with left, top, right, bottom of what was drawn.
+
+    NaN if it takes more than comparing: of ellipses, turned boxes, and skeletons.
+    """
+    for i in range(len(kind)):
+        at, n = first[i], first[i + 1] - first[i]
+        left, top, right, bottom = math.inf, math.inf, -math.inf, -math.inf
+        if kind[i] == ELLIPSE or kind[i] == SKELETON or (kind[i] == BOX and numbers[at + 4] % 360):
+            left = math.nan
+        elif kind[i] == BOX or kind[i] == MASK:
+            left, top, right, bottom = (
+                numbers[at],
+                numbers[at + 1],
+                numbers[at + 2],
+                numbers[at + 3],
+            )
+        else:
+            for k in range(at, at + n, 2):
+                left, right = min(left, numbers[k]), max(right, numbers[k])
+                top, bottom = min(top, numbers[k + 1]), max(bottom, numbers[k + 1])
+        bounds[i, 0], bounds[i, 1], bounds[i, 2], bounds[i, 3] = left, top, right, bottom
+
+
+@kernel
 def area_within(numbers: FloatArray, at: int, n: int) -> float:
     """Return the area within an outline; parts that it goes round twice count twice."""
     doubled = 0.0

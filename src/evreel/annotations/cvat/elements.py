@@ -269,6 +269,8 @@ class Geometry(NamedTuple):
             left, top, right, bottom = coordinates
             if left < right and top < bottom:
                 return None
+        if 0 < 2 * self.shape.least <= len(coordinates):
+            return None
         return self.shape.fault(np.array(coordinates, dtype=float).reshape(-1, 2))
 
 
