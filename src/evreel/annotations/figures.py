@@ -59,6 +59,9 @@ STEADY = tuple(KIND[shape.name] for shape in (Box, Ellipse, Cuboid))
 COURSES = tuple(KIND[shape.name] for shape in (Polygon, Polyline))
 """Kinds whose vertices become those of the next shape by where they are along its course."""
 
+POOLED = tuple(KIND[shape.name] for shape in (Polygon, Polyline, Points))
+"""Kinds whose numbers are the vertices of their outline."""
+
 WIDE = tuple(KIND[shape.name] for shape in (Polyline, Points, Skeleton))
 """Kinds that are as wide as a radius says."""
 

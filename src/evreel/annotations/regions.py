@@ -35,6 +35,7 @@ from evreel.annotations.compact import ShapesInARow
 from evreel.annotations.figures import (
     COURSES,
     KIND,
+    POOLED,
     STEADY,
     WIDE,
     Listed,
@@ -200,17 +201,7 @@ class Regions:
         following = np.minimum(shape + 1, len(self._kind) - 1)
         turns = (self._kind[following] == KIND[Box.name]) & ~self._is_upright[following]
         is_upright &= listed | ~turns
-        outlines: list[FloatArray] = []
-        rows = (column.tolist() for column in (is_upright, shape, bounds, frame))
-        for upright, k, corners, number in zip(*rows, strict=True):
-            if upright:
-                left, top, right, bottom = corners
-                outlines.append(
-                    np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-                )
-            else:
-                outlines.append(self._shape_in(number, k).outline / scale)
-        vertices, first = _in_a_row(outlines)
+        vertices, first = self._vertices(frame, shape, is_upright, bounds)
         left, top, right, bottom = bounds.T
         x, y, w, h, vertex_x, vertex_y = (
             column.astype(np.float32)
@@ -236,6 +227,37 @@ class Regions:
             vertex_y=vertex_y,
             attributes=tuple(column[self._said[shape]] for column in self._attributes),
         )
+
+    def _vertices(
+        self,
+        frame: Int64Array,
+        shape: Int64Array,
+        is_upright: npt.NDArray[np.bool_],
+        bounds: FloatArray,
+    ) -> tuple[FloatArray, Int64Array]:
+        """Return the vertices of outlines, (m, 2) in sensor pixels, and where each begins (n + 1).
+
+        `bounds`, (n, 4), are of sensor pixels too.
+        """
+        from evreel.kernels.regions import gather
+
+        scale = self.picture.scale
+        is_pooled = np.isin(self._kind[shape], POOLED) & (self._frame[shape] == frame)
+        count = np.where(is_pooled, np.diff(self._first)[shape] // 2, 4)
+        own = {
+            k: self._shape_in(int(frame[k]), int(shape[k])).outline / scale
+            for k in np.flatnonzero(~is_pooled & ~is_upright).tolist()
+        }
+        count[list(own)] = [len(outline) for outline in own.values()]
+        first = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(count)])
+        vertices: FloatArray = np.empty((first[-1], 2))
+        gather(self._pool, np.where(is_pooled, self._first[shape], -1), 2 * first, vertices.ravel())
+        vertices[np.repeat(is_pooled, count)] /= scale
+        for corner, sides in enumerate(([0, 1], [2, 1], [2, 3], [0, 3])):
+            vertices[first[:-1][is_upright] + corner] = bounds[is_upright][:, sides]
+        for k, outline in own.items():
+            vertices[first[k] : first[k + 1]] = outline
+        return vertices, first
 
     def _bounds_in(self, frame: Int64Array, shape: Int64Array) -> FloatArray:
         """Return what shapes cover in frames, (n, 4), in picture pixels."""
@@ -900,12 +922,6 @@ class Annotator:
             yield overlaps.event[:found], overlaps.region[:found]
             room = 2 * room if done == begin else room
             begin = done
-
-
-def _in_a_row(outlines: list[FloatArray]) -> tuple[FloatArray, Int64Array]:
-    """Return all vertices (m, 2), and the row where each outline begins (k + 1)."""
-    first = np.cumsum([0, *(len(outline) for outline in outlines)], dtype=np.int64)
-    return np.concatenate([np.empty((0, 2)), *outlines]), first
 
 
 def _ranges(start: Int64Array, stop: Int64Array) -> tuple[Int64Array, Int64Array]:
