@@ -304,16 +304,29 @@ class Regions:
         """
         if times is None:
             rows, t = np.arange(self.n_shapes), self.clock.stop_us[self._row_frame]
-            bounds = self._bounds_in(self._row_frame, self._row_shape)
         else:
             rows, t = self._rows_at(np.asarray(times, dtype=np.int64))
-            bounds = self._bounds_in(self._row_frame[rows], self._row_shape[rows])
-            if at == "event":
-                instants = self.clock.instants(instant)
-                for k, (row, moment) in enumerate(zip(rows.tolist(), t.tolist(), strict=True)):
-                    shape = self._shape_at(row, moment, instants)
-                    bounds[k] = self._reached(shape)
+        instants = None if times is None or at == "frame" else self.clock.instants(instant)
+        records, n = np.zeros(len(rows), dtype=BOX_DTYPE), 0
+        for start in range(0, len(rows), COLUMN_CHUNK):
+            part = slice(start, start + COLUMN_CHUNK)
+            made = self._records(rows[part], t[part], instants)
+            records[n : n + len(made)] = made
+            n += len(made)
+        return records[:n]
+
+    def _records(
+        self, rows: Int64Array, t: Int64Array, instants: Int64Array | None
+    ) -> npt.NDArray[np.void]:
+        """Return a record for each row and its time, where any of it is on the sensor.
+
+        Regions are where the frame shows them, or, with `instants`, where they are at that time.
+        """
         shape_of = self._row_shape[rows]
+        bounds = self._bounds_in(self._row_frame[rows], shape_of)
+        if instants is not None:
+            for k, (row, moment) in enumerate(zip(rows.tolist(), t.tolist(), strict=True)):
+                bounds[k] = self._reached(self._shape_at(row, moment, instants))
         height, width = self.picture.sensor
         left, top, right, bottom = (
             np.clip(bounds[:, side] / self.picture.scale, 0, limit)
