@@ -172,6 +172,33 @@ def test_boxes_of__a_release_with_boxes_in_the_order_of_windows_are_the_same_to_
     assert "rows `first[k]` to `first[k + 1]`" in (made / "README.md").read_text(encoding="utf-8")
 
 
+def test_boxes_of__a_recording_that_is_cut_are_of_its_samples(folder, tmp_path):
+    source, made = folder / "mixed" / "counts" / "town.h5", tmp_path / "town_bbox.npy"
+    boxes = folder / "train" / "slices" / "park_bbox.npy"
+    steps.feature_boxes(source, boxes, made, steps.FeatureBoxesSettings(boxes="last"))
+    files = {f"counts/{path.name}": path for path in tmp_path.iterdir()}
+    files |= {"slices/town_bbox.npy": boxes, "counts/town.h5": source, "sums/town.h5": source}
+    plan = [
+        PlanEntry(f"mixed/{path}", file, "features", "town", "mixed")
+        for path, file in files.items()
+    ]
+    about = {"name": "towns", "version": "1", "licence": "CC0-1.0", "labels": LABELS}
+    build(plan, tmp_path / "r", **about)
+    with open_release(tmp_path / "r") as release:
+        town = release.recordings["town"]
+        of = town.features["counts"].samples
+        got, first = town.boxes_of("counts", "last")
+        for one, other in zip((got, first), town.boxes_of("sums", "last"), strict=True):
+            assert one.tobytes() == other.tobytes(), "searched for, or as they are there"
+        got, first = town.boxes_of("sums", "all")
+        for k, (start, stop) in enumerate(
+            zip(of.samples.start_us, of.samples.stop_us, strict=True)
+        ):
+            inside = [box for box in town.boxes if start <= box["t"] <= stop]
+            rows = slice(first[of.bounds[k]], first[of.bounds[k + 1]])
+            equal(got[rows], np.array(inside, dtype=BOX_DTYPE))
+
+
 def test_boxes_of__in_the_order_of_windows_are_read_where_no_others_are(folder, tmp_path):
     made = in_order_of_windows(folder, tmp_path, "last", without="train/slices")
     with open_release(made) as release:
