@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from evreel.closing import Closing
 from evreel.errors import ReleaseError, UsageError, did_you_mean, foreign
-from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP, ORIGIN_SUFFIX
+from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP, OF_BOXES
 from evreel.release.digests import digests_of, pieces
 from evreel.release.manifest import ListedFile, Manifest, read_manifest
 from evreel.samples.splits import SPLITS
@@ -231,30 +231,33 @@ class ReleasedRecording:
 
         if feature not in self._of_feature:
             self.features[feature]  # the error says which there are
-        found, has = self._boxes_in_order(feature)
-        if found is not None and has == keep:
-            return found
-        if found is not None and has == "all":
-            return last_of_tracks(*found)
+        has = self._kept_boxes(feature)
+        if has in (keep, "all"):
+            found = self._boxes_in_order(feature)
+            return found if has == keep else last_of_tracks(*found)
         frames = self.features[feature]
         return boxes_of_windows(self.boxes, frames.windows, keep, samples=frames.samples)
 
-    def _boxes_in_order(
-        self, feature: str
-    ) -> tuple[tuple[npt.NDArray[np.void], Int64Array] | None, Keep | None]:
-        """Return boxes in the order of a feature's windows, and which; None if there are none."""
-        from evreel.files.boxes import kept, read_boxes_of_windows
+    def _kept_boxes(self, feature: str) -> Keep | None:
+        """Return which boxes are in the order of a feature's windows, None if none are."""
+        from evreel.files.boxes import kept
 
-        file = self._single(self._of_feature[feature], f"files of feature {feature!r}")
-        boxes, first, origin = (
-            self._beside(file, suffix) for suffix in (BOXES_SUFFIX, FIRST_SUFFIX, ORIGIN_SUFFIX)
-        )
-        has = None if origin is None else kept(self._folder.content(origin))
-        if boxes is None or first is None or has is None:
-            return None, None
-        for each in (boxes, first):
+        file = self._file_of(feature)
+        boxes, first, origin = (self._beside(file, suffix) for suffix in OF_BOXES)
+        if boxes is None or first is None or origin is None:
+            return None
+        return kept(self._folder.content(origin))
+
+    def _boxes_in_order(self, feature: str) -> tuple[npt.NDArray[np.void], Int64Array]:
+        """Return boxes in the order of a feature's windows, which there are."""
+        from evreel.files.boxes import read_boxes_of_windows
+
+        file = self._file_of(feature)
+        boxes, first = self._beside(file, BOXES_SUFFIX), self._beside(file, FIRST_SUFFIX)
+        assert boxes is not None and first is not None
+        for each in (first, boxes):
             self._folder.content(each)
-        return read_boxes_of_windows(self._folder.place(boxes)), has
+        return read_boxes_of_windows(self._folder.place(boxes))
 
     def _beside(self, file: ListedFile, suffix: str) -> ListedFile | None:
         """Return the file of another kind beside a feature file or boxes, None if not listed."""
@@ -272,8 +275,10 @@ class ReleasedRecording:
     def _feature(self, name: str) -> FeaturesFile:
         from evreel.files.features import FeaturesFile
 
-        file = self._single(self._of_feature[name], f"files of feature {name!r}")
-        return self._folder.opened(file, FeaturesFile)
+        return self._folder.opened(self._file_of(name), FeaturesFile)
+
+    def _file_of(self, feature: str) -> ListedFile:
+        return self._single(self._of_feature[feature], f"files of feature {feature!r}")
 
     def _only(self, kind: str) -> ListedFile:
         return self._single(self._listed_of(kind), f"files of {kind}")
