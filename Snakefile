@@ -5,6 +5,7 @@
                                    │       └→ QA video, summary
                                    ├────→ samples              (events + table of intervals, or archive)
                                    ├────→ features
+                                   │       └→ boxes by windows (features + boxes)
                                    └────→ release
 
 Every arrow is a file: an edit rebuilds what depends on it, for that recording alone.

@@ -161,6 +161,10 @@ def files_page() -> Iterator[str]:
     for name in BOX_DTYPE.names or ():
         dtype, byte = BOX_DTYPE.fields[name][:2]  # type: ignore[index]
         yield f"| `{name}` | {dtype.str} | {byte} |"
+    yield "\nBeside a feature's file, they may be [in the order of its"
+    yield "windows](steps/features.md#boxes-in-the-order-of-windows) instead. Then there is"
+    yield "`<id>_bbox_first.npy`: int64, one more than windows; window k has the boxes `first[k]`"
+    yield "to `first[k + 1]`, without the latter. A `<id>_bbox.json` says how boxes were made."
     yield ""
 
 

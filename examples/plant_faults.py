@@ -24,7 +24,7 @@ import numpy as np
 from evreel import steps
 from evreel.events import Events, Sensor
 from evreel.files import hdf5
-from evreel.files.boxes import write_boxes
+from evreel.files.boxes import first_path, write_boxes
 from evreel.files.events_store import EventsStoreWriter
 from evreel.files.seal import seal_again
 from evreel.layout import BOX_DTYPE, EVENTS
@@ -462,6 +462,20 @@ def wrong_boxes(bed: Bed) -> None:
         np.save(bed.new(f"boxes/{name}_bbox.npy"), boxes)
     for name in ("box_outside", "beyond"):
         bed.copy("street.aedat4", f"boxes/{name}.aedat4")
+
+
+@plants(box_window="windows/box_window_bbox.npy")
+def box_of_the_next_window(bed: Bed) -> None:
+    """Put the first box of a window into the one before it."""
+    features = bed.new("windows/box_window.h5")
+    by_time = steps.FeatureSettings(representation="histogram", window_us=20_000)
+    steps.features(bed.sound / "street.h5", features, by_time)
+    boxes = bed.new("windows/box_window_bbox.npy")
+    every = steps.FeatureBoxesSettings(boxes="all")
+    steps.feature_boxes(features, bed.sound / "slices_bbox.npy", boxes, every)
+    first = np.load(first_path(boxes))
+    first[np.flatnonzero(np.diff(first))[1]] += 1
+    np.save(first_path(boxes), first)
 
 
 @plants(frozen_box="boxes/frozen_box_bbox.npy")

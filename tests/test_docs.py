@@ -409,7 +409,7 @@ def commands() -> tuple[str, ...]:
     told = io.StringIO()
     with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
         cli.main(["--help"])
-    return tuple(re.findall(r"^    ([a-z]+) ", told.getvalue(), re.MULTILINE))
+    return tuple(re.findall(r"^    ([a-z-]+)(?: |$)", told.getvalue(), re.MULTILINE))
 
 
 COMMANDS = commands()

@@ -372,6 +372,15 @@ FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
 BOXES_SUFFIX = "_bbox.npy"
 """End of the name of a file of boxes, after the recording's name."""
 
+FIRST_SUFFIX = "_bbox_first.npy"
+"""End of the name of the file beside boxes of a feature's windows: the first row of each window."""
+
+ORIGIN_SUFFIX = "_bbox.json"
+"""End of the name of the file beside boxes that says how they were made."""
+
+OF_BOXES = (BOXES_SUFFIX, FIRST_SUFFIX, ORIGIN_SUFFIX)
+"""Ends of the names of all files of boxes."""
+
 LABEL_MAP = "label_map_dictionary.json"
 """File that names the classes of the boxes beside and below it: number → name."""
 

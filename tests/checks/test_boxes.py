@@ -8,6 +8,7 @@ import pytest
 from evreel.checks import boxes, labels
 from evreel.checks.run import check
 from evreel.layout import BOX_DTYPE
+from evreel.windows import Windows
 from support.checks import FAR, SENSOR, boxes_of, tables
 
 BOX_FAULTS = [
@@ -160,3 +161,26 @@ def test_boxes__of_huge_counts_objects_and_other_dtypes_are_a_finding(tmp_path):
     for array in (np.zeros(3), np.zeros((2, 2), dtype=BOX_DTYPE), np.array([{}], dtype=object)):
         np.save(path, array, allow_pickle=True)
         assert [finding.check for finding in check(path).findings] == ["readable"]
+
+
+def test_box_window__finds_boxes_outside_their_window_and_another_number_of_windows():
+    windows = Windows(*np.array([[0, 20, 40], [20, 40, 60], [0, 0, 0], [0, 0, 0]]))
+
+    def found(t, first, starts=None):
+        columns_ = boxes_of(len(t))._replace(t=np.array(t, dtype=np.int64))
+        return list(boxes.box_window(columns_, np.array(first), windows, starts))
+
+    assert not found([0, 20, 21, 40, 60], [0, 2, 4, 5])
+    assert not found([], [0, 0, 0, 0])
+    for t, place in (
+        ([0, 20, 20, 40, 60], "record 2, t=20 µs"),
+        ([0, 21, 22, 40, 60], "record 1, t=21 µs"),
+        ([20, 19, 22, 40, 60], "record 1, t=19 µs"),
+        ([-1, 20, 22, 40, 60], "record 0, t=-1 µs"),
+    ):
+        [(at, problem)] = found(t, [0, 2, 4, 5])
+        assert at == place
+        assert problem.startswith("1 box not in its window")
+    assert not found([0, 20, 20, 40, 60], [0, 2, 4, 5], np.array([0, 1])), "a sample begins at 20"
+    [(_, problem)] = found([0, 20, 40], [0, 2, 3])
+    assert problem == "has boxes of 2 windows; the feature has 3; make them again"

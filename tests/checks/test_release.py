@@ -86,6 +86,9 @@ def test_missing_file__needs_no_boxes_of_a_recording_that_is_cut():
     assert release._who_needs(form, nothing, {"cut"}) == {"drawn"}
     told = {"drawn": {"rois": "a.xml"}, "bare": {}, "boxed": {"boxes": "b.npy"}, "cut": {}}
     assert release._who_needs(form, told, {"cut"}) == {"drawn", "boxed"}
+    for name in ("<id>_bbox_first.npy", "<id>_bbox.json"):
+        form = release._Form(f"histogram/{name}", "features")
+        assert release._who_needs(form, told, {"cut"}) == {"drawn", "boxed"}
     video = release._Form("video/<id>.mp4", "video")
     assert release._who_needs(video, told, {"cut"}) == {"drawn", "bare"}
     assert release._who_needs(release._Form("h/<id>.h5", "features"), told, {"cut"}) == {*told}

@@ -427,6 +427,7 @@ def test_misspelt_key__is_not_also_told_as_missing(folder):
         ({"on_reset": "last"}, "unknown column 'on_reset'; did you mean 'events/on_reset'?"),
         ({"it's": "red"}, 'line 1: unknown column "it\'s"'),
         ({"video/container": "png-zip"}, "line 2: 'video/container' cannot be set per recording"),
+        ({"features/voxels/boxes": "all"}, "'features/voxels/boxes' cannot be set per recording"),
         ({"features/none/count": "5"}, "line 2: there is no feature 'none'"),
         ({"events/crop": "[5, 5, 1, 1]"}, "line 2: events/crop: [5, 5, 1, 1] is empty"),
     ],

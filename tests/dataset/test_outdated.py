@@ -81,6 +81,30 @@ def test_results__of_edited_files_are_outdated_unless_snakemake_knows(found):
     assert found(lambda path: False) == []
 
 
+def test_boxes_by_windows__of_other_boxes_than_there_are_now_are_outdated(
+    made, tmp_path, monkeypatch
+):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    histogram = {"representation": "histogram", "window_us": 10_000}
+    features = {"of": histogram | {"boxes": "last"}, "without": histogram}
+    dataset = DataSet(*read_config(CONFIG | {"features": features}))
+    feature, path = Path("results/features/of/a.h5"), "results/features/of/a_bbox.npy"
+    steps.features("results/events/a.h5", feature, steps.FeatureSettings(**histogram))
+    last = steps.FeatureBoxesSettings(boxes="last")
+    steps.feature_boxes(feature, "results/slices/a_bbox.npy", path, last)
+
+    def again(is_unknown=lambda path: True):
+        return list(outdated(dataset, Memory(Path("known.json")), is_unknown))
+
+    assert again() == []
+    np.save("results/slices/a_bbox.npy", np.zeros(1, BOX_DTYPE))
+    assert again(lambda asked: asked == path) == [path]
+    assert again(lambda path: False) == []
+    Path("results/slices/a_bbox.npy").unlink()
+    assert again() == [], "the workflow makes both"
+
+
 def test_results__that_cannot_be_read_or_are_gone_are_no_error(found):
     Path("results/slices/a.h5").write_bytes(b"\0")
     shutil.rmtree("results/boxes")

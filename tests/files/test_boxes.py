@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.errors import AnnotationError
-from evreel.files.boxes import boxes_of_windows, read_boxes, read_published_boxes, write_boxes
+from evreel.files.boxes import (
+    boxes_of_windows,
+    first_path,
+    last_of_tracks,
+    read_boxes,
+    read_boxes_of_windows,
+    read_published_boxes,
+    write_boxes,
+    write_boxes_of_windows,
+)
+from evreel.files.features import SampleWindows
 from evreel.layout import BOX_DTYPE
 from evreel.npy import array_head
+from evreel.samples.samples import Samples
 from evreel.windows import Windows
 from support.fuzz.damage import damaged
 
@@ -125,3 +138,75 @@ def test_boxes_of_windows__are_those_that_a_search_finds(n, seed, keep):
             tracks = inside["track_id"].tolist()
             inside = inside[[j for j, track in enumerate(tracks) if track not in tracks[j + 1 :]]]
         np.testing.assert_array_equal(got[first[k] : first[k + 1]], inside)
+
+
+def test_last_of_tracks__of_all_boxes_are_the_last_that_windows_have():
+    boxes, windows = some_boxes(30), Windows(*np.array([[0, 40], [40, 90], [0, 0], [0, 0]]))
+    boxes["t"] -= 2**33
+    boxes["track_id"] %= 3
+    every = boxes_of_windows(boxes, windows, "all")
+    for got, expected in zip(
+        last_of_tracks(*every), boxes_of_windows(boxes, windows, "last"), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_boxes_of_windows__belong_to_the_first_that_holds_them_and_to_none_in_a_gap():
+    boxes = np.zeros(7, dtype=BOX_DTYPE)
+    boxes["t"] = [0, 10, 15, 20, 25, 30, 41]
+
+    def times(start, size):
+        start = np.array(start)
+        got, first = boxes_of_windows(boxes, Windows(start, start + size, start, start))
+        return [got["t"][low:high].tolist() for low, high in pairwise(first)]
+
+    assert times([0, 20], 10) == [[0, 10], [25, 30]], "gaps"
+    assert times([0, 10], 20) == [[0, 10, 15, 20], [25, 30]], "overlaps"
+    assert times([], 20) == []
+
+
+def samples_of(*intervals):
+    """Return windows of 10 µs of samples, and which belong to which."""
+    start_us, stop_us = np.array(intervals).reshape(-1, 2).T
+    each = [np.arange(start, stop, 10) for start, stop in intervals]
+    bounds = np.cumsum([0, *map(len, each)])
+    start = np.concatenate(each)
+    ids = tuple(map(str, range(len(intervals))))
+    empty = ("",) * len(ids)
+    samples = Samples(ids, empty, empty, start_us, stop_us, np.zeros_like(start_us))
+    return Windows(start, start + 10, start, start), SampleWindows(samples, (), bounds)
+
+
+def test_boxes_of_samples__are_of_each_sample_that_holds_them_and_none_beyond_its_end():
+    boxes = np.zeros(8, dtype=BOX_DTYPE)
+    boxes["t"] = [0, 5, 10, 14, 16, 20, 30, 31]
+    windows, of = samples_of((0, 15), (5, 20), (20, 30))
+    got, first = boxes_of_windows(boxes, windows, samples=of)
+    found = [got["t"][low:high].tolist() for low, high in pairwise(first)]
+    # 14 is within the sample that ends at 15; 16 is not, though its last window ends at 20.
+    assert found == [[0, 5, 10], [14], [5, 10, 14], [16, 20], [20, 30]]
+    none, first = boxes_of_windows(boxes[:0], windows, "last", samples=of)
+    assert (len(none), first.tolist()) == (0, [0] * 6)
+
+
+def test_boxes_of_windows__come_back_from_their_files_in_any_order_of_time(tmp_path):
+    boxes, first = some_boxes()[::-1], np.array([0, 0, 3, 5])
+    path = tmp_path / "a_bbox.npy"
+    write_boxes_of_windows(path, first_path(path), boxes, first)
+    for got, expected in zip(read_boxes_of_windows(path), (boxes, first), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(np.load(tmp_path / "a_bbox_first.npy"), first)
+
+
+@pytest.mark.parametrize(
+    "first", [[], [0, 6], [1, 5], [0, 3, 2, 5], [[0, 5]], [0.0, 5.0], ["0", "5"], None, b"", b"x"]
+)
+def test_first_rows__that_do_not_divide_the_boxes_are_refused(tmp_path, first):
+    path = tmp_path / "a_bbox.npy"
+    write_boxes(path, some_boxes())
+    if isinstance(first, bytes):
+        first_path(path).write_bytes(first)
+    elif first is not None:
+        np.save(first_path(path), np.array(first))
+    with pytest.raises(AnnotationError, match=r"a_bbox_first.npy: is not the first row of each"):
+        read_boxes_of_windows(path)

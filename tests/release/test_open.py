@@ -15,10 +15,12 @@ import h5py
 import numpy as np
 import pytest
 
+from evreel import steps
 from evreel.errors import EvreelError, LayoutError, ReleaseError, UsageError
 from evreel.layout import BOX_DTYPE
 from evreel.release import open as module
-from evreel.release.manifest import read_manifest
+from evreel.release.build import build
+from evreel.release.manifest import PlanEntry, read_manifest
 from evreel.release.open import NotInReleaseError, open_release
 from support.releases import (
     LABELS,
@@ -128,6 +130,98 @@ def test_boxes_of__are_those_whose_time_is_in_the_window_of_a_frame(folder):
             park.boxes_of("sum")
         with pytest.raises(NotInReleaseError, match="town: has no boxes"):
             release.recordings["town"].boxes_of("sums")
+
+
+def in_order_of_windows(folder, tmp_path, keep, without=()):
+    """Build a release like one in `folder`, but with boxes in the order of the windows."""
+    plan = []
+    for file in read_manifest(folder).files:
+        if file.id and not file.path.startswith(without):
+            source = folder / file.path
+            plan.append(PlanEntry(file.path, source, file.kind, file.id, file.split))
+    plan = [entry for entry in plan if entry.path != "train/counts/park_bbox.npy"]
+    made = tmp_path / "counts" / "park_bbox.npy"
+    steps.feature_boxes(
+        folder / "train/counts/park.h5",
+        folder / "train/slices/park_bbox.npy",
+        made,
+        steps.FeatureBoxesSettings(boxes=keep),
+    )
+    for path in sorted(made.parent.iterdir()):
+        plan.append(PlanEntry(f"train/counts/{path.name}", path, "features", "park", "train"))
+    about = {"name": "parks", "version": "3.0", "licence": "CC0-1.0", "labels": LABELS}
+    build(plan, tmp_path / "r", **about)
+    return tmp_path / "r"
+
+
+@pytest.mark.parametrize("shipped", ["last", "all"])
+def test_boxes_of__a_release_with_boxes_in_the_order_of_windows_are_the_same_to_the_bit(
+    folder, tmp_path, shipped
+):
+    made = in_order_of_windows(folder, tmp_path, shipped)
+    with open_release(folder) as searched, open_release(made) as release:
+        park, same = release.recordings["park"], searched.recordings["park"]
+        assert park.kinds == same.kinds
+        equal(park.boxes, same.boxes)
+        for feature, keep in product(park.features, ("all", "last")):
+            for got, expected in zip(
+                park.boxes_of(feature, keep), same.boxes_of(feature, keep), strict=True
+            ):
+                assert got.dtype == expected.dtype
+                assert got.tobytes() == expected.tobytes()
+    assert "rows `first[k]` to `first[k + 1]`" in (made / "README.md").read_text(encoding="utf-8")
+
+
+def test_boxes_of__a_recording_that_is_cut_are_of_its_samples(folder, tmp_path):
+    source, made = folder / "mixed" / "counts" / "town.h5", tmp_path / "town_bbox.npy"
+    boxes = folder / "train" / "slices" / "park_bbox.npy"
+    steps.feature_boxes(source, boxes, made, steps.FeatureBoxesSettings(boxes="last"))
+    files = {f"counts/{path.name}": path for path in tmp_path.iterdir()}
+    files |= {"slices/town_bbox.npy": boxes, "counts/town.h5": source, "sums/town.h5": source}
+    plan = [
+        PlanEntry(f"mixed/{path}", file, "features", "town", "mixed")
+        for path, file in files.items()
+    ]
+    about = {"name": "towns", "version": "1", "licence": "CC0-1.0", "labels": LABELS}
+    build(plan, tmp_path / "r", **about)
+    with open_release(tmp_path / "r") as release:
+        town = release.recordings["town"]
+        of = town.features["counts"].samples
+        got, first = town.boxes_of("counts", "last")
+        for one, other in zip((got, first), town.boxes_of("sums", "last"), strict=True):
+            assert one.tobytes() == other.tobytes(), "searched for, or as they are there"
+        got, first = town.boxes_of("sums", "all")
+        for k, (start, stop) in enumerate(
+            zip(of.samples.start_us, of.samples.stop_us, strict=True)
+        ):
+            inside = [box for box in town.boxes if start <= box["t"] <= stop]
+            rows = slice(first[of.bounds[k]], first[of.bounds[k + 1]])
+            equal(got[rows], np.array(inside, dtype=BOX_DTYPE))
+
+
+def test_boxes_of__in_the_order_of_windows_are_read_where_no_others_are(folder, tmp_path):
+    made = in_order_of_windows(folder, tmp_path, "last", without="train/slices")
+    with open_release(made) as release:
+        park = release.recordings["park"]
+        assert park.kinds == ("events", "features")
+        with open_release(folder) as whole:
+            expected = whole.recordings["park"].boxes_of("counts", "last")
+        assert park.boxes_of("counts", "last")[0].tobytes() == expected[0].tobytes()
+        for ask in (lambda: park.boxes, lambda: park.boxes_of("counts", "all")):
+            with pytest.raises(NotInReleaseError, match="park: has no boxes; there are events"):
+                ask()
+
+
+@pytest.mark.parametrize("name", ["park_bbox.npy", "park_bbox_first.npy", "park_bbox.json"])
+def test_boxes_of__damaged_files_are_one_error(folder, tmp_path, name):
+    made = in_order_of_windows(folder, tmp_path, "all")
+    path = made / "train" / "counts" / name
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.unlink()  # a link to what it was made from
+    path.write_bytes(data)
+    with open_release(made) as release, pytest.raises(ReleaseError, match=f"{name}: is damaged"):
+        release.recordings["park"].boxes_of("counts", "all")
 
 
 @pytest.mark.parametrize("table", [True, False])

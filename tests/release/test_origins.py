@@ -222,3 +222,136 @@ def test_published_boxes__are_held_to_the_file_that_the_table_names(made, tmp_pa
     np.save("park_bbox.npy", np.load("park_bbox.npy")[:1])
     with pytest.raises(ReleaseError, match="was made together with another file of boxes"):
         released("edited", row)
+
+
+@pytest.fixture(scope="module")
+def by_windows(made, tmp_path_factory):
+    """The same with two features, and boxes in the order of their windows."""
+    folder = tmp_path_factory.mktemp("by_windows")
+    shutil.copytree(made[0], folder, dirs_exist_ok=True)
+    rows = list(made[1])
+    for feature, keep in (("histogram", "all"), ("long", "last")):
+        (folder / feature).mkdir()
+        file, boxes = folder / feature / "park.h5", folder / feature / "park_bbox.npy"
+        histograms(folder / "park.h5", file, 10_000 if feature == "histogram" else 30_000)
+        keeping = steps.FeatureBoxesSettings(boxes=keep)
+        steps.feature_boxes(file, folder / "park_bbox.npy", boxes, keeping)
+        rows += [
+            row_of(f"train/{feature}/{path.name}", f"{feature}/{path.name}")
+            for path in sorted((folder / feature).iterdir())
+            if feature == "long" or path.suffix != ".h5"
+        ]
+        if feature == "histogram":
+            [row] = [row for row in rows if row["path"] == "train/histogram/park.h5"]
+            rows[rows.index(row)] = row_of("train/histogram/park.h5", "histogram/park.h5")
+    return folder, rows
+
+
+def row_of(path, source):
+    return {"path": path, "source": source, "kind": "features", "id": "park", "split": "train"}
+
+
+def histograms(store, output, window_us):
+    settings = steps.FeatureSettings(representation="histogram", window_us=window_us)
+    steps.features(store, output, settings)
+
+
+def edited_labels():
+    """Draw the regions anew, and forget the boxes in the order of windows."""
+    edited_xml()
+    xml = Path("park.rois.xml")
+    xml.write_text(xml.read_text(encoding="utf-8").replace('label="sign"', 'label="busy"'), "utf-8")
+    windows = steps.RegularWindows(window_us=20_000)
+    files = "park.clock.tsv", "slices.h5", "park_bbox.npy"
+    steps.annotate("park.h5", *files, windows, rois="park.rois.xml")
+
+
+def other_windows():
+    histograms("park.h5", "long/park.h5", 20_000)
+
+
+def interchanged_boxes():
+    for name in ("park_bbox.npy", "park_bbox_first.npy"):
+        shutil.copy(f"histogram/{name}", f"long/{name}")
+
+
+def interchanged_features():
+    for name in ("park_bbox.npy", "park_bbox_first.npy", "park_bbox.json"):
+        shutil.copy(f"histogram/{name}", f"long/{name}")
+
+
+def edited_first_rows():
+    np.save("long/park_bbox_first.npy", np.load("long/park_bbox_first.npy") * 0)
+
+
+LONG = "train/long/park_bbox.npy"
+STALE = {
+    edited_labels: (
+        "train/histogram/park_bbox.npy",
+        "made from another file of boxes than train/slices/park_bbox.npy; 1 more",
+    ),
+    other_windows: (LONG, "made from another feature file than train/long/park.h5"),
+    interchanged_boxes: (LONG, f"made together with another file of boxes than {LONG}; 1 more"),
+    interchanged_features: (LONG, "made from another feature file than train/long/park.h5"),
+    edited_first_rows: (
+        LONG,
+        "made together with another file of first rows than train/long/park_bbox_first.npy",
+    ),
+}
+
+
+def test_boxes_by_windows__are_released_where_they_fit(by_windows, tmp_path, monkeypatch):
+    release = build(by_windows, tmp_path, monkeypatch)
+    assert steps.verify(release) == []
+    assert not steps.check(release).findings
+    assert not steps.check(tmp_path / "long").findings
+
+
+@pytest.mark.parametrize("change", STALE, ids=lambda change: change.__name__)
+def test_build__refuses_stale_boxes_by_windows(by_windows, tmp_path, monkeypatch, change):
+    path, problem = STALE[change]
+    with pytest.raises(ReleaseError) as caught:
+        build(by_windows, tmp_path, monkeypatch, change)
+    assert f"{path!r}: was {problem}" in str(caught.value)
+    assert not (tmp_path / "park-1").exists()
+
+
+def test_verify_and_check__find_interchanged_boxes_by_windows(by_windows, tmp_path, monkeypatch):
+    release = build(by_windows, tmp_path, monkeypatch)
+    changed = {}
+    for name in ("park_bbox.npy", "park_bbox_first.npy", "park_bbox.json"):
+        data = (release / "train" / "histogram" / name).read_bytes()
+        (release / "train" / "long" / name).unlink()  # a link to the working file
+        (release / "train" / "long" / name).write_bytes(data)
+        changed[f"train/long/{name}"] = data
+
+    def of_changed(manifest):
+        for entry in manifest["files"]:
+            if entry["path"] in changed:
+                data = changed[entry["path"]]
+                sums = {name: hashlib.new(name, data).hexdigest() for name in ("md5", "sha256")}
+                entry.update(size=len(data), **sums)
+
+    edit_manifest(release, of_changed, keep_sums=True)
+    [difference] = steps.verify(release)
+    assert str(difference).startswith(f"{LONG}: was made from another feature file than train/long")
+    found = {(f.check, f.path) for f in steps.check(release).findings if f.severity == "error"}
+    assert found == {("made_from", LONG), ("box_window", LONG)}
+
+
+def test_check__of_results_finds_stale_boxes_by_windows(by_windows, tmp_path, monkeypatch):
+    shutil.copytree(by_windows[0], tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    for name in ("events", "features"):
+        Path("results", name).mkdir(parents=True)
+    shutil.move("park.h5", "results/events/park.h5")
+    shutil.move("park_bbox.npy", "results/events/park_bbox.npy")
+    for name in ("histogram", "long"):
+        shutil.move(name, f"results/features/{name}")
+    assert not steps.check("results").findings
+    histograms("results/events/park.h5", "results/features/long/park.h5", 20_000)
+    boxes = np.load("results/events/park_bbox.npy")
+    np.save("results/events/park_bbox.npy", boxes[:-1])
+    found = {(f.check, f.path) for f in steps.check("results").findings}
+    long, short = (f"features/{name}/park_bbox.npy" for name in ("long", "histogram"))
+    assert found == {("made_from", long), ("box_window", long), ("made_from", short)}

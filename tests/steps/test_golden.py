@@ -123,6 +123,11 @@ def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
     made["features"] += digest_of_hdf5(file)
     steps.boxes(whole, boxes, folder / "carried.npy", steps.BoxesSettings(clock="recording"))
     made["boxes"] = digest_of_bytes(folder / "carried.npy")
+    of_windows = folder / "golden_bbox.npy", folder / "golden_bbox_first.npy"
+    for keep, feature in (("last", "voxel_grid"), ("all", "of_samples")):
+        kept = steps.FeatureBoxesSettings(boxes=keep)
+        steps.feature_boxes(folder / f"{feature}.h5", boxes, of_windows[0], kept)
+        made["feature_boxes"] = made.get("feature_boxes", "") + digest_of_bytes(*of_windows)
     plan = folder / "plan.tsv"
     rows = [
         {

@@ -18,6 +18,7 @@ import pytest
 from evreel import steps
 from evreel.files.slices import SlicesFile
 from evreel.recordings.aedat4 import Aedat4Writer
+from evreel.release.open import open_release
 from support import ROOT, bound, random_events
 from support.fonts import DEJAVU
 from support.dataset import (
@@ -355,6 +356,46 @@ def test_changed_feature_parameter__rebuilds_that_feature_and_the_release(copied
     made = re.findall(r"output: (results/features/.*)", run.stdout)
     assert sorted(made) == ["results/features/voxels/one.h5", "results/features/voxels/two.h5"]
     assert planned(copied) == ["all", "features", "features", "release"]
+
+
+def with_boxes(**more):
+    """Return the config with boxes in the order of the windows of a feature."""
+    features = CONFIG["features"]
+    histogram = {**features["histogram"], "boxes": "last", **more}
+    return {**CONFIG, "features": {**features, "histogram": histogram}}
+
+
+def test_boxes_by_windows__are_made_of_labels_and_windows_and_never_make_a_feature(copied):
+    write_config(copied, with_boxes())
+    jobs = ["all", "feature_boxes", "feature_boxes", "release", "release_plan"]
+    assert planned(copied) == jobs
+    build(copied, "--cores", "2")
+    release = open_release(copied / "results" / "release" / "tiny-1.0")
+    recording = release.recordings["one"]
+    boxes, first = recording.boxes_of("histogram", "last")
+    files = recording.files
+    folder = "train/histogram/one_bbox"
+    assert np.load(files[f"{folder}.npy"]).tobytes() == boxes.tobytes()
+    assert np.load(files[f"{folder}_first.npy"]).tolist() == first.tolist()
+    assert len(boxes) == first[-1] > 0
+    assert f"{folder}.json" in files
+    assert "train/voxels/one_bbox_first.npy" not in files, "which did not ask for it"
+    assert planned(copied) == []
+    xml = copied / "raw" / "one.rois.xml"
+    text = xml.read_text(encoding="utf-8")
+    xml.write_text(text + "\n", encoding="utf-8")
+    assert planned(copied) == ["all", "annotate", "feature_boxes", "release"]
+    xml.write_text(text, encoding="utf-8")
+    write_config(copied, with_boxes(window_us=20_000))
+    assert planned(copied) == ["all", *["feature_boxes"] * 2, *["features"] * 2, "release"]
+    write_config(copied, with_boxes(boxes="all"))
+    assert planned(copied, "all_features") == ["all_features", "feature_boxes", "feature_boxes"]
+    write_config(copied, with_boxes())
+    shutil.rmtree(copied / ".snakemake")  # as where results were copied from elsewhere
+    edited_long_ago(xml, lambda text: text + "\n")
+    assert planned(copied) == ["all", "annotate", "feature_boxes", "release"]
+    (copied / "results" / "features" / "histogram" / "two_bbox_first.npy").unlink()
+    assert planned(copied, "all_features").count("feature_boxes") == 2
 
 
 def test_raised_revision__rebuilds_that_step(copied, tmp_path):

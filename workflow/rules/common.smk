@@ -21,6 +21,7 @@ from evreel.dataset.settings import (
     CutSettings,
     NAME,
     EventsSettings,
+    FeatureBoxesSettings,
     FeatureSettings,
     MemberSettings,
     QaSettings,
@@ -225,16 +226,21 @@ def local_file(wildcards):
     return str(source.path)
 
 
-def every(pattern, ids=lambda: DATASET.recordings):
+def every(
+    pattern,
+    ids=lambda: DATASET.recordings,
+    features=lambda: DATASET.config.features,
+):
     """Return a path for every recording and, where the pattern names it, every feature.
 
     As a function, so that a table of thousands costs only the runs that need it: on a cluster
     each job reads the workflow again.
     """
-    return lambda wildcards: expand(
-        pattern, id=ids(), feature=list(DATASET.config.features)
-    )
+    return lambda wildcards: expand(pattern, id=ids(), feature=list(features()))
 
 
 every_cut = functools.partial(every, ids=lambda: DATASET.cut)
 every_annotated = functools.partial(every, ids=lambda: DATASET.annotated)
+every_boxed = functools.partial(
+    every, ids=lambda: DATASET.boxed, features=lambda: DATASET.features_with_boxes
+)

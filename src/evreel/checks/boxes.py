@@ -10,13 +10,22 @@ import numpy.typing as npt
 
 from evreel.annotations.shapes import FloatArray
 from evreel.checks.finding import Finding, Located, counted, first_of
-from evreel.checks.inventory import File, Known
+from evreel.checks.inventory import File, Known, is_file
 from evreel.checks.labels import Beyond
 from evreel.checks.registry import Threshold, checks_of, findings, finished
 from evreel.checks.tally import MaskArray, distance, located
 from evreel.errors import LayoutError
-from evreel.files.boxes import SLACK_PX, is_empty, is_finite, is_outside, read_records
+from evreel.files.boxes import (
+    SLACK_PX,
+    is_empty,
+    is_finite,
+    is_outside,
+    read_boxes_of_windows,
+    read_records,
+)
+from evreel.files.features import FeaturesFile
 from evreel.timebase import Int64Array
+from evreel.windows import Windows
 
 error, warning = checks_of("boxes")
 
@@ -152,6 +161,44 @@ def box_order(boxes: Boxes) -> Iterator[Located]:
     )
 
 
+@error(
+    "box_window",
+    "Boxes in the order of a feature's windows that are not in their window, or not by time in it; "
+    "or another number of windows than the feature has.",
+)
+def box_window(
+    boxes: Boxes, first: Int64Array, windows: Windows, sample_start: Int64Array | None = None
+) -> Iterator[Located]:
+    """Find boxes outside their window.
+
+    Parameters
+    ----------
+    boxes, first
+        Boxes, of which window k has the rows ``[first[k], first[k + 1])``.
+    windows
+        The feature's windows.
+    sample_start
+        The first window of each sample, if the recording is cut: it also has boxes at its start.
+    """
+    n = len(first) - 1
+    if n != len(windows):
+        there = counted(n, "window")
+        yield "", f"has boxes of {there}; the feature has {len(windows):,}; make them again"
+        return
+    window = np.repeat(np.arange(n), np.diff(first))
+    begins = np.zeros(n + 1, dtype=bool)
+    begins[0 if sample_start is None else sample_start] = True
+    start, stop = windows.start_us[window], windows.stop_us[window]
+    bad = (boxes.t < start) | (boxes.t > stop) | ((boxes.t == start) & ~begins[window])
+    bad[1:] |= (window[1:] == window[:-1]) & (boxes.t[1:] < boxes.t[:-1])
+    yield from located(
+        bad,
+        lambda k: (_at(boxes, k), f"window {window[k]}, {start[k]} to {stop[k]} µs"),
+        "box",
+        "not in its window, or not by time in it, the first in {got}; make them again",
+    )
+
+
 @error("box_class", "Boxes of a class that the label map does not name.")
 def box_class(boxes: Boxes, labels: Collection[int]) -> Iterator[Located]:
     """Find boxes whose class is not a number in `labels`."""
@@ -249,7 +296,28 @@ def read_boxes(file: File, camera_start_us: int | None) -> Boxes:
 def check_boxes(file: File, known: Known) -> Iterator[Finding]:
     """Yield what is found in a file of boxes."""
     boxes, path = read_boxes(file, known.camera_start_us), file.path
-    for check in (box_number, box_size, box_order, frozen_box):
+    yield from findings(box_order, boxes, path=path)
+    yield from _check_each(boxes, file, known)
+
+
+def check_boxes_of_windows(file: File, known: Known) -> Iterator[Finding]:
+    """Yield what is found in boxes in the order of a feature's windows."""
+    records, first = read_boxes_of_windows(file.location)
+    boxes = boxes_of(records)
+    beside = file.location.with_name(f"{file.id}.h5")
+    if is_file(beside):
+        with FeaturesFile(beside) as features:
+            samples = features.samples
+            starts = None if samples is None else samples.bounds[:-1]
+            looked_at = boxes, first, features.windows, starts
+            yield from findings(box_window, *looked_at, path=file.path)
+    yield from _check_each(boxes, file, known)
+
+
+def _check_each(boxes: Boxes, file: File, known: Known) -> Iterator[Finding]:
+    """Yield what is found in boxes, whatever their order is."""
+    path = file.path
+    for check in (box_number, box_size, frozen_box):
         yield from findings(check, boxes, path=path)
     if known.sensor is not None:
         yield from findings(box_outside, boxes, known.sensor, path=path)

@@ -20,7 +20,7 @@ from evreel.checks.tally import Read
 from evreel.errors import EvreelError
 from evreel.events import Sensor
 from evreel.files import hdf5
-from evreel.files.boxes import read_origin
+from evreel.files.boxes import first_path, read_origin
 from evreel.files.inspection import MAGIC
 from evreel.layout import (
     BOXES_SUFFIX,
@@ -37,6 +37,7 @@ from evreel.provenance import digests_in
 from evreel.release.manifest import is_release
 
 BOXES = "boxes"
+BOXES_OF_WINDOWS = "boxes of windows"
 RECORDING = "recording"
 DAMAGED = "damaged"
 """A file that should be HDF5 of some layout, or boxes, but cannot be opened."""
@@ -80,7 +81,7 @@ class File(Entry):
     location, path
         Where it is, and how findings name it.
     kind
-        Name of its layout, `BOXES`, `RECORDING` or `DAMAGED`.
+        Name of its layout, `BOXES`, `BOXES_OF_WINDOWS`, `RECORDING` or `DAMAGED`.
     id
         Name of the recording it belongs to; several recordings may have it.
     """
@@ -307,7 +308,7 @@ def kind_of(path: Path) -> str | None:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its other end
             return None
         if path.name.endswith(BOXES_SUFFIX):
-            return BOXES
+            return BOXES_OF_WINDOWS if is_file(first_path(path)) else BOXES
         with path.open("rb") as file:
             magic = file.read(len(MAGIC))
     except OSError:
@@ -322,7 +323,7 @@ def kind_of(path: Path) -> str | None:
 
 def read_head(file: File) -> Head:
     """Return what a file says of its recording, or nothing if it cannot be read."""
-    if file.kind == BOXES:
+    if file.kind in (BOXES, BOXES_OF_WINDOWS):
         origin = read_origin(file.location)
         return Head(file, inputs=origin["inputs"], beside=origin["beside"])
     if file.kind not in LAYOUTS:

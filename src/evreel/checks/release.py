@@ -28,7 +28,7 @@ from evreel.checks.samples import MIXED, Cut, read_cuts, sample_at, short
 from evreel.checks.slices import drawn_labels
 from evreel.checks.splits import listed_names
 from evreel.errors import EvreelError, ReleaseError
-from evreel.layout import BOXES_SUFFIX, EVENTS, SAMPLES, SLICES
+from evreel.layout import EVENTS, OF_BOXES, SAMPLES, SLICES
 from evreel.release.content import ANNOTATED_KINDS, MADE_KINDS, has_boxes, is_annotated
 from evreel.release.manifest import MANIFEST, SUMS, Manifest, parse_manifest
 from evreel.release.origins import Made
@@ -275,10 +275,11 @@ class Release:
         yield from findings(made_from, self._origins(), recordings or None)
 
     def _origins(self) -> Iterator[Made]:
+        paths = {file.path for file in self._manifest.files}
         for file in self._manifest.files:
             if file.id and is_file(self._root / file.path):
                 digest = partial(getattr, file, "original")
-                made = Made.read(file.path, file.id, self._root / file.path, digest)
+                made = Made.read(file.path, file.id, self._root / file.path, digest, paths)
                 yield replace(made, path=self._prefix + file.path)
 
     def _sampled(self) -> set[str]:
@@ -332,7 +333,7 @@ class Release:
     def _stored(self) -> Iterator[Stored]:
         for file in self._manifest.files:
             # Two recordings without labels have the same boxes.
-            data = file.kind in MADE_KINDS and not file.path.endswith(BOXES_SUFFIX)
+            data = file.kind in MADE_KINDS and not file.path.endswith(OF_BOXES)
             if data and file.split and file.kind != "video":
                 yield Stored(self._prefix + file.path, "", file.split, file.sha256)
 
@@ -360,7 +361,7 @@ def _who_needs(
     labels: not those that have samples or boxes instead.
     """
     boxed = {id_ for id_, row in recordings.items() if has_boxes(row)}
-    if form.path.endswith(BOXES_SUFFIX):
+    if form.path.endswith(OF_BOXES):
         return boxed or set(recordings) - set(sampled)
     if form.kind not in ANNOTATED_KINDS:
         return set(recordings)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from evreel.checks.boxes import check_boxes
+from evreel.checks.boxes import check_boxes, check_boxes_of_windows
 from evreel.checks.dataset import check_cuts, made_from
 from evreel.checks.features import check_features
 from evreel.checks.finding import DAMAGE, Finding, Report
 from evreel.checks.inventory import (
     BOXES,
+    BOXES_OF_WINDOWS,
     DAMAGED,
     RECORDING,
     Done,
@@ -39,7 +41,7 @@ from evreel.errors import EvreelError, LayoutError, UsageError
 from evreel.events import Sensor
 from evreel.files import hdf5
 from evreel.files.repack import needs_plugin
-from evreel.layout import EVENTS, FEATURES, LABEL_MAP, SAMPLES, SLICES
+from evreel.layout import BOXES_SUFFIX, EVENTS, FEATURES, FIRST_SUFFIX, LABEL_MAP, SAMPLES, SLICES
 from evreel.outputs import Progress, silent
 from evreel.provenance import sha256
 from evreel.release.origins import STORE, Made
@@ -135,7 +137,7 @@ def _checked_file(place: Path, kind: str, progress: Progress) -> Report:
     beside = place.with_name(f"{file.id}.h5")
     other = kind_of(beside) if beside != place and beside.exists() else None
     heads = [] if other is None else [read_head(File(beside, beside.name, other, file.id))]
-    folders = place.absolute().parents if kind == BOXES else ()
+    folders = place.absolute().parents if kind in (BOXES, BOXES_OF_WINDOWS) else ()
     named = [folder / LABEL_MAP for folder in folders if is_file(folder / LABEL_MAP)]
     maps = LabelMaps(Entry(nearest, LABEL_MAP) for nearest in named[:1])
     found = [*_checked_files([file], heads, maps.of, Done([file], progress))]
@@ -259,8 +261,12 @@ def _origins(heads: Sequence[Head]) -> Iterator[Made]:
     """Yield what the files of a recording say of their origin."""
     kinds = Counter(head.file.kind for head in heads)
     named = {role for head in heads for role in (*head.inputs, *head.beside)}
+    of_windows = {head.file.path for head in heads if head.file.kind == BOXES_OF_WINDOWS}
     for head in heads:
         file, role, digest = head.file, _ROLES.get(head.file.kind, ""), None
+        if file.path in of_windows or file.path.removesuffix(".h5") + BOXES_SUFFIX in of_windows:
+            yield from _beside_windows(file)
+            continue
         # Of two files of a kind, nothing says which one the others were made from.
         if role in named and kinds[file.kind] == 1:
             try:
@@ -270,6 +276,20 @@ def _origins(heads: Sequence[Head]) -> Iterator[Made]:
             except (EvreelError, *DAMAGE):
                 pass  # its own findings say why
         yield Made(file.path, file.id, role, digest, head.inputs, head.beside)
+
+
+def _beside_windows(file: File) -> Iterator[Made]:
+    """Yield what boxes in the order of windows, or the feature file beside them, say."""
+    of = file.path.removesuffix(".h5").removesuffix(BOXES_SUFFIX)
+    try:
+        digest = sha256(file.location)
+        made = Made.read(file.path, file.id, file.location, lambda: digest, (of + FIRST_SUFFIX,))
+        if file.kind == BOXES_OF_WINDOWS or needs_plugin(file.location):
+            yield made
+        else:  # a repacked one has other bytes
+            yield replace(made, role="", digest=None)
+    except (EvreelError, *DAMAGE):
+        pass  # its own findings say why
 
 
 def _check_damaged(file: File, known: Known) -> Iterator[Finding]:
@@ -286,6 +306,7 @@ _CHECKS: Mapping[str, Callable[[File, Known], Iterator[Finding]]] = {
     SAMPLES.name: check_samples,
     FEATURES.name: check_features,
     BOXES: check_boxes,
+    BOXES_OF_WINDOWS: check_boxes_of_windows,
     DAMAGED: _check_damaged,
 }
 """Kind of a file → what checks one of it."""

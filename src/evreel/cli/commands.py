@@ -45,10 +45,10 @@ COMMANDS: dict[str, Command] = {}
 
 
 def command(text: str, *options: Option) -> Callable[[Run], Run]:
-    """Enter a function as the command of its name."""
+    """Enter a function as the command of its name, with - for _."""
 
     def enter(run: Run) -> Run:
-        COMMANDS[run.__name__] = Command(text, options, run)
+        COMMANDS[run.__name__.replace("_", "-")] = Command(text, options, run)
         return run
 
     return enter
@@ -646,6 +646,33 @@ def features(options: Options) -> int:
                 labels=options.labels,
                 progress=progress,
             )
+    return 0
+
+
+@command(
+    "Put boxes in the order of a feature's windows.",
+    option("features", metavar="FEATURES", type=Path, help="feature file, HDF5"),
+    option(
+        "--boxes",
+        dest="npy",
+        metavar="NPY",
+        type=Path,
+        required=True,
+        help="all boxes of its recording",
+    ),
+    settings("FeatureBoxesSettings"),
+    output("NPY"),
+)
+def feature_boxes(options: Options) -> int:
+    """Write boxes, the first row of each window, and how they were made."""
+    from evreel import steps
+
+    steps.feature_boxes(
+        options.features,
+        options.npy,
+        options.output,
+        settings_from(steps.FeatureBoxesSettings, options, boxes="all"),
+    )
     return 0
 
 

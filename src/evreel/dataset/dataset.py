@@ -14,7 +14,7 @@ from evreel.dataset.config import FILES, files_of, read_config, split_lists
 from evreel.dataset.settings import Config, SamplesSection
 from evreel.dataset.table import Row
 from evreel.errors import UsageError
-from evreel.release.content import is_annotated
+from evreel.release.content import boxes_file, has_boxes, is_annotated
 from evreel.settings import Settings, guess
 
 _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
@@ -135,6 +135,31 @@ class DataSet:
     def annotated(self) -> list[str]:
         """Ids of the recordings that people annotate."""
         return [id_ for id_ in self.recordings if self.is_annotated(id_)]
+
+    @property
+    def features_with_boxes(self) -> list[str]:
+        """Names of the features that have the boxes of their own windows beside them."""
+        return [name for name, one in self.config.features.items() if one.has_boxes]
+
+    @property
+    def boxed(self) -> list[str]:
+        """Ids of the recordings that have boxes, drawn or supplied with them."""
+        return [id_ for id_ in self.recordings if has_boxes(self.row(id_))]
+
+    def boxes_file(self, id_: str) -> str:
+        """Return the file with all boxes of a recording.
+
+        Raises
+        ------
+        UsageError
+            If it has none.
+        """
+        if not has_boxes(self.row(id_)):
+            raise UsageError(
+                f"recording {id_!r} has no boxes",
+                hint="Name its annotation in column rois, or its boxes in column boxes.",
+            )
+        return boxes_file(id_, self.row(id_), self.results)
 
     # -- sources
 

@@ -11,9 +11,10 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError
 from evreel.files.clock import CLOCK_SUFFIX, read_clock
+from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import refused
 from evreel.provenance import state
-from evreel.release.content import ANNOTATIONS
+from evreel.release.content import ANNOTATIONS, has_boxes
 from evreel.release.licences import licence_notice
 from evreel.release.manifest import MANIFEST, read_manifest
 
@@ -49,6 +50,11 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
             path = f"{dataset.results}/boxes/{id_}_bbox.npy"
             if is_unknown(path):
                 yield from _if_made_of_others(path, {"published": row["boxes"]}, _of_boxes, memory)
+        for feature in dataset.features_with_boxes if has_boxes(row) else ():
+            path = f"{dataset.results}/features/{feature}/{id_}{BOXES_SUFFIX}"
+            every = dataset.boxes_file(id_)
+            if is_unknown(path) and Path(every).exists():  # else Snakemake makes both
+                yield from _if_made_of_others(path, {"boxes": every}, _of_boxes, memory)
         table, cut = dataset.local_intervals(id_), dataset.cut_table(id_)
         if table is not None and cut is not None and is_unknown(cut):
             yield from _if_made_of_others(cut, {"intervals": table}, _of_cut, memory)

@@ -20,6 +20,7 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
             is_cut=dataset.cutting(id_) is not None,
             video_suffix=dataset.video_suffix,
             results=dataset.results,
+            with_boxes=dataset.features_with_boxes,
         )
         if kind in include
     ]

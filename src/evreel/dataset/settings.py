@@ -573,6 +573,30 @@ class FeatureSettings(AnyWindows):
         yield from super().contradictions()
 
 
+@dataclass(frozen=True)
+class FeatureBoxesSettings(Settings):
+    """Boxes in the order of a feature's windows."""
+
+    boxes: Literal["none", "last", "all"] | None = optional(
+        "Boxes in the order of this feature's windows, beside its files, so that a reader need "
+        "not search for them. last: of each track the last box in a window; all: every box; "
+        "none, or left out: no such files. Recordings without boxes have none.",
+        per_recording=False,
+        flag="keep",
+        help="Which boxes: of each track the last one in a window, or all. Default: all.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSection(FeatureBoxesSettings, FeatureSettings):
+    """A precomputed representation, and whether boxes come in the order of its windows."""
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether boxes in the order of its windows are wanted."""
+        return self.boxes not in (None, "none")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReleaseSettings(Settings):
     """The data set as others get it."""
@@ -682,7 +706,7 @@ class Config(Settings):
         "Cutting recordings into labelled samples, each with a class and a split. Left out: no "
         "recording is cut."
     )
-    features: Mapping[str, FeatureSettings] = required(
+    features: Mapping[str, FeatureSection] = required(
         "Precomputed representations, each under a name of its own.", keys=NAME
     )
     release: ReleaseSettings = required("The data set as others get it.")
@@ -844,7 +868,8 @@ SECTIONS = ("events", "video", "annotate", "qa", "boxes", "slices", "samples", "
 FREE_COLUMNS = {
     rf"({'|'.join(SECTIONS)})/.+": (
         "Instead of the config's value of that key, for this recording; null unsets it. A text is "
-        "taken as it is. Not for video/container, samples/split and samples/counts."
+        "taken as it is. Not for video/container, features/<name>/boxes, samples/split and "
+        "samples/counts."
     ),
     r"meta\.[A-Za-z0-9_.-]+": (
         "Anything else that is known of the recording; goes along into the manifest."

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,25 +18,37 @@ from evreel.annotations.forms.records import (
     write_boxes,
 )
 from evreel.errors import AnnotationError
+from evreel.npy import HEAD_BYTES, array_head
 from evreel.provenance import Provenance, sha256
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 
+if TYPE_CHECKING:
+    from evreel.files.features import SampleWindows
+
 __all__ = [
     "SLACK_PX",
+    "Keep",
     "boxes_of_windows",
     "boxes_within",
     "check_classes",
+    "first_path",
     "is_empty",
     "is_finite",
     "is_outside",
+    "kept",
+    "last_of_tracks",
     "origin_path",
     "read_boxes",
+    "read_boxes_of_windows",
     "read_origin",
     "read_published_boxes",
     "read_records",
+    "rows_of_windows",
+    "taken",
     "valid_boxes",
     "write_boxes",
+    "write_boxes_of_windows",
     "write_origin",
 ]
 
@@ -44,8 +56,16 @@ SLACK_PX = 0.01
 """Boxes may reach this far beyond the sensor's edges."""
 
 
+Keep = Literal["last", "all"]
+"""Which boxes of a window are wanted: of each track its last one, or all."""
+
+
 def boxes_of_windows(
-    boxes: npt.NDArray[np.void], windows: Windows, keep: Literal["last", "all"] = "all"
+    boxes: npt.NDArray[np.void],
+    windows: Windows,
+    keep: Keep = "all",
+    *,
+    samples: SampleWindows | None = None,
 ) -> tuple[npt.NDArray[np.void], Int64Array]:
     """Return the boxes of each window, so that a reader need not search for them.
 
@@ -57,12 +77,16 @@ def boxes_of_windows(
         Windows in order of their starts, such as those of features or of slices.
     keep
         ``all`` boxes of a window, or of each track its ``last``.
+    samples
+        Which windows belong to which sample, if the recording is cut into samples.
 
     Returns
     -------
     (m,) records, window by window, then by time; and (len(windows) + 1,) int64: window k has the
     rows ``[first[k], first[k + 1])``. A box belongs to a window as any label does
-    (`Windows.of_label`).
+    (`Windows.of_label`): to the first one that holds it, if windows overlap, and to none, if it is
+    in a gap between windows or beyond the last one. Samples are divided each on its own: a box is
+    of each sample with ``start <= t <= stop``, and so more than once if samples overlap or touch.
 
     Examples
     --------
@@ -73,17 +97,104 @@ def boxes_of_windows(
     >>> [boxes_of_windows(boxes, windows, keep)[1].tolist() for keep in ("all", "last")]
     [[0, 2, 3], [0, 1, 2]]
     """
-    window = windows.of_label(boxes["t"])
-    order = np.argsort(window, kind="stable")
-    order = order[window[order] >= 0]
-    if keep == "last":
-        by_track = order[np.lexsort([boxes["t"][order], boxes["track_id"][order], window[order]])]
-        same = window[by_track][1:] == window[by_track][:-1]
-        same &= boxes["track_id"][by_track][1:] == boxes["track_id"][by_track][:-1]
-        order = np.sort(by_track[np.append(~same, np.ones(len(by_track[:1]), dtype=bool))])
-        order = order[np.argsort(window[order], kind="stable")]
-    first = np.searchsorted(window[order], np.arange(len(windows) + 1))
-    return boxes[order], first
+    row, window = rows_of_windows(boxes["t"], windows, samples)
+    first = np.searchsorted(window, np.arange(len(windows) + 1))
+    return (taken(boxes, row), first) if keep == "all" else last_of_tracks(taken(boxes, row), first)
+
+
+def rows_of_windows(
+    t: Int64Array, windows: Windows, samples: SampleWindows | None = None
+) -> tuple[Int64Array, Int64Array]:
+    """Return the rows of labels that are in a window, (m,) each, and their windows, ascending."""
+    if samples is None:
+        window = windows.of_label(t)
+        row = np.argsort(window, kind="stable")
+        row = row[window[row] >= 0]
+        return row, window[row]
+    rows, found = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    low = np.searchsorted(t, samples.samples.start_us, side="left").tolist()
+    high = np.searchsorted(t, samples.samples.stop_us, side="right").tolist()
+    bounds = samples.bounds.tolist()
+    for k in range(len(low)):
+        if low[k] == high[k]:
+            continue
+        window = windows[bounds[k] : bounds[k + 1]].of_label(t[low[k] : high[k]])
+        inside = np.flatnonzero(window >= 0)
+        rows.append(inside + low[k])
+        found.append(window[inside] + bounds[k])
+    return np.concatenate(rows), np.concatenate(found)
+
+
+def last_of_tracks(
+    boxes: npt.NDArray[np.void], first: Int64Array
+) -> tuple[npt.NDArray[np.void], Int64Array]:
+    """Return the last box of each track in each window, of all boxes in the order of windows."""
+    n = len(first) - 1
+    window = np.repeat(np.arange(n), np.diff(first))
+    order = np.lexsort([boxes["t"], boxes["track_id"], window])
+    track = boxes["track_id"][order]
+    is_last = np.ones(len(order), dtype=bool)
+    is_last[:-1] = (window[order][1:] != window[order][:-1]) | (track[1:] != track[:-1])
+    rows = np.sort(order[is_last])
+    return taken(boxes, rows), np.searchsorted(window[rows], np.arange(n + 1))
+
+
+def taken(boxes: npt.NDArray[np.void], rows: Int64Array) -> npt.NDArray[np.void]:
+    """Return some of the boxes; equal boxes give equal bytes.
+
+    NumPy does not copy the padding between fields, and leaves there what was in memory.
+    """
+    found = np.zeros(len(rows), dtype=boxes.dtype)
+    for name in boxes.dtype.names or ():
+        found[name] = boxes[name][rows]
+    return found
+
+
+def first_path(path: str | Path) -> Path:
+    """Return the file beside boxes of windows with the first row of each: ``park_bbox_first.npy``.
+
+    Boxes without such a file are those of a recording, by time.
+    """
+    return Path(path).with_name(f"{Path(path).stem}_first.npy")
+
+
+def write_boxes_of_windows(
+    path: str | Path, first_path: str | Path, boxes: npt.NDArray[np.void], first: Int64Array
+) -> None:
+    """Write what `boxes_of_windows` returns to two new files."""
+    # A box that is of two samples may be before the one above it.
+    write_boxes(path, boxes, by_time=False)
+    with Path(first_path).open("xb") as file:
+        np.save(file, first.astype("<i8"), allow_pickle=False)
+
+
+def read_boxes_of_windows(path: str | Path) -> tuple[npt.NDArray[np.void], Int64Array]:
+    """Return boxes in the order of windows, and the first row of each window, as they were written.
+
+    Raises
+    ------
+    AnnotationError
+        If one of the two files cannot be read, or they do not fit together.
+    """
+    boxes, beside = read_boxes(path, by_time=False), first_path(path)
+    try:
+        data = beside.read_bytes()
+        head = array_head(data[:HEAD_BYTES])
+        if head.dtype != np.dtype("<i8") or len(head.shape) != 1:
+            raise ValueError(f"holds {head.dtype} in {len(head.shape)} dimensions")
+        if len(data) - head.size != 8 * head.shape[0] or not head.shape[0]:
+            raise ValueError(f"{len(data) - head.size:,} bytes are not {head.shape[0]:,} rows")
+        first = np.frombuffer(data, dtype=np.int64, offset=head.size).copy()
+        if first[0] != 0 or first[-1] != len(boxes) or (np.diff(first) < 0).any():
+            raise ValueError(f"its rows do not divide the {len(boxes):,} boxes")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise AnnotationError(
+            f"is not the first row of each window: {why}",
+            path=beside,
+            hint="If a step was interrupted, run it again; else build or download it again.",
+        ) from error
+    return boxes, first
 
 
 def origin_path(path: str | Path) -> Path:
@@ -91,7 +202,9 @@ def origin_path(path: str | Path) -> Path:
     return Path(path).with_suffix(".json")
 
 
-def write_origin(path: str | Path, boxes: str | Path, made: Provenance) -> None:
+def write_origin(
+    path: str | Path, boxes: str | Path, made: Provenance, *, first: str | Path | None = None
+) -> None:
     """Write how boxes were made: a ``.npy`` file has no room for it.
 
     Parameters
@@ -102,8 +215,12 @@ def write_origin(path: str | Path, boxes: str | Path, made: Provenance) -> None:
         The boxes, as they were written.
     made
         What made them.
+    first
+        The first row of each window, as it was written beside boxes of windows.
     """
-    value = {**made.attributes(), "beside": {"boxes": sha256(boxes)}}
+    beside = {"boxes": boxes} if first is None else {"of_windows": boxes, "first": first}
+    digests = {role: sha256(file) for role, file in beside.items()}
+    value = {**made.attributes(), "beside": digests}
     for name in ("parameters", "inputs", "repairs"):
         value[name] = dict(getattr(made, name))
     Path(path).write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -125,6 +242,15 @@ def read_origin(boxes: str | Path) -> dict[str, dict[str, Any]]:
         else {}
         for name, part in parts.items()
     }
+
+
+def kept(origin: bytes) -> Keep | None:
+    """Return which boxes are in a file of boxes of windows, by its ``.json``; None if unknown."""
+    try:
+        said = json.loads(origin)["parameters"]["boxes"]
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return None
+    return said if said in get_args(Keep) else None
 
 
 def is_outside(

@@ -135,7 +135,7 @@ def build(
     UsageError
         If another argument is faulty.
     """
-    from evreel.files.boxes import read_origin
+    from evreel.files.boxes import first_path, read_origin
 
     _check_arguments(name, version, compression)
     if not plan:
@@ -162,6 +162,7 @@ def build(
     done, total = 0, sum(sizes)
     progress(done, total)
     files = []
+    paths = {entry.path for entry in plan}
     told = {id_: dict(row) for id_, row in (recordings or {}).items()}
     for entry, source, size in zip(plan, sources, sizes, strict=True):
         target = folder / entry.path
@@ -171,7 +172,7 @@ def build(
             told.setdefault(entry.id, {})["source_checksum"] = "none"
         if entry.id in told and entry.path.endswith(BOXES_SUFFIX):
             repairs = read_origin(source)["repairs"]
-            if repairs:
+            if repairs and str(first_path(entry.path)) not in paths:
                 told[entry.id]["boxes_repairs"] = canonical_json(repairs)
         file = _listed(folder, entry.path, entry.kind, entry.id, entry.split)
         original = originals.get(source, file.sha256)
@@ -334,8 +335,9 @@ def _check_origins(
             digests[source] = sha256(source)
         return digests[source]
 
+    paths = {entry.path for entry in plan}
     made = [
-        Made.read(entry.path, entry.id, source, partial(digest, source))
+        Made.read(entry.path, entry.id, source, partial(digest, source), paths)
         for entry, source in zip(plan, sources, strict=True)
         if entry.id
     ]

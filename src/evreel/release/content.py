@@ -5,11 +5,11 @@ A row is what is known of a recording, column → text, in the recordings table 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
-from evreel.layout import BOXES_SUFFIX
+from evreel.layout import BOXES_SUFFIX, OF_BOXES
 
 Row = Mapping[str, str]
 
@@ -46,8 +46,20 @@ def has_boxes(row: Row) -> bool:
     return bool(row.get("rois") or row.get("boxes"))
 
 
+def boxes_file(id_: str, row: Row, results: str) -> str:
+    """Return the file with all boxes of a recording, in a folder of results."""
+    return f"{results}/{'boxes' if row.get('boxes') else 'slices'}/{id_}{BOXES_SUFFIX}"
+
+
 def files_of(
-    id_: str, row: Row, features: list[str], *, is_cut: bool, video_suffix: str, results: str
+    id_: str,
+    row: Row,
+    features: list[str],
+    *,
+    is_cut: bool,
+    video_suffix: str,
+    results: str,
+    with_boxes: Collection[str] = (),
 ) -> Iterator[File]:
     """Yield the files of a recording.
 
@@ -63,6 +75,9 @@ def files_of(
         ``mp4`` or ``zip``.
     results
         Folder of what the workflow makes.
+    with_boxes
+        Those of the features beside which are the boxes of their own windows. Beside any other is
+        a copy of all boxes of the recording.
     """
     split = row["split"]
 
@@ -70,7 +85,7 @@ def files_of(
         return File(kind, path or f"{split}/{folder}/{name}", f"{results}/{folder}/{name}")
 
     boxes = f"{id_}{BOXES_SUFFIX}"
-    boxes_source = f"{results}/{'boxes' if row.get('boxes') else 'slices'}/{boxes}"
+    boxes_source = boxes_file(id_, row, results)
     yield made("events", "events", f"{id_}.h5")
     if is_cut:
         yield made("samples", "samples", f"{id_}.h5")
@@ -89,7 +104,11 @@ def files_of(
     for feature in features:
         path = f"{split}/{feature}/{id_}.h5"
         yield made("features", f"features/{feature}", f"{id_}.h5", path)
-        if has_boxes(row):
+        if has_boxes(row) and feature in with_boxes:
+            for name in (f"{id_}{suffix}" for suffix in OF_BOXES):
+                path = f"{split}/{feature}/{name}"
+                yield made("features", f"features/{feature}", name, path)
+        elif has_boxes(row):
             yield File("features", f"{split}/{feature}/{boxes}", boxes_source)
     if has_boxes(row):
         yield File("slices", f"{split}/slices/{boxes}", boxes_source)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from evreel.closing import Closing
 from evreel.errors import ReleaseError, UsageError, did_you_mean, foreign
-from evreel.layout import BOXES_SUFFIX, LABEL_MAP
+from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP, OF_BOXES
 from evreel.release.digests import digests_of, pieces
 from evreel.release.manifest import ListedFile, Manifest, read_manifest
 from evreel.samples.splits import SPLITS
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from evreel.annotations.tables import Spans
+    from evreel.files.boxes import Keep
     from evreel.files.events_store import EventsStore
     from evreel.files.features import FeaturesFile
     from evreel.files.hdf5 import Opened
@@ -140,9 +141,11 @@ class ReleasedRecording:
         self._listed = tuple(listed)
         self._of_kind: dict[str, list[ListedFile]] = {}
         self._of_feature: dict[str, list[ListedFile]] = {}
+        self._listed_at = {file.path: file for file in self._listed}
         for file in self._listed:
             kind = _kind_of(file)
-            if kind:
+            # Those in the order of windows are read by `boxes_of`.
+            if kind and not (kind == "boxes" and self._beside(file, FIRST_SUFFIX)):
                 self._of_kind.setdefault(kind, []).append(file)
             if kind == "features":
                 name = PurePosixPath(file.path).parent.name
@@ -214,16 +217,52 @@ class ReleasedRecording:
         Returns
         -------
         (m,) records as `boxes` has them, frame by frame, and (N + 1,) int64: frame k has the rows
-        ``[first[k], first[k + 1])``. A box is of one frame: the first whose window holds its time.
+        ``[first[k], first[k + 1])``. A box is of one frame: the first whose window holds its time;
+        of a recording that is cut, it is of one frame per sample that holds its time. They are
+        read as the release has them, if it was built with ``boxes`` for this feature, and else
+        searched for.
 
         Raises
         ------
         NotInReleaseError
             If the recording has no such feature, or the release no boxes file of it.
         """
-        from evreel.files.boxes import boxes_of_windows
+        from evreel.files.boxes import boxes_of_windows, last_of_tracks
 
-        return boxes_of_windows(self.boxes, self.features[feature].windows, keep)
+        if feature not in self._of_feature:
+            self.features[feature]  # the error says which there are
+        has = self._kept_boxes(feature)
+        if has in (keep, "all"):
+            found = self._boxes_in_order(feature)
+            return found if has == keep else last_of_tracks(*found)
+        frames = self.features[feature]
+        return boxes_of_windows(self.boxes, frames.windows, keep, samples=frames.samples)
+
+    def _kept_boxes(self, feature: str) -> Keep | None:
+        """Return which boxes are in the order of a feature's windows, None if none are."""
+        from evreel.files.boxes import kept
+
+        file = self._file_of(feature)
+        boxes, first, origin = (self._beside(file, suffix) for suffix in OF_BOXES)
+        if boxes is None or first is None or origin is None:
+            return None
+        return kept(self._folder.content(origin))
+
+    def _boxes_in_order(self, feature: str) -> tuple[npt.NDArray[np.void], Int64Array]:
+        """Return boxes in the order of a feature's windows, which there are."""
+        from evreel.files.boxes import read_boxes_of_windows
+
+        file = self._file_of(feature)
+        boxes, first = self._beside(file, BOXES_SUFFIX), self._beside(file, FIRST_SUFFIX)
+        assert boxes is not None and first is not None
+        for each in (first, boxes):
+            self._folder.content(each)
+        return read_boxes_of_windows(self._folder.place(boxes))
+
+    def _beside(self, file: ListedFile, suffix: str) -> ListedFile | None:
+        """Return the file of another kind beside a feature file or boxes, None if not listed."""
+        of = file.path.removesuffix(".h5").removesuffix(BOXES_SUFFIX)
+        return self._listed_at.get(of + suffix)
 
     @property
     def labelled(self) -> Spans:
@@ -236,8 +275,10 @@ class ReleasedRecording:
     def _feature(self, name: str) -> FeaturesFile:
         from evreel.files.features import FeaturesFile
 
-        file = self._single(self._of_feature[name], f"files of feature {name!r}")
-        return self._folder.opened(file, FeaturesFile)
+        return self._folder.opened(self._file_of(name), FeaturesFile)
+
+    def _file_of(self, feature: str) -> ListedFile:
+        return self._single(self._of_feature[feature], f"files of feature {feature!r}")
 
     def _only(self, kind: str) -> ListedFile:
         return self._single(self._listed_of(kind), f"files of {kind}")

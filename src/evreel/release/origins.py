@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from evreel.errors import EvreelError
-from evreel.layout import BOXES_SUFFIX, EVENTS, SLICES
+from evreel.layout import BOXES_SUFFIX, EVENTS, FIRST_SUFFIX, SLICES
 from evreel.provenance import digests_in
 from evreel.release.content import ANNOTATIONS, SIDECARS, Row
 
 STORE, CLOCK, BOXES, RECORDING = "store", "clock", "boxes", "recording"
+FEATURES, OF_WINDOWS, FIRST = "features", "of_windows", "first"
+"""Roles of which a recording has a file per feature: a colon and its path follow."""
 NAMES = {
     STORE: "events store",
     CLOCK: "clock",
     BOXES: "file of boxes",
+    FEATURES: "feature file",
+    OF_WINDOWS: "file of boxes",
+    FIRST: "file of first rows",
     "cut": "table of samples",
     "intervals": "table of intervals",
     "published": "file of published boxes",
@@ -64,7 +69,14 @@ class Made:
     needs: Sequence[str] = ()
 
     @classmethod
-    def read(cls, path: str, id_: str, place: Path, digest: Callable[[], str]) -> Made:
+    def read(
+        cls,
+        path: str,
+        id_: str,
+        place: Path,
+        digest: Callable[[], str],
+        others: Collection[str] = (),
+    ) -> Made:
         """Return what a file says, which is in a release or will be.
 
         Parameters
@@ -75,9 +87,16 @@ class Made:
             Where it is.
         digest
             Gives the ``sha256:…`` of the file that others may have been made from.
+        others
+            Paths of all files that it is with.
         """
         from evreel.files.boxes import read_origin
 
+        for suffix, role in ((".h5", FEATURES), (BOXES_SUFFIX, OF_WINDOWS), (FIRST_SUFFIX, FIRST)):
+            of = path.removesuffix(suffix)
+            if of != path and of + FIRST_SUFFIX in others:
+                said = _of_windows(of, place) if role == OF_WINDOWS else _said(place, path)
+                return cls(path, id_, f"{role}:{path}", digest(), said.inputs, said.beside)
         if path.endswith(BOXES_SUFFIX):
             origin = read_origin(place)
             return cls(path, id_, BOXES, digest(), origin["inputs"], origin["beside"])
@@ -96,6 +115,23 @@ class _Said(NamedTuple):
     inputs: Mapping[str, str] = MappingProxyType({})
     beside: Mapping[str, str] = MappingProxyType({})
     needs: Sequence[str] = ()
+
+
+def _of_windows(of: str, boxes: Path) -> _Said:
+    """Return what boxes of the windows of a feature say; `of` is what their paths begin with."""
+    from evreel.files.boxes import read_origin
+
+    origin = read_origin(boxes)
+    role_of = {
+        FEATURES: f"{FEATURES}:{of}.h5",
+        OF_WINDOWS: f"{OF_WINDOWS}:{of}{BOXES_SUFFIX}",
+        FIRST: f"{FIRST}:{of}{FIRST_SUFFIX}",
+    }
+    inputs, beside = (
+        {role_of.get(role, role): digest for role, digest in origin[part].items()}
+        for part in ("inputs", "beside")
+    )
+    return _Said("", inputs, beside)
 
 
 def _said(place: Path, path: str) -> _Said:
@@ -171,11 +207,11 @@ def _problems(file: Made, known: Mapping[str, tuple[str, str]], row: Row | None)
     for role, digest in file.inputs.items():
         expected, of = known[role]
         if digest != expected:
-            yield f"was made from another {NAMES.get(role, role)} than {of}"
+            yield f"was made from another {_name(role)} than {of}"
     for role, digest in file.beside.items():
         expected, of = known.get(role, (digest, ""))
         if digest != expected:
-            yield f"was made together with another {NAMES.get(role, role)} than {of}"
+            yield f"was made together with another {_name(role)} than {of}"
     expected, of = known.get(file.role, ("", ""))
     if file.digest is not None and file.digest != expected:
         yield f"differs from {of}, of the same recording"
@@ -185,3 +221,8 @@ def _problems(file: Made, known: Mapping[str, tuple[str, str]], row: Row | None)
     for role in file.needs:
         if role in known and role not in file.inputs and row is not None:
             yield f"was made without the {NAMES[role]}, {known[role][1]}"
+
+
+def _name(role: str) -> str:
+    """Return what messages call a file of a role."""
+    return NAMES.get(role.partition(":")[0], role)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from evreel.layout import BOXES_SUFFIX, LABEL_MAP
+from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP
 from evreel.release.manifest import MANIFEST, SUMS, ListedFile
 
 _HOW_TO_READ = {
@@ -15,6 +15,9 @@ _HOW_TO_READ = {
     "boxes": "A box (`…_bbox.npy`) has `t` (µs, the end of its video frame), `x`, `y` (left "
     "upper corner, px), `w`, `h` (px), `class_id` (see the label map) and `track_id`. It belongs "
     "to the window with `start_us < t <= stop_us`.",
+    "boxes of windows": "Beside a feature with `…_bbox_first.npy`, boxes are in the order of its "
+    "windows: window k has the rows `first[k]` to `first[k + 1]`, without the latter. "
+    "`…_bbox.json` says whether these are all boxes or, of each track in a window, the last.",
     "samples": "`samples.tsv` has a row a sample: recording, name, class, split. A recording whose "
     "samples are of several splits lies in `mixed/`, so look for it in all of these folders. "
     "In `samples/<recording>.h5`, `samples/start` and `samples/stop` are rows of the recording's "
@@ -83,6 +86,8 @@ def readme(
     kinds = {file.kind for file in files} | {kind for kind, _ in written.values()}
     if any(file.path.endswith(BOXES_SUFFIX) for file in files):
         kinds.add("boxes")
+    if any(file.path.endswith(FIRST_SUFFIX) for file in files):
+        kinds.add("boxes of windows")
     lines = [f"# {name} {version}", ""]
     if story:
         lines += [story, ""]

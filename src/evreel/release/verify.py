@@ -167,8 +167,9 @@ def _misfits(
 
     Only unchanged files are opened.
     """
+    paths = {file.path for file in manifest.files}
     made = [
-        Made.read(file.path, file.id, found[file.path], partial(getattr, file, "original"))
+        Made.read(file.path, file.id, found[file.path], partial(getattr, file, "original"), paths)
         for file in manifest.files
         if file.id and file.path in found and file.path not in noted
     ]

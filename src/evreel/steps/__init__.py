@@ -13,6 +13,7 @@ from evreel.dataset.settings import (
     ClockSettings,
     CutSettings,
     EventsSettings,
+    FeatureBoxesSettings,
     FeatureSettings,
     MemberSettings,
     QaSettings,
@@ -31,6 +32,7 @@ from evreel.steps.cut import cut
 from evreel.steps.draw import draw
 from evreel.steps.events import Source, as_store, events
 from evreel.steps.export import export
+from evreel.steps.feature_boxes import feature_boxes
 from evreel.steps.features import features
 from evreel.steps.info import describe, info
 from evreel.steps.qa import qa
@@ -53,6 +55,7 @@ __all__ = [
     "ClockSettings",
     "CutSettings",
     "EventsSettings",
+    "FeatureBoxesSettings",
     "FeatureSettings",
     "MemberSettings",
     "QaSettings",
@@ -77,6 +80,7 @@ __all__ = [
     "draw",
     "events",
     "export",
+    "feature_boxes",
     "features",
     "given",
     "info",

@@ -48,7 +48,7 @@ def table(
     from evreel.dataset.table import write_rows
     from evreel.errors import CodingError, UnknownFormatError
     from evreel.events import Sensor
-    from evreel.layout import BOXES_SUFFIX, EVENTS
+    from evreel.layout import BOXES_SUFFIX, EVENTS, OF_BOXES
     from evreel.recordings import open_recording
     from evreel.samples.pattern import Pattern
     from evreel.samples.splits import SPLITS
@@ -60,7 +60,7 @@ def table(
     left_out: list[Path] = []
     for place in sorted(root.rglob("*")):
         hidden = any(part.startswith(".") for part in place.relative_to(root).parts)
-        if hidden or not place.is_file() or place.name.endswith(BOXES_SUFFIX):
+        if hidden or not place.is_file() or place.name.endswith(OF_BOXES):
             continue
         try:
             with open_recording(place) as recording:

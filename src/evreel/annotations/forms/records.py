@@ -15,7 +15,7 @@ from evreel.npy import HEAD_BYTES, ArrayHead, array_head
 _ALSO = {"t": "ts", "class_confidence": "confidence"}
 
 
-def write_boxes(path: str | Path, boxes: npt.NDArray[np.void]) -> None:
+def write_boxes(path: str | Path, boxes: npt.NDArray[np.void], *, by_time: bool = True) -> None:
     """Write boxes to a new file; equal boxes give equal bytes.
 
     Parameters
@@ -23,7 +23,9 @@ def write_boxes(path: str | Path, boxes: npt.NDArray[np.void]) -> None:
     path
         The file, under exactly this name.
     boxes
-        (n,) of `evreel.layout.BOX_DTYPE`, by time.
+        (n,) of `evreel.layout.BOX_DTYPE`.
+    by_time
+        Whether they must be in order of time.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def write_boxes(path: str | Path, boxes: npt.NDArray[np.void]) -> None:
         If the records have another type or are not in order of time.
     """
     path = Path(path)
-    _check(path, boxes)
+    _check(path, boxes, by_time)
     # Do not leave the padding between fields to chance: 40 bytes hold 36 bytes of values.
     clean = np.zeros(len(boxes), dtype=BOX_DTYPE)
     for name in BOX_DTYPE.names or ():
@@ -40,8 +42,8 @@ def write_boxes(path: str | Path, boxes: npt.NDArray[np.void]) -> None:
         np.save(file, clean, allow_pickle=False)
 
 
-def read_boxes(path: str | Path) -> npt.NDArray[np.void]:
-    """Return the boxes of a file, (n,) of `evreel.layout.BOX_DTYPE`, by time.
+def read_boxes(path: str | Path, *, by_time: bool = True) -> npt.NDArray[np.void]:
+    """Return the boxes of a file, (n,) of `evreel.layout.BOX_DTYPE`, by time unless told otherwise.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def read_boxes(path: str | Path) -> npt.NDArray[np.void]:
     """
     path = Path(path)
     boxes = read_records(path)
-    _check(path, boxes)
+    _check(path, boxes, by_time)
     return boxes
 
 
@@ -139,7 +141,7 @@ def _records(file: BinaryIO, size: int, head: ArrayHead | None) -> npt.NDArray[n
     return np.fromfile(file, dtype=dtype, count=shape[0])
 
 
-def _check(path: Path, boxes: npt.NDArray[np.void]) -> None:
+def _check(path: Path, boxes: npt.NDArray[np.void], by_time: bool = True) -> None:
     if boxes.dtype != BOX_DTYPE or boxes.ndim != 1:
         raise AnnotationError(
             f"holds records of {boxes.dtype} in {boxes.ndim} dimensions; one of {BOX_DTYPE} "
@@ -147,7 +149,7 @@ def _check(path: Path, boxes: npt.NDArray[np.void]) -> None:
             path=path,
         )
     back = np.flatnonzero(boxes["t"][1:] < boxes["t"][:-1])
-    if back.size:
+    if back.size and by_time:
         raise AnnotationError(
             "goes back in time",
             path=path,
