@@ -176,6 +176,7 @@ class Listed:
                 self._take(block)
         np.cumsum(self.first, out=self.first)
         self.pool: FloatArray = np.concatenate(self._pools)
+        del self._pools
 
     def _take(self, shapes: Sequence[Shape]) -> None:
         numbers = [figure(shape).numbers for shape in shapes]

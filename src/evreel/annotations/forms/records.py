@@ -7,9 +7,10 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
 
 from evreel.errors import AnnotationError
-from evreel.layout import BOX_DTYPE
+from evreel.layout import BOX_DTYPE, COLUMN_CHUNK
 from evreel.npy import HEAD_BYTES, ArrayHead, array_head
 
 _ALSO = {"t": "ts", "class_confidence": "confidence"}
@@ -34,12 +35,15 @@ def write_boxes(path: str | Path, boxes: npt.NDArray[np.void], *, by_time: bool 
     """
     path = Path(path)
     _check(path, boxes, by_time)
-    # Do not leave the padding between fields to chance: 40 bytes hold 36 bytes of values.
-    clean = np.zeros(len(boxes), dtype=BOX_DTYPE)
-    for name in BOX_DTYPE.names or ():
-        clean[name] = boxes[name]
     with path.open("xb") as file:
-        np.save(file, clean, allow_pickle=False)
+        write_array_header_1_0(file, header_data_from_array_1_0(boxes))
+        for start in range(0, len(boxes), COLUMN_CHUNK):
+            # Do not leave the padding between fields to chance: 40 bytes hold 36 bytes of values.
+            part = boxes[start : start + COLUMN_CHUNK]
+            clean = np.zeros(len(part), dtype=BOX_DTYPE)
+            for name in BOX_DTYPE.names or ():
+                clean[name] = part[name]
+            file.write(clean.tobytes())
 
 
 def read_boxes(path: str | Path, *, by_time: bool = True) -> npt.NDArray[np.void]:
