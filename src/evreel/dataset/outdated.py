@@ -13,7 +13,7 @@ from evreel.errors import EvreelError
 from evreel.files.clock import CLOCK_SUFFIX, read_clock
 from evreel.outputs import refused
 from evreel.provenance import state
-from evreel.release.content import ANNOTATIONS
+from evreel.release.content import ANNOTATIONS, paths_in, role_of
 from evreel.release.licences import licence_notice
 from evreel.release.manifest import MANIFEST, read_manifest
 
@@ -39,7 +39,11 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
     for id_, row in dataset.recordings.items():
         if dataset.is_annotated(id_):
             path = f"{dataset.results}/slices/{id_}.h5"
-            wanted = {role: row.get(role) for role in (*ANNOTATIONS, "labelled")}
+            wanted = {role: row.get(role) for role in (*ANNOTATIONS, "labelled")} | {
+                role_of(column, k): file
+                for column in ANNOTATIONS
+                for k, file in enumerate(paths_in(row.get(column)))
+            }
             if is_unknown(path):
                 yield from _if_made_of_others(path, wanted, _of_slices, memory)
             path = f"{dataset.results}/video/{id_}{CLOCK_SUFFIX}"

@@ -694,6 +694,7 @@ class Config(Settings):
 
 
 _MD5, _SHA256 = "[0-9a-fA-F]{32}", "[0-9a-fA-F]{64}"
+_MD5S = rf"{_MD5}( *\| *{_MD5})*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -756,15 +757,22 @@ class RecordingColumns(Settings):
     )
     rois: str | None = optional(
         "Annotation with the outlines of objects: CVAT XML (for video 1.1, or for images 1.1), "
-        "COCO, MOT, YOLO or EventBbox, told by content; what has several files, as a zip.",
+        "COCO, MOT, YOLO or EventBbox, told by content; what has several files, as a zip. Several "
+        "exports of CVAT, of one task's jobs, with | between them, or a folder with them.",
         metavar="FILE",
     )
     rois_md5: str | None = optional(
-        "MD5 of that file, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+        "MD5 of that file, 32 hexadecimal digits; checked where given. Of several, with | between.",
+        pattern=_MD5S,
+        metavar="HEX",
     )
-    tags: str | None = optional("CVAT XML with frame tags (CVAT for images 1.1).", metavar="XML")
+    tags: str | None = optional(
+        "CVAT XML with frame tags (CVAT for images 1.1); several as for rois.", metavar="XML"
+    )
     tags_md5: str | None = optional(
-        "MD5 of that XML, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+        "MD5 of that XML, 32 hexadecimal digits; checked where given. Of several, with | between.",
+        pattern=_MD5S,
+        metavar="HEX",
     )
     clock: str | None = optional(
         "Times of the frames that were annotated, where another camera or program made them: TSV "

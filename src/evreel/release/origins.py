@@ -12,7 +12,14 @@ from typing import NamedTuple
 from evreel.errors import EvreelError
 from evreel.layout import BOXES_SUFFIX, EVENTS, SLICES
 from evreel.provenance import digests_in
-from evreel.release.content import ANNOTATIONS, SIDECARS, Row
+from evreel.release.content import (
+    ANNOTATIONS,
+    SIDECARS,
+    Row,
+    column_of,
+    role_of,
+    sums_in,
+)
 
 STORE, CLOCK, BOXES, RECORDING = "store", "clock", "boxes", "recording"
 NAMES = {
@@ -52,7 +59,7 @@ class Made:
     beside
         Role → digest of each file that was made together with it.
     needs
-        Roles of files that it must have been made from if its recording has them.
+        Columns whose files it must have been made from if its recording has them.
     """
 
     path: str
@@ -82,13 +89,24 @@ class Made:
             origin = read_origin(place)
             return cls(path, id_, BOXES, digest(), origin["inputs"], origin["beside"])
         for name in ANNOTATIONS:
-            if path.startswith(f"annotations/{id_}.{name}."):
-                return cls(path, id_, name, digest())
+            role = _role_of_released(path, id_, name)
+            if role is not None:
+                return cls(path, id_, role, digest())
         for name in SIDECARS:
             if path.startswith(f"sidecars/{id_}.{name}"):
                 return cls(path, id_, name, digest())
         said = _said(place, path)
         return cls(path, id_, said.role, digest() if said.role else None, *said[1:])
+
+
+def _role_of_released(path: str, id_: str, column: str) -> str | None:
+    """Return the role of a released annotation of a column; None if it is none."""
+    start = f"annotations/{id_}.{column}."
+    if not path.startswith(start):
+        return None
+    number, dot, _ = path.removeprefix(start).partition(".")
+    is_further = dot and number.isascii() and number.isdigit() and int(number) > 1
+    return role_of(column, int(number) - 1) if is_further else column
 
 
 class _Said(NamedTuple):
@@ -156,9 +174,9 @@ def _known(files: Sequence[Made], row: Row | None) -> dict[str, tuple[str, str]]
         if file.role and file.digest is not None:
             known.setdefault(file.role, (file.digest, file.path))
     for role, column in _COLUMNS.items():
-        digest = (row or {}).get(f"{column}_sha256")
-        if digest:
-            known.setdefault(role, (f"sha256:{digest}", f"that of column {column}"))
+        for k, digest in enumerate(sums_in((row or {}).get(f"{column}_sha256"))):
+            of = f"that of column {column}" if k == 0 else f"file {k + 1} of column {column}"
+            known.setdefault(role_of(role, k), (f"sha256:{digest}", of))
     if row and row.get("sha256") and "!" not in row.get("source", "!"):
         known.setdefault("recording", (f"sha256:{row['sha256'].lower()}", "that of column sha256"))
     for file in files:
@@ -171,17 +189,38 @@ def _problems(file: Made, known: Mapping[str, tuple[str, str]], row: Row | None)
     for role, digest in file.inputs.items():
         expected, of = known[role]
         if digest != expected:
-            yield f"was made from another {NAMES.get(role, role)} than {of}"
+            yield f"was made from another {_name(role)} than {of}"
+        elif _is_beyond(role, row):
+            yield f"was made from more files than column {column_of(role)} names"
     for role, digest in file.beside.items():
         expected, of = known.get(role, (digest, ""))
         if digest != expected:
-            yield f"was made together with another {NAMES.get(role, role)} than {of}"
+            yield f"was made together with another {_name(role)} than {of}"
     expected, of = known.get(file.role, ("", ""))
     if file.digest is not None and file.digest != expected:
         yield f"differs from {of}, of the same recording"
-    stated = (row or {}).get(f"{_COLUMNS.get(file.role)}_sha256")
+    stated = _stated(file.role, row)
     if stated and file.digest not in (None, f"sha256:{stated}"):
-        yield f"is not the file that column {_COLUMNS[file.role]} names"
-    for role in file.needs:
-        if role in known and role not in file.inputs and row is not None:
-            yield f"was made without the {NAMES[role]}, {known[role][1]}"
+        yield f"is not the file that column {_COLUMNS[column_of(file.role)]} names"
+    for role in known:
+        if column_of(role) in file.needs and role not in file.inputs and row is not None:
+            yield f"was made without the {_name(role)}, {known[role][1]}"
+
+
+def _name(role: str) -> str:
+    column = column_of(role)
+    number = role.removeprefix(column).removeprefix(".")
+    return NAMES.get(column, column) + (f" {number}" if number else "")
+
+
+def _stated(role: str, row: Row | None) -> str | None:
+    """Return the digest that a row states of a file."""
+    column = _COLUMNS.get(column_of(role))
+    sums = sums_in((row or {}).get(f"{column}_sha256"))
+    return next((s for k, s in enumerate(sums) if role_of(column_of(role), k) == role), None)
+
+
+def _is_beyond(role: str, row: Row | None) -> bool:
+    """Return whether a role is of a file after the last one that a row's column names."""
+    is_further = role != column_of(role) and f"{column_of(role)}_sha256" in (row or {})
+    return is_further and _stated(role, row) is None
