@@ -222,3 +222,28 @@ def test_published_boxes__are_held_to_the_file_that_the_table_names(made, tmp_pa
     np.save("park_bbox.npy", np.load("park_bbox.npy")[:1])
     with pytest.raises(ReleaseError, match="was made together with another file of boxes"):
         released("edited", row)
+
+
+def test_slices_of_several_jobs__fit_those_files_in_their_order():
+    slices = Made(
+        *("a.h5", "a"), inputs={"rois": "sha256:1", "rois.2": "sha256:2"}, needs=("rois", "tags")
+    )
+    first, second = (
+        Made.read(f"annotations/a.rois{number}.xml", "a", Path(), digest)
+        for number, digest in (("", lambda: "sha256:1"), (".2", lambda: "sha256:2"))
+    )
+    assert (first.role, second.role) == ("rois", "rois.2")
+    files = [slices, first, second]
+    assert list(mixtures(files, {"a": {"rois_sha256": "1 | 2"}})) == []
+    assert list(mixtures([slices], {"a": {"rois_sha256": "1 | 3"}})) == [
+        ("a.h5", "was made from another rois annotation 2 than file 2 of column rois")
+    ]
+    assert list(mixtures([slices], {"a": {"rois_sha256": "1 | 2 | 3"}})) == [
+        ("a.h5", "was made without the rois annotation 3, file 3 of column rois")
+    ]
+    assert list(mixtures([slices], {"a": {"rois_sha256": "1"}})) == [
+        ("a.h5", "was made from more files than column rois names")
+    ]
+    edited = replace(second, digest="sha256:9")
+    problems = dict(mixtures([slices, first, edited], {"a": {"rois_sha256": "1 | 2"}}))
+    assert problems[second.path] == "is not the file that column rois names"

@@ -419,8 +419,9 @@ def _left_out(track: Track, frames: Set[int], step: int) -> Track:
 def _is_unclosed(track: Track, last: int, step: int, unseen: Set[int]) -> bool:
     """Return whether a track stops before the last frame, and nothing says why.
 
-    Nobody closes one where frames begin that were not seen. CVAT does not close what is drawn in one of the last two frames alone, and leaves out the shape
-    that closes a track in a deleted frame.
+    Nobody closes one where frames begin that were not seen. CVAT does not close what is drawn in
+    one of the last two frames alone, and leaves out the shape that closes a track in a deleted
+    frame.
     """
     if track.id < 0 or not track.shapes:
         return False
