@@ -247,3 +247,35 @@ def test_slices_of_several_jobs__fit_those_files_in_their_order():
     edited = replace(second, digest="sha256:9")
     problems = dict(mixtures([slices, first, edited], {"a": {"rois_sha256": "1 | 2"}}))
     assert problems[second.path] == "is not the file that column rois names"
+
+
+def test_annotations__are_released_without_people_where_asked_for(made, tmp_path, monkeypatch):
+    folder, rows = made
+    with_kind = [
+        row | {"kind": "anonymous_annotations" if row["kind"] == "annotations" else row["kind"]}
+        for row in rows
+    ]
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    xml = Path("park.rois.xml")
+    text = xml.read_text(encoding="utf-8")
+    owner = "<owner><username>Kim</username><email>kim@example.org</email></owner>"
+    xml.write_text(text.replace("<labels>", f"{owner}<labels>", 1), encoding="utf-8")
+    windows = steps.RegularWindows(window_us=20_000)
+    steps.annotate(
+        "park.h5", "park.clock.tsv", "slices.h5", "park_bbox.npy", windows, rois="park.rois.xml"
+    )
+    named = steps.ReleaseSettings(**DATA_SET)
+    digest = hashlib.sha256(xml.read_bytes()).hexdigest()
+    known = {"park": {"split": "train", "rois": xml.name, "rois_sha256": digest}}
+    for plan, release, n in ((rows, "named-1", 1), (with_kind, "park-1", 0)):
+        steps.release_plan(plan, "plan.tsv")
+        labels = ["car", "sign", "busy"]
+        steps.release("plan.tsv", release, named, labels=labels, recordings=known)
+        found = [finding for finding in steps.check(release).findings if finding.check == "people"]
+        assert len(found) == n
+        assert steps.verify(release) == []
+    released = Path("park-1", "annotations", "park.rois.xml")
+    assert "Kim" not in released.read_text(encoding="utf-8")
+    (file,) = (file for file in read_manifest("park-1").files if file.path.startswith("annot"))
+    assert (file.kind, file.source_sha256) == ("annotations", digest)

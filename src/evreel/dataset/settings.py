@@ -17,7 +17,7 @@ from evreel.errors import UsageError
 from evreel.filters import Orientation
 from evreel.layout import SHAPE_KINDS, ShapeKind
 from evreel.recordings.open import FORMAT_NAMES, Reading
-from evreel.release.content import RELEASE_NAME
+from evreel.release.content import ANONYMOUS, RELEASE_NAME
 from evreel.samples.cut import Clock, Repeats
 from evreel.samples.intervals import Columns, Unit
 from evreel.samples.pattern import Pattern
@@ -45,7 +45,16 @@ RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
 """Form of the folder of results: without what Snakemake would replace in a path."""
 
 Split = Literal["train", "val", "test", "mixed"]
-Content = Literal["events", "slices", "samples", "features", "annotations", "sidecars", "video"]
+Content = Literal[
+    "events",
+    "slices",
+    "samples",
+    "features",
+    "annotations",
+    "anonymous_annotations",
+    "sidecars",
+    "video",
+]
 
 
 @dataclass(frozen=True)
@@ -600,7 +609,8 @@ class ReleaseSettings(Settings):
     )
     include: tuple[Content, ...] = setting(
         ("events", "slices", "samples", "features", "annotations", "sidecars", "video"),
-        "What the release holds.",
+        "What the release holds. CVAT's XML names people, with their e-mail addresses: "
+        "anonymous_annotations instead of annotations leaves them out.",
         unique=True,
     )
     tolerate: tuple[str, ...] = setting(
@@ -615,6 +625,8 @@ class ReleaseSettings(Settings):
         """Yield (place, problem) of values that do not go together."""
         from evreel.release.licences import licence_notice
 
+        if ANONYMOUS in self.include and "annotations" in self.include:
+            yield ("include",), f"annotations or {ANONYMOUS}; both are given"
         if self.tolerate:  # else the checks, and HDF5 with them, are not needed
             yield from self._unknown_checks()
         if self.licence_file is None:

@@ -26,6 +26,8 @@ ANNOTATIONS = ("rois", "tags")
 """Columns with annotations; each may name several files."""
 SIDECARS = ("biases", "calibration", "hot_pixels")
 """Columns with files that are released too."""
+ANONYMOUS = "anonymous_annotations"
+"""Kind of annotations that are released without the people whom they name."""
 BETWEEN = " | "
 """Between the files of one column, as people write it, and between their checksums."""
 LISTED = "\n"
