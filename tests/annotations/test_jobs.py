@@ -168,13 +168,12 @@ A, B = one_object(range(10), range(10, N))
     [
         ([with_size(A, (48, 64)), with_size(B, (260, 346))], "sizes: 64x48 and 346x260"),
         ([A, A], "are both of job 30 of frames 0 to 9"),
-        ([A, job("", range(3, 12), 30)], "are both of job 30"),
         ([A, job("", range(10), 31)], "are both of frames 0 to 9"),
         ([A, job("", range(2, 8), 31)], "share frames, of which one has all"),
         ([A, job("", range(10, N, 2), 31)], "are of different tasks: frames 0 to 9, and frames"),
         (
             [task("", range(10), name="a"), task("", range(10, N), name="b", number=2)],
-            "are of different tasks: task 1 a and task 2 b",
+            "are of different tasks: 'a' and 'b'",
         ),
         (
             [A, job(images(frame_names(range(10, N))), range(10, N), 2)],
@@ -281,3 +280,47 @@ def counts_by_frame(annotations):
                 key = (shape.frame, each.label, shape.name)
                 found[key] = found.get(key, 0) + 1
     return found
+
+
+def test_files_of_one_task__may_have_its_name_and_number_or_not_say_them(tmp_path):
+    halves = [range(10), range(10, N)]
+    for said in ({}, {"number": None}, {"name": None}):
+        texts = [task(track(listed(half)), half, **said) for half in halves]
+        got = read(written(tmp_path, *texts), stitch=True)
+        assert shown(got) == {0: list(range(N))}
+
+
+def test_file_that_is_a_task_of_several_jobs__is_stitched_itself_too(tmp_path):
+    segments = "".join(
+        f"<segment><id>{k}</id><start>{first}</start><stop>{last}</stop></segment>"
+        for k, (first, last) in enumerate(((0, 4), (5, 9)))
+    )
+    cut = track(listed(range(5))) + track(listed(range(5, 10)), number=1)
+    first = task(cut, range(10)).replace("<labels>", f"<segments>{segments}</segments><labels>")
+    second = task(track(listed(range(10, N))), range(10, N))
+    got = read(written(tmp_path, first, second), stitch=True)
+    assert shown(got) == {0: list(range(N))}
+    assert got.repairs["stitched_tracks"] == 2
+
+
+def test_masks_of_jobs__are_linked_in_each_and_across_the_border(tmp_path):
+    def of(frames):
+        rle = 'rle="0, 8" left="{}" top="1" width="4" height="2"'
+        return "".join(
+            f'<image id="{k}"><mask label="car" {rle.format(k // 4)} z_order="0"/></image>'
+            for k in frames
+        )
+
+    texts = [job(of(half), half, k) for k, half in enumerate((range(10), range(8, N)))]
+    made = Recording(tmp_path).annotate(rois=texts, link="iou")
+    assert len(set(made.boxes["track_id"].tolist())) == 1
+    assert len(made.boxes) == N
+    assert made.counts["overlapping_shapes"] == 2
+
+
+def test_unannotated_later_job__leaves_a_doubt_for_what_it_shares(tmp_path):
+    texts = [job(track(listed(range(10))), range(10), 1), job("", range(8, N), 2)]
+    made = Recording(tmp_path).annotate(rois=texts)
+    assert sorted(made.at) == list(range(8))
+    (doubt,) = made.doubts
+    assert "2 shapes in frames that rois_1.xml has too" in doubt

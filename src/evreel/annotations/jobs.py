@@ -157,7 +157,8 @@ def of_jobs(
         With the names of two files, if they are of other tasks, or of the same frames; with the
         frames, if some between them are in no file.
     """
-    in_order = sorted(parts, key=lambda part: (_extent(part)[0], _extent(part)[-1]))
+    whole_parts = [stitched(part) for part in parts] if stitch else parts
+    in_order = sorted(whole_parts, key=lambda part: (_extent(part)[0], _extent(part)[-1]))
     extents = [_extent(part) for part in in_order]
     for one, other in pairwise(in_order):
         _check_pair(one, other)
@@ -256,7 +257,7 @@ def _check_pair(one: Annotations, other: Annotations) -> None:
     for what, first, second in (
         ("pictures of different sizes", _size(one), _size(other)),
         ("different videos", one.video, other.video),
-        ("different tasks", _task(one), _task(other)),
+        ("different tasks", *_tasks(one, other)),
     ):
         if first and second and first != second:
             fail(f"are of {what}: {first} and {second}")
@@ -269,10 +270,10 @@ def _check_pair(one: Annotations, other: Annotations) -> None:
     if one.of_images != other.of_images:
         fail("are of different tasks: one was made from images, one from a video")
     mine, theirs = _extent(one), _extent(other)
-    if mine == theirs or (one.task_id and one.task_id == other.task_id):
+    if mine == theirs:
         which = f" of {one.task_id}" if one.task_id and one.task_id == other.task_id else ""
         fail(
-            f"are both{which} of {_said(mine)}" if mine == theirs else f"are both{which}",
+            f"are both{which} of {_said(mine)}",
             "Give each job once, as it was exported last.",
         )
     if mine.step != theirs.step or (theirs[0] - mine[0]) % mine.step:
@@ -297,10 +298,13 @@ def _size(part: Annotations) -> str:
     return "" if part.picture_shape is None else "{1}x{0}".format(*part.picture_shape)
 
 
-def _task(part: Annotations) -> str:
-    """Return what a file calls its task; a job does not say it."""
-    said = part.task_id or ""
-    return f"{said} {part.task_name or ''}".strip() if said.startswith("task ") else ""
+def _tasks(one: Annotations, other: Annotations) -> tuple[str | None, str | None]:
+    """Return what two files call their tasks: by name, else by number; jobs say neither."""
+    if one.task_name and other.task_name:
+        return repr(one.task_name), repr(other.task_name)
+    first, second = (part.task_id or "" for part in (one, other))
+    is_known = first.startswith("task ") and second.startswith("task ")
+    return (first, second) if is_known else (None, None)
 
 
 def _said(frames: range) -> str:

@@ -15,6 +15,8 @@ from typing import BinaryIO, NamedTuple, cast
 from evreel.annotations.cvat.package import is_zip, open_xml
 from evreel.errors import AnnotationError, foreign
 
+NOBODY = "annotator"
+"""Whom evreel's own files name, because a task has an owner."""
 _PERSON = re.compile(rb"(<(owner|assignee)(?:\s[^<>]*)?>)(.*?)(</\2\s*>)", re.DOTALL)
 _TAG = re.compile(rb"<[^<>]*>")
 _END_OF_HEAD = re.compile(rb"</meta\s*>|<(?:track|image)[\s>]")
@@ -53,7 +55,7 @@ def people_in(path: str | Path) -> People:
     with open_xml(path) as (file, _):
         head = _head(file, path)
     said = {b" ".join(_TAG.sub(b" ", match[3]).split()) for match in _PERSON.finditer(head)}
-    said.discard(b"")
+    said -= {b"", NOBODY.encode()}
     return People(len(said), sum(b"@" in each for each in said))
 
 
