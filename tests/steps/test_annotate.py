@@ -132,12 +132,13 @@ def test_jobs__are_inputs_of_the_slices_by_hand_too(tmp_path, capsys):
     each = [option for file in files for option in ("--rois", str(file))]
     folder = ["--rois", str(tmp_path / "jobs"), "--rois-md5", " | ".join(sums)]
     made = []
-    for given in (each, folder):
+    cell = ["--rois", " | ".join(map(str, files))]
+    for given in (each, folder, cell):
         assert main([*common, *given]) == 0
         made.append((tmp_path / "out.h5").read_bytes())
         with h5py.File(tmp_path / "out.h5") as slices:
             inputs, repairs = (json.loads(slices.attrs[name]) for name in ("inputs", "repairs"))
-    assert made[0] == made[1]
+    assert made[0] == made[1] == made[2]
     assert [inputs["rois"], inputs["rois.2"]] == [sha256(file) for file in files]
     assert (repairs["overlapping_shapes"], repairs["stitched_tracks"]) == (3, 1)
     assert main([*common, *each, "--rois-md5", f"{sums[0]} | {'0' * 32}"]) == 1

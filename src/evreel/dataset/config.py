@@ -23,7 +23,7 @@ from evreel.acquire import in_archive, read_source
 from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
 from evreel.errors import EvreelError, MistakesError, UsageError
-from evreel.release.content import ANNOTATIONS, LISTED, SIDECARS, paths_in, sums_in
+from evreel.release.content import ANNOTATIONS, LISTED, SIDECARS, listed_in, paths_in
 from evreel.release.overlap import same_source
 from evreel.settings import (
     Known,
@@ -479,8 +479,9 @@ def _with_files_listed(row: Row) -> Row:
         cell = row.get(column)
         if cell is None or is_file(Path(cell)) or is_file(on_disk(Path(cell))):
             continue
-        parts = re.split(r"\s*\|\s*", cell)
-        files = [str(file) for part in parts for file in (_files_of(part) if part else [part])]
+        files = [
+            str(file) for part in listed_in(cell) for file in (_files_of(part) if part else [part])
+        ]
         if files != [cell]:
             changed[column] = LISTED.join(files)
     return {**row, **changed} if changed else row
@@ -499,7 +500,7 @@ def _files_of(path: str) -> list[Path] | list[str]:
 def _unlike_sums(row: Row) -> Iterator[str]:
     """Yield a problem where there are not as many MD5 sums as files of a column."""
     for column in ANNOTATIONS:
-        n, sums = len(paths_in(row.get(column))), sums_in(row.get(f"{column}_md5"))
+        n, sums = len(paths_in(row.get(column))), listed_in(row.get(f"{column}_md5"))
         if n and sums and len(sums) != n:
             yield f"{column}_md5: has {len(sums)} sums; {column} has {n} files"
 

@@ -21,7 +21,7 @@ from evreel.dataset.owners import Origin, Xml, misplaced, origin_of
 from evreel.errors import EvreelError, SourceError
 from evreel.files.clock import CLOCK_SUFFIX, read_clock
 from evreel.provenance import STEP_REVISIONS, canonical_json, state
-from evreel.release.content import ANNOTATIONS, paths_in, sums_in
+from evreel.release.content import ANNOTATIONS, listed_in, paths_in
 from evreel.samples.cut import check_labels
 from evreel.samples.intervals import read_intervals, read_shared_intervals
 from evreel.text import read_list
@@ -143,7 +143,7 @@ def _seen(path: Path) -> str:
 
 def _check_md5(row: Mapping[str, str], column: str, memory: Memory) -> None:
     files = paths_in(row[column]) if column in ANNOTATIONS else [row[column]]
-    sums = sums_in(row.get(f"{column}_md5"))
+    sums = listed_in(row.get(f"{column}_md5"))
     for k, path in enumerate(files):
         found = memory.digests(path)  # which also tells of a file that cannot be read
         if k < len(sums) and found.md5 != sums[k].lower():

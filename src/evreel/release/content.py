@@ -39,8 +39,14 @@ def paths_in(cell: str | None) -> list[str]:
     return cell.split(LISTED) if cell else []
 
 
-def sums_in(cell: str | None) -> list[str]:
-    """Return the checksums of the files of a column."""
+def listed_in(cell: str | None) -> list[str]:
+    """Return what people list in a cell: files, or their checksums, with | between them.
+
+    Examples
+    --------
+    >>> listed_in("1.xml | 2.xml"), listed_in("1.xml"), listed_in(None)
+    (['1.xml', '2.xml'], ['1.xml'], [])
+    """
     return [part.strip() for part in cell.split(BETWEEN.strip())] if cell else []
 
 

@@ -17,8 +17,8 @@ from evreel.release.content import (
     SIDECARS,
     Row,
     column_of,
+    listed_in,
     role_of,
-    sums_in,
 )
 
 STORE, CLOCK, BOXES, RECORDING = "store", "clock", "boxes", "recording"
@@ -174,7 +174,7 @@ def _known(files: Sequence[Made], row: Row | None) -> dict[str, tuple[str, str]]
         if file.role and file.digest is not None:
             known.setdefault(file.role, (file.digest, file.path))
     for role, column in _COLUMNS.items():
-        for k, digest in enumerate(sums_in((row or {}).get(f"{column}_sha256"))):
+        for k, digest in enumerate(listed_in((row or {}).get(f"{column}_sha256"))):
             of = f"that of column {column}" if k == 0 else f"file {k + 1} of column {column}"
             known.setdefault(role_of(role, k), (f"sha256:{digest}", of))
     if row and row.get("sha256") and "!" not in row.get("source", "!"):
@@ -216,7 +216,7 @@ def _name(role: str) -> str:
 def _stated(role: str, row: Row | None) -> str | None:
     """Return the digest that a row states of a file."""
     column = _COLUMNS.get(column_of(role))
-    sums = sums_in((row or {}).get(f"{column}_sha256"))
+    sums = listed_in((row or {}).get(f"{column}_sha256"))
     return next((s for k, s in enumerate(sums) if role_of(column_of(role), k) == role), None)
 
 

@@ -14,7 +14,7 @@ from evreel.dataset.settings import AnnotateSettings
 from evreel.errors import ClockError, ParameterError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
-from evreel.release.content import role_of, sums_in
+from evreel.release.content import listed_in, role_of
 from evreel.steps.clock import check_clock, check_frames
 from evreel.steps.common import LOG, Steady
 from evreel.steps.events import Source, as_store
@@ -59,7 +59,18 @@ def files_in(given: Files) -> list[Path]:
     from evreel.annotations.jobs import files_of
 
     paths = [given] if isinstance(given, (str, Path)) else given or []
-    return [file for path in paths for file in files_of(path)]
+    listed = (
+        part for path in paths for part in ([path] if _is_there(path) else listed_in(str(path)))
+    )
+    return [file for part in listed for file in files_of(part)]
+
+
+def _is_there(path: str | Path) -> bool:
+    """Return whether there is such a file; a list of many is longer than any path."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def read_annotations(
@@ -213,7 +224,7 @@ def _roles(column: str, files: Sequence[Path]) -> dict[str, str | Path | None]:
 def _check_md5s(column: str, files: Sequence[Path], md5s: str | None) -> None:
     from evreel.acquire import check_md5
 
-    sums = sums_in(md5s)
+    sums = listed_in(md5s)
     if files and sums and len(sums) != len(files):
         raise UsageError(f"{column}_md5 has {len(sums)} sums; {column} has {len(files)} files")
     for file, md5 in zip(files, sums, strict=False):
@@ -257,8 +268,9 @@ def annotate(
         What is read from the XML, and how.
     rois
         CVAT XML, for video or for images, or the zip with it; or COCO, MOT, YOLO or EventBbox,
-        told by content; None if there is none. Several are exports of one task's jobs, or a folder
-        of these; `evreel.annotations.jobs.of_jobs` joins them.
+        told by content; None if there is none. Several are exports of one task's jobs, a folder of
+        these, or a text with ``|`` between them, as in the recordings table;
+        `evreel.annotations.jobs.of_jobs` joins them.
     tags
         CVAT XML for images; several as for `rois`. Only its frame tags are read, and those of
         `rois` are not. None takes the tags of `rois`.
