@@ -14,7 +14,7 @@ from evreel.annotations.cvat import read_cvat
 from evreel.annotations.jobs import files_of, read_jobs
 from evreel.errors import AnnotationError
 from support import shared_file
-from support.cvat import Recording, box, frame_names, images, listed, task, track
+from support.cvat import Recording, box, frame_names, images, listed, picture_names, task, track
 
 N = 20
 
@@ -324,3 +324,31 @@ def test_unannotated_later_job__leaves_a_doubt_for_what_it_shares(tmp_path):
     assert sorted(made.at) == list(range(8))
     (doubt,) = made.doubts
     assert "2 shapes in frames that rois_1.xml has too" in doubt
+
+
+def test_names_of_pictures__say_the_frames_of_each_job(tmp_path):
+    rows = list(range(N - 1, -1, -1))  # CVAT's order is another one
+    names = picture_names(rows)
+
+    def of(numbers, body, number):
+        return job(body, numbers, number, mode="annotation")
+
+    halves = [range(12), range(10, N)]
+    listing = [
+        of(half, images({k: names[k] for k in half}), 1 + n) for n, half in enumerate(halves)
+    ]
+    made = Recording(tmp_path).annotate(rois=listing)
+    assert made.at == {row: float(k) for k, row in enumerate(rows)}
+    assert sorted(made.tagged) == list(range(N))
+    drawn = [of(half, track(listed(half)), 1 + n) for n, half in enumerate(halves)]
+    both = Recording(tmp_path).annotate(rois=drawn, tags=listing)
+    assert both.at == made.at
+    assert both.labelled == [(0, 200_000)]
+
+
+def test_track_that_jumps_where_a_job_ends__is_reported_with_the_files(tmp_path):
+    first = job(track(listed(range(10))), range(10), 1)
+    second = job(track(listed(range(10, N), ytl=30, ybr=40)), range(10, N), 2)
+    made = Recording(tmp_path).annotate(rois=[first, second])
+    assert (made.counts["stitched_tracks"], made.counts["cut_tracks"]) == (0, 1)
+    assert any("rois_0.xml, rois_1.xml: 1 track ends where a job does" in d for d in made.doubts)
