@@ -589,6 +589,25 @@ def unlabelled_split(bed: Bed) -> None:
     build(plan, folder, name="labelled", version="1.0", licence="CC0-1.0", recordings=rows)
 
 
+@plants(people="named/annotations/sunday.rois.xml")
+def named_annotator(bed: Bed) -> None:
+    """Build a release of an annotation that says whose task it was."""
+    store, xml = bed.sound / "sunday.h5", bed.sound / "sunday.xml"
+    write_store(store, np.arange(2_000) * 150)
+    owner = "<owner><username>kim</username><email>kim@example.org</email></owner>"
+    xml.write_text(
+        f"<annotations><version>1.1</version><meta><task>{owner}</task></meta></annotations>",
+        encoding="utf-8",
+    )
+    plan = [
+        PlanEntry("train/events/sunday.h5", store, "events", "sunday", "train"),
+        PlanEntry("annotations/sunday.rois.xml", xml, "annotations", "sunday", "train"),
+    ]
+    rows = {"sunday": {"split": "train"}}
+    folder = bed.folder / "named"
+    build(plan, folder, name="named", version="1.0", licence="CC0-1.0", recordings=rows)
+
+
 def main() -> None:
     """Read the argument and plant the faults."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

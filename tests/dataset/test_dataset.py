@@ -9,7 +9,7 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.plan import release_plan, released_files
 from evreel.dataset.settings import Config
 from evreel.errors import UsageError
-from evreel.settings import read
+from evreel.settings import all_contradictions, read
 from support.dataset import CONFIG
 
 SUM = "0123456789abcdef" * 2
@@ -149,6 +149,23 @@ def test_plan__has_every_file_of_a_recording_and_no_other():
         "samples.tsv": ("results/samples.tsv", "samples"),
     }
     assert released_files(found) == [source for source, _ in plan.values()]
+
+
+def test_plan__has_each_job_and_names_annotations_without_people_so():
+    def planned(*include):
+        config = CONFIG | {"release": CONFIG["release"] | {"include": list(include)}}
+        row = {"id": "a", "source": "a.raw", "split": "val", "rois": "1.xml\n2.zip"}
+        plan = release_plan(DataSet(read(Config, config), {"a": row}))
+        return [(row["path"], row["source"], row["kind"]) for row in plan]
+
+    paths = [("annotations/a.rois.xml", "1.xml"), ("annotations/a.rois.2.zip", "2.zip")]
+    for kind in ("annotations", "anonymous_annotations"):
+        assert planned(kind) == [(*path, kind) for path in paths]
+    assert planned("sidecars") == []
+    both = CONFIG["release"] | {"include": ["annotations", "anonymous_annotations"]}
+    assert list(all_contradictions(read(Config, CONFIG | {"release": both}))) == [
+        (("release", "include"), "annotations or anonymous_annotations; both are given")
+    ]
 
 
 def test_description__names_local_files_without_their_folders():

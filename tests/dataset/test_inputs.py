@@ -590,3 +590,79 @@ def test_font__that_letters_cannot_be_drawn_from_is_told_before_anything_runs(fo
     Path("letters.ttf").write_bytes(DEJAVU.read_bytes()[:100_000])
     (line,) = told(folder, [row("a")], config)
     assert line.startswith("qa/font: letters.ttf: is not a font that letters can be drawn from: ")
+
+
+def jobs(folder, name, *ranges, **said):
+    """Write an export for each range of frames, as those of one task's jobs."""
+    files = []
+    for k, frames in enumerate(ranges):
+        number = 50 + frames[0]
+        path = folder / name / f"job_{k}.xml"
+        path.parent.mkdir(exist_ok=True)
+        xml(path, number=number, task="", **said)
+        text = path.read_text(encoding="utf-8").replace("task>", "job>")
+        text = text.replace("<start_frame>0<", f"<start_frame>{frames[0]}<")
+        text = text.replace("<stop_frame>9<", f"<stop_frame>{frames[-1]}<")
+        path.write_text(text.replace('frame="0"', f'frame="{frames[0]}"'), encoding="utf-8")
+        files.append(f"{name}/{path.name}")
+    return files
+
+
+def listed_of(folder, cell, **columns):
+    """Return the files that a cell of column rois names, as the config reads it."""
+    (doubt,) = told(folder, [row("one", rois=cell, **columns)])
+    assert doubt.endswith(".xml does not say that it is of 'one'; 1 more")
+    dataset = DataSet(*read_config(CONFIG | {"labels": ["car"]}))
+    return dataset.files("rois")("one"), dataset.description(str)["recordings"]["one"]["rois"]
+
+
+def test_jobs_of_one_recording__are_listed_or_in_a_folder(folder):
+    files = jobs(folder, "a", range(10), range(10, 20))
+    sums = [hashlib.md5((folder / file).read_bytes()).hexdigest() for file in files]
+    for cell in (" | ".join(files), "|".join(files), "a"):
+        assert listed_of(folder, cell) == (files, "job_0.xml | job_1.xml")
+    assert listed_of(folder, "a", rois_md5=" | ".join(sums))[0] == files
+    assert listed_of(folder, " | ".join(files[::-1]))[0] == files[::-1]
+
+
+def test_file__whose_name_has_a_bar_in_it_is_one_file(folder):
+    xml(folder / "a | b.xml", video="one.mp4")
+    assert told(folder, [row("one", rois="a | b.xml")]) == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "more", "message"),
+    [
+        ("a/job_0.xml | a/job_7.xml", {}, "'a/job_7.xml' does not exist; did you mean"),
+        ("a/job_0.xml | ", {}, "begins or ends with a space"),
+        ("a/job_0.xml |", {}, "names no file between two |"),
+        ("a/job_0.xml | a/job_0.xml", {}, "'a/job_0.xml' is named twice"),
+        ("a/job_0.xml,a/job_1.xml", {}, "several are written 'a/job_0.xml | a/job_1.xml'"),
+        ("a/job_0.xml a/job_1.xml", {}, "several are written 'a/job_0.xml | a/job_1.xml'"),
+        ("a", {"rois_md5": "0" * 32}, "rois_md5: has 1 sums; rois has 2 files"),
+        ("a/job_0.xml | copy.xml", {}, "job_0.xml and copy.xml are both of job 50"),
+        ("a/job_0.xml | later.xml", {}, "no file has the frames 10 to 29"),
+        ("a/job_0.xml | cut.xml", {}, "cut.xml: line 8: is not whole XML"),
+        ("empty", {}, "'empty' is a folder"),
+    ],
+)
+def test_jobs_that_do_not_go_together__are_told_before_anything_runs(folder, cell, more, message):
+    jobs(folder, "a", range(10), range(10, 20))
+    (other,) = jobs(folder, "b", range(30, 40))
+    (folder / other).rename(folder / "later.xml")
+    shutil.copy(folder / "a" / "job_0.xml", folder / "copy.xml")
+    text = (folder / "a" / "job_1.xml").read_bytes()
+    (folder / "cut.xml").write_bytes(text[:-30])
+    (folder / "empty").mkdir()
+    lines = told(folder, [row("one", rois=cell, **more)])
+    assert len(lines) == 1
+    assert lines[0].startswith("recordings.tsv: line 2: rois")
+    assert message in lines[0]
+
+
+def test_wrong_md5_of_one_of_several_files__is_told_with_its_name(folder):
+    files = jobs(folder, "a", range(10), range(10, 20))
+    right = hashlib.md5((folder / files[0]).read_bytes()).hexdigest()
+    lines = told(folder, [row("one", rois="a", rois_md5=f"{right} | {'0' * 32}")])
+    assert "job_1.xml" in lines[0]
+    assert "0000" in lines[0]

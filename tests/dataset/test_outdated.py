@@ -130,3 +130,15 @@ def test_pictures__of_another_font_are_outdated_until_it_was_seen_once(made, tmp
     assert again() == []
     Path("f.ttf").write_bytes(DEJAVU.with_name("DejaVuSans-Bold.ttf").read_bytes())
     assert again() == [str(picture)]
+
+
+def test_slices__of_one_file_are_outdated_where_several_are_named(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy("park.rois.xml", "other.xml")
+    table = Path("recordings.tsv").read_text(encoding="utf-8")
+    Path("recordings.tsv").write_text(table.replace("rois.xml", "rois.xml | other.xml"))
+    dataset = DataSet(*read_config(CONFIG))
+    assert list(outdated(dataset, Memory(), lambda path: "slices" in path)) == [
+        "results/slices/a.h5"
+    ]

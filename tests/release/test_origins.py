@@ -355,3 +355,60 @@ def test_check__of_results_finds_stale_boxes_by_windows(by_windows, tmp_path, mo
     found = {(f.check, f.path) for f in steps.check("results").findings}
     long, short = (f"features/{name}/park_bbox.npy" for name in ("long", "histogram"))
     assert found == {("made_from", long), ("box_window", long), ("made_from", short)}
+
+
+def test_slices_of_several_jobs__fit_those_files_in_their_order():
+    slices = Made(
+        *("a.h5", "a"), inputs={"rois": "sha256:1", "rois.2": "sha256:2"}, needs=("rois", "tags")
+    )
+    first, second = (
+        Made.read(f"annotations/a.rois{number}.xml", "a", Path(), digest)
+        for number, digest in (("", lambda: "sha256:1"), (".2", lambda: "sha256:2"))
+    )
+    assert (first.role, second.role) == ("rois", "rois.2")
+    files = [slices, first, second]
+    assert list(mixtures(files, {"a": {"rois_sha256": "1 | 2"}})) == []
+    assert list(mixtures([slices], {"a": {"rois_sha256": "1 | 3"}})) == [
+        ("a.h5", "was made from another rois annotation 2 than file 2 of column rois")
+    ]
+    assert list(mixtures([slices], {"a": {"rois_sha256": "1 | 2 | 3"}})) == [
+        ("a.h5", "was made without the rois annotation 3, file 3 of column rois")
+    ]
+    assert list(mixtures([slices], {"a": {"rois_sha256": "1"}})) == [
+        ("a.h5", "was made from more files than column rois names")
+    ]
+    edited = replace(second, digest="sha256:9")
+    problems = dict(mixtures([slices, first, edited], {"a": {"rois_sha256": "1 | 2"}}))
+    assert problems[second.path] == "is not the file that column rois names"
+
+
+def test_annotations__are_released_without_people_where_asked_for(made, tmp_path, monkeypatch):
+    folder, rows = made
+    with_kind = [
+        row | {"kind": "anonymous_annotations" if row["kind"] == "annotations" else row["kind"]}
+        for row in rows
+    ]
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    xml = Path("park.rois.xml")
+    text = xml.read_text(encoding="utf-8")
+    owner = "<owner><username>Kim</username><email>kim@example.org</email></owner>"
+    xml.write_text(text.replace("<labels>", f"{owner}<labels>", 1), encoding="utf-8")
+    windows = steps.RegularWindows(window_us=20_000)
+    steps.annotate(
+        "park.h5", "park.clock.tsv", "slices.h5", "park_bbox.npy", windows, rois="park.rois.xml"
+    )
+    named = steps.ReleaseSettings(**DATA_SET)
+    digest = hashlib.sha256(xml.read_bytes()).hexdigest()
+    known = {"park": {"split": "train", "rois": xml.name, "rois_sha256": digest}}
+    for plan, release, n in ((rows, "named-1", 1), (with_kind, "park-1", 0)):
+        steps.release_plan(plan, "plan.tsv")
+        labels = ["car", "sign", "busy"]
+        steps.release("plan.tsv", release, named, labels=labels, recordings=known)
+        found = [finding for finding in steps.check(release).findings if finding.check == "people"]
+        assert len(found) == n
+        assert steps.verify(release) == []
+    released = Path("park-1", "annotations", "park.rois.xml")
+    assert "Kim" not in released.read_text(encoding="utf-8")
+    (file,) = (file for file in read_manifest("park-1").files if file.path.startswith("annot"))
+    assert (file.kind, file.source_sha256) == ("annotations", digest)

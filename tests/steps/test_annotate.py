@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 
@@ -11,9 +12,11 @@ import pytest
 
 from evreel import steps
 from evreel.annotations.cvat import write_video_xml
+from evreel.cli.main import main
 from evreel.errors import AnnotationError, ParameterError
 from evreel.files.boxes import read_boxes
 from evreel.files.slices import SlicesFile
+from evreel.provenance import sha256
 from support.annotations import annotated, box, polygon, still
 from support.cvat import STEP_US, Recording, listed, task, track
 from support.scenes import simulated
@@ -110,3 +113,33 @@ def test_labels__of_a_cropped_and_magnified_video_are_on_the_same_events(at, tmp
 def test_annotations__of_another_size_are_refused(tmp_path):
     with pytest.raises(AnnotationError, match="outside the 64 px wide"):
         Recording(tmp_path).run(task(track(listed(range(20), xbr=99))), part_of_video=True)
+
+
+def test_jobs__are_inputs_of_the_slices_by_hand_too(tmp_path, capsys):
+    recording = Recording(tmp_path)
+    recording.run(rois=task(track(listed(range(20)))))
+    (tmp_path / "jobs").mkdir()
+    texts = [
+        task(track(listed(frames)), frames, number=None, name=None)
+        for frames in (range(12), range(9, 20))
+    ]
+    for k, text in enumerate(texts):
+        (tmp_path / "jobs" / f"{k}.xml").write_text(text)
+    files = sorted((tmp_path / "jobs").iterdir())
+    common = ["annotate", str(tmp_path / "rec.h5"), "--clock", str(tmp_path / "rec.clock.tsv")]
+    common += ["--window-us", "50000", "-o", str(tmp_path / "out.h5")]
+    sums = [hashlib.md5(file.read_bytes()).hexdigest() for file in files]
+    each = [option for file in files for option in ("--rois", str(file))]
+    folder = ["--rois", str(tmp_path / "jobs"), "--rois-md5", " | ".join(sums)]
+    made = []
+    cell = ["--rois", " | ".join(map(str, files))]
+    for given in (each, folder, cell):
+        assert main([*common, *given]) == 0
+        made.append((tmp_path / "out.h5").read_bytes())
+        with h5py.File(tmp_path / "out.h5") as slices:
+            inputs, repairs = (json.loads(slices.attrs[name]) for name in ("inputs", "repairs"))
+    assert made[0] == made[1] == made[2]
+    assert [inputs["rois"], inputs["rois.2"]] == [sha256(file) for file in files]
+    assert (repairs["overlapping_shapes"], repairs["stitched_tracks"]) == (3, 1)
+    assert main([*common, *each, "--rois-md5", f"{sums[0]} | {'0' * 32}"]) == 1
+    assert "1.xml" in capsys.readouterr().err

@@ -132,9 +132,15 @@ class Recording:
     def _paths(self, **files: object) -> dict[str, object]:
         for role, xml in files.items():
             if isinstance(xml, str):
-                files[role] = self.folder / f"{role}.xml"
-                files[role].write_text(xml, encoding="utf-8")
+                files[role] = self._path(role, xml)
+            elif isinstance(xml, list):
+                files[role] = [self._path(f"{role}_{k}", text) for k, text in enumerate(xml)]
         return files
+
+    def _path(self, name: str, xml: str) -> Path:
+        path = self.folder / f"{name}.xml"
+        path.write_text(xml, encoding="utf-8")
+        return path
 
     def annotate(
         self,
@@ -143,7 +149,7 @@ class Recording:
         labelled: str | None = None,
         **settings: object,
     ) -> Annotated:
-        """Annotate by XML, its text or a path, without events."""
+        """Annotate by XML, its text or a path, or the texts of several, without events."""
         joined = read_annotations(
             **self._paths(rois=rois, tags=tags),
             labelled=labelled,

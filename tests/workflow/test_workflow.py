@@ -145,6 +145,53 @@ def test_edited_xml__rebuilds_that_recordings_slices_and_the_release(copied):
     assert planned(copied) == ["all", "annotate", "release"]
 
 
+def test_jobs_of_one_recording__are_released_and_each_is_judged_by_its_content(copied):
+    whole = copied / "raw" / "one.rois.xml"
+    text = whole.read_text(encoding="utf-8").replace("task>", "job>")
+    body = re.findall(r"  <track .*?</track>\n", text, re.DOTALL)
+    rest = text.replace("".join(body), "")
+    (copied / "jobs").mkdir()
+    for name, first, last in (("a", 0, 5), ("b", 6, 11)):
+        shapes = [
+            re.sub(
+                r' *<(\w+) frame="(\d+)".*?</\1>\n',
+                lambda shape, f=first, n=last: shape[0] if f <= int(shape[2]) <= n else "",
+                track,
+                flags=re.DOTALL,
+            )
+            for track in body
+        ]
+        kept = "".join(track for track in shapes if "frame=" in track)
+        job = rest.replace("</annotations>", f"{kept}</annotations>")
+        job = job.replace("<start_frame>0<", f"<start_frame>{first}<")
+        job = job.replace("<stop_frame>11<", f"<stop_frame>{last}<")
+        job = re.sub("<id>.*?</id>", f"<id>{first}</id>", job, count=1)
+        (copied / "jobs" / f"{name}.xml").write_text(job, encoding="utf-8")
+    with SlicesFile(copied / "results" / "slices" / "one.h5") as slices:
+        want = slices.labelled, len(slices.shapes_in(0, 1 << 40))
+
+    def in_jobs(rows):
+        k = rows[0].index("rois")
+        return [rows[0], [*rows[1][:k], "jobs", *rows[1][k + 1 :]], *rows[2:]]
+
+    change_table(copied, in_jobs)
+    assert planned(copied) == ["all", "annotate", "release", "release_plan"]
+    build(copied, "--cores", "2")
+    with SlicesFile(copied / "results" / "slices" / "one.h5") as slices:
+        np.testing.assert_array_equal(slices.labelled, want[0])
+        assert len(slices.shapes_in(0, 1 << 40)) == want[1]
+    release = copied / "results" / "release" / "tiny-1.0"
+    for name, path in (("a", "one.rois.xml"), ("b", "one.rois.2.xml")):
+        released = (release / "annotations" / path).read_bytes()
+        assert released == (copied / "jobs" / f"{name}.xml").read_bytes()
+    assert steps.verify(release) == []
+    assert planned(copied) == []
+    second = copied / "jobs" / "b.xml"
+    second.write_text(second.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    os.utime(second, (1, 1))
+    assert planned(copied) == ["all", "annotate", "release"]
+
+
 def test_times_of_another_camera_and_finished_frames__are_seen_by_their_content(copied):
     times = copied / "camera.tsv"
     shutil.copy(copied / "results" / "video" / "one.clock.tsv", times)

@@ -3,8 +3,8 @@ rule annotate:
     input:
         store=rules.events.output.store,
         clock=rules.clock.output.clock,
-        rois=of_recording(DATASET.file("rois"), []),
-        tags=of_recording(DATASET.file("tags"), []),
+        rois=of_recording(DATASET.files("rois")),
+        tags=of_recording(DATASET.files("tags")),
         labelled=of_recording(DATASET.file("labelled"), []),
     output:
         slices="<results>/slices/{id}.h5",
@@ -20,8 +20,8 @@ rule annotate:
         **settings(AnnotateSettings, "annotate"),
         rois_md5=column("rois_md5"),
         tags_md5=column("tags_md5"),
-        rois_sha256=digest("rois"),
-        tags_sha256=digest("tags"),
+        rois_sha256=digests("rois"),
+        tags_sha256=digests("tags"),
         labelled_md5=column("labelled_md5"),
         labelled_sha256=digest("labelled"),
         labels=of_dataset(DataSet.labels),

@@ -38,6 +38,7 @@ from evreel.outputs import (
     start_run,
 )
 from evreel.provenance import STEP_REVISIONS
+from evreel.release.content import role_of
 from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
 
@@ -159,6 +160,17 @@ def digest(column, path_of=None):
     def value(wildcards):
         path = path_of(wildcards.id)
         return {column: None if path is None else sha256(path)}
+
+    return value
+
+
+def digests(column):
+    """Return `digest` of each file of a column of annotations: what the file is called → SHA-256."""
+
+    def value(wildcards):
+        paths = DATASET.files(column)(wildcards.id)
+        found = {role_of(column, k): sha256(path) for k, path in enumerate(paths)}
+        return found or {column: None}
 
     return value
 

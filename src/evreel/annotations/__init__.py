@@ -1,6 +1,7 @@
 """Shapes, tracks and tags on a video's frames; reading and writing them in any of five forms.
 
 - `read_annotations` reads CVAT XML, COCO, MOT, YOLO or EventBbox; content tells which it is.
+- `of_jobs` joins what several exports of one task's jobs say.
 - ``write_…`` writes one of them, and returns what it could not hold.
 
 `evreel.annotations.shapes` has the types; `evreel.annotations.frames.place` finds the rows of a
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from evreel.annotations.forms.event_bbox import read_event_bbox, write_event_bbox
     from evreel.annotations.forms.mot import read_mot, write_mot
     from evreel.annotations.forms.yolo import read_yolo, write_yolo, write_yolo_config
+    from evreel.annotations.jobs import of_jobs
     from evreel.annotations.keyframes import sparse
     from evreel.annotations.open import form_of, read_annotations
     from evreel.annotations.shapes import Annotations, FrameTag, Shape, Track
@@ -28,6 +30,7 @@ _LAZY = {
     "Shape": "shapes",
     "Track": "shapes",
     "form_of": "open",
+    "of_jobs": "jobs",
     "read_annotations": "open",
     "read_coco": "forms.coco",
     "read_cvat": "cvat",
@@ -51,6 +54,7 @@ __all__ = [
     "Shape",
     "Track",
     "form_of",
+    "of_jobs",
     "read_annotations",
     "read_coco",
     "read_cvat",

@@ -111,12 +111,16 @@ def _misfit(
             check_task(annotations, video.clock)
     except AnnotationError as error:
         task = annotations.task
-        if (annotations.task_id or "").startswith("job ") and task is not None and task[-1] < n:
+        if (
+            (annotations.task_id or "").startswith(("job ", "jobs "))
+            and task is not None
+            and task[-1] < n
+        ):
             return AnnotationError(
                 f"is an export of {annotations.task_id}, of the frames {task[0]} to {task[-1]}; "
                 f"the video has 0 to {n - 1}",
                 hint="Nothing in it shows that the whole task is of this video. If it is, set "
-                "annotate.part_of_video: true; or export the task.",
+                "annotate.part_of_video: true; or export the task, or give its other jobs too.",
             )
         if task is not None and task[-1] + task.step == n - 1 and task[0] == 0:
             return AnnotationError(

@@ -299,11 +299,14 @@ def _settled(
             "again; if it was there, set annotate.gaps: fill"
         )
     task = range(n_frames) if rois.task is None else rois.task
-    last = next((frame for frame in reversed(task) if frame not in (deleted or ())), -1)
+    unseen = deleted or frozenset()
+    if len(rois.jobs) > 1 and rois.task is not None:
+        unseen |= frozenset(task).difference(rois.frames)  # between the files of two jobs
+    last = next((frame for frame in reversed(task) if frame not in unseen), -1)
     unclosed = [
         (track, track.shapes[-1].frame)
         for track in rois.tracks
-        if _is_unclosed(track, last, task.step, deleted or frozenset())
+        if _is_unclosed(track, last, task.step, unseen)
     ]
     if unclosed:
         doubts.append(
@@ -413,16 +416,17 @@ def _left_out(track: Track, frames: Set[int], step: int) -> Track:
     return replace(track, shapes=tuple(kept))
 
 
-def _is_unclosed(track: Track, last: int, step: int, deleted: Set[int]) -> bool:
+def _is_unclosed(track: Track, last: int, step: int, unseen: Set[int]) -> bool:
     """Return whether a track stops before the last frame, and nothing says why.
 
-    CVAT does not close what is drawn in one of the last two frames alone, and leaves out the shape
-    that closes a track in a deleted frame.
+    Nobody closes one where frames begin that were not seen. CVAT does not close what is drawn in
+    one of the last two frames alone, and leaves out the shape that closes a track in a deleted
+    frame.
     """
     if track.id < 0 or not track.shapes:
         return False
     shape = track.shapes[-1]
-    if shape.outside or shape.alone or shape.frame >= last or shape.frame + step in deleted:
+    if shape.outside or shape.alone or shape.frame >= last or shape.frame + step in unseen:
         return False
     return len(track.shapes) > 1 or shape.frame + step < last
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from evreel.annotations.shapes import Annotations, Mask, Shape, Track, sums
+from evreel.annotations.shapes import Annotations, Bounds, Mask, Shape, Track, sums
 
 Link = Literal["none", "group_id", "iou"]
 
@@ -169,36 +169,39 @@ def stitched(annotations: Annotations) -> Annotations:
     tracks = annotations.tracks
     follower: dict[int, int] = {}
     cut: list[tuple[Track, int]] = []
-    spans = {
-        row: (track.shapes[0].frame, _end(track))
-        for row, track in enumerate(tracks)
-        if track.id >= 0 and len(track.shapes)
-    }
+    spans = spans_of(tracks)
     for last, job in _borders(annotations.jobs):
-        cut += _follow(tracks, spans, last, job, follower)
-    counts = {"stitched_tracks": len(follower), "cut_tracks": len(cut)}
-    made = replace(annotations, repairs=sums([annotations.repairs, counts]))
+        cut += follow(tracks, spans, spans, last, job, follower)
+    made = counted(annotations, len(follower), cut)
     if follower:
         followed = frozenset(follower.values())
         made = replace(
             made,
             tracks=tuple(
-                _whole(tracks, row, follower) for row in range(len(tracks)) if row not in followed
+                whole(tracks, row, follower) for row in range(len(tracks)) if row not in followed
             ),
         )
-    if cut:
-        named = ", ".join(
-            f"track {track.id} ({track.label!r}) in frame {frame}"
-            for track, frame in cut[:_MOST_NAMED]
-        )
-        more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
-        doubt = (
-            f"{annotations.source}: {len(cut)} {'track ends' if len(cut) == 1 else 'tracks end'} "
-            f"where a job does, and none that overlaps begins there: {named}{more}. Join them in "
-            "CVAT if they are of one object"
-        )
-        made = replace(made, doubts=(*made.doubts, doubt))
     return made
+
+
+def counted(
+    annotations: Annotations, n_stitched: int, cut: Sequence[tuple[Track, int]]
+) -> Annotations:
+    """Return annotations that say how many tracks were stitched, and which were cut."""
+    counts = {"stitched_tracks": n_stitched, "cut_tracks": len(cut)}
+    made = replace(annotations, repairs=sums([annotations.repairs, counts]))
+    if not cut:
+        return made
+    named = ", ".join(
+        f"track {track.id} ({track.label!r}) in frame {frame}" for track, frame in cut[:_MOST_NAMED]
+    )
+    more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
+    doubt = (
+        f"{annotations.source}: {len(cut)} {'track ends' if len(cut) == 1 else 'tracks end'} "
+        f"where a job does, and none that overlaps begins there: {named}{more}. Join them in "
+        "CVAT if they are of one object"
+    )
+    return replace(made, doubts=(*made.doubts, doubt))
 
 
 def _borders(jobs: Iterable[range]) -> Iterator[tuple[int, range]]:
@@ -212,31 +215,66 @@ def _borders(jobs: Iterable[range]) -> Iterator[tuple[int, range]]:
         last = max(last, job[-1])
 
 
-def _follow(
+def spans_of(tracks: Sequence[Track]) -> dict[int, tuple[int, int]]:
+    """Return row → first and last frame that show it, of tracks that can go on as others."""
+    return {
+        row: (track.shapes[0].frame, _end(track))
+        for row, track in enumerate(tracks)
+        if track.id >= 0 and len(track.shapes)
+    }
+
+
+def follow(
     tracks: Sequence[Track],
-    spans: Mapping[int, tuple[int, int]],
+    before: Mapping[int, tuple[int, int]],
+    after: Mapping[int, tuple[int, int]],
     last: int,
     job: range,
     follower: dict[int, int],
+    *,
+    to_the_end: bool = False,
 ) -> list[tuple[Track, int]]:
-    """Find which tracks go on in a job, by their rows; return those that are cut at its border."""
+    """Find which tracks go on in a job, and add them to `follower`: row → row.
+
+    Parameters
+    ----------
+    tracks
+        All tracks.
+    before, after
+        Row → first and last frame, as `spans_of` has it: of those that may go on, and of those that
+        may be their continuations.
+    last
+        The last frame of the jobs before.
+    job
+        Frames of the job.
+    follower
+        What is found, added to what is known of other jobs.
+    to_the_end
+        Whether a continuation may end in a frame that the track before it is shown in.
+
+    Returns
+    -------
+    Tracks that are cut at the border, each with its last frame.
+    """
     first, step = job[0], job.step
     taken = set(follower.values())
     beginning = [
         row
-        for row, (begin, _) in spans.items()
+        for row, (begin, _) in after.items()
         if first <= begin <= first + step and row not in taken
     ]
     shares: list[tuple[float, int, int]] = []
     rivals: dict[int, int] = {}
-    for row, (begin, end) in spans.items():
+    for row, (begin, end) in before.items():
         if begin >= first or not first - step <= end <= max(last, first - step):
             continue
         for other in beginning:
-            if tracks[other].label != tracks[row].label or spans[other][1] <= end:
+            if tracks[other].label != tracks[row].label:
+                continue
+            if after[other][1] <= end and not to_the_end:
                 continue
             rivals[row] = end
-            share = _overlap(tracks[row], tracks[other], step)
+            share = overlap(tracks[row], tracks[other], step)
             if share >= LEAST_IOU:
                 shares.append((-share, row, other))
     for _, row, other in sorted(shares):
@@ -257,13 +295,17 @@ def _end(track: Track) -> int:
     return shapes[-2].frame if closed else shapes[-1].frame
 
 
-def _overlap(one: Track, other: Track, step: int) -> float:
+def overlap(one: Track, other: Track, step: int) -> float:
     """Return how far a track overlaps a later one where that begins; 0 if they do not meet."""
     later = other.shapes[0]
     before = [shape for shape in one.shapes if shape.frame <= later.frame and not shape.outside]
     if later.outside or not before or later.frame - before[-1].frame > step:
         return 0.0
-    mine, theirs = before[-1].bounds, later.bounds
+    return iou(before[-1].bounds, later.bounds)
+
+
+def iou(mine: Bounds, theirs: Bounds) -> float:
+    """Return what two bounds cover both, of what either covers."""
     width = min(mine[2], theirs[2]) - max(mine[0], theirs[0])
     height = min(mine[3], theirs[3]) - max(mine[1], theirs[1])
     both = max(width, 0.0) * max(height, 0.0)
@@ -271,7 +313,8 @@ def _overlap(one: Track, other: Track, step: int) -> float:
     return both / either if either > 0 else 0.0
 
 
-def _whole(tracks: Sequence[Track], row: int, follower: Mapping[int, int]) -> Track:
+def whole(tracks: Sequence[Track], row: int, follower: Mapping[int, int]) -> Track:
+    """Return a track with all those that follow it; in frames that both list, the later counts."""
     track = tracks[row]
     while row in follower:
         row = follower[row]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from evreel.annotations.cvat.people import people_in
 from evreel.checks.dataset import (
     Drawn,
     Member,
@@ -35,7 +37,7 @@ from evreel.release.origins import Made
 from evreel.release.overlap import same_source
 from evreel.samples.tables import Assigned, read_samples_table
 
-error, _ = checks_of("release")
+error, warning = checks_of("release")
 
 
 @error("missing_file", "Recordings without a file of a kind that others have.")
@@ -162,6 +164,27 @@ def samples_table(
             yield path, f"line {at_fault[0] + 2}", f"{n} {problem.format(first)}"
 
 
+@warning("people", "Annotations that name people, perhaps with e-mail addresses: CVAT's XML does.")
+def people(files: Iterable[Entry]) -> Iterator[Placed]:
+    """Find annotations that name who owned, or was assigned, a task; one finding for all."""
+    named = []
+    for file in files:
+        with contextlib.suppress(EvreelError, *DAMAGE):  # whoever reads it says what is wrong
+            found = people_in(file.location)
+            if found.n:
+                named.append((file.path, found))
+    if named:
+        path, found = named[0]
+        emails = f", {counted(found.n_emails, 'e-mail address')}" if found.n_emails else ""
+        more = f"; so do {len(named) - 1} more" if len(named) > 1 else ""
+        yield (
+            path,
+            "meta",
+            f"names {'1 person' if found.n == 1 else f'{found.n} people'}{emails}{more}; to leave "
+            "them out, name anonymous_annotations in release.include",
+        )
+
+
 class _Form(NamedTuple):
     """A path with ``<id>`` in place of the recording's id, and the kind of such files."""
 
@@ -197,6 +220,7 @@ class Release:
         self.maps = folder.maps
         self._lists: list[Entry] = []
         self._samples: list[Entry] = []
+        self._annotations: list[Entry] = []
         gone = self.not_looked_at = 0
         own = {file.path for file in folder.maps}
         known = {prefix + name for name in (MANIFEST, *SUMS.values())} | own
@@ -218,6 +242,8 @@ class Release:
                 self._samples.append(file)
             elif file.path not in own:
                 self.not_looked_at += 1
+                if listed.kind == "annotations":
+                    self._annotations.append(file)
         self.unlisted = [file for file in folder.files if file.path not in known]
         checked = (*self.files, *self.unlisted, *self._lists, *self._samples, *self.maps)
         self.looked_at = 1 + gone + len(checked)
@@ -273,6 +299,7 @@ class Release:
         stores = {head.file.id: head for head in heads if head.n is not None}
         yield from findings(n_events, recordings, stores.values())
         yield from findings(made_from, self._origins(), recordings or None)
+        yield from findings(people, self._annotations)
 
     def _origins(self) -> Iterator[Made]:
         paths = {file.path for file in self._manifest.files}

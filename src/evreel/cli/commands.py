@@ -349,7 +349,8 @@ def video(options: Options) -> int:
     "Join events, clock and CVAT XML into annotated slices.",
     option("store", metavar="STORE", type=Path),
     clock_option("One that is made is written to SLICES' name + .clock.tsv.", required=True),
-    columns("rois", "tags", "labelled", "rois_md5", "tags_md5", "labelled_md5"),
+    columns("rois", "tags", several=True),
+    columns("labelled", "rois_md5", "tags_md5", "labelled_md5"),
     labels("names in the order of their numbers; default: the order of the XML"),
     output("SLICES"),
     option(
@@ -374,7 +375,8 @@ def annotate(options: Options) -> int:
         steps.as_store(options.store, beside=options.output) as store,
         contextlib.ExitStack() as stack,
     ):
-        read = [options.store, *_given(options, "rois", "tags", "labelled").values()]
+        read = [options.store, *_given(options, "labelled").values()]
+        read += [file for name in ("rois", "tags") for file in getattr(options, name, ())]
         clock, slices = Path(options.times), options.output
         if by_hand is not None:
             finals = (slices.with_suffix(".clock.tsv"), slices, boxes)
@@ -513,7 +515,14 @@ def show(options: Options) -> int:
     "Estimate how far annotations are from their events, in time and space.",
     option("source", metavar="STORE|SLICES", type=Path),
     clock_option("", required=True),
-    option("--rois", metavar="XML", type=Path, required=True, help="the annotation"),
+    option(
+        "--rois",
+        metavar="XML",
+        type=Path,
+        action="append",
+        required=True,
+        help="the annotation; repeat it for several jobs of one task",
+    ),
     option("-o", "--output", metavar="TSV", type=Path, help="table; default: print it"),
     option("--plot", metavar="SVG", type=Path, help="picture of the table"),
     settings("AlignSettings"),

@@ -71,14 +71,14 @@ def settings(
     return add
 
 
-def columns(*wanted: str) -> Option:
-    """Return options for some columns of the recordings table."""
+def columns(*wanted: str, several: bool = False) -> Option:
+    """Return options for some columns of the recordings table; `several`: each may be repeated."""
 
     def add(parser: argparse.ArgumentParser) -> None:
         from evreel.dataset.settings import RecordingColumns
 
         for name in wanted:
-            _add(parser, settings_of(RecordingColumns)[name], None)
+            _add(parser, settings_of(RecordingColumns)[name], None, several=several)
 
     return add
 
@@ -98,7 +98,7 @@ def add_settings(
             _add(target, one, (defaults or {}).get(name))
 
 
-def _add(parser: Any, known: Known, default: str | None) -> None:
+def _add(parser: Any, known: Known, default: str | None, *, several: bool = False) -> None:
     kind, facts = known.type, known.facts
     if issubclass(kind.base, Settings) and facts.flag is None:
         for below in settings_of(kind.base).values():
@@ -115,6 +115,9 @@ def _add(parser: Any, known: Known, default: str | None) -> None:
     else:
         options["metavar"] = facts.metavar or {int: "N", float: "F"}.get(kind.base, "TEXT")
         options["type"], action = _parser_of(kind, facts)
+        if several:
+            action = "append"
+            options["help"] += " Repeat it for several."
         if action is not None:
             options["action"] = action
     parser.add_argument(flag, required=known.required and default is None, **options)

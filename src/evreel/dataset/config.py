@@ -23,7 +23,7 @@ from evreel.acquire import in_archive, read_source
 from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
 from evreel.errors import EvreelError, MistakesError, UsageError
-from evreel.release.content import SIDECARS
+from evreel.release.content import ANNOTATIONS, LISTED, SIDECARS, listed_in, paths_in
 from evreel.release.overlap import same_source
 from evreel.settings import (
     Known,
@@ -385,8 +385,9 @@ def _checked_rows(rows: Sequence[tuple[int, Row]], config: Config) -> Read:
         if not found:
             id_ = row["id"]
             found += _duplicates(row, line, recordings, lines, groups)
-            row = _as_on_disk(row)
+            row = _as_on_disk(_with_files_listed(row))
             found += _missing_files(row)
+            found += _unlike_sums(row)
             cells = tuple((key, cell) for key, cell in row.items() if "/" in key)
             if cells:
                 own[id_], wrong_cells = overridden(cells)
@@ -471,6 +472,39 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
         yield f"samples: source {row['source']!r} is not in an archive that could hold it"
 
 
+def _with_files_listed(row: Row) -> Row:
+    """Return a row whose columns of annotations list each file: also those of a folder."""
+    changed = {}
+    for column in ANNOTATIONS:
+        cell = row.get(column)
+        if cell is None or is_file(Path(cell)) or is_file(on_disk(Path(cell))):
+            continue
+        files = [
+            str(file) for part in listed_in(cell) for file in (_files_of(part) if part else [part])
+        ]
+        if files != [cell]:
+            changed[column] = LISTED.join(files)
+    return {**row, **changed} if changed else row
+
+
+def _files_of(path: str) -> list[Path] | list[str]:
+    from evreel.annotations.jobs import files_of
+
+    try:
+        folder = on_disk(path)
+        return files_of(folder) if folder.is_dir() else [path]
+    except (OSError, ValueError, EvreelError):
+        return [path]
+
+
+def _unlike_sums(row: Row) -> Iterator[str]:
+    """Yield a problem where there are not as many MD5 sums as files of a column."""
+    for column in ANNOTATIONS:
+        n, sums = len(paths_in(row.get(column))), listed_in(row.get(f"{column}_md5"))
+        if n and sums and len(sums) != n:
+            yield f"{column}_md5: has {len(sums)} sums; {column} has {n} files"
+
+
 def _as_on_disk(row: Row) -> Row:
     """Return a row whose files are spelled as the disk spells them."""
     changed = {}
@@ -478,17 +512,23 @@ def _as_on_disk(row: Row) -> Row:
         cell = row.get(column)
         if cell is None or cell.isascii():
             continue
-        try:
-            source = read_source(cell if column == "source" else Path(cell))
-        except EvreelError:
-            continue
-        if source.path is None or is_file(source.path):
-            continue
-        path = str(on_disk(source.path))
-        if path != str(source.path):
-            is_source = column == "source"
-            changed[column] = in_archive(path, source.members) if is_source else path
+        parts = paths_in(cell) if column in ANNOTATIONS else [cell]
+        changed[column] = LISTED.join(_spelled(column, part) for part in parts)
     return {**row, **changed} if changed else row
+
+
+def _spelled(column: str, cell: str) -> str:
+    """Return a file of a row as the disk spells it."""
+    try:
+        source = read_source(cell if column == "source" else Path(cell))
+    except EvreelError:
+        return cell
+    if source.path is None or is_file(source.path):
+        return cell
+    path = str(on_disk(source.path))
+    if path == str(source.path):
+        return cell
+    return in_archive(path, source.members) if column == "source" else path
 
 
 def _missing_files(row: Row) -> Iterator[str]:
@@ -500,18 +540,33 @@ def _missing_files(row: Row) -> Iterator[str]:
         cell = row.get(column)
         if cell is None or (column == "samples" and cell.startswith("!")):
             continue
-        try:
-            source = read_source(cell if column == "source" else Path(cell))
-        except EvreelError as error:
-            yield f"{column}: {error}"
-            continue
-        if column != "source" and re.match("[a-z]+:", cell, re.IGNORECASE):
-            yield f"{column}: {cell!r} is not a plain path; only a source may be anything else"
-        elif source.path is not None:
-            found = _file_problems(source.path, is_awaited=source.manual)
-            yield from (f"{column}: {problem}" for problem in found)
+        seen: set[str] = set()
+        for file in paths_in(cell) if column in ANNOTATIONS else [cell]:
+            if not file:
+                yield f"{column}: names no file between two |"
+            elif file in seen:
+                yield f"{column}: {file!r} is named twice"
+            else:
+                yield from _missing_file(column, file)
+            seen.add(file)
     if "member_md5" in row and "!" not in row["source"]:
         yield f"member_md5: source {row['source']!r} does not name a member of an archive"
+
+
+def _missing_file(column: str, cell: str) -> Iterator[str]:
+    try:
+        source = read_source(cell if column == "source" else Path(cell))
+    except EvreelError as error:
+        yield f"{column}: {error}"
+        return
+    if column != "source" and re.match("[a-z]+:", cell, re.IGNORECASE):
+        yield f"{column}: {cell!r} is not a plain path; only a source may be anything else"
+    elif source.path is not None:
+        found = list(_file_problems(source.path, is_awaited=source.manual))
+        parts = re.split(r"\s*[,;]\s*|\s+", cell) if found and column in ANNOTATIONS else []
+        if len(parts) > 1 and all(part and is_file(Path(part)) for part in parts):
+            found = [f"{cell!r} is no file; several are written {' | '.join(parts)!r}"]
+        yield from (f"{column}: {problem}" for problem in found)
 
 
 class _Overrides:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,14 @@ from evreel.dataset.config import FILES, files_of, read_config, split_lists
 from evreel.dataset.settings import Config, SamplesSection
 from evreel.dataset.table import Row
 from evreel.errors import UsageError
-from evreel.release.content import boxes_file, has_boxes, is_annotated
+from evreel.release.content import (
+    ANNOTATIONS,
+    BETWEEN,
+    boxes_file,
+    has_boxes,
+    is_annotated,
+    paths_in,
+)
 from evreel.settings import Settings, guess
 
 _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
@@ -244,6 +251,10 @@ class DataSet:
         """Return a function of a recording that gives its file in a column, None for no file."""
         return lambda id_: self.row(id_).get(column)
 
+    def files(self, column: str) -> Callable[[str], list[str]]:
+        """Return a function of a recording that gives its files in a column of annotations."""
+        return lambda id_: paths_in(self.row(id_).get(column))
+
     # -- samples
 
     def intervals(self, id_: str) -> str | None:
@@ -350,7 +361,7 @@ class DataSet:
         recordings = {
             id_: {column: _without_folders(column, cell) for column, cell in row.items()}
             | {
-                f"{column}_sha256": sha256(row[column])
+                f"{column}_sha256": _in_one(map(sha256, _files_in(column, row[column])))
                 for column in FILES[1:]
                 if column in row and not row[column].startswith("!")
             }
@@ -365,4 +376,16 @@ def _without_folders(column: str, cell: str) -> str:
     if column == "source":
         return read_source(cell).public
     is_local = column in (*FILES, "samples/table") and not cell.startswith("!")
-    return Path(cell).name if is_local else cell
+    if not is_local:
+        return cell
+    return _in_one(Path(file).name for file in _files_in(column, cell))
+
+
+def _in_one(texts: Iterable[str]) -> str:
+    """Return what is said of the files of a column as a text."""
+    first, *more = texts
+    return BETWEEN.join((first, *more)) if more else first
+
+
+def _files_in(column: str, cell: str) -> list[str]:
+    return paths_in(cell) if column in ANNOTATIONS else [cell]

@@ -21,13 +21,14 @@ from evreel.dataset.owners import Origin, Xml, misplaced, origin_of
 from evreel.errors import EvreelError, SourceError
 from evreel.files.clock import CLOCK_SUFFIX, read_clock
 from evreel.provenance import STEP_REVISIONS, canonical_json, state
-from evreel.release.content import ANNOTATIONS
+from evreel.release.content import ANNOTATIONS, listed_in, paths_in
 from evreel.samples.cut import check_labels
 from evreel.samples.intervals import read_intervals, read_shared_intervals
 from evreel.text import read_list
 
 if TYPE_CHECKING:
     from evreel.annotations.belonging import Video
+    from evreel.annotations.shapes import Annotations
 
 
 def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
@@ -70,7 +71,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
             try:
                 _check_md5(row, column, memory)
                 if column in ANNOTATIONS:
-                    xmls.append(_checked_xml(dataset, memory, id_, column))
+                    xmls += _checked_xmls(dataset, memory, id_, column)
                 elif column == "clock":
                     if is_annotated:  # else what is wrong is told already
                         _check_clock(dataset, memory, id_, tables)
@@ -141,9 +142,12 @@ def _seen(path: Path) -> str:
 
 
 def _check_md5(row: Mapping[str, str], column: str, memory: Memory) -> None:
-    found, md5 = memory.digests(row[column]), row.get(f"{column}_md5")
-    if md5 is not None and found.md5 != md5.lower():
-        check_md5(row[column], md5)
+    files = paths_in(row[column]) if column in ANNOTATIONS else [row[column]]
+    sums = listed_in(row.get(f"{column}_md5"))
+    for k, path in enumerate(files):
+        found = memory.digests(path)  # which also tells of a file that cannot be read
+        if k < len(sums) and found.md5 != sums[k].lower():
+            check_md5(path, sums[k])
 
 
 def _known(memory: Memory, found: Callable[[], Any], *parts: Any) -> Any:
@@ -157,36 +161,47 @@ def _known(memory: Memory, found: Callable[[], Any], *parts: Any) -> Any:
     return fact
 
 
-def _checked_xml(dataset: DataSet, memory: Memory, id_: str, column: str) -> Xml:
-    path, labels = dataset.recordings[id_][column], dataset.labels()
-    sha256 = memory.digests(path).sha256
+def _checked_xmls(dataset: DataSet, memory: Memory, id_: str, column: str) -> list[Xml]:
+    paths, labels = paths_in(dataset.recordings[id_][column]), dataset.labels()
+    sums = [memory.digests(path).sha256 for path in paths]
     settings = dataset.settings(id_).annotate
     has_tags, names = "tags" in dataset.recordings[id_], dataset.names(id_)
 
-    def found() -> tuple[Any, ...]:
+    def found() -> list[tuple[Any, ...]]:
+        from evreel.annotations.jobs import read_jobs
         from evreel.annotations.open import check_annotations
         from evreel.annotations.regions import check_within
         from evreel.annotations.shapes import relabel
 
-        read = check_annotations(
-            path,
-            labels,
-            unsupported=settings.unsupported,
-            invalid=settings.invalid,
-            tags_only=column == "tags",
-            shapes=settings.shapes,
-            task=settings.task,
-            names=names,
-        )
-        # As the step reads it: where there are tags, those of the regions' file do not count.
-        relabel(replace(read, tags=()) if column == "rois" and has_tags else read, labels)
-        if not settings.clip:
-            check_within(read)
-        return origin_of(read)
+        origins: list[tuple[Any, ...]] = []
 
-    parts = (column, has_tags, sha256, settings.plain(), labels, names)
-    origin = _known(memory, found, *parts)
-    return Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
+        def checked(path: Path) -> Annotations:
+            read = check_annotations(
+                path,
+                labels,
+                unsupported=settings.unsupported,
+                invalid=settings.invalid,
+                tags_only=column == "tags",
+                shapes=settings.shapes,
+                task=settings.task,
+                names=names,
+            )
+            # As the step reads it: where there are tags, those of the regions' file do not count.
+            relabel(replace(read, tags=()) if column == "rois" and has_tags else read, labels)
+            if not settings.clip:
+                check_within(read)
+            origins.append(origin_of(read))
+            return read
+
+        read_jobs([Path(path) for path in paths], checked, part_of_video=settings.part_of_video)
+        return origins
+
+    parts = (column, has_tags, sums, settings.plain(), labels, names)
+    origins = _known(memory, found, *parts)
+    return [
+        Xml(id_, dataset.lines[id_], column, path, sha256, Origin(*origin))
+        for path, sha256, origin in zip(paths, sums, origins, strict=True)
+    ]
 
 
 def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str, str]) -> None:
@@ -198,7 +213,7 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
         Id → clock, of this recording and of those that the annotation may belong to.
     """
     row, settings = dataset.recordings[id_], dataset.settings(id_).annotate
-    rois, tags = row.get("rois"), row.get("tags")
+    rois, tags = paths_in(row.get("rois")), paths_in(row.get("tags"))
 
     def video_of(name: str) -> Video:
         from evreel.annotations.belonging import Video
@@ -216,6 +231,7 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
     def found() -> int:
         from evreel.annotations.belonging import check_belongs
         from evreel.annotations.frames import place
+        from evreel.annotations.jobs import read_jobs
         from evreel.annotations.open import read_annotations
         from evreel.video.picture import Picture
 
@@ -223,10 +239,11 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
         settings.part(Alignment).clock(video.clock)
         read = partial(read_annotations, task=settings.task, names=dataset.names(id_))
         drawn = tagged = None
-        if rois is not None:
+        join = partial(read_jobs, part_of_video=settings.part_of_video)
+        if rois:
             # Of what size the pictures are does not matter here.
-            drawn = read(
-                rois,
+            read_drawn = partial(
+                read,
                 clock=video.clock,
                 picture=read_clock(clocks[id_])[1] or Picture((1, 1)),
                 labels=dataset.labels(),
@@ -234,8 +251,9 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
                 invalid=settings.invalid,
                 shapes=settings.shapes,
             )
-        if tags is not None:
-            tagged = read(tags, tags_only=True)
+            drawn = join(rois, read_drawn)
+        if tags:
+            tagged = join(tags, partial(read, tags_only=True))
         placed = place(drawn, tagged, video.clock, gaps=settings.gaps)
         others = {name: partial(other, name) for name in clocks if name != id_}
         for part in (placed.rois, placed.tags):
@@ -243,7 +261,7 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
                 check_belongs(part, video, others, part_of_video=settings.part_of_video)
         return len(video.clock)
 
-    digests = [memory.digests(path).sha256 for path in (clocks[id_], rois, tags) if path]
+    digests = [memory.digests(path).sha256 for path in (clocks[id_], *rois, *tags)]
     parts = ("clock", id_, digests, settings.plain(), dataset.labels())
     _known(memory, found, *parts)
 

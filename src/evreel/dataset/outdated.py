@@ -14,7 +14,7 @@ from evreel.files.clock import CLOCK_SUFFIX, read_clock
 from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import refused
 from evreel.provenance import state
-from evreel.release.content import ANNOTATIONS, has_boxes
+from evreel.release.content import ANNOTATIONS, has_boxes, paths_in, role_of
 from evreel.release.licences import licence_notice
 from evreel.release.manifest import MANIFEST, read_manifest
 
@@ -40,7 +40,11 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
     for id_, row in dataset.recordings.items():
         if dataset.is_annotated(id_):
             path = f"{dataset.results}/slices/{id_}.h5"
-            wanted = {role: row.get(role) for role in (*ANNOTATIONS, "labelled")}
+            wanted = {role: row.get(role) for role in (*ANNOTATIONS, "labelled")} | {
+                role_of(column, k): file
+                for column in ANNOTATIONS
+                for k, file in enumerate(paths_in(row.get(column)))
+            }
             if is_unknown(path):
                 yield from _if_made_of_others(path, wanted, _of_slices, memory)
             path = f"{dataset.results}/video/{id_}{CLOCK_SUFFIX}"

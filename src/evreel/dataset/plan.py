@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 
 from evreel.dataset.dataset import DataSet
-from evreel.release.content import files_of
+from evreel.release.content import ANONYMOUS, files_of
 
 
 @functools.cache
 def release_plan(dataset: DataSet) -> list[dict[str, str]]:
     """Return a row per file of a release: path in it, source, kind, id, split."""
     include = dataset.config.release.include
+    # What a kind of files is called in the plan.
+    kinds = {name: name for name in include}
+    if ANONYMOUS in include:
+        kinds["annotations"] = ANONYMOUS
     rows = [
-        {"path": path, "source": source, "kind": kind, "id": id_, "split": row["split"]}
+        {"path": path, "source": source, "kind": kinds[kind], "id": id_, "split": row["split"]}
         for id_, row in dataset.recordings.items()
         for kind, path, source in files_of(
             *(id_, row, list(dataset.config.features)),
@@ -22,7 +26,7 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
             results=dataset.results,
             with_boxes=dataset.features_with_boxes,
         )
-        if kind in include
+        if kind in kinds
     ]
     if "samples" in include and dataset.cut:
         table = {"path": "samples.tsv", "source": f"{dataset.results}/samples.tsv"}

@@ -17,7 +17,7 @@ from evreel.errors import UsageError
 from evreel.filters import Orientation
 from evreel.layout import SHAPE_KINDS, ShapeKind
 from evreel.recordings.open import FORMAT_NAMES, Reading
-from evreel.release.content import RELEASE_NAME
+from evreel.release.content import ANONYMOUS, RELEASE_NAME
 from evreel.samples.cut import Clock, Repeats
 from evreel.samples.intervals import Columns, Unit
 from evreel.samples.pattern import Pattern
@@ -45,7 +45,16 @@ RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
 """Form of the folder of results: without what Snakemake would replace in a path."""
 
 Split = Literal["train", "val", "test", "mixed"]
-Content = Literal["events", "slices", "samples", "features", "annotations", "sidecars", "video"]
+Content = Literal[
+    "events",
+    "slices",
+    "samples",
+    "features",
+    "annotations",
+    "anonymous_annotations",
+    "sidecars",
+    "video",
+]
 
 
 @dataclass(frozen=True)
@@ -624,7 +633,8 @@ class ReleaseSettings(Settings):
     )
     include: tuple[Content, ...] = setting(
         ("events", "slices", "samples", "features", "annotations", "sidecars", "video"),
-        "What the release holds.",
+        "What the release holds. CVAT's XML names people, with their e-mail addresses: "
+        "anonymous_annotations instead of annotations leaves them out.",
         unique=True,
     )
     tolerate: tuple[str, ...] = setting(
@@ -639,6 +649,8 @@ class ReleaseSettings(Settings):
         """Yield (place, problem) of values that do not go together."""
         from evreel.release.licences import licence_notice
 
+        if ANONYMOUS in self.include and "annotations" in self.include:
+            yield ("include",), f"annotations or {ANONYMOUS}; both are given"
         if self.tolerate:  # else the checks, and HDF5 with them, are not needed
             yield from self._unknown_checks()
         if self.licence_file is None:
@@ -718,6 +730,7 @@ class Config(Settings):
 
 
 _MD5, _SHA256 = "[0-9a-fA-F]{32}", "[0-9a-fA-F]{64}"
+_MD5S = rf"{_MD5}( *\| *{_MD5})*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -780,15 +793,22 @@ class RecordingColumns(Settings):
     )
     rois: str | None = optional(
         "Annotation with the outlines of objects: CVAT XML (for video 1.1, or for images 1.1), "
-        "COCO, MOT, YOLO or EventBbox, told by content; what has several files, as a zip.",
+        "COCO, MOT, YOLO or EventBbox, told by content; what has several files, as a zip. Several "
+        "exports of CVAT, of one task's jobs, with | between them, or a folder with them.",
         metavar="FILE",
     )
     rois_md5: str | None = optional(
-        "MD5 of that file, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+        "MD5 of that file, 32 hexadecimal digits; checked where given. Of several, with | between.",
+        pattern=_MD5S,
+        metavar="HEX",
     )
-    tags: str | None = optional("CVAT XML with frame tags (CVAT for images 1.1).", metavar="XML")
+    tags: str | None = optional(
+        "CVAT XML with frame tags (CVAT for images 1.1); several as for rois.", metavar="XML"
+    )
     tags_md5: str | None = optional(
-        "MD5 of that XML, 32 hexadecimal digits; checked where given.", pattern=_MD5, metavar="HEX"
+        "MD5 of that XML, 32 hexadecimal digits; checked where given. Of several, with | between.",
+        pattern=_MD5S,
+        metavar="HEX",
     )
     clock: str | None = optional(
         "Times of the frames that were annotated, where another camera or program made them: TSV "

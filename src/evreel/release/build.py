@@ -25,7 +25,7 @@ from evreel.errors import EvreelError, ReleaseError, UsageError
 from evreel.layout import BOXES_SUFFIX, LABEL_MAP
 from evreel.outputs import Progress, silent
 from evreel.provenance import canonical_json, sha256
-from evreel.release.content import RELEASE_NAME
+from evreel.release.content import ANONYMOUS, RELEASE_NAME
 from evreel.release.digests import digests_of, pieces, sums_of
 from evreel.release.licences import licence_notice
 from evreel.release.manifest import (
@@ -46,7 +46,7 @@ from evreel.samples.splits import SPLITS
 
 Compression = Literal["portable", "fast"]
 
-PEOPLES_KINDS = ("annotations", "sidecars")
+PEOPLES_KINDS = ("annotations", ANONYMOUS, "sidecars")
 """Kinds of files that people make and may edit."""
 
 _LIBRARIES = (
@@ -174,9 +174,10 @@ def build(
             repairs = read_origin(source)["repairs"]
             if repairs and str(first_path(entry.path)) not in paths:
                 told[entry.id]["boxes_repairs"] = canonical_json(repairs)
-        file = _listed(folder, entry.path, entry.kind, entry.id, entry.split)
+        kind = "annotations" if entry.kind == ANONYMOUS else entry.kind
+        file = _listed(folder, entry.path, kind, entry.id, entry.split)
         original = originals.get(source, file.sha256)
-        if stays and entry.kind in PEOPLES_KINDS and original != file.sha256:
+        if entry.kind in PEOPLES_KINDS and not _is_original(source, original, file, stays):
             raise ReleaseError(
                 "was changed while it was in use",
                 place=repr(entry.path),
@@ -418,6 +419,13 @@ def _place(entry: PlanEntry, source: Path, target: Path, compression: Compressio
             return False
     # People's own files: an edit in place must not change a release. Files that evreel makes are
     # never edited, only replaced.
+    if entry.kind == ANONYMOUS:
+        from evreel.annotations.cvat.people import copy_without_people
+
+        try:
+            return not copy_without_people(source, target)
+        except OSError as error:
+            raise _not_copied(entry, error) from error
     if entry.kind not in PEOPLES_KINDS:
         with contextlib.suppress(OSError):  # another file system, or one without hard links
             os.link(source, target)
@@ -425,10 +433,20 @@ def _place(entry: PlanEntry, source: Path, target: Path, compression: Compressio
     try:
         shutil.copyfile(source, target)
     except OSError as error:
-        raise ReleaseError(
-            f"source {str(entry.source)!r} cannot be copied: {error.strerror}", place=entry.place
-        ) from error
+        raise _not_copied(entry, error) from error
     return True
+
+
+def _not_copied(entry: PlanEntry, error: OSError) -> ReleaseError:
+    return ReleaseError(
+        f"source {str(entry.source)!r} cannot be copied: {error.strerror}", place=entry.place
+    )
+
+
+def _is_original(source: Path, original: str, file: ListedFile, stays: bool) -> bool:
+    """Return whether a file that people edit was released as it was when others were made of it."""
+    now = file.sha256 if stays else sha256(source).removeprefix("sha256:")
+    return original in (now, file.sha256)
 
 
 def _is_unverified(store: Path) -> bool:

@@ -23,8 +23,47 @@ ANNOTATED_KINDS = ("slices", "video")
 """Those of them that are made only from a recording that people annotate."""
 
 ANNOTATIONS = ("rois", "tags")
+"""Columns with annotations; each may name several files."""
 SIDECARS = ("biases", "calibration", "hot_pixels")
 """Columns with files that are released too."""
+ANONYMOUS = "anonymous_annotations"
+"""Kind of annotations that are released without the people whom they name."""
+BETWEEN = " | "
+"""Between the files of one column, as people write it, and between their checksums."""
+LISTED = "\n"
+"""Between the files of one column once they are known; no path in a table has it."""
+
+
+def paths_in(cell: str | None) -> list[str]:
+    """Return the files that a column names, once they are known."""
+    return cell.split(LISTED) if cell else []
+
+
+def listed_in(cell: str | None) -> list[str]:
+    """Return what people list in a cell: files, or their checksums, with | between them.
+
+    Examples
+    --------
+    >>> listed_in("1.xml | 2.xml"), listed_in("1.xml"), listed_in(None)
+    (['1.xml', '2.xml'], ['1.xml'], [])
+    """
+    return [part.strip() for part in cell.split(BETWEEN.strip())] if cell else []
+
+
+def role_of(column: str, k: int) -> str:
+    """Return what messages and files call the k-th file of a column.
+
+    Examples
+    --------
+    >>> role_of("rois", 0), role_of("rois", 1)
+    ('rois', 'rois.2')
+    """
+    return column if k == 0 else f"{column}.{k + 1}"
+
+
+def column_of(role: str) -> str:
+    """Return the column of a file that `role_of` has named."""
+    return role.partition(".")[0]
 
 
 class File(NamedTuple):
@@ -94,9 +133,9 @@ def files_of(
         for name in (f"{id_}.{video_suffix}", f"{id_}.clock.tsv"):
             yield made("video", "video", name, f"video/{name}")
     for name in ANNOTATIONS:
-        if row.get(name):
-            suffix = PurePath(row[name]).suffix or ".xml"
-            yield File("annotations", f"annotations/{id_}.{name}{suffix}", row[name])
+        for k, path in enumerate(paths_in(row.get(name))):
+            suffix = PurePath(path).suffix or ".xml"
+            yield File("annotations", f"annotations/{id_}.{role_of(name, k)}{suffix}", path)
     for name in SIDECARS:
         if row.get(name):
             suffix = PurePath(row[name]).suffix

@@ -12,7 +12,14 @@ from typing import NamedTuple
 from evreel.errors import EvreelError
 from evreel.layout import BOXES_SUFFIX, EVENTS, FIRST_SUFFIX, SLICES
 from evreel.provenance import digests_in
-from evreel.release.content import ANNOTATIONS, SIDECARS, Row
+from evreel.release.content import (
+    ANNOTATIONS,
+    SIDECARS,
+    Row,
+    column_of,
+    listed_in,
+    role_of,
+)
 
 STORE, CLOCK, BOXES, RECORDING = "store", "clock", "boxes", "recording"
 FEATURES, OF_WINDOWS, FIRST = "features", "of_windows", "first"
@@ -57,7 +64,7 @@ class Made:
     beside
         Role → digest of each file that was made together with it.
     needs
-        Roles of files that it must have been made from if its recording has them.
+        Columns whose files it must have been made from if its recording has them.
     """
 
     path: str
@@ -101,13 +108,24 @@ class Made:
             origin = read_origin(place)
             return cls(path, id_, BOXES, digest(), origin["inputs"], origin["beside"])
         for name in ANNOTATIONS:
-            if path.startswith(f"annotations/{id_}.{name}."):
-                return cls(path, id_, name, digest())
+            role = _role_of_released(path, id_, name)
+            if role is not None:
+                return cls(path, id_, role, digest())
         for name in SIDECARS:
             if path.startswith(f"sidecars/{id_}.{name}"):
                 return cls(path, id_, name, digest())
         said = _said(place, path)
         return cls(path, id_, said.role, digest() if said.role else None, *said[1:])
+
+
+def _role_of_released(path: str, id_: str, column: str) -> str | None:
+    """Return the role of a released annotation of a column; None if it is none."""
+    start = f"annotations/{id_}.{column}."
+    if not path.startswith(start):
+        return None
+    number, dot, _ = path.removeprefix(start).partition(".")
+    is_further = dot and number.isascii() and number.isdigit() and int(number) > 1
+    return role_of(column, int(number) - 1) if is_further else column
 
 
 class _Said(NamedTuple):
@@ -122,13 +140,13 @@ def _of_windows(of: str, boxes: Path) -> _Said:
     from evreel.files.boxes import read_origin
 
     origin = read_origin(boxes)
-    role_of = {
+    roles = {
         FEATURES: f"{FEATURES}:{of}.h5",
         OF_WINDOWS: f"{OF_WINDOWS}:{of}{BOXES_SUFFIX}",
         FIRST: f"{FIRST}:{of}{FIRST_SUFFIX}",
     }
     inputs, beside = (
-        {role_of.get(role, role): digest for role, digest in origin[part].items()}
+        {roles.get(role, role): digest for role, digest in origin[part].items()}
         for part in ("inputs", "beside")
     )
     return _Said("", inputs, beside)
@@ -192,9 +210,9 @@ def _known(files: Sequence[Made], row: Row | None) -> dict[str, tuple[str, str]]
         if file.role and file.digest is not None:
             known.setdefault(file.role, (file.digest, file.path))
     for role, column in _COLUMNS.items():
-        digest = (row or {}).get(f"{column}_sha256")
-        if digest:
-            known.setdefault(role, (f"sha256:{digest}", f"that of column {column}"))
+        for k, digest in enumerate(listed_in((row or {}).get(f"{column}_sha256"))):
+            of = f"that of column {column}" if k == 0 else f"file {k + 1} of column {column}"
+            known.setdefault(role_of(role, k), (f"sha256:{digest}", of))
     if row and row.get("sha256") and "!" not in row.get("source", "!"):
         known.setdefault("recording", (f"sha256:{row['sha256'].lower()}", "that of column sha256"))
     for file in files:
@@ -208,6 +226,8 @@ def _problems(file: Made, known: Mapping[str, tuple[str, str]], row: Row | None)
         expected, of = known[role]
         if digest != expected:
             yield f"was made from another {_name(role)} than {of}"
+        elif _is_beyond(role, row):
+            yield f"was made from more files than column {column_of(role)} names"
     for role, digest in file.beside.items():
         expected, of = known.get(role, (digest, ""))
         if digest != expected:
@@ -215,14 +235,30 @@ def _problems(file: Made, known: Mapping[str, tuple[str, str]], row: Row | None)
     expected, of = known.get(file.role, ("", ""))
     if file.digest is not None and file.digest != expected:
         yield f"differs from {of}, of the same recording"
-    stated = (row or {}).get(f"{_COLUMNS.get(file.role)}_sha256")
+    stated = _stated(file.role, row)
     if stated and file.digest not in (None, f"sha256:{stated}"):
-        yield f"is not the file that column {_COLUMNS[file.role]} names"
-    for role in file.needs:
-        if role in known and role not in file.inputs and row is not None:
-            yield f"was made without the {NAMES[role]}, {known[role][1]}"
+        yield f"is not the file that column {_COLUMNS[column_of(file.role)]} names"
+    for role in known:
+        if column_of(role) in file.needs and role not in file.inputs and row is not None:
+            yield f"was made without the {_name(role)}, {known[role][1]}"
 
 
 def _name(role: str) -> str:
     """Return what messages call a file of a role."""
-    return NAMES.get(role.partition(":")[0], role)
+    role = role.partition(":")[0]
+    column = column_of(role)
+    number = role.removeprefix(column).removeprefix(".")
+    return NAMES.get(column, column) + (f" {number}" if number else "")
+
+
+def _stated(role: str, row: Row | None) -> str | None:
+    """Return the digest that a row states of a file."""
+    column = _COLUMNS.get(column_of(role))
+    sums = listed_in((row or {}).get(f"{column}_sha256"))
+    return next((s for k, s in enumerate(sums) if role_of(column_of(role), k) == role), None)
+
+
+def _is_beyond(role: str, row: Row | None) -> bool:
+    """Return whether a role is of a file after the last one that a row's column names."""
+    is_further = role != column_of(role) and f"{column_of(role)}_sha256" in (row or {})
+    return is_further and _stated(role, row) is None

@@ -12,7 +12,7 @@ from evreel.annotations.alignment import Alignment
 from evreel.dataset.settings import AnnotateSettings
 from evreel.errors import AnnotationError
 from evreel.outputs import Progress, atomic, silent
-from evreel.steps.annotate import read_annotations
+from evreel.steps.annotate import Files, files_in, read_annotations
 from evreel.steps.clock import check_clock, check_frames
 from evreel.steps.events import as_store
 
@@ -47,7 +47,7 @@ COLUMNS = (
 def align(
     source: str | Path,
     clock: str | Path,
-    rois: str | Path,
+    rois: Files,
     settings: AnnotateSettings = AnnotateSettings(),
     search: AlignSettings = AlignSettings(),
     *,
@@ -64,7 +64,7 @@ def align(
     clock
         The clock of the annotated video.
     rois
-        The annotation.
+        The annotation, as `annotate` takes it.
     settings
         How it is read and aligned by now; what is found comes on top.
     search
@@ -91,8 +91,9 @@ def align(
     from evreel.video.picture import Picture
 
     frames, picture, extra = read_clock(clock)
+    files = files_in(rois)
     joined = read_annotations(
-        *(rois, None, frames, settings),
+        *(files, None, frames, settings),
         clock=clock,
         picture=picture,
         names=[Path(source).stem],
@@ -100,7 +101,7 @@ def align(
     if all(track.id < 0 for track in joined.annotations.tracks):
         raise AnnotationError(
             "has no tracks, whose way could be held against the events",
-            path=rois,
+            path=joined.annotations.source,
             hint="Export CVAT for video 1.1: shapes of images have no tracks.",
         )
     alignment = settings.part(Alignment)
@@ -128,7 +129,7 @@ def align(
             found = estimated(store, store.n, store.chunks())
     for path, text in ((output, as_table(found)), (plot, as_picture(found))):
         if path is not None:
-            with atomic(path, inputs=[source, clock, rois]) as (scratch,):
+            with atomic(path, inputs=[source, clock, *files]) as (scratch,):
                 scratch.write_text(text, encoding="utf-8", newline="\n")
     return Found(found, _columns(found, settings, picture.scale if picture else 1))
 

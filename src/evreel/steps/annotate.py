@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,9 +11,10 @@ import numpy as np
 
 from evreel.annotations.alignment import Alignment
 from evreel.dataset.settings import AnnotateSettings
-from evreel.errors import ClockError, ParameterError
+from evreel.errors import ClockError, ParameterError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
+from evreel.release.content import listed_in, role_of
 from evreel.steps.clock import check_clock, check_frames
 from evreel.steps.common import LOG, Steady
 from evreel.steps.events import Source, as_store
@@ -47,9 +48,34 @@ class Joined(NamedTuple):
     counts: dict[str, int]
 
 
+Files = str | Path | Sequence[str | Path] | None
+"""The annotation of a recording: a file, several exports of one task, or none."""
+Wanted = str | Mapping[str, str | None] | None
+"""Digest of that file, or of each of several, by what `evreel.release.content.role_of` calls it."""
+
+
+def files_in(given: Files) -> list[Path]:
+    """Return the files of an annotation; of a folder, the exports in it."""
+    from evreel.annotations.jobs import files_of
+
+    paths = [given] if isinstance(given, (str, Path)) else given or []
+    listed = (
+        part for path in paths for part in ([path] if _is_there(path) else listed_in(str(path)))
+    )
+    return [file for part in listed for file in files_of(part)]
+
+
+def _is_there(path: str | Path) -> bool:
+    """Return whether there is such a file; a list of many is longer than any path."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def read_annotations(
-    rois: str | Path | None,
-    tags: str | Path | None,
+    rois: Files,
+    tags: Files,
     frames: FrameClock,
     settings: AnnotateSettings = AnnotateSettings(),
     labels: Sequence[str] | None = None,
@@ -86,7 +112,8 @@ def read_annotations(
     from evreel.annotations.belonging import Video, check_belongs
     from evreel.annotations.carried import carried_on
     from evreel.annotations.frames import place
-    from evreel.annotations.joining import linked, stitched
+    from evreel.annotations.jobs import read_jobs
+    from evreel.annotations.joining import linked
     from evreel.annotations.open import read_annotations as read
     from evreel.annotations.seen import between_seen, only_finished, read_finished
     from evreel.annotations.shapes import merge, relabel
@@ -94,10 +121,10 @@ def read_annotations(
 
     name = "" if clock is None else Path(clock).name.removesuffix(CLOCK_SUFFIX)
     names = [*names, name] if name else names
-    drawn = tagged = None
-    if rois is not None:
-        drawn = read(
-            rois,
+
+    def read_drawn(path: Path) -> Annotations:
+        found = read(
+            path,
             clock=frames,
             picture=picture,
             labels=labels,
@@ -108,19 +135,28 @@ def read_annotations(
             task=settings.task,
             names=names,
         )
-        drawn = linked(carried_on(drawn), settings.link)
-        drawn = stitched(drawn) if settings.stitch else drawn
-    if tags is not None:
-        tagged = read(tags, tags_only=True, task=settings.task, names=names)
+        return linked(carried_on(found), settings.link)
+
+    def read_tags(path: Path) -> Annotations:
+        return read(path, tags_only=True, task=settings.task, names=names)
+
+    drawn = tagged = None
+    of_rois, of_tags = files_in(rois), files_in(tags)
+    if of_rois:
+        drawn = read_jobs(
+            of_rois, read_drawn, stitch=settings.stitch, part_of_video=settings.part_of_video
+        )
+    if of_tags:
+        tagged = read_jobs(of_tags, read_tags, part_of_video=settings.part_of_video)
     placed = place(drawn, tagged, frames, gaps=settings.gaps)
     doubts, parts = list(placed.doubts), []
     if placed.rois is not None:
         seen, doubt = between_seen(placed.rois, placed.step, settings.between)
         doubts += [doubt] if doubt else []
-        parts.append(seen if tags is None else replace(seen, tags=()))
+        parts.append(replace(seen, tags=()) if of_tags else seen)
     if placed.tags is not None:
         # Only the frames of the regions' file were searched for regions.
-        parts.append(placed.tags if rois is None else replace(placed.tags, frames=()))
+        parts.append(replace(placed.tags, frames=()) if of_rois else placed.tags)
     if labels is not None:
         parts = [relabel(part, labels) for part in parts]
     shape = None if picture is None or settings.homography is not None else picture.shape
@@ -177,6 +213,24 @@ def _box_times(settings: AnnotateSettings, slices: Windows, t_stop_us: int) -> I
     return np.arange(1, n + 1) * settings.boxes_us
 
 
+def _wanted(column: str, digests: Wanted) -> Mapping[str, str | None]:
+    return digests if isinstance(digests, Mapping) else {column: digests}
+
+
+def _roles(column: str, files: Sequence[Path]) -> dict[str, str | Path | None]:
+    return {role_of(column, k): file for k, file in enumerate(files)}
+
+
+def _check_md5s(column: str, files: Sequence[Path], md5s: str | None) -> None:
+    from evreel.acquire import check_md5
+
+    sums = listed_in(md5s)
+    if files and sums and len(sums) != len(files):
+        raise UsageError(f"{column}_md5 has {len(sums)} sums; {column} has {len(files)} files")
+    for file, md5 in zip(files, sums, strict=False):
+        check_md5(file, md5)
+
+
 def annotate(
     store: Source,
     clock: str | Path,
@@ -185,12 +239,12 @@ def annotate(
     windows: RegularWindows,
     settings: AnnotateSettings = AnnotateSettings(),
     *,
-    rois: str | Path | None = None,
-    tags: str | Path | None = None,
+    rois: Files = None,
+    tags: Files = None,
     rois_md5: str | None = None,
     tags_md5: str | None = None,
-    rois_sha256: str | None = None,
-    tags_sha256: str | None = None,
+    rois_sha256: Wanted = None,
+    tags_sha256: Wanted = None,
     labelled: str | Path | None = None,
     labelled_md5: str | None = None,
     labelled_sha256: str | None = None,
@@ -214,17 +268,21 @@ def annotate(
         What is read from the XML, and how.
     rois
         CVAT XML, for video or for images, or the zip with it; or COCO, MOT, YOLO or EventBbox,
-        told by content; None if there is none.
+        told by content; None if there is none. Several are exports of one task's jobs, a folder of
+        these, or a text with ``|`` between them, as in the recordings table;
+        `evreel.annotations.jobs.of_jobs` joins them.
     tags
-        CVAT XML for images. Only its frame tags are read, and those of `rois` are not. None
-        takes the tags of `rois`.
+        CVAT XML for images; several as for `rois`. Only its frame tags are read, and those of
+        `rois` are not. None takes the tags of `rois`.
     labelled
         Table of what annotators have finished, as `evreel.annotations.seen.read_finished` reads it;
         None: all that they looked at.
     rois_md5, tags_md5, labelled_md5
-        32 hexadecimal digits that the file's bytes must have; None checks nothing.
+        32 hexadecimal digits that the file's bytes must have; None checks nothing. Those of several
+        files are separated by ``|``.
     rois_sha256, tags_sha256, labelled_sha256
-        64 hexadecimal digits of the file that the workflow saw: another one is not read.
+        64 hexadecimal digits of the file that the workflow saw: another one is not read. Those of
+        several files by ``rois``, ``rois.2``, ….
     labels
         Label names in the order of their numbers, the same for all recordings of a data set;
         None takes the order of the files.
@@ -251,12 +309,16 @@ def annotate(
     from evreel.layout import SLICES
     from evreel.video.picture import Picture
 
-    for file, md5 in ((rois, rois_md5), (tags, tags_md5), (labelled, labelled_md5)):
-        if file is not None and md5 is not None:
-            check_md5(file, md5)
+    of_rois, of_tags = files_in(rois), files_in(tags)
+    _check_md5s("rois", of_rois, rois_md5)
+    _check_md5s("tags", of_tags, tags_md5)
+    if labelled is not None and labelled_md5 is not None:
+        check_md5(labelled, labelled_md5)
     steady = Steady(
-        {"clock": clock, "rois": rois, "tags": tags, "labelled": labelled},
-        {"rois": rois_sha256, "tags": tags_sha256, "labelled": labelled_sha256},
+        {"clock": clock, **_roles("rois", of_rois), **_roles("tags", of_tags)}
+        | {"labelled": labelled},
+        {**_wanted("rois", rois_sha256), **_wanted("tags", tags_sha256)}
+        | {"labelled": labelled_sha256},
     )
     frames, picture, extra = read_clock(clock)
     alignment = settings.part(Alignment)
@@ -265,7 +327,7 @@ def annotate(
         check_clock(clock, extra, opened)
         picture = picture or Picture(opened.sensor)
         joined = read_annotations(
-            *(rois, tags, frames, settings, labels, labelled),
+            *(of_rois, of_tags, frames, settings, labels, labelled),
             clock=clock,
             picture=picture,
             names=[opened.path.stem, *names],
@@ -298,7 +360,7 @@ def annotate(
             beside,
         )
         with (
-            atomic(slices, boxes, inputs=[opened.path, clock, rois, tags, labelled]) as (
+            atomic(slices, boxes, inputs=[opened.path, clock, *of_rois, *of_tags, labelled]) as (
                 slices_scratch,
                 boxes_scratch,
             ),
@@ -319,7 +381,7 @@ def annotate(
             writer.finish()
             found = regions.boxes(times, at=settings.at, instant=settings.instant)
             write_boxes(boxes_scratch, found)
-            if rois is not None:  # else boxes may have come with the recording
+            if of_rois:  # else boxes may have come with the recording
                 beside["boxes"] = sha256(boxes_scratch)
             steady.check()
     LOG.info(

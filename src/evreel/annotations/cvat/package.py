@@ -125,7 +125,7 @@ def _only(path: Path, what: str, names: Sequence[str]) -> int:
                 if what == "zip"
                 else "Name the XML; "
             )
-            + "instead of several jobs, export their task.",
+            + "of several jobs, name each, or the folder with them, or export their task.",
         )
     return found[0]
 

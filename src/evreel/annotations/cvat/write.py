@@ -14,6 +14,7 @@ from typing import Self
 from xml.sax.saxutils import escape, quoteattr
 
 from evreel.annotations.cvat.elements import BY_CLASS, VERSION, write_vertices
+from evreel.annotations.cvat.people import NOBODY
 from evreel.annotations.shapes import Annotations, Attribute, FrameTag, Shape, Skeleton, Track
 from evreel.errors import AnnotationError
 
@@ -22,7 +23,6 @@ from evreel.errors import AnnotationError
 _DATE = "2020-01-01 00:00:00.000000+00:00"
 _TASK = "1"
 _URL = "http://localhost:8080/?id=1"
-_USER = "annotator"
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -284,7 +284,7 @@ def _write_meta(
     xml.close("segment")
     xml.close("segments")
     xml.open("owner")
-    xml.leaf("username", _USER)
+    xml.leaf("username", NOBODY)
     xml.leaf("email")
     xml.close("owner")
     xml.leaf("assignee")

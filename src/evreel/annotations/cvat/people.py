@@ -1,0 +1,130 @@
+"""Whom an export of CVAT names: owners and assignees of tasks, with their e-mail addresses.
+
+They are in its head, which is all that is read of it or changed in it. What CVAT shows of shapes
+names nobody.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zipfile
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from evreel.annotations.cvat.package import is_zip, open_xml
+from evreel.errors import AnnotationError, foreign
+
+NOBODY = "annotator"
+"""Whom evreel's own files name, because a task has an owner."""
+_PERSON = re.compile(rb"(<(owner|assignee)(?:\s[^<>]*)?>)(.*?)(</\2\s*>)", re.DOTALL)
+_TAG = re.compile(rb"<[^<>]*>")
+_END_OF_HEAD = re.compile(rb"</meta\s*>|<(?:track|image)[\s>]")
+_WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
+"""How a text in UTF-16 begins."""
+_PIECE_BYTES = 1 << 20
+_MOST_BYTES = 256 << 20
+
+
+class People(NamedTuple):
+    """Whom a file names, whoever is named twice once.
+
+    Parameters
+    ----------
+    n : how many people.
+    n_emails : how many of them with an e-mail address.
+    """
+
+    n: int
+    n_emails: int
+
+
+def people_in(path: str | Path) -> People:
+    """Return whom an annotation names; nobody if it is no export of CVAT.
+
+    Raises
+    ------
+    AnnotationError
+        If it cannot be read, or is in UTF-16.
+    """
+    path = Path(path)
+    if not is_zip(path):
+        with path.open("rb") as file:
+            if not file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<", *_WIDE)):
+                return People(0, 0)
+    with open_xml(path) as (file, _):
+        head = _head(file, path)
+    said = {b" ".join(_TAG.sub(b" ", match[3]).split()) for match in _PERSON.finditer(head)}
+    said -= {b"", NOBODY.encode()}
+    return People(len(said), sum(b"@" in each for each in said))
+
+
+def copy_without_people(source: str | Path, target: str | Path) -> bool:
+    """Copy an annotation without the names and e-mail addresses in it; return whether it had any.
+
+    Lines stay where they are. In a zip, all but the XML is copied as it is.
+
+    Raises
+    ------
+    AnnotationError
+        If it cannot be read, or is in UTF-16.
+    """
+    source, target = Path(source), Path(target)
+    if people_in(source).n == 0:
+        shutil.copyfile(source, target)
+        return False
+    if not is_zip(source):
+        with source.open("rb") as file, target.open("wb") as made:
+            _copy(file, cast(BinaryIO, made), source)
+        return True
+    with open_xml(source) as (_, name):
+        pass
+
+    def damaged(why: str) -> AnnotationError:
+        return AnnotationError(
+            f"is not a whole zip: {why}", path=source, hint="Export it from CVAT again."
+        )
+
+    with foreign(damaged), zipfile.ZipFile(source) as packed, zipfile.ZipFile(target, "w") as copy:
+        for member in packed.infolist():
+            large = member.file_size >= zipfile.ZIP64_LIMIT
+            with (
+                packed.open(member) as inner,
+                copy.open(_as_in(member), "w", force_zip64=large) as outer,
+            ):
+                if member.filename == name:
+                    _copy(cast(BinaryIO, inner), cast(BinaryIO, outer), source)
+                else:
+                    shutil.copyfileobj(inner, outer)
+    return True
+
+
+def _as_in(member: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    made = zipfile.ZipInfo(member.filename, member.date_time)
+    made.compress_type, made.external_attr = member.compress_type, member.external_attr
+    return made
+
+
+def _copy(file: BinaryIO, made: BinaryIO, path: Path) -> None:
+    head = _head(file, path)
+    made.write(_PERSON.sub(lambda match: match[1] + b"\n" * match[3].count(b"\n") + match[4], head))
+    shutil.copyfileobj(file, made)
+
+
+def _head(file: BinaryIO, path: Path) -> bytes:
+    """Return what is read up to the end of the head, and perhaps a little more."""
+    head = b""
+    while piece := file.read(_PIECE_BYTES):
+        begin = max(len(head) - 16, 0)
+        head += piece
+        if head.startswith(_WIDE):
+            raise AnnotationError(
+                "is in UTF-16, in which people's names are not looked for",
+                path=path,
+                hint="Save it as UTF-8.",
+            )
+        if _END_OF_HEAD.search(head, begin):
+            break
+        if len(head) > _MOST_BYTES:
+            raise AnnotationError("has a head that does not end", path=path)
+    return head
