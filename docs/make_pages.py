@@ -163,6 +163,8 @@ def files_page() -> Iterator[str]:
     for name in BOX_DTYPE.names or ():
         dtype, byte = BOX_DTYPE.fields[name][:2]  # type: ignore[index]
         yield f"| `{name}` | {dtype.str} | {byte} |"
+    yield "\n`track_id` is a row of the slices' `rois`, whose `rois/track` has the annotation's own"
+    yield "number: [numbers of tracks](concepts.md#numbers-of-tracks)."
     yield ""
 
 
