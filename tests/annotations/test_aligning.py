@@ -174,10 +174,38 @@ def test_estimate__of_noise_alone_finds_nothing(scenes):
     assert math.isnan(found.offset_us) or found.offset_pm_us > 30_000
 
 
-def test_estimate__beyond_what_is_searched_says_so(scenes):
-    near = AlignSettings(max_offset_us=10_000, max_shift_px=2)
-    [found] = misplaced(scenes, "back", 23_000, (2, -1), near)
-    assert found.note
+@pytest.mark.parametrize("name", ["back", "two", "even"])
+@pytest.mark.parametrize(
+    ("offset_us", "shift_px", "near", "limit"),
+    [
+        (23_000, (0, 0), {"max_offset_us": 10_000}, "10000 µs"),
+        (-23_000, (0, 0), {"max_offset_us": 9_999, "max_shift_px": 1}, "9999 µs"),
+        (0, (4, 0), {"max_shift_px": 2}, "2 px in x"),
+        (0, (0, -4), {"max_shift_px": 2, "max_offset_us": 1_000}, "2 px in y"),
+    ],
+)
+def test_estimate__at_the_limit_of_the_search_is_no_result(
+    scenes, name, offset_us, shift_px, near, limit
+):
+    search = replace(SEARCH, **near)
+    for found in misplaced(scenes, name, offset_us, shift_px, search):
+        if name != "even":  # what moves evenly may be as much farther along its way
+            assert found.note.startswith("cannot be told: at the limit of the search, ")
+            assert math.isnan(found.offset_us)
+        if name == "back":
+            assert limit in found.note
+        for value, most in (
+            (found.offset_us, search.max_offset_us),
+            *((shift, search.max_shift_px) for shift in found.shift_px),
+        ):
+            assert math.isnan(value) or abs(value) < most
+
+
+def test_estimate__near_the_limit_of_the_search_is_a_result(scenes):
+    search = AlignSettings(max_offset_us=32_000, max_shift_px=3)
+    best = misplaced(scenes, "back", 23_000, (2, -1), search)[-1]
+    assert abs(best.offset_us - 23_000) <= best.offset_pm_us
+    assert "limit" not in best.note
 
 
 def test_estimate__does_not_depend_on_chunks(scenes):

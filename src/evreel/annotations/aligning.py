@@ -453,10 +453,13 @@ def _estimated(
 
     fine_us = max(round(0.25 / pace), 1) if moves else 1
     sides = min(max(_FINE_STEPS, -(-step_us // fine_us) + 2), 4 * _FINE_STEPS) if moves else 0
+    limits = np.array([search.max_offset_us, search.max_shift_px, search.max_shift_px])
     fine_offsets = at_us + np.arange(-sides, sides + 1, dtype=np.int64) * fine_us
+    fine_offsets = fine_offsets[np.abs(fine_offsets) <= limits[0]]
     fine = np.arange(-_FINE_STEPS, _FINE_STEPS + 1, dtype=np.float64) * 0.25
-    blocks = np.concatenate([m.scores(fine_offsets, at_x + fine, at_y + fine) for m in usable])
-    best, pm = _parabola(blocks, fine_offsets, at_x + fine, at_y + fine, pace)
+    xs, ys = ((at + fine)[np.abs(at + fine) <= search.max_shift_px] for at in (at_x, at_y))
+    blocks = np.concatenate([m.scores(fine_offsets, xs, ys) for m in usable])
+    best, pm = _parabola(blocks, fine_offsets, xs, ys, pace)
     pm[0] /= min(max(varied, 1e-3), 1.0)
     # An outline may be that of the beginning of its frame, of its end, or of all of it.
     pm[0] += max(each.path.duration_us for each in usable) / 2
@@ -465,25 +468,23 @@ def _estimated(
     for k, (values, at, step) in enumerate(axes):
         farthest = float(np.abs(values[at] - best[k]).max())
         pm[k] = max(pm[k], farthest if farthest > 1.5 * step else 0.0)
-    limits = np.array([search.max_offset_us, search.max_shift_px, search.max_shift_px])
     notes = []
+    along = np.ones(3, dtype=bool)
     if moves and varied < _LEAST_VARIED:
         # What is later is farther along its way, by any of what was searched.
         along = np.array([True, *(np.abs(usual) >= _ALONG * pace)])
         pm[along] = 2 * limits[along]
-        unmoved = int(offsets[np.argmax(coarse[:, search.max_shift_px, search.max_shift_px])])
+        k = int(np.argmax(coarse[:, search.max_shift_px, search.max_shift_px]))
+        unmoved = f"{offsets[k]} µs" if 0 < k < len(offsets) - 1 else "the limit of the search"
         notes.append(
             "moves evenly: time and place along its way cannot be told apart; without a shift, "
-            f"{unmoved} µs fits best"
+            f"{unmoved} fits best"
         )
     elif (pm > limits / 2).any():
         notes.append("several places fit about as well")
     if not moves:
         notes.append("stands still: no time offset can be told")
         best[0] = pm[0] = np.nan
-    at_edge = (moves and a in (0, len(offsets) - 1), *(k in (0, len(shifts) - 1) for k in (i, j)))
-    if any(at_edge):
-        notes.append("at the edge of what was searched: search farther")
     on = [(each, (each.path.weights > 0).astype(np.float32)) for each in usable]
     searched = sum(len(each.events) for each in usable)
     share = sum(each.total(0, 0.0, 0.0, mask) for each, mask in on) / searched
@@ -491,6 +492,14 @@ def _estimated(
     moved = sum(each.total(*there, mask) for each, mask in on) / searched
     if moved < _LEAST_SHARE:
         return _untold(track, label, n_events, "most events near it are of something else")
+    at, row, column = np.unravel_index(int(np.argmax(blocks.sum(axis=0))), blocks.shape[1:])
+    peak = np.abs([float(fine_offsets[at]), xs[column], ys[row]])
+    at_limit = (peak > limits - [fine_us, 0.25, 0.25]) | (np.abs(best) >= limits)
+    if at_limit.any():
+        # There the search ended, and scores may rise on; so may those of what goes with it.
+        best[along | at_limit] = pm[along | at_limit] = np.nan
+        where = _listed_limits(at_limit, limits)
+        notes.insert(0, f"cannot be told: at the limit of the search, {where}: search farther")
     offset_us, x, y = best.tolist()
     pm_us, pm_x, pm_y = pm.tolist()
     return Estimate(
@@ -520,6 +529,13 @@ def _as_good(scores: FloatArray, best: tuple[int, int, int]) -> tuple[npt.NDArra
         total += live.sum(axis=0)
         variance += live.var(axis=0) * n**2 / (n - 1)
     return np.nonzero(total <= _CLEARLY * np.sqrt(variance))
+
+
+def _listed_limits(at_limit: npt.NDArray[np.bool_], limits: FloatArray) -> str:
+    """Return which limits of the search were reached."""
+    names = ("{:.0f} µs", "{:.0f} px in x", "{:.0f} px in y")
+    pairs = zip(names, limits.tolist(), at_limit, strict=True)
+    return " and ".join(name.format(limit) for name, limit, is_at in pairs if is_at)
 
 
 def _untold(track: int | None, label: str, n_events: int, note: str) -> Estimate:
