@@ -11,6 +11,7 @@ import re
 import runpy
 import tempfile
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import yaml
 from evreel.checks import CHECKS
 from evreel.checks.run import audit
 from evreel.dataset.settings import FREE_COLUMNS, Config, RecordingColumns
+from evreel.errors import EvreelError
 from evreel.layout import BOX_DTYPE, LAYOUTS
 from evreel.representations import REGISTRY
 from evreel.settings import Facts, Known, Settings, plain, schema, settings_of
@@ -161,6 +163,8 @@ def files_page() -> Iterator[str]:
     for name in BOX_DTYPE.names or ():
         dtype, byte = BOX_DTYPE.fields[name][:2]  # type: ignore[index]
         yield f"| `{name}` | {dtype.str} | {byte} |"
+    yield "\n`track_id` is a row of the slices' `rois`, whose `rois/track` has the annotation's own"
+    yield "number: [numbers of tracks](concepts.md#numbers-of-tracks)."
     yield "\nBeside a feature's file, they may be [in the order of its"
     yield "windows](steps/features.md#boxes-in-the-order-of-windows) instead. Then there is"
     yield "`<id>_bbox_first.npy`: int64, one more than windows; window k has the boxes `first[k]`"
@@ -203,7 +207,55 @@ def scenes_page() -> Iterator[str]:
     yield "`corner.truth.json` (outlines by the microsecond). Shapes are drawn around what each"
     yield "frame's picture shows of an object. `--objects` also writes `corner.objects.npy`: which"
     yield "object each event is of, −1 none."
+    yield "\n## Limits\n"
+    yield "What is said of the scene above with a value that is out of range:\n"
+    yield "```text"
+    for place, beyond in _BEYOND:
+        yield _refusal(tomllib.loads(textwrap.dedent(example)), place, beyond)
+    yield "```"
     yield ""
+
+
+_BEYOND = (
+    ("", {"duration_us": 0}),
+    ("", {"duration_us": 1_000_100}),
+    ("", {"seed": -1}),
+    ("", {"step_us": 2_000}),
+    ("", {"frame_us": 50}),
+    ("sensor", {"height": 4_096}),
+    ("camera", {"threshold_on": 0.01}),
+    ("camera", {"threshold_spread": 0.05}),
+    ("camera", {"refractory_us": -1}),
+    ("camera", {"noise_hz": 200.0}),
+    ("camera", {"hot_pixels": 5_000}),
+    ("camera", {"hot_pixel_hz": -1.0}),
+    ("background", {"intensity": 0.0}),
+    ("background", {"texture": "fur"}),
+    ("background", {"contrast": 0.95}),
+    ("background", {"cell_px": 3}),
+    ("background", {"drift_px_s": [0.0, 20_000.0]}),
+    ("object.0", {"texture": "noise", "contrast": 0.3}),
+    ("object.0", {"annotate": "ellipse"}),
+    ("object.0", {"box": [0.5, 12.0]}),
+    ("object.0", {"z_order": 5_000}),
+    ("object.0", {"motion": [[0, 20_000.0, 0.0]]}),
+    ("object.0", {"visible_us": [[0, 2_000_000]]}),
+    ("tag.0", {"stop_us": 2_000_000}),
+)
+"""Tables of the documented scene, and what goes beyond a limit in them."""
+
+
+def _refusal(document: dict[str, Any], place: str, beyond: dict[str, Any]) -> str:
+    """Return what is said of a scene in which a table has other values."""
+    table: Any = document
+    for name in filter(None, place.split(".")):
+        table = table[int(name) if name.isdigit() else name]
+    table |= beyond
+    try:
+        scene.parse_scene(document, "corner.toml")
+    except EvreelError as error:
+        return str(error)
+    raise AssertionError(f"{place}: {beyond} is not refused")
 
 
 def checks_page() -> Iterator[str]:

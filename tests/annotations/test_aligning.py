@@ -160,6 +160,46 @@ def test_large_outlines__are_taken_in_fewer_frames_and_coarser(monkeypatch, scen
     assert coarse.offset_us != exact.offset_us
 
 
+@pytest.mark.parametrize("name", ["back", "two"])
+def test_tracks_with_many_events__are_estimated_from_every_ninth_as_from_all(
+    monkeypatch, scenes, name
+):
+    exact = misplaced(scenes, name, 23_000, (2, -1))
+    monkeypatch.setattr(aligning, "_MOST_EVENTS", 1_000)
+    few = misplaced(scenes, name, 23_000, (2, -1))
+    for one, other in zip(few, exact, strict=True):
+        assert (one.n_events, one.every, other.every) == (other.n_events, 9, 1)
+        assert abs(one.share_moved - other.share_moved) < 0.06
+    best = few[-1]
+    assert best.note == ""
+    assert abs(best.offset_us - 23_000) <= best.offset_pm_us < 15_000
+    for found, pm, true in zip(best.shift_px, best.shift_pm_px, (2, -1), strict=True):
+        assert abs(found - true) <= pm < 3
+
+
+def test_events_near_a_track__are_few_in_memory_whatever_their_chunks(monkeypatch, scenes):
+    store, xml = scenes["back"]
+    monkeypatch.setattr(aligning, "_MOST_EVENTS", 500)
+    found, most = [], []
+    concatenate = aligning.Events.concatenate
+
+    def joined(parts, sensor):
+        events = concatenate(parts, sensor)
+        most[-1] = max(most[-1], len(events))
+        return events
+
+    monkeypatch.setattr(aligning.Events, "concatenate", joined)
+    with EventsStore(store) as opened:
+        clock = FrameClock.regular(opened.t_stop_us, 10_000)
+        for rows in (1 << 20, 777, 50):
+            most.append(0)
+            chunks = opened.chunks(rows=rows)
+            found.append(estimate(read_cvat(xml), clock, clock.start_us, 1, chunks, SEARCH))
+    assert found[0] == found[1] == found[2]
+    assert found[0][0].every == 27
+    assert most[1] <= 500 + 777 and most[2] <= 550
+
+
 def test_estimate__of_noise_alone_finds_nothing(scenes):
     from support import random_events
 
@@ -174,10 +214,38 @@ def test_estimate__of_noise_alone_finds_nothing(scenes):
     assert math.isnan(found.offset_us) or found.offset_pm_us > 30_000
 
 
-def test_estimate__beyond_what_is_searched_says_so(scenes):
-    near = AlignSettings(max_offset_us=10_000, max_shift_px=2)
-    [found] = misplaced(scenes, "back", 23_000, (2, -1), near)
-    assert found.note
+@pytest.mark.parametrize("name", ["back", "two", "even"])
+@pytest.mark.parametrize(
+    ("offset_us", "shift_px", "near", "limit"),
+    [
+        (23_000, (0, 0), {"max_offset_us": 10_000}, "10000 µs"),
+        (-23_000, (0, 0), {"max_offset_us": 9_999, "max_shift_px": 1}, "9999 µs"),
+        (0, (4, 0), {"max_shift_px": 2}, "2 px in x"),
+        (0, (0, -4), {"max_shift_px": 2, "max_offset_us": 1_000}, "2 px in y"),
+    ],
+)
+def test_estimate__at_the_limit_of_the_search_is_no_result(
+    scenes, name, offset_us, shift_px, near, limit
+):
+    search = replace(SEARCH, **near)
+    for found in misplaced(scenes, name, offset_us, shift_px, search):
+        if name != "even":  # what moves evenly may be as much farther along its way
+            assert found.note.startswith("cannot be told: at the limit of the search, ")
+            assert math.isnan(found.offset_us)
+        if name == "back":
+            assert limit in found.note
+        for value, most in (
+            (found.offset_us, search.max_offset_us),
+            *((shift, search.max_shift_px) for shift in found.shift_px),
+        ):
+            assert math.isnan(value) or abs(value) < most
+
+
+def test_estimate__near_the_limit_of_the_search_is_a_result(scenes):
+    search = AlignSettings(max_offset_us=32_000, max_shift_px=3)
+    best = misplaced(scenes, "back", 23_000, (2, -1), search)[-1]
+    assert abs(best.offset_us - 23_000) <= best.offset_pm_us
+    assert "limit" not in best.note
 
 
 def test_estimate__does_not_depend_on_chunks(scenes):
@@ -226,6 +294,16 @@ def test_align__prints_the_columns_that_put_it_right(scenes, tmp_path):
     assert names == "annotate/homography"
     matrix = np.array(json.loads(cells)).reshape(3, 3)
     assert np.abs(matrix - np.eye(3)).max() < 0.75
+
+
+def test_align__says_which_part_of_the_events_was_taken(monkeypatch, caplog, scenes, tmp_path):
+    store, xml = scenes["back"]
+    steps.clock(store, tmp_path / "c.tsv")
+    caplog.set_level("INFO", "evreel")
+    monkeypatch.setattr(aligning, "_MOST_EVENTS", 3_000)
+    found = steps.align(store, tmp_path / "c.tsv", xml, search=SEARCH)
+    n = found.estimates[0].n_events
+    assert f"track 0: one in 3 of the {n} events near it is taken" in caplog.messages
 
 
 def test_align__takes_slices_as_it_takes_a_store(scenes, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from evreel.annotations import (
     write_yolo_config,
 )
 from evreel.annotations.forms.coco import Pictures
+from evreel.annotations.open import form_of
 from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import Track
 from evreel.cli import main
@@ -160,3 +162,22 @@ def test_stepped_task__of_coco_is_filled_where_that_is_asked_for(tmp_path, betwe
     assert ((found["t"] - 1) // 10_000).tolist() == frames
     assert found["x"].tolist() == frames
     assert list(joined.annotations.frames) == frames
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.zip", "a"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"is empty\. Export or download it again\.$"),
+        (b"\xef\xbb\xbf \r\n\n", r"is empty\. Export or download it again\.$"),
+        (b"\n<!DOCTYPE html>\n<script>if (a<b&&c) {}</script>", "is a web page, .* log in, and"),
+        (b"<html lang=en><title>Sign in</title><br>", "is a web page, not an annotation"),
+        (gzip.compress(b"<annotations/>", mtime=0), r"is packed by gzip\. Unpack it, or pack it"),
+        (b"7z\xbc\xaf\x27\x1c\0\4", "is packed by 7-Zip"),
+        (b"Rar!\x1a\x07\x01\0", "is packed by RAR"),
+    ],
+)
+def test_file__that_is_no_annotation_is_told_by_its_content(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AnnotationError, match=f"^{name}: {message}"):
+        form_of(tmp_path / name)

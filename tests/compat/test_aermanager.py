@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -74,6 +75,26 @@ def test_slices__say_the_same_in_both_layouts(made, data_set):
         load_annotated_slice(made.slices)
     assert load_labels_lut(folder[0]) == {"__Empty_Default__": 0, "car": 1, "Süd": 2}
     assert load_annotated_slice(folder[0])[1].tolist() == ["car"]
+
+
+@pytest.mark.parametrize(
+    "load", [load_annotated_slice, load_labels_lut, load_rois_lut, load_frame_shape]
+)
+def test_slice__that_does_not_exist_is_told_with_what_there_is(made, data_set, tmp_path, load):
+    for name in ("5", "-1", "x", "9" * 5000):
+        with pytest.raises(LayoutError, match=r"^park.h5: has no slice '.*; it has slices 0 to 4"):
+            load(made.slices / name)
+    folder = Path(list_dataset_files(data_set)[0]).parent
+    there = f"4.h5 does not exist; folder {folder.name} has 0.h5, 1.h5, 2.h5 and 1 more. list_data"
+    with pytest.raises(LayoutError, match=there):
+        load(folder / "4.h5")
+    with pytest.raises(LayoutError, match=r"is a folder\. list_dataset_files names its"):
+        load(folder)
+    for path in (tmp_path / "no.h5", tmp_path / "no.h5" / "3"):
+        with pytest.raises(LayoutError, match=f"^{path} does not exist; .* has no files"):
+            load(path)
+    with pytest.raises(LayoutError, match=r"no\.h5 does not exist"):
+        list_dataset_files(tmp_path / "no.h5")
 
 
 def test_list__of_a_folder_of_slices_has_them_all(made, tmp_path):
@@ -187,7 +208,7 @@ def test_arguments__that_contradict_are_refused(made, tmp_path):
     for load in (load_annotated_slice, load_labels_lut, load_frame_shape):
         with pytest.raises(LayoutError, match="aermanager's layout"):
             load(made.store)
-    with pytest.raises(IndexError, match="slice 99"):
+    with pytest.raises(LayoutError, match=r"has no slice .99.; it has slices 0 to 4"):
         load_annotated_slice(made.slices / "99")
 
 

@@ -133,6 +133,27 @@ def test_coco__names_pictures_as_evreel_does(made, release, tmp_path):
         assert len(root["annotations"]) == len(boxes_of(GIVEN))
 
 
+@pytest.mark.parametrize("layout", ["cvat", "coco", "mot", "dsec-det", "prophesee"])
+def test_tracks__have_their_own_numbers_but_in_boxes_a_row_of_the_slices_regions(
+    made, tmp_path, layout
+):
+    steps.export(made.slices, tmp_path / "out", layout)
+    if layout == "prophesee":
+        found = np.load(tmp_path / "out/train/park_bbox.npy")["track_id"]
+        with SlicesFile(made.slices) as slices:
+            own = slices.rois.track[found]
+            boxes = read_boxes(made.folder / "park_bbox.npy")
+            assert slices.rois.track[boxes["track_id"]].tolist() == own.tolist()
+        assert set(found.tolist()) == {0, 1}
+    elif layout == "dsec-det":
+        path = tmp_path / "out/train/park/object_detections/left/tracks.npy"
+        own = np.load(path)["track_id"]
+    else:
+        folder = tmp_path / "out" / ("train/park.xml" if layout == "cvat" else "")
+        own = np.array([track.id for track in read_back(layout, folder).tracks])
+    assert set(own.tolist()) == {3, 5} == {track.id for track in GIVEN.tracks}
+
+
 def test_dsec_det__has_boxes_at_the_instants_of_pictures(made, tmp_path):
     steps.export(made.slices, tmp_path / "out", "dsec-det", store=made.store)
     sequence = tmp_path / "out/train/park"

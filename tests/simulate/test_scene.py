@@ -13,6 +13,7 @@ from evreel.errors import EvreelError
 from evreel.events import Sensor
 from evreel.simulate import scene
 from evreel.simulate.scene import LOG_UNIT, SUBPIXEL, load_scene, parse_scene
+from support import ROOT
 from support.simulate import FULL_SCENE
 
 
@@ -90,6 +91,34 @@ def test_scene_file__with_a_fault_is_refused_by_file_key_and_value(where, value,
     with pytest.raises(EvreelError, match=message) as caught:
         parse_scene(document, "scenes/corner.toml")
     assert str(caught.value).startswith("corner.toml: ")
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("object.0.contrast", 0.3),
+        ("object.0.annotate", "cuboid"),
+        ("object.0.box", [0.5, 12.0]),
+        ("object.0.z_order", -5_000),
+        ("background.contrast", -0.1),
+        ("background.cell_px", 5),
+        ("camera.threshold_spread", 0.2),
+        ("sensor.height", 9_999),
+        ("step_us", 7_000),
+    ],
+)
+def test_limits__on_the_page_of_scenes_are_those_of_the_messages(where, value):
+    text = textwrap.dedent(scene.__doc__.split(".. code-block:: toml\n\n")[1])
+    document = tomllib.loads(text)
+    document["object"][0] |= {"texture": "noise", "contrast": 0.1}
+    table, key = table_of(document, where)
+    table[key] = value
+    with pytest.raises(EvreelError) as caught:
+        parse_scene(document)
+    limit = str(caught.value).rpartition(" is not ")[2]
+    page = (ROOT / "docs" / "scenes.md").read_text(encoding="utf-8")
+    [stated] = [line for line in page.splitlines() if limit in line and f"{key}=" in line]
+    assert stated.endswith(f" is not {limit}")
 
 
 @pytest.mark.parametrize(

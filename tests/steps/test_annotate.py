@@ -12,14 +12,21 @@ import pytest
 
 from evreel import steps
 from evreel.annotations.cvat import write_video_xml
+from evreel.annotations.shapes import FrameTag
+from evreel.checks.run import check
 from evreel.cli.main import main
-from evreel.errors import AnnotationError, ParameterError
+from evreel.errors import AnnotationError, ClockError, ParameterError
 from evreel.files.boxes import read_boxes
+from evreel.files.clock import write_clock
 from evreel.files.slices import SlicesFile
 from evreel.provenance import sha256
+from evreel.timebase import FrameClock
+from evreel.video.picture import Picture
+from support import random_events
 from support.annotations import annotated, box, polygon, still
 from support.cvat import STEP_US, Recording, listed, task, track
 from support.scenes import simulated
+from support.stores import store_of
 
 MOVING = task(track(listed(range(20))))
 
@@ -143,3 +150,57 @@ def test_jobs__are_inputs_of_the_slices_by_hand_too(tmp_path, capsys):
     assert (repairs["overlapping_shapes"], repairs["stitched_tracks"]) == (3, 1)
     assert main([*common, *each, "--rois-md5", f"{sums[0]} | {'0' * 32}"]) == 1
     assert "1.xml" in capsys.readouterr().err
+
+
+def brief(folder, window_us=STEP_US, n=20):
+    """Return a store of 50 ms, and a clock of `n` frames from its begin on."""
+    store_of(folder / "rec.h5", random_events(2_000, (48, 64), stop_us=50_000, seed=1))
+    times = [window_us * k for k in range(n + 1)]
+    clock = FrameClock(times[:-1], times[1:], "external")
+    write_clock(folder / "rec.clock.tsv", clock, Picture((48, 64)))
+    (folder / "rois.xml").write_text(MOVING, encoding="utf-8")
+    return folder / "rec.h5", folder / "rec.clock.tsv"
+
+
+def test_clock__that_goes_on_after_the_recording_is_an_error_with_advice(tmp_path, caplog):
+    made = *brief(tmp_path), tmp_path / "s.h5", tmp_path / "b.npy"
+    windows = steps.RegularWindows(window_us=50_000)
+    with pytest.raises(ClockError) as caught:
+        steps.annotate(*made, windows, rois=tmp_path / "rois.xml")
+    end = str(caught.value).split("ends at ")[1].split(" ")[0]
+    assert 49_000 < int(end) <= 50_000
+    said = f"rec.clock.tsv: frames 5 to 19 begin after the recording, which ends at {end} µs, and "
+    assert str(caught.value).startswith(
+        f"{said}are labelled. If these are times of another clock, "
+    )
+    assert "set annotate/time_offset_us, which `evreel align` estimates." in str(caught.value)
+    assert not (tmp_path / "s.h5").exists()
+    early = steps.AnnotateSettings(time_offset_us=-150_000)
+    assert steps.annotate(*made, windows, early, rois=tmp_path / "rois.xml") is not None
+    (tmp_path / "rois.xml").write_text(task(track(listed(range(5))), frames=range(20)))
+    with pytest.raises(ClockError, match="frames 5 to 19 begin after"):  # which were looked at
+        steps.annotate(*made, windows, rois=tmp_path / "rois.xml")
+    short = steps.AnnotateSettings(time_offset_us=-60_000)
+    steps.annotate(*made, windows, short, rois=tmp_path / "rois.xml")
+    assert "frames 11 to 19 begin after the recording" in caplog.text
+    (tmp_path / "full.xml").write_text(MOVING, encoding="utf-8")
+    with pytest.raises(ClockError, match="frames 11 to 19 begin after"):  # in which is something
+        steps.annotate(*made, windows, short, rois=tmp_path / "full.xml")
+    (tmp_path / "seen.tsv").write_text("start_frame\tstop_frame\n0\t4\n", encoding="utf-8")
+    steps.annotate(*made, windows, rois=tmp_path / "rois.xml", labelled=tmp_path / "seen.tsv")
+    assert "beyond" not in {finding.check for finding in check(tmp_path / "s.h5").findings}
+
+
+@pytest.mark.parametrize("tag", [True, False])
+def test_last_frame__that_is_much_longer_than_what_is_left_is_no_fault(tmp_path, tag):
+    """A frame of 1 s, of which the recording has 50 ms: neither here nor in a check."""
+    store, clock = brief(tmp_path, window_us=1_000_000, n=1)
+    tags = (FrameTag(0, "car"),) if tag else ()
+    one = annotated(still(box(0), [0]), frames=range(1), tags=tags)
+    write_video_xml(tmp_path / "rois.xml", one, name="rec", n_frames=1, picture_shape=(48, 64))
+    steps.annotate(
+        *(store, clock, tmp_path / "s.h5", tmp_path / "b.npy"),
+        steps.RegularWindows(window_us=50_000),
+        rois=tmp_path / "rois.xml",
+    )
+    assert check(tmp_path / "s.h5").findings == ()

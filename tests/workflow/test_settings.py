@@ -85,8 +85,12 @@ def test_made_up_setting__reaches_its_job_and_alone_makes_it_run_again(checkout,
         write_config(folder, CONFIG | {"events": events})
         return snakemake(folder, *arguments, "all_events", house=checkout)
 
-    wrong = run("-n", made_up_px=0).stdout
-    assert "events/made_up_px: 0 is less than 1 (Something that nobody needs.)" in wrong
+    wrong = run("-n", made_up_px=0)
+    mistake = "events/made_up_px: 0 is less than 1 (Something that nobody needs.)"
+    assert [line for line in wrong.stdout.splitlines() if "profile" not in line] == [
+        f"config.yaml: line 2: {mistake}"
+    ]
+    assert wrong.returncode == 1
     built = run("--cores", "1", made_up_px=7, flip_x=True)
     assert built.returncode == 0, built.stdout
     with h5py.File(folder / "results/events/one.h5") as file:

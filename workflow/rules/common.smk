@@ -63,6 +63,12 @@ def is_unknown(path):
     return not Path(".snakemake", "metadata", record).exists()
 
 
+def stop(error):
+    """End with what is wrong, a line for each mistake; Snakemake would add this file's name, twice."""
+    logger.error(str(error))
+    raise SystemExit(1)
+
+
 try:
     DATASET = DataSet.read(
         config, workflow.configfiles, workflow.config_settings.config
@@ -77,7 +83,7 @@ try:
         MEMORY.save()
         atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:
-    raise WorkflowError(str(error))
+    stop(error)
 
 # A cluster may start a job when its run is long dead: it ends here, before Snakemake removes the
 # job's output to make it again.
@@ -93,7 +99,7 @@ def start():
         os.environ[RUN] = start_run(results, *logs)
         MEMORY.save()
     except EvreelError as error:
-        raise WorkflowError(str(error))
+        stop(error)
 
 
 wildcard_constraints:

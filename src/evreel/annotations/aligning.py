@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +60,9 @@ _FLAT = 0.02
 _LEAST_VARIED, _ALONG = 0.25, 0.2
 """Part of its speed by which a track's velocity varies at least, or it moves evenly; and part of it
 along an axis of the picture from which on it moves along that axis, too."""
-_MOST_EVENTS = 20_000
-"""Of a track with more events near it, every second frame is taken, or every third, …"""
+_MOST_EVENTS = 30_000
+"""Of a track with more events near it every third is taken, or every ninth, …, so that so many are
+left at most: 390 kB. A power of three, because sensors have sides of powers of two."""
 _BLOCKS = 8
 _LEAST_FRAMES = 4
 _SIGNIFICANT = 6.0
@@ -85,6 +86,7 @@ class Estimate:
     shift_px : (x, y), what to add to its coordinates on the sensor; NaN where it cannot be told.
     offset_pm_us, shift_pm_px : the true value is at most this far away in 95 of 100 cases.
     note : why something cannot be told, or is doubtful; empty if nothing is.
+    every : of so many events near it, one was taken; of all tracks together, at most.
     """
 
     track: int | None
@@ -97,6 +99,7 @@ class Estimate:
     shift_px: tuple[float, float] = (math.nan, math.nan)
     shift_pm_px: tuple[float, float] = (math.nan, math.nan)
     note: str = ""
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,6 @@ class _Path:
     width: float
     duration_us: float
 
-    def part(self, rows: slice) -> _Path:
-        """Return some of the instants."""
-        columns = ("instant", "half", "speed", "corner", "block", "first", "shape")
-        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
-
 
 def estimate(
     annotations: Annotations,
@@ -181,8 +179,11 @@ def estimate(
         for track, shapes in zip(tracks, shown, strict=True)
         if shapes
     ]
-    near = _near(paths, chunks, search)
-    measured = [_Measured(path, events) for path, events in zip(paths, near, strict=True)]
+    near = [_Near(path, search) for path in paths]
+    for chunk in chunks:
+        for each in near:
+            each.add(chunk)
+    measured = [_Measured(path, of_path) for path, of_path in zip(paths, near, strict=True)]
     told = {id(m.path): _estimated([m], search, m.path.track, m.path.label) for m in measured}
     of_path = iter(told.values())
     found = [
@@ -336,24 +337,37 @@ class _Maps:
         return (on - beside * balance).astype(np.float32), corner
 
 
-def _near(paths: Sequence[_Path], chunks: Iterable[Events], search: AlignSettings) -> list[Events]:
-    """Return the events that may lie on each path, wherever it is shifted to."""
-    found: list[list[Events]] = [[] for _ in paths]
-    bounds = [_bounds_around(path, search) for path in paths]
-    sensor = Sensor(1, 1)
-    for chunk in chunks:
-        sensor = chunk.sensor
-        for path, around, parts in zip(paths, bounds, found, strict=True):
-            if not len(path.instant):
-                continue
-            reach = search.max_offset_us + int(path.half[0])
-            ends = [int(path.instant[0]) - reach, int(path.instant[-1]) + reach]
-            part = chunk[slice(*np.searchsorted(chunk.t, ends).tolist())]
-            frame = np.searchsorted(path.instant, part.t)
-            left, top, right, bottom = around[np.minimum(frame, len(around) - 1)].T
-            inside = (part.x >= left) & (part.x < right) & (part.y >= top) & (part.y < bottom)
-            parts.append(part[inside])
-    return [Events.concatenate(parts, sensor) for parts in found]
+class _Near:
+    """The events that may lie on a path, wherever it is shifted to: every n-th of them."""
+
+    def __init__(self, path: _Path, search: AlignSettings) -> None:
+        self._instant = path.instant
+        self._reach = search.max_offset_us + int(path.half[0])
+        self._around = _bounds_around(path, search)
+        self._taken: list[Events] = []
+        self.n, self.every = 0, 1
+
+    def add(self, chunk: Events) -> None:
+        """Take what is near of a chunk; if that is too much, one in three of all that was taken."""
+        ends = [int(self._instant[0]) - self._reach, int(self._instant[-1]) + self._reach]
+        part = chunk[slice(*np.searchsorted(chunk.t, ends).tolist())]
+        frame = np.searchsorted(self._instant, part.t)
+        left, top, right, bottom = self._around[np.minimum(frame, len(self._around) - 1)].T
+        inside = (part.x >= left) & (part.x < right) & (part.y >= top) & (part.y < bottom)
+        near = np.flatnonzero(inside)
+        taken = np.zeros(len(part), dtype=bool)
+        taken[near[-self.n % self.every :: self.every]] = True
+        self._taken.append(part[taken])  # of a mask: a view would keep the chunk
+        self.n += len(near)
+        while sum(map(len, self._taken)) > _MOST_EVENTS:
+            events = self.events()
+            self._taken = [events[np.arange(len(events)) % 3 == 0]]
+            self.every *= 3
+
+    def events(self) -> Events:
+        """Return what was taken."""
+        sensor = self._taken[0].sensor if self._taken else Sensor(1, 1)
+        return Events.concatenate(self._taken, sensor)
 
 
 def _bounds_around(path: _Path, search: AlignSettings) -> FloatArray:
@@ -376,13 +390,11 @@ def _bounds_around(path: _Path, search: AlignSettings) -> FloatArray:
 
 
 class _Measured:
-    """A path and its events, of which as many frames are taken as can be searched."""
+    """A path and its events."""
 
-    def __init__(self, path: _Path, events: Events) -> None:
-        self.n_events = len(events)
-        every = -(-len(events) // _MOST_EVENTS)
-        self.path = path.part(slice(None, None, max(every, 1)))
-        self.events = events
+    def __init__(self, path: _Path, near: _Near) -> None:
+        self.path, self.events = path, near.events()
+        self.n_events, self.every = near.n, near.every
 
     def scores(
         self,
@@ -453,10 +465,13 @@ def _estimated(
 
     fine_us = max(round(0.25 / pace), 1) if moves else 1
     sides = min(max(_FINE_STEPS, -(-step_us // fine_us) + 2), 4 * _FINE_STEPS) if moves else 0
+    limits = np.array([search.max_offset_us, search.max_shift_px, search.max_shift_px])
     fine_offsets = at_us + np.arange(-sides, sides + 1, dtype=np.int64) * fine_us
+    fine_offsets = fine_offsets[np.abs(fine_offsets) <= limits[0]]
     fine = np.arange(-_FINE_STEPS, _FINE_STEPS + 1, dtype=np.float64) * 0.25
-    blocks = np.concatenate([m.scores(fine_offsets, at_x + fine, at_y + fine) for m in usable])
-    best, pm = _parabola(blocks, fine_offsets, at_x + fine, at_y + fine, pace)
+    xs, ys = ((at + fine)[np.abs(at + fine) <= search.max_shift_px] for at in (at_x, at_y))
+    blocks = np.concatenate([m.scores(fine_offsets, xs, ys) for m in usable])
+    best, pm = _parabola(blocks, fine_offsets, xs, ys, pace)
     pm[0] /= min(max(varied, 1e-3), 1.0)
     # An outline may be that of the beginning of its frame, of its end, or of all of it.
     pm[0] += max(each.path.duration_us for each in usable) / 2
@@ -465,25 +480,23 @@ def _estimated(
     for k, (values, at, step) in enumerate(axes):
         farthest = float(np.abs(values[at] - best[k]).max())
         pm[k] = max(pm[k], farthest if farthest > 1.5 * step else 0.0)
-    limits = np.array([search.max_offset_us, search.max_shift_px, search.max_shift_px])
     notes = []
+    along = np.ones(3, dtype=bool)
     if moves and varied < _LEAST_VARIED:
         # What is later is farther along its way, by any of what was searched.
         along = np.array([True, *(np.abs(usual) >= _ALONG * pace)])
         pm[along] = 2 * limits[along]
-        unmoved = int(offsets[np.argmax(coarse[:, search.max_shift_px, search.max_shift_px])])
+        k = int(np.argmax(coarse[:, search.max_shift_px, search.max_shift_px]))
+        unmoved = f"{offsets[k]} µs" if 0 < k < len(offsets) - 1 else "the limit of the search"
         notes.append(
             "moves evenly: time and place along its way cannot be told apart; without a shift, "
-            f"{unmoved} µs fits best"
+            f"{unmoved} fits best"
         )
     elif (pm > limits / 2).any():
         notes.append("several places fit about as well")
     if not moves:
         notes.append("stands still: no time offset can be told")
         best[0] = pm[0] = np.nan
-    at_edge = (moves and a in (0, len(offsets) - 1), *(k in (0, len(shifts) - 1) for k in (i, j)))
-    if any(at_edge):
-        notes.append("at the edge of what was searched: search farther")
     on = [(each, (each.path.weights > 0).astype(np.float32)) for each in usable]
     searched = sum(len(each.events) for each in usable)
     share = sum(each.total(0, 0.0, 0.0, mask) for each, mask in on) / searched
@@ -491,6 +504,14 @@ def _estimated(
     moved = sum(each.total(*there, mask) for each, mask in on) / searched
     if moved < _LEAST_SHARE:
         return _untold(track, label, n_events, "most events near it are of something else")
+    top = np.unravel_index(int(np.argmax(blocks.sum(axis=0))), blocks.shape[1:])
+    peak = np.abs([float(fine_offsets[top[0]]), xs[top[2]], ys[top[1]]])
+    at_limit = (peak > limits - [fine_us, 0.25, 0.25]) | (np.abs(best) >= limits)
+    if at_limit.any():
+        # There the search ended, and scores may rise on; so may those of what goes with it.
+        best[along | at_limit] = pm[along | at_limit] = np.nan
+        where = _listed_limits(at_limit, limits)
+        notes.insert(0, f"cannot be told: at the limit of the search, {where}: search farther")
     offset_us, x, y = best.tolist()
     pm_us, pm_x, pm_y = pm.tolist()
     return Estimate(
@@ -504,6 +525,7 @@ def _estimated(
         shift_px=(x, y),
         shift_pm_px=(pm_x, pm_y),
         note="; ".join(notes),
+        every=max(each.every for each in usable),
     )
 
 
@@ -520,6 +542,13 @@ def _as_good(scores: FloatArray, best: tuple[int, int, int]) -> tuple[npt.NDArra
         total += live.sum(axis=0)
         variance += live.var(axis=0) * n**2 / (n - 1)
     return np.nonzero(total <= _CLEARLY * np.sqrt(variance))
+
+
+def _listed_limits(at_limit: npt.NDArray[np.bool_], limits: FloatArray) -> str:
+    """Return which limits of the search were reached."""
+    names = ("{:.0f} µs", "{:.0f} px in x", "{:.0f} px in y")
+    pairs = zip(names, limits.tolist(), at_limit, strict=True)
+    return " and ".join(name.format(limit) for name, limit, is_at in pairs if is_at)
 
 
 def _untold(track: int | None, label: str, n_events: int, note: str) -> Estimate:

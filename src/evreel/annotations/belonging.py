@@ -92,20 +92,29 @@ def _fits(annotations: Annotations, video: Video | None) -> bool:
     return known and _misfit(annotations, video, part_of_video=False) is None
 
 
+def other_size(
+    drawn: tuple[int, ...] | None, shape: tuple[int, int] | None
+) -> AnnotationError | None:
+    """Return the error for shapes that were drawn on pictures of another size than the video's."""
+    if drawn is None or shape is None or drawn == shape:
+        return None
+    times, rest = divmod(drawn[0], shape[0])
+    is_magnified = rest == 0 and drawn[1] == times * shape[1]
+    return AnnotationError(
+        f"was drawn on {drawn[1]}x{drawn[0]} pictures; the video's are {shape[1]}x{shape[0]}",
+        hint=f"If its video was magnified {times} times, make this one with video/scale, too."
+        if is_magnified
+        else "Was it made from another video? Pictures of another camera, or of another size, "
+        "need annotate/homography.",
+    )
+
+
 def _misfit(
     annotations: Annotations, video: Video, *, part_of_video: bool
 ) -> AnnotationError | None:
-    drawn, shape, n = annotations.picture_shape, video.picture_shape, len(video.clock)
-    if drawn is not None and shape is not None and drawn != shape:
-        times, rest = divmod(drawn[0], shape[0])
-        is_magnified = rest == 0 and drawn[1] == times * shape[1]
-        return AnnotationError(
-            f"was drawn on {drawn[1]}x{drawn[0]} pictures; the video's are {shape[1]}x{shape[0]}",
-            hint=f"If its video was magnified {times} times, make this one with video/scale, too."
-            if is_magnified
-            else "Was it made from another video? Pictures of another camera, or of another size, "
-            "need annotate/homography.",
-        )
+    n = len(video.clock)
+    if wrong := other_size(annotations.picture_shape, video.picture_shape):
+        return wrong
     try:
         if not part_of_video:
             check_task(annotations, video.clock)

@@ -22,6 +22,15 @@ Form = Literal["cvat", "coco", "mot", "yolo", "event-bbox"]
 _BLANK = b" \t\r\n"
 _MARK = b"\xef\xbb\xbf"
 _START_BYTES = 4096
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!\x1a\x07": "RAR",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+}
+_PAGES = (b"<!doctype html", b"<html")
+"""How a web page begins, where its server gives that instead of a file."""
 _KNOWN = "CVAT XML, COCO, MOT, YOLO and EventBbox (.npy) can be read"
 
 
@@ -51,14 +60,27 @@ def form_of(path: str | Path) -> Form:
     if start.startswith(b"\x93NUMPY"):
         return "event-bbox"
     text = start.removeprefix(_MARK).lstrip(_BLANK)
+    if not text and path.stat().st_size <= len(start):
+        raise AnnotationError("is empty", path=path, hint="Export or download it again.")
+    if text[: len(_PAGES[0])].lower().startswith(_PAGES):
+        raise AnnotationError(
+            "is a web page, not an annotation",
+            path=path,
+            hint="Servers send one instead of a file to those who are not logged in: log in, and "
+            "download the export again.",
+        )
+    packed = next((name for mark, name in _PACKED.items() if start.startswith(mark)), None)
+    if packed is not None:
+        raise AnnotationError(
+            f"is packed by {packed}", path=path, hint="Unpack it, or pack it as a zip."
+        )
     if text[:1] == b"{":
         return "coco"
     if text[:1].isdigit() and b"," in text.split(b"\n")[0]:
         return "mot"
     if text[:1] == b"<" or start[:2] in (b"\xff\xfe", b"\xfe\xff") or path.suffix == ".xml":
         return "cvat"
-    what = "is empty" if not text else "is not an annotation"
-    raise AnnotationError(what, path=path, hint=f"{_KNOWN}.")
+    raise AnnotationError("is not an annotation", path=path, hint=f"{_KNOWN}.")
 
 
 def _form_within(path: Path) -> Form:

@@ -179,6 +179,31 @@ def _whole(path: Path, number: int, name: str, text: str) -> int:
     return int(text)
 
 
+def never_seen(
+    finished: Finished, line: int, source: str, looked: tuple[int, int] | None
+) -> AnnotationError:
+    """Return the error for a line of which no frame was looked at; `looked` is from where to where.
+
+    Parameters
+    ----------
+    finished, line
+        The table, and the line in it.
+    source
+        Name of the annotation.
+    looked
+        From where to where frames were looked at, in the table's unit; None if none were.
+    """
+    k, unit = finished.lines.index(line), "frames" if finished.of_frames else "µs"
+    seen = "none" if looked is None else f"{looked[0]} to {looked[1]}"
+    return AnnotationError(
+        f"no frame that {source or 'the annotation'} looked at is from {finished.start[k]} to "
+        f"{finished.stop[k]}; its {unit} are {seen}",
+        path=finished.source,
+        place=f"line {line}",
+        hint="Is the table of another recording?",
+    )
+
+
 def only_finished(
     annotations: Annotations, finished: Finished, clock: FrameClock
 ) -> tuple[Annotations, int]:
@@ -215,15 +240,8 @@ def only_finished(
     ):
         low, high = np.searchsorted(begin, start), np.searchsorted(end, stop, side="right")
         if low >= high:
-            unit = "frames" if finished.of_frames else "µs"
-            looked = f"{begin[0]} to {end[-1]}" if len(frames) else "none"
-            raise AnnotationError(
-                f"no frame that {annotations.source or 'the annotation'} looked at is from {start} "
-                f"to {stop}; its {unit} are {looked}",
-                path=finished.source,
-                place=f"line {line}",
-                hint="Is the table of another recording?",
-            )
+            looked = (int(begin[0]), int(end[-1])) if len(frames) else None
+            raise never_seen(finished, line, annotations.source, looked)
         done[low:high] = True
     kept = frames[done].tolist()
     open_ = set(frames.tolist()).difference(kept)

@@ -15,10 +15,10 @@ from evreel.timebase import Int64Array
 error, _ = checks_of("boxes, slices")
 _, warning = checks_of("events with labels")
 
-_ALONE_US = Threshold(
+ALONE_US = Threshold(
     "alone_us",
     100_000,
-    "Taken as a frame's duration if there is only one label; frames of labels are shorter.",
+    "Taken as a frame's duration if there is only one label, and no shape that is longer.",
 )
 
 
@@ -31,13 +31,13 @@ def usual_step(t_us: Int64Array) -> int:
     (10, 100000)
     """
     times = np.unique(t_us)
-    return int(np.median(distance(times[1:], times[:-1]))) if len(times) > 1 else _ALONE_US.value
+    return int(np.median(distance(times[1:], times[:-1]))) if len(times) > 1 else ALONE_US.value
 
 
 @error(
     "beyond",
     "Labels before the recording's start, or beyond its end by more than a frame.",
-    _ALONE_US,
+    ALONE_US,
 )
 class Beyond(PieceTally):
     """Compare label times, µs since the recording's first event, with its end.
@@ -55,7 +55,8 @@ class Beyond(PieceTally):
 
     what = "label"
     problem = (
-        "outside the recording, which ends at t={t_stop_us} µs; do they belong to another one?"
+        "outside the recording, which ends at t={t_stop_us} µs; do they belong to another one, or "
+        "are times of another clock (annotate/time_offset_us, evreel align)?"
     )
 
     def __init__(self, table: str, t_stop_us: int, window_us: int | None = None) -> None:

@@ -13,7 +13,7 @@ from evreel.checks.columns import EVENTS_COLUMNS, RawColumns, opened, provenance
 from evreel.checks.events import Columns, at, check_events, event_checks
 from evreel.checks.finding import DAMAGE, Finding, Located
 from evreel.checks.inventory import File, Known
-from evreel.checks.labels import Beyond, LabelSpan
+from evreel.checks.labels import ALONE_US, Beyond, LabelSpan
 from evreel.checks.registry import checks_of, findings, finished
 from evreel.checks.tally import Faults, PieceTally, Read, Tally, distance
 from evreel.checks.tracks import check_tracks
@@ -340,10 +340,15 @@ def _check_tables(path: str, h5: h5py.File, reader: RawColumns) -> Iterator[Find
     outlines = ("shapes/frame", "shapes/first_vertex", "shapes/n_vertices")
     yield from reader.through(ShapesInOrder(len(h5["vertices/x"])), *outlines)
     yield from _check_attributes(h5, reader)
-    frames = [
-        int(np.where(stop > start, distance(stop, start), 0).max())
-        for _, (start, stop) in reader.pieces("tags/start_us", "tags/stop_us")
-    ]
+    tagged, shown = (
+        [
+            int(np.where(stop > start, distance(stop, start), 0).max())
+            for _, (start, stop) in reader.pieces(f"{table}/start_us", f"{table}/stop_us")
+        ]
+        for table in ("tags", "shapes")
+    )
+    # A table with one row does not say how long a frame is: there, long ones are known by shapes.
+    frames = [*tagged, *(longest for longest in shown if longest > ALONE_US.value)]
     for table in ("rois", "tags", "labelled"):
         if table != "labelled":
             yield from reader.through(LabelNumber(table, n_labels), f"{table}/label")

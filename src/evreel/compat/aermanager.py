@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -66,6 +67,9 @@ EVENT_DTYPE = np.dtype([("x", "<u2"), ("y", "<u2"), ("t", "<u8"), ("p", "?"), ("
 """Of the events of a slice; `id` is NaN outside every region."""
 
 _HEAD_BYTES = 4096
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_MOST_NAMED = 3
+"""So many files are named in a message; the others are counted."""
 _EMPTY: npt.NDArray[np.object_] = np.empty(0, dtype=object)
 
 
@@ -189,8 +193,15 @@ def list_dataset_files(path: str | Path) -> list[str]:
     ----------
     path
         A folder of aermanager's layout; or evreel's slices, one file or a folder of them.
+
+    Raises
+    ------
+    LayoutError
+        If there is no such folder or file.
     """
     path = Path(path)
+    if not path.exists():
+        raise _absent(path)
     if path.is_file():
         with SlicesFile(path) as file:
             return [str(path / str(k)) for k in range(file.n)]
@@ -203,20 +214,26 @@ def list_dataset_files(path: str | Path) -> list[str]:
 def load_annotated_slice(
     file_path: str | Path,
 ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.object_]]:
-    """Return the events of a slice, (n,) of `EVENT_DTYPE`, and the names of what is in it."""
+    """Return the events of a slice, (n,) of `EVENT_DTYPE`, and the names of what is in it.
+
+    Raises
+    ------
+    LayoutError
+        If there is no such file or slice, with what is there.
+    UsageError
+        If it is a file of many slices.
+    """
     path = Path(file_path)
-    slices = _slices_of(path)
-    if slices is None:
-        names = ("x", "y", "t", "p", "id")
-        *columns, label = read_slice(path, *(f"spikes/{name}" for name in names), "label")
-        events = np.empty(len(columns[0]), dtype=EVENT_DTYPE)
-        for name, column in zip(names, columns, strict=True):
-            events[name] = column
-        return events, label.astype(object) if len(label) else _EMPTY
-    if slices == path:
-        raise UsageError("holds many slices", path=path, hint="list_dataset_files names each.")
-    with SlicesFile(slices) as file:
-        k = int(path.name)
+    with _own(path) as (file, k):
+        if file is None:
+            names = ("x", "y", "t", "p", "id")
+            *columns, label = read_slice(path, *(f"spikes/{name}" for name in names), "label")
+            events = np.empty(len(columns[0]), dtype=EVENT_DTYPE)
+            for name, column in zip(names, columns, strict=True):
+                events[name] = column
+            return events, label.astype(object) if len(label) else _EMPTY
+        if k is None:
+            raise UsageError("holds many slices", path=path, hint="list_dataset_files names each.")
         found, roi = file.slice(k)
         events = np.empty(len(found), dtype=EVENT_DTYPE)
         for name in "xyp":
@@ -233,9 +250,8 @@ def load_annotated_slice(
 def load_labels_lut(file_path: str | Path) -> dict[str, int]:
     """Return name → number of all labels; 0 is none."""
     path = Path(file_path)
-    slices = _slices_of(path)
-    if slices is not None:
-        with SlicesFile(slices) as file:
+    with _own(path) as (file, _):
+        if file is not None:
             return {name: number for number, name in enumerate([NOTHING, *file.labels])}
     names, numbers = read_slice(path, "labels_lut/id", "labels_lut/label")
     return dict(zip(names.tolist(), numbers.tolist(), strict=True))
@@ -244,9 +260,8 @@ def load_labels_lut(file_path: str | Path) -> dict[str, int]:
 def load_rois_lut(file_path: str | Path) -> dict[int, str]:
     """Return number → label of all regions; empty if there are none."""
     path = Path(file_path)
-    slices = _slices_of(path)
-    if slices is not None:
-        with SlicesFile(slices) as file:
+    with _own(path) as (file, _):
+        if file is not None:
             names = [file.labels[number] for number in file.rois.label]
             return dict(zip(roi_numbers(file.rois.track).tolist(), names, strict=True))
     numbers, names_ = read_slice(path, "rois/id", "rois/label", absent=True)
@@ -256,9 +271,8 @@ def load_rois_lut(file_path: str | Path) -> dict[int, str]:
 def load_frame_shape(file_path: str | Path) -> tuple[int, int, int]:
     """Return (2, height, width), the shape of a slice's picture."""
     path = Path(file_path)
-    slices = _slices_of(path)
-    if slices is not None:
-        with SlicesFile(slices) as file:
+    with _own(path) as (file, _):
+        if file is not None:
             return 2, file.sensor.height, file.sensor.width
     (shape,) = read_slice(path, "frame_size")
     if len(shape) != 3:
@@ -267,11 +281,44 @@ def load_frame_shape(file_path: str | Path) -> tuple[int, int, int]:
     return polarities, height, width
 
 
-def _slices_of(path: Path) -> Path | None:
-    """Return evreel's slices if a path names these, or one of them; None if it does not."""
-    if path.name.isdecimal() and path.parent.is_file():
-        return path.parent
-    return path if path.is_file() and hdf5.layout_of(path) == SLICES.name else None
+@contextlib.contextmanager
+def _own(path: Path) -> Iterator[tuple[SlicesFile | None, int | None]]:
+    """Give evreel's slices if a path names these, and the number of one if it names one of them.
+
+    Neither is given of a file that is to be read as aermanager's.
+
+    Raises
+    ------
+    LayoutError
+        If there is no such file or slice.
+    """
+    is_one = path.parent.is_file()
+    whole = path.parent if is_one else path
+    if not whole.exists():
+        raise _absent(path)
+    if whole.is_dir():
+        raise LayoutError("is a folder", path=path, hint="list_dataset_files names its slices.")
+    if not is_one and hdf5.layout_of(path) != SLICES.name:
+        yield None, None
+        return
+    with SlicesFile(whole) as file:
+        is_there = _NUMBER.fullmatch(path.name) is not None and int(path.name) < file.n
+        if is_one and not is_there:
+            have = f"slices 0 to {file.n - 1}" if file.n else "no slices"
+            raise LayoutError(f"has no slice {path.name!r}; it has {have}", path=whole)
+        yield file, int(path.name) if is_one else None
+
+
+def _absent(path: Path) -> LayoutError:
+    """Return the error for a file that does not exist, with what there is instead."""
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    names = sorted((entry.name for entry in folder.iterdir()), key=lambda name: (len(name), name))
+    more = len(names) - _MOST_NAMED
+    have = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return LayoutError(
+        f"{path} does not exist; folder {folder.name} has {have or 'no files'}",
+        hint="list_dataset_files names the slices of a data set.",
+    )
 
 
 def _digits(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,10 @@ from evreel.dataset.config import FILES, stop_at
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
 from evreel.dataset.owners import Origin, Xml, misplaced, origin_of
+from evreel.dataset.settings import ClockSettings
+from evreel.dataset.videos import is_made_so, is_settled, made_clock, picture_of
 from evreel.errors import EvreelError, SourceError
-from evreel.files.clock import CLOCK_SUFFIX, read_clock
+from evreel.files.clock import read_clock
 from evreel.provenance import STEP_REVISIONS, canonical_json, state
 from evreel.release.content import ANNOTATIONS, listed_in, paths_in
 from evreel.samples.cut import check_labels
@@ -29,6 +31,7 @@ from evreel.text import read_list
 if TYPE_CHECKING:
     from evreel.annotations.belonging import Video
     from evreel.annotations.shapes import Annotations
+    from evreel.video.picture import Picture
 
 
 def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
@@ -52,7 +55,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
     UsageError
         With a line for each mistake: a file that does not have the MD5 that the table states, or
         is not what its column takes; a label that is not listed; an XML, or boxes, of another
-        recording, or of two.
+        recording, or of two; an annotation that cannot fit its video, as far as that is known.
     """
     told: list[tuple[int, str]] = []
     xmls: list[Xml] = []
@@ -87,6 +90,11 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 told.append((dataset.lines[id_], f"{column}: {error}"))
     others, doubts = misplaced(xmls, dataset)
     told += others
+    for find in (_of_other_sizes, _of_other_frames):
+        wrong = {line for line, _ in told}  # one mistake is told once
+        told += [(line, said) for line, said in find(xmls, dataset, memory) if line not in wrong]
+    misfits = list(_misfits(dataset, memory, {line for line, _ in told}))
+    told += [(line, said) for line, said, is_certain in misfits if is_certain]
     doubts += _shared_boxes(dataset, boxes.values())
     table = dataset.config.recordings
     stop_at(
@@ -97,7 +105,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
             *_font(dataset, memory),
         ]
     )
-    doubts += _misfits(dataset, memory)
+    doubts += [f"line {line}: {said}" for line, said, _ in misfits]
     return [f"{table}: {doubt}" for doubt in doubts]
 
 
@@ -218,15 +226,18 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
     def video_of(name: str) -> Video:
         from evreel.annotations.belonging import Video
 
-        frames, picture, _ = read_clock(clocks[name])
-        is_seen = picture is not None and settings.homography is None
-        return Video(name, frames, picture.shape if picture and is_seen else None)
+        frames, stated, _ = read_clock(clocks[name])
+        seen = stated or _picture(dataset, memory, name)
+        is_seen = settings.homography is None
+        return Video(name, frames, seen.shape if seen and is_seen else None)
 
     def other(name: str) -> Video | None:
         try:
             return video_of(name)
         except EvreelError:  # which is told of its own row
             return None
+
+    picture = _picture(dataset, memory, id_)
 
     def found() -> int:
         from evreel.annotations.belonging import check_belongs
@@ -245,7 +256,7 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
             read_drawn = partial(
                 read,
                 clock=video.clock,
-                picture=read_clock(clocks[id_])[1] or Picture((1, 1)),
+                picture=read_clock(clocks[id_])[1] or picture or Picture((1, 1)),
                 labels=dataset.labels(),
                 unsupported=settings.unsupported,
                 invalid=settings.invalid,
@@ -258,37 +269,97 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
         others = {name: partial(other, name) for name in clocks if name != id_}
         for part in (placed.rois, placed.tags):
             if part is not None:
-                check_belongs(part, video, others, part_of_video=settings.part_of_video)
+                more = {"part_of_video": settings.part_of_video, "by_name": False}
+                check_belongs(part, video, others, **more)  # names are compared by `misplaced`
         return len(video.clock)
 
     digests = [memory.digests(path).sha256 for path in (clocks[id_], *rois, *tags)]
     parts = ("clock", id_, digests, settings.plain(), dataset.labels())
-    _known(memory, found, *parts)
+    _known(memory, found, *parts, picture and picture.shape)
 
 
-def _misfits(dataset: DataSet, memory: Memory) -> Iterator[str]:
-    """Yield a doubt for each annotation that does not fit the clock that an earlier run made.
+def _picture(dataset: DataSet, memory: Memory, id_: str) -> Picture | None:
+    return picture_of(dataset, id_, partial(_known, memory))
 
-    The clock may be made again, so only its job can be certain.
+
+def _of_other_sizes(
+    xmls: Iterable[Xml], dataset: DataSet, memory: Memory
+) -> Iterator[tuple[int, str]]:
+    """Yield (line, problem) of each annotation whose pictures are not of its video's size."""
+    from evreel.annotations.belonging import other_size
+
+    for xml in xmls:
+        is_other_camera = dataset.settings(xml.id).annotate.homography is not None
+        if not xml.origin.size or is_other_camera or "clock" in dataset.recordings[xml.id]:
+            continue
+        picture = _picture(dataset, memory, xml.id)
+        error = other_size(tuple(xml.origin.size), None if picture is None else picture.shape)
+        if error is not None:
+            yield xml.line, f"{xml.column}: {Path(xml.path).name}: {error}"
+
+
+def _of_other_frames(
+    xmls: Iterable[Xml], dataset: DataSet, memory: Memory
+) -> Iterator[tuple[int, str]]:
+    """Yield (line, problem) of each table of finished frames that its annotation does not have."""
+    from evreel.annotations.seen import never_seen, read_finished
+
+    of_row: dict[str, list[Xml]] = defaultdict(list)
+    for xml in xmls:
+        of_row[xml.id].append(xml)
+    for id_, of in of_row.items():
+        path, origins = dataset.recordings[id_].get("labelled"), [xml.origin for xml in of]
+        if path is None or not all(origin.by_number for origin in origins):
+            continue
+        try:
+            finished = read_finished(path)
+        except EvreelError:  # which is told of its own
+            continue
+        first, last = min(each.first for each in origins), max(each.last for each in origins)
+        ends = zip(finished.lines, finished.start.tolist(), finished.stop.tolist(), strict=True)
+        out = [line for line, start, stop in ends if start > last or stop <= first]
+        if finished.of_frames and last >= 0 and out:
+            error = never_seen(finished, out[0], Path(of[0].path).name, (first, last + 1))
+            yield of[0].line, f"labelled: {error}"
+
+
+def _misfits(
+    dataset: DataSet, memory: Memory, told: Collection[int]
+) -> Iterator[tuple[int, str, bool]]:
+    """Yield (line, problem) of each annotation that does not fit the clock of an earlier run.
+
+    The third is whether that is certain: the clock would be made again as it is. Lines of which
+    something is told already are passed over.
     """
     rows = dataset.recordings
-    made = {id_: f"{dataset.results}/video/{id_}{CLOCK_SUFFIX}" for id_ in rows}
-    there = {id_: path for id_, path in made.items() if Path(path).exists()}
+    made = {id_: made_clock(dataset, id_) for id_ in rows}
+    there = {id_: str(path) for id_, path in made.items() if path.exists()}
     for id_, path in there.items():
-        if "clock" in rows[id_] or not any(role in rows[id_] for role in ANNOTATIONS):
+        line, video = dataset.lines[id_], dataset.settings(id_).video.part(ClockSettings)
+        if (
+            line in told
+            or "clock" in rows[id_]
+            or not any(role in rows[id_] for role in ANNOTATIONS)
+        ):
             continue
-        settings = dataset.settings(id_).video
 
-        def found(path: str = path) -> list[str | int | None]:
-            _, picture, said = read_clock(path)
-            return [said.get("window_us"), picture.scale if picture else None]
+        def found(path: str = path, video: ClockSettings = video) -> bool:
+            return is_made_so(*read_clock(path), video)
 
         try:
-            made_by = _known(memory, found, "made clock", memory.digests(path).sha256)
-            if made_by == [str(settings.window_us), settings.scale]:
+            sha256 = memory.digests(path).sha256
+            if _known(memory, found, "made clock", sha256, video.plain()):
                 _check_clock(dataset, memory, id_, there)
         except EvreelError as error:
-            yield f"line {dataset.lines[id_]}: {error}"
+            yield (
+                line,
+                str(error),
+                is_settled(dataset, id_) and _is_as_acquired(dataset, memory, id_),
+            )
+
+
+def _is_as_acquired(dataset: DataSet, memory: Memory, id_: str) -> bool:
+    return changed_source(dataset.recording_file(id_), dataset.acquired(id_), memory) is None
 
 
 def _check_finished(memory: Memory, path: str) -> None:

@@ -26,6 +26,10 @@ _USUAL = frozenset(
 """Words that names have for other reasons, though a recording may be called so, too."""
 
 
+_SHARES = (1, 1)
+"""Size of pictures of which coordinates are shares, as YOLO has them."""
+
+
 class Origin(NamedTuple):
     """What a CVAT XML says of its own origin; empty where it says nothing.
 
@@ -43,6 +47,10 @@ class Origin(NamedTuple):
         The folders that its pictures are in.
     called
         The words that all its pictures have in their names, unless CVAT chose these.
+    size
+        (height, width) of its pictures.
+    by_number
+        Whether its frames are those of the video by their numbers alone.
     """
 
     video: str = ""
@@ -53,6 +61,8 @@ class Origin(NamedTuple):
     of_project: str = ""
     folders: tuple[str, ...] = ()
     called: str = ""
+    size: tuple[int, ...] = ()
+    by_number: bool = False
 
 
 class Xml(NamedTuple):
@@ -88,6 +98,8 @@ def origin_of(read: Annotations) -> Origin:
         read.of_project,
         tuple(sorted({folder for path in paths for folder in path[:-1] if folder})),
         " ".join(common),
+        () if read.picture_shape in (None, _SHARES) else tuple(read.picture_shape),
+        not read.of_images and all(is_frame_of_video(name[-1]) for name in paths),
     )
 
 

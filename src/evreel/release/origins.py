@@ -108,9 +108,9 @@ class Made:
             origin = read_origin(place)
             return cls(path, id_, BOXES, digest(), origin["inputs"], origin["beside"])
         for name in ANNOTATIONS:
-            role = _role_of_released(path, id_, name)
-            if role is not None:
-                return cls(path, id_, role, digest())
+            released = _role_of_released(path, id_, name)
+            if released is not None:
+                return cls(path, id_, released, digest())
         for name in SIDECARS:
             if path.startswith(f"sidecars/{id_}.{name}"):
                 return cls(path, id_, name, digest())

@@ -28,7 +28,8 @@ or a number out of range is an error that names the key.
     [background]
     intensity = 0.4             # share of full scale, 0.001 to 1
     texture = "noise"           # plain (default), noise, stripes, checker
-    contrast = 0.1              # unless plain: intensity · (1 ± contrast), 0 to 0.9; default 0.3
+    contrast = 0.1              # unless plain: intensity · (1 ± contrast), 0 to 0.9; default 0.3;
+                                # intensity · (1 + contrast) is at most 1
     cell_px = 16                # unless plain: size of a cell, 1, 2, 4, 8, 16, 32 or 64; default 8
     drift_px_s = [5.0, 0.0]     # motion of the background; default [0, 0]
 
@@ -36,7 +37,8 @@ or a number out of range is an error that names the key.
     label = "car"
     box = [20.0, 12.0]          # width, height; its origin is the top left corner
     # or: polygon = [[0, 0], [8, 3], [2, 9]], vertices from the object's origin, sides not crossing
-    annotate = "box"            # how the ground truth outlines it; default: its own shape
+    annotate = "box"            # how the ground truth outlines it: box or polygon, and nothing
+                                # else; default: its own shape
     intensity = 0.9             # and texture … as for the background
     z_order = 1                 # higher is on top; of equals, the later in the file; default 0
     motion = [                  # µs, px of the origin; straight lines between, at rest outside

@@ -14,6 +14,7 @@ from evreel.errors import AnnotationError
 from evreel.outputs import Progress, atomic, silent
 from evreel.steps.annotate import Files, files_in, read_annotations
 from evreel.steps.clock import check_clock, check_frames
+from evreel.steps.common import LOG
 from evreel.steps.events import as_store
 
 if TYPE_CHECKING:
@@ -127,6 +128,10 @@ def align(
         with as_store(source, beside=beside) as store:
             check_clock(clock, extra, store)
             found = estimated(store, store.n, store.chunks())
+    for one in found:
+        if one.track is not None and one.every > 1:
+            what = "track %d: one in %d of the %d events near it is taken"
+            LOG.info(what, one.track, one.every, one.n_events)
     for path, text in ((output, as_table(found)), (plot, as_picture(found))):
         if path is not None:
             with atomic(path, inputs=[source, clock, *files]) as (scratch,):

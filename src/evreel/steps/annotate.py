@@ -33,6 +33,11 @@ _MOST_TIMES = 10_000_000
 """So many times of boxes are in memory at once: three hours at 1000 a second."""
 
 
+_LATE_US = 100_000
+"""Frames without shapes may begin so long after the last event: cameras stop a little apart. With
+shapes, two frames may."""
+
+
 class Joined(NamedTuple):
     """What the files of one recording say together.
 
@@ -231,6 +236,38 @@ def _check_md5s(column: str, files: Sequence[Path], md5s: str | None) -> None:
         check_md5(file, md5)
 
 
+def _check_ends(
+    shown: Int64Array, seen: Int64Array, frames: FrameClock, t_stop_us: int, clock: str | Path
+) -> None:
+    """Raise if labelled frames begin after the recording, and warn if it is by a little.
+
+    Parameters
+    ----------
+    shown, seen
+        The frames in which something is drawn, and those that were looked at or have tags.
+    """
+    every = np.union1d(shown, seen)
+    beyond = every[frames.start_us[every] >= t_stop_us].tolist()
+    if not beyond:
+        return
+    first, last = beyond[0], beyond[-1]
+    which = f"frame {first} begins" if first == last else f"frames {first} to {last} begin"
+    error = ClockError(
+        f"{which} after the recording, which ends at {t_stop_us} µs, and "
+        f"{'is' if first == last else 'are'} labelled",
+        path=clock,
+        hint="If these are times of another clock, set annotate/time_offset_us, which `evreel "
+        "align` estimates. If only the other camera was on by then, remove what is drawn there, "
+        "and name the frames that count in a table: column labelled.",
+    )
+    step_us = int(np.median(np.diff(frames.start_us))) if len(frames) > 1 else 0
+    late_us = 2 * step_us
+    for rows, most_us in ((shown, late_us), (seen, max(late_us, _LATE_US))):
+        if (frames.start_us[rows] > t_stop_us + most_us).any():
+            raise error
+    LOG.warning("%s", error)
+
+
 def annotate(
     store: Source,
     clock: str | Path,
@@ -346,6 +383,9 @@ def annotate(
             margin_px=settings.margin_px,
             primary=settings.primary,
         )
+        tagged = [tag.frame for tag in joined.annotations.tags]
+        seen = np.array([*joined.annotations.frames, *tagged], dtype=np.int64)
+        _check_ends(regions.frames, seen, aligned, opened.t_stop_us, clock)
         repairs = regions.repairs | joined.counts
         beside: dict[str, str] = {}
         made = Provenance(
