@@ -62,9 +62,9 @@ MOST_ROWS = 65_536
 LEAST_ROOM = 65_536
 """Room for overlaps of a call of a kernel, at first; more if there are more events."""
 
-DENSE = 0.02
-"""Events per pixel that shapes may have, above which a frame is painted before events are tested
-one by one: painting a pixel takes as long as a fiftieth of a test."""
+DENSE = 0.05
+"""Work of painting a pixel of a frame, where seeing that a shape does not have it is 1: measured
+with 4 boxes and with 50 polygons."""
 
 FARTHEST_PX = 1e9
 """Coordinates beyond this are refused: squares and fourth powers of others are in range."""

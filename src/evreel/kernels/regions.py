@@ -866,21 +866,18 @@ def fill_around(
         if numbers[upper + 1] > numbers[lower + 1]:
             upper, lower = lower, upper
         x0, y0, x1, y1 = numbers[upper], numbers[upper + 1], numbers[lower], numbers[lower + 1]
+        far = reach + SLACK
+        least, most = (min(x0, x1) - far) / scale, (max(x0, x1) + far) / scale
+        # Of a piece, a row has what is between two lines, as far apart as the piece is steep.
         slope = (x1 - x0) / (y1 - y0) if y1 - y0 > SLACK else 0.0
+        spread = (reach * abs(slope) + far) / scale if y1 - y0 > SLACK else math.inf
         for row in range(
             first_centre(y0 - reach, scale, height), beyond_centre(y1 + reach, scale, height)
         ):
-            left, right = min(x0, x1), max(x0, x1)
-            if y1 - y0 > SLACK:
-                y = (row + 0.5) * scale
-                one = x0 + slope * (max(y - reach, y0) - y0)
-                other = x0 + slope * (min(y + reach, y1) - y0)
-                left, right = max(left, min(one, other)), min(right, max(one, other))
-            left, right = left - reach - SLACK, right + reach + SLACK
-            put_run(
-                *(bits, row, first_centre(left, scale, width), beyond_centre(right, scale, width)),
-                bit,
-            )
+            middle = (x0 + slope * ((row + 0.5) * scale - y0)) / scale
+            left, right = max(middle - spread, least, 0.5), min(middle + spread, most, width)
+            # Whole numbers up to the first centre, and beyond the last; both have slack.
+            put_run(bits, row, int(left + 0.5 - SLACK), min(int(right + 0.5 + SLACK), width), bit)
 
 
 @kernel
@@ -921,8 +918,15 @@ def widen(pixels: Int64Array, k: int, more: int, shape: tuple[int, int]) -> None
 
 # n events t, x, y of a chunk; f spans, each of one frame, in which no shape comes to another listed
 # one: events [low[j], high[j]), shapes [rows[j], rows[j + 1]) from the lowest to the highest, with
-# a roi each. A span of many events is painted. dense: events per pixel that shapes may have, above
-# which that pays.
+# a roi each. A span is painted if it has so many events that this is less work than to compare
+# each with all shapes. dense: the work of painting a pixel; to see that a shape does not have an
+# event's pixel is 1.
+
+TEST = 4
+"""Work of testing an event, beside that of comparing it with all shapes."""
+
+MOVING = 3
+"""So many times the work is it to paint shapes that move."""
 
 
 class Measures(NamedTuple):
@@ -1002,7 +1006,8 @@ def label(
         regions = roi[rows[j] : rows[j + 1]]
         shapes = len(regions)
         moves, covered = lay_out(rows[j], shapes, t[low[j]], t[high[j] - 1], ways, measures, space)
-        painted = high[j] - low[j] > dense * covered
+        work = (MOVING if moves else 1) * dense * covered
+        painted = (high[j] - low[j]) * (shapes + TEST) > work
         if painted:
             paint(rows[j], shapes, t[low[j]], t[high[j] - 1], ways, measures, space)
         event = first_row + low[j]
@@ -1155,7 +1160,6 @@ def covers(
     to_us: Int64Array,
     form: Int64Array,
     place: Int64Array,
-    pixels: Int64Array,
     work: FloatArray,
     now: FloatArray,
     scale: int,
@@ -1163,8 +1167,6 @@ def covers(
     margin: float,
 ) -> bool:
     """Return whether shape k of a span, in row i, covers a pixel's centre at a time."""
-    if column < pixels[k, 0] or column >= pixels[k, 1] or row < pixels[k, 2] or row >= pixels[k, 3]:
-        return False
     x, y = (column + 0.5) * scale, (row + 0.5) * scale
     if from_us[i] == to_us[i]:
         n = place[k + 1] - place[k]
@@ -1173,6 +1175,12 @@ def covers(
     at, n = first[i], first[i + 1] - first[i]
     now_form, n = shape_at(kind[i], start, stop, at, n, share, now, margin)
     return is_inside(now_form, now, len(now) // 2, n, x, y, radius, margin)
+
+
+@kernel
+def has_pixel(pixels: Int64Array, k: int, column: int, row: int) -> bool:
+    """Return whether a shape may have a pixel."""
+    return bool(pixels[k, 0] <= column < pixels[k, 1] and pixels[k, 2] <= row < pixels[k, 3])
 
 
 @kernel
@@ -1211,7 +1219,7 @@ def find_words(
         here = sure[y[e], x[e]] & ~rest
         while rest:
             k = shapes - 1 - lowest_bit(rest)
-            if covers(
+            if has_pixel(pixels, k, x[e], y[e]) and covers(
                 k,
                 begin + k,
                 t[e],
@@ -1225,7 +1233,6 @@ def find_words(
                 to_us,
                 form,
                 place,
-                pixels,
                 work,
                 now,
                 scale,
@@ -1321,7 +1328,7 @@ def take_tested(
             after = shapes - lowest_bit(rest) * each
             rest &= rest - 1
             for k in range(after - 1, max(after - each, 0) - 1, -1):
-                if not covers(
+                if not has_pixel(pixels, k, x[e], y[e]) or not covers(
                     k,
                     begin + k,
                     t[e],
@@ -1335,7 +1342,6 @@ def take_tested(
                     to_us,
                     form,
                     place,
-                    pixels,
                     work,
                     now,
                     scale,
