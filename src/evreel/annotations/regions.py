@@ -447,6 +447,16 @@ class Regions:
         never = np.zeros(len(kind), dtype=np.int64)
         return Ways(kind, first, numbers, numbers, never, never)
 
+    def listed_of(
+        self, rows: Int64Array, later: npt.NDArray[np.bool_]
+    ) -> tuple[Int64Array, Int64Array]:
+        """Return between which two listed shapes those of rows are; twice the same if they rest."""
+        shape = self._row_shape[rows]
+        from_last = (self._row_frame[rows] == self._frame[shape]) & ~later
+        left = np.where(from_last & self._linked[shape - 1] & (shape > 0), shape - 1, shape)
+        moves = np.where(from_last, left < shape, self._linked[shape])
+        return left, np.where(moves, left + 1, left)
+
     def ways(self, rows: Int64Array, later: npt.NDArray[np.bool_], instants: Int64Array) -> Ways:
         """Return the shapes of rows on their way from one listed shape to the next.
 
@@ -461,12 +471,8 @@ class Regions:
         """
         from evreel.kernels.regions import Ways, gather
 
-        shape = self._row_shape[rows]
-        listed = self._row_frame[rows] == self._frame[shape]
-        from_last = listed & ~later
-        left = np.where(from_last & self._linked[shape - 1] & (shape > 0), shape - 1, shape)
-        moves = np.where(from_last, left < shape, self._linked[shape])
-        right = np.where(moves, left + 1, left)
+        left, right = self.listed_of(rows, later)
+        moves = left < right
         steady = self._is_steady(left) & moves
         steady |= self._keeps_order(left, right, moves & ~steady)
         begin, end = self._first[left], np.where(steady, self._first[right], self._first[left])
@@ -879,8 +885,23 @@ class Annotator:
         held = low < high
         frames, low, high, later = np.repeat(frames, 2)[held], low[held], high[held], later[held]
         rows, first = regions.in_order(frames)
-        ways = regions.ways(rows, np.repeat(later, np.diff(first)), self._instants)
-        return self._by_ways(events, low, high, regions.region_of(rows), first, ways, roi)
+        size = np.diff(first)
+        # From the instant of a frame to that of the next, shapes mostly are on the same ways.
+        one = np.flatnonzero(
+            later[:-1] & ~later[1:] & (high[:-1] == low[1:]) & (size[:-1] == size[1:])
+        )
+        listed = np.stack(regions.listed_of(rows, np.repeat(later, size)))
+        mine, begin = _ranges(first[one], first[one + 1])
+        same = (listed[:, mine] == listed[:, mine + np.repeat(size[one], size[one])]).all(axis=0)
+        one = one[np.logical_and.reduceat(same, begin[:-1])] if len(one) else one
+        high[one] = high[one + 1]
+        kept = np.ones(len(low), dtype=np.bool_)
+        kept[one + 1] = False
+        rows, size, later = rows[np.repeat(kept, size)], size[kept], later[kept]
+        first = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(size)])
+        ways = regions.ways(rows, np.repeat(later, size), self._instants)
+        region_of = regions.region_of(rows)
+        return self._by_ways(events, low[kept], high[kept], region_of, first, ways, roi)
 
     def _by_ways(
         self,

@@ -925,7 +925,7 @@ def widen(pixels: Int64Array, k: int, more: int, shape: tuple[int, int]) -> None
 TEST = 4
 """Work of testing an event, beside that of comparing it with all shapes."""
 
-MOVING = 3
+MOVING = 2
 """So many times the work is it to paint shapes that move."""
 
 
