@@ -21,7 +21,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "video": 1,
     "annotate": 5,
     "qa": 2,
-    "summary": 2,
+    "summary": 3,
     "boxes": 2,
     "features": 3,
     "feature_boxes": 1,
@@ -105,4 +105,11 @@ def digests_in(text: object) -> dict[str, str]:
     """Return what an attribute says, role → digest; nothing if it is of another form."""
     value = json.loads(text) if isinstance(text, str) else {}
     fits = isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())
+    return value if fits else {}
+
+
+def counts_in(text: object) -> dict[str, int]:
+    """Return what an attribute counts, name → count; nothing if it is of another form."""
+    value = json.loads(text) if isinstance(text, str) else {}
+    fits = isinstance(value, dict) and all(type(count) is int for count in value.values())
     return value if fits else {}

@@ -160,7 +160,12 @@ def with_attribute(text, kind):
     return text.replace("<name>car</name>", f"<name>car</name>{spec}")
 
 
+def created(text, when):
+    return text.replace("<start_frame>", f"<created>{when}</created><start_frame>", 1)
+
+
 A, B = one_object(range(10), range(10, N))
+NOON = "2026-03-01 12:00:00.250000+00:00"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +179,10 @@ A, B = one_object(range(10), range(10, N))
         (
             [task("", range(10), name="a"), task("", range(10, N), name="b", number=2)],
             "are of different tasks: 'a' and 'b'",
+        ),
+        (
+            [created(A, NOON), created(B, NOON.replace("25", "26"))],
+            "of tasks that were created at different times: 2026-03-01 12:00:00.250000+00:00 and",
         ),
         (
             [A, job(images(frame_names(range(10, N))), range(10, N), 2)],
@@ -192,6 +201,12 @@ def test_files_that_do_not_go_together__are_an_error_that_names_both(tmp_path, t
         with pytest.raises(AnnotationError, match=re.escape(said)) as told:
             read(order)
         assert "1.xml" in str(told.value)
+
+
+def test_jobs__say_when_their_task_was_created_in_any_time_zone(tmp_path):
+    for other in (NOON, "2026-03-01 13:00:00.250000+01:00", ""):
+        paths = written(tmp_path, created(A, NOON), created(B, other))
+        assert shown(read(paths, stitch=True)) == {0: list(range(N))}
 
 
 def test_one_file_given_twice__is_an_error_however_it_is_spelled(tmp_path, monkeypatch):

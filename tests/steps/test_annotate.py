@@ -122,7 +122,7 @@ def test_annotations__of_another_size_are_refused(tmp_path):
         Recording(tmp_path).run(task(track(listed(range(20), xbr=99))), part_of_video=True)
 
 
-def test_jobs__are_inputs_of_the_slices_by_hand_too(tmp_path, capsys):
+def test_jobs__are_inputs_of_the_slices_by_hand_too(tmp_path, capsys, caplog):
     recording = Recording(tmp_path)
     recording.run(rois=task(track(listed(range(20)))))
     (tmp_path / "jobs").mkdir()
@@ -148,6 +148,15 @@ def test_jobs__are_inputs_of_the_slices_by_hand_too(tmp_path, capsys):
     assert made[0] == made[1] == made[2]
     assert [inputs["rois"], inputs["rois.2"]] == [sha256(file) for file in files]
     assert (repairs["overlapping_shapes"], repairs["stitched_tracks"]) == (3, 1)
+    assert "stitched_tracks 1" in caplog.text
+    with SlicesFile(tmp_path / "out.h5") as made_of_jobs:
+        assert made_of_jobs.repairs == repairs
+        assert made_of_jobs.doubts == ()
+        assert len(made_of_jobs.rois.track) == 1
+    assert main([*common, *each, "--no-stitch"]) == 0
+    with SlicesFile(tmp_path / "out.h5") as apart:
+        assert "stitched_tracks" not in apart.repairs
+        assert len(apart.rois.track) == 2
     assert main([*common, *each, "--rois-md5", f"{sums[0]} | {'0' * 32}"]) == 1
     assert "1.xml" in capsys.readouterr().err
 

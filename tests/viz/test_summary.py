@@ -48,10 +48,12 @@ def test_table__counts_events_by_label_and_track(tmp_path):
         ("track", "車両", "7", "1"),
     ]
     van_row, sign_row = body[3:]
+    # The recording ends within its last frame.
+    assert comments["duration_us"] == van_row["stop_us"] == "90301"
     assert (van_row["frames"], van_row["shown_us"], van_row["events_per_s"]) == (
         "10",
-        "100000",
-        "100.0",
+        "90301",
+        "110.7",
     )
     assert (sign_row["start_us"], sign_row["stop_us"], sign_row["frames"]) == (
         "40000",

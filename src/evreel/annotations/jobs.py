@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import NoReturn
@@ -258,6 +259,7 @@ def _check_pair(one: Annotations, other: Annotations) -> None:
         ("pictures of different sizes", _size(one), _size(other)),
         ("different videos", one.video, other.video),
         ("different tasks", *_tasks(one, other)),
+        ("tasks that were created at different times", *_created(one, other)),
     ):
         if first and second and first != second:
             fail(f"are of {what}: {first} and {second}")
@@ -305,6 +307,20 @@ def _tasks(one: Annotations, other: Annotations) -> tuple[str | None, str | None
     first, second = (part.task_id or "" for part in (one, other))
     is_known = first.startswith("task ") and second.startswith("task ")
     return (first, second) if is_known else (None, None)
+
+
+def _created(one: Annotations, other: Annotations) -> tuple[str | None, str | None]:
+    """Return when the tasks of two files were created, if that differs; a job says it too.
+
+    CVAT writes it in the time zone of its server, which may have been changed in between.
+    """
+    said = one.created, other.created
+    try:
+        first, second = (datetime.fromisoformat(text or "") for text in said)
+        same = first == second
+    except (TypeError, ValueError):
+        same = said[0] == said[1]
+    return (None, None) if same else said
 
 
 def _said(frames: range) -> str:

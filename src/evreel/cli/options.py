@@ -108,7 +108,8 @@ def _add(parser: Any, known: Known, default: str | None, *, several: bool = Fals
     options: dict[str, Any] = {"dest": known.name, "default": argparse.SUPPRESS}
     options["help"] = _help(known, default)
     if kind.base is bool:
-        parser.add_argument(flag, action="store_true", **options)
+        switch = argparse.BooleanOptionalAction if known.default is True else "store_true"
+        parser.add_argument(flag, action=switch, **options)
         return
     if known.choices:
         options["choices"] = known.choices
@@ -130,7 +131,9 @@ def _help(known: Known, default: str | None) -> str:
         text += f" Unit: {facts.unit}."
     if default is None and not known.required and not known.optional:
         value = known.default
-        if not (value is None or isinstance(value, (bool, Settings, dict, tuple))):
+        if value is True:
+            default = "yes"
+        elif not (value is None or isinstance(value, (bool, Settings, dict, tuple))):
             default = str(value)
     return (text + (f" Default: {default}." if default else "")).replace("%", "%%")
 

@@ -27,7 +27,7 @@ from evreel.events import Events, Sensor
 from evreel.files import hdf5
 from evreel.files.events_store import EventsStore
 from evreel.layout import COLUMN_CHUNK, SHAPE_KINDS, SLICES, Array
-from evreel.provenance import digests_in
+from evreel.provenance import counts_in, digests_in
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 
@@ -282,6 +282,8 @@ class SlicesFile(hdf5.Opened):
     rois, tags, labelled : tables of regions, of frame tags, and of labelled intervals.
     attributes : names and kinds of attributes, and the texts that they have.
     n_shapes : number of shapes, one per region and frame that shows it.
+    repairs : what was changed, left out, or joined when they were made: name → count.
+    doubts : what the annotations leave open, a sentence each.
 
     Raises
     ------
@@ -317,6 +319,10 @@ class SlicesFile(hdf5.Opened):
         self.labelled = Spans(*self._table("labelled", Spans._fields))
         self.n_shapes = len(self._file["shapes/frame"])
         self.attributes = self._attribute_table()
+        self.repairs = counts_in(self._file.attrs.get("repairs"))
+        self.doubts: tuple[str, ...] = (
+            tuple(self._file["doubts"].asstr()[:]) if "doubts" in self._file else ()
+        )
         self._check()
 
     def _attribute_table(self) -> AttributeTable:

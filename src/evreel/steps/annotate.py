@@ -16,7 +16,7 @@ from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.release.content import listed_in, role_of
 from evreel.steps.clock import check_clock, check_frames
-from evreel.steps.common import LOG, Steady
+from evreel.steps.common import LOG, Steady, named
 from evreel.steps.events import Source, as_store
 from evreel.text import nfc
 from evreel.windows import RegularWindows
@@ -425,8 +425,8 @@ def annotate(
                 beside["boxes"] = sha256(boxes_scratch)
             steady.check()
     LOG.info(
-        "%s: %d events, %d of them in a region; %d boxes",
-        *(Path(slices).name, writer.n, writer.n_labelled, len(found)),
+        "%s: %d events, %d of them in a region; %d boxes%s",
+        *(Path(slices).name, writer.n, writer.n_labelled, len(found), named(repairs)),
     )
     for doubt in joined.doubts:
         LOG.warning("%s", doubt)

@@ -164,6 +164,18 @@ def local_file(source: str, output: str | Path, md5: str | None = None) -> Itera
         yield unpacked
 
 
+def named(counts: Mapping[str, int]) -> str:
+    """Return counts above 0 for the end of a line of the log: `` (hot_pixels 3, …)``, or nothing.
+
+    Examples
+    --------
+    >>> named({"outside_crop": 0, "hot_pixels": 3})
+    ' (hot_pixels 3)'
+    """
+    said = ", ".join(f"{what} {n}" for what, n in counts.items() if n)
+    return said and f" ({said})"
+
+
 def counted(items: Iterable[T], total: int, progress: Progress) -> Iterator[T]:
     """Yield items, reporting how many were done."""
     for k, item in enumerate(items):

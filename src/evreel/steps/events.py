@@ -12,7 +12,7 @@ from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSetti
 from evreel.errors import RecordingError, UsageError
 from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import Provenance, sha256, state
-from evreel.steps.common import LOG, changed, unverified_note
+from evreel.steps.common import LOG, changed, named, unverified_note
 
 if TYPE_CHECKING:
     from evreel.events import Events
@@ -205,8 +205,7 @@ def events(
                 raise changed(Path(recording))
             _check_still(Path(recording), sums)
             writer.finish(getattr(source, "members", ()))
-    repaired = ", ".join(f"{what} {n}" for what, n in repairs.items() if n)
-    LOG.info("%s: %d events%s", Path(recording).name, writer.n, repaired and f" ({repaired})")
+    LOG.info("%s: %d events%s", Path(recording).name, writer.n, named(repairs))
     return repairs
 
 

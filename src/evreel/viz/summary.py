@@ -172,7 +172,8 @@ class Summary:
         counts: Int64Array,
         n_all: int,
     ) -> str:
-        start, stop = self.tracks.start_us[rows], self.tracks.stop_us[rows]
+        start = self.tracks.start_us[rows]
+        stop = np.minimum(self.tracks.stop_us[rows], self.t_stop_us)  # the last frame may be longer
         # Shapes of several regions in one frame are one frame.
         frames, once = np.unique(self.tracks.frame[rows], return_index=True)
         shown_us = self.t_stop_us if what == "unlabelled" else int((stop - start)[once].sum())
