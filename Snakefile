@@ -56,5 +56,10 @@ onstart:
     start()
 
 
+onsuccess:
+    if warned := what_was_warned(log):
+        print(warned, file=sys.stderr)
+
+
 onerror:
     print(what_failed(log), file=sys.stderr)

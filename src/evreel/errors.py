@@ -94,12 +94,28 @@ def _looks(text: str) -> str:
     return "".join(c for c in plain.translate(_LOOK_ALIKE) if unicodedata.category(c) != "Cf")
 
 
+WARNING = "warning: "
+"""How a warning begins in the log of a job."""
+
+
 class OneLineFormatter(logging.Formatter):
-    """Shows each message of a log as one line; only a traceback has several."""
+    """Shows each message of a log as one line; only a traceback has several.
+
+    Parameters
+    ----------
+    marked
+        Whether warnings begin with `WARNING`.
+    """
+
+    def __init__(self, *, marked: bool = False) -> None:
+        super().__init__()
+        self._marked = marked
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         """Return the line of a message."""
-        return one_line(super().formatMessage(record), 4 * LONGEST_PART)
+        line = one_line(super().formatMessage(record), 4 * LONGEST_PART)
+        is_marked = not self._marked or line.startswith(WARNING)
+        return line if is_marked or record.levelno != logging.WARNING else WARNING + line
 
 
 def words_of(error: BaseException) -> str:

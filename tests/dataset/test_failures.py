@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evreel.dataset.failures import what_failed
+from evreel.dataset.failures import what_failed, what_was_warned
 
 RULE = """[Sat Nov 21 14:02:13 2026]
 Error in rule acquire:
@@ -267,3 +267,24 @@ def test_log_with_a_comma_in_its_name__is_found(tmp_path, monkeypatch):
         text = RULE.format(log=f"{folder}/one.log", message="None")
         (tmp_path / "main.log").write_text(text)
         assert f"    SourceError: {folder}\n" in what_failed(["main.log"])
+
+
+def test_warnings__of_the_jobs_of_a_run_are_counted_and_their_logs_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main = tmp_path / "main.log"
+    started = []
+
+    def ran(name, text):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        started.append(f"[Sat Nov 21 14:02:13 2026]\nrule annotate:\n    log: {name}\n")
+        main.write_text("".join(started), encoding="utf-8")
+        return what_was_warned([main])
+
+    (tmp_path / "earlier.log").write_text("warning: of another run\n", encoding="utf-8")
+    assert ran("0.log", "0.h5: 12 events\nno warning: here\n") == ""
+    assert ran("a b.log", "warning: one\na.h5: 3 events\n") == "1 warning: see a b.log"
+    assert ran("c.log", "warning: one\nwarning: two\n") == "3 warnings: see a b.log and c.log"
+    ran("d.log", "warning: one\n")
+    assert ran("e.log", "warning: one\n") == (
+        "5 warnings: see a b.log, c.log, d.log and 1 other log"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.failures import what_failed
+from evreel.dataset.failures import what_failed, what_was_warned
 from evreel.dataset.inputs import changed_source, check_inputs
 from evreel.dataset.memory import Memory
 from evreel.dataset.outdated import age, outdated

@@ -1,4 +1,4 @@
-"""What a run of the workflow that failed says at its end, from its log and those of its jobs."""
+"""What a run of the workflow says at its end, from its log and those of its jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evreel.errors import one_line, without_commands
+from evreel.errors import WARNING, one_line, without_commands
 
 MOST_READ = 512 * 1024
 """Bytes of a job's log that are read, half of them from its start and half from its end."""
@@ -41,6 +41,7 @@ _BUG = "This is a bug in evreel"
 _ONLY_REPEATS = re.compile(r"WorkflowError: At least one job did not|RuleException: CalledProcess")
 """What Snakemake says, of a job that ended otherwise, in the log of a cluster."""
 _MOST_LINES = 50
+_MOST_NAMED = 3
 
 _STARTS = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):$")
 _FAILS = re.compile(r"Error in (rule|group) (\S+):$")
@@ -114,6 +115,27 @@ def what_failed(snakemake_logs: Iterable[str | Path]) -> str:
     for job in jobs:
         lines += ["", f"{job.rule}: {job.output}", f"    {last_word(job)}"]
     return "\n".join([*lines, "", f"Fix these, then {AGAIN}"])
+
+
+def what_was_warned(snakemake_logs: Iterable[str | Path]) -> str:
+    """Return how many warnings the jobs of a run gave, and where they are; nothing if none."""
+    text = "\n".join(text_of(log, MOST_READ_OF_A_RUN) for log in snakemake_logs)
+    found: dict[str, int] = {}
+    for first, below in _blocks(text):
+        block = _STARTS.match(first)
+        for log in Job.of(block[1], below).logs if block else ():
+            n = sum(line.startswith(WARNING) for line in text_of(log).splitlines())
+            if n:
+                found[log] = n
+    if not found:
+        return ""
+    n = sum(found.values())
+    *named, last = list(found)[:_MOST_NAMED]
+    rest = len(found) - len(named) - 1
+    if rest:
+        named, last = [*named, last], f"{rest} other log{'s' if rest > 1 else ''}"
+    where = f"{', '.join(named)} and {last}" if named else last
+    return f"{n} warning{'s' if n > 1 else ''}: see {where}"
 
 
 def failed_jobs(text: str) -> list[Job]:

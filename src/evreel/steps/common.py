@@ -29,7 +29,7 @@ def logged(path: str | Path) -> Iterator[None]:
     except OSError as error:
         told = refused(Path(path), error)
         raise SystemExit(f"{type(told).__name__}: {told}") from None  # to stderr; the code is 1
-    handler.setFormatter(OneLineFormatter())
+    handler.setFormatter(OneLineFormatter(marked=True))
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     try:
