@@ -495,3 +495,12 @@ def test_align__of_slices_asks_for_the_clock_that_they_were_made_with(tmp_path, 
     told = capsys.readouterr().err
     assert f"--clock: {made.slices.name} has slices, from which no clock can be made" in told
     assert "Name the table of the clock that they were made with" in told
+
+
+def test_unknown_option__is_told_with_the_usage_of_its_command(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", "scene.toml", "-o", "out", "--objcts"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("usage: evreel simulate")
+    assert "unrecognized arguments: --objcts; did you mean '--objects'?" in told

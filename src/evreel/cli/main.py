@@ -11,13 +11,18 @@ from collections.abc import Sequence
 
 from evreel import __version__
 from evreel.cli.commands import COMMANDS
-from evreel.errors import EvreelError, OneLineFormatter
+from evreel.errors import EvreelError, OneLineFormatter, did_you_mean
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0 done, 1 bad data or a difference, 2 usage."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser(given).parse_args(given)
+    options, unknown = _parser(given).parse_known_args(given)
+    if unknown:
+        known = options.parser._option_string_actions  # argparse has no other name for them
+        guess = did_you_mean(unknown[0], known) if unknown[0].startswith("-") else None
+        advice = f"; {guess}" if guess else ""
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
     log = logging.getLogger("evreel")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLineFormatter())
@@ -61,7 +66,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=command.text, description=command.text)
         if name == asked:
             sub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-            sub.set_defaults(run=command.run)
+            sub.set_defaults(run=command.run, parser=sub)
             for add in command.options:
                 add(sub)
     return parser
