@@ -478,7 +478,7 @@ def test_looking__by_hand_prints_and_writes_what_the_steps_make(tmp_path, capfd)
     assert "# frames_without_region\t0" in printed
     for short, line in zip(printed, written, strict=True):
         assert line.startswith(short)
-    assert "track\tvan\t3\t0\t0\t100000\t10\t100000\t10\t0.3333\t100.0\t" in printed
+    assert "track\tvan\t3\t0\t0\t90301\t10\t90301\t10\t0.3333\t110.7\t" in printed
     assert main(["show", slices, "--slice", "2", "--save", picture]) == 0
     drawn = (tmp_path / "k.png").read_bytes()
     assert main(["draw", slices, "--slice", "2", "-o", picture]) == 0
