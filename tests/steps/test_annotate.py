@@ -148,6 +148,9 @@ def test_jobs__are_inputs_of_the_slices_by_hand_too(tmp_path, capsys):
     assert made[0] == made[1] == made[2]
     assert [inputs["rois"], inputs["rois.2"]] == [sha256(file) for file in files]
     assert (repairs["overlapping_shapes"], repairs["stitched_tracks"]) == (3, 1)
+    assert main([*common, *each, "--no-stitch"]) == 0
+    with SlicesFile(tmp_path / "out.h5") as apart:
+        assert len(apart.rois.track) == 2, "which are kept apart if asked"
     assert main([*common, *each, "--rois-md5", f"{sums[0]} | {'0' * 32}"]) == 1
     assert "1.xml" in capsys.readouterr().err
 
