@@ -352,3 +352,14 @@ def test_track_that_jumps_where_a_job_ends__is_reported_with_the_files(tmp_path)
     made = Recording(tmp_path).annotate(rois=[first, second])
     assert (made.counts["stitched_tracks"], made.counts["cut_tracks"]) == (0, 1)
     assert any("rois_0.xml, rois_1.xml: 1 track ends where a job does" in d for d in made.doubts)
+
+
+def test_object_that_leaves_where_the_next_job_begins__is_not_cut(tmp_path):
+    """Its own job goes on for some frames, and says that it has left."""
+    leaving = track(listed(range(10)), box(10, outside=1))
+    other = track(listed(range(10, N), xtl=30, xbr=39, ytl=30, ybr=39))
+    seen_first = track(listed(range(10, 15), xtl=30, xbr=39, ytl=30, ybr=39), number=1)
+    first, second = job(leaving + seen_first, range(15), 1), job(other, range(10, N), 2)
+    made = Recording(tmp_path).annotate(rois=[first, second])
+    assert (made.counts["stitched_tracks"], made.counts["cut_tracks"]) == (0, 0)
+    assert made.doubts == []

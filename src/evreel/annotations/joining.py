@@ -250,7 +250,8 @@ def follow(
     follower
         What is found, added to what is known of other jobs.
     to_the_end
-        Whether a continuation may end in a frame that the track before it is shown in.
+        Whether both are of files of their own. Then a continuation may end in a frame that the
+        track before it is shown in, and what ends before `last` is not cut.
 
     Returns
     -------
@@ -281,10 +282,10 @@ def follow(
         if row not in follower and other not in taken:
             follower[row] = other
             taken.add(other)
+    # In files of their own, an earlier job that goes on says what leaves within it.
+    borders = (last,) if to_the_end else (last, first - step)
     return [
-        (tracks[row], end)
-        for row, end in rivals.items()
-        if row not in follower and end in (last, first - step)
+        (tracks[row], end) for row, end in rivals.items() if row not in follower and end in borders
     ]
 
 
