@@ -14,7 +14,17 @@ from evreel.annotations.cvat import read_cvat
 from evreel.annotations.jobs import files_of, read_jobs
 from evreel.errors import AnnotationError
 from support import shared_file
-from support.cvat import Recording, box, frame_names, images, listed, picture_names, task, track
+from support.cvat import (
+    Recording,
+    box,
+    corners,
+    frame_names,
+    images,
+    listed,
+    picture_names,
+    task,
+    track,
+)
 
 N = 20
 
@@ -363,3 +373,17 @@ def test_object_that_leaves_where_the_next_job_begins__is_not_cut(tmp_path):
     made = Recording(tmp_path).annotate(rois=[first, second])
     assert (made.counts["stitched_tracks"], made.counts["cut_tracks"]) == (0, 0)
     assert made.doubts == []
+
+
+@pytest.mark.parametrize("between", ["leave", "interpolate"])
+def test_object_that_the_next_job_lacks__has_left_where_that_begins(tmp_path, between):
+    """As in the export of the task, where CVAT closes the track; in its job, nobody could."""
+    halves = [range(0, 12, 3), range(12, N, 3)]
+    texts = [job(track(listed(halves[0])), halves[0], 1), job("", halves[1], 2)]
+    recording = Recording(tmp_path)
+    got = recording.annotate(rois=texts, between=between)
+    closed = track(listed(halves[0]), box(12, outside=1, **corners(9)))
+    want = recording.annotate(rois=task(closed, range(0, N, 3)), between=between)
+    assert got.at == want.at
+    assert got.labelled == want.labelled
+    assert (got.counts["unclosed_tracks"], got.doubts) == (0, want.doubts)

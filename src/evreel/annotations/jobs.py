@@ -183,7 +183,7 @@ def of_jobs(
                 )
                 cut += follow(*(tracks, before, after, extent[-1], job, follower), to_the_end=True)
     left_out: list[list[Track]] = []
-    for of, limit in zip(rows, limits, strict=True):
+    for of, extent, limit in zip(rows, extents, limits, strict=True):
         found = []
         for row in of:
             if row in follower:
@@ -191,6 +191,8 @@ def of_jobs(
             tracks[row], rest = _until(tracks[row], limit)
             if rest:
                 found.append(replace(tracks[row], shapes=rest))
+            elif extent is not extents[-1]:
+                tracks[row] = _closed(tracks[row], extent)
         left_out.append(found)
     n_shared = sum(len(track.shapes) for found in left_out for track in found)
     for row, after_it in follower.items():
@@ -383,6 +385,17 @@ def _until(track: Track, limit: int) -> tuple[Track, list[Shape]]:
         at = next_ if next_.frame == limit else kept[-1].between(next_, limit)
         kept.append(replace(at, outside=True))
     return replace(track, shapes=tuple(kept)), [track.shapes[k] for k in beyond.tolist()]
+
+
+def _closed(track: Track, job: range) -> Track:
+    """Return a track that closes after its job, if it is shown to the end of that."""
+    if track.id < 0 or not len(track.shapes):
+        return track
+    last = track.shapes[-1]
+    if last.outside or last.alone or last.frame != job[-1]:
+        return track
+    closing = replace(last, frame=job[-1] + job.step, outside=True)
+    return replace(track, shapes=(*track.shapes, closing))
 
 
 def _doubts(
