@@ -21,6 +21,7 @@ from evreel.annotations.joining import (
     counted,
     follow,
     iou,
+    n_until,
     spans_of,
     stitched,
     whole,
@@ -405,8 +406,8 @@ def _doubts(
     there: dict[tuple[int, str], list[Bounds]] = {}
     last = _extent(one)[-1]
     for track in other.tracks:
-        for shape in track.shapes:
-            if shape.frame <= last and not shape.outside:
+        for shape in track.shapes[: n_until(track, last + 1)]:
+            if not shape.outside:
                 there.setdefault((shape.frame, track.label), []).append(shape.bounds)
     lost = [
         (shape.frame, track.label)

@@ -6,6 +6,7 @@ a track in each of them.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -299,10 +300,17 @@ def _end(track: Track) -> int:
 def overlap(one: Track, other: Track, step: int) -> float:
     """Return how far a track overlaps a later one where that begins; 0 if they do not meet."""
     later = other.shapes[0]
-    before = [shape for shape in one.shapes if shape.frame <= later.frame and not shape.outside]
-    if later.outside or not before or later.frame - before[-1].frame > step:
+    n = n_until(one, later.frame + 1)
+    while n and one.shapes[n - 1].outside:
+        n -= 1
+    if later.outside or not n or later.frame - one.shapes[n - 1].frame > step:
         return 0.0
-    return iou(before[-1].bounds, later.bounds)
+    return iou(one.shapes[n - 1].bounds, later.bounds)
+
+
+def n_until(track: Track, frame: int) -> int:
+    """Return how many of a track's shapes are before a frame."""
+    return bisect_left(track.shapes, frame, key=lambda shape: shape.frame)
 
 
 def iou(mine: Bounds, theirs: Bounds) -> float:
@@ -320,7 +328,6 @@ def whole(tracks: Sequence[Track], row: int, follower: Mapping[int, int]) -> Tra
     while row in follower:
         row = follower[row]
         later = tracks[row].shapes
-        start = later[0].frame
-        earlier = (shape for shape in track.shapes if shape.frame < start)
+        earlier = track.shapes[: n_until(track, later[0].frame)]
         track = replace(track, shapes=(*earlier, *later))
     return track
