@@ -14,7 +14,17 @@ from evreel.annotations.cvat import read_cvat
 from evreel.annotations.jobs import files_of, read_jobs
 from evreel.errors import AnnotationError
 from support import shared_file
-from support.cvat import Recording, box, frame_names, images, listed, picture_names, task, track
+from support.cvat import (
+    Recording,
+    box,
+    corners,
+    frame_names,
+    images,
+    listed,
+    picture_names,
+    task,
+    track,
+)
 
 N = 20
 
@@ -367,3 +377,28 @@ def test_track_that_jumps_where_a_job_ends__is_reported_with_the_files(tmp_path)
     made = Recording(tmp_path).annotate(rois=[first, second])
     assert (made.counts["stitched_tracks"], made.counts["cut_tracks"]) == (0, 1)
     assert any("rois_0.xml, rois_1.xml: 1 track ends where a job does" in d for d in made.doubts)
+
+
+def test_object_that_leaves_where_the_next_job_begins__is_not_cut(tmp_path):
+    """Its own job goes on for some frames, and says that it has left."""
+    leaving = track(listed(range(10)), box(10, outside=1))
+    other = track(listed(range(10, N), xtl=30, xbr=39, ytl=30, ybr=39))
+    seen_first = track(listed(range(10, 15), xtl=30, xbr=39, ytl=30, ybr=39), number=1)
+    first, second = job(leaving + seen_first, range(15), 1), job(other, range(10, N), 2)
+    made = Recording(tmp_path).annotate(rois=[first, second])
+    assert (made.counts["stitched_tracks"], made.counts["cut_tracks"]) == (0, 0)
+    assert made.doubts == []
+
+
+@pytest.mark.parametrize("between", ["leave", "interpolate"])
+def test_object_that_the_next_job_lacks__has_left_where_that_begins(tmp_path, between):
+    """As in the export of the task, where CVAT closes the track; in its job, nobody could."""
+    halves = [range(0, 12, 3), range(12, N, 3)]
+    texts = [job(track(listed(halves[0])), halves[0], 1), job("", halves[1], 2)]
+    recording = Recording(tmp_path)
+    got = recording.annotate(rois=texts, between=between)
+    closed = track(listed(halves[0]), box(12, outside=1, **corners(9)))
+    want = recording.annotate(rois=task(closed, range(0, N, 3)), between=between)
+    assert got.at == want.at
+    assert got.labelled == want.labelled
+    assert (got.counts["unclosed_tracks"], got.doubts) == (0, want.doubts)

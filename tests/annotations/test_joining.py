@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evreel.annotations.joining import linked, stitched
+from evreel.annotations.joining import linked, overlap, stitched
 from evreel.annotations.shapes import Annotations, Mask, Track, merge
-from support.annotations import box
+from support.annotations import box, still
 from support.cvat import Recording, task
 
 
@@ -154,3 +154,29 @@ def test_tracks__of_several_exports_are_stitched_where_their_jobs_meet():
     for order in (parts, parts[::-1]):
         got = stitched(merge(order))
         assert [t[2] for t in joined(got)] == [list(range(2, 9))]
+
+
+class Looked(tuple):
+    """Shapes that count how many of them are looked at."""
+
+    n = 0
+
+    def __getitem__(self, key):
+        Looked.n += 1
+        return super().__getitem__(key)
+
+    def __iter__(self):
+        Looked.n += len(self)
+        return super().__iter__()
+
+
+def test_long_tracks__are_searched_and_not_gone_through():
+    """Else many tracks of many frames, in several jobs, take minutes for each border."""
+    frames = range(4_000)
+    one = still(box(0), frames)
+    earlier = replace(one, shapes=Looked(one.shapes))
+    later = still(box(0), range(4_000, 4_010))
+    Looked.n = 0
+    assert overlap(earlier, later, 1) == 1
+    assert overlap(earlier, later, 0) == 0
+    assert Looked.n < 100

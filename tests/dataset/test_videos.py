@@ -218,3 +218,30 @@ def test_annotation__that_does_not_fit_a_clock_which_may_be_made_again_is_a_doub
     found = told(folder, PART, config)
     expected = [] if change == "window" else [f"? recordings.tsv: line 2: {SHORT}"]
     assert [line[: len(f"? recordings.tsv: line 2: {SHORT}")] for line in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "size", "n"),
+    [
+        ({"crop": (0, 0, 40, 40)}, {}, (64, 48), 10),
+        ({}, {"crop": [0, 0, 32, 24]}, (32, 24), 10),
+        ({}, {"swap_xy": True}, (48, 64), 10),
+        ({"stop_us": 50_000}, {}, (64, 48), 10),
+        ({}, {"stop_us": 50_000}, (64, 48), 5),
+    ],
+)
+def test_clock__of_other_pixels_or_another_time_than_the_config_asks_for_says_nothing(
+    folder, monkeypatch, before, now, size, n
+):
+    monkeypatch.setattr("evreel.dataset.inputs.changed_source", lambda *_: None)
+    run(folder, **before)
+    text = task(track(listed(range(n), xtl=0, xbr=9)), frames=range(n))
+    text = text.replace("<labels>", SIZE.format(*size) + "<labels>")
+    assert told(folder, text, {"events": now}) == []
+
+
+def test_clock__that_a_crop_made_and_would_make_again_is_certain(folder, monkeypatch):
+    monkeypatch.setattr("evreel.dataset.inputs.changed_source", lambda *_: None)
+    run(folder, crop=(0, 0, 40, 40))
+    [line] = told(folder, PART, {"events": {"crop": [0, 0, 40, 40]}})
+    assert line.startswith(f"recordings.tsv: line 2: {SHORT}")

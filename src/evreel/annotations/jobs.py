@@ -22,6 +22,7 @@ from evreel.annotations.joining import (
     counted,
     follow,
     iou,
+    n_until,
     spans_of,
     stitched,
     whole,
@@ -184,7 +185,7 @@ def of_jobs(
                 )
                 cut += follow(*(tracks, before, after, extent[-1], job, follower), to_the_end=True)
     left_out: list[list[Track]] = []
-    for of, limit in zip(rows, limits, strict=True):
+    for of, extent, limit in zip(rows, extents, limits, strict=True):
         found = []
         for row in of:
             if row in follower:
@@ -192,6 +193,8 @@ def of_jobs(
             tracks[row], rest = _until(tracks[row], limit)
             if rest:
                 found.append(replace(tracks[row], shapes=rest))
+            elif extent is not extents[-1]:
+                tracks[row] = _closed(tracks[row], extent)
         left_out.append(found)
     n_shared = sum(len(track.shapes) for found in left_out for track in found)
     for row, after_it in follower.items():
@@ -401,6 +404,17 @@ def _until(track: Track, limit: int) -> tuple[Track, list[Shape]]:
     return replace(track, shapes=tuple(kept)), [track.shapes[k] for k in beyond.tolist()]
 
 
+def _closed(track: Track, job: range) -> Track:
+    """Return a track that closes after its job, if it is shown to the end of that."""
+    if track.id < 0 or not len(track.shapes):
+        return track
+    last = track.shapes[-1]
+    if last.outside or last.alone or last.frame != job[-1]:
+        return track
+    closing = replace(last, frame=job[-1] + job.step, outside=True)
+    return replace(track, shapes=(*track.shapes, closing))
+
+
 def _doubts(
     one: Annotations, other: Annotations, left_out: Iterable[Track], limit: int
 ) -> Iterator[str]:
@@ -408,8 +422,8 @@ def _doubts(
     there: dict[tuple[int, str], list[Bounds]] = {}
     last = _extent(one)[-1]
     for track in other.tracks:
-        for shape in track.shapes:
-            if shape.frame <= last and not shape.outside:
+        for shape in track.shapes[: n_until(track, last + 1)]:
+            if not shape.outside:
                 there.setdefault((shape.frame, track.label), []).append(shape.bounds)
     lost = [
         (shape.frame, track.label)

@@ -6,6 +6,7 @@ a track in each of them.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -250,7 +251,8 @@ def follow(
     follower
         What is found, added to what is known of other jobs.
     to_the_end
-        Whether a continuation may end in a frame that the track before it is shown in.
+        Whether both are of files of their own. Then a continuation may end in a frame that the
+        track before it is shown in, and what ends before `last` is not cut.
 
     Returns
     -------
@@ -281,10 +283,10 @@ def follow(
         if row not in follower and other not in taken:
             follower[row] = other
             taken.add(other)
+    # In files of their own, an earlier job that goes on says what leaves within it.
+    borders = (last,) if to_the_end else (last, first - step)
     return [
-        (tracks[row], end)
-        for row, end in rivals.items()
-        if row not in follower and end in (last, first - step)
+        (tracks[row], end) for row, end in rivals.items() if row not in follower and end in borders
     ]
 
 
@@ -298,10 +300,17 @@ def _end(track: Track) -> int:
 def overlap(one: Track, other: Track, step: int) -> float:
     """Return how far a track overlaps a later one where that begins; 0 if they do not meet."""
     later = other.shapes[0]
-    before = [shape for shape in one.shapes if shape.frame <= later.frame and not shape.outside]
-    if later.outside or not before or later.frame - before[-1].frame > step:
+    n = n_until(one, later.frame + 1)
+    while n and one.shapes[n - 1].outside:
+        n -= 1
+    if later.outside or not n or later.frame - one.shapes[n - 1].frame > step:
         return 0.0
-    return iou(before[-1].bounds, later.bounds)
+    return iou(one.shapes[n - 1].bounds, later.bounds)
+
+
+def n_until(track: Track, frame: int) -> int:
+    """Return how many of a track's shapes are before a frame."""
+    return bisect_left(track.shapes, frame, key=lambda shape: shape.frame)
 
 
 def iou(mine: Bounds, theirs: Bounds) -> float:
@@ -319,7 +328,6 @@ def whole(tracks: Sequence[Track], row: int, follower: Mapping[int, int]) -> Tra
     while row in follower:
         row = follower[row]
         later = tracks[row].shapes
-        start = later[0].frame
-        earlier = (shape for shape in track.shapes if shape.frame < start)
+        earlier = track.shapes[: n_until(track, later[0].frame)]
         track = replace(track, shapes=(*earlier, *later))
     return track

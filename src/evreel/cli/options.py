@@ -108,8 +108,9 @@ def _add(parser: Any, known: Known, default: str | None, *, several: bool = Fals
     options: dict[str, Any] = {"dest": known.name, "default": argparse.SUPPRESS}
     options["help"] = _help(known, default)
     if kind.base is bool:
-        switch = argparse.BooleanOptionalAction if known.default is True else "store_true"
-        parser.add_argument(flag, action=switch, **options)
+        # What is on by default can only be turned off.
+        action = argparse.BooleanOptionalAction if known.default else "store_true"
+        parser.add_argument(flag, action=action, **options)
         return
     if known.choices:
         options["choices"] = known.choices

@@ -19,7 +19,13 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
 from evreel.dataset.owners import Origin, Xml, misplaced, origin_of
 from evreel.dataset.settings import ClockSettings
-from evreel.dataset.videos import is_made_so, is_settled, made_clock, picture_of
+from evreel.dataset.videos import (
+    is_made_so,
+    is_of_other_extent,
+    is_settled,
+    made_clock,
+    picture_of,
+)
 from evreel.errors import EvreelError, SourceError
 from evreel.files.clock import read_clock
 from evreel.provenance import STEP_REVISIONS, canonical_json, state
@@ -340,6 +346,7 @@ def _misfits(
             line in told
             or "clock" in rows[id_]
             or not any(role in rows[id_] for role in ANNOTATIONS)
+            or is_of_other_extent(dataset, id_)
         ):
             continue
 

@@ -94,33 +94,57 @@ def is_made_so(
     )
 
 
+_EXTENT = ("crop", "start_us", "stop_us", *settings_of(Orientation))
+
+
+def is_of_other_extent(dataset: DataSet, id_: str) -> bool:
+    """Tell whether the store of an earlier run has other pixels, or another time, than a run now.
+
+    Then its clock is made again, and says nothing of the video that there will be.
+    """
+    asked = dataset.settings(id_).events.plain()
+    try:
+        made, _ = _decoded(dataset, id_)
+    except (OSError, EvreelError, KeyError, ValueError):
+        return False
+    return any(name in made and made[name] != asked[name] for name in _EXTENT)
+
+
+def _store(dataset: DataSet, id_: str) -> Path:
+    return Path(dataset.results, "events", f"{id_}.h5")
+
+
+def _decoded(dataset: DataSet, id_: str) -> tuple[dict[str, Any], int]:
+    """Return the settings, and the revision of the step, that the store of an earlier run has."""
+    from evreel.files import hdf5
+
+    with hdf5.open_hdf5(_store(dataset, id_)) as file:
+        return json.loads(file.attrs["parameters"]), int(file.attrs["step_revision"])
+
+
 def is_settled(dataset: DataSet, id_: str) -> bool:
     """Tell whether a clock of an earlier run is what a run would make now, if nothing was edited.
 
     Its recording is the local file that the table names; the store was decoded from it as the
     config says, and is older than the clock.
     """
-    from evreel.files import hdf5
-
     row, events = dataset.recordings[id_], dataset.settings(id_).events
     source = read_source(row["source"])
     if source.path is None or source.members:
         return False
     acquired = Path(dataset.recording_file(id_))
-    store = Path(dataset.results, "events", f"{id_}.h5")
     asked = {**events.plain(), "sensor": row.get("sensor")}
     asked |= {"format": row["format"]} if "format" in row else {}
     try:
         said = read_clock(made_clock(dataset, id_))[2]
-        ages = acquired.lstat(), store.stat(), made_clock(dataset, id_).stat()
+        ages = acquired.lstat(), _store(dataset, id_).stat(), made_clock(dataset, id_).stat()
         times = [age.st_mtime_ns for age in ages]
         if not acquired.is_symlink() or not acquired.samefile(source.path):
             return False
-        with hdf5.open_hdf5(store) as file:
-            made = json.loads(file.attrs["parameters"])
-            is_now = bool(file.attrs["step_revision"] == STEP_REVISIONS["events"])
+        made, revision = _decoded(dataset, id_)
     except (OSError, EvreelError, KeyError, ValueError):
         return False
     is_as_asked = all(made.get(name) == value for name, value in asked.items())
-    is_now &= said.get("evreel_version") == __version__ and times == sorted(times)
+    is_now = revision == STEP_REVISIONS["events"] and said.get("evreel_version") == __version__
+    is_now &= times == sorted(times)
     return is_now and is_as_asked
