@@ -87,6 +87,15 @@ def test_shape_that_the_later_job_lacks__is_left_out_and_in_doubt(tmp_path):
     assert any("0.xml: 2 shapes in frames that 1.xml has too" in doubt for doubt in got.doubts)
 
 
+def test_job__may_show_an_object_only_in_frames_of_the_next_but_one(tmp_path):
+    frames = (range(5), range(4, 6), range(5, N))
+    bodies = (range(5), range(5, 6), range(5, N))
+    texts = [job(track(listed(of)), all_, 1) for of, all_ in zip(bodies, frames, strict=True)]
+    got = read(written(tmp_path, *texts), stitch=True)
+    assert list(shown(got).values()) == [list(range(4)), list(range(5, N))]
+    assert any("1 shape in frames that 1.xml has too" in doubt for doubt in got.doubts)
+
+
 def test_object__that_leaves_within_shared_frames_keeps_its_track(tmp_path):
     gone = box(9, outside=1)
     first = job(track(listed(range(9)) + gone), range(11), 1)

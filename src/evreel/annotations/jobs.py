@@ -179,7 +179,8 @@ def of_jobs(
         for k, (extent, job) in enumerate(pairwise(extents)):
             if job[0] - job.step <= extent[-1]:
                 before, after = (
-                    {row: spans[row] for row in of if row in spans} for of in rows[k : k + 2]
+                    {row: spans[row] for row in of if row in spans and spans[row][0] < limit}
+                    for of, limit in zip(rows[k : k + 2], limits[k : k + 2], strict=True)
                 )
                 cut += follow(*(tracks, before, after, extent[-1], job, follower), to_the_end=True)
     left_out: list[list[Track]] = []
