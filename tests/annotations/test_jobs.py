@@ -105,6 +105,25 @@ def test_object__that_leaves_within_shared_frames_keeps_its_track(tmp_path):
     assert got.doubts == ()
 
 
+@pytest.mark.parametrize("stitch", [True, False])
+def test_object__that_leaves_with_the_last_frame_of_a_job_is_not_in_doubt(tmp_path, stitch):
+    """Nothing can be closed behind the last frame of a job."""
+    texts = [job(track(listed(range(5, 10))), range(10), 1), job("", range(10, N), 2)]
+    got = Recording(tmp_path).annotate(rois=texts, stitch=stitch)
+    assert sorted(got.at) == list(range(5, 10))
+    assert (got.counts["unclosed_tracks"], got.doubts) == (0, [])
+
+
+def test_object__that_leaves_before_shared_frames_is_not_cut_by_the_next_job(tmp_path):
+    gone = box(7, outside=1)
+    first = job(track(listed(range(7)) + gone), range(10), 1)
+    other = listed(range(7, N), ytl=20, ybr=30)
+    second = job(track(other), range(7, N), 2)
+    got = read(written(tmp_path, first, second), stitch=True)
+    assert (got.repairs["stitched_tracks"], got.repairs["cut_tracks"]) == (0, 0)
+    assert got.doubts == ()
+
+
 def test_jobs_of_a_stepped_task__have_their_absolute_frames(tmp_path):
     steps = range(1, N, 3)
     paths = written(tmp_path, *one_object(steps[:3], steps[2:5], steps[5:]))

@@ -189,7 +189,7 @@ def of_jobs(
         for row in of:
             if row in follower:
                 continue
-            tracks[row], rest = _until(tracks[row], limit)
+            tracks[row], rest = _until(tracks[row], limit, extents[0].step)
             if rest:
                 found.append(replace(tracks[row], shapes=rest))
         left_out.append(found)
@@ -372,18 +372,22 @@ def _rows(parts: Iterable[Annotations]) -> list[range]:
     return rows
 
 
-def _until(track: Track, limit: int) -> tuple[Track, list[Shape]]:
-    """Return a track that closes at a frame, if it goes on there; and what it shows from there."""
+def _until(track: Track, limit: int, step: int) -> tuple[Track, list[Shape]]:
+    """Return a track that closes at a frame, if it reaches it; and what it shows from there.
+
+    Nobody can close a track behind the last frame of a job: it closes where the next job begins.
+    """
     listed = columns_of(track.shapes)
-    beyond = np.flatnonzero((listed.frame >= limit) & ~listed.outside)
-    if not len(beyond):
+    reached = limit if track.id < 0 else limit - step
+    if not (~listed.outside & (listed.frame >= reached)).any():
         return track, []
     n = int(np.searchsorted(listed.frame, limit))
-    kept, next_ = list(track.shapes[:n]), track.shapes[n]
+    kept, beyond = list(track.shapes[:n]), list(track.shapes[n:])
     if kept and not (kept[-1].outside or kept[-1].alone):
-        at = next_ if next_.frame == limit else kept[-1].between(next_, limit)
-        kept.append(replace(at, outside=True))
-    return replace(track, shapes=tuple(kept)), [track.shapes[k] for k in beyond.tolist()]
+        goes_on = beyond and beyond[0].frame > limit
+        at = kept[-1].between(beyond[0], limit) if goes_on else [*kept, *beyond[:1]][-1]
+        kept.append(replace(at, frame=limit, outside=True))
+    return replace(track, shapes=tuple(kept)), [shape for shape in beyond if not shape.outside]
 
 
 def _doubts(

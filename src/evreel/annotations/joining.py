@@ -250,7 +250,8 @@ def follow(
     follower
         What is found, added to what is known of other jobs.
     to_the_end
-        Whether a continuation may end in a frame that the track before it is shown in.
+        Whether jobs are files of their own, which show a track up to their last frame: then a
+        continuation may end where the track before it does, and one that ends earlier is closed.
 
     Returns
     -------
@@ -284,7 +285,7 @@ def follow(
     return [
         (tracks[row], end)
         for row, end in rivals.items()
-        if row not in follower and end in (last, first - step)
+        if row not in follower and (end == last or (end == first - step and not to_the_end))
     ]
 
 
