@@ -17,7 +17,7 @@ from evreel.errors import AnnotationError, foreign
 
 NOBODY = "annotator"
 """Whom evreel's own files name, because a task has an owner."""
-_PERSON = re.compile(rb"(<(owner|assignee)(?:\s[^<>]*)?>)(.*?)(</\2\s*>)", re.DOTALL)
+_PERSON = re.compile(rb"(<(owner|assignee)(?:\s[^<>]*)?(?<!/)>)(.*?)(</\2\s*>)", re.DOTALL)
 _TAG = re.compile(rb"<[^<>]*>")
 _END_OF_HEAD = re.compile(rb"</meta\s*>|<(?:track|image)[\s>]")
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
