@@ -52,6 +52,16 @@ def test_empty_element__is_nobody_and_hides_nothing_behind_it(tmp_path, empty):
     assert "李" not in made.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", ["data.yaml", "gt/gt.txt", "annotations/instances.json"])
+def test_zip_of_another_form__names_nobody_and_is_copied(tmp_path, name):
+    source, made = tmp_path / "a.zip", tmp_path / "b.zip"
+    with zipfile.ZipFile(source, "w") as packed:
+        packed.writestr(name, "names: [car]")
+    assert people_in(source) == (0, 0)
+    assert not copy_without_people(source, made)
+    assert made.read_bytes() == source.read_bytes()
+
+
 def test_zip__keeps_its_other_files(tmp_path):
     source, made = tmp_path / "a.zip", [tmp_path / "b.zip", tmp_path / "c.zip"]
     with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as packed:
