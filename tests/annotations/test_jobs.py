@@ -13,6 +13,7 @@ import pytest
 from evreel.annotations.cvat import read_cvat
 from evreel.annotations.jobs import files_of, read_jobs
 from evreel.errors import AnnotationError
+from evreel.steps.annotate import files_in
 from support import shared_file
 from support.cvat import Recording, box, frame_names, images, listed, picture_names, task, track
 
@@ -253,6 +254,13 @@ def test_folder__gives_its_exports_zipped_or_not(tmp_path):
     found = files_of(tmp_path / "jobs")
     assert [path.name for path in found] == ["0.xml", "second.zip"]
     assert shown(read(found, stitch=True)) == {0: list(range(N))}
+
+
+def test_empty_text__names_no_file_rather_than_all_in_the_working_folder(tmp_path, monkeypatch):
+    written(tmp_path, *one_object(range(10), range(10, N)))
+    monkeypatch.chdir(tmp_path)
+    assert [files_in(given) for given in ("", [""], None, [])] == [[]] * 4
+    assert len(files_in(".")) == 2
 
 
 def test_other_forms__cannot_be_several(tmp_path):
