@@ -855,8 +855,8 @@ def fill_around(
 ) -> None:
     """Paint at least what is within `reach` of an outline's sides, a line's pieces, or points.
 
-    Of a row, that is a run: from the part of a piece that is within `reach` of the row, as far to
-    the left and to the right. It is no more than a few pixels too long, and takes no test of each.
+    In each row, this is one run for each piece: what of the piece is within `reach` of the row, and
+    `reach` more on both sides. It may be a few pixels too long, but no pixel is tested.
     """
     height, width = bits.shape
     last = at + n if form != LINE else at + n - 2
