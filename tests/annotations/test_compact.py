@@ -14,6 +14,7 @@ from evreel.annotations.compact import (
     KEYFRAME,
     OCCLUDED,
     OUTSIDE,
+    CompactShapes,
     LooseTracks,
     ShapesBuilder,
     ShapesInARow,
@@ -130,6 +131,17 @@ def test_regions__are_the_same_whether_shapes_are_held_or_made(monkeypatch):
     monkeypatch.setattr(compact, "_MOST_HELD", 0)
     for one, other in zip(held, made(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_listed__asks_once_for_what_is_said_of_all_shapes(monkeypatch):
+    asked, own = [], CompactShapes.attributes.fget
+    monkeypatch.setattr(
+        CompactShapes, "attributes", property(lambda shapes: (asked.append(1), own(shapes))[1])
+    )
+    shapes = built(*((Box, k, [0, 0, 1, 1], 0, 0, {"a": str(k)}, 0, ()) for k in range(50)))
+    listed = Listed(ShapesInARow([Track(0, "car", shapes)]))
+    assert [said["a"] for said in listed.attributes] == [str(k) for k in range(50)]
+    assert len(asked) == 1, "a list of all for each shape takes hours where there are a million"
 
 
 def test_listed__is_the_same_of_compact_shapes_and_of_objects():

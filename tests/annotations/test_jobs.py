@@ -13,6 +13,7 @@ import pytest
 from evreel.annotations.cvat import read_cvat
 from evreel.annotations.jobs import files_of, read_jobs
 from evreel.errors import AnnotationError
+from evreel.steps.annotate import files_in
 from support import shared_file
 from support.cvat import (
     Recording,
@@ -97,12 +98,40 @@ def test_shape_that_the_later_job_lacks__is_left_out_and_in_doubt(tmp_path):
     assert any("0.xml: 2 shapes in frames that 1.xml has too" in doubt for doubt in got.doubts)
 
 
+def test_job__may_show_an_object_only_in_frames_of_the_next_but_one(tmp_path):
+    frames = (range(5), range(4, 6), range(5, N))
+    bodies = (range(5), range(5, 6), range(5, N))
+    texts = [job(track(listed(of)), all_, 1) for of, all_ in zip(bodies, frames, strict=True)]
+    got = read(written(tmp_path, *texts), stitch=True)
+    assert list(shown(got).values()) == [list(range(4)), list(range(5, N))]
+    assert any("1 shape in frames that 1.xml has too" in doubt for doubt in got.doubts)
+
+
 def test_object__that_leaves_within_shared_frames_keeps_its_track(tmp_path):
     gone = box(9, outside=1)
     first = job(track(listed(range(9)) + gone), range(11), 1)
     second = job(track(listed(range(7, 9)) + gone), range(7, N), 2)
     got = read(written(tmp_path, first, second), stitch=True)
     assert shown(got) == {0: list(range(9))}
+    assert got.doubts == ()
+
+
+@pytest.mark.parametrize("stitch", [True, False])
+def test_object__that_leaves_with_the_last_frame_of_a_job_is_not_in_doubt(tmp_path, stitch):
+    """Nothing can be closed behind the last frame of a job."""
+    texts = [job(track(listed(range(5, 10))), range(10), 1), job("", range(10, N), 2)]
+    got = Recording(tmp_path).annotate(rois=texts, stitch=stitch)
+    assert sorted(got.at) == list(range(5, 10))
+    assert (got.counts["unclosed_tracks"], got.doubts) == (0, [])
+
+
+def test_object__that_leaves_before_shared_frames_is_not_cut_by_the_next_job(tmp_path):
+    gone = box(7, outside=1)
+    first = job(track(listed(range(7)) + gone), range(10), 1)
+    other = listed(range(7, N), ytl=20, ybr=30)
+    second = job(track(other), range(7, N), 2)
+    got = read(written(tmp_path, first, second), stitch=True)
+    assert (got.repairs["stitched_tracks"], got.repairs["cut_tracks"]) == (0, 0)
     assert got.doubts == ()
 
 
@@ -250,6 +279,13 @@ def test_folder__gives_its_exports_zipped_or_not(tmp_path):
     found = files_of(tmp_path / "jobs")
     assert [path.name for path in found] == ["0.xml", "second.zip"]
     assert shown(read(found, stitch=True)) == {0: list(range(N))}
+
+
+def test_empty_text__names_no_file_rather_than_all_in_the_working_folder(tmp_path, monkeypatch):
+    written(tmp_path, *one_object(range(10), range(10, N)))
+    monkeypatch.chdir(tmp_path)
+    assert [files_in(given) for given in ("", [""], None, [])] == [[]] * 4
+    assert len(files_in(".")) == 2
 
 
 def test_other_forms__cannot_be_several(tmp_path):

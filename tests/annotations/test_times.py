@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evreel.annotations import correspondence
 from evreel.annotations.figures import motion
-from evreel.annotations.regions import Regions
+from evreel.annotations.regions import Annotator, Regions
 from evreel.annotations.shapes import (
     Box,
     Cuboid,
@@ -31,6 +31,7 @@ from evreel.video.picture import Picture
 from support import random_events
 from support.annotations import CLOCK, annotated, box, label, polygon
 from support.regions import assert_labels, plain_labels
+from support.stores import pieces
 
 SENSOR = Sensor(6, 40)
 
@@ -241,6 +242,28 @@ def test_labels__are_the_same_whether_frames_are_painted_first_or_not(scale, mon
     assert len(found[0].overlap_event) > 5_000
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_labels__leave_nothing_painted_for_the_next_events(monkeypatch):
+    monkeypatch.setattr("evreel.annotations.regions.DENSE", 0.0)
+    rng = np.random.default_rng(6)
+    ways = []
+    for number, of in enumerate((Box, Box, Ellipse, Polygon, Polyline, Cuboid, Points)):
+        n = {Polygon: 5, Polyline: 4, Cuboid: 8, Points: 1}.get(of, 2)
+        shapes = []
+        for frame in range(0, 10, 3):
+            drawn = rng.uniform([5, 0], [30, 3]) + rng.uniform(0, [9, 3], (n, 2))
+            if of is Box:
+                drawn = np.sort(drawn, axis=0) + np.array([[0], [1]])
+            more = {"rotation": 20.0 * frame} if number == 1 else {}
+            shapes.append(of(frame, drawn, **more))
+        ways.append(Track(number, "car", tuple(shapes)))
+    regions = Regions(annotated(*ways), CLOCK, Picture(tuple(SENSOR)), clip=True, margin_px=0.3)
+    annotator = Annotator(regions, at="event")
+    for part in pieces(random_events(600, SENSOR, stop_us=100, seed=1), 60):
+        annotator.label(part)
+        assert not annotator._sure.any()
+        assert not annotator._maybe.any()
 
 
 @pytest.mark.parametrize("n", [40, MOST_BITS, MOST_BITS + 1, 130])

@@ -202,7 +202,8 @@ class Listed:
             numbers = np.insert(numbers, np.cumsum(sizes)[turns], rotation[turns])
             sizes = sizes + turns
         used, said = np.unique(shapes.said, return_inverse=True)
-        attributes = [shapes.attributes[k] for k in used.tolist()]
+        every = shapes.attributes
+        attributes = [every[k] for k in used.tolist()]
         self._add(shapes.columns, kind, sizes, numbers, said, attributes)
 
     def _add(

@@ -168,8 +168,9 @@ def of_jobs(
             _check_gap(one, other)
     for one, other in combinations(in_order, 2):
         _check_attributes(one, other)
-    # From here on, the next job counts.
-    limits = [*(extent[0] for extent in extents[1:]), extents[-1][-1] + 1 + extents[-1].step]
+    # From here on, the next job counts, or no one looked.
+    limits = [min(job[0], extent[-1] + extent.step) for extent, job in pairwise(extents)]
+    limits.append(extents[-1][-1] + 1 + extents[-1].step)
     numbered = list(_numbered(in_order))
     joined = merge(numbered)
     tracks = list(joined.tracks)
@@ -181,20 +182,19 @@ def of_jobs(
         for k, (extent, job) in enumerate(pairwise(extents)):
             if job[0] - job.step <= extent[-1]:
                 before, after = (
-                    {row: spans[row] for row in of if row in spans} for of in rows[k : k + 2]
+                    {row: spans[row] for row in of if row in spans and spans[row][0] < limit}
+                    for of, limit in zip(rows[k : k + 2], limits[k : k + 2], strict=True)
                 )
                 cut += follow(*(tracks, before, after, extent[-1], job, follower), to_the_end=True)
     left_out: list[list[Track]] = []
-    for of, extent, limit in zip(rows, extents, limits, strict=True):
+    for of, limit in zip(rows, limits, strict=True):
         found = []
         for row in of:
             if row in follower:
                 continue
-            tracks[row], rest = _until(tracks[row], limit)
+            tracks[row], rest = _until(tracks[row], limit, extents[0].step)
             if rest:
                 found.append(replace(tracks[row], shapes=rest))
-            elif extent is not extents[-1]:
-                tracks[row] = _closed(tracks[row], extent)
         left_out.append(found)
     n_shared = sum(len(track.shapes) for found in left_out for track in found)
     for row, after_it in follower.items():
@@ -390,29 +390,22 @@ def _rows(parts: Iterable[Annotations]) -> list[range]:
     return rows
 
 
-def _until(track: Track, limit: int) -> tuple[Track, list[Shape]]:
-    """Return a track that closes at a frame, if it goes on there; and what it shows from there."""
+def _until(track: Track, limit: int, step: int) -> tuple[Track, list[Shape]]:
+    """Return a track that closes at a frame, if it reaches it; and what it shows from there.
+
+    Nobody can close a track behind the last frame of a job: it closes where the next job begins.
+    """
     listed = columns_of(track.shapes)
-    beyond = np.flatnonzero((listed.frame >= limit) & ~listed.outside)
-    if not len(beyond):
+    reached = limit if track.id < 0 else limit - step
+    if not (~listed.outside & (listed.frame >= reached)).any():
         return track, []
     n = int(np.searchsorted(listed.frame, limit))
-    kept, next_ = list(track.shapes[:n]), track.shapes[n]
+    kept, beyond = list(track.shapes[:n]), list(track.shapes[n:])
     if kept and not (kept[-1].outside or kept[-1].alone):
-        at = next_ if next_.frame == limit else kept[-1].between(next_, limit)
-        kept.append(replace(at, outside=True))
-    return replace(track, shapes=tuple(kept)), [track.shapes[k] for k in beyond.tolist()]
-
-
-def _closed(track: Track, job: range) -> Track:
-    """Return a track that closes after its job, if it is shown to the end of that."""
-    if track.id < 0 or not len(track.shapes):
-        return track
-    last = track.shapes[-1]
-    if last.outside or last.alone or last.frame != job[-1]:
-        return track
-    closing = replace(last, frame=job[-1] + job.step, outside=True)
-    return replace(track, shapes=(*track.shapes, closing))
+        goes_on = beyond and beyond[0].frame > limit
+        at = kept[-1].between(beyond[0], limit) if goes_on else [*kept, *beyond[:1]][-1]
+        kept.append(replace(at, frame=limit, outside=True))
+    return replace(track, shapes=tuple(kept)), [shape for shape in beyond if not shape.outside]
 
 
 def _doubts(

@@ -565,7 +565,7 @@ def _missing_file(column: str, cell: str) -> Iterator[str]:
         found = list(_file_problems(source.path, is_awaited=source.manual))
         parts = re.split(r"\s*[,;]\s*|\s+", cell) if found and column in ANNOTATIONS else []
         if len(parts) > 1 and all(part and is_file(Path(part)) for part in parts):
-            found = [f"{cell!r} is no file; several are written {' | '.join(parts)!r}"]
+            found = [f"{cell!r} is not a file; write several as {' | '.join(parts)!r}"]
         yield from (f"{column}: {problem}" for problem in found)
 
 

@@ -855,8 +855,8 @@ def fill_around(
 ) -> None:
     """Paint at least what is within `reach` of an outline's sides, a line's pieces, or points.
 
-    Of a row, that is a run: from the part of a piece that is within `reach` of the row, as far to
-    the left and to the right. It is no more than a few pixels too long, and takes no test of each.
+    In each row, this is one run for each piece: what of the piece is within `reach` of the row, and
+    `reach` more on both sides. It may be a few pixels too long, but no pixel is tested.
     """
     height, width = bits.shape
     last = at + n if form != LINE else at + n - 2
@@ -916,17 +916,17 @@ def widen(pixels: Int64Array, k: int, more: int, shape: tuple[int, int]) -> None
     pixels[k, 3] = min(pixels[k, 3] + more, height)
 
 
-# n events t, x, y of a chunk; f spans, each of one frame, in which no shape comes to another listed
-# one: events [low[j], high[j]), shapes [rows[j], rows[j + 1]) from the lowest to the highest, with
-# a roi each. A span is painted if it has so many events that this is less work than to compare
+# n events t, x, y of a chunk; f spans of time, in which no shape comes to another listed one: they
+# have events [low[j], high[j]) and shapes [rows[j], rows[j + 1]), from the lowest to the highest,
+# with a roi each. A span is painted if it has so many events that this is less work than to compare
 # each with all shapes. dense: the work of painting a pixel; to see that a shape does not have an
 # event's pixel is 1.
 
 TEST = 4
-"""Work of testing an event, beside that of comparing it with all shapes."""
+"""Work of testing an event without painting, on top of 1 for each shape."""
 
 MOVING = 2
-"""So many times the work is it to paint shapes that move."""
+"""Painting takes so many times the work if a shape moves."""
 
 
 class Measures(NamedTuple):

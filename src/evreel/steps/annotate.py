@@ -73,7 +73,7 @@ def files_in(given: Files) -> list[Path]:
 def _is_there(path: str | Path) -> bool:
     """Return whether there is such a file; a list of many is longer than any path."""
     try:
-        return Path(path).exists()
+        return path != "" and Path(path).exists()
     except (OSError, ValueError):
         return False
 

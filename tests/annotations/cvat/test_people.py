@@ -42,6 +42,26 @@ def test_people__are_counted_and_left_out_and_nothing_else_is(tmp_path, people, 
         assert made.read_bytes() == source.read_bytes()
 
 
+@pytest.mark.parametrize("empty", ["<assignee/>", "<assignee />", '<assignee id="1" />'])
+def test_empty_element__is_nobody_and_hides_nothing_behind_it(tmp_path, empty):
+    source, made = tmp_path / "a.xml", tmp_path / "b.xml"
+    source.write_text(of(f"{empty}<bugtracker>kept</bugtracker>{LEE}"), encoding="utf-8")
+    assert people_in(source) == (1, 0)
+    assert copy_without_people(source, made)
+    assert f"{empty}<bugtracker>kept</bugtracker><assignee" in made.read_text(encoding="utf-8")
+    assert "李" not in made.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["data.yaml", "gt/gt.txt", "annotations/instances.json"])
+def test_zip_of_another_form__names_nobody_and_is_copied(tmp_path, name):
+    source, made = tmp_path / "a.zip", tmp_path / "b.zip"
+    with zipfile.ZipFile(source, "w") as packed:
+        packed.writestr(name, "names: [car]")
+    assert people_in(source) == (0, 0)
+    assert not copy_without_people(source, made)
+    assert made.read_bytes() == source.read_bytes()
+
+
 def test_zip__keeps_its_other_files(tmp_path):
     source, made = tmp_path / "a.zip", [tmp_path / "b.zip", tmp_path / "c.zip"]
     with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as packed:

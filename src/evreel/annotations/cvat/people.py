@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from evreel.annotations.cvat.package import is_zip, open_xml
+from evreel.annotations.forms.packed import Packed
 from evreel.errors import AnnotationError, foreign
 
 NOBODY = "annotator"
 """Whom evreel's own files name, because a task has an owner."""
-_PERSON = re.compile(rb"(<(owner|assignee)(?:\s[^<>]*)?>)(.*?)(</\2\s*>)", re.DOTALL)
+_PERSON = re.compile(rb"(<(owner|assignee)(?:\s[^<>]*)?(?<!/)>)(.*?)(</\2\s*>)", re.DOTALL)
 _TAG = re.compile(rb"<[^<>]*>")
 _END_OF_HEAD = re.compile(rb"</meta\s*>|<(?:track|image)[\s>]")
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
@@ -48,15 +49,23 @@ def people_in(path: str | Path) -> People:
         If it cannot be read, or is in UTF-16.
     """
     path = Path(path)
-    if not is_zip(path):
-        with path.open("rb") as file:
-            if not file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<", *_WIDE)):
-                return People(0, 0)
+    if not _may_be_xml(path):
+        return People(0, 0)
     with open_xml(path) as (file, _):
         head = _head(file, path)
     said = {b" ".join(_TAG.sub(b" ", match[3]).split()) for match in _PERSON.finditer(head)}
     said -= {b"", NOBODY.encode()}
     return People(len(said), sum(b"@" in each for each in said))
+
+
+def _may_be_xml(path: Path) -> bool:
+    """Return whether a file begins as XML does, or is a zip with one."""
+    if is_zip(path):
+        with Packed(path) as packed:
+            return any(name.lower().endswith(".xml") for name in packed.names)
+    with path.open("rb") as file:
+        start = file.read(64)
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<", *_WIDE))
 
 
 def copy_without_people(source: str | Path, target: str | Path) -> bool:
