@@ -76,7 +76,7 @@ def check_belongs(
     more = len(fits) - _MOST_NAMED
     where = ", ".join(fits[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
     raise AnnotationError(
-        error.problem + (f"; it is of {said}" if said else ""),
+        error.problem + (f"; it is of {said}" if said and said not in error.problem else ""),
         path=annotations.source or None,
         hint=f"It seems to belong to {where}. Give the XML that belongs here, or the clock of that."
         if fits
