@@ -284,6 +284,7 @@ def test_labels__do_not_depend_on_chunks_nor_room_nor_on_what_is_painted(n, monk
             assert_labels(label(annotated(*crowd), few), twin)
         monkeypatch.setattr("evreel.annotations.regions.LEAST_ROOM", 1)
         monkeypatch.setattr("evreel.annotations.regions.MOST_ROWS", 70)
+        monkeypatch.setattr("evreel.annotations.regions.MOST_WORDS", 50)
         for rows, dense in ((None, 1e9), (7, 0.0), (300, 0.0), (300, 1e9)):
             monkeypatch.setattr("evreel.annotations.regions.DENSE", dense)
             got = label(annotated(*crowd), events, rows=rows, at=at)

@@ -59,6 +59,9 @@ Int32Array = npt.NDArray[np.int32]
 MOST_ROWS = 65_536
 """So many shapes of frames are handed to kernels at once."""
 
+MOST_WORDS = 1 << 20
+"""So many words of events and blocks of shapes are held at once: 8 MB."""
+
 LEAST_ROOM = 65_536
 """Room for overlaps of a call of a kernel, at first; more if there are more events."""
 
@@ -914,12 +917,13 @@ class Annotator:
         roi: Int32Array,
     ) -> Iterator[tuple[Int64Array, Int32Array]]:
         """Fill `roi` of the events of spans, each with its shapes; yield the overlaps."""
-        from evreel.kernels.regions import MOST_MORE, Measures, Overlaps, Space, label
+        from evreel.kernels.regions import MOST_BITS, MOST_MORE, Measures, Overlaps, Space, label
 
         regions = self._regions
         most = int(np.diff(first).max(initial=0))
         largest = int(np.diff(ways.first).max(initial=0)) + MOST_MORE
         size = int(np.diff(ways.first[first]).max(initial=0)) + (most + 1) * MOST_MORE
+        blocks, longest = max(1, -(-most // MOST_BITS)), int((high - low).max(initial=0))
         space = Space(
             form=np.empty(most + 2, dtype=np.int64),
             place=np.empty(most + 2, dtype=np.int64),
@@ -927,7 +931,7 @@ class Annotator:
             work=np.empty(size),
             now=np.empty(2 * largest),
             crossings=np.empty((regions.picture.sensor[0], largest // 2 + 1), dtype=np.int32),
-            word=np.empty(int((high - low).max(initial=0)), dtype=np.int64),
+            word=np.empty((blocks, min(longest, MOST_WORDS // blocks + 1)), dtype=np.int64),
             sure=self._sure,
             maybe=self._maybe,
         )

@@ -520,12 +520,11 @@ def gather(source: FloatArray, begin: Int64Array, first: Int64Array, out: FloatA
                 out[first[i] + k] = source[begin[i] + k]
 
 
-# Painting. A map, (h, w) int64, has the bits of the shapes that cover each pixel: the lowest bit is
-# the highest shape's. Of more than `MOST_BITS` shapes, neighbours in order share a bit, which then
-# says only that one of them may cover the pixel.
+# Painting. A map, (h, w) int64, has the bits of the shapes that cover each pixel, of up to
+# `MOST_BITS` at a time: the lowest bit is the highest shape's.
 
 MOST_BITS = 63
-"""So many shapes of a frame are told apart by bits. More are slower."""
+"""So many shapes of a frame are painted together, a block of them."""
 
 # Of a number whose only bit is bit k, this product has k's place in the table in its highest six
 # bits: each run of six bits comes once in the number (de Bruijn, "A combinatorial problem", 1946).
@@ -948,7 +947,7 @@ class Space(NamedTuple):
     work : numbers of shapes at rest.
     now : room for two of the largest shape and its form.
     crossings : (h, …), of the rows of an outline.
-    word : of each event, the bits of the shapes that it is in.
+    word : (blocks, m), of m events, the bits of the shapes of each block that they are in.
     sure : (h, w), bits of the shapes that a pixel is in at the first event.
     maybe : (h, w), bits of those whose edges may cross it until the last one. Both are all 0
         before and after.
@@ -1001,50 +1000,38 @@ def label(
     """
     found = 0
     for j in range(begin, len(low)):
-        span = slice(low[j], high[j])
-        of_span = t[span], x[span], y[span]
+        before = found
         regions = roi[rows[j] : rows[j + 1]]
         shapes = len(regions)
-        moves, covered = lay_out(rows[j], shapes, t[low[j]], t[high[j] - 1], ways, measures, space)
-        work = (MOVING if moves else 1) * dense * covered
-        painted = (high[j] - low[j]) * (shapes + TEST) > work
-        if painted:
-            paint(rows[j], shapes, t[low[j]], t[high[j] - 1], ways, measures, space)
-        event = first_row + low[j]
-        if sharing(shapes) == 1:
-            find_words(of_span, rows[j], shapes, ways, measures, space, painted, moves)
-            more = take_words(space.word, regions, out[span], event, overlaps, found)
-        else:
-            more = take_tested(
-                of_span,
-                rows[j],
-                regions,
-                ways,
-                measures,
-                space,
-                painted,
-                out[span],
-                event,
-                overlaps,
-                found,
+        for first in range(low[j], high[j], space.word.shape[1]):
+            stop = min(first + space.word.shape[1], high[j])
+            events = t[first:stop], x[first:stop], y[first:stop]
+            t0, t1 = t[first], t[stop - 1]
+            moves, covered = lay_out(rows[j], shapes, t0, t1, ways, measures, space)
+            work = (MOVING if moves else 1) * dense * covered
+            painted = (stop - first) * (shapes + TEST) > work
+            for block, top in enumerate(range(shapes, 0, -MOST_BITS)):
+                bottom = max(top - MOST_BITS, 0)
+                if painted:
+                    paint(rows[j], bottom, top, t0, t1, ways, measures, space)
+                word = space.word[block]
+                find_words(
+                    events, rows[j], bottom, top, ways, measures, space, painted, moves, word
+                )
+                for k in range(bottom, top if painted else bottom):
+                    wipe(space.sure, space.pixels, k, 1)
+                    if ways.from_us[rows[j] + k] != ways.to_us[rows[j] + k]:
+                        wipe(space.maybe, space.pixels, k, 1)
+            found = take_words(
+                space.word, regions, out[first:stop], first_row + first, overlaps, found
             )
-        for k in range(shapes if painted else 0):
-            wipe(space.sure, space.pixels, k, 1)
-            if ways.from_us[rows[j] + k] != ways.to_us[rows[j] + k]:
-                wipe(space.maybe, space.pixels, k, 1)
-        if more < 0:
-            return j, found
-        found = more
+            if found < 0:
+                return j, before
     return len(low), found
 
 
-# begin: row of the first shape of a span; shapes: how many there are
-
-
-@kernel
-def sharing(shapes: int) -> int:
-    """Return how many shapes of a span share a bit."""
-    return max(1, (shapes + MOST_BITS - 1) // MOST_BITS)
+# begin: row of the first shape of a span; shapes: how many there are, of which a block has those
+# from bottom on, below top
 
 
 @kernel
@@ -1109,15 +1096,21 @@ def lay_out(
 
 @kernel
 def paint(
-    begin: int, shapes: int, t0: int, t1: int, ways: Ways, measures: Measures, space: Space
+    begin: int,
+    bottom: int,
+    top: int,
+    t0: int,
+    t1: int,
+    ways: Ways,
+    measures: Measures,
+    space: Space,
 ) -> None:
-    """Paint the shapes of a span, from its first to its last event; widen their pixels by that."""
+    """Paint the shapes of a block, from t0 to t1; widen their pixels by that."""
     scale, radius, margin = measures
     now, half = space.now, len(space.now) // 2
-    each = sharing(shapes)
-    for k in range(shapes):
+    for k in range(bottom, top):
         i = begin + k
-        bit = 1 << ((shapes - 1 - k) // each)
+        bit = 1 << (top - 1 - k)
         from_us, to_us = ways.from_us[i], ways.to_us[i]
         if from_us == to_us:
             at, m = space.place[k], space.place[k + 1] - space.place[k]
@@ -1187,14 +1180,16 @@ def has_pixel(pixels: Int64Array, k: int, column: int, row: int) -> bool:
 def find_words(
     events: tuple[Int64Array, UInt16Array, UInt16Array],
     begin: int,
-    shapes: int,
+    bottom: int,
+    top: int,
     ways: Ways,
     measures: Measures,
     space: Space,
     painted: bool,
     moves: bool,
+    word: Int64Array,
 ) -> None:
-    """Fill the words of a span's events, t, x and y, whose shapes have a bit each."""
+    """Fill `word` with the bits of the shapes of a block that cover each event: t, x and y."""
     t, x, y = events
     kind, first, start, stop, from_us, to_us = ways
     form, place, pixels, work, now = (
@@ -1205,8 +1200,8 @@ def find_words(
         space.now,
     )
     scale, radius, margin = measures
-    sure, maybe, word = space.sure, space.maybe, space.word
-    everything = 0 if painted else (1 << shapes) - 1
+    sure, maybe = space.sure, space.maybe
+    everything = 0 if painted else (1 << (top - bottom)) - 1
     if painted:
         for e in range(len(t)):
             word[e] = sure[y[e], x[e]]
@@ -1218,7 +1213,7 @@ def find_words(
             continue
         here = sure[y[e], x[e]] & ~rest
         while rest:
-            k = shapes - 1 - lowest_bit(rest)
+            k = top - 1 - lowest_bit(rest)
             if has_pixel(pixels, k, x[e], y[e]) and covers(
                 k,
                 begin + k,
@@ -1244,115 +1239,48 @@ def find_words(
         word[e] = here
 
 
-# out, event: of a span; found: how many overlaps there are until it
-
-
 @kernel
 def take_words(
     word: Int64Array, roi: Int32Array, out: Int32Array, event: int, overlaps: Overlaps, found: int
 ) -> int:
-    """Label the events of a span by their words.
+    """Label events, of which the first is in row `event`, by their words of each block.
+
+    Parameters
+    ----------
+    found
+        How many overlaps there are already.
 
     Returns
     -------
     How many overlaps there are now; −1 if they may not have room.
     """
-    top = len(roi) - 1
+    out[:] = -1
     over = 0
-    for e in range(len(out)):
-        here = word[e]
-        out[e] = roi[top - lowest_bit(here)] if here != 0 else -1
-        over |= here & (here - 1)
+    for block, top in enumerate(range(len(roi) - 1, -1, -MOST_BITS)):
+        here = word[block]
+        for e in range(len(out)):
+            rest = here[e]
+            is_first = out[e] < 0 and rest != 0
+            out[e] = roi[top - lowest_bit(rest)] if is_first else out[e]
+            rest = rest & (rest - 1) if is_first else rest
+            here[e] = rest
+            over |= rest
     if over == 0:
         return found
     for e in range(len(out)):
         if found + len(roi) > len(overlaps.event):
             return -1
-        rest = word[e] & (word[e] - 1)
-        # The first is written whether or not there is one: a branch that cannot be foreseen costs
-        # more.
-        overlaps.event[found] = event + e
-        overlaps.region[found] = roi[top - lowest_bit(rest)]
-        found += 1 if rest != 0 else 0
-        rest &= rest - 1
-        while rest:
+        for block, top in enumerate(range(len(roi) - 1, -1, -MOST_BITS)):
+            rest = word[block, e]
+            # The first is written whether or not there is one: a branch that cannot be foreseen
+            # costs more.
             overlaps.event[found] = event + e
             overlaps.region[found] = roi[top - lowest_bit(rest)]
-            found += 1
+            found += 1 if rest != 0 else 0
             rest &= rest - 1
-    return found
-
-
-@kernel
-def take_tested(
-    events: tuple[Int64Array, UInt16Array, UInt16Array],
-    begin: int,
-    roi: Int32Array,
-    ways: Ways,
-    measures: Measures,
-    space: Space,
-    painted: bool,
-    out: Int32Array,
-    event: int,
-    overlaps: Overlaps,
-    found: int,
-) -> int:
-    """Label the events of a span whose shapes share bits, testing each where its bit is set.
-
-    Returns
-    -------
-    How many overlaps there are now; −1 if they may not have room.
-    """
-    t, x, y = events
-    kind, first, start, stop, from_us, to_us = ways
-    form, place, pixels, work, now = (
-        space.form,
-        space.place,
-        space.pixels,
-        space.work,
-        space.now,
-    )
-    scale, radius, margin = measures
-    sure, maybe = space.sure, space.maybe
-    shapes = len(roi)
-    each = sharing(shapes)
-    everything = (1 << ((shapes + each - 1) // each)) - 1
-    for e in range(len(t)):
-        out[e] = -1
-        rest = everything
-        if painted:
-            rest = sure[y[e], x[e]] | maybe[y[e], x[e]]
-        if rest != 0 and found + shapes > len(overlaps.event):
-            return -1
-        while rest:
-            after = shapes - lowest_bit(rest) * each
-            rest &= rest - 1
-            for k in range(after - 1, max(after - each, 0) - 1, -1):
-                if not has_pixel(pixels, k, x[e], y[e]) or not covers(
-                    k,
-                    begin + k,
-                    t[e],
-                    x[e],
-                    y[e],
-                    kind,
-                    first,
-                    start,
-                    stop,
-                    from_us,
-                    to_us,
-                    form,
-                    place,
-                    work,
-                    now,
-                    scale,
-                    radius,
-                    margin,
-                ):
-                    continue
-                if out[e] < 0:
-                    out[e] = roi[k]
-                else:
-                    overlaps.event[found] = event + e
-                    overlaps.region[found] = roi[k]
-                    found += 1
+            while rest:
+                overlaps.event[found] = event + e
+                overlaps.region[found] = roi[top - lowest_bit(rest)]
+                found += 1
+                rest &= rest - 1
     return found
