@@ -27,7 +27,8 @@ import numpy.typing as npt
 
 from evreel import steps
 from evreel.annotations.cvat import write_video_xml
-from evreel.annotations.regions import Annotator, Regions
+from evreel.annotations.labelling import Annotator
+from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import Annotations, Box, Polygon, Shape, Track, cos_sin
 from evreel.events import Events, Sensor
 from evreel.recordings.aedat4 import Aedat4Writer

@@ -16,10 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from evreel.annotations.regions import Annotator, At, Instant, Regions
+from evreel.annotations.choices import At
+from evreel.annotations.labelling import Annotator
+from evreel.annotations.regions import Regions
 from evreel.events import Events
 from evreel.simulate.camera import simulate_objects, truth
 from evreel.simulate.scene import Scene, parse_scene
+from evreel.timebase import Instant
 from evreel.video.picture import Picture
 
 SPEEDS = (30, 100, 300, 1000, 2000)

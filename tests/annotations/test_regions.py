@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evreel.annotations.belonging import check_task
 from evreel.annotations.cvat import read_cvat
-from evreel.annotations.regions import Annotator, Regions, check_task
+from evreel.annotations.labelling import Annotator
+from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import Annotations, FrameTag, Track, interpolate, merge
 from evreel.errors import AnnotationError
 from evreel.events import Events, Sensor

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from evreel.annotations import correspondence
 from evreel.annotations.figures import motion
-from evreel.annotations.regions import Annotator, Regions
+from evreel.annotations.labelling import Annotator
+from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import (
     Box,
     Cuboid,
@@ -202,7 +203,7 @@ def test_labels__equal_a_search_at_the_time_of_every_event(
     events = random_events(250, SENSOR, stop_us=110, seed=seed % 1000)
     picture = Picture(tuple(SENSOR), scale)
     for clock in (CLOCK, FrameClock(np.arange(0, 100, 10), np.arange(7, 107, 10), "frames")):
-        with mock.patch("evreel.annotations.regions.DENSE", dense):
+        with mock.patch("evreel.annotations.labelling.DENSE", dense):
             got = label(
                 *(scene, events, clock, picture),
                 **{"at": "event", "instant": instant, "margin_px": margin, "clip": True},
@@ -237,7 +238,7 @@ def test_labels__are_the_same_whether_frames_are_painted_first_or_not(scale, mon
     how = {"at": "event", "clip": True, "picture": Picture(tuple(SENSOR), scale), "margin_px": 0.3}
     found = []
     for dense in (0.0, 1e9):
-        monkeypatch.setattr("evreel.annotations.regions.DENSE", dense)
+        monkeypatch.setattr("evreel.annotations.labelling.DENSE", dense)
         found.append(label(annotated(*ways), events, **how))
     assert len(found[0].overlap_event) > 5_000
     for one, other in zip(*found, strict=True):
@@ -245,7 +246,7 @@ def test_labels__are_the_same_whether_frames_are_painted_first_or_not(scale, mon
 
 
 def test_labels__leave_nothing_painted_for_the_next_events(monkeypatch):
-    monkeypatch.setattr("evreel.annotations.regions.DENSE", 0.0)
+    monkeypatch.setattr("evreel.annotations.labelling.DENSE", 0.0)
     rng = np.random.default_rng(6)
     ways = []
     for number, of in enumerate((Box, Box, Ellipse, Polygon, Polyline, Cuboid, Points)):
@@ -282,11 +283,11 @@ def test_labels__do_not_depend_on_chunks_nor_room_nor_on_what_is_painted(n, monk
             few = Events(*(getattr(events, c)[:40] for c in "txyp"), SENSOR)
             twin = plain_labels(annotated(*crowd), few, CLOCK, Picture(tuple(SENSOR)))
             assert_labels(label(annotated(*crowd), few), twin)
-        monkeypatch.setattr("evreel.annotations.regions.LEAST_ROOM", 1)
-        monkeypatch.setattr("evreel.annotations.regions.MOST_ROWS", 70)
-        monkeypatch.setattr("evreel.annotations.regions.MOST_WORDS", 50)
+        monkeypatch.setattr("evreel.annotations.labelling.LEAST_ROOM", 1)
+        monkeypatch.setattr("evreel.annotations.labelling.MOST_ROWS", 70)
+        monkeypatch.setattr("evreel.annotations.labelling.MOST_WORDS", 50)
         for rows, dense in ((None, 1e9), (7, 0.0), (300, 0.0), (300, 1e9)):
-            monkeypatch.setattr("evreel.annotations.regions.DENSE", dense)
+            monkeypatch.setattr("evreel.annotations.labelling.DENSE", dense)
             got = label(annotated(*crowd), events, rows=rows, at=at)
             for column, expected in zip(got, whole, strict=True):
                 np.testing.assert_array_equal(column, expected)

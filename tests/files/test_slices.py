@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from evreel.annotations.attributes import Coding
-from evreel.annotations.regions import Annotator, Regions
+from evreel.annotations.labelling import Annotator
+from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import Annotations, Attribute, FrameTag, Track, merge
 from evreel.errors import EventsError, LayoutError
 from evreel.events import Events

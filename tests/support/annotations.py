@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from evreel.annotations.regions import Annotator, EventLabels, Regions
+from evreel.annotations.labelling import Annotator, EventLabels
+from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import Annotations, Box, FrameTag, Polygon, Shape, Track
 from evreel.events import Events, Sensor
 from evreel.timebase import FrameClock

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evreel.annotations.regions import Annotator, Regions
+from evreel.annotations.labelling import Annotator
+from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import Annotations, FrameTag, Track
 from evreel.events import Events, Sensor
 from evreel.files import hdf5

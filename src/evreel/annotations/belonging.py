@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from evreel.annotations.regions import check_task
 from evreel.annotations.shapes import Annotations
 from evreel.errors import AnnotationError
 from evreel.timebase import FrameClock
@@ -81,6 +80,28 @@ def check_belongs(
         hint=f"It seems to belong to {where}. Give the XML that belongs here, or the clock of that."
         if fits
         else error.hint,
+    )
+
+
+def check_task(annotations: Annotations, clock: FrameClock) -> None:
+    """Raise if annotations are of a task, or a job, that lacks frames of the video.
+
+    Frame numbers alone fit any video that is long enough. With other windows, every label would
+    land at the wrong time.
+
+    Raises
+    ------
+    AnnotationError
+        With the frames that each has.
+    """
+    task, n = annotations.task, len(clock)
+    if task is None or (task[0] < task.step and task[-1] < n <= task[-1] + task.step):
+        return
+    raise AnnotationError(
+        f"its task has the frames {task[0]} to {task[-1]}, the video 0 to {n - 1}",
+        path=annotations.source or None,
+        hint="Was it made from another video, with another window_us? If only part of this one "
+        "was meant to be annotated, set annotate.part_of_video: true.",
     )
 
 

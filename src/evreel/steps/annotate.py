@@ -338,7 +338,8 @@ def annotate(
         picture contradicts the clock.
     """
     from evreel.acquire import check_md5
-    from evreel.annotations.regions import Annotator, Regions
+    from evreel.annotations.labelling import Annotator
+    from evreel.annotations.regions import Regions
     from evreel.files import hdf5
     from evreel.files.boxes import write_boxes
     from evreel.files.clock import read_clock
