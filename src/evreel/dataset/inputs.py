@@ -18,6 +18,7 @@ from evreel.dataset.config import FILES, stop_at
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
 from evreel.dataset.owners import Origin, Xml, misplaced, origin_of
+from evreel.dataset.placing import read_placed
 from evreel.dataset.settings import ClockSettings
 from evreel.dataset.videos import (
     is_made_so,
@@ -247,31 +248,17 @@ def _check_clock(dataset: DataSet, memory: Memory, id_: str, clocks: Mapping[str
 
     def found() -> int:
         from evreel.annotations.belonging import check_belongs
-        from evreel.annotations.frames import place
-        from evreel.annotations.jobs import read_jobs
-        from evreel.annotations.open import read_annotations
         from evreel.video.picture import Picture
 
         video = video_of(id_)
         settings.part(Alignment).clock(video.clock)
-        read = partial(read_annotations, task=settings.task, names=dataset.names(id_))
-        drawn = tagged = None
-        join = partial(read_jobs, part_of_video=settings.part_of_video)
-        if rois:
-            # Of what size the pictures are does not matter here.
-            read_drawn = partial(
-                read,
-                clock=video.clock,
-                picture=read_clock(clocks[id_])[1] or picture or Picture((1, 1)),
-                labels=dataset.labels(),
-                unsupported=settings.unsupported,
-                invalid=settings.invalid,
-                shapes=settings.shapes,
-            )
-            drawn = join(rois, read_drawn)
-        if tags:
-            tagged = join(tags, partial(read, tags_only=True))
-        placed = place(drawn, tagged, video.clock, gaps=settings.gaps)
+        # Of what size the pictures are does not matter here.
+        placed = read_placed(
+            *(rois, tags, video.clock, settings),
+            picture=read_clock(clocks[id_])[1] or picture or Picture((1, 1)),
+            labels=dataset.labels(),
+            names=dataset.names(id_),
+        )
         others = {name: partial(other, name) for name in clocks if name != id_}
         for part in (placed.rois, placed.tags):
             if part is not None:

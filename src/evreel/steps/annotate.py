@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from evreel.annotations.alignment import Alignment
+from evreel.dataset.placing import read_placed
 from evreel.dataset.settings import AnnotateSettings
 from evreel.errors import ClockError, ParameterError, UsageError
 from evreel.outputs import Progress, atomic, silent
@@ -115,45 +116,16 @@ def read_annotations(
         If an annotation is not valid or does not fit the clock.
     """
     from evreel.annotations.belonging import Video, check_belongs
-    from evreel.annotations.carried import carried_on
-    from evreel.annotations.frames import place
-    from evreel.annotations.jobs import read_jobs
-    from evreel.annotations.joining import linked
-    from evreel.annotations.open import read_annotations as read
     from evreel.annotations.seen import between_seen, only_finished, read_finished
     from evreel.annotations.shapes import merge, relabel
     from evreel.files.clock import CLOCK_SUFFIX
 
     name = "" if clock is None else Path(clock).name.removesuffix(CLOCK_SUFFIX)
     names = [*names, name] if name else names
-
-    def read_drawn(path: Path) -> Annotations:
-        found = read(
-            path,
-            clock=frames,
-            picture=picture,
-            labels=labels,
-            unsupported=settings.unsupported,
-            invalid=settings.invalid,
-            fill=settings.gaps == "fill",
-            shapes=settings.shapes,
-            task=settings.task,
-            names=names,
-        )
-        return linked(carried_on(found), settings.link)
-
-    def read_tags(path: Path) -> Annotations:
-        return read(path, tags_only=True, task=settings.task, names=names)
-
-    drawn = tagged = None
     of_rois, of_tags = files_in(rois), files_in(tags)
-    if of_rois:
-        drawn = read_jobs(
-            of_rois, read_drawn, stitch=settings.stitch, part_of_video=settings.part_of_video
-        )
-    if of_tags:
-        tagged = read_jobs(of_tags, read_tags, part_of_video=settings.part_of_video)
-    placed = place(drawn, tagged, frames, gaps=settings.gaps)
+    placed = read_placed(
+        of_rois, of_tags, frames, settings, picture=picture, labels=labels, names=names
+    )
     doubts, parts = list(placed.doubts), []
     if placed.rois is not None:
         seen, doubt = between_seen(placed.rois, placed.step, settings.between)
