@@ -200,19 +200,24 @@ def is_in_conic(numbers: FloatArray, at: int, x: float, y: float) -> bool:
 
 
 @kernel
+def downwards(numbers: FloatArray, i: int, j: int) -> tuple[float, float, float, float]:
+    """Return x and y of two points, the upper one first.
+
+    So a side is the same whichever outline it belongs to: two with a common side cross it at the
+    same places, to the last bit.
+    """
+    if numbers[i + 1] > numbers[j + 1]:
+        i, j = j, i
+    return numbers[i], numbers[i + 1], numbers[j], numbers[j + 1]
+
+
+@kernel
 def is_odd(numbers: FloatArray, at: int, n: int, x: float, y: float) -> bool:
     """Return whether a point is in an outline by the even-odd rule."""
     odd = False
     for i in range(at, at + n, 2):
-        j = i + 2 if i + 2 < at + n else at
-        top, bottom = i, j
-        if numbers[top + 1] > numbers[bottom + 1]:
-            top, bottom = bottom, top
-        y0, y1 = numbers[top + 1], numbers[bottom + 1]
-        if (
-            y0 <= y < y1
-            and numbers[top] + (y - y0) * (numbers[bottom] - numbers[top]) / (y1 - y0) <= x
-        ):
+        x0, y0, x1, y1 = downwards(numbers, i, i + 2 if i + 2 < at + n else at)
+        if y0 <= y < y1 and x0 + (y - y0) * (x1 - x0) / (y1 - y0) <= x:
             odd = not odd
     return odd
 
@@ -585,14 +590,8 @@ def fill_outline(
     for row in range(above, below):
         crossings[row, 0] = 0
     for i in range(at, at + n, 2):
-        j = i + 2 if i + 2 < at + n else at
-        # A side is walked from its top, whichever outline it belongs to: the common side of two
-        # gives the same crossings, to the last bit.
-        upper, lower = i, j
-        if numbers[upper + 1] > numbers[lower + 1]:
-            upper, lower = lower, upper
-        x0, y0, y1 = numbers[upper], numbers[upper + 1], numbers[lower + 1]
-        dx, dy = numbers[lower] - x0, y1 - y0
+        x0, y0, x1, y1 = downwards(numbers, i, i + 2 if i + 2 < at + n else at)
+        dx, dy = x1 - x0, y1 - y0
         for row in range(first_centre(y0, scale, height), first_centre(y1, scale, height)):
             y = (row + 0.5) * scale
             column = first_centre(x0 + (y - y0) * dx / dy, scale, width)
@@ -861,10 +860,7 @@ def fill_around(
     last = at + n if form != LINE else at + n - 2
     for i in range(at, last, 2):
         j = i if form == DISCS else (i + 2 if i + 2 < at + n else at)
-        upper, lower = i, j
-        if numbers[upper + 1] > numbers[lower + 1]:
-            upper, lower = lower, upper
-        x0, y0, x1, y1 = numbers[upper], numbers[upper + 1], numbers[lower], numbers[lower + 1]
+        x0, y0, x1, y1 = downwards(numbers, i, j)
         far = reach + SLACK
         least, most = (min(x0, x1) - far) / scale, (max(x0, x1) + far) / scale
         # Of a piece, a row has what is between two lines, as far apart as the piece is steep.

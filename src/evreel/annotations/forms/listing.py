@@ -19,7 +19,7 @@ import numpy as np
 
 from evreel.annotations.shapes import Annotations, Box, FloatArray, Shape, Track, interpolate
 from evreel.annotations.tables import roi_numbers
-from evreel.errors import AnnotationError, did_you_mean
+from evreel.errors import AnnotationError
 from evreel.text import nfc
 from evreel.timebase import Int64Array
 from evreel.video.picture import frame_of_picture, frame_within_name
@@ -165,18 +165,6 @@ class Listing:
 
 def _equal(one: Shape, other: Shape) -> bool:
     return type(one) is type(other) and np.array_equal(one.points, other.points)
-
-
-def known_label(name: str, labels: Collection[str], listing: Listing, place: str) -> str:
-    """Return a label as it is compared; raise if it is not one of those that the file lists."""
-    label = nfc(name)
-    if label not in labels:
-        guess = did_you_mean(label, labels)
-        listing.fail(
-            f"label {label!r} is not one of {', '.join(labels)}" + (f"; {guess}" if guess else ""),
-            place,
-        )
-    return label
 
 
 def stated(value: object) -> str:
