@@ -23,6 +23,7 @@ from evreel.representations import (
     create,
     frames,
     tensor,
+    voxel_grid,
 )
 from evreel.representations.mixed_density_stack import first_shares
 from evreel.windows import Count, Duration, Windows
@@ -272,6 +273,29 @@ def test_voxel_grid__of_tonic_is_the_first_bins_of_the_next_larger_one():
     windows = durations(events, 9_999)
     ours = tensor(VoxelGrid(6), events, windows)
     assert tensor(VoxelGrid(5, compat="tonic"), events, windows).tobytes() == ours[:, :5].tobytes()
+
+
+@pytest.mark.parametrize("grid", [VoxelGrid(), VoxelGrid(1), VoxelGrid(3, "window", "tonic")])
+def test_voxel_grid__by_tiles_is_the_same_to_the_last_bit(grid, monkeypatch):
+    events = random_events(6_000, (7, 9))
+    start_us, stop_us = np.array([[0, 70_000], [5_000, 5_001], [200_000, 200_001], [9, 99_999]]).T
+    rows = (np.searchsorted(events.t, edges) for edges in (start_us, stop_us))
+    windows = Windows(start_us, stop_us, *rows)
+    assert (windows.stop - windows.start).min() == 0, "an empty window between full ones"
+    expected = tensor(grid, events, windows)
+    # A frame too large for the cache: tiles of one row, and 1,000 events at a time.
+    for name, size in (("MOST_CACHED", 0), ("TILE", 1), ("ENTRIES", 1_000)):
+        monkeypatch.setattr(voxel_grid, name, size)
+    for tile in (1, 4 * 9 * grid.bins * 2, 1 << 19):
+        monkeypatch.setattr(voxel_grid, "TILE", tile)
+        assert tensor(grid, events, windows).tobytes() == expected.tobytes()
+
+
+def test_voxel_grid__of_a_large_frame_is_the_sum_of_polarities_too():
+    events = random_events(20_000, (720, 1280))
+    (voxels,) = tensor(VoxelGrid(2), events, whole(events))
+    (image,) = tensor(EventImage(), events, whole(events))
+    np.testing.assert_allclose(voxels.sum(axis=0), image[0], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("compat", [None, "openeb_bilinear", "openeb_nearest", "tonic"])

@@ -13,6 +13,7 @@ Float32Array = npt.NDArray[np.float32]
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 UInt16Array = npt.NDArray[np.uint16]
+UInt64Array = npt.NDArray[np.uint64]
 
 # Events come in order of time, so those between two bins are a run of rows. Within it, weights of
 # so many events are computed before their voxels are touched: together 0.65 of the time of finding
@@ -75,6 +76,80 @@ def add_bilinear(
                 if has_upper:
                     voxels[upper_bin, rows[i], columns[i]] += upper
         begin = end
+
+
+# As above; tiles (h,) uint16, ascending from 0; entries (n or more,) uint64, of any values
+@kernel
+def add_bilinear_by_tiles(
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+    t0: int,
+    span: int,
+    steps: int,
+    weight: float,
+    is_first: bool,
+    tiles: UInt16Array,
+    entries: UInt64Array,
+    voxels: Float32Array,
+) -> None:
+    """Do the same to voxels that are not in cache: sort events by the tile of rows they are in.
+
+    Address and upper weight of each event go to `entries`, tile after tile; then those of a tile
+    are added while its voxels are in cache, in the order of events. If `is_first`, voxels are set
+    to 0 on the way. On a 1280×720 sensor, this takes 0.7 of the time of the plain loop, zeros
+    included; on 346×260, 1.3.
+    """
+    n = t.shape[0]
+    bins, height, width = voxels.shape
+    area, row_size = np.uint32(height * width), np.uint32(width)
+    flat = voxels.reshape(-1)
+    size = np.uint32(flat.shape[0])
+    one = np.float32(1)
+    unit = np.float32(weight)
+    divisor = np.float64(max(span, 1))
+    begins = np.zeros(np.int64(tiles[height - 1]) + 2, dtype=np.uint32)
+    for i in range(n):
+        begins[tiles[y[i]] + np.uint64(1)] += np.uint32(1)
+    for tile in range(1, begins.shape[0]):
+        begins[tile] += begins[tile - 1]
+    ends = begins.copy()
+    addresses = np.empty(BLOCK, dtype=np.uint32)
+    uppers = np.empty(BLOCK, dtype=np.float32)
+    bits = uppers.view(np.uint32)
+    for low in range(0, n, BLOCK):
+        m = min(BLOCK, n - low)
+        times, columns, rows = t[low : low + m], x[low : low + m], y[low : low + m]
+        polarities = p[low : low + m]
+        for i in range(m):
+            position = np.float64((times[i] - t0) * steps) / divisor
+            below = np.int64(position)
+            share = np.float32(1.0 + (position - below)) - one
+            uppers[i] = unit * np.float32(2 * np.int32(polarities[i]) - 1) * share
+            addresses[i] = np.uint32(below) * area
+        for i in range(m):
+            addresses[i] += np.uint32(rows[i]) * row_size + np.uint32(columns[i])
+        for i in range(m):
+            tile = tiles[rows[i]]
+            entries[ends[tile]] = np.uint64(addresses[i]) << np.uint64(32) | np.uint64(bits[i])
+            ends[tile] += np.uint32(1)
+    high_words, low_words = entries.view(np.uint32)[1::2], entries.view(np.float32)[::2]
+    row = 0
+    for tile in range(begins.shape[0] - 1):
+        first_row = row
+        while row < height and tiles[row] == tile:
+            row += 1
+        if is_first:
+            for b in range(bins):
+                voxels[b, first_row:row] = 0
+        for k in range(begins[tile], begins[tile + 1]):
+            lower, upper = high_words[k], low_words[k]
+            if lower < size:
+                # The upper weight, also 0, has the event's sign.
+                flat[lower] += np.copysign(unit, upper) - upper
+            if lower + area < size:
+                flat[lower + area] += upper
 
 
 # t (n,) int64 within [t0, t0 + span]; x, y (n,) uint16; p (n,) uint8; voxels (b, h, w) float32

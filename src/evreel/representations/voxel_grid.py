@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+import math
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from evreel.events import Events, Sensor
-from evreel.representations.base import Accumulator, Representation, Window
+from evreel.representations.base import Accumulator, Frame, Representation, Window
 from evreel.settings import optional, setting
 
 
@@ -95,20 +98,33 @@ class VoxelGrid(Representation):
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what adds up polarities, with its own frame."""
-        return _Voxels(self, sensor, repairs)
+        if self.compat in ("openeb_bilinear", "openeb_nearest"):
+            return _Centred(self, sensor, repairs)
+        cells = math.prod(self.shape(sensor))
+        by_tiles = MOST_CACHED < 4 * cells < MOST_ADDRESSED
+        return (_Tiled if by_tiles else _Bilinear)(self, sensor, repairs)
+
+
+MOST_CACHED = 1 << 22
+"""Size of a frame, in bytes, above which its voxels are gone from cache when they are needed."""
+
+MOST_ADDRESSED = 1 << 33
+"""Size of a frame, in bytes, whose voxels can be numbered in 32 bits with one bin to spare."""
+
+TILE = 1 << 19
+"""Size of a tile of rows, in bytes, with all its bins."""
+
+ENTRIES = 1 << 20
+"""Most events that are sorted by tile at a time: 8 MB."""
 
 
 class _Voxels(Accumulator):
-    def __init__(self, grid: VoxelGrid, sensor: Sensor, repairs: MutableMapping[str, int]) -> None:
-        from evreel.kernels.voxel_grid import add_bilinear, add_centred
+    """Knows between which times the bins of a window are."""
 
+    def __init__(self, grid: VoxelGrid, sensor: Sensor, repairs: MutableMapping[str, int]) -> None:
         super().__init__(grid, sensor, repairs)
         self._whole_window = grid.span == "window"
         self._t0 = self._span = 0
-        self._add: Callable[..., None] = add_bilinear
-        self._rule: int = grid.bins if grid.compat == "tonic" else grid.bins - 1
-        if grid.compat in ("openeb_bilinear", "openeb_nearest"):
-            self._add, self._rule = add_centred, grid.compat == "openeb_bilinear"
 
     def begin(self, window: Window) -> None:
         super().begin(window)
@@ -117,6 +133,74 @@ class _Voxels(Accumulator):
         else:
             self._t0, self._span = window.first_us, window.last_us - window.first_us
 
+
+class _Centred(_Voxels):
+    """Bins as OpenEB has them."""
+
+    def __init__(self, grid: VoxelGrid, sensor: Sensor, repairs: MutableMapping[str, int]) -> None:
+        from evreel.kernels.voxel_grid import add_centred
+
+        super().__init__(grid, sensor, repairs)
+        self._bilinear = grid.compat == "openeb_bilinear"
+        self._add = add_centred
+
     def accumulate(self, events: Events) -> None:
         columns = (events.t, events.x, events.y, events.p)
-        self._add(*columns, self._t0, self._span, self._rule, self.weight, self.frame)
+        self._add(*columns, self._t0, self._span, self._bilinear, self.weight, self.frame)
+
+
+class _Bilinear(_Voxels):
+    """Bins as in the paper, or as Tonic has them."""
+
+    def __init__(self, grid: VoxelGrid, sensor: Sensor, repairs: MutableMapping[str, int]) -> None:
+        from evreel.kernels.voxel_grid import add_bilinear
+
+        super().__init__(grid, sensor, repairs)
+        self._steps = grid.bins if grid.compat == "tonic" else grid.bins - 1
+        self._add = add_bilinear
+
+    def accumulate(self, events: Events) -> None:
+        columns = (events.t, events.x, events.y, events.p)
+        self._add(*columns, self._t0, self._span, self._steps, self.weight, self.frame)
+
+
+class _Tiled(_Bilinear):
+    """The same for a frame that is larger than the cache, a tile of rows at a time."""
+
+    def __init__(self, grid: VoxelGrid, sensor: Sensor, repairs: MutableMapping[str, int]) -> None:
+        from evreel.kernels.voxel_grid import add_bilinear_by_tiles
+
+        super().__init__(grid, sensor, repairs)
+        height, width = sensor
+        rows = max(TILE // (4 * grid.bins * width), 1)
+        self._tiles = (np.arange(height) // rows).astype(np.uint16)
+        self._entries = np.empty(ENTRIES, dtype=np.uint64)
+        self._is_first = True
+        self._add_by_tiles = add_bilinear_by_tiles
+
+    def clear(self) -> None:
+        self._is_first = True  # the tiles are cleared one by one, when their events are added
+
+    def accumulate(self, events: Events) -> None:
+        for low in range(0, len(events), ENTRIES):
+            part = events[low : low + ENTRIES]
+            self._add_by_tiles(
+                part.t,
+                part.x,
+                part.y,
+                part.p,
+                self._t0,
+                self._span,
+                self._steps,
+                self.weight,
+                self._is_first,
+                self._tiles,
+                self._entries,
+                self.frame,
+            )
+            self._is_first = False
+
+    def finish(self) -> Frame:
+        if self._is_first:
+            self.frame.fill(0)
+        return super().finish()
