@@ -302,11 +302,20 @@ def test_evlib__representations_are_ours():
             np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5, err_msg=str(case))
             compared[name] += 1
             continue
+        elif name == "create_event_frame":
+            n = case["n_time_bins"]
+            expected = arrays[f"out/{case['id']}/dense"]
+            if t[-1] == t[0]:  # all in the first frame; in none of Tonic's
+                windows = by_rows(events, [0] * n, [len(t)] + [0] * (n - 1))
+            else:
+                windows = by_rows(events, *tonic_rows({**case, "shape": [n]}, t))
+            made = tensor(Histogram("int64"), events, windows)
         else:
             continue
         np.testing.assert_array_equal(made, expected, err_msg=str(case))
         compared[name] += 1
     assert compared == {
+        "create_event_frame": 24,
         "create_stacked_histogram": 16,
         "create_mixed_density_stack": 8,
         "event_histogram": 8,
