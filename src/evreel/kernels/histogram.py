@@ -52,7 +52,7 @@ def count_saturating(
     return lost
 
 
-# Steps and limits are looked up: a branch on the polarity took 3 times as long, because it is
+# Steps and limits are looked up: a branch on the polarity took 2 to 4 times as long, because it is
 # guessed wrong for every other event.
 
 

@@ -2,8 +2,8 @@
 
 # n events; b bins; h, w sensor rows, columns.
 #
-# Events come in order of time, so those of a bin are a run of rows. Its end is found by bisection:
-# no time is read and no division made per event, which takes 0.4 of the time.
+# Events come in order of time, so those of a bin are a run of rows. Its end is found by bisection,
+# which takes 0.6 of the time of a division per event on a 346×260 sensor, and 0.75 on 1280×720.
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def count_beyond(
     """Count events by polarity and bin, those after `most` in `beyond`.
 
     Append the address of a count to `full`, which has `n_full`, when the first one goes beyond;
-    return how many it has then. Counts of 16 bits, to be limited at the end, took 5 times as long.
+    return how many it has then. Counts of 16 bits, limited at the end, took 3 to 6 times as long.
     """
     bins = starts.shape[0]
     height, width = np.uint64(counts.shape[1]), np.uint64(counts.shape[2])
@@ -188,11 +188,11 @@ def add_up_wrapping(sums: Int8Array, least: np.int8, most: np.int8) -> int:
         m = min(BLOCK, sums.shape[1] - first)
         signs[:m] = 0
         for b in range(1, bins):
-            before, bin_ = sums[b - 1, first : first + m], sums[b, first : first + m]
+            before, plane = sums[b - 1, first : first + m], sums[b, first : first + m]
             for i in range(m):
-                added = np.int8(before[i] + bin_[i])
-                signs[i] |= np.int8((before[i] ^ added) & (bin_[i] ^ added))
-                bin_[i] = added
+                added = np.int8(before[i] + plane[i])
+                signs[i] |= np.int8((before[i] ^ added) & (plane[i] ^ added))
+                plane[i] = added
         all_signs = 0
         for i in range(m):
             all_signs |= signs[i]
@@ -202,14 +202,14 @@ def add_up_wrapping(sums: Int8Array, least: np.int8, most: np.int8) -> int:
                     total, so_far = np.int64(sums[b, i]), np.int64(sums[b - 1, i])
                     wraps += int(so_far + np.int64(np.int8(total - so_far)) != total)
         for b in range(bins):
-            bin_ = sums[b, first : first + m]
+            plane = sums[b, first : first + m]
             for i in range(m):
-                value = bin_[i]
+                value = plane[i]
                 if value > most:
                     value = most
                 if value < least:
                     value = least
-                bin_[i] = value
+                plane[i] = value
     return wraps
 
 
