@@ -216,15 +216,26 @@ def test_carried__equal_their_slow_twins_for_any_windows_read_in_any_pieces(even
 
 
 @settings(max_examples=25, deadline=None)
-@given(small_events(), st.integers(1, 25), st.integers(1, 40), st.integers(0, 50))
-def test_carried__are_the_same_from_wherever_a_run_begins(events, window_us, stride_us, sample_us):
-    windows = by_duration(events, window_us, stride_us)
+@given(small_events(20), st.booleans(), st.integers(1, 12), st.integers(1, 15), st.integers(0, 15))
+def test_carried__are_the_same_from_wherever_a_run_begins(events, timed, size, stride, sample_us):
+    if timed:
+        windows = by_duration(events, size, stride)
+    else:
+        windows = Count(size, stride).plan(len(events), lambda rows: events.t[rows])
     oldest_us = np.where(windows.start_us >= sample_us, sample_us, 0)
     for representation in CARRIED:
         together = frames_of(representation, events, windows, oldest_us)
         for k in range(len(windows)):
             alone = frames_of(representation, events, windows[k : k + 1], oldest_us[k])
             assert together[k].tobytes() == alone[0].tobytes()
+
+
+def test_history__of_0_leaves_out_what_is_at_a_windows_start_but_in_the_one_before():
+    events = one_pixel([5, 5, 5], [1, 0, 0])
+    windows = Count(1).plan(3, lambda rows: events.t[rows])
+    for representation in (LastTimestamp(history_us=0), ExponentialSurface(history_us=0)):
+        made = tensor(representation, events, windows)
+        assert (made[:, :, 0, 0] > 0).tolist() == [[False, True], [True, False], [True, False]]
 
 
 def frames_of(representation, events, windows, oldest_us):

@@ -1,14 +1,13 @@
-"""The newest timestamps of each pixel and polarity, carried from window to window."""
+"""The newest timestamps of each pixel and polarity."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from typing import ClassVar
 
 import numpy as np
 
 from evreel.events import Events, Sensor
-from evreel.representations.base import Accumulator, Representation
+from evreel.representations.base import Accumulator, Representation, Window
 from evreel.timebase import Int64Array
 
 _NARROW = 1 << 31
@@ -17,7 +16,10 @@ _WIDE_NEVER = -(1 << 62)
 
 
 class StampsAccumulator(Accumulator):
-    """Carries the newest timestamps of each pixel and polarity.
+    """Knows the newest timestamps of each pixel and polarity.
+
+    They are carried from window to window, unless the representation looks at a window's own events
+    alone: those of another window may have its first timestamp.
 
     They are int32, relative to a base that moves on with time, if no age above 2³⁰ µs, 18 minutes,
     makes a difference; what is left behind then is as if never seen. Else they are int64, which
@@ -40,8 +42,6 @@ class StampsAccumulator(Accumulator):
     base : µs since `t_offset`.
     """
 
-    carries: ClassVar[bool] = True
-
     def __init__(
         self,
         representation: Representation,
@@ -53,6 +53,7 @@ class StampsAccumulator(Accumulator):
         from evreel.kernels.surfaces import rebase, remember, remember_several
 
         super().__init__(representation, sensor, repairs)
+        self.carries = representation.history != 0
         narrow = reach_us is not None and reach_us <= _REACH
         self.never = -_NARROW if narrow else _WIDE_NEVER
         each = () if several is None else (several,)
@@ -72,6 +73,12 @@ class StampsAccumulator(Accumulator):
     def since(self) -> int:
         """The oldest timestamp that the window's frame may depend on, relative to `base`."""
         return max(self.window.since_us - self.base, self.never + 1)
+
+    def begin(self, window: Window) -> None:
+        """Start a window, with no timestamps unless they are carried over."""
+        super().begin(window)
+        if not self.carries:
+            self.newest.fill(self.never)
 
     def reset(self) -> None:
         """Forget all timestamps."""
