@@ -519,9 +519,15 @@ def test_frames__leave_the_events_as_they_are(representation):
         np.testing.assert_array_equal(getattr(events, name), column)
 
 
+def test_parameters__say_that_no_history_is_given():
+    assert create("exponential_surface").parameters == {"tau_us": 50_000.0, "history_us": None}
+    assert create("tore", {"history_us": 0}).parameters == {"newest": 3, "history_us": 0}
+    assert create("last_timestamp").parameters == {"history_us": None}
+
+
 def test_parameters__out_of_range_are_refused():
     for name, parameters, message in (
-        ("exponential_surface", {"tau_us": 0}, "tau_us: 0.* is not more than 0|tau_us"),
+        ("exponential_surface", {"tau_us": 0}, "tau_us: 0 is less than 0.001"),
         ("exponential_surface", {"history_us": -1}, "history_us: -1 is less than 0"),
         ("tore", {"newest": 0}, "newest: 0 is less than 1"),
         ("hats", {"cell_px": 0}, "cell_px: 0 is less than 1"),

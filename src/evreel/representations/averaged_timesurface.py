@@ -85,7 +85,9 @@ class AveragedTimesurface(Representation):
     memory_us: int = setting(
         1_000, "How far back events count.", unit="µs", minimum=0, maximum=10**12
     )
-    tau_us: float = setting(100.0, "Time constant of the decay.", unit="µs", above=0, maximum=1e12)
+    tau_us: float = setting(
+        100.0, "Time constant of the decay.", unit="µs", minimum=1e-3, maximum=1e12
+    )
     decay: str = setting(
         "exp", "How events fade: 'exp' to 1/e in τ, or 'lin' to 0 in 3τ.", choices=("exp", "lin")
     )

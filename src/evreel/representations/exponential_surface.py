@@ -9,7 +9,7 @@ from typing import ClassVar
 from evreel.events import Sensor
 from evreel.representations.base import Accumulator, Frame, Representation
 from evreel.representations.stamps import StampsAccumulator
-from evreel.settings import optional, setting
+from evreel.settings import setting
 
 _FADED = 88
 """Time constants after which a surface is 0: e⁻⁸⁸ is below the smallest normal float32."""
@@ -65,9 +65,10 @@ class ExponentialSurface(Representation):
     unit: ClassVar[str] = "1"
 
     tau_us: float = setting(
-        50_000.0, "Time in which a value falls to 1/e.", unit="µs", above=0, maximum=1e12
+        50_000.0, "Time in which a value falls to 1/e.", unit="µs", minimum=1e-3, maximum=1e12
     )
-    history_us: int | None = optional(
+    history_us: int | None = setting(
+        None,
         "How far before its window an event may be to count; null: as far as there are events.",
         unit="µs",
         minimum=0,

@@ -75,7 +75,7 @@ class Hats(Representation):
         maximum=100,
     )
     tau_us: float = setting(
-        1e9, "Time in which what an event adds falls to 1/e.", unit="µs", above=0, maximum=1e12
+        1e9, "Time in which what an event adds falls to 1/e.", unit="µs", minimum=1e-3, maximum=1e12
     )
     memory_us: int = setting(
         100_000, "How far back events count.", unit="µs", minimum=1, maximum=10**12

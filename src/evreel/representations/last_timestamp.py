@@ -9,7 +9,7 @@ from typing import ClassVar
 from evreel.events import Sensor
 from evreel.representations.base import Accumulator, Frame, Representation
 from evreel.representations.stamps import StampsAccumulator
-from evreel.settings import optional
+from evreel.settings import setting
 
 UNSEEN = -1
 """The age of a pixel without an event."""
@@ -49,7 +49,8 @@ class LastTimestamp(Representation):
     reference: ClassVar[str] = "Benosman et al. 2014, doi:10.1109/TNNLS.2013.2273537"
     unit: ClassVar[str] = "µs"
 
-    history_us: int | None = optional(
+    history_us: int | None = setting(
+        None,
         "How far before its window an event may be to count; null: as far as there are events.",
         unit="µs",
         minimum=0,

@@ -9,7 +9,7 @@ from typing import ClassVar
 from evreel.events import Sensor
 from evreel.representations.base import Accumulator, Frame, Representation
 from evreel.representations.stamps import StampsAccumulator
-from evreel.settings import optional, setting
+from evreel.settings import setting
 
 OLDEST_US = 500_000_000
 """The largest age, also that of an event that there is not."""
@@ -67,7 +67,8 @@ class Tore(Representation):
     newest: int = setting(
         3, "How many of the newest events of each pixel and polarity.", minimum=1, maximum=100
     )
-    history_us: int | None = optional(
+    history_us: int | None = setting(
+        None,
         "How far before its window an event may be to count; null: as far as there are events.",
         unit="µs",
         minimum=0,
