@@ -104,7 +104,7 @@ def remember(
 ) -> None:
     """Put t - base where each event is, in order: the newest stays."""
     for i in range(t.shape[0]):
-        # Looking first takes 0.75 of the time: a processor looks ahead, but does not write ahead.
+        # Looking first takes 0.8 of the time: a processor looks ahead, but does not write ahead.
         if newest[p[i], y[i], x[i]] < t[i] - base:
             newest[p[i], y[i], x[i]] = t[i] - base
 

@@ -43,7 +43,7 @@ class ExponentialSurface(Representation):
     References
     ----------
     Lagorce et al., "HOTS: a hierarchy of event-based time-surfaces for pattern recognition", IEEE
-    TPAMI 39(7), 2017, doi:10.1109/TPAMI.2016.2574707, equations 2 and 3.
+    TPAMI 39(7), 2017, doi:10.1109/TPAMI.2016.2574707.
 
     Examples
     --------

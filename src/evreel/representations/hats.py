@@ -44,7 +44,7 @@ class Hats(Representation):
     References
     ----------
     Sironi et al., "HATS: histograms of averaged time surfaces for robust event-based object
-    classification", CVPR 2018, arXiv:1803.07913, equations 3 to 6 and algorithm 1.
+    classification", CVPR 2018, arXiv:1803.07913.
 
     Examples
     --------
