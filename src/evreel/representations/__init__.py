@@ -15,20 +15,36 @@ from typing import Any, TypeVar
 from evreel.errors import ParameterError, did_you_mean
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.diff import Diff
+from evreel.representations.diff_quantized import DiffQuantized
+from evreel.representations.event_cube import EventCube
+from evreel.representations.event_cube_paper import EventCubePaper
 from evreel.representations.feature import Feature
+from evreel.representations.histo import Histo
+from evreel.representations.histo_quantized import HistoQuantized
 from evreel.representations.histogram import Histogram
+from evreel.representations.multi_channel_timesurface import MultiChannelTimesurface
 from evreel.representations.running import Run, frames, frames_together, tensor
+from evreel.representations.timesurface import Timesurface
 from evreel.representations.voxel_grid import VoxelGrid
 from evreel.settings import setting
 
 __all__ = [
     "REGISTRY",
     "Accumulator",
+    "Diff",
+    "DiffQuantized",
+    "EventCube",
+    "EventCubePaper",
     "Feature",
     "Frame",
+    "Histo",
+    "HistoQuantized",
     "Histogram",
+    "MultiChannelTimesurface",
     "Representation",
     "Run",
+    "Timesurface",
     "VoxelGrid",
     "Window",
     "create",
@@ -43,6 +59,14 @@ __all__ = [
 REGISTRY: dict[str, type[Representation]] = {
     "histogram": Histogram,
     "voxel_grid": VoxelGrid,
+    "histo": Histo,
+    "diff": Diff,
+    "histo_quantized": HistoQuantized,
+    "diff_quantized": DiffQuantized,
+    "timesurface": Timesurface,
+    "multi_channel_timesurface": MultiChannelTimesurface,
+    "event_cube": EventCube,
+    "event_cube_paper": EventCubePaper,
 }
 """Name → class of every representation that `create` knows."""
 
