@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evreel.dataset.settings import FeatureSettings
 from evreel.outputs import Progress, atomic, silent
@@ -21,6 +22,22 @@ if TYPE_CHECKING:
     from evreel.files.features import FeaturesWriter
     from evreel.representations import Run
     from evreel.samples.samples import Samples
+    from evreel.windows import Windows
+
+
+class FilePart(NamedTuple):
+    """What part of a recording goes into a file, as if the recording had begun there.
+
+    Parameters
+    ----------
+    start_us : what the times in the file count from, µs since the recording's first event.
+    windows : its windows, µs since the recording's first event.
+    said : what the file says of its part: parameters by name.
+    """
+
+    start_us: int
+    windows: Windows
+    said: Mapping[str, Any]
 
 
 def features(
@@ -49,6 +66,8 @@ def all_features(
     *,
     cut: str | Path | None = None,
     labels: Sequence[str] | None = None,
+    part: FilePart | None = None,
+    store_digest: str | None = None,
     progress: Progress = silent,
 ) -> dict[Path, dict[str, int]]:
     """Precompute representations of one recording, in one pass over its events.
@@ -67,6 +86,10 @@ def all_features(
         divides the recording.
     labels
         Label names in the order of their numbers; None takes those of the samples, sorted.
+    part
+        What part of the recording goes into the files; None: all of it.
+    store_digest
+        ``sha256:…`` of the store, if it is known.
 
     Returns
     -------
@@ -80,18 +103,14 @@ def all_features(
     from evreel.files import hdf5
     from evreel.layout import FEATURES
     from evreel.representations import frames_together
-    from evreel.samples.tables import read_cut
 
     if not wanted:
         return {}
     with as_store(store, beside=next(iter(wanted))) as opened:
-        inputs = {"store": sha256(opened.path)}
-        samples, names = None, None
-        if cut is not None:
-            inputs["cut"] = sha256(cut)
-            samples = read_cut(cut)
-            names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
-        jobs = [_Job(path, settings, inputs, names) for path, settings in wanted.items()]
+        digest = store_digest or sha256(opened.path)
+        inputs, samples, names = _inputs(digest, cut, labels)
+        said = {} if part is None else part.said
+        jobs = [_Job(path, settings, inputs, names, said) for path, settings in wanted.items()]
         new = [job for job in jobs if not job.is_kept()]
         with (
             atomic(*(job.path for job in new), inputs=[opened.path, cut]) as scratch,
@@ -100,7 +119,7 @@ def all_features(
             runs, writers = [], []
             for job, path in zip(new, scratch, strict=True):
                 file = files.enter_context(hdf5.create(path, FEATURES, job.made))
-                run, writer = job.begin(file, opened, samples, 2 if len(new) == 1 else 1)
+                run, writer = job.begin(file, opened, samples, part, 2 if len(new) == 1 else 1)
                 runs.append(run)
                 writers.append(writer)
             total = sum(len(run.windows) for run in runs)
@@ -115,6 +134,41 @@ def all_features(
     return {job.path: job.repairs for job in jobs}
 
 
+def is_made(
+    path: Path,
+    settings: FeatureSettings,
+    store_digest: str,
+    *,
+    cut: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    said: Mapping[str, Any] = MappingProxyType({}),
+) -> bool:
+    """Return whether a file is there as `all_features` would make it.
+
+    Parameters
+    ----------
+    path, settings, store_digest, cut, labels
+        As `all_features` takes them.
+    said
+        What its part says of itself, if it is of a part.
+    """
+    inputs, _, names = _inputs(store_digest, cut, labels)
+    return _Job(path, settings, inputs, names, said).repairs_if_made() is not None
+
+
+def _inputs(
+    store_digest: str, cut: str | Path | None, labels: Sequence[str] | None
+) -> tuple[dict[str, str], Samples | None, tuple[str, ...] | None]:
+    """Return digests of inputs, the samples, and all label names; None if there are none."""
+    from evreel.samples.tables import read_cut
+
+    if cut is None:
+        return {"store": store_digest}, None, None
+    samples = read_cut(cut)
+    names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
+    return {"store": store_digest, "cut": sha256(cut)}, samples, names
+
+
 class _Job:
     """One file that is wanted, and what it is to say of itself."""
 
@@ -124,6 +178,7 @@ class _Job:
         settings: FeatureSettings,
         inputs: Mapping[str, str],
         labels: tuple[str, ...] | None,
+        said: Mapping[str, Any],
     ) -> None:
         self.path = path
         self.said = f"{path.parent.name}/{path.name}"
@@ -137,14 +192,13 @@ class _Job:
             "representation": {self.name: representation.parameters},
             **asdict(self._division),
             **({} if labels is None else {"labels": labels}),
+            **said,
         }
         self.made = Provenance("features", parameters, inputs, self.repairs)
 
     def is_kept(self) -> bool:
         """Return whether the file is there as it would be made; its time becomes that of now."""
-        from evreel.files.features import repairs_if_made
-
-        repairs = repairs_if_made(self.path, self.made, self._feature.representation.revision)
+        repairs = self.repairs_if_made()
         if repairs is None:
             return False
         self.repairs.update(repairs)
@@ -152,8 +206,19 @@ class _Job:
         LOG.info("%s: kept, it is complete and the same", self.said)
         return True
 
+    def repairs_if_made(self) -> dict[str, int] | None:
+        """Return what was changed when the file was made; None if it is not there as wanted."""
+        from evreel.files.features import repairs_if_made
+
+        return repairs_if_made(self.path, self.made, self._feature.representation.revision)
+
     def begin(
-        self, file: h5py.File, store: EventsStore, samples: Samples | None, threads: int
+        self,
+        file: h5py.File,
+        store: EventsStore,
+        samples: Samples | None,
+        part: FilePart | None,
+        threads: int,
     ) -> tuple[Run, FeaturesWriter]:
         """Return the run that makes the frames, and what writes them into a new file."""
         import numpy as np
@@ -161,9 +226,10 @@ class _Job:
         from evreel.files.features import FeaturesWriter, SampleWindows
         from evreel.representations import Run
 
-        of_samples = None
+        of_samples, since_us = None, 0
         if samples is None:
-            windows = store.windows(self._division)
+            windows = store.windows(self._division) if part is None else part.windows
+            since_us = 0 if part is None else part.start_us
             oldest_us = store.oldest_us(windows.start_us)
         else:
             windows, bounds = store.windows_of(samples, self._division)
@@ -172,10 +238,10 @@ class _Job:
             oldest_us = np.maximum(begins, store.oldest_us(begins))
         writer = FeaturesWriter(
             file,
-            windows,
+            windows.since(since_us),
             self._division,
             store.sensor,
-            store.t_offset,
+            store.t_offset + since_us,
             shape=self._feature.shape(store.sensor),
             samples=of_samples,
             threads=threads,

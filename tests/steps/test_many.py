@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from evreel.errors import EvreelError, UsageError
-from evreel.steps.precompute import (
+from evreel.steps.many import (
     boxes_by_name,
+    by_name,
     each_on_its_own,
-    found,
-    named,
+    recordings_of,
     without_marks,
 )
 
@@ -29,39 +29,39 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_wildcards__name_each_recording_once_in_order(folder):
-    assert found(["*"]) == [Path("a.raw"), Path("b.raw"), Path("c[1].raw")]
-    assert found(["b.raw", "*.raw", folder / "a.raw"]) == [
+    assert recordings_of(["*"]) == [Path("a.raw"), Path("b.raw"), Path("c[1].raw")]
+    assert recordings_of(["b.raw", "*.raw", folder / "a.raw"]) == [
         *(Path("b.raw"), Path("a.raw"), Path("c[1].raw"))
     ]
-    assert found(["**/*.dat"]) == [Path("day/d.dat"), Path("day/deep/e.dat")]
-    assert found([str(folder / "day" / "?.dat")]) == [folder / "day/d.dat"]
+    assert recordings_of(["**/*.dat"]) == [Path("day/d.dat"), Path("day/deep/e.dat")]
+    assert recordings_of([str(folder / "day" / "?.dat")]) == [folder / "day/d.dat"]
 
 
 def test_name_with_brackets__is_the_file_of_that_name(folder):
-    assert found(["c[1].raw"]) == [Path("c[1].raw")]
-    assert found(["a_bbox.npy", "none.raw"]) == [Path("a_bbox.npy"), Path("none.raw")]
+    assert recordings_of(["c[1].raw"]) == [Path("c[1].raw")]
+    assert recordings_of(["a_bbox.npy", "none.raw"]) == [Path("a_bbox.npy"), Path("none.raw")]
 
 
 def test_wildcard__that_nothing_fits_is_an_error(folder):
     with pytest.raises(UsageError, match=r"\*\.aedat4: no file fits it"):
-        found(["a.raw", "*.aedat4"])
+        recordings_of(["a.raw", "*.aedat4"])
 
 
 def test_names__that_two_recordings_share_are_an_error():
     both = [Path("x/a_td.dat"), Path("y/a_cd.raw"), Path("a.1.raw")]
-    assert list(named(both)) == ["a_td", "a_cd", "a.1"]
+    assert list(by_name(both)) == ["a_td", "a_cd", "a.1"]
     with pytest.raises(UsageError, match=r"both become a\.h5: x/a_td\.dat and y/a_cd\.raw"):
-        named(both, without_marks)
+        by_name(both, without_marks)
     with pytest.raises(UsageError, match=r"both become a\.h5: a\.raw and x/a\.aedat4"):
-        named([Path("a.raw"), Path("b.raw"), Path("x/a.aedat4")])
+        by_name([Path("a.raw"), Path("b.raw"), Path("x/a.aedat4")])
 
 
 def test_boxes__belong_to_the_recording_of_their_name():
-    names = named([Path("a_td.dat"), Path("b.raw"), Path("c.raw")])
+    names = by_name([Path("a_td.dat"), Path("b.raw"), Path("c.raw")])
     boxes = [Path("l/b_bbox.npy"), Path("l/a_bbox.npy")]
     assert boxes_by_name(boxes, names) == {"a_td": boxes[1], "b": boxes[0]}
     assert boxes_by_name([], names) == {}
-    assert boxes_by_name([Path("any.npy")], named([Path("b.raw")])) == {"b": Path("any.npy")}
+    assert boxes_by_name([Path("any.npy")], by_name([Path("b.raw")])) == {"b": Path("any.npy")}
     for wrong, message in (
         ([Path("d_bbox.npy")], "d_bbox.npy: belongs to no recording"),
         ([Path("b_bbox.npy"), Path("x/b_bbox.npy")], "b has other boxes too: b_bbox.npy"),
@@ -69,7 +69,7 @@ def test_boxes__belong_to_the_recording_of_their_name():
         with pytest.raises(UsageError, match=message):
             boxes_by_name(wrong, names)
     with pytest.raises(UsageError, match="could belong to a_td and a_cd"):
-        boxes_by_name([Path("a_bbox.npy")], named([Path("a_td.dat"), Path("a_cd.raw")]))
+        boxes_by_name([Path("a_bbox.npy")], by_name([Path("a_td.dat"), Path("a_cd.raw")]))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
