@@ -10,10 +10,11 @@ import pytest
 
 from evreel.errors import EvreelError, UsageError
 from evreel.steps.many import (
+    BOXES_END,
     boxes_by_name,
     by_name,
     each_on_its_own,
-    recordings_of,
+    files_of,
     without_marks,
 )
 
@@ -29,22 +30,23 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_wildcards__name_each_recording_once_in_order(folder):
-    assert recordings_of(["*"]) == [Path("a.raw"), Path("b.raw"), Path("c[1].raw")]
-    assert recordings_of(["b.raw", "*.raw", folder / "a.raw"]) == [
+    assert files_of(["*"], but=BOXES_END) == [Path("a.raw"), Path("b.raw"), Path("c[1].raw")]
+    assert files_of(["b.raw", "*.raw", folder / "a.raw"]) == [
         *(Path("b.raw"), Path("a.raw"), Path("c[1].raw"))
     ]
-    assert recordings_of(["**/*.dat"]) == [Path("day/d.dat"), Path("day/deep/e.dat")]
-    assert recordings_of([str(folder / "day" / "?.dat")]) == [folder / "day/d.dat"]
+    assert files_of(["*_bbox.npy"]) == [Path("a_bbox.npy")]
+    assert files_of(["**/*.dat"]) == [Path("day/d.dat"), Path("day/deep/e.dat")]
+    assert files_of([str(folder / "day" / "?.dat")]) == [folder / "day/d.dat"]
 
 
 def test_name_with_brackets__is_the_file_of_that_name(folder):
-    assert recordings_of(["c[1].raw"]) == [Path("c[1].raw")]
-    assert recordings_of(["a_bbox.npy", "none.raw"]) == [Path("a_bbox.npy"), Path("none.raw")]
+    assert files_of(["c[1].raw"]) == [Path("c[1].raw")]
+    assert files_of(["a_bbox.npy", "none.raw"]) == [Path("a_bbox.npy"), Path("none.raw")]
 
 
 def test_wildcard__that_nothing_fits_is_an_error(folder):
     with pytest.raises(UsageError, match=r"\*\.aedat4: no file fits it"):
-        recordings_of(["a.raw", "*.aedat4"])
+        files_of(["a.raw", "*.aedat4"])
 
 
 def test_names__that_two_recordings_share_are_an_error():

@@ -700,16 +700,16 @@ def boxes(options: Options) -> int:
 def features(options: Options) -> int:
     """Precompute features; 1 if a recording failed, and the others are done."""
     from evreel import steps
-    from evreel.steps.many import boxes_by_name, by_name, recordings_of
+    from evreel.steps.many import BOXES_END, boxes_by_name, by_name, files_of
     from evreel.steps.precompute import Wanted, precompute
 
-    names = by_name(recordings_of(options.file))
+    names = by_name(files_of(options.file, but=BOXES_END))
     wanted = Wanted(
         folder=options.output,
         settings=settings_from(steps.FeatureSettings, options),
         start_us=options.start_us,
         max_duration_us=options.max_duration_ms,
-        boxes=boxes_by_name(recordings_of(options.boxes), names),
+        boxes=boxes_by_name(files_of(options.boxes), names),
         of_boxes=settings_from(steps.BoxesSettings, options, clock=options.boxes_clock),
         cut=options.cut,
         labels=options.labels,

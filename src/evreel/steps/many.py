@@ -43,11 +43,11 @@ class Outcome:
     error: EvreelError | None = None
 
 
-def recordings_of(patterns: Iterable[str | Path]) -> list[Path]:
+def files_of(patterns: Iterable[str | Path], *, but: str | None = None) -> list[Path]:
     """Return the files that names and wildcards stand for, each once.
 
     A file whose own name has ``*``, ``?`` or ``[`` is that file. ``**`` stands for any folders.
-    Wildcards leave out folders, and boxes (``…_bbox.npy``), which lie beside recordings.
+    Wildcards leave out folders, and files whose names end with `but`.
 
     Raises
     ------
@@ -60,7 +60,9 @@ def recordings_of(patterns: Iterable[str | Path]) -> list[Path]:
         here = [Path(pattern)]
         if glob.has_magic(pattern) and not os.path.lexists(pattern):
             every = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 (any root)
-            here = [path for path in every if path.is_file() and not path.name.endswith(BOXES_END)]
+            here = [path for path in every if path.is_file()]
+            if but is not None:
+                here = [path for path in here if not path.name.endswith(but)]
             if not here:
                 raise UsageError(
                     "no file fits it", place=pattern, hint="Check the folder and the wildcard."
