@@ -268,11 +268,13 @@ def test_output_in_the_place_of_an_input__is_refused(tmp_path):
     assert store.read_bytes() == before
 
 
-def test_wishes_that_contradict__are_refused_at_once(tmp_path):
+def test_wishes_that_contradict__are_refused(tmp_path):
     with pytest.raises(UsageError, match="a window of 10000 µs is longer than a file may be, 9999"):
         Wanted(folder=tmp_path, settings=SETTINGS, max_duration_us=9_999)
-    with pytest.raises(UsageError, match="does not go with cut"):
-        Wanted(folder=tmp_path, settings=SETTINGS, start_us=5, cut=tmp_path)
+    recording(tmp_path / "a.dat", random_events(100, (4, 6)))
+    beside = {"cut": tmp_path / "a.tsv"}
+    outcome = run(tmp_path, "a", start_us=5, beside=lambda name: beside)["a"]
+    assert "does not go with cut" in str(outcome.error)
 
 
 def test_count_windows__go_into_parts_by_their_times(folder):

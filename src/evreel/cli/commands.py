@@ -711,8 +711,10 @@ def features(options: Options) -> int:
         max_duration_us=options.max_duration_ms,
         boxes=boxes_by_name(files_of(options.boxes), names),
         of_boxes=settings_from(steps.BoxesSettings, options, clock=options.boxes_clock),
-        cut=options.cut,
-        labels=options.labels,
+        beside=lambda name: {
+            "cut": None if options.cut is None else options.cut / f"{name}.tsv",
+            "labels": options.labels,
+        },
         stream=options.stream,
     )
     ended = {"made": 0, "kept": 0, "failed": 0}

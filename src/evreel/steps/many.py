@@ -229,6 +229,8 @@ def each_on_its_own(
             while going:
                 done, going = wait(going, return_when=FIRST_COMPLETED)
                 for future in done:
+                    if isinstance(future.exception(), StoppedError):
+                        continue  # because of the error of another one
                     outcome = future.result()
                     meter.set(outcome.name, 1)
                     yield outcome

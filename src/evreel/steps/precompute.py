@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -53,10 +53,9 @@ class Wanted:
         file has its boxes beside it, also if it has none.
     of_boxes
         The clock of boxes, and what becomes of those that are not valid.
-    cut
-        Folder with a table of samples for each recording, ``<name>.tsv``.
-    labels
-        Label names of samples in the order of their numbers.
+    beside
+        Function of a recording's name → what else `evreel.steps.all_features` takes of it, such as
+        ``{"cut": …}``.
     stream
         Number of the event stream, if a recording has several.
     """
@@ -68,8 +67,7 @@ class Wanted:
     clock: Literal["recording", "source"] = "recording"
     boxes: Mapping[str, Path] = field(default_factory=dict)
     of_boxes: BoxesSettings = BoxesSettings()
-    cut: Path | None = None
-    labels: Sequence[str] | None = None
+    beside: Callable[[str], Mapping[str, Any]] = lambda name: {}
     stream: int | None = None
 
     def __post_init__(self) -> None:
@@ -78,11 +76,6 @@ class Wanted:
             raise UsageError(
                 f"a window of {window_us} µs is longer than a file may be, {longest_us} µs",
                 hint="Choose longer files, or shorter windows.",
-            )
-        if self.cut is not None and (self.is_shifted or self.max_duration_us is not None):
-            raise UsageError(
-                "samples are each divided from their own start: a start or a longest duration of "
-                "files does not go with cut"
             )
 
     @property
@@ -179,7 +172,7 @@ class _Making:
     ) -> None:
         self._name, self._path, self._wanted = name, path, wanted
         self._stores, self._inputs = stores, inputs
-        self._cut = None if wanted.cut is None else wanted.cut / f"{name}.tsv"
+        self._beside = dict(wanted.beside(name))
         self._boxes = wanted.boxes.get(name)
         self._steady = Steady({"published": self._boxes})
 
@@ -215,8 +208,7 @@ class _Making:
                 all_features(
                     store,
                     {path: self._wanted.settings},
-                    cut=self._cut,
-                    labels=self._wanted.labels,
+                    **self._beside,
                     part=part,
                     store_digest=digest,
                     progress=of_part,
@@ -272,8 +264,7 @@ class _Making:
         return {name: parameters[name] for name in names if name in parameters}
 
     def _has_features(self, path: Path, digest: str, said: Mapping[str, Any]) -> bool:
-        labels = self._wanted.labels
-        return is_made(path, self._wanted.settings, digest, cut=self._cut, labels=labels, said=said)
+        return is_made(path, self._wanted.settings, digest, **self._beside, said=said)
 
     def _check_apart(self, output: Path) -> None:
         """Raise if an output is in the place of a file that this run reads."""
@@ -304,6 +295,12 @@ class _Making:
         wanted = self._wanted
         if not wanted.is_shifted and wanted.max_duration_us is None:
             return [None]
+        if self._beside.get("cut") is not None:
+            raise UsageError(
+                "samples are each divided from their own start: another start, or a longest "
+                "duration of files, does not go with cut",
+                path=self._path,
+            )
         start_us = wanted.start_us - (store.t_offset if wanted.clock == "source" else 0)
         division = wanted.settings.division()
         if start_us == 0:
