@@ -14,6 +14,7 @@ from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, counted
 from evreel.steps.events import Source, as_store
+from evreel.windows import Windows
 
 if TYPE_CHECKING:
     import h5py
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from evreel.files.features import FeaturesWriter
     from evreel.representations import Run
     from evreel.samples.samples import Samples
-    from evreel.windows import Windows
 
 
 class FilePart(NamedTuple):
@@ -61,7 +61,7 @@ def features(
 
 
 def all_features(
-    store: Source,
+    store: Source | None,
     wanted: Mapping[Path, FeatureSettings],
     *,
     cut: str | Path | None = None,
@@ -78,7 +78,7 @@ def all_features(
     Parameters
     ----------
     store
-        Events store (or a recording, decoded temporarily).
+        Events store (or a recording, decoded temporarily); None only asks whether all is there.
     wanted
         Feature file, HDF5 → the representation, its parameters, and its windows.
     cut
@@ -99,19 +99,33 @@ def all_features(
     ------
     ParameterError
         If there is no such representation, or a parameter is out of range.
+    NotMadeError
+        If there is no store, and a file is not there as wanted.
     """
     from evreel.files import hdf5
     from evreel.layout import FEATURES
     from evreel.representations import frames_together
+    from evreel.samples.tables import read_cut
 
     if not wanted:
         return {}
-    with as_store(store, beside=next(iter(wanted))) as opened:
-        digest = store_digest or sha256(opened.path)
-        inputs, samples, names = _inputs(digest, cut, labels)
-        said = {} if part is None else part.said
-        jobs = [_Job(path, settings, inputs, names, said) for path, settings in wanted.items()]
-        new = [job for job in jobs if not job.is_kept()]
+    with contextlib.ExitStack() as opening:
+        if store is not None:
+            opened = opening.enter_context(as_store(store, beside=next(iter(wanted))))
+            store_digest = store_digest or sha256(opened.path)
+        assert store_digest is not None
+        inputs = {"store": store_digest}
+        samples, names = None, None
+        if cut is not None:
+            inputs["cut"] = sha256(cut)
+            samples = read_cut(cut)
+            names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
+        jobs = [_Job(path, settings, inputs, names, part) for path, settings in wanted.items()]
+        new = [job for job in jobs if not job.is_kept(touch=store is not None)]
+        if store is None:
+            if new:
+                raise NotMadeError
+            return {job.path: job.repairs for job in jobs}
         with (
             atomic(*(job.path for job in new), inputs=[opened.path, cut]) as scratch,
             contextlib.ExitStack() as files,
@@ -119,7 +133,7 @@ def all_features(
             runs, writers = [], []
             for job, path in zip(new, scratch, strict=True):
                 file = files.enter_context(hdf5.create(path, FEATURES, job.made))
-                run, writer = job.begin(file, opened, samples, part, 2 if len(new) == 1 else 1)
+                run, writer = job.begin(file, opened, samples, 2 if len(new) == 1 else 1)
                 runs.append(run)
                 writers.append(writer)
             total = sum(len(run.windows) for run in runs)
@@ -135,38 +149,33 @@ def all_features(
 
 
 def is_made(
-    path: Path,
-    settings: FeatureSettings,
+    wanted: Mapping[Path, FeatureSettings],
     store_digest: str,
     *,
-    cut: str | Path | None = None,
-    labels: Sequence[str] | None = None,
     said: Mapping[str, Any] = MappingProxyType({}),
+    **beside: Any,
 ) -> bool:
-    """Return whether a file is there as `all_features` would make it.
+    """Return whether files are there as `all_features` would make them, from a store's digest.
 
     Parameters
     ----------
-    path, settings, store_digest, cut, labels
+    wanted, store_digest, beside
         As `all_features` takes them.
     said
-        What its part says of itself, if it is of a part.
+        What the files say of their part.
     """
-    inputs, _, names = _inputs(store_digest, cut, labels)
-    return _Job(path, settings, inputs, names, said).repairs_if_made() is not None
+    import numpy as np
+
+    part = FilePart(0, Windows(*np.zeros((4, 0), dtype=np.int64)), said)
+    try:
+        all_features(None, wanted, store_digest=store_digest, part=part, **beside)
+    except NotMadeError:
+        return False
+    return True
 
 
-def _inputs(
-    store_digest: str, cut: str | Path | None, labels: Sequence[str] | None
-) -> tuple[dict[str, str], Samples | None, tuple[str, ...] | None]:
-    """Return digests of inputs, the samples, and all label names; None if there are none."""
-    from evreel.samples.tables import read_cut
-
-    if cut is None:
-        return {"store": store_digest}, None, None
-    samples = read_cut(cut)
-    names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
-    return {"store": store_digest, "cut": sha256(cut)}, samples, names
+class NotMadeError(Exception):
+    """Features are not there as they are wanted."""
 
 
 class _Job:
@@ -178,9 +187,10 @@ class _Job:
         settings: FeatureSettings,
         inputs: Mapping[str, str],
         labels: tuple[str, ...] | None,
-        said: Mapping[str, Any],
+        part: FilePart | None,
     ) -> None:
         self.path = path
+        self._part = part
         self.said = f"{path.parent.name}/{path.name}"
         self.repairs: dict[str, int] = {}
         self._feature = settings.feature()
@@ -192,33 +202,31 @@ class _Job:
             "representation": {self.name: representation.parameters},
             **asdict(self._division),
             **({} if labels is None else {"labels": labels}),
-            **said,
         }
+        parameters |= {} if part is None else part.said
         self.made = Provenance("features", parameters, inputs, self.repairs)
 
-    def is_kept(self) -> bool:
-        """Return whether the file is there as it would be made; its time becomes that of now."""
-        repairs = self.repairs_if_made()
+    def is_kept(self, *, touch: bool) -> bool:
+        """Return whether the file is there as it would be made.
+
+        Parameters
+        ----------
+        touch
+            Whether its time becomes that of now.
+        """
+        from evreel.files.features import repairs_if_made
+
+        repairs = repairs_if_made(self.path, self.made, self._feature.representation.revision)
         if repairs is None:
             return False
         self.repairs.update(repairs)
-        self.path.touch()
-        LOG.info("%s: kept, it is complete and the same", self.said)
+        if touch:
+            self.path.touch()
+            LOG.info("%s: kept, it is complete and the same", self.said)
         return True
 
-    def repairs_if_made(self) -> dict[str, int] | None:
-        """Return what was changed when the file was made; None if it is not there as wanted."""
-        from evreel.files.features import repairs_if_made
-
-        return repairs_if_made(self.path, self.made, self._feature.representation.revision)
-
     def begin(
-        self,
-        file: h5py.File,
-        store: EventsStore,
-        samples: Samples | None,
-        part: FilePart | None,
-        threads: int,
+        self, file: h5py.File, store: EventsStore, samples: Samples | None, threads: int
     ) -> tuple[Run, FeaturesWriter]:
         """Return the run that makes the frames, and what writes them into a new file."""
         import numpy as np
@@ -226,22 +234,24 @@ class _Job:
         from evreel.files.features import FeaturesWriter, SampleWindows
         from evreel.representations import Run
 
-        of_samples, since_us = None, 0
+        of_samples = None
         if samples is None:
-            windows = store.windows(self._division) if part is None else part.windows
-            since_us = 0 if part is None else part.start_us
+            windows = store.windows(self._division) if self._part is None else self._part.windows
             oldest_us = store.oldest_us(windows.start_us)
         else:
             windows, bounds = store.windows_of(samples, self._division)
             of_samples = SampleWindows(samples, self._labels or (), bounds)
             begins = np.repeat(samples.start_us, np.diff(bounds))
             oldest_us = np.maximum(begins, store.oldest_us(begins))
+        of_file, t_offset = windows, store.t_offset
+        if self._part is not None:
+            of_file, t_offset = windows.since(self._part.start_us), t_offset + self._part.start_us
         writer = FeaturesWriter(
             file,
-            windows.since(since_us),
+            of_file,
             self._division,
             store.sensor,
-            store.t_offset + since_us,
+            t_offset,
             shape=self._feature.shape(store.sensor),
             samples=of_samples,
             threads=threads,

@@ -264,7 +264,7 @@ class _Making:
         return {name: parameters[name] for name in names if name in parameters}
 
     def _has_features(self, path: Path, digest: str, said: Mapping[str, Any]) -> bool:
-        return is_made(path, self._wanted.settings, digest, **self._beside, said=said)
+        return is_made({path: self._wanted.settings}, digest, said=said, **self._beside)
 
     def _check_apart(self, output: Path) -> None:
         """Raise if an output is in the place of a file that this run reads."""
