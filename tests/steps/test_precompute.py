@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import re
+import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -311,6 +316,27 @@ def test_command__takes_quoted_wildcards_and_reports_the_one_that_failed(folder,
     assert "3 recordings: 1 made, 2 kept, 0 failed" in capsys.readouterr().err
     assert command(*asked, *more) == 0
     assert "3 recordings: 0 made, 3 kept, 0 failed" in capsys.readouterr().err
+
+
+def test_command__shows_on_a_terminal_how_much_is_done_and_the_time_left(folder, monkeypatch):
+    control, terminal = pty.openpty()  # which states no size
+    pieces: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the terminal is closed
+            while pieces.append(os.read(control, 4096)) or pieces[-1]:
+                pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(terminal, "w", encoding="utf-8") as shown:
+        monkeypatch.setattr(sys, "stderr", shown)
+        assert command(folder / "*.dat", "-o", folder / "out", "--window-us", 1_000) == 0
+    reader.join(10)
+    os.close(control)
+    said = b"".join(pieces).decode()
+    assert re.search(r"features: +\d+%.*\[\d\d:\d\d<(\d\d:\d\d|\?)", said)
+    assert said.endswith("3 recordings: 3 made, 0 kept, 0 failed\r\n")
 
 
 @pytest.mark.parametrize(

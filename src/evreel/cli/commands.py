@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -65,9 +66,12 @@ def _bar(options: Options, what: str, unit: str) -> Iterator[Progress]:
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
+    # A terminal that states no size would get empty lines.
+    stated = os.get_terminal_size(sys.stderr.fileno())
+    size = {} if stated.columns else {"ncols": 80, "nrows": 24}
     with (
         logging_redirect_tqdm([logging.getLogger("evreel")]),
-        tqdm(desc=what, unit=unit, unit_scale=True, leave=False) as bar,
+        tqdm(desc=what, unit=unit, unit_scale=True, leave=False, **size) as bar,
     ):
 
         def progress(done: int, total: int | None) -> None:
