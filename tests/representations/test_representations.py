@@ -406,6 +406,12 @@ GOLDEN = {
     ): "342d3b2f72245d916a422700fa028413d847479947b48ed927a560da6e31d44c",
     ("event_cube", 1): "0285257fbf71d8f91f580300fc4ad8882f8deace0edfd922da7db22205fa7cdd",
     ("event_cube_paper", 1): "ee067463c195c22660c21caa1fc7e027c98cec841196c90261596af773d9e501",
+    ("exponential_surface", 1): "79cacd46250bb7e3488ccbaa9c364f93fe6eafd88995efc1fa9686d95c128a52",
+    ("last_timestamp", 1): "f3fde992b4078d64cfc0303b72a5fe9d9b89bb9c631b11e95437c5d2f7aa0d17",
+    ("tore", 1): "beb4216f2ef7ba339ef716dfc997c2883f2f89f65877608e94d388d3a6911d5a",
+    ("hats", 1): "989360726d7cc22723c482e4c8a1e7412c0943206fc662dee043c81e9b4bf52d",
+    ("averaged_timesurface", 1): "45b27d8ce7be38cce3de423eef43e6ca59b349249b3949c9c556d2d0a5d513d5",
+    ("ergo12", 1): "c55f074abb16843b82ceafe29593299d55f230558435adc1e91a2181dc3bc536",
 }
 
 

@@ -14,37 +14,49 @@ from typing import Any, TypeVar
 
 from evreel.errors import ParameterError, did_you_mean
 from evreel.events import Events, Sensor
+from evreel.representations.averaged_timesurface import AveragedTimesurface
 from evreel.representations.base import Accumulator, Frame, Representation, Window
 from evreel.representations.diff import Diff
 from evreel.representations.diff_quantized import DiffQuantized
+from evreel.representations.ergo12 import Ergo12
 from evreel.representations.event_cube import EventCube
 from evreel.representations.event_cube_paper import EventCubePaper
+from evreel.representations.exponential_surface import ExponentialSurface
 from evreel.representations.feature import Feature
+from evreel.representations.hats import Hats
 from evreel.representations.histo import Histo
 from evreel.representations.histo_quantized import HistoQuantized
 from evreel.representations.histogram import Histogram
+from evreel.representations.last_timestamp import LastTimestamp
 from evreel.representations.multi_channel_timesurface import MultiChannelTimesurface
 from evreel.representations.running import Run, frames, frames_together, tensor
 from evreel.representations.timesurface import Timesurface
+from evreel.representations.tore import Tore
 from evreel.representations.voxel_grid import VoxelGrid
 from evreel.settings import setting
 
 __all__ = [
     "REGISTRY",
     "Accumulator",
+    "AveragedTimesurface",
     "Diff",
     "DiffQuantized",
+    "Ergo12",
     "EventCube",
     "EventCubePaper",
+    "ExponentialSurface",
     "Feature",
     "Frame",
+    "Hats",
     "Histo",
     "HistoQuantized",
     "Histogram",
+    "LastTimestamp",
     "MultiChannelTimesurface",
     "Representation",
     "Run",
     "Timesurface",
+    "Tore",
     "VoxelGrid",
     "Window",
     "create",
@@ -67,6 +79,12 @@ REGISTRY: dict[str, type[Representation]] = {
     "multi_channel_timesurface": MultiChannelTimesurface,
     "event_cube": EventCube,
     "event_cube_paper": EventCubePaper,
+    "exponential_surface": ExponentialSurface,
+    "last_timestamp": LastTimestamp,
+    "tore": Tore,
+    "hats": Hats,
+    "averaged_timesurface": AveragedTimesurface,
+    "ergo12": Ergo12,
 }
 """Name → class of every representation that `create` knows."""
 

@@ -122,9 +122,9 @@ def all_features(
             names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
         jobs = [_Job(path, settings, inputs, names, part) for path, settings in wanted.items()]
         new = [job for job in jobs if not job.is_kept(touch=store is not None)]
-        if store is None:
-            if new:
-                raise NotMadeError
+        if store is None and new:
+            raise NotMadeError
+        if not new:
             return {job.path: job.repairs for job in jobs}
         with (
             atomic(*(job.path for job in new), inputs=[opened.path, cut]) as scratch,
