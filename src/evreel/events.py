@@ -152,12 +152,17 @@ class Events:
         sensor: Sensor,
     ) -> Events:
         """Wrap columns that have these dtypes and were checked elsewhere."""
-        events = object.__new__(cls)
-        for name, column in (("t", t), ("x", x), ("y", y), ("p", p)):
-            view = column.view()
+        views = [column.view() for column in (t, x, y, p)]
+        for view in views:
             view.flags.writeable = False
-            object.__setattr__(events, name, view)
-        object.__setattr__(events, "sensor", sensor)
+        return cls._of(*views, sensor)
+
+    @classmethod
+    def _of(cls, *fields: object) -> Events:
+        """Wrap columns that are read-only, and the sensor."""
+        events = object.__new__(cls)
+        for name, value in zip(("t", "x", "y", "p", "sensor"), fields, strict=True):
+            object.__setattr__(events, name, value)
         return events
 
     @classmethod
@@ -188,7 +193,9 @@ class Events:
         if isinstance(rows, slice):
             if (rows.step or 1) < 0:
                 raise EventsError("a slice with a negative step would put events out of order")
-        elif np.asarray(rows).dtype != np.bool_:
+            # Slices of read-only arrays are read-only; views of them would take twice as long.
+            return Events._of(self.t[rows], self.x[rows], self.y[rows], self.p[rows], self.sensor)
+        if np.asarray(rows).dtype != np.bool_:
             raise EventsError(
                 f"rows must be chosen by a slice or a mask, which keep their order; got {rows!r}"
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,17 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evreel.errors import ParameterError
+from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
 from evreel.representations import (
     Accumulator,
     Feature,
     Histogram,
+    HistoQuantized,
     Representation,
     Run,
     VoxelGrid,
     frames,
     frames_together,
+    from_function,
     tensor,
 )
 from evreel.windows import Count, Duration, Windows, ending_at
@@ -141,6 +145,12 @@ class Reads:
         return np.searchsorted(self.events.t, t)
 
 
+def of_whole(division, events: Events) -> Windows:
+    if isinstance(division, Duration):
+        return division.plan(events.t_stop_us, lambda t: np.searchsorted(events.t, t))
+    return division.plan(len(events), lambda rows: events.t[rows])
+
+
 RUNS = [
     (Histogram(), Duration(1_000)),
     (VoxelGrid(), Duration(40_000, 30_000)),
@@ -154,13 +164,7 @@ RUNS = [
 def test_runs__together_read_each_row_once_and_make_what_each_makes_alone(ahead):
     reads = Reads(random_events(20_000))
     events = reads.events
-    runs = []
-    for made_of, division in RUNS:
-        if isinstance(division, Duration):
-            windows = division.plan(events.t_stop_us, reads.index_of)
-        else:
-            windows = division.plan(len(events), lambda rows: events.t[rows])
-        runs.append(Run(Feature(made_of), windows))
+    runs = [Run(Feature(made_of), of_whole(division, events)) for made_of, division in RUNS]
     made = [[] for _ in runs]
     for k, frame in frames_together(
         runs, reads, events.sensor, index_of=reads.index_of, rows=5_000, ahead=ahead
@@ -195,3 +199,138 @@ def test_runs__without_windows_or_without_events_end():
         for k, frame in frames_together(runs, lambda a, b: events[a:b], events.sensor)
     ]
     assert made == [(1, 0), (1, 0)]
+
+
+THREADED = [
+    *RUNS,
+    (Histogram("uint8", saturate=True), Count(6_000)),
+    (Histogram("uint8", saturate=True), Duration(5)),
+    (HistoQuantized(), Duration(2_000, 500)),
+]
+
+
+@pytest.mark.parametrize(("rows", "threads"), [(300, 2), (100_000, 3)])
+@pytest.mark.parametrize(("made_of", "division"), THREADED, ids=str)
+def test_threads__make_the_same_frames_and_counts_in_order(made_of, division, rows, threads):
+    events = random_events(7_000, (2, 3), stop_us=20_000)
+    windows = of_whole(division, events)
+    alone, together = dict[str, int](), dict[str, int]()
+    reads = Reads(events)
+    made = frames(
+        made_of,
+        reads,
+        windows,
+        events.sensor,
+        index_of=reads.index_of,
+        rows=rows,
+        repairs=together,
+        threads=threads,
+    )
+    expected = tensor(made_of, events, windows, alone)
+    for frame, wanted in zip(made, expected, strict=True):
+        assert frame.tobytes() == wanted.tobytes()
+    assert together == alone
+
+
+def test_threads__count_what_was_changed_in_the_frames_so_far():
+    events = random_events(9_000, (1, 1))
+    windows = of_whole(Count(1_000), events)
+    counts = dict[str, int]()
+    made = frames(
+        Histogram("uint8", saturate=True),
+        lambda a, b: events[a:b],
+        windows,
+        events.sensor,
+        repairs=counts,
+        threads=2,
+    )
+    left_out = [1_000 - int(next(made).sum()) for _ in range(3)]
+    assert counts == {"histogram_increments_lost": sum(left_out)}
+    assert min(left_out) > 0
+
+
+def test_threads__raise_an_error_after_the_frames_before_it_and_return_none_after_it():
+    events = Events(*np.repeat([[0], [0], [0], [0]], 3_000, axis=1), Sensor(1, 1))
+    start = np.array([0, 10, 300, 20, 400, 1_000])
+    size = np.array([5, 5, 300, 5, 400, 5])
+    windows = Windows(0 * start, 0 * start + 1, start, start + size)
+    made = frames(Histogram("uint8"), lambda a, b: events[a:b], windows, events.sensor, threads=2)
+    assert [next(made).sum() for _ in range(2)] == [5, 5]
+    with pytest.raises(ParameterError, match="histogram, window 2: pixel x=0, y=0 counts 256"):
+        next(made)
+    assert list(made) == []
+
+
+@pytest.mark.parametrize("whole", [1_000, 0])
+def test_threads__return_the_frames_before_a_piece_that_cannot_be_read(whole):
+    events = random_events(2_000)
+    windows = of_whole(Count(100), events)
+
+    def read(start: int, stop: int) -> Events:
+        return events[start : min(stop, whole)]
+
+    made = frames(Histogram(), read, windows, events.sensor, rows=500, threads=2)
+    assert [next(made).sum() for _ in range(whole // 100)] == [100] * (whole // 100)
+    with pytest.raises(EventsError, match=rf"rows \[{whole}, {whole + 500}\)"):
+        next(made)
+
+
+def test_threads__leave_a_frame_as_it_is_until_the_next_and_end_with_the_loop():
+    events = random_events(5_000)
+    windows = of_whole(Count(100), events)
+    made = frames(Histogram(), lambda a, b: events[a:b], windows, events.sensor, threads=2)
+    for _ in range(7):
+        frame = next(made)
+        before = frame.copy()
+        for thread in working():
+            thread.join(0.001)
+        np.testing.assert_array_equal(frame, before)
+    assert 1 <= len(working()) <= 2
+    made.close()
+    assert working() == []
+
+
+def test_threads__hold_few_pieces_of_a_window_of_many():
+    events = random_events(40_000)
+    pieces: list[weakref.ref[object]] = []
+    most = 0
+
+    def read(start: int, stop: int) -> Events:
+        nonlocal most
+        columns = [getattr(events, name)[start:stop].copy() for name in "txyp"]
+        pieces.append(weakref.ref(columns[0]))
+        most = max(most, sum(piece() is not None for piece in pieces))
+        return Events.trusted(*columns, events.sensor)
+
+    windows = of_whole(Count(20_000), events)
+    made = frames(Histogram(), read, windows, events.sensor, rows=1_000, threads=2)
+    assert [frame.sum() for frame in made] == [20_000, 20_000]
+    assert most <= 8
+    assert len(pieces) <= 44  # each once, and single rows for the edges of windows
+
+
+def test_threads__are_not_for_what_a_function_makes():
+    ran = set()
+
+    def one(frame, events, window):
+        ran.add(threading.get_ident())
+
+    made_of = from_function(
+        one, name="one", channels=1, dtype="uint8", unit="events", reference="here"
+    )()
+    events = random_events(900)
+    windows = of_whole(Count(100), events)
+    made = frames(made_of, lambda a, b: events[a:b], windows, events.sensor, threads=2)
+    assert len(list(made)) == 9
+    assert ran == {threading.get_ident()}
+
+
+def test_threads__are_at_least_one():
+    events = random_events(9)
+    windows = of_whole(Count(3), events)
+    with pytest.raises(ParameterError, match="threads=0 is not at least 1"):
+        next(frames(Histogram(), lambda a, b: events[a:b], windows, events.sensor, threads=0))
+
+
+def working() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if "evreel-frames" in thread.name]

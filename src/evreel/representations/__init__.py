@@ -243,6 +243,8 @@ def from_function(
 class _Called(Accumulator):
     """Runs a function piece by piece."""
 
+    alone = True
+
     def __init__(
         self,
         representation: Representation,

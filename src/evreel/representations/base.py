@@ -72,9 +72,11 @@ class Accumulator(ABC):
     weight : what an event adds, where what it adds is not a whole number: less than 1 if pixels
         were brought together; set before the first window.
     carries : whether `begin` keeps what is known of earlier events.
+    alone : whether it runs in the calling thread only; others run in several at a time.
     """
 
     carries: bool = False
+    alone: bool = False
     window: Window
     weight: float = 1.0
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import bisect
 import contextlib
 import heapq
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +34,9 @@ READ_ROWS = 1 << 20
 
 _HELD = 2
 """Pieces that are held at a time: windows that overlap go back from one to the one before."""
+
+_EACH = 2
+"""Frames per thread: one is filled while the one before waits to be handed on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,7 @@ def frames(
     oldest_us: npt.ArrayLike = 0,
     rows: int = READ_ROWS,
     repairs: MutableMapping[str, int] | None = None,
+    threads: int = 1,
 ) -> Iterator[Frame]:
     """Yield the frame of each window: one array, which is filled again for the next.
 
@@ -92,6 +98,9 @@ def frames(
         a representation that looks further back than its window.
     rows
         Most rows read at a time; the frames do not depend on it.
+    threads
+        Windows made at a time, of a representation that looks at nothing but its window. Frames
+        are the same, and in the same order. Two frames per thread are held.
 
     Yields
     ------
@@ -102,7 +111,7 @@ def frames(
     EventsError
         If `read` returns other rows than asked for.
     ParameterError
-        If `index_of` is needed and not given.
+        If `index_of` is needed and not given, or `threads` is less than 1.
 
     Examples
     --------
@@ -115,7 +124,8 @@ def frames(
     [[[[0, 0]], [[1, 1]]], [[[1, 0]], [[0, 0]]]]
     """
     run = Run(Feature.of(made_of), windows, oldest_us, {} if repairs is None else repairs)
-    for _, frame in frames_together([run], read, sensor, index_of=index_of, rows=rows):
+    together = frames_together([run], read, sensor, index_of=index_of, rows=rows, threads=threads)
+    for _, frame in together:
         yield frame
 
 
@@ -127,6 +137,7 @@ def frames_together(
     index_of: IndexOf | None = None,
     rows: int = READ_ROWS,
     ahead: bool = False,
+    threads: int = 1,
 ) -> Iterator[tuple[int, Frame]]:
     """Yield (run, frame) for every window of every run; the frames of one run are in order.
 
@@ -139,6 +150,8 @@ def frames_together(
         What to compute.
     read, sensor, index_of, rows
         As in `frames`.
+    threads
+        As in `frames`, for each run.
     ahead
         Whether a thread reads the next piece meanwhile; `read` must allow that.
 
@@ -146,11 +159,13 @@ def frames_together(
     ------
     Position in `runs`, and the frame of its next window, valid until its next one.
     """
+    if threads < 1:
+        raise ParameterError(f"threads={threads} is not at least 1")
     plans = [_Plan(run, index_of) for run in runs]
     needed = [(plan.low, run.windows.stop) for plan, run in zip(plans, runs, strict=True)]
     pieces = _Pieces(read, needed, rows)
     with pieces.reading_ahead() if ahead else contextlib.nullcontext():
-        going = [(0, k, plan.go(pieces, sensor)) for k, plan in enumerate(plans)]
+        going = [(0, k, plan.go(pieces, sensor, threads)) for k, plan in enumerate(plans)]
         heapq.heapify(going)
         while going:
             _, k, steps = going[0]
@@ -223,13 +238,28 @@ class _Plan:
         self.since_us = np.minimum(since_us, windows.start_us)
         self.low = np.minimum(index_of(self.since_us), windows.start)
 
-    def go(self, pieces: _Pieces, sensor: Sensor) -> Iterator[tuple[int, Frame | None]]:
+    def go(
+        self, pieces: _Pieces, sensor: Sensor, threads: int
+    ) -> Iterator[tuple[int, Frame | None]]:
         """Yield (first row of the piece to go on with, finished frame or None)."""
-        run, windows = self._run, self._run.windows
-        view = _View(pieces, run.feature.of_events(sensor))
-        accumulator = run.feature.representation.accumulator(view.sensor or sensor, run.repairs)
-        accumulator.weight = view.weight
-        finished = run.feature.of_frames(sensor, run.repairs)
+        view = _View(pieces, self._run.feature.of_events(sensor))
+        with contextlib.closing(_makers(self._run, view, sensor, threads)) as makers:
+            at = 0
+            try:
+                for at, frame in self._steps(pieces, view, makers):
+                    yield at, frame
+            except Exception:
+                # Windows before this one come first, and so do their errors.
+                for frame in makers.rest():
+                    yield at, frame
+                raise
+            for frame in makers.rest():
+                yield at, frame
+
+    def _steps(
+        self, pieces: _Pieces, view: _View, makers: _Maker | _Threads
+    ) -> Iterator[tuple[int, Frame | None]]:
+        windows = self._run.windows
         # Views whose items are Python's whole numbers: lists of them take 80 bytes per window.
         columns = (windows.start_us, windows.stop_us, windows.start, windows.stop)
         starts_us, stops_us, starts, stops = (column.data for column in columns)
@@ -238,9 +268,9 @@ class _Plan:
         begun = done = 0  # rows [begun, done) are in what is carried over
         for k in range(len(windows)):
             start, stop, low = starts[k], stops[k], lows[k]
-            if accumulator.carries:
+            if isinstance(makers, _Maker) and makers.carries:
                 if stop < done or low < begun:
-                    accumulator.reset()
+                    makers.reset()
                     begun = done = low
                 elif low > done:
                     begun = done = low
@@ -250,15 +280,101 @@ class _Plan:
             first_us, last_us, n = view.extent(k, start, stop)
             if not n:
                 first_us = last_us = starts_us[k]
-            accumulator.begin(
-                Window(k, starts_us[k], stops_us[k], first_us, last_us, n, since_us[k])
-            )
+            makers.begin(Window(k, starts_us[k], stops_us[k], first_us, last_us, n, since_us[k]))
             while low < stop:
                 if at != (at := pieces.number(low)):
                     yield pieces.start[at], None
-                accumulator.add(view.rows(k, low, min(stop, pieces.stop[at])))
-                low = pieces.stop[at]
-            yield pieces.start[at] if pieces.start else 0, finished(accumulator.finish())
+                end = min(stop, pieces.stop[at])
+                makers.add(view.rows(k, low, end))
+                low = end
+            frame = makers.finish()
+            if frame is not None:
+                yield pieces.start[at] if pieces.start else 0, frame
+
+
+def _makers(run: Run, view: _View, sensor: Sensor, threads: int) -> _Maker | _Threads:
+    """Return what makes the frames of a run: one after the other, or several at a time."""
+    one = _Maker(run, view, sensor, run.repairs)
+    if threads == 1 or one.carries or one.alone:
+        return one
+    return _Threads([_Maker(run, view, sensor, {}) for _ in range(_EACH * threads)], run, threads)
+
+
+class _Maker:
+    """Makes frames one after the other: `begin`, `add` and `finish` for each window."""
+
+    def __init__(
+        self, run: Run, view: _View, sensor: Sensor, repairs: MutableMapping[str, int]
+    ) -> None:
+        accumulator = run.feature.representation.accumulator(view.sensor or sensor, repairs)
+        accumulator.weight = view.weight
+        self.repairs = repairs
+        self.carries, self.alone = accumulator.carries, accumulator.alone
+        self.begin, self.add, self.reset = accumulator.begin, accumulator.add, accumulator.reset
+        self._accumulator = accumulator
+        self._changed = run.feature.of_frames(sensor, repairs)
+
+    def finish(self, todo: Iterable[Callable[[], None]] = ()) -> Frame:
+        """Return the frame, after what is still to be done for it."""
+        for do in todo:
+            do()
+        return self._changed(self._accumulator.finish())
+
+    def rest(self) -> Iterator[Frame]:
+        """Yield the frames that are not returned yet."""
+        return iter(())
+
+    def close(self) -> None:
+        """Leave nothing running."""
+
+
+class _Threads:
+    """Makes several frames at a time, each with a maker of its own; they are returned in order."""
+
+    def __init__(self, makers: Sequence[_Maker], run: Run, threads: int) -> None:
+        self._makers, self._repairs = makers, run.repairs
+        self._pool = ThreadPoolExecutor(threads, "evreel-frames")
+        self._pending: deque[tuple[_Maker, Future[Frame]]] = deque()
+        self._todo: list[Callable[[], None]] = []
+
+    def begin(self, window: Window) -> None:
+        """Start a window, for the maker whose frame was returned first."""
+        self._maker = self._makers[window.number % len(self._makers)]
+        self._todo = [partial(self._maker.begin, window)]
+
+    def add(self, events: Events) -> None:
+        """Add a piece of the window's events, kept until there are enough of them."""
+        if len(self._todo) > _HELD:
+            for do in self._todo:
+                do()
+            self._todo = []
+        self._todo.append(partial(self._maker.add, events))
+
+    def finish(self) -> Frame | None:
+        """Return the next frame, None if there are makers to start more with."""
+        self._pending.append((self._maker, self._pool.submit(self._maker.finish, self._todo)))
+        return self._next() if len(self._pending) == len(self._makers) else None
+
+    def rest(self) -> Iterator[Frame]:
+        """Yield the frames that are not returned yet."""
+        while self._pending:
+            yield self._next()
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _next(self) -> Frame:
+        maker, making = self._pending.popleft()
+        try:
+            frame = making.result()
+        except BaseException:
+            self._pending.clear()  # what comes after an error is not returned
+            raise
+        for name, count in maker.repairs.items():
+            self._repairs[name] = self._repairs.get(name, 0) + count
+            maker.repairs[name] = 0
+        return frame
 
 
 class _View:
@@ -268,11 +384,15 @@ class _View:
         self._pieces = pieces
         self._changed = changed
         self._held: dict[int, tuple[Events, Int64Array | None]] = {}
+        self._taken: tuple[int, int, Events] | None = None  # rows of one piece, asked for next
         self.sensor = None if changed is None else changed.sensor
         self.weight = 1.0 if changed is None else changed.weight
 
     def rows(self, k: int, start: int, stop: int) -> Events:
         """Return what is left of rows ``[start, stop)`` of one piece, for window k."""
+        taken, self._taken = self._taken, None
+        if taken is not None and taken[:2] == (start, stop):
+            return taken[2]
         piece = self._pieces.number(start)
         first = self._pieces.start[piece]
         events, kept = self._of(k, piece)
@@ -290,12 +410,14 @@ class _View:
             return self._pieces.stamp(k, start), self._pieces.stamp(k, stop - 1), stop - start
         first_us = last_us = n = 0
         for piece in range(first, last + 1):
-            low = max(start, self._pieces.start[piece])
-            part = self.rows(k, low, min(stop, self._pieces.stop[piece]))
+            low, high = max(start, self._pieces.start[piece]), min(stop, self._pieces.stop[piece])
+            part = self.rows(k, low, high)
             if len(part):
                 first_us = first_us if n else int(part.t[0])
                 last_us = int(part.t[-1])
                 n += len(part)
+        if first == last:
+            self._taken = start, stop, part
         return first_us, last_us, n
 
     def _of(self, k: int, piece: int) -> tuple[Events, Int64Array | None]:
