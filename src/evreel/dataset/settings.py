@@ -14,7 +14,7 @@ from evreel.annotations.alignment import Alignment
 from evreel.annotations.choices import PRIMARY, RADIUS_PX, At, Priority
 from evreel.annotations.seen import Between
 from evreel.errors import UsageError
-from evreel.filters import Orientation
+from evreel.filters import Cropping, Orientation
 from evreel.layout import SHAPE_KINDS, ShapeKind
 from evreel.recordings.open import FORMAT_NAMES, Reading
 from evreel.release.content import ANONYMOUS, RELEASE_NAME
@@ -88,19 +88,9 @@ class AcquireSettings(Settings):
 
 
 @dataclass(frozen=True)
-class EventsSettings(Reading, Orientation):
+class EventsSettings(Cropping, Reading, Orientation):
     """From recording to events store."""
 
-    crop: tuple[int, int, int, int] | None = setting(
-        None,
-        "[x0, y0, x1, y1]: keep columns x0 to x1 - 1 and rows y0 to y1 - 1; the corner becomes "
-        "(0, 0). null keeps all.",
-        unit="px",
-        minimum=0,
-        maximum=65_536,
-        metavar="X0,Y0,X1,Y1",
-        help="Keep columns X0 to X1 - 1 and rows Y0 to Y1 - 1; the corner becomes (0, 0).",
-    )
     start_us: int | None = setting(
         None,
         "Leave out events before this time, counted from the first event.",
@@ -131,9 +121,7 @@ class EventsSettings(Reading, Orientation):
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
-        crop = self.crop
-        if crop is not None and not (crop[0] < crop[2] and crop[1] < crop[3]):
-            yield ("crop",), f"{list(crop)} is empty; give [x0, y0, x1, y1]"
+        yield from super().contradictions()
         if self.stop_us is not None and not (self.start_us or 0) < self.stop_us:
             yield (), f"start_us={self.start_us or 0} is not before stop_us={self.stop_us}"
 
