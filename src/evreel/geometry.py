@@ -221,8 +221,8 @@ class EventMap:
     sensor : (height, width) of the events that it returns.
     weight : what one event counts as, where events are counted in fractions: by how much the area
         of the picture, in pixels, becomes smaller; 1/4^n for n halvings.
-    counts : how many events were left out so far: ``outside_crop``; and of those within the crop,
-        ``outside_labels``. A reason that cannot be is not there.
+    left_out : under which name to count events that it leaves out, among ``repairs``; None if it
+        keeps all.
     """
 
     def __init__(self, geometry: Geometry, sensor: Sensor, regions: Regions | None = None) -> None:
@@ -241,16 +241,8 @@ class EventMap:
         rows, columns = zip(sensor, cropped, halved, self.sensor, strict=True)
         self._rows = _places(rows, y0, geometry.flip_y, halvings)
         self._columns = _places(columns, x0, geometry.flip_x, halvings)
-        self._dropped = np.zeros(2, dtype=np.int64)
-        self._is_possible = geometry.crop is not None, regions is not None
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many events were left out so far, by reason."""
-        counts = zip(("outside_crop", "outside_labels"), self._dropped.tolist(), strict=True)
-        return {
-            name: n for (name, n), is_one in zip(counts, self._is_possible, strict=True) if is_one
-        }
+        said = ("crop",) * (geometry.crop is not None) + ("labels",) * (regions is not None)
+        self.left_out = f"outside_{'_or_'.join(said)}" if said else None
 
     def apply(self, events: Events, first_row: int) -> tuple[Events, Int64Array | None]:
         """Return the events that are left, at their new places.
@@ -276,7 +268,7 @@ class EventMap:
             raise EventsError(f"events of {events.sensor} are given; {self._before} is expected")
         n = len(events)
         x, y = np.empty(n, dtype=np.uint16), np.empty(n, dtype=np.uint16)
-        if not any(self._is_possible):
+        if self.left_out is None:
             self._look_up(events.x, self._columns, x)
             self._look_up(events.y, self._rows, y)
             return Events.trusted(events.t, x, y, events.p, self.sensor), None
@@ -285,7 +277,7 @@ class EventMap:
         kept = np.empty(n, dtype=np.int64)
         m = self._move(
             *(events.t, events.x, events.y, events.p, self._columns, self._rows, wanted),
-            *(t, x, y, p, kept, self._dropped),
+            *(t, x, y, p, kept),
         )
         left = Events.trusted(t[:m], x[:m], y[:m], p[:m], self.sensor)
         return left, None if m == n else kept[:m]
