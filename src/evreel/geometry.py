@@ -150,14 +150,19 @@ class Geometry(Cropping):
         return FrameMap(shape, self.resize, self.method)
 
     def sensor(self, sensor: Sensor) -> Sensor:
-        """Return (height, width) of a feature of a sensor's events, when all is done.
+        """Return (height, width) of the coordinates of a feature, when all is done.
 
         Raises
         ------
         ParameterError
             If the crop reaches outside the sensor.
         """
-        return Sensor(*self.resize) if self.resize else self.halved(self.cropped(sensor))
+        return self.events_sensor(sensor) if self.resize is None else Sensor(*self.resize)
+
+    def events_sensor(self, sensor: Sensor) -> Sensor:
+        """Return (height, width) of the events that are added to a frame; raises as `sensor`."""
+        small = self.halved(self.cropped(sensor))
+        return small if self.resize is None or self.of == "frame" else Sensor(*self.resize)
 
     def of_boxes(
         self, boxes: npt.NDArray[np.void], sensor: Sensor
@@ -233,7 +238,7 @@ class EventMap:
         self._regions = regions
         cropped = geometry.cropped(sensor)
         halved = geometry.halved(cropped)
-        self.sensor = geometry.sensor(sensor) if geometry.of == "events" else halved
+        self.sensor = geometry.events_sensor(sensor)
         ratio = (self.sensor.height * self.sensor.width) / (halved.height * halved.width)
         self.weight = ratio / 4**geometry.downsample
         x0, y0 = (0, 0) if geometry.crop is None else geometry.crop[:2]
