@@ -631,6 +631,12 @@ def boxes(options: Options) -> int:
     output("DIR"),
     settings("FeatureSettings"),
     option("--cut", metavar="DIR", type=Path, help="with a table of samples per FILE, NAME.tsv"),
+    option(
+        "--slices",
+        metavar="DIR",
+        type=Path,
+        help="with annotated slices per FILE, NAME.h5, for --geometry labels=A,B",
+    ),
     labels("of the samples"),
     STREAM,
 )
@@ -652,6 +658,7 @@ def features(options: Options) -> int:
                 options.output / f"{name}.h5",
                 given,
                 cut=None if options.cut is None else options.cut / f"{name}.tsv",
+                slices=None if options.slices is None else options.slices / f"{name}.h5",
                 labels=options.labels,
                 progress=progress,
             )

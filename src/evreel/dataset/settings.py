@@ -15,6 +15,7 @@ from evreel.annotations.choices import PRIMARY, RADIUS_PX, At, Priority
 from evreel.annotations.seen import Between
 from evreel.errors import UsageError
 from evreel.filters import Cropping, Orientation
+from evreel.geometry import Geometry
 from evreel.layout import SHAPE_KINDS, ShapeKind
 from evreel.recordings.open import FORMAT_NAMES, Reading
 from evreel.release.content import ANONYMOUS, RELEASE_NAME
@@ -562,6 +563,16 @@ class FeatureSettings(AnyWindows):
         metavar="KEY=VALUE",
     )
 
+    geometry: Geometry = section(
+        Geometry,
+        "Which pixels of the sensor the frames are of, and how large they are; boxes in the order "
+        "of the feature's windows follow.",
+        flag="geometry",
+        metavar="KEY=VALUE",
+        help="Which pixels of the sensor the frames are of, such as crop=X0,Y0,X1,Y1, flip_x=true, "
+        "downsample=1 or resize=HEIGHT,WIDTH; may be repeated.",
+    )
+
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
         try:
@@ -580,7 +591,7 @@ class FeatureSettings(AnyWindows):
         """
         from evreel.representations import Feature, create
 
-        return Feature(create(self.representation, self.parameters))
+        return Feature(create(self.representation, self.parameters), self.geometry)
 
 
 @dataclass(frozen=True)
@@ -590,7 +601,8 @@ class FeatureBoxesSettings(Settings):
     boxes: Literal["none", "last", "all"] | None = optional(
         "Boxes in the order of this feature's windows, beside its files, so that a reader need "
         "not search for them. last: of each track the last box in a window; all: every box; "
-        "none, or left out: no such files. Recordings without boxes have none.",
+        "none: no such files. Left out: all where the feature's geometry changes coordinates, else "
+        "none. Recordings without boxes have none.",
         per_recording=False,
         flag="keep",
         help="Which boxes: of each track the last one in a window, or all. Default: all.",
@@ -603,8 +615,11 @@ class FeatureSection(FeatureBoxesSettings, FeatureSettings):
 
     @property
     def has_boxes(self) -> bool:
-        """Whether boxes in the order of its windows are wanted."""
-        return self.boxes not in (None, "none")
+        """Whether boxes in the order of its windows are wanted.
+
+        Boxes in the coordinates of the sensor would be wrong beside frames in others.
+        """
+        return self.geometry.moves if self.boxes is None else self.boxes != "none"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from evreel.files import hdf5
 from evreel.files.events_store import EventsStore
 from evreel.layout import COLUMN_CHUNK, SHAPE_KINDS, SLICES, Array
 from evreel.provenance import counts_in, digests_in
+from evreel.text import nfc
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 
@@ -455,7 +456,7 @@ class SlicesFile(hdf5.Opened):
             If there is no such label.
         """
         wanted = np.zeros(len(self.labels), dtype=bool)
-        for label in labels:
+        for label in map(nfc, labels):
             if label not in self.labels:
                 there = f"there are {', '.join(self.labels) or 'none'}"
                 raise UsageError(

@@ -41,7 +41,8 @@ class Feature:
     @property
     def description(self) -> dict[str, Any]:
         """What a features file says about it, as keywords of `FeaturesWriter`."""
-        return {**self.representation.description, "dtype": self.dtype}
+        changed = None if self.geometry == Geometry() else self.geometry
+        return {**self.representation.description, "dtype": self.dtype, "geometry": changed}
 
     def shape(self, sensor: Sensor) -> tuple[int, int, int]:
         """Return (C, H, W) of a frame for the sensor of a recording.

@@ -153,6 +153,8 @@ def frames_together(
     ------
     Position in `runs`, and the frame of its next window, valid until its next one.
     """
+    if not runs:
+        return
     plans = [_Plan(run, index_of) for run in runs]
     needed = [(plan.low, run.windows.stop) for plan, run in zip(plans, runs, strict=True)]
     pieces = _Pieces(read, needed, rows)
