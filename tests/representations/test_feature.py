@@ -12,10 +12,12 @@ from evreel.events import Events, Sensor
 from evreel.filters import Crop, Orientation
 from evreel.geometry import FrameMap, Geometry
 from evreel.representations import (
+    REGISTRY,
     Feature,
     Histogram,
     Run,
     VoxelGrid,
+    create,
     frames,
     frames_together,
     tensor,
@@ -49,34 +51,66 @@ def planned(events: Events, division: Duration | Count) -> Windows:
     return division.plan(len(events), lambda rows: events.t[rows])
 
 
+def spans(events: Events, pairs) -> Windows:
+    """Return windows of any start and duration, in any order."""
+    start_us = np.array([start for start, _ in pairs])
+    stop_us = start_us + [duration for _, duration in pairs]
+    return Windows(
+        start_us, stop_us, *(np.searchsorted(events.t, at) for at in (start_us, stop_us))
+    )
+
+
+def made(feature, events: Events, windows: Windows, rows: int = 1_000) -> tuple[bytes, dict]:
+    """Return the bytes of all frames, and what was changed."""
+    repairs: dict[str, int] = {}
+    every = frames(
+        *(feature, lambda a, b: events[a:b], windows, events.sensor),
+        index_of=lambda at: np.searchsorted(events.t, at),
+        rows=rows,
+        repairs=repairs,
+    )
+    return b"".join(frame.tobytes() for frame in every), repairs
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(CROPS),
     st.booleans(),
     st.booleans(),
     st.integers(0, 3),
-    st.sampled_from([Duration(7), Duration(20, 13), Duration(5, 9), Count(11), Count(30, 8)]),
+    st.lists(st.tuples(st.integers(-5, 70), st.integers(1, 30)), min_size=1, max_size=7),
     st.sampled_from([1, 4, 1_000]),
     st.integers(0, 50),
 )
 def test_feature__is_that_of_events_changed_beforehand(
-    crop, flip_x, flip_y, halvings, division, rows, seed
+    crop, flip_x, flip_y, halvings, pairs, rows, seed
 ):
     geometry = Geometry(crop=crop, flip_x=flip_x, flip_y=flip_y, downsample=halvings)
     events = random_events(90, SENSOR, stop_us=60, seed=seed)
-    windows = planned(events, division)
+    windows = spans(events, pairs)
     beforehand, then = whole_pixels(geometry, events), kept_rows(geometry, events, windows)
     for made_of in (Histogram(), VoxelGrid(3)) if halvings == 0 else (Histogram(),):
-        expected = tensor(made_of, beforehand, then)
-        repairs = {}
-        feature = Feature(made_of, geometry)
-        read = lambda a, b: events[a:b]  # noqa: E731
-        made = frames(feature, read, windows, SENSOR, rows=rows, repairs=repairs)
-        got = np.stack([frame.copy() for frame in made])
-        assert got.tobytes() == expected.tobytes()
-        assert got.shape[1:] == feature.shape(SENSOR)
+        expected, _ = made(made_of, beforehand, then)
+        got, repairs = made(Feature(made_of, geometry), events, windows, rows)
+        assert got == expected
         n_left_out = sum(windows.stop - windows.start) - sum(then.stop - then.start)
         assert repairs == ({} if crop is None else {"outside_crop": n_left_out})
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_every_representation__sees_only_the_events_that_are_left(name):
+    sensor = Sensor(48, 64)
+    geometry = Geometry(crop=(9, 4, 57, 44), flip_x=True, flip_y=True)
+    events = random_events(3_000, sensor, seed=2)
+    beforehand = Orientation(flip_x=True, flip_y=True).apply(Crop(9, 4, 57, 44).apply(events))
+    made_of = create(name)
+    pairs = [(0, 30_000), (20_000, 30_000), (60_000, 40_000)]
+    expected, lost = made(made_of, beforehand, spans(beforehand, pairs))
+    windows = spans(events, pairs)
+    got, repairs = made(Feature(made_of, geometry), events, windows, rows=700)
+    assert got == expected
+    assert repairs.pop("outside_crop") > 0
+    assert repairs == lost
 
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear", "area"])
@@ -99,9 +133,9 @@ def test_feature__resized_in_event_space_has_every_event():
     events = random_events(500, SENSOR)
     windows = planned(events, Duration(10_000))
     for size in ((3, 3), (6, 10), (11, 27)):
-        made = tensor(Feature(Histogram(), Geometry(resize=size)), events, windows)
-        assert made.shape[2:] == size
-        assert made.sum() == 500
+        found = tensor(Feature(Histogram(), Geometry(resize=size)), events, windows)
+        assert found.shape[2:] == size
+        assert found.sum() == 500
 
 
 def test_feature__of_regions_counts_their_events_alone():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from evreel.dataset.settings import FeatureBoxesSettings
 from evreel.errors import UsageError
@@ -74,8 +75,10 @@ def feature_boxes(
         atomic(output, *beside, inputs=[features, boxes]) as (scratch, first_scratch, origin),
     ):
         every = read_boxes(boxes)
+        parameters: dict[str, Any] = {"boxes": keep}
         changed: dict[str, int] = {}
         if file.geometry.moves:
+            parameters["geometry"] = file.geometry.plain()
             every, changed = file.geometry.of_boxes(every, file.sensor)
         row, window = rows_of_windows(every["t"], file.windows, file.samples)
         found = taken(every, row)
@@ -89,7 +92,7 @@ def feature_boxes(
             **changed,
         }
         write_boxes_of_windows(scratch, first_scratch, found, first)
-        made = Provenance("feature_boxes", {"boxes": keep}, steady.digests, repairs)
+        made = Provenance("feature_boxes", parameters, steady.digests, repairs)
         write_origin(origin, scratch, made, first=first_scratch)
         steady.check()
     LOG.info("%s: %d boxes in %d windows", output.name, len(found), len(first) - 1)
