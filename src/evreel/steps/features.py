@@ -111,6 +111,8 @@ def all_features(
             for path, settings in wanted.items()
         ]
         new = [job for job in jobs if not job.is_kept()]
+        if not new:
+            return {job.path: job.repairs for job in jobs}
         with (
             atomic(*(job.path for job in new), inputs=[opened.path, cut, slices]) as scratch,
             contextlib.ExitStack() as files,
