@@ -691,6 +691,12 @@ def boxes(options: Options) -> int:
     ),
     settings("BoxesSettings", without=("clock",)),
     option("--cut", metavar="DIR", type=Path, help="with a table of samples per PATH, NAME.tsv"),
+    option(
+        "--slices",
+        metavar="DIR",
+        type=Path,
+        help="with annotated slices per PATH, NAME.h5, for --geometry labels=A,B",
+    ),
     labels("of the samples"),
     STREAM,
     option(
@@ -717,6 +723,7 @@ def features(options: Options) -> int:
         of_boxes=settings_from(steps.BoxesSettings, options, clock=options.boxes_clock),
         beside=lambda name: {
             "cut": None if options.cut is None else options.cut / f"{name}.tsv",
+            "slices": None if options.slices is None else options.slices / f"{name}.h5",
             "labels": options.labels,
         },
         stream=options.stream,
