@@ -15,20 +15,28 @@ from typing import Any, TypeVar
 from evreel.errors import ParameterError, did_you_mean
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.binary import Binary
+from evreel.representations.event_image import EventImage
 from evreel.representations.feature import Feature
 from evreel.representations.histogram import Histogram
+from evreel.representations.mixed_density_stack import MixedDensityStack
 from evreel.representations.running import Run, frames, frames_together, tensor
+from evreel.representations.stacked_histogram import StackedHistogram
 from evreel.representations.voxel_grid import VoxelGrid
 from evreel.settings import setting
 
 __all__ = [
     "REGISTRY",
     "Accumulator",
+    "Binary",
+    "EventImage",
     "Feature",
     "Frame",
     "Histogram",
+    "MixedDensityStack",
     "Representation",
     "Run",
+    "StackedHistogram",
     "VoxelGrid",
     "Window",
     "create",
@@ -42,7 +50,11 @@ __all__ = [
 
 REGISTRY: dict[str, type[Representation]] = {
     "histogram": Histogram,
+    "binary": Binary,
+    "event_image": EventImage,
     "voxel_grid": VoxelGrid,
+    "stacked_histogram": StackedHistogram,
+    "mixed_density_stack": MixedDensityStack,
 }
 """Name → class of every representation that `create` knows."""
 

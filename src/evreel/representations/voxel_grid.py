@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation, Window
-from evreel.settings import setting
+from evreel.settings import optional, setting
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,29 @@ class VoxelGrid(Representation):
         ``events``: t0 and tN are the timestamps of the window's first and last event, as in the
         paper. ``window``: they are the window's own start and stop, so that equal positions mean
         equal times in windows of equal duration.
+    compat
+        Another tool's rule: ``openeb_bilinear``, ``openeb_nearest`` or ``tonic``; see below.
 
     Notes
     -----
     The two weights of an event are multiples of 2⁻²³ that add up to exactly 1. Voxels are summed
     in float32 in the order of events, so that the bins of a pixel with n events add up to the sum
     of its polarities to within n² · 2⁻²³. No transcendental function is used: the values are the
-    same on every processor.
+    same on every processor. Where pixels were brought together, an event adds that much less.
+
+    ``compat: openeb_bilinear`` and ``openeb_nearest`` are the modes of OpenEB's `event_volume`,
+    with t* = B (t − t0)/(tN − t0) − ½; the left bin is ⌊t*⌋, or 0 before that. The nearest mode
+    puts all of the polarity there, so that bin 0 covers 1½ bins and the last one half. The
+    bilinear mode puts max(0, 1 − \|left − t*\|) there and the rest into the next bin, or into the
+    last one; so of the first half bin, up to a half goes into bin 1. OpenEB takes t0 and tN from
+    its caller, mostly as ``span: window``. It converts times to float32 before it subtracts t0,
+    which rounds them to 2 µs from 16.8 s on; here they are exact. The weights are equal otherwise,
+    bit for bit, but it adds all left ones before all right ones: n of them differ by up to n² ·
+    2⁻²³. A span of 0, by which it divides, is 1 µs here.
+
+    ``compat: tonic`` is Tonic's `ToVoxelGrid`, in float32 for its float64, with t* =
+    B (t − t0)/(tN − t0). What is for bin B, such as all of the last event, is lost: it is the first
+    B bins of the grid of B + 1 bins. Tonic has no numbers for a span of 0; here all is in bin 0.
 
     References
     ----------
@@ -63,6 +79,9 @@ class VoxelGrid(Representation):
         "What the bins cover: first to last event ('events'), or the whole window ('window').",
         choices=("events", "window"),
     )
+    compat: Literal["openeb_bilinear", "openeb_nearest", "tonic"] | None = optional(
+        "Another tool's rule for which bins an event is between."
+    )
 
     @property
     def channels(self) -> int:
@@ -81,12 +100,15 @@ class VoxelGrid(Representation):
 
 class _Voxels(Accumulator):
     def __init__(self, grid: VoxelGrid, sensor: Sensor, repairs: MutableMapping[str, int]) -> None:
-        from evreel.kernels.voxel_grid import add_bilinear
+        from evreel.kernels.voxel_grid import add_bilinear, add_centred
 
         super().__init__(grid, sensor, repairs)
         self._whole_window = grid.span == "window"
-        self._add_bilinear = add_bilinear
         self._t0 = self._span = 0
+        self._add: Callable[..., None] = add_bilinear
+        self._rule: int = grid.bins if grid.compat == "tonic" else grid.bins - 1
+        if grid.compat in ("openeb_bilinear", "openeb_nearest"):
+            self._add, self._rule = add_centred, grid.compat == "openeb_bilinear"
 
     def begin(self, window: Window) -> None:
         super().begin(window)
@@ -96,4 +118,5 @@ class _Voxels(Accumulator):
             self._t0, self._span = window.first_us, window.last_us - window.first_us
 
     def accumulate(self, events: Events) -> None:
-        self._add_bilinear(events.t, events.x, events.y, events.p, self._t0, self._span, self.frame)
+        columns = (events.t, events.x, events.y, events.p)
+        self._add(*columns, self._t0, self._span, self._rule, self.weight, self.frame)

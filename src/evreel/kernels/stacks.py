@@ -1,0 +1,190 @@
+"""Counting events by temporal bin: stacked histograms and mixed-density stacks."""
+
+# n events; b bins; h, w sensor rows, columns.
+#
+# Events come in order of time, so those of a bin are a run of rows. Its end is found by bisection:
+# no time is read and no division made per event, which takes 0.4 of the time.
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.kernels import kernel
+
+Float32Array = npt.NDArray[np.float32]
+Int64Array = npt.NDArray[np.int64]
+Int8Array = npt.NDArray[np.int8]
+UInt16Array = npt.NDArray[np.uint16]
+UInt8Array = npt.NDArray[np.uint8]
+
+
+# t (n,) int64, ascending
+@kernel
+def _first_row(t: Int64Array, low: int, from_us: int) -> int:
+    """Return the first row from `low` on whose timestamp is `from_us` or later."""
+    high = t.shape[0]
+    while low < high:
+        middle = (low + high) >> 1
+        if t[middle] < from_us:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+# shares (b,) float32, ascending, up to 1; borders (b,) int64, µs
+@kernel
+def find_borders(shares: Float32Array, factor: np.float32, span: int, borders: Int64Array) -> None:
+    """Find the first µs whose share of `span`, times `factor`, is at least that of each bin.
+
+    Times, quotient and product are float32, each rounded once: so a border is where torch puts it.
+    """
+    whole = np.float32(span)
+    low = 0
+    for b in range(shares.shape[0]):
+        high = span + 1
+        while low < high:
+            middle = (low + high) >> 1
+            if np.float32(middle) / whole * factor < shares[b]:
+                low = middle + 1
+            else:
+                high = middle
+        borders[b] = low
+
+
+# t (n,) int64; x, y (n,) uint16; p (n,) uint8; starts (b,) int64, µs; counts (2 b, h, w)
+@kernel
+def count_saturating(
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+    starts: Int64Array,
+    most: Any,
+    counts: npt.NDArray[Any],
+) -> int:
+    """Count events by polarity and bin, at most `most` per pixel; return how many were left out.
+
+    Bin k begins at ``starts[k]``; the first one also takes what is earlier.
+    """
+    bins = starts.shape[0]
+    lost = 0
+    begin = 0
+    for b in range(bins):
+        end = t.shape[0] if b == bins - 1 else _first_row(t, begin, starts[b + 1])
+        for i in range(begin, end):
+            channel = np.uint64(p[i]) * np.uint64(bins) + np.uint64(b)
+            before = counts[channel, y[i], x[i]]
+            if before == most:
+                lost += 1
+            else:
+                counts[channel, y[i], x[i]] = before + np.uint8(1)
+        begin = end
+    return lost
+
+
+# t (n,) int64; x, y (n,) uint16; p (n,) uint8; starts (b,) int64, µs; counts (2 b, h, w)
+@kernel
+def count_wrapping(
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+    starts: Int64Array,
+    most: int,
+    top: int,
+    counts: npt.NDArray[Any],
+) -> int:
+    """Count events by polarity and bin in numbers that wrap after `top`.
+
+    Return how many are lost if counts are then limited to 0 to `most`.
+    """
+    bins = starts.shape[0]
+    lost = 0
+    begin = 0
+    for b in range(bins):
+        end = t.shape[0] if b == bins - 1 else _first_row(t, begin, starts[b + 1])
+        for i in range(begin, end):
+            channel = np.uint64(p[i]) * np.uint64(bins) + np.uint64(b)
+            before = np.int64(counts[channel, y[i], x[i]])
+            counts[channel, y[i], x[i]] = before + 1
+            if before >= most or before < 0:
+                lost += 1
+                if before == top:  # what was kept so far is lost, too
+                    lost += most
+        begin = end
+    return lost
+
+
+# t (n,) int64; x, y (n,) uint16; p (n,) uint8; starts (b,) int64, µs; sums (b, h, w) int8
+@kernel
+def add_polarities_wrapping(
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+    starts: Int64Array,
+    sums: Int8Array,
+) -> int:
+    """Add polarities, ±1, by bin in int8, which wraps; return how often it did."""
+    bins = starts.shape[0]
+    wraps = 0
+    begin = 0
+    for b in range(bins):
+        end = t.shape[0] if b == bins - 1 else _first_row(t, begin, starts[b + 1])
+        for i in range(begin, end):
+            added = np.int64(sums[np.uint64(b), y[i], x[i]]) + 2 * np.int64(p[i]) - 1
+            sums[np.uint64(b), y[i], x[i]] = added
+            if added == 128 or added == -129:
+                wraps += 1
+        begin = end
+    return wraps
+
+
+# sums (b, h w) int8
+@kernel
+def add_up_wrapping(sums: Int8Array) -> int:
+    """Add each bin to the next one in int8, which wraps; return how often it did."""
+    wraps = 0
+    for b in range(1, sums.shape[0]):
+        for i in range(sums.shape[1]):
+            added = np.int16(sums[b - 1, i]) + np.int16(sums[b, i])
+            sums[b, i] = added
+            wraps += int(added < -128) + int(added > 127)
+    return wraps
+
+
+# x, y (n,) uint16; p (n,) uint8; firsts (b,) int64, ascending; stacks (b, h, w) int8
+@kernel
+def set_polarities(
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+    row: int,
+    firsts: Int64Array,
+    stacks: Int8Array,
+) -> None:
+    """Set pixels to ±1, in the last stack that has begun by the event's row; the first is `row`.
+
+    Stack k begins with row ``firsts[k]``.
+    """
+    n = x.shape[0]
+    bins = firsts.shape[0]
+    for b in range(bins):
+        begin = min(max(firsts[b] - row, 0), n)
+        end = n if b == bins - 1 else min(max(firsts[b + 1] - row, 0), n)
+        for i in range(begin, end):
+            stacks[np.uint64(b), y[i], x[i]] = 2 * np.int64(p[i]) - 1
+
+
+# stacks (b, h w) int8
+@kernel
+def overlay(stacks: Int8Array) -> None:
+    """Put each stack onto the one before it, where it is not 0, from the last one on."""
+    for b in range(stacks.shape[0] - 2, -1, -1):
+        for i in range(stacks.shape[1]):
+            if stacks[b + 1, i] != 0:
+                stacks[b, i] = stacks[b + 1, i]
