@@ -343,7 +343,8 @@ class DecodedRecording(Closing):
                         f"event t={t[row]} µs, number {piece.row + row} from here, is before "
                         f"t={last} of the previous event",
                         piece.offset,
-                        hint="To sort, drop or clamp late events, set on_disorder: sort, drop or clamp.",
+                        hint="To sort, drop or clamp late events, set on_disorder: sort, drop or "
+                        "clamp.",
                     )
                 last = int(t[-1])
             yield piece
