@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
@@ -222,31 +221,23 @@ def _check_still(recording: Path, sums: Mapping[str, str | None]) -> None:
 
 @contextlib.contextmanager
 def as_store(
-    source: Source,
-    *,
-    beside: str | Path,
-    stream: int | None = None,
-    settings: EventsSettings = EventsSettings(),
-    sensor: str | None = None,
+    source: Source, *, beside: str | Path, stream: int | None = None
 ) -> Iterator[EventsStore]:
     """Yield an open events store for a store, or for a recording, which is decoded temporarily.
 
-    A decoded recording is put into the scratch folder of the output `beside`. `settings` and
-    `sensor` are of `events`; they change nothing of a store.
+    A decoded recording is put into the scratch folder of the output `beside`.
     """
-    from evreel.events import Sensor
     from evreel.files.events_store import EventsStore
     from evreel.recordings.open import open_recording
 
     if isinstance(source, EventsStore):
         yield source
         return
-    size = None if sensor is None else Sensor.parse(sensor)
-    with open_recording(source, stream=stream, sensor=size) as opened:
+    with open_recording(source, stream=stream) as opened:
         if isinstance(opened, EventsStore):
             yield opened
             return
     with scratch_path(Path(beside).with_name(f"{Path(source).stem}.h5")) as store:
-        events(source, store, replace(settings, stream=stream), sensor=sensor)
+        events(source, store, EventsSettings(stream=stream))
         with EventsStore(store) as opened:
             yield opened

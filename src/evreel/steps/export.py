@@ -14,13 +14,13 @@ from evreel.dataset.settings import AnnotateSettings, EventsSettings
 from evreel.errors import AnnotationError, RecordingError, UsageError
 from evreel.exports.rvt_labels import RvtSettings
 from evreel.layout import BOXES_SUFFIX
-from evreel.outputs import Progress, atomic, silent
+from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import content_sha256, sha256
 from evreel.recordings.open import STRICT, Reading
 from evreel.samples.splits import SPLITS
 from evreel.steps.annotate import read_annotations
 from evreel.steps.common import LOG
-from evreel.steps.events import as_store
+from evreel.steps.events import events
 
 if TYPE_CHECKING:
     from evreel.exports.exported import Exported
@@ -348,13 +348,12 @@ def _decoded(
                 path=item.store,
                 hint="Leave out the on_… options.",
             )
-        with as_store(
-            item.store,
-            beside=output,
-            settings=EventsSettings(**reading.plain()),
-            sensor=None if is_store else size,
-        ) as store:
-            yield replace(item, store=store.path)
+        if is_store:
+            yield item
+            continue
+        with scratch_path(output.with_name(f"{item.id}.h5")) as store:
+            events(item.store, store, EventsSettings(**reading.plain()), sensor=size)
+            yield replace(item, store=store)
 
 
 def _is_name(text: str) -> bool:
