@@ -311,17 +311,15 @@ def test_histogram__counts_in_every_whole_type_and_never_wraps(dtype):
 def test_event_image__sums_in_every_whole_type_and_never_wraps(dtype):
     from evreel.kernels.histogram import add_polarities, add_polarities_saturating
 
-    number, limits = np.dtype(dtype).type, np.iinfo(dtype)
-    least, most = number(limits.min), number(limits.max)
-    sums = np.full((1, *SENSOR), most - number(1), dtype=dtype)
-    ones = (one_pixel([0] * 3, [1] * 3), one_pixel([0] * 3, [0] * 3))
-    for add, done in ((add_polarities, 1), (add_polarities_saturating, 3)):
-        assert add(ones[0].x, ones[0].y, ones[0].p, True, least, most, sums) == done
-        assert int(sums[0, 0, 0]) == limits.max
-    sums[:] = least + number(1)
-    for add, done in ((add_polarities, 1), (add_polarities_saturating, 3)):
-        assert add(ones[1].x, ones[1].y, ones[1].p, True, least, most, sums) == done
-        assert int(sums[0, 0, 0]) == limits.min
+    limits = np.iinfo(dtype)
+    off = (-1, limits.min) if limits.min else (1, limits.max)
+    steps, ends = np.array([off, (1, limits.max)], dtype=dtype).T.copy()
+    for p in (0, 1):
+        three = one_pixel([0] * 3, [p] * 3)
+        sums = np.full((1, *SENSOR), ends[p] - steps[p], dtype=dtype)
+        for add, done in ((add_polarities, 1), (add_polarities_saturating, 3)):
+            assert add(three.x, three.y, three.p, steps, ends, sums) == done
+            assert int(sums[0, 0, 0]) == int(ends[p]), "to the last unit, also beyond 2⁵³"
 
 
 def test_event_image__beyond_its_dtype_is_an_error_that_names_window_and_pixel():
@@ -376,11 +374,16 @@ def test_stacked_histogram__of_five_events_by_hand():
     ],
 )
 def test_stacked_histogram__counts_every_event_that_it_leaves_out(options, n, count):
-    events = one_pixel([7] * n, [1] * n)
+    events = one_pixel([7] * n + [17] * n, [1] * 2 * n)
     repairs: dict[str, int] = {}
-    (made,) = tensor(StackedHistogram(2, **options), events, whole(events), repairs)
-    assert made[:, 0, 0].tolist() == [0, 0, count, 0]
-    assert repairs == {"stacked_histogram_increments_lost": n - count}
+    stacked = StackedHistogram(2, **options)
+    windows = durations(events, 10)
+    read = frames(
+        stacked, lambda a, b: events[a:b], windows, SENSOR, rows=n // 2 + 7, repairs=repairs
+    )
+    for frame in read:
+        assert frame[:, 0, 0].tolist() == [0, 0, count, 0]
+    assert repairs == {"stacked_histogram_increments_lost": 2 * (n - count)}
 
 
 def test_stacked_histogram__keeps_every_event_of_its_window():

@@ -18,7 +18,10 @@ Float32Array = npt.NDArray[np.float32]
 Int64Array = npt.NDArray[np.int64]
 Int8Array = npt.NDArray[np.int8]
 UInt16Array = npt.NDArray[np.uint16]
+UInt32Array = npt.NDArray[np.uint32]
 UInt8Array = npt.NDArray[np.uint8]
+
+BLOCK = 4096
 
 
 # t (n,) int64, ascending
@@ -86,36 +89,62 @@ def count_saturating(
     return lost
 
 
-# t (n,) int64; x, y (n,) uint16; p (n,) uint8; starts (b,) int64, µs; counts (2 b, h, w)
+# As above; beyond (2 b h w,) uint32, zeros at the window's start; full (2 b h w,) uint32
 @kernel
-def count_wrapping(
+def count_beyond(
     t: Int64Array,
     x: UInt16Array,
     y: UInt16Array,
     p: UInt8Array,
     starts: Int64Array,
-    most: int,
-    top: int,
-    counts: npt.NDArray[Any],
+    most: np.uint8,
+    counts: UInt8Array,
+    beyond: UInt32Array,
+    full: UInt32Array,
+    n_full: int,
 ) -> int:
-    """Count events by polarity and bin in numbers that wrap after `top`.
+    """Count events by polarity and bin, those after `most` in `beyond`.
 
-    Return how many are lost if counts are then limited to 0 to `most`.
+    Append the address of a count to `full`, which has `n_full`, when the first one goes beyond;
+    return how many it has then. Counts of 16 bits, to be limited at the end, took 5 times as long.
     """
     bins = starts.shape[0]
-    lost = 0
+    height, width = np.uint64(counts.shape[1]), np.uint64(counts.shape[2])
     begin = 0
     for b in range(bins):
         end = t.shape[0] if b == bins - 1 else _first_row(t, begin, starts[b + 1])
         for i in range(begin, end):
             channel = np.uint64(p[i]) * np.uint64(bins) + np.uint64(b)
-            before = np.int64(counts[channel, y[i], x[i]])
-            counts[channel, y[i], x[i]] = before + 1
-            if before >= most or before < 0:
-                lost += 1
-                if before == top:  # what was kept so far is lost, too
-                    lost += most
+            before = counts[channel, y[i], x[i]]
+            if before != most:
+                counts[channel, y[i], x[i]] = before + np.uint8(1)
+                continue
+            address = (channel * height + np.uint64(y[i])) * width + np.uint64(x[i])
+            if beyond[address] == 0:
+                full[n_full] = address
+                n_full += 1
+            beyond[address] += np.uint32(1)
         begin = end
+    return n_full
+
+
+# full (m,) uint32; beyond, counts (2 b h w,)
+@kernel
+def limit_wrapped(
+    full: UInt32Array, most: int, top: int, period: int, beyond: UInt32Array, counts: UInt8Array
+) -> int:
+    """Set full counts to what they are in numbers that wrap every `period`, limited to `most`.
+
+    Numbers above `top` are negative. Set `beyond` to 0; return how many events are left out.
+    """
+    lost = 0
+    for i in range(full.shape[0]):
+        total = int(beyond[full[i]]) + most
+        beyond[full[i]] = 0
+        wrapped = total % period
+        kept = 0 if wrapped > top else min(wrapped, most)
+        counts[full[i]] = kept
+        lost += total - kept
     return lost
 
 
@@ -146,14 +175,41 @@ def add_polarities_wrapping(
 
 # sums (b, h w) int8
 @kernel
-def add_up_wrapping(sums: Int8Array) -> int:
-    """Add each bin to the next one in int8, which wraps; return how often it did."""
+def add_up_wrapping(sums: Int8Array, least: np.int8, most: np.int8) -> int:
+    """Add each bin to the next one in int8, which wraps, then limit all; return how often it did.
+
+    Some pixels at a time, all whose bins stay in cache, and without counts in the inner loop, so
+    that it is done on 64 at once: 0.15 of the time of the plain loop.
+    """
+    bins = sums.shape[0]
     wraps = 0
-    for b in range(1, sums.shape[0]):
-        for i in range(sums.shape[1]):
-            added = np.int16(sums[b - 1, i]) + np.int16(sums[b, i])
-            sums[b, i] = added
-            wraps += int(added < -128) + int(added > 127)
+    signs = np.empty(BLOCK, dtype=np.int8)  # negative where a sum has another sign than both parts
+    for first in range(0, sums.shape[1], BLOCK):
+        m = min(BLOCK, sums.shape[1] - first)
+        signs[:m] = 0
+        for b in range(1, bins):
+            before, bin_ = sums[b - 1, first : first + m], sums[b, first : first + m]
+            for i in range(m):
+                added = np.int8(before[i] + bin_[i])
+                signs[i] |= np.int8((before[i] ^ added) & (bin_[i] ^ added))
+                bin_[i] = added
+        all_signs = 0
+        for i in range(m):
+            all_signs |= signs[i]
+        if all_signs < 0:
+            for b in range(1, bins):
+                for i in range(first, first + m):
+                    total, so_far = np.int64(sums[b, i]), np.int64(sums[b - 1, i])
+                    wraps += int(so_far + np.int64(np.int8(total - so_far)) != total)
+        for b in range(bins):
+            bin_ = sums[b, first : first + m]
+            for i in range(m):
+                value = bin_[i]
+                if value > most:
+                    value = most
+                if value < least:
+                    value = least
+                bin_[i] = value
     return wraps
 
 

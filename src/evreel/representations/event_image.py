@@ -87,19 +87,23 @@ class _Sums(Accumulator):
         from evreel.kernels.histogram import add_polarities, add_polarities_saturating
 
         super().__init__(image, sensor, repairs)
-        limits, number = np.iinfo(image.dtype), self.frame.dtype.type
-        self._least, self._most = number(limits.min), number(limits.max)
-        self._signed, self._saturate = image.signed, image.saturate
+        # By polarity: what an event adds, and where no more is added.
+        limits = np.iinfo(image.dtype)
+        steps, ends = [1, 1], [limits.max, limits.max]
+        if image.signed:
+            steps[0], ends[0] = -1, limits.min
+        self._rule = (np.array(steps, image.dtype), np.array(ends, image.dtype), self.frame)
+        self._saturate = image.saturate
         self._add, self._add_saturating = add_polarities, add_polarities_saturating
         if self._saturate:
             repairs[LOST] = repairs.get(LOST, 0)
 
     def accumulate(self, events: Events) -> None:
-        rule = (self._signed, self._least, self._most, self.frame)
+        columns = (events.x, events.y, events.p, *self._rule)
         if self._saturate:
-            self.repairs[LOST] += self._add_saturating(events.x, events.y, events.p, *rule)
+            self.repairs[LOST] += self._add_saturating(*columns)
             return
-        row = self._add(events.x, events.y, events.p, *rule)
+        row = self._add(*columns)
         if row < len(events):
             raise ParameterError(
                 f"the sum of pixel x={events.x[row]}, y={events.y[row]} leaves the range of "

@@ -123,7 +123,9 @@ class _Sums(Accumulator):
         from evreel.kernels.stacks import add_polarities_wrapping, add_up_wrapping, find_borders
 
         super().__init__(stack, sensor, repairs)
-        self._most = stack.count_cutoff
+        most = 127 if stack.count_cutoff is None else stack.count_cutoff
+        least = -128 if stack.count_cutoff is None else -most
+        self._limits = (np.int8(least), np.int8(most))
         self._shares = first_shares(stack.bins)
         self._starts = np.zeros(stack.bins, dtype=np.int64)
         self._find_borders = find_borders
@@ -142,9 +144,7 @@ class _Sums(Accumulator):
         self.repairs[WRAPS] += self._add(*columns, self._starts, self.frame)
 
     def finish(self) -> Frame:
-        self.repairs[WRAPS] += self._add_up(self._planes)
-        if self._most is not None:
-            np.clip(self.frame, -self._most, self._most, out=self.frame)
+        self.repairs[WRAPS] += self._add_up(self._planes, *self._limits)
         return super().finish()
 
 

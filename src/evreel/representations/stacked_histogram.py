@@ -110,7 +110,7 @@ class _Saturating(Accumulator):
         super().__init__(stacked, sensor, repairs)
         self._bins = np.arange(stacked.bins)
         self._whole_window = stacked.span == "window"
-        self._most = min(stacked.count_cutoff or 255, 255)
+        self._most = np.uint8(min(stacked.count_cutoff or 255, 255))
         self._starts = np.zeros(stacked.bins, dtype=np.int64)
         self._count = count_saturating
         repairs[LOST] = repairs.get(LOST, 0)
@@ -131,8 +131,7 @@ class _Saturating(Accumulator):
 
     def accumulate(self, events: Events) -> None:
         columns = (events.t, events.x, events.y, events.p)
-        most = np.uint8(self._most)
-        self.repairs[LOST] += self._count(*columns, self._starts, most, self.frame)
+        self.repairs[LOST] += self._count(*columns, self._starts, self._most, self.frame)
 
 
 class _Wrapping(_Saturating):
@@ -141,19 +140,23 @@ class _Wrapping(_Saturating):
     def __init__(
         self, stacked: StackedHistogram, sensor: Sensor, repairs: MutableMapping[str, int]
     ) -> None:
-        from evreel.kernels.stacks import count_wrapping, find_borders
+        from evreel.kernels.stacks import count_beyond, find_borders, limit_wrapped
 
         super().__init__(stacked, sensor, repairs)
-        self._counts = self.frame
-        if not stacked.fastmode:
-            self._counts = np.zeros(self.frame.shape, dtype=np.int16)
-        self._top = int(np.iinfo(self._counts.dtype).max)
-        self._count_wrapping, self._find_borders = count_wrapping, find_borders
+        # RVT counts in uint8 or int16. Most counts stay within the limit, and need neither.
+        self._top, self._period = (255, 1 << 8) if stacked.fastmode else (32_767, 1 << 16)
+        self._flat = self.frame.reshape(-1)
+        # Memory is taken where these are used: of few counts, if few are full.
+        self._beyond = np.zeros(self.frame.size, dtype=np.uint32)
+        self._full = np.empty(self.frame.size, dtype=np.uint32)
+        self._n_full = 0
+        self._can_wrap = False
+        self._count_beyond, self._limit = count_beyond, limit_wrapped
+        self._find_borders = find_borders
 
     def begin(self, window: Window) -> None:
         super().begin(window)
-        if self._counts is not self.frame:
-            self._counts.fill(0)
+        self._can_wrap = window.n > self._top
 
     def _borders(self, span: int) -> Frame:
         borders = np.zeros(len(self._bins), dtype=np.int64)
@@ -162,13 +165,26 @@ class _Wrapping(_Saturating):
         return borders
 
     def accumulate(self, events: Events) -> None:
-        columns = (events.t, events.x, events.y, events.p)
-        self.repairs[LOST] += self._count_wrapping(
-            *columns, self._starts, self._most, self._top, self._counts
+        if not self._can_wrap:
+            super().accumulate(events)
+            return
+        self._n_full = self._count_beyond(
+            events.t,
+            events.x,
+            events.y,
+            events.p,
+            self._starts,
+            self._most,
+            self.frame,
+            self._beyond,
+            self._full,
+            self._n_full,
         )
 
     def finish(self) -> Frame:
-        np.clip(self._counts, 0, self._most, out=self._counts)
-        if self._counts is not self.frame:
-            np.copyto(self.frame, self._counts, casting="unsafe")
+        full, most = self._full[: self._n_full], int(self._most)
+        self.repairs[LOST] += self._limit(
+            full, most, self._top, self._period, self._beyond, self._flat
+        )
+        self._n_full = 0
         return super().finish()
