@@ -148,7 +148,9 @@ def test_rvt__takes_the_files_that_its_script_takes(tmp_path):
 def test_rvt__leaves_out_a_recording_whose_boxes_are_all_filtered(exported):
     out = exported("gen1_stacked_fast")
     assert sorted(path.name for path in (out / "val").iterdir()) == ["c"]
-    lost = json.loads((out / "export.json").read_text())["not_held"]
+    record = json.loads((out / "export.json").read_text())
+    lost, listed = record["not_held"], record["recordings"]
+    assert sorted(listed) == ["a", "b", "c", "e"]
     [what] = [what for what in lost if what.startswith("recordings")]
     assert (what[:41], lost[what]) == ("recordings of which no box is left after ", 1)
     assert told(out)["recordings"]["val/d"]["left_out"] in what

@@ -37,7 +37,7 @@ from evreel.files.events_store import EventsStore
 from evreel.files.frame_chunks import FrameChunks, blosc_options
 from evreel.layout import BOX_DTYPE
 from evreel.outputs import Progress, silent
-from evreel.provenance import canonical_json, sha256
+from evreel.provenance import canonical_json
 from evreel.representations import Representation, create
 from evreel.representations.base import Accumulator, Frame, Window
 from evreel.representations.feature import Feature
@@ -138,6 +138,7 @@ def _write(
         "events": store.n,
         "sensor": [store.sensor.height, store.sensor.width],
         "zero_us": zero_us,
+        "inputs": store.decoded_from,
         "repairs": {**store.decoded_repairs, **repairs},
         "remarks": remarks,
         "not_held": {**planned.lost, **lost},
@@ -331,7 +332,7 @@ def _write_frames(
             file,
             {
                 "parameters": canonical_json(numbers(settings)),
-                "inputs": canonical_json({"store": sha256(store.path)}),
+                "inputs": canonical_json(store.decoded_from),
                 "repairs": canonical_json(run.repairs),
             },
         )

@@ -155,6 +155,7 @@ def export(
                 path=source,
                 hint="Give another with --name.",
             )
+    n_without = len(items) - len(chosen)
     lost: Counter[str] = Counter()
     remarks: Counter[str] = Counter()
     with atomic(output, inputs=[clock, store, pictures, boxes]) as (scratch,):
@@ -166,10 +167,12 @@ def export(
             lost.update(LAYOUTS[layout].write(decoded, scratch, **more))
         else:
             lost.update(LAYOUTS[layout].write(chosen, scratch, **more))
+        if of_boxes:
+            chosen = [item for item in chosen if (scratch / item.split / item.id).is_dir()]
         for item in chosen:
             lost.update({} if LAYOUTS[layout].of_slices else item.lost)
         without = "boxes" if of_boxes else "an annotation"
-        lost[f"recordings without {without}, left out"] += len(items) - len(chosen)
+        lost[f"recordings without {without}, left out"] += n_without
         held = {what: int(n) for what, n in lost.items() if n}
         record = {
             "evreel_version": __version__,
