@@ -255,12 +255,12 @@ def test_labels__of_records_with_padding_come_out_packed():
     made = plan(boxes, Sensor(240, 304), "val", GEN1)
     assert made.labels.dtype.itemsize == 36
     assert made.labels.dtype.names == BOX_DTYPE.names
-    ours = in_rvt_type(boxes)
+    ours = in_rvt_type(boxes, "park")
     assert (ours.dtype, ours.dtype.itemsize) == (RVT_DTYPE, 33)
     assert ours["t"].tolist() == [250_000, 500_000]
     boxes["class_id"][1] = 256
-    with pytest.raises(AnnotationError, match="record 1: class_id is 256"):
-        in_rvt_type(boxes)
+    with pytest.raises(AnnotationError, match="park, record 1: class_id is 256"):
+        in_rvt_type(boxes, "park")
 
 
 def test_settings__name_the_folder_as_rvt_does():

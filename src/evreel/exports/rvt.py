@@ -56,7 +56,7 @@ def write_rvt(
     folder: Path,
     *,
     settings: RvtSettings,
-    remarks: MutableMapping[str, int] | None = None,
+    remarks: Counter[str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Write recordings in this layout, one after the other; return what it cannot hold.
@@ -161,7 +161,7 @@ def _on_one_clock(store: EventsStore, item: Exported, settings: RvtSettings) -> 
     # The field may have no sign; what is before time 0 is in no frame, and neither is it at 0.
     boxes["t"] = np.maximum(t, 0)
     is_ours = item.boxes_clock == "recording" and boxes.dtype == BOX_DTYPE
-    return (in_rvt_type(boxes) if is_ours else boxes), zero_us
+    return (in_rvt_type(boxes, item.id) if is_ours else boxes), zero_us
 
 
 def windows_of(store: EventsStore, ends_us: Int64Array, settings: RvtSettings) -> Windows:

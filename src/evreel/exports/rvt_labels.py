@@ -488,8 +488,8 @@ def _packed(boxes: Boxes, rows: Int64Array) -> Boxes:
     return made
 
 
-def in_rvt_type(boxes: Boxes) -> Boxes:
-    """Return EventBbox records in RVT's type.
+def in_rvt_type(boxes: Boxes, name: str) -> Boxes:
+    """Return EventBbox records in RVT's type; `name` is what messages call the recording.
 
     Raises
     ------
@@ -497,16 +497,16 @@ def in_rvt_type(boxes: Boxes) -> Boxes:
         If a time or a class does not fit.
     """
     made = np.zeros(len(boxes), RVT_DTYPE)
-    for name in RVT_DTYPE.names or ():
-        made[name] = boxes[name]
-    for name in ("t", "class_id"):
-        wrong = made[name].astype(np.int64) != boxes[name]
-        wrong |= boxes[name].astype(np.int64) < 0
+    for field in RVT_DTYPE.names or ():
+        made[field] = boxes[field]
+    for field in ("t", "class_id"):
+        wrong = made[field].astype(np.int64) != boxes[field]
+        wrong |= boxes[field].astype(np.int64) < 0
         if wrong.any():
             row = int(np.argmax(wrong))
             raise AnnotationError(
-                f"{name} is {boxes[name][row]}, which does not fit RVT's {RVT_DTYPE[name]}",
-                place=f"record {row}",
+                f"{field} is {boxes[field][row]}, which does not fit RVT's {RVT_DTYPE[field]}",
+                place=f"{name}, record {row}",
             )
     return made
 
