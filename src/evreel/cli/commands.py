@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from evreel.cli.options import (
     Option,
     columns,
+    has_any,
     labels,
     option,
     output,
@@ -592,16 +593,16 @@ def align(options: Options) -> int:
 
 @command(
     "Write slices, a release or an annotation in the layout of another tool.",
-    option("source", metavar="SLICES|RELEASE|ANNOTATION", type=Path),
+    option("source", metavar="SLICES|RELEASE|ANNOTATION|DIR", type=Path),
     option(
         "--layout",
-        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee"),
+        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee", "rvt"),
         required=True,
         help="what the folder is read by",
     ),
     output("DIR"),
     option("--clock", metavar="TSV", type=Path, help="of the frames; an annotation needs it"),
-    option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det"),
+    option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det, rvt"),
     option(
         "--pictures",
         metavar="ZIP",
@@ -612,18 +613,28 @@ def align(options: Options) -> int:
     option("--name", help="of the recording; default: SOURCE's name"),
     option("--task", help="number or name of the task, in an export of a project"),
     option("--outlines", action="store_true", help="instead of boxes: yolo"),
+    option("--boxes", metavar="NPY", type=Path, help="of the recording SOURCE: rvt"),
+    SENSOR,
+    settings("RvtSettings"),
 )
 def export(options: Options) -> int:
     """Export annotations; what the layout cannot hold is counted."""
     from evreel import steps
 
-    steps.export(
-        options.source,
-        options.output,
-        options.layout,
-        **_given(options, "clock", "store", "pictures", "labels", "name", "task"),
-        outlines=options.outlines,
-    )
+    of_rvt = options.layout == "rvt" or has_any(steps.RvtSettings, options)
+    with _bar(options, "export", "window") as progress:
+        steps.export(
+            options.source,
+            options.output,
+            options.layout,
+            **_given(
+                *(options, "clock", "store", "pictures", "boxes", "labels", "name", "task"),
+                "sensor",
+            ),
+            outlines=options.outlines,
+            rvt=settings_from(steps.RvtSettings, options) if of_rvt else None,
+            progress=progress,
+        )
     return 0
 
 

@@ -158,6 +158,11 @@ def settings_from(of: type[S], options: argparse.Namespace, **others: Any) -> S:
     return of(**{**others, **_given(of, options)})
 
 
+def has_any(of: type[Settings], options: argparse.Namespace) -> bool:
+    """Return whether a command's options give any of these settings."""
+    return bool(_given(of, options))
+
+
 def _given(of: type[Settings], options: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for name, known in settings_of(of).items():
