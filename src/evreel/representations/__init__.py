@@ -51,7 +51,7 @@ REGISTRY: dict[str, type[Representation]] = {
 Kind = TypeVar("Kind", bound=type[Representation])
 
 _FACTS = ("name", "revision", "reference", "unit")
-_PROPERTIES = ("parameters", "channels", "shape", "accumulator")
+_PROPERTIES = ("parameters", "channels", "legend", "shape", "accumulator")
 
 
 def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representation:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
+from evreel.representations.channels import Legend, guessed
 from evreel.settings import Settings, settings_of
 from evreel.windows import Windows
 
@@ -196,6 +197,11 @@ class Representation(Settings, ABC):
     @abstractmethod
     def dtype(self) -> str:
         """Name of the numpy type of a value, such as ``float32``."""
+
+    @property
+    def legend(self) -> Legend:
+        """What each channel holds, for whoever shows a frame; a guess unless a subclass says it."""
+        return guessed(self.channels, self.dtype, self.parameters)
 
     def shape(self, sensor: Sensor) -> tuple[int, int, int]:
         """Return (C, H, W) of a frame for a sensor."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation, Window
+from evreel.representations.channels import Legend, singles
 from evreel.settings import setting
 
 
@@ -68,6 +69,11 @@ class VoxelGrid(Representation):
     def channels(self) -> int:
         """One per bin, in order of time."""
         return self.bins
+
+    @property
+    def legend(self) -> Legend:
+        """Polarities of each bin, added up."""
+        return singles(self.bins, signed=True)
 
     @property
     def dtype(self) -> str:
