@@ -683,16 +683,13 @@ def representations(options: Options) -> int:
     if options.parameters and options.name is None:
         raise UsageError("--set needs the NAME of a representation")
     sensor = None if options.sensor is None else Sensor.parse(options.sensor)
-    found: Any
     if options.name is None:
-        found = described.describe_all(sensor)
-        lines = described.listing(found)
+        every = described.describe_all(sensor)
+        lines, plain = described.listing(every), json.dumps(every, ensure_ascii=False)
     else:
-        found = described.describe(options.name, options.parameters, sensor)
-        lines = described.details(found)
-    if options.json:
-        lines = [json.dumps(found, ensure_ascii=False)]
-    print(*lines, sep="\n")
+        one = described.describe(options.name, options.parameters, sensor)
+        lines, plain = described.details(one), json.dumps(one, ensure_ascii=False)
+    print(*([plain] if options.json else lines), sep="\n")
     return 0
 
 

@@ -246,6 +246,7 @@ class Pairs(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
+        """Add what the option says, as `argparse` calls it."""
         name, value = values
         said = getattr(namespace, self.dest, {})
         if name in said:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import UsageError
-from evreel.settings import Place, optional, setting
+from evreel.settings import Place, optional
 from evreel.timebase import Int64Array
 from evreel.video.canvas import Canvas
 from evreel.video.labelled import LOOKS, colour_of, magnification
@@ -283,7 +283,7 @@ class FeaturePictures:
             corners = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)]) * to_frame
             colour = colour_of(int(box["class_id"]), int(box["track_id"]), self._look.theme)
             for top, left in places:
-                points = (corners + (left, top)) * self._magnify
+                points = (corners + np.array([left, top])) * self._magnify
                 canvas.line(points, colour, closed=True, width=1 + (self._magnify >= 4))
 
 

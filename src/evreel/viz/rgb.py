@@ -11,13 +11,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import ParameterError
-from evreel.representations import Representation, create
+from evreel.representations import Feature, Representation, create
 from evreel.representations.channels import Channel, Legend, guessed
 from evreel.settings import Settings, setting
 from evreel.video.canvas import Canvas, Colour, Theme
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 Image = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float64]
 Arrangement = Literal["sum", "montage"]
+
+Of: TypeAlias = "Representation | Feature | FeaturesFile | Legend | str | None"
+"""What frames are of: a representation, alone or of a feature; its name, for its default
+parameters; a features file; or what its channels hold. None guesses that from their number."""
+
 
 GAP_PX = 2
 """Between the pictures of a montage."""
@@ -80,7 +85,7 @@ class _Tile(NamedTuple):
 
 def to_rgb(
     frame: npt.ArrayLike,
-    of: Representation | FeaturesFile | Legend | str | None = None,
+    of: Of = None,
     *,
     channels: Arrangement = Colouring.channels,
     theme: Theme = Colouring.theme,
@@ -100,7 +105,7 @@ def to_rgb(
         (C, H, W), or (H, W) for one channel, of any type of numbers.
     of
         What it is a frame of: a representation, its name (with its default parameters), an open
-        features file, or what its channels hold. None guesses that from how many there are.
+        features file, or what its channels hold; None guesses that from how many there are.
     channels, theme, limit
         As in `Colouring`.
     scale
@@ -135,7 +140,7 @@ def to_rgb(
 
 def scale_of(
     frames: Iterable[npt.ArrayLike],
-    of: Representation | FeaturesFile | Legend | str | None = None,
+    of: Of = None,
     channels: Arrangement = Colouring.channels,
 ) -> Scale:
     """Return one scale for several frames.
@@ -226,9 +231,7 @@ def _checked(frame: npt.ArrayLike) -> npt.NDArray[Any]:
     return array
 
 
-def legend_of(
-    of: Representation | FeaturesFile | Legend | str | None, channels: int, dtype: str
-) -> Legend:
+def legend_of(of: Of, channels: int, dtype: str) -> Legend:
     """Return what the channels of frames hold, as `to_rgb` takes it.
 
     Raises
@@ -236,9 +239,12 @@ def legend_of(
     ParameterError
         If they are not as many as these frames have.
     """
-    name, parameters = "", {}
+    name = ""
+    parameters: dict[str, Any] = {}
     if isinstance(of, str):
         of = create(of)
+    if isinstance(of, Feature):
+        of = of.representation
     if isinstance(of, Representation):
         name, of = of.name, of.legend
     elif of is not None and not isinstance(of, tuple):
@@ -275,7 +281,7 @@ def tiles_of(legend: Legend, channels: Arrangement) -> list[list[int]]:
 
 def _tiles(
     frame: npt.NDArray[Any],
-    of: Representation | FeaturesFile | Legend | str | None,
+    of: Of,
     channels: Arrangement,
 ) -> list[_Tile]:
     legend = legend_of(of, len(frame), frame.dtype.name)
@@ -332,12 +338,16 @@ def _coloured(tile: _Tile, scale: Scale, theme: Theme) -> Image:
             np.floor(np.minimum(np.abs(plane) / scale.limit, 1) * _MOST + 0.5).astype(np.int64)
             for plane in tile.planes
         ]
+    picture: Image
     if len(levels) == 2:
-        return _of_pairs(theme)[levels[0], levels[1]]
+        picture = _of_pairs(theme)[levels[0], levels[1]]
+        return picture
     [plane], [level] = tile.planes, levels
     if tile.signed or (tile.signed is None and scale.signed):
-        return _of_signed(theme)[_MOST + np.where(plane < 0, -level, level)]
-    return _of_unsigned(theme)[np.where(plane < 0, 0, level)]
+        picture = _of_signed(theme)[_MOST + np.where(plane < 0, -level, level)]
+    else:
+        picture = _of_unsigned(theme)[np.where(plane < 0, 0, level)]
+    return picture
 
 
 @functools.cache
@@ -346,7 +356,8 @@ def _of_pairs(theme: Theme) -> Image:
     ground, off, on = _inks(theme)
     level = np.arange(_MOST + 1)[:, None]
     mixed = _MOST * ground + (level * (off - ground))[:, None] + (level * (on - ground))[None]
-    return np.clip((mixed + _MOST // 2) // _MOST, 0, 255).astype(np.uint8)
+    colours: Image = np.clip((mixed + _MOST // 2) // _MOST, 0, 255).astype(np.uint8)
+    return colours
 
 
 @functools.cache
