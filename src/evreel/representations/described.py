@@ -115,17 +115,11 @@ def shape_by_letters(made: Representation) -> list[int | str]:
     >>> shape_by_letters(create("histogram"))
     [2, 'H', 'W']
     """
-    # Two sizes that have no factor but 240 in common: a part of both is the same part of any.
-    (c, *small), (_, *large) = made.shape(Sensor(240, 480)), made.shape(Sensor(720, 1200))
-    return [
-        c,
-        *(
-            _by_letter(letter, sizes, lengths)
-            for letter, sizes, lengths in zip(
-                "HW", zip(small, large, strict=True), ((240, 720), (480, 1200)), strict=True
-            )
-        ),
-    ]
+    # So large that no two factors give the same size.
+    low, high = 55_440, 65_520
+    (c, *first), (_, *second) = made.shape(Sensor(low, high)), made.shape(Sensor(high, low))
+    height, width = zip(first, second, strict=True)
+    return [c, _by_letter("H", height, (low, high)), _by_letter("W", width, (high, low))]
 
 
 def _by_letter(letter: str, sizes: tuple[int, int], lengths: tuple[int, int]) -> int | str:

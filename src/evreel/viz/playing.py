@@ -153,7 +153,7 @@ def pace(file: FeaturesFile, rows: range, look: Playing, fastest: int) -> Pace:
     """
     real = _real_time(file, rows)
     if look.fps is not None:
-        wanted = Fraction(look.fps)
+        wanted = Fraction(str(look.fps))
         if wanted > fastest:
             raise UsageError(f"--fps: {look.fps:g} is more than {fastest}, the most of such a file")
     elif look.speed is not None and real is None:
@@ -163,7 +163,7 @@ def pace(file: FeaturesFile, rows: range, look: Playing, fastest: int) -> Pace:
             hint="Give --fps.",
         )
     elif look.speed is not None and real is not None:
-        wanted = real * Fraction(look.speed)
+        wanted = real * Fraction(str(look.speed))
         every = max(-(-wanted // fastest), 1)
         if every > 1:
             rows, wanted, real = rows[::every], wanted / every, real / every
