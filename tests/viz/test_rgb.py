@@ -49,12 +49,12 @@ def slow_signed(value: float, limit: float) -> tuple[int, ...]:
 
 def slow_unsigned(value: float, limit: float) -> tuple[int, ...]:
     # 511 steps over green, of which every other one is taken.
-    step = 2 * slow_level(max(value, 0), limit)
+    step = 2 * slow_level(value, limit)
     return slow_mix(DARK, GREEN, step) if step < 255 else slow_mix(GREEN, YELLOW, step - 255)
 
 
 def slow_pair(off: float, on: float, limit: float) -> tuple[int, ...]:
-    levels = [slow_level(max(value, 0), limit) for value in (off, on)]
+    levels = [slow_level(value, limit) for value in (off, on)]
     mixed = []
     for ground, blue, orange in zip(DARK, OFF, ON, strict=True):
         total = 255 * ground + levels[0] * (blue - ground) + levels[1] * (orange - ground)
@@ -80,7 +80,7 @@ def test_to_rgb__of_one_channel_is_its_slow_twin(numbers):
 def test_to_rgb__of_off_and_on_is_its_slow_twin(numbers):
     half = len(numbers) // 2
     off, on = numbers[:half], numbers[half : 2 * half]
-    limit = slow_limit([max(value, 0) for value in off + on])
+    limit = slow_limit(off + on)
     made = to_rgb(frame_of([off], [on]), pairs())
     assert made[0].tolist() == [list(slow_pair(a, b, limit)) for a, b in zip(off, on, strict=True)]
 
@@ -99,7 +99,9 @@ def test_to_rgb__of_a_frame_without_events_is_background(name, channels, theme):
     sensor = Sensor(24, 32)
     made_of = create(name)
     shape = made_of.shape(sensor)
-    picture = to_rgb(np.zeros(shape, made_of.dtype), made_of, channels=channels, theme=theme)
+    windows = Duration(10).plan(10, lambda at: np.zeros_like(at))
+    [frame] = tensor(made_of, Events.empty(sensor), windows)
+    picture = to_rgb(frame, made_of, channels=channels, theme=theme)
     assert picture.dtype == np.uint8
     colours = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
     assert colours <= {LOOKS[theme].background, LOOKS[theme].footer}
@@ -236,9 +238,21 @@ def test_sign__that_is_not_known_is_told_by_the_values():
     assert tuple(to_rgb(only_negative_infinity, unknown)[0, 0].tolist()) == OFF
 
 
-def test_negative_values__of_what_has_no_sign_are_background():
-    assert tuple(to_rgb(frame_of([[-3.0, 1.0]]), UNSIGNED)[0, 0].tolist()) == DARK
-    assert tuple(to_rgb(frame_of([[-3.0]], [[1.0]]), pairs())[0, 0].tolist()) == ON
+def test_background__is_what_a_pixel_without_events_has():
+    legend = pairs(2, polarity_major=True, empty=15.013)
+    frame = np.full((4, 1, 3), np.float32(15.013))
+    assert (to_rgb(frame, legend) == DARK).all()
+    frame[0, 0, 1] = 3  # OFF
+    frame[3, 0, 2] = 3  # ON
+    for dtype in ("f4", "f2", "f8", "u1"):
+        made = to_rgb(frame.astype(dtype), legend)
+        assert [tuple(pixel) for pixel in made[0].tolist()] == [DARK, OFF, ON], dtype
+    ages = np.array([[[-1, 5, -1]], [[-1, -1, 5]]])
+    made = to_rgb(ages, pairs(empty=-1))
+    assert [tuple(pixel) for pixel in made[0].tolist()] == [DARK, OFF, ON]
+    assert (
+        to_rgb(np.array([[[7.0, 9.0, 5.0]]]), (Channel("both", 0, True, 7.0),))[0, 1:] == (ON, OFF)
+    ).all()
 
 
 @pytest.mark.parametrize(
@@ -277,11 +291,3 @@ def test_front_door__has_it_without_another_import():
     windows = Duration(10).plan(2, lambda at: np.searchsorted(events.t, at))
     [frame] = tensor(create("histogram"), events, windows)
     assert [tuple(pixel) for pixel in evreel.viz.to_rgb(frame)[0].tolist()] == [OFF, ON]
-
-
-def test_legend__of_each_representation_names_every_channel_once():
-    for name in REGISTRY:
-        made_of = create(name)
-        assert len(made_of.legend) == made_of.channels, name
-        assert len(set(made_of.legend)) == made_of.channels, name
-        assert all(isinstance(channel, Channel) for channel in made_of.legend)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
-from evreel.representations.channels import Legend, guessed
+from evreel.representations.channels import Legend, probed
 from evreel.settings import Settings, settings_of
 
 Frame = npt.NDArray[Any]
@@ -212,8 +212,8 @@ class Representation(Settings, ABC):
 
     @property
     def legend(self) -> Legend:
-        """What each channel holds, for whoever shows a frame; a guess unless a subclass says it."""
-        return guessed(self.channels, self.dtype, self.parameters)
+        """What each channel holds, for whoever shows a frame; if not overridden, a trial tells."""
+        return probed(self)
 
     @property
     def history(self) -> int | None:

@@ -2,15 +2,29 @@
 
 Values do not say so: four channels may be OFF and ON of two bins, in one of two orders, or four
 bins of both polarities. A representation says it by its property `legend`, and whoever shows a
-frame, or lists what there is, reads it there.
+frame, or lists what there is, reads it there. Of one that does not say it, it is found out by a
+trial (`probed`).
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from evreel.representations.base import Representation
 
 Holds = Literal["OFF", "ON", "both"]
+
+_POLARITIES: tuple[Holds, Holds] = ("OFF", "ON")
+
+# A trial has so many events in each pixel, one after the other. An event is seen at all offsets of
+# its pixel's surface within 1 ms.
+_SIDE, _EACH, _STRIDE, _STEP_US = 8, 100, 37, 15
 
 
 class Channel(NamedTuple):
@@ -21,18 +35,20 @@ class Channel(NamedTuple):
     holds : events of polarity ``OFF`` or ``ON``, or of ``both``.
     part : number of the bin, stack or window that it is of, from 0.
     signed : whether its values are positive for ON and negative for OFF; None if that is not known.
+    empty : value of a pixel without events.
     """
 
     holds: Holds
     part: int = 0
     signed: bool | None = False
+    empty: float = 0.0
 
 
 Legend = tuple[Channel, ...]
 """A `Channel` for each channel of a frame, in order."""
 
 
-def pairs(parts: int = 1, *, polarity_major: bool = False) -> Legend:
+def pairs(parts: int = 1, *, polarity_major: bool = False, empty: float = 0.0) -> Legend:
     """Return OFF and ON of each part.
 
     Parameters
@@ -41,6 +57,8 @@ def pairs(parts: int = 1, *, polarity_major: bool = False) -> Legend:
         How many.
     polarity_major
         Whether all of OFF come before all of ON; else OFF and ON of a part follow each other.
+    empty
+        Value of a pixel without events.
 
     Examples
     --------
@@ -49,7 +67,9 @@ def pairs(parts: int = 1, *, polarity_major: bool = False) -> Legend:
     >>> [(channel.holds, channel.part) for channel in pairs(2, polarity_major=True)]
     [('OFF', 0), ('OFF', 1), ('ON', 0), ('ON', 1)]
     """
-    off, on = ([Channel(holds, part) for part in range(parts)] for holds in ("OFF", "ON"))
+    off, on = (
+        [Channel(holds, part, False, empty) for part in range(parts)] for holds in _POLARITIES
+    )
     if polarity_major:
         return (*off, *on)
     return tuple(channel for pair in zip(off, on, strict=True) for channel in pair)
@@ -61,13 +81,13 @@ def singles(parts: int = 1, *, signed: bool | None = False) -> Legend:
     Examples
     --------
     >>> singles(2, signed=True)[1]
-    Channel(holds='both', part=1, signed=True)
+    Channel(holds='both', part=1, signed=True, empty=0.0)
     """
     return tuple(Channel("both", part, signed) for part in range(parts))
 
 
 def guessed(channels: int, dtype: str, parameters: Mapping[str, Any]) -> Legend:
-    """Return what channels probably hold, of a representation that does not say so.
+    """Return what channels probably hold, of frames that nothing more is known of.
 
     Two channels are OFF and ON; so are twice as many as one of its parameters says, in the order
     of parts. Others are of both polarities each.
@@ -85,6 +105,73 @@ def guessed(channels: int, dtype: str, parameters: Mapping[str, Any]) -> Legend:
     if channels == 2 or (channels % 2 == 0 and channels not in said and channels // 2 in said):
         return pairs(channels // 2)
     return singles(channels, signed=False if dtype.startswith(("uint", "bool")) else None)
+
+
+@functools.lru_cache(maxsize=64)
+def probed(made_of: Representation) -> Legend:
+    """Return what the channels of a representation hold, as a trial shows it.
+
+    It is run on a window without events, one with OFF and one with ON events alone: which channels
+    they change, and whether up or down, says it all. The n-th channels of OFF and of ON are one
+    part.
+
+    Examples
+    --------
+    >>> from evreel.representations import Histogram, VoxelGrid
+    >>> probed(Histogram()) == pairs(), probed(VoxelGrid(3)) == singles(3, signed=True)
+    (True, True)
+    """
+    from evreel.errors import EvreelError
+    from evreel.events import Events, Sensor
+    from evreel.representations.running import frames
+    from evreel.windows import Windows
+
+    sensor = Sensor(_SIDE, _SIDE)
+    k = np.arange(_EACH * _SIDE * _SIDE)
+    place = k * _STRIDE % (_SIDE * _SIDE)
+    x, y = (place % _SIDE).astype(np.uint16), (place // _SIDE).astype(np.uint16)
+
+    def changes(n: int, p: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the least and the largest value of each channel for n events of polarity p."""
+        events = Events(k[:n] * _STEP_US, x[:n], y[:n], np.full(n, p, np.uint8), sensor)
+        edges = ([0], [len(k) * _STEP_US], [0], [n])  # in time, and rows
+        windows = Windows(*(np.array(edge, dtype=np.int64) for edge in edges))
+        [frame] = frames(
+            made_of,
+            lambda low, high: events[low:high],
+            windows,
+            sensor,
+            index_of=events.t.searchsorted,
+        )
+        flat = frame.reshape(len(frame), -1).astype(np.float64)
+        return flat.min(axis=1), flat.max(axis=1)
+
+    try:
+        (empty, _), off, on = changes(0, 0), changes(len(k), 0), changes(len(k), 1)
+    except (EvreelError, ArithmeticError, LookupError, TypeError, ValueError):
+        # Such as of a function that takes one sensor alone, or counts in few bits.
+        return guessed(made_of.channels, made_of.dtype, made_of.parameters)
+    found = [
+        _seen(float(at), *(sides[channel] for sides in (*off, *on)))
+        for channel, at in enumerate(empty)
+    ]
+    every = [channel.holds for channel in found]
+    of_pairs = every.count("OFF") == every.count("ON") and "both" not in every
+    return tuple(
+        channel._replace(part=every[:k].count(channel.holds) if of_pairs else k)
+        for k, channel in enumerate(found)
+    )
+
+
+def _seen(empty: float, off_low: float, off_high: float, on_low: float, on_high: float) -> Channel:
+    """Return what a channel holds whose values are between these with events of one polarity."""
+    off, on = (
+        low != empty or high != empty for low, high in ((off_low, off_high), (on_low, on_high))
+    )
+    if off != on:
+        return Channel("OFF" if off else "ON", empty=empty)
+    signed = off_low < empty < on_high and off_high <= empty <= on_low
+    return Channel("both", signed=bool(signed), empty=empty)
 
 
 def legend_text(legend: Sequence[Channel]) -> str:

@@ -1,9 +1,11 @@
 """Frames of any representation as pictures of red, green and blue.
 
-A picture has one scale for all of its pixels: `limit`, the value at full colour. It is the one at
-rank ⌊0.95 · (n − 1)⌋ of the n absolute values that are finite and not zero, in ascending order. So
-of two values or more the largest never sets it, a few hot pixels leave the rest as visible as
-before, and nothing depends on anything but the frame. What is beyond the limit has full colour.
+A pixel shows how far its value is from that of a pixel without events, which is zero for most
+representations. A picture has one scale for all of its pixels: `limit`, the distance at full
+colour. It is the one at rank ⌊0.95 · (n − 1)⌋ of the n distances that are finite and not zero, in
+ascending order. So of two or more the largest never sets it, a few hot pixels leave the rest as
+visible as before, and nothing depends on anything but the frame. What is beyond the limit has full
+colour.
 """
 
 from __future__ import annotations
@@ -95,9 +97,9 @@ def to_rgb(
     """Return a frame as a picture.
 
     OFF is blue and ON is orange, where both have channels of their own: a pixel with both has the
-    sum of the two colours. Signed values are blue below zero and orange above. Other values go
-    from the background over green to yellow. Zero is the background, and so is what is not a
-    number; a negative value of OFF or ON, or of what is never signed, is the background too.
+    sum of the two colours. Signed values are blue below zero and orange above. Others go from the
+    background over green to yellow. What a pixel without events has is the background, and so is
+    what is not a number.
 
     Parameters
     ----------
@@ -295,19 +297,34 @@ def _tile(frame: npt.NDArray[Any], legend: Legend, rows: Sequence[int]) -> _Tile
         signed = None if any(channel.signed is None for channel in known) else False
         if any(channel.signed for channel in known):
             signed = True
-        return _Tile([_sum(frame, rows)], signed)
+        return _Tile([_sum(frame, legend, rows, signed=signed)], signed)
     polarities = ([k for k in rows if legend[k].holds == holds] for holds in ("OFF", "ON"))
-    return _Tile([np.maximum(_sum(frame, some), 0) for some in polarities], False)
+    return _Tile([_sum(frame, legend, some, signed=False) for some in polarities], False)
 
 
-def _sum(frame: npt.NDArray[Any], rows: Sequence[int]) -> Plane:
-    """Return the sum of some channels; what is not a number counts as zero."""
+def _sum(
+    frame: npt.NDArray[Any], legend: Legend, rows: Sequence[int], *, signed: bool | None
+) -> Plane:
+    """Return the sum of the distances of some channels from what they have without events.
+
+    What is not a number counts as zero; unless they may be signed, distances are above zero.
+    """
     total: Plane = np.zeros(frame.shape[1:], dtype=np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         for k in rows:
-            total += np.where(np.isnan(frame[k]), 0, frame[k])
+            distance = frame[k].astype(np.float64) - _as_stored(legend[k].empty, frame.dtype)
+            distance[np.isnan(distance)] = 0
+            total += np.abs(distance) if signed is False else distance
     total[np.isnan(total)] = 0  # ∞ − ∞
     return total
+
+
+def _as_stored(value: float, dtype: np.dtype[Any]) -> float:
+    """Return a value as one of a type has it, which may be narrower than the representation's."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return float(min(max(round(value), limits.min), limits.max))
+    return float(np.float64(value).astype(dtype))
 
 
 def _scale(tiles: Sequence[_Tile]) -> Scale | None:
@@ -346,7 +363,7 @@ def _coloured(tile: _Tile, scale: Scale, theme: Theme) -> Image:
     if tile.signed or (tile.signed is None and scale.signed):
         picture = _of_signed(theme)[_MOST + np.where(plane < 0, -level, level)]
     else:
-        picture = _of_unsigned(theme)[np.where(plane < 0, 0, level)]
+        picture = _of_unsigned(theme)[level]
     return picture
 
 
