@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from evreel.errors import ParameterError
 from evreel.video import ffmpeg
+from evreel.video.palette import Palette
 
 FASTEST = 50
 """Most pictures per second: browsers play a GIF with shorter delays than 20 ms at 10 per second."""
-
-_COLOURS = 256
 
 
 def write_gif(
@@ -67,32 +66,8 @@ def write_gif(
 def _packed(
     frames: Iterable[npt.NDArray[np.uint8]], shape: tuple[int, int], path: Path
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield pictures as ffmpeg takes them: numbers of colours, then the colours."""
-    number = np.zeros(1 << 24, dtype=np.uint8)  # of each colour there can be
+    """Yield pictures as numbers of colours."""
+    palette = Palette()
     for n, frame in enumerate(frames):
         ffmpeg.check_picture(frame, (*shape, 3), n, path)
-        red, green, blue = (frame[:, :, k].astype(np.uint32) for k in range(3))
-        pixels = (red << 16 | green << 8 | blue).ravel()
-        every = np.unique(pixels)
-        colours = np.stack([every >> 16, every >> 8 & 255, every & 255], axis=1).astype(np.uint8)
-        number[every], colours = _reduced(colours)
-        palette = np.zeros((_COLOURS, 4), dtype=np.uint8)
-        palette[: len(colours), :3] = colours[:, ::-1]  # blue, green, red
-        palette[:, 3] = 255
-        yield np.concatenate([number[pixels], palette.ravel()])
-
-
-def _reduced(
-    colours: npt.NDArray[np.uint8],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return which of the colours that are kept stands for each, and those that are kept."""
-    if len(colours) <= _COLOURS:
-        return np.arange(len(colours)).astype(np.uint8), colours
-    from PIL import Image
-
-    # Of the colours, and not of the pixels: those of small bright spots stay.
-    cut = Image.fromarray(colours[None]).quantize(
-        _COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
-    )
-    kept = np.array(cut.getpalette(), dtype=np.uint8).reshape(-1, 3)
-    return np.asarray(cut)[0], kept
+        yield palette.packed(frame)
