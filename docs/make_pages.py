@@ -282,7 +282,7 @@ _PICTURED = Crop(0, 76, 240, 226)
 """A van that passes in front of a car, and a cyclist."""
 
 _MOST_PIXELS = 200_000  # of parts side by side
-_WIDE_PX = 360  # what a picture has at least, about
+_WIDE_PX = 480  # what a picture has at least, about
 _SHADES = (16, 32, 64)  # steps of red, green and blue, the first of which gives few colours
 
 

@@ -120,7 +120,7 @@ def test_to_rgb__shows_events_of_every_representation(name):
     for of in (made_of, Feature.of(made_of), name):
         picture = to_rgb(frame, of)
         assert picture.shape == (*frame.shape[1:], 3)
-        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 2
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 1
     np.testing.assert_array_equal(frame, before)
 
 

@@ -95,8 +95,8 @@ def play(
             shown = playing.on_a_sheet(rows, pictures.shape)
             image = pictures.draw(rows[0]) if len(rows) == 1 else pictures.sheet(shown)
             scratch.write_bytes(png_bytes(image, output))
-            of = f" of {len(rows)}" if len(shown) < len(rows) else ""
-            LOG.info("%s: %d%s frames, %s", output.name, len(shown), of, _colours(pictures))
+            many = f" of {len(rows)}" if len(shown) < len(rows) else ""
+            LOG.info("%s: %s, %s", output.name, _frames(len(shown), many), _colours(pictures))
             return len(shown)
         fastest = gif.FASTEST if kind == ".gif" else mp4.FASTEST
         at = playing.pace(file, rows, settings, fastest)
@@ -117,7 +117,7 @@ def play(
             n = mp4.write_mp4(
                 scratch, images, pictures.shape, fps=at.fps, metadata=said, colour=True
             )
-    LOG.info("%s: %d frames%s, %s", output.name, n, _speed(at), _colours(pictures))
+    LOG.info("%s: %s%s, %s", output.name, _frames(n), _speed(at), _colours(pictures))
     return n
 
 
@@ -145,6 +145,10 @@ def _boxes(path: str | Path, file: FeaturesFile) -> Boxes:
             hint="Make them again: evreel feature-boxes.",
         )
     return last_of_tracks(boxes, first)
+
+
+def _frames(n: int, of: str = "") -> str:
+    return f"{n}{of} frame{'s' * (n != 1)}"
 
 
 def _speed(at: Pace) -> str:
