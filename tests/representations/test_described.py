@@ -158,7 +158,19 @@ def test_function_of_ones_own__is_listed_with_its_docstring():
         "revision: 1",
         "\nparameters:",
         "  gain=1.5  (number)",
-        "    ",
+    ]
+
+
+def test_function_of_ones_own__needs_neither_docstring_nor_unit():
+    def count(frame, events, window, *, gain: float = 1.5):
+        pass
+
+    register(
+        from_function(count, name="mine", channels=2, dtype="uint8", unit="", reference="mine")
+    )
+    assert list(listing([describe("mine")])) == [
+        "mine  (2, H, W) uint8",
+        "  gain=1.5  (number)",
     ]
 
 

@@ -91,7 +91,9 @@ def _facts(kind: type[Representation], name: str) -> Description:
 
 def documented(kind: type[Representation]) -> tuple[str, str]:
     """Return the first paragraph of a class's docstring, and the others up to its parameters."""
-    before = _plain(_SECTION.split(inspect.getdoc(kind) or "")[0])
+    text = inspect.getdoc(kind) or ""
+    # A data class without a docstring gets one from Python: its name and fields.
+    before = "" if text.startswith(f"{kind.__name__}(") else _plain(_SECTION.split(text)[0])
     summary, _, text = before.partition("\n\n")
     return " ".join(summary.split()), text.strip()
 
@@ -115,21 +117,27 @@ def shape_by_letters(made: Representation) -> list[int | str]:
     >>> shape_by_letters(create("histogram"))
     [2, 'H', 'W']
     """
-    # So large that no two factors give the same size.
-    low, high = 55_440, 65_520
-    (c, *first), (_, *second) = made.shape(Sensor(low, high)), made.shape(Sensor(high, low))
-    height, width = zip(first, second, strict=True)
-    return [c, _by_letter("H", height, (low, high)), _by_letter("W", width, (high, low))]
+    # A user's own function is run to learn its shape: no sensor is large as a whole.
+    c, height, width = made.shape(Sensor(48, 64))
+    if (height, width) == (48, 64) and made.shape(Sensor(65, 49))[1:] == (65, 49):
+        return [c, "H", "W"]
+    heights = [made.shape(Sensor(length, 1))[1] for length in _LENGTHS]
+    widths = [made.shape(Sensor(1, length))[2] for length in _LENGTHS]
+    return [c, _by_letter("H", heights), _by_letter("W", widths)]
 
 
-def _by_letter(letter: str, sizes: tuple[int, int], lengths: tuple[int, int]) -> int | str:
+_LENGTHS = (55_440, 65_520)
+"""So large that no two factors give the same size."""
+
+
+def _by_letter(letter: str, sizes: Sequence[int]) -> int | str:
     """Return how a size follows from the sensor's, at two sizes of that."""
-    if sizes == lengths:
+    if tuple(sizes) == _LENGTHS:
         return letter
     if sizes[0] == sizes[1]:
         return sizes[0]
     for factor in range(2, 241):
-        parts = [(length // factor, -(-length // factor)) for length in lengths]
+        parts = [(length // factor, -(-length // factor)) for length in _LENGTHS]
         if all(size in part for size, part in zip(sizes, parts, strict=True)):
             return f"{letter}/{factor}"
     return f"f({letter})"
@@ -164,14 +172,15 @@ def listing(found: Sequence[Description]) -> Iterator[str]:
     """Yield lines of text on each representation: what a frame is, and its parameters."""
     for one in found:
         yield f"{one['name']}  {_frame(one)}"
-        yield f"  {one['summary']}"
+        yield from (f"  {line}" for line in [one["summary"]] if line)
         yield from (f"  {_option(parameter)}" for parameter in one["parameters"])
 
 
 def details(one: Description) -> Iterator[str]:
     """Yield lines of text with all that is known of one representation."""
     yield f"{one['name']}  {_frame(one)}"
-    yield one["summary"]
+    if one["summary"]:
+        yield one["summary"]
     if one["text"]:
         yield f"\n{one['text']}"
     yield f"\nchannels: {one['channels']}"
@@ -181,14 +190,15 @@ def details(one: Description) -> Iterator[str]:
         yield "\nparameters:"
     for parameter in one["parameters"]:
         yield f"  {_option(parameter)}"
-        yield f"    {parameter['meaning']}"
+        if parameter["meaning"]:
+            yield f"    {parameter['meaning']}"
 
 
 def _frame(one: Description) -> str:
+    unit = f", unit: {one['unit']}" if one["unit"] else ""
     if one["shape"] is None:
-        return f"depends on parameters without a default, unit: {one['unit']}"
-    shape = ", ".join(map(str, one["shape"]))
-    return f"({shape}) {one['dtype']}, unit: {one['unit']}"
+        return f"depends on parameters without a default{unit}"
+    return f"({', '.join(map(str, one['shape']))}) {one['dtype']}{unit}"
 
 
 def _option(parameter: Description) -> str:
