@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import evreel
 from evreel.errors import ParameterError
 from evreel.events import Events, Sensor
-from evreel.representations import REGISTRY, Feature, VoxelGrid, create, tensor
+from evreel.representations import REGISTRY, Feature, Histogram, VoxelGrid, create, tensor
 from evreel.representations.channels import Channel, pairs, singles
 from evreel.video.labelled import LOOKS, colour_of
 from evreel.viz.rgb import GAP_PX, Scale, grid, places_of, scale_of, to_rgb
@@ -253,6 +253,21 @@ def test_background__is_what_a_pixel_without_events_has():
     assert (
         to_rgb(np.array([[[7.0, 9.0, 5.0]]]), (Channel("both", 0, True, 7.0),))[0, 1:] == (ON, OFF)
     ).all()
+
+
+def test_viz_of_a_representation__is_used_in_place_of_the_house_colours():
+    class Shown(Histogram):
+        viz = staticmethod(lambda frame: np.full((*frame.shape[1:], 3), frame.sum(), np.uint8))
+
+    frame = np.ones((2, 3, 4))
+    for of in (Shown(), Feature.of(Shown())):
+        assert to_rgb(frame, of, channels="montage").tolist() == [[[24] * 3] * 4] * 3
+
+    class Wrong(Histogram):
+        viz = staticmethod(lambda frame: frame)
+
+    with pytest.raises(ParameterError, match=r"its viz returned float64 of \(2, 3, 4\); "):
+        to_rgb(frame, Wrong())
 
 
 @pytest.mark.parametrize(

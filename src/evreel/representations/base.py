@@ -9,7 +9,7 @@ recording.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -21,6 +21,8 @@ from evreel.representations.channels import Legend, probed
 from evreel.settings import Settings, settings_of
 
 Frame = npt.NDArray[Any]
+Viz = Callable[[Frame], Frame]
+"""Function of a frame, (C, H, W) → a picture of it, (H, W, 3) uint8: red, green, blue."""
 
 
 class Window(NamedTuple):
@@ -162,6 +164,8 @@ class Representation(Settings, ABC):
         Where it is defined.
     unit
         Unit of a value.
+    viz
+        How a frame is shown, if not as `evreel.viz` does it for all.
 
     Raises
     ------
@@ -173,6 +177,7 @@ class Representation(Settings, ABC):
     revision: ClassVar[int]
     reference: ClassVar[str]
     unit: ClassVar[str]
+    viz: ClassVar[Viz | None] = None
 
     def __post_init__(self) -> None:
         try:

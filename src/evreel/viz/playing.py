@@ -22,7 +22,7 @@ from evreel.viz.rgb import (
     Colouring,
     Image,
     arranged,
-    legend_of,
+    meaning_of,
     places_of,
     scale_of,
     tiles_of,
@@ -231,15 +231,16 @@ class FeaturePictures:
         self._file, self._look, self._boxes = file, look, boxes
         _, channels, height, width = file.shape
         self._frame = height, width
-        self._legend = legend_of(file, channels, file.dtype.name)
-        self._n_tiles = len(tiles_of(self._legend, look.channels))
-        whole = to_rgb(file.read(rows[0]), self._legend, channels=look.channels).shape[:2]
+        self._meaning = meaning_of(file, channels, file.dtype.name)
+        tiles = tiles_of(self._meaning.legend, look.channels)
+        self._n_tiles = len(tiles) if self._meaning.viz is None else 1
+        whole = to_rgb(file.read(rows[0]), self._meaning, channels=look.channels).shape[:2]
         chosen = magnification(whole) if least_px is None else max(-(-least_px // max(whole)), 1)
         picture = Picture.for_video(whole, look.magnify or chosen, multiple)
         self._magnify = picture.scale
         self.shape = picture.shape
         scaled = (file.read(k) for k in evenly(rows, _MOST_SCALED))
-        self.scale = scale_of(scaled, self._legend, look.channels)
+        self.scale = scale_of(scaled, self._meaning, look.channels)
         if look.limit is not None:
             self.scale = self.scale._replace(limit=look.limit)
 
@@ -248,7 +249,7 @@ class FeaturePictures:
         look = self._look
         small = to_rgb(
             self._file.read(k),
-            self._legend,
+            self._meaning,
             channels=look.channels,
             theme=look.theme,
             scale=self.scale,

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from evreel.errors import ParameterError
 from evreel.representations import Feature, Representation, create
+from evreel.representations.base import Viz
 from evreel.representations.channels import Channel, Legend, guessed
 from evreel.settings import Settings, setting
 from evreel.video.canvas import Canvas, Colour, Theme
@@ -32,7 +33,7 @@ Image = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float64]
 Arrangement = Literal["sum", "montage"]
 
-Of: TypeAlias = "Representation | Feature | FeaturesFile | Legend | str | None"
+Of: TypeAlias = "Representation | Feature | FeaturesFile | Meaning | Legend | str | None"
 """What frames are of: a representation, alone or of a feature; its name, for its default
 parameters; a features file; or what its channels hold. None guesses that from their number."""
 
@@ -63,6 +64,20 @@ class Colouring(Settings):
         help="Value at full colour; default: the one that 95 %% of the values are below, zeros "
         "left out.",
     )
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What frames hold.
+
+    Parameters
+    ----------
+    legend : what each channel holds.
+    viz : how frames are shown, as `Representation.viz`.
+    """
+
+    legend: Legend
+    viz: Viz | None = None
 
 
 class Scale(NamedTuple):
@@ -96,7 +111,8 @@ def to_rgb(
 ) -> Image:
     """Return a frame as a picture.
 
-    OFF is blue and ON is orange, where both have channels of their own: a pixel with both has the
+    A representation that has a `viz` of its own is shown by that. Of others, OFF is blue and ON is
+    orange, where both have channels of their own: a pixel with both has the
     sum of the two colours. Signed values are blue below zero and orange above. Others go from the
     background over green to yellow. What a pixel without events has is the background, and so is
     what is not a number.
@@ -131,7 +147,11 @@ def to_rgb(
     [[[24, 24, 28], [86, 180, 233], [240, 160, 20]]]
     """
     Colouring(channels=channels, theme=theme, limit=limit)  # checks them
-    tiles = _tiles(_checked(frame), of, channels)
+    array = _checked(frame)
+    meaning = meaning_of(of, len(array), array.dtype.name)
+    if meaning.viz is not None:
+        return _shown(array, meaning.viz)
+    tiles = _tiles(array, meaning, channels)
     if scale is None:
         found = _scale(tiles)
         scale = found or Scale(1.0, False)
@@ -218,6 +238,16 @@ def places_of(n: int, shape: tuple[int, int]) -> list[tuple[int, int]]:
     return [(k // columns * (height + GAP_PX), k % columns * (width + GAP_PX)) for k in range(n)]
 
 
+def _shown(frame: npt.NDArray[Any], viz: Viz) -> Image:
+    """Return what a representation's own function makes of a frame."""
+    picture = np.asarray(viz(frame))
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ParameterError(
+            f"its viz returned {picture.dtype} of {picture.shape}; (H, W, 3) uint8 is expected"
+        )
+    return picture
+
+
 def _checked(frame: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return a frame as (C, H, W)."""
     array = np.asarray(frame)
@@ -233,8 +263,8 @@ def _checked(frame: npt.ArrayLike) -> npt.NDArray[Any]:
     return array
 
 
-def legend_of(of: Of, channels: int, dtype: str) -> Legend:
-    """Return what the channels of frames hold, as `to_rgb` takes it.
+def meaning_of(of: Of, channels: int, dtype: str) -> Meaning:
+    """Return what frames of some channels hold, as `to_rgb` takes it.
 
     Raises
     ------
@@ -243,27 +273,31 @@ def legend_of(of: Of, channels: int, dtype: str) -> Legend:
     """
     name = ""
     parameters: dict[str, Any] = {}
+    if isinstance(of, Meaning):
+        return of
     if isinstance(of, str):
         of = create(of)
-    if isinstance(of, Feature):
+    elif isinstance(of, Feature):
         of = of.representation
-    if isinstance(of, Representation):
-        name, of = of.name, of.legend
-    elif of is not None and not isinstance(of, tuple):
+    elif of is not None and not isinstance(of, (Representation, tuple)):
         name, parameters = of.path.name, of.parameters
         try:
-            of = create(of.representation, parameters).legend
+            of = create(of.representation, parameters)
         except ParameterError:  # one that is not known here, or whose parameters have changed
             of = None
     if of is None:
-        return guessed(channels, dtype, parameters)
-    if len(of) != channels:
+        return Meaning(guessed(channels, dtype, parameters))
+    if isinstance(of, Representation):
+        name, meaning = name or of.name, Meaning(of.legend, type(of).viz)
+    else:
+        meaning = Meaning(of)
+    if len(meaning.legend) != channels:
         raise ParameterError(
-            f"a frame of {channels} channels is not one of {len(of)}",
+            f"a frame of {channels} channels is not one of {len(meaning.legend)}",
             place=name,
             hint="Give the representation with the parameters that the frame was made with.",
         )
-    return of
+    return meaning
 
 
 def tiles_of(legend: Legend, channels: Arrangement) -> list[list[int]]:
@@ -286,7 +320,7 @@ def _tiles(
     of: Of,
     channels: Arrangement,
 ) -> list[_Tile]:
-    legend = legend_of(of, len(frame), frame.dtype.name)
+    legend = meaning_of(of, len(frame), frame.dtype.name).legend
     return [_tile(frame, legend, rows) for rows in tiles_of(legend, channels)]
 
 
