@@ -258,6 +258,16 @@ def test_boxes__in_the_order_of_windows_are_drawn_alike(tmp_path, keep):
         steps.play(other, tmp_path / "c.png", boxes=tmp_path / "park_bbox.npy")
 
 
+def test_boxes__that_reach_beyond_the_picture_or_are_no_numbers_do_no_harm(tmp_path):
+    path = feature(tmp_path)
+    steps.play(path, tmp_path / "none.png", Playing(magnify=1), frames="2")
+    for name, place in (("far", (1e30, -1e30, 1e30, 5)), ("nan", (np.nan, 1, np.inf, 3))):
+        write_boxes(tmp_path / f"{name}.npy", boxes_at((25_000, *place, 0, 7)))
+        out, boxes = tmp_path / f"{name}.png", tmp_path / f"{name}.npy"
+        steps.play(path, out, Playing(magnify=1), frames="2", boxes=boxes)
+        assert (imageio.imread(out) == imageio.imread(tmp_path / "none.png")).all()
+
+
 def test_outputs__have_the_same_bytes_again(park, tmp_path):
     for kind in ("mp4", "gif", "png"):
         made = [tmp_path / f"{k}.{kind}" for k in range(2)]

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evreel
@@ -69,6 +69,7 @@ values = st.lists(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(values)
 def test_to_rgb__of_one_channel_is_its_slow_twin(numbers):
     frame, limit = frame_of([numbers]), slow_limit(numbers)
@@ -76,6 +77,7 @@ def test_to_rgb__of_one_channel_is_its_slow_twin(numbers):
     assert to_rgb(frame, UNSIGNED)[0].tolist() == [list(slow_unsigned(v, limit)) for v in numbers]
 
 
+@settings(max_examples=40, deadline=None)
 @given(values)
 def test_to_rgb__of_off_and_on_is_its_slow_twin(numbers):
     half = len(numbers) // 2
@@ -151,6 +153,7 @@ def test_to_rgb__takes_what_is_not_a_number_for_zero_and_infinity_for_full_colou
     assert tuple(to_rgb(both, singles(2, signed=True))[0, 0].tolist()) == DARK
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(2, 200), st.integers(0, 2**31))
 def test_to_rgb__is_not_darkened_by_outliers(n, seed):
     rng = np.random.default_rng(seed)

@@ -282,6 +282,8 @@ class FeaturePictures:
         for box in boxes[first[k] : first[k + 1]]:
             x, y, w, h = (float(box[name]) for name in ("x", "y", "w", "h"))
             corners = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)]) * to_frame
+            if not np.isfinite(corners).all():
+                continue
             colour = colour_of(int(box["class_id"]), int(box["track_id"]), self._look.theme)
             for top, left in places:
                 points = (corners + np.array([left, top])) * self._magnify
