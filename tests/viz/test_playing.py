@@ -208,8 +208,12 @@ def test_pace__of_very_long_windows_is_an_error_that_says_what_to_do(tmp_path):
     t = np.array([0, 7_200_000_000])
     events = Events(t, *np.zeros((2, 2), int), np.ones(2, int), SENSOR)
     path = feature(tmp_path, "long", events, window_us=3_600_000_000)
-    with pytest.raises(UsageError, match=r"shown for 3600 s.*--fps, or a higher --speed"):
+    with pytest.raises(UsageError, match=r"shown for more than 600 s.*--fps, or a higher --speed"):
         paced(path, Playing())
+    for look in ({"fps": 1e-320}, {"speed": 1e-320}):
+        with pytest.raises(UsageError, match="shown for more than 600 s"):
+            paced(path, Playing(**look))
+    assert paced(path, Playing(speed=1e300)).rows[:] == range(0, 3, 3)
     assert paced(path, Playing(speed=3600)).fps == 1
     assert paced(path, Playing(speed=36)).fps == Fraction(1, 100)
 

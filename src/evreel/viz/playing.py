@@ -171,7 +171,7 @@ def pace(file: FeaturesFile, rows: range, look: Playing, fastest: int) -> Pace:
         wanted = min(real or Fraction(30), Fraction(fastest))
     if wanted * _LONGEST_US < 1_000_000:
         raise UsageError(
-            f"each frame would be shown for {float(1 / wanted):.0f} s",
+            f"each frame would be shown for more than {_LONGEST_US // 1_000_000} s",
             path=file.path,
             hint="Give --fps, or a higher --speed.",
         )

@@ -58,11 +58,11 @@ class Colouring(Settings):
     theme: Theme = setting("dark", "Background: dark or light.")
     limit: float | None = setting(
         None,
-        "Value at full colour; null takes the one that 95 % of the values are below, zeros left "
-        "out.",
+        "Value at full colour; null takes the one that 95 % of the values are below, pixels "
+        "without events left out.",
         above=0,
-        help="Value at full colour; default: the one that 95 %% of the values are below, zeros "
-        "left out.",
+        help="Value at full colour; default: the one that 95 % of the values are below, pixels "
+        "without events left out.",
     )
 
 
