@@ -283,7 +283,7 @@ _PICTURED = Crop(0, 76, 240, 226)
 
 _MOST_PIXELS = 200_000  # of parts side by side
 _WIDE_PX = 480  # what a picture has at least, about
-_SHADES = (16, 32, 64)  # steps of red, green and blue, the first of which gives few colours
+_SHADES = range(8, 65, 4)  # steps of red, green and blue; the first that gives few colours
 
 
 def pictures() -> dict[str, npt.NDArray[np.uint8]]:
