@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evreel.cli.options import (
     Option,
+    Pairs,
+    assignment,
     columns,
     has_any,
     labels,
@@ -752,6 +754,76 @@ def features(options: Options) -> int:
         counts = ", ".join(f"{n} {state}" for state, n in ended.items())
         say("%d recordings: %s", len(names), counts)
     return 1 if ended["failed"] else 0
+
+
+@command(
+    "List representations: shapes, types, units and parameters.",
+    option("name", metavar="NAME", nargs="?", help="all that is known of one; default: list all"),
+    option(
+        "--set",
+        dest="parameters",
+        metavar="KEY=VALUE",
+        type=assignment,
+        action=Pairs,
+        default={},
+        help="parameter of NAME, on which its shape or type depends",
+    ),
+    option("--sensor", metavar="WxH", help="size in px, to state shapes in numbers"),
+    JSON,
+)
+def representations(options: Options) -> int:
+    """List representations, or describe one."""
+    from evreel.events import Sensor
+    from evreel.representations import described
+
+    if options.parameters and options.name is None:
+        raise UsageError("--set needs the NAME of a representation")
+    sensor = None if options.sensor is None else Sensor.parse(options.sensor)
+    if options.name is None:
+        every = described.describe_all(sensor)
+        lines, plain = described.listing(every), json.dumps(every, ensure_ascii=False)
+    else:
+        one = described.describe(options.name, options.parameters, sensor)
+        lines, plain = described.details(one), json.dumps(one, ensure_ascii=False)
+    print(*([plain] if options.json else lines), sep="\n")
+    return 0
+
+
+@command(
+    "Show a features file as a video, an animation or a picture.",
+    option("features", metavar="FEATURES", type=Path, help="feature file, HDF5"),
+    output("OUT.mp4|OUT.gif|OUT.png"),
+    option(
+        "--frames",
+        metavar="A:B",
+        help="frames A to B, without B, from 0; or A, or A:B:STEP; default: all. Of a PNG, several "
+        "are side by side",
+    ),
+    settings("Playing"),
+    option(
+        "--boxes",
+        dest="npy",
+        metavar="NPY",
+        type=Path,
+        help="boxes to draw; default: FEATURES' name + _bbox.npy, if that is there",
+    ),
+    option("--no-boxes", action="store_true", help="draw none"),
+)
+def play(options: Options) -> int:
+    """Play features."""
+    from evreel import steps
+
+    with _bar(options, "play", "frame") as progress:
+        steps.play(
+            options.features,
+            options.output,
+            settings_from(steps.Playing, options),
+            frames=options.frames,
+            boxes=options.npy,
+            without_boxes=options.no_boxes,
+            progress=progress,
+        )
+    return 0
 
 
 @command(
