@@ -336,7 +336,7 @@ def test_frames__refuse_events_of_another_sensor():
 
 def test_frames__refuse_events_outside_their_window():
     accumulator = VoxelGrid().accumulator(SENSOR, {})
-    accumulator.begin(representations.Window(0, 0, 10, 2, 8, 2))
+    accumulator.begin(representations.Window(0, 0, 10, 2, 8, 2, 0))
     with pytest.raises(EventsError, match="events from 2 to 9 µs are not within"):
         accumulator.add(one_pixel([2, 9], [1, 1]))
 

@@ -14,28 +14,26 @@ from typing import Any, TypeVar
 
 from evreel.errors import ParameterError, did_you_mean
 from evreel.events import Events, Sensor
-from evreel.representations.base import (
-    Accumulator,
-    Frame,
-    Representation,
-    Window,
-    frames,
-    tensor,
-)
+from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.feature import Feature
 from evreel.representations.histogram import Histogram
+from evreel.representations.running import Run, frames, frames_together, tensor
 from evreel.representations.voxel_grid import VoxelGrid
 from evreel.settings import setting
 
 __all__ = [
     "REGISTRY",
     "Accumulator",
+    "Feature",
     "Frame",
     "Histogram",
     "Representation",
+    "Run",
     "VoxelGrid",
     "Window",
     "create",
     "frames",
+    "frames_together",
     "from_function",
     "register",
     "setting",
@@ -51,7 +49,7 @@ REGISTRY: dict[str, type[Representation]] = {
 Kind = TypeVar("Kind", bound=type[Representation])
 
 _FACTS = ("name", "revision", "reference", "unit")
-_PROPERTIES = ("parameters", "channels", "shape", "accumulator")
+_PROPERTIES = ("parameters", "channels", "shape", "history", "accumulator")
 
 
 def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representation:

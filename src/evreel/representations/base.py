@@ -1,16 +1,15 @@
-"""What a representation is, and the one driver that runs it over windows.
+"""What a representation is.
 
 A `Representation` is a name and its parameters. Its `Accumulator` holds one frame, which is
 cleared for each window, filled piece by piece as events are read, and passed on. Reusing it takes
 a third to a fifth of the time of a tensor of all windows, and memory does not grow with the
-recording. Files and loaders run the same driver, `frames`, so what is computed on the fly equals
-what a file holds, bit for bit.
+recording.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,14 +18,8 @@ import numpy.typing as npt
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
 from evreel.settings import Settings, settings_of
-from evreel.windows import Windows
 
 Frame = npt.NDArray[Any]
-Read = Callable[[int, int], Events]
-"""Function of (start, stop) rows → the events of rows ``[start, stop)``."""
-
-READ_ROWS = 1 << 20
-"""Most rows that `frames` holds at a time: 13 MB of events."""
 
 
 class Window(NamedTuple):
@@ -38,6 +31,8 @@ class Window(NamedTuple):
     start_us, stop_us : edges, µs since `t_offset`; stop is exclusive.
     first_us, last_us : timestamps of its first and last event; both `start_us` if it is empty.
     n : number of its events.
+    since_us : the oldest time that its frame may depend on: `start_us` less the representation's
+        `history`, but not before its recording or sample begins.
     """
 
     number: int
@@ -46,6 +41,7 @@ class Window(NamedTuple):
     first_us: int
     last_us: int
     n: int
+    since_us: int
 
 
 class Accumulator(ABC):
@@ -54,6 +50,11 @@ class Accumulator(ABC):
     Call `begin`, then `add` for each piece of the window's events in order, then `finish`. A
     subclass defines `accumulate`, and extends `begin` and `finish` if setting the frame to zeros
     is not enough.
+
+    If a frame depends on events before its window too (`Representation.history`), a subclass
+    `carries` what it knows from window to window. It is given each event once, also those between
+    windows; `finish` leaves out what is older than ``window.since_us``, so that a frame is the same
+    wherever a run began; and `reset` is called where windows go back.
 
     Parameters
     ----------
@@ -68,9 +69,14 @@ class Accumulator(ABC):
     ----------
     frame : (C, H, W), the current frame.
     window : the current window.
+    weight : what an event adds, where what it adds is not a whole number: less than 1 if pixels
+        were brought together; set before the first window.
+    carries : whether `begin` keeps what is known of earlier events.
     """
 
+    carries: ClassVar[bool] = False
     window: Window
+    weight: float = 1.0
 
     def __init__(
         self, representation: Representation, sensor: Sensor, repairs: MutableMapping[str, int]
@@ -83,7 +89,7 @@ class Accumulator(ABC):
         self._finished.flags.writeable = False
 
     def begin(self, window: Window) -> None:
-        """Clear the frame for a window.
+        """Start a window, with a frame of zeros unless events are carried over.
 
         Raises
         ------
@@ -98,10 +104,15 @@ class Accumulator(ABC):
                 hint="Windows and events must be of the same recording.",
             )
         self.window = window
+        if not self.carries:
+            self.frame.fill(0)
+
+    def reset(self) -> None:
+        """Forget all events; only called of what carries them from window to window."""
         self.frame.fill(0)
 
     def add(self, events: Events) -> None:
-        """Add the next piece of the window's events.
+        """Add the next piece of the window's events, or of those before it.
 
         Raises
         ------
@@ -116,17 +127,18 @@ class Accumulator(ABC):
         if not len(events):
             return
         first, last = int(events.t[0]), int(events.t[-1])
-        if first < self.window.first_us or last > self.window.last_us:
+        earliest = self.window.since_us if self.carries else self.window.first_us
+        if first < earliest or last > self.window.last_us:
             raise EventsError(
                 f"events from {first} to {last} µs are not within its first and last timestamps, "
-                f"{self.window.first_us} and {self.window.last_us}",
+                f"{earliest} and {self.window.last_us}",
                 place=f"window {self.window.number}",
             )
         self.accumulate(events)
 
     @abstractmethod
     def accumulate(self, events: Events) -> None:
-        """Add one or more events, already checked to be this window's and this sensor's."""
+        """Add one or more events, already checked to be of this window and this sensor."""
 
     def finish(self) -> Frame:
         """Return the finished frame, read-only, valid until the next `begin`."""
@@ -197,6 +209,14 @@ class Representation(Settings, ABC):
     def dtype(self) -> str:
         """Name of the numpy type of a value, such as ``float32``."""
 
+    @property
+    def history(self) -> int | None:
+        """How far before its window a frame looks, µs; None: as far as there are events.
+
+        0, the window's own events, unless a subclass says otherwise.
+        """
+        return 0
+
     def shape(self, sensor: Sensor) -> tuple[int, int, int]:
         """Return (C, H, W) of a frame for a sensor."""
         height, width = sensor
@@ -205,147 +225,3 @@ class Representation(Settings, ABC):
     @abstractmethod
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what computes it, with its own frame and the counts that it increases."""
-
-
-def frames(
-    representation: Representation,
-    read: Read,
-    windows: Windows,
-    sensor: Sensor,
-    *,
-    rows: int = READ_ROWS,
-    repairs: MutableMapping[str, int] | None = None,
-) -> Iterator[Frame]:
-    """Yield the frame of each window: one array, which is filled again for the next.
-
-    Copy a frame (``frame.copy()``) to keep it beyond the next step of the loop.
-
-    Parameters
-    ----------
-    representation
-        What to compute.
-    read
-        Function of (start, stop) rows → their events, such as `EventsStore.read`. Neighbouring
-        and overlapping windows are read together, `rows` at a time.
-    windows
-        Which rows make which frame.
-    sensor
-        (height, width) of the events.
-    rows
-        Most rows held at a time; the frames do not depend on it.
-    repairs
-        Counts of what was changed, by name; increased as frames are made. A zero says that
-        there was nothing to change.
-
-    Yields
-    ------
-    (C, H, W), read-only, valid until the next one.
-
-    Raises
-    ------
-    EventsError
-        If `read` returns other rows than asked for.
-
-    Examples
-    --------
-    >>> from evreel.representations import Histogram
-    >>> from evreel.windows import Duration
-    >>> events = Events([0, 4, 12], [0, 0, 1], [0, 0, 0], [1, 1, 0], Sensor(1, 2))
-    >>> windows = Duration(10).plan(13, lambda at: np.searchsorted(events.t, at))
-    >>> [f.tolist() for f in frames(Histogram(), lambda a, b: events[a:b], windows, Sensor(1, 2))]
-    [[[[0, 0]], [[2, 0]]], [[[0, 1]], [[0, 0]]]]
-    """
-    accumulator = representation.accumulator(sensor, {} if repairs is None else repairs)
-    source = _ReadAhead(read, windows, rows)
-    for k in range(len(windows)):
-        start, stop = source.start[k], source.stop[k]
-        first_us = last_us = start_us = int(windows.start_us[k])
-        if start < stop:
-            if stop - start <= rows:
-                source.hold(k)
-            first_us = int(source.rows(k, start, start + 1).t[0])
-            last_us = int(source.rows(k, stop - 1, stop).t[0])
-        n, stop_us = stop - start, int(windows.stop_us[k])
-        accumulator.begin(Window(k, start_us, stop_us, first_us, last_us, n))
-        for low in range(start, stop, rows):
-            accumulator.add(source.rows(k, low, min(low + rows, stop)))
-        yield accumulator.finish()
-
-
-def tensor(
-    representation: Representation,
-    events: Events,
-    windows: Windows,
-    repairs: MutableMapping[str, int] | None = None,
-) -> Frame:
-    """Return the frames of all windows of events in memory, (N, C, H, W).
-
-    Parameters
-    ----------
-    representation
-        What to compute.
-    events
-        The windows' rows count from its first event.
-    windows
-        Which rows make which frame.
-    repairs
-        As in `frames`.
-    """
-    shape = (len(windows), *representation.shape(events.sensor))
-    made = np.empty(shape, dtype=representation.dtype)
-
-    def read(start: int, stop: int) -> Events:
-        return events[start:stop]
-
-    source = frames(representation, read, windows, events.sensor, repairs=repairs)
-    for k, frame in enumerate(source):
-        made[k] = frame
-    return made
-
-
-class _ReadAhead:
-    """Rows of events, read once for many windows that are close together."""
-
-    def __init__(self, read: Read, windows: Windows, rows: int) -> None:
-        if rows < 1:
-            raise ParameterError(f"rows={rows} is not at least 1")
-        self._read = read
-        self._most = rows
-        # A gap between windows is read too if that costs less than another read: a sixteenth of
-        # what is held is one chunk of an events store.
-        self._gap = rows // 16
-        self._held: Events | None = None
-        self._low = self._high = 0
-        # Views whose items are Python's whole numbers: lists of them take 80 bytes per window.
-        self.start: memoryview = windows.start.data
-        self.stop: memoryview = windows.stop.data
-
-    def hold(self, k: int) -> None:
-        """Hold window k, and as many of the windows after it as fit."""
-        low, high = self.start[k], self.stop[k]
-        if self._low <= low and high <= self._high:
-            return
-        for following in range(k + 1, len(self.start)):
-            start, stop = self.start[following], self.stop[following]
-            if start < low or start > high + self._gap or stop - low > self._most:
-                break
-            high = max(high, stop)
-        self._held = None  # freed before the next piece is read: one is held, never two
-        self._held = self._checked(k, low, high)
-        self._low, self._high = low, high
-
-    def rows(self, k: int, start: int, stop: int) -> Events:
-        """Return rows ``[start, stop)`` for window k: a view if they are held."""
-        if self._held is not None and self._low <= start and stop <= self._high:
-            return self._held[start - self._low : stop - self._low]
-        return self._checked(k, start, stop)
-
-    def _checked(self, k: int, start: int, stop: int) -> Events:
-        events = self._read(start, stop)
-        if len(events) != stop - start:
-            raise EventsError(
-                f"of rows [{start}, {stop}), the recording returned {len(events)}",
-                place=f"window {k}",
-                hint="Windows and events must be of the same recording.",
-            )
-        return events

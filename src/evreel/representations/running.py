@@ -1,0 +1,383 @@
+"""The one driver that runs representations over windows.
+
+Files, loaders and `evreel.features` all run it, so what is computed on the fly equals what a file
+holds, bit for bit. Several runs go through the same events together: each piece of a recording is
+read once for all of them.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import heapq
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.errors import EventsError, ParameterError
+from evreel.events import Events, Sensor
+from evreel.representations.base import Frame, Representation, Window
+from evreel.representations.feature import EventMap, Feature
+from evreel.timebase import Int64Array
+from evreel.windows import IndexOf, Windows
+
+Read = Callable[[int, int], Events]
+"""Function of (start, stop) rows → the events of rows ``[start, stop)``."""
+
+READ_ROWS = 1 << 20
+"""Most rows of a piece: 13 MB of events."""
+
+_HELD = 2
+"""Pieces that are held at a time: windows that overlap go back from one to the one before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A feature, the windows of its frames, and what is changed on the way.
+
+    Parameters
+    ----------
+    feature
+        What to compute.
+    windows
+        Which rows make which frame.
+    oldest_us
+        (n,) µs, or one for all: where the recording, part or sample of each window begins. A frame
+        does not depend on earlier events, however far back its representation looks.
+    repairs
+        Counts of what was changed, by name; increased as frames are made. A zero says that
+        there was nothing to change.
+    """
+
+    feature: Feature
+    windows: Windows
+    oldest_us: npt.ArrayLike = 0
+    repairs: MutableMapping[str, int] = field(default_factory=dict)
+
+
+def frames(
+    made_of: Representation | Feature,
+    read: Read,
+    windows: Windows,
+    sensor: Sensor,
+    *,
+    index_of: IndexOf | None = None,
+    oldest_us: npt.ArrayLike = 0,
+    rows: int = READ_ROWS,
+    repairs: MutableMapping[str, int] | None = None,
+) -> Iterator[Frame]:
+    """Yield the frame of each window: one array, which is filled again for the next.
+
+    Copy a frame (``frame.copy()``) to keep it beyond the next step of the loop.
+
+    Parameters
+    ----------
+    made_of
+        What to compute.
+    windows, oldest_us, repairs
+        As in `Run`.
+    read
+        Function of (start, stop) rows → their events, such as `EventsStore.read`. Neighbouring
+        and overlapping windows are read together, `rows` at a time.
+    sensor
+        (height, width) of the events.
+    index_of
+        Function of (n,) timestamps → (n,) rows of the first event at or after each. Only needed by
+        a representation that looks further back than its window.
+    rows
+        Most rows read at a time; the frames do not depend on it.
+
+    Yields
+    ------
+    (C, H, W), read-only, valid until the next one.
+
+    Raises
+    ------
+    EventsError
+        If `read` returns other rows than asked for.
+    ParameterError
+        If `index_of` is needed and not given.
+
+    Examples
+    --------
+    >>> from evreel.representations import Histogram
+    >>> from evreel.windows import Count
+    >>> events = Events([0, 1, 2], [0, 1, 0], [0, 0, 0], [1, 1, 0], Sensor(1, 2))
+    >>> windows = Count(2).plan(3, lambda rows: events.t[rows])
+    >>> made = frames(Histogram(), lambda a, b: events[a:b], windows, events.sensor)
+    >>> [frame.tolist() for frame in made]
+    [[[[0, 0]], [[1, 1]]], [[[1, 0]], [[0, 0]]]]
+    """
+    run = Run(Feature.of(made_of), windows, oldest_us, {} if repairs is None else repairs)
+    for _, frame in frames_together([run], read, sensor, index_of=index_of, rows=rows):
+        yield frame
+
+
+def frames_together(
+    runs: Sequence[Run],
+    read: Read,
+    sensor: Sensor,
+    *,
+    index_of: IndexOf | None = None,
+    rows: int = READ_ROWS,
+    ahead: bool = False,
+) -> Iterator[tuple[int, Frame]]:
+    """Yield (run, frame) for every window of every run; the frames of one run are in order.
+
+    The run that needs the earliest rows goes on first, so that each piece of the events is read
+    once for all.
+
+    Parameters
+    ----------
+    runs
+        What to compute.
+    read, sensor, index_of, rows
+        As in `frames`.
+    ahead
+        Whether a thread reads the next piece meanwhile; `read` must allow that.
+
+    Yields
+    ------
+    Position in `runs`, and the frame of its next window, valid until its next one.
+    """
+    plans = [_Plan(run, index_of) for run in runs]
+    needed = [(plan.low, run.windows.stop) for plan, run in zip(plans, runs, strict=True)]
+    pieces = _Pieces(read, needed, rows)
+    with pieces.reading_ahead() if ahead else contextlib.nullcontext():
+        going = [(0, k, plan.go(pieces, sensor)) for k, plan in enumerate(plans)]
+        heapq.heapify(going)
+        while going:
+            _, k, steps = going[0]
+            step = next(steps, None)
+            if step is None:
+                heapq.heappop(going)
+                continue
+            position, frame = step
+            heapq.heapreplace(going, (position, k, steps))
+            if frame is not None:
+                yield k, frame
+
+
+def tensor(
+    made_of: Representation | Feature,
+    events: Events,
+    windows: Windows,
+    repairs: MutableMapping[str, int] | None = None,
+) -> Frame:
+    """Return the frames of all windows of events in memory, (N, C, H, W).
+
+    Parameters
+    ----------
+    made_of
+        What to compute.
+    events
+        The windows' rows count from its first event.
+    windows
+        Which rows make which frame.
+    repairs
+        As in `Run`.
+    """
+    made_of = Feature.of(made_of)
+    made = np.empty((len(windows), *made_of.shape(events.sensor)), dtype=made_of.dtype)
+    source = frames(
+        made_of,
+        lambda start, stop: events[start:stop],
+        windows,
+        events.sensor,
+        index_of=lambda t: np.searchsorted(events.t, t),
+        repairs=repairs,
+    )
+    for k, frame in enumerate(source):
+        made[k] = frame
+    return made
+
+
+class _Plan:
+    """A run, and the first row that each of its windows needs."""
+
+    def __init__(self, run: Run, index_of: IndexOf | None) -> None:
+        self._run = run
+        windows = run.windows
+        history = run.feature.representation.history
+        if history == 0:
+            self.since_us, self.low = windows.start_us, windows.start
+            return
+        if index_of is None:
+            raise ParameterError(
+                "looks further back than its windows: index_of is needed to find the rows",
+                place=run.feature.representation.name,
+                hint="Give EventsStore.index_of, or a function like it.",
+            )
+        oldest = np.broadcast_to(np.asarray(run.oldest_us, dtype=np.int64), windows.start_us.shape)
+        since_us = oldest if history is None else np.maximum(oldest, windows.start_us - history)
+        self.since_us = np.minimum(since_us, windows.start_us)
+        self.low = np.minimum(index_of(self.since_us), windows.start)
+
+    def go(self, pieces: _Pieces, sensor: Sensor) -> Iterator[tuple[int, Frame | None]]:
+        """Yield (first row of the piece to go on with, finished frame or None)."""
+        run, windows = self._run, self._run.windows
+        view = _View(pieces, run.feature.of_events(sensor))
+        accumulator = run.feature.representation.accumulator(view.sensor or sensor, run.repairs)
+        accumulator.weight = view.weight
+        finished = run.feature.of_frames(sensor, run.repairs)
+        # Views whose items are Python's whole numbers: lists of them take 80 bytes per window.
+        columns = (windows.start_us, windows.stop_us, windows.start, windows.stop)
+        starts_us, stops_us, starts, stops = (column.data for column in columns)
+        since_us, lows = self.since_us.data, self.low.data
+        at = 0
+        begun = done = 0  # rows [begun, done) are in what is carried over
+        for k in range(len(windows)):
+            start, stop, low = starts[k], stops[k], lows[k]
+            if accumulator.carries:
+                if stop < done or low < begun:
+                    accumulator.reset()
+                    begun = done = low
+                elif low > done:
+                    begun = done = low
+                low, done = done, stop
+            if low < stop and at != (at := pieces.number(low)):
+                yield pieces.start[at], None
+            first_us, last_us, n = view.extent(k, start, stop)
+            if not n:
+                first_us = last_us = starts_us[k]
+            accumulator.begin(
+                Window(k, starts_us[k], stops_us[k], first_us, last_us, n, since_us[k])
+            )
+            while low < stop:
+                if at != (at := pieces.number(low)):
+                    yield pieces.start[at], None
+                accumulator.add(view.rows(k, low, min(stop, pieces.stop[at])))
+                low = pieces.stop[at]
+            yield pieces.start[at] if pieces.start else 0, finished(accumulator.finish())
+
+
+class _View:
+    """The events of pieces as one feature sees them: with what its geometry does to them."""
+
+    def __init__(self, pieces: _Pieces, changed: EventMap | None) -> None:
+        self._pieces = pieces
+        self._changed = changed
+        self._held: dict[int, tuple[Events, Int64Array | None]] = {}
+        self.sensor = None if changed is None else changed.sensor
+        self.weight = 1.0 if changed is None else changed.weight
+
+    def rows(self, k: int, start: int, stop: int) -> Events:
+        """Return what is left of rows ``[start, stop)`` of one piece, for window k."""
+        piece = self._pieces.number(start)
+        first = self._pieces.start[piece]
+        events, kept = self._of(k, piece)
+        low, high = start - first, stop - first
+        if kept is not None:
+            low, high = np.searchsorted(kept, (low, high)).tolist()
+        return events[low:high]
+
+    def extent(self, k: int, start: int, stop: int) -> tuple[int, int, int]:
+        """Return first and last timestamp and number of the events left of window k's rows."""
+        if start == stop:
+            return 0, 0, 0
+        first, last = self._pieces.number(start), self._pieces.number(stop - 1)
+        if self._changed is None and last - first >= _HELD:
+            return self._pieces.stamp(k, start), self._pieces.stamp(k, stop - 1), stop - start
+        first_us = last_us = n = 0
+        for piece in range(first, last + 1):
+            low = max(start, self._pieces.start[piece])
+            part = self.rows(k, low, min(stop, self._pieces.stop[piece]))
+            if len(part):
+                first_us = first_us if n else int(part.t[0])
+                last_us = int(part.t[-1])
+                n += len(part)
+        return first_us, last_us, n
+
+    def _of(self, k: int, piece: int) -> tuple[Events, Int64Array | None]:
+        if self._changed is None:
+            return self._pieces.events(k, piece), None
+        if piece not in self._held:
+            while len(self._held) >= _HELD:
+                del self._held[next(iter(self._held))]
+            events = self._pieces.events(k, piece)
+            self._held[piece] = self._changed.apply(events, self._pieces.start[piece])
+        return self._held[piece]
+
+
+class _Pieces:
+    """The rows that some runs need, in pieces, each read once while the runs go on together."""
+
+    def __init__(self, read: Read, needed: Sequence[tuple[Int64Array, Int64Array]], rows: int):
+        if rows < 1:
+            raise ParameterError(f"rows={rows} is not at least 1")
+        self._read = read
+        self._held: dict[int, Events] = {}
+        self._next: tuple[int, Future[Events]] | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        # A gap between windows is read too if that costs less than another read: a sixteenth of
+        # what is read at a time is one chunk of an events store.
+        start, stop = _joined(needed, gap=rows // 16)
+        n = -(-(stop - start) // rows)
+        before = np.concatenate([[0], np.cumsum(n)[:-1]]) if len(n) else n
+        low = np.repeat(start, n) + (np.arange(n.sum()) - np.repeat(before, n)) * rows
+        self.start: list[int] = low.tolist()
+        self.stop: list[int] = np.minimum(low + rows, np.repeat(stop, n)).tolist()
+
+    def number(self, row: int) -> int:
+        """Return the piece that has a row."""
+        return bisect.bisect_right(self.start, row) - 1
+
+    def events(self, k: int, piece: int) -> Events:
+        """Return the events of a piece, for window k."""
+        if piece not in self._held:
+            while len(self._held) >= _HELD:  # freed before the next one is read
+                del self._held[next(iter(self._held))]
+            self._held[piece] = self._checked(k, piece)
+            if self._pool is not None and piece + 1 < len(self.start):
+                following = self.start[piece + 1], self.stop[piece + 1]
+                self._next = piece + 1, self._pool.submit(self._read, *following)
+        return self._held[piece]
+
+    def stamp(self, k: int, row: int) -> int:
+        """Return the timestamp of a row, for window k."""
+        piece = self.number(row)
+        if piece in self._held:
+            return int(self._held[piece].t[row - self.start[piece]])
+        return int(_whole(self._read(row, row + 1), k, row, row + 1).t[0])
+
+    @contextlib.contextmanager
+    def reading_ahead(self) -> Iterator[None]:
+        """Read the next piece in a thread, while the block works on the one before."""
+        with ThreadPoolExecutor(1, "evreel-read") as self._pool:
+            yield
+
+    def _checked(self, k: int, piece: int) -> Events:
+        start, stop = self.start[piece], self.stop[piece]
+        if self._next is not None and self._next[0] == piece:
+            events = self._next[1].result()
+            self._next = None
+        else:
+            events = self._read(start, stop)
+        return _whole(events, k, start, stop)
+
+
+def _joined(
+    needed: Sequence[tuple[Int64Array, Int64Array]], gap: int
+) -> tuple[Int64Array, Int64Array]:
+    """Return ranges of rows in order, joined where they overlap or are at most `gap` apart."""
+    start, stop = (np.concatenate([ends[side] for ends in needed]) for side in (0, 1))
+    start, stop = start[start < stop], stop[start < stop]
+    order = np.argsort(start, kind="stable")
+    start, stop = start[order], np.maximum.accumulate(stop[order]) if len(stop) else stop
+    apart = np.flatnonzero(start[1:] > stop[:-1] + gap) + 1
+    begins = np.concatenate([[0], apart])[: len(start)].astype(np.int64)
+    return start[begins], stop[np.append(begins[1:], len(stop))[: len(begins)] - 1]
+
+
+def _whole(events: Events, k: int, start: int, stop: int) -> Events:
+    """Return events that must be as many as were asked for."""
+    if len(events) != stop - start:
+        raise EventsError(
+            f"of rows [{start}, {stop}), the recording returned {len(events)}",
+            place=f"window {k}",
+            hint="Windows and events must be of the same recording.",
+        )
+    return events
