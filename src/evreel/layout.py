@@ -12,7 +12,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-Filter = Literal["none", "bitshuffle-lz4", "zstd", "gzip"]
+Filter = Literal["none", "bitshuffle-lz4", "zstd", "gzip", "fletcher32"]
+Compression = Literal["zstd", "gzip", "none"]
+"""How the frames of a features file are compressed."""
 
 COLUMN_CHUNK = 65_536
 """Rows per chunk of a column: 2,000 to 10,000 chunks in a long recording, 1 ms to read one."""

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
-import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 import zstandard
@@ -25,8 +24,9 @@ import zstandard
 from evreel.errors import LayoutError, ParameterError, UsageError, did_you_mean, foreign
 from evreel.events import Sensor
 from evreel.files import hdf5
+from evreel.files.filters import ZSTD, deflated
 from evreel.files.samples import add_samples, read_samples
-from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES
+from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES, Compression, Filter
 from evreel.provenance import canonical_json
 from evreel.samples.samples import Samples
 from evreel.text import nfc
@@ -79,6 +79,9 @@ class FeaturesWriter:
         What the representation says of itself (`Representation.description`).
     samples
         Which windows belong to which sample, if the recording is cut.
+    compression
+        ``zstd``, or for readers without HDF5's plugins ``gzip`` or ``none``; the columns beside the
+        frames need no plugin then, either.
     threads
         Number of compressing threads.
 
@@ -105,6 +108,7 @@ class FeaturesWriter:
         reference: str,
         unit: str,
         samples: SampleWindows | None = None,
+        compression: Compression = "zstd",
         threads: int = 2,
     ) -> None:
         self._shape = shape
@@ -126,7 +130,7 @@ class FeaturesWriter:
                 place=name,
                 hint="Choose another name.",
             )
-        plain = {key: _attribute_of(value) for key, value in parameters.items()}
+        own = {key: _attribute_of(value) for key, value in parameters.items()}
         self._data = file.create_dataset(
             "data",
             shape=(self._n, *shape),
@@ -134,18 +138,19 @@ class FeaturesWriter:
             chunks=(1, *shape),
             maxshape=(None, *shape),
             track_times=False,
-            **hdf5.filter_options(FEATURES["data"]),
+            **hdf5.filter_options("fletcher32" if compression == "none" else compression),
         )
-        hdf5.set_attributes(self._data, attributes | plain)
+        plain: Filter | None = None if compression == "zstd" else "fletcher32"
+        hdf5.set_attributes(self._data, attributes | own)
         for column in _COLUMNS:
-            hdf5.add(file, FEATURES[f"windows/{column}"], getattr(windows, column))
+            hdf5.add(file, FEATURES[f"windows/{column}"], getattr(windows, column), filter_=plain)
         if isinstance(division, Count):
-            hdf5.add(file, FEATURES["last_timestamps"], windows.stop_us - 1)
+            hdf5.add(file, FEATURES["last_timestamps"], windows.stop_us - 1, filter_=plain)
         hdf5.add(file, FEATURES["t_offset"], t_offset)
         if samples is not None:
-            add_samples(file, samples.samples, samples.labels)
-            hdf5.add(file, FEATURES["samples/window_start"], samples.bounds[:-1])
-            hdf5.add(file, FEATURES["samples/window_stop"], samples.bounds[1:])
+            add_samples(file, samples.samples, samples.labels, plain)
+            for edge, rows in (("start", samples.bounds[:-1]), ("stop", samples.bounds[1:])):
+                hdf5.add(file, FEATURES[f"samples/window_{edge}"], rows, filter_=plain)
         hdf5.set_attributes(
             file,
             {
@@ -156,6 +161,7 @@ class FeaturesWriter:
                 "unit": unit,
             },
         )
+        self._compression = compression
         self._own = threading.local()
         self._pool = ThreadPoolExecutor(threads, "compress", self._start_thread)
         self._most_pending = 2 * threads
@@ -199,12 +205,19 @@ class FeaturesWriter:
         self._own.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
 
     def _compress(self, raw: bytes) -> bytes:
+        if self._compression == "none":
+            return raw
+        if self._compression == "gzip":
+            return deflated(raw, self._dtype.itemsize, hdf5.GZIP_LEVEL)
         compressed: bytes = self._own.compressor.compress(raw)
         return compressed
 
     def _store(self) -> None:
         chunk = self._pending.popleft().result()
-        self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
+        if self._compression == "none":  # HDF5 adds a checksum
+            self._data[self._written] = np.frombuffer(chunk, self._dtype).reshape(self._shape)
+        else:
+            self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
         self._written += 1
 
 
@@ -390,7 +403,7 @@ def _is_zstd_by_window(data: h5py.Dataset) -> bool:
     return bool(
         data.chunks == (1, *data.shape[1:])
         and filters.get_nfilters() == 1
-        and filters.get_filter(0)[0] == hdf5plugin.Zstd.filter_id
+        and filters.get_filter(0)[0] == ZSTD
     )
 
 
