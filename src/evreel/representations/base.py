@@ -9,7 +9,8 @@ recording.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -161,6 +162,8 @@ class Representation(Settings, ABC):
         Where it is defined.
     unit
         Unit of a value.
+    sources
+        Digests of the files that define it, where it is a user's own: role → ``sha256:…``.
 
     Raises
     ------
@@ -172,6 +175,7 @@ class Representation(Settings, ABC):
     revision: ClassVar[int]
     reference: ClassVar[str]
     unit: ClassVar[str]
+    sources: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def __post_init__(self) -> None:
         try:
@@ -225,3 +229,10 @@ class Representation(Settings, ABC):
     @abstractmethod
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what computes it, with its own frame and the counts that it increases."""
+
+
+FACTS = ("name", "revision", "reference", "unit")
+"""What a class of representations says of itself."""
+
+RESERVED = (*FACTS, *(name for name in dir(Representation) if not name.startswith("_")))
+"""Names that no parameter can have."""
