@@ -1,12 +1,14 @@
-"""Rule `features`: one representation of one recording, precomputed."""
+"""Rule `features`: every representation of one recording, precomputed."""
+
+from pathlib import Path
 
 from evreel import steps
 
 with steps.logged(snakemake.log[0]):
-    steps.features(
+    of_feature = steps.given_each(steps.FeatureSettings, snakemake.params)
+    steps.all_features(
         snakemake.input.store,
-        snakemake.output[0],
-        steps.given(steps.FeatureSettings, snakemake.params),
+        {path: of_feature[Path(path).parent.name] for path in map(Path, snakemake.output)},
         cut=snakemake.input.get("cut") or None,
         labels=snakemake.params.labels,
     )

@@ -132,6 +132,15 @@ def settings(kind, place, only=None):
     return {f"{kind.__name__}_{name}": value_of(name) for name in settings_of(kind)}
 
 
+def settings_of_features(kind):
+    """Return parameters as `settings` does, for each feature."""
+    return {
+        f"{name} of {feature}": value
+        for feature in DATASET.config.features
+        for name, value in settings(kind, f"features/{feature}").items()
+    }
+
+
 def limits(kind, place):
     """Return parameters as `settings` does, of which no change runs a job again.
 

@@ -1,18 +1,23 @@
 rule features:
-    """One representation of one recording, precomputed."""
+    """Every representation of one recording, in one pass; those that are as they should be stay."""
     input:
         store=rules.events.output.store,
         cut=of_recording(DATASET.cut_table, []),
     output:
-        "<results>/features/{feature}/{id}.h5",
+        update(
+            expand(
+                "<results>/features/{feature}/{{id}}.h5",
+                feature=DATASET.config.features,
+            )
+        ),
     log:
-        "<logs>/features/{feature}/{id}.log",
+        "<logs>/features/{id}.log",
     benchmark:
-        "<benchmarks>/features/{feature}/{id}.tsv"
+        "<benchmarks>/features/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
-        **settings(FeatureSettings, "features/{feature}"),
+        **settings_of_features(FeatureSettings),
         labels=of_recording(DATASET.sample_labels),
         revision=revision("features"),
     script:
@@ -22,7 +27,7 @@ rule features:
 rule feature_boxes:
     """A recording's boxes in the order of a feature's windows."""
     input:
-        features=rules.features.output[0],
+        features="<results>/features/{feature}/{id}.h5",
         boxes=of_recording(DATASET.boxes_file),
     output:
         boxes="<results>/features/{feature}/{id}_bbox.npy",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from evreel.annotations.alignment import Alignment
 from evreel.annotations.choices import PRIMARY, RADIUS_PX, At, Priority
@@ -37,6 +37,9 @@ from evreel.video.labelled import Showing
 from evreel.video.mp4 import Encoding
 from evreel.video.render import Rendering
 from evreel.windows import AnyWindows, RegularWindows
+
+if TYPE_CHECKING:
+    from evreel.representations import Feature
 
 NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 """Form of the names of recordings and features, from which files are named."""
@@ -573,13 +576,23 @@ class FeatureSettings(AnyWindows):
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
-        from evreel.representations import create
-
         try:
-            create(self.representation, self.parameters)
+            self.feature()
         except UsageError as error:
             yield (), str(error)
         yield from super().contradictions()
+
+    def feature(self) -> Feature:
+        """Return the feature that these settings ask for.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such representation, or a parameter is out of range.
+        """
+        from evreel.representations import Feature, create
+
+        return Feature(create(self.representation, self.parameters))
 
 
 @dataclass(frozen=True)

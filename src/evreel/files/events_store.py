@@ -380,6 +380,14 @@ class EventsStore(hdf5.Opened):
             "Choose fewer windows, or leave this sample out.",
         )
 
+    def oldest_us(self, start_us: Int64Array) -> Int64Array:
+        """Return where the part or member that holds each time begins, 0 if there are none.
+
+        What is before it was recorded on another clock.
+        """
+        begins = np.array([0, *(member.start_us for member in self.members)], dtype=np.int64)
+        return begins[np.searchsorted(begins, np.maximum(start_us, 0), side="right") - 1]
+
     def _cut(
         self,
         division: Division,

@@ -21,13 +21,20 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from evreel.errors import LayoutError, ParameterError, UsageError, did_you_mean, foreign
+from evreel.errors import (
+    EvreelError,
+    LayoutError,
+    ParameterError,
+    UsageError,
+    did_you_mean,
+    foreign,
+)
 from evreel.events import Sensor
 from evreel.files import hdf5
 from evreel.files.filters import ZSTD, deflated
 from evreel.files.samples import add_samples, read_samples
 from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES, Compression, Filter
-from evreel.provenance import canonical_json
+from evreel.provenance import Provenance, canonical_json, counts_in
 from evreel.samples.samples import Samples
 from evreel.text import nfc
 from evreel.timebase import Int64Array
@@ -36,6 +43,7 @@ from evreel.windows import Count, Division, Duration, Number, Windows
 Frame = npt.NDArray[Any]
 
 _LEVEL = 1
+_IDENTITY = ("step", "step_revision", "parameters", "inputs")
 _COLUMNS = ("start", "stop", "start_us", "stop_us")
 _MODES: Mapping[type[Division], str] = {Duration: "delta_t", Count: "n_events", Number: "number"}
 
@@ -239,6 +247,7 @@ class FeaturesFile(hdf5.Opened):
     mode, delta_t_us, n_events : how windows were cut, as in `FEATURE_DATA_ATTRIBUTES`.
     sensor : (height, width) of the events.
     t_offset : first timestamp of the recording on the camera's own clock, µs.
+    provenance : its root attributes by name: step, parameters and inputs as JSON, and the others.
     samples : which frames belong to which sample, None if the recording is not cut.
 
     Raises
@@ -334,6 +343,7 @@ class FeaturesFile(hdf5.Opened):
 
     def _read_attributes(self) -> None:
         root, data = self._file.attrs, self._data.attrs
+        self.provenance: Mapping[str, Any] = dict(root)
         for name in FEATURE_DATA_ATTRIBUTES:
             if name not in data:
                 raise LayoutError(f"attribute {name} is missing", path=self.path, place="data")
@@ -392,6 +402,28 @@ class FeaturesFile(hdf5.Opened):
                 path=self.path,
                 hint="The step that wrote it did not finish: run it again.",
             )
+
+
+def repairs_if_made(path: Path, made: Provenance, revision: int) -> dict[str, int] | None:
+    """Return what was changed when a file was made, None if it is not the one that would be made.
+
+    Parameters
+    ----------
+    path
+        The file, which need not be there, nor whole.
+    made
+        Step, parameters and inputs that it must have.
+    revision
+        That of its representation.
+    """
+    wanted = made.attributes()
+    try:
+        with FeaturesFile(path) as file:
+            has = file.provenance
+            same = all(has.get(name) == wanted[name] for name in _IDENTITY)
+            return counts_in(has.get("repairs")) if same and file.revision == revision else None
+    except (EvreelError, OSError):
+        return None
 
 
 def _is_zstd_by_window(data: h5py.Dataset) -> bool:

@@ -50,12 +50,15 @@ class Run:
     repairs
         Counts of what was changed, by name; increased as frames are made. A zero says that
         there was nothing to change.
+    name
+        What errors call it, where several run together.
     """
 
     feature: Feature
     windows: Windows
     oldest_us: npt.ArrayLike = 0
     repairs: MutableMapping[str, int] = field(default_factory=dict)
+    name: str = ""
 
 
 def frames(
@@ -151,7 +154,11 @@ def frames_together(
         heapq.heapify(going)
         while going:
             _, k, steps = going[0]
-            step = next(steps, None)
+            try:
+                step = next(steps, None)
+            except (EventsError, ParameterError) as error:
+                place = ": ".join(filter(None, (runs[k].name, error.place)))
+                raise type(error)(error.problem, place=place, hint=error.hint) from error
             if step is None:
                 heapq.heappop(going)
                 continue

@@ -27,13 +27,13 @@ from evreel.steps.annotate import annotate
 from evreel.steps.boxes import boxes
 from evreel.steps.check import audit, check, verify
 from evreel.steps.clock import clock, clock_by_hand
-from evreel.steps.common import LOG, given, logged, memory_error, os_error
+from evreel.steps.common import LOG, given, given_each, logged, memory_error, os_error
 from evreel.steps.cut import cut
 from evreel.steps.draw import draw
 from evreel.steps.events import Source, as_store, events
 from evreel.steps.export import export
 from evreel.steps.feature_boxes import feature_boxes
-from evreel.steps.features import features
+from evreel.steps.features import all_features, features
 from evreel.steps.info import describe, info
 from evreel.steps.qa import qa
 from evreel.steps.release import release
@@ -66,6 +66,7 @@ __all__ = [
     "VideoSettings",
     "acquire",
     "align",
+    "all_features",
     "annotate",
     "as_store",
     "as_table",
@@ -83,6 +84,7 @@ __all__ = [
     "feature_boxes",
     "features",
     "given",
+    "given_each",
     "info",
     "logged",
     "memory_error",

@@ -80,6 +80,31 @@ def given(of: type[S], params: Any) -> S:
     return of(**values)
 
 
+def given_each(of: type[S], params: Any) -> dict[str, S]:
+    """Return the settings that a rule passes for each of several groups, by the group's name.
+
+    Parameters
+    ----------
+    of
+        A class of settings.
+    params
+        Snakemake's: ``<class>_<setting> of <group>`` → a mapping of that setting to its value.
+
+    Examples
+    --------
+    >>> from evreel.dataset.settings import ClockSettings
+    >>> params = {"ClockSettings_scale of a": {"scale": 2}}
+    >>> given_each(ClockSettings, params)["a"].scale
+    2
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in params.items():
+        setting, _, group = name.partition(" of ")
+        if group:
+            groups.setdefault(group, {})[setting] = value
+    return {group: given(of, values) for group, values in groups.items()}
+
+
 def os_error(error: OSError) -> str:
     """Return one line that says what the system refused, and for which file."""
     what = error.strerror or str(error) or type(error).__name__

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evreel.dataset.settings import FeatureSettings
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, counted
 from evreel.steps.events import Source, as_store
+
+if TYPE_CHECKING:
+    import h5py
+
+    from evreel.files.events_store import EventsStore
+    from evreel.files.features import FeaturesWriter
+    from evreel.representations import Run
+    from evreel.samples.samples import Samples
 
 
 def features(
@@ -22,16 +32,36 @@ def features(
     labels: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
-    """Precompute one representation of one recording.
+    """Precompute one representation of one recording, as `all_features` does several.
+
+    Returns
+    -------
+    What was changed: name → count. The file has it as ``repairs``.
+    """
+    wanted = {Path(output): settings}
+    made = all_features(store, wanted, cut=cut, labels=labels, progress=progress)
+    return made[Path(output)]
+
+
+def all_features(
+    store: Source,
+    wanted: Mapping[Path, FeatureSettings],
+    *,
+    cut: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> dict[Path, dict[str, int]]:
+    """Precompute representations of one recording, in one pass over its events.
+
+    A file that is complete, and was made from the same input with the same parameters by the same
+    revision, is kept.
 
     Parameters
     ----------
     store
         Events store (or a recording, decoded temporarily).
-    output
-        The feature file, HDF5.
-    settings
-        The representation, its parameters, and its windows.
+    wanted
+        Feature file, HDF5 → the representation, its parameters, and its windows.
     cut
         Table of the recording's samples, as `cut` writes it; each is divided on its own. None
         divides the recording.
@@ -40,7 +70,7 @@ def features(
 
     Returns
     -------
-    What was changed: name → count. The file has it as ``repairs``.
+    Of each file, what was changed: name → count. The file has it as ``repairs``.
 
     Raises
     ------
@@ -48,48 +78,107 @@ def features(
         If there is no such representation, or a parameter is out of range.
     """
     from evreel.files import hdf5
-    from evreel.files.features import FeaturesWriter, SampleWindows
     from evreel.layout import FEATURES
-    from evreel.representations import create, frames
+    from evreel.representations import frames_together
     from evreel.samples.tables import read_cut
 
-    made_of = create(settings.representation, settings.parameters)
-    divided = settings.division()
-    repairs: dict[str, int] = {}
-    with as_store(store, beside=output) as opened:
+    if not wanted:
+        return {}
+    with as_store(store, beside=next(iter(wanted))) as opened:
         inputs = {"store": sha256(opened.path)}
-        of_samples = None
-        if cut is None:
-            windows = opened.windows(divided)
-        else:
+        samples, names = None, None
+        if cut is not None:
             inputs["cut"] = sha256(cut)
             samples = read_cut(cut)
-            windows, bounds = opened.windows_of(samples, divided)
             names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
-            of_samples = SampleWindows(samples, names, bounds)
-        made = Provenance(
-            "features",
-            {"representation": {made_of.name: made_of.parameters}, **asdict(divided)},
-            inputs,
-            repairs,
-        )
+        jobs = [_Job(path, settings, inputs, names) for path, settings in wanted.items()]
+        new = [job for job in jobs if not job.is_kept()]
         with (
-            atomic(output, inputs=[opened.path, cut]) as (scratch,),
-            hdf5.create(scratch, FEATURES, made) as file,
+            atomic(*(job.path for job in new), inputs=[opened.path, cut]) as scratch,
+            contextlib.ExitStack() as files,
         ):
-            writer = FeaturesWriter(
-                file,
-                windows,
-                divided,
-                opened.sensor,
-                opened.t_offset,
-                shape=made_of.shape(opened.sensor),
-                samples=of_samples,
-                **made_of.description,
+            runs, writers = [], []
+            for job, path in zip(new, scratch, strict=True):
+                file = files.enter_context(hdf5.create(path, FEATURES, job.made))
+                run, writer = job.begin(file, opened, samples, 2 if len(new) == 1 else 1)
+                runs.append(run)
+                writers.append(writer)
+            total = sum(len(run.windows) for run in runs)
+            every = frames_together(
+                runs, opened.read, opened.sensor, index_of=opened.index_of, ahead=True
             )
-            made_frames = frames(made_of, opened.read, windows, opened.sensor, repairs=repairs)
-            for frame in counted(made_frames, len(windows), progress):
-                writer.write(frame)
-            writer.finish()
-    LOG.info("%s: %d windows of %s", Path(output).name, len(windows), made_of.name)
-    return repairs
+            for k, frame in counted(every, total, progress):
+                writers[k].write(frame)
+            for job, run, writer in zip(new, runs, writers, strict=True):
+                writer.finish()
+                LOG.info("%s: %d windows of %s", job.said, len(run.windows), job.name)
+    return {job.path: job.repairs for job in jobs}
+
+
+class _Job:
+    """One file that is wanted, and what it is to say of itself."""
+
+    def __init__(
+        self,
+        path: Path,
+        settings: FeatureSettings,
+        inputs: Mapping[str, str],
+        labels: tuple[str, ...] | None,
+    ) -> None:
+        self.path = path
+        self.said = f"{path.parent.name}/{path.name}"
+        self.repairs: dict[str, int] = {}
+        self._feature = settings.feature()
+        self._division = settings.division()
+        self._labels = labels
+        representation = self._feature.representation
+        self.name = representation.name
+        parameters = {
+            "representation": {self.name: representation.parameters},
+            **asdict(self._division),
+            **({} if labels is None else {"labels": labels}),
+        }
+        self.made = Provenance("features", parameters, inputs, self.repairs)
+
+    def is_kept(self) -> bool:
+        """Return whether the file is there as it would be made; its time becomes that of now."""
+        from evreel.files.features import repairs_if_made
+
+        repairs = repairs_if_made(self.path, self.made, self._feature.representation.revision)
+        if repairs is None:
+            return False
+        self.repairs.update(repairs)
+        self.path.touch()
+        LOG.info("%s: kept, it is complete and the same", self.said)
+        return True
+
+    def begin(
+        self, file: h5py.File, store: EventsStore, samples: Samples | None, threads: int
+    ) -> tuple[Run, FeaturesWriter]:
+        """Return the run that makes the frames, and what writes them into a new file."""
+        import numpy as np
+
+        from evreel.files.features import FeaturesWriter, SampleWindows
+        from evreel.representations import Run
+
+        of_samples = None
+        if samples is None:
+            windows = store.windows(self._division)
+            oldest_us = store.oldest_us(windows.start_us)
+        else:
+            windows, bounds = store.windows_of(samples, self._division)
+            of_samples = SampleWindows(samples, self._labels or (), bounds)
+            begins = np.repeat(samples.start_us, np.diff(bounds))
+            oldest_us = np.maximum(begins, store.oldest_us(begins))
+        writer = FeaturesWriter(
+            file,
+            windows,
+            self._division,
+            store.sensor,
+            store.t_offset,
+            shape=self._feature.shape(store.sensor),
+            samples=of_samples,
+            threads=threads,
+            **self._feature.description,
+        )
+        return Run(self._feature, windows, oldest_us, self.repairs, self.said), writer
