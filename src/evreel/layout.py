@@ -371,6 +371,13 @@ FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
 }
 """Attributes of a features file's `data`, named as Metavision's; each parameter is one more."""
 
+FEATURE_STORED_ATTRIBUTES: Mapping[str, str] = {
+    "computed_dtype": "Type in which values were computed, if they are stored in another.",
+    "store_scale": "Value of one step: a stored whole number times this is the value.",
+    "store_as_uint8": "Metavision's: true where a value is the stored one divided by 255.",
+}
+"""Attributes of a features file's `data` where values are not stored as they were computed."""
+
 BOXES_SUFFIX = "_bbox.npy"
 """End of the name of a file of boxes, after the recording's name."""
 

@@ -116,11 +116,11 @@ def test_float32__of_wider_types_is_the_nearest_one():
 def test_scale__is_said_of_what_has_steps():
     assert Stored("uint8").attributes("float32") == {
         "computed_dtype": "float32",
-        "scale": 1 / 255,
+        "store_scale": 1 / 255,
         "store_as_uint8": True,
     }
-    assert Stored("uint8").attributes("uint16") == {"computed_dtype": "uint16", "scale": 1.0}
-    assert Stored("uint8", 0.5).attributes("float32")["scale"] == 0.5
+    assert Stored("uint8").attributes("uint16") == {"computed_dtype": "uint16", "store_scale": 1.0}
+    assert Stored("uint8", 0.5).attributes("float32")["store_scale"] == 0.5
     assert "store_as_uint8" not in Stored("uint8", 0.5).attributes("float32")
     assert Stored("float16").attributes("float32") == {"computed_dtype": "float32"}
 

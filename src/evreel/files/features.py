@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import h5py
@@ -85,6 +86,9 @@ class FeaturesWriter:
         (C, H, W) of a frame.
     dtype, name, parameters, revision, reference, unit
         What the representation says of itself (`Representation.description`).
+    stored
+        Attributes of `data` on how values are stored, if not as they are computed
+        (`FEATURE_STORED_ATTRIBUTES`).
     samples
         Which windows belong to which sample, if the recording is cut.
     compression
@@ -115,6 +119,7 @@ class FeaturesWriter:
         revision: int,
         reference: str,
         unit: str,
+        stored: Mapping[str, Any] = MappingProxyType({}),
         samples: SampleWindows | None = None,
         compression: Compression = "zstd",
         threads: int = 2,
@@ -131,6 +136,7 @@ class FeaturesWriter:
             "event_input_width": sensor.width,
             "event_input_height": sensor.height,
             "shape": np.array(shape, dtype=np.int64),
+            **stored,
         }
         for taken in sorted(attributes.keys() & parameters.keys()):
             raise ParameterError(
@@ -240,7 +246,9 @@ class FeaturesFile(hdf5.Opened):
     Attributes
     ----------
     shape : (N, C, H, W).
-    dtype : of a value.
+    dtype : of a stored value.
+    sources : digests of what defines the representation, if that is a user's own.
+    scale : what one step of a stored value stands for; None where values are stored as they are.
     representation, parameters, revision, reference, unit : what the frames are; name and
         parameters are what `evreel.representations.create` takes.
     windows : row k belongs to frame k.
@@ -285,6 +293,21 @@ class FeaturesFile(hdf5.Opened):
         if not 0 <= k < len(self):
             raise IndexError(f"{self.path.name}: no window {k}; there are {len(self)}")
         return self._values(k).copy()
+
+    def values(self, k: int) -> npt.NDArray[np.float32]:
+        """Return the frame of window k as the values that it stands for, (C, H, W) float32.
+
+        Raises
+        ------
+        IndexError, LayoutError
+            As `read`.
+        """
+        frame = self.read(k)
+        if self.scale is None:
+            return frame.astype(np.float32, copy=False)
+        steps = np.arange(256) * self.scale
+        values: npt.NDArray[np.float32] = steps.astype(np.float32)[frame]
+        return values
 
     def __getitem__(self, rows: int | slice) -> Frame:
         """Return the frame of one window, (C, H, W), or the frames of a slice, (n, C, H, W)."""
@@ -357,13 +380,21 @@ class FeaturesFile(hdf5.Opened):
         try:
             self.parameters: dict[str, Any] = json.loads(root["representation_parameters"])
             self.revision = int(root["representation_revision"])
+            parameters = json.loads(root.get("parameters", "{}"))
+            self.sources: dict[str, str] = parameters.get("sources", {})
             self.delta_t_us = int(data["delta_t"])
             self.n_events = int(data["n_events"])
+            self.scale = float(data["store_scale"]) if "store_scale" in data else None
             height, width = int(data["event_input_height"]), int(data["event_input_width"])
             said = tuple(int(size) for size in data["shape"])
         except (TypeError, ValueError) as error:
             raise LayoutError(f"its attributes cannot be read: {error}", path=self.path) from error
         self.sensor = Sensor.checked(height, width)
+        if self.scale is not None and (self.dtype != np.uint8 or not 0 < self.scale < math.inf):
+            raise LayoutError(
+                f"its store_scale {self.scale} does not go with values of {self.dtype}",
+                path=self.path,
+            )
         if said != self.shape[1:]:
             raise LayoutError(
                 f"data has frames of {self.shape[1:]}, but its attribute shape says {said}",

@@ -17,6 +17,7 @@ from evreel.representations.functions import from_function
 from evreel.representations.histogram import Histogram
 from evreel.representations.own import check_kind, is_own, load
 from evreel.representations.running import Run, frames, frames_together, tensor
+from evreel.representations.stored import Stored
 from evreel.representations.voxel_grid import VoxelGrid
 from evreel.settings import setting
 
@@ -28,6 +29,7 @@ __all__ = [
     "Histogram",
     "Representation",
     "Run",
+    "Stored",
     "VoxelGrid",
     "Window",
     "create",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Frame, Representation
+from evreel.representations.stored import Stored
 
 
 class EventMap(Protocol):
@@ -48,9 +49,12 @@ class Feature:
     ----------
     representation
         What is computed.
+    stored
+        Type of stored values; None: that in which they are computed.
     """
 
     representation: Representation
+    stored: Stored | None = None
 
     @classmethod
     def of(cls, made_of: Representation | Feature) -> Feature:
@@ -60,12 +64,25 @@ class Feature:
     @property
     def dtype(self) -> str:
         """Name of the numpy type of a value of its frames."""
-        return self.representation.dtype
+        return self.representation.dtype if self.stored is None else self.stored.dtype
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes it another one than others, as plain JSON values."""
+        made_of = self.representation
+        said: dict[str, Any] = {"representation": {made_of.name: made_of.parameters}}
+        if made_of.sources:
+            said["sources"] = dict(made_of.sources)
+        if self.stored is not None:
+            said |= {"store": self.stored.dtype, "scale": self.stored.scale}
+        return said
 
     @property
     def description(self) -> dict[str, Any]:
         """What a features file says about it, as keywords of `FeaturesWriter`."""
-        return {**self.representation.description, "dtype": self.dtype}
+        computed = self.representation.dtype
+        stored = {} if self.stored is None else self.stored.attributes(computed)
+        return {**self.representation.description, "dtype": self.dtype, "stored": stored}
 
     def shape(self, sensor: Sensor) -> tuple[int, int, int]:
         """Return (C, H, W) of a frame for the sensor of a recording."""
@@ -79,4 +96,6 @@ class Feature:
         self, sensor: Sensor, repairs: MutableMapping[str, int]
     ) -> Callable[[Frame], Frame]:
         """Return what is done to each finished frame; it may return one array again and again."""
-        return lambda frame: frame
+        if self.stored is None:
+            return lambda frame: frame
+        return self.stored.each(self.shape(sensor), repairs)

@@ -35,6 +35,17 @@ def is_own(name: str) -> bool:
     return ":" in name or "/" in name or name.endswith(".py")
 
 
+def without_folder(name: str) -> str:
+    """Return the name of a representation without the folder that its file is in.
+
+    Examples
+    --------
+    >>> without_folder("my/folder/file.py:function"), without_folder("histogram")
+    ('file.py:function', 'histogram')
+    """
+    return os.path.basename(name) if is_own(name) else name  # noqa: PTH119 (a name, no path)
+
+
 def check_kind(kind: type[Representation]) -> None:
     """Raise `ParameterError` if a class of representations is incomplete."""
     for wanted in FACTS:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import EventsError, ParameterError
+from evreel.errors import EventsError, ParameterError, RepresentationError
 from evreel.events import Events, Sensor
 from evreel.representations.base import Frame, Representation, Window
 from evreel.representations.feature import EventMap, Feature
@@ -146,6 +146,8 @@ def frames_together(
     ------
     Position in `runs`, and the frame of its next window, valid until its next one.
     """
+    if not runs:
+        return
     plans = [_Plan(run, index_of) for run in runs]
     needed = [(plan.low, run.windows.stop) for plan, run in zip(plans, runs, strict=True)]
     pieces = _Pieces(read, needed, rows)
@@ -156,9 +158,11 @@ def frames_together(
             _, k, steps = going[0]
             try:
                 step = next(steps, None)
-            except (EventsError, ParameterError) as error:
+            except (EventsError, ParameterError, RepresentationError) as error:
                 place = ": ".join(filter(None, (runs[k].name, error.place)))
-                raise type(error)(error.problem, place=place, hint=error.hint) from error
+                raise type(error)(
+                    error.problem, path=error.path, place=place, hint=error.hint
+                ) from error
             if step is None:
                 heapq.heappop(going)
                 continue

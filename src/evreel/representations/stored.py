@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import ParameterError
 
+Store = Literal["float32", "float16", "uint8"]
+"""Types of stored values that a feature may be asked for."""
+
 SATURATED = "stored_saturated"
 """In `repairs`: how many values were beyond the range of the stored type, and became its end."""
-
-Store = Literal["float32", "float16", "uint8"]
 
 _STEPS = 255
 
@@ -54,8 +56,8 @@ class Stored:
     scale: float | None = None
 
     def __post_init__(self) -> None:
-        if self.dtype not in ("float32", "float16", "uint8"):
-            raise ParameterError(f"store={self.dtype!r} is not one of float32, float16, uint8")
+        if self.dtype not in get_args(Store):
+            raise ParameterError(f"store={self.dtype!r} is not one of {', '.join(get_args(Store))}")
         if self.scale is None:
             return
         if self.dtype != "uint8":
@@ -86,7 +88,28 @@ class Stored:
         if scale is None:
             return said
         as_metavision = self.scale is None and scale != 1
-        return said | {"scale": scale} | ({"store_as_uint8": True} if as_metavision else {})
+        return said | {"store_scale": scale} | ({"store_as_uint8": True} if as_metavision else {})
+
+    def each(
+        self, shape: tuple[int, int, int], repairs: MutableMapping[str, int]
+    ) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+        """Return a function that stores frame after frame in one array, and counts in `repairs`."""
+        out = np.empty(shape, dtype=self.dtype)
+        finished = out.view()
+        finished.flags.writeable = False
+        repairs[SATURATED] = repairs.get(SATURATED, 0)
+
+        window = itertools.count()
+
+        def stored(frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            place = f"window {next(window)}"
+            try:
+                repairs[SATURATED] += self.apply(frame, out)
+            except ParameterError as error:
+                raise ParameterError(error.problem, place=place, hint=error.hint) from error
+            return finished
+
+        return stored
 
     def apply(self, frame: npt.NDArray[Any], out: npt.NDArray[Any]) -> int:
         """Store a frame's values in `out`; return how many were beyond the range.

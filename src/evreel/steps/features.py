@@ -130,12 +130,13 @@ class _Job:
         self.repairs: dict[str, int] = {}
         self._feature = settings.feature()
         self._division = settings.division()
+        self._compression = settings.compression
         self._labels = labels
-        representation = self._feature.representation
-        self.name = representation.name
+        self.name = self._feature.representation.name
         parameters = {
-            "representation": {self.name: representation.parameters},
+            **self._feature.identity,
             **asdict(self._division),
+            **({} if self._compression == "zstd" else {"compression": self._compression}),
             **({} if labels is None else {"labels": labels}),
         }
         self.made = Provenance("features", parameters, inputs, self.repairs)
@@ -178,6 +179,7 @@ class _Job:
             store.t_offset,
             shape=self._feature.shape(store.sensor),
             samples=of_samples,
+            compression=self._compression,
             threads=threads,
             **self._feature.description,
         )
