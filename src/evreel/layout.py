@@ -32,7 +32,7 @@ class Array:
         numpy dtype string, or ``str`` for variable-length UTF-8.
     dims
         Names of its dimensions; empty for a scalar. Arrays that share a dimension's name share
-        its length.
+        its length. ``…`` in the end stands for any further ones.
     unit
         Unit of a value, or an empty string.
     meaning
@@ -347,6 +347,16 @@ FEATURES = Layout(
             ("label",),
             "",
             "Label names; the row is the label's number.",
+            optional=True,
+        ),
+        Array(
+            "extra/*",
+            "any",
+            ("window", "…"),
+            "",
+            "What `evreel enrich` added under a name: a number, or an array of numbers, per "
+            "window; its attribute sha256 is that of the file that was added.",
+            filter="gzip",
             optional=True,
         ),
     ),

@@ -32,6 +32,7 @@ from evreel.errors import (
 )
 from evreel.events import Sensor
 from evreel.files import hdf5
+from evreel.files.extra import extra_of
 from evreel.files.filters import ZSTD, deflated
 from evreel.files.samples import add_samples, read_samples
 from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES, Compression, Filter
@@ -257,6 +258,7 @@ class FeaturesFile(hdf5.Opened):
     t_offset : first timestamp of the recording on the camera's own clock, µs.
     provenance : its root attributes by name: step, parameters and inputs as JSON, and the others.
     samples : which frames belong to which sample, None if the recording is not cut.
+    extra : name → values that were added per window (`evreel.steps.enrich`), read when asked for.
 
     Raises
     ------
@@ -274,6 +276,7 @@ class FeaturesFile(hdf5.Opened):
             self._direct = _is_zstd_by_window(self._data)
             self.windows = self._read_windows()
             self.samples = self._read_samples()
+            self.extra = extra_of(self._file, self.path)
 
     def __len__(self) -> int:
         return self.shape[0]

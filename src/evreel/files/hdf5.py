@@ -278,7 +278,11 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
         dataset = file[array.name]
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
             raise LayoutError(f"{array.name} is not a data set with values", path=path)
-        if len(dataset.shape) != len(array.dims):
+        dims = array.dims
+        if dims[-1:] == ("…",):
+            further = range(1, len(dataset.shape) - len(dims) + 2)
+            dims = (*dims[:-1], *(f"dimension {k} of {array.name}" for k in further))
+        if len(dataset.shape) != len(dims):
             raise LayoutError(
                 f"data set {array.name} has {len(dataset.shape)} dimensions; "
                 f"({', '.join(array.dims)}) is expected",
@@ -293,7 +297,7 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
             raise LayoutError(
                 f"data set {array.name} is {dataset.dtype.str}; {expected} is expected", path=path
             )
-        for dim, length in zip(array.dims, dataset.shape, strict=True):
+        for dim, length in zip(dims, dataset.shape, strict=True):
             known, by = lengths.setdefault(dim, (length, array.name))
             if known != length:
                 raise LayoutError(

@@ -90,7 +90,7 @@ def repack(source: str | Path, destination: str | Path) -> None:
         with hdf5.new_file(
             Path(destination), libver=("earliest", "v110"), track_order=tracked
         ) as new:
-            _copy_attributes(root, new["/"], source)
+            copy_attributes(root, new["/"], source)
             copies = {root: "/"}
             for group in _groups(old):
                 _copy_members(group, new[copies[group]], copies, source)
@@ -183,7 +183,7 @@ def _copy_members(
                 copy = _copy_dataset(node, new, place, path)
             else:
                 raise _not_kept(f"{place} is a named type", path)
-            _copy_attributes(node, copy, path)
+            copy_attributes(node, copy, path)
             new[name] = copy
             copies[node] = new[name].name
         else:
@@ -255,7 +255,8 @@ def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], tuple[int,
         yield start, tuple(min(s, n - at) for s, n, at in zip(step, shape, start, strict=True))
 
 
-def _copy_attributes(old: h5py.HLObject, new: h5py.HLObject, path: Path) -> None:
+def copy_attributes(old: h5py.HLObject, new: h5py.HLObject, path: Path) -> None:
+    """Copy attributes with their types; `path` is for messages."""
     for name in old.attrs:
         attribute = old.attrs.get_id(name)
         kind = _kind(attribute.get_type(), f"attribute {name} of {old.name}", path)
