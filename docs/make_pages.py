@@ -22,7 +22,13 @@ from evreel.checks import CHECKS
 from evreel.checks.run import audit
 from evreel.dataset.settings import FREE_COLUMNS, Config, RecordingColumns
 from evreel.errors import EvreelError
-from evreel.layout import BOX_DTYPE, LAYOUTS
+from evreel.layout import (
+    BOX_DTYPE,
+    FEATURE_DATA_ATTRIBUTES,
+    FEATURE_STORED_ATTRIBUTES,
+    FEATURES,
+    LAYOUTS,
+)
 from evreel.representations import REGISTRY
 from evreel.settings import Facts, Known, Settings, plain, schema, settings_of
 from evreel.simulate import scene
@@ -156,6 +162,9 @@ def files_page() -> Iterator[str]:
         yield "\n| attribute | meaning |\n|---|---|"
         for name, meaning in layout.attributes.items():
             yield f"| `{name}` | {meaning} |"
+        if layout is FEATURES:
+            for name, meaning in (FEATURE_DATA_ATTRIBUTES | FEATURE_STORED_ATTRIBUTES).items():
+                yield f"| of `data`: `{name}` | {meaning} |"
         yield ""
     yield "## `<id>_bbox.npy`\n"
     yield f"One record of {BOX_DTYPE.itemsize} bytes a box, sorted by t, then track_id.\n"

@@ -369,7 +369,7 @@ FEATURES = Layout(
     },
 )
 
-FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
+FEATURE_DATA_ATTRIBUTES: dict[str, str] = {
     "events_to_tensor": "Registered name of the representation, as bytes.",
     "delta_t": "Duration of a window in µs, uint32; 0 unless mode is delta_t.",
     "n_events": "Events per window; 0 unless mode is n_events.",
@@ -381,7 +381,7 @@ FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
 }
 """Attributes of a features file's `data`, named as Metavision's; each parameter is one more."""
 
-FEATURE_STORED_ATTRIBUTES: Mapping[str, str] = {
+FEATURE_STORED_ATTRIBUTES: dict[str, str] = {
     "computed_dtype": "Type in which values were computed, if they are stored in another.",
     "store_scale": "Value of one step: a stored whole number times this is the value.",
     "store_as_uint8": "Metavision's: true where a value is the stored one divided by 255.",
