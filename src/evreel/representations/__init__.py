@@ -11,25 +11,37 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from evreel.errors import ParameterError, did_you_mean
+from evreel.representations.averaged_timesurface import AveragedTimesurface
 from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.ergo12 import Ergo12
+from evreel.representations.exponential_surface import ExponentialSurface
 from evreel.representations.feature import Feature
 from evreel.representations.functions import from_function
+from evreel.representations.hats import Hats
 from evreel.representations.histogram import Histogram
+from evreel.representations.last_timestamp import LastTimestamp
 from evreel.representations.own import check_kind, is_own, load
 from evreel.representations.running import Run, frames, frames_together, tensor
 from evreel.representations.stored import Stored
+from evreel.representations.tore import Tore
 from evreel.representations.voxel_grid import VoxelGrid
 from evreel.settings import setting
 
 __all__ = [
     "REGISTRY",
     "Accumulator",
+    "AveragedTimesurface",
+    "Ergo12",
+    "ExponentialSurface",
     "Feature",
     "Frame",
+    "Hats",
     "Histogram",
+    "LastTimestamp",
     "Representation",
     "Run",
     "Stored",
+    "Tore",
     "VoxelGrid",
     "Window",
     "create",
@@ -45,6 +57,12 @@ __all__ = [
 REGISTRY: dict[str, type[Representation]] = {
     "histogram": Histogram,
     "voxel_grid": VoxelGrid,
+    "exponential_surface": ExponentialSurface,
+    "last_timestamp": LastTimestamp,
+    "tore": Tore,
+    "hats": Hats,
+    "averaged_timesurface": AveragedTimesurface,
+    "ergo12": Ergo12,
 }
 """Name → class of every representation that `create` knows."""
 

@@ -75,7 +75,7 @@ class Accumulator(ABC):
     carries : whether `begin` keeps what is known of earlier events.
     """
 
-    carries: ClassVar[bool] = False
+    carries: bool = False
     window: Window
     weight: float = 1.0
 

@@ -93,6 +93,8 @@ def all_features(
             names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
         jobs = [_Job(path, settings, inputs, names) for path, settings in wanted.items()]
         new = [job for job in jobs if not job.is_kept()]
+        if not new:
+            return {job.path: job.repairs for job in jobs}
         with (
             atomic(*(job.path for job in new), inputs=[opened.path, cut]) as scratch,
             contextlib.ExitStack() as files,
