@@ -3,6 +3,7 @@ rule features:
     input:
         store=rules.events.output.store,
         cut=of_recording(DATASET.cut_table, []),
+        slices=of_recording(DATASET.slices_of_regions, []),
     output:
         update(
             expand(
@@ -18,6 +19,7 @@ rule features:
         "../../envs/evreel.yaml"
     params:
         **settings_of_features(FeatureSettings),
+        **sources_of_features(),
         labels=of_recording(DATASET.sample_labels),
         revision=revision("features"),
     script:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from evreel.annotations.alignment import Alignment
 from evreel.annotations.choices import PRIMARY, RADIUS_PX, At, Priority
 from evreel.annotations.seen import Between
-from evreel.errors import UsageError
-from evreel.filters import Orientation
-from evreel.layout import SHAPE_KINDS, ShapeKind
+from evreel.errors import ParameterError, UsageError
+from evreel.filters import Cropping, Orientation
+from evreel.geometry import Geometry
+from evreel.layout import SHAPE_KINDS, Compression, ShapeKind
 from evreel.recordings.open import FORMAT_NAMES, Reading
 from evreel.release.content import ANONYMOUS, RELEASE_NAME
+from evreel.representations.stored import Store
 from evreel.samples.cut import Clock, Repeats
 from evreel.samples.intervals import Columns, Unit
 from evreel.samples.pattern import Pattern
@@ -91,19 +93,9 @@ class AcquireSettings(Settings):
 
 
 @dataclass(frozen=True)
-class EventsSettings(Reading, Orientation):
+class EventsSettings(Cropping, Reading, Orientation):
     """From recording to events store."""
 
-    crop: tuple[int, int, int, int] | None = setting(
-        None,
-        "[x0, y0, x1, y1]: keep columns x0 to x1 - 1 and rows y0 to y1 - 1; the corner becomes "
-        "(0, 0). null keeps all.",
-        unit="px",
-        minimum=0,
-        maximum=65_536,
-        metavar="X0,Y0,X1,Y1",
-        help="Keep columns X0 to X1 - 1 and rows Y0 to Y1 - 1; the corner becomes (0, 0).",
-    )
     start_us: int | None = setting(
         None,
         "Leave out events before this time, counted from the first event.",
@@ -134,9 +126,7 @@ class EventsSettings(Reading, Orientation):
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
-        crop = self.crop
-        if crop is not None and not (crop[0] < crop[2] and crop[1] < crop[3]):
-            yield ("crop",), f"{list(crop)} is empty; give [x0, y0, x1, y1]"
+        yield from super().contradictions()
         if self.stop_us is not None and not (self.start_us or 0) < self.stop_us:
             yield (), f"start_us={self.start_us or 0} is not before stop_us={self.stop_us}"
 
@@ -564,7 +554,8 @@ class FeatureSettings(AnyWindows):
     """A precomputed representation."""
 
     representation: str = required(
-        "Name of a representation; [representations.md](representations.md) describes them.",
+        "Name of a representation; [representations.md](representations.md) describes them. Or a "
+        "function of your own: path/to/file.py:function, or package.module:function.",
         metavar="NAME",
     )
     parameters: Mapping[str, Any] = section(
@@ -572,6 +563,31 @@ class FeatureSettings(AnyWindows):
         "Parameters of the representation; what is left out takes its default.",
         flag="set",
         metavar="KEY=VALUE",
+    )
+    store: Store | None = optional(
+        "Type of stored values; left out: that in which the representation computes. float32 and "
+        "float16 have the nearest such number; uint8 the nearest of 256 steps from 0 on. What is "
+        "beyond the type's range becomes its end, and is counted.",
+    )
+    scale: float | None = optional(
+        "With store: uint8, the value of one step. Left out: 1 for whole numbers, else 1/255, so "
+        "that the steps go from 0 to 1.",
+        above=0,
+    )
+    compression: Compression = setting(
+        "zstd",
+        "How frames are compressed: zstd (fast, needs hdf5plugin), gzip (every HDF5 reader has it, "
+        "such as Metavision's loaders), or none.",
+    )
+
+    geometry: Geometry = section(
+        Geometry,
+        "Which pixels of the sensor the frames are of, and how large they are; boxes in the order "
+        "of the feature's windows follow.",
+        flag="geometry",
+        metavar="KEY=VALUE",
+        help="Which pixels of the sensor the frames are of, such as crop=X0,Y0,X1,Y1, flip_x=true, "
+        "downsample=1 or resize=HEIGHT,WIDTH; may be repeated.",
     )
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
@@ -590,9 +606,12 @@ class FeatureSettings(AnyWindows):
         ParameterError
             If there is no such representation, or a parameter is out of range.
         """
-        from evreel.representations import Feature, create
+        from evreel.representations import Feature, Stored, create
 
-        return Feature(create(self.representation, self.parameters))
+        if self.store is None and self.scale is not None:
+            raise ParameterError(f"scale={self.scale} does not go without store: uint8")
+        stored = None if self.store is None else Stored(self.store, self.scale)
+        return Feature(create(self.representation, self.parameters), self.geometry, stored)
 
 
 @dataclass(frozen=True)
@@ -602,7 +621,8 @@ class FeatureBoxesSettings(Settings):
     boxes: Literal["none", "last", "all"] | None = optional(
         "Boxes in the order of this feature's windows, beside its files, so that a reader need "
         "not search for them. last: of each track the last box in a window; all: every box; "
-        "none, or left out: no such files. Recordings without boxes have none.",
+        "none: no such files. Left out: all where the feature's geometry changes coordinates, else "
+        "none. Recordings without boxes have none.",
         per_recording=False,
         flag="keep",
         help="Which boxes: of each track the last one in a window, or all. Default: all.",
@@ -615,8 +635,11 @@ class FeatureSection(FeatureBoxesSettings, FeatureSettings):
 
     @property
     def has_boxes(self) -> bool:
-        """Whether boxes in the order of its windows are wanted."""
-        return self.boxes not in (None, "none")
+        """Whether boxes in the order of its windows are wanted.
+
+        Boxes in the coordinates of the sensor would be wrong beside frames in others.
+        """
+        return self.geometry.moves if self.boxes is None else self.boxes != "none"
 
 
 @dataclass(frozen=True, kw_only=True)

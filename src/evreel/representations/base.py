@@ -9,7 +9,8 @@ recording.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,9 +18,12 @@ import numpy.typing as npt
 
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
+from evreel.representations.channels import Legend, probed
 from evreel.settings import Settings, settings_of
 
 Frame = npt.NDArray[Any]
+Viz = Callable[[Frame], Frame]
+"""Function of a frame, (C, H, W) → a picture of it, (H, W, 3) uint8: red, green, blue."""
 
 
 class Window(NamedTuple):
@@ -167,6 +171,10 @@ class Representation(Settings, ABC):
         Where it is defined.
     unit
         Unit of a value.
+    viz
+        How a frame is shown, if not as `evreel.viz` does it for all.
+    sources
+        Digests of the files that define it, where it is a user's own: role → ``sha256:…``.
 
     Raises
     ------
@@ -178,6 +186,8 @@ class Representation(Settings, ABC):
     revision: ClassVar[int]
     reference: ClassVar[str]
     unit: ClassVar[str]
+    viz: ClassVar[Viz | None] = None
+    sources: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def __post_init__(self) -> None:
         try:
@@ -216,6 +226,11 @@ class Representation(Settings, ABC):
         """Name of the numpy type of a value, such as ``float32``."""
 
     @property
+    def legend(self) -> Legend:
+        """What each channel holds, for whoever shows a frame; if not overridden, a trial tells."""
+        return probed(self)
+
+    @property
     def history(self) -> int | None:
         """How far before its window a frame looks, µs; None: as far as there are events.
 
@@ -231,3 +246,10 @@ class Representation(Settings, ABC):
     @abstractmethod
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what computes it, with its own frame and the counts that it increases."""
+
+
+FACTS = ("name", "revision", "reference", "unit")
+"""What a class of representations says of itself."""
+
+RESERVED = (*FACTS, *(name for name in dir(Representation) if not name.startswith("_")))
+"""Names that no parameter can have."""

@@ -19,10 +19,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import EventsError, ParameterError
+from evreel.errors import EventsError, ParameterError, RepresentationError
 from evreel.events import Events, Sensor
+from evreel.geometry import EventMap, Regions
 from evreel.representations.base import Frame, Representation, Window
-from evreel.representations.feature import EventMap, Feature
+from evreel.representations.feature import Feature
 from evreel.timebase import Int64Array
 from evreel.windows import IndexOf, Windows
 
@@ -57,6 +58,9 @@ class Run:
         there was nothing to change.
     name
         What errors call it, where several run together.
+    regions
+        Which rows are in a region with one of the labels of the feature's geometry; needed where
+        it has any.
     """
 
     feature: Feature
@@ -64,6 +68,7 @@ class Run:
     oldest_us: npt.ArrayLike = 0
     repairs: MutableMapping[str, int] = field(default_factory=dict)
     name: str = ""
+    regions: Regions | None = None
 
 
 def frames(
@@ -76,6 +81,7 @@ def frames(
     oldest_us: npt.ArrayLike = 0,
     rows: int = READ_ROWS,
     repairs: MutableMapping[str, int] | None = None,
+    regions: Regions | None = None,
     threads: int = 1,
 ) -> Iterator[Frame]:
     """Yield the frame of each window: one array, which is filled again for the next.
@@ -86,7 +92,7 @@ def frames(
     ----------
     made_of
         What to compute.
-    windows, oldest_us, repairs
+    windows, oldest_us, repairs, regions
         As in `Run`.
     read
         Function of (start, stop) rows → their events, such as `EventsStore.read`. Neighbouring
@@ -123,7 +129,8 @@ def frames(
     >>> [frame.tolist() for frame in made]
     [[[[0, 0]], [[1, 1]]], [[[1, 0]], [[0, 0]]]]
     """
-    run = Run(Feature.of(made_of), windows, oldest_us, {} if repairs is None else repairs)
+    counts: MutableMapping[str, int] = {} if repairs is None else repairs
+    run = Run(Feature.of(made_of), windows, oldest_us, counts, regions=regions)
     together = frames_together([run], read, sensor, index_of=index_of, rows=rows, threads=threads)
     for _, frame in together:
         yield frame
@@ -161,6 +168,8 @@ def frames_together(
     """
     if threads < 1:
         raise ParameterError(f"threads={threads} is not at least 1")
+    if not runs:
+        return
     plans = [_Plan(run, index_of) for run in runs]
     needed = [(plan.low, run.windows.stop) for plan, run in zip(plans, runs, strict=True)]
     pieces = _Pieces(read, needed, rows)
@@ -171,9 +180,11 @@ def frames_together(
             _, k, steps = going[0]
             try:
                 step = next(steps, None)
-            except (EventsError, ParameterError) as error:
+            except (EventsError, ParameterError, RepresentationError) as error:
                 place = ": ".join(filter(None, (runs[k].name, error.place)))
-                raise type(error)(error.problem, place=place, hint=error.hint) from error
+                raise type(error)(
+                    error.problem, path=error.path, place=place, hint=error.hint
+                ) from error
             if step is None:
                 heapq.heappop(going)
                 continue
@@ -242,8 +253,11 @@ class _Plan:
         self, pieces: _Pieces, sensor: Sensor, threads: int
     ) -> Iterator[tuple[int, Frame | None]]:
         """Yield (first row of the piece to go on with, finished frame or None)."""
-        view = _View(pieces, self._run.feature.of_events(sensor))
-        with contextlib.closing(_makers(self._run, view, sensor, threads)) as makers:
+        run = self._run
+        view = _View(pieces, run.feature.of_events(sensor, run.regions))
+        if view.left_out is not None:
+            run.repairs.setdefault(view.left_out, 0)
+        with contextlib.closing(_makers(run, view, sensor, threads)) as makers:
             at = 0
             try:
                 for at, frame in self._steps(pieces, view, makers):
@@ -278,9 +292,12 @@ class _Plan:
             if low < stop and at != (at := pieces.number(low)):
                 yield pieces.start[at], None
             first_us, last_us, n = view.extent(k, start, stop)
+            left_out = stop - start - n
             if not n:
                 first_us = last_us = starts_us[k]
             makers.begin(Window(k, starts_us[k], stops_us[k], first_us, last_us, n, since_us[k]))
+            if view.left_out is not None:
+                makers.count(view.left_out, left_out)
             while low < stop:
                 if at != (at := pieces.number(low)):
                     yield pieces.start[at], None
@@ -313,6 +330,10 @@ class _Maker:
         self.begin, self.add, self.reset = accumulator.begin, accumulator.add, accumulator.reset
         self._accumulator = accumulator
         self._changed = run.feature.of_frames(sensor, repairs)
+
+    def count(self, name: str, n: int) -> None:
+        """Count what was changed in the window's events."""
+        self.repairs[name] = self.repairs.get(name, 0) + n
 
     def finish(self, todo: Iterable[Callable[[], None]] = ()) -> Frame:
         """Return the frame, after what is still to be done for it."""
@@ -350,6 +371,10 @@ class _Threads:
             self._todo = []
         self._todo.append(partial(self._maker.add, events))
 
+    def count(self, name: str, n: int) -> None:
+        """Count what was changed in the window's events."""
+        self._maker.count(name, n)
+
     def finish(self) -> Frame | None:
         """Return the next frame, None if there are makers to start more with."""
         self._pending.append((self._maker, self._pool.submit(self._maker.finish, self._todo)))
@@ -385,6 +410,7 @@ class _View:
         self._changed = changed
         self._held: dict[int, tuple[Events, Int64Array | None]] = {}
         self._taken: tuple[int, int, Events] | None = None  # rows of one piece, asked for next
+        self.left_out = None if changed is None else changed.left_out
         self.sensor = None if changed is None else changed.sensor
         self.weight = 1.0 if changed is None else changed.weight
 
@@ -406,7 +432,7 @@ class _View:
         if start == stop:
             return 0, 0, 0
         first, last = self._pieces.number(start), self._pieces.number(stop - 1)
-        if self._changed is None and last - first >= _HELD:
+        if self.left_out is None and last - first >= _HELD:
             return self._pieces.stamp(k, start), self._pieces.stamp(k, stop - 1), stop - start
         first_us = last_us = n = 0
         for piece in range(first, last + 1):

@@ -21,6 +21,7 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
+from evreel.exports.rvt_labels import RvtSettings
 from evreel.steps.acquire import acquire
 from evreel.steps.align import align, as_table
 from evreel.steps.annotate import annotate
@@ -30,11 +31,13 @@ from evreel.steps.clock import clock, clock_by_hand
 from evreel.steps.common import LOG, given, given_each, logged, memory_error, os_error
 from evreel.steps.cut import cut
 from evreel.steps.draw import draw
+from evreel.steps.enrich import enrich
 from evreel.steps.events import Source, as_store, events
 from evreel.steps.export import export
 from evreel.steps.feature_boxes import feature_boxes
 from evreel.steps.features import all_features, features
 from evreel.steps.info import describe, info
+from evreel.steps.play import play
 from evreel.steps.qa import qa
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
@@ -44,6 +47,7 @@ from evreel.steps.splits import splits
 from evreel.steps.summary import summary
 from evreel.steps.table import table
 from evreel.steps.video import checked_video_name, video
+from evreel.viz.playing import Playing
 from evreel.windows import RegularWindows
 
 __all__ = [
@@ -58,9 +62,11 @@ __all__ = [
     "FeatureBoxesSettings",
     "FeatureSettings",
     "MemberSettings",
+    "Playing",
     "QaSettings",
     "RegularWindows",
     "ReleaseSettings",
+    "RvtSettings",
     "Source",
     "SplitsSettings",
     "VideoSettings",
@@ -79,6 +85,7 @@ __all__ = [
     "cut",
     "describe",
     "draw",
+    "enrich",
     "events",
     "export",
     "feature_boxes",
@@ -89,6 +96,7 @@ __all__ = [
     "logged",
     "memory_error",
     "os_error",
+    "play",
     "qa",
     "release",
     "release_plan",

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evreel.dataset.settings import FeatureSettings
+from evreel.errors import LayoutError, ParameterError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, counted
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from evreel.files.events_store import EventsStore
     from evreel.files.features import FeaturesWriter
+    from evreel.files.slices import SlicesFile
     from evreel.representations import Run
     from evreel.samples.samples import Samples
 
@@ -46,6 +48,7 @@ def features(
     settings: FeatureSettings,
     *,
     cut: str | Path | None = None,
+    slices: str | Path | None = None,
     labels: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
@@ -56,7 +59,7 @@ def features(
     What was changed: name → count. The file has it as ``repairs``.
     """
     wanted = {Path(output): settings}
-    made = all_features(store, wanted, cut=cut, labels=labels, progress=progress)
+    made = all_features(store, wanted, cut=cut, slices=slices, labels=labels, progress=progress)
     return made[Path(output)]
 
 
@@ -65,6 +68,7 @@ def all_features(
     wanted: Mapping[Path, FeatureSettings],
     *,
     cut: str | Path | None = None,
+    slices: str | Path | None = None,
     labels: Sequence[str] | None = None,
     part: FilePart | None = None,
     store_digest: str | None = None,
@@ -84,6 +88,9 @@ def all_features(
     cut
         Table of the recording's samples, as `cut` writes it; each is divided on its own. None
         divides the recording.
+    slices
+        Annotated slices of the recording, which say where objects are; needed where the geometry
+        of a feature has labels.
     labels
         Label names in the order of their numbers; None takes those of the samples, sorted.
     part
@@ -101,6 +108,10 @@ def all_features(
         If there is no such representation, or a parameter is out of range.
     NotMadeError
         If there is no store, and a file is not there as wanted.
+    UsageError
+        If slices are needed and not given, or lack a label.
+    LayoutError
+        If the slices are of another recording.
     """
     from evreel.files import hdf5
     from evreel.layout import FEATURES
@@ -120,20 +131,30 @@ def all_features(
             inputs["cut"] = sha256(cut)
             samples = read_cut(cut)
             names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
-        jobs = [_Job(path, settings, inputs, names, part) for path, settings in wanted.items()]
+        of_regions = dict(inputs)
+        if slices is not None and any(one.geometry.labels for one in wanted.values()):
+            of_regions["slices"] = sha256(slices)
+        jobs = [
+            _Job(path, one, of_regions if one.geometry.labels else inputs, names, part)
+            for path, one in wanted.items()
+        ]
         new = [job for job in jobs if not job.is_kept(touch=store is not None)]
         if store is None and new:
             raise NotMadeError
         if not new:
             return {job.path: job.repairs for job in jobs}
         with (
-            atomic(*(job.path for job in new), inputs=[opened.path, cut]) as scratch,
+            atomic(*(job.path for job in new), inputs=[opened.path, cut, slices]) as scratch,
             contextlib.ExitStack() as files,
         ):
+            annotated = None
+            if slices is not None and "slices" in of_regions:
+                annotated = files.enter_context(_slices_of(slices, opened, inputs["store"]))
             runs, writers = [], []
             for job, path in zip(new, scratch, strict=True):
                 file = files.enter_context(hdf5.create(path, FEATURES, job.made))
-                run, writer = job.begin(file, opened, samples, 2 if len(new) == 1 else 1)
+                threads = 2 if len(new) == 1 else 1
+                run, writer = job.begin(file, opened, samples, annotated, threads)
                 runs.append(run)
                 writers.append(writer)
             total = sum(len(run.windows) for run in runs)
@@ -195,12 +216,13 @@ class _Job:
         self.repairs: dict[str, int] = {}
         self._feature = settings.feature()
         self._division = settings.division()
+        self._compression = settings.compression
         self._labels = labels
-        representation = self._feature.representation
-        self.name = representation.name
+        self.name = self._feature.representation.name
         parameters = {
-            "representation": {self.name: representation.parameters},
+            **self._feature.identity,
             **asdict(self._division),
+            **({} if self._compression == "zstd" else {"compression": self._compression}),
             **({} if labels is None else {"labels": labels}),
         }
         parameters |= {} if part is None else part.said
@@ -226,7 +248,12 @@ class _Job:
         return True
 
     def begin(
-        self, file: h5py.File, store: EventsStore, samples: Samples | None, threads: int
+        self,
+        file: h5py.File,
+        store: EventsStore,
+        samples: Samples | None,
+        annotated: SlicesFile | None,
+        threads: int,
     ) -> tuple[Run, FeaturesWriter]:
         """Return the run that makes the frames, and what writes them into a new file."""
         import numpy as np
@@ -234,6 +261,10 @@ class _Job:
         from evreel.files.features import FeaturesWriter, SampleWindows
         from evreel.representations import Run
 
+        try:
+            shape = self._feature.shape(store.sensor)
+        except ParameterError as error:  # of a crop
+            raise ParameterError(error.problem, place=self.said, hint=error.hint) from error
         of_samples = None
         if samples is None:
             windows = store.windows(self._division) if self._part is None else self._part.windows
@@ -252,9 +283,42 @@ class _Job:
             self._division,
             store.sensor,
             t_offset,
-            shape=self._feature.shape(store.sensor),
+            shape=shape,
             samples=of_samples,
+            compression=self._compression,
             threads=threads,
             **self._feature.description,
         )
-        return Run(self._feature, windows, oldest_us, self.repairs, self.said), writer
+        labels = self._feature.geometry.labels
+        regions = None if labels is None or annotated is None else annotated.regions_of(labels)
+        run = Run(self._feature, windows, oldest_us, self.repairs, self.said, regions)
+        return run, writer
+
+
+def _slices_of(path: str | Path, store: EventsStore, digest: str) -> SlicesFile:
+    """Open annotated slices of a store.
+
+    Raises
+    ------
+    LayoutError
+        If they are of another one.
+    """
+    from evreel.files.repack import needs_plugin
+    from evreel.files.slices import SlicesFile
+
+    slices = SlicesFile(path)
+    same = all(
+        getattr(slices, name) == getattr(store, name)
+        for name in ("sensor", "t_offset", "t_stop_us")
+    )
+    # A repacked store of a release has other bytes than the one that slices are made from.
+    if same and needs_plugin(store.path):
+        same = slices.inputs.get("store", digest) == digest
+    if not same:
+        slices.close()
+        raise LayoutError(
+            f"was not made from {store.path.name}",
+            path=path,
+            hint="Give the annotated slices of the same recording, or make them again.",
+        )
+    return slices
