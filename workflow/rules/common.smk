@@ -53,6 +53,10 @@ os.environ.update(
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
 
+# Jobs share what they compile: beside the package, or else here, where each of them can write.
+if not os.access(Path(PACKAGE, "evreel", "kernels"), os.W_OK):
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(KNOWN, "kernels").absolute()))
+
 
 def is_unknown(path):
     """Tell whether Snakemake does not know what a file was made from.
