@@ -21,7 +21,7 @@ def kernel(function: Function) -> Function:
     compress while another accumulates. No ``fastmath``: results would differ between processors.
     If no folder for the cache is writable, each process compiles again.
     """
-    made = numba.njit(nogil=True)(function)
+    made: Any = numba.njit(nogil=True)(function)
     if made is not function:  # as it is with NUMBA_DISABLE_JIT
         try:
             made._cache = SharedCache(function)  # as ``cache=True`` does with numba's own

@@ -12,6 +12,7 @@ import contextlib
 import os
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ LONGEST_S = 60.0
 _FIRST_S, _LAST_S = 0.02, 1.0  # between looks: each takes 1.5 times as long as the one before
 
 
-class SharedCache(FunctionCache):  # type: ignore[misc]
+class SharedCache:
     """numba's cache of a function, which one process fills at a time.
+
+    It takes the place of numba's own (`numba.core.caching.FunctionCache`) in a dispatcher.
 
     Parameters
     ----------
@@ -39,7 +42,10 @@ class SharedCache(FunctionCache):  # type: ignore[misc]
     """
 
     def __init__(self, function: Any) -> None:
-        super().__init__(function)
+        made: Any = FunctionCache
+        self._cache = made(function)
+        self.cache_path: str = self._cache.cache_path
+        self.flush: Callable[[], None] = self._cache.flush
         code = function.__code__
         name = f"{Path(code.co_filename).stem}.{function.__name__}-{code.co_firstlineno}.compiling"
         self._mark = Path(self.cache_path, name)
@@ -51,22 +57,22 @@ class SharedCache(FunctionCache):  # type: ignore[misc]
         If another process is compiling, wait for it.
         """
         while not self._is_marked and self._wait():
-            found = super().load_overload(signature, context)
+            found = self._cache.load_overload(signature, context)
             if found is not None:
                 return found
             if not self._begin():
                 continue
             # Another may have begun and ended since we looked.
-            found = super().load_overload(signature, context)
+            found = self._cache.load_overload(signature, context)
             if found is not None:
                 self._end()
             return found
-        return super().load_overload(signature, context)
+        return self._cache.load_overload(signature, context)
 
     def save_overload(self, signature: Any, made: Any) -> None:
         """Keep what was compiled, and let others have it."""
         try:
-            super().save_overload(signature, made)
+            self._cache.save_overload(signature, made)
         finally:
             self._end()
 
