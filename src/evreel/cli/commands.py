@@ -27,6 +27,7 @@ from evreel.outputs import Progress, atomic
 
 if TYPE_CHECKING:
     from evreel.checks import Report
+    from evreel.windows import Instants
 
 Options = argparse.Namespace
 Run = Callable[[Options], int]
@@ -631,6 +632,13 @@ def boxes(options: Options) -> int:
     output("DIR"),
     settings("FeatureSettings"),
     option("--cut", metavar="DIR", type=Path, help="with a table of samples per FILE, NAME.tsv"),
+    option(
+        "--ends",
+        metavar="DIR",
+        type=Path,
+        help="with what windows end at (--ending), per FILE: NAME_bbox.npy, NAME.clock.tsv, or "
+        "NAME.times",
+    ),
     labels("of the samples"),
     STREAM,
 )
@@ -653,9 +661,22 @@ def features(options: Options) -> int:
                 given,
                 cut=None if options.cut is None else options.cut / f"{name}.tsv",
                 labels=options.labels,
+                ends=None if options.ends is None else _ends(options.ends, name),
                 progress=progress,
             )
     return 0
+
+
+def _ends(folder: Path, name: str) -> dict[Instants, Path]:
+    """Return the files of a recording that say where windows end; they need not be there."""
+    from evreel.files.clock import CLOCK_SUFFIX
+    from evreel.layout import BOXES_SUFFIX
+
+    return {
+        "labels": folder / f"{name}{BOXES_SUFFIX}",
+        "frames": folder / f"{name}{CLOCK_SUFFIX}",
+        "times": folder / f"{name}.times",
+    }
 
 
 @command(
