@@ -89,6 +89,7 @@ class Job:
         facts = {fact[1]: fact[2] for fact in map(_FACT.match, lines) if fact}
         known = {name: facts.get(name, "") for name in ("output", "log", "message")}
         known["message"] = known["message"].removesuffix("None")
+        known["output"] = known["output"].replace(" (update)", "")  # a flag of the rule's outputs
         return cls(rule, **known)
 
     @property
