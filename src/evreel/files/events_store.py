@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,19 +10,16 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import AnnotationError, EventsError, LayoutError, ParameterError
+from evreel.errors import EventsError, LayoutError
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.files import hdf5
+from evreel.files.divided import Divided
 from evreel.layout import COLUMN_CHUNK, EVENTS
 from evreel.provenance import counts_in, digests_in
-from evreel.samples.samples import FARTHEST_STOP, Member, Samples
+from evreel.samples.samples import Member
 from evreel.timebase import Int64Array
-from evreel.windows import Division, Ending, Windows, cut
 
 READ_ROWS = 16 * COLUMN_CHUNK
-
-_FIRST, _LAST = -(1 << 62), 1 << 62
-"""Times before and after all others, µs."""
 
 Side = TypeVar("Side", Triggers, Imu, FrameTimes)
 
@@ -179,7 +175,7 @@ class EventsStoreWriter:
             hdf5.append(self._side[path], rows)
 
 
-class EventsStore(hdf5.Opened):
+class EventsStore(Divided, hdf5.Opened):
     """An events store, opened for reading; also a `Recording`.
 
     Parameters
@@ -258,11 +254,6 @@ class EventsStore(hdf5.Opened):
             names = self._file["members/name"].asstr()[:].tolist()
             times = (self._file[f"members/{column}"][:].tolist() for column in Member._fields[1:])
             return [Member(*row) for row in zip(names, *times, strict=True)]
-
-    @property
-    def clocks(self) -> list[Member]:
-        """The parts of a recording whose clock was reset; `t_offset` is that of the first."""
-        return [] if self.source_format.startswith("archive of ") else self.members
 
     def read(self, start: int = 0, stop: int | None = None) -> Events:
         """Return rows ``[start, stop)``."""
@@ -348,109 +339,6 @@ class EventsStore(hdf5.Opened):
             if low < high:
                 stamps[low:high] = self._stamps(first, last)[wanted[low:high] - first]
         return stamps
-
-    def windows(self, division: Division, instants_us: npt.ArrayLike | None = None) -> Windows:
-        """Return the windows into which `division` cuts the recording.
-
-        Parts whose clock was reset in between are each divided on their own, and the last window of
-        one stops where the next begins. A window that ends at a given instant is in one part too:
-        it starts no earlier than that.
-
-        Parameters
-        ----------
-        division
-            How. Its origin is that of the recording; a later part is divided from its own start.
-        instants_us
-            Where windows end, in order, for `Ending`.
-        """
-        parts = [part for part in self.clocks if part.start_us < self.t_stop_us]
-        start = [part.start_us for part in parts] or [0]
-        if isinstance(division, Ending):
-            ends, _ = self._cut(division, [_FIRST], [_LAST], instants_us)
-            edge = np.array([_FIRST, *start[1:], _LAST])
-            row, part = (
-                self.index_of(edge),
-                np.searchsorted(edge[1:-1], ends.start_us + division.window_us),
-            )
-            start_us = np.maximum(ends.start_us, edge[part])
-            stop_us = np.minimum(ends.stop_us, edge[part + 1])
-            windows = Windows(start_us, stop_us, ends.start, ends.stop)
-            return windows.clipped(row[part], row[part + 1])
-        found = []
-        for k, (begin, following) in enumerate(zip(start, [*start[1:], _LAST], strict=True)):
-            origin = division.origin_us - begin if k == 0 else max(division.origin_us - begin, 0)
-            stop = min(parts[k].stop_us if parts else _LAST, self.t_stop_us)
-            if begin + origin < stop or following == _LAST:
-                own = replace(division, origin_us=origin)
-                windows, _ = self._cut(own, [begin], [stop])
-                stop_us = np.minimum(windows.stop_us, following)
-                found.append((windows.start_us, stop_us, windows.start, windows.stop))
-        return Windows(*map(np.concatenate, zip(*found, strict=True)))
-
-    def windows_of(
-        self, samples: Samples, division: Division, instants_us: npt.ArrayLike | None = None
-    ) -> tuple[Windows, Int64Array]:
-        """Return the windows of each sample and their bounds, as `evreel.windows.cut` does.
-
-        Raises
-        ------
-        AnnotationError
-            If a sample is beyond the recording.
-        """
-        self.check_within(samples)
-        return self._cut(division, samples.start_us, samples.stop_us, instants_us)
-
-    def n_before_origin(self, division: Division, samples: Samples | None = None) -> int:
-        """Return how many events of the recording, or of samples, are before an origin."""
-        origin = getattr(division, "origin_us", 0)
-        if origin <= 0:
-            return 0
-        start = np.array([0]) if samples is None else samples.start_us
-        stop = np.array([self.t_stop_us]) if samples is None else samples.stop_us
-        low, high = self.index_of(start), self.index_of(np.minimum(start + origin, stop))
-        return int((high - low).sum())
-
-    def oldest_us(self, start_us: Int64Array) -> Int64Array:
-        """Return where the part or member that holds each time begins, 0 if there are none.
-
-        What is before it was recorded on another clock.
-        """
-        begins = np.array([0, *(member.start_us for member in self.members)], dtype=np.int64)
-        return begins[np.searchsorted(begins, np.maximum(start_us, 0), side="right") - 1]
-
-    def _cut(
-        self,
-        division: Division,
-        start_us: npt.ArrayLike,
-        stop_us: npt.ArrayLike,
-        instants_us: npt.ArrayLike | None = None,
-    ) -> tuple[Windows, Int64Array]:
-        """Divide intervals; what is wrong is told with the file's name."""
-        try:
-            return cut(division, start_us, stop_us, self.index_of, self.stamp_at, instants_us)
-        except ParameterError as error:
-            raise ParameterError(
-                error.problem, path=self.path, place=error.place, hint=error.hint
-            ) from error
-
-    def check_within(self, samples: Samples) -> None:
-        """Raise `AnnotationError` if a sample begins outside the recording, or ends far beyond it.
-
-        An archive ends with its last member, whose events may have been cropped.
-        """
-        end = max([self.t_stop_us, *(member.stop_us for member in self.members[-1:])])
-        outside = (samples.start_us < 0) | (samples.start_us >= end)
-        outside |= samples.stop_us > FARTHEST_STOP * end
-        if outside.any():
-            k = int(np.argmax(outside))
-            raise AnnotationError(
-                f"is from {samples.start_us[k]} to {samples.stop_us[k]} µs; the recording is from "
-                f"0 to {end} µs",
-                path=self.path,
-                place=f"sample {samples.id[k]!r}",
-                hint="Are its times since the first event, or on the file's own clock "
-                "(samples.clock)? Does it belong to this recording?",
-            )
 
     @property
     def frame_times(self) -> FrameTimes:

@@ -19,8 +19,10 @@ import numpy.typing as npt
 from evreel.closing import Closing
 from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Batch, Events, Sensor
+from evreel.outputs import Progress, silent
 from evreel.recordings.prefetch import default_threads, prefetched
 from evreel.settings import Settings, guess, setting
+from evreel.timebase import FARTHEST
 
 
 @dataclass(frozen=True)
@@ -420,14 +422,39 @@ def read_events(
         with open_recording(_as_path(recording, "read_events", _TAKES)) as opened:
             return read_events(opened, start_us, stop_us, threads=threads)
     chunks = _chunks(recording, start_us, stop_us)
+    events = _ahead(chunks, recording, threads, FARTHEST, silent)
+    assert events is not None
+    return events
+
+
+def read_at_most(recording: Recording, most: int, *, progress: Progress = silent) -> Events | None:
+    """Read the events of an open recording into memory; None if there are more than `most`.
+
+    Parameters
+    ----------
+    progress
+        Called with the number of events so far.
+    """
+    return _ahead(_chunks(recording, None, None), recording, None, most, progress)
+
+
+def _ahead(
+    chunks: Iterator[Events],
+    recording: Recording,
+    threads: int | None,
+    most: int,
+    progress: Progress,
+) -> Events | None:
     if (default_threads() if threads is None else threads) == 1:
-        return _gathered(chunks, recording)
+        return _gathered(chunks, recording, most, progress)
     with contextlib.closing(prefetched(chunks)) as source:
-        return _gathered(source, recording)
+        return _gathered(source, recording, most, progress)
 
 
-def _gathered(chunks: Iterator[Events], recording: Recording) -> Events:
-    """Return chunks joined into one.
+def _gathered(
+    chunks: Iterator[Events], recording: Recording, most: int, progress: Progress
+) -> Events | None:
+    """Return chunks joined into one, None if they have more than `most` events.
 
     Columns are allocated at the length that the recording is expected to have, if what came so far
     makes that likely. Keeping chunks and joining them at the end would take twice the memory, and
@@ -440,10 +467,14 @@ def _gathered(chunks: Iterator[Events], recording: Recording) -> Events:
     y, p = np.empty(0, np.uint16), np.empty(0, np.uint8)
     for chunk in itertools.chain(held, chunks):
         stop = n + len(chunk)
+        if stop > most:
+            return None
+        progress(stop, None)
         if stop > room:
             needed = max(stop, first)
             likely = min(int(1.05 * recording.n_expected), _GROWTH * needed)
             room = needed if len(held) < _CHUNKS_HELD else max(needed, likely, room + room // 2)
+            room = min(room, most)
             t, x = _lengthened(t, n, room), _lengthened(x, n, room)
             y, p = _lengthened(y, n, room), _lengthened(p, n, room)
         t[n:stop], x[n:stop], y[n:stop], p[n:stop] = chunk.t, chunk.x, chunk.y, chunk.p
