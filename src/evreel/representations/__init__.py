@@ -16,13 +16,17 @@ from evreel.errors import ParameterError, did_you_mean
 from evreel.events import Events, Sensor
 from evreel.representations.averaged_timesurface import AveragedTimesurface
 from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.binary import Binary
 from evreel.representations.ergo12 import Ergo12
+from evreel.representations.event_image import EventImage
 from evreel.representations.exponential_surface import ExponentialSurface
 from evreel.representations.feature import Feature
 from evreel.representations.hats import Hats
 from evreel.representations.histogram import Histogram
 from evreel.representations.last_timestamp import LastTimestamp
+from evreel.representations.mixed_density_stack import MixedDensityStack
 from evreel.representations.running import Run, frames, frames_together, tensor
+from evreel.representations.stacked_histogram import StackedHistogram
 from evreel.representations.tore import Tore
 from evreel.representations.voxel_grid import VoxelGrid
 from evreel.settings import setting
@@ -31,15 +35,19 @@ __all__ = [
     "REGISTRY",
     "Accumulator",
     "AveragedTimesurface",
+    "Binary",
     "Ergo12",
+    "EventImage",
     "ExponentialSurface",
     "Feature",
     "Frame",
     "Hats",
     "Histogram",
     "LastTimestamp",
+    "MixedDensityStack",
     "Representation",
     "Run",
+    "StackedHistogram",
     "Tore",
     "VoxelGrid",
     "Window",
@@ -54,7 +62,11 @@ __all__ = [
 
 REGISTRY: dict[str, type[Representation]] = {
     "histogram": Histogram,
+    "binary": Binary,
+    "event_image": EventImage,
     "voxel_grid": VoxelGrid,
+    "stacked_histogram": StackedHistogram,
+    "mixed_density_stack": MixedDensityStack,
     "exponential_surface": ExponentialSurface,
     "last_timestamp": LastTimestamp,
     "tore": Tore,
