@@ -174,6 +174,8 @@ def files_page() -> Iterator[str]:
         yield "\n| attribute | meaning |\n|---|---|"
         for name, meaning in layout.attributes.items():
             yield f"| `{name}` | {meaning} |"
+        for name, meaning in layout.optional.items():
+            yield f"| `{name}` | {meaning} Left out where there is none. |"
         yield ""
     yield "## `<id>_bbox.npy`\n"
     yield f"One record of {BOX_DTYPE.itemsize} bytes a box, sorted by t, then track_id.\n"

@@ -262,6 +262,36 @@ def test_boxes__in_the_order_of_windows_are_drawn_alike(tmp_path, keep):
         steps.play(other, tmp_path / "c.png", boxes=tmp_path / "park_bbox.npy")
 
 
+def test_boxes__are_where_the_geometry_of_a_feature_puts_them(tmp_path):
+    moved = {"crop": [3, 2, 31, 22], "flip_x": True, "downsample": 1}
+    path = feature(tmp_path, window_us=10_000, geometry=moved)
+    write_boxes(tmp_path / "park_bbox.npy", boxes_at((25_000, 5, 4, 8, 6, 0, 7)))
+    steps.play(path, tmp_path / "a.png", Playing(magnify=1), frames="2")
+    steps.play(path, tmp_path / "b.png", Playing(magnify=1), frames="2", without_boxes=True)
+    with_box, without = (imageio.imread(tmp_path / f"{name}.png") for name in "ab")
+    assert with_box.shape == (10, 14, 3)
+    rows, columns = np.nonzero((with_box != without).any(axis=2))
+    # Columns 5 to 13 of 3 to 31 are 18 to 26 from the right, and 9 to 13 of halves.
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (1, 4, 9, 13)
+    last = steps.FeatureBoxesSettings(boxes="last")
+    steps.feature_boxes(path, tmp_path / "park_bbox.npy", tmp_path / "by_window_bbox.npy", last)
+    by_window = tmp_path / "by_window_bbox.npy"
+    steps.play(path, tmp_path / "c.png", Playing(magnify=1), frames="2", boxes=by_window)
+    assert (imageio.imread(tmp_path / "c.png") == with_box).all()
+
+
+def test_boxes__of_frames_with_a_pixel_for_many_are_as_much_smaller(tmp_path):
+    path = feature(tmp_path, representation="hats", window_us=10_000)
+    write_boxes(tmp_path / "park_bbox.npy", boxes_at((25_000, 11, 0, 8, 9, 0, 7)))
+    look = Playing(magnify=10)
+    steps.play(path, tmp_path / "a.png", look, frames="2")
+    steps.play(path, tmp_path / "b.png", look, frames="2", without_boxes=True)
+    with_box, without = (imageio.imread(tmp_path / f"{name}.png") for name in "ab")
+    assert with_box.shape == (30, 40, 3)
+    _, columns = np.nonzero((with_box != without).any(axis=2))
+    assert (columns.min(), columns.max()) == (13, 25)  # 14.2 to 24.5, 2 px wide
+
+
 def test_boxes__that_reach_beyond_the_picture_or_are_no_numbers_do_no_harm(tmp_path):
     path = feature(tmp_path)
     steps.play(path, tmp_path / "none.png", Playing(magnify=1), frames="2")

@@ -3,6 +3,7 @@ rule features:
     input:
         store=rules.events.output.store,
         cut=of_recording(DATASET.cut_table, []),
+        slices=of_recording(DATASET.slices_of_regions, []),
     output:
         update(
             expand(

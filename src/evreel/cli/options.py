@@ -158,6 +158,11 @@ def settings_from(of: type[S], options: argparse.Namespace, **others: Any) -> S:
     return of(**{**others, **_given(of, options)})
 
 
+def has_any(of: type[Settings], options: argparse.Namespace) -> bool:
+    """Return whether a command's options give any of these settings."""
+    return bool(_given(of, options))
+
+
 def _given(of: type[Settings], options: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for name, known in settings_of(of).items():
@@ -219,10 +224,22 @@ def _pair_of(group: type[Settings]) -> Callable[[str], tuple[str, Any]]:
         if name not in known:
             more = guess(name, known) or f"; there are {', '.join(known)}"
             raise argparse.ArgumentTypeError(f"{name!r} is unknown{more}")
-        base = known[name].type.base
-        return name, value if base is str else _number(base)(value)
+        return name, _parser_in_pair(known[name])(value)
 
     return parse
+
+
+def _parser_in_pair(known: Known) -> Callable[[str], Any]:
+    kind = known.type
+    if kind.base is bool:
+        return _true_or_false
+    return _parser_of(kind, known.facts)[0]
+
+
+def _true_or_false(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not true or false")
+    return text == "true"
 
 
 def assignment(text: str) -> tuple[str, Any]:

@@ -21,6 +21,7 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
+from evreel.exports.rvt_labels import RvtSettings
 from evreel.steps.acquire import acquire
 from evreel.steps.align import align, as_table
 from evreel.steps.annotate import annotate
@@ -64,6 +65,7 @@ __all__ = [
     "QaSettings",
     "RegularWindows",
     "ReleaseSettings",
+    "RvtSettings",
     "Source",
     "SplitsSettings",
     "VideoSettings",

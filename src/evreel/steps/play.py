@@ -135,8 +135,11 @@ def _boxes(path: str | Path, file: FeaturesFile) -> Boxes:
         read_boxes_of_windows,
     )
 
-    if not first_path(path).exists():
-        return boxes_of_windows(read_boxes(path), file.windows, "last", samples=file.samples)
+    if not first_path(path).exists():  # of the recording, in pixels of its sensor
+        every = read_boxes(path)
+        if file.geometry.moves:
+            every, _ = file.geometry.of_boxes(every, file.sensor)
+        return boxes_of_windows(every, file.windows, "last", samples=file.samples)
     boxes, first = read_boxes_of_windows(path)
     if len(first) != len(file) + 1:
         raise AnnotationError(

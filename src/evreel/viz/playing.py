@@ -277,7 +277,9 @@ class FeaturePictures:
         self, canvas: Canvas, k: int, boxes: npt.NDArray[np.void], first: Int64Array
     ) -> None:
         height, width = self._frame
-        to_frame = width / self._file.sensor.width, height / self._file.sensor.height
+        # Frames of some representations have a pixel for each of many.
+        sensor = self._file.geometry.sensor(self._file.sensor)
+        to_frame = width / sensor.width, height / sensor.height
         places = places_of(self._n_tiles, self._frame) if self._n_tiles > 1 else [(0, 0)]
         for box in boxes[first[k] : first[k + 1]]:
             x, y, w, h = (float(box[name]) for name in ("x", "y", "w", "h"))
