@@ -19,6 +19,7 @@ rule features:
         "../../envs/evreel.yaml"
     params:
         **settings_of_features(FeatureSettings),
+        **sources_of_features(),
         labels=of_recording(DATASET.sample_labels),
         revision=revision("features"),
     script:
