@@ -121,6 +121,31 @@ def test_montage__shows_bins_side_by_side(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("representation", "stored"),
+    [
+        ("histo", {"store": "uint8"}),
+        ("histogram", {"store": "float16"}),
+        ("tore", {"store": "uint8", "scale": 0.1}),
+        ("tore", {"store": "float16"}),
+        ("last_timestamp", {"store": "float32"}),
+    ],
+)
+def test_stored_values__look_as_those_that_were_computed(tmp_path, caplog, representation, stored):
+    events = random_events(300, SENSOR, N * 10_000)  # so few that many pixels have none
+    computed = feature(tmp_path, "computed", events, representation, window_us=10_000)
+    path = feature(tmp_path, "stored", events, representation, window_us=10_000, **stored)
+    made = []
+    with caplog.at_level("INFO"):
+        for one in (computed, path):
+            out = tmp_path / f"{one.stem}.png"
+            steps.play(one, out, Playing(magnify=1, limit=5), frames="4")
+            made.append(imageio.imread(out).astype(int))
+    assert caplog.text.count("full colour from 5\n") == 2
+    assert np.abs(made[0] - made[1]).max() <= 6
+    assert (made[0] == made[0][0, 0]).all(axis=2).mean() > 0.3  # background
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         (None, range(10)),

@@ -111,7 +111,7 @@ def play(
                 "representation": file.representation,
                 "representation_parameters": canonical_json(file.parameters),
                 "frames": f"{at.rows.start}:{at.rows.stop}:{at.rows.step}",
-                "limit": repr(pictures.scale.limit),
+                "limit": repr(pictures.limit),
                 "evreel_version": __version__,
             }
             n = mp4.write_mp4(
@@ -164,4 +164,4 @@ def _speed(at: Pace) -> str:
 
 
 def _colours(pictures: FeaturePictures) -> str:
-    return f"full colour from {pictures.scale.limit:.4g}"
+    return f"full colour from {pictures.limit:.4g}"
