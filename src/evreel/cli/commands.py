@@ -35,6 +35,7 @@ from evreel.outputs import Progress, atomic
 
 if TYPE_CHECKING:
     from evreel.checks import Report
+    from evreel.windows import Instants
 
 Options = argparse.Namespace
 Run = Callable[[Options], int]
@@ -712,6 +713,13 @@ def boxes(options: Options) -> int:
         type=Path,
         help="with annotated slices per PATH, NAME.h5, for --geometry labels=A,B",
     ),
+    option(
+        "--ends",
+        metavar="DIR",
+        type=Path,
+        help="with what windows end at (--ending), per PATH: NAME_bbox.npy, NAME.clock.tsv, or "
+        "NAME.times",
+    ),
     labels("of the samples"),
     STREAM,
     option(
@@ -740,6 +748,7 @@ def features(options: Options) -> int:
             "cut": None if options.cut is None else options.cut / f"{name}.tsv",
             "slices": None if options.slices is None else options.slices / f"{name}.h5",
             "labels": options.labels,
+            "ends": {} if options.ends is None else _ends(options.ends, name),
         },
         stream=options.stream,
     )
@@ -840,6 +849,18 @@ def enrich(options: Options) -> int:
 
     steps.enrich(options.features, as_mapping(options.named), replace=options.replace)
     return 0
+
+
+def _ends(folder: Path, name: str) -> dict[Instants, Path]:
+    """Return the files of a recording that say where windows end; they need not be there."""
+    from evreel.files.clock import CLOCK_SUFFIX
+    from evreel.layout import BOXES_SUFFIX
+
+    return {
+        "labels": folder / f"{name}{BOXES_SUFFIX}",
+        "frames": folder / f"{name}{CLOCK_SUFFIX}",
+        "times": folder / f"{name}.times",
+    }
 
 
 @command(
