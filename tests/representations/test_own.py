@@ -248,6 +248,7 @@ def test_streaming_function__adds_each_piece_to_a_frame_of_declared_channels_and
     halves = tensor(Histogram(), EVENTS, cut(EVENTS, Duration(5_000))).sum(axis=1)
     np.testing.assert_array_equal(made.reshape(-1, 48, 64)[: len(halves)], 3 * halves)
     assert made_by("mine.py:ones").dtype == np.int32
+    assert "available: voxels, ones, bare, declared, wraps" in refused("mine.py:lost")
     said = refused("mine.py:bare")
     assert said.startswith("mine.py: bare: its channels and dtype are not declared. Decorate it")
 

@@ -367,6 +367,7 @@ def class_of(function: Function, *, facts: Mapping[str, Any]) -> type[Own]:
             "unit": facts["unit"],
             "call": call,
             "__doc__": function.__doc__,
+            "__module__": getattr(function, "__module__", __name__),
         },
     )
 
