@@ -24,7 +24,7 @@ from evreel.files.features import FeaturesFile
 from evreel.layout import BOX_DTYPE
 from evreel.steps import FeatureSettings
 from evreel.steps.many import Outcome
-from evreel.steps.precompute import STORES, Wanted, precompute
+from evreel.steps.precompute import Wanted, precompute
 from support import random_events
 from support.stores import store_of
 from support.writers.prophesee import dat
@@ -83,7 +83,7 @@ def frames_of(*paths: Path):
 
 def test_files__are_those_of_the_step_and_the_same_for_any_number_of_workers(folder):
     assert states(run(folder)) == dict.fromkeys("abc", "made")
-    assert set(contents(folder / "out")) == {"a.h5", "b.h5", "c.h5", STORES}
+    assert set(contents(folder / "out")) == {"a.h5", "b.h5", "c.h5"}
     run(folder, workers=3, folder=folder / "three")
     assert contents(folder / "three") == contents(folder / "out")
     for name in "ab":
@@ -104,13 +104,11 @@ def test_second_run__keeps_what_is_complete_and_the_same_without_decoding(folder
 
     monkeypatch.setattr("evreel.steps.precompute.as_store", no_decoding)
     assert states(run(folder, **more)) == dict.fromkeys("abc", "kept")
-    monkeypatch.undo()
-    (folder / "out" / STORES).unlink()
-    assert states(run(folder, **more)) == dict.fromkeys("abc", "kept"), "decoded again, not made"
+    (folder / "out").rename(folder / "moved")
+    assert states(run(folder, **more, folder=folder / "moved")) == dict.fromkeys("abc", "kept")
     for path, was in before.items():
-        if path.name != STORES:
-            now = path.stat()
-            assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
+        now = (folder / "moved" / path.name).stat()
+        assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
 
 
 def test_second_run__makes_what_is_not_as_it_should_be(folder):
@@ -136,7 +134,7 @@ def test_recording_that_cannot_be_read__fails_alone(folder):
         outcomes = run(folder, workers=workers, folder=folder / str(workers))
         assert states(outcomes) == {"a": "made", "b": "failed", "c": "made"}
         assert "b.dat" in str(outcomes["b"].error)
-        assert set(contents(folder / str(workers))) == {"a.h5", "c.h5", STORES}
+        assert set(contents(folder / str(workers))) == {"a.h5", "c.h5"}
     (folder / "b.dat").unlink()
     assert isinstance(run(folder)["b"].error, EvreelError)
 
@@ -145,7 +143,7 @@ def test_parts__hold_every_frame_of_the_whole_once_with_their_own_times(folder):
     run(folder, "a")
     run(folder, "a", max_duration_us=40_000, folder=folder / "parts")
     parts = [folder / "parts" / f"a_{k}.h5" for k in range(3)]
-    assert set(contents(folder / "parts")) == {*(path.name for path in parts), STORES}
+    assert set(contents(folder / "parts")) == {path.name for path in parts}
     np.testing.assert_array_equal(frames_of(*parts), frames_of(folder / "out" / "a.h5"))
     for k, path in enumerate(parts):
         with FeaturesFile(path) as file:
@@ -165,7 +163,7 @@ def test_parts__reach_an_event_on_the_last_boundary_and_beyond_a_gap(folder, las
     run(folder, "a", settings=of_histogram, max_duration_us=20_000)
     n = last // 20_000 + 1
     parts = [folder / "out" / f"a_{k}.h5" for k in range(n)]
-    assert set(contents(folder / "out")) == {*(path.name for path in parts), STORES}
+    assert set(contents(folder / "out")) == {path.name for path in parts}
     counts = [frames_of(path).sum() for path in parts]
     assert counts == [2, *[0] * (n - 2), 1]
 
@@ -232,7 +230,7 @@ def test_parts_of_an_earlier_run__are_not_left_behind(folder):
     assert (out / "a_4_bbox.npy").exists()
     (out / "a_7.h5").write_bytes(b"another's")
     run(folder, "a", max_duration_us=50_000, **more)
-    left = {path.name for path in out.iterdir()} - {STORES, "a_7.h5"}
+    left = {path.name for path in out.iterdir()} - {"a_7.h5"}
     assert left == {f"a_{k}{end}" for k in (0, 1) for end in (".h5", "_bbox.npy", "_bbox.json")}
     assert states(run(folder, "a", max_duration_us=50_000, **more)) == {"a": "kept"}
 
@@ -251,12 +249,12 @@ def test_run_that_ends_early__leaves_whole_files_alone_and_goes_on(folder, monke
     monkeypatch.setattr(FeaturesWriter, "write", failing)
     outcome = run(folder, "a", max_duration_us=40_000)["a"]
     assert (outcome.state, str(outcome.error)) == ("failed", "the disk is full")
-    assert set(contents(folder / "out")) == {"a_0.h5", STORES}
+    assert set(contents(folder / "out")) == {"a_0.h5"}
     monkeypatch.undo()
     first = (folder / "out" / "a_0.h5").stat().st_ino
     assert states(run(folder, "a", max_duration_us=40_000)) == {"a": "made"}
     assert (folder / "out" / "a_0.h5").stat().st_ino == first
-    assert len(contents(folder / "out")) == 4
+    assert len(contents(folder / "out")) == 3
 
 
 def test_output_in_the_place_of_an_input__is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from evreel.errors import AnnotationError, EventsError, LayoutError, ParameterEr
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.files import hdf5
 from evreel.layout import COLUMN_CHUNK, EVENTS
+from evreel.provenance import decoding, digests_in
 from evreel.samples.samples import FARTHEST_STOP, Member, Samples
 from evreel.timebase import Int64Array
 from evreel.windows import Division, Windows, cut
@@ -231,6 +233,17 @@ class EventsStore(hdf5.Opened):
 
     def __len__(self) -> int:
         return self.n
+
+    @property
+    def decoded_from(self) -> str | None:
+        """What it was decoded from, and how, as `evreel.provenance.decoding`; None if unknown."""
+        attributes = self._file.attrs
+        recording = digests_in(attributes.get("inputs")).get("recording")
+        if recording is None:
+            return None
+        with hdf5.reading(self.path, "its parameters"):
+            parameters = json.loads(attributes["parameters"])
+            return decoding(recording, parameters, int(attributes["step_revision"]))
 
     @property
     def columns(self) -> list[h5py.Dataset]:

@@ -231,6 +231,7 @@ class _Job:
         """Return the run that makes the frames, and what writes them into a new file."""
         import numpy as np
 
+        from evreel.files import hdf5
         from evreel.files.features import FeaturesWriter, SampleWindows
         from evreel.representations import Run
 
@@ -257,4 +258,6 @@ class _Job:
             threads=threads,
             **self._feature.description,
         )
+        if store.decoded_from is not None:
+            hdf5.set_attributes(file, {"decoded_from": store.decoded_from})
         return Run(self._feature, windows, oldest_us, self.repairs, self.said), writer

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from evreel import __version__
 from evreel.dataset.settings import BoxesSettings, EventsSettings, FeatureSettings
 from evreel.errors import EvreelError, RecordingError, UsageError
 from evreel.outputs import Progress, atomic, silent
-from evreel.provenance import STEP_REVISIONS, Provenance, canonical_json, sha256
+from evreel.provenance import STEP_REVISIONS, Provenance, digests_in, sha256
 from evreel.steps.boxes import boxes_of_store
 from evreel.steps.common import LOG, Steady, named
-from evreel.steps.events import as_store
+from evreel.steps.events import as_store, decoding_of
 from evreel.steps.features import FilePart, all_features, is_made
 from evreel.steps.many import BOXES_END, Outcome, each_on_its_own
 
@@ -104,59 +102,12 @@ def precompute(
     progress
         Called with bytes of recordings.
     """
-    stores = _Stores(wanted.folder / STORES)
     inputs = {place for path in (*names.values(), *wanted.boxes.values()) for place in _place(path)}
 
     def make(name: str, path: Path, of_this: Progress) -> bool:
-        return _Making(name, path, wanted, stores, inputs).run(of_this)
+        return _Making(name, path, wanted, inputs).run(of_this)
 
     return each_on_its_own(names, make, workers=workers, progress=progress)
-
-
-STORES = ".evreel-stores.json"
-"""File in the folder of features: digest of a recording → that of its decoded events.
-
-A decoded recording's store is temporary, but the features name its digest. This spares decoding a
-recording only to see that its features are there.
-"""
-
-
-class _Stores:
-    """What is known of the events stores of recordings, in a file; without it, it is found anew."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-
-    def digest(self, recording: Path, stream: int | None) -> tuple[str | None, str]:
-        """Return the digest of a recording's store, None if not known, and what it is known by."""
-        from evreel.files.events_store import EventsStore
-        from evreel.recordings.open import open_recording
-
-        with open_recording(recording, stream=stream) as opened:
-            digest = sha256(recording)
-            if isinstance(opened, EventsStore):
-                return digest, ""
-        how = [digest, EventsSettings(stream=stream).plain(), STEP_REVISIONS["events"], __version__]
-        key = canonical_json(how)
-        with self._lock:
-            return self._read().get(key), key
-
-    def remember(self, key: str, digest: str) -> None:
-        """Keep the digest of a store."""
-        with self._lock:
-            known = self._read()
-            if known.get(key) != digest:
-                text = json.dumps({**known, key: digest}, indent=1, sort_keys=True)
-                with atomic(self._path) as (scratch,):
-                    scratch.write_text(text + "\n", encoding="utf-8")
-
-    def _read(self) -> dict[str, str]:
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            known = json.loads(self._path.read_bytes())
-            if isinstance(known, dict):
-                return {key: said for key, said in known.items() if isinstance(said, str)}
-        return {}
 
 
 class _Making:
@@ -167,28 +118,39 @@ class _Making:
         name: str,
         path: Path,
         wanted: Wanted,
-        stores: _Stores,
         inputs: Set[tuple[int, int]],
     ) -> None:
         self._name, self._path, self._wanted = name, path, wanted
-        self._stores, self._inputs = stores, inputs
+        self._inputs = inputs
         self._beside = dict(wanted.beside(name))
         self._boxes = wanted.boxes.get(name)
         self._steady = Steady({"published": self._boxes})
 
     def run(self, progress: Progress) -> bool:
         """Make what is not there as wanted; return whether there was anything to make."""
-        digest, key = self._stores.digest(self._path, self._wanted.stream)
+        digest = self._known_digest()
         if digest is not None and self._is_made(digest):
             LOG.info("%s: kept, complete and the same", self._name)
             return False
         beside = self._wanted.folder / "x"
         stream = self._wanted.stream
         with as_store(self._path, beside=beside, stream=stream, progress=progress) as store:
-            if digest is None:
-                digest = sha256(store.path)
-                self._stores.remember(key, digest)
-            return self._make(store, digest, progress)
+            return self._make(store, digest or sha256(store.path), progress)
+
+    def _known_digest(self) -> str | None:
+        """Return the digest of the recording's store, None if it would have to be decoded first."""
+        from evreel.files.events_store import EventsStore
+        from evreel.recordings.open import open_recording
+
+        stream = self._wanted.stream
+        with open_recording(self._path, stream=stream) as opened:
+            if isinstance(opened, EventsStore):
+                return sha256(self._path)
+        # Earlier features of the same recording tell which store they were made from.
+        has = self._provenance(self._file(0))
+        if has.get("decoded_from") != decoding_of(self._path, EventsSettings(stream=stream)):
+            return None
+        return digests_in(has["inputs"]).get("store")
 
     def _make(self, store: EventsStore, digest: str, progress: Progress) -> bool:
         parts = self._parts(store)
@@ -253,15 +215,19 @@ class _Making:
 
     def _said_by(self, path: Path) -> dict[str, Any]:
         """Return what a file says of its part, nothing if it is of none."""
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            parameters = json.loads(self._provenance(path)["parameters"])
+            names = ("from_us", "clock", "max_duration_us", "part", "parts")
+            return {name: parameters[name] for name in names if name in parameters}
+        return {}
+
+    def _provenance(self, path: Path) -> Mapping[str, Any]:
+        """Return what a features file says of its origin, nothing if it cannot be read."""
         from evreel.files.features import FeaturesFile
 
-        try:
-            with FeaturesFile(path) as file:
-                parameters = json.loads(file.provenance["parameters"])
-        except (EvreelError, OSError, ValueError, LookupError, TypeError):
-            return {}
-        names = ("from_us", "clock", "max_duration_us", "part", "parts")
-        return {name: parameters[name] for name in names if name in parameters}
+        with contextlib.suppress(EvreelError, OSError), FeaturesFile(path) as file:
+            return file.provenance
+        return {}
 
     def _has_features(self, path: Path, digest: str, said: Mapping[str, Any]) -> bool:
         return is_made({path: self._wanted.settings}, digest, said=said, **self._beside)
