@@ -16,11 +16,13 @@ from evreel.errors import ParameterError, did_you_mean
 from evreel.events import Events, Sensor
 from evreel.representations.averaged_timesurface import AveragedTimesurface
 from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.binary import Binary
 from evreel.representations.diff import Diff
 from evreel.representations.diff_quantized import DiffQuantized
 from evreel.representations.ergo12 import Ergo12
 from evreel.representations.event_cube import EventCube
 from evreel.representations.event_cube_paper import EventCubePaper
+from evreel.representations.event_image import EventImage
 from evreel.representations.exponential_surface import ExponentialSurface
 from evreel.representations.feature import Feature
 from evreel.representations.hats import Hats
@@ -28,8 +30,10 @@ from evreel.representations.histo import Histo
 from evreel.representations.histo_quantized import HistoQuantized
 from evreel.representations.histogram import Histogram
 from evreel.representations.last_timestamp import LastTimestamp
+from evreel.representations.mixed_density_stack import MixedDensityStack
 from evreel.representations.multi_channel_timesurface import MultiChannelTimesurface
 from evreel.representations.running import Run, frames, frames_together, tensor
+from evreel.representations.stacked_histogram import StackedHistogram
 from evreel.representations.timesurface import Timesurface
 from evreel.representations.tore import Tore
 from evreel.representations.voxel_grid import VoxelGrid
@@ -39,11 +43,13 @@ __all__ = [
     "REGISTRY",
     "Accumulator",
     "AveragedTimesurface",
+    "Binary",
     "Diff",
     "DiffQuantized",
     "Ergo12",
     "EventCube",
     "EventCubePaper",
+    "EventImage",
     "ExponentialSurface",
     "Feature",
     "Frame",
@@ -52,9 +58,11 @@ __all__ = [
     "HistoQuantized",
     "Histogram",
     "LastTimestamp",
+    "MixedDensityStack",
     "MultiChannelTimesurface",
     "Representation",
     "Run",
+    "StackedHistogram",
     "Timesurface",
     "Tore",
     "VoxelGrid",
@@ -70,7 +78,11 @@ __all__ = [
 
 REGISTRY: dict[str, type[Representation]] = {
     "histogram": Histogram,
+    "binary": Binary,
+    "event_image": EventImage,
     "voxel_grid": VoxelGrid,
+    "stacked_histogram": StackedHistogram,
+    "mixed_density_stack": MixedDensityStack,
     "histo": Histo,
     "diff": Diff,
     "histo_quantized": HistoQuantized,

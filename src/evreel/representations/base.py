@@ -105,7 +105,11 @@ class Accumulator(ABC):
             )
         self.window = window
         if not self.carries:
-            self.frame.fill(0)
+            self.clear()
+
+    def clear(self) -> None:
+        """Set the frame to zeros, for a window's first events."""
+        self.frame.fill(0)
 
     def reset(self) -> None:
         """Forget all events; only called of what carries them from window to window."""
