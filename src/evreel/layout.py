@@ -359,10 +359,12 @@ FEATURES = Layout(
 
 FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
     "events_to_tensor": "Registered name of the representation, as bytes.",
-    "delta_t": "Duration of a window in µs, uint32; 0 unless mode is delta_t.",
-    "n_events": "Events per window; 0 unless mode is n_events.",
-    "mode": "delta_t: windows of equal duration; n_events: of equal count; number: a fixed number "
-    "of windows per recording or sample.",
+    "delta_t": "Duration of a window in µs, uint32: the longest if mode is mixed, 0 if it is "
+    "n_events or number.",
+    "n_events": "Events per window, 0 unless mode is n_events or mixed: then the most.",
+    "mode": "delta_t: windows of equal duration; n_events: of equal count; mixed: whichever comes "
+    "first; number: a fixed number of windows per recording or sample; ending: windows of equal "
+    "duration that end at given instants.",
     "event_input_width": "Sensor width in pixels.",
     "event_input_height": "Sensor height in pixels.",
     "shape": "Channels, height and width of a window's array.",

@@ -3,6 +3,9 @@ rule features:
     input:
         store=rules.events.output.store,
         cut=of_recording(DATASET.cut_table, []),
+        boxes=of_recording(DATASET.ends_of_windows("labels"), []),
+        clock=of_recording(DATASET.ends_of_windows("frames"), []),
+        times=of_recording(DATASET.ends_of_windows("times"), []),
     output:
         update(
             expand(
@@ -19,6 +22,7 @@ rule features:
     params:
         **settings_of_features(FeatureSettings),
         labels=of_recording(DATASET.sample_labels),
+        times_sha256=digest("times", DATASET.ends_of_windows("times")),
         revision=revision("features"),
     script:
         "../../scripts/features.py"

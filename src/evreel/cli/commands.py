@@ -30,6 +30,7 @@ from evreel.outputs import Progress, atomic
 
 if TYPE_CHECKING:
     from evreel.checks import Report
+    from evreel.windows import Instants
 
 Options = argparse.Namespace
 Run = Callable[[Options], int]
@@ -691,6 +692,13 @@ def boxes(options: Options) -> int:
     ),
     settings("BoxesSettings", without=("clock",)),
     option("--cut", metavar="DIR", type=Path, help="with a table of samples per PATH, NAME.tsv"),
+    option(
+        "--ends",
+        metavar="DIR",
+        type=Path,
+        help="with what windows end at (--ending), per PATH: NAME_bbox.npy, NAME.clock.tsv, or "
+        "NAME.times",
+    ),
     labels("of the samples"),
     STREAM,
     option(
@@ -718,6 +726,7 @@ def features(options: Options) -> int:
         beside=lambda name: {
             "cut": None if options.cut is None else options.cut / f"{name}.tsv",
             "labels": options.labels,
+            "ends": None if options.ends is None else _ends(options.ends, name),
         },
         stream=options.stream,
     )
@@ -734,6 +743,18 @@ def features(options: Options) -> int:
         counts = ", ".join(f"{n} {state}" for state, n in ended.items())
         say("%d recordings: %s", len(names), counts)
     return 1 if ended["failed"] else 0
+
+
+def _ends(folder: Path, name: str) -> dict[Instants, Path]:
+    """Return the files of a recording that say where windows end; they need not be there."""
+    from evreel.files.clock import CLOCK_SUFFIX
+    from evreel.layout import BOXES_SUFFIX
+
+    return {
+        "labels": folder / f"{name}{BOXES_SUFFIX}",
+        "frames": folder / f"{name}{CLOCK_SUFFIX}",
+        "times": folder / f"{name}.times",
+    }
 
 
 @command(

@@ -8,7 +8,16 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evreel.settings import Facts, Known, Settings, Type, guess, settings_of, without_links
+from evreel.settings import (
+    Facts,
+    Known,
+    Settings,
+    Type,
+    guess,
+    missing,
+    settings_of,
+    without_links,
+)
 from evreel.text import nfc
 
 S = TypeVar("S", bound=Settings)
@@ -91,7 +100,9 @@ def add_settings(
     defaults: Mapping[str, str] | None = None,
 ) -> None:
     """Add an option for each setting of a class, as `settings` describes it."""
-    alternatives = parser.add_mutually_exclusive_group(required=True) if of.one_of else parser
+    # argparse cannot say which of them go together: `settings_from` does.
+    exclude = of.one_of and not of.together
+    alternatives = parser.add_mutually_exclusive_group(required=True) if exclude else parser
     for name, one in settings_of(of).items():
         if name not in without:
             target = alternatives if name in of.one_of else parser
@@ -155,7 +166,11 @@ def _parser_of(kind: Type, facts: Facts) -> tuple[Callable[[str], Any], Any]:
 
 def settings_from(of: type[S], options: argparse.Namespace, **others: Any) -> S:
     """Return the settings that a command's options give; `others` stand for what is not given."""
-    return of(**{**others, **_given(of, options)})
+    values = {**others, **_given(of, options)}
+    if of.together:
+        for problem in missing(of, list(values), explain=False):
+            options.parser.error(problem)
+    return of(**values)
 
 
 def _given(of: type[Settings], options: argparse.Namespace) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from evreel.dataset.config import FILES, files_of, read_config, split_lists
 from evreel.dataset.settings import Config, SamplesSection
 from evreel.dataset.table import Row
 from evreel.errors import UsageError
+from evreel.files.clock import CLOCK_SUFFIX
 from evreel.release.content import (
     ANNOTATIONS,
     BETWEEN,
@@ -23,6 +24,7 @@ from evreel.release.content import (
     paths_in,
 )
 from evreel.settings import Settings, guess
+from evreel.windows import Instants
 
 _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
 _LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
@@ -167,6 +169,24 @@ class DataSet:
                 hint="Name its annotation in column rois, or its boxes in column boxes.",
             )
         return boxes_file(id_, self.row(id_), self.results)
+
+    def ends_of_windows(self, at: Instants) -> Callable[[str], str | None]:
+        """Return a function of a recording that gives the file with times where windows end.
+
+        Parameters
+        ----------
+        at
+            Which of them; the function returns None where no window of a feature ends at such.
+        """
+
+        def file(id_: str) -> str | None:
+            if all(one.ending != at for one in self.settings(id_).features.values()):
+                return None
+            if at == "frames":
+                return f"{self.results}/video/{id_}{CLOCK_SUFFIX}"
+            return self.boxes_file(id_) if at == "labels" else self.row(id_)["times"]
+
+        return file
 
     # -- sources
 

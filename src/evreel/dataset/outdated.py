@@ -46,7 +46,7 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
                 for k, file in enumerate(paths_in(row.get(column)))
             }
             if is_unknown(path):
-                yield from _if_made_of_others(path, wanted, _of_slices, memory)
+                yield from _if_made_of_others(path, wanted, _of_hdf5, memory)
             path = f"{dataset.results}/video/{id_}{CLOCK_SUFFIX}"
             if "clock" in row and is_unknown(path):
                 yield from _if_made_of_others(path, {"table": row["clock"]}, _of_clock, memory)
@@ -59,6 +59,10 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
             every = dataset.boxes_file(id_)
             if is_unknown(path) and Path(every).exists():  # else Snakemake makes both
                 yield from _if_made_of_others(path, {"boxes": every}, _of_boxes, memory)
+        for feature, one in dataset.settings(id_).features.items():
+            path = f"{dataset.results}/features/{feature}/{id_}.h5"
+            if one.ending == "times" and is_unknown(path):
+                yield from _if_made_of_others(path, {"times": row["times"]}, _of_hdf5, memory)
         table, cut = dataset.local_intervals(id_), dataset.cut_table(id_)
         if table is not None and cut is not None and is_unknown(cut):
             yield from _if_made_of_others(cut, {"intervals": table}, _of_cut, memory)
@@ -97,7 +101,7 @@ def age(path: str | Path) -> str:
     return "was made from other files than there are now"
 
 
-def _of_slices(path: str) -> Mapping[str, str]:
+def _of_hdf5(path: str) -> Mapping[str, str]:
     from evreel.release.origins import Made
 
     return Made.read(path, "", Path(path), str).inputs

@@ -863,6 +863,16 @@ class RecordingColumns(Settings):
         pattern=_MD5,
         metavar="HEX",
     )
+    times: str | None = optional(
+        "Times at which windows of features end (features/<name>/ending: times), whole µs since "
+        "the recording's first event, in order: a text with one per line, or an .npy file.",
+        metavar="FILE",
+    )
+    times_md5: str | None = optional(
+        "MD5 of that file, 32 hexadecimal digits; checked where given.",
+        pattern=_MD5,
+        metavar="HEX",
+    )
     n_events: str | None = optional(
         "Events that the recording is known to have, as published; with another number it is "
         "refused.",
@@ -892,6 +902,7 @@ NEEDED_BESIDE = {
     "tags_md5": "tags",
     "clock_md5": "clock",
     "labelled_md5": "labelled",
+    "times_md5": "times",
 }
 """Columns that mean nothing without another one."""
 

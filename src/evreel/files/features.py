@@ -38,14 +38,20 @@ from evreel.provenance import Provenance, canonical_json, counts_in
 from evreel.samples.samples import Samples
 from evreel.text import nfc
 from evreel.timebase import Int64Array
-from evreel.windows import Count, Division, Duration, Number, Windows
+from evreel.windows import Count, Division, Duration, Ending, Mixed, Number, Windows
 
 Frame = npt.NDArray[Any]
 
 _LEVEL = 1
 _IDENTITY = ("step", "step_revision", "parameters", "inputs")
 _COLUMNS = ("start", "stop", "start_us", "stop_us")
-_MODES: Mapping[type[Division], str] = {Duration: "delta_t", Count: "n_events", Number: "number"}
+_MODES: Mapping[type[Division], str] = {
+    Duration: "delta_t",
+    Count: "n_events",
+    Mixed: "mixed",
+    Number: "number",
+    Ending: "ending",
+}
 
 
 class SampleWindows(NamedTuple):
@@ -122,7 +128,7 @@ class FeaturesWriter:
         attributes = {
             "events_to_tensor": np.bytes_(name.encode()),
             "delta_t": _delta_t(division),
-            "n_events": division.count if isinstance(division, Count) else 0,
+            "n_events": division.count if isinstance(division, (Count, Mixed)) else 0,
             "mode": _MODES[type(division)],
             "event_input_width": sensor.width,
             "event_input_height": sensor.height,
@@ -427,8 +433,8 @@ def _is_zstd_by_window(data: h5py.Dataset) -> bool:
 
 
 def _delta_t(division: Division) -> np.uint32:
-    """Return Metavision's `delta_t`: the duration of windows, 0 if it is not fixed."""
-    if not isinstance(division, Duration):
+    """Return Metavision's `delta_t`: the duration of windows, 0 if none is asked for."""
+    if not isinstance(division, (Duration, Mixed, Ending)):
         return np.uint32(0)
     most = int(np.iinfo(np.uint32).max)
     if division.window_us > most:

@@ -34,6 +34,7 @@ NAMES = {
     "cut": "table of samples",
     "intervals": "table of intervals",
     "published": "file of published boxes",
+    "times": "file of times",
     RECORDING: "recording",
     **{name: f"{name} annotation" for name in ANNOTATIONS},
     **{name: f"file of {name}" for name in SIDECARS},
@@ -43,6 +44,7 @@ NAMES = {
 _COLUMNS = {name: name for name in (*ANNOTATIONS, *SIDECARS)} | {
     "intervals": "samples",
     "published": "boxes",
+    "times": "times",
 }
 """Role of a file → the column of the recordings table that names it."""
 

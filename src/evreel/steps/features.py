@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evreel.dataset.settings import FeatureSettings
+from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
-from evreel.steps.common import LOG, counted
+from evreel.steps.common import LOG, Steady, counted
 from evreel.steps.events import Source, as_store
-from evreel.windows import Windows
+from evreel.timebase import Int64Array
+from evreel.windows import Instants, Windows
 
 if TYPE_CHECKING:
     import h5py
@@ -47,6 +49,8 @@ def features(
     *,
     cut: str | Path | None = None,
     labels: Sequence[str] | None = None,
+    ends: Mapping[Instants, str | Path | None] | None = None,
+    times_sha256: str | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Precompute one representation of one recording, as `all_features` does several.
@@ -56,7 +60,15 @@ def features(
     What was changed: name → count. The file has it as ``repairs``.
     """
     wanted = {Path(output): settings}
-    made = all_features(store, wanted, cut=cut, labels=labels, progress=progress)
+    made = all_features(
+        store,
+        wanted,
+        cut=cut,
+        labels=labels,
+        ends=ends,
+        times_sha256=times_sha256,
+        progress=progress,
+    )
     return made[Path(output)]
 
 
@@ -66,6 +78,8 @@ def all_features(
     *,
     cut: str | Path | None = None,
     labels: Sequence[str] | None = None,
+    ends: Mapping[Instants, str | Path | None] | None = None,
+    times_sha256: str | None = None,
     part: FilePart | None = None,
     store_digest: str | None = None,
     progress: Progress = silent,
@@ -86,6 +100,12 @@ def all_features(
         divides the recording.
     labels
         Label names in the order of their numbers; None takes those of the samples, sorted.
+    ends
+        Files with the instants where windows end, if settings say ``ending``: ``labels`` → the
+        recording's boxes, ``frames`` → its clock, ``times`` → a column of times. Only those that
+        are asked for are read.
+    times_sha256
+        SHA-256 that the column of times must have, if it is known.
     part
         What part of the recording goes into the files; None: all of it.
     store_digest
@@ -99,6 +119,8 @@ def all_features(
     ------
     ParameterError
         If there is no such representation, or a parameter is out of range.
+    UsageError
+        If windows are to end at instants of which there is no file.
     NotMadeError
         If there is no store, and a file is not there as wanted.
     """
@@ -109,6 +131,7 @@ def all_features(
 
     if not wanted:
         return {}
+    steady, instants = _read_ends(wanted.values(), ends or {}, times_sha256)
     with contextlib.ExitStack() as opening:
         if store is not None:
             opened = opening.enter_context(as_store(store, beside=next(iter(wanted))))
@@ -120,7 +143,10 @@ def all_features(
             inputs["cut"] = sha256(cut)
             samples = read_cut(cut)
             names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
-        jobs = [_Job(path, settings, inputs, names, part) for path, settings in wanted.items()]
+        jobs = [
+            _Job(path, one, inputs, names, instants.get(one.ending), part)
+            for path, one in wanted.items()
+        ]
         new = [job for job in jobs if not job.is_kept(touch=store is not None)]
         if store is None and new:
             raise NotMadeError
@@ -145,7 +171,43 @@ def all_features(
             for job, run, writer in zip(new, runs, writers, strict=True):
                 writer.finish()
                 LOG.info("%s: %d windows of %s", job.said, len(run.windows), job.name)
+            steady.check()
     return {job.path: job.repairs for job in jobs}
+
+
+class _Ends(NamedTuple):
+    """Instants where windows end, what their file is called as an input, and its digest."""
+
+    instants: Int64Array
+    role: str
+    digest: str
+
+
+def _read_ends(
+    wanted: Iterable[FeatureSettings],
+    files: Mapping[Instants, str | Path | None],
+    times_sha256: str | None,
+) -> tuple[Steady, dict[Instants | None, _Ends]]:
+    """Return where windows end, of each kind that settings ask for, and the files that say so."""
+    from evreel.files.instants import ROLES, read_instants
+
+    asked: dict[Instants, Path] = {}
+    for one in wanted:
+        if one.ending is None:
+            continue
+        file, role = files.get(one.ending), ROLES[one.ending]
+        if file is None:
+            raise UsageError(
+                f"windows are to end at {one.ending}, but there is no file of {role}",
+                hint=f"Give the recording's {role}, or windows that do not depend on them.",
+            )
+        asked[one.ending] = Path(file)
+    of_role = {ROLES[at]: file for at, file in asked.items()}
+    steady = Steady(of_role, {"times": times_sha256} if "times" in asked else {})
+    return steady, {
+        at: _Ends(read_instants(at, file), ROLES[at], steady.digests[ROLES[at]])
+        for at, file in asked.items()
+    }
 
 
 def is_made(
@@ -187,6 +249,7 @@ class _Job:
         settings: FeatureSettings,
         inputs: Mapping[str, str],
         labels: tuple[str, ...] | None,
+        ends: _Ends | None,
         part: FilePart | None,
     ) -> None:
         self.path = path
@@ -196,6 +259,7 @@ class _Job:
         self._feature = settings.feature()
         self._division = settings.division()
         self._labels = labels
+        self._instants = None if ends is None else ends.instants
         representation = self._feature.representation
         self.name = representation.name
         parameters = {
@@ -204,7 +268,8 @@ class _Job:
             **({} if labels is None else {"labels": labels}),
         }
         parameters |= {} if part is None else part.said
-        self.made = Provenance("features", parameters, inputs, self.repairs)
+        of_ends = {} if ends is None else {ends.role: ends.digest}
+        self.made = Provenance("features", parameters, {**inputs, **of_ends}, self.repairs)
 
     def is_kept(self, *, touch: bool) -> bool:
         """Return whether the file is there as it would be made.
@@ -237,13 +302,21 @@ class _Job:
 
         of_samples = None
         if samples is None:
-            windows = store.windows(self._division) if self._part is None else self._part.windows
+            windows = (
+                store.windows(self._division, self._instants)
+                if self._part is None
+                else self._part.windows
+            )
             oldest_us = store.oldest_us(windows.start_us)
         else:
-            windows, bounds = store.windows_of(samples, self._division)
+            windows, bounds = store.windows_of(samples, self._division, self._instants)
             of_samples = SampleWindows(samples, self._labels or (), bounds)
             begins = np.repeat(samples.start_us, np.diff(bounds))
             oldest_us = np.maximum(begins, store.oldest_us(begins))
+        is_first = self._part is None or not self._part.said.get("part")
+        if is_first and getattr(self._division, "origin_us", 0) > 0:
+            before = store.n_before_origin(self._division, samples)
+            self.repairs["events_before_origin"] = before
         of_file, t_offset = windows, store.t_offset
         if self._part is not None:
             of_file, t_offset = windows.since(self._part.start_us), t_offset + self._part.start_us
