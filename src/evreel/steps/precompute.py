@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from evreel.files.events_store import EventsStore
-    from evreel.windows import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,15 +255,15 @@ class _Making:
 
     def _parts(self, store: EventsStore) -> list[FilePart] | list[None]:
         """Return what goes into each file; one None if everything goes into one, as it is."""
-        from evreel.windows import cut
+        from evreel.windows import cut, parts
 
         wanted = self._wanted
         if not wanted.is_shifted and wanted.max_duration_us is None:
             return [None]
-        if self._beside.get("cut") is not None:
+        if self._beside.get("cut") is not None or wanted.settings.ending is not None:
             raise UsageError(
-                "samples are each divided from their own start: another start, or a longest "
-                "duration of files, does not go with cut",
+                "another start, or a longest duration of files, goes neither with cut nor with "
+                "ending: samples and given instants say where windows are",
                 path=self._path,
             )
         start_us = wanted.start_us - (store.t_offset if wanted.clock == "source" else 0)
@@ -288,9 +287,7 @@ class _Making:
             )
         if wanted.max_duration_us is None:
             return [FilePart(start_us, windows, self._said(0, 1))]
-        from evreel.windows import parts
-
-        every: list[Part] = parts(windows, wanted.max_duration_us)
+        every = parts(windows, wanted.max_duration_us)
         return [
             FilePart(
                 part.start_us if k else start_us, windows[part.rows], self._said(k, len(every))
