@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evreel.cli.options import (
     Option,
+    Pairs,
+    assignment,
     columns,
+    has_any,
     labels,
     option,
     output,
@@ -593,16 +596,16 @@ def align(options: Options) -> int:
 
 @command(
     "Write slices, a release or an annotation in the layout of another tool.",
-    option("source", metavar="SLICES|RELEASE|ANNOTATION", type=Path),
+    option("source", metavar="SLICES|RELEASE|ANNOTATION|DIR", type=Path),
     option(
         "--layout",
-        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee"),
+        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee", "rvt"),
         required=True,
         help="what the folder is read by",
     ),
     output("DIR"),
     option("--clock", metavar="TSV", type=Path, help="of the frames; an annotation needs it"),
-    option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det"),
+    option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det, rvt"),
     option(
         "--pictures",
         metavar="ZIP",
@@ -613,18 +616,28 @@ def align(options: Options) -> int:
     option("--name", help="of the recording; default: SOURCE's name"),
     option("--task", help="number or name of the task, in an export of a project"),
     option("--outlines", action="store_true", help="instead of boxes: yolo"),
+    option("--boxes", metavar="NPY", type=Path, help="of the recording SOURCE: rvt"),
+    SENSOR,
+    settings("RvtSettings"),
 )
 def export(options: Options) -> int:
     """Export annotations; what the layout cannot hold is counted."""
     from evreel import steps
 
-    steps.export(
-        options.source,
-        options.output,
-        options.layout,
-        **_given(options, "clock", "store", "pictures", "labels", "name", "task"),
-        outlines=options.outlines,
-    )
+    of_rvt = options.layout == "rvt" or has_any(steps.RvtSettings, options)
+    with _bar(options, "export", "window") as progress:
+        steps.export(
+            options.source,
+            options.output,
+            options.layout,
+            **_given(
+                *(options, "clock", "store", "pictures", "boxes", "labels", "name", "task"),
+                "sensor",
+            ),
+            outlines=options.outlines,
+            rvt=settings_from(steps.RvtSettings, options) if of_rvt else None,
+            progress=progress,
+        )
     return 0
 
 
@@ -699,6 +712,12 @@ def boxes(options: Options) -> int:
         help="with what windows end at (--ending), per PATH: NAME_bbox.npy, NAME.clock.tsv, or "
         "NAME.times",
     ),
+    option(
+        "--slices",
+        metavar="DIR",
+        type=Path,
+        help="with annotated slices per PATH, NAME.h5, for --geometry labels=A,B",
+    ),
     labels("of the samples"),
     STREAM,
     option(
@@ -725,6 +744,7 @@ def features(options: Options) -> int:
         of_boxes=settings_from(steps.BoxesSettings, options, clock=options.boxes_clock),
         beside=lambda name: {
             "cut": None if options.cut is None else options.cut / f"{name}.tsv",
+            "slices": None if options.slices is None else options.slices / f"{name}.h5",
             "labels": options.labels,
             "ends": None if options.ends is None else _ends(options.ends, name),
         },
@@ -755,6 +775,76 @@ def _ends(folder: Path, name: str) -> dict[Instants, Path]:
         "frames": folder / f"{name}{CLOCK_SUFFIX}",
         "times": folder / f"{name}.times",
     }
+
+
+@command(
+    "List representations: shapes, types, units and parameters.",
+    option("name", metavar="NAME", nargs="?", help="all that is known of one; default: list all"),
+    option(
+        "--set",
+        dest="parameters",
+        metavar="KEY=VALUE",
+        type=assignment,
+        action=Pairs,
+        default={},
+        help="parameter of NAME, on which its shape or type depends",
+    ),
+    option("--sensor", metavar="WxH", help="size in px, to state shapes in numbers"),
+    JSON,
+)
+def representations(options: Options) -> int:
+    """List representations, or describe one."""
+    from evreel.events import Sensor
+    from evreel.representations import described
+
+    if options.parameters and options.name is None:
+        raise UsageError("--set needs the NAME of a representation")
+    sensor = None if options.sensor is None else Sensor.parse(options.sensor)
+    if options.name is None:
+        every = described.describe_all(sensor)
+        lines, plain = described.listing(every), json.dumps(every, ensure_ascii=False)
+    else:
+        one = described.describe(options.name, options.parameters, sensor)
+        lines, plain = described.details(one), json.dumps(one, ensure_ascii=False)
+    print(*([plain] if options.json else lines), sep="\n")
+    return 0
+
+
+@command(
+    "Show a features file as a video, an animation or a picture.",
+    option("features", metavar="FEATURES", type=Path, help="feature file, HDF5"),
+    output("OUT.mp4|OUT.gif|OUT.png"),
+    option(
+        "--frames",
+        metavar="A:B",
+        help="frames A to B, without B, from 0; or A, or A:B:STEP; default: all. Of a PNG, several "
+        "are side by side",
+    ),
+    settings("Playing"),
+    option(
+        "--boxes",
+        dest="npy",
+        metavar="NPY",
+        type=Path,
+        help="boxes to draw; default: FEATURES' name + _bbox.npy, if that is there",
+    ),
+    option("--no-boxes", action="store_true", help="draw none"),
+)
+def play(options: Options) -> int:
+    """Play features."""
+    from evreel import steps
+
+    with _bar(options, "play", "frame") as progress:
+        steps.play(
+            options.features,
+            options.output,
+            settings_from(steps.Playing, options),
+            frames=options.frames,
+            boxes=options.npy,
+            without_boxes=options.no_boxes,
+            progress=progress,
+        )
+    return 0
 
 
 @command(

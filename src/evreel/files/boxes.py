@@ -18,6 +18,7 @@ from evreel.annotations.forms.records import (
     write_boxes,
 )
 from evreel.errors import AnnotationError
+from evreel.geometry import SLACK_PX, clipped, corners, is_empty, is_finite, is_outside
 from evreel.npy import HEAD_BYTES, array_head
 from evreel.provenance import Provenance, sha256
 from evreel.timebase import Int64Array
@@ -52,10 +53,6 @@ __all__ = [
     "write_boxes_of_windows",
     "write_origin",
 ]
-
-SLACK_PX = 0.01
-"""Boxes may reach this far beyond the sensor's edges."""
-
 
 Keep = Literal["last", "all"]
 """Which boxes of a window are wanted: of each track its last one, or all."""
@@ -280,30 +277,6 @@ def kept(origin: bytes) -> Keep | None:
     return said if said in get_args(Keep) else None
 
 
-def is_outside(
-    columns: Sequence[npt.NDArray[np.floating]], sensor: tuple[float, float]
-) -> npt.NDArray[np.bool_]:
-    """Return which boxes, (n,) x, y, w, h, have a corner outside the sensor's (height, width)."""
-    x, y, w, h = (column.astype(np.float64) for column in columns)
-    height, width = sensor
-    with np.errstate(invalid="ignore"):
-        over = (x < -SLACK_PX) | (y < -SLACK_PX)
-        over |= (x + w > width + SLACK_PX) | (y + h > height + SLACK_PX)
-    return over & is_finite(columns)
-
-
-def is_empty(columns: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.bool_]:
-    """Return which boxes, (n,) x, y, w, h, all finite, have no area."""
-    *_, w, h = columns
-    return is_finite(columns) & ((w <= 0) | (h <= 0))
-
-
-def is_finite(columns: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.bool_]:
-    """Return which boxes, (n,) x, y, w, h, have neither NaN nor infinity in them."""
-    finite: npt.NDArray[np.bool_] = np.logical_and.reduce([np.isfinite(c) for c in columns])
-    return finite
-
-
 def check_classes(boxes: npt.NDArray[np.void], path: str | Path, n_labels: int) -> None:
     """Raise `AnnotationError` if a box has a class without a label."""
     unknown = boxes["class_id"] >= n_labels
@@ -327,7 +300,7 @@ def valid_boxes(
     AnnotationError
         If there is another one, unless it may be dropped.
     """
-    columns = _corners(boxes)
+    columns = corners(boxes)
     bad = ~is_finite(columns) | is_empty(columns)
     if bad.any() and not drop:
         _fail(
@@ -363,27 +336,14 @@ def boxes_within(
         If a box reaches outside the sensor, unless it may be clipped.
     """
     height, width = sensor or (math.inf, math.inf)
-    over = is_outside(_corners(boxes), (height, width))
-    if not over.any():
-        return boxes, 0, 0
-    if not clip:
+    over = is_outside(corners(boxes), (height, width))
+    if over.any() and not clip:
         shown = f" of {width}x{height}" if sensor else ""
         _fail(
             *(boxes, over, path, f"reaches outside the sensor{shown}"),
             "Is it of this recording? If it is, set boxes.outside: clip.",
         )
-    boxes = boxes.copy()
-    for corner, size, limit in (("x", "w", width), ("y", "h", height)):
-        start = boxes[corner][over].astype(np.float64)
-        start, stop = np.clip([start, start + boxes[size][over]], 0, limit)
-        boxes[corner][over], boxes[size][over] = start, stop - start
-    gone = over & is_empty(_corners(boxes))
-    n_gone = int(np.count_nonzero(gone))
-    return boxes[~gone], int(np.count_nonzero(over)) - n_gone, n_gone
-
-
-def _corners(boxes: npt.NDArray[np.void]) -> list[npt.NDArray[np.floating]]:
-    return [boxes[name] for name in ("x", "y", "w", "h")]
+    return clipped(boxes, (height, width))
 
 
 def _fail(

@@ -103,7 +103,7 @@ REGISTRY: dict[str, type[Representation]] = {
 Kind = TypeVar("Kind", bound=type[Representation])
 
 _FACTS = ("name", "revision", "reference", "unit")
-_PROPERTIES = ("parameters", "channels", "shape", "history", "accumulator")
+_PROPERTIES = ("parameters", "channels", "legend", "viz", "shape", "history", "accumulator")
 
 
 def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representation:

@@ -220,7 +220,7 @@ def _check_still(recording: Path, sums: Mapping[str, str | None]) -> None:
 
 
 def decoding_of(recording: str | Path, settings: EventsSettings) -> str:
-    """Return what `EventsStore.decoded_from` would be of a recording, without decoding it."""
+    """Return what `EventsStore.decoding` would be of a recording, without decoding it."""
     parameters = {**settings.plain(), "sensor": None, **_source_checksum(recording)}
     return decoding(sha256(recording), parameters, STEP_REVISIONS["events"])
 

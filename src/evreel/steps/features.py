@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evreel.dataset.settings import FeatureSettings
-from evreel.errors import UsageError
+from evreel.errors import LayoutError, ParameterError, UsageError
+from evreel.geometry import Geometry
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, Steady, counted
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from evreel.files.events_store import EventsStore
     from evreel.files.features import FeaturesWriter
+    from evreel.files.slices import SlicesFile
     from evreel.representations import Run
     from evreel.samples.samples import Samples
 
@@ -48,6 +50,7 @@ def features(
     settings: FeatureSettings,
     *,
     cut: str | Path | None = None,
+    slices: str | Path | None = None,
     labels: Sequence[str] | None = None,
     ends: Mapping[Instants, str | Path | None] | None = None,
     times_sha256: str | None = None,
@@ -64,6 +67,7 @@ def features(
         store,
         wanted,
         cut=cut,
+        slices=slices,
         labels=labels,
         ends=ends,
         times_sha256=times_sha256,
@@ -77,6 +81,7 @@ def all_features(
     wanted: Mapping[Path, FeatureSettings],
     *,
     cut: str | Path | None = None,
+    slices: str | Path | None = None,
     labels: Sequence[str] | None = None,
     ends: Mapping[Instants, str | Path | None] | None = None,
     times_sha256: str | None = None,
@@ -98,6 +103,9 @@ def all_features(
     cut
         Table of the recording's samples, as `cut` writes it; each is divided on its own. None
         divides the recording.
+    slices
+        Annotated slices of the recording, which say where objects are; needed where the geometry
+        of a feature has labels.
     labels
         Label names in the order of their numbers; None takes those of the samples, sorted.
     ends
@@ -123,6 +131,10 @@ def all_features(
         If windows are to end at instants of which there is no file.
     NotMadeError
         If there is no store, and a file is not there as wanted.
+    UsageError
+        If slices are needed and not given, or lack a label.
+    LayoutError
+        If the slices are of another recording.
     """
     from evreel.files import hdf5
     from evreel.layout import FEATURES
@@ -143,8 +155,18 @@ def all_features(
             inputs["cut"] = sha256(cut)
             samples = read_cut(cut)
             names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
+        of_regions = dict(inputs)
+        if slices is not None and any(one.geometry.labels for one in wanted.values()):
+            of_regions["slices"] = sha256(slices)
         jobs = [
-            _Job(path, one, inputs, names, instants.get(one.ending), part)
+            _Job(
+                path,
+                one,
+                of_regions if one.geometry.labels else inputs,
+                names,
+                instants.get(one.ending),
+                part,
+            )
             for path, one in wanted.items()
         ]
         new = [job for job in jobs if not job.is_kept(touch=store is not None)]
@@ -153,13 +175,17 @@ def all_features(
         if not new:
             return {job.path: job.repairs for job in jobs}
         with (
-            atomic(*(job.path for job in new), inputs=[opened.path, cut]) as scratch,
+            atomic(*(job.path for job in new), inputs=[opened.path, cut, slices]) as scratch,
             contextlib.ExitStack() as files,
         ):
+            annotated = None
+            if slices is not None and "slices" in of_regions:
+                annotated = files.enter_context(_slices_of(slices, opened, inputs["store"]))
             runs, writers = [], []
             for job, path in zip(new, scratch, strict=True):
                 file = files.enter_context(hdf5.create(path, FEATURES, job.made))
-                run, writer = job.begin(file, opened, samples, 2 if len(new) == 1 else 1)
+                threads = 2 if len(new) == 1 else 1
+                run, writer = job.begin(file, opened, samples, annotated, threads)
                 runs.append(run)
                 writers.append(writer)
             total = sum(len(run.windows) for run in runs)
@@ -266,6 +292,7 @@ class _Job:
             "representation": {self.name: representation.parameters},
             **asdict(self._division),
             **({} if labels is None else {"labels": labels}),
+            **({} if settings.geometry == Geometry() else {"geometry": settings.geometry.plain()}),
         }
         parameters |= {} if part is None else part.said
         of_ends = {} if ends is None else {ends.role: ends.digest}
@@ -291,7 +318,12 @@ class _Job:
         return True
 
     def begin(
-        self, file: h5py.File, store: EventsStore, samples: Samples | None, threads: int
+        self,
+        file: h5py.File,
+        store: EventsStore,
+        samples: Samples | None,
+        annotated: SlicesFile | None,
+        threads: int,
     ) -> tuple[Run, FeaturesWriter]:
         """Return the run that makes the frames, and what writes them into a new file."""
         import numpy as np
@@ -300,6 +332,10 @@ class _Job:
         from evreel.files.features import FeaturesWriter, SampleWindows
         from evreel.representations import Run
 
+        try:
+            shape = self._feature.shape(store.sensor)
+        except ParameterError as error:  # of a crop
+            raise ParameterError(error.problem, place=self.said, hint=error.hint) from error
         of_samples = None
         if samples is None:
             windows = (
@@ -326,11 +362,43 @@ class _Job:
             self._division,
             store.sensor,
             t_offset,
-            shape=self._feature.shape(store.sensor),
+            shape=shape,
             samples=of_samples,
             threads=threads,
             **self._feature.description,
         )
-        if store.decoded_from is not None:
-            hdf5.set_attributes(file, {"decoded_from": store.decoded_from})
-        return Run(self._feature, windows, oldest_us, self.repairs, self.said), writer
+        if store.decoding is not None:
+            hdf5.set_attributes(file, {"decoding": store.decoding})
+        labels = self._feature.geometry.labels
+        regions = None if labels is None or annotated is None else annotated.regions_of(labels)
+        run = Run(self._feature, windows, oldest_us, self.repairs, self.said, regions)
+        return run, writer
+
+
+def _slices_of(path: str | Path, store: EventsStore, digest: str) -> SlicesFile:
+    """Open annotated slices of a store.
+
+    Raises
+    ------
+    LayoutError
+        If they are of another one.
+    """
+    from evreel.files.repack import needs_plugin
+    from evreel.files.slices import SlicesFile
+
+    slices = SlicesFile(path)
+    same = all(
+        getattr(slices, name) == getattr(store, name)
+        for name in ("sensor", "t_offset", "t_stop_us")
+    )
+    # A repacked store of a release has other bytes than the one that slices are made from.
+    if same and needs_plugin(store.path):
+        same = slices.inputs.get("store", digest) == digest
+    if not same:
+        slices.close()
+        raise LayoutError(
+            f"was not made from {store.path.name}",
+            path=path,
+            hint="Give the annotated slices of the same recording, or make them again.",
+        )
+    return slices

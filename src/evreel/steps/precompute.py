@@ -147,7 +147,7 @@ class _Making:
                 return sha256(self._path)
         # Earlier features of the same recording tell which store they were made from.
         has = self._provenance(self._file(0))
-        if has.get("decoded_from") != decoding_of(self._path, EventsSettings(stream=stream)):
+        if has.get("decoding") != decoding_of(self._path, EventsSettings(stream=stream)):
             return None
         return digests_in(has["inputs"]).get("store")
 
