@@ -21,11 +21,11 @@ from evreel.errors import EvreelError, RecordingError, UsageError
 from evreel.events import Events
 from evreel.files.boxes import read_boxes
 from evreel.files.features import FeaturesFile
-from evreel.layout import BOX_DTYPE
 from evreel.steps import FeatureSettings
 from evreel.steps.many import Outcome
 from evreel.steps.precompute import Wanted, precompute
 from support import random_events
+from support.boxes import boxes_at
 from support.stores import store_of
 from support.writers.prophesee import dat
 
@@ -37,15 +37,6 @@ def recording(path: Path, events: Events, t_offset: int = T_OFFSET) -> Path:
     columns = (events.t + t_offset, events.x, events.y, events.p)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     path.write_bytes(dat(rows, size=(events.sensor.width, events.sensor.height)))
-    return path
-
-
-def boxes_at(path: Path, *t: int) -> Path:
-    boxes = np.zeros(len(t), dtype=BOX_DTYPE)
-    boxes["t"] = t
-    boxes["w"] = boxes["h"] = 2
-    boxes["track_id"] = np.arange(len(t))
-    np.save(path, boxes)
     return path
 
 
@@ -214,7 +205,7 @@ def test_start__is_where_windows_and_times_begin(folder):
 
 
 def test_start_of_the_cameras_clock__may_be_before_the_first_event(folder):
-    run(folder, "a", start_us=0, clock="source")
+    run(folder, "a", start_us=0, clock="metavision")
     events = random_events(400, (4, 6), 95_000, 0)
     with FeaturesFile(folder / "out" / "a.h5") as file:
         assert file.t_offset == 0

@@ -37,19 +37,25 @@ class Wanted:
         are given.
     settings
         The representation, its parameters, its windows.
+    settings_for
+        Name of a recording → its settings, if it has other ones.
     start_us
         Windows begin at this time, and the times in the files count from it.
     max_duration_us
         Longest part of a recording in one file: ``<name>_0.h5``, ``<name>_1.h5``, … Times count
         from the start of each.
     clock
-        What `start_us` counts from: the ``recording``'s first event, or as the timestamps in its
-        file do (``source``).
+        What `start_us` counts from: the ``recording``'s first event, or what Metavision's tools
+        count from (``metavision``), and so do boxes whose clock is the ``source``: zero in the
+        recording's file. In RAW files that is shifted to the last overflow of their short
+        timestamps before the first event. Where timestamps are dates, it is the first event.
     boxes
         Name of a recording → its boxes, as `evreel.steps.boxes` takes them. If there are any, each
         file has its boxes beside it, also if it has none.
     of_boxes
         The clock of boxes, and what becomes of those that are not valid.
+    boxes_move
+        Whether boxes are in pixels of the frames, if these are not those of the sensor.
     beside
         Function of a recording's name → what else `evreel.steps.all_features` takes of it, such as
         ``{"cut": …}``.
@@ -59,11 +65,13 @@ class Wanted:
 
     folder: Path
     settings: FeatureSettings
+    settings_for: Mapping[str, FeatureSettings] = field(default_factory=dict)
     start_us: int = 0
     max_duration_us: int | None = None
-    clock: Literal["recording", "source"] = "recording"
+    clock: Literal["recording", "metavision"] = "recording"
     boxes: Mapping[str, Path] = field(default_factory=dict)
     of_boxes: BoxesSettings = BoxesSettings()
+    boxes_move: bool = True
     beside: Callable[[str], Mapping[str, Any]] = lambda name: {}
     stream: int | None = None
 
@@ -109,6 +117,13 @@ def precompute(
     return each_on_its_own(names, make, workers=workers, progress=progress)
 
 
+DATES_US = 10**13
+"""Timestamps from here on, 116 days, are dates, and do not count from the camera's start."""
+
+OVERFLOW_US: Mapping[str, int] = {"evt2": 1 << 6, "evt2.1": 1 << 6, "evt3": 1 << 12}
+"""Format of RAW files → when the low bits of their timestamps overflow."""
+
+
 class _Making:
     """Makes what is wanted of one recording."""
 
@@ -121,6 +136,7 @@ class _Making:
     ) -> None:
         self._name, self._path, self._wanted = name, path, wanted
         self._inputs = inputs
+        self._settings = wanted.settings_for.get(name, wanted.settings)
         self._beside = dict(wanted.beside(name))
         self._boxes = wanted.boxes.get(name)
         self._steady = Steady({"published": self._boxes})
@@ -168,7 +184,7 @@ class _Making:
                 self._check_apart(path)
                 all_features(
                     store,
-                    {path: self._wanted.settings},
+                    {path: self._settings},
                     **self._beside,
                     part=part,
                     store_digest=digest,
@@ -229,7 +245,7 @@ class _Making:
         return {}
 
     def _has_features(self, path: Path, digest: str, said: Mapping[str, Any]) -> bool:
-        return is_made({path: self._wanted.settings}, digest, said=said, **self._beside)
+        return is_made({path: self._settings}, digest, said=said, **self._beside)
 
     def _check_apart(self, output: Path) -> None:
         """Raise if an output is in the place of a file that this run reads."""
@@ -260,14 +276,17 @@ class _Making:
         wanted = self._wanted
         if not wanted.is_shifted and wanted.max_duration_us is None:
             return [None]
-        if self._beside.get("cut") is not None or wanted.settings.ending is not None:
+        if self._beside.get("cut") is not None or self._settings.ending is not None:
             raise UsageError(
                 "another start, or a longest duration of files, goes neither with cut nor with "
                 "ending: samples and given instants say where windows are",
                 path=self._path,
             )
-        start_us = wanted.start_us - (store.t_offset if wanted.clock == "source" else 0)
-        division = wanted.settings.division()
+        start_us = wanted.start_us
+        shift_us = self._shift_us(store)
+        if wanted.clock == "metavision" and shift_us is not None:
+            start_us += shift_us - store.t_offset
+        division = self._settings.division()
         if start_us == 0:
             windows = store.windows(division)
         elif store.clocks:
@@ -295,6 +314,13 @@ class _Making:
             for k, part in enumerate(every)
         ]
 
+    def _shift_us(self, store: EventsStore) -> int | None:
+        """Return the timestamp that Metavision counts from, None where timestamps are dates."""
+        if abs(store.t_offset) >= DATES_US:
+            return None
+        overflow_us = OVERFLOW_US.get(store.source_format)
+        return 0 if overflow_us is None else store.t_offset // overflow_us * overflow_us
+
     # -- boxes
 
     def _divided_boxes(
@@ -310,7 +336,14 @@ class _Making:
             return None
         every, repairs = np.zeros(0, dtype=BOX_DTYPE), dict[str, int]()
         if self._boxes is not None:
-            every, repairs = boxes_of_store(self._boxes, store, self._wanted.of_boxes)
+            is_shifted = self._wanted.clock == "metavision"
+            zero_us = (self._shift_us(store) or 0) if is_shifted else 0
+            every, repairs = boxes_of_store(
+                self._boxes, store, self._wanted.of_boxes, zero_us=zero_us
+            )
+            if self._wanted.boxes_move:
+                every, moved = self._settings.geometry.of_boxes(every, store.sensor)
+                repairs = {name: n + moved.get(name, 0) for name, n in repairs.items()}
         divided = []
         files = _files_of_labels(every["t"], parts)
         for k, part in enumerate(parts):
@@ -336,10 +369,17 @@ class _Making:
 
     def _of_boxes(self, digest: str, said: Mapping[str, Any]) -> dict[str, Any]:
         """Return what makes boxes what they are."""
+        geometry = self._settings.geometry
+        moves = self._wanted.boxes_move and geometry.moves
         return {
             "step": "boxes",
             "step_revision": STEP_REVISIONS["boxes"],
-            "parameters": {"labels": None, **self._wanted.of_boxes.plain(), **said},
+            "parameters": {
+                "labels": None,
+                **self._wanted.of_boxes.plain(),
+                **({"geometry": geometry.plain()} if moves else {}),
+                **said,
+            },
             "inputs": {"store": digest, **self._steady.digests},
         }
 
