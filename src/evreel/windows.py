@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from itertools import repeat
@@ -830,24 +830,6 @@ def parts(windows: Windows, max_duration_us: int) -> list[Part]:
         found.append(Part(start, stop, slice(first, after), since))
         first = after
     return found
-
-
-def part_of_label(of: Sequence[Part], t_us: npt.ArrayLike) -> Int64Array:
-    """Return the part that a label at each timestamp belongs to, −1 where there is none.
-
-    It belongs to the part with ``start_us < t <= stop_us``, the first of them if parts overlap, as
-    it belongs to a window (`Windows.of_label`); the first part also takes ``t == start_us``. So a
-    label that is in a window is in the part that has this window.
-
-    Examples
-    --------
-    >>> both = parts(Duration(10).plan(45, lambda t: t), 20)
-    >>> part_of_label(both, [0, 20, 21, 50, 51]).tolist()
-    [0, 0, 1, 2, -1]
-    """
-    start, stop = (np.array([part[k] for part in of], dtype=np.int64) for k in (0, 1))
-    none = np.zeros_like(start)
-    return Windows(start, stop, none, none).of_label(t_us)
 
 
 def _check_number(n: int) -> None:

@@ -708,17 +708,17 @@ def boxes(options: Options) -> int:
     settings("BoxesSettings", without=("clock",)),
     option("--cut", metavar="DIR", type=Path, help="with a table of samples per PATH, NAME.tsv"),
     option(
+        "--slices",
+        metavar="DIR",
+        type=Path,
+        help="with annotated slices per PATH, NAME.h5, for --geometry labels=A,B",
+    ),
+    option(
         "--ends",
         metavar="DIR",
         type=Path,
         help="with what windows end at (--ending), per PATH: NAME_bbox.npy, NAME.clock.tsv, or "
         "NAME.times",
-    ),
-    option(
-        "--slices",
-        metavar="DIR",
-        type=Path,
-        help="with annotated slices per PATH, NAME.h5, for --geometry labels=A,B",
     ),
     labels("of the samples"),
     STREAM,
@@ -748,7 +748,7 @@ def features(options: Options) -> int:
             "cut": None if options.cut is None else options.cut / f"{name}.tsv",
             "slices": None if options.slices is None else options.slices / f"{name}.h5",
             "labels": options.labels,
-            "ends": None if options.ends is None else _ends(options.ends, name),
+            "ends": {} if options.ends is None else _ends(options.ends, name),
         },
         stream=options.stream,
     )
@@ -765,18 +765,6 @@ def features(options: Options) -> int:
         counts = ", ".join(f"{n} {state}" for state, n in ended.items())
         say("%d recordings: %s", len(names), counts)
     return 1 if ended["failed"] else 0
-
-
-def _ends(folder: Path, name: str) -> dict[Instants, Path]:
-    """Return the files of a recording that say where windows end; they need not be there."""
-    from evreel.files.clock import CLOCK_SUFFIX
-    from evreel.layout import BOXES_SUFFIX
-
-    return {
-        "labels": folder / f"{name}{BOXES_SUFFIX}",
-        "frames": folder / f"{name}{CLOCK_SUFFIX}",
-        "times": folder / f"{name}.times",
-    }
 
 
 @command(
@@ -861,6 +849,18 @@ def enrich(options: Options) -> int:
 
     steps.enrich(options.features, as_mapping(options.named), replace=options.replace)
     return 0
+
+
+def _ends(folder: Path, name: str) -> dict[Instants, Path]:
+    """Return the files of a recording that say where windows end; they need not be there."""
+    from evreel.files.clock import CLOCK_SUFFIX
+    from evreel.layout import BOXES_SUFFIX
+
+    return {
+        "labels": folder / f"{name}{BOXES_SUFFIX}",
+        "frames": folder / f"{name}{CLOCK_SUFFIX}",
+        "times": folder / f"{name}.times",
+    }
 
 
 @command(

@@ -61,13 +61,13 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
                 yield from _if_made_of_others(path, {"boxes": every}, _of_boxes, memory)
         for feature, one in dataset.settings(id_).features.items():
             path = f"{dataset.results}/features/{feature}/{id_}.h5"
-            if one.ending == "times" and is_unknown(path):
-                yield from _if_made_of_others(path, {"times": row["times"]}, _of_hdf5, memory)
-        for feature in dataset.config.features:
-            path = f"{dataset.results}/features/{feature}/{id_}.h5"
+            if not is_unknown(path):
+                continue
             sources = dataset.feature_sources(id_, feature)
-            if sources and is_unknown(path):
+            if sources:
                 yield from _if_says_others(path, sources, _of_feature, memory)
+            if one.ending == "times":
+                yield from _if_made_of_others(path, {"times": row["times"]}, _of_hdf5, memory)
         table, cut = dataset.local_intervals(id_), dataset.cut_table(id_)
         if table is not None and cut is not None and is_unknown(cut):
             yield from _if_made_of_others(cut, {"intervals": table}, _of_cut, memory)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
@@ -22,7 +21,7 @@ from evreel.geometry import SLACK_PX, clipped, corners, is_empty, is_finite, is_
 from evreel.npy import HEAD_BYTES, array_head
 from evreel.provenance import Provenance, sha256
 from evreel.timebase import Int64Array
-from evreel.windows import Part, Windows, part_of_label
+from evreel.windows import Windows
 
 if TYPE_CHECKING:
     from evreel.files.features import SampleWindows
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = [
     "SLACK_PX",
     "Keep",
-    "boxes_of_parts",
     "boxes_of_windows",
     "boxes_within",
     "check_classes",
@@ -146,32 +144,6 @@ def taken(boxes: npt.NDArray[np.void], rows: Int64Array) -> npt.NDArray[np.void]
     for name in boxes.dtype.names or ():
         found[name] = boxes[name][rows]
     return found
-
-
-def boxes_of_parts(
-    boxes: npt.NDArray[np.void], of: Sequence[Part]
-) -> tuple[list[npt.NDArray[np.void]], int]:
-    """Return the boxes of each part of a recording, and how many are of none.
-
-    A box belongs to a part as any label does (`part_of_label`). Its time is then since the start of
-    the part, as those of the part's windows are. Boxes keep their order.
-
-    Examples
-    --------
-    >>> from evreel.layout import BOX_DTYPE
-    >>> from evreel.windows import parts
-    >>> boxes = np.zeros(4, dtype=BOX_DTYPE)
-    >>> boxes["t"] = [5, 20, 25, 50]
-    >>> windows = Windows(*np.array([[0, 20], [20, 40], [0, 0], [0, 0]]))
-    >>> found, n = boxes_of_parts(boxes, parts(windows, 20))
-    >>> [one["t"].tolist() for one in found], n
-    ([[5, 20], [5]], 1)
-    """
-    part = part_of_label(of, boxes["t"])
-    found = [taken(boxes, np.flatnonzero(part == k)) for k in range(len(of))]
-    for one, whose in zip(found, of, strict=True):
-        one["t"] -= whose.start_us
-    return found, int(np.count_nonzero(part < 0))
 
 
 def first_path(path: str | Path) -> Path:
