@@ -7,8 +7,10 @@ import json
 import os
 import pty
 import re
+import signal
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,6 +188,18 @@ def test_boxes__are_carried_and_made_again_alone_if_they_change(folder):
     assert states(run(folder, "a", boxes=boxes)) == {"a": "made"}, "edited by hand"
 
 
+def test_boxes__follow_the_geometry_of_the_frames(folder):
+    boxes = {"a": boxes_at(folder / "a_bbox.npy", T_OFFSET + 7)}
+    halved = replace(SETTINGS, geometry={"downsample": 1})
+    run(folder, "a", settings=halved, boxes=boxes)
+    assert read_boxes(folder / "out" / "a_bbox.npy")["w"].tolist() == [1.0]
+    with FeaturesFile(folder / "out" / "a.h5") as file:
+        assert file.shape[2:] == (2, 3)
+    assert states(run(folder, "a", settings=halved, boxes=boxes)) == {"a": "kept"}
+    run(folder, "a", boxes=boxes)
+    assert read_boxes(folder / "out" / "a_bbox.npy")["w"].tolist() == [2.0]
+
+
 def test_start__is_where_windows_and_times_begin(folder):
     boxes = {"a": boxes_at(folder / "a_bbox.npy", T_OFFSET + 7, T_OFFSET + 25_000)}
     run(folder, "a", start_us=25_000, boxes=boxes)
@@ -246,6 +260,37 @@ def test_run_that_ends_early__leaves_whole_files_alone_and_goes_on(folder, monke
     assert states(run(folder, "a", max_duration_us=40_000)) == {"a": "made"}
     assert (folder / "out" / "a_0.h5").stat().st_ino == first
     assert len(contents(folder / "out")) == 3
+
+
+def test_run_that_is_interrupted__ends_all_workers_and_leaves_no_part_of_a_file(
+    folder, monkeypatch
+):
+    from evreel.files.features import FeaturesWriter
+
+    write, is_interrupted = FeaturesWriter.write, threading.Event()
+
+    def slow(self, frame):
+        is_interrupted.set()
+        time.sleep(0.01)
+        write(self, frame)
+
+    monkeypatch.setattr(FeaturesWriter, "write", slow)
+    going = precompute(
+        {name: folder / f"{name}.dat" for name in "abc"},
+        Wanted(folder=folder / "out", settings=replace(SETTINGS, window_us=50)),
+        workers=2,
+    )
+
+    def interrupt():
+        is_interrupted.wait(30)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(going)
+    assert time.monotonic() - begun < 10, "19 s of writing each"
+    assert contents(folder / "out") == {}
 
 
 def test_output_in_the_place_of_an_input__is_refused(tmp_path):
