@@ -23,6 +23,7 @@ from evreel.errors import EvreelError, RecordingError, UsageError
 from evreel.events import Events
 from evreel.files.boxes import read_boxes
 from evreel.files.features import FeaturesFile
+from evreel.provenance import sha256
 from evreel.steps import FeatureSettings
 from evreel.steps.many import Outcome
 from evreel.steps.precompute import Wanted, precompute
@@ -102,6 +103,16 @@ def test_second_run__keeps_what_is_complete_and_the_same_without_decoding(folder
     for path, was in before.items():
         now = (folder / "moved" / path.name).stat()
         assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
+
+
+def test_second_run__of_another_version_names_the_store_that_it_decoded(folder, monkeypatch):
+    run(folder, "a")
+    monkeypatch.setattr("evreel.provenance.__version__", "another")
+    other = replace(SETTINGS, representation="diff")
+    run(folder, "a", settings=other)
+    steps.events(folder / "a.dat", folder / "a.h5")
+    with FeaturesFile(folder / "out" / "a.h5") as file:
+        assert json.loads(file.provenance["inputs"]) == {"store": sha256(folder / "a.h5")}
 
 
 def test_second_run__makes_what_is_not_as_it_should_be(folder):
@@ -310,6 +321,10 @@ def test_output_in_the_place_of_an_input__is_refused(tmp_path):
 def test_wishes_that_contradict__are_refused(tmp_path):
     with pytest.raises(UsageError, match="a window of 10000 µs is longer than a file may be, 9999"):
         Wanted(folder=tmp_path, settings=SETTINGS, max_duration_us=9_999)
+    with pytest.raises(UsageError, match="a start of -1 µs is before all events"):
+        Wanted(folder=tmp_path, settings=SETTINGS, start_us=-1)
+    with pytest.raises(UsageError, match="at most 0 µs has no room"):
+        Wanted(folder=tmp_path, settings=SETTINGS, max_duration_us=0)
     recording(tmp_path / "a.dat", random_events(100, (4, 6)))
     beside = {"cut": tmp_path / "a.tsv"}
     outcome = run(tmp_path, "a", start_us=5, beside=lambda name: beside)["a"]

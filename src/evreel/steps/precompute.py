@@ -77,7 +77,11 @@ class Wanted:
 
     def __post_init__(self) -> None:
         window_us, longest_us = self.settings.window_us, self.max_duration_us
-        if longest_us is not None and (window_us or 1) > longest_us:
+        if self.start_us < 0:
+            raise UsageError(f"a start of {self.start_us} µs is before all events")
+        if longest_us is not None and longest_us < 1:
+            raise UsageError(f"a file of at most {longest_us} µs has no room for a window")
+        if longest_us is not None and window_us is not None and window_us > longest_us:
             raise UsageError(
                 f"a window of {window_us} µs is longer than a file may be, {longest_us} µs",
                 hint="Choose longer files, or shorter windows.",
@@ -150,7 +154,9 @@ class _Making:
         beside = self._wanted.folder / "x"
         stream = self._wanted.stream
         with as_store(self._path, beside=beside, stream=stream, progress=progress) as store:
-            return self._make(store, digest or sha256(store.path), progress)
+            if digest is None or store.path != self._path:
+                digest = sha256(store.path)  # of this version of evreel
+            return self._make(store, digest, progress)
 
     def _known_digest(self) -> str | None:
         """Return the digest of the recording's store, None if it would have to be decoded first."""
