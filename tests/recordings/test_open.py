@@ -15,7 +15,7 @@ from evreel.events import Events, Sensor
 from evreel.recordings import event_chunks, open_recording, read_events
 from evreel.recordings.aedat4 import Aedat4Writer
 from evreel.recordings.archive import ArchiveRecording
-from evreel.recordings.open import FORMAT_NAMES, FORMATS
+from evreel.recordings.open import FORMAT_NAMES, FORMATS, read_at_most
 from support import ROOT, random_events
 from support.stores import store_of
 from support.writers import aedat, aer40, event_stream, prophesee
@@ -221,3 +221,14 @@ def test_closed_recording__says_that_it_is_closed(tmp_path, kind):
         for read in (recording.read, lambda: recording.read_us(0, 9)):
             with pytest.raises(UsageError, match="is closed"):
                 read()
+
+
+@pytest.mark.parametrize(("most", "fits"), [(30_000, True), (29_999, False), (0, False)])
+def test_read_at_most__returns_all_events_or_none(events, path, most, fits):
+    told = []
+    with open_recording(path) as opened:
+        read = read_at_most(opened, most, progress=lambda done, total: told.append(done))
+    assert (read is not None) == fits
+    if read is not None:
+        assert read.t.tolist() == events.t.tolist()
+        assert told[-1] == 30_000

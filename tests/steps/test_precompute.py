@@ -14,16 +14,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from evreel import steps
 from evreel.cli.main import main
-from evreel.errors import EvreelError, RecordingError, UsageError
+from evreel.errors import EvreelError, RecordingError, SourceError, UsageError
 from evreel.events import Events
 from evreel.files.boxes import read_boxes
 from evreel.files.features import FeaturesFile
-from evreel.provenance import sha256
+from evreel.provenance import STEP_REVISIONS, sha256
+from evreel.recordings.open import read_at_most
 from evreel.steps import FeatureSettings
 from evreel.steps.many import Outcome
 from evreel.steps.precompute import Wanted, precompute
@@ -67,6 +69,22 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+def everything(path: Path) -> dict[str, object]:
+    """Return all attributes and all data of a file."""
+    said: dict[str, object] = {}
+    with h5py.File(path) as file:
+
+        def add(name: str, item: h5py.HLObject) -> None:
+            said.update(
+                {f"{name}@{key}": np.asarray(of).tolist() for key, of in item.attrs.items()}
+            )
+            if isinstance(item, h5py.Dataset):
+                said[name] = (item.dtype.str, item[()].tolist())
+
+        file.visititems(add)
+        return {**said, **{key: np.asarray(of).tolist() for key, of in file.attrs.items()}}
+
+
 def frames_of(*paths: Path):
     made = []
     for path in paths:
@@ -83,8 +101,11 @@ def test_files__are_those_of_the_step_and_the_same_for_any_number_of_workers(fol
     for name in "ab":
         steps.events(folder / f"{name}.dat", folder / "store" / f"{name}.h5")
         steps.features(folder / "store" / f"{name}.h5", folder / "step" / f"{name}.h5", SETTINGS)
-        step = (folder / "step" / f"{name}.h5").read_bytes()
-        assert (folder / "out" / f"{name}.h5").read_bytes() == step
+        said = everything(folder / "out" / f"{name}.h5")
+        of_step = everything(folder / "step" / f"{name}.h5")
+        assert [*json.loads(said.pop("inputs"))] == ["decoding", "recording"]
+        assert [*json.loads(of_step.pop("inputs"))] == ["store"]
+        assert said == of_step
 
 
 def test_second_run__keeps_what_is_complete_and_the_same_without_decoding(folder, monkeypatch):
@@ -96,7 +117,7 @@ def test_second_run__keeps_what_is_complete_and_the_same_without_decoding(folder
     def no_decoding(*args, **kwargs):
         raise AssertionError("decodes a recording")
 
-    monkeypatch.setattr("evreel.steps.precompute.as_store", no_decoding)
+    monkeypatch.setattr("evreel.steps.precompute.as_events", no_decoding)
     assert states(run(folder, **more)) == dict.fromkeys("abc", "kept")
     (folder / "out").rename(folder / "moved")
     assert states(run(folder, **more, folder=folder / "moved")) == dict.fromkeys("abc", "kept")
@@ -105,14 +126,65 @@ def test_second_run__keeps_what_is_complete_and_the_same_without_decoding(folder
         assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
 
 
-def test_second_run__of_another_version_names_the_store_that_it_decoded(folder, monkeypatch):
+def test_files__name_the_recording_and_how_it_was_decoded_whatever_the_version(folder, monkeypatch):
     run(folder, "a")
-    monkeypatch.setattr("evreel.provenance.__version__", "another")
-    other = replace(SETTINGS, representation="diff")
-    run(folder, "a", settings=other)
-    steps.events(folder / "a.dat", folder / "a.h5")
+    whole = (folder / "out" / "a.h5").read_bytes()
     with FeaturesFile(folder / "out" / "a.h5") as file:
-        assert json.loads(file.provenance["inputs"]) == {"store": sha256(folder / "a.h5")}
+        inputs = json.loads(file.provenance["inputs"])
+        assert inputs["recording"] == sha256(folder / "a.dat")
+        assert inputs["decoding"] == file.provenance["decoding"]
+    monkeypatch.setattr("evreel.provenance.__version__", "another")
+    assert states(run(folder, "a")) == {"a": "kept"}
+    monkeypatch.setitem(STEP_REVISIONS, "events", 99)
+    assert states(run(folder, "a")) == {"a": "made"}
+    assert (folder / "out" / "a.h5").read_bytes() != whole
+
+
+@pytest.mark.parametrize("held", [399, 0])
+def test_files__are_the_same_of_a_recording_too_long_for_memory(folder, monkeypatch, held):
+    boxes_at(folder / "a_bbox.npy", 20_000)
+    more = {"max_duration_us": 40_000, "boxes": {"a": folder / "a_bbox.npy"}}
+    run(folder, "a", **more)
+    stores = []
+
+    def events(source, *args, made=steps.events, **kwargs):
+        stores.append(source)
+        return made(source, *args, **kwargs)
+
+    monkeypatch.setattr("evreel.steps.precompute.most_in_memory", lambda slices: held)
+    monkeypatch.setattr(sys.modules["evreel.steps.events"], "events", events)
+    run(folder, "a", folder=folder / "long", **more)
+    assert stores == [folder / "a.dat"]
+    assert contents(folder / "long") == contents(folder / "out")
+
+
+def test_features_of_a_store__are_kept_for_its_recording(folder):
+    store = folder / "store" / "a.h5"
+    steps.events(folder / "a.dat", store)
+    wanted = Wanted(folder=folder / "out", settings=SETTINGS)
+    [made] = precompute({"a": store}, wanted)
+    [kept] = precompute({"a": folder / "a.dat"}, wanted)
+    assert (made.state, kept.state) == ("made", "kept")
+
+
+def test_recording_that_changes_while_it_is_decoded__fails(folder, monkeypatch):
+    def read(*args, made=read_at_most, **kwargs):
+        with (folder / "a.dat").open("ab") as file:
+            file.write(bytes(8))
+        return made(*args, **kwargs)
+
+    monkeypatch.setattr("evreel.recordings.open.read_at_most", read)
+    outcome = run(folder, "a")["a"]
+    assert isinstance(outcome.error, SourceError)
+    assert "was changed while it was in use" in str(outcome.error)
+    assert not (folder / "out" / "a.h5").exists()
+
+
+def test_recording_without_events__fails_as_in_step_events(folder):
+    recording(folder / "a.dat", random_events(0, (4, 6)))
+    with pytest.raises(RecordingError) as of_step:
+        steps.events(folder / "a.dat", folder / "store.h5")
+    assert str(run(folder, "a")["a"].error) == str(of_step.value)
 
 
 def test_second_run__makes_what_is_not_as_it_should_be(folder):

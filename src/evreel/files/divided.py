@@ -50,6 +50,11 @@ class Divided(ABC):
         Recordings of an archive, or the parts of one whose clock was reset.
         """
 
+    @property
+    def decoding(self) -> str | None:
+        """What they were decoded from, and how (`evreel.provenance.decoding`); None if unknown."""
+        return None
+
     @abstractmethod
     def read(self, start: int = 0, stop: int | None = None) -> Events:
         """Return rows ``[start, stop)``."""

@@ -17,12 +17,12 @@ from evreel.events import Events
 from evreel.files.slices import SlicesFile
 from evreel.representations import Frame, Run, frames_together
 from evreel.settings import mistakes, read, settings_of
-from evreel.steps.events import as_store
+from evreel.steps.events import as_events
 from evreel.timebase import Int64Array
 from evreel.windows import Division, Windows, cut
 
 if TYPE_CHECKING:
-    from evreel.files.events_store import EventsStore
+    from evreel.files.divided import Divided
 
 LiveSource = str | Path | Events
 """The path of a recording or an events store, or events in memory."""
@@ -181,11 +181,11 @@ def _planned(
         )
     with contextlib.ExitStack() as stack:
         if isinstance(source, Events):
-            opened: EventsStore | _InMemory = _InMemory(source)
+            opened: Divided | _InMemory = _InMemory(source)
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             beside = Path(folder, "features.h5")
-            opened = stack.enter_context(as_store(source, beside=beside, stream=stream))
+            opened = stack.enter_context(as_events(source, beside=beside, stream=stream)).events
         windows = opened.windows(division, ending)
         regions = None
         if labels and slices is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from evreel.files.events_store import EventsStore
+    from evreel.files.divided import Divided
     from evreel.timebase import Int64Array
 
 
@@ -96,7 +96,7 @@ def boxes(
 
 def boxes_of_store(
     published: str | Path,
-    store: EventsStore,
+    store: Divided,
     settings: BoxesSettings,
     *,
     labels: Sequence[str] | None = None,
@@ -146,7 +146,7 @@ def boxes_of_store(
 
 
 def _check_times(
-    t: Int64Array, store: EventsStore, published: str | Path, clock: Literal["source", "recording"]
+    t: Int64Array, store: Divided, published: str | Path, clock: Literal["source", "recording"]
 ) -> None:
     """Raise if all boxes, in µs since the first event, are outside the recording."""
     stop_us = store.t_stop_us

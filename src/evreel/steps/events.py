@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSettings
 from evreel.errors import RecordingError, UsageError
@@ -16,6 +16,7 @@ from evreel.steps.common import LOG, changed, named, unverified_note
 
 if TYPE_CHECKING:
     from evreel.events import Events
+    from evreel.files.divided import Divided, EventsInMemory
     from evreel.files.events_store import EventsStore
 
 Source: TypeAlias = "str | Path | EventsStore"
@@ -141,7 +142,7 @@ def events(
         parameters |= archive.plain()
     if _source_checksum(recording):
         parameters |= _source_checksum(recording)
-        LOG.info("%s: was downloaded without a checksum; the store says so", Path(recording).name)
+        _note_unverified(recording)
     inputs: dict[str, str] = {}
     made = Provenance("events", parameters, inputs, repairs)
     then = state(recording) if Path(recording).exists() else []
@@ -192,14 +193,7 @@ def events(
                     hint="Is it the right recording? If so, correct n_events.",
                 )
             if not writer.n:
-                left_out = any(repairs.values())
-                raise RecordingError(
-                    "no events are left" if left_out else "has no events",
-                    path=recording,
-                    hint="Check crop, start_us, stop_us, max_pixel_hz and the on_… options."
-                    if left_out
-                    else "Is this the right recording, and the right stream?",
-                )
+                raise _empty(recording, repairs)
             inputs["recording"] = digest.result()
             if state(recording) != then and sha256(recording) != inputs["recording"]:
                 raise changed(Path(recording))
@@ -219,10 +213,33 @@ def _check_still(recording: Path, sums: Mapping[str, str | None]) -> None:
             check_sums(recording, **sums)
 
 
-def decoding_of(recording: str | Path, settings: EventsSettings) -> str:
-    """Return what `EventsStore.decoding` would be of a recording, without decoding it."""
+def _empty(recording: str | Path, repairs: Mapping[str, int]) -> RecordingError:
+    """Return the error of a recording of which there is no event."""
+    left_out = any(repairs.values())
+    return RecordingError(
+        "no events are left" if left_out else "has no events",
+        path=recording,
+        hint="Check crop, start_us, stop_us, max_pixel_hz and the on_… options."
+        if left_out
+        else "Is this the right recording, and the right stream?",
+    )
+
+
+def decoding_of(recording: str | Path, settings: EventsSettings, digest: str | None = None) -> str:
+    """Return what `EventsStore.decoding` would be of a recording, without decoding it.
+
+    Parameters
+    ----------
+    digest
+        ``sha256:…`` of the recording, if it is known.
+    """
     parameters = {**settings.plain(), "sensor": None, **_source_checksum(recording)}
-    return decoding(sha256(recording), parameters, STEP_REVISIONS["events"])
+    return decoding(digest or sha256(recording), parameters, STEP_REVISIONS["events"])
+
+
+def _note_unverified(recording: str | Path) -> None:
+    name = Path(recording).name
+    LOG.info("%s: was downloaded without a checksum; the store says so", name)
 
 
 def _source_checksum(recording: str | Path) -> dict[str, str]:
@@ -257,3 +274,109 @@ def as_store(
         events(source, store, EventsSettings(stream=stream), progress=progress)
         with EventsStore(store) as opened:
             yield opened
+
+
+MOST_IN_MEMORY = 1 << 25
+"""Most events that are decoded into memory instead of a temporary store: 436 MB, 13 bytes each."""
+
+
+class Opened(NamedTuple):
+    """Events that something is made of.
+
+    Parameters
+    ----------
+    events : those of a store, or of a decoded recording.
+    inputs : function that returns what a file made of them says of its origin, role → digest: of
+        the ``store``; or of the ``recording``, and of how it was decoded (``decoding``).
+    """
+
+    events: Divided
+    inputs: Callable[[], dict[str, str]]
+
+
+@contextlib.contextmanager
+def as_events(
+    source: Source,
+    *,
+    beside: str | Path,
+    stream: int | None = None,
+    most: int = MOST_IN_MEMORY,
+    progress: Progress = silent,
+) -> Iterator[Opened]:
+    """Yield the events of a store, or of a recording, which is decoded.
+
+    Parameters
+    ----------
+    source, beside, stream, progress
+        As `as_store` takes them.
+    most
+        A recording of more events is decoded into a temporary store, as by `as_store`; others into
+        memory. What is read is the same.
+
+    Raises
+    ------
+    SourceError
+        If the recording changes while it is read.
+    RecordingError
+        If the recording is damaged, or has no events.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from evreel.files.events_store import EventsStore
+
+    if isinstance(source, EventsStore) or _is_store(source, stream):
+        with as_store(source, beside=beside) as store:
+            yield Opened(store, lambda: {"store": sha256(store.path)})
+        return
+    recording = Path(source)
+    then = state(recording)
+    with ThreadPoolExecutor(1) as hashing:
+        digest = hashing.submit(sha256, recording)
+
+        def inputs() -> dict[str, str]:
+            found = digest.result()
+            if state(recording) != then:
+                raise changed(recording)
+            how = decoding_of(recording, EventsSettings(stream=stream), found)
+            return {"recording": found, "decoding": how}
+
+        events = _in_memory(recording, stream, most, progress)
+        if events is not None:
+            yield Opened(events, inputs)
+            return
+        with as_store(recording, beside=beside, stream=stream, progress=progress) as store:
+            yield Opened(store, inputs)
+
+
+def _is_store(path: str | Path, stream: int | None) -> bool:
+    from evreel.files.events_store import EventsStore
+    from evreel.recordings.open import open_recording
+
+    with open_recording(path, stream=stream) as opened:
+        return isinstance(opened, EventsStore)
+
+
+def _in_memory(
+    recording: Path, stream: int | None, most: int, progress: Progress
+) -> EventsInMemory | None:
+    """Return what `events` would put into a store, None if there are more events than `most`."""
+    from evreel.files.divided import EventsInMemory
+    from evreel.recordings.open import Reading, open_recording, read_at_most
+
+    reading = EventsSettings(stream=stream).part(Reading)
+    with open_recording(recording, stream=stream, reading=reading) as source:
+        found = read_at_most(source, most, progress=progress)
+        if found is None:
+            return None
+        if not len(found):
+            raise _empty(recording, source.repairs)
+        if _source_checksum(recording):
+            _note_unverified(recording)
+        LOG.info("%s: %d events%s", recording.name, len(found), named(source.repairs))
+        return EventsInMemory(
+            recording,
+            found,
+            t_offset=source.t_offset,
+            source_format=source.format,
+            members=getattr(source, "members", ()),
+        )

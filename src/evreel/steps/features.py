@@ -14,12 +14,12 @@ from evreel.errors import LayoutError, ParameterError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, Steady, counted
-from evreel.steps.events import Source, as_store
+from evreel.steps.events import MOST_IN_MEMORY, Source, as_events
 
 if TYPE_CHECKING:
     import h5py
 
-    from evreel.files.events_store import EventsStore
+    from evreel.files.divided import Divided
     from evreel.files.features import FeaturesWriter
     from evreel.files.slices import SlicesFile
     from evreel.representations import Run
@@ -92,8 +92,6 @@ def all_features(
     store: Source,
     wanted: Mapping[Path, FeatureSettings],
     *,
-    part: FilePart | None = None,
-    store_digest: str | None = None,
     progress: Progress = silent,
     **beside: Unpack[Beside],
 ) -> dict[Path, dict[str, int]]:
@@ -108,10 +106,6 @@ def all_features(
         Events store (or a recording, decoded temporarily).
     wanted
         Feature file, HDF5 → the representation, its parameters, and its windows.
-    part
-        What part of the recording goes into the files; None: all of it.
-    store_digest
-        ``sha256:…`` of the store, if it is known.
     beside
         What else there is of the recording, as in `Beside`.
 
@@ -130,35 +124,64 @@ def all_features(
     """
     if not wanted:
         return {}
+    with as_events(
+        store, beside=next(iter(wanted)), most=most_in_memory(beside.get("slices"))
+    ) as opened:
+        return features_of(opened.events, opened.inputs(), wanted, progress=progress, **beside)
+
+
+def most_in_memory(slices: str | Path | None) -> int:
+    """Return the most events to be decoded into memory: none if slices tell of a store."""
+    return MOST_IN_MEMORY if slices is None else 0
+
+
+def features_of(
+    events: Divided,
+    inputs: Mapping[str, str],
+    wanted: Mapping[Path, FeatureSettings],
+    *,
+    part: FilePart | None = None,
+    progress: Progress = silent,
+    **beside: Unpack[Beside],
+) -> dict[Path, dict[str, int]]:
+    """Precompute representations as `all_features` does, of events that are open.
+
+    Parameters
+    ----------
+    events, inputs
+        As `evreel.steps.events.as_events` yields them.
+    wanted, beside
+        As `all_features` takes them.
+    part
+        What part of the recording goes into the files; None: all of it.
+    """
     given = _Given(wanted.values(), **beside)
     said = {} if part is None else part.said
-    with as_store(store, beside=next(iter(wanted))) as opened:
-        digest = store_digest or sha256(opened.path)
-        jobs = [_Job(path, one, digest, given, said) for path, one in wanted.items()]
-        new = [job for job in jobs if not job.is_kept()]
-        if new:
-            _make(new, opened, given, part, progress)
+    jobs = [_Job(path, one, inputs, given, said) for path, one in wanted.items()]
+    new = [job for job in jobs if not job.is_kept()]
+    if new:
+        _make(new, events, given, part, progress)
     return {job.path: job.repairs for job in jobs}
 
 
 def is_made(
     wanted: Mapping[Path, FeatureSettings],
-    store_digest: str,
+    inputs: Mapping[str, str],
     *,
     said: Mapping[str, Any] = MappingProxyType({}),
     **beside: Unpack[Beside],
 ) -> bool:
-    """Return whether files are there as `all_features` would make them, from a store's digest.
+    """Return whether files are there as `features_of` would make them.
 
     Parameters
     ----------
-    wanted, store_digest, beside
-        As `all_features` takes them.
+    wanted, inputs, beside
+        As `features_of` takes them.
     said
         What the files say of their part.
     """
     given = _Given(wanted.values(), **beside)
-    return all(_Job(path, one, store_digest, given, said).is_made() for path, one in wanted.items())
+    return all(_Job(path, one, inputs, given, said).is_made() for path, one in wanted.items())
 
 
 class _Given:
@@ -216,7 +239,7 @@ def _end(at: Instants, files: Mapping[Instants, str | Path | None]) -> str | Pat
 
 def _make(
     jobs: Sequence[_Job],
-    store: EventsStore,
+    store: Divided,
     given: _Given,
     part: FilePart | None,
     progress: Progress,
@@ -226,14 +249,14 @@ def _make(
     from evreel.layout import FEATURES
     from evreel.representations import frames_together
 
-    inputs = [store.path, *given.files.values()]
+    sources = [store.path, *given.files.values()]
     with (
-        atomic(*(job.path for job in jobs), inputs=inputs) as scratch,
+        atomic(*(job.path for job in jobs), inputs=sources) as scratch,
         contextlib.ExitStack() as files,
     ):
         slices = None
         if given.slices is not None:
-            slices = files.enter_context(_slices_of(given.slices, store, jobs[0].store_digest))
+            slices = files.enter_context(_slices_of(given.slices, store))
         runs, writers = [], []
         for job, path in zip(jobs, scratch, strict=True):
             file = files.enter_context(hdf5.create(path, FEATURES, job.made))
@@ -257,12 +280,11 @@ class _Job:
         self,
         path: Path,
         settings: FeatureSettings,
-        store_digest: str,
+        inputs: Mapping[str, str],
         given: _Given,
         of_part: Mapping[str, Any],
     ) -> None:
         self.path = path
-        self.store_digest = store_digest
         self.said = f"{path.parent.name}/{path.name}"
         self.repairs: dict[str, int] = {}
         self._given = given
@@ -278,8 +300,9 @@ class _Job:
             **({} if given.labels is None else {"labels": given.labels}),
             **of_part,
         }
-        inputs = {"store": store_digest, **given.digests(settings)}
-        self.made = Provenance("features", parameters, inputs, self.repairs)
+        self.made = Provenance(
+            "features", parameters, {**inputs, **given.digests(settings)}, self.repairs
+        )
 
     def is_made(self) -> bool:
         """Return whether the file is there as it would be made; its repairs are known then."""
@@ -300,7 +323,7 @@ class _Job:
     def begin(
         self,
         file: h5py.File,
-        store: EventsStore,
+        store: Divided,
         slices: SlicesFile | None,
         part: FilePart | None,
         *,
@@ -343,15 +366,16 @@ class _Job:
             threads=threads,
             **self._feature.description,
         )
-        if store.decoding is not None:
-            hdf5.set_attributes(file, {"decoding": store.decoding})
+        decoding = self.made.inputs.get("decoding", store.decoding)
+        if decoding is not None:
+            hdf5.set_attributes(file, {"decoding": decoding})
         labels = self._feature.geometry.labels
         regions = None if labels is None or slices is None else slices.regions_of(labels)
         run = Run(self._feature, windows, oldest_us, self.repairs, self.said, regions)
         return run, writer
 
 
-def _slices_of(path: str | Path, store: EventsStore, digest: str) -> SlicesFile:
+def _slices_of(path: str | Path, store: Divided) -> SlicesFile:
     """Open annotated slices of a store.
 
     Raises
@@ -369,7 +393,7 @@ def _slices_of(path: str | Path, store: EventsStore, digest: str) -> SlicesFile:
     )
     # A repacked store of a release has other bytes than the one that slices are made from.
     if same and needs_plugin(store.path):
-        same = slices.inputs.get("store", digest) == digest
+        same = slices.inputs.get("store") in (None, sha256(store.path))
     if not same:
         slices.close()
         raise LayoutError(

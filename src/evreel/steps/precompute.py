@@ -15,15 +15,15 @@ from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import STEP_REVISIONS, Provenance, digests_in, sha256
 from evreel.steps.boxes import boxes_of_store
 from evreel.steps.common import LOG, Steady, named
-from evreel.steps.events import as_store, decoding_of
-from evreel.steps.features import FilePart, all_features, is_made
+from evreel.steps.events import as_events, decoding_of
+from evreel.steps.features import FilePart, features_of, is_made, most_in_memory
 from evreel.steps.many import BOXES_END, Outcome, each_on_its_own
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from evreel.files.events_store import EventsStore
+    from evreel.files.divided import Divided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,33 +147,37 @@ class _Making:
 
     def run(self, progress: Progress) -> bool:
         """Make what is not there as wanted; return whether there was anything to make."""
-        digest = self._known_digest()
-        if digest is not None and self._is_made(digest):
+        known = self._known_inputs()
+        if known is not None and self._is_made(known):
             LOG.info("%s: kept, complete and the same", self._name)
             return False
         beside = self._wanted.folder / "x"
         stream = self._wanted.stream
-        with as_store(self._path, beside=beside, stream=stream, progress=progress) as store:
-            if digest is None or store.path != self._path:
-                digest = sha256(store.path)  # of this version of evreel
-            return self._make(store, digest, progress)
+        most = most_in_memory(self._beside.get("slices"))
+        with as_events(
+            self._path, beside=beside, stream=stream, most=most, progress=progress
+        ) as opened:
+            return self._make(opened.events, opened.inputs(), progress)
 
-    def _known_digest(self) -> str | None:
-        """Return the digest of the recording's store, None if it would have to be decoded first."""
+    def _known_inputs(self) -> dict[str, str] | None:
+        """Return what features of this recording say of their origin, None if there are none."""
         from evreel.files.events_store import EventsStore
         from evreel.recordings.open import open_recording
 
         stream = self._wanted.stream
         with open_recording(self._path, stream=stream) as opened:
             if isinstance(opened, EventsStore):
-                return sha256(self._path)
-        # Earlier features of the same recording tell which store they were made from.
+                return {"store": sha256(self._path)}
+        # Earlier features may have been made from the store of this recording.
         has = self._provenance(self._file(0))
-        if has.get("decoding") != decoding_of(self._path, EventsSettings(stream=stream)):
+        if "decoding" not in has:
             return None
-        return digests_in(has["inputs"]).get("store")
+        if has["decoding"] != decoding_of(self._path, EventsSettings(stream=stream)):
+            return None
+        roles = ("store", "recording", "decoding")
+        return {role: of for role, of in digests_in(has["inputs"]).items() if role in roles}
 
-    def _make(self, store: EventsStore, digest: str, progress: Progress) -> bool:
+    def _make(self, store: Divided, inputs: Mapping[str, str], progress: Progress) -> bool:
         parts = self._parts(store)
         boxes = self._divided_boxes(store, parts)
         n_windows = sum(len(part.windows) for part in parts) if parts[0] is not None else 0
@@ -185,20 +189,20 @@ class _Making:
             def of_part(done: int, total: int | None, before: int = before) -> None:
                 progress(before + done, n_windows or total)
 
-            if not self._has_features(path, digest, said):
+            if not self._has_features(path, inputs, said):
                 is_new = True
                 self._check_apart(path)
-                all_features(
+                features_of(
                     store,
+                    inputs,
                     {path: self._settings},
                     **self._beside,
                     part=part,
-                    store_digest=digest,
                     progress=of_part,
                 )
-            if boxes is not None and not self._has_boxes(path, digest, said):
+            if boxes is not None and not self._has_boxes(path, inputs, said):
                 is_new = True
-                self._write_boxes(path, boxes[k], digest, said)
+                self._write_boxes(path, boxes[k], inputs, said)
             before += 0 if part is None else len(part.windows)
         self._steady.check()
         if self._wanted.max_duration_us is not None:
@@ -211,15 +215,15 @@ class _Making:
         part = "" if self._wanted.max_duration_us is None else f"_{k}"
         return self._wanted.folder / f"{self._name}{part}.h5"
 
-    def _is_made(self, digest: str) -> bool:
+    def _is_made(self, inputs: Mapping[str, str]) -> bool:
         """Return whether all files are there as wanted, which needs no decoding."""
         k, n = 0, 1
         while k < n:
             path, said = self._file(k), self._said_by(self._file(k))
             n = said.get("parts", 1)
-            if said != self._said(k, n) or not self._has_features(path, digest, said):
+            if said != self._said(k, n) or not self._has_features(path, inputs, said):
                 return False
-            if self._wanted.boxes and not self._has_boxes(path, digest, said):
+            if self._wanted.boxes and not self._has_boxes(path, inputs, said):
                 return False
             k += 1
         is_whole = self._wanted.max_duration_us is None
@@ -250,8 +254,8 @@ class _Making:
             return file.provenance
         return {}
 
-    def _has_features(self, path: Path, digest: str, said: Mapping[str, Any]) -> bool:
-        return is_made({path: self._settings}, digest, said=said, **self._beside)
+    def _has_features(self, path: Path, inputs: Mapping[str, str], said: Mapping[str, Any]) -> bool:
+        return is_made({path: self._settings}, inputs, said=said, **self._beside)
 
     def _check_apart(self, output: Path) -> None:
         """Raise if an output is in the place of a file that this run reads."""
@@ -275,7 +279,7 @@ class _Making:
 
     # -- parts
 
-    def _parts(self, store: EventsStore) -> list[FilePart] | list[None]:
+    def _parts(self, store: Divided) -> list[FilePart] | list[None]:
         """Return what goes into each file; one None if everything goes into one, as it is."""
         from evreel.windows import cut, parts
 
@@ -320,7 +324,7 @@ class _Making:
             for k, part in enumerate(every)
         ]
 
-    def _shift_us(self, store: EventsStore) -> int | None:
+    def _shift_us(self, store: Divided) -> int | None:
         """Return the timestamp that Metavision counts from, None where timestamps are dates."""
         if abs(store.t_offset) >= DATES_US:
             return None
@@ -330,7 +334,7 @@ class _Making:
     # -- boxes
 
     def _divided_boxes(
-        self, store: EventsStore, parts: Sequence[FilePart | None]
+        self, store: Divided, parts: Sequence[FilePart | None]
     ) -> list[tuple[npt.NDArray[np.void], dict[str, int]]] | None:
         """Return the boxes of each file, times since its start, and what was left out of them."""
         import numpy as np
@@ -359,7 +363,7 @@ class _Making:
             divided.append((own, {**(repairs if k == 0 else {}), **before}))
         return divided
 
-    def _has_boxes(self, path: Path, digest: str, said: Mapping[str, Any]) -> bool:
+    def _has_boxes(self, path: Path, inputs: Mapping[str, str], said: Mapping[str, Any]) -> bool:
         from evreel.files.boxes import origin_path
 
         boxes = _boxes_of(path)
@@ -367,13 +371,13 @@ class _Making:
             has = json.loads(origin_path(boxes).read_bytes())
             return bool(
                 {name: has[name] for name in ("step", "step_revision", "parameters", "inputs")}
-                == self._of_boxes(digest, said)
+                == self._of_boxes(inputs, said)
                 and has["beside"] == {"boxes": sha256(boxes)}
             )
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return False
 
-    def _of_boxes(self, digest: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    def _of_boxes(self, inputs: Mapping[str, str], said: Mapping[str, Any]) -> dict[str, Any]:
         """Return what makes boxes what they are."""
         geometry = self._settings.geometry
         moves = self._wanted.boxes_move and geometry.moves
@@ -386,21 +390,21 @@ class _Making:
                 **({"geometry": geometry.plain()} if moves else {}),
                 **said,
             },
-            "inputs": {"store": digest, **self._steady.digests},
+            "inputs": {**inputs, **self._steady.digests},
         }
 
     def _write_boxes(
         self,
         path: Path,
         boxes: tuple[npt.NDArray[np.void], dict[str, int]],
-        digest: str,
+        inputs: Mapping[str, str],
         said: Mapping[str, Any],
     ) -> None:
         from evreel.files.boxes import origin_path, write_boxes, write_origin
 
         output, (found, repairs) = _boxes_of(path), boxes
         self._check_apart(output)
-        how = self._of_boxes(digest, said)
+        how = self._of_boxes(inputs, said)
         with atomic(output, origin_path(output)) as (scratch, origin):
             write_boxes(scratch, found)
             made = Provenance("boxes", how["parameters"], how["inputs"], repairs)
