@@ -251,6 +251,21 @@ def test_parts_of_an_earlier_run__are_not_left_behind(folder):
     assert states(run(folder, "a", max_duration_us=50_000, **more)) == {"a": "kept"}
 
 
+def test_files_of_an_earlier_run_that_would_mislead__are_told(folder, caplog):
+    boxes_at(folder / "a_bbox.npy", T_OFFSET)
+    run(folder, "a", boxes={"a": folder / "a_bbox.npy"})
+    run(folder, "a", max_duration_us=50_000)
+    assert "a.h5: is there too, of a run without parts" in caplog.text
+    caplog.clear()
+    recording(folder / "a.dat", random_events(400, (4, 6), 95_000, seed=9))
+    run(folder, "a")
+    assert "a_0.h5: is there too, of a run with parts" in caplog.text
+    assert "a_bbox.npy: is there too, and was made of other events" in caplog.text
+    caplog.clear()
+    run(folder, "b")
+    assert "is there too" not in caplog.text
+
+
 def test_run_that_ends_early__leaves_whole_files_alone_and_goes_on(folder, monkeypatch):
     from evreel.files.features import FeaturesWriter
 

@@ -203,6 +203,7 @@ class _Making:
         self._steady.check()
         if self._wanted.max_duration_us is not None:
             self._remove_parts_from(len(parts))
+        self._warn_of_others(digest, len(parts))
         return is_new
 
     # -- what is there
@@ -272,6 +273,22 @@ class _Making:
                 old.unlink(missing_ok=True)
             LOG.info("%s: removed, a part of an earlier run", path.name)
             k += 1
+
+    def _warn_of_others(self, digest: str, n: int) -> None:
+        """Warn of files of an earlier run that readers of the folder would take along."""
+        from evreel.files.boxes import read_origin
+
+        is_whole = self._wanted.max_duration_us is None
+        other = self._wanted.folder / f"{self._name}{'_0' if is_whole else ''}.h5"
+        if self._provenance(other) and is_whole == ("part" in self._said_by(other)):
+            LOG.warning(
+                "%s: is there too, of a run %s parts; who reads all files gets its events twice",
+                *(other.name, "with" if is_whole else "without"),
+            )
+        for k in range(0 if self._wanted.boxes else n):
+            boxes = _boxes_of(self._file(k))
+            if read_origin(boxes)["inputs"].get("store", digest) != digest:
+                LOG.warning("%s: is there too, and was made of other events", boxes.name)
 
     # -- parts
 
