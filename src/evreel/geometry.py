@@ -384,8 +384,8 @@ class FrameMap:
             self._pick(frame.view(bits), *self._table(np.float32), out.view(bits))
         elif frame.dtype in (np.float32, np.float64):
             self._interpolate(frame, out, False)
-        elif frame.dtype == np.float16:
-            out[:] = self.apply(frame.astype(np.float32))
+        elif frame.dtype.kind == "f":  # half as long, or with its bytes in the other order
+            out[:] = self.apply(frame.astype(np.promote_types(frame.dtype, np.float32)))
         else:
             exact = np.empty(self.shape, dtype=np.float64)
             self._interpolate(frame.astype(np.float64), exact, True)
