@@ -83,6 +83,10 @@ class Windows:
         """Return some neighbouring windows, such as those of one training sequence."""
         return Windows(self.start_us[rows], self.stop_us[rows], self.start[rows], self.stop[rows])
 
+    def since(self, start_us: int) -> Windows:
+        """Return the same windows with times that count from another one."""
+        return Windows(self.start_us - start_us, self.stop_us - start_us, self.start, self.stop)
+
     def check_order(self) -> None:
         """Raise `ParameterError` if a window starts before the previous one."""
         back = self.start_us[1:] < self.start_us[:-1]

@@ -45,7 +45,7 @@ def labels(text: str, *, required: bool = False) -> Option:
 
 def pairs(flag: str, metavar: str, text: str) -> Option:
     """Return an option that takes NAME=VALUE, once per name."""
-    return option(flag, metavar=metavar, type=_pair, action=_Pairs, default={}, help=text)
+    return option(flag, metavar=metavar, type=_pair, action=Pairs, default={}, help=text)
 
 
 def settings(
@@ -142,10 +142,10 @@ def _help(known: Known, default: str | None) -> str:
 def _parser_of(kind: Type, facts: Facts) -> tuple[Callable[[str], Any], Any]:
     """Return what reads a value of a type, and what collects several of them."""
     if issubclass(kind.base, Settings):
-        return _pair_of(kind.base), _Pairs
+        return _pair_of(kind.base), Pairs
     if kind.base is dict:
         any_value = kind.item is not None and kind.item.base is object
-        return (_assignment if any_value else _pair), _Pairs
+        return (assignment if any_value else _pair), Pairs
     if kind.base is tuple and kind.item is not None:
         if kind.length is not None:
             return _numbers(kind.item.base, kind.length, facts.metavar or ""), None
@@ -156,6 +156,11 @@ def _parser_of(kind: Type, facts: Facts) -> tuple[Callable[[str], Any], Any]:
 def settings_from(of: type[S], options: argparse.Namespace, **others: Any) -> S:
     """Return the settings that a command's options give; `others` stand for what is not given."""
     return of(**{**others, **_given(of, options)})
+
+
+def has_any(of: type[Settings], options: argparse.Namespace) -> bool:
+    """Return whether a command's options give any of these settings."""
+    return bool(_given(of, options))
 
 
 def _given(of: type[Settings], options: argparse.Namespace) -> dict[str, Any]:
@@ -237,7 +242,8 @@ def _true_or_false(text: str) -> bool:
     return text == "true"
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def assignment(text: str) -> tuple[str, Any]:
+    """Return what KEY=VALUE says; the value is JSON where it can be read as that, else a text."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -247,7 +253,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         return key, value
 
 
-class _Pairs(argparse.Action):
+class Pairs(argparse.Action):
     """Collect what an option says of several names, each once."""
 
     def __call__(
@@ -257,6 +263,7 @@ class _Pairs(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
+        """Add what the option says, as `argparse` calls it."""
         name, value = values
         said = getattr(namespace, self.dest, {})
         if name in said:

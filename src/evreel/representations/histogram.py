@@ -11,10 +11,11 @@ import numpy as np
 from evreel.errors import ParameterError
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation
+from evreel.representations.channels import Legend, pairs
 from evreel.settings import setting
 
 LOST = "histogram_increments_lost"
-_DTYPES = ("uint8", "uint16", "uint32")
+WHOLE_DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,15 @@ class Histogram(Representation):
     Parameters
     ----------
     dtype
-        ``uint8`` counts to 255, ``uint16`` to 65,535, ``uint32`` to 4,294,967,295.
+        ``uint8`` counts to 255, ``int8`` to 127, ``uint16`` to 65,535, ``int16`` to 32,767, and
+        so on.
     saturate
         Whether a full count stays full, instead of an error.
+
+    Notes
+    -----
+    SpikingJelly's frames and Tonic's `ToFrame` are these counts, as float32 and int16, over
+    windows that each divides in its own way.
 
     References
     ----------
@@ -51,13 +58,18 @@ class Histogram(Representation):
     reference: ClassVar[str] = "Maqueda et al. 2018, arXiv:1804.01310"
     unit: ClassVar[str] = "events"
 
-    dtype: str = setting("uint16", "Type of a count.", choices=_DTYPES)
+    dtype: str = setting("uint16", "Type of a count.", choices=WHOLE_DTYPES)
     saturate: bool = setting(False, "Whether a full count stays full; if false, it is an error.")
 
     @property
     def channels(self) -> int:
         """One per polarity: OFF, ON."""
         return 2
+
+    @property
+    def legend(self) -> Legend:
+        """OFF, ON."""
+        return pairs()
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what counts, with its own frame."""
@@ -71,7 +83,7 @@ class _Counts(Accumulator):
         from evreel.kernels.histogram import count, count_saturating
 
         super().__init__(histogram, sensor, repairs)
-        self._most = int(np.iinfo(histogram.dtype).max)
+        self._most = self.frame.dtype.type(np.iinfo(histogram.dtype).max)
         self._saturate = histogram.saturate
         self._count, self._count_saturating = count, count_saturating
         if self._saturate:
@@ -86,8 +98,9 @@ class _Counts(Accumulator):
         if row < len(events):
             channel = "ON" if events.p[row] else "OFF"
             raise ParameterError(
-                f"pixel x={events.x[row]}, y={events.y[row]} counts {self._most + 1} {channel} "
-                f"events by {events.t[row]} µs, but {self.frame.dtype} holds at most {self._most}",
+                f"pixel x={events.x[row]}, y={events.y[row]} counts {int(self._most) + 1} "
+                f"{channel} events by {events.t[row]} µs, but {self.frame.dtype} holds at most "
+                f"{self._most}",
                 place=f"{self.name}, window {self.window.number}",
                 hint="Choose a wider dtype, shorter windows, or saturate: true.",
             )

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import LayoutError, ParameterError
@@ -15,6 +16,7 @@ from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, counted
 from evreel.steps.events import Source, as_store
+from evreel.windows import Windows
 
 if TYPE_CHECKING:
     import h5py
@@ -24,6 +26,21 @@ if TYPE_CHECKING:
     from evreel.files.slices import SlicesFile
     from evreel.representations import Run
     from evreel.samples.samples import Samples
+
+
+class FilePart(NamedTuple):
+    """What part of a recording goes into a file, as if the recording had begun there.
+
+    Parameters
+    ----------
+    start_us : what the times in the file count from, µs since the recording's first event.
+    windows : its windows, µs since the recording's first event.
+    said : what the file says of its part: parameters by name.
+    """
+
+    start_us: int
+    windows: Windows
+    said: Mapping[str, Any]
 
 
 def features(
@@ -48,12 +65,14 @@ def features(
 
 
 def all_features(
-    store: Source,
+    store: Source | None,
     wanted: Mapping[Path, FeatureSettings],
     *,
     cut: str | Path | None = None,
     slices: str | Path | None = None,
     labels: Sequence[str] | None = None,
+    part: FilePart | None = None,
+    store_digest: str | None = None,
     progress: Progress = silent,
 ) -> dict[Path, dict[str, int]]:
     """Precompute representations of one recording, in one pass over its events.
@@ -64,7 +83,7 @@ def all_features(
     Parameters
     ----------
     store
-        Events store (or a recording, decoded temporarily).
+        Events store (or a recording, decoded temporarily); None only asks whether all is there.
     wanted
         Feature file, HDF5 → the representation, its parameters, and its windows.
     cut
@@ -75,6 +94,10 @@ def all_features(
         of a feature has labels.
     labels
         Label names in the order of their numbers; None takes those of the samples, sorted.
+    part
+        What part of the recording goes into the files; None: all of it.
+    store_digest
+        ``sha256:…`` of the store, if it is known.
 
     Returns
     -------
@@ -84,6 +107,8 @@ def all_features(
     ------
     ParameterError
         If there is no such representation, or a parameter is out of range.
+    NotMadeError
+        If there is no store, and a file is not there as wanted.
     UsageError
         If slices are needed and not given, or lack a label.
     LayoutError
@@ -96,8 +121,12 @@ def all_features(
 
     if not wanted:
         return {}
-    with as_store(store, beside=next(iter(wanted))) as opened:
-        inputs = {"store": sha256(opened.path)}
+    with contextlib.ExitStack() as opening:
+        if store is not None:
+            opened = opening.enter_context(as_store(store, beside=next(iter(wanted))))
+            store_digest = store_digest or sha256(opened.path)
+        assert store_digest is not None
+        inputs = {"store": store_digest}
         samples, names = None, None
         if cut is not None:
             inputs["cut"] = sha256(cut)
@@ -107,10 +136,12 @@ def all_features(
         if slices is not None and any(one.geometry.labels for one in wanted.values()):
             of_regions["slices"] = sha256(slices)
         jobs = [
-            _Job(path, settings, of_regions if settings.geometry.labels else inputs, names)
-            for path, settings in wanted.items()
+            _Job(path, one, of_regions if one.geometry.labels else inputs, names, part)
+            for path, one in wanted.items()
         ]
-        new = [job for job in jobs if not job.is_kept()]
+        new = [job for job in jobs if not job.is_kept(touch=store is not None)]
+        if store is None and new:
+            raise NotMadeError
         if not new:
             return {job.path: job.repairs for job in jobs}
         with (
@@ -139,6 +170,36 @@ def all_features(
     return {job.path: job.repairs for job in jobs}
 
 
+def is_made(
+    wanted: Mapping[Path, FeatureSettings],
+    store_digest: str,
+    *,
+    said: Mapping[str, Any] = MappingProxyType({}),
+    **beside: Any,
+) -> bool:
+    """Return whether files are there as `all_features` would make them, from a store's digest.
+
+    Parameters
+    ----------
+    wanted, store_digest, beside
+        As `all_features` takes them.
+    said
+        What the files say of their part.
+    """
+    import numpy as np
+
+    part = FilePart(0, Windows(*np.zeros((4, 0), dtype=np.int64)), said)
+    try:
+        all_features(None, wanted, store_digest=store_digest, part=part, **beside)
+    except NotMadeError:
+        return False
+    return True
+
+
+class NotMadeError(Exception):
+    """Features are not there as they are wanted."""
+
+
 class _Job:
     """One file that is wanted, and what it is to say of itself."""
 
@@ -148,8 +209,10 @@ class _Job:
         settings: FeatureSettings,
         inputs: Mapping[str, str],
         labels: tuple[str, ...] | None,
+        part: FilePart | None,
     ) -> None:
         self.path = path
+        self._part = part
         self.said = f"{path.parent.name}/{path.name}"
         self.repairs: dict[str, int] = {}
         self._feature = settings.feature()
@@ -163,18 +226,26 @@ class _Job:
             **({} if labels is None else {"labels": labels}),
             **({} if settings.geometry == Geometry() else {"geometry": settings.geometry.plain()}),
         }
+        parameters |= {} if part is None else part.said
         self.made = Provenance("features", parameters, inputs, self.repairs)
 
-    def is_kept(self) -> bool:
-        """Return whether the file is there as it would be made; its time becomes that of now."""
+    def is_kept(self, *, touch: bool) -> bool:
+        """Return whether the file is there as it would be made.
+
+        Parameters
+        ----------
+        touch
+            Whether its time becomes that of now.
+        """
         from evreel.files.features import repairs_if_made
 
         repairs = repairs_if_made(self.path, self.made, self._feature.representation.revision)
         if repairs is None:
             return False
         self.repairs.update(repairs)
-        self.path.touch()
-        LOG.info("%s: kept, it is complete and the same", self.said)
+        if touch:
+            self.path.touch()
+            LOG.info("%s: kept, it is complete and the same", self.said)
         return True
 
     def begin(
@@ -197,19 +268,22 @@ class _Job:
             raise ParameterError(error.problem, place=self.said, hint=error.hint) from error
         of_samples = None
         if samples is None:
-            windows = store.windows(self._division)
+            windows = store.windows(self._division) if self._part is None else self._part.windows
             oldest_us = store.oldest_us(windows.start_us)
         else:
             windows, bounds = store.windows_of(samples, self._division)
             of_samples = SampleWindows(samples, self._labels or (), bounds)
             begins = np.repeat(samples.start_us, np.diff(bounds))
             oldest_us = np.maximum(begins, store.oldest_us(begins))
+        of_file, t_offset = windows, store.t_offset
+        if self._part is not None:
+            of_file, t_offset = windows.since(self._part.start_us), t_offset + self._part.start_us
         writer = FeaturesWriter(
             file,
-            windows,
+            of_file,
             self._division,
             store.sensor,
-            store.t_offset,
+            t_offset,
             shape=shape,
             samples=of_samples,
             threads=threads,
