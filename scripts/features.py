@@ -12,4 +12,10 @@ with steps.logged(snakemake.log[0]):
         cut=snakemake.input.get("cut") or None,
         slices=snakemake.input.get("slices") or None,
         labels=snakemake.params.labels,
+        ends={
+            "labels": snakemake.input.get("boxes") or None,
+            "frames": snakemake.input.get("clock") or None,
+            "times": snakemake.input.get("times") or None,
+        },
+        times_sha256=snakemake.params.times_sha256["times"],
     )

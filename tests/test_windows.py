@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from unittest import mock
+
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evreel import windows as module
 from evreel.errors import ParameterError
-from evreel.windows import Count, Duration, Number, Windows, cut, division, ending_at
+from evreel.events import Events, Sensor
+from evreel.representations import Histogram, tensor
+from evreel.settings import mistakes, schema
+from evreel.windows import (
+    AnyWindows,
+    Count,
+    Duration,
+    Ending,
+    Mixed,
+    Number,
+    Windows,
+    cut,
+    division,
+    ending_at,
+    parts,
+)
+from support import shared_file
 
 STAMPS = st.lists(st.integers(0, 120), max_size=30).map(sorted)
 SIZES = st.integers(1, 50)
 STRIDES = st.none() | st.integers(1, 70)
 TAILS = st.sampled_from(["keep", "drop"])
+ORIGINS = st.integers(-60, 130)
+BY = st.sampled_from(["time", "count"])
+INSTANTS = st.lists(st.integers(-40, 200), max_size=8).map(sorted)
 
 
 def index_of(t):
@@ -122,9 +147,25 @@ def test_divisions__of_nothing_are_no_windows(tail):
         (lambda: Count(-1), "count=-1 is not within 1 to"),
         (lambda: Count(1, 0), "stride=0 is not within 1 to"),
         (lambda: Count(1, tail=""), "tail='' is neither"),
-        (lambda: division(), "give exactly one of window_us, count and number; got none"),
-        (lambda: division(10, 10), "exactly one of .* got window_us=10, count=10"),
-        (lambda: division(10, number=4), "exactly one of .* got window_us=10, number=4"),
+        (lambda: division(), "give window_us, count, both of them, or number; got none"),
+        (lambda: division(10, number=4), "window_us=10 does not go with number"),
+        (lambda: division(10, 10, number=4), "window_us=10 does not go with number"),
+        (lambda: division(10, 10, stride_us=5), "stride_us=5 does not go with window_us and count"),
+        (lambda: division(10, 10, stride=5), "stride=5 does not go with window_us and count"),
+        (lambda: division(10, 10, by="time"), "by=time does not go with window_us and count"),
+        (lambda: division(ending="labels"), "ending=labels needs window_us, the duration of"),
+        (lambda: division(10, 5, ending="times"), "count=5 does not go with ending"),
+        (lambda: division(10, ending="times", stride_us=5), "stride_us=5 does not go with ending"),
+        (lambda: division(10, ending="times", tail="drop"), "tail=drop does not go with ending"),
+        (lambda: division(10, ending="times", origin_us=0), "origin_us=0 does not go with ending"),
+        (lambda: division(10, compat="rvt"), "compat=rvt goes with ending only"),
+        (lambda: Ending(10, compat="metavision"), "compat='metavision' is neither None nor 'rvt'"),
+        (lambda: Ending(0), "window_us=0 is not within 1 to"),
+        (lambda: Mixed(0, 5), "window_us=0 is not within 1 to"),
+        (lambda: Mixed(5, 0), "count=0 is not within 1 to"),
+        (lambda: Mixed(5, 5, "cut"), "tail='cut' is neither"),
+        (lambda: Duration(10, origin_us=-(1 << 54)), "origin_us=-18014398509481984 is not within"),
+        (lambda: Number(2, origin_us=0.5), "origin_us=0.5 is not a whole number"),
         (lambda: division(10, by="time"), "by=time does not go with window_us"),
         (lambda: division(number=4, stride=2), "stride=2 does not go with number"),
         (lambda: division(number=4, tail="drop"), "tail=drop does not go with number"),
@@ -143,45 +184,207 @@ def test_division__is_the_one_that_is_asked_for():
     assert division(10, stride_us=5, tail="drop") == Duration(10, 5, "drop")
     assert division(count=10, stride=5) == Count(10, 5, "keep")
     assert division(number=10, by="count") == Number(10, "count")
+    assert division(10, 20, tail="drop", origin_us=-5) == Mixed(10, 20, "drop", -5)
+    assert division(10, origin_us=5) == Duration(10, origin_us=5)
+    assert division(count=10, origin_us=5) == Count(10, origin_us=5)
+    assert division(number=10, origin_us=5) == Number(10, origin_us=5)
+    assert division(10, ending="labels", compat="rvt") == Ending(10, "labels", "rvt")
 
 
-def whole(asked, t):
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            name: st.integers(1, 50)
+            for name in ("window_us", "count", "number", "stride_us", "stride", "origin_us")
+        }
+        | {"ending": st.sampled_from(["labels", "frames"]), "compat": st.just("rvt"), "by": BY},
+    )
+)
+def test_settings__are_those_that_their_schema_and_their_division_take(values):
+    found = list(mistakes(AnyWindows, values))
+    assert jsonschema.Draft202012Validator(schema(AnyWindows)).is_valid(values) == (not found)
+    try:
+        asked = division(**values)
+    except ParameterError:
+        with pytest.raises(ParameterError):
+            AnyWindows(**values)
+        return
+    assert AnyWindows(**values).division() == asked
+
+
+def whole(asked, t, instants=None):
     """Divide all of some stamps."""
     t = np.array(t, dtype=np.int64)
     stop_us = t[-1] + 1 if len(t) else 0
-    return cut(asked, [0], [stop_us], index_of(t), lambda rows: t[rows])[0]
+    return cut(asked, [0], [stop_us], index_of(t), lambda rows: t[rows], instants)[0]
 
 
-@given(st.integers(1, 6), STAMPS.filter(bool))
-def test_fixed_number__by_time_equals_its_slow_twin(n, t):
-    span = t[-1] + 1 - t[0]
-    if span < n:
-        with pytest.raises(
-            ParameterError,
-            match=f"{span} µs from first to last event cannot be divided into {n} windows",
-        ):
-            whole(Number(n, "time"), t)
-        return
-    windows = whole(Number(n, "time"), t)
-    share = span // n
-    assert windows.start_us.tolist() == [t[0] + k * share for k in range(n)]
-    assert windows.stop_us.tolist() == [t[0] + k * share for k in range(1, n)] + [t[-1] + 1]
+@given(STAMPS, SIZES, STRIDES, TAILS, ORIGINS)
+def test_origin__of_equal_durations_is_where_the_first_window_starts(t, size, stride, tail, origin):
+    asked = Duration(size, stride, tail, origin)
+    t_stop_us = t[-1] + 1 if t else 0
+    windows = asked.plan(t_stop_us, index_of(t))
+    spans = slow_spans(t_stop_us - origin, size, stride or size, tail)
+    assert edges(windows) == [(origin + start, origin + stop) for start, stop in spans]
     for (start_us, stop_us), (start, stop) in zip(edges(windows), rows(windows), strict=True):
         assert t[start:stop] == [stamp for stamp in t if start_us <= stamp < stop_us]
-    assert sum(stop - start for start, stop in rows(windows)) == len(t)
+    assert rows(whole(asked, t)) == rows(windows)
 
 
-@given(st.integers(1, 6), STAMPS)
+@given(STAMPS, st.sampled_from([Count(3), Count(2, 5, "drop"), Number(3), Number(4, "count")]))
+def test_origin__leaves_out_the_events_before_it(t, asked):
+    for origin in (-7, 0, 1, 50, 119):
+        late = dataclasses.replace(asked, origin_us=origin)
+        windows, before = whole(late, t), sum(stamp < origin for stamp in t)
+        left = whole(asked, t[before:])
+        assert rows(windows) == [(a + before, b + before) for a, b in rows(left)]
+        if before < len(t):
+            assert edges(windows) == edges(left)
+        if isinstance(late, Count):
+            assert rows(late.plan(len(t), stamp_at(t))) == rows(windows)
+
+
+def slow_mixed(t, end, size, count, tail, at=0):
+    """Put events into windows one by one."""
+    spans, held, row = [], [], sum(stamp < at for stamp in t)
+    first = row
+    while at < end:
+        if row < len(t) and t[row] < at + size:
+            held.append(t[row])
+            row += 1
+            if len(held) < count:
+                continue
+            spans.append((at, held[-1] + 1, first, row))
+            at = held[-1] if t[row : row + 1] == held[-1:] else held[-1] + 1
+        else:
+            if tail == "drop" and at + size > end:
+                break
+            spans.append((at, at + size, first, row))
+            at += size
+        held, first = [], row
+    return spans
+
+
+@given(STAMPS, SIZES, st.integers(1, 8), TAILS, ORIGINS, st.integers(1, 5))
+def test_whichever_comes_first__equals_its_slow_twin(t, size, count, tail, origin, block):
+    with mock.patch.object(module, "_BLOCK_ROWS", block):
+        windows = whole(Mixed(size, count, tail, origin), t)
+    end = t[-1] + 1 if t else 0
+    spans = slow_mixed(t, end, size, count, tail, origin)
+    assert [(*edge, *row) for edge, row in zip(edges(windows), rows(windows), strict=True)] == spans
+    windows.check_order()
+
+
+def test_whichever_comes_first__ends_by_count_in_a_burst_and_by_time_in_a_pause():
+    t = [0, 1, 2, 3, 50, 51, 51, 51]
+    windows = whole(Mixed(10, 3), t)
+    assert edges(windows) == [(0, 3), (3, 13), (13, 23), (23, 33), (33, 43), (43, 52), (51, 61)]
+    assert rows(windows) == [(0, 3), (3, 4), (4, 4), (4, 4), (4, 4), (4, 7), (7, 8)]
+    assert edges(whole(Mixed(10, 3, "drop"), t))[-1] == (43, 52)
+
+
+def test_whichever_comes_first__passes_over_a_long_pause_at_once():
+    day = 86_400_000_000
+    windows = whole(Mixed(1_000_000, 5), [0, day])
+    assert len(windows) == day // 1_000_000 + 1
+    assert (windows.stop - windows.start).sum() == 2
+    with pytest.raises(ParameterError, match=r"these are 8640000000\d windows or more; at most"):
+        whole(Mixed(1, 5), [0, day])
+
+
+@given(
+    STAMPS,
+    st.lists(st.tuples(st.integers(0, 20), st.integers(1, 40)), min_size=1, max_size=4),
+    st.one_of(
+        st.builds(Duration, SIZES, st.none(), st.just("keep")),
+        st.builds(Count, SIZES, st.none(), st.just("keep")),
+        st.builds(Mixed, SIZES, st.integers(1, 9), st.just("keep")),
+        st.builds(Number, st.integers(1, 40), BY),
+    ),
+    st.integers(-60, 0),
+)
+def test_every_event__is_in_one_window_if_windows_follow_each_other(t, gaps, asked, origin):
+    asked = dataclasses.replace(asked, origin_us=origin)
+    windows = whole(asked, t)
+    held = [row for start, stop in rows(windows) for row in range(start, stop)]
+    assert held == list(range(len(t)))
+    late = whole(dataclasses.replace(asked, origin_us=t[0] if t else 0), t)
+    assert [row for start, stop in rows(late) for row in range(start, stop)] == held
+    # of samples too, where they are apart
+    start_us = np.cumsum([gap for gap, _ in gaps]) + np.cumsum([0, *(n for _, n in gaps[:-1])])
+    stop_us = start_us + [n for _, n in gaps]
+    stamps = np.array(t, dtype=np.int64)
+    windows, bounds = cut(asked, start_us, stop_us, index_of(t), lambda rows: stamps[rows])
+    for k, (low, high) in enumerate(zip(start_us.tolist(), stop_us.tolist(), strict=True)):
+        of_sample = rows(windows[bounds[k] : bounds[k + 1]])
+        held = [row for start, stop in of_sample for row in range(start, stop)]
+        assert held == [row for row, stamp in enumerate(t) if low <= stamp < high]
+
+
+@given(st.integers(1, 40), STAMPS)
+def test_fixed_number__by_time_equals_its_slow_twin(n, t):
+    windows = whole(Number(n, "time"), t)
+    first, last = (t[0], t[-1]) if t else (0, -1)
+    share = max(0, last - first) // n
+    assert windows.start_us.tolist() == [first + k * share for k in range(n)]
+    assert windows.stop_us.tolist() == [first + k * share for k in range(1, n)] + [last + 1]
+    for (start_us, stop_us), (start, stop) in zip(edges(windows), rows(windows), strict=True):
+        assert t[start:stop] == [stamp for stamp in t if start_us <= stamp < stop_us]
+
+
+@given(st.integers(1, 40), STAMPS)
 def test_fixed_number__by_count_equals_its_slow_twin(n, t):
-    if len(t) < n:
-        with pytest.raises(ParameterError, match=f"{len(t)} events cannot be divided into {n}"):
-            whole(Number(n, "count"), t)
-        return
     windows = whole(Number(n, "count"), t)
     share = len(t) // n
     spans = [(k * share, (k + 1) * share) for k in range(n - 1)] + [((n - 1) * share, len(t))]
     assert rows(windows) == spans
-    assert edges(windows) == [(t[start], t[stop - 1] + 1) for start, stop in spans]
+    first = t[0] if t else 0
+    assert edges(windows) == [
+        (t[start], t[stop - 1] + 1) if start < stop else (first, first) for start, stop in spans
+    ]
+
+
+@pytest.mark.parametrize("by", ["time", "count"])
+def test_fixed_number__of_few_events_has_empty_windows_without_duration(by):
+    windows = whole(Number(4, by), [7, 8, 9])
+    assert edges(windows) == [(7, 7), (7, 7), (7, 7), (7, 10)]
+    assert rows(windows) == [(0, 0), (0, 0), (0, 0), (0, 3)]
+    assert windows.of_label([6, 7, 8, 10, 11]).tolist() == [-1, 0, 3, 3, -1]
+    assert edges(whole(Number(2, by), [5])) == [(5, 5), (5, 6)]
+    assert rows(whole(Number(2, by), [5, 5, 5])) == (
+        [(0, 0), (0, 3)] if by == "time" else [(0, 1), (1, 3)]
+    )
+    assert edges(whole(Number(2, by), [])) == [(0, 0), (0, 0)]
+
+
+def of_oracle():
+    """Yield (t, x, y, p, case, frames or None if it raises) of SpikingJelly, in order of time."""
+    index = json.loads(shared_file("oracles/spikingjelly.json").read_text())
+    with np.load(shared_file("oracles/spikingjelly.npz")) as arrays:
+        for case in index["cases"]:
+            columns = [arrays[f"in/{case['input']}/{name}"] for name in "txyp"]
+            if "split_by" in case and (np.diff(columns[0]) >= 0).all():
+                yield (*columns, case, None if "error" in case else arrays[f"out/{case['id']}"])
+
+
+def test_fixed_number__makes_spikingjellys_frames_and_frames_where_it_raises():
+    raised = 0
+    for t, x, y, p, case, frames in of_oracle():
+        events = Events(t, x, y, p != 0, Sensor(case["H"], case["W"]))
+        windows = whole(
+            Number(case["frames_num"], by=case["split_by"].replace("number", "count")), t
+        )
+        made = tensor(Histogram(), events, windows)
+        if frames is None:
+            raised += 1
+            assert len(made) == case["frames_num"]
+            assert made.sum() == len(t)
+            continue
+        np.testing.assert_array_equal(made, frames)
+        assert windows.start.tolist() == case["j_l"]
+        assert windows.stop.tolist() == case["j_r"]
+    assert raised > 9
 
 
 @given(
@@ -190,10 +393,13 @@ def test_fixed_number__by_count_equals_its_slow_twin(n, t):
     st.one_of(
         st.builds(Duration, SIZES, st.none() | SIZES, st.sampled_from(["keep", "drop"])),
         st.builds(Count, SIZES, st.none() | SIZES, st.sampled_from(["keep", "drop"])),
-        st.builds(Number, st.integers(1, 3), st.sampled_from(["time", "count"])),
+        st.builds(Mixed, SIZES, st.integers(1, 9), TAILS),
+        st.builds(Number, st.integers(1, 5), BY),
     ),
+    ORIGINS,
 )
-def test_cut__divides_each_interval_as_a_recording_of_its_own(spans, t, asked):
+def test_cut__divides_each_interval_as_a_recording_of_its_own(spans, t, asked, origin):
+    asked = dataclasses.replace(asked, origin_us=origin)
     start_us, stop_us, at = [], [], 0
     for gap, length in spans:
         start_us.append(at + gap)
@@ -207,12 +413,7 @@ def test_cut__divides_each_interval_as_a_recording_of_its_own(spans, t, asked):
         # an interval lasts on after its last event
         return cut(asked, [0], [stop - start], index_of(stamps), lambda rows: stamps[rows])[0]
 
-    try:
-        alone = [of_one(a, b) for a, b in zip(start_us, stop_us, strict=True)]
-    except ParameterError:
-        with pytest.raises(ParameterError, match=r"interval \d"):
-            cut(asked, start_us, stop_us, index_of(all_t), lambda rows: all_t[rows])
-        return
+    alone = [of_one(a, b) for a, b in zip(start_us, stop_us, strict=True)]
     windows, bounds = cut(asked, start_us, stop_us, index_of(all_t), lambda rows: all_t[rows])
     assert len(bounds) == len(spans) + 1 and bounds[-1] == len(windows)
     for k, own in enumerate(alone):
@@ -224,19 +425,88 @@ def test_cut__divides_each_interval_as_a_recording_of_its_own(spans, t, asked):
         assert (of_k.stop - first).tolist() == own.stop.tolist()
 
 
-@given(STAMPS, st.lists(st.integers(0, 200), max_size=8).map(sorted), SIZES)
-def test_ending_at__equals_its_slow_twin(t, instants, window_us):
-    windows = ending_at(iter(instants), window_us, index_of(t))
-    assert edges(windows) == [(instant - window_us, instant) for instant in instants]
-    for instant, (start, stop) in zip(instants, rows(windows), strict=True):
-        assert t[start:stop] == [s for s in t if instant - window_us <= s < instant]
+@given(STAMPS, INSTANTS, SIZES, st.sampled_from([None, "rvt"]))
+def test_ending_at__equals_its_slow_twin(t, instants, window_us, compat):
+    windows = ending_at(iter(instants), window_us, index_of(t), compat)
+    more = 1 if compat else 0
+    assert edges(windows) == [(instant - window_us, instant + more) for instant in instants]
+    for (start_us, stop_us), (start, stop) in zip(edges(windows), rows(windows), strict=True):
+        assert t[start:stop] == [stamp for stamp in t if start_us <= stamp < stop_us]
+    assert rows(whole(Ending(window_us, "labels", compat), t, [0, 5])) == rows(
+        ending_at(
+            [i for i in (0, 5) if i <= (t[-1] + 1 if t else 0)], window_us, index_of(t), compat
+        )
+    )
+
+
+def test_ending_at__of_rvt_has_the_events_at_both_ends_and_at_a_shared_border_in_both():
+    windows = ending_at([10, 20], 10, index_of([0, 10, 20, 21]), "rvt")
+    assert rows(windows) == [(0, 2), (1, 3)]
+    assert rows(ending_at([10, 20], 10, index_of([0, 10, 20, 21]))) == [(0, 1), (1, 2)]
 
 
 def test_ending_at__refuses_instants_that_go_back_or_are_not_whole_numbers():
-    with pytest.raises(ParameterError, match="window 1: starts at -5 µs, before window 0 at 0 µs"):
+    with pytest.raises(ParameterError, match="instant 1: is 5 µs, before instant 0 at 10 µs"):
         ending_at([10, 5], 10, index_of([0]))
     with pytest.raises(ParameterError, match="instants_us is float64; whole numbers"):
         ending_at([10.5], 10, index_of([0]))
+    with pytest.raises(ParameterError, match="windows that end at labels need these instants"):
+        whole(Ending(10, "labels"), [0])
+
+
+def test_instants__of_a_sample_are_those_that_its_labels_have():
+    t = np.array([0, 9, 10, 11, 19, 20])
+    asked = Ending(15), [0, 10, 40], [10, 20, 50], index_of(t), lambda rows: t[rows]
+    windows, bounds = cut(*asked, [0, 5, 10, 20, 30])
+    assert edges(windows) == [(-15, 0), (-10, 5), (-5, 10), (-5, 10), (5, 20)]
+    assert rows(windows) == [(0, 0), (0, 1), (0, 2), (2, 2), (2, 5)]
+    assert bounds.tolist() == [0, 3, 5, 5]
+
+
+SPANS = st.lists(st.tuples(st.integers(-5, 60), st.integers(0, 20)), max_size=12).map(sorted)
+
+
+def windows_of_spans(spans):
+    start_us, first = [start for start, _ in spans], list(range(len(spans)))
+    return Windows(start_us, [start + long for start, long in spans], first, first)
+
+
+@given(SPANS, st.integers(20, 50))
+def test_parts__have_every_window_once_and_none_lasts_too_long(spans, longest):
+    windows = windows_of_spans(spans)
+    found = parts(windows, longest)
+    assert [k for part in found for k in range(part.rows.start, part.rows.stop)] == list(
+        range(len(windows))
+    )
+    for k, part in enumerate(found):
+        own = windows[part.rows]
+        assert edges(part.windows) == [
+            (a - part.start_us, b - part.start_us) for a, b in edges(own)
+        ]
+        assert rows(part.windows) == rows(own)
+        assert part.stop_us - part.start_us <= longest
+        if len(windows):
+            assert part.windows.start_us[0] == 0
+        if k + 1 < len(found):  # the next window would not have fitted
+            assert windows.stop_us[part.rows.stop] > part.start_us + longest
+
+
+def test_parts__of_regular_windows_are_of_equal_duration_and_the_last_is_shorter():
+    windows = Duration(10).plan(95, index_of([0, 94]))
+    assert [(part.start_us, part.stop_us) for part in parts(windows, 40)] == [
+        (0, 40),
+        (40, 80),
+        (80, 100),
+    ]
+    assert [part.start_us for part in parts(windows, 45)] == [0, 40, 80]
+    [only] = parts(Duration(10).plan(0, index_of([])), 40)
+    assert (only.start_us, only.stop_us, len(only.windows)) == (0, 0, 0)
+    with pytest.raises(
+        ParameterError, match="window 0: lasts 10 µs, longer than max_duration_us=9"
+    ):
+        parts(windows, 9)
+    with pytest.raises(ParameterError, match="max_duration_us=0 is not within 1"):
+        parts(windows, 0)
 
 
 def slow_of_label(windows: Windows, t):
@@ -247,7 +517,7 @@ def slow_of_label(windows: Windows, t):
 
 
 @given(
-    st.lists(st.tuples(st.integers(-5, 40), st.integers(1, 30)), max_size=8).map(sorted),
+    st.lists(st.tuples(st.integers(-5, 40), st.integers(0, 30)), max_size=8).map(sorted),
     st.lists(st.integers(-10, 80), max_size=20),
 )
 def test_of_label__equals_its_slow_twin_also_where_windows_overlap(spans, labels):
@@ -285,6 +555,7 @@ def test_of_label__keeps_the_shape_it_is_asked_in():
         ),
         (([[0]], [[5]], [[0]], [[1]]), "one dimension and equal lengths"),
         (([0, 5], [5, 5], [0, 0], [1, 1]), "window 1: start_us=5 is not before stop_us=5"),
+        (([0, 5], [5, 4], [0, 0], [0, 0]), "window 1: start_us=5 is not before stop_us=4"),
         (([0, 5], [5, 6], [0, 3], [1, 2]), r"window 1: rows \[3, 2\) are not a valid range"),
         (([0], [5], [-1], [2]), r"window 0: rows \[-1, 2\) are not a valid range"),
         (([0.5], [5], [0], [1]), "start_us is float64; whole numbers are expected"),

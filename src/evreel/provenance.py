@@ -23,7 +23,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "qa": 2,
     "summary": 3,
     "boxes": 2,
-    "features": 4,
+    "features": 5,
     "feature_boxes": 1,
     "release": 4,
 }

@@ -157,6 +157,8 @@ class Settings:
     ----------
     one_of
         Names of settings of which exactly one must be given.
+    together
+        Those of them that may be given together.
 
     Raises
     ------
@@ -165,6 +167,7 @@ class Settings:
     """
 
     one_of: ClassVar[tuple[str, ...]] = ()
+    together: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     def __post_init__(self) -> None:
         given = {
@@ -293,11 +296,12 @@ def missing(of: type[Settings], given: Collection[str], explain: bool = True) ->
             meaning = without_links(one.facts.meaning)
             about = f" ({meaning})" if explain and meaning else ""
             yield f"{name} is missing{about}"
-    chosen = [name for name in of.one_of if name in given]
-    if of.one_of and len(chosen) != 1:
+    chosen = tuple(name for name in of.one_of if name in given)
+    if of.one_of and len(chosen) != 1 and chosen not in of.together:
         *most, last = (named_with_unit(known[name]) for name in of.one_of)
+        both = "".join(f", or {' and '.join(names)} together" for names in of.together)
         yield (
-            f"exactly one of {', '.join(most)} and {last} is needed; got "
+            f"exactly one of {', '.join(most)} and {last} is needed{both}; got "
             f"{' and '.join(chosen) or 'none of them'}"
         )
 
@@ -534,8 +538,17 @@ def schema(of: type[Settings]) -> dict[str, Any]:
     if needed:
         made["required"] = needed
     if of.one_of:
-        made["oneOf"] = [{"required": [name]} for name in of.one_of]
+        made["oneOf"] = [
+            {"required": list(names), **(_without(of, names) if of.together else {})}
+            for names in (*((name,) for name in of.one_of), *of.together)
+        ]
     return made
+
+
+def _without(of: type[Settings], names: Collection[str]) -> dict[str, Any]:
+    """Return what a JSON schema says where none but these settings of `one_of` may be given."""
+    others = [{"required": [name]} for name in of.one_of if name not in names]
+    return {"not": {"anyOf": others}} if others else {}
 
 
 def _schema_of(known: Known) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """Windows: time edges and event index ranges.
 
 A window includes its start and excludes its stop, in time and in event indices. Window k of a
-regular division is ``[k·w, (k+1)·w)`` from origin 0. An empty window is a window. `tail` says what
-happens to the last, incomplete window: ``keep`` (the default; it keeps its nominal edge in
-time) or ``drop``. If a recording is cut into samples, each sample is divided on its own, from its
-own start, and no window holds events of two samples.
+regular division is ``[k·w, (k+1)·w)`` from origin 0, or from `origin_us` on. An empty window is a
+window. `tail` says what happens to the last, incomplete window: ``keep`` (the default; it keeps
+its nominal edge in time) or ``drop``. If a recording is cut into samples, each sample is divided
+on its own, from its own start, and no window holds events of two samples.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from inspect import signature
+from itertools import repeat
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +27,8 @@ from evreel.timebase import FARTHEST, Int64Array, frozen
 Tail = Literal["keep", "drop"]
 MOST_WINDOWS = 50_000_000
 """Limit of a recording's number of windows: 1.6 GB of edges and rows."""
+_BLOCK_ROWS = 1 << 20
+"""Timestamps that are held at a time where one window depends on the one before it: 8 MB."""
 
 IndexOf = Callable[[Int64Array], Int64Array]
 StampAt = Callable[[Int64Array], Int64Array]
@@ -35,7 +41,8 @@ class Windows:
     Parameters
     ----------
     start_us, stop_us
-        (n,) int64, µs since `t_offset`: window k is ``[start_us[k], stop_us[k])``.
+        (n,) int64, µs since `t_offset`: window k is ``[start_us[k], stop_us[k])``. Only a window
+        without events may have no duration.
     start, stop
         (n,) int64 event rows: window k holds rows ``[start[k], stop[k])``.
 
@@ -43,7 +50,7 @@ class Windows:
     ------
     ParameterError
         If a column does not hold whole numbers, columns differ in length, or a window stops
-        before it starts.
+        before it starts, or where it starts and has events.
 
     Notes
     -----
@@ -67,8 +74,9 @@ class Windows:
                     f"{name} of windows has shape {shape}, start_us has {self.start_us.shape}; "
                     "one dimension and equal lengths are expected"
                 )
+        least = (self.stop > self.start).astype(np.int64)
         for wrong, problem in (
-            (self.stop_us <= self.start_us, "start_us={0} is not before stop_us={1}"),
+            (self.stop_us - self.start_us < least, "start_us={0} is not before stop_us={1}"),
             ((self.stop < self.start) | (self.start < 0), "rows [{2}, {3}) are not a valid range"),
         ):
             if wrong.any():
@@ -86,6 +94,11 @@ class Windows:
     def since(self, start_us: int) -> Windows:
         """Return the same windows with times that count from another one."""
         return Windows(self.start_us - start_us, self.stop_us - start_us, self.start, self.stop)
+
+    def clipped(self, first: Int64Array, last: Int64Array) -> Windows:
+        """Return the windows without rows outside of ``[first, last)``; edges stay in time."""
+        start, stop = (np.clip(rows, first, last) for rows in (self.start, self.stop))
+        return Windows(self.start_us, self.stop_us, start, stop)
 
     def check_order(self) -> None:
         """Raise `ParameterError` if a window starts before the previous one."""
@@ -131,7 +144,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class Duration:
-    """Windows of equal duration: window k is ``[k·stride_us, k·stride_us + window_us)``.
+    """Windows of equal duration: window k is ``[o + k·stride_us, o + k·stride_us + window_us)``.
 
     Parameters
     ----------
@@ -142,16 +155,21 @@ class Duration:
     tail
         ``keep``: windows start until `t_stop_us` is covered, and none starts at or after it;
         ``drop``: only windows that end at or before it.
+    origin_us
+        o: where the first window starts, from the start of the recording or sample. What is before
+        it is in no window.
     """
 
     window_us: int
     stride_us: int | None = None
     tail: Tail = "keep"
+    origin_us: int = 0
 
     def __post_init__(self) -> None:
         _positive("window_us", self.window_us)
         _positive("stride_us", 1 if self.stride_us is None else self.stride_us)
         _known_tail(self.tail)
+        _within("origin_us", self.origin_us, -FARTHEST)
 
     def plan(self, t_stop_us: int, index_of: IndexOf) -> Windows:
         """Return the windows of a recording.
@@ -175,8 +193,9 @@ class Duration:
         >>> windows.stop_us.tolist(), windows.start.tolist(), windows.stop.tolist()
         ([10, 20, 30], [0, 2, 3], [2, 3, 4])
         """
-        begin, end = np.zeros(1, dtype=np.int64), np.array([t_stop_us], dtype=np.int64)
-        return _equal_durations(self, begin, end, index_of(end), index_of)[0]
+        begin, end = np.array([[self.origin_us], [t_stop_us]], dtype=np.int64)
+        first, last = index_of(begin), index_of(end)
+        return _equal_durations(self, begin, end, first, last, index_of)[0]
 
 
 @dataclass(frozen=True)
@@ -192,16 +211,21 @@ class Count:
     tail
         ``keep``: windows start until every event is covered; the last may hold fewer events;
         ``drop``: only windows of `count` events.
+    origin_us
+        Rows count from the first event at or after this time, from the start of the recording or
+        sample. Those before it are in no window.
     """
 
     count: int
     stride: int | None = None
     tail: Tail = "keep"
+    origin_us: int = 0
 
     def __post_init__(self) -> None:
         _positive("count", self.count)
         _positive("stride", 1 if self.stride is None else self.stride)
         _known_tail(self.tail)
+        _within("origin_us", self.origin_us, -FARTHEST)
 
     def plan(self, n_events: int, stamp_at: StampAt) -> Windows:
         """Return the windows of a recording.
@@ -225,8 +249,45 @@ class Count:
         >>> windows.start.tolist(), windows.stop.tolist(), windows.stop_us.tolist()
         ([0, 2, 4], [2, 4, 5], [10, 25, 31])
         """
-        first, last = np.zeros(1, dtype=np.int64), np.array([n_events], dtype=np.int64)
+        row = bisect_left(
+            range(n_events), self.origin_us, key=lambda row: int(stamp_at(np.array([row]))[0])
+        )
+        first, last = np.array([[row], [n_events]], dtype=np.int64)
         return _equal_counts(self, first, last, stamp_at)[0]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Windows that end after a duration or with an event count, whichever comes first.
+
+    A window starts where the one before it ended, the first at `origin_us`. It has `count` events,
+    and then ends 1 µs after the last of them, or fewer, and then ends `window_us` after its start.
+    If equal timestamps are cut apart, the next window starts at them, 1 µs before this one's end.
+
+    Parameters
+    ----------
+    window_us
+        Longest duration, 1 µs or more.
+    count
+        Most events per window, 1 or more.
+    tail
+        ``keep``: windows follow until the end is covered, and the last keeps its nominal edge;
+        ``drop``: it is left out if it reaches beyond the end.
+    origin_us
+        Where the first window starts, from the start of the recording or sample. What is before
+        it is in no window.
+    """
+
+    window_us: int
+    count: int
+    tail: Tail = "keep"
+    origin_us: int = 0
+
+    def __post_init__(self) -> None:
+        _positive("window_us", self.window_us)
+        _positive("count", self.count)
+        _known_tail(self.tail)
+        _within("origin_us", self.origin_us, -FARTHEST)
 
 
 @dataclass(frozen=True)
@@ -234,7 +295,9 @@ class Number:
     """A fixed number of windows, of equal duration or of equal count.
 
     The division starts at the first event. Each window but the last has the whole-number share
-    (``span // number`` µs, or ``n // number`` events); the last ends with the last event.
+    (``(t_last − t_first) // number`` µs, or ``n // number`` events), which may be 0: then it is
+    empty, and has no duration. The last window has all other events and ends 1 µs after the last
+    of them. These are the frames of SpikingJelly's ``split_by``.
 
     Parameters
     ----------
@@ -242,18 +305,51 @@ class Number:
         Windows per recording, or per sample of it, 1 or more.
     by
         ``time``: windows of equal duration; ``count``: of equal event count.
+    origin_us
+        The first event is the first at or after this time, from the start of the recording or
+        sample. Those before it are in no window.
     """
 
     number: int
     by: Literal["time", "count"] = "time"
+    origin_us: int = 0
 
     def __post_init__(self) -> None:
         _positive("number", self.number)
         if self.by not in ("time", "count"):
             raise ParameterError(f"by={self.by!r} is neither 'time' nor 'count'")
+        _within("origin_us", self.origin_us, -FARTHEST)
 
 
-Division = Duration | Count | Number
+Instants = Literal["labels", "frames", "times"]
+"""Where given instants are from: boxes, a clock's frames, a file of times."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Windows that end at given instants: ``[instant − window_us, instant)``.
+
+    Parameters
+    ----------
+    window_us
+        Duration, 1 µs or more.
+    at
+        Where the instants are from.
+    compat
+        ``rvt``: both ends are in the window, as in RVT: ``[instant − window_us, instant + 1)``.
+    """
+
+    window_us: int
+    at: Instants = "times"
+    compat: Literal["rvt"] | None = None
+
+    def __post_init__(self) -> None:
+        _positive("window_us", self.window_us)
+        if self.compat not in (None, "rvt"):
+            raise ParameterError(f"compat={self.compat!r} is neither None nor 'rvt'")
+
+
+Division = Duration | Count | Mixed | Number | Ending
 
 
 def division(
@@ -264,31 +360,46 @@ def division(
     tail: Tail = "keep",
     number: int | None = None,
     by: Literal["time", "count"] | None = None,
+    origin_us: int | None = None,
+    ending: Instants | None = None,
+    compat: Literal["rvt"] | None = None,
 ) -> Division:
-    """Return the division that exactly one of `window_us`, `count` and `number` asks for.
+    """Return the division that `window_us`, `count`, both, `number` or `ending` asks for.
 
     Raises
     ------
     ParameterError
-        If none or several are given, or an option of another one.
+        If none is given, or what does not go together.
     """
-    asked = {"window_us": window_us, "count": count, "number": number}
-    if sum(value is not None for value in asked.values()) != 1:
-        raise ParameterError(
-            "give exactly one of window_us, count and number; got "
-            + (", ".join(f"{k}={v}" for k, v in asked.items() if v is not None) or "none")
+    origin = 0 if origin_us is None else origin_us
+    more = {"stride_us": stride_us, "stride": stride, "tail": None if tail == "keep" else tail}
+    if ending is not None:
+        others = {"count": count, "number": number, "by": by, **more, "origin_us": origin_us}
+        _no_other("ending", others, "its windows end at given times, each window_us long")
+        if window_us is None:
+            raise ParameterError(f"ending={ending} needs window_us, the duration of its windows")
+        return Ending(window_us, ending, compat)
+    if compat is not None:
+        raise ParameterError(f"compat={compat} goes with ending only")
+    if number is not None:
+        others = {"window_us": window_us, "count": count, **more}
+        _no_other(
+            "number", others, "its windows follow each other, and the last ends with the events"
         )
+        return Number(number, by or "time", origin)
+    if window_us is not None and count is not None:
+        others = {"stride_us": stride_us, "stride": stride, "by": by}
+        _no_other("window_us and count", others, "each window starts where the last one ends")
+        return Mixed(window_us, count, tail, origin)
     if window_us is not None:
         _no_other("window_us", {"stride": stride}, "use stride_us")
         _no_other("window_us", {"by": by}, "it belongs to number")
-        return Duration(window_us, stride_us, tail)
+        return Duration(window_us, stride_us, tail, origin)
     if count is not None:
         _no_other("count", {"stride_us": stride_us}, "use stride")
         _no_other("count", {"by": by}, "it belongs to number")
-        return Count(count, stride, tail)
-    others = {"stride_us": stride_us, "stride": stride, "tail": "drop" if tail == "drop" else None}
-    _no_other("number", others, "its windows follow each other, and the last ends with the events")
-    return Number(0 if number is None else number, by or "time")
+        return Count(count, stride, tail, origin)
+    raise ParameterError("give window_us, count, both of them, or number; got none of them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,7 +420,7 @@ class RegularWindows(Settings):
 
     def division(self) -> Division:
         """Return the division that these settings ask for."""
-        names = ("window_us", "count", "stride_us", "stride", "tail", "number", "by")
+        names = signature(division).parameters
         return division(**{name: getattr(self, name) for name in names if hasattr(self, name)})
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
@@ -325,6 +436,7 @@ class AnyWindows(RegularWindows):
     """How a recording, or each of its samples, is divided into windows of any kind."""
 
     one_of: ClassVar[tuple[str, ...]] = ("window_us", "count", "number")
+    together: ClassVar[tuple[tuple[str, ...], ...]] = (("window_us", "count"),)
 
     stride_us: int | None = optional(
         "From one window's start to the next; window_us if left out.",
@@ -348,6 +460,22 @@ class AnyWindows(RegularWindows):
         "With number: windows of equal duration (time; the default), or of equal event count "
         "(count). What is divided runs from the first event of a sample to its last."
     )
+    origin_us: int | None = optional(
+        "Where the division starts, from the start of the recording or sample; 0 if left out. "
+        "Events before it are in no window, and counted.",
+        unit="µs",
+        minimum=-FARTHEST,
+        maximum=FARTHEST,
+    )
+    ending: Instants | None = optional(
+        "Windows of window_us that end at given instants. labels: the times of the recording's "
+        "boxes; frames: the ends of the frames of its clock; times: those in the file that column "
+        "times names."
+    )
+    compat: Literal["rvt"] | None = optional(
+        "With ending: rvt has both ends in the window, as RVT does, so that an event at an instant "
+        "is in the window that ends there."
+    )
 
 
 def _no_other(name: str, others: Mapping[str, object], instead: str) -> None:
@@ -362,6 +490,7 @@ def cut(
     stop_us: npt.ArrayLike,
     index_of: IndexOf,
     stamp_at: StampAt,
+    instants_us: npt.ArrayLike | None = None,
 ) -> tuple[Windows, Int64Array]:
     """Divide each of some intervals of a recording on its own.
 
@@ -375,20 +504,22 @@ def cut(
         Function of (n,) timestamps → (n,) rows of the first event at or after each.
     stamp_at
         Function of (n,) rows, ascending → (n,) their timestamps in µs.
+    instants_us
+        Where windows end, in order, for `Ending`. An interval has those with
+        ``start_us <= instant <= stop_us``, as it has labels.
 
     Returns
     -------
     windows
         The windows of the first interval, then those of the next. No window holds an event outside
-        its interval, but the last one of an interval keeps its nominal edge.
+        its interval, but its first and last window keep their nominal edges.
     bounds
         (m + 1,) int64: interval k has the windows ``[bounds[k], bounds[k + 1])``.
 
     Raises
     ------
     ParameterError
-        If an interval has less than 1 µs or one event for each of a fixed number of windows
-        (the place is ``interval k``), or if there would be more than `MOST_WINDOWS`.
+        If there would be more than `MOST_WINDOWS`, or instants are missing or out of order.
 
     Examples
     --------
@@ -408,24 +539,44 @@ def cut(
 
     begin, end = _whole("start_us", start_us), _whole("stop_us", stop_us)
     first, last = index_of(begin), index_of(end)
+    if isinstance(division, Ending):
+        if instants_us is None:
+            raise ParameterError(f"windows that end at {division.at} need these instants")
+        instants = _in_order(instants_us)
+        low, high = np.searchsorted(instants, begin), np.searchsorted(instants, end, side="right")
+        interval, k, bounds = _end_to_end(np.maximum(high - low, 0))
+        ends = instants[low[interval] + k]
+        windows = _ending(division.window_us, ends, index_of, division.compat)
+        return windows.clipped(first[interval], last[interval]), bounds
+    origin = begin + division.origin_us
+    first = np.minimum(np.maximum(first, index_of(origin)), last)
     if isinstance(division, Duration):
-        return _equal_durations(division, begin, end, last, index_of)
+        return _equal_durations(division, origin, end, first, last, index_of)
     if isinstance(division, Count):
         return _equal_counts(division, first, last, stamps)
-    return _equal_shares(division, first, last, index_of, stamps)
+    if isinstance(division, Mixed):
+        return _whichever_first(division, origin, end, first, last, stamp_at)
+    # Where no event is left, windows are still within the interval.
+    origin = np.maximum(np.minimum(origin, end - 1), begin)
+    return _equal_shares(division, origin, first, last, index_of, stamps)
 
 
 def _equal_durations(
-    division: Duration, begin: Int64Array, end: Int64Array, last: Int64Array, index_of: IndexOf
+    division: Duration,
+    begin: Int64Array,
+    end: Int64Array,
+    first: Int64Array,
+    last: Int64Array,
+    index_of: IndexOf,
 ) -> tuple[Windows, Int64Array]:
-    """Divide intervals ``[begin, end)`` µs, whose rows end at `last`."""
+    """Divide intervals ``[begin, end)`` µs, which have the rows ``[first, last)``."""
     size = division.window_us
     stride = size if division.stride_us is None else division.stride_us
     interval, k, bounds = _end_to_end(_how_many(end - begin, size, stride, division.tail))
     start_us = begin[interval] + k * stride
     stop_us = start_us + size
-    stop = np.minimum(index_of(stop_us), last[interval])
-    return Windows(start_us, stop_us, index_of(start_us), stop), bounds
+    windows = Windows(start_us, stop_us, index_of(start_us), index_of(stop_us))
+    return windows.clipped(first[interval], last[interval]), bounds
 
 
 def _equal_counts(
@@ -440,37 +591,121 @@ def _equal_counts(
     return Windows(stamp_at(start), stamp_at(stop - 1) + 1, start, stop), bounds
 
 
-def _equal_shares(
-    division: Number, first: Int64Array, last: Int64Array, index_of: IndexOf, stamp_at: StampAt
+class _Stamps:
+    """Timestamps of rows, read in blocks.
+
+    Parameters
+    ----------
+    stamp_at
+        As in `cut`.
+    n
+        How many rows there are.
+    """
+
+    def __init__(self, stamp_at: StampAt, n: int) -> None:
+        self._stamp_at = stamp_at
+        self._n = n
+        self._low = self._high = 0
+        self._held: memoryview = np.empty(0, dtype=np.int64).data
+
+    def at(self, row: int) -> int:
+        """Return the timestamp of a row."""
+        self._hold(row)
+        stamp: int = self._held[row - self._low]
+        return stamp
+
+    def first_from(self, t_us: int, row: int, stop: int) -> int:
+        """Return the first of the rows ``[row, stop)`` at or after a time, `stop` if none is."""
+        while row < stop:
+            self._hold(row)
+            high = min(stop, self._high)
+            found = bisect_left(self._held, t_us, row - self._low, high - self._low) + self._low
+            if found < high:
+                return found
+            row = high
+        return stop
+
+    def _hold(self, row: int) -> None:
+        if not self._low <= row < self._high:
+            self._low, self._high = row, min(row + _BLOCK_ROWS, self._n)
+            stamps = self._stamp_at(np.arange(self._low, self._high))
+            self._held = np.ascontiguousarray(stamps, dtype=np.int64).data
+
+
+def _whichever_first(
+    division: Mixed,
+    begin: Int64Array,
+    end: Int64Array,
+    first: Int64Array,
+    last: Int64Array,
+    stamp_at: StampAt,
 ) -> tuple[Windows, Int64Array]:
-    """Divide intervals of rows ``[first, last)`` into a fixed number of windows each."""
-    by_time = division.by == "time"
-    begin, span = first, last - first
-    some = span > 0
-    if by_time:
-        begin, span = np.zeros_like(first), np.zeros_like(first)
-        begin[some] = stamp_at(first[some])
-        span[some] = stamp_at(last[some] - 1) + 1 - begin[some]
-    short = np.flatnonzero(span < division.number)
-    if short.size:
-        unit = "µs" if by_time else "events"
-        raise ParameterError(
-            f"{span[short[0]]} {unit} {'from first to last event ' if by_time else ''}cannot be "
-            f"divided into {division.number} windows",
-            place=f"interval {short[0]}",
-        )
+    """Divide intervals ``[begin, end)`` µs, which have the rows ``[first, last)``."""
+    stamps = _Stamps(stamp_at, int(last.max(initial=0)))
+    columns = start_us, stop_us, start, stop = array("q"), array("q"), array("q"), array("q")
+    bounds = [0]
+    size = division.window_us
+    for interval, at in enumerate(begin.tolist()):
+        row, stop_row, end_us = int(first[interval]), int(last[interval]), int(end[interval])
+        while at < end_us:
+            following = stamps.at(row) if row < stop_row else end_us
+            n = (following - at) // size  # windows without events, before it
+            _check_number(len(start_us) + n + 1)
+            if n:
+                start_us.extend(range(at, at + n * size, size))
+                stop_us.extend(range(at + size, at + (n + 1) * size, size))
+                start.extend(repeat(row, n))
+                stop.extend(repeat(row, n))
+                at += n * size
+                continue
+            until = min(row + division.count, stop_row)
+            found = stamps.first_from(at + size, row, until)
+            if found - row == division.count:
+                latest = stamps.at(found - 1)
+                edge = latest + 1
+                is_cut_apart = found < stop_row and stamps.at(found) == latest
+                after = latest if is_cut_apart else edge
+            else:
+                after = edge = at + size
+                if edge > end_us and division.tail == "drop":
+                    break
+            for column, value in zip(columns, (at, edge, row, found), strict=True):
+                column.append(value)
+            at, row = after, found
+        bounds.append(len(start_us))
+    return Windows(*map(np.array, columns)), np.array(bounds, dtype=np.int64)
+
+
+def _equal_shares(
+    division: Number,
+    begin: Int64Array,
+    first: Int64Array,
+    last: Int64Array,
+    index_of: IndexOf,
+    stamp_at: StampAt,
+) -> tuple[Windows, Int64Array]:
+    """Divide intervals of rows ``[first, last)``; windows of one without events are at `begin`."""
+    _check_number(len(first) * division.number)
+    some = last > first
+    begin, end = begin.copy(), begin.copy()
+    begin[some] = stamp_at(first[some])
+    end[some] = stamp_at(last[some] - 1) + 1
     n = np.full(len(first), division.number, dtype=np.int64)
-    if len(n) * division.number > MOST_WINDOWS:
-        raise ParameterError(
-            f"these are {len(n) * division.number} windows; at most {MOST_WINDOWS} are allowed"
-        )
     interval, k, bounds = _end_to_end(n)
-    share = span // division.number
-    low = begin[interval] + k * share[interval]
-    high = np.where(k == division.number - 1, (begin + span)[interval], low + share[interval])
-    if by_time:
-        return Windows(low, high, index_of(low), index_of(high)), bounds
-    return Windows(stamp_at(low), stamp_at(high - 1) + 1, low, high), bounds
+    is_last = k == division.number - 1
+    if division.by == "time":
+        share = np.maximum(end - 1 - begin, 0) // division.number
+        low_us = begin[interval] + k * share[interval]
+        high_us = np.where(is_last, end[interval], low_us + share[interval])
+        windows = Windows(low_us, high_us, index_of(low_us), index_of(high_us))
+        return windows.clipped(first[interval], last[interval]), bounds
+    share = (last - first) // division.number
+    low = first[interval] + k * share[interval]
+    high = np.where(is_last, last[interval], low + share[interval])
+    low_us, high_us = begin[interval], begin[interval]
+    some = high > low
+    low_us[some], high_us[some] = stamp_at(low[some]), stamp_at(high[some] - 1) + 1
+    return Windows(low_us, high_us, low, high), bounds
 
 
 def _end_to_end(n: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
@@ -480,7 +715,12 @@ def _end_to_end(n: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
     return interval, np.arange(bounds[-1]) - bounds[interval], bounds
 
 
-def ending_at(instants_us: Iterable[int], window_us: int, index_of: IndexOf) -> Windows:
+def ending_at(
+    instants_us: Iterable[int],
+    window_us: int,
+    index_of: IndexOf,
+    compat: Literal["rvt"] | None = None,
+) -> Windows:
     """Return windows ``[instant − window_us, instant)``, one an instant.
 
     Parameters
@@ -491,6 +731,13 @@ def ending_at(instants_us: Iterable[int], window_us: int, index_of: IndexOf) -> 
         Duration, 1 µs or more.
     index_of
         Function of (n,) timestamps → (n,) rows of the first event at or after each.
+    compat
+        ``rvt``: ``[instant − window_us, instant + 1)``, so that both ends are in the window.
+
+    Raises
+    ------
+    ParameterError
+        If instants are out of order, or are not whole numbers.
 
     Examples
     --------
@@ -498,17 +745,104 @@ def ending_at(instants_us: Iterable[int], window_us: int, index_of: IndexOf) -> 
     >>> windows = ending_at([10, 25], 15, lambda at: np.searchsorted(t, at))
     >>> windows.start_us.tolist(), windows.start.tolist(), windows.stop.tolist()
     ([-5, 10], [0, 2], [2, 4])
+    >>> ending_at([10, 25], 15, lambda at: np.searchsorted(t, at), "rvt").stop.tolist()
+    [3, 4]
     """
-    _positive("window_us", window_us)
-    stop_us = _whole("instants_us", list(instants_us))
-    start_us = stop_us - window_us
-    windows = Windows(start_us, stop_us, index_of(start_us), index_of(stop_us))
+    asked = Ending(window_us, compat=compat)
+    return _ending(window_us, _in_order(list(instants_us)), index_of, asked.compat)
+
+
+def _ending(
+    window_us: int, instants: Int64Array, index_of: IndexOf, compat: Literal["rvt"] | None
+) -> Windows:
+    _check_number(len(instants))
+    start_us, stop_us = instants - window_us, instants + (compat == "rvt")
+    return Windows(start_us, stop_us, index_of(start_us), index_of(stop_us))
+
+
+def _in_order(instants_us: npt.ArrayLike) -> Int64Array:
+    instants = _whole("instants_us", instants_us)
+    back = instants[1:] < instants[:-1]
+    if back.any():
+        k = int(np.argmax(back)) + 1
+        raise ParameterError(
+            f"is {instants[k]} µs, before instant {k - 1} at {instants[k - 1]} µs",
+            place=f"instant {k}",
+            hint="Give instants in order.",
+        )
+    return instants
+
+
+class Part(NamedTuple):
+    """Neighbouring windows that go into a file of their own, with times since their own start.
+
+    Parameters
+    ----------
+    start_us, stop_us : start of its first window, and the latest stop, µs since `t_offset`.
+    rows : which of all windows it has.
+    windows : those windows; their times count from `start_us`, their rows are as they were.
+    """
+
+    start_us: int
+    stop_us: int
+    rows: slice
+    windows: Windows
+
+
+def parts(windows: Windows, max_duration_us: int) -> list[Part]:
+    """Divide windows into parts of at most a duration; no window is in two.
+
+    A part starts where its first window starts, and has as many windows as end within
+    `max_duration_us` of that. Of windows of equal duration that divides `max_duration_us`, all
+    parts but the last are so long. No windows are one part without any.
+
+    Raises
+    ------
+    ParameterError
+        If a window is longer than a part may be, or starts before the one above it.
+
+    Examples
+    --------
+    >>> windows = Duration(10).plan(45, lambda t: t)
+    >>> [(part.start_us, part.windows.stop_us.tolist()) for part in parts(windows, 20)]
+    [(0, [10, 20]), (20, [10, 20]), (40, [10])]
+    """
+    _positive("max_duration_us", max_duration_us)
     windows.check_order()
-    return windows
+    found: list[Part] = []
+    first = 0
+    while first < len(windows) or not found:
+        start = int(windows.start_us[first]) if len(windows) else 0
+        # What starts beyond the end of a part does not end within it.
+        far = int(np.searchsorted(windows.start_us, start + max_duration_us, side="right"))
+        over = windows.stop_us[first:far] > start + max_duration_us
+        after = first + int(np.argmax(over)) if over.any() else far
+        if after == first < len(windows):
+            raise ParameterError(
+                f"lasts {windows.stop_us[first] - start} µs, longer than "
+                f"max_duration_us={max_duration_us}",
+                place=f"window {first}",
+                hint="Choose longer parts, or shorter windows.",
+            )
+        own = windows[first:after]
+        since = Windows(own.start_us - start, own.stop_us - start, own.start, own.stop)
+        stop = int(own.stop_us.max(initial=start))
+        found.append(Part(start, stop, slice(first, after), since))
+        first = after
+    return found
+
+
+def _check_number(n: int) -> None:
+    if n > MOST_WINDOWS:
+        raise ParameterError(
+            f"these are {n} windows or more; at most {MOST_WINDOWS} are allowed",
+            hint="Choose longer windows, or a part of the recording.",
+        )
 
 
 def _how_many(total: Int64Array, size: int, stride: int, tail: Tail) -> Int64Array:
     """Return how many windows of `size`, one every `stride` from 0, divide each ``[0, total)``."""
+    total = np.maximum(total, 0)
     if tail == "drop":
         n = np.maximum(0, (total - size) // stride + 1)
     else:
@@ -534,10 +868,14 @@ def _whole(name: str, values: npt.ArrayLike) -> Int64Array:
 
 
 def _positive(name: str, value: int) -> None:
+    _within(name, value, 1)
+
+
+def _within(name: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise ParameterError(f"{name}={value!r} is not a whole number")
-    if not 1 <= value <= FARTHEST:
-        raise ParameterError(f"{name}={value} is not within 1 to {FARTHEST}")
+    if not least <= value <= FARTHEST:
+        raise ParameterError(f"{name}={value} is not within {least} to {FARTHEST}")
 
 
 def _known_tail(tail: str) -> None:

@@ -524,6 +524,59 @@ def test_clock_and_finished_frames__that_are_wrong_are_told_with_their_line(
     assert any(f"recordings.tsv: line 2: {message}" in line for line in lines), lines
 
 
+@pytest.mark.parametrize(
+    ("ending", "columns", "message"),
+    [
+        ("times", {"times": "t.txt"}, ""),
+        ("times", {}, "times: is missing; it names the file with the times at which windows of "),
+        ("times", {"times": "u.txt"}, "times: 'u.txt' does not exist"),
+        ("times", {"times": "bad"}, "times: bad: line 2: 'x' is not a whole number of at most"),
+        ("times", {"times": "t.txt", "times_md5": "0" * 32}, "times: t.txt: "),
+        ("times", {"times_md5": "0" * 32}, "times_md5 is given without times"),
+        ("labels", {"times": "t.txt", "boxes": "b.npy"}, "times: is not used: no feature has"),
+        ("labels", {}, "rois or boxes is missing: windows of features/ends end at the times of "),
+        ("labels", {"boxes": "b.npy"}, ""),
+        ("times", {"features/ends/ending": "labels", "boxes": "b.npy"}, ""),
+        ("times", {"features/ends/ending": "null"}, ""),
+        ("times", {"features/ends/count": "5"}, "features/ends: count=5 does not go with ending"),
+        ("frames", {}, ""),
+    ],
+)
+def test_instants__where_windows_end_are_there_and_whole(folder, ending, columns, message):
+    (folder / "t.txt").write_text("5\n7\n")
+    (folder / "bad").write_text("5\nx\n")
+    annotation(folder / "b.npy", "event-bbox")
+    one = {"representation": "histogram", "window_us": 10_000, "ending": ending}
+    lines = told(folder, [row("one", **columns)], {"features": {"ends": one}})
+    if not message:
+        assert lines == []
+    else:
+        assert any(f"recordings.tsv: line 2: {message}" in line for line in lines), lines
+
+
+def test_instants__of_a_recording_are_in_the_file_that_its_features_ask_for(folder):
+    one = {"representation": "histogram", "window_us": 10_000}
+    features = {name: one | {"ending": name} for name in ("labels", "times")} | {"plain": one}
+    rows = [row("a", boxes="b.npy", times="t.txt"), row("b", rois="a.xml")]
+    rows[1] |= {"features/times/ending": "frames"}
+    (folder / "t.txt").write_text("5\n7\n")
+    xml(folder / "a.xml", video="b.mp4")
+    annotation(folder / "b.npy", "event-bbox")
+    assert told(folder, rows, {"features": features}) == []
+    dataset = DataSet(*read_config(CONFIG | {"labels": ["car"], "features": features}))
+    found = {at: dataset.ends_of_windows(at) for at in ("labels", "frames", "times")}
+    assert {at: file("a") for at, file in found.items()} == {
+        "labels": "results/boxes/a_bbox.npy",
+        "frames": None,
+        "times": "t.txt",
+    }
+    assert {at: file("b") for at, file in found.items()} == {
+        "labels": "results/slices/b_bbox.npy",
+        "frames": "results/video/b.clock.tsv",
+        "times": None,
+    }
+
+
 def test_annotation__of_the_frames_of_another_clock_is_told_whose_it_is(folder):
     xml(folder / "a.xml", task="shift 7")
     size = "# sensor_height_px\t{}\n# sensor_width_px\t9\n"

@@ -105,6 +105,27 @@ def test_boxes_by_windows__of_other_boxes_than_there_are_now_are_outdated(
     assert again() == [], "the workflow makes both"
 
 
+def test_features__of_other_times_than_there_are_now_are_outdated(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    Path("t.txt").write_text("5000\n")
+    head, *rows = Path("recordings.tsv").read_text(encoding="utf-8").splitlines()
+    table = [f"{head}\ttimes", *(f"{row}\tt.txt" for row in rows)]
+    Path("recordings.tsv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    ends = {"representation": "histogram", "window_us": 10_000, "ending": "times"}
+    dataset = DataSet(*read_config(CONFIG | {"features": {"ends": ends}}))
+    path = "results/features/ends/a.h5"
+    asked = steps.FeatureSettings(**ends)
+    steps.features("results/events/a.h5", path, asked, ends={"times": "t.txt"})
+
+    def again():
+        return list(outdated(dataset, Memory(Path("known.json")), lambda asked: asked == path))
+
+    assert again() == []
+    Path("t.txt").write_text("5001\n")
+    assert again() == [path]
+
+
 def test_results__that_cannot_be_read_or_are_gone_are_no_error(found):
     Path("results/slices/a.h5").write_bytes(b"\0")
     shutil.rmtree("results/boxes")

@@ -15,7 +15,6 @@ from evreel.checks.run import check
 from evreel.errors import (
     AnnotationError,
     JumpError,
-    ParameterError,
     RecordingError,
     UsageError,
 )
@@ -26,7 +25,7 @@ from evreel.recordings import decoded, jumps, open_recording
 from evreel.recordings.jumps import Clock
 from evreel.recordings.open import Reading
 from evreel.timebase import FrameClock
-from evreel.windows import Count, Duration, Number
+from evreel.windows import Count, Duration, Ending, Mixed, Number
 from recordings.rows import read
 from support.writers import aedat, prophesee
 from support.writers import columns as made
@@ -340,8 +339,35 @@ def test_windows_and_frames__hold_no_events_of_two_parts_and_do_not_overlap(tmp_
         by_count = opened.windows(Count(200))
         assert by_count.start.tolist() == [0, 200, 250, 380, 580]
         assert by_count.stop.tolist() == [200, 250, 380, 580, 630]
-        with pytest.raises(ParameterError, match=r"s\.h5: part 2: 130 events cannot be divided"):
-            opened.windows(Number(200, "count"))
+        shares = opened.windows(Number(200, "count"))
+        assert shares.stop.tolist() == [
+            *range(1, 200),
+            250,
+            *[250] * 199,
+            380,
+            *range(381, 580),
+            630,
+        ]
+        both = opened.windows(Mixed(4_000, 200))
+        assert both.start.tolist() == [0, 200, 250, 380, 580]
+        assert both.stop_us.tolist() == [1_991, 3_000, 5_000, 6_991, 10_991]
+        from_origin = opened.windows(Duration(1_000, origin_us=3_500))
+        assert from_origin.start_us.tolist() == [3_500, 5_000, 6_000, 7_000]
+        assert from_origin.stop_us.tolist() == [4_500, 6_000, 7_000, 8_000]
+        assert from_origin.stop.tolist() == [380, 480, 580, 630]
+        assert opened.n_before_origin(Duration(1_000, origin_us=3_500)) == 300
+        assert opened.windows(Duration(4_000, origin_us=-500)).start_us.tolist() == [
+            -500,
+            3_000,
+            5_000,
+        ]
+        assert len(opened.windows(Duration(1_000, origin_us=90_000))) == 0
+        ends = opened.windows(Ending(2_000), [3_000, 3_001, 6_000, 9_500])
+        assert ends.start.tolist() == [100, 250, 380, 630]
+        assert ends.stop.tolist() == [250, 251, 480, 630]
+        assert ends.start_us.tolist() == [1_000, 3_000, 5_000, 7_500]
+        rvt = opened.windows(Ending(2_000, compat="rvt"), [3_000, 3_001])
+        assert (rvt.stop_us.tolist(), rvt.stop.tolist()) == ([3_000, 3_002], [250, 251])
     assert frames == FrameClock(by_time.start_us, by_time.stop_us)
     short = steps.EventsSettings(on_reset="split", stop_us=4_000)
     steps.events(path, store, short, sensor="48x40")

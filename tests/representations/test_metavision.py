@@ -211,7 +211,7 @@ def test_many_events_of_few_pixels__saturate_as_the_slow_twin_does(of):
 
 @pytest.mark.parametrize("of", EVERY, ids=repr)
 def test_pixels_brought_together__add_a_quarter_per_event(of):
-    events = random_events(700, (4, 5))
+    events = random_events(700, (4, 6))
     windows = windows_of(events, Duration(30_000))
     halved = Events(events.t, events.x // 2, events.y // 2, events.p, Sensor(2, 3))
     expected = slow(of, halved, windows, weight=0.25)

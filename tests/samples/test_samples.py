@@ -876,12 +876,16 @@ def test_splits__refuses_what_does_not_go_together(tmp_path, cut_store, options,
     assert not (tmp_path / "all.tsv").exists()
 
 
-def test_features__name_a_sample_that_is_too_short(tmp_path, cut_store):
+def test_features__of_a_sample_with_fewer_events_than_windows_are_in_its_last_window(
+    tmp_path, cut_store
+):
     store, cut, _ = cut_store
-    with pytest.raises(EvreelError, match=r"u1.h5: sample '1': [0-9]+ events cannot be divided"):
-        steps.features(
-            store,
-            tmp_path / "f.h5",
-            steps.FeatureSettings(representation="histogram", number=650, by="count"),
-            cut=cut,
-        )
+    settings = steps.FeatureSettings(representation="histogram", number=650, by="count")
+    steps.features(store, tmp_path / "f.h5", settings, cut=cut)
+    with FeaturesFile(tmp_path / "f.h5") as made, EventsStore(store) as events:
+        assert len(made) == 3 * 650
+        short = made.rows_of("1")
+        n = int(np.diff(events.index_of([0, 20_000]))[0])
+        assert 500 < n < 650
+        assert made.windows.stop[short].tolist() == [*[0] * 649, n]
+        assert made[short.stop - 1].sum() == n and made[short].sum() == n

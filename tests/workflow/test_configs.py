@@ -151,7 +151,7 @@ def windows_of(rows, number: int, by: str) -> list[tuple[int, int]]:
     if by == "count":
         edges = [k * (n // number) for k in range(number)]
     else:
-        share = (t[-1] + 1 - t[0]) // number
+        share = (t[-1] - t[0]) // number
         edges = np.searchsorted(t, [t[0] + k * share for k in range(number)]).tolist()
     return list(zip(edges, [*edges[1:], n], strict=True))
 

@@ -422,6 +422,26 @@ def with_boxes(**more):
     return {**CONFIG, "features": {**features, "histogram": histogram}}
 
 
+def test_windows_that_end_at_labels_and_times__are_made_again_with_these(copied):
+    one = {"representation": "histogram", "window_us": 15_000}
+    write_config(
+        copied, CONFIG | {"features": {at: one | {"ending": at} for at in ("labels", "times")}}
+    )
+    (copied / "t.txt").write_text("5000\n20000\n")
+    more = [["times"], ["t.txt"], ["t.txt"]]
+    change_table(copied, lambda rows: [row + added for row, added in zip(rows, more, strict=True)])
+    build(copied, "--cores", "2")
+    recording = open_release(copied / "results" / "release" / "tiny-1.0").recordings["one"]
+    assert recording.features["times"].windows.stop_us.tolist() == [5_000, 20_000]
+    ends = np.unique(recording.boxes["t"]).tolist()
+    assert recording.features["labels"].windows.stop_us.tolist() == ends
+    edited_long_ago(copied / "t.txt", lambda text: text + "30000\n")
+    assert planned(copied, "all_features") == ["all_features", "features", "features"]
+    (copied / "t.txt").write_text("5000\n20000\n")
+    edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text + "\n")
+    assert planned(copied, "all_features") == ["all_features", "annotate", "features"]
+
+
 def test_boxes_by_windows__are_made_of_labels_and_windows_and_never_make_a_feature(copied):
     write_config(copied, with_boxes())
     jobs = ["all", "feature_boxes", "feature_boxes", "release", "release_plan"]

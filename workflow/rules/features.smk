@@ -4,6 +4,9 @@ rule features:
         store=rules.events.output.store,
         cut=of_recording(DATASET.cut_table, []),
         slices=of_recording(DATASET.slices_of_regions, []),
+        boxes=of_recording(DATASET.ends_of_windows("labels"), []),
+        clock=of_recording(DATASET.ends_of_windows("frames"), []),
+        times=of_recording(DATASET.ends_of_windows("times"), []),
     output:
         update(
             expand(
@@ -19,7 +22,9 @@ rule features:
         "../../envs/evreel.yaml"
     params:
         **settings_of_features(FeatureSettings),
+        **sources_of_features(),
         labels=of_recording(DATASET.sample_labels),
+        times_sha256=digest("times", DATASET.ends_of_windows("times")),
         revision=revision("features"),
     script:
         "../../scripts/features.py"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -19,7 +22,7 @@ from evreel.files.features import FeaturesFile, SampleWindows
 from evreel.files.samples import SamplesFile
 from evreel.windows import Windows
 
-error, _ = checks_of("features")
+error, warning = checks_of("features")
 
 
 @error(
@@ -55,12 +58,31 @@ def feature_values(frames: Iterable[tuple[int, npt.NDArray[Any]]]) -> Iterator[L
         yield place, f"{counted(n, 'window')} with NaN or infinite values; compute again"
 
 
+@warning("feature_extra", "Windows for which added values (`extra`) are NaN or infinite.")
+def feature_extra(pieces: Iterable[tuple[str, int, npt.NDArray[Any]]]) -> Iterator[Located]:
+    """Find added values that are not finite, given piece by piece as (name, first window, …)."""
+    first: dict[str, int] = {}
+    n: Counter[str] = Counter()
+    for name, start, values in pieces:
+        if values.dtype.kind == "f":
+            bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+            if bad.any():
+                first.setdefault(name, start + int(np.argmax(bad)))
+                n[name] += int(bad.sum())
+    for name, window in first.items():
+        yield f"extra/{name}, window {window}", f"{counted(n[name], 'window')} with NaN or infinity"
+
+
 @error(
     "feature_sample",
     "Windows that are not within their sample, or samples that the recording does not have.",
 )
 def feature_sample(
-    windows: Windows, of: SampleWindows, cut: SamplesFile | None = None, path: str = ""
+    windows: Windows,
+    of: SampleWindows,
+    cut: SamplesFile | None = None,
+    path: str = "",
+    before_us: int | None = 0,
 ) -> Iterator[Located]:
     """Find windows that reach out of their sample.
 
@@ -70,10 +92,14 @@ def feature_sample(
         The windows, and which belong to which sample.
     cut, path
         The recording's samples file, if known, and how findings name it.
+    before_us
+        How far before its sample a window may start; None: as far as it likes.
     """
     samples = of.samples
     k = np.repeat(np.arange(len(samples)), np.diff(of.bounds))
-    bad = (windows.start_us < samples.start_us[k]) | (windows.start_us >= samples.stop_us[k])
+    bad = windows.start_us >= samples.stop_us[k]
+    if before_us is not None:
+        bad |= windows.start_us < samples.start_us[k] - before_us
     if cut is not None:
         other = _other_samples(of, cut)
         if other is not None:
@@ -106,6 +132,13 @@ def _other_samples(of: SampleWindows, cut: SamplesFile) -> Located | None:
     return None
 
 
+def _before_origin(h5: h5py.File) -> int:
+    """Return how far before a sample its first window starts: where its origin is negative."""
+    said = json.loads(h5.attrs["parameters"])
+    origin = said.get("origin_us") if isinstance(said, dict) else None
+    return max(0, -origin) if isinstance(origin, int) else 0
+
+
 def check_features(file: File, known: Known) -> Iterator[Finding]:
     """Yield what is found in a features file."""
     path = file.path
@@ -123,17 +156,31 @@ def check_features(file: File, known: Known) -> Iterator[Finding]:
                     continue
                 yield k, frame
 
+        lost: list[Finding] = []
+
+        def added() -> Iterator[tuple[str, int, npt.NDArray[Any]]]:
+            for name, extra in frames.extra.items():
+                try:
+                    yield from ((name, *piece) for piece in extra.pieces())
+                except EvreelError as error:
+                    lost.append(unreadable(path, problem_of(error)[0], f"extra/{name}"))
+
         yield from findings(feature_values, readable(), path=path)
+        yield from findings(feature_extra, added(), path=path)
+        yield from lost
         if unread:
             problem = unread[0].problem + first_of(len(unread), "such windows")
             yield unreadable(path, problem, unread[0].place)
         if known.n is not None:
-            # A sample may reach beyond the recording's end, and its windows with it.
-            end = known.t_stop_us if frames.samples is None else None
+            # A sample may reach beyond the recording's end, and its windows with it; so may a
+            # label at whose time a window ends.
+            is_within = frames.samples is None and frames.mode != "ending"
+            end = known.t_stop_us if is_within else None
             yield from findings(feature_windows, frames.windows, end, known.n, path=path)
         if frames.samples is not None:
             held = None if known.samples is None else read_samples(known.samples)
             theirs = "" if known.samples is None else known.samples.path
-            looked_at = frames.windows, frames.samples, held, theirs
+            before_us = None if frames.mode == "ending" else _before_origin(h5)
+            looked_at = frames.windows, frames.samples, held, theirs, before_us
             yield from findings(feature_sample, *looked_at, path=path)
         yield from RawColumns(h5, path).problems()

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from evreel.cli.options import (
     Option,
     Pairs,
+    as_mapping,
     assignment,
     columns,
     has_any,
     labels,
+    named_files,
     option,
     output,
     pairs,
@@ -33,6 +35,7 @@ from evreel.outputs import Progress, atomic
 
 if TYPE_CHECKING:
     from evreel.checks import Report
+    from evreel.windows import Instants
 
 Options = argparse.Namespace
 Run = Callable[[Options], int]
@@ -710,6 +713,13 @@ def boxes(options: Options) -> int:
         type=Path,
         help="with annotated slices per PATH, NAME.h5, for --geometry labels=A,B",
     ),
+    option(
+        "--ends",
+        metavar="DIR",
+        type=Path,
+        help="with what windows end at (--ending), per PATH: NAME_bbox.npy, NAME.clock.tsv, or "
+        "NAME.times",
+    ),
     labels("of the samples"),
     STREAM,
     option(
@@ -738,6 +748,7 @@ def features(options: Options) -> int:
             "cut": None if options.cut is None else options.cut / f"{name}.tsv",
             "slices": None if options.slices is None else options.slices / f"{name}.h5",
             "labels": options.labels,
+            "ends": {} if options.ends is None else _ends(options.ends, name),
         },
         stream=options.stream,
     )
@@ -824,6 +835,32 @@ def play(options: Options) -> int:
             progress=progress,
         )
     return 0
+
+
+@command(
+    "Add values per window to a feature file.",
+    option("features", metavar="FEATURES", type=Path, help="feature file, HDF5"),
+    named_files("NAME=NPY", "npy file with a number, or an array of them, for each window"),
+    option("--replace", action="store_true", help="replace what has such a name already"),
+)
+def enrich(options: Options) -> int:
+    """Add values; the file is replaced as a whole."""
+    from evreel import steps
+
+    steps.enrich(options.features, as_mapping(options.named), replace=options.replace)
+    return 0
+
+
+def _ends(folder: Path, name: str) -> dict[Instants, Path]:
+    """Return the files of a recording that say where windows end; they need not be there."""
+    from evreel.files.clock import CLOCK_SUFFIX
+    from evreel.layout import BOXES_SUFFIX
+
+    return {
+        "labels": folder / f"{name}{BOXES_SUFFIX}",
+        "frames": folder / f"{name}{CLOCK_SUFFIX}",
+        "times": folder / f"{name}.times",
+    }
 
 
 @command(

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evreel.settings import Facts, Known, Settings, Type, guess, settings_of, without_links
+from evreel.errors import UsageError
+from evreel.settings import (
+    Facts,
+    Known,
+    Settings,
+    Type,
+    guess,
+    missing,
+    settings_of,
+    without_links,
+)
 from evreel.text import nfc
 
 S = TypeVar("S", bound=Settings)
@@ -46,6 +56,27 @@ def labels(text: str, *, required: bool = False) -> Option:
 def pairs(flag: str, metavar: str, text: str) -> Option:
     """Return an option that takes NAME=VALUE, once per name."""
     return option(flag, metavar=metavar, type=_pair, action=Pairs, default={}, help=text)
+
+
+def named_files(metavar: str, text: str) -> Option:
+    """Return arguments NAME=FILE, one or more, each name once."""
+    return option("named", metavar=metavar, nargs="+", type=_pair, help=text)
+
+
+def as_mapping(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return what `named_files` took, name → file.
+
+    Raises
+    ------
+    UsageError
+        If a name is duplicated.
+    """
+    found: dict[str, str] = {}
+    for name, file in given:
+        if name in found:
+            raise UsageError(f"{name!r} is duplicated")
+        found[name] = file
+    return found
 
 
 def settings(
@@ -91,7 +122,9 @@ def add_settings(
     defaults: Mapping[str, str] | None = None,
 ) -> None:
     """Add an option for each setting of a class, as `settings` describes it."""
-    alternatives = parser.add_mutually_exclusive_group(required=True) if of.one_of else parser
+    # argparse cannot say which of them go together: `settings_from` does.
+    exclude = of.one_of and not of.together
+    alternatives = parser.add_mutually_exclusive_group(required=True) if exclude else parser
     for name, one in settings_of(of).items():
         if name not in without:
             target = alternatives if name in of.one_of else parser
@@ -155,7 +188,11 @@ def _parser_of(kind: Type, facts: Facts) -> tuple[Callable[[str], Any], Any]:
 
 def settings_from(of: type[S], options: argparse.Namespace, **others: Any) -> S:
     """Return the settings that a command's options give; `others` stand for what is not given."""
-    return of(**{**others, **_given(of, options)})
+    values = {**others, **_given(of, options)}
+    if of.together:
+        for problem in missing(of, list(values), explain=False):
+            options.parser.error(problem)
+    return of(**values)
 
 
 def has_any(of: type[Settings], options: argparse.Namespace) -> bool:

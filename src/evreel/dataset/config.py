@@ -23,7 +23,7 @@ from evreel.acquire import in_archive, read_source
 from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
 from evreel.errors import EvreelError, MistakesError, UsageError
-from evreel.release.content import ANNOTATIONS, LISTED, SIDECARS, listed_in, paths_in
+from evreel.release.content import ANNOTATIONS, LISTED, SIDECARS, has_boxes, listed_in, paths_in
 from evreel.release.overlap import same_source
 from evreel.settings import (
     Known,
@@ -44,7 +44,7 @@ from evreel.settings import (
 )
 from evreel.text import nfc, on_disk
 
-FILES = ("source", "rois", "tags", "clock", "labelled", "samples", "boxes", *SIDECARS)
+FILES = ("source", "rois", "tags", "clock", "labelled", "samples", "boxes", "times", *SIDECARS)
 """Columns with files; those that are local have to be there."""
 DEEPEST = 20
 """Levels of a config; its own settings have six."""
@@ -482,8 +482,26 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
             yield f"clock: video/{name} is for clock: {of}; give the table or that"
     if "labelled" in row and "rois" not in row and "tags" not in row:
         yield "labelled: says which frames of rois or tags are finished; neither is given"
+    yield from _unfit_endings(row, config)
     if row.get("samples", "").startswith("!") and "!" not in row["source"]:
         yield f"samples: source {row['source']!r} is not in an archive that could hold it"
+
+
+def _unfit_endings(row: Row, config: Config) -> Iterator[str]:
+    """Yield a problem where windows are to end at times that a recording does not have."""
+    names: dict[str | None, str] = {one.ending: name for name, one in config.features.items()}
+    if "labels" in names and not has_boxes(row):
+        yield (
+            f"rois or boxes is missing: windows of features/{names['labels']} end at the times of "
+            "boxes (ending: labels)"
+        )
+    if "times" in names and "times" not in row:
+        yield (
+            f"times: is missing; it names the file with the times at which windows of features/"
+            f"{names['times']} end (ending: times)"
+        )
+    elif "times" in row and "times" not in names:
+        yield "times: is not used: no feature has ending: times"
 
 
 def _with_files_listed(row: Row) -> Row:

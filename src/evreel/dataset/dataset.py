@@ -14,6 +14,7 @@ from evreel.dataset.config import FILES, files_of, read_config, split_lists
 from evreel.dataset.settings import Config, FeatureSection, SamplesSection
 from evreel.dataset.table import Row
 from evreel.errors import UsageError
+from evreel.files.clock import CLOCK_SUFFIX
 from evreel.release.content import (
     ANNOTATIONS,
     BETWEEN,
@@ -22,7 +23,9 @@ from evreel.release.content import (
     is_annotated,
     paths_in,
 )
+from evreel.representations.own import is_own, without_folder
 from evreel.settings import Settings, guess
+from evreel.windows import Instants
 
 _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
 _LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
@@ -164,6 +167,16 @@ class DataSet:
         of_regions = any(one.geometry.labels for one in self.settings(id_).features.values())
         return f"{self.results}/slices/{id_}.h5" if of_regions else None
 
+    def feature_sources(self, id_: str, feature: str) -> dict[str, str]:
+        """Return the digests of what defines a feature of a recording, if that is a user's own.
+
+        Role → ``sha256:…``; nothing for a representation of evreel's.
+        """
+        settings = self.settings(id_).features[feature]
+        if not is_own(settings.representation):
+            return {}
+        return dict(settings.feature().representation.sources)
+
     @property
     def boxed(self) -> list[str]:
         """Ids of the recordings that have boxes, drawn or supplied with them."""
@@ -183,6 +196,24 @@ class DataSet:
                 hint="Name its annotation in column rois, or its boxes in column boxes.",
             )
         return boxes_file(id_, self.row(id_), self.results)
+
+    def ends_of_windows(self, at: Instants) -> Callable[[str], str | None]:
+        """Return a function of a recording that gives the file with times where windows end.
+
+        Parameters
+        ----------
+        at
+            Which of them; the function returns None where no window of a feature ends at such.
+        """
+
+        def file(id_: str) -> str | None:
+            if all(one.ending != at for one in self.settings(id_).features.values()):
+                return None
+            if at == "frames":
+                return f"{self.results}/video/{id_}{CLOCK_SUFFIX}"
+            return self.boxes_file(id_) if at == "labels" else self.row(id_)["times"]
+
+        return file
 
     # -- sources
 
@@ -374,6 +405,8 @@ class DataSet:
             for key in parents:
                 node = node[key]
             node[last] = Path(file).name
+        for feature in config["features"].values():
+            feature["representation"] = without_folder(feature["representation"])
         recordings = {
             id_: {column: _without_folders(column, cell) for column, cell in row.items()}
             | {
@@ -391,6 +424,8 @@ def _without_folders(column: str, cell: str) -> str:
     """Return a cell of the recordings table without the folders of this machine."""
     if column == "source":
         return read_source(cell).public
+    if column.startswith("features/") and column.endswith("/representation"):
+        return without_folder(cell)
     is_local = column in (*FILES, "samples/table") and not cell.startswith("!")
     if not is_local:
         return cell

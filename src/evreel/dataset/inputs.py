@@ -90,6 +90,8 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 elif column == "boxes":
                     if _check_boxes(dataset, memory, id_):
                         boxes[memory.digests(row[column]).sha256].append(id_)
+                elif column == "times":
+                    _check_times(memory, row["times"])
                 elif column == "samples":
                     _check_intervals(dataset, memory, id_)
             except EvreelError as error:
@@ -363,6 +365,15 @@ def _check_finished(memory: Memory, path: str) -> None:
         return len(read_finished(path).lines)
 
     _known(memory, found, "labelled", memory.digests(path).sha256)
+
+
+def _check_times(memory: Memory, path: str) -> None:
+    def found() -> int:
+        from evreel.files.instants import read_times
+
+        return len(read_times(path))
+
+    _known(memory, found, "times", memory.digests(path).sha256)
 
 
 def _check_boxes(dataset: DataSet, memory: Memory, id_: str) -> int:

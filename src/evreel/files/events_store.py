@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +18,12 @@ from evreel.layout import COLUMN_CHUNK, EVENTS
 from evreel.provenance import counts_in, digests_in
 from evreel.samples.samples import FARTHEST_STOP, Member, Samples
 from evreel.timebase import Int64Array
-from evreel.windows import Division, Windows, cut
+from evreel.windows import Division, Ending, Windows, cut
 
 READ_ROWS = 16 * COLUMN_CHUNK
+
+_FIRST, _LAST = -(1 << 62), 1 << 62
+"""Times before and after all others, µs."""
 
 Side = TypeVar("Side", Triggers, Imu, FrameTimes)
 
@@ -345,45 +349,66 @@ class EventsStore(hdf5.Opened):
                 stamps[low:high] = self._stamps(first, last)[wanted[low:high] - first]
         return stamps
 
-    def windows(self, division: Division) -> Windows:
+    def windows(self, division: Division, instants_us: npt.ArrayLike | None = None) -> Windows:
         """Return the windows into which `division` cuts the recording.
 
         Parts whose clock was reset in between are each divided on their own, and the last window of
-        one stops where the next begins.
+        one stops where the next begins. A window that ends at a given instant is in one part too:
+        it starts no earlier than that.
 
-        Raises
-        ------
-        ParameterError
-            If there is too little for a fixed number of windows; the message names the part.
+        Parameters
+        ----------
+        division
+            How. Its origin is that of the recording; a later part is divided from its own start.
+        instants_us
+            Where windows end, in order, for `Ending`.
         """
         parts = [part for part in self.clocks if part.start_us < self.t_stop_us]
-        start = np.array([part.start_us for part in parts] or [0], np.int64)
-        stop = np.minimum([part.stop_us for part in parts] or [self.t_stop_us], self.t_stop_us)
-        windows, bounds = self._cut(
-            division, start, stop, [part.name for part in parts], "Choose fewer windows."
-        )
-        following = np.append(start[1:], np.iinfo(np.int64).max)
-        edge = np.minimum(windows.stop_us, np.repeat(following, np.diff(bounds)))
-        return Windows(windows.start_us, edge, windows.start, windows.stop)
+        start = [part.start_us for part in parts] or [0]
+        if isinstance(division, Ending):
+            ends, _ = self._cut(division, [_FIRST], [_LAST], instants_us)
+            edge = np.array([_FIRST, *start[1:], _LAST])
+            row, part = (
+                self.index_of(edge),
+                np.searchsorted(edge[1:-1], ends.start_us + division.window_us),
+            )
+            start_us = np.maximum(ends.start_us, edge[part])
+            stop_us = np.minimum(ends.stop_us, edge[part + 1])
+            windows = Windows(start_us, stop_us, ends.start, ends.stop)
+            return windows.clipped(row[part], row[part + 1])
+        found = []
+        for k, (begin, following) in enumerate(zip(start, [*start[1:], _LAST], strict=True)):
+            origin = division.origin_us - begin if k == 0 else max(division.origin_us - begin, 0)
+            stop = min(parts[k].stop_us if parts else _LAST, self.t_stop_us)
+            if begin + origin < stop or following == _LAST:
+                own = replace(division, origin_us=origin)
+                windows, _ = self._cut(own, [begin], [stop])
+                stop_us = np.minimum(windows.stop_us, following)
+                found.append((windows.start_us, stop_us, windows.start, windows.stop))
+        return Windows(*map(np.concatenate, zip(*found, strict=True)))
 
-    def windows_of(self, samples: Samples, division: Division) -> tuple[Windows, Int64Array]:
+    def windows_of(
+        self, samples: Samples, division: Division, instants_us: npt.ArrayLike | None = None
+    ) -> tuple[Windows, Int64Array]:
         """Return the windows of each sample and their bounds, as `evreel.windows.cut` does.
 
         Raises
         ------
         AnnotationError
             If a sample is beyond the recording.
-        ParameterError
-            If a sample is too short for a fixed number of windows; the message names the sample.
         """
         self.check_within(samples)
-        return self._cut(
-            division,
-            samples.start_us,
-            samples.stop_us,
-            [f"sample {name!r}" for name in samples.id],
-            "Choose fewer windows, or leave this sample out.",
-        )
+        return self._cut(division, samples.start_us, samples.stop_us, instants_us)
+
+    def n_before_origin(self, division: Division, samples: Samples | None = None) -> int:
+        """Return how many events of the recording, or of samples, are before an origin."""
+        origin = getattr(division, "origin_us", 0)
+        if origin <= 0:
+            return 0
+        start = np.array([0]) if samples is None else samples.start_us
+        stop = np.array([self.t_stop_us]) if samples is None else samples.stop_us
+        low, high = self.index_of(start), self.index_of(np.minimum(start + origin, stop))
+        return int((high - low).sum())
 
     def oldest_us(self, start_us: Int64Array) -> Int64Array:
         """Return where the part or member that holds each time begins, 0 if there are none.
@@ -396,20 +421,16 @@ class EventsStore(hdf5.Opened):
     def _cut(
         self,
         division: Division,
-        start_us: Int64Array,
-        stop_us: Int64Array,
-        names: Sequence[str],
-        hint: str,
+        start_us: npt.ArrayLike,
+        stop_us: npt.ArrayLike,
+        instants_us: npt.ArrayLike | None = None,
     ) -> tuple[Windows, Int64Array]:
-        """Divide intervals with these names, none if it is the whole recording."""
+        """Divide intervals; what is wrong is told with the file's name."""
         try:
-            return cut(division, start_us, stop_us, self.index_of, self.stamp_at)
+            return cut(division, start_us, stop_us, self.index_of, self.stamp_at, instants_us)
         except ParameterError as error:
-            place = error.place
-            if place is not None and place.startswith("interval "):
-                place = names[int(place.removeprefix("interval "))] if names else None
             raise ParameterError(
-                error.problem, path=self.path, place=place, hint=error.hint or hint
+                error.problem, path=self.path, place=error.place, hint=error.hint
             ) from error
 
     def check_within(self, samples: Samples) -> None:

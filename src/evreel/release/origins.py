@@ -36,6 +36,7 @@ NAMES = {
     "cut": "table of samples",
     "intervals": "table of intervals",
     "published": "file of published boxes",
+    "times": "file of times",
     RECORDING: "recording",
     **{name: f"{name} annotation" for name in ANNOTATIONS},
     **{name: f"file of {name}" for name in SIDECARS},
@@ -48,6 +49,7 @@ _ROLES = {EVENTS.name: STORE, SLICES.name: ANNOTATED}
 _COLUMNS = {name: name for name in (*ANNOTATIONS, *SIDECARS)} | {
     "intervals": "samples",
     "published": "boxes",
+    "times": "times",
 }
 """Role of a file → the column of the recordings table that names it."""
 

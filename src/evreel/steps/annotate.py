@@ -333,6 +333,8 @@ def annotate(
     frames, picture, extra = read_clock(clock)
     alignment = settings.part(Alignment)
     cut = windows.division()
+    divided = asdict(cut)
+    del divided["origin_us"]  # slices always start at 0
     with as_store(store, beside=slices) as opened:
         check_clock(clock, extra, opened)
         picture = picture or Picture(opened.sensor)
@@ -365,7 +367,7 @@ def annotate(
             "annotate",
             {
                 "labels": list(joined.annotations.labels),
-                **asdict(cut),
+                **divided,
                 **settings.plain(),
             },
             {"store": sha256(opened.path), **steady.digests},
