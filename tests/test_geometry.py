@@ -403,11 +403,14 @@ def test_of_boxes__at_the_crops_edge_are_clipped_or_left_out_and_counted():
     kept, counts = Geometry(crop=(2, 1, 7, 6)).of_boxes(boxes, SENSOR)
     assert kept["track_id"].tolist() == [0, 1, 2]
     assert said(kept) == [[0, 0, 1, 2], [0, 0, 2, 3], [3, 4, 2, 1]]
-    assert counts == {"clipped_boxes": 3, "outside_boxes": 2}
+    assert counts == {"boxes_cut_by_crop": 3, "boxes_outside_crop": 2}
     # Without a crop a box that reaches outside the sensor goes on reaching outside.
     wide = boxes_of((-1, 0, 3, 7))
     found, counts = Geometry(flip_x=True).of_boxes(wide, SENSOR)
-    assert (said(found), counts) == ([[9, 0, 3, 7]], {"clipped_boxes": 0, "outside_boxes": 0})
+    assert (said(found), counts) == (
+        [[9, 0, 3, 7]],
+        {"boxes_cut_by_crop": 0, "boxes_outside_crop": 0},
+    )
 
 
 @settings(max_examples=60, deadline=None)

@@ -158,7 +158,7 @@ def test_boxes__of_windows_are_in_the_coordinates_of_the_frames(made, tmp_path):
     for name in ("t", "x", "y", "w", "h", "track_id"):
         np.testing.assert_array_equal(got[name], moved[name])
     assert repairs == {"boxes_in_no_window": 0, "earlier_boxes": 0, **counts}
-    assert counts["clipped_boxes"] + counts["outside_boxes"] > 0
+    assert counts["boxes_cut_by_crop"] + counts["boxes_outside_crop"] > 0
     said = json.loads((tmp_path / "h" / "park_bbox.json").read_text(encoding="utf-8"))
     assert said["repairs"] == repairs
     assert said["parameters"] == {"boxes": "all", "geometry": Geometry(**CROPPED).plain()}

@@ -38,8 +38,8 @@ def feature_boxes(
     How many boxes are left out, as ``repairs`` in the ``.json`` have it: ``boxes_in_no_window``,
     and ``earlier_boxes``, which are not the last of their track in a window. If the feature has a
     geometry that changes coordinates, these are changed first; then it also says how many boxes
-    were cut off at the edge of its crop, ``clipped_boxes``, or left out because they are all beyond
-    it, ``outside_boxes``.
+    were cut off at the edge of its crop, ``boxes_cut_by_crop``, or left out because they are all
+    beyond it, ``boxes_outside_crop``.
 
     Raises
     ------
@@ -53,6 +53,7 @@ def feature_boxes(
     import numpy as np
 
     from evreel.files.boxes import (
+        GEOMETRY,
         first_path,
         last_of_tracks,
         origin_path,
@@ -78,7 +79,7 @@ def feature_boxes(
         parameters: dict[str, Any] = {"boxes": keep}
         changed: dict[str, int] = {}
         if file.geometry.moves:
-            parameters["geometry"] = file.geometry.plain()
+            parameters[GEOMETRY] = file.geometry.plain()
             every, changed = file.geometry.of_boxes(every, file.sensor)
         row, window = rows_of_windows(every["t"], file.windows, file.samples)
         found = taken(every, row)
