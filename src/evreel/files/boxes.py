@@ -17,6 +17,7 @@ from evreel.annotations.forms.records import (
     write_boxes,
 )
 from evreel.errors import AnnotationError, ParameterError
+from evreel.events import Sensor
 from evreel.geometry import SLACK_PX, Geometry, clipped, corners, is_empty, is_finite, is_outside
 from evreel.npy import HEAD_BYTES, array_head
 from evreel.provenance import Provenance, sha256
@@ -40,6 +41,7 @@ __all__ = [
     "is_outside",
     "kept",
     "last_of_tracks",
+    "moved",
     "origin_path",
     "read_boxes",
     "read_boxes_of_windows",
@@ -261,6 +263,37 @@ def geometry_of(boxes: str | Path) -> Geometry:
         return Geometry(**said)
     except (OSError, LookupError, TypeError, ValueError, RecursionError, ParameterError):
         return Geometry()
+
+
+def moved(
+    boxes: npt.NDArray[np.void], path: str | Path, geometry: Geometry, sensor: Sensor
+) -> tuple[npt.NDArray[np.void], dict[str, int]]:
+    """Return boxes in the coordinates of a feature's frames, and what was changed.
+
+    Parameters
+    ----------
+    boxes, path
+        Boxes and their file: what is beside it says whether they have these coordinates already.
+    geometry
+        That of the feature.
+    sensor
+        (height, width) of the events.
+
+    Raises
+    ------
+    AnnotationError
+        If the boxes are in the coordinates of another feature's frames.
+    """
+    has = geometry_of(path)
+    if has.has_pixels_of(geometry):
+        return boxes, {}
+    if has.moves:
+        raise AnnotationError(
+            "is in the pixels of the frames of a feature with another geometry",
+            path=path,
+            hint="Give the boxes of the recording, in the pixels of the sensor.",
+        )
+    return geometry.of_boxes(boxes, sensor)
 
 
 def check_classes(boxes: npt.NDArray[np.void], path: str | Path, n_labels: int) -> None:
