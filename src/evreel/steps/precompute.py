@@ -364,9 +364,10 @@ class _Making:
             every, repairs = boxes_of_store(
                 self._boxes, store, self._wanted.of_boxes, zero_us=zero_us
             )
-            if self._wanted.boxes_move:
-                every, moved = self._settings.geometry.of_boxes(every, store.sensor)
-                repairs = {name: n + moved.get(name, 0) for name, n in repairs.items()}
+        geometry = self._settings.geometry
+        if self._wanted.boxes_move and geometry.moves:
+            every, changed = geometry.of_boxes(every, store.sensor)
+            repairs |= changed
         divided = []
         files = _files_of_labels(every["t"], parts)
         for k, part in enumerate(parts):
@@ -392,17 +393,15 @@ class _Making:
 
     def _of_boxes(self, digest: str, said: Mapping[str, Any]) -> dict[str, Any]:
         """Return what makes boxes what they are."""
+        from evreel.files.boxes import GEOMETRY
+
         geometry = self._settings.geometry
-        moves = self._wanted.boxes_move and geometry.moves
+        is_moved = self._wanted.boxes_move and geometry.moves
+        moved = {GEOMETRY: geometry.plain()} if is_moved else {}
         return {
             "step": "boxes",
             "step_revision": STEP_REVISIONS["boxes"],
-            "parameters": {
-                "labels": None,
-                **self._wanted.of_boxes.plain(),
-                **({"geometry": geometry.plain()} if moves else {}),
-                **said,
-            },
+            "parameters": {"labels": None, **self._wanted.of_boxes.plain(), **moved, **said},
             "inputs": {"store": digest, **self._steady.digests},
         }
 
