@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 
@@ -90,6 +91,27 @@ def test_registered_function__is_given_what_it_takes(registry):
     assert given["timed"] == (10_000, 5)
     assert given["typed"] == (np.float32, 7)
     assert REGISTRY["every"].viz is show
+
+
+def test_registered_function__may_be_any_callable_and_take_its_defaults(registry):
+    class Counting:
+        def __call__(self, events, tensor, max_incr_per_pixel):
+            tensor += len(events) / max_incr_per_pixel
+
+    def scaled(factor, *args):
+        args[1][:] += factor * len(args[0])
+
+    events = random_events(20, (2, 2), stop_us=10_000)
+    for name, function, expected in (
+        ("counting", Counting(), 4.0),
+        ("scaled", functools.partial(scaled, 3), 60.0),
+        ("nothing", lambda events, tensor: None, 0.0),
+    ):
+        register_new_preprocessing(name, 1, function, None)
+        made = tensor(create(name), events, windows_of(events))
+        assert set(made.ravel().tolist()) == {expected}
+        assert create(name).sources["representation"].startswith("sha256:")
+    assert create("counting").parameters == {"max_incr_per_pixel": 5}
 
 
 def test_registered_function__may_change_the_events_that_it_is_given(registry):

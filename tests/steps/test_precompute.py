@@ -24,6 +24,7 @@ from evreel.errors import EvreelError, RecordingError, SourceError, UsageError
 from evreel.events import Events
 from evreel.files.boxes import read_boxes
 from evreel.files.features import FeaturesFile
+from evreel.geometry import Geometry
 from evreel.provenance import STEP_REVISIONS, sha256
 from evreel.recordings.open import read_at_most
 from evreel.steps import FeatureSettings
@@ -271,16 +272,35 @@ def test_boxes__are_carried_and_made_again_alone_if_they_change(folder):
     assert states(run(folder, "a", boxes=boxes)) == {"a": "made"}, "edited by hand"
 
 
-def test_boxes__follow_the_geometry_of_the_frames(folder):
-    boxes = {"a": boxes_at(folder / "a_bbox.npy", T_OFFSET + 7)}
-    halved = replace(SETTINGS, geometry={"downsample": 1})
-    run(folder, "a", settings=halved, boxes=boxes)
-    assert read_boxes(folder / "out" / "a_bbox.npy")["w"].tolist() == [1.0]
-    with FeaturesFile(folder / "out" / "a.h5") as file:
-        assert file.shape[2:] == (2, 3)
-    assert states(run(folder, "a", settings=halved, boxes=boxes)) == {"a": "kept"}
-    run(folder, "a", boxes=boxes)
-    assert read_boxes(folder / "out" / "a_bbox.npy")["w"].tolist() == [2.0]
+def test_boxes__are_in_the_pixels_of_the_frames_beside_them(folder):
+    published = boxes_at(folder / "a_bbox.npy", T_OFFSET + 7, T_OFFSET + 50_000, T_OFFSET + 60_000)
+    given = np.load(published)
+    given["x"], given["y"] = [1, 0, 4], [1, 2, 2]
+    np.save(published, given)
+    mirrored = Geometry(crop=(1, 0, 5, 4), flip_x=True)
+    wanted = {
+        "boxes": {"a": published},
+        "max_duration_us": 40_000,
+        "settings": FeatureSettings(representation="histo", window_us=10_000, geometry=mirrored),
+    }
+    out = folder / "out"
+    for name in ("a_0", "a_1", "a_2"):  # as of an earlier run
+        out.mkdir(exist_ok=True)
+        boxes_at(out / f"{name}_bbox.npy", 1)
+    assert states(run(folder, "a", **wanted)) == {"a": "made"}
+    made = [read_boxes(out / f"a_{k}_bbox.npy") for k in range(3)]
+    assert [boxes["t"].tolist() for boxes in made] == [[7], [10_000, 20_000], []]
+    assert [boxes[name].tolist() for boxes in made[:2] for name in "xw"] == [
+        *([2.0], [2.0], [3.0, 0.0], [1.0, 1.0])
+    ]
+    said = json.loads((out / "a_0_bbox.json").read_text(encoding="utf-8"))
+    assert said["parameters"]["geometry"] == mirrored.plain()
+    assert (said["repairs"]["boxes_cut_by_crop"], said["repairs"]["boxes_outside_crop"]) == (2, 0)
+    assert steps.check(out).findings == ()
+    assert states(run(folder, "a", **wanted)) == {"a": "kept"}
+    assert states(run(folder, "a", **{**wanted, "settings": SETTINGS})) == {"a": "made"}
+    assert read_boxes(out / "a_0_bbox.npy")["x"].tolist() == [1]
+    assert steps.check(out).findings == ()
 
 
 def test_start__is_where_windows_and_times_begin(folder):
@@ -321,6 +341,21 @@ def test_parts_of_an_earlier_run__are_not_left_behind(folder):
     left = {path.name for path in out.iterdir()} - {"a_7.h5"}
     assert left == {f"a_{k}{end}" for k in (0, 1) for end in (".h5", "_bbox.npy", "_bbox.json")}
     assert states(run(folder, "a", max_duration_us=50_000, **more)) == {"a": "kept"}
+
+
+def test_files_of_an_earlier_run_that_would_mislead__are_told(folder, caplog):
+    boxes_at(folder / "a_bbox.npy", T_OFFSET)
+    run(folder, "a", boxes={"a": folder / "a_bbox.npy"})
+    run(folder, "a", max_duration_us=50_000)
+    assert "a.h5: is there too, of a run without parts" in caplog.text
+    caplog.clear()
+    recording(folder / "a.dat", random_events(400, (4, 6), 95_000, seed=9))
+    run(folder, "a")
+    assert "a_0.h5: is there too, of a run with parts" in caplog.text
+    assert "a_bbox.npy: is there too, and was made of other events" in caplog.text
+    caplog.clear()
+    run(folder, "b")
+    assert "is there too" not in caplog.text
 
 
 def test_run_that_ends_early__leaves_whole_files_alone_and_goes_on(folder, monkeypatch):

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ Preprocessing = Callable[..., None]
 Visualization = Callable[..., npt.NDArray[np.uint8]]
 
 _DTYPE = "preprocess_dtype"
-_KWARGS: Mapping[str, Any] = {_DTYPE: np.dtype("float32"), "max_incr_per_pixel": 5}
+_DEFAULT: Mapping[str, Any] = {"max_incr_per_pixel": 5}
 
 
 def generate_hdf5(
@@ -247,7 +248,7 @@ def register_new_preprocessing(
     n_input_channels: int,
     function: Preprocessing,
     viz_function: Visualization | None = None,
-    kwargs: Mapping[str, Any] = _KWARGS,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> None:
     """Make a preprocessing function known by a name, in this process.
 
@@ -266,7 +267,8 @@ def register_new_preprocessing(
     viz_function
         ``viz_function(tensor) -> (H, W, 3)``; kept with the class as ``viz``.
     kwargs
-        Arguments of the function and their defaults. ``preprocess_dtype`` is the type of a value.
+        Arguments of the function and their defaults. ``preprocess_dtype`` is the type of a value,
+        float32 if left out. None is ``max_incr_per_pixel``, 5, if the function takes that.
 
     Raises
     ------
@@ -279,7 +281,11 @@ def register_new_preprocessing(
         raise ParameterError(
             f"n_input_channels={n_input_channels!r} is not a number of channels", place=name
         )
-    values = dict(kwargs)
+    arguments = inspect.signature(function).parameters
+    takes_all = any(one.kind is one.VAR_KEYWORD for one in arguments.values())
+    values = dict(_DEFAULT if kwargs is None else kwargs)
+    if kwargs is None and not takes_all:
+        values = {key: value for key, value in values.items() if key in arguments}
     dtype = np.dtype(values.pop(_DTYPE, np.float32))
     for argument, value in values.items():
         if not isinstance(value, (bool, int, float, str, np.bool_, np.number, type(None))):
@@ -322,8 +328,13 @@ class _Call:
         self._path, self._line, self.digest = _source_of(function)
         arguments = inspect.signature(function).parameters
         takes_all = any(one.kind is one.VAR_KEYWORD for one in arguments.values())
-        by_position = [one for one in arguments.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
-        if len(by_position) < 2:
+        by_position = [
+            one
+            for one in arguments.values()
+            if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        ]
+        takes_any = any(one.kind is one.VAR_POSITIONAL for one in arguments.values())
+        if len(by_position) < 2 and not takes_any:
             raise ParameterError("its function does not take events and tensor", place=name)
         offered = {"downsampling_factor": 0, "reset": True, _DTYPE: dtype}
         needed = [
@@ -374,8 +385,10 @@ class _Call:
 def _source_of(function: Preprocessing) -> tuple[Path | None, int | None, str]:
     """Return the file and line of a function, if it has any, and a digest of its source."""
     inner = inspect.unwrap(function)
-    code = getattr(inner, "__code__", None)
-    text = repr(function)
+    while isinstance(inner, functools.partial):
+        inner = inspect.unwrap(inner.func)
+    text = f"{type(inner).__module__}.{type(inner).__qualname__}"
+    code = getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)
     if code is not None:
         path = Path(code.co_filename)
         if path.is_file():

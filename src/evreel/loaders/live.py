@@ -18,6 +18,7 @@ from evreel.files.slices import SlicesFile
 from evreel.representations import Frame, Run, frames_together
 from evreel.settings import mistakes, read, settings_of
 from evreel.steps.events import as_events
+from evreel.steps.features import most_in_memory, slices_of
 from evreel.timebase import Int64Array
 from evreel.windows import Division, Windows, cut
 
@@ -185,11 +186,17 @@ def _planned(
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             beside = Path(folder, "features.h5")
-            opened = stack.enter_context(as_events(source, beside=beside, stream=stream)).events
+            most = most_in_memory(slices if labels else None)
+            opened = stack.enter_context(
+                as_events(source, beside=beside, stream=stream, most=most)
+            ).events
         windows = opened.windows(division, ending)
         regions = None
         if labels and slices is not None:
-            regions = stack.enter_context(SlicesFile(slices)).regions_of(labels)
+            file = stack.enter_context(
+                SlicesFile(slices) if isinstance(opened, _InMemory) else slices_of(slices, opened)
+            )
+            regions = file.regions_of(labels)
         run = Run(feature, windows, opened.oldest_us(windows.start_us), {}, "", regions)
         made = frames_together([run], opened.read, opened.sensor, index_of=opened.index_of)
         shape = (len(windows), *feature.shape(opened.sensor))

@@ -256,7 +256,7 @@ def _make(
     ):
         slices = None
         if given.slices is not None:
-            slices = files.enter_context(_slices_of(given.slices, store))
+            slices = files.enter_context(slices_of(given.slices, store))
         runs, writers = [], []
         for job, path in zip(jobs, scratch, strict=True):
             file = files.enter_context(hdf5.create(path, FEATURES, job.made))
@@ -375,7 +375,7 @@ class _Job:
         return run, writer
 
 
-def _slices_of(path: str | Path, store: Divided) -> SlicesFile:
+def slices_of(path: str | Path, store: Divided) -> SlicesFile:
     """Open annotated slices of a store.
 
     Raises

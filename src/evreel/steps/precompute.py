@@ -207,6 +207,7 @@ class _Making:
         self._steady.check()
         if self._wanted.max_duration_us is not None:
             self._remove_parts_from(len(parts))
+        self._warn_of_others(inputs, len(parts))
         return is_new
 
     # -- what is there
@@ -276,6 +277,23 @@ class _Making:
                 old.unlink(missing_ok=True)
             LOG.info("%s: removed, a part of an earlier run", path.name)
             k += 1
+
+    def _warn_of_others(self, inputs: Mapping[str, str], n: int) -> None:
+        """Warn of files of an earlier run that readers of the folder would take along."""
+        from evreel.files.boxes import read_origin
+
+        is_whole = self._wanted.max_duration_us is None
+        other = self._wanted.folder / f"{self._name}{'_0' if is_whole else ''}.h5"
+        if self._provenance(other) and is_whole == ("part" in self._said_by(other)):
+            LOG.warning(
+                "%s: is there too, of a run %s parts; who reads all files gets its events twice",
+                *(other.name, "with" if is_whole else "without"),
+            )
+        for k in range(0 if self._wanted.boxes else n):
+            boxes = _boxes_of(self._file(k))
+            has = read_origin(boxes)["inputs"]
+            if any(has.get(role, of) != of for role, of in inputs.items()):
+                LOG.warning("%s: is there too, and was made of other events", boxes.name)
 
     # -- parts
 
@@ -351,9 +369,10 @@ class _Making:
             every, repairs = boxes_of_store(
                 self._boxes, store, self._wanted.of_boxes, zero_us=zero_us
             )
-            if self._wanted.boxes_move:
-                every, moved = self._settings.geometry.of_boxes(every, store.sensor)
-                repairs = {name: n + moved.get(name, 0) for name, n in repairs.items()}
+        geometry = self._settings.geometry
+        if self._wanted.boxes_move and geometry.moves:
+            every, changed = geometry.of_boxes(every, store.sensor)
+            repairs |= changed
         divided = []
         files = _files_of_labels(every["t"], parts)
         for k, part in enumerate(parts):
@@ -379,17 +398,15 @@ class _Making:
 
     def _of_boxes(self, inputs: Mapping[str, str], said: Mapping[str, Any]) -> dict[str, Any]:
         """Return what makes boxes what they are."""
+        from evreel.files.boxes import GEOMETRY
+
         geometry = self._settings.geometry
-        moves = self._wanted.boxes_move and geometry.moves
+        is_moved = self._wanted.boxes_move and geometry.moves
+        moved = {GEOMETRY: geometry.plain()} if is_moved else {}
         return {
             "step": "boxes",
             "step_revision": STEP_REVISIONS["boxes"],
-            "parameters": {
-                "labels": None,
-                **self._wanted.of_boxes.plain(),
-                **({"geometry": geometry.plain()} if moves else {}),
-                **said,
-            },
+            "parameters": {"labels": None, **self._wanted.of_boxes.plain(), **moved, **said},
             "inputs": {**inputs, **self._steady.digests},
         }
 
