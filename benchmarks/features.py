@@ -433,6 +433,7 @@ def frames_of(events: Events, windows: Windows) -> Iterator[Array]:
 
 def write_ours(path: Path, events: Events, windows: Windows, made: Array) -> None:
     """Write frames as a features file."""
+    path.unlink(missing_ok=True)
     with hdf5.create(path, FEATURES, Provenance("features", {})) as file:
         writer = FeaturesWriter(
             file,
@@ -495,7 +496,8 @@ def reading(events: Events, folder: Path, rounds: int) -> dict[str, float]:
         side()
     with contextlib.ExitStack() as opened:
         file = opened.enter_context(FeaturesFile(own))
-        data = opened.enter_context(h5py.File(gzip))["data"]
+        # Without HDF5's cache of chunks, which would return the frames of the round before.
+        data = opened.enter_context(h5py.File(gzip, rdcc_nbytes=0))["data"]
         in_turn: dict[str, Side] = {
             "evreel": partial(read_open, file, in_order),
             "gzip-4": partial(read_open, data, in_order),
