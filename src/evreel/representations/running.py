@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequen
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from queue import SimpleQueue
+from threading import Lock, Thread, current_thread
 
 import numpy as np
 import numpy.typing as npt
@@ -35,9 +37,6 @@ READ_ROWS = 1 << 20
 
 _HELD = 2
 """Pieces that are held at a time: windows that overlap go back from one to the one before."""
-
-_EACH = 2
-"""Frames per thread: one is filled while the one before waits to be handed on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +104,8 @@ def frames(
     rows
         Most rows read at a time; the frames do not depend on it.
     threads
-        Windows made at a time, of a representation that looks at nothing but its window. Frames
-        are the same, and in the same order. Two frames per thread are held.
+        Windows made at a time, of a representation that looks at nothing but its window; the
+        calling thread makes one of them. Frames are the same, and in the same order.
 
     Yields
     ------
@@ -314,7 +313,9 @@ def _makers(run: Run, view: _View, sensor: Sensor, threads: int) -> _Maker | _Th
     one = _Maker(run, view, sensor, run.repairs)
     if threads == 1 or one.carries or one.alone:
         return one
-    return _Threads([_Maker(run, view, sensor, {}) for _ in range(_EACH * threads)], run, threads)
+    # One frame more than threads: the one that was handed on.
+    makers = [_Maker(run, view, sensor, {}) for _ in range(threads + 1)]
+    return _Threads(makers, run, threads)
 
 
 class _Maker:
@@ -349,14 +350,72 @@ class _Maker:
         """Leave nothing running."""
 
 
+class _Making:
+    """A frame that is being made, by the thread that first asks to.
+
+    Two locks take a tenth of the time of a `Future`, which would take as long as 10,000 events.
+    """
+
+    def __init__(self, maker: _Maker, todo: Sequence[Callable[[], None]]) -> None:
+        self._maker, self._todo = maker, todo
+        self._is_begun, self._is_running = Lock(), Lock()
+        self._is_running.acquire()
+        self._frame: Frame | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the frame or its error is there."""
+        return not self._is_running.locked()
+
+    def make(self) -> None:
+        """Make it, unless a thread has begun."""
+        if not self._is_begun.acquire(blocking=False):
+            return
+        try:
+            self._frame = self._maker.finish(self._todo)
+        except BaseException as error:
+            self._error = error  # raised when its turn comes; an interruption also at once
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._is_running.release()
+
+    def drop(self) -> None:
+        """Let no thread begin."""
+        self._is_begun.acquire(blocking=False)
+
+    def result(self, repairs: MutableMapping[str, int]) -> Frame:
+        """Wait for the frame, and add what was counted."""
+        self._is_running.acquire()
+        if self._error is not None:
+            raise self._error
+        assert self._frame is not None
+        for name, count in self._maker.repairs.items():
+            repairs[name] = repairs.get(name, 0) + count
+            self._maker.repairs[name] = 0
+        return self._frame
+
+
 class _Threads:
-    """Makes several frames at a time, each with a maker of its own; they are returned in order."""
+    """Makes several frames at a time, each with a maker of its own; they are returned in order.
+
+    The calling thread makes frames too, while the next one is not ready: waiting for another
+    thread often takes longer than making one.
+    """
 
     def __init__(self, makers: Sequence[_Maker], run: Run, threads: int) -> None:
         self._makers, self._repairs = makers, run.repairs
-        self._pool = ThreadPoolExecutor(threads, "evreel-frames")
-        self._pending: deque[tuple[_Maker, Future[Frame]]] = deque()
+        self._pending: deque[_Making] = deque()
         self._todo: list[Callable[[], None]] = []
+        self._queue: SimpleQueue[_Making | None] = SimpleQueue()
+        # Daemons, because a loop over frames need not come to its end before the process does.
+        self._threads = [
+            Thread(target=_make_all, args=(self._queue,), name="evreel-frames", daemon=True)
+            for _ in range(threads - 1)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def begin(self, window: Window) -> None:
         """Start a window, for the maker whose frame was returned first."""
@@ -377,7 +436,9 @@ class _Threads:
 
     def finish(self) -> Frame | None:
         """Return the next frame, None if there are makers to start more with."""
-        self._pending.append((self._maker, self._pool.submit(self._maker.finish, self._todo)))
+        making = _Making(self._maker, self._todo)
+        self._pending.append(making)
+        self._queue.put(making)
         return self._next() if len(self._pending) == len(self._makers) else None
 
     def rest(self) -> Iterator[Frame]:
@@ -387,19 +448,34 @@ class _Threads:
 
     def close(self) -> None:
         """Leave nothing running."""
-        self._pool.shutdown(cancel_futures=True)
+        self._drop()
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            if thread is not current_thread():  # in which garbage may be collected
+                thread.join()
 
     def _next(self) -> Frame:
-        maker, making = self._pending.popleft()
+        for making in self._pending:
+            if self._pending[0].is_done:
+                break
+            making.make()
         try:
-            frame = making.result()
+            return self._pending.popleft().result(self._repairs)
         except BaseException:
-            self._pending.clear()  # what comes after an error is not returned
+            self._drop()  # what comes after an error is not returned
             raise
-        for name, count in maker.repairs.items():
-            self._repairs[name] = self._repairs.get(name, 0) + count
-            maker.repairs[name] = 0
-        return frame
+
+    def _drop(self) -> None:
+        for making in self._pending:
+            making.drop()
+        self._pending.clear()
+
+
+def _make_all(queue: SimpleQueue[_Making | None]) -> None:
+    """Make what comes, until None does."""
+    while (making := queue.get()) is not None:
+        making.make()
 
 
 class _View:
