@@ -1,11 +1,19 @@
-"""Write the pages that are made from the code: schemas, layouts, scene format, checks.
+"""Write the pages that are made from the code: schemas, layouts, scene format, checks, gallery.
 
-Run ``python docs/make_pages.py`` after an edit of either; a test tells when it was forgotten.
+Run ``python docs/make_pages.py`` after an edit of either; a test tells when it was forgotten. The
+gallery's pictures are made from the demo's recording of a street; a file is written again only if
+its pixels differ.
+
+What is written by hand into a made page stands between two comments, at the end of the section
+that it belongs to, and stays when the page is made again::
+
+    <!-- by hand: NAME -->
+    …
+    <!-- made again -->
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import runpy
@@ -16,17 +24,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 
+import evreel
 from evreel.checks import CHECKS
 from evreel.checks.run import audit
 from evreel.dataset.settings import FREE_COLUMNS, Config, RecordingColumns
 from evreel.errors import EvreelError
+from evreel.filters import Crop
 from evreel.layout import BOX_DTYPE, LAYOUTS
-from evreel.representations import REGISTRY
+from evreel.representations import REGISTRY, Representation, create, frames
+from evreel.representations.channels import legend_text
+from evreel.representations.described import describe, documented, range_text, section
 from evreel.settings import Facts, Known, Settings, plain, schema, settings_of
 from evreel.simulate import scene
 from evreel.timebase import FARTHEST
+from evreel.video.palette import MOST
+from evreel.video.png import png_bytes
+from evreel.viz.rgb import tiles_of, to_rgb
+from evreel.windows import Windows
 
 DOCS = Path(__file__).parent
 HEAD = "<!-- Made by docs/make_pages.py; edit what it is made from. -->\n"
@@ -156,6 +174,8 @@ def files_page() -> Iterator[str]:
         yield "\n| attribute | meaning |\n|---|---|"
         for name, meaning in layout.attributes.items():
             yield f"| `{name}` | {meaning} |"
+        for name, meaning in layout.optional.items():
+            yield f"| `{name}` | {meaning} Left out where there is none. |"
         yield ""
     yield "## `<id>_bbox.npy`\n"
     yield f"One record of {BOX_DTYPE.itemsize} bytes a box, sorted by t, then track_id.\n"
@@ -174,23 +194,147 @@ def files_page() -> Iterator[str]:
 
 def representations_page() -> Iterator[str]:
     """Yield the lines of representations.md: the docstrings and parameters of the registry."""
+    by_hand = hand_written(DOCS / "representations.md")
     yield HEAD
     yield "# Representations\n"
     yield "What a window of events can become: the names and parameters that `config.yaml` and"
-    yield "`evreel features` take. A frame is (channels, height, width).\n"
+    yield "`evreel features` take. A frame is (channels, height, width); H and W are the sensor's"
+    yield "height and width. `evreel representations` lists the same, also as JSON.\n"
+    yield f"A picture shows {PICTURED_US // 1000} ms of the demo's recording `street`, as"
+    yield "`evreel.viz.to_rgb` and [`evreel play`](steps/features.md#looking-at-features) draw it:"
+    yield "OFF is blue and ON is orange, signed values are blue below zero and orange above, others"
+    yield "go over green to yellow. What a pixel without events has is the background. Bins and"
+    yield "other parts of a frame are side by side, in order; of many, every n-th row and column.\n"
+    yield "| name | frame | unit | |\n|---|---|---|---|"
+    for name in REGISTRY:
+        one = describe(name)
+        frame = f"{shape_text(one['shape'])} {one['dtype']}"
+        yield f"| [`{name}`](#{name}) | {frame} | {one['unit']} | {in_markdown(one['summary'])} |"
+    yield ""
+    yield from by_hand.pop("introduction", ())
     for name, kind in REGISTRY.items():
-        made = kind()
-        yield f"## {name}\n"
-        text = inspect.getdoc(kind) or ""
-        before, *sections = re.split(r"\n\n?(\w+)\n-+\n", text)
-        yield before.replace("``", "`") + "\n"
-        yield f"By default {made.channels} channels of {made.dtype}, unit: {made.unit}."
-        yield f"Source: {made.reference}.\n"
-        yield "| parameter | default | meaning |\n|---|---|---|"
-        for name, known in settings_of(kind).items():
-            yield f"| `{name}` | `{known.default}` | {meaning_of(known)} |"
-        notes = dict(zip(sections[::2], sections[1::2], strict=True)).get("Notes")
-        yield "\n" + notes.replace("``", "`") + "\n" if notes else ""
+        yield from representation_section(name, kind)
+        yield from by_hand.pop(name, ())
+    if by_hand:
+        raise EvreelError(
+            f"text that is written by hand is of {', '.join(by_hand)}, which is not there",
+            path=DOCS / "representations.md",
+            hint="Move it to another section.",
+        )
+
+
+def representation_section(name: str, kind: type[Representation]) -> Iterator[str]:
+    """Yield the lines of one representation."""
+    one = describe(name)
+    summary, text = documented(kind)
+    yield f"## {name}\n"
+    yield f"![{PICTURED_US // 1000} ms of a street as {name}]({PICTURES}/{name}.png)\n"
+    yield in_markdown(summary) + "\n"
+    if text:
+        yield in_markdown(text) + "\n"
+    yield "| | |\n|---|---|"
+    yield f"| frame | {shape_text(one['shape'])} {one['dtype']} |"
+    yield f"| channels | {legend_text(create(name).legend)} |"
+    yield f"| unit | {one['unit']} |"
+    yield f"| source | {linked(one['reference'])} |\n"
+    if one["parameters"]:
+        yield "| parameter | default | values | meaning |\n|---|---|---|---|"
+    for parameter in one["parameters"]:
+        default = "" if parameter.get("required") else f"`{as_yaml(parameter['default'])}`"
+        meaning = parameter["meaning"].replace("|", "\\|")
+        yield f"| `{parameter['name']}` | {default} | {range_text(parameter)} | {meaning} |"
+    for title in ("Notes", "References"):
+        found = section(kind, title)
+        if found:
+            yield "\n" + in_markdown(linked(found))
+    yield ""
+
+
+def hand_written(page: Path) -> dict[str, list[str]]:
+    """Return what is written by hand into a page, with its marks: name → lines."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    found = re.findall(r"^(<!-- by hand: (\S+) -->\n.*?\n<!-- made again -->)$", text, re.M | re.S)
+    return {name: [whole, ""] for whole, name in found}
+
+
+def shape_text(shape: list[int | str]) -> str:
+    """Return a shape as in Python."""
+    return f"({', '.join(map(str, shape))})"
+
+
+def in_markdown(text: str) -> str:
+    """Return words of a docstring as a page has them: t* is no emphasis."""
+    return re.sub(r"(?<=\w)\*(?!\*)", r"\\*", text)
+
+
+def linked(text: str) -> str:
+    """Return words with links for the numbers of papers, unless one is a part of a link."""
+    text = re.sub(r"(?<!/)\b(arXiv:(\d{4}\.\d{4,5}))\b", r"[\1](https://arxiv.org/abs/\2)", text)
+    return re.sub(r"(?<!/)\b(doi:(10\.\d+/[^\s,;]*[^\s,;.:)]))", r"[\1](https://doi.org/\2)", text)
+
+
+PICTURES = "representations"
+"""Folder of the gallery's pictures."""
+
+PICTURED_US = 50_000
+"""Duration of the window that they show."""
+
+_PICTURED_FROM_US = 500_000
+_PICTURED = Crop(0, 76, 240, 226)
+"""A van that passes in front of a car, and a cyclist."""
+
+_MOST_PIXELS = 200_000  # of parts side by side
+_WIDE_PX = 480  # what a picture has at least, about
+_SHADES = range(8, 65, 4)  # steps of red, green and blue; the first that gives few colours
+
+
+def pictures() -> dict[str, npt.NDArray[np.uint8]]:
+    """Return name → picture of each representation."""
+    stop_us = _PICTURED_FROM_US + PICTURED_US
+    recording = DOCS.parent / "demo" / "recordings" / "street.aedat4"
+    events = _PICTURED.apply(evreel.read(recording, 0, stop_us))
+    edges_us = np.array([[_PICTURED_FROM_US], [stop_us]])
+    windows = Windows(*edges_us, *np.searchsorted(events.t, edges_us))
+    made = {}
+    for name in REGISTRY:
+        made_of = create(name)
+        [frame] = frames(
+            *(made_of, lambda start, stop: events[start:stop], windows, events.sensor),
+            index_of=events.t.searchsorted,
+        )
+        made[name] = pictured(frame, made_of)
+    return made
+
+
+def pictured(frame: npt.NDArray[Any], made_of: Representation) -> npt.NDArray[np.uint8]:
+    """Return a frame as a picture of few bytes, its parts side by side."""
+    parts = len(tiles_of(made_of.legend, "montage"))
+    step = next(n for n in range(1, 9999) if parts * frame[0, ::n, ::n].size < _MOST_PIXELS)
+    whole = to_rgb(frame[:, ::step, ::step], made_of, channels="montage")
+    scale = max(_WIDE_PX // whole.shape[1], 1)
+    whole = whole.repeat(scale, axis=0).repeat(scale, axis=1)
+    shaded = (whole // shades * shades + shades // 2 for shades in _SHADES)
+    return next(found for found in shaded if len(np.unique(found.reshape(-1, 3), axis=0)) <= MOST)
+
+
+def write_pictures() -> None:
+    """Write the pictures that there are not yet, or whose pixels differ; remove all others."""
+    folder, every = DOCS / PICTURES, pictures()
+    folder.mkdir(exist_ok=True)
+    for path in folder.glob("*.png"):
+        if path.stem not in every:
+            path.unlink()
+    for name, picture in every.items():
+        path = folder / f"{name}.png"
+        if not path.exists() or not np.array_equal(pixels_of(path), picture):
+            path.write_bytes(png_bytes(picture, path, few_colours=True))
+
+
+def pixels_of(path: Path) -> npt.NDArray[np.uint8]:
+    """Read a picture."""
+    from PIL import Image
+
+    return np.asarray(Image.open(path).convert("RGB"))
 
 
 def scenes_page() -> Iterator[str]:
@@ -300,3 +444,4 @@ def checks_page() -> Iterator[str]:
 if __name__ == "__main__":
     for name, text in pages().items():
         (DOCS / name).write_text(text, encoding="utf-8")
+    write_pictures()

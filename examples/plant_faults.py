@@ -27,6 +27,7 @@ from evreel.files import hdf5
 from evreel.files.boxes import first_path, write_boxes
 from evreel.files.events_store import EventsStoreWriter
 from evreel.files.seal import seal_again
+from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE, EVENTS
 from evreel.provenance import Provenance
 from evreel.release.build import build
@@ -476,6 +477,16 @@ def box_of_the_next_window(bed: Bed) -> None:
     first = np.load(first_path(boxes))
     first[np.flatnonzero(np.diff(first))[1]] += 1
     np.save(first_path(boxes), first)
+
+
+@plants(box_geometry="windows/box_geometry_bbox.npy")
+def boxes_of_the_sensor(bed: Bed) -> None:
+    """Put boxes in the pixels of the sensor beside frames that are mirrored."""
+    mirrored = steps.FeatureSettings(
+        representation="histogram", window_us=20_000, geometry=Geometry(flip_x=True)
+    )
+    steps.features(bed.sound / "street.h5", bed.new("windows/box_geometry.h5"), mirrored)
+    bed.copy("slices_bbox.npy", "windows/box_geometry_bbox.npy")
 
 
 @plants(frozen_box="boxes/frozen_box_bbox.npy")

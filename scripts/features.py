@@ -10,6 +10,7 @@ with steps.logged(snakemake.log[0]):
         snakemake.input.store,
         {path: of_feature[Path(path).parent.name] for path in map(Path, snakemake.output)},
         cut=snakemake.input.get("cut") or None,
+        slices=snakemake.input.get("slices") or None,
         labels=snakemake.params.labels,
         ends={
             "labels": snakemake.input.get("boxes") or None,

@@ -37,11 +37,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
+import imageio.v3 as imageio
+import numpy as np
 import pytest
 import yaml
 
 import evreel
 from evreel import cli
+from evreel.errors import EvreelError
 from evreel.layout import LAYOUTS
 from evreel.representations import REGISTRY
 from support import ROOT, unprivileged, warm
@@ -351,6 +354,36 @@ def test_made_pages__are_those_of_this_code():
         assert page == text, f"docs/{name} is of other code; run: python docs/make_pages.py"
     marked = [path.name for path in PAGES if "Made by docs/make_pages.py" in path.read_text()[:99]]
     assert sorted(marked) == sorted(name for name in made if name.endswith(".md"))
+
+
+def test_made_pictures__are_those_of_this_code_and_few_bytes():
+    made = runpy.run_path(str(MADE_BY))
+    folder = ROOT / "docs" / made["PICTURES"]
+    for name, picture in made["pictures"]().items():
+        path = folder / f"{name}.png"
+        again = f"{path.relative_to(ROOT)} is of other code; run: python docs/make_pages.py"
+        assert path.exists() and np.array_equal(imageio.imread(path)[..., :3], picture), again
+    files = sorted(path.stem for path in folder.iterdir())
+    assert files == sorted(REGISTRY)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 300_000
+
+
+def test_made_pages__keep_what_is_written_by_hand(tmp_path):
+    made = runpy.run_path(str(MADE_BY))
+    pages, names = made["representations_page"], made["hand_written"].__globals__
+    page = tmp_path / "representations.md"
+    by_hand = "<!-- by hand: voxel_grid -->\nAs wide\n\nas needed.\n<!-- made again -->"
+    with mock.patch.dict(names, DOCS=tmp_path):
+        plain = "\n".join(pages())
+        page.write_text(plain.replace("\n## voxel_grid", f"\n{by_hand}\n\n## voxel_grid"), "utf-8")
+        once = "\n".join(pages())
+        page.write_text(once, encoding="utf-8")
+        assert "\n".join(pages()) == once
+        assert once.replace(f"\n{by_hand}\n", "") == plain
+        assert once.index(by_hand) > once.index("## voxel_grid")
+        page.write_text(once.replace("by hand: voxel_grid", "by hand: voxels"), encoding="utf-8")
+        with pytest.raises(EvreelError, match="is of voxels, which is not there"):
+            list(pages())
 
 
 def test_citation__is_of_this_version_and_has_what_the_form_requires():

@@ -496,14 +496,17 @@ def test_parts__have_every_window_once_and_none_lasts_too_long(spans, longest):
 def test_parts__take_labels_to_the_windows_that_they_are_in(spans, longest, labels):
     windows = windows_of_spans(spans)
     found = parts(windows, longest)
-    of_part = part_of_label(found, labels).tolist()
+    start, stop = ([part[k] for part in found] for k in (0, 1))
+    of_part = part_of_label(start, stop, labels).tolist()
     for t, part, window in zip(labels, of_part, windows.of_label(labels).tolist(), strict=True):
         if part >= 0:
             own = found[part]
             inside = int(own.windows.of_label(t - own.start_us))
             assert window == (inside + own.rows.start if inside >= 0 else -1)
+            # In no window, it is in the last part that begins before it.
+            assert window >= 0 or part == 0 or part == sum(begin < t for begin in start) - 1
         else:
-            assert window == -1
+            assert window == -1 and t < start[0]
 
 
 def test_parts__of_regular_windows_are_of_equal_duration_and_the_last_is_shorter():

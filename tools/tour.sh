@@ -12,6 +12,7 @@ Look at it:
   source .venv/bin/activate
   evreel verify $release                               # every file against its checksums
   evreel info $release/train/events/street.h5          # what a recording holds
+  evreel play $release/train/histogram_10ms/street.h5 -o street.mp4    # features, with boxes if any
   python -c "import h5py; h5py.File('$release/train/slices/street.h5').visit(print)"
 The videos to annotate are results/video/*.mp4. Videos that show the labels:
   snakemake --cores 2 all_qa                           # results/slices/*.qa.mp4, *.summary.png

@@ -5,7 +5,8 @@ A reel of events, cut into slices. This front door imports nothing before it is 
 - `open` a recording and read it in chunks, or `read` all of it, or a time range, at once;
 - `open_release`: recordings, splits, features, boxes and samples of a data set, by name;
 - `open_slices`: events with their labels, and a table of what was drawn;
-- `show`: step through annotated slices with a slider.
+- `show`: step through annotated slices with a slider;
+- `viz`: frames of features in colours, by `evreel.viz.to_rgb`.
 
 Behind it: `evreel.steps`, one function per step of the pipeline, and `evreel.representations`, the
 kinds of features.
@@ -18,6 +19,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from evreel import viz
     from evreel.errors import EvreelError
     from evreel.events import Events, Sensor
     from evreel.files.slices import SlicesFile
@@ -39,6 +41,7 @@ __all__ = [
     "open_slices",
     "read",
     "show",
+    "viz",
 ]
 
 _LAZY = {
@@ -49,8 +52,9 @@ _LAZY = {
     "Sensor": "evreel.events",
     "open_release": "evreel.release.open",
     "show": "evreel.viz.show",
+    "viz": "evreel.viz",
 }
-"""Name → the module that it is imported from when it is first used."""
+"""Name → the module that it is imported from when it is first used, or that it is."""
 
 
 def open(  # noqa: A001
@@ -228,7 +232,9 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that exists
     def __getattr__(name: str) -> object:
         if name not in _LAZY:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
+        module = importlib.import_module(_LAZY[name])
+        whole = _LAZY[name] == f"{__name__}.{name}"
+        value = globals()[name] = module if whole else getattr(module, name)
         return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from evreel.errors import ParameterError
 from evreel.events import Events, Sensor
-from evreel.settings import Settings, setting
+from evreel.settings import Place, Settings, setting
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,28 @@ class Crop:
         x = kept.x - np.uint16(self.x0)
         y = kept.y - np.uint16(self.y0)
         return Events.trusted(kept.t, x, y, kept.p, self.sensor)
+
+
+@dataclass(frozen=True)
+class Cropping(Settings):
+    """Which rectangle of a sensor is kept."""
+
+    crop: tuple[int, int, int, int] | None = setting(
+        None,
+        "[x0, y0, x1, y1]: keep columns x0 to x1 - 1 and rows y0 to y1 - 1; the corner becomes "
+        "(0, 0). null keeps all.",
+        unit="px",
+        minimum=0,
+        maximum=65_536,
+        metavar="X0,Y0,X1,Y1",
+        help="Keep columns X0 to X1 - 1 and rows Y0 to Y1 - 1; the corner becomes (0, 0).",
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        crop = self.crop
+        if crop is not None and not (crop[0] < crop[2] and crop[1] < crop[3]):
+            yield ("crop",), f"{list(crop)} is empty; give [x0, y0, x1, y1]"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ removed or changes meaning.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -55,13 +55,17 @@ class Array:
 
 @dataclass(frozen=True)
 class Layout:
-    """A kind of file: its name and version (root attributes), arrays and further attributes."""
+    """A kind of file: its name and version (root attributes), arrays and further attributes.
+
+    A file may lack `optional` attributes.
+    """
 
     name: str
     version: int
     meaning: str
     arrays: tuple[Array, ...]
     attributes: Mapping[str, str]
+    optional: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Array:
         for array in self.arrays:
@@ -354,6 +358,10 @@ FEATURES = Layout(
         "representation_revision": "Raised when the representation's values change.",
         "reference": "Where the representation is defined.",
         "unit": "Unit of a value of data.",
+    },
+    {
+        "geometry": "Which pixels of the sensor the frames are of, as in the config, as JSON; the "
+        "boxes of their windows are in the coordinates of the frames.",
     },
 )
 

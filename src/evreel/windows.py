@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from itertools import repeat
@@ -90,6 +90,10 @@ class Windows:
     def __getitem__(self, rows: slice) -> Windows:
         """Return some neighbouring windows, such as those of one training sequence."""
         return Windows(self.start_us[rows], self.stop_us[rows], self.start[rows], self.stop[rows])
+
+    def since(self, start_us: int) -> Windows:
+        """Return the same windows with times that count from another one."""
+        return Windows(self.start_us - start_us, self.stop_us - start_us, self.start, self.stop)
 
     def clipped(self, first: Int64Array, last: Int64Array) -> Windows:
         """Return the windows without rows outside of ``[first, last)``; edges stay in time."""
@@ -821,29 +825,39 @@ def parts(windows: Windows, max_duration_us: int) -> list[Part]:
                 hint="Choose longer parts, or shorter windows.",
             )
         own = windows[first:after]
-        since = Windows(own.start_us - start, own.stop_us - start, own.start, own.stop)
         stop = int(own.stop_us.max(initial=start))
-        found.append(Part(start, stop, slice(first, after), since))
+        found.append(Part(start, stop, slice(first, after), own.since(start)))
         first = after
     return found
 
 
-def part_of_label(of: Sequence[Part], t_us: npt.ArrayLike) -> Int64Array:
-    """Return the part that a label at each timestamp belongs to, −1 where there is none.
+def part_of_label(
+    start_us: npt.ArrayLike, stop_us: npt.ArrayLike, t_us: npt.ArrayLike
+) -> Int64Array:
+    """Return the part that a label at each timestamp belongs to, −1 for those before all parts.
 
-    It belongs to the part with ``start_us < t <= stop_us``, the first of them if parts overlap, as
-    it belongs to a window (`Windows.of_label`); the first part also takes ``t == start_us``. So a
-    label that is in a window is in the part that has this window.
+    It belongs to the part with ``start < t <= stop``, the first of them if parts overlap, as it
+    belongs to a window (`Windows.of_label`); the first part also takes ``t == start``. So a label
+    that is in a window is in the part that has this window. One that is between two parts, or after
+    the last, stays with the part before it, so that none is lost.
+
+    Parameters
+    ----------
+    start_us, stop_us
+        (n,) int64: starts of one or more parts, ascending, and their latest stops.
+    t_us
+        (m,) timestamps of labels.
 
     Examples
     --------
-    >>> both = parts(Duration(10).plan(45, lambda t: t), 20)
-    >>> part_of_label(both, [0, 20, 21, 50, 51]).tolist()
-    [0, 0, 1, 2, -1]
+    >>> part_of_label([0, 20, 60], [20, 40, 80], [-1, 0, 20, 21, 50, 61, 90]).tolist()
+    [-1, 0, 0, 1, 1, 2, 2]
     """
-    start, stop = (np.array([part[k] for part in of], dtype=np.int64) for k in (0, 1))
-    none = np.zeros_like(start)
-    return Windows(start, stop, none, none).of_label(t_us)
+    start, t = _whole("start_us", start_us), _whole("t_us", t_us)
+    part = np.searchsorted(start, t, side="left") - 1
+    part[t == start[0]] = 0
+    holds = np.searchsorted(np.maximum.accumulate(_whole("stop_us", stop_us)), t, side="left")
+    return np.minimum(part, holds).astype(np.int64)
 
 
 def _check_number(n: int) -> None:

@@ -35,6 +35,12 @@ def refused(folder, given=None):
     return str(caught.value)
 
 
+def of_voxels(**more):
+    """Return the features of the config, with more settings of one of them."""
+    features = CONFIG["features"]
+    return {"features": {**features, "voxels": {**features["voxels"], **more}}}
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     return make_data_set(tmp_path_factory.mktemp("dataset"))
@@ -127,6 +133,22 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         (
             {"features": dict.fromkeys(("Histo", "histo"), CONFIG["features"]["histogram"])},
             "features/histo: differs from Histo only in case",
+        ),
+        (
+            of_voxels(geometry={"crop": [5, 5, 1, 1]}),
+            "features/voxels/geometry/crop: [5, 5, 1, 1] is empty",
+        ),
+        (
+            of_voxels(geometry={"resize": [3, 4], "of": "frame"}),
+            "features/voxels/geometry/method: is needed with of: frame",
+        ),
+        (
+            of_voxels(geometry={"flipx": True}),
+            "features/voxels/geometry: unknown key 'flipx'; did you mean 'flip_x'?",
+        ),
+        (
+            of_voxels(geometry={"labels": ["car", "sing"]}),
+            "features/voxels/geometry/labels/1: labels does not list 'sing'; did you mean 'sign'?",
         ),
         ({"slices": {"count": "many"}}, "slices/count: 'many' is not a whole number"),
         ({"labels": ["car", "car"]}, "labels/1: 'car' is duplicated"),
@@ -430,6 +452,18 @@ def test_misspelt_key__is_not_also_told_as_missing(folder):
         ({"features/voxels/boxes": "all"}, "'features/voxels/boxes' cannot be set per recording"),
         ({"features/none/count": "5"}, "line 2: there is no feature 'none'"),
         ({"events/crop": "[5, 5, 1, 1]"}, "line 2: events/crop: [5, 5, 1, 1] is empty"),
+        (
+            {"features/voxels/geometry/crop": "[5, 5, 1, 1]"},
+            "line 2: features/voxels/geometry/crop: [5, 5, 1, 1] is empty",
+        ),
+        (
+            {"features/voxels/geometry/labels": "[sing]"},
+            "line 2: features/voxels/geometry/labels/0: labels does not list 'sing'; did you mean",
+        ),
+        (
+            {"features/voxels/geometry/labels": "[car]", "rois": ""},
+            "line 2: rois: is missing; features/voxels/geometry/labels is about its regions",
+        ),
     ],
 )
 def test_table__with_a_mistake_is_refused_with_file_line_and_value(folder, cells, message):

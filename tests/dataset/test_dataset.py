@@ -125,6 +125,43 @@ def test_recording__that_is_labelled_already_is_annotated_only_where_it_is_asked
     assert data_set(rows, SAMPLES, own).cut == ["boxes", "both"]
 
 
+def test_boxes__beside_frames_in_other_pixels_than_the_sensors_are_those_of_windows_or_none():
+    of = {
+        "alike": {},
+        "moved": {"geometry": {"flip_x": True}},
+        "last": {"geometry": {"flip_x": True}, "boxes": "last"},
+        "none": {"geometry": {"flip_x": True}, "boxes": "none"},
+        "regions": {"geometry": {"labels": ["car"]}},
+        "alike_none": {"boxes": "none"},
+    }
+    histogram = CONFIG["features"]["histogram"]
+    features = {name: histogram | more for name, more in of.items()}
+    found = data_set({"a": {"source": "a", "rois": "a.xml"}}, {"features": features})
+    assert found.features_with_boxes == ["moved", "last"]
+    plan = {row["path"]: row["source"] for row in release_plan(found)}
+    beside = {
+        name: [plan[path] for path in sorted(plan) if path.startswith(f"train/{name}/a_bbox")]
+        for name in of
+    }
+    every = ["results/slices/a_bbox.npy"]
+    windows = ["_bbox.json", "_bbox.npy", "_bbox_first.npy"]
+    assert beside == {
+        "alike": every,
+        "moved": [f"results/features/moved/a{suffix}" for suffix in windows],
+        "last": [f"results/features/last/a{suffix}" for suffix in windows],
+        "none": [],
+        "regions": every,
+        "alike_none": every,
+    }
+    assert found.slices_of_regions("a") == "results/slices/a.h5"
+    # The column of one recording may change what the frames of a feature are.
+    alike = {"features": {"alike": histogram}}
+    own = {"a": read(Config, CONFIG | {"features": {"alike": features["moved"]}})}
+    of_one = data_set({"a": {"source": "a", "rois": "a.xml"}, "b": {"source": "b"}}, alike, own)
+    assert of_one.features_with_boxes == ["alike"]
+    assert of_one.slices_of_regions("a") is None
+
+
 def test_plan__has_every_file_of_a_recording_and_no_other():
     rows = {
         "drawn": {"source": "a", "rois": "in/a.xml", "biases": "in/a.bias"},

@@ -31,6 +31,7 @@ from support.exports import GIVEN, LABELS, SHAPE, N, made_in, release_of, run_ve
 
 PICTURES = [f"{k:06d}_{10_000 * k}.png" for k in range(N)]
 LAYOUTS = ("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee")
+"""All but rvt, which has settings: `test_rvt.py` tests it."""
 
 
 @pytest.fixture(scope="module")
@@ -409,7 +410,7 @@ def test_layouts__are_those_that_the_command_offers():
     for add in COMMANDS["export"].options:
         add(parser)
     (offered,) = (a.choices for a in parser._actions if a.dest == "layout")
-    assert tuple(offered) == tuple(BY_NAME) == LAYOUTS
+    assert tuple(offered) == tuple(BY_NAME) == (*LAYOUTS, "rvt")
 
 
 # Refused

@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from evreel.errors import AnnotationError, EvreelError
-from evreel.files.boxes import boxes_of_parts, read_boxes
 from evreel.files.instants import read_instants, read_times
-from evreel.layout import BOX_DTYPE
-from evreel.windows import Duration, parts
 from support.checks import write_boxes
 
 
@@ -78,18 +75,3 @@ def test_times__of_an_npy_file_that_is_cut_short_or_not_there_are_refused(tmp_pa
     for at in ("times", "labels", "frames"):
         with pytest.raises(EvreelError, match=r"none\.x: cannot be read"):
             read_instants(at, tmp_path / "none.x")
-
-
-def test_boxes__of_parts_count_from_the_start_of_their_part_and_others_are_counted(tmp_path):
-    windows = Duration(10, stride_us=15).plan(100, lambda at: at * 0)
-    write_boxes(tmp_path / "b.npy", [0, 5, 12, 40, 41, 45, 46, 100, 101], track_id=np.arange(9))
-    boxes = read_boxes(tmp_path / "b.npy")
-    before = boxes.copy()
-    of = parts(windows, 40)
-    assert [(part.start_us, part.stop_us) for part in of] == [(0, 40), (45, 85), (90, 100)]
-    found, n = boxes_of_parts(boxes, of)
-    assert [one["t"].tolist() for one in found] == [[0, 5, 12, 40], [1], [10]]
-    assert [one["track_id"].tolist() for one in found] == [[0, 1, 2, 3], [6], [7]]
-    assert n == 3
-    assert (boxes == before).all()
-    assert all(one.dtype == BOX_DTYPE for one in found)

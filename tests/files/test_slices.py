@@ -9,7 +9,7 @@ from evreel.annotations.attributes import Coding
 from evreel.annotations.labelling import Annotator
 from evreel.annotations.regions import Regions
 from evreel.annotations.shapes import Annotations, Attribute, FrameTag, Track, merge
-from evreel.errors import EventsError, LayoutError
+from evreel.errors import EventsError, LayoutError, UsageError
 from evreel.events import Events
 from evreel.files import hdf5
 from evreel.files.events_store import EventsStore
@@ -373,6 +373,37 @@ def test_table__says_in_words_what_frames_show(described):
 def test_labels_of__regions_are_theirs_and_of_none_is_none(described):
     first, last = described.rois.label.tolist()
     assert described.labels_of(np.array([1, -1, 0], dtype=np.int32)).tolist() == [last, -1, first]
+
+
+@pytest.mark.parametrize("first_row", [0, 900])
+def test_regions_of__are_of_the_stores_rows_and_count_every_region_of_an_event(
+    tmp_path, store, first_row
+):
+    regions = Regions(moving_scene(), CLOCK, PICTURE)
+    with hdf5.create(tmp_path / "s.h5", SLICES, Provenance("annotate", {})) as file:
+        writer = SlicesWriter(
+            *(file, store.sensor, 0, NO_SLICES, regions.tables), first_row=first_row
+        )
+        events = store.read(first_row, 3_500)
+        writer.write(events, *Annotator(regions, first_row=first_row).label(events))
+        writer.finish()
+    with SlicesFile(tmp_path / "s.h5") as got:
+        roi, overlaps = got.read()[1], got.overlaps
+        names = [[got.labels[got.rois.label[k]]] if k >= 0 else [] for k in roi]
+        for event, k in zip(*overlaps, strict=True):
+            names[event].append(got.labels[got.rois.label[k]])
+        assert len(overlaps.event)
+        for wanted in (["car"], ["bus"], ["bus", "car"]):
+            expected = np.zeros(4_000, dtype=bool)
+            expected[first_row:3_500] = [bool({*wanted} & {*each}) for each in names]
+            assert 0 < np.count_nonzero(expected) < 2_000
+            within = got.regions_of(wanted)
+            for start, stop in ((0, 4_000), (0, 10), (800, 1_000), (3_400, 4_000), (3_600, 3_700)):
+                np.testing.assert_array_equal(within(start, stop), expected[start:stop])
+        with pytest.raises(UsageError, match=r"s\.h5: has no label 'cart'; did you mean 'car'"):
+            got.regions_of(["cart"])
+    with pytest.raises(UsageError, match="is closed"):
+        within(0, 10)
 
 
 def test_attributes__are_typed_columns_whatever_their_names(described):

@@ -112,6 +112,40 @@ def test_disorder__of_the_first_events_moves_the_time_zero(path):
         assert stamps(recording) == [0, 4]
 
 
+def test_clamp__keeps_every_event_where_it_is_at_the_latest_time_so_far(path):
+    made = reader([piece(5, 9, 7, x=1), piece(8, 9, x=2), piece(12, x=3)])
+    with made(path, reading=Reading(on_disorder="clamp")) as recording:
+        assert (recording.t_offset, stamps(recording)) == (5, [0, 4, 4, 4, 4, 7])
+        assert recording.repairs == {"clamped_events": 2}
+        assert [x for chunk in event_chunks(recording) for x in chunk.x.tolist()] == [
+            *(1, 1, 1, 2, 2, 3)
+        ]
+        assert recording.repairs == {"clamped_events": 2}, "a second pass gives the same"
+
+
+def test_clamp__of_the_first_events_leaves_the_time_zero_at_the_first(path):
+    with reader([piece(9, 5, 7), piece(10)])(path, reading=Reading(on_disorder="clamp")) as read:
+        assert (read.t_offset, stamps(read)) == (9, [0, 0, 0, 1])
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    t=st.lists(st.integers(0, 40), min_size=1, max_size=40),
+    cuts=st.lists(st.integers(0, 40), max_size=5),
+)
+def test_clamp__equals_the_running_maximum_however_pieces_are_cut(tmp_path_factory, t, cuts):
+    path = tmp_path_factory.mktemp("r") / "r.made"
+    path.write_bytes(b"x")
+    edges = sorted({0, len(t), *(cut for cut in cuts if cut < len(t))})
+    pieces = [piece(*t[a:b]) for a, b in pairwise(edges)]
+    with reader(pieces)(path, reading=Reading(on_disorder="clamp")) as recording:
+        found = [t + recording.t_offset for t in stamps(recording)]
+        clamped = recording.repairs["clamped_events"]
+    running = np.maximum.accumulate(t)
+    assert found == running.tolist()
+    assert clamped == np.count_nonzero(running != t)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     t=st.lists(st.integers(0, 40), max_size=40),

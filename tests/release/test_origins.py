@@ -12,6 +12,7 @@ import pytest
 
 from evreel import steps
 from evreel.errors import ReleaseError
+from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE
 from evreel.release import build as release_build
 from evreel.release.manifest import read_manifest
@@ -107,6 +108,33 @@ def test_build__refuses_a_mixture(made, tmp_path, monkeypatch, change):
     assert f"{path!r}: was made" in str(caught.value)
     assert problem in str(caught.value)
     assert not (tmp_path / "park-1").exists()
+
+
+def test_feature_of_regions__fits_the_slices_that_say_where_these_are(made, tmp_path, monkeypatch):
+    folder, rows = made
+    wanted = steps.FeatureSettings(
+        representation="histogram", window_us=10_000, geometry=Geometry(labels=("car",))
+    )
+    both = tmp_path / "both"
+    shutil.copytree(folder, both)
+    steps.features(both / "park.h5", both / "cars.h5", wanted, slices=both / "slices.h5")
+    row = {"path": "train/cars/park.h5", "source": "cars.h5", "kind": "features"}
+    rows = [*rows, {**rows[0], **row}]
+    release = build((both, rows), tmp_path / "sound", monkeypatch)
+    assert steps.verify(release) == []
+    assert not steps.check(release).errors
+    assert not steps.check(both).errors
+
+    def other_slices():
+        outputs = Path("slices.h5"), Path("park_bbox.npy")
+        windows = steps.RegularWindows(window_us=15_000)
+        for output in outputs:
+            output.unlink()
+        steps.annotate("park.h5", "park.clock.tsv", *outputs, windows, rois="park.rois.xml")
+
+    problem = "was made from another file of slices than train/slices/park.h5"
+    with pytest.raises(ReleaseError, match=problem):
+        build((both, rows), tmp_path / "mixed", monkeypatch, other_slices)
 
 
 def test_verify_and_check__find_a_mixture_of_which_all_sums_are_right(made, tmp_path, monkeypatch):

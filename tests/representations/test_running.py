@@ -195,3 +195,4 @@ def test_runs__without_windows_or_without_events_end():
         for k, frame in frames_together(runs, lambda a, b: events[a:b], events.sensor)
     ]
     assert made == [(1, 0), (1, 0)]
+    assert not list(frames_together([], lambda a, b: events[a:b], events.sensor))

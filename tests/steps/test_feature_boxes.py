@@ -81,12 +81,21 @@ def test_recording_without_a_box__has_windows_without_boxes(made, tmp_path):
             assert np.load(tmp_path / "park_bbox_first.npy").tolist() == [0] * (len(file) + 1)
 
 
-@pytest.mark.parametrize("keep", [None, "none"])
-def test_step__that_is_asked_for_no_boxes_says_so(made, tmp_path, keep):
+def test_step__that_is_asked_for_no_boxes_says_so(made, tmp_path):
     output = tmp_path / "park_bbox.npy"
     with pytest.raises(UsageError, match="give last or all"):
-        steps.feature_boxes(made / "hist" / "park.h5", made / "boxes.npy", output, keeping(keep))
+        steps.feature_boxes(made / "hist" / "park.h5", made / "boxes.npy", output, keeping("none"))
     assert not list(tmp_path.iterdir())
+
+
+def test_step__that_is_asked_for_nothing_in_particular_takes_all_boxes(made, tmp_path):
+    outputs = [tmp_path / name / "park_bbox.npy" for name in ("left_out", "all")]
+    for output, keep in zip(outputs, (None, "all"), strict=True):
+        output.parent.mkdir()
+        steps.feature_boxes(made / "hist" / "park.h5", made / "boxes.npy", output, keeping(keep))
+    for suffix in (".npy", "_first.npy", ".json"):
+        one, other = (output.with_name(f"park_bbox{suffix}").read_bytes() for output in outputs)
+        assert one == other
 
 
 def test_boxes__out_of_order_leave_what_was_there(made, tmp_path):

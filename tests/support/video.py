@@ -9,10 +9,12 @@ import numpy as np
 
 from evreel.kernels.pictures import decay
 from evreel.timebase import FrameClock
+from evreel.video.gif import write_gif
 from evreel.video.mp4 import write_mp4
 from evreel.video.png import png_bytes
 from evreel.video.png_zip import write_png_zip
 from evreel.video.render import render
+from evreel.viz.rgb import to_rgb
 from support import random_events
 
 
@@ -27,6 +29,7 @@ def write_both(folder: Path) -> None:
     coloured = np.stack([*pictures[:3]], axis=2)
     write_mp4(folder / "colour.mp4", [coloured] * 3, shape, colour=True)
     (folder / "colour.png").write_bytes(png_bytes(coloured))
+    write_gif(folder / "colour.gif", [coloured, coloured // 64 * 64] * 2, shape, fps=30)
     write_png_zip(folder / "png.zip", pictures, shape, FrameClock.regular(400, 10))
 
 
@@ -41,4 +44,7 @@ def digests() -> str:
         made.append(hashlib.sha256())
         for image in render([events], clock, events.sensor, style=style):
             made[-1].update(image.tobytes())
+    values = np.random.default_rng(1).normal(0, 3, (4, 200, 100)).astype(np.float32)
+    for frame in (values, values[:1], np.abs(values[:1])):
+        made.append(hashlib.sha256(to_rgb(frame).tobytes()))
     return " ".join(digest.hexdigest() for digest in made)

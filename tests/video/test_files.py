@@ -6,10 +6,12 @@ import os
 import subprocess
 import tempfile
 import zipfile
+from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
 import av
+import imageio.v3 as imageio
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from evreel.events import Events, Sensor
 from evreel.files.clock import read_clock, write_clock
 from evreel.timebase import FrameClock
 from evreel.video import ffmpeg
+from evreel.video.gif import write_gif
 from evreel.video.mp4 import Preset, write_mp4
 from evreel.video.picture import Picture
 from evreel.video.png_zip import write_png_zip
@@ -225,11 +228,14 @@ def test_ffmpeg__missing_from_the_package_is_an_error(tmp_path, monkeypatch):
 def test_writers__say_nothing_and_leave_no_process(tmp_path, capfd, processes):
     write_both(tmp_path)
     assert capfd.readouterr() == ("", "")
-    assert len(processes) == 5
+    assert len(processes) == 6
     for process in processes:
         assert_ended_and_reaped(process)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["colour.mp4", "colour.png", "png.zip", "ultrafast.mp4", "veryfast.mp4"]
+    assert names == [
+        *("colour.gif", "colour.mp4", "colour.png"),
+        *("png.zip", "ultrafast.mp4", "veryfast.mp4"),
+    ]
 
 
 @pytest.mark.parametrize("when", [3, 59])
@@ -288,6 +294,64 @@ def test_pictures_that_raise__end_ffmpeg(tmp_path, processes, writer):
 def test_mp4__refuses_what_it_cannot_write(tmp_path, shape, options, message):
     with pytest.raises(ParameterError, match=message):
         write_mp4(tmp_path / "v.mp4", noise_images(), shape, **options)
+
+
+def coloured(n_colours: int, seed: int = 0, shape: tuple[int, int] = (30, 40)) -> np.ndarray:
+    """Return a picture of exactly some colours."""
+    rng = np.random.default_rng(seed)
+    palette = rng.choice(2**24, n_colours, replace=False)
+    pixels = np.resize(np.arange(n_colours), shape[0] * shape[1])
+    packed = palette[rng.permutation(pixels)].reshape(shape)
+    return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=2).astype(np.uint8)
+
+
+def test_gif__has_the_exact_colours_of_pictures_of_up_to_256(tmp_path):
+    pictures = [coloured(n, seed) for seed, n in enumerate((1, 2, 256, 255, 7))]
+    assert write_gif(tmp_path / "v.gif", iter(pictures), (30, 40), fps=10) == 5
+    assert (imageio.imread(tmp_path / "v.gif", index=None) == np.stack(pictures)).all()
+
+
+def test_gif__of_more_colours_has_near_ones(tmp_path):
+    ramp = np.indices((30, 40)).transpose(1, 2, 0) * 6
+    smooth = np.dstack([ramp, ramp[:, :, :1]]).astype(np.uint8)
+    write_gif(tmp_path / "v.gif", [smooth, coloured(3)], (30, 40), fps=10)
+    found = imageio.imread(tmp_path / "v.gif", index=None)
+    assert len(np.unique(found[0].reshape(-1, 3), axis=0)) <= 256
+    assert np.abs(found[0].astype(int) - smooth).max() < 24
+    assert (found[1] == coloured(3)).all()
+
+
+def test_gif__keeps_time_where_delays_are_no_multiple_of_10_ms(tmp_path):
+    pictures = [coloured(2, seed) for seed in range(30)]
+    write_gif(tmp_path / "v.gif", pictures, (30, 40), fps=Fraction(1000, 33))
+    with Image.open(tmp_path / "v.gif") as opened:
+        delays = [opened.seek(k) or opened.info["duration"] for k in range(30)]
+    assert set(delays) == {30, 40}
+    assert abs(sum(delays) - 990) <= 10
+
+
+@pytest.mark.parametrize(
+    ("pictures", "fps", "message"),
+    [
+        ([coloured(2)], 51, "fps=51 is not within 0 to 50"),
+        ([coloured(2)], 0, "fps=0 is not within"),
+        ([], 10, "there are no pictures"),
+        ([coloured(2), coloured(2)[:20]], 10, r"picture 1: is uint8 of \(20, 40, 3\)"),
+        ([coloured(2).astype(float)], 10, "picture 0: is float64"),
+    ],
+)
+def test_gif__refuses_what_it_cannot_write(tmp_path, pictures, fps, message):
+    with pytest.raises(ParameterError, match=message):
+        write_gif(tmp_path / "v.gif", pictures, (30, 40), fps=fps)
+
+
+def test_mp4__plays_at_a_rate_that_is_no_whole_number(tmp_path):
+    for rate in (Fraction(1000, 33), Fraction(1, 3)):
+        write_mp4(tmp_path / "v.mp4", noise_images(), (46, 62), fps=rate)
+        with av.open(tmp_path / "v.mp4") as container:
+            assert container.streams.video[0].average_rate == rate
+    with pytest.raises(ParameterError, match="fps: 241 is more than 240"):
+        write_mp4(tmp_path / "v.mp4", noise_images(), (46, 62), fps=Fraction(481, 2))
 
 
 def test_mp4__refuses_a_picture_of_another_type_and_no_pictures_at_all(tmp_path, processes):

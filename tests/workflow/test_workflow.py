@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 
 from evreel import steps
+from evreel.files.features import FeaturesFile
 from evreel.files.slices import SlicesFile
+from evreel.geometry import Geometry
+from evreel.provenance import sha256
 from evreel.recordings.aedat4 import Aedat4Writer
 from evreel.release.open import open_release
 from support import ROOT, bound, random_events
@@ -470,6 +473,30 @@ def test_boxes_by_windows__are_made_of_labels_and_windows_and_never_make_a_featu
     assert planned(copied) == ["all", "annotate", "feature_boxes", "release"]
     (copied / "results" / "features" / "histogram" / "two_bbox_first.npy").unlink()
     assert planned(copied, "all_features").count("feature_boxes") == 2
+
+
+def test_geometry__makes_a_feature_again_of_regions_with_boxes_that_fit(copied):
+    features = CONFIG["features"]
+    geometry = {"crop": [2, 1, 40, 31], "flip_x": True, "labels": ["car"]}
+    voxels = {**features["voxels"], "geometry": geometry}
+    write_config(copied, {**CONFIG, "features": {**features, "voxels": voxels}})
+    jobs = ["all", *["feature_boxes"] * 2, *["features"] * 2, "release", "release_plan"]
+    assert planned(copied) == jobs
+    folder = copied / "results" / "features" / "voxels"
+    build(copied, "--cores", "2", "results/features/voxels/one_bbox.npy")
+    with FeaturesFile(folder / "one.h5") as file:
+        assert file.geometry.plain() == Geometry(**geometry).plain()
+        assert file.shape[2:] == (30, 38)
+        inputs = json.loads(file.provenance["inputs"])
+    assert inputs["slices"] == sha256(copied / "results" / "slices" / "one.h5")
+    boxes = np.load(folder / "one_bbox.npy")
+    assert len(boxes) > 0
+    assert (boxes["x"] + boxes["w"]).max() <= 38.01
+    assert planned(copied, "results/features/voxels/one_bbox.npy") == []
+    xml = copied / "raw" / "one.rois.xml"
+    xml.write_text(xml.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    jobs = ["annotate", "feature_boxes", "features"]
+    assert planned(copied, "results/features/voxels/one_bbox.npy") == jobs
 
 
 def test_raised_revision__rebuilds_that_step(copied, tmp_path):

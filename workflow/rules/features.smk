@@ -6,6 +6,7 @@ rule features:
         boxes=of_recording(DATASET.ends_of_windows("labels"), []),
         clock=of_recording(DATASET.ends_of_windows("frames"), []),
         times=of_recording(DATASET.ends_of_windows("times"), []),
+        slices=of_recording(DATASET.slices_of_regions, []),
     output:
         update(
             expand(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.shapes import FloatArray
-from evreel.checks.finding import Finding, Located, counted, first_of
-from evreel.checks.inventory import File, Known, is_file
+from evreel.checks.finding import DAMAGE, Finding, Located, counted, first_of
+from evreel.checks.inventory import File, Known, is_file, kind_of
 from evreel.checks.labels import Beyond
 from evreel.checks.registry import Threshold, checks_of, findings, finished
 from evreel.checks.tally import MaskArray, distance, located
-from evreel.errors import LayoutError
+from evreel.errors import EvreelError, LayoutError
 from evreel.files.boxes import (
     SLACK_PX,
     is_empty,
@@ -24,6 +25,7 @@ from evreel.files.boxes import (
     read_records,
 )
 from evreel.files.features import FeaturesFile
+from evreel.layout import FEATURES
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 
@@ -147,6 +149,20 @@ def box_outside(boxes: Boxes, sensor: tuple[int, int]) -> Iterator[Located]:
         "clip does, and count that"
     )
     return _with_corners(boxes, is_outside(_corners(boxes), sensor), problem)
+
+
+@error(
+    "box_geometry",
+    "Boxes in the pixels of the sensor beside a feature whose geometry gives its frames others.",
+)
+def box_geometry(frames_have_other_pixels: bool) -> Iterator[Located]:
+    """Find boxes of a whole recording beside frames that they do not fit."""
+    if frames_have_other_pixels:
+        yield (
+            "",
+            "is in the pixels of the sensor, but the frames beside it are not; make boxes in the "
+            "order of the feature's windows, as features/<name>/boxes: all does",
+        )
 
 
 @error("box_order", "Boxes with a time before the previous box's, which loaders skip.")
@@ -297,30 +313,48 @@ def check_boxes(file: File, known: Known) -> Iterator[Finding]:
     """Yield what is found in a file of boxes."""
     boxes, path = read_boxes(file, known.camera_start_us), file.path
     yield from findings(box_order, boxes, path=path)
-    yield from _check_each(boxes, file, known)
+    with _feature_beside(file) as features:
+        if features is not None:
+            yield from findings(box_geometry, features.geometry.moves, path=path)
+    yield from _check_each(boxes, file, known, known.sensor)
 
 
 def check_boxes_of_windows(file: File, known: Known) -> Iterator[Finding]:
     """Yield what is found in boxes in the order of a feature's windows."""
     records, first = read_boxes_of_windows(file.location)
     boxes = boxes_of(records)
-    beside = file.location.with_name(f"{file.id}.h5")
-    if is_file(beside):
-        with FeaturesFile(beside) as features:
+    sensor = known.sensor
+    with _feature_beside(file) as features:
+        if features is not None:
             samples = features.samples
             starts = None if samples is None else samples.bounds[:-1]
             looked_at = boxes, first, features.windows, starts
             yield from findings(box_window, *looked_at, path=file.path)
-    yield from _check_each(boxes, file, known)
+            sensor = features.geometry.sensor(features.sensor)
+    yield from _check_each(boxes, file, known, sensor)
 
 
-def _check_each(boxes: Boxes, file: File, known: Known) -> Iterator[Finding]:
-    """Yield what is found in boxes, whatever their order is."""
+@contextmanager
+def _feature_beside(file: File) -> Iterator[FeaturesFile | None]:
+    """Give the feature file that boxes are beside, None if they are not beside any."""
+    beside = file.location.with_name(f"{file.id}.h5")
+    with ExitStack() as stack:
+        features = None
+        if is_file(beside) and kind_of(beside) == FEATURES.name:
+            with suppress(EvreelError, *DAMAGE):  # its own findings say why
+                features = stack.enter_context(FeaturesFile(beside))
+        yield features
+
+
+def _check_each(
+    boxes: Boxes, file: File, known: Known, sensor: tuple[int, int] | None
+) -> Iterator[Finding]:
+    """Yield what is found in boxes, whatever their order is; `sensor` is that of their pixels."""
     path = file.path
     for check in (box_number, box_size, frozen_box):
         yield from findings(check, boxes, path=path)
-    if known.sensor is not None:
-        yield from findings(box_outside, boxes, known.sensor, path=path)
+    if sensor is not None:
+        yield from findings(box_outside, boxes, sensor, path=path)
     if known.labels is not None:
         yield from findings(box_class, boxes, known.labels, path=path)
     if known.t_stop_us is not None:

@@ -44,7 +44,7 @@ from evreel.files.repack import needs_plugin
 from evreel.layout import BOXES_SUFFIX, EVENTS, FEATURES, FIRST_SUFFIX, LABEL_MAP, SAMPLES, SLICES
 from evreel.outputs import Progress, silent
 from evreel.provenance import sha256
-from evreel.release.origins import STORE, Made
+from evreel.release.origins import ANNOTATED, STORE, Made
 
 
 def check(path: str | Path, *, progress: Progress = silent) -> Report:
@@ -253,7 +253,7 @@ def _checked_files(
         yield from findings(made_from, _origins(group))
 
 
-_ROLES = {EVENTS.name: STORE, BOXES: BOXES, RECORDING: RECORDING}
+_ROLES = {EVENTS.name: STORE, SLICES.name: ANNOTATED, BOXES: BOXES, RECORDING: RECORDING}
 """Kind of a file → what files that were made from it call it."""
 
 
@@ -270,8 +270,8 @@ def _origins(heads: Sequence[Head]) -> Iterator[Made]:
         # Of two files of a kind, nothing says which one the others were made from.
         if role in named and kinds[file.kind] == 1:
             try:
-                # A repacked store of a release has other bytes than the one files are made from.
-                if role != STORE or needs_plugin(file.location):
+                # Repacked files of a release have other bytes than those that files are made from.
+                if role not in (STORE, ANNOTATED) or needs_plugin(file.location):
                     digest = sha256(file.location)
             except (EvreelError, *DAMAGE):
                 pass  # its own findings say why

@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evreel.cli.options import (
     Option,
+    Pairs,
+    assignment,
     columns,
+    has_any,
     labels,
     option,
     output,
@@ -62,8 +68,15 @@ def _bar(options: Options, what: str, unit: str) -> Iterator[Progress]:
         yield lambda done, total: None
         return
     from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
-    with tqdm(desc=what, unit=unit, unit_scale=True, leave=False) as bar:
+    # A terminal that states no size would get empty lines.
+    stated = os.get_terminal_size(sys.stderr.fileno())
+    size = {} if stated.columns else {"ncols": 80, "nrows": 24}
+    with (
+        logging_redirect_tqdm([logging.getLogger("evreel")]),
+        tqdm(desc=what, unit=unit, unit_scale=True, leave=False, **size) as bar,
+    ):
 
         def progress(done: int, total: int | None) -> None:
             if total is not None and bar.total != total:
@@ -93,6 +106,21 @@ def _whole(options: Options, name: str) -> int | None:
     if text is None or text.isdecimal():
         return None if text is None else int(text)
     raise UsageError(f"--{name.replace('_', '-')}: {text!r} is not a whole number")
+
+
+def _at_least_1(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _us_of_ms(text: str) -> int:
+    """Return the µs of a duration in ms."""
+    with contextlib.suppress(ArithmeticError, ValueError):
+        us = Decimal(text) * 1000
+        if us == int(us) and us >= 1:
+            return int(us)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a duration in ms, of whole µs")
 
 
 STREAM = option("--stream", metavar="N", type=int, help="event stream, if several")
@@ -568,16 +596,16 @@ def align(options: Options) -> int:
 
 @command(
     "Write slices, a release or an annotation in the layout of another tool.",
-    option("source", metavar="SLICES|RELEASE|ANNOTATION", type=Path),
+    option("source", metavar="SLICES|RELEASE|ANNOTATION|DIR", type=Path),
     option(
         "--layout",
-        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee"),
+        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee", "rvt"),
         required=True,
         help="what the folder is read by",
     ),
     output("DIR"),
     option("--clock", metavar="TSV", type=Path, help="of the frames; an annotation needs it"),
-    option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det"),
+    option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det, rvt"),
     option(
         "--pictures",
         metavar="ZIP",
@@ -588,18 +616,28 @@ def align(options: Options) -> int:
     option("--name", help="of the recording; default: SOURCE's name"),
     option("--task", help="number or name of the task, in an export of a project"),
     option("--outlines", action="store_true", help="instead of boxes: yolo"),
+    option("--boxes", metavar="NPY", type=Path, help="of the recording SOURCE: rvt"),
+    SENSOR,
+    settings("RvtSettings"),
 )
 def export(options: Options) -> int:
     """Export annotations; what the layout cannot hold is counted."""
     from evreel import steps
 
-    steps.export(
-        options.source,
-        options.output,
-        options.layout,
-        **_given(options, "clock", "store", "pictures", "labels", "name", "task"),
-        outlines=options.outlines,
-    )
+    of_rvt = options.layout == "rvt" or has_any(steps.RvtSettings, options)
+    with _bar(options, "export", "window") as progress:
+        steps.export(
+            options.source,
+            options.output,
+            options.layout,
+            **_given(
+                *(options, "clock", "store", "pictures", "boxes", "labels", "name", "task"),
+                "sensor",
+            ),
+            outlines=options.outlines,
+            rvt=settings_from(steps.RvtSettings, options) if of_rvt else None,
+            progress=progress,
+        )
     return 0
 
 
@@ -628,42 +666,172 @@ def boxes(options: Options) -> int:
 
 @command(
     "Precompute a representation of each recording.",
-    option("file", metavar="FILE|STORE", type=Path, nargs="+"),
+    option(
+        "file",
+        metavar="PATH",
+        nargs="+",
+        help="recordings or events stores; wildcards, also in quotes: 'day/*.raw', 'day/**/*.dat'",
+    ),
     output("DIR"),
     settings("FeatureSettings"),
-    option("--cut", metavar="DIR", type=Path, help="with a table of samples per FILE, NAME.tsv"),
+    option(
+        "--start-us",
+        metavar="N",
+        type=int,
+        default=0,
+        help="begin there; times in the files count from it",
+    ),
+    option(
+        "--max-duration-ms",
+        metavar="MS",
+        type=_us_of_ms,
+        help="longest part of a recording in one file: NAME_0.h5, NAME_1.h5, …; times count from "
+        "the start of each",
+    ),
+    option(
+        "--boxes",
+        metavar="NPY",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="boxes of the recordings, NAME_bbox.npy each, to be carried along; wildcards as above",
+    ),
+    option(
+        "--boxes-clock",
+        choices=("source", "recording"),
+        default="source",
+        help="what times of boxes count from: as the timestamps in the recording's file do, or the "
+        "recording's first event. Default: source.",
+    ),
+    settings("BoxesSettings", without=("clock",)),
+    option("--cut", metavar="DIR", type=Path, help="with a table of samples per PATH, NAME.tsv"),
+    option(
+        "--slices",
+        metavar="DIR",
+        type=Path,
+        help="with annotated slices per PATH, NAME.h5, for --geometry labels=A,B",
+    ),
     option(
         "--ends",
         metavar="DIR",
         type=Path,
-        help="with what windows end at (--ending), per FILE: NAME_bbox.npy, NAME.clock.tsv, or "
+        help="with what windows end at (--ending), per PATH: NAME_bbox.npy, NAME.clock.tsv, or "
         "NAME.times",
     ),
     labels("of the samples"),
     STREAM,
+    option(
+        *("-n", "--workers"),
+        metavar="N",
+        type=_at_least_1,
+        default=2,
+        help="recordings at a time. Default: 2.",
+    ),
 )
 def features(options: Options) -> int:
-    """Precompute features."""
+    """Precompute features; 1 if a recording failed, and the others are done."""
+    from evreel import steps
+    from evreel.steps.many import BOXES_END, boxes_by_name, by_name, files_of
+    from evreel.steps.precompute import Wanted, precompute
+
+    names = by_name(files_of(options.file, but=BOXES_END))
+    wanted = Wanted(
+        folder=options.output,
+        settings=settings_from(steps.FeatureSettings, options),
+        start_us=options.start_us,
+        max_duration_us=options.max_duration_ms,
+        boxes=boxes_by_name(files_of(options.boxes), names),
+        of_boxes=settings_from(steps.BoxesSettings, options, clock=options.boxes_clock),
+        beside=lambda name: {
+            "cut": None if options.cut is None else options.cut / f"{name}.tsv",
+            "slices": None if options.slices is None else options.slices / f"{name}.h5",
+            "labels": options.labels,
+            "ends": None if options.ends is None else _ends(options.ends, name),
+        },
+        stream=options.stream,
+    )
+    ended = {"made": 0, "kept": 0, "failed": 0}
+    with _bar(options, next(iter(names)) if len(names) == 1 else "features", "B") as progress:
+        for outcome in precompute(names, wanted, workers=options.workers, progress=progress):
+            ended[outcome.state] += 1
+            if outcome.error is not None:
+                if len(names) == 1:
+                    raise outcome.error
+                steps.LOG.error("%s: %s", type(outcome.error).__name__, outcome.error)
+    if len(names) > 1:
+        say = steps.LOG.error if ended["failed"] else steps.LOG.info
+        counts = ", ".join(f"{n} {state}" for state, n in ended.items())
+        say("%d recordings: %s", len(names), counts)
+    return 1 if ended["failed"] else 0
+
+
+@command(
+    "List representations: shapes, types, units and parameters.",
+    option("name", metavar="NAME", nargs="?", help="all that is known of one; default: list all"),
+    option(
+        "--set",
+        dest="parameters",
+        metavar="KEY=VALUE",
+        type=assignment,
+        action=Pairs,
+        default={},
+        help="parameter of NAME, on which its shape or type depends",
+    ),
+    option("--sensor", metavar="WxH", help="size in px, to state shapes in numbers"),
+    JSON,
+)
+def representations(options: Options) -> int:
+    """List representations, or describe one."""
+    from evreel.events import Sensor
+    from evreel.representations import described
+
+    if options.parameters and options.name is None:
+        raise UsageError("--set needs the NAME of a representation")
+    sensor = None if options.sensor is None else Sensor.parse(options.sensor)
+    if options.name is None:
+        every = described.describe_all(sensor)
+        lines, plain = described.listing(every), json.dumps(every, ensure_ascii=False)
+    else:
+        one = described.describe(options.name, options.parameters, sensor)
+        lines, plain = described.details(one), json.dumps(one, ensure_ascii=False)
+    print(*([plain] if options.json else lines), sep="\n")
+    return 0
+
+
+@command(
+    "Show a features file as a video, an animation or a picture.",
+    option("features", metavar="FEATURES", type=Path, help="feature file, HDF5"),
+    output("OUT.mp4|OUT.gif|OUT.png"),
+    option(
+        "--frames",
+        metavar="A:B",
+        help="frames A to B, without B, from 0; or A, or A:B:STEP; default: all. Of a PNG, several "
+        "are side by side",
+    ),
+    settings("Playing"),
+    option(
+        "--boxes",
+        dest="npy",
+        metavar="NPY",
+        type=Path,
+        help="boxes to draw; default: FEATURES' name + _bbox.npy, if that is there",
+    ),
+    option("--no-boxes", action="store_true", help="draw none"),
+)
+def play(options: Options) -> int:
+    """Play features."""
     from evreel import steps
 
-    given = settings_from(steps.FeatureSettings, options)
-    names = _names(
-        options.file, "two files would both become {}.h5", "Give them to runs of their own."
-    )
-    for path, name in zip(options.file, names, strict=True):
-        with (
-            _bar(options, name, "window") as progress,
-            steps.as_store(path, beside=options.output / "x", stream=options.stream) as store,
-        ):
-            steps.features(
-                store,
-                options.output / f"{name}.h5",
-                given,
-                cut=None if options.cut is None else options.cut / f"{name}.tsv",
-                labels=options.labels,
-                ends=None if options.ends is None else _ends(options.ends, name),
-                progress=progress,
-            )
+    with _bar(options, "play", "frame") as progress:
+        steps.play(
+            options.features,
+            options.output,
+            settings_from(steps.Playing, options),
+            frames=options.frames,
+            boxes=options.npy,
+            without_boxes=options.no_boxes,
+            progress=progress,
+        )
     return 0
 
 

@@ -54,7 +54,7 @@ def labels(text: str, *, required: bool = False) -> Option:
 
 def pairs(flag: str, metavar: str, text: str) -> Option:
     """Return an option that takes NAME=VALUE, once per name."""
-    return option(flag, metavar=metavar, type=_pair, action=_Pairs, default={}, help=text)
+    return option(flag, metavar=metavar, type=_pair, action=Pairs, default={}, help=text)
 
 
 def settings(
@@ -153,10 +153,10 @@ def _help(known: Known, default: str | None) -> str:
 def _parser_of(kind: Type, facts: Facts) -> tuple[Callable[[str], Any], Any]:
     """Return what reads a value of a type, and what collects several of them."""
     if issubclass(kind.base, Settings):
-        return _pair_of(kind.base), _Pairs
+        return _pair_of(kind.base), Pairs
     if kind.base is dict:
         any_value = kind.item is not None and kind.item.base is object
-        return (_assignment if any_value else _pair), _Pairs
+        return (assignment if any_value else _pair), Pairs
     if kind.base is tuple and kind.item is not None:
         if kind.length is not None:
             return _numbers(kind.item.base, kind.length, facts.metavar or ""), None
@@ -171,6 +171,11 @@ def settings_from(of: type[S], options: argparse.Namespace, **others: Any) -> S:
         for problem in missing(of, list(values), explain=False):
             options.parser.error(problem)
     return of(**values)
+
+
+def has_any(of: type[Settings], options: argparse.Namespace) -> bool:
+    """Return whether a command's options give any of these settings."""
+    return bool(_given(of, options))
 
 
 def _given(of: type[Settings], options: argparse.Namespace) -> dict[str, Any]:
@@ -234,13 +239,26 @@ def _pair_of(group: type[Settings]) -> Callable[[str], tuple[str, Any]]:
         if name not in known:
             more = guess(name, known) or f"; there are {', '.join(known)}"
             raise argparse.ArgumentTypeError(f"{name!r} is unknown{more}")
-        base = known[name].type.base
-        return name, value if base is str else _number(base)(value)
+        return name, _parser_in_pair(known[name])(value)
 
     return parse
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def _parser_in_pair(known: Known) -> Callable[[str], Any]:
+    kind = known.type
+    if kind.base is bool:
+        return _true_or_false
+    return _parser_of(kind, known.facts)[0]
+
+
+def _true_or_false(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not true or false")
+    return text == "true"
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """Return what KEY=VALUE says; the value is JSON where it can be read as that, else a text."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -250,7 +268,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         return key, value
 
 
-class _Pairs(argparse.Action):
+class Pairs(argparse.Action):
     """Collect what an option says of several names, each once."""
 
     def __call__(
@@ -260,6 +278,7 @@ class _Pairs(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
+        """Add what the option says, as `argparse` calls it."""
         name, value = values
         said = getattr(namespace, self.dest, {})
         if name in said:

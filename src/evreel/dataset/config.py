@@ -291,6 +291,8 @@ def _contradictions_of(config: Config) -> Iterator[tuple[Place, str]]:
     """Yield (place, problem) of what does not go together in a whole config."""
     yield from all_contradictions(config)
     yield from _unlisted_classes(config)
+    for name in config.features:
+        yield from _unlisted_regions(config, name)
     first: dict[str, str] = {}
     for name in config.features:
         if name in SECTION_NAMES:
@@ -309,6 +311,14 @@ def _unlisted_classes(config: Config) -> Iterator[tuple[Place, str]]:
                 ("samples", "classes", called),
                 f"{called!r} is {label!r}, which labels does not list{more}",
             )
+
+
+def _unlisted_regions(config: Config, feature: str) -> Iterator[tuple[Place, str]]:
+    """Yield (place, problem) where a feature is of regions with a label that labels do not list."""
+    for k, label in enumerate(config.features[feature].geometry.labels or ()):
+        if nfc(label) not in config.labels:
+            place = "features", feature, "geometry", "labels", str(k)
+            yield place, f"labels does not list {label!r}{guess(label, config.labels)}"
 
 
 def files_of(config: Config) -> Iterator[tuple[Place, str]]:
@@ -459,6 +469,10 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
         yield (
             f"boxes: they fit only the whole recording; leave out events/{', events/'.join(_AXES)}"
         )
+    if "rois" not in row:
+        for name, feature in config.features.items():
+            if feature.geometry.labels:
+                yield f"rois: is missing; features/{name}/geometry/labels is about its regions"
     if config.video.clock == "external" and "clock" not in row:
         yield "clock: is missing; it names the table of the frames' times (video/clock: external)"
     elif "clock" in row and config.video.clock not in (None, "external"):
@@ -699,6 +713,8 @@ def _group_problems(config: Config, place: Place) -> Iterator[tuple[Place, str]]
         yield from all_contradictions(group, place)
         if place == ("samples",):
             yield from _unlisted_classes(config)
+        if place[0] == "features":
+            yield from _unlisted_regions(config, place[1])
 
 
 def _with(config: Config, place: Place, new: Any) -> Config:

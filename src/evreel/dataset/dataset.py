@@ -11,7 +11,7 @@ from typing import Any
 
 from evreel.acquire import in_archive, read_source
 from evreel.dataset.config import FILES, files_of, read_config, split_lists
-from evreel.dataset.settings import Config, SamplesSection
+from evreel.dataset.settings import Config, FeatureSection, SamplesSection
 from evreel.dataset.table import Row
 from evreel.errors import UsageError
 from evreel.files.clock import CLOCK_SUFFIX
@@ -145,10 +145,26 @@ class DataSet:
         """Ids of the recordings that people annotate."""
         return [id_ for id_ in self.recordings if self.is_annotated(id_)]
 
-    @property
+    @functools.cached_property
     def features_with_boxes(self) -> list[str]:
         """Names of the features that have the boxes of their own windows beside them."""
-        return [name for name, one in self.config.features.items() if one.has_boxes]
+        return self._features(lambda feature: feature.has_boxes)
+
+    @functools.cached_property
+    def features_without_boxes(self) -> list[str]:
+        """Names of the features beside which all boxes, in the sensor's pixels, would be wrong."""
+        return self._features(lambda feature: feature.geometry.moves)
+
+    def _features(self, are: Callable[[FeatureSection], bool]) -> list[str]:
+        """Return the names of the features that are so, of the data set or of any recording."""
+        configs = self.config, *self._own.values()
+        found = {name for each in configs for name, one in each.features.items() if are(one)}
+        return [name for name in self.config.features if name in found]
+
+    def slices_of_regions(self, id_: str) -> str | None:
+        """Return a recording's slices if a feature counts only events in regions, else None."""
+        of_regions = any(one.geometry.labels for one in self.settings(id_).features.values())
+        return f"{self.results}/slices/{id_}.h5" if of_regions else None
 
     @property
     def boxed(self) -> list[str]:

@@ -25,6 +25,7 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
             video_suffix=dataset.video_suffix,
             results=dataset.results,
             with_boxes=dataset.features_with_boxes,
+            without_boxes=dataset.features_without_boxes,
         )
         if kind in kinds
     ]

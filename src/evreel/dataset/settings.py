@@ -14,7 +14,8 @@ from evreel.annotations.alignment import Alignment
 from evreel.annotations.choices import PRIMARY, RADIUS_PX, At, Priority
 from evreel.annotations.seen import Between
 from evreel.errors import UsageError
-from evreel.filters import Orientation
+from evreel.filters import Cropping, Orientation
+from evreel.geometry import Geometry
 from evreel.layout import SHAPE_KINDS, ShapeKind
 from evreel.recordings.open import FORMAT_NAMES, Reading
 from evreel.release.content import ANONYMOUS, RELEASE_NAME
@@ -91,19 +92,9 @@ class AcquireSettings(Settings):
 
 
 @dataclass(frozen=True)
-class EventsSettings(Reading, Orientation):
+class EventsSettings(Cropping, Reading, Orientation):
     """From recording to events store."""
 
-    crop: tuple[int, int, int, int] | None = setting(
-        None,
-        "[x0, y0, x1, y1]: keep columns x0 to x1 - 1 and rows y0 to y1 - 1; the corner becomes "
-        "(0, 0). null keeps all.",
-        unit="px",
-        minimum=0,
-        maximum=65_536,
-        metavar="X0,Y0,X1,Y1",
-        help="Keep columns X0 to X1 - 1 and rows Y0 to Y1 - 1; the corner becomes (0, 0).",
-    )
     start_us: int | None = setting(
         None,
         "Leave out events before this time, counted from the first event.",
@@ -134,9 +125,7 @@ class EventsSettings(Reading, Orientation):
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
-        crop = self.crop
-        if crop is not None and not (crop[0] < crop[2] and crop[1] < crop[3]):
-            yield ("crop",), f"{list(crop)} is empty; give [x0, y0, x1, y1]"
+        yield from super().contradictions()
         if self.stop_us is not None and not (self.start_us or 0) < self.stop_us:
             yield (), f"start_us={self.start_us or 0} is not before stop_us={self.stop_us}"
 
@@ -574,6 +563,16 @@ class FeatureSettings(AnyWindows):
         metavar="KEY=VALUE",
     )
 
+    geometry: Geometry = section(
+        Geometry,
+        "Which pixels of the sensor the frames are of, and how large they are; boxes in the order "
+        "of the feature's windows follow.",
+        flag="geometry",
+        metavar="KEY=VALUE",
+        help="Which pixels of the sensor the frames are of, such as crop=X0,Y0,X1,Y1, flip_x=true, "
+        "downsample=1 or resize=HEIGHT,WIDTH; may be repeated.",
+    )
+
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
         try:
@@ -592,7 +591,7 @@ class FeatureSettings(AnyWindows):
         """
         from evreel.representations import Feature, create
 
-        return Feature(create(self.representation, self.parameters))
+        return Feature(create(self.representation, self.parameters), self.geometry)
 
 
 @dataclass(frozen=True)
@@ -602,7 +601,8 @@ class FeatureBoxesSettings(Settings):
     boxes: Literal["none", "last", "all"] | None = optional(
         "Boxes in the order of this feature's windows, beside its files, so that a reader need "
         "not search for them. last: of each track the last box in a window; all: every box; "
-        "none, or left out: no such files. Recordings without boxes have none.",
+        "none: no such files. Left out: all where the feature's geometry changes coordinates, else "
+        "none. Recordings without boxes have none.",
         per_recording=False,
         flag="keep",
         help="Which boxes: of each track the last one in a window, or all. Default: all.",
@@ -615,8 +615,11 @@ class FeatureSection(FeatureBoxesSettings, FeatureSettings):
 
     @property
     def has_boxes(self) -> bool:
-        """Whether boxes in the order of its windows are wanted."""
-        return self.boxes not in (None, "none")
+        """Whether boxes in the order of its windows are wanted.
+
+        Boxes in the coordinates of the sensor would be wrong beside frames in others.
+        """
+        return self.geometry.moves if self.boxes is None else self.boxes != "none"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,10 @@ class Exported:
     video
         The clock of the video, by which its pictures are called; None if that is `clock`. It has
         the times before they were aligned with the events.
+    boxes
+        EventBbox records that come with the recording, by time; None if there are none.
+    boxes_clock
+        Whether they are on the clock of the recording's file, or count from its first event.
     """
 
     id: str
@@ -74,6 +78,8 @@ class Exported:
     t_offset: int = 0
     lost: dict[str, int] = field(default_factory=dict)
     video: FrameClock | None = None
+    boxes: npt.NDArray[np.void] | None = None
+    boxes_clock: Literal["source", "recording"] = "recording"
 
     def labelled(self) -> tuple[Annotations, FrameClock]:
         """Return annotations and clock, which a layout of pictures needs."""

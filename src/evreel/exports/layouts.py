@@ -11,6 +11,7 @@ from evreel.exports.dsec_det import write_dsec_det
 from evreel.exports.exported import Exported
 from evreel.exports.of_pictures import write_coco_folder, write_mot_folder, write_yolo_folder
 from evreel.exports.prophesee import write_prophesee
+from evreel.exports.rvt import write_rvt
 
 
 class Layout(NamedTuple):
@@ -20,11 +21,14 @@ class Layout(NamedTuple):
     ----------
     write : takes recordings and the folder; returns what it cannot hold.
     of_slices : it writes slices, not annotations.
-    takes : what else it takes along: ``pictures``, ``store``.
+    of_boxes : it writes boxes and events, wherever they are from; it has settings of its own, and
+        takes recordings one after the other.
+    takes : what else it takes along: ``pictures``, ``store``, ``boxes``.
     """
 
     write: Callable[..., Mapping[str, int]]
     of_slices: bool = False
+    of_boxes: bool = False
     takes: tuple[str, ...] = ()
 
 
@@ -36,6 +40,7 @@ LAYOUTS: dict[str, Layout] = {
     "yolo": Layout(write_yolo_folder, takes=("pictures",)),
     "dsec-det": Layout(write_dsec_det, takes=("pictures", "store")),
     "prophesee": Layout(write_prophesee),
+    "rvt": Layout(write_rvt, of_boxes=True, takes=("store", "boxes")),
 }
 
 
@@ -43,4 +48,11 @@ def usable(items: Sequence[Exported], layout: str) -> list[Exported]:
     """Return the recordings that a layout can be written of."""
     if LAYOUTS[layout].of_slices:
         return [item for item in items if item.slices is not None]
-    return [item for item in items if item.annotations is not None and item.clock is not None]
+
+    def is_annotated(item: Exported) -> bool:
+        return item.annotations is not None and item.clock is not None
+
+    if LAYOUTS[layout].of_boxes:
+        boxed = [item for item in items if item.boxes is not None or is_annotated(item)]
+        return [item for item in boxed if item.store is not None]
+    return [item for item in items if is_annotated(item)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
@@ -18,10 +17,11 @@ from evreel.annotations.forms.records import (
     write_boxes,
 )
 from evreel.errors import AnnotationError
+from evreel.geometry import SLACK_PX, clipped, corners, is_empty, is_finite, is_outside
 from evreel.npy import HEAD_BYTES, array_head
 from evreel.provenance import Provenance, sha256
 from evreel.timebase import Int64Array
-from evreel.windows import Part, Windows, part_of_label
+from evreel.windows import Windows
 
 if TYPE_CHECKING:
     from evreel.files.features import SampleWindows
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = [
     "SLACK_PX",
     "Keep",
-    "boxes_of_parts",
     "boxes_of_windows",
     "boxes_within",
     "check_classes",
@@ -52,10 +51,6 @@ __all__ = [
     "write_boxes_of_windows",
     "write_origin",
 ]
-
-SLACK_PX = 0.01
-"""Boxes may reach this far beyond the sensor's edges."""
-
 
 Keep = Literal["last", "all"]
 """Which boxes of a window are wanted: of each track its last one, or all."""
@@ -149,32 +144,6 @@ def taken(boxes: npt.NDArray[np.void], rows: Int64Array) -> npt.NDArray[np.void]
     for name in boxes.dtype.names or ():
         found[name] = boxes[name][rows]
     return found
-
-
-def boxes_of_parts(
-    boxes: npt.NDArray[np.void], of: Sequence[Part]
-) -> tuple[list[npt.NDArray[np.void]], int]:
-    """Return the boxes of each part of a recording, and how many are of none.
-
-    A box belongs to a part as any label does (`part_of_label`). Its time is then since the start of
-    the part, as those of the part's windows are. Boxes keep their order.
-
-    Examples
-    --------
-    >>> from evreel.layout import BOX_DTYPE
-    >>> from evreel.windows import parts
-    >>> boxes = np.zeros(4, dtype=BOX_DTYPE)
-    >>> boxes["t"] = [5, 20, 25, 50]
-    >>> windows = Windows(*np.array([[0, 20], [20, 40], [0, 0], [0, 0]]))
-    >>> found, n = boxes_of_parts(boxes, parts(windows, 20))
-    >>> [one["t"].tolist() for one in found], n
-    ([[5, 20], [5]], 1)
-    """
-    part = part_of_label(of, boxes["t"])
-    found = [taken(boxes, np.flatnonzero(part == k)) for k in range(len(of))]
-    for one, whose in zip(found, of, strict=True):
-        one["t"] -= whose.start_us
-    return found, int(np.count_nonzero(part < 0))
 
 
 def first_path(path: str | Path) -> Path:
@@ -280,30 +249,6 @@ def kept(origin: bytes) -> Keep | None:
     return said if said in get_args(Keep) else None
 
 
-def is_outside(
-    columns: Sequence[npt.NDArray[np.floating]], sensor: tuple[float, float]
-) -> npt.NDArray[np.bool_]:
-    """Return which boxes, (n,) x, y, w, h, have a corner outside the sensor's (height, width)."""
-    x, y, w, h = (column.astype(np.float64) for column in columns)
-    height, width = sensor
-    with np.errstate(invalid="ignore"):
-        over = (x < -SLACK_PX) | (y < -SLACK_PX)
-        over |= (x + w > width + SLACK_PX) | (y + h > height + SLACK_PX)
-    return over & is_finite(columns)
-
-
-def is_empty(columns: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.bool_]:
-    """Return which boxes, (n,) x, y, w, h, all finite, have no area."""
-    *_, w, h = columns
-    return is_finite(columns) & ((w <= 0) | (h <= 0))
-
-
-def is_finite(columns: Sequence[npt.NDArray[np.floating]]) -> npt.NDArray[np.bool_]:
-    """Return which boxes, (n,) x, y, w, h, have neither NaN nor infinity in them."""
-    finite: npt.NDArray[np.bool_] = np.logical_and.reduce([np.isfinite(c) for c in columns])
-    return finite
-
-
 def check_classes(boxes: npt.NDArray[np.void], path: str | Path, n_labels: int) -> None:
     """Raise `AnnotationError` if a box has a class without a label."""
     unknown = boxes["class_id"] >= n_labels
@@ -327,7 +272,7 @@ def valid_boxes(
     AnnotationError
         If there is another one, unless it may be dropped.
     """
-    columns = _corners(boxes)
+    columns = corners(boxes)
     bad = ~is_finite(columns) | is_empty(columns)
     if bad.any() and not drop:
         _fail(
@@ -363,27 +308,14 @@ def boxes_within(
         If a box reaches outside the sensor, unless it may be clipped.
     """
     height, width = sensor or (math.inf, math.inf)
-    over = is_outside(_corners(boxes), (height, width))
-    if not over.any():
-        return boxes, 0, 0
-    if not clip:
+    over = is_outside(corners(boxes), (height, width))
+    if over.any() and not clip:
         shown = f" of {width}x{height}" if sensor else ""
         _fail(
             *(boxes, over, path, f"reaches outside the sensor{shown}"),
             "Is it of this recording? If it is, set boxes.outside: clip.",
         )
-    boxes = boxes.copy()
-    for corner, size, limit in (("x", "w", width), ("y", "h", height)):
-        start = boxes[corner][over].astype(np.float64)
-        start, stop = np.clip([start, start + boxes[size][over]], 0, limit)
-        boxes[corner][over], boxes[size][over] = start, stop - start
-    gone = over & is_empty(_corners(boxes))
-    n_gone = int(np.count_nonzero(gone))
-    return boxes[~gone], int(np.count_nonzero(over)) - n_gone, n_gone
-
-
-def _corners(boxes: npt.NDArray[np.void]) -> list[npt.NDArray[np.floating]]:
-    return [boxes[name] for name in ("x", "y", "w", "h")]
+    return clipped(boxes, (height, width))
 
 
 def _fail(

@@ -15,6 +15,7 @@ from evreel.errors import AnnotationError, EventsError, LayoutError, ParameterEr
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.files import hdf5
 from evreel.layout import COLUMN_CHUNK, EVENTS
+from evreel.provenance import counts_in, digests_in
 from evreel.samples.samples import FARTHEST_STOP, Member, Samples
 from evreel.timebase import Int64Array
 from evreel.windows import Division, Ending, Windows, cut
@@ -191,6 +192,8 @@ class EventsStore(hdf5.Opened):
     n : number of events.
     t_stop_us : last timestamp + 1, µs since `t_offset`.
     origin : (row, column) of the sensor that became (0, 0).
+    decoded_from : digests of what it was made from, role → digest.
+    decoded_repairs : what was changed or left out when it was made, name → count.
 
     Raises
     ------
@@ -218,6 +221,8 @@ class EventsStore(hdf5.Opened):
         )
         self.header = self._file["source_header"].asstr()[()]
         self.source_format = str(self._file.attrs["source_format"])
+        self.decoded_from = digests_in(self._file.attrs.get("inputs"))
+        self.decoded_repairs = counts_in(self._file.attrs.get("repairs"))
         self._columns = [self._file[f"events/{name}"] for name in "txyp"]
         self._ms_to_idx = self._file["ms_to_idx"]
         self.n = self.n_expected = len(self._columns[0])

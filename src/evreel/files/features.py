@@ -33,6 +33,7 @@ from evreel.errors import (
 from evreel.events import Sensor
 from evreel.files import hdf5
 from evreel.files.samples import add_samples, read_samples
+from evreel.geometry import Geometry
 from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES
 from evreel.provenance import Provenance, canonical_json, counts_in
 from evreel.samples.samples import Samples
@@ -91,6 +92,8 @@ class FeaturesWriter:
         (C, H, W) of a frame.
     dtype, name, parameters, revision, reference, unit
         What the representation says of itself (`Representation.description`).
+    geometry
+        Which pixels of the sensor the frames are of; None for all of them as they are.
     samples
         Which windows belong to which sample, if the recording is cut.
     threads
@@ -118,6 +121,7 @@ class FeaturesWriter:
         revision: int,
         reference: str,
         unit: str,
+        geometry: Geometry | None = None,
         samples: SampleWindows | None = None,
         threads: int = 2,
     ) -> None:
@@ -168,6 +172,7 @@ class FeaturesWriter:
                 "representation_revision": revision,
                 "reference": reference,
                 "unit": unit,
+                **({} if geometry is None else {"geometry": canonical_json(geometry.plain())}),
             },
         )
         self._own = threading.local()
@@ -241,6 +246,8 @@ class FeaturesFile(hdf5.Opened):
     sensor : (height, width) of the events.
     t_offset : first timestamp of the recording on the camera's own clock, µs.
     provenance : its root attributes by name: step, parameters and inputs as JSON, and the others.
+    geometry : which pixels of the sensor the frames are of; boxes beside the file, in the order of
+        its windows, are in the coordinates of the frames.
     samples : which frames belong to which sample, None if the recording is not cut.
 
     Raises
@@ -352,9 +359,10 @@ class FeaturesFile(hdf5.Opened):
             self.revision = int(root["representation_revision"])
             self.delta_t_us = int(data["delta_t"])
             self.n_events = int(data["n_events"])
+            self.geometry = Geometry(**json.loads(root.get("geometry", "{}")))
             height, width = int(data["event_input_height"]), int(data["event_input_width"])
             said = tuple(int(size) for size in data["shape"])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ParameterError) as error:
             raise LayoutError(f"its attributes cannot be read: {error}", path=self.path) from error
         self.sensor = Sensor.checked(height, width)
         if said != self.shape[1:]:

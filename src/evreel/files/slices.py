@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,12 +22,13 @@ from evreel.annotations.tables import (
     Spans,
     TagTable,
 )
-from evreel.errors import EventsError, LayoutError, ParameterError, did_you_mean
+from evreel.errors import EventsError, LayoutError, ParameterError, UsageError, did_you_mean
 from evreel.events import Events, Sensor
 from evreel.files import hdf5
 from evreel.files.events_store import EventsStore
 from evreel.layout import COLUMN_CHUNK, SHAPE_KINDS, SLICES, Array
 from evreel.provenance import counts_in, digests_in
+from evreel.text import nfc
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 
@@ -436,6 +437,48 @@ class SlicesFile(hdf5.Opened):
         labels: npt.NDArray[np.int32] = np.append(self.rois.label, np.int32(-1))[roi]
         return labels
 
+    def regions_of(self, labels: Iterable[str]) -> Callable[[int, int], npt.NDArray[np.bool_]]:
+        """Return what tells which rows of the events store are in a region of one of some labels.
+
+        Parameters
+        ----------
+        labels
+            Names of labels.
+
+        Returns
+        -------
+        Function of (start, stop) rows of the store → (n,) bool. An event counts if any of its
+        regions has one of the labels; an event that is not in this file has no region.
+
+        Raises
+        ------
+        UsageError
+            If there is no such label.
+        """
+        wanted = np.zeros(len(self.labels), dtype=bool)
+        for label in map(nfc, labels):
+            if label not in self.labels:
+                there = f"there are {', '.join(self.labels) or 'none'}"
+                raise UsageError(
+                    f"has no label {label!r}; {did_you_mean(label, self.labels) or there}",
+                    path=self.path,
+                )
+            wanted[self.labels.index(label)] = True
+        of_roi = np.append(wanted[self.rois.label], False)
+
+        def within(start: int, stop: int) -> npt.NDArray[np.bool_]:
+            first, last = (
+                min(max(row - self.first_row, 0), self.n_events) for row in (start, stop)
+            )
+            found = np.zeros(stop - start, dtype=bool)
+            low = first + self.first_row - start
+            found[low : low + last - first] = of_roi[self.roi(first, last)]
+            for event, roi in self.overlaps_of(first, last):
+                found[low - first + event[of_roi[roi]]] = True
+            return found
+
+        return within
+
     def attribute(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """Return an attribute of rows ``[start, stop)`` of the shapes.
 
@@ -515,10 +558,15 @@ class SlicesFile(hdf5.Opened):
         start, stop, _ = slice(start, stop).indices(self.n_events)
         stop = max(start, stop)
         events = hdf5.read_events(self._columns, start, stop, self.sensor, self.path)
+        return events, self.roi(start, stop)
+
+    def roi(self, start: int, stop: int) -> Int32Array:
+        """Return the primary regions of the events of rows ``[start, stop)``, −1 none."""
+        self.check_open()
         with hdf5.reading(self.path, f"events/roi, rows {start} to {stop},"):
             roi: Int32Array = self._roi[start:stop]
         self._check_range("events/roi", roi, start, -1, len(self.rois.label))
-        return events, roi
+        return roi
 
     def rows(self, start_us: int, stop_us: int) -> tuple[int, int]:
         """Return the first row of the events in ``[start_us, stop_us)``, and one past the last."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn
@@ -241,7 +241,12 @@ class DecodedRecording(Closing):
         reading = self.reading
         if not reading.on_disorder == reading.on_reset == reading.on_stray == "fail":
             pieces = self._of_one_clock(pieces)
-        order = {"fail": self._as_is, "sort": self._sorted, "drop": self._without_late}
+        order = {
+            "fail": self._as_is,
+            "sort": self._sorted,
+            "drop": self._without_late,
+            "clamp": self._clamped,
+        }
         first = rows = 0
         for piece in order[reading.on_disorder](pieces):
             if isinstance(piece, FrameTimes):
@@ -338,7 +343,8 @@ class DecodedRecording(Closing):
                         f"event t={t[row]} µs, number {piece.row + row} from here, is before "
                         f"t={last} of the previous event",
                         piece.offset,
-                        hint="To sort or drop late events, set on_disorder: sort or drop.",
+                        hint="To sort, drop or clamp late events, set on_disorder: sort, drop or "
+                        "clamp.",
                     )
                 last = int(t[-1])
             yield piece
@@ -408,8 +414,9 @@ class DecodedRecording(Closing):
                 begin = next_whole_ms(stop_us)
 
     def _start_of(self, part: Part) -> int:
-        """Return the first timestamp of a part: of its events in order, or without late ones."""
-        return part.first_us if self.reading.on_disorder == "drop" else part.least_us
+        """Return the first timestamp of a part: as its late events are handled."""
+        late_stay = self.reading.on_disorder in ("drop", "clamp")
+        return part.first_us if late_stay else part.least_us
 
     def _of_one_clock(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
         """Yield pieces of one clock, without strays; raise if a jump is not to be mended."""
@@ -453,14 +460,34 @@ class DecodedRecording(Closing):
 
     def _without_late(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
         """Yield pieces without the events that come after a later one."""
+        return self._mended(
+            pieces, "dropped_late_events", lambda piece, late, highest: rows_of(piece, ~late)
+        )
+
+    def _clamped(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
+        """Yield pieces in which each timestamp is the latest one so far."""
+        return self._mended(
+            pieces, "clamped_events", lambda piece, late, highest: piece._replace(t=highest)
+        )
+
+    def _mended(
+        self,
+        pieces: Iterator[Piece | Side],
+        name: str,
+        mend: Callable[[Piece, npt.NDArray[np.bool_], Int64Array], Piece],
+    ) -> Iterator[Piece | Side]:
+        """Yield pieces; count late events under a name, and mend the pieces that have any.
+
+        `mend` takes a piece, which of its events are late, and the latest time up to each.
+        """
         latest = -FARTHEST
         for piece in pieces:
             if isinstance(piece, Piece) and len(piece.t):
-                highest = np.maximum.accumulate(np.concatenate([[latest], piece.t]))
-                late = piece.t < highest[:-1]
+                highest = np.maximum.accumulate(np.concatenate([[latest], piece.t]))[1:]
+                late = piece.t < highest
                 latest = int(highest[-1])
-                self.repairs["dropped_late_events"] += int(np.count_nonzero(late))
-                piece = rows_of(piece, ~late) if late.any() else piece
+                self.repairs[name] += int(np.count_nonzero(late))
+                piece = mend(piece, late, highest) if late.any() else piece
             yield piece
 
     def _sorted(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:

@@ -33,10 +33,11 @@ class Reading(Settings):
     {'damaged_bytes': 0}
     """
 
-    on_disorder: Literal["fail", "sort", "drop"] = setting(
+    on_disorder: Literal["fail", "sort", "drop", "clamp"] = setting(
         "fail",
-        "Events up to 20 ms earlier than one before them: fail, or sort or drop and count them. "
-        "Anything farther is a jump of the clock.",
+        "Events up to 20 ms earlier than one before them: fail; or sort, drop or clamp and count "
+        "them. clamp: each gets the latest time so far, as in RVT's preprocessing. Anything "
+        "farther is a jump of the clock.",
     )
     on_out_of_bounds: Literal["fail", "drop"] = setting(
         "fail", "Events outside the sensor: fail, or drop and count them."
@@ -63,6 +64,7 @@ class Reading(Settings):
         asked = (
             ("disordered_events", self.on_disorder == "sort"),
             ("dropped_late_events", self.on_disorder == "drop"),
+            ("clamped_events", self.on_disorder == "clamp"),
             ("out_of_bounds_events", self.on_out_of_bounds == "drop"),
             ("damaged_bytes", self.on_damage == "salvage"),
             ("clock_resets", self.on_reset != "fail"),

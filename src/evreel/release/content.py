@@ -99,6 +99,7 @@ def files_of(
     video_suffix: str,
     results: str,
     with_boxes: Collection[str] = (),
+    without_boxes: Collection[str] = (),
 ) -> Iterator[File]:
     """Yield the files of a recording.
 
@@ -117,6 +118,8 @@ def files_of(
     with_boxes
         Those of the features beside which are the boxes of their own windows. Beside any other is
         a copy of all boxes of the recording.
+    without_boxes
+        Those of the features beside which are no boxes.
     """
     split = row["split"]
 
@@ -147,7 +150,7 @@ def files_of(
             for name in (f"{id_}{suffix}" for suffix in OF_BOXES):
                 path = f"{split}/{feature}/{name}"
                 yield made("features", f"features/{feature}", name, path)
-        elif has_boxes(row):
+        elif has_boxes(row) and feature not in without_boxes:
             yield File("features", f"{split}/{feature}/{boxes}", boxes_source)
     if has_boxes(row):
         yield File("slices", f"{split}/slices/{boxes}", boxes_source)

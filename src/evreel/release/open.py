@@ -216,11 +216,11 @@ class ReleasedRecording:
 
         Returns
         -------
-        (m,) records as `boxes` has them, frame by frame, and (N + 1,) int64: frame k has the rows
-        ``[first[k], first[k + 1])``. A box is of one frame: the first whose window holds its time;
-        of a recording that is cut, it is of one frame per sample that holds its time. They are
-        read as the release has them, if it was built with ``boxes`` for this feature, and else
-        searched for.
+        (m,) records as `boxes` has them, but in the coordinates of the feature's frames, frame by
+        frame; and (N + 1,) int64: frame k has the rows ``[first[k], first[k + 1])``. A box is of
+        one frame: the first whose window holds its time; of a recording that is cut, it is of one
+        frame per sample that holds its time. They are read as the release has them, if it was built
+        with ``boxes`` for this feature, and else searched for.
 
         Raises
         ------
@@ -236,7 +236,10 @@ class ReleasedRecording:
             found = self._boxes_in_order(feature)
             return found if has == keep else last_of_tracks(*found)
         frames = self.features[feature]
-        return boxes_of_windows(self.boxes, frames.windows, keep, samples=frames.samples)
+        every = self.boxes
+        if frames.geometry.moves:
+            every, _ = frames.geometry.of_boxes(every, frames.sensor)
+        return boxes_of_windows(every, frames.windows, keep, samples=frames.samples)
 
     def _kept_boxes(self, feature: str) -> Keep | None:
         """Return which boxes are in the order of a feature's windows, None if none are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -22,12 +22,14 @@ from evreel.release.content import (
 )
 
 STORE, CLOCK, BOXES, RECORDING = "store", "clock", "boxes", "recording"
+ANNOTATED = "slices"
 FEATURES, OF_WINDOWS, FIRST = "features", "of_windows", "first"
 """Roles of which a recording has a file per feature: a colon and its path follow."""
 NAMES = {
     STORE: "events store",
     CLOCK: "clock",
     BOXES: "file of boxes",
+    ANNOTATED: "file of slices",
     FEATURES: "feature file",
     OF_WINDOWS: "file of boxes",
     FIRST: "file of first rows",
@@ -40,6 +42,9 @@ NAMES = {
     **{name: f"file of {name}" for name in SIDECARS},
 }
 """Role of a file, as those that were made from it say it → what messages call it."""
+
+_ROLES = {EVENTS.name: STORE, SLICES.name: ANNOTATED}
+"""Layout of a file → its role."""
 
 _COLUMNS = {name: name for name in (*ANNOTATIONS, *SIDECARS)} | {
     "intervals": "samples",
@@ -67,6 +72,8 @@ class Made:
         Role → digest of each file that was made together with it.
     needs
         Columns whose files it must have been made from if its recording has them.
+    find
+        Gives its digest, if that is only needed where another file was made from it.
     """
 
     path: str
@@ -76,6 +83,7 @@ class Made:
     inputs: Mapping[str, str] = field(default_factory=dict)
     beside: Mapping[str, str] = field(default_factory=dict)
     needs: Sequence[str] = ()
+    find: Callable[[], str] | None = None
 
     @classmethod
     def read(
@@ -117,6 +125,8 @@ class Made:
             if path.startswith(f"sidecars/{id_}.{name}"):
                 return cls(path, id_, name, digest())
         said = _said(place, path)
+        if said.role == ANNOTATED:
+            return cls(path, id_, said.role, None, *said[1:], find=digest)
         return cls(path, id_, said.role, digest() if said.role else None, *said[1:])
 
 
@@ -167,7 +177,7 @@ def _said(place: Path, path: str) -> _Said:
             with hdf5.open_hdf5(place) as file, hdf5.reading(place, "its origin"):
                 layout = file.attrs.get("layout")
                 return _Said(
-                    STORE if layout == EVENTS.name else "",
+                    _ROLES.get(layout, ""),
                     digests_in(file.attrs.get("inputs")),
                     digests_in(file.attrs.get("beside")),
                     ANNOTATIONS if layout == SLICES.name else (),
@@ -199,6 +209,11 @@ def mixtures(
     for file in files:
         of_one[file.id].append(file)
     for id_, together in of_one.items():
+        named = {role for file in together for role in file.inputs}
+        together = [
+            replace(file, digest=file.find()) if file.find and file.role in named else file
+            for file in together
+        ]
         row = None if rows is None else rows.get(id_, {})
         known = _known(together, row)
         for file in together:

@@ -17,16 +17,24 @@ from evreel.events import Events, Sensor
 from evreel.representations.averaged_timesurface import AveragedTimesurface
 from evreel.representations.base import Accumulator, Frame, Representation, Window
 from evreel.representations.binary import Binary
+from evreel.representations.diff import Diff
+from evreel.representations.diff_quantized import DiffQuantized
 from evreel.representations.ergo12 import Ergo12
+from evreel.representations.event_cube import EventCube
+from evreel.representations.event_cube_paper import EventCubePaper
 from evreel.representations.event_image import EventImage
 from evreel.representations.exponential_surface import ExponentialSurface
 from evreel.representations.feature import Feature
 from evreel.representations.hats import Hats
+from evreel.representations.histo import Histo
+from evreel.representations.histo_quantized import HistoQuantized
 from evreel.representations.histogram import Histogram
 from evreel.representations.last_timestamp import LastTimestamp
 from evreel.representations.mixed_density_stack import MixedDensityStack
+from evreel.representations.multi_channel_timesurface import MultiChannelTimesurface
 from evreel.representations.running import Run, frames, frames_together, tensor
 from evreel.representations.stacked_histogram import StackedHistogram
+from evreel.representations.timesurface import Timesurface
 from evreel.representations.tore import Tore
 from evreel.representations.voxel_grid import VoxelGrid
 from evreel.settings import setting
@@ -36,18 +44,26 @@ __all__ = [
     "Accumulator",
     "AveragedTimesurface",
     "Binary",
+    "Diff",
+    "DiffQuantized",
     "Ergo12",
+    "EventCube",
+    "EventCubePaper",
     "EventImage",
     "ExponentialSurface",
     "Feature",
     "Frame",
     "Hats",
+    "Histo",
+    "HistoQuantized",
     "Histogram",
     "LastTimestamp",
     "MixedDensityStack",
+    "MultiChannelTimesurface",
     "Representation",
     "Run",
     "StackedHistogram",
+    "Timesurface",
     "Tore",
     "VoxelGrid",
     "Window",
@@ -67,6 +83,14 @@ REGISTRY: dict[str, type[Representation]] = {
     "voxel_grid": VoxelGrid,
     "stacked_histogram": StackedHistogram,
     "mixed_density_stack": MixedDensityStack,
+    "histo": Histo,
+    "diff": Diff,
+    "histo_quantized": HistoQuantized,
+    "diff_quantized": DiffQuantized,
+    "timesurface": Timesurface,
+    "multi_channel_timesurface": MultiChannelTimesurface,
+    "event_cube": EventCube,
+    "event_cube_paper": EventCubePaper,
     "exponential_surface": ExponentialSurface,
     "last_timestamp": LastTimestamp,
     "tore": Tore,
@@ -79,7 +103,7 @@ REGISTRY: dict[str, type[Representation]] = {
 Kind = TypeVar("Kind", bound=type[Representation])
 
 _FACTS = ("name", "revision", "reference", "unit")
-_PROPERTIES = ("parameters", "channels", "shape", "history", "accumulator")
+_PROPERTIES = ("parameters", "channels", "legend", "viz", "shape", "history", "accumulator")
 
 
 def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representation:

@@ -9,7 +9,7 @@ recording.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,9 +17,12 @@ import numpy.typing as npt
 
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
+from evreel.representations.channels import Legend, probed
 from evreel.settings import Settings, settings_of
 
 Frame = npt.NDArray[Any]
+Viz = Callable[[Frame], Frame]
+"""Function of a frame, (C, H, W) → a picture of it, (H, W, 3) uint8: red, green, blue."""
 
 
 class Window(NamedTuple):
@@ -165,6 +168,8 @@ class Representation(Settings, ABC):
         Where it is defined.
     unit
         Unit of a value.
+    viz
+        How a frame is shown, if not as `evreel.viz` does it for all.
 
     Raises
     ------
@@ -176,6 +181,7 @@ class Representation(Settings, ABC):
     revision: ClassVar[int]
     reference: ClassVar[str]
     unit: ClassVar[str]
+    viz: ClassVar[Viz | None] = None
 
     def __post_init__(self) -> None:
         try:
@@ -212,6 +218,11 @@ class Representation(Settings, ABC):
     @abstractmethod
     def dtype(self) -> str:
         """Name of the numpy type of a value, such as ``float32``."""
+
+    @property
+    def legend(self) -> Legend:
+        """What each channel holds, for whoever shows a frame; if not overridden, a trial tells."""
+        return probed(self)
 
     @property
     def history(self) -> int | None:

@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from evreel.events import Events, Sensor
+from evreel.events import Sensor
+from evreel.geometry import EventMap, Geometry, Regions
 from evreel.representations.base import Frame, Representation
-
-
-class EventMap(Protocol):
-    """What is done to events before a representation sees them."""
-
-    @property
-    def sensor(self) -> Sensor:
-        """(height, width) of the events afterwards."""
-
-    @property
-    def weight(self) -> float:
-        """What an event adds afterwards, as `Accumulator.weight`."""
-
-    def apply(self, events: Events, first_row: int) -> tuple[Events, npt.NDArray[np.int64] | None]:
-        """Return the events that are left, and their positions among those given.
-
-        Parameters
-        ----------
-        events
-            Some neighbouring events of a recording.
-        first_row
-            Row of the first one.
-
-        Returns
-        -------
-        The events, and (m,) int64 ascending, None if all are left.
-        """
 
 
 @dataclass(frozen=True)
@@ -48,9 +21,12 @@ class Feature:
     ----------
     representation
         What is computed.
+    geometry
+        Which pixels of the sensor it is computed of, and of which size its frames are.
     """
 
     representation: Representation
+    geometry: Geometry = field(default_factory=Geometry)
 
     @classmethod
     def of(cls, made_of: Representation | Feature) -> Feature:
@@ -65,18 +41,42 @@ class Feature:
     @property
     def description(self) -> dict[str, Any]:
         """What a features file says about it, as keywords of `FeaturesWriter`."""
-        return {**self.representation.description, "dtype": self.dtype}
+        changed = None if self.geometry == Geometry() else self.geometry
+        return {**self.representation.description, "dtype": self.dtype, "geometry": changed}
 
     def shape(self, sensor: Sensor) -> tuple[int, int, int]:
-        """Return (C, H, W) of a frame for the sensor of a recording."""
-        return self.representation.shape(sensor)
+        """Return (C, H, W) of a frame for the sensor of a recording.
 
-    def of_events(self, sensor: Sensor) -> EventMap | None:
-        """Return what is done to events of a sensor, None for nothing."""
-        return None
+        Raises
+        ------
+        ParameterError
+            If the geometry's crop reaches outside the sensor.
+        """
+        shape = self._unfinished(sensor)
+        changed = self.geometry.of_frames(shape)
+        return shape if changed is None else changed.shape
+
+    def of_events(self, sensor: Sensor, regions: Regions | None = None) -> EventMap | None:
+        """Return what is done to events of a sensor, None for nothing; as `Geometry.of_events`."""
+        return self.geometry.of_events(sensor, regions)
 
     def of_frames(
         self, sensor: Sensor, repairs: MutableMapping[str, int]
     ) -> Callable[[Frame], Frame]:
         """Return what is done to each finished frame; it may return one array again and again."""
-        return lambda frame: frame
+        changed = self.geometry.of_frames(self._unfinished(sensor))
+        if changed is None:
+            return lambda frame: frame
+        resized = np.empty(changed.shape, self.representation.dtype)
+        finished = resized.view()
+        finished.flags.writeable = False
+
+        def finish(frame: Frame) -> Frame:
+            changed.apply(frame, resized)
+            return finished
+
+        return finish
+
+    def _unfinished(self, sensor: Sensor) -> tuple[int, int, int]:
+        """Return (C, H, W) of what the representation makes."""
+        return self.representation.shape(self.geometry.events_sensor(sensor))

@@ -11,6 +11,7 @@ import numpy as np
 from evreel.errors import ParameterError
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation
+from evreel.representations.channels import Legend, pairs
 from evreel.settings import setting
 
 LOST = "histogram_increments_lost"
@@ -64,6 +65,11 @@ class Histogram(Representation):
     def channels(self) -> int:
         """One per polarity: OFF, ON."""
         return 2
+
+    @property
+    def legend(self) -> Legend:
+        """OFF, ON."""
+        return pairs()
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what counts, with its own frame."""

@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
+from evreel.geometry import EventMap, Regions
 from evreel.representations.base import Frame, Representation, Window
-from evreel.representations.feature import EventMap, Feature
+from evreel.representations.feature import Feature
 from evreel.timebase import Int64Array
 from evreel.windows import IndexOf, Windows
 
@@ -52,6 +53,9 @@ class Run:
         there was nothing to change.
     name
         What errors call it, where several run together.
+    regions
+        Which rows are in a region with one of the labels of the feature's geometry; needed where
+        it has any.
     """
 
     feature: Feature
@@ -59,6 +63,7 @@ class Run:
     oldest_us: npt.ArrayLike = 0
     repairs: MutableMapping[str, int] = field(default_factory=dict)
     name: str = ""
+    regions: Regions | None = None
 
 
 def frames(
@@ -71,6 +76,7 @@ def frames(
     oldest_us: npt.ArrayLike = 0,
     rows: int = READ_ROWS,
     repairs: MutableMapping[str, int] | None = None,
+    regions: Regions | None = None,
 ) -> Iterator[Frame]:
     """Yield the frame of each window: one array, which is filled again for the next.
 
@@ -80,7 +86,7 @@ def frames(
     ----------
     made_of
         What to compute.
-    windows, oldest_us, repairs
+    windows, oldest_us, repairs, regions
         As in `Run`.
     read
         Function of (start, stop) rows → their events, such as `EventsStore.read`. Neighbouring
@@ -114,7 +120,8 @@ def frames(
     >>> [frame.tolist() for frame in made]
     [[[[0, 0]], [[1, 1]]], [[[1, 0]], [[0, 0]]]]
     """
-    run = Run(Feature.of(made_of), windows, oldest_us, {} if repairs is None else repairs)
+    counts: MutableMapping[str, int] = {} if repairs is None else repairs
+    run = Run(Feature.of(made_of), windows, oldest_us, counts, regions=regions)
     for _, frame in frames_together([run], read, sensor, index_of=index_of, rows=rows):
         yield frame
 
@@ -146,6 +153,8 @@ def frames_together(
     ------
     Position in `runs`, and the frame of its next window, valid until its next one.
     """
+    if not runs:
+        return
     plans = [_Plan(run, index_of) for run in runs]
     needed = [(plan.low, run.windows.stop) for plan, run in zip(plans, runs, strict=True)]
     pieces = _Pieces(read, needed, rows)
@@ -226,7 +235,11 @@ class _Plan:
     def go(self, pieces: _Pieces, sensor: Sensor) -> Iterator[tuple[int, Frame | None]]:
         """Yield (first row of the piece to go on with, finished frame or None)."""
         run, windows = self._run, self._run.windows
-        view = _View(pieces, run.feature.of_events(sensor))
+        changed = run.feature.of_events(sensor, run.regions)
+        view = _View(pieces, changed)
+        left_out = None if changed is None else changed.left_out
+        if left_out is not None:
+            run.repairs.setdefault(left_out, 0)
         accumulator = run.feature.representation.accumulator(view.sensor or sensor, run.repairs)
         accumulator.weight = view.weight
         finished = run.feature.of_frames(sensor, run.repairs)
@@ -248,6 +261,8 @@ class _Plan:
             if low < stop and at != (at := pieces.number(low)):
                 yield pieces.start[at], None
             first_us, last_us, n = view.extent(k, start, stop)
+            if left_out is not None:
+                run.repairs[left_out] += stop - start - n
             if not n:
                 first_us = last_us = starts_us[k]
             accumulator.begin(
@@ -268,6 +283,7 @@ class _View:
         self._pieces = pieces
         self._changed = changed
         self._held: dict[int, tuple[Events, Int64Array | None]] = {}
+        self._keeps_all = changed is None or changed.left_out is None
         self.sensor = None if changed is None else changed.sensor
         self.weight = 1.0 if changed is None else changed.weight
 
@@ -286,7 +302,7 @@ class _View:
         if start == stop:
             return 0, 0, 0
         first, last = self._pieces.number(start), self._pieces.number(stop - 1)
-        if self._changed is None and last - first >= _HELD:
+        if self._keeps_all and last - first >= _HELD:
             return self._pieces.stamp(k, start), self._pieces.stamp(k, stop - 1), stop - start
         first_us = last_us = n = 0
         for piece in range(first, last + 1):

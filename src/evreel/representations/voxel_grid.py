@@ -11,6 +11,7 @@ import numpy as np
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.channels import Legend, singles
 from evreel.settings import optional, setting
 
 
@@ -90,6 +91,11 @@ class VoxelGrid(Representation):
     def channels(self) -> int:
         """One per bin, in order of time."""
         return self.bins
+
+    @property
+    def legend(self) -> Legend:
+        """Polarities of each bin, added up."""
+        return singles(self.bins, signed=True)
 
     @property
     def dtype(self) -> str:

@@ -21,6 +21,7 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
+from evreel.exports.rvt_labels import RvtSettings
 from evreel.steps.acquire import acquire
 from evreel.steps.align import align, as_table
 from evreel.steps.annotate import annotate
@@ -35,6 +36,7 @@ from evreel.steps.export import export
 from evreel.steps.feature_boxes import feature_boxes
 from evreel.steps.features import all_features, features
 from evreel.steps.info import describe, info
+from evreel.steps.play import play
 from evreel.steps.qa import qa
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
@@ -44,6 +46,7 @@ from evreel.steps.splits import splits
 from evreel.steps.summary import summary
 from evreel.steps.table import table
 from evreel.steps.video import checked_video_name, video
+from evreel.viz.playing import Playing
 from evreel.windows import RegularWindows
 
 __all__ = [
@@ -58,9 +61,11 @@ __all__ = [
     "FeatureBoxesSettings",
     "FeatureSettings",
     "MemberSettings",
+    "Playing",
     "QaSettings",
     "RegularWindows",
     "ReleaseSettings",
+    "RvtSettings",
     "Source",
     "SplitsSettings",
     "VideoSettings",
@@ -89,6 +94,7 @@ __all__ = [
     "logged",
     "memory_error",
     "os_error",
+    "play",
     "qa",
     "release",
     "release_plan",

@@ -14,6 +14,9 @@ from evreel.steps.common import LOG, Steady
 from evreel.steps.events import Source, as_store
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from evreel.files.events_store import EventsStore
     from evreel.timebase import Int64Array
 
@@ -64,64 +67,79 @@ def boxes(
     """
     from evreel.acquire import check_md5
     from evreel.checks.finding import counted
-    from evreel.files.boxes import (
-        boxes_within,
-        check_classes,
-        origin_path,
-        read_published_boxes,
-        valid_boxes,
-        write_boxes,
-        write_origin,
-    )
+    from evreel.files.boxes import origin_path, write_boxes, write_origin
 
     if md5 is not None:
         check_md5(published, md5)
     steady = Steady({"published": published}, {"published": published_sha256})
-    found = read_published_boxes(published)
-    if labels is not None:
-        check_classes(found, published, len(labels))
-    found, invalid = valid_boxes(found, published, drop=settings.invalid == "drop")
     with (
         as_store(store, beside=output) as opened,
         atomic(output, origin_path(output), inputs=[opened.path, published]) as (scratch, origin),
     ):
-        if opened.origin != (0, 0):
-            raise AnnotationError(
-                "is for the whole sensor, but the events are cropped",
-                path=published,
-                hint="Make the store without events.crop.",
-            )
-        clipped = outside = 0
-        if settings.outside != "keep":
-            found, clipped, outside = boxes_within(
-                found, published, opened.sensor, clip=settings.outside == "clip"
-            )
-        if opened.clocks:
-            raise AnnotationError(
-                f"is on the camera's clock, which was reset: the events have {len(opened.clocks)} "
-                "parts",
-                path=published,
-                hint="Decode one part, with on_reset: first or last.",
-            )
-        if settings.clock == "source":
-            found["t"] -= opened.t_offset
-        _check_times(found["t"], opened, published, settings.clock)
+        found, repairs = boxes_of_store(published, opened, settings, labels=labels)
         write_boxes(scratch, found)
-        repairs = {"invalid_boxes": invalid, "clipped_boxes": clipped, "outside_boxes": outside}
         inputs = {"store": sha256(opened.path), **steady.digests}
         parameters = {"labels": None if labels is None else list(labels), **settings.plain()}
         write_origin(origin, scratch, Provenance("boxes", parameters, inputs, repairs))
         steady.check()
     name = Path(output).name
     LOG.info("%s: %d boxes", name, len(found))
-    for n, what in (
-        (invalid, "not valid, left out"),
-        (clipped, "that reached outside the sensor, clipped"),
-        (outside, "all outside the sensor, left out"),
+    for count, what in (
+        ("invalid_boxes", "not valid, left out"),
+        ("clipped_boxes", "that reached outside the sensor, clipped"),
+        ("outside_boxes", "all outside the sensor, left out"),
     ):
-        if n:
-            LOG.warning("%s: %s %s", name, counted(n, "box"), what)
+        if repairs[count]:
+            LOG.warning("%s: %s %s", name, counted(repairs[count], "box"), what)
     return len(found)
+
+
+def boxes_of_store(
+    published: str | Path,
+    store: EventsStore,
+    settings: BoxesSettings,
+    *,
+    labels: Sequence[str] | None = None,
+) -> tuple[npt.NDArray[np.void], dict[str, int]]:
+    """Return boxes that come with a recording, on the time line of its open events store.
+
+    Parameters
+    ----------
+    published, store, settings, labels
+        As in `boxes`, which also says what is an error.
+
+    Returns
+    -------
+    (n,) records, by time, in µs since the recording's first event; and how many were changed or
+    left out: ``invalid_boxes``, ``clipped_boxes``, ``outside_boxes``.
+    """
+    from evreel.files.boxes import boxes_within, check_classes, read_published_boxes, valid_boxes
+
+    found = read_published_boxes(published)
+    if labels is not None:
+        check_classes(found, published, len(labels))
+    found, invalid = valid_boxes(found, published, drop=settings.invalid == "drop")
+    if store.origin != (0, 0):
+        raise AnnotationError(
+            "is for the whole sensor, but the events are cropped",
+            path=published,
+            hint="Make the store without events.crop.",
+        )
+    clipped = outside = 0
+    if settings.outside != "keep":
+        found, clipped, outside = boxes_within(
+            found, published, store.sensor, clip=settings.outside == "clip"
+        )
+    if store.clocks:
+        raise AnnotationError(
+            f"is on the camera's clock, which was reset: the events have {len(store.clocks)} parts",
+            path=published,
+            hint="Decode one part, with on_reset: first or last.",
+        )
+    if settings.clock == "source":
+        found["t"] -= store.t_offset
+    _check_times(found["t"], store, published, settings.clock)
+    return found, {"invalid_boxes": invalid, "clipped_boxes": clipped, "outside_boxes": outside}
 
 
 def _check_times(

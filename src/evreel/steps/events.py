@@ -221,11 +221,16 @@ def _check_still(recording: Path, sums: Mapping[str, str | None]) -> None:
 
 @contextlib.contextmanager
 def as_store(
-    source: Source, *, beside: str | Path, stream: int | None = None
+    source: Source,
+    *,
+    beside: str | Path,
+    stream: int | None = None,
+    progress: Progress = silent,
 ) -> Iterator[EventsStore]:
     """Yield an open events store for a store, or for a recording, which is decoded temporarily.
 
-    A decoded recording is put into the scratch folder of the output `beside`.
+    A decoded recording is put into the scratch folder of the output `beside`; `progress` is of
+    decoding it.
     """
     from evreel.files.events_store import EventsStore
     from evreel.recordings.open import open_recording
@@ -238,6 +243,6 @@ def as_store(
             yield opened
             return
     with scratch_path(Path(beside).with_name(f"{Path(source).stem}.h5")) as store:
-        events(source, store, EventsSettings(stream=stream))
+        events(source, store, EventsSettings(stream=stream), progress=progress)
         with EventsStore(store) as opened:
             yield opened

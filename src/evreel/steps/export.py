@@ -1,21 +1,26 @@
-"""Slices, a release or an annotation, written in the layout of another tool."""
+"""Slices, a release, an annotation or recordings, written in the layout of another tool."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from evreel import __version__
-from evreel.dataset.settings import AnnotateSettings
-from evreel.errors import UsageError
-from evreel.outputs import atomic
-from evreel.provenance import content_sha256
+from evreel.dataset.settings import AnnotateSettings, EventsSettings
+from evreel.errors import AnnotationError, RecordingError, UsageError
+from evreel.exports.rvt_labels import RvtSettings
+from evreel.layout import BOXES_SUFFIX
+from evreel.outputs import Progress, atomic, scratch_path, silent
+from evreel.provenance import content_sha256, sha256
+from evreel.recordings.open import STRICT, Reading
+from evreel.samples.splits import SPLITS
 from evreel.steps.annotate import read_annotations
 from evreel.steps.common import LOG
+from evreel.steps.events import events
 
 if TYPE_CHECKING:
     from evreel.exports.exported import Exported
@@ -39,29 +44,38 @@ def export(
     clock: str | Path | None = None,
     store: str | Path | None = None,
     pictures: str | Path | None = None,
+    boxes: str | Path | None = None,
     labels: Sequence[str] | None = None,
     name: str | None = None,
     task: str | None = None,
     outlines: bool = False,
+    rvt: RvtSettings | None = None,
+    sensor: str | None = None,
+    progress: Progress = silent,
 ) -> dict[str, int]:
-    """Write slices, a release or an annotation in the layout of another tool.
+    """Write slices, a release, an annotation or recordings in the layout of another tool.
 
     Parameters
     ----------
     source
         Annotated slices; or a release's folder; or an annotation, in any form that
-        `evreel.annotations` reads.
+        `evreel.annotations` reads. For ``rvt`` also a recording or store, with `boxes`; or a
+        folder with folders ``train``, ``val`` and ``test``, which have recordings or stores, and
+        for each of them ``<recording>_bbox.npy``.
     output
         The folder to make; it must not exist.
     layout
-        ``aermanager``, ``cvat``, ``coco``, ``mot``, ``yolo``, ``dsec-det`` or ``prophesee``.
+        ``aermanager``, ``cvat``, ``coco``, ``mot``, ``yolo``, ``dsec-det``, ``prophesee`` or
+        ``rvt``.
     clock
         The clock of the annotated frames: needed for an annotation, and for slices whose frames
         are not regular. A release has it.
     store
-        Events store, to go along with ``dsec-det``. A release has it.
+        Events store, to go along with ``dsec-det``, and needed for ``rvt``. A release has it.
     pictures
         Zip of PNG frames, to go along with ``coco``, ``mot``, ``yolo`` and ``dsec-det``.
+    boxes
+        EventBbox records of the recording, ``.npy``; for ``rvt``.
     labels
         Label names in the order of their numbers; None takes the source's.
     name
@@ -71,6 +85,13 @@ def export(
         that is called as the recording or its clock.
     outlines
         Write outlines instead of boxes, for segmentation; ``yolo`` only.
+    rvt
+        What ``rvt`` writes; it must be given for it.
+    sensor
+        Size of recordings that do not state it, as ``WIDTHxHEIGHT`` px; for ``rvt``. None takes
+        that of the data set whose rules are applied.
+    progress
+        Told of each window of ``rvt``.
 
     Returns
     -------
@@ -91,7 +112,14 @@ def export(
         raise UsageError(f"layout {layout!r} is not one of {', '.join(LAYOUTS)}")
     if outlines and layout != "yolo":
         raise UsageError("outlines are a choice of the layout yolo alone")
-    for role, path in (("pictures", pictures), ("store", store)):
+    of_boxes = LAYOUTS[layout].of_boxes
+    if not of_boxes and (rvt is not None or sensor is not None):
+        raise UsageError(f"settings of the layout rvt do not go with {layout}")
+    if of_boxes and (rvt is None or rvt.filter is None):
+        raise UsageError(
+            "the layout rvt needs a filter", hint="Give --filter gen1 or --filter gen4."
+        )
+    for role, path in (("pictures", pictures), ("store", store), ("boxes", boxes)):
         if path is not None and role not in LAYOUTS[layout].takes:
             taking = ", ".join(name for name, each in LAYOUTS.items() if role in each.takes)
             raise UsageError(f"{role} cannot go along with the layout {layout}, only with {taking}")
@@ -99,8 +127,19 @@ def export(
         raise UsageError(
             "already exists", place=str(output), hint="Choose another folder, or remove this one."
         )
-    items, inputs = _items(source, clock, store, pictures, labels, name, task)
+    if rvt is not None and (boxes is not None or _is_of_splits(source)):
+        given = {"clock": clock, "store": store, "pictures": pictures, "labels": labels}
+        _check_alone(source, **given, task=task)
+        items, inputs = _of_recordings(source, boxes, name, rvt.boxes_clock)
+    else:
+        items, inputs = _items(source, clock, store, pictures, labels, name, task)
     chosen = usable(items, layout)
+    if not chosen and of_boxes:
+        raise UsageError(
+            "has no events with boxes",
+            path=source,
+            hint="Give a store with --store, or boxes with --boxes; or a release with both.",
+        )
     if not chosen:
         if LAYOUTS[layout].of_slices:
             raise UsageError(
@@ -116,14 +155,24 @@ def export(
                 path=source,
                 hint="Give another with --name.",
             )
+    n_without = len(items) - len(chosen)
     lost: Counter[str] = Counter()
-    with atomic(output, inputs=[clock, store, pictures]) as (scratch,):
+    remarks: Counter[str] = Counter()
+    with atomic(output, inputs=[clock, store, pictures, boxes]) as (scratch,):
         scratch.mkdir()
-        more = {"outlines": True} if outlines else {}
-        lost.update(LAYOUTS[layout].write(chosen, scratch, **more))
+        more: dict[str, Any] = {"outlines": True} if outlines else {}
+        if rvt is not None:
+            more = {"settings": rvt, "remarks": remarks, "progress": progress}
+            decoded = _decoded(chosen, output, rvt, sensor, remarks)
+            lost.update(LAYOUTS[layout].write(decoded, scratch, **more))
+        else:
+            lost.update(LAYOUTS[layout].write(chosen, scratch, **more))
+        if of_boxes:
+            chosen = [item for item in chosen if (scratch / item.split / item.id).is_dir()]
         for item in chosen:
             lost.update({} if LAYOUTS[layout].of_slices else item.lost)
-        lost["recordings without an annotation, left out"] += len(items) - len(chosen)
+        without = "boxes" if of_boxes else "an annotation"
+        lost[f"recordings without {without}, left out"] += n_without
         held = {what: int(n) for what, n in lost.items() if n}
         record = {
             "evreel_version": __version__,
@@ -131,6 +180,7 @@ def export(
             "recordings": [item.id for item in chosen],
             "inputs": inputs,
             "not_held": held,
+            **({"remarks": dict(remarks)} if remarks else {}),
         }
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         (scratch / RECORD).write_text(text, encoding="utf-8", newline="\n")
@@ -139,6 +189,8 @@ def export(
     )
     for what, n in held.items():
         LOG.warning("%s: does not hold: %d %s", output.name, n, what)
+    for what, n in remarks.items():
+        LOG.info("%s: has %d %s", output.name, n, what)
     return held
 
 
@@ -172,6 +224,139 @@ def _items(
     else:
         item = _of_annotation(source, clock, labels, name, task)
     return [_with(item, store, pictures)], inputs
+
+
+def _is_of_splits(source: Path) -> bool:
+    """Return whether a folder has recordings by split, and is no release."""
+    from evreel.release.manifest import MANIFEST
+
+    has_splits = any((source / split).is_dir() for split in SPLITS)
+    return has_splits and not (source / MANIFEST).exists()
+
+
+def _check_alone(source: Path, **given: object) -> None:
+    """Raise if something is given that does not go with recordings and boxes."""
+    for role, value in given.items():
+        if value is not None:
+            raise UsageError(f"{role} does not go with a recording and its boxes", path=source)
+
+
+def _of_recordings(
+    source: Path,
+    boxes: str | Path | None,
+    name: str | None,
+    boxes_clock: Literal["source", "recording"] | None,
+) -> tuple[list[Exported], dict[str, str]]:
+    """Return recordings with the boxes beside them, and the digests of the boxes."""
+    if boxes is not None:
+        if source.is_dir():
+            raise UsageError("is a folder; --boxes are of one recording", path=source)
+        item = _of_recording_with(name or _stem(source), "train", source, Path(boxes), boxes_clock)
+        return [item], {"boxes": sha256(boxes)}
+    if name is not None:
+        raise UsageError("name does not go with several recordings", path=source)
+    items, inputs = [], {}
+    for split in SPLITS:
+        for path in sorted((source / split).glob(f"*{BOXES_SUFFIX}")):
+            id_ = path.name.removesuffix(BOXES_SUFFIX)
+            recording = _recording_of(path.parent, id_)
+            items.append(_of_recording_with(id_, split, recording, path, boxes_clock))
+            inputs[f"{split}/{path.name}"] = sha256(path)
+    if not items:
+        raise UsageError(
+            f"has no boxes, <recording>{BOXES_SUFFIX}, in {', '.join(SPLITS)}", path=source
+        )
+    return items, inputs
+
+
+def _of_recording_with(
+    id_: str,
+    split: str,
+    recording: Path,
+    boxes: Path,
+    boxes_clock: Literal["source", "recording"] | None,
+) -> Exported:
+    from evreel.exports.exported import Exported
+    from evreel.files.boxes import origin_path, read_published_boxes, read_records
+    from evreel.video.picture import Picture
+
+    found = read_published_boxes(boxes)  # checks them, and knows older names of fields
+    records = read_records(boxes)
+    if {"t", "class_confidence"} <= set(records.dtype.names or ()):
+        found = records
+    if boxes_clock is None:
+        boxes_clock = "recording" if origin_path(boxes).exists() else "source"
+    return Exported(
+        *(id_, split, None, None, Picture((1, 1))),
+        store=recording,
+        boxes=found,
+        boxes_clock=boxes_clock,
+    )
+
+
+_ENDS = ("_td.dat.h5", "_td.h5", "_td.dat", "_td.raw")
+"""Ends of names that RVT's inputs and Prophesee's have, the first that is there before others."""
+
+
+def _stem(path: Path) -> str:
+    end = next((end for end in _ENDS if path.name.endswith(end)), path.suffix)
+    return path.name.removesuffix(end)
+
+
+def _recording_of(folder: Path, id_: str) -> Path:
+    """Return the recording or store whose boxes are called ``<id>_bbox.npy``."""
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and _stem(path) == id_ and path.suffix != ".json"
+    )
+    preferred = [path for end in _ENDS for path in found if path.name == id_ + end]
+    if preferred or len(found) == 1:
+        return (preferred or found)[0]
+    there = f"there are {', '.join(path.name for path in found)}" if found else "there is none"
+    raise AnnotationError(
+        f"its recording is expected beside it, as {id_}_td.h5, or as {id_} with any suffix; "
+        f"{there}",
+        path=folder / f"{id_}{BOXES_SUFFIX}",
+        hint="Put one recording there under this name, or take the boxes away.",
+    )
+
+
+def _decoded(
+    items: Sequence[Exported],
+    output: Path,
+    settings: RvtSettings,
+    sensor: str | None,
+    remarks: Counter[str],
+) -> Iterator[Exported]:
+    """Yield recordings with a store each, decoded temporarily where there is none yet."""
+    from evreel.files.events_store import EventsStore
+    from evreel.recordings.open import open_recording
+
+    reading = settings.part(Reading)
+    for item in items:
+        assert item.store is not None
+        size = sensor
+        try:
+            with open_recording(item.store) as opened:
+                is_store = isinstance(opened, EventsStore)
+        except RecordingError:
+            is_store = False
+            if sensor is None:
+                size = "{1}x{0}".format(*settings.rules.sensor)
+                remarks[f"recordings that do not state their size, taken as {size} px"] += 1
+        if is_store and reading != STRICT:
+            raise UsageError(
+                "is a store; options of reading are for recordings that are still to be decoded",
+                path=item.store,
+                hint="Leave out the on_… options.",
+            )
+        if is_store:
+            yield item
+            continue
+        with scratch_path(output.with_name(f"{item.id}.h5")) as store:
+            events(item.store, store, EventsSettings(**reading.plain()), sensor=size)
+            yield replace(item, store=store)
 
 
 def _is_name(text: str) -> bool:
@@ -274,11 +459,13 @@ def _of_recording(recording: ReleasedRecording) -> Exported:
     def place(end: str) -> Path | None:
         return next((p for name, p in recording.files.items() if name.endswith(end)), None)
 
-    split = recording.split if recording.split in ("train", "val", "test") else "train"
+    split = recording.split if recording.split in SPLITS else "train"
     store = recording.events.path if "events" in recording.kinds else None
     pictures = place(f"video/{recording.id}.zip")
+    boxes = recording.boxes if "boxes" in recording.kinds else None
     if "slices" not in recording.kinds:
-        return Exported(recording.id, split, None, None, Picture((1, 1)), store=store)
+        nothing = Picture((1, 1))
+        return Exported(recording.id, split, None, None, nothing, store=store, boxes=boxes)
     slices = recording.slices.path
     item = of_slices(slices, recording.id, split, _clock_of(place(CLOCK_SUFFIX)))
-    return replace(item, store=store, pictures=pictures)
+    return replace(item, store=store, pictures=pictures, boxes=boxes)

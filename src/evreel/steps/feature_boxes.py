@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from evreel.dataset.settings import FeatureBoxesSettings
 from evreel.errors import UsageError
@@ -30,12 +31,15 @@ def feature_boxes(
         ``<id>_bbox_first.npy`` has the first row of each window, int64, one more than windows;
         and ``<id>_bbox.json`` says how they were made.
     settings
-        Which boxes: of each track the ``last`` in a window, or ``all``.
+        Which boxes: of each track the ``last`` in a window, or ``all``, also if nothing is said.
 
     Returns
     -------
     How many boxes are left out, as ``repairs`` in the ``.json`` have it: ``boxes_in_no_window``,
-    and ``earlier_boxes``, which are not the last of their track in a window.
+    and ``earlier_boxes``, which are not the last of their track in a window. If the feature has a
+    geometry that changes coordinates, these are changed first; then it also says how many boxes
+    were cut off at the edge of its crop, ``clipped_boxes``, or left out because they are all beyond
+    it, ``outside_boxes``.
 
     Raises
     ------
@@ -60,8 +64,9 @@ def feature_boxes(
     )
     from evreel.files.features import FeaturesFile
 
-    if settings.boxes in (None, "none"):
+    if settings.boxes == "none":
         raise UsageError("boxes is none: there is nothing to make; give last or all")
+    keep = settings.boxes or "all"
     output = Path(output)
     beside = first_path(output), origin_path(output)
     steady = Steady({"features": features, "boxes": boxes})
@@ -70,18 +75,24 @@ def feature_boxes(
         atomic(output, *beside, inputs=[features, boxes]) as (scratch, first_scratch, origin),
     ):
         every = read_boxes(boxes)
+        parameters: dict[str, Any] = {"boxes": keep}
+        changed: dict[str, int] = {}
+        if file.geometry.moves:
+            parameters["geometry"] = file.geometry.plain()
+            every, changed = file.geometry.of_boxes(every, file.sensor)
         row, window = rows_of_windows(every["t"], file.windows, file.samples)
         found = taken(every, row)
         first = np.searchsorted(window, np.arange(len(file.windows) + 1))
         n = len(found)
-        if settings.boxes == "last":
+        if keep == "last":
             found, first = last_of_tracks(found, first)
         repairs = {
             "boxes_in_no_window": len(every) - len(np.unique(row)),
             "earlier_boxes": n - len(found),
+            **changed,
         }
         write_boxes_of_windows(scratch, first_scratch, found, first)
-        made = Provenance("feature_boxes", settings.plain(), steady.digests, repairs)
+        made = Provenance("feature_boxes", parameters, steady.digests, repairs)
         write_origin(origin, scratch, made, first=first_scratch)
         steady.check()
     LOG.info("%s: %d boxes in %d windows", output.name, len(found), len(first) - 1)

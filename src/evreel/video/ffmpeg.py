@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, Literal, cast
 
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from evreel.errors import EvreelError, ParameterError
 
-Pixels = Literal["gray", "rgb24", "yuv420p"]
+Pixels = Literal["gray", "rgb24", "yuv420p", "pal8"]
 
 
 def array_shape(shape: tuple[int, int], pixels: Pixels) -> tuple[int, ...]:
@@ -38,7 +39,20 @@ def array_shape(shape: tuple[int, int], pixels: Pixels) -> tuple[int, ...]:
         "gray": (height, width),
         "rgb24": (height, width, 3),
         "yuv420p": (height * width * 3 // 2,),
+        "pal8": (height * width + 4 * 256,),  # then 256 colours: blue, green, red, opacity
     }[pixels]
+
+
+def check_picture(
+    picture: npt.NDArray[np.uint8], wanted: tuple[int, ...], n: int, path: Path
+) -> None:
+    """Raise `ParameterError` if picture n is not uint8 of the shape that is wanted."""
+    if picture.shape != wanted or picture.dtype != np.uint8:
+        raise ParameterError(
+            f"is {picture.dtype} of {picture.shape}; uint8 of {wanted} is expected",
+            path=path,
+            place=f"picture {n}",
+        )
 
 
 def executable() -> Path:
@@ -60,7 +74,7 @@ def encode(
     shape: tuple[int, int],
     arguments: Sequence[str],
     *,
-    fps: int = 30,
+    fps: int | Fraction = 30,
     pixels: Pixels = "gray",
     stdout: IO[bytes] | int = subprocess.DEVNULL,
 ) -> int:
@@ -114,12 +128,7 @@ def encode(
         stdin = cast(IO[bytes], process.stdin)  # a pipe was asked for
         try:
             while picture is not None:
-                if picture.shape != wanted or picture.dtype != np.uint8:
-                    raise ParameterError(
-                        f"is {picture.dtype} of {picture.shape}; uint8 of {wanted} is expected",
-                        path=path,
-                        place=f"picture {n}",
-                    )
+                check_picture(picture, wanted, n, path)
                 try:
                     stdin.write(np.ascontiguousarray(picture).data)
                 except BrokenPipeError:

@@ -44,7 +44,9 @@ _MARGIN_PX = 6
 _LINE_PX = HEIGHT_PX + 4
 
 
-class _Look(NamedTuple):
+class Look(NamedTuple):
+    """Colours of a theme."""
+
     background: Colour
     off: Colour
     on: Colour
@@ -54,12 +56,12 @@ class _Look(NamedTuple):
     footer: Colour
 
 
-_LOOKS: dict[Theme, _Look] = {
-    "dark": _Look(
+LOOKS: dict[Theme, Look] = {
+    "dark": Look(
         *((24, 24, 28), (96, 96, 102), (178, 178, 184)),
         *((240, 240, 240), (165, 165, 172), (255, 190, 90), (44, 44, 50)),
     ),
-    "light": _Look(
+    "light": Look(
         *((255, 255, 255), (186, 186, 192), (110, 110, 116)),
         *((20, 20, 20), (96, 96, 104), (176, 84, 0), (232, 232, 236)),
     ),
@@ -200,7 +202,7 @@ class LabelledPictures:
         height, width = sensor
         self.sensor = sensor
         self.scale = look.magnify or magnification(sensor)
-        self._look = _LOOKS[look.theme]
+        self._look = LOOKS[look.theme]
         self._font = Font.read(look.font)
         self._labels = labels
         self._label, self._track = roi_label.tolist(), roi_track.tolist()

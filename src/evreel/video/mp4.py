@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +22,9 @@ Preset = Literal[
 KEY_FRAME_EVERY = 30
 """Most frames from one key frame to the next: what a seek has to decode."""
 
+FASTEST = 240
+"""Most frames per second."""
+
 
 @dataclass(frozen=True)
 class Encoding(Settings):
@@ -29,7 +34,7 @@ class Encoding(Settings):
         30,
         "Frames per second at which the mp4 plays; the clock holds the true time.",
         minimum=1,
-        maximum=240,
+        maximum=FASTEST,
     )
     preset: Preset = setting("ultrafast", "x264 preset; slower ones make smaller files.")
     # 0 would need a profile that browsers cannot play.
@@ -43,7 +48,7 @@ def write_mp4(
     frames: Iterable[npt.NDArray[np.uint8]],
     shape: tuple[int, int],
     *,
-    fps: int = Encoding.fps,
+    fps: int | Fraction = Encoding.fps,
     preset: Preset = Encoding.preset,
     crf: int = Encoding.crf,
     metadata: Mapping[str, str] | None = None,
@@ -63,7 +68,7 @@ def write_mp4(
     shape
         (H, W), both even: `evreel.video.picture.Picture.for_video` pads to it.
     fps, preset, crf
-        As in `Encoding`.
+        As in `Encoding`; `fps` may be a fraction, and less than 1.
     metadata
         Name → text, kept in the file: the clock's origin, its sha256, …
     colour
@@ -88,7 +93,7 @@ def write_mp4(
             path=path,
             hint="Pad them to even sizes.",
         )
-    Encoding(fps, preset, crf)  # checks them
+    Encoding(math.ceil(fps) if isinstance(fps, Fraction) else fps, preset, crf)  # checks them
     tags: list[str] = []
     for name, value in sorted((metadata or {}).items()):
         if not name.isprintable() or not name or "=" in name or not value or "\0" in value:
@@ -126,9 +131,7 @@ def _planes(
 
     wanted = ffmpeg.array_shape(shape, "rgb24")
     for n, frame in enumerate(frames):
-        if frame.shape != wanted or frame.dtype != np.uint8:
-            problem = f"is {frame.dtype} of {frame.shape}; uint8 of {wanted} is expected"
-            raise ParameterError(problem, path=path, place=f"picture {n}")
+        ffmpeg.check_picture(frame, wanted, n, path)
         planes = np.empty(ffmpeg.array_shape(shape, "yuv420p"), dtype=np.uint8)
         to_yuv420(frame, planes)
         yield planes

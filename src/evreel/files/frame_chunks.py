@@ -1,0 +1,116 @@
+"""Frames as chunks of an HDF5 data set, one each, compressed beside the thread that makes them."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
+
+import h5py
+import numpy.typing as npt
+import zstandard
+
+from evreel.errors import LayoutError
+
+BLOSC = 32001
+_LEVEL = 1
+_BLOSC_HEAD = struct.Struct("<BBBBIII")
+_BLOSC_VERSION, _ZSTD_VERSION, _ZSTD = 2, 1, 4
+_PLAIN, _ONE_STREAM = 2, 16
+_OF_BLOCK = 8
+"""Bytes of a block beside what is compressed: where it is, and its size."""
+_BLOSC_ZSTD = 5
+"""Zstandard's number as a parameter of the filter; a chunk has another one."""
+
+
+def blosc_options() -> dict[str, Any]:
+    """Return the keywords of `create_dataset` for frames that `FrameChunks` writes."""
+    return {"compression": BLOSC, "compression_opts": (0, 0, 0, 0, _LEVEL, 1, _BLOSC_ZSTD)}
+
+
+class FrameChunks:
+    """Write frames into a data set, in memory bounded by a few of them.
+
+    A chunk is what HDF5's Blosc filter (32001) reads: a header, and one block of Zstandard. Blosc
+    itself would make blocks whose size depends on the processor's caches. Threads compress, and the
+    calling thread stores the chunks in order: the bytes do not depend on the number of threads.
+
+    Parameters
+    ----------
+    data
+        A data set of (N, C, H, W) bytes with chunks (1, C, H, W), made with `blosc_options`.
+    threads
+        Number of compressing threads.
+    """
+
+    def __init__(self, data: h5py.Dataset, threads: int = 2) -> None:
+        self._data = data
+        self._n, *shape = data.shape
+        self._shape, self._dtype = tuple(shape), data.dtype
+        self._own = threading.local()
+        self._pool = ThreadPoolExecutor(threads, "compress", self._start_thread)
+        self._most_pending = 2 * threads
+        self._pending: deque[Future[bytes]] = deque()
+        self._written = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            while self._pending:
+                self._store()
+        self._pool.shutdown(cancel_futures=True)
+        if kind is None and self._written != self._n:
+            raise LayoutError(f"only {self._written} of {self._n} frames were written")
+
+    def write(self, frame: npt.NDArray[Any]) -> None:
+        """Add the next frame, (C, H, W); the array may be used again at once.
+
+        Raises
+        ------
+        LayoutError
+            If it has another shape or type, or there are no more.
+        """
+        if frame.shape != self._shape or frame.dtype != self._dtype:
+            raise LayoutError(
+                f"a frame is {frame.dtype} {frame.shape}; {self._dtype} {self._shape} is expected"
+            )
+        if self._written + len(self._pending) == self._n:
+            raise LayoutError(f"a frame follows the last of {self._n}")
+        self._pending.append(self._pool.submit(self._compress, frame.tobytes()))
+        if len(self._pending) > self._most_pending:
+            self._store()
+
+    def _start_thread(self) -> None:
+        # The checksum, 4 bytes per frame, makes reading fail where bits have flipped.
+        self._own.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+
+    def _compress(self, raw: bytes) -> bytes:
+        return blosc_chunk(raw, self._own.compressor.compress(raw))
+
+    def _store(self) -> None:
+        chunk = self._pending.popleft().result()
+        self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
+        self._written += 1
+
+
+def blosc_chunk(raw: bytes, compressed: bytes) -> bytes:
+    """Return bytes as Blosc 1 has them: with one block of Zstandard, or plain if that is shorter.
+
+    ``recordings/hdf5/chunks.py`` describes the format.
+    """
+    size = len(raw)
+    if len(compressed) + _OF_BLOCK >= size:
+        return _blosc_head(_PLAIN, size, size) + raw
+    block = struct.pack("<II", _BLOSC_HEAD.size + 4, len(compressed)) + compressed
+    return _blosc_head(_ONE_STREAM, size, len(block)) + block
+
+
+def _blosc_head(flags: int, size: int, stored: int) -> bytes:
+    """Return the header of a chunk with elements of one byte, all in one block."""
+    flags |= _ZSTD << 5
+    stored += _BLOSC_HEAD.size
+    return _BLOSC_HEAD.pack(_BLOSC_VERSION, _ZSTD_VERSION, flags, 1, size, size, stored)

@@ -1,0 +1,436 @@
+"""Features of many recordings: found by wildcards, made by several workers, kept if the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from evreel import __version__
+from evreel.dataset.settings import BoxesSettings, EventsSettings, FeatureSettings
+from evreel.errors import EvreelError, RecordingError, UsageError
+from evreel.outputs import Progress, atomic, silent
+from evreel.provenance import STEP_REVISIONS, Provenance, canonical_json, sha256
+from evreel.steps.boxes import boxes_of_store
+from evreel.steps.common import LOG, Steady, named
+from evreel.steps.events import as_store
+from evreel.steps.features import FilePart, all_features, is_made
+from evreel.steps.many import BOXES_END, Outcome, each_on_its_own
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from evreel.files.events_store import EventsStore
+    from evreel.windows import Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is made of each recording.
+
+    Parameters
+    ----------
+    folder
+        Where files go: ``<name>.h5``, and ``<name>_bbox.npy`` with ``<name>_bbox.json`` if boxes
+        are given.
+    settings
+        The representation, its parameters, its windows.
+    start_us
+        Windows begin at this time, and the times in the files count from it.
+    max_duration_us
+        Longest part of a recording in one file: ``<name>_0.h5``, ``<name>_1.h5``, … Times count
+        from the start of each.
+    clock
+        What `start_us` counts from: the ``recording``'s first event, or as the timestamps in its
+        file do (``source``).
+    boxes
+        Name of a recording → its boxes, as `evreel.steps.boxes` takes them. If there are any, each
+        file has its boxes beside it, also if it has none.
+    of_boxes
+        The clock of boxes, and what becomes of those that are not valid.
+    beside
+        Function of a recording's name → what else `evreel.steps.all_features` takes of it, such as
+        ``{"cut": …}``.
+    stream
+        Number of the event stream, if a recording has several.
+    """
+
+    folder: Path
+    settings: FeatureSettings
+    start_us: int = 0
+    max_duration_us: int | None = None
+    clock: Literal["recording", "source"] = "recording"
+    boxes: Mapping[str, Path] = field(default_factory=dict)
+    of_boxes: BoxesSettings = BoxesSettings()
+    beside: Callable[[str], Mapping[str, Any]] = lambda name: {}
+    stream: int | None = None
+
+    def __post_init__(self) -> None:
+        window_us, longest_us = self.settings.window_us, self.max_duration_us
+        if longest_us is not None and (window_us or 1) > longest_us:
+            raise UsageError(
+                f"a window of {window_us} µs is longer than a file may be, {longest_us} µs",
+                hint="Choose longer files, or shorter windows.",
+            )
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether the times in the files do not count from the recording's first event."""
+        return self.start_us != 0 or self.clock != "recording"
+
+
+def precompute(
+    names: Mapping[str, Path], wanted: Wanted, *, workers: int = 1, progress: Progress = silent
+) -> Iterator[Outcome]:
+    """Precompute a representation of many recordings; yield what becomes of each.
+
+    Files that are complete, and were made of the same recording with the same parameters by the
+    same revision, are kept. All others are made anew, each whole or not at all. Files do not depend
+    on the number of workers, nor on whether the recording or its events store is given.
+
+    Parameters
+    ----------
+    names
+        Name → recording or events store.
+    wanted
+        What is made of each.
+    workers
+        Recordings at a time.
+    progress
+        Called with bytes of recordings.
+    """
+    stores = _Stores(wanted.folder / STORES)
+    inputs = {place for path in (*names.values(), *wanted.boxes.values()) for place in _place(path)}
+
+    def make(name: str, path: Path, of_this: Progress) -> bool:
+        return _Making(name, path, wanted, stores, inputs).run(of_this)
+
+    return each_on_its_own(names, make, workers=workers, progress=progress)
+
+
+STORES = ".evreel-stores.json"
+"""File in the folder of features: digest of a recording → that of its decoded events.
+
+A decoded recording's store is temporary, but the features name its digest. This spares decoding a
+recording only to see that its features are there.
+"""
+
+
+class _Stores:
+    """What is known of the events stores of recordings, in a file; without it, it is found anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def digest(self, recording: Path, stream: int | None) -> tuple[str | None, str]:
+        """Return the digest of a recording's store, None if not known, and what it is known by."""
+        from evreel.files.events_store import EventsStore
+        from evreel.recordings.open import open_recording
+
+        with open_recording(recording, stream=stream) as opened:
+            digest = sha256(recording)
+            if isinstance(opened, EventsStore):
+                return digest, ""
+        how = [digest, EventsSettings(stream=stream).plain(), STEP_REVISIONS["events"], __version__]
+        key = canonical_json(how)
+        with self._lock:
+            return self._read().get(key), key
+
+    def remember(self, key: str, digest: str) -> None:
+        """Keep the digest of a store."""
+        with self._lock:
+            known = self._read()
+            if known.get(key) != digest:
+                text = json.dumps({**known, key: digest}, indent=1, sort_keys=True)
+                with atomic(self._path) as (scratch,):
+                    scratch.write_text(text + "\n", encoding="utf-8")
+
+    def _read(self) -> dict[str, str]:
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            known = json.loads(self._path.read_bytes())
+            if isinstance(known, dict):
+                return {key: said for key, said in known.items() if isinstance(said, str)}
+        return {}
+
+
+class _Making:
+    """Makes what is wanted of one recording."""
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        wanted: Wanted,
+        stores: _Stores,
+        inputs: Set[tuple[int, int]],
+    ) -> None:
+        self._name, self._path, self._wanted = name, path, wanted
+        self._stores, self._inputs = stores, inputs
+        self._beside = dict(wanted.beside(name))
+        self._boxes = wanted.boxes.get(name)
+        self._steady = Steady({"published": self._boxes})
+
+    def run(self, progress: Progress) -> bool:
+        """Make what is not there as wanted; return whether there was anything to make."""
+        digest, key = self._stores.digest(self._path, self._wanted.stream)
+        if digest is not None and self._is_made(digest):
+            LOG.info("%s: kept, complete and the same", self._name)
+            return False
+        beside = self._wanted.folder / "x"
+        stream = self._wanted.stream
+        with as_store(self._path, beside=beside, stream=stream, progress=progress) as store:
+            if digest is None:
+                digest = sha256(store.path)
+                self._stores.remember(key, digest)
+            return self._make(store, digest, progress)
+
+    def _make(self, store: EventsStore, digest: str, progress: Progress) -> bool:
+        parts = self._parts(store)
+        boxes = self._divided_boxes(store, parts)
+        n_windows = sum(len(part.windows) for part in parts) if parts[0] is not None else 0
+        is_new, before = False, 0
+        for k, part in enumerate(parts):
+            path = self._file(k)
+            said = {} if part is None else part.said
+
+            def of_part(done: int, total: int | None, before: int = before) -> None:
+                progress(before + done, n_windows or total)
+
+            if not self._has_features(path, digest, said):
+                is_new = True
+                self._check_apart(path)
+                all_features(
+                    store,
+                    {path: self._wanted.settings},
+                    **self._beside,
+                    part=part,
+                    store_digest=digest,
+                    progress=of_part,
+                )
+            if boxes is not None and not self._has_boxes(path, digest, said):
+                is_new = True
+                self._write_boxes(path, boxes[k], digest, said)
+            before += 0 if part is None else len(part.windows)
+        self._steady.check()
+        if self._wanted.max_duration_us is not None:
+            self._remove_parts_from(len(parts))
+        return is_new
+
+    # -- what is there
+
+    def _file(self, k: int) -> Path:
+        part = "" if self._wanted.max_duration_us is None else f"_{k}"
+        return self._wanted.folder / f"{self._name}{part}.h5"
+
+    def _is_made(self, digest: str) -> bool:
+        """Return whether all files are there as wanted, which needs no decoding."""
+        k, n = 0, 1
+        while k < n:
+            path, said = self._file(k), self._said_by(self._file(k))
+            n = said.get("parts", 1)
+            if said != self._said(k, n) or not self._has_features(path, digest, said):
+                return False
+            if self._wanted.boxes and not self._has_boxes(path, digest, said):
+                return False
+            k += 1
+        is_whole = self._wanted.max_duration_us is None
+        return is_whole or not self._said_by(self._file(n))
+
+    def _said(self, k: int, n: int) -> dict[str, Any]:
+        """Return what file k of n says of its part."""
+        said: dict[str, Any] = {}
+        if self._wanted.is_shifted:
+            said |= {"from_us": self._wanted.start_us, "clock": self._wanted.clock}
+        if self._wanted.max_duration_us is not None:
+            said |= {"max_duration_us": self._wanted.max_duration_us, "part": k, "parts": n}
+        return said
+
+    def _said_by(self, path: Path) -> dict[str, Any]:
+        """Return what a file says of its part, nothing if it is of none."""
+        from evreel.files.features import FeaturesFile
+
+        try:
+            with FeaturesFile(path) as file:
+                parameters = json.loads(file.provenance["parameters"])
+        except (EvreelError, OSError, ValueError, LookupError, TypeError):
+            return {}
+        names = ("from_us", "clock", "max_duration_us", "part", "parts")
+        return {name: parameters[name] for name in names if name in parameters}
+
+    def _has_features(self, path: Path, digest: str, said: Mapping[str, Any]) -> bool:
+        return is_made({path: self._wanted.settings}, digest, said=said, **self._beside)
+
+    def _check_apart(self, output: Path) -> None:
+        """Raise if an output is in the place of a file that this run reads."""
+        if self._inputs & {*_place(output)}:
+            raise UsageError(
+                "is an input of this run, and would be overwritten",
+                path=output,
+                hint="Choose another folder for the output.",
+            )
+
+    def _remove_parts_from(self, k: int) -> None:
+        """Remove the parts that an earlier run has made beyond those of this one."""
+        from evreel.files.boxes import origin_path
+
+        while "part" in self._said_by(path := self._file(k)):
+            boxes = _boxes_of(path)
+            for old in (path, boxes, origin_path(boxes)):
+                old.unlink(missing_ok=True)
+            LOG.info("%s: removed, a part of an earlier run", path.name)
+            k += 1
+
+    # -- parts
+
+    def _parts(self, store: EventsStore) -> list[FilePart] | list[None]:
+        """Return what goes into each file; one None if everything goes into one, as it is."""
+        from evreel.files.instants import file_with, read_instants
+        from evreel.windows import cut
+
+        wanted = self._wanted
+        if not wanted.is_shifted and wanted.max_duration_us is None:
+            return [None]
+        if self._beside.get("cut") is not None:
+            raise UsageError(
+                "samples are each divided from their own start: another start, or a longest "
+                "duration of files, does not go with cut",
+                path=self._path,
+            )
+        start_us = wanted.start_us - (store.t_offset if wanted.clock == "source" else 0)
+        division, ending = wanted.settings.division(), wanted.settings.ending
+        stop_us, instants = store.t_stop_us, None
+        if ending is not None:
+            instants = read_instants(ending, file_with(ending, self._beside.get("ends")))
+            instants = instants[instants >= start_us]
+            stop_us = int(instants.max(initial=stop_us))  # that some are later is no loss of them
+        if start_us == 0:
+            windows = store.windows(division, instants)
+        elif store.clocks:
+            raise UsageError(
+                f"its clock was reset: it has {len(store.clocks)} parts, and no one start",
+                path=self._path,
+                hint="Decode one part, with on_reset: first or last.",
+            )
+        elif start_us >= store.t_stop_us:
+            raise RecordingError(
+                f"has no events from {start_us} µs on: it ends at {store.t_stop_us} µs",
+                path=self._path,
+            )
+        else:
+            windows, _ = cut(
+                division, [start_us], [stop_us], store.index_of, store.stamp_at, instants
+            )
+        if wanted.max_duration_us is None:
+            return [FilePart(start_us, windows, self._said(0, 1))]
+        from evreel.windows import parts
+
+        every: list[Part] = parts(windows, wanted.max_duration_us)
+        return [
+            FilePart(
+                part.start_us if k else start_us, windows[part.rows], self._said(k, len(every))
+            )
+            for k, part in enumerate(every)
+        ]
+
+    # -- boxes
+
+    def _divided_boxes(
+        self, store: EventsStore, parts: Sequence[FilePart | None]
+    ) -> list[tuple[npt.NDArray[np.void], dict[str, int]]] | None:
+        """Return the boxes of each file, times since its start, and what was left out of them."""
+        import numpy as np
+
+        from evreel.files.boxes import taken
+        from evreel.layout import BOX_DTYPE
+
+        if not self._wanted.boxes:
+            return None
+        every, repairs = np.zeros(0, dtype=BOX_DTYPE), dict[str, int]()
+        if self._boxes is not None:
+            every, repairs = boxes_of_store(self._boxes, store, self._wanted.of_boxes)
+        divided = []
+        files = _files_of_labels(every["t"], parts)
+        for k, part in enumerate(parts):
+            own = taken(every, np.flatnonzero(files == k))
+            own["t"] -= 0 if part is None else part.start_us
+            before = {"boxes_before_start": int(np.count_nonzero(files < 0))} if k == 0 else {}
+            divided.append((own, {**(repairs if k == 0 else {}), **before}))
+        return divided
+
+    def _has_boxes(self, path: Path, digest: str, said: Mapping[str, Any]) -> bool:
+        from evreel.files.boxes import origin_path
+
+        boxes = _boxes_of(path)
+        try:
+            has = json.loads(origin_path(boxes).read_bytes())
+            return bool(
+                {name: has[name] for name in ("step", "step_revision", "parameters", "inputs")}
+                == self._of_boxes(digest, said)
+                and has["beside"] == {"boxes": sha256(boxes)}
+            )
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return False
+
+    def _of_boxes(self, digest: str, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what makes boxes what they are."""
+        return {
+            "step": "boxes",
+            "step_revision": STEP_REVISIONS["boxes"],
+            "parameters": {"labels": None, **self._wanted.of_boxes.plain(), **said},
+            "inputs": {"store": digest, **self._steady.digests},
+        }
+
+    def _write_boxes(
+        self,
+        path: Path,
+        boxes: tuple[npt.NDArray[np.void], dict[str, int]],
+        digest: str,
+        said: Mapping[str, Any],
+    ) -> None:
+        from evreel.files.boxes import origin_path, write_boxes, write_origin
+
+        output, (found, repairs) = _boxes_of(path), boxes
+        self._check_apart(output)
+        how = self._of_boxes(digest, said)
+        with atomic(output, origin_path(output)) as (scratch, origin):
+            write_boxes(scratch, found)
+            made = Provenance("boxes", how["parameters"], how["inputs"], repairs)
+            write_origin(origin, scratch, made)
+        LOG.info("%s: %d boxes%s", output.name, len(found), named(repairs))
+
+
+def _place(path: Path) -> list[tuple[int, int]]:
+    """Return what tells a file from all others, nothing if there is none."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return [(status.st_dev, status.st_ino)]
+    return []
+
+
+def _boxes_of(features: Path) -> Path:
+    return features.with_name(f"{features.stem}{BOXES_END}")
+
+
+def _files_of_labels(
+    t_us: npt.NDArray[np.int64], parts: Sequence[FilePart | None]
+) -> npt.NDArray[np.int64]:
+    """Return which file each label goes into, −1 for those before the first one's start."""
+    import numpy as np
+
+    from evreel.windows import part_of_label
+
+    if parts[0] is None:
+        return np.zeros(len(t_us), dtype=np.int64)
+    start = [part.start_us for part in parts if part is not None]
+    stop = [
+        int(part.windows.stop_us.max(initial=a))
+        for part, a in zip(parts, start, strict=True)
+        if part is not None
+    ]
+    return part_of_label(start, stop, t_us)

@@ -1,0 +1,364 @@
+"""Features of many recordings, whole or in parts, with their boxes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evreel import steps
+from evreel.cli.main import main
+from evreel.errors import EvreelError, RecordingError, UsageError
+from evreel.events import Events
+from evreel.files.boxes import read_boxes
+from evreel.files.features import FeaturesFile
+from evreel.layout import BOX_DTYPE
+from evreel.steps import FeatureSettings
+from evreel.steps.many import Outcome
+from evreel.steps.precompute import STORES, Wanted, precompute
+from support import random_events
+from support.stores import store_of
+from support.writers.prophesee import dat
+
+T_OFFSET = 5_000
+SETTINGS = FeatureSettings(representation="histo", window_us=10_000)
+
+
+def recording(path: Path, events: Events, t_offset: int = T_OFFSET) -> Path:
+    columns = (events.t + t_offset, events.x, events.y, events.p)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    path.write_bytes(dat(rows, size=(events.sensor.width, events.sensor.height)))
+    return path
+
+
+def boxes_at(path: Path, *t: int) -> Path:
+    boxes = np.zeros(len(t), dtype=BOX_DTYPE)
+    boxes["t"] = t
+    boxes["w"] = boxes["h"] = 2
+    boxes["track_id"] = np.arange(len(t))
+    np.save(path, boxes)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three recordings."""
+    for seed, name in enumerate("abc"):
+        recording(tmp_path / f"{name}.dat", random_events(400, (4, 6), 95_000, seed))
+    return tmp_path
+
+
+def run(root: Path, names: str = "abc", workers: int = 1, **wanted) -> dict[str, Outcome]:
+    given = {"folder": root / "out", "settings": SETTINGS, **wanted}
+    paths = {name: root / f"{name}.dat" for name in names}
+    return {of.name: of for of in precompute(paths, Wanted(**given), workers=workers)}
+
+
+def states(outcomes: dict[str, Outcome]) -> dict[str, str]:
+    for outcome in outcomes.values():
+        assert (outcome.error is None) == (outcome.state != "failed"), outcome.error
+    return {name: outcome.state for name, outcome in sorted(outcomes.items())}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def frames_of(*paths: Path):
+    made = []
+    for path in paths:
+        with FeaturesFile(path) as file:
+            made.append(file[:])
+    return np.concatenate(made)
+
+
+def test_files__are_those_of_the_step_and_the_same_for_any_number_of_workers(folder):
+    assert states(run(folder)) == dict.fromkeys("abc", "made")
+    assert set(contents(folder / "out")) == {"a.h5", "b.h5", "c.h5", STORES}
+    run(folder, workers=3, folder=folder / "three")
+    assert contents(folder / "three") == contents(folder / "out")
+    for name in "ab":
+        steps.events(folder / f"{name}.dat", folder / "store" / f"{name}.h5")
+        steps.features(folder / "store" / f"{name}.h5", folder / "step" / f"{name}.h5", SETTINGS)
+        step = (folder / "step" / f"{name}.h5").read_bytes()
+        assert (folder / "out" / f"{name}.h5").read_bytes() == step
+
+
+def test_second_run__keeps_what_is_complete_and_the_same_without_decoding(folder, monkeypatch):
+    boxes_at(folder / "a_bbox.npy", 20_000)
+    more = {"max_duration_us": 40_000, "boxes": {"a": folder / "a_bbox.npy"}}
+    run(folder, **more)
+    before = {path: path.stat() for path in (folder / "out").iterdir()}
+
+    def no_decoding(*args, **kwargs):
+        raise AssertionError("decodes a recording")
+
+    monkeypatch.setattr("evreel.steps.precompute.as_store", no_decoding)
+    assert states(run(folder, **more)) == dict.fromkeys("abc", "kept")
+    monkeypatch.undo()
+    (folder / "out" / STORES).unlink()
+    assert states(run(folder, **more)) == dict.fromkeys("abc", "kept"), "decoded again, not made"
+    for path, was in before.items():
+        if path.name != STORES:
+            now = path.stat()
+            assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
+
+
+def test_second_run__makes_what_is_not_as_it_should_be(folder):
+    run(folder)
+    out = folder / "out"
+    whole = (out / "a.h5").read_bytes()
+    (out / "a.h5").write_bytes(whole[:-100])
+    recording(folder / "b.dat", random_events(400, (4, 6), 95_000, seed=9))
+    assert states(run(folder)) == {"a": "made", "b": "made", "c": "kept"}
+    assert (out / "a.h5").read_bytes() == whole
+    for settings in (
+        replace(SETTINGS, window_us=20_000),
+        replace(SETTINGS, window_us=20_000, parameters={"max_incr_per_pixel": 4}),
+        replace(SETTINGS, window_us=20_000, representation="diff"),
+    ):
+        assert states(run(folder, "c", settings=settings)) == {"c": "made"}
+        assert states(run(folder, "c", settings=settings)) == {"c": "kept"}
+
+
+def test_recording_that_cannot_be_read__fails_alone(folder):
+    (folder / "b.dat").write_bytes(b"no recording")
+    for workers in (1, 2):
+        outcomes = run(folder, workers=workers, folder=folder / str(workers))
+        assert states(outcomes) == {"a": "made", "b": "failed", "c": "made"}
+        assert "b.dat" in str(outcomes["b"].error)
+        assert set(contents(folder / str(workers))) == {"a.h5", "c.h5", STORES}
+    (folder / "b.dat").unlink()
+    assert isinstance(run(folder)["b"].error, EvreelError)
+
+
+def test_parts__hold_every_frame_of_the_whole_once_with_their_own_times(folder):
+    run(folder, "a")
+    run(folder, "a", max_duration_us=40_000, folder=folder / "parts")
+    parts = [folder / "parts" / f"a_{k}.h5" for k in range(3)]
+    assert set(contents(folder / "parts")) == {*(path.name for path in parts), STORES}
+    np.testing.assert_array_equal(frames_of(*parts), frames_of(folder / "out" / "a.h5"))
+    for k, path in enumerate(parts):
+        with FeaturesFile(path) as file:
+            n = len(file)
+            assert n == (4, 4, 2)[k]
+            assert file.windows.start_us.tolist() == [10_000 * w for w in range(n)]
+            assert file.t_offset == T_OFFSET + 40_000 * k
+            said = json.loads(file.provenance["parameters"])
+            assert (said["part"], said["parts"], said["max_duration_us"]) == (k, 3, 40_000)
+
+
+@pytest.mark.parametrize("last", [79_999, 80_000])
+def test_parts__reach_an_event_on_the_last_boundary_and_beyond_a_gap(folder, last):
+    t = np.array([0, 1, last])
+    recording(folder / "a.dat", Events(t, [0, 0, 5], [0, 0, 3], [1, 1, 1], (4, 6)), t_offset=0)
+    of_histogram = replace(SETTINGS, representation="histogram")
+    run(folder, "a", settings=of_histogram, max_duration_us=20_000)
+    n = last // 20_000 + 1
+    parts = [folder / "out" / f"a_{k}.h5" for k in range(n)]
+    assert set(contents(folder / "out")) == {*(path.name for path in parts), STORES}
+    counts = [frames_of(path).sum() for path in parts]
+    assert counts == [2, *[0] * (n - 2), 1]
+
+
+def test_every_part__has_its_boxes_also_none_with_times_since_its_start(folder):
+    # On the camera's clock: at 40, 40.001 and 94 ms since the first event, and one after the end.
+    times = [T_OFFSET, T_OFFSET + 40_000, T_OFFSET + 40_001, T_OFFSET + 94_000, T_OFFSET + 200_000]
+    boxes_at(folder / "a_bbox.npy", *times)
+    run(folder, "ab", max_duration_us=40_000, boxes={"a": folder / "a_bbox.npy"})
+    made = [read_boxes(folder / "out" / f"a_{k}_bbox.npy") for k in range(3)]
+    assert [boxes["t"].tolist() for boxes in made] == [[0, 40_000], [1], [14_000, 120_000]]
+    assert np.concatenate(made)["track_id"].tolist() == [0, 1, 2, 3, 4]
+    for k in range(3):
+        assert len(read_boxes(folder / "out" / f"b_{k}_bbox.npy")) == 0
+        assert (folder / "out" / f"b_{k}_bbox.json").exists()
+
+
+def test_boxes__are_carried_and_made_again_alone_if_they_change(folder):
+    boxes = {"a": boxes_at(folder / "a_bbox.npy", T_OFFSET + 7, T_OFFSET + 9)}
+    run(folder, "a", boxes=boxes)
+    was = (folder / "out" / "a.h5").stat()
+    assert read_boxes(folder / "out" / "a_bbox.npy")["t"].tolist() == [7, 9]
+    boxes_at(folder / "a_bbox.npy", T_OFFSET + 8)
+    assert states(run(folder, "a", boxes=boxes)) == {"a": "made"}
+    assert read_boxes(folder / "out" / "a_bbox.npy")["t"].tolist() == [8]
+    assert (folder / "out" / "a.h5").stat().st_ino == was.st_ino
+    assert states(run(folder, "a", boxes=boxes)) == {"a": "kept"}
+    boxes_at(folder / "out" / "a_bbox.npy", 1)
+    assert states(run(folder, "a", boxes=boxes)) == {"a": "made"}, "edited by hand"
+
+
+def test_start__is_where_windows_and_times_begin(folder):
+    boxes = {"a": boxes_at(folder / "a_bbox.npy", T_OFFSET + 7, T_OFFSET + 25_000)}
+    run(folder, "a", start_us=25_000, boxes=boxes)
+    events = random_events(400, (4, 6), 95_000, 0)
+    with FeaturesFile(folder / "out" / "a.h5") as file:
+        assert file.windows.start_us[0] == 0
+        assert file.t_offset == T_OFFSET + 25_000
+        n = len(events) - int(np.searchsorted(events.t, 25_000))
+        assert (file.windows.stop - file.windows.start).sum() == n
+        assert file.windows.stop[-1] == len(events)
+    assert read_boxes(folder / "out" / "a_bbox.npy")["t"].tolist() == [0]
+    said = json.loads((folder / "out" / "a_bbox.json").read_bytes())
+    assert said["repairs"]["boxes_before_start"] == 1
+    late = run(folder, "a", start_us=10**7, folder=folder / "late")["a"]
+    assert isinstance(late.error, RecordingError)
+    assert "a.dat: has no events from 10000000 µs on" in str(late.error)
+
+
+def test_start_of_the_cameras_clock__may_be_before_the_first_event(folder):
+    run(folder, "a", start_us=0, clock="source")
+    events = random_events(400, (4, 6), 95_000, 0)
+    with FeaturesFile(folder / "out" / "a.h5") as file:
+        assert file.t_offset == 0
+        assert file.windows.start_us.tolist() == list(range(0, 100_000, 10_000))
+        assert file.windows.stop[0] == np.searchsorted(events.t, 10_000 - T_OFFSET)
+
+
+def test_parts_of_an_earlier_run__are_not_left_behind(folder):
+    boxes_at(folder / "a_bbox.npy", T_OFFSET)
+    more = {"boxes": {"a": folder / "a_bbox.npy"}}
+    run(folder, "a", max_duration_us=20_000, **more)
+    out = folder / "out"
+    assert (out / "a_4_bbox.npy").exists()
+    (out / "a_7.h5").write_bytes(b"another's")
+    run(folder, "a", max_duration_us=50_000, **more)
+    left = {path.name for path in out.iterdir()} - {STORES, "a_7.h5"}
+    assert left == {f"a_{k}{end}" for k in (0, 1) for end in (".h5", "_bbox.npy", "_bbox.json")}
+    assert states(run(folder, "a", max_duration_us=50_000, **more)) == {"a": "kept"}
+
+
+def test_run_that_ends_early__leaves_whole_files_alone_and_goes_on(folder, monkeypatch):
+    from evreel.files.features import FeaturesWriter
+
+    write, calls = FeaturesWriter.write, []
+
+    def failing(self, frame):
+        calls.append(1)
+        if len(calls) > 6:
+            raise EvreelError("the disk is full")
+        write(self, frame)
+
+    monkeypatch.setattr(FeaturesWriter, "write", failing)
+    outcome = run(folder, "a", max_duration_us=40_000)["a"]
+    assert (outcome.state, str(outcome.error)) == ("failed", "the disk is full")
+    assert set(contents(folder / "out")) == {"a_0.h5", STORES}
+    monkeypatch.undo()
+    first = (folder / "out" / "a_0.h5").stat().st_ino
+    assert states(run(folder, "a", max_duration_us=40_000)) == {"a": "made"}
+    assert (folder / "out" / "a_0.h5").stat().st_ino == first
+    assert len(contents(folder / "out")) == 4
+
+
+def test_output_in_the_place_of_an_input__is_refused(tmp_path):
+    events = random_events(100, (4, 6))
+    store = store_of(tmp_path / "a.h5", events)
+    before = store.read_bytes()
+    wanted = Wanted(folder=tmp_path, settings=SETTINGS)
+    (outcome,) = precompute({"a": store}, wanted)
+    assert "a.h5: is an input of this run, and would be overwritten" in str(outcome.error)
+    recording(tmp_path / "b.dat", events)
+    boxes = {"b": boxes_at(tmp_path / "b_bbox.npy", T_OFFSET)}
+    (outcome,) = precompute({"b": tmp_path / "b.dat"}, replace(wanted, boxes=boxes))
+    assert "b_bbox.npy: is an input of this run" in str(outcome.error)
+    assert store.read_bytes() == before
+
+
+def test_wishes_that_contradict__are_refused(tmp_path):
+    with pytest.raises(UsageError, match="a window of 10000 µs is longer than a file may be, 9999"):
+        Wanted(folder=tmp_path, settings=SETTINGS, max_duration_us=9_999)
+    recording(tmp_path / "a.dat", random_events(100, (4, 6)))
+    beside = {"cut": tmp_path / "a.tsv"}
+    outcome = run(tmp_path, "a", start_us=5, beside=lambda name: beside)["a"]
+    assert "does not go with cut" in str(outcome.error)
+
+
+def test_count_windows__go_into_parts_by_their_times(folder):
+    of_count = FeatureSettings(representation="timesurface", count=50)
+    run(folder, "a", settings=of_count)
+    run(folder, "a", settings=of_count, max_duration_us=40_000, folder=folder / "parts")
+    n = len([name for name in contents(folder / "parts") if name.endswith(".h5")])
+    parts = [folder / "parts" / f"a_{k}.h5" for k in range(n)]
+    assert n == 3
+    np.testing.assert_array_equal(frames_of(*parts), frames_of(folder / "out" / "a.h5"))
+    for path in parts:
+        with FeaturesFile(path) as file:
+            assert file.windows.stop_us[-1] <= 40_000
+
+
+def command(*arguments: object) -> int:
+    return main(["features", *map(str, arguments), "--representation", "diff"])
+
+
+def test_command__takes_quoted_wildcards_and_reports_the_one_that_failed(folder, capsys):
+    (folder / "b.dat").write_bytes(b"no recording")
+    boxes_at(folder / "a_bbox.npy", T_OFFSET + 70_000)
+    asked = (folder / "*.dat", "-o", folder / "out", "--window-us", 10_000, "-n", 2)
+    more = ("--max-duration-ms", 50, "--boxes", folder / "*_bbox.npy")
+    assert command(*asked, *more) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"\w+Error: .*b\.dat: ", said)
+    assert said.endswith("3 recordings: 2 made, 0 kept, 1 failed\n")
+    names = {f"{n}_{k}{end}" for n in "ac" for k in (0, 1) for end in (".h5", "_bbox.npy")}
+    assert names <= {path.name for path in (folder / "out").iterdir()}
+    assert read_boxes(folder / "out" / "a_1_bbox.npy")["t"].tolist() == [20_000]
+    recording(folder / "b.dat", random_events(10, (4, 6)))
+    assert command(*asked, *more) == 0
+    assert "3 recordings: 1 made, 2 kept, 0 failed" in capsys.readouterr().err
+    assert command(*asked, *more) == 0
+    assert "3 recordings: 0 made, 3 kept, 0 failed" in capsys.readouterr().err
+
+
+def test_command__shows_on_a_terminal_how_much_is_done_and_the_time_left(folder, monkeypatch):
+    control, terminal = pty.openpty()  # which states no size
+    pieces: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the terminal is closed
+            while pieces.append(os.read(control, 4096)) or pieces[-1]:
+                pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(terminal, "w", encoding="utf-8") as shown:
+        monkeypatch.setattr(sys, "stderr", shown)
+        assert command(folder / "*.dat", "-o", folder / "out", "--window-us", 1_000) == 0
+    reader.join(10)
+    os.close(control)
+    said = b"".join(pieces).decode()
+    assert re.search(r"features: +\d+%.*\[\d\d:\d\d<(\d\d:\d\d|\?)", said)
+    assert said.endswith("3 recordings: 3 made, 0 kept, 0 failed\r\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.dat", "x/a.aedat4"], "two files would both become a.h5: a.dat and x/a.aedat4"),
+        (["*.raw"], r"\*.raw: no file fits it"),
+        (["a.dat", "--boxes", "q_bbox.npy", "r_bbox.npy"], "q_bbox.npy: belongs to no recording"),
+    ],
+)
+def test_command__that_cannot_work_does_nothing_and_exits_with_2(
+    folder, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(folder)
+    assert command(*arguments, "-o", "out", "--window-us", 10_000) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (folder / "out").exists()
+
+
+def test_command__of_one_recording_that_fails_says_so_once(folder, capsys):
+    (folder / "b.dat").write_bytes(b"no recording")
+    assert command(folder / "b.dat", "-o", folder / "out", "--window-us", 10_000) == 1
+    said = capsys.readouterr().err
+    assert said.count("b.dat") == 1
+    assert not (folder / "out" / "b.h5").exists()
