@@ -34,7 +34,13 @@ from evreel.checks.run import audit
 from evreel.dataset.settings import FREE_COLUMNS, Config, RecordingColumns
 from evreel.errors import EvreelError
 from evreel.filters import Crop
-from evreel.layout import BOX_DTYPE, LAYOUTS
+from evreel.layout import (
+    BOX_DTYPE,
+    FEATURE_DATA_ATTRIBUTES,
+    FEATURE_STORED_ATTRIBUTES,
+    FEATURES,
+    LAYOUTS,
+)
 from evreel.representations import REGISTRY, Representation, create, frames
 from evreel.representations.channels import legend_text
 from evreel.representations.described import describe, documented, range_text, section
@@ -176,6 +182,9 @@ def files_page() -> Iterator[str]:
             yield f"| `{name}` | {meaning} |"
         for name, meaning in layout.optional.items():
             yield f"| `{name}` | {meaning} Left out where there is none. |"
+        if layout is FEATURES:
+            for name, meaning in (FEATURE_DATA_ATTRIBUTES | FEATURE_STORED_ATTRIBUTES).items():
+                yield f"| of `data`: `{name}` | {meaning} |"
         yield ""
     yield "## `<id>_bbox.npy`\n"
     yield f"One record of {BOX_DTYPE.itemsize} bytes a box, sorted by t, then track_id.\n"

@@ -432,6 +432,19 @@ def not_a_number(file: h5py.File) -> None:
     file["data"][3, 0, 10, 20] = np.nan
 
 
+@plants(feature_extra="features/feature_extra.h5")
+def no_confidence(bed: Bed) -> None:
+    """Add a confidence per window, and leave one out."""
+    path = bed.copy("features.h5", "features/feature_extra.h5")
+    with h5py.File(path) as file:
+        confidence = np.ones(len(file["data"]))
+    confidence[2] = np.nan
+    array = bed.new("confidence.npy")
+    np.save(array, confidence)
+    steps.enrich(path, {"confidence": array})
+    array.unlink()
+
+
 @edits("sampled.h5", "features/feature_sample.h5")
 def early_window(file: h5py.File) -> None:
     """Let a window start before its sample."""

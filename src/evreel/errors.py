@@ -269,6 +269,10 @@ class ParameterError(UsageError):
     """A setting, or a parameter of a representation or a window, that is out of its range."""
 
 
+class RepresentationError(EvreelError):
+    """A user's own representation that fails on a window, or whose frames are not alike."""
+
+
 class SourceError(EvreelError):
     """A source that is not available, or whose bytes are not the ones promised."""
 

@@ -12,7 +12,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-Filter = Literal["none", "bitshuffle-lz4", "zstd", "gzip"]
+Filter = Literal["none", "bitshuffle-lz4", "zstd", "gzip", "fletcher32"]
+Compression = Literal["zstd", "gzip", "none"]
+"""How the frames of a features file are compressed."""
 
 COLUMN_CHUNK = 65_536
 """Rows per chunk of a column: 2,000 to 10,000 chunks in a long recording, 1 ms to read one."""
@@ -30,7 +32,7 @@ class Array:
         numpy dtype string, or ``str`` for variable-length UTF-8.
     dims
         Names of its dimensions; empty for a scalar. Arrays that share a dimension's name share
-        its length.
+        its length. ``…`` in the end stands for any further ones.
     unit
         Unit of a value, or an empty string.
     meaning
@@ -351,6 +353,16 @@ FEATURES = Layout(
             "Label names; the row is the label's number.",
             optional=True,
         ),
+        Array(
+            "extra/*",
+            "any",
+            ("window", "…"),
+            "",
+            "What `evreel enrich` added under a name: a number, or an array of numbers, per "
+            "window; its attribute sha256 is that of the file that was added.",
+            filter="gzip",
+            optional=True,
+        ),
     ),
     {
         "representation": "Registered name.",
@@ -365,7 +377,7 @@ FEATURES = Layout(
     },
 )
 
-FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
+FEATURE_DATA_ATTRIBUTES: dict[str, str] = {
     "events_to_tensor": "Registered name of the representation, as bytes.",
     "delta_t": "Duration of a window in µs, uint32: the longest if mode is mixed, 0 if it is "
     "n_events or number.",
@@ -378,6 +390,13 @@ FEATURE_DATA_ATTRIBUTES: Mapping[str, str] = {
     "shape": "Channels, height and width of a window's array.",
 }
 """Attributes of a features file's `data`, named as Metavision's; each parameter is one more."""
+
+FEATURE_STORED_ATTRIBUTES: dict[str, str] = {
+    "computed_dtype": "Type in which values were computed, if they are stored in another.",
+    "store_scale": "Value of one step: a stored whole number times this is the value.",
+    "store_as_uint8": "Metavision's: true where a value is the stored one divided by 255.",
+}
+"""Attributes of a features file's `data` where values are not stored as they were computed."""
 
 BOXES_SUFFIX = "_bbox.npy"
 """End of the name of a file of boxes, after the recording's name."""

@@ -141,6 +141,18 @@ def settings_of_features(kind):
     }
 
 
+def sources_of_features():
+    """Return a parameter for each feature: the digests of what defines it, if that is a user's own."""
+
+    def value_of(feature):
+        return lambda wildcards: DATASET.feature_sources(wildcards.id, feature)
+
+    return {
+        f"sources of {feature}": value_of(feature)
+        for feature in DATASET.config.features
+    }
+
+
 def limits(kind, place):
     """Return parameters as `settings` does, of which no change runs a job again.
 

@@ -22,6 +22,7 @@ rule features:
         "../../envs/evreel.yaml"
     params:
         **settings_of_features(FeatureSettings),
+        **sources_of_features(),
         labels=of_recording(DATASET.sample_labels),
         times_sha256=digest("times", DATASET.ends_of_windows("times")),
         revision=revision("features"),

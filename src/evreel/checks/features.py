@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from evreel.files.features import FeaturesFile, SampleWindows
 from evreel.files.samples import SamplesFile
 from evreel.windows import Windows
 
-error, _ = checks_of("features")
+error, warning = checks_of("features")
 
 
 @error(
@@ -55,6 +56,21 @@ def feature_values(frames: Iterable[tuple[int, npt.NDArray[Any]]]) -> Iterator[L
             n += 1
     if n:
         yield place, f"{counted(n, 'window')} with NaN or infinite values; compute again"
+
+
+@warning("feature_extra", "Windows for which added values (`extra`) are NaN or infinite.")
+def feature_extra(pieces: Iterable[tuple[str, int, npt.NDArray[Any]]]) -> Iterator[Located]:
+    """Find added values that are not finite, given piece by piece as (name, first window, …)."""
+    first: dict[str, int] = {}
+    n: Counter[str] = Counter()
+    for name, start, values in pieces:
+        if values.dtype.kind == "f":
+            bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+            if bad.any():
+                first.setdefault(name, start + int(np.argmax(bad)))
+                n[name] += int(bad.sum())
+    for name, window in first.items():
+        yield f"extra/{name}, window {window}", f"{counted(n[name], 'window')} with NaN or infinity"
 
 
 @error(
@@ -140,7 +156,18 @@ def check_features(file: File, known: Known) -> Iterator[Finding]:
                     continue
                 yield k, frame
 
+        lost: list[Finding] = []
+
+        def added() -> Iterator[tuple[str, int, npt.NDArray[Any]]]:
+            for name, extra in frames.extra.items():
+                try:
+                    yield from ((name, *piece) for piece in extra.pieces())
+                except EvreelError as error:
+                    lost.append(unreadable(path, problem_of(error)[0], f"extra/{name}"))
+
         yield from findings(feature_values, readable(), path=path)
+        yield from findings(feature_extra, added(), path=path)
+        yield from lost
         if unread:
             problem = unread[0].problem + first_of(len(unread), "such windows")
             yield unreadable(path, problem, unread[0].place)

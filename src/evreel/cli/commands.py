@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from evreel.cli.options import (
     Option,
     Pairs,
+    as_mapping,
     assignment,
     columns,
     has_any,
     labels,
+    named_files,
     option,
     output,
     pairs,
@@ -845,6 +847,20 @@ def _ends(folder: Path, name: str) -> dict[Instants, Path]:
         "frames": folder / f"{name}{CLOCK_SUFFIX}",
         "times": folder / f"{name}.times",
     }
+
+
+@command(
+    "Add values per window to a feature file.",
+    option("features", metavar="FEATURES", type=Path, help="feature file, HDF5"),
+    named_files("NAME=NPY", "npy file with a number, or an array of them, for each window"),
+    option("--replace", action="store_true", help="replace what has such a name already"),
+)
+def enrich(options: Options) -> int:
+    """Add values; the file is replaced as a whole."""
+    from evreel import steps
+
+    steps.enrich(options.features, as_mapping(options.named), replace=options.replace)
+    return 0
 
 
 @command(

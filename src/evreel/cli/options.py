@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from evreel.errors import UsageError
 from evreel.settings import (
     Facts,
     Known,
@@ -55,6 +56,27 @@ def labels(text: str, *, required: bool = False) -> Option:
 def pairs(flag: str, metavar: str, text: str) -> Option:
     """Return an option that takes NAME=VALUE, once per name."""
     return option(flag, metavar=metavar, type=_pair, action=Pairs, default={}, help=text)
+
+
+def named_files(metavar: str, text: str) -> Option:
+    """Return arguments NAME=FILE, one or more, each name once."""
+    return option("named", metavar=metavar, nargs="+", type=_pair, help=text)
+
+
+def as_mapping(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return what `named_files` took, name → file.
+
+    Raises
+    ------
+    UsageError
+        If a name is duplicated.
+    """
+    found: dict[str, str] = {}
+    for name, file in given:
+        if name in found:
+            raise UsageError(f"{name!r} is duplicated")
+        found[name] = file
+    return found
 
 
 def settings(

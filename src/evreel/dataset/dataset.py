@@ -23,6 +23,7 @@ from evreel.release.content import (
     is_annotated,
     paths_in,
 )
+from evreel.representations.own import is_own, without_folder
 from evreel.settings import Settings, guess
 from evreel.windows import Instants
 
@@ -165,6 +166,16 @@ class DataSet:
         """Return a recording's slices if a feature counts only events in regions, else None."""
         of_regions = any(one.geometry.labels for one in self.settings(id_).features.values())
         return f"{self.results}/slices/{id_}.h5" if of_regions else None
+
+    def feature_sources(self, id_: str, feature: str) -> dict[str, str]:
+        """Return the digests of what defines a feature of a recording, if that is a user's own.
+
+        Role → ``sha256:…``; nothing for a representation of evreel's.
+        """
+        settings = self.settings(id_).features[feature]
+        if not is_own(settings.representation):
+            return {}
+        return dict(settings.feature().representation.sources)
 
     @property
     def boxed(self) -> list[str]:
@@ -394,6 +405,8 @@ class DataSet:
             for key in parents:
                 node = node[key]
             node[last] = Path(file).name
+        for feature in config["features"].values():
+            feature["representation"] = without_folder(feature["representation"])
         recordings = {
             id_: {column: _without_folders(column, cell) for column, cell in row.items()}
             | {
@@ -411,6 +424,8 @@ def _without_folders(column: str, cell: str) -> str:
     """Return a cell of the recordings table without the folders of this machine."""
     if column == "source":
         return read_source(cell).public
+    if column.startswith("features/") and column.endswith("/representation"):
+        return without_folder(cell)
     is_local = column in (*FILES, "samples/table") and not cell.startswith("!")
     if not is_local:
         return cell

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from evreel.annotations.alignment import Alignment
 from evreel.annotations.choices import PRIMARY, RADIUS_PX, At, Priority
 from evreel.annotations.seen import Between
-from evreel.errors import UsageError
+from evreel.errors import ParameterError, UsageError
 from evreel.filters import Cropping, Orientation
 from evreel.geometry import Geometry
-from evreel.layout import SHAPE_KINDS, ShapeKind
+from evreel.layout import SHAPE_KINDS, Compression, ShapeKind
 from evreel.recordings.open import FORMAT_NAMES, Reading
 from evreel.release.content import ANONYMOUS, RELEASE_NAME
+from evreel.representations.stored import Store
 from evreel.samples.cut import Clock, Repeats
 from evreel.samples.intervals import Columns, Unit
 from evreel.samples.pattern import Pattern
@@ -553,7 +554,8 @@ class FeatureSettings(AnyWindows):
     """A precomputed representation."""
 
     representation: str = required(
-        "Name of a representation; [representations.md](representations.md) describes them.",
+        "Name of a representation; [representations.md](representations.md) describes them. Or a "
+        "function of your own: path/to/file.py:function, or package.module:function.",
         metavar="NAME",
     )
     parameters: Mapping[str, Any] = section(
@@ -561,6 +563,21 @@ class FeatureSettings(AnyWindows):
         "Parameters of the representation; what is left out takes its default.",
         flag="set",
         metavar="KEY=VALUE",
+    )
+    store: Store | None = optional(
+        "Type of stored values; left out: that in which the representation computes. float32 and "
+        "float16 have the nearest such number; uint8 the nearest of 256 steps from 0 on. What is "
+        "beyond the type's range becomes its end, and is counted.",
+    )
+    scale: float | None = optional(
+        "With store: uint8, the value of one step. Left out: 1 for whole numbers, else 1/255, so "
+        "that the steps go from 0 to 1.",
+        above=0,
+    )
+    compression: Compression = setting(
+        "zstd",
+        "How frames are compressed: zstd (fast, needs hdf5plugin), gzip (every HDF5 reader has it, "
+        "such as Metavision's loaders), or none.",
     )
 
     geometry: Geometry = section(
@@ -589,9 +606,12 @@ class FeatureSettings(AnyWindows):
         ParameterError
             If there is no such representation, or a parameter is out of range.
         """
-        from evreel.representations import Feature, create
+        from evreel.representations import Feature, Stored, create
 
-        return Feature(create(self.representation, self.parameters), self.geometry)
+        if self.store is None and self.scale is not None:
+            raise ParameterError(f"scale={self.scale} does not go without store: uint8")
+        stored = None if self.store is None else Stored(self.store, self.scale)
+        return Feature(create(self.representation, self.parameters), self.geometry, stored)
 
 
 @dataclass(frozen=True)

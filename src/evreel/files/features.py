@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import h5py
-import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 import zstandard
@@ -32,9 +32,11 @@ from evreel.errors import (
 )
 from evreel.events import Sensor
 from evreel.files import hdf5
+from evreel.files.extra import extra_of
+from evreel.files.filters import ZSTD, deflated
 from evreel.files.samples import add_samples, read_samples
 from evreel.geometry import Geometry
-from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES
+from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES, Compression, Filter
 from evreel.provenance import Provenance, canonical_json, counts_in
 from evreel.samples.samples import Samples
 from evreel.text import nfc
@@ -94,8 +96,14 @@ class FeaturesWriter:
         What the representation says of itself (`Representation.description`).
     geometry
         Which pixels of the sensor the frames are of; None for all of them as they are.
+    stored
+        Attributes of `data` on how values are stored, if not as they are computed
+        (`FEATURE_STORED_ATTRIBUTES`).
     samples
         Which windows belong to which sample, if the recording is cut.
+    compression
+        ``zstd``, or for readers without HDF5's plugins ``gzip`` or ``none``; the columns beside the
+        frames need no plugin then, either.
     threads
         Number of compressing threads.
 
@@ -122,7 +130,9 @@ class FeaturesWriter:
         reference: str,
         unit: str,
         geometry: Geometry | None = None,
+        stored: Mapping[str, Any] = MappingProxyType({}),
         samples: SampleWindows | None = None,
+        compression: Compression = "zstd",
         threads: int = 2,
     ) -> None:
         self._shape = shape
@@ -137,6 +147,7 @@ class FeaturesWriter:
             "event_input_width": sensor.width,
             "event_input_height": sensor.height,
             "shape": np.array(shape, dtype=np.int64),
+            **stored,
         }
         for taken in sorted(attributes.keys() & parameters.keys()):
             raise ParameterError(
@@ -144,7 +155,7 @@ class FeaturesWriter:
                 place=name,
                 hint="Choose another name.",
             )
-        plain = {key: _attribute_of(value) for key, value in parameters.items()}
+        own = {key: _attribute_of(value) for key, value in parameters.items()}
         self._data = file.create_dataset(
             "data",
             shape=(self._n, *shape),
@@ -152,18 +163,19 @@ class FeaturesWriter:
             chunks=(1, *shape),
             maxshape=(None, *shape),
             track_times=False,
-            **hdf5.filter_options(FEATURES["data"]),
+            **hdf5.filter_options("fletcher32" if compression == "none" else compression),
         )
-        hdf5.set_attributes(self._data, attributes | plain)
+        plain: Filter | None = None if compression == "zstd" else "fletcher32"
+        hdf5.set_attributes(self._data, attributes | own)
         for column in _COLUMNS:
-            hdf5.add(file, FEATURES[f"windows/{column}"], getattr(windows, column))
+            hdf5.add(file, FEATURES[f"windows/{column}"], getattr(windows, column), filter_=plain)
         if isinstance(division, Count):
-            hdf5.add(file, FEATURES["last_timestamps"], windows.stop_us - 1)
+            hdf5.add(file, FEATURES["last_timestamps"], windows.stop_us - 1, filter_=plain)
         hdf5.add(file, FEATURES["t_offset"], t_offset)
         if samples is not None:
-            add_samples(file, samples.samples, samples.labels)
-            hdf5.add(file, FEATURES["samples/window_start"], samples.bounds[:-1])
-            hdf5.add(file, FEATURES["samples/window_stop"], samples.bounds[1:])
+            add_samples(file, samples.samples, samples.labels, plain)
+            for edge, rows in (("start", samples.bounds[:-1]), ("stop", samples.bounds[1:])):
+                hdf5.add(file, FEATURES[f"samples/window_{edge}"], rows, filter_=plain)
         hdf5.set_attributes(
             file,
             {
@@ -175,6 +187,7 @@ class FeaturesWriter:
                 **({} if geometry is None else {"geometry": canonical_json(geometry.plain())}),
             },
         )
+        self._compression = compression
         self._own = threading.local()
         self._pool = ThreadPoolExecutor(threads, "compress", self._start_thread)
         self._most_pending = 2 * threads
@@ -218,12 +231,19 @@ class FeaturesWriter:
         self._own.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
 
     def _compress(self, raw: bytes) -> bytes:
+        if self._compression == "none":
+            return raw
+        if self._compression == "gzip":
+            return deflated(raw, self._dtype.itemsize, hdf5.GZIP_LEVEL)
         compressed: bytes = self._own.compressor.compress(raw)
         return compressed
 
     def _store(self) -> None:
         chunk = self._pending.popleft().result()
-        self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
+        if self._compression == "none":  # HDF5 adds a checksum
+            self._data[self._written] = np.frombuffer(chunk, self._dtype).reshape(self._shape)
+        else:
+            self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
         self._written += 1
 
 
@@ -238,7 +258,9 @@ class FeaturesFile(hdf5.Opened):
     Attributes
     ----------
     shape : (N, C, H, W).
-    dtype : of a value.
+    dtype : of a stored value.
+    sources : digests of what defines the representation, if that is a user's own.
+    scale : what one step of a stored value stands for; None where values are stored as they are.
     representation, parameters, revision, reference, unit : what the frames are; name and
         parameters are what `evreel.representations.create` takes.
     windows : row k belongs to frame k.
@@ -249,6 +271,7 @@ class FeaturesFile(hdf5.Opened):
     geometry : which pixels of the sensor the frames are of; boxes beside the file, in the order of
         its windows, are in the coordinates of the frames.
     samples : which frames belong to which sample, None if the recording is not cut.
+    extra : name → values that were added per window (`evreel.steps.enrich`), read when asked for.
 
     Raises
     ------
@@ -266,6 +289,7 @@ class FeaturesFile(hdf5.Opened):
             self._direct = _is_zstd_by_window(self._data)
             self.windows = self._read_windows()
             self.samples = self._read_samples()
+            self.extra = extra_of(self._file, self.path)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -285,6 +309,21 @@ class FeaturesFile(hdf5.Opened):
         if not 0 <= k < len(self):
             raise IndexError(f"{self.path.name}: no window {k}; there are {len(self)}")
         return self._values(k).copy()
+
+    def values(self, k: int) -> npt.NDArray[np.float32]:
+        """Return the frame of window k as the values that it stands for, (C, H, W) float32.
+
+        Raises
+        ------
+        IndexError, LayoutError
+            As `read`.
+        """
+        frame = self.read(k)
+        if self.scale is None:
+            return frame.astype(np.float32, copy=False)
+        steps = np.arange(256) * self.scale
+        values: npt.NDArray[np.float32] = steps.astype(np.float32)[frame]
+        return values
 
     def __getitem__(self, rows: int | slice) -> Frame:
         """Return the frame of one window, (C, H, W), or the frames of a slice, (n, C, H, W)."""
@@ -357,14 +396,22 @@ class FeaturesFile(hdf5.Opened):
         try:
             self.parameters: dict[str, Any] = json.loads(root["representation_parameters"])
             self.revision = int(root["representation_revision"])
+            parameters = json.loads(root.get("parameters", "{}"))
+            self.sources: dict[str, str] = parameters.get("sources", {})
             self.delta_t_us = int(data["delta_t"])
             self.n_events = int(data["n_events"])
             self.geometry = Geometry(**json.loads(root.get("geometry", "{}")))
+            self.scale = float(data["store_scale"]) if "store_scale" in data else None
             height, width = int(data["event_input_height"]), int(data["event_input_width"])
             said = tuple(int(size) for size in data["shape"])
         except (TypeError, ValueError, ParameterError) as error:
             raise LayoutError(f"its attributes cannot be read: {error}", path=self.path) from error
         self.sensor = Sensor.checked(height, width)
+        if self.scale is not None and (self.dtype != np.uint8 or not 0 < self.scale < math.inf):
+            raise LayoutError(
+                f"its store_scale {self.scale} does not go with values of {self.dtype}",
+                path=self.path,
+            )
         if said != self.shape[1:]:
             raise LayoutError(
                 f"data has frames of {self.shape[1:]}, but its attribute shape says {said}",
@@ -436,7 +483,7 @@ def _is_zstd_by_window(data: h5py.Dataset) -> bool:
     return bool(
         data.chunks == (1, *data.shape[1:])
         and filters.get_nfilters() == 1
-        and filters.get_filter(0)[0] == hdf5plugin.Zstd.filter_id
+        and filters.get_filter(0)[0] == ZSTD
     )
 
 

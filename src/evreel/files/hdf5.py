@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
@@ -18,11 +17,21 @@ from h5py import h5d, h5p, h5s, h5t
 from evreel.closing import Closing
 from evreel.errors import EventsError, EvreelError, LayoutError
 from evreel.events import Events, Sensor
+from evreel.files.filters import check_filters
 from evreel.files.inspection import InspectionError, check_structure, described
 from evreel.files.seal import is_sealed, seal_of
-from evreel.layout import LAYOUTS, Array, Layout
+from evreel.layout import LAYOUTS, Array, Filter, Layout
 from evreel.provenance import Provenance
 
+try:
+    import hdf5plugin
+except ImportError as error:
+    raise EvreelError(
+        f"HDF5's plugins, which evreel's files are compressed with, cannot be imported: {error}",
+        hint="Run: pip install hdf5plugin.",
+    ) from error
+
+GZIP_LEVEL = 4
 REBUILD = "The file is damaged: build or download it again."
 
 
@@ -269,7 +278,11 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
         dataset = file[array.name]
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
             raise LayoutError(f"{array.name} is not a data set with values", path=path)
-        if len(dataset.shape) != len(array.dims):
+        dims = array.dims
+        if dims[-1:] == ("…",):
+            further = range(1, len(dataset.shape) - len(dims) + 2)
+            dims = (*dims[:-1], *(f"dimension {k} of {array.name}" for k in further))
+        if len(dataset.shape) != len(dims):
             raise LayoutError(
                 f"data set {array.name} has {len(dataset.shape)} dimensions; "
                 f"({', '.join(array.dims)}) is expected",
@@ -284,12 +297,13 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
             raise LayoutError(
                 f"data set {array.name} is {dataset.dtype.str}; {expected} is expected", path=path
             )
-        for dim, length in zip(array.dims, dataset.shape, strict=True):
+        for dim, length in zip(dims, dataset.shape, strict=True):
             known, by = lengths.setdefault(dim, (length, array.name))
             if known != length:
                 raise LayoutError(
                     f"data set {array.name} has {length} of {dim}, but {by} has {known}", path=path
                 )
+        check_filters(dataset, path)
 
 
 def members(file: h5py.File, group: str) -> list[str]:
@@ -343,7 +357,13 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
-def add(file: h5py.File, array: Array, data: npt.ArrayLike | str | None = None) -> h5py.Dataset:
+def add(
+    file: h5py.File,
+    array: Array,
+    data: npt.ArrayLike | str | None = None,
+    *,
+    filter_: Filter | None = None,
+) -> h5py.Dataset:
     """Create a layout's data set, with data or growable along its first dimension.
 
     Parameters
@@ -354,6 +374,8 @@ def add(file: h5py.File, array: Array, data: npt.ArrayLike | str | None = None) 
         What to create.
     data
         Its values; None for a column that `append` fills.
+    filter_
+        How chunks are compressed, if not as the layout says.
     """
     options: dict[str, Any] = {"track_times": False}
     if array.dtype == "str":
@@ -365,7 +387,7 @@ def add(file: h5py.File, array: Array, data: npt.ArrayLike | str | None = None) 
     if array.chunk is not None:
         options["chunks"] = array.chunk
         options["maxshape"] = (None, *array.chunk[1:])
-        options |= filter_options(array)
+        options |= filter_options(filter_ or array.filter)
     if data is None:
         shape = (0, *(array.chunk or ())[1:])
         return file.create_dataset(array.name, shape=shape, dtype=array.dtype, **options)
@@ -393,17 +415,17 @@ def _add_scalar(file: h5py.File, array: Array, value: npt.ArrayLike | None) -> h
     return dataset
 
 
-def filter_options(array: Array) -> dict[str, Any]:
-    """Return the keywords of `create_dataset` for an array's filter."""
-    if array.filter == "bitshuffle-lz4":
+def filter_options(filter_: Filter) -> dict[str, Any]:
+    """Return the keywords of `create_dataset` for a filter."""
+    if filter_ == "bitshuffle-lz4":
         # The plugin trusts its input: flipped bits crash it or give other values. HDF5 adds the
         # checksum after it, so that damage is found before the plugin sees it.
         return {**hdf5plugin.Bitshuffle(cname="lz4"), "fletcher32": True}
-    if array.filter == "zstd":
+    if filter_ == "zstd":
         return dict(hdf5plugin.Zstd(clevel=1))
-    if array.filter == "gzip":
-        return {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-    return {}
+    if filter_ == "gzip":
+        return {"compression": "gzip", "compression_opts": GZIP_LEVEL, "shuffle": True}
+    return {"fletcher32": True} if filter_ == "fletcher32" else {}
 
 
 def append(dataset: h5py.Dataset, rows: npt.NDArray[Any]) -> None:

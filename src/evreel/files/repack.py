@@ -1,9 +1,7 @@
 """HDF5 files for others: the same content, compressed so that no plugin is needed to read it.
 
 Working files use bitshuffle-LZ4 and Zstd, which are fast and come as plugins. gzip after a byte
-shuffle is part of HDF5 itself. The compressor is libdeflate, not HDF5's: the zlib that h5py finds
-differs between systems and gives different bytes; libdeflate has a locked version, and any zlib
-reads its output.
+shuffle is part of HDF5 itself.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import deflate
 import h5py
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +19,7 @@ from h5py import h5a, h5d, h5g, h5s, h5t, h5z
 
 from evreel.errors import ReleaseError, foreign
 from evreel.files import hdf5
+from evreel.files.filters import check_filters, deflated, filters_of
 
 GZIP_LEVEL = 6
 _BLOCK_BYTES = 1 << 22
@@ -92,7 +90,7 @@ def repack(source: str | Path, destination: str | Path) -> None:
         with hdf5.new_file(
             Path(destination), libver=("earliest", "v110"), track_order=tracked
         ) as new:
-            _copy_attributes(root, new["/"], source)
+            copy_attributes(root, new["/"], source)
             copies = {root: "/"}
             for group in _groups(old):
                 _copy_members(group, new[copies[group]], copies, source)
@@ -161,8 +159,7 @@ def _check_whole(dataset: h5py.Dataset, place: str, path: Path) -> None:
 
 
 def _filters(dataset: h5py.Dataset) -> set[int]:
-    properties = dataset.id.get_create_plist()
-    return {properties.get_filter(k)[0] for k in range(properties.get_nfilters())}
+    return set(filters_of(dataset))
 
 
 def _copy_members(
@@ -186,7 +183,7 @@ def _copy_members(
                 copy = _copy_dataset(node, new, place, path)
             else:
                 raise _not_kept(f"{place} is a named type", path)
-            _copy_attributes(node, copy, path)
+            copy_attributes(node, copy, path)
             new[name] = copy
             copies[node] = new[name].name
         else:
@@ -196,13 +193,8 @@ def _copy_members(
 def _copy_dataset(old: h5py.Dataset, new: h5py.Group, place: str, path: Path) -> h5py.Dataset:
     """Return a copy in the file of `new`, which has no name yet."""
     _check_whole(old, place, path)
+    check_filters(old, path)
     filters = _filters(old)
-    for code in sorted(filters):
-        if not h5z.filter_avail(code):
-            raise ReleaseError(
-                f"data set {place} is compressed by HDF5 filter {code}, which is not installed",
-                path=path,
-            )
     properties = old.id.get_create_plist()
     properties.set_obj_track_times(False)
     if filters - _BUILT_IN:
@@ -233,16 +225,10 @@ def _copy_dataset(old: h5py.Dataset, new: h5py.Group, place: str, path: Path) ->
 
 
 def _deflated(block: npt.NDArray[Any], dataset: h5py.Dataset, shuffle: bool) -> bytes:
-    """Return a chunk as HDF5's shuffle (bytes of equal significance together) and deflate would.
-
-    A chunk at the edge is stored in its full shape; beyond the edge it has the fill value.
-    """
+    """Return a compressed chunk; at the edge, beyond the values, it has the fill value."""
     chunk = np.full(dataset.chunks, dataset.fillvalue, dtype=dataset.dtype)
     chunk[tuple(map(slice, block.shape))] = block
-    size = dataset.dtype.itemsize
-    raw = np.frombuffer(chunk.tobytes(), dtype=np.uint8)
-    ordered = raw.reshape(-1, size).T if shuffle else raw
-    return bytes(deflate.zlib_compress(ordered.tobytes(), GZIP_LEVEL))
+    return deflated(chunk.tobytes(), dataset.dtype.itemsize, GZIP_LEVEL, shuffle=shuffle)
 
 
 def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -269,7 +255,8 @@ def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], tuple[int,
         yield start, tuple(min(s, n - at) for s, n, at in zip(step, shape, start, strict=True))
 
 
-def _copy_attributes(old: h5py.HLObject, new: h5py.HLObject, path: Path) -> None:
+def copy_attributes(old: h5py.HLObject, new: h5py.HLObject, path: Path) -> None:
+    """Copy attributes with their types; `path` is for messages."""
     for name in old.attrs:
         attribute = old.attrs.get_id(name)
         kind = _kind(attribute.get_type(), f"attribute {name} of {old.name}", path)

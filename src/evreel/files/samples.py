@@ -11,13 +11,17 @@ import numpy.typing as npt
 
 from evreel.errors import AnnotationError, LayoutError
 from evreel.files import hdf5
-from evreel.layout import SAMPLES
+from evreel.layout import SAMPLES, Filter
 from evreel.samples.samples import Samples
 from evreel.timebase import Int64Array
 
 
-def add_samples(file: h5py.File, samples: Samples, labels: Sequence[str]) -> None:
+def add_samples(
+    file: h5py.File, samples: Samples, labels: Sequence[str], filter_: Filter | None = None
+) -> None:
     """Write what every layout with samples has: names, labels and times.
+
+    `filter_` is as in `hdf5.add`.
 
     Raises
     ------
@@ -32,7 +36,7 @@ def add_samples(file: h5py.File, samples: Samples, labels: Sequence[str]) -> Non
         "t_offset": samples.t_offset,
     }
     for name, column in columns.items():
-        hdf5.add(file, SAMPLES[f"samples/{name}"], column)
+        hdf5.add(file, SAMPLES[f"samples/{name}"], column, filter_=filter_)
     hdf5.add(file, SAMPLES["labels/name"], list(labels))
 
 

@@ -5,15 +5,12 @@ One file each. `REGISTRY` lists them all; `register` adds your own, for this pro
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
-import typing
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from evreel.errors import ParameterError, did_you_mean
-from evreel.events import Events, Sensor
 from evreel.representations.averaged_timesurface import AveragedTimesurface
 from evreel.representations.base import Accumulator, Frame, Representation, Window
 from evreel.representations.binary import Binary
@@ -25,6 +22,7 @@ from evreel.representations.event_cube_paper import EventCubePaper
 from evreel.representations.event_image import EventImage
 from evreel.representations.exponential_surface import ExponentialSurface
 from evreel.representations.feature import Feature
+from evreel.representations.functions import from_function
 from evreel.representations.hats import Hats
 from evreel.representations.histo import Histo
 from evreel.representations.histo_quantized import HistoQuantized
@@ -32,8 +30,10 @@ from evreel.representations.histogram import Histogram
 from evreel.representations.last_timestamp import LastTimestamp
 from evreel.representations.mixed_density_stack import MixedDensityStack
 from evreel.representations.multi_channel_timesurface import MultiChannelTimesurface
+from evreel.representations.own import check_kind, is_own, load
 from evreel.representations.running import Run, frames, frames_together, tensor
 from evreel.representations.stacked_histogram import StackedHistogram
+from evreel.representations.stored import Stored
 from evreel.representations.timesurface import Timesurface
 from evreel.representations.tore import Tore
 from evreel.representations.voxel_grid import VoxelGrid
@@ -63,6 +63,7 @@ __all__ = [
     "Representation",
     "Run",
     "StackedHistogram",
+    "Stored",
     "Timesurface",
     "Tore",
     "VoxelGrid",
@@ -71,6 +72,7 @@ __all__ = [
     "frames",
     "frames_together",
     "from_function",
+    "kind_of",
     "register",
     "setting",
     "tensor",
@@ -102,12 +104,35 @@ REGISTRY: dict[str, type[Representation]] = {
 
 Kind = TypeVar("Kind", bound=type[Representation])
 
-_FACTS = ("name", "revision", "reference", "unit")
-_PROPERTIES = ("parameters", "channels", "legend", "viz", "shape", "history", "accumulator")
+
+def kind_of(name: str) -> type[Representation]:
+    """Return the class of a representation: one of `REGISTRY`, or a user's own.
+
+    Raises
+    ------
+    ParameterError
+        If there is none of this name.
+    """
+    if is_own(name):
+        return load(name)
+    if name not in REGISTRY:
+        raise ParameterError(
+            f"there is no representation {name!r}; available: {_listed(REGISTRY)}",
+            hint=_nearest(name, REGISTRY),
+        )
+    return REGISTRY[name]
 
 
 def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representation:
     """Return a representation by its name; parameters that are not given take their defaults.
+
+    Parameters
+    ----------
+    name
+        Of one in `REGISTRY`, or ``path/to/file.py:function`` or ``package.module:function`` for one
+        of a user's own.
+    parameters
+        Values by name.
 
     Raises
     ------
@@ -120,12 +145,7 @@ def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representa
     >>> create("voxel_grid", {"bins": 10}).parameters
     {'bins': 10, 'span': 'events'}
     """
-    if name not in REGISTRY:
-        raise ParameterError(
-            f"there is no representation {name!r}; available: {_listed(REGISTRY)}",
-            hint=_nearest(name, REGISTRY),
-        )
-    kind = REGISTRY[name]
+    kind = kind_of(name)
     known = _parameters_of(kind)
     given = dict(parameters or {})
     for unknown in given:
@@ -154,107 +174,13 @@ def register(kind: Kind) -> Kind:
     ParameterError
         If the name is taken, or the class is incomplete.
     """
-    for wanted in _FACTS:
-        if not hasattr(kind, wanted):
-            raise ParameterError(f"class {kind.__name__} has no {wanted}")
-    if inspect.isabstract(kind):
-        missing = ", ".join(sorted(kind.__abstractmethods__))
-        raise ParameterError(f"class {kind.__name__} does not define {missing}")
-    if not hasattr(kind, "__dataclass_fields__"):
-        raise ParameterError(
-            f"class {kind.__name__} is not a data class",
-            hint="Decorate it with @dataclass(frozen=True); its fields are the parameters.",
-        )
-    taken = inspect.signature(kind).parameters.keys() & {*_FACTS, *_PROPERTIES}
-    if taken:
-        raise ParameterError(
-            f"class {kind.__name__} has a parameter {min(taken)!r}, which is a reserved name",
-            hint="Choose another name.",
-        )
+    check_kind(kind)
     if REGISTRY.get(kind.name, kind) is not kind:
         raise ParameterError(
             f"a representation called {kind.name!r} already exists", hint="Choose another name."
         )
     REGISTRY[kind.name] = kind
     return kind
-
-
-def from_function(
-    function: Callable[..., None],
-    *,
-    name: str,
-    channels: int,
-    dtype: str,
-    unit: str,
-    reference: str,
-    revision: int = 1,
-) -> type[Representation]:
-    """Return a representation made from a function; `register` adds it.
-
-    Parameters
-    ----------
-    function
-        ``function(frame, events, window, **parameters)``: adds some of a window's `events` to
-        `frame`, (C, H, W), which is all zero at the window's start. It is called for each piece
-        of a long window in turn. Its keyword-only arguments are the parameters; each needs a
-        default and a type.
-    name, dtype, unit, reference, revision
-        As in `Representation`.
-    channels
-        C.
-
-    Examples
-    --------
-    >>> def latest(frame, events, window, *, gain: float = 1.0):
-    ...     frame[0, events.y, events.x] = gain * (events.t - window.start_us)
-    >>> Latest = from_function(
-    ...     latest, name="latest", channels=1, dtype="float32", unit="µs", reference="README"
-    ... )
-    >>> Latest(gain=2).parameters
-    {'gain': 2.0}
-    """
-    hints = typing.get_type_hints(function)
-    fields = []
-    for argument in inspect.signature(function).parameters.values():
-        if argument.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
-        if argument.default is argument.empty:
-            raise ParameterError(f"its parameter {argument.name!r} has no default", place=name)
-        hint = hints.get(argument.name, type(argument.default))
-        fields.append((argument.name, hint, dataclasses.field(default=argument.default)))
-    return dataclasses.make_dataclass(
-        name,
-        fields,
-        bases=(Representation,),
-        frozen=True,
-        namespace={
-            "name": name,
-            "revision": revision,
-            "reference": reference,
-            "unit": unit,
-            "channels": property(lambda self: channels),
-            "dtype": property(lambda self: dtype),
-            "accumulator": lambda self, sensor, repairs: _Called(self, sensor, repairs, function),
-            "__doc__": function.__doc__,
-        },
-    )
-
-
-class _Called(Accumulator):
-    """Runs a function piece by piece."""
-
-    def __init__(
-        self,
-        representation: Representation,
-        sensor: Sensor,
-        repairs: MutableMapping[str, int],
-        function: Callable[..., None],
-    ) -> None:
-        super().__init__(representation, sensor, repairs)
-        self._function, self._parameters = function, representation.parameters
-
-    def accumulate(self, events: Events) -> None:
-        self._function(self.frame, events, self.window, **self._parameters)
 
 
 def _listed(names: Iterable[str]) -> str:

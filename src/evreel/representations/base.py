@@ -9,7 +9,8 @@ recording.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -170,6 +171,8 @@ class Representation(Settings, ABC):
         Unit of a value.
     viz
         How a frame is shown, if not as `evreel.viz` does it for all.
+    sources
+        Digests of the files that define it, where it is a user's own: role → ``sha256:…``.
 
     Raises
     ------
@@ -182,6 +185,7 @@ class Representation(Settings, ABC):
     reference: ClassVar[str]
     unit: ClassVar[str]
     viz: ClassVar[Viz | None] = None
+    sources: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def __post_init__(self) -> None:
         try:
@@ -240,3 +244,10 @@ class Representation(Settings, ABC):
     @abstractmethod
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what computes it, with its own frame and the counts that it increases."""
+
+
+FACTS = ("name", "revision", "reference", "unit")
+"""What a class of representations says of itself."""
+
+RESERVED = (*FACTS, *(name for name in dir(Representation) if not name.startswith("_")))
+"""Names that no parameter can have."""

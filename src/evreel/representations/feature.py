@@ -11,6 +11,7 @@ import numpy as np
 from evreel.events import Sensor
 from evreel.geometry import EventMap, Geometry, Regions
 from evreel.representations.base import Frame, Representation
+from evreel.representations.stored import Stored
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,13 @@ class Feature:
         What is computed.
     geometry
         Which pixels of the sensor it is computed of, and of which size its frames are.
+    stored
+        Type of stored values; None: that in which they are computed.
     """
 
     representation: Representation
     geometry: Geometry = field(default_factory=Geometry)
+    stored: Stored | None = None
 
     @classmethod
     def of(cls, made_of: Representation | Feature) -> Feature:
@@ -36,13 +40,29 @@ class Feature:
     @property
     def dtype(self) -> str:
         """Name of the numpy type of a value of its frames."""
-        return self.representation.dtype
+        return self.representation.dtype if self.stored is None else self.stored.dtype
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes it another one than others, as plain JSON values."""
+        made_of = self.representation
+        said: dict[str, Any] = {"representation": {made_of.name: made_of.parameters}}
+        if made_of.sources:
+            said["sources"] = dict(made_of.sources)
+        if self.geometry != Geometry():
+            said["geometry"] = self.geometry.plain()
+        if self.stored is not None:
+            said |= {"store": self.stored.dtype, "scale": self.stored.scale}
+        return said
 
     @property
     def description(self) -> dict[str, Any]:
         """What a features file says about it, as keywords of `FeaturesWriter`."""
+        computed = self.representation.dtype
         changed = None if self.geometry == Geometry() else self.geometry
-        return {**self.representation.description, "dtype": self.dtype, "geometry": changed}
+        stored = {} if self.stored is None else self.stored.attributes(computed)
+        said = self.representation.description
+        return {**said, "dtype": self.dtype, "geometry": changed, "stored": stored}
 
     def shape(self, sensor: Sensor) -> tuple[int, int, int]:
         """Return (C, H, W) of a frame for the sensor of a recording.
@@ -64,6 +84,14 @@ class Feature:
         self, sensor: Sensor, repairs: MutableMapping[str, int]
     ) -> Callable[[Frame], Frame]:
         """Return what is done to each finished frame; it may return one array again and again."""
+        resized = self._resizing(sensor)
+        if self.stored is None:
+            return resized
+        stored = self.stored.each(self.shape(sensor), repairs)
+        return lambda frame: stored(resized(frame))
+
+    def _resizing(self, sensor: Sensor) -> Callable[[Frame], Frame]:
+        """Return what gives finished frames their size."""
         changed = self.geometry.of_frames(self._unfinished(sensor))
         if changed is None:
             return lambda frame: frame

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import EventsError, ParameterError
+from evreel.errors import EventsError, ParameterError, RepresentationError
 from evreel.events import Events, Sensor
 from evreel.geometry import EventMap, Regions
 from evreel.representations.base import Frame, Representation, Window
@@ -165,9 +165,11 @@ def frames_together(
             _, k, steps = going[0]
             try:
                 step = next(steps, None)
-            except (EventsError, ParameterError) as error:
+            except (EventsError, ParameterError, RepresentationError) as error:
                 place = ": ".join(filter(None, (runs[k].name, error.place)))
-                raise type(error)(error.problem, place=place, hint=error.hint) from error
+                raise type(error)(
+                    error.problem, path=error.path, place=place, hint=error.hint
+                ) from error
             if step is None:
                 heapq.heappop(going)
                 continue

@@ -31,6 +31,7 @@ from evreel.steps.clock import clock, clock_by_hand
 from evreel.steps.common import LOG, given, given_each, logged, memory_error, os_error
 from evreel.steps.cut import cut
 from evreel.steps.draw import draw
+from evreel.steps.enrich import enrich
 from evreel.steps.events import Source, as_store, events
 from evreel.steps.export import export
 from evreel.steps.feature_boxes import feature_boxes
@@ -84,6 +85,7 @@ __all__ = [
     "cut",
     "describe",
     "draw",
+    "enrich",
     "events",
     "export",
     "feature_boxes",

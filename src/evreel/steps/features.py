@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import LayoutError, ParameterError
-from evreel.geometry import Geometry
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, Steady, counted
@@ -277,15 +276,15 @@ class _Job:
         self.repairs: dict[str, int] = {}
         self._feature = settings.feature()
         self._division = settings.division()
+        self._compression = settings.compression
         self._labels = labels
         self._instants = None if ends is None else ends.instants
-        representation = self._feature.representation
-        self.name = representation.name
+        self.name = self._feature.representation.name
         parameters = {
-            "representation": {self.name: representation.parameters},
+            **self._feature.identity,
             **asdict(self._division),
+            **({} if self._compression == "zstd" else {"compression": self._compression}),
             **({} if labels is None else {"labels": labels}),
-            **({} if settings.geometry == Geometry() else {"geometry": settings.geometry.plain()}),
         }
         parameters |= {} if part is None else part.said
         of_ends = {} if ends is None else {ends.role: ends.digest}
@@ -354,6 +353,7 @@ class _Job:
             t_offset,
             shape=shape,
             samples=of_samples,
+            compression=self._compression,
             threads=threads,
             **self._feature.description,
         )

@@ -37,18 +37,6 @@ from evreel.errors import EvreelError
 
 Values = Sequence[int]
 
-ECF = 0x8ECF
-NAMES = {
-    ECF: "ECF (Prophesee)",
-    4: "szip",
-    5: "nbit",
-    6: "scaleoffset",
-    307: "bzip2",
-    32000: "LZF",
-    32008: "bitshuffle",
-    32026: "Blosc2",
-}
-"""Filters that are not read, for messages."""
 CHECKED = (1, 3)
 """Filters that verify a checksum."""
 

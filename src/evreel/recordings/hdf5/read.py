@@ -50,6 +50,7 @@ from evreel.errors import (
 from evreel.events import Sensor, Triggers
 from evreel.files import probe
 from evreel.files.events_store import EventsStore
+from evreel.files.filters import ECF, NAMES
 from evreel.files.hdf5 import open_hdf5
 from evreel.files.hdf5 import reading as reading_hdf5
 from evreel.files.inspection import MAGIC, InspectionError, described
@@ -189,11 +190,11 @@ class Column:
     def _check(self, told: dict[str, Any]) -> None:
         for number, _ in self._filters:
             if number not in chunks.FILTERS:
-                name = chunks.NAMES.get(number, "an unknown one")
+                name = NAMES.get(number, "an unknown one")
                 hint = (
                     "Use the recording's RAW file. Or, with Prophesee's hdf5_ecf plugin, write it "
                     "in another compression: h5repack -f GZIP=4 IN OUT."
-                    if number == chunks.ECF
+                    if number == ECF
                     else _OTHER_FILTER
                 )
                 raise CodingError(
