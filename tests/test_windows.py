@@ -28,7 +28,6 @@ from evreel.windows import (
     cut,
     division,
     ending_at,
-    part_of_label,
     parts,
 )
 from support import shared_file
@@ -490,23 +489,6 @@ def test_parts__have_every_window_once_and_none_lasts_too_long(spans, longest):
             assert part.windows.start_us[0] == 0
         if k + 1 < len(found):  # the next window would not have fitted
             assert windows.stop_us[part.rows.stop] > part.start_us + longest
-
-
-@given(SPANS, st.integers(20, 50), st.lists(st.integers(-10, 90), max_size=20))
-def test_parts__take_labels_to_the_windows_that_they_are_in(spans, longest, labels):
-    windows = windows_of_spans(spans)
-    found = parts(windows, longest)
-    start, stop = ([part[k] for part in found] for k in (0, 1))
-    of_part = part_of_label(start, stop, labels).tolist()
-    for t, part, window in zip(labels, of_part, windows.of_label(labels).tolist(), strict=True):
-        if part >= 0:
-            own = found[part]
-            inside = int(own.windows.of_label(t - own.start_us))
-            assert window == (inside + own.rows.start if inside >= 0 else -1)
-            # In no window, it is in the last part that begins before it.
-            assert window >= 0 or part == 0 or part == sum(begin < t for begin in start) - 1
-        else:
-            assert window == -1 and t < start[0]
 
 
 def test_parts__of_regular_windows_are_of_equal_duration_and_the_last_is_shorter():

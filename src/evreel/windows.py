@@ -825,39 +825,11 @@ def parts(windows: Windows, max_duration_us: int) -> list[Part]:
                 hint="Choose longer parts, or shorter windows.",
             )
         own = windows[first:after]
+        since = Windows(own.start_us - start, own.stop_us - start, own.start, own.stop)
         stop = int(own.stop_us.max(initial=start))
-        found.append(Part(start, stop, slice(first, after), own.since(start)))
+        found.append(Part(start, stop, slice(first, after), since))
         first = after
     return found
-
-
-def part_of_label(
-    start_us: npt.ArrayLike, stop_us: npt.ArrayLike, t_us: npt.ArrayLike
-) -> Int64Array:
-    """Return the part that a label at each timestamp belongs to, −1 for those before all parts.
-
-    It belongs to the part with ``start < t <= stop``, the first of them if parts overlap, as it
-    belongs to a window (`Windows.of_label`); the first part also takes ``t == start``. So a label
-    that is in a window is in the part that has this window. One that is between two parts, or after
-    the last, stays with the part before it, so that none is lost.
-
-    Parameters
-    ----------
-    start_us, stop_us
-        (n,) int64: starts of one or more parts, ascending, and their latest stops.
-    t_us
-        (m,) timestamps of labels.
-
-    Examples
-    --------
-    >>> part_of_label([0, 20, 60], [20, 40, 80], [-1, 0, 20, 21, 50, 61, 90]).tolist()
-    [-1, 0, 0, 1, 1, 2, 2]
-    """
-    start, t = _whole("start_us", start_us), _whole("t_us", t_us)
-    part = np.searchsorted(start, t, side="left") - 1
-    part[t == start[0]] = 0
-    holds = np.searchsorted(np.maximum.accumulate(_whole("stop_us", stop_us)), t, side="left")
-    return np.minimum(part, holds).astype(np.int64)
 
 
 def _check_number(n: int) -> None:

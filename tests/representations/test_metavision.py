@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from evreel.errors import ParameterError
 from evreel.events import Events, Sensor
+from evreel.geometry import Geometry
 from evreel.representations import (
     Diff,
     DiffQuantized,
@@ -160,26 +160,6 @@ def small_events(draw, stop=60):
     return Events(*(np.array(column[:n], dtype=np.int64) for column in columns), SENSOR)
 
 
-@dataclass(frozen=True)
-class Halved:
-    """Brings 2 × 2 pixels together."""
-
-    sensor: Sensor
-    weight: float = 0.25
-
-    def apply(self, events, first_row):
-        return Events(events.t, events.x // 2, events.y // 2, events.p, self.sensor), None
-
-
-@dataclass(frozen=True)
-class HalvedFeature(Feature):
-    def of_events(self, sensor):
-        return Halved(Sensor(-(-sensor.height // 2), -(-sensor.width // 2)))
-
-    def shape(self, sensor):
-        return super().shape(self.of_events(sensor).sensor)
-
-
 def test_every_name__is_metavisions_with_its_channels_type_and_defaults():
     expected = {
         "histo": (2, "float32", {"max_incr_per_pixel": 5.0}),
@@ -231,11 +211,12 @@ def test_many_events_of_few_pixels__saturate_as_the_slow_twin_does(of):
 
 @pytest.mark.parametrize("of", EVERY, ids=repr)
 def test_pixels_brought_together__add_a_quarter_per_event(of):
-    events = random_events(700, (4, 5))
+    events = random_events(700, (4, 6))
     windows = windows_of(events, Duration(30_000))
-    halved = Halved(Sensor(2, 3)).apply(events, 0)[0]
+    halved = Events(events.t, events.x // 2, events.y // 2, events.p, Sensor(2, 3))
     expected = slow(of, halved, windows, weight=0.25)
-    np.testing.assert_array_equal(tensor(HalvedFeature(of), events, windows), expected)
+    feature = Feature(of, Geometry(downsample=1))
+    np.testing.assert_array_equal(tensor(feature, events, windows), expected)
 
 
 @pytest.mark.parametrize("of", EVERY, ids=repr)

@@ -3,10 +3,10 @@ rule features:
     input:
         store=rules.events.output.store,
         cut=of_recording(DATASET.cut_table, []),
+        slices=of_recording(DATASET.slices_of_regions, []),
         boxes=of_recording(DATASET.ends_of_windows("labels"), []),
         clock=of_recording(DATASET.ends_of_windows("frames"), []),
         times=of_recording(DATASET.ends_of_windows("times"), []),
-        slices=of_recording(DATASET.slices_of_regions, []),
     output:
         update(
             expand(

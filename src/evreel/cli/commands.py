@@ -748,7 +748,7 @@ def features(options: Options) -> int:
             "cut": None if options.cut is None else options.cut / f"{name}.tsv",
             "slices": None if options.slices is None else options.slices / f"{name}.h5",
             "labels": options.labels,
-            "ends": None if options.ends is None else _ends(options.ends, name),
+            "ends": {} if options.ends is None else _ends(options.ends, name),
         },
         stream=options.stream,
     )
@@ -837,18 +837,6 @@ def play(options: Options) -> int:
     return 0
 
 
-def _ends(folder: Path, name: str) -> dict[Instants, Path]:
-    """Return the files of a recording that say where windows end; they need not be there."""
-    from evreel.files.clock import CLOCK_SUFFIX
-    from evreel.layout import BOXES_SUFFIX
-
-    return {
-        "labels": folder / f"{name}{BOXES_SUFFIX}",
-        "frames": folder / f"{name}{CLOCK_SUFFIX}",
-        "times": folder / f"{name}.times",
-    }
-
-
 @command(
     "Add values per window to a feature file.",
     option("features", metavar="FEATURES", type=Path, help="feature file, HDF5"),
@@ -861,6 +849,18 @@ def enrich(options: Options) -> int:
 
     steps.enrich(options.features, as_mapping(options.named), replace=options.replace)
     return 0
+
+
+def _ends(folder: Path, name: str) -> dict[Instants, Path]:
+    """Return the files of a recording that say where windows end; they need not be there."""
+    from evreel.files.clock import CLOCK_SUFFIX
+    from evreel.layout import BOXES_SUFFIX
+
+    return {
+        "labels": folder / f"{name}{BOXES_SUFFIX}",
+        "frames": folder / f"{name}{CLOCK_SUFFIX}",
+        "times": folder / f"{name}.times",
+    }
 
 
 @command(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import LayoutError, ParameterError
@@ -15,8 +15,6 @@ from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, Steady, counted
 from evreel.steps.events import Source, as_store
-from evreel.timebase import Int64Array
-from evreel.windows import Division, Ending, Instants, Windows
 
 if TYPE_CHECKING:
     import h5py
@@ -25,7 +23,36 @@ if TYPE_CHECKING:
     from evreel.files.features import FeaturesWriter
     from evreel.files.slices import SlicesFile
     from evreel.representations import Run
-    from evreel.samples.samples import Samples
+    from evreel.timebase import Int64Array
+    from evreel.windows import Instants, Windows
+
+
+class Beside(TypedDict, total=False):
+    """What else there is of a recording, as far as its features need it.
+
+    Parameters
+    ----------
+    cut
+        Table of the recording's samples, as `cut` writes it; each is divided on its own. None
+        divides the recording.
+    labels
+        Label names in the order of their numbers; None takes those of the samples, sorted.
+    slices
+        Annotated slices of the recording, which say where objects are; needed where the geometry
+        of a feature has labels.
+    ends
+        Files with the instants where windows end, if settings say ``ending``: ``labels`` → the
+        recording's boxes, ``frames`` → its clock, ``times`` → a column of times. Only those that
+        are asked for are read.
+    times_sha256
+        SHA-256 that the column of times must have, if it is known.
+    """
+
+    cut: str | Path | None
+    labels: Sequence[str] | None
+    slices: str | Path | None
+    ends: Mapping[Instants, str | Path | None]
+    times_sha256: str | None
 
 
 class FilePart(NamedTuple):
@@ -48,12 +75,8 @@ def features(
     output: str | Path,
     settings: FeatureSettings,
     *,
-    cut: str | Path | None = None,
-    slices: str | Path | None = None,
-    labels: Sequence[str] | None = None,
-    ends: Mapping[Instants, str | Path | None] | None = None,
-    times_sha256: str | None = None,
     progress: Progress = silent,
+    **beside: Unpack[Beside],
 ) -> dict[str, int]:
     """Precompute one representation of one recording, as `all_features` does several.
 
@@ -62,31 +85,17 @@ def features(
     What was changed: name → count. The file has it as ``repairs``.
     """
     wanted = {Path(output): settings}
-    made = all_features(
-        store,
-        wanted,
-        cut=cut,
-        slices=slices,
-        labels=labels,
-        ends=ends,
-        times_sha256=times_sha256,
-        progress=progress,
-    )
-    return made[Path(output)]
+    return all_features(store, wanted, progress=progress, **beside)[Path(output)]
 
 
 def all_features(
-    store: Source | None,
+    store: Source,
     wanted: Mapping[Path, FeatureSettings],
     *,
-    cut: str | Path | None = None,
-    slices: str | Path | None = None,
-    labels: Sequence[str] | None = None,
-    ends: Mapping[Instants, str | Path | None] | None = None,
-    times_sha256: str | None = None,
     part: FilePart | None = None,
     store_digest: str | None = None,
     progress: Progress = silent,
+    **beside: Unpack[Beside],
 ) -> dict[Path, dict[str, int]]:
     """Precompute representations of one recording, in one pass over its events.
 
@@ -96,27 +105,15 @@ def all_features(
     Parameters
     ----------
     store
-        Events store (or a recording, decoded temporarily); None only asks whether all is there.
+        Events store (or a recording, decoded temporarily).
     wanted
         Feature file, HDF5 → the representation, its parameters, and its windows.
-    cut
-        Table of the recording's samples, as `cut` writes it; each is divided on its own. None
-        divides the recording.
-    slices
-        Annotated slices of the recording, which say where objects are; needed where the geometry
-        of a feature has labels.
-    labels
-        Label names in the order of their numbers; None takes those of the samples, sorted.
-    ends
-        Files with the instants where windows end, if settings say ``ending``: ``labels`` → the
-        recording's boxes, ``frames`` → its clock, ``times`` → a column of times. Only those that
-        are asked for are read.
-    times_sha256
-        SHA-256 that the column of times must have, if it is known.
     part
         What part of the recording goes into the files; None: all of it.
     store_digest
         ``sha256:…`` of the store, if it is known.
+    beside
+        What else there is of the recording, as in `Beside`.
 
     Returns
     -------
@@ -126,102 +123,22 @@ def all_features(
     ------
     ParameterError
         If there is no such representation, or a parameter is out of range.
-    NotMadeError
-        If there is no store, and a file is not there as wanted.
     UsageError
-        If slices are needed and not given, or lack a label; or if windows are to end at instants
-        of which there is no file.
+        If slices, or instants where windows end, are needed and not given.
     LayoutError
         If the slices are of another recording.
     """
-    from evreel.files import hdf5
-    from evreel.layout import FEATURES
-    from evreel.representations import frames_together
-    from evreel.samples.tables import read_cut
-
     if not wanted:
         return {}
-    steady, instants = _read_ends(wanted.values(), ends or {}, times_sha256)
-    with contextlib.ExitStack() as opening:
-        if store is not None:
-            opened = opening.enter_context(as_store(store, beside=next(iter(wanted))))
-            store_digest = store_digest or sha256(opened.path)
-        assert store_digest is not None
-        inputs = {"store": store_digest}
-        samples, names = None, None
-        if cut is not None:
-            inputs["cut"] = sha256(cut)
-            samples = read_cut(cut)
-            names = tuple(labels) if labels else tuple(sorted({*samples.label} - {""}))
-        of_regions = dict(inputs)
-        if slices is not None and any(one.geometry.labels for one in wanted.values()):
-            of_regions["slices"] = sha256(slices)
-        jobs = [
-            _Job(
-                path,
-                one,
-                of_regions if one.geometry.labels else inputs,
-                names,
-                instants.get(one.ending),
-                part,
-            )
-            for path, one in wanted.items()
-        ]
-        new = [job for job in jobs if not job.is_kept(touch=store is not None)]
-        if store is None and new:
-            raise NotMadeError
-        if not new:
-            return {job.path: job.repairs for job in jobs}
-        with (
-            atomic(*(job.path for job in new), inputs=[opened.path, cut, slices]) as scratch,
-            contextlib.ExitStack() as files,
-        ):
-            annotated = None
-            if slices is not None and "slices" in of_regions:
-                annotated = files.enter_context(_slices_of(slices, opened, inputs["store"]))
-            runs, writers = [], []
-            for job, path in zip(new, scratch, strict=True):
-                file = files.enter_context(hdf5.create(path, FEATURES, job.made))
-                threads = 2 if len(new) == 1 else 1
-                run, writer = job.begin(file, opened, samples, annotated, threads)
-                runs.append(run)
-                writers.append(writer)
-            total = sum(len(run.windows) for run in runs)
-            every = frames_together(
-                runs, opened.read, opened.sensor, index_of=opened.index_of, ahead=True
-            )
-            for k, frame in counted(every, total, progress):
-                writers[k].write(frame)
-            for job, run, writer in zip(new, runs, writers, strict=True):
-                writer.finish()
-                LOG.info("%s: %d windows of %s", job.said, len(run.windows), job.name)
-            steady.check()
+    given = _Given(wanted.values(), **beside)
+    said = {} if part is None else part.said
+    with as_store(store, beside=next(iter(wanted))) as opened:
+        digest = store_digest or sha256(opened.path)
+        jobs = [_Job(path, one, digest, given, said) for path, one in wanted.items()]
+        new = [job for job in jobs if not job.is_kept()]
+        if new:
+            _make(new, opened, given, part, progress)
     return {job.path: job.repairs for job in jobs}
-
-
-class _Ends(NamedTuple):
-    """Instants where windows end, what their file is called as an input, and its digest."""
-
-    instants: Int64Array
-    role: str
-    digest: str
-
-
-def _read_ends(
-    wanted: Iterable[FeatureSettings],
-    files: Mapping[Instants, str | Path | None],
-    times_sha256: str | None,
-) -> tuple[Steady, dict[Instants | None, _Ends]]:
-    """Return where windows end, of each kind that settings ask for, and the files that say so."""
-    from evreel.files.instants import ROLES, file_with, read_instants
-
-    asked = {at: file_with(at, files) for one in wanted if (at := one.ending) is not None}
-    of_role = {ROLES[at]: file for at, file in asked.items()}
-    steady = Steady(of_role, {"times": times_sha256} if "times" in asked else {})
-    return steady, {
-        at: _Ends(read_instants(at, file), ROLES[at], steady.digests[ROLES[at]])
-        for at, file in asked.items()
-    }
 
 
 def is_made(
@@ -229,7 +146,7 @@ def is_made(
     store_digest: str,
     *,
     said: Mapping[str, Any] = MappingProxyType({}),
-    **beside: Any,
+    **beside: Unpack[Beside],
 ) -> bool:
     """Return whether files are there as `all_features` would make them, from a store's digest.
 
@@ -240,22 +157,86 @@ def is_made(
     said
         What the files say of their part.
     """
-    import numpy as np
-
-    part = FilePart(0, Windows(*np.zeros((4, 0), dtype=np.int64)), said)
-    try:
-        all_features(None, wanted, store_digest=store_digest, part=part, **beside)
-    except NotMadeError:
-        return False
-    return True
+    given = _Given(wanted.values(), **beside)
+    return all(_Job(path, one, store_digest, given, said).is_made() for path, one in wanted.items())
 
 
-class NotMadeError(Exception):
-    """Features are not there as they are wanted."""
+class _Given:
+    """What features are made of besides the events, read once for all of them."""
+
+    def __init__(self, wanted: Iterable[FeatureSettings], **beside: Unpack[Beside]) -> None:
+        from evreel.files.instants import ROLES, file_with, read_instants
+        from evreel.samples.tables import read_cut
+
+        wanted = list(wanted)
+        self.slices = beside.get("slices")
+        if not any(one.geometry.labels for one in wanted):
+            self.slices = None
+        ends = {
+            at: file_with(at, beside.get("ends")) for at in (one.ending for one in wanted) if at
+        }
+        self._roles: dict[str | None, str] = {at: ROLES[at] for at in ends}
+        cut = beside.get("cut")
+        files = {"cut": cut, "slices": self.slices}
+        self.files: dict[str, str | Path | None] = {
+            **files,
+            **{ROLES[at]: file for at, file in ends.items()},
+        }
+        known = {"times": beside.get("times_sha256")} if "times" in ends else {}
+        self.steady = Steady(self.files, known)
+        self.samples = None if cut is None else read_cut(cut)
+        self.labels: tuple[str, ...] | None = None
+        if self.samples is not None:
+            labels = beside.get("labels") or sorted({*self.samples.label} - {""})
+            self.labels = tuple(labels)
+        self._instants = {at: read_instants(at, file) for at, file in ends.items()}
+
+    def digests(self, settings: FeatureSettings) -> dict[str, str]:
+        """Return role → digest of each file that a feature is made of."""
+        roles = ["cut", self._roles.get(settings.ending)]
+        if settings.geometry.labels:
+            roles.append("slices")
+        return {role: self.steady.digests[role] for role in roles if role in self.steady.digests}
+
+    def instants(self, settings: FeatureSettings) -> Int64Array | None:
+        """Return where the windows of a feature end, None unless it says so."""
+        return None if settings.ending is None else self._instants[settings.ending]
 
 
-def _origin(division: Division) -> int:
-    return 0 if isinstance(division, Ending) else division.origin_us
+def _make(
+    jobs: Sequence[_Job],
+    store: EventsStore,
+    given: _Given,
+    part: FilePart | None,
+    progress: Progress,
+) -> None:
+    """Make files in one pass over the events."""
+    from evreel.files import hdf5
+    from evreel.layout import FEATURES
+    from evreel.representations import frames_together
+
+    inputs = [store.path, *given.files.values()]
+    with (
+        atomic(*(job.path for job in jobs), inputs=inputs) as scratch,
+        contextlib.ExitStack() as files,
+    ):
+        slices = None
+        if given.slices is not None:
+            slices = files.enter_context(_slices_of(given.slices, store, jobs[0].store_digest))
+        runs, writers = [], []
+        for job, path in zip(jobs, scratch, strict=True):
+            file = files.enter_context(hdf5.create(path, FEATURES, job.made))
+            run, writer = job.begin(file, store, slices, part, threads=2 if len(jobs) == 1 else 1)
+            runs.append(run)
+            writers.append(writer)
+        total = sum(len(run.windows) for run in runs)
+        every = frames_together(runs, store.read, store.sensor, index_of=store.index_of, ahead=True)
+        for k, frame in counted(every, total, progress):
+            writers[k].write(frame)
+        for job, run, writer in zip(jobs, runs, writers, strict=True):
+            writer.finish()
+            LOG.info("%s: %d windows of %s", job.said, len(run.windows), job.name)
+        given.steady.check()
 
 
 class _Job:
@@ -265,56 +246,53 @@ class _Job:
         self,
         path: Path,
         settings: FeatureSettings,
-        inputs: Mapping[str, str],
-        labels: tuple[str, ...] | None,
-        ends: _Ends | None,
-        part: FilePart | None,
+        store_digest: str,
+        given: _Given,
+        of_part: Mapping[str, Any],
     ) -> None:
         self.path = path
-        self._part = part
+        self.store_digest = store_digest
         self.said = f"{path.parent.name}/{path.name}"
         self.repairs: dict[str, int] = {}
+        self._given = given
+        self._settings = settings
         self._feature = settings.feature()
         self._division = settings.division()
-        self._compression = settings.compression
-        self._labels = labels
-        self._instants = None if ends is None else ends.instants
         self.name = self._feature.representation.name
+        is_plain = settings.compression == "zstd"
         parameters = {
             **self._feature.identity,
             **asdict(self._division),
-            **({} if self._compression == "zstd" else {"compression": self._compression}),
-            **({} if labels is None else {"labels": labels}),
+            **({} if is_plain else {"compression": settings.compression}),
+            **({} if given.labels is None else {"labels": given.labels}),
+            **of_part,
         }
-        parameters |= {} if part is None else part.said
-        of_ends = {} if ends is None else {ends.role: ends.digest}
-        self.made = Provenance("features", parameters, {**inputs, **of_ends}, self.repairs)
+        inputs = {"store": store_digest, **given.digests(settings)}
+        self.made = Provenance("features", parameters, inputs, self.repairs)
 
-    def is_kept(self, *, touch: bool) -> bool:
-        """Return whether the file is there as it would be made.
-
-        Parameters
-        ----------
-        touch
-            Whether its time becomes that of now.
-        """
+    def is_made(self) -> bool:
+        """Return whether the file is there as it would be made; its repairs are known then."""
         from evreel.files.features import repairs_if_made
 
         repairs = repairs_if_made(self.path, self.made, self._feature.representation.revision)
-        if repairs is None:
+        self.repairs.update(repairs or {})
+        return repairs is not None
+
+    def is_kept(self) -> bool:
+        """Return whether the file is there as it would be made; its time becomes that of now."""
+        if not self.is_made():
             return False
-        self.repairs.update(repairs)
-        if touch:
-            self.path.touch()
-            LOG.info("%s: kept, it is complete and the same", self.said)
+        self.path.touch()
+        LOG.info("%s: kept, it is complete and the same", self.said)
         return True
 
     def begin(
         self,
         file: h5py.File,
         store: EventsStore,
-        samples: Samples | None,
-        annotated: SlicesFile | None,
+        slices: SlicesFile | None,
+        part: FilePart | None,
+        *,
         threads: int,
     ) -> tuple[Run, FeaturesWriter]:
         """Return the run that makes the frames, and what writes them into a new file."""
@@ -327,49 +305,41 @@ class _Job:
             shape = self._feature.shape(store.sensor)
         except ParameterError as error:  # of a crop
             raise ParameterError(error.problem, place=self.said, hint=error.hint) from error
+        samples, instants = self._given.samples, self._given.instants(self._settings)
         of_samples = None
-        if samples is None:
-            windows = (
-                store.windows(self._division, self._instants)
-                if self._part is None
-                else self._part.windows
-            )
-            oldest_us = store.oldest_us(windows.start_us)
-        else:
-            windows, bounds = store.windows_of(samples, self._division, self._instants)
-            of_samples = SampleWindows(samples, self._labels or (), bounds)
+        if samples is not None:
+            windows, bounds = store.windows_of(samples, self._division, instants)
+            of_samples = SampleWindows(samples, self._given.labels or (), bounds)
             begins = np.repeat(samples.start_us, np.diff(bounds))
             oldest_us = np.maximum(begins, store.oldest_us(begins))
-        if _origin(self._division) > 0:
-            self.repairs["events_before_origin"] = self._before_origin(store, samples, windows)
-        of_file, t_offset = windows, store.t_offset
-        if self._part is not None:
-            of_file, t_offset = windows.since(self._part.start_us), t_offset + self._part.start_us
+        else:
+            windows = store.windows(self._division, instants) if part is None else part.windows
+            oldest_us = store.oldest_us(windows.start_us)
+        begins_us = 0 if part is None else part.start_us
+        origin_us = getattr(self._division, "origin_us", 0)
+        if origin_us > 0 and part is None:
+            before = store.n_before_origin(self._division, samples)
+            self.repairs["events_before_origin"] = before
+        elif origin_us > 0:  # a part begins where its first window does, unless it is the first
+            first_us = int(windows.start_us[0]) if len(windows) else begins_us + origin_us
+            low, high = store.index_of([begins_us, first_us]).tolist()
+            self.repairs["events_before_origin"] = high - low
         writer = FeaturesWriter(
             file,
-            of_file,
+            windows.since(begins_us),
             self._division,
             store.sensor,
-            t_offset,
+            store.t_offset + begins_us,
             shape=shape,
             samples=of_samples,
-            compression=self._compression,
+            compression=self._settings.compression,
             threads=threads,
             **self._feature.description,
         )
         labels = self._feature.geometry.labels
-        regions = None if labels is None or annotated is None else annotated.regions_of(labels)
+        regions = None if labels is None or slices is None else slices.regions_of(labels)
         run = Run(self._feature, windows, oldest_us, self.repairs, self.said, regions)
         return run, writer
-
-    def _before_origin(self, store: EventsStore, samples: Samples | None, windows: Windows) -> int:
-        """Return how many events are in no window because they are before the division's origin."""
-        if self._part is None:
-            return store.n_before_origin(self._division, samples)
-        start = self._part.start_us
-        first = int(windows.start_us[0]) if len(windows) else start + _origin(self._division)
-        low, high = store.index_of([start, first]).tolist()
-        return max(0, int(high - low))
 
 
 def _slices_of(path: str | Path, store: EventsStore, digest: str) -> SlicesFile:

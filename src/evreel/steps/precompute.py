@@ -420,17 +420,22 @@ def _boxes_of(features: Path) -> Path:
 def _files_of_labels(
     t_us: npt.NDArray[np.int64], parts: Sequence[FilePart | None]
 ) -> npt.NDArray[np.int64]:
-    """Return which file each label goes into, −1 for those before the first one's start."""
-    import numpy as np
+    """Return which file each label goes into, −1 for those before the first one's start.
 
-    from evreel.windows import part_of_label
+    That of the part that has its window (``start < t <= stop``). A label in no window, between two
+    parts or after the last, stays with the part before it, so that none is lost.
+    """
+    import numpy as np
 
     if parts[0] is None:
         return np.zeros(len(t_us), dtype=np.int64)
-    start = [part.start_us for part in parts if part is not None]
-    stop = [
-        int(part.windows.stop_us.max(initial=a))
-        for part, a in zip(parts, start, strict=True)
-        if part is not None
-    ]
-    return part_of_label(start, stop, t_us)
+    start = np.array([part.start_us for part in parts if part is not None])
+    stop = np.array(
+        [part.windows.stop_us.max(initial=part.start_us) for part in parts if part is not None]
+    )
+    file = np.searchsorted(start, t_us, side="left") - 1
+    file[t_us == start[0]] = 0
+    # Of parts that overlap, the first that still holds it.
+    holds = np.searchsorted(np.maximum.accumulate(stop), t_us, side="left")
+    found: npt.NDArray[np.int64] = np.minimum(file, holds)
+    return found
