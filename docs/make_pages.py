@@ -323,7 +323,12 @@ def pictured(frame: npt.NDArray[Any], made_of: Representation) -> npt.NDArray[np
     scale = max(_WIDE_PX // whole.shape[1], 1)
     whole = whole.repeat(scale, axis=0).repeat(scale, axis=1)
     shaded = (whole // shades * shades + shades // 2 for shades in _SHADES)
-    return next(found for found in shaded if len(np.unique(found.reshape(-1, 3), axis=0)) <= MOST)
+    return next(found for found in shaded if n_colours(found) <= MOST)
+
+
+def n_colours(picture: npt.NDArray[np.uint8]) -> int:
+    """Return how many colours a picture has."""
+    return len(np.unique(picture.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)))
 
 
 def write_pictures() -> None:

@@ -3,6 +3,7 @@
 A reel of events, cut into slices. This front door imports nothing before it is used:
 
 - `open` a recording and read it in chunks, or `read` all of it, or a time range, at once;
+- `features` and `iter_features`: a representation of a recording, one frame per window;
 - `open_release`: recordings, splits, features, boxes and samples of a data set, by name;
 - `open_slices`: events with their labels, and a table of what was drawn;
 - `show`: step through annotated slices with a slider;
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from evreel.errors import EvreelError
     from evreel.events import Events, Sensor
     from evreel.files.slices import SlicesFile
+    from evreel.loaders.live import features, iter_features
     from evreel.recordings.open import Reading, Recording
     from evreel.release.open import Release, open_release
     from evreel.viz.show import show
@@ -36,6 +38,8 @@ __all__ = [
     "Release",
     "Sensor",
     "__version__",
+    "features",
+    "iter_features",
     "open",
     "open_release",
     "open_slices",
@@ -50,6 +54,8 @@ _LAZY = {
     "Reading": "evreel.recordings.open",
     "Release": "evreel.release.open",
     "Sensor": "evreel.events",
+    "features": "evreel.loaders.live",
+    "iter_features": "evreel.loaders.live",
     "open_release": "evreel.release.open",
     "show": "evreel.viz.show",
     "viz": "evreel.viz",

@@ -207,12 +207,21 @@ def test_plan__has_each_job_and_names_annotations_without_people_so():
 
 def test_description__names_local_files_without_their_folders():
     rows = {
-        "a": {"source": "/home/me/a.raw", "rois": "/home/me/a.xml", "group": "x/y"},
+        "a": {
+            "source": "/home/me/a.raw",
+            "rois": "/home/me/a.xml",
+            "group": "x/y",
+            "features/mine/representation": "/home/me/other.py:f",
+        },
         "b": {"source": "https://a.org/b.raw?key=1"},
     }
     release = CONFIG["release"] | {"licence_file": "/home/me/LICENCE"}
     named = {"release": release, "recordings": "/home/me/r.tsv", "qa": {"font": "/home/me/f.ttf"}}
+    mine = {"representation": "/home/me/mine.py:f", "window_us": 10}
+    named["features"] = CONFIG["features"] | {"mine": mine}
     told = data_set(rows, named).description(len)
+    assert told["config"]["features"]["mine"]["representation"] == "mine.py:f"
+    assert told["config"]["features"]["histogram"]["representation"] == "histogram"
     assert told["config"]["qa"]["font"] == "f.ttf"
     assert told["config"]["recordings"] == "r.tsv"
     assert told["config"]["release"]["licence_file"] == "LICENCE"
@@ -226,6 +235,7 @@ def test_description__names_local_files_without_their_folders():
         "rois": "a.xml",
         "rois_sha256": len("/home/me/a.xml"),
         "group": "x/y",
+        "features/mine/representation": "other.py:f",
     }
     assert told["recordings"]["b"]["source"] == read_source("https://a.org/b.raw?key=1").public
     assert told["dataset"] is None

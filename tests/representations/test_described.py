@@ -174,6 +174,36 @@ def test_function_of_ones_own__needs_neither_docstring_nor_unit():
     ]
 
 
+OWN = """
+import numpy as np
+
+def bins(events, H, W, *, gain: float = 2.0):
+    \'\'\'Counts of two bins, ON before OFF.\'\'\'
+    frame = np.zeros((4, H, W), np.float32)
+    late = events["t"] >= 50_000
+    np.add.at(frame, (2 * late + 1 - events["p"], events["y"], events["x"]), gain)
+    return frame
+
+def broken(events, H, W):
+    return np.zeros((1, H, W))[events["nope"]]
+"""
+
+
+def test_file_of_ones_own__is_described_and_shown_by_its_name(tmp_path, monkeypatch, capsys):
+    (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["representations", "own.py:bins", "--set", "gain=3", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert (one["name"], one["shape"], one["dtype"]) == ("own.py:bins", [4, "H", "W"], "float32")
+    assert one["summary"] == "Counts of two bins, ON before OFF."
+    assert one["channels"] == "ON of part 0, OFF of part 0, ON of part 1, OFF of part 1"
+    assert one["parameters"][0]["value"] == 3
+    assert main(["representations", "own.py:broken"]) == 1
+    told = capsys.readouterr().err
+    assert "own.py: line 12" in told
+    assert told.count("\n") == 1
+
+
 def test_command__lists_all_and_describes_one(capsys):
     assert main(["representations"]) == 0
     told = capsys.readouterr().out

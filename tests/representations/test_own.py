@@ -177,6 +177,19 @@ def test_simple_function__that_returns_no_frame_is_told_what_is_expected(here, b
     assert message in said
 
 
+def test_function__that_needs_many_events_declares_what_its_frames_are(here):
+    text = """
+        import numpy as np
+        def f(events, H, W):
+            return np.full((H, W), 1 / (len(events["t"]) > 9))
+    """
+    write(here / "mine.py", text)
+    said = refused("mine.py:f", kind=RepresentationError)
+    assert "a call with four events: ZeroDivisionError: division by zero. This call shows" in said
+    write(here / "mine.py", text + "    f.channels, f.dtype = 1, 'float32'\n")
+    assert (made_by("mine.py:f") == 1).all()
+
+
 def test_frames__that_are_not_alike_are_refused_with_their_window(here):
     write(
         here / "mine.py",
@@ -248,6 +261,7 @@ def test_streaming_function__adds_each_piece_to_a_frame_of_declared_channels_and
     halves = tensor(Histogram(), EVENTS, cut(EVENTS, Duration(5_000))).sum(axis=1)
     np.testing.assert_array_equal(made.reshape(-1, 48, 64)[: len(halves)], 3 * halves)
     assert made_by("mine.py:ones").dtype == np.int32
+    assert "available: voxels, ones, bare, declared, wraps" in refused("mine.py:lost")
     said = refused("mine.py:bare")
     assert said.startswith("mine.py: bare: its channels and dtype are not declared. Decorate it")
 

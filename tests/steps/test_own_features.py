@@ -177,6 +177,12 @@ def test_settings__that_do_not_go_together_are_refused(given, message):
         steps.FeatureSettings(representation="voxel_grid", window_us=10, **given)
 
 
+def test_parameter__with_the_name_of_an_attribute_is_refused_at_once(here):
+    (here / "mine.py").write_text("def f(events, H, W, *, mode: str = 'a'): pass\n")
+    with pytest.raises(ParameterError, match=r"mine\.py:f: parameter 'mode' has the name of an"):
+        steps.FeatureSettings(representation="mine.py:f", window_us=10)
+
+
 def test_scale__that_does_not_go_with_the_values_is_refused(here):
     path, _, _ = made(here, "histogram")
     with edited(path) as file:

@@ -121,6 +121,31 @@ def test_montage__shows_bins_side_by_side(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("representation", "stored"),
+    [
+        ("histo", {"store": "uint8"}),
+        ("histogram", {"store": "float16"}),
+        ("tore", {"store": "uint8", "scale": 0.1}),
+        ("tore", {"store": "float16"}),
+        ("last_timestamp", {"store": "float32"}),
+    ],
+)
+def test_stored_values__look_as_those_that_were_computed(tmp_path, caplog, representation, stored):
+    events = random_events(300, SENSOR, N * 10_000)  # so few that many pixels have none
+    computed = feature(tmp_path, "computed", events, representation, window_us=10_000)
+    path = feature(tmp_path, "stored", events, representation, window_us=10_000, **stored)
+    made = []
+    with caplog.at_level("INFO"):
+        for one in (computed, path):
+            out = tmp_path / f"{one.stem}.png"
+            steps.play(one, out, Playing(magnify=1, limit=5), frames="4")
+            made.append(imageio.imread(out).astype(int))
+    assert caplog.text.count("full colour from 5\n") == 2
+    assert np.abs(made[0] - made[1]).max() <= 6
+    assert (made[0] == made[0][0, 0]).all(axis=2).mean() > 0.3  # background
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         (None, range(10)),
@@ -260,6 +285,36 @@ def test_boxes__in_the_order_of_windows_are_drawn_alike(tmp_path, keep):
     other = feature(tmp_path, "other", window_us=5_000)
     with pytest.raises(AnnotationError, match=r"has boxes of 10 windows, but other\.h5 has 20"):
         steps.play(other, tmp_path / "c.png", boxes=tmp_path / "park_bbox.npy")
+
+
+def test_boxes__are_where_the_geometry_of_a_feature_puts_them(tmp_path):
+    moved = {"crop": [3, 2, 31, 22], "flip_x": True, "downsample": 1}
+    path = feature(tmp_path, window_us=10_000, geometry=moved)
+    write_boxes(tmp_path / "park_bbox.npy", boxes_at((25_000, 5, 4, 8, 6, 0, 7)))
+    steps.play(path, tmp_path / "a.png", Playing(magnify=1), frames="2")
+    steps.play(path, tmp_path / "b.png", Playing(magnify=1), frames="2", without_boxes=True)
+    with_box, without = (imageio.imread(tmp_path / f"{name}.png") for name in "ab")
+    assert with_box.shape == (10, 14, 3)
+    rows, columns = np.nonzero((with_box != without).any(axis=2))
+    # Columns 5 to 13 of 3 to 31 are 18 to 26 from the right, and 9 to 13 of halves.
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (1, 4, 9, 13)
+    last = steps.FeatureBoxesSettings(boxes="last")
+    steps.feature_boxes(path, tmp_path / "park_bbox.npy", tmp_path / "by_window_bbox.npy", last)
+    by_window = tmp_path / "by_window_bbox.npy"
+    steps.play(path, tmp_path / "c.png", Playing(magnify=1), frames="2", boxes=by_window)
+    assert (imageio.imread(tmp_path / "c.png") == with_box).all()
+
+
+def test_boxes__of_frames_with_a_pixel_for_many_are_as_much_smaller(tmp_path):
+    path = feature(tmp_path, representation="hats", window_us=10_000)
+    write_boxes(tmp_path / "park_bbox.npy", boxes_at((25_000, 11, 0, 8, 9, 0, 7)))
+    look = Playing(magnify=10)
+    steps.play(path, tmp_path / "a.png", look, frames="2")
+    steps.play(path, tmp_path / "b.png", look, frames="2", without_boxes=True)
+    with_box, without = (imageio.imread(tmp_path / f"{name}.png") for name in "ab")
+    assert with_box.shape == (30, 40, 3)
+    _, columns = np.nonzero((with_box != without).any(axis=2))
+    assert (columns.min(), columns.max()) == (13, 25)  # 14.2 to 24.5, 2 px wide
 
 
 def test_boxes__that_reach_beyond_the_picture_or_are_no_numbers_do_no_harm(tmp_path):

@@ -16,7 +16,13 @@ from evreel.annotations.seen import Between
 from evreel.errors import ParameterError, UsageError
 from evreel.filters import Cropping, Orientation
 from evreel.geometry import Geometry
-from evreel.layout import SHAPE_KINDS, Compression, ShapeKind
+from evreel.layout import (
+    FEATURE_DATA_ATTRIBUTES,
+    FEATURE_STORED_ATTRIBUTES,
+    SHAPE_KINDS,
+    Compression,
+    ShapeKind,
+)
 from evreel.recordings.open import FORMAT_NAMES, Reading
 from evreel.release.content import ANONYMOUS, RELEASE_NAME
 from evreel.representations.stored import Store
@@ -611,7 +617,15 @@ class FeatureSettings(AnyWindows):
         if self.store is None and self.scale is not None:
             raise ParameterError(f"scale={self.scale} does not go without store: uint8")
         stored = None if self.store is None else Stored(self.store, self.scale)
-        return Feature(create(self.representation, self.parameters), self.geometry, stored)
+        made_of = create(self.representation, self.parameters)
+        taken = (FEATURE_DATA_ATTRIBUTES | FEATURE_STORED_ATTRIBUTES).keys() & made_of.parameters
+        if taken:
+            raise ParameterError(
+                f"parameter {min(taken)!r} has the name of an attribute of features files",
+                place=made_of.name,
+                hint="Choose another name.",
+            )
+        return Feature(made_of, self.geometry, stored)
 
 
 @dataclass(frozen=True)

@@ -212,8 +212,10 @@ def range_text(parameter: Description) -> str:
 
     Examples
     --------
-    >>> [range_text(parameter) for parameter in describe("voxel_grid")["parameters"]]
-    ['whole number, 1 to 1,000', 'events, window']
+    >>> range_text({"type": "whole number", "minimum": 1, "maximum": 1000, "unit": "px"})
+    'whole number, 1 to 1,000, px'
+    >>> range_text({"type": "text", "choices": ["events", "window"]})
+    'events, window'
     """
     if "choices" in parameter:
         return ", ".join(parameter["choices"])

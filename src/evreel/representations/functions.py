@@ -39,6 +39,11 @@ _DECLARE = (
     "attributes channels and dtype."
 )
 
+_LEARNED = (
+    "This call shows what its frames are like; it is left out if they are declared: "
+    "@from_function(channels=…, dtype=…)."
+)
+
 Function = Callable[..., Any]
 
 
@@ -245,7 +250,10 @@ class Own(Representation):
                     continue
                 found[what] = _Learned(frame.shape, frame.dtype.name)
             if not found:
-                raise errors[-1]
+                last = errors[-1]
+                raise RepresentationError(
+                    last.problem, path=last.path, place=last.place, hint=last.hint or _LEARNED
+                )
             if len({*found.values()}) > 1:
                 said = (f"{alike.dtype} {alike.shape} {what}" for what, alike in found.items())
                 raise self.call.error(
@@ -367,6 +375,7 @@ def class_of(function: Function, *, facts: Mapping[str, Any]) -> type[Own]:
             "unit": facts["unit"],
             "call": call,
             "__doc__": function.__doc__,
+            "__module__": getattr(function, "__module__", __name__),
         },
     )
 

@@ -111,7 +111,7 @@ def play(
                 "representation": file.representation,
                 "representation_parameters": canonical_json(file.parameters),
                 "frames": f"{at.rows.start}:{at.rows.stop}:{at.rows.step}",
-                "limit": repr(pictures.scale.limit),
+                "limit": repr(pictures.limit),
                 "evreel_version": __version__,
             }
             n = mp4.write_mp4(
@@ -135,8 +135,11 @@ def _boxes(path: str | Path, file: FeaturesFile) -> Boxes:
         read_boxes_of_windows,
     )
 
-    if not first_path(path).exists():
-        return boxes_of_windows(read_boxes(path), file.windows, "last", samples=file.samples)
+    if not first_path(path).exists():  # of the recording, in pixels of its sensor
+        every = read_boxes(path)
+        if file.geometry.moves:
+            every, _ = file.geometry.of_boxes(every, file.sensor)
+        return boxes_of_windows(every, file.windows, "last", samples=file.samples)
     boxes, first = read_boxes_of_windows(path)
     if len(first) != len(file) + 1:
         raise AnnotationError(
@@ -161,4 +164,4 @@ def _speed(at: Pace) -> str:
 
 
 def _colours(pictures: FeaturePictures) -> str:
-    return f"full colour from {pictures.scale.limit:.4g}"
+    return f"full colour from {pictures.limit:.4g}"

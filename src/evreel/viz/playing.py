@@ -215,7 +215,7 @@ class FeaturePictures:
     Attributes
     ----------
     shape : (height, width) of each picture.
-    scale : what the values mean as colours.
+    scale : what the values mean as colours, as they are stored.
     """
 
     def __init__(
@@ -241,8 +241,15 @@ class FeaturePictures:
         self.shape = picture.shape
         scaled = (file.read(k) for k in evenly(rows, _MOST_SCALED))
         self.scale = scale_of(scaled, self._meaning, look.channels)
+        # Values of some files are numbers of steps; a limit is a value.
+        self._step = 1.0 if file.scale is None else file.scale
         if look.limit is not None:
-            self.scale = self.scale._replace(limit=look.limit)
+            self.scale = self.scale._replace(limit=look.limit / self._step)
+
+    @property
+    def limit(self) -> float:
+        """Value at full colour."""
+        return self.scale.limit * self._step
 
     def draw(self, k: int) -> Image:
         """Draw frame k, with its boxes."""
@@ -277,7 +284,9 @@ class FeaturePictures:
         self, canvas: Canvas, k: int, boxes: npt.NDArray[np.void], first: Int64Array
     ) -> None:
         height, width = self._frame
-        to_frame = width / self._file.sensor.width, height / self._file.sensor.height
+        # Frames of some representations have a pixel for each of many.
+        sensor = self._file.geometry.sensor(self._file.sensor)
+        to_frame = width / sensor.width, height / sensor.height
         places = places_of(self._n_tiles, self._frame) if self._n_tiles > 1 else [(0, 0)]
         for box in boxes[first[k] : first[k + 1]]:
             x, y, w, h = (float(box[name]) for name in ("x", "y", "w", "h"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -273,6 +273,7 @@ def meaning_of(of: Of, channels: int, dtype: str) -> Meaning:
     """
     name = ""
     parameters: dict[str, Any] = {}
+    step: float | None = None
     if isinstance(of, Meaning):
         return of
     if isinstance(of, str):
@@ -280,7 +281,7 @@ def meaning_of(of: Of, channels: int, dtype: str) -> Meaning:
     elif isinstance(of, Feature):
         of = of.representation
     elif of is not None and not isinstance(of, (Representation, tuple)):
-        name, parameters = of.path.name, of.parameters
+        name, parameters, step = of.path.name, of.parameters, of.scale
         try:
             of = create(of.representation, parameters)
         except ParameterError:  # one that is not known here, or whose parameters have changed
@@ -297,7 +298,10 @@ def meaning_of(of: Of, channels: int, dtype: str) -> Meaning:
             place=name,
             hint="Give the representation with the parameters that the frame was made with.",
         )
-    return meaning
+    if step is None:
+        return meaning
+    # Values are stored as whole numbers of steps.
+    return replace(meaning, legend=tuple(c._replace(empty=c.empty / step) for c in meaning.legend))
 
 
 def tiles_of(legend: Legend, channels: Arrangement) -> list[list[int]]:

@@ -1,0 +1,1 @@
+"""Frames and events for training, computed or read when they are asked for."""

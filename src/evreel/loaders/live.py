@@ -1,0 +1,219 @@
+"""Features computed on the fly: the same bits as a features file would hold."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.dataset.settings import FeatureSettings
+from evreel.errors import MistakesError, UsageError
+from evreel.events import Events
+from evreel.files.slices import SlicesFile
+from evreel.representations import Frame, Run, frames_together
+from evreel.settings import mistakes, read, settings_of
+from evreel.steps.events import as_store
+from evreel.timebase import Int64Array
+from evreel.windows import Division, Windows, cut
+
+if TYPE_CHECKING:
+    from evreel.files.events_store import EventsStore
+
+LiveSource = str | Path | Events
+"""The path of a recording or an events store, or events in memory."""
+
+
+class _Planned(NamedTuple):
+    """A run that is ready to begin."""
+
+    shape: tuple[int, int, int, int]
+    dtype: str
+    frames: Iterator[Frame]
+
+
+def features(
+    source: LiveSource,
+    representation: str,
+    *,
+    ending: npt.ArrayLike | None = None,
+    slices: str | Path | None = None,
+    stream: int | None = None,
+    **settings: Any,
+) -> Frame:
+    """Compute a representation of a recording, one frame per window, as a features file has them.
+
+    Parameters
+    ----------
+    source
+        Path of a recording of any format, or of an events store; or events in memory, whose times
+        count as they are: windows start at 0 unless ``origin_us`` says otherwise.
+    representation
+        Its name, such as ``"voxel_grid"``, or a function of your own, as ``"file.py:function"``.
+    ending
+        With ``window_us``: instants at which windows end, whole µs in order.
+    slices
+        Annotated slices of the recording; needed for a geometry with labels.
+    stream
+        Which event stream, if a recording has several.
+    settings
+        Windows (``window_us=50_000``), geometry, ``store`` and ``scale``, as those of a feature in
+        `config.yaml`; all others are parameters of the representation (``bins=5``). ``compat`` is
+        the representation's if it has one, and that of windows with `ending`.
+
+    Returns
+    -------
+    (N, C, H, W), in the representation's own type unless ``store`` says otherwise.
+
+    Raises
+    ------
+    UsageError
+        If a setting is not known, out of range or contradicts another; or if the array does not
+        fit into memory.
+    RecordingError
+        If the recording is damaged.
+
+    Examples
+    --------
+    >>> from evreel.events import Sensor
+    >>> events = Events([0, 5, 12], [0, 1, 0], [0, 0, 0], [1, 1, 0], Sensor(1, 2))
+    >>> features(events, "histogram", window_us=10, dtype="uint8").tolist()
+    [[[[0, 0]], [[1, 1]]], [[[1, 0]], [[0, 0]]]]
+    """
+    asked = _settings(representation, settings, ending)
+    with _planned(source, asked, ending, slices, stream) as run:
+        try:
+            made = np.empty(run.shape, dtype=run.dtype)
+        except MemoryError:
+            size = np.prod(run.shape, dtype=float) * np.dtype(run.dtype).itemsize / 2**30
+            raise UsageError(
+                f"{run.shape[0]} frames of {run.shape[1:]} take {size:.1f} GiB",
+                hint="Take them one by one from evreel.iter_features.",
+            ) from None
+        for k, frame in enumerate(run.frames):
+            made[k] = frame
+    return made
+
+
+def iter_features(
+    source: LiveSource,
+    representation: str,
+    *,
+    ending: npt.ArrayLike | None = None,
+    slices: str | Path | None = None,
+    stream: int | None = None,
+    **settings: Any,
+) -> Iterator[Frame]:
+    """Yield the frames of `features` one by one, in memory that does not grow with the recording.
+
+    Parameters
+    ----------
+    source, representation, ending, slices, stream, settings
+        As `features` takes them.
+
+    Yields
+    ------
+    (C, H, W), one array that is filled again for the next window: copy it to keep it.
+
+    Examples
+    --------
+    >>> from evreel.events import Sensor
+    >>> events = Events([0, 5, 12], [0, 1, 0], [0, 0, 0], [1, 1, 0], Sensor(1, 2))
+    >>> [int(frame.sum()) for frame in iter_features(events, "histogram", window_us=10)]
+    [2, 1]
+    """
+    asked = _settings(representation, settings, ending)
+
+    def generate() -> Iterator[Frame]:
+        with _planned(source, asked, ending, slices, stream) as run:
+            yield from run.frames
+
+    return generate()
+
+
+def _settings(
+    representation: str, given: dict[str, Any], ending: npt.ArrayLike | None
+) -> FeatureSettings:
+    """Return the settings of a feature from the arguments of a call."""
+    from evreel.representations import kind_of
+
+    own = settings_of(kind_of(representation))
+    known = settings_of(FeatureSettings).keys() - {"representation", "parameters", "compression"}
+    given = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in given.items()
+    }
+    of_feature = {name: value for name, value in given.items() if name in known - own.keys()}
+    parameters = {name: value for name, value in given.items() if name not in of_feature}
+    if ending is not None:
+        of_feature["ending"] = "times"
+        if "compat" in own and "compat" in given:
+            of_feature["compat"] = given["compat"]
+    value = {"representation": representation, "parameters": parameters, **of_feature}
+    found = [": ".join([*place, what]) for place, what in mistakes(FeatureSettings, value)]
+    if found:
+        raise MistakesError(found)
+    asked = read(FeatureSettings, value)
+    for _, problem in asked.contradictions():
+        raise UsageError(problem)
+    return asked
+
+
+@contextlib.contextmanager
+def _planned(
+    source: LiveSource,
+    settings: FeatureSettings,
+    ending: npt.ArrayLike | None,
+    slices: str | Path | None,
+    stream: int | None,
+) -> Iterator[_Planned]:
+    """Open a source and plan its windows."""
+    feature, division = settings.feature(), settings.division()
+    labels = feature.geometry.labels
+    if labels and slices is None:
+        raise UsageError(
+            "a geometry with labels needs the slices that say where they are",
+            hint="Give slices=, the recording's annotated slices.",
+        )
+    with contextlib.ExitStack() as stack:
+        if isinstance(source, Events):
+            opened: EventsStore | _InMemory = _InMemory(source)
+        else:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            beside = Path(folder, "features.h5")
+            opened = stack.enter_context(as_store(source, beside=beside, stream=stream))
+        windows = opened.windows(division, ending)
+        regions = None
+        if labels and slices is not None:
+            regions = stack.enter_context(SlicesFile(slices)).regions_of(labels)
+        run = Run(feature, windows, opened.oldest_us(windows.start_us), {}, "", regions)
+        made = frames_together([run], opened.read, opened.sensor, index_of=opened.index_of)
+        shape = (len(windows), *feature.shape(opened.sensor))
+        yield _Planned(shape, feature.dtype, (frame for _, frame in made))
+
+
+class _InMemory:
+    """Events in memory, read as an events store is."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.sensor = events.sensor
+
+    def read(self, start: int, stop: int) -> Events:
+        return self._events[start:stop]
+
+    def index_of(self, t_us: npt.ArrayLike) -> Int64Array:
+        return np.searchsorted(self._events.t, t_us).astype(np.int64)
+
+    def windows(self, division: Division, instants_us: npt.ArrayLike | None = None) -> Windows:
+        stop = [self._events.t_stop_us] if len(self._events) else [0]
+        return cut(
+            division, [0], stop, self.index_of, lambda rows: self._events.t[rows], instants_us
+        )[0]
+
+    def oldest_us(self, start_us: Int64Array) -> int:
+        return 0

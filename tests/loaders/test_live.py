@@ -1,0 +1,145 @@
+"""Features computed on the fly are those of the files, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import evreel
+from evreel import steps
+from evreel.errors import UsageError
+from evreel.events import Events
+from evreel.files.features import FeaturesFile
+from evreel.geometry import Geometry
+from evreel.representations import REGISTRY
+from support import random_events
+from support.stores import store_of
+
+SENSOR = (12, 18)
+WINDOWS = {"window_us": 9_000}
+GEOMETRY = {"crop": (2, 1, 18, 11), "flip_x": True, "downsample": 1}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("live") / "one.h5"
+    store_of(path, random_events(6_000, SENSOR))
+    return path
+
+
+def from_file(path, folder, representation, **settings):
+    """Return the values of a features file made with the same settings."""
+    parameters = settings.pop("parameters", {})
+    output = folder / f"{representation}.h5"
+    settings = steps.FeatureSettings(
+        representation=representation, parameters=parameters, **settings
+    )
+    steps.features(path, output, settings)
+    with FeaturesFile(output) as file:
+        return file[:]
+
+
+def same(live, filed):
+    return (
+        live.dtype == filed.dtype
+        and live.shape == filed.shape
+        and live.tobytes() == filed.tobytes()
+    )
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_every_representation__live_is_as_in_files(name, store, tmp_path):
+    events = evreel.read(store)
+    filed = from_file(store, tmp_path, name, **WINDOWS)
+    assert same(evreel.features(store, name, **WINDOWS), filed)
+    assert same(evreel.features(events, name, **WINDOWS), filed)
+    one_by_one = np.stack([frame.copy() for frame in evreel.iter_features(store, name, **WINDOWS)])
+    assert same(one_by_one, filed)
+    assert filed.any()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"window_us": 7_000, "stride_us": 5_000, "tail": "drop"},
+        {"count": 700, "stride": 300},
+        {"window_us": 20_000, "count": 900},
+        {"number": 7},
+        {"number": 7, "by": "count"},
+        {"window_us": 9_000, "origin_us": -2_500},
+        {"window_us": 9_000, "geometry": GEOMETRY},
+        {"window_us": 9_000, "store": "float16"},
+        {"window_us": 9_000, "store": "float32"},
+        {"window_us": 9_000, "store": "uint8", "scale": 0.25},
+        {"window_us": 9_000, "store": "uint8", "geometry": GEOMETRY},
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("name", ["voxel_grid", "exponential_surface", "histo"])
+def test_settings__of_a_feature_are_those_of_a_call(name, settings, store, tmp_path):
+    as_settings = dict(settings)
+    if "geometry" in settings:
+        as_settings["geometry"] = Geometry(**GEOMETRY)
+    filed = from_file(store, tmp_path, name, **as_settings)
+    assert same(evreel.features(store, name, **settings), filed)
+
+
+def test_ending__is_an_array_of_instants(store, tmp_path):
+    times = tmp_path / "one.times"
+    times.write_text("20000\n50000\n", encoding="utf-8")
+    parameters = {"bins": 3, "compat": "rvt"}
+    windows = {"window_us": 15_000, "ending": "times", "compat": "rvt"}
+    settings = steps.FeatureSettings(
+        representation="stacked_histogram", parameters=parameters, **windows
+    )
+    steps.features(store, tmp_path / "rvt.h5", settings, ends={"times": times})
+    live = evreel.features(
+        store,
+        "stacked_histogram",
+        window_us=15_000,
+        ending=[20_000, 50_000],
+        compat="rvt",
+        bins=3,
+    )
+    with FeaturesFile(tmp_path / "rvt.h5") as file:
+        assert same(live, file[:])
+
+
+def test_recording__that_is_no_store_is_decoded_first(store, tmp_path):
+    from evreel.recordings.aedat4 import Aedat4Writer
+
+    events = evreel.read(store)
+    with Aedat4Writer(tmp_path / "one.aedat4", events.sensor) as writer:
+        writer.write(events)
+    live = evreel.features(tmp_path / "one.aedat4", "histogram", **WINDOWS)
+    assert same(live, evreel.features(events, "histogram", **WINDOWS))
+
+
+def test_no_events__have_one_empty_window():
+    none = Events([], [], [], [], (3, 4))
+    assert evreel.features(none, "voxel_grid", window_us=10).shape[1:] == (5, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, r"exactly one of window_us .* is needed"),
+        ({"window_us": 10, "bin": 3}, "no parameter 'bin'"),
+        ({"window_us": 0}, "window_us: 0 is less than 1"),
+        ({"window_us": 9.5}, "window_us"),
+        ({"window_us": 10, "bins": 0}, "bins"),
+        ({"window_us": 10, "geometry": {"labels": ("car",)}}, "needs the slices"),
+        (
+            {"window_us": 10, "geometry": {"cropp": (0, 0, 1, 1)}},
+            "geometry: cropp: unknown key 'cropp'",
+        ),
+        ({"count": 5, "ending": [3]}, "ending"),
+    ],
+    ids=repr,
+)
+def test_what_is_wrong__is_told_before_a_frame_is_asked_for(given, problem):
+    with pytest.raises(UsageError, match=problem):
+        evreel.features(random_events(50), "voxel_grid", **given)
+    if "geometry" not in given:
+        with pytest.raises(UsageError, match=problem):
+            evreel.iter_features(random_events(50), "voxel_grid", **given)
