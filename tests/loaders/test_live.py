@@ -84,6 +84,52 @@ def test_settings__of_a_feature_are_those_of_a_call(name, settings, store, tmp_p
     assert same(evreel.features(store, name, **settings), filed)
 
 
+@pytest.mark.parametrize(
+    "windows",
+    [
+        {"window_us": 9_000, "stride_us": 4_000, "origin_us": -3_000},
+        {"count": 700, "stride": 300, "tail": "drop", "origin_us": 20_000},
+        {"window_us": 5_000, "count": 200},
+        {"number": 7},
+        {"number": 7, "by": "count", "origin_us": 60_000},
+        {"number": 7_000, "by": "count"},
+    ],
+    ids=str,
+)
+def test_windows_of_any_kind__live_are_as_in_files(store, tmp_path, windows):
+    filed = from_file(store, tmp_path, "event_image", **windows)
+    assert same(evreel.features(store, "event_image", **windows), filed)
+    assert same(evreel.features(evreel.read(store), "event_image", **windows), filed)
+    assert filed.any()
+
+
+@pytest.mark.parametrize(
+    ("representation", "compat", "of_windows"),
+    [
+        ("histogram", "rvt", "rvt"),
+        ("voxel_grid", "tonic", None),
+        ("stacked_histogram", "rvt", "rvt"),
+    ],
+)
+def test_ending__also_before_and_after_the_recording_is_as_in_files(
+    store, tmp_path, representation, compat, of_windows
+):
+    instants = [-70_000, 0, 20_000, 20_000, 90_000, 400_000]
+    (tmp_path / "t.txt").write_text("\n".join(map(str, instants)))
+    parameters = {} if representation == "histogram" else {"compat": compat}
+    asked = {"window_us": 15_000, "ending": "times", "parameters": parameters}
+    asked |= {} if of_windows is None else {"compat": of_windows}
+    settings = steps.FeatureSettings(representation=representation, **asked)
+    steps.features(store, tmp_path / "f.h5", settings, ends={"times": tmp_path / "t.txt"})
+    with FeaturesFile(tmp_path / "f.h5") as file:
+        filed = file[:]
+    for source in (store, evreel.read(store)):
+        live = evreel.features(
+            source, representation, window_us=15_000, ending=instants, compat=compat
+        )
+        assert same(live, filed)
+
+
 def test_ending__is_an_array_of_instants(store, tmp_path):
     times = tmp_path / "one.times"
     times.write_text("20000\n50000\n", encoding="utf-8")
