@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import h5py
+import hdf5plugin  # noqa: F401 (RVT compresses with Blosc)
 import numpy as np
 import pytest
 
 import evreel
 from evreel import steps
 from evreel.errors import UsageError
-from evreel.events import Events
+from evreel.events import Events, Sensor
 from evreel.files.features import FeaturesFile
 from evreel.geometry import Geometry
 from evreel.representations import REGISTRY
-from support import random_events
+from support import random_events, shared_file
 from support.stores import store_of
 
 SENSOR = (12, 18)
@@ -128,6 +130,24 @@ def test_ending__also_before_and_after_the_recording_is_as_in_files(
             source, representation, window_us=15_000, ending=instants, compat=compat
         )
         assert same(live, filed)
+
+
+@pytest.mark.parametrize("sequence", ["train/a", "val/c"])
+def test_ending__at_rvts_times_with_its_compat_makes_rvts_frames(sequence):
+    made = shared_file(f"oracles/rvt/gen1_stacked_fast/{sequence}") / "event_representations_v2"
+    made /= "stacked_histogram_dt=50_nbins=10"
+    with h5py.File(shared_file(f"oracles/rvt_in/gen1/{sequence}_td.dat.h5")) as file:
+        t, x, y, p = (file[f"events/{name}"][:] for name in "txyp")
+    live = evreel.features(
+        Events(t.astype(np.int64), x, y, p, Sensor(240, 304)),
+        "stacked_histogram",
+        window_us=50_000,
+        ending=np.load(made / "timestamps_us.npy"),
+        compat="rvt",
+        bins=10,
+    )
+    with h5py.File(made / "event_representations.h5") as file:
+        assert same(live, file["data"][:])
 
 
 def test_ending__is_an_array_of_instants(store, tmp_path):
