@@ -8,7 +8,7 @@ The order is fixed: crop, flip, downsample, resize.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -105,7 +105,11 @@ class Geometry(Cropping):
     @property
     def moves(self) -> bool:
         """Whether pixels change, so that boxes in those of the sensor would be wrong."""
-        return self != Geometry(labels=self.labels)
+        return not self.has_pixels_of(Geometry())
+
+    def has_pixels_of(self, other: Geometry) -> bool:
+        """Return whether boxes have the same coordinates with another geometry."""
+        return replace(self, labels=None) == replace(other, labels=None)
 
     @property
     def _changes_events(self) -> bool:
@@ -179,23 +183,23 @@ class Geometry(Cropping):
         Returns
         -------
         (m,) records in the same order, and how many were cut off at the crop's edge,
-        ``clipped_boxes``, or left out because they are all beyond it, ``outside_boxes``.
+        ``boxes_cut_by_crop``, or left out because they are all beyond it, ``boxes_outside_crop``.
         """
         before, after = self.cropped(sensor), self.sensor(sensor)
         small = self.halved(before)
         boxes = boxes.copy()
-        n_clipped = n_outside = 0
+        n_cut = n_outside = 0
         if self.crop is not None:
             for name, first in zip("xy", self.crop[:2], strict=True):
                 boxes[name] = boxes[name].astype(np.float64) - first
-            boxes, n_clipped, n_outside = clipped(boxes, before)
+            boxes, n_cut, n_outside = clipped(boxes, before)
         for axis, corner, extent, flip in ((1, "x", "w", self.flip_x), (0, "y", "h", self.flip_y)):
             start, size = (boxes[name].astype(np.float64) for name in (corner, extent))
             if flip:
                 start = before[axis] - (start + size)
             pixels = small[axis] << self.downsample  # of which the last may be beyond the sensor
             boxes[corner], boxes[extent] = (n * after[axis] / pixels for n in (start, size))
-        return boxes, {"clipped_boxes": n_clipped, "outside_boxes": n_outside}
+        return boxes, {"boxes_cut_by_crop": n_cut, "boxes_outside_crop": n_outside}
 
     def cropped(self, sensor: Sensor) -> Sensor:
         """Return the size after the crop, or raise `ParameterError` if it is not in the sensor."""
@@ -384,8 +388,8 @@ class FrameMap:
             self._pick(frame.view(bits), *self._table(np.float32), out.view(bits))
         elif frame.dtype in (np.float32, np.float64):
             self._interpolate(frame, out, False)
-        elif frame.dtype == np.float16:
-            out[:] = self.apply(frame.astype(np.float32))
+        elif frame.dtype.kind == "f":  # half as long, or with its bytes in the other order
+            out[:] = self.apply(frame.astype(np.promote_types(frame.dtype, np.float32)))
         else:
             exact = np.empty(self.shape, dtype=np.float64)
             self._interpolate(frame.astype(np.float64), exact, True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,8 +16,10 @@ from evreel.filters import Crop, Orientation
 from evreel.geometry import FrameMap, Geometry
 from evreel.representations import (
     REGISTRY,
+    Accumulator,
     Feature,
     Histogram,
+    Representation,
     Run,
     VoxelGrid,
     create,
@@ -136,6 +141,41 @@ def test_feature__resized_in_event_space_has_every_event():
         found = tensor(Feature(Histogram(), Geometry(resize=size)), events, windows)
         assert found.shape[2:] == size
         assert found.sum() == 500
+
+
+class Weights(Accumulator):
+    def accumulate(self, events: Events) -> None:
+        np.add.at(self.frame, (0, events.y, events.x), self.weight)
+
+
+@dataclass(frozen=True)
+class Weighed(Representation):
+    """Sum of what events count as."""
+
+    name: ClassVar[str] = "weighed"
+    revision: ClassVar[int] = 1
+    reference: ClassVar[str] = "here"
+    unit: ClassVar[str] = "events"
+
+    channels = 1
+    dtype = "float64"
+
+    def accumulator(self, sensor, repairs):
+        return Weights(self, sensor, repairs)
+
+
+def test_feature__of_fewer_pixels_counts_an_event_as_the_ratio_of_the_areas():
+    events = random_events(400, SENSOR)
+    windows = planned(events, Duration(10_000))
+    for geometry, weight in (
+        (Geometry(), 1),
+        (Geometry(crop=(0, 0, 10, 6)), 1),
+        (Geometry(downsample=2), 1 / 16),
+        (Geometry(downsample=1, resize=(6, 10), of="frame", method="nearest"), 1 / 4 * 4),
+        (Geometry(resize=(3, 10)), 1 / 2),
+        (Geometry(resize=(12, 20)), 4),
+    ):
+        assert tensor(Feature(Weighed(), geometry), events, windows).sum() == 400 * weight
 
 
 def test_feature__of_regions_counts_their_events_alone():

@@ -10,7 +10,7 @@ import pytest
 from evreel import steps
 from evreel.checks.run import check
 from evreel.cli.main import main
-from evreel.errors import LayoutError, ParameterError, UsageError
+from evreel.errors import AnnotationError, LayoutError, ParameterError, UsageError
 from evreel.events import Sensor
 from evreel.files.boxes import read_boxes
 from evreel.files.events_store import EventsStore
@@ -158,11 +158,27 @@ def test_boxes__of_windows_are_in_the_coordinates_of_the_frames(made, tmp_path):
     for name in ("t", "x", "y", "w", "h", "track_id"):
         np.testing.assert_array_equal(got[name], moved[name])
     assert repairs == {"boxes_in_no_window": 0, "earlier_boxes": 0, **counts}
-    assert counts["clipped_boxes"] + counts["outside_boxes"] > 0
+    assert counts["boxes_cut_by_crop"] + counts["boxes_outside_crop"] > 0
     said = json.loads((tmp_path / "h" / "park_bbox.json").read_text(encoding="utf-8"))
     assert said["repairs"] == repairs
     assert said["parameters"] == {"boxes": "all", "geometry": Geometry(**CROPPED).plain()}
     assert not check(tmp_path / "h").findings
+
+
+def test_boxes__that_have_the_coordinates_already_are_not_moved_again(made, tmp_path):
+    feature, output = tmp_path / "h" / "park.h5", tmp_path / "h" / "park_bbox.npy"
+    computed(made, feature, **CROPPED)
+    every = steps.FeatureBoxesSettings()
+    steps.feature_boxes(feature, made / "boxes.npy", output, every)
+    moved = tmp_path / "moved_bbox.npy"
+    for suffix in (".npy", ".json"):
+        moved.with_suffix(suffix).write_bytes(output.with_suffix(suffix).read_bytes())
+    repairs = steps.feature_boxes(feature, moved, output, every)
+    assert output.read_bytes() == moved.read_bytes()
+    assert repairs == {"boxes_in_no_window": 0, "earlier_boxes": 0}
+    computed(made, tmp_path / "other.h5", flip_x=True)
+    with pytest.raises(AnnotationError, match=r"moved_bbox\.npy: is in the pixels of the frames"):
+        steps.feature_boxes(tmp_path / "other.h5", moved, tmp_path / "other_bbox.npy", every)
 
 
 def test_check__finds_boxes_outside_the_frames_and_boxes_of_the_sensor(made, tmp_path):

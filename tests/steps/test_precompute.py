@@ -21,6 +21,7 @@ from evreel.errors import EvreelError, RecordingError, UsageError
 from evreel.events import Events
 from evreel.files.boxes import read_boxes
 from evreel.files.features import FeaturesFile
+from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE
 from evreel.steps import FeatureSettings
 from evreel.steps.many import Outcome
@@ -195,6 +196,37 @@ def test_boxes__are_carried_and_made_again_alone_if_they_change(folder):
     assert states(run(folder, "a", boxes=boxes)) == {"a": "kept"}
     boxes_at(folder / "out" / "a_bbox.npy", 1)
     assert states(run(folder, "a", boxes=boxes)) == {"a": "made"}, "edited by hand"
+
+
+def test_boxes__are_in_the_pixels_of_the_frames_beside_them(folder):
+    published = boxes_at(folder / "a_bbox.npy", T_OFFSET + 7, T_OFFSET + 50_000, T_OFFSET + 60_000)
+    given = np.load(published)
+    given["x"], given["y"] = [1, 0, 4], [1, 2, 2]
+    np.save(published, given)
+    mirrored = Geometry(crop=(1, 0, 5, 4), flip_x=True)
+    wanted = {
+        "boxes": {"a": published},
+        "max_duration_us": 40_000,
+        "settings": FeatureSettings(representation="histo", window_us=10_000, geometry=mirrored),
+    }
+    out = folder / "out"
+    for name in ("a_0", "a_1", "a_2"):  # as of an earlier run
+        out.mkdir(exist_ok=True)
+        boxes_at(out / f"{name}_bbox.npy", 1)
+    assert states(run(folder, "a", **wanted)) == {"a": "made"}
+    made = [read_boxes(out / f"a_{k}_bbox.npy") for k in range(3)]
+    assert [boxes["t"].tolist() for boxes in made] == [[7], [10_000, 20_000], []]
+    assert [boxes[name].tolist() for boxes in made[:2] for name in "xw"] == [
+        *([2.0], [2.0], [3.0, 0.0], [1.0, 1.0])
+    ]
+    said = json.loads((out / "a_0_bbox.json").read_text(encoding="utf-8"))
+    assert said["parameters"]["geometry"] == mirrored.plain()
+    assert (said["repairs"]["boxes_cut_by_crop"], said["repairs"]["boxes_outside_crop"]) == (2, 0)
+    assert steps.check(out).findings == ()
+    assert states(run(folder, "a", **wanted)) == {"a": "kept"}
+    assert states(run(folder, "a", **{**wanted, "settings": SETTINGS})) == {"a": "made"}
+    assert read_boxes(out / "a_0_bbox.npy")["x"].tolist() == [1]
+    assert steps.check(out).findings == ()
 
 
 def test_start__is_where_windows_and_times_begin(folder):

@@ -40,6 +40,8 @@ def plain(value: object) -> object:
         return [(key, plain(item)) for key, item in value.items()]
     if isinstance(value, (tuple, list, Iterator)):
         return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
     return value if isinstance(value, (str, int, float, type(None))) else vars(value)
 
 

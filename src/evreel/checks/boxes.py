@@ -18,6 +18,7 @@ from evreel.checks.tally import MaskArray, distance, located
 from evreel.errors import EvreelError, LayoutError
 from evreel.files.boxes import (
     SLACK_PX,
+    geometry_of,
     is_empty,
     is_finite,
     is_outside,
@@ -25,6 +26,7 @@ from evreel.files.boxes import (
     read_records,
 )
 from evreel.files.features import FeaturesFile
+from evreel.geometry import Geometry
 from evreel.layout import FEATURES
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
@@ -153,15 +155,15 @@ def box_outside(boxes: Boxes, sensor: tuple[int, int]) -> Iterator[Located]:
 
 @error(
     "box_geometry",
-    "Boxes in the pixels of the sensor beside a feature whose geometry gives its frames others.",
+    "Boxes in other pixels than those of the frames beside them, whose feature has a geometry.",
 )
-def box_geometry(frames_have_other_pixels: bool) -> Iterator[Located]:
-    """Find boxes of a whole recording beside frames that they do not fit."""
-    if frames_have_other_pixels:
+def box_geometry(boxes: Geometry, frames: Geometry) -> Iterator[Located]:
+    """Find boxes of which nothing says that the geometry of the frames moved them, too."""
+    if not boxes.has_pixels_of(frames):
         yield (
             "",
-            "is in the pixels of the sensor, but the frames beside it are not; make boxes in the "
-            "order of the feature's windows, as features/<name>/boxes: all does",
+            "is not in the pixels of the frames beside it: the feature has another geometry than "
+            "its boxes; make them of the feature's windows, as features/<name>/boxes: all does",
         )
 
 
@@ -314,24 +316,20 @@ def check_boxes(file: File, known: Known) -> Iterator[Finding]:
     boxes, path = read_boxes(file, known.camera_start_us), file.path
     yield from findings(box_order, boxes, path=path)
     with _feature_beside(file) as features:
-        if features is not None:
-            yield from findings(box_geometry, features.geometry.moves, path=path)
-    yield from _check_each(boxes, file, known, known.sensor)
+        yield from _check_each(boxes, file, known, features)
 
 
 def check_boxes_of_windows(file: File, known: Known) -> Iterator[Finding]:
     """Yield what is found in boxes in the order of a feature's windows."""
     records, first = read_boxes_of_windows(file.location)
     boxes = boxes_of(records)
-    sensor = known.sensor
     with _feature_beside(file) as features:
         if features is not None:
             samples = features.samples
             starts = None if samples is None else samples.bounds[:-1]
             looked_at = boxes, first, features.windows, starts
             yield from findings(box_window, *looked_at, path=file.path)
-            sensor = features.geometry.sensor(features.sensor)
-    yield from _check_each(boxes, file, known, sensor)
+        yield from _check_each(boxes, file, known, features)
 
 
 @contextmanager
@@ -347,10 +345,14 @@ def _feature_beside(file: File) -> Iterator[FeaturesFile | None]:
 
 
 def _check_each(
-    boxes: Boxes, file: File, known: Known, sensor: tuple[int, int] | None
+    boxes: Boxes, file: File, known: Known, features: FeaturesFile | None
 ) -> Iterator[Finding]:
-    """Yield what is found in boxes, whatever their order is; `sensor` is that of their pixels."""
-    path = file.path
+    """Yield what is found in boxes, whatever their order is; `features` is what they are beside."""
+    path, geometry, sensor = file.path, geometry_of(file.location), known.sensor
+    if features is not None:
+        yield from findings(box_geometry, geometry, features.geometry, path=path)
+        if geometry.has_pixels_of(features.geometry):
+            sensor = features.geometry.sensor(features.sensor)
     for check in (box_number, box_size, frozen_box):
         yield from findings(check, boxes, path=path)
     if sensor is not None:

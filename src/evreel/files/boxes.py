@@ -16,8 +16,9 @@ from evreel.annotations.forms.records import (
     read_records,
     write_boxes,
 )
-from evreel.errors import AnnotationError
-from evreel.geometry import SLACK_PX, clipped, corners, is_empty, is_finite, is_outside
+from evreel.errors import AnnotationError, ParameterError
+from evreel.events import Sensor
+from evreel.geometry import SLACK_PX, Geometry, clipped, corners, is_empty, is_finite, is_outside
 from evreel.npy import HEAD_BYTES, array_head
 from evreel.provenance import Provenance, sha256
 from evreel.timebase import Int64Array
@@ -27,17 +28,20 @@ if TYPE_CHECKING:
     from evreel.files.features import SampleWindows
 
 __all__ = [
+    "GEOMETRY",
     "SLACK_PX",
     "Keep",
     "boxes_of_windows",
     "boxes_within",
     "check_classes",
     "first_path",
+    "geometry_of",
     "is_empty",
     "is_finite",
     "is_outside",
     "kept",
     "last_of_tracks",
+    "moved",
     "origin_path",
     "read_boxes",
     "read_boxes_of_windows",
@@ -51,6 +55,9 @@ __all__ = [
     "write_boxes_of_windows",
     "write_origin",
 ]
+
+GEOMETRY = "geometry"
+"""Parameter of boxes: which geometry of a feature gave them their coordinates."""
 
 Keep = Literal["last", "all"]
 """Which boxes of a window are wanted: of each track its last one, or all."""
@@ -247,6 +254,46 @@ def kept(origin: bytes) -> Keep | None:
     except (LookupError, TypeError, ValueError, RecursionError):
         return None
     return said if said in get_args(Keep) else None
+
+
+def geometry_of(boxes: str | Path) -> Geometry:
+    """Return the geometry that gave boxes their coordinates, as the file beside them says it."""
+    try:
+        said = json.loads(origin_path(boxes).read_bytes())["parameters"][GEOMETRY]
+        return Geometry(**said)
+    except (OSError, LookupError, TypeError, ValueError, RecursionError, ParameterError):
+        return Geometry()
+
+
+def moved(
+    boxes: npt.NDArray[np.void], path: str | Path, geometry: Geometry, sensor: Sensor
+) -> tuple[npt.NDArray[np.void], dict[str, int]]:
+    """Return boxes in the coordinates of a feature's frames, and what was changed.
+
+    Parameters
+    ----------
+    boxes, path
+        Boxes and their file: what is beside it says whether they have these coordinates already.
+    geometry
+        That of the feature.
+    sensor
+        (height, width) of the events.
+
+    Raises
+    ------
+    AnnotationError
+        If the boxes are in the coordinates of another feature's frames.
+    """
+    has = geometry_of(path)
+    if has.has_pixels_of(geometry):
+        return boxes, {}
+    if has.moves:
+        raise AnnotationError(
+            "is in the pixels of the frames of a feature with another geometry",
+            path=path,
+            hint="Give the boxes of the recording, in the pixels of the sensor.",
+        )
+    return geometry.of_boxes(boxes, sensor)
 
 
 def check_classes(boxes: npt.NDArray[np.void], path: str | Path, n_labels: int) -> None:

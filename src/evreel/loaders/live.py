@@ -15,9 +15,11 @@ from evreel.dataset.settings import FeatureSettings
 from evreel.errors import MistakesError, UsageError
 from evreel.events import Events
 from evreel.files.slices import SlicesFile
+from evreel.provenance import sha256
 from evreel.representations import Frame, Run, frames_together
 from evreel.settings import mistakes, read, settings_of
 from evreel.steps.events import as_store
+from evreel.steps.features import slices_of
 from evreel.timebase import Int64Array
 from evreel.windows import Division, Ending, Windows, cut, ending_at
 
@@ -192,7 +194,12 @@ def _planned(
         windows = opened.windows(division, ending)
         regions = None
         if labels and slices is not None:
-            regions = stack.enter_context(SlicesFile(slices)).regions_of(labels)
+            file = stack.enter_context(
+                SlicesFile(slices)
+                if isinstance(opened, _InMemory)
+                else slices_of(slices, opened, sha256(opened.path))
+            )
+            regions = file.regions_of(labels)
         run = Run(feature, windows, opened.oldest_us(windows.start_us), {}, "", regions)
         made = frames_together([run], opened.read, opened.sensor, index_of=opened.index_of)
         shape = (len(windows), *feature.shape(opened.sensor))

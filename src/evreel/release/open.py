@@ -227,7 +227,7 @@ class ReleasedRecording:
         NotInReleaseError
             If the recording has no such feature, or the release no boxes file of it.
         """
-        from evreel.files.boxes import boxes_of_windows, last_of_tracks
+        from evreel.files.boxes import boxes_of_windows, last_of_tracks, moved
 
         if feature not in self._of_feature:
             self.features[feature]  # the error says which there are
@@ -237,8 +237,8 @@ class ReleasedRecording:
             return found if has == keep else last_of_tracks(*found)
         frames = self.features[feature]
         every = self.boxes
-        if frames.geometry.moves:
-            every, _ = frames.geometry.of_boxes(every, frames.sensor)
+        path = self._folder.place(self._listed_of("boxes")[0])
+        every, _ = moved(every, path, frames.geometry, frames.sensor)
         return boxes_of_windows(every, frames.windows, keep, samples=frames.samples)
 
     def _kept_boxes(self, feature: str) -> Keep | None:

@@ -25,7 +25,8 @@ def feature_boxes(
     features
         The feature file, of which only the windows and samples are read.
     boxes
-        All boxes of its recording, by time, as `annotate` or `boxes` writes them.
+        All boxes of its recording, by time, as `annotate` or `boxes` writes them; or as
+        `precompute` does beside features of the same geometry.
     output
         ``<id>_bbox.npy``: boxes window by window, then by time. Beside it,
         ``<id>_bbox_first.npy`` has the first row of each window, int64, one more than windows;
@@ -38,23 +39,25 @@ def feature_boxes(
     How many boxes are left out, as ``repairs`` in the ``.json`` have it: ``boxes_in_no_window``,
     and ``earlier_boxes``, which are not the last of their track in a window. If the feature has a
     geometry that changes coordinates, these are changed first; then it also says how many boxes
-    were cut off at the edge of its crop, ``clipped_boxes``, or left out because they are all beyond
-    it, ``outside_boxes``.
+    were cut off at the edge of its crop, ``boxes_cut_by_crop``, or left out because they are all
+    beyond it, ``boxes_outside_crop``.
 
     Raises
     ------
     UsageError
         If no boxes are asked for.
     AnnotationError
-        If the boxes cannot be read.
+        If the boxes cannot be read, or are in the pixels of another feature's frames.
     LayoutError
         If the feature file cannot be read.
     """
     import numpy as np
 
     from evreel.files.boxes import (
+        GEOMETRY,
         first_path,
         last_of_tracks,
+        moved,
         origin_path,
         read_boxes,
         rows_of_windows,
@@ -74,12 +77,10 @@ def feature_boxes(
         FeaturesFile(features) as file,
         atomic(output, *beside, inputs=[features, boxes]) as (scratch, first_scratch, origin),
     ):
-        every = read_boxes(boxes)
+        every, changed = moved(read_boxes(boxes), boxes, file.geometry, file.sensor)
         parameters: dict[str, Any] = {"boxes": keep}
-        changed: dict[str, int] = {}
         if file.geometry.moves:
-            parameters["geometry"] = file.geometry.plain()
-            every, changed = file.geometry.of_boxes(every, file.sensor)
+            parameters[GEOMETRY] = file.geometry.plain()
         row, window = rows_of_windows(every["t"], file.windows, file.samples)
         found = taken(every, row)
         first = np.searchsorted(window, np.arange(len(file.windows) + 1))

@@ -222,7 +222,7 @@ def _make(
     ):
         slices = None
         if given.slices is not None:
-            slices = files.enter_context(_slices_of(given.slices, store, jobs[0].store_digest))
+            slices = files.enter_context(slices_of(given.slices, store, jobs[0].store_digest))
         runs, writers = [], []
         for job, path in zip(jobs, scratch, strict=True):
             file = files.enter_context(hdf5.create(path, FEATURES, job.made))
@@ -342,7 +342,7 @@ class _Job:
         return run, writer
 
 
-def _slices_of(path: str | Path, store: EventsStore, digest: str) -> SlicesFile:
+def slices_of(path: str | Path, store: EventsStore, digest: str) -> SlicesFile:
     """Open annotated slices of a store.
 
     Raises

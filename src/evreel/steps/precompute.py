@@ -354,6 +354,10 @@ class _Making:
         every, repairs = np.zeros(0, dtype=BOX_DTYPE), dict[str, int]()
         if self._boxes is not None:
             every, repairs = boxes_of_store(self._boxes, store, self._wanted.of_boxes)
+        geometry = self._wanted.settings.geometry
+        if geometry.moves:
+            every, changed = geometry.of_boxes(every, store.sensor)
+            repairs |= changed
         divided = []
         files = _files_of_labels(every["t"], parts)
         for k, part in enumerate(parts):
@@ -379,10 +383,14 @@ class _Making:
 
     def _of_boxes(self, digest: str, said: Mapping[str, Any]) -> dict[str, Any]:
         """Return what makes boxes what they are."""
+        from evreel.files.boxes import GEOMETRY
+
+        geometry = self._wanted.settings.geometry
+        moved = {GEOMETRY: geometry.plain()} if geometry.moves else {}
         return {
             "step": "boxes",
             "step_revision": STEP_REVISIONS["boxes"],
-            "parameters": {"labels": None, **self._wanted.of_boxes.plain(), **said},
+            "parameters": {"labels": None, **self._wanted.of_boxes.plain(), **moved, **said},
             "inputs": {"store": digest, **self._steady.digests},
         }
 
