@@ -318,7 +318,8 @@ SAMPLES = Layout(
 FEATURES = Layout(
     "evreel-features",
     2,
-    "One representation of one recording, one array per window.",
+    "One representation of one recording, one array per window. Attribute `decoding` is a digest "
+    "of the recording and of how it was decoded, if the events store tells that.",
     (
         Array(
             "data",

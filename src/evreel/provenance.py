@@ -70,6 +70,20 @@ class Provenance:
         }
 
 
+def decoding(recording: str, parameters: Mapping[str, Any], revision: int) -> str:
+    """Return ``sha256:…`` of what makes the events of a recording what they are.
+
+    Parameters
+    ----------
+    recording
+        ``sha256:…`` of its bytes.
+    parameters, revision
+        Of step events.
+    """
+    made = canonical_json([recording, parameters, revision])
+    return "sha256:" + hashlib.sha256(made.encode()).hexdigest()
+
+
 def canonical_json(value: Any) -> str:
     """Return `value` as JSON with sorted keys: equal values give equal text."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(", ", ": "))

@@ -7,8 +7,10 @@ import json
 import os
 import pty
 import re
+import signal
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +24,12 @@ from evreel.events import Events
 from evreel.files.boxes import read_boxes
 from evreel.files.features import FeaturesFile
 from evreel.geometry import Geometry
-from evreel.layout import BOX_DTYPE
+from evreel.provenance import sha256
 from evreel.steps import FeatureSettings
 from evreel.steps.many import Outcome
-from evreel.steps.precompute import STORES, Wanted, precompute
+from evreel.steps.precompute import Wanted, precompute
 from support import random_events
+from support.boxes import boxes_at
 from support.stores import store_of
 from support.writers.prophesee import dat
 
@@ -38,15 +41,6 @@ def recording(path: Path, events: Events, t_offset: int = T_OFFSET) -> Path:
     columns = (events.t + t_offset, events.x, events.y, events.p)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     path.write_bytes(dat(rows, size=(events.sensor.width, events.sensor.height)))
-    return path
-
-
-def boxes_at(path: Path, *t: int) -> Path:
-    boxes = np.zeros(len(t), dtype=BOX_DTYPE)
-    boxes["t"] = t
-    boxes["w"] = boxes["h"] = 2
-    boxes["track_id"] = np.arange(len(t))
-    np.save(path, boxes)
     return path
 
 
@@ -84,7 +78,7 @@ def frames_of(*paths: Path):
 
 def test_files__are_those_of_the_step_and_the_same_for_any_number_of_workers(folder):
     assert states(run(folder)) == dict.fromkeys("abc", "made")
-    assert set(contents(folder / "out")) == {"a.h5", "b.h5", "c.h5", STORES}
+    assert set(contents(folder / "out")) == {"a.h5", "b.h5", "c.h5"}
     run(folder, workers=3, folder=folder / "three")
     assert contents(folder / "three") == contents(folder / "out")
     for name in "ab":
@@ -105,13 +99,21 @@ def test_second_run__keeps_what_is_complete_and_the_same_without_decoding(folder
 
     monkeypatch.setattr("evreel.steps.precompute.as_store", no_decoding)
     assert states(run(folder, **more)) == dict.fromkeys("abc", "kept")
-    monkeypatch.undo()
-    (folder / "out" / STORES).unlink()
-    assert states(run(folder, **more)) == dict.fromkeys("abc", "kept"), "decoded again, not made"
+    (folder / "out").rename(folder / "moved")
+    assert states(run(folder, **more, folder=folder / "moved")) == dict.fromkeys("abc", "kept")
     for path, was in before.items():
-        if path.name != STORES:
-            now = path.stat()
-            assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
+        now = (folder / "moved" / path.name).stat()
+        assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
+
+
+def test_second_run__of_another_version_names_the_store_that_it_decoded(folder, monkeypatch):
+    run(folder, "a")
+    monkeypatch.setattr("evreel.provenance.__version__", "another")
+    other = replace(SETTINGS, representation="diff")
+    run(folder, "a", settings=other)
+    steps.events(folder / "a.dat", folder / "a.h5")
+    with FeaturesFile(folder / "out" / "a.h5") as file:
+        assert json.loads(file.provenance["inputs"]) == {"store": sha256(folder / "a.h5")}
 
 
 def test_second_run__makes_what_is_not_as_it_should_be(folder):
@@ -137,7 +139,7 @@ def test_recording_that_cannot_be_read__fails_alone(folder):
         outcomes = run(folder, workers=workers, folder=folder / str(workers))
         assert states(outcomes) == {"a": "made", "b": "failed", "c": "made"}
         assert "b.dat" in str(outcomes["b"].error)
-        assert set(contents(folder / str(workers))) == {"a.h5", "c.h5", STORES}
+        assert set(contents(folder / str(workers))) == {"a.h5", "c.h5"}
     (folder / "b.dat").unlink()
     assert isinstance(run(folder)["b"].error, EvreelError)
 
@@ -146,7 +148,7 @@ def test_parts__hold_every_frame_of_the_whole_once_with_their_own_times(folder):
     run(folder, "a")
     run(folder, "a", max_duration_us=40_000, folder=folder / "parts")
     parts = [folder / "parts" / f"a_{k}.h5" for k in range(3)]
-    assert set(contents(folder / "parts")) == {*(path.name for path in parts), STORES}
+    assert set(contents(folder / "parts")) == {path.name for path in parts}
     np.testing.assert_array_equal(frames_of(*parts), frames_of(folder / "out" / "a.h5"))
     for k, path in enumerate(parts):
         with FeaturesFile(path) as file:
@@ -166,7 +168,7 @@ def test_parts__reach_an_event_on_the_last_boundary_and_beyond_a_gap(folder, las
     run(folder, "a", settings=of_histogram, max_duration_us=20_000)
     n = last // 20_000 + 1
     parts = [folder / "out" / f"a_{k}.h5" for k in range(n)]
-    assert set(contents(folder / "out")) == {*(path.name for path in parts), STORES}
+    assert set(contents(folder / "out")) == {path.name for path in parts}
     counts = [frames_of(path).sum() for path in parts]
     assert counts == [2, *[0] * (n - 2), 1]
 
@@ -248,7 +250,7 @@ def test_start__is_where_windows_and_times_begin(folder):
 
 
 def test_start_of_the_cameras_clock__may_be_before_the_first_event(folder):
-    run(folder, "a", start_us=0, clock="source")
+    run(folder, "a", start_us=0, clock="metavision")
     events = random_events(400, (4, 6), 95_000, 0)
     with FeaturesFile(folder / "out" / "a.h5") as file:
         assert file.t_offset == 0
@@ -264,9 +266,24 @@ def test_parts_of_an_earlier_run__are_not_left_behind(folder):
     assert (out / "a_4_bbox.npy").exists()
     (out / "a_7.h5").write_bytes(b"another's")
     run(folder, "a", max_duration_us=50_000, **more)
-    left = {path.name for path in out.iterdir()} - {STORES, "a_7.h5"}
+    left = {path.name for path in out.iterdir()} - {"a_7.h5"}
     assert left == {f"a_{k}{end}" for k in (0, 1) for end in (".h5", "_bbox.npy", "_bbox.json")}
     assert states(run(folder, "a", max_duration_us=50_000, **more)) == {"a": "kept"}
+
+
+def test_files_of_an_earlier_run_that_would_mislead__are_told(folder, caplog):
+    boxes_at(folder / "a_bbox.npy", T_OFFSET)
+    run(folder, "a", boxes={"a": folder / "a_bbox.npy"})
+    run(folder, "a", max_duration_us=50_000)
+    assert "a.h5: is there too, of a run without parts" in caplog.text
+    caplog.clear()
+    recording(folder / "a.dat", random_events(400, (4, 6), 95_000, seed=9))
+    run(folder, "a")
+    assert "a_0.h5: is there too, of a run with parts" in caplog.text
+    assert "a_bbox.npy: is there too, and was made of other events" in caplog.text
+    caplog.clear()
+    run(folder, "b")
+    assert "is there too" not in caplog.text
 
 
 def test_run_that_ends_early__leaves_whole_files_alone_and_goes_on(folder, monkeypatch):
@@ -283,12 +300,43 @@ def test_run_that_ends_early__leaves_whole_files_alone_and_goes_on(folder, monke
     monkeypatch.setattr(FeaturesWriter, "write", failing)
     outcome = run(folder, "a", max_duration_us=40_000)["a"]
     assert (outcome.state, str(outcome.error)) == ("failed", "the disk is full")
-    assert set(contents(folder / "out")) == {"a_0.h5", STORES}
+    assert set(contents(folder / "out")) == {"a_0.h5"}
     monkeypatch.undo()
     first = (folder / "out" / "a_0.h5").stat().st_ino
     assert states(run(folder, "a", max_duration_us=40_000)) == {"a": "made"}
     assert (folder / "out" / "a_0.h5").stat().st_ino == first
-    assert len(contents(folder / "out")) == 4
+    assert len(contents(folder / "out")) == 3
+
+
+def test_run_that_is_interrupted__ends_all_workers_and_leaves_no_part_of_a_file(
+    folder, monkeypatch
+):
+    from evreel.files.features import FeaturesWriter
+
+    write, is_interrupted = FeaturesWriter.write, threading.Event()
+
+    def slow(self, frame):
+        is_interrupted.set()
+        time.sleep(0.01)
+        write(self, frame)
+
+    monkeypatch.setattr(FeaturesWriter, "write", slow)
+    going = precompute(
+        {name: folder / f"{name}.dat" for name in "abc"},
+        Wanted(folder=folder / "out", settings=replace(SETTINGS, window_us=50)),
+        workers=2,
+    )
+
+    def interrupt():
+        is_interrupted.wait(30)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(going)
+    assert time.monotonic() - begun < 10, "19 s of writing each"
+    assert contents(folder / "out") == {}
 
 
 def test_output_in_the_place_of_an_input__is_refused(tmp_path):
@@ -308,10 +356,14 @@ def test_output_in_the_place_of_an_input__is_refused(tmp_path):
 def test_wishes_that_contradict__are_refused(tmp_path):
     with pytest.raises(UsageError, match="a window of 10000 µs is longer than a file may be, 9999"):
         Wanted(folder=tmp_path, settings=SETTINGS, max_duration_us=9_999)
+    with pytest.raises(UsageError, match="a start of -1 µs is before all events"):
+        Wanted(folder=tmp_path, settings=SETTINGS, start_us=-1)
+    with pytest.raises(UsageError, match="at most 0 µs has no room"):
+        Wanted(folder=tmp_path, settings=SETTINGS, max_duration_us=0)
     recording(tmp_path / "a.dat", random_events(100, (4, 6)))
     beside = {"cut": tmp_path / "a.tsv"}
     outcome = run(tmp_path, "a", start_us=5, beside=lambda name: beside)["a"]
-    assert "does not go with cut" in str(outcome.error)
+    assert "goes neither with cut nor with ending" in str(outcome.error)
 
 
 def test_count_windows__go_into_parts_by_their_times(folder):

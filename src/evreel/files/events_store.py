@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from evreel.errors import AnnotationError, EventsError, LayoutError, ParameterEr
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.files import hdf5
 from evreel.layout import COLUMN_CHUNK, EVENTS
-from evreel.provenance import counts_in, digests_in
+from evreel.provenance import counts_in, decoding, digests_in
 from evreel.samples.samples import FARTHEST_STOP, Member, Samples
 from evreel.timebase import Int64Array
 from evreel.windows import Division, Ending, Windows, cut
@@ -240,6 +241,17 @@ class EventsStore(hdf5.Opened):
 
     def __len__(self) -> int:
         return self.n
+
+    @property
+    def decoding(self) -> str | None:
+        """What it was decoded from, and how, as `evreel.provenance.decoding`; None if unknown."""
+        attributes = self._file.attrs
+        recording = digests_in(attributes.get("inputs")).get("recording")
+        if recording is None:
+            return None
+        with hdf5.reading(self.path, "its parameters"):
+            parameters = json.loads(attributes["parameters"])
+            return decoding(recording, parameters, int(attributes["step_revision"]))
 
     @property
     def columns(self) -> list[h5py.Dataset]:

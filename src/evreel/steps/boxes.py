@@ -100,6 +100,7 @@ def boxes_of_store(
     settings: BoxesSettings,
     *,
     labels: Sequence[str] | None = None,
+    zero_us: int = 0,
 ) -> tuple[npt.NDArray[np.void], dict[str, int]]:
     """Return boxes that come with a recording, on the time line of its open events store.
 
@@ -107,6 +108,8 @@ def boxes_of_store(
     ----------
     published, store, settings, labels
         As in `boxes`, which also says what is an error.
+    zero_us
+        Timestamp in the recording's file from which boxes count, if their clock is the ``source``.
 
     Returns
     -------
@@ -137,7 +140,7 @@ def boxes_of_store(
             hint="Decode one part, with on_reset: first or last.",
         )
     if settings.clock == "source":
-        found["t"] -= store.t_offset
+        found["t"] -= store.t_offset - zero_us
     _check_times(found["t"], store, published, settings.clock)
     return found, {"invalid_boxes": invalid, "clipped_boxes": clipped, "outside_boxes": outside}
 

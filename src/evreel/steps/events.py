@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSettings
 from evreel.errors import RecordingError, UsageError
 from evreel.outputs import Progress, atomic, scratch_path, silent
-from evreel.provenance import Provenance, sha256, state
+from evreel.provenance import STEP_REVISIONS, Provenance, decoding, sha256, state
 from evreel.steps.common import LOG, changed, named, unverified_note
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ def events(
         parameters["format"] = format
     if members is not None:
         parameters |= archive.plain()
-    if unverified_note(recording).exists():
-        parameters["source_checksum"] = "none"
+    if _source_checksum(recording):
+        parameters |= _source_checksum(recording)
         LOG.info("%s: was downloaded without a checksum; the store says so", Path(recording).name)
     inputs: dict[str, str] = {}
     made = Provenance("events", parameters, inputs, repairs)
@@ -217,6 +217,17 @@ def _check_still(recording: Path, sums: Mapping[str, str | None]) -> None:
         verified_ns = recording.lstat().st_mtime_ns
         if max(state(recording)[1:3]) >= verified_ns:
             check_sums(recording, **sums)
+
+
+def decoding_of(recording: str | Path, settings: EventsSettings) -> str:
+    """Return what `EventsStore.decoding` would be of a recording, without decoding it."""
+    parameters = {**settings.plain(), "sensor": None, **_source_checksum(recording)}
+    return decoding(sha256(recording), parameters, STEP_REVISIONS["events"])
+
+
+def _source_checksum(recording: str | Path) -> dict[str, str]:
+    """Return what parameters say of a recording that was downloaded without a checksum."""
+    return {"source_checksum": "none"} if unverified_note(recording).exists() else {}
 
 
 @contextlib.contextmanager

@@ -298,6 +298,7 @@ class _Job:
         """Return the run that makes the frames, and what writes them into a new file."""
         import numpy as np
 
+        from evreel.files import hdf5
         from evreel.files.features import FeaturesWriter, SampleWindows
         from evreel.representations import Run
 
@@ -336,6 +337,8 @@ class _Job:
             threads=threads,
             **self._feature.description,
         )
+        if store.decoding is not None:
+            hdf5.set_attributes(file, {"decoding": store.decoding})
         labels = self._feature.geometry.labels
         regions = None if labels is None or slices is None else slices.regions_of(labels)
         run = Run(self._feature, windows, oldest_us, self.repairs, self.said, regions)

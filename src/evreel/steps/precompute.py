@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from evreel import __version__
 from evreel.dataset.settings import BoxesSettings, EventsSettings, FeatureSettings
 from evreel.errors import EvreelError, RecordingError, UsageError
 from evreel.outputs import Progress, atomic, silent
-from evreel.provenance import STEP_REVISIONS, Provenance, canonical_json, sha256
+from evreel.provenance import STEP_REVISIONS, Provenance, digests_in, sha256
 from evreel.steps.boxes import boxes_of_store
 from evreel.steps.common import LOG, Steady, named
-from evreel.steps.events import as_store
+from evreel.steps.events import as_store, decoding_of
 from evreel.steps.features import FilePart, all_features, is_made
 from evreel.steps.many import BOXES_END, Outcome, each_on_its_own
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from evreel.files.events_store import EventsStore
-    from evreel.windows import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,19 +37,25 @@ class Wanted:
         are given.
     settings
         The representation, its parameters, its windows.
+    settings_for
+        Name of a recording → its settings, if it has other ones.
     start_us
         Windows begin at this time, and the times in the files count from it.
     max_duration_us
         Longest part of a recording in one file: ``<name>_0.h5``, ``<name>_1.h5``, … Times count
         from the start of each.
     clock
-        What `start_us` counts from: the ``recording``'s first event, or as the timestamps in its
-        file do (``source``).
+        What `start_us` counts from: the ``recording``'s first event, or what Metavision's tools
+        count from (``metavision``), and so do boxes whose clock is the ``source``: zero in the
+        recording's file. In RAW files that is shifted to the last overflow of their short
+        timestamps before the first event. Where timestamps are dates, it is the first event.
     boxes
         Name of a recording → its boxes, as `evreel.steps.boxes` takes them. If there are any, each
         file has its boxes beside it, also if it has none.
     of_boxes
         The clock of boxes, and what becomes of those that are not valid.
+    boxes_move
+        Whether boxes are in pixels of the frames, if these are not those of the sensor.
     beside
         Function of a recording's name → what else `evreel.steps.all_features` takes of it, such as
         ``{"cut": …}``.
@@ -62,17 +65,23 @@ class Wanted:
 
     folder: Path
     settings: FeatureSettings
+    settings_for: Mapping[str, FeatureSettings] = field(default_factory=dict)
     start_us: int = 0
     max_duration_us: int | None = None
-    clock: Literal["recording", "source"] = "recording"
+    clock: Literal["recording", "metavision"] = "recording"
     boxes: Mapping[str, Path] = field(default_factory=dict)
     of_boxes: BoxesSettings = BoxesSettings()
+    boxes_move: bool = True
     beside: Callable[[str], Mapping[str, Any]] = lambda name: {}
     stream: int | None = None
 
     def __post_init__(self) -> None:
         window_us, longest_us = self.settings.window_us, self.max_duration_us
-        if longest_us is not None and (window_us or 1) > longest_us:
+        if self.start_us < 0:
+            raise UsageError(f"a start of {self.start_us} µs is before all events")
+        if longest_us is not None and longest_us < 1:
+            raise UsageError(f"a file of at most {longest_us} µs has no room for a window")
+        if longest_us is not None and window_us is not None and window_us > longest_us:
             raise UsageError(
                 f"a window of {window_us} µs is longer than a file may be, {longest_us} µs",
                 hint="Choose longer files, or shorter windows.",
@@ -104,59 +113,19 @@ def precompute(
     progress
         Called with bytes of recordings.
     """
-    stores = _Stores(wanted.folder / STORES)
     inputs = {place for path in (*names.values(), *wanted.boxes.values()) for place in _place(path)}
 
     def make(name: str, path: Path, of_this: Progress) -> bool:
-        return _Making(name, path, wanted, stores, inputs).run(of_this)
+        return _Making(name, path, wanted, inputs).run(of_this)
 
     return each_on_its_own(names, make, workers=workers, progress=progress)
 
 
-STORES = ".evreel-stores.json"
-"""File in the folder of features: digest of a recording → that of its decoded events.
+DATES_US = 10**13
+"""Timestamps from here on, 116 days, are dates, and do not count from the camera's start."""
 
-A decoded recording's store is temporary, but the features name its digest. This spares decoding a
-recording only to see that its features are there.
-"""
-
-
-class _Stores:
-    """What is known of the events stores of recordings, in a file; without it, it is found anew."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-
-    def digest(self, recording: Path, stream: int | None) -> tuple[str | None, str]:
-        """Return the digest of a recording's store, None if not known, and what it is known by."""
-        from evreel.files.events_store import EventsStore
-        from evreel.recordings.open import open_recording
-
-        with open_recording(recording, stream=stream) as opened:
-            digest = sha256(recording)
-            if isinstance(opened, EventsStore):
-                return digest, ""
-        how = [digest, EventsSettings(stream=stream).plain(), STEP_REVISIONS["events"], __version__]
-        key = canonical_json(how)
-        with self._lock:
-            return self._read().get(key), key
-
-    def remember(self, key: str, digest: str) -> None:
-        """Keep the digest of a store."""
-        with self._lock:
-            known = self._read()
-            if known.get(key) != digest:
-                text = json.dumps({**known, key: digest}, indent=1, sort_keys=True)
-                with atomic(self._path) as (scratch,):
-                    scratch.write_text(text + "\n", encoding="utf-8")
-
-    def _read(self) -> dict[str, str]:
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            known = json.loads(self._path.read_bytes())
-            if isinstance(known, dict):
-                return {key: said for key, said in known.items() if isinstance(said, str)}
-        return {}
+OVERFLOW_US: Mapping[str, int] = {"evt2": 1 << 6, "evt2.1": 1 << 6, "evt3": 1 << 12}
+"""Format of RAW files → when the low bits of their timestamps overflow."""
 
 
 class _Making:
@@ -167,28 +136,42 @@ class _Making:
         name: str,
         path: Path,
         wanted: Wanted,
-        stores: _Stores,
         inputs: Set[tuple[int, int]],
     ) -> None:
         self._name, self._path, self._wanted = name, path, wanted
-        self._stores, self._inputs = stores, inputs
+        self._inputs = inputs
+        self._settings = wanted.settings_for.get(name, wanted.settings)
         self._beside = dict(wanted.beside(name))
         self._boxes = wanted.boxes.get(name)
         self._steady = Steady({"published": self._boxes})
 
     def run(self, progress: Progress) -> bool:
         """Make what is not there as wanted; return whether there was anything to make."""
-        digest, key = self._stores.digest(self._path, self._wanted.stream)
+        digest = self._known_digest()
         if digest is not None and self._is_made(digest):
             LOG.info("%s: kept, complete and the same", self._name)
             return False
         beside = self._wanted.folder / "x"
         stream = self._wanted.stream
         with as_store(self._path, beside=beside, stream=stream, progress=progress) as store:
-            if digest is None:
-                digest = sha256(store.path)
-                self._stores.remember(key, digest)
+            if digest is None or store.path != self._path:
+                digest = sha256(store.path)  # of this version of evreel
             return self._make(store, digest, progress)
+
+    def _known_digest(self) -> str | None:
+        """Return the digest of the recording's store, None if it would have to be decoded first."""
+        from evreel.files.events_store import EventsStore
+        from evreel.recordings.open import open_recording
+
+        stream = self._wanted.stream
+        with open_recording(self._path, stream=stream) as opened:
+            if isinstance(opened, EventsStore):
+                return sha256(self._path)
+        # Earlier features of the same recording tell which store they were made from.
+        has = self._provenance(self._file(0))
+        if has.get("decoding") != decoding_of(self._path, EventsSettings(stream=stream)):
+            return None
+        return digests_in(has["inputs"]).get("store")
 
     def _make(self, store: EventsStore, digest: str, progress: Progress) -> bool:
         parts = self._parts(store)
@@ -207,7 +190,7 @@ class _Making:
                 self._check_apart(path)
                 all_features(
                     store,
-                    {path: self._wanted.settings},
+                    {path: self._settings},
                     **self._beside,
                     part=part,
                     store_digest=digest,
@@ -220,6 +203,7 @@ class _Making:
         self._steady.check()
         if self._wanted.max_duration_us is not None:
             self._remove_parts_from(len(parts))
+        self._warn_of_others(digest, len(parts))
         return is_new
 
     # -- what is there
@@ -253,18 +237,22 @@ class _Making:
 
     def _said_by(self, path: Path) -> dict[str, Any]:
         """Return what a file says of its part, nothing if it is of none."""
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            parameters = json.loads(self._provenance(path)["parameters"])
+            names = ("from_us", "clock", "max_duration_us", "part", "parts")
+            return {name: parameters[name] for name in names if name in parameters}
+        return {}
+
+    def _provenance(self, path: Path) -> Mapping[str, Any]:
+        """Return what a features file says of its origin, nothing if it cannot be read."""
         from evreel.files.features import FeaturesFile
 
-        try:
-            with FeaturesFile(path) as file:
-                parameters = json.loads(file.provenance["parameters"])
-        except (EvreelError, OSError, ValueError, LookupError, TypeError):
-            return {}
-        names = ("from_us", "clock", "max_duration_us", "part", "parts")
-        return {name: parameters[name] for name in names if name in parameters}
+        with contextlib.suppress(EvreelError, OSError), FeaturesFile(path) as file:
+            return file.provenance
+        return {}
 
     def _has_features(self, path: Path, digest: str, said: Mapping[str, Any]) -> bool:
-        return is_made({path: self._wanted.settings}, digest, said=said, **self._beside)
+        return is_made({path: self._settings}, digest, said=said, **self._beside)
 
     def _check_apart(self, output: Path) -> None:
         """Raise if an output is in the place of a file that this run reads."""
@@ -286,12 +274,28 @@ class _Making:
             LOG.info("%s: removed, a part of an earlier run", path.name)
             k += 1
 
+    def _warn_of_others(self, digest: str, n: int) -> None:
+        """Warn of files of an earlier run that readers of the folder would take along."""
+        from evreel.files.boxes import read_origin
+
+        is_whole = self._wanted.max_duration_us is None
+        other = self._wanted.folder / f"{self._name}{'_0' if is_whole else ''}.h5"
+        if self._provenance(other) and is_whole == ("part" in self._said_by(other)):
+            LOG.warning(
+                "%s: is there too, of a run %s parts; who reads all files gets its events twice",
+                *(other.name, "with" if is_whole else "without"),
+            )
+        for k in range(0 if self._wanted.boxes else n):
+            boxes = _boxes_of(self._file(k))
+            if read_origin(boxes)["inputs"].get("store", digest) != digest:
+                LOG.warning("%s: is there too, and was made of other events", boxes.name)
+
     # -- parts
 
     def _parts(self, store: EventsStore) -> list[FilePart] | list[None]:
         """Return what goes into each file; one None if everything goes into one, as it is."""
         from evreel.files.instants import file_with, read_instants
-        from evreel.windows import cut
+        from evreel.windows import cut, parts
 
         wanted = self._wanted
         if not wanted.is_shifted and wanted.max_duration_us is None:
@@ -302,8 +306,11 @@ class _Making:
                 "duration of files, does not go with cut",
                 path=self._path,
             )
-        start_us = wanted.start_us - (store.t_offset if wanted.clock == "source" else 0)
-        division, ending = wanted.settings.division(), wanted.settings.ending
+        start_us = wanted.start_us
+        shift_us = self._shift_us(store)
+        if wanted.clock == "metavision" and shift_us is not None:
+            start_us += shift_us - store.t_offset
+        division, ending = self._settings.division(), self._settings.ending
         stop_us, instants = store.t_stop_us, None
         if ending is not None:
             instants = read_instants(ending, file_with(ending, self._beside.get("ends")))
@@ -328,15 +335,20 @@ class _Making:
             )
         if wanted.max_duration_us is None:
             return [FilePart(start_us, windows, self._said(0, 1))]
-        from evreel.windows import parts
-
-        every: list[Part] = parts(windows, wanted.max_duration_us)
+        every = parts(windows, wanted.max_duration_us)
         return [
             FilePart(
                 part.start_us if k else start_us, windows[part.rows], self._said(k, len(every))
             )
             for k, part in enumerate(every)
         ]
+
+    def _shift_us(self, store: EventsStore) -> int | None:
+        """Return the timestamp that Metavision counts from, None where timestamps are dates."""
+        if abs(store.t_offset) >= DATES_US:
+            return None
+        overflow_us = OVERFLOW_US.get(store.source_format)
+        return 0 if overflow_us is None else store.t_offset // overflow_us * overflow_us
 
     # -- boxes
 
@@ -353,9 +365,13 @@ class _Making:
             return None
         every, repairs = np.zeros(0, dtype=BOX_DTYPE), dict[str, int]()
         if self._boxes is not None:
-            every, repairs = boxes_of_store(self._boxes, store, self._wanted.of_boxes)
-        geometry = self._wanted.settings.geometry
-        if geometry.moves:
+            is_shifted = self._wanted.clock == "metavision"
+            zero_us = (self._shift_us(store) or 0) if is_shifted else 0
+            every, repairs = boxes_of_store(
+                self._boxes, store, self._wanted.of_boxes, zero_us=zero_us
+            )
+        geometry = self._settings.geometry
+        if self._wanted.boxes_move and geometry.moves:
             every, changed = geometry.of_boxes(every, store.sensor)
             repairs |= changed
         divided = []
@@ -385,8 +401,9 @@ class _Making:
         """Return what makes boxes what they are."""
         from evreel.files.boxes import GEOMETRY
 
-        geometry = self._wanted.settings.geometry
-        moved = {GEOMETRY: geometry.plain()} if geometry.moves else {}
+        geometry = self._settings.geometry
+        is_moved = self._wanted.boxes_move and geometry.moves
+        moved = {GEOMETRY: geometry.plain()} if is_moved else {}
         return {
             "step": "boxes",
             "step_revision": STEP_REVISIONS["boxes"],
