@@ -363,7 +363,7 @@ def test_wishes_that_contradict__are_refused(tmp_path):
     recording(tmp_path / "a.dat", random_events(100, (4, 6)))
     beside = {"cut": tmp_path / "a.tsv"}
     outcome = run(tmp_path, "a", start_us=5, beside=lambda name: beside)["a"]
-    assert "goes neither with cut nor with ending" in str(outcome.error)
+    assert "does not go with cut" in str(outcome.error)
 
 
 def test_count_windows__go_into_parts_by_their_times(folder):

@@ -119,7 +119,7 @@ def generate_hdf5(
     mode, n_events
         ``delta_t``; or ``n_events``, and how many make a frame.
     preprocess_kwargs
-        Parameters of the representation. ``preprocess_dtype`` may be its own type, or float16.
+        Parameters of the representation.
 
     Raises
     ------
