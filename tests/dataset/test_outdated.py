@@ -105,14 +105,20 @@ def test_boxes_by_windows__of_other_boxes_than_there_are_now_are_outdated(
     assert again() == [], "the workflow makes both"
 
 
-def test_features__of_other_times_than_there_are_now_are_outdated(made, tmp_path, monkeypatch):
+@pytest.mark.parametrize("representation", ["histogram", "own.py:brightness"])
+def test_features__of_other_times_than_there_are_now_are_outdated(
+    made, tmp_path, monkeypatch, representation
+):
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     Path("t.txt").write_text("5000\n")
     head, *rows = Path("recordings.tsv").read_text(encoding="utf-8").splitlines()
     table = [f"{head}\ttimes", *(f"{row}\tt.txt" for row in rows)]
     Path("recordings.tsv").write_text("\n".join(table) + "\n", encoding="utf-8")
-    ends = {"representation": "histogram", "window_us": 10_000, "ending": "times"}
+    Path("own.py").write_text(
+        "def brightness(events, H, W):\n    return [[[0.0] * W] * H]\n", encoding="utf-8"
+    )
+    ends = {"representation": representation, "window_us": 10_000, "ending": "times"}
     dataset = DataSet(*read_config(CONFIG | {"features": {"ends": ends}}))
     path = "results/features/ends/a.h5"
     asked = steps.FeatureSettings(**ends)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import h5py
+import hdf5plugin  # noqa: F401 (RVT compresses with Blosc)
 import numpy as np
 import pytest
 
 import evreel
 from evreel import steps
 from evreel.errors import UsageError
-from evreel.events import Events
+from evreel.events import Events, Sensor
 from evreel.files.features import FeaturesFile
 from evreel.geometry import Geometry
 from evreel.representations import REGISTRY
-from support import random_events
+from support import random_events, shared_file
 from support.stores import store_of
 
 SENSOR = (12, 18)
@@ -82,6 +84,70 @@ def test_settings__of_a_feature_are_those_of_a_call(name, settings, store, tmp_p
         as_settings["geometry"] = Geometry(**GEOMETRY)
     filed = from_file(store, tmp_path, name, **as_settings)
     assert same(evreel.features(store, name, **settings), filed)
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        {"window_us": 9_000, "stride_us": 4_000, "origin_us": -3_000},
+        {"count": 700, "stride": 300, "tail": "drop", "origin_us": 20_000},
+        {"window_us": 5_000, "count": 200},
+        {"number": 7},
+        {"number": 7, "by": "count", "origin_us": 60_000},
+        {"number": 7_000, "by": "count"},
+    ],
+    ids=str,
+)
+def test_windows_of_any_kind__live_are_as_in_files(store, tmp_path, windows):
+    filed = from_file(store, tmp_path, "event_image", **windows)
+    assert same(evreel.features(store, "event_image", **windows), filed)
+    assert same(evreel.features(evreel.read(store), "event_image", **windows), filed)
+    assert filed.any()
+
+
+@pytest.mark.parametrize(
+    ("representation", "compat", "of_windows"),
+    [
+        ("histogram", "rvt", "rvt"),
+        ("voxel_grid", "tonic", None),
+        ("stacked_histogram", "rvt", "rvt"),
+    ],
+)
+def test_ending__also_before_and_after_the_recording_is_as_in_files(
+    store, tmp_path, representation, compat, of_windows
+):
+    instants = [-70_000, 0, 20_000, 20_000, 90_000, 400_000]
+    (tmp_path / "t.txt").write_text("\n".join(map(str, instants)))
+    parameters = {} if representation == "histogram" else {"compat": compat}
+    asked = {"window_us": 15_000, "ending": "times", "parameters": parameters}
+    asked |= {} if of_windows is None else {"compat": of_windows}
+    settings = steps.FeatureSettings(representation=representation, **asked)
+    steps.features(store, tmp_path / "f.h5", settings, ends={"times": tmp_path / "t.txt"})
+    with FeaturesFile(tmp_path / "f.h5") as file:
+        filed = file[:]
+    for source in (store, evreel.read(store)):
+        live = evreel.features(
+            source, representation, window_us=15_000, ending=instants, compat=compat
+        )
+        assert same(live, filed)
+
+
+@pytest.mark.parametrize("sequence", ["train/a", "val/c"])
+def test_ending__at_rvts_times_with_its_compat_makes_rvts_frames(sequence):
+    made = shared_file(f"oracles/rvt/gen1_stacked_fast/{sequence}") / "event_representations_v2"
+    made /= "stacked_histogram_dt=50_nbins=10"
+    with h5py.File(shared_file(f"oracles/rvt_in/gen1/{sequence}_td.dat.h5")) as file:
+        t, x, y, p = (file[f"events/{name}"][:] for name in "txyp")
+    live = evreel.features(
+        Events(t.astype(np.int64), x, y, p, Sensor(240, 304)),
+        "stacked_histogram",
+        window_us=50_000,
+        ending=np.load(made / "timestamps_us.npy"),
+        compat="rvt",
+        bins=10,
+    )
+    with h5py.File(made / "event_representations.h5") as file:
+        assert same(live, file["data"][:])
 
 
 def test_ending__is_an_array_of_instants(store, tmp_path):

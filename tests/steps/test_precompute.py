@@ -435,7 +435,7 @@ def test_wishes_that_contradict__are_refused(tmp_path):
     recording(tmp_path / "a.dat", random_events(100, (4, 6)))
     beside = {"cut": tmp_path / "a.tsv"}
     outcome = run(tmp_path, "a", start_us=5, beside=lambda name: beside)["a"]
-    assert "goes neither with cut nor with ending" in str(outcome.error)
+    assert "does not go with cut" in str(outcome.error)
 
 
 def test_count_windows__go_into_parts_by_their_times(folder):
@@ -449,6 +449,50 @@ def test_count_windows__go_into_parts_by_their_times(folder):
     for path in parts:
         with FeaturesFile(path) as file:
             assert file.windows.stop_us[-1] <= 40_000
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        {"window_us": 7_000, "count": 30},
+        {"number": 9},
+        {"window_us": 9_000, "origin_us": 12_000},
+        {"window_us": 15_000, "ending": "times"},
+        {"window_us": 15_000, "ending": "times", "compat": "rvt"},
+    ],
+    ids=str,
+)
+def test_windows_of_any_kind__go_into_parts_and_begin_at_a_start(folder, windows):
+    settings = FeatureSettings(representation="histogram", **windows)
+    (folder / "a.times").write_text("10000\n25000\n61000\n94000\n99000\n")
+    more = {"settings": settings, "beside": lambda name: {"ends": {"times": folder / "a.times"}}}
+    for start_us in (0, 20_000):
+        whole, parts = folder / f"whole{start_us}", folder / f"parts{start_us}"
+        run(folder, "a", start_us=start_us, folder=whole, **more)
+        states_ = states(
+            run(folder, "a", start_us=start_us, max_duration_us=50_000, folder=parts, **more)
+        )
+        assert states_ == {"a": "made"}
+        paths = sorted(parts.glob("*.h5"))
+        assert len(paths) >= 2
+        np.testing.assert_array_equal(frames_of(*paths), frames_of(whole / "a.h5"))
+        with FeaturesFile(whole / "a.h5") as file:
+            stops, repairs = file.windows.stop_us, json.loads(file.provenance["repairs"])
+        found, early = [], 0
+        for path in paths:
+            with FeaturesFile(path) as file:
+                found += (file.windows.stop_us + file.t_offset - T_OFFSET - start_us).tolist()
+                early += json.loads(file.provenance["repairs"]).get("events_before_origin", 0)
+        assert found == stops.tolist()
+        assert early == repairs.get("events_before_origin", 0)
+        if "ending" in windows:
+            instants = [at for at in (10_000, 25_000, 61_000, 94_000, 99_000) if at >= start_us]
+            assert (stops + start_us - ("compat" in windows)).tolist() == instants
+        elif "origin_us" in windows:
+            t = random_events(400, (4, 6), 95_000, 0).t
+            assert early == ((t >= start_us) & (t < start_us + 12_000)).sum() > 0
+        again = run(folder, "a", start_us=start_us, max_duration_us=50_000, folder=parts, **more)
+        assert states(again) == {"a": "kept"}
 
 
 def command(*arguments: object) -> int:

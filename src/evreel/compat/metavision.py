@@ -66,9 +66,6 @@ EVENT_DTYPE = np.dtype(
 Preprocessing = Callable[..., None]
 Visualization = Callable[..., npt.NDArray[np.uint8]]
 
-_DTYPE = "preprocess_dtype"
-_DEFAULT: Mapping[str, Any] = {"max_incr_per_pixel": 5}
-
 
 def generate_hdf5(
     paths: str | Path | Sequence[str | Path],
@@ -122,7 +119,7 @@ def generate_hdf5(
     mode, n_events
         ``delta_t``; or ``n_events``, and how many make a frame.
     preprocess_kwargs
-        Parameters of the representation. ``preprocess_dtype`` may be its own type, or float16.
+        Parameters of the representation.
 
     Raises
     ------
@@ -185,8 +182,7 @@ def generate_hdf5(
 
 
 def _store(preprocess: str, kwargs: dict[str, Any], store_as_uint8: bool) -> dict[str, Any]:
-    """Return in which type values are stored; take ``preprocess_dtype`` out of the arguments."""
-    asked = kwargs.pop(_DTYPE, None)
+    """Return in which type values are stored."""
     computed = create(preprocess, kwargs)
     if store_as_uint8:
         is_signed = (
@@ -200,15 +196,7 @@ def _store(preprocess: str, kwargs: dict[str, Any], store_as_uint8: bool) -> dic
                 hint="Leave it out, or choose other preprocess_kwargs.",
             )
         return {"store": "uint8"}
-    name = computed.dtype if asked is None else np.dtype(asked).name
-    if name == computed.dtype:
-        return {}
-    if name in ("float16", "float32"):
-        return {"store": name}
-    raise UsageError(
-        f"{_DTYPE}={name} is not the type of {preprocess}, {computed.dtype}",
-        hint="Give float16 or float32, or use store_as_uint8.",
-    )
+    return {}
 
 
 def _geometry(sensor: Sensor, size: Sensor) -> dict[str, Any]:
@@ -267,8 +255,7 @@ def register_new_preprocessing(
     viz_function
         ``viz_function(tensor) -> (H, W, 3)``; kept with the class as ``viz``.
     kwargs
-        Arguments of the function and their defaults. ``preprocess_dtype`` is the type of a value,
-        float32 if left out. None is ``max_incr_per_pixel``, 5, if the function takes that.
+        Arguments of the function and their defaults.
 
     Raises
     ------
@@ -281,12 +268,7 @@ def register_new_preprocessing(
         raise ParameterError(
             f"n_input_channels={n_input_channels!r} is not a number of channels", place=name
         )
-    arguments = inspect.signature(function).parameters
-    takes_all = any(one.kind is one.VAR_KEYWORD for one in arguments.values())
-    values = dict(_DEFAULT if kwargs is None else kwargs)
-    if kwargs is None and not takes_all:
-        values = {key: value for key, value in values.items() if key in arguments}
-    dtype = np.dtype(values.pop(_DTYPE, np.float32))
+    values = dict(kwargs or {})
     for argument, value in values.items():
         if not isinstance(value, (bool, int, float, str, np.bool_, np.number, type(None))):
             raise ParameterError(
@@ -294,7 +276,7 @@ def register_new_preprocessing(
                 "expected, so that a file can say it",
                 place=name,
             )
-    call = _Call(name, function, values, dtype)
+    call = _Call(name, function, values)
     fields = [
         (argument, object, setting(value.item() if isinstance(value, np.generic) else value, ""))
         for argument, value in values.items()
@@ -310,7 +292,6 @@ def register_new_preprocessing(
                 "call": call,
                 "sources": {"representation": call.digest},
                 "n_input_channels": int(n_input_channels),
-                "value_dtype": dtype.name,
                 "viz": None if viz_function is None else staticmethod(viz_function),
                 "__doc__": inspect.getdoc(function) or f"A preprocessing function, {name}.",
             },
@@ -321,9 +302,7 @@ def register_new_preprocessing(
 class _Call:
     """A function, where it is from, and which arguments it is given beside events and tensor."""
 
-    def __init__(
-        self, name: str, function: Preprocessing, kwargs: Collection[str], dtype: np.dtype[Any]
-    ) -> None:
+    def __init__(self, name: str, function: Preprocessing, kwargs: Collection[str]) -> None:
         self._function = function
         self._path, self._line, self.digest = _source_of(function)
         arguments = inspect.signature(function).parameters
@@ -336,7 +315,7 @@ class _Call:
         takes_any = any(one.kind is one.VAR_POSITIONAL for one in arguments.values())
         if len(by_position) < 2 and not takes_any:
             raise ParameterError("its function does not take events and tensor", place=name)
-        offered = {"downsampling_factor": 0, "reset": True, _DTYPE: dtype}
+        offered = {"downsampling_factor": 0, "reset": True}
         needed = [
             one.name
             for one in arguments.values()
@@ -361,7 +340,7 @@ class _Call:
         self._offered = {
             argument: value
             for argument, value in offered.items()
-            if argument in arguments or (takes_all and argument != _DTYPE)
+            if argument in arguments or takes_all
         }
 
     def __call__(
@@ -408,7 +387,6 @@ class _Registered(Representation):
     unit: ClassVar[str] = "1"
     call: ClassVar[_Call]
     n_input_channels: ClassVar[int]
-    value_dtype: ClassVar[str]
     viz: ClassVar[Visualization | None]
 
     @property
@@ -419,7 +397,7 @@ class _Registered(Representation):
     @property
     def dtype(self) -> str:
         """As registered."""
-        return self.value_dtype
+        return "float32"
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what calls the function, with its own frame."""

@@ -13,7 +13,7 @@ from evreel.errors import EvreelError
 from evreel.files.clock import CLOCK_SUFFIX, read_clock
 from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import refused
-from evreel.provenance import state
+from evreel.provenance import digests_in, state
 from evreel.release.content import ANNOTATIONS, has_boxes, paths_in, role_of
 from evreel.release.licences import licence_notice
 from evreel.release.manifest import MANIFEST, read_manifest
@@ -46,7 +46,7 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
                 for k, file in enumerate(paths_in(row.get(column)))
             }
             if is_unknown(path):
-                yield from _if_made_of_others(path, wanted, _of_hdf5, memory)
+                yield from _if_made_of_others(path, wanted, _of_slices, memory)
             path = f"{dataset.results}/video/{id_}{CLOCK_SUFFIX}"
             if "clock" in row and is_unknown(path):
                 yield from _if_made_of_others(path, {"table": row["clock"]}, _of_clock, memory)
@@ -61,13 +61,11 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
                 yield from _if_made_of_others(path, {"boxes": every}, _of_boxes, memory)
         for feature, one in dataset.settings(id_).features.items():
             path = f"{dataset.results}/features/{feature}/{id_}.h5"
-            if not is_unknown(path):
-                continue
-            sources = dataset.feature_sources(id_, feature)
-            if sources:
-                yield from _if_says_others(path, sources, _of_feature, memory)
+            made_of = dataset.feature_sources(id_, feature)
             if one.ending == "times":
-                yield from _if_made_of_others(path, {"times": row["times"]}, _of_hdf5, memory)
+                made_of["times"] = f"sha256:{memory.digests(row['times']).sha256}"
+            if made_of and is_unknown(path):
+                yield from _if_says_others(path, made_of, _of_feature, memory)
         table, cut = dataset.local_intervals(id_), dataset.cut_table(id_)
         if table is not None and cut is not None and is_unknown(cut):
             yield from _if_made_of_others(cut, {"intervals": table}, _of_cut, memory)
@@ -106,7 +104,7 @@ def age(path: str | Path) -> str:
     return "was made from other files than there are now"
 
 
-def _of_hdf5(path: str) -> Mapping[str, str]:
+def _of_slices(path: str) -> Mapping[str, str]:
     from evreel.release.origins import Made
 
     return Made.read(path, "", Path(path), str).inputs
@@ -132,7 +130,7 @@ def _of_feature(path: str) -> Mapping[str, str]:
     from evreel.files.features import FeaturesFile
 
     with FeaturesFile(path) as file:
-        return file.sources
+        return {**digests_in(file.provenance["inputs"]), **file.sources}
 
 
 def _if_made_of_others(

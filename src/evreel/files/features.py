@@ -382,7 +382,10 @@ class FeaturesFile(hdf5.Opened):
 
     def _read_attributes(self) -> None:
         root, data = self._file.attrs, self._data.attrs
-        self.provenance: Mapping[str, Any] = dict(root)
+        self.provenance: Mapping[str, Any] = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in root.items()
+        }
         for name in FEATURE_DATA_ATTRIBUTES:
             if name not in data:
                 raise LayoutError(f"attribute {name} is missing", path=self.path, place="data")

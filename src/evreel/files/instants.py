@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evreel.errors import AnnotationError
+from evreel.errors import AnnotationError, UsageError
 from evreel.files.boxes import read_boxes
 from evreel.files.clock import read_clock
 from evreel.npy import HEAD_BYTES, array_head
@@ -44,6 +44,23 @@ def read_instants(at: Instants, path: str | Path) -> Int64Array:
         times: Int64Array = np.unique(read_boxes(path)["t"]).astype(np.int64)
         return times
     return read_clock(path)[0].stop_us if at == "frames" else read_times(path)
+
+
+def file_with(at: Instants, files: Mapping[Instants, str | Path | None] | None) -> Path:
+    """Return the file with the instants, of those that there are.
+
+    Raises
+    ------
+    UsageError
+        If it is not given.
+    """
+    file = (files or {}).get(at)
+    if file is None:
+        raise UsageError(
+            f"windows are to end at {at}, but there is no file of {ROLES[at]}",
+            hint=f"Give the recording's {ROLES[at]}, or windows that do not depend on them.",
+        )
+    return Path(file)
 
 
 def read_times(path: str | Path) -> Int64Array:

@@ -20,7 +20,7 @@ from evreel.settings import mistakes, read, settings_of
 from evreel.steps.events import as_events
 from evreel.steps.features import most_in_memory, slices_of
 from evreel.timebase import Int64Array
-from evreel.windows import Division, Windows, cut
+from evreel.windows import Division, Ending, Windows, cut, ending_at
 
 if TYPE_CHECKING:
     from evreel.files.divided import Divided
@@ -64,7 +64,7 @@ def features(
     settings
         Windows (``window_us=50_000``), geometry, ``store`` and ``scale``, as those of a feature in
         `config.yaml`; all others are parameters of the representation (``bins=5``). ``compat`` is
-        the representation's if it has one, and that of windows with `ending`.
+        the representation's if it has one, and with `ending` also that of windows if it is ``rvt``.
 
     Returns
     -------
@@ -152,7 +152,10 @@ def _settings(
     parameters = {name: value for name, value in given.items() if name not in of_feature}
     if ending is not None:
         of_feature["ending"] = "times"
-        if "compat" in own and "compat" in given:
+        if (
+            "compat" in own
+            and given.get("compat") in settings_of(FeatureSettings)["compat"].choices
+        ):
             of_feature["compat"] = given["compat"]
     value = {"representation": representation, "parameters": parameters, **of_feature}
     found = [": ".join([*place, what]) for place, what in mistakes(FeatureSettings, value)]
@@ -217,10 +220,11 @@ class _InMemory:
         return np.searchsorted(self._events.t, t_us).astype(np.int64)
 
     def windows(self, division: Division, instants_us: npt.ArrayLike | None = None) -> Windows:
+        if isinstance(division, Ending) and instants_us is not None:
+            instants = np.ravel(instants_us).tolist()
+            return ending_at(instants, division.window_us, self.index_of, division.compat)
         stop = [self._events.t_stop_us] if len(self._events) else [0]
-        return cut(
-            division, [0], stop, self.index_of, lambda rows: self._events.t[rows], instants_us
-        )[0]
+        return cut(division, [0], stop, self.index_of, lambda rows: self._events.t[rows])[0]
 
     def oldest_us(self, start_us: Int64Array) -> int:
         return 0

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 from evreel.dataset.settings import FeatureSettings
-from evreel.errors import LayoutError, ParameterError, UsageError
+from evreel.errors import LayoutError, ParameterError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, Steady, counted
@@ -188,14 +188,16 @@ class _Given:
     """What features are made of besides the events, read once for all of them."""
 
     def __init__(self, wanted: Iterable[FeatureSettings], **beside: Unpack[Beside]) -> None:
-        from evreel.files.instants import ROLES, read_instants
+        from evreel.files.instants import ROLES, file_with, read_instants
         from evreel.samples.tables import read_cut
 
         wanted = list(wanted)
         self.slices = beside.get("slices")
         if not any(one.geometry.labels for one in wanted):
             self.slices = None
-        ends = {at: _end(at, beside.get("ends", {})) for at in (one.ending for one in wanted) if at}
+        ends = {
+            at: file_with(at, beside.get("ends")) for at in (one.ending for one in wanted) if at
+        }
         self._roles: dict[str | None, str] = {at: ROLES[at] for at in ends}
         cut = beside.get("cut")
         files = {"cut": cut, "slices": self.slices}
@@ -222,19 +224,6 @@ class _Given:
     def instants(self, settings: FeatureSettings) -> Int64Array | None:
         """Return where the windows of a feature end, None unless it says so."""
         return None if settings.ending is None else self._instants[settings.ending]
-
-
-def _end(at: Instants, files: Mapping[Instants, str | Path | None]) -> str | Path:
-    """Return the file that says where windows end."""
-    from evreel.files.instants import ROLES
-
-    file = files.get(at)
-    if file is None:
-        raise UsageError(
-            f"windows are to end at {at}, but there is no file of {ROLES[at]}",
-            hint=f"Give the recording's {ROLES[at]}, or windows that do not depend on them.",
-        )
-    return file
 
 
 def _make(
@@ -350,10 +339,15 @@ class _Job:
         else:
             windows = store.windows(self._division, instants) if part is None else part.windows
             oldest_us = store.oldest_us(windows.start_us)
-        if part is None and getattr(self._division, "origin_us", 0) > 0:
+        begins_us = 0 if part is None else part.start_us
+        origin_us = getattr(self._division, "origin_us", 0)
+        if origin_us > 0 and part is None:
             before = store.n_before_origin(self._division, samples)
             self.repairs["events_before_origin"] = before
-        begins_us = 0 if part is None else part.start_us
+        elif origin_us > 0:  # a part begins where its first window does, unless it is the first
+            first_us = int(windows.start_us[0]) if len(windows) else begins_us + origin_us
+            low, high = store.index_of([begins_us, first_us]).tolist()
+            self.repairs["events_before_origin"] = high - low
         writer = FeaturesWriter(
             file,
             windows.since(begins_us),

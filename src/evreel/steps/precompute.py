@@ -299,24 +299,30 @@ class _Making:
 
     def _parts(self, store: Divided) -> list[FilePart] | list[None]:
         """Return what goes into each file; one None if everything goes into one, as it is."""
+        from evreel.files.instants import file_with, read_instants
         from evreel.windows import cut, parts
 
         wanted = self._wanted
         if not wanted.is_shifted and wanted.max_duration_us is None:
             return [None]
-        if self._beside.get("cut") is not None or self._settings.ending is not None:
+        if self._beside.get("cut") is not None:
             raise UsageError(
-                "another start, or a longest duration of files, goes neither with cut nor with "
-                "ending: samples and given instants say where windows are",
+                "samples are each divided from their own start: another start, or a longest "
+                "duration of files, does not go with cut",
                 path=self._path,
             )
         start_us = wanted.start_us
         shift_us = self._shift_us(store)
         if wanted.clock == "metavision" and shift_us is not None:
             start_us += shift_us - store.t_offset
-        division = self._settings.division()
+        division, ending = self._settings.division(), self._settings.ending
+        stop_us, instants = store.t_stop_us, None
+        if ending is not None:
+            instants = read_instants(ending, file_with(ending, self._beside.get("ends")))
+            instants = instants[instants >= start_us]
+            stop_us = int(instants.max(initial=stop_us))  # that some are later is no loss of them
         if start_us == 0:
-            windows = store.windows(division)
+            windows = store.windows(division, instants)
         elif store.clocks:
             raise UsageError(
                 f"its clock was reset: it has {len(store.clocks)} parts, and no one start",
@@ -330,7 +336,7 @@ class _Making:
             )
         else:
             windows, _ = cut(
-                division, [start_us], [store.t_stop_us], store.index_of, store.stamp_at
+                division, [start_us], [stop_us], store.index_of, store.stamp_at, instants
             )
         if wanted.max_duration_us is None:
             return [FilePart(start_us, windows, self._said(0, 1))]
