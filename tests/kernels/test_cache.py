@@ -139,10 +139,10 @@ def test_process__goes_on_at_once_where_another_was_killed(compiled, mark):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("whose", ["another 1", f"{platform.node()} {os.getpid()}", "", "\0"])
+@pytest.mark.parametrize("whose", ["another 1", "{node} {pid}", "", "\0"])
 def test_process__waits_for_another_but_not_for_ever(compiled, mark, monkeypatch, whose):
     monkeypatch.setattr(cache, "LONGEST_S", 0.2)
-    mark.write_text(whose, encoding="ascii")
+    mark.write_text(whose.format(node=platform.node(), pid=os.getpid()), encoding="ascii")
     begin = time.monotonic()
     assert compiled() == 1
     assert time.monotonic() - begin > 0.2
