@@ -334,6 +334,47 @@ def kernels(scenes: Mapping[str, Events], rounds: int) -> dict[str, float]:
     return times
 
 
+def accumulators(events: Events, folder: Path, rounds: int) -> dict[str, float]:
+    """Print the table of dv-processing's accumulators beside frames that are like theirs."""
+    if not has("dv_processing"):
+        return {}
+    import dv_processing as dv
+
+    reader = dv.io.MonoCameraRecording(str(write_recording(folder / "dv.aedat4", events)))
+    store = dv.EventStore()
+    while (batch := reader.getNextEventBatch()) is not None:
+        store.add(batch)
+    size = (events.sensor.width, events.sensor.height)
+    windows = windows_of(events, SHORT_US)
+    edges = zip(windows.start_us.tolist(), windows.stop_us.tolist(), strict=True)
+    slices = [store.sliceTime(start, stop) for start, stop in edges]
+
+    def made_by(accumulator: Any) -> Side:
+        def run() -> None:
+            for events_of_window in slices:
+                accumulator.accept(events_of_window)
+                accumulator.generateFrame()
+
+        return run
+
+    plain, fading = dv.Accumulator(size), dv.Accumulator(size)
+    plain.setDecayFunction(dv.Accumulator.Decay.NONE)
+    table = Table("frames of 10 ms, first sensor", "events", "ms", "/ ours")
+    times = {}
+    for own, name, accumulator in (
+        (COUNTS, "Accumulator, no decay", plain),
+        (COUNTS, "EdgeMapAccumulator", dv.EdgeMapAccumulator(size)),
+        (ExponentialSurface(TAU_US), "Accumulator, exponential decay", fading),
+    ):
+        run = partial(ours, own, events, windows)
+        run()
+        took = fastest(rounds, {own.name: run, name: made_by(accumulator)})
+        for side, seconds in took.items():
+            table.row(side, len(events), seconds * 1e3, seconds / took[own.name])
+        times[f"dv-processing: {name}"] = took[name] / took[own.name]
+    return times
+
+
 # -- files
 
 
@@ -625,6 +666,7 @@ def main() -> None:
         folder = Path(name)
         if "kernels" in only:
             times |= kernels(scenes, options.rounds)
+            times |= accumulators(first, folder, options.rounds)
         if "files" in only:
             times |= whole_files(first, folder, options.rounds)
         if "reading" in only:
