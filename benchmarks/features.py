@@ -648,6 +648,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=1_000_000, help="events per sensor")
     parser.add_argument("--sensor", choices=SENSORS, nargs="+", default=list(SENSORS))
+    parser.add_argument("--rate", type=float, help="events per second; default: a busy scene's")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; the fastest counts")
     parser.add_argument("--uniform", action="store_true", help="events at random pixels")
     parser.add_argument("--only", choices=("kernels", "files", "reading", "jobs"), nargs="+")
@@ -657,8 +658,9 @@ def main() -> None:
     sys.path = [path for path in sys.path if Path(path).resolve() != Path(__file__).parent]
     only = options.only or ("kernels", "files", "reading", "jobs")
     scenes = {
-        size: traffic(options.events, *SENSORS[size], uniform=options.uniform)
-        for size in options.sensor
+        size: traffic(options.events, sensor, options.rate or rate, uniform=options.uniform)
+        for size, (sensor, rate) in SENSORS.items()
+        if size in options.sensor
     }
     first = next(iter(scenes.values()))
     times: dict[str, float] = {}
