@@ -185,6 +185,19 @@ class Settings:
         """Yield (place, problem) of values that do not go together."""
         return iter(())
 
+    @classmethod
+    def about_unknown(cls, key: str, given: Mapping[Any, Any]) -> str:
+        """Return what to say of a key that is not a setting, such as where it belongs.
+
+        Parameters
+        ----------
+        key
+            The key.
+        given
+            The mapping that has it.
+        """
+        return ""
+
     def plain(self) -> dict[str, Any]:
         """Return the settings as JSON values; what is left out and has no default is not there."""
         return {
@@ -279,6 +292,7 @@ def mistakes(
         if key not in known:
             moved = [found.replace("/", ": ") for found in elsewhere(of, str(key))]
             near = f"; did you mean {moved[0]}?" if len(moved) == 1 else guess(key, known)
+            near = of.about_unknown(str(key), value) or near
             yield (*place, str(key)), f"unknown key {key!r}{near}"
     for name, one in known.items():
         if name in value:

@@ -380,7 +380,7 @@ def division(
             raise ParameterError(f"ending={ending} needs window_us, the duration of its windows")
         return Ending(window_us, ending, compat)
     if compat is not None:
-        raise ParameterError(f"compat={compat} goes with ending only")
+        raise ParameterError(f"compat={compat} of windows goes with ending only")
     if number is not None:
         others = {"window_us": window_us, "count": count, **more}
         _no_other(

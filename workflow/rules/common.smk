@@ -137,9 +137,15 @@ def settings(kind, place, only=None):
 
 
 def settings_of_features(kind):
-    """Return parameters as `settings` does, for each feature."""
+    """Return parameters as `settings` does, for each feature, whose name is in what they say."""
+
+    def named(value, feature):
+        return lambda wildcards: {
+            f"{feature}/{name}": what for name, what in value(wildcards).items()
+        }
+
     return {
-        f"{name} of {feature}": value
+        f"{name} of {feature}": named(value, feature)
         for feature in DATASET.config.features
         for name, value in settings(kind, f"features/{feature}").items()
     }
@@ -149,7 +155,10 @@ def sources_of_features():
     """Return a parameter for each feature: the digests of what defines it, if that is a user's own."""
 
     def value_of(feature):
-        return lambda wildcards: DATASET.feature_sources(wildcards.id, feature)
+        return lambda wildcards: {
+            f"{feature}: {role}": digest
+            for role, digest in DATASET.feature_sources(wildcards.id, feature).items()
+        }
 
     return {
         f"sources of {feature}": value_of(feature)

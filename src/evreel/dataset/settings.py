@@ -598,11 +598,32 @@ class FeatureSettings(AnyWindows):
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
+        has_compat = False
         try:
-            self.feature()
+            has_compat = "compat" in settings_of(type(self.feature().representation))
         except UsageError as error:
             yield (), str(error)
+        if has_compat and self.compat is not None and self.ending is None:
+            yield (
+                (),
+                f"compat={self.compat} is of windows that end at instants (ending); that of "
+                f"{self.representation} is a parameter: parameters: {{compat: {self.compat}}}, by "
+                f"hand --set compat={self.compat}",
+            )
+            return
         yield from super().contradictions()
+
+    @classmethod
+    def about_unknown(cls, key: str, given: Mapping[Any, Any]) -> str:
+        """Return that a key belongs to the parameters of the representation, if it does."""
+        from evreel.representations import kind_of
+
+        name = given.get("representation")
+        try:
+            known = settings_of(kind_of(name)) if isinstance(name, str) else {}
+        except UsageError:
+            return ""
+        return f"; it is a parameter of {name}: parameters: {{{key}: …}}" if key in known else ""
 
     def feature(self) -> Feature:
         """Return the feature that these settings ask for.

@@ -88,12 +88,13 @@ def given_each(of: type[S], params: Any) -> dict[str, S]:
     of
         A class of settings.
     params
-        Snakemake's: ``<class>_<setting> of <group>`` → a mapping of that setting to its value.
+        Snakemake's: ``<class>_<setting> of <group>`` → a mapping of ``<group>/<setting>`` to its
+        value.
 
     Examples
     --------
     >>> from evreel.dataset.settings import ClockSettings
-    >>> params = {"ClockSettings_scale of a": {"scale": 2}}
+    >>> params = {"ClockSettings_scale of a": {"a/scale": 2}}
     >>> given_each(ClockSettings, params)["a"].scale
     2
     """
@@ -101,7 +102,8 @@ def given_each(of: type[S], params: Any) -> dict[str, S]:
     for name, value in params.items():
         setting, _, group = name.partition(" of ")
         if group:
-            groups.setdefault(group, {})[setting] = value
+            of_setting = {key.removeprefix(f"{group}/"): what for key, what in value.items()}
+            groups.setdefault(group, {})[setting] = of_setting
     return {group: given(of, values) for group, values in groups.items()}
 
 

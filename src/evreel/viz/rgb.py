@@ -281,6 +281,11 @@ def meaning_of(of: Of, channels: int, dtype: str) -> Meaning:
     elif isinstance(of, Feature):
         of = of.representation
     elif of is not None and not isinstance(of, (Representation, tuple)):
+        if not hasattr(of, "representation"):
+            raise ParameterError(
+                f"of={of!r} is neither a representation nor a features file that evreel opened",
+                hint="Give FeaturesFile(path), or the name of a representation.",
+            )
         name, parameters, step = of.path.name, of.parameters, of.scale
         try:
             of = create(of.representation, parameters)
