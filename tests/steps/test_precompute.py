@@ -14,7 +14,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
@@ -32,6 +31,7 @@ from evreel.steps.many import Outcome
 from evreel.steps.precompute import Wanted, precompute
 from support import random_events
 from support.boxes import boxes_at
+from support.hdf5 import everything
 from support.stores import store_of
 from support.writers.prophesee import dat
 
@@ -68,22 +68,6 @@ def states(outcomes: dict[str, Outcome]) -> dict[str, str]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
-def everything(path: Path) -> dict[str, object]:
-    """Return all attributes and all data of a file."""
-    said: dict[str, object] = {}
-    with h5py.File(path) as file:
-
-        def add(name: str, item: h5py.HLObject) -> None:
-            said.update(
-                {f"{name}@{key}": np.asarray(of).tolist() for key, of in item.attrs.items()}
-            )
-            if isinstance(item, h5py.Dataset):
-                said[name] = (item.dtype.str, item[()].tolist())
-
-        file.visititems(add)
-        return {**said, **{key: np.asarray(of).tolist() for key, of in file.attrs.items()}}
 
 
 def frames_of(*paths: Path):

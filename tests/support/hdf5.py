@@ -1,4 +1,4 @@
-"""A file of a small layout that has an array of each kind."""
+"""HDF5 in tests: a file of a small layout that has an array of each kind; all that a file has."""
 
 from __future__ import annotations
 
@@ -55,3 +55,19 @@ def write(path: Path, rows: int = 250, batch: int = 250) -> Path:
         file.create_dataset("data", data=np.arange(rows, dtype="u2"), track_times=False)
         file.attrs["unit"] = "px"
     return path
+
+
+def everything(path: Path) -> dict[str, object]:
+    """Return all attributes and all data of a file."""
+    said: dict[str, object] = {}
+    with h5py.File(path) as file:
+
+        def add(name: str, item: h5py.HLObject) -> None:
+            said.update(
+                {f"{name}@{key}": np.asarray(of).tolist() for key, of in item.attrs.items()}
+            )
+            if isinstance(item, h5py.Dataset):
+                said[name] = (item.dtype.str, item[()].tolist())
+
+        file.visititems(add)
+        return {**said, **{key: np.asarray(of).tolist() for key, of in file.attrs.items()}}

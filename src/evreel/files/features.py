@@ -33,7 +33,7 @@ from evreel.errors import (
 from evreel.events import Sensor
 from evreel.files import hdf5
 from evreel.files.extra import extra_of
-from evreel.files.filters import ZSTD, deflated
+from evreel.files.filters import ZSTD, decompress_into, deflated
 from evreel.files.samples import add_samples, read_samples
 from evreel.geometry import Geometry
 from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES, Compression, Filter
@@ -308,7 +308,9 @@ class FeaturesFile(hdf5.Opened):
         k = operator.index(k)
         if not 0 <= k < len(self):
             raise IndexError(f"{self.path.name}: no window {k}; there are {len(self)}")
-        return self._values(k).copy()
+        frame = np.empty(self.shape[1:], dtype=self.dtype)
+        self._fill(k, frame)
+        return frame
 
     def values(self, k: int) -> npt.NDArray[np.float32]:
         """Return the frame of window k as the values that it stands for, (C, H, W) float32.
@@ -333,7 +335,7 @@ class FeaturesFile(hdf5.Opened):
         wanted = range(*rows.indices(len(self)))
         made = np.empty((len(wanted), *self.shape[1:]), dtype=self.dtype)
         for row, k in enumerate(wanted):
-            made[row] = self._values(k)
+            self._fill(k, made[row])
         return made
 
     def rows_of(self, sample: str) -> slice:
@@ -355,8 +357,8 @@ class FeaturesFile(hdf5.Opened):
         start, stop = self.samples.bounds[row : row + 2].tolist()
         return slice(start, stop)
 
-    def _values(self, k: int) -> Frame:
-        """Return the frame of window k, read-only or not."""
+    def _fill(self, k: int, frame: Frame) -> None:
+        """Fill a contiguous array with the frame of window k."""
         with foreign(
             lambda why: LayoutError(
                 f"cannot be decompressed: {why}",
@@ -366,19 +368,13 @@ class FeaturesFile(hdf5.Opened):
             )
         ):
             if not self._direct:
-                frame: Frame = self._data[k]
-                return frame
+                frame[...] = self._data[k]
+                return
             unfiltered, chunk = self._data.id.read_direct_chunk((k, 0, 0, 0))
-            raw = chunk if unfiltered else self._decompressed(chunk)
-            return np.frombuffer(raw, dtype=self.dtype).reshape(self.shape[1:])
-
-    def _decompressed(self, chunk: bytes) -> bytes:
-        size = zstandard.frame_content_size(chunk)
-        expected = math.prod(self.shape[1:]) * self.dtype.itemsize
-        if size != expected:  # checked first, because that much memory is allocated
-            raise ValueError(f"{size} bytes are announced, expected {expected}")
-        raw: bytes = zstandard.ZstdDecompressor().decompress(chunk)
-        return raw
+            if unfiltered:
+                frame[...] = np.frombuffer(chunk, dtype=self.dtype).reshape(frame.shape)
+            else:
+                decompress_into(chunk, frame.reshape(-1).view(np.uint8))
 
     def _read_attributes(self) -> None:
         root, data = self._file.attrs, self._data.attrs
