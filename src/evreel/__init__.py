@@ -109,12 +109,13 @@ def open(  # noqa: A001
             for events in recording:
                 print(events.t[0], len(events))
     """
+    from evreel.events import Sensor
     from evreel.recordings.open import STRICT, open_recording
 
     return open_recording(
         path,
         stream=stream,
-        sensor=None if sensor is None else _size(sensor),
+        sensor=None if sensor is None else Sensor.given(sensor),
         format=format,
         reading=STRICT if reading is None else reading,
     )
@@ -197,24 +198,6 @@ def open_slices(path: str | os.PathLike[str]) -> SlicesFile:
     from evreel.files.slices import SlicesFile
 
     return SlicesFile(os.fspath(path))
-
-
-def _size(sensor: object) -> Sensor:
-    """Return a sensor size given in any form that `open` takes."""
-    from evreel.errors import EventsError, UsageError
-    from evreel.events import Sensor
-
-    if isinstance(sensor, str):
-        return Sensor.parse(sensor)
-    if not isinstance(sensor, (tuple, list)) or len(sensor) != 2:
-        raise UsageError(
-            f"sensor={sensor!r} is not a size",
-            hint="Give (height, width), or text such as '346x260', width x height.",
-        )
-    try:
-        return Sensor.checked(*sensor)
-    except EventsError as error:
-        raise UsageError(error.problem) from error
 
 
 def _time(name: str, value: object) -> int | None:

@@ -63,6 +63,32 @@ class Sensor(NamedTuple):
             )
         return cls.checked(int(size[2]), int(size[1]))
 
+    @classmethod
+    def given(cls, sensor: object) -> Sensor:
+        """Return a size that is given as ``(height, width)``, or as text as `parse` takes it.
+
+        Raises
+        ------
+        UsageError
+            If it is neither.
+        """
+        if isinstance(sensor, str):
+            return cls.parse(sensor)
+        if not isinstance(sensor, (tuple, list)) or len(sensor) != 2:
+            raise UsageError(
+                f"sensor={sensor!r} is not a size",
+                hint="Give (height, width), or text such as '346x260', width x height.",
+            )
+        try:
+            return cls.checked(*sensor)
+        except EventsError as error:
+            raise UsageError(error.problem) from error
+
+    @property
+    def text(self) -> str:
+        """The size as `parse` takes it, width x height."""
+        return f"{self.width}x{self.height}"
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Events:

@@ -722,6 +722,7 @@ def boxes(options: Options) -> int:
     ),
     labels("of the samples"),
     STREAM,
+    SENSOR,
     option(
         *("-n", "--workers"),
         metavar="N",
@@ -751,6 +752,7 @@ def features(options: Options) -> int:
             "ends": {} if options.ends is None else _ends(options.ends, name),
         },
         stream=options.stream,
+        sensor=options.sensor,
     )
     ended = {"made": 0, "kept": 0, "failed": 0}
     with _bar(options, next(iter(names)) if len(names) == 1 else "features", "B") as progress:

@@ -267,6 +267,7 @@ class FeaturesFile(hdf5.Opened):
     mode, delta_t_us, n_events : how windows were cut, as in `FEATURE_DATA_ATTRIBUTES`.
     sensor : (height, width) of the events.
     t_offset : first timestamp of the recording on the camera's own clock, µs.
+    repairs : what was changed when it was made: name → count.
     provenance : its root attributes by name: step, parameters and inputs as JSON, and the others.
     geometry : which pixels of the sensor the frames are of; boxes beside the file, in the order of
         its windows, are in the coordinates of the frames.
@@ -382,6 +383,7 @@ class FeaturesFile(hdf5.Opened):
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in root.items()
         }
+        self.repairs: Mapping[str, int] = counts_in(root.get("repairs"))
         for name in FEATURE_DATA_ATTRIBUTES:
             if name not in data:
                 raise LayoutError(f"attribute {name} is missing", path=self.path, place="data")
@@ -468,7 +470,7 @@ def repairs_if_made(path: Path, made: Provenance, revision: int) -> dict[str, in
         with FeaturesFile(path) as file:
             has = file.provenance
             same = all(has.get(name) == wanted[name] for name in _IDENTITY)
-            return counts_in(has.get("repairs")) if same and file.revision == revision else None
+            return dict(file.repairs) if same and file.revision == revision else None
     except (EvreelError, OSError):
         return None
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import MistakesError, UsageError
-from evreel.events import Events
+from evreel.events import Events, Sensor
 from evreel.files.slices import SlicesFile
 from evreel.representations import Frame, Run, frames_together
 from evreel.settings import mistakes, read, settings_of
@@ -44,6 +44,7 @@ def features(
     ending: npt.ArrayLike | None = None,
     slices: str | Path | None = None,
     stream: int | None = None,
+    sensor: Sensor | tuple[int, int] | str | None = None,
     **settings: Any,
 ) -> Frame:
     """Compute a representation of a recording, one frame per window, as a features file has them.
@@ -61,6 +62,9 @@ def features(
         Annotated slices of the recording; needed for a geometry with labels.
     stream
         Which event stream, if a recording has several.
+    sensor
+        Size of the sensor, if the recording does not state it: ``(height, width)``, or text such as
+        ``"346x260"``, width x height.
     settings
         Windows (``window_us=50_000``), geometry, ``store`` and ``scale``, as those of a feature in
         `config.yaml`; all others are parameters of the representation (``bins=5``). ``compat`` is
@@ -86,7 +90,7 @@ def features(
     [[[[0, 0]], [[1, 1]]], [[[1, 0]], [[0, 0]]]]
     """
     asked = _settings(representation, settings, ending)
-    with _planned(source, asked, ending, slices, stream) as run:
+    with _planned(source, asked, ending, slices, stream, sensor) as run:
         try:
             made = np.empty(run.shape, dtype=run.dtype)
         except MemoryError:
@@ -107,13 +111,14 @@ def iter_features(
     ending: npt.ArrayLike | None = None,
     slices: str | Path | None = None,
     stream: int | None = None,
+    sensor: Sensor | tuple[int, int] | str | None = None,
     **settings: Any,
 ) -> Iterator[Frame]:
     """Yield the frames of `features` one by one, in memory that does not grow with the recording.
 
     Parameters
     ----------
-    source, representation, ending, slices, stream, settings
+    source, representation, ending, slices, stream, sensor, settings
         As `features` takes them.
 
     Yields
@@ -130,7 +135,7 @@ def iter_features(
     asked = _settings(representation, settings, ending)
 
     def generate() -> Iterator[Frame]:
-        with _planned(source, asked, ending, slices, stream) as run:
+        with _planned(source, asked, ending, slices, stream, sensor) as run:
             yield from run.frames
 
     return generate()
@@ -142,6 +147,12 @@ def _settings(
     """Return the settings of a feature from the arguments of a call."""
     from evreel.representations import kind_of
 
+    if not isinstance(representation, str):
+        raise UsageError(
+            f"representation={representation!r} is not a name",
+            hint="Give the name of a representation, or of a function of your own as "
+            "'file.py:function'; or register it (evreel.representations.from_function).",
+        )
     own = settings_of(kind_of(representation))
     known = settings_of(FeatureSettings).keys() - {"representation", "parameters", "compression"}
     given = {
@@ -174,6 +185,7 @@ def _planned(
     ending: npt.ArrayLike | None,
     slices: str | Path | None,
     stream: int | None,
+    sensor: Sensor | tuple[int, int] | str | None,
 ) -> Iterator[_Planned]:
     """Open a source and plan its windows."""
     feature, division = settings.feature(), settings.division()
@@ -189,9 +201,10 @@ def _planned(
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             beside = Path(folder, "features.h5")
+            size = None if sensor is None else Sensor.given(sensor).text
             most = most_in_memory(slices if labels else None)
             opened = stack.enter_context(
-                as_events(source, beside=beside, stream=stream, most=most)
+                as_events(source, beside=beside, stream=stream, sensor=size, most=most)
             ).events
         windows = opened.windows(division, ending)
         regions = None

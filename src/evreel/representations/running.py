@@ -21,7 +21,7 @@ from threading import Lock, Thread, current_thread
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import EventsError, ParameterError, RepresentationError
+from evreel.errors import EventsError, EvreelError, ParameterError, RepresentationError
 from evreel.events import Events, Sensor
 from evreel.geometry import EventMap, Regions
 from evreel.representations.base import Frame, Representation, Window
@@ -144,6 +144,7 @@ def frames_together(
     rows: int = READ_ROWS,
     ahead: bool = False,
     threads: int = 1,
+    failed: Callable[[int, EvreelError], None] | None = None,
 ) -> Iterator[tuple[int, Frame]]:
     """Yield (run, frame) for every window of every run; the frames of one run are in order.
 
@@ -160,6 +161,8 @@ def frames_together(
         As in `frames`, for each run.
     ahead
         Whether a thread reads the next piece meanwhile; `read` must allow that.
+    failed
+        Called with a run and its error, which ends this run alone; None: the error is raised.
 
     Yields
     ------
@@ -181,9 +184,11 @@ def frames_together(
                 step = next(steps, None)
             except (EventsError, ParameterError, RepresentationError) as error:
                 place = ": ".join(filter(None, (runs[k].name, error.place)))
-                raise type(error)(
-                    error.problem, path=error.path, place=place, hint=error.hint
-                ) from error
+                told = type(error)(error.problem, path=error.path, place=place, hint=error.hint)
+                if failed is None:
+                    raise told from error
+                failed(k, told)
+                step = None
             if step is None:
                 heapq.heappop(going)
                 continue

@@ -15,7 +15,7 @@ from evreel.provenance import STEP_REVISIONS, Provenance, decoding, sha256, stat
 from evreel.steps.common import LOG, changed, named, unverified_note
 
 if TYPE_CHECKING:
-    from evreel.events import Events
+    from evreel.events import Events, Sensor
     from evreel.files.divided import Divided, EventsInMemory
     from evreel.files.events_store import EventsStore
 
@@ -81,7 +81,7 @@ def events(
 
     import numpy as np
 
-    from evreel.events import Events, Sensor
+    from evreel.events import Events
     from evreel.files import hdf5
     from evreel.files.events_store import EventsStoreWriter
     from evreel.filters import Crop, Orientation, hot_pixels, within
@@ -107,7 +107,7 @@ def events(
         return rectangle.apply(inside) if rectangle else inside
 
     hot = None
-    size = None if sensor is None else Sensor.parse(sensor)
+    size = _size(sensor)
     if members is not None and (start_us, stop_us, stream) != (None, None, None):
         raise UsageError("start_us, stop_us and stream do not apply to an archive")
 
@@ -225,15 +225,23 @@ def _empty(recording: str | Path, repairs: Mapping[str, int]) -> RecordingError:
     )
 
 
-def decoding_of(recording: str | Path, settings: EventsSettings, digest: str | None = None) -> str:
+def decoding_of(
+    recording: str | Path,
+    settings: EventsSettings,
+    digest: str | None = None,
+    *,
+    sensor: str | None = None,
+) -> str:
     """Return what `EventsStore.decoding` would be of a recording, without decoding it.
 
     Parameters
     ----------
+    sensor
+        Its size as ``WIDTHxHEIGHT``, if it is stated.
     digest
         ``sha256:…`` of the recording, if it is known.
     """
-    parameters = {**settings.plain(), "sensor": None, **_source_checksum(recording)}
+    parameters = {**settings.plain(), "sensor": sensor, **_source_checksum(recording)}
     return decoding(digest or sha256(recording), parameters, STEP_REVISIONS["events"])
 
 
@@ -253,12 +261,13 @@ def as_store(
     *,
     beside: str | Path,
     stream: int | None = None,
+    sensor: str | None = None,
     progress: Progress = silent,
 ) -> Iterator[EventsStore]:
     """Yield an open events store for a store, or for a recording, which is decoded temporarily.
 
     A decoded recording is put into the scratch folder of the output `beside`; `progress` is of
-    decoding it.
+    decoding it. `sensor` is its size as ``WIDTHxHEIGHT``, if the file does not state it.
     """
     from evreel.files.events_store import EventsStore
     from evreel.recordings.open import open_recording
@@ -266,14 +275,20 @@ def as_store(
     if isinstance(source, EventsStore):
         yield source
         return
-    with open_recording(source, stream=stream) as opened:
+    with open_recording(source, stream=stream, sensor=_size(sensor)) as opened:
         if isinstance(opened, EventsStore):
             yield opened
             return
     with scratch_path(Path(beside).with_name(f"{Path(source).stem}.h5")) as store:
-        events(source, store, EventsSettings(stream=stream), progress=progress)
+        events(source, store, EventsSettings(stream=stream), sensor=sensor, progress=progress)
         with EventsStore(store) as opened:
             yield opened
+
+
+def _size(sensor: str | None) -> Sensor | None:
+    from evreel.events import Sensor
+
+    return None if sensor is None else Sensor.parse(sensor)
 
 
 MOST_IN_MEMORY = 1 << 25
@@ -300,6 +315,7 @@ def as_events(
     *,
     beside: str | Path,
     stream: int | None = None,
+    sensor: str | None = None,
     most: int = MOST_IN_MEMORY,
     progress: Progress = silent,
 ) -> Iterator[Opened]:
@@ -307,7 +323,7 @@ def as_events(
 
     Parameters
     ----------
-    source, beside, stream, progress
+    source, beside, stream, sensor, progress
         As `as_store` takes them.
     most
         A recording of more events is decoded into a temporary store, as by `as_store`; others into
@@ -324,7 +340,7 @@ def as_events(
 
     from evreel.files.events_store import EventsStore
 
-    if isinstance(source, EventsStore) or _is_store(source, stream):
+    if isinstance(source, EventsStore) or is_store(source, stream, sensor):
         with as_store(source, beside=beside) as store:
             yield Opened(store, lambda: {"store": sha256(store.path)})
         return
@@ -337,34 +353,37 @@ def as_events(
             found = digest.result()
             if state(recording) != then:
                 raise changed(recording)
-            how = decoding_of(recording, EventsSettings(stream=stream), found)
+            how = decoding_of(recording, EventsSettings(stream=stream), found, sensor=sensor)
             return {"recording": found, "decoding": how}
 
-        events = _in_memory(recording, stream, most, progress)
+        events = _in_memory(recording, stream, sensor, most, progress)
         if events is not None:
             yield Opened(events, inputs)
             return
-        with as_store(recording, beside=beside, stream=stream, progress=progress) as store:
+        with as_store(
+            recording, beside=beside, stream=stream, sensor=sensor, progress=progress
+        ) as store:
             yield Opened(store, inputs)
 
 
-def _is_store(path: str | Path, stream: int | None) -> bool:
+def is_store(path: str | Path, stream: int | None = None, sensor: str | None = None) -> bool:
+    """Tell whether a file is an events store; any other recording must be one that can be read."""
     from evreel.files.events_store import EventsStore
     from evreel.recordings.open import open_recording
 
-    with open_recording(path, stream=stream) as opened:
+    with open_recording(path, stream=stream, sensor=_size(sensor)) as opened:
         return isinstance(opened, EventsStore)
 
 
 def _in_memory(
-    recording: Path, stream: int | None, most: int, progress: Progress
+    recording: Path, stream: int | None, sensor: str | None, most: int, progress: Progress
 ) -> EventsInMemory | None:
     """Return what `events` would put into a store, None if there are more events than `most`."""
     from evreel.files.divided import EventsInMemory
     from evreel.recordings.open import Reading, open_recording, read_at_most
 
     reading = EventsSettings(stream=stream).part(Reading)
-    with open_recording(recording, stream=stream, reading=reading) as source:
+    with open_recording(recording, stream=stream, sensor=_size(sensor), reading=reading) as source:
         found = read_at_most(source, most, progress=progress)
         if found is None:
             return None

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 from evreel.dataset.settings import FeatureSettings
-from evreel.errors import LayoutError, ParameterError
+from evreel.errors import EvreelError, LayoutError, ParameterError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
-from evreel.steps.common import LOG, Steady, counted
+from evreel.steps.common import LOG, Steady, counted, named
 from evreel.steps.events import MOST_IN_MEMORY, Source, as_events
 
 if TYPE_CHECKING:
@@ -233,33 +233,76 @@ def _make(
     part: FilePart | None,
     progress: Progress,
 ) -> None:
-    """Make files in one pass over the events."""
+    """Make files in one pass over the events.
+
+    What is wrong with one feature, such as a count that does not fit its type, is told when the
+    others are made.
+    """
     from evreel.files import hdf5
     from evreel.layout import FEATURES
     from evreel.representations import frames_together
 
     sources = [store.path, *given.files.values()]
-    with (
-        atomic(*(job.path for job in jobs), inputs=sources) as scratch,
-        contextlib.ExitStack() as files,
-    ):
+    errors: list[EvreelError] = []
+    with contextlib.ExitStack() as files:
         slices = None
         if given.slices is not None:
             slices = files.enter_context(slices_of(given.slices, store))
-        runs, writers = [], []
-        for job, path in zip(jobs, scratch, strict=True):
-            file = files.enter_context(hdf5.create(path, FEATURES, job.made))
-            run, writer = job.begin(file, store, slices, part, threads=2 if len(jobs) == 1 else 1)
-            runs.append(run)
-            writers.append(writer)
-        total = sum(len(run.windows) for run in runs)
-        every = frames_together(runs, store.read, store.sensor, index_of=store.index_of, ahead=True)
+        making: list[_Making] = []
+        for job in jobs:
+            own = files.enter_context(contextlib.ExitStack())
+            (path,) = own.enter_context(atomic(job.path, inputs=sources))
+            file = own.enter_context(hdf5.create(path, FEATURES, job.made))
+            try:
+                run, writer = job.begin(file, store, slices, part, 2 if len(jobs) == 1 else 1)
+            except EvreelError as error:
+                _abandon(own, error)
+                errors.append(error)
+            else:
+                making.append(_Making(job, run, writer, own))
+
+        def fails(k: int, error: EvreelError) -> None:
+            _abandon(making[k].files, error)
+            errors.append(error)
+            failed.add(k)
+
+        failed: set[int] = set()
+        every = frames_together(
+            [one.run for one in making],
+            store.read,
+            store.sensor,
+            index_of=store.index_of,
+            ahead=True,
+            failed=fails,
+        )
+        total = sum(len(one.run.windows) for one in making)
         for k, frame in counted(every, total, progress):
-            writers[k].write(frame)
-        for job, run, writer in zip(jobs, runs, writers, strict=True):
-            writer.finish()
-            LOG.info("%s: %d windows of %s", job.said, len(run.windows), job.name)
+            making[k].writer.write(frame)
         given.steady.check()
+        for k, one in enumerate(making):
+            if k not in failed:
+                one.writer.finish()
+                one.files.close()
+                one.job.tell(len(one.run.windows))
+    for another in errors[1:]:
+        LOG.error("%s: %s", type(another).__name__, another)
+    if errors:
+        raise errors[0]
+
+
+class _Making(NamedTuple):
+    """A file that is being made."""
+
+    job: _Job
+    run: Run
+    writer: FeaturesWriter
+    files: contextlib.ExitStack
+
+
+def _abandon(files: contextlib.ExitStack, error: EvreelError) -> None:
+    """Close unfinished files, so that nothing of them is left."""
+    with contextlib.suppress(type(error)):
+        files.__exit__(type(error), error, error.__traceback__)
 
 
 class _Job:
@@ -309,13 +352,23 @@ class _Job:
         LOG.info("%s: kept, it is complete and the same", self.said)
         return True
 
+    def tell(self, n: int) -> None:
+        """Say what was made, and what was changed on the way."""
+        LOG.info("%s: %d windows of %s%s", self.said, n, self.name, named(self.repairs))
+        beyond = self.repairs.get("stored_saturated")
+        if beyond:
+            LOG.warning(
+                "%s: %d values are beyond what %s holds, and became the end of its range; choose "
+                "another scale, or store: float16",
+                *(self.said, beyond, self._settings.store),
+            )
+
     def begin(
         self,
         file: h5py.File,
         store: Divided,
         slices: SlicesFile | None,
         part: FilePart | None,
-        *,
         threads: int,
     ) -> tuple[Run, FeaturesWriter]:
         """Return the run that makes the frames, and what writes them into a new file."""

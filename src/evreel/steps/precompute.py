@@ -15,7 +15,7 @@ from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import STEP_REVISIONS, Provenance, digests_in, sha256
 from evreel.steps.boxes import boxes_of_store
 from evreel.steps.common import LOG, Steady, named
-from evreel.steps.events import as_events, decoding_of
+from evreel.steps.events import as_events, decoding_of, is_store
 from evreel.steps.features import FilePart, features_of, is_made, most_in_memory
 from evreel.steps.many import BOXES_END, Outcome, each_on_its_own
 
@@ -61,6 +61,8 @@ class Wanted:
         ``{"cut": …}``.
     stream
         Number of the event stream, if a recording has several.
+    sensor
+        Size of the sensor, ``WIDTHxHEIGHT``, where a recording does not state it.
     """
 
     folder: Path
@@ -74,6 +76,7 @@ class Wanted:
     boxes_move: bool = True
     beside: Callable[[str], Mapping[str, Any]] = lambda name: {}
     stream: int | None = None
+    sensor: str | None = None
 
     def __post_init__(self) -> None:
         window_us, longest_us = self.settings.window_us, self.max_duration_us
@@ -151,28 +154,26 @@ class _Making:
         if known is not None and self._is_made(known):
             LOG.info("%s: kept, complete and the same", self._name)
             return False
-        beside = self._wanted.folder / "x"
-        stream = self._wanted.stream
-        most = most_in_memory(self._beside.get("slices"))
         with as_events(
-            self._path, beside=beside, stream=stream, most=most, progress=progress
+            self._path,
+            beside=self._wanted.folder / "x",
+            stream=self._wanted.stream,
+            sensor=self._wanted.sensor,
+            most=most_in_memory(self._beside.get("slices")),
+            progress=progress,
         ) as opened:
             return self._make(opened.events, opened.inputs(), progress)
 
     def _known_inputs(self) -> dict[str, str] | None:
         """Return what features of this recording say of their origin, None if there are none."""
-        from evreel.files.events_store import EventsStore
-        from evreel.recordings.open import open_recording
-
-        stream = self._wanted.stream
-        with open_recording(self._path, stream=stream) as opened:
-            if isinstance(opened, EventsStore):
-                return {"store": sha256(self._path)}
+        stream, sensor = self._wanted.stream, self._wanted.sensor
+        if is_store(self._path, stream, sensor):
+            return {"store": sha256(self._path)}
         # Earlier features may have been made from the store of this recording.
         has = self._provenance(self._file(0))
         if "decoding" not in has:
             return None
-        if has["decoding"] != decoding_of(self._path, EventsSettings(stream=stream)):
+        if has["decoding"] != decoding_of(self._path, EventsSettings(stream=stream), sensor=sensor):
             return None
         roles = ("store", "recording", "decoding")
         return {role: of for role, of in digests_in(has["inputs"]).items() if role in roles}
