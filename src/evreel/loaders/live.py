@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.dataset.settings import FeatureSettings
-from evreel.errors import MistakesError, UsageError
+from evreel.errors import MistakesError, UsageError, did_you_mean
 from evreel.events import Events
 from evreel.files.slices import SlicesFile
 from evreel.provenance import sha256
@@ -151,6 +151,14 @@ def _settings(
     }
     of_feature = {name: value for name, value in given.items() if name in known - own.keys()}
     parameters = {name: value for name, value in given.items() if name not in of_feature}
+    for name in parameters:
+        if name not in own:
+            near = did_you_mean(name, [*known, *own])
+            raise UsageError(
+                f"{representation} has no parameter {name!r}, nor is it a setting of a feature"
+                + (f"; {near}" if near else ""),
+                hint=f"Its parameters are: {', '.join(own) or 'none'}.",
+            )
     if ending is not None:
         of_feature["ending"] = "times"
         if (
