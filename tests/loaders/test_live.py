@@ -181,6 +181,30 @@ def test_recording__that_is_no_store_is_decoded_first(store, tmp_path):
     assert same(live, evreel.features(events, "histogram", **WINDOWS))
 
 
+@pytest.mark.parametrize("name", ["histogram", "last_timestamp"])
+@pytest.mark.parametrize(
+    ("windows", "of_shifted"),
+    [
+        ({"count": 30}, {"count": 30}),
+        ({"number": 4}, {"number": 4}),
+        ({"number": 4, "by": "count"}, {"number": 4, "by": "count"}),
+        ({"count": 30, "origin_us": -400}, {"count": 30, "origin_us": 600}),
+        ({"window_us": 300, "origin_us": -1_000}, {"window_us": 300}),
+        ({"window_us": 300}, {"window_us": 300, "origin_us": 1_000}),
+        ({"window_us": 300, "count": 20}, {"window_us": 300, "count": 20, "origin_us": 1_000}),
+        ({"window_us": 300, "ending": [-900, 0]}, {"window_us": 300, "ending": [100, 1_000]}),
+    ],
+    ids=str,
+)
+def test_times_below_0__are_times_like_others(name, windows, of_shifted):
+    events = random_events(200, (3, 4), stop_us=2_000)
+    t = events.t - events.t[0]
+    earlier, shifted = (Events(t - by, events.x, events.y, events.p, (3, 4)) for by in (1_000, 0))
+    assert same(
+        evreel.features(earlier, name, **windows), evreel.features(shifted, name, **of_shifted)
+    )
+
+
 def test_no_events__have_one_empty_window():
     none = Events([], [], [], [], (3, 4))
     assert evreel.features(none, "voxel_grid", window_us=10).shape[1:] == (5, 3, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +22,7 @@ from evreel.settings import mistakes, read, settings_of
 from evreel.steps.events import as_store
 from evreel.steps.features import slices_of
 from evreel.timebase import Int64Array
-from evreel.windows import Division, Ending, Windows, cut, ending_at
+from evreel.windows import Division, Duration, Ending, Mixed, Windows, cut, ending_at
 
 if TYPE_CHECKING:
     from evreel.files.events_store import EventsStore
@@ -53,11 +54,13 @@ def features(
     ----------
     source
         Path of a recording of any format, or of an events store; or events in memory, whose times
-        count as they are: windows start at 0 unless ``origin_us`` says otherwise.
+        count as they are, also below 0: windows of a duration start at 0 and those of a number of
+        events at the first, unless ``origin_us`` says otherwise.
     representation
         Its name, such as ``"voxel_grid"``, or a function of your own, as ``"file.py:function"``.
     ending
-        With ``window_us``: instants at which windows end, whole µs in order.
+        With ``window_us``: instants at which windows end, whole µs in order. They count from the
+        first event of a recording or store, and as times do of events in memory.
     slices
         Annotated slices of the recording; needed for a geometry with labels.
     stream
@@ -220,6 +223,7 @@ class _InMemory:
     def __init__(self, events: Events) -> None:
         self._events = events
         self.sensor = events.sensor
+        self._start_us = min(0, int(events.t[0])) if len(events) else 0
 
     def read(self, start: int, stop: int) -> Events:
         return self._events[start:stop]
@@ -232,7 +236,14 @@ class _InMemory:
             instants = np.ravel(instants_us).tolist()
             return ending_at(instants, division.window_us, self.index_of, division.compat)
         stop = [self._events.t_stop_us] if len(self._events) else [0]
-        return cut(division, [0], stop, self.index_of, lambda rows: self._events.t[rows])[0]
+        origin_us = getattr(division, "origin_us", 0)
+        # Windows of a number of events begin at the first, unless a time is given.
+        if not isinstance(division, Ending) and (
+            origin_us or isinstance(division, (Duration, Mixed))
+        ):
+            division = replace(division, origin_us=origin_us - self._start_us)
+        start = [self._start_us]
+        return cut(division, start, stop, self.index_of, lambda rows: self._events.t[rows])[0]
 
     def oldest_us(self, start_us: Int64Array) -> int:
-        return 0
+        return self._start_us
