@@ -450,6 +450,9 @@ def test_ending_at__refuses_instants_that_go_back_or_are_not_whole_numbers():
         ending_at([10, 5], 10, index_of([0]))
     with pytest.raises(ParameterError, match="instants_us is float64; whole numbers"):
         ending_at([10.5], 10, index_of([0]))
+    for far in (2**53 + 1, -(2**63), np.uint64(2**64 - 1)):  # in int64, edges of these wrap
+        with pytest.raises(ParameterError, match=rf"instant 0: is {far} µs, not within"):
+            ending_at(np.array([far]), 10, index_of([0]))
     with pytest.raises(ParameterError, match="windows that end at labels need these instants"):
         whole(Ending(10, "labels"), [0])
 

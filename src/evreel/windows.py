@@ -761,7 +761,12 @@ def _ending(
 
 
 def _in_order(instants_us: npt.ArrayLike) -> Int64Array:
-    instants = _whole("instants_us", instants_us)
+    given = np.asarray(instants_us)
+    instants = _whole("instants_us", given)
+    far = (given > FARTHEST) | (given < -FARTHEST)
+    if far.any():
+        k = int(np.argmax(far))
+        raise ParameterError(f"is {given[k]} µs, not within {FARTHEST} of 0", place=f"instant {k}")
     back = instants[1:] < instants[:-1]
     if back.any():
         k = int(np.argmax(back)) + 1

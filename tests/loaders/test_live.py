@@ -9,11 +9,11 @@ import pytest
 
 import evreel
 from evreel import steps
-from evreel.errors import UsageError
+from evreel.errors import ParameterError, UsageError
 from evreel.events import Events, Sensor
 from evreel.files.features import FeaturesFile
 from evreel.geometry import Geometry
-from evreel.representations import REGISTRY
+from evreel.representations import REGISTRY, create
 from support import random_events, shared_file
 from support.stores import store_of
 
@@ -181,16 +181,50 @@ def test_recording__that_is_no_store_is_decoded_first(store, tmp_path):
     assert same(live, evreel.features(events, "histogram", **WINDOWS))
 
 
+@pytest.mark.parametrize("name", ["histogram", "last_timestamp"])
+@pytest.mark.parametrize(
+    ("windows", "of_shifted"),
+    [
+        ({"count": 30}, {"count": 30}),
+        ({"number": 4}, {"number": 4}),
+        ({"number": 4, "by": "count"}, {"number": 4, "by": "count"}),
+        ({"count": 30, "origin_us": -400}, {"count": 30, "origin_us": 600}),
+        ({"window_us": 300, "origin_us": -1_000}, {"window_us": 300}),
+        ({"window_us": 300}, {"window_us": 300, "origin_us": 1_000}),
+        ({"window_us": 300, "count": 20}, {"window_us": 300, "count": 20, "origin_us": 1_000}),
+        ({"window_us": 300, "ending": [-900, 0]}, {"window_us": 300, "ending": [100, 1_000]}),
+    ],
+    ids=str,
+)
+def test_times_below_0__are_times_like_others(name, windows, of_shifted):
+    events = random_events(200, (3, 4), stop_us=2_000)
+    t = events.t - events.t[0]
+    earlier, shifted = (Events(t - by, events.x, events.y, events.p, (3, 4)) for by in (1_000, 0))
+    assert same(
+        evreel.features(earlier, name, **windows), evreel.features(shifted, name, **of_shifted)
+    )
+
+
 def test_no_events__have_one_empty_window():
     none = Events([], [], [], [], (3, 4))
     assert evreel.features(none, "voxel_grid", window_us=10).shape[1:] == (5, 3, 4)
+
+
+@pytest.mark.parametrize("given", [create("voxel_grid"), len, None])
+def test_representation__that_is_not_named_is_refused_with_what_to_do(given):
+    none = Events([], [], [], [], (3, 4))
+    with pytest.raises(ParameterError, match=r"by its name, not as .* register\(from_function"):
+        evreel.features(none, given, window_us=10)
 
 
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
         ({}, r"exactly one of window_us .* is needed"),
-        ({"window_us": 10, "bin": 3}, "no parameter 'bin'"),
+        ({"window_us": 10, "bin": 3}, "no parameter 'bin', .*; did you mean 'bins'.* bins, span"),
+        ({"windows_us": 10}, "no parameter 'windows_us', .*; did you mean 'window_us'"),
+        ({"window_us": 10, "stide_us": 3}, "did you mean 'stride_us'"),
+        ({"window_us": 10, "compression": "gzip"}, "nor is it a setting of a feature"),
         ({"window_us": 0}, "window_us: 0 is less than 1"),
         ({"window_us": 9.5}, "window_us"),
         ({"window_us": 10, "bins": 0}, "bins"),

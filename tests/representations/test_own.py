@@ -272,6 +272,20 @@ def test_declared_type__takes_what_it_keeps(here):
     assert (made.dtype, made[:, 0, 0, 0].sum()) == (np.float32, len(EVENTS))
     said = refused("mine.py:wraps", kind=RepresentationError)
     assert "its frame is int64 (1, 48, 64); uint8 (1, 48, 64) is expected, as of every" in said
+    write(
+        here / "halves.py",
+        """
+        import numpy as np
+        from evreel.representations import from_function
+
+        @from_function(dtype="float16")
+        def sums(events, H, W, *, of=1e3):
+            return np.full((H, W), of)
+        """,
+    )
+    assert made_by("halves.py:sums").dtype == np.float16
+    said = refused("halves.py:sums", {"of": 1e6}, kind=RepresentationError)
+    assert "window 0: a value of its frame is beyond the range of its float16. Declare" in said
 
 
 @pytest.mark.parametrize(
@@ -546,6 +560,43 @@ def test_class__is_a_representation_of_its_own_file(here):
     assert "mine.py:Last: fill: 0.5 is not a whole number" in refused("mine.py:Last", {"fill": 0.5})
     assert "class Incomplete has no revision" in refused("mine.py:Incomplete")
     assert "it has no parameter" in refused("mine.py:Last", {"right": True})
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("channels = property(lambda self: 1 // 0)", "line 16: channels: ZeroDivisionError: "),
+        ("channels = 0", "mine.py:Mine: channels is 0; a whole number of 1 or more is expected"),
+        ("dtype = 'float31'", "mine.py:Mine: dtype is 'float31'; the name of a type of numbers"),
+        ("dtype = 'bool'", "mine.py:Mine: dtype is 'bool'; the name of a type of numbers is"),
+        ("history = property(lambda self: self.nope)", "line 16: history: AttributeError: "),
+        ("history = -1", "history is -1; a whole number of µs, or None, is expected"),
+        ("shape = lambda self, sensor: tuple(sensor)", "shape is (48, 64); (channels, height, "),
+        ("__post_init__ = lambda self: self.nope", "line 16: mine.py:Mine: AttributeError: "),
+        ("accumulator = lambda *of: None", "accumulator is None; an Accumulator is expected"),
+        ("accumulator = lambda *of: 1 // 0", "line 16: accumulator: ZeroDivisionError: "),
+    ],
+)
+def test_class__that_fails_in_what_it_says_of_itself_is_told_with_its_place(here, body, message):
+    text = textwrap.dedent(CLASS).replace("class Incomplete", "class Other")
+    text += textwrap.dedent(f"""
+        @dataclass(frozen=True)
+        class Mine(Last):
+            {body}
+    """)
+    line = text[: text.index(body)].count("\n") + 1
+    write(here / "mine.py", text)
+    said = refused("mine.py:Mine", kind=RepresentationError)
+    assert said.startswith("mine.py: ")
+    assert message.replace("line 16", f"line {line}") in said
+
+
+@pytest.mark.parametrize("result", ["None", "self.frame[0]", "self.frame.astype('f4')"])
+def test_class__whose_finished_frame_is_another_is_refused(here, result):
+    write(here / "mine.py", CLASS.replace("return super().finish()", f"return {result}"))
+    said = refused("mine.py:Last", kind=RepresentationError)
+    assert said.startswith("mine.py:Last: its finished frame is ")
+    assert said.endswith("; int64 (1, 48, 64) is expected")
 
 
 def test_compiled_functions__work_in_both_forms(here):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.dataset.settings import FeatureSettings
-from evreel.errors import MistakesError, UsageError
+from evreel.errors import MistakesError, UsageError, did_you_mean
 from evreel.events import Events, Sensor
 from evreel.files.slices import SlicesFile
 from evreel.representations import Frame, Run, frames_together
@@ -20,7 +21,7 @@ from evreel.settings import mistakes, read, settings_of
 from evreel.steps.events import as_events
 from evreel.steps.features import most_in_memory, slices_of
 from evreel.timebase import Int64Array
-from evreel.windows import Division, Ending, Windows, cut, ending_at
+from evreel.windows import Division, Duration, Ending, Mixed, Windows, cut, ending_at
 
 if TYPE_CHECKING:
     from evreel.files.divided import Divided
@@ -53,11 +54,13 @@ def features(
     ----------
     source
         Path of a recording of any format, or of an events store; or events in memory, whose times
-        count as they are: windows start at 0 unless ``origin_us`` says otherwise.
+        count as they are, also below 0: windows of a duration start at 0 and those of a number of
+        events at the first, unless ``origin_us`` says otherwise.
     representation
         Its name, such as ``"voxel_grid"``, or a function of your own, as ``"file.py:function"``.
     ending
-        With ``window_us``: instants at which windows end, whole µs in order.
+        With ``window_us``: instants at which windows end, whole µs in order. They count from the
+        first event of a recording or store, and as times do of events in memory.
     slices
         Annotated slices of the recording; needed for a geometry with labels.
     stream
@@ -161,6 +164,14 @@ def _settings(
     }
     of_feature = {name: value for name, value in given.items() if name in known - own.keys()}
     parameters = {name: value for name, value in given.items() if name not in of_feature}
+    for name in parameters:
+        if name not in own:
+            near = did_you_mean(name, [*known, *own])
+            raise UsageError(
+                f"{representation} has no parameter {name!r}, nor is it a setting of a feature"
+                + (f"; {near}" if near else ""),
+                hint=f"Its parameters are: {', '.join(own) or 'none'}.",
+            )
     if ending is not None:
         of_feature["ending"] = "times"
         if (
@@ -225,6 +236,7 @@ class _InMemory:
     def __init__(self, events: Events) -> None:
         self._events = events
         self.sensor = events.sensor
+        self._start_us = min(0, int(events.t[0])) if len(events) else 0
 
     def read(self, start: int, stop: int) -> Events:
         return self._events[start:stop]
@@ -237,7 +249,14 @@ class _InMemory:
             instants = np.ravel(instants_us).tolist()
             return ending_at(instants, division.window_us, self.index_of, division.compat)
         stop = [self._events.t_stop_us] if len(self._events) else [0]
-        return cut(division, [0], stop, self.index_of, lambda rows: self._events.t[rows])[0]
+        origin_us = getattr(division, "origin_us", 0)
+        # Windows of a number of events begin at the first, unless a time is given.
+        if not isinstance(division, Ending) and (
+            origin_us or isinstance(division, (Duration, Mixed))
+        ):
+            division = replace(division, origin_us=origin_us - self._start_us)
+        start = [self._start_us]
+        return cut(division, start, stop, self.index_of, lambda rows: self._events.t[rows])[0]
 
     def oldest_us(self, start_us: Int64Array) -> int:
-        return 0
+        return self._start_us

@@ -62,8 +62,8 @@ class Aer40Recording(DecodedRecording):
                 f"is, by {by} a recording of 40-bit events, as in N-MNIST; these do not state the "
                 "sensor's size",
                 0,
-                hint="If it is one, give the size (column sensor of the table, option --sensor): "
-                "34x34 for N-MNIST, 240x180 for N-Caltech101.",
+                hint="If it is one, give the size (column sensor of the table, or option --sensor "
+                "of evreel events): 34x34 for N-MNIST, 240x180 for N-Caltech101.",
             )
         return None
 

@@ -111,8 +111,14 @@ def kind_of(name: str) -> type[Representation]:
     Raises
     ------
     ParameterError
-        If there is none of this name.
+        If there is none of this name, or it is not a name.
     """
+    if not isinstance(name, str):
+        raise ParameterError(
+            f"a representation is given by its name, not as {type(name).__name__}",
+            hint="For a function at hand, register(from_function(function)) of "
+            "evreel.representations; then give the function's name.",
+        )
     if is_own(name):
         return load(name)
     if name not in REGISTRY:

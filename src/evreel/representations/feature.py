@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from evreel.errors import RepresentationError
 from evreel.events import Sensor
 from evreel.geometry import EventMap, Geometry, Regions
 from evreel.representations.base import Frame, Representation
@@ -83,7 +84,10 @@ class Feature:
     def of_frames(
         self, sensor: Sensor, repairs: MutableMapping[str, int]
     ) -> Callable[[Frame], Frame]:
-        """Return what is done to each finished frame; it may return one array again and again."""
+        """Return what is done to each finished frame; it may return one array again and again.
+
+        It raises `RepresentationError` if a frame has not the shape and type of all.
+        """
         resized = self._resizing(sensor)
         if self.stored is None:
             return resized
@@ -92,15 +96,27 @@ class Feature:
 
     def _resizing(self, sensor: Sensor) -> Callable[[Frame], Frame]:
         """Return what gives finished frames their size."""
-        changed = self.geometry.of_frames(self._unfinished(sensor))
+        shape, dtype = self._unfinished(sensor), np.dtype(self.representation.dtype)
+
+        def checked(frame: Frame) -> Frame:
+            if not isinstance(frame, np.ndarray) or frame.shape != shape or frame.dtype != dtype:
+                is_array = isinstance(frame, np.ndarray)
+                said = f"{frame.dtype} {frame.shape}" if is_array else f"a {type(frame).__name__}"
+                raise RepresentationError(
+                    f"its finished frame is {said}; {dtype} {shape} is expected",
+                    place=self.representation.name,
+                )
+            return frame
+
+        changed = self.geometry.of_frames(shape)
         if changed is None:
-            return lambda frame: frame
+            return checked
         resized = np.empty(changed.shape, self.representation.dtype)
         finished = resized.view()
         finished.flags.writeable = False
 
         def finish(frame: Frame) -> Frame:
-            changed.apply(frame, resized)
+            changed.apply(checked(frame), resized)
             return finished
 
         return finish

@@ -297,7 +297,15 @@ class _Making(Accumulator):
                 f"{self.frame.shape} is expected, as of every window",
                 "Return one shape and one type, whatever the events are.",
             )
-        np.copyto(self.frame, frame, casting="unsafe")
+        try:
+            with np.errstate(over="raise"):
+                np.copyto(self.frame, frame, casting="unsafe")
+        except FloatingPointError as error:
+            raise self._own.call.error(
+                what,
+                f"a value of its frame is beyond the range of its {self.frame.dtype}",
+                "Declare a wider type; store: float16 of the feature limits values to its range.",
+            ) from error
         return super().finish()
 
 

@@ -7,6 +7,7 @@ digests of the file and of the modules beside it that it imports.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import threading
@@ -14,6 +15,8 @@ import types
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from evreel.errors import ParameterError, RepresentationError, did_you_mean
 from evreel.events import Sensor
@@ -144,7 +147,7 @@ def _kind_of(source: Source, wanted: str, label: str, again: str) -> type[Repres
         if kind.reference == kind.name:
             namespace["reference"] = label
     else:
-        namespace["accumulator"] = _watched(kind, source.path, names)
+        namespace |= _watched(kind, label, source.path, names)
     return types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
 
 
@@ -152,19 +155,74 @@ def _again(name: str, parameters: Mapping[str, Any]) -> Representation:
     return load(name)(**parameters)
 
 
-def _watched(kind: type[Representation], path: Path, files: set[str]) -> Function:
-    """Return a method that makes an accumulator whose own errors name file and line."""
+def _watched(kind: type[Representation], label: str, path: Path, files: set[str]) -> dict[str, Any]:
+    """Return what a class defines of itself, so that its errors name file and line."""
+
+    def is_whole(value: Any, least: int) -> bool:
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        return whole and value >= least
+
+    def is_type(value: Any) -> bool:
+        with contextlib.suppress(TypeError):
+            return np.dtype(value).kind in "iuf" and np.dtype(value).itemsize <= 8
+        return False
+
+    def is_shape(value: Any) -> bool:
+        return isinstance(value, tuple) and len(value) == 3 and all(is_whole(n, 1) for n in value)
+
+    def asked(what: str, get: Callable[[], Any], fits: Callable[[Any], bool], expected: str) -> Any:
+        with telling(what, files, RepresentationError, path=path):
+            value = get()
+        if not fits(value):
+            raise RepresentationError(
+                f"{what} is {value!r}; {expected} is expected", path=path, place=label
+            )
+        return value
+
+    def own(self: Representation, name: str) -> Callable[[], Any]:
+        return lambda: getattr(super(type(self), self), name)
+
+    def post_init(self: Representation) -> None:
+        with telling(label, files, RepresentationError, path=path):
+            kind.__post_init__(self)
+
+    def channels(self: Representation) -> int:
+        whole = "a whole number of 1 or more"
+        return int(asked("channels", own(self, "channels"), lambda n: is_whole(n, 1), whole))
+
+    def dtype(self: Representation) -> str:
+        named = asked("dtype", own(self, "dtype"), is_type, "the name of a type of numbers")
+        return str(np.dtype(named).name)
+
+    def history(self: Representation) -> int | None:
+        def fits(value: Any) -> bool:
+            return value is None or is_whole(value, 0)
+
+        expected = "a whole number of µs, or None,"
+        found: int | None = asked("history", own(self, "history"), fits, expected)
+        return found
+
+    def shape(self: Representation, sensor: Sensor) -> tuple[int, int, int]:
+        expected = "(channels, height, width)"
+        found: tuple[int, int, int] = asked(
+            "shape", lambda: kind.shape(self, sensor), is_shape, expected
+        )
+        return found
 
     def accumulator(
         self: Representation, sensor: Sensor, repairs: MutableMapping[str, int]
     ) -> Accumulator:
-        with telling(self.name, files, RepresentationError, path=path):
-            made = kind.accumulator(self, sensor, repairs)
+        made: Accumulator = asked(
+            "accumulator",
+            lambda: kind.accumulator(self, sensor, repairs),
+            lambda found: isinstance(found, Accumulator),
+            "an Accumulator",
+        )
 
         def watched(method: Function) -> Function:
             def called(*arguments: Any) -> Any:
                 window = getattr(made, "window", None)
-                what = self.name if window is None else f"window {window.number}"
+                what = label if window is None else f"window {window.number}"
                 with telling(what, files, RepresentationError, path=path):
                     return method(*arguments)
 
@@ -174,4 +232,13 @@ def _watched(kind: type[Representation], path: Path, files: set[str]) -> Functio
             setattr(made, name, watched(getattr(made, name)))
         return made
 
-    return accumulator
+    told = {
+        "__post_init__": post_init,
+        "channels": property(channels),
+        "history": property(history),
+        "shape": shape,
+        "accumulator": accumulator,
+    }
+    if "dtype" not in inspect.signature(kind).parameters:
+        told["dtype"] = property(dtype)
+    return told
