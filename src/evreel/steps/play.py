@@ -131,14 +131,13 @@ def _boxes(path: str | Path, file: FeaturesFile) -> Boxes:
         boxes_of_windows,
         first_path,
         last_of_tracks,
+        moved,
         read_boxes,
         read_boxes_of_windows,
     )
 
-    if not first_path(path).exists():  # of the recording, in pixels of its sensor
-        every = read_boxes(path)
-        if file.geometry.moves:
-            every, _ = file.geometry.of_boxes(every, file.sensor)
+    if not first_path(path).exists():  # by time
+        every, _ = moved(read_boxes(path), path, file.geometry, file.sensor)
         return boxes_of_windows(every, file.windows, "last", samples=file.samples)
     boxes, first = read_boxes_of_windows(path)
     if len(first) != len(file) + 1:
