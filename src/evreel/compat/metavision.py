@@ -32,6 +32,7 @@ import numpy.typing as npt
 
 from evreel.errors import EvreelError, ParameterError, RepresentationError, UsageError
 from evreel.events import Events, Sensor
+from evreel.layout import BOXES_SUFFIX
 from evreel.recordings.open import open_recording
 from evreel.representations import (
     REGISTRY,
@@ -48,7 +49,7 @@ from evreel.representations import (
 from evreel.representations.sources import digest, telling
 from evreel.settings import setting
 from evreel.steps import BoxesSettings, FeatureSettings
-from evreel.steps.many import BOXES_END, by_name, files_of, without_marks
+from evreel.steps.many import by_name, files_of, without_marks
 from evreel.steps.precompute import Wanted, precompute
 
 __all__ = ["EVENT_DTYPE", "generate_hdf5", "register_new_preprocessing"]
@@ -129,7 +130,7 @@ def generate_hdf5(
         If recordings failed.
     """
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    names = by_name(files_of(given, but=BOXES_END), without_marks)
+    names = by_name(files_of(given, but=BOXES_SUFFIX), without_marks)
     kwargs = dict(preprocess_kwargs)
     store = _store(preprocess, kwargs, store_as_uint8)
     if mode not in ("delta_t", "n_events"):
@@ -221,7 +222,7 @@ def _in_order(box_labels: Sequence[str | Path], names: Mapping[str, Path]) -> di
             hint="Give one file of boxes for each recording, in their order.",
         )
     for name, path in zip(names, boxes, strict=True):
-        other = path.name.removesuffix(BOXES_END)
+        other = path.name.removesuffix(BOXES_SUFFIX)
         if other != name and other in names:
             raise UsageError(
                 f"is given for {names[name].name}, but is named as that of {names[other].name}",

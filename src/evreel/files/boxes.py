@@ -19,6 +19,7 @@ from evreel.annotations.forms.records import (
 from evreel.errors import AnnotationError, ParameterError
 from evreel.events import Sensor
 from evreel.geometry import SLACK_PX, Geometry, clipped, corners, is_empty, is_finite, is_outside
+from evreel.layout import BOXES_SUFFIX
 from evreel.npy import HEAD_BYTES, array_head
 from evreel.provenance import Provenance, sha256
 from evreel.timebase import Int64Array
@@ -32,6 +33,7 @@ __all__ = [
     "SLACK_PX",
     "Keep",
     "boxes_of_windows",
+    "boxes_path",
     "boxes_within",
     "check_classes",
     "first_path",
@@ -151,6 +153,11 @@ def taken(boxes: npt.NDArray[np.void], rows: Int64Array) -> npt.NDArray[np.void]
     for name in boxes.dtype.names or ():
         found[name] = boxes[name][rows]
     return found
+
+
+def boxes_path(path: str | Path) -> Path:
+    """Return the file of boxes beside a file, such as one of features: ``park_bbox.npy``."""
+    return Path(path).with_name(f"{Path(path).stem}{BOXES_SUFFIX}")
 
 
 def first_path(path: str | Path) -> Path:

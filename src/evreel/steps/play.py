@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from evreel import __version__
 from evreel.errors import AnnotationError, UsageError
-from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import canonical_json
 from evreel.steps.common import LOG, counted
@@ -63,6 +62,7 @@ def play(
     AnnotationError
         If the boxes cannot be read, or are of other windows.
     """
+    from evreel.files.boxes import boxes_path
     from evreel.files.features import FeaturesFile
     from evreel.video import gif, mp4
     from evreel.video.png import png_bytes
@@ -78,7 +78,7 @@ def play(
         raise UsageError("fps and speed do not go with a picture", path=output)
     if boxes is not None and without_boxes:
         raise UsageError("boxes are named, and not to be drawn; give one of both")
-    beside = features.with_name(features.stem + BOXES_SUFFIX)
+    beside = boxes_path(features)
     if boxes is None and not without_boxes and beside.exists():
         boxes = beside
     with (
