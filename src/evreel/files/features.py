@@ -34,7 +34,13 @@ from evreel.files.filters import ZSTD
 from evreel.files.frame_chunks import FrameChunks
 from evreel.files.samples import add_samples, read_samples
 from evreel.geometry import Geometry
-from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES, Compression, Filter
+from evreel.layout import (
+    FEATURE_DATA_ATTRIBUTES,
+    FEATURES,
+    Compression,
+    Filter,
+    check_feature_parameters,
+)
 from evreel.provenance import Provenance, canonical_json, counts_in
 from evreel.samples.samples import Samples
 from evreel.text import nfc
@@ -139,12 +145,7 @@ class FeaturesWriter:
             "shape": np.array(shape, dtype=np.int64),
             **stored,
         }
-        for taken in sorted(attributes.keys() & parameters.keys()):
-            raise ParameterError(
-                f"parameter {taken!r} has the name of an attribute of every features file",
-                place=name,
-                hint="Choose another name.",
-            )
+        check_feature_parameters(name, parameters)
         own = {key: _attribute_of(value) for key, value in parameters.items()}
         data = file.create_dataset(
             "data",
