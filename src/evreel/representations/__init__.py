@@ -79,26 +79,29 @@ __all__ = [
 ]
 
 REGISTRY: dict[str, type[Representation]] = {
-    "histogram": Histogram,
-    "binary": Binary,
-    "event_image": EventImage,
-    "voxel_grid": VoxelGrid,
-    "stacked_histogram": StackedHistogram,
-    "mixed_density_stack": MixedDensityStack,
-    "histo": Histo,
-    "diff": Diff,
-    "histo_quantized": HistoQuantized,
-    "diff_quantized": DiffQuantized,
-    "timesurface": Timesurface,
-    "multi_channel_timesurface": MultiChannelTimesurface,
-    "event_cube": EventCube,
-    "event_cube_paper": EventCubePaper,
-    "exponential_surface": ExponentialSurface,
-    "last_timestamp": LastTimestamp,
-    "tore": Tore,
-    "hats": Hats,
-    "averaged_timesurface": AveragedTimesurface,
-    "ergo12": Ergo12,
+    kind.name: kind
+    for kind in (
+        Histogram,
+        Binary,
+        EventImage,
+        VoxelGrid,
+        StackedHistogram,
+        MixedDensityStack,
+        Histo,
+        Diff,
+        HistoQuantized,
+        DiffQuantized,
+        Timesurface,
+        MultiChannelTimesurface,
+        EventCube,
+        EventCubePaper,
+        ExponentialSurface,
+        LastTimestamp,
+        Tore,
+        Hats,
+        AveragedTimesurface,
+        Ergo12,
+    )
 }
 """Name → class of every representation that `create` knows."""
 

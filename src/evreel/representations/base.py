@@ -153,6 +153,33 @@ class Accumulator(ABC):
         return self._finished
 
 
+class Gathering(Accumulator):
+    """Keeps the pieces of a window, for what is computed of all of them at its end.
+
+    A subclass defines `finish`, which begins with `taken`.
+    """
+
+    def __init__(
+        self, representation: Representation, sensor: Sensor, repairs: MutableMapping[str, int]
+    ) -> None:
+        super().__init__(representation, sensor, repairs)
+        self._pieces: list[Events] = []
+
+    def begin(self, window: Window) -> None:
+        """Start a window, without any piece."""
+        super().begin(window)
+        self._pieces = []
+
+    def accumulate(self, events: Events) -> None:
+        """Keep a piece."""
+        self._pieces.append(events)
+
+    def taken(self) -> list[Events]:
+        """Return the pieces, and hold them no longer."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+
 class Representation(Settings, ABC):
     """A kind of frame made from a window's events. Subclasses are frozen data classes.
 
