@@ -181,9 +181,10 @@ def test_recording__that_is_no_store_is_decoded_first(store, tmp_path):
     assert same(live, evreel.features(events, "histogram", **WINDOWS))
 
 
-def test_no_events__have_one_empty_window():
+def test_no_events__have_no_window():
     none = Events([], [], [], [], (3, 4))
-    assert evreel.features(none, "voxel_grid", window_us=10).shape[1:] == (5, 3, 4)
+    for windows in ({"window_us": 10}, {"count": 10}):
+        assert evreel.features(none, "voxel_grid", **windows).shape == (0, 5, 3, 4)
 
 
 @pytest.mark.parametrize(
