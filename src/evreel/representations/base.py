@@ -19,7 +19,7 @@ import numpy.typing as npt
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
 from evreel.representations.channels import Legend, probed
-from evreel.settings import Settings, settings_of
+from evreel.settings import Settings, setting, settings_of
 
 Frame = npt.NDArray[Any]
 Viz = Callable[[Frame], Frame]
@@ -46,6 +46,21 @@ class Window(NamedTuple):
     last_us: int
     n: int
     since_us: int
+
+    def covered(self, span: str) -> tuple[int, int]:
+        """Return from when to when bins go, as `span_setting` says it."""
+        if span == "window":
+            return self.start_us, self.stop_us
+        return self.first_us, self.last_us
+
+
+def span_setting() -> Any:
+    """Return the field of `span`, which representations with temporal bins have."""
+    return setting(
+        "events",
+        "What the bins cover: first to last event ('events'), or the whole window ('window').",
+        choices=("events", "window"),
+    )
 
 
 class Accumulator(ABC):
