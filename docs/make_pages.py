@@ -41,7 +41,7 @@ from evreel.layout import (
     FEATURES,
     LAYOUTS,
 )
-from evreel.representations import REGISTRY, Representation, create, frames
+from evreel.representations import REGISTRY, Representation, create, tensor
 from evreel.representations.channels import legend_text
 from evreel.representations.described import describe, documented, range_text, section
 from evreel.settings import Facts, Known, Settings, plain, schema, settings_of
@@ -307,10 +307,7 @@ def pictures() -> dict[str, npt.NDArray[np.uint8]]:
     made = {}
     for name in REGISTRY:
         made_of = create(name)
-        [frame] = frames(
-            *(made_of, lambda start, stop: events[start:stop], windows, events.sensor),
-            index_of=events.t.searchsorted,
-        )
+        [frame] = tensor(made_of, events, windows)
         made[name] = pictured(frame, made_of)
     return made
 

@@ -73,6 +73,18 @@ def did_you_mean(value: object, known: Iterable[str]) -> str:
     return f"did you mean {near!r}?{more}"
 
 
+def hint_of(value: object, known: Iterable[str]) -> str | None:
+    """Return the same guess as a sentence, None if nothing is close.
+
+    Examples
+    --------
+    >>> hint_of("widow_us", ["window_us", "count"]), hint_of("colour", ["count"])
+    ("Did you mean 'window_us'?", None)
+    """
+    guess = did_you_mean(value, known)
+    return guess[0].upper() + guess[1:] if guess else None
+
+
 def nearest(text: str, known: Iterable[str]) -> str | None:
     """Return what looks most like a text, None if nothing is close."""
     names, looks = list(known), _looks(text)

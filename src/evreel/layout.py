@@ -12,6 +12,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from evreel.errors import ParameterError
+
 Filter = Literal["none", "bitshuffle-lz4", "zstd", "gzip", "fletcher32"]
 Compression = Literal["zstd", "gzip", "none"]
 """How the frames of a features file are compressed."""
@@ -398,6 +400,26 @@ FEATURE_STORED_ATTRIBUTES: dict[str, str] = {
     "store_as_uint8": "Metavision's: true where a value is the stored one divided by 255.",
 }
 """Attributes of a features file's `data` where values are not stored as they were computed."""
+
+
+def check_feature_parameters(name: str, parameters: Iterable[str]) -> None:
+    """Raise `ParameterError` if a representation's parameter is called as an attribute of `data`.
+
+    Parameters
+    ----------
+    name
+        Of the representation.
+    parameters
+        Names of its parameters.
+    """
+    taken = {*FEATURE_DATA_ATTRIBUTES, *FEATURE_STORED_ATTRIBUTES}.intersection(parameters)
+    if taken:
+        raise ParameterError(
+            f"parameter {min(taken)!r} has the name of an attribute of features files",
+            place=name,
+            hint="Choose another name.",
+        )
+
 
 BOXES_SUFFIX = "_bbox.npy"
 """End of the name of a file of boxes, after the recording's name."""

@@ -1,4 +1,4 @@
-"""Headers of NumPy's npy files, read without trust in what they say."""
+"""NumPy's npy files, read without trust in what their headers say."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numpy.lib import format as npy_format
 
 from evreel.errors import foreign
@@ -64,3 +65,27 @@ def array_head(start: bytes) -> ArrayHead:
     if any(not isinstance(n, int) or isinstance(n, bool) for n in shape):
         raise ValueError(f"its header states a shape of {shape}")
     return ArrayHead(shape, dtype, file.tell())
+
+
+def whole_numbers(data: bytes) -> npt.NDArray[np.integer[Any]]:
+    """Return the column of whole numbers that an npy file is, (n,), read-only.
+
+    Raises
+    ------
+    ValueError
+        If it is not one, or has more or fewer bytes than it states.
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.array([3, 5], np.uint16))
+    >>> whole_numbers(file.getvalue()).tolist()
+    [3, 5]
+    """
+    head = array_head(data[:HEAD_BYTES])
+    if head.dtype.kind not in "iu" or len(head.shape) != 1:
+        raise ValueError(f"it holds {head.dtype} in {len(head.shape)} dimensions")
+    n, size = head.shape[0], len(data) - head.size
+    if n < 0 or size != n * head.dtype.itemsize:
+        raise ValueError(f"{size:,} bytes are not {n:,} numbers of {head.dtype}")
+    return np.frombuffer(data, head.dtype, offset=head.size)

@@ -830,9 +830,8 @@ def parts(windows: Windows, max_duration_us: int) -> list[Part]:
                 hint="Choose longer parts, or shorter windows.",
             )
         own = windows[first:after]
-        since = Windows(own.start_us - start, own.stop_us - start, own.start, own.stop)
         stop = int(own.stop_us.max(initial=start))
-        found.append(Part(start, stop, slice(first, after), since))
+        found.append(Part(start, stop, slice(first, after), own.since(start)))
         first = after
     return found
 

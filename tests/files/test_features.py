@@ -228,7 +228,7 @@ def test_writer__holds_few_frames(file):
     writer = writer_for(file, some_windows(40))
     for _ in range(40):
         writer.write(np.zeros((2, 3, 4), dtype=np.uint8))
-        assert len(writer._pending) <= 4
+        assert len(writer._frames._pending) <= 4
     writer.finish()
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.errors import LayoutError
-from evreel.files.frame_chunks import BLOSC, FrameChunks, blosc_chunk, blosc_options
+from evreel.files.filters import BLOSC
+from evreel.files.frame_chunks import FrameChunks, blosc_chunk, blosc_options
 from evreel.recordings.hdf5 import chunks
 
 SHAPE = (2, 5, 7)
@@ -38,7 +39,7 @@ def written(path, frames, n=None, threads=2):
             track_times=False,
             **blosc_options(),
         )
-        with FrameChunks(data, threads) as out:
+        with FrameChunks(data, "blosc", threads) as out:
             for frame in frames:
                 held = frame.copy()
                 out.write(held)
@@ -81,14 +82,14 @@ def test_bytes__do_not_depend_on_the_number_of_threads(tmp_path):
 
 def test_frames__that_are_too_few_too_many_or_of_another_kind_are_errors(tmp_path):
     frames = frames_of(3)
-    with pytest.raises(LayoutError, match="only 3 of 4 frames"):
+    with pytest.raises(LayoutError, match="only 3 of 4 windows"):
         written(tmp_path / "few.h5", frames, n=4)
     with pytest.raises(LayoutError, match="follows the last of 2"):
         written(tmp_path / "many.h5", frames, n=2)
     with (
         h5py.File(written(tmp_path / "f.h5", frames), "a") as file,
         pytest.raises(LayoutError, match=r"int8 .* is expected"),
-        FrameChunks(file["data"]) as out,
+        FrameChunks(file["data"], "blosc") as out,
     ):
         out.write(frames[0].view(np.int8))
 

@@ -70,7 +70,7 @@ def test_times__that_are_no_column_of_times_are_refused_with_their_place(
 def test_times__of_an_npy_file_that_is_cut_short_or_not_there_are_refused(tmp_path):
     np.save(tmp_path / "t.npy", np.arange(9))
     (tmp_path / "t.npy").write_bytes((tmp_path / "t.npy").read_bytes()[:-3])
-    with pytest.raises(AnnotationError, match="69 bytes are not 9 times of int64"):
+    with pytest.raises(AnnotationError, match="69 bytes are not 9 numbers of int64"):
         read_times(tmp_path / "t.npy")
     for at in ("times", "labels", "frames"):
         with pytest.raises(EvreelError, match=r"none\.x: cannot be read"):

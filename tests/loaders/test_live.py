@@ -205,9 +205,10 @@ def test_times_below_0__are_times_like_others(name, windows, of_shifted):
     )
 
 
-def test_no_events__have_one_empty_window():
+def test_no_events__have_no_window():
     none = Events([], [], [], [], (3, 4))
-    assert evreel.features(none, "voxel_grid", window_us=10).shape[1:] == (5, 3, 4)
+    for windows in ({"window_us": 10}, {"count": 10}):
+        assert evreel.features(none, "voxel_grid", **windows).shape == (0, 5, 3, 4)
 
 
 @pytest.mark.parametrize("given", [create("voxel_grid"), len, None])

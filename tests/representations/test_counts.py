@@ -28,8 +28,8 @@ from evreel.representations import (
 from evreel.representations.mixed_density_stack import first_shares
 from evreel.windows import Count, Duration, Windows
 from support import random_events
+from support.small import SENSOR, one_pixel, whole
 
-SENSOR = Sensor(3, 5)
 EVERY: list[Representation] = [
     Histogram("uint64"),
     Histogram("int8", saturate=True),
@@ -52,17 +52,8 @@ EVERY: list[Representation] = [
 f32 = np.float32
 
 
-def whole(events: Events) -> Windows:
-    """Return one window of all events, from the first stamp to the last."""
-    return Count(max(len(events), 1)).plan(len(events), lambda rows: events.t[rows])
-
-
 def durations(events: Events, window_us: int) -> Windows:
     return Duration(window_us).plan(events.t_stop_us, lambda at: np.searchsorted(events.t, at))
-
-
-def one_pixel(t, p, sensor=SENSOR, x=0, y=0) -> Events:
-    return Events(t, [x] * len(t), [y] * len(t), p, sensor)
 
 
 @st.composite

@@ -33,8 +33,8 @@ from evreel.representations import (
 )
 from evreel.windows import Count, Duration, Windows, ending_at
 from support import random_events, shared_file
+from support.small import SENSOR, Reads, one_pixel, small_events, whole
 
-SENSOR = Sensor(3, 5)
 EVERY = [
     Histogram(),
     Histogram("uint8", saturate=True),
@@ -49,29 +49,6 @@ def cut(events: Events, division: Duration | Count) -> Windows:
     if isinstance(division, Duration):
         return division.plan(events.t_stop_us, lambda at: np.searchsorted(events.t, at))
     return division.plan(len(events), lambda rows: events.t[rows])
-
-
-def whole(events: Events) -> Windows:
-    """One window of all events, from the first stamp to the last."""
-    return cut(events, Count(max(len(events), 1)))
-
-
-def one_pixel(t, p, sensor=SENSOR, x=0, y=0) -> Events:
-    return Events(t, [x] * len(t), [y] * len(t), p, sensor)
-
-
-@st.composite
-def small_events(draw, stop=60):
-    rows = draw(
-        st.lists(
-            st.tuples(
-                st.integers(0, stop), st.integers(0, 4), st.integers(0, 2), st.integers(0, 1)
-            ),
-            max_size=40,
-        )
-    )
-    columns = zip(*sorted(rows), strict=True) if rows else ([], [], [], [])
-    return Events(*(np.array(column, dtype=np.int64) for column in columns), SENSOR)
 
 
 def slow_histogram(events: Events):
@@ -266,18 +243,6 @@ def test_frames__are_one_array_that_is_read_only_and_filled_again():
     assert made[0][0, 0, 0] == 1, "the second window's"
     with pytest.raises(ValueError, match="read-only"):
         made[0][0, 0, 0] = 3
-
-
-class Reads:
-    """A source of events that remembers which rows were asked for."""
-
-    def __init__(self, events: Events) -> None:
-        self.events = events
-        self.asked: list[tuple[int, int]] = []
-
-    def __call__(self, start: int, stop: int) -> Events:
-        self.asked.append((start, stop))
-        return self.events[start:stop]
 
 
 @pytest.mark.parametrize("division", [Duration(100), Duration(400, 100), Count(50, 25)])

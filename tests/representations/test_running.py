@@ -30,6 +30,7 @@ from evreel.representations import (
 )
 from evreel.windows import Count, Duration, Windows, ending_at
 from support import random_events
+from support.small import Reads
 
 
 @dataclass(frozen=True)
@@ -128,21 +129,6 @@ def test_history__needs_a_way_to_find_rows():
     windows = Duration(10).plan(events.t_stop_us, lambda t: np.searchsorted(events.t, t))
     with pytest.raises(ParameterError, match="newest: looks further back than its windows"):
         next(frames(Newest(5), lambda a, b: events[a:b], windows, events.sensor))
-
-
-class Reads:
-    """A source of events that remembers which rows were asked for."""
-
-    def __init__(self, events: Events) -> None:
-        self.events = events
-        self.asked: list[tuple[int, int]] = []
-
-    def __call__(self, start: int, stop: int) -> Events:
-        self.asked.append((start, stop))
-        return self.events[start:stop]
-
-    def index_of(self, t):
-        return np.searchsorted(self.events.t, t)
 
 
 def of_whole(division, events: Events) -> Windows:

@@ -28,9 +28,9 @@ from evreel.representations import (
 )
 from evreel.windows import Count, Duration, Windows
 from support import PLAIN_PROCESSOR, random_events, run_python, shared_file
+from support.small import SENSOR, one_pixel, small_events, whole
 from support.surfaces import digests
 
-SENSOR = Sensor(3, 5)
 CARRIED = [
     ExponentialSurface(tau_us=20),
     ExponentialSurface(tau_us=20, history_us=15),
@@ -49,10 +49,6 @@ OWN = [
 ]
 
 
-def whole(events: Events) -> Windows:
-    return Count(max(len(events), 1)).plan(len(events), lambda rows: events.t[rows])
-
-
 def by_duration(events: Events, *edges: int) -> Windows:
     return Duration(*edges).plan(events.t_stop_us, events.t.searchsorted)
 
@@ -65,26 +61,8 @@ def between(events: Events, spans) -> Windows:
     )
 
 
-def one_pixel(t, p, sensor=SENSOR, x=0, y=0) -> Events:
-    return Events(t, [x] * len(t), [y] * len(t), p, sensor)
-
-
 def late(events: Events, shift: int) -> Events:
     return Events(events.t + shift, events.x, events.y, events.p, events.sensor)
-
-
-@st.composite
-def small_events(draw, stop=60):
-    rows = draw(
-        st.lists(
-            st.tuples(
-                st.integers(0, stop), st.integers(0, 4), st.integers(0, 2), st.integers(0, 1)
-            ),
-            max_size=30,
-        )
-    )
-    columns = zip(*sorted(rows), strict=True) if rows else ([], [], [], [])
-    return Events(*(np.array(column, dtype=np.int64) for column in columns), SENSOR)
 
 
 spans = st.lists(st.tuples(st.integers(0, 70), st.integers(1, 30)), min_size=1, max_size=6)

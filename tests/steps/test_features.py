@@ -121,8 +121,3 @@ def test_compat_without_instants__is_told_to_be_a_parameter_of_the_representatio
         steps.FeatureSettings(representation="stacked_histogram", window_us=10, compat="rvt")
     with pytest.raises(ParameterError, match="compat=rvt of windows goes with ending only"):
         steps.FeatureSettings(representation="histogram", window_us=10, compat="rvt")
-
-
-def test_function_object__in_place_of_a_name_is_told_how_to_be_named():
-    with pytest.raises(UsageError, match=r"is not a name.* 'file.py:function'"):
-        evreel.features(random_events(9), len, window_us=10)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from evreel.errors import EvreelError, UsageError
+from evreel.layout import BOXES_SUFFIX
 from evreel.steps.many import (
-    BOXES_END,
     boxes_by_name,
     by_name,
     each_on_its_own,
@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_wildcards__name_each_recording_once_in_order(folder):
-    assert files_of(["*"], but=BOXES_END) == [Path("a.raw"), Path("b.raw"), Path("c[1].raw")]
+    assert files_of(["*"], but=BOXES_SUFFIX) == [Path("a.raw"), Path("b.raw"), Path("c[1].raw")]
     assert files_of(["b.raw", "*.raw", folder / "a.raw"]) == [
         *(Path("b.raw"), Path("a.raw"), Path("c[1].raw"))
     ]

@@ -303,6 +303,9 @@ def test_boxes__are_where_the_geometry_of_a_feature_puts_them(tmp_path):
     by_window = tmp_path / "by_window_bbox.npy"
     steps.play(path, tmp_path / "c.png", Playing(magnify=1), frames="2", boxes=by_window)
     assert (imageio.imread(tmp_path / "c.png") == with_box).all()
+    (tmp_path / "by_window_bbox_first.npy").unlink()  # by time, as beside features of many
+    steps.play(path, tmp_path / "d.png", Playing(magnify=1), frames="2", boxes=by_window)
+    assert (imageio.imread(tmp_path / "d.png") == with_box).all()
 
 
 def test_boxes__of_frames_with_a_pixel_for_many_are_as_much_smaller(tmp_path):

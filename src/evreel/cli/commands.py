@@ -734,10 +734,11 @@ def boxes(options: Options) -> int:
 def features(options: Options) -> int:
     """Precompute features; 1 if a recording failed, and the others are done."""
     from evreel import steps
-    from evreel.steps.many import BOXES_END, boxes_by_name, by_name, files_of
+    from evreel.layout import BOXES_SUFFIX
+    from evreel.steps.many import boxes_by_name, by_name, files_of
     from evreel.steps.precompute import Wanted, precompute
 
-    names = by_name(files_of(options.file, but=BOXES_END))
+    names = by_name(files_of(options.file, but=BOXES_SUFFIX))
     wanted = Wanted(
         folder=options.output,
         settings=settings_from(steps.FeatureSettings, options),

@@ -31,7 +31,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import EvreelError, ParameterError, RepresentationError, UsageError
-from evreel.events import Events, Sensor
+from evreel.events import Sensor
+from evreel.layout import BOXES_SUFFIX
 from evreel.recordings.open import open_recording
 from evreel.representations import (
     REGISTRY,
@@ -45,10 +46,11 @@ from evreel.representations import (
     create,
     register,
 )
+from evreel.representations.base import Gathering
 from evreel.representations.sources import digest, telling
 from evreel.settings import setting
 from evreel.steps import BoxesSettings, FeatureSettings
-from evreel.steps.many import BOXES_END, by_name, files_of, without_marks
+from evreel.steps.many import by_name, files_of, without_marks
 from evreel.steps.precompute import Wanted, precompute
 
 __all__ = ["EVENT_DTYPE", "generate_hdf5", "register_new_preprocessing"]
@@ -129,7 +131,7 @@ def generate_hdf5(
         If recordings failed.
     """
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    names = by_name(files_of(given, but=BOXES_END), without_marks)
+    names = by_name(files_of(given, but=BOXES_SUFFIX), without_marks)
     kwargs = dict(preprocess_kwargs)
     store = _store(preprocess, kwargs, store_as_uint8)
     if mode not in ("delta_t", "n_events"):
@@ -184,19 +186,19 @@ def generate_hdf5(
 def _store(preprocess: str, kwargs: dict[str, Any], store_as_uint8: bool) -> dict[str, Any]:
     """Return in which type values are stored."""
     computed = create(preprocess, kwargs)
-    if store_as_uint8:
-        is_signed = (
-            isinstance(computed, (Diff, DiffQuantized))
-            or (isinstance(computed, EventCube) and not computed.split_polarity)
-            or np.dtype(computed.dtype).kind != "f"
+    if not store_as_uint8:
+        return {}
+    is_other = (
+        isinstance(computed, (Diff, DiffQuantized))
+        or (isinstance(computed, EventCube) and not computed.split_polarity)
+        or np.dtype(computed.dtype).kind != "f"
+    )
+    if is_other:
+        raise UsageError(
+            f"store_as_uint8 is for values from 0 to 1; those of {preprocess} are not",
+            hint="Leave it out, or choose other preprocess_kwargs.",
         )
-        if is_signed:
-            raise UsageError(
-                f"store_as_uint8 is for values from 0 to 1; those of {preprocess} are not",
-                hint="Leave it out, or choose other preprocess_kwargs.",
-            )
-        return {"store": "uint8"}
-    return {}
+    return {"store": "uint8"}
 
 
 def _geometry(sensor: Sensor, size: Sensor) -> dict[str, Any]:
@@ -221,7 +223,7 @@ def _in_order(box_labels: Sequence[str | Path], names: Mapping[str, Path]) -> di
             hint="Give one file of boxes for each recording, in their order.",
         )
     for name, path in zip(names, boxes, strict=True):
-        other = path.name.removesuffix(BOXES_END)
+        other = path.name.removesuffix(BOXES_SUFFIX)
         if other != name and other in names:
             raise UsageError(
                 f"is given for {names[name].name}, but is named as that of {names[other].name}",
@@ -404,7 +406,7 @@ class _Registered(Representation):
         return _Calling(self, sensor, repairs)
 
 
-class _Calling(Accumulator):
+class _Calling(Gathering):
     """Calls a function once for each window, with all its events."""
 
     def __init__(
@@ -412,24 +414,16 @@ class _Calling(Accumulator):
     ) -> None:
         super().__init__(registered, sensor, repairs)
         self._registered = registered
-        self._pieces: list[Events] = []
-
-    def begin(self, window: Window) -> None:
-        super().begin(window)
-        self._pieces.clear()
-
-    def accumulate(self, events: Events) -> None:
-        self._pieces.append(events)
 
     def finish(self) -> Frame:
-        found = np.zeros(sum(map(len, self._pieces)), dtype=EVENT_DTYPE)
+        pieces = self.taken()
+        found = np.zeros(sum(map(len, pieces)), dtype=EVENT_DTYPE)
         done = 0
-        for piece in self._pieces:
+        for piece in pieces:
             part = found[done : done + len(piece)]
             part["t"] = piece.t - self.window.start_us
             for column in "xyp":
                 part[column] = getattr(piece, column)
             done += len(piece)
-        self._pieces.clear()
         self._registered.call(found, self.frame[None], self.window, self._registered.parameters)
         return super().finish()

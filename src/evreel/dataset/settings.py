@@ -17,11 +17,10 @@ from evreel.errors import ParameterError, UsageError
 from evreel.filters import Cropping, Orientation
 from evreel.geometry import Geometry
 from evreel.layout import (
-    FEATURE_DATA_ATTRIBUTES,
-    FEATURE_STORED_ATTRIBUTES,
     SHAPE_KINDS,
     Compression,
     ShapeKind,
+    check_feature_parameters,
 )
 from evreel.recordings.open import FORMAT_NAMES, Reading
 from evreel.release.content import ANONYMOUS, RELEASE_NAME
@@ -639,13 +638,7 @@ class FeatureSettings(AnyWindows):
             raise ParameterError(f"scale={self.scale} does not go without store: uint8")
         stored = None if self.store is None else Stored(self.store, self.scale)
         made_of = create(self.representation, self.parameters)
-        taken = (FEATURE_DATA_ATTRIBUTES | FEATURE_STORED_ATTRIBUTES).keys() & made_of.parameters
-        if taken:
-            raise ParameterError(
-                f"parameter {min(taken)!r} has the name of an attribute of features files",
-                place=made_of.name,
-                hint="Choose another name.",
-            )
+        check_feature_parameters(made_of.name, made_of.parameters)
         return Feature(made_of, self.geometry, stored)
 
 

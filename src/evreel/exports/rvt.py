@@ -321,7 +321,7 @@ def _write_frames(
             track_times=False,
             **blosc_options(),
         )
-        with FrameChunks(data) as chunks:
+        with FrameChunks(data, "blosc") as chunks:
             made = frames_together(
                 [run], store.read, store.sensor, index_of=store.index_of, ahead=True
             )

@@ -19,7 +19,8 @@ from evreel.annotations.forms.records import (
 from evreel.errors import AnnotationError, ParameterError
 from evreel.events import Sensor
 from evreel.geometry import SLACK_PX, Geometry, clipped, corners, is_empty, is_finite, is_outside
-from evreel.npy import HEAD_BYTES, array_head
+from evreel.layout import BOXES_SUFFIX
+from evreel.npy import whole_numbers
 from evreel.provenance import Provenance, sha256
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
@@ -32,6 +33,7 @@ __all__ = [
     "SLACK_PX",
     "Keep",
     "boxes_of_windows",
+    "boxes_path",
     "boxes_within",
     "check_classes",
     "first_path",
@@ -153,6 +155,11 @@ def taken(boxes: npt.NDArray[np.void], rows: Int64Array) -> npt.NDArray[np.void]
     return found
 
 
+def boxes_path(path: str | Path) -> Path:
+    """Return the file of boxes beside a file, such as one of features: ``park_bbox.npy``."""
+    return Path(path).with_name(f"{Path(path).stem}{BOXES_SUFFIX}")
+
+
 def first_path(path: str | Path) -> Path:
     """Return the file beside boxes of windows with the first row of each: ``park_bbox_first.npy``.
 
@@ -181,13 +188,10 @@ def read_boxes_of_windows(path: str | Path) -> tuple[npt.NDArray[np.void], Int64
     """
     boxes, beside = read_boxes(path, by_time=False), first_path(path)
     try:
-        data = beside.read_bytes()
-        head = array_head(data[:HEAD_BYTES])
-        if head.dtype != np.dtype("<i8") or len(head.shape) != 1:
-            raise ValueError(f"holds {head.dtype} in {len(head.shape)} dimensions")
-        if len(data) - head.size != 8 * head.shape[0] or not head.shape[0]:
-            raise ValueError(f"{len(data) - head.size:,} bytes are not {head.shape[0]:,} rows")
-        first = np.frombuffer(data, dtype=np.int64, offset=head.size).copy()
+        rows = whole_numbers(beside.read_bytes())
+        if rows.dtype != np.dtype("<i8") or not len(rows):
+            raise ValueError(f"it holds {len(rows):,} numbers of {rows.dtype}")
+        first = rows.astype(np.int64)
         if first[0] != 0 or first[-1] != len(boxes) or (np.diff(first) < 0).any():
             raise ValueError(f"its rows do not divide the {len(boxes):,} boxes")
     except (OSError, ValueError) as error:

@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 import math
 import operator
-import threading
-from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -20,7 +17,6 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
 from evreel.errors import (
     EvreelError,
@@ -33,10 +29,17 @@ from evreel.errors import (
 from evreel.events import Sensor
 from evreel.files import hdf5
 from evreel.files.extra import extra_of
-from evreel.files.filters import ZSTD, decompress_into, deflated
+from evreel.files.filters import ZSTD, decompress_into
+from evreel.files.frame_chunks import FrameChunks
 from evreel.files.samples import add_samples, read_samples
 from evreel.geometry import Geometry
-from evreel.layout import FEATURE_DATA_ATTRIBUTES, FEATURES, Compression, Filter
+from evreel.layout import (
+    FEATURE_DATA_ATTRIBUTES,
+    FEATURES,
+    Compression,
+    Filter,
+    check_feature_parameters,
+)
 from evreel.provenance import Provenance, canonical_json, counts_in
 from evreel.samples.samples import Samples
 from evreel.text import nfc
@@ -45,7 +48,6 @@ from evreel.windows import Count, Division, Duration, Ending, Mixed, Number, Win
 
 Frame = npt.NDArray[Any]
 
-_LEVEL = 1
 _IDENTITY = ("step", "step_revision", "parameters", "inputs")
 _COLUMNS = ("start", "stop", "start_us", "stop_us")
 _MODES: Mapping[type[Division], str] = {
@@ -74,9 +76,6 @@ class SampleWindows(NamedTuple):
 
 class FeaturesWriter:
     """Write a features file window by window, in memory bounded by a few frames.
-
-    A small pool of threads compresses frames and the calling thread stores them in order: the bytes
-    do not depend on the number of threads.
 
     Parameters
     ----------
@@ -135,10 +134,6 @@ class FeaturesWriter:
         compression: Compression = "zstd",
         threads: int = 2,
     ) -> None:
-        self._shape = shape
-        self._dtype = np.dtype(dtype).newbyteorder("<")
-        self._n = len(windows)
-        self._written = 0
         attributes = {
             "events_to_tensor": np.bytes_(name.encode()),
             "delta_t": _delta_t(division),
@@ -149,24 +144,19 @@ class FeaturesWriter:
             "shape": np.array(shape, dtype=np.int64),
             **stored,
         }
-        for taken in sorted(attributes.keys() & parameters.keys()):
-            raise ParameterError(
-                f"parameter {taken!r} has the name of an attribute of every features file",
-                place=name,
-                hint="Choose another name.",
-            )
+        check_feature_parameters(name, parameters)
         own = {key: _attribute_of(value) for key, value in parameters.items()}
-        self._data = file.create_dataset(
+        data = file.create_dataset(
             "data",
-            shape=(self._n, *shape),
-            dtype=self._dtype,
+            shape=(len(windows), *shape),
+            dtype=np.dtype(dtype).newbyteorder("<"),
             chunks=(1, *shape),
             maxshape=(None, *shape),
             track_times=False,
             **hdf5.filter_options("fletcher32" if compression == "none" else compression),
         )
         plain: Filter | None = None if compression == "zstd" else "fletcher32"
-        hdf5.set_attributes(self._data, attributes | own)
+        hdf5.set_attributes(data, attributes | own)
         for column in _COLUMNS:
             hdf5.add(file, FEATURES[f"windows/{column}"], getattr(windows, column), filter_=plain)
         if isinstance(division, Count):
@@ -187,11 +177,7 @@ class FeaturesWriter:
                 **({} if geometry is None else {"geometry": canonical_json(geometry.plain())}),
             },
         )
-        self._compression = compression
-        self._own = threading.local()
-        self._pool = ThreadPoolExecutor(threads, "compress", self._start_thread)
-        self._most_pending = 2 * threads
-        self._pending: deque[Future[bytes]] = deque()
+        self._frames = FrameChunks(data, compression, threads)
 
     def write(self, frame: Frame) -> None:
         """Add the next window's frame, (C, H, W); the array may be used again at once.
@@ -201,15 +187,7 @@ class FeaturesWriter:
         LayoutError
             If the frame has another shape or type, or there are no more windows.
         """
-        if frame.shape != self._shape or frame.dtype != self._dtype:
-            raise LayoutError(
-                f"a frame is {frame.dtype} {frame.shape}; {self._dtype} {self._shape} is expected"
-            )
-        if self._written + len(self._pending) == self._n:
-            raise LayoutError(f"a frame follows the last of {self._n} windows")
-        self._pending.append(self._pool.submit(self._compress, frame.tobytes()))
-        if len(self._pending) > self._most_pending:
-            self._store()
+        self._frames.write(frame)
 
     def finish(self) -> None:
         """Write what is pending. Call once, after the last window.
@@ -219,32 +197,7 @@ class FeaturesWriter:
         LayoutError
             If windows are missing.
         """
-        while self._pending:
-            self._store()
-        self._pool.shutdown()
-        if self._written != self._n:
-            raise LayoutError(f"only {self._written} of {self._n} windows were written")
-
-    def _start_thread(self) -> None:
-        # A compressor serves one thread at a time. The checksum, 4 bytes per frame, makes reading
-        # fail if bits flipped; without it, most flips would silently give other values.
-        self._own.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-
-    def _compress(self, raw: bytes) -> bytes:
-        if self._compression == "none":
-            return raw
-        if self._compression == "gzip":
-            return deflated(raw, self._dtype.itemsize, hdf5.GZIP_LEVEL)
-        compressed: bytes = self._own.compressor.compress(raw)
-        return compressed
-
-    def _store(self) -> None:
-        chunk = self._pending.popleft().result()
-        if self._compression == "none":  # HDF5 adds a checksum
-            self._data[self._written] = np.frombuffer(chunk, self._dtype).reshape(self._shape)
-        else:
-            self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
-        self._written += 1
+        self._frames.finish()
 
 
 class FeaturesFile(hdf5.Opened):

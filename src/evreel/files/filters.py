@@ -12,6 +12,7 @@ import zstandard
 
 from evreel.errors import LayoutError
 
+BLOSC = 32001
 ZSTD = 32015
 ECF = 0x8ECF
 NAMES = {
@@ -20,7 +21,7 @@ NAMES = {
     6: "scaleoffset",
     307: "bzip2",
     32000: "LZF",
-    32001: "Blosc",
+    BLOSC: "Blosc",
     32004: "LZ4",
     32008: "bitshuffle",
     32013: "ZFP",
@@ -34,7 +35,7 @@ NAMES = {
     ECF: "ECF (Prophesee)",
 }
 """Number → name of the filters that are met in files of events."""
-_OF_HDF5PLUGIN = {307, 32001, 32004, 32008, 32013, ZSTD, 32017, 32018, 32024, 32026, 32028, 32033}
+_OF_HDF5PLUGIN = {307, BLOSC, 32004, 32008, 32013, ZSTD, 32017, 32018, 32024, 32026, 32028, 32033}
 _REGISTRY = "github.com/HDFGroup/hdf5_plugins"
 
 

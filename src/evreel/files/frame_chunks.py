@@ -6,16 +6,18 @@ import struct
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import h5py
+import numpy as np
 import numpy.typing as npt
 import zstandard
 
 from evreel.errors import LayoutError
+from evreel.files import hdf5
+from evreel.files.filters import BLOSC, deflated
+from evreel.layout import Compression
 
-BLOSC = 32001
-_LEVEL = 1
 _BLOSC_HEAD = struct.Struct("<BBBBIII")
 _BLOSC_VERSION, _ZSTD_VERSION, _ZSTD = 2, 1, 4
 _PLAIN, _ONE_STREAM = 2, 16
@@ -27,26 +29,31 @@ _BLOSC_ZSTD = 5
 
 def blosc_options() -> dict[str, Any]:
     """Return the keywords of `create_dataset` for frames that `FrameChunks` writes."""
-    return {"compression": BLOSC, "compression_opts": (0, 0, 0, 0, _LEVEL, 1, _BLOSC_ZSTD)}
+    numbers = (0, 0, 0, 0, hdf5.ZSTD_LEVEL, 1, _BLOSC_ZSTD)
+    return {"compression": BLOSC, "compression_opts": numbers}
 
 
 class FrameChunks:
     """Write frames into a data set, in memory bounded by a few of them.
 
-    A chunk is what HDF5's Blosc filter (32001) reads: a header, and one block of Zstandard. Blosc
-    itself would make blocks whose size depends on the processor's caches. Threads compress, and the
-    calling thread stores the chunks in order: the bytes do not depend on the number of threads.
+    Threads compress, and the calling thread stores the chunks in order: the bytes do not depend on
+    the number of threads.
 
     Parameters
     ----------
     data
-        A data set of (N, C, H, W) bytes with chunks (1, C, H, W), made with `blosc_options`.
+        A data set, (N, C, H, W), with chunks (1, C, H, W) and the filter of `compression`.
+    compression
+        As in features files; or ``blosc``, of bytes in a data set made with `blosc_options`.
     threads
         Number of compressing threads.
     """
 
-    def __init__(self, data: h5py.Dataset, threads: int = 2) -> None:
+    def __init__(
+        self, data: h5py.Dataset, compression: Compression | Literal["blosc"], threads: int = 2
+    ) -> None:
         self._data = data
+        self._compression = compression
         self._n, *shape = data.shape
         self._shape, self._dtype = tuple(shape), data.dtype
         self._own = threading.local()
@@ -60,11 +67,8 @@ class FrameChunks:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            while self._pending:
-                self._store()
+            self.finish()
         self._pool.shutdown(cancel_futures=True)
-        if kind is None and self._written != self._n:
-            raise LayoutError(f"only {self._written} of {self._n} frames were written")
 
     def write(self, frame: npt.NDArray[Any]) -> None:
         """Add the next frame, (C, H, W); the array may be used again at once.
@@ -79,27 +83,51 @@ class FrameChunks:
                 f"a frame is {frame.dtype} {frame.shape}; {self._dtype} {self._shape} is expected"
             )
         if self._written + len(self._pending) == self._n:
-            raise LayoutError(f"a frame follows the last of {self._n}")
+            raise LayoutError(f"a frame follows the last of {self._n} windows")
         self._pending.append(self._pool.submit(self._compress, frame.tobytes()))
         if len(self._pending) > self._most_pending:
             self._store()
 
+    def finish(self) -> None:
+        """Write what is pending, after the last frame; the end of the ``with`` block does it, too.
+
+        Raises
+        ------
+        LayoutError
+            If frames are missing.
+        """
+        while self._pending:
+            self._store()
+        self._pool.shutdown()
+        if self._written != self._n:
+            raise LayoutError(f"only {self._written} of {self._n} windows were written")
+
     def _start_thread(self) -> None:
-        # The checksum, 4 bytes per frame, makes reading fail where bits have flipped.
-        self._own.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        # A compressor serves one thread at a time. The checksum, 4 bytes per frame, makes reading
+        # fail if bits flipped; without it, most flips would silently give other values.
+        self._own.compressor = zstandard.ZstdCompressor(level=hdf5.ZSTD_LEVEL, write_checksum=True)
 
     def _compress(self, raw: bytes) -> bytes:
-        return blosc_chunk(raw, self._own.compressor.compress(raw))
+        if self._compression == "none":
+            return raw
+        if self._compression == "gzip":
+            return deflated(raw, self._dtype.itemsize, hdf5.GZIP_LEVEL)
+        compressed: bytes = self._own.compressor.compress(raw)
+        return blosc_chunk(raw, compressed) if self._compression == "blosc" else compressed
 
     def _store(self) -> None:
         chunk = self._pending.popleft().result()
-        self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
+        if self._compression == "none":  # HDF5 adds a checksum
+            self._data[self._written] = np.frombuffer(chunk, self._dtype).reshape(self._shape)
+        else:
+            self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
         self._written += 1
 
 
 def blosc_chunk(raw: bytes, compressed: bytes) -> bytes:
     """Return bytes as Blosc 1 has them: with one block of Zstandard, or plain if that is shorter.
 
+    Blosc itself would make blocks whose size depends on the processor's caches.
     ``recordings/hdf5/chunks.py`` describes the format.
     """
     size = len(raw)

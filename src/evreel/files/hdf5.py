@@ -32,6 +32,7 @@ except ImportError as error:
     ) from error
 
 GZIP_LEVEL = 4
+ZSTD_LEVEL = 1
 REBUILD = "The file is damaged: build or download it again."
 
 
@@ -422,7 +423,7 @@ def filter_options(filter_: Filter) -> dict[str, Any]:
         # checksum after it, so that damage is found before the plugin sees it.
         return {**hdf5plugin.Bitshuffle(cname="lz4"), "fletcher32": True}
     if filter_ == "zstd":
-        return dict(hdf5plugin.Zstd(clevel=1))
+        return dict(hdf5plugin.Zstd(clevel=ZSTD_LEVEL))
     if filter_ == "gzip":
         return {"compression": "gzip", "compression_opts": GZIP_LEVEL, "shuffle": True}
     return {"fletcher32": True} if filter_ == "fletcher32" else {}

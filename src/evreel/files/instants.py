@@ -11,7 +11,7 @@ import numpy as np
 from evreel.errors import AnnotationError, UsageError
 from evreel.files.boxes import read_boxes
 from evreel.files.clock import read_clock
-from evreel.npy import HEAD_BYTES, array_head
+from evreel.npy import whole_numbers
 from evreel.text import read_list
 from evreel.timebase import FARTHEST, Int64Array
 from evreel.windows import Instants
@@ -105,16 +105,10 @@ def read_times(path: str | Path) -> Int64Array:
 
 def _of_npy(path: Path, data: bytes) -> Int64Array:
     try:
-        head = array_head(data[:HEAD_BYTES])
-        if head.dtype.kind not in "iu" or len(head.shape) != 1:
-            raise ValueError(f"it holds {head.dtype} in {len(head.shape)} dimensions")
-        n, size = head.shape[0], len(data) - head.size
-        if n < 0 or size != n * head.dtype.itemsize:
-            raise ValueError(f"{size:,} bytes are not {n:,} times of {head.dtype}")
+        times = whole_numbers(data)
     except ValueError as error:
         problem = f"is not a column of times: {error}"
         raise AnnotationError(problem, path=path, hint=_FORM) from error
-    times = np.frombuffer(data, head.dtype, offset=head.size)
     if times.dtype == np.uint64:
         times = np.minimum(times, np.uint64(FARTHEST + 1))  # what is beyond must not wrap
     return times.astype(np.int64)

@@ -22,7 +22,14 @@ from evreel.annotations.tables import (
     Spans,
     TagTable,
 )
-from evreel.errors import EventsError, LayoutError, ParameterError, UsageError, did_you_mean
+from evreel.errors import (
+    EventsError,
+    LayoutError,
+    ParameterError,
+    UsageError,
+    did_you_mean,
+    hint_of,
+)
 from evreel.events import Events, Sensor
 from evreel.files import hdf5
 from evreel.files.events_store import EventsStore
@@ -507,7 +514,7 @@ class SlicesFile(hdf5.Opened):
             raise LayoutError(
                 f"has no attribute {name!r}; its attributes are: {known}",
                 path=self.path,
-                hint=did_you_mean(name, self.attributes.name),
+                hint=hint_of(name, self.attributes.name),
             )
         number = self.attributes.name.index(name)
         with hdf5.reading(self.path, f"{group}/attributes/{number}"):

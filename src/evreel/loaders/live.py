@@ -150,12 +150,6 @@ def _settings(
     """Return the settings of a feature from the arguments of a call."""
     from evreel.representations import kind_of
 
-    if not isinstance(representation, str):
-        raise UsageError(
-            f"representation={representation!r} is not a name",
-            hint="Give the name of a representation, or of a function of your own as "
-            "'file.py:function'; or register it (evreel.representations.from_function).",
-        )
     own = settings_of(kind_of(representation))
     known = settings_of(FeatureSettings).keys() - {"representation", "parameters", "compression"}
     given = {

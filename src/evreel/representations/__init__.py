@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from evreel.errors import ParameterError, did_you_mean
+from evreel.errors import ParameterError, hint_of
 from evreel.representations.averaged_timesurface import AveragedTimesurface
 from evreel.representations.base import Accumulator, Frame, Representation, Window
 from evreel.representations.binary import Binary
@@ -79,26 +79,29 @@ __all__ = [
 ]
 
 REGISTRY: dict[str, type[Representation]] = {
-    "histogram": Histogram,
-    "binary": Binary,
-    "event_image": EventImage,
-    "voxel_grid": VoxelGrid,
-    "stacked_histogram": StackedHistogram,
-    "mixed_density_stack": MixedDensityStack,
-    "histo": Histo,
-    "diff": Diff,
-    "histo_quantized": HistoQuantized,
-    "diff_quantized": DiffQuantized,
-    "timesurface": Timesurface,
-    "multi_channel_timesurface": MultiChannelTimesurface,
-    "event_cube": EventCube,
-    "event_cube_paper": EventCubePaper,
-    "exponential_surface": ExponentialSurface,
-    "last_timestamp": LastTimestamp,
-    "tore": Tore,
-    "hats": Hats,
-    "averaged_timesurface": AveragedTimesurface,
-    "ergo12": Ergo12,
+    kind.name: kind
+    for kind in (
+        Histogram,
+        Binary,
+        EventImage,
+        VoxelGrid,
+        StackedHistogram,
+        MixedDensityStack,
+        Histo,
+        Diff,
+        HistoQuantized,
+        DiffQuantized,
+        Timesurface,
+        MultiChannelTimesurface,
+        EventCube,
+        EventCubePaper,
+        ExponentialSurface,
+        LastTimestamp,
+        Tore,
+        Hats,
+        AveragedTimesurface,
+        Ergo12,
+    )
 }
 """Name → class of every representation that `create` knows."""
 
@@ -124,7 +127,7 @@ def kind_of(name: str) -> type[Representation]:
     if name not in REGISTRY:
         raise ParameterError(
             f"there is no representation {name!r}; available: {_listed(REGISTRY)}",
-            hint=_nearest(name, REGISTRY),
+            hint=hint_of(name, REGISTRY),
         )
     return REGISTRY[name]
 
@@ -159,7 +162,7 @@ def create(name: str, parameters: Mapping[str, Any] | None = None) -> Representa
             raise ParameterError(
                 f"it has no parameter {unknown!r}; available: {_listed(known)}",
                 place=name,
-                hint=_nearest(unknown, known),
+                hint=hint_of(unknown, known),
             )
     for wanted, argument in known.items():
         if argument.default is argument.empty and wanted not in given:
@@ -191,8 +194,3 @@ def register(kind: Kind) -> Kind:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
-
-
-def _nearest(name: str, names: Iterable[str]) -> str | None:
-    guess = did_you_mean(name, names)
-    return guess[0].upper() + guess[1:] if guess else None

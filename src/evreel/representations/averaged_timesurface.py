@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evreel.events import Sensor
-from evreel.representations.base import Accumulator, Representation
-from evreel.representations.cells import CellsAccumulator, shape_of
+from evreel.representations.base import Accumulator
+from evreel.representations.cells import CellsAccumulator, OfCells, cell_setting, radius_setting
 from evreel.settings import setting
 
 
 @dataclass(frozen=True)
-class AveragedTimesurface(Representation):
+class AveragedTimesurface(OfCells):
     """Average of the time surfaces of the events in each cell and polarity, as Tonic has it.
 
     The surface of an event at time t is, at each offset (Δy, Δx) of up to r px, the sum of what is
@@ -74,14 +74,8 @@ class AveragedTimesurface(Representation):
     reference: ClassVar[str] = "Tonic 1.7, after Sironi et al. 2018, arXiv:1803.07913"
     unit: ClassVar[str] = "1"
 
-    cell_px: int = setting(10, "Side of a cell.", unit="px", minimum=1, maximum=65536)
-    radius_px: int = setting(
-        2,
-        "How far from an event others count; a surface is twice this + 1 wide.",
-        unit="px",
-        minimum=0,
-        maximum=100,
-    )
+    cell_px: int = cell_setting()
+    radius_px: int = radius_setting(2)
     memory_us: int = setting(
         1_000, "How far back events count.", unit="µs", minimum=0, maximum=10**12
     )
@@ -91,20 +85,6 @@ class AveragedTimesurface(Representation):
     decay: str = setting(
         "exp", "How events fade: 'exp' to 1/e in τ, or 'lin' to 0 in 3τ.", choices=("exp", "lin")
     )
-
-    @property
-    def channels(self) -> int:
-        """s² for OFF, then s² for ON, each row by row."""
-        return 2 * (2 * self.radius_px + 1) ** 2
-
-    @property
-    def dtype(self) -> str:
-        """float32."""
-        return "float32"
-
-    def shape(self, sensor: Sensor) -> tuple[int, int, int]:
-        """Return (2 s², rows of cells, columns of cells)."""
-        return shape_of(sensor, self.cell_px, self.radius_px)
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what sums up surfaces, with its own frame."""

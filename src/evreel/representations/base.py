@@ -19,7 +19,7 @@ import numpy.typing as npt
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
 from evreel.representations.channels import Legend, probed
-from evreel.settings import Settings, settings_of
+from evreel.settings import Settings, setting, settings_of
 
 Frame = npt.NDArray[Any]
 Viz = Callable[[Frame], Frame]
@@ -46,6 +46,21 @@ class Window(NamedTuple):
     last_us: int
     n: int
     since_us: int
+
+    def covered(self, span: str) -> tuple[int, int]:
+        """Return from when to when bins go, as `span_setting` says it."""
+        if span == "window":
+            return self.start_us, self.stop_us
+        return self.first_us, self.last_us
+
+
+def span_setting() -> Any:
+    """Return the field of `span`, which representations with temporal bins have."""
+    return setting(
+        "events",
+        "What the bins cover: first to last event ('events'), or the whole window ('window').",
+        choices=("events", "window"),
+    )
 
 
 class Accumulator(ABC):
@@ -153,6 +168,33 @@ class Accumulator(ABC):
     def finish(self) -> Frame:
         """Return the finished frame, read-only, valid until the next `begin`."""
         return self._finished
+
+
+class Gathering(Accumulator):
+    """Keeps the pieces of a window, for what is computed of all of them at its end.
+
+    A subclass defines `finish`, which begins with `taken`.
+    """
+
+    def __init__(
+        self, representation: Representation, sensor: Sensor, repairs: MutableMapping[str, int]
+    ) -> None:
+        super().__init__(representation, sensor, repairs)
+        self._pieces: list[Events] = []
+
+    def begin(self, window: Window) -> None:
+        """Start a window, without any piece."""
+        super().begin(window)
+        self._pieces = []
+
+    def accumulate(self, events: Events) -> None:
+        """Keep a piece."""
+        self._pieces.append(events)
+
+    def taken(self) -> list[Events]:
+        """Return the pieces, and hold them no longer."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
 
 class Representation(Settings, ABC):

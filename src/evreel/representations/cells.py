@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.settings import setting
 from evreel.timebase import Int64Array
 
 
-def shape_of(sensor: Sensor, cell_px: int, radius_px: int) -> tuple[int, int, int]:
-    """Return (2 s², rows, columns of cells), s = 2 `radius_px` + 1; cells cover the sensor."""
-    height, width = sensor
-    side = 2 * radius_px + 1
-    return 2 * side * side, -(-height // cell_px), -(-width // cell_px)
+def cell_setting() -> Any:
+    """Return the field of `cell_px`."""
+    return setting(10, "Side of a cell.", unit="px", minimum=1, maximum=65536)
+
+
+def radius_setting(default: int) -> Any:
+    """Return the field of `radius_px`."""
+    return setting(
+        default,
+        "How far from an event others count; a surface is twice this + 1 wide.",
+        unit="px",
+        minimum=0,
+        maximum=100,
+    )
+
+
+class OfCells(Representation):
+    """A representation with one pixel per cell; subclasses have `cell_px` and `radius_px`."""
+
+    cell_px: int
+    radius_px: int
+
+    @property
+    def channels(self) -> int:
+        """s² for OFF, then s² for ON, each row by row; s = 2 `radius_px` + 1."""
+        return 2 * (2 * self.radius_px + 1) ** 2
+
+    @property
+    def dtype(self) -> str:
+        """float32."""
+        return "float32"
+
+    def shape(self, sensor: Sensor) -> tuple[int, int, int]:
+        """Return (2 s², rows of cells, columns of cells); cells cover the sensor."""
+        height, width = sensor
+        return self.channels, -(-height // self.cell_px), -(-width // self.cell_px)
 
 
 class CellsAccumulator(Accumulator):

@@ -122,7 +122,7 @@ def probed(made_of: Representation) -> Legend:
     (True, True)
     """
     from evreel.events import Events, Sensor
-    from evreel.representations.running import frames
+    from evreel.representations.running import tensor
     from evreel.windows import Windows
 
     sensor = Sensor(_SIDE, _SIDE)
@@ -135,13 +135,7 @@ def probed(made_of: Representation) -> Legend:
         events = Events(k[:n] * _STEP_US, x[:n], y[:n], np.full(n, p, np.uint8), sensor)
         edges = ([0], [len(k) * _STEP_US], [0], [n])  # in time, and rows
         windows = Windows(*(np.array(edge, dtype=np.int64) for edge in edges))
-        [frame] = frames(
-            made_of,
-            lambda low, high: events[low:high],
-            windows,
-            sensor,
-            index_of=events.t.searchsorted,
-        )
+        [frame] = tensor(made_of, events, windows)
         flat = frame.reshape(len(frame), -1).astype(np.float64)
         return flat.min(axis=1), flat.max(axis=1)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evreel.events import Sensor
-from evreel.representations.base import Accumulator, Frame, Representation
-from evreel.representations.stamps import StampsAccumulator
+from evreel.representations.base import Accumulator, Frame
+from evreel.representations.stamps import OfStamps, StampsAccumulator, history_setting
 from evreel.settings import setting
 
 _FADED = 88
@@ -16,7 +16,7 @@ _FADED = 88
 
 
 @dataclass(frozen=True)
-class ExponentialSurface(Representation):
+class ExponentialSurface(OfStamps):
     """exp(−(t_ref − t_last)/τ) for each pixel, channel 0 OFF and channel 1 ON.
 
     t_ref is the window's stop, t_last the last timestamp of the pixel and polarity before it. A
@@ -67,12 +67,7 @@ class ExponentialSurface(Representation):
     tau_us: float = setting(
         50_000.0, "Time in which a value falls to 1/e.", unit="µs", minimum=1e-3, maximum=1e12
     )
-    history_us: int | None = setting(
-        None,
-        "How far before its window an event may be to count; null: as far as there are events.",
-        unit="µs",
-        minimum=0,
-    )
+    history_us: int | None = history_setting()
 
     @property
     def channels(self) -> int:
@@ -83,11 +78,6 @@ class ExponentialSurface(Representation):
     def dtype(self) -> str:
         """float32, from 0 to 1."""
         return "float32"
-
-    @property
-    def history(self) -> int | None:
-        """`history_us`."""
-        return self.history_us
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what carries the last timestamps, with its own frame."""

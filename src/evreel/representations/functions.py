@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from evreel.errors import ParameterError, RepresentationError
 from evreel.events import Events, Sensor
-from evreel.representations.base import RESERVED, Accumulator, Frame, Representation, Window
+from evreel.representations.base import RESERVED, Accumulator, Frame, Gathering, Representation
 from evreel.representations.sources import telling
 from evreel.settings import type_of
 from evreel.timebase import Int64Array
@@ -265,27 +265,18 @@ class Own(Representation):
         return self._known()[sensor]
 
 
-class _Making(Accumulator):
+class _Making(Gathering):
     """Calls a function with a whole window."""
 
     alone = True
-    _pieces: list[Events]
 
     def __init__(self, own: Own, sensor: Sensor, repairs: MutableMapping[str, int]) -> None:
         super().__init__(own, sensor, repairs)
         self._own = own
 
-    def begin(self, window: Window) -> None:
-        super().begin(window)
-        self._pieces = []
-
-    def accumulate(self, events: Events) -> None:
-        self._pieces.append(events)
-
     def finish(self) -> Frame:
         what = f"window {self.window.number}"
-        columns = _columns(self._pieces, self.window.start_us)
-        self._pieces = []
+        columns = _columns(self.taken(), self.window.start_us)
         frame = self._own.frame_of(columns, self.sensor, what)
         fits = frame.dtype == self.frame.dtype or (
             self._own.call.dtype is not None and _keeps(frame.dtype, self.frame.dtype)

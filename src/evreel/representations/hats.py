@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evreel.events import Sensor
-from evreel.representations.base import Accumulator, Representation
-from evreel.representations.cells import CellsAccumulator, shape_of
+from evreel.representations.base import Accumulator
+from evreel.representations.cells import CellsAccumulator, OfCells, cell_setting, radius_setting
 from evreel.settings import setting
 
 
 @dataclass(frozen=True)
-class Hats(Representation):
+class Hats(OfCells):
     """Average of the local memory time surfaces of the events in each cell, by polarity.
 
     The surface of an event at time t is, at each offset (Δy, Δx) of up to r px, the sum of
@@ -66,34 +66,14 @@ class Hats(Representation):
     reference: ClassVar[str] = "Sironi et al. 2018, arXiv:1803.07913"
     unit: ClassVar[str] = "1"
 
-    cell_px: int = setting(10, "Side of a cell.", unit="px", minimum=1, maximum=65536)
-    radius_px: int = setting(
-        3,
-        "How far from an event others count; a surface is twice this + 1 wide.",
-        unit="px",
-        minimum=0,
-        maximum=100,
-    )
+    cell_px: int = cell_setting()
+    radius_px: int = radius_setting(3)
     tau_us: float = setting(
         1e9, "Time in which what an event adds falls to 1/e.", unit="µs", minimum=1e-3, maximum=1e12
     )
     memory_us: int = setting(
         100_000, "How far back events count.", unit="µs", minimum=1, maximum=10**12
     )
-
-    @property
-    def channels(self) -> int:
-        """s² for OFF, then s² for ON, each row by row."""
-        return 2 * (2 * self.radius_px + 1) ** 2
-
-    @property
-    def dtype(self) -> str:
-        """float32."""
-        return "float32"
-
-    def shape(self, sensor: Sensor) -> tuple[int, int, int]:
-        """Return (2 s², rows of cells, columns of cells)."""
-        return shape_of(sensor, self.cell_px, self.radius_px)
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what sums up surfaces, with its own frame."""

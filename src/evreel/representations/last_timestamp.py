@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evreel.events import Sensor
-from evreel.representations.base import Accumulator, Frame, Representation
-from evreel.representations.stamps import StampsAccumulator
-from evreel.settings import setting
+from evreel.representations.base import Accumulator, Frame
+from evreel.representations.stamps import OfStamps, StampsAccumulator, history_setting
 
 UNSEEN = -1
 """The age of a pixel without an event."""
 
 
 @dataclass(frozen=True)
-class LastTimestamp(Representation):
+class LastTimestamp(OfStamps):
     """Age of the last event of each pixel at the window's stop, channel 0 OFF and channel 1 ON.
 
     The age is ``stop_us − t_last`` in whole µs, 1 or more, so that ``stop_us`` less a value is the
@@ -49,12 +48,7 @@ class LastTimestamp(Representation):
     reference: ClassVar[str] = "Benosman et al. 2014, doi:10.1109/TNNLS.2013.2273537"
     unit: ClassVar[str] = "µs"
 
-    history_us: int | None = setting(
-        None,
-        "How far before its window an event may be to count; null: as far as there are events.",
-        unit="µs",
-        minimum=0,
-    )
+    history_us: int | None = history_setting()
 
     @property
     def channels(self) -> int:
@@ -65,11 +59,6 @@ class LastTimestamp(Representation):
     def dtype(self) -> str:
         """int64, which holds any age."""
         return "int64"
-
-    @property
-    def history(self) -> int | None:
-        """`history_us`."""
-        return self.history_us
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what carries the last timestamps, with its own frame."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from evreel.errors import ParameterError, RepresentationError, did_you_mean
+from evreel.errors import ParameterError, RepresentationError, hint_of
 from evreel.events import Sensor
 from evreel.representations.base import FACTS, RESERVED, Accumulator, Representation
 from evreel.representations.functions import Own, class_of
@@ -110,11 +110,10 @@ def _kind_of(source: Source, wanted: str, label: str, again: str) -> type[Repres
             for name, value in vars(source.module).items()
             if callable(value) and getattr(value, "__module__", "") == source.module.__name__
         ]
-        near = did_you_mean(wanted, public)
         raise ParameterError(
             f"has no function or class {wanted!r}; available: {', '.join(public) or 'none'}",
             path=source.path,
-            hint=near[0].upper() + near[1:] if near else None,
+            hint=hint_of(wanted, public),
         )
     files = dict(source.files)
     if isinstance(found, type) and issubclass(found, Representation):

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evreel.errors import EvreelError, ParameterError, did_you_mean, one_line
+from evreel.errors import EvreelError, ParameterError, hint_of, one_line
 
 _LONGEST_SAID = 500
 
@@ -52,13 +52,11 @@ def read_file(path: Path, package: str, *, has_neighbours: bool) -> Source:
         real = path.resolve(strict=True)
         data = real.read_bytes()
     except (OSError, RuntimeError, ValueError) as error:
-        near = did_you_mean(path.name, _names_in(path.parent))
         why = getattr(error, "strerror", None) or str(error)
         raise ParameterError(
             f"cannot read {str(path)!r}, the source of a representation: {why}",
-            hint=f"{near[0].upper()}{near[1:]}"
-            if near
-            else "A path is relative to the folder in which evreel, or Snakemake, runs.",
+            hint=hint_of(path.name, _names_in(path.parent))
+            or "A path is relative to the folder in which evreel, or Snakemake, runs.",
         ) from error
     known = _LOADED.get((real, package))
     if known is None or not known.is_current():

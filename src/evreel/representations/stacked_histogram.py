@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from evreel.events import Events, Sensor
-from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.base import Accumulator, Frame, Representation, Window, span_setting
 from evreel.settings import Place, optional, setting
 
 LOST = "stacked_histogram_increments_lost"
@@ -67,11 +67,7 @@ class StackedHistogram(Representation):
     count_cutoff: int | None = setting(
         10, "Largest count; null, or a number above 255: 255.", unit="events", minimum=1
     )
-    span: str = setting(
-        "events",
-        "What the bins cover: first to last event ('events'), or the whole window ('window').",
-        choices=("events", "window"),
-    )
+    span: str = span_setting()
     compat: Literal["rvt"] | None = optional(
         "Whose code to equal bit for bit, with its float32 division and wrapping counts."
     )
@@ -109,7 +105,7 @@ class _Saturating(Accumulator):
 
         super().__init__(stacked, sensor, repairs)
         self._bins = np.arange(stacked.bins)
-        self._whole_window = stacked.span == "window"
+        self._covers = stacked.span
         self._most = np.uint8(min(stacked.count_cutoff or 255, 255))
         self._starts = np.zeros(stacked.bins, dtype=np.int64)
         self._count = count_saturating
@@ -117,10 +113,8 @@ class _Saturating(Accumulator):
 
     def begin(self, window: Window) -> None:
         super().begin(window)
-        t0, stop = window.first_us, window.last_us
-        if self._whole_window:
-            t0, stop = window.start_us, window.stop_us
-        np.add(t0, self._borders(max(stop - t0, 1)), out=self._starts)
+        t0, last_us = window.covered(self._covers)
+        np.add(t0, self._borders(max(last_us - t0, 1)), out=self._starts)
 
     def _borders(self, span: int) -> Frame:
         """Return (b,) the first µs of each bin: of bin k, k span/b rounded up."""

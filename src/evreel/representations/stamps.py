@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 import numpy as np
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation, Window
+from evreel.settings import setting
 from evreel.timebase import Int64Array
 
 _NARROW = 1 << 31
 _REACH = 1 << 30
 _WIDE_NEVER = -(1 << 62)
+
+
+def history_setting() -> Any:
+    """Return the field of `history_us`, which such a representation has."""
+    return setting(
+        None,
+        "How far before its window an event may be to count; null: as far as there are events.",
+        unit="µs",
+        minimum=0,
+    )
+
+
+class OfStamps(Representation):
+    """A representation of the newest timestamps; subclasses have the field `history_us`."""
+
+    history_us: int | None
+
+    @property
+    def history(self) -> int | None:
+        """`history_us`."""
+        return self.history_us
 
 
 class StampsAccumulator(Accumulator):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evreel.events import Sensor
-from evreel.representations.base import Accumulator, Frame, Representation
-from evreel.representations.stamps import StampsAccumulator
+from evreel.representations.base import Accumulator, Frame
+from evreel.representations.stamps import OfStamps, StampsAccumulator, history_setting
 from evreel.settings import setting
 
 OLDEST_US = 500_000_000
@@ -19,7 +19,7 @@ NEWEST_US = 150
 
 
 @dataclass(frozen=True)
-class Tore(Representation):
+class Tore(OfStamps):
     """log(age + 1) − log(151) of the K newest events of each pixel, at least 0.
 
     The age is that at the window's stop, in µs, and at most 5·10⁸. A pixel that has fewer than K
@@ -67,12 +67,7 @@ class Tore(Representation):
     newest: int = setting(
         3, "How many of the newest events of each pixel and polarity.", minimum=1, maximum=100
     )
-    history_us: int | None = setting(
-        None,
-        "How far before its window an event may be to count; null: as far as there are events.",
-        unit="µs",
-        minimum=0,
-    )
+    history_us: int | None = history_setting()
 
     @property
     def channels(self) -> int:
@@ -83,11 +78,6 @@ class Tore(Representation):
     def dtype(self) -> str:
         """float32, 0 to 15.013."""
         return "float32"
-
-    @property
-    def history(self) -> int | None:
-        """`history_us`."""
-        return self.history_us
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what carries the newest timestamps, with its own frame."""

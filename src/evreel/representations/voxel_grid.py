@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from evreel.events import Events, Sensor
-from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.base import Accumulator, Frame, Representation, Window, span_setting
 from evreel.representations.channels import Legend, singles
 from evreel.settings import optional, setting
 
@@ -78,11 +78,7 @@ class VoxelGrid(Representation):
     unit: ClassVar[str] = "events"
 
     bins: int = setting(5, "Number of temporal bins.", minimum=1, maximum=1000)
-    span: str = setting(
-        "events",
-        "What the bins cover: first to last event ('events'), or the whole window ('window').",
-        choices=("events", "window"),
-    )
+    span: str = span_setting()
     compat: Literal["openeb_bilinear", "openeb_nearest", "tonic"] | None = optional(
         "Another tool's rule for which bins an event is between."
     )
@@ -129,15 +125,13 @@ class _Voxels(Accumulator):
 
     def __init__(self, grid: VoxelGrid, sensor: Sensor, repairs: MutableMapping[str, int]) -> None:
         super().__init__(grid, sensor, repairs)
-        self._whole_window = grid.span == "window"
+        self._covers = grid.span
         self._t0 = self._span = 0
 
     def begin(self, window: Window) -> None:
         super().begin(window)
-        if self._whole_window:
-            self._t0, self._span = window.start_us, window.stop_us - window.start_us
-        else:
-            self._t0, self._span = window.first_us, window.last_us - window.first_us
+        self._t0, last_us = window.covered(self._covers)
+        self._span = last_us - self._t0
 
 
 class _Centred(_Voxels):

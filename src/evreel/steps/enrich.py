@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evreel.errors import ParameterError, UsageError, foreign
+from evreel.layout import FEATURES
 from evreel.outputs import atomic
 from evreel.steps.common import LOG, Steady
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 NAME = "[A-Za-z0-9_][A-Za-z0-9_-]{0,99}"
 """Form of the name of added values."""
 
-_TAKEN = ("data", "windows", "samples", "labels", "t_offset", "last_timestamps", "extra")
+_TAKEN = {array.name.partition("/")[0] for array in FEATURES.arrays}
 
 
 def enrich(

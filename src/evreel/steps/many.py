@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from evreel.errors import EvreelError, UsageError
+from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import Progress, silent
 from evreel.steps.common import memory_error, os_error
 from evreel.text import nfc
-
-BOXES_END = "_bbox.npy"
-"""How the names of files of boxes end."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def boxes_by_name(boxes: Sequence[Path], names: Mapping[str, Path]) -> dict[str,
         if len(of) != 1:
             problem = f"could belong to {' and '.join(of)}" if of else "belongs to no recording"
             raise UsageError(
-                problem, path=path, hint=f"Boxes are found by name: <recording>{BOXES_END}."
+                problem, path=path, hint=f"Boxes are found by name: <recording>{BOXES_SUFFIX}."
             )
         if of[0] in given:
             raise UsageError(f"{of[0]} has other boxes too: {given[of[0]]}", path=path)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from evreel import __version__
 from evreel.errors import AnnotationError, UsageError
-from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import canonical_json
 from evreel.steps.common import LOG, counted
@@ -63,6 +62,7 @@ def play(
     AnnotationError
         If the boxes cannot be read, or are of other windows.
     """
+    from evreel.files.boxes import boxes_path
     from evreel.files.features import FeaturesFile
     from evreel.video import gif, mp4
     from evreel.video.png import png_bytes
@@ -78,7 +78,7 @@ def play(
         raise UsageError("fps and speed do not go with a picture", path=output)
     if boxes is not None and without_boxes:
         raise UsageError("boxes are named, and not to be drawn; give one of both")
-    beside = features.with_name(features.stem + BOXES_SUFFIX)
+    beside = boxes_path(features)
     if boxes is None and not without_boxes and beside.exists():
         boxes = beside
     with (
@@ -131,14 +131,13 @@ def _boxes(path: str | Path, file: FeaturesFile) -> Boxes:
         boxes_of_windows,
         first_path,
         last_of_tracks,
+        moved,
         read_boxes,
         read_boxes_of_windows,
     )
 
-    if not first_path(path).exists():  # of the recording, in pixels of its sensor
-        every = read_boxes(path)
-        if file.geometry.moves:
-            every, _ = file.geometry.of_boxes(every, file.sensor)
+    if not first_path(path).exists():  # by time
+        every, _ = moved(read_boxes(path), path, file.geometry, file.sensor)
         return boxes_of_windows(every, file.windows, "last", samples=file.samples)
     boxes, first = read_boxes_of_windows(path)
     if len(first) != len(file) + 1:

@@ -17,7 +17,7 @@ from evreel.steps.boxes import boxes_of_store
 from evreel.steps.common import LOG, Steady, named
 from evreel.steps.events import as_events, decoding_of, is_store
 from evreel.steps.features import FilePart, features_of, is_made, most_in_memory
-from evreel.steps.many import BOXES_END, Outcome, each_on_its_own
+from evreel.steps.many import Outcome, each_on_its_own
 
 if TYPE_CHECKING:
     import numpy as np
@@ -270,10 +270,10 @@ class _Making:
 
     def _remove_parts_from(self, k: int) -> None:
         """Remove the parts that an earlier run has made beyond those of this one."""
-        from evreel.files.boxes import origin_path
+        from evreel.files.boxes import boxes_path, origin_path
 
         while "part" in self._said_by(path := self._file(k)):
-            boxes = _boxes_of(path)
+            boxes = boxes_path(path)
             for old in (path, boxes, origin_path(boxes)):
                 old.unlink(missing_ok=True)
             LOG.info("%s: removed, a part of an earlier run", path.name)
@@ -281,7 +281,7 @@ class _Making:
 
     def _warn_of_others(self, inputs: Mapping[str, str], n: int) -> None:
         """Warn of files of an earlier run that readers of the folder would take along."""
-        from evreel.files.boxes import read_origin
+        from evreel.files.boxes import boxes_path, read_origin
 
         is_whole = self._wanted.max_duration_us is None
         other = self._wanted.folder / f"{self._name}{'_0' if is_whole else ''}.h5"
@@ -291,7 +291,7 @@ class _Making:
                 *(other.name, "with" if is_whole else "without"),
             )
         for k in range(0 if self._wanted.boxes else n):
-            boxes = _boxes_of(self._file(k))
+            boxes = boxes_path(self._file(k))
             has = read_origin(boxes)["inputs"]
             if any(has.get(role, of) != of for role, of in inputs.items()):
                 LOG.warning("%s: is there too, and was made of other events", boxes.name)
@@ -314,7 +314,7 @@ class _Making:
             )
         start_us = wanted.start_us
         shift_us = self._shift_us(store)
-        if wanted.clock == "metavision" and shift_us is not None:
+        if shift_us is not None:
             start_us += shift_us - store.t_offset
         division, ending = self._settings.division(), self._settings.ending
         stop_us, instants = store.t_stop_us, None
@@ -350,8 +350,8 @@ class _Making:
         ]
 
     def _shift_us(self, store: Divided) -> int | None:
-        """Return the timestamp that Metavision counts from, None where timestamps are dates."""
-        if abs(store.t_offset) >= DATES_US:
+        """Return the timestamp that times count from, None for that of the first event."""
+        if self._wanted.clock == "recording" or abs(store.t_offset) >= DATES_US:
             return None
         overflow_us = OVERFLOW_US.get(store.source_format)
         return 0 if overflow_us is None else store.t_offset // overflow_us * overflow_us
@@ -371,8 +371,7 @@ class _Making:
             return None
         every, repairs = np.zeros(0, dtype=BOX_DTYPE), dict[str, int]()
         if self._boxes is not None:
-            is_shifted = self._wanted.clock == "metavision"
-            zero_us = (self._shift_us(store) or 0) if is_shifted else 0
+            zero_us = self._shift_us(store) or 0
             every, repairs = boxes_of_store(
                 self._boxes, store, self._wanted.of_boxes, zero_us=zero_us
             )
@@ -390,9 +389,9 @@ class _Making:
         return divided
 
     def _has_boxes(self, path: Path, inputs: Mapping[str, str], said: Mapping[str, Any]) -> bool:
-        from evreel.files.boxes import origin_path
+        from evreel.files.boxes import boxes_path, origin_path
 
-        boxes = _boxes_of(path)
+        boxes = boxes_path(path)
         try:
             has = json.loads(origin_path(boxes).read_bytes())
             return bool(
@@ -424,9 +423,9 @@ class _Making:
         inputs: Mapping[str, str],
         said: Mapping[str, Any],
     ) -> None:
-        from evreel.files.boxes import origin_path, write_boxes, write_origin
+        from evreel.files.boxes import boxes_path, origin_path, write_boxes, write_origin
 
-        output, (found, repairs) = _boxes_of(path), boxes
+        output, (found, repairs) = boxes_path(path), boxes
         self._check_apart(output)
         how = self._of_boxes(inputs, said)
         with atomic(output, origin_path(output)) as (scratch, origin):
@@ -442,10 +441,6 @@ def _place(path: Path) -> list[tuple[int, int]]:
         status = path.stat()
         return [(status.st_dev, status.st_ino)]
     return []
-
-
-def _boxes_of(features: Path) -> Path:
-    return features.with_name(f"{features.stem}{BOXES_END}")
 
 
 def _files_of_labels(
