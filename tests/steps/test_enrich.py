@@ -69,6 +69,8 @@ def test_values__come_back_as_they_were_with_the_digest_of_their_file(feature, t
     assert steps.enrich(feature, {"confidence": array}) == {"confidence": values.shape}
     with FeaturesFile(feature) as file:
         assert list(file.extra) == ["confidence"]
+        with pytest.raises(UsageError, match=r"has no added values 'confidnce'; did you mean"):
+            file.extra["confidnce"]
         extra = file.extra["confidence"]
         assert (extra.shape, len(extra)) == (values.shape, N)
         assert extra.sha256 == sha256(array)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
 
+from evreel.errors import UsageError, did_you_mean
 from evreel.files import hdf5
 from evreel.files.filters import deflated
 from evreel.files.repack import copy_attributes
@@ -117,10 +118,22 @@ def copy_with(source: Path, destination: Path, added: Mapping[str, Added]) -> No
             _write(group, name, all_[name])
 
 
+class _ByName(dict[str, Extra]):
+    """What was added to a file, by name."""
+
+    path: Path
+
+    def __missing__(self, name: str) -> Extra:
+        there = did_you_mean(name, self) or f"it has {', '.join(self) or 'none'}"
+        raise UsageError(f"has no added values {name!r}; {there}", path=self.path)
+
+
 def extra_of(file: h5py.File, path: Path) -> dict[str, Extra]:
     """Return what was added to an open features file, by name."""
     names = hdf5.members(file, GROUP) if GROUP in file else []
-    return {name: Extra(file[f"{GROUP}/{name}"], path) for name in names}
+    found = _ByName({name: Extra(file[f"{GROUP}/{name}"], path) for name in names})
+    found.path = path
+    return found
 
 
 def _write(group: h5py.Group, name: str, added: Added) -> None:
