@@ -158,7 +158,7 @@ def test_divisions__of_nothing_are_no_windows(tail):
         (lambda: division(10, ending="times", stride_us=5), "stride_us=5 does not go with ending"),
         (lambda: division(10, ending="times", tail="drop"), "tail=drop does not go with ending"),
         (lambda: division(10, ending="times", origin_us=0), "origin_us=0 does not go with ending"),
-        (lambda: division(10, compat="rvt"), "compat=rvt goes with ending only"),
+        (lambda: division(10, compat="rvt"), "compat=rvt of windows goes with ending only"),
         (lambda: Ending(10, compat="metavision"), "compat='metavision' is neither None nor 'rvt'"),
         (lambda: Ending(0), "window_us=0 is not within 1 to"),
         (lambda: Mixed(0, 5), "window_us=0 is not within 1 to"),

@@ -507,6 +507,7 @@ def test_parameters__out_of_range_are_refused():
     for name, parameters, message in (
         ("exponential_surface", {"tau_us": 0}, "tau_us: 0 is less than 0.001"),
         ("exponential_surface", {"history_us": -1}, "history_us: -1 is less than 0"),
+        ("tore", {"history_us": 2**63}, "history_us: .* is more than 9,007,199,254,740,992"),
         ("tore", {"newest": 0}, "newest: 0 is less than 1"),
         ("hats", {"cell_px": 0}, "cell_px: 0 is less than 1"),
         ("averaged_timesurface", {"decay": "linear"}, "decay: 'linear' is not one of exp, lin"),

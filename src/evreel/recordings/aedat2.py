@@ -107,7 +107,8 @@ class Aedat2Recording(DecodedRecording):
                 f"the header names {named}{given}; the layout of its addresses is not known",
                 path=self.path,
                 hint="Give the camera's size (column sensor of the table, or option --sensor of "
-                "evreel events): 128x128 for a DVS128; 240x180, 346x260 or 640x480 for a DAVIS.",
+                "evreel events and features): 128x128 for a DVS128; 240x180, 346x260 or 640x480 "
+                "for a DAVIS.",
             )
         self._layout = size
         return stated
@@ -167,5 +168,5 @@ class Aedat2Recording(DecodedRecording):
             f"{problem}, and so have {survey.bad:,} of {survey.n:,} words",
             at,
             f"{WHOLE}Is it of a DVS128? If not, give the size of its camera (column sensor of the "
-            "table, or option --sensor of evreel events).",
+            "table, or option --sensor of evreel events and features).",
         )

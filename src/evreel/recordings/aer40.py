@@ -63,7 +63,7 @@ class Aer40Recording(DecodedRecording):
                 "sensor's size",
                 0,
                 hint="If it is one, give the size (column sensor of the table, or option --sensor "
-                "of evreel events): 34x34 for N-MNIST, 240x180 for N-Caltech101.",
+                "of evreel events and features): 34x34 for N-MNIST, 240x180 for N-Caltech101.",
             )
         return None
 

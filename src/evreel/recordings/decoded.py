@@ -121,7 +121,7 @@ class DecodedRecording(Closing):
                     f"{self.format} does not state the sensor's size",
                     path=path,
                     hint="Give it as WIDTHxHEIGHT: column sensor of the table, or option "
-                    "--sensor of evreel events.",
+                    "--sensor of evreel events and features.",
                 )
             self._has_head = True
             self.sensor = stated or sensor or Sensor(1, 1)

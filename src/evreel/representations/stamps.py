@@ -10,7 +10,7 @@ import numpy as np
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation, Window
 from evreel.settings import setting
-from evreel.timebase import Int64Array
+from evreel.timebase import FARTHEST, Int64Array
 
 _NARROW = 1 << 31
 _REACH = 1 << 30
@@ -24,6 +24,7 @@ def history_setting() -> Any:
         "How far before its window an event may be to count; null: as far as there are events.",
         unit="µs",
         minimum=0,
+        maximum=FARTHEST,
     )
 
 
