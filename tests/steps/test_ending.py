@@ -121,6 +121,29 @@ def test_samples__have_the_instants_from_their_start_to_their_stop_and_their_own
     assert not check(tmp_path).errors
 
 
+@pytest.mark.parametrize(
+    "windows",
+    [{"window_us": 15_000, "ending": "times"}, {"window_us": 6_000, "origin_us": -2_500}],
+    ids=str,
+)
+@pytest.mark.parametrize("history", [None, 4_000])
+def test_samples__do_not_look_back_beyond_their_start_where_a_window_does(
+    made, tmp_path, windows, history
+):
+    asked = steps.FeatureSettings(
+        representation="last_timestamp", parameters={"history_us": history}, **windows
+    )
+    given = {"cut": made / "park.tsv", "ends": files(made)}
+    steps.features(made / "park.h5", tmp_path / "f.h5", asked, **given)
+    with FeaturesFile(tmp_path / "f.h5") as file:
+        begins = np.repeat([0, 20_000], np.diff(file.samples.bounds))
+        assert (file.windows.start_us < begins).any()
+        for k, frame in enumerate(file):
+            seen = file.windows.stop_us[k] - frame[frame >= 0]
+            assert (seen >= begins[k]).all()
+            assert len(seen) or file.windows.start[k] == file.windows.stop[k]
+
+
 def test_origin__leaves_out_events_before_it_which_are_counted(made, tmp_path):
     with EventsStore(made / "park.h5") as store:
         early, late = store.index_of([12_000, 32_000]).tolist()

@@ -26,7 +26,7 @@ from evreel.events import Events, Sensor
 from evreel.geometry import EventMap, Regions
 from evreel.representations.base import Frame, Representation, Window
 from evreel.representations.feature import Feature
-from evreel.timebase import Int64Array
+from evreel.timebase import FARTHEST, Int64Array
 from evreel.windows import IndexOf, Windows
 
 Read = Callable[[int, int], Events]
@@ -64,7 +64,7 @@ class Run:
 
     feature: Feature
     windows: Windows
-    oldest_us: npt.ArrayLike = 0
+    oldest_us: npt.ArrayLike = -FARTHEST
     repairs: MutableMapping[str, int] = field(default_factory=dict)
     name: str = ""
     regions: Regions | None = None
@@ -77,7 +77,7 @@ def frames(
     sensor: Sensor,
     *,
     index_of: IndexOf | None = None,
-    oldest_us: npt.ArrayLike = 0,
+    oldest_us: npt.ArrayLike = -FARTHEST,
     rows: int = READ_ROWS,
     repairs: MutableMapping[str, int] | None = None,
     regions: Regions | None = None,
@@ -250,7 +250,8 @@ class _Plan:
             )
         oldest = np.broadcast_to(np.asarray(run.oldest_us, dtype=np.int64), windows.start_us.shape)
         since_us = oldest if history is None else np.maximum(oldest, windows.start_us - history)
-        self.since_us = np.minimum(since_us, windows.start_us)
+        # Also of a window that begins before its sample does: those events are of another one.
+        self.since_us = np.ascontiguousarray(since_us)
         self.low = np.minimum(index_of(self.since_us), windows.start)
 
     def go(
