@@ -31,6 +31,29 @@ def test_legend__of_each_representation_is_what_a_trial_finds(name):
         assert channel._replace(part=0) == shown._replace(part=0), f"channel {k} of {name}"
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("binary", {"per_polarity": True}),
+        ("event_image", {"signed": False}),
+        ("stacked_histogram", {"bins": 3, "compat": "rvt"}),
+        ("mixed_density_stack", {"bins": 3, "kind": "nam2022"}),
+        ("event_cube", {"num_utbins": 2, "split_polarity": False}),
+        ("multi_channel_timesurface", {"num_utbins": 2}),
+        ("tore", {"newest": 2}),
+        ("hats", {"radius_px": 1}),
+    ],
+)
+def test_legend__follows_the_parameters(name, parameters):
+    made_of = create(name, parameters)
+    assert made_of.legend == probed(made_of)
+
+
+def test_legend__does_not_depend_on_how_fast_events_fade():
+    made_of = create("averaged_timesurface", {"decay": "lin", "radius_px": 1})
+    assert made_of.legend == pairs(9, polarity_major=True)
+
+
 def by_function(function, channels, dtype="float32", **more):
     return from_function(
         function, name="own", channels=channels, dtype=dtype, unit="1", reference="none", **more

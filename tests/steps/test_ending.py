@@ -18,21 +18,15 @@ from evreel.files.events_store import EventsStore
 from evreel.files.features import FeaturesFile
 from evreel.provenance import sha256
 from evreel.representations import create, frames
-from support.scenes import write_scene
+from support.scenes import annotated
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A simulated recording: its store, clock, boxes every 7 ms, a column of times, and samples."""
     folder = tmp_path_factory.mktemp("made")
-    recording, rois, *_ = steps.simulate(write_scene(folder, "park", seed=1), folder)
-    store, clock = folder / "park.h5", folder / "park.clock.tsv"
-    steps.events(recording, store)
-    steps.clock(store, clock, steps.ClockSettings(window_us=10_000))
     at = steps.AnnotateSettings(boxes_at="rate", boxes_us=7_000)
-    windows = steps.RegularWindows(window_us=20_000)
-    boxes = folder / "park_bbox.npy"
-    steps.annotate(store, clock, folder / "slices.h5", boxes, windows, at, rois=rois)
+    store, _ = annotated(folder, folder / "slices.h5", folder / "park_bbox.npy", at)
     (folder / "park.times").write_text("-5\n0\n20000\n20000\n20001\n900000000\n")
     table = folder / "park.csv"
     table.write_text("label,start_us,stop_us\na,0,20000\nb,20000,50000\n")

@@ -15,21 +15,15 @@ from evreel.files.features import FeaturesFile
 from evreel.provenance import sha256
 from evreel.release.build import build
 from evreel.release.manifest import PlanEntry
-from support.scenes import write_scene
+from support.scenes import annotated
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Boxes of a simulated recording, every 5 ms, and a feature with windows of 20 ms."""
     folder = tmp_path_factory.mktemp("made")
-    recording, rois, *_ = steps.simulate(write_scene(folder, "park", seed=1), folder)
-    store, clock = folder / "park.h5", folder / "park.clock.tsv"
-    steps.events(recording, store)
-    steps.clock(store, clock, steps.ClockSettings(window_us=10_000))
     at = steps.AnnotateSettings(boxes_at="rate", boxes_us=5_000)
-    windows = steps.RegularWindows(window_us=20_000)
-    boxes = folder / "boxes.npy"
-    steps.annotate(store, clock, folder / "slices.h5", boxes, windows, at, rois=rois)
+    annotated(folder, folder / "slices.h5", folder / "boxes.npy", at)
     (folder / "hist").mkdir()
     features(folder, folder / "hist" / "park.h5", window_us=20_000)
     return folder

@@ -22,7 +22,7 @@ from evreel.release.manifest import PlanEntry
 from evreel.release.open import open_release
 from evreel.representations import Feature, Histogram, tensor
 from support.hdf5 import edited
-from support.scenes import write_scene
+from support.scenes import annotated
 from support.stores import store_of
 
 SENSOR = Sensor(47, 63)
@@ -33,14 +33,8 @@ CROPPED = {"crop": [8, 4, 56, 44], "flip_x": True, "downsample": 1}
 def made(tmp_path_factory):
     """A simulated recording of 63×47 px, its slices, and its boxes, one per frame."""
     folder = tmp_path_factory.mktemp("made")
-    recording, rois, *_ = steps.simulate(write_scene(folder, "park", seed=1), folder)
-    store, clock = folder / "park.h5", folder / "park.clock.tsv"
-    steps.events(recording, store)
-    steps.clock(store, clock, steps.ClockSettings(window_us=10_000))
     (folder / "slices").mkdir()
-    windows = steps.RegularWindows(window_us=20_000)
-    outputs = folder / "slices" / "park.h5", folder / "boxes.npy"
-    steps.annotate(store, clock, *outputs, windows, steps.AnnotateSettings(), rois=rois)
+    annotated(folder, folder / "slices" / "park.h5", folder / "boxes.npy")
     return folder
 
 

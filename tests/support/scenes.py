@@ -9,6 +9,20 @@ from pathlib import Path
 from evreel import steps
 
 
+def annotated(
+    folder: Path, slices: Path, boxes: Path, at: steps.AnnotateSettings | None = None
+) -> tuple[Path, Path]:
+    """Simulate a recording, ``park``, and annotate it; return its store and its clock."""
+    recording, rois, *_ = steps.simulate(write_scene(folder, "park", seed=1), folder)
+    store, clock = folder / "park.h5", folder / "park.clock.tsv"
+    steps.events(recording, store)
+    steps.clock(store, clock, steps.ClockSettings(window_us=10_000))
+    windows = steps.RegularWindows(window_us=20_000)
+    at = at or steps.AnnotateSettings()
+    steps.annotate(store, clock, slices, boxes, windows, at, rois=rois)
+    return store, clock
+
+
 def car(duration_us: int) -> dict[str, object]:
     """Return a box that moves to the right."""
     motion = [[0, 4.0, 20.0], [duration_us, 44.0, 20.0]]

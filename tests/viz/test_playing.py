@@ -354,7 +354,12 @@ def test_outputs__have_the_same_bytes_again(park, tmp_path):
         ("park.mp4", {}, {"frames": "10:20"}, "not within the 10 frames"),
         ("park.mp4", {"magnify": 64, "channels": "sum"}, {"boxes": "no.npy"}, "no.npy"),
         ("park.h5", {}, {}, "must end in"),
-        ("park.mp4", {}, {"boxes": "a.npy", "without_boxes": True}, "named, and not to be drawn"),
+        (
+            "park.mp4",
+            {},
+            {"boxes": "a.npy", "without_boxes": True},
+            "boxes and without_boxes exclude each other",
+        ),
     ],
 )
 def test_play__refuses_what_it_cannot_do_and_leaves_nothing(

@@ -276,12 +276,17 @@ def test_viz_of_a_representation__is_used_in_place_of_the_house_colours():
 @pytest.mark.parametrize(
     ("frame", "of", "options", "message"),
     [
-        (np.zeros((3, 4, 5)), "histogram", {}, "histogram: a frame of 3 channels is not one of 2"),
+        (
+            np.zeros((3, 4, 5)),
+            "histogram",
+            {},
+            "histogram: a frame of 3 channels is given; 2 are expected",
+        ),
         (
             np.zeros((4, 4, 5)),
             VoxelGrid(5),
             {},
-            "voxel_grid: a frame of 4 channels is not one of 5",
+            "voxel_grid: a frame of 4 channels is given; 5 are expected",
         ),
         (np.zeros((9, 3, 4, 5)), None, {}, r"shape \(9, 3, 4, 5\) is not a frame.*frames\[k\]"),
         (np.zeros(4), None, {}, r"shape \(4,\) is not a frame"),

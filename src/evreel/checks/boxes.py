@@ -17,16 +17,12 @@ from evreel.checks.registry import Threshold, checks_of, findings, finished
 from evreel.checks.tally import MaskArray, distance, located
 from evreel.errors import EvreelError, LayoutError
 from evreel.files.boxes import (
-    SLACK_PX,
     geometry_of,
-    is_empty,
-    is_finite,
-    is_outside,
     read_boxes_of_windows,
     read_records,
 )
 from evreel.files.features import FeaturesFile
-from evreel.geometry import Geometry
+from evreel.geometry import SLACK_PX, Geometry, is_empty, is_finite, is_outside
 from evreel.layout import FEATURES
 from evreel.timebase import Int64Array
 from evreel.windows import Windows

@@ -45,7 +45,7 @@ from evreel.representations.running import Run, frames_together
 from evreel.samples.splits import SPLITS
 from evreel.settings import setting
 from evreel.timebase import Int64Array
-from evreel.windows import Windows
+from evreel.windows import Windows, ending_at
 
 RVT_RECORD = "rvt.json"
 """The settings, also those that were not given, and what was made of each recording."""
@@ -166,10 +166,9 @@ def _on_one_clock(store: EventsStore, item: Exported, settings: RvtSettings) -> 
 
 def windows_of(store: EventsStore, ends_us: Int64Array, settings: RvtSettings) -> Windows:
     """Return the windows of events that end at given times, µs since the store's first event."""
-    stop = store.index_of(ends_us + 1)
     if settings.count is None:
-        start_us = ends_us - settings.window_us
-        return Windows(start_us, ends_us + 1, store.index_of(start_us), stop)
+        return ending_at(ends_us.tolist(), settings.window_us, store.index_of, "rvt")
+    stop = store.index_of(ends_us + 1)
     start = np.maximum(stop - settings.count, 0)
     start_us = ends_us.copy()
     start_us[stop > 0] = store.stamp_at(start[stop > 0])

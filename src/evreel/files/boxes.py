@@ -18,7 +18,7 @@ from evreel.annotations.forms.records import (
 )
 from evreel.errors import AnnotationError, ParameterError
 from evreel.events import Sensor
-from evreel.geometry import SLACK_PX, Geometry, clipped, corners, is_empty, is_finite, is_outside
+from evreel.geometry import Geometry, clipped, corners, is_empty, is_finite, is_outside
 from evreel.layout import BOXES_SUFFIX
 from evreel.npy import whole_numbers
 from evreel.provenance import Provenance, sha256
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GEOMETRY",
-    "SLACK_PX",
     "Keep",
     "boxes_of_windows",
     "boxes_path",
@@ -38,9 +37,6 @@ __all__ = [
     "check_classes",
     "first_path",
     "geometry_of",
-    "is_empty",
-    "is_finite",
-    "is_outside",
     "kept",
     "last_of_tracks",
     "moved",

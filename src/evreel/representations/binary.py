@@ -10,6 +10,7 @@ import numpy as np
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation
+from evreel.representations.channels import Legend, pairs, singles
 from evreel.settings import setting
 
 
@@ -52,6 +53,11 @@ class Binary(Representation):
     def channels(self) -> int:
         """1, or one per polarity: OFF, ON."""
         return 2 if self.per_polarity else 1
+
+    @property
+    def legend(self) -> Legend:
+        """OFF, ON; or both."""
+        return pairs() if self.per_polarity else singles()
 
     @property
     def dtype(self) -> str:

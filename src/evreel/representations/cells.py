@@ -9,6 +9,7 @@ import numpy as np
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.channels import Legend, pairs
 from evreel.settings import setting
 from evreel.timebase import Int64Array
 
@@ -39,6 +40,11 @@ class OfCells(Representation):
     def channels(self) -> int:
         """s² for OFF, then s² for ON, each row by row; s = 2 `radius_px` + 1."""
         return 2 * (2 * self.radius_px + 1) ** 2
+
+    @property
+    def legend(self) -> Legend:
+        """OFF of each offset, then ON of each."""
+        return pairs((2 * self.radius_px + 1) ** 2, polarity_major=True)
 
     @property
     def dtype(self) -> str:

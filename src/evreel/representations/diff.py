@@ -10,6 +10,7 @@ import numpy as np
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation
+from evreel.representations.channels import Legend, singles
 from evreel.settings import setting
 
 
@@ -55,6 +56,11 @@ class Diff(Representation):
     def channels(self) -> int:
         """One."""
         return 1
+
+    @property
+    def legend(self) -> Legend:
+        """Polarities, added up."""
+        return singles(signed=True)
 
     @property
     def dtype(self) -> str:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Frame, Representation
+from evreel.representations.channels import Legend, singles
 from evreel.settings import setting
 
 
@@ -58,6 +59,11 @@ class DiffQuantized(Representation):
     def channels(self) -> int:
         """One."""
         return 1
+
+    @property
+    def legend(self) -> Legend:
+        """Polarities, added up."""
+        return singles(signed=True)
 
     @property
     def dtype(self) -> str:

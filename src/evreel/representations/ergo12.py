@@ -10,6 +10,14 @@ import numpy as np
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.channels import Channel, Holds, Legend
+
+_HOLDS: tuple[Holds, ...] = (
+    *("both", "OFF", "OFF", "both", "ON", "both"),
+    *("ON", "OFF", "OFF", "ON", "both", "both"),
+)
+"""Events of which polarity each channel holds."""
+_SIGNED = 3
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,11 @@ class Ergo12(Representation):
     def channels(self) -> int:
         """Twelve."""
         return 12
+
+    @property
+    def legend(self) -> Legend:
+        """What the table says; the sum of polarities alone has a sign."""
+        return tuple(Channel(holds, k, k == _SIGNED) for k, holds in enumerate(_HOLDS))
 
     @property
     def dtype(self) -> str:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation
+from evreel.representations.channels import Legend, pairs, singles
 from evreel.settings import setting
 
 
@@ -67,6 +68,13 @@ class EventCube(Representation):
     def channels(self) -> int:
         """Two per bin, OFF and ON, in order of time; one without `split_polarity`."""
         return self.num_utbins * (2 if self.split_polarity else 1)
+
+    @property
+    def legend(self) -> Legend:
+        """OFF, ON of each bin; or polarities of each, added up."""
+        return (
+            pairs(self.num_utbins) if self.split_polarity else singles(self.num_utbins, signed=True)
+        )
 
     @property
     def dtype(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from evreel.errors import ParameterError
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation
+from evreel.representations.channels import Legend, singles
 from evreel.representations.histogram import WHOLE_DTYPES
 from evreel.settings import Place, setting
 
@@ -74,6 +75,11 @@ class EventImage(Representation):
     def channels(self) -> int:
         """One for both polarities."""
         return 1
+
+    @property
+    def legend(self) -> Legend:
+        """Polarities, added up; or both, counted."""
+        return singles(signed=self.signed)
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what adds up, with its own frame."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from evreel.events import Sensor
 from evreel.representations.base import Accumulator, Frame
+from evreel.representations.channels import Legend, pairs
 from evreel.representations.stamps import OfStamps, StampsAccumulator, history_setting
 from evreel.settings import setting
 
@@ -73,6 +74,11 @@ class ExponentialSurface(OfStamps):
     def channels(self) -> int:
         """One per polarity: OFF, ON."""
         return 2
+
+    @property
+    def legend(self) -> Legend:
+        """OFF, ON."""
+        return pairs()
 
     @property
     def dtype(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation
+from evreel.representations.channels import Legend, pairs
 from evreel.settings import setting
 
 
@@ -52,6 +53,11 @@ class Histo(Representation):
     def channels(self) -> int:
         """One per polarity: OFF, ON."""
         return 2
+
+    @property
+    def legend(self) -> Legend:
+        """OFF, ON."""
+        return pairs()
 
     @property
     def dtype(self) -> str:

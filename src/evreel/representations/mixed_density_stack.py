@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Frame, Representation, Window
+from evreel.representations.channels import Legend, singles
 from evreel.settings import Place, setting
 
 WRAPS = "mixed_density_stack_wraps"
@@ -104,6 +105,11 @@ class MixedDensityStack(Representation):
     def channels(self) -> int:
         """One per bin."""
         return self.bins
+
+    @property
+    def legend(self) -> Legend:
+        """Polarities of each part."""
+        return singles(self.bins, signed=True)
 
     @property
     def dtype(self) -> str:

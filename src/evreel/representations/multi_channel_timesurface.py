@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from evreel.events import Sensor
 from evreel.representations.base import Accumulator, Representation
+from evreel.representations.channels import Legend, pairs
 from evreel.representations.timesurface import Times
 from evreel.settings import setting
 
@@ -59,6 +60,11 @@ class MultiChannelTimesurface(Representation):
     def channels(self) -> int:
         """Two per bin, OFF and ON, in order of time."""
         return 2 * self.num_utbins
+
+    @property
+    def legend(self) -> Legend:
+        """OFF, ON of each bin."""
+        return pairs(self.num_utbins)
 
     @property
     def dtype(self) -> str:

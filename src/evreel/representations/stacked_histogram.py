@@ -10,6 +10,7 @@ import numpy as np
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Frame, Representation, Window, span_setting
+from evreel.representations.channels import Legend, pairs
 from evreel.settings import Place, optional, setting
 
 LOST = "stacked_histogram_increments_lost"
@@ -84,6 +85,11 @@ class StackedHistogram(Representation):
     def channels(self) -> int:
         """One per polarity and bin: OFF in order of time, then ON."""
         return 2 * self.bins
+
+    @property
+    def legend(self) -> Legend:
+        """OFF of each bin, then ON of each."""
+        return pairs(self.bins, polarity_major=True)
 
     @property
     def dtype(self) -> str:

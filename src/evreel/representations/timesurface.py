@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from evreel.events import Events, Sensor
 from evreel.representations.base import Accumulator, Representation
+from evreel.representations.channels import Legend, pairs
 from evreel.settings import setting
 
 
@@ -54,6 +55,11 @@ class Timesurface(Representation):
     def channels(self) -> int:
         """One per polarity: OFF, ON."""
         return 2
+
+    @property
+    def legend(self) -> Legend:
+        """OFF, ON."""
+        return pairs()
 
     @property
     def dtype(self) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from evreel.events import Sensor
 from evreel.representations.base import Accumulator, Frame
+from evreel.representations.channels import Legend, pairs
 from evreel.representations.stamps import OfStamps, StampsAccumulator, history_setting
 from evreel.settings import setting
 
@@ -73,6 +77,12 @@ class Tore(OfStamps):
     def channels(self) -> int:
         """K for OFF, newest first, then K for ON."""
         return 2 * self.newest
+
+    @property
+    def legend(self) -> Legend:
+        """OFF of each of the newest, then ON."""
+        unseen = float(np.float32(math.log((OLDEST_US + 1) / (NEWEST_US + 1))))
+        return pairs(self.newest, polarity_major=True, empty=unseen)
 
     @property
     def dtype(self) -> str:

@@ -77,7 +77,7 @@ def play(
     if kind == ".png" and (settings.fps is not None or settings.speed is not None):
         raise UsageError("fps and speed do not go with a picture", path=output)
     if boxes is not None and without_boxes:
-        raise UsageError("boxes are named, and not to be drawn; give one of both")
+        raise UsageError("boxes and without_boxes exclude each other")
     beside = boxes_path(features)
     if boxes is None and not without_boxes and beside.exists():
         boxes = beside

@@ -287,7 +287,7 @@ class _Making:
         other = self._wanted.folder / f"{self._name}{'_0' if is_whole else ''}.h5"
         if self._provenance(other) and is_whole == ("part" in self._said_by(other)):
             LOG.warning(
-                "%s: is there too, of a run %s parts; who reads all files gets its events twice",
+                "%s: is there too, of a run %s parts; a reader of all files gets its events twice",
                 *(other.name, "with" if is_whole else "without"),
             )
         for k in range(0 if self._wanted.boxes else n):

@@ -299,7 +299,7 @@ def meaning_of(of: Of, channels: int, dtype: str) -> Meaning:
         meaning = Meaning(of)
     if len(meaning.legend) != channels:
         raise ParameterError(
-            f"a frame of {channels} channels is not one of {len(meaning.legend)}",
+            f"a frame of {channels} channels is given; {len(meaning.legend)} are expected",
             place=name,
             hint="Give the representation with the parameters that the frame was made with.",
         )
