@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NAME = "[A-Za-z0-9_][A-Za-z0-9_-]{0,99}"
 """Form of the name of added values."""
 
+_MOST_DIMS = 32
 _TAKEN = ("data", "windows", "samples", "labels", "t_offset", "last_timestamps", "extra")
 
 
@@ -53,6 +54,7 @@ def enrich(
     from evreel.files.features import FeaturesFile
 
     features = Path(features)
+    spelled: dict[str, str] = {}
     for name in arrays:
         if not re.fullmatch(NAME, name):
             raise ParameterError(
@@ -61,6 +63,11 @@ def enrich(
         if name.casefold() in _TAKEN:
             raise ParameterError(
                 f"{name!r} is what a features file calls something else", hint="Choose another."
+            )
+        other = spelled.setdefault(name.casefold(), name)
+        if other != name:
+            raise ParameterError(
+                f"{other!r} and {name!r} differ only in their case", hint="Choose other names."
             )
     steady = Steady({"features": features, **{f"={name}": path for name, path in arrays.items()}})
     with FeaturesFile(features) as file:
@@ -97,6 +104,10 @@ def _numbers(path: Path, name: str, n: int) -> npt.NDArray[Any]:
         values = npy_format.open_memmap(path, mode="r")
     if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
         raise UsageError(f"holds {values.dtype}; numbers are expected", path=path, place=name)
+    if values.ndim > _MOST_DIMS:
+        raise UsageError(
+            f"has {values.ndim} dimensions; HDF5 has up to {_MOST_DIMS}", path=path, place=name
+        )
     if values.ndim == 0 or len(values) != n:
         raise UsageError(
             f"has shape {values.shape}; the first dimension must be {n}, one row per window",
