@@ -16,7 +16,7 @@ from evreel.exports.rvt_labels import RvtSettings
 from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import content_sha256, sha256
-from evreel.recordings.open import STRICT, Reading
+from evreel.recordings.open import FORMATS, STRICT, Reading
 from evreel.samples.splits import SPLITS
 from evreel.steps.annotate import read_annotations
 from evreel.steps.common import LOG
@@ -131,8 +131,10 @@ def export(
         given = {"clock": clock, "store": store, "pictures": pictures, "labels": labels}
         _check_alone(source, **given, task=task)
         items, inputs = _of_recordings(source, boxes, name, rvt.boxes_clock)
+        n_without = _n_without_boxes(source, items) if boxes is None else 0
     else:
         items, inputs = _items(source, clock, store, pictures, labels, name, task)
+        n_without = 0
     chosen = usable(items, layout)
     if not chosen and of_boxes:
         raise UsageError(
@@ -155,7 +157,7 @@ def export(
                 path=source,
                 hint="Give another with --name.",
             )
-    n_without = len(items) - len(chosen)
+    n_without += len(items) - len(chosen)
     lost: Counter[str] = Counter()
     remarks: Counter[str] = Counter()
     with atomic(output, inputs=[clock, store, pictures, boxes]) as (scratch,):
@@ -269,6 +271,28 @@ def _of_recordings(
     return items, inputs
 
 
+def _n_without_boxes(source: Path, items: Sequence[Exported]) -> int:
+    """Return how many recordings in the folders of splits have no boxes beside them."""
+    known = {(item.split, item.id) for item in items}
+    others = {
+        (split, _stem(path))
+        for split in SPLITS
+        if (source / split).is_dir()
+        for path in (source / split).iterdir()
+        if (split, _stem(path)) not in known and _is_recording(path)
+    }
+    return len(others)
+
+
+def _is_recording(path: Path) -> bool:
+    """Return whether a file begins like a recording, and is no array, which may be anything."""
+    if path.suffix in (".npy", ".npz") or path.name.startswith(".") or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return any(form.start and head.startswith(form.start) for form in FORMATS)
+
+
 def _of_recording_with(
     id_: str,
     split: str,
@@ -294,6 +318,7 @@ def _of_recording_with(
     )
 
 
+_HEAD_BYTES = 64
 _ENDS = ("_td.dat.h5", "_td.h5", "_td.dat", "_td.raw")
 """Ends of names that RVT's inputs and Prophesee's have, the first that is there before others."""
 
