@@ -1,11 +1,3 @@
-MADE = "<results>/features/.made/{id}"
-
-
-def every_made(wildcards):
-    """Return what says of each recording that its features are made."""
-    return expand(MADE, id=DATASET.recordings if DATASET.config.features else [])
-
-
 rule features:
     """Every representation of one recording, in one pass; those that are as they should be stay."""
     input:
@@ -24,7 +16,7 @@ rule features:
         ),
         # Not there once a job began, until one succeeds: only that tells, since a job that fails
         # leaves the older files of features, and Snakemake then takes them for new ones.
-        made=touch(MADE),
+        made=touch("<results>/features/.made/{id}"),
     log:
         "<logs>/features/{id}.log",
     benchmark:
@@ -45,7 +37,7 @@ rule feature_boxes:
     """A recording's boxes in the order of a feature's windows."""
     input:
         features="<results>/features/{feature}/{id}.h5",
-        made=MADE,
+        made=rules.features.output.made,
         boxes=of_recording(DATASET.boxes_file),
     output:
         boxes="<results>/features/{feature}/{id}_bbox.npy",
@@ -66,7 +58,7 @@ rule all_features:
     """Every feature of every recording, and the boxes of their windows."""
     input:
         every("<results>/features/{feature}/{id}.h5"),
-        every_made,
+        every_made("<results>/features/.made/{id}"),
         every_boxed("<results>/features/{feature}/{id}_bbox.npy"),
         every_boxed("<results>/features/{feature}/{id}_bbox_first.npy"),
         every_boxed("<results>/features/{feature}/{id}_bbox.json"),
