@@ -64,10 +64,10 @@ def enrich(
             raise ParameterError(
                 f"{name!r} is what a features file calls something else", hint="Choose another."
             )
-        other = spelled.setdefault(name.casefold(), name)
-        if other != name:
+        first = spelled.setdefault(name.casefold(), name)
+        if first != name:
             raise ParameterError(
-                f"{other!r} and {name!r} differ only in their case", hint="Choose other names."
+                f"{first!r} and {name!r} differ only in their case", hint="Choose other names."
             )
     steady = Steady({"features": features, **{f"={name}": path for name, path in arrays.items()}})
     with FeaturesFile(features) as file:
