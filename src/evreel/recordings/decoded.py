@@ -120,7 +120,8 @@ class DecodedRecording(Closing):
                 raise RecordingError(
                     f"{self.format} does not state the sensor's size",
                     path=path,
-                    hint="Give it as WIDTHxHEIGHT: column sensor of the table, or option --sensor.",
+                    hint="Give it as WIDTHxHEIGHT: column sensor of the table, or option --sensor; "
+                    "commands without it take the store that evreel events --sensor makes.",
                 )
             self._has_head = True
             self.sensor = stated or sensor or Sensor(1, 1)
