@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evreel import __version__
 from evreel.dataset.settings import AnnotateSettings, EventsSettings
-from evreel.errors import AnnotationError, RecordingError, UsageError
+from evreel.errors import AnnotationError, LayoutError, RecordingError, UsageError
 from evreel.exports.rvt_labels import RvtSettings
 from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import Progress, atomic, scratch_path, silent
@@ -133,6 +134,12 @@ def export(
         items, inputs = _of_recordings(source, boxes, name, rvt.boxes_clock)
         n_without = _n_without_boxes(source, items) if boxes is None else 0
     else:
+        if of_boxes and (_is_store(source) if _is_hdf5(source) else _is_recording(source)):
+            raise UsageError(
+                "is a recording; the layout rvt needs its boxes too",
+                path=source,
+                hint="Give them with --boxes.",
+            )
         items, inputs = _items(source, clock, store, pictures, labels, name, task)
         n_without = 0
     chosen = usable(items, layout)
@@ -285,8 +292,8 @@ def _n_without_boxes(source: Path, items: Sequence[Exported]) -> int:
 
 
 def _is_recording(path: Path) -> bool:
-    """Return whether a file begins like a recording, and is no array, which may be anything."""
-    if path.suffix in (".npy", ".npz") or path.name.startswith(".") or not path.is_file():
+    """Return whether a file begins like a recording, and is no array or zip of anything."""
+    if path.suffix in (".npy", ".npz", ".zip") or path.name.startswith(".") or not path.is_file():
         return False
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -393,6 +400,14 @@ def _is_name(text: str) -> bool:
         and not {"/", "\\"} & set(text)
         and len(text.encode()) <= _LONGEST_NAME
     )
+
+
+def _is_store(path: Path) -> bool:
+    from evreel.files.events_store import EventsStore
+
+    with contextlib.suppress(LayoutError), EventsStore(path):
+        return True
+    return False
 
 
 def _is_hdf5(path: Path) -> bool:
