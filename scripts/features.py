@@ -8,7 +8,7 @@ with steps.logged(snakemake.log[0]):
     of_feature = steps.given_each(steps.FeatureSettings, snakemake.params)
     steps.all_features(
         snakemake.input.store,
-        {path: of_feature[Path(path).parent.name] for path in map(Path, snakemake.output)},
+        {path: of_feature[Path(path).parent.name] for path in map(Path, snakemake.output.features)},
         cut=snakemake.input.get("cut") or None,
         slices=snakemake.input.get("slices") or None,
         labels=snakemake.params.labels,

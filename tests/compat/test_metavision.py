@@ -175,6 +175,8 @@ def test_registration__that_cannot_work_says_why(registry, channels, kwargs, mes
 
     with pytest.raises(ParameterError, match="x: its function needs 'more'"):
         register_new_preprocessing("x", 2, other, None, {})
+    with pytest.raises(ParameterError, match="x: 'histo' is not a function"):
+        register_new_preprocessing("x", 2, "histo")
     with pytest.raises(ParameterError, match="does not take events and tensor"):
         register_new_preprocessing("x", 2, lambda events: None, None, {})
     assert "x" not in REGISTRY
@@ -231,7 +233,9 @@ def test_generate_hdf5__makes_metavisions_files(folder):
 
 
 def test_generate_hdf5__is_read_without_a_plugin(folder):
-    generate_hdf5(str(folder / "*.dat"), folder / "out", "timesurface", 50_000)
+    generate_hdf5(
+        str(folder / "*.dat"), folder / "out", "timesurface", 50_000, preprocess_kwargs=None
+    )
     code = (
         "import h5py, sys; f = h5py.File(sys.argv[1]);"
         "print(f['data'][:].shape, f['windows/start_us'][:].tolist(), 'hdf5plugin' in sys.modules)"
@@ -408,6 +412,7 @@ def test_generate_hdf5__names_what_is_wrong_before_anything_is_made(folder):
         ([[park], "histo", 9], {"preprocess_kwargs": {"max_inc": 1}}, "no parameter 'max_inc'"),
         ([[park], "histo", 9], {"mode": "both"}, "mode='both' is neither"),
         ([[park], "histo", 9], {"mode": "n_events"}, "count: 0 is less than 1"),
+        ([[park], "histo", 9], {"n_processes": 0}, "n_processes=0 is less than 1"),
         ([[park], "histo", 0], {}, "window_us: 0 is less than 1"),
         ([[park], "histo", 9], {"height": 4}, "give both, or none"),
         ([[park], "histo", 9], {"max_duration": 8}, "longer than a file may be"),

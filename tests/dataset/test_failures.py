@@ -288,3 +288,13 @@ def test_warnings__of_the_jobs_of_a_run_are_counted_and_their_logs_named(tmp_pat
     assert ran("e.log", "warning: one\n") == (
         "5 warnings: see a b.log, c.log, d.log and 1 other log"
     )
+
+
+def test_outputs__are_named_without_what_only_marks_them_as_made(tmp_path):
+    log = tmp_path / "snakemake.log"
+    log.write_text(
+        "Error in rule features:\n    output: results/features/a/one.h5 (update), "
+        "results/features/b/one.h5 (update), results/features/.made/one\n"
+    )
+    files = "results/features/a/one.h5, results/features/b/one.h5"
+    assert f"\nfeatures: {files}\n" in what_failed([log])

@@ -433,6 +433,25 @@ def test_nothing_left__of_any_recording_is_one_error_and_leaves_nothing_behind(t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "rate"]
 
 
+def test_recording__that_is_given_alone_is_told_to_need_its_boxes(tmp_path):
+    store = one(tmp_path / "in") / "val/park.h5"
+    (tmp_path / "park.raw").write_bytes(b"% evt 2.0\n")
+    for source in (store, tmp_path / "park.raw"):
+        with pytest.raises(UsageError, match=r"needs its boxes too\. Give them with --boxes"):
+            steps.export(source, tmp_path / "out", "rvt", rvt=GEN1)
+
+
+def test_recordings__without_boxes_beside_them_are_counted(tmp_path):
+    source = one(tmp_path / "in")
+    for split, name in (("val", "lost_td.h5"), ("train", "park.h5"), ("val", "park_td.h5")):
+        (source / split).mkdir(exist_ok=True)
+        shutil.copyfile(source / "val/park.h5", source / split / name)
+    (source / "val/notes.txt").write_text("from the lab")
+    (source / "train/more").mkdir()
+    lost = steps.export(source, tmp_path / "out", "rvt", rvt=GEN1)
+    assert lost["recordings without boxes, left out"] == 2
+
+
 def test_recordings__of_several_clocks_are_left_out(tmp_path):
     source = one(tmp_path / "in", events_of(200))
     rows = [(t, 1, 1, 1) for t in (900_000, 950_000, 10_000, 20_000, 30_000, 40_000, 50_000)]

@@ -44,6 +44,17 @@ def test_name_with_brackets__is_the_file_of_that_name(folder):
     assert files_of(["a_bbox.npy", "none.raw"]) == [Path("a_bbox.npy"), Path("none.raw")]
 
 
+def test_folder_with_brackets__is_the_folder_of_that_name(tmp_path):
+    for folder in ("day[1]", "day[1]/a*", "day1"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.dat").touch()
+    here = tmp_path / "day[1]"
+    assert files_of([f"{here}/*.dat"]) == [here / "x.dat"]
+    assert files_of([f"{here}/**/*.dat"]) == [here / "a*" / "x.dat", here / "x.dat"]
+    assert files_of([f"{here}/a*/?.dat"]) == [here / "a*" / "x.dat"]
+    assert files_of([f"{tmp_path}/day[0-9]/x.dat"]) == [tmp_path / "day1" / "x.dat"]
+
+
 def test_wildcard__that_nothing_fits_is_an_error(folder):
     with pytest.raises(UsageError, match=r"\*\.aedat4: no file fits it"):
         files_of(["a.raw", "*.aedat4"])

@@ -546,3 +546,10 @@ def test_command__of_one_recording_that_fails_says_so_once(folder, capsys):
     said = capsys.readouterr().err
     assert said.count("b.dat") == 1
     assert not (folder / "out" / "b.h5").exists()
+
+
+def test_command__without_the_sensors_size_says_which_command_takes_it(tmp_path, capsys):
+    (tmp_path / "park.raw").write_bytes(b"% evt 2.0\n")
+    options = ["--representation", "histo", "--window-us", "10000", "-o", str(tmp_path / "out")]
+    assert main(["features", str(tmp_path / "park.raw"), *options]) == 1
+    assert "take the store that evreel events --sensor makes" in capsys.readouterr().err

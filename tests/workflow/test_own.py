@@ -83,3 +83,16 @@ def test_failing_source__ends_the_run_with_one_message(built, copied):
     assert run.returncode
     assert said in run.stdout
     assert "Traceback" not in run.stdout
+
+
+def test_failed_job__is_run_again_although_its_older_files_are_there(built, copied):
+    before = total(copied)
+    configured(copied, parameters={"fails": True})
+    assert snakemake(copied, "--cores", "1", "all_features").returncode
+    assert total(copied) == before, "a job that fails leaves what was there"
+    assert planned(copied, "all_features") == ["all_features", "features"]
+    assert "features" in planned(copied), "a release waits for it too"
+    assert snakemake(copied, "--cores", "1", "all_features").returncode
+    configured(copied)
+    build(copied, "--cores", "1", "all_features")
+    assert planned(copied, "all_features") == []

@@ -296,3 +296,8 @@ every_annotated = functools.partial(every, ids=lambda: DATASET.annotated)
 every_boxed = functools.partial(
     every, ids=lambda: DATASET.boxed, features=lambda: DATASET.features_with_boxes
 )
+every_made = functools.partial(
+    every,
+    ids=lambda: DATASET.recordings if DATASET.config.features else [],
+    features=lambda: [""],
+)

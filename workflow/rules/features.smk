@@ -8,12 +8,15 @@ rule features:
         clock=of_recording(DATASET.ends_of_windows("frames"), []),
         times=of_recording(DATASET.ends_of_windows("times"), []),
     output:
-        update(
+        features=update(
             expand(
                 "<results>/features/{feature}/{{id}}.h5",
                 feature=DATASET.config.features,
             )
         ),
+        # Not there once a job began, until one succeeds: only that tells, since a job that fails
+        # leaves the older files of features, and Snakemake then takes them for new ones.
+        made=touch("<results>/features/.made/{id}"),
     log:
         "<logs>/features/{id}.log",
     benchmark:
@@ -34,6 +37,7 @@ rule feature_boxes:
     """A recording's boxes in the order of a feature's windows."""
     input:
         features="<results>/features/{feature}/{id}.h5",
+        made=rules.features.output.made,
         boxes=of_recording(DATASET.boxes_file),
     output:
         boxes="<results>/features/{feature}/{id}_bbox.npy",
@@ -54,6 +58,7 @@ rule all_features:
     """Every feature of every recording, and the boxes of their windows."""
     input:
         every("<results>/features/{feature}/{id}.h5"),
+        every_made("<results>/features/.made/{id}"),
         every_boxed("<results>/features/{feature}/{id}_bbox.npy"),
         every_boxed("<results>/features/{feature}/{id}_bbox_first.npy"),
         every_boxed("<results>/features/{feature}/{id}_bbox.json"),

@@ -22,6 +22,11 @@ rule release:
     input:
         plan=rules.release_plan.output.plan,
         files=of_dataset(released_files),
+        made=(
+            every_made("<results>/features/.made/{id}")
+            if "features" in DATASET.config.release.include
+            else []
+        ),
         licence_file=LICENCE,
     output:
         manifest="<results>/release/<release>/manifest.json",

@@ -83,7 +83,7 @@ def generate_hdf5(
     store_as_uint8: bool = False,
     mode: str = "delta_t",
     n_events: int = 0,
-    preprocess_kwargs: Mapping[str, Any] = MappingProxyType({}),
+    preprocess_kwargs: Mapping[str, Any] | None = MappingProxyType({}),
 ) -> None:
     """Precompute features of recordings: ``<output_folder>/<name>.h5`` each.
 
@@ -130,9 +130,11 @@ def generate_hdf5(
     EvreelError
         If recordings failed.
     """
+    if n_processes < 1:
+        raise UsageError(f"n_processes={n_processes} is less than 1")
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
     names = by_name(files_of(given, but=BOXES_SUFFIX), without_marks)
-    kwargs = dict(preprocess_kwargs)
+    kwargs = dict(preprocess_kwargs or {})
     store = _store(preprocess, kwargs, store_as_uint8)
     if mode not in ("delta_t", "n_events"):
         raise UsageError(f"mode={mode!r} is neither 'delta_t' nor 'n_events'")
@@ -266,6 +268,8 @@ def register_new_preprocessing(
     """
     if name in REGISTRY:
         raise ParameterError(f"a preprocessing called {name!r} exists already: choose another name")
+    if not callable(function):
+        raise ParameterError(f"{function!r} is not a function", place=name)
     if not isinstance(n_input_channels, (int, np.integer)) or n_input_channels < 1:
         raise ParameterError(
             f"n_input_channels={n_input_channels!r} is not a number of channels", place=name

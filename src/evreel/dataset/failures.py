@@ -18,6 +18,8 @@ MOST_READ_OF_A_RUN = 128 * MOST_READ
 """Of Snakemake's own log, which has several lines for each job."""
 FULL_BYTES = 1024 * 1024
 """Room on a disk that is too little to work with."""
+MARKS = ".made"
+"""The folder of files that only say of others that they are made."""
 AGAIN = "run the same command again; finished jobs are kept."
 
 _ERROR = re.compile(r"(?:[A-Za-z_]\w*\.)*\w*(?:Error|Exception|Interrupt)(?=:|$)")
@@ -89,7 +91,10 @@ class Job:
         facts = {fact[1]: fact[2] for fact in map(_FACT.match, lines) if fact}
         known = {name: facts.get(name, "") for name in ("output", "log", "message")}
         known["message"] = known["message"].removesuffix("None")
-        known["output"] = known["output"].replace(" (update)", "")  # a flag of the rule's outputs
+        outputs = known["output"].replace(" (update)", "")  # a flag of the rule's outputs
+        known["output"] = ", ".join(
+            name for name in outputs.split(", ") if Path(name).parent.name != MARKS
+        )
         return cls(rule, **known)
 
     @property

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NAME = "[A-Za-z0-9_][A-Za-z0-9_-]{0,99}"
 """Form of the name of added values."""
 
+_MOST_DIMS = 32
 _TAKEN = {array.name.partition("/")[0] for array in FEATURES.arrays}
 
 
@@ -54,6 +55,7 @@ def enrich(
     from evreel.files.features import FeaturesFile
 
     features = Path(features)
+    spelled: dict[str, str] = {}
     for name in arrays:
         if not re.fullmatch(NAME, name):
             raise ParameterError(
@@ -62,6 +64,11 @@ def enrich(
         if name.casefold() in _TAKEN:
             raise ParameterError(
                 f"{name!r} is what a features file calls something else", hint="Choose another."
+            )
+        first = spelled.setdefault(name.casefold(), name)
+        if first != name:
+            raise ParameterError(
+                f"{first!r} and {name!r} differ only in their case", hint="Choose other names."
             )
     steady = Steady({"features": features, **{f"={name}": path for name, path in arrays.items()}})
     with FeaturesFile(features) as file:
@@ -98,6 +105,10 @@ def _numbers(path: Path, name: str, n: int) -> npt.NDArray[Any]:
         values = npy_format.open_memmap(path, mode="r")
     if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
         raise UsageError(f"holds {values.dtype}; numbers are expected", path=path, place=name)
+    if values.ndim > _MOST_DIMS:
+        raise UsageError(
+            f"has {values.ndim} dimensions; HDF5 has up to {_MOST_DIMS}", path=path, place=name
+        )
     if values.ndim == 0 or len(values) != n:
         raise UsageError(
             f"has shape {values.shape}; the first dimension must be {n}, one row per window",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evreel import __version__
 from evreel.dataset.settings import AnnotateSettings, EventsSettings
-from evreel.errors import AnnotationError, RecordingError, UsageError
+from evreel.errors import AnnotationError, LayoutError, RecordingError, UsageError
 from evreel.exports.rvt_labels import RvtSettings
 from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import content_sha256, sha256
-from evreel.recordings.open import STRICT, Reading
+from evreel.recordings.open import FORMATS, STRICT, Reading
 from evreel.samples.splits import SPLITS
 from evreel.steps.annotate import read_annotations
 from evreel.steps.common import LOG
@@ -131,8 +132,16 @@ def export(
         given = {"clock": clock, "store": store, "pictures": pictures, "labels": labels}
         _check_alone(source, **given, task=task)
         items, inputs = _of_recordings(source, boxes, name, rvt.boxes_clock)
+        n_without = _n_without_boxes(source, items) if boxes is None else 0
     else:
+        if of_boxes and (_is_store(source) if _is_hdf5(source) else _is_recording(source)):
+            raise UsageError(
+                "is a recording; the layout rvt needs its boxes too",
+                path=source,
+                hint="Give them with --boxes.",
+            )
         items, inputs = _items(source, clock, store, pictures, labels, name, task)
+        n_without = 0
     chosen = usable(items, layout)
     if not chosen and of_boxes:
         raise UsageError(
@@ -155,7 +164,7 @@ def export(
                 path=source,
                 hint="Give another with --name.",
             )
-    n_without = len(items) - len(chosen)
+    n_without += len(items) - len(chosen)
     lost: Counter[str] = Counter()
     remarks: Counter[str] = Counter()
     with atomic(output, inputs=[clock, store, pictures, boxes]) as (scratch,):
@@ -269,6 +278,28 @@ def _of_recordings(
     return items, inputs
 
 
+def _n_without_boxes(source: Path, items: Sequence[Exported]) -> int:
+    """Return how many recordings in the folders of splits have no boxes beside them."""
+    known = {(item.split, item.id) for item in items}
+    others = {
+        (split, _stem(path))
+        for split in SPLITS
+        if (source / split).is_dir()
+        for path in (source / split).iterdir()
+        if (split, _stem(path)) not in known and _is_recording(path)
+    }
+    return len(others)
+
+
+def _is_recording(path: Path) -> bool:
+    """Return whether a file begins like a recording, and is no array or zip of anything."""
+    if path.suffix in (".npy", ".npz", ".zip") or path.name.startswith(".") or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return any(form.start and head.startswith(form.start) for form in FORMATS)
+
+
 def _of_recording_with(
     id_: str,
     split: str,
@@ -294,6 +325,7 @@ def _of_recording_with(
     )
 
 
+_HEAD_BYTES = 64
 _ENDS = ("_td.dat.h5", "_td.h5", "_td.dat", "_td.raw")
 """Ends of names that RVT's inputs and Prophesee's have, the first that is there before others."""
 
@@ -368,6 +400,14 @@ def _is_name(text: str) -> bool:
         and not {"/", "\\"} & set(text)
         and len(text.encode()) <= _LONGEST_NAME
     )
+
+
+def _is_store(path: Path) -> bool:
+    from evreel.files.events_store import EventsStore
+
+    with contextlib.suppress(LayoutError), EventsStore(path):
+        return True
+    return False
 
 
 def _is_hdf5(path: Path) -> bool:

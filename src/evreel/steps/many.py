@@ -44,8 +44,8 @@ class Outcome:
 def files_of(patterns: Iterable[str | Path], *, but: str | None = None) -> list[Path]:
     """Return the files that names and wildcards stand for, each once.
 
-    A file whose own name has ``*``, ``?`` or ``[`` is that file. ``**`` stands for any folders.
-    Wildcards leave out folders, and files whose names end with `but`.
+    A file or folder whose own name has ``*``, ``?`` or ``[`` is that one. ``**`` stands for any
+    folders. Wildcards leave out folders, and files whose names end with `but`.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def files_of(patterns: Iterable[str | Path], *, but: str | None = None) -> list[
         pattern = os.fspath(given)
         here = [Path(pattern)]
         if glob.has_magic(pattern) and not os.path.lexists(pattern):
-            every = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 (any root)
+            every = map(Path, sorted(glob.glob(_literal(pattern), recursive=True)))  # noqa: PTH207 (any root)
             here = [path for path in every if path.is_file()]
             if but is not None:
                 here = [path for path in here if not path.name.endswith(but)]
@@ -68,6 +68,15 @@ def files_of(patterns: Iterable[str | Path], *, but: str | None = None) -> list[
         for path in here:
             paths.setdefault(os.path.abspath(path), path)  # noqa: PTH100 (a link is not its target)
     return list(paths.values())
+
+
+def _literal(pattern: str) -> str:
+    """Return a pattern whose first folders, as far as they are there, stand for themselves."""
+    *folders, last = Path(pattern).parts
+    here, n = Path(), 0
+    while n < len(folders) and os.path.lexists(here / folders[n]):
+        here, n = here / folders[n], n + 1
+    return os.path.join(glob.escape(str(here)), *folders[n:], last)  # noqa: PTH118 (`**` stays)
 
 
 def by_name(
