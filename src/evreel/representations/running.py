@@ -10,13 +10,9 @@ from __future__ import annotations
 import bisect
 import contextlib
 import heapq
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
-from queue import SimpleQueue
-from threading import Lock, Thread, current_thread
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +22,7 @@ from evreel.events import Events, Sensor
 from evreel.geometry import EventMap, Regions
 from evreel.representations.base import Frame, Representation, Window
 from evreel.representations.feature import Feature
+from evreel.representations.makers import HELD, Maker, Threads, makers_of
 from evreel.timebase import FARTHEST, Int64Array
 from evreel.windows import IndexOf, Windows
 
@@ -34,9 +31,6 @@ Read = Callable[[int, int], Events]
 
 READ_ROWS = 1 << 20
 """Most rows of a piece: 13 MB of events."""
-
-_HELD = 2
-"""Pieces that are held at a time: windows that overlap go back from one to the one before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,10 +253,12 @@ class _Plan:
     ) -> Iterator[tuple[int, Frame | None]]:
         """Yield (first row of the piece to go on with, finished frame or None)."""
         run = self._run
-        view = _View(pieces, run.feature.of_events(sensor, run.regions))
+        changed = run.feature.of_events(sensor, run.regions)
+        view = _View(pieces, changed)
         if view.left_out is not None:
             run.repairs.setdefault(view.left_out, 0)
-        with contextlib.closing(_makers(run, view, sensor, threads)) as makers:
+        making = makers_of(run.feature, changed, sensor, run.repairs, threads)
+        with contextlib.closing(making) as makers:
             at = 0
             try:
                 for at, frame in self._steps(pieces, view, makers):
@@ -276,7 +272,7 @@ class _Plan:
                 yield at, frame
 
     def _steps(
-        self, pieces: _Pieces, view: _View, makers: _Maker | _Threads
+        self, pieces: _Pieces, view: _View, makers: Maker | Threads
     ) -> Iterator[tuple[int, Frame | None]]:
         windows = self._run.windows
         # Views whose items are Python's whole numbers: lists of them take 80 bytes per window.
@@ -287,7 +283,7 @@ class _Plan:
         begun = done = 0  # rows [begun, done) are in what is carried over
         for k in range(len(windows)):
             start, stop, low = starts[k], stops[k], lows[k]
-            if isinstance(makers, _Maker) and makers.carries:
+            if isinstance(makers, Maker) and makers.carries:
                 if stop < done or low < begun:
                     makers.reset()
                     begun = done = low
@@ -314,176 +310,6 @@ class _Plan:
                 yield pieces.start[at] if pieces.start else 0, frame
 
 
-def _makers(run: Run, view: _View, sensor: Sensor, threads: int) -> _Maker | _Threads:
-    """Return what makes the frames of a run: one after the other, or several at a time."""
-    one = _Maker(run, view, sensor, run.repairs)
-    if threads == 1 or one.carries or one.alone:
-        return one
-    # One frame more than threads: the one that was handed on.
-    makers = [_Maker(run, view, sensor, {}) for _ in range(threads + 1)]
-    return _Threads(makers, run, threads)
-
-
-class _Maker:
-    """Makes frames one after the other: `begin`, `add` and `finish` for each window."""
-
-    def __init__(
-        self, run: Run, view: _View, sensor: Sensor, repairs: MutableMapping[str, int]
-    ) -> None:
-        accumulator = run.feature.representation.accumulator(view.sensor or sensor, repairs)
-        accumulator.weight = view.weight
-        self.repairs = repairs
-        self.carries, self.alone = accumulator.carries, accumulator.alone
-        self.begin, self.add, self.reset = accumulator.begin, accumulator.add, accumulator.reset
-        self._accumulator = accumulator
-        self._changed = run.feature.of_frames(sensor, repairs)
-
-    def count(self, name: str, n: int) -> None:
-        """Count what was changed in the window's events."""
-        self.repairs[name] = self.repairs.get(name, 0) + n
-
-    def finish(self, todo: Iterable[Callable[[], None]] = ()) -> Frame:
-        """Return the frame, after what is still to be done for it."""
-        for do in todo:
-            do()
-        return self._changed(self._accumulator.finish())
-
-    def rest(self) -> Iterator[Frame]:
-        """Yield the frames that are not returned yet."""
-        return iter(())
-
-    def close(self) -> None:
-        """Leave nothing running."""
-
-
-class _Making:
-    """A frame that is being made, by the thread that first asks to.
-
-    Two locks take a tenth of the time of a `Future`, which would take as long as 10,000 events.
-    """
-
-    def __init__(self, maker: _Maker, todo: Sequence[Callable[[], None]]) -> None:
-        self._maker, self._todo = maker, todo
-        self._is_begun, self._is_running = Lock(), Lock()
-        self._is_running.acquire()
-        self._frame: Frame | None = None
-        self._error: BaseException | None = None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the frame or its error is there."""
-        return not self._is_running.locked()
-
-    def make(self) -> None:
-        """Make it, unless a thread has begun."""
-        if not self._is_begun.acquire(blocking=False):
-            return
-        try:
-            self._frame = self._maker.finish(self._todo)
-        except BaseException as error:
-            self._error = error  # raised when its turn comes; an interruption also at once
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            self._is_running.release()
-
-    def drop(self) -> None:
-        """Let no thread begin."""
-        self._is_begun.acquire(blocking=False)
-
-    def result(self, repairs: MutableMapping[str, int]) -> Frame:
-        """Wait for the frame, and add what was counted."""
-        self._is_running.acquire()
-        if self._error is not None:
-            raise self._error
-        assert self._frame is not None
-        for name, count in self._maker.repairs.items():
-            repairs[name] = repairs.get(name, 0) + count
-            self._maker.repairs[name] = 0
-        return self._frame
-
-
-class _Threads:
-    """Makes several frames at a time, each with a maker of its own; they are returned in order.
-
-    The calling thread makes frames too, while the next one is not ready: waiting for another
-    thread often takes longer than making one.
-    """
-
-    def __init__(self, makers: Sequence[_Maker], run: Run, threads: int) -> None:
-        self._makers, self._repairs = makers, run.repairs
-        self._pending: deque[_Making] = deque()
-        self._todo: list[Callable[[], None]] = []
-        self._queue: SimpleQueue[_Making | None] = SimpleQueue()
-        # Daemons, because a loop over frames need not come to its end before the process does.
-        self._threads = [
-            Thread(target=_make_all, args=(self._queue,), name="evreel-frames", daemon=True)
-            for _ in range(threads - 1)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def begin(self, window: Window) -> None:
-        """Start a window, for the maker whose frame was returned first."""
-        self._maker = self._makers[window.number % len(self._makers)]
-        self._todo = [partial(self._maker.begin, window)]
-
-    def add(self, events: Events) -> None:
-        """Add a piece of the window's events, kept until there are enough of them."""
-        if len(self._todo) > _HELD:
-            for do in self._todo:
-                do()
-            self._todo = []
-        self._todo.append(partial(self._maker.add, events))
-
-    def count(self, name: str, n: int) -> None:
-        """Count what was changed in the window's events."""
-        self._maker.count(name, n)
-
-    def finish(self) -> Frame | None:
-        """Return the next frame, None if there are makers to start more with."""
-        making = _Making(self._maker, self._todo)
-        self._pending.append(making)
-        self._queue.put(making)
-        return self._next() if len(self._pending) == len(self._makers) else None
-
-    def rest(self) -> Iterator[Frame]:
-        """Yield the frames that are not returned yet."""
-        while self._pending:
-            yield self._next()
-
-    def close(self) -> None:
-        """Leave nothing running."""
-        self._drop()
-        for _ in self._threads:
-            self._queue.put(None)
-        for thread in self._threads:
-            if thread is not current_thread():  # in which garbage may be collected
-                thread.join()
-
-    def _next(self) -> Frame:
-        for making in self._pending:
-            if self._pending[0].is_done:
-                break
-            making.make()
-        try:
-            return self._pending.popleft().result(self._repairs)
-        except BaseException:
-            self._drop()  # what comes after an error is not returned
-            raise
-
-    def _drop(self) -> None:
-        for making in self._pending:
-            making.drop()
-        self._pending.clear()
-
-
-def _make_all(queue: SimpleQueue[_Making | None]) -> None:
-    """Make what comes, until None does."""
-    while (making := queue.get()) is not None:
-        making.make()
-
-
 class _View:
     """The events of pieces as one feature sees them: with what its geometry does to them."""
 
@@ -493,8 +319,6 @@ class _View:
         self._held: dict[int, tuple[Events, Int64Array | None]] = {}
         self._taken: tuple[int, int, Events] | None = None  # rows of one piece, asked for next
         self.left_out = None if changed is None else changed.left_out
-        self.sensor = None if changed is None else changed.sensor
-        self.weight = 1.0 if changed is None else changed.weight
 
     def rows(self, k: int, start: int, stop: int) -> Events:
         """Return what is left of rows ``[start, stop)`` of one piece, for window k."""
@@ -514,7 +338,7 @@ class _View:
         if start == stop:
             return 0, 0, 0
         first, last = self._pieces.number(start), self._pieces.number(stop - 1)
-        if self.left_out is None and last - first >= _HELD:
+        if self.left_out is None and last - first >= HELD:
             return self._pieces.stamp(k, start), self._pieces.stamp(k, stop - 1), stop - start
         first_us = last_us = n = 0
         for piece in range(first, last + 1):
@@ -532,7 +356,7 @@ class _View:
         if self._changed is None:
             return self._pieces.events(k, piece), None
         if piece not in self._held:
-            while len(self._held) >= _HELD:
+            while len(self._held) >= HELD:
                 del self._held[next(iter(self._held))]
             events = self._pieces.events(k, piece)
             self._held[piece] = self._changed.apply(events, self._pieces.start[piece])
@@ -565,7 +389,7 @@ class _Pieces:
     def events(self, k: int, piece: int) -> Events:
         """Return the events of a piece, for window k."""
         if piece not in self._held:
-            while len(self._held) >= _HELD:  # freed before the next one is read
+            while len(self._held) >= HELD:  # freed before the next one is read
                 del self._held[next(iter(self._held))]
             self._held[piece] = self._checked(k, piece)
             if self._pool is not None and piece + 1 < len(self.start):

@@ -247,7 +247,8 @@ def _make(
     with contextlib.ExitStack() as files:
         slices = None
         if given.slices is not None:
-            slices = files.enter_context(slices_of(given.slices, store))
+            digest = jobs[0].made.inputs.get("store")
+            slices = files.enter_context(slices_of(given.slices, store, digest))
         making: list[_Making] = []
         for job in jobs:
             own = files.enter_context(contextlib.ExitStack())
@@ -261,12 +262,12 @@ def _make(
             else:
                 making.append(_Making(job, run, writer, own))
 
-        def fails(k: int, error: EvreelError) -> None:
-            _abandon(making[k].files, error)
-            errors.append(error)
-            failed.add(k)
+        unfinished = dict(enumerate(making))
 
-        failed: set[int] = set()
+        def fails(k: int, error: EvreelError) -> None:
+            _abandon(unfinished.pop(k).files, error)
+            errors.append(error)
+
         every = frames_together(
             [one.run for one in making],
             store.read,
@@ -279,11 +280,10 @@ def _make(
         for k, frame in counted(every, total, progress):
             making[k].writer.write(frame)
         given.steady.check()
-        for k, one in enumerate(making):
-            if k not in failed:
-                one.writer.finish()
-                one.files.close()
-                one.job.tell(len(one.run.windows))
+        for one in unfinished.values():
+            one.writer.finish()
+            one.files.close()
+            one.job.tell(len(one.run.windows))
     for another in errors[1:]:
         LOG.error("%s: %s", type(another).__name__, another)
     if errors:
@@ -422,8 +422,8 @@ class _Job:
         return run, writer
 
 
-def slices_of(path: str | Path, store: Divided) -> SlicesFile:
-    """Open annotated slices of a store.
+def slices_of(path: str | Path, store: Divided, digest: str | None = None) -> SlicesFile:
+    """Open annotated slices of a store, whose digest is found out unless it is known.
 
     Raises
     ------
@@ -440,7 +440,7 @@ def slices_of(path: str | Path, store: Divided) -> SlicesFile:
     )
     # A repacked store of a release has other bytes than the one that slices are made from.
     if same and needs_plugin(store.path):
-        same = slices.inputs.get("store") in (None, sha256(store.path))
+        same = slices.inputs.get("store") in (None, digest or sha256(store.path))
     if not same:
         slices.close()
         raise LayoutError(
