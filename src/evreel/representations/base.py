@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from evreel.errors import EventsError, ParameterError
 from evreel.events import Events, Sensor
-from evreel.representations.channels import Legend, probed
+from evreel.representations.channels import Legend, pairs, probed
 from evreel.settings import Settings, setting, settings_of
 
 Frame = npt.NDArray[Any]
@@ -288,6 +288,20 @@ class Representation(Settings, ABC):
     @abstractmethod
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what computes it, with its own frame and the counts that it increases."""
+
+
+class OfPolarities(Representation):
+    """A representation with one channel per polarity."""
+
+    @property
+    def channels(self) -> int:
+        """One per polarity: OFF, ON."""
+        return 2
+
+    @property
+    def legend(self) -> Legend:
+        """OFF, ON."""
+        return pairs()
 
 
 FACTS = ("name", "revision", "reference", "unit")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evreel.events import Sensor
-from evreel.representations.base import Accumulator, Frame
-from evreel.representations.channels import Legend, pairs
+from evreel.representations.base import Accumulator, Frame, OfPolarities
 from evreel.representations.stamps import OfStamps, StampsAccumulator, history_setting
 from evreel.settings import setting
 
@@ -17,7 +16,7 @@ _FADED = 88
 
 
 @dataclass(frozen=True)
-class ExponentialSurface(OfStamps):
+class ExponentialSurface(OfStamps, OfPolarities):
     """exp(−(t_ref − t_last)/τ) for each pixel, channel 0 OFF and channel 1 ON.
 
     t_ref is the window's stop, t_last the last timestamp of the pixel and polarity before it. A
@@ -69,16 +68,6 @@ class ExponentialSurface(OfStamps):
         50_000.0, "Time in which a value falls to 1/e.", unit="µs", minimum=1e-3, maximum=1e12
     )
     history_us: int | None = history_setting()
-
-    @property
-    def channels(self) -> int:
-        """One per polarity: OFF, ON."""
-        return 2
-
-    @property
-    def legend(self) -> Legend:
-        """OFF, ON."""
-        return pairs()
 
     @property
     def dtype(self) -> str:

@@ -9,13 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from evreel.events import Events, Sensor
-from evreel.representations.base import Accumulator, Representation
-from evreel.representations.channels import Legend, pairs
+from evreel.representations.base import Accumulator, OfPolarities
 from evreel.settings import setting
 
 
 @dataclass(frozen=True)
-class Histo(Representation):
+class Histo(OfPolarities):
     """Metavision's ``histo``: v = min(v + k, 1) for each event of a pixel, channel 0 OFF, 1 ON.
 
     k = 1 / `max_incr_per_pixel`, so that so many events fill a pixel. Sums are rounded to float32
@@ -48,16 +47,6 @@ class Histo(Representation):
     unit: ClassVar[str] = "1"
 
     max_incr_per_pixel: float | None = setting(5.0, "Events that fill a pixel; null: one.", above=0)
-
-    @property
-    def channels(self) -> int:
-        """One per polarity: OFF, ON."""
-        return 2
-
-    @property
-    def legend(self) -> Legend:
-        """OFF, ON."""
-        return pairs()
 
     @property
     def dtype(self) -> str:

@@ -9,13 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from evreel.events import Events, Sensor
-from evreel.representations.base import Accumulator, Frame, Representation
-from evreel.representations.channels import Legend, pairs
+from evreel.representations.base import Accumulator, Frame, OfPolarities
 from evreel.settings import Place, setting
 
 
 @dataclass(frozen=True)
-class HistoQuantized(Representation):
+class HistoQuantized(OfPolarities):
     """Metavision's ``histo_quantized``: counts by polarity that stay at their largest value.
 
     OFF events, in channel 0, count to 2^n − 1, and ON events, in channel 1, to 2^(m − n) − 1, where
@@ -70,16 +69,6 @@ class HistoQuantized(Representation):
                 f"negative_bit_length={self.negative_bit_length} leave {left} bits for the count "
                 "of ON events; 1 to 8 are expected",
             )
-
-    @property
-    def channels(self) -> int:
-        """One per polarity: OFF, ON."""
-        return 2
-
-    @property
-    def legend(self) -> Legend:
-        """OFF, ON."""
-        return pairs()
 
     @property
     def dtype(self) -> str:

@@ -10,8 +10,7 @@ import numpy as np
 
 from evreel.errors import ParameterError
 from evreel.events import Events, Sensor
-from evreel.representations.base import Accumulator, Representation
-from evreel.representations.channels import Legend, pairs
+from evreel.representations.base import Accumulator, OfPolarities
 from evreel.settings import setting
 
 LOST = "histogram_increments_lost"
@@ -19,7 +18,7 @@ WHOLE_DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32",
 
 
 @dataclass(frozen=True)
-class Histogram(Representation):
+class Histogram(OfPolarities):
     """Number of a window's events in each pixel, channel 0 OFF and channel 1 ON.
 
     A count never wraps. If a count exceeds the largest value of `dtype`, that is an error. With
@@ -60,16 +59,6 @@ class Histogram(Representation):
 
     dtype: str = setting("uint16", "Type of a count.", choices=WHOLE_DTYPES)
     saturate: bool = setting(False, "Whether a full count stays full; if false, it is an error.")
-
-    @property
-    def channels(self) -> int:
-        """One per polarity: OFF, ON."""
-        return 2
-
-    @property
-    def legend(self) -> Legend:
-        """OFF, ON."""
-        return pairs()
 
     def accumulator(self, sensor: Sensor, repairs: MutableMapping[str, int]) -> Accumulator:
         """Return what counts, with its own frame."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evreel.events import Sensor
-from evreel.representations.base import Accumulator, Frame
+from evreel.representations.base import Accumulator, Frame, OfPolarities
 from evreel.representations.channels import Legend, pairs
 from evreel.representations.stamps import OfStamps, StampsAccumulator, history_setting
 
@@ -16,7 +16,7 @@ UNSEEN = -1
 
 
 @dataclass(frozen=True)
-class LastTimestamp(OfStamps):
+class LastTimestamp(OfStamps, OfPolarities):
     """Age of the last event of each pixel at the window's stop, channel 0 OFF and channel 1 ON.
 
     The age is ``stop_us − t_last`` in whole µs, 1 or more, so that ``stop_us`` less a value is the
@@ -50,11 +50,6 @@ class LastTimestamp(OfStamps):
     unit: ClassVar[str] = "µs"
 
     history_us: int | None = history_setting()
-
-    @property
-    def channels(self) -> int:
-        """One per polarity: OFF, ON."""
-        return 2
 
     @property
     def legend(self) -> Legend:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evreel.events import Events, Sensor
-from evreel.representations.base import Accumulator, Representation
-from evreel.representations.channels import Legend, pairs
+from evreel.representations.base import Accumulator, OfPolarities, Representation
 from evreel.settings import setting
 
 
 @dataclass(frozen=True)
-class Timesurface(Representation):
+class Timesurface(OfPolarities):
     """Metavision's ``timesurface``: (t − start) / duration of each pixel's last event.
 
     Channel 0 is of OFF events, channel 1 of ON events. Of several events the last one counts, also
@@ -50,16 +49,6 @@ class Timesurface(Representation):
     normed: bool = setting(
         True, "Whether times are shares of the window's duration; if not, they are µs."
     )
-
-    @property
-    def channels(self) -> int:
-        """One per polarity: OFF, ON."""
-        return 2
-
-    @property
-    def legend(self) -> Legend:
-        """OFF, ON."""
-        return pairs()
 
     @property
     def dtype(self) -> str:
