@@ -190,7 +190,7 @@ class EventsInMemory(Divided):
     path, t_offset, source_format, members
         As `Divided` has them.
     events
-        All of them, at least one.
+        All of them.
     """
 
     origin = (0, 0)

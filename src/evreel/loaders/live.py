@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import MistakesError, UsageError, did_you_mean
 from evreel.events import Events, Sensor
+from evreel.files.divided import Divided, EventsInMemory
 from evreel.files.slices import SlicesFile
 from evreel.representations import Frame, Run, frames_together
 from evreel.settings import mistakes, read, settings_of
@@ -22,9 +23,6 @@ from evreel.steps.events import as_events
 from evreel.steps.features import most_in_memory, slices_of
 from evreel.timebase import Int64Array
 from evreel.windows import Division, Duration, Ending, Mixed, Windows, cut, ending_at
-
-if TYPE_CHECKING:
-    from evreel.files.divided import Divided
 
 LiveSource = str | Path | Events
 """The path of a recording or an events store, or events in memory."""
@@ -202,7 +200,7 @@ def _planned(
         )
     with contextlib.ExitStack() as stack:
         if isinstance(source, Events):
-            opened: Divided | _InMemory = _InMemory(source)
+            opened: Divided = _InMemory(source)
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             beside = Path(folder, "features.h5")
@@ -224,33 +222,25 @@ def _planned(
         yield _Planned(shape, feature.dtype, (frame for _, frame in made))
 
 
-class _InMemory:
-    """Events in memory, read as an events store is."""
+class _InMemory(EventsInMemory):
+    """Events of a caller, whose times may begin before 0."""
 
     def __init__(self, events: Events) -> None:
-        self._events = events
-        self.sensor = events.sensor
+        super().__init__(Path("events"), events, t_offset=0, source_format="")
         self._start_us = min(0, int(events.t[0])) if len(events) else 0
-
-    def read(self, start: int, stop: int) -> Events:
-        return self._events[start:stop]
-
-    def index_of(self, t_us: npt.ArrayLike) -> Int64Array:
-        return np.searchsorted(self._events.t, t_us).astype(np.int64)
 
     def windows(self, division: Division, instants_us: npt.ArrayLike | None = None) -> Windows:
         if isinstance(division, Ending) and instants_us is not None:
             instants = np.ravel(instants_us).tolist()
             return ending_at(instants, division.window_us, self.index_of, division.compat)
-        stop = [self._events.t_stop_us] if len(self._events) else [0]
         origin_us = getattr(division, "origin_us", 0)
         # Windows of a number of events begin at the first, unless a time is given.
         if not isinstance(division, Ending) and (
             origin_us or isinstance(division, (Duration, Mixed))
         ):
             division = replace(division, origin_us=origin_us - self._start_us)
-        start = [self._start_us]
-        return cut(division, start, stop, self.index_of, lambda rows: self._events.t[rows])[0]
+        start, stop = [self._start_us], [self.t_stop_us]
+        return cut(division, start, stop, self.index_of, self.stamp_at)[0]
 
-    def oldest_us(self, start_us: Int64Array) -> int:
-        return self._start_us
+    def oldest_us(self, start_us: Int64Array) -> Int64Array:
+        return np.full_like(start_us, self._start_us)
