@@ -7,7 +7,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint bench bench-memory fuzz clean
+.PHONY: help setup demo test test-torch lint bench bench-memory fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,10 @@ demo: ## build the demo release from the recordings under demo/
 # One process more than cores: tests wait for the programs that they start.
 test: setup ## run the whole test suite
 	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n $$(($(CORES) + 1)) --dist loadscope --no-loadscope-reorder
+
+test-torch: ## run the tests of what needs PyTorch, in an environment of its own
+	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh --all-groups
+	@PATH="$(CURDIR)/.venv-torch/bin:$$PATH" pytest -n $(CORES) --dist loadscope tests/with_torch
 
 lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh

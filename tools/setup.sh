@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Bring uv if there is none, then install the locked environment into .venv.
 # Arguments go to `uv sync`. What other groups installed before stays.
+# With TORCH=yes, install it into .venv-torch, and PyTorch for the CPU beside it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -35,4 +36,13 @@ if [ -z "$uv" ]; then
     fi
 fi
 
+if [ "${TORCH:-}" = yes ]; then
+    export UV_PROJECT_ENVIRONMENT=.venv-torch
+    [ -x .venv-torch/bin/pip ] || "$uv" venv --quiet --clear --seed --no-python-downloads --python "$python" .venv-torch
+fi
+
 "$uv" sync --quiet --frozen --inexact --compile-bytecode --no-python-downloads --python "$python" "$@"
+
+if [ "${TORCH:-}" = yes ]; then
+    .venv-torch/bin/python -m pip install --quiet --no-deps --requirement tools/torch.txt
+fi
