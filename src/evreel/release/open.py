@@ -200,7 +200,12 @@ class ReleasedRecording:
                 hint="Read the one that you want with evreel.files.boxes.read_boxes.",
             )
         self._folder.content(copies[0])
-        return read_boxes(self._folder.place(copies[0]))
+        return read_boxes(self.boxes_file)
+
+    @property
+    def boxes_file(self) -> Path:
+        """The file of its boxes, beside which is how they were made."""
+        return self._folder.place(self._listed_of("boxes")[0])
 
     def boxes_of(
         self, feature: str, keep: Literal["last", "all"] = "all"
@@ -237,8 +242,7 @@ class ReleasedRecording:
             return found if has == keep else last_of_tracks(*found)
         frames = self.features[feature]
         every = self.boxes
-        path = self._folder.place(self._listed_of("boxes")[0])
-        every, _ = moved(every, path, frames.geometry, frames.sensor)
+        every, _ = moved(every, self.boxes_file, frames.geometry, frames.sensor)
         return boxes_of_windows(every, frames.windows, keep, samples=frames.samples)
 
     def _kept_boxes(self, feature: str) -> Keep | None:
