@@ -7,11 +7,10 @@ recording is opened by one worker, and read or computed from its start to its en
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, ParameterError, UsageError
 from evreel.layout import BOX_DTYPE
+from evreel.loaders.filling import filled
 from evreel.loaders.lanes import Piece, n_pieces, order_of, pieces
 from evreel.loaders.live import feature_settings
 from evreel.loaders.sources import Boxes, Files, Frames, Metadata, Source, check_shapes, sources_of
@@ -35,8 +35,6 @@ LoadLabels = Callable[
 """Function of (metadata, start_us, duration_us, tensor) → T labels and which of T are labelled."""
 Transform = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
-PREFETCHED = 2
-"""Batches that workers are ahead."""
 _KEYS = (
     "inputs",
     "labels",
@@ -110,6 +108,14 @@ class Lanes:
         """Return room for what n lanes have in a batch."""
         return Room(self, n)
 
+    def lane(self, number: int, epoch: int, first_batch: int = 0) -> Lane:
+        """Return a lane of an epoch that fills its part of `first_batch` and of those after it."""
+        return Lane(self, number, epoch, first_batch)
+
+    def are_over(self, room: Room) -> bool:
+        """Tell whether a batch of all lanes comes after the last one of the epoch."""
+        return not (room.is_alive.all() if self.drops else room.is_alive.any())
+
 
 class Room:
     """Room for what n lanes have in one batch: zeros, no labels, until it is filled."""
@@ -127,11 +133,26 @@ class Room:
             for name, (dtype, shape) in lanes.extra.items()
         }
         self.is_alive = np.zeros(n, dtype=bool)
-        self.counts: dict[str, int] = {}
+        self.counted: list[tuple[str, int]] = []
 
     def count(self, name: str, n: int) -> None:
-        """Count what was padded or left out."""
-        self.counts[name] = self.counts.get(name, 0) + n
+        """Count what was padded or left out; lanes may do so at the same time."""
+        if n:
+            self.counted.append((name, n))
+
+    def put(self, columns: slice, part: Room) -> None:
+        """Put what some lanes have, which was filled elsewhere, where it belongs."""
+        self.inputs[:, columns] = part.inputs
+        self.keeps[columns] = part.keeps
+        self.is_labelled[:, columns] = part.is_labelled
+        self.is_padded[:, columns] = part.is_padded
+        self.is_alive[columns] = part.is_alive
+        self.infos[columns] = part.infos
+        for own, labels in zip(self.labels, part.labels, strict=True):
+            own[columns] = labels
+        for name, values in self.extra.items():
+            values[:, columns] = part.extra[name]
+        self.counted += part.counted
 
     def batch(self) -> Batch:
         """Return what was filled, by name."""
@@ -271,7 +292,103 @@ def _info(frames: Frames, piece: Piece) -> Info:
     return Info(frames.metadata, start, stop - start)
 
 
-class SequentialLoader:
+class LanesLoader:
+    """What loaders of lanes have in common: epochs, a state to go on from, counts.
+
+    Parameters
+    ----------
+    lanes
+        What is delivered.
+    num_workers
+        Workers that fill batches ahead.
+    """
+
+    def __init__(self, lanes: Lanes, num_workers: int) -> None:
+        self._lanes = lanes
+        self.num_workers = at_least("num_workers", num_workers, 0)
+        self.counts: MutableMapping[str, int] = {}
+        self._epoch, self._batch, self._begun = 0, 0, False
+        self._turn: object | None = None  # the iteration whose place the loader tells
+
+    @property
+    def batch_size(self) -> int:
+        """N, number of lanes."""
+        return self._lanes.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration be an epoch's, from its start."""
+        self._epoch, self._batch, self._begun, self._turn = epoch, 0, False, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the loader is, for `load_state_dict`: plain numbers and text."""
+        return {
+            "epoch": self._epoch,
+            "batch": self._batch,
+            "counts": dict(self.counts),
+            "identity": self._identity(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another loader of the same data was: its next batch comes next.
+
+        Raises
+        ------
+        UsageError
+            If that one had other recordings or arguments.
+        """
+        if state.get("identity") != self._identity():
+            raise UsageError(
+                "the state is of a loader with other recordings or arguments",
+                hint="Make the loader with the same files, batch_size, array_dim, padding, "
+                "shuffle and seed.",
+            )
+        self.set_epoch(int(state["epoch"]))
+        self._batch = int(state["batch"])
+        self.counts.update(state.get("counts", {}))
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of the next epoch, or those that follow a loaded state.
+
+        Of several iterations at once, each is an epoch of its own, and the loader's state is that
+        of the last one that began.
+        """
+        if self._begun:
+            self.set_epoch(self._epoch + 1)
+        self._begun = True
+        self._turn = turn = object()
+        epoch = self._epoch
+        with contextlib.closing(self._rooms(epoch, self._batch)) as rooms:
+            for room in rooms:
+                for name, n in room.counted:
+                    self.counts[name] = self.counts.get(name, 0) + n
+                if self._turn is turn:
+                    self._batch += 1
+                yield self._delivered(room)
+        if self._turn is turn:
+            self.set_epoch(epoch + 1)
+
+    @property
+    def _next_epoch(self) -> int:
+        return self._epoch + self._begun
+
+    def _identity(self) -> str:
+        lanes = self._lanes
+        said = [
+            *([source.name for source in lanes.sources], lanes.batch_size, lanes.num_tbins),
+            *(lanes.padding, lanes.shuffle, lanes.seed),
+        ]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    def _rooms(self, epoch: int, first_batch: int) -> Generator[Room]:
+        """Yield filled batches until the lanes are over."""
+        yield from filled(self._lanes, epoch, first_batch, self.num_workers)
+
+    def _delivered(self, room: Room) -> Batch:
+        """Return a batch as it is delivered."""
+        return room.batch()
+
+
+class SequentialLoader(LanesLoader):
     """Yield batches of sequences that go on from batch to batch.
 
     Parameters
@@ -361,25 +478,18 @@ class SequentialLoader:
         shape, extra = _first(sources, on_damage)
         if dims[1:] and dims[1:] != shape:
             raise UsageError(f"array_dim says frames of {dims[1:]}; they are {shape} (C, H, W)")
-        self._lanes = Lanes(
+        lanes = Lanes(
             sources,
-            *(_at_least("batch_size", batch_size, 1), dims[0], shape, extra, _padding(padding)),
+            *(at_least("batch_size", batch_size, 1), dims[0], shape, extra, _padding(padding)),
             *(shuffle, seed, load_labels, transforms, on_damage),
         )
-        self.num_workers = _at_least("num_workers", num_workers, 0)
-        if self._lanes.drops and len(sources) < batch_size:
+        if lanes.drops and len(sources) < batch_size:
             raise UsageError(
                 f"batch_size={batch_size} lanes have only {len(sources)} recordings: with "
                 "padding='drop' nothing would be delivered",
                 hint="Choose a smaller batch_size, or padding='pad'.",
             )
-        self.counts: MutableMapping[str, int] = {}
-        self._epoch, self._batch, self._begun = 0, 0, False
-
-    @property
-    def batch_size(self) -> int:
-        """N, number of lanes."""
-        return self._lanes.batch_size
+        super().__init__(lanes, num_workers)
 
     def __len__(self) -> int:
         """Return the number of batches of the next epoch; every recording is opened for it."""
@@ -396,88 +506,6 @@ class SequentialLoader:
         order = lanes.order(self._next_epoch)
         of_lanes = [sum(n[k] for k in order[i :: lanes.batch_size]) for i in range(self.batch_size)]
         return min(of_lanes) if lanes.drops else max(of_lanes)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration be an epoch's, from its start."""
-        self._epoch, self._batch, self._begun = epoch, 0, False
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the loader is, for `load_state_dict`: plain numbers and text."""
-        return {"epoch": self._epoch, "batch": self._batch, "identity": self._identity()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another loader of the same data was: its next batch comes next.
-
-        Raises
-        ------
-        UsageError
-            If that one had other recordings or arguments.
-        """
-        if state.get("identity") != self._identity():
-            raise UsageError(
-                "the state is of a loader with other recordings or arguments",
-                hint="Make the loader with the same files, batch_size, array_dim, padding, "
-                "shuffle and seed.",
-            )
-        self._epoch, self._batch, self._begun = int(state["epoch"]), int(state["batch"]), False
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of the next epoch, or those that follow a loaded state."""
-        if self._begun:
-            self.set_epoch(self._epoch + 1)
-        self._begun = True
-        epoch = self._epoch
-        for room in self._rooms(epoch, self._batch):
-            for name, n in room.counts.items():
-                self.counts[name] = self.counts.get(name, 0) + n
-            self._batch += 1
-            yield room.batch()
-        if self._epoch == epoch:
-            self.set_epoch(epoch + 1)
-
-    @property
-    def _next_epoch(self) -> int:
-        return self._epoch + self._begun
-
-    def _identity(self) -> str:
-        lanes = self._lanes
-        said = [
-            *([source.name for source in lanes.sources], lanes.batch_size, lanes.num_tbins),
-            *(lanes.padding, lanes.shuffle, lanes.seed),
-        ]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
-    def _rooms(self, epoch: int, first_batch: int) -> Iterator[Room]:
-        """Yield filled batches until the lanes are over."""
-        lanes, n = self._lanes, self.batch_size
-        each = [Lane(lanes, k, epoch, first_batch) for k in range(n)]
-        workers = [range(k, n, self.num_workers) for k in range(min(self.num_workers, n))]
-        pools = [ThreadPoolExecutor(1, "evreel-load") for _ in workers]
-
-        def fill(room: Room, numbers: Sequence[int]) -> None:
-            for number in numbers:
-                each[number].fill(room, number)
-
-        pending: deque[tuple[Room, list[Future[None]]]] = deque()
-        try:
-            while True:
-                while len(pending) <= (PREFETCHED if pools else 0):
-                    room = lanes.room(n)
-                    if not pools:
-                        fill(room, range(n))
-                    parts = zip(pools, workers, strict=True)
-                    pending.append((room, [pool.submit(fill, room, own) for pool, own in parts]))
-                room, futures = pending.popleft()
-                for future in futures:
-                    future.result()
-                if not (room.is_alive.all() if lanes.drops else room.is_alive.any()):
-                    return
-                yield room
-        finally:
-            for pool in pools:
-                pool.shutdown(cancel_futures=True)
-            for lane in each:
-                lane.close()
 
 
 def _live_settings(
@@ -519,7 +547,8 @@ def _first(
     raise UsageError("there is no recording")
 
 
-def _at_least(name: str, value: int, least: int) -> int:
+def at_least(name: str, value: int, least: int) -> int:
+    """Return a whole number, or raise `UsageError` if it is none, or less than `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise UsageError(f"{name}={value!r} is not a whole number of {least} or more")
     return int(value)
@@ -529,7 +558,7 @@ def _array_dim(array_dim: Sequence[int]) -> tuple[int, ...]:
     dims = tuple(array_dim)
     if len(dims) not in (1, 4):
         raise UsageError(f"array_dim={dims} is neither (T, C, H, W) nor (T,)")
-    return tuple(_at_least("array_dim", dim, 1) for dim in dims)
+    return tuple(at_least("array_dim", dim, 1) for dim in dims)
 
 
 def _padding(padding: Padding | bool) -> Padding:
