@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -96,6 +97,16 @@ def test_load_boxes__loses_no_label_if_windows_do_not_divide_the_part(tmp_path):
     path = boxes_at(tmp_path / "a_bbox.npy", *range(11))
     labels, _ = load_boxes(Recording(path.with_name("a.raw")), 0, 10, frames(3))
     assert [part["t"].tolist() for part in labels] == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9, 10]]
+
+
+@pytest.mark.parametrize("name", ["delta_t_us", "delta_t"])
+def test_load_boxes__of_a_tail_are_in_windows_of_the_recordings_duration(tmp_path, name):
+    path = boxes_at(tmp_path / "a_bbox.npy", 101, 110, 111, 125)
+    spans = Spans(np.array([0]), np.array([200]))
+    recording = SimpleNamespace(path=path.with_name("a.h5"), labelled=spans, **{name: 10})
+    labels, labelled = load_boxes(recording, 100, 15, frames(3))
+    assert [part["t"].tolist() for part in labels] == [[101, 110], [111], []]
+    assert labelled.tolist() == [True, True, False]
 
 
 def test_split_boxes__takes_the_start_of_a_recording_alone():
@@ -251,12 +262,12 @@ def test_load_boxes__leaves_out_other_classes_and_small_boxes(tmp_path):
 
 def test_load_boxes__tells_empty_windows_from_those_not_labelled(tmp_path):
     boxes_at(tmp_path / "a_bbox.npy", 35)
-    spans = Spans(np.array([0, 38]), np.array([20, 60]))
+    spans = Spans(np.array([0, 41]), np.array([20, 60]))
     recording = Recording(tmp_path / "a.h5", labelled=spans)
     labels, labelled = load_boxes(recording, 0, 60, frames(6))
     assert [len(part) for part in labels] == [0, 0, 0, 1, 0, 0]
     assert labelled.tolist() == [True, True, False, True, True, True]
-    assert load_boxes(recording, 15, 10, frames(1))[1].tolist() == [False]
+    assert load_boxes(recording, 15, 10, frames(2))[1].tolist() == [True, False]
     padding = Recording(tmp_path / "a.h5", labelled=spans, padding=True)
     assert load_boxes(padding, 0, 60, frames(6))[1].tolist() == [False] * 6
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from evreel.annotations.tables import Spans
 from evreel.errors import AnnotationError, ParameterError, did_you_mean
 from evreel.events import Sensor
 from evreel.files.boxes import (
@@ -71,6 +72,8 @@ class Metadata(Protocol):
     sensor : (height, width) of the pixels that its boxes are in; None, the pixels of the tensor.
     geometry : of its features, a `Geometry`; None, that of the boxes.
     labelled : intervals that annotators looked at, as `ReleasedRecording.labelled`; None.
+    delta_t_us : duration of its windows; 0 divides the part into as many as the tensor has frames.
+        With it, a part may also be shorter than the tensor: the last frames are beyond its end.
     """
 
     @property
@@ -256,8 +259,8 @@ def load_boxes(
     Returns
     -------
     The boxes of each window; and (T,) bool: which windows are labelled. These are those in which
-    the file has a box, also one that is left out here, and those within intervals that annotators
-    looked at, where `metadata` says which these are.
+    the file has a box, also one that is left out here, and those of which annotators looked at a
+    part, where `metadata` says so.
 
     Raises
     ------
@@ -265,14 +268,19 @@ def load_boxes(
         As `load_box_events` raises it, and if the lookup lacks a class.
     """
     n = _whole("num_tbins", len(tensor) if num_tbins is None else num_tbins, 1)
-    start_us, duration_us = _whole("start_us", start_us), _whole("duration_us", duration_us, n)
+    start_us, duration_us = _whole("start_us", start_us), _whole("duration_us", duration_us, 0)
     if getattr(metadata, "padding", False):
         return [np.zeros(0, dtype=EVENT_BBOX) for _ in range(n)], np.zeros(n, dtype=np.bool_)
     counts: MutableMapping[str, int] = {} if repairs is None else repairs
-    edges = start_us + duration_us * np.arange(n + 1, dtype=np.int64) // n
+    edges = _edges(metadata, start_us, duration_us, n)
     first = _is_first(metadata, start_us)
     boxes = load_box_events(metadata, start_us, duration_us, first=first)
-    labelled = _within(edges, getattr(metadata, "labelled", None))
+    labelled = np.zeros(n, dtype=np.bool_)
+    spans: Spans | None = getattr(metadata, "labelled", None)
+    if spans is not None:
+        stop_us = start_us + duration_us
+        inside = edges[:-1] < stop_us
+        labelled[inside] = spans.overlap(edges[:-1][inside], np.minimum(edges[1:][inside], stop_us))
     labelled[_window_of(boxes["t"], edges, first)] = True  # none is outside of all
     file = _file_of(metadata)
     boxes = _in_frames(boxes, metadata, file, Sensor(*tensor.shape[-2:]), counts)
@@ -511,13 +519,11 @@ def _window_of(t: Int64Array, edges: Int64Array, first: bool) -> Int64Array:
     return window
 
 
-def _within(edges: Int64Array, spans: Any) -> BoolArray:
-    """Return which windows lie within one of several intervals, ascending and apart."""
-    if spans is None or not len(spans.start_us):
-        return np.zeros(len(edges) - 1, dtype=np.bool_)
-    span = np.searchsorted(spans.start_us, edges[:-1], side="right") - 1
-    found: BoolArray = (span >= 0) & (edges[1:] <= np.asarray(spans.stop_us)[span])
-    return found
+def _edges(metadata: Metadata, start_us: int, duration_us: int, n: int) -> Int64Array:
+    """Return the edges of n windows: of a recording's duration, or of equal parts."""
+    delta_t = int(getattr(metadata, "delta_t_us", 0) or getattr(metadata, "delta_t", 0))
+    k = np.arange(n + 1, dtype=np.int64)
+    return start_us + (k * delta_t if duration_us <= n * delta_t else k * duration_us // n)
 
 
 def _in_frames(
