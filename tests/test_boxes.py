@@ -179,9 +179,12 @@ def test_load_box_events__tells_no_file_from_no_box(tmp_path):
     assert len(load_box_events(Recording(tmp_path / "none.h5", padding=True), 0, 10)) == 0
 
 
-def test_load_box_events__finds_the_boxes_of_a_dat_file(tmp_path):
+def test_load_box_events__finds_boxes_as_prophesee_names_them(tmp_path):
     boxes_at(tmp_path / "17-04_bbox.npy", 5)
-    assert len(load_box_events(Recording(tmp_path / "17-04_td.dat"), 0, 10)) == 1
+    for name in ("17-04.raw", "17-04_td.dat", "17-04_cd.dat", "17-04_td.dat.h5"):
+        assert len(load_box_events(Recording(tmp_path / name), 0, 10)) == 1
+    boxes_at(tmp_path / "17-04_td_bbox.npy", 5, 6)
+    assert len(load_box_events(Recording(tmp_path / "17-04_td.dat"), 0, 10)) == 2
     elsewhere = boxes_at(tmp_path / "other.npy", 5, 6)
     assert len(load_box_events(Recording(tmp_path / "17.raw", boxes=elsewhere), 0, 10)) == 2
 
@@ -202,7 +205,7 @@ def test_load_box_events__reads_older_fields(tmp_path):
 
 def test_load_box_events__reads_published_boxes():
     path = shared_file("oracles/rvt_in/gen1/train/a_bbox.npy")
-    recording, every = Recording(path.with_name("a_td.dat.h5"), boxes=path), np.load(path)
+    recording, every = Recording(path.with_name("a_td.dat.h5")), np.load(path)
     got = [load_box_events(recording, t, 100_000) for t in range(0, 1_300_000, 100_000)]
     np.testing.assert_array_equal(np.concatenate(got)["t"], every["t"])
 

@@ -8,7 +8,7 @@ A reel of events, cut into slices. This front door imports nothing before it is 
 - `open_slices`: events with their labels, and a table of what was drawn;
 - `show`: step through annotated slices with a slider;
 - `boxes`: their files, loading them by time, clipping, scaling, suppressing;
-- `viz`: frames of features in colours, by `evreel.viz.to_rgb`.
+- `viz`: frames of features in colours, by `evreel.viz.to_rgb`, and boxes drawn on them.
 
 Behind it: `evreel.steps`, one function per step of the pipeline, and `evreel.representations`, the
 kinds of features.

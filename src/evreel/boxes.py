@@ -54,7 +54,7 @@ _MOST_OPEN = 256
 """Files of boxes that a process keeps open: more than it reads side by side, fewer than the 1024
 files that a system lets it open."""
 
-_MARKS = ("_td", "_cd")
+_MARKS = ("_td", "_cd", "_td.dat")
 """Ends of names of recordings that the name of their boxes does not have."""
 
 
@@ -134,8 +134,8 @@ def read(path: str | Path) -> Boxes:
     return read_published_boxes(path)
 
 
-def write(path: str | Path, boxes: Boxes) -> None:
-    """Write boxes to a file, ``.npy``, in place of one that is there.
+def write(path: str | Path, boxes: npt.ArrayLike) -> None:
+    """Write boxes, or an empty list, to a file, ``.npy``, in place of one that is there.
 
     Raises
     ------
