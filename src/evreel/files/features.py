@@ -258,13 +258,18 @@ class FeaturesFile(hdf5.Opened):
         LayoutError
             If its bytes are damaged.
         """
+        k = self._checked(k)
+        frame = np.empty(self.shape[1:], dtype=self.dtype)
+        self._fill(k, frame)
+        return frame
+
+    def _checked(self, k: int) -> int:
+        """Return the number of a window that there is."""
         self.check_open()
         k = operator.index(k)
         if not 0 <= k < len(self):
             raise IndexError(f"{self.path.name}: no window {k}; there are {len(self)}")
-        frame = np.empty(self.shape[1:], dtype=self.dtype)
-        self._fill(k, frame)
-        return frame
+        return k
 
     def values(self, k: int) -> npt.NDArray[np.float32]:
         """Return the frame of window k as the values that it stands for, (C, H, W) float32.
@@ -274,12 +279,27 @@ class FeaturesFile(hdf5.Opened):
         IndexError, LayoutError
             As `read`.
         """
+        values = np.empty(self.shape[1:], dtype=np.float32)
+        self.read_into(k, values)
+        return values
+
+    def read_into(self, k: int, values: npt.NDArray[np.float32]) -> None:
+        """Fill an array, (C, H, W) float32, with the values that the frame of window k stands for.
+
+        Raises
+        ------
+        IndexError, LayoutError
+            As `read`.
+        """
+        if self.dtype == values.dtype and values.flags.c_contiguous:
+            self._fill(self._checked(k), values)
+            return
         frame = self.read(k)
         if self.scale is None:
-            return frame.astype(np.float32, copy=False)
-        steps = np.arange(256) * self.scale
-        values: npt.NDArray[np.float32] = steps.astype(np.float32)[frame]
-        return values
+            values[...] = frame
+        else:
+            steps = (np.arange(256) * self.scale).astype(np.float32)
+            np.take(steps, frame, out=values, mode="clip")  # "raise" would go through a copy
 
     def __getitem__(self, rows: int | slice) -> Frame:
         """Return the frame of one window, (C, H, W), or the frames of a slice, (n, C, H, W)."""

@@ -16,7 +16,7 @@ PREFETCHED = 2
 
 
 def filled(lanes: Lanes, epoch: int, first_batch: int, num_workers: int) -> Generator[Room]:
-    """Yield the batches of an epoch, each with the parts of all lanes, until the lanes are over.
+    """Yield the batches of an epoch, each with the parts of all lanes, and one after its end.
 
     Parameters
     ----------
@@ -52,6 +52,6 @@ def filled(lanes: Lanes, epoch: int, first_batch: int, num_workers: int) -> Gene
             room, futures = pending.popleft()
             for future in futures:
                 future.result()
+            yield room
             if lanes.are_over(room):
                 return
-            yield room

@@ -10,11 +10,13 @@ import contextlib
 import copy
 import pickle
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from multiprocessing.context import BaseContext
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -32,7 +34,7 @@ class InProcesses(LanesLoader):
     Parameters
     ----------
     *args, **kwargs
-        As the loader takes them; `num_workers` are processes.
+        As the loader takes them; `num_workers` are processes, and `transforms` is given a tensor.
     multiprocessing_context
         ``fork``, ``spawn`` or ``forkserver``, or such a context; None: Python's own choice.
     pin_memory
@@ -54,6 +56,9 @@ class InProcesses(LanesLoader):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        if self._lanes.transforms is not None:
+            of_tensors = _OfTensors(self._lanes.transforms)
+            self._lanes = replace(self._lanes, transforms=of_tensors)
         self._context = multiprocessing_context
         self._pins = pin_memory and torch.cuda.is_available()
         self._persists = persistent_workers
@@ -83,9 +88,9 @@ class InProcesses(LanesLoader):
                     if not isinstance(part, Room):
                         raise part
                 room = _joined(lanes, each)
+                yield room
                 if lanes.are_over(room):
                     break
-                yield room
         except GeneratorExit:
             self._put_by(workers)
             raise
@@ -116,6 +121,16 @@ class InProcesses(LanesLoader):
             return value
         tensor = torch.from_numpy(value)
         return tensor.pin_memory() if self._pins else tensor
+
+
+@dataclass(frozen=True)
+class _OfTensors:
+    """A function that takes a tensor, called with an array."""
+
+    function: Callable[[Any], Any]
+
+    def __call__(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(self.function(torch.from_numpy(inputs)))
 
 
 class _Parts(IterableDataset):  # type: ignore[misc]
