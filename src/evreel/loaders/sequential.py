@@ -27,6 +27,7 @@ from evreel.layout import BOX_DTYPE
 from evreel.loaders.filling import filled
 from evreel.loaders.lanes import Piece, n_pieces, order_of, pieces
 from evreel.loaders.live import feature_settings
+from evreel.loaders.shown import Shown, VizLabels
 from evreel.loaders.sources import (
     Boxes,
     Files,
@@ -39,6 +40,7 @@ from evreel.loaders.sources import (
     sources_of,
 )
 from evreel.steps.common import os_error
+from evreel.video.labelled import Image
 
 Batch = dict[str, Any]
 Padding = Literal["pad", "drop"]
@@ -247,10 +249,7 @@ class Lane:
         self._last = frames.metadata
         inputs = room.inputs[:, column]
         try:
-            with told_by_the_system():
-                frames.read(piece.start, piece.stop, inputs[:n])
-                for name, values in room.extra.items():
-                    values[:n, column] = frames.extra[name][piece.start : piece.stop]
+            self._read(frames, piece, room, column)
         except EvreelError:
             if self._lanes.on_damage == "fail":
                 raise
@@ -270,6 +269,23 @@ class Lane:
         if self._lanes.transforms is not None:
             inputs[...] = self._transformed(inputs)
             inputs[n:] = 0
+
+    def _read(self, frames: Frames, piece: Piece, room: Room, column: int) -> None:
+        n = piece.stop - piece.start
+        with told_by_the_system():
+            frames.read(piece.start, piece.stop, room.inputs[:n, column])
+            for name, values in room.extra.items():
+                values[:n, column] = frames.extra[name][piece.start : piece.stop]
+
+    def _is_damaged(self, frames: Frames, piece: Piece) -> bool:
+        """Tell whether a piece that was delivered before could not be read."""
+        if self._lanes.on_damage == "fail":
+            return False
+        try:
+            self._read(frames, piece, self._lanes.room(1), 0)
+        except EvreelError:
+            return True
+        return False
 
     def _transformed(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         assert self._lanes.transforms is not None
@@ -331,6 +347,7 @@ class Lane:
                 for piece in pieces(frames.segments, lanes.num_tbins, drop=lanes.drops):
                     if self._skip:
                         self._skip -= 1
+                        self._is_cut = not self._skip and self._is_damaged(frames, piece)
                         continue
                     yield frames, piece
 
@@ -460,6 +477,25 @@ class LanesLoader:
         self._count_dropped(batch, n_labels)
         if self._turn is turn:
             self.set_epoch(epoch + 1)
+
+    def show(self, viz_labels: VizLabels = None) -> Iterator[Image]:
+        """Yield a picture of each time bin, all lanes side by side, of the batches that come next.
+
+        Parameters
+        ----------
+        viz_labels
+            Function of (frame, labels) of a lane that returns a picture, or draws on the one that
+            it is given; or True, for boxes with the names of their classes.
+
+        Yields
+        ------
+        (H', W', 3) uint8. A lane whose memory is reset has a red corner.
+        """
+        sources = self._lanes.sources
+        labels = sources[0].labels() if viz_labels is True else {}
+        shown = Shown(sources[0].shown_as(), viz_labels, labels)
+        for batch in self:
+            yield from shown.pictures(batch)
 
     @property
     def _next_epoch(self) -> int:

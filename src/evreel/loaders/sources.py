@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -25,12 +25,13 @@ import numpy.typing as npt
 from evreel.annotations.tables import Spans
 from evreel.closing import Closing
 from evreel.dataset.settings import FeatureSettings
-from evreel.errors import LayoutError, ParameterError, UsageError
+from evreel.errors import AnnotationError, LayoutError, ParameterError, UsageError, foreign
 from evreel.events import Sensor
 from evreel.files.boxes import (
     boxes_of_windows,
     boxes_path,
     first_path,
+    label_map,
     moved,
     read_boxes_of_windows,
     read_published_boxes,
@@ -221,6 +222,10 @@ class Source(ABC):
         """Return what its frames are, to show them as pictures; None if it is not known here."""
         return None
 
+    def labels(self) -> Mapping[int, str]:
+        """Return number of a class → its name; nothing if no file says it."""
+        return {}
+
     def look(self) -> Look:
         """Return what its frames look like; raises as `open`."""
         with self.open() as frames:
@@ -232,6 +237,20 @@ def labelled_of(of: Path | ReleasedRecording) -> Spans | None:
     if isinstance(of, ReleasedRecording) and "slices" in of.kinds:
         return of.labelled
     return None
+
+
+def labels_of(of: Path | ReleasedRecording) -> Mapping[int, str]:
+    """Return number of a class → its name, of a release or as the folder of a file says it."""
+    if isinstance(of, ReleasedRecording):
+        name, place = next(iter(of.files.items()))
+        folder = place.parents[len(PurePosixPath(name).parts) - 1]
+    else:
+        folder = of.parent
+    path = folder / LABEL_MAP
+    if not path.exists():
+        return {}
+    with foreign(lambda why: AnnotationError(f"is not a map of classes: {why}", path=path)):
+        return label_map(path.read_bytes())
 
 
 def boxes_file_of(of: Path | ReleasedRecording) -> Path | None:
@@ -318,6 +337,10 @@ class FeatureSource(Source):
             frames = _FileFrames(file, self)
             frames.closing = stack.pop_all()
         return frames
+
+    def labels(self) -> Mapping[int, str]:
+        """As `Source` has it."""
+        return labels_of(self.of)
 
     def shown_as(self) -> Representation | None:
         """Return the representation of the file, if it is one that is known here."""
@@ -459,6 +482,10 @@ class LiveSource(Source):
             with open_recording(self.of, stream=self.stream, sensor=self.given_sensor) as recording:
                 sensor = recording.sensor
         return Look(self.settings_for(sensor).feature().shape(sensor), {})
+
+    def labels(self) -> Mapping[int, str]:
+        """As `Source` has it."""
+        return labels_of(self.of)
 
     def shown_as(self) -> Representation | None:
         """Return the representation."""
