@@ -168,7 +168,7 @@ class _OfRecording(Stream):
         self._members: list[Member] = list(getattr(recording, "members", ()))
         parts = recording.clocks if isinstance(recording, Divided) else self._members
         self._parts = [(part.start_us, part.stop_us) for part in parts]
-        self._pending = NO_WINDOWS
+        self._pending, self._taken = NO_WINDOWS, 0  # windows, and how many of them were yielded
         beside = boxes_file_of(source.of)
         self.has_boxes = beside is not None
         self._boxes = boxes_for(source.of, feature.geometry, sensor)
@@ -196,7 +196,7 @@ class _OfRecording(Stream):
         damage: EvreelError | None = None
         is_first = True
         while True:
-            while len(self._pending) < num_tbins and damage is None:
+            while len(self._pending) - self._taken < num_tbins and damage is None:
                 try:
                     with told_by_the_system():
                         block = next(blocks, None)
@@ -205,8 +205,10 @@ class _OfRecording(Stream):
                     break
                 if block is None:
                     break
-                self._pending = _end_to_end(self._pending, block)
-            windows, self._pending = self._pending[:num_tbins], self._pending[num_tbins:]
+                self._pending = _end_to_end(self._pending[self._taken :], block)
+                self._taken = 0
+            windows = self._pending[self._taken : self._taken + num_tbins]
+            self._taken += len(windows)
             if not len(windows):
                 break
             yield self._part(windows), Piece(0, len(windows), is_first)
@@ -267,10 +269,10 @@ class _OfRecording(Stream):
 
     def _let_go(self, cutting: Cutting) -> None:
         """Hold no longer the events that no window needs any more."""
-        arriving, pending = self._arriving, self._pending
+        arriving, pending, k = self._arriving, self._pending, self._taken
         row, start_us = cutting.next_window(arriving)
-        if len(pending):
-            row, start_us = int(pending.start[0]), int(pending.start_us[0])
+        if k < len(pending):
+            row, start_us = int(pending.start[k]), int(pending.start_us[k])
         oldest_us = int(oldest_us_of(self._members, np.array([start_us]))[0])
         arriving.let_go(self._run.first_needed(row, start_us, oldest_us, arriving.index_of))
 

@@ -15,11 +15,13 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from evreel.loaders.torch.sequential import SequentialLoader
+    from evreel.loaders.torch.streaming import StreamLoader
 
-__all__ = ["SequentialLoader"]
+__all__ = ["SequentialLoader", "StreamLoader"]
 
 _LAZY = {
     "SequentialLoader": "evreel.loaders.torch.sequential",
+    "StreamLoader": "evreel.loaders.torch.streaming",
 }
 """Name → the module that it is imported from when it is first used."""
 
