@@ -5,7 +5,6 @@ The manifest says what there is, and where; files are opened when they are asked
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import weakref
@@ -388,6 +387,8 @@ class Release(Closing):
     @cached_property
     def labels(self) -> Mapping[int, str]:
         """Number of a class → its name; empty if the release has no classes."""
+        from evreel.files.boxes import label_map
+
         listed = [file for file in self.manifest.files if file.path == LABEL_MAP]
         if not listed:
             return {}
@@ -397,11 +398,7 @@ class Release(Closing):
                 path=self.path / LABEL_MAP,
             )
         ):
-            value = json.loads(self._folder.content(listed[0]))
-            labels = {int(number): name for number, name in value.items()}
-            if not all(isinstance(name, str) for name in labels.values()):
-                raise ValueError("a name is not text")
-        return dict(sorted(labels.items()))
+            return label_map(self._folder.content(listed[0]))
 
     @cached_property
     def samples(self) -> tuple[Assigned, ...]:
