@@ -9,26 +9,27 @@ import pytest
 TESTS = Path(__file__).parent
 
 LONGEST = (
-    "workflow/test_crash",
     "test_docs",
+    "workflow/test_crash",
+    "recordings/test_aedat4",
+    "workflow/test_same_bytes",
     "workflow/test_workflow",
     "steps/test_memory",
-    "recordings/test_fuzz",
-    "recordings/test_aedat4",
-    "workflow/test_configs",
-    "workflow/test_same_bytes",
     "release/test_open",
-    "checks/test_columns",
     "workflow/test_samples",
-    "recordings/test_hdf5",
-    "cli/test_cli",
-    "acquire/test_archives",
+    "recordings/test_fuzz",
+    "workflow/test_configs",
     "simulate/test_truth",
+    "cli/test_cli",
+    "checks/test_columns",
+    "recordings/test_hdf5",
+    "acquire/test_archives",
 )
-"""Modules that take long, from the longest on.
+"""Modules that take long, about from the longest on.
 
 Each is run by one of several processes (``--dist loadscope``); they end together where the long
-ones begin first. The others follow by their paths.
+ones begin first. The third has few kernels: in a new clone, the first two wait for the same ones to
+be compiled. The other modules follow by their paths.
 """
 
 

@@ -106,7 +106,7 @@ class Workflow:
     def start(self, *points: str, cold: bool = True) -> subprocess.Popen:
         """Start Snakemake in a process group of its own, and wait until a job is at each point.
 
-        Where only jobs are killed, it and they need not start `cold`, with interpreters of their own.
+        Where only jobs are killed, neither it nor they need interpreters of their own (`cold`).
         """
         (self.hold / "points").write_text("\n".join(points))
         said = self.hold / "said"
