@@ -46,6 +46,12 @@ def read_document(path: str | Path) -> tuple[dict[str, Any], Lines]:
     return value, lines
 
 
+def document(values: Mapping[str, Any]) -> str:
+    """Return a mapping of plain values as the text of a YAML file, in its own order."""
+    text: str = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
 def stop_at(problems: Iterable[str]) -> None:
     """Raise one error that has a line for each mistake, where there is any."""
     told = list(problems)
