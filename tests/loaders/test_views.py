@@ -404,7 +404,7 @@ def test_large_file__is_checked_where_it_is_used(tmp_path, monkeypatch):
 
 
 def test_show__says_what_an_example_holds(capsys):
-    View.from_indices(Base(), {"frames": [[1, 1]], "appearance": [3]}).show()
+    View.from_indices(Base(), {"frames": [[1, 2]], "appearance": [3]}).show()
     assert capsys.readouterr().out == textwrap.dedent("""\
         view of 1 examples over Base: frames (1, 2), appearance (1,)
         labels
@@ -415,7 +415,7 @@ def test_show__says_what_an_example_holds(capsys):
             t: (1,) int64
             box: (1, 4) int64
         example 0
-          frames: 2 times
+          frames: 2 alike, of which the first is
             number: 1
             frame: (2, 3) int64, 1 … 1
           appearance:

@@ -67,8 +67,8 @@ def outline(value: Any) -> list[str]:
 
     Examples
     --------
-    >>> print(*outline({"frames": [np.arange(3), np.arange(3)], "label": "car"}), sep="\n")
-    frames: 2 times
+    >>> print(*outline({"frames": [np.arange(3), np.ones(3, int)], "label": "car"}), sep="\n")
+    frames: 2 alike, of which the first is
       (3,) int64, 0 … 2
     label: 'car'
     """
@@ -82,14 +82,23 @@ def _outlined(value: Any) -> tuple[str, list[str]]:
         lines = [line for key, below in value.items() for line in _named(str(key), below)]
         return "" if lines else "nothing", lines
     if isinstance(value, (list, tuple)):
-        items = [outline(item) for item in value]
-        if len(items) > 1 and all(lines == items[0] for lines in items):
-            return f"{len(value)} times", items[0]
+        forms = {str(_form(item)) for item in value}
+        if len(forms) == 1 and len(value) > 1:
+            return f"{len(value)} alike, of which the first is", outline(value[0])
         shown = value[:_MOST_OUTLINED]
         lines = [line for k, below in enumerate(shown) for line in _named(k, below)]
         more = [f"… and {len(value) - len(shown)} more"] if len(value) > len(shown) else []
         return items_text(len(value)), lines + more
     return _leaf_text(value), []
+
+
+def _form(value: Any) -> Any:
+    """Return what values that are alike have in common: names, shapes and types."""
+    if isinstance(value, (list, tuple)):
+        return [_form(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _form(below) for key, below in value.items()}
+    return [getattr(value, "shape", None), str(getattr(value, "dtype", type(value)))]
 
 
 def _named(name: str | int, value: Any) -> list[str]:
@@ -107,6 +116,7 @@ def _leaf_text(value: Any) -> str:
     if not (hasattr(value, "shape") and hasattr(value, "dtype")):
         return one_line(repr(value), _LONGEST_SHOWN)
     text = f"{tuple(value.shape)} {value.dtype}"
-    if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "iuf":
+    is_in_memory = isinstance(value, np.ndarray) and not isinstance(value, np.memmap)
+    if is_in_memory and value.size and value.dtype.kind in "iuf":
         text += f", {value.min():.6g} … {value.max():.6g}"
     return text
