@@ -22,6 +22,8 @@ from evreel.loaders.mapped import MappedArray, map_npy
 from evreel.loaders.nested import leaves
 from evreel.loaders.views import View, base_digest
 from evreel.loaders.windows import WindowsDataset
+from evreel.release.open import open_release
+from support.frames import numbered_file
 from support.releases import labelled_release
 
 N = 10
@@ -252,8 +254,11 @@ def test_folder__opens_with_a_base_in_python(tmp_path):
         ("digest: abc", "line 4: digest: 'abc' is not of the form"),
         ("base: {loder: windows}", "unknown key 'loder'; did you mean 'loader'?"),
         ("base: {loader: window}", "line 4: base/loader: 'window' is not a loader; did you mean"),
-        ("base: {loader: windows}", "base/arguments: missing a required argument: 'source'"),
-        ("base: {loader: windows, release: r, arguments: {f: 1}}", "missing a required argument"),
+        ("base: {loader: windows}", "WindowsDataset: missing a required argument: 'source'"),
+        (
+            "base: {loader: windows, release: r, arguments: {f: 1}}",
+            "unexpected keyword argument 'f'",
+        ),
         ("base: {loader: os.system, arguments: {command: x}}", "allow_import=True"),
         ("labels: {frames: {t: t.npy}}", "line 4: labels: digest is missing"),
         ("description: &a [*a]", "cannot be read|within the value|not a text"),
@@ -431,27 +436,50 @@ def parks(tmp_path_factory):
 
 def test_windows_of_a_release__are_all_frames_with_what_they_are(parks):
     every = WindowsDataset(parks, "counts")
-    assert set(every.labels["recording"]) == {"park", "town"}
-    with every.release as release:
+    with open_release(parks) as release:
         k = 0
         for id_ in ("park", "town"):
             file = release.recordings[id_].features["counts"]
             for window in range(len(file)):
                 example = every[k]
-                assert np.array_equal(example.pop("frame"), file.read(window))
-                t = int(file.windows.stop_us[window])
+                assert np.array_equal(example.pop("frame"), file.values(window))
+                start_us, t = int(file.windows.start_us[window]), int(file.windows.stop_us[window])
+                boxes = example.pop("boxes")
+                assert ((boxes["t"] <= t) & (boxes["t"] >= start_us)).all()
                 assert example == {"recording": id_, "window": window, "t": t}
                 assert every.labels["t"][k] == t and every.labels["recording"][k] == id_
-                assert every.labels["start_us"][k] == file.windows.start_us[window]
+                assert every.labels["start_us"][k] == start_us
                 k += 1
-        assert k == len(every)
+    assert k == len(every)
+    assert sum(len(example["boxes"]) for example in every) == 40
+
+
+def test_windows_of_a_split__are_those_of_its_samples(parks):
     train = WindowsDataset(parks, "counts", "train")
-    assert set(train.labels["recording"]) == {"park"} and train.digest != every.digest
-    assert pickle.loads(pickle.dumps(train))[3]["window"] == 3
-    with pytest.raises(UsageError, match="no recording in split 'val' has a feature 'counts'"):
-        WindowsDataset(parks, "counts", "val")
-    with pytest.raises(UsageError, match="has a feature 'count'; features are counts, sums"):
+    assert set(train.labels["recording"]) == {"park", "town"}
+    test = WindowsDataset(parks, "counts", "test")
+    every = WindowsDataset(parks, "counts")
+    assert set(test.labels["recording"]) == {"town"} and len(test) + len(train) == len(every)
+    assert len({train.digest, test.digest, every.digest}) == 3
+    copy = pickle.loads(pickle.dumps(train))
+    assert copy[3]["window"] == 3 and copy.digest == train.digest
+    assert len(WindowsDataset(parks, "counts", "val")) == 0
+    with pytest.raises(UsageError, match="has no feature 'count'; did you mean 'counts'"):
         WindowsDataset(parks, "count")
+    with pytest.raises(UsageError, match="which of its features"):
+        WindowsDataset(parks)
+
+
+def test_windows_of_files__need_no_release(tmp_path):
+    paths = [numbered_file(tmp_path, number, 3 + number) for number in range(2)]
+    of = WindowsDataset(paths)
+    assert [example["frame"][0, 0, :2].tolist() for example in of] == [
+        [number, k] for number in range(2) for k in range(3 + number)
+    ]
+    assert of.declared is None and list(of.labels["recording"]) == ["r00"] * 3 + ["r01"] * 4
+    assert of.digest == WindowsDataset(paths).digest != WindowsDataset(paths[:1]).digest
+    View.from_indices(of, [[0, 6]]).materialize(tmp_path / "v")
+    assert View.open(tmp_path / "v", of)[0][1]["recording"] == "r01"
 
 
 def test_view_of_a_release__is_declared_in_yaml(parks, tmp_path):

@@ -122,7 +122,7 @@ def base_of(said: ViewBase | None, folder: Path, lines: Lines, allow_import: boo
         inspect.signature(make).bind(*release, **said.arguments)
     except TypeError as error:
         at = lines.at(("base", "arguments"))
-        raise UsageError(f"{at}: base/arguments: {error} of {name}") from error
+        raise UsageError(f"{at}: base/arguments: {name}: {error}") from error
     except ValueError:  # of a builtin, which has no signature
         pass
     with foreign(lambda why: EvreelError(f"base {name} cannot be made: {why}", path=folder / VIEW)):
