@@ -154,6 +154,8 @@ def test_folders__that_are_numbered_are_a_list(base):
     [
         ("x-*-8-*-int64", bytes(8 * N), "has 56 bytes; an array of shape (8,)"),
         ("x-*-7-*-object", bytes(8 * N), "holds values of type object"),
+        ("x-*-7x" + "x".join("1" * 70) + "-*-i1", bytes(N), "cannot be mapped"),
+        ("x-*-7x0x" + "9" * 18 + "x" + "9" * 18 + "-*-i1", b"", "cannot be mapped"),
         ("x-*-7-*-str", b"", "plain values of a stated size are read"),
         ("x-*-7-*-int65", bytes(8 * N), "'int65' is not a type"),
         ("x-*-7-*-i4,i4", bytes(8 * N), "is not named NAME"),

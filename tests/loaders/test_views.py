@@ -150,6 +150,7 @@ def test_sequences_and_an_appearance__are_lists_of_five_and_one_example():
         ({"frames": [[0, 1], [2, -1]]}, "frames: position [1, 1] is -1; allowed are 0 to 9"),
         ({"frames": [0, 10]}, "frames: position 1 is 10; allowed are 0 to 9"),
         ({"a": [np.array([2**64 - 1], "u8")]}, "a/0: position 0 is 18446744073709551615; allowed"),
+        ([0.0, np.inf], "indices: position 1 is inf of type float64"),
         ([0.0, 1.5], "indices: position 1 is 1.5 of type float64; an index is an integer"),
         ({"a": [True, False]}, "a: position 0 is True of type bool"),
         ({"a": ["x"]}, "a: position 0 is x of type <U1"),
@@ -261,6 +262,7 @@ def test_folder__opens_with_a_base_in_python(tmp_path):
         ),
         ("base: {loader: os.system, arguments: {command: x}}", "allow_import=True"),
         ("labels: {frames: {t: t.npy}}", "line 4: labels: digest is missing"),
+        ("base: {loader: windows, arguments: 3}", "line 4: base/arguments: 3 is not a mapping"),
         ("description: &a [*a]", "cannot be read|within the value|not a text"),
         ("layout: x", "line 4: layout is duplicated"),
     ],
@@ -287,7 +289,9 @@ def test_view_yaml__without_a_base_asks_for_one(tmp_path):
         ("indices/../../x.npy", "leads out of the folder"),
         ("'..\\x.npy'", "is not the name of a file"),
         ("3", "3 is not the name of a file"),
-        ("{}", "names no file"),
+        ("{}", "line 3: views: names no file"),
+        ("{a: [{}]}", "line 3: views/a/0: names no file"),
+        ("{1: indices/frames.npy}", "line 3: views/1: key 1 is not a text"),
         ("indices", "indices: is not a file"),
         ("indices/other.npy", "other.npy: cannot be read: No such file"),
         ("indices/pipe.npy", "pipe.npy: is not a file"),
@@ -334,6 +338,12 @@ def test_materialized_view__opens_with_its_labels_and_digest(tmp_path):
     again.materialize(tmp_path / "more")
     assert first == {p.name: p.read_bytes() for p in (tmp_path / "more").rglob("*.npy")}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["more", "out"]
+
+
+def test_materialized_view__of_no_example_opens(tmp_path):
+    View.from_indices(Base(), np.empty((0, 5), int)).materialize(tmp_path / "out")
+    again = View.open(tmp_path / "out", Base())
+    assert len(again) == 0 and again.labels["box"].shape == (0, 5, 4)
 
 
 def test_materialized_view__is_not_opened_over_another_base(tmp_path):
@@ -395,6 +405,14 @@ def test_huge_files__are_not_read(tmp_path):
     assert len(pickle.dumps(view)) < 2_000
     assert view.labels == {}
     assert time.monotonic() - began < 20
+
+
+def test_array__that_a_caller_mapped_is_pickled_as_its_file(tmp_path):
+    np.save(tmp_path / "i.npy", np.zeros((50_000, 2), "u1"))
+    mapped = np.load(tmp_path / "i.npy", mmap_mode="r")
+    assert len(pickle.dumps(View.from_indices("ab", mapped))) < 2_000
+    part = pickle.loads(pickle.dumps(View.from_indices("ab", mapped[49_990:])))
+    assert len(part) == 10 and part[9] == ["a", "a"]
 
 
 def test_large_file__is_checked_where_it_is_used(tmp_path, monkeypatch):

@@ -120,7 +120,8 @@ def _not_whole(array: npt.NDArray[Any]) -> str:
     if not array.size or not array.ndim:
         return "is" if array.size else "is empty,"
     start = np.asarray(array[: max(1, BLOCK_VALUES // array[:1].size)])
-    found = np.argwhere(start % 1 != 0) if start.dtype.kind == "f" else np.empty((0, 0))
+    with np.errstate(invalid="ignore"):  # of infinity
+        found = np.argwhere(start % 1 != 0) if start.dtype.kind == "f" else np.empty((0, 0))
     at = found[0].tolist() if len(found) else [0] * array.ndim
     return _said(at, start[tuple(at)])
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import EvreelError
+from evreel.errors import EvreelError, foreign
 from evreel.npy import HEAD_BYTES, array_head
 
 _PLAIN = "biufcSUmMV"
@@ -133,16 +133,33 @@ def _map(
             path=path,
             hint="Write it again; the copy may be incomplete.",
         )
-    if 0 in shape:  # nothing can be mapped
-        empty = np.empty(shape, dtype, order)
-        empty.flags.writeable = False
-        return empty
-    return np.memmap.__new__(
-        MappedArray, path, dtype=dtype, mode="r", offset=offset, shape=shape, order=order
-    )
+    with foreign(lambda why: EvreelError(f"cannot be mapped: {why}", path=path)):
+        if 0 in shape:  # there is nothing to be mapped
+            empty = np.empty(shape, dtype, order)
+            empty.flags.writeable = False
+            return empty
+        return np.memmap.__new__(
+            MappedArray, path, dtype=dtype, mode="r", offset=offset, shape=shape, order=order
+        )
 
 
 def file_of(array: npt.NDArray[Any]) -> Path | None:
     """Return the file that an array is mapped from, None if it is in memory."""
     name = array.filename if isinstance(array, np.memmap) else None
     return None if name is None else Path(str(name))
+
+
+def mapped_again(array: np.memmap[Any, Any]) -> npt.NDArray[Any]:
+    """Return a caller's mapped array, that nobody writes to, as one that is pickled as its place.
+
+    A part of a file's array is returned as it is.
+    """
+    owner: Any = array.base
+    path = file_of(array)
+    if isinstance(array, MappedArray) or path is None or not isinstance(owner, mmap.mmap):
+        return array
+    order: Order = "C" if array.flags.c_contiguous else "F"
+    try:
+        return _map(path, array.shape, array.dtype, array.offset, order)
+    except EvreelError:  # more is in the file than the array
+        return array

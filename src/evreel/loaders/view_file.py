@@ -16,7 +16,7 @@ import numpy.typing as npt
 from evreel.dataset.documents import Lines, stop_at
 from evreel.errors import EvreelError, UsageError, foreign
 from evreel.loaders.gathered import BLOCK_VALUES, Gathered
-from evreel.loaders.nested import Place, leaves, with_leaves
+from evreel.loaders.nested import Place, with_leaves
 from evreel.settings import Place as Keys
 from evreel.settings import Settings, guess, optional, required, section, shown
 
@@ -87,11 +87,23 @@ def files_in(said: Any, keys: Keys, lines: Lines, folder: Path) -> Any:
             problems.append(f"{lines.at(below)}: {error}")
             return None
 
-    if isinstance(said, (Mapping, list)) and not any(True for _ in leaves(said)):
-        problems.append(f"{lines.at(keys)}: {'/'.join(keys)}: names no file")
+    for below, problem in _not_named(said, keys):
+        problems.append(f"{lines.at(below)}: {'/'.join(below)}: {problem}")
     found = with_leaves(said, file)
     stop_at(problems)
     return found
+
+
+def _not_named(said: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:
+    """Yield (place, problem) where a mapping or a list is empty, or a key is not a text."""
+    if isinstance(said, (Mapping, list)) and not said:
+        yield keys, "names no file"
+    for key, below in said.items() if isinstance(said, Mapping) else ():
+        if not isinstance(key, str) or not key:
+            yield (*keys, str(key)), f"key {key!r} is not a text"
+        yield from _not_named(below, (*keys, str(key)))
+    for k, below in enumerate(said) if isinstance(said, list) else ():
+        yield from _not_named(below, (*keys, str(k)))
 
 
 def file_in(folder: Path, name: Any, place: str) -> Path:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from evreel.dataset.documents import Lines, document, named, read_document, stop_at
 from evreel.errors import EvreelError, UsageError, foreign
 from evreel.loaders.gathered import BLOCK_VALUES, Gathered, Indices, label_of
-from evreel.loaders.mapped import map_npy
+from evreel.loaders.mapped import map_npy, mapped_again
 from evreel.loaders.nested import Place, leaves, name_of, outline, with_leaves
 from evreel.loaders.view_file import (
     LAYOUT,
@@ -466,7 +466,7 @@ def _structured(value: Any, place: Place = ()) -> Any:
     elif isinstance(value, (list, tuple)) and not _is_array(value):
         made = [_structured(below, (*place, k)) for k, below in enumerate(value)]
     elif isinstance(value, np.memmap) and not value.flags.writeable:
-        return value
+        return mapped_again(value)
     else:
         with foreign(lambda why: UsageError(f"cannot be made an array: {why}", place=name)):
             made = np.array(value)
