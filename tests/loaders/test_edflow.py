@@ -15,6 +15,7 @@ from evreel.compat.edflow import MetaDataset, MetaViewDataset, store_label_mmap
 from evreel.errors import EvreelError, UsageError
 from evreel.loaders.mapped import MappedArray
 from evreel.loaders.nested import with_leaves
+from evreel.loaders.views import View
 from support import ROOT
 
 N = 7
@@ -132,6 +133,13 @@ def test_view__nests_examples_of_the_base_and_takes_its_labels(view):
     again.expand = True
     assert np.array_equal(again[1]["frames"][2]["image"], PIXELS[6] / 255.0 * 2 - 1)
     assert not (view / ".constructed.txt").exists() and again.digest == of.digest
+
+
+def test_folder_of_edflow__opens_as_a_view(view):
+    of = View.open(view)
+    assert of.digest == MetaViewDataset(view).digest
+    assert [each["index_"] for each in of[1]["frames"]] == SEQ[1].tolist()
+    assert View.open(view, "abcdefg")[0]["appearance"] == "g"
 
 
 def test_copies__that_edflow_made_of_labels_are_not_read(view):

@@ -153,7 +153,7 @@ def test_sequences_and_an_appearance__are_lists_of_five_and_one_example():
         ([0.0, np.inf], "indices: position 1 is inf of type float64"),
         ([0.0, 1.5], "indices: position 1 is 1.5 of type float64; an index is an integer"),
         ({"a": [True, False]}, "a: position 0 is True of type bool"),
-        ({"a": ["x"]}, "a: position 0 is x of type <U1"),
+        ({"a": np.array(["x"])}, "a: position 0 is x of type <U1"),
         ({"a": None}, "a: is of type object"),
         ({"a": np.int64(3)}, "a: is the single number 3; it needs a row for each example"),
         ({"a": [0, 1], "b": [[1]]}, "b: has 1 rows; a has 2"),
@@ -239,6 +239,16 @@ def folder_of(folder, views="{frames: indices/frames.npy}", **more):
     lines += [f"{key}: {value}" for key, value in more.items()]
     (folder / "view.yaml").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def test_path__is_that_of_an_array_of_indices(tmp_path):
+    folder_of(tmp_path)
+    path = tmp_path / "indices" / "frames.npy"
+    view = View.from_indices("abcd", {"both": [path, str(path)]})
+    assert view[1] == {"both": [["c", "d"], ["c", "d"]]}
+    assert type(view.indices["both"][0]) is MappedArray
+    with pytest.raises(EvreelError, match=r"none.npy: cannot be read: No such file"):
+        View.from_indices("abcd", "none.npy")
 
 
 def test_folder__opens_with_a_base_in_python(tmp_path):

@@ -31,12 +31,11 @@ from evreel.dataset.documents import named, read_document, stop_at
 from evreel.errors import EvreelError, UsageError, foreign, hint_of
 from evreel.loaders.mapped import check_regular, map_npy, map_raw
 from evreel.loaders.nested import Place, leaves, name_of, outline, with_leaves
-from evreel.loaders.view_file import BASES, imported
+from evreel.loaders.view_file import BASES, META, imported
 from evreel.loaders.views import View, checked_index
 from evreel.outputs import atomic
 from evreel.settings import Settings, mistakes, optional, read, section, setting, settings_of, shown
 
-META = "meta.yaml"
 LABELS = "labels"
 CONSTRUCTED = ".constructed.txt"
 """A file that edflow leaves where it wrote out a view's labels."""
@@ -355,7 +354,7 @@ class MetaViewDataset(MetaDataset):
             self.base = self._made_base(name) if base is None and name is not None else base
         if hasattr(self.base, "append_labels"):
             self.base.append_labels = False
-        self.view = View.from_indices(self.base, views)
+        self.view = View(self.base, views, self._said.description or "")
         self.views = self.view.indices
         self.labels = {**self.labels, **self.view.labels}
 

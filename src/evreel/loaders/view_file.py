@@ -21,6 +21,8 @@ from evreel.settings import Place as Keys
 from evreel.settings import Settings, guess, optional, required, section, shown
 
 VIEW = "view.yaml"
+META = "meta.yaml"
+"""The file by which edflow knows a folder of its own."""
 LAYOUT = "evreel-view"
 LAYOUT_VERSION = 1
 BASES: Mapping[str, str] = {"windows": "evreel.loaders.windows.WindowsDataset"}

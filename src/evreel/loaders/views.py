@@ -10,6 +10,7 @@ labels of the base are copied.
 from __future__ import annotations
 
 import hashlib
+import numbers
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -27,6 +28,7 @@ from evreel.loaders.nested import Place, leaves, name_of, outline, with_leaves
 from evreel.loaders.view_file import (
     LAYOUT,
     LAYOUT_VERSION,
+    META,
     VIEW,
     ViewFile,
     Written,
@@ -116,8 +118,8 @@ class View:
             view of a view is one view of its base.
         indices
             Arrays of whole numbers, (M, …) each; or dictionaries and lists of such. A list of
-            numbers, or of lists of numbers, is an array. They are copied, but for those that are
-            mapped from files.
+            numbers, or of lists of numbers, is an array; a path is that of an npy file, which is
+            mapped. What is not mapped is copied.
 
         Raises
         ------
@@ -131,7 +133,7 @@ class View:
     def open(
         cls, folder: str | os.PathLike[str], base: Any = None, *, allow_import: bool = False
     ) -> View:
-        """Open the view that a folder declares in its ``view.yaml``.
+        """Open the view that a folder declares in its ``view.yaml``, or edflow's ``meta.yaml``.
 
         Parameters
         ----------
@@ -151,6 +153,10 @@ class View:
             is not that of base or indices.
         """
         place = Path(folder).absolute()
+        if (place / META).exists() and not (place / VIEW).exists():
+            from evreel.loaders.edflow import MetaViewDataset
+
+            return MetaViewDataset(place, base=base, allow_import=allow_import).view
         values, lines = read_document(place / VIEW)
         stop_at(f"{lines.at(at)}: {named(at, what)}" for at, what in mistakes(ViewFile, values))
         said = read(ViewFile, values)
@@ -465,6 +471,8 @@ def _structured(value: Any, place: Place = ()) -> Any:
         made: Any = {key: _structured(below, (*place, key)) for key, below in value.items()}
     elif isinstance(value, (list, tuple)) and not _is_array(value):
         made = [_structured(below, (*place, k)) for k, below in enumerate(value)]
+    elif isinstance(value, (str, os.PathLike)):
+        return map_npy(Path(value))
     elif isinstance(value, np.memmap) and not value.flags.writeable:
         return mapped_again(value)
     else:
@@ -480,7 +488,10 @@ def _structured(value: Any, place: Place = ()) -> Any:
 def _is_array(items: list[Any] | tuple[Any, ...]) -> bool:
     """Tell whether a list consists of numbers, or of lists of them, and is not empty."""
     return bool(items) and all(
-        _is_array(item) if isinstance(item, (list, tuple)) else np.isscalar(item) for item in items
+        _is_array(item)
+        if isinstance(item, (list, tuple))
+        else isinstance(item, (numbers.Number, np.generic))
+        for item in items
     )
 
 
