@@ -119,6 +119,7 @@ def test_label__is_that_of_the_base_at_each_index(nested):
             for k in range(len(index)):
                 assert np.array_equal(label[k], expected[k])
                 assert np.array_equal(label[k, ...], expected[k, ...])
+            assert label.tolist() == expected.tolist()
 
 
 @given(nestings(), st.data())
@@ -215,6 +216,8 @@ def test_digest__is_of_values_and_form_alone():
         View.from_indices(base, {"a": [[[0], [1]], [[2], [3]]], "b": [4, 5]}),
         View.from_indices(Base(N + 1), {"a": [[0, 1], [2, 3]], "b": [4, 5]}),
     ]
+    others.append(View.from_indices(base, {"a": {"0": np.array([[0, 1]])}}))
+    others.append(View.from_indices(base, {"a": [np.array([[0, 1]])]}))
     changed = Base()
     changed.labels["t"] = changed.labels["t"] + 1
     others.append(View.from_indices(changed, {"a": [[0, 1], [2, 3]], "b": [4, 5]}))
@@ -362,7 +365,10 @@ def test_materialized_view__is_not_opened_over_another_base(tmp_path):
     changed.labels["t"][3] += 1
     with pytest.raises(EvreelError, match=r"view.yaml: the base or indices changed since"):
         View.open(tmp_path / "out", changed)
+    view = View.open(tmp_path / "out", Base())
     np.save(tmp_path / "out" / "indices" / "all.npy", [[0, 2]])
+    with pytest.raises(EvreelError, match=r"view.yaml: the base or indices changed since"):
+        view.validate()  # it sees the file that is there now
     with pytest.raises(EvreelError, match=r"view.yaml: the base or indices changed since"):
         View.open(tmp_path / "out", Base())
 
@@ -439,7 +445,7 @@ def test_large_file__is_checked_where_it_is_used(tmp_path, monkeypatch):
 def test_show__says_what_an_example_holds(capsys):
     View.from_indices(Base(), {"frames": [[1, 2]], "appearance": [3]}).show()
     assert capsys.readouterr().out == textwrap.dedent("""\
-        view of 1 examples over Base: frames (1, 2), appearance (1,)
+        view of length 1 over Base: frames (1, 2), appearance (1,)
         labels
           frames:
             t: (1, 2) int64

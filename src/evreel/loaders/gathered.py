@@ -187,6 +187,11 @@ class Gathered(NDArrayOperatorsMixin):
         arrays = [np.asarray(x) if isinstance(x, Gathered) else x for x in inputs]
         return getattr(ufunc, method)(*arrays, **options)
 
+    def tolist(self) -> list[Any]:
+        """Return all values, as lists of lists."""
+        values: list[Any] = np.asarray(self).tolist()
+        return values
+
     def blocks(self) -> Iterator[npt.NDArray[Any]]:
         """Yield the label in blocks of whole rows."""
         width = max(1, int(np.prod(self.shape[1:], dtype=np.int64)))

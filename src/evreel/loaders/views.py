@@ -183,7 +183,7 @@ class View:
     def __repr__(self) -> str:
         shapes = {name_of(at, "indices"): part.shape for at, part in leaves(self._parts)}
         text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        return f"<view of {self._n} examples over {type(self.base).__name__}: {text}>"
+        return f"<view of length {self._n} over {type(self.base).__name__}: {text}>"
 
     def _examples(self, rows: Any) -> Any:
         if isinstance(rows, list):
@@ -227,11 +227,11 @@ class View:
 
         Of a base without an attribute `digest`, its type, length and labels are what counts.
         """
-        return _digest([base_digest(self.base), self._digest_of_indices])
+        return self._digest_now()
 
-    @property
-    def _digest_of_indices(self) -> list[Any]:
-        return sorted([list(map(str, at)), part.digest()] for at, part in leaves(self._parts))
+    def _digest_now(self) -> str:
+        parts = sorted([list(at), part.digest()] for at, part in leaves(self._parts))
+        return _digest([base_digest(self.base), parts])
 
     def compose(self, indices: Any) -> View:
         """Return the view of this view that arrays of indices make, as one view of its base.
@@ -300,7 +300,7 @@ class View:
         wanted = said.base.digest if said.base is not None else None
         for what, stated, found in (
             ("base", wanted, base_digest(self.base) if wanted else None),
-            ("base or indices", said.digest, self.digest if said.digest else None),
+            ("base or indices", said.digest, self._digest_now() if said.digest else None),
         ):
             if stated != found:
                 raise EvreelError(
@@ -345,7 +345,7 @@ class View:
                 **({"base": base} if "loader" in base else {}),
                 "views": views,
                 **({"labels": labels} if any(True for _ in leaves(labels)) else {}),
-                "digest": self.digest,
+                "digest": self._digest_now(),
                 "files": {name: sha256(scratch / name) for name in names.all},
             }
             (scratch / VIEW).write_text(document(said), encoding="utf-8")
@@ -421,12 +421,12 @@ def base_digest(base: Any) -> str:
     stated = getattr(base, "digest", None)
     if isinstance(stated, str):
         return _digest([stated])
-    kind = f"{type(base).__module__}.{type(base).__qualname__}"
+    kind = type(base).__qualname__  # its module may be __main__, or __mp_main__ in a worker
     labels = {"": base} if isinstance(base, np.ndarray) else getattr(base, "labels", None) or {}
     parts = []
     for at, label in leaves(labels):
         array = label_of(label, name_of(at, "labels"), len(base))
-        parts.append([list(map(str, at)), repr(array.shape), array.dtype.str, _values(array, at)])
+        parts.append([list(at), repr(array.shape), array.dtype.str, _values(array, at)])
     return _digest([kind, len(base), sorted(parts)])
 
 
