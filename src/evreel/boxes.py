@@ -274,7 +274,8 @@ def load_boxes(
     counts: MutableMapping[str, int] = {} if repairs is None else repairs
     edges = _edges(metadata, start_us, duration_us, n)
     first = _is_first(metadata, start_us)
-    boxes = load_box_events(metadata, start_us, duration_us, first=first)
+    file = _file_of(metadata)
+    boxes = file.between(start_us, start_us + duration_us, with_start=first)
     labelled = np.zeros(n, dtype=np.bool_)
     spans: Spans | None = getattr(metadata, "labelled", None)
     if spans is not None:
@@ -282,7 +283,6 @@ def load_boxes(
         inside = edges[:-1] < stop_us
         labelled[inside] = spans.overlap(edges[:-1][inside], np.minimum(edges[1:][inside], stop_us))
     labelled[_window_of(boxes["t"], edges, first)] = True  # none is outside of all
-    file = _file_of(metadata)
     boxes = _in_frames(boxes, metadata, file, Sensor(*tensor.shape[-2:]), counts)
     if class_lookup is not None:
         boxes = _of_classes(boxes, np.asarray(class_lookup), file.path, counts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -447,3 +448,11 @@ def test_release__gives_recordings_and_samples_of_a_split(tmp_path):
     assert not labelled[:, 1].any()
     # A sample is 2 or 3 windows of town: the second sample, of 3, begins in the second batch.
     assert keeps == [[0, 0], [1, 0], [1, 1], [1, 0], [1, 0]]
+
+
+def test_loaders_for_torch__say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    sys.modules.pop("evreel.loaders.torch", None)
+    with pytest.raises(ImportError, match=r"Run: pip install 'evreel\[torch\]'") as found:
+        from evreel.loaders.torch import SequentialLoader  # noqa: F401
+    assert isinstance(found.value, UsageError)

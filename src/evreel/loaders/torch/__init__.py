@@ -5,13 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-try:
-    import torch as _torch  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        "evreel.loaders.torch needs PyTorch, which is not installed: pip install 'evreel[torch]'. "
-        "The loaders of evreel.loaders need only NumPy."
-    ) from error
+from evreel.errors import UsageError
 
 if TYPE_CHECKING:
     from evreel.loaders.torch.sequential import SequentialLoader
@@ -26,7 +20,18 @@ _LAZY = {
 """Name → the module that it is imported from when it is first used."""
 
 
+class MissingTorchError(UsageError, ImportError):  # type: ignore[misc]  # path: of either
+    """PyTorch is not installed."""
+
+
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        importlib.import_module("torch")
+    except ImportError as error:
+        raise MissingTorchError(
+            f"{__name__} needs PyTorch, which cannot be imported: {error}",
+            hint="Run: pip install 'evreel[torch]'. The loaders of evreel.loaders need only NumPy.",
+        ) from error
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -97,7 +97,7 @@ class InProcesses(LanesLoader):
         self._put_by(workers)
 
     def _started(self, n_workers: int) -> Any:
-        with _as_many_as_asked():
+        with _in_our_words():
             return DataLoader(
                 _Parts(self._lanes, n_workers),
                 batch_size=None,
@@ -194,7 +194,7 @@ def _joined(lanes: Lanes, parts: list[Room]) -> Room:
 def _begun(workers: Any) -> Iterator[Any]:
     """Return the parts that workers deliver."""
     try:
-        with _as_many_as_asked():
+        with _in_our_words():
             return iter(workers)
     except (AttributeError, TypeError, ValueError, pickle.PicklingError) as error:
         raise UsageError(
@@ -205,8 +205,9 @@ def _begun(workers: Any) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _as_many_as_asked() -> Iterator[None]:
-    """Keep PyTorch from warning of more processes than cores: the caller chose how many."""
+def _in_our_words() -> Iterator[None]:
+    """Keep PyTorch from warning of what the caller chose, or of what becomes an error here."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        for told in ("This DataLoader will create", "Got pickle error"):
+            warnings.filterwarnings("ignore", told, UserWarning)
         yield
