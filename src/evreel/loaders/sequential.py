@@ -239,7 +239,7 @@ class Lane:
         if turn is None:
             room.count("padded_frames", t)
             if self._last is not None:
-                room.infos[column] = Info(self._last, self._last.duration_us, 0)
+                room.infos[column] = as_padding(Info(self._last, self._last.duration_us, 0))
             return
         frames, piece = turn
         n = piece.stop - piece.start
@@ -305,7 +305,10 @@ class Lane:
         else:
             tensor = room.inputs[:, column]
             tensor.flags.writeable = False
-            labels, is_labelled = self._lanes.load_labels(*info, tensor)
+            metadata, start_us, duration_us = info
+            if duration_us == n * metadata.delta_t_us:  # let T equal parts of it be the windows
+                duration_us = self._lanes.num_tbins * metadata.delta_t_us
+            labels, is_labelled = self._lanes.load_labels(metadata, start_us, duration_us, tensor)
             is_labelled = np.asarray(is_labelled, dtype=bool)
             if len(labels) != self._lanes.num_tbins or is_labelled.shape != (len(labels),):
                 raise ParameterError(
@@ -390,9 +393,19 @@ def _check_extra(
 
 def info_of(frames: Frames, piece: Piece) -> Info:
     """Return what a batch says of a piece of a recording."""
-    start = int(frames.windows.start_us[piece.start])
-    stop = int(frames.windows.stop_us[piece.stop - 1])
-    return Info(frames.metadata, start, stop - start)
+    windows, metadata = frames.windows, frames.metadata
+    start = int(windows.start_us[piece.start])
+    stop = int(windows.stop_us[piece.stop - 1])
+    if frames.samples is not None:
+        begin = np.searchsorted(frames.segments[:, 0], piece.start, side="right") - 1
+        first = frames.segments[begin, 0]
+        metadata = metadata._replace(start_ts=int(windows.start_us[first]))
+    return Info(metadata, start, stop - start)
+
+
+def as_padding(info: Info) -> Info:
+    """Return what a batch says of a lane that has no recording left."""
+    return info._replace(metadata=info.metadata._replace(padding=True))
 
 
 class LanesLoader:
@@ -539,8 +552,9 @@ class SequentialLoader(LanesLoader):
         brought to H and W: by halvings of the events, and what is left by a bilinear resize.
     load_labels
         Function of (metadata, start_us, duration_us, tensor) → T labels, and (T,) which of them are
-        labelled, as `evreel.boxes.load_labels_stub`; None: the boxes of each frame. At the end of a
-        recording the duration is that of the frames that there are. The tensor is read-only.
+        labelled, as `evreel.boxes.load_labels_stub`; None: the boxes of each frame. Where windows
+        have one duration, the part is always T of them, also if the recording ends before; what is
+        returned for windows after its end is not used. The tensor is read-only.
     batch_size
         N, number of lanes.
     num_workers

@@ -48,7 +48,7 @@ from evreel.steps.events import as_events
 from evreel.steps.features import most_in_memory, slices_of
 from evreel.steps.many import files_of, without_marks
 from evreel.timebase import Int64Array
-from evreel.windows import Windows
+from evreel.windows import Duration, Windows
 
 if TYPE_CHECKING:
     from evreel.files.divided import Divided
@@ -78,6 +78,8 @@ class Metadata(NamedTuple):
     geometry : which pixels of the sensor the frames are of.
     boxes : its file of boxes; None if it is to be looked for beside `path`.
     labelled : where annotators looked; None if nothing says it.
+    start_ts : where the first window of the recording, or of the sample in the lane, starts, µs.
+    padding : whether it only fills a lane that has no recording left.
     """
 
     name: str
@@ -90,16 +92,27 @@ class Metadata(NamedTuple):
     geometry: Geometry = Geometry()
     boxes: Path | None = None
     labelled: Spans | None = None
+    start_ts: int = 0
+    padding: bool = False
+
+    @property
+    def delta_t(self) -> int:
+        """`delta_t_us`, by the name that functions written for Metavision's loaders read."""
+        return self.delta_t_us
+
+    @property
+    def _compared(self) -> tuple[Any, ...]:
+        # Two arrays do not compare as a whole; they are of the recording that `boxes` are of.
+        return tuple(self._replace(labelled=None))
 
     def __eq__(self, other: object) -> bool:
-        # Two arrays do not compare as a whole; they are of the recording that `boxes` are of.
-        return isinstance(other, Metadata) and self[:-1] == other[:-1]
+        return isinstance(other, Metadata) and self._compared == other._compared
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
     def __hash__(self) -> int:
-        return hash(self[:-1])
+        return hash(self._compared)
 
 
 class Look(NamedTuple):
@@ -230,6 +243,17 @@ class Source(ABC):
         """Return what its frames look like; raises as `open`."""
         with self.open() as frames:
             return frames.look
+
+
+def _start_of(windows: Windows) -> int:
+    """Return where the first window starts, µs."""
+    return int(windows.start_us[0]) if len(windows) else 0
+
+
+def same_duration_of(settings: FeatureSettings) -> int:
+    """Return the duration of every window, µs; 0 if windows have none that is the same for all."""
+    division = settings.division()
+    return division.window_us if isinstance(division, Duration) else 0
 
 
 def labelled_of(of: Path | ReleasedRecording) -> Spans | None:
@@ -397,6 +421,7 @@ class _FileFrames(Frames):
             file.geometry,
             beside,
             labelled,
+            _start_of(file.windows),
         )
 
     @property
@@ -563,10 +588,11 @@ class _LiveFrames(Frames):
             self._feature.shape(events.sensor),
             events.t_offset,
             int(self.windows.stop_us.max(initial=0)),
-            settings.window_us or 0,
+            same_duration_of(settings),
             geometry,
             beside,
             labelled,
+            _start_of(self.windows),
         )
 
     def _regions_of(

@@ -33,6 +33,7 @@ from evreel.loaders.sources import (
     boxes_file_of,
     boxes_for,
     labelled_of,
+    same_duration_of,
 )
 from evreel.recordings.open import STRICT, Reading, Recording, open_recording
 from evreel.release.open import ReleasedRecording
@@ -185,7 +186,7 @@ class _OfRecording(Stream):
             feature.shape(sensor),
             recording.t_offset,
             0,
-            self._settings.window_us or 0,
+            same_duration_of(self._settings),
             feature.geometry,
             beside,
             labelled,
@@ -283,6 +284,7 @@ class _OfRecording(Stream):
         # The first window of all takes labels at its start too; others those after it.
         if latest_us is None:
             low = np.searchsorted(t, first_us)
+            self.metadata = self.metadata._replace(start_ts=first_us)
         else:
             low = np.searchsorted(t, max(first_us, latest_us), side="right")
         self._latest_us = stop_us = max(int(windows.stop_us.max()), latest_us or 0)
