@@ -417,20 +417,20 @@ class LanesLoader:
         What is delivered.
     num_workers
         Workers that fill batches ahead.
+
+    Attributes
+    ----------
+    batch_size : N, number of lanes.
     """
 
     def __init__(self, lanes: Lanes, num_workers: int) -> None:
         self._lanes = lanes
+        self.batch_size = lanes.batch_size
         self.num_workers = at_least("num_workers", num_workers, 0)
         self.counts: MutableMapping[str, int] = {}
         self._epoch, self._batch, self._begun = 0, 0, False
         self._n_labels = 0
         self._turn: object | None = None  # the iteration whose place the loader tells
-
-    @property
-    def batch_size(self) -> int:
-        """N, number of lanes."""
-        return self._lanes.batch_size
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be an epoch's, from its start."""
@@ -507,7 +507,7 @@ class LanesLoader:
         sources = self._lanes.sources
         labels = sources[0].labels() if viz_labels is True else {}
         shown = Shown(sources[0].shown_as(), viz_labels, labels)
-        for batch in self:
+        for batch in LanesLoader.__iter__(self):  # whatever a class that inherits makes of batches
             yield from shown.pictures(batch)
 
     @property
@@ -667,8 +667,8 @@ class SequentialLoader(LanesLoader):
         Every recording is opened for it, once; those that are not stores are decoded.
         """
         n = [sizes.n_pieces for sizes in self._sizes]
-        order = self._lanes.order(self._next_epoch)
-        of_lanes = [sum(n[k] for k in order[i :: self.batch_size]) for i in range(self.batch_size)]
+        order, n_lanes = self._lanes.order(self._next_epoch), self._lanes.batch_size
+        of_lanes = [sum(n[k] for k in order[i::n_lanes]) for i in range(n_lanes)]
         return min(of_lanes) if self._lanes.drops else max(of_lanes)
 
     @functools.cached_property
@@ -696,7 +696,7 @@ class SequentialLoader(LanesLoader):
         """Count the frames and boxes of all recordings that were in no batch of an epoch."""
         if not self._lanes.drops:
             return
-        delivered = n_batches * self.batch_size * self._lanes.num_tbins
+        delivered = n_batches * self._lanes.batch_size * self._lanes.num_tbins
         dropped = Counted()
         dropped.count("dropped_frames", sum(sizes.n_frames for sizes in self._sizes) - delivered)
         dropped.count("dropped_labels", sum(sizes.n_labels for sizes in self._sizes) - n_labels)

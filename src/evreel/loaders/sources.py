@@ -39,7 +39,7 @@ from evreel.files.boxes import (
 from evreel.files.features import FeaturesFile, SampleWindows
 from evreel.geometry import Geometry, to_size
 from evreel.layout import BOX_DTYPE, BOXES_SUFFIX, LABEL_MAP, OF_BOXES
-from evreel.loaders.metavision_file import MetavisionFile, is_metavision_file
+from evreel.loaders.metavision_file import MetavisionFile, is_features_file, is_metavision_file
 from evreel.recordings.open import open_recording
 from evreel.release.manifest import MANIFEST
 from evreel.release.open import Release, ReleasedRecording, open_release
@@ -358,7 +358,7 @@ class FeatureSource(Source):
                     hint=f"Ask for delta_t={file.delta_t_us or None}, or make the feature with "
                     "other windows.",
                 )
-            frames = _FileFrames(file, self)
+            frames = FileFrames(file, self)
             frames.closing = stack.pop_all()
         return frames
 
@@ -369,7 +369,7 @@ class FeatureSource(Source):
     def shown_as(self) -> Representation | None:
         """Return the representation of the file, if it is one that is known here."""
         with self.open() as frames, contextlib.suppress(UsageError):
-            assert isinstance(frames, _FileFrames)
+            assert isinstance(frames, FileFrames)
             return frames.representation
         return None
 
@@ -391,7 +391,7 @@ def _of_split(recording: ReleasedRecording, split: str | None) -> list[int] | No
     return [k for k, name in enumerate(recording.samples.split) if name == split]
 
 
-class _FileFrames(Frames):
+class FileFrames(Frames):
     """Frames of a features file.
 
     Attributes
@@ -427,7 +427,17 @@ class _FileFrames(Frames):
     @property
     def representation(self) -> Representation:
         """What the frames are; raises `UsageError` if it is not known here."""
-        return create(self._file.representation, self._file.parameters)
+        return create(self.made_by, self.parameters)
+
+    @property
+    def made_by(self) -> str:
+        """The name of their representation, also if it is not known here."""
+        return self._file.representation
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters of their representation."""
+        return self._file.parameters
 
     def _boxes_of(
         self, source: FeatureSource, beside: Path | None
@@ -723,6 +733,18 @@ def _files_at(given: str | Path | ReleasedRecording, live: bool) -> list[Path | 
             hint="Give the folder that has the files themselves, or a wildcard.",
         )
     return list(files)
+
+
+def are_features(files: Files) -> bool:
+    """Tell whether the first file that is there holds frames; False for a release."""
+    if isinstance(files, Release):
+        return False
+    for one in [files] if isinstance(files, (str, os.PathLike)) else files:
+        with contextlib.suppress(UsageError):
+            for path in _files_at(one, live=False):
+                if isinstance(path, Path) and path.is_file():
+                    return is_features_file(path)
+    return False
 
 
 def _only_feature(release: Release) -> str:
