@@ -447,6 +447,28 @@ class SlicesFile(hdf5.Opened):
         labels: npt.NDArray[np.int32] = np.append(self.rois.label, np.int32(-1))[roi]
         return labels
 
+    def regions_in(self, k: int, roi: Int32Array) -> Int32Array:
+        """Return the regions of the events of slice k, rows of `rois` in order, further ones too.
+
+        Parameters
+        ----------
+        k
+            Number of the slice.
+        roi
+            The primary regions of its events, as `slice` gives them.
+        """
+        seen = np.zeros(len(self.rois.label) + 1, dtype=bool)
+        seen[roi] = True  # of −1, the last
+        for _, more in self.overlaps_of(int(self.windows.start[k]), int(self.windows.stop[k])):
+            seen[more] = True
+        return np.flatnonzero(seen[:-1]).astype(np.int32)
+
+    def tags_in(self, k: int) -> Int32Array:
+        """Return the labels of the tags of frames that have a part of slice k's time, in order."""
+        tags, windows = self.tags, self.windows
+        inside = (tags.start_us < windows.stop_us[k]) & (tags.stop_us > windows.start_us[k])
+        return np.unique(tags.label[inside])
+
     def regions_of(self, labels: Iterable[str]) -> Callable[[int, int], npt.NDArray[np.bool_]]:
         """Return what tells which rows of the events store are in a region of one of some labels.
 
