@@ -26,6 +26,7 @@ NOTHING = "__Empty_Default__"
 
 _TEXT = h5py.string_dtype()
 _TEXTS = ("label", "labels_lut/id", "rois/label")
+_TIMES = ("start_us", "stop_us")
 _MOST = np.iinfo(np.uint16).max
 
 
@@ -160,6 +161,14 @@ def read_slice(path: Path, *names: str, absent: bool = False) -> list[npt.NDArra
         if len(values) != known:
             raise other(f"{name} has {len(values)} rows, and what is beside it {known}")
     return arrays
+
+
+def times_of(path: Path) -> tuple[int, int] | None:
+    """Return start and stop of a slice, µs, if its file states them: aermanager's own do not."""
+    with hdf5.open_hdf5(path) as file:
+        said = [file.attrs.get(name) for name in _TIMES]
+    whole = [int(value) for value in said if isinstance(value, np.integer)]
+    return (whole[0], whole[1]) if len(whole) == len(_TIMES) else None
 
 
 def _whole(dataset: h5py.Dataset) -> npt.NDArray[Any]:
