@@ -34,8 +34,8 @@ OnDamage = Literal["fail", "skip"]
 Boxes = npt.NDArray[np.void]
 Item = dict[str, Any]
 
-RECORDS = np.dtype([("t", "<i8"), ("x", "<i4"), ("y", "<i4"), ("p", "u1"), ("roi", "<i4")])
-"""Events as transforms of records take them; coordinates have a sign, so that they may be moved."""
+RECORDS = np.dtype([("t", "<i8"), ("x", "<i4"), ("y", "<i4"), ("p", "i1"), ("roi", "<i4")])
+"""Events as transforms of records take them: with a sign, because some subtract in place."""
 
 
 class SlicesDataset:

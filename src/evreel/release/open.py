@@ -17,7 +17,7 @@ from evreel.errors import ReleaseError, UsageError, did_you_mean, foreign
 from evreel.files.kept import KeptOpen
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP, OF_BOXES
 from evreel.release.digests import digests_of, pieces
-from evreel.release.manifest import ListedFile, Manifest, read_manifest
+from evreel.release.manifest import ListedFile, Manifest, kind_of, read_manifest
 from evreel.samples.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 _MOST_NAMED = 12
 """Most names that a message lists; a release may have thousands."""
 _NOT_AS_BUILT = "Download or build the release again; `evreel verify` lists all that differs."
-_SINGLE = ("events", "samples", "slices")
-"""Kinds of HDF5 files of which a recording has one."""
 
 _Item = TypeVar("_Item")
 _File = TypeVar("_File", bound="Opened")
@@ -139,7 +137,7 @@ class ReleasedRecording:
         self._of_feature: dict[str, list[ListedFile]] = {}
         self._listed_at = {file.path: file for file in self._listed}
         for file in self._listed:
-            kind = _kind_of(file)
+            kind = kind_of(file)
             # Those in the order of windows are read by `boxes_of`.
             if kind and not (kind == "boxes" and self._beside(file, FIRST_SUFFIX)):
                 self._of_kind.setdefault(kind, []).append(file)
@@ -543,17 +541,6 @@ class _Folder:
 
     def _error(self, file: ListedFile, problem: str) -> ReleaseError:
         return ReleaseError(problem, path=self.root, place=file.path, hint=_NOT_AS_BUILT)
-
-
-def _kind_of(file: ListedFile) -> str:
-    """Return the kind of a file that can be opened by name, empty for any other."""
-    if file.path.endswith(BOXES_SUFFIX):
-        return "boxes"
-    if not file.path.endswith(".h5"):
-        return ""
-    # A plan written by hand need not state it; then the folder's name does.
-    kind = file.kind or PurePosixPath(file.path).parent.name
-    return kind if kind in (*_SINGLE, "features") else ""
 
 
 def _split_of(
