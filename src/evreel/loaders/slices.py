@@ -146,6 +146,7 @@ class SlicesDataset:
         self._recordings = found
         self._stop = stop
         self.labels = tuple(said)
+        self._number_of = {name: number for number, name in enumerate(self.labels)}
 
     def __len__(self) -> int:
         return self._stop[-1] if self._stop else 0
@@ -179,12 +180,12 @@ class SlicesDataset:
 
     def _label(self, item: Item, opened: _Open) -> None:
         """Turn the numbers of a recording's labels into those of the data set."""
-        numbers = opened.numbers(self.labels)
+        numbers = opened.numbers(self._number_of)
         item["event_labels"] = numbers[item["event_labels"]].astype(np.int32)
         for name in ("labels", "tags"):
             item[name] = np.unique(numbers[item[name]])
         item["label_names"] = tuple(self.labels[n] for n in item["labels"])
-        item["boxes"] = opened.numbered(item["boxes"], self.labels)
+        item["boxes"] = opened.numbered(item["boxes"], self._number_of)
 
     def close(self) -> None:
         """Close every file that was opened; a slice that is asked for after that opens it again."""
@@ -212,17 +213,21 @@ class _Open(Closing):
     path: Path
     listed: tuple[str, ...]
     listed_in_boxes: Mapping[int, str]
+    _numbers: npt.NDArray[np.int64] | None = None
 
     @abstractmethod
     def item(self, k: int) -> Item:
         """Return slice k, with the recording's own numbers of labels; `event_labels` −1 none."""
 
-    def numbers(self, labels: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Return the number in `labels` of each own label, and −1 in the end, for none."""
-        return np.array([*(self._number(name, labels) for name in self.listed), -1])
+    def numbers(self, number_of: Mapping[str, int]) -> npt.NDArray[np.int64]:
+        """Return the data set's number of each own label, and −1 in the end, for none."""
+        if self._numbers is None:
+            found = [self._number(name, number_of) for name in self.listed]
+            self._numbers = np.array([*found, -1], dtype=np.int64)
+        return self._numbers
 
-    def numbered(self, boxes: Boxes, labels: Sequence[str]) -> Boxes:
-        """Return boxes with the numbers of `labels` as classes; they may change in place."""
+    def numbered(self, boxes: Boxes, number_of: Mapping[str, int]) -> Boxes:
+        """Return boxes with the data set's numbers as classes; they may change in place."""
         own = boxes["class_id"].tolist()
         for number in own:
             if number not in self.listed_in_boxes:
@@ -231,17 +236,19 @@ class _Open(Closing):
                     f"{', '.join(self.listed_in_boxes.values()) or 'none'}",
                     path=self.path,
                 )
-        boxes["class_id"] = [self._number(self.listed_in_boxes[number], labels) for number in own]
+        names = map(self.listed_in_boxes.__getitem__, own)
+        boxes["class_id"] = [self._number(name, number_of) for name in names]
         return boxes
 
-    def _number(self, name: str, labels: Sequence[str]) -> int:
-        if name not in labels:
+    def _number(self, name: str, number_of: Mapping[str, int]) -> int:
+        if name not in number_of:
+            there = ", ".join(number_of) or "none"
             raise LayoutError(
-                f"has label {name!r}, which is not listed; there are {', '.join(labels) or 'none'}",
+                f"has label {name!r}, which is not listed; there are {there}",
                 path=self.path,
                 hint="List all labels in labels=, in the order of their numbers.",
             )
-        return labels.index(name)
+        return number_of[name]
 
 
 class _Recording(ABC):
