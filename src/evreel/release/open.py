@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from evreel.closing import Closing
 from evreel.errors import ReleaseError, UsageError, did_you_mean, foreign
+from evreel.files.opened import OpenFiles
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP, OF_BOXES
 from evreel.release.digests import digests_of, pieces
 from evreel.release.manifest import ListedFile, Manifest, read_manifest
@@ -491,25 +489,13 @@ def _as_folder(given: object) -> Path:
 
 
 class _Folder:
-    """A release's folder and its open files.
-
-    The most recently used files stay open; any other closes when it is no longer in use.
-    """
+    """A release's folder and its open files."""
 
     def __init__(self, root: Path, verify: bool) -> None:
         self.root = root
         self.verify = verify
         self.name = root.name or str(root)
-        self._start()
-
-    def _start(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._recent: OrderedDict[str, Opened] = OrderedDict()
-        self._open: weakref.WeakValueDictionary[str, Opened] = weakref.WeakValueDictionary()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Folder, (self.root, self.verify)
+        self._files = OpenFiles(_KEPT_OPEN)
 
     def place(self, file: ListedFile) -> Path:
         """Return where a file is; raise if it is missing or has the wrong size."""
@@ -541,28 +527,18 @@ class _Folder:
 
     def opened(self, file: ListedFile, reader: Callable[[Path], _File]) -> _File:
         """Return an open file, opened before or now."""
-        if self._process != os.getpid():  # forked: files must not be shared with the parent
-            self._start()
-        with self._lock:
-            found: Any = self._open.get(file.path)
-            if found is None or not found.is_open:
-                place = self.place(file)
-                if self.verify:
-                    self._compare(file, place)
-                found = reader(place)
-                self._open[file.path] = found
-            self._recent[file.path] = found
-            self._recent.move_to_end(file.path)
-            if len(self._recent) > _KEPT_OPEN:
-                self._recent.popitem(last=False)
-        made: _File = found
-        return made
+
+        def opening() -> _File:
+            place = self.place(file)
+            if self.verify:
+                self._compare(file, place)
+            return reader(place)
+
+        return self._files.get(file.path, opening)
 
     def close(self) -> None:
         """Close what is open."""
-        for file in list(self._open.values()):
-            file.close()
-        self._start()
+        self._files.close()
 
     def _error(self, file: ListedFile, problem: str) -> ReleaseError:
         return ReleaseError(problem, path=self.root, place=file.path, hint=_NOT_AS_BUILT)
