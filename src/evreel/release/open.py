@@ -273,6 +273,16 @@ class ReleasedRecording:
         """
         return self.slices.labelled
 
+    def digest_of(self, kind: str) -> str:
+        """Return ``sha256:…`` of its only file of a kind, as the manifest has it.
+
+        Raises
+        ------
+        NotInReleaseError
+            If it has none.
+        """
+        return f"sha256:{self._only(kind).sha256}"
+
     def _feature(self, name: str) -> FeaturesFile:
         from evreel.files.features import FeaturesFile
 
