@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 from abc import ABC, abstractmethod
@@ -228,12 +229,26 @@ class FramesDataset:
         made_by = self._integration
         if made_by is None:
             events = self._samples.events(k)
-            return structured(events) if self._structured else arrays(events)
+            return structured(events) if self._structured else self.arrays_of(k, events)
         place = f"recording {self.samples[k].recording!r}, sample {self.samples[k].sample!r}"
+
+        def make() -> Frame:
+            as_arrays = functools.partial(self.arrays_of, k)
+            return made_by.frames(self._samples.events(k), as_arrays, place)
+
         if self._cache is None:
-            return made_by.frames(self._samples.events(k), place)
-        depends_on = [_REVISION, self._samples.content(k), made_by.identity]
-        return self._cache.get(depends_on, lambda: made_by.frames(self._samples.events(k), place))
+            return make()
+        seen_as = digest_of_function(type(self).arrays_of)
+        depends_on = [_REVISION, self._samples.content(k), seen_as, made_by.identity]
+        return self._cache.get(depends_on, make)
+
+    def arrays_of(self, k: int, events: Events) -> EventArrays:
+        """Return the events of sample k as items have them, and as functions get them.
+
+        Subclasses may have other types or times: what they return has to follow from the sample
+        alone.
+        """
+        return arrays(events)
 
 
 def arrays(events: Events) -> EventArrays:
@@ -265,7 +280,9 @@ class _Integration(ABC):
         """What makes the frames other ones than others of the same events, plain JSON."""
 
     @abstractmethod
-    def frames(self, events: Events, place: str) -> Frame:
+    def frames(
+        self, events: Events, as_arrays: Callable[[Events], EventArrays], place: str
+    ) -> Frame:
         """Return the frames of a sample, which errors call by its `place`."""
 
 
@@ -279,11 +296,13 @@ class _ByFunction(_Integration):
     def identity(self) -> Any:
         return digest_of_function(self.function)
 
-    def frames(self, events: Events, place: str) -> Frame:
+    def frames(
+        self, events: Events, as_arrays: Callable[[Events], EventArrays], place: str
+    ) -> Frame:
         code = getattr(self.function, "__code__", None)
         files = {code.co_filename} if code else set()
         with telling(place, files, RepresentationError):
-            made = np.asarray(self.function(arrays(events), *events.sensor))
+            made = np.asarray(self.function(as_arrays(events), *events.sensor))
         if made.ndim == 0 or made.dtype.kind not in "biuf":
             raise RepresentationError(
                 f"custom_integrate_function returned {made.dtype} {made.shape}; an array of "
@@ -321,7 +340,9 @@ class _ByWindows(_Integration):
         code = digest_of_function(own)
         return [self.feature.identity, made_of.revision, code, self.counts, windows]
 
-    def frames(self, events: Events, place: str) -> Frame:
+    def frames(
+        self, events: Events, as_arrays: Callable[[Events], EventArrays], place: str
+    ) -> Frame:
         windows = self._windows(events, place)
         shape = (len(windows), *self.feature.shape(events.sensor))
         try:
