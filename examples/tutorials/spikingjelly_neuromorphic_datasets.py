@@ -43,8 +43,8 @@ print("resource, url, md5/n", DVS128Gesture.resource_url_md5())
 # %% [markdown]
 # ## A stand-in for DVS128 Gesture
 #
-# Three trials of people who wave a hand, each in another direction for each gesture. They are packed
-# like the real ones: a recording and a table of gestures for each trial, and two lists of trials.
+# Three trials of a hand that waves, in another direction for each gesture. They are packed like the
+# real ones: a recording and a table of gestures for each trial, and two lists of trials.
 
 # %%
 from evreel.recordings.aedat4 import Aedat4Writer
