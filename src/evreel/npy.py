@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 import warnings
 from typing import Any, NamedTuple
 
@@ -14,6 +16,19 @@ from evreel.errors import foreign
 
 HEAD_BYTES = 1 << 16
 """Size limit of an array's header; NumPy itself reads up to 10,000 bytes."""
+
+
+_LOCK = threading.Lock()
+"""Held while NumPy parses a header: Python 3.11 fails where two threads parse at a time."""
+
+
+def _renew_lock() -> None:
+    """Let go of a lock that a thread of the parent process held."""
+    global _LOCK
+    _LOCK = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 class ArrayHead(NamedTuple):
@@ -56,7 +71,7 @@ def array_head(start: bytes) -> ArrayHead:
     def unreadable(why: str) -> ValueError:
         return ValueError(f"its header cannot be read: {why}")
 
-    with foreign(unreadable), warnings.catch_warnings():
+    with _LOCK, foreign(unreadable), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about headers that Python 2 wrote
         version = npy_format.read_magic(file)
         if version not in readers:
