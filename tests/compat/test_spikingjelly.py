@@ -398,6 +398,19 @@ def test_archive_of_ones_own__says_which_samples_there_are(tmp_path):
     assert [place for place, _ in found.samples if "someone" in place] == ["someone/0", "someone/1"]
 
 
+def test_archive_without_a_sum__is_taken_as_it_is(laid_out, request):
+    mini, root, _ = laid_out(ASLDVS)
+    mini(root)
+
+    class Any(mini):
+        @classmethod
+        def resource_url_md5(cls):
+            return [(name, url, None) for name, url, _ in mini.resource_url_md5()]
+
+    request.getfixturevalue("no_steps")
+    assert len(Any(root)) == 10
+
+
 def test_archive_of_something_else__is_an_error(tmp_path):
     other = {"ICCV2019_DVS_dataset.zip": archives_of(NMNIST, MINIATURES["n_mnist"]())["Test.zip"]}
     put(other, tmp_path)

@@ -39,6 +39,7 @@ from evreel.compat.spikingjelly.utils import (
     play_frame,
     split_to_train_test_set,
 )
+from evreel.loaders.collate import RandomTemporalDelete
 
 __all__ = [
     "ASLDVS",
@@ -47,6 +48,7 @@ __all__ = [
     "DVS128Gesture",
     "NCaltech101",
     "NeuromorphicDatasetFolder",
+    "RandomTemporalDelete",
     "asl_dvs",
     "cifar10_dvs",
     "dvs128_gesture",

@@ -113,7 +113,7 @@ class NeuromorphicDatasetFolder:
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[int], Any] | None = None,
     ) -> None:
-        self.root = Path(root)
+        self.root = Path(root).absolute()
         self.train = train
         self.transform = transform
         self.target_transform = target_transform
