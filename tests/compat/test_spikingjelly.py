@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import inspect
 import io
+import json
 import os
 import pickle
 import re
@@ -24,6 +25,8 @@ from evreel.compat.spikingjelly import (
     DVS128Gesture,
     NCaltech101,
 )
+from evreel.dataset.catalogue import published
+from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError, SourceError, UsageError
 from support import ROOT, shared_file, webserver
 from support.miniatures import MINIATURES, turned
@@ -160,6 +163,18 @@ def test_resources__are_the_published_files_and_sums(of):
     assert list(found) == [row["file"] for row in rows]
     assert all(row["md5"] in ("None", found[row["file"]]) for row in rows)
     assert all(url.startswith("https://") for _, url, _ in of.resource_url_md5())
+
+
+@EVERY
+def test_published_sums__mean_all_recordings_and_the_published_counts(tmp_path, of):
+    recipe = of._recipe(tmp_path, Memory())
+    known = published(CONFIGS[of])
+    assert recipe.rows == known.recordings
+    assert recipe.config.samples.counts == known.config.samples.counts
+    assert {row.get("md5") for row in recipe.rows.values()} == {
+        download.md5 for download in recipe.downloads.values()
+    }
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_downloadable__tells_whose_archives_have_an_address():
@@ -315,6 +330,15 @@ def test_frames__are_kept_by_content(gestures, monkeypatch):
     np.testing.assert_array_equal(again[0][0], first)
 
 
+def test_split__is_by_class_and_loads_no_sample(laid_out, monkeypatch):
+    mini, root, _ = laid_out(CIFAR10DVS)
+    whole = mini(root)
+    monkeypatch.setattr(mini, "__getitem__", None)
+    train, test = spikingjelly.split_to_train_test_set(0.85, whole, 10)
+    assert [whole.samples[k] for k in test.indices] == [whole.samples[9], whole.samples[19]]
+    assert len(train) == 18
+
+
 def test_arguments__that_contradict_are_errors(gestures):
     mini, root, _ = gestures
     for wrong in (
@@ -380,22 +404,38 @@ def test_missing_archive__is_downloaded_once(tmp_path, monkeypatch):
     assert len(mini(tmp_path)) == 4, "and is needed no more"
 
 
-def test_archive_of_ones_own__says_which_samples_there_are(tmp_path):
-    archives = archives_of(DVS128Gesture, MINIATURES["dvs128_gesture"]())
+def repacked(archive: bytes, wanted, old: str = "", new: str = "") -> bytes:
+    """Return a tar.gz with the wanted members of another, in which a name is another one."""
     packed = io.BytesIO()
     with (
-        tarfile.open(fileobj=io.BytesIO(archives["DvsGesture.tar.gz"])) as old,
-        tarfile.open(fileobj=packed, mode="w:gz") as new,
+        tarfile.open(fileobj=io.BytesIO(archive)) as given,
+        tarfile.open(fileobj=packed, mode="w:gz") as made,
     ):
-        for member in old.getmembers():
-            content = old.extractfile(member).read().replace(b"user22_led", b"someone")
-            member.name = member.name.replace("user22_led", "someone")
+        for member in filter(lambda member: wanted(member.name), given.getmembers()):
+            content = given.extractfile(member).read()
+            if old:
+                content = content.replace(old.encode(), new.encode())
+                member.name = member.name.replace(old, new)
             member.size = len(content)
-            new.addfile(member, io.BytesIO(content))
-    changed = {"DvsGesture.tar.gz": packed.getvalue()}
+            made.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def test_archive_of_ones_own__says_which_samples_there_are(tmp_path):
+    archives = archives_of(DVS128Gesture, MINIATURES["dvs128_gesture"]())
+    packed = repacked(archives["DvsGesture.tar.gz"], lambda _: True, "user22_led", "someone")
+    changed = {"DvsGesture.tar.gz": packed}
     put(changed, tmp_path)
     found = of_archives(DVS128Gesture, changed)(tmp_path)
     assert [place for place, _ in found.samples if "someone" in place] == ["someone/0", "someone/1"]
+
+
+def test_archive_without_lists__has_the_published_trials_that_are_in_it(tmp_path):
+    archives = archives_of(DVS128Gesture, MINIATURES["dvs128_gesture"]())
+    packed = repacked(archives["DvsGesture.tar.gz"], lambda name: "trials_to" not in name)
+    put({"DvsGesture.tar.gz": packed}, tmp_path)
+    found = of_archives(DVS128Gesture, {"DvsGesture.tar.gz": packed})(tmp_path, train=False)
+    assert [place for place, _ in found.samples] == ["user24_led/0", "user24_led/1"]
 
 
 def test_archive_without_a_sum__is_taken_as_it_is(laid_out, request):
@@ -554,6 +594,40 @@ def test_segment__is_counted_by_polarity_and_checked():
     assert count(x, y, p, 2, 4, 1, 2).sum() == 1
     with pytest.raises(EvreelError, match="x=3"):
         count(x, y, p, 2, 3)
+
+
+def test_segments__are_numbers_shares_and_durations():
+    index = spikingjelly.cal_fixed_frames_number_segment_index
+    t = np.array([5, 6, 7, 8, 25, 26, 27])
+    assert [at.tolist() for at in index(t, "number", 3)] == [[0, 2, 4], [2, 4, 7]]
+    assert [at.tolist() for at in index(t, "time", 3)] == [[0, 4, 4], [4, 4, 7]]
+    events = {"t": np.array([0, 5, 10, 15, 20])} | {name: np.zeros(5, int) for name in "xyp"}
+    by_duration = spikingjelly.integrate_events_by_fixed_duration(events, 10, 1, 1)
+    assert by_duration.ravel().tolist() == [2, 0, 3, 0]
+    for wrong in (("count", 2), ("time", 0)):
+        with pytest.raises(UsageError):
+            index(t, *wrong)
+    with pytest.raises(EvreelError, match="event 2: t=3 comes after t=5"):
+        index([1, 5, 3], "time", 2)
+    assert index([1, 5, 3], "number", 1)[1].tolist() == [3]
+
+
+def test_integration__is_spikingjellys_own():
+    index = json.loads(shared_file("oracles/spikingjelly.json").read_text(encoding="utf-8"))
+    with np.load(shared_file("oracles/spikingjelly.npz")) as arrays:
+        for case in index["cases"]:
+            name = f"in/{case['input']}"
+            events = {column: arrays[f"{name}/{column}"] for column in "txyp"}
+            function = getattr(spikingjelly.utils, case["fn"])
+            how = [case[key] for key in ("split_by", "frames_num", "duration") if key in case]
+            by_time = case.get("split_by") != "number"
+            if by_time and (np.diff(events["t"]) < 0).any():
+                with pytest.raises(EvreelError, match="Sort the events"):
+                    function(events, *how, case["H"], case["W"])
+            elif "error" not in case:
+                frames = function(events, *how, case["H"], case["W"])
+                assert frames.dtype == case["dtype"]
+                np.testing.assert_array_equal(frames, arrays[f"out/{case['id']}"])
 
 
 def test_tutorial__runs_without_torch(tmp_path, monkeypatch, capsys):

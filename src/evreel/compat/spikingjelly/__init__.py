@@ -33,6 +33,9 @@ from evreel.compat.spikingjelly.folder import NeuromorphicDatasetFolder
 from evreel.compat.spikingjelly.n_caltech101 import NCaltech101
 from evreel.compat.spikingjelly.n_mnist import NMNIST
 from evreel.compat.spikingjelly.utils import (
+    cal_fixed_frames_number_segment_index,
+    integrate_events_by_fixed_duration,
+    integrate_events_by_fixed_frames_number,
     integrate_events_segment_to_frame,
     pad_sequence_collate,
     padded_sequence_mask,
@@ -50,8 +53,11 @@ __all__ = [
     "NeuromorphicDatasetFolder",
     "RandomTemporalDelete",
     "asl_dvs",
+    "cal_fixed_frames_number_segment_index",
     "cifar10_dvs",
     "dvs128_gesture",
+    "integrate_events_by_fixed_duration",
+    "integrate_events_by_fixed_frames_number",
     "integrate_events_segment_to_frame",
     "n_caltech101",
     "n_mnist",

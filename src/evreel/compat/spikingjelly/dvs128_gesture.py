@@ -36,13 +36,16 @@ class DVS128Gesture(Divided):
     def _rows_in(
         cls, archive: Archive, table: Mapping[str, Row], scratch: Path
     ) -> Mapping[str, Row]:
-        """Return a row for each trial in the archive's own lists for training and testing."""
+        """Return a row for each trial in the archive's lists; without them, the published rows."""
         like = next(iter(table.values()))
         source = read_source(like["source"])
         folder = PurePosixPath(source.members[0]).parent
+        lists = {split: str(folder / name) for split, name in _LISTS.items()}
+        if not set(archive.names).issuperset(lists.values()):
+            return super()._rows_in(archive, table, scratch)
         rows: dict[str, Row] = {}
-        for split, name in _LISTS.items():
-            archive.unpack(str(folder / name), scratch)
+        for split, name in lists.items():
+            archive.unpack(name, scratch)
             for _, file in read_list(scratch):
                 trial = PurePosixPath(file).stem
                 rows[trial] = {
