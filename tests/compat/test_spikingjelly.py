@@ -517,6 +517,7 @@ def test_made_file__that_was_changed_is_made_again(laid_out, kind, how):
 
 
 def test_preparation__that_was_killed_is_resumed(tmp_path, monkeypatch):
+    tmp_path /= "any! {name} | é"
     mini, made = small(DVS128Gesture, tmp_path)
     events = steps.events
 

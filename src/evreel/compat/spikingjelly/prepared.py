@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ from evreel.dataset.settings import Config, CutSettings, MemberSettings, SplitsS
 from evreel.dataset.table import Row
 from evreel.outputs import SCRATCH, atomic, scratch_path
 from evreel.provenance import STEP_REVISIONS, canonical_json
+from evreel.settings import settings_of, trusted
 
 MADE = "evreel"
 """The folder below a data set's root with everything that is made."""
@@ -140,8 +141,10 @@ class Recipe:
             path = root / "download" / self.downloads[id_].name
             source = in_archive(path, read_source(row["source"]).members)
             rows[id_] = {**row, "source": source, "md5": self.downloads[id_].md5 or ""}
-        results = str(root / MADE / self.key)
-        return DataSet(replace(self.config, results=results), rows)
+        values = {name: getattr(self.config, name) for name in settings_of(Config)}
+        # Unchecked: only Snakemake cannot have some characters in a path.
+        config = trusted(Config, values | {"results": str(root / MADE / self.key)})
+        return DataSet(config, rows)
 
 
 class Files(NamedTuple):
