@@ -570,6 +570,13 @@ def test_preparations__at_once_make_each_file_once(tmp_path, monkeypatch):
     assert sorted(made) == ["test.h5", "train.h5"]
 
 
+def test_root__in_which_nothing_can_be_written_is_an_error_that_names_it(tmp_path):
+    mini, _ = small(NMNIST, tmp_path)
+    (tmp_path / "evreel").write_text("a file", encoding="utf-8")
+    with pytest.raises(EvreelError, match="cannot be written"):
+        mini(tmp_path)
+
+
 def test_root__that_cannot_be_locked_serves_what_is_made(laid_out, monkeypatch):
     mini, root, _ = laid_out(NMNIST)
     mini(root)

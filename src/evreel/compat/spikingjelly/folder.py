@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.acquire import Archive, read_source
-from evreel.compat.spikingjelly.prepared import MADE, Download, Files, Recipe, prepare
+from evreel.compat.spikingjelly.prepared import MADE, Download, Files, Recipe, alone, prepare
 from evreel.dataset.catalogue import published
 from evreel.dataset.memory import Memory
 from evreel.dataset.settings import Config, EventsSettings, SplitCounts
@@ -21,7 +21,6 @@ from evreel.errors import SourceError, UsageError
 from evreel.events import Events
 from evreel.files.samples import SamplesFile
 from evreel.loaders.frames import FramesDataset
-from evreel.outputs import scratch_path
 from evreel.samples.tables import Assigned
 from evreel.settings import mistakes, read, unset
 
@@ -219,7 +218,7 @@ class NeuromorphicDatasetFolder:
                 as_published = False
                 path = download.at(root, memory)
                 download = replace(download, md5=memory.digests(path).md5)
-                table = cls._rows_of(path, table, root)
+                table = dict(cls._rows_of(path, table, memory))
             rows |= table
             downloads |= dict.fromkeys(table, download)
         if not rows:
@@ -234,23 +233,28 @@ class NeuromorphicDatasetFolder:
         return Recipe(cls._settings(known.config, as_published), rows, downloads)
 
     @classmethod
-    def _rows_of(cls, archive: Path, table: Mapping[str, Row], root: Path) -> dict[str, Row]:
+    def _rows_of(cls, archive: Path, table: Mapping[str, Row], memory: Memory) -> Mapping[str, Row]:
         """Return the rows of what an archive of one's own has, without what is known of another."""
-        with scratch_path(root / MADE / "names") as folder:
-            folder.mkdir()
-            with Archive(archive, folder) as opened:
-                rows = cls._rows_in(opened, table, folder / "member")
-        if not rows:
+        key = f"rows of {cls._config} in {memory.digests(archive).md5}"
+        known: Mapping[str, Row] | None = memory.fact(key)
+        if known is not None:
+            return known
+        names = archive.parents[1] / MADE / "names"
+        with alone(names) as folder, Archive(archive, folder) as opened:
+            found = cls._rows_in(opened, table, folder / "member")
+        if not found:
             raise SourceError(
                 "has none of the data set's recordings",
                 place=str(archive),
                 hint=f"Is it {cls.__name__}'s? Its members need the published names.",
             )
         unknown = ("member_md5", "md5", "size_bytes")
-        return {
+        rows = {
             id_: {name: cell for name, cell in row.items() if name not in unknown}
-            for id_, row in rows.items()
+            for id_, row in found.items()
         }
+        memory.learn(key, rows)
+        return rows
 
     @classmethod
     def _rows_in(

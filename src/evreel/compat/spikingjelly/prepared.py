@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from evreel import steps
 from evreel.acquire import (
@@ -30,7 +30,7 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Memory
 from evreel.dataset.settings import Config, CutSettings, MemberSettings, SplitsSettings
 from evreel.dataset.table import Row
-from evreel.outputs import SCRATCH, atomic, scratch_path
+from evreel.outputs import SCRATCH, atomic, refused, scratch_path
 from evreel.provenance import STEP_REVISIONS, canonical_json
 from evreel.settings import settings_of, trusted
 
@@ -177,18 +177,20 @@ def prepare(root: Path, recipe: Recipe, memory: Memory) -> dict[str, Files]:
         If a step fails: its message names the file. What was made before is kept.
     """
     data_set = recipe.data_set(root)
-    made = _Made(Path(data_set.results), memory)
+    folder = Path(data_set.results)
     files = {id_: (f"events/{id_}.h5", f"samples/{id_}.h5") for id_ in recipe.rows}
+    names = [name for both in files.values() for name in both]
     for download in dict.fromkeys(recipe.downloads.values()):
         if (root / "download" / download.name).exists():
             download.verify(root, memory)
-    if not all(map(made.has, [name for both in files.values() for name in both])):
+    if not all(map(_Made(folder, memory).has, names)):
         for download in dict.fromkeys(recipe.downloads.values()):
             download.at(root, memory)
-        with _alone(made.folder):
-            made = _Made(made.folder, memory)  # another process may have made it meanwhile
-            _build(data_set, made)
-    return {id_: Files(*(made.folder / name for name in both)) for id_, both in files.items()}
+        with alone(folder):
+            made = _Made(folder, memory)
+            if not all(map(made.has, names)):  # another process may have made them meanwhile
+                _build(data_set, made)
+    return {id_: Files(*(folder / name for name in both)) for id_, both in files.items()}
 
 
 class _Made:
@@ -220,26 +222,44 @@ class _Made:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a folder for this thread of this process; what a killed one left half made is removed.
+def alone(folder: Path) -> Iterator[Path]:
+    """Hold a folder for this thread of this process, and give a place for what is half made.
 
-    Where the file system has no locks, several may work at once: they write the same bytes.
+    What a killed process left there is removed. Where the file system has no locks, several may
+    work at once: they write the same bytes.
+
+    Raises
+    ------
+    EvreelError
+        If nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
+    scratch = folder / SCRATCH
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            steps.LOG.info("%s: another process is preparing it; waiting", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((folder / ".lock").open("a"))
+            if _locked(lock, folder):
+                shutil.rmtree(scratch, ignore_errors=True)
+                stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+            scratch.mkdir(exist_ok=True)
+            (scratch / "kept").touch()  # so that no output that ends removes the folder
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            yield
-            return
-        for left in folder.rglob(SCRATCH):
-            shutil.rmtree(left, ignore_errors=True)
-        yield
+            raise refused(folder, error) from error
+        yield scratch
+
+
+def _locked(lock: TextIO, folder: Path) -> bool:
+    """Wait until no other process holds a folder; return whether the file system has locks."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        steps.LOG.info("%s: another process is preparing it; waiting", folder)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True
 
 
 def _build(data_set: DataSet, made: _Made) -> None:
