@@ -7,7 +7,9 @@ import torch
 
 
 def test_evreel__imports_no_torch_of_its_own():
-    code = "import sys, evreel.loaders.live, evreel.steps, evreel.cli; print('torch' in sys.modules)"
+    code = (
+        "import sys, evreel.loaders.live, evreel.steps, evreel.cli; print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
