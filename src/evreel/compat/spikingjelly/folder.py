@@ -112,14 +112,18 @@ class NeuromorphicDatasetFolder:
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[int], Any] | None = None,
     ) -> None:
+        ways = (frames_number, duration, custom_integrate_function)
+        _check_ways(data_type, sum(way is not None for way in ways))
         self.root = Path(root).absolute()
         self.train = train
         self.transform = transform
         self.target_transform = target_transform
         made = self.root / MADE
         memory = Memory(made / "known.json")
-        files = prepare(self.root, self._recipe(self.root, memory), memory)
-        memory.save()
+        try:
+            files = prepare(self.root, self._recipe(self.root, memory), memory)
+        finally:
+            memory.save()
         split = None if train is None else "train" if train else "test"
         self._items = _Items(
             files,
@@ -216,9 +220,10 @@ class NeuromorphicDatasetFolder:
                 download = replace(download, size_bytes=None if size is None else int(size))
             else:
                 as_published = False
-                path = download.at(root, memory)
-                download = replace(download, md5=memory.digests(path).md5)
-                table = dict(cls._rows_of(path, table, memory))
+                if md5 is None:
+                    path = download.at(root, memory)
+                    download = replace(download, md5=memory.digests(path).md5)
+                table = dict(cls._rows_of(download, table, root, memory))
             rows |= table
             downloads |= dict.fromkeys(table, download)
         if not rows:
@@ -233,14 +238,16 @@ class NeuromorphicDatasetFolder:
         return Recipe(cls._settings(known.config, as_published), rows, downloads)
 
     @classmethod
-    def _rows_of(cls, archive: Path, table: Mapping[str, Row], memory: Memory) -> Mapping[str, Row]:
+    def _rows_of(
+        cls, download: Download, table: Mapping[str, Row], root: Path, memory: Memory
+    ) -> Mapping[str, Row]:
         """Return the rows of what an archive of one's own has, without what is known of another."""
-        key = f"rows of {cls._config} in {memory.digests(archive).md5}"
+        key = f"rows of {cls._config} in {download.name}, md5 {download.md5}"
         known: Mapping[str, Row] | None = memory.fact(key)
         if known is not None:
             return known
-        names = archive.parents[1] / MADE / "names"
-        with alone(names) as folder, Archive(archive, folder) as opened:
+        archive = download.at(root, memory)
+        with alone(root / MADE / "names") as folder, Archive(archive, folder) as opened:
             found = cls._rows_in(opened, table, folder / "member")
         if not found:
             raise SourceError(
@@ -282,6 +289,17 @@ class NeuromorphicDatasetFolder:
         if not as_published:
             samples = replace(samples, counts=unset(SplitCounts))
         return replace(config, events=read(EventsSettings, values), samples=samples)
+
+
+def _check_ways(data_type: str, ways: int) -> None:
+    """Raise if what is asked for is not clear, before hours go into a download."""
+    if data_type not in ("event", "frame"):
+        raise UsageError(f"data_type={data_type!r} is not one of event, frame")
+    if ways != (data_type == "frame"):
+        raise UsageError(
+            f"data_type={data_type!r} goes with {'one' if data_type == 'frame' else 'none'} of "
+            f"frames_number, duration and custom_integrate_function; {ways} are given"
+        )
 
 
 class _Items(FramesDataset):
