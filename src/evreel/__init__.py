@@ -7,7 +7,8 @@ A reel of events, cut into slices. This front door imports nothing before it is 
 - `open_release`: recordings, splits, features, boxes and samples of a data set, by name;
 - `open_slices`: events with their labels, and a table of what was drawn;
 - `show`: step through annotated slices with a slider;
-- `viz`: frames of features in colours, by `evreel.viz.to_rgb`.
+- `boxes`: their files, loading them by time, clipping, scaling, suppressing;
+- `viz`: frames of features in colours, by `evreel.viz.to_rgb`, and boxes drawn on them.
 
 Behind it: `evreel.steps`, one function per step of the pipeline, and `evreel.representations`, the
 kinds of features.
@@ -20,7 +21,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from evreel import viz
+    from evreel import boxes, viz
     from evreel.errors import EvreelError
     from evreel.events import Events, Sensor
     from evreel.files.slices import SlicesFile
@@ -38,6 +39,7 @@ __all__ = [
     "Release",
     "Sensor",
     "__version__",
+    "boxes",
     "features",
     "iter_features",
     "open",
@@ -54,6 +56,7 @@ _LAZY = {
     "Reading": "evreel.recordings.open",
     "Release": "evreel.release.open",
     "Sensor": "evreel.events",
+    "boxes": "evreel.boxes",
     "features": "evreel.loaders.live",
     "iter_features": "evreel.loaders.live",
     "open_release": "evreel.release.open",

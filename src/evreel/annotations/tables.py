@@ -139,6 +139,20 @@ class Spans(NamedTuple):
     start_us: Int64Array
     stop_us: Int64Array
 
+    def overlap(self, start_us: Int64Array, stop_us: Int64Array) -> npt.NDArray[np.bool_]:
+        """Return which intervals ``[start, stop)``, none of them empty, overlap one of these.
+
+        Examples
+        --------
+        >>> spans = Spans(np.array([0, 50]), np.array([20, 60]))
+        >>> spans.overlap(np.array([10, 20, 40]), np.array([30, 50, 51])).tolist()
+        [True, False, True]
+        """
+        after = np.searchsorted(self.stop_us, start_us, side="right")
+        begins = np.append(self.start_us, np.iinfo(np.int64).max)[after]
+        found: npt.NDArray[np.bool_] = begins < stop_us
+        return found
+
 
 class LabelTables(NamedTuple):
     """All of an annotation except its outlines, on a recording's time line."""

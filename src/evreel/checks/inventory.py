@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from evreel.checks.tally import Read
 from evreel.errors import EvreelError
 from evreel.events import Sensor
 from evreel.files import hdf5
-from evreel.files.boxes import first_path, read_origin
+from evreel.files.boxes import first_path, label_map, read_origin
 from evreel.files.inspection import MAGIC
 from evreel.layout import (
     BOXES_SUFFIX,
@@ -198,8 +196,7 @@ class LabelMaps:
         self.findings: list[Finding] = []
         for file in maps:
             try:
-                value = json.loads(file.location.read_bytes())
-                self._named[file.folder] = _numbers(value)
+                self._named[file.folder] = label_map(file.location.read_bytes()).keys()
             except (*DAMAGE, RecursionError):
                 problem = 'is not a label map, such as {"0": "car", "1": "bus"}'
                 self.findings.append(unreadable(file.path, problem))
@@ -210,16 +207,6 @@ class LabelMaps:
         while folder and folder not in self._named:
             folder = folder.rpartition("/")[0]
         return self._named.get(folder)
-
-
-def _numbers(value: object) -> set[int]:
-    """Return the classes that a label map names; raise `ValueError` if it is not a label map."""
-    if not isinstance(value, dict) or not all(
-        re.fullmatch("[0-9]{1,18}", number) and isinstance(name, str)
-        for number, name in value.items()
-    ):
-        raise ValueError("is not a label map")
-    return set(map(int, value))
 
 
 class Known:

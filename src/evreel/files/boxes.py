@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
@@ -11,15 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.forms.records import (
+    as_boxes,
+    check_order,
+    mapped_records,
     read_boxes,
     read_published_boxes,
     read_records,
+    spelled,
     write_boxes,
 )
 from evreel.errors import AnnotationError, ParameterError
 from evreel.events import Sensor
 from evreel.geometry import Geometry, clipped, corners, is_empty, is_finite, is_outside
-from evreel.layout import BOXES_SUFFIX
+from evreel.layout import BOXES_SUFFIX, COLUMN_CHUNK
 from evreel.npy import whole_numbers
 from evreel.provenance import Provenance, sha256
 from evreel.timebase import Int64Array
@@ -30,7 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GEOMETRY",
+    "BoxesByTime",
     "Keep",
+    "as_boxes",
     "boxes_of_windows",
     "boxes_path",
     "boxes_within",
@@ -38,6 +46,7 @@ __all__ = [
     "first_path",
     "geometry_of",
     "kept",
+    "label_map",
     "last_of_tracks",
     "moved",
     "origin_path",
@@ -59,6 +68,49 @@ GEOMETRY = "geometry"
 
 Keep = Literal["last", "all"]
 """Which boxes of a window are wanted: of each track its last one, or all."""
+
+
+class BoxesByTime:
+    """Boxes of a file, found by their time; only those that are asked for are in memory.
+
+    The file is read once when it is opened, to check it, and then where boxes are asked for. It may
+    have the fields of any file that `read_published_boxes` takes.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    geometry : which geometry of a feature gave the boxes their coordinates.
+
+    Raises
+    ------
+    AnnotationError
+        If it cannot be read, a value does not fit, or boxes are not in order of time.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.geometry = geometry_of(path)
+        self._records = np.asarray(mapped_records(self.path))
+        as_boxes(self._records[:0], self.path)  # its fields, also of a file without boxes
+        self._t = self._records[spelled(self._records, "t")]
+        for start in range(0, len(self._records), COLUMN_CHUNK):
+            before = max(start - 1, 0)
+            check_order(self._rows(before, start + COLUMN_CHUNK)["t"], self.path, before)
+
+    def between(
+        self, start_us: int, stop_us: int, *, with_start: bool = False
+    ) -> npt.NDArray[np.void]:
+        """Return the boxes with start < t <= stop as a new array, also t = start if asked for."""
+        # Not numpy's search: it would first copy the times of all boxes.
+        find = bisect.bisect_left if with_start else bisect.bisect_right
+        return self._rows(find(self._t, start_us), bisect.bisect_right(self._t, stop_us))
+
+    def _rows(self, start: int, stop: int) -> npt.NDArray[np.void]:
+        return as_boxes(self._records[start:stop], self.path, start)
 
 
 def boxes_of_windows(
@@ -266,7 +318,11 @@ def geometry_of(boxes: str | Path) -> Geometry:
 
 
 def moved(
-    boxes: npt.NDArray[np.void], path: str | Path, geometry: Geometry, sensor: Sensor
+    boxes: npt.NDArray[np.void],
+    path: str | Path,
+    geometry: Geometry,
+    sensor: Sensor,
+    has: Geometry | None = None,
 ) -> tuple[npt.NDArray[np.void], dict[str, int]]:
     """Return boxes in the coordinates of a feature's frames, and what was changed.
 
@@ -278,13 +334,15 @@ def moved(
         That of the feature.
     sensor
         (height, width) of the events.
+    has
+        What `geometry_of` says of the file, if that is known.
 
     Raises
     ------
     AnnotationError
         If the boxes are in the coordinates of another feature's frames.
     """
-    has = geometry_of(path)
+    has = geometry_of(path) if has is None else has
     if has.has_pixels_of(geometry):
         return boxes, {}
     if has.moves:
@@ -294,6 +352,30 @@ def moved(
             hint="Give the boxes of the recording, in the pixels of the sensor.",
         )
     return geometry.of_boxes(boxes, sensor)
+
+
+def label_map(content: bytes) -> dict[int, str]:
+    """Return number of a class → its name, by number, of the content of a file that says so.
+
+    Raises
+    ------
+    ValueError
+        If it is of another form.
+
+    Examples
+    --------
+    >>> label_map(b'{"1": "bus", "0": "car"}')
+    {0: 'car', 1: 'bus'}
+    """
+    named = json.loads(content)
+    if not isinstance(named, dict):
+        raise ValueError("it is not an object of numbers and names")
+    for number, name in named.items():
+        if not re.fullmatch("[0-9]{1,18}", number):
+            raise ValueError(f"{number!r} is not a number of a class")
+        if not isinstance(name, str):
+            raise ValueError(f"the name of {number} is not text")
+    return {int(number): named[number] for number in sorted(named, key=int)}
 
 
 def check_classes(boxes: npt.NDArray[np.void], path: str | Path, n_labels: int) -> None:

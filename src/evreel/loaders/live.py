@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,7 +90,7 @@ def features(
     >>> features(events, "histogram", window_us=10, dtype="uint8").tolist()
     [[[[0, 0]], [[1, 1]]], [[[1, 0]], [[0, 0]]]]
     """
-    asked = _settings(representation, settings, ending)
+    asked = feature_settings(representation, settings, ending)
     with _planned(source, asked, ending, slices, stream, sensor) as run:
         try:
             made = np.empty(run.shape, dtype=run.dtype)
@@ -133,7 +133,7 @@ def iter_features(
     >>> [int(frame.sum()) for frame in iter_features(events, "histogram", window_us=10)]
     [2, 1]
     """
-    asked = _settings(representation, settings, ending)
+    asked = feature_settings(representation, settings, ending)
 
     def generate() -> Iterator[Frame]:
         with _planned(source, asked, ending, slices, stream, sensor) as run:
@@ -142,10 +142,25 @@ def iter_features(
     return generate()
 
 
-def _settings(
-    representation: str, given: dict[str, Any], ending: npt.ArrayLike | None
+def feature_settings(
+    representation: str, given: Mapping[str, Any], ending: npt.ArrayLike | None = None
 ) -> FeatureSettings:
-    """Return the settings of a feature from the arguments of a call."""
+    """Return the settings of a feature from the arguments of a call.
+
+    Parameters
+    ----------
+    representation
+        Its name, or a function of your own.
+    given
+        Settings of a feature and parameters of the representation, together.
+    ending
+        Instants at which windows end, if these are given.
+
+    Raises
+    ------
+    UsageError
+        If one is not known, not valid, or contradicts another.
+    """
     from evreel.representations import kind_of
 
     own = settings_of(kind_of(representation))

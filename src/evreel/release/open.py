@@ -5,7 +5,6 @@ The manifest says what there is, and where; files are opened when they are asked
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -198,7 +197,12 @@ class ReleasedRecording:
                 hint="Read the one that you want with evreel.files.boxes.read_boxes.",
             )
         self._folder.content(copies[0])
-        return read_boxes(self._folder.place(copies[0]))
+        return read_boxes(self.boxes_file)
+
+    @property
+    def boxes_file(self) -> Path:
+        """The file of its boxes, beside which is how they were made."""
+        return self._folder.place(self._listed_of("boxes")[0])
 
     def boxes_of(
         self, feature: str, keep: Literal["last", "all"] = "all"
@@ -235,8 +239,7 @@ class ReleasedRecording:
             return found if has == keep else last_of_tracks(*found)
         frames = self.features[feature]
         every = self.boxes
-        path = self._folder.place(self._listed_of("boxes")[0])
-        every, _ = moved(every, path, frames.geometry, frames.sensor)
+        every, _ = moved(every, self.boxes_file, frames.geometry, frames.sensor)
         return boxes_of_windows(every, frames.windows, keep, samples=frames.samples)
 
     def _kept_boxes(self, feature: str) -> Keep | None:
@@ -392,6 +395,8 @@ class Release(Closing):
     @cached_property
     def labels(self) -> Mapping[int, str]:
         """Number of a class → its name; empty if the release has no classes."""
+        from evreel.files.boxes import label_map
+
         listed = [file for file in self.manifest.files if file.path == LABEL_MAP]
         if not listed:
             return {}
@@ -401,11 +406,7 @@ class Release(Closing):
                 path=self.path / LABEL_MAP,
             )
         ):
-            value = json.loads(self._folder.content(listed[0]))
-            labels = {int(number): name for number, name in value.items()}
-            if not all(isinstance(name, str) for name in labels.values()):
-                raise ValueError("a name is not text")
-        return dict(sorted(labels.items()))
+            return label_map(self._folder.content(listed[0]))
 
     @cached_property
     def samples(self) -> tuple[Assigned, ...]:

@@ -1,7 +1,4 @@
-"""Metavision ML's functions, by their names and with their arguments.
-
-Made anew from its public documentation, not copied. Scripts that precompute features with
-``metavision_ml.preprocessing`` can import them from here; its loaders read the files.
+"""Precomputing features as ``metavision_ml.preprocessing`` does; its loaders read the files.
 
 What differs, on purpose:
 
@@ -52,8 +49,6 @@ from evreel.settings import setting
 from evreel.steps import BoxesSettings, FeatureSettings
 from evreel.steps.many import by_name, files_of, without_marks
 from evreel.steps.precompute import Wanted, precompute
-
-__all__ = ["EVENT_DTYPE", "generate_hdf5", "register_new_preprocessing"]
 
 EVENT_DTYPE = np.dtype(
     {

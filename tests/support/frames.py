@@ -1,0 +1,60 @@
+"""Features files with boxes beside them, of frames whose values say where they belong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from evreel.events import Sensor
+from evreel.files import hdf5
+from evreel.files.boxes import write_boxes
+from evreel.files.features import FeaturesWriter, SampleWindows
+from evreel.layout import BOX_DTYPE, FEATURES
+from evreel.provenance import Provenance
+from evreel.windows import Duration, Windows
+
+SENSOR = Sensor(2, 3)
+WINDOW_US = 10
+
+
+def numbered(number: int, k: int) -> np.ndarray:
+    """Return frame k of recording `number`: its first values are both numbers."""
+    frame = np.zeros((2, *SENSOR), dtype=np.float32)
+    frame[0, 0, :2] = number, k
+    return frame
+
+
+def boxes_at(times, track_id=0) -> np.ndarray:
+    """Return boxes of one track at some times, µs."""
+    boxes = np.zeros(len(times), dtype=BOX_DTYPE)
+    boxes["t"], boxes["w"], boxes["h"], boxes["track_id"] = times, 1, 1, track_id
+    return boxes
+
+
+def numbered_file(
+    folder: Path, number: int, n: int, times=None, samples: SampleWindows | None = None
+) -> Path:
+    """Write a features file of n numbered frames, and boxes at times beside it."""
+    path = folder / f"r{number:02}.h5"
+    edges = np.arange(n + 1, dtype=np.int64) * WINDOW_US
+    rows = np.zeros(n, dtype=np.int64)
+    windows = Windows(edges[:-1], edges[1:], rows, rows)
+    with hdf5.create(path, FEATURES, Provenance("features", {"number": number})) as file:
+        writer = FeaturesWriter(
+            *(file, windows, Duration(WINDOW_US), SENSOR, 0),
+            shape=(2, *SENSOR),
+            dtype="float32",
+            name="numbered",
+            parameters={},
+            revision=1,
+            reference="",
+            unit="1",
+            samples=samples,
+        )
+        for k in range(n):
+            writer.write(numbered(number, k))
+        writer.finish()
+    if times is not None:
+        write_boxes(path.with_name(f"{path.stem}_bbox.npy"), boxes_at(times, number))
+    return path
