@@ -20,9 +20,10 @@ demo: ## build the demo release from the recordings under demo/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/tour.sh
 
-# One process more than cores: tests wait for the programs that they start.
+# One process more than cores: tests wait for the programs that they start. What Python makes of each
+# file is kept, also where PYTHONDONTWRITEBYTECODE is set: each of these processes would make it again.
 test: setup ## run the whole test suite
-	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n $$(($(CORES) + 1)) --dist loadscope --no-loadscope-reorder
+	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE= pytest -n $$(($(CORES) + 1)) --dist loadscope --no-loadscope-reorder
 
 test-torch: ## run the tests of what needs PyTorch, in an environment of its own
 	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh --all-groups

@@ -34,12 +34,13 @@ os.register_at_fork(after_in_child=_renew_lock)
 class ArrayHead(NamedTuple):
     """What an npy file says about its array: shape, type, and size of the header in bytes.
 
-    The shape is as stated, of any whole numbers.
+    The shape is as stated, of any whole numbers. In Fortran's order, the first axis varies fastest.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     size: int
+    fortran_order: bool = False
 
 
 def array_head(start: bytes) -> ArrayHead:
@@ -60,7 +61,7 @@ def array_head(start: bytes) -> ArrayHead:
     >>> file = io.BytesIO()
     >>> np.save(file, np.zeros(3, np.uint16))
     >>> array_head(file.getvalue())
-    ArrayHead(shape=(3,), dtype=dtype('uint16'), size=128)
+    ArrayHead(shape=(3,), dtype=dtype('uint16'), size=128, fortran_order=False)
     """
     file = io.BytesIO(start)
     readers = {
@@ -76,10 +77,10 @@ def array_head(start: bytes) -> ArrayHead:
         version = npy_format.read_magic(file)
         if version not in readers:
             raise ValueError(f"it is of version {version[0]}.{version[1]}")
-        shape, _, dtype = readers[version](file)
+        shape, fortran_order, dtype = readers[version](file)
     if any(not isinstance(n, int) or isinstance(n, bool) for n in shape):
         raise ValueError(f"its header states a shape of {shape}")
-    return ArrayHead(shape, dtype, file.tell())
+    return ArrayHead(shape, dtype, file.tell(), fortran_order)
 
 
 def whole_numbers(data: bytes) -> npt.NDArray[np.integer[Any]]:

@@ -26,6 +26,7 @@ from evreel.files.events_store import EventsStore
 from evreel.files.features import FeaturesFile
 from evreel.geometry import Geometry
 from evreel.loaders.frames import FramesDataset, structured
+from evreel.loaders.views import View
 from evreel.release.open import Release, open_release
 from evreel.representations import Feature, Histogram
 from support import random_events, shared_file
@@ -406,6 +407,49 @@ def test_damage__of_a_release_is_skipped_by_recording(folder, tmp_path):
     with pytest.raises(EvreelError):
         FramesDataset(bare)
     assert FramesDataset(bare, on_damage="skip").counts["skipped_recordings"] == 1
+
+
+def test_view__takes_it_as_a_base(folder, files, tmp_path):
+    dataset = FramesDataset([files], frames_number=2)
+    view = View.from_indices(dataset, {"pair": [[0, 1], [1, 2]]})
+    assert view.labels["pair"]["label"].tolist() == [[0, 1], [1, 2]]
+    np.testing.assert_array_equal(view[1]["pair"][0][0], dataset[1][0])
+    np.save(tmp_path / "whole.npy", [1, 0])
+    (tmp_path / "r").symlink_to(folder)
+    lines = (
+        "layout: evreel-view",
+        "layout_version: 1",
+        "base: {loader: samples, release: r, arguments: {split: train, frames_number: 2}}",
+        "views: {whole: whole.npy}",
+    )
+    (tmp_path / "view.yaml").write_text("\n".join(lines))
+    frames, label = View.open(tmp_path)[0]["whole"]
+    assert frames.shape == (2, 2, 24, 32) and label == 0
+
+
+def test_digest__is_another_one_for_other_items(folder, files, tmp_path):
+    def with_gain(gain):
+        return lambda item: item * gain
+
+    every = [
+        FramesDataset([files]),
+        FramesDataset([files], "train"),
+        FramesDataset([files], structured=True),
+        FramesDataset([files], frames_number=2),
+        FramesDataset([files], duration=2),
+        FramesDataset([files], frames_number=2, transform=with_gain(2)),
+        FramesDataset([files], frames_number=2, transform=with_gain(3)),
+        FramesDataset([files], frames_number=2, target_transform=with_gain(3)),
+        FramesDataset([sample_files(tmp_path, [events_of([0])])]),
+        FramesDataset(folder),
+        FramesDataset(folder, feature="counts"),
+        FramesDataset(folder, feature="sums"),
+    ]
+    assert len({dataset.digest for dataset in every}) == len(every)
+    assert FramesDataset([files]).digest == every[0].digest
+    assert FramesDataset(open_release(folder), feature="sums").digest == every[-1].digest
+    path, cut = (next(folder.glob(f"*/{kind}/town.h5")) for kind in ("sums", "samples"))
+    assert FramesDataset((path, cut)).digest == every[-1].digest
 
 
 def test_pickle__drops_open_files_and_keeps_the_items(folder, files):

@@ -13,14 +13,14 @@ FUZZ = ["-m", "support.fuzz", "--seed", "20240301"]
 
 # Group of formats → files, and how many of them an outcome must at least be met by.
 GROUPS = {
-    "aedat": (500, {"whole": 20, "read": 10, "salvaged": 200, "mended": 50}),
+    "aedat": (250, {"whole": 10, "read": 5, "salvaged": 100, "mended": 25}),
     # Whole: damage where nothing can tell must still be met.
-    "aedat4": (1_600, {"whole": 35, "salvaged": 590, "mended": 35, "refused": 290}),
+    "aedat4": (800, {"whole": 18, "salvaged": 295, "mended": 18, "refused": 145}),
     "annotations": (250, {"read": 20, "refused": 150}),
-    "columns": (300, {"whole": 30, "read": 3, "salvaged": 48, "mended": 12, "refused": 48}),
-    "event_stream": (500, {"whole": 15, "read": 25, "salvaged": 20, "mended": 200}),
+    "columns": (150, {"whole": 15, "read": 1, "salvaged": 24, "mended": 6, "refused": 24}),
+    "event_stream": (250, {"whole": 8, "read": 12, "salvaged": 10, "mended": 100}),
     "own": (480, {"whole": 3, "read": 15, "refused": 300}),
-    "prophesee": (500, {"whole": 10, "read": 20, "salvaged": 100, "mended": 100}),
+    "prophesee": (250, {"whole": 5, "read": 10, "salvaged": 50, "mended": 50}),
 }
 
 

@@ -53,11 +53,19 @@ def write_config(folder: Path, config: Mapping[str, object]) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
 
 
-def command(folder: Path, *arguments: str, house: Path = ROOT) -> list[str]:
+def command(folder: Path, *arguments: str, house: Path = ROOT, cold: bool = True) -> list[str]:
     """Return the command line that runs a checkout's Snakefile on the data set in `folder`."""
+    own = [sys.executable, "-m", "snakemake"]
     return [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(house / "Snakefile")),
-        *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
+        *(own if cold else [str(warm.commands() / "snakemake")]),
+        *(
+            "--snakefile",
+            str(house / "Snakefile"),
+            "--directory",
+            str(folder),
+            "--configfile",
+            str(folder / "config.yaml"),
+        ),
         *("--workflow-profile", str(house / "profiles" / "default"), *arguments),
     ]
 
@@ -77,11 +85,8 @@ def snakemake(
     of another checkout or start `cold`, each with an interpreter of its own.
     """
     path = os.pathsep.join(filter(None, [str(house / "src"), os.environ.get("PYTHONPATH")]))
-    called = command(folder, *arguments, house=house)
-    if house == ROOT and not cold:
-        called[:3] = [str(warm.commands() / "snakemake")]
     return subprocess.run(
-        called,
+        command(folder, *arguments, house=house, cold=cold or house != ROOT),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path, **(env or {})},
         stdout=subprocess.PIPE,

@@ -103,13 +103,16 @@ class Workflow:
         (self.hold / "points").write_text("")
         return build(self.folder, *arguments)
 
-    def start(self, *points: str) -> subprocess.Popen:
-        """Start Snakemake in a process group of its own, and wait until a job is at each point."""
+    def start(self, *points: str, cold: bool = True) -> subprocess.Popen:
+        """Start Snakemake in a process group of its own, and wait until a job is at each point.
+
+        Where only jobs are killed, neither it nor they need interpreters of their own (`cold`).
+        """
         (self.hold / "points").write_text("\n".join(points))
         said = self.hold / "said"
         with said.open("w") as file:
             process = subprocess.Popen(
-                command(self.folder, "--cores", "4"),
+                command(self.folder, "--cores", "4", cold=cold),
                 cwd=self.folder,
                 env={**os.environ, **self.env},
                 stdout=file,
@@ -215,7 +218,7 @@ def test_killed_jobs_and_ffmpeg__leave_nothing_that_the_same_command_does_not_me
     undisturbed, workflow
 ):
     for points in WAVES:
-        process = workflow.start(*points)
+        process = workflow.start(*points, cold=False)
         for point in points:
             pid = workflow.pid_at(point)
             if point == "frame 3":

@@ -86,7 +86,10 @@ def built(tmp_path_factory):
         ],
     )
     write_config(folder, CONFIG)
-    build(folder, "--cores", "2", cold=True)  # of these rules, no other test runs a user's process
+    features = [f"results/features/h/{name}.h5" for name in ("one", "many")]
+    build(folder, "--cores", "2", *features)
+    # The rules for the other, and those for them all: no other test runs them as a user's process.
+    build(folder, "--cores", "2", cold=True)
     return folder
 
 

@@ -9,20 +9,29 @@ from __future__ import annotations
 import difflib
 import functools
 import json
-import math
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from evreel.acquire import in_archive, read_source
+from evreel.dataset.documents import (
+    DEEPEST,
+    LOADER,
+    MOST_VALUES,
+    Lines,
+    check_extent,
+    extent,
+    named,
+    stop_at,
+    values_in,
+)
 from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, read_rows, row_mistakes
-from evreel.errors import EvreelError, MistakesError, UsageError
+from evreel.errors import EvreelError, UsageError
 from evreel.release.content import ANNOTATIONS, LISTED, SIDECARS, has_boxes, listed_in, paths_in
 from evreel.release.overlap import same_source
 from evreel.settings import (
@@ -46,15 +55,8 @@ from evreel.text import nfc, on_disk
 
 FILES = ("source", "rois", "tags", "clock", "labelled", "samples", "boxes", "times", *SIDECARS)
 """Columns with files; those that are local have to be there."""
-DEEPEST = 20
-"""Levels of a config; its own settings have six."""
-MOST_VALUES = 100_000
-"""Values of a config, those that aliases repeat counted each time."""
-MOST_SHOWN = 20
-"""Mistakes that are told in full; the others are counted."""
 SECTION_NAMES = ("events", "slices", "samples")
 """Folders of a split in a release; a feature cannot have their names."""
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WHOLE_NUMBERS = re.compile(r"\[(0|[1-9][0-9]{0,9})(, ?(0|[1-9][0-9]{0,9}))*\]")
 _TAKEN_BY_SNAKEMAKE = re.compile(
     r"\{\s*[.\w]+\s*(,([^{}]|\{\d+(,\d+)?\})*)?\}"  # a wildcard
@@ -106,7 +108,7 @@ def read_config(
     UsageError
         With a line for each mistake.
     """
-    lines = _Lines(files, given or {})
+    lines = Lines(files, given)
     config = _checked_config(values, lines)
     if not is_file(Path(config.recordings)):
         place = lines.at(("recordings",))
@@ -119,127 +121,8 @@ def read_config(
     return _checked_rows(rows, config)
 
 
-def stop_at(problems: Iterable[str]) -> None:
-    """Raise one error that has a line for each mistake, where there is any."""
-    told = list(problems)
-    if told:
-        more = [f"… and {len(told) - MOST_SHOWN} more"] if len(told) > MOST_SHOWN else []
-        raise MistakesError(told[:MOST_SHOWN] + more)
-
-
-class _Lines:
-    """Where each key of the config is: file and line."""
-
-    def __init__(self, files: Sequence[str | Path], given: Mapping[str, Any]) -> None:
-        self._at: dict[Place, str] = {(): "config"}
-        duplicated = []
-        for name in files:
-            path = os.path.relpath(name)
-            first: dict[Place, int] = {}
-            document = _composed(path)
-            if document is not None:
-                _check_extent(path, *_extent(document, _nodes_in))
-            for place, line in _keys_with_lines(document):
-                if place in first and place[-1] != "<<":
-                    duplicated.append(
-                        f"{path}: line {line}: {'/'.join(place)} is duplicated; it is also at "
-                        f"line {first[place]}"
-                    )
-                first.setdefault(place, line)
-            self._at |= {place: f"{path}: line {line}" for place, line in first.items()}
-            self._at[()] = path
-        stop_at(duplicated)
-        _check_extent("--config", *_extent(given, _values_in))
-        waiting: list[tuple[Place, Any]] = [((str(key),), value) for key, value in given.items()]
-        while waiting:
-            place, value = waiting.pop()
-            self._at[place] = "--config"
-            if isinstance(value, Mapping):
-                waiting += [((*place, str(key)), below) for key, below in value.items()]
-
-    def at(self, place: Place) -> str:
-        """Return file and line of a place, or of the nearest key above it."""
-        while place not in self._at:
-            place = place[:-1]
-        return self._at[place]
-
-
-def _composed(path: str) -> yaml.Node | None:
-    try:
-        node: yaml.Node | None = yaml.compose(Path(path).read_bytes(), _LOADER)
-    except Exception as error:  # PyYAML raises a dozen kinds
-        raise UsageError(f"cannot be read: {' '.join(str(error).split())}", path=path) from error
-    return node
-
-
-def _nodes_in(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [part for pair in node.value for part in pair]
-    return node.value if isinstance(node, yaml.SequenceNode) else []
-
-
-def _values_in(value: Any) -> list[Any]:
-    if isinstance(value, Mapping):
-        return list(value.values())
-    return value if isinstance(value, list) else []
-
-
-def _extent(
-    value: Any,
-    inner: Callable[[Any], list[Any]],
-    depth: int = 0,
-    known: dict[int, tuple[float, float]] | None = None,
-) -> tuple[float, float]:
-    """Return levels and number of the values in a value, infinite if it is in itself or too deep.
-
-    What aliases repeat counts as often as it is repeated, but is looked at once: a few lines of
-    aliases of aliases stand for more values than there is memory.
-    """
-    known = {} if known is None else known
-    if depth > DEEPEST:
-        return math.inf, math.inf
-    if id(value) not in known:
-        known[id(value)] = math.inf, math.inf  # within itself
-        below = [_extent(part, inner, depth + 1, known) for part in inner(value)]
-        levels, numbers = zip(*below, strict=True) if below else ((0,), (0,))
-        known[id(value)] = 1 + max(levels), 1 + sum(numbers)
-    return known[id(value)]
-
-
-def _check_extent(place: str, levels: float, number: float) -> None:
-    """Raise if values are nested too deeply, or aliases repeat too many."""
-    if levels > DEEPEST + 1:
-        stop_at(
-            [
-                f"{place}: an alias is within the value that it repeats, or values are nested "
-                f"more than {DEEPEST} deep"
-            ]
-        )
-    if number > MOST_VALUES:
-        stop_at(
-            [
-                f"{place}: has {number:,} values, with those that aliases repeat; "
-                f"{MOST_VALUES:,} are allowed"
-            ]
-        )
-
-
-def _keys_with_lines(node: yaml.Node | None, place: Place = ()) -> Iterator[tuple[Place, int]]:
-    """Yield (place, line) of every key and item of a YAML document, top down."""
-    if isinstance(node, yaml.MappingNode):
-        pairs = [(str(key.value), key, value) for key, value in node.value]
-    elif isinstance(node, yaml.SequenceNode):
-        pairs = [(str(k), value, value) for k, value in enumerate(node.value)]
-    else:
-        return
-    for key, marked, value in pairs:
-        yield (*place, key), marked.start_mark.line + 1
-        if key != "<<":  # what is merged in has places of its own
-            yield from _keys_with_lines(value, (*place, key))
-
-
-def _checked_config(values: Mapping[str, Any], lines: _Lines) -> Config:
-    _check_extent(lines.at(()), *_extent(values, _values_in))
+def _checked_config(values: Mapping[str, Any], lines: Lines) -> Config:
+    check_extent(lines.at(()), *extent(values, values_in))
     values, twice = _in_nfc(values)
     stop_at(
         f"{lines.at(place)}: {named(place, problem)}"
@@ -278,13 +161,6 @@ def _in_nfc(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[tuple[Pl
             twice.append((place, f"{name!a} is duplicated, in another spelling of Unicode"))
         spelled[key] = nfc(label) if isinstance(label, str) else label
     return {**values, "samples": {**samples, "classes": spelled}}, twice
-
-
-def named(place: Place, problem: str) -> str:
-    """Return a problem behind the keys that lead to it; an unknown key is named by itself."""
-    if problem.startswith("unknown key"):
-        place = place[:-1]
-    return f"{PurePosixPath(*place) if place else 'top level'}: {problem}"
 
 
 def _contradictions_of(config: Config) -> Iterator[tuple[Place, str]]:
@@ -651,7 +527,7 @@ def _new_value(config: Config, place: Place, cell: str) -> tuple[Any, list[str]]
         value = _cell_value(known.type.base, cell)
     except Exception:  # PyYAML raises a dozen kinds for texts such as the 45th of a month
         return None, [f"{key}: {shown(cell)} is not a YAML value"]
-    levels, number = _extent(value, _values_in)
+    levels, number = extent(value, values_in)
     if levels > DEEPEST + 1:
         return None, [f"{key}: {shown(cell)} holds itself, or is nested too deeply"]
     if number > MOST_VALUES:
@@ -698,7 +574,7 @@ def _cell_value(base: type, cell: str) -> Any:
         return int(cell)
     if _WHOLE_NUMBERS.fullmatch(cell):  # as YAML, and in a tenth of the time
         return json.loads(cell)
-    return yaml.load(cell, _LOADER)
+    return yaml.load(cell, LOADER)
 
 
 def _group_problems(config: Config, place: Place) -> Iterator[tuple[Place, str]]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from evreel import __version__
 from evreel.acquire import check_md5, read_source
 from evreel.annotations.alignment import Alignment
-from evreel.dataset.config import FILES, stop_at
+from evreel.dataset.config import FILES
 from evreel.dataset.dataset import DataSet
+from evreel.dataset.documents import stop_at
 from evreel.dataset.memory import Memory
 from evreel.dataset.owners import Origin, Xml, misplaced, origin_of
 from evreel.dataset.placing import read_placed

@@ -174,7 +174,7 @@ def targets_of(dataset: Any) -> Int64Array:
     if not hasattr(dataset, "targets") and inner is not None and indices is not None:
         return targets_of(inner)[np.asarray(indices, dtype=np.int64)]
     targets = np.asarray(getattr(dataset, "targets", None))
-    if targets.shape != (len(dataset),) or targets.dtype.kind not in "iu":
+    if targets.shape != (len(dataset),) or (len(dataset) and targets.dtype.kind not in "iu"):
         said = f"{targets.dtype} {targets.shape}" if hasattr(dataset, "targets") else "missing"
         raise UsageError(
             f"attribute targets of {type(dataset).__name__} is {said}; {len(dataset)} class "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import operator
 import os
@@ -19,6 +20,7 @@ from evreel.events import Events, Sensor
 from evreel.loaders.cached import ArrayCache
 from evreel.loaders.code_digest import digest_of_function
 from evreel.loaders.samples import LabelledSamples, OnDamage, Source
+from evreel.provenance import canonical_json
 from evreel.representations import Feature, Representation, create, frames
 from evreel.representations.base import Frame
 from evreel.representations.functions import Own
@@ -96,6 +98,8 @@ class FramesDataset:
     class_to_idx : name of a class → its number.
     targets : (n,) int64, read-only: class number of each sample, −1 none. No sample is read.
     samples : (n,) recording, sample, label, group, split and times of each.
+    labels : name → (n,) array of what is known of each sample, for views (`evreel.loaders.views`).
+    digest : ``sha256:…`` of all that items follow from.
     counts : ``skipped_recordings``, of which no sample could be read because a file cannot be
         opened; ``skipped_samples``, theirs included; ``damaged_in_cache``, frames that this process
         made again.
@@ -210,6 +214,40 @@ class FramesDataset:
             "skipped_samples": self._samples.skipped_samples,
             "damaged_in_cache": 0 if self._cache is None else self._cache.damaged,
         }
+
+    @property
+    def labels(self) -> Mapping[str, npt.NDArray[Any]]:
+        """What is known of each sample without reading it: name → (n,) array.
+
+        `label` is the class number; `recording`, `sample`, `group` and `split` are text;
+        `start_us` and `stop_us` are times in its recording.
+        """
+        names = ("recording", "sample", "group", "split", "start_us", "stop_us")
+        columns = {name: [getattr(row, name) for row in self.samples] for name in names}
+        return {"label": self.targets} | {
+            name: np.array(column, dtype=np.int64 if name.endswith("_us") else np.str_)
+            for name, column in columns.items()
+        }
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of all that the items follow from: samples, parameters, transforms' code.
+
+        Raises
+        ------
+        ParameterError
+            If a function has no digest.
+        """
+        made_by, own = self._integration, (self.transform, self.target_transform)
+        says = [
+            _REVISION,
+            self._structured,
+            None if made_by is None else made_by.identity,
+            [None if function is None else digest_of_function(function) for function in own],
+            self.targets.tolist(),
+            [self._samples.content(k) for k in range(len(self))],
+        ]
+        return f"sha256:{hashlib.sha256(canonical_json(says).encode()).hexdigest()}"
 
     @property
     def sensor_size(self) -> tuple[int, int, int]:

@@ -68,7 +68,7 @@ class _Recorded(ABC):
     @property
     @abstractmethod
     def digest(self) -> str:
-        """``sha256:…`` of what makes its events what they are."""
+        """``sha256:…`` of what makes its events, or its frames, what they are."""
 
     @property
     @abstractmethod
@@ -117,7 +117,8 @@ class _Released(_Recorded):
 
     @property
     def digest(self) -> str:
-        return self._recording.digest_of("events")
+        kind = "events" if self._feature is None else "features"
+        return self._recording.digest_of(kind, self._feature)
 
     @cached_property
     def places(self) -> Mapping[str, _Where]:
@@ -128,6 +129,7 @@ class _Plain(_Recorded):
     """A recording as plain files, which may be exchanged while they are in use."""
 
     places: Mapping[str, _Where] = {}
+    has_frames = False
 
     def __init__(self, files: SampleFiles, opened: OpenFiles) -> None:
         self._made, self._cut = (Path(path).absolute() for path in files)
@@ -157,7 +159,8 @@ class _Plain(_Recorded):
 
     @property
     def digest(self) -> str:
-        return self.events.decoding or f"sha256:{Memory().digests(self._made).sha256}"
+        decoding = None if self.has_frames else self.events.decoding
+        return decoding or f"sha256:{Memory().digests(self._made).sha256}"
 
     @property
     def _key(self) -> tuple[object, ...]:
@@ -295,6 +298,8 @@ class LabelledSamples:
                     hint="Cut all recordings with the same list of labels.",
                 )
         self.of_frames = self._are_features([Path(made) for made, _ in pairs])
+        for one in recorded:
+            one.has_frames = self.of_frames
         self.labels = dict(enumerate(recorded[0].labels)) if recorded else {}
         pairs_of = [(one, row) for one in recorded for row in one.samples]
         return [one for one, _ in pairs_of], [row for _, row in pairs_of]
@@ -365,8 +370,10 @@ class LabelledSamples:
         return recorded.frames.sensor if self.of_frames else recorded.events.sensor
 
     def content(self, k: int) -> list[str | int]:
-        """Return what makes the events of sample k what they are, plain JSON."""
+        """Return what makes the events or frames of sample k what they are, plain JSON."""
         recorded, row = self._recorded[k], self.rows[k]
+        if self.of_frames:
+            return [recorded.digest, row.sample]
         return [recorded.digest, *recorded.rows_of(row), row.start_us, row.stop_us]
 
 

@@ -276,15 +276,23 @@ class ReleasedRecording:
         """
         return self.slices.labelled
 
-    def digest_of(self, kind: str) -> str:
-        """Return ``sha256:…`` of its only file of a kind, as the manifest has it.
+    def digest_of(self, kind: str, feature: str | None = None) -> str:
+        """Return ``sha256:…`` of a file, as the manifest has it.
+
+        Parameters
+        ----------
+        kind
+            Its kind, of which it is the only file.
+        feature
+            For kind ``features``: the name of one.
 
         Raises
         ------
         NotInReleaseError
-            If it has none.
+            If there is none.
         """
-        return f"sha256:{self._only(kind).sha256}"
+        file = self._only(kind) if feature is None else self._file_of(feature)
+        return f"sha256:{file.sha256}"
 
     def _feature(self, name: str) -> FeaturesFile:
         from evreel.files.features import FeaturesFile

@@ -1,0 +1,191 @@
+"""All frames of a feature, one by one, with labels that say what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from evreel.errors import EvreelError, UsageError
+from evreel.loaders.gathered import Gathered, Indices
+from evreel.loaders.sources import Files, Frames, Metadata, Source, sources_of
+from evreel.loaders.views import checked_index
+from evreel.provenance import canonical_json, sha256
+from evreel.release.open import Release, open_release
+
+_KEPT_OPEN = 32
+"""Recordings that stay open in a process."""
+
+
+class WindowsDataset:
+    """All frames of a feature, recording by recording.
+
+    An example is a dictionary: `frame`, (C, H, W) float32; `boxes` of its window, records of
+    `evreel.layout.BOX_DTYPE`; `recording`, its id; `window`, the number of the frame in its file;
+    `t`, the end of its window in µs. It can be pickled, and each process opens files for itself.
+
+    Parameters
+    ----------
+    source
+        A release or its folder; or features files, or recordings of a release, one by one.
+    feature
+        Name of a release's feature; may be left out if it has only one.
+    split
+        Which recordings and samples of a release; all if left out.
+    on_damage
+        Whether a recording whose file is damaged or missing is an error, or is left out and
+        counted.
+
+    Attributes
+    ----------
+    labels : `recording`, `window`, `start_us` and `t` of every example, (n,) each.
+    counts : ``skipped_recordings``: how many were left out because of `on_damage`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such feature, or no recording.
+    EvreelError
+        If a file is damaged or missing.
+    """
+
+    def __init__(
+        self,
+        source: Files | os.PathLike[str],
+        feature: str | None = None,
+        split: str | None = None,
+        *,
+        on_damage: Literal["fail", "skip"] = "fail",
+    ) -> None:
+        if on_damage not in ("fail", "skip"):
+            raise UsageError(f"on_damage is {on_damage!r}; it is fail or skip")
+        files = os.fspath(source) if isinstance(source, os.PathLike) else source
+        if isinstance(files, str) and Path(files).is_dir():
+            files = open_release(files)
+        self._release = files if isinstance(files, Release) else None
+        self._feature, self._split = feature, split
+        self.counts: Counter[str] = Counter(skipped_recordings=0)
+        self._sources: list[Source] = []
+        self._metadata: list[Metadata] = []
+        rows, start_us, stop_us = [], [], []
+        for each in sources_of(files, feature=feature, split=split):
+            try:
+                with each.open() as frames:
+                    wanted = _rows_of(frames)
+                    windows = frames.windows
+                    self._metadata.append(frames.metadata)
+            except UsageError:
+                raise
+            except EvreelError:
+                if on_damage == "fail":
+                    raise
+                self.counts["skipped_recordings"] += 1
+                continue
+            self._sources.append(each)
+            rows.append(wanted)
+            start_us.append(windows.start_us[wanted])
+            stop_us.append(windows.stop_us[wanted])
+        names = np.array([each.name for each in self._sources], dtype=np.str_)
+        of = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
+        self._of = of
+        self._open = _OpenFrames()
+        self.labels: Mapping[str, Any] = {
+            "recording": Gathered(names, Indices(of, ("recording",), len(names))),
+            "window": _together(rows),
+            "start_us": _together(start_us),
+            "t": _together(stop_us),
+        }
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        k = checked_index(index, len(self))
+        number, window = int(self._of[k]), int(self.labels["window"][k])
+        frames = self._open(number, self._sources[number])
+        frame = np.empty((1, *frames.metadata.shape), dtype=np.float32)
+        frames.read(window, window + 1, frame)
+        [boxes] = frames.boxes(window, window + 1)
+        return {
+            "frame": frame[0],
+            "boxes": boxes,
+            "recording": self._sources[number].name,
+            "window": window,
+            "t": int(self.labels["t"][k]),
+        }
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} windows of {len(self._sources)} recordings>"
+
+    @cached_property
+    def digest(self) -> str:
+        """Text that says what it consists of: the SHA-256 of each file, and which windows.
+
+        A release's manifest has them; other files are read.
+        """
+        known = {}
+        if self._release is not None:
+            root = self._release.path
+            known = {root / file.path: file.sha256 for file in self._release.manifest.files}
+        paths = [each.path for each in self._metadata]
+        files = [known.get(path) or sha256(path) for path in paths]
+        window = hashlib.sha256(np.asarray(self.labels["window"], "<i8").tobytes())
+        return canonical_json(["windows", files, window.hexdigest()])
+
+    @property
+    def declared(self) -> dict[str, Any] | None:
+        """How ``view.yaml`` names it; None if it is not of a release."""
+        if self._release is None:
+            return None
+        named = {"feature": self._feature, "split": self._split}
+        arguments = {name: value for name, value in named.items() if value is not None}
+        if self.counts["skipped_recordings"]:
+            arguments["on_damage"] = "skip"
+        path = str(self._release.path)
+        return {"loader": "windows", "release": path, "arguments": arguments}
+
+
+class _OpenFrames:
+    """Recordings that are open in this process, the most recently used ones.
+
+    Others are closed when nobody reads from them any more.
+    """
+
+    def __init__(self) -> None:
+        self._start()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _OpenFrames, ()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._frames: OrderedDict[int, Frames] = OrderedDict()
+
+    def __call__(self, number: int, source: Source) -> Frames:
+        """Return a recording, opened before or now."""
+        if self._process != os.getpid():  # forked: files must not be shared with the parent
+            self._start()
+        with self._lock:
+            if number not in self._frames:
+                self._frames[number] = source.open()
+            self._frames.move_to_end(number)
+            if len(self._frames) > _KEPT_OPEN:
+                self._frames.popitem(last=False)
+            return self._frames[number]
+
+
+def _rows_of(frames: Frames) -> Any:
+    """Return the numbers of all frames of a recording that are wanted."""
+    return _together([np.arange(start, stop) for start, stop in frames.segments.tolist()])
+
+
+def _together(parts: Sequence[Any]) -> Any:
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
