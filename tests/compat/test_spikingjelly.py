@@ -129,6 +129,16 @@ def test_train__takes_the_publishers_split(laid_out, of, train):
         assert found == {place for place, _ in mini(root).samples}
 
 
+def test_train__that_no_sample_is_in_is_an_error(tmp_path):
+    archives = archives_of(NMNIST, MINIATURES["n_mnist"]())
+    del archives["Test.zip"]
+    put(archives, tmp_path)
+    mini = of_archives(NMNIST, archives)
+    assert len(mini(tmp_path)) == 4
+    with pytest.raises(UsageError, match="no sample of split 'test'"):
+        mini(tmp_path, train=False)
+
+
 def test_samples__are_in_spikingjellys_order(laid_out):
     mini, root, _ = laid_out(DVS128Gesture)
     one = mini(root, train=True)

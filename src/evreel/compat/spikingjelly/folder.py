@@ -121,12 +121,15 @@ class NeuromorphicDatasetFolder:
         made = self.root / MADE
         memory = Memory(made / "known.json")
         try:
-            files = prepare(self.root, self._recipe(self.root, memory), memory)
+            recipe = self._recipe(self.root, memory)
+            files = prepare(self.root, recipe, memory)
         finally:
             memory.save()
         split = None if train is None else "train" if train else "test"
+        # Files of the other split need not even be opened.
+        of_split = {id_: files[id_] for id_, row in recipe.rows.items() if row["split"] == split}
         self._items = _Items(
-            files,
+            of_split or files,
             split,
             data_type=data_type,
             frames_number=frames_number,
