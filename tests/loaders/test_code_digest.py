@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import re
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from evreel.errors import ParameterError
+from evreel.loaders import code_digest
 from evreel.loaders.code_digest import digest_of_function
 from evreel.representations import Histogram, tensor
 from support import run_python
@@ -175,3 +177,23 @@ def test_digest__is_the_same_in_another_process_and_from_compiled_code(tmp_path)
     )
     said = {run_python(code).stdout.strip() for _ in range(2)}  # the second has compiled code
     assert said == {digest(BASE)}
+
+
+def test_digest__of_a_function_of_an_installed_package_sees_its_edits(tmp_path, monkeypatch):
+    monkeypatch.setattr(code_digest, "_LIBRARIES", (str(tmp_path.resolve()),))
+    monkeypatch.syspath_prepend(tmp_path)
+    texts = {
+        "gains_of": "GAIN = 1\n",
+        "used_by": "import gains_of\ndef f():\n    return gains_of.GAIN",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    import_module = importlib.import_module
+    used_by, gains_of = import_module("used_by"), import_module("gains_of")
+    before = digest_of_function(used_by.f)
+    gains_of.GAIN = 2  # of another library, whose version counts
+    assert digest_of_function(used_by.f) == before
+    exec("def f():\n    return gains_of.GAIN + 1", used_by.__dict__)
+    assert digest_of_function(used_by.f) != before
+    for name in texts:
+        monkeypatch.delitem(sys.modules, name)

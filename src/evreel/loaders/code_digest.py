@@ -7,7 +7,6 @@ import contextlib
 import copyreg
 import dis
 import enum
-import functools
 import hashlib
 import importlib
 import random
@@ -15,6 +14,7 @@ import sys
 import sysconfig
 import types
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ _LIBRARIES = tuple(
     for name, folder in sysconfig.get_paths().items()
     if name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
-_OWN = __name__.partition(".")[0]
+_EVREEL = __name__.partition(".")[0]
 _OPERATIONS = (
     ("LOAD_GLOBAL", "LOAD_NAME"),
     ("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"),
@@ -44,7 +44,8 @@ def digest_of_function(function: Callable[..., Any]) -> str:
 
     Covered are its code, its defaults, what it keeps from where it was made (closure, partial
     arguments, attributes of a callable object), the values of the globals that it reads, and
-    likewise all functions and classes that it calls. Of an installed library, the version counts.
+    likewise all functions and classes that it calls. Of an installed library, the version counts;
+    and of the module that the function itself is of, also if installed, the code.
     What a function reads from files, or draws from a random generator, is not seen.
 
     Parameters
@@ -59,21 +60,28 @@ def digest_of_function(function: Callable[..., Any]) -> str:
 
     Examples
     --------
-    >>> double, twice, triple = (lambda x: 2 * x), (lambda x: 2 * x), (lambda x: 3 * x)
-    >>> digest_of_function(double) == digest_of_function(twice)
+    >>> square, again, cube = partial(pow, exp=2), partial(pow, exp=2), partial(pow, exp=3)
+    >>> digest_of_function(square) == digest_of_function(again)
     True
-    >>> digest_of_function(double) == digest_of_function(triple)
+    >>> digest_of_function(square) == digest_of_function(cube)
     False
     """
-    walk = _Walk()
+    walk = _Walk(_home_of(function))
     walk.add(function, getattr(function, "__qualname__", type(function).__qualname__))
     return f"sha256:{walk.hash.hexdigest()}"
 
 
 class _Walk:
-    """Goes through a value and all that it depends on, in a fixed order."""
+    """Goes through a value and all that it depends on, in a fixed order.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    own
+        Module that is no library here: the one that the function is of.
+    """
+
+    def __init__(self, own: str) -> None:
+        self._own = own
         self.hash = hashlib.sha256()
         self._met: dict[int, int] = {}
         self._kept: list[Any] = []  # so that no id is used twice
@@ -125,7 +133,7 @@ class _Walk:
 
     def _alone(self, value: Any, place: str) -> str:
         """Return the digest of a value on its own."""
-        walk = _Walk()
+        walk = _Walk(self._own)
         walk.add(value, place)
         return walk.hash.hexdigest()
 
@@ -140,7 +148,7 @@ class _Walk:
             self.say("method")
             self.add(value.__func__, place)
             self.add(value.__self__, place)
-        elif isinstance(value, functools.partial):
+        elif isinstance(value, partial):
             self._add_all([value.func, value.args, value.keywords], place)
         elif isinstance(value, enum.Enum):
             self.say("enum", type(value).__qualname__, value.name)
@@ -148,7 +156,7 @@ class _Walk:
         elif isinstance(getattr(value, "py_func", None), types.FunctionType):  # numba's
             self.say("compiled", repr(getattr(value, "targetoptions", None)))
             self.add(value.py_func, place)
-        elif _is_of_library(value):
+        elif _is_of_library(self._own, value):
             self._add_library(value, place)
         elif isinstance(value, types.FunctionType):
             self._add_function(value, place)
@@ -186,7 +194,7 @@ class _Walk:
         named, attributes, imported = _names_in(function.__code__)
         for name in imported:
             module = _imported(name, function.__globals__.get("__package__"))
-            if module is None or _is_of_library(module):
+            if module is None or _is_of_library(self._own, module):
                 self.say("import", name, "" if module is None else _version(module.__name__))
             else:
                 self._add_used(module, attributes, f"{place}: {name}")
@@ -194,7 +202,7 @@ class _Walk:
             if name in function.__globals__:
                 self.say("global", name)
                 found = function.__globals__[name]
-                if isinstance(found, types.ModuleType) and not _is_of_library(found):
+                if isinstance(found, types.ModuleType) and not _is_of_library(self._own, found):
                     self._add_used(found, attributes, f"{place}: {name}")
                 else:
                     self.add(found, f"{place}: {name}")
@@ -207,7 +215,7 @@ class _Walk:
             if hasattr(module, name):
                 found = getattr(module, name)
                 self.say("attribute", name)
-                if isinstance(found, types.ModuleType) and not _is_of_library(found):
+                if isinstance(found, types.ModuleType) and not _is_of_library(self._own, found):
                     self._add_used(found, attributes, f"{place}.{name}")
                 else:
                     self.add(found, f"{place}.{name}")
@@ -232,7 +240,7 @@ class _Walk:
     def _add_library(self, value: Any, place: str) -> None:
         """Add what is installed by its name and version."""
         is_module = isinstance(value, types.ModuleType)
-        if is_module and not _is_of_library(value):
+        if is_module and not _is_of_library(self._own, value):
             raise _no_digest(place, f"the module {value.__name__}, passed on as a whole")
         owner = value.__name__ if is_module else _module_of(value)
         name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
@@ -259,6 +267,20 @@ _OF_ANY_CLASS = (
 )
 
 
+def _home_of(function: Any) -> str:
+    """Return the module that a function, or the class of a callable object, is of.
+
+    Empty for compiled code, and where the version of a library stands for all of it.
+    """
+    while isinstance(function, partial):
+        function = function.func
+    function = getattr(function, "__func__", getattr(function, "py_func", function))
+    code = function if isinstance(function, types.FunctionType) else type(function)
+    module = _module_of(code)
+    top = module.partition(".")[0]
+    return "" if top in (_EVREEL, "numpy", *sys.stdlib_module_names) else module
+
+
 def _module_of(value: Any) -> str:
     module = getattr(value, "__module__", None)
     if module is None and isinstance(getattr(value, "__self__", None), types.ModuleType):
@@ -266,8 +288,11 @@ def _module_of(value: Any) -> str:
     return module or ("numpy" if isinstance(value, np.ufunc) else "")
 
 
-def _is_of_library(value: Any) -> bool:
-    """Tell whether a module, function or class is installed, and not somebody's own code."""
+def _is_of_library(own: str, value: Any) -> bool:
+    """Tell whether a module, function or class is installed, and not somebody's own code.
+
+    What is of module `own` is not a library's.
+    """
     if isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType | np.ufunc):
         return True
     if isinstance(value, types.WrapperDescriptorType | types.MethodDescriptorType):
@@ -278,10 +303,10 @@ def _is_of_library(value: Any) -> bool:
         return False
     name = value.__name__ if isinstance(value, types.ModuleType) else _module_of(value)
     top = name.partition(".")[0]
-    if top in (_OWN, "builtins") or top in sys.builtin_module_names:
-        return True
-    if top in ("__main__", "__mp_main__", ""):
+    if top in ("__main__", "__mp_main__", "") or name == own:
         return False
+    if top in (_EVREEL, "builtins") or top in sys.builtin_module_names:
+        return True
     file = getattr(sys.modules.get(name), "__file__", None)
     if file is None:
         return top in sys.stdlib_module_names

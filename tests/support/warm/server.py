@@ -29,7 +29,7 @@ def load() -> None:
     """Import Snakemake and the package, and set numba up, as commands would by themselves."""
     modules = [found.name for found in pkgutil.walk_packages(evreel.__path__, "evreel.")]
     for name in ("snakemake.cli", "snakemake.script", "smart_open", *modules):
-        if not name.endswith("__main__"):
+        if not name.endswith("__main__") and not name.startswith("evreel.loaders.torch."):
             importlib.import_module(name)
     sys.modules["snakemake.cli"].get_argument_parser()  # which imports the plugins
     from numba.core.registry import cpu_target

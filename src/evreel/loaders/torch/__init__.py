@@ -1,22 +1,20 @@
-"""Loaders with tensors in place of arrays. Nothing else of evreel imports PyTorch."""
+"""The loaders as PyTorch has them: tensors, and worker processes."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from evreel.errors import UsageError
 
-try:
-    import torch as _torch  # noqa: F401
-except ImportError as error:
-    raise UsageError(
-        "evreel.loaders.torch needs PyTorch, which is not installed",
-        hint='Install it: pip install "evreel[torch]".',
-    ) from error
-
-from evreel.loaders.torch.collate import (
-    RandomTemporalDelete,
-    pad_sequence_collate,
-    padded_sequence_mask,
-    play_frame,
-    split_to_train_test_set,
-)
+if TYPE_CHECKING:
+    from evreel.loaders.torch.collate import (
+        RandomTemporalDelete,
+        pad_sequence_collate,
+        padded_sequence_mask,
+        play_frame,
+        split_to_train_test_set,
+    )
 
 __all__ = [
     "RandomTemporalDelete",
@@ -25,3 +23,29 @@ __all__ = [
     "play_frame",
     "split_to_train_test_set",
 ]
+
+_LAZY = {
+    "RandomTemporalDelete": "evreel.loaders.torch.collate",
+    "pad_sequence_collate": "evreel.loaders.torch.collate",
+    "padded_sequence_mask": "evreel.loaders.torch.collate",
+    "play_frame": "evreel.loaders.torch.collate",
+    "split_to_train_test_set": "evreel.loaders.torch.collate",
+}
+"""Name → the module that it is imported from when it is first used."""
+
+
+class MissingTorchError(UsageError, ImportError):  # type: ignore[misc]  # path: of either
+    """PyTorch is not installed."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        importlib.import_module("torch")
+    except ImportError as error:
+        raise MissingTorchError(
+            f"{__name__} needs PyTorch, which cannot be imported: {error}",
+            hint="Run: pip install 'evreel[torch]'. The loaders of evreel.loaders need only NumPy.",
+        ) from error
+    return getattr(importlib.import_module(_LAZY[name]), name)
