@@ -40,7 +40,7 @@ def divisions(draw):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     division=divisions(),
     times=st.lists(st.integers(0, 40), max_size=25).map(sorted),

@@ -73,7 +73,7 @@ def same(frames, expected) -> bool:
     return np.array_equal(np.array(frames), np.asarray(expected, dtype=np.float32))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     numbers=st.lists(st.integers(1, 160), min_size=1, max_size=5),
     batch_size=st.integers(1, 4),
@@ -301,8 +301,7 @@ def test_padding_with_data__goes_on_with_others_from_their_start(tmp_path):
     assert loader.counts["repeated_frames"] == loader.counts["padded_frames"] == 4 + 3
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("name", ["histogram", "last_timestamp"])
+@pytest.mark.parametrize(("name", "workers"), [("histogram", 0), ("last_timestamp", 2)])
 def test_stream__goes_on_from_a_state_as_if_never_interrupted(three, name, workers):
     def loader():
         return StreamLoader(
@@ -334,14 +333,14 @@ def test_stream__goes_on_from_a_state_as_if_never_interrupted(three, name, worke
         np.testing.assert_array_equal(one["frame_is_padded"], other["frame_is_padded"])
 
 
-@pytest.mark.parametrize("most_us", [1, 20_000, 27_000, 10**9])
+@pytest.mark.parametrize("most_us", [20_000, 27_000])
 @pytest.mark.parametrize("mode", ["delta_t", "n_events", "mixed"])
 def test_max_duration__is_of_each_recording_from_its_start(three, mode, most_us):
     loader = StreamLoader(
         three, mode, W, 90, most_us, "histogram", batch_size=2, num_tbins=3, num_workers=0
     )
     frames = delivered(loader)
-    for path in three:
+    for path in three[:2]:
         events = evreel.read(path)
         n = int(np.searchsorted(events.t, most_us))
         whole = {"window_us": W} if mode != "n_events" else {}
@@ -354,13 +353,16 @@ def test_max_duration__is_of_each_recording_from_its_start(three, mode, most_us)
         assert {len(own) for own in frames.values()} == {3}
 
 
-def jumping(folder: Path) -> tuple[Path, Events]:
-    """Write a recording whose clock is reset after 40 ms."""
+@pytest.fixture(scope="module")
+def jumping(tmp_path_factory):
+    """Return a recording whose clock is reset after 40 ms, and its store, in two parts."""
+    folder = tmp_path_factory.mktemp("jumping")
     events = random_events(1_200, SENSOR, 90_000, seed=5)
-    path = folder / "jump.npz"
+    path, store = folder / "jump.npz", folder / "s.h5"
     t = events.t + np.where(events.t < 40_000, 50_000_000, 0)
     np.savez(path, t=t, x=events.x, y=events.y, p=events.p)
-    return path, events
+    steps.events(path, store, steps.EventsSettings(on_reset="split"), sensor="18x12")
+    return path, store
 
 
 @pytest.mark.parametrize("name", ["histogram", "exponential_surface"])
@@ -368,11 +370,9 @@ def jumping(folder: Path) -> tuple[Path, Events]:
     ("mode", "windows"), [("delta_t", {"window_us": W}), ("n_events", {"count": 70})]
 )
 def test_parts__between_resets_of_the_clock_are_divided_each_on_its_own(
-    tmp_path, name, mode, windows
+    jumping, name, mode, windows
 ):
-    path, _ = jumping(tmp_path)
-    store = tmp_path / "s.h5"
-    steps.events(path, store, steps.EventsSettings(on_reset="split"), sensor="18x12")
+    path, store = jumping
     expected = evreel.features(store, name, **windows)
     common = {"representation": name, "batch_size": 1, "num_tbins": 2}
     with pytest.raises(RecordingError, match="the clock jumps"):

@@ -13,7 +13,9 @@ import hashlib
 import io
 import json
 import re
+import runpy
 import shlex
+import sys
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -31,7 +33,7 @@ from evreel.layout import BOX_DTYPE
 from evreel.samples.pattern import Pattern
 from support import ROOT, shared_file, webserver
 from support.dataset import snakemake, write_config, write_table
-from support.miniatures import MINIATURES
+from support.miniatures import MINIATURES, turned
 
 CONFIGS = ROOT / "configs"
 NAMES = sorted(MINIATURES)
@@ -125,15 +127,6 @@ def run_recipe(folder: Path) -> None:
     (line,) = re.findall(r"^# +evreel (table .*)$", text.replace("\\\n#", ""), re.MULTILINE)
     with contextlib.chdir(folder):
         assert cli.main(shlex.split(line)) == 0
-
-
-def turned(name: str, rows) -> list[tuple[int, int, int, int]]:
-    """Return rows of a file as they are to be in the store: axes and polarity as readers agree."""
-    if name == "cifar10_dvs":
-        return [(t, 127 - y, 127 - x, 1 - p) for t, x, y, p in rows]
-    if name == "asl_dvs":
-        return [(t, x, 179 - y, p) for t, x, y, p in rows]
-    return list(rows)
 
 
 def histograms(rows, bounds, shape) -> np.ndarray:
@@ -276,6 +269,15 @@ def test_release__is_whole_and_says_where_it_is_from(built):
     assert f"Licence of the data: {built.config['release']['licence']}" in readme
     config = json.loads((built.release / "config.json").read_text(encoding="utf-8"))
     assert config["dataset"] == about
+
+
+@every_set
+def test_release__reads_itself(built, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["load_example.py"])
+    runpy.run_path(str(built.release / "load_example.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert f"{next(iter(built.config['features']))}:" in said
+    assert ("  sample " in said) == ("samples" in built.config)
 
 
 @every_cut_set

@@ -31,6 +31,7 @@ from evreel.files import hdf5
 from evreel.files.extra import extra_of
 from evreel.files.filters import ZSTD, decompress_into
 from evreel.files.frame_chunks import FrameChunks
+from evreel.files.gzip_chunks import GzipChunks
 from evreel.files.samples import add_samples, read_samples
 from evreel.geometry import Geometry
 from evreel.layout import (
@@ -240,7 +241,9 @@ class FeaturesFile(hdf5.Opened):
             self._data = self._file["data"]
             self._read_attributes()
             self._check_chunks()
-            self._direct = _is_zstd_by_window(self._data)
+            self._is_zstd = _is_zstd_by_window(self._data)
+            by_window = self._data.chunks == (1, *self.shape[1:])
+            self._gzip = GzipChunks.of(self._data) if by_window else None
             self.windows = self._read_windows()
             self.samples = self._read_samples()
             self.extra = extra_of(self._file, self.path)
@@ -341,7 +344,10 @@ class FeaturesFile(hdf5.Opened):
                 hint=hdf5.REBUILD,
             )
         ):
-            if not self._direct:
+            if self._gzip is not None:
+                self._gzip.read((k, 0, 0, 0)).fill(frame.reshape(-1))
+                return
+            if not self._is_zstd:
                 frame[...] = self._data[k]
                 return
             unfiltered, chunk = self._data.id.read_direct_chunk((k, 0, 0, 0))

@@ -6,19 +6,17 @@ The manifest says what there is, and where; files are opened when they are asked
 from __future__ import annotations
 
 import os
-import threading
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from evreel.closing import Closing
 from evreel.errors import ReleaseError, UsageError, did_you_mean, foreign
+from evreel.files.opened import OpenFiles
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP, OF_BOXES
 from evreel.release.digests import digests_of, pieces
-from evreel.release.manifest import ListedFile, Manifest, read_manifest
+from evreel.release.manifest import ListedFile, Manifest, kind_of, read_manifest
 from evreel.samples.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -35,13 +33,9 @@ if TYPE_CHECKING:
     from evreel.samples.tables import Assigned
     from evreel.timebase import Int64Array
 
-_KEPT_OPEN = 64
-"""Files that stay open when not in use: a process may have 256 on macOS, 1024 on Linux."""
 _MOST_NAMED = 12
 """Most names that a message lists; a release may have thousands."""
 _NOT_AS_BUILT = "Download or build the release again; `evreel verify` lists all that differs."
-_SINGLE = ("events", "samples", "slices")
-"""Kinds of HDF5 files of which a recording has one."""
 
 _Item = TypeVar("_Item")
 _File = TypeVar("_File", bound="Opened")
@@ -142,7 +136,7 @@ class ReleasedRecording:
         self._of_feature: dict[str, list[ListedFile]] = {}
         self._listed_at = {file.path: file for file in self._listed}
         for file in self._listed:
-            kind = _kind_of(file)
+            kind = kind_of(file)
             # Those in the order of windows are read by `boxes_of`.
             if kind and not (kind == "boxes" and self._beside(file, FIRST_SUFFIX)):
                 self._of_kind.setdefault(kind, []).append(file)
@@ -277,6 +271,24 @@ class ReleasedRecording:
         A frame without boxes is empty within them, and not labelled outside them.
         """
         return self.slices.labelled
+
+    def digest_of(self, kind: str, feature: str | None = None) -> str:
+        """Return ``sha256:…`` of a file, as the manifest has it.
+
+        Parameters
+        ----------
+        kind
+            Its kind, of which it is the only file.
+        feature
+            For kind ``features``: the name of one.
+
+        Raises
+        ------
+        NotInReleaseError
+            If there is none.
+        """
+        file = self._only(kind) if feature is None else self._file_of(feature)
+        return f"sha256:{file.sha256}"
 
     def _feature(self, name: str) -> FeaturesFile:
         from evreel.files.features import FeaturesFile
@@ -492,25 +504,13 @@ def _as_folder(given: object) -> Path:
 
 
 class _Folder:
-    """A release's folder and its open files.
-
-    The most recently used files stay open; any other closes when it is no longer in use.
-    """
+    """A release's folder and its open files."""
 
     def __init__(self, root: Path, verify: bool) -> None:
         self.root = root
         self.verify = verify
         self.name = root.name or str(root)
-        self._start()
-
-    def _start(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._recent: OrderedDict[str, Opened] = OrderedDict()
-        self._open: weakref.WeakValueDictionary[str, Opened] = weakref.WeakValueDictionary()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Folder, (self.root, self.verify)
+        self._files = OpenFiles()
 
     def place(self, file: ListedFile) -> Path:
         """Return where a file is; raise if it is missing or has the wrong size."""
@@ -542,42 +542,21 @@ class _Folder:
 
     def opened(self, file: ListedFile, reader: Callable[[Path], _File]) -> _File:
         """Return an open file, opened before or now."""
-        if self._process != os.getpid():  # forked: files must not be shared with the parent
-            self._start()
-        with self._lock:
-            found: Any = self._open.get(file.path)
-            if found is None or not found.is_open:
-                place = self.place(file)
-                if self.verify:
-                    self._compare(file, place)
-                found = reader(place)
-                self._open[file.path] = found
-            self._recent[file.path] = found
-            self._recent.move_to_end(file.path)
-            if len(self._recent) > _KEPT_OPEN:
-                self._recent.popitem(last=False)
-        made: _File = found
-        return made
+
+        def opening() -> _File:
+            place = self.place(file)
+            if self.verify:
+                self._compare(file, place)
+            return reader(place)
+
+        return self._files.get(file.path, opening)
 
     def close(self) -> None:
         """Close what is open."""
-        for file in list(self._open.values()):
-            file.close()
-        self._start()
+        self._files.close()
 
     def _error(self, file: ListedFile, problem: str) -> ReleaseError:
         return ReleaseError(problem, path=self.root, place=file.path, hint=_NOT_AS_BUILT)
-
-
-def _kind_of(file: ListedFile) -> str:
-    """Return the kind of a file that can be opened by name, empty for any other."""
-    if file.path.endswith(BOXES_SUFFIX):
-        return "boxes"
-    if not file.path.endswith(".h5"):
-        return ""
-    # A plan written by hand need not state it; then the folder's name does.
-    kind = file.kind or PurePosixPath(file.path).parent.name
-    return kind if kind in (*_SINGLE, "features") else ""
 
 
 def _split_of(
