@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from evreel.loaders.torch import with_torch
+
 
 def names_of_torch(module: str, *names: str) -> Callable[[str], Any]:
     """Return the ``__getattr__`` of a module that has some names of Metavision's loaders.
@@ -20,8 +22,6 @@ def names_of_torch(module: str, *names: str) -> Callable[[str], Any]:
     def found(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        from evreel.loaders.torch import metavision
-
-        return getattr(metavision, name)
+        return getattr(with_torch("evreel.loaders.torch.metavision"), name)
 
     return found
