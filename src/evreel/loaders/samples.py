@@ -211,7 +211,7 @@ class LabelledSamples:
         self._skip = on_damage == "skip"
         pairs = _pairs(source)
         if pairs is None:
-            recorded, rows = self._of_release(source, feature)  # type: ignore[arg-type]
+            recorded, rows = self._of_release(source, split, feature)  # type: ignore[arg-type]
         else:
             recorded, rows = self._of_files(pairs, feature)
         known = sorted({row.split for row in rows})
@@ -227,7 +227,7 @@ class LabelledSamples:
         self.numbers = frozen(np.array([_number(row, number) for row in self.rows]), np.int64)
 
     def _of_release(
-        self, source: Release | str | os.PathLike[str], feature: str | None
+        self, source: Release | str | os.PathLike[str], split: str | None, feature: str | None
     ) -> tuple[list[_Recorded], list[Assigned]]:
         release = source if isinstance(source, Release) else open_release(source)
         if feature is not None and feature not in release.features:
@@ -244,7 +244,7 @@ class LabelledSamples:
             )
         names = dict.fromkeys(row.recording for row in rows)
         of = {name: _Released(release.recordings[name], feature) for name in names}
-        for name in names:
+        for name in dict.fromkeys(row.recording for row in rows if split in (None, row.split)):
             recording = release.recordings[name]
             if feature is None and "events" not in recording.kinds:
                 raise UsageError(
@@ -330,7 +330,7 @@ class LabelledSamples:
             one = recorded[k]
             try:
                 if one not in broken:
-                    _ = one.frames if self.of_frames else one.events
+                    _ = one.frames if self.of_frames else (one.events, one.places)
             except EvreelError:
                 broken.add(one)
             try:
