@@ -29,7 +29,7 @@ from evreel.timebase import frozen
 OnDamage = Literal["fail", "skip"]
 SampleFiles: TypeAlias = tuple[str | os.PathLike[str], str | os.PathLike[str]]
 """An events store, or a features file, and the samples file of the same recording."""
-Source: TypeAlias = Release | str | os.PathLike[str] | SampleFiles | Iterable[SampleFiles]
+SampleSource: TypeAlias = Release | str | os.PathLike[str] | SampleFiles | Iterable[SampleFiles]
 """A release or its folder; or plain files."""
 
 _KEPT_OPEN = 64
@@ -202,7 +202,7 @@ class LabelledSamples:
 
     def __init__(
         self,
-        source: Source,
+        source: SampleSource,
         split: str | None = None,
         feature: str | None = None,
         on_damage: OnDamage = "fail",
