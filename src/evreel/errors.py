@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 LONGEST = 1000
 """Characters of a text from outside; servers say any number of them."""
@@ -209,6 +210,17 @@ class EvreelError(Exception):
         message = ": ".join(part for part in (name, self.place, self.problem) if part)
         end = "" if message.endswith(("?", ".", "…")) else "."
         super().__init__(f"{message}{end} {self.hint}" if self.hint else message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is otherwise made again from its message, as if that were the problem.
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(kind: type[EvreelError], args: tuple[Any, ...], said: dict[str, Any]) -> EvreelError:
+    """Return an error as it was before it was pickled, to come from a worker process."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(said)
+    return error
 
 
 class UsageError(EvreelError):

@@ -213,6 +213,28 @@ class Geometry(Cropping):
         return Sensor(*(-(-size >> self.downsample) for size in sensor))
 
 
+def to_size(sensor: Sensor, size: Sensor) -> Geometry:
+    """Return what brings a sensor to a size as Metavision does: halvings of events, then a resize.
+
+    Parameters
+    ----------
+    sensor, size
+        (height, width) of the events, and of frames.
+
+    Examples
+    --------
+    >>> to_size(Sensor(240, 304), Sensor(60, 76)).plain()["downsample"]
+    2
+    """
+    halvings = 0
+    while all(n >> (halvings + 1) >= wanted for n, wanted in zip(sensor, size, strict=True)):
+        halvings += 1
+    if tuple(-(-n // 2**halvings) for n in sensor) == tuple(size):
+        return Geometry(downsample=halvings)
+    height, width = size
+    return Geometry(downsample=halvings, resize=(height, width), of="frame", method="bilinear")
+
+
 class EventMap:
     """What changes the events of a sensor, piece by piece.
 

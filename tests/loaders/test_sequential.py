@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
+import gc
+import json
+import os
+import sys
+import threading
 from collections import Counter
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel import open_release, steps
-from evreel.errors import UsageError
+from evreel.boxes import load_labels_stub
+from evreel.errors import EvreelError, LayoutError, ParameterError, UsageError
+from evreel.files.boxes import write_boxes
+from evreel.files.features import FeaturesFile
 from evreel.loaders.sequential import SequentialLoader
 from support import random_events
 from support.frames import WINDOW_US, boxes_at, numbered_file
@@ -20,7 +28,7 @@ from support.releases import labelled_release
 from support.stores import store_of
 
 
-def delivered(loader):
+def delivered(loader, stride_us=WINDOW_US):
     """Return (recording, frame) and label times in the order of lanes, and of resets."""
     frames, labels, resets = Counter(), Counter(), []
     for batch in loader:
@@ -41,43 +49,83 @@ def delivered(loader):
                 assert batch["frame_is_labeled"][k, lane] == bool(len(batch["labels"][k][lane]))
                 for box in batch["labels"][k][lane]:
                     assert box["track_id"] == number
-                    start = frame * WINDOW_US
-                    assert start < box["t"] <= start + WINDOW_US or box["t"] == frame == 0
+                    assert frame == window_of(int(box["t"]), stride_us)
                     labels[number, int(box["t"])] += 1
     return frames, labels, resets
 
 
-@settings(max_examples=25, deadline=None)
+def window_of(t, stride_us):
+    """Return the first window that holds a label, whether or not there are so many."""
+    k = max(-(-(t - WINDOW_US) // stride_us), 0)
+    return k if k * stride_us < t <= k * stride_us + WINDOW_US or t == k == 0 else None
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Give a function that writes boxes beside a file of numbered frames, made when first asked."""
+    files = {}
+
+    def file(number, n, times, stride_us=WINDOW_US):
+        key = (number, n, stride_us)
+        if key not in files:
+            folder = tmp_path_factory.mktemp("made")
+            files[key] = numbered_file(folder, number, n, stride_us=stride_us)
+        beside = files[key].with_name(f"{files[key].stem}_bbox.npy")
+        beside.unlink(missing_ok=True)
+        write_boxes(beside, boxes_at(times, number))
+        return files[key]
+
+    return file
+
+
+@settings(max_examples=30, deadline=None)
 @given(
-    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5),
-    batch_size=st.integers(1, 4),
-    num_tbins=st.integers(1, 4),
+    lengths=st.lists(st.integers(0, 5), min_size=1, max_size=4).filter(any),
+    batch_size=st.integers(1, 3),
+    num_tbins=st.integers(1, 3),
     workers=st.integers(0, 3),
     shuffle=st.booleans(),
+    padding=st.sampled_from(["pad", "pad", "drop"]),
+    stride_us=st.sampled_from([WINDOW_US, WINDOW_US, 4, 15]),
     data=st.data(),
 )
 def test_sequential__delivers_every_frame_and_label_once(
-    lengths, batch_size, num_tbins, workers, shuffle, data
+    made, lengths, batch_size, num_tbins, workers, shuffle, padding, stride_us, data
 ):
     times = [
-        sorted(data.draw(st.lists(st.integers(0, n * WINDOW_US), max_size=6))) for n in lengths
+        sorted(data.draw(st.lists(st.integers(0, n * stride_us + 20), max_size=6))) for n in lengths
     ]
-    with tempfile.TemporaryDirectory() as folder:
-        files = [numbered_file(Path(folder), k + 1, n, times[k]) for k, n in enumerate(lengths)]
-        loader = SequentialLoader(
-            files,
-            array_dim=(num_tbins,),
-            batch_size=batch_size,
-            num_workers=workers,
-            shuffle=shuffle,
-        )
-        n = len(loader)
-        frames, labels, resets = delivered(loader)
-    assert frames == {(k + 1, i): 1 for k, length in enumerate(lengths) for i in range(length)}
-    assert labels == Counter((k + 1, t) for k, own in enumerate(times) for t in own)
-    assert sorted(resets) == [(k + 1, 0) for k in range(len(lengths))]
-    padded = n * batch_size * num_tbins - sum(lengths)
-    assert loader.counts.get("padded_frames", 0) == padded
+    files = [made(k + 1, n, times[k], stride_us) for k, n in enumerate(lengths)]
+    batch_size = min(batch_size, len(files)) if padding == "drop" else batch_size
+    loader = SequentialLoader(
+        files,
+        array_dim=(num_tbins,),
+        batch_size=batch_size,
+        num_workers=workers,
+        shuffle=shuffle,
+        padding=padding,
+    )
+    n = len(loader)
+    frames, labels, resets = delivered(loader, stride_us)
+    every = Counter((k + 1, i) for k, length in enumerate(lengths) for i in range(length))
+    windows = [[window_of(t, stride_us) for t in own] for own in times]
+    inside = Counter(
+        (number, t)
+        for number, (own, of) in enumerate(zip(times, windows, strict=True), 1)
+        for t, k in zip(own, of, strict=True)
+        if k is not None and k < lengths[number - 1]
+    )
+    counts = Counter(loader.counts)
+    if padding == "pad":
+        assert frames == every and labels == inside
+        assert sorted(resets) == [(k + 1, 0) for k, length in enumerate(lengths) if length]
+        assert counts["padded_frames"] == n * batch_size * num_tbins - sum(lengths)
+        assert counts["labels_outside_windows"] == sum(map(len, times)) - inside.total()
+    else:
+        assert frames <= every and labels <= inside and counts["padded_frames"] == 0
+        assert frames.total() == n * batch_size * num_tbins
+        assert counts["dropped_frames"] == every.total() - frames.total()
+        assert counts["dropped_labels"] == inside.total() - labels.total()
 
 
 def same(one, other):
@@ -95,20 +143,16 @@ def same(one, other):
             np.testing.assert_array_equal(value, other[name])
 
 
-@pytest.mark.parametrize("workers", [0, 3])
-def test_sequential__goes_on_from_a_state_as_if_never_interrupted(tmp_path, workers):
-    files = [numbered_file(tmp_path, k, n, [5, 15]) for k, n in enumerate((7, 2, 4, 5), 1)]
+def resumed(loader, workers):
+    """Hold that two epochs of a loader that is interrupted anywhere are those of one that is not.
 
-    def loader(workers=2):
-        return SequentialLoader(
-            files, array_dim=(2,), batch_size=2, shuffle=True, seed=3, num_workers=workers
-        )
-
-    whole = loader()
+    `loader` is a function of a number of workers → a new loader.
+    """
+    whole = loader(2)
     every = [*whole, *whole]  # two epochs, each in an order of its own
-    first = len(loader())
+    first = len(loader(0))
     for n in (0, 1, first - 1, first, len(every) - 1):
-        interrupted = loader()
+        interrupted = loader(2)
         epochs = [iter(interrupted), iter(interrupted)]
         if n > first:
             for _ in epochs[0]:
@@ -116,12 +160,220 @@ def test_sequential__goes_on_from_a_state_as_if_never_interrupted(tmp_path, work
         going = epochs[n > first]
         for _ in range(n - first * (n > first)):
             next(going)
+        state = json.loads(json.dumps(interrupted.state_dict()))
+        going.close()
         going_on = loader(workers)
-        going_on.load_state_dict(interrupted.state_dict())
+        going_on.load_state_dict(state)
         rest = [*going_on, *([] if n > first else going_on)]
         assert len(rest) == len(every) - n
         for one, other in zip(rest, every[n:], strict=True):
             same(one, other)
+        assert going_on.counts == whole.counts
+    return whole.counts
+
+
+@pytest.mark.parametrize(
+    ("workers", "padding", "counted"),
+    [
+        (0, "pad", {"skipped_recordings", "skipped_frames", "skipped_labels", "padded_frames"}),
+        (3, "drop", {"skipped_recordings", "dropped_frames", "dropped_labels"}),
+    ],
+)
+def test_sequential__goes_on_from_a_state_as_if_never_interrupted(
+    tmp_path, workers, padding, counted
+):
+    files = [numbered_file(tmp_path, k, n, [5, 15, 99]) for k, n in enumerate((6, 2, 4, 1, 5), 1)]
+    damage_frame(files[0], 1)
+    files[4].write_bytes(files[4].read_bytes()[:999])
+
+    def loader(workers):
+        return SequentialLoader(
+            files,
+            array_dim=(2,),
+            batch_size=2,
+            shuffle=True,
+            seed=3,
+            num_workers=workers,
+            padding=padding,
+            on_damage="skip",
+        )
+
+    counts = resumed(loader, workers)
+    assert counted <= counts.keys() and counts["skipped_recordings"] == 2
+
+
+def test_live_batches_by_count__go_on_from_a_state(tmp_path):
+    stores = [tmp_path / f"s{k}.h5" for k in range(3)]
+    for k, path in enumerate(stores):
+        store_of(path, random_events(300 + 90 * k, (4, 6), seed=k))
+
+    def loader(workers):
+        settings = {"count": 40, "array_dim": (2,), "batch_size": 2, "shuffle": True}
+        return SequentialLoader(stores, None, "timesurface", num_workers=workers, **settings)
+
+    resumed(loader, 1)
+
+
+def damage_frame(path, k):
+    """Flip the bytes of a frame in a features file."""
+    with h5py.File(path) as file:
+        place = file["data"].id.get_chunk_info(k)
+    with path.open("r+b") as file:
+        file.seek(place.byte_offset)
+        flipped = bytes(255 - byte for byte in file.read(place.size))
+        file.seek(place.byte_offset)
+        file.write(flipped)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damage__is_named_or_skipped_and_resets_the_memory(tmp_path, workers):
+    files = [numbered_file(tmp_path, k, 6, [5, 25, 26, 45]) for k in (1, 2)]
+    damage_frame(files[1], 3)
+    common = {"array_dim": (2,), "batch_size": 2, "num_workers": workers}
+    with pytest.raises(LayoutError, match=r"r02\.h5: window 3: cannot be decompressed"):
+        list(SequentialLoader(files, **common))
+    loader = SequentialLoader(files, on_damage="skip", **common)
+    batches = list(loader)
+    assert loader.counts == {"skipped_frames": 2, "skipped_labels": 2}
+    padded = np.concatenate([batch["frame_is_padded"] for batch in batches])
+    assert padded.tolist() == [[False, 2 <= k < 4] for k in range(6)]
+    keeps = [batch["mask_keep_memory"].ravel().tolist() for batch in batches]
+    assert keeps == [[0, 0], [1, 0], [1, 0]]
+    assert not batches[1]["inputs"][:, 1].any()
+    assert [len(batches[1]["labels"][k][1]) for k in range(2)] == [0, 0]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_missing_file__is_named_or_skipped(tmp_path, workers):
+    files = [numbered_file(tmp_path, k, 3) for k in (1, 2)]
+    files[0].unlink()
+    with pytest.raises(EvreelError, match=r"r01\.h5"):
+        SequentialLoader(files)
+    loader = SequentialLoader(files, on_damage="skip", num_workers=workers)
+    assert len(loader) == len(list(loader)) == 3
+    assert loader.counts["skipped_recordings"] == 1
+    with pytest.raises(UsageError, match=r"windows are of 10 µs; 20 µs are asked for"):
+        list(SequentialLoader(files, 20, on_damage="skip"))  # that is no damage
+
+
+def test_loop_that_is_broken_off__leaves_no_thread_and_no_open_file(tmp_path):
+    files = [numbered_file(tmp_path, k, 9) for k in (1, 2, 3)]
+    loader = SequentialLoader(files, batch_size=2, num_workers=2)
+    for _ in loader:
+        break
+    gc.collect()
+    assert not [one for one in threading.enumerate() if one.name.startswith("evreel-load")]
+    open_files = [os.path.realpath(path) for path in Path("/proc/self/fd").iterdir()]
+    assert not [path for path in open_files if path.startswith(str(tmp_path))]
+
+
+def test_error_of_a_callers_function__comes_out_of_its_thread(tmp_path):
+    files = [numbered_file(tmp_path, k, 3) for k in (1, 2, 3)]
+
+    def fails(inputs):
+        raise ZeroDivisionError("mine")
+
+    loader = SequentialLoader(files, batch_size=2, num_workers=2, transforms=fails)
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        list(loader)
+
+
+def test_iterations_at_once__are_epochs_of_their_own(tmp_path):
+    files = [numbered_file(tmp_path, k, 3) for k in (1, 2, 3)]
+
+    def loader():
+        return SequentialLoader(files, shuffle=True, num_workers=1)
+
+    two, alone = loader(), loader()
+    first, second = [], []
+    for one, other in zip(two, two, strict=True):
+        first.append(one)
+        second.append(other)
+    for one, other in zip([*first, *second], [*alone, *alone], strict=True):
+        same(one, other)
+    assert two.state_dict() == alone.state_dict()
+
+
+def test_name_that_is_there_twice__is_two_recordings(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    files = [numbered_file(tmp_path / "a", 1, 2), numbered_file(tmp_path / "b", 1, 3)]
+    loader = SequentialLoader([*files, files[0]], shuffle=True, batch_size=2)
+    frames, _, resets = delivered(loader)
+    assert frames == {(1, 0): 3, (1, 1): 3, (1, 2): 1} and len(resets) == 3
+
+
+def test_load_labels__sees_what_there_is_and_changes_nothing(tmp_path):
+    file = numbered_file(tmp_path, 1, 5)
+    seen = []
+
+    def load(metadata, start_us, duration_us, tensor):
+        assert not tensor.flags.writeable
+        seen.append((metadata.name, start_us, duration_us, tensor[0, 0, 0, 1].item()))
+        return [f"{start_us}+{k}" for k in range(3)], np.array([True, False, True])
+
+    batches = list(SequentialLoader(file, array_dim=(3,), batch_size=1, load_labels=load))
+    assert seen == [("r01", 0, 30, 0), ("r01", 30, 20, 3)]
+    assert batches[0]["labels"] == [["0+0"], ["0+1"], ["0+2"]]
+    assert [len(labels[0]) for labels in batches[1]["labels"]] == [4, 4, 0]
+    assert batches[1]["frame_is_labeled"].tolist() == [[True], [False], [False]]
+    stub = list(SequentialLoader(file, array_dim=(5,), load_labels=load_labels_stub))
+    assert stub[0]["labels"][0][0] == [] and not stub[0]["frame_is_labeled"].any()
+    with pytest.raises(ParameterError, match=r"r01: load_labels returned 1 labels and \(1,\)"):
+        list(SequentialLoader(file, array_dim=(2,), load_labels=lambda *_: ([0], [True])))
+
+
+def test_transforms__keep_the_shape_and_what_is_padded(tmp_path):
+    file = numbered_file(tmp_path, 1, 3)
+    (batch,) = SequentialLoader(file, array_dim=(4,), batch_size=2, transforms=lambda x: x + 1)
+    real = ~batch["frame_is_padded"]
+    assert real.sum() == 3 and (batch["inputs"][real] >= 1).all()
+    assert not batch["inputs"][~real].any()
+    with pytest.raises(ParameterError, match=r"transforms made \(4, 2, 3\) of \(4, 2, 2, 3\)"):
+        list(SequentialLoader(file, array_dim=(4,), transforms=lambda x: x.sum(axis=1)))
+
+
+def test_values_per_window__are_delivered_beside_their_frames(tmp_path):
+    files = [numbered_file(tmp_path, k, n) for k, n in ((1, 3), (2, 2))]
+    for path in files:
+        n = len(FeaturesFile(path))
+        for name, values in {
+            "speed": np.arange(n, dtype=">i2"),
+            "pose": np.arange(n * 6, dtype=np.float64).reshape(n, 2, 3),
+        }.items():
+            np.save(tmp_path / f"{name}.npy", values)
+            steps.enrich(path, {name: tmp_path / f"{name}.npy"})
+    batches = list(SequentialLoader(files, array_dim=(2,), batch_size=2))
+    assert [batch["speed"].tolist() for batch in batches] == [[[0, 0], [1, 1]], [[2, 0], [0, 0]]]
+    assert batches[1]["pose"].shape == (2, 2, 2, 3) and batches[1]["pose"][0, 0, 1, 2] == 17
+    plain = numbered_file(tmp_path, 3, 2)
+    for order in ([files[0], plain], [plain, files[0]]):
+        with pytest.raises(UsageError, match="'pose' per window; other recordings have"):
+            list(SequentialLoader(order))
+
+
+def test_show__draws_lanes_boxes_and_resets(tmp_path):
+    files = [numbered_file(tmp_path, k, n, [15]) for k, n in ((1, 3), (2, 2))]
+    (tmp_path / "label_map_dictionary.json").write_text('{"0": "car"}')
+    seen = []
+
+    def draw(frame, labels):
+        seen.append(labels["track_id"].tolist())
+        frame[:] = 7
+
+    loader = SequentialLoader(files, array_dim=(2,), batch_size=2)
+    pictures = list(loader.show(draw))
+    assert len(pictures) == 4 and seen == [[1], [2]]
+    assert all(p.dtype == np.uint8 and p.shape == pictures[0].shape for p in pictures)
+    loader.set_epoch(0)
+    plain = list(loader.show())
+    reset = [[255, 64, 64]]
+    corners = [(p.reshape(-1, 3) == reset).all(axis=1).any() for p in plain]
+    assert corners == [True, False, False, False]  # of a lane that goes on, or is over: none
+    loader.set_epoch(0)
+    boxes = list(loader.show(True))
+    changed = [(one != other).any() for one, other in zip(plain, boxes, strict=True)]
+    assert changed == [False, True, False, False]
 
 
 def test_state__of_other_recordings__is_refused(tmp_path):
@@ -196,3 +448,11 @@ def test_release__gives_recordings_and_samples_of_a_split(tmp_path):
     assert not labelled[:, 1].any()
     # A sample is 2 or 3 windows of town: the second sample, of 3, begins in the second batch.
     assert keeps == [[0, 0], [1, 0], [1, 1], [1, 0], [1, 0]]
+
+
+def test_loaders_for_torch__say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    sys.modules.pop("evreel.loaders.torch", None)
+    with pytest.raises(ImportError, match=r"Run: pip install 'evreel\[torch\]'") as found:
+        from evreel.loaders.torch import SequentialLoader  # noqa: F401
+    assert isinstance(found.value, UsageError)

@@ -39,6 +39,7 @@ def test_build__makes_the_release_that_the_docs_describe(made):
         "annotations/park.xml",
         "config.json",
         "label_map_dictionary.json",
+        "load_example.py",
         "manifest.json",
         "splits/test.txt",
         "splits/train.txt",

@@ -33,13 +33,18 @@ def boxes_at(times, track_id=0) -> np.ndarray:
 
 
 def numbered_file(
-    folder: Path, number: int, n: int, times=None, samples: SampleWindows | None = None
+    folder: Path,
+    number: int,
+    n: int,
+    times=None,
+    samples: SampleWindows | None = None,
+    stride_us: int = WINDOW_US,
 ) -> Path:
     """Write a features file of n numbered frames, and boxes at times beside it."""
     path = folder / f"r{number:02}.h5"
-    edges = np.arange(n + 1, dtype=np.int64) * WINDOW_US
+    start = np.arange(n, dtype=np.int64) * stride_us
     rows = np.zeros(n, dtype=np.int64)
-    windows = Windows(edges[:-1], edges[1:], rows, rows)
+    windows = Windows(start, start + WINDOW_US, rows, rows)
     with hdf5.create(path, FEATURES, Provenance("features", {"number": number})) as file:
         writer = FeaturesWriter(
             *(file, windows, Duration(WINDOW_US), SENSOR, 0),

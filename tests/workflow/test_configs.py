@@ -13,7 +13,9 @@ import hashlib
 import io
 import json
 import re
+import runpy
 import shlex
+import sys
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -276,6 +278,15 @@ def test_release__is_whole_and_says_where_it_is_from(built):
     assert f"Licence of the data: {built.config['release']['licence']}" in readme
     config = json.loads((built.release / "config.json").read_text(encoding="utf-8"))
     assert config["dataset"] == about
+
+
+@every_set
+def test_release__reads_itself(built, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["load_example.py"])
+    runpy.run_path(str(built.release / "load_example.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert f"{next(iter(built.config['features']))}:" in said
+    assert ("  sample " in said) == ("samples" in built.config)
 
 
 @every_cut_set

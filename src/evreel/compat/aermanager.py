@@ -241,10 +241,7 @@ def load_annotated_slice(
         events["t"] = found.t + file.t_offset
         numbers = np.append(roi_numbers(file.rois.track).astype(np.float64), np.nan)
         events["id"] = numbers[roi]
-        overlaps = file.overlaps
-        first, last = np.searchsorted(overlaps.event, [file.windows.start[k], file.windows.stop[k]])
-        rois = np.union1d(roi[roi >= 0], overlaps.roi[first:last])
-        return events, np.array(labels_in(file, k, rois), dtype=object)
+        return events, np.array(labels_in(file, k, roi), dtype=object)
 
 
 def load_labels_lut(file_path: str | Path) -> dict[str, int]:

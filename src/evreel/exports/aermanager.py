@@ -26,6 +26,7 @@ NOTHING = "__Empty_Default__"
 
 _TEXT = h5py.string_dtype()
 _TEXTS = ("label", "labels_lut/id", "rois/label")
+_TIMES = ("start_us", "stop_us")
 _MOST = np.iinfo(np.uint16).max
 
 
@@ -62,14 +63,12 @@ def write_slices(
     folder.mkdir(parents=True)
     height, width = file.sensor
     numbers = roi_numbers(file.rois.track)
-    overlaps = file.overlaps
     lut = [NOTHING, *file.labels]
     more: dict[str, object] = {} if compression is None else {"compression": compression}
     clipped = 0
     for k in range(file.n):
         events, roi = file.slice(k)
-        first, last = np.searchsorted(overlaps.event, [file.windows.start[k], file.windows.stop[k]])
-        names = labels_in(file, k, np.union1d(roi[roi >= 0], overlaps.roi[first:last]))
+        names = labels_in(file, k, roi)
         pixels = (events.p.astype(np.int64) * height + events.y) * width + events.x
         counts = np.bincount(pixels, minlength=2 * height * width)
         clipped += int(np.count_nonzero(counts > _MOST))
@@ -102,7 +101,7 @@ def write_slices(
             out.attrs["start_us"] = file.windows.start_us[k] + file.t_offset
             out.attrs["stop_us"] = file.windows.stop_us[k] + file.t_offset
     return {
-        "further regions of events, beside the primary one": len(overlaps.event),
+        "further regions of events, beside the primary one": len(file.overlaps.event),
         "outlines of shapes": file.n_shapes,
         "attributes": len(file.attributes.name),
         "events outside every slice": file.events_outside_slices,
@@ -111,13 +110,13 @@ def write_slices(
     }
 
 
-def labels_in(file: SlicesFile, k: int, rois: npt.NDArray[np.int32]) -> list[str]:
-    """Return the labels of what a slice has: of these regions, and of the tags in its time."""
-    tagged = file.tags.label[
-        (file.tags.start_us < file.windows.stop_us[k])
-        & (file.tags.stop_us > file.windows.start_us[k])
-    ]
-    return [file.labels[n] for n in np.union1d(file.rois.label[rois], tagged)]
+def labels_in(file: SlicesFile, k: int, roi: npt.NDArray[np.int32]) -> list[str]:
+    """Return the labels of what a slice has: of its events' regions, and of the tags in its time.
+
+    `roi` are the primary regions of its events.
+    """
+    labels = file.rois.label[file.regions_in(k, roi)]
+    return [file.labels[n] for n in np.union1d(labels, file.tags_in(k))]
 
 
 def slice_files(folder: Path) -> list[Path]:
@@ -162,6 +161,14 @@ def read_slice(path: Path, *names: str, absent: bool = False) -> list[npt.NDArra
         if len(values) != known:
             raise other(f"{name} has {len(values)} rows, and what is beside it {known}")
     return arrays
+
+
+def times_of(path: Path) -> tuple[int, int] | None:
+    """Return start and stop of a slice, µs, if its file states them: aermanager's own do not."""
+    with hdf5.open_hdf5(path) as file:
+        said = [file.attrs.get(name) for name in _TIMES]
+    whole = [int(value) for value in said if isinstance(value, np.integer)]
+    return (whole[0], whole[1]) if len(whole) == len(_TIMES) else None
 
 
 def _whole(dataset: h5py.Dataset) -> npt.NDArray[Any]:

@@ -15,6 +15,7 @@ from evreel.errors import EventsError, LayoutError
 from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.files import hdf5
 from evreel.files.divided import Divided
+from evreel.files.gzip_chunks import Column
 from evreel.layout import COLUMN_CHUNK, EVENTS
 from evreel.provenance import counts_in, decoding, digests_in
 from evreel.samples.samples import Member
@@ -220,8 +221,8 @@ class EventsStore(Divided, hdf5.Opened):
         self.source_format = str(self._file.attrs["source_format"])
         self.decoded_from = digests_in(self._file.attrs.get("inputs"))
         self.decoded_repairs = counts_in(self._file.attrs.get("repairs"))
-        self._columns = [self._file[f"events/{name}"] for name in "txyp"]
-        self._ms_to_idx = self._file["ms_to_idx"]
+        self._columns = [Column(self._file[f"events/{name}"]) for name in "txyp"]
+        self._ms_to_idx = Column(self._file["ms_to_idx"])
         self.n = self.n_expected = len(self._columns[0])
         self._n_ms = len(self._ms_to_idx)
         if self._n_ms != (self.t_stop_us + 999) // 1000 + 1:
@@ -252,7 +253,7 @@ class EventsStore(Divided, hdf5.Opened):
     @property
     def columns(self) -> list[h5py.Dataset]:
         """t, x, y and p as they are in the file."""
-        return list(self._columns)
+        return [column.dataset for column in self._columns]
 
     @property
     def members(self) -> list[Member]:

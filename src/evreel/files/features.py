@@ -31,6 +31,7 @@ from evreel.files import hdf5
 from evreel.files.extra import extra_of
 from evreel.files.filters import ZSTD, decompress_into
 from evreel.files.frame_chunks import FrameChunks
+from evreel.files.gzip_chunks import GzipChunks
 from evreel.files.samples import add_samples, read_samples
 from evreel.geometry import Geometry
 from evreel.layout import (
@@ -240,7 +241,9 @@ class FeaturesFile(hdf5.Opened):
             self._data = self._file["data"]
             self._read_attributes()
             self._check_chunks()
-            self._direct = _is_zstd_by_window(self._data)
+            self._is_zstd = _is_zstd_by_window(self._data)
+            by_window = self._data.chunks == (1, *self.shape[1:])
+            self._gzip = GzipChunks.of(self._data) if by_window else None
             self.windows = self._read_windows()
             self.samples = self._read_samples()
             self.extra = extra_of(self._file, self.path)
@@ -258,13 +261,18 @@ class FeaturesFile(hdf5.Opened):
         LayoutError
             If its bytes are damaged.
         """
+        k = self._checked(k)
+        frame = np.empty(self.shape[1:], dtype=self.dtype)
+        self._fill(k, frame)
+        return frame
+
+    def _checked(self, k: int) -> int:
+        """Return the number of a window that there is."""
         self.check_open()
         k = operator.index(k)
         if not 0 <= k < len(self):
             raise IndexError(f"{self.path.name}: no window {k}; there are {len(self)}")
-        frame = np.empty(self.shape[1:], dtype=self.dtype)
-        self._fill(k, frame)
-        return frame
+        return k
 
     def values(self, k: int) -> npt.NDArray[np.float32]:
         """Return the frame of window k as the values that it stands for, (C, H, W) float32.
@@ -274,12 +282,27 @@ class FeaturesFile(hdf5.Opened):
         IndexError, LayoutError
             As `read`.
         """
+        values = np.empty(self.shape[1:], dtype=np.float32)
+        self.read_into(k, values)
+        return values
+
+    def read_into(self, k: int, values: npt.NDArray[np.float32]) -> None:
+        """Fill an array, (C, H, W) float32, with the values that the frame of window k stands for.
+
+        Raises
+        ------
+        IndexError, LayoutError
+            As `read`.
+        """
+        if self.dtype == values.dtype and values.flags.c_contiguous:
+            self._fill(self._checked(k), values)
+            return
         frame = self.read(k)
         if self.scale is None:
-            return frame.astype(np.float32, copy=False)
-        steps = np.arange(256) * self.scale
-        values: npt.NDArray[np.float32] = steps.astype(np.float32)[frame]
-        return values
+            values[...] = frame
+        else:
+            steps = (np.arange(256) * self.scale).astype(np.float32)
+            np.take(steps, frame, out=values, mode="clip")  # "raise" would go through a copy
 
     def __getitem__(self, rows: int | slice) -> Frame:
         """Return the frame of one window, (C, H, W), or the frames of a slice, (n, C, H, W)."""
@@ -321,7 +344,10 @@ class FeaturesFile(hdf5.Opened):
                 hint=hdf5.REBUILD,
             )
         ):
-            if not self._direct:
+            if self._gzip is not None:
+                self._gzip.read((k, 0, 0, 0)).fill(frame.reshape(-1))
+                return
+            if not self._is_zstd:
                 frame[...] = self._data[k]
                 return
             unfiltered, chunk = self._data.id.read_direct_chunk((k, 0, 0, 0))

@@ -18,6 +18,7 @@ from evreel.closing import Closing
 from evreel.errors import EventsError, EvreelError, LayoutError
 from evreel.events import Events, Sensor
 from evreel.files.filters import check_filters
+from evreel.files.gzip_chunks import Column
 from evreel.files.inspection import InspectionError, check_structure, described
 from evreel.files.seal import is_sealed, seal_of
 from evreel.layout import LAYOUTS, Array, Filter, Layout
@@ -333,9 +334,9 @@ def reading(path: Path, what: str) -> Iterator[None]:
 
 
 def read_events(
-    columns: Iterable[h5py.Dataset], start: int, stop: int, sensor: Sensor, path: Path
+    columns: Iterable[Column], start: int, stop: int, sensor: Sensor, path: Path
 ) -> Events:
-    """Return rows ``[start, stop)`` of the data sets t, x, y and p.
+    """Return rows ``[start, stop)`` of the columns t, x, y and p.
 
     Raises
     ------

@@ -33,6 +33,7 @@ from evreel.errors import (
 from evreel.events import Events, Sensor
 from evreel.files import hdf5
 from evreel.files.events_store import EventsStore
+from evreel.files.gzip_chunks import Column
 from evreel.layout import COLUMN_CHUNK, SHAPE_KINDS, SLICES, Array
 from evreel.provenance import counts_in, digests_in
 from evreel.text import nfc
@@ -313,8 +314,10 @@ class SlicesFile(hdf5.Opened):
         self.t_stop_us = int(self._attribute("t_stop_us"))
         self.events_outside_slices = int(self._attribute("events_outside_slices"))
         self.first_row = int(self._file["first_row"][()])
-        self._columns = [self._file[f"events/{name}"] for name in "txyp"]
-        self._roi = self._file["events/roi"]
+        self._columns = [Column(self._file[f"events/{name}"]) for name in "txyp"]
+        self._roi = Column(self._file["events/roi"])
+        self._overlap_columns = [Column(self._file[name]) for name in _OVERLAPS]
+        self._shape_times = [Column(self._file[f"shapes/{edge}_us"]) for edge in ("start", "stop")]
         self.n_events = len(self._roi)
         self.windows = Windows(
             *(self._file[f"slices/{c}"][:] for c in ("start_us", "stop_us", "start", "stop"))
@@ -356,7 +359,7 @@ class SlicesFile(hdf5.Opened):
         """Yield the additional regions of events ``[start, stop)``, in pieces of at most `rows`."""
         self.check_open()
         with hdf5.reading(self.path, "overlaps"):
-            event, roi = (self._file[name] for name in _OVERLAPS)
+            event, roi = self._overlap_columns
             first, last = (bisect_left(event, row) for row in (start, stop))
             for row in range(first, last, rows):
                 part = slice(row, min(row + rows, last))
@@ -408,8 +411,8 @@ class SlicesFile(hdf5.Opened):
         """Return the first row, and one past the last, of the shapes that `shapes_in` returns."""
         self.check_open()
         with hdf5.reading(self.path, "the times of shapes"):
-            first = bisect_right(self._file["shapes/stop_us"], start_us)
-            starts = self._file["shapes/start_us"]
+            starts, stops = self._shape_times
+            first = bisect_right(stops, start_us)
             return first, self.n_shapes if stop_us is None else bisect_left(starts, stop_us)
 
     def table(self, start_us: int = 0, stop_us: int | None = None) -> dict[str, npt.NDArray[Any]]:
@@ -443,6 +446,28 @@ class SlicesFile(hdf5.Opened):
         """
         labels: npt.NDArray[np.int32] = np.append(self.rois.label, np.int32(-1))[roi]
         return labels
+
+    def regions_in(self, k: int, roi: Int32Array) -> Int32Array:
+        """Return the regions of the events of slice k, rows of `rois` in order, further ones too.
+
+        Parameters
+        ----------
+        k
+            Number of the slice.
+        roi
+            The primary regions of its events, as `slice` gives them.
+        """
+        seen = np.zeros(len(self.rois.label) + 1, dtype=bool)
+        seen[roi] = True  # of −1, the last
+        for _, more in self.overlaps_of(int(self.windows.start[k]), int(self.windows.stop[k])):
+            seen[more] = True
+        return np.flatnonzero(seen[:-1]).astype(np.int32)
+
+    def tags_in(self, k: int) -> Int32Array:
+        """Return the labels of the tags of frames that have a part of slice k's time, in order."""
+        tags, windows = self.tags, self.windows
+        inside = (tags.start_us < windows.stop_us[k]) & (tags.stop_us > windows.start_us[k])
+        return np.unique(tags.label[inside])
 
     def regions_of(self, labels: Iterable[str]) -> Callable[[int, int], npt.NDArray[np.bool_]]:
         """Return what tells which rows of the events store are in a region of one of some labels.

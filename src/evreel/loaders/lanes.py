@@ -8,6 +8,7 @@ the recordings, N and T. A piece never holds frames of two recordings, nor of tw
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -76,8 +77,12 @@ def order_of(names: Sequence[str], *, shuffle: bool, seed: int, epoch: int) -> l
     if not shuffle:
         return places
 
-    def drawn(place: int) -> tuple[bytes, int]:
-        text = f"{seed} {epoch} {names[place]}"
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest(), place
+    seen: Counter[str] = Counter()
+
+    def drawn(place: int) -> bytes:
+        name = names[place]
+        text = f"{seed} {epoch} {name}" + f" {seen[name]}" * (seen[name] > 0)
+        seen[name] += 1  # the same name again has a place of its own
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
     return sorted(places, key=drawn)

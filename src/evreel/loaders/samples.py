@@ -17,7 +17,7 @@ from evreel.events import Events, Sensor
 from evreel.files.events_store import EventsStore
 from evreel.files.features import FeaturesFile, Frame
 from evreel.files.hdf5 import REBUILD, layout_of
-from evreel.files.opened import OpenFiles
+from evreel.files.kept import KeptOpen
 from evreel.files.samples import SamplesFile
 from evreel.layout import EVENTS, FEATURES
 from evreel.provenance import state
@@ -31,9 +31,6 @@ SampleFiles: TypeAlias = tuple[str | os.PathLike[str], str | os.PathLike[str]]
 """An events store, or a features file, and the samples file of the same recording."""
 SampleSource: TypeAlias = Release | str | os.PathLike[str] | SampleFiles | Iterable[SampleFiles]
 """A release or its folder; or plain files."""
-
-_KEPT_OPEN = 64
-"""Plain files that stay open when not in use, as many as of a release."""
 
 
 class _Where(NamedTuple):
@@ -131,7 +128,7 @@ class _Plain(_Recorded):
     places: Mapping[str, _Where] = {}
     has_frames = False
 
-    def __init__(self, files: SampleFiles, opened: OpenFiles) -> None:
+    def __init__(self, files: SampleFiles, opened: KeptOpen) -> None:
         self._made, self._cut = (Path(path).absolute() for path in files)
         self._opened = opened
         with SamplesFile(self._cut) as file:
@@ -163,9 +160,9 @@ class _Plain(_Recorded):
         return decoding or f"sha256:{Memory().digests(self._made).sha256}"
 
     @property
-    def _key(self) -> tuple[object, ...]:
+    def _key(self) -> str:
         """What is another one if the file is."""
-        return (self._made, *(state(self._made) if self._made.is_file() else ()))
+        return f"{self._made} {state(self._made) if self._made.is_file() else ()}"
 
 
 class LabelledSamples:
@@ -281,7 +278,7 @@ class LabelledSamples:
                 f"feature={feature!r} is of a release, but plain files are given",
                 hint="Give the features file in place of the events store.",
             )
-        opened = OpenFiles(_KEPT_OPEN)
+        opened = KeptOpen()
         recorded: list[_Plain] = []
         for pair in pairs:
             try:

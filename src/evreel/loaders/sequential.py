@@ -7,36 +7,46 @@ recording is opened by one worker, and read or computed from its start to its en
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from evreel.boxes import LoadLabels
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, ParameterError, UsageError
+from evreel.events import Sensor
+from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE
+from evreel.loaders.filling import filled
 from evreel.loaders.lanes import Piece, n_pieces, order_of, pieces
 from evreel.loaders.live import feature_settings
-from evreel.loaders.sources import Boxes, Files, Frames, Metadata, Source, check_shapes, sources_of
+from evreel.loaders.shown import Shown, VizLabels
+from evreel.loaders.sources import (
+    Boxes,
+    Files,
+    Frames,
+    Look,
+    Metadata,
+    SensorSize,
+    Source,
+    check_shapes,
+    sources_of,
+)
+from evreel.steps.common import os_error
+from evreel.video.labelled import Image
 
 Batch = dict[str, Any]
 Padding = Literal["pad", "drop"]
 OnDamage = Literal["fail", "skip"]
-LoadLabels = Callable[
-    [Metadata, int, int, npt.NDArray[Any]], tuple[Sequence[Any], npt.NDArray[np.bool_]]
-]
-"""Function of (metadata, start_us, duration_us, tensor) → T labels and which of T are labelled."""
 Transform = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
-PREFETCHED = 2
-"""Batches that workers are ahead."""
 _KEYS = (
     "inputs",
     "labels",
@@ -110,9 +120,45 @@ class Lanes:
         """Return room for what n lanes have in a batch."""
         return Room(self, n)
 
+    def lane(self, number: int, epoch: int, first_batch: int = 0) -> Lane:
+        """Return a lane of an epoch that fills its part of `first_batch` and of those after it."""
+        return Lane(self, number, epoch, first_batch)
+
+    def are_over(self, room: Room) -> bool:
+        """Tell whether a batch of all lanes comes after the last one of the epoch."""
+        return not (room.is_alive.all() if self.drops else room.is_alive.any())
+
+
+class Counted:
+    """What was padded or left out: name → how often. Lanes may count at the same time."""
+
+    def __init__(self) -> None:
+        self._each: list[tuple[str, int]] = []
+
+    def count(self, name: str, n: int) -> None:
+        """Count it n times."""
+        if n:
+            self._each.append((name, n))
+
+    def add(self, other: Counted) -> None:
+        """Count what was counted elsewhere, too."""
+        self._each += other._each
+
+    def put_into(self, counts: MutableMapping[str, int]) -> None:
+        """Add it to what was counted before."""
+        for name, n in self._each:
+            counts[name] = counts.get(name, 0) + n
+
 
 class Room:
-    """Room for what n lanes have in one batch: zeros, no labels, until it is filled."""
+    """Room for what n lanes have in one batch: zeros, no labels, until it is filled.
+
+    Attributes
+    ----------
+    n_labels : (n,) boxes of the lanes' frames, also where frames could not be read.
+    counted : what counts if the batch is delivered.
+    passed : what counts anyway: of recordings that were passed on the way to the batch.
+    """
 
     def __init__(self, lanes: Lanes, n: int) -> None:
         t = lanes.num_tbins
@@ -127,11 +173,28 @@ class Room:
             for name, (dtype, shape) in lanes.extra.items()
         }
         self.is_alive = np.zeros(n, dtype=bool)
-        self.counts: dict[str, int] = {}
+        self.n_labels = np.zeros(n, dtype=np.int64)
+        self.counted, self.passed = Counted(), Counted()
 
     def count(self, name: str, n: int) -> None:
-        """Count what was padded or left out."""
-        self.counts[name] = self.counts.get(name, 0) + n
+        """Count what is padded or left out in this batch."""
+        self.counted.count(name, n)
+
+    def put(self, columns: slice, part: Room) -> None:
+        """Put what some lanes have, which was filled elsewhere, where it belongs."""
+        self.inputs[:, columns] = part.inputs
+        self.keeps[columns] = part.keeps
+        self.is_labelled[:, columns] = part.is_labelled
+        self.is_padded[:, columns] = part.is_padded
+        self.is_alive[columns] = part.is_alive
+        self.n_labels[columns] = part.n_labels
+        self.infos[columns] = part.infos
+        for own, labels in zip(self.labels, part.labels, strict=True):
+            own[columns] = labels
+        for name, values in self.extra.items():
+            values[:, columns] = part.extra[name]
+        self.counted.add(part.counted)
+        self.passed.add(part.passed)
 
     def batch(self) -> Batch:
         """Return what was filled, by name."""
@@ -181,14 +244,12 @@ class Lane:
         frames, piece = turn
         n = piece.stop - piece.start
         room.is_alive[column] = True
-        room.count("padded_frames", t - n)
-        room.infos[column] = info = _info(frames, piece)
+        room.n_labels[column] = frames.n_labels(piece.start, piece.stop)
+        room.infos[column] = info = info_of(frames, piece)
         self._last = frames.metadata
         inputs = room.inputs[:, column]
         try:
-            frames.read(piece.start, piece.stop, inputs[:n])
-            for name, values in room.extra.items():
-                values[:n, column] = frames.extra[name][piece.start : piece.stop]
+            self._read(frames, piece, room, column)
         except EvreelError:
             if self._lanes.on_damage == "fail":
                 raise
@@ -196,14 +257,45 @@ class Lane:
             for values in room.extra.values():
                 values[:, column] = 0
             room.count("skipped_frames", n)
+            room.count("skipped_labels", int(room.n_labels[column]))
+            room.count("padded_frames", t - n)
             self._is_cut = True
             return
+        room.count("padded_frames", t - n)
         room.keeps[column] = not (piece.is_first or self._is_cut)
         self._is_cut = False
         room.is_padded[:n, column] = False
         self._label(room, column, frames, piece, info)
         if self._lanes.transforms is not None:
-            inputs[...] = self._lanes.transforms(inputs)
+            inputs[...] = self._transformed(inputs)
+            inputs[n:] = 0
+
+    def _read(self, frames: Frames, piece: Piece, room: Room, column: int) -> None:
+        n = piece.stop - piece.start
+        with told_by_the_system():
+            frames.read(piece.start, piece.stop, room.inputs[:n, column])
+            for name, values in room.extra.items():
+                values[:n, column] = frames.extra[name][piece.start : piece.stop]
+
+    def _is_damaged(self, frames: Frames, piece: Piece) -> bool:
+        """Tell whether a piece that was delivered before could not be read."""
+        if self._lanes.on_damage == "fail":
+            return False
+        try:
+            self._read(frames, piece, self._lanes.room(1), 0)
+        except EvreelError:
+            return True
+        return False
+
+    def _transformed(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        assert self._lanes.transforms is not None
+        found = np.asarray(self._lanes.transforms(inputs))
+        if found.shape != inputs.shape:
+            raise ParameterError(
+                f"transforms made {found.shape} of {inputs.shape}; it must keep the shape",
+                hint="Change shapes after a batch is delivered.",
+            )
+        return found
 
     def _label(self, room: Room, column: int, frames: Frames, piece: Piece, info: Info) -> None:
         n = piece.stop - piece.start
@@ -211,7 +303,9 @@ class Lane:
             labels: Sequence[Any] = frames.boxes(piece.start, piece.stop)
             is_labelled = frames.labelled(piece.start, piece.stop)
         else:
-            labels, is_labelled = self._lanes.load_labels(*info, room.inputs[:, column])
+            tensor = room.inputs[:, column]
+            tensor.flags.writeable = False
+            labels, is_labelled = self._lanes.load_labels(*info, tensor)
             is_labelled = np.asarray(is_labelled, dtype=bool)
             if len(labels) != self._lanes.num_tbins or is_labelled.shape != (len(labels),):
                 raise ParameterError(
@@ -228,66 +322,225 @@ class Lane:
         lanes = self._lanes
         for place in self._order:
             try:
-                frames = lanes.sources[place].open()
-            except (EvreelError, OSError):
+                with told_by_the_system():
+                    frames = lanes.sources[place].open()
+            except UsageError:
+                raise
+            except EvreelError:
                 if lanes.on_damage == "fail":
                     raise
-                self._counted().count("skipped_recordings", 1)
+                if not self._skip:
+                    self._counted().count("skipped_recordings", 1)
                 continue
             with frames:
                 check_shapes(frames, lanes.shape)
-                missing = [name for name in lanes.extra if name not in frames.extra]
-                if missing:
-                    raise UsageError(
-                        f"has no {missing[0]!r} per window, which other recordings have",
-                        path=frames.metadata.path,
-                        hint="Add it with `evreel enrich`.",
-                    )
+                _check_extra(frames, lanes.extra)
                 n = n_pieces(frames.segments, lanes.num_tbins, drop=lanes.drops)
+                if not self._skip:
+                    self._counted().count("labels_outside_windows", frames.n_labels_outside)
+                    if lanes.load_labels is None and not frames.has_boxes:
+                        self._counted().count("recordings_without_boxes", 1)
                 if n <= self._skip:
                     self._skip -= n
                     self._last = frames.metadata
                     continue
-                if not self._skip:
-                    self._counted().count("labels_outside_windows", frames.n_labels_outside)
                 for piece in pieces(frames.segments, lanes.num_tbins, drop=lanes.drops):
                     if self._skip:
                         self._skip -= 1
+                        self._is_cut = not self._skip and self._is_damaged(frames, piece)
                         continue
                     yield frames, piece
 
-    def _counted(self) -> Room:
+    def _counted(self) -> Counted:
+        """Return what counts whether or not the batch is delivered."""
         assert self._room is not None
-        return self._room
+        return self._room.passed
 
     def close(self) -> None:
         """Close what is open."""
         self._turns.close()  # type: ignore[attr-defined]
 
 
-def _info(frames: Frames, piece: Piece) -> Info:
+@contextlib.contextmanager
+def told_by_the_system() -> Iterator[None]:
+    """Turn what the system refuses into an error of evreel's."""
+    try:
+        yield
+    except OSError as error:
+        raise EvreelError(os_error(error)) from error
+
+
+def _check_extra(
+    frames: Frames, expected: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
+) -> None:
+    """Raise `UsageError` if a recording has other values per window than the others."""
+    has = frames.look.extra
+    for name in sorted({*has, *expected}):
+        if has.get(name) != expected.get(name):
+            said = [
+                "none" if one is None else f"{one[0]} of shape {one[1]}"
+                for one in (has.get(name), expected.get(name))
+            ]
+            raise UsageError(
+                f"has {said[0]} as {name!r} per window; other recordings have {said[1]}",
+                path=frames.metadata.path,
+                hint="Add the same to all of them with `evreel enrich`.",
+            )
+
+
+def info_of(frames: Frames, piece: Piece) -> Info:
+    """Return what a batch says of a piece of a recording."""
     start = int(frames.windows.start_us[piece.start])
     stop = int(frames.windows.stop_us[piece.stop - 1])
     return Info(frames.metadata, start, stop - start)
 
 
-class SequentialLoader:
+class LanesLoader:
+    """What loaders of lanes have in common: epochs, a state to go on from, counts.
+
+    Parameters
+    ----------
+    lanes
+        What is delivered.
+    num_workers
+        Workers that fill batches ahead.
+    """
+
+    def __init__(self, lanes: Lanes, num_workers: int) -> None:
+        self._lanes = lanes
+        self.num_workers = at_least("num_workers", num_workers, 0)
+        self.counts: MutableMapping[str, int] = {}
+        self._epoch, self._batch, self._begun = 0, 0, False
+        self._n_labels = 0
+        self._turn: object | None = None  # the iteration whose place the loader tells
+
+    @property
+    def batch_size(self) -> int:
+        """N, number of lanes."""
+        return self._lanes.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration be an epoch's, from its start."""
+        self._epoch, self._batch, self._n_labels = epoch, 0, 0
+        self._begun, self._turn = False, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the loader is, for `load_state_dict`: plain numbers and text."""
+        return {
+            "epoch": self._epoch,
+            "batch": self._batch,
+            "labels": self._n_labels,
+            "counts": dict(self.counts),
+            "identity": self._identity(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another loader of the same data was: its next batch comes next.
+
+        Raises
+        ------
+        UsageError
+            If that one had other recordings or arguments.
+        """
+        if state.get("identity") != self._identity():
+            raise UsageError(
+                "the state is of a loader with other recordings or arguments",
+                hint="Make the loader with the same files, batch_size, array_dim, padding, "
+                "shuffle and seed.",
+            )
+        self.set_epoch(int(state["epoch"]))
+        self._batch, self._n_labels = int(state["batch"]), int(state["labels"])
+        self.counts = dict(state["counts"])
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of the next epoch, or those that follow a loaded state.
+
+        Of several iterations at once, each is an epoch of its own, and the loader's state is that
+        of the last one that began.
+        """
+        if self._begun:
+            self.set_epoch(self._epoch + 1)
+        self._begun = True
+        self._turn = turn = object()
+        epoch, batch, n_labels = self._epoch, self._batch, self._n_labels
+        with contextlib.closing(self._rooms(epoch, batch)) as rooms:
+            for room in rooms:
+                room.passed.put_into(self.counts)
+                if self._lanes.are_over(room):
+                    break
+                room.counted.put_into(self.counts)
+                batch += 1
+                n_labels += int(room.n_labels.sum())
+                if self._turn is turn:
+                    self._batch, self._n_labels = batch, n_labels
+                yield self._delivered(room)
+        self._count_dropped(batch, n_labels)
+        if self._turn is turn:
+            self.set_epoch(epoch + 1)
+
+    def show(self, viz_labels: VizLabels = None) -> Iterator[Image]:
+        """Yield a picture of each time bin, all lanes side by side, of the batches that come next.
+
+        Parameters
+        ----------
+        viz_labels
+            Function of (frame, labels) of a lane that returns a picture, or draws on the one that
+            it is given; or True, for boxes with the names of their classes.
+
+        Yields
+        ------
+        (H', W', 3) uint8. A lane whose memory is reset has a red corner.
+        """
+        sources = self._lanes.sources
+        labels = sources[0].labels() if viz_labels is True else {}
+        shown = Shown(sources[0].shown_as(), viz_labels, labels)
+        for batch in self:
+            yield from shown.pictures(batch)
+
+    @property
+    def _next_epoch(self) -> int:
+        return self._epoch + self._begun
+
+    def _identity(self) -> str:
+        lanes = self._lanes
+        said = [
+            *([source.identity for source in lanes.sources], lanes.batch_size, lanes.num_tbins),
+            *(lanes.shape, lanes.padding, lanes.shuffle, lanes.seed),
+        ]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    def _rooms(self, epoch: int, first_batch: int) -> Generator[Room]:
+        """Yield filled batches, the last of which comes after the end."""
+        yield from filled(self._lanes, epoch, first_batch, self.num_workers)
+
+    def _count_dropped(self, n_batches: int, n_labels: int) -> None:
+        """Count what an epoch of so many batches has left out, which had so many labels."""
+
+    def _delivered(self, room: Room) -> Batch:
+        """Return a batch as it is delivered."""
+        return room.batch()
+
+
+class SequentialLoader(LanesLoader):
     """Yield batches of sequences that go on from batch to batch.
 
     Parameters
     ----------
     files
-        A release or its folder; or features files, or, with a representation, recordings or events
-        stores, one by one. Boxes are those of the release, or ``<name>_bbox.npy`` beside a file.
+        A release or its folder; or features files, evreel's or Metavision's own, or, with a
+        representation, recordings or events stores: one by one, by wildcards, or a folder of them.
+        Boxes are those of the release, or ``<name>_bbox.npy`` beside a file.
     delta_t
         Duration of a frame's window, µs; with precomputed features it may be None.
     representation
         What is computed live; None: features are precomputed.
     array_dim
-        (T, C, H, W), or (T,) if frames are taken as they are.
+        (T, C, H, W), or (T,) if frames are taken as they are. Frames that are computed live are
+        brought to H and W: by halvings of the events, and what is left by a bilinear resize.
     load_labels
         Function of (metadata, start_us, duration_us, tensor) → T labels, and (T,) which of them are
-        labelled; None: the boxes of each frame.
+        labelled, as `evreel.boxes.load_labels_stub`; None: the boxes of each frame. At the end of a
+        recording the duration is that of the frames that there are. The tensor is read-only.
     batch_size
         N, number of lanes.
     num_workers
@@ -307,16 +560,22 @@ class SequentialLoader:
         Of a release: which feature, and the recordings and samples of which split.
     seed
         What a shuffled order is drawn from.
+    stream, sensor
+        Of recordings by their paths: which event stream, and the sensor's size where a recording
+        does not state it.
     on_damage
-        ``fail``: a damaged or missing file is an error. ``skip``: it is left out and counted.
+        ``fail``: a damaged or missing file is an error. ``skip``: a recording that cannot be opened
+        is left out, and so are T frames if one of them cannot be read, with their labels; the
+        memory is reset after them. Both are counted.
     settings
         Windows other than those of `delta_t` (``count=5000``), geometry, ``store``, as
         `evreel.features` takes them.
 
     Attributes
     ----------
-    counts : name → how often, in the epochs so far: ``padded_frames``, ``dropped_frames``,
-        ``skipped_frames``, ``skipped_recordings``, ``labels_outside_windows``.
+    counts : name → how often, in the epochs so far: ``padded_frames``; ``dropped_frames`` and
+        ``dropped_labels``; ``skipped_recordings``, ``skipped_frames`` and ``skipped_labels``;
+        ``labels_outside_windows``; ``recordings_without_boxes``, which have no file of boxes.
 
     Yields
     ------
@@ -342,7 +601,7 @@ class SequentialLoader:
         load_labels: LoadLabels | None = None,
         batch_size: int = 8,
         num_workers: int = 2,
-        preprocess_kwargs: Mapping[str, Any] = MappingProxyType({}),
+        preprocess_kwargs: Mapping[str, Any] | None = None,
         shuffle: bool = False,
         padding: Padding | bool = "pad",
         transforms: Transform | None = None,
@@ -350,134 +609,92 @@ class SequentialLoader:
         feature: str | None = None,
         split: str | None = None,
         seed: int = 0,
+        stream: int | None = None,
+        sensor: SensorSize | None = None,
         on_damage: OnDamage = "fail",
         **settings: Any,
     ) -> None:
-        made = _live_settings(delta_t, representation, preprocess_kwargs, settings)
-        sources = sources_of(
-            files, made, feature=feature, split=split, delta_t_us=delta_t if made is None else None
-        )
+        if on_damage not in ("fail", "skip"):
+            raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
+        made = _live_settings(delta_t, representation, preprocess_kwargs or {}, settings)
         dims = _array_dim(array_dim)
-        shape, extra = _first(sources, on_damage)
+        sources = sources_of(
+            files,
+            made,
+            feature=feature,
+            split=split,
+            delta_t_us=delta_t if made is None else None,
+            size=_size(dims, made),
+            stream=stream,
+            sensor=sensor,
+        )
+        shape, extra = first_look(sources, on_damage)
         if dims[1:] and dims[1:] != shape:
-            raise UsageError(f"array_dim says frames of {dims[1:]}; they are {shape} (C, H, W)")
-        self._lanes = Lanes(
+            raise UsageError(
+                f"array_dim says frames of {dims[1:]}; they are {shape} (C, H, W)",
+                hint="Leave C, H and W out, or make the feature in another size.",
+            )
+        lanes = Lanes(
             sources,
-            *(_at_least("batch_size", batch_size, 1), dims[0], shape, extra, _padding(padding)),
+            *(at_least("batch_size", batch_size, 1), dims[0], shape, extra, _padding(padding)),
             *(shuffle, seed, load_labels, transforms, on_damage),
         )
-        self.num_workers = _at_least("num_workers", num_workers, 0)
-        if self._lanes.drops and len(sources) < batch_size:
+        if lanes.drops and len(sources) < lanes.batch_size:
             raise UsageError(
                 f"batch_size={batch_size} lanes have only {len(sources)} recordings: with "
                 "padding='drop' nothing would be delivered",
                 hint="Choose a smaller batch_size, or padding='pad'.",
             )
-        self.counts: MutableMapping[str, int] = {}
-        self._epoch, self._batch, self._begun = 0, 0, False
-
-    @property
-    def batch_size(self) -> int:
-        """N, number of lanes."""
-        return self._lanes.batch_size
+        super().__init__(lanes, num_workers)
 
     def __len__(self) -> int:
-        """Return the number of batches of the next epoch; every recording is opened for it."""
-        lanes = self._lanes
-        n = []
-        for source in lanes.sources:
-            try:
-                with source.open() as frames:
-                    n.append(n_pieces(frames.segments, lanes.num_tbins, drop=lanes.drops))
-            except (EvreelError, OSError):
-                if lanes.on_damage == "fail":
-                    raise
-                n.append(0)
-        order = lanes.order(self._next_epoch)
-        of_lanes = [sum(n[k] for k in order[i :: lanes.batch_size]) for i in range(self.batch_size)]
-        return min(of_lanes) if lanes.drops else max(of_lanes)
+        """Return the number of batches of the next epoch.
 
-    def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration be an epoch's, from its start."""
-        self._epoch, self._batch, self._begun = epoch, 0, False
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the loader is, for `load_state_dict`: plain numbers and text."""
-        return {"epoch": self._epoch, "batch": self._batch, "identity": self._identity()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another loader of the same data was: its next batch comes next.
-
-        Raises
-        ------
-        UsageError
-            If that one had other recordings or arguments.
+        Every recording is opened for it, once; those that are not stores are decoded.
         """
-        if state.get("identity") != self._identity():
-            raise UsageError(
-                "the state is of a loader with other recordings or arguments",
-                hint="Make the loader with the same files, batch_size, array_dim, padding, "
-                "shuffle and seed.",
-            )
-        self._epoch, self._batch, self._begun = int(state["epoch"]), int(state["batch"]), False
+        n = [sizes.n_pieces for sizes in self._sizes]
+        order = self._lanes.order(self._next_epoch)
+        of_lanes = [sum(n[k] for k in order[i :: self.batch_size]) for i in range(self.batch_size)]
+        return min(of_lanes) if self._lanes.drops else max(of_lanes)
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of the next epoch, or those that follow a loaded state."""
-        if self._begun:
-            self.set_epoch(self._epoch + 1)
-        self._begun = True
-        epoch = self._epoch
-        for room in self._rooms(epoch, self._batch):
-            for name, n in room.counts.items():
-                self.counts[name] = self.counts.get(name, 0) + n
-            self._batch += 1
-            yield room.batch()
-        if self._epoch == epoch:
-            self.set_epoch(epoch + 1)
+    @functools.cached_property
+    def _sizes(self) -> list[_Sizes]:
+        """How much each recording has."""
+        return [self._size_of(source) for source in self._lanes.sources]
 
-    @property
-    def _next_epoch(self) -> int:
-        return self._epoch + self._begun
-
-    def _identity(self) -> str:
+    def _size_of(self, source: Source) -> _Sizes:
         lanes = self._lanes
-        said = [
-            *([source.name for source in lanes.sources], lanes.batch_size, lanes.num_tbins),
-            *(lanes.padding, lanes.shuffle, lanes.seed),
-        ]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
-    def _rooms(self, epoch: int, first_batch: int) -> Iterator[Room]:
-        """Yield filled batches until the lanes are over."""
-        lanes, n = self._lanes, self.batch_size
-        each = [Lane(lanes, k, epoch, first_batch) for k in range(n)]
-        workers = [range(k, n, self.num_workers) for k in range(min(self.num_workers, n))]
-        pools = [ThreadPoolExecutor(1, "evreel-load") for _ in workers]
-
-        def fill(room: Room, numbers: Sequence[int]) -> None:
-            for number in numbers:
-                each[number].fill(room, number)
-
-        pending: deque[tuple[Room, list[Future[None]]]] = deque()
         try:
-            while True:
-                while len(pending) <= (PREFETCHED if pools else 0):
-                    room = lanes.room(n)
-                    if not pools:
-                        fill(room, range(n))
-                    parts = zip(pools, workers, strict=True)
-                    pending.append((room, [pool.submit(fill, room, own) for pool, own in parts]))
-                room, futures = pending.popleft()
-                for future in futures:
-                    future.result()
-                if not (room.is_alive.all() if lanes.drops else room.is_alive.any()):
-                    return
-                yield room
-        finally:
-            for pool in pools:
-                pool.shutdown(cancel_futures=True)
-            for lane in each:
-                lane.close()
+            with told_by_the_system(), source.open() as frames:
+                return _Sizes(
+                    n_pieces(frames.segments, lanes.num_tbins, drop=lanes.drops),
+                    frames.n_frames,
+                    sum(frames.n_labels(*segment) for segment in frames.segments.tolist()),
+                )
+        except UsageError:
+            raise
+        except EvreelError:
+            if lanes.on_damage == "fail":
+                raise
+            return _Sizes(0, 0, 0)
+
+    def _count_dropped(self, n_batches: int, n_labels: int) -> None:
+        """Count the frames and boxes of all recordings that were in no batch of an epoch."""
+        if not self._lanes.drops:
+            return
+        delivered = n_batches * self.batch_size * self._lanes.num_tbins
+        dropped = Counted()
+        dropped.count("dropped_frames", sum(sizes.n_frames for sizes in self._sizes) - delivered)
+        dropped.count("dropped_labels", sum(sizes.n_labels for sizes in self._sizes) - n_labels)
+        dropped.put_into(self.counts)
+
+
+class _Sizes(NamedTuple):
+    """How much a recording has: pieces of its lane, frames, boxes of frames."""
+
+    n_pieces: int
+    n_frames: int
+    n_labels: int
 
 
 def _live_settings(
@@ -495,31 +712,38 @@ def _live_settings(
     return None
 
 
-def _first(
-    sources: Sequence[Source], on_damage: OnDamage
-) -> tuple[tuple[int, int, int], dict[str, tuple[np.dtype[Any], tuple[int, ...]]]]:
-    """Return shape of frames and values per window of the first recording that can be opened."""
+def first_look(sources: Sequence[Source], on_damage: OnDamage) -> Look:
+    """Return what frames of the first recording that can be opened look like."""
     for k, source in enumerate(sources):
         try:
-            with source.open() as frames:
-                for name in frames.extra:
-                    if name in _KEYS:
-                        raise UsageError(
-                            f"its values per window are called {name!r}, as a part of a batch is",
-                            path=frames.metadata.path,
-                        )
-                extra = {
-                    name: (values.dtype, tuple(values.shape[1:]))
-                    for name, values in frames.extra.items()
-                }
-                return frames.metadata.shape, extra
-        except (EvreelError, OSError):
+            with told_by_the_system():
+                look = source.look()
+        except UsageError:
+            raise
+        except EvreelError:
             if on_damage == "fail" or k == len(sources) - 1:
                 raise
+            continue
+        for name in look.extra:
+            if name in _KEYS:
+                raise UsageError(
+                    f"values per window are called {name!r}, as a part of a batch is",
+                    place=source.name,
+                    hint="Add them under another name.",
+                )
+        return look
     raise UsageError("there is no recording")
 
 
-def _at_least(name: str, value: int, least: int) -> int:
+def _size(dims: tuple[int, ...], settings: FeatureSettings | None) -> Sensor | None:
+    """Return (height, width) that live frames are brought to, None if a geometry says it."""
+    if settings is None or settings.geometry != Geometry() or not dims[1:]:
+        return None
+    return Sensor(*dims[2:])
+
+
+def at_least(name: str, value: int, least: int) -> int:
+    """Return a whole number, or raise `UsageError` if it is none, or less than `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise UsageError(f"{name}={value!r} is not a whole number of {least} or more")
     return int(value)
@@ -529,7 +753,7 @@ def _array_dim(array_dim: Sequence[int]) -> tuple[int, ...]:
     dims = tuple(array_dim)
     if len(dims) not in (1, 4):
         raise UsageError(f"array_dim={dims} is neither (T, C, H, W) nor (T,)")
-    return tuple(_at_least("array_dim", dim, 1) for dim in dims)
+    return tuple(at_least("array_dim", dim, 1) for dim in dims)
 
 
 def _padding(padding: Padding | bool) -> Padding:

@@ -13,11 +13,11 @@ import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,22 +25,28 @@ import numpy.typing as npt
 from evreel.annotations.tables import Spans
 from evreel.closing import Closing
 from evreel.dataset.settings import FeatureSettings
-from evreel.errors import ParameterError, UsageError
+from evreel.errors import AnnotationError, LayoutError, ParameterError, UsageError, foreign
 from evreel.events import Sensor
 from evreel.files.boxes import (
     boxes_of_windows,
     boxes_path,
     first_path,
+    label_map,
     moved,
-    read_boxes,
     read_boxes_of_windows,
+    read_published_boxes,
 )
 from evreel.files.features import FeaturesFile, SampleWindows
-from evreel.layout import BOX_DTYPE
+from evreel.geometry import Geometry, to_size
+from evreel.layout import BOX_DTYPE, BOXES_SUFFIX, LABEL_MAP, OF_BOXES
+from evreel.loaders.metavision_file import MetavisionFile, is_metavision_file
+from evreel.recordings.open import open_recording
+from evreel.release.manifest import MANIFEST
 from evreel.release.open import Release, ReleasedRecording, open_release
-from evreel.representations import Frame, Run, frames_together
+from evreel.representations import Frame, Representation, Run, create, frames_together
 from evreel.steps.events import as_events
 from evreel.steps.features import most_in_memory, slices_of
+from evreel.steps.many import files_of, without_marks
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 
@@ -49,12 +55,16 @@ if TYPE_CHECKING:
 
 Boxes = npt.NDArray[np.void]
 
-Files = str | Path | Release | Sequence["str | Path | ReleasedRecording"]
-"""A release or its folder, or recordings, stores or features files, one by one."""
+Files: TypeAlias = "str | Path | Release | Sequence[str | Path | ReleasedRecording]"
+"""A release or its folder; or recordings, stores or features files, also by a wildcard or as a
+folder of them."""
+
+SensorSize: TypeAlias = "Sensor | tuple[int, int] | str"
+"""(height, width), or text such as ``346x260``, width x height."""
 
 
 class Metadata(NamedTuple):
-    """What a batch says of the recording that is in a lane.
+    """What a batch says of the recording that is in a lane; `evreel.boxes` finds its boxes by it.
 
     Attributes
     ----------
@@ -65,6 +75,9 @@ class Metadata(NamedTuple):
     t_offset : first timestamp on the camera's own clock, µs.
     duration_us : where its last window ends, µs.
     delta_t_us : duration of a window; 0 if windows have none that is the same for all.
+    geometry : which pixels of the sensor the frames are of.
+    boxes : its file of boxes; None if it is to be looked for beside `path`.
+    labelled : where annotators looked; None if nothing says it.
     """
 
     name: str
@@ -74,6 +87,32 @@ class Metadata(NamedTuple):
     t_offset: int
     duration_us: int
     delta_t_us: int
+    geometry: Geometry = Geometry()
+    boxes: Path | None = None
+    labelled: Spans | None = None
+
+    def __eq__(self, other: object) -> bool:
+        # Two arrays do not compare as a whole; they are of the recording that `boxes` are of.
+        return isinstance(other, Metadata) and self[:-1] == other[:-1]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[:-1])
+
+
+class Look(NamedTuple):
+    """What frames of a recording look like, known before the first one is read.
+
+    Attributes
+    ----------
+    shape : (C, H, W).
+    extra : name → (dtype, shape) of values per window.
+    """
+
+    shape: tuple[int, int, int]
+    extra: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
 
 
 class Frames(Closing):
@@ -87,6 +126,7 @@ class Frames(Closing):
         per sample if the recording is cut.
     samples : which windows belong to which sample; None if the recording is not cut.
     extra : name → (N, …) values that were added per window.
+    has_boxes : whether there is a file of boxes, if only with none in it.
     n_labels_outside : boxes that are in no window.
     """
 
@@ -96,13 +136,39 @@ class Frames(Closing):
     samples: SampleWindows | None
     extra: Mapping[str, Any]
 
-    def __init__(self, boxes: tuple[Boxes, Int64Array], n_boxes: int, labelled: Spans | None):
+    def __init__(
+        self,
+        boxes: tuple[Boxes, Int64Array],
+        n_boxes: int,
+        labelled: Spans | None,
+        *,
+        has_boxes: bool = True,
+    ) -> None:
         self._boxes, self._first = boxes
         self._labelled = labelled
+        self.has_boxes = has_boxes
         self.n_labels_outside = max(n_boxes - len(self._boxes), 0)
 
     def __len__(self) -> int:
         return len(self.windows)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames in all segments."""
+        return int((self.segments[:, 1] - self.segments[:, 0]).sum())
+
+    @property
+    def look(self) -> Look:
+        """What its frames look like."""
+        extra = {
+            name: (np.dtype(values.dtype).newbyteorder("="), tuple(values.shape[1:]))
+            for name, values in self.extra.items()
+        }
+        return Look(self.metadata.shape, extra)
+
+    def n_labels(self, start: int, stop: int) -> int:
+        """Return how many boxes frames ``[start, stop)`` have."""
+        return int(self._first[stop] - self._first[start])
 
     @abstractmethod
     def read(self, start: int, stop: int, into: Frame) -> None:
@@ -122,17 +188,25 @@ class Frames(Closing):
         if self._labelled is None:
             found: npt.NDArray[np.bool_] = np.diff(self._first[start : stop + 1]) > 0
             return found
-        spans, windows = self._labelled, self.windows
-        k = np.searchsorted(spans.stop_us, windows.start_us[start:stop], side="right")
-        begins = np.append(spans.start_us, np.iinfo(np.int64).max)[k]
-        inside: npt.NDArray[np.bool_] = begins < windows.stop_us[start:stop]
-        return inside
+        windows = self.windows
+        return self._labelled.overlap(windows.start_us[start:stop], windows.stop_us[start:stop])
+
+
+class OfRecording(Protocol):
+    """What says of which recording it is."""
+
+    metadata: Metadata
 
 
 class Source(ABC):
     """A recording that can be opened as `Frames`, here or in a worker."""
 
     name: str
+
+    @property
+    def identity(self) -> str:
+        """What it delivers, wherever its files are: a state is of sources of the same identity."""
+        return self.name
 
     @abstractmethod
     def open(self) -> Frames:
@@ -143,6 +217,67 @@ class Source(ABC):
         EvreelError
             If a file is missing, damaged, or not what the source says.
         """
+
+    def shown_as(self) -> Representation | None:
+        """Return what its frames are, to show them as pictures; None if it is not known here."""
+        return None
+
+    def labels(self) -> Mapping[int, str]:
+        """Return number of a class → its name; nothing if no file says it."""
+        return {}
+
+    def look(self) -> Look:
+        """Return what its frames look like; raises as `open`."""
+        with self.open() as frames:
+            return frames.look
+
+
+def labelled_of(of: Path | ReleasedRecording) -> Spans | None:
+    """Return where annotators looked at a recording, None if nothing says it."""
+    if isinstance(of, ReleasedRecording) and "slices" in of.kinds:
+        return of.labelled
+    return None
+
+
+def labels_of(of: Path | ReleasedRecording) -> Mapping[int, str]:
+    """Return number of a class → its name, of a release or as the folder of a file says it."""
+    if isinstance(of, ReleasedRecording):
+        name, place = next(iter(of.files.items()))
+        folder = place.parents[len(PurePosixPath(name).parts) - 1]
+    else:
+        folder = of.parent
+    path = folder / LABEL_MAP
+    if not path.exists():
+        return {}
+    with foreign(lambda why: AnnotationError(f"is not a map of classes: {why}", path=path)):
+        return label_map(path.read_bytes())
+
+
+def boxes_file_of(of: Path | ReleasedRecording) -> Path | None:
+    """Return the file of a recording's boxes: a release's, or the one beside it; None if none."""
+    if isinstance(of, ReleasedRecording):
+        return of.boxes_file if "boxes" in of.kinds else None
+    names = (boxes_path(of).name, f"{without_marks(of)}{BOXES_SUFFIX}")
+    return next((path for name in names if (path := of.with_name(name)).exists()), None)
+
+
+def boxes_for(of: Path | ReleasedRecording, geometry: Geometry, sensor: Sensor) -> Boxes:
+    """Return the boxes of a recording in pixels of its frames: a release's, or those beside it.
+
+    Parameters
+    ----------
+    of
+        Path of a recording, an events store or a features file; or a recording of a release.
+    geometry
+        That of the frames.
+    sensor
+        (height, width) of the events.
+    """
+    beside = boxes_file_of(of)
+    if beside is None:
+        return np.zeros(0, dtype=BOX_DTYPE)
+    boxes = of.boxes if isinstance(of, ReleasedRecording) else read_published_boxes(beside)
+    return moved(boxes, beside, geometry, sensor)[0]
 
 
 def segments_of(samples: SampleWindows | None, n: int, keep: Sequence[int] | None = None) -> Any:
@@ -176,36 +311,53 @@ class FeatureSource(Source):
     split: str | None = None
     delta_t_us: int | None = None
 
+    @property
+    def identity(self) -> str:
+        """As `Source` has it."""
+        return f"{self.name} {self.feature} {self.split} {self.delta_t_us}"
+
     def open(self) -> Frames:
         """Open the features file."""
+        file: FeaturesFile | MetavisionFile
         if isinstance(self.of, Path):
-            file = FeaturesFile(self.of)
-            found = _FileFrames(file, *_boxes_beside(self.of, file), None, None, owned=True)
+            file = _features_at(self.of)
         else:
             file = self.of.features[self.feature]
-            boxes = _NO_BOXES(len(file.windows))
-            n = 0
-            if "boxes" in self.of.kinds:
-                boxes = self.of.boxes_of(self.feature)
-                n = len(self.of.boxes)
-            keep = _of_split(self.of, self.split)
-            found = _FileFrames(file, boxes, n, _labelled(self.of), keep, owned=False)
-        if self.delta_t_us not in (None, file.delta_t_us):
-            raise UsageError(
-                f"its windows are of {file.delta_t_us} µs; {self.delta_t_us} is asked for",
-                path=file.path,
-                hint=f"Ask for delta_t={file.delta_t_us}, or make the feature with other windows.",
-            )
-        return found
+        with contextlib.ExitStack() as stack:
+            if isinstance(self.of, Path):
+                stack.callback(file.close)
+            if self.delta_t_us not in (None, file.delta_t_us):
+                has = f"of {file.delta_t_us} µs" if file.delta_t_us else "not of one duration"
+                raise UsageError(
+                    f"its windows are {has}; {self.delta_t_us} µs are asked for",
+                    path=file.path,
+                    hint=f"Ask for delta_t={file.delta_t_us or None}, or make the feature with "
+                    "other windows.",
+                )
+            frames = _FileFrames(file, self)
+            frames.closing = stack.pop_all()
+        return frames
+
+    def labels(self) -> Mapping[int, str]:
+        """As `Source` has it."""
+        return labels_of(self.of)
+
+    def shown_as(self) -> Representation | None:
+        """Return the representation of the file, if it is one that is known here."""
+        with self.open() as frames, contextlib.suppress(UsageError):
+            assert isinstance(frames, _FileFrames)
+            return frames.representation
+        return None
 
 
-def _NO_BOXES(n: int) -> tuple[Boxes, Int64Array]:  # noqa: N802
-    return np.zeros(0, dtype=BOX_DTYPE), np.zeros(n + 1, dtype=np.int64)
-
-
-def _labelled(recording: ReleasedRecording) -> Spans | None:
-    """Return where annotators looked at a recording, None if the release does not say it."""
-    return recording.labelled if "slices" in recording.kinds else None
+def _features_at(path: Path) -> FeaturesFile | MetavisionFile:
+    """Open a features file, evreel's or Metavision's own."""
+    try:
+        return FeaturesFile(path)
+    except LayoutError:
+        if is_metavision_file(path):
+            return MetavisionFile(path)
+        raise
 
 
 def _of_split(recording: ReleasedRecording, split: str | None) -> list[int] | None:
@@ -215,62 +367,70 @@ def _of_split(recording: ReleasedRecording, split: str | None) -> list[int] | No
     return [k for k, name in enumerate(recording.samples.split) if name == split]
 
 
-def _boxes_beside(path: Path, file: FeaturesFile) -> tuple[tuple[Boxes, Int64Array], int]:
-    """Return boxes of the frames of a features file, and of how many in all, from beside it."""
-    beside = boxes_path(path)
-    if not beside.exists():
-        return _NO_BOXES(len(file)), 0
-    if first_path(beside).exists():
-        boxes, first = read_boxes_of_windows(beside)
-        if len(first) != len(file) + 1:
-            raise UsageError(
-                f"has boxes of {len(first) - 1} windows; the features have {len(file)}",
-                path=beside,
-                hint="Make the boxes of this feature again.",
-            )
-        return (boxes, first), len(boxes)
-    boxes, _ = moved(read_boxes(beside), beside, file.geometry, file.sensor)
-    return boxes_of_windows(boxes, file.windows, samples=file.samples), len(boxes)
-
-
 class _FileFrames(Frames):
-    """Frames of a features file."""
+    """Frames of a features file.
 
-    def __init__(
-        self,
-        file: FeaturesFile,
-        boxes: tuple[Boxes, Int64Array],
-        n_boxes: int,
-        labelled: Spans | None,
-        keep: Sequence[int] | None,
-        *,
-        owned: bool,
-    ) -> None:
-        super().__init__(boxes, n_boxes, labelled)
-        self._file, self._owned = file, owned
-        self._values = (np.arange(256) * (file.scale or 1)).astype(np.float32)
+    Attributes
+    ----------
+    closing : closes what was opened for it.
+    """
+
+    closing: contextlib.ExitStack
+
+    def __init__(self, file: FeaturesFile | MetavisionFile, source: FeatureSource) -> None:
+        self._file = file
         self.windows, self.samples, self.extra = file.windows, file.samples, file.extra
+        keep, labelled, beside = None, labelled_of(source.of), boxes_file_of(source.of)
+        if not isinstance(source.of, Path):
+            keep = _of_split(source.of, source.split)
+        boxes, n = self._boxes_of(source, beside)
+        super().__init__(boxes, n, labelled, has_boxes=beside is not None)
         self.segments = segments_of(file.samples, len(file), keep)
         self.metadata = Metadata(
-            _stem(file.path),
+            source.name,
             file.path,
             file.sensor,
             (file.shape[1], file.shape[2], file.shape[3]),
             file.t_offset,
             int(file.windows.stop_us.max(initial=0)),
             file.delta_t_us,
+            file.geometry,
+            beside,
+            labelled,
         )
+
+    @property
+    def representation(self) -> Representation:
+        """What the frames are; raises `UsageError` if it is not known here."""
+        return create(self._file.representation, self._file.parameters)
+
+    def _boxes_of(
+        self, source: FeatureSource, beside: Path | None
+    ) -> tuple[tuple[Boxes, Int64Array], int]:
+        """Return the boxes of each frame, and how many there are in all."""
+        file, of = self._file, source.of
+        if beside is not None and isinstance(of, ReleasedRecording):
+            return of.boxes_of(source.feature), len(of.boxes)
+        if beside is not None and first_path(beside).exists():
+            boxes, first = read_boxes_of_windows(beside)
+            if len(first) != len(file) + 1:
+                raise UsageError(
+                    f"has boxes of {len(first) - 1} windows; the features have {len(file)}",
+                    path=beside,
+                    hint="Make the boxes of this feature again.",
+                )
+            return (boxes, first), len(boxes)
+        boxes = boxes_for(of, file.geometry, file.sensor)
+        return boxes_of_windows(boxes, file.windows, samples=file.samples), len(boxes)
 
     def read(self, start: int, stop: int, into: Frame) -> None:
         """Fill an array with frames of the file."""
         for row, k in enumerate(range(start, stop)):
-            frame = self._file.read(k)
-            into[row] = frame if self._file.scale is None else self._values[frame]
+            self._file.read_into(k, into[row])
 
     def close(self) -> None:
         """Close the file, if nobody else has it open."""
-        if self._owned:
-            self._file.close()
+        self.closing.close()
 
 
 @dataclass(frozen=True)
@@ -290,6 +450,10 @@ class LiveSource(Source):
         As in `FeatureSource`.
     slices
         Annotated slices of a path, for a geometry with labels.
+    size
+        (height, width) of frames; None: as the settings' geometry says.
+    stream, sensor
+        Of a path: which event stream, and the sensor's size if the recording does not state it.
     """
 
     name: str
@@ -297,10 +461,46 @@ class LiveSource(Source):
     settings: FeatureSettings
     split: str | None = None
     slices: Path | None = None
+    size: Sensor | None = None
+    stream: int | None = None
+    sensor: SensorSize | None = None
+
+    @property
+    def identity(self) -> str:
+        """As `Source` has it."""
+        return f"{self.name} {self.settings} {self.split} {self.size} {self.stream}"
 
     def open(self) -> Frames:
         """Open the events; a recording that is not a store is decoded."""
         return _LiveFrames(self)
+
+    def look(self) -> Look:
+        """Return what its frames look like; nothing is decoded for it."""
+        if isinstance(self.of, ReleasedRecording):
+            sensor = self.of.events.sensor
+        else:
+            with open_recording(self.of, stream=self.stream, sensor=self.given_sensor) as recording:
+                sensor = recording.sensor
+        return Look(self.settings_for(sensor).feature().shape(sensor), {})
+
+    def labels(self) -> Mapping[int, str]:
+        """As `Source` has it."""
+        return labels_of(self.of)
+
+    def shown_as(self) -> Representation | None:
+        """Return the representation."""
+        return self.settings.feature().representation
+
+    @property
+    def given_sensor(self) -> Sensor | None:
+        """The sensor's size, if it is given."""
+        return None if self.sensor is None else Sensor.given(self.sensor)
+
+    def settings_for(self, sensor: Sensor) -> FeatureSettings:
+        """Return the settings for a recording of a sensor."""
+        if self.size is None:
+            return self.settings
+        return replace(self.settings, geometry=to_size(sensor, self.size))
 
 
 class _LiveFrames(Frames):
@@ -313,18 +513,25 @@ class _LiveFrames(Frames):
             self._stack = stack.pop_all()
 
     def _open(self, source: LiveSource, stack: contextlib.ExitStack) -> None:
-        settings = source.settings
-        self._feature = settings.feature()
-        division, geometry = settings.division(), self._feature.geometry
         released = source.of if isinstance(source.of, ReleasedRecording) else None
         events: Divided
         if isinstance(source.of, Path):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="evreel-"))
-            most = most_in_memory(source.slices if geometry.labels else None)
-            beside = Path(folder, "features.h5")
-            events = stack.enter_context(as_events(source.of, beside=beside, most=most)).events
+            given = source.given_sensor
+            events = stack.enter_context(
+                as_events(
+                    source.of,
+                    beside=Path(folder, "features.h5"),
+                    stream=source.stream,
+                    sensor=None if given is None else given.text,
+                    most=most_in_memory(source.slices),
+                )
+            ).events
         else:
             events = source.of.events
+        settings = source.settings_for(events.sensor)
+        self._feature = settings.feature()
+        division, geometry = settings.division(), self._feature.geometry
         self._events = events
         keep, self.samples = None, None
         if released is not None and "samples" in released.kinds:
@@ -337,8 +544,10 @@ class _LiveFrames(Frames):
             self.windows = events.windows(division)
             self._oldest_us = events.oldest_us(self.windows.start_us)
         self._regions = self._regions_of(source, geometry.labels or (), stack)
-        boxes, n = self._boxes_of(source)
-        super().__init__(boxes, n, None if released is None else _labelled(released))
+        every, beside = boxes_for(source.of, geometry, events.sensor), boxes_file_of(source.of)
+        boxes = boxes_of_windows(every, self.windows, samples=self.samples)
+        labelled = labelled_of(source.of)
+        super().__init__(boxes, len(every), labelled, has_boxes=beside is not None)
         self.extra = MappingProxyType({})
         self.segments = segments_of(self.samples, len(self.windows), keep)
         self._lock = threading.Lock()
@@ -355,6 +564,9 @@ class _LiveFrames(Frames):
             events.t_offset,
             int(self.windows.stop_us.max(initial=0)),
             settings.window_us or 0,
+            geometry,
+            beside,
+            labelled,
         )
 
     def _regions_of(
@@ -369,20 +581,6 @@ class _LiveFrames(Frames):
                 "a geometry with labels needs the slices that say where they are", path=source.of
             )
         return stack.enter_context(slices_of(source.slices, self._events)).regions_of(labels)
-
-    def _boxes_of(self, source: LiveSource) -> tuple[tuple[Boxes, Int64Array], int]:
-        geometry, sensor = self._feature.geometry, self._events.sensor
-        if isinstance(source.of, ReleasedRecording):
-            if "boxes" not in source.of.kinds:
-                return _NO_BOXES(len(self.windows)), 0
-            boxes, beside = source.of.boxes, source.of.boxes_file
-        else:
-            beside = boxes_path(source.of)
-            if not beside.exists():
-                return _NO_BOXES(len(self.windows)), 0
-            boxes = read_boxes(beside)
-        boxes, _ = moved(boxes, beside, geometry, sensor)
-        return boxes_of_windows(boxes, self.windows, samples=self.samples), len(boxes)
 
     def read(self, start: int, stop: int, into: Frame) -> None:
         """Compute frames; those that follow the last ones go on where these ended."""
@@ -408,10 +606,6 @@ class _LiveFrames(Frames):
         self._stack.close()
 
 
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".h5")
-
-
 def sources_of(
     files: Files,
     settings: FeatureSettings | None = None,
@@ -419,14 +613,17 @@ def sources_of(
     feature: str | None = None,
     split: str | None = None,
     delta_t_us: int | None = None,
+    size: Sensor | None = None,
+    stream: int | None = None,
+    sensor: SensorSize | None = None,
 ) -> list[Source]:
     """Return what a loader is given as sources, in the order given; a release's by their ids.
 
     Parameters
     ----------
     files
-        A release or its folder; or paths of features files, of recordings or stores, or recordings
-        of a release, one by one.
+        A release or its folder; or paths of features files, of recordings or stores, also as
+        wildcards or folders of them; or recordings of a release, one by one.
     settings
         What to compute live; None for precomputed features.
     feature
@@ -435,22 +632,28 @@ def sources_of(
         Which recordings and samples of a release; None for all.
     delta_t_us
         Duration that precomputed windows must have; None for any.
+    size
+        (height, width) of frames that are computed live; None: as their geometry says.
+    stream, sensor
+        Of recordings by their paths, as `LiveSource` takes them.
 
     Raises
     ------
     UsageError
         If there is nothing, or not what is asked for.
     """
-    release = _release_of(files)
-    each: Sequence[str | Path | ReleasedRecording]
+    release = files if isinstance(files, Release) else None
+    if isinstance(files, (str, os.PathLike)) and Path(files, MANIFEST).is_file():
+        release = open_release(files)
+    each: Sequence[Path | ReleasedRecording]
     if release is not None:
         if feature is None and settings is None:
             feature = _only_feature(release)
         each = _members(release, split)
-    elif isinstance(files, (str, Path, Release)):
-        each = [Path(str(files))]
     else:
-        each = list(files)
+        assert not isinstance(files, Release)
+        given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+        each = [found for one in given for found in _files_at(one, settings is not None)]
         if split is not None and not any(isinstance(one, ReleasedRecording) for one in each):
             raise UsageError(f"split={split!r} is for a release; files have none")
     if not each:
@@ -460,26 +663,40 @@ def sources_of(
         )
     found: list[Source] = []
     for one in each:
-        of = one if isinstance(one, ReleasedRecording) else Path(one)
-        name = of.id if isinstance(of, ReleasedRecording) else _stem(of)
+        name = one.id if isinstance(one, ReleasedRecording) else one.name.removesuffix(".h5")
         if settings is not None:
-            found.append(LiveSource(name, of, settings, split))
-        elif isinstance(of, ReleasedRecording) and feature is None:
+            of_path = (None, None) if isinstance(one, ReleasedRecording) else (stream, sensor)
+            found.append(LiveSource(name, one, settings, split, None, size, *of_path))
+        elif isinstance(one, ReleasedRecording) and feature is None:
             raise UsageError(
                 f"which feature of recording {name!r}?",
-                hint=f"Give feature=; there are {', '.join(of.features) or 'none'}.",
+                hint=f"Give feature=; there are {', '.join(one.features) or 'none'}.",
             )
         else:
-            found.append(FeatureSource(name, of, feature or "", split, delta_t_us))
+            found.append(FeatureSource(name, one, feature or "", split, delta_t_us))
     return found
 
 
-def _release_of(files: Files) -> Release | None:
-    if isinstance(files, Release):
-        return files
-    if isinstance(files, (str, os.PathLike)) and Path(files).is_dir():
-        return open_release(files)
-    return None
+def _files_at(given: str | Path | ReleasedRecording, live: bool) -> list[Path | ReleasedRecording]:
+    """Return the recordings, or features files, that a name, wildcard or folder stands for."""
+    if isinstance(given, ReleasedRecording):
+        return [given]
+    folder = Path(given)
+    if not folder.is_dir():
+        return list(files_of([given], but=BOXES_SUFFIX))
+    beside = (*OF_BOXES, LABEL_MAP)
+    files = [
+        path
+        for path in sorted(folder.glob("*" if live else "*.h5"))
+        if path.is_file() and not path.name.startswith(".") and not path.name.endswith(beside)
+    ]
+    if not files:
+        raise UsageError(
+            f"has no {'recording' if live else 'features file, *.h5,'} in it",
+            path=folder,
+            hint="Give the folder that has the files themselves, or a wildcard.",
+        )
+    return list(files)
 
 
 def _only_feature(release: Release) -> str:
@@ -501,7 +718,7 @@ def _members(release: Release, split: str | None) -> list[ReleasedRecording]:
     return sorted([*members, *mixed], key=lambda one: one.id) if mixed else list(members)
 
 
-def check_shapes(frames: Frames, shape: tuple[int, ...]) -> None:
+def check_shapes(frames: OfRecording, shape: tuple[int, ...]) -> None:
     """Raise `ParameterError` if frames have another shape than a batch has room for."""
     if frames.metadata.shape != tuple(shape):
         raise ParameterError(

@@ -27,6 +27,7 @@ from evreel.outputs import Progress, silent
 from evreel.provenance import canonical_json, sha256
 from evreel.release.content import ANONYMOUS, RELEASE_NAME
 from evreel.release.digests import digests_of, pieces, sums_of
+from evreel.release.example import EXAMPLE, load_example
 from evreel.release.licences import licence_notice
 from evreel.release.manifest import (
     MANIFEST,
@@ -141,13 +142,17 @@ def build(
     if not plan:
         raise ReleaseError("the plan has no files", hint="Name what to release.")
     notice = licence_notice(licence, licence_text)
+    label_maps = _label_map(plan, labels)
+    title = f"{name} {version}"
+    example = load_example(title, compression, plan, has_labels=bool(label_maps))
     written = {
         "config.json": ("config", _json(config or {}, "config")),
         "versions.json": ("versions", _json(versions(), "versions")),
         "LICENSE.txt": ("licence", notice),
         "README.md": ("readme", ""),
+        EXAMPLE: ("example", example),
         **_splits(plan),
-        **_label_map(plan, labels),
+        **label_maps,
     }
     _check_recordings(plan, recordings)
     check_entries(plan, PathsTaken((MANIFEST, *SUMS.values(), *written)))

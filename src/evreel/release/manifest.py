@@ -15,11 +15,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from evreel import __version__
 from evreel.errors import ReleaseError
+from evreel.layout import BOXES_SUFFIX
 
 MANIFEST = "manifest.json"
 LAYOUT = "evreel-release"
@@ -101,6 +102,17 @@ class ListedFile:
     def original(self) -> str:
         """The digest that files that were made from it state."""
         return f"sha256:{self.source_sha256 or self.sha256}"
+
+
+def kind_of(file: PlanEntry | ListedFile) -> str:
+    """Return the kind of a file that can be opened by name, empty for any other."""
+    if file.path.endswith(BOXES_SUFFIX):
+        return "boxes"
+    if not file.path.endswith(".h5"):
+        return ""
+    # A plan written by hand need not state it; then the folder's name does.
+    kind = file.kind or PurePosixPath(file.path).parent.name
+    return kind if kind in ("events", "features", "samples", "slices") else ""
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from evreel.closing import Closing
 from evreel.errors import ReleaseError, UsageError, did_you_mean, foreign
-from evreel.files.opened import OpenFiles
+from evreel.files.kept import KeptOpen
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP, OF_BOXES
 from evreel.release.digests import digests_of, pieces
-from evreel.release.manifest import ListedFile, Manifest, read_manifest
+from evreel.release.manifest import ListedFile, Manifest, kind_of, read_manifest
 from evreel.samples.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -33,13 +33,9 @@ if TYPE_CHECKING:
     from evreel.samples.tables import Assigned
     from evreel.timebase import Int64Array
 
-_KEPT_OPEN = 64
-"""Files that stay open when not in use: a process may have 256 on macOS, 1024 on Linux."""
 _MOST_NAMED = 12
 """Most names that a message lists; a release may have thousands."""
 _NOT_AS_BUILT = "Download or build the release again; `evreel verify` lists all that differs."
-_SINGLE = ("events", "samples", "slices")
-"""Kinds of HDF5 files of which a recording has one."""
 
 _Item = TypeVar("_Item")
 _File = TypeVar("_File", bound="Opened")
@@ -140,7 +136,7 @@ class ReleasedRecording:
         self._of_feature: dict[str, list[ListedFile]] = {}
         self._listed_at = {file.path: file for file in self._listed}
         for file in self._listed:
-            kind = _kind_of(file)
+            kind = kind_of(file)
             # Those in the order of windows are read by `boxes_of`.
             if kind and not (kind == "boxes" and self._beside(file, FIRST_SUFFIX)):
                 self._of_kind.setdefault(kind, []).append(file)
@@ -521,7 +517,10 @@ class _Folder:
         self.root = root
         self.verify = verify
         self.name = root.name or str(root)
-        self._files = OpenFiles(_KEPT_OPEN)
+        self._kept = KeptOpen()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Folder, (self.root, self.verify)
 
     def place(self, file: ListedFile) -> Path:
         """Return where a file is; raise if it is missing or has the wrong size."""
@@ -554,31 +553,20 @@ class _Folder:
     def opened(self, file: ListedFile, reader: Callable[[Path], _File]) -> _File:
         """Return an open file, opened before or now."""
 
-        def opening() -> _File:
+        def open_() -> _File:
             place = self.place(file)
             if self.verify:
                 self._compare(file, place)
             return reader(place)
 
-        return self._files.get(file.path, opening)
+        return self._kept.get(file.path, open_)
 
     def close(self) -> None:
         """Close what is open."""
-        self._files.close()
+        self._kept.close()
 
     def _error(self, file: ListedFile, problem: str) -> ReleaseError:
         return ReleaseError(problem, path=self.root, place=file.path, hint=_NOT_AS_BUILT)
-
-
-def _kind_of(file: ListedFile) -> str:
-    """Return the kind of a file that can be opened by name, empty for any other."""
-    if file.path.endswith(BOXES_SUFFIX):
-        return "boxes"
-    if not file.path.endswith(".h5"):
-        return ""
-    # A plan written by hand need not state it; then the folder's name does.
-    kind = file.kind or PurePosixPath(file.path).parent.name
-    return kind if kind in (*_SINGLE, "features") else ""
 
 
 def _split_of(

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP
+from evreel.release.example import EXAMPLE
 from evreel.release.manifest import MANIFEST, SUMS, ListedFile
 
 _HOW_TO_READ = {
@@ -103,6 +104,8 @@ def readme(
     ]
     if "splits/train.txt" in written:
         lines.append("- `splits/`: the recordings of each split, one a line")
+    if EXAMPLE in written:
+        lines.append(f"- `{EXAMPLE}`: how to read all this with h5py and NumPy: `python {EXAMPLE}`")
     if LABEL_MAP in written:
         lines.append(f"- `{LABEL_MAP}`: class number → name")
     lines += [

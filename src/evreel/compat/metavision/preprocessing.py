@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from evreel.errors import EvreelError, ParameterError, RepresentationError, UsageError
 from evreel.events import Sensor
+from evreel.geometry import to_size
 from evreel.layout import BOXES_SUFFIX
 from evreel.recordings.open import open_recording
 from evreel.representations import (
@@ -152,9 +153,7 @@ def generate_hdf5(
         for name, path in names.items():
             # Whoever makes its features says why it cannot be opened.
             with contextlib.suppress(EvreelError, OSError), open_recording(path) as recording:
-                of_size[name] = settings(
-                    geometry=_geometry(recording.sensor, Sensor(height, width))
-                )
+                of_size[name] = settings(geometry=to_size(recording.sensor, Sensor(height, width)))
     wanted = Wanted(
         folder=Path(output_folder),
         settings=settings(),
@@ -196,17 +195,6 @@ def _store(preprocess: str, kwargs: dict[str, Any], store_as_uint8: bool) -> dic
             hint="Leave it out, or choose other preprocess_kwargs.",
         )
     return {"store": "uint8"}
-
-
-def _geometry(sensor: Sensor, size: Sensor) -> dict[str, Any]:
-    """Return what brings a sensor to a size: as many halvings as possible, then a resize."""
-    halvings = 0
-    while all(n >> (halvings + 1) >= wanted for n, wanted in zip(sensor, size, strict=True)):
-        halvings += 1
-    halved = tuple(-(-n // 2**halvings) for n in sensor)
-    if halved == tuple(size):
-        return {"downsample": halvings}
-    return {"downsample": halvings, "resize": tuple(size), "of": "frame", "method": "bilinear"}
 
 
 def _in_order(box_labels: Sequence[str | Path], names: Mapping[str, Path]) -> dict[str, Path]:

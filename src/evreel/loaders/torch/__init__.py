@@ -15,9 +15,13 @@ if TYPE_CHECKING:
         play_frame,
         split_to_train_test_set,
     )
+    from evreel.loaders.torch.sequential import SequentialLoader
+    from evreel.loaders.torch.streaming import StreamLoader
 
 __all__ = [
     "RandomTemporalDelete",
+    "SequentialLoader",
+    "StreamLoader",
     "pad_sequence_collate",
     "padded_sequence_mask",
     "play_frame",
@@ -26,6 +30,8 @@ __all__ = [
 
 _LAZY = {
     "RandomTemporalDelete": "evreel.loaders.torch.collate",
+    "SequentialLoader": "evreel.loaders.torch.sequential",
+    "StreamLoader": "evreel.loaders.torch.streaming",
     "pad_sequence_collate": "evreel.loaders.torch.collate",
     "padded_sequence_mask": "evreel.loaders.torch.collate",
     "play_frame": "evreel.loaders.torch.collate",

@@ -1,0 +1,208 @@
+"""Time loaders beside other libraries: windows of portable releases, slices of long recordings.
+
+Each part prints a table. All sides of a row run in turn in one process, on the same events and one
+thread unless the row says so; the fastest of several rounds counts. Compare ratios, not times of
+different runs. Peers (Tonic) take part if they are installed beside evreel; where one is not, a
+line says so.
+
+- *portable*: windows at random of what a ``portable`` release holds, gzip after a shuffle: voxel
+  grids of 5 bins (float32) as a feature, and computed live from events. *HDF5's filters* is the
+  same data set read by h5py.
+- *slice*: slices of 10 ms at random of a long recording. Tonic's `SlicedDataset` reads the whole
+  recording for each, from an npy file of its own records, which is memory-mapped, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from features import Side, Table, fastest, has, structured, traffic, windows_of
+
+from evreel.annotations.tables import LabelTables, RoiTable, Spans, TagTable
+from evreel.events import Events, Sensor
+from evreel.files import hdf5
+from evreel.files.events_store import EventsStore, EventsStoreWriter
+from evreel.files.features import FeaturesFile, FeaturesWriter
+from evreel.files.repack import repack
+from evreel.files.slices import SlicesWriter
+from evreel.layout import EVENTS, FEATURES, SLICES
+from evreel.loaders.slices import SlicesDataset
+from evreel.provenance import Provenance
+from evreel.representations import Feature, VoxelGrid, frames
+from evreel.windows import Duration, Windows
+
+SENSOR, RATE = Sensor(260, 346), 1e6
+WINDOW_US, SLICE_US = 50_000, 10_000
+VOXELS = VoxelGrid(5)
+
+
+def store_of(path: Path, events: Events) -> Path:
+    """Write an events store."""
+    with hdf5.create(path, EVENTS, Provenance("events", {})) as file:
+        writer = EventsStoreWriter(file, events.sensor, 0, "benchmark", "")
+        for row in range(0, len(events), 1_000_000):
+            writer.write(events[row : row + 1_000_000])
+        writer.finish()
+    return path
+
+
+def features_of(path: Path, events: Events, windows: Windows) -> Path:
+    """Write a features file of voxel grids."""
+    with hdf5.create(path, FEATURES, Provenance("features", {})) as file:
+        writer = FeaturesWriter(
+            *(file, windows, Duration(WINDOW_US), events.sensor, 0),
+            shape=VOXELS.shape(events.sensor),
+            **Feature(VOXELS).description,
+        )
+        for frame in frames(VOXELS, lambda a, b: events[a:b], windows, events.sensor):
+            writer.write(frame)
+        writer.finish()
+    return path
+
+
+def slices_of(path: Path, events: Events, windows: Windows) -> Path:
+    """Write slices without annotations."""
+    none = [np.zeros(0, kind) for kind in ("i8", "i4", "i8", "i8", "i1", "i8")]
+    tables = LabelTables(
+        (), RoiTable(*none), TagTable(none[0], none[1], none[0], none[0]), Spans(none[0], none[0])
+    )
+    with hdf5.create(path, SLICES, Provenance("annotate", {})) as file:
+        writer = SlicesWriter(file, events.sensor, 0, windows, tables)
+        for row in range(0, len(events), 1_000_000):
+            part = events[row : row + 1_000_000]
+            writer.write(part, np.full(len(part), -1, "i4"), none[0], none[1])
+        writer.finish()
+    return path
+
+
+def released(path: Path) -> Path:
+    """Return a copy of a file as a portable release has it."""
+    copy = path.with_name(f"portable_{path.name}")
+    repack(path, copy)
+    return copy
+
+
+def live(store: EventsStore, starts: list[int]) -> None:
+    """Compute the voxel grids of windows that begin at these times."""
+    for start_us in starts:
+        stop_us = start_us + WINDOW_US
+        rows = store.index_of([start_us, stop_us])
+        window = Windows(*(np.array([edge]) for edge in (start_us, stop_us, *rows)))
+        for _ in frames(VOXELS, store.read, window, store.sensor):
+            pass
+
+
+def each(data: Any, order: list[int]) -> None:
+    """Read items of what can be indexed."""
+    for k in order:
+        data[k]
+
+
+def show(title: str, took: Mapping[str, float], n: int, ours: str) -> dict[str, float]:
+    """Print a table; return name → how many times as long as ours."""
+    table = Table(title, "ms each", "per second", "/ ours")
+    for name, seconds in took.items():
+        table.row(name, seconds / n * 1e3, n / seconds, seconds / took[ours])
+    return {name: seconds / took[ours] for name, seconds in took.items() if name != ours}
+
+
+def portable(events: Events, folder: Path, rounds: int) -> dict[str, float]:
+    """Print the tables of windows of portable files."""
+    few = events[: int(np.searchsorted(events.t, 50 * WINDOW_US))]
+    feature = features_of(folder / "voxels.h5", few, windows_of(few, WINDOW_US))
+    store = store_of(folder / "events.h5", events)
+    rng = np.random.default_rng(0)
+    times = {}
+    with FeaturesFile(released(feature)) as ours, FeaturesFile(feature) as working:
+        order = rng.permutation(len(ours)).tolist()
+        # Without HDF5's cache of chunks, which would return the frames of the round before.
+        with h5py.File(ours.path, locking=False, rdcc_nbytes=0) as file:
+            sides: dict[str, Side] = {
+                "evreel": partial(each, ours, order),
+                "HDF5's filters": partial(each, file["data"], order),
+                "evreel, working file (Zstandard)": partial(each, working, order),
+            }
+            sides["evreel"]()
+            title = "voxel grids at random, portable"
+            took = fastest(rounds, sides)
+            times |= {
+                f"{title}: {k}": v for k, v in show(title, took, len(order), "evreel").items()
+            }
+    with EventsStore(released(store)) as ours, EventsStore(store) as working:
+        starts = rng.integers(0, events.t_stop_us - WINDOW_US, 50).tolist()
+        sides = {
+            "evreel": partial(live, ours, starts),
+            "evreel, working file (LZ4)": partial(live, working, starts),
+        }
+        sides["evreel"]()
+        show(
+            "voxel grids at random, live from portable events", fastest(rounds, sides), 50, "evreel"
+        )
+    return times
+
+
+def slices(events: Events, folder: Path, rounds: int) -> dict[str, float]:
+    """Print the table of slices of a long recording."""
+    windows = windows_of(events, SLICE_US)
+    path = slices_of(folder / "slices.h5", events, windows)
+    order = np.random.default_rng(1).permutation(len(windows))[:20].tolist()
+    sides: dict[str, Side] = {
+        "evreel": partial(each, SlicesDataset(path), order),
+        "evreel, portable": partial(each, SlicesDataset(released(path)), order),
+    }
+    if has("tonic"):
+        sides["Tonic's SlicedDataset"] = partial(each, of_tonic(folder, events), order[:4])
+    sides["evreel"]()
+    took = fastest(rounds, sides)
+    if "Tonic's SlicedDataset" in took:
+        took["Tonic's SlicedDataset"] *= len(order) / 4  # it read fewer
+    return show("slices of 10 ms at random", took, len(order), "evreel")
+
+
+def of_tonic(folder: Path, events: Events) -> Any:
+    """Return Tonic's slices of the same events, which are read from a file for each slice."""
+    from tonic import SlicedDataset
+    from tonic.slicers import SliceByTime
+
+    np.save(folder / "records.npy", structured(events))
+
+    class Recordings:
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, k: int) -> tuple[Any, int]:
+            if k:
+                raise IndexError(k)
+            return np.load(folder / "records.npy"), 0
+
+    return SlicedDataset(Recordings(), slicer=SliceByTime(time_window=SLICE_US))
+
+
+SECTIONS = {"portable": portable, "slice": slices}
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, default=10_000_000, help="events of the recording")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; the fastest counts")
+    parser.add_argument("--only", choices=SECTIONS, nargs="+", default=list(SECTIONS))
+    options = parser.parse_args()
+    # Scripts beside this one have names of peers.
+    sys.path = [path for path in sys.path if Path(path).resolve() != Path(__file__).parent]
+    events = traffic(options.events, SENSOR, RATE, uniform=False)
+    with tempfile.TemporaryDirectory() as name:
+        for section in options.only:
+            SECTIONS[section](events, Path(name), options.rounds)
+
+
+if __name__ == "__main__":
+    main()

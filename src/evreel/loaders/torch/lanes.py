@@ -1,0 +1,213 @@
+"""Lanes filled by worker processes: each has lanes of its own, whose parts are joined here.
+
+What is delivered is the same for any number of processes, bit by bit: a lane depends on nothing
+but its number, and the parts of a batch are put where they belong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import pickle
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from multiprocessing.context import BaseContext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from evreel.errors import EvreelError, UsageError, words_of
+from evreel.loaders.filling import PREFETCHED, filled
+from evreel.loaders.sequential import Batch, Lanes, LanesLoader, Room
+
+_SHARED = 1 << 14
+"""Bytes from which an array goes through shared memory; shorter ones are pickled faster."""
+
+
+class InProcesses(LanesLoader):
+    """What makes a loader of lanes one of tensors and processes: name it before that loader.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As the loader takes them; `num_workers` are processes, and `transforms` is given a tensor.
+    multiprocessing_context
+        ``fork``, ``spawn`` or ``forkserver``, or such a context; None: Python's own choice.
+    pin_memory
+        Whether tensors are in pinned memory, from which a GPU copies faster. Without a GPU
+        nothing is pinned.
+    persistent_workers
+        Whether processes, and the files that they have open, outlive an epoch.
+    prefetch_factor
+        Batches that each process is ahead.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        multiprocessing_context: str | BaseContext | None = None,
+        pin_memory: bool = False,
+        persistent_workers: bool = True,
+        prefetch_factor: int = PREFETCHED,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if self._lanes.transforms is not None:
+            of_tensors = _OfTensors(self._lanes.transforms)
+            self._lanes = replace(self._lanes, transforms=of_tensors)
+        self._context = multiprocessing_context
+        self._pins = pin_memory and torch.cuda.is_available()
+        self._persists = persistent_workers
+        self._prefetch_factor = prefetch_factor
+        self._idle: list[Any] = []
+
+    def close(self) -> None:
+        """End the worker processes that wait for another epoch; the next one starts its own."""
+        self._idle.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_idle": []}
+
+    def _rooms(self, epoch: int, first_batch: int) -> Generator[Room]:
+        lanes, n = self._lanes, self._lanes.batch_size
+        n_workers = min(self.num_workers, n)
+        if n_workers == 0:
+            yield from filled(lanes, epoch, first_batch, 0)
+            return
+        workers = self._idle.pop() if self._idle else self._started(n_workers)
+        workers.dataset.place[:] = torch.tensor([epoch, first_batch])
+        parts = _begun(workers)
+        try:
+            while True:
+                each = [next(parts) for _ in range(n_workers)]
+                for part in each:
+                    if not isinstance(part, Room):
+                        raise part
+                room = _joined(lanes, each)
+                yield room
+                if lanes.are_over(room):
+                    break
+        except GeneratorExit:
+            self._put_by(workers)
+            raise
+        self._put_by(workers)
+
+    def _started(self, n_workers: int) -> Any:
+        with _in_our_words():
+            return DataLoader(
+                _Parts(self._lanes, n_workers),
+                batch_size=None,
+                num_workers=n_workers,
+                collate_fn=_as_it_came,
+                multiprocessing_context=self._context,
+                persistent_workers=self._persists,
+                prefetch_factor=self._prefetch_factor,
+                generator=torch.Generator(),  # a seed is drawn from it, not from the caller's
+            )
+
+    def _put_by(self, workers: Any) -> None:
+        if self._persists:
+            self._idle.append(workers)
+
+    def _delivered(self, room: Room) -> Batch:
+        return {name: self._tensor(value) for name, value in room.batch().items()}
+
+    def _tensor(self, value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        tensor = torch.from_numpy(value)
+        return tensor.pin_memory() if self._pins else tensor
+
+
+@dataclass(frozen=True)
+class _OfTensors:
+    """A function that takes a tensor, called with an array."""
+
+    function: Callable[[Any], Any]
+
+    def __call__(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(self.function(torch.from_numpy(inputs)))
+
+
+class _Parts(IterableDataset):  # type: ignore[misc]
+    """The lanes of a worker process: their part of one batch after the other, without an end.
+
+    Attributes
+    ----------
+    place : (2,) epoch and first batch, in memory that is shared with the workers.
+    """
+
+    def __init__(self, lanes: Lanes, num_workers: int) -> None:
+        self._lanes, self._num_workers = lanes, num_workers
+        self.place = torch.zeros(2, dtype=torch.int64).share_memory_()
+
+    def __iter__(self) -> Iterator[Room | Exception]:
+        epoch, first_batch = self.place.tolist()
+        numbers = range(self._lanes.batch_size)[get_worker_info().id :: self._num_workers]
+        with contextlib.ExitStack() as stack:
+            each = [self._lanes.lane(number, epoch, first_batch) for number in numbers]
+            for lane in each:
+                stack.callback(lane.close)
+            while True:
+                room = self._lanes.room(len(each))
+                try:
+                    for column, lane in enumerate(each):
+                        lane.fill(room, column)
+                except (EvreelError, OSError) as error:
+                    # PyTorch would make a text of it, with the worker's traceback.
+                    yield error
+                    return
+                yield _as_tensors(room)
+
+
+def _as_tensors(room: Room) -> Room:
+    """Return what is sent: long arrays as tensors, which go through shared memory."""
+    sent = copy.copy(room)
+    for name, value in vars(room).items():
+        if isinstance(value, np.ndarray) and value.nbytes >= _SHARED:
+            setattr(sent, name, torch.from_numpy(value))
+    return sent
+
+
+def _as_it_came(room: Room | Exception) -> Room | Exception:
+    return room
+
+
+def _joined(lanes: Lanes, parts: list[Room]) -> Room:
+    """Return the batch of all lanes; that of a single worker is not copied."""
+    for part in parts:
+        for name, value in vars(part).items():
+            if isinstance(value, torch.Tensor):
+                setattr(part, name, value.numpy())
+    if len(parts) == 1:
+        return parts[0]
+    room = lanes.room(lanes.batch_size)
+    for k, part in enumerate(parts):
+        room.put(slice(k, None, len(parts)), part)
+    return room
+
+
+def _begun(workers: Any) -> Iterator[Any]:
+    """Return the parts that workers deliver."""
+    try:
+        with _in_our_words():
+            return iter(workers)
+    except (AttributeError, TypeError, ValueError, pickle.PicklingError) as error:
+        raise UsageError(
+            f"cannot start worker processes: {words_of(error)}",
+            hint="What they are given must be picklable: define functions at the top of a module; "
+            "or choose multiprocessing_context='fork', or num_workers=0.",
+        ) from error
+
+
+@contextlib.contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Keep PyTorch from warning of what the caller chose, or of what becomes an error here."""
+    with warnings.catch_warnings():
+        for told in ("This DataLoader will create", "Got pickle error"):
+            warnings.filterwarnings("ignore", told, UserWarning)
+        yield
