@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import operator
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -166,6 +167,7 @@ class FramesDataset:
         self._cache = None if cache is None else ArrayCache(cache)
         if self._cache is not None and self._integration is not None:
             _ = self._integration.identity  # an error of it need not wait for the first item
+            self._seen_as = digest_of_function(type(self).arrays_of)
         self.transform = transform
         self.target_transform = target_transform
         labels = self._samples.labels
@@ -267,12 +269,21 @@ class FramesDataset:
         made_by = self._integration
         if made_by is None:
             events = self._samples.events(k)
-            return structured(events) if self._structured else arrays(events)
+            return structured(events) if self._structured else self.arrays_of(k, events)
+        if isinstance(made_by, _ByFunction):
+            made_by = replace(made_by, as_arrays=functools.partial(self.arrays_of, k))
         place = f"recording {self.samples[k].recording!r}, sample {self.samples[k].sample!r}"
         if self._cache is None:
             return made_by.frames(self._samples.events(k), place)
-        depends_on = [_REVISION, self._samples.content(k), made_by.identity]
+        depends_on = [_REVISION, self._samples.content(k), self._seen_as, made_by.identity]
         return self._cache.get(depends_on, lambda: made_by.frames(self._samples.events(k), place))
+
+    def arrays_of(self, k: int, events: Events) -> EventArrays:
+        """Return the events of sample k as items have them, and as functions get them.
+
+        A subclass may have other types or times: what it returns follows from the sample alone.
+        """
+        return arrays(events)
 
 
 def arrays(events: Events) -> EventArrays:
@@ -310,9 +321,10 @@ class _Integration(ABC):
 
 @dataclass(frozen=True)
 class _ByFunction(_Integration):
-    """Frames by a function of the caller."""
+    """Frames by a function of the caller, which gets events as `as_arrays` returns them."""
 
     function: Integrate
+    as_arrays: Callable[[Events], EventArrays] = arrays
 
     @property
     def identity(self) -> Any:
@@ -322,7 +334,7 @@ class _ByFunction(_Integration):
         code = getattr(self.function, "__code__", None)
         files = {code.co_filename} if code else set()
         with telling(place, files, RepresentationError):
-            made = np.asarray(self.function(arrays(events), *events.sensor))
+            made = np.asarray(self.function(self.as_arrays(events), *events.sensor))
         if made.ndim == 0 or made.dtype.kind not in "biuf":
             raise RepresentationError(
                 f"custom_integrate_function returned {made.dtype} {made.shape}; an array of "

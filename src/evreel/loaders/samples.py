@@ -17,7 +17,7 @@ from evreel.events import Events, Sensor
 from evreel.files.events_store import EventsStore
 from evreel.files.features import FeaturesFile, Frame
 from evreel.files.hdf5 import REBUILD, layout_of
-from evreel.files.kept import KeptOpen
+from evreel.files.opened import OpenFiles
 from evreel.files.samples import SamplesFile
 from evreel.layout import EVENTS, FEATURES
 from evreel.provenance import state
@@ -128,7 +128,7 @@ class _Plain(_Recorded):
     places: Mapping[str, _Where] = {}
     has_frames = False
 
-    def __init__(self, files: SampleFiles, opened: KeptOpen) -> None:
+    def __init__(self, files: SampleFiles, opened: OpenFiles) -> None:
         self._made, self._cut = (Path(path).absolute() for path in files)
         self._opened = opened
         with SamplesFile(self._cut) as file:
@@ -160,9 +160,9 @@ class _Plain(_Recorded):
         return decoding or f"sha256:{Memory().digests(self._made).sha256}"
 
     @property
-    def _key(self) -> str:
+    def _key(self) -> tuple[object, ...]:
         """What is another one if the file is."""
-        return f"{self._made} {state(self._made) if self._made.is_file() else ()}"
+        return (self._made, *(state(self._made) if self._made.is_file() else ()))
 
 
 class LabelledSamples:
@@ -278,7 +278,7 @@ class LabelledSamples:
                 f"feature={feature!r} is of a release, but plain files are given",
                 hint="Give the features file in place of the events store.",
             )
-        opened = KeptOpen()
+        opened = OpenFiles()
         recorded: list[_Plain] = []
         for pair in pairs:
             try:

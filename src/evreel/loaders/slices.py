@@ -18,7 +18,7 @@ from evreel.events import Sensor
 from evreel.exports.aermanager import NOTHING, read_slice, slice_files, times_of
 from evreel.files import hdf5
 from evreel.files.boxes import boxes_path, read_boxes
-from evreel.files.kept import KeptOpen
+from evreel.files.opened import OpenFiles
 from evreel.files.slices import SlicesFile
 from evreel.layout import BOX_DTYPE, SLICES
 from evreel.release.manifest import is_release
@@ -125,7 +125,7 @@ class SlicesDataset:
             raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
         self._transform = transform
         self._events_transform = events_transform
-        self._kept = KeptOpen()
+        self._kept = OpenFiles()
         self.counts = {"skipped_recordings": 0}
         found: list[_Recording] = []
         said: dict[str, None] = dict.fromkeys(map(nfc, labels or ()))

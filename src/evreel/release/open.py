@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from evreel.closing import Closing
 from evreel.errors import ReleaseError, UsageError, did_you_mean, foreign
-from evreel.files.kept import KeptOpen
+from evreel.files.opened import OpenFiles
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP, OF_BOXES
 from evreel.release.digests import digests_of, pieces
 from evreel.release.manifest import ListedFile, Manifest, kind_of, read_manifest
@@ -517,10 +517,7 @@ class _Folder:
         self.root = root
         self.verify = verify
         self.name = root.name or str(root)
-        self._kept = KeptOpen()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Folder, (self.root, self.verify)
+        self._files = OpenFiles()
 
     def place(self, file: ListedFile) -> Path:
         """Return where a file is; raise if it is missing or has the wrong size."""
@@ -553,17 +550,17 @@ class _Folder:
     def opened(self, file: ListedFile, reader: Callable[[Path], _File]) -> _File:
         """Return an open file, opened before or now."""
 
-        def open_() -> _File:
+        def opening() -> _File:
             place = self.place(file)
             if self.verify:
                 self._compare(file, place)
             return reader(place)
 
-        return self._kept.get(file.path, open_)
+        return self._files.get(file.path, opening)
 
     def close(self) -> None:
         """Close what is open."""
-        self._kept.close()
+        self._files.close()
 
     def _error(self, file: ListedFile, problem: str) -> ReleaseError:
         return ReleaseError(problem, path=self.root, place=file.path, hint=_NOT_AS_BUILT)
