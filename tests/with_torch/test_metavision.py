@@ -128,12 +128,42 @@ def test_precomputed_frames__must_be_what_is_asked_for(tmp_path, files, caplog):
     loader = SequentialDataLoader(made, 10_000, "histo", (2,), preprocess_kwargs=kwargs)
     assert "park.h5: its frames were made with max_incr_per_pixel=5.0, not 2.5" in caplog.text
     live = SequentialDataLoader([store], 10_000, "histo", (2,), num_workers=0)
+    assert len(SequentialDataLoader(made, None, None, (2,))) == len(live)
     (one, _), (other, _) = list(loader), list(live)
     torch.testing.assert_close(one["inputs"], other["inputs"], rtol=0, atol=0)
     with h5py.File(made[0], "r+") as file:
         del file["data"].attrs["event_input_width"]
     with pytest.raises(LayoutError, match=r"park.h5"):
         SequentialDataLoader(made, 10_000, "histo", (2,))
+
+
+def test_boxes__are_in_pixels_of_the_frames(tmp_path, recordings):
+    boxes = boxes_at([1, 9_000, 12_000])
+    boxes["x"], boxes["y"], boxes["w"], boxes["h"] = [1, 4, 6], 3, 6, 2
+    np.save(tmp_path / "r0_bbox.npy", boxes)
+    generate_hdf5(
+        *(recordings[:1], tmp_path / "made", "histo", 10_000, 4, 6),
+        box_labels=[tmp_path / "r0_bbox.npy"],
+    )
+    files = {"made": [tmp_path / "made" / "r0.h5"], "live": recordings[:1]}
+    for given in files.values():
+        common = {"delta_t": 10_000, "num_workers": 0, "batch_size": 1}
+        found = [
+            SequentialDataLoader(
+                given,
+                preprocess_function_name="histo",
+                array_dim=(2, 2, 4, 6),
+                load_labels=load,
+                **common,
+            )
+            for load in (None, box_api.load_boxes)
+        ]
+        for one, other in zip(*found, strict=True):
+            for bins, others in zip(one["labels"], other["labels"], strict=True):
+                np.testing.assert_array_equal(bins[0], others[0])
+        first = next(iter(found[1]))["labels"]
+        assert first[0][0][["x", "y", "w", "h"]].tolist() == [(0.5, 1.5, 3, 1), (2, 1.5, 3, 1)]
+        assert first[1][0][["x", "w"]].tolist() == [(3, 3)]
 
 
 class GenX(SequentialDataLoader):

@@ -137,7 +137,7 @@ class _Asked(Source):
     source
         The recording.
     representation
-        What its precomputed frames must be; None if they are computed.
+        What its precomputed frames must be; None: anything, or they are computed.
     duration_us
         Windows that start at or after it are left out; None: none are.
     """
@@ -157,11 +157,12 @@ class _Asked(Source):
     def open(self) -> Frames:
         with contextlib.ExitStack() as stack:
             frames = stack.enter_context(self.source.open())
-            if isinstance(frames, FileFrames) and frames.made_by != self.representation:
+            made_by = frames.made_by if isinstance(frames, FileFrames) else None
+            if self.representation not in (None, made_by):
                 raise UsageError(
-                    f"its frames are {frames.made_by!r}; {self.representation!r} is asked for",
+                    f"its frames are {made_by!r}; {self.representation!r} is asked for",
                     path=frames.metadata.path,
-                    hint=f"Ask for {frames.made_by!r}, or give the recordings themselves.",
+                    hint=f"Ask for {made_by!r}, or give the recordings themselves.",
                 )
             if self.duration_us is not None:
                 _leave_out(frames, self.duration_us)
@@ -270,7 +271,7 @@ class SequentialDataLoader(_ByMetavision, SequentialLoader):
     delta_t
         Duration of a frame, µs. That of precomputed frames must be the same; 0 or None: any.
     preprocess_function_name
-        What frames are, or are to be.
+        What frames are, or are to be; None: whatever precomputed frames are.
     array_dim
         (T, C, H, W).
     load_labels
@@ -296,7 +297,7 @@ class SequentialDataLoader(_ByMetavision, SequentialLoader):
         self,
         files: Files,
         delta_t: int | None,
-        preprocess_function_name: str,
+        preprocess_function_name: str | None,
         array_dim: Sequence[int],
         load_labels: Callable[..., Any] | None = load_labels_stub,
         durations: Sequence[int] = (),
@@ -308,11 +309,12 @@ class SequentialDataLoader(_ByMetavision, SequentialLoader):
         transforms: Callable[[Any], Any] | None = None,
         **more: Any,
     ) -> None:
-        is_live = not ("feature" in more or are_features(files))
+        name = preprocess_function_name
+        is_live = not (name is None or "feature" in more or are_features(files))
         super().__init__(
             files,
             delta_t or None,
-            preprocess_function_name if is_live else None,
+            name if is_live else None,
             array_dim,
             batch_size=batch_size,
             num_workers=num_workers,
@@ -320,7 +322,7 @@ class SequentialDataLoader(_ByMetavision, SequentialLoader):
             shuffle=shuffle,
             padding="pad" if padding is False else padding,
             transforms=transforms,
-            **{**_context(preprocess_function_name), **more},
+            **{**_context(name), **more},
         )
         sources = self._lanes.sources
         if len(durations) not in (0, len(sources)):
@@ -328,7 +330,7 @@ class SequentialDataLoader(_ByMetavision, SequentialLoader):
                 f"there are {len(sources)} files, but {len(durations)} durations",
                 hint="Give a duration for each file, in their order, or none.",
             )
-        expected = None if is_live else preprocess_function_name
+        expected = None if is_live else name
         parts = [at_least("durations", one, 1) for one in durations]
         asked = [
             _Asked(source, expected, part)
@@ -355,12 +357,12 @@ def _tell(sources: Sequence[Source], parameters: Mapping[str, Any]) -> None:
             return
 
 
-def _context(representation: str) -> dict[str, Any]:
+def _context(representation: str | None) -> dict[str, Any]:
     """Return how worker processes start, if that matters.
 
     A representation that was registered in this process is known only to processes forked from it.
     """
-    found = REGISTRY.get(representation)
+    found = REGISTRY.get(representation or "")
     if found is None or found.__module__.startswith("evreel.representations."):
         return {}
     return {"multiprocessing_context": "fork"}
