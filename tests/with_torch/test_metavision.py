@@ -209,6 +209,7 @@ def test_class_that_changes_batches__is_a_loader(tmp_path, files, workers):
         n_labels += sum(len(lane) for bins in labels for lane in bins)
         assert not (more["frame_is_labeled"] & more["frame_is_padded"]).any()
     assert n_labels == 12
+    assert [len(next(loader)) for _ in range(5)] == [3] * 5  # an epoch, as iter(loader) begins one
     with pytest.raises(StopIteration):
         next(loader)
     assert len(list(loader.show())) == 2 * len(loader)

@@ -190,8 +190,8 @@ def _leave_out(frames: Frames, duration_us: int) -> None:
 class _ByMetavision(LanesLoader):
     """What Metavision's loaders are beside what evreel's are: name it before a loader.
 
-    A loader is its own iterator, so that a class which inherits from it may change what its
-    ``__next__`` returns; ``iter(loader)`` begins an epoch.
+    Batches come from ``__next__``, so that a class which inherits from it may change what that
+    returns. ``iter(loader)`` begins an epoch, and so does ``next(loader)``, if none is begun.
 
     Attributes
     ----------
@@ -212,8 +212,8 @@ class _ByMetavision(LanesLoader):
 
     def __iter__(self) -> Iterator[Any]:
         """Begin an epoch, or go on from a loaded state."""
-        self._batches = super().__iter__()
-        return self
+        self._batches = None
+        return _Iteration(self, super().__iter__())
 
     def __next__(self) -> Any:
         """Return the next batch of the epoch."""
@@ -251,6 +251,26 @@ class _ByMetavision(LanesLoader):
         n = self._lanes.num_tbins
         batch["video_infos"] = [_info(info, n) for info in batch["video_infos"]]
         return batch
+
+
+class _Iteration:
+    """An iteration over a loader: batches as its ``__next__`` makes them.
+
+    The loader does not hold it, so that an iteration that is broken off closes its files.
+    """
+
+    def __init__(self, loader: _ByMetavision, batches: Iterator[Batch]) -> None:
+        self._loader, self._batches = loader, batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        before, self._loader._batches = self._loader._batches, self._batches
+        try:
+            return next(self._loader)
+        finally:
+            self._loader._batches = before
 
 
 def _info(info: Info | None, num_tbins: int) -> VideoInfo:
