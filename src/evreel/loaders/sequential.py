@@ -306,8 +306,10 @@ class Lane:
             tensor = room.inputs[:, column]
             tensor.flags.writeable = False
             metadata, start_us, duration_us = info
-            if duration_us == n * metadata.delta_t_us:  # let T equal parts of it be the windows
+            if _are_even(frames, piece, metadata.delta_t_us):
                 duration_us = self._lanes.num_tbins * metadata.delta_t_us
+            else:
+                metadata = metadata._replace(spans_us=frames.spans(*piece))
             labels, is_labelled = self._lanes.load_labels(metadata, start_us, duration_us, tensor)
             is_labelled = np.asarray(is_labelled, dtype=bool)
             if len(labels) != self._lanes.num_tbins or is_labelled.shape != (len(labels),):
@@ -389,6 +391,14 @@ def _check_extra(
                 path=frames.metadata.path,
                 hint="Add the same to all of them with `evreel enrich`.",
             )
+
+
+def _are_even(frames: Frames, piece: Piece, duration_us: int) -> bool:
+    """Tell whether the windows of a piece are end to end, each of a duration."""
+    start_us = frames.windows.start_us[piece.start : piece.stop]
+    stop_us = frames.windows.stop_us[piece.start : piece.stop]
+    is_even = (stop_us - start_us == duration_us).all() and (start_us[1:] == stop_us[:-1]).all()
+    return bool(duration_us and is_even)
 
 
 def info_of(frames: Frames, piece: Piece) -> Info:

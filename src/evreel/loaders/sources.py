@@ -80,6 +80,8 @@ class Metadata(NamedTuple):
     labelled : where annotators looked; None if nothing says it.
     start_ts : where the first window of the recording, or of the sample in the lane, starts, µs.
     padding : whether it only fills a lane that has no recording left.
+    spans_us : where labels are loaded of windows that are not end to end with one duration: after
+        and until which times labels are of each window, as `evreel.boxes.load_boxes` takes it.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Metadata(NamedTuple):
     labelled: Spans | None = None
     start_ts: int = 0
     padding: bool = False
+    spans_us: tuple[tuple[int, int], ...] | None = None
 
     @property
     def delta_t(self) -> int:
@@ -156,8 +159,10 @@ class Frames(Closing):
         labelled: Spans | None,
         *,
         has_boxes: bool = True,
+        before_us: int | None = None,
     ) -> None:
         self._boxes, self._first = boxes
+        self._before_us = before_us  # where the window before the first of these stops
         self._labelled = labelled
         self.has_boxes = has_boxes
         self.n_labels_outside = max(n_boxes - len(self._boxes), 0)
@@ -191,6 +196,22 @@ class Frames(Closing):
         """Return the boxes of each of frames ``[start, stop)``, t in µs since `t_offset`."""
         edge = self._first[start : stop + 1].tolist()
         return [self._boxes[low:high] for low, high in pairwise(edge)]
+
+    def spans(self, start: int, stop: int, is_first: bool) -> tuple[tuple[int, int], ...]:
+        """Return after and until which times labels are of each of frames ``[start, stop)``.
+
+        A label is of the first window that holds it: where windows overlap, one is after the stop
+        of the one before, which `is_first` says that there is not.
+        """
+        windows = self.windows
+        before = self._before_us if start == 0 else int(windows.stop_us[start - 1])
+        until = windows.stop_us[start:stop].copy()
+        after = windows.start_us[start:stop].copy()
+        if not is_first and before is not None:
+            until[0], after[0] = max(until[0], before), max(after[0], before)
+        until = np.maximum.accumulate(until)
+        after[1:] = np.maximum(after[1:], until[:-1])
+        return tuple(zip(after.tolist(), until.tolist(), strict=True))
 
     def labelled(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
         """Return which of frames ``[start, stop)`` are labelled, also if without any box.

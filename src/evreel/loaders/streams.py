@@ -292,7 +292,7 @@ class _OfRecording(Stream):
         boxes = boxes_of_windows(self._boxes[low:high], windows)
         self._n_labels += len(boxes[0])
         self.metadata = self.metadata._replace(duration_us=stop_us)
-        return _Part(self, windows, boxes)
+        return _Part(self, windows, boxes, latest_us)
 
 
 class _Part(Frames):
@@ -302,11 +302,15 @@ class _Part(Frames):
     extra: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
-        self, stream: _OfRecording, windows: Windows, boxes: tuple[Boxes, Int64Array]
+        self,
+        stream: _OfRecording,
+        windows: Windows,
+        boxes: tuple[Boxes, Int64Array],
+        before_us: int | None,
     ) -> None:
         self._stream, self.metadata, self.windows = stream, stream.metadata, windows
         n, labelled = len(boxes[0]), stream.metadata.labelled
-        super().__init__(boxes, n, labelled, has_boxes=stream.has_boxes)
+        super().__init__(boxes, n, labelled, has_boxes=stream.has_boxes, before_us=before_us)
         self.segments = np.array([[0, len(windows)]])
 
     def read(self, start: int, stop: int, into: Frame) -> None:

@@ -67,7 +67,7 @@ class FileMetadata:
     num_tbins : frames of a lane in a batch.
     start_ts : where its first window starts, µs.
     padding : whether it only fills a lane that has no recording left.
-    name, sensor, shape, t_offset, geometry, boxes, labelled : as
+    name, sensor, shape, t_offset, geometry, boxes, labelled, spans_us : as
         `evreel.loaders.sources.Metadata` has them; `evreel.boxes` reads them.
     """
 
@@ -84,6 +84,7 @@ class FileMetadata:
     geometry: Geometry | None = None
     boxes: Path | None = None
     labelled: Spans | None = field(default=None, compare=False, repr=False)
+    spans_us: tuple[tuple[int, int], ...] | None = None
 
     @classmethod
     def of(cls, metadata: Metadata, num_tbins: int) -> FileMetadata:
@@ -102,6 +103,7 @@ class FileMetadata:
             metadata.geometry,
             metadata.boxes,
             metadata.labelled,
+            metadata.spans_us,
         )
 
 
