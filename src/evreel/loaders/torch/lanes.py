@@ -2,12 +2,16 @@
 
 What is delivered is the same for any number of processes, bit by bit: a lane depends on nothing
 but its number, and the parts of a batch are put where they belong.
+
+Frames are filled into memory that all processes share, and are copied once, into the tensor that
+is delivered. Its slots are used again and again: memory that is new to a process would take as long
+as the copy.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
+import itertools
 import pickle
 import warnings
 from collections.abc import Callable, Generator, Iterator
@@ -23,9 +27,6 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from evreel.errors import EvreelError, UsageError, words_of
 from evreel.loaders.filling import PREFETCHED, filled
 from evreel.loaders.sequential import Batch, Lanes, LanesLoader, Room
-
-_SHARED = 1 << 14
-"""Bytes from which an array goes through shared memory; shorter ones are pickled faster."""
 
 
 class InProcesses(LanesLoader):
@@ -80,14 +81,16 @@ class InProcesses(LanesLoader):
             return
         workers = self._idle.pop() if self._idle else self._started(n_workers)
         workers.dataset.place[:] = torch.tensor([epoch, first_batch])
-        parts = _begun(workers)
+        slots, parts = workers.dataset.slots, _begun(workers)
         try:
-            while True:
-                each = [next(parts) for _ in range(n_workers)]
-                for part in each:
+            for slot in itertools.cycle(slots):
+                room = _bare(lanes).room(n)
+                for k in range(n_workers):
+                    part = next(parts)
                     if not isinstance(part, Room):
                         raise part
-                room = _joined(lanes, each)
+                    room.put(slice(k, None, n_workers), part)
+                room.inputs = slot.clone().numpy()
                 yield room
                 if lanes.are_over(room):
                     break
@@ -99,7 +102,7 @@ class InProcesses(LanesLoader):
     def _started(self, n_workers: int) -> Any:
         with _in_our_words():
             return DataLoader(
-                _Parts(self._lanes, n_workers),
+                _Parts(self._lanes, n_workers, self._prefetch_factor + 1),
                 batch_size=None,
                 num_workers=n_workers,
                 collate_fn=_as_it_came,
@@ -136,24 +139,39 @@ class _OfTensors:
 class _Parts(IterableDataset):  # type: ignore[misc]
     """The lanes of a worker process: their part of one batch after the other, without an end.
 
+    Parameters
+    ----------
+    lanes, num_workers
+        What is delivered, and by how many processes.
+    n_slots
+        How many batches have room. A worker is asked for a batch only when the one that is as many
+        batches before it has been taken out of its slot.
+
     Attributes
     ----------
     place : (2,) epoch and first batch, in memory that is shared with the workers.
+    slots : (n_slots, T, N, C, H, W) frames of batches, in such memory too.
     """
 
-    def __init__(self, lanes: Lanes, num_workers: int) -> None:
+    def __init__(self, lanes: Lanes, num_workers: int, n_slots: int) -> None:
         self._lanes, self._num_workers = lanes, num_workers
         self.place = torch.zeros(2, dtype=torch.int64).share_memory_()
+        shape = (n_slots, lanes.num_tbins, lanes.batch_size, *lanes.shape)
+        self.slots = torch.empty(shape).share_memory_()
 
     def __iter__(self) -> Iterator[Room | Exception]:
         epoch, first_batch = self.place.tolist()
-        numbers = range(self._lanes.batch_size)[get_worker_info().id :: self._num_workers]
+        own = slice(get_worker_info().id, None, self._num_workers)
+        numbers = range(self._lanes.batch_size)[own]
+        bare = _bare(self._lanes)
         with contextlib.ExitStack() as stack:
             each = [self._lanes.lane(number, epoch, first_batch) for number in numbers]
             for lane in each:
                 stack.callback(lane.close)
-            while True:
-                room = self._lanes.room(len(each))
+            for slot in itertools.cycle(self.slots.numpy()):
+                room = bare.room(len(each))
+                without, room.inputs = room.inputs, slot[:, own]
+                room.inputs[...] = 0
                 try:
                     for column, lane in enumerate(each):
                         lane.fill(room, column)
@@ -161,33 +179,16 @@ class _Parts(IterableDataset):  # type: ignore[misc]
                     # PyTorch would make a text of it, with the worker's traceback.
                     yield error
                     return
-                yield _as_tensors(room)
+                room.inputs = without
+                yield room
 
 
-def _as_tensors(room: Room) -> Room:
-    """Return what is sent: long arrays as tensors, which go through shared memory."""
-    sent = copy.copy(room)
-    for name, value in vars(room).items():
-        if isinstance(value, np.ndarray) and value.nbytes >= _SHARED:
-            setattr(sent, name, torch.from_numpy(value))
-    return sent
+def _bare(lanes: Lanes) -> Lanes:
+    """Return lanes whose rooms have none for frames."""
+    return replace(lanes, shape=(0, 0, 0))
 
 
 def _as_it_came(room: Room | Exception) -> Room | Exception:
-    return room
-
-
-def _joined(lanes: Lanes, parts: list[Room]) -> Room:
-    """Return the batch of all lanes; that of a single worker is not copied."""
-    for part in parts:
-        for name, value in vars(part).items():
-            if isinstance(value, torch.Tensor):
-                setattr(part, name, value.numpy())
-    if len(parts) == 1:
-        return parts[0]
-    room = lanes.room(lanes.batch_size)
-    for k, part in enumerate(parts):
-        room.put(slice(k, None, len(parts)), part)
     return room
 
 
