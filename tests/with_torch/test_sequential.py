@@ -109,6 +109,23 @@ def test_function_that_no_worker_can_be_sent__is_an_error_that_says_so(files):
         next(iter(loader))
 
 
+def test_batches__are_their_holders_as_long_as_these_hold_them(files):
+    loader = SequentialLoader(files, num_workers=1, **COMMON)
+    arrays = list(sequential.SequentialLoader(files, num_workers=0, **COMMON))
+    loops = [[batch["inputs"].clone() for batch in loader]]  # each is let go
+    loader.set_epoch(0)
+    parts = [batch["inputs"][-1, :, 0].numpy() for batch in loader]  # views of a part
+    loader.set_epoch(0)
+    loops.append([batch["inputs"] for batch in loader])
+    loader.set_epoch(0)
+    for batch in loader:
+        batch["inputs"].fill_(7)  # whoever holds it may change it
+    for one, part, *others in zip(arrays, parts, *loops, strict=True):
+        np.testing.assert_array_equal(part, one["inputs"][-1, :, 0])
+        for other in others:
+            np.testing.assert_array_equal(other.numpy(), one["inputs"])
+
+
 def test_iterations_at_once__have_workers_of_their_own(files):
     loader = SequentialLoader(files, num_workers=1, **COMMON)
     arrays = sequential.SequentialLoader(files, num_workers=0, **COMMON)

@@ -3,16 +3,19 @@
 What is delivered is the same for any number of processes, bit by bit: a lane depends on nothing
 but its number, and the parts of a batch are put where they belong.
 
-Frames are filled into memory that all processes share, and are copied once, into the tensor that
-is delivered. Its slots are used again and again: memory that is new to a process would take as long
-as the copy.
+Frames are filled into memory that all processes share, in slots of a batch each, and are delivered
+from there without a copy. A slot is filled again when nobody holds its batch any more; whoever
+holds more batches than there are slots for gets copies.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import itertools
 import pickle
+import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
@@ -83,14 +86,14 @@ class InProcesses(LanesLoader):
         workers.dataset.place[:] = torch.tensor([epoch, first_batch])
         slots, parts = workers.dataset.slots, _begun(workers)
         try:
-            for slot in itertools.cycle(slots):
+            for batch in itertools.count():
                 room = _bare(lanes).room(n)
                 for k in range(n_workers):
                     part = next(parts)
                     if not isinstance(part, Room):
                         raise part
                     room.put(slice(k, None, n_workers), part)
-                room.inputs = slot.clone().numpy()
+                room.inputs = slots.taken(batch)
                 yield room
                 if lanes.are_over(room):
                     break
@@ -102,10 +105,11 @@ class InProcesses(LanesLoader):
     def _started(self, n_workers: int) -> Any:
         with _in_our_words():
             return DataLoader(
-                _Parts(self._lanes, n_workers, self._prefetch_factor + 1),
+                _Parts(self._lanes, n_workers, self._prefetch_factor),
                 batch_size=None,
                 num_workers=n_workers,
                 collate_fn=_as_it_came,
+                worker_init_fn=_begin_worker,
                 multiprocessing_context=self._context,
                 persistent_workers=self._persists,
                 prefetch_factor=self._prefetch_factor,
@@ -136,6 +140,52 @@ class _OfTensors:
         return np.asarray(self.function(torch.from_numpy(inputs)))
 
 
+class _Slots:
+    """Memory for frames of batches, shared by all processes; the main one says who fills which.
+
+    A worker is asked for batch k when the one that is `ahead` before it is asked for, and so when
+    the one before that has been taken.
+
+    Parameters
+    ----------
+    shape
+        (T, N, C, H, W) of a batch.
+    ahead
+        Batches that each worker is ahead.
+    """
+
+    def __init__(self, shape: tuple[int, ...], ahead: int) -> None:
+        # Beside those on their way: one that is taken, and the one before, which a loop still has.
+        self._slots = [torch.empty(shape).share_memory_() for _ in range(ahead + 3)]
+        # Slots of the next batches; nobody holds what is in them.
+        self._of_batch = torch.arange(ahead + 1).share_memory_()
+
+    @functools.cached_property
+    def _frames(self) -> list[npt.NDArray[np.float32]]:
+        return [slot.numpy() for slot in self._slots]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_frames"}
+
+    def at(self, batch: int) -> npt.NDArray[np.float32]:
+        """Return the frames of a batch that was asked for."""
+        return self._frames[int(self._of_batch[batch % len(self._of_batch)])]
+
+    def taken(self, batch: int) -> npt.NDArray[np.float32]:
+        """Return the frames of a batch, and say where the next one that is asked for goes."""
+        found = self.at(batch)
+        coming = self._of_batch.tolist()
+        for k in range(len(self._slots)):
+            if k not in coming and self._is_free(k):
+                self._of_batch[batch % len(coming)] = k
+                return found
+        return found.copy()
+
+    def _is_free(self, k: int) -> bool:
+        # The list has it, and this call; a tensor or a view of it would have it too.
+        return sys.getrefcount(self._frames[k]) == len(("list", "call"))
+
+
 class _Parts(IterableDataset):  # type: ignore[misc]
     """The lanes of a worker process: their part of one batch after the other, without an end.
 
@@ -143,21 +193,19 @@ class _Parts(IterableDataset):  # type: ignore[misc]
     ----------
     lanes, num_workers
         What is delivered, and by how many processes.
-    n_slots
-        How many batches have room. A worker is asked for a batch only when the one that is as many
-        batches before it has been taken out of its slot.
+    ahead
+        Batches that each worker is ahead.
 
     Attributes
     ----------
     place : (2,) epoch and first batch, in memory that is shared with the workers.
-    slots : (n_slots, T, N, C, H, W) frames of batches, in such memory too.
+    slots : where frames of batches go.
     """
 
-    def __init__(self, lanes: Lanes, num_workers: int, n_slots: int) -> None:
+    def __init__(self, lanes: Lanes, num_workers: int, ahead: int) -> None:
         self._lanes, self._num_workers = lanes, num_workers
         self.place = torch.zeros(2, dtype=torch.int64).share_memory_()
-        shape = (n_slots, lanes.num_tbins, lanes.batch_size, *lanes.shape)
-        self.slots = torch.empty(shape).share_memory_()
+        self.slots = _Slots((lanes.num_tbins, lanes.batch_size, *lanes.shape), ahead)
 
     def __iter__(self) -> Iterator[Room | Exception]:
         epoch, first_batch = self.place.tolist()
@@ -168,9 +216,9 @@ class _Parts(IterableDataset):  # type: ignore[misc]
             each = [self._lanes.lane(number, epoch, first_batch) for number in numbers]
             for lane in each:
                 stack.callback(lane.close)
-            for slot in itertools.cycle(self.slots.numpy()):
+            for batch in itertools.count():
                 room = bare.room(len(each))
-                without, room.inputs = room.inputs, slot[:, own]
+                without, room.inputs = room.inputs, self.slots.at(batch)[:, own]
                 room.inputs[...] = 0
                 try:
                     for column, lane in enumerate(each):
@@ -186,6 +234,10 @@ class _Parts(IterableDataset):  # type: ignore[misc]
 def _bare(lanes: Lanes) -> Lanes:
     """Return lanes whose rooms have none for frames."""
     return replace(lanes, shape=(0, 0, 0))
+
+
+def _begin_worker(_: int) -> None:
+    gc.freeze()  # else a forked worker may finalize what belongs to the main process
 
 
 def _as_it_came(room: Room | Exception) -> Room | Exception:
