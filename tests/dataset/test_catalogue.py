@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from evreel import cli
 from evreel.dataset import catalogue
-from evreel.dataset.catalogue import datasets
+from evreel.dataset.catalogue import datasets, published
 from evreel.errors import UsageError
 from support import ROOT
 from support.miniatures import MINIATURES
@@ -99,9 +101,31 @@ def test_datasets__of_a_folder_without_any_are_a_clear_error(tmp_path):
         datasets(tmp_path / "none")
 
 
-def test_datasets__outside_a_checkout_ask_for_a_folder(tmp_path, monkeypatch):
+def test_datasets__outside_a_checkout_are_those_of_the_package(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    place = tmp_path / "lib" / "evreel" / "dataset" / "catalogue.py"
-    monkeypatch.setattr(catalogue, "__file__", str(place))
+    package = tmp_path / "lib" / "evreel"
+    monkeypatch.setattr(catalogue, "__file__", str(package / "dataset" / "catalogue.py"))
     with pytest.raises(UsageError, match="or name the folder"):
         datasets()
+    shutil.copytree(CONFIGS, package / "configs")
+    assert [entry["name"] for entry in datasets()] == NAMES
+    assert published("n_mnist").config.recordings == str(
+        package / "configs" / "n_mnist" / "recordings.tsv"
+    )
+
+
+def test_package__has_the_data_sets_with_it():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        wheel = tomllib.load(file)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["sources"]["configs"] == "evreel/configs"
+    assert "configs" in wheel["only-include"]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "gen1"])
+def test_published__reads_config_and_table_from_anywhere(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    found = published(name)
+    assert found.config.samples is not None
+    assert len(found.recordings) == len(
+        (CONFIGS / name / "recordings.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    )

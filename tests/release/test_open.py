@@ -289,7 +289,7 @@ def test_close__closes_all_and_later_access_opens_again(folder):
 
 
 def test_files__not_in_use_do_not_all_stay_open(folder, monkeypatch):
-    monkeypatch.setattr("evreel.files.kept.MOST_OPEN", 2)
+    monkeypatch.setattr("evreel.files.opened.MOST_OPEN", 2)
     ours = Path("/proc/self/fd")
     before = len(list(ours.iterdir())) if ours.exists() else None
     with open_release(folder) as release:

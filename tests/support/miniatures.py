@@ -286,6 +286,15 @@ def gen1() -> Miniature:
     return made
 
 
+def turned(name: str, rows) -> list[tuple[int, int, int, int]]:
+    """Return rows of a file as they are to be in the store: axes and polarity as readers agree."""
+    if name == "cifar10_dvs":
+        return [(t, 127 - y, 127 - x, 1 - p) for t, x, y, p in rows]
+    if name == "asl_dvs":
+        return [(t, x, 179 - y, p) for t, x, y, p in rows]
+    return list(rows)
+
+
 MINIATURES: dict[str, Callable[[], Miniature]] = {
     "asl_dvs": asl_dvs,
     "cifar10_dvs": cifar10_dvs,

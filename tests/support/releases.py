@@ -129,7 +129,7 @@ def labelled_release(folder: Path, compression: str = "portable", table: bool = 
             path = _features(built / f"{name}_{feature}.h5", events, k, cut=name == "town")
             rows.append((f"{split}/{feature}/{name}.h5", path, "features", name, split))
         if name == "town":
-            path = _samples(built / "town_samples.h5")
+            path = _samples(built / "town_samples.h5", events)
             rows.append(("mixed/samples/town.h5", path, "samples", name, split))
             continue
         path = _slices(built / "park_slices.h5", events)
@@ -199,18 +199,19 @@ def _features(path: Path, events: Events, seed: int, cut: bool) -> Path:
     return path
 
 
-def _samples(path: Path) -> Path:
-    rows = np.array([0, 10, 20])
+def _samples(path: Path, events: Events) -> Path:
+    of = SAMPLES_OF_TOWN
+    start, stop = (np.searchsorted(events.t, edge) for edge in (of.start_us, of.stop_us))
     with hdf5.create(path, SAMPLES, Provenance("samples", {})) as file:
         write_samples(
             file,
             SAMPLES_OF_TOWN,
             tuple(LABELS.values()),
             SPLITS_OF_TOWN,
-            rows,
-            rows + 5,
+            start,
+            stop,
             recording="town",
-            t_stop_us=95_000,
+            t_stop_us=events.t_stop_us,
         )
     return path
 

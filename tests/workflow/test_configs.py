@@ -33,7 +33,7 @@ from evreel.layout import BOX_DTYPE
 from evreel.samples.pattern import Pattern
 from support import ROOT, shared_file, webserver
 from support.dataset import snakemake, write_config, write_table
-from support.miniatures import MINIATURES
+from support.miniatures import MINIATURES, turned
 
 CONFIGS = ROOT / "configs"
 NAMES = sorted(MINIATURES)
@@ -127,15 +127,6 @@ def run_recipe(folder: Path) -> None:
     (line,) = re.findall(r"^# +evreel (table .*)$", text.replace("\\\n#", ""), re.MULTILINE)
     with contextlib.chdir(folder):
         assert cli.main(shlex.split(line)) == 0
-
-
-def turned(name: str, rows) -> list[tuple[int, int, int, int]]:
-    """Return rows of a file as they are to be in the store: axes and polarity as readers agree."""
-    if name == "cifar10_dvs":
-        return [(t, 127 - y, 127 - x, 1 - p) for t, x, y, p in rows]
-    if name == "asl_dvs":
-        return [(t, x, 179 - y, p) for t, x, y, p in rows]
-    return list(rows)
 
 
 def histograms(rows, bounds, shape) -> np.ndarray:

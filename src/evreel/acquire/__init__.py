@@ -28,10 +28,12 @@ __all__ = [
     "Source",
     "check_md5",
     "check_sums",
+    "checked_sums",
     "decompress",
     "fetch",
     "in_archive",
     "read_source",
+    "still_to_get",
 ]
 
 

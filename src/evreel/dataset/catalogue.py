@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from evreel.acquire import read_source
+from evreel.dataset.config import Read, read_config
 from evreel.dataset.settings import Description, ReleaseSettings, SplitCounts
 from evreel.dataset.table import read_rows
 from evreel.errors import UsageError
@@ -21,8 +22,8 @@ def datasets(folder: str | Path | None = None) -> list[dict[str, Any]]:
     Parameters
     ----------
     folder
-        The folder with those folders. None takes ``configs`` of the working directory, or else of
-        the checkout that this package is in.
+        The folder with those folders. None takes ``configs`` of the working directory, or else
+        what comes with this package: ``configs`` of the checkout that it is in, or its own.
 
     Returns
     -------
@@ -47,15 +48,41 @@ def datasets(folder: str | Path | None = None) -> list[dict[str, Any]]:
     return [_dataset(path) for path in configs]
 
 
+def published(name: str) -> Read:
+    """Return what config and table say of a data set that comes with this package.
+
+    Parameters
+    ----------
+    name
+        Its folder in ``configs``, such as ``n_mnist``.
+    """
+    path = _own_folder() / name / "config.yaml"
+    values = _yaml(path)
+    values["recordings"] = str(path.with_name(Path(values["recordings"]).name))
+    return read_config(values, [path])
+
+
 def _configs_folder() -> Path:
-    checkout = Path(__file__).resolve().parents[3]
-    for folder in (Path("configs"), checkout / "configs"):
-        if folder.is_dir() and (folder.parent / "Snakefile").is_file():
-            return folder
+    here = Path("configs")
+    return here if _is_beside_snakefile(here) else _own_folder()
+
+
+def _own_folder() -> Path:
+    """Return the folder of configs that comes with this package, in a checkout or installed."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parents[1] / "configs"
+    if _is_beside_snakefile(checkout):
+        return checkout
+    if (package / "configs").is_dir():
+        return package / "configs"
     raise UsageError(
-        "there is no folder configs beside a Snakefile here, and this evreel is not in a checkout",
-        hint="The data sets come with the checkout: run this there, or name the folder.",
+        "there is no folder configs beside a Snakefile here, and none came with this evreel",
+        hint="Install evreel again, run this in a checkout, or name the folder.",
     )
+
+
+def _is_beside_snakefile(folder: Path) -> bool:
+    return folder.is_dir() and (folder.parent / "Snakefile").is_file()
 
 
 def _dataset(path: Path) -> dict[str, Any]:

@@ -144,8 +144,7 @@ class Divided(ABC):
 
         What is before it was recorded on another clock.
         """
-        begins = np.array([0, *(member.start_us for member in self.members)], dtype=np.int64)
-        return begins[np.searchsorted(begins, np.maximum(start_us, 0), side="right") - 1]
+        return oldest_us_of(self.members, start_us)
 
     def _cut(
         self,
@@ -180,6 +179,12 @@ class Divided(ABC):
                 hint="Are its times since the first event, or on the file's own clock "
                 "(samples.clock)? Does it belong to this recording?",
             )
+
+
+def oldest_us_of(members: Sequence[Member], start_us: Int64Array) -> Int64Array:
+    """Return where the member that holds each time begins, 0 if there are none."""
+    begins = np.array([0, *(member.start_us for member in members)], dtype=np.int64)
+    return begins[np.searchsorted(begins, np.maximum(start_us, 0), side="right") - 1]
 
 
 class EventsInMemory(Divided):

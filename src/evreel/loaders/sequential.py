@@ -628,7 +628,7 @@ class SequentialLoader(LanesLoader):
             stream=stream,
             sensor=sensor,
         )
-        shape, extra = _first(sources, on_damage)
+        shape, extra = first_look(sources, on_damage)
         if dims[1:] and dims[1:] != shape:
             raise UsageError(
                 f"array_dim says frames of {dims[1:]}; they are {shape} (C, H, W)",
@@ -712,7 +712,7 @@ def _live_settings(
     return None
 
 
-def _first(sources: Sequence[Source], on_damage: OnDamage) -> Look:
+def first_look(sources: Sequence[Source], on_damage: OnDamage) -> Look:
     """Return what frames of the first recording that can be opened look like."""
     for k, source in enumerate(sources):
         try:

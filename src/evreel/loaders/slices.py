@@ -18,7 +18,7 @@ from evreel.events import Sensor
 from evreel.exports.aermanager import NOTHING, read_slice, slice_files, times_of
 from evreel.files import hdf5
 from evreel.files.boxes import boxes_path, read_boxes
-from evreel.files.kept import KeptOpen
+from evreel.files.opened import OpenFiles
 from evreel.files.slices import SlicesFile
 from evreel.layout import BOX_DTYPE, SLICES
 from evreel.release.manifest import is_release
@@ -50,7 +50,8 @@ class SlicesDataset:
         A release or its folder; the path of a slices file, or several paths; a folder of slices
         files; aermanager's folder, or the folder of several of these; or recordings of a release.
     split
-        Which recordings of a release; None for all.
+        Which recordings of a release; None for all. Those whose samples are of several splits are
+        in ``mixed``.
     labels
         Names of all labels, in the order of their numbers; None takes those of the release, or of
         the files as they are found.
@@ -125,7 +126,7 @@ class SlicesDataset:
             raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
         self._transform = transform
         self._events_transform = events_transform
-        self._kept = KeptOpen()
+        self._kept = OpenFiles()
         self.counts = {"skipped_recordings": 0}
         found: list[_Recording] = []
         said: dict[str, None] = dict.fromkeys(map(nfc, labels or ()))

@@ -25,7 +25,10 @@ META = "meta.yaml"
 """The file by which edflow knows a folder of its own."""
 LAYOUT = "evreel-view"
 LAYOUT_VERSION = 1
-BASES: Mapping[str, str] = {"windows": "evreel.loaders.windows.WindowsDataset"}
+BASES: Mapping[str, str] = {
+    "windows": "evreel.loaders.windows.WindowsDataset",
+    "samples": "evreel.loaders.frames.FramesDataset",
+}
 """Name in ``view.yaml`` → the class of evreel that makes the base."""
 
 _DIGEST = "sha256:[0-9a-f]{64}"

@@ -226,6 +226,81 @@ def tensor(
     return made
 
 
+class Continued:
+    """A run whose windows become known a few at a time, as those of a recording that is decoded.
+
+    Its frames are those of one `Run` of all windows, which must be in the order of their starts and
+    of their stops.
+
+    Parameters
+    ----------
+    feature
+        What to compute.
+    sensor
+        (height, width) of the events.
+    regions
+        As in `Run`.
+    """
+
+    def __init__(self, feature: Feature, sensor: Sensor, regions: Regions | None = None) -> None:
+        self._feature = feature
+        self._changed = feature.of_events(sensor, regions)
+        self._maker = Maker(feature, self._changed, sensor, {})
+        self._carried = _Carried()
+        self._n = 0
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether a frame depends on what came before its window, so that none can be left out."""
+        return self._feature.representation.history != 0
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether all events are needed to the end: it looks at all, and carries nothing over."""
+        return self._feature.representation.history is None and not self._maker.carries
+
+    def frames(
+        self, windows: Windows, read: Read, index_of: IndexOf, oldest_us: npt.ArrayLike
+    ) -> Iterator[Frame]:
+        """Yield the frames of the next windows; take all of them.
+
+        Parameters
+        ----------
+        windows, oldest_us
+            As in `Run`.
+        read, index_of
+            As `frames` takes them; only rows from `first_needed` on are asked for.
+        """
+        plan = _Plan(Run(self._feature, windows, oldest_us, self._maker.repairs), index_of)
+        if self._maker.carries:
+            plan.low = np.minimum(np.maximum(plan.low, self._carried.done), windows.start)
+        pieces = _Pieces(read, [(plan.low, windows.stop)], READ_ROWS)
+        view = _View(pieces, self._changed)
+        for _, frame in plan.steps(pieces, view, self._maker, self._carried, self._n):
+            if frame is not None:
+                yield frame
+        self._n += len(windows)
+
+    def first_needed(self, start: int, start_us: int, oldest_us: int, index_of: IndexOf) -> int:
+        """Return the first row that a window from row `start` and time `start_us` on can need."""
+        history = self._feature.representation.history
+        if history == 0:
+            return start
+        since_us = oldest_us if history is None else max(oldest_us, start_us - history)
+        low = int(index_of(np.array([since_us]))[0])
+        if self._maker.carries:
+            low = max(low, self._carried.done)
+        return min(low, start)
+
+
+@dataclass
+class _Carried:
+    """Which rows are in what is carried over from window to window: ``[begun, done)``."""
+
+    begun: int = 0
+    done: int = 0
+
+
 class _Plan:
     """A run, and the first row that each of its windows needs."""
 
@@ -261,7 +336,7 @@ class _Plan:
         with contextlib.closing(making) as makers:
             at = 0
             try:
-                for at, frame in self._steps(pieces, view, makers):
+                for at, frame in self.steps(pieces, view, makers, _Carried()):
                     yield at, frame
             except Exception:
                 # Windows before this one come first, and so do their errors.
@@ -271,32 +346,38 @@ class _Plan:
             for frame in makers.rest():
                 yield at, frame
 
-    def _steps(
-        self, pieces: _Pieces, view: _View, makers: Maker | Threads
+    def steps(
+        self,
+        pieces: _Pieces,
+        view: _View,
+        makers: Maker | Threads,
+        carried: _Carried,
+        number: int = 0,
     ) -> Iterator[tuple[int, Frame | None]]:
+        """Yield as `go` does; windows are counted from `number` on."""
         windows = self._run.windows
         # Views whose items are Python's whole numbers: lists of them take 80 bytes per window.
         columns = (windows.start_us, windows.stop_us, windows.start, windows.stop)
         starts_us, stops_us, starts, stops = (column.data for column in columns)
         since_us, lows = self.since_us.data, self.low.data
         at = 0
-        begun = done = 0  # rows [begun, done) are in what is carried over
         for k in range(len(windows)):
             start, stop, low = starts[k], stops[k], lows[k]
             if isinstance(makers, Maker) and makers.carries:
-                if stop < done or low < begun:
+                if stop < carried.done or low < carried.begun:
                     makers.reset()
-                    begun = done = low
-                elif low > done:
-                    begun = done = low
-                low, done = done, stop
+                    carried.begun = carried.done = low
+                elif low > carried.done:
+                    carried.begun = carried.done = low
+                low, carried.done = carried.done, stop
             if low < stop and at != (at := pieces.number(low)):
                 yield pieces.start[at], None
             first_us, last_us, n = view.extent(k, start, stop)
             left_out = stop - start - n
             if not n:
                 first_us = last_us = starts_us[k]
-            makers.begin(Window(k, starts_us[k], stops_us[k], first_us, last_us, n, since_us[k]))
+            edges = starts_us[k], stops_us[k], first_us, last_us
+            makers.begin(Window(number + k, *edges, n, since_us[k]))
             if view.left_out is not None:
                 makers.count(view.left_out, left_out)
             while low < stop:

@@ -1,15 +1,16 @@
-"""Stepping through slices with a slider: in a notebook, or in a window."""
+"""Stepping through slices, or any pictures, with a slider: in a notebook, or in a window."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from evreel.errors import UsageError
 from evreel.files.slices import SlicesFile
-from evreel.video.labelled import Showing
+from evreel.video.labelled import Image, Showing
 from evreel.video.png import png_bytes
 from evreel.viz.moments import Moments, given_clock
 
@@ -81,6 +82,53 @@ def show(
     return widget
 
 
+def show_pictures(pictures: Sequence[Image], instead: str) -> Any:
+    """Step through pictures with a slider: in a notebook where there is one, else in a window.
+
+    Parameters
+    ----------
+    pictures
+        One or more, (H, W, 3) uint8 of one size.
+    instead
+        What to do where no window can be opened, as a sentence.
+
+    Returns
+    -------
+    The widget, which a notebook displays; or, when the window is closed, None.
+
+    Raises
+    ------
+    UsageError
+        If what it needs is not installed, or no window can be opened here.
+    """
+    listed = _Listed(pictures)
+    if in_notebook():
+        return notebook(listed, len(pictures), what="frame")
+    check_window(instead)
+    # A slider works as long as somebody refers to it.
+    _figure, _slider = window(listed, len(pictures), title="frames", what="frame")
+    _needed("matplotlib.pyplot", "a window").show()
+    return None
+
+
+class Stepped(Protocol):
+    """What a slider steps through: `Moments`, or anything else that has pictures."""
+
+    def slice(self, k: int) -> Image:
+        """Return picture k."""
+        ...
+
+
+class _Listed:
+    """Pictures at hand."""
+
+    def __init__(self, pictures: Sequence[Image]) -> None:
+        self._pictures = pictures
+
+    def slice(self, k: int) -> Image:
+        return self._pictures[k]
+
+
 def _shown(file: SlicesFile, start: int, kind: str, look: Showing, clock: str | Path | None) -> Any:
     moments = Moments(file, look, given_clock(file, clock))
     height, width, _ = moments.slice(start).shape  # also tells if there is none
@@ -102,11 +150,11 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-def notebook(moments: Moments, n: int, start: int = 0) -> Any:
+def notebook(moments: Stepped, n: int, start: int = 0, what: str = "slice") -> Any:
     """Return a widget: a slider, and the picture of the slice that it is at."""
     widgets = _needed("ipywidgets", "a slider in a notebook")
     slider = widgets.IntSlider(
-        value=start, min=0, max=n - 1, description="slice", continuous_update=False
+        value=start, min=0, max=n - 1, description=what, continuous_update=False
     )
     slider.layout.width = "100%"
     picture = widgets.Image(value=png_bytes(moments.slice(start)), format="png")
@@ -118,7 +166,9 @@ def notebook(moments: Moments, n: int, start: int = 0) -> Any:
     return widgets.VBox([slider, picture])
 
 
-def window(moments: Moments, n: int, start: int = 0, *, title: str = "") -> tuple[Any, Any]:
+def window(
+    moments: Stepped, n: int, start: int = 0, *, title: str = "", what: str = "slice"
+) -> tuple[Any, Any]:
     """Return a matplotlib figure with a slider below the picture, and the slider."""
     pyplot = _needed("matplotlib.pyplot", "a window")
     widgets = _needed("matplotlib.widgets", "a window")
@@ -130,7 +180,7 @@ def window(moments: Moments, n: int, start: int = 0, *, title: str = "") -> tupl
         figure.canvas.manager.set_window_title(title)
     slider = widgets.Slider(
         figure.add_axes((0.12, 0.02, 0.72, 0.05)),
-        *("slice", 0, max(n - 1, 1)),
+        *(what, 0, max(n - 1, 1)),
         valinit=start,
         valstep=1,
         valfmt="%d",
@@ -151,14 +201,16 @@ def window(moments: Moments, n: int, start: int = 0, *, title: str = "") -> tupl
     return figure, slider
 
 
-def check_window() -> None:
-    """Raise `UsageError` if no window can be opened here."""
+def check_window(
+    instead: str = "Write a picture with --save PNG, or call evreel.show in a notebook.",
+) -> None:
+    """Raise `UsageError` if no window can be opened here; `instead` is what it says to do."""
     matplotlib = _needed("matplotlib", "a window")
     backend = str(matplotlib.get_backend())
     if backend.lower() in ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template"):
         raise UsageError(
             f"no window can be opened here (matplotlib's backend is {backend})",
-            hint="Write a picture with --save PNG, or call evreel.show in a notebook.",
+            hint=instead,
         )
 
 

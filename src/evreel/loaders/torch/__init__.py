@@ -8,12 +8,34 @@ from typing import TYPE_CHECKING, Any
 from evreel.errors import UsageError
 
 if TYPE_CHECKING:
+    from evreel.loaders.torch.collate import (
+        RandomTemporalDelete,
+        pad_sequence_collate,
+        padded_sequence_mask,
+        play_frame,
+        split_to_train_test_set,
+    )
     from evreel.loaders.torch.sequential import SequentialLoader
+    from evreel.loaders.torch.streaming import StreamLoader
 
-__all__ = ["SequentialLoader"]
+__all__ = [
+    "RandomTemporalDelete",
+    "SequentialLoader",
+    "StreamLoader",
+    "pad_sequence_collate",
+    "padded_sequence_mask",
+    "play_frame",
+    "split_to_train_test_set",
+]
 
 _LAZY = {
+    "RandomTemporalDelete": "evreel.loaders.torch.collate",
     "SequentialLoader": "evreel.loaders.torch.sequential",
+    "StreamLoader": "evreel.loaders.torch.streaming",
+    "pad_sequence_collate": "evreel.loaders.torch.collate",
+    "padded_sequence_mask": "evreel.loaders.torch.collate",
+    "play_frame": "evreel.loaders.torch.collate",
+    "split_to_train_test_set": "evreel.loaders.torch.collate",
 }
 """Name → the module that it is imported from when it is first used."""
 

@@ -1,4 +1,7 @@
-"""Files that stay open between reads, in each process its own."""
+"""Files that stay open for reading: each is opened once per process, however often it is asked for.
+
+The most recently used ones stay open; any other closes when it is no longer in use.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from evreel.closing import Closing
@@ -17,12 +20,8 @@ MOST_OPEN = 64
 _File = TypeVar("_File", bound=Closing)
 
 
-class KeptOpen:
-    """What was opened, by name: the most recently used stay open, any other while it is in use.
-
-    It serves several threads. A process that is forked, and whoever unpickles it, opens files of
-    its own.
-    """
+class OpenFiles:
+    """Open files by key. It may be shared by threads; a copy in another process opens its own."""
 
     def __init__(self) -> None:
         self._start()
@@ -30,23 +29,23 @@ class KeptOpen:
     def _start(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._recent: OrderedDict[str, Closing] = OrderedDict()
-        self._open: weakref.WeakValueDictionary[str, Closing] = weakref.WeakValueDictionary()
+        self._recent: OrderedDict[Hashable, Closing] = OrderedDict()
+        self._open: weakref.WeakValueDictionary[Hashable, Closing] = weakref.WeakValueDictionary()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return KeptOpen, ()
+        return OpenFiles, ()
 
-    def get(self, name: str, open_: Callable[[], _File]) -> _File:
-        """Return what has a name, opened before or now by `open_`."""
+    def get(self, key: Hashable, opening: Callable[[], _File]) -> _File:
+        """Return what is open under a key, or else open it."""
         if self._process != os.getpid():  # forked: files must not be shared with the parent
             self._start()
         with self._lock:
-            found: Any = self._open.get(name)
+            found: Any = self._open.get(key)
             if found is None or not found.is_open:
-                found = open_()
-                self._open[name] = found
-            self._recent[name] = found
-            self._recent.move_to_end(name)
+                found = opening()
+                self._open[key] = found
+            self._recent[key] = found
+            self._recent.move_to_end(key)
             if len(self._recent) > MOST_OPEN:
                 self._recent.popitem(last=False)
         made: _File = found
