@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from evreel import open_release
 from evreel.errors import EvreelError, UsageError
 from evreel.loaders import sequential
 from evreel.loaders.torch import SequentialLoader
 from support import random_events
 from support.frames import numbered_file
+from support.releases import labelled_release
 from support.stores import store_of
 
 LENGTHS = (7, 2, 4, 5)
@@ -42,7 +44,7 @@ def files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("workers", "context"), [(0, None), (1, "spawn"), (2, "fork"), (5, "fork")]
+    ("workers", "context"), [(0, None), (1, "fork"), (2, "fork"), (5, "fork")]
 )
 def test_torch_batches__are_those_of_the_numpy_loader(files, workers, context):
     state = torch.get_rng_state()
@@ -99,6 +101,19 @@ def test_live_batches_and_callers_functions__are_the_same_in_workers(tmp_path):
     assert loader.counts == arrays.counts and loader.counts["dropped_frames"] > 0
     shown = [picture.shape for picture in loader.show()]
     assert len(shown) == 2 * len(loader) and len(set(shown)) == 1
+
+
+def test_release_that_is_open__is_read_by_workers(tmp_path):
+    arguments = {"feature": "counts", "split": "train", "array_dim": (2,), "batch_size": 2}
+    with open_release(labelled_release(tmp_path)) as release:
+        arrays = sequential.SequentialLoader(release, num_workers=2, **arguments)
+        expected = list(arrays)
+        for context in ("fork", "spawn"):
+            loader = SequentialLoader(
+                release, num_workers=1, multiprocessing_context=context, **arguments
+            )
+            same(list(loader), expected)
+            assert loader.counts == arrays.counts
 
 
 def test_function_that_no_worker_can_be_sent__is_an_error_that_says_so(files):
