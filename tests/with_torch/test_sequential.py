@@ -43,9 +43,7 @@ def files(tmp_path):
     return [numbered_file(tmp_path, k, n, [5, 15]) for k, n in enumerate(LENGTHS, 1)]
 
 
-@pytest.mark.parametrize(
-    ("workers", "context"), [(0, None), (1, "fork"), (2, "fork"), (5, "fork")]
-)
+@pytest.mark.parametrize(("workers", "context"), [(0, None), (1, "fork"), (2, "fork"), (5, "fork")])
 def test_torch_batches__are_those_of_the_numpy_loader(files, workers, context):
     state = torch.get_rng_state()
     loader = SequentialLoader(files, num_workers=workers, multiprocessing_context=context, **COMMON)
