@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel import open_release, steps
-from evreel.boxes import load_box_events, load_labels_stub, split_boxes
+from evreel.boxes import load_box_events, load_boxes, load_labels_stub, split_boxes
 from evreel.errors import EvreelError, LayoutError, ParameterError, UsageError
 from evreel.files.boxes import write_boxes
 from evreel.files.features import FeaturesFile, SampleWindows
@@ -339,6 +339,25 @@ def test_load_labels__may_divide_a_part_evenly_also_at_the_end_of_a_recording(tm
         for labels, expected in zip(one["labels"], other["labels"], strict=True):
             assert all(map(np.array_equal, labels, expected))
         np.testing.assert_array_equal(one["frame_is_labeled"], ~one["frame_is_padded"])
+
+
+@pytest.mark.parametrize(("stride_us", "is_cut"), [(10, True), (5, False), (15, False)])
+def test_boxes_of_a_function__are_in_the_windows_that_they_are_in_without_it(
+    tmp_path, stride_us, is_cut
+):
+    start, stop = np.array([0, 30]), np.array([30, 70])
+    members = Samples(("a", "b"), ("", ""), ("", ""), start, stop, t_offset=0 * start)
+    cut = SampleWindows(members, (), np.array([0, 3, 7])) if is_cut else None
+    file = numbered_file(tmp_path, 1, 7, np.arange(0, 90, 5), samples=cut, stride_us=stride_us)
+    common = {"array_dim": (2,), "batch_size": 1, "num_workers": 0}
+    times = [
+        [lane["t"].tolist() for batch in loader for (lane,) in batch["labels"]]
+        for loader in (
+            SequentialLoader(file, load_labels=load_boxes, **common),
+            SequentialLoader(file, **common),
+        )
+    ]
+    assert times[0] == times[1] and sum(map(len, times[0])) > 8
 
 
 def test_metadata__says_where_a_sample_starts_and_which_lane_is_padding(tmp_path):

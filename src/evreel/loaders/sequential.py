@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -306,10 +307,11 @@ class Lane:
             tensor = room.inputs[:, column]
             tensor.flags.writeable = False
             metadata, start_us, duration_us = info
-            if _are_even(frames, piece, metadata.delta_t_us):
-                duration_us = self._lanes.num_tbins * metadata.delta_t_us
+            spans, step_us = frames.spans(piece.start, piece.stop), metadata.delta_t_us
+            if spans == _even(start_us, step_us, n):
+                duration_us = self._lanes.num_tbins * step_us
             else:
-                metadata = metadata._replace(spans_us=frames.spans(*piece))
+                metadata = metadata._replace(spans_us=spans)
             labels, is_labelled = self._lanes.load_labels(metadata, start_us, duration_us, tensor)
             is_labelled = np.asarray(is_labelled, dtype=bool)
             if len(labels) != self._lanes.num_tbins or is_labelled.shape != (len(labels),):
@@ -393,12 +395,10 @@ def _check_extra(
             )
 
 
-def _are_even(frames: Frames, piece: Piece, duration_us: int) -> bool:
-    """Tell whether the windows of a piece are end to end, each of a duration."""
-    start_us = frames.windows.start_us[piece.start : piece.stop]
-    stop_us = frames.windows.stop_us[piece.start : piece.stop]
-    is_even = (stop_us - start_us == duration_us).all() and (start_us[1:] == stop_us[:-1]).all()
-    return bool(duration_us and is_even)
+def _even(start_us: int, step_us: int, n: int) -> tuple[tuple[int, int], ...]:
+    """Return the starts and stops of n windows that are end to end, of one duration."""
+    edges = range(start_us, start_us + (n + 1) * step_us, step_us) if step_us else ()
+    return tuple(pairwise(edges))
 
 
 def info_of(frames: Frames, piece: Piece) -> Info:
@@ -407,9 +407,8 @@ def info_of(frames: Frames, piece: Piece) -> Info:
     start = int(windows.start_us[piece.start])
     stop = int(windows.stop_us[piece.stop - 1])
     if frames.samples is not None:
-        begin = np.searchsorted(frames.segments[:, 0], piece.start, side="right") - 1
-        first = frames.segments[begin, 0]
-        metadata = metadata._replace(start_ts=int(windows.start_us[first]))
+        first_us = int(windows.start_us[frames.first_with(piece.start)])
+        metadata = metadata._replace(start_ts=first_us)
     return Info(metadata, start, stop - start)
 
 

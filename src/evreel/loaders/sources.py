@@ -197,18 +197,24 @@ class Frames(Closing):
         edge = self._first[start : stop + 1].tolist()
         return [self._boxes[low:high] for low, high in pairwise(edge)]
 
-    def spans(self, start: int, stop: int, is_first: bool) -> tuple[tuple[int, int], ...]:
+    def first_with(self, k: int) -> int:
+        """Return the first frame of the sample that frame k is of, or of the recording."""
+        if self.samples is None:
+            return 0
+        bounds = self.samples.bounds
+        return int(bounds[np.searchsorted(bounds, k, side="right") - 1])
+
+    def spans(self, start: int, stop: int) -> tuple[tuple[int, int], ...]:
         """Return after and until which times labels are of each of frames ``[start, stop)``.
 
         A label is of the first window that holds it: where windows overlap, one is after the stop
-        of the one before, which `is_first` says that there is not.
+        of the one before.
         """
         windows = self.windows
+        after, until = (each[start:stop].copy() for each in (windows.start_us, windows.stop_us))
         before = self._before_us if start == 0 else int(windows.stop_us[start - 1])
-        until = windows.stop_us[start:stop].copy()
-        after = windows.start_us[start:stop].copy()
-        if not is_first and before is not None:
-            until[0], after[0] = max(until[0], before), max(after[0], before)
+        if before is not None and (start == 0 or start > self.first_with(start)):
+            after[0], until[0] = max(after[0], before), max(until[0], before)
         until = np.maximum.accumulate(until)
         after[1:] = np.maximum(after[1:], until[:-1])
         return tuple(zip(after.tolist(), until.tolist(), strict=True))
@@ -761,10 +767,11 @@ def are_features(files: Files) -> bool:
     if isinstance(files, Release):
         return False
     for one in [files] if isinstance(files, (str, os.PathLike)) else files:
-        with contextlib.suppress(UsageError):
-            for path in _files_at(one, live=False):
-                if isinstance(path, Path) and path.is_file():
-                    return is_features_file(path)
+        if isinstance(one, (str, os.PathLike)):
+            with contextlib.suppress(UsageError):
+                for path in _files_at(one, live=False):
+                    if isinstance(path, Path) and path.is_file():
+                        return is_features_file(path)
     return False
 
 
