@@ -27,7 +27,7 @@ test: setup ## run the whole test suite
 
 test-torch: ## run the tests of what needs PyTorch, in an environment of its own
 	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh --all-groups
-	@PATH="$(CURDIR)/.venv-torch/bin:$$PATH" pytest -n $(CORES) --dist loadscope tests/with_torch
+	@PATH="$(CURDIR)/.venv-torch/bin:$$PATH" python -m pytest -n $(CORES) --dist loadscope tests/with_torch
 
 lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh
