@@ -199,7 +199,7 @@ def test_play__saves_a_gif_or_shows_pictures_of_one_scale(tmp_path, monkeypatch)
     content = (tmp_path / "a.gif").read_bytes()
     assert content[:6] == b"GIF89a" and content[6:10] == bytes([6, 0, 8, 0])
     shown = []
-    monkeypatch.setattr(show, "show_pictures", shown.append)
+    monkeypatch.setattr(show, "show_pictures", lambda pictures, _: shown.append(pictures))
     play_frame(frames)
     expected = [to_rgb(frame, scale=scale_of(frames)) for frame in frames]
     np.testing.assert_array_equal(shown[0], expected)

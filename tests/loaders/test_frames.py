@@ -503,3 +503,14 @@ def test_labels__that_differ_between_plain_files_are_an_error(files, tmp_path):
     other = sample_files(tmp_path, [events_of([0])], name="town", classes=("wave", "clap"))
     with pytest.raises(UsageError, match="'town' are wave, clap; those of 'park' are clap, wave"):
         FramesDataset([files, other])
+
+
+def test_split__without_events_in_another_split_is_read(folder, tmp_path):
+    manifest = open_release(folder).manifest
+    release = Release(folder, manifest)
+    others = [row._replace(recording="park", split="val") for row in release.samples]
+    release.__dict__["samples"] = (*release.samples, *others)
+    release.recordings["park"].kinds = ()
+    assert len(FramesDataset(release, "train")) == 2
+    with pytest.raises(UsageError, match=r"has no events of recording 'park'.*release.include"):
+        FramesDataset(release, "val")

@@ -99,3 +99,21 @@ def test_show__of_no_slice_or_an_unknown_kind_is_an_error(slices):
         evreel.show(slices, start=5, kind="notebook")
     with pytest.raises(UsageError, match="not auto, notebook or window"):
         evreel.show(slices, kind="browser")
+
+
+def test_pictures__are_stepped_through_in_a_notebook_or_a_window(monkeypatch):
+    pictures = [np.full((4, 6, 3), k, np.uint8) for k in range(3)]
+    with pytest.raises(UsageError, match=r"no window can be opened here.* Save them\."):
+        viz.show_pictures(pictures, "Save them.")
+    monkeypatch.setattr(viz, "in_notebook", lambda: True)
+    slider, image = viz.show_pictures(pictures, "Save them.").children
+    slider.value = 2
+    assert (slider.max, slider.description) == (2, "frame")
+    assert image.value == png_bytes(pictures[2])
+    monkeypatch.setattr(viz, "in_notebook", lambda: False)
+    monkeypatch.setattr(viz, "check_window", lambda instead: None)
+    monkeypatch.setattr(matplotlib.pyplot, "show", lambda: None)
+    assert viz.show_pictures(pictures, "Save them.") is None
+    [shown] = matplotlib.pyplot.gcf().axes[0].get_images()
+    assert np.array_equal(shown.get_array(), pictures[0])
+    matplotlib.pyplot.close("all")

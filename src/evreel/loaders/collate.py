@@ -337,7 +337,7 @@ def play_frame(x: npt.ArrayLike, save_gif_to: str | os.PathLike[str] | None = No
     if save_gif_to is None:
         from evreel.viz.show import show_pictures
 
-        return show_pictures(pictures)
+        return show_pictures(pictures, "Give save_gif_to, or call it in a notebook.")
     from evreel.outputs import atomic
     from evreel.video.gif import write_gif
 

@@ -19,7 +19,7 @@ from evreel.errors import ParameterError, RepresentationError, UsageError, did_y
 from evreel.events import Events, Sensor
 from evreel.loaders.cached import ArrayCache
 from evreel.loaders.code_digest import digest_of_function
-from evreel.loaders.samples import LabelledSamples, OnDamage, Source
+from evreel.loaders.samples import LabelledSamples, OnDamage, SampleSource
 from evreel.provenance import canonical_json
 from evreel.representations import Feature, Representation, create, frames
 from evreel.representations.base import Frame
@@ -123,7 +123,7 @@ class FramesDataset:
 
     def __init__(
         self,
-        source: Source,
+        source: SampleSource,
         split: str | None = None,
         *,
         data_type: Literal["event", "frame"] | None = None,

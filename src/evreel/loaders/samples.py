@@ -29,7 +29,7 @@ from evreel.timebase import frozen
 OnDamage = Literal["fail", "skip"]
 SampleFiles: TypeAlias = tuple[str | os.PathLike[str], str | os.PathLike[str]]
 """An events store, or a features file, and the samples file of the same recording."""
-Source: TypeAlias = Release | str | os.PathLike[str] | SampleFiles | Iterable[SampleFiles]
+SampleSource: TypeAlias = Release | str | os.PathLike[str] | SampleFiles | Iterable[SampleFiles]
 """A release or its folder; or plain files."""
 
 
@@ -199,7 +199,7 @@ class LabelledSamples:
 
     def __init__(
         self,
-        source: Source,
+        source: SampleSource,
         split: str | None = None,
         feature: str | None = None,
         on_damage: OnDamage = "fail",
@@ -208,7 +208,7 @@ class LabelledSamples:
         self._skip = on_damage == "skip"
         pairs = _pairs(source)
         if pairs is None:
-            recorded, rows = self._of_release(source, feature)  # type: ignore[arg-type]
+            recorded, rows = self._of_release(source, split, feature)  # type: ignore[arg-type]
         else:
             recorded, rows = self._of_files(pairs, feature)
         known = sorted({row.split for row in rows})
@@ -224,7 +224,7 @@ class LabelledSamples:
         self.numbers = frozen(np.array([_number(row, number) for row in self.rows]), np.int64)
 
     def _of_release(
-        self, source: Release | str | os.PathLike[str], feature: str | None
+        self, source: Release | str | os.PathLike[str], split: str | None, feature: str | None
     ) -> tuple[list[_Recorded], list[Assigned]]:
         release = source if isinstance(source, Release) else open_release(source)
         if feature is not None and feature not in release.features:
@@ -241,7 +241,7 @@ class LabelledSamples:
             )
         names = dict.fromkeys(row.recording for row in rows)
         of = {name: _Released(release.recordings[name], feature) for name in names}
-        for name in names:
+        for name in dict.fromkeys(row.recording for row in rows if split in (None, row.split)):
             recording = release.recordings[name]
             if feature is None and "events" not in recording.kinds:
                 raise UsageError(
@@ -327,7 +327,7 @@ class LabelledSamples:
             one = recorded[k]
             try:
                 if one not in broken:
-                    _ = one.frames if self.of_frames else one.events
+                    _ = one.frames if self.of_frames else (one.events, one.places)
             except EvreelError:
                 broken.add(one)
             try:

@@ -82,15 +82,15 @@ def show(
     return widget
 
 
-def show_pictures(pictures: Sequence[Image], title: str = "frames") -> Any:
+def show_pictures(pictures: Sequence[Image], instead: str) -> Any:
     """Step through pictures with a slider: in a notebook where there is one, else in a window.
 
     Parameters
     ----------
     pictures
         One or more, (H, W, 3) uint8 of one size.
-    title
-        Of the window.
+    instead
+        What to do where no window can be opened, as a sentence.
 
     Returns
     -------
@@ -104,9 +104,9 @@ def show_pictures(pictures: Sequence[Image], title: str = "frames") -> Any:
     listed = _Listed(pictures)
     if in_notebook():
         return notebook(listed, len(pictures), what="frame")
-    check_window()
+    check_window(instead)
     # A slider works as long as somebody refers to it.
-    _figure, _slider = window(listed, len(pictures), title=title, what="frame")
+    _figure, _slider = window(listed, len(pictures), title="frames", what="frame")
     _needed("matplotlib.pyplot", "a window").show()
     return None
 
@@ -201,14 +201,16 @@ def window(
     return figure, slider
 
 
-def check_window() -> None:
-    """Raise `UsageError` if no window can be opened here."""
+def check_window(
+    instead: str = "Write a picture with --save PNG, or call evreel.show in a notebook.",
+) -> None:
+    """Raise `UsageError` if no window can be opened here; `instead` is what it says to do."""
     matplotlib = _needed("matplotlib", "a window")
     backend = str(matplotlib.get_backend())
     if backend.lower() in ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template"):
         raise UsageError(
             f"no window can be opened here (matplotlib's backend is {backend})",
-            hint="Write a picture with --save PNG, or call evreel.show in a notebook.",
+            hint=instead,
         )
 
 
