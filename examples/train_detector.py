@@ -336,8 +336,8 @@ def main() -> int:
     parser.add_argument("--checkpoint", type=Path, help="file to save to after each epoch")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     options = parser.parse_args()
-    if options.resume and options.checkpoint is None:
-        parser.error("--resume needs --checkpoint")
+    if options.resume and not (options.checkpoint and options.checkpoint.is_file()):
+        parser.error("--resume needs --checkpoint, a file that an earlier run has saved")
 
     torch.manual_seed(options.seed)
     release = evreel.open_release(options.release)
