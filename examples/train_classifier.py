@@ -127,6 +127,7 @@ def main() -> int:
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
+    torch.set_num_threads(1)  # frames are small; and sums are the same for any number of cores
     train, test = (
         FramesDataset(options.release, split, feature=options.feature)
         for split in ("train", "test")

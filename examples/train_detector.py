@@ -340,6 +340,7 @@ def main() -> int:
         parser.error("--resume needs --checkpoint, a file that an earlier run has saved")
 
     torch.manual_seed(options.seed)
+    torch.set_num_threads(1)  # frames are small; and sums are the same for any number of cores
     release = evreel.open_release(options.release)
     common = {"array_dim": (SEQUENCE,), "num_workers": options.workers}
     train = SequentialLoader(
