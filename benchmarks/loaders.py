@@ -2,14 +2,18 @@
 
 Each part prints a table. All sides of a row run in turn in one process, on the same events and one
 thread unless the row says so; the fastest of several rounds counts. Compare ratios, not times of
-different runs. Peers (Tonic) take part if they are installed beside evreel; where one is not, a
-line says so.
+different runs. Peers (Tonic, SpikingJelly) take part if they are installed beside evreel; where one
+is not, a line says so.
 
 - *portable*: windows at random of what a ``portable`` release holds, gzip after a shuffle: voxel
   grids of 5 bins (float32) as a feature, and computed live from events. *HDF5's filters* is the
   same data set read by h5py.
 - *slice*: slices of 10 ms at random of a long recording. Tonic's `SlicedDataset` reads the whole
   recording for each, from an npy file of its own records, which is memory-mapped, too.
+- *sequential*: batches of 4 sequences of 10 count images, in the order of time, from features files
+  and live from events stores. SpikingJelly's loader reads the same frames from an npz per sequence,
+  as it stores them, and Tonic's `DiskCachedDataset` from its cache, filled before, both in PyTorch
+  with as many processes, which outlive an epoch on all sides. Ours are tensors, too.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +40,7 @@ from evreel.files.slices import SlicesWriter
 from evreel.layout import EVENTS, FEATURES, SLICES
 from evreel.loaders.slices import SlicesDataset
 from evreel.provenance import Provenance
-from evreel.representations import Feature, VoxelGrid, frames
+from evreel.representations import Feature, Histogram, Representation, VoxelGrid, frames
 from evreel.windows import Duration, Windows
 
 SENSOR, RATE = Sensor(260, 346), 1e6
@@ -54,15 +58,15 @@ def store_of(path: Path, events: Events) -> Path:
     return path
 
 
-def features_of(path: Path, events: Events, windows: Windows) -> Path:
-    """Write a features file of voxel grids."""
+def features_of(path: Path, events: Events, windows: Windows, of: Representation = VOXELS) -> Path:
+    """Write a features file."""
     with hdf5.create(path, FEATURES, Provenance("features", {})) as file:
         writer = FeaturesWriter(
             *(file, windows, Duration(WINDOW_US), events.sensor, 0),
-            shape=VOXELS.shape(events.sensor),
-            **Feature(VOXELS).description,
+            shape=of.shape(events.sensor),
+            **Feature(of).description,
         )
-        for frame in frames(VOXELS, lambda a, b: events[a:b], windows, events.sensor):
+        for frame in frames(of, lambda a, b: events[a:b], windows, events.sensor):
             writer.write(frame)
         writer.finish()
     return path
@@ -186,7 +190,116 @@ def of_tonic(folder: Path, events: Events) -> Any:
     return SlicedDataset(Recordings(), slicer=SliceByTime(time_window=SLICE_US))
 
 
-SECTIONS = {"portable": portable, "slice": slices}
+N_LANES, N_BINS, N_BATCHES, FRAME_US = 4, 10, 20, 10_000
+COUNTS = Histogram()
+
+
+def sequential(events: Events, folder: Path, rounds: int) -> dict[str, float]:
+    """Print the tables of batches of sequences."""
+    if not has("torch"):
+        return {}
+    from evreel.loaders.torch import SequentialLoader
+
+    stores, files, sequences = [], [], []
+    duration_us = N_BATCHES * N_BINS * FRAME_US
+    for k in range(N_LANES):
+        first, last = np.searchsorted(events.t, [k * duration_us, (k + 1) * duration_us])
+        part = Events(
+            events.t[first:last] - k * duration_us,
+            *(getattr(events, column)[first:last] for column in "xyp"),
+            events.sensor,
+        )
+        stores.append(store_of(folder / f"sequence_{k}_events.h5", part))
+        windows = windows_of(part, FRAME_US)[: N_BATCHES * N_BINS]
+        files.append(features_of(folder / f"sequence_{k}.h5", part, windows, COUNTS))
+        with FeaturesFile(files[-1]) as file:
+            sequences += [file[row : row + N_BINS] for row in range(0, len(file), N_BINS)]
+    times = {}
+    for workers in (0, 2):
+        common = {"array_dim": (N_BINS,), "batch_size": N_LANES, "num_workers": workers}
+        sides: dict[str, Side] = {
+            "evreel": partial(drain, SequentialLoader(files, **common)),
+            "evreel, live": partial(
+                drain,
+                SequentialLoader(
+                    stores, FRAME_US, COUNTS.name, preprocess_kwargs=COUNTS.parameters, **common
+                ),
+            ),
+        }
+        for name, make in (("spikingjelly", npz_of_spikingjelly), ("tonic", cache_of_tonic)):
+            if has(name):
+                what, data = make(folder, sequences)
+                sides[what] = partial(drain, batches_of(data, workers))
+        for side in sides.values():
+            side()  # workers start, caches are filled
+        title = f"batches of sequences, {workers} workers"
+        took = fastest(rounds, sides)
+        shown = show(title, took, N_BATCHES, "evreel")
+        times |= {f"{title}: {name}": ratio for name, ratio in shown.items()}
+    return times
+
+
+def drain(batches: Any) -> None:
+    """Take all batches of an epoch."""
+    for _ in batches:
+        pass
+
+
+def batches_of(data: Any, workers: int) -> Any:
+    """Return PyTorch's loader of a data set."""
+    from torch.utils.data import DataLoader
+
+    return DataLoader(data, batch_size=N_LANES, num_workers=workers, persistent_workers=workers > 0)
+
+
+class Npz:
+    """Sequences in files of SpikingJelly's, read by its loader."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, k: int) -> tuple[Any, int]:
+        from spikingjelly.datasets.utils import load_npz_frames
+
+        return load_npz_frames(self._files[k]), 0
+
+
+def npz_of_spikingjelly(folder: Path, sequences: Sequence[Any]) -> tuple[str, Any]:
+    """Return sequences as SpikingJelly stores them."""
+    from spikingjelly.datasets.utils import np_savez
+
+    files = [folder / f"sequence_{k}.npz" for k in range(len(sequences))]
+    for path, sequence in zip(files, sequences, strict=True):
+        np_savez(path, frames=sequence.astype("f8"))
+    return "SpikingJelly's npz frames", Npz(files)
+
+
+class InMemory:
+    """Sequences to be cached."""
+
+    def __init__(self, sequences: Sequence[Any]) -> None:
+        self._sequences = [sequence.astype("i2") for sequence in sequences]
+
+    def __len__(self) -> int:
+        return len(self._sequences)
+
+    def __getitem__(self, k: int) -> tuple[Any, int]:
+        return self._sequences[k], 0
+
+
+def cache_of_tonic(folder: Path, sequences: Sequence[Any]) -> tuple[str, Any]:
+    """Return sequences in Tonic's cache, as the frames of its `ToFrame` are."""
+    from tonic import DiskCachedDataset
+
+    cached = DiskCachedDataset(InMemory(sequences), cache_path=str(folder / "cache"))
+    each(cached, list(range(len(sequences))))
+    return "Tonic's DiskCachedDataset", cached
+
+
+SECTIONS = {"portable": portable, "slice": slices, "sequential": sequential}
 
 
 def main() -> None:

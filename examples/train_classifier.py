@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader
 
-from evreel.loaders.frames import FramesDataset
+from evreel.loaders import FramesDataset
 
 LEARNING_RATE = 4e-3
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from evreel.errors import LONGEST_PART, EvreelError, MistakesError, RecordingError, one_line
@@ -57,3 +59,17 @@ def test_mistakes__have_a_line_each_though_they_quote_lines():
         "config.yaml: line 2: so is it",
     ]
     assert error.problem.isprintable()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EvreelError("is empty", path="a/park.xml", place="track 7", hint="Redraw it."),
+        RecordingError("is cut short", path="park.raw", offset=12, place="header"),
+        MistakesError(["one is wrong", "two is missing"]),
+    ],
+)
+def test_error__comes_out_of_another_process_as_it_was(error):
+    found = pickle.loads(pickle.dumps(error))
+    assert type(found) is type(error) and str(found) == str(error)
+    assert vars(found) == vars(error) and found.args == error.args

@@ -258,9 +258,9 @@ def load_boxes(
 
     Returns
     -------
-    The boxes of each window; and (T,) bool: which windows are labelled. These are those in which
-    the file has a box, also one that is left out here, and those of which annotators looked at a
-    part, where `metadata` says so.
+    The boxes of each window; and (T,) bool: which windows are labelled. These are those of which
+    annotators looked at a part, where `metadata` says at which; else those in which the file has a
+    box, also one that is left out here.
 
     Raises
     ------
@@ -278,11 +278,12 @@ def load_boxes(
     boxes = file.between(start_us, start_us + duration_us, with_start=first)
     labelled = np.zeros(n, dtype=np.bool_)
     spans: Spans | None = getattr(metadata, "labelled", None)
-    if spans is not None:
+    if spans is None:
+        labelled[_window_of(boxes["t"], edges, first)] = True  # none is outside of all
+    else:
         stop_us = start_us + duration_us
         inside = edges[:-1] < stop_us
         labelled[inside] = spans.overlap(edges[:-1][inside], np.minimum(edges[1:][inside], stop_us))
-    labelled[_window_of(boxes["t"], edges, first)] = True  # none is outside of all
     boxes = _in_frames(boxes, metadata, file, Sensor(*tensor.shape[-2:]), counts)
     if class_lookup is not None:
         boxes = _of_classes(boxes, np.asarray(class_lookup), file.path, counts)

@@ -78,7 +78,7 @@ def made(tmp_path_factory):
     return file
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 5), min_size=1, max_size=4).filter(any),
     batch_size=st.integers(1, 3),
@@ -151,7 +151,7 @@ def resumed(loader, workers):
     whole = loader(2)
     every = [*whole, *whole]  # two epochs, each in an order of its own
     first = len(loader(0))
-    for n in (0, 1, first - 1, first, len(every) - 1):
+    for n in (1, first, len(every) - 1):
         interrupted = loader(2)
         epochs = [iter(interrupted), iter(interrupted)]
         if n > first:
@@ -384,16 +384,15 @@ def test_state__of_other_recordings__is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"),
+    ("name", "settings", "workers"),
     [
-        ("histogram", {}),
-        ("voxel_grid", {"bins": 3, "store": "uint8", "scale": 0.25}),
-        ("histo", {"store": "uint8"}),
-        ("exponential_surface", {"geometry": {"downsample": 1, "flip_x": True}}),
-        ("last_timestamp", {}),
+        ("histogram", {}, 0),
+        ("voxel_grid", {"bins": 3, "store": "uint8", "scale": 0.25}, 2),
+        ("histo", {"store": "uint8"}, 1),
+        ("exponential_surface", {"geometry": {"downsample": 1, "flip_x": True}}, 2),
+        ("last_timestamp", {"store": "float16"}, 0),
     ],
 )
-@pytest.mark.parametrize("workers", [0, 2])
 def test_live_batches__are_those_of_features_files(tmp_path, name, settings, workers):
     stores, made = [], []
     parameters = {key: value for key, value in settings.items() if key == "bins"}

@@ -369,6 +369,17 @@ def test_damage__of_a_recording_is_named_or_skipped_and_counted(made, folder, tm
     assert [item["recording"] for item in slices] == ["a"] * 5 + ["c"] * 5
 
 
+def test_file__that_is_missing_is_named_or_skipped_and_counted(made, release, tmp_path):
+    shutil.copytree(release, tmp_path / "parks")
+    (tmp_path / "parks/train/slices/park.h5").unlink()
+    for source, name in (([made.slices, "gone.h5"], "gone.h5"), (tmp_path / "parks", "park.h5")):
+        with pytest.raises(EvreelError, match=name):
+            SlicesDataset(source)
+        slices = SlicesDataset(source, on_damage="skip")
+        assert slices.counts == {"skipped_recordings": 1}
+        assert len(slices) == (5 if name == "gone.h5" else 0)
+
+
 def test_damage__of_rows_is_named_and_never_another_slice(release, tmp_path):
     copied = tmp_path / "parks-2.0"
     shutil.copytree(release, copied)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from evreel import open_release
 from evreel.errors import EvreelError, UsageError
 from evreel.loaders import sequential
 from evreel.loaders.torch import SequentialLoader
 from support import random_events
 from support.frames import numbered_file
+from support.releases import labelled_release
 from support.stores import store_of
 
 LENGTHS = (7, 2, 4, 5)
@@ -41,9 +43,7 @@ def files(tmp_path):
     return [numbered_file(tmp_path, k, n, [5, 15]) for k, n in enumerate(LENGTHS, 1)]
 
 
-@pytest.mark.parametrize(
-    ("workers", "context"), [(0, None), (1, "spawn"), (2, "fork"), (5, "fork")]
-)
+@pytest.mark.parametrize(("workers", "context"), [(0, None), (1, "fork"), (2, "fork"), (5, "fork")])
 def test_torch_batches__are_those_of_the_numpy_loader(files, workers, context):
     state = torch.get_rng_state()
     loader = SequentialLoader(files, num_workers=workers, multiprocessing_context=context, **COMMON)
@@ -101,12 +101,42 @@ def test_live_batches_and_callers_functions__are_the_same_in_workers(tmp_path):
     assert len(shown) == 2 * len(loader) and len(set(shown)) == 1
 
 
+def test_release_that_is_open__is_read_by_workers(tmp_path):
+    arguments = {"feature": "counts", "split": "train", "array_dim": (2,), "batch_size": 2}
+    with open_release(labelled_release(tmp_path)) as release:
+        arrays = sequential.SequentialLoader(release, num_workers=2, **arguments)
+        expected = list(arrays)
+        for context in ("fork", "spawn"):
+            loader = SequentialLoader(
+                release, num_workers=1, multiprocessing_context=context, **arguments
+            )
+            same(list(loader), expected)
+            assert loader.counts == arrays.counts
+
+
 def test_function_that_no_worker_can_be_sent__is_an_error_that_says_so(files):
     loader = SequentialLoader(
         files, transforms=lambda inputs: inputs, num_workers=1, multiprocessing_context="spawn"
     )
     with pytest.raises(UsageError, match=r"cannot start worker processes: .*lambda"):
         next(iter(loader))
+
+
+def test_batches__are_their_holders_as_long_as_these_hold_them(files):
+    loader = SequentialLoader(files, num_workers=1, **COMMON)
+    arrays = list(sequential.SequentialLoader(files, num_workers=0, **COMMON))
+    loops = [[batch["inputs"].clone() for batch in loader]]  # each is let go
+    loader.set_epoch(0)
+    parts = [batch["inputs"][-1, :, 0].numpy() for batch in loader]  # views of a part
+    loader.set_epoch(0)
+    loops.append([batch["inputs"] for batch in loader])
+    loader.set_epoch(0)
+    for batch in loader:
+        batch["inputs"].fill_(7)  # whoever holds it may change it
+    for one, part, *others in zip(arrays, parts, *loops, strict=True):
+        np.testing.assert_array_equal(part, one["inputs"][-1, :, 0])
+        for other in others:
+            np.testing.assert_array_equal(other.numpy(), one["inputs"])
 
 
 def test_iterations_at_once__have_workers_of_their_own(files):

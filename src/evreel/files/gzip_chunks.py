@@ -118,7 +118,7 @@ class Column:
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self.dataset = dataset
-        self._n = len(dataset)
+        self._n, self._dtype = len(dataset), dataset.dtype
         self._gzip = GzipChunks.of(dataset)
         self._rows = dataset.chunks[0] if dataset.chunks else max(1, self._n)
         # Replaced as a whole, so that threads need no lock.
@@ -135,7 +135,7 @@ class Column:
         if self._gzip is None:
             return self.dataset[rows]
         start, stop, _ = rows.indices(self._n)
-        values = np.empty(max(0, stop - start), self.dataset.dtype)
+        values = np.empty(max(0, stop - start), self._dtype)
         at = start
         while at < stop:
             k, first = divmod(at, self._rows)

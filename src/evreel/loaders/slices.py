@@ -50,7 +50,8 @@ class SlicesDataset:
         A release or its folder; the path of a slices file, or several paths; a folder of slices
         files; aermanager's folder, or the folder of several of these; or recordings of a release.
     split
-        Which recordings of a release; None for all.
+        Which recordings of a release; None for all. Those whose samples are of several splits are
+        in ``mixed``.
     labels
         Names of all labels, in the order of their numbers; None takes those of the release, or of
         the files as they are found.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +13,12 @@ from typing import Any, Literal
 import numpy as np
 
 from evreel.errors import EvreelError, UsageError
+from evreel.files.opened import OpenFiles
 from evreel.loaders.gathered import Gathered, Indices
 from evreel.loaders.sources import Files, Frames, Metadata, Source, sources_of
 from evreel.loaders.views import checked_index
 from evreel.provenance import canonical_json, sha256
 from evreel.release.open import Release, open_release
-
-_KEPT_OPEN = 32
-"""Recordings that stay open in a process."""
 
 
 class WindowsDataset:
@@ -95,7 +92,7 @@ class WindowsDataset:
         names = np.array([each.name for each in self._sources], dtype=np.str_)
         of = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
         self._of = of
-        self._open = _OpenFrames()
+        self._open = OpenFiles()
         self.labels: Mapping[str, Any] = {
             "recording": Gathered(names, Indices(of, ("recording",), len(names))),
             "window": _together(rows),
@@ -109,7 +106,7 @@ class WindowsDataset:
     def __getitem__(self, index: int) -> dict[str, Any]:
         k = checked_index(index, len(self))
         number, window = int(self._of[k]), int(self.labels["window"][k])
-        frames = self._open(number, self._sources[number])
+        frames = self._open.get(number, self._sources[number].open)
         frame = np.empty((1, *frames.metadata.shape), dtype=np.float32)
         frames.read(window, window + 1, frame)
         [boxes] = frames.boxes(window, window + 1)
@@ -150,36 +147,6 @@ class WindowsDataset:
             arguments["on_damage"] = "skip"
         path = str(self._release.path)
         return {"loader": "windows", "release": path, "arguments": arguments}
-
-
-class _OpenFrames:
-    """Recordings that are open in this process, the most recently used ones.
-
-    Others are closed when nobody reads from them any more.
-    """
-
-    def __init__(self) -> None:
-        self._start()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _OpenFrames, ()
-
-    def _start(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._frames: OrderedDict[int, Frames] = OrderedDict()
-
-    def __call__(self, number: int, source: Source) -> Frames:
-        """Return a recording, opened before or now."""
-        if self._process != os.getpid():  # forked: files must not be shared with the parent
-            self._start()
-        with self._lock:
-            if number not in self._frames:
-                self._frames[number] = source.open()
-            self._frames.move_to_end(number)
-            if len(self._frames) > _KEPT_OPEN:
-                self._frames.popitem(last=False)
-            return self._frames[number]
 
 
 def _rows_of(frames: Frames) -> Any:

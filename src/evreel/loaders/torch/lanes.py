@@ -2,13 +2,20 @@
 
 What is delivered is the same for any number of processes, bit by bit: a lane depends on nothing
 but its number, and the parts of a batch are put where they belong.
+
+Frames are filled into memory that all processes share, in slots of a batch each, and are delivered
+from there without a copy. A slot is filled again when nobody holds its batch any more; whoever
+holds more batches than there are slots for gets copies.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
+import functools
+import gc
+import itertools
 import pickle
+import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
@@ -23,9 +30,6 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from evreel.errors import EvreelError, UsageError, words_of
 from evreel.loaders.filling import PREFETCHED, filled
 from evreel.loaders.sequential import Batch, Lanes, LanesLoader, Room
-
-_SHARED = 1 << 14
-"""Bytes from which an array goes through shared memory; shorter ones are pickled faster."""
 
 
 class InProcesses(LanesLoader):
@@ -80,14 +84,16 @@ class InProcesses(LanesLoader):
             return
         workers = self._idle.pop() if self._idle else self._started(n_workers)
         workers.dataset.place[:] = torch.tensor([epoch, first_batch])
-        parts = _begun(workers)
+        slots, parts = workers.dataset.slots, _begun(workers)
         try:
-            while True:
-                each = [next(parts) for _ in range(n_workers)]
-                for part in each:
+            for batch in itertools.count():
+                room = _bare(lanes).room(n)
+                for k in range(n_workers):
+                    part = next(parts)
                     if not isinstance(part, Room):
                         raise part
-                room = _joined(lanes, each)
+                    room.put(slice(k, None, n_workers), part)
+                room.inputs = slots.taken(batch)
                 yield room
                 if lanes.are_over(room):
                     break
@@ -99,10 +105,11 @@ class InProcesses(LanesLoader):
     def _started(self, n_workers: int) -> Any:
         with _in_our_words():
             return DataLoader(
-                _Parts(self._lanes, n_workers),
+                _Parts(self._lanes, n_workers, self._prefetch_factor),
                 batch_size=None,
                 num_workers=n_workers,
                 collate_fn=_as_it_came,
+                worker_init_fn=_begin_worker,
                 multiprocessing_context=self._context,
                 persistent_workers=self._persists,
                 prefetch_factor=self._prefetch_factor,
@@ -133,27 +140,86 @@ class _OfTensors:
         return np.asarray(self.function(torch.from_numpy(inputs)))
 
 
+class _Slots:
+    """Memory for frames of batches, shared by all processes; the main one says who fills which.
+
+    A worker is asked for batch k when the one that is `ahead` before it is asked for, and so when
+    the one before that has been taken.
+
+    Parameters
+    ----------
+    shape
+        (T, N, C, H, W) of a batch.
+    ahead
+        Batches that each worker is ahead.
+    """
+
+    def __init__(self, shape: tuple[int, ...], ahead: int) -> None:
+        # Beside those on their way: one that is taken, and the one before, which a loop still has.
+        self._slots = [torch.empty(shape).share_memory_() for _ in range(ahead + 3)]
+        # Slots of the next batches; nobody holds what is in them.
+        self._of_batch = torch.arange(ahead + 1).share_memory_()
+
+    @functools.cached_property
+    def _frames(self) -> list[npt.NDArray[np.float32]]:
+        return [slot.numpy() for slot in self._slots]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_frames"}
+
+    def at(self, batch: int) -> npt.NDArray[np.float32]:
+        """Return the frames of a batch that was asked for."""
+        return self._frames[int(self._of_batch[batch % len(self._of_batch)])]
+
+    def taken(self, batch: int) -> npt.NDArray[np.float32]:
+        """Return the frames of a batch, and say where the next one that is asked for goes."""
+        found = self.at(batch)
+        coming = self._of_batch.tolist()
+        for k in range(len(self._slots)):
+            if k not in coming and self._is_free(k):
+                self._of_batch[batch % len(coming)] = k
+                return found
+        return found.copy()
+
+    def _is_free(self, k: int) -> bool:
+        # The list has it, and this call; a tensor or a view of it would have it too.
+        return sys.getrefcount(self._frames[k]) == len(("list", "call"))
+
+
 class _Parts(IterableDataset):  # type: ignore[misc]
     """The lanes of a worker process: their part of one batch after the other, without an end.
+
+    Parameters
+    ----------
+    lanes, num_workers
+        What is delivered, and by how many processes.
+    ahead
+        Batches that each worker is ahead.
 
     Attributes
     ----------
     place : (2,) epoch and first batch, in memory that is shared with the workers.
+    slots : where frames of batches go.
     """
 
-    def __init__(self, lanes: Lanes, num_workers: int) -> None:
+    def __init__(self, lanes: Lanes, num_workers: int, ahead: int) -> None:
         self._lanes, self._num_workers = lanes, num_workers
         self.place = torch.zeros(2, dtype=torch.int64).share_memory_()
+        self.slots = _Slots((lanes.num_tbins, lanes.batch_size, *lanes.shape), ahead)
 
     def __iter__(self) -> Iterator[Room | Exception]:
         epoch, first_batch = self.place.tolist()
-        numbers = range(self._lanes.batch_size)[get_worker_info().id :: self._num_workers]
+        own = slice(get_worker_info().id, None, self._num_workers)
+        numbers = range(self._lanes.batch_size)[own]
+        bare = _bare(self._lanes)
         with contextlib.ExitStack() as stack:
             each = [self._lanes.lane(number, epoch, first_batch) for number in numbers]
             for lane in each:
                 stack.callback(lane.close)
-            while True:
-                room = self._lanes.room(len(each))
+            for batch in itertools.count():
+                room = bare.room(len(each))
+                without, room.inputs = room.inputs, self.slots.at(batch)[:, own]
+                room.inputs[...] = 0
                 try:
                     for column, lane in enumerate(each):
                         lane.fill(room, column)
@@ -161,33 +227,20 @@ class _Parts(IterableDataset):  # type: ignore[misc]
                     # PyTorch would make a text of it, with the worker's traceback.
                     yield error
                     return
-                yield _as_tensors(room)
+                room.inputs = without
+                yield room
 
 
-def _as_tensors(room: Room) -> Room:
-    """Return what is sent: long arrays as tensors, which go through shared memory."""
-    sent = copy.copy(room)
-    for name, value in vars(room).items():
-        if isinstance(value, np.ndarray) and value.nbytes >= _SHARED:
-            setattr(sent, name, torch.from_numpy(value))
-    return sent
+def _bare(lanes: Lanes) -> Lanes:
+    """Return lanes whose rooms have none for frames."""
+    return replace(lanes, shape=(0, 0, 0))
+
+
+def _begin_worker(_: int) -> None:
+    gc.freeze()  # else a forked worker may finalize what belongs to the main process
 
 
 def _as_it_came(room: Room | Exception) -> Room | Exception:
-    return room
-
-
-def _joined(lanes: Lanes, parts: list[Room]) -> Room:
-    """Return the batch of all lanes; that of a single worker is not copied."""
-    for part in parts:
-        for name, value in vars(part).items():
-            if isinstance(value, torch.Tensor):
-                setattr(part, name, value.numpy())
-    if len(parts) == 1:
-        return parts[0]
-    room = lanes.room(lanes.batch_size)
-    for k, part in enumerate(parts):
-        room.put(slice(k, None, len(parts)), part)
     return room
 
 
