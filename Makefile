@@ -7,7 +7,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-torch lint bench bench-memory fuzz clean
+.PHONY: help setup demo test test-torch train lint bench bench-memory fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,11 @@ test: setup ## run the whole test suite
 
 test-torch: ## run the tests of what needs PyTorch, in an environment of its own
 	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh --all-groups
-	@PATH="$(CURDIR)/.venv-torch/bin:$$PATH" pytest -n $(CORES) --dist loadscope tests/with_torch
+	@PATH="$(CURDIR)/.venv-torch/bin:$$PATH" python -m pytest -n $(CORES) --dist loadscope tests/with_torch
+
+train: ## build two releases of simulated recordings, train on them, and compare with trivial baselines
+	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh --all-groups
+	@PATH="$(CURDIR)/.venv-torch/bin:$$PATH" CORES=$(CORES) tools/train.sh
 
 lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh

@@ -10,6 +10,9 @@ is not, a line says so.
   same data set read by h5py.
 - *slice*: slices of 10 ms at random of a long recording. Tonic's `SlicedDataset` reads the whole
   recording for each, from an npy file of its own records, which is memory-mapped, too.
+- *rvt*: batches of 4 × 5 frames (20, 240, 304) of a tree, compressed as by RVT's script, streamed
+  and at random: as many of each side. evlib delivers the files' uint8, as evreel does with
+  ``dtype="stored"``; its workers are processes, evreel's are threads.
 - *sequential*: batches of 4 sequences of 10 count images, in the order of time, from features files
   and live from events stores. SpikingJelly's loader reads the same frames from an npz per sequence,
   as it stores them, and Tonic's `DiskCachedDataset` from its cache, filled before, both in PyTorch
@@ -27,17 +30,20 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import hdf5plugin
 import numpy as np
 from features import Side, Table, fastest, has, structured, traffic, windows_of
 
 from evreel.annotations.tables import LabelTables, RoiTable, Spans, TagTable
 from evreel.events import Events, Sensor
+from evreel.exports.rvt_labels import RVT_DTYPE
 from evreel.files import hdf5
 from evreel.files.events_store import EventsStore, EventsStoreWriter
 from evreel.files.features import FeaturesFile, FeaturesWriter
 from evreel.files.repack import repack
 from evreel.files.slices import SlicesWriter
 from evreel.layout import EVENTS, FEATURES, SLICES
+from evreel.loaders.mixed import MixedLoader
 from evreel.loaders.slices import SlicesDataset
 from evreel.provenance import Provenance
 from evreel.representations import Feature, Histogram, Representation, VoxelGrid, frames
@@ -190,6 +196,89 @@ def of_tonic(folder: Path, events: Events) -> Any:
     return SlicedDataset(Recordings(), slicer=SliceByTime(time_window=SLICE_US))
 
 
+def rvt(events: Events, folder: Path, rounds: int) -> dict[str, float]:
+    """Print the tables of batches of RVT's tree."""
+    name = "stacked_histogram_dt=50_nbins=10"
+    for number in range(4):
+        write_sequence(folder / f"tree/train/s{number}", name, number)
+    times = {}
+    for workers in (0, 2):
+        for what, lanes in (("streamed", (4, 0)), ("at random", (0, 4))):
+            sides: dict[str, Side] = {
+                told: partial(
+                    exhaust,
+                    MixedLoader(
+                        folder / "tree",
+                        array_dim=(5,),
+                        n_stream=lanes[0],
+                        n_random=lanes[1],
+                        num_workers=workers,
+                        dtype=dtype,
+                    ),
+                )
+                for told, dtype in (("evreel", "stored"), ("evreel, as float32", "float32"))
+            }
+            if has("torch", "evlib"):
+                paths = sorted(folder.glob("tree/train/*"))
+                sides["evlib"] = partial(exhaust, of_evlib(paths, name, what, workers))
+            n = sum(1 for _ in sides["evreel"].args[0])  # type: ignore[attr-defined]
+            for side in sides.values():
+                side()  # starts processes
+            title = f"batches {what}, {workers} workers"
+            took = fastest(rounds, sides)
+            times |= {f"{title}: {k}": v for k, v in show(title, took, n, "evreel").items()}
+    return times
+
+
+def write_sequence(folder: Path, name: str, seed: int, n: int = 60) -> None:
+    """Write a sequence of sparse counts as RVT's script does; every fifth window is labelled."""
+    frames, labels = folder / "event_representations_v2" / name, folder / "labels_v2"
+    frames.mkdir(parents=True)
+    labels.mkdir()
+    ends, labelled = (np.arange(n) + 1) * WINDOW_US, np.arange(4, n, 5)
+    boxes = np.zeros(len(labelled), RVT_DTYPE)
+    boxes["t"], boxes["w"], boxes["h"] = ends[labelled], 40, 40
+    first = np.arange(len(labelled))
+    np.savez(labels / "labels.npz", labels=boxes, objframe_idx_2_label_idx=first)
+    np.save(labels / "timestamps_us.npy", ends[labelled])
+    np.save(frames / "timestamps_us.npy", ends)
+    np.save(frames / "objframe_idx_2_repr_idx.npy", labelled)
+    rng, shape = np.random.default_rng(seed), (20, 240, 304)
+    blosc = hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.SHUFFLE)
+    with h5py.File(frames / "event_representations.h5", "w") as file:
+        data = file.create_dataset("data", (n, *shape), np.uint8, chunks=(1, *shape), **blosc)
+        for k in range(n):
+            frame = np.zeros(shape, np.uint8)
+            y, x = (rng.normal(side / 2, side / 6, 30_000).astype(int) for side in shape[1:])
+            np.add.at(frame, (rng.integers(0, 20, 30_000), y % 240, x % 304), 1)
+            data[k] = np.minimum(frame, 10)
+
+
+def of_evlib(paths: list[Path], name: str, what: str, workers: int) -> Any:
+    """Return evlib's loader of the same tree."""
+    from evlib import data
+    from torch.utils.data import DataLoader
+
+    sources = [data.PreprocessedH5Source(path, name, False) for path in paths]
+    common = {"num_workers": workers, "persistent_workers": workers > 0}
+    if what == "streamed":
+        streams = data.SequenceStreamDataset(sources, 5, 4)
+        collate = data.custom_collate_stream
+        return DataLoader(streams, batch_size=None, collate_fn=collate, **common)
+    drawn = data.SequenceRandomDataset(sources, 5)
+    collate = data.custom_collate_random
+    return DataLoader(drawn, batch_size=4, shuffle=True, collate_fn=collate, **common)
+
+
+def exhaust(loader: Any) -> None:
+    """Take an epoch's frames."""
+    seen = 0
+    for batch in loader:
+        padded = batch["frame_is_padded" if "inputs" in batch else "is_padded_mask"]
+        seen += int((~padded).sum())
+    assert seen
+
+
 N_LANES, N_BINS, N_BATCHES, FRAME_US = 4, 10, 20, 10_000
 COUNTS = Histogram()
 
@@ -299,7 +388,7 @@ def cache_of_tonic(folder: Path, sequences: Sequence[Any]) -> tuple[str, Any]:
     return "Tonic's DiskCachedDataset", cached
 
 
-SECTIONS = {"portable": portable, "slice": slices, "sequential": sequential}
+SECTIONS = {"portable": portable, "slice": slices, "rvt": rvt, "sequential": sequential}
 
 
 def main() -> None:

@@ -269,7 +269,7 @@ def test_load_boxes__tells_empty_windows_from_those_not_labelled(tmp_path):
     recording = Recording(tmp_path / "a.h5", labelled=spans)
     labels, labelled = load_boxes(recording, 0, 60, frames(6))
     assert [len(part) for part in labels] == [0, 0, 0, 1, 0, 0]
-    assert labelled.tolist() == [True, True, False, True, True, True]
+    assert labelled.tolist() == [True, True, False, False, True, True]
     assert load_boxes(recording, 15, 10, frames(2))[1].tolist() == [True, False]
     padding = Recording(tmp_path / "a.h5", labelled=spans, padding=True)
     assert load_boxes(padding, 0, 60, frames(6))[1].tolist() == [False] * 6

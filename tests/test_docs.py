@@ -485,7 +485,8 @@ def test_commands__that_a_page_names_have_the_options_it_names(name, options):
 @pytest.mark.parametrize("name", NAMES)
 def test_options__that_a_page_names_exist(name, options):
     snakemake = Path(importlib.util.find_spec("snakemake").origin).with_name("cli.py")
-    programs = [snakemake, *(ROOT / "benchmarks").glob("*.py")]
+    ours = (*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").glob("*.py"))
+    programs = [snakemake, *ours]
     known = set().union(*options.values())
     for program in programs:
         known |= set(re.findall(r'"(--[a-z][a-z0-9-]*)"', program.read_text(encoding="utf-8")))

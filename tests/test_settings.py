@@ -217,7 +217,12 @@ def test_schema__takes_what_is_taken_and_refuses_what_is_refused(values):
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "config.yaml", *sorted(ROOT.glob("configs/*/config.yaml"))]
+    "path",
+    [
+        ROOT / "config.yaml",
+        *sorted(ROOT.glob("configs/*/config.yaml")),
+        *sorted(ROOT.glob("configs/*.yaml")),
+    ],
 )
 def test_schema__of_a_config_takes_those_that_are_there(path):
     validator = jsonschema.Draft202012Validator(schema(Config))

@@ -261,9 +261,9 @@ def load_boxes(
 
     Returns
     -------
-    The boxes of each window; and (T,) bool: which windows are labelled. These are those in which
-    the file has a box, also one that is left out here, and those of which annotators looked at a
-    part, where `metadata` says so.
+    The boxes of each window; and (T,) bool: which windows are labelled. These are those of which
+    annotators looked at a part, where `metadata` says at which; else those in which the file has a
+    box, also one that is left out here.
 
     Raises
     ------
@@ -279,15 +279,16 @@ def load_boxes(
     first = _is_first(metadata, start_us)
     file = _file_of(metadata)
     boxes = file.between(start_us, start_us + duration_us, with_start=first)
+    window = _window_of(boxes["t"], after, until, first)
+    boxes, window = taken(boxes, np.flatnonzero(window >= 0)), window[window >= 0]
     labelled = np.zeros(n, dtype=np.bool_)
     spans: Spans | None = getattr(metadata, "labelled", None)
-    if spans is not None:
+    if spans is None:
+        labelled[window] = True
+    else:
         stop_us = start_us + duration_us
         inside = after < stop_us
         labelled[inside] = spans.overlap(after[inside], np.minimum(until[inside], stop_us))
-    window = _window_of(boxes["t"], after, until, first)
-    boxes = taken(boxes, np.flatnonzero(window >= 0))
-    labelled[window[window >= 0]] = True
     boxes = _in_frames(boxes, metadata, file, Sensor(*tensor.shape[-2:]), counts)
     if class_lookup is not None:
         boxes = _of_classes(boxes, np.asarray(class_lookup), file.path, counts)

@@ -428,18 +428,18 @@ class FrameMap:
     def _table(self, kind: type[np.floating[Any]]) -> list[npt.NDArray[Any]]:
         """Return what a kernel needs to know of rows, then of columns, in a floating type."""
         if kind not in self._tables:
-            of = {"nearest": _nearest, "bilinear": _between, "area": _touched}[self.method]
+            of = {"nearest": nearest, "bilinear": _between, "area": _touched}[self.method]
             axes = zip(self._before[1:], self.shape[1:], strict=True)
             self._tables[kind] = [array for old, new in axes for array in of(old, new, kind)]
         return self._tables[kind]
 
 
-def _nearest(old: int, new: int, kind: type[np.floating[Any]]) -> tuple[Int64Array]:
+def nearest(old: int, new: int, kind: type[np.floating[Any]]) -> tuple[Int64Array]:
     """Return which of `old` rows is each of `new` ones.
 
     Examples
     --------
-    >>> [row.tolist() for old, new in ((7, 3), (2, 4)) for row in _nearest(old, new, np.float32)]
+    >>> [row.tolist() for old, new in ((7, 3), (2, 4)) for row in nearest(old, new, np.float32)]
     [[1, 3, 5], [0, 0, 1, 1]]
     """
     at = ((np.arange(new) + 0.5) * np.float64(kind(old) / kind(new))).astype(kind)

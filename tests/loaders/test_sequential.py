@@ -24,7 +24,7 @@ from evreel.files.features import FeaturesFile, SampleWindows
 from evreel.loaders.sequential import SequentialLoader
 from evreel.samples.samples import Samples
 from support import random_events
-from support.frames import WINDOW_US, boxes_at, numbered_file
+from support.frames import WINDOW_US, boxes_at, numbered_file, same
 from support.releases import labelled_release
 from support.stores import store_of
 
@@ -127,21 +127,6 @@ def test_sequential__delivers_every_frame_and_label_once(
         assert frames.total() == n * batch_size * num_tbins
         assert counts["dropped_frames"] == every.total() - frames.total()
         assert counts["dropped_labels"] == inside.total() - labels.total()
-
-
-def same(one, other):
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        if name == "labels":
-            assert all(
-                np.array_equal(a, b)
-                for x, y in zip(value, other[name], strict=True)
-                for a, b in zip(x, y, strict=True)
-            )
-        elif name == "video_infos":
-            assert value == other[name]
-        else:
-            np.testing.assert_array_equal(value, other[name])
 
 
 def resumed(loader, workers):

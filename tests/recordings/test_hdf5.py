@@ -154,6 +154,9 @@ def assert_decompressed(data_set, values, content):
         data = content[chunk.byte_offset : chunk.byte_offset + chunk.size]
         size = data_set.chunks[0] * values.dtype.itemsize
         got = chunks.decompressed(data, filters, chunk.filter_mask, size, values.dtype.itemsize)
+        filled = np.zeros(size, np.uint8)
+        chunks.decompress_into(data, filters, chunk.filter_mask, filled, values.dtype.itemsize)
+        assert filled.tobytes() == got
         at = chunk.chunk_offset[0]
         expected = values[at : at + data_set.chunks[0]].tobytes()
         assert got[: len(expected)] == expected

@@ -63,3 +63,19 @@ def numbered_file(
     if times is not None:
         write_boxes(path.with_name(f"{path.stem}_bbox.npy"), boxes_at(times, number))
     return path
+
+
+def same(one, other) -> None:
+    """Hold that two batches are equal."""
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        if name == "labels":
+            assert all(
+                np.array_equal(a, b)
+                for x, y in zip(value, other[name], strict=True)
+                for a, b in zip(x, y, strict=True)
+            )
+        elif name == "video_infos":
+            assert value == other[name]
+        else:
+            np.testing.assert_array_equal(value, other[name])

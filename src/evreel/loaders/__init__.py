@@ -1,7 +1,8 @@
 """What feeds a network, from a release or from plain files; NumPy only.
 
 - `SequentialLoader`, `StreamLoader`: batches of sequences in the order of time, from features files
-  or computed live, and straight from recordings;
+  or computed live, and straight from recordings; `MixedLoader`: streams and random sequences in
+  one batch; `Augment`: flips, zooms and shifts of them;
 - `FramesDataset`, `SlicesDataset`, `WindowsDataset`: samples, annotated slices and frames by
   number, as `torch.utils.data.DataLoader` takes them;
 - `View`: examples put together by arrays of indices;
@@ -18,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evreel.loaders.augment import Augment
     from evreel.loaders.collate import (
         RandomTemporalDelete,
         pad_sequence_collate,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         split_to_train_test_set,
     )
     from evreel.loaders.frames import FramesDataset
+    from evreel.loaders.mixed import MixedLoader
     from evreel.loaders.sequential import SequentialLoader
     from evreel.loaders.slices import SlicesDataset
     from evreel.loaders.streaming import StreamLoader
@@ -33,7 +36,9 @@ if TYPE_CHECKING:
     from evreel.loaders.windows import WindowsDataset
 
 __all__ = [
+    "Augment",
     "FramesDataset",
+    "MixedLoader",
     "RandomTemporalDelete",
     "SequentialLoader",
     "SlicesDataset",
@@ -47,7 +52,9 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Augment": "evreel.loaders.augment",
     "FramesDataset": "evreel.loaders.frames",
+    "MixedLoader": "evreel.loaders.mixed",
     "RandomTemporalDelete": "evreel.loaders.collate",
     "SequentialLoader": "evreel.loaders.sequential",
     "SlicesDataset": "evreel.loaders.slices",

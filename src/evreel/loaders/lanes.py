@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from evreel.timebase import Int64Array
 
 
@@ -86,3 +89,37 @@ def order_of(names: Sequence[str], *, shuffle: bool, seed: int, epoch: int) -> l
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
     return sorted(places, key=drawn)
+
+
+def labelled_ranges(is_labelled: npt.NDArray[np.bool_], num_tbins: int) -> Int64Array:
+    """Return (m, 2) ranges of frames in which none is farther than T from a labelled one.
+
+    They are RVT's for training: a range is split where more than T frames lie between two labelled
+    ones, and begins up to T − 1 frames before its first labelled one, and ends with its last.
+
+    Examples
+    --------
+    >>> is_labelled = np.isin(np.arange(12), [3, 5, 9, 10])
+    >>> labelled_ranges(is_labelled, 3).tolist()
+    [[1, 6], [7, 11]]
+    """
+    at = np.flatnonzero(is_labelled)
+    if not len(at):
+        return np.zeros((0, 2), dtype=np.int64)
+    last = np.flatnonzero(np.diff(at) > num_tbins)
+    first = np.append(0, last + 1)
+    starts = np.maximum(at[first] - num_tbins + 1, 0)
+    return np.stack([starts, at[np.append(last, len(at) - 1)] + 1], axis=1).astype(np.int64)
+
+
+def drawn_order(n: int, what: str) -> Int64Array:
+    """Return 0 … n − 1 in an order that a text draws, the same on every machine.
+
+    Examples
+    --------
+    >>> sorted(drawn_order(4, "seed 1").tolist())
+    [0, 1, 2, 3]
+    """
+    digest = hashlib.sha256(what.encode("utf-8", "surrogatepass")).digest()
+    numbers = np.random.PCG64(int.from_bytes(digest[:16], "big")).random_raw(n)
+    return np.argsort(numbers, kind="stable").astype(np.int64)

@@ -25,6 +25,7 @@ from evreel.errors import EvreelError, ParameterError, UsageError
 from evreel.events import Sensor
 from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE
+from evreel.loaders.augment import Augment, Change
 from evreel.loaders.filling import filled
 from evreel.loaders.lanes import Piece, n_pieces, order_of, pieces
 from evreel.loaders.live import feature_settings
@@ -41,6 +42,7 @@ from evreel.loaders.sources import (
     sources_of,
 )
 from evreel.steps.common import os_error
+from evreel.timebase import Int64Array
 from evreel.video.labelled import Image
 
 Batch = dict[str, Any]
@@ -93,6 +95,10 @@ class Lanes:
         What changes the (T, C, H, W) of a lane, keeping its shape.
     on_damage
         Whether a damaged or missing file is an error, or is left out and counted.
+    augment
+        What is drawn for each stream, from its start to its reset.
+    dtype
+        Type of the frames of a batch.
     """
 
     sources: Sequence[Source]
@@ -106,6 +112,8 @@ class Lanes:
     load_labels: LoadLabels | None = None
     transforms: Transform | None = None
     on_damage: OnDamage = "fail"
+    augment: Augment | None = None
+    dtype: str = "float32"
 
     @property
     def drops(self) -> bool:
@@ -116,6 +124,18 @@ class Lanes:
         """Return in which order recordings are read in an epoch."""
         names = [source.name for source in self.sources]
         return order_of(names, shuffle=self.shuffle, seed=self.seed, epoch=epoch)
+
+    def order_of_lane(self, number: int, epoch: int, again: int = 0) -> list[int]:
+        """Return which recordings a lane reads in an epoch, in order; `again`, when it repeats."""
+        return self.order(epoch)[number :: self.batch_size]
+
+    def segments(self, frames: Frames) -> Int64Array:
+        """Return the ranges of frames of a recording that follow each other in time."""
+        return frames.segments
+
+    def augment_of(self, is_random: bool) -> Augment | None:
+        """Return what is drawn for a stream, or for a random sequence."""
+        return self.augment
 
     def room(self, n: int) -> Room:
         """Return room for what n lanes have in a batch."""
@@ -163,7 +183,7 @@ class Room:
 
     def __init__(self, lanes: Lanes, n: int) -> None:
         t = lanes.num_tbins
-        self.inputs = np.zeros((t, n, *lanes.shape), dtype=np.float32)
+        self.inputs = np.zeros((t, n, *lanes.shape), dtype=lanes.dtype)
         self.labels: list[list[Any]] = [[_none() for _ in range(n)] for _ in range(t)]
         self.keeps = np.zeros((n, 1, 1, 1), dtype=np.float32)
         self.is_labelled = np.zeros((t, n), dtype=bool)
@@ -223,19 +243,22 @@ class Lane:
         Where it begins.
     """
 
+    is_random = False  # whether a piece does not follow the one before
+
     def __init__(self, lanes: Lanes, number: int, epoch: int, first_batch: int = 0) -> None:
         self._lanes = lanes
-        self._order = lanes.order(epoch)[number :: lanes.batch_size]
+        self._number, self._epoch = number, epoch
         self._skip = first_batch
         self._room: Room | None = None
         self._turns = self._go()
         self._is_cut = False
+        self._pass = 0
         self._last: Metadata | None = None
 
     def fill(self, room: Room, column: int) -> None:
         """Fill the lane's column of the next batch; nothing if its recordings are over."""
         self._room = room
-        turn = next(self._turns, None)
+        turn = next(self._turns, None)  # after it, `_pass` is that of the turn
         t = self._lanes.num_tbins
         if turn is None:
             room.count("padded_frames", t)
@@ -244,13 +267,16 @@ class Lane:
             return
         frames, piece = turn
         n = piece.stop - piece.start
-        room.is_alive[column] = True
+        room.is_alive[column] = not self._pass
+        room.count("repeated_sequences", self._pass > 0)
         room.n_labels[column] = frames.n_labels(piece.start, piece.stop)
         room.infos[column] = info = info_of(frames, piece)
         self._last = frames.metadata
         inputs = room.inputs[:, column]
+        change = self._change(frames, piece)
+        changed = change if change is not None and change.of == "events" else None
         try:
-            self._read(frames, piece, room, column)
+            self._read(frames, piece, room, column, changed)
         except EvreelError:
             if self._lanes.on_damage == "fail":
                 raise
@@ -267,14 +293,49 @@ class Lane:
         self._is_cut = False
         room.is_padded[:n, column] = False
         self._label(room, column, frames, piece, info)
+        if change is not None:
+            if changed is None:
+                change.of_frames(inputs[:n])
+            for k in range(n):
+                room.labels[k][column] = self._moved(room, change, room.labels[k][column])
         if self._lanes.transforms is not None:
             inputs[...] = self._transformed(inputs)
             inputs[n:] = 0
 
-    def _read(self, frames: Frames, piece: Piece, room: Room, column: int) -> None:
+    def _change(self, frames: Frames, piece: Piece) -> Change | None:
+        """Return what is done to a piece: the same for all of a stream."""
+        augment = self._lanes.augment_of(self.is_random)
+        if augment is None:
+            return None
+        starts = self._lanes.segments(frames)[:, 0]
+        start = int(starts[np.searchsorted(starts, piece.start, side="right") - 1])
+        what = f"{self._lanes.seed} {self._epoch} {self._pass} {frames.metadata.name} {start}"
+        return augment.draw(what, Sensor(*self._lanes.shape[1:]))
+
+    def _moved(self, room: Room, change: Change, labels: Any) -> Any:
+        """Return labels where the frame's pixels are, and count what was done to them."""
+        if not {*"xywh"} <= {*(getattr(getattr(labels, "dtype", None), "names", None) or ())}:
+            raise UsageError(
+                f"labels are of {type(labels).__name__}; augment moves records with x, y, w and h",
+                hint="Let load_labels return such records, or augment in your own transforms.",
+            )
+        moved, n_cut, n_outside = change.of_boxes(labels)
+        room.count("boxes_cut_by_augment", n_cut)
+        room.count("boxes_outside_augment", n_outside)
+        return moved
+
+    def _read(
+        self,
+        frames: Frames,
+        piece: Piece,
+        room: Room,
+        column: int,
+        changed: Change | None = None,
+    ) -> None:
         n = piece.stop - piece.start
+        inputs, alone = room.inputs[:n, column], self.is_random
         with told_by_the_system():
-            frames.read(piece.start, piece.stop, room.inputs[:n, column])
+            frames.read_part(piece.start, piece.stop, inputs, changed=changed, alone=alone)
             for name, values in room.extra.items():
                 values[:n, column] = frames.extra[name][piece.start : piece.stop]
 
@@ -324,13 +385,12 @@ class Lane:
             room.labels[k][column] = labels[k]
         room.is_labelled[:n, column] = is_labelled[:n]
 
-    def _go(self) -> Iterator[tuple[Frames, Piece]]:
+    def _go(self) -> Iterator[tuple[Frames, Piece] | None]:
         """Yield each piece with the open recording that it is of."""
         lanes = self._lanes
-        for place in self._order:
+        for place in lanes.order_of_lane(self._number, self._epoch, self._pass):
             try:
-                with told_by_the_system():
-                    frames = lanes.sources[place].open()
+                frames = opened(lanes, place)
             except UsageError:
                 raise
             except EvreelError:
@@ -340,10 +400,9 @@ class Lane:
                     self._counted().count("skipped_recordings", 1)
                 continue
             with frames:
-                check_shapes(frames, lanes.shape)
-                _check_extra(frames, lanes.extra)
-                n = n_pieces(frames.segments, lanes.num_tbins, drop=lanes.drops)
-                if not self._skip:
+                segments = lanes.segments(frames)
+                n = n_pieces(segments, lanes.num_tbins, drop=lanes.drops)
+                if not (self._skip or self._pass):
                     self._counted().count("labels_outside_windows", frames.n_labels_outside)
                     if lanes.load_labels is None and not frames.has_boxes:
                         self._counted().count("recordings_without_boxes", 1)
@@ -351,7 +410,7 @@ class Lane:
                     self._skip -= n
                     self._last = frames.metadata
                     continue
-                for piece in pieces(frames.segments, lanes.num_tbins, drop=lanes.drops):
+                for piece in pieces(segments, lanes.num_tbins, drop=lanes.drops):
                     if self._skip:
                         self._skip -= 1
                         self._is_cut = not self._skip and self._is_damaged(frames, piece)
@@ -377,11 +436,25 @@ def told_by_the_system() -> Iterator[None]:
         raise EvreelError(os_error(error)) from error
 
 
-def _check_extra(
-    frames: Frames, expected: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
-) -> None:
-    """Raise `UsageError` if a recording has other values per window than the others."""
-    has = frames.look.extra
+def opened(lanes: Lanes, place: int) -> Frames:
+    """Return an open recording whose frames fit the others'."""
+    with contextlib.ExitStack() as stack, told_by_the_system():
+        frames = stack.enter_context(lanes.sources[place].open())
+        _check_frames(frames, lanes)
+        stack.pop_all()
+    return frames
+
+
+def _check_frames(frames: Frames, lanes: Lanes) -> None:
+    """Raise `UsageError` if frames, or values per window, are others than those of the others."""
+    check_shapes(frames, lanes.shape)
+    if lanes.dtype not in ("float32", frames.dtype):
+        raise UsageError(
+            f"its frames are {frames.dtype}; {lanes.dtype} is expected",
+            path=frames.metadata.path,
+            hint="Take all as float32 (dtype='float32').",
+        )
+    has, expected = frames.look.extra, lanes.extra
     for name in sorted({*has, *expected}):
         if has.get(name) != expected.get(name):
             said = [
@@ -528,6 +601,7 @@ class LanesLoader:
         said = [
             *([source.identity for source in lanes.sources], lanes.batch_size, lanes.num_tbins),
             *(lanes.shape, lanes.padding, lanes.shuffle, lanes.seed),
+            *((repr(lanes.augment),) if lanes.augment else ()),
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
@@ -590,6 +664,8 @@ class SequentialLoader(LanesLoader):
         ``fail``: a damaged or missing file is an error. ``skip``: a recording that cannot be opened
         is left out, and so are T frames if one of them cannot be read, with their labels; the
         memory is reset after them. Both are counted.
+    augment
+        Flips, zooms and shifts, drawn anew for each recording or sample; boxes follow.
     settings
         Windows other than those of `delta_t` (``count=5000``), geometry, ``store``, as
         `evreel.features` takes them.
@@ -598,7 +674,8 @@ class SequentialLoader(LanesLoader):
     ----------
     counts : name → how often, in the epochs so far: ``padded_frames``; ``dropped_frames`` and
         ``dropped_labels``; ``skipped_recordings``, ``skipped_frames`` and ``skipped_labels``;
-        ``labels_outside_windows``; ``recordings_without_boxes``, which have no file of boxes.
+        ``labels_outside_windows``; ``recordings_without_boxes``, which have no file of boxes;
+        ``boxes_cut_by_augment`` and ``boxes_outside_augment``.
 
     Yields
     ------
@@ -635,36 +712,39 @@ class SequentialLoader(LanesLoader):
         stream: int | None = None,
         sensor: SensorSize | None = None,
         on_damage: OnDamage = "fail",
+        augment: Augment | None = None,
         **settings: Any,
     ) -> None:
-        if on_damage not in ("fail", "skip"):
-            raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
-        made = _live_settings(delta_t, representation, preprocess_kwargs or {}, settings)
-        dims = _array_dim(array_dim)
-        sources = sources_of(
+        given = given_by(
             files,
-            made,
+            delta_t,
+            representation,
+            array_dim,
+            preprocess_kwargs or {},
+            settings,
             feature=feature,
             split=split,
-            delta_t_us=delta_t if made is None else None,
-            size=_size(dims, made),
             stream=stream,
             sensor=sensor,
+            on_damage=on_damage,
         )
-        shape, extra = first_look(sources, on_damage)
-        if dims[1:] and dims[1:] != shape:
-            raise UsageError(
-                f"array_dim says frames of {dims[1:]}; they are {shape} (C, H, W)",
-                hint="Leave C, H and W out, or make the feature in another size.",
-            )
         lanes = Lanes(
-            sources,
-            *(at_least("batch_size", batch_size, 1), dims[0], shape, extra, _padding(padding)),
-            *(shuffle, seed, load_labels, transforms, on_damage),
+            given.sources,
+            at_least("batch_size", batch_size, 1),
+            given.num_tbins,
+            given.look.shape,
+            given.look.extra,
+            padding=_padding(padding),
+            shuffle=shuffle,
+            seed=seed,
+            load_labels=load_labels,
+            transforms=transforms,
+            on_damage=on_damage,
+            augment=augment,
         )
-        if lanes.drops and len(sources) < lanes.batch_size:
+        if lanes.drops and len(lanes.sources) < lanes.batch_size:
             raise UsageError(
-                f"batch_size={batch_size} lanes have only {len(sources)} recordings: with "
+                f"batch_size={batch_size} lanes have only {len(lanes.sources)} recordings: with "
                 "padding='drop' nothing would be delivered",
                 hint="Choose a smaller batch_size, or padding='pad'.",
             )
@@ -690,7 +770,7 @@ class SequentialLoader(LanesLoader):
         try:
             with told_by_the_system(), source.open() as frames:
                 return _Sizes(
-                    n_pieces(frames.segments, lanes.num_tbins, drop=lanes.drops),
+                    n_pieces(lanes.segments(frames), lanes.num_tbins, drop=lanes.drops),
                     frames.n_frames,
                     sum(frames.n_labels(*segment) for segment in frames.segments.tolist()),
                 )
@@ -718,6 +798,52 @@ class _Sizes(NamedTuple):
     n_pieces: int
     n_frames: int
     n_labels: int
+
+
+class Given(NamedTuple):
+    """What the arguments say that all loaders of lanes take: sources, T, what frames look like."""
+
+    sources: Sequence[Source]
+    num_tbins: int
+    look: Look
+
+
+def given_by(
+    files: Files,
+    delta_t: int | None,
+    representation: str | None,
+    array_dim: Sequence[int],
+    parameters: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    feature: str | None,
+    split: str | None,
+    stream: int | None,
+    sensor: SensorSize | None,
+    on_damage: OnDamage,
+) -> Given:
+    """Return what arguments of `SequentialLoader` say; raises as that does."""
+    if on_damage not in ("fail", "skip"):
+        raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
+    made = _live_settings(delta_t, representation, parameters, settings)
+    dims = _array_dim(array_dim)
+    sources = sources_of(
+        files,
+        made,
+        feature=feature,
+        split=split,
+        delta_t_us=delta_t if made is None else None,
+        size=_size(dims, made),
+        stream=stream,
+        sensor=sensor,
+    )
+    look = first_look(sources, on_damage)
+    if dims[1:] and dims[1:] != look.shape:
+        raise UsageError(
+            f"array_dim says frames of {dims[1:]}; they are {look.shape} (C, H, W)",
+            hint="Leave C, H and W out, or make the feature in another size.",
+        )
+    return Given(sources, dims[0], look)
 
 
 def _live_settings(

@@ -52,12 +52,13 @@ from evreel.windows import Duration, Windows
 
 if TYPE_CHECKING:
     from evreel.files.divided import Divided
+    from evreel.representations.feature import Feature
 
 Boxes = npt.NDArray[np.void]
 
-Files: TypeAlias = "str | Path | Release | Sequence[str | Path | ReleasedRecording]"
+Files: TypeAlias = "str | Path | Release | Sequence[str | Path | ReleasedRecording | Source]"
 """A release or its folder; or recordings, stores or features files, also by a wildcard or as a
-folder of them."""
+folder of them; or a tree of RVT's; or sources, one by one."""
 
 SensorSize: TypeAlias = "Sensor | tuple[int, int] | str"
 """(height, width), or text such as ``346x260``, width x height."""
@@ -125,10 +126,13 @@ class Look(NamedTuple):
     ----------
     shape : (C, H, W).
     extra : name → (dtype, shape) of values per window.
+    dtype : name of the type of their values as they are stored or computed; float32 if these stand
+        for others.
     """
 
     shape: tuple[int, int, int]
     extra: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
+    dtype: str = "float32"
 
 
 class Frames(Closing):
@@ -182,7 +186,12 @@ class Frames(Closing):
             name: (np.dtype(values.dtype).newbyteorder("="), tuple(values.shape[1:]))
             for name, values in self.extra.items()
         }
-        return Look(self.metadata.shape, extra)
+        return Look(self.metadata.shape, extra, self.dtype)
+
+    @property
+    def dtype(self) -> str:
+        """Name of the type of its values, as `Look` has it."""
+        return "float32"
 
     def n_labels(self, start: int, stop: int) -> int:
         """Return how many boxes frames ``[start, stop)`` have."""
@@ -191,6 +200,33 @@ class Frames(Closing):
     @abstractmethod
     def read(self, start: int, stop: int, into: Frame) -> None:
         """Fill `into`, (stop − start, C, H, W), with the values of frames ``[start, stop)``."""
+
+    def read_part(
+        self, start: int, stop: int, into: Frame, *, changed: OfEvents | None, alone: bool
+    ) -> None:
+        """Fill `into` as `read` does.
+
+        Parameters
+        ----------
+        start, stop, into
+            As `read` takes them.
+        changed
+            What is done to events before frames are computed of them.
+        alone
+            Whether other frames than those that follow will be asked for next.
+
+        Raises
+        ------
+        UsageError
+            If events should change, but frames are not computed here.
+        """
+        if changed is not None:
+            raise UsageError(
+                "its frames are computed already, so that events cannot be augmented",
+                path=self.metadata.path,
+                hint="Augment frames (of='frames'), or give recordings and a representation.",
+            )
+        self.read(start, stop, into)
 
     def boxes(self, start: int, stop: int) -> list[Boxes]:
         """Return the boxes of each of frames ``[start, stop)``, t in µs since `t_offset`."""
@@ -230,6 +266,13 @@ class Frames(Closing):
             return found
         windows = self.windows
         return self._labelled.overlap(windows.start_us[start:stop], windows.stop_us[start:stop])
+
+
+class OfEvents(Protocol):
+    """What changes the events that frames are computed of."""
+
+    def of_feature(self, feature: Feature) -> Feature:
+        """Return a feature that is computed of events that are changed so."""
 
 
 class OfRecording(Protocol):
@@ -452,6 +495,13 @@ class FileFrames(Frames):
         )
 
     @property
+    def dtype(self) -> str:
+        """As `Look` has it."""
+        if isinstance(self._file, FeaturesFile) and self._file.scale is None:
+            return self._file.dtype.name
+        return "float32"
+
+    @property
     def representation(self) -> Representation:
         """What the frames are; raises `UsageError` if it is not known here."""
         return create(self.made_by, self.parameters)
@@ -543,7 +593,8 @@ class LiveSource(Source):
         else:
             with open_recording(self.of, stream=self.stream, sensor=self.given_sensor) as recording:
                 sensor = recording.sensor
-        return Look(self.settings_for(sensor).feature().shape(sensor), {})
+        feature = self.settings_for(sensor).feature()
+        return Look(feature.shape(sensor), {}, _dtype_of(feature))
 
     def labels(self) -> Mapping[int, str]:
         """As `Source` has it."""
@@ -563,6 +614,16 @@ class LiveSource(Source):
         if self.size is None:
             return self.settings
         return replace(self.settings, geometry=to_size(sensor, self.size))
+
+
+_NOWHERE = -1, None
+
+
+def _dtype_of(feature: Feature) -> str:
+    """Return the type of the frames of a feature, as `Look` has it."""
+    computed = feature.representation.dtype
+    has_values = feature.stored is None or feature.stored.scale_of(computed) is None
+    return feature.dtype if has_values else "float32"
 
 
 class _LiveFrames(Frames):
@@ -613,7 +674,7 @@ class _LiveFrames(Frames):
         self.extra = MappingProxyType({})
         self.segments = segments_of(self.samples, len(self.windows), keep)
         self._lock = threading.Lock()
-        self._next = -1
+        self._next: tuple[int, OfEvents | None] = _NOWHERE
         self._frames: Iterator[Frame] = iter(())
         stored, computed = self._feature.stored, self._feature.representation.dtype
         scale = None if stored is None else stored.scale_of(computed)
@@ -645,20 +706,31 @@ class _LiveFrames(Frames):
             )
         return stack.enter_context(slices_of(source.slices, self._events)).regions_of(labels)
 
+    @property
+    def dtype(self) -> str:
+        """As `Look` has it."""
+        return _dtype_of(self._feature)
+
     def read(self, start: int, stop: int, into: Frame) -> None:
         """Compute frames; those that follow the last ones go on where these ended."""
+        self.read_part(start, stop, into, changed=None, alone=False)
+
+    def read_part(
+        self, start: int, stop: int, into: Frame, *, changed: OfEvents | None, alone: bool
+    ) -> None:
+        """Compute frames, of changed events if asked for; alone: without events of later ones."""
         with self._lock:
-            if self._next != start:
-                self._frames = self._from(start)
-            self._next = -1  # an error leaves no place to go on from
+            if alone or self._next != (start, changed):
+                self._frames = self._from(slice(start, stop if alone else None), changed)
+            self._next = _NOWHERE  # an error leaves no place to go on from
             for row in range(stop - start):
                 frame = next(self._frames)
                 into[row] = frame if self._values is None else self._values[frame]
-            self._next = stop
+            self._next = _NOWHERE if alone else (stop, changed)
 
-    def _from(self, start: int) -> Iterator[Frame]:
-        windows = self.windows[start:]
-        run = Run(self._feature, windows, self._oldest_us[start:], regions=self._regions)
+    def _from(self, rows: slice, changed: OfEvents | None) -> Iterator[Frame]:
+        feature = self._feature if changed is None else changed.of_feature(self._feature)
+        run = Run(feature, self.windows[rows], self._oldest_us[rows], regions=self._regions)
         events = self._events
         together = frames_together([run], events.read, events.sensor, index_of=events.index_of)
         return (frame for _, frame in together)
@@ -709,6 +781,9 @@ def sources_of(
     if isinstance(files, (str, os.PathLike)) and Path(files, MANIFEST).is_file():
         release = open_release(files)
     each: Sequence[Path | ReleasedRecording]
+    own = _own_sources(files, settings, feature, split)
+    if own:
+        return own
     if release is not None:
         if feature is None and settings is None:
             feature = _only_feature(release)
@@ -716,7 +791,12 @@ def sources_of(
     else:
         assert not isinstance(files, Release)
         given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
-        each = [found for one in given for found in _files_at(one, settings is not None)]
+        each = [
+            found
+            for one in given
+            if not isinstance(one, Source)
+            for found in _files_at(one, settings is not None)
+        ]
         if split is not None and not any(isinstance(one, ReleasedRecording) for one in each):
             raise UsageError(f"split={split!r} is for a release; files have none")
     if not each:
@@ -738,6 +818,28 @@ def sources_of(
         else:
             found.append(FeatureSource(name, one, feature or "", split, delta_t_us))
     return found
+
+
+def _own_sources(
+    files: Files, settings: FeatureSettings | None, feature: str | None, split: str | None
+) -> list[Source]:
+    """Return sources that are given as such, or by RVT's tree; nothing if it is something else."""
+    from evreel.loaders.rvt_tree import is_rvt_tree, rvt_sources
+
+    own: list[Source] = []
+    if isinstance(files, (str, os.PathLike)):
+        if is_rvt_tree(Path(files)):
+            own = list(rvt_sources(files, split, feature=feature))
+    elif not isinstance(files, Release):
+        own = [one for one in files if isinstance(one, Source)]
+        if own and (len(own) < len(files) or split is not None):
+            raise UsageError("sources go neither with files beside them nor with split=")
+    if own and settings is not None:
+        raise UsageError(
+            "frames of RVT's tree, and of sources, are as they are: nothing is computed live",
+            hint="Leave the representation and its settings out.",
+        )
+    return own
 
 
 def _files_at(given: str | Path | ReleasedRecording, live: bool) -> list[Path | ReleasedRecording]:

@@ -17,6 +17,7 @@ from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, UsageError
 from evreel.events import Sensor
 from evreel.geometry import Geometry
+from evreel.loaders.augment import Augment
 from evreel.loaders.lanes import Piece
 from evreel.loaders.live import feature_settings
 from evreel.loaders.sequential import (
@@ -76,6 +77,7 @@ class StreamLane(Lane):
 
     def __init__(self, lanes: StreamLanes, number: int, epoch: int, first_batch: int = 0) -> None:
         super().__init__(lanes, number, epoch, first_batch)
+        self._order = lanes.order_of_lane(number, epoch)
         order = lanes.order(epoch)
         after = number + lanes.batch_size * len(self._order) - (lanes.batch_size - 1)
         start = (after if self._order else number) % len(order)
@@ -104,6 +106,9 @@ class StreamLane(Lane):
         room.count("repeated_frames", n)
         room.infos[column] = as_padding(info_of(frames, piece))
         room.keeps[column] = not piece.is_first
+        change = self._change(frames, piece)
+        if change is not None:
+            change.of_frames(inputs[:n])
         if self._lanes.transforms is not None:
             inputs[...] = self._transformed(inputs)
             inputs[n:] = 0
@@ -235,6 +240,8 @@ class StreamLoader(LanesLoader):
     on_damage
         ``fail``: a damaged or missing file is an error, after the frames before the damage.
         ``skip``: what is damaged is left out from there on, counted, and named in the log.
+    augment
+        Flips, zooms and shifts of frames, drawn anew for each recording; boxes follow.
     settings
         Geometry, ``store``, ``tail``, ``stride_us``, … as `evreel.features` takes them.
 
@@ -286,12 +293,18 @@ class StreamLoader(LanesLoader):
         shuffle: bool = False,
         seed: int = 0,
         on_damage: OnDamage = "fail",
+        augment: Augment | None = None,
         **settings: Any,
     ) -> None:
         if on_damage not in ("fail", "skip"):
             raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
         if padding_mode not in ("zeros", "data"):
             raise UsageError(f"padding_mode={padding_mode!r} is neither 'zeros' nor 'data'")
+        if augment is not None and augment.of == "events":
+            raise UsageError(
+                "a stream's events cannot be augmented, but its frames can (of='frames')",
+                hint="Augment frames, or take SequentialLoader or MixedLoader.",
+            )
         name = representation if representation is not None else preprocess_function_name
         if name is None:
             raise UsageError("there is no representation to compute", hint="Give representation=.")
@@ -332,6 +345,7 @@ class StreamLoader(LanesLoader):
             load_labels=load_labels,
             transforms=transforms,
             on_damage=on_damage,
+            augment=augment,
             padding_mode=padding_mode,
         )
         super().__init__(lanes, num_workers)

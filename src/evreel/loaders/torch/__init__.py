@@ -16,10 +16,12 @@ if TYPE_CHECKING:
         play_frame,
         split_to_train_test_set,
     )
+    from evreel.loaders.torch.mixed import MixedLoader
     from evreel.loaders.torch.sequential import SequentialLoader
     from evreel.loaders.torch.streaming import StreamLoader
 
 __all__ = [
+    "MixedLoader",
     "RandomTemporalDelete",
     "SequentialLoader",
     "StreamLoader",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "MixedLoader": "evreel.loaders.torch.mixed",
     "RandomTemporalDelete": "evreel.loaders.torch.collate",
     "SequentialLoader": "evreel.loaders.torch.sequential",
     "StreamLoader": "evreel.loaders.torch.streaming",

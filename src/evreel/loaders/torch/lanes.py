@@ -152,26 +152,29 @@ class _Slots:
         (T, N, C, H, W) of a batch.
     ahead
         Batches that each worker is ahead.
+    dtype
+        Type of the frames.
     """
 
-    def __init__(self, shape: tuple[int, ...], ahead: int) -> None:
+    def __init__(self, shape: tuple[int, ...], ahead: int, dtype: str) -> None:
         # Beside those on their way: one that is taken, and the one before, which a loop still has.
-        self._slots = [torch.empty(shape).share_memory_() for _ in range(ahead + 3)]
+        of = getattr(torch, dtype)
+        self._slots = [torch.empty(shape, dtype=of).share_memory_() for _ in range(ahead + 3)]
         # Slots of the next batches; nobody holds what is in them.
         self._of_batch = torch.arange(ahead + 1).share_memory_()
 
     @functools.cached_property
-    def _frames(self) -> list[npt.NDArray[np.float32]]:
+    def _frames(self) -> list[npt.NDArray[Any]]:
         return [slot.numpy() for slot in self._slots]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_frames"}
 
-    def at(self, batch: int) -> npt.NDArray[np.float32]:
+    def at(self, batch: int) -> npt.NDArray[Any]:
         """Return the frames of a batch that was asked for."""
         return self._frames[int(self._of_batch[batch % len(self._of_batch)])]
 
-    def taken(self, batch: int) -> npt.NDArray[np.float32]:
+    def taken(self, batch: int) -> npt.NDArray[Any]:
         """Return the frames of a batch, and say where the next one that is asked for goes."""
         found = self.at(batch)
         coming = self._of_batch.tolist()
@@ -205,7 +208,8 @@ class _Parts(IterableDataset):  # type: ignore[misc]
     def __init__(self, lanes: Lanes, num_workers: int, ahead: int) -> None:
         self._lanes, self._num_workers = lanes, num_workers
         self.place = torch.zeros(2, dtype=torch.int64).share_memory_()
-        self.slots = _Slots((lanes.num_tbins, lanes.batch_size, *lanes.shape), ahead)
+        shape = lanes.num_tbins, lanes.batch_size, *lanes.shape
+        self.slots = _Slots(shape, ahead, lanes.dtype)
 
     def __iter__(self) -> Iterator[Room | Exception]:
         epoch, first_batch = self.place.tolist()

@@ -25,15 +25,18 @@ README_CHUNK_FORMAT for version 1; HDF5's description of its LZ4 filter.
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 import lz4.block
 import numpy as np
+import numpy.typing as npt
 import zstandard
 
 from evreel.errors import EvreelError
+from evreel.files.filters import BLOSC
 
 Values = Sequence[int]
 
@@ -96,6 +99,23 @@ def decompressed(
     return data
 
 
+def decompress_into(
+    data: bytes,
+    filters: Sequence[tuple[int, Values]],
+    mask: int,
+    to: npt.NDArray[np.uint8],
+    element: int,
+) -> None:
+    """Fill an array, (n,), with a chunk's bytes; as `decompressed`, but Blosc's are not joined."""
+    if mask or [number for number, _ in filters] != [BLOSC]:
+        to[:] = np.frombuffer(decompressed(data, filters, mask, len(to), element), np.uint8)
+        return
+    at, view = 0, to.data  # which takes a small part in half of NumPy's time
+    for part in _blosc_parts(data, filters[0][1], len(to)):
+        view[at : at + len(part)] = part
+        at += len(part)
+
+
 def _inflate(data: bytes, size: int) -> bytes:
     stream = zlib.decompressobj()
     try:
@@ -112,12 +132,24 @@ def _zstd(data: bytes, size: int) -> bytes:
         # Otherwise the size that the frame states is trusted, whatever the limit.
         if zstandard.frame_content_size(data) not in (size, -1):
             raise ChunkError.of_size(size, "Zstandard")
-        out = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+        out = _own_zstd().decompress(data, max_output_size=size)
     except zstandard.ZstdError as error:
         raise ChunkError(f"a chunk is damaged (Zstandard): {error}") from error
     if len(out) != size:
         raise ChunkError.of_size(size, "Zstandard")
     return out
+
+
+_OWN = threading.local()
+
+
+def _own_zstd() -> zstandard.ZstdDecompressor:
+    """Return the thread's decompressor: to make one takes as long as 15 kB of sparse counts."""
+    try:
+        made: zstandard.ZstdDecompressor = _OWN.zstd
+    except AttributeError:
+        made = _OWN.zstd = zstandard.ZstdDecompressor()
+    return made
 
 
 def _lz4_block(data: bytes, size: int) -> bytes:
@@ -190,7 +222,8 @@ _BLOSC_FORMATS = {2: 1, 3: 2, 4: 3, 5: 4}  # a data set's number of a codec → 
 _BLOSC_VERSION = 2
 
 
-def _blosc(data: bytes, values: Values, size: int, element: int) -> bytes:
+def _blosc_parts(data: bytes, values: Values, size: int) -> Iterator[bytes]:
+    """Yield the decompressed blocks of a chunk, `size` bytes in all."""
     if len(data) < _BLOSC_HEAD.size:
         raise ChunkError("a chunk ends in its header (Blosc)")
     version, _, flags, width, total, block, stored = _BLOSC_HEAD.unpack_from(data)
@@ -201,7 +234,10 @@ def _blosc(data: bytes, values: Values, size: int, element: int) -> bytes:
             f"a chunk's header does not fit {len(data)} bytes for {size} decompressed (Blosc)"
         )
     if flags & 2:
-        return data[_BLOSC_HEAD.size :]
+        if stored - _BLOSC_HEAD.size != size:
+            raise ChunkError.of_size(size, "Blosc")
+        yield data[_BLOSC_HEAD.size :]
+        return
     codec = _BLOSC_CODECS.get(flags >> 5)
     if codec is None:
         said = values[6] if len(values) > 6 else 0
@@ -213,7 +249,6 @@ def _blosc(data: bytes, values: Values, size: int, element: int) -> bytes:
     starts = data[_BLOSC_HEAD.size : _BLOSC_HEAD.size + 4 * -(-size // block)]
     if len(starts) < 4 * -(-size // block):
         raise ChunkError("a chunk ends before its blocks (Blosc)")
-    parts = []
     for k, (at,) in enumerate(struct.iter_unpack("<I", starts)):
         room = min(block, size - k * block)
         split = (
@@ -228,8 +263,7 @@ def _blosc(data: bytes, values: Values, size: int, element: int) -> bytes:
             part = _unshuffled(part, width)
         elif flags & 4 and room >= width:
             part = _bits_unshuffled(part, width)
-        parts.append(part)
-    return b"".join(parts)
+        yield part
 
 
 def _blosc_block(
@@ -245,14 +279,14 @@ def _blosc_block(
             raise ChunkError("a chunk ends in the middle of a block (Blosc)")
         parts.append(stream if stored == room else codec(stream, room))
         at += 4 + stored
-    return b"".join(parts)
+    return parts[0] if streams == 1 else b"".join(parts)
 
 
 FILTERS: dict[int, Callable[[bytes, Values, int, int], bytes]] = {
     1: lambda data, values, size, element: _inflate(data, size),
     2: _shuffle,
     3: _fletcher,
-    32001: _blosc,
+    BLOSC: lambda data, values, size, element: b"".join(_blosc_parts(data, values, size)),
     32004: _lz4,
     32015: lambda data, values, size, element: _zstd(data, size),
 }
