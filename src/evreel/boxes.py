@@ -74,6 +74,8 @@ class Metadata(Protocol):
     labelled : intervals that annotators looked at, as `ReleasedRecording.labelled`; None.
     delta_t_us : duration of its windows; 0 divides the part into as many as the tensor has frames.
         With it, a part may also be shorter than the tensor: the last frames are beyond its end.
+    spans_us : (after, until) of each window of the part: labels with after < t <= until are its
+        own. None, what follows from `delta_t_us`.
     """
 
     @property
@@ -220,7 +222,8 @@ def split_boxes(
     n = _whole("num_tbins", num_tbins, 1)
     start = _whole("batch_start_time", batch_start_time)
     edges = start + _whole("delta_t", delta_t, 1) * np.arange(n + 1, dtype=np.int64)
-    return _divided(_records(boxes), edges, start == 0 if first is None else first)
+    first = start == 0 if first is None else first
+    return _divided(_records(boxes), edges[:-1], edges[1:], first)
 
 
 def load_boxes(
@@ -272,24 +275,26 @@ def load_boxes(
     if getattr(metadata, "padding", False):
         return [np.zeros(0, dtype=EVENT_BBOX) for _ in range(n)], np.zeros(n, dtype=np.bool_)
     counts: MutableMapping[str, int] = {} if repairs is None else repairs
-    edges = _edges(metadata, start_us, duration_us, n)
+    after, until = _spans(metadata, start_us, duration_us, n)
     first = _is_first(metadata, start_us)
     file = _file_of(metadata)
     boxes = file.between(start_us, start_us + duration_us, with_start=first)
+    window = _window_of(boxes["t"], after, until, first)
+    boxes, window = taken(boxes, np.flatnonzero(window >= 0)), window[window >= 0]
     labelled = np.zeros(n, dtype=np.bool_)
     spans: Spans | None = getattr(metadata, "labelled", None)
     if spans is None:
-        labelled[_window_of(boxes["t"], edges, first)] = True  # none is outside of all
+        labelled[window] = True
     else:
         stop_us = start_us + duration_us
-        inside = edges[:-1] < stop_us
-        labelled[inside] = spans.overlap(edges[:-1][inside], np.minimum(edges[1:][inside], stop_us))
+        inside = after < stop_us
+        labelled[inside] = spans.overlap(after[inside], np.minimum(until[inside], stop_us))
     boxes = _in_frames(boxes, metadata, file, Sensor(*tensor.shape[-2:]), counts)
     if class_lookup is not None:
         boxes = _of_classes(boxes, np.asarray(class_lookup), file.path, counts)
     rows = np.flatnonzero(~(np.hypot(boxes["w"], boxes["h"]) < min_box_diag_network))
     _count(counts, "boxes_too_small", len(boxes) - len(rows))
-    return _divided(taken(boxes, rows), edges, first), labelled
+    return _divided(taken(boxes, rows), after, until, first), labelled
 
 
 def create_class_lookup(
@@ -503,28 +508,43 @@ def _sides(boxes: Boxes) -> npt.NDArray[np.float64]:
     return np.stack([x, y, x + w, y + h])
 
 
-def _divided(boxes: Boxes, edges: Int64Array, first: bool) -> list[Boxes]:
-    """Return the boxes of each window between ascending edges."""
-    window = _window_of(boxes["t"], edges, first)
+def _divided(boxes: Boxes, after: Int64Array, until: Int64Array, first: bool) -> list[Boxes]:
+    """Return the boxes of each window."""
+    window = _window_of(boxes["t"], after, until, first)
     rows = np.argsort(window, kind="stable")
-    bounds = np.searchsorted(window[rows], np.arange(len(edges))).tolist()
+    bounds = np.searchsorted(window[rows], np.arange(len(after) + 1)).tolist()
     return [taken(boxes, rows[a:b]) for a, b in pairwise(bounds)]
 
 
-def _window_of(t: Int64Array, edges: Int64Array, first: bool) -> Int64Array:
-    """Return the window between ascending edges of each time, −1 where there is none."""
-    window = np.searchsorted(edges, t, side="left") - 1
-    window[window == len(edges) - 1] = -1
+def _window_of(t: Int64Array, after: Int64Array, until: Int64Array, first: bool) -> Int64Array:
+    """Return the window of each time, after < t <= until, −1 where there is none.
+
+    With `first`, the first window also takes the time that it is after.
+    """
+    window = np.searchsorted(until, t, side="left")
+    begin = after[np.minimum(window, len(after) - 1)]
+    window[(window == len(until)) | (t <= begin)] = -1
     if first:
-        window[t == edges[0]] = 0
+        window[t == after[0]] = 0
     return window
 
 
-def _edges(metadata: Metadata, start_us: int, duration_us: int, n: int) -> Int64Array:
-    """Return the edges of n windows: of a recording's duration, or of equal parts."""
+def _spans(
+    metadata: Metadata, start_us: int, duration_us: int, n: int
+) -> tuple[Int64Array, Int64Array]:
+    """Return after and until which times n windows have labels, (n,) each.
+
+    They are as given, or windows are of a recording's duration, or equal parts.
+    """
+    given: Sequence[tuple[int, int]] | None = getattr(metadata, "spans_us", None)
+    if given and len(given) <= n:
+        until = given[-1][1]
+        after, untils = np.array([*given, *[(until, until)] * (n - len(given))]).T
+        return after, untils
     delta_t = int(getattr(metadata, "delta_t_us", 0) or getattr(metadata, "delta_t", 0))
     k = np.arange(n + 1, dtype=np.int64)
-    return start_us + (k * delta_t if duration_us <= n * delta_t else k * duration_us // n)
+    edges = start_us + (k * delta_t if duration_us <= n * delta_t else k * duration_us // n)
+    return edges[:-1], edges[1:]
 
 
 def _in_frames(

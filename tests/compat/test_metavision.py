@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from evreel import representations
-from evreel.compat.metavision import EVENT_DTYPE, generate_hdf5, register_new_preprocessing
+from evreel.compat.metavision import (
+    EVENT_DTYPE,
+    filter_outliers,
+    generate_hdf5,
+    register_new_preprocessing,
+)
 from evreel.errors import EvreelError, ParameterError, RepresentationError, UsageError
 from evreel.events import Events, Sensor
 from evreel.representations import REGISTRY, Histo, Timesurface, create, frames, tensor
@@ -423,3 +428,49 @@ def test_generate_hdf5__names_what_is_wrong_before_anything_is_made(folder):
         with pytest.raises((UsageError, ParameterError), match=message):
             generate_hdf5(paths, folder / "out", *rest, **more)
     assert not (folder / "out").exists()
+
+
+def test_modules__have_the_names_that_scripts_import_and_need_no_pytorch():
+    code = """
+import sys
+sys.modules["torch"] = None  # as if it were not installed
+from evreel.compat.metavision.data import box_processing as box_api
+from evreel.compat.metavision.data.box_processing import EventBbox, load_boxes
+from evreel.compat.metavision.data.sequential_dataset import load_labels_stub
+from evreel.compat.metavision.detection_tracking.display_frame import draw_box_events
+from evreel.compat.metavision.preprocessing.hdf5 import generate_hdf5
+from evreel.compat.metavision.preprocessing.viz import filter_outliers
+from evreel.compat import metavision
+assert box_api.load_boxes is load_boxes and metavision.generate_hdf5 is generate_hdf5
+for module in (
+    metavision,
+    metavision.data,
+    metavision.data.sequential_dataset,
+):
+    try:
+        module.SequentialDataLoader
+    except ImportError as error:
+        assert "pip install 'evreel[torch]'" in str(error), error
+    else:
+        raise AssertionError(module)
+try:
+    metavision.nothing
+except AttributeError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "module 'evreel.compat.metavision' has no attribute 'nothing'\n"
+
+
+def test_outliers__become_the_nearest_value_that_is_none():
+    values = np.array([[0, 1], [2, 97]], dtype=np.float32)
+    mean, deviation = values.mean(), values.std()
+    found = filter_outliers(values, 1)
+    np.testing.assert_allclose(found, [[0, 1], [2, mean + deviation]], rtol=1e-6)
+    assert found.dtype == np.float32 and values[1, 1] == 97
+    assert filter_outliers(values.astype(np.uint8), 7).tolist() == values.tolist()
+    assert filter_outliers(np.zeros((0, 2))).shape == (0, 2)
+    with pytest.raises(ParameterError, match="num_std=-1 is not 0 or more"):
+        filter_outliers(values, -1)
+    with pytest.raises(ParameterError, match="values are <U1; numbers are expected"):
+        filter_outliers(["a"])

@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel import open_release, steps
-from evreel.boxes import load_labels_stub
+from evreel.boxes import load_box_events, load_boxes, load_labels_stub, split_boxes
 from evreel.errors import EvreelError, LayoutError, ParameterError, UsageError
 from evreel.files.boxes import write_boxes
-from evreel.files.features import FeaturesFile
+from evreel.files.features import FeaturesFile, SampleWindows
 from evreel.loaders.sequential import SequentialLoader
+from evreel.samples.samples import Samples
 from support import random_events
 from support.frames import WINDOW_US, boxes_at, numbered_file, same
 from support.releases import labelled_release
@@ -298,7 +299,7 @@ def test_load_labels__sees_what_there_is_and_changes_nothing(tmp_path):
         return [f"{start_us}+{k}" for k in range(3)], np.array([True, False, True])
 
     batches = list(SequentialLoader(file, array_dim=(3,), batch_size=1, load_labels=load))
-    assert seen == [("r01", 0, 30, 0), ("r01", 30, 20, 3)]
+    assert seen == [("r01", 0, 30, 0), ("r01", 30, 30, 3)]
     assert batches[0]["labels"] == [["0+0"], ["0+1"], ["0+2"]]
     assert [len(labels[0]) for labels in batches[1]["labels"]] == [4, 4, 0]
     assert batches[1]["frame_is_labeled"].tolist() == [[True], [False], [False]]
@@ -306,6 +307,56 @@ def test_load_labels__sees_what_there_is_and_changes_nothing(tmp_path):
     assert stub[0]["labels"][0][0] == [] and not stub[0]["frame_is_labeled"].any()
     with pytest.raises(ParameterError, match=r"r01: load_labels returned 1 labels and \(1,\)"):
         list(SequentialLoader(file, array_dim=(2,), load_labels=lambda *_: ([0], [True])))
+
+
+def split_evenly(metadata, start_us, duration_us, tensor):
+    """Load boxes as functions written for other loaders do: a part is T equal windows."""
+    n = len(tensor)
+    found = load_box_events(metadata, start_us, duration_us)
+    return split_boxes(found, start_us, duration_us // n, n), np.ones(n, dtype=bool)
+
+
+def test_load_labels__may_divide_a_part_evenly_also_at_the_end_of_a_recording(tmp_path):
+    files = [numbered_file(tmp_path, k, n, [0, 10, 11, n * 10]) for k, n in ((1, 5), (2, 4))]
+    common = {"array_dim": (3,), "batch_size": 2, "num_workers": 0}
+    own = SequentialLoader(files, load_labels=split_evenly, **common)
+    for one, other in zip(own, SequentialLoader(files, **common), strict=True):
+        for labels, expected in zip(one["labels"], other["labels"], strict=True):
+            assert all(map(np.array_equal, labels, expected))
+        np.testing.assert_array_equal(one["frame_is_labeled"], ~one["frame_is_padded"])
+
+
+@pytest.mark.parametrize(("stride_us", "is_cut"), [(10, True), (5, False), (15, False)])
+def test_boxes_of_a_function__are_in_the_windows_that_they_are_in_without_it(
+    tmp_path, stride_us, is_cut
+):
+    start, stop = np.array([0, 30]), np.array([30, 70])
+    members = Samples(("a", "b"), ("", ""), ("", ""), start, stop, t_offset=0 * start)
+    cut = SampleWindows(members, (), np.array([0, 3, 7])) if is_cut else None
+    file = numbered_file(tmp_path, 1, 7, np.arange(0, 90, 5), samples=cut, stride_us=stride_us)
+    common = {"array_dim": (2,), "batch_size": 1, "num_workers": 0}
+    times = [
+        [lane["t"].tolist() for batch in loader for (lane,) in batch["labels"]]
+        for loader in (
+            SequentialLoader(file, load_labels=load_boxes, **common),
+            SequentialLoader(file, **common),
+        )
+    ]
+    assert times[0] == times[1] and sum(map(len, times[0])) > 8
+
+
+def test_metadata__says_where_a_sample_starts_and_which_lane_is_padding(tmp_path):
+    start, stop = np.array([0, 30]), np.array([30, 50])
+    members = Samples(("a", "b"), ("", ""), ("", ""), start, stop, t_offset=0 * start)
+    cut = SampleWindows(members, (), np.array([0, 3, 5]))
+    file = numbered_file(tmp_path, 1, 5, [0, 30, 31], samples=cut)
+    other = numbered_file(tmp_path, 2, 2, [])
+    common = {"array_dim": (2,), "batch_size": 2, "num_workers": 0}
+    batches = list(SequentialLoader([file, other], load_labels=split_evenly, **common))
+    infos = [batch["video_infos"] for batch in batches]
+    assert [info.metadata.start_ts for info, _ in infos] == [0, 0, 30]
+    assert [info.metadata.padding for _, info in infos] == [False, True, True]
+    assert infos[0][0].metadata.delta_t == 10 and infos[0][0].metadata != infos[2][0].metadata
 
 
 def test_transforms__keep_the_shape_and_what_is_padded(tmp_path):

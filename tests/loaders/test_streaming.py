@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import evreel
 from evreel import open_release, steps
+from evreel.boxes import load_boxes
 from evreel.errors import ParameterError, RecordingError, UsageError
 from evreel.events import Events
 from evreel.files.boxes import read_boxes, write_boxes
@@ -126,8 +127,8 @@ def test_stream__delivers_every_frame_event_and_label_once(
     assert not n_outside or "mode" in windows
     n_frames = sum(map(len, frames.values()))
     assert loader.counts.get("padded_frames", 0) == len(batches) * batch_size * num_tbins - n_frames
-    if padding_mode == "data":
-        # The last batch apart, in which lanes may end, a lane always has data.
+    if padding_mode == "data" and windows.get("mode") == "n_events":
+        # Windows of a duration may have no event; of others, a lane always has data.
         assert all(batch["inputs"][0].any(axis=(1, 2, 3)).all() for batch in batches)
 
 
@@ -486,6 +487,43 @@ def test_labels__are_those_of_a_function_and_transforms_change_inputs(three):
     assert second["frame_is_labeled"][:, 0].tolist() == [True, False]
     assert (first["inputs"] == 7).all()
     assert asked[1] == ("r00.aedat4", 2 * W, 2 * W, (2, 2, *SENSOR))
+
+
+@pytest.mark.parametrize(
+    ("windows", "settings"),
+    [
+        (("delta_t", W), {}),
+        (("delta_t", W), {"stride_us": 4_000}),
+        (("delta_t", 4_000), {"stride_us": W}),
+        (("n_events", None, 130), {}),
+        (("mixed", 4_000, 70), {}),
+    ],
+)
+def test_boxes_of_a_function__are_in_the_windows_that_they_are_in_without_it(
+    tmp_path, windows, settings
+):
+    events = random_events(900, SENSOR, 60_000)
+    borders = events.t[::130]
+    times = np.sort(np.concatenate([borders, borders + 1, np.arange(0, 60_000, 500)]))
+    path = recording(tmp_path, 1, events, times)
+    common = {"representation": "histogram", "batch_size": 1, "num_workers": 0, **settings}
+    streams = [
+        StreamLoader([path], *windows, num_tbins=3, load_labels=load, **common)
+        for load in (load_boxes, None)
+    ]
+    whole = {"delta_t": {"delta_t": windows[1]}}.get(windows[0], {"count": windows[-1]})
+    if windows[0] != "mixed":
+        streams.append(
+            SequentialLoader([path], array_dim=(3,), load_labels=load_boxes, **whole, **common)
+        )
+    found = [
+        [lane["t"].tolist() for batch in stream for (lane,) in batch["labels"]]
+        for stream in streams
+    ]
+    assert all(each == found[0] for each in found)
+    assert sum(map(len, found[1])) == len(times) - streams[1].counts.get(
+        "labels_outside_windows", 0
+    )
 
 
 def test_release__gives_recordings_and_samples_of_a_split(tmp_path):

@@ -38,6 +38,16 @@ def is_metavision_file(path: Path) -> bool:
         return False
 
 
+def is_features_file(path: Path) -> bool:
+    """Tell whether a file holds frames, (N, C, H, W), whoever has made it."""
+    try:
+        with hdf5.open_hdf5(path) as file, hdf5.reading(path, "its head"):
+            data = file.get("data")
+            return isinstance(data, h5py.Dataset) and data.ndim == 4
+    except EvreelError:
+        return False
+
+
 class MetavisionFile(hdf5.Opened):
     """A features file of Metavision's, opened for reading.
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -262,7 +263,7 @@ class Lane:
         if turn is None:
             room.count("padded_frames", t)
             if self._last is not None:
-                room.infos[column] = Info(self._last, self._last.duration_us, 0)
+                room.infos[column] = as_padding(Info(self._last, self._last.duration_us, 0))
             return
         frames, piece = turn
         n = piece.stop - piece.start
@@ -366,7 +367,13 @@ class Lane:
         else:
             tensor = room.inputs[:, column]
             tensor.flags.writeable = False
-            labels, is_labelled = self._lanes.load_labels(*info, tensor)
+            metadata, start_us, duration_us = info
+            spans, step_us = frames.spans(piece.start, piece.stop), metadata.delta_t_us
+            if spans == _even(start_us, step_us, n):
+                duration_us = self._lanes.num_tbins * step_us
+            else:
+                metadata = metadata._replace(spans_us=spans)
+            labels, is_labelled = self._lanes.load_labels(metadata, start_us, duration_us, tensor)
             is_labelled = np.asarray(is_labelled, dtype=bool)
             if len(labels) != self._lanes.num_tbins or is_labelled.shape != (len(labels),):
                 raise ParameterError(
@@ -461,11 +468,26 @@ def _check_frames(frames: Frames, lanes: Lanes) -> None:
             )
 
 
+def _even(start_us: int, step_us: int, n: int) -> tuple[tuple[int, int], ...]:
+    """Return the starts and stops of n windows that are end to end, of one duration."""
+    edges = range(start_us, start_us + (n + 1) * step_us, step_us) if step_us else ()
+    return tuple(pairwise(edges))
+
+
 def info_of(frames: Frames, piece: Piece) -> Info:
     """Return what a batch says of a piece of a recording."""
-    start = int(frames.windows.start_us[piece.start])
-    stop = int(frames.windows.stop_us[piece.stop - 1])
-    return Info(frames.metadata, start, stop - start)
+    windows, metadata = frames.windows, frames.metadata
+    start = int(windows.start_us[piece.start])
+    stop = int(windows.stop_us[piece.stop - 1])
+    if frames.samples is not None:
+        first_us = int(windows.start_us[frames.first_with(piece.start)])
+        metadata = metadata._replace(start_ts=first_us)
+    return Info(metadata, start, stop - start)
+
+
+def as_padding(info: Info) -> Info:
+    """Return what a batch says of a lane that has no recording left."""
+    return info._replace(metadata=info.metadata._replace(padding=True))
 
 
 class LanesLoader:
@@ -477,20 +499,20 @@ class LanesLoader:
         What is delivered.
     num_workers
         Workers that fill batches ahead.
+
+    Attributes
+    ----------
+    batch_size : N, number of lanes.
     """
 
     def __init__(self, lanes: Lanes, num_workers: int) -> None:
         self._lanes = lanes
+        self.batch_size = lanes.batch_size
         self.num_workers = at_least("num_workers", num_workers, 0)
         self.counts: MutableMapping[str, int] = {}
         self._epoch, self._batch, self._begun = 0, 0, False
         self._n_labels = 0
         self._turn: object | None = None  # the iteration whose place the loader tells
-
-    @property
-    def batch_size(self) -> int:
-        """N, number of lanes."""
-        return self._lanes.batch_size
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be an epoch's, from its start."""
@@ -567,7 +589,7 @@ class LanesLoader:
         sources = self._lanes.sources
         labels = sources[0].labels() if viz_labels is True else {}
         shown = Shown(sources[0].shown_as(), viz_labels, labels)
-        for batch in self:
+        for batch in LanesLoader.__iter__(self):  # whatever a class that inherits makes of batches
             yield from shown.pictures(batch)
 
     @property
@@ -613,8 +635,9 @@ class SequentialLoader(LanesLoader):
         brought to H and W: by halvings of the events, and what is left by a bilinear resize.
     load_labels
         Function of (metadata, start_us, duration_us, tensor) → T labels, and (T,) which of them are
-        labelled, as `evreel.boxes.load_labels_stub`; None: the boxes of each frame. At the end of a
-        recording the duration is that of the frames that there are. The tensor is read-only.
+        labelled, as `evreel.boxes.load_labels_stub`; None: the boxes of each frame. Where windows
+        have one duration, the part is always T of them, also if the recording ends before; what is
+        returned for windows after its end is not used. The tensor is read-only.
     batch_size
         N, number of lanes.
     num_workers
@@ -733,8 +756,8 @@ class SequentialLoader(LanesLoader):
         Every recording is opened for it, once; those that are not stores are decoded.
         """
         n = [sizes.n_pieces for sizes in self._sizes]
-        order = self._lanes.order(self._next_epoch)
-        of_lanes = [sum(n[k] for k in order[i :: self.batch_size]) for i in range(self.batch_size)]
+        order, n_lanes = self._lanes.order(self._next_epoch), self._lanes.batch_size
+        of_lanes = [sum(n[k] for k in order[i::n_lanes]) for i in range(n_lanes)]
         return min(of_lanes) if self._lanes.drops else max(of_lanes)
 
     @functools.cached_property
@@ -762,7 +785,7 @@ class SequentialLoader(LanesLoader):
         """Count the frames and boxes of all recordings that were in no batch of an epoch."""
         if not self._lanes.drops:
             return
-        delivered = n_batches * self.batch_size * self._lanes.num_tbins
+        delivered = n_batches * self._lanes.batch_size * self._lanes.num_tbins
         dropped = Counted()
         dropped.count("dropped_frames", sum(sizes.n_frames for sizes in self._sizes) - delivered)
         dropped.count("dropped_labels", sum(sizes.n_labels for sizes in self._sizes) - n_labels)

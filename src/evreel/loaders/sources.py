@@ -39,7 +39,7 @@ from evreel.files.boxes import (
 from evreel.files.features import FeaturesFile, SampleWindows
 from evreel.geometry import Geometry, to_size
 from evreel.layout import BOX_DTYPE, BOXES_SUFFIX, LABEL_MAP, OF_BOXES
-from evreel.loaders.metavision_file import MetavisionFile, is_metavision_file
+from evreel.loaders.metavision_file import MetavisionFile, is_features_file, is_metavision_file
 from evreel.recordings.open import open_recording
 from evreel.release.manifest import MANIFEST
 from evreel.release.open import Release, ReleasedRecording, open_release
@@ -48,7 +48,7 @@ from evreel.steps.events import as_events
 from evreel.steps.features import most_in_memory, slices_of
 from evreel.steps.many import files_of, without_marks
 from evreel.timebase import Int64Array
-from evreel.windows import Windows
+from evreel.windows import Duration, Windows
 
 if TYPE_CHECKING:
     from evreel.files.divided import Divided
@@ -79,6 +79,10 @@ class Metadata(NamedTuple):
     geometry : which pixels of the sensor the frames are of.
     boxes : its file of boxes; None if it is to be looked for beside `path`.
     labelled : where annotators looked; None if nothing says it.
+    start_ts : where the first window of the recording, or of the sample in the lane, starts, µs.
+    padding : whether it only fills a lane that has no recording left.
+    spans_us : where labels are loaded of windows that are not end to end with one duration: after
+        and until which times labels are of each window, as `evreel.boxes.load_boxes` takes it.
     """
 
     name: str
@@ -91,16 +95,28 @@ class Metadata(NamedTuple):
     geometry: Geometry = Geometry()
     boxes: Path | None = None
     labelled: Spans | None = None
+    start_ts: int = 0
+    padding: bool = False
+    spans_us: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def delta_t(self) -> int:
+        """`delta_t_us`, by the name that functions written for Metavision's loaders read."""
+        return self.delta_t_us
+
+    @property
+    def _compared(self) -> tuple[Any, ...]:
+        # Two arrays do not compare as a whole; they are of the recording that `boxes` are of.
+        return tuple(self._replace(labelled=None))
 
     def __eq__(self, other: object) -> bool:
-        # Two arrays do not compare as a whole; they are of the recording that `boxes` are of.
-        return isinstance(other, Metadata) and self[:-1] == other[:-1]
+        return isinstance(other, Metadata) and self._compared == other._compared
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
     def __hash__(self) -> int:
-        return hash(self[:-1])
+        return hash(self._compared)
 
 
 class Look(NamedTuple):
@@ -147,8 +163,10 @@ class Frames(Closing):
         labelled: Spans | None,
         *,
         has_boxes: bool = True,
+        before_us: int | None = None,
     ) -> None:
         self._boxes, self._first = boxes
+        self._before_us = before_us  # where the window before the first of these stops
         self._labelled = labelled
         self.has_boxes = has_boxes
         self.n_labels_outside = max(n_boxes - len(self._boxes), 0)
@@ -215,6 +233,28 @@ class Frames(Closing):
         edge = self._first[start : stop + 1].tolist()
         return [self._boxes[low:high] for low, high in pairwise(edge)]
 
+    def first_with(self, k: int) -> int:
+        """Return the first frame of the sample that frame k is of, or of the recording."""
+        if self.samples is None:
+            return 0
+        bounds = self.samples.bounds
+        return int(bounds[np.searchsorted(bounds, k, side="right") - 1])
+
+    def spans(self, start: int, stop: int) -> tuple[tuple[int, int], ...]:
+        """Return after and until which times labels are of each of frames ``[start, stop)``.
+
+        A label is of the first window that holds it: where windows overlap, one is after the stop
+        of the one before.
+        """
+        windows = self.windows
+        after, until = (each[start:stop].copy() for each in (windows.start_us, windows.stop_us))
+        before = self._before_us if start == 0 else int(windows.stop_us[start - 1])
+        if before is not None and (start == 0 or start > self.first_with(start)):
+            after[0], until[0] = max(after[0], before), max(until[0], before)
+        until = np.maximum.accumulate(until)
+        after[1:] = np.maximum(after[1:], until[:-1])
+        return tuple(zip(after.tolist(), until.tolist(), strict=True))
+
     def labelled(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
         """Return which of frames ``[start, stop)`` are labelled, also if without any box.
 
@@ -273,6 +313,17 @@ class Source(ABC):
         """Return what its frames look like; raises as `open`."""
         with self.open() as frames:
             return frames.look
+
+
+def _start_of(windows: Windows) -> int:
+    """Return where the first window starts, µs."""
+    return int(windows.start_us[0]) if len(windows) else 0
+
+
+def same_duration_of(settings: FeatureSettings) -> int:
+    """Return the duration of every window, µs; 0 if windows have none that is the same for all."""
+    division = settings.division()
+    return division.window_us if isinstance(division, Duration) else 0
 
 
 def labelled_of(of: Path | ReleasedRecording) -> Spans | None:
@@ -377,7 +428,7 @@ class FeatureSource(Source):
                     hint=f"Ask for delta_t={file.delta_t_us or None}, or make the feature with "
                     "other windows.",
                 )
-            frames = _FileFrames(file, self)
+            frames = FileFrames(file, self)
             frames.closing = stack.pop_all()
         return frames
 
@@ -388,7 +439,7 @@ class FeatureSource(Source):
     def shown_as(self) -> Representation | None:
         """Return the representation of the file, if it is one that is known here."""
         with self.open() as frames, contextlib.suppress(UsageError):
-            assert isinstance(frames, _FileFrames)
+            assert isinstance(frames, FileFrames)
             return frames.representation
         return None
 
@@ -410,7 +461,7 @@ def _of_split(recording: ReleasedRecording, split: str | None) -> list[int] | No
     return [k for k, name in enumerate(recording.samples.split) if name == split]
 
 
-class _FileFrames(Frames):
+class FileFrames(Frames):
     """Frames of a features file.
 
     Attributes
@@ -440,6 +491,7 @@ class _FileFrames(Frames):
             file.geometry,
             beside,
             labelled,
+            _start_of(file.windows),
         )
 
     @property
@@ -452,7 +504,17 @@ class _FileFrames(Frames):
     @property
     def representation(self) -> Representation:
         """What the frames are; raises `UsageError` if it is not known here."""
-        return create(self._file.representation, self._file.parameters)
+        return create(self.made_by, self.parameters)
+
+    @property
+    def made_by(self) -> str:
+        """The name of their representation, also if it is not known here."""
+        return self._file.representation
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters of their representation."""
+        return self._file.parameters
 
     def _boxes_of(
         self, source: FeatureSource, beside: Path | None
@@ -624,10 +686,11 @@ class _LiveFrames(Frames):
             self._feature.shape(events.sensor),
             events.t_offset,
             int(self.windows.stop_us.max(initial=0)),
-            settings.window_us or 0,
+            same_duration_of(settings),
             geometry,
             beside,
             labelled,
+            _start_of(self.windows),
         )
 
     def _regions_of(
@@ -799,6 +862,19 @@ def _files_at(given: str | Path | ReleasedRecording, live: bool) -> list[Path | 
             hint="Give the folder that has the files themselves, or a wildcard.",
         )
     return list(files)
+
+
+def are_features(files: Files) -> bool:
+    """Tell whether the first file that is there holds frames; False for a release."""
+    if isinstance(files, Release):
+        return False
+    for one in [files] if isinstance(files, (str, os.PathLike)) else files:
+        if isinstance(one, (str, os.PathLike)):
+            with contextlib.suppress(UsageError):
+                for path in _files_at(one, live=False):
+                    if isinstance(path, Path) and path.is_file():
+                        return is_features_file(path)
+    return False
 
 
 def _only_feature(release: Release) -> str:

@@ -27,6 +27,7 @@ from evreel.loaders.sequential import (
     OnDamage,
     Room,
     Transform,
+    as_padding,
     at_least,
     first_look,
     info_of,
@@ -103,7 +104,7 @@ class StreamLane(Lane):
             inputs[:] = 0
             return
         room.count("repeated_frames", n)
-        room.infos[column] = info_of(frames, piece)
+        room.infos[column] = as_padding(info_of(frames, piece))
         room.keeps[column] = not piece.is_first
         change = self._change(frames, piece)
         if change is not None:

@@ -33,6 +33,7 @@ from evreel.loaders.sources import (
     boxes_file_of,
     boxes_for,
     labelled_of,
+    same_duration_of,
 )
 from evreel.recordings.open import STRICT, Reading, Recording, open_recording
 from evreel.release.open import ReleasedRecording
@@ -185,7 +186,7 @@ class _OfRecording(Stream):
             feature.shape(sensor),
             recording.t_offset,
             0,
-            self._settings.window_us or 0,
+            same_duration_of(self._settings),
             feature.geometry,
             beside,
             labelled,
@@ -283,6 +284,7 @@ class _OfRecording(Stream):
         # The first window of all takes labels at its start too; others those after it.
         if latest_us is None:
             low = np.searchsorted(t, first_us)
+            self.metadata = self.metadata._replace(start_ts=first_us)
         else:
             low = np.searchsorted(t, max(first_us, latest_us), side="right")
         self._latest_us = stop_us = max(int(windows.stop_us.max()), latest_us or 0)
@@ -290,7 +292,7 @@ class _OfRecording(Stream):
         boxes = boxes_of_windows(self._boxes[low:high], windows)
         self._n_labels += len(boxes[0])
         self.metadata = self.metadata._replace(duration_us=stop_us)
-        return _Part(self, windows, boxes)
+        return _Part(self, windows, boxes, latest_us)
 
 
 class _Part(Frames):
@@ -300,11 +302,15 @@ class _Part(Frames):
     extra: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
-        self, stream: _OfRecording, windows: Windows, boxes: tuple[Boxes, Int64Array]
+        self,
+        stream: _OfRecording,
+        windows: Windows,
+        boxes: tuple[Boxes, Int64Array],
+        before_us: int | None,
     ) -> None:
         self._stream, self.metadata, self.windows = stream, stream.metadata, windows
         n, labelled = len(boxes[0]), stream.metadata.labelled
-        super().__init__(boxes, n, labelled, has_boxes=stream.has_boxes)
+        super().__init__(boxes, n, labelled, has_boxes=stream.has_boxes, before_us=before_us)
         self.segments = np.array([[0, len(windows)]])
 
     def read(self, start: int, stop: int, into: Frame) -> None:

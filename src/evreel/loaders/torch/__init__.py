@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from evreel.errors import UsageError
@@ -47,9 +48,8 @@ class MissingTorchError(UsageError, ImportError):  # type: ignore[misc]  # path:
     """PyTorch is not installed."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def with_torch(module: str) -> ModuleType:
+    """Import a module that needs PyTorch; raise `MissingTorchError` without that."""
     try:
         importlib.import_module("torch")
     except ImportError as error:
@@ -57,4 +57,10 @@ def __getattr__(name: str) -> Any:
             f"{__name__} needs PyTorch, which cannot be imported: {error}",
             hint="Run: pip install 'evreel[torch]'. The loaders of evreel.loaders need only NumPy.",
         ) from error
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    return importlib.import_module(module)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(with_torch(_LAZY[name]), name)
