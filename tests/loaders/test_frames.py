@@ -317,6 +317,8 @@ def test_index__may_be_negative_or_numpys_and_is_checked(files):
         ({"frames_number": 2, "structured": True}, "is about events"),
         ({"feature": "counts"}, "is of a release, but plain files are given"),
         ({"on_damage": "ignore"}, "is not one of fail, skip"),
+        ({"cache": True}, "cache=True is not a folder"),
+        ({"cache": ""}, "cache='' is not a folder"),
         ({"split": "tran"}, "no sample of split 'tran'; did you mean 'train'"),
     ],
 )
