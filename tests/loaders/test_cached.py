@@ -11,17 +11,16 @@ import time
 import zlib
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 from evreel import outputs
 from evreel.dataset import memory
 from evreel.errors import EvreelError, ParameterError
+from evreel.files.events_store import EventsStore
 from evreel.loaders import frames
 from evreel.loaders.cached import ArrayCache
 from evreel.loaders.frames import FramesDataset
-from evreel.provenance import canonical_json
 from evreel.release.open import open_release
 from evreel.representations import Histogram, from_function
 from support import random_events
@@ -221,15 +220,18 @@ def test_frames__of_an_exchanged_store_are_made(tmp_path):
     np.testing.assert_array_equal(FramesDataset([first], frames_number=1)[0][0], after)
 
 
-def test_frames__of_a_store_that_was_edited_in_place_are_made(tmp_path):
-    files = sample_files(tmp_path, [events_of([0, 5, 9], seed=1)])
-    with h5py.File(files[0], "r+") as file:
-        file.attrs["inputs"] = canonical_json({"recording": "sha256:0"})
+def test_frames__of_a_store_that_was_edited_in_place_are_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(EventsStore, "decoding", "sha256:0")  # what it was decoded from stays
+    first, edited = (
+        sample_files(tmp_path / name, [events_of([0, 5, 9], seed=seed)])
+        for name, seed in (("first", 1), ("edited", 2))
+    )
     asked = {"frames_number": 1, "cache": tmp_path / "cache"}
-    before = FramesDataset([files], **asked)[0][0]
-    with h5py.File(files[0], "r+") as file:
-        file["events/p"][...] = 1 - file["events/p"][...]
-    np.testing.assert_array_equal(FramesDataset([files], **asked)[0][0], before[:, ::-1])
+    before = FramesDataset([first], **asked)[0][0]
+    first[0].write_bytes(edited[0].read_bytes())
+    after = FramesDataset([first], **asked)[0][0]
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(FramesDataset([edited], frames_number=1)[0][0], after)
 
 
 def test_plain_file__is_read_once_for_its_digest(files, tmp_path, monkeypatch):
@@ -244,7 +246,7 @@ def test_plain_file__is_read_once_for_its_digest(files, tmp_path, monkeypatch):
 
 
 def test_frames__of_a_release_are_found_by_what_its_manifest_says(tmp_path, monkeypatch):
-    release = labelled_release(tmp_path)
+    release = labelled_release(tmp_path, "fast")
     asked = {"duration": 9_000, "cache": tmp_path / "cache"}
     expected = [item for item, _ in FramesDataset(release, **asked)]
     calls = made(monkeypatch)
