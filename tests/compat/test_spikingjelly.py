@@ -357,11 +357,20 @@ def test_arguments__that_contradict_are_errors(gestures):
         {"data_type": "frame", "frames_number": 2, "duration": 1_000},
         {"data_type": "frame", "frames_number": 2, "split_by": "count"},
         {"data_type": "frame", "duration": 0},
+        {"train": "test"},
     ):
         with pytest.raises(UsageError):
             mini(root, **wrong)
     with pytest.raises(UsageError, match="0 are given"):  # and not first what to get by hand
         DVS128Gesture(root / "none", data_type="frame")
+
+
+def test_arguments__that_say_nothing_here_are_not_used(gestures):
+    mini, root, _ = gestures
+    with_more = mini(root, data_type="event", frames_number=4, split_by="time", duration=3)
+    assert with_more[0][0].keys() == {"t", "x", "y", "p"}
+    frames, _ = mini(root, data_type="frame", duration=50_000, split_by="number")[0]
+    assert frames.shape == (1, 2, 128, 128)
 
 
 # -- the publisher's files
@@ -442,6 +451,16 @@ def test_archive_of_ones_own__says_which_samples_there_are(tmp_path):
     put(changed, tmp_path)
     found = of_archives(DVS128Gesture, changed)(tmp_path)
     assert [place for place, _ in found.samples if "someone" in place] == ["someone/0", "someone/1"]
+
+
+def test_archive_of_ones_own__with_a_trial_in_both_lists_is_an_error(tmp_path):
+    archives = archives_of(DVS128Gesture, MINIATURES["dvs128_gesture"]())
+    packed = repacked(
+        archives["DvsGesture.tar.gz"], lambda name: "trials" in name, "user24_led", "user22_led"
+    )
+    put({"DvsGesture.tar.gz": packed}, tmp_path)
+    with pytest.raises(SourceError, match=r"trials_to_test\.txt: lists trial 'user22_led', and so"):
+        of_archives(DVS128Gesture, {"DvsGesture.tar.gz": packed})(tmp_path)
 
 
 def test_archive_without_lists__has_the_published_trials_that_are_in_it(tmp_path):
@@ -589,6 +608,8 @@ def test_root__in_which_nothing_can_be_written_is_an_error_that_names_it(tmp_pat
     (tmp_path / "evreel").write_text("a file", encoding="utf-8")
     with pytest.raises(EvreelError, match="cannot be written"):
         mini(tmp_path)
+    with pytest.raises(EvreelError, match="evreel: cannot be written: Not a directory"):
+        mini(tmp_path / "evreel")
 
 
 def test_root__that_cannot_be_locked_serves_what_is_made(laid_out, monkeypatch):

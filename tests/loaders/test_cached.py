@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import signal
+import time
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evreel import outputs
+from evreel.dataset import memory
 from evreel.errors import EvreelError, ParameterError
+from evreel.files.events_store import EventsStore
 from evreel.loaders import frames
 from evreel.loaders.cached import ArrayCache
 from evreel.loaders.frames import FramesDataset
@@ -88,6 +94,26 @@ def test_folder__that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EvreelError, match="file"):
         ArrayCache(tmp_path / "file" / "cache").get(["a"], lambda: np.zeros(3))
+
+
+def test_disk__that_is_full_is_an_error_that_names_the_file(tmp_path, monkeypatch):
+    def full(self, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(EvreelError, match=r"\.array: cannot be written: No space left.*Make room"):
+        ArrayCache(tmp_path).get(["a"], lambda: np.zeros(3))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_shape__that_is_a_lie_takes_no_memory(tmp_path):
+    cache = ArrayCache(tmp_path)
+    cache.get(["a"], lambda: np.zeros(3))
+    [path] = tmp_path.rglob("*.array")
+    before, head, packed = path.read_bytes().split(b"\n", 2)
+    head = head[9:].replace(b"[3]", b"[%d]" % 10**15)
+    path.write_bytes(b"\n".join([before, b"%08x " % zlib.crc32(head) + head, packed]))
+    assert cache.get(["a"], lambda: np.ones(3)).tolist() == [1, 1, 1]
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +220,33 @@ def test_frames__of_an_exchanged_store_are_made(tmp_path):
     np.testing.assert_array_equal(FramesDataset([first], frames_number=1)[0][0], after)
 
 
+def test_frames__of_a_store_that_was_edited_in_place_are_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(EventsStore, "decoding", "sha256:0")  # what it was decoded from stays
+    first, edited = (
+        sample_files(tmp_path / name, [events_of([0, 5, 9], seed=seed)])
+        for name, seed in (("first", 1), ("edited", 2))
+    )
+    asked = {"frames_number": 1, "cache": tmp_path / "cache"}
+    before = FramesDataset([first], **asked)[0][0]
+    first[0].write_bytes(edited[0].read_bytes())
+    after = FramesDataset([first], **asked)[0][0]
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(FramesDataset([edited], frames_number=1)[0][0], after)
+
+
+def test_plain_file__is_read_once_for_its_digest(files, tmp_path, monkeypatch):
+    later = time.time_ns() + 10**10
+    monkeypatch.setattr(memory.time, "time_ns", lambda: later)
+    read = []
+    digests = memory._digests
+    monkeypatch.setattr(memory, "_digests", lambda path: read.append(path) or digests(path))
+    dataset = FramesDataset([files], frames_number=2, cache=tmp_path)
+    assert dataset[0] and dataset[1] and dataset.digest
+    assert len(read) == 1
+
+
 def test_frames__of_a_release_are_found_by_what_its_manifest_says(tmp_path, monkeypatch):
-    release = labelled_release(tmp_path)
+    release = labelled_release(tmp_path, "fast")
     asked = {"duration": 9_000, "cache": tmp_path / "cache"}
     expected = [item for item, _ in FramesDataset(release, **asked)]
     calls = made(monkeypatch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
+import py_compile
 import re
 import sys
 import types
@@ -79,6 +80,40 @@ def test_digest__is_another_one_after_an_edit_anywhere_below(before, after):
     assert digest(BASE.replace(before, after)) != digest(BASE)
 
 
+F = "\ndef integrate(e, h, w):\n    return "
+CLASS = "class A:\n    v = 0\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("def g(): pass\ng.k = 1" + F + "g.k", "g.k = 2"),
+        ("import functools as f\n@f.lru_cache\ndef g(): return 1" + F + "g()", "return 2"),
+        (
+            "import functools as f\n@f.singledispatch\ndef g(x): return 0\n"
+            "@g.register\ndef _(x: int): return 1" + F + "g(2)",
+            "return 2",
+        ),
+        ("import functools as f\nclass A:\n    @f.cached_property\n    def v(self): return 1" + F
+         + "A().v", "return 2"),
+        (CLASS + "    @property\n    def x(self): return 0\n    @x.setter\n"
+         "    def x(self, x): self.v = 1" + F + "A()", "self.v = 2"),
+        ("class M(type):\n    def __call__(cls): return 1\nclass A(metaclass=M): pass" + F
+         + "A()", "return 2"),
+        ("from enum import IntEnum\nclass A(IntEnum):\n    X = 5\n    def g(self): return 1\n"
+         "x = A.X" + F + "x.g()", "return 2"),
+        ("class A(float):\n    def g(self): return 1\nx = A(5)" + F + "x.g()", "return 2"),
+        ("import numpy as np\nx = np.ma.array([5, 6], mask=[0, 1])" + F + "x.sum()",
+         "mask=[0, 0]"),
+        ("import numpy as np\nx = np.ones((2, 3), order='C')" + F + "x.ravel('K')", "order='F'"),
+    ],
+)  # fmt: skip
+def test_digest__sees_what_python_hides(text, after):
+    before = after.replace("2", "1").replace("0, 0", "0, 1").replace("'F'", "'C'")
+    assert before in text
+    assert digest(text.replace(before, after)) != digest(text) == digest(text)
+
+
 def test_digest__sees_what_a_function_keeps():
     def made(n, *, plus=0):
         return lambda events, height, width: (n, plus)
@@ -135,6 +170,53 @@ def test_digest__sees_a_module_that_is_imported_within_a_function(tmp_path, monk
     assert [old != new for old, new in zip(before, after, strict=True)] == [True] * 4
 
 
+def test_digest__sees_what_is_got_by_a_text(monkeypatch):
+    monkeypatch.setitem(sys.modules, "beside_it", module("GAIN = 2", "beside_it"))
+
+    def integrate(events, height, width):
+        import beside_it
+
+        return getattr(beside_it, "GAIN")  # noqa: B009
+
+    before = digest_of_function(integrate)
+    sys.modules["beside_it"].GAIN = 3
+    assert digest_of_function(integrate) != before
+    for text in ("globals()['GAIN']", "eval('GAIN')"):
+        with pytest.raises(ParameterError, match=r"integrate: is a function that calls .*Name in"):
+            digest("GAIN = 1" + F + text)
+
+
+def test_digest__sees_what_a_librarys_function_was_made_with(tmp_path, monkeypatch):
+    text = "def of(gain):\n    def scaled(x):\n        return x * gain\n    return scaled\n"
+    made = module(text, "some_library")
+    made.__file__ = str(tmp_path / "site-packages" / "some_library.py")
+    monkeypatch.setitem(sys.modules, "some_library", made)
+
+    def using(scaled):
+        return lambda events, height, width: scaled(events)
+
+    one, two, again = (digest_of_function(using(made.of(gain))) for gain in (1, 2, 1))
+    assert one != two and one == again
+
+
+def test_digest__sees_the_version_of_a_library_that_does_not_say_it(tmp_path, monkeypatch):
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    found = []
+    for text in ("def f(x): return 1\n", "def f(x): return 2\n"):
+        path = folder / "some_library.py"
+        path.write_text(text)
+        made = module(text, "some_library")
+        made.__file__ = str(path)
+        monkeypatch.setitem(sys.modules, "some_library", made)
+
+        def integrate(events, height, width, made=made):
+            return made.f(events)
+
+        found.append(digest_of_function(integrate))
+    assert found[0] != found[1]
+
+
 LOG, PATTERN = logging.getLogger("some"), re.compile("a+")
 VECTOR = np.vectorize(lambda x: x + 1)
 
@@ -143,6 +225,12 @@ def test_digest__takes_what_libraries_make():
     def function(events, height, width):
         LOG.info("%s", PATTERN)
         return VECTOR(np.bincount(events)), tensor(Histogram(), events, None), Scaled
+
+    nested: list[object] = []
+    for _ in range(5_000):
+        nested = [nested]
+    with pytest.raises(ParameterError, match="nested too deeply"):
+        digest_of_function(lambda events, height, width: nested)
 
     def recursive(n):
         return recursive(n - 1) if n else 0
@@ -169,18 +257,19 @@ def test_digest__of_what_has_none_is_an_error_that_names_it(tmp_path):
 
 
 def test_digest__is_the_same_in_another_process_and_from_compiled_code(tmp_path):
-    (tmp_path / "someones.py").write_text(BASE)
+    path = tmp_path / "someones.py"
+    path.write_text(BASE)
+    py_compile.compile(str(path))
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import someones;"
         "from evreel.loaders.code_digest import digest_of_function as d;"
         "print(d(someones.integrate))"
     )
-    said = {run_python(code).stdout.strip() for _ in range(2)}  # the second has compiled code
-    assert said == {digest(BASE)}
+    assert run_python(code).stdout.strip() == digest(BASE)
 
 
 def test_digest__of_a_function_of_an_installed_package_sees_its_edits(tmp_path, monkeypatch):
-    monkeypatch.setattr(code_digest, "_LIBRARIES", (str(tmp_path.resolve()),))
+    monkeypatch.setattr(code_digest, "_LIBRARIES", (tmp_path.resolve(),))
     monkeypatch.syspath_prepend(tmp_path)
     texts = {
         "gains_of": "GAIN = 1\n",

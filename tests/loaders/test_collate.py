@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.errors import ParameterError, UsageError
@@ -58,6 +58,7 @@ def test_spikingjelly__batches_and_masks_are_equal():
                 np.testing.assert_array_equal(padded_sequence_mask(lengths, 7), said["mask_T7"])
 
 
+@settings(max_examples=30)
 @given(
     lengths=st.lists(st.integers(0, 6), min_size=1, max_size=5),
     more=st.integers(0, 2),
@@ -118,6 +119,7 @@ def test_split__drawn_is_what_spikingjelly_draws_with_this_seed():
     assert (train.indices, test.indices) == ([6, 2, 1, 7], [0, 5, 4, 3])
 
 
+@settings(max_examples=30)
 @given(
     targets=st.lists(st.integers(0, 3), max_size=40),
     ratio=st.floats(0, 1),

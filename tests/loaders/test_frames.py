@@ -36,7 +36,7 @@ from support.samples import CLASSES, events_of, sample_files
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return labelled_release(tmp_path_factory.mktemp("release"))
+    return labelled_release(tmp_path_factory.mktemp("release"), "fast")
 
 
 @pytest.fixture(scope="module")
@@ -90,17 +90,22 @@ def test_release__gives_events_and_labels_of_a_split(folder):
     assert FramesDataset(folder, "test")[0][1] == 1
 
 
+def without(folder: Path, copy: Path, name: str) -> Path:
+    """Copy a release without one of its files."""
+    shutil.copytree(folder, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["files"] = [file for file in manifest["files"] if file["path"] != name]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    (copy / name).unlink()
+    return copy
+
+
 def test_samples__are_found_without_a_samples_file_and_without_a_table(folder, tmp_path):
     expected = FramesDataset(folder)
-    without_table = FramesDataset(labelled_release(tmp_path / "a", table=False))
+    without_table = FramesDataset(without(folder, tmp_path / "a", "samples.tsv"))
     assert without_table.samples == expected.samples
-    copy = shutil.copytree(folder, tmp_path / "b")
-    manifest = json.loads((copy / "manifest.json").read_text())
-    cut = "mixed/samples/town.h5"
-    manifest["files"] = [file for file in manifest["files"] if file["path"] != cut]
-    (copy / "manifest.json").write_text(json.dumps(manifest))
-    (copy / cut).unlink()
-    for dataset in (without_table, FramesDataset(copy)):
+    without_file = FramesDataset(without(folder, tmp_path / "b", "mixed/samples/town.h5"))
+    for dataset in (without_table, without_file):
         for (events, _), (others, _) in zip(dataset, expected, strict=True):
             np.testing.assert_array_equal(events["t"], others["t"])
 
@@ -193,9 +198,9 @@ def test_frames_number__gives_the_last_frame_all_the_rest(tmp_path, t, split_by,
     assert frames.sum((1, 2, 3)).tolist() == per_frame
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
-    every=st.lists(st.lists(st.integers(0, 60), max_size=30).map(sorted), min_size=1, max_size=9),
+    every=st.lists(st.lists(st.integers(0, 60), max_size=30).map(sorted), min_size=3, max_size=9),
     number=st.integers(1, 9),
     duration=st.integers(1, 70),
 )
@@ -317,6 +322,8 @@ def test_index__may_be_negative_or_numpys_and_is_checked(files):
         ({"frames_number": 2, "structured": True}, "is about events"),
         ({"feature": "counts"}, "is of a release, but plain files are given"),
         ({"on_damage": "ignore"}, "is not one of fail, skip"),
+        ({"cache": True}, "cache=True is not a folder"),
+        ({"cache": ""}, "cache='' is not a folder"),
         ({"split": "tran"}, "no sample of split 'tran'; did you mean 'train'"),
     ],
 )
@@ -402,7 +409,7 @@ def test_damage__of_a_release_is_skipped_by_recording(folder, tmp_path):
     assert len(dataset) == 0
     assert (dataset.counts["skipped_recordings"], dataset.counts["skipped_samples"]) == (1, 3)
     assert len(FramesDataset(copy, feature="sums", on_damage="skip")) == 3
-    bare = labelled_release(tmp_path / "bare", table=False)
+    bare = without(folder, tmp_path / "bare", "samples.tsv")
     next(bare.glob("*/samples/town.h5")).write_bytes(b"nothing")
     with pytest.raises(EvreelError):
         FramesDataset(bare)

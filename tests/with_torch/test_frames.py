@@ -86,6 +86,20 @@ def test_padded__takes_tensors_and_gives_pytorchs_types():
     assert y.dtype == torch.float64 and y.shape == (2, 2)
 
 
+def test_tensors__are_padded_with_their_gradients_and_types():
+    x = torch.ones(2, 3, requires_grad=True)
+    padded, _, _ = pad_sequence_collate([(x, 0), (torch.ones(1, 3), 1)])
+    padded.sum().backward()
+    assert x.grad.tolist() == [[1.0] * 3] * 2
+    half = torch.ones(1, 3, dtype=torch.bfloat16)
+    padded, _, lengths = pad_sequence_collate([(half, 0), (half[:0], 1)])
+    assert (padded.dtype, lengths.tolist()) == (torch.bfloat16, [1, 0])
+    padded, _, _ = pad_sequence_collate([(half, 0), (x, 1)])
+    assert padded.dtype == torch.float32
+    with pytest.raises(UsageError, match=r"item 1 .* frames of \(2,\)"):
+        pad_sequence_collate([(x, 0), (torch.ones(1, 2), 1)])
+
+
 def test_split__is_of_pytorchs_subsets(files):
     dataset = FramesDataset(files, frames_number=1)
     train, test = split_to_train_test_set(0.5, dataset, 3, True, seed=2)

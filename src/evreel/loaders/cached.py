@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import zlib
 from collections.abc import Callable
@@ -22,7 +23,7 @@ import zstandard
 
 from evreel.errors import EvreelError, foreign
 from evreel.files.filters import decompress_into
-from evreel.outputs import atomic
+from evreel.outputs import atomic, refused
 from evreel.provenance import canonical_json
 
 _MAGIC = b"evreel array v1\n"
@@ -71,8 +72,12 @@ class ArrayCache:
         except EvreelError:
             self.damaged += 1
         made = make()
-        with atomic(path) as (scratch,):
-            scratch.write_bytes(_packed(made, key))
+        packed = _packed(made, key)
+        try:
+            with atomic(path) as (scratch,):
+                scratch.write_bytes(packed)
+        except OSError as error:
+            raise refused(path, error) from error
         return made
 
 
@@ -119,6 +124,9 @@ def _unpacked(content: bytes, key: str) -> npt.NDArray[Any]:
         said = json.loads(head)
         if said["key"] != key:
             raise ValueError("it is of something else")
-        stored = np.empty(said["shape"], dtype=np.dtype(said["stored"]))
+        dtype = np.dtype(said["stored"])
+        if math.prod(said["shape"]) * dtype.itemsize != zstandard.frame_content_size(packed):
+            raise ValueError("its shape is not that of its values")
+        stored = np.empty(said["shape"], dtype)
         decompress_into(packed, stored.reshape(-1).view(np.uint8))
         return stored.astype(np.dtype(said["dtype"]), copy=False)

@@ -7,8 +7,10 @@ import contextlib
 import copyreg
 import dis
 import enum
+import functools
 import hashlib
 import importlib
+import importlib.metadata
 import random
 import sys
 import sysconfig
@@ -21,13 +23,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evreel.errors import ParameterError
+from evreel.provenance import sha256
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), PurePath, np.dtype)
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 _LIBRARIES = tuple(
-    str(Path(folder).resolve())
+    Path(folder).resolve()
     for name, folder in sysconfig.get_paths().items()
     if name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
+_SITES = {"site-packages", "dist-packages"}
+"""Folders that packages are installed into, wherever they are: also a user's own, or Debian's."""
 _EVREEL = __name__.partition(".")[0]
 _OPERATIONS = (
     ("LOAD_GLOBAL", "LOAD_NAME"),
@@ -37,6 +42,11 @@ _OPERATIONS = (
 """Of Python's byte code: what reads a global, an attribute, a module."""
 _RANDOM = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 """What changes with every use."""
+_AS_ARGUMENT = (
+    "Give it to the function as an argument of plain values or arrays, or leave out cache."
+)
+_BY_TEXT = ("globals", "eval", "exec")
+"""Built-in functions that read by a text what code does not name."""
 
 
 def digest_of_function(function: Callable[..., Any]) -> str:
@@ -67,7 +77,11 @@ def digest_of_function(function: Callable[..., Any]) -> str:
     False
     """
     walk = _Walk(_home_of(function))
-    walk.add(function, getattr(function, "__qualname__", type(function).__qualname__))
+    place = getattr(function, "__qualname__", type(function).__qualname__)
+    try:
+        walk.add(function, place)
+    except RecursionError:
+        raise _no_digest(place, "nested too deeply") from None
     return f"sha256:{walk.hash.hexdigest()}"
 
 
@@ -96,7 +110,7 @@ class _Walk:
 
     def add(self, value: Any, place: str) -> None:
         """Add a value, which errors call by its `place`."""
-        if isinstance(value, _PLAIN) and not isinstance(value, enum.Enum):
+        if type(value) in _PLAIN or isinstance(value, (PurePath, np.dtype)):
             self.say(type(value).__qualname__, repr(value))
         elif id(value) in self._above:
             self.say("above", len(self._above) - self._above.index(id(value)))
@@ -108,7 +122,7 @@ class _Walk:
             self._above.pop()
 
     def _add(self, value: Any, place: str) -> None:
-        if isinstance(value, (np.ndarray, np.generic)):
+        if type(value) is np.ndarray or isinstance(value, np.generic):
             self._add_array(np.asarray(value), place)
         elif type(value) in (tuple, list):
             self._add_all(value, place)
@@ -140,7 +154,8 @@ class _Walk:
     def _add_array(self, array: np.ndarray[Any, Any], place: str) -> None:
         if array.dtype.hasobject:
             raise _no_digest(place, "an array of objects")
-        self.say("array", array.dtype.str, array.dtype.descr, array.shape, array.tobytes())
+        self.say("array", array.dtype.str, array.dtype.descr, array.shape, np.isfortran(array))
+        self.say(array.tobytes())
 
     def _add_callable(self, value: Any, place: str) -> None:
         """Add a function or class, or an object by its class and attributes."""
@@ -153,6 +168,13 @@ class _Walk:
         elif isinstance(value, enum.Enum):
             self.say("enum", type(value).__qualname__, value.name)
             self.add(value.value, place)
+            self.add(type(value), place)
+        elif isinstance(value, (functools._lru_cache_wrapper, functools.cached_property)):
+            self.say("cached")
+            self.add(getattr(value, "__wrapped__", None) or getattr(value, "func", None), place)
+        elif isinstance(getattr(value, "registry", None), types.MappingProxyType):
+            self.say("dispatched")  # by functools.singledispatch
+            self.add(value.registry, place)
         elif isinstance(getattr(value, "py_func", None), types.FunctionType):  # numba's
             self.say("compiled", repr(getattr(value, "targetoptions", None)))
             self.add(value.py_func, place)
@@ -163,7 +185,8 @@ class _Walk:
         elif isinstance(value, type):
             self._add_class(value, place)
         elif isinstance(value, (staticmethod, classmethod, property)):
-            self._add_all([getattr(value, name, None) for name in ("__func__", "fget")], place)
+            parts = ("__func__", "fget", "fset", "fdel")
+            self._add_all([getattr(value, name, None) for name in parts], place)
         else:
             self._add_object(value, place)
 
@@ -187,11 +210,17 @@ class _Walk:
         self.add(function.__code__, place)
         self.add(function.__defaults__, place)
         self.add(function.__kwdefaults__, place)
+        for name, value in vars(function).items():
+            if name != "__wrapped__":
+                self.say("has", name)
+                self.add(value, f"{place}.{name}")
         cells = function.__closure__ or ()
         for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
             with contextlib.suppress(ValueError):  # not set yet
                 self.add(cell.cell_contents, f"{place}: {name}")
-        named, attributes, imported = _names_in(function.__code__)
+        named, attributes, imported, texts = _names_in(function.__code__)
+        if "getattr" in named:
+            attributes = attributes | texts
         for name in imported:
             module = _imported(name, function.__globals__.get("__package__"))
             if module is None or _is_of_library(self._own, module):
@@ -206,6 +235,12 @@ class _Walk:
                     self._add_used(found, attributes, f"{place}: {name}")
                 else:
                     self.add(found, f"{place}: {name}")
+            elif name in _BY_TEXT:
+                raise _no_digest(
+                    place,
+                    f"a function that calls {name}()",
+                    hint="Name in its code what it reads, or leave out cache.",
+                )
             else:
                 self.say("builtin" if hasattr(builtins, name) else "missing", name)
 
@@ -229,6 +264,8 @@ class _Walk:
 
     def _add_class(self, kind: type, place: str) -> None:
         self.say("class")
+        if type(kind) is not type:
+            self.add(type(kind), place)
         for base in kind.__bases__:
             self.add(base, place)
         for name, value in vars(kind).items():
@@ -301,6 +338,8 @@ def _is_of_library(own: str, value: Any) -> bool:
     named = callable(value) and isinstance(getattr(value, "__qualname__", None), str)
     if not named and not isinstance(value, types.ModuleType):
         return False
+    if isinstance(value, types.FunctionType | type) and "<locals>" in value.__qualname__:
+        return False  # made while the program runs, of values that no version tells
     name = value.__name__ if isinstance(value, types.ModuleType) else _module_of(value)
     top = name.partition(".")[0]
     if top in ("__main__", "__mp_main__", "") or name == own:
@@ -308,15 +347,37 @@ def _is_of_library(own: str, value: Any) -> bool:
     if top in (_EVREEL, "builtins") or top in sys.builtin_module_names:
         return True
     file = getattr(sys.modules.get(name), "__file__", None)
-    if file is None:
-        return top in sys.stdlib_module_names
-    place = str(Path(file).resolve())
-    return place.startswith(_LIBRARIES)
+    return top in sys.stdlib_module_names if file is None else _is_installed(file)
+
+
+@functools.cache
+def _is_installed(file: str) -> bool:
+    place = Path(file).resolve()
+    return not _SITES.isdisjoint(place.parts) or any(map(place.is_relative_to, _LIBRARIES))
 
 
 def _version(module: str) -> str:
-    """Return the version of the library that a module is of; of Python's own, that of Python."""
-    return str(getattr(sys.modules.get(module.partition(".")[0]), "__version__", sys.version))
+    """Return the version of the library that a module is of; of Python's own, that of Python.
+
+    Where nothing says it, and for compiled modules of one's own, it is the module's bytes.
+    """
+    top = module.partition(".")[0]
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if top in sys.stdlib_module_names or (file is None and top not in sys.modules):
+        return sys.version
+    if file is not None and top != _EVREEL and not _is_installed(file):
+        return sha256(file)
+    said = getattr(sys.modules.get(top), "__version__", None) or _installed_version(top)
+    return str(said or (sys.version if file is None else sha256(file)))
+
+
+@functools.cache
+def _installed_version(package: str) -> str | None:
+    """Return the version of what a package was installed with, None if that is unknown."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(package)
+    names = importlib.metadata.packages_distributions().get(package)  # of what is installed: slow
+    return importlib.metadata.version(names[0]) if names else None
 
 
 def _imported(name: str, package: str | None) -> types.ModuleType | None:
@@ -328,18 +389,22 @@ def _imported(name: str, package: str | None) -> types.ModuleType | None:
 
 
 class _Names(NamedTuple):
-    """What code reads by name: globals, attributes, modules that it imports; as sets in order."""
+    """What code reads by name: globals, attributes, modules that it imports; as sets in order.
+
+    `texts` are its own texts, which may be names for `getattr`.
+    """
 
     named: dict[str, None]
     attributes: dict[str, None]
     imported: dict[str, None]
+    texts: dict[str, None]
 
 
 def _names_in(code: types.CodeType) -> _Names:
     """Return what code reads by name, also in functions within it."""
-    found = _Names({}, {}, {})
+    found = _Names({}, {}, {}, dict.fromkeys(c for c in code.co_consts if isinstance(c, str)))
     for step in dis.get_instructions(code):
-        for names, operations in zip(found, _OPERATIONS, strict=True):
+        for names, operations in zip(found, _OPERATIONS, strict=False):
             if step.opname in operations:
                 names[step.argval] = None
     for constant in code.co_consts:
@@ -349,10 +414,9 @@ def _names_in(code: types.CodeType) -> _Names:
     return found
 
 
-def _no_digest(place: str, what: str) -> ParameterError:
+def _no_digest(place: str, what: str, hint: str = _AS_ARGUMENT) -> ParameterError:
     return ParameterError(
         f"is {what}, of which no digest can be had, so that kept frames could be of another one",
         place=place,
-        hint="Give it to the function as an argument of plain values or arrays, or leave out "
-        "cache.",
+        hint=hint,
     )

@@ -79,14 +79,18 @@ def sequences_of(batch: Sequence[tuple[npt.ArrayLike, Any]]) -> tuple[list[Any],
                 hint="Ask for frames: frames_number, duration, or another argument about them.",
             )
         sequences.append(array)
-    for k, x in enumerate(sequences):
-        if x.shape[1:] != sequences[0].shape[1:]:
+    check_alike([x.shape[1:] for x in sequences])
+    return sequences, labels
+
+
+def check_alike(shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raise `UsageError` if the frames of a batch's items are not of one shape."""
+    for k, shape in enumerate(shapes):
+        if shape != shapes[0]:
             raise UsageError(
-                f"item {k} of the batch has frames of {x.shape[1:]}; those of item 0 are "
-                f"{sequences[0].shape[1:]}",
+                f"item {k} of the batch has frames of {shape}; those of item 0 are {shapes[0]}",
                 hint="Bring frames to one size by a transform, or batch one sensor at a time.",
             )
-    return sequences, labels
 
 
 def padded_sequence_mask(

@@ -163,6 +163,8 @@ class FramesDataset:
             )
         if structured and are_frames:
             raise UsageError("structured=True is about events, but frames are asked for")
+        if cache is not None and not (isinstance(cache, (str, os.PathLike)) and os.fspath(cache)):
+            raise UsageError(f"cache={cache!r} is not a folder", hint="Give its path, or None.")
         self._structured = structured
         self._cache = None if cache is None else ArrayCache(cache)
         if self._cache is not None and self._integration is not None:
@@ -275,7 +277,8 @@ class FramesDataset:
         place = f"recording {self.samples[k].recording!r}, sample {self.samples[k].sample!r}"
         if self._cache is None:
             return made_by.frames(self._samples.events(k), place)
-        depends_on = [_REVISION, self._samples.content(k), self._seen_as, made_by.identity]
+        content = self._samples.content(k) + self._samples.written(k)
+        depends_on = [_REVISION, content, self._seen_as, made_by.identity]
         return self._cache.get(depends_on, lambda: made_by.frames(self._samples.events(k), place))
 
     def arrays_of(self, k: int, events: Events) -> EventArrays:

@@ -68,6 +68,11 @@ class _Recorded(ABC):
         """``sha256:…`` of what makes its events, or its frames, what they are."""
 
     @property
+    def written(self) -> list[int]:
+        """What tells that its file was written since, where `digest` is not of the file's bytes."""
+        return []
+
+    @property
     @abstractmethod
     def places(self) -> Mapping[str, _Where]:
         """Id of each sample → where it is; none if only the table of all recordings says it."""
@@ -131,6 +136,7 @@ class _Plain(_Recorded):
     def __init__(self, files: SampleFiles, opened: OpenFiles) -> None:
         self._made, self._cut = (Path(path).absolute() for path in files)
         self._opened = opened
+        self._memory = Memory()
         with SamplesFile(self._cut) as file:
             self.name = file.recording
             self.labels = file.labels
@@ -156,8 +162,16 @@ class _Plain(_Recorded):
 
     @property
     def digest(self) -> str:
-        decoding = None if self.has_frames else self.events.decoding
-        return decoding or f"sha256:{Memory().digests(self._made).sha256}"
+        return self._decoding or f"sha256:{self._memory.digests(self._made).sha256}"
+
+    @property
+    def written(self) -> list[int]:
+        # What a store was decoded from stays if somebody changes its events.
+        return [] if self._decoding is None else state(self._made)[:2]
+
+    @property
+    def _decoding(self) -> str | None:
+        return None if self.has_frames else self.events.decoding
 
     @property
     def _key(self) -> tuple[object, ...]:
@@ -372,6 +386,10 @@ class LabelledSamples:
         if self.of_frames:
             return [recorded.digest, row.sample]
         return [recorded.digest, *recorded.rows_of(row), row.start_us, row.stop_us]
+
+    def written(self, k: int) -> list[int]:
+        """Return what tells that the file of sample k was written since, beyond its content."""
+        return self._recorded[k].written
 
 
 def _pairs(source: object) -> list[SampleFiles] | None:

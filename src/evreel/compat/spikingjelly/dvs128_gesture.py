@@ -10,6 +10,7 @@ from typing import ClassVar
 from evreel.acquire import Archive, in_archive, read_source
 from evreel.compat.spikingjelly.folder import Divided
 from evreel.dataset.table import Row
+from evreel.errors import SourceError
 from evreel.samples.tables import Assigned
 from evreel.text import read_list
 
@@ -48,6 +49,12 @@ class DVS128Gesture(Divided):
             archive.unpack(name, scratch)
             for _, file in read_list(scratch):
                 trial = PurePosixPath(file).stem
+                if rows.get(trial, {}).get("split", split) != split:
+                    raise SourceError(
+                        f"lists trial {trial!r}, and so does {_LISTS['train']}",
+                        place=f"{archive.path}: {name}",
+                        hint="A trial is either for training or for testing.",
+                    )
                 rows[trial] = {
                     "id": trial,
                     "source": in_archive(source.file, [str(folder / file)]),

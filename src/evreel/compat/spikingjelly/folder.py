@@ -21,6 +21,7 @@ from evreel.errors import SourceError, UsageError
 from evreel.events import Events
 from evreel.files.samples import SamplesFile
 from evreel.loaders.frames import FramesDataset
+from evreel.outputs import check_folder
 from evreel.samples.tables import Assigned
 from evreel.settings import mistakes, read, unset
 
@@ -60,7 +61,8 @@ class NeuromorphicDatasetFolder:
     data_type
         ``event``: items have events, a dict of t, x, y, p; ``frame``: frames (T, 2, H, W), float32.
     frames_number
-        With ``frame``: how many frames a sample is divided into, by `split_by`.
+        With ``frame``: how many frames a sample is divided into, by `split_by`. With ``event``,
+        this and all else about frames is not used.
     split_by
         ``number``: frames of equal event count; ``time``: of equal duration. The last frame has
         the remainder.
@@ -112,9 +114,14 @@ class NeuromorphicDatasetFolder:
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[int], Any] | None = None,
     ) -> None:
+        if train is not None and not isinstance(train, (bool, np.bool_)):
+            raise UsageError(f"train={train!r} is not True, False or None")
+        if data_type == "event":  # what is about frames is not used, as in SpikingJelly
+            frames_number = duration = custom_integrate_function = None
         ways = (frames_number, duration, custom_integrate_function)
         _check_ways(data_type, sum(way is not None for way in ways))
         self.root = Path(root).absolute()
+        check_folder(self.root)
         self.train = train
         self.transform = transform
         self.target_transform = target_transform
@@ -133,7 +140,7 @@ class NeuromorphicDatasetFolder:
             split,
             data_type=data_type,
             frames_number=frames_number,
-            split_by=split_by,
+            split_by=None if frames_number is None else split_by,
             duration=duration,
             custom_integrate_function=custom_integrate_function,
             cache=made / "frames" if data_type == "frame" else None,
@@ -300,8 +307,8 @@ def _check_ways(data_type: str, ways: int) -> None:
         raise UsageError(f"data_type={data_type!r} is not one of event, frame")
     if ways != (data_type == "frame"):
         raise UsageError(
-            f"data_type={data_type!r} goes with {'one' if data_type == 'frame' else 'none'} of "
-            f"frames_number, duration and custom_integrate_function; {ways} are given"
+            f"data_type='frame' goes with one of frames_number, duration and "
+            f"custom_integrate_function; {ways} are given"
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Subset
 
 from evreel.loaders import collate
@@ -21,18 +23,28 @@ def pad_sequence_collate(
     Parameters
     ----------
     batch
-        N items (x, y): x (T, …), an array or a tensor on the CPU; y a label.
+        N items (x, y): x (T, …), an array or a tensor; y a label. Tensors alone are batched where
+        they are, with their gradients; an array beside them has to be on the CPU, as they do.
 
     Returns
     -------
     x (N, longest T, …), labels (N, …) and lengths (N,) int64.
     """
-    padded, _, lengths = collate.pad_sequence_collate(batch)
+    given = [x for x, _ in batch]
+    padded: torch.Tensor
+    if given and all(isinstance(x, torch.Tensor) and x.ndim for x in given):
+        collate.check_alike([tuple(x.shape[1:]) for x in given])
+        dtype = functools.reduce(torch.promote_types, (x.dtype for x in given))
+        padded = pad_sequence([x.to(dtype) for x in given], batch_first=True)
+        lengths = torch.tensor([len(x) for x in given])
+    else:
+        arrays, _, of = collate.pad_sequence_collate(batch)
+        padded, lengths = torch.from_numpy(arrays), torch.from_numpy(of)
     labels = [y for _, y in batch]
     are_arrays = isinstance(labels[0], (np.ndarray, torch.Tensor))
     # PyTorch's own rule for Python's numbers: whole ones int64, others float32.
     y = torch.as_tensor(np.asarray(labels)) if are_arrays else torch.as_tensor(labels)
-    return torch.from_numpy(padded), y, torch.from_numpy(lengths)
+    return padded, y, lengths
 
 
 def padded_sequence_mask(sequence_len: torch.Tensor, T: int | None = None) -> torch.Tensor:  # noqa: N803
