@@ -20,6 +20,7 @@ from evreel.files.hdf5 import new_file
 from evreel.files.slices import SlicesFile
 from evreel.layout import BOX_DTYPE
 from evreel.loaders.slices import RECORDS, SlicesDataset
+from evreel.loaders.views import View
 from evreel.release.build import build
 from evreel.release.manifest import PlanEntry
 from support.exports import made_in
@@ -95,7 +96,7 @@ def test_items__are_what_the_whole_file_says(made):
     slices = SlicesDataset(made.slices)
     boxes = read_boxes(made.folder / "park_bbox.npy")
     assert len(slices) == 5
-    assert slices.labels == ("car", "Süd")
+    assert slices.label_names == ("car", "Süd")
     for k in (3, 0, 4, 1, 2, 0):
         assert plain(slices[k]) == plain(expected(made.slices, boxes, k))
     assert sum(len(item["boxes"]) for item in slices) == len(boxes) > 0
@@ -175,7 +176,7 @@ def test_release__gives_the_slices_of_a_split_with_its_boxes(release):
     slices = SlicesDataset(release, split="train")
     working = release.parent / "built/park_slices.h5"
     boxes = read_boxes(release.parent / "built/park_bbox.npy")
-    assert slices.labels == ("pedestrian", "Straßenbahn")
+    assert slices.label_names == ("pedestrian", "Straßenbahn")
     assert len(slices) == 5
     for k, item in enumerate(slices):
         assert plain(item) == plain(expected(working, boxes, k)) | {"recording": "park"}
@@ -184,6 +185,61 @@ def test_release__gives_the_slices_of_a_split_with_its_boxes(release):
     with open_release(release) as opened:
         for source in (opened, [opened.recordings["park"]]):
             assert [plain(item) for item in SlicesDataset(source)] == [plain(i) for i in slices]
+
+
+def test_recordings__of_two_releases_may_have_one_name(release, tmp_path):
+    one = SlicesDataset(release)
+    plan = [PlanEntry("train/slices/park.h5", labelled(tmp_path).slices, "slices", "park", "train")]
+    build(plan, tmp_path / "r", name="r", version="1", licence="CC0-1.0")
+    with open_release(release) as opened, open_release(tmp_path / "r") as other:
+        both = SlicesDataset([opened.recordings["park"], other.recordings["park"]])
+        assert [plain(both[k])["t"] for k in (0, 5)] == [
+            plain(one[0])["t"],
+            plain(SlicesDataset(tmp_path / "r")[0])["t"],
+        ]
+
+
+def test_labels__of_a_data_set_say_which_slice_it_is(made, release, folder):
+    for source in ([made.slices, release / "train" / "slices" / "park.h5"], folder):
+        slices = SlicesDataset(source)
+        items = list(slices)
+        assert list(slices.labels) == ["recording", "slice", "start_us", "stop_us"]
+        for name, values in slices.labels.items():
+            assert values.tolist() == [item[name] for item in items]
+
+
+def first_alone(item):
+    return item["t"][0]
+
+
+def test_digest__is_of_files_labels_and_transforms(made, release, folder, tmp_path):
+    for path in (made.slices, made.folder / "park_bbox.npy"):
+        shutil.copyfile(path, tmp_path / path.name)
+    slices = SlicesDataset(tmp_path / "park.h5")
+    first = slices.digest
+    assert first == SlicesDataset(made.slices).digest == pickle.loads(pickle.dumps(slices)).digest
+    others = [
+        SlicesDataset(made.slices, labels=["Süd", "car"]),
+        SlicesDataset(made.slices, transform=first_alone),
+        SlicesDataset(made.slices, events_transform=first_alone),
+        SlicesDataset(release),
+        SlicesDataset(folder),
+    ]
+    (tmp_path / "park_bbox.npy").unlink()
+    others.append(SlicesDataset(tmp_path / "park.h5"))
+    assert len({first, *(other.digest for other in others)}) == 7
+
+
+def test_view__of_slices_is_declared_in_yaml(made, release, tmp_path):
+    base = SlicesDataset(release, split="train", labels=["Straßenbahn", "pedestrian"])
+    View.from_indices(base, {"pair": [[0, 1], [3, 4]]}).materialize(tmp_path / "v")
+    view = View.open(tmp_path / "v")
+    view.validate()
+    assert view.base.label_names == base.label_names
+    assert view.labels["pair"]["start_us"].tolist() == [[0, 20_000], [60_000, 80_000]]
+    assert plain(view[1]["pair"][0]) == plain(base[3])
+    assert SlicesDataset(release, transform=first_alone).declared is None
+    assert SlicesDataset(made.slices).declared is None
 
 
 def test_release__without_slices_in_a_split_is_refused(release):
@@ -218,7 +274,7 @@ def test_labels__of_files_that_number_them_otherwise_are_the_data_sets(tmp_path)
     for path in (one, two):
         write_boxes(path.with_name(f"{path.stem}_bbox.npy"), boxes)
     slices = SlicesDataset([one, two])
-    assert slices.labels == ("van", "車両", "busy", "nobody")
+    assert slices.label_names == ("van", "車両", "busy", "nobody")
     first, second = slices[0], slices[5]
     assert first["label_names"] == ("van",)
     assert second["label_names"] == ("車両",)
@@ -247,7 +303,7 @@ def test_box__of_a_class_without_a_name_is_refused(made, tmp_path):
 def test_folder__of_aermanager_has_the_same_slices(made, folder):
     slices, own = SlicesDataset(folder), SlicesDataset(made.slices)
     assert len(slices) == len(own) == 5
-    assert slices.labels == own.labels
+    assert slices.label_names == own.label_names
     for one, other in zip(slices, own, strict=True):
         assert one["recording"] == "park_0a1b2"
         np.testing.assert_array_equal(one["t"] - T_OFFSET, other["t"])
@@ -281,7 +337,7 @@ def test_folder__that_aermanager_itself_wrote_is_read(tmp_path):
             file["rois/id"] = [9, 4]
             file["rois/label"] = ["cat", "dog"]
     slices = SlicesDataset(tmp_path / "set")
-    assert slices.labels == ("dog", "cat")
+    assert slices.label_names == ("dog", "cat")
     first, empty, last = slices
     assert first["roi"].tolist() == [-1, 0, 1]
     assert first["event_labels"].tolist() == [-1, 1, 0]
@@ -422,5 +478,5 @@ def test_build__of_a_release_of_slices_alone_is_enough(made, tmp_path):
     entry = PlanEntry("train/slices/park.h5", made.slices, "slices", "park", "train")
     build([entry], tmp_path / "r", name="r", version="1", licence="CC0-1.0")
     slices = SlicesDataset(tmp_path / "r")
-    assert slices.labels == ("car", "Süd")
+    assert slices.label_names == ("car", "Süd")
     assert len(slices[0]["boxes"]) == 0

@@ -29,6 +29,7 @@ LAYOUT_VERSION = 1
 BASES: Mapping[str, str] = {
     "windows": "evreel.loaders.windows.WindowsDataset",
     "samples": "evreel.loaders.frames.FramesDataset",
+    "slices": "evreel.loaders.slices.SlicesDataset",
 }
 """Name in ``view.yaml`` → the class of evreel that makes the base."""
 
