@@ -336,6 +336,8 @@ def test_folder__that_aermanager_itself_wrote_is_read(tmp_path):
             file["labels_lut/label"] = [2, 0, 1]
             file["rois/id"] = [9, 4]
             file["rois/label"] = ["cat", "dog"]
+    with pytest.raises(UsageError, match=r"0\.h5: is one slice of aermanager's.* Give its folder"):
+        SlicesDataset(at / "0.h5")
     slices = SlicesDataset(tmp_path / "set")
     assert slices.label_names == ("dog", "cat")
     first, empty, last = slices
@@ -346,6 +348,37 @@ def test_folder__that_aermanager_itself_wrote_is_read(tmp_path):
     assert (empty["start_us"], empty["stop_us"], empty["label_names"]) == (0, 0, ())
     assert (first["is_labelled"], empty["is_labelled"]) == (True, False)
     assert len(last["t"]) == 2  # 10 comes after 1
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        ("spikes/x", 70_000, "spikes/x is 70000 in row 0; 0 to 63 are allowed"),
+        ("spikes/y", np.nan, "spikes/y is nan in row 0; 0 to 47 are allowed"),
+        ("spikes/p", -1, "spikes/p is -1 in row 0; 0 to 1 are allowed"),
+        ("spikes/t", 0.5, "spikes/t is 0.5 in row 0"),
+        ("frame_size", -1, "frame_size: a sensor of height -1 and width -1 is outside"),
+        ("frame_size", 0.5, "frame_size: a sensor's height of 0.5 is not a whole number"),
+    ],
+)
+def test_slice__of_aermanager_with_other_values_is_refused(folder, tmp_path, name, values, says):
+    shutil.copytree(folder, tmp_path / "set")
+    with h5py.File(tmp_path / "set/park_0a1b2/1.h5", "r+") as file:
+        n = len(file[name])
+        del file[name]
+        file[name] = np.full(n, values)
+    slices = SlicesDataset(tmp_path / "set")
+    assert len(slices[0]["t"]) > 0
+    with pytest.raises(LayoutError, match=rf"1\.h5: {says}"):
+        slices[1]
+
+
+def test_folder__of_recordings_with_numbers_as_names_is_evreels(made, tmp_path):
+    shutil.copyfile(made.slices, tmp_path / "2.h5")
+    (tmp_path / "1.h5").write_bytes(b"damaged")
+    assert len(SlicesDataset(tmp_path, on_damage="skip")) == 5
+    with pytest.raises(LayoutError, match=r"1\.h5: cannot be opened"):
+        SlicesDataset(tmp_path / "1.h5")
 
 
 def test_transforms__get_the_item_and_the_events_as_records(made):
@@ -457,7 +490,11 @@ def test_damage__of_rows_is_named_and_never_another_slice(release, tmp_path):
         ("nowhere", {}, "nowhere"),
         (".", {}, "has no slices"),
         ("nowhere", {"on_damage": "ignore"}, "on_damage='ignore' is neither"),
-        ("nowhere", {"split": "train"}, "split='train' is for a release"),
+        ("nowhere", {"split": "train"}, "nowhere: does not exist"),
+        (".", {"split": "train"}, "split='train' is for a release"),
+        (None, {}, "slices are of a release, of files or of a folder, not of None"),
+        (".", {"labels": "car"}, "labels='car' is not a list of names"),
+        (".", {"labels": [1]}, r"labels=\[1\] is not a list of names"),
     ],
 )
 def test_source__that_has_no_slices_is_refused(tmp_path, monkeypatch, given, options, message):

@@ -15,19 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.closing import Closing
-from evreel.errors import EvreelError, LayoutError, UsageError
+from evreel.errors import EventsError, EvreelError, LayoutError, UsageError
 from evreel.events import Sensor
 from evreel.exports.aermanager import NOTHING, read_slice, slice_files, times_of
 from evreel.files import hdf5
 from evreel.files.boxes import boxes_path, read_boxes
 from evreel.files.opened import OpenFiles
 from evreel.files.slices import SlicesFile
-from evreel.layout import BOX_DTYPE, SLICES
+from evreel.layout import BOX_DTYPE
 from evreel.loaders.code_digest import digest_of_function
 from evreel.provenance import canonical_json, sha256
 from evreel.release.manifest import is_release
 from evreel.release.open import Release, ReleasedRecording, open_release
 from evreel.text import nfc
+from evreel.timebase import FARTHEST
 
 SlicesSource = str | Path | Release | Sequence["str | Path | ReleasedRecording"]
 """A release or its folder; slices files, one or several; or a folder of them, or aermanager's."""
@@ -133,6 +134,8 @@ class SlicesDataset:
     ) -> None:
         if on_damage not in get_args(OnDamage):
             raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
+        if isinstance(labels, str) or not all(isinstance(name, str) for name in labels or ()):
+            raise UsageError(f"labels={labels!r} is not a list of names")
         self._asked = {"split": split, "labels": None if labels is None else list(labels)}
         self._transform = transform
         self._events_transform = events_transform
@@ -470,9 +473,18 @@ class _AermanagerOpen(_Open):
         start_us, stop_us = _slice_of(path, t)
         if len(shape) != 3:
             raise LayoutError(f"its frame_size has {len(shape)} numbers; 3 are expected", path=path)
+        try:
+            sensor = Sensor.checked(*shape[1:].tolist())
+        except EventsError as error:
+            raise LayoutError(f"frame_size: {error}", path=path) from error
+        columns_of = {
+            "t": _whole("t", t, np.int64, FARTHEST, path),
+            "x": _whole("x", x, np.uint16, sensor.width - 1, path),
+            "y": _whole("y", y, np.uint16, sensor.height - 1, path),
+            "p": _whole("p", p, np.uint8, 1, path),
+        }
         return {
-            **{"t": t.astype(np.int64), "x": x.astype(np.uint16), "y": y.astype(np.uint16)},
-            "p": p.astype(np.uint8),
+            **columns_of,
             "roi": roi,
             "event_labels": numbers[roi],
             "labels": labels,
@@ -481,7 +493,7 @@ class _AermanagerOpen(_Open):
             "is_labelled": len(labels) > 0,
             "start_us": start_us,
             "stop_us": stop_us,
-            "sensor": tuple(Sensor.checked(*map(int, shape[1:]))),
+            "sensor": tuple(sensor),
         }
 
     def _own(self, name: str, path: Path) -> int:
@@ -495,7 +507,20 @@ class _AermanagerOpen(_Open):
 
 def _slice_of(path: Path, t: npt.NDArray[Any]) -> tuple[int, int]:
     """Return start and stop of a slice, µs: as its file states them, or else by its events."""
-    return times_of(path) or ((int(t[0]), int(t[-1]) + 1) if len(t) else (0, 0))
+    return times_of(path) or ((int(t.min()), int(t.max()) + 1) if len(t) else (0, 0))
+
+
+def _whole(
+    name: str, values: npt.NDArray[Any], kind: type[np.integer[Any]], most: int, path: Path
+) -> npt.NDArray[Any]:
+    """Return a column of events as whole numbers of a type, of 0 to `most`."""
+    bad = ~((values >= 0) & (values <= most)) | (values % 1 != 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise LayoutError(
+            f"spikes/{name} is {values[row]} in row {row}; 0 to {most} are allowed", path=path
+        )
+    return values.astype(kind)
 
 
 def _rows_of(ids: npt.NDArray[Any], regions: npt.NDArray[Any], path: Path) -> npt.NDArray[np.int32]:
@@ -527,9 +552,13 @@ def _recordings_of(
             which = "" if split is None else f" in split {split!r}"
             raise UsageError(f"has no recording with slices{which}", path=release.path)
         return list(there), tuple(release.labels.values())
-    if split is not None:
-        raise UsageError(f"split={split!r} is for a release; files have none")
     assert not isinstance(source, Release)
+    if not hasattr(source, "__iter__") and not isinstance(source, Path):
+        raise UsageError(f"slices are of a release, of files or of a folder, not of {source!r}")
+    if split is not None:
+        if isinstance(source, (str, Path)) and not Path(source).exists():
+            raise UsageError("does not exist", path=source)
+        raise UsageError(f"split={split!r} is for a release; files have none")
     found: list[_Recording] = []
     for each in [source] if isinstance(source, (str, Path)) else source:
         if isinstance(each, ReleasedRecording):
@@ -553,9 +582,16 @@ def _in_path(path: Path) -> list[_Recording]:
     """Return the recordings whose slices a path has: a file, a folder of files, or aermanager's."""
     path = path.absolute()  # the working directory may change
     if not path.is_dir():
+        if path.stem.isdigit() and path.exists() and _layout_of(path) is None:
+            raise UsageError(
+                "is one slice of aermanager's, without those beside it",
+                path=path,
+                hint=f"Give its folder, {path.parent}.",
+            )
         return [_Own(path, None)]
     numbered = slice_files(path)
-    if numbered and not _is_own(numbered[0]):
+    layouts = (layout for file in numbered if (layout := _layout_of(file)) != _UNKNOWN)
+    if numbered and next(layouts, None) is None:
         folders: dict[Path, list[Path]] = {}
         for file in numbered:
             folders.setdefault(file.parent, []).append(file)
@@ -570,9 +606,12 @@ def _in_path(path: Path) -> list[_Recording]:
     return [_Own(file, None) for file in files]
 
 
-def _is_own(path: Path) -> bool:
-    """Return whether a file is of evreel's slices; one that cannot be read is not."""
+_UNKNOWN = "unknown"
+
+
+def _layout_of(path: Path) -> str | None:
+    """Return the layout that a file has, None if it is not evreel's; of damage, `_UNKNOWN`."""
     try:
-        return hdf5.layout_of(path) == SLICES.name
+        return hdf5.layout_of(path)
     except EvreelError:
-        return False
+        return _UNKNOWN
