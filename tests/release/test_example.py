@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import subprocess
 import sys
@@ -157,6 +158,25 @@ def test_script__has_only_what_the_release_has(tmp_path, monkeypatch):
         assert {each for each in every if f"def {each}(" in text} == functions
         assert ("LABELS" in text, "hdf5plugin" in text) == (False, False)
         assert ("import h5py" in text) == (name != "notes")
+
+
+def test_boxes__without_frames_are_shown(release, tmp_path):
+    path = release.parent / "built/park_bbox.npy"
+    plan = [PlanEntry(f"train/slices/{name}_bbox.npy", path, "slices", name) for name in "ab"]
+    about = {"name": "r", "version": "1", "licence": "CC0-1.0", "labels": LABELS}
+    build(plan, tmp_path / "r", **about)
+    script = tmp_path / "r/load_example.py"
+    assert "a:\n  40 boxes: ['Straßenbahn', 'pedestrian']\nb:\n" in run_alone(script)
+    boxes = runpy.run_path(str(script))["boxes"]
+    assert boxes("a").tolist() == np.load(path).tolist() and boxes("c") is None
+
+
+def test_script__runs_where_names_cannot_be_shown(release):
+    command = [sys.executable, str(release / "load_example.py")]
+    shown = {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | shown)
+    assert done.returncode == 0, done.stderr
+    assert r"20000 \xb5s: uint8 (2, 24, 32): ['Stra\xdfenbahn', 'pedestrian']" in done.stdout
 
 
 def test_script__refuses_a_split_that_is_not_there(release):
