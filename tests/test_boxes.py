@@ -70,7 +70,7 @@ def frames(n: int, height: int = 10, width: int = 20) -> np.ndarray:
     delta_t=st.integers(1, 9),
     num_tbins=st.integers(1, 4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_parts__give_each_label_once_wherever_batches_end(
     tmp_path_factory, times, start, delta_t, num_tbins
 ):
@@ -366,7 +366,7 @@ sides = st.tuples(*[st.integers(0, 6)] * 4, st.integers(0, 2), st.integers(0, 4)
 
 
 @given(boxes=st.lists(sides, max_size=12), limit=st.sampled_from([0, 0.25, 0.5, 1]), aware=...)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_nms__equals_its_slow_twin(boxes: list[tuple[int, ...]], limit: float, aware: bool):
     found = np.zeros(len(boxes), dtype=EVENT_BBOX)
     for k, name in enumerate(("x", "y", "w", "h", "class_id", "class_confidence")):

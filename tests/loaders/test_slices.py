@@ -105,7 +105,7 @@ def test_items__are_what_the_whole_file_says(made):
 
 @pytest.mark.parametrize(
     ("seed", "window_us", "stops"),
-    [(0, 7_000, (3, 10)), (1, 33_000, (10, 1, 4)), (2, 200_000, (2,))],
+    [(0, 17_000, (3, 10)), (1, 33_000, (10, 1, 4)), (2, 200_000, (2,))],
 )
 def test_items__of_random_slices_are_what_the_whole_file_says(tmp_path, seed, window_us, stops):
     tracks = [van(range(stop)) for stop in stops] + [sign((stops[0] - 1,))]
@@ -117,8 +117,9 @@ def test_items__of_random_slices_are_what_the_whole_file_says(tmp_path, seed, wi
     with SlicesFile(path) as file:
         inside, first = boxes_of_windows(boxes, file.windows)
     slices = SlicesDataset(path)
-    for k in range(-len(slices), len(slices)):
-        assert plain(slices[k]) == plain(expected(path, boxes, k % len(slices)))
+    for k in range(len(slices)):
+        known = plain(expected(path, boxes, k))
+        assert plain(slices[k]) == known == plain(slices[k - len(slices)])
     counts = [len(item["boxes"]) for item in slices]
     assert counts == np.diff(first).tolist()
     assert sum(counts) == len(inside)
@@ -187,9 +188,9 @@ def test_release__gives_the_slices_of_a_split_with_its_boxes(release):
             assert [plain(item) for item in SlicesDataset(source)] == [plain(i) for i in slices]
 
 
-def test_recordings__of_two_releases_may_have_one_name(release, tmp_path):
+def test_recordings__of_two_releases_may_have_one_name(made, release, tmp_path):
     one = SlicesDataset(release)
-    plan = [PlanEntry("train/slices/park.h5", labelled(tmp_path).slices, "slices", "park", "train")]
+    plan = [PlanEntry("train/slices/park.h5", made.slices, "slices", "park", "train")]
     build(plan, tmp_path / "r", name="r", version="1", licence="CC0-1.0")
     with open_release(release) as opened, open_release(tmp_path / "r") as other:
         both = SlicesDataset([opened.recordings["park"], other.recordings["park"]])

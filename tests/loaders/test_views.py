@@ -93,7 +93,7 @@ def nestings(draw, n=N):
 
 
 @given(nestings())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_example__nests_as_indices_do(nested):
     base = Base()
     view = View.from_indices(base, nested)
@@ -103,7 +103,7 @@ def test_example__nests_as_indices_do(nested):
 
 
 @given(nestings())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_label__is_that_of_the_base_at_each_index(nested):
     base = Base()
     view = View.from_indices(base, nested)
@@ -123,7 +123,7 @@ def test_label__is_that_of_the_base_at_each_index(nested):
 
 
 @given(nestings(), st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_view_of_a_view__is_one_view_with_the_same_examples(nested, data):
     inner = View.from_indices(Base(), nested)
     outer_nested = data.draw(nestings(len(inner)) if len(inner) else st.just(np.zeros((0, 2), int)))

@@ -179,8 +179,7 @@ def test_script__runs_where_names_cannot_be_shown(release):
     assert r"20000 \xb5s: uint8 (2, 24, 32): ['Stra\xdfenbahn', 'pedestrian']" in done.stdout
 
 
-def test_script__refuses_a_split_that_is_not_there(release):
-    command = [sys.executable, str(release / "load_example.py"), "trian"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr == "there is no split 'trian'; there are test, train, val\n"
+def test_script__refuses_a_split_that_is_not_there(example):
+    main = example["main"]
+    with pytest.raises(SystemExit, match="there is no split 'trian'; there are test, train, val"):
+        main("trian")
