@@ -70,7 +70,7 @@ def frames(n: int, height: int = 10, width: int = 20) -> np.ndarray:
     delta_t=st.integers(1, 9),
     num_tbins=st.integers(1, 4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_parts__give_each_label_once_wherever_batches_end(
     tmp_path_factory, times, start, delta_t, num_tbins
 ):
@@ -263,6 +263,19 @@ def test_load_boxes__leaves_out_other_classes_and_small_boxes(tmp_path):
         load(Recording(tmp_path / "a.h5"), 0, 20, frames(2), class_lookup=[0, 1])
 
 
+@pytest.mark.parametrize("lookup", [{0: 1}, ["car"], [[1]], [0.5], 3])
+def test_load_boxes__refuses_a_class_lookup_that_is_none(tmp_path, lookup):
+    box_api.write(tmp_path / "a_bbox.npy", made(t=[1, 2], w=3, h=3))
+    of = SimpleNamespace(path=tmp_path / "a.h5")
+    with pytest.raises(
+        ParameterError, match=r"class_lookup is .*Make it with evreel\.boxes\.create"
+    ):
+        load_boxes(of, 0, 10, np.zeros((2, 1, 8, 8)), class_lookup=lookup)
+    box_api.write(tmp_path / "a_bbox.npy", made(t=[1, 2], w=[3, np.nan], h=3))
+    with pytest.raises(AnnotationError, match=r"a_bbox\.npy: box at t=2: a number of a box is NaN"):
+        load_boxes(of, 0, 10, np.zeros((2, 1, 8, 8)))
+
+
 def test_load_boxes__tells_empty_windows_from_those_not_labelled(tmp_path):
     boxes_at(tmp_path / "a_bbox.npy", 35)
     spans = Spans(np.array([0, 41]), np.array([20, 60]))
@@ -279,6 +292,11 @@ def test_load_labels_stub__gives_a_list_for_each_window():
     labels, labelled = load_labels_stub(Recording(Path("a.h5")), 0, 30, frames(3))
     assert labels == [[], [], []] and labels[0] is not labels[1]
     assert labelled.dtype == bool and labelled.tolist() == [False] * 3
+
+
+def test_create_class_lookup__takes_all_names_if_none_is_wanted():
+    for wanted in ((), None, np.array([], dtype=str)):
+        assert create_class_lookup({0: "car", 2: "bus"}, wanted).tolist() == [1, -1, 2]
 
 
 def test_create_class_lookup__reads_the_map_of_a_folder(tmp_path):
@@ -329,8 +347,11 @@ def test_clip_and_rescale__leave_the_callers_boxes_alone():
     inside = clip_boxes(boxes[1:2], (10, 10))
     inside["x"] = 7
     np.testing.assert_array_equal(boxes, before)
-    with pytest.raises(ParameterError, match="have no area"):
-        rescale_boxes(boxes, (0, 8), (8, 4))
+    for change in (lambda size: rescale_boxes(boxes, size, (8, 4)), partial(clip_boxes, boxes)):
+        with pytest.raises(ParameterError, match=r"a picture of \(0, 8\) px has no area"):
+            change((0, 8))
+        with pytest.raises(ParameterError, match=r"\(3, 4, 8\) is not \(height, width\)"):
+            change((3, 4, 8))
 
 
 def slow_iou(a: np.void, b: np.void) -> float:
@@ -345,7 +366,7 @@ sides = st.tuples(*[st.integers(0, 6)] * 4, st.integers(0, 2), st.integers(0, 4)
 
 
 @given(boxes=st.lists(sides, max_size=12), limit=st.sampled_from([0, 0.25, 0.5, 1]), aware=...)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_nms__equals_its_slow_twin(boxes: list[tuple[int, ...]], limit: float, aware: bool):
     found = np.zeros(len(boxes), dtype=EVENT_BBOX)
     for k, name in enumerate(("x", "y", "w", "h", "class_id", "class_confidence")):
@@ -371,7 +392,7 @@ def test_nms__keeps_objects_of_two_classes_in_one_place_unless_told_otherwise():
     ("more", "told"),
     [
         ({"scores": [0.5]}, r"scores of shape \(1,\) are given for 2 boxes"),
-        ({"scores": [0.5, np.nan]}, "box 1: has a score or a side that is NaN"),
+        ({"scores": [0.5, np.nan]}, "box 1: has a score or a side that is no number"),
         ({"iou_thresh": 1.5}, "iou_thresh=1.5 is not within 0 to 1"),
         ({"iou_thresh": np.nan}, "iou_thresh=nan is not within 0 to 1"),
     ],
@@ -379,3 +400,5 @@ def test_nms__keeps_objects_of_two_classes_in_one_place_unless_told_otherwise():
 def test_nms__refuses_what_has_no_order(more, told):
     with pytest.raises(EvreelError, match=told):
         nms(made(w=[1, 2], h=1), **more)
+    with pytest.raises(AnnotationError, match="box 1: has a score or a side that is no number"):
+        nms(made(w=[1, np.inf], h=1))

@@ -33,7 +33,7 @@ from evreel.files.boxes import (
     taken,
     write_boxes,
 )
-from evreel.geometry import clipped, corners
+from evreel.geometry import clipped, corners, is_finite
 from evreel.layout import BOX_DTYPE, LABEL_MAP
 from evreel.outputs import atomic
 from evreel.text import nfc
@@ -268,7 +268,8 @@ def load_boxes(
     Raises
     ------
     AnnotationError
-        As `load_box_events` raises it, and if the lookup lacks a class.
+        As `load_box_events` raises it, and if the lookup lacks a class, or a number of a box is not
+        finite.
     """
     n = _whole("num_tbins", len(tensor) if num_tbins is None else num_tbins, 1)
     start_us, duration_us = _whole("start_us", start_us), _whole("duration_us", duration_us, 0)
@@ -279,6 +280,14 @@ def load_boxes(
     first = _is_first(metadata, start_us)
     file = _file_of(metadata)
     boxes = file.between(start_us, start_us + duration_us, with_start=first)
+    bad = ~is_finite(corners(boxes))
+    if bad.any():
+        raise AnnotationError(
+            "a number of a box is NaN or infinite",
+            path=file.path,
+            place=f"box at t={boxes['t'][bad.argmax()]}",
+            hint="Leave it out of the file.",
+        )
     window = _window_of(boxes["t"], after, until, first)
     boxes, window = taken(boxes, np.flatnonzero(window >= 0)), window[window >= 0]
     labelled = np.zeros(n, dtype=np.bool_)
@@ -291,14 +300,14 @@ def load_boxes(
         labelled[inside] = spans.overlap(after[inside], np.minimum(until[inside], stop_us))
     boxes = _in_frames(boxes, metadata, file, Sensor(*tensor.shape[-2:]), counts)
     if class_lookup is not None:
-        boxes = _of_classes(boxes, np.asarray(class_lookup), file.path, counts)
+        boxes = _of_classes(boxes, _lookup(class_lookup), file.path, counts)
     rows = np.flatnonzero(~(np.hypot(boxes["w"], boxes["h"]) < min_box_diag_network))
     _count(counts, "boxes_too_small", len(boxes) - len(rows))
     return _divided(taken(boxes, rows), after, until, first), labelled
 
 
 def create_class_lookup(
-    path: str | Path | Mapping[int, str], wanted_keys: Sequence[str] = ()
+    path: str | Path | Mapping[int, str], wanted_keys: Sequence[str] | None = ()
 ) -> Int64Array:
     """Return what each class number becomes: 1 + its name's position among those that are wanted.
 
@@ -309,8 +318,8 @@ def create_class_lookup(
     path
         A ``label_map_dictionary.json``, the folder of one, or the labels of a release.
     wanted_keys
-        Names of classes, in the order of their new numbers; empty: all, in the order of their
-        numbers.
+        Names of classes, in the order of their new numbers; empty or None: all, in the order of
+        their numbers.
 
     Raises
     ------
@@ -333,7 +342,8 @@ def create_class_lookup(
             f"wanted_keys={wanted_keys!r} is not a list of names",
             hint=f"Write [{wanted_keys!r}].",
         )
-    wanted = [nfc(name) for name in wanted_keys] or list(dict.fromkeys(named.values()))
+    given = () if wanted_keys is None else wanted_keys
+    wanted = [nfc(name) for name in given] or list(dict.fromkeys(named.values()))
     for k, name in enumerate(wanted):
         if name not in named.values():
             guess = did_you_mean(name, named.values())
@@ -371,7 +381,7 @@ def clip_boxes(
     >>> clip_boxes(boxes, (6, 8), counts)[["x", "w"]].tolist(), counts
     ([(0.0, 3.0)], {'boxes_clipped': 1, 'boxes_outside': 1})
     """
-    found, n_clipped, n_outside = clipped(_records(boxes), Sensor(*sensor))
+    found, n_clipped, n_outside = clipped(_records(boxes), _size(sensor))
     counts: MutableMapping[str, int] = {} if repairs is None else repairs
     _count(counts, "boxes_clipped", n_clipped)
     _count(counts, "boxes_outside", n_outside)
@@ -396,9 +406,7 @@ def rescale_boxes(boxes: Boxes, before: tuple[int, int], after: tuple[int, int])
     [(2.0, 3.0, 1.0, 1.0)]
     """
     found = taken(_records(boxes), np.arange(len(boxes)))
-    for names, old, new in zip(("yh", "xw"), before, after, strict=True):
-        if old < 1 or new < 1:
-            raise ParameterError(f"pictures of {tuple(before)} and {tuple(after)} px have no area")
+    for names, old, new in zip(("yh", "xw"), _size(before), _size(after), strict=True):
         for name in names:
             found[name] = found[name].astype(np.float64) * new / old
     return found
@@ -452,7 +460,7 @@ def nms(
     Raises
     ------
     AnnotationError
-        If a number of a box or a score is NaN.
+        If a number of a box is NaN or infinite, or a score is NaN.
     ParameterError
         If the limit is not within 0 to 1, or the scores are not as many as boxes.
 
@@ -472,9 +480,11 @@ def nms(
     if not 0 <= iou_thresh <= 1:
         raise ParameterError(f"iou_thresh={iou_thresh!r} is not within 0 to 1")
     sides = _sides(boxes)
-    is_bad = np.isnan(sides).any(axis=0) | np.isnan(score)
+    is_bad = ~np.isfinite(sides).all(axis=0) | np.isnan(score)
     if is_bad.any():
-        raise AnnotationError("has a score or a side that is NaN", place=f"box {is_bad.argmax()}")
+        raise AnnotationError(
+            "has a score or a side that is no number", place=f"box {is_bad.argmax()}"
+        )
     rows = np.argsort(-score, kind="stable")
     classes = boxes["class_id"] if class_aware else np.zeros(len(boxes), dtype=np.uint32)
     stays = np.zeros(len(boxes), dtype=np.bool_)
@@ -565,6 +575,18 @@ def _in_frames(
     return rescale_boxes(clip_boxes(boxes, before, counts), before, size)
 
 
+def _lookup(given: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return a class lookup as an array."""
+    lookup = np.asarray(given)
+    if lookup.ndim != 1 or (lookup.size and lookup.dtype.kind not in "iu"):
+        raise ParameterError(
+            f"class_lookup is {lookup.dtype} of shape {lookup.shape}; whole numbers in one "
+            "dimension are expected",
+            hint="Make it with evreel.boxes.create_class_lookup.",
+        )
+    return lookup
+
+
 def _of_classes(
     boxes: Boxes, lookup: npt.NDArray[Any], path: Path, counts: MutableMapping[str, int]
 ) -> Boxes:
@@ -644,6 +666,18 @@ def _records(boxes: npt.ArrayLike) -> Boxes:
             "EVENT_BBOX in one are expected"
         )
     return found if found.dtype == EVENT_BBOX else as_boxes(found)
+
+
+def _size(given: tuple[int, int]) -> Sensor:
+    """Return height and width of a picture, px."""
+    try:
+        height, width = given
+        has_area = height >= 1 and width >= 1
+    except (TypeError, ValueError):
+        raise ParameterError(f"{given!r} is not (height, width) of a picture") from None
+    if not has_area:
+        raise ParameterError(f"a picture of {tuple(given)} px has no area")
+    return Sensor(height, width)
 
 
 def _whole(name: str, value: object, minimum: int | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import runpy
 import sys
@@ -262,6 +263,29 @@ def test_category__that_is_not_there_is_named(base):
     assert of[1]["pid"] == "bob"
     with pytest.raises(EvreelError, match=r"label 'pid': np.int64\(2\) is none of its 2 categor"):
         of[2]
+
+
+def test_value__that_its_loader_cannot_take_is_named(base):
+    raw(base / "labels", "who:cat", np.zeros((N, 2), int))
+    kwargs = "  who: {categories: [ann]}\n"
+    (base / "meta.yaml").write_text(BASE.replace("loader_kwargs:\n", "loader_kwargs:\n" + kwargs))
+    with pytest.raises(EvreelError, match=r"meta.yaml: label 'who': .* is none of its 1 categor"):
+        MetaDataset(base)[0]
+    raw(base / "labels", "more:np", np.arange(N))
+    (base / "meta.yaml").write_text(BASE)
+    (base / "labels" / f"who:cat-*-{N}x2-*-int64.npy").unlink()
+    with pytest.raises(EvreelError, match=r"label 'more': .*3.* is not the name of a file"):
+        MetaDataset(base)[3]
+    (base / "meta.yaml").write_text(BASE.replace("{pid: cat", "{more: builtins.len, pid: cat"))
+    with pytest.raises(EvreelError, match=r"label 'more': its loader failed: object of type"):
+        MetaDataset(base, allow_import=True)[3]
+
+
+def test_meta_yaml__that_is_a_pipe_is_not_waited_for(base):
+    (base / "meta.yaml").unlink()
+    os.mkfifo(base / "meta.yaml")
+    with pytest.raises(EvreelError, match=r"meta\.yaml: is not a file"):
+        MetaDataset(base)
 
 
 def test_picture__that_is_none_is_named(base):

@@ -20,6 +20,7 @@ from evreel.files.hdf5 import new_file
 from evreel.files.slices import SlicesFile
 from evreel.layout import BOX_DTYPE
 from evreel.loaders.slices import RECORDS, SlicesDataset
+from evreel.loaders.views import View
 from evreel.release.build import build
 from evreel.release.manifest import PlanEntry
 from support.exports import made_in
@@ -95,7 +96,7 @@ def test_items__are_what_the_whole_file_says(made):
     slices = SlicesDataset(made.slices)
     boxes = read_boxes(made.folder / "park_bbox.npy")
     assert len(slices) == 5
-    assert slices.labels == ("car", "Süd")
+    assert slices.label_names == ("car", "Süd")
     for k in (3, 0, 4, 1, 2, 0):
         assert plain(slices[k]) == plain(expected(made.slices, boxes, k))
     assert sum(len(item["boxes"]) for item in slices) == len(boxes) > 0
@@ -104,7 +105,7 @@ def test_items__are_what_the_whole_file_says(made):
 
 @pytest.mark.parametrize(
     ("seed", "window_us", "stops"),
-    [(0, 7_000, (3, 10)), (1, 33_000, (10, 1, 4)), (2, 200_000, (2,))],
+    [(0, 17_000, (3, 10)), (1, 33_000, (10, 1, 4)), (2, 200_000, (2,))],
 )
 def test_items__of_random_slices_are_what_the_whole_file_says(tmp_path, seed, window_us, stops):
     tracks = [van(range(stop)) for stop in stops] + [sign((stops[0] - 1,))]
@@ -116,8 +117,9 @@ def test_items__of_random_slices_are_what_the_whole_file_says(tmp_path, seed, wi
     with SlicesFile(path) as file:
         inside, first = boxes_of_windows(boxes, file.windows)
     slices = SlicesDataset(path)
-    for k in range(-len(slices), len(slices)):
-        assert plain(slices[k]) == plain(expected(path, boxes, k % len(slices)))
+    for k in range(len(slices)):
+        known = plain(expected(path, boxes, k))
+        assert plain(slices[k]) == known == plain(slices[k - len(slices)])
     counts = [len(item["boxes"]) for item in slices]
     assert counts == np.diff(first).tolist()
     assert sum(counts) == len(inside)
@@ -175,7 +177,7 @@ def test_release__gives_the_slices_of_a_split_with_its_boxes(release):
     slices = SlicesDataset(release, split="train")
     working = release.parent / "built/park_slices.h5"
     boxes = read_boxes(release.parent / "built/park_bbox.npy")
-    assert slices.labels == ("pedestrian", "Straßenbahn")
+    assert slices.label_names == ("pedestrian", "Straßenbahn")
     assert len(slices) == 5
     for k, item in enumerate(slices):
         assert plain(item) == plain(expected(working, boxes, k)) | {"recording": "park"}
@@ -184,6 +186,61 @@ def test_release__gives_the_slices_of_a_split_with_its_boxes(release):
     with open_release(release) as opened:
         for source in (opened, [opened.recordings["park"]]):
             assert [plain(item) for item in SlicesDataset(source)] == [plain(i) for i in slices]
+
+
+def test_recordings__of_two_releases_may_have_one_name(made, release, tmp_path):
+    one = SlicesDataset(release)
+    plan = [PlanEntry("train/slices/park.h5", made.slices, "slices", "park", "train")]
+    build(plan, tmp_path / "r", name="r", version="1", licence="CC0-1.0")
+    with open_release(release) as opened, open_release(tmp_path / "r") as other:
+        both = SlicesDataset([opened.recordings["park"], other.recordings["park"]])
+        assert [plain(both[k])["t"] for k in (0, 5)] == [
+            plain(one[0])["t"],
+            plain(SlicesDataset(tmp_path / "r")[0])["t"],
+        ]
+
+
+def test_labels__of_a_data_set_say_which_slice_it_is(made, release, folder):
+    for source in ([made.slices, release / "train" / "slices" / "park.h5"], folder):
+        slices = SlicesDataset(source)
+        items = list(slices)
+        assert list(slices.labels) == ["recording", "slice", "start_us", "stop_us"]
+        for name, values in slices.labels.items():
+            assert values.tolist() == [item[name] for item in items]
+
+
+def first_alone(item):
+    return item["t"][0]
+
+
+def test_digest__is_of_files_labels_and_transforms(made, release, folder, tmp_path):
+    for path in (made.slices, made.folder / "park_bbox.npy"):
+        shutil.copyfile(path, tmp_path / path.name)
+    slices = SlicesDataset(tmp_path / "park.h5")
+    first = slices.digest
+    assert first == SlicesDataset(made.slices).digest == pickle.loads(pickle.dumps(slices)).digest
+    others = [
+        SlicesDataset(made.slices, labels=["Süd", "car"]),
+        SlicesDataset(made.slices, transform=first_alone),
+        SlicesDataset(made.slices, events_transform=first_alone),
+        SlicesDataset(release),
+        SlicesDataset(folder),
+    ]
+    (tmp_path / "park_bbox.npy").unlink()
+    others.append(SlicesDataset(tmp_path / "park.h5"))
+    assert len({first, *(other.digest for other in others)}) == 7
+
+
+def test_view__of_slices_is_declared_in_yaml(made, release, tmp_path):
+    base = SlicesDataset(release, split="train", labels=["Straßenbahn", "pedestrian"])
+    View.from_indices(base, {"pair": [[0, 1], [3, 4]]}).materialize(tmp_path / "v")
+    view = View.open(tmp_path / "v")
+    view.validate()
+    assert view.base.label_names == base.label_names
+    assert view.labels["pair"]["start_us"].tolist() == [[0, 20_000], [60_000, 80_000]]
+    assert plain(view[1]["pair"][0]) == plain(base[3])
+    assert SlicesDataset(release, transform=first_alone).declared is None
+    assert SlicesDataset(made.slices).declared is None
 
 
 def test_release__without_slices_in_a_split_is_refused(release):
@@ -218,7 +275,7 @@ def test_labels__of_files_that_number_them_otherwise_are_the_data_sets(tmp_path)
     for path in (one, two):
         write_boxes(path.with_name(f"{path.stem}_bbox.npy"), boxes)
     slices = SlicesDataset([one, two])
-    assert slices.labels == ("van", "車両", "busy", "nobody")
+    assert slices.label_names == ("van", "車両", "busy", "nobody")
     first, second = slices[0], slices[5]
     assert first["label_names"] == ("van",)
     assert second["label_names"] == ("車両",)
@@ -247,7 +304,7 @@ def test_box__of_a_class_without_a_name_is_refused(made, tmp_path):
 def test_folder__of_aermanager_has_the_same_slices(made, folder):
     slices, own = SlicesDataset(folder), SlicesDataset(made.slices)
     assert len(slices) == len(own) == 5
-    assert slices.labels == own.labels
+    assert slices.label_names == own.label_names
     for one, other in zip(slices, own, strict=True):
         assert one["recording"] == "park_0a1b2"
         np.testing.assert_array_equal(one["t"] - T_OFFSET, other["t"])
@@ -280,8 +337,10 @@ def test_folder__that_aermanager_itself_wrote_is_read(tmp_path):
             file["labels_lut/label"] = [2, 0, 1]
             file["rois/id"] = [9, 4]
             file["rois/label"] = ["cat", "dog"]
+    with pytest.raises(UsageError, match=r"0\.h5: is one slice of aermanager's.* Give its folder"):
+        SlicesDataset(at / "0.h5")
     slices = SlicesDataset(tmp_path / "set")
-    assert slices.labels == ("dog", "cat")
+    assert slices.label_names == ("dog", "cat")
     first, empty, last = slices
     assert first["roi"].tolist() == [-1, 0, 1]
     assert first["event_labels"].tolist() == [-1, 1, 0]
@@ -290,6 +349,37 @@ def test_folder__that_aermanager_itself_wrote_is_read(tmp_path):
     assert (empty["start_us"], empty["stop_us"], empty["label_names"]) == (0, 0, ())
     assert (first["is_labelled"], empty["is_labelled"]) == (True, False)
     assert len(last["t"]) == 2  # 10 comes after 1
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        ("spikes/x", 70_000, "spikes/x is 70000 in row 0; 0 to 63 are allowed"),
+        ("spikes/y", np.nan, "spikes/y is nan in row 0; 0 to 47 are allowed"),
+        ("spikes/p", -1, "spikes/p is -1 in row 0; 0 to 1 are allowed"),
+        ("spikes/t", 0.5, "spikes/t is 0.5 in row 0"),
+        ("frame_size", -1, "frame_size: a sensor of height -1 and width -1 is outside"),
+        ("frame_size", 0.5, "frame_size: a sensor's height of 0.5 is not a whole number"),
+    ],
+)
+def test_slice__of_aermanager_with_other_values_is_refused(folder, tmp_path, name, values, says):
+    shutil.copytree(folder, tmp_path / "set")
+    with h5py.File(tmp_path / "set/park_0a1b2/1.h5", "r+") as file:
+        n = len(file[name])
+        del file[name]
+        file[name] = np.full(n, values)
+    slices = SlicesDataset(tmp_path / "set")
+    assert len(slices[0]["t"]) > 0
+    with pytest.raises(LayoutError, match=rf"1\.h5: {says}"):
+        slices[1]
+
+
+def test_folder__of_recordings_with_numbers_as_names_is_evreels(made, tmp_path):
+    shutil.copyfile(made.slices, tmp_path / "2.h5")
+    (tmp_path / "1.h5").write_bytes(b"damaged")
+    assert len(SlicesDataset(tmp_path, on_damage="skip")) == 5
+    with pytest.raises(LayoutError, match=r"1\.h5: cannot be opened"):
+        SlicesDataset(tmp_path / "1.h5")
 
 
 def test_transforms__get_the_item_and_the_events_as_records(made):
@@ -401,7 +491,11 @@ def test_damage__of_rows_is_named_and_never_another_slice(release, tmp_path):
         ("nowhere", {}, "nowhere"),
         (".", {}, "has no slices"),
         ("nowhere", {"on_damage": "ignore"}, "on_damage='ignore' is neither"),
-        ("nowhere", {"split": "train"}, "split='train' is for a release"),
+        ("nowhere", {"split": "train"}, "nowhere: does not exist"),
+        (".", {"split": "train"}, "split='train' is for a release"),
+        (None, {}, "slices are of a release, of files or of a folder, not of None"),
+        (".", {"labels": "car"}, "labels='car' is not a list of names"),
+        (".", {"labels": [1]}, r"labels=\[1\] is not a list of names"),
     ],
 )
 def test_source__that_has_no_slices_is_refused(tmp_path, monkeypatch, given, options, message):
@@ -422,5 +516,5 @@ def test_build__of_a_release_of_slices_alone_is_enough(made, tmp_path):
     entry = PlanEntry("train/slices/park.h5", made.slices, "slices", "park", "train")
     build([entry], tmp_path / "r", name="r", version="1", licence="CC0-1.0")
     slices = SlicesDataset(tmp_path / "r")
-    assert slices.labels == ("car", "Süd")
+    assert slices.label_names == ("car", "Süd")
     assert len(slices[0]["boxes"]) == 0

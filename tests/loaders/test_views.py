@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from evreel.errors import EvreelError, UsageError
 from evreel.loaders import gathered
 from evreel.loaders.mapped import MappedArray, map_npy
-from evreel.loaders.nested import leaves
+from evreel.loaders.nested import leaves, with_leaves
 from evreel.loaders.views import View, base_digest
 from evreel.loaders.windows import WindowsDataset
 from evreel.release.open import open_release
@@ -93,7 +93,7 @@ def nestings(draw, n=N):
 
 
 @given(nestings())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_example__nests_as_indices_do(nested):
     base = Base()
     view = View.from_indices(base, nested)
@@ -103,7 +103,7 @@ def test_example__nests_as_indices_do(nested):
 
 
 @given(nestings())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_label__is_that_of_the_base_at_each_index(nested):
     base = Base()
     view = View.from_indices(base, nested)
@@ -123,7 +123,7 @@ def test_label__is_that_of_the_base_at_each_index(nested):
 
 
 @given(nestings(), st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_view_of_a_view__is_one_view_with_the_same_examples(nested, data):
     inner = View.from_indices(Base(), nested)
     outer_nested = data.draw(nestings(len(inner)) if len(inner) else st.just(np.zeros((0, 2), int)))
@@ -151,6 +151,7 @@ def test_sequences_and_an_appearance__are_lists_of_five_and_one_example():
         ({"frames": [[0, 1], [2, -1]]}, "frames: position [1, 1] is -1; allowed are 0 to 9"),
         ({"frames": [0, 10]}, "frames: position 1 is 10; allowed are 0 to 9"),
         ({"a": [np.array([2**64 - 1], "u8")]}, "a/0: position 0 is 18446744073709551615; allowed"),
+        (np.ma.array([0, 1], mask=[False, True]), "indices: has masked values"),
         ([0.0, np.inf], "indices: position 1 is inf of type float64"),
         ([0.0, 1.5], "indices: position 1 is 1.5 of type float64; an index is an integer"),
         ({"a": [True, False]}, "a: position 0 is True of type bool"),
@@ -177,6 +178,13 @@ def test_base__that_is_empty_has_no_example_to_be_viewed():
     with pytest.raises(UsageError, match="generator has not"):
         View.from_indices((k for k in range(3)), [0])
 
+    class Endless(Base):
+        def __len__(self):
+            raise TypeError("there is no end")
+
+    with pytest.raises(UsageError, match="Endless: there is no end"):
+        View.from_indices(Endless(), [0])
+
 
 @pytest.mark.parametrize("index", [-1, 2, 10**20, np.int64(2)])
 def test_example__that_is_not_there_is_an_error(index):
@@ -195,6 +203,40 @@ def test_label__that_is_not_of_every_example_is_named():
     view = View.from_indices(base, [0])
     with pytest.raises(UsageError, match="label 'box': has 9 values; the base has 10 examples"):
         view.validate()
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"t": [5, 6, 7]}, {"t": [[7, 5]]}),
+        ({"name": ["a", "b", "c"], "pair": [[1, 2]] * 3}, None),
+        ({"clip": [np.arange(3), {"t": (1, 2, 3)}]}, {"clip": [[[2, 0]], {"t": [[3, 1]]}]}),
+        (np.arange(3), {"labels": [[2, 0]]}),
+        (["a", "b", "c"], {"labels": [["c", "a"]]}),
+        (("cat", "dog"), {}),  # of another length: names of classes
+        (None, {}),
+    ],
+)
+def test_labels__may_be_lists_or_one_array(labels, expected):
+    base = Base(3)
+    base.labels = labels
+    view = View.from_indices(base, [[2, 0]])
+    if expected is None:
+        expected = {"name": [["c", "a"]], "pair": [[[1, 2], [1, 2]]]}
+    assert with_leaves(view.labels, lambda _, label: label.tolist()) == expected
+    view.validate()
+    digest, base.labels = view.digest, None
+    assert (digest == View.from_indices(base, [[2, 0]]).digest) == (not expected)
+
+
+def test_labels__that_no_file_could_name_are_refused():
+    base = Base()
+    base.labels = {3: np.arange(N)}
+    with pytest.raises(UsageError, match="labels: key 3 is not a text"):
+        View.from_indices(base, [0]).validate()
+    base.labels = {"t": [1, 2]}
+    with pytest.raises(UsageError, match="label 't': has 2 values; the base has 10 examples"):
+        View.from_indices(base, [0]).validate()
 
 
 def test_indices__that_a_caller_changes_later_stay_as_they_were():
@@ -270,6 +312,10 @@ def test_folder__opens_with_a_base_in_python(tmp_path):
         ("base: {loader: window}", "line 4: base/loader: 'window' is not a loader; did you mean"),
         ("base: {loader: windows}", "WindowsDataset: missing a required argument: 'source'"),
         (
+            "base: {loader: windows, release: r}",
+            "line 4: base/release: r does not exist, seen from",
+        ),
+        (
             "base: {loader: windows, release: r, arguments: {f: 1}}",
             "unexpected keyword argument 'f'",
         ),
@@ -287,6 +333,12 @@ def test_view_yaml__with_a_mistake_says_line_and_key(tmp_path, text, says):
     with pytest.raises(UsageError) as error:
         View.open(tmp_path)
     assert any(each in str(error.value) for each in says.split("|"))
+
+
+def test_view_yaml__that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "view.yaml")
+    with pytest.raises(EvreelError, match=r"view\.yaml: is not a file"):
+        View.open(tmp_path, Base())
 
 
 def test_view_yaml__without_a_base_asks_for_one(tmp_path):
@@ -353,6 +405,14 @@ def test_materialized_view__opens_with_its_labels_and_digest(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["more", "out"]
 
 
+def test_materialized_view__may_have_names_of_any_length(tmp_path):
+    base = Base()
+    base.labels = {end * 300: np.arange(N) * k for k, end in enumerate("aé")}
+    View.from_indices(base, {"a" * 300: [1], "a" * 301: [2]}).materialize(tmp_path / "out")
+    labels = View.open(tmp_path / "out", base).labels["a" * 301]
+    assert with_leaves(labels, lambda _, label: label.tolist()) == {"a" * 300: [0], "é" * 300: [2]}
+
+
 def test_materialized_view__of_no_example_opens(tmp_path):
     View.from_indices(Base(), np.empty((0, 5), int)).materialize(tmp_path / "out")
     again = View.open(tmp_path / "out", Base())
@@ -382,6 +442,9 @@ def test_validate__compares_files_that_were_written_out(tmp_path):
     np.save(tmp_path / "out" / "labels" / "t.npy", [[0]])
     with pytest.raises(EvreelError, match=r"t.npy: is of shape \(1, 1\); the indices"):
         View.open(tmp_path / "out", Base())
+    (tmp_path / "out" / "labels" / "t.npy").unlink()
+    with pytest.raises(EvreelError, match=r"t.npy: cannot be read: No such file"):
+        view.validate()
 
 
 def test_materialize__writes_all_or_nothing(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import subprocess
 import sys
@@ -58,9 +59,9 @@ def test_script__runs_with_h5py_and_numpy_alone_and_shows_every_kind(release):
     assert "events in the first 10 ms" in said
     assert "0 to 10000 µs: uint8 (2, 24, 32): ['Straßenbahn', 'pedestrian']" in said
     assert "slice 20000 to 40000 µs: 607 events: ['Straßenbahn']" in said
-    assert "sample a: pedestrian, 5 events" in said
+    assert "sample a: pedestrian, 601 events" in said
     assert "sample b" not in said
-    assert "sample b: Straßenbahn, 5 events" in run_alone(release / "load_example.py", "test")
+    assert "sample b: Straßenbahn, 628 events" in run_alone(release / "load_example.py", "test")
 
 
 def test_script__of_a_fast_release_says_that_it_needs_the_plugin(tmp_path):
@@ -159,8 +160,26 @@ def test_script__has_only_what_the_release_has(tmp_path, monkeypatch):
         assert ("import h5py" in text) == (name != "notes")
 
 
-def test_script__refuses_a_split_that_is_not_there(release):
-    command = [sys.executable, str(release / "load_example.py"), "trian"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr == "there is no split 'trian'; there are test, train, val\n"
+def test_boxes__without_frames_are_shown(release, tmp_path):
+    path = release.parent / "built/park_bbox.npy"
+    plan = [PlanEntry(f"train/slices/{name}_bbox.npy", path, "slices", name) for name in "ab"]
+    about = {"name": "r", "version": "1", "licence": "CC0-1.0", "labels": LABELS}
+    build(plan, tmp_path / "r", **about)
+    script = tmp_path / "r/load_example.py"
+    assert "a:\n  40 boxes: ['Straßenbahn', 'pedestrian']\nb:\n" in run_alone(script)
+    boxes = runpy.run_path(str(script))["boxes"]
+    assert boxes("a").tolist() == np.load(path).tolist() and boxes("c") is None
+
+
+def test_script__runs_where_names_cannot_be_shown(release):
+    command = [sys.executable, str(release / "load_example.py")]
+    shown = {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | shown)
+    assert done.returncode == 0, done.stderr
+    assert r"20000 \xb5s: uint8 (2, 24, 32): ['Stra\xdfenbahn', 'pedestrian']" in done.stdout
+
+
+def test_script__refuses_a_split_that_is_not_there(example):
+    main = example["main"]
+    with pytest.raises(SystemExit, match="there is no split 'trian'; there are test, train, val"):
+        main("trian")

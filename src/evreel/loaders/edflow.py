@@ -27,11 +27,11 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from evreel.dataset.documents import named, read_document, stop_at
+from evreel.dataset.documents import named, stop_at
 from evreel.errors import EvreelError, UsageError, foreign, hint_of
 from evreel.loaders.mapped import check_regular, map_npy, map_raw
 from evreel.loaders.nested import Place, leaves, name_of, outline, with_leaves
-from evreel.loaders.view_file import BASES, META, imported
+from evreel.loaders.view_file import BASES, META, imported, read_said
 from evreel.loaders.views import View, checked_index
 from evreel.outputs import atomic
 from evreel.settings import Settings, mistakes, optional, read, section, setting, settings_of, shown
@@ -165,7 +165,7 @@ class MetaDataset:
         allow_outside: bool = False,
     ) -> None:
         self.root = Path(root).resolve()
-        self.meta, self._lines = read_document(self.root / META)
+        self.meta, self._lines = read_said(self.root / META)
         known = {key: value for key, value in self.meta.items() if key in settings_of(MetaFile)}
         self._stop_at(mistakes(MetaFile, known))
         self._said = read(MetaFile, known)
@@ -270,9 +270,12 @@ class MetaDataset:
         """Return what the loader of a label makes of a value of it."""
         loader, kwargs = self.loaders[name], self.loader_kwargs[name]
         if callable(loader):
-            return loader(value, **kwargs)
+            with foreign(lambda why: self._not_loaded(name, f"its loader failed: {why}")):
+                return loader(value, **kwargs)
         if loader in _CATEGORY:
             return self._category(name, value, kwargs["categories"])
+        if not isinstance(value, str):
+            raise self._not_loaded(name, f"{shown(value)} is not the name of a file")
         path = self._file(name, os.path.join(kwargs.get("root", ""), str(value)))  # noqa: PTH118
         if loader == "np":
             return ArrayFile(path)
@@ -283,12 +286,12 @@ class MetaDataset:
             if isinstance(categories, list) and value < 0:
                 raise IndexError
             return categories[value]
-        except (LookupError, TypeError) as error:
-            raise EvreelError(
-                f"{value!r} is none of its {len(categories)} categories",
-                path=self.root / META,
-                place=f"label {name!r}",
-            ) from error
+        except (LookupError, TypeError, ValueError) as error:
+            problem = f"{value!r} is none of its {len(categories)} categories"
+            raise self._not_loaded(name, problem) from error
+
+    def _not_loaded(self, name: str, problem: str) -> EvreelError:
+        return EvreelError(problem, path=self.root / META, place=f"label {name!r}")
 
     def _file(self, name: str, value: str) -> Path:
         """Return the file that a label names."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,17 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.closing import Closing
-from evreel.errors import EvreelError, LayoutError, UsageError
+from evreel.errors import EventsError, EvreelError, LayoutError, UsageError
 from evreel.events import Sensor
 from evreel.exports.aermanager import NOTHING, read_slice, slice_files, times_of
 from evreel.files import hdf5
 from evreel.files.boxes import boxes_path, read_boxes
 from evreel.files.opened import OpenFiles
 from evreel.files.slices import SlicesFile
-from evreel.layout import BOX_DTYPE, SLICES
+from evreel.layout import BOX_DTYPE
+from evreel.loaders.code_digest import digest_of_function
+from evreel.provenance import canonical_json, sha256
 from evreel.release.manifest import is_release
 from evreel.release.open import Release, ReleasedRecording, open_release
 from evreel.text import nfc
+from evreel.timebase import FARTHEST
 
 SlicesSource = str | Path | Release | Sequence["str | Path | ReleasedRecording"]
 """A release or its folder; slices files, one or several; or a folder of them, or aermanager's."""
@@ -67,7 +72,11 @@ class SlicesDataset:
 
     Attributes
     ----------
-    labels : label names in the order of their numbers.
+    label_names : names of all labels, in the order of their numbers.
+    labels : what is known of each slice without its events, for views (`evreel.loaders.views`):
+        name → (n,) array of `recording`, `slice`, `start_us` and `stop_us`. Of aermanager's folder,
+        each file is opened.
+    digest : ``sha256:…`` of all that items follow from: files, names of labels, transforms' code.
     counts : ``skipped_recordings``, how many were left out.
 
     Raises
@@ -75,7 +84,8 @@ class SlicesDataset:
     UsageError
         If there are no slices, or not what is asked for.
     LayoutError
-        If a file is damaged, is not of slices, or has a label that `labels` does not list.
+        If a file is damaged, is not of slices, or has a label that the argument
+        `labels` does not list.
 
     Notes
     -----
@@ -124,6 +134,9 @@ class SlicesDataset:
     ) -> None:
         if on_damage not in get_args(OnDamage):
             raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
+        if isinstance(labels, str) or not all(isinstance(name, str) for name in labels or ()):
+            raise UsageError(f"labels={labels!r} is not a list of names")
+        self._asked = {"split": split, "labels": None if labels is None else list(labels)}
         self._transform = transform
         self._events_transform = events_transform
         self._kept = OpenFiles()
@@ -131,7 +144,8 @@ class SlicesDataset:
         found: list[_Recording] = []
         said: dict[str, None] = dict.fromkeys(map(nfc, labels or ()))
         stop: list[int] = []
-        recordings, names = _recordings_of(source, split)
+        self._release = _release_of(source)
+        recordings, names = _recordings_of(self._release or source, split)
         for recording in recordings:
             try:
                 n, listed = recording.look()
@@ -146,8 +160,8 @@ class SlicesDataset:
                 said |= dict.fromkeys((*names, *listed))
         self._recordings = found
         self._stop = stop
-        self.labels = tuple(said)
-        self._number_of = {name: number for number, name in enumerate(self.labels)}
+        self.label_names = tuple(said)
+        self._number_of = {name: number for number, name in enumerate(self.label_names)}
 
     def __len__(self) -> int:
         return self._stop[-1] if self._stop else 0
@@ -171,7 +185,7 @@ class SlicesDataset:
         place %= len(self)
         row = bisect_right(self._stop, place)
         recording = self._recordings[row]
-        opened = self._kept.get(recording.key, recording.open)
+        opened = self._open(row)
         number = place - (self._stop[row - 1] if row else 0)
         item = {"recording": recording.name, "slice": number, **opened.item(number)}
         self._label(item, opened)
@@ -179,13 +193,66 @@ class SlicesDataset:
             item["events"] = self._events_transform(_records(item))
         return item if self._transform is None else self._transform(item)
 
+    def _open(self, row: int) -> _Open:
+        return self._kept.get(row, self._recordings[row].open)
+
+    @cached_property
+    def labels(self) -> Mapping[str, npt.NDArray[Any]]:
+        """What is known of each slice: name → (n,) array.
+
+        Raises
+        ------
+        LayoutError
+            If a file of aermanager's folder is damaged.
+        """
+        n = np.diff(self._stop, prepend=0)
+        rows = range(len(self._recordings))
+        times = [np.zeros((2, 0), dtype=np.int64), *(self._open(row).times() for row in rows)]
+        names = np.array([each.name for each in self._recordings], dtype=np.str_)
+        numbers = np.arange(len(self)) - np.repeat(np.cumsum(n) - n, n)
+        start_us, stop_us = np.concatenate(times, axis=1)
+        return {
+            "recording": np.repeat(names, n),
+            "slice": numbers.astype(np.int64),
+            "start_us": start_us,
+            "stop_us": stop_us,
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """``sha256:…`` of all that items follow from; the files of a release have theirs listed.
+
+        Raises
+        ------
+        ParameterError
+            If a transform has no digest.
+        """
+        transforms = (self._transform, self._events_transform)
+        says = [
+            "slices",
+            [[each.name, *each.content()] for each in self._recordings],
+            self.label_names,
+            [None if function is None else digest_of_function(function) for function in transforms],
+        ]
+        return f"sha256:{hashlib.sha256(canonical_json(says).encode()).hexdigest()}"
+
+    @property
+    def declared(self) -> dict[str, Any] | None:
+        """How ``view.yaml`` names it; None if it is not of a release, or has a transform."""
+        if self._release is None or self._transform or self._events_transform:
+            return None
+        arguments = {name: value for name, value in self._asked.items() if value is not None}
+        if self.counts["skipped_recordings"]:
+            arguments["on_damage"] = "skip"
+        return {"loader": "slices", "release": str(self._release.path), "arguments": arguments}
+
     def _label(self, item: Item, opened: _Open) -> None:
         """Turn the numbers of a recording's labels into those of the data set."""
         numbers = opened.numbers(self._number_of)
         item["event_labels"] = numbers[item["event_labels"]].astype(np.int32)
         for name in ("labels", "tags"):
             item[name] = np.unique(numbers[item[name]])
-        item["label_names"] = tuple(self.labels[n] for n in item["labels"])
+        item["label_names"] = tuple(self.label_names[n] for n in item["labels"])
         item["boxes"] = opened.numbered(item["boxes"], self._number_of)
 
     def close(self) -> None:
@@ -219,6 +286,10 @@ class _Open(Closing):
     @abstractmethod
     def item(self, k: int) -> Item:
         """Return slice k, with the recording's own numbers of labels; `event_labels` −1 none."""
+
+    @abstractmethod
+    def times(self) -> npt.NDArray[np.int64]:
+        """Return start and stop of each slice, µs: (2, n)."""
 
     def numbers(self, number_of: Mapping[str, int]) -> npt.NDArray[np.int64]:
         """Return the data set's number of each own label, and −1 in the end, for none."""
@@ -258,11 +329,9 @@ class _Recording(ABC):
     Attributes
     ----------
     name : of the recording.
-    key : of what is open, different from that of any other.
     """
 
     name: str
-    key: str
 
     @abstractmethod
     def look(self) -> tuple[int, tuple[str, ...]]:
@@ -272,6 +341,10 @@ class _Recording(ABC):
     def open(self) -> _Open:
         """Open them."""
 
+    @abstractmethod
+    def content(self) -> list[str]:
+        """Return the SHA-256 of each file that is read."""
+
 
 class _Own(_Recording):
     """Slices of evreel: a file with boxes beside it, or a recording of a release."""
@@ -280,11 +353,19 @@ class _Own(_Recording):
         self._of = of
         self._names = names
         self.name = of.stem if isinstance(of, Path) else of.id
-        self.key = str(of) if isinstance(of, Path) else of.id
 
     def look(self) -> tuple[int, tuple[str, ...]]:
         with self.open() as opened:
             return opened.n, opened.listed
+
+    def content(self) -> list[str]:
+        if isinstance(self._of, Path):
+            beside = boxes_path(self._of)
+            return [
+                sha256(path) for path in (self._of, beside) if path == self._of or path.exists()
+            ]
+        boxes = [sha256(self._of.boxes_file)] if "boxes" in self._of.kinds else []
+        return [self._of.digest_of("slices"), *boxes]
 
     def open(self) -> _OwnOpen:
         boxes = np.zeros(0, dtype=BOX_DTYPE)
@@ -317,6 +398,9 @@ class _OwnOpen(_Open):
         if self._owned:  # else the release keeps it open
             self._file.close()
 
+    def times(self) -> npt.NDArray[np.int64]:
+        return np.stack([self._file.windows.start_us, self._file.windows.stop_us])
+
     def item(self, k: int) -> Item:
         file = self._file
         events, roi = file.slice(k)
@@ -347,11 +431,14 @@ class _Aermanager(_Recording):
     """A folder of aermanager's, with a file for each slice."""
 
     def __init__(self, folder: Path, files: Sequence[Path]) -> None:
-        self.name, self.key = folder.name, str(folder)
+        self.name = folder.name
         self._files = tuple(files)
 
     def look(self) -> tuple[int, tuple[str, ...]]:
         return len(self._files), self.open().listed
+
+    def content(self) -> list[str]:
+        return [sha256(path) for path in self._files]
 
     def open(self) -> _AermanagerOpen:
         names, numbers = read_slice(self._files[0], "labels_lut/id", "labels_lut/label")
@@ -370,6 +457,10 @@ class _AermanagerOpen(_Open):
     def close(self) -> None:
         """Nothing is open."""
 
+    def times(self) -> npt.NDArray[np.int64]:
+        found = [_slice_of(path, *read_slice(path, "spikes/t")) for path in self._files]
+        return np.array(found, dtype=np.int64).reshape(-1, 2).T
+
     def item(self, k: int) -> Item:
         path = self._files[k]
         columns = [f"spikes/{name}" for name in ("t", "x", "y", "p", "id")]
@@ -379,12 +470,21 @@ class _AermanagerOpen(_Open):
         roi = _rows_of(ids, regions, path)
         numbers = np.array([*(self._own(name, path) for name in of_region), -1], dtype=np.int32)
         labels = np.array(sorted({self._own(name, path) for name in names}), dtype=np.int64)
-        start_us, stop_us = times_of(path) or ((int(t[0]), int(t[-1]) + 1) if len(t) else (0, 0))
+        start_us, stop_us = _slice_of(path, t)
         if len(shape) != 3:
             raise LayoutError(f"its frame_size has {len(shape)} numbers; 3 are expected", path=path)
+        try:
+            sensor = Sensor.checked(*shape[1:].tolist())
+        except EventsError as error:
+            raise LayoutError(f"frame_size: {error}", path=path) from error
+        columns_of = {
+            "t": _whole("t", t, np.int64, FARTHEST, path),
+            "x": _whole("x", x, np.uint16, sensor.width - 1, path),
+            "y": _whole("y", y, np.uint16, sensor.height - 1, path),
+            "p": _whole("p", p, np.uint8, 1, path),
+        }
         return {
-            **{"t": t.astype(np.int64), "x": x.astype(np.uint16), "y": y.astype(np.uint16)},
-            "p": p.astype(np.uint8),
+            **columns_of,
             "roi": roi,
             "event_labels": numbers[roi],
             "labels": labels,
@@ -393,7 +493,7 @@ class _AermanagerOpen(_Open):
             "is_labelled": len(labels) > 0,
             "start_us": start_us,
             "stop_us": stop_us,
-            "sensor": tuple(Sensor.checked(*map(int, shape[1:]))),
+            "sensor": tuple(sensor),
         }
 
     def _own(self, name: str, path: Path) -> int:
@@ -403,6 +503,24 @@ class _AermanagerOpen(_Open):
                 f"has label {name!r}, which {self._files[0].name} does not list", path=path
             )
         return self.listed.index(name)
+
+
+def _slice_of(path: Path, t: npt.NDArray[Any]) -> tuple[int, int]:
+    """Return start and stop of a slice, µs: as its file states them, or else by its events."""
+    return times_of(path) or ((int(t.min()), int(t.max()) + 1) if len(t) else (0, 0))
+
+
+def _whole(
+    name: str, values: npt.NDArray[Any], kind: type[np.integer[Any]], most: int, path: Path
+) -> npt.NDArray[Any]:
+    """Return a column of events as whole numbers of a type, of 0 to `most`."""
+    bad = ~((values >= 0) & (values <= most)) | (values % 1 != 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise LayoutError(
+            f"spikes/{name} is {values[row]} in row {row}; 0 to {most} are allowed", path=path
+        )
+    return values.astype(kind)
 
 
 def _rows_of(ids: npt.NDArray[Any], regions: npt.NDArray[Any], path: Path) -> npt.NDArray[np.int32]:
@@ -434,9 +552,13 @@ def _recordings_of(
             which = "" if split is None else f" in split {split!r}"
             raise UsageError(f"has no recording with slices{which}", path=release.path)
         return list(there), tuple(release.labels.values())
-    if split is not None:
-        raise UsageError(f"split={split!r} is for a release; files have none")
     assert not isinstance(source, Release)
+    if not hasattr(source, "__iter__") and not isinstance(source, Path):
+        raise UsageError(f"slices are of a release, of files or of a folder, not of {source!r}")
+    if split is not None:
+        if isinstance(source, (str, Path)) and not Path(source).exists():
+            raise UsageError("does not exist", path=source)
+        raise UsageError(f"split={split!r} is for a release; files have none")
     found: list[_Recording] = []
     for each in [source] if isinstance(source, (str, Path)) else source:
         if isinstance(each, ReleasedRecording):
@@ -460,9 +582,16 @@ def _in_path(path: Path) -> list[_Recording]:
     """Return the recordings whose slices a path has: a file, a folder of files, or aermanager's."""
     path = path.absolute()  # the working directory may change
     if not path.is_dir():
+        if path.stem.isdigit() and path.exists() and _layout_of(path) is None:
+            raise UsageError(
+                "is one slice of aermanager's, without those beside it",
+                path=path,
+                hint=f"Give its folder, {path.parent}.",
+            )
         return [_Own(path, None)]
     numbered = slice_files(path)
-    if numbered and not _is_own(numbered[0]):
+    layouts = (layout for file in numbered if (layout := _layout_of(file)) != _UNKNOWN)
+    if numbered and next(layouts, None) is None:
         folders: dict[Path, list[Path]] = {}
         for file in numbered:
             folders.setdefault(file.parent, []).append(file)
@@ -477,9 +606,12 @@ def _in_path(path: Path) -> list[_Recording]:
     return [_Own(file, None) for file in files]
 
 
-def _is_own(path: Path) -> bool:
-    """Return whether a file is of evreel's slices; one that cannot be read is not."""
+_UNKNOWN = "unknown"
+
+
+def _layout_of(path: Path) -> str | None:
+    """Return the layout that a file has, None if it is not evreel's; of damage, `_UNKNOWN`."""
     try:
-        return hdf5.layout_of(path) == SLICES.name
+        return hdf5.layout_of(path)
     except EvreelError:
-        return False
+        return _UNKNOWN

@@ -13,9 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from evreel.dataset.documents import Lines, stop_at
+from evreel.dataset.documents import Lines, read_document, stop_at
 from evreel.errors import EvreelError, UsageError, foreign
 from evreel.loaders.gathered import BLOCK_VALUES, Gathered
+from evreel.loaders.mapped import check_regular
 from evreel.loaders.nested import Place, with_leaves
 from evreel.settings import Place as Keys
 from evreel.settings import Settings, guess, optional, required, section, shown
@@ -28,9 +29,12 @@ LAYOUT_VERSION = 1
 BASES: Mapping[str, str] = {
     "windows": "evreel.loaders.windows.WindowsDataset",
     "samples": "evreel.loaders.frames.FramesDataset",
+    "slices": "evreel.loaders.slices.SlicesDataset",
 }
 """Name in ``view.yaml`` → the class of evreel that makes the base."""
 
+_LONGEST_STEM = 100
+"""Characters of a file's name that are of its place: a disk allows 255 bytes for a whole name."""
 _DIGEST = "sha256:[0-9a-f]{64}"
 
 
@@ -78,6 +82,13 @@ class ViewFile(Settings):
         """Yield labels without the digest of what they are of."""
         if self.labels is not None and self.digest is None:
             yield ("labels",), "digest is missing, which tells whether they are out of date"
+
+
+def read_said(path: Path) -> tuple[dict[str, Any], Lines]:
+    """Return what ``view.yaml`` or ``meta.yaml`` says, as `read_document`; a pipe is refused."""
+    if path.exists():
+        check_regular(path)
+    return read_document(path)
 
 
 def files_in(said: Any, keys: Keys, lines: Lines, folder: Path) -> Any:
@@ -142,6 +153,12 @@ def base_of(said: ViewBase | None, folder: Path, lines: Lines, allow_import: boo
         raise UsageError(f"{at}: base/arguments: {name}: {error}") from error
     except ValueError:  # of a builtin, which has no signature
         pass
+    if release and not release[0].exists():
+        raise UsageError(
+            f"{lines.at(('base', 'release'))}: base/release: {said.release} does not exist, seen "
+            "from the folder of the view",
+            hint="Correct the path, or give the data set: View.open(folder, base).",
+        )
     with foreign(lambda why: EvreelError(f"base {name} cannot be made: {why}", path=folder / VIEW)):
         return make(*release, **said.arguments)
 
@@ -184,7 +201,8 @@ class Written:
     def write(self, place: Place, array: npt.NDArray[Any] | Gathered) -> str:
         """Write an array as an npy file and return its name, from the folder."""
         kind, *keys = map(str, place)
-        stem = re.sub(r"[^\w-]", "_", ".".join(keys).replace(".", "-"), flags=re.ASCII) or "all"
+        stem = re.sub(r"[^\w-]", "_", ".".join(keys).replace(".", "-"), flags=re.ASCII)
+        stem = stem[:_LONGEST_STEM] or "all"
         name, n = f"{kind}/{stem}.npy", 1
         while name.casefold() in self._taken:
             n += 1

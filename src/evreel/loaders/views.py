@@ -1,10 +1,10 @@
 """Views: examples of a data set, put together by arrays of indices.
 
-A base has examples (``len`` and an index), and perhaps `labels`, name → array. A view has, for each
-of its own examples, the numbers of those that it consists of: an array of shape [M] makes one
-example of the base of each, one of [M, 5] a list of five, one of [M, 5, 2] a list of five lists of
-two. Such arrays stand in dictionaries and lists, and so do the examples. Neither examples nor
-labels of the base are copied.
+A base has examples (``len`` and an index), and perhaps `labels`, name → array; an array or a list
+with a value of each example is one label, ``labels``. A view has, for each of its own examples, the
+numbers of those that it consists of: an array of shape [M] makes one example of the base of each,
+one of [M, 5] a list of five, one of [M, 5, 2] a list of five lists of two. Such arrays stand in
+dictionaries and lists, and so do the examples. Neither examples nor labels of the base are copied.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evreel.dataset.documents import Lines, document, named, read_document, stop_at
+from evreel.dataset.documents import Lines, document, named, stop_at
 from evreel.errors import EvreelError, UsageError, foreign
 from evreel.loaders.gathered import BLOCK_VALUES, Gathered, Indices, label_of
-from evreel.loaders.mapped import map_npy, mapped_again
+from evreel.loaders.mapped import check_regular, map_npy, mapped_again
 from evreel.loaders.nested import Place, leaves, name_of, outline, with_leaves
 from evreel.loaders.view_file import (
     LAYOUT,
@@ -35,6 +35,7 @@ from evreel.loaders.view_file import (
     base_of,
     file_in,
     files_in,
+    read_said,
 )
 from evreel.outputs import atomic
 from evreel.provenance import canonical_json, sha256
@@ -113,8 +114,10 @@ class View:
         Parameters
         ----------
         base
-            What has a length and examples by number, and perhaps `labels`: name → array with a
-            value for each example. With an attribute `digest`, a text, it says what it holds. A
+            What has a length and examples by number, and perhaps `labels`: name → array or list
+            with a value for each example; or one such array or list, which is a label named
+            ``labels``. Any other attribute of this name is not about examples, such as a list of
+            classes. With an attribute `digest`, a text, it says what it holds. A
             view of a view is one view of its base.
         indices
             Arrays of whole numbers, (M, …) each; or dictionaries and lists of such. A list of
@@ -157,7 +160,7 @@ class View:
             from evreel.loaders.edflow import MetaViewDataset
 
             return MetaViewDataset(place, base=base, allow_import=allow_import).view
-        values, lines = read_document(place / VIEW)
+        values, lines = read_said(place / VIEW)
         stop_at(f"{lines.at(at)}: {named(at, what)}" for at, what in mistakes(ViewFile, values))
         said = read(ViewFile, values)
         stop_at(f"{lines.at(at)}: {'/'.join(at)}: {what}" for at, what in said.contradictions())
@@ -211,11 +214,7 @@ class View:
 
     @property
     def _gathered(self) -> Any:
-        n = _length_of(self.base)
-        of_base = with_leaves(
-            getattr(self.base, "labels", None) or {},
-            lambda place, label: label_of(label, name_of(place, "labels"), n),
-        )
+        of_base = _labels_of(self.base)
         return with_leaves(
             self._parts,
             lambda _, part: with_leaves(of_base, lambda _, label: Gathered(label, part)),
@@ -285,7 +284,9 @@ class View:
             self._compare_digests()
             folder, said = self._said
             for name, digest in said.files.items():
-                found = sha256(file_in(folder, name, "files"))
+                file = file_in(folder, name, "files")
+                check_regular(file)
+                found = sha256(file)
                 if found != digest:
                     raise EvreelError(
                         f"is not the file that {VIEW} names: its SHA-256 is {found}, not {digest}",
@@ -422,10 +423,9 @@ def base_digest(base: Any) -> str:
     if isinstance(stated, str):
         return _digest([stated])
     kind = type(base).__qualname__  # its module may be __main__, or __mp_main__ in a worker
-    labels = {"": base} if isinstance(base, np.ndarray) else getattr(base, "labels", None) or {}
+    labels = {"": base} if isinstance(base, np.ndarray) else _labels_of(base)
     parts = []
-    for at, label in leaves(labels):
-        array = label_of(label, name_of(at, "labels"), len(base))
+    for at, array in leaves(labels):
         parts.append([list(at), repr(array.shape), array.dtype.str, _values(array, at)])
     return _digest([kind, len(base), sorted(parts)])
 
@@ -458,16 +458,43 @@ def _length_of(base: Any) -> int:
             f"a base has a length and examples by number; {type(base).__name__} has not",
             hint="An iterable data set cannot be one.",
         )
-    return len(base)
+    with foreign(lambda why: UsageError(f"a base has a length; {type(base).__name__}: {why}")):
+        return len(base)
+
+
+def _labels_of(base: Any) -> Any:
+    """Return the labels of a base as arrays, in dictionaries and lists as it has them."""
+    n, found = _length_of(base), getattr(base, "labels", None)
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        if not hasattr(found, "__len__") or len(found) != n:
+            return {}
+        found = {"labels": found}
+
+    def of(place: Place, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            _check_keys(value, name_of(place, "labels"))
+            return {key: of((*place, key), below) for key, below in value.items()}
+        is_rows = isinstance(value, list) and (len(value) == n or not any(map(_is_list, value)))
+        if isinstance(value, list) and not (is_rows and _is_array(value, _VALUES)) and value:
+            return [of((*place, k), below) for k, below in enumerate(value)]
+        return label_of(value, name_of(place, "labels"), n)
+
+    return of((), found)
+
+
+def _check_keys(names: Mapping[Any, Any], place: str) -> None:
+    for key in names:
+        if not isinstance(key, str) or not key:
+            raise UsageError(f"key {key!r} is not a text", place=place)
 
 
 def _structured(value: Any, place: Place = ()) -> Any:
     """Return dictionaries and lists of arrays, made of what a caller gives."""
     name = name_of(place, "indices")
     if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str) or not key:
-                raise UsageError(f"key {key!r} is not a text", place=name)
+        _check_keys(value, name)
         made: Any = {key: _structured(below, (*place, key)) for key, below in value.items()}
     elif isinstance(value, (list, tuple)) and not _is_array(value):
         made = [_structured(below, (*place, k)) for k, below in enumerate(value)]
@@ -475,6 +502,8 @@ def _structured(value: Any, place: Place = ()) -> Any:
         return map_npy(Path(value))
     elif isinstance(value, np.memmap) and not value.flags.writeable:
         return mapped_again(value)
+    elif np.ma.is_masked(value):
+        raise UsageError("has masked values, which are no indices", place=name)
     else:
         with foreign(lambda why: UsageError(f"cannot be made an array: {why}", place=name)):
             made = np.array(value)
@@ -485,14 +514,19 @@ def _structured(value: Any, place: Place = ()) -> Any:
     return made
 
 
-def _is_array(items: list[Any] | tuple[Any, ...]) -> bool:
+_NUMBERS = (numbers.Number, np.generic)
+_VALUES = (*_NUMBERS, str, bytes)
+
+
+def _is_array(items: list[Any] | tuple[Any, ...], kinds: tuple[type, ...] = _NUMBERS) -> bool:
     """Tell whether a list consists of numbers, or of lists of them, and is not empty."""
     return bool(items) and all(
-        _is_array(item)
-        if isinstance(item, (list, tuple))
-        else isinstance(item, (numbers.Number, np.generic))
-        for item in items
+        _is_array(item, kinds) if _is_list(item) else isinstance(item, kinds) for item in items
     )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
 
 
 def _at(nested: Any, place: Place) -> Any:

@@ -156,6 +156,19 @@ def boxes_of(path):
     return boxes, low, np.searchsorted(boxes["t"], stop_us, side="right")
 '''
 
+_BOXES_ALONE = '''
+
+def boxes(recording):
+    """Return the boxes of a recording by time, None if nothing is known of them.
+
+    A box has t (µs), x, y, w, h (px), class_id and track_id.
+    """
+    for file in MANIFEST["files"]:
+        if file["id"] == recording and file["path"].endswith("_bbox.npy"):
+            return np.load(HERE / file["path"])
+    return None
+'''
+
 _SAMPLES = '''
 
 def samples(path, split):
@@ -235,9 +248,18 @@ _SHOW_SLICES = """\
                 print(f"  slice {start_us} to {stop_us} µs: {len(inside['t'])} events: {seen}")
 """
 
+_SHOW_BOXES_ALONE = """\
+        found = boxes(recording)
+        if found is not None:
+            seen = sorted({LABELS[str(n)] for n in found["class_id"]})
+            print(f"  {len(found)} boxes: {seen}")
+"""
+
 _FOOT = """
 
 if __name__ == "__main__":
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal may lack a name's letters
+        sys.stdout.reconfigure(errors="backslashreplace")
     main(*sys.argv[1:2])
 """
 
@@ -272,7 +294,10 @@ def load_example(
         ("samples", _SAMPLES, _SHOW_SAMPLES),
         ("features", _FRAMES_OF_SAMPLES if is_cut else _FRAMES, show_frames),
         ("slices", _SLICES, _SHOW_SLICES),
+        ("boxes", _BOXES_ALONE, _SHOW_BOXES_ALONE),
     )
+    if "features" in kinds or not has_labels:
+        kinds.discard("boxes")  # they are shown with the frames
     there = [(read, show) for kind, read, show in parts if kind in kinds]
     reads = [read for read, _ in there] + ([_BOXES] if has_boxes else [])
     text = "".join([head, *reads, _MAIN, *(show for _, show in there), _FOOT])
