@@ -24,7 +24,6 @@ from evreel.files.features import FeaturesFile
 from evreel.loaders.sequential import SequentialLoader
 from support import random_events
 from support.frames import WINDOW_US, boxes_at, numbered_file
-from support.releases import labelled_release
 from support.stores import store_of
 
 
@@ -78,7 +77,7 @@ def made(tmp_path_factory):
     return file
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 5), min_size=1, max_size=4).filter(any),
     batch_size=st.integers(1, 3),
@@ -143,15 +142,17 @@ def same(one, other):
             np.testing.assert_array_equal(value, other[name])
 
 
-def resumed(loader, workers):
-    """Hold that two epochs of a loader that is interrupted anywhere are those of one that is not.
+def resumed(loader, workers, places=("first", "between", "last")):
+    """Hold that two epochs of a loader that is interrupted are those of one that is not.
 
-    `loader` is a function of a number of workers → a new loader.
+    `loader` is a function of a number of workers → a new loader; `places` say after which batches
+    it is interrupted: the first one, all of the first epoch, all but the last one.
     """
     whole = loader(2)
     every = [*whole, *whole]  # two epochs, each in an order of its own
     first = len(loader(0))
-    for n in (1, first, len(every) - 1):
+    after = {"first": 1, "between": first, "last": len(every) - 1}
+    for n in (after[place] for place in places):
         interrupted = loader(2)
         epochs = [iter(interrupted), iter(interrupted)]
         if n > first:
@@ -211,7 +212,7 @@ def test_live_batches_by_count__go_on_from_a_state(tmp_path):
         settings = {"count": 40, "array_dim": (2,), "batch_size": 2, "shuffle": True}
         return SequentialLoader(stores, None, "timesurface", num_workers=workers, **settings)
 
-    resumed(loader, 1)
+    resumed(loader, 1, ["last"])
 
 
 def damage_frame(path, k):
@@ -421,8 +422,8 @@ def test_live_batches__are_those_of_features_files(tmp_path, name, settings, wor
     assert n == len(live) > 2
 
 
-def test_release__gives_recordings_and_samples_of_a_split(tmp_path):
-    with open_release(labelled_release(tmp_path)) as release:
+def test_release__gives_recordings_and_samples_of_a_split(labelled_folder):
+    with open_release(labelled_folder) as release:
         loader = SequentialLoader(
             release, feature="counts", split="train", array_dim=(2,), batch_size=2, num_workers=0
         )

@@ -15,7 +15,6 @@ from evreel.loaders.sequential import SequentialLoader
 from evreel.loaders.sources import sources_of
 from support import random_events
 from support.frames import boxes_at, numbered_file
-from support.releases import labelled_release
 from support.stores import store_of
 
 COUNTS = steps.FeatureSettings(representation="histogram", window_us=9_000)
@@ -42,12 +41,11 @@ def test_folder_and_wildcard__are_the_features_files_in_them(tmp_path):
         sources_of([])
 
 
-def test_release__is_found_by_its_folder_and_named_by_its_ids(tmp_path):
-    folder = labelled_release(tmp_path)
-    with open_release(folder) as release:
+def test_release__is_found_by_its_folder_and_named_by_its_ids(labelled_folder):
+    with open_release(labelled_folder) as release:
         for given in (
-            folder,
-            str(folder),
+            labelled_folder,
+            str(labelled_folder),
             release,
             [release.recordings["park"], release.recordings["town"]],
         ):
@@ -57,9 +55,9 @@ def test_release__is_found_by_its_folder_and_named_by_its_ids(tmp_path):
         assert sources_of(release, feature="counts")[0].labels() == release.labels
 
 
-def test_split_without_recordings__is_an_error_that_names_it(tmp_path):
+def test_split_without_recordings__is_an_error_that_names_it(labelled_folder):
     with pytest.raises(UsageError, match="has no split 'vall'"):
-        SequentialLoader(labelled_release(tmp_path), feature="counts", split="vall")
+        SequentialLoader(labelled_folder, feature="counts", split="vall")
 
 
 def test_live_shape__is_known_without_decoding(tmp_path, monkeypatch):
