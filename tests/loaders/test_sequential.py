@@ -324,6 +324,56 @@ def test_load_labels__sees_what_there_is_and_changes_nothing(tmp_path):
         list(SequentialLoader(file, array_dim=(2,), load_labels=lambda *_: ([0], [True])))
 
 
+NEITHER = "a list of 1 labels and an array of 1 bool"
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (None, f"r01: load_labels returned None; {NEITHER}"),
+        ([[]], NEITHER),
+        ((None, [True]), NEITHER),
+        (([1], [[True], [True, False]]), NEITHER),
+        (([1, 2], [True]), r"returned 2 labels and \(1,\) of which are labelled; 1 each"),
+        (([1], [3]), r"returned \[3\] of which are labelled; true or false is expected of each"),
+        (([1], ["no"]), "true or false is expected of each"),
+    ],
+    ids=str,
+)
+def test_load_labels_that_returns_something_else__is_told_what_is_expected(
+    tmp_path, found, message
+):
+    file = numbered_file(tmp_path, 1, 1)
+    with pytest.raises(ParameterError, match=message):
+        list(SequentialLoader(file, load_labels=lambda *_: found, num_workers=0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"array_dim": 2}, r"array_dim=2 is neither \(T, C, H, W\) nor \(T,\)"),
+        ({"seed": None}, "seed=None is not a whole number"),
+        ({"transforms": 3}, "transforms=3 is not a function"),
+        ({"load_labels": "stub"}, "load_labels='stub' is not a function"),
+        ({"feature": "counts"}, "feature='counts' is for a release; files have none"),
+        ({"sensor": "3x2"}, "sensor='3x2' is of recordings, and frames are precomputed"),
+        (
+            {"feature": "counts", "delta_t": 10, "representation": "histogram"},
+            "feature='counts' is precomputed, and a representation is to be computed live",
+        ),
+        ({"files": None}, "None is neither a file nor a recording"),
+        ({"files": [7]}, "7 is neither a file nor a recording"),
+    ],
+    ids=str,
+)
+def test_arguments__that_are_not_valid_or_would_be_ignored_are_refused(
+    tmp_path, arguments, message
+):
+    given = {"files": [numbered_file(tmp_path, 1, 1)], **arguments}
+    with pytest.raises(UsageError, match=message):
+        SequentialLoader(**given)
+
+
 def test_transforms__keep_the_shape_and_what_is_padded(tmp_path):
     file = numbered_file(tmp_path, 1, 3)
     (batch,) = SequentialLoader(file, array_dim=(4,), batch_size=2, transforms=lambda x: x + 1)
@@ -377,11 +427,28 @@ def test_show__draws_lanes_boxes_and_resets(tmp_path):
     assert changed == [False, True, False, False]
 
 
-def test_state__of_other_recordings__is_refused(tmp_path):
+def test_show__begins_with_the_first_recording_that_can_be_opened(tmp_path):
+    files = [tmp_path / "none.h5", numbered_file(tmp_path, 1, 2)]
+    loader = SequentialLoader(files, batch_size=2, on_damage="skip", num_workers=0)
+    assert len(list(loader.show(True))) == 2 and loader.counts["skipped_recordings"] == 1
+
+
+def test_state__of_other_recordings_or_none_at_all_is_refused(tmp_path):
     files = [numbered_file(tmp_path, k, 3) for k in (1, 2)]
     state = SequentialLoader(files).state_dict()
     with pytest.raises(UsageError, match="other recordings or arguments"):
         SequentialLoader(files[:1]).load_state_dict(state)
+    for other in (None, {}, {**state, "batch": "x"}, {**state, "counts": 3}):
+        with pytest.raises(UsageError, match="is no state of a loader"):
+            SequentialLoader(files).load_state_dict(other)
+
+
+def test_state__is_of_plain_values_whatever_numbers_a_loader_was_given(tmp_path):
+    file = numbered_file(tmp_path, 1, 3)
+    numpy = {"seed": np.int64(3), "shuffle": np.True_, "batch_size": np.uint8(2)}
+    state = SequentialLoader(file, array_dim=np.array([2]), **numpy).state_dict()
+    plain = SequentialLoader(file, array_dim=(2,), seed=3, shuffle=True, batch_size=2)
+    plain.load_state_dict(json.loads(json.dumps(state)))
 
 
 @pytest.mark.parametrize(

@@ -544,6 +544,10 @@ def test_own_representation__that_looks_at_all_without_carrying_has_all(tmp_path
         ({"max_duration": 0}, "max_duration=0 is not a whole number of 1 or more"),
         ({"num_tbins": 0}, "num_tbins=0"),
         ({"bins": 3}, "has no parameter 'bins'"),
+        ({"count": 30}, "count=30 is a window, and so is that of mode='delta_t'"),
+        ({"preprocess_function_name": "diff"}, "are two names of one thing"),
+        ({"reading": "salvage"}, "reading='salvage' is no Reading"),
+        ({"seed": 1.5}, "seed=1.5 is not a whole number"),
     ],
     ids=str,
 )
