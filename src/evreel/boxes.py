@@ -259,8 +259,8 @@ def load_boxes(
     Returns
     -------
     The boxes of each window; and (T,) bool: which windows are labelled. These are those of which
-    annotators looked at a part, where `metadata` says at which; else those in which the file has a
-    box, also one that is left out here.
+    annotators looked at a part, or at the end if it has a box of then, where `metadata` says where
+    they looked; else those in which the file has a box, also one that is left out here.
 
     Raises
     ------
@@ -284,6 +284,7 @@ def load_boxes(
         stop_us = start_us + duration_us
         inside = edges[:-1] < stop_us
         labelled[inside] = spans.overlap(edges[:-1][inside], np.minimum(edges[1:][inside], stop_us))
+        labelled[_window_of(boxes["t"][spans.hold(boxes["t"])], edges, first)] = True
     boxes = _in_frames(boxes, metadata, file, Sensor(*tensor.shape[-2:]), counts)
     if class_lookup is not None:
         boxes = _of_classes(boxes, np.asarray(class_lookup), file.path, counts)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from evreel import open_release, steps
+from evreel.annotations.tables import Spans
+from evreel.boxes import load_boxes
 from evreel.errors import LayoutError, UsageError
 from evreel.events import Sensor
 from evreel.geometry import to_size
@@ -182,6 +184,18 @@ def test_metavision_file_without_what_is_needed__is_named(tmp_path, changes, mes
     path = metavision_file(tmp_path / "park.h5", np.zeros((1, 2, 8, 16), "f4"), **changes)
     with pytest.raises(LayoutError, match=f"^park.h5: {message}"):
         SequentialLoader(path)
+
+
+def test_frame__with_a_box_where_annotators_looked_is_labelled(tmp_path, monkeypatch):
+    # They looked from 20 µs on; a box of then is of the window that ends there.
+    spans = Spans(np.array([20, 60]), np.array([40, 70]))
+    monkeypatch.setattr(sources_module, "labelled_of", lambda _: spans)
+    file = numbered_file(tmp_path, 1, 7, [20, 45])
+    common = {"array_dim": (7,), "batch_size": 1, "num_workers": 0}
+    for load_labels in (None, load_boxes):
+        (batch,) = SequentialLoader(file, load_labels=load_labels, **common)
+        assert batch["frame_is_labeled"][:, 0].astype(int).tolist() == [0, 1, 1, 1, 0, 0, 1]
+        assert [len(labels[0]) for labels in batch["labels"]] == [0, 1, 0, 0, 1, 0, 0]
 
 
 def test_recording_without_boxes__is_counted(tmp_path):

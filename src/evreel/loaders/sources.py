@@ -182,14 +182,17 @@ class Frames(Closing):
     def labelled(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
         """Return which of frames ``[start, stop)`` are labelled, also if without any box.
 
-        A frame is labelled if annotators looked at a part of its window. Where nothing says where
-        they looked, it is labelled if it has a box.
+        A frame is labelled if annotators looked at a part of its window, or at its end if it has a
+        box of then. Where nothing says where they looked, it is labelled if it has a box.
         """
+        n_boxes = np.diff(self._first[start : stop + 1])
         if self._labelled is None:
-            found: npt.NDArray[np.bool_] = np.diff(self._first[start : stop + 1]) > 0
-            return found
+            return n_boxes > 0
         windows = self.windows
-        return self._labelled.overlap(windows.start_us[start:stop], windows.stop_us[start:stop])
+        found = self._labelled.overlap(windows.start_us[start:stop], windows.stop_us[start:stop])
+        t = self._boxes["t"][self._first[start] : self._first[stop]]
+        found[np.repeat(np.arange(stop - start), n_boxes)[self._labelled.hold(t)]] = True
+        return found
 
 
 class OfRecording(Protocol):
