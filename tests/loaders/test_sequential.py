@@ -142,7 +142,7 @@ def same(one, other):
             np.testing.assert_array_equal(value, other[name])
 
 
-def resumed(loader, workers, places=("first", "between", "last")):
+def resumed(loader, workers, places):
     """Hold that two epochs of a loader that is interrupted are those of one that is not.
 
     `loader` is a function of a number of workers → a new loader; `places` say after which batches
@@ -199,7 +199,8 @@ def test_sequential__goes_on_from_a_state_as_if_never_interrupted(
             on_damage="skip",
         )
 
-    counts = resumed(loader, workers)
+    places = ["first", "between", "last"] if workers == 0 else ["last"]
+    counts = resumed(loader, workers, places)
     assert counted <= counts.keys() and counts["skipped_recordings"] == 2
 
 
@@ -209,7 +210,7 @@ def test_live_batches_by_count__go_on_from_a_state(tmp_path):
         store_of(path, random_events(300 + 90 * k, (4, 6), seed=k))
 
     def loader(workers):
-        settings = {"count": 40, "array_dim": (2,), "batch_size": 2, "shuffle": True}
+        settings = {"count": 75, "array_dim": (2,), "batch_size": 2, "shuffle": True}
         return SequentialLoader(stores, None, "timesurface", num_workers=workers, **settings)
 
     resumed(loader, 1, ["last"])
