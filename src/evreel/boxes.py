@@ -262,8 +262,8 @@ def load_boxes(
     Returns
     -------
     The boxes of each window; and (T,) bool: which windows are labelled. These are those of which
-    annotators looked at a part, where `metadata` says at which; else those in which the file has a
-    box, also one that is left out here.
+    annotators looked at a part, or at the end if it has a box of then, where `metadata` says where
+    they looked; else those in which the file has a box, also one that is left out here.
 
     Raises
     ------
@@ -298,6 +298,7 @@ def load_boxes(
         stop_us = start_us + duration_us
         inside = after < stop_us
         labelled[inside] = spans.overlap(after[inside], np.minimum(until[inside], stop_us))
+        labelled[window[spans.hold(boxes["t"])]] = True
     boxes = _in_frames(boxes, metadata, file, Sensor(*tensor.shape[-2:]), counts)
     if class_lookup is not None:
         boxes = _of_classes(boxes, _lookup(class_lookup), file.path, counts)

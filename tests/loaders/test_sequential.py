@@ -25,7 +25,6 @@ from evreel.loaders.sequential import SequentialLoader
 from evreel.samples.samples import Samples
 from support import random_events
 from support.frames import WINDOW_US, boxes_at, numbered_file, same
-from support.releases import labelled_release
 from support.stores import store_of
 
 
@@ -79,7 +78,7 @@ def made(tmp_path_factory):
     return file
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 5), min_size=1, max_size=4).filter(any),
     batch_size=st.integers(1, 3),
@@ -129,15 +128,17 @@ def test_sequential__delivers_every_frame_and_label_once(
         assert counts["dropped_labels"] == inside.total() - labels.total()
 
 
-def resumed(loader, workers):
-    """Hold that two epochs of a loader that is interrupted anywhere are those of one that is not.
+def resumed(loader, workers, places):
+    """Hold that two epochs of a loader that is interrupted are those of one that is not.
 
-    `loader` is a function of a number of workers → a new loader.
+    `loader` is a function of a number of workers → a new loader; `places` say after which batches
+    it is interrupted: the first one, all of the first epoch, all but the last one.
     """
     whole = loader(2)
     every = [*whole, *whole]  # two epochs, each in an order of its own
     first = len(loader(0))
-    for n in (1, first, len(every) - 1):
+    after = {"first": 1, "between": first, "last": len(every) - 1}
+    for n in (after[place] for place in places):
         interrupted = loader(2)
         epochs = [iter(interrupted), iter(interrupted)]
         if n > first:
@@ -184,7 +185,8 @@ def test_sequential__goes_on_from_a_state_as_if_never_interrupted(
             on_damage="skip",
         )
 
-    counts = resumed(loader, workers)
+    places = ["first", "between", "last"] if workers == 0 else ["last"]
+    counts = resumed(loader, workers, places)
     assert counted <= counts.keys() and counts["skipped_recordings"] == 2
 
 
@@ -194,10 +196,10 @@ def test_live_batches_by_count__go_on_from_a_state(tmp_path):
         store_of(path, random_events(300 + 90 * k, (4, 6), seed=k))
 
     def loader(workers):
-        settings = {"count": 40, "array_dim": (2,), "batch_size": 2, "shuffle": True}
+        settings = {"count": 75, "array_dim": (2,), "batch_size": 2, "shuffle": True}
         return SequentialLoader(stores, None, "timesurface", num_workers=workers, **settings)
 
-    resumed(loader, 1)
+    resumed(loader, 1, ["last"])
 
 
 def damage_frame(path, k):
@@ -359,6 +361,56 @@ def test_metadata__says_where_a_sample_starts_and_which_lane_is_padding(tmp_path
     assert infos[0][0].metadata.delta_t == 10 and infos[0][0].metadata != infos[2][0].metadata
 
 
+NEITHER = "a list of 1 labels and an array of 1 bool"
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (None, f"r01: load_labels returned None; {NEITHER}"),
+        ([[]], NEITHER),
+        ((None, [True]), NEITHER),
+        (([1], [[True], [True, False]]), NEITHER),
+        (([1, 2], [True]), r"returned 2 labels and \(1,\) of which are labelled; 1 each"),
+        (([1], [3]), r"returned \[3\] of which are labelled; true or false is expected of each"),
+        (([1], ["no"]), "true or false is expected of each"),
+    ],
+    ids=str,
+)
+def test_load_labels_that_returns_something_else__is_told_what_is_expected(
+    tmp_path, found, message
+):
+    file = numbered_file(tmp_path, 1, 1)
+    with pytest.raises(ParameterError, match=message):
+        list(SequentialLoader(file, load_labels=lambda *_: found, num_workers=0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"array_dim": 2}, r"array_dim=2 is neither \(T, C, H, W\) nor \(T,\)"),
+        ({"seed": None}, "seed=None is not a whole number"),
+        ({"transforms": 3}, "transforms=3 is not a function"),
+        ({"load_labels": "stub"}, "load_labels='stub' is not a function"),
+        ({"feature": "counts"}, "feature='counts' is for a release; files have none"),
+        ({"sensor": "3x2"}, "sensor='3x2' is of recordings, and frames are precomputed"),
+        (
+            {"feature": "counts", "delta_t": 10, "representation": "histogram"},
+            "feature='counts' is precomputed, and a representation is to be computed live",
+        ),
+        ({"files": None}, "None is neither a file nor a recording"),
+        ({"files": [7]}, "7 is neither a file nor a recording"),
+    ],
+    ids=str,
+)
+def test_arguments__that_are_not_valid_or_would_be_ignored_are_refused(
+    tmp_path, arguments, message
+):
+    given = {"files": [numbered_file(tmp_path, 1, 1)], **arguments}
+    with pytest.raises(UsageError, match=message):
+        SequentialLoader(**given)
+
+
 def test_transforms__keep_the_shape_and_what_is_padded(tmp_path):
     file = numbered_file(tmp_path, 1, 3)
     (batch,) = SequentialLoader(file, array_dim=(4,), batch_size=2, transforms=lambda x: x + 1)
@@ -412,11 +464,28 @@ def test_show__draws_lanes_boxes_and_resets(tmp_path):
     assert changed == [False, True, False, False]
 
 
-def test_state__of_other_recordings__is_refused(tmp_path):
+def test_show__begins_with_the_first_recording_that_can_be_opened(tmp_path):
+    files = [tmp_path / "none.h5", numbered_file(tmp_path, 1, 2)]
+    loader = SequentialLoader(files, batch_size=2, on_damage="skip", num_workers=0)
+    assert len(list(loader.show(True))) == 2 and loader.counts["skipped_recordings"] == 1
+
+
+def test_state__of_other_recordings_or_none_at_all_is_refused(tmp_path):
     files = [numbered_file(tmp_path, k, 3) for k in (1, 2)]
     state = SequentialLoader(files).state_dict()
     with pytest.raises(UsageError, match="other recordings or arguments"):
         SequentialLoader(files[:1]).load_state_dict(state)
+    for other in (None, {}, {**state, "batch": "x"}, {**state, "counts": 3}):
+        with pytest.raises(UsageError, match="is no state of a loader"):
+            SequentialLoader(files).load_state_dict(other)
+
+
+def test_state__is_of_plain_values_whatever_numbers_a_loader_was_given(tmp_path):
+    file = numbered_file(tmp_path, 1, 3)
+    numpy = {"seed": np.int64(3), "shuffle": np.True_, "batch_size": np.uint8(2)}
+    state = SequentialLoader(file, array_dim=np.array([2]), **numpy).state_dict()
+    plain = SequentialLoader(file, array_dim=(2,), seed=3, shuffle=True, batch_size=2)
+    plain.load_state_dict(json.loads(json.dumps(state)))
 
 
 @pytest.mark.parametrize(
@@ -457,8 +526,8 @@ def test_live_batches__are_those_of_features_files(tmp_path, name, settings, wor
     assert n == len(live) > 2
 
 
-def test_release__gives_recordings_and_samples_of_a_split(tmp_path):
-    with open_release(labelled_release(tmp_path)) as release:
+def test_release__gives_recordings_and_samples_of_a_split(labelled_folder):
+    with open_release(labelled_folder) as release:
         loader = SequentialLoader(
             release, feature="counts", split="train", array_dim=(2,), batch_size=2, num_workers=0
         )

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from evreel import open_release, steps
+from evreel.annotations.tables import Spans
+from evreel.boxes import load_boxes
 from evreel.errors import LayoutError, UsageError
 from evreel.events import Sensor
 from evreel.geometry import to_size
@@ -15,7 +17,6 @@ from evreel.loaders.sequential import SequentialLoader
 from evreel.loaders.sources import sources_of
 from support import random_events
 from support.frames import boxes_at, numbered_file
-from support.releases import labelled_release
 from support.stores import store_of
 
 COUNTS = steps.FeatureSettings(representation="histogram", window_us=9_000)
@@ -42,12 +43,11 @@ def test_folder_and_wildcard__are_the_features_files_in_them(tmp_path):
         sources_of([])
 
 
-def test_release__is_found_by_its_folder_and_named_by_its_ids(tmp_path):
-    folder = labelled_release(tmp_path)
-    with open_release(folder) as release:
+def test_release__is_found_by_its_folder_and_named_by_its_ids(labelled_folder):
+    with open_release(labelled_folder) as release:
         for given in (
-            folder,
-            str(folder),
+            labelled_folder,
+            str(labelled_folder),
             release,
             [release.recordings["park"], release.recordings["town"]],
         ):
@@ -57,9 +57,9 @@ def test_release__is_found_by_its_folder_and_named_by_its_ids(tmp_path):
         assert sources_of(release, feature="counts")[0].labels() == release.labels
 
 
-def test_split_without_recordings__is_an_error_that_names_it(tmp_path):
+def test_split_without_recordings__is_an_error_that_names_it(labelled_folder):
     with pytest.raises(UsageError, match="has no split 'vall'"):
-        SequentialLoader(labelled_release(tmp_path), feature="counts", split="vall")
+        SequentialLoader(labelled_folder, feature="counts", split="vall")
 
 
 def test_live_shape__is_known_without_decoding(tmp_path, monkeypatch):
@@ -184,6 +184,18 @@ def test_metavision_file_without_what_is_needed__is_named(tmp_path, changes, mes
     path = metavision_file(tmp_path / "park.h5", np.zeros((1, 2, 8, 16), "f4"), **changes)
     with pytest.raises(LayoutError, match=f"^park.h5: {message}"):
         SequentialLoader(path)
+
+
+def test_frame__with_a_box_where_annotators_looked_is_labelled(tmp_path, monkeypatch):
+    # They looked from 20 µs on; a box of then is of the window that ends there.
+    spans = Spans(np.array([20, 60]), np.array([40, 70]))
+    monkeypatch.setattr(sources_module, "labelled_of", lambda _: spans)
+    file = numbered_file(tmp_path, 1, 7, [20, 45])
+    common = {"array_dim": (7,), "batch_size": 1, "num_workers": 0}
+    for load_labels in (None, load_boxes):
+        (batch,) = SequentialLoader(file, load_labels=load_labels, **common)
+        assert batch["frame_is_labeled"][:, 0].astype(int).tolist() == [0, 1, 1, 1, 0, 0, 1]
+        assert [len(labels[0]) for labels in batch["labels"]] == [0, 1, 0, 0, 1, 0, 0]
 
 
 def test_recording_without_boxes__is_counted(tmp_path):

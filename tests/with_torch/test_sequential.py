@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from evreel import open_release
 from evreel.errors import EvreelError, UsageError
 from evreel.loaders import sequential
 from evreel.loaders.torch import SequentialLoader
+from evreel.loaders.torch.lanes import WorkerError
 from support import random_events
 from support.frames import numbered_file
 from support.releases import labelled_release
@@ -147,3 +151,61 @@ def test_iterations_at_once__have_workers_of_their_own(files):
         first += [one] * (one is not None)
         second += [other] * (other is not None)
     same([*first, *second], [*arrays, *arrays])
+
+
+def test_worker_that_is_killed__is_an_error_and_the_state_goes_on(files):
+    arguments = {
+        "num_workers": 1,
+        "multiprocessing_context": "fork",
+        "prefetch_factor": 1,
+        **COMMON,
+    }
+    loader = SequentialLoader(files, transforms=killed_at_frame_4, **arguments)
+    n = 0
+    with pytest.raises(WorkerError, match=r"a worker process has been ended: .*state_dict says"):
+        for _ in loader:
+            n += 1
+    going_on = SequentialLoader(files, **arguments)
+    going_on.load_state_dict(loader.state_dict())
+    whole = len(going_on)
+    assert n + sum(1 for _ in going_on) == whole
+
+
+def killed_at_frame_4(inputs):
+    """Kill the process where a recording has a frame 4."""
+    if (inputs[:, 0, 0, 1] == 4).any():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return inputs
+
+
+def test_module__transforms_without_gradients(files):
+    module = torch.nn.Conv2d(2, 2, 1)
+    for batch in SequentialLoader(files, transforms=module, num_workers=0, **COMMON):
+        assert not batch["inputs"].requires_grad
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"multiprocessing_context": "forks"}, "'forks' is not one of fork, spawn, forkserver"),
+        ({"prefetch_factor": 0}, "prefetch_factor=0 is not a whole number of 1 or more"),
+        ({"prefetch_factor": None}, "prefetch_factor=None is not a whole number"),
+    ],
+)
+def test_arguments__of_processes_are_checked(files, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        SequentialLoader(files, num_workers=1, **arguments)
+
+
+def test_loader__goes_through_a_dataloader_that_leaves_processes_to_it(files):
+    def through(num_workers):
+        loader = SequentialLoader(files, num_workers=0, **COMMON)
+        return DataLoader(loader, None, num_workers=num_workers, collate_fn=as_it_is)
+
+    same(list(through(0)), list(sequential.SequentialLoader(files, num_workers=0, **COMMON)))
+    with pytest.raises(UsageError, match="each of its processes would deliver all"):
+        list(through(2))
+
+
+def as_it_is(batch):
+    return batch

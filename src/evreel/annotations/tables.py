@@ -153,6 +153,16 @@ class Spans(NamedTuple):
         found: npt.NDArray[np.bool_] = begins < stop_us
         return found
 
+    def hold(self, t_us: Int64Array) -> npt.NDArray[np.bool_]:
+        """Return which times are in one of these.
+
+        Examples
+        --------
+        >>> Spans(np.array([0, 50]), np.array([20, 60])).hold(np.array([0, 20, 50])).tolist()
+        [True, False, True]
+        """
+        return self.overlap(t_us, t_us + 1)
+
 
 class LabelTables(NamedTuple):
     """All of an annotation except its outlines, on a recording's time line."""

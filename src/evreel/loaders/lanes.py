@@ -7,6 +7,7 @@ the recordings, N and T. A piece never holds frames of two recordings, nor of tw
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -76,10 +77,12 @@ def order_of(names: Sequence[str], *, shuffle: bool, seed: int, epoch: int) -> l
     >>> sorted(order_of(["a", "b", "c"], shuffle=True, seed=0, epoch=1))
     [0, 1, 2]
     """
-    places = list(range(len(names)))
-    if not shuffle:
-        return places
+    return list(_drawn(tuple(names), seed, epoch)) if shuffle else list(range(len(names)))
 
+
+@functools.lru_cache(maxsize=4)
+def _drawn(names: tuple[str, ...], seed: int, epoch: int) -> tuple[int, ...]:
+    """Return a shuffled order, which every lane asks for."""
     seen: Counter[str] = Counter()
 
     def drawn(place: int) -> bytes:
@@ -88,7 +91,7 @@ def order_of(names: Sequence[str], *, shuffle: bool, seed: int, epoch: int) -> l
         seen[name] += 1  # the same name again has a place of its own
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
-    return sorted(places, key=drawn)
+    return tuple(sorted(range(len(names)), key=drawn))
 
 
 def labelled_ranges(is_labelled: npt.NDArray[np.bool_], num_tbins: int) -> Int64Array:

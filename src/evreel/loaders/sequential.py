@@ -11,7 +11,15 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
@@ -21,7 +29,7 @@ import numpy.typing as npt
 
 from evreel.boxes import LoadLabels
 from evreel.dataset.settings import FeatureSettings
-from evreel.errors import EvreelError, ParameterError, UsageError
+from evreel.errors import EvreelError, ParameterError, UsageError, one_line
 from evreel.events import Sensor
 from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE
@@ -41,6 +49,7 @@ from evreel.loaders.sources import (
     check_shapes,
     sources_of,
 )
+from evreel.representations import Representation
 from evreel.steps.common import os_error
 from evreel.timebase import Int64Array
 from evreel.video.labelled import Image
@@ -373,14 +382,8 @@ class Lane:
                 duration_us = self._lanes.num_tbins * step_us
             else:
                 metadata = metadata._replace(spans_us=spans)
-            labels, is_labelled = self._lanes.load_labels(metadata, start_us, duration_us, tensor)
-            is_labelled = np.asarray(is_labelled, dtype=bool)
-            if len(labels) != self._lanes.num_tbins or is_labelled.shape != (len(labels),):
-                raise ParameterError(
-                    f"load_labels returned {len(labels)} labels and {is_labelled.shape} of which "
-                    f"are labelled; {self._lanes.num_tbins} each are expected",
-                    place=info.metadata.name,
-                )
+            found = self._lanes.load_labels(metadata, start_us, duration_us, tensor)
+            labels, is_labelled = _as_labels(found, self._lanes.num_tbins, info.metadata.name)
         for k in range(n):
             room.labels[k][column] = labels[k]
         room.is_labelled[:n, column] = is_labelled[:n]
@@ -434,6 +437,40 @@ def told_by_the_system() -> Iterator[None]:
         yield
     except OSError as error:
         raise EvreelError(os_error(error)) from error
+
+
+def _as_labels(
+    found: Any, num_tbins: int, name: str
+) -> tuple[Sequence[Any], npt.NDArray[np.bool_]]:
+    """Return labels of T frames, and which are labelled, as `load_labels` has returned them.
+
+    Raises
+    ------
+    ParameterError
+        If they are something else.
+    """
+    try:
+        labels, given = found
+        n, is_labelled = len(labels), np.asarray(given)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"load_labels returned {one_line(repr(found), 80)}; a list of {num_tbins} labels and "
+            f"an array of {num_tbins} bool, which of them are labelled, are expected",
+            place=name,
+        ) from error
+    if n != num_tbins or is_labelled.shape != (num_tbins,):
+        raise ParameterError(
+            f"load_labels returned {n} labels and {is_labelled.shape} of which are labelled; "
+            f"{num_tbins} each are expected",
+            place=name,
+        )
+    if not np.isin(is_labelled, (False, True)).all():
+        raise ParameterError(
+            f"load_labels returned {one_line(str(given), 80)} of which are labelled; true or false "
+            "is expected of each",
+            place=name,
+        )
+    return labels, is_labelled.astype(bool)
 
 
 def opened(lanes: Lanes, place: int) -> Frames:
@@ -506,6 +543,10 @@ class LanesLoader:
     """
 
     def __init__(self, lanes: Lanes, num_workers: int) -> None:
+        for name in ("load_labels", "transforms"):
+            function = getattr(lanes, name)
+            if function is not None and not callable(function):
+                raise UsageError(f"{name}={function!r} is not a function")
         self._lanes = lanes
         self.batch_size = lanes.batch_size
         self.num_workers = at_least("num_workers", num_workers, 0)
@@ -535,17 +576,24 @@ class LanesLoader:
         Raises
         ------
         UsageError
-            If that one had other recordings or arguments.
+            If that one had other recordings or arguments, or it is no state.
         """
-        if state.get("identity") != self._identity():
+        try:
+            identity, counts = state["identity"], dict(state["counts"])
+            epoch, batch, n_labels = (int(state[name]) for name in ("epoch", "batch", "labels"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(
+                f"{one_line(repr(state), 80)} is no state of a loader",
+                hint="Give what state_dict returned.",
+            ) from error
+        if identity != self._identity():
             raise UsageError(
                 "the state is of a loader with other recordings or arguments",
                 hint="Make the loader with the same files, batch_size, array_dim, padding, "
                 "shuffle and seed.",
             )
-        self.set_epoch(int(state["epoch"]))
-        self._batch, self._n_labels = int(state["batch"]), int(state["labels"])
-        self.counts = dict(state["counts"])
+        self.set_epoch(epoch)
+        self._batch, self._n_labels, self.counts = batch, n_labels, counts
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of the next epoch, or those that follow a loaded state.
@@ -586,11 +634,21 @@ class LanesLoader:
         ------
         (H', W', 3) uint8. A lane whose memory is reset has a red corner.
         """
-        sources = self._lanes.sources
-        labels = sources[0].labels() if viz_labels is True else {}
-        shown = Shown(sources[0].shown_as(), viz_labels, labels)
+        labels = self._lanes.sources[0].labels() if viz_labels is True else {}
+        shown = Shown(self._shown_as(), viz_labels, labels)
         for batch in LanesLoader.__iter__(self):  # whatever a class that inherits makes of batches
             yield from shown.pictures(batch)
+
+    def _shown_as(self) -> Representation | None:
+        """Return what frames are, as the first recording that can be opened says."""
+        for source in self._lanes.sources:
+            try:
+                with told_by_the_system():
+                    return source.shown_as()
+            except EvreelError:
+                if self._lanes.on_damage == "fail":
+                    raise
+        return None
 
     @property
     def _next_epoch(self) -> int:
@@ -735,8 +793,8 @@ class SequentialLoader(LanesLoader):
             given.look.shape,
             given.look.extra,
             padding=_padding(padding),
-            shuffle=shuffle,
-            seed=seed,
+            shuffle=bool(shuffle),
+            seed=at_least("seed", seed, 0),
             load_labels=load_labels,
             transforms=transforms,
             on_damage=on_damage,
@@ -899,9 +957,9 @@ def at_least(name: str, value: int, least: int) -> int:
 
 
 def _array_dim(array_dim: Sequence[int]) -> tuple[int, ...]:
-    dims = tuple(array_dim)
+    dims = tuple(array_dim) if isinstance(array_dim, Iterable) else ()
     if len(dims) not in (1, 4):
-        raise UsageError(f"array_dim={dims} is neither (T, C, H, W) nor (T,)")
+        raise UsageError(f"array_dim={array_dim} is neither (T, C, H, W) nor (T,)")
     return tuple(at_least("array_dim", dim, 1) for dim in dims)
 
 

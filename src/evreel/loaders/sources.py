@@ -12,7 +12,7 @@ import os
 import tempfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -258,14 +258,17 @@ class Frames(Closing):
     def labelled(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
         """Return which of frames ``[start, stop)`` are labelled, also if without any box.
 
-        A frame is labelled if annotators looked at a part of its window. Where nothing says where
-        they looked, it is labelled if it has a box.
+        A frame is labelled if annotators looked at a part of its window, or at its end if it has a
+        box of then. Where nothing says where they looked, it is labelled if it has a box.
         """
+        n_boxes = np.diff(self._first[start : stop + 1])
         if self._labelled is None:
-            found: npt.NDArray[np.bool_] = np.diff(self._first[start : stop + 1]) > 0
-            return found
+            return n_boxes > 0
         windows = self.windows
-        return self._labelled.overlap(windows.start_us[start:stop], windows.stop_us[start:stop])
+        found = self._labelled.overlap(windows.start_us[start:stop], windows.stop_us[start:stop])
+        t = self._boxes["t"][self._first[start] : self._first[stop]]
+        found[np.repeat(np.arange(stop - start), n_boxes)[self._labelled.hold(t)]] = True
+        return found
 
 
 class OfEvents(Protocol):
@@ -784,21 +787,35 @@ def sources_of(
     own = _own_sources(files, settings, feature, split)
     if own:
         return own
+    if settings is not None and feature is not None:
+        raise UsageError(
+            f"feature={feature!r} is precomputed, and a representation is to be computed live",
+            hint="Give one of them.",
+        )
+    for name, value in (("stream", stream), ("sensor", sensor)):
+        if settings is None and value is not None:
+            raise UsageError(
+                f"{name}={value!r} is of recordings, and frames are precomputed",
+                hint=f"Leave {name} out, or give a representation to compute live.",
+            )
     if release is not None:
         if feature is None and settings is None:
             feature = _only_feature(release)
         each = _members(release, split)
     else:
         assert not isinstance(files, Release)
-        given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+        given: Iterable[Any] = [files]
+        if isinstance(files, Iterable) and not isinstance(files, (str, os.PathLike)):
+            given = files
         each = [
             found
             for one in given
             if not isinstance(one, Source)
             for found in _files_at(one, settings is not None)
         ]
-        if split is not None and not any(isinstance(one, ReleasedRecording) for one in each):
-            raise UsageError(f"split={split!r} is for a release; files have none")
+        for name, value in (("split", split), ("feature", feature)):
+            if value is not None and not any(isinstance(one, ReleasedRecording) for one in each):
+                raise UsageError(f"{name}={value!r} is for a release; files have none")
     if not each:
         raise UsageError(
             "there is no recording" + (f" in split {split!r}" if split else ""),
@@ -830,7 +847,7 @@ def _own_sources(
     if isinstance(files, (str, os.PathLike)):
         if is_rvt_tree(Path(files)):
             own = list(rvt_sources(files, split, feature=feature))
-    elif not isinstance(files, Release):
+    elif isinstance(files, Sequence):
         own = [one for one in files if isinstance(one, Source)]
         if own and (len(own) < len(files) or split is not None):
             raise UsageError("sources go neither with files beside them nor with split=")
@@ -846,6 +863,11 @@ def _files_at(given: str | Path | ReleasedRecording, live: bool) -> list[Path | 
     """Return the recordings, or features files, that a name, wildcard or folder stands for."""
     if isinstance(given, ReleasedRecording):
         return [given]
+    if not isinstance(given, (str, os.PathLike)):
+        raise UsageError(
+            f"{given!r} is neither a file nor a recording of a release",
+            hint="Give paths, a folder, a release or recordings of one.",
+        )
     folder = Path(given)
     if not folder.is_dir():
         return list(files_of([given], but=BOXES_SUFFIX))
@@ -902,5 +924,6 @@ def check_shapes(frames: OfRecording, shape: tuple[int, ...]) -> None:
         raise ParameterError(
             f"its frames are {frames.metadata.shape}; {tuple(shape)} is expected (C, H, W)",
             path=frames.metadata.path,
-            hint="Recordings of a batch must have one shape: give a geometry, or other array_dim.",
+            hint="Recordings of a batch must have one shape: compute frames live in a size that is "
+            "given, or make the features of all in one size.",
         )

@@ -305,11 +305,28 @@ class StreamLoader(LanesLoader):
                 "a stream's events cannot be augmented, but its frames can (of='frames')",
                 hint="Augment frames, or take SequentialLoader or MixedLoader.",
             )
-        name = representation if representation is not None else preprocess_function_name
-        if name is None:
+        named = {name for name in (representation, preprocess_function_name) if name is not None}
+        if not named:
             raise UsageError("there is no representation to compute", hint="Give representation=.")
+        if len(named) > 1:
+            raise UsageError(
+                f"representation={representation!r} and "
+                f"preprocess_function_name={preprocess_function_name!r} are two names of one thing",
+                hint="Give one of them.",
+            )
+        if not isinstance(reading, Reading | None):
+            raise UsageError(
+                f"reading={reading!r} is no Reading",
+                hint="Give evreel.recordings.open.Reading, such as Reading(on_damage='salvage').",
+            )
+        for name in ("window_us", "count"):
+            if name in settings:
+                raise UsageError(
+                    f"{name}={settings[name]!r} is a window, and so is that of mode={mode!r}",
+                    hint="Give mode, delta_t and n_events.",
+                )
         windows = _windows(mode, delta_t, n_events)
-        made = feature_settings(name, {**windows, **settings, **(preprocess_kwargs or {})})
+        made = feature_settings(named.pop(), {**windows, **settings, **(preprocess_kwargs or {})})
         if not isinstance(made.division(), Duration | Count | Mixed):
             raise UsageError(
                 "windows of a stream are of a duration or of a number of events: its end, or other "
@@ -340,8 +357,8 @@ class StreamLoader(LanesLoader):
             at_least("batch_size", batch_size, 1),
             at_least("num_tbins", num_tbins, 1),
             first_look(sources, on_damage)[0],
-            shuffle=shuffle,
-            seed=seed,
+            shuffle=bool(shuffle),
+            seed=at_least("seed", seed, 0),
             load_labels=load_labels,
             transforms=transforms,
             on_damage=on_damage,

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import gc
 import itertools
+import multiprocessing
 import pickle
 import sys
 import warnings
@@ -29,10 +30,14 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from evreel.errors import EvreelError, UsageError, words_of
 from evreel.loaders.filling import PREFETCHED, filled
-from evreel.loaders.sequential import Batch, Lanes, LanesLoader, Room
+from evreel.loaders.sequential import Batch, Lanes, LanesLoader, Room, at_least
 
 
-class InProcesses(LanesLoader):
+class WorkerError(EvreelError, RuntimeError):
+    """A worker process has ended before its time; PyTorch has a RuntimeError for it."""
+
+
+class InProcesses(LanesLoader, IterableDataset):  # type: ignore[misc]
     """What makes a loader of lanes one of tensors and processes: name it before that loader.
 
     Parameters
@@ -48,6 +53,11 @@ class InProcesses(LanesLoader):
         Whether processes, and the files that they have open, outlive an epoch.
     prefetch_factor
         Batches that each process is ahead.
+
+    Raises
+    ------
+    UsageError
+        If a context or a number is none.
     """
 
     def __init__(
@@ -63,11 +73,29 @@ class InProcesses(LanesLoader):
         if self._lanes.transforms is not None:
             of_tensors = _OfTensors(self._lanes.transforms)
             self._lanes = replace(self._lanes, transforms=of_tensors)
+        methods = multiprocessing.get_all_start_methods()
+        if not isinstance(multiprocessing_context, BaseContext | None) and (
+            multiprocessing_context not in methods
+        ):
+            raise UsageError(
+                f"multiprocessing_context={multiprocessing_context!r} is not one of "
+                f"{', '.join(methods)}"
+            )
         self._context = multiprocessing_context
         self._pins = pin_memory and torch.cuda.is_available()
         self._persists = persistent_workers
-        self._prefetch_factor = prefetch_factor
+        self._prefetch_factor = at_least("prefetch_factor", prefetch_factor, 1)
         self._idle: list[Any] = []
+
+    def __iter__(self) -> Iterator[Batch]:
+        """As `LanesLoader` has it; also through a `DataLoader` without processes of its own."""
+        info = get_worker_info()
+        if info is not None and info.dataset is self:
+            raise UsageError(
+                "it is in a DataLoader with num_workers: each of its processes would deliver all",
+                hint="Give num_workers to this loader, and 0 to the DataLoader, or leave that out.",
+            )
+        return super().__iter__()
 
     def close(self) -> None:
         """End the worker processes that wait for another epoch; the next one starts its own."""
@@ -89,7 +117,7 @@ class InProcesses(LanesLoader):
             for batch in itertools.count():
                 room = _bare(lanes).room(n)
                 for k in range(n_workers):
-                    part = next(parts)
+                    part = _next_of(parts)
                     if not isinstance(part, Room):
                         raise part
                     room.put(slice(k, None, n_workers), part)
@@ -137,7 +165,8 @@ class _OfTensors:
     function: Callable[[Any], Any]
 
     def __call__(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.asarray(self.function(torch.from_numpy(inputs)))
+        with torch.no_grad():  # a module has parameters, whose gradients are not wanted here
+            return np.asarray(self.function(torch.from_numpy(inputs)))
 
 
 class _Slots:
@@ -258,6 +287,20 @@ def _begun(workers: Any) -> Iterator[Any]:
             f"cannot start worker processes: {words_of(error)}",
             hint="What they are given must be picklable: define functions at the top of a module; "
             "or choose multiprocessing_context='fork', or num_workers=0.",
+        ) from error
+
+
+def _next_of(parts: Iterator[Any]) -> Any:
+    """Return the next part, or raise `WorkerError` if its process has been ended."""
+    try:
+        return next(parts)
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise  # of the caller's function
+        raise WorkerError(
+            f"a worker process has been ended: {words_of(error)}",
+            hint="If the system had no memory left, choose fewer workers, or a smaller batch_size "
+            "or prefetch_factor; state_dict says where to go on.",
         ) from error
 
 
