@@ -128,7 +128,7 @@ def test_mixed__streams_are_those_of_the_sequential_loader(tmp_path):
         np.testing.assert_array_equal(one["mask_keep_memory"][:2], other["mask_keep_memory"])
 
 
-@pytest.mark.parametrize(("workers", "epoch"), [(0, "streams"), (3, "longest")])
+@pytest.mark.parametrize(("workers", "epoch"), [(0, "streams"), (3, "longest"), (1, "once")])
 def test_mixed__goes_on_from_a_state_as_if_never_interrupted(tmp_path, workers, epoch):
     files = labelled_files(tmp_path, RECORDINGS)
     arguments = {

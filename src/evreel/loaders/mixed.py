@@ -226,6 +226,7 @@ class RandomLane(Lane):
 
     def fill(self, room: Room, column: int) -> None:
         """Fill the lane's column of the next batch; nothing if all sequences were drawn."""
+        self._last = None  # what was drawn before says nothing of a lane that is over
         super().fill(room, column)
         if self._is_missing:
             room.is_alive[column] = not self._pass
@@ -340,7 +341,7 @@ class MixedLoader(LanesLoader):
     Yields
     ------
     What `SequentialLoader` does, and ``is_stream`` (N,) bool. `mask_keep_memory` of random lanes is
-    always 0.
+    always 0, and their `video_infos` is None when all sequences were drawn.
 
     Raises
     ------
