@@ -11,8 +11,16 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -397,6 +405,8 @@ class Lane:
                 n = n_pieces(segments, lanes.num_tbins, drop=lanes.drops)
                 if not (self._skip or self._pass):
                     self._counted().count("labels_outside_windows", frames.n_labels_outside)
+                    if len(frames.segments) > len(segments) == 0:
+                        self._counted().count("recordings_without_labels", 1)
                     if lanes.load_labels is None and not frames.has_boxes:
                         self._counted().count("recordings_without_boxes", 1)
                 if n <= self._skip:
@@ -480,7 +490,13 @@ class LanesLoader:
     """
 
     def __init__(self, lanes: Lanes, num_workers: int) -> None:
-        self._lanes = lanes
+        for augment in (lanes.augment_of(True), lanes.augment_of(False)):
+            if not isinstance(augment, Augment | None):
+                raise UsageError(
+                    f"augment={augment!r} is not an Augment",
+                    hint="Give such as Augment(flip_x=0.5), of evreel.loaders.augment.",
+                )
+        self._lanes = replace(lanes, seed=_whole("seed", lanes.seed))
         self.num_workers = at_least("num_workers", num_workers, 0)
         self.counts: MutableMapping[str, int] = {}
         self._epoch, self._batch, self._begun = 0, 0, False
@@ -494,7 +510,7 @@ class LanesLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be an epoch's, from its start."""
-        self._epoch, self._batch, self._n_labels = epoch, 0, 0
+        self._epoch, self._batch, self._n_labels = at_least("epoch", epoch, 0), 0, 0
         self._begun, self._turn = False, None
 
     def state_dict(self) -> dict[str, Any]:
@@ -870,15 +886,26 @@ def _size(dims: tuple[int, ...], settings: FeatureSettings | None) -> Sensor | N
 
 def at_least(name: str, value: int, least: int) -> int:
     """Return a whole number, or raise `UsageError` if it is none, or less than `least`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    if not _is_whole(value) or value < least:
         raise UsageError(f"{name}={value!r} is not a whole number of {least} or more")
     return int(value)
 
 
+def _whole(name: str, value: int) -> int:
+    """Return a whole number, or raise `UsageError` if it is none."""
+    if not _is_whole(value):
+        raise UsageError(f"{name}={value!r} is not a whole number")
+    return int(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def _array_dim(array_dim: Sequence[int]) -> tuple[int, ...]:
-    dims = tuple(array_dim)
+    dims = tuple(array_dim) if isinstance(array_dim, Iterable) else ()
     if len(dims) not in (1, 4):
-        raise UsageError(f"array_dim={dims} is neither (T, C, H, W) nor (T,)")
+        raise UsageError(f"array_dim={array_dim!r} is neither (T, C, H, W) nor (T,)")
     return tuple(at_least("array_dim", dim, 1) for dim in dims)
 
 
