@@ -227,6 +227,9 @@ def mean_average_precision(truth: Sequence[Boxes], found: Sequence[Boxes], n_cla
                     "iscrowd": 0,
                 }
 
+    answers = list(rows(found))
+    if not answers:
+        return 0.0
     coco = COCO()
     coco.dataset = {
         "images": [{"id": k} for k in range(len(truth))],
@@ -235,7 +238,7 @@ def mean_average_precision(truth: Sequence[Boxes], found: Sequence[Boxes], n_cla
     }
     with contextlib.redirect_stdout(io.StringIO()):  # COCO prints as it goes
         coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(list(rows(found))), "bbox")
+        evaluation = COCOeval(coco, coco.loadRes(answers), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -329,7 +332,7 @@ def main() -> int:
     """Train, compare with the baseline, and print both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("release", type=Path, help="folder of the release")
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that load batches")
     parser.add_argument("--forget", action="store_true", help="clear the memory at each frame")

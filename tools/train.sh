@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python examples/simulate_recordings.py data/train
 for name in train train_gestures; do
-    snakemake --cores "$CORES" release --quiet rules --configfile "configs/$name.yaml"
+    snakemake --cores "$CORES" release --quiet rules progress --configfile "configs/$name.yaml"
 done
 python examples/train_detector.py results/train/release/traffic-1.0
 python examples/train_classifier.py results/train_gestures/release/gestures-1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -39,7 +40,7 @@ def of_random(batch):
             yield int(lane), number, last
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     recordings=st.lists(
         st.integers(1, 9).flatmap(
@@ -128,20 +129,20 @@ def test_mixed__streams_are_those_of_the_sequential_loader(tmp_path):
         np.testing.assert_array_equal(one["mask_keep_memory"][:2], other["mask_keep_memory"])
 
 
-@pytest.mark.parametrize(("workers", "epoch"), [(0, "streams"), (3, "longest")])
+@pytest.mark.parametrize(("workers", "epoch"), [(0, "streams"), (3, "longest"), (1, "once")])
 def test_mixed__goes_on_from_a_state_as_if_never_interrupted(tmp_path, workers, epoch):
     files = labelled_files(tmp_path, RECORDINGS)
     arguments = {
         "array_dim": (2,),
         "n_stream": 2,
-        "n_random": 3,
+        "n_random": 2,
         "seed": 5,
         "epoch": epoch,
         "augment": Augment(flip_y=0.5, shift_px=1),
         "augment_streams": RVT_STREAMS,
     }
     every = [*(whole := MixedLoader(files, num_workers=0, **arguments)), *whole]
-    for n in (4,) if workers else (1, 3):
+    for n in (4,) if workers else (3,):
         interrupted = MixedLoader(files, num_workers=2, **arguments)
         going = iter(interrupted)
         for _ in range(n):
@@ -265,9 +266,35 @@ def test_damage__of_a_recording_is_skipped_and_counted_or_named(tmp_path):
         ({"epoch": "all"}, "epoch='all' is not one of streams"),
         ({"ranges": "some"}, "ranges='some' is not one of all"),
         ({"n_stream": 2, "n_random": 0, "epoch": "windows"}, "there are no lanes of them"),
+        ({"stream_share": "half"}, "stream_share='half' is not from 0 to 1"),
         ({"array_dim": (12,)}, "no frame that is labelled has 11 frames before it"),
+        ({"array_dim": 2}, r"array_dim=2 is neither \(T, C, H, W\) nor"),
+        ({"seed": None}, "seed=None is not a whole number"),
+        ({"augment": {"flip_x": 1}}, "augment=.* is not an Augment"),
+        ({"augment_streams": "rvt"}, "augment='rvt' is not an Augment"),
     ],
 )
 def test_arguments__that_are_not_valid_are_refused(tmp_path, arguments, problem):
     with pytest.raises(UsageError, match=problem):
         MixedLoader(labelled_files(tmp_path, RECORDINGS), **{"array_dim": (2,)} | arguments)
+
+
+def test_seeds_and_epochs__of_numpy_are_plain_numbers(tmp_path):
+    files = labelled_files(tmp_path, RECORDINGS)
+    loader = MixedLoader(files, array_dim=(2,), seed=np.int64(3))
+    loader.set_epoch(np.int64(2))
+    state = json.loads(json.dumps(loader.state_dict()))
+    MixedLoader(files, array_dim=(2,), seed=3).load_state_dict(state)
+    with pytest.raises(UsageError, match=r"epoch=1\.5 is not a whole number"):
+        loader.set_epoch(1.5)
+
+
+def test_labels__of_which_there_are_none_are_said_or_counted(tmp_path):
+    files = labelled_files(tmp_path, [(5, set()), (6, set())])
+    with pytest.raises(UsageError, match=r"no frame is labelled: .* Give recordings with boxes or"):
+        MixedLoader(files, array_dim=(2,), n_stream=1, n_random=1)
+    with pytest.raises(UsageError, match="no frame has a box: there is no random"):
+        MixedLoader(files, array_dim=(2,), n_stream=1, n_random=1, ends_at="boxes")
+    loader = MixedLoader(files, array_dim=(2,), n_stream=2, n_random=0, ranges="labelled")
+    assert len(loader) == len(list(loader)) == 0
+    assert loader.counts == {"recordings_without_labels": 2}

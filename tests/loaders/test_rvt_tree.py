@@ -126,6 +126,22 @@ def fewer_labelled(sequence):
     np.save(next(sequence.glob("event*/*")) / "objframe_idx_2_repr_idx.npy", np.array([5]))
 
 
+def turned_windows(sequence):
+    path = next(sequence.glob("event*/*")) / "timestamps_us.npy"
+    np.save(path, np.load(path)[::-1])
+
+
+def other_first_boxes(sequence):
+    path = sequence / "labels_v2/labels.npz"
+    with np.load(path) as read:
+        labels = read["labels"]
+    np.savez(path, labels=labels, objframe_idx_2_label_idx=np.array([0, 99]))
+
+
+def no_labels(sequence):
+    (sequence / "labels_v2/labels.npz").unlink()
+
+
 def cut_frames(sequence):
     path = next(sequence.glob("event*/*/*.h5"))
     path.write_bytes(path.read_bytes()[:-3000])
@@ -154,6 +170,9 @@ def no_frames(sequence):
         (other_windows, "objframe_idx_2_repr_idx.npy: its labelled frames are not"),
         (later_labelled, "objframe_idx_2_repr_idx.npy: its labelled frames are not"),
         (fewer_labelled, "labels.npz: its 4 boxes are of 2 labelled frames; 1 are expected"),
+        (turned_windows, "timestamps_us.npy: its windows are not in the order of time"),
+        (other_first_boxes, "labels.npz: its objframe_idx_2_label_idx does not go up from 0 to 4"),
+        (no_labels, "labels.npz: cannot be read"),
         (cut_frames, "event_representations.h5"),
         (flipped_frames, "event_representations.h5: window 6: cannot be decompressed"),
         (no_folder, "event_representations_v2: has neither event_representations.h5 nor"),
@@ -186,3 +205,17 @@ def test_rvt_tree__of_several_frames_or_none__says_what_to_do(tmp_path):
         rvt_sources(tree, "val")
     with pytest.raises(UsageError, match="nothing is computed live"):
         SequentialLoader(rvt_sources(tree, feature="other"), 50_000, "histogram")
+
+
+def test_rvt_tree__of_another_duration_than_asked_for_is_refused(tmp_path):
+    tree = rvt_tree(tmp_path, {"train/a": (3, [2])})
+    assert len(SequentialLoader(tree, 50_000)) == 3
+    with pytest.raises(UsageError, match="its windows are of 50000 µs; 10000 µs are asked for"):
+        SequentialLoader(tree, 10_000)
+
+
+def test_rvt_tree__is_found_from_within_a_split(tmp_path, monkeypatch):
+    tree = rvt_tree(tmp_path, {"train/a": (3, [2]), "val/b": (3, [2])})
+    monkeypatch.chdir(tree / "train")
+    for split in (None, "train"):
+        assert [source.name for source in rvt_sources(".", split)] == ["a"]

@@ -107,6 +107,7 @@ def test_score__is_1_for_the_labels_and_less_for_each_fault():
         frame["class_confidence"] = 0.9
     assert score(right) == pytest.approx(1)
     assert score([right[0], NONE, right[2][:1]]) == pytest.approx(0.75, abs=0.01)
+    assert score([NONE] * 3) == 0
     moved = [frame.copy() for frame in right]
     for frame in moved:
         frame["x"] += 20

@@ -10,6 +10,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -226,6 +227,7 @@ class RandomLane(Lane):
 
     def fill(self, room: Room, column: int) -> None:
         """Fill the lane's column of the next batch; nothing if all sequences were drawn."""
+        self._last = None  # what was drawn before says nothing of a lane that is over
         super().fill(room, column)
         if self._is_missing:
             room.is_alive[column] = not self._pass
@@ -335,12 +337,13 @@ class MixedLoader(LanesLoader):
     Attributes
     ----------
     counts : as `SequentialLoader` has it; and ``repeated_sequences``, which began again within an
-        epoch; ``labels_too_early``, frames with too few before them to end a sequence.
+        epoch; ``labels_too_early``, frames with too few before them to end a sequence;
+        ``recordings_without_labels``, of which `ranges` leaves nothing to stream.
 
     Yields
     ------
     What `SequentialLoader` does, and ``is_stream`` (N,) bool. `mask_keep_memory` of random lanes is
-    always 0.
+    always 0, and their `video_infos` is None when all sequences were drawn.
 
     Raises
     ------
@@ -411,11 +414,7 @@ class MixedLoader(LanesLoader):
         if shares[1]:
             drawn = Drawn.of(given.sources, given.num_tbins, ends_at, on_damage)
             if not len(drawn):
-                raise UsageError(
-                    f"no frame that is labelled has {given.num_tbins - 1} frames before it "
-                    f"({drawn.n_too_early} are too early): there is no random sequence to draw",
-                    hint="Give recordings with boxes, fewer frames (T), or n_random=0.",
-                )
+                raise _nothing_drawn(drawn.n_too_early, given.num_tbins, ends_at)
         lanes = MixedLanes(
             given.sources,
             sum(shares),
@@ -476,6 +475,18 @@ class MixedLoader(LanesLoader):
         return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
+def _nothing_drawn(n_too_early: int, num_tbins: int, ends_at: EndsAt) -> UsageError:
+    what = "is labelled" if ends_at == "labelled" else "has a box"
+    if n_too_early:
+        what = f"that {what} has {num_tbins - 1} frames before it ({n_too_early} are too early)"
+    return UsageError(
+        f"no frame {what}: there is no random sequence to draw",
+        hint="Give recordings with boxes"
+        + (", fewer frames (T)," if n_too_early else "")
+        + " or n_random=0.",
+    )
+
+
 def _shares(
     batch_size: int, stream_share: float, n_stream: int | None, n_random: int | None
 ) -> tuple[int, int]:
@@ -494,7 +505,8 @@ def _shares(
             raise UsageError("n_stream=0 and n_random=0 leave no lane")
         return found
     size = at_least("batch_size", batch_size, 1)
-    if isinstance(stream_share, bool) or not 0 <= stream_share <= 1:
+    share: object = stream_share
+    if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= float(share) <= 1:
         raise UsageError(f"stream_share={stream_share!r} is not from 0 to 1")
     if stream_share in (0, 1):
         return round(size * stream_share), round(size * (1 - stream_share))

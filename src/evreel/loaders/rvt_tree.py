@@ -48,7 +48,11 @@ def is_rvt_tree(path: Path) -> bool:
 
 
 def rvt_sources(
-    tree: str | Path, split: str | None = None, *, feature: str | None = None
+    tree: str | Path,
+    split: str | None = None,
+    *,
+    feature: str | None = None,
+    delta_t_us: int | None = None,
 ) -> list[RvtSource]:
     """Return the sequences of a tree in the order of their names, split by split.
 
@@ -61,13 +65,15 @@ def rvt_sources(
     feature
         Name of the folder of frames, such as ``stacked_histogram_dt=50_nbins=10``; None if each
         sequence has but one.
+    delta_t_us
+        Duration that windows must have, where the folder's name says it; None for any.
 
     Raises
     ------
     UsageError
-        If there is no sequence, or no such folder.
+        If there is no sequence, or no such folder, or windows are of another duration.
     """
-    tree = Path(tree)
+    tree = Path(tree).absolute()
     found = [
         RvtSource(folder.name, folder, feature or _only_frames(folder))
         for folder in _sequences(tree, split)
@@ -78,6 +84,14 @@ def rvt_sources(
             path=tree,
             hint=f"Expected is <split>/<sequence>/{_FRAMES}.",
         )
+    for source in found:
+        duration_us = _duration_of(source.feature)
+        if duration_us and delta_t_us not in (None, duration_us):
+            raise UsageError(
+                f"its windows are of {duration_us} µs; {delta_t_us} µs are asked for",
+                path=source.path / _FRAMES / source.feature,
+                hint=f"Ask for delta_t={duration_us}, or leave it out.",
+            )
     return found
 
 
@@ -148,6 +162,12 @@ class RvtFrames(Frames):
         ends = _whole_numbers(folder / "timestamps_us.npy")
         labelled = _whole_numbers(folder / "objframe_idx_2_repr_idx.npy")
         n = len(ends)
+        if (np.diff(ends) < 0).any():
+            raise LayoutError(
+                "its windows are not in the order of time",
+                path=folder / "timestamps_us.npy",
+                hint=_AGAIN,
+            )
         if len(labelled) and not (np.diff(labelled, prepend=-1, append=n) > 0).all():
             raise LayoutError(
                 f"its labelled frames are not different ones of {n} windows in order",
@@ -337,9 +357,15 @@ def _boxes_of(path: Path, n: int) -> tuple[Boxes, Int64Array]:
             records, first = read["labels"], read["objframe_idx_2_label_idx"]
         first = np.append(first, len(records)).astype(np.int64)
     boxes = as_boxes(records, path)
-    if len(first) != n + 1 or first[0] != 0 or (np.diff(first) < 0).any():
+    if len(first) != n + 1:
         raise AnnotationError(
             f"its {len(boxes)} boxes are of {len(first) - 1} labelled frames; {n} are expected",
+            path=path,
+            hint=_AGAIN,
+        )
+    if first[0] != 0 or (np.diff(first) < 0).any():
+        raise AnnotationError(
+            f"its objframe_idx_2_label_idx does not go up from 0 to {len(boxes)} boxes at most",
             path=path,
             hint=_AGAIN,
         )

@@ -20,7 +20,7 @@ from collections.abc import (
     MutableMapping,
     Sequence,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -407,6 +407,8 @@ class Lane:
                 n = n_pieces(segments, lanes.num_tbins, drop=lanes.drops)
                 if not (self._skip or self._pass):
                     self._counted().count("labels_outside_windows", frames.n_labels_outside)
+                    if len(frames.segments) > len(segments) == 0:
+                        self._counted().count("recordings_without_labels", 1)
                     if lanes.load_labels is None and not frames.has_boxes:
                         self._counted().count("recordings_without_boxes", 1)
                 if n <= self._skip:
@@ -547,7 +549,13 @@ class LanesLoader:
             function = getattr(lanes, name)
             if function is not None and not callable(function):
                 raise UsageError(f"{name}={function!r} is not a function")
-        self._lanes = lanes
+        for augment in (lanes.augment_of(True), lanes.augment_of(False)):
+            if not isinstance(augment, Augment | None):
+                raise UsageError(
+                    f"augment={augment!r} is not an Augment",
+                    hint="Give such as Augment(flip_x=0.5), of evreel.loaders.augment.",
+                )
+        self._lanes = replace(lanes, seed=_whole("seed", lanes.seed))
         self.batch_size = lanes.batch_size
         self.num_workers = at_least("num_workers", num_workers, 0)
         self.counts: MutableMapping[str, int] = {}
@@ -557,7 +565,7 @@ class LanesLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be an epoch's, from its start."""
-        self._epoch, self._batch, self._n_labels = epoch, 0, 0
+        self._epoch, self._batch, self._n_labels = at_least("epoch", epoch, 0), 0, 0
         self._begun, self._turn = False, None
 
     def state_dict(self) -> dict[str, Any]:
@@ -794,7 +802,7 @@ class SequentialLoader(LanesLoader):
             given.look.extra,
             padding=_padding(padding),
             shuffle=bool(shuffle),
-            seed=at_least("seed", seed, 0),
+            seed=seed,
             load_labels=load_labels,
             transforms=transforms,
             on_damage=on_damage,
@@ -951,15 +959,26 @@ def _size(dims: tuple[int, ...], settings: FeatureSettings | None) -> Sensor | N
 
 def at_least(name: str, value: int, least: int) -> int:
     """Return a whole number, or raise `UsageError` if it is none, or less than `least`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    if not _is_whole(value) or value < least:
         raise UsageError(f"{name}={value!r} is not a whole number of {least} or more")
     return int(value)
+
+
+def _whole(name: str, value: int) -> int:
+    """Return a whole number, or raise `UsageError` if it is none."""
+    if not _is_whole(value):
+        raise UsageError(f"{name}={value!r} is not a whole number")
+    return int(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _array_dim(array_dim: Sequence[int]) -> tuple[int, ...]:
     dims = tuple(array_dim) if isinstance(array_dim, Iterable) else ()
     if len(dims) not in (1, 4):
-        raise UsageError(f"array_dim={array_dim} is neither (T, C, H, W) nor (T,)")
+        raise UsageError(f"array_dim={array_dim!r} is neither (T, C, H, W) nor (T,)")
     return tuple(at_least("array_dim", dim, 1) for dim in dims)
 
 

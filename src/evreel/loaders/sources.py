@@ -784,7 +784,7 @@ def sources_of(
     if isinstance(files, (str, os.PathLike)) and Path(files, MANIFEST).is_file():
         release = open_release(files)
     each: Sequence[Path | ReleasedRecording]
-    own = _own_sources(files, settings, feature, split)
+    own = _own_sources(files, settings, feature, split, delta_t_us)
     if own:
         return own
     if settings is not None and feature is not None:
@@ -838,7 +838,11 @@ def sources_of(
 
 
 def _own_sources(
-    files: Files, settings: FeatureSettings | None, feature: str | None, split: str | None
+    files: Files,
+    settings: FeatureSettings | None,
+    feature: str | None,
+    split: str | None,
+    delta_t_us: int | None,
 ) -> list[Source]:
     """Return sources that are given as such, or by RVT's tree; nothing if it is something else."""
     from evreel.loaders.rvt_tree import is_rvt_tree, rvt_sources
@@ -846,7 +850,7 @@ def _own_sources(
     own: list[Source] = []
     if isinstance(files, (str, os.PathLike)):
         if is_rvt_tree(Path(files)):
-            own = list(rvt_sources(files, split, feature=feature))
+            own = list(rvt_sources(files, split, feature=feature, delta_t_us=delta_t_us))
     elif isinstance(files, Sequence):
         own = [one for one in files if isinstance(one, Source)]
         if own and (len(own) < len(files) or split is not None):

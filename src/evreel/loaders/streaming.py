@@ -358,7 +358,7 @@ class StreamLoader(LanesLoader):
             at_least("num_tbins", num_tbins, 1),
             first_look(sources, on_damage)[0],
             shuffle=bool(shuffle),
-            seed=at_least("seed", seed, 0),
+            seed=seed,
             load_labels=load_labels,
             transforms=transforms,
             on_damage=on_damage,
