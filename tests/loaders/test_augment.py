@@ -242,5 +242,6 @@ def test_augment__names_what_it_cannot_do(stores, tmp_path):
     with pytest.raises(UsageError, match="does not go with a geometry that resizes"):
         list(SequentialLoader(*arguments, geometry=resized, augment=Augment(of="events")))
     tree = rvt_tree(tmp_path / "tree", {"train/a": (3, [2])})
-    with pytest.raises(UsageError, match="are computed already, so that events cannot"):
-        list(SequentialLoader(tree, augment=Augment(of="events")))
+    for on_damage in ("fail", "skip"):
+        with pytest.raises(UsageError, match="are computed already, so that events cannot"):
+            list(SequentialLoader(tree, augment=Augment(of="events"), on_damage=on_damage))

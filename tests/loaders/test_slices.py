@@ -490,7 +490,7 @@ def test_damage__of_rows_is_named_and_never_another_slice(release, tmp_path):
         ([], {}, "there are no slices"),
         ("nowhere", {}, "nowhere"),
         (".", {}, "has no slices"),
-        ("nowhere", {"on_damage": "ignore"}, "on_damage='ignore' is neither"),
+        ("nowhere", {"on_damage": "ignore"}, "on_damage='ignore' is not one of fail, skip"),
         ("nowhere", {"split": "train"}, "nowhere: does not exist"),
         (".", {"split": "train"}, "split='train' is for a release"),
         (None, {}, "slices are of a release, of files or of a folder, not of None"),

@@ -576,7 +576,7 @@ def test_own_representation__that_looks_at_all_without_carrying_has_all(tmp_path
         ({"delta_t": None}, "mode='delta_t' needs delta_t"),
         ({"mode": "mixed"}, "mode='mixed' needs n_events"),
         ({"representation": None}, "no representation"),
-        ({"padding_mode": "wrap"}, "padding_mode='wrap' is neither"),
+        ({"padding_mode": "wrap"}, "padding_mode='wrap' is not one of zeros, data"),
         ({"height": 5}, "height=5 and width=None: give both"),
         ({"height": 5, "width": 5, "geometry": {"flip_x": True}}, "another one is given"),
         ({"max_duration": 0}, "max_duration=0 is not a whole number of 1 or more"),

@@ -616,5 +616,5 @@ def test_damaged_recording__is_an_error_or_is_left_out_and_counted(parks, tmp_pa
     left = WindowsDataset(folder, "counts", on_damage="skip")
     assert left.counts == {"skipped_recordings": 1} and set(left.labels["recording"]) == {"park"}
     assert left.declared["arguments"]["on_damage"] == "skip"
-    with pytest.raises(UsageError, match="on_damage is 'ignore'; it is fail or skip"):
+    with pytest.raises(UsageError, match="on_damage='ignore' is not one of fail, skip"):
         WindowsDataset(folder, "counts", on_damage="ignore")

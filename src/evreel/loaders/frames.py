@@ -15,17 +15,19 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import ParameterError, RepresentationError, UsageError, did_you_mean
+from evreel.errors import ParameterError, RepresentationError, UsageError
 from evreel.events import Events, Sensor
+from evreel.loaders.arguments import at_least, check_on_damage, one_of
 from evreel.loaders.cached import ArrayCache
 from evreel.loaders.code_digest import digest_of_function
-from evreel.loaders.samples import LabelledSamples, OnDamage, SampleSource
+from evreel.loaders.damage import OnDamage
+from evreel.loaders.samples import LabelledSamples, SampleSource
 from evreel.provenance import canonical_json
 from evreel.representations import Feature, Representation, create, frames
 from evreel.representations.base import Frame
 from evreel.representations.functions import Own
 from evreel.representations.sources import telling
-from evreel.timebase import FARTHEST, Int64Array
+from evreel.timebase import Int64Array
 from evreel.windows import MOST_WINDOWS, Number, Windows, cut
 
 EventArrays = dict[str, npt.NDArray[Any]]
@@ -139,8 +141,8 @@ class FramesDataset:
         structured: bool = False,
         on_damage: OnDamage = "fail",
     ) -> None:
-        _one_of("data_type", data_type, (None, "event", "frame"))
-        _one_of("on_damage", on_damage, ("fail", "skip"))
+        one_of("data_type", data_type, (None, "event", "frame"))
+        check_on_damage(on_damage)
         self._integration = _integration(
             frames_number, split_by, duration, custom_integrate_function, representation, feature
         )
@@ -494,12 +496,10 @@ def _integration(
         return _ByFunction(function)
     number = None
     if frames_number is not None:
-        _one_of("split_by", split_by, (None, "number", "time"))
-        _whole("frames_number", frames_number)
-        number = Number(int(frames_number), "time" if split_by == "time" else "count")
-    else:
-        _whole("duration", duration)
-    windows = number, None if duration is None else int(duration)
+        one_of("split_by", split_by, (None, "number", "time"))
+        n = at_least("frames_number", frames_number, 1)
+        number = Number(n, "time" if split_by == "time" else "count")
+    windows = number, None if duration is None else at_least("duration", duration, 1)
     if representation is None:
         return _Counted(*windows)
     if isinstance(representation, str):
@@ -513,19 +513,3 @@ def _integration(
     if whole.geometry.labels:
         raise UsageError("a geometry with labels needs slices, which samples have not")
     return _Represented(*windows, whole)
-
-
-def _whole(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise UsageError(f"{name}={value!r} is not a whole number")
-    if not 1 <= value <= FARTHEST:
-        raise UsageError(f"{name}={value} is not within 1 to {FARTHEST}")
-
-
-def _one_of(name: str, value: object, known: tuple[str | None, ...]) -> None:
-    if value not in known:
-        names = [text for text in known if text is not None]
-        guess = did_you_mean(value, names)
-        raise UsageError(
-            f"{name}={value!r} is not one of {', '.join(names)}" + (f"; {guess}" if guess else "")
-        )

@@ -11,27 +11,26 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from evreel.boxes import LoadLabels
 from evreel.errors import EvreelError, UsageError
 from evreel.events import Sensor
+from evreel.loaders.arguments import at_least, one_of
 from evreel.loaders.augment import Augment, Change
+from evreel.loaders.damage import OnDamage, is_left_out, told_by_the_system
 from evreel.loaders.lanes import Piece, drawn_order, labelled_ranges, n_pieces, order_of
 from evreel.loaders.sequential import (
     Batch,
     Lane,
     Lanes,
     LanesLoader,
-    OnDamage,
     Room,
     Transform,
-    at_least,
     given_by,
     opened,
-    told_by_the_system,
 )
 from evreel.loaders.sources import Files, Frames, SensorSize, Source
 from evreel.timebase import Int64Array
@@ -89,10 +88,8 @@ class Drawn:
                         n_too_early += len(ends) - len(fits)
                         stops.append(low + fits)
                         places.append(np.full(len(fits), place, dtype=np.int64))
-            except UsageError:
-                raise
-            except EvreelError:
-                if on_damage == "fail":
+            except EvreelError as error:
+                if not is_left_out(error, on_damage):
                     raise
                 n_skipped += 1
         return cls(np.concatenate(places), np.concatenate(stops), n_too_early, n_skipped)
@@ -259,10 +256,8 @@ class RandomLane(Lane):
             return self._open[place]
         try:
             frames = opened(self._lanes, place)
-        except UsageError:
-            raise
-        except EvreelError:
-            if self._lanes.on_damage == "fail":
+        except EvreelError as error:
+            if not is_left_out(error, self._lanes.on_damage):
                 raise
             return None
         self._open[place] = frames
@@ -388,13 +383,12 @@ class MixedLoader(LanesLoader):
         shares = _shares(batch_size, stream_share, n_stream, n_random)
         epoch = ("streams" if shares[0] else "windows") if epoch is None else epoch
         for name, value, known in (
-            ("ranges", ranges, ("all", "labelled", "from_first_label")),
-            ("epoch", epoch, ("streams", "windows", "longest", "once")),
-            ("ends_at", ends_at, ("labelled", "boxes")),
+            ("ranges", ranges, get_args(Ranges)),
+            ("epoch", epoch, get_args(Epoch)),
+            ("ends_at", ends_at, get_args(EndsAt)),
             ("dtype", dtype, ("float32", "stored")),
         ):
-            if value not in known:
-                raise UsageError(f"{name}={value!r} is not one of {', '.join(known)}")
+            one_of(name, value, known)
         if not shares[epoch == "windows"] and epoch in ("streams", "windows"):
             raise UsageError(f"epoch={epoch!r}, but there are no lanes of them")
         given = given_by(
@@ -459,10 +453,8 @@ class MixedLoader(LanesLoader):
         try:
             with told_by_the_system(), source.open() as frames:
                 return n_pieces(lanes.segments(frames), lanes.num_tbins)
-        except UsageError:
-            raise
-        except EvreelError:
-            if lanes.on_damage == "fail":
+        except EvreelError as error:
+            if not is_left_out(error, lanes.on_damage):
                 raise
             return 0
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,13 +20,13 @@ from evreel.files.hdf5 import REBUILD, layout_of
 from evreel.files.opened import OpenFiles
 from evreel.files.samples import SamplesFile
 from evreel.layout import EVENTS, FEATURES
+from evreel.loaders.damage import OnDamage
 from evreel.provenance import state
 from evreel.release.open import Release, ReleasedRecording, open_release
 from evreel.samples.tables import Assigned
 from evreel.text import nfc
 from evreel.timebase import frozen
 
-OnDamage = Literal["fail", "skip"]
 SampleFiles: TypeAlias = tuple[str | os.PathLike[str], str | os.PathLike[str]]
 """An events store, or a features file, and the samples file of the same recording."""
 SampleSource: TypeAlias = Release | str | os.PathLike[str] | SampleFiles | Iterable[SampleFiles]

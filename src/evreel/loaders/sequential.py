@@ -33,7 +33,9 @@ from evreel.errors import EvreelError, ParameterError, UsageError, one_line
 from evreel.events import Sensor
 from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE
+from evreel.loaders.arguments import at_least, check_on_damage, whole
 from evreel.loaders.augment import Augment, Change
+from evreel.loaders.damage import OnDamage, is_left_out, told_by_the_system
 from evreel.loaders.filling import filled
 from evreel.loaders.lanes import Piece, n_pieces, order_of, pieces
 from evreel.loaders.live import feature_settings
@@ -50,13 +52,11 @@ from evreel.loaders.sources import (
     sources_of,
 )
 from evreel.representations import Representation
-from evreel.steps.common import os_error
 from evreel.timebase import Int64Array
 from evreel.video.labelled import Image
 
 Batch = dict[str, Any]
 Padding = Literal["pad", "drop"]
-OnDamage = Literal["fail", "skip"]
 Transform = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 _KEYS = (
@@ -286,8 +286,8 @@ class Lane:
         changed = change if change is not None and change.of == "events" else None
         try:
             self._read(frames, piece, room, column, changed)
-        except EvreelError:
-            if self._lanes.on_damage == "fail":
+        except EvreelError as error:
+            if not is_left_out(error, self._lanes.on_damage):
                 raise
             inputs[:] = 0
             for values in room.extra.values():
@@ -394,10 +394,8 @@ class Lane:
         for place in lanes.order_of_lane(self._number, self._epoch, self._pass):
             try:
                 frames = opened(lanes, place)
-            except UsageError:
-                raise
-            except EvreelError:
-                if lanes.on_damage == "fail":
+            except EvreelError as error:
+                if not is_left_out(error, lanes.on_damage):
                     raise
                 if not self._skip:
                     self._counted().count("skipped_recordings", 1)
@@ -430,15 +428,6 @@ class Lane:
     def close(self) -> None:
         """Close what is open."""
         self._turns.close()  # type: ignore[attr-defined]
-
-
-@contextlib.contextmanager
-def told_by_the_system() -> Iterator[None]:
-    """Turn what the system refuses into an error of evreel's."""
-    try:
-        yield
-    except OSError as error:
-        raise EvreelError(os_error(error)) from error
 
 
 def _as_labels(
@@ -555,7 +544,7 @@ class LanesLoader:
                     f"augment={augment!r} is not an Augment",
                     hint="Give such as Augment(flip_x=0.5), of evreel.loaders.augment.",
                 )
-        self._lanes = replace(lanes, seed=_whole("seed", lanes.seed))
+        self._lanes = replace(lanes, seed=whole("seed", lanes.seed))
         self.batch_size = lanes.batch_size
         self.num_workers = at_least("num_workers", num_workers, 0)
         self.counts: MutableMapping[str, int] = {}
@@ -653,8 +642,8 @@ class LanesLoader:
             try:
                 with told_by_the_system():
                     return source.shown_as()
-            except EvreelError:
-                if self._lanes.on_damage == "fail":
+            except EvreelError as error:
+                if not is_left_out(error, self._lanes.on_damage):
                     raise
         return None
 
@@ -840,10 +829,8 @@ class SequentialLoader(LanesLoader):
                     frames.n_frames,
                     sum(frames.n_labels(*segment) for segment in frames.segments.tolist()),
                 )
-        except UsageError:
-            raise
-        except EvreelError:
-            if lanes.on_damage == "fail":
+        except EvreelError as error:
+            if not is_left_out(error, lanes.on_damage):
                 raise
             return _Sizes(0, 0, 0)
 
@@ -889,8 +876,7 @@ def given_by(
     on_damage: OnDamage,
 ) -> Given:
     """Return what arguments of `SequentialLoader` say; raises as that does."""
-    if on_damage not in ("fail", "skip"):
-        raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
+    check_on_damage(on_damage)
     made = _live_settings(delta_t, representation, parameters, settings)
     dims = _array_dim(array_dim)
     sources = sources_of(
@@ -933,10 +919,8 @@ def first_look(sources: Sequence[Source], on_damage: OnDamage) -> Look:
         try:
             with told_by_the_system():
                 look = source.look()
-        except UsageError:
-            raise
-        except EvreelError:
-            if on_damage == "fail" or k == len(sources) - 1:
+        except EvreelError as error:
+            if not is_left_out(error, on_damage) or k == len(sources) - 1:
                 raise
             continue
         for name in look.extra:
@@ -955,24 +939,6 @@ def _size(dims: tuple[int, ...], settings: FeatureSettings | None) -> Sensor | N
     if settings is None or settings.geometry != Geometry() or not dims[1:]:
         return None
     return Sensor(*dims[2:])
-
-
-def at_least(name: str, value: int, least: int) -> int:
-    """Return a whole number, or raise `UsageError` if it is none, or less than `least`."""
-    if not _is_whole(value) or value < least:
-        raise UsageError(f"{name}={value!r} is not a whole number of {least} or more")
-    return int(value)
-
-
-def _whole(name: str, value: int) -> int:
-    """Return a whole number, or raise `UsageError` if it is none."""
-    if not _is_whole(value):
-        raise UsageError(f"{name}={value!r} is not a whole number")
-    return int(value)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _array_dim(array_dim: Sequence[int]) -> tuple[int, ...]:

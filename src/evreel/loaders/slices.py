@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,9 @@ from evreel.files.boxes import boxes_path, read_boxes
 from evreel.files.opened import OpenFiles
 from evreel.files.slices import SlicesFile
 from evreel.layout import BOX_DTYPE
+from evreel.loaders.arguments import check_on_damage
 from evreel.loaders.code_digest import digest_of_function
+from evreel.loaders.damage import OnDamage, is_left_out
 from evreel.provenance import canonical_json, sha256
 from evreel.release.manifest import is_release
 from evreel.release.open import Release, ReleasedRecording, open_release
@@ -32,9 +34,6 @@ from evreel.timebase import FARTHEST
 
 SlicesSource = str | Path | Release | Sequence["str | Path | ReleasedRecording"]
 """A release or its folder; slices files, one or several; or a folder of them, or aermanager's."""
-
-OnDamage = Literal["fail", "skip"]
-"""What is done about a recording whose slices cannot be opened."""
 
 Boxes = npt.NDArray[np.void]
 Item = dict[str, Any]
@@ -132,8 +131,7 @@ class SlicesDataset:
         events_transform: Callable[[npt.NDArray[np.void]], Any] | None = None,
         on_damage: OnDamage = "fail",
     ) -> None:
-        if on_damage not in get_args(OnDamage):
-            raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
+        check_on_damage(on_damage)
         if isinstance(labels, str) or not all(isinstance(name, str) for name in labels or ()):
             raise UsageError(f"labels={labels!r} is not a list of names")
         self._asked = {"split": split, "labels": None if labels is None else list(labels)}
@@ -149,8 +147,8 @@ class SlicesDataset:
         for recording in recordings:
             try:
                 n, listed = recording.look()
-            except EvreelError:
-                if on_damage == "fail":
+            except EvreelError as error:
+                if not is_left_out(error, on_damage):
                     raise
                 self.counts["skipped_recordings"] += 1
                 continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -17,21 +17,20 @@ from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, UsageError
 from evreel.events import Sensor
 from evreel.geometry import Geometry
+from evreel.loaders.arguments import at_least, check_on_damage, one_of
 from evreel.loaders.augment import Augment
+from evreel.loaders.damage import OnDamage, is_left_out, told_by_the_system
 from evreel.loaders.lanes import Piece
 from evreel.loaders.live import feature_settings
 from evreel.loaders.sequential import (
     Lane,
     Lanes,
     LanesLoader,
-    OnDamage,
     Room,
     Transform,
     as_padding,
-    at_least,
     first_look,
     info_of,
-    told_by_the_system,
 )
 from evreel.loaders.sources import (
     Files,
@@ -98,8 +97,8 @@ class StreamLane(Lane):
         try:
             with told_by_the_system():
                 frames.read(piece.start, piece.stop, inputs[:n])
-        except EvreelError:
-            if self._lanes.on_damage == "fail":
+        except EvreelError as error:
+            if not is_left_out(error, self._lanes.on_damage):
                 raise
             inputs[:] = 0
             return
@@ -172,7 +171,7 @@ class StreamLane(Lane):
 
     def _damaged(self, error: EvreelError, name: str, *, is_new: bool) -> None:
         """Raise the error of a recording, or tell and count it."""
-        if self._lanes.on_damage == "fail" or isinstance(error, UsageError):
+        if not is_left_out(error, self._lanes.on_damage):
             raise error
         if is_new:
             LOG.warning("left out from here on: %s", error)
@@ -296,10 +295,8 @@ class StreamLoader(LanesLoader):
         augment: Augment | None = None,
         **settings: Any,
     ) -> None:
-        if on_damage not in ("fail", "skip"):
-            raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
-        if padding_mode not in ("zeros", "data"):
-            raise UsageError(f"padding_mode={padding_mode!r} is neither 'zeros' nor 'data'")
+        check_on_damage(on_damage)
+        one_of("padding_mode", padding_mode, get_args(PaddingMode))
         if augment is not None and augment.of == "events":
             raise UsageError(
                 "a stream's events cannot be augmented, but its frames can (of='frames')",
@@ -370,8 +367,7 @@ class StreamLoader(LanesLoader):
 
 def _windows(mode: Mode, delta_t: int | None, n_events: int | None) -> dict[str, Any]:
     """Return the settings of windows that a mode asks for."""
-    if mode not in _NEEDED:
-        raise UsageError(f"mode={mode!r} is not one of {', '.join(_NEEDED)}")
+    one_of("mode", mode, get_args(Mode))
     given = {"delta_t": delta_t, "n_events": n_events}
     for name in _NEEDED[mode]:
         if given[name] is None:

@@ -22,8 +22,8 @@ from evreel.files.boxes import boxes_of_windows
 from evreel.files.divided import Divided, oldest_us_of
 from evreel.geometry import Regions
 from evreel.loaders.arriving import NO_WINDOWS, Arriving, Cutting
+from evreel.loaders.damage import told_by_the_system
 from evreel.loaders.lanes import Piece, pieces
-from evreel.loaders.sequential import told_by_the_system
 from evreel.loaders.sources import (
     Boxes,
     Frames,

@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from evreel.errors import EvreelError, UsageError
+from evreel.errors import EvreelError
 from evreel.files.opened import OpenFiles
+from evreel.loaders.arguments import check_on_damage
+from evreel.loaders.damage import OnDamage, is_left_out
 from evreel.loaders.gathered import Gathered, Indices
 from evreel.loaders.sources import Files, Frames, Metadata, Source, sources_of
 from evreel.loaders.views import checked_index
@@ -59,10 +61,9 @@ class WindowsDataset:
         feature: str | None = None,
         split: str | None = None,
         *,
-        on_damage: Literal["fail", "skip"] = "fail",
+        on_damage: OnDamage = "fail",
     ) -> None:
-        if on_damage not in ("fail", "skip"):
-            raise UsageError(f"on_damage is {on_damage!r}; it is fail or skip")
+        check_on_damage(on_damage)
         files = os.fspath(source) if isinstance(source, os.PathLike) else source
         if isinstance(files, str) and Path(files).is_dir():
             files = open_release(files)
@@ -78,10 +79,8 @@ class WindowsDataset:
                     wanted = _rows_of(frames)
                     windows = frames.windows
                     self._metadata.append(frames.metadata)
-            except UsageError:
-                raise
-            except EvreelError:
-                if on_damage == "fail":
+            except EvreelError as error:
+                if not is_left_out(error, on_damage):
                     raise
                 self.counts["skipped_recordings"] += 1
                 continue

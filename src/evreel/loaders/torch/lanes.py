@@ -29,8 +29,9 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from evreel.errors import EvreelError, UsageError, words_of
+from evreel.loaders.arguments import at_least
 from evreel.loaders.filling import PREFETCHED, filled
-from evreel.loaders.sequential import Batch, Lanes, LanesLoader, Room, at_least
+from evreel.loaders.sequential import Batch, Lanes, LanesLoader, Room
 
 
 class WorkerError(EvreelError, RuntimeError):

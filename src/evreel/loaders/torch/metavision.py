@@ -34,7 +34,8 @@ from evreel.errors import EvreelError, UsageError
 from evreel.events import Sensor
 from evreel.geometry import Geometry
 from evreel.loaders import shown
-from evreel.loaders.sequential import Batch, Info, LanesLoader, Room, at_least
+from evreel.loaders.arguments import at_least
+from evreel.loaders.sequential import Batch, Info, LanesLoader, Room
 from evreel.loaders.shown import VizLabels
 from evreel.loaders.sources import (
     FileFrames,
