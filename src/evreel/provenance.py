@@ -80,13 +80,23 @@ def decoding(recording: str, parameters: Mapping[str, Any], revision: int) -> st
     parameters, revision
         Of step events.
     """
-    made = canonical_json([recording, parameters, revision])
-    return "sha256:" + hashlib.sha256(made.encode()).hexdigest()
+    return digest_of([recording, parameters, revision])
 
 
 def canonical_json(value: Any) -> str:
     """Return `value` as JSON with sorted keys: equal values give equal text."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(", ", ": "))
+
+
+def digest_of(value: Any) -> str:
+    """Return ``sha256:…`` of plain JSON: equal values have equal digests.
+
+    Examples
+    --------
+    >>> digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1})
+    True
+    """
+    return "sha256:" + hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def state(path: str | Path) -> list[int]:

@@ -575,6 +575,7 @@ def test_windows_of_files__need_no_release(tmp_path):
     ]
     assert of.declared is None and list(of.labels["recording"]) == ["r00"] * 3 + ["r01"] * 4
     assert of.digest == WindowsDataset(paths).digest != WindowsDataset(paths[:1]).digest
+    assert of.digest == WindowsDataset(tmp_path).digest == WindowsDataset(f"{tmp_path}/*.h5").digest
     View.from_indices(of, [[0, 6]]).materialize(tmp_path / "v")
     assert View.open(tmp_path / "v", of)[0][1]["recording"] == "r01"
 

@@ -23,7 +23,7 @@ _KEPT = 2
 class Chunk(NamedTuple):
     """A chunk in memory.
 
-    Parameters
+    Attributes
     ----------
     plain : (bytes,) uint8, what its values are made of.
     is_shuffled : whether these are all lowest bytes of values, then all second ones, …

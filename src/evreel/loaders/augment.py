@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from evreel.boxes import Boxes
 from evreel.errors import UsageError
 from evreel.events import Events, Sensor
 from evreel.geometry import EventMap, Regions, clipped, nearest
@@ -24,7 +25,6 @@ from evreel.representations.feature import Feature
 from evreel.settings import Place, Settings, setting
 from evreel.timebase import Int64Array
 
-Boxes = npt.NDArray[np.void]
 Int32Array = npt.NDArray[np.int32]
 
 

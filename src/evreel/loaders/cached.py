@@ -8,7 +8,6 @@ leaves nothing behind that counts. A damaged file counts as missing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -24,7 +23,7 @@ import zstandard
 from evreel.errors import EvreelError, foreign
 from evreel.files.filters import decompress_into
 from evreel.outputs import atomic, refused
-from evreel.provenance import canonical_json
+from evreel.provenance import digest_of
 
 _MAGIC = b"evreel array v1\n"
 _NARROW = (np.uint8, np.int8, np.uint16, np.int16)
@@ -63,7 +62,7 @@ class ArrayCache:
         EvreelError
             If it cannot be kept.
         """
-        key = hashlib.sha256(canonical_json(depends_on).encode()).hexdigest()
+        key = digest_of(depends_on).removeprefix("sha256:")
         path = self._folder / key[:2] / f"{key[2:]}.array"
         try:
             return _unpacked(path.read_bytes(), key)

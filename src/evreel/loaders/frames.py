@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import operator
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,7 @@ from evreel.loaders.cached import ArrayCache
 from evreel.loaders.code_digest import digest_of_function
 from evreel.loaders.damage import OnDamage
 from evreel.loaders.samples import LabelledSamples, SampleSource
-from evreel.provenance import canonical_json
+from evreel.provenance import digest_of
 from evreel.representations import Feature, Representation, create, frames
 from evreel.representations.base import Frame
 from evreel.representations.functions import Own
@@ -32,6 +31,9 @@ from evreel.windows import MOST_WINDOWS, Number, Windows, cut
 
 EventArrays = dict[str, npt.NDArray[Any]]
 """Events of one sample: t int64 µs since the sample's start, x and y uint16, p uint8 {0, 1}."""
+
+DataType = Literal["event", "frame"]
+SplitBy = Literal["number", "time"]
 
 Integrate = Callable[[EventArrays, int, int], Any]
 """Function of (events, height, width) → frames of one sample, first dimension time."""
@@ -128,9 +130,9 @@ class FramesDataset:
         source: SampleSource,
         split: str | None = None,
         *,
-        data_type: Literal["event", "frame"] | None = None,
+        data_type: DataType | None = None,
         frames_number: int | None = None,
-        split_by: Literal["number", "time"] | None = None,
+        split_by: SplitBy | None = None,
         duration: int | None = None,
         custom_integrate_function: Integrate | None = None,
         representation: str | Representation | Feature | None = None,
@@ -141,7 +143,7 @@ class FramesDataset:
         structured: bool = False,
         on_damage: OnDamage = "fail",
     ) -> None:
-        one_of("data_type", data_type, (None, "event", "frame"))
+        one_of("data_type", data_type, (None, *get_args(DataType)))
         check_on_damage(on_damage)
         self._integration = _integration(
             frames_number, split_by, duration, custom_integrate_function, representation, feature
@@ -251,7 +253,7 @@ class FramesDataset:
             self.targets.tolist(),
             [self._samples.content(k) for k in range(len(self))],
         ]
-        return f"sha256:{hashlib.sha256(canonical_json(says).encode()).hexdigest()}"
+        return digest_of(says)
 
     @property
     def sensor_size(self) -> tuple[int, int, int]:
@@ -496,7 +498,7 @@ def _integration(
         return _ByFunction(function)
     number = None
     if frames_number is not None:
-        one_of("split_by", split_by, (None, "number", "time"))
+        one_of("split_by", split_by, (None, *get_args(SplitBy)))
         n = at_least("frames_number", frames_number, 1)
         number = Number(n, "time" if split_by == "time" else "count")
     windows = number, None if duration is None else at_least("duration", duration, 1)

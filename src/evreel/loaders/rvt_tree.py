@@ -25,11 +25,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from evreel.boxes import Boxes
 from evreel.errors import AnnotationError, EvreelError, LayoutError, UsageError, foreign
 from evreel.events import Sensor
 from evreel.files import hdf5
 from evreel.files.boxes import as_boxes
-from evreel.loaders.sources import Boxes, Frames, Metadata, Source, segments_of
+from evreel.loaders.sources import Frames, Metadata, Source, segments_of
 from evreel.npy import whole_numbers
 from evreel.recordings.hdf5.chunks import FILTERS, decompress_into
 from evreel.representations import Frame

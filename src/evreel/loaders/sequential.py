@@ -27,7 +27,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evreel.boxes import LoadLabels
+from evreel.boxes import Boxes, LoadLabels
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, ParameterError, UsageError, one_line
 from evreel.events import Sensor
@@ -41,7 +41,6 @@ from evreel.loaders.lanes import Piece, n_pieces, order_of, pieces
 from evreel.loaders.live import feature_settings
 from evreel.loaders.shown import Shown, VizLabels
 from evreel.loaders.sources import (
-    Boxes,
     Files,
     Frames,
     Look,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from abc import ABC, abstractmethod
 from bisect import bisect_right
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evreel.boxes import Boxes
 from evreel.closing import Closing
 from evreel.errors import EventsError, EvreelError, LayoutError, UsageError
 from evreel.events import Sensor
@@ -26,7 +26,7 @@ from evreel.layout import BOX_DTYPE
 from evreel.loaders.arguments import check_on_damage
 from evreel.loaders.code_digest import digest_of_function
 from evreel.loaders.damage import OnDamage, is_left_out
-from evreel.provenance import canonical_json, sha256
+from evreel.provenance import digest_of, sha256
 from evreel.release.manifest import is_release
 from evreel.release.open import Release, ReleasedRecording, open_release
 from evreel.text import nfc
@@ -35,7 +35,6 @@ from evreel.timebase import FARTHEST
 SlicesSource = str | Path | Release | Sequence["str | Path | ReleasedRecording"]
 """A release or its folder; slices files, one or several; or a folder of them, or aermanager's."""
 
-Boxes = npt.NDArray[np.void]
 Item = dict[str, Any]
 
 RECORDS = np.dtype([("t", "<i8"), ("x", "<i4"), ("y", "<i4"), ("p", "i1"), ("roi", "<i4")])
@@ -232,7 +231,7 @@ class SlicesDataset:
             self.label_names,
             [None if function is None else digest_of_function(function) for function in transforms],
         ]
-        return f"sha256:{hashlib.sha256(canonical_json(says).encode()).hexdigest()}"
+        return digest_of(says)
 
     @property
     def declared(self) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.tables import Spans
+from evreel.boxes import Boxes
 from evreel.closing import Closing
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import AnnotationError, LayoutError, ParameterError, UsageError, foreign
@@ -53,8 +54,6 @@ from evreel.windows import Duration, Windows
 if TYPE_CHECKING:
     from evreel.files.divided import Divided
     from evreel.representations.feature import Feature
-
-Boxes = npt.NDArray[np.void]
 
 Files: TypeAlias = "str | Path | Release | Sequence[str | Path | ReleasedRecording | Source]"
 """A release or its folder; or recordings, stores or features files, also by a wildcard or as a
@@ -377,7 +376,9 @@ def boxes_for(of: Path | ReleasedRecording, geometry: Geometry, sensor: Sensor) 
     return moved(boxes, beside, geometry, sensor)[0]
 
 
-def segments_of(samples: SampleWindows | None, n: int, keep: Sequence[int] | None = None) -> Any:
+def segments_of(
+    samples: SampleWindows | None, n: int, keep: Sequence[int] | None = None
+) -> Int64Array:
     """Return (m, 2) ranges of frames that follow each other in time: of all samples, or of some."""
     bounds = np.array([0, n]) if samples is None else samples.bounds
     found = np.stack([bounds[:-1], bounds[1:]], axis=1)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from evreel.boxes import Boxes
 from evreel.closing import Closing
 from evreel.errors import EvreelError, UsageError
 from evreel.events import Events
@@ -25,7 +26,6 @@ from evreel.loaders.arriving import NO_WINDOWS, Arriving, Cutting
 from evreel.loaders.damage import told_by_the_system
 from evreel.loaders.lanes import Piece, pieces
 from evreel.loaders.sources import (
-    Boxes,
     Frames,
     LiveSource,
     Look,

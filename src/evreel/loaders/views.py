@@ -38,7 +38,7 @@ from evreel.loaders.view_file import (
     read_said,
 )
 from evreel.outputs import atomic
-from evreel.provenance import canonical_json, sha256
+from evreel.provenance import digest_of, sha256
 from evreel.settings import mistakes, read, shown
 
 
@@ -230,7 +230,7 @@ class View:
 
     def _digest_now(self) -> str:
         parts = sorted([list(at), part.digest()] for at, part in leaves(self._parts))
-        return _digest([base_digest(self.base), parts])
+        return digest_of([base_digest(self.base), parts])
 
     def compose(self, indices: Any) -> View:
         """Return the view of this view that arrays of indices make, as one view of its base.
@@ -421,13 +421,13 @@ def base_digest(base: Any) -> str:
     """
     stated = getattr(base, "digest", None)
     if isinstance(stated, str):
-        return _digest([stated])
+        return digest_of([stated])
     kind = type(base).__qualname__  # its module may be __main__, or __mp_main__ in a worker
     labels = {"": base} if isinstance(base, np.ndarray) else _labels_of(base)
     parts = []
     for at, array in leaves(labels):
         parts.append([list(at), repr(array.shape), array.dtype.str, _values(array, at)])
-    return _digest([kind, len(base), sorted(parts)])
+    return digest_of([kind, len(base), sorted(parts)])
 
 
 def _values(array: npt.NDArray[Any] | Gathered, at: Place) -> str:
@@ -446,10 +446,6 @@ def _values(array: npt.NDArray[Any] | Gathered, at: Place) -> str:
             )
         found.update(np.ascontiguousarray(block).tobytes())
     return found.hexdigest()
-
-
-def _digest(value: Any) -> str:
-    return "sha256:" + hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def _length_of(base: Any) -> int:

@@ -20,7 +20,9 @@ from evreel.loaders.gathered import Gathered, Indices
 from evreel.loaders.sources import Files, Frames, Metadata, Source, sources_of
 from evreel.loaders.views import checked_index
 from evreel.provenance import canonical_json, sha256
+from evreel.release.manifest import is_release
 from evreel.release.open import Release, open_release
+from evreel.timebase import Int64Array
 
 
 class WindowsDataset:
@@ -33,7 +35,8 @@ class WindowsDataset:
     Parameters
     ----------
     source
-        A release or its folder; or features files, or recordings of a release, one by one.
+        A release or its folder; or features files, one by one, by wildcards, or a folder of them;
+        or recordings of a release, one by one.
     feature
         Name of a release's feature; may be left out if it has only one.
     split
@@ -65,7 +68,7 @@ class WindowsDataset:
     ) -> None:
         check_on_damage(on_damage)
         files = os.fspath(source) if isinstance(source, os.PathLike) else source
-        if isinstance(files, str) and Path(files).is_dir():
+        if isinstance(files, str) and is_release(Path(files)):
             files = open_release(files)
         self._release = files if isinstance(files, Release) else None
         self._feature, self._split = feature, split
@@ -148,10 +151,10 @@ class WindowsDataset:
         return {"loader": "windows", "release": path, "arguments": arguments}
 
 
-def _rows_of(frames: Frames) -> Any:
+def _rows_of(frames: Frames) -> Int64Array:
     """Return the numbers of all frames of a recording that are wanted."""
     return _together([np.arange(start, stop) for start, stop in frames.segments.tolist()])
 
 
-def _together(parts: Sequence[Any]) -> Any:
+def _together(parts: Sequence[Int64Array]) -> Int64Array:
     return np.concatenate([np.empty(0, dtype=np.int64), *parts])

@@ -6,10 +6,9 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from evreel.acquire import Archive, read_source
 from evreel.compat.spikingjelly.prepared import MADE, Download, Files, Recipe, alone, prepare
@@ -20,18 +19,11 @@ from evreel.dataset.table import Row
 from evreel.errors import SourceError, UsageError
 from evreel.events import Events
 from evreel.files.samples import SamplesFile
-from evreel.loaders.frames import FramesDataset
+from evreel.loaders.arguments import one_of
+from evreel.loaders.frames import DataType, EventArrays, FramesDataset, Integrate, SplitBy
 from evreel.outputs import check_folder
 from evreel.samples.tables import Assigned
 from evreel.settings import mistakes, read, unset
-
-EventArrays = dict[str, npt.NDArray[Any]]
-"""t, x, y, p of a sample: int64; t is µs on the clock of the publisher's file."""
-
-DataType = Literal["event", "frame"]
-SplitBy = Literal["number", "time"]
-Integrate = Callable[[EventArrays, int, int], Any]
-"""Function of (events, height, width) → frames of a sample, first dimension time."""
 
 Resource = tuple[str, str, str | None]
 """Name in the folder ``download``, address, MD5 (None if unknown)."""
@@ -303,8 +295,7 @@ class NeuromorphicDatasetFolder:
 
 def _check_ways(data_type: str, ways: int) -> None:
     """Raise if what is asked for is not clear, before hours go into a download."""
-    if data_type not in ("event", "frame"):
-        raise UsageError(f"data_type={data_type!r} is not one of event, frame")
+    one_of("data_type", data_type, get_args(DataType))
     if ways != (data_type == "frame"):
         raise UsageError(
             f"data_type='frame' goes with one of frames_number, duration and "

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from evreel.compat.spikingjelly.folder import EventArrays, SplitBy
 from evreel.errors import EventsError, UsageError
 from evreel.loaders import collate
+from evreel.loaders.arguments import one_of
+from evreel.loaders.frames import EventArrays, SplitBy
 from evreel.timebase import Int64Array
 from evreel.windows import Number, cut
 
@@ -142,8 +143,7 @@ def cal_fixed_frames_number_segment_index(
     >>> first.tolist(), last.tolist()
     ([0, 1, 2], [1, 2, 4])
     """
-    if split_by not in ("number", "time"):
-        raise UsageError(f"split_by={split_by!r} is not one of number, time")
+    one_of("split_by", split_by, get_args(SplitBy))
     # Shares of a number of events follow from their rows alone.
     since = _since_first(events_t) if split_by == "time" else np.arange(np.size(events_t))
     end = int(since[-1]) + 1 if len(since) else 1
