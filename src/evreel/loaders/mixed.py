@@ -21,7 +21,7 @@ from evreel.events import Sensor
 from evreel.loaders.arguments import at_least, one_of
 from evreel.loaders.augment import Augment, Change
 from evreel.loaders.damage import OnDamage, is_left_out, told_by_the_system
-from evreel.loaders.lanes import Piece, drawn_order, labelled_ranges, n_pieces, order_of
+from evreel.loaders.lanes import Piece, drawn_order, labelled_ranges, order_of
 from evreel.loaders.sequential import (
     Batch,
     Lane,
@@ -443,20 +443,10 @@ class MixedLoader(LanesLoader):
         n_drawn = -(-len(lanes.drawn) // lanes.n_random) if lanes.n_random else 0
         if lanes.ends_epoch == "windows":
             return n_drawn
-        n = [self._n_pieces(source) for source in lanes.sources] if lanes.n_stream else []
+        n = [sizes.n_pieces for sizes in self._sizes] if lanes.n_stream else []
         orders = [lanes.order_of_lane(k, self._next_epoch) for k in range(lanes.n_stream)]
         n_streamed = max((sum(n[k] for k in order) for order in orders), default=0)
         return n_streamed if lanes.ends_epoch == "streams" else max(n_streamed, n_drawn)
-
-    def _n_pieces(self, source: Source) -> int:
-        lanes = self._lanes
-        try:
-            with told_by_the_system(), source.open() as frames:
-                return n_pieces(lanes.segments(frames), lanes.num_tbins)
-        except EvreelError as error:
-            if not is_left_out(error, lanes.on_damage):
-                raise
-            return 0
 
     def _identity(self) -> str:
         lanes = self._lanes

@@ -650,6 +650,25 @@ class LanesLoader:
     def _next_epoch(self) -> int:
         return self._epoch + self._begun
 
+    @functools.cached_property
+    def _sizes(self) -> list[_Sizes]:
+        """How much each recording has."""
+        return [self._size_of(source) for source in self._lanes.sources]
+
+    def _size_of(self, source: Source) -> _Sizes:
+        lanes = self._lanes
+        try:
+            with told_by_the_system(), source.open() as frames:
+                return _Sizes(
+                    n_pieces(lanes.segments(frames), lanes.num_tbins, drop=lanes.drops),
+                    frames.n_frames,
+                    sum(frames.n_labels(*segment) for segment in frames.segments.tolist()),
+                )
+        except EvreelError as error:
+            if not is_left_out(error, lanes.on_damage):
+                raise
+            return _Sizes(0, 0, 0)
+
     def _identity(self) -> str:
         lanes = self._lanes
         said = [
@@ -813,25 +832,6 @@ class SequentialLoader(LanesLoader):
         order, n_lanes = self._lanes.order(self._next_epoch), self._lanes.batch_size
         of_lanes = [sum(n[k] for k in order[i::n_lanes]) for i in range(n_lanes)]
         return min(of_lanes) if self._lanes.drops else max(of_lanes)
-
-    @functools.cached_property
-    def _sizes(self) -> list[_Sizes]:
-        """How much each recording has."""
-        return [self._size_of(source) for source in self._lanes.sources]
-
-    def _size_of(self, source: Source) -> _Sizes:
-        lanes = self._lanes
-        try:
-            with told_by_the_system(), source.open() as frames:
-                return _Sizes(
-                    n_pieces(lanes.segments(frames), lanes.num_tbins, drop=lanes.drops),
-                    frames.n_frames,
-                    sum(frames.n_labels(*segment) for segment in frames.segments.tolist()),
-                )
-        except EvreelError as error:
-            if not is_left_out(error, lanes.on_damage):
-                raise
-            return _Sizes(0, 0, 0)
 
     def _count_dropped(self, n_batches: int, n_labels: int) -> None:
         """Count the frames and boxes of all recordings that were in no batch of an epoch."""

@@ -27,8 +27,7 @@ from evreel.loaders.arguments import check_on_damage
 from evreel.loaders.code_digest import digest_of_function
 from evreel.loaders.damage import OnDamage, is_left_out
 from evreel.provenance import digest_of, sha256
-from evreel.release.manifest import is_release
-from evreel.release.open import Release, ReleasedRecording, open_release
+from evreel.release.open import Release, ReleasedRecording, given_release
 from evreel.text import nfc
 from evreel.timebase import FARTHEST
 
@@ -141,7 +140,7 @@ class SlicesDataset:
         found: list[_Recording] = []
         said: dict[str, None] = dict.fromkeys(map(nfc, labels or ()))
         stop: list[int] = []
-        self._release = _release_of(source)
+        self._release = given_release(source)
         recordings, names = _recordings_of(self._release or source, split)
         for recording in recordings:
             try:
@@ -539,7 +538,7 @@ def _recordings_of(
     source: SlicesSource, split: str | None
 ) -> tuple[list[_Recording], tuple[str, ...]]:
     """Return what a data set is made of, and the names of a release's labels, in order."""
-    release = _release_of(source)
+    release = given_release(source)
     if release is not None:
         every: Iterable[ReleasedRecording] = (
             release.recordings.values() if split is None else release.splits[split]
@@ -565,14 +564,6 @@ def _recordings_of(
     if not found:
         raise UsageError("there are no slices", hint="Give at least one file.")
     return found, ()
-
-
-def _release_of(source: SlicesSource) -> Release | None:
-    if isinstance(source, Release):
-        return source
-    if isinstance(source, (str, Path)) and is_release(Path(source)):
-        return open_release(source)
-    return None
 
 
 def _in_path(path: Path) -> list[_Recording]:

@@ -42,8 +42,7 @@ from evreel.geometry import Geometry, to_size
 from evreel.layout import BOX_DTYPE, BOXES_SUFFIX, LABEL_MAP, OF_BOXES
 from evreel.loaders.metavision_file import MetavisionFile, is_features_file, is_metavision_file
 from evreel.recordings.open import open_recording
-from evreel.release.manifest import MANIFEST
-from evreel.release.open import Release, ReleasedRecording, open_release
+from evreel.release.open import Release, ReleasedRecording, given_release
 from evreel.representations import Frame, Representation, Run, create, frames_together
 from evreel.steps.events import as_events
 from evreel.steps.features import most_in_memory, slices_of
@@ -781,9 +780,7 @@ def sources_of(
     UsageError
         If there is nothing, or not what is asked for.
     """
-    release = files if isinstance(files, Release) else None
-    if isinstance(files, (str, os.PathLike)) and Path(files, MANIFEST).is_file():
-        release = open_release(files)
+    release = given_release(files)
     each: Sequence[Path | ReleasedRecording]
     own = _own_sources(files, settings, feature, split, delta_t_us)
     if own:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +18,7 @@ from evreel.loaders.gathered import Gathered, Indices
 from evreel.loaders.sources import Files, Frames, Metadata, Source, sources_of
 from evreel.loaders.views import checked_index
 from evreel.provenance import canonical_json, sha256
-from evreel.release.manifest import is_release
-from evreel.release.open import Release, open_release
+from evreel.release.open import given_release
 from evreel.timebase import Int64Array
 
 
@@ -60,17 +57,15 @@ class WindowsDataset:
 
     def __init__(
         self,
-        source: Files | os.PathLike[str],
+        source: Files,
         feature: str | None = None,
         split: str | None = None,
         *,
         on_damage: OnDamage = "fail",
     ) -> None:
         check_on_damage(on_damage)
-        files = os.fspath(source) if isinstance(source, os.PathLike) else source
-        if isinstance(files, str) and is_release(Path(files)):
-            files = open_release(files)
-        self._release = files if isinstance(files, Release) else None
+        self._release = given_release(source)
+        files = source if self._release is None else self._release
         self._feature, self._split = feature, split
         self.counts: Counter[str] = Counter(skipped_recordings=0)
         self._sources: list[Source] = []

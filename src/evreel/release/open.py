@@ -16,7 +16,7 @@ from evreel.errors import ReleaseError, UsageError, did_you_mean, foreign
 from evreel.files.opened import OpenFiles
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP, OF_BOXES
 from evreel.release.digests import digests_of, pieces
-from evreel.release.manifest import ListedFile, Manifest, kind_of, read_manifest
+from evreel.release.manifest import ListedFile, Manifest, is_release, kind_of, read_manifest
 from evreel.samples.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -589,3 +589,18 @@ def _not_there(what: str, name: object, names: Iterable[str], owner: str) -> Not
     known = list(names)
     guess = did_you_mean(name, known) or f"there are {_list_of(known) or 'none'}"
     return NotInReleaseError(f"has no {what} {name!r}; {guess}", place=owner)
+
+
+def given_release(given: object) -> Release | None:
+    """Return the release that is given, itself or as its folder; None if it is something else.
+
+    Raises
+    ------
+    ReleaseError
+        As `open_release`, if it is the folder of one.
+    """
+    if isinstance(given, Release):
+        return given
+    if isinstance(given, (str, os.PathLike)) and is_release(Path(given)):
+        return open_release(given)
+    return None
