@@ -296,7 +296,7 @@ def test_index__may_be_negative_or_numpys_and_is_checked(files):
     dataset = FramesDataset([files], frames_number=1)
     assert dataset[-1][0].sum() == dataset[np.int64(3)][0].sum() == 100
     for wrong in (4, -5):
-        with pytest.raises(IndexError, match=f"no sample {wrong}; there are 4"):
+        with pytest.raises(IndexError, match=f"no sample {wrong}; there are 0 to 3"):
             dataset[wrong]
     with pytest.raises(TypeError):
         dataset[:2]

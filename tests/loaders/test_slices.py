@@ -147,7 +147,7 @@ def test_index__is_a_lists(made):
         assert plain(slices[k]) == items[k]
         assert plain(slices[np.int64(k)]) == items[k]
     for beyond in (10, -11):
-        with pytest.raises(IndexError, match=f"no slice {beyond}; there are 10"):
+        with pytest.raises(IndexError, match=f"no slice {beyond}; there are 0 to 9"):
             slices[beyond]
     with pytest.raises(TypeError):
         slices[0.5]

@@ -191,9 +191,9 @@ def test_example__that_is_not_there_is_an_error(index):
     view = View.from_indices(Base(), [0, 1])
     with pytest.raises(IndexError, match="there are 0 to 1"):
         view[index]
-    with pytest.raises(UsageError, match="not the number of an example"):
+    with pytest.raises(UsageError, match="is not a whole number"):
         view[0.0]
-    with pytest.raises(UsageError, match="not the number of an example"):
+    with pytest.raises(UsageError, match="is not a whole number"):
         view[True]
 
 

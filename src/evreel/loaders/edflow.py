@@ -29,10 +29,11 @@ import numpy.typing as npt
 
 from evreel.dataset.documents import named, stop_at
 from evreel.errors import EvreelError, UsageError, foreign, hint_of
+from evreel.loaders.arguments import checked_index
 from evreel.loaders.mapped import check_regular, map_npy, map_raw
 from evreel.loaders.nested import Place, leaves, name_of, outline, with_leaves
 from evreel.loaders.view_file import BASES, META, imported, read_said
-from evreel.loaders.views import View, checked_index
+from evreel.loaders.views import View
 from evreel.outputs import atomic
 from evreel.settings import Settings, mistakes, optional, read, section, setting, settings_of, shown
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from evreel.errors import ParameterError, RepresentationError, UsageError
 from evreel.events import Events, Sensor
-from evreel.loaders.arguments import at_least, check_on_damage, one_of
+from evreel.loaders.arguments import at_least, check_on_damage, checked_index, one_of
 from evreel.loaders.cached import ArrayCache
 from evreel.loaders.code_digest import digest_of_function
 from evreel.loaders.damage import OnDamage
@@ -195,15 +194,12 @@ class FramesDataset:
 
         Raises
         ------
-        IndexError
-            If there is no such sample.
+        NoSuchExampleError
+            If there is no such sample; it is also an `IndexError`.
         EvreelError
             If it cannot be read, or its frames cannot be made.
         """
-        given = operator.index(index)
-        k = given + len(self) if given < 0 else given
-        if not 0 <= k < len(self):
-            raise IndexError(f"there is no sample {given}; there are {len(self)}")
+        k = checked_index(index, len(self), "sample", from_end=True)
         item = self._item(k)
         label: Any = int(self.targets[k])
         if self.transform is not None:

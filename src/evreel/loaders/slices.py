@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +22,7 @@ from evreel.files.boxes import boxes_path, read_boxes
 from evreel.files.opened import OpenFiles
 from evreel.files.slices import SlicesFile
 from evreel.layout import BOX_DTYPE
-from evreel.loaders.arguments import check_on_damage
+from evreel.loaders.arguments import check_on_damage, checked_index
 from evreel.loaders.code_digest import digest_of_function
 from evreel.loaders.damage import OnDamage, is_left_out
 from evreel.provenance import digest_of, sha256
@@ -170,15 +169,12 @@ class SlicesDataset:
 
         Raises
         ------
-        IndexError
-            If there is no slice k.
+        NoSuchExampleError
+            If there is no slice k; it is also an `IndexError`.
         LayoutError
             If it is damaged.
         """
-        place = operator.index(k)
-        if not -len(self) <= place < len(self):
-            raise IndexError(f"no slice {k}; there are {len(self)}")
-        place %= len(self)
+        place = checked_index(k, len(self), "slice", from_end=True)
         row = bisect_right(self._stop, place)
         recording = self._recordings[row]
         opened = self._open(row)

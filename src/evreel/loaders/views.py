@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from evreel.dataset.documents import Lines, document, named, stop_at
 from evreel.errors import EvreelError, UsageError, foreign
+from evreel.loaders.arguments import checked_index
 from evreel.loaders.gathered import BLOCK_VALUES, Gathered, Indices, label_of
 from evreel.loaders.mapped import check_regular, map_npy, mapped_again
 from evreel.loaders.nested import Place, leaves, name_of, outline, with_leaves
@@ -39,33 +40,7 @@ from evreel.loaders.view_file import (
 )
 from evreel.outputs import atomic
 from evreel.provenance import digest_of, sha256
-from evreel.settings import mistakes, read, shown
-
-
-class NoSuchExampleError(UsageError, IndexError):
-    """An example that a data set does not have.
-
-    It is also an `IndexError`, as of any other sequence.
-    """
-
-
-def checked_index(index: Any, n: int) -> int:
-    """Return the number of an example as int.
-
-    Raises
-    ------
-    NoSuchExampleError
-        If it is not one of n examples: a negative one does not count from the end.
-    UsageError
-        If it is not a whole number.
-    """
-    if isinstance(index, (bool, np.bool_)) or not hasattr(index, "__index__"):
-        raise UsageError(f"{shown(index)} is not the number of an example")
-    k = int(index.__index__())
-    if not 0 <= k < n:
-        allowed = f"there are 0 to {n - 1}" if n else "there are none"
-        raise NoSuchExampleError(f"there is no example {k}; {allowed}")
-    return k
+from evreel.settings import mistakes, read
 
 
 class View:

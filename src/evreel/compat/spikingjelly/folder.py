@@ -19,7 +19,7 @@ from evreel.dataset.table import Row
 from evreel.errors import SourceError, UsageError
 from evreel.events import Events
 from evreel.files.samples import SamplesFile
-from evreel.loaders.arguments import one_of
+from evreel.loaders.arguments import checked_index, one_of
 from evreel.loaders.frames import DataType, EventArrays, FramesDataset, Integrate, SplitBy
 from evreel.outputs import check_folder
 from evreel.samples.tables import Assigned
@@ -152,11 +152,8 @@ class NeuromorphicDatasetFolder:
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         """Return a sample's events or frames, and its class number; negative ones from the end."""
-        try:
-            k = self._order[index]
-        except IndexError:
-            raise IndexError(f"there is no sample {index}; there are {len(self)}") from None
-        item, label = self._items[k]
+        k = checked_index(index, len(self), "sample", from_end=True)
+        item, label = self._items[self._order[k]]
         if self.transform is not None:
             item = self.transform(item)
         return item, label if self.target_transform is None else self.target_transform(label)
