@@ -14,9 +14,9 @@ from PIL import Image
 
 from evreel.compat.edflow import MetaDataset, MetaViewDataset, store_label_mmap
 from evreel.errors import EvreelError, UsageError
-from evreel.loaders.mapped import MappedArray
-from evreel.loaders.nested import with_leaves
 from evreel.loaders.views import View
+from evreel.loaders.views.mapped import MappedArray
+from evreel.loaders.views.nested import with_leaves
 from support import ROOT
 
 N = 7

@@ -17,10 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.errors import EvreelError, UsageError
-from evreel.loaders import gathered
-from evreel.loaders.mapped import MappedArray, map_npy
-from evreel.loaders.nested import leaves, with_leaves
-from evreel.loaders.views import View, base_digest
+from evreel.loaders.views import View, base_digest, gathered
+from evreel.loaders.views.mapped import MappedArray, map_npy
+from evreel.loaders.views.nested import leaves, with_leaves
 from evreel.loaders.windows import WindowsDataset
 from evreel.release.open import open_release
 from support.frames import numbered_file

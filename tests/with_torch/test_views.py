@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from evreel.loaders.mapped import map_npy
 from evreel.loaders.views import View
+from evreel.loaders.views.mapped import map_npy
 from evreel.loaders.windows import WindowsDataset
 from support.frames import numbered_file
 

@@ -38,9 +38,9 @@ from evreel.files.boxes import (
     read_published_boxes,
 )
 from evreel.files.features import FeaturesFile, SampleWindows
+from evreel.files.metavision_features import MetavisionFile, is_features_file, is_metavision_file
 from evreel.geometry import Geometry, to_size
 from evreel.layout import BOX_DTYPE, BOXES_SUFFIX, LABEL_MAP, OF_BOXES
-from evreel.loaders.metavision_file import MetavisionFile, is_features_file, is_metavision_file
 from evreel.recordings.open import open_recording
 from evreel.release.open import Release, ReleasedRecording, given_release
 from evreel.representations import Frame, Representation, Run, create, frames_together

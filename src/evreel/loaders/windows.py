@@ -14,8 +14,8 @@ from evreel.errors import EvreelError
 from evreel.files.opened import OpenFiles
 from evreel.loaders.arguments import check_on_damage, checked_index
 from evreel.loaders.damage import OnDamage, is_left_out
-from evreel.loaders.gathered import Gathered, Indices
 from evreel.loaders.sources import Files, Frames, Metadata, Source, sources_of
+from evreel.loaders.views.gathered import Gathered, Indices
 from evreel.provenance import canonical_json, sha256
 from evreel.release.open import given_release
 from evreel.timebase import Int64Array

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from evreel.errors import EvreelError, UsageError, foreign
-from evreel.loaders.mapped import file_of
-from evreel.loaders.nested import Place, name_of
+from evreel.loaders.views.mapped import file_of
+from evreel.loaders.views.nested import Place, name_of
 
 BLOCK_VALUES = 1 << 20
 """Values that are read at a time."""

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from evreel.dataset.documents import Lines, read_document, stop_at
 from evreel.errors import EvreelError, UsageError, foreign
-from evreel.loaders.gathered import BLOCK_VALUES, Gathered
-from evreel.loaders.mapped import check_regular
-from evreel.loaders.nested import Place, with_leaves
+from evreel.loaders.views.gathered import BLOCK_VALUES, Gathered
+from evreel.loaders.views.mapped import check_regular
+from evreel.loaders.views.nested import Place, with_leaves
 from evreel.settings import Place as Keys
 from evreel.settings import Settings, guess, optional, required, section, shown
 

@@ -23,10 +23,10 @@ import numpy.typing as npt
 from evreel.dataset.documents import Lines, document, named, stop_at
 from evreel.errors import EvreelError, UsageError, foreign
 from evreel.loaders.arguments import checked_index
-from evreel.loaders.gathered import BLOCK_VALUES, Gathered, Indices, label_of
-from evreel.loaders.mapped import check_regular, map_npy, mapped_again
-from evreel.loaders.nested import Place, leaves, name_of, outline, with_leaves
-from evreel.loaders.view_file import (
+from evreel.loaders.views.gathered import BLOCK_VALUES, Gathered, Indices, label_of
+from evreel.loaders.views.mapped import check_regular, map_npy, mapped_again
+from evreel.loaders.views.nested import Place, leaves, name_of, outline, with_leaves
+from evreel.loaders.views.view_file import (
     LAYOUT,
     LAYOUT_VERSION,
     META,
@@ -132,7 +132,7 @@ class View:
         """
         place = Path(folder).absolute()
         if (place / META).exists() and not (place / VIEW).exists():
-            from evreel.loaders.edflow import MetaViewDataset
+            from evreel.loaders.views.edflow import MetaViewDataset
 
             return MetaViewDataset(place, base=base, allow_import=allow_import).view
         values, lines = read_said(place / VIEW)
@@ -177,8 +177,8 @@ class View:
     def labels(self) -> Any:
         """Labels of the base, taken through each array: at its place, name → array.
 
-        They are gathered when they are used: each is a `evreel.loaders.gathered.Gathered`, or is
-        mapped from a file where the view was written out with its labels.
+        They are gathered when they are used: each is a `evreel.loaders.views.gathered.Gathered`,
+        or is mapped from a file where the view was written out with its labels.
 
         Raises
         ------

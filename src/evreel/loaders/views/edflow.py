@@ -30,10 +30,10 @@ import numpy.typing as npt
 from evreel.dataset.documents import named, stop_at
 from evreel.errors import EvreelError, UsageError, foreign, hint_of
 from evreel.loaders.arguments import checked_index
-from evreel.loaders.mapped import check_regular, map_npy, map_raw
-from evreel.loaders.nested import Place, leaves, name_of, outline, with_leaves
-from evreel.loaders.view_file import BASES, META, imported, read_said
-from evreel.loaders.views import View
+from evreel.loaders.views.mapped import check_regular, map_npy, map_raw
+from evreel.loaders.views.nested import Place, leaves, name_of, outline, with_leaves
+from evreel.loaders.views.view import View
+from evreel.loaders.views.view_file import BASES, META, imported, read_said
 from evreel.outputs import atomic
 from evreel.settings import Settings, mistakes, optional, read, section, setting, settings_of, shown
 
@@ -426,7 +426,7 @@ _ROOMS = (
     "edflow.data.believers.meta",
     "edflow.data.believers.meta_view",
     "evreel.compat.edflow",
-    "evreel.loaders.edflow",
+    "evreel.loaders.views.edflow",
 )
 """Modules whose names in ``meta.yaml`` stand for this one, so that nothing is imported."""
 _BASES: Mapping[str, Callable[[], type[MetaDataset]]] = {
