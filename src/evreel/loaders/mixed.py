@@ -18,6 +18,7 @@ import numpy as np
 from evreel.boxes import LoadLabels
 from evreel.errors import EvreelError, UsageError
 from evreel.events import Sensor
+from evreel.files.boxes import Keep
 from evreel.loaders.augment import Augment, Change
 from evreel.loaders.lanes import Piece, drawn_order, labelled_ranges, n_pieces, order_of
 from evreel.loaders.sequential import (
@@ -276,7 +277,7 @@ class RandomLane(Lane):
             return None
         name = frames.metadata.name
         what = f"{self._lanes.seed} {self._epoch} {self._pass} {name} {piece.stop}"
-        boxes = [each for each in frames.boxes(piece.start, piece.stop) if len(each)]
+        boxes = [each for each in self._lanes.boxes(frames, piece) if len(each)]
         return augment.draw(what, Sensor(*self._lanes.shape[1:]), boxes[-1] if boxes else None)
 
     def close(self) -> None:
@@ -306,7 +307,8 @@ class MixedLoader(LanesLoader):
         is 1.
     n_stream, n_random
         How many lanes of each, if that is not said by `batch_size` and `stream_share`.
-    num_workers, preprocess_kwargs, transforms, feature, split, seed, stream, sensor, on_damage
+    num_workers, preprocess_kwargs, transforms, feature, split, seed, stream, sensor, on_damage,
+    keep
         As `SequentialLoader` takes them.
     shuffle
         Whether the order of streamed recordings is drawn anew each epoch.
@@ -383,6 +385,7 @@ class MixedLoader(LanesLoader):
         stream: int | None = None,
         sensor: SensorSize | None = None,
         on_damage: OnDamage = "fail",
+        keep: Keep = "all",
         **settings: Any,
     ) -> None:
         shares = _shares(batch_size, stream_share, n_stream, n_random)
@@ -428,6 +431,7 @@ class MixedLoader(LanesLoader):
             on_damage=on_damage,
             augment=augment,
             dtype=given.look.dtype if dtype == "stored" else "float32",
+            keep=keep,
             n_stream=shares[0],
             ranges=ranges,
             ends_epoch=epoch,

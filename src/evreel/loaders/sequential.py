@@ -27,10 +27,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evreel.boxes import LoadLabels
+from evreel.boxes import NOT_LAST, LoadLabels, check_keep
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, ParameterError, UsageError, one_line
 from evreel.events import Sensor
+from evreel.files.boxes import Keep, last_in_each
 from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE
 from evreel.loaders.augment import Augment, Change
@@ -108,6 +109,8 @@ class Lanes:
         What is drawn for each stream, from its start to its reset.
     dtype
         Type of the frames of a batch.
+    keep
+        Which boxes of a frame are delivered: all, or of each track its last one.
     """
 
     sources: Sequence[Source]
@@ -123,6 +126,7 @@ class Lanes:
     on_damage: OnDamage = "fail"
     augment: Augment | None = None
     dtype: str = "float32"
+    keep: Keep = "all"
 
     @property
     def drops(self) -> bool:
@@ -141,6 +145,11 @@ class Lanes:
     def segments(self, frames: Frames) -> Int64Array:
         """Return the ranges of frames of a recording that follow each other in time."""
         return frames.segments
+
+    def boxes(self, frames: Frames, piece: Piece) -> list[Boxes]:
+        """Return the boxes that are delivered of each frame of a piece."""
+        found = frames.boxes(piece.start, piece.stop)
+        return last_in_each(found) if self.keep == "last" else found
 
     def augment_of(self, is_random: bool) -> Augment | None:
         """Return what is drawn for a stream, or for a random sequence."""
@@ -371,7 +380,10 @@ class Lane:
     def _label(self, room: Room, column: int, frames: Frames, piece: Piece, info: Info) -> None:
         n = piece.stop - piece.start
         if self._lanes.load_labels is None:
-            labels: Sequence[Any] = frames.boxes(piece.start, piece.stop)
+            labels: Sequence[Any] = self._lanes.boxes(frames, piece)
+            if self._lanes.keep == "last":
+                every = frames.boxes(piece.start, piece.stop)
+                room.count(NOT_LAST, sum(map(len, every)) - sum(map(len, labels)))
             is_labelled = frames.labelled(piece.start, piece.stop)
         else:
             tensor = room.inputs[:, column]
@@ -555,6 +567,12 @@ class LanesLoader:
                     f"augment={augment!r} is not an Augment",
                     hint="Give such as Augment(flip_x=0.5), of evreel.loaders.augment.",
                 )
+        check_keep(lanes.keep)
+        if lanes.keep != "all" and lanes.load_labels is not None:
+            raise UsageError(
+                f"keep={lanes.keep!r} is of the loader's own boxes, and load_labels makes others",
+                hint="Give it to that function: functools.partial(load_boxes, keep='last').",
+            )
         self._lanes = replace(lanes, seed=_whole("seed", lanes.seed))
         self.batch_size = lanes.batch_size
         self.num_workers = at_least("num_workers", num_workers, 0)
@@ -668,6 +686,7 @@ class LanesLoader:
             *([source.identity for source in lanes.sources], lanes.batch_size, lanes.num_tbins),
             *(lanes.shape, lanes.padding, lanes.shuffle, lanes.seed),
             *((repr(lanes.augment),) if lanes.augment else ()),
+            *((lanes.keep,) if lanes.keep != "all" else ()),
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
@@ -732,6 +751,9 @@ class SequentialLoader(LanesLoader):
         memory is reset after them. Both are counted.
     augment
         Flips, zooms and shifts, drawn anew for each recording or sample; boxes follow.
+    keep
+        ``all`` boxes of a frame, or of each track its ``last`` one: where a window is longer than
+        the time from one label of an object to the next, ``all`` has it several times.
     settings
         Windows other than those of `delta_t` (``count=5000``), geometry, ``store``, as
         `evreel.features` takes them.
@@ -741,7 +763,8 @@ class SequentialLoader(LanesLoader):
     counts : name → how often, in the epochs so far: ``padded_frames``; ``dropped_frames`` and
         ``dropped_labels``; ``skipped_recordings``, ``skipped_frames`` and ``skipped_labels``;
         ``labels_outside_windows``; ``recordings_without_boxes``, which have no file of boxes;
-        ``boxes_cut_by_augment`` and ``boxes_outside_augment``.
+        ``boxes_not_last``, which `keep` leaves out; ``boxes_cut_by_augment`` and
+        ``boxes_outside_augment``.
 
     Yields
     ------
@@ -779,6 +802,7 @@ class SequentialLoader(LanesLoader):
         sensor: SensorSize | None = None,
         on_damage: OnDamage = "fail",
         augment: Augment | None = None,
+        keep: Keep = "all",
         **settings: Any,
     ) -> None:
         given = given_by(
@@ -807,6 +831,7 @@ class SequentialLoader(LanesLoader):
             transforms=transforms,
             on_damage=on_damage,
             augment=augment,
+            keep=keep,
         )
         if lanes.drops and len(lanes.sources) < lanes.batch_size:
             raise UsageError(

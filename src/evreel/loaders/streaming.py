@@ -16,6 +16,7 @@ from evreel.boxes import LoadLabels
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, UsageError
 from evreel.events import Sensor
+from evreel.files.boxes import Keep
 from evreel.geometry import Geometry
 from evreel.loaders.augment import Augment
 from evreel.loaders.lanes import Piece
@@ -242,6 +243,8 @@ class StreamLoader(LanesLoader):
         ``skip``: what is damaged is left out from there on, counted, and named in the log.
     augment
         Flips, zooms and shifts of frames, drawn anew for each recording; boxes follow.
+    keep
+        ``all`` boxes of a frame, or of each track its ``last`` one.
     settings
         Geometry, ``store``, ``tail``, ``stride_us``, … as `evreel.features` takes them.
 
@@ -251,7 +254,8 @@ class StreamLoader(LanesLoader):
         have data; ``empty_recordings``, without a window; ``recordings_without_boxes``, which have
         no file of boxes; ``skipped_recordings``, which could not
         be opened, and ``damaged_recordings``, which were left out from some place on;
-        ``labels_outside_windows``; and what `reading` left out or changed.
+        ``labels_outside_windows``; ``boxes_not_last``, which `keep` leaves out; and what `reading`
+        left out or changed.
 
     Yields
     ------
@@ -294,6 +298,7 @@ class StreamLoader(LanesLoader):
         seed: int = 0,
         on_damage: OnDamage = "fail",
         augment: Augment | None = None,
+        keep: Keep = "all",
         **settings: Any,
     ) -> None:
         if on_damage not in ("fail", "skip"):
@@ -363,6 +368,7 @@ class StreamLoader(LanesLoader):
             transforms=transforms,
             on_damage=on_damage,
             augment=augment,
+            keep=keep,
             padding_mode=padding_mode,
         )
         super().__init__(lanes, num_workers)
