@@ -9,12 +9,14 @@ import pytest
 from evreel import open_release, steps
 from evreel.annotations.tables import Spans
 from evreel.boxes import load_boxes
-from evreel.errors import LayoutError, UsageError
+from evreel.errors import EvreelError, LayoutError, ParameterError, UsageError
 from evreel.events import Sensor
 from evreel.geometry import to_size
 from evreel.loaders import sources as sources_module
 from evreel.loaders.sequential import SequentialLoader
 from evreel.loaders.sources import sources_of
+from evreel.loaders.streaming import StreamLoader
+from evreel.loaders.windows import WindowsDataset
 from support import random_events
 from support.frames import boxes_at, numbered_file
 from support.stores import store_of
@@ -202,3 +204,30 @@ def test_recording_without_boxes__is_counted(tmp_path):
     files = [numbered_file(tmp_path, 1, 1, []), numbered_file(tmp_path, 2, 1)]
     loader = SequentialLoader(files, batch_size=2)
     assert len(list(loader)) == 1 and loader.counts == {"recordings_without_boxes": 1}
+
+
+@pytest.mark.parametrize("options", [{}, {"split": "train"}, {"feature": "counts"}], ids=str)
+@pytest.mark.parametrize("in_list", [False, True])
+def test_path_that_is_not_there__is_named_first(tmp_path, options, in_list):
+    gone = tmp_path / "demo-2.0"
+    given = [gone] if in_list else str(gone)
+    told = r"demo-2\.0: does not exist\. Give the folder that holds the release's manifest\.json"
+    with pytest.raises(EvreelError, match=told):
+        SequentialLoader(given, **options)
+    if "feature" not in options:
+        live = {"representation": "histogram", "delta_t": 10, **options}
+        for kind in (SequentialLoader, StreamLoader):
+            with pytest.raises(EvreelError, match=told):
+                kind(given, **live)
+        with pytest.raises(EvreelError, match=told):
+            WindowsDataset(given, **options)
+
+
+def test_recordings_of_two_sizes__are_told_how_to_get_one(tmp_path):
+    for k, sensor in enumerate([(24, 32), (48, 64)]):
+        store_of(tmp_path / f"r{k}.h5", random_events(200, sensor))
+    live = {"representation": "histogram", "delta_t": 50_000, "num_workers": 0}
+    with pytest.raises(ParameterError, match=r"features/<name>/geometry\), or .* array_dim=\(T, C"):
+        list(SequentialLoader(tmp_path, batch_size=2, **live))
+    resized = SequentialLoader(tmp_path, array_dim=(1, 2, 24, 32), batch_size=2, **live)
+    assert next(iter(resized))["inputs"].shape == (1, 2, 2, 24, 32)
