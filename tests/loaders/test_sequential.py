@@ -431,6 +431,13 @@ def test_load_labels_that_returns_something_else__is_told_what_is_expected(
     [
         ({"array_dim": 2}, r"array_dim=2 is neither \(T, C, H, W\) nor \(T,\)"),
         ({"seed": None}, "seed=None is not a whole number"),
+        ({"batchsize": 3}, "'batchsize' is no argument of SequentialLoader; .* 'batch_size'"),
+        (
+            {"batchsize": 3, "representation": "histogram", "delta_t": 10},
+            "has no parameter 'batchsize', nor is it a setting of a feature; .* 'batch_size'",
+        ),
+        ({"count": 3}, "'count' is a setting of a representation, but none is given"),
+        ({"boxes": "last"}, "boxes='last' says which boxes are written .* keep='last'"),
         ({"transforms": 3}, "transforms=3 is not a function"),
         ({"load_labels": "stub"}, "load_labels='stub' is not a function"),
         ({"feature": "counts"}, "feature='counts' is for a release; files have none"),

@@ -401,6 +401,7 @@ class MixedLoader(LanesLoader):
         if not shares[epoch == "windows"] and epoch in ("streams", "windows"):
             raise UsageError(f"epoch={epoch!r}, but there are no lanes of them")
         given = given_by(
+            type(self),
             files,
             delta_t,
             representation,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import inspect
 import json
 from collections.abc import (
     Callable,
@@ -29,7 +30,7 @@ import numpy.typing as npt
 
 from evreel.boxes import NOT_LAST, LoadLabels, check_keep
 from evreel.dataset.settings import FeatureSettings
-from evreel.errors import EvreelError, ParameterError, UsageError, one_line
+from evreel.errors import EvreelError, ParameterError, UsageError, did_you_mean, one_line
 from evreel.events import Sensor
 from evreel.files.boxes import Keep, last_in_each
 from evreel.geometry import Geometry
@@ -51,6 +52,7 @@ from evreel.loaders.sources import (
     sources_of,
 )
 from evreel.representations import Representation
+from evreel.settings import settings_of
 from evreel.steps.common import os_error
 from evreel.timebase import Int64Array
 from evreel.video.labelled import Image
@@ -806,6 +808,7 @@ class SequentialLoader(LanesLoader):
         **settings: Any,
     ) -> None:
         given = given_by(
+            type(self),
             files,
             delta_t,
             representation,
@@ -900,6 +903,7 @@ class Given(NamedTuple):
 
 
 def given_by(
+    loader: type,
     files: Files,
     delta_t: int | None,
     representation: str | None,
@@ -916,7 +920,7 @@ def given_by(
     """Return what arguments of `SequentialLoader` say; raises as that does."""
     if on_damage not in ("fail", "skip"):
         raise UsageError(f"on_damage={on_damage!r} is neither 'fail' nor 'skip'")
-    made = _live_settings(delta_t, representation, parameters, settings)
+    made = _live_settings(loader, delta_t, representation, parameters, settings)
     dims = _array_dim(array_dim)
     sources = sources_of(
         files,
@@ -937,7 +941,21 @@ def given_by(
     return Given(sources, dims[0], look)
 
 
+def arguments_of(loader: type) -> list[str]:
+    """Return the names of all arguments that a class of loaders takes, for guesses."""
+    each = (vars(kind)["__init__"] for kind in loader.__mro__ if "__init__" in vars(kind))
+    found = (
+        one.name
+        for function in each
+        if inspect.isfunction(function)
+        for one in inspect.signature(function).parameters.values()
+        if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    )
+    return [name for name in dict.fromkeys(found) if name not in ("self", "lanes")]
+
+
 def _live_settings(
+    loader: type,
     delta_t: int | None,
     representation: str | None,
     parameters: Mapping[str, Any],
@@ -946,10 +964,25 @@ def _live_settings(
     """Return what is computed live, None if features are precomputed."""
     if representation is not None:
         window = {} if delta_t is None else {"window_us": delta_t}
-        return feature_settings(representation, {**window, **settings, **parameters})
+        given = {**window, **settings, **parameters}
+        check_boxes(settings)
+        return feature_settings(representation, given, also_known=arguments_of(loader))
+    check_boxes(settings)
     for name in (*parameters, *settings):
+        near = did_you_mean(name, arguments_of(loader))
+        if near and name not in settings_of(FeatureSettings):
+            raise UsageError(f"{name!r} is no argument of {loader.__name__}; {near}")
         raise UsageError(f"{name!r} is a setting of a representation, but none is given")
     return None
+
+
+def check_boxes(settings: Mapping[str, Any]) -> None:
+    """Raise `UsageError` if settings say which boxes files have, which a loader does not heed."""
+    if "boxes" in settings:
+        raise UsageError(
+            f"boxes={settings['boxes']!r} says which boxes are written with a feature",
+            hint="Give keep='all' or keep='last' to a loader.",
+        )
 
 
 def first_look(sources: Sequence[Source], on_damage: OnDamage) -> Look:

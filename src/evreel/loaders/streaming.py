@@ -28,8 +28,10 @@ from evreel.loaders.sequential import (
     OnDamage,
     Room,
     Transform,
+    arguments_of,
     as_padding,
     at_least,
+    check_boxes,
     first_look,
     info_of,
     told_by_the_system,
@@ -331,7 +333,9 @@ class StreamLoader(LanesLoader):
                     hint="Give mode, delta_t and n_events.",
                 )
         windows = _windows(mode, delta_t, n_events)
-        made = feature_settings(named.pop(), {**windows, **settings, **(preprocess_kwargs or {})})
+        check_boxes(settings)
+        asked = {**windows, **settings, **(preprocess_kwargs or {})}
+        made = feature_settings(named.pop(), asked, also_known=arguments_of(type(self)))
         if not isinstance(made.division(), Duration | Count | Mixed):
             raise UsageError(
                 "windows of a stream are of a duration or of a number of events: its end, or other "
