@@ -136,6 +136,17 @@ class MixedLanes(Lanes):
         return self.batch_size - self.n_stream
 
     @property
+    def n_streams(self) -> int:
+        """How many go on from batch to batch."""
+        return self.n_stream
+
+    @property
+    def kinds(self) -> str:
+        """How many are of which kind."""
+        n, n_drawn = self.n_stream, len(self.drawn)
+        return f", {n} stream{'s' * (n != 1)}, {self.n_random} of {n_drawn} random sequences"
+
+    @property
     def repeats_streams(self) -> bool:
         """Whether streams that are over begin again."""
         return self.ends_epoch in ("windows", "longest")

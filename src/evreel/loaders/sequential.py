@@ -23,6 +23,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ from evreel.loaders.sources import (
 )
 from evreel.representations import Representation
 from evreel.settings import settings_of
-from evreel.steps.common import os_error
+from evreel.steps.common import LOG, os_error
 from evreel.timebase import Int64Array
 from evreel.video.labelled import Image
 
@@ -135,6 +136,16 @@ class Lanes:
         """Whether incomplete pieces are left out."""
         return self.padding == "drop"
 
+    @property
+    def n_streams(self) -> int:
+        """How many go on from batch to batch."""
+        return self.batch_size
+
+    @property
+    def kinds(self) -> str:
+        """How many are of which kind, if there are several."""
+        return ""
+
     def order(self, epoch: int) -> list[int]:
         """Return in which order recordings are read in an epoch."""
         names = [source.name for source in self.sources]
@@ -171,10 +182,16 @@ class Lanes:
 
 
 class Counted:
-    """What was padded or left out: name → how often. Lanes may count at the same time."""
+    """What was padded or left out: name → how often. Lanes may count at the same time.
+
+    Attributes
+    ----------
+    missing : files of boxes that would be beside a recording, and are not there.
+    """
 
     def __init__(self) -> None:
         self._each: list[tuple[str, int]] = []
+        self.missing: list[Path] = []
 
     def count(self, name: str, n: int) -> None:
         """Count it n times."""
@@ -184,6 +201,14 @@ class Counted:
     def add(self, other: Counted) -> None:
         """Count what was counted elsewhere, too."""
         self._each += other._each
+        self.missing += other.missing
+
+    def without_boxes(self, source: Source) -> None:
+        """Count a recording that has no file of boxes."""
+        self.count("recordings_without_boxes", 1)
+        beside = source.boxes_beside()
+        if beside is not None:
+            self.missing.append(beside)
 
     def put_into(self, counts: MutableMapping[str, int]) -> None:
         """Add it to what was counted before."""
@@ -424,7 +449,7 @@ class Lane:
                     if len(frames.segments) > len(segments) == 0:
                         self._counted().count("recordings_without_labels", 1)
                     if lanes.load_labels is None and not frames.has_boxes:
-                        self._counted().count("recordings_without_boxes", 1)
+                        self._counted().without_boxes(lanes.sources[place])
                 if n <= self._skip:
                     self._skip -= n
                     self._last = frames.metadata
@@ -578,9 +603,17 @@ class LanesLoader:
         self._lanes = replace(lanes, seed=_whole("seed", lanes.seed))
         self.batch_size = lanes.batch_size
         self.num_workers = at_least("num_workers", num_workers, 0)
+        n, n_streams = len(lanes.sources), lanes.n_streams
+        if n < n_streams:
+            LOG.warning(
+                "of %d lanes that go on from batch to batch, %d have no recording, as there "
+                "are %d: a smaller batch_size would leave fewer empty",
+                *(n_streams, n_streams - n, n),
+            )
         self.counts: MutableMapping[str, int] = {}
         self._epoch, self._batch, self._begun = 0, 0, False
         self._n_labels = 0
+        self._has_warned = False
         self._turn: object | None = None  # the iteration whose place the loader tells
 
     def set_epoch(self, epoch: int) -> None:
@@ -637,6 +670,7 @@ class LanesLoader:
         with contextlib.closing(self._rooms(epoch, batch)) as rooms:
             for room in rooms:
                 room.passed.put_into(self.counts)
+                self._warn_of(room.passed.missing)
                 if self._lanes.are_over(room):
                     break
                 room.counted.put_into(self.counts)
@@ -648,6 +682,25 @@ class LanesLoader:
         self._count_dropped(batch, n_labels)
         if self._turn is turn:
             self.set_epoch(epoch + 1)
+
+    def _warn_of(self, missing: Sequence[Path]) -> None:
+        """Say of the first file of boxes that is missing that it is."""
+        if missing and not self._has_warned:
+            self._has_warned = True
+            LOG.warning(
+                "%s: is not there, so its recording has no labels; "
+                "counts['recordings_without_boxes'] says how many have none",
+                missing[0],
+            )
+
+    def __repr__(self) -> str:
+        lanes = self._lanes
+        n = len(lanes.sources)
+        shape = (lanes.num_tbins, lanes.batch_size, *lanes.shape)
+        return (
+            f"<{type(self).__name__}: {n} recording{'s' * (n != 1)}{lanes.kinds}, batches of "
+            f"{shape} (T, N, C, H, W), at batch {self._batch} of epoch {self._epoch}>"
+        )
 
     def show(self, viz_labels: VizLabels = None) -> Iterator[Image]:
         """Yield a picture of each time bin, all lanes side by side, of the batches that come next.

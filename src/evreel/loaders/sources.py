@@ -305,6 +305,10 @@ class Source(ABC):
             If a file is missing, damaged, or not what the source says.
         """
 
+    def boxes_beside(self) -> Path | None:
+        """Return where a file of its boxes would be, None if that is not beside it."""
+        return None
+
     def shown_as(self) -> Representation | None:
         """Return what its frames are, to show them as pictures; None if it is not known here."""
         return None
@@ -440,6 +444,10 @@ class FeatureSource(Source):
     def labels(self) -> Mapping[int, str]:
         """As `Source` has it."""
         return labels_of(self.of)
+
+    def boxes_beside(self) -> Path | None:
+        """As `Source` has it."""
+        return boxes_path(self.of) if isinstance(self.of, Path) else None
 
     def shown_as(self) -> Representation | None:
         """Return the representation of the file, if it is one that is known here."""
@@ -613,6 +621,10 @@ class LiveSource(Source):
     def labels(self) -> Mapping[int, str]:
         """As `Source` has it."""
         return labels_of(self.of)
+
+    def boxes_beside(self) -> Path | None:
+        """As `Source` has it."""
+        return boxes_path(self.of) if isinstance(self.of, Path) else None
 
     def shown_as(self) -> Representation | None:
         """Return the representation."""

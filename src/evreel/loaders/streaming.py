@@ -147,8 +147,9 @@ class StreamLane(Lane):
             self._damaged(error, "skipped_recordings", is_new=is_new)
             return
         with stream:
-            if lanes.load_labels is None and not stream.has_boxes:
-                self._count({"recordings_without_boxes": 1}, is_new=is_new)
+            is_counted = is_new and not self._skip
+            if is_counted and lanes.load_labels is None and not stream.has_boxes:
+                self._counted().without_boxes(source)
             pieces = stream.pieces(lanes.num_tbins)
             n = 0
             while not stream.is_broken:
