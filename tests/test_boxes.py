@@ -288,6 +288,19 @@ def test_load_boxes__tells_empty_windows_from_those_not_labelled(tmp_path):
     assert load_boxes(padding, 0, 60, frames(6))[1].tolist() == [False] * 6
 
 
+def test_load_boxes__keeps_the_last_box_of_each_track_and_counts_the_others(tmp_path):
+    given = made(t=[1, 5, 9, 10, 15], track_id=[1, 2, 1, 1, 1], w=4, h=3)
+    box_api.write(tmp_path / "r_bbox.npy", given)
+    recording, counts = Recording(tmp_path / "r.h5"), {}
+    every, _ = load_boxes(recording, 0, 20, frames(2))
+    assert [window["t"].tolist() for window in every] == [[1, 5, 9, 10], [15]]
+    last, labelled = load_boxes(recording, 0, 20, frames(2), keep="last", repairs=counts)
+    assert [window["t"].tolist() for window in last] == [[5, 10], [15]]
+    assert labelled.all() and counts["boxes_not_last"] == 2
+    with pytest.raises(ParameterError, match="keep='one' is neither 'all' nor 'last'"):
+        load_boxes(recording, 0, 20, frames(2), keep="one")
+
+
 def test_load_labels_stub__gives_a_list_for_each_window():
     labels, labelled = load_labels_stub(Recording(Path("a.h5")), 0, 30, frames(3))
     assert labels == [[], [], []] and labels[0] is not labels[1]

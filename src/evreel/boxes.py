@@ -15,7 +15,7 @@ import operator
 from collections.abc import Mapping, MutableMapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,11 @@ from evreel.errors import AnnotationError, ParameterError, did_you_mean
 from evreel.events import Sensor
 from evreel.files.boxes import (
     BoxesByTime,
+    Keep,
     as_boxes,
     boxes_path,
     label_map,
+    last_in_each,
     moved,
     read_published_boxes,
     taken,
@@ -46,6 +48,9 @@ Boxes = npt.NDArray[np.void]
 """(n,) records of `EVENT_BBOX`."""
 
 BoolArray = npt.NDArray[np.bool_]
+
+NOT_LAST = "boxes_not_last"
+"""Count of boxes that are left out because their window has a later one of the same track."""
 
 _MOST_CLASSES = 1 << 16
 """Size limit of a class lookup; public data sets have up to a thousand classes."""
@@ -235,6 +240,7 @@ def load_boxes(
     class_lookup: npt.ArrayLike | None = None,
     min_box_diag_network: float = 0,
     num_tbins: int | None = None,
+    keep: Keep = "all",
     repairs: MutableMapping[str, int] | None = None,
 ) -> tuple[list[Boxes], BoolArray]:
     """Load the boxes of each window in the pixels of the frames: a `LoadLabels`.
@@ -256,6 +262,9 @@ def load_boxes(
         Boxes with a shorter diagonal, in pixels of the frames, are left out.
     num_tbins
         Number of windows; None: that of frames in the tensor.
+    keep
+        ``all`` boxes of a window, or of each track its ``last`` one: where windows are longer than
+        the time from one label of an object to the next, ``all`` has it several times.
     repairs
         Is told how many boxes were clipped or left out, and why.
 
@@ -270,7 +279,10 @@ def load_boxes(
     AnnotationError
         As `load_box_events` raises it, and if the lookup lacks a class, or a number of a box is not
         finite.
+    ParameterError
+        If an argument is not valid.
     """
+    check_keep(keep)
     n = _whole("num_tbins", len(tensor) if num_tbins is None else num_tbins, 1)
     start_us, duration_us = _whole("start_us", start_us), _whole("duration_us", duration_us, 0)
     if getattr(metadata, "padding", False):
@@ -300,11 +312,21 @@ def load_boxes(
         labelled[inside] = spans.overlap(after[inside], np.minimum(until[inside], stop_us))
         labelled[window[spans.hold(boxes["t"])]] = True
     boxes = _in_frames(boxes, metadata, file, Sensor(*tensor.shape[-2:]), counts)
+    if keep == "last":
+        last = np.concatenate(last_in_each(_divided(boxes, after, until, first)))
+        _count(counts, NOT_LAST, len(boxes) - len(last))
+        boxes = last
     if class_lookup is not None:
         boxes = _of_classes(boxes, _lookup(class_lookup), file.path, counts)
     rows = np.flatnonzero(~(np.hypot(boxes["w"], boxes["h"]) < min_box_diag_network))
     _count(counts, "boxes_too_small", len(boxes) - len(rows))
     return _divided(taken(boxes, rows), after, until, first), labelled
+
+
+def check_keep(keep: Keep) -> None:
+    """Raise `ParameterError` if it is none of the two that there are."""
+    if keep not in get_args(Keep):
+        raise ParameterError(f"keep={keep!r} is neither 'all' nor 'last'")
 
 
 def create_class_lookup(

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -126,6 +127,46 @@ def test_sequential__delivers_every_frame_and_label_once(
         assert frames.total() == n * batch_size * num_tbins
         assert counts["dropped_frames"] == every.total() - frames.total()
         assert counts["dropped_labels"] == inside.total() - labels.total()
+
+
+def tracked(times_and_tracks):
+    """Return boxes of (t, track) pairs."""
+    boxes = boxes_at([t for t, _ in times_and_tracks])
+    boxes["track_id"] = [track for _, track in times_and_tracks]
+    return boxes
+
+
+def labels_of(loader):
+    """Return (t, track) of the labels of each frame, and which frames are labelled."""
+    labels, labelled = [], []
+    for batch in loader:
+        for t, row in enumerate(batch["labels"]):
+            labels.append([(int(box["t"]), int(box["track_id"])) for box in row[0]])
+            labelled.append(bool(batch["frame_is_labeled"][t, 0]))
+    return labels, labelled
+
+
+def test_keep_last__delivers_each_track_once_a_frame_and_counts_the_others(tmp_path):
+    file = numbered_file(tmp_path, 1, 3)
+    given = [(2, 1), (4, 1), (4, 2), (6, 1), (10, 1), (21, 2), (24, 1), (25, 2)]
+    write_boxes(tmp_path / "r01_bbox.npy", tracked(given))
+    options = {"array_dim": (3,), "batch_size": 1, "num_workers": 0}
+    every = SequentialLoader(file, **options)
+    assert [
+        each for frame in labels_of(every)[0] for each in frame
+    ] == given and "boxes_not_last" not in every.counts
+    expected = [[(4, 2), (10, 1)], [], [(24, 1), (25, 2)]], [True, False, True]
+    last = SequentialLoader(file, keep="last", **options)
+    assert labels_of(last) == expected
+    assert last.counts == {"boxes_not_last": 4}
+    function = SequentialLoader(file, load_labels=partial(load_boxes, keep="last"), **options)
+    assert labels_of(function) == expected
+    with pytest.raises(UsageError, match="state is of a loader with other"):
+        last.load_state_dict(every.state_dict())
+    with pytest.raises(ParameterError, match="keep='first' is neither 'all' nor 'last'"):
+        SequentialLoader(file, keep="first", **options)
+    with pytest.raises(UsageError, match="keep='last' is of the loader's own boxes"):
+        SequentialLoader(file, keep="last", load_labels=load_boxes, **options)
 
 
 def resumed(loader, workers, places):
@@ -390,6 +431,13 @@ def test_load_labels_that_returns_something_else__is_told_what_is_expected(
     [
         ({"array_dim": 2}, r"array_dim=2 is neither \(T, C, H, W\) nor \(T,\)"),
         ({"seed": None}, "seed=None is not a whole number"),
+        ({"batchsize": 3}, "'batchsize' is no argument of SequentialLoader; .* 'batch_size'"),
+        (
+            {"batchsize": 3, "representation": "histogram", "delta_t": 10},
+            "has no parameter 'batchsize', nor is it a setting of a feature; .* 'batch_size'",
+        ),
+        ({"count": 3}, "'count' is a setting of a representation, but none is given"),
+        ({"boxes": "last"}, "boxes='last' says which boxes are written .* keep='last'"),
         ({"transforms": 3}, "transforms=3 is not a function"),
         ({"load_labels": "stub"}, "load_labels='stub' is not a function"),
         ({"feature": "counts"}, "feature='counts' is for a release; files have none"),

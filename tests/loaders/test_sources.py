@@ -8,13 +8,16 @@ import pytest
 
 from evreel import open_release, steps
 from evreel.annotations.tables import Spans
-from evreel.boxes import load_boxes
-from evreel.errors import LayoutError, UsageError
+from evreel.boxes import load_boxes, load_labels_stub
+from evreel.errors import EvreelError, LayoutError, ParameterError, UsageError
 from evreel.events import Sensor
 from evreel.geometry import to_size
 from evreel.loaders import sources as sources_module
+from evreel.loaders.mixed import MixedLoader
 from evreel.loaders.sequential import SequentialLoader
 from evreel.loaders.sources import sources_of
+from evreel.loaders.streaming import StreamLoader
+from evreel.loaders.windows import WindowsDataset
 from support import random_events
 from support.frames import boxes_at, numbered_file
 from support.stores import store_of
@@ -198,7 +201,71 @@ def test_frame__with_a_box_where_annotators_looked_is_labelled(tmp_path, monkeyp
         assert [len(labels[0]) for labels in batch["labels"]] == [0, 1, 0, 0, 1, 0, 0]
 
 
-def test_recording_without_boxes__is_counted(tmp_path):
-    files = [numbered_file(tmp_path, 1, 1, []), numbered_file(tmp_path, 2, 1)]
-    loader = SequentialLoader(files, batch_size=2)
-    assert len(list(loader)) == 1 and loader.counts == {"recordings_without_boxes": 1}
+@pytest.mark.parametrize("workers", [0, 2])
+def test_recordings_without_boxes__are_counted_and_told_once(tmp_path, caplog, workers):
+    files = [numbered_file(tmp_path, 1, 1, []), *(numbered_file(tmp_path, k, 1) for k in (2, 3))]
+    loader = SequentialLoader(files, batch_size=3, num_workers=workers)
+    assert len(list(loader)) == 1 and loader.counts == {"recordings_without_boxes": 2}
+    list(loader)
+    (line,) = caplog.messages
+    assert line.startswith(f"{tmp_path / 'r02_bbox.npy'}: is not there, so its recording has no")
+    list(SequentialLoader(files, batch_size=3, load_labels=load_labels_stub))
+    assert len(caplog.messages) == 1
+
+
+def test_stream_without_boxes__is_told(tmp_path, caplog):
+    store_of(tmp_path / "s.h5", random_events(50))
+    live = {"representation": "histogram", "delta_t": 50_000, "num_workers": 0}
+    list(StreamLoader(tmp_path / "s.h5", batch_size=1, **live))
+    assert [line.split(": ")[0] for line in caplog.messages] == [str(tmp_path / "s_bbox.npy")]
+
+
+def test_lanes_without_a_recording__are_told_when_a_loader_is_made(tmp_path, caplog):
+    files = [numbered_file(tmp_path, k, 3, [5]) for k in (1, 2)]
+    SequentialLoader(files, batch_size=2)
+    MixedLoader(files, n_stream=2, n_random=5)
+    assert not caplog.messages
+    SequentialLoader(files)
+    MixedLoader(files, n_stream=3, n_random=1)
+    assert [line[:56] for line in caplog.messages] == [
+        f"of {n} lanes that go on from batch to batch, {n - 2} have no rec" for n in (8, 3)
+    ]
+
+
+def test_repr__of_loaders_is_short_and_says_what_they_deliver(tmp_path):
+    file = numbered_file(tmp_path, 1, 3, [5])
+    loader = SequentialLoader(file, array_dim=(2,), batch_size=1, num_workers=0)
+    for n, batch in enumerate(loader, 1):
+        assert repr(loader) == (
+            f"<SequentialLoader: 1 recording, batches of {batch['inputs'].shape} (T, N, C, H, W), "
+            f"at batch {n} of epoch 0>"
+        )
+    mixed = repr(MixedLoader(file, n_stream=1, n_random=2))
+    assert "1 recording, 1 stream, 2 of 1 random sequences, batches" in mixed
+
+
+@pytest.mark.parametrize("options", [{}, {"split": "train"}, {"feature": "counts"}], ids=str)
+@pytest.mark.parametrize("in_list", [False, True])
+def test_path_that_is_not_there__is_named_first(tmp_path, options, in_list):
+    gone = tmp_path / "demo-2.0"
+    given = [gone] if in_list else str(gone)
+    told = r"demo-2\.0: does not exist\. Give the folder that holds the release's manifest\.json"
+    with pytest.raises(EvreelError, match=told):
+        SequentialLoader(given, **options)
+    if "feature" not in options:
+        live = {"representation": "histogram", "delta_t": 10, **options}
+        for kind in (SequentialLoader, StreamLoader):
+            with pytest.raises(EvreelError, match=told):
+                kind(given, **live)
+        with pytest.raises(EvreelError, match=told):
+            WindowsDataset(given, **options)
+
+
+def test_recordings_of_two_sizes__are_told_how_to_get_one(tmp_path):
+    for k, sensor in enumerate([(24, 32), (48, 64)]):
+        store_of(tmp_path / f"r{k}.h5", random_events(200, sensor))
+    live = {"representation": "histogram", "delta_t": 50_000, "num_workers": 0}
+    with pytest.raises(ParameterError, match=r"features/<name>/geometry\), or .* array_dim=\(T, C"):
+        list(SequentialLoader(tmp_path, batch_size=2, **live))
+    resized = SequentialLoader(tmp_path, array_dim=(1, 2, 24, 32), batch_size=2, **live)
+    assert next(iter(resized))["inputs"].shape == (1, 2, 2, 24, 32)

@@ -22,6 +22,7 @@ from evreel.events import Events
 from evreel.files.boxes import read_boxes, write_boxes
 from evreel.files.features import FeaturesFile
 from evreel.loaders import arriving, streams
+from evreel.loaders.mixed import MixedLoader
 from evreel.loaders.sequential import SequentialLoader
 from evreel.loaders.shown import get_vis_func, show_dataloader
 from evreel.loaders.streaming import StreamLoader
@@ -593,6 +594,20 @@ def test_arguments__that_are_not_valid_are_refused(three, arguments, message):
     given = {"delta_t": W, "representation": "histogram", **arguments}
     with pytest.raises(UsageError, match=message):
         StreamLoader(three, **given)
+
+
+def test_keep_last__is_of_every_loader_the_same(tmp_path):
+    path = recording(tmp_path, 1, random_events(300, stop_us=50), [1, 2, 3, 12, 19, 31, 33])
+    options = {"representation": "histogram", "delta_t": 20, "num_workers": 0}
+    loaders = [
+        StreamLoader(path, batch_size=1, num_tbins=2, keep="last", **options),
+        SequentialLoader(path, array_dim=(2,), batch_size=1, keep="last", **options),
+        MixedLoader(path, array_dim=(2,), n_stream=1, n_random=0, keep="last", **options),
+    ]
+    for loader in loaders:
+        found = [row[0]["t"].tolist() for batch in loader for row in batch["labels"]]
+        assert found[:2] == [[19], [33]] and not any(found[2:])
+        assert loader.counts["boxes_not_last"] == 5
 
 
 def test_pictures__of_a_stream_have_all_lanes_boxes_and_the_size_asked_for(three):

@@ -6,6 +6,7 @@ import bisect
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
@@ -47,6 +48,7 @@ __all__ = [
     "geometry_of",
     "kept",
     "label_map",
+    "last_in_each",
     "last_of_tracks",
     "moved",
     "origin_path",
@@ -190,6 +192,24 @@ def last_of_tracks(
     is_last[:-1] = (window[order][1:] != window[order][:-1]) | (track[1:] != track[:-1])
     rows = np.sort(order[is_last])
     return taken(boxes, rows), np.searchsorted(window[rows], np.arange(n + 1))
+
+
+def last_in_each(each: Sequence[npt.NDArray[np.void]]) -> list[npt.NDArray[np.void]]:
+    """Return the last box of each track in each window; `each` are the boxes of one window.
+
+    Examples
+    --------
+    >>> from evreel.layout import BOX_DTYPE
+    >>> boxes = np.zeros(3, dtype=BOX_DTYPE)
+    >>> boxes["t"], boxes["track_id"] = [10, 20, 20], [1, 1, 2]
+    >>> [window["t"].tolist() for window in last_in_each([boxes, boxes[:1], boxes[:0]])]
+    [[20, 20], [10], []]
+    """
+    first = np.cumsum([0, *map(len, each)])
+    if not first[-1]:
+        return list(each)
+    boxes, first = last_of_tracks(np.concatenate(each), first)
+    return np.split(boxes, first[1:-1])
 
 
 def taken(boxes: npt.NDArray[np.void], rows: Int64Array) -> npt.NDArray[np.void]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -143,7 +143,10 @@ def iter_features(
 
 
 def feature_settings(
-    representation: str, given: Mapping[str, Any], ending: npt.ArrayLike | None = None
+    representation: str,
+    given: Mapping[str, Any],
+    ending: npt.ArrayLike | None = None,
+    also_known: Iterable[str] = (),
 ) -> FeatureSettings:
     """Return the settings of a feature from the arguments of a call.
 
@@ -155,6 +158,8 @@ def feature_settings(
         Settings of a feature and parameters of the representation, together.
     ending
         Instants at which windows end, if these are given.
+    also_known
+        Names of other arguments, one of which may have been meant by a name that is not known.
 
     Raises
     ------
@@ -173,7 +178,7 @@ def feature_settings(
     parameters = {name: value for name, value in given.items() if name not in of_feature}
     for name in parameters:
         if name not in own:
-            near = did_you_mean(name, [*known, *own])
+            near = did_you_mean(name, [*known, *own, *also_known])
             raise UsageError(
                 f"{representation} has no parameter {name!r}, nor is it a setting of a feature"
                 + (f"; {near}" if near else ""),

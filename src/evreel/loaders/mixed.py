@@ -18,6 +18,7 @@ import numpy as np
 from evreel.boxes import LoadLabels
 from evreel.errors import EvreelError, UsageError
 from evreel.events import Sensor
+from evreel.files.boxes import Keep
 from evreel.loaders.arguments import at_least, one_of
 from evreel.loaders.augment import Augment, Change
 from evreel.loaders.damage import OnDamage, is_left_out, told_by_the_system
@@ -130,6 +131,17 @@ class MixedLanes(Lanes):
     def n_random(self) -> int:
         """How many have random sequences."""
         return self.batch_size - self.n_stream
+
+    @property
+    def n_streams(self) -> int:
+        """How many go on from batch to batch."""
+        return self.n_stream
+
+    @property
+    def kinds(self) -> str:
+        """How many are of which kind."""
+        n, n_drawn = self.n_stream, len(self.drawn)
+        return f", {n} stream{'s' * (n != 1)}, {self.n_random} of {n_drawn} random sequences"
 
     @property
     def repeats_streams(self) -> bool:
@@ -271,7 +283,7 @@ class RandomLane(Lane):
             return None
         name = frames.metadata.name
         what = f"{self._lanes.seed} {self._epoch} {self._pass} {name} {piece.stop}"
-        boxes = [each for each in frames.boxes(piece.start, piece.stop) if len(each)]
+        boxes = [each for each in self._lanes.boxes(frames, piece) if len(each)]
         return augment.draw(what, Sensor(*self._lanes.shape[1:]), boxes[-1] if boxes else None)
 
     def close(self) -> None:
@@ -301,7 +313,8 @@ class MixedLoader(LanesLoader):
         is 1.
     n_stream, n_random
         How many lanes of each, if that is not said by `batch_size` and `stream_share`.
-    num_workers, preprocess_kwargs, transforms, feature, split, seed, stream, sensor, on_damage
+    num_workers, preprocess_kwargs, transforms, feature, split, seed, stream, sensor, on_damage,
+    keep
         As `SequentialLoader` takes them.
     shuffle
         Whether the order of streamed recordings is drawn anew each epoch.
@@ -378,6 +391,7 @@ class MixedLoader(LanesLoader):
         stream: int | None = None,
         sensor: SensorSize | None = None,
         on_damage: OnDamage = "fail",
+        keep: Keep = "all",
         **settings: Any,
     ) -> None:
         shares = _shares(batch_size, stream_share, n_stream, n_random)
@@ -392,6 +406,7 @@ class MixedLoader(LanesLoader):
         if not shares[epoch == "windows"] and epoch in ("streams", "windows"):
             raise UsageError(f"epoch={epoch!r}, but there are no lanes of them")
         given = given_by(
+            type(self),
             files,
             delta_t,
             representation,
@@ -422,6 +437,7 @@ class MixedLoader(LanesLoader):
             on_damage=on_damage,
             augment=augment,
             dtype=given.look.dtype if dtype == "stored" else "float32",
+            keep=keep,
             n_stream=shares[0],
             ranges=ranges,
             ends_epoch=epoch,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import inspect
 import json
 from collections.abc import (
     Callable,
@@ -22,15 +23,17 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from evreel.boxes import Boxes, LoadLabels
+from evreel.boxes import NOT_LAST, Boxes, LoadLabels, check_keep
 from evreel.dataset.settings import FeatureSettings
-from evreel.errors import EvreelError, ParameterError, UsageError, one_line
+from evreel.errors import EvreelError, ParameterError, UsageError, did_you_mean, one_line
 from evreel.events import Sensor
+from evreel.files.boxes import Keep, last_in_each
 from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE
 from evreel.loaders.arguments import at_least, check_on_damage, whole
@@ -51,6 +54,8 @@ from evreel.loaders.sources import (
     sources_of,
 )
 from evreel.representations import Representation
+from evreel.settings import settings_of
+from evreel.steps.common import LOG
 from evreel.timebase import Int64Array
 from evreel.video.labelled import Image
 
@@ -107,6 +112,8 @@ class Lanes:
         What is drawn for each stream, from its start to its reset.
     dtype
         Type of the frames of a batch.
+    keep
+        Which boxes of a frame are delivered: all, or of each track its last one.
     """
 
     sources: Sequence[Source]
@@ -122,11 +129,22 @@ class Lanes:
     on_damage: OnDamage = "fail"
     augment: Augment | None = None
     dtype: str = "float32"
+    keep: Keep = "all"
 
     @property
     def drops(self) -> bool:
         """Whether incomplete pieces are left out."""
         return self.padding == "drop"
+
+    @property
+    def n_streams(self) -> int:
+        """How many go on from batch to batch."""
+        return self.batch_size
+
+    @property
+    def kinds(self) -> str:
+        """How many are of which kind, if there are several."""
+        return ""
 
     def order(self, epoch: int) -> list[int]:
         """Return in which order recordings are read in an epoch."""
@@ -140,6 +158,11 @@ class Lanes:
     def segments(self, frames: Frames) -> Int64Array:
         """Return the ranges of frames of a recording that follow each other in time."""
         return frames.segments
+
+    def boxes(self, frames: Frames, piece: Piece) -> list[Boxes]:
+        """Return the boxes that are delivered of each frame of a piece."""
+        found = frames.boxes(piece.start, piece.stop)
+        return last_in_each(found) if self.keep == "last" else found
 
     def augment_of(self, is_random: bool) -> Augment | None:
         """Return what is drawn for a stream, or for a random sequence."""
@@ -159,10 +182,16 @@ class Lanes:
 
 
 class Counted:
-    """What was padded or left out: name → how often. Lanes may count at the same time."""
+    """What was padded or left out: name → how often. Lanes may count at the same time.
+
+    Attributes
+    ----------
+    missing : files of boxes that would be beside a recording, and are not there.
+    """
 
     def __init__(self) -> None:
         self._each: list[tuple[str, int]] = []
+        self.missing: list[Path] = []
 
     def count(self, name: str, n: int) -> None:
         """Count it n times."""
@@ -172,6 +201,14 @@ class Counted:
     def add(self, other: Counted) -> None:
         """Count what was counted elsewhere, too."""
         self._each += other._each
+        self.missing += other.missing
+
+    def without_boxes(self, source: Source) -> None:
+        """Count a recording that has no file of boxes."""
+        self.count("recordings_without_boxes", 1)
+        beside = source.boxes_beside()
+        if beside is not None:
+            self.missing.append(beside)
 
     def put_into(self, counts: MutableMapping[str, int]) -> None:
         """Add it to what was counted before."""
@@ -370,7 +407,10 @@ class Lane:
     def _label(self, room: Room, column: int, frames: Frames, piece: Piece, info: Info) -> None:
         n = piece.stop - piece.start
         if self._lanes.load_labels is None:
-            labels: Sequence[Any] = frames.boxes(piece.start, piece.stop)
+            labels: Sequence[Any] = self._lanes.boxes(frames, piece)
+            if self._lanes.keep == "last":
+                every = frames.boxes(piece.start, piece.stop)
+                room.count(NOT_LAST, sum(map(len, every)) - sum(map(len, labels)))
             is_labelled = frames.labelled(piece.start, piece.stop)
         else:
             tensor = room.inputs[:, column]
@@ -407,7 +447,7 @@ class Lane:
                     if len(frames.segments) > len(segments) == 0:
                         self._counted().count("recordings_without_labels", 1)
                     if lanes.load_labels is None and not frames.has_boxes:
-                        self._counted().count("recordings_without_boxes", 1)
+                        self._counted().without_boxes(lanes.sources[place])
                 if n <= self._skip:
                     self._skip -= n
                     self._last = frames.metadata
@@ -543,12 +583,26 @@ class LanesLoader:
                     f"augment={augment!r} is not an Augment",
                     hint="Give such as Augment(flip_x=0.5), of evreel.loaders.augment.",
                 )
+        check_keep(lanes.keep)
+        if lanes.keep != "all" and lanes.load_labels is not None:
+            raise UsageError(
+                f"keep={lanes.keep!r} is of the loader's own boxes, and load_labels makes others",
+                hint="Give it to that function: functools.partial(load_boxes, keep='last').",
+            )
         self._lanes = replace(lanes, seed=whole("seed", lanes.seed))
         self.batch_size = lanes.batch_size
         self.num_workers = at_least("num_workers", num_workers, 0)
+        n, n_streams = len(lanes.sources), lanes.n_streams
+        if n < n_streams:
+            LOG.warning(
+                "of %d lanes that go on from batch to batch, %d have no recording, as there "
+                "are %d: a smaller batch_size would leave fewer empty",
+                *(n_streams, n_streams - n, n),
+            )
         self.counts: MutableMapping[str, int] = {}
         self._epoch, self._batch, self._begun = 0, 0, False
         self._n_labels = 0
+        self._has_warned = False
         self._turn: object | None = None  # the iteration whose place the loader tells
 
     def set_epoch(self, epoch: int) -> None:
@@ -605,6 +659,7 @@ class LanesLoader:
         with contextlib.closing(self._rooms(epoch, batch)) as rooms:
             for room in rooms:
                 room.passed.put_into(self.counts)
+                self._warn_of(room.passed.missing)
                 if self._lanes.are_over(room):
                     break
                 room.counted.put_into(self.counts)
@@ -616,6 +671,25 @@ class LanesLoader:
         self._count_dropped(batch, n_labels)
         if self._turn is turn:
             self.set_epoch(epoch + 1)
+
+    def _warn_of(self, missing: Sequence[Path]) -> None:
+        """Say of the first file of boxes that is missing that it is."""
+        if missing and not self._has_warned:
+            self._has_warned = True
+            LOG.warning(
+                "%s: is not there, so its recording has no labels; "
+                "counts['recordings_without_boxes'] says how many have none",
+                missing[0],
+            )
+
+    def __repr__(self) -> str:
+        lanes = self._lanes
+        n = len(lanes.sources)
+        shape = (lanes.num_tbins, lanes.batch_size, *lanes.shape)
+        return (
+            f"<{type(self).__name__}: {n} recording{'s' * (n != 1)}{lanes.kinds}, batches of "
+            f"{shape} (T, N, C, H, W), at batch {self._batch} of epoch {self._epoch}>"
+        )
 
     def show(self, viz_labels: VizLabels = None) -> Iterator[Image]:
         """Yield a picture of each time bin, all lanes side by side, of the batches that come next.
@@ -675,6 +749,7 @@ class LanesLoader:
             *([source.identity for source in lanes.sources], lanes.batch_size, lanes.num_tbins),
             *(lanes.shape, lanes.padding, lanes.shuffle, lanes.seed),
             *((repr(lanes.augment),) if lanes.augment else ()),
+            *((lanes.keep,) if lanes.keep != "all" else ()),
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
@@ -739,6 +814,9 @@ class SequentialLoader(LanesLoader):
         memory is reset after them. Both are counted.
     augment
         Flips, zooms and shifts, drawn anew for each recording or sample; boxes follow.
+    keep
+        ``all`` boxes of a frame, or of each track its ``last`` one: where a window is longer than
+        the time from one label of an object to the next, ``all`` has it several times.
     settings
         Windows other than those of `delta_t` (``count=5000``), geometry, ``store``, as
         `evreel.features` takes them.
@@ -748,7 +826,8 @@ class SequentialLoader(LanesLoader):
     counts : name → how often, in the epochs so far: ``padded_frames``; ``dropped_frames`` and
         ``dropped_labels``; ``skipped_recordings``, ``skipped_frames`` and ``skipped_labels``;
         ``labels_outside_windows``; ``recordings_without_boxes``, which have no file of boxes;
-        ``boxes_cut_by_augment`` and ``boxes_outside_augment``.
+        ``boxes_not_last``, which `keep` leaves out; ``boxes_cut_by_augment`` and
+        ``boxes_outside_augment``.
 
     Yields
     ------
@@ -786,9 +865,11 @@ class SequentialLoader(LanesLoader):
         sensor: SensorSize | None = None,
         on_damage: OnDamage = "fail",
         augment: Augment | None = None,
+        keep: Keep = "all",
         **settings: Any,
     ) -> None:
         given = given_by(
+            type(self),
             files,
             delta_t,
             representation,
@@ -814,6 +895,7 @@ class SequentialLoader(LanesLoader):
             transforms=transforms,
             on_damage=on_damage,
             augment=augment,
+            keep=keep,
         )
         if lanes.drops and len(lanes.sources) < lanes.batch_size:
             raise UsageError(
@@ -861,6 +943,7 @@ class Given(NamedTuple):
 
 
 def given_by(
+    loader: type,
     files: Files,
     delta_t: int | None,
     representation: str | None,
@@ -876,7 +959,7 @@ def given_by(
 ) -> Given:
     """Return what arguments of `SequentialLoader` say; raises as that does."""
     check_on_damage(on_damage)
-    made = _live_settings(delta_t, representation, parameters, settings)
+    made = _live_settings(loader, delta_t, representation, parameters, settings)
     dims = _array_dim(array_dim)
     sources = sources_of(
         files,
@@ -897,7 +980,21 @@ def given_by(
     return Given(sources, dims[0], look)
 
 
+def arguments_of(loader: type) -> list[str]:
+    """Return the names of all arguments that a class of loaders takes, for guesses."""
+    each = (vars(kind)["__init__"] for kind in loader.__mro__ if "__init__" in vars(kind))
+    found = (
+        one.name
+        for function in each
+        if inspect.isfunction(function)
+        for one in inspect.signature(function).parameters.values()
+        if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    )
+    return [name for name in dict.fromkeys(found) if name not in ("self", "lanes")]
+
+
 def _live_settings(
+    loader: type,
     delta_t: int | None,
     representation: str | None,
     parameters: Mapping[str, Any],
@@ -906,10 +1003,25 @@ def _live_settings(
     """Return what is computed live, None if features are precomputed."""
     if representation is not None:
         window = {} if delta_t is None else {"window_us": delta_t}
-        return feature_settings(representation, {**window, **settings, **parameters})
+        given = {**window, **settings, **parameters}
+        check_boxes(settings)
+        return feature_settings(representation, given, also_known=arguments_of(loader))
+    check_boxes(settings)
     for name in (*parameters, *settings):
+        near = did_you_mean(name, arguments_of(loader))
+        if near and name not in settings_of(FeatureSettings):
+            raise UsageError(f"{name!r} is no argument of {loader.__name__}; {near}")
         raise UsageError(f"{name!r} is a setting of a representation, but none is given")
     return None
+
+
+def check_boxes(settings: Mapping[str, Any]) -> None:
+    """Raise `UsageError` if settings say which boxes files have, which a loader does not heed."""
+    if "boxes" in settings:
+        raise UsageError(
+            f"boxes={settings['boxes']!r} says which boxes are written with a feature",
+            hint="Give keep='all' or keep='last' to a loader.",
+        )
 
 
 def first_look(sources: Sequence[Source], on_damage: OnDamage) -> Look:

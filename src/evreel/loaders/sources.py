@@ -8,6 +8,7 @@ gives the same bits.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import tempfile
 import threading
@@ -302,6 +303,10 @@ class Source(ABC):
             If a file is missing, damaged, or not what the source says.
         """
 
+    def boxes_beside(self) -> Path | None:
+        """Return where a file of its boxes would be, None if that is not beside it."""
+        return None
+
     def shown_as(self) -> Representation | None:
         """Return what its frames are, to show them as pictures; None if it is not known here."""
         return None
@@ -417,6 +422,7 @@ class FeatureSource(Source):
         """Open the features file."""
         file: FeaturesFile | MetavisionFile
         if isinstance(self.of, Path):
+            check_there(self.of)
             file = _features_at(self.of)
         else:
             file = self.of.features[self.feature]
@@ -439,12 +445,22 @@ class FeatureSource(Source):
         """As `Source` has it."""
         return labels_of(self.of)
 
+    def boxes_beside(self) -> Path | None:
+        """As `Source` has it."""
+        return boxes_path(self.of) if isinstance(self.of, Path) else None
+
     def shown_as(self) -> Representation | None:
         """Return the representation of the file, if it is one that is known here."""
         with self.open() as frames, contextlib.suppress(UsageError):
             assert isinstance(frames, FileFrames)
             return frames.representation
         return None
+
+
+def check_there(path: Path) -> None:
+    """Raise `LayoutError` if a recording's file is missing: damage, which a loader may skip."""
+    if not os.path.lexists(path):
+        raise LayoutError("does not exist", path=path, hint=_WHAT_TO_GIVE)
 
 
 def _features_at(path: Path) -> FeaturesFile | MetavisionFile:
@@ -587,6 +603,8 @@ class LiveSource(Source):
 
     def open(self) -> Frames:
         """Open the events; a recording that is not a store is decoded."""
+        if isinstance(self.of, Path):
+            check_there(self.of)
         return _LiveFrames(self)
 
     def look(self) -> Look:
@@ -594,6 +612,7 @@ class LiveSource(Source):
         if isinstance(self.of, ReleasedRecording):
             sensor = self.of.events.sensor
         else:
+            check_there(self.of)
             with open_recording(self.of, stream=self.stream, sensor=self.given_sensor) as recording:
                 sensor = recording.sensor
         feature = self.settings_for(sensor).feature()
@@ -602,6 +621,10 @@ class LiveSource(Source):
     def labels(self) -> Mapping[int, str]:
         """As `Source` has it."""
         return labels_of(self.of)
+
+    def boxes_beside(self) -> Path | None:
+        """As `Source` has it."""
+        return boxes_path(self.of) if isinstance(self.of, Path) else None
 
     def shown_as(self) -> Representation | None:
         """Return the representation."""
@@ -620,6 +643,8 @@ class LiveSource(Source):
 
 
 _NOWHERE = -1, None
+
+_WHAT_TO_GIVE = "Give the folder that holds the release's manifest.json, or files that are there."
 
 
 def _dtype_of(feature: Feature) -> str:
@@ -782,6 +807,8 @@ def sources_of(
     """
     release = given_release(files)
     each: Sequence[Path | ReleasedRecording]
+    if isinstance(files, (str, os.PathLike)):
+        _check_existence(files)
     own = _own_sources(files, settings, feature, split, delta_t_us)
     if own:
         return own
@@ -813,6 +840,8 @@ def sources_of(
         ]
         for name, value in (("split", split), ("feature", feature)):
             if value is not None and not any(isinstance(one, ReleasedRecording) for one in each):
+                for one in each:
+                    _check_existence(one)
                 raise UsageError(f"{name}={value!r} is for a release; files have none")
     if not each:
         raise UsageError(
@@ -833,6 +862,14 @@ def sources_of(
         else:
             found.append(FeatureSource(name, one, feature or "", split, delta_t_us))
     return found
+
+
+def _check_existence(given: str | Path | ReleasedRecording) -> None:
+    """Raise `UsageError` if a path, which is no wildcard, leads nowhere."""
+    if isinstance(given, (str, os.PathLike)) and not (
+        os.path.lexists(given) or glob.has_magic(os.fspath(given))
+    ):
+        raise UsageError("does not exist", path=given, hint=_WHAT_TO_GIVE)
 
 
 def _own_sources(
@@ -926,6 +963,7 @@ def check_shapes(frames: OfRecording, shape: tuple[int, ...]) -> None:
         raise ParameterError(
             f"its frames are {frames.metadata.shape}; {tuple(shape)} is expected (C, H, W)",
             path=frames.metadata.path,
-            hint="Recordings of a batch must have one shape: compute frames live in a size that is "
-            "given, or make the features of all in one size.",
+            hint="Frames of a batch have one shape: make the feature in one size (in the config, "
+            "features/<name>/geometry), or compute it live in one: representation= and "
+            "array_dim=(T, C, H, W); for StreamLoader, height= and width=.",
         )

@@ -16,6 +16,7 @@ from evreel.boxes import LoadLabels
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, UsageError
 from evreel.events import Sensor
+from evreel.files.boxes import Keep
 from evreel.geometry import Geometry
 from evreel.loaders.arguments import at_least, check_on_damage, one_of
 from evreel.loaders.augment import Augment
@@ -28,7 +29,9 @@ from evreel.loaders.sequential import (
     LanesLoader,
     Room,
     Transform,
+    arguments_of,
     as_padding,
+    check_boxes,
     first_look,
     info_of,
 )
@@ -143,8 +146,9 @@ class StreamLane(Lane):
             self._damaged(error, "skipped_recordings", is_new=is_new)
             return
         with stream:
-            if lanes.load_labels is None and not stream.has_boxes:
-                self._count({"recordings_without_boxes": 1}, is_new=is_new)
+            is_counted = is_new and not self._skip
+            if is_counted and lanes.load_labels is None and not stream.has_boxes:
+                self._counted().without_boxes(source)
             pieces = stream.pieces(lanes.num_tbins)
             n = 0
             while not stream.is_broken:
@@ -241,6 +245,8 @@ class StreamLoader(LanesLoader):
         ``skip``: what is damaged is left out from there on, counted, and named in the log.
     augment
         Flips, zooms and shifts of frames, drawn anew for each recording; boxes follow.
+    keep
+        ``all`` boxes of a frame, or of each track its ``last`` one.
     settings
         Geometry, ``store``, ``tail``, ``stride_us``, … as `evreel.features` takes them.
 
@@ -250,7 +256,8 @@ class StreamLoader(LanesLoader):
         have data; ``empty_recordings``, without a window; ``recordings_without_boxes``, which have
         no file of boxes; ``skipped_recordings``, which could not
         be opened, and ``damaged_recordings``, which were left out from some place on;
-        ``labels_outside_windows``; and what `reading` left out or changed.
+        ``labels_outside_windows``; ``boxes_not_last``, which `keep` leaves out; and what `reading`
+        left out or changed.
 
     Yields
     ------
@@ -293,6 +300,7 @@ class StreamLoader(LanesLoader):
         seed: int = 0,
         on_damage: OnDamage = "fail",
         augment: Augment | None = None,
+        keep: Keep = "all",
         **settings: Any,
     ) -> None:
         check_on_damage(on_damage)
@@ -323,7 +331,9 @@ class StreamLoader(LanesLoader):
                     hint="Give mode, delta_t and n_events.",
                 )
         windows = _windows(mode, delta_t, n_events)
-        made = feature_settings(named.pop(), {**windows, **settings, **(preprocess_kwargs or {})})
+        check_boxes(settings)
+        asked = {**windows, **settings, **(preprocess_kwargs or {})}
+        made = feature_settings(named.pop(), asked, also_known=arguments_of(type(self)))
         if not isinstance(made.division(), Duration | Count | Mixed):
             raise UsageError(
                 "windows of a stream are of a duration or of a number of events: its end, or other "
@@ -360,6 +370,7 @@ class StreamLoader(LanesLoader):
             transforms=transforms,
             on_damage=on_damage,
             augment=augment,
+            keep=keep,
             padding_mode=padding_mode,
         )
         super().__init__(lanes, num_workers)

@@ -32,6 +32,7 @@ from evreel.loaders.sources import (
     Metadata,
     boxes_file_of,
     boxes_for,
+    check_there,
     labelled_of,
     same_duration_of,
 )
@@ -91,6 +92,7 @@ class StreamSource(LiveSource):
         """Open its events; a stack closes what is opened for it."""
         if isinstance(self.of, ReleasedRecording):
             return self.of.events
+        check_there(self.of)
         return stack.enter_context(
             open_recording(
                 self.of,
