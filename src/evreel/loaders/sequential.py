@@ -319,9 +319,8 @@ class Lane:
         self._last = frames.metadata
         inputs = room.inputs[:, column]
         change = self._change(frames, piece)
-        changed = change if change is not None and change.of == "events" else None
         try:
-            self._read(frames, piece, room, column, changed)
+            self._read(frames, piece, change, room, column)
         except EvreelError as error:
             if not is_left_out(error, self._lanes.on_damage):
                 raise
@@ -339,7 +338,7 @@ class Lane:
         room.is_padded[:n, column] = False
         self._label(room, column, frames, piece, info)
         if change is not None:
-            if changed is None:
+            if change.of == "frames":
                 change.of_frames(inputs[:n])
             for k in range(n):
                 room.labels[k][column] = self._moved(room, change, room.labels[k][column])
@@ -370,14 +369,10 @@ class Lane:
         return moved
 
     def _read(
-        self,
-        frames: Frames,
-        piece: Piece,
-        room: Room,
-        column: int,
-        changed: Change | None = None,
+        self, frames: Frames, piece: Piece, change: Change | None, room: Room, column: int
     ) -> None:
         n = piece.stop - piece.start
+        changed = change if change is not None and change.of == "events" else None
         inputs, alone = room.inputs[:n, column], self.is_random
         with told_by_the_system():
             frames.read_part(piece.start, piece.stop, inputs, changed=changed, alone=alone)
@@ -389,9 +384,9 @@ class Lane:
         if self._lanes.on_damage == "fail":
             return False
         try:
-            self._read(frames, piece, self._lanes.room(1), 0)
-        except EvreelError:
-            return True
+            self._read(frames, piece, self._change(frames, piece), self._lanes.room(1), 0)
+        except EvreelError as error:
+            return is_left_out(error, self._lanes.on_damage)
         return False
 
     def _transformed(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:

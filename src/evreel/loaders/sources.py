@@ -451,9 +451,10 @@ class FeatureSource(Source):
 
     def shown_as(self) -> Representation | None:
         """Return the representation of the file, if it is one that is known here."""
-        with self.open() as frames, contextlib.suppress(UsageError):
+        with self.open() as frames:
             assert isinstance(frames, FileFrames)
-            return frames.representation
+            with contextlib.suppress(UsageError):  # a class of a user's own, for one
+                return frames.representation
         return None
 
 
@@ -599,7 +600,8 @@ class LiveSource(Source):
     @property
     def identity(self) -> str:
         """As `Source` has it."""
-        return f"{self.name} {self.settings} {self.split} {self.size} {self.stream}"
+        read_as = f"{self.stream} {self.given_sensor}"
+        return f"{self.name} {self.settings} {self.split} {self.size} {read_as}"
 
     def open(self) -> Frames:
         """Open the events; a recording that is not a store is decoded."""
