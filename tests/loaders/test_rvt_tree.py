@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from evreel.errors import EvreelError, LayoutError, UsageError
-from evreel.loaders.lanes import labelled_ranges, pieces
 from evreel.loaders.mixed import Drawn, MixedLoader
+from evreel.loaders.pieces import labelled_ranges, pieces
 from evreel.loaders.rvt_tree import rvt_sources
 from evreel.loaders.sequential import SequentialLoader
 from support import shared_file

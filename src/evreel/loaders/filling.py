@@ -6,10 +6,8 @@ import contextlib
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from evreel.loaders.sequential import Lanes, Room
+from evreel.loaders.lane import Lanes, Room
 
 PREFETCHED = 2
 """Batches that workers are ahead."""

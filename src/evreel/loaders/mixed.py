@@ -22,17 +22,16 @@ from evreel.files.boxes import Keep
 from evreel.loaders.arguments import at_least, one_of
 from evreel.loaders.augment import Augment, Change
 from evreel.loaders.damage import OnDamage, is_left_out, told_by_the_system
-from evreel.loaders.lanes import Piece, drawn_order, labelled_ranges, order_of
-from evreel.loaders.sequential import (
+from evreel.loaders.lane import (
     Batch,
     Lane,
     Lanes,
-    LanesLoader,
     Room,
     Transform,
-    given_by,
     opened,
 )
+from evreel.loaders.pieces import Piece, drawn_order, labelled_ranges, order_of
+from evreel.loaders.sequential import LanesLoader, given_by
 from evreel.loaders.sources import Files, Frames, SensorSize, Source
 from evreel.timebase import Int64Array
 

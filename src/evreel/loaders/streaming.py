@@ -21,20 +21,17 @@ from evreel.geometry import Geometry
 from evreel.loaders.arguments import at_least, check_on_damage, one_of
 from evreel.loaders.augment import Augment
 from evreel.loaders.damage import OnDamage, is_left_out, told_by_the_system
-from evreel.loaders.lanes import Piece
-from evreel.loaders.live import feature_settings
-from evreel.loaders.sequential import (
+from evreel.loaders.lane import (
     Lane,
     Lanes,
-    LanesLoader,
     Room,
     Transform,
-    arguments_of,
     as_padding,
-    check_boxes,
-    first_look,
     info_of,
 )
+from evreel.loaders.live import feature_settings
+from evreel.loaders.pieces import Piece
+from evreel.loaders.sequential import LanesLoader, arguments_of, check_boxes, first_look
 from evreel.loaders.sources import (
     Files,
     Frames,

@@ -24,7 +24,7 @@ from evreel.files.divided import Divided, oldest_us_of
 from evreel.geometry import Regions
 from evreel.loaders.arriving import NO_WINDOWS, Arriving, Cutting
 from evreel.loaders.damage import told_by_the_system
-from evreel.loaders.lanes import Piece, pieces
+from evreel.loaders.pieces import Piece, pieces
 from evreel.loaders.sources import (
     Frames,
     LiveSource,

@@ -31,7 +31,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from evreel.errors import EvreelError, UsageError, words_of
 from evreel.loaders.arguments import at_least
 from evreel.loaders.filling import PREFETCHED, filled
-from evreel.loaders.sequential import Batch, Lanes, LanesLoader, Room
+from evreel.loaders.lane import Batch, Lanes, Room
+from evreel.loaders.sequential import LanesLoader
 
 
 class WorkerError(EvreelError, RuntimeError):

@@ -35,7 +35,8 @@ from evreel.events import Sensor
 from evreel.geometry import Geometry
 from evreel.loaders import shown
 from evreel.loaders.arguments import at_least
-from evreel.loaders.sequential import Batch, Info, LanesLoader, Room
+from evreel.loaders.lane import Batch, Info, Room
+from evreel.loaders.sequential import LanesLoader
 from evreel.loaders.shown import VizLabels
 from evreel.loaders.sources import (
     FileFrames,
