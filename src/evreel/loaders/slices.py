@@ -490,7 +490,8 @@ class _AermanagerOpen(_Open):
         """Nothing is open."""
 
     def labels_of_regions(self, k: int) -> npt.NDArray[np.int32]:
-        return self._own_labels(*read_slice(self._files[k], "rois/label", absent=True), k)
+        [names] = read_slice(self._files[k], "rois/label", absent=True)
+        return self._own_labels(names, k)
 
     def times(self) -> npt.NDArray[np.int64]:
         found = [_slice_of(path, *read_slice(path, "spikes/t")) for path in self._files]
