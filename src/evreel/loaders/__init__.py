@@ -5,7 +5,7 @@
   one batch; `Augment`: flips, zooms and shifts of them;
 - `FramesDataset`, `SlicesDataset`, `WindowsDataset`: samples, annotated slices and frames by
   number, as `torch.utils.data.DataLoader` takes them;
-- `View`: examples put together by arrays of indices;
+- `View`: examples put together by arrays of indices, such as `sequences` of one recording;
 - `pad_sequence_collate`, `padded_sequence_mask`, `split_to_train_test_set`,
   `RandomTemporalDelete`, `play_frame`: what is done to them.
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from evreel.loaders.sequential import SequentialLoader
     from evreel.loaders.slices import SlicesDataset
     from evreel.loaders.streaming import StreamLoader
-    from evreel.loaders.views import View
+    from evreel.loaders.views import View, sequences
     from evreel.loaders.windows import WindowsDataset
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "pad_sequence_collate",
     "padded_sequence_mask",
     "play_frame",
+    "sequences",
     "split_to_train_test_set",
 ]
 
@@ -64,6 +65,7 @@ _LAZY = {
     "pad_sequence_collate": "evreel.loaders.collate",
     "padded_sequence_mask": "evreel.loaders.collate",
     "play_frame": "evreel.loaders.collate",
+    "sequences": "evreel.loaders.views",
     "split_to_train_test_set": "evreel.loaders.collate",
 }
 """Name → the module that it is imported from when it is first used."""
