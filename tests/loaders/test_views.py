@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from evreel.errors import EvreelError, UsageError
 from evreel.loaders import gathered
+from evreel.loaders.edflow import MetaDataset
 from evreel.loaders.mapped import MappedArray, map_npy
 from evreel.loaders.nested import leaves, with_leaves
 from evreel.loaders.slices import SlicesDataset
@@ -566,6 +568,25 @@ def test_windows_of_a_split__are_those_of_its_samples(parks):
         WindowsDataset(parks, "count")
     with pytest.raises(UsageError, match="which of its features"):
         WindowsDataset(parks)
+
+
+@pytest.mark.parametrize("opened", [View.open, MetaDataset], ids=["view", "meta"])
+def test_folder__that_is_not_of_a_view_is_called_as_it_was_given(opened, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "view.yaml" if opened == View.open else "meta.yaml"
+    (tmp_path / "file").write_text("")
+    for given, why in [
+        ("/nothing", "does not exist"),
+        ("not/../here", "does not exist"),
+        (Path("here"), "does not exist"),
+        ("file", "is no folder"),
+        (".", f"has no {name}"),
+    ]:
+        with pytest.raises(UsageError) as error:
+            opened(given)
+        assert str(error.value) == (
+            f"{given} {why}. Give the folder of a view, which has a {name}."
+        )
 
 
 def test_sequences__stay_within_a_recording_and_a_sample(parks, tmp_path):

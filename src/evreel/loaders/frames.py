@@ -516,10 +516,10 @@ def _integration(
 
 
 def _whole(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise UsageError(f"{name}={value!r} is not a whole number")
-    if not 1 <= value <= FARTHEST:
-        raise UsageError(f"{name}={value} is not within 1 to {FARTHEST}")
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise UsageError(f"{name}={value!r} is not a whole number of 1 or more")
+    if value > FARTHEST:
+        raise UsageError(f"{name}={value} is more than {FARTHEST}")
 
 
 def _one_of(name: str, value: object, known: tuple[str | None, ...]) -> None:

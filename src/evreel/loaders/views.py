@@ -161,7 +161,7 @@ class View:
             from evreel.loaders.edflow import MetaViewDataset
 
             return MetaViewDataset(place, base=base, allow_import=allow_import).view
-        values, lines = read_said(place / VIEW)
+        values, lines = read_said(folder, VIEW)
         stop_at(f"{lines.at(at)}: {named(at, what)}" for at, what in mistakes(ViewFile, values))
         said = read(ViewFile, values)
         stop_at(f"{lines.at(at)}: {'/'.join(at)}: {what}" for at, what in said.contradictions())
