@@ -315,7 +315,7 @@ def test_index__may_be_negative_or_numpys_and_is_checked(files):
         ({"frames_number": 2, "split_by": "count"}, "is not one of number, time"),
         ({"split_by": "time"}, "goes with frames_number"),
         ({"duration": 2.5}, "duration=2.5 is not a whole number"),
-        ({"duration": -1}, "not within"),
+        ({"duration": -1}, "duration=-1 is not a whole"),
         ({"custom_integrate_function": "f"}, "is str, not a function"),
         ({"representation": "histogram"}, "goes with frames_number or duration"),
         ({"frames_number": 2, "representation": "histogran"}, "Did you mean 'histogram'"),

@@ -575,7 +575,7 @@ def test_folder__that_is_not_of_a_view_is_called_as_it_was_given(opened, tmp_pat
     monkeypatch.chdir(tmp_path)
     name = "view.yaml" if opened == View.open else "meta.yaml"
     (tmp_path / "file").write_text("")
-    for given, why in [
+    for folder, why in [
         ("/nothing", "does not exist"),
         ("not/../here", "does not exist"),
         (Path("here"), "does not exist"),
@@ -583,9 +583,9 @@ def test_folder__that_is_not_of_a_view_is_called_as_it_was_given(opened, tmp_pat
         (".", f"has no {name}"),
     ]:
         with pytest.raises(UsageError) as error:
-            opened(given)
+            opened(folder)
         assert str(error.value) == (
-            f"{given} {why}. Give the folder of a view, which has a {name}."
+            f"{folder} {why}. Give the folder of a view, which has a {name}."
         )
 
 

@@ -6,7 +6,7 @@
 - `FramesDataset`, `SlicesDataset`, `WindowsDataset`: samples, annotated slices and frames by
   number, as `torch.utils.data.DataLoader` takes them;
 - `View`: examples put together by arrays of indices, such as `sequences` of one recording;
-- `pad_sequence_collate`, `padded_sequence_mask`, `split_to_train_test_set`,
+- `stack_collate`, `pad_sequence_collate`, `padded_sequence_mask`, `split_to_train_test_set`,
   `RandomTemporalDelete`, `play_frame`: what is done to them.
 
 `evreel.loaders.torch` has the loaders and functions with tensors. Nothing is imported before it is
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         padded_sequence_mask,
         play_frame,
         split_to_train_test_set,
+        stack_collate,
     )
     from evreel.loaders.frames import FramesDataset
     from evreel.loaders.mixed import MixedLoader
@@ -50,6 +51,7 @@ __all__ = [
     "play_frame",
     "sequences",
     "split_to_train_test_set",
+    "stack_collate",
 ]
 
 _LAZY = {
@@ -67,6 +69,7 @@ _LAZY = {
     "play_frame": "evreel.loaders.collate",
     "sequences": "evreel.loaders.views",
     "split_to_train_test_set": "evreel.loaders.collate",
+    "stack_collate": "evreel.loaders.collate",
 }
 """Name → the module that it is imported from when it is first used."""
 

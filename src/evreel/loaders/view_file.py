@@ -93,10 +93,11 @@ def read_said(folder: str | os.PathLike[str], name: str) -> tuple[dict[str, Any]
     UsageError
         If the folder is not there or has no such file, or the file is a pipe or has a mistake.
     """
-    path = Path(folder) / name
+    place = Path(folder)
+    path = place / name
     if not path.exists():
-        is_there, is_folder = os.path.exists(folder), os.path.isdir(folder)
-        why = f"has no {name}" if is_folder else "is no folder" if is_there else "does not exist"
+        why = "is no folder" if place.exists() else "does not exist"
+        why = f"has no {name}" if place.is_dir() else why
         raise UsageError(
             f"{os.fspath(folder)} {why}", hint=f"Give the folder of a view, which has a {name}."
         )
