@@ -169,6 +169,12 @@ def test_load_box_events__names_a_damaged_file(tmp_path, content):
         load_box_events(Recording(tmp_path / "a.h5"), 0, 10)
 
 
+def test_read__of_a_missing_file_says_what_to_give(tmp_path):
+    for path in (tmp_path / "none_bbox.npy", tmp_path):
+        with pytest.raises(AnnotationError, match=r"cannot be read: .*\. Give the path of a .npy"):
+            box_api.read(path)
+
+
 def test_load_box_events__tells_no_file_from_no_box(tmp_path):
     with pytest.raises(AnnotationError, match=r"^a\.h5: has no boxes beside it\. Is a_bbox\.npy"):
         load_box_events(Recording(tmp_path / "a.h5"), 0, 10)

@@ -106,6 +106,14 @@ def test_count__with_gaps_starts_no_window_after_the_last_event():
     assert rows(Count(2, 5).plan(4, stamp_at([0, 1, 2, 3]))) == [(0, 2)]
 
 
+def test_repr__of_windows_is_one_short_line():
+    edges = np.arange(100_001) * 10
+    windows = Windows(edges[:-1], edges[1:], edges[:-1] // 10, edges[1:] // 10)
+    assert repr(windows) == "<100000 windows within [0, 1000000) µs, rows [0, 100000)>"
+    assert repr(windows[:1]) == "<1 window within [0, 10) µs, rows [0, 1)>"
+    assert repr(windows[:0]) == "<no windows>"
+
+
 def test_duration__keeps_empty_windows_and_the_nominal_edge_of_the_last():
     windows = Duration(10).plan(32, index_of([0, 31]))
     assert edges(windows) == [(0, 10), (10, 20), (20, 30), (30, 40)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from evreel import steps
 from evreel.compat.edflow import MetaViewDataset, store_label_mmap
-from evreel.loaders.views import View
+from evreel.loaders.views import View, sequences
 from evreel.loaders.windows import WindowsDataset
 from evreel.release.build import build
 from evreel.release.manifest import PlanEntry
@@ -58,7 +58,6 @@ build(plan, "cars-1.0", name="cars", version="1.0", licence="CC0-1.0")
 
 # %%
 base = WindowsDataset("cars-1.0", "histogram", "train")
-N = len(base)
 print(base)
 print(base[3]["frame"].shape, base[3]["recording"], base[3]["t"])
 
@@ -70,8 +69,8 @@ print(base[3]["frame"].shape, base[3]["recording"], base[3]["t"])
 
 # %%
 recording = np.asarray(base.labels["recording"])
-starts = np.array([k for k in range(N - 4) if recording[k] == recording[k + 4]])
-seq_idxs = starts[:, None] + np.arange(5)
+seq_idxs = sequences(base, 5)
+starts = seq_idxs[:, 0]
 M = len(seq_idxs)
 print(seq_idxs.shape)  # (M, 5)
 

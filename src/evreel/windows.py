@@ -87,6 +87,13 @@ class Windows:
     def __len__(self) -> int:
         return len(self.start_us)
 
+    def __repr__(self) -> str:
+        if not len(self):
+            return "<no windows>"
+        windows = "1 window" if len(self) == 1 else f"{len(self)} windows"
+        time = f"[{self.start_us.min()}, {self.stop_us.max()}) µs"
+        return f"<{windows} within {time}, rows [{self.start.min()}, {self.stop.max()})>"
+
     def __getitem__(self, rows: slice) -> Windows:
         """Return some neighbouring windows, such as those of one training sequence."""
         return Windows(self.start_us[rows], self.stop_us[rows], self.start[rows], self.stop[rows])

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.errors import ParameterError, UsageError
+from evreel.layout import BOX_DTYPE
 from evreel.loaders import collate
 from evreel.loaders.collate import (
     RandomTemporalDelete,
@@ -19,6 +20,7 @@ from evreel.loaders.collate import (
     padded_sequence_mask,
     play_frame,
     split_to_train_test_set,
+    stack_collate,
 )
 from evreel.loaders.frames import FramesDataset
 from evreel.viz import show
@@ -56,6 +58,55 @@ def test_spikingjelly__batches_and_masks_are_equal():
             np.testing.assert_array_equal(padded_sequence_mask(lengths), said["mask"])
             if "mask_T7" in said:
                 np.testing.assert_array_equal(padded_sequence_mask(lengths, 7), said["mask_T7"])
+
+
+def example(k, n):
+    """Return what a data set of frames may give: number k, with n boxes."""
+    return {
+        "frame": np.full((2, 3), k, np.float32),
+        "boxes": np.zeros(n, dtype=BOX_DTYPE),
+        "recording": f"r{k}",
+        "sensor": (48, 64),
+        "t": 10 * k,
+        "is_labelled": bool(n),
+        "x": np.arange(n, dtype=np.uint16),
+    }
+
+
+def test_stacked__is_what_has_one_shape_and_the_rest_stays_a_list():
+    found = stack_collate([example(1, 2), example(2, 0)])
+    assert found["frame"].shape == (2, 2, 3) and found["frame"].dtype == np.float32
+    assert found["frame"][:, 0, 0].tolist() == [1, 2]
+    assert [len(boxes) for boxes in found["boxes"]] == [2, 0]
+    assert {boxes.dtype for boxes in found["boxes"]} == {BOX_DTYPE}
+    assert found["recording"] == ["r1", "r2"] and found["sensor"] == [(48, 64)] * 2
+    assert found["t"].tolist() == [10, 20] and found["t"].dtype == np.int64
+    assert found["is_labelled"].tolist() == [True, False]
+    assert [x.tolist() for x in found["x"]] == [[0, 1], []]
+    alone = stack_collate([example(1, 2)])
+    assert alone["x"].tolist() == [[0, 1]] and type(alone["boxes"]) is list
+
+
+def test_stacked__of_a_view_has_an_axis_for_each_list():
+    clips = [{"clip": [example(k, k) for k in (a, a + 1)], "one": example(a, 1)} for a in (0, 4, 7)]
+    found = stack_collate(clips)
+    assert found["clip"]["frame"].shape == (3, 2, 2, 3)
+    assert found["clip"]["t"].tolist() == [[0, 10], [40, 50], [70, 80]]
+    assert found["clip"]["recording"] == [["r0", "r1"], ["r4", "r5"], ["r7", "r8"]]
+    assert [[len(each) for each in of] for of in found["clip"]["boxes"]] == [[0, 1], [4, 5], [7, 8]]
+    assert found["one"]["frame"].shape == (3, 2, 3)
+
+
+def test_stacked__of_pairs_is_a_pair():
+    frames, labels = stack_collate([(np.ones((2, 3)), 1), (np.zeros((2, 3)), 0)])
+    assert frames.shape == (2, 2, 3) and labels.tolist() == [1, 0]
+    frames, labels = stack_collate([(np.ones((2, 3)), 1), (np.zeros((1, 3)), 0)])
+    assert [len(each) for each in frames] == [2, 1] and labels.tolist() == [1, 0]
+    events, _ = stack_collate([({"t": np.arange(2)}, 1), ({"t": np.arange(3)}, 0)])
+    assert [len(t) for t in events["t"]] == [2, 3]
+    assert stack_collate(["a", None]) == ["a", None]
+    with pytest.raises(UsageError, match="a batch without items"):
+        stack_collate([])
 
 
 @settings(max_examples=30)

@@ -212,7 +212,7 @@ def test_meta_yaml__with_a_mistake_says_line_and_key(base, old, new, says):
         ("root: ../base", "root: .", "the view is its own base"),
         ("meta.MetaDataset", "meta_view.MetaViewDataset", "meta.yaml: base_dset is missing"),
         ("root: ../base", "allow_import: true", "takes root, the path of a folder"),
-        ("root: ../base", "root: ../none", "cannot be read"),
+        ("root: ../base", "root: ../none", "none does not exist"),
         ("base_dset: edflow.data.believers.meta", "base_dset: os", "'os.MetaDataset' is code to"),
         ("base_dset", "base", "meta.yaml: base_dset is missing"),
     ],

@@ -397,6 +397,28 @@ def test_transforms__get_the_item_and_the_events_as_records(made):
     assert "t" not in SlicesDataset(made.slices, events_transform=len)[2]
 
 
+@pytest.mark.parametrize("of", ["made", "folder"])
+def test_records__keep_the_label_of_each_event_whatever_a_transform_does(of, request):
+    source = request.getfixturevalue(of)
+    source = getattr(source, "slices", source)
+    plain_slices = SlicesDataset(source, labels=["Süd", "car"])
+    for change in (lambda e: e[::-1].copy(), lambda e: e[e["p"] == 1], lambda e: e[:0]):
+        changed = SlicesDataset(source, labels=["Süd", "car"], events_transform=change)
+        for k, whole in enumerate(plain_slices):
+            item = changed[k]
+            assert not {"t", "x", "y", "p", "roi", "event_labels"} & item.keys()
+            columns = [whole[name].tolist() for name in ("t", "x", "y", "p", "roi")]
+            label_of = dict(zip(zip(*columns, strict=True), whole["event_labels"], strict=True))
+            for *row, label in item["events"].tolist():
+                assert label_of[tuple(row)] == label
+            label_of_roi = changed.label_of_roi(k)
+            assert label_of_roi[whole["roi"]].tolist() == whole["event_labels"].tolist()
+            assert label_of_roi[-1] == -1 and label_of_roi.dtype == np.int32
+    assert {label for item in plain_slices for label in item["event_labels"].tolist()} == {-1, 0, 1}
+    with pytest.raises(IndexError, match=r"no slice 5; there are 5"):
+        plain_slices.label_of_roi(5)
+
+
 def test_pickle__has_no_open_files_and_gives_the_same(made, folder, release):
     with open_release(release) as opened:
         for source in (made.slices, folder, release, opened):

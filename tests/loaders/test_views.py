@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.errors import EvreelError, UsageError
-from evreel.loaders.views import View, base_digest, gathered
+from evreel.loaders.slices import SlicesDataset
+from evreel.loaders.views import View, base_digest, gathered, sequences
+from evreel.loaders.views.edflow import MetaDataset
 from evreel.loaders.views.mapped import MappedArray, map_npy
 from evreel.loaders.views.nested import leaves, with_leaves
 from evreel.loaders.windows import WindowsDataset
@@ -564,6 +567,79 @@ def test_windows_of_a_split__are_those_of_its_samples(parks):
         WindowsDataset(parks, "count")
     with pytest.raises(UsageError, match="which of its features"):
         WindowsDataset(parks)
+
+
+@pytest.mark.parametrize("opened", [View.open, MetaDataset], ids=["view", "meta"])
+def test_folder__that_is_not_of_a_view_is_called_as_it_was_given(opened, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "view.yaml" if opened == View.open else "meta.yaml"
+    (tmp_path / "file").write_text("")
+    for folder, why in [
+        ("/nothing", "does not exist"),
+        ("not/../here", "does not exist"),
+        (Path("here"), "does not exist"),
+        ("file", "is no folder"),
+        (".", f"has no {name}"),
+    ]:
+        with pytest.raises(UsageError) as error:
+            opened(folder)
+        assert str(error.value) == (
+            f"{folder} {why}. Give the folder of a view, which has a {name}."
+        )
+
+
+def test_sequences__stay_within_a_recording_and_a_sample(parks, tmp_path):
+    every = WindowsDataset(parks, "counts")
+    found = sequences(every, 3)
+    assert found.dtype == np.int64
+    names = ("recording", "sample", "window")
+    rows = list(zip(*(np.asarray(every.labels[name]).tolist() for name in names), strict=True))
+    assert {row[1] for row in rows if row[0] == "park"} == {""}
+    assert len({row[1] for row in rows if row[0] == "town"}) > 1
+    twin = [
+        [k, k + 1, k + 2]
+        for k in range(len(rows) - 2)
+        if rows[k][:2] == rows[k + 1][:2] == rows[k + 2][:2]
+    ]
+    assert found.tolist() == twin and 0 < len(twin) < len(rows) - 2
+    # Of two recordings with one name, the window tells where the second begins.
+    for number, n in ((0, 5), (1, 4)):
+        (tmp_path / str(number)).mkdir()
+        numbered_file(tmp_path / str(number), 0, n)
+    two = WindowsDataset([tmp_path / "0/r00.h5", tmp_path / "1/r00.h5"])
+    assert sequences(two, 2, stride=2).tolist() == [[0, 1], [2, 3], [5, 6], [7, 8]]
+    assert sequences(two, 3, stride=9).tolist() == [[0, 1, 2], [5, 6, 7]]
+    assert sequences(two, 6).shape == (0, 6)
+    assert len(View.from_indices(two, sequences(two, 6))) == 0
+    view = View.from_indices(two, [1, 2, 4, 5, 6])
+    assert sequences(view, 2).tolist() == [[0, 1], [3, 4]]
+
+
+def test_sequences__of_slices_and_of_anything_with_recordings(parks):
+    assert sequences(SlicesDataset(parks), 4).tolist() == [[0, 1, 2, 3], [1, 2, 3, 4]]
+    own = Base(5)
+    own.labels = {"recording": ["a", "a", "a", "b", "b"]}
+    assert sequences(own, 2).tolist() == [[0, 1], [1, 2], [3, 4]]
+    pairs = View.from_indices(own, [[0, 1], [1, 2], [2, 2], [3, 4]])
+    assert sequences(pairs, 2).tolist() == [[0, 1], [1, 2]]
+    own.labels, own.n = {"recording": np.array([], dtype=np.str_)}, 0
+    assert sequences(own, 2).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((Base(), 2), "Base has no label 'recording'"),
+        (("abc", 2), "str has no label 'recording'"),
+        ((Base(), 0), "length=0 is not a whole number of 1 or more"),
+        ((Base(), 1.5), "length=1.5 is not a whole number of 1 or more"),
+        ((Base(), 2, True), "stride=True is not a whole number of 1 or more"),
+        ((Base(), 2, -1), "stride=-1 is not a whole number of 1 or more"),
+    ],
+)
+def test_sequences__need_recordings_and_whole_numbers(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        sequences(*arguments)
 
 
 def test_windows_of_files__need_no_release(tmp_path):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from torch.utils.data import DataLoader
 
 from evreel.loaders.slices import SlicesDataset
+from evreel.loaders.torch import stack_collate
 from support.releases import labelled_release
 
 
@@ -40,3 +42,13 @@ def test_loader__delivers_each_slice_once_whatever_the_workers(release, workers,
 def test_items__become_tensors_without_a_warning(release):
     loader = DataLoader(SlicesDataset(release, transform=lambda item: item["t"]), batch_size=None)
     assert [len(t) for t in loader] == [len(item["t"]) for item in SlicesDataset(release)]
+
+
+def test_stacked_slices__have_tensors_of_different_lengths_in_lists(release):
+    [batch] = DataLoader(SlicesDataset(release), batch_size=5, collate_fn=stack_collate)
+    assert [len(t) for t in batch["t"]] == [len(item["t"]) for item in SlicesDataset(release)]
+    assert {type(t) for t in batch["t"]} == {torch.Tensor} and batch["x"][0].dtype == torch.uint16
+    assert batch["start_us"].tolist() == [0, 20_000, 40_000, 60_000, 80_000]
+    assert len(batch["boxes"]) == len(batch["sensor"]) == len(batch["label_names"]) == 5
+    again = stack_collate([{"a": torch.ones(2)}, {"a": torch.zeros(2)}])
+    assert again["a"].tolist() == [[1, 1], [0, 0]]

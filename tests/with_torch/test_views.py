@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from torch.utils.data import DataLoader
 
+from evreel.loaders.torch import stack_collate
 from evreel.loaders.views import View
 from evreel.loaders.views.mapped import map_npy
 from evreel.loaders.windows import WindowsDataset
 from support.frames import numbered_file
-
-
-def together(examples):
-    """Return the frames and times of a batch; boxes are of any number."""
-    frames = [np.stack([each["frame"] for each in example["frames"]]) for example in examples]
-    return np.stack(frames), [example["appearance"]["t"] for example in examples]
 
 
 @pytest.mark.parametrize("method", [None, "fork", "spawn"])
@@ -28,9 +24,13 @@ def test_view__gives_the_same_batches_with_any_workers(tmp_path, method):
     view[0]  # files are open when workers start
     n = 1 if method == "spawn" else 2  # each imports torch anew
     options = {} if method is None else {"num_workers": n, "multiprocessing_context": method}
-    frames, times = zip(*DataLoader(view, 2, collate_fn=together, **options), strict=True)
-    assert times == ([40, 40], [10])
-    assert np.concatenate(frames)[:, :, 0, 0, :2].tolist() == [
+    batches = list(DataLoader(view, 2, collate_fn=stack_collate, **options))
+    assert [batch["appearance"]["t"].tolist() for batch in batches] == [[40, 40], [10]]
+    assert [len(of) for batch in batches for of in batch["frames"]["boxes"]] == [3, 3, 3]
+    assert [batch["frames"]["recording"][0] for batch in batches] == [["r00"] * 3, ["r01"] * 3]
+    frames = torch.cat([batch["frames"]["frame"] for batch in batches])
+    assert frames.dtype == torch.float32
+    assert frames[:, :, 0, 0, :2].tolist() == [
         [[0, 0], [0, 1], [0, 2]],
         [[1, 0], [1, 1], [1, 2]],
         [[1, 1], [1, 2], [1, 3]],

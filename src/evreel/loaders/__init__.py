@@ -5,8 +5,8 @@
   one batch; `Augment`: flips, zooms and shifts of them;
 - `FramesDataset`, `SlicesDataset`, `WindowsDataset`: samples, annotated slices and frames by
   number, as `torch.utils.data.DataLoader` takes them;
-- `View`: examples put together by arrays of indices;
-- `pad_sequence_collate`, `padded_sequence_mask`, `split_to_train_test_set`,
+- `View`: examples put together by arrays of indices, such as `sequences` of one recording;
+- `stack_collate`, `pad_sequence_collate`, `padded_sequence_mask`, `split_to_train_test_set`,
   `RandomTemporalDelete`, `play_frame`: what is done to them.
 
 `evreel.loaders.torch` has the loaders and functions with tensors. Nothing is imported before it is
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
         padded_sequence_mask,
         play_frame,
         split_to_train_test_set,
+        stack_collate,
     )
     from evreel.loaders.frames import FramesDataset
     from evreel.loaders.mixed import MixedLoader
     from evreel.loaders.sequential import SequentialLoader
     from evreel.loaders.slices import SlicesDataset
     from evreel.loaders.streaming import StreamLoader
-    from evreel.loaders.views import View
+    from evreel.loaders.views import View, sequences
     from evreel.loaders.windows import WindowsDataset
 
 __all__ = [
@@ -48,7 +49,9 @@ __all__ = [
     "pad_sequence_collate",
     "padded_sequence_mask",
     "play_frame",
+    "sequences",
     "split_to_train_test_set",
+    "stack_collate",
 ]
 
 _LAZY = {
@@ -64,7 +67,9 @@ _LAZY = {
     "pad_sequence_collate": "evreel.loaders.collate",
     "padded_sequence_mask": "evreel.loaders.collate",
     "play_frame": "evreel.loaders.collate",
+    "sequences": "evreel.loaders.views",
     "split_to_train_test_set": "evreel.loaders.collate",
+    "stack_collate": "evreel.loaders.collate",
 }
 """Name → the module that it is imported from when it is first used."""
 

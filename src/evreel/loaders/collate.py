@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,86 @@ def pad_sequence_collate(
     for row, x in zip(padded, sequences, strict=True):
         row[: len(x)] = x
     return padded, np.asarray(labels), lengths
+
+
+def stack_collate(batch: Sequence[Any]) -> Any:
+    """Return items of any data set of evreel, or of a view, as one batch.
+
+    Parameters
+    ----------
+    batch
+        N items: dictionaries, or tuples such as (frames, label), or examples of a view, in which
+        these stand in dictionaries and lists.
+
+    Returns
+    -------
+    One item of the same form. Numbers, and arrays of equal shape, are stacked to (N, …); all else
+    becomes a list of N: arrays of different shapes, boxes and other records, texts, tuples of texts
+    or numbers. A list of T, as a view makes it, becomes an axis: (N, T, …), or lists of T.
+
+    Raises
+    ------
+    UsageError
+        If there are no items.
+
+    Examples
+    --------
+    >>> batch = stack_collate([{"t": 5, "of": "park"}, {"t": 6, "of": "town"}])
+    >>> batch["t"].tolist(), batch["of"]
+    ([5, 6], ['park', 'town'])
+    """
+    return together(batch, stacked, lambda value: value)
+
+
+def together(
+    items: Sequence[Any], joint: Callable[[list[Any]], Any], alone: Callable[[Any], Any]
+) -> Any:
+    """Return items as one, as `stack_collate` says.
+
+    Parameters
+    ----------
+    items
+        The items.
+    joint
+        Returns values of one shape as one, and None for others.
+    alone
+        What is made of each of the others.
+    """
+    values = list(items)
+    if not values:
+        raise UsageError("a batch without items cannot be stacked")
+
+    def joined(parts: Iterable[Any]) -> Any:
+        return together(list(parts), joint, alone)
+
+    first = values[0]
+    if all(isinstance(value, Mapping) and value.keys() == first.keys() for value in values):
+        return {key: joined(value[key] for value in values) for key in first}
+    if all(_has_parts(value) and len(value) == len(first) for value in values):
+        return tuple(joined(column) for column in zip(*values, strict=True))
+    if all(isinstance(value, list) and value for value in values):
+        inner = [joined(value) for value in values]
+        return inner if any(isinstance(value, list) for value in inner) else joined(inner)
+    found = joint(values)
+    return [alone(value) for value in values] if found is None else found
+
+
+def _has_parts(value: Any) -> bool:
+    """Tell whether a value is a tuple of more than numbers and texts, such as (frames, label)."""
+    return isinstance(value, tuple) and any(
+        isinstance(part, (Mapping, list)) or hasattr(part, "shape") for part in value
+    )
+
+
+def stacked(values: list[Any]) -> npt.NDArray[Any] | None:
+    """Return numbers, or arrays of equal shape, as one array; None if they are anything else."""
+    if not all(isinstance(value, (bool, int, float, np.ndarray, np.generic)) for value in values):
+        return None
+    arrays = [np.asarray(value) for value in values]
+    is_alike = all(
+        array.shape == arrays[0].shape and array.dtype.kind in "biufc" for array in arrays
+    )
+    return np.stack(arrays) if is_alike else None
 
 
 def sequences_of(batch: Sequence[tuple[npt.ArrayLike, Any]]) -> tuple[list[Any], list[Any]]:

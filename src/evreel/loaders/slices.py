@@ -35,8 +35,11 @@ SlicesSource = str | Path | Release | Sequence["str | Path | ReleasedRecording"]
 
 Item = dict[str, Any]
 
-RECORDS = np.dtype([("t", "<i8"), ("x", "<i4"), ("y", "<i4"), ("p", "i1"), ("roi", "<i4")])
-"""Events as transforms of records take them: with a sign, because some subtract in place."""
+RECORDS = np.dtype(
+    [("t", "<i8"), ("x", "<i4"), ("y", "<i4"), ("p", "i1"), ("roi", "<i4"), ("label", "<i4")]
+)
+"""Events as transforms of records take them: with a sign, because some subtract in place. Field
+`label` has what an item without such a transform has as `event_labels`."""
 
 
 class SlicesDataset:
@@ -60,7 +63,9 @@ class SlicesDataset:
         Function of an item, whose result is delivered in place of it.
     events_transform
         Function of the events of a slice, (n,) records of `RECORDS`, such as a transform of Tonic.
-        Its result is in the item as ``events``, in place of the columns.
+        Its result is in the item as ``events``, in place of the columns and of `event_labels`:
+        each record has its own label, which stays with it where the transform reorders or drops
+        events.
     on_damage
         ``fail``, or ``skip``: a recording whose slices cannot be opened is left out and counted in
         `counts`. A slice whose rows are damaged is an error even so: a number must not get another
@@ -174,16 +179,36 @@ class SlicesDataset:
         LayoutError
             If it is damaged.
         """
-        place = checked_index(k, len(self), "slice", from_end=True)
-        row = bisect_right(self._stop, place)
-        recording = self._recordings[row]
+        row, number = self._place(k)
         opened = self._open(row)
-        number = place - (self._stop[row - 1] if row else 0)
-        item = {"recording": recording.name, "slice": number, **opened.item(number)}
+        item = {"recording": self._recordings[row].name, "slice": number, **opened.item(number)}
         self._label(item, opened)
         if self._events_transform is not None:
             item["events"] = self._events_transform(_records(item))
         return item if self._transform is None else self._transform(item)
+
+    def label_of_roi(self, k: int) -> npt.NDArray[np.int32]:
+        """Return the label of each region that `roi` of slice k may name, and −1 in the end.
+
+        So ``slices.label_of_roi(k)[roi]`` is right for −1, too: no region, no label.
+
+        Raises
+        ------
+        IndexError
+            If there is no slice k.
+        LayoutError
+            If its file is damaged.
+        """
+        row, number = self._place(k)
+        opened = self._open(row)
+        found: npt.NDArray[np.int64] = opened.numbers(self._number_of)
+        return found[opened.labels_of_regions(number)].astype(np.int32)
+
+    def _place(self, k: int) -> tuple[int, int]:
+        """Return the recording that slice k of all is of, and its number there."""
+        place = checked_index(k, len(self), "slice", from_end=True)
+        row = bisect_right(self._stop, place)
+        return row, place - (self._stop[row - 1] if row else 0)
 
     def _open(self, row: int) -> _Open:
         return self._kept.get(row, self._recordings[row].open)
@@ -256,7 +281,7 @@ def _records(item: Item) -> npt.NDArray[np.void]:
     """Return the events of an item as records, and take their columns out of it."""
     records = np.empty(len(item["t"]), dtype=RECORDS)
     for name in RECORDS.names or ():
-        records[name] = item.pop(name)
+        records[name] = item.pop("event_labels" if name == "label" else name)
     return records
 
 
@@ -278,6 +303,10 @@ class _Open(Closing):
     @abstractmethod
     def item(self, k: int) -> Item:
         """Return slice k, with the recording's own numbers of labels; `event_labels` −1 none."""
+
+    @abstractmethod
+    def labels_of_regions(self, k: int) -> npt.NDArray[np.int32]:
+        """Return the recording's own label of each region of slice k, and −1 in the end."""
 
     @abstractmethod
     def times(self) -> npt.NDArray[np.int64]:
@@ -390,6 +419,9 @@ class _OwnOpen(_Open):
         if self._owned:  # else the release keeps it open
             self._file.close()
 
+    def labels_of_regions(self, k: int) -> npt.NDArray[np.int32]:
+        return self._label_of_region
+
     def times(self) -> npt.NDArray[np.int64]:
         return np.stack([self._file.windows.start_us, self._file.windows.stop_us])
 
@@ -449,6 +481,10 @@ class _AermanagerOpen(_Open):
     def close(self) -> None:
         """Nothing is open."""
 
+    def labels_of_regions(self, k: int) -> npt.NDArray[np.int32]:
+        [names] = read_slice(self._files[k], "rois/label", absent=True)
+        return self._own_labels(names, k)
+
     def times(self) -> npt.NDArray[np.int64]:
         found = [_slice_of(path, *read_slice(path, "spikes/t")) for path in self._files]
         return np.array(found, dtype=np.int64).reshape(-1, 2).T
@@ -460,7 +496,7 @@ class _AermanagerOpen(_Open):
         regions, of_region = read_slice(path, "rois/id", "rois/label", absent=True)
         t, x, y, p = events
         roi = _rows_of(ids, regions, path)
-        numbers = np.array([*(self._own(name, path) for name in of_region), -1], dtype=np.int32)
+        numbers = self._own_labels(of_region, k)
         labels = np.array(sorted({self._own(name, path) for name in names}), dtype=np.int64)
         start_us, stop_us = _slice_of(path, t)
         if len(shape) != 3:
@@ -487,6 +523,10 @@ class _AermanagerOpen(_Open):
             "stop_us": stop_us,
             "sensor": tuple(sensor),
         }
+
+    def _own_labels(self, names: Iterable[str], k: int) -> npt.NDArray[np.int32]:
+        path = self._files[k]
+        return np.array([*(self._own(name, path) for name in names), -1], dtype=np.int32)
 
     def _own(self, name: str, path: Path) -> int:
         """Return the number of a label, which the recording's first slice must list, too."""

@@ -43,7 +43,8 @@ class WindowsDataset:
 
     Attributes
     ----------
-    labels : `recording`, `window`, `start_us` and `t` of every example, (n,) each.
+    labels : `recording`, `sample` (its id; empty if the recording is not cut), `window`,
+        `start_us` and `t` of every example, (n,) each.
     counts : ``skipped_recordings``: how many were left out because of `on_damage`.
 
     Raises
@@ -70,11 +71,15 @@ class WindowsDataset:
         self._sources: list[Source] = []
         self._metadata: list[Metadata] = []
         rows, start_us, stop_us = [], [], []
+        samples: list[str] = []
+        n_of_sample: list[int] = []
         for each in sources_of(files, feature=feature, split=split):
             try:
                 with each.open() as frames:
                     wanted = _rows_of(frames)
                     windows = frames.windows
+                    ids = _samples_of(frames)
+                    sizes = np.diff(frames.segments)[:, 0].tolist()
                     self._metadata.append(frames.metadata)
             except EvreelError as error:
                 if not is_left_out(error, on_damage):
@@ -83,14 +88,16 @@ class WindowsDataset:
                 continue
             self._sources.append(each)
             rows.append(wanted)
+            samples += ids
+            n_of_sample += sizes
             start_us.append(windows.start_us[wanted])
             stop_us.append(windows.stop_us[wanted])
-        names = np.array([each.name for each in self._sources], dtype=np.str_)
-        of = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
-        self._of = of
+        self._of = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
+        of_sample = np.repeat(np.arange(len(samples)), n_of_sample)
         self._open = OpenFiles()
         self.labels: Mapping[str, Any] = {
-            "recording": Gathered(names, Indices(of, ("recording",), len(names))),
+            "recording": _texts("recording", [each.name for each in self._sources], self._of),
+            "sample": _texts("sample", samples, of_sample),
             "window": _together(rows),
             "start_us": _together(start_us),
             "t": _together(stop_us),
@@ -148,6 +155,20 @@ class WindowsDataset:
 def _rows_of(frames: Frames) -> Int64Array:
     """Return the numbers of all frames of a recording that are wanted."""
     return _together([np.arange(start, stop) for start, stop in frames.segments.tolist()])
+
+
+def _texts(name: str, texts: Sequence[str], rows: Int64Array) -> Gathered:
+    """Return a label that has few values, each once in memory."""
+    return Gathered(np.array(texts, dtype=np.str_), Indices(rows, (name,), len(texts)))
+
+
+def _samples_of(frames: Frames) -> list[str]:
+    """Return the id of the sample that each segment is; empty if the recording is not cut."""
+    if frames.samples is None:
+        return [""] * len(frames.segments)
+    of, bounds = frames.samples.samples, frames.samples.bounds
+    rows = np.searchsorted(bounds, frames.segments[:, 0], side="right") - 1
+    return [of.id[row] for row in rows.tolist()]
 
 
 def _together(parts: Sequence[Int64Array]) -> Int64Array:

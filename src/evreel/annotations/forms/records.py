@@ -183,7 +183,11 @@ def _records(path: Path) -> Iterator[tuple[BinaryIO, ArrayHead]]:
                 raise ValueError(f"holds {there:,} of {shape[0]:,} records")
             yield file, head
     except OSError as error:
-        raise AnnotationError(f"cannot be read: {error.strerror}", path=path) from error
+        raise AnnotationError(
+            f"cannot be read: {error.strerror}",
+            path=path,
+            hint="Give the path of a .npy file of boxes that you may read, such as park_bbox.npy.",
+        ) from error
     except ValueError as error:
         raise AnnotationError(
             f"is not a complete .npy file of boxes: {error}",

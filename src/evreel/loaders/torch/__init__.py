@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         padded_sequence_mask,
         play_frame,
         split_to_train_test_set,
+        stack_collate,
     )
     from evreel.loaders.torch.mixed import MixedLoader
     from evreel.loaders.torch.sequential import SequentialLoader
@@ -29,6 +30,7 @@ __all__ = [
     "padded_sequence_mask",
     "play_frame",
     "split_to_train_test_set",
+    "stack_collate",
 ]
 
 _LAZY = {
@@ -40,6 +42,7 @@ _LAZY = {
     "padded_sequence_mask": "evreel.loaders.torch.collate",
     "play_frame": "evreel.loaders.torch.collate",
     "split_to_train_test_set": "evreel.loaders.torch.collate",
+    "stack_collate": "evreel.loaders.torch.collate",
 }
 """Name → the module that it is imported from when it is first used."""
 

@@ -47,6 +47,27 @@ def pad_sequence_collate(
     return padded, y, lengths
 
 
+def stack_collate(batch: Sequence[Any]) -> Any:
+    """Return items as one batch of tensors; `evreel.loaders.collate` says more.
+
+    Arrays of numbers that are not stacked, because their shapes differ, are tensors, too.
+    """
+    return collate.together(batch, _stacked, _as_tensor)
+
+
+def _stacked(values: list[Any]) -> torch.Tensor | None:
+    if not all(isinstance(value, torch.Tensor) for value in values):
+        arrays = collate.stacked(values)
+        return None if arrays is None else torch.from_numpy(arrays)
+    is_alike = all(value.shape == values[0].shape for value in values)
+    return torch.stack(values) if is_alike else None
+
+
+def _as_tensor(value: Any) -> Any:
+    is_array = isinstance(value, np.ndarray) and value.dtype.kind in "biufc"
+    return torch.from_numpy(value.copy()) if is_array else value
+
+
 def padded_sequence_mask(sequence_len: torch.Tensor, T: int | None = None) -> torch.Tensor:  # noqa: N803
     """Return which frames of a padded batch are real, (T, N) bool, on the device of the lengths."""
     given = torch.as_tensor(sequence_len)

@@ -5,6 +5,6 @@
 dictionaries and lists.
 """
 
-from evreel.loaders.views.view import View, base_digest
+from evreel.loaders.views.view import View, base_digest, sequences
 
-__all__ = ["View", "base_digest"]
+__all__ = ["View", "base_digest", "sequences"]

@@ -166,7 +166,7 @@ class MetaDataset:
         allow_outside: bool = False,
     ) -> None:
         self.root = Path(root).resolve()
-        self.meta, self._lines = read_said(self.root / META)
+        self.meta, self._lines = read_said(root, META)
         known = {key: value for key, value in self.meta.items() if key in settings_of(MetaFile)}
         self._stop_at(mistakes(MetaFile, known))
         self._said = read(MetaFile, known)

@@ -14,6 +14,7 @@ import numbers
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ class View:
             from evreel.loaders.views.edflow import MetaViewDataset
 
             return MetaViewDataset(place, base=base, allow_import=allow_import).view
-        values, lines = read_said(place / VIEW)
+        values, lines = read_said(folder, VIEW)
         stop_at(f"{lines.at(at)}: {named(at, what)}" for at, what in mistakes(ViewFile, values))
         said = read(ViewFile, values)
         stop_at(f"{lines.at(at)}: {'/'.join(at)}: {what}" for at, what in said.contradictions())
@@ -381,6 +382,62 @@ class View:
             return with_leaves(files_in(below, keys, lines, folder), array)
 
         return with_leaves(self._parts, of)
+
+
+def sequences(base: Any, length: int, stride: int = 1) -> npt.NDArray[np.int64]:
+    """Return the indices of all sequences that stay within a recording, for `View.from_indices`.
+
+    Parameters
+    ----------
+    base
+        A data set with a label `recording`. Where it has the labels `sample`, and `window` or
+        `slice`, as the data sets of evreel do, a sequence also stays within a sample, and its
+        windows follow one another.
+    length
+        Examples in each sequence.
+    stride
+        Examples from the start of one sequence to the start of the next, within a recording.
+
+    Returns
+    -------
+    (M, length) indices of the base. What is shorter than `length` is in no sequence.
+
+    Raises
+    ------
+    UsageError
+        If the base has no label `recording`, or a number is not a whole number of 1 or more.
+
+    Examples
+    --------
+    >>> class Frames(list):
+    ...     labels = {"recording": ["park", "park", "park", "town", "town"]}
+    >>> sequences(Frames("abcde"), 2).tolist()
+    [[0, 1], [1, 2], [3, 4]]
+    """
+    for name, value in (("length", length), ("stride", stride)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise UsageError(f"{name}={value!r} is not a whole number of 1 or more")
+    labels = _labels_of(base)
+    if "recording" not in labels:
+        raise UsageError(
+            f"{type(base).__name__} has no label 'recording', which says where one ends",
+            hint="Give a data set of evreel, or labels={'recording': one of each example}.",
+        )
+    n = _length_of(base)
+    starts_anew = np.arange(n) == 0
+    for name, step in (("recording", None), ("sample", None), ("window", 1), ("slice", 1)):
+        if name in labels:
+            values = np.asarray(labels[name])
+            before, after = values[:-1], values[1:]
+            differs = after != before if step is None else after - before != step
+            starts_anew[1:] |= differs.any(axis=tuple(range(1, differs.ndim)))
+    first = np.flatnonzero(starts_anew)
+    starts = [
+        np.arange(start, stop - length + 1, stride)
+        for start, stop in pairwise([*first.tolist(), n])
+    ]
+    found = np.concatenate([np.empty(0, dtype=np.int64), *starts])
+    return found[:, None] + np.arange(length)
 
 
 def base_digest(base: Any) -> str:

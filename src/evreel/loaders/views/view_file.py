@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -84,11 +85,24 @@ class ViewFile(Settings):
             yield ("labels",), "digest is missing, which tells whether they are out of date"
 
 
-def read_said(path: Path) -> tuple[dict[str, Any], Lines]:
-    """Return what ``view.yaml`` or ``meta.yaml`` says, as `read_document`; a pipe is refused."""
-    if path.exists():
-        check_regular(path)
-    return read_document(path)
+def read_said(folder: str | os.PathLike[str], name: str) -> tuple[dict[str, Any], Lines]:
+    """Return what ``view.yaml`` or ``meta.yaml`` of a folder says, as `read_document`.
+
+    Raises
+    ------
+    UsageError
+        If the folder is not there or has no such file, or the file is a pipe or has a mistake.
+    """
+    place = Path(folder)
+    path = place / name
+    if not path.exists():
+        why = "is no folder" if place.exists() else "does not exist"
+        why = f"has no {name}" if place.is_dir() else why
+        raise UsageError(
+            f"{os.fspath(folder)} {why}", hint=f"Give the folder of a view, which has a {name}."
+        )
+    check_regular(path)
+    return read_document(path.absolute())
 
 
 def files_in(said: Any, keys: Keys, lines: Lines, folder: Path) -> Any:
