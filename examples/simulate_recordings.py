@@ -5,8 +5,8 @@
 makes `traffic/`, 24 recordings of cars, people and balls that move, stop and go on, with what CVAT
 exports of them and a list of what annotators have finished; and `gestures/`, 6 recordings of a
 hand, with a table of which gesture is when. Each folder has a recordings table. The same seed makes
-the same bytes. Each file appears when it is whole, and the tables last: after an interruption, run it
-again.
+the same bytes. Each file appears when it is whole, and the tables last: after an interruption, run
+it again.
 """
 
 from __future__ import annotations
