@@ -5,7 +5,8 @@
 makes `traffic/`, 24 recordings of cars, people and balls that move, stop and go on, with what CVAT
 exports of them and a list of what annotators have finished; and `gestures/`, 6 recordings of a
 hand, with a table of which gesture is when. Each folder has a recordings table. The same seed makes
-the same bytes.
+the same bytes. Each file appears when it is whole, and the tables last: after an interruption, run
+it again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from evreel.outputs import atomic, atomic_into
 from evreel.simulate.camera import write_recording
 from evreel.simulate.scene import parse_scene
 
@@ -147,30 +149,28 @@ def _path(gesture: str, random: np.random.Generator) -> tuple[Sequence[float], S
 def film_traffic(folder: Path, k: int, split: str) -> dict[str, str]:
     """Make a recording of traffic; return its row of the table."""
     scene = traffic(f"traffic_{k:02}", k)
-    recording, rois = _film(scene, folder)
     # Annotators have left out a stretch of every recording: its frames count as not labelled.
     first = int(scene["duration_us"]) * 3 // 5 // FRAME_US
     last = int(scene["duration_us"]) // FRAME_US
-    finished = recording.with_suffix(".finished.tsv")
     spans = f"start_frame\tstop_frame\n0\t{first - 1}\n{first + 10}\t{last - 1}\n"
-    finished.write_text(spans, encoding="utf-8")
+    recording, rois, finished = _film(scene, folder, ".finished.tsv", spans)
     return _row(recording, split) | {"rois": str(rois), "labelled": str(finished)}
 
 
 def film_gestures(folder: Path, k: int, split: str) -> dict[str, str]:
     """Make a recording of gestures; return its row of the table."""
     scene, table = gestures(f"person_{k:02}", k)
-    recording, _ = _film(scene, folder)
-    intervals = recording.with_suffix(".csv")
-    intervals.write_text("\n".join(table) + "\n", encoding="utf-8")
+    recording, _, intervals = _film(scene, folder, ".csv", "\n".join(table) + "\n")
     return _row(recording, split) | {"samples": str(intervals)}
 
 
-def _film(scene: dict[str, Any], folder: Path) -> tuple[Path, Path]:
-    """Make a recording and its CVAT XML."""
-    folder.mkdir(parents=True, exist_ok=True)
-    recording, rois, *_ = write_recording(parse_scene(scene), folder)
-    return recording, rois
+def _film(scene: dict[str, Any], folder: Path, suffix: str, table: str) -> tuple[Path, Path, Path]:
+    """Make a recording, its CVAT XML, and a table beside them with that suffix."""
+    with atomic_into(folder) as scratch:
+        recording, rois, *_ = write_recording(parse_scene(scene), scratch)
+        beside = recording.with_suffix(suffix)
+        beside.write_text(table, encoding="utf-8")
+    return folder / recording.name, folder / rois.name, folder / beside.name
 
 
 def _row(recording: Path, split: str) -> dict[str, str]:
@@ -186,7 +186,8 @@ def film(
     with ProcessPoolExecutor(2) as pool:
         rows = list(pool.map(make, [folder] * len(splits), range(1, len(splits) + 1), splits))
     lines = ["\t".join(rows[0]), *("\t".join(row.values()) for row in rows)]
-    (folder / "recordings.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with atomic(folder / "recordings.tsv") as (table,):
+        table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -110,7 +110,7 @@ class Detector(nn.Module):
         Parameters
         ----------
         frames
-            (T, N, C, H, W), counts of events.
+            (T, N, C, H, W), of any representation; values may be negative.
         keep
             (N, 1, 1, 1), 0 where a lane begins another recording: its memory is cleared.
         state
@@ -121,7 +121,8 @@ class Detector(nn.Module):
         (T, N, K + 4, h, w): K scores before the sigmoid; of the box, the centre within the cell and
         ln(size), in cells. And the memory, (N, channels, h, w).
         """
-        x = self.encoder(frames.flatten(0, 1).log1p()).unflatten(0, frames.shape[:2])
+        small = frames.sign() * frames.abs().log1p()  # few events count, and many are not too much
+        x = self.encoder(small.flatten(0, 1)).unflatten(0, frames.shape[:2])
         state = x.new_zeros(x.shape[1:]) if state is None else state * keep
         states = []
         for step in x:
@@ -259,15 +260,24 @@ def detect(network: Detector, loader: SequentialLoader) -> tuple[list[Boxes], li
     return truth, found
 
 
-def mean_boxes(release: evreel.Release) -> Boxes:
-    """Return the trivial guess: of each class, the mean of all boxes in training recordings."""
-    every = seen(np.concatenate([recording.boxes for recording in release.splits["train"]]))
-    guess = np.zeros(len(release.labels), dtype=EVENT_BBOX)
-    for class_id in release.labels:
-        of_class = every[every["class_id"] == class_id]
+def channels_and_boxes(loader: SequentialLoader) -> tuple[int, Boxes]:
+    """Return how many channels a loader's frames have, and all its boxes that are large enough."""
+    channels, boxes = 0, [np.zeros(0, dtype=EVENT_BBOX)]
+    for batch in loader:
+        channels = batch["inputs"].shape[2]
+        boxes += [of_frame for row in batch["labels"] for of_frame in row]
+    return channels, seen(np.concatenate(boxes))
+
+
+def mean_boxes(boxes: Boxes) -> Boxes:
+    """Return the trivial guess: the mean box of each class that there are boxes of."""
+    classes = np.unique(boxes["class_id"])
+    guess = np.zeros(len(classes), dtype=EVENT_BBOX)
+    for row, class_id in enumerate(classes):
+        of_class = boxes[boxes["class_id"] == class_id]
         for name in "xywh":
-            guess[class_id][name] = of_class[name].mean()
-    guess["class_id"], guess["class_confidence"] = list(release.labels), 1
+            guess[row][name] = of_class[name].mean()
+    guess["class_id"], guess["class_confidence"] = classes, 1
     return guess
 
 
@@ -332,6 +342,7 @@ def main() -> int:
     """Train, compare with the baseline, and print both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("release", type=Path, help="folder of the release")
+    parser.add_argument("--feature", help="which of the release's features; the only one")
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that load batches")
@@ -345,13 +356,19 @@ def main() -> int:
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)  # frames are small; and sums are the same for any number of cores
     release = evreel.open_release(options.release)
-    common = {"array_dim": (SEQUENCE,), "num_workers": options.workers}
-    train = SequentialLoader(
-        release, split="train", batch_size=LANES, shuffle=True, seed=options.seed, **common
-    )
-    test = SequentialLoader(release, split="test", batch_size=LANES, **common)
+    common = {
+        "feature": options.feature,
+        "array_dim": (SEQUENCE,),
+        "batch_size": LANES,
+        "num_workers": options.workers,
+    }
+    train = SequentialLoader(release, split="train", shuffle=True, seed=options.seed, **common)
+    test = SequentialLoader(release, split="test", **common)
+    channels, boxes = channels_and_boxes(SequentialLoader(release, split="train", **common))
+    if not len(boxes):
+        parser.error(f"{options.release}: no boxes of {SMALLEST_PX} px or more to train with")
 
-    network = Detector(len(release.labels), remembers=not options.forget)
+    network = Detector(len(release.labels), channels, remembers=not options.forget)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
     epoch = 0
     if options.resume:
@@ -368,7 +385,7 @@ def main() -> int:
             save(options.checkpoint, network, optimizer, train, epoch)
 
     truth, found = detect(network, test)
-    guessed = [mean_boxes(release)] * len(truth)
+    guessed = [mean_boxes(boxes)] * len(truth)
     score, baseline = (
         mean_average_precision(truth, boxes, len(release.labels)) for boxes in (found, guessed)
     )

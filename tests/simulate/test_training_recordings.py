@@ -74,3 +74,17 @@ def test_recording_of_traffic__comes_with_boxes_and_what_annotators_have_finishe
     assert frames == sorted(frames) and frames[0] == 0
     assert frames[-1] == duration_us // made.FRAME_US - 1
     assert frames[2] - frames[1] > 5  # frames that nobody has finished
+
+
+def test_interruption__leaves_no_file_that_is_not_whole(tmp_path, monkeypatch):
+    def stopped(scene, folder):
+        (Path(folder) / f"{scene.name}.aedat4").write_bytes(b"#!AER-DAT4.0\r\n")
+        raise KeyboardInterrupt
+
+    globals_of_it = made.film_gestures.__globals__
+    with monkeypatch.context() as patched:
+        patched.setitem(globals_of_it, "write_recording", stopped)
+        for make in (made.film_gestures, made.film_traffic):
+            with pytest.raises(KeyboardInterrupt):
+                make(tmp_path / "made", 1, "train")
+    assert list((tmp_path / "made").iterdir()) == []

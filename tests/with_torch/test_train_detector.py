@@ -114,6 +114,34 @@ def test_score__is_1_for_the_labels_and_less_for_each_fault():
     assert score(moved) == 0
 
 
+def test_network__sees_negative_values_as_it_sees_positive_ones():
+    torch.manual_seed(1)
+    network = detector.Detector(n_classes=3, in_channels=5)
+    frames = torch.randn(3, 1, 5, 32, 48) * 10
+    said, state = network(frames, torch.zeros(1, 1, 1, 1))
+    assert said.isfinite().all() and state.isfinite().all()
+    other, _ = network(-frames, torch.zeros(1, 1, 1, 1))
+    assert not torch.allclose(said, other)
+
+
+def test_baseline__guesses_only_classes_that_training_has_boxes_of():
+    guess = detector.mean_boxes(np.concatenate([TWO, boxes((5, 15, 10, 20, 2))]))
+    assert guess["class_id"].tolist() == [0, 2]
+    assert guess[1][["x", "y", "w", "h"]].tolist() == (4, 10, 15, 15)
+    assert len(detector.mean_boxes(NONE)) == 0
+
+
+def test_baseline__is_of_the_boxes_and_channels_that_the_loader_delivers(tmp_path):
+    files = [numbered_file(tmp_path, k, n, [5, 25]) for k, n in enumerate((7, 2, 4))]
+    for path in tmp_path.glob("*_bbox.npy"):
+        large = np.load(path)
+        large["w"] = large["h"] = [9, 3]
+        np.save(path, large)
+    loader = SequentialLoader(files, array_dim=(2,), batch_size=2, num_workers=0)
+    channels, found = detector.channels_and_boxes(loader)
+    assert (channels, found["t"].tolist()) == (2, [5, 5, 5])
+
+
 def test_mirroring__turns_boxes_with_their_frames():
     frames = torch.zeros(1, 1, 2, 48, 64)
     frames[0, 0, :, 5:15, 3:23] = 1
