@@ -361,6 +361,7 @@ def main() -> int:
         "array_dim": (SEQUENCE,),
         "batch_size": LANES,
         "num_workers": options.workers,
+        "keep": "last",  # of a track one box per frame, however often it was labelled meanwhile
     }
     train = SequentialLoader(release, split="train", shuffle=True, seed=options.seed, **common)
     test = SequentialLoader(release, split="test", **common)

@@ -181,7 +181,7 @@ class LanesLoader:
             LOG.warning(
                 "%s: is not there, so its recording has no labels; "
                 "counts['recordings_without_boxes'] says how many have none",
-                missing[0],
+                min(missing),  # whichever thread came first
             )
 
     def __repr__(self) -> str:
