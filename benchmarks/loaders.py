@@ -8,6 +8,7 @@ is not, a line says so.
 - *portable*: windows at random of what a ``portable`` release holds, gzip after a shuffle: voxel
   grids of 5 bins (float32) as a feature, and computed live from events. *HDF5's filters* is the
   same data set read by h5py.
+- *first*: the first batch of a release of 10,000 samples, from the call that opens it.
 - *slice*: slices of 10 ms at random of a long recording. Tonic's `SlicedDataset` reads the whole
   recording for each, from an npy file of its own records, which is memory-mapped, too.
 - *rvt*: batches of 4 × 5 frames (20, 240, 304) of a tree, compressed as by RVT's script, streamed
@@ -32,7 +33,7 @@ from typing import Any
 import h5py
 import hdf5plugin
 import numpy as np
-from features import Side, Table, fastest, has, structured, traffic, windows_of
+from features import Side, Table, fastest, has, plot, structured, traffic, windows_of
 
 from evreel.annotations.tables import LabelTables, RoiTable, Spans, TagTable
 from evreel.events import Events, Sensor
@@ -41,12 +42,19 @@ from evreel.files import hdf5
 from evreel.files.events_store import EventsStore, EventsStoreWriter
 from evreel.files.features import FeaturesFile, FeaturesWriter
 from evreel.files.repack import repack
+from evreel.files.samples import write_samples
 from evreel.files.slices import SlicesWriter
-from evreel.layout import EVENTS, FEATURES, SLICES
+from evreel.layout import EVENTS, FEATURES, SAMPLES, SLICES
+from evreel.loaders.frames import FramesDataset
 from evreel.loaders.mixed import MixedLoader
 from evreel.loaders.slices import SlicesDataset
 from evreel.provenance import Provenance
+from evreel.release.build import build
+from evreel.release.manifest import PlanEntry
+from evreel.release.open import open_release
 from evreel.representations import Feature, Histogram, Representation, VoxelGrid, frames
+from evreel.samples.samples import Samples
+from evreel.samples.tables import Assigned, write_samples_table
 from evreel.windows import Duration, Windows
 
 SENSOR, RATE = Sensor(260, 346), 1e6
@@ -388,7 +396,55 @@ def cache_of_tonic(folder: Path, sequences: Sequence[Any]) -> tuple[str, Any]:
     return "Tonic's DiskCachedDataset", cached
 
 
-SECTIONS = {"portable": portable, "slice": slices, "rvt": rvt, "sequential": sequential}
+N_SAMPLES, SAMPLE_US = 10_000, 1_000
+
+
+def first(events: Events, folder: Path, rounds: int) -> dict[str, float]:
+    """Print the table of first batches of a release of many samples, from the constructor on."""
+    start = np.arange(N_SAMPLES) * SAMPLE_US
+    names = tuple(f"sample_{k}" for k in range(N_SAMPLES))
+    labels = tuple(f"class_{k % 10}" for k in range(N_SAMPLES))
+    known = sorted(set(labels))
+    samples = Samples(names, labels, ("",) * N_SAMPLES, start, start + SAMPLE_US, start)
+    store = store_of(folder / "all.h5", events[: int(np.searchsorted(events.t, start[-1] + 1000))])
+    with (
+        EventsStore(store) as of,
+        hdf5.create(folder / "samples.h5", SAMPLES, Provenance("samples", {})) as file,
+    ):
+        rows = [of.index_of(times) for times in (samples.start_us, samples.stop_us)]
+        splits = ["train"] * N_SAMPLES
+        write_samples(file, samples, known, splits, *rows, recording="all", t_stop_us=of.t_stop_us)
+    columns = (names, labels, samples.group, splits, start.tolist(), (start + SAMPLE_US).tolist())
+    write_samples_table(
+        folder / "samples.tsv", (Assigned("all", *row) for row in zip(*columns, strict=True))
+    )
+    plan = [
+        PlanEntry("train/events/all.h5", store, "events", "all", "train"),
+        PlanEntry("train/samples/all.h5", folder / "samples.h5", "samples", "all", "train"),
+        PlanEntry("samples.tsv", folder / "samples.tsv", "samples", "", ""),
+    ]
+    about = {"name": "many", "version": "1", "licence": "CC0-1.0"}
+    build(plan, folder / "many", compression="portable", labels=dict(enumerate(known)), **about)
+
+    def batch(**arguments: Any) -> None:
+        with open_release(folder / "many") as release:
+            each(FramesDataset(release, **arguments), list(range(0, N_SAMPLES, N_SAMPLES // 32)))
+
+    sides = {
+        "events": partial(batch, data_type="event"),
+        "10 frames each": partial(batch, data_type="frame", frames_number=10),
+    }
+    show(f"first batch of 32 of {N_SAMPLES:,} samples", fastest(rounds, sides), 1, "events")
+    return {}
+
+
+SECTIONS = {
+    "portable": portable,
+    "slice": slices,
+    "rvt": rvt,
+    "sequential": sequential,
+    "first": first,
+}
 
 
 def main() -> None:
@@ -397,13 +453,17 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10_000_000, help="events of the recording")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; the fastest counts")
     parser.add_argument("--only", choices=SECTIONS, nargs="+", default=list(SECTIONS))
+    parser.add_argument("--plot", type=Path, help="draw the ratios, PNG")
     options = parser.parse_args()
     # Scripts beside this one have names of peers.
     sys.path = [path for path in sys.path if Path(path).resolve() != Path(__file__).parent]
     events = traffic(options.events, SENSOR, RATE, uniform=False)
+    times: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         for section in options.only:
-            SECTIONS[section](events, Path(name), options.rounds)
+            times |= SECTIONS[section](events, Path(name), options.rounds)
+    if options.plot:
+        plot(times, options.plot)
 
 
 if __name__ == "__main__":
