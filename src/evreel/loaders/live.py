@@ -24,7 +24,7 @@ from evreel.steps.features import most_in_memory, slices_of
 from evreel.timebase import Int64Array
 from evreel.windows import Division, Duration, Ending, Mixed, Windows, cut, ending_at
 
-LiveSource = str | Path | Events
+EventSource = str | Path | Events
 """The path of a recording or an events store, or events in memory."""
 
 
@@ -37,7 +37,7 @@ class _Planned(NamedTuple):
 
 
 def features(
-    source: LiveSource,
+    source: EventSource,
     representation: str,
     *,
     ending: npt.ArrayLike | None = None,
@@ -106,7 +106,7 @@ def features(
 
 
 def iter_features(
-    source: LiveSource,
+    source: EventSource,
     representation: str,
     *,
     ending: npt.ArrayLike | None = None,
@@ -203,7 +203,7 @@ def feature_settings(
 
 @contextlib.contextmanager
 def _planned(
-    source: LiveSource,
+    source: EventSource,
     settings: FeatureSettings,
     ending: npt.ArrayLike | None,
     slices: str | Path | None,

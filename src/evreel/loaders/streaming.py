@@ -360,7 +360,7 @@ class StreamLoader(LanesLoader):
             sources,
             at_least("batch_size", batch_size, 1),
             at_least("num_tbins", num_tbins, 1),
-            first_look(sources, on_damage)[0],
+            first_look(sources, on_damage).shape,
             shuffle=bool(shuffle),
             seed=seed,
             load_labels=load_labels,
