@@ -790,9 +790,7 @@ class ResponsibleAI(Settings):
     personal_sensitive_information: tuple[str, ...] | None = optional(
         "What the data tell of persons; say so if it is nothing.", least=1
     )
-    data_social_impact: str | None = optional(
-        "What good or harm may come of the data.", least=1
-    )
+    data_social_impact: str | None = optional("What good or harm may come of the data.", least=1)
     data_release_maintenance_plan: str | None = optional(
         "Who maintains the data set, for how long, and what becomes of older versions.", least=1
     )
