@@ -291,7 +291,7 @@ def test_pull__says_why_an_export_failed(pushed, server, capsys, monkeypatch):
 
 
 def test_pull__does_not_wait_for_ever_for_an_answer(pushed, server, capsys, monkeypatch):
-    monkeypatch.setattr(sdk, "RETRIES", 1)
+    monkeypatch.setattr(sdk, "RETRIES", 0)
     server.faults = [("GET", "/api/tasks/", "silent")] * 9
     assert pushed.run("pull", "park", "--timeout-s", "1") == 1
     assert "timed out" in capsys.readouterr().err

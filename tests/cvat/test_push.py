@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -314,3 +316,28 @@ def test_note__that_is_damaged_is_refused(data, capsys):
         data.note_path().write_text(text, encoding="utf-8")
         assert data.run("push", "park") == 2
         assert "does not say which CVAT task is this recording's" in capsys.readouterr().err
+
+
+def test_push__killed_in_the_middle_is_made_whole_by_the_next(data, server):
+    server.faults = [("POST", "/data", "silent")]
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "evreel.cli", "cvat", "push", "park", "--server", server.url],
+        stderr=subprocess.DEVNULL,
+    )
+    while not server.asked("POST", "/data"):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    assert len(server.tasks) == 1
+    assert not data.note_path().exists()
+    assert data.run("push", "park") == 0
+    assert names(server) == ["park"]
+
+
+def test_push__again_keeps_a_whole_task_that_did_not_get_its_name(data, server):
+    server.faults = [("PATCH", "/tasks", 500)] * 9
+    assert data.run("push", "park") == 1
+    server.faults = []
+    assert data.run("push", "park", "--again") == 0
+    assert len(server.tasks) == 2

@@ -20,8 +20,12 @@ from evreel.annotations.shapes import (
     Skeleton,
     Track,
 )
-from support.annotations import PARK, box, plain, polygon
+from evreel.cvat.labelled_data import KnownLabel, label_specs, labelled_data
+from evreel.errors import AnnotationError
+from support import shared_file
+from support.annotations import PARK, annotated, box, moving_scene, plain, polygon
 from support.cvat_data import LABELS, SHAPE, N
+from support.cvat_server import CvatServer, ServedTask, as_annotations
 
 MORE = {"name": "park", "n_frames": N, "picture_shape": SHAPE}
 
@@ -112,3 +116,67 @@ def test_round_trip__keeps_key_frames_flags_attributes_and_tags(data, annotation
     ]
     kinds = {spec.name: spec for spec in annotations.attributes.get("car", ())}
     assert {spec.name: spec for spec in after.attributes["car"] if spec.name in kinds} == kinds
+
+
+def sent_and_exported(annotations: Annotations, n_frames: int) -> Annotations:
+    """Return what the server exports of annotations that are sent to it, without a task."""
+    with CvatServer() as server:
+        labels = server.whole(label_specs(annotations))
+    data = labelled_data(annotations, {label["name"]: known(label) for label in labels}, n_frames)
+    now = server.now()
+    return as_annotations(
+        ServedTask(1, "park", now, now, labels, size=n_frames, shape=SHAPE, annotations=data)
+    )
+
+
+def known(label: dict) -> KnownLabel:
+    return KnownLabel(
+        label["id"],
+        {each["name"]: (each["id"], each["mutable"]) for each in label["attributes"]},
+        {point["name"]: known(point) for point in label.get("sublabels", [])},
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "n_frames"),
+    [
+        ("datumaro_video_small.xml", 20),
+        ("datumaro_video_start10_step3_skeleton_points_polyline.xml", 20),
+        ("volleyball_video_JOB_boxes_outside.xml", 910),
+    ],
+)
+def test_round_trip__of_a_real_export_keeps_its_key_frames(name, n_frames):
+    found = carried_on(read_cvat(shared_file(f"annotations/{name}")))
+    assert key_frames(sent_and_exported(found, n_frames)) == key_frames(found)
+
+
+def test_round_trip__of_random_tracks_keeps_their_key_frames():
+    for seed in range(5):
+        found = moving_scene(seed)
+        assert key_frames(sent_and_exported(found, N)) == key_frames(found)
+
+
+def test_round_trip__keeps_a_track_that_begins_outside():
+    track = Track(0, "car", (box(0, outside=True), box(4), box(7, outside=True)))
+    found = annotated(track)
+    assert key_frames(sent_and_exported(found, N)) == key_frames(found)
+
+
+def test_round_trip__keeps_single_shapes_single():
+    found = annotated(Track(-1, "car", (box(3, occluded=True, group=2),)))
+    assert key_frames(sent_and_exported(found, N)) == key_frames(found)
+
+
+def test_labels__of_skeletons_and_boxes_at_once_are_refused():
+    skeleton = Skeleton(0, points(5, 5, 9, 9), **BODY)
+    found = annotated(Track(0, "car", (skeleton,)), Track(1, "car", (box(0),)))
+    with pytest.raises(AnnotationError, match="'car' is of skeletons and of other shapes"):
+        label_specs(found)
+
+
+def test_data__that_the_task_has_no_label_for_are_refused():
+    found = annotated(Track(0, "car", (box(0, attributes={"hue": "red"}),)))
+    with pytest.raises(AnnotationError, match="label 'car', which the task does not have"):
+        labelled_data(found, {}, N)
+    with pytest.raises(AnnotationError, match="attribute 'hue' of label 'car'"):
+        labelled_data(found, {"car": KnownLabel(1, {}, {})}, N)

@@ -259,16 +259,14 @@ def _joint(skeleton: Skeleton, k: int) -> Json:
 
 
 def _track(track: Track, known: _Known, n_frames: int) -> list[Json]:
-    """Return a track, or nothing where it is never visible."""
-    listed = none_alone(track.shapes, Counter())
-    first = next((k for k, shape in enumerate(listed) if not shape.outside), None)
-    if first is None:
-        return []
+    """Return a track, or nothing where the task has none of its frames."""
     keys = [
         shape
-        for k, shape in enumerate(listed[first:])
+        for k, shape in enumerate(none_alone(track.shapes, Counter()))
         if (k == 0 or shape.keyframe or shape.outside) and shape.frame < n_frames
     ]
+    if not keys:
+        return []
     label = track.label
     said = [_split(shape) for shape in keys]
     own = {name: value for values, _ in reversed(said) for name, value in values.items()}

@@ -292,7 +292,7 @@ class Server:
         """
         with self._asking(f"export task {task} as {form}"):
             found = self._client.tasks.retrieve(task)
-            for left in reversed(range(RETRIES)):
+            for left in reversed(range(1 + RETRIES)):
                 try:
                     found.export_dataset(form, path, include_images=False, location=Location.LOCAL)
                     return

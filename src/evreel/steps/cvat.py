@@ -193,8 +193,8 @@ def _videos(dataset: DataSet, ids: Sequence[str], *, to_push: bool) -> list[_Vid
         raise UsageError(
             f"{missing[0]} is not there yet"
             + (f", and neither are {len(missing) - 1} more files" if len(missing) > 1 else ""),
-            hint=f"Make it: snakemake --cores 2 {' '.join(missing[:6])}"
-            + (" …, or all_videos." if len(missing) > 6 else ""),
+            hint=f"Make it, with the same --configfile: snakemake --cores 2 "
+            f"{' '.join(missing) if len(missing) < 7 else 'all_videos'}",
         )
     return [_video(dataset, id_) for id_ in dict.fromkeys(ids)]
 
@@ -249,7 +249,10 @@ def _push(
     digest = sha256(video.path)
     annotations, digests = _pre_labels(dataset, video, pre_labels)
     specs = label_specs(annotations)
+    known = None if video.note is None else video.note.task
     for left in server.own_tasks(_unfinished(video)):
+        if left == known:  # it is whole, though it did not get its name
+            continue
         LOG.warning("%s: removes task %d, which an earlier run left unfinished", video.id, left)
         server.remove(left)
     number = server.create(_unfinished(video), specs, project=project, segment_size=segment_size)
@@ -260,6 +263,7 @@ def _push(
             raise SourceError(
                 f"CVAT takes {video.path.name} for another video: it {wrong}",
                 place=server.url(number),
+                hint="Pictures are numbered alike everywhere: video/container: png-zip.",
             )
         labels = server.labels(number)
         _check_labels(labels, dataset.labels())
@@ -267,24 +271,24 @@ def _push(
             server.annotate(number, labelled_data(annotations, labels, len(video.clock)))
         if sha256(video.path) != digest:
             raise SourceError("was changed while it was in use", place=str(video.path))
-        note = Note(
-            task=number,
-            server=server.address,
-            created=task.created,
-            organization=settings.org,
-            project=project,
-            video=video.path.name,
-            frames=len(video.clock),
-            times=times_of(video.clock),
-            clock=sha256(video.clock_path),
-            video_sha256=digest,
-            pre_labels=digests,
-        )
-        with atomic(video.note_path) as (scratch,):
-            write_note(scratch, note)
+    note = Note(
+        task=number,
+        server=server.address,
+        created=task.created,
+        organization=settings.org,
+        project=project,
+        video=video.path.name,
+        frames=len(video.clock),
+        times=times_of(video.clock),
+        clock=sha256(video.clock_path),
+        video_sha256=digest,
+        pre_labels=digests,
+    )
+    with atomic(video.note_path) as (scratch,):
+        write_note(scratch, note)
     server.rename(number, video.id)
     LOG.info(
-        "%s: task %d with %d tracks and shapes, %d tags: %s",
+        "%s: new, task %d with tracks and shapes %d, tags %d: %s",
         *(video.id, number, len(annotations.tracks), len(annotations.tags), server.url(number)),
     )
     return Pushed(video.id, number, server.url(number), True)
@@ -430,13 +434,8 @@ def cvat_pull(
     videos = _videos(dataset, chosen, to_push=False)
     if task is not None and len(videos) != 1:
         raise UsageError("--task is of one recording; name that")
-    without = [video.id for video in videos if video.note is None and task is None]
-    if without:
-        raise UsageError(
-            f"{without[0]} has no task: there is no {_in_video(dataset, without[0], NOTE_SUFFIX)}",
-            hint="Make one: evreel cvat push. Or name a task that is there with --task.",
-        )
-    known = {video.note.server for video in videos if video.note is not None and task is None}
+    elsewhere = task is not None and (settings.server or settings.profile)
+    known = set() if elsewhere else {video.note.server for video in videos if video.note}
     named = Counter(
         path.absolute()
         for row in dataset.recordings.values()
@@ -447,8 +446,13 @@ def cvat_pull(
 
     def pull(server: Server, video: _Video) -> None:
         note = video.note
-        if note is None or (task is not None and note.task != task):
-            note = _note_of(server, server.task(task or 0), video, settings)
+        if task is not None and (note is None or note.task != task):
+            note = _note_of(server, server.task(task), video, settings)
+        if note is None:
+            raise UsageError(
+                f"{video.id} has no task: there is no {video.note_path}",
+                hint="Make one: evreel cvat push. Or name one that is there with --task.",
+            )
         targets = {column: _target(dataset, video.id, column, named) for column in FORMS}
         found.extend(_pull(server, dataset, video, note, targets, deleted_frames, overwrite))
 
@@ -582,7 +586,7 @@ def _pull(
             _say_md5(dataset, video.id, column, md5, targets[column].path)
     _say_names(dataset, video.id, {column: targets[column] for column in wanted})
     LOG.info(
-        "%s: task %d has %d tracks and shapes, %d tags; %s",
+        "%s: task %d has tracks and shapes %d, tags %d; %s",
         *(video.id, task.id, len(joined.tracks), len(joined.tags)),
         f"wrote {', '.join(str(targets[column].path) for column in written)}"
         if written
