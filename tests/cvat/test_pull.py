@@ -207,6 +207,15 @@ def test_pull__refuses_a_task_that_was_changed_by_name(pushed, server, capsys, w
     assert pushed.files() == before
 
 
+def test_pull__takes_a_task_of_part_of_the_video_if_the_config_does(pushed, server, capsys):
+    only(server).size = N - 4
+    assert pushed.run("pull", "park") == 1
+    assert f"it has {N - 4} frames; the clock has {N}" in capsys.readouterr().err
+    pushed.config(annotate={"part_of_video": True})
+    assert pushed.run("pull", "park") == 0
+    assert read_cvat("my/park.zip").task == range(N - 4)
+
+
 def test_pull__takes_deleted_frames_if_told(pushed, server):
     alter(server, "deleted")
     assert pushed.run("pull", "park", "--deleted-frames") == 0

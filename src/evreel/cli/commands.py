@@ -495,31 +495,36 @@ def cvat(options: Options) -> int:
     files = options.configfile or ["config.yaml"]
     dataset = DataSet.of_files(files, awaited=("rois", "tags"))
     server = settings_from(steps.CvatSettings, options)
-    if options.action == "push":
-        for pushed in steps.cvat_push(
-            dataset,
-            options.ids,
-            server,
-            auth=options.auth,
-            project=options.project,
-            segment_size=options.segment_size or 0,
-            pre_labels=not options.no_pre_labels,
-            again=options.again,
-        ):
-            made = "new" if pushed.is_new else "there"
-            print(pushed.id, pushed.task, pushed.url, made, sep="\t")
-        return 0
-    for pulled in steps.cvat_pull(
-        dataset,
-        options.ids,
-        server,
-        auth=options.auth,
-        task=options.task,
-        deleted_frames=options.deleted_frames,
-        overwrite=options.overwrite,
-    ):
-        made = "written" if pulled.is_new else "unchanged"
-        print(pulled.id, pulled.column, pulled.path, made, sep="\t")
+    with _bar(options, options.action, "recording") as progress:
+        if options.action == "push":
+            pushed = steps.cvat_push(
+                dataset,
+                options.ids,
+                server,
+                auth=options.auth,
+                project=options.project,
+                segment_size=options.segment_size or 0,
+                pre_labels=not options.no_pre_labels,
+                again=options.again,
+                progress=progress,
+            )
+            rows = [(p.id, str(p.task), p.url, "new" if p.is_new else "there") for p in pushed]
+        else:
+            pulled = steps.cvat_pull(
+                dataset,
+                options.ids,
+                server,
+                auth=options.auth,
+                task=options.task,
+                deleted_frames=options.deleted_frames,
+                overwrite=options.overwrite,
+                progress=progress,
+            )
+            rows = [
+                (p.id, p.column, p.path, "written" if p.is_new else "unchanged") for p in pulled
+            ]
+    for row in rows:
+        print(*row, sep="\t")
     return 0
 
 

@@ -62,9 +62,7 @@ class Task(NamedTuple):
     pictures : names of its pictures; of a video, the name of that alone.
     of_images : whether it was made of pictures and not of a video.
     picture_shape : (height, width) of its pictures; None if it has none.
-    frames : its frames in the video: first, last, step.
     deleted : frames that were deleted in CVAT.
-    jobs : how many jobs it is divided into.
     """
 
     id: int
@@ -76,7 +74,6 @@ class Task(NamedTuple):
     of_images: bool
     picture_shape: tuple[int, int] | None
     deleted: tuple[int, ...]
-    jobs: int
 
 
 def log_in(settings: CvatSettings, *, auth: str | None, known: str | None) -> Server:
@@ -98,7 +95,7 @@ def _whom_to_ask(
 
     A saved token is only for its own server; that of the environment is for the one that is named.
     """
-    token = os.environ.get(CVAT_ACCESS_TOKEN_ENV_VAR)
+    token = os.environ.get(CVAT_ACCESS_TOKEN_ENV_VAR) or None
     try:
         store = AuthStore()
         profiles = store.list_profiles()
@@ -135,14 +132,15 @@ def _whom_to_ask(
 
 def _by_password(auth: str, address: str) -> Credentials:
     _, _, password = auth.partition(":")
-    if not (password or os.environ.get("PASS")) and not sys.stdin.isatty():
-        raise UsageError(
-            f"there are no credentials for {address}",
-            hint=f"Set {CVAT_ACCESS_TOKEN_ENV_VAR} to an access token of yours; or save a profile, "
-            "`cvat-cli profile`; or give --auth USER, with the password in PASS.",
-        )
-    made: Credentials = get_auth_factory(auth)(address)
-    return made
+    if password or os.environ.get("PASS") or sys.stdin.isatty():
+        with contextlib.suppress(EOFError):  # nothing was typed
+            made: Credentials = get_auth_factory(auth)(address)
+            return made
+    raise UsageError(
+        f"there are no credentials for {address}",
+        hint=f"Set {CVAT_ACCESS_TOKEN_ENV_VAR} to an access token of yours; or save a profile, "
+        "`cvat-cli profile`; or give --auth USER, with the password in PASS.",
+    )
 
 
 class Server:
@@ -277,7 +275,6 @@ class Server:
                 of_images=str(found.mode) == "annotation",
                 picture_shape=(int(frames[0].height), int(frames[0].width)) if frames else None,
                 deleted=tuple(sorted(map(int, meta.deleted_frames))),
-                jobs=int(found.jobs.count),
             )
 
     def export(self, task: int, form: str, path: Path) -> None:
@@ -386,8 +383,12 @@ def _said(what: str, error: Exception, user: str) -> tuple[str, str]:
         )
     if isinstance(error, urllib3.exceptions.HTTPError) or status == 0:
         reason = one_line(str(getattr(error, "reason", None) or error), _LONGEST_DETAIL)
+        is_of_certificate = "certificate" in reason.lower()
         return f"could not be asked to {what}: {reason}", (
-            "Is the address right, and the server up? Try again."
+            "This machine does not trust its certificate. Install the one of your organization; "
+            "--insecure does without."
+            if is_of_certificate
+            else "Is the address right, and the server up? Try again."
         )
     name = type(error).__name__
     return f"did not {what}: its answer is not as expected ({name}: {_first(error)})", (
@@ -415,6 +416,9 @@ def _known(label: Any) -> KnownLabel:
     points = {str(point.name): _known(point) for point in label.get("sublabels") or ()}
     return KnownLabel(
         int(label.id),
-        {str(each.name): (int(each.id), bool(each.mutable)) for each in label.attributes},
+        {
+            str(each.name): (int(each.id), bool(each.mutable))
+            for each in label.get("attributes") or ()
+        },
         points,
     )

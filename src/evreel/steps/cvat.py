@@ -15,11 +15,11 @@ from evreel.cvat.settings import CvatSettings, UnreachableError
 from evreel.errors import AnnotationError, EvreelError, SourceError, UsageError
 from evreel.files.clock import CLOCK_SUFFIX
 from evreel.layout import BOXES_SUFFIX
-from evreel.outputs import atomic, scratch_path
+from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import content_sha256, digest_of, sha256
 from evreel.release.content import ANNOTATIONS, paths_in, role_of
 from evreel.steps.annotate import read_annotations
-from evreel.steps.common import LOG
+from evreel.steps.common import LOG, counted
 
 if TYPE_CHECKING:
     from evreel.annotations.shapes import Annotations
@@ -54,7 +54,7 @@ class Pulled(NamedTuple):
 
 
 class _Video(NamedTuple):
-    """What the workflow has made of a recording."""
+    """What the workflow has made of a recording; its task may lack frames if the config says so."""
 
     id: str
     path: Path
@@ -63,6 +63,7 @@ class _Video(NamedTuple):
     picture: Picture
     note_path: Path
     note: Note | None
+    may_lack_frames: bool
 
 
 def cvat_push(
@@ -75,6 +76,7 @@ def cvat_push(
     segment_size: int = 0,
     pre_labels: bool = True,
     again: bool = False,
+    progress: Progress = silent,
 ) -> list[Pushed]:
     """Make a task of each recording's video on a CVAT server.
 
@@ -100,6 +102,8 @@ def cvat_push(
         Give tasks what the table names as annotation, to be corrected.
     again
         Make a new task also where there is one; that one stays.
+    progress
+        Called with recordings.
 
     Returns
     -------
@@ -129,7 +133,7 @@ def cvat_push(
         made.append(Pushed(video.id, task.id, server.url(task.id), False))
 
     with open_server(settings, auth=auth, known=_only(known, settings)) as server:
-        _each(videos, lambda video: push(server, video))
+        _each(videos, lambda video: push(server, video), progress)
     return made
 
 
@@ -150,10 +154,10 @@ def _page(note: Note) -> str:
     return f"{note.server}/tasks/{note.task}"
 
 
-def _each(videos: Sequence[_Video], do: Callable[[_Video], None]) -> None:
+def _each(videos: Sequence[_Video], do: Callable[[_Video], None], progress: Progress) -> None:
     """Do what is to be done of each recording; the error of one does not stop the others."""
     failed: list[tuple[str, EvreelError]] = []
-    for video in videos:
+    for video in counted(videos, len(videos), progress):
         try:
             do(video)
         except EvreelError as error:
@@ -223,6 +227,7 @@ def _video(dataset: DataSet, id_: str) -> _Video:
         picture,
         note_path,
         read_note(note_path),
+        dataset.settings(id_).annotate.part_of_video,
     )
 
 
@@ -259,7 +264,7 @@ def _push(
     with _removed_on_error(server, video, number):
         server.upload(number, video.path)
         task = server.task(number)
-        if wrong := _unlike(task, video):
+        if wrong := _unlike(task, video, may_lack_frames=False):
             raise SourceError(
                 f"CVAT takes {video.path.name} for another video: it {wrong}",
                 place=server.url(number),
@@ -390,6 +395,7 @@ def cvat_pull(
     task: int | None = None,
     deleted_frames: bool = False,
     overwrite: bool = False,
+    progress: Progress = silent,
 ) -> list[Pulled]:
     """Bring the annotations of each recording's task, where the table names them.
 
@@ -412,6 +418,8 @@ def cvat_pull(
         Take a task of which frames were deleted in CVAT: they are not labelled then.
     overwrite
         Replace files also if what is in them is neither from this task nor given to it.
+    progress
+        As in `cvat_push`.
 
     Returns
     -------
@@ -457,7 +465,7 @@ def cvat_pull(
         found.extend(_pull(server, dataset, video, note, targets, deleted_frames, overwrite))
 
     with open_server(settings, auth=auth, known=_only(known, settings)) as server:
-        _each(videos, lambda video: pull(server, video))
+        _each(videos, lambda video: pull(server, video), progress)
     return found
 
 
@@ -501,25 +509,25 @@ def _task_of(server: Server, note: Note, video: _Video) -> Task:
             place=server.url(note.task),
             hint="Was the server set up anew? Then push again, with --again.",
         )
-    if wrong := _unlike(task, video):
+    if wrong := _unlike(task, video, may_lack_frames=video.may_lack_frames):
         raise AnnotationError(
             f"is of another video than {video.path.name}: it {wrong}",
             place=server.url(note.task),
             hint="Name the right task with --task, or push again, with --again.",
         )
-    shown = Path(task.pictures[0]).name if task.pictures else "nothing"
-    if not task.of_images and shown != note.video:
+    shown = [] if task.of_images else [Path(name).name for name in task.pictures]
+    if shown and shown[0] != note.video:
         raise AnnotationError(
-            f"shows {shown}, not {note.video}",
+            f"shows {shown[0]}, not {note.video}",
             place=server.url(note.task),
             hint="Name the right task with --task, or push again, with --again.",
         )
     return task
 
 
-def _unlike(task: Task, video: _Video) -> str | None:
+def _unlike(task: Task, video: _Video, *, may_lack_frames: bool) -> str | None:
     """Return what a task has that the video has not; None if they go together."""
-    if task.size != len(video.clock):
+    if task.size != len(video.clock) and not (may_lack_frames and task.size < len(video.clock)):
         return f"has {task.size} frames; the clock has {len(video.clock)}"
     if task.picture_shape is not None and task.picture_shape != video.picture.shape:
         (height, width), (own_height, own_width) = task.picture_shape, video.picture.shape
