@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cvat_sdk.core import uploading
 from cvat_sdk.core.auth import AuthStore, ProfileEntry
 
 from evreel.annotations.cvat import write_video_xml
@@ -122,6 +123,15 @@ def test_push__takes_a_zip_of_pictures(data, server):
     (task,) = server.tasks.values()
     assert task.of_images
     assert task.pictures[1] == "000001_10000.png"
+
+
+def test_push__sends_a_large_video_in_pieces(data, server, monkeypatch):
+    monkeypatch.setitem(uploading.DataUploader.__init__.__kwdefaults__, "max_request_size", 100)
+    monkeypatch.setattr(uploading, "TUS_CHUNK_SIZE", 500)
+    assert data.run("push", "park") == 0
+    (task,) = server.tasks.values()
+    assert task.content == (data.folder / "results/video/park.mp4").read_bytes()
+    assert server.asked("PATCH", "/data/file") > 1
 
 
 def test_push__makes_key_frames_of_boxes_few(data, server):

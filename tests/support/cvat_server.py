@@ -7,6 +7,7 @@ when it exports. It knows no roles, queues, chunks or quality.
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import http.server
@@ -346,6 +347,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     task.file = Path(part.get_filename()).name
                     task.content = part.get_payload(decode=True)
             return _json({})
+        if "Upload-Length" in self.headers:
+            said = dict(pair.split() for pair in self.headers["Upload-Metadata"].split(","))
+            task.file, task.content = base64.b64decode(said["filename"]).decode(), b""
+            location = f"{self.server.url}/api/tasks/{task.id}/data/file"
+            return 201, {"Location": location, "Upload-Filename": task.file}, b""
         assert "Upload-Finish" in self.headers
         task.options = _checked(models.DataRequest, json.loads(body))
         try:
@@ -356,6 +362,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.touch(task.id)
         rq_id = self.server.work("create", task.id)
         return _json(_plain(models.RqId, rq_id=rq_id), 202)
+
+    def patch_task_data_file(
+        self, task: ServedTask, query: Mapping[str, str], body: bytes
+    ) -> Answer:
+        assert int(self.headers["Upload-Offset"]) == len(task.content)
+        task.content += body
+        return 204, {"Upload-Offset": str(len(task.content))}, b""
 
     @staticmethod
     def decode(task: ServedTask) -> None:
