@@ -436,6 +436,98 @@ CLOCK = option(
 )
 
 
+_CVAT_ONLY = {
+    "push": ("project", "segment_size", "no_pre_labels", "again"),
+    "pull": ("task", "deleted_frames", "overwrite"),
+}
+"""Options of `cvat` that go with one of its actions alone."""
+
+
+@command(
+    "Make CVAT tasks of videos (push), and bring their annotations (pull).",
+    option("action", choices=tuple(_CVAT_ONLY), help="what to do"),
+    option(
+        "ids",
+        metavar="ID",
+        nargs="*",
+        help="recordings; default: all that are annotated, or that have a task",
+    ),
+    option(
+        "--configfile",
+        metavar="FILE",
+        nargs="+",
+        action="extend",
+        help="config files, as Snakemake takes them; default: config.yaml",
+    ),
+    settings("CvatSettings"),
+    option(
+        "--auth",
+        metavar="USER[:PASS]",
+        help="account; the password may be in the variable PASS, or is asked for. Default: the "
+        "access token in CVAT_ACCESS_TOKEN, or one that cvat-cli has saved",
+    ),
+    option("--project", metavar="N", type=_at_least_1, help="push: the CVAT project of the tasks"),
+    option(
+        "--segment-size",
+        metavar="N",
+        type=_at_least_1,
+        help="push: frames of each job; default: one job per task",
+    ),
+    option("--no-pre-labels", action="store_true", help="push: only the video, nothing to correct"),
+    option("--again", action="store_true", help="push: a new task also where there is one"),
+    option("--task", metavar="N", type=_at_least_1, help="pull: a task that was made by hand"),
+    option(
+        "--deleted-frames",
+        action="store_true",
+        help="pull: take a task with deleted frames, which are not labelled then",
+    ),
+    option("--overwrite", action="store_true", help="pull: replace files that were edited here"),
+)
+def cvat(options: Options) -> int:
+    """Make tasks of videos, or bring annotations; print a line per task or file."""
+    from evreel import steps
+    from evreel.dataset.dataset import DataSet
+
+    for action, names in _CVAT_ONLY.items():
+        wrong = next((name for name in names if getattr(options, name)), None)
+        if wrong is not None and options.action != action:
+            raise UsageError(f"--{wrong.replace('_', '-')} goes with {action} alone")
+    files = options.configfile or ["config.yaml"]
+    dataset = DataSet.of_files(files, awaited=("rois", "tags"))
+    server = settings_from(steps.CvatSettings, options)
+    with _bar(options, options.action, "recording") as progress:
+        if options.action == "push":
+            pushed = steps.cvat_push(
+                dataset,
+                options.ids,
+                server,
+                auth=options.auth,
+                project=options.project,
+                segment_size=options.segment_size or 0,
+                pre_labels=not options.no_pre_labels,
+                again=options.again,
+                progress=progress,
+            )
+            rows = [(p.id, str(p.task), p.url, "new" if p.is_new else "there") for p in pushed]
+        else:
+            pulled = steps.cvat_pull(
+                dataset,
+                options.ids,
+                server,
+                auth=options.auth,
+                task=options.task,
+                deleted_frames=options.deleted_frames,
+                overwrite=options.overwrite,
+                progress=progress,
+            )
+            rows = [
+                (p.id, p.column, p.path, "written" if p.is_new else "unchanged") for p in pulled
+            ]
+    for row in rows:
+        print(*row, sep="\t")
+    return 0
+
+
 _ENCODING = ("fps", "preset", "crf")
 _PICTURE = settings("QaSettings", without=_ENCODING)
 

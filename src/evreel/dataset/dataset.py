@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evreel.acquire import in_archive, read_source
 from evreel.dataset.config import FILES, files_of, read_config, split_lists
+from evreel.dataset.documents import merged, read_document
 from evreel.dataset.settings import Config, FeatureSection, SamplesSection
 from evreel.dataset.table import Row
 from evreel.errors import UsageError
@@ -70,11 +71,27 @@ class DataSet:
         values: Mapping[str, Any],
         files: Sequence[str | Path] = (),
         given: Mapping[str, Any] | None = None,
+        *,
+        awaited: Collection[str] = (),
     ) -> DataSet:
         """Check a config and its table, as `evreel.dataset.config.read_config` does."""
-        made = cls(*read_config(values, files, given))
+        made = cls(*read_config(values, files, given, awaited=awaited))
         _ = made.split_lists  # of which one may be in an archive that is not there
         return made
+
+    @classmethod
+    def of_files(cls, files: Sequence[str | Path], *, awaited: Collection[str] = ()) -> DataSet:
+        """Read config files as Snakemake does, where a later one wins key by key.
+
+        Raises
+        ------
+        UsageError
+            As `read`, and if a file cannot be read.
+        """
+        values: dict[str, Any] = {}
+        for file in files:
+            values = merged(values, read_document(file)[0])
+        return cls.read(values, files, awaited=awaited)
 
     @property
     def results(self) -> str:

@@ -46,6 +46,23 @@ def read_document(path: str | Path) -> tuple[dict[str, Any], Lines]:
     return value, lines
 
 
+def merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two documents as one, in which the second wins, key by key at every level.
+
+    Examples
+    --------
+    >>> merged({"video": {"scale": 2, "crf": 20}}, {"video": {"crf": 30}})
+    {'video': {'scale': 2, 'crf': 30}}
+    """
+    both = dict(values)
+    for key, value in over.items():
+        below = both.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            value = merged(below, value)
+        both[key] = value
+    return both
+
+
 def document(values: Mapping[str, Any]) -> str:
     """Return a mapping of plain values as the text of a YAML file, in its own order."""
     text: str = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)

@@ -6,6 +6,7 @@ they need inside, so that a step without a kernel does not pay for numba's impor
 """
 
 from evreel.annotations.aligning import AlignSettings
+from evreel.cvat.settings import CvatSettings
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
@@ -30,6 +31,7 @@ from evreel.steps.check import audit, check, verify
 from evreel.steps.clock import clock, clock_by_hand
 from evreel.steps.common import LOG, given, given_each, logged, memory_error, os_error
 from evreel.steps.cut import cut
+from evreel.steps.cvat import cvat_pull, cvat_push
 from evreel.steps.draw import draw
 from evreel.steps.enrich import enrich
 from evreel.steps.events import Source, as_store, events
@@ -58,6 +60,7 @@ __all__ = [
     "BoxesSettings",
     "ClockSettings",
     "CutSettings",
+    "CvatSettings",
     "EventsSettings",
     "FeatureBoxesSettings",
     "FeatureSettings",
@@ -83,6 +86,8 @@ __all__ = [
     "clock",
     "clock_by_hand",
     "cut",
+    "cvat_pull",
+    "cvat_push",
     "describe",
     "draw",
     "enrich",
