@@ -48,6 +48,7 @@ rule all:
     default_target: True
     input:
         rules.release.output.stamp,
+        of_dataset(working_files),
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
 
