@@ -22,6 +22,7 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.exports.rvt_labels import RvtSettings
+from evreel.release.shards import ShardSettings
 from evreel.steps.acquire import acquire
 from evreel.steps.align import align, as_table
 from evreel.steps.annotate import annotate
@@ -42,6 +43,7 @@ from evreel.steps.qa import qa
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
 from evreel.steps.samples import samples
+from evreel.steps.shards import shards, unpack
 from evreel.steps.simulate import simulate
 from evreel.steps.splits import splits
 from evreel.steps.summary import summary
@@ -67,6 +69,7 @@ __all__ = [
     "RegularWindows",
     "ReleaseSettings",
     "RvtSettings",
+    "ShardSettings",
     "Source",
     "SplitsSettings",
     "VideoSettings",
@@ -101,10 +104,12 @@ __all__ = [
     "release",
     "release_plan",
     "samples",
+    "shards",
     "simulate",
     "splits",
     "summary",
     "table",
+    "unpack",
     "verify",
     "video",
 ]
