@@ -52,7 +52,8 @@ def test_shards__have_each_file_of_a_recording_under_its_key(released, packed):
 
 def test_table__says_where_the_bytes_of_each_file_are(released, packed):
     rows = read_table(packed / SHARDS)
-    listed = {file.path: file for file in read_manifest(released).files if file.id}
+    files = read_manifest(released).files
+    listed = {file.path: file for file in files if file.id or "/" in file.path}
     assert {row.path for row in rows} == set(listed)
     for row in rows:
         with (packed / row.shard).open("rb") as shard:
@@ -80,9 +81,21 @@ def test_unpacked_release__is_the_one_that_was_packed(released, packed, tmp_path
     assert verify(tmp_path / "release") == []
 
 
+def test_host_without_folders__keeps_all(released, packed, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for place in packed.iterdir():
+        if place.is_file():
+            shutil.copy(place, flat)
+    steps.unpack(flat, tmp_path / "release")
+    assert contents(tmp_path / "release") == contents(released)
+
+
 def test_sums_of_shards__are_those_of_their_files(packed):
     lines = (packed / "SHARDS.sha256").read_text().splitlines()
-    assert [line.split("  ")[1] for line in lines] == ["mixed-000000.tar", "train-000000.tar"]
+    assert [line.split("  ")[1] for line in lines] == [
+        *("mixed-000000.tar", "rest.tar", "train-000000.tar"),
+    ]
     for line in lines:
         digest, name = line.split("  ")
         assert hashlib.sha256((packed / name).read_bytes()).hexdigest() == digest
@@ -124,7 +137,7 @@ def test_recording_that_is_larger_than_a_shard__has_one_of_its_own():
 
 def test_larger_recording__is_warned_of(released, tmp_path, caplog):
     steps.shards(released, tmp_path / "shards", steps.ShardSettings(size_gb=1e-6))
-    assert "a recording of it is larger than 1e-06 GB; so are those of 1 more" in caplog.text
+    assert "mixed-000000.tar: larger than 1e-06 GB, because a recording is not divided; so are 2 more" in caplog.text
 
 
 def test_files_without_a_split__go_with_their_recording():
@@ -238,7 +251,7 @@ def test_older_shards__are_replaced_as_a_whole(released, tmp_path):
     (folder / "train-000007.tar").write_bytes(b"of an older run")
     steps.shards(released, folder)
     assert sorted(path.name for path in folder.glob("*.tar")) == [
-        *("mixed-000000.tar", "train-000000.tar"),
+        *("mixed-000000.tar", "rest.tar", "train-000000.tar"),
     ]
 
 

@@ -60,6 +60,7 @@ _LIBRARIES = (
     "lz4",
     "numba",
     "numpy",
+    "pyarrow",
     "zstandard",
 )
 

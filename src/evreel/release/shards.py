@@ -2,7 +2,8 @@
 
 Each shard is named as WebDataset expects it, ``<split>-000000.tar``, and has all files of some
 recordings, one recording after the other: ``<recording>.<what>``, such as ``street.events.h5`` and
-``street.histogram_10ms.h5``. Files of no recording stay as they are, beside the shards.
+``street.histogram_10ms.h5``. Files of no recording stay as they are, beside the shards; those of
+them that are in folders are also in ``rest.tar``, for hosts that have no folders.
 ``shards.tsv`` says where each file of the release lies, so that one can be read without the rest,
 and so that `unpack` restores the release. Equal releases give equal shards.
 """
@@ -38,6 +39,7 @@ from evreel.settings import Settings, setting
 SHARDS = "shards.tsv"
 SUMS_OF_SHARDS = "SHARDS.sha256"
 COLUMNS = ("path", "shard", "member", "offset", "size", "sha256")
+REST = "rest.tar"
 UNSPLIT = "data"
 """Begins the names of shards of recordings that are in no split."""
 
@@ -118,7 +120,7 @@ class Placed:
 
 
 def plan_shards(manifest: Manifest, size_bytes: int) -> list[Shard]:
-    """Return the shards of a release: by split, in the order of the recordings' names.
+    """Return the shards of a release: by split, in the order of the recordings' names; the rest.
 
     Parameters
     ----------
@@ -137,11 +139,17 @@ def plan_shards(manifest: Manifest, size_bytes: int) -> list[Shard]:
     for id_ in sorted(of_recording):
         members = tuple(_members(id_, of_recording[id_]))
         by_split.setdefault(split_of[id_] or UNSPLIT, []).append(members)
-    return [
+    shards = [
         Shard(f"{quote(split, safe='')}-{number:06}.tar", members)
         for split in sorted(by_split)
         for number, members in enumerate(_divided(by_split[split], size_bytes))
     ]
+    rest = tuple(Member(file, file.path) for file in manifest.files if _is_rest(file))
+    return shards + [Shard(REST, rest)] * bool(rest)
+
+
+def _is_rest(file: ListedFile) -> bool:
+    return not file.id and "/" in file.path
 
 
 def key_of(id_: str) -> str:
@@ -375,11 +383,11 @@ def unpack(folder: str | Path, release: str | Path, *, progress: Progress = sile
                 _restore(shard, row, release / row.path)
                 done += row.size
                 progress(done, total)
-    manifest = read_manifest(folder)
-    for file in (one.path for one in manifest.files if not one.id):
-        _copy(folder / file, release / file)
-    for file in (MANIFEST, *SUMS.values()):
-        _copy(folder / file, release / file)
+    restored = {row.path for row in rows}
+    beside = [file.path for file in read_manifest(folder).files if not file.id]
+    for path in (*beside, MANIFEST, *SUMS.values()):
+        if path not in restored:
+            _copy(folder / path, release / path)
 
 
 def _restore(shard: BinaryIO, row: Placed, place: Path) -> None:

@@ -45,10 +45,10 @@ def shards(
         large = [shard for shard in written if (scratch / shard.name).stat().st_size > size_bytes]
     if large:
         LOG.warning(
-            "%s: a recording of it is larger than %g GB%s",
+            "%s: larger than %g GB, because a recording is not divided%s",
             large[0].name,
             settings.size_gb,
-            f"; so are those of {len(large) - 1} more" if len(large) > 1 else "",
+            f"; so are {len(large) - 1} more" if len(large) > 1 else "",
         )
     LOG.info("%s: %d shards", Path(folder).name, len(written))
 
