@@ -137,7 +137,10 @@ def test_recording_that_is_larger_than_a_shard__has_one_of_its_own():
 
 def test_larger_recording__is_warned_of(released, tmp_path, caplog):
     steps.shards(released, tmp_path / "shards", steps.ShardSettings(size_gb=1e-6))
-    assert "mixed-000000.tar: larger than 1e-06 GB, because a recording is not divided; so are 2 more" in caplog.text
+    told = (
+        "mixed-000000.tar: larger than 1e-06 GB, because a recording is not divided; so are 2 more"
+    )
+    assert told in caplog.text
 
 
 def test_files_without_a_split__go_with_their_recording():
