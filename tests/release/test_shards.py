@@ -248,6 +248,13 @@ def test_folder_with_other_files__is_neither_packed_nor_unpacked_into(released, 
             step(source, tmp_path / "mine")
 
 
+def test_folder_inside_the_release__is_refused(released):
+    for folder in (released, released / "shards"):
+        with pytest.raises(EvreelError, match="is inside the release, which it would change"):
+            steps.shards(released, folder)
+    assert verify(released) == []
+
+
 def test_older_shards__are_replaced_as_a_whole(released, tmp_path):
     folder = tmp_path / "shards"
     steps.shards(released, folder, steps.ShardSettings(size_gb=1e-6))

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from evreel import __version__
-from evreel.cards.index import Column, Table, index, tables
+from evreel.cards.index import Column, Table, parquet_of, tables
 from evreel.cards.told import Told
 from evreel.release.manifest import kind_of
 
@@ -250,10 +250,9 @@ def _source(text: str) -> dict[str, str]:
 
 def _tables_of(told: Told) -> Iterator[dict[str, Any]]:
     """Yield the tables, each a file with its SHA-256."""
-    written = index(told)
+    written = {table.path: parquet_of(table) for table in tables(told)}
     digests = {
-        table.path: (len(written[table.path]), hashlib.sha256(written[table.path]).hexdigest())
-        for table in tables(told)
+        path: (len(data), hashlib.sha256(data).hexdigest()) for path, data in written.items()
     }
     planned = {file.path: (file.size, file.sha256) for file in told.files if not file.id}
     for path, (size, digest) in sorted((digests | planned).items()):

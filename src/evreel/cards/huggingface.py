@@ -63,7 +63,8 @@ def _licence(licence: str) -> Iterator[str]:
     known = _LICENCES.get(licence)
     yield f"license: {known or 'other'}"
     if known is None:
-        yield f"license_name: {_quoted(re.sub('[^a-z0-9.]+', '-', licence.lower()).strip('-'))}"
+        name = re.sub("[^a-z0-9.]+", "-", licence.lower()).strip("-")
+        yield f"license_name: {_quoted(name or 'other')}"
         yield "license_link: LICENSE.txt"
 
 

@@ -89,9 +89,9 @@ def index(told: Told) -> dict[str, bytes]:
     """Return the tables as files: path → bytes, of equal facts always the same."""
     found = {}
     for table in tables(told):
-        found[table.path] = _parquet(table)
+        found[table.path] = parquet_of(table)
         for split, path in table.splits.items():
-            found[path] = _parquet(table, split)
+            found[path] = parquet_of(table, split)
     return found
 
 
@@ -229,8 +229,8 @@ def _samples(told: Told) -> Table:
     return Table("samples", SAMPLES_INDEX, "One row per sample.", key, columns)
 
 
-def _parquet(table: Table, split: str | None = None) -> bytes:
-    """Return a table, or its rows of one split, as Parquet."""
+def parquet_of(table: Table, split: str | None = None) -> bytes:
+    """Return a table, or its rows of one split, as Parquet; of equal tables the same bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

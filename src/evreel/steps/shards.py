@@ -38,6 +38,12 @@ def shards(
     from evreel.release.shards import write_shards
 
     settings = settings or ShardSettings()
+    if Path(folder).resolve().is_relative_to(Path(release).resolve()):
+        raise UsageError(
+            "is inside the release, which it would change",
+            path=folder,
+            hint="Name a folder elsewhere.",
+        )
     _check_replaceable(Path(folder), SHARDS)
     size_bytes = int(settings.size_gb * _BYTES_PER_GB)
     with atomic(folder) as (scratch,):
