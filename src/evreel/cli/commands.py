@@ -1032,6 +1032,40 @@ def verify(options: Options) -> int:
 
 
 @command(
+    "Pack a release into tar files, for hosts with few files and for WebDataset.",
+    option("folder", metavar="DIR", type=Path),
+    output("DIR"),
+    settings("ShardSettings"),
+)
+def shards(options: Options) -> int:
+    """Pack a release."""
+    from evreel import steps
+
+    with _bar(options, "shards", "B") as progress:
+        steps.shards(
+            options.folder,
+            options.output,
+            settings_from(steps.ShardSettings, options),
+            progress=progress,
+        )
+    return 0
+
+
+@command(
+    "Restore a release from its shards.",
+    option("folder", metavar="DIR", type=Path),
+    output("DIR"),
+)
+def unpack(options: Options) -> int:
+    """Restore a release."""
+    from evreel import steps
+
+    with _bar(options, "unpack", "B") as progress:
+        steps.unpack(options.folder, options.output, progress=progress)
+    return 0
+
+
+@command(
     "Check the content of what evreel made.",
     option("path", metavar="STORE|SLICES|DIR", type=Path),
     JSON,

@@ -24,6 +24,7 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.exports.rvt_labels import RvtSettings
+from evreel.release.shards import ShardSettings
 from evreel.steps.acquire import acquire
 from evreel.steps.align import align, as_table
 from evreel.steps.annotate import annotate
@@ -46,6 +47,7 @@ from evreel.steps.qa import qa
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
 from evreel.steps.samples import samples
+from evreel.steps.shards import shards, unpack
 from evreel.steps.simulate import simulate
 from evreel.steps.splits import splits
 from evreel.steps.summary import summary
@@ -73,6 +75,7 @@ __all__ = [
     "RegularWindows",
     "ReleaseSettings",
     "RvtSettings",
+    "ShardSettings",
     "Source",
     "SplitsSettings",
     "VideoSettings",
@@ -110,10 +113,12 @@ __all__ = [
     "release",
     "release_plan",
     "samples",
+    "shards",
     "simulate",
     "splits",
     "summary",
     "table",
+    "unpack",
     "verify",
     "video",
 ]
