@@ -1,0 +1,109 @@
+"""All that a release tells of itself: what its page, cards, index and metadata are made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from evreel.checks.finding import Finding
+from evreel.release.facts import RecordingFacts, Totals
+from evreel.release.manifest import ListedFile
+from evreel.samples.splits import SPLITS
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is known of a release when its files are in place, before its manifest is written.
+
+    Parameters
+    ----------
+    name, version, licence, compression
+        As in the config's group `release`.
+    files
+        The planned files, as they are in the release. Files that evreel writes about them are not
+        in it.
+    facts
+        What the release holds of each recording, in the order of their ids.
+    labels
+        Number of a class → its name.
+    recordings
+        What is known of each recording, id → column → text: the manifest's `recordings`.
+    dataset
+        The config's group `dataset`, plain: ``title``, ``page``, ``citation`` and so on; only what
+        is stated.
+    config
+        The config that made it, plain.
+    findings
+        What the checks found, errors first.
+    """
+
+    name: str
+    version: str
+    licence: str
+    compression: str
+    files: Sequence[ListedFile]
+    facts: Sequence[RecordingFacts]
+    labels: Mapping[int, str] = field(default_factory=dict)
+    recordings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
+
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
+
+    @cached_property
+    def splits(self) -> Mapping[str, Totals]:
+        """Split → its sums; train, val and test first, and only those that have something."""
+        named = {one.split for one in self.facts if one.split}
+        named |= {split for one in self.facts for split in one.samples or ()}
+        order = [name for name in SPLITS if name in named]
+        order += sorted(named.difference(SPLITS))
+        return {name: Totals.of(self.facts, name) for name in order}
+
+    @cached_property
+    def totals(self) -> Totals:
+        """The sums of all recordings."""
+        return Totals.of(self.facts)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of their numbers."""
+        return [self.labels[number] for number in sorted(self.labels)]
+
+
+def told_of(folder: str | Path, findings: Sequence[Finding] = ()) -> Told:
+    """Return what a finished release tells of itself, counted from its files.
+
+    Parameters
+    ----------
+    folder
+        The release.
+    findings
+        What checks found in it.
+    """
+    from evreel.release.facts import facts_of_release
+    from evreel.release.open import open_release
+
+    with open_release(folder) as release:
+        config = json.loads((release.path / "config.json").read_bytes())
+        planned = [file for file in release.manifest.files if file.id or file.kind == "samples"]
+        return Told(
+            release.manifest.name,
+            release.manifest.version,
+            release.manifest.licence,
+            (config.get("release") or {}).get("compression", "portable"),
+            planned,
+            facts_of_release(folder),
+            release.labels,
+            release.manifest.recordings,
+            config.get("dataset") or {},
+            config,
+            findings,
+        )

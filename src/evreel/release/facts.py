@@ -1,0 +1,287 @@
+"""What a release holds, counted: events, time, boxes, samples and frames of each recording.
+
+Everything that tells people or programs about a release is made from these facts: its page, its
+data card, its index, its metadata. They are plain numbers and names, so that they are kept as JSON
+beside the file that they were counted in, and no file is read again to tell of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.timebase import Int64Array
+
+if TYPE_CHECKING:
+    from evreel.files.events_store import EventsStore
+    from evreel.files.features import FeaturesFile
+    from evreel.files.samples import SamplesFile
+    from evreel.files.slices import SlicesFile
+
+BINS = 60
+"""Equal parts of a recording's time in which events and boxes are counted."""
+
+SIZE_EDGES = (0, 8, 16, 32, 64, 128, 256, 512)
+"""Sides of squares, px: boxes are counted by the side of the square that has their area, from one
+edge to before the next; the last count has no upper edge."""
+
+
+def edges_us(duration_us: int) -> Int64Array:
+    """Return the edges of the `BINS` parts of a recording: (BINS + 1,) int64, µs.
+
+    Examples
+    --------
+    >>> edges_us(6_000)[[0, 1, -1]].tolist()
+    [0, 100, 6000]
+    """
+    return np.arange(BINS + 1, dtype=np.int64) * duration_us // BINS
+
+
+@dataclass(frozen=True)
+class EventFacts:
+    """Events of a recording.
+
+    Parameters
+    ----------
+    height, width
+        Of the sensor, px.
+    events, on
+        How many events, and how many of them ON.
+    duration_us
+        `t_stop_us` of the recording: its last timestamp + 1.
+    rate
+        Events in each of `BINS` equal parts of that time.
+    """
+
+    height: int
+    width: int
+    events: int
+    on: int
+    duration_us: int
+    rate: tuple[int, ...]
+
+    @classmethod
+    def of(cls, store: EventsStore) -> Self:
+        """Count what an events store holds, in memory bounded by a chunk."""
+        rows = store.index_of(edges_us(store.t_stop_us))
+        on = sum(int(np.count_nonzero(chunk.p)) for chunk in store)
+        rate = tuple(np.diff(rows).tolist())
+        return cls(*store.sensor, len(store), on, store.t_stop_us, rate)
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """Boxes of one class in a recording.
+
+    Parameters
+    ----------
+    boxes, tracks
+        How many boxes, and of how many tracks.
+    sizes
+        Boxes by size, as `SIZE_EDGES` divides them.
+    over_time
+        Boxes in each of `BINS` equal parts of the recording.
+    """
+
+    boxes: int
+    tracks: int
+    sizes: tuple[int, ...]
+    over_time: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """Frames of one feature of a recording: how many, (C, H, W) of one, dtype, representation."""
+
+    frames: int
+    shape: tuple[int, int, int]
+    dtype: str
+    representation: str
+
+
+@dataclass(frozen=True)
+class RecordingFacts:
+    """What a release holds of one recording.
+
+    Parameters
+    ----------
+    events
+        None if the release has no events of it.
+    labelled_us
+        For how long annotators looked at it, µs; None if it was not annotated.
+    boxes
+        Name of a class → its boxes; only classes that have any. None without a file of boxes.
+    samples
+        Split → class → samples; None if it is not cut into samples. A sample without a class is
+        counted under an empty name.
+    features
+        Name of a feature → its frames.
+    """
+
+    id: str
+    split: str
+    events: EventFacts | None = None
+    labelled_us: int | None = None
+    boxes: Mapping[str, ClassFacts] | None = None
+    samples: Mapping[str, Mapping[str, int]] | None = None
+    features: Mapping[str, FrameFacts] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain JSON, which `read` reads."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Self:
+        """Return what `plain` gave."""
+        events, boxes = value["events"], value["boxes"]
+        return cls(
+            **dict(value)
+            | {
+                "events": None if events is None else EventFacts(**_with_tuples(events)),
+                "boxes": None
+                if boxes is None
+                else {name: ClassFacts(**_with_tuples(of)) for name, of in boxes.items()},
+                "features": {
+                    name: FrameFacts(**_with_tuples(of)) for name, of in value["features"].items()
+                },
+            }
+        )
+
+
+def _with_tuples(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(of) if isinstance(of, list) else of for name, of in value.items()}
+
+
+def box_facts(
+    boxes: npt.NDArray[np.void], labels: Mapping[int, str], duration_us: int
+) -> dict[str, ClassFacts]:
+    """Count boxes by class.
+
+    Parameters
+    ----------
+    boxes
+        Records of EventBbox, in the sensor's pixels.
+    labels
+        Number of a class → its name; one that has none is counted under its number.
+    duration_us
+        Of the recording.
+    """
+    found = {}
+    area = boxes["w"].astype(np.float64) * boxes["h"].astype(np.float64)
+    size = np.searchsorted(np.square(np.array(SIZE_EDGES[1:], np.float64)), area, side="right")
+    # A box at t belongs to the part with start < t <= stop; the first also has t = 0.
+    part = np.searchsorted(edges_us(duration_us)[1:-1], boxes["t"], side="left")
+    for number in np.unique(boxes["class_id"]).tolist():
+        mine = boxes["class_id"] == number
+        found[labels.get(number, str(number))] = ClassFacts(
+            int(mine.sum()),
+            len(np.unique(boxes["track_id"][mine])),
+            tuple(np.bincount(size[mine], minlength=len(SIZE_EDGES)).tolist()),
+            tuple(np.bincount(part[mine], minlength=BINS).tolist()),
+        )
+    return found
+
+
+def labelled_us(slices: SlicesFile) -> int:
+    """Return for how long annotators looked at a recording, µs."""
+    spans = slices.labelled
+    stop = np.minimum(spans.stop_us, slices.t_stop_us)
+    return int(np.maximum(stop - np.maximum(spans.start_us, 0), 0).sum())
+
+
+def sample_facts(file: SamplesFile) -> dict[str, dict[str, int]]:
+    """Count samples by split and class."""
+    counts: dict[str, dict[str, int]] = {}
+    for split, label in zip(file.split, file.samples.label, strict=True):
+        of_split = counts.setdefault(split, {})
+        of_split[label] = of_split.get(label, 0) + 1
+    return counts
+
+
+def frame_facts(file: FeaturesFile) -> FrameFacts:
+    """Return what a features file says of its frames."""
+    return FrameFacts(len(file), file.shape[1:], str(file.dtype), file.representation)
+
+
+def facts_of_release(folder: str | Path) -> list[RecordingFacts]:
+    """Count what is in a release's files, recording by recording in the order of their ids.
+
+    A release that evreel builds is told of from what was counted when its files were made; this
+    reads the files themselves.
+    """
+    from evreel.release.open import open_release
+
+    found = []
+    with open_release(folder) as release:
+        for split, recordings in release.splits.items():
+            for recording in recordings:
+                facts = RecordingFacts(recording.id, split)
+                kinds = recording.kinds
+                if "events" in kinds:
+                    facts = replace(facts, events=EventFacts.of(recording.events))
+                if "slices" in kinds:
+                    facts = replace(facts, labelled_us=labelled_us(recording.slices))
+                if "samples" in kinds:
+                    facts = replace(facts, samples=sample_facts(recording.samples))
+                if "boxes" in kinds and facts.events is not None:
+                    boxes = box_facts(recording.boxes, release.labels, facts.events.duration_us)
+                    facts = replace(facts, boxes=boxes)
+                frames = {name: frame_facts(file) for name, file in recording.features.items()}
+                found.append(replace(facts, features=frames))
+    return sorted(found, key=lambda facts: facts.id)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums of some recordings.
+
+    Parameters
+    ----------
+    recordings, events, duration_us, labelled_us
+        Sums.
+    boxes, tracks, samples
+        Class → how many; only classes that have any.
+    """
+
+    recordings: int
+    events: int
+    duration_us: int
+    labelled_us: int
+    boxes: Mapping[str, int]
+    tracks: Mapping[str, int]
+    samples: Mapping[str, int]
+
+    @classmethod
+    def of(cls, facts: Sequence[RecordingFacts], split: str | None = None) -> Self:
+        """Sum up the recordings of a split, or all.
+
+        Samples are counted in their own split: a recording whose samples are of several splits is
+        in split ``mixed``, and its events, time and boxes are counted there.
+        """
+        mine = [one for one in facts if split in (None, one.split)]
+        boxes: dict[str, int] = {}
+        tracks: dict[str, int] = {}
+        samples: dict[str, int] = {}
+        for one in mine:
+            for name, of in (one.boxes or {}).items():
+                boxes[name] = boxes.get(name, 0) + of.boxes
+                tracks[name] = tracks.get(name, 0) + of.tracks
+        for one in facts:
+            for name_of_split, classes in (one.samples or {}).items():
+                for name, n in classes.items() if split in (None, name_of_split) else ():
+                    samples[name] = samples.get(name, 0) + n
+        counted = [one.events for one in mine if one.events is not None]
+        return cls(
+            len(mine),
+            sum(one.events for one in counted),
+            sum(one.duration_us for one in counted),
+            sum(one.labelled_us or 0 for one in mine),
+            boxes,
+            tracks,
+            samples,
+        )
