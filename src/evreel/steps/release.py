@@ -12,6 +12,7 @@ from evreel.errors import ReleaseError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.steps.check import check
 from evreel.steps.common import LOG
+from evreel.text import size_text
 
 
 def release(
@@ -104,7 +105,7 @@ def release(
                 hint="The log has them all. Fix the data, or name the check in release.tolerate.",
             )
     size = sum(file.size for file in made.files)
-    LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
+    LOG.info("%s: %d files, %s", Path(folder).name, len(made.files), size_text(size))
 
 
 def _licence_text(path: str | Path) -> str:
