@@ -51,7 +51,7 @@ include: "workflow/rules/release.smk"
 rule all:
     default_target: True
     input:
-        rules.release.output.manifest,
+        rules.release.output.stamp,
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
         every_annotated("<results>/slices/{id}.summary.tsv"),

@@ -11,8 +11,8 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import what_failed, what_was_warned
 from evreel.dataset.inputs import changed_source, check_inputs
 from evreel.dataset.memory import Memory
-from evreel.dataset.outdated import age, outdated
-from evreel.dataset.plan import release_plan, released_files
+from evreel.dataset.outdated import age, forget_release, outdated
+from evreel.dataset.plan import records_of_files, release_plan, released_files
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
@@ -24,6 +24,7 @@ from evreel.dataset.settings import (
     FeatureBoxesSettings,
     FeatureSettings,
     MemberSettings,
+    PublishSettings,
     QaSettings,
     ReleaseSettings,
     SplitsSettings,
@@ -84,6 +85,8 @@ try:
             logger.warning(doubt)
         for path in outdated(DATASET, MEMORY, is_unknown):
             logger.warning(f"{path}: {age(path)}")
+        if gone := forget_release(DATASET, MEMORY):
+            logger.warning(gone)
         MEMORY.save()
         atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:
