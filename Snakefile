@@ -52,6 +52,7 @@ rule all:
     default_target: True
     input:
         rules.release.output.stamp,
+        of_dataset(working_files),
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
         every_annotated("<results>/slices/{id}.summary.tsv"),

@@ -8,7 +8,7 @@ with steps.logged(snakemake.log[0]):
         snakemake.output.file,
         snakemake.output.record,
         steps.given(steps.PublishSettings, snakemake.params),
-        store=snakemake.input.get("store"),
-        published=snakemake.input.get("events"),
+        store=snakemake.params.get("store"),
+        published=snakemake.params.get("published"),
         threads=snakemake.threads,
     )

@@ -18,13 +18,19 @@ rule publish_events:
         "../../scripts/publish.py"
 
 
+# Whatever else needs a recording's events takes the record of them as input: Snakemake reads all
+# inputs of a job after it, and the record changes with the events.
+EVENTS_OF = {
+    "store": f"{DATASET.results}/events/{{id}}.h5",
+    "published": f"{DATASET.results}/published/events/{{id}}.h5",
+}
+
+
 rule publish_slices:
     """Annotated slices as others get them; what they share with the events is copied."""
     input:
         file=rules.annotate.output.slices,
-        store=rules.events.output.store,
-        events=rules.publish_events.output.file,
-        record=rules.publish_events.output.record,
+        events=rules.publish_events.output.record,
     output:
         file="<results>/published/slices/{id}.h5",
         record="<results>/published/slices/{id}.json",
@@ -36,6 +42,7 @@ rule publish_slices:
         "../../envs/evreel.yaml"
     params:
         **settings(PublishSettings, "release"),
+        **EVENTS_OF,
         revision=revision("publish"),
     script:
         "../../scripts/publish.py"
@@ -45,9 +52,7 @@ rule publish_samples:
     """The samples of a recording as others get them."""
     input:
         file=rules.samples.output.samples,
-        store=rules.events.output.store,
-        events=rules.publish_events.output.file,
-        record=rules.publish_events.output.record,
+        events=rules.publish_events.output.record,
     output:
         file="<results>/published/samples/{id}.h5",
         record="<results>/published/samples/{id}.json",
@@ -59,6 +64,7 @@ rule publish_samples:
         "../../envs/evreel.yaml"
     params:
         **settings(PublishSettings, "release"),
+        **EVENTS_OF,
         revision=revision("publish"),
     script:
         "../../scripts/publish.py"
@@ -69,9 +75,7 @@ rule publish_features:
     input:
         file="<results>/features/{feature}/{id}.h5",
         made=rules.features.output.made,
-        store=rules.events.output.store,
-        events=rules.publish_events.output.file,
-        record=rules.publish_events.output.record,
+        events=rules.publish_events.output.record,
     output:
         file="<results>/published/features/{feature}/{id}.h5",
         record="<results>/published/features/{feature}/{id}.json",
@@ -83,6 +87,7 @@ rule publish_features:
         "../../envs/evreel.yaml"
     params:
         **settings(PublishSettings, "release"),
+        **EVENTS_OF,
         revision=revision("publish"),
     script:
         "../../scripts/publish.py"
@@ -111,8 +116,8 @@ rule release:
     """The data set as others get it, with a manifest that they can verify."""
     input:
         plan=rules.release_plan.output.plan,
-        files=of_dataset(released_files),
         records=of_dataset(records_of_files),
+        files=of_dataset(released_files),
         made=(
             every_made("<results>/features/.made/{id}")
             if "features" in DATASET.config.release.include

@@ -46,17 +46,29 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
 
 
 def released_files(dataset: DataSet) -> list[str]:
-    """Return the files that a release is made from."""
-    return [row["source"] for row in release_plan(dataset)]
+    """Return the files that a release is made from, but those that have a record."""
+    ready = set(published_files(dataset))
+    return [row["source"] for row in release_plan(dataset) if row["source"] not in ready]
+
+
+def published_files(dataset: DataSet) -> list[str]:
+    """Return those of a release's files that are made ready for it, each with a record."""
+    ready = f"{dataset.results}/{PUBLISHED}/"
+    files = [row["source"] for row in release_plan(dataset)]
+    return [file for file in files if file.startswith(ready)]
 
 
 def records_of_files(dataset: DataSet) -> list[str]:
-    """Return the records of those of them that were made ready for a release."""
-    ready = f"{dataset.results}/{PUBLISHED}/"
+    """Return the records of the files that were made ready for a release."""
+    return [str(PurePosixPath(file).with_suffix(".json")) for file in published_files(dataset)]
+
+
+def working_files(dataset: DataSet) -> list[str]:
+    """Return the files of the results that others were made ready from."""
+    results = dataset.results
     return [
-        str(PurePosixPath(source).with_suffix(".json"))
-        for source in released_files(dataset)
-        if source.startswith(ready)
+        f"{results}/{file.removeprefix(f'{results}/{PUBLISHED}/')}"
+        for file in published_files(dataset)
     ]
 
 

@@ -161,7 +161,7 @@ class _Packing(NamedTuple):
         if self.twin is None or len(old.shape) != 1:
             return set()
         theirs, packed = (file.get(old.name) for file in self.twin)
-        if not (_is_alike(old, theirs) and _is_alike(copy, packed)):
+        if not (_is_alike(old, theirs) and _is_alike(copy, packed) and hdf5.has_all_chunks(old)):
             return set()
         done: set[tuple[int, ...]] = set()
         (step,) = old.chunks
@@ -193,7 +193,6 @@ def _is_alike(one: h5py.Dataset, other: h5py.HLObject | None) -> bool:
         isinstance(other, h5py.Dataset)
         and (one.dtype, one.chunks, one.fillvalue) == (other.dtype, other.chunks, other.fillvalue)
         and hdf5.pipeline(one) == hdf5.pipeline(other)
-        and hdf5.has_all_chunks(one)
         and hdf5.has_all_chunks(other)
     )
 

@@ -80,36 +80,46 @@ def prepare(
     # Even if it stays as it is: a file with content elsewhere must not be published.
     plugin = needs_plugin(source)
     version = importlib.metadata.version(COMPRESSOR)
-    own = _digests(source, threads)
-    of_store = _fitting(store, source)
-    if plugin and compression == "portable" and not keeps_bytes:
-        twin = None
-        if of_store is not None and of_store.record.compressor == version:
-            twin = Twin(of_store.source, of_store.published)
-        repack(source, target, level=gzip_level, threads=threads, twin=twin)
-        size, digests = target.stat().st_size, _digests(target, threads)
-    else:
-        place(source, target)
-        size, digests = source.stat().st_size, own
-    same = of_store is not None and _has_events_of(source, of_store.source)
-    looked = look(
-        source,
-        f"sha256:{own['sha256']}",
-        [] if of_store is None else [(of_store.source, of_store.record.source)],
-        _of_events(of_store) if of_store is not None and same else None,
-    )
-    return Record(
-        size,
-        digests["md5"],
-        digests["sha256"],
-        f"sha256:{own['sha256']}",
-        compression,
-        gzip_level,
-        version,
-        looked,
-        _facts(source, looked.kind),
-        _is_unverified(source),
-    )
+    if store is not None and store.source == source:
+        store = None
+    with ThreadPoolExecutor(threads) as pool:
+        # Sums are found while the files are compared and compressed.
+        own = pool.submit(_digest, source, "sha256")
+        of_store = None if store is None else pool.submit(_digest, store.source, "sha256")
+        same = store is not None and _has_events_of(source, store.source)
+        if (
+            store is None
+            or of_store is None
+            or f"sha256:{of_store.result()}" != store.record.source
+        ):
+            store, same = None, False  # it is not the one that was published
+        stays = not plugin or compression != "portable" or keeps_bytes
+        if stays:
+            place(source, target)
+        else:
+            fits = store is not None and store.record.compressor == version
+            twin = Twin(store.source, store.published) if store is not None and fits else None
+            repack(source, target, level=gzip_level, threads=threads, twin=twin)
+        md5 = pool.submit(_digest, target, "md5")
+        sha256 = own if stays else pool.submit(_digest, target, "sha256")
+        looked = look(
+            source,
+            f"sha256:{own.result()}",
+            [] if store is None else [(store.source, store.record.source)],
+            _of_events(store) if store is not None and same else None,
+        )
+        return Record(
+            target.stat().st_size,
+            md5.result(),
+            sha256.result(),
+            looked.source,
+            compression,
+            gzip_level,
+            version,
+            looked,
+            _facts(source, looked.kind),
+            _is_unverified(source),
+        )
 
 
 def place(source: Path, target: Path) -> bool:
@@ -127,27 +137,12 @@ def place(source: Path, target: Path) -> bool:
     return False
 
 
-def _digests(path: Path, threads: int) -> dict[str, str]:
-    """Return the checksums of a file, each in a thread of its own if there are two."""
-
-    def digest(name: str) -> str:
-        found = hashlib.new(name, usedforsecurity=False)
-        with path.open("rb", buffering=0) as file:
-            while piece := file.read(_PIECE_BYTES):
-                found.update(piece)
-        return found.hexdigest()
-
-    names = ("md5", "sha256")
-    with ThreadPoolExecutor(min(threads, len(names))) as pool:
-        return dict(zip(names, pool.map(digest, names), strict=True))
-
-
-def _fitting(store: Store | None, source: Path) -> Store | None:
-    """Return the store if it is the one that was published."""
-    if store is None or store.source == source:
-        return None
-    digest = _digests(store.source, 2)["sha256"]
-    return store if store.record.source == f"sha256:{digest}" else None
+def _digest(path: Path, name: str) -> str:
+    found = hashlib.new(name, usedforsecurity=False)
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE_BYTES):
+            found.update(piece)
+    return found.hexdigest()
 
 
 def _has_events_of(source: Path, store: Path) -> bool:

@@ -34,7 +34,8 @@ def publish(
         How it is compressed.
     store, published
         The events store of its recording, and what this step made of it, with its record beside
-        it. Events that slices share with it are neither compressed nor checked again.
+        it. Events that slices share with it are neither compressed nor checked again. Without
+        them, all is done anew.
     threads
         How many compress.
 
@@ -47,7 +48,7 @@ def publish(
     from evreel.publish.record import Record
 
     events = None
-    if store is not None and published is not None:
+    if store is not None and published is not None and Path(store).exists():
         of_events = Record.beside(Path(published))
         if of_events is None:
             raise ReleaseError("has no record beside it", path=published)
