@@ -17,6 +17,10 @@ from snakemake.utils import min_version
 
 min_version("9.20")
 
+
+report: "workflow/report/workflow.rst"
+
+
 # A config file named on the command line stands instead of this one, not on top of it.
 if not workflow.overwrite_configfiles:
 
@@ -51,6 +55,7 @@ rule all:
         of_dataset(working_files),
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
+        every_annotated("<results>/slices/{id}.summary.tsv"),
 
 
 onstart:

@@ -6,6 +6,8 @@ rule archive:
         "<results>/archives/{archive}",
     log:
         "<logs>/archive/{archive}.log",
+    benchmark:
+        "<benchmarks>/archive/{archive}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
@@ -29,6 +31,8 @@ rule plain_archive:
         "<results>/archives/plain/{archive}.tar",
     log:
         "<logs>/plain_archive/{archive}.log",
+    benchmark:
+        "<benchmarks>/plain_archive/{archive}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
@@ -46,6 +50,8 @@ rule acquire:
         "<results>/recordings/{id}.{suffix}",
     log:
         "<logs>/acquire/{id}.{suffix}.log",
+    benchmark:
+        "<benchmarks>/acquire/{id}.{suffix}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:

@@ -41,6 +41,8 @@ rule boxes:
         origin="<results>/boxes/{id}_bbox.json",
     log:
         "<logs>/boxes/{id}.log",
+    benchmark:
+        "<benchmarks>/boxes/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:

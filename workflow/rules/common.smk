@@ -313,3 +313,18 @@ every_made = functools.partial(
     ids=lambda: DATASET.recordings if DATASET.config.features else [],
     features=lambda: [""],
 )
+
+
+def in_report(path, caption, category, content):
+    """Return an output that `snakemake --report` shows, in the split of its recording.
+
+    Labels beside the first must not differ in two equal halves: the report makes a switch of them,
+    and fails where a recording has one of the two.
+    """
+    return report(
+        path,
+        caption=f"../report/{caption}.rst",
+        category=category,
+        subcategory=column("split"),
+        labels={"recording": "{id}", "content": content},
+    )

@@ -58,6 +58,8 @@ rule publish_samples:
         record="<results>/published/samples/{id}.json",
     log:
         "<logs>/publish_samples/{id}.log",
+    benchmark:
+        "<benchmarks>/publish_samples/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:

@@ -7,6 +7,8 @@ rule cut:
         cut="<results>/cuts/{id}.tsv",
     log:
         "<logs>/cut/{id}.log",
+    benchmark:
+        "<benchmarks>/cut/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
@@ -32,6 +34,8 @@ rule splits:
         table="<results>/samples.tsv",
     log:
         "<logs>/splits.log",
+    benchmark:
+        "<benchmarks>/splits.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
@@ -58,6 +62,8 @@ rule samples:
         samples="<results>/samples/{id}.h5",
     log:
         "<logs>/samples/{id}.log",
+    benchmark:
+        "<benchmarks>/samples/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:

@@ -7,6 +7,8 @@ rule clock:
         clock="<results>/video/{id}.clock.tsv",
     log:
         "<logs>/clock/{id}.log",
+    benchmark:
+        "<benchmarks>/clock/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:

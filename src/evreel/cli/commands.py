@@ -559,6 +559,7 @@ def qa(options: Options) -> int:
     option("slices", metavar="SLICES", type=Path),
     option("-o", "--output", metavar="TSV", type=Path, help="write the table, with counts in time"),
     option("--plot", metavar="PNG", type=Path, help="write the plot"),
+    option("--page", metavar="HTML", type=Path, help="write the table as a page for a browser"),
     settings("QaSettings", without=(*_ENCODING, "magnify", "theme")),
     CLOCK,
 )
@@ -570,6 +571,7 @@ def summary(options: Options) -> int:
         options.slices,
         options.output,
         options.plot,
+        options.page,
         font=settings_from(steps.QaSettings, options).font,
         clock=options.clock,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evreel.outputs import Progress, atomic, silent
 from evreel.steps.common import LOG, unverified_note
+from evreel.text import size_text
 
 
 def acquire(
@@ -100,14 +101,13 @@ def acquire(
     if is_verified:
         note.unlink(missing_ok=True)
     took_s = time.perf_counter() - began
-    megabytes = got.size / 1e6
     LOG.info(
-        "%s: md5 %s%s, %.1f MB in %.1f s, %.1f MB/s",
+        "%s: md5 %s%s, %s in %.1f s, %s/s",
         Path(output).name,
         got.md5,
         f", sha256 {got.sha256}" if got.sha256 else "",
-        megabytes,
+        size_text(got.size),
         took_s,
-        megabytes / max(took_s, 1e-3),
+        size_text(got.size / max(took_s, 1e-3)),
     )
     return got.md5
