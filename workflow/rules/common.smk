@@ -24,6 +24,7 @@ from evreel.dataset.settings import (
     FeatureBoxesSettings,
     FeatureSettings,
     MemberSettings,
+    PreviewSettings,
     QaSettings,
     ReleaseSettings,
     SplitsSettings,

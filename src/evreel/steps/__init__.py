@@ -16,6 +16,7 @@ from evreel.dataset.settings import (
     FeatureBoxesSettings,
     FeatureSettings,
     MemberSettings,
+    PreviewSettings,
     QaSettings,
     ReleaseSettings,
     SplitsSettings,
@@ -38,6 +39,7 @@ from evreel.steps.feature_boxes import feature_boxes
 from evreel.steps.features import all_features, features
 from evreel.steps.info import describe, info
 from evreel.steps.play import play
+from evreel.steps.preview import preview
 from evreel.steps.qa import qa
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
@@ -63,6 +65,7 @@ __all__ = [
     "FeatureSettings",
     "MemberSettings",
     "Playing",
+    "PreviewSettings",
     "QaSettings",
     "RegularWindows",
     "ReleaseSettings",
@@ -97,6 +100,7 @@ __all__ = [
     "memory_error",
     "os_error",
     "play",
+    "preview",
     "qa",
     "release",
     "release_plan",
