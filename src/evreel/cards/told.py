@@ -13,6 +13,7 @@ from evreel.checks.finding import Finding
 from evreel.release.facts import RecordingFacts, Totals
 from evreel.release.manifest import ListedFile
 from evreel.samples.splits import SPLITS
+from evreel.samples.tables import Assigned
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Told:
         The config that made it, plain.
     findings
         What the checks found, errors first.
+    samples
+        All samples of all recordings, as in the release's table of samples.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Told:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
+    samples: Sequence[Assigned] = ()
 
     @property
     def title(self) -> str:
@@ -106,4 +110,5 @@ def told_of(folder: str | Path, findings: Sequence[Finding] = ()) -> Told:
             config.get("dataset") or {},
             config,
             findings,
+            release.samples,
         )

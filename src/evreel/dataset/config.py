@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,7 +124,7 @@ def read_config(
 
 def _checked_config(values: Mapping[str, Any], lines: Lines) -> Config:
     check_extent(lines.at(()), *extent(values, values_in))
-    values, twice = _in_nfc(values)
+    values, twice = _in_nfc(_dates_as_text(values))
     stop_at(
         f"{lines.at(place)}: {named(place, problem)}"
         for place, problem in (*twice, *mistakes(Config, values))
@@ -142,6 +143,15 @@ def _checked_config(values: Mapping[str, Any], lines: Lines) -> Config:
         for problem in _file_problems(file)
     )
     return config
+
+
+def _dates_as_text(value: Any) -> Any:
+    """Return a value with the days in it as people write them: YAML makes dates of 2026-01-31."""
+    if isinstance(value, Mapping):
+        return {key: _dates_as_text(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_dates_as_text(each) for each in value]
+    return value.isoformat() if type(value) is date else value
 
 
 def _in_nfc(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[tuple[Place, str]]]:

@@ -6,8 +6,10 @@ belong to one part of the package are defined there, and are bases of the classe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
 from evreel.annotations.alignment import Alignment
@@ -765,16 +767,125 @@ class ReleaseSettings(Settings):
                 yield ("tolerate",), f"{name!r} is not the name of a check{more}"
 
 
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+
+@dataclass(frozen=True)
+class ResponsibleAI(Settings):
+    """What people should know before they use the data; each key is a property of Croissant RAI."""
+
+    data_collection: str | None = optional("How the data were collected.", least=1)
+    data_collection_type: tuple[str, ...] | None = optional(
+        "In a word or two: Experiments, Physical data collection, Direct measurement, Secondary "
+        "Data analysis, …",
+        least=1,
+    )
+    data_collection_raw_data: str | None = optional(
+        "The raw data, and where they come from.", least=1
+    )
+    data_collection_missing_data: str | None = optional(
+        "What is missing in the data, and why.", least=1
+    )
+    data_collection_timeframe: tuple[str, ...] | None = optional(
+        "First and last day of the collection, as 2026-01-31.", least=1
+    )
+    data_preprocessing_protocol: tuple[str, ...] | None = optional(
+        "What was done to the data before evreel read them. What evreel did is in config.json.",
+        least=1,
+    )
+    data_imputation_protocol: str | None = optional("How missing values were filled in.", least=1)
+    data_manipulation_protocol: str | None = optional("How data were altered.", least=1)
+    data_annotation_protocol: str | None = optional(
+        "How labels were made: by whom, with what instructions, how they were reviewed.", least=1
+    )
+    data_annotation_platform: tuple[str, ...] | None = optional(
+        "Tools that people labelled with, such as CVAT.", least=1
+    )
+    data_annotation_analysis: tuple[str, ...] | None = optional(
+        "How labels of several people became one; how far they agreed.", least=1
+    )
+    annotations_per_item: str | None = optional("How many people labelled each item.", least=1)
+    annotator_demographics: tuple[str, ...] | None = optional(
+        "What is known of those who labelled.", least=1
+    )
+    machine_annotation_tools: tuple[str, ...] | None = optional(
+        "Programs that proposed or made labels.", least=1
+    )
+    data_use_cases: tuple[str, ...] | None = optional(
+        "What the data are meant for, and what not.", least=1
+    )
+    data_limitations: tuple[str, ...] | None = optional(
+        "Known limits: where models trained on the data cannot be expected to work.", least=1
+    )
+    data_biases: tuple[str, ...] | None = optional(
+        "What is shown more or less often than it occurs.", least=1
+    )
+    personal_sensitive_information: tuple[str, ...] | None = optional(
+        "What the data tell of persons; say so if it is nothing.", least=1
+    )
+    data_social_impact: str | None = optional("What good or harm may come of the data.", least=1)
+    data_release_maintenance_plan: str | None = optional(
+        "Who maintains the data set, for how long, and what becomes of older versions.", least=1
+    )
+    has_synthetic_data: bool | None = optional("Whether some of the data were simulated.")
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        for k, text in enumerate(self.data_collection_timeframe or ()):
+            if not _is_date(text):
+                yield ("data_collection_timeframe", str(k)), f"{text!r} is not a day; {_AS_DATE}"
+
+
 @dataclass(frozen=True)
 class Description(Settings):
-    """Where the data come from and whom to cite."""
+    """What the data are, where they come from, and whom to cite."""
 
     title: str | None = optional("Name of the data set, as its authors write it.", least=1)
+    description: str | None = optional("What the data set is, in a few sentences.", least=1)
     page: str | None = optional("Web page of the data set.", pattern="https?://.*")
     citation: str | None = optional("What to cite, as one text.", least=1)
+    creators: tuple[str, ...] | None = optional(
+        "Persons who made the data set: Ada Lovelace, or Ada Lovelace <https://orcid.org/…>.",
+        least=1,
+        unique=True,
+    )
+    organizations: tuple[str, ...] | None = optional(
+        "Organizations that made it: Name, or Name <https://…>.", least=1, unique=True
+    )
+    keywords: tuple[str, ...] | None = optional(
+        "Words to find it by, beside event camera and neuromorphic.", least=1, unique=True
+    )
+    date_published: str | None = optional(
+        "Day of publication, as 2026-01-31. It is never taken from a clock: the same config makes "
+        "the same release on any day.",
+        pattern=_DATE,
+    )
+    derived_from: tuple[str, ...] | None = optional(
+        "Data sets that it was made from: names or web addresses; [] for one that was not.",
+        unique=True,
+    )
     size_bytes: int | None = optional(
         "Bytes to download, as published; `evreel datasets` shows it.", unit="bytes", minimum=1
     )
+    rai: ResponsibleAI | None = optional(
+        "What people should know before they use the data: how they were collected and labelled, "
+        "known limits, biases. Venues ask for it; [publishing.md](publishing.md) says which keys."
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        if self.date_published is not None and not _is_date(self.date_published):
+            yield ("date_published",), f"{self.date_published!r} is not a day; {_AS_DATE}"
+
+
+_AS_DATE = "write it as 2026-01-31"
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return re.fullmatch(_DATE, text) is not None and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -797,7 +908,8 @@ class Config(Settings):
         metavar="A,B,…",
     )
     dataset: Description | None = optional(
-        "Where the data come from and whom to cite; the release's README says it."
+        "What the data are, where they come from and whom to cite: the release's README and its "
+        "metadata for hosts and venues say it."
     )
     acquire: AcquireSettings = section(AcquireSettings, "From source to recording.")
     events: EventsSettings = section(EventsSettings, "From recording to events store.")
