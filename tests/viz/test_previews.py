@@ -53,7 +53,8 @@ def stored(folder, *each):
 def boxes(path, *each):
     """Write boxes of (t, x, y, w, h, class, track)."""
     table = np.zeros(len(each), dtype=BOX_DTYPE)
-    for name, column in zip("t x y w h class_id track_id".split(), zip(*each, strict=True)):
+    names = ("t", "x", "y", "w", "h", "class_id", "track_id")
+    for name, column in zip(names, zip(*each, strict=True), strict=True):
         table[name] = column
     write_boxes(path, table)
     return path
