@@ -2,14 +2,14 @@
 
     recordings.tsv → recording → events → clock, video        (annotate in CVAT)
                                    ├────→ slices + boxes       (events + clock + CVAT XML)
-                                   │       └→ QA video, summary
+                                   │       └→ QA video, summary, preview
                                    ├────→ samples              (events + table of intervals, or archive)
                                    ├────→ features
                                    │       └→ boxes by windows (features + boxes)
                                    └────→ release
 
 Every arrow is a file: an edit rebuilds what depends on it, for that recording alone.
-Targets: all (the default), all_events, all_videos, all_slices, all_qa,
+Targets: all (the default), all_events, all_videos, all_slices, all_qa, all_previews,
 all_samples, all_features, release.
 """
 

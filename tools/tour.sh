@@ -7,6 +7,8 @@ release=results/release/demo-1.0
 evreel verify "$release"
 cat <<END
 
+The release's page, to open in a browser: $PWD/$release/index.html
+
 The release is $release (README.md in it says what is what).
 Look at it:
   source .venv/bin/activate

@@ -30,6 +30,7 @@ from evreel.dataset.settings import (
     FeatureBoxesSettings,
     FeatureSettings,
     MemberSettings,
+    PreviewSettings,
     PublishSettings,
     QaSettings,
     ReleaseSettings,

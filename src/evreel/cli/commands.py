@@ -555,6 +555,36 @@ def qa(options: Options) -> int:
 
 
 @command(
+    "Render a short video of a recording, and a picture that stands for it.",
+    option("store", metavar="STORE", type=Path),
+    option("--slices", metavar="H5", type=Path, help="its annotated slices"),
+    option("--clock", metavar="TSV", type=Path, help="the clock of the annotated video"),
+    option("--boxes", metavar="NPY", type=Path, help="boxes that came with it"),
+    labels("classes of the boxes, in the order of their numbers"),
+    option("--cut", metavar="TSV", type=Path, help="table of its samples, made by evreel cut"),
+    output("OUT.mp4"),
+    option("--poster", metavar="JPG", type=Path, help="the picture; default: OUT.jpg"),
+    settings("PreviewSettings"),
+    settings("QaSettings", without=(*_ENCODING, "magnify", "theme")),
+)
+def preview(options: Options) -> int:
+    """Render a preview."""
+    from evreel import steps
+
+    with _bar(options, "preview", "frame") as progress:
+        steps.preview(
+            options.store,
+            options.output,
+            options.poster or options.output.with_suffix(".jpg"),
+            settings_from(steps.PreviewSettings, options),
+            **_given(options, "slices", "clock", "boxes", "labels", "cut"),
+            font=settings_from(steps.QaSettings, options).font,
+            progress=progress,
+        )
+    return 0
+
+
+@command(
     "Show what is labelled in a recording, and suspicious tracks.",
     option("slices", metavar="SLICES", type=Path),
     option("-o", "--output", metavar="TSV", type=Path, help="write the table, with counts in time"),

@@ -214,6 +214,33 @@ class DataSet:
             )
         return boxes_file(id_, self.row(id_), self.results)
 
+    def preview_file(self, role: str) -> Callable[[str], str | None]:
+        """Return a function of a recording that gives what its preview shows in a role.
+
+        Parameters
+        ----------
+        role
+            ``boxes``, ``slices``, ``clock`` or ``cut``. A recording has the file of one of them, of
+            slices and their clock, or of none; the function returns None for the others.
+        """
+
+        def file(id_: str) -> str | None:
+            shown: dict[str, str] = {}
+            if self.row(id_).get("boxes"):
+                shown["boxes"] = self.boxes_file(id_)
+            elif self.is_annotated(id_):
+                shown["slices"] = f"{self.results}/slices/{id_}.h5"
+                shown["clock"] = f"{self.results}/video/{id_}{CLOCK_SUFFIX}"
+            elif self.cutting(id_) is not None:
+                shown["cut"] = f"{self.results}/cuts/{id_}.tsv"
+            return shown.get(role)
+
+        return file
+
+    def preview_labels(self, id_: str) -> list[str]:
+        """Return the labels where a recording's preview needs them to name its boxes."""
+        return self.labels() if self.row(id_).get("boxes") else []
+
     def ends_of_windows(self, at: Instants) -> Callable[[str], str | None]:
         """Return a function of a recording that gives the file with times where windows end.
 

@@ -17,6 +17,7 @@ from evreel.dataset.settings import (
     FeatureBoxesSettings,
     FeatureSettings,
     MemberSettings,
+    PreviewSettings,
     PublishSettings,
     QaSettings,
     ReleaseSettings,
@@ -42,6 +43,7 @@ from evreel.steps.feature_boxes import feature_boxes
 from evreel.steps.features import all_features, features
 from evreel.steps.info import describe, info
 from evreel.steps.play import play
+from evreel.steps.preview import preview
 from evreel.steps.publish import publish
 from evreel.steps.qa import qa
 from evreel.steps.release import release
@@ -70,6 +72,7 @@ __all__ = [
     "FeatureSettings",
     "MemberSettings",
     "Playing",
+    "PreviewSettings",
     "PublishSettings",
     "QaSettings",
     "RegularWindows",
@@ -108,6 +111,7 @@ __all__ = [
     "memory_error",
     "os_error",
     "play",
+    "preview",
     "publish",
     "qa",
     "release",
