@@ -968,7 +968,10 @@ def audit(options: Options) -> int:
 
 
 def _show(report: Report, as_json: bool) -> int:
-    found = [asdict(finding) for finding in report.findings]
+    found = [
+        {name: value for name, value in asdict(finding).items() if name != "copies" or value}
+        for finding in report.findings
+    ]
     print(*([json.dumps(found, ensure_ascii=False)] if as_json else report.lines()), sep="\n")
     return 1 if report.errors else 0
 
