@@ -146,13 +146,13 @@ _SUMS = ("md5", "sha256", "member_md5", "page")
 
 
 @command(
-    "Show contents and problems of a recording.",
-    option("file", metavar="FILE", type=Path),
+    "Show contents and problems of a recording, or of any file or folder that evreel makes.",
+    option("file", metavar="PATH", type=Path),
     *(JSON, SENSOR, STREAM),
     columns("format"),
 )
 def info(options: Options) -> int:
-    """Show what a recording holds; 1 where it has problems."""
+    """Show what a file holds; 1 where it has problems."""
     from evreel import steps
 
     with _bar(options, "info", "ev") as progress:
@@ -1126,7 +1126,10 @@ def audit(options: Options) -> int:
 
 
 def _show(report: Report, as_json: bool) -> int:
-    found = [asdict(finding) for finding in report.findings]
+    found = [
+        {name: value for name, value in asdict(finding).items() if name != "copies" or value}
+        for finding in report.findings
+    ]
     print(*([json.dumps(found, ensure_ascii=False)] if as_json else report.lines()), sep="\n")
     return 1 if report.errors else 0
 
