@@ -62,4 +62,5 @@ onsuccess:
 
 
 onerror:
+    run_failed_again(log)
     print(what_failed(log), file=sys.stderr)

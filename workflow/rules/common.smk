@@ -3,14 +3,21 @@
 import atexit
 import base64
 import functools
+import json
 import os
 from pathlib import Path
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.failures import what_failed, what_was_warned
-from evreel.dataset.inputs import changed_source, check_inputs
+from evreel.dataset.failures import (
+    failed_jobs,
+    text_of_run,
+    what_failed,
+    what_was_warned,
+)
+from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.memory import Memory
+from evreel.dataset.notes import Notes, agrees
 from evreel.dataset.outdated import age, outdated
 from evreel.dataset.plan import release_plan, released_files
 from evreel.dataset.settings import (
@@ -29,6 +36,8 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
+from evreel.dataset.stated import settled_count, settled_member
+from evreel.dataset.stated import verified as verified_or_stated
 from evreel.errors import EvreelError
 from evreel.outputs import (
     RUN,
@@ -52,19 +61,47 @@ os.environ.update(
 # What is known of local files is beside what Snakemake knows of its jobs.
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
+RELEASED = KNOWN / "recordings.json"
+ACQUIRED = KNOWN / "acquired"
+SETTLED = ("acquire", "archive")
 
 # Jobs share what they compile: beside the package, or else here, where each of them can write.
 if not os.access(Path(PACKAGE, "evreel", "kernels"), os.W_OK):
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(KNOWN, "kernels").absolute()))
 
 
-def is_unknown(path):
-    """Tell whether Snakemake does not know what a file was made from.
+def record_of(path):
+    """Return where Snakemake keeps what it knows of a file's making.
 
-    It has no record where `.snakemake` was lost, or left behind when results were copied.
+    There is none where `.snakemake` was lost, or left behind when results were copied.
     """
     record = base64.urlsafe_b64encode(path.encode()).decode()
-    return not Path(".snakemake", "metadata", record).exists()
+    return Path(".snakemake", "metadata", record)
+
+
+def is_unknown(path):
+    """Tell whether Snakemake does not know what a file was made from."""
+    return not record_of(path).exists()
+
+
+def recorded(path):
+    """Return the parameters, without names, that Snakemake recorded of a file's job; None if none."""
+    try:
+        return json.loads(record_of(path).read_bytes())["params"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+@functools.cache
+def released():
+    """Return what releases found out about the recordings."""
+    return Memory(RELEASED)
+
+
+def is_archive_of(path, stated):
+    """Tell whether an archive that is there has what is stated, as far as it was acquired here."""
+    found = Notes(ACQUIRED).read(path)
+    return found is not None and agrees(Path(path), Path(path), stated, found, MEMORY)
 
 
 def stop(error):
@@ -75,7 +112,10 @@ def stop(error):
 
 try:
     DATASET = DataSet.read(
-        config, workflow.configfiles, workflow.config_settings.config
+        config,
+        workflow.configfiles,
+        workflow.config_settings.config,
+        is_archive_of,
     )
     check_folder(Path(DATASET.results))
     if workflow.is_main_process:
@@ -93,6 +133,21 @@ except EvreelError as error:
 # job's output to make it again.
 if not workflow.is_main_process:
     check_wanted(Path(DATASET.results) / "recordings")
+
+
+def run_failed_again(logs):
+    """Let Snakemake run again what failed, unless `verified` tells it.
+
+    It records a job that failed as one that did not, and lets a file be missing as long as what was
+    made of it is there: the same command would say that there is nothing to do.
+    """
+    for job in failed_jobs(text_of_run(logs)):
+        for path in job.output.split(", ") if job.rule not in SETTLED else ():
+            record = record_of(path)
+            if record.is_file():
+                known = json.loads(record.read_bytes())
+                known["params"] = [*known["params"], "'failed'"]
+                record.write_text(json.dumps(known), encoding="utf-8")
 
 
 def start():
@@ -189,6 +244,15 @@ def column(name, kind=str):
     return value
 
 
+def to_verify(name, kind=str):
+    """Return a column that only verifies; as with `limits`, no change runs a job again.
+
+    Local files are compared with it before anything runs.
+    """
+    value = column(name, kind)
+    return lambda wildcards, threads: value(wildcards)
+
+
 def digest(column, path_of=None):
     """Return the SHA-256 of a file of a recording's row, beside its column; None where it has none.
 
@@ -220,16 +284,51 @@ def sha256(path):
     return MEMORY.digests(path).sha256
 
 
-def changed(wildcards):
-    """Return the sums of a local source that changed after it was verified, None if none did.
+def acquired_file(wildcards):
+    """Return what a job acquires, a recording or an archive."""
+    if "archive" in wildcards.keys():
+        return f"{DATASET.results}/archives/{wildcards.archive}"
+    return DATASET.recording_file(wildcards.id)
+
+
+def to_acquire_and_verify(name):
+    """Return one thing that a source must have; as with `limits`, no change runs a job again."""
+    value = to_acquire(name)
+    return lambda wildcards, threads: value(wildcards)
+
+
+def verified(wildcards):
+    """Return what a source was verified to have, as long as it has what is stated now, too.
 
     The output's path is computed here: Snakemake ignores changes of what depends on `output`.
     """
-    if "archive" in wildcards.keys():
-        verified = f"{DATASET.results}/archives/{wildcards.archive}"
-    else:
-        verified = DATASET.recording_file(wildcards.id)
-    return changed_source(verified, acquired(wildcards), MEMORY)
+    path = acquired_file(wildcards)
+    return verified_or_stated(
+        path,
+        acquired(wildcards),
+        params=recorded(path),
+        found=Notes(ACQUIRED).read(path),
+        memory=MEMORY,
+        known=lambda path: released().known(path),
+    )
+
+
+def counted(wildcards):
+    """Return the number of events that a store was verified to have, as `verified` does."""
+    path, stated = f"{DATASET.results}/events/{wildcards.id}.h5", column("n_events", int)
+    return settled_count(path, stated(wildcards), recorded(path), revision("events"))
+
+
+def verified_member(wildcards):
+    """Return the MD5 that a table in an archive was verified to have, as `verified` does."""
+    source = DATASET.intervals(wildcards.id)
+    if source is None or DATASET.local_intervals(wildcards.id) is not None:
+        return None
+    stated = column("samples_md5")(wildcards)
+    params = recorded(DATASET.cut_table(wildcards.id))
+    return settled_member(
+        stated, params, functools.partial(md5_of_member, source, MEMORY)
+    )
 
 
 def revision(step):

@@ -107,7 +107,7 @@ class Job:
 
 def what_failed(snakemake_logs: Iterable[str | Path]) -> str:
     """Return what went wrong, job by job, and what to do."""
-    text = "\n".join(text_of(log, MOST_READ_OF_A_RUN) for log in snakemake_logs)
+    text = text_of_run(snakemake_logs)
     jobs = failed_jobs(text)
     if not jobs:
         error = last_error(text)
@@ -125,7 +125,7 @@ def what_failed(snakemake_logs: Iterable[str | Path]) -> str:
 
 def what_was_warned(snakemake_logs: Iterable[str | Path]) -> str:
     """Return how many warnings the jobs of a run gave, and where they are; nothing if none."""
-    text = "\n".join(text_of(log, MOST_READ_OF_A_RUN) for log in snakemake_logs)
+    text = text_of_run(snakemake_logs)
     found: dict[str, int] = {}
     for first, below in _blocks(text):
         block = _STARTS.match(first)
@@ -317,6 +317,11 @@ def last_error(text: str) -> str:
 def _ends(line: str) -> bool:
     """Tell whether a line does not go on with the error above it."""
     return any(form.match(line) for form in (_TRACEBACK, _ERROR, _BESIDE, _ASIDE, _OF_THE_SYSTEM))
+
+
+def text_of_run(snakemake_logs: Iterable[str | Path]) -> str:
+    """Return what Snakemake wrote into the logs of a run."""
+    return "\n".join(text_of(log, MOST_READ_OF_A_RUN) for log in snakemake_logs)
 
 
 def text_of(path: str | Path, most: int = MOST_READ) -> str:
