@@ -15,10 +15,14 @@ all_samples, all_features, release.
 
 from snakemake.utils import min_version
 
+from evreel.dataset.documents import config_problem
+
 min_version("9.20")
 
 # A config file named on the command line stands instead of this one, not on top of it.
 if not workflow.overwrite_configfiles:
+    if problem := config_problem("config.yaml"):
+        sys.exit(problem)
 
     configfile: "config.yaml"
 
@@ -62,5 +66,5 @@ onsuccess:
 
 
 onerror:
-    run_failed_again(log)
-    print(what_failed(log), file=sys.stderr)
+    run_failed_again([RUN_LOG])
+    print(what_failed([RUN_LOG], SIGNALS), file=sys.stderr)

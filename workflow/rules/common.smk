@@ -4,8 +4,13 @@ import atexit
 import base64
 import functools
 import json
+import logging
 import os
+import sys
 from pathlib import Path
+
+from snakemake.logging import DefaultFormatter
+from snakemake.settings.enums import Quietness
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
@@ -38,6 +43,7 @@ from evreel.dataset.settings import (
 )
 from evreel.dataset.stated import settled_count, settled_member
 from evreel.dataset.stated import verified as verified_or_stated
+from evreel.dataset.watching import Estimate, Watch, note_signals, planned
 from evreel.errors import EvreelError
 from evreel.outputs import (
     RUN,
@@ -64,6 +70,11 @@ MEMORY = Memory(KNOWN / "inputs.json")
 RELEASED = KNOWN / "recordings.json"
 ACQUIRED = KNOWN / "acquired"
 SETTLED = ("acquire", "archive")
+
+# What the end of a run tells is from a log of its own: Snakemake's says no more than it shows.
+RUN_LOG = KNOWN / "run.log"
+SIGNALS = []
+QUIET = set(workflow.output_settings.quiet or ())
 
 # Jobs share what they compile: beside the package, or else here, where each of them can write.
 if not os.access(Path(PACKAGE, "evreel", "kernels"), os.W_OK):
@@ -106,9 +117,24 @@ def is_archive_of(path, stated):
 
 def stop(error):
     """End with what is wrong, a line for each mistake; Snakemake would add this file's name, twice."""
-    logger.error(str(error))
+    print(error, file=sys.stderr)
     raise SystemExit(1)
 
+
+def tell_errors():
+    """Have Snakemake tell what ends it before a job runs, though it is to be quiet about all."""
+    aloud = logging.StreamHandler(sys.stderr)
+    aloud.setLevel(logging.ERROR)
+    aloud.addFilter(lambda record: getattr(record, "event", "") == "error")
+    logger.addHandler(aloud)
+    return aloud
+
+
+ALOUD = (
+    tell_errors()
+    if Quietness.ALL in QUIET and not workflow.dryrun
+    else logging.NullHandler()
+)
 
 try:
     DATASET = DataSet.read(
@@ -151,7 +177,7 @@ def run_failed_again(logs):
 
 
 def start():
-    """Take over the results for this run, and name it to its jobs."""
+    """Take over the results for this run, name it to its jobs, and watch it."""
     try:
         results = Path(DATASET.results)
         logs = results / "logs", results / "benchmarks"
@@ -159,6 +185,43 @@ def start():
         MEMORY.save()
     except EvreelError as error:
         stop(error)
+    note_signals(SIGNALS)
+    KNOWN.mkdir(parents=True, exist_ok=True)
+    full = logging.FileHandler(RUN_LOG, mode="w", encoding="utf-8")
+    full.setFormatter(DefaultFormatter(set(), False))
+    logger.addHandler(full)
+    logger.removeHandler(ALOUD)
+    if Quietness.ALL not in QUIET and QUIET != {Quietness.PROGRESS}:
+        # With -q, Snakemake does not even tell its handlers.
+        workflow.scheduler.print_progress = True
+        logger.addHandler(Watch(Estimate(planned_jobs(), dict(sizes()))))
+
+
+def planned_jobs():
+    """Return the jobs of this run."""
+    return [
+        planned(job.rule.name, job.wildcards_dict)
+        for job in workflow.dag.needrun_jobs()
+    ]
+
+
+def sizes():
+    """Yield (recording or archive, bytes) of those that are there, or whose size is stated."""
+    wanted = [
+        (id_, DATASET.recording_file(id_), DATASET.acquired(id_))
+        for id_ in DATASET.recordings
+    ]
+    wanted += [
+        (name, f"{DATASET.results}/archives/{name}", DATASET.acquired_archive(name))
+        for name in DATASET.archives
+    ]
+    for about, path, what in wanted:
+        source = read_source(what["source"])
+        there = path if source.members or source.path is None else source.path
+        try:
+            yield about, os.stat(there).st_size
+        except OSError:
+            yield about, what.get("size_bytes") or 0
 
 
 wildcard_constraints:
@@ -315,7 +378,9 @@ def verified(wildcards):
 
 def counted(wildcards):
     """Return the number of events that a store was verified to have, as `verified` does."""
-    path, stated = f"{DATASET.results}/events/{wildcards.id}.h5", column("n_events", int)
+    path, stated = f"{DATASET.results}/events/{wildcards.id}.h5", column(
+        "n_events", int
+    )
     return settled_count(path, stated(wildcards), recorded(path), revision("events"))
 
 
