@@ -4,10 +4,9 @@ import pytest
 
 from evreel.cards.index import INDEX
 from evreel.cards.told import told_of
-from evreel.release.build import build
 from evreel.release.manifest import PlanEntry
 from support import random_events
-from support.releases import DATA_SET, labelled_release, store
+from support.releases import DATA_SET, build, labelled_release, store
 
 
 @pytest.fixture(scope="module")

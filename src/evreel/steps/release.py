@@ -58,6 +58,7 @@ def release(
     ReleaseError
         If the plan is not valid, one of its files is missing, or a check finds an error.
     """
+    from evreel.cards.croissant import unstated_notice
     from evreel.release.build import build, check_replaceable
     from evreel.release.manifest import read_plan
 
@@ -103,6 +104,10 @@ def release(
                 path=folder,
                 hint="The log has them all. Fix the data, or name the check in release.tolerate.",
             )
+    if config is not None:
+        notice = unstated_notice(dataset or {}, settings.licence)
+        if notice is not None:
+            LOG.warning("%s", notice)
     size = sum(file.size for file in made.files)
     LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
 
