@@ -58,13 +58,14 @@ def release(
     ReleaseError
         If the plan is not valid, one of its files is missing, or a check finds an error.
     """
-    from evreel.cards.croissant import unstated_notice
     from evreel.release.build import build, check_replaceable
     from evreel.release.manifest import read_plan
 
     text = None
     if settings.licence_file is not None:
         text = _licence_text(settings.licence_file)
+    if config is not None:
+        _warn_of_unstated(dataset or {}, settings.licence)
     entries = read_plan(plan)
     check_replaceable(Path(folder))
     there = {id_: path for id_, path in (acquired or {}).items() if Path(path).exists()}
@@ -104,10 +105,6 @@ def release(
                 path=folder,
                 hint="The log has them all. Fix the data, or name the check in release.tolerate.",
             )
-    if config is not None:
-        notice = unstated_notice(dataset or {}, settings.licence)
-        if notice is not None:
-            LOG.warning("%s", notice)
     size = sum(file.size for file in made.files)
     LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
 
@@ -117,3 +114,11 @@ def _licence_text(path: str | Path) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the licence's text cannot be read: {error}", path=path) from error
+
+
+def _warn_of_unstated(dataset: Mapping[str, Any], licence: str) -> None:
+    from evreel.cards.croissant import unstated_notice
+
+    notice = unstated_notice(dataset, licence)
+    if notice is not None:
+        LOG.warning("%s", notice)
