@@ -314,7 +314,7 @@ def _media_type(path: str) -> str:
     return _MEDIA_TYPES.get(suffix, "application/octet-stream")
 
 
-_DATA_TYPES = {"text": "sc:Text", "whole number": "sc:Integer"}
+_DATA_TYPES = {"text": "sc:Text", "texts": "sc:Text", "whole number": "sc:Integer"}
 
 
 def _record_set(table: Table) -> dict[str, Any]:
@@ -332,12 +332,14 @@ def _field(table: Table, column: Column) -> dict[str, Any]:
     type_: Any = _DATA_TYPES[column.type]
     if column.name in ("split", "label"):
         type_ = [type_, f"cr:{column.name.capitalize()}"]
+    array = {"isArray": True, "arrayShape": "-1"} if column.type == "texts" else {}
     return {
         "@type": "cr:Field",
         "@id": f"{table.name}/{quote(column.name)}",
         "name": column.name,
         "description": column.meaning,
         "dataType": type_,
+        **array,
         "source": {"fileObject": {"@id": table.path}, "extract": {"column": column.name}},
     }
 
