@@ -22,7 +22,7 @@ from evreel.dataset.failures import (
 )
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.memory import Memory
-from evreel.dataset.notes import Notes, agrees
+from evreel.dataset.notes import ACQUIRED, Notes, is_archive_of
 from evreel.dataset.outdated import age, forget_release, outdated
 from evreel.dataset.plan import (
     published_files,
@@ -77,7 +77,6 @@ os.environ.update(
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
 RELEASED = KNOWN / "recordings.json"
-ACQUIRED = KNOWN / "acquired"
 SETTLED = ("acquire", "archive")
 
 # What the end of a run tells is from a log of its own: Snakemake's says no more than it shows.
@@ -118,12 +117,6 @@ def released():
     return Memory(RELEASED)
 
 
-def is_archive_of(path, stated):
-    """Tell whether an archive that is there has what is stated, as far as it was acquired here."""
-    found = Notes(ACQUIRED).read(path)
-    return found is not None and agrees(Path(path), Path(path), stated, found, MEMORY)
-
-
 def stop(error):
     """End with what is wrong, a line for each mistake; Snakemake would add this file's name, twice."""
     print(error, file=sys.stderr)
@@ -150,7 +143,7 @@ try:
         config,
         workflow.configfiles,
         workflow.config_settings.config,
-        is_verified=is_archive_of,
+        is_verified=functools.partial(is_archive_of, memory=MEMORY),
     )
     check_folder(Path(DATASET.results))
     if workflow.is_main_process:

@@ -36,6 +36,8 @@ _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECA
 _LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
 """Characters that are kept of a source's name: a file's may have 255 bytes."""
 _SUFFIX = {"mp4": "mp4", "png-zip": "zip"}
+SUFFIXES = tuple(_SUFFIX.values())
+"""Suffixes that videos may have."""
 
 
 class DataSet:
