@@ -275,6 +275,10 @@ def local_file(wildcards):
     source = read_source(acquired(wildcards)["source"])
     if source.path is None or (source.manual and not source.path.exists()):
         return []
+    # A folder is judged by the content of its files alone (`changed`): its time is also that of
+    # hidden files.
+    if source.path.is_dir():
+        return []
     return str(source.path)
 
 

@@ -30,7 +30,7 @@ from evreel.dataset.documents import (
     values_in,
 )
 from evreel.dataset.settings import Config
-from evreel.dataset.table import Row, read_rows, row_mistakes
+from evreel.dataset.table import Row, folder_in, read_rows, row_mistakes
 from evreel.errors import EvreelError, UsageError
 from evreel.release.content import ANNOTATIONS, LISTED, SIDECARS, has_boxes, listed_in, paths_in
 from evreel.release.overlap import same_source
@@ -229,6 +229,14 @@ def _file_problems(file: str | Path, *, is_awaited: bool = False) -> Iterator[st
         )
 
 
+def is_folder(path: Path | None) -> bool:
+    """Tell whether a path is that of a folder; a path that no file can have is not."""
+    try:
+        return path is not None and path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def is_file(path: Path) -> bool:
     """Tell whether a path is that of a file; a path that no file can have is not."""
     try:
@@ -359,6 +367,11 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
     if "labelled" in row and "rois" not in row and "tags" not in row:
         yield "labelled: says which frames of rois or tags are finished; neither is given"
     yield from _unfit_endings(row, config)
+    if by != "members" and (folder := folder_in(row)) is not None:
+        yield (
+            f"source: {str(folder)!r} is a folder, which only samples/by: members takes: its files "
+            "are samples then. Else name one file in it"
+        )
     if row.get("samples", "").startswith("!") and "!" not in row["source"]:
         yield f"samples: source {row['source']!r} is not in an archive that could hold it"
 
@@ -469,6 +482,8 @@ def _missing_file(column: str, cell: str) -> Iterator[str]:
         return
     if column != "source" and re.match("[a-z]+:", cell, re.IGNORECASE):
         yield f"{column}: {cell!r} is not a plain path; only a source may be anything else"
+    elif column == "source" and not source.members and is_folder(source.path):
+        return  # of samples, or refused where that is known
     elif source.path is not None:
         found = list(_file_problems(source.path, is_awaited=source.manual))
         parts = re.split(r"\s*[,;]\s*|\s+", cell) if found and column in ANNOTATIONS else []

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from evreel.acquire import read_source
 from evreel.dataset.settings import (
     FREE_COLUMNS,
     NEEDED_BESIDE,
@@ -15,7 +16,7 @@ from evreel.dataset.settings import (
     Config,
     RecordingColumns,
 )
-from evreel.errors import UsageError, nearest
+from evreel.errors import EvreelError, UsageError, nearest
 from evreel.settings import elsewhere, guess, settings_of, wrong
 from evreel.text import nfc
 
@@ -122,7 +123,7 @@ def row_mistakes(row: Row) -> Iterator[str]:
     for name in ("id", "source", "split"):
         if name not in row:
             yield f"{name} is missing ({known[name].facts.meaning})"
-    if "md5" not in row and "sha256" not in row:
+    if "md5" not in row and "sha256" not in row and folder_in(row) is None:
         yield "md5 or sha256 of the source is needed; neither is given"
     for column, other in NEEDED_BESIDE.items():
         if column in row and other not in row:
@@ -141,6 +142,16 @@ def _accepted() -> dict[str, Callable[[str], object]]:
         else:
             found[name] = bool
     return found
+
+
+def folder_in(row: Row) -> Path | None:
+    """Return the local folder that the source of a row is, None where it is anything else."""
+    try:
+        source = read_source(row.get("source", ""))
+        is_one = source.path is not None and not source.members and source.path.is_dir()
+    except (EvreelError, OSError, ValueError):
+        return None
+    return source.path if is_one else None
 
 
 def write_rows(path: str | Path, rows: Sequence[Row]) -> None:
