@@ -63,7 +63,7 @@ def info(
     except UnknownFormatError as error:
         if isinstance(error, CodingError):
             raise
-        hint = f"{error.hint} Other files that are known: {known_kinds()}."
+        hint = f"Known are {known_kinds()}; and of recordings, {error.hint}"
         raise UnknownFormatError(
             error.problem, path=error.path, place=error.place, hint=hint
         ) from error
