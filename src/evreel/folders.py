@@ -39,14 +39,23 @@ class Listing(NamedTuple):
     size: int
 
 
+def is_folder(path: str | Path) -> bool:
+    """Tell whether a path is that of a folder; a path that no file can have is not."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def folder_of(path: str | Path) -> Path | None:
     """Return the folder that a path is, or that an acquired listing is of; None for any other."""
     path = Path(path)
-    if path.is_dir():
+    if is_folder(path):
         return path
+    if path.suffix != SUFFIX or not path.is_file():
+        return None
     beside = path.with_suffix("")
-    is_listing = path.suffix == SUFFIX and path.is_file() and beside.is_symlink()
-    return beside if is_listing else None
+    return beside if beside.is_symlink() else None
 
 
 def files_of(folder: str | Path) -> list[tuple[str, Path]]:

@@ -30,6 +30,7 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.errors import EvreelError
+from evreel.folders import is_folder
 from evreel.outputs import (
     RUN,
     check_folder,
@@ -277,7 +278,7 @@ def local_file(wildcards):
         return []
     # A folder is judged by the content of its files alone (`changed`): its time is also that of
     # hidden files.
-    if source.path.is_dir():
+    if is_folder(source.path):
         return []
     return str(source.path)
 

@@ -18,6 +18,7 @@ from evreel.acquire.sources import Source, in_archive, read_source
 from evreel.acquire.sums import Received, Sums, check, check_md5, check_sums, checked_sums
 from evreel.errors import SourceError, UsageError
 from evreel.folders import SUFFIX as FOLDER_SUFFIX
+from evreel.folders import is_folder
 from evreel.outputs import Progress, silent
 
 __all__ = [
@@ -126,7 +127,7 @@ def fetch(
             if sums or size is not None:
                 verify(parsed.path, sums, size, progress)
             return _member(parsed.path, parsed, destination, of_member, limits, progress)
-        if parsed.path.is_dir() and final.suffix == FOLDER_SUFFIX:
+        if final.suffix == FOLDER_SUFFIX and is_folder(parsed.path):
             return _folder(parsed.path, destination, final, sums, size)
         received = verify(parsed.path, sums, size, progress)
         link(parsed.path, destination, final)

@@ -81,7 +81,7 @@ def _unreadable(source: Path, error: OSError) -> SourceError:
     if isinstance(error, FileNotFoundError) and source.is_symlink():
         hint = f"It is a link to {source.readlink()}, which is not there."
     elif isinstance(error, IsADirectoryError):
-        hint = "Name one file in it, or where its files are samples, an output *.folder."
+        hint = "Name one file in it."
     elif isinstance(error, PermissionError):
         hint = "Ask its owner for permission to read it."
     return SourceError(f"cannot be read: {error.strerror}", place=str(source), hint=hint)

@@ -229,14 +229,6 @@ def _file_problems(file: str | Path, *, is_awaited: bool = False) -> Iterator[st
         )
 
 
-def is_folder(path: Path | None) -> bool:
-    """Tell whether a path is that of a folder; a path that no file can have is not."""
-    try:
-        return path is not None and path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
 def is_file(path: Path) -> bool:
     """Tell whether a path is that of a file; a path that no file can have is not."""
     try:
@@ -482,7 +474,7 @@ def _missing_file(column: str, cell: str) -> Iterator[str]:
         return
     if column != "source" and re.match("[a-z]+:", cell, re.IGNORECASE):
         yield f"{column}: {cell!r} is not a plain path; only a source may be anything else"
-    elif column == "source" and not source.members and is_folder(source.path):
+    elif source.path is not None and column == "source" and folder_in({"source": cell}):
         return  # of samples, or refused where that is known
     elif source.path is not None:
         found = list(_file_problems(source.path, is_awaited=source.manual))

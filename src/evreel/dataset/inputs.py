@@ -30,6 +30,7 @@ from evreel.dataset.videos import (
 )
 from evreel.errors import EvreelError, SourceError
 from evreel.files.clock import read_clock
+from evreel.folders import is_folder
 from evreel.provenance import STEP_REVISIONS, canonical_json, state
 from evreel.release.content import ANNOTATIONS, listed_in, paths_in
 from evreel.samples.cut import check_labels
@@ -143,7 +144,7 @@ def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memo
         What is known of files.
     """
     source = read_source(wanted["source"])
-    if source.path is not None and source.path.is_dir() and not source.members:
+    if source.path is not None and not source.members and is_folder(source.path):
         # Which need not have a sum: what it is now tells whether it has changed.
         return f"sha256 {memory.digests(source.path).sha256}"
     if source.path is None or source.members:  # a download, or made by another job

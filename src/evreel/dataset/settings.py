@@ -381,9 +381,9 @@ class MemberSettings(Settings):
 
     members: str | None = setting(
         None,
-        "Which files of an archive or a folder are samples: a name in which * stands for anything within a "
-        "folder or file name, ? for one character, {label} for the class and {group} for what "
-        "stays together. They lie end to end, each from a whole millisecond on.",
+        "Which files of an archive or a folder are samples: a name in which * stands for anything "
+        "within a folder or file name, ? for one character, {label} for the class and {group} for "
+        "what stays together. They lie end to end, each from a whole millisecond on.",
         least=1,
         metavar="PATTERN",
     )

@@ -17,6 +17,7 @@ from evreel.dataset.settings import (
     RecordingColumns,
 )
 from evreel.errors import EvreelError, UsageError, nearest
+from evreel.folders import is_folder
 from evreel.settings import elsewhere, guess, settings_of, wrong
 from evreel.text import nfc
 
@@ -148,9 +149,9 @@ def folder_in(row: Row) -> Path | None:
     """Return the local folder that the source of a row is, None where it is anything else."""
     try:
         source = read_source(row.get("source", ""))
-        is_one = source.path is not None and not source.members and source.path.is_dir()
-    except (EvreelError, OSError, ValueError):
+    except EvreelError:
         return None
+    is_one = source.path is not None and not source.members and is_folder(source.path)
     return source.path if is_one else None
 
 

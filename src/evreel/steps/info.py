@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def info(
     from evreel.contents import described, known_kinds
 
     is_stated = (stream, sensor, format) != (None, None, None)
-    if not is_stated and Path(path).exists():
+    if not is_stated and os.path.lexists(path):
         found = described(path)
         if found is not None:
             return dict(found)
