@@ -53,6 +53,7 @@ from evreel.dataset.stated import settled_count, settled_member
 from evreel.dataset.stated import verified as verified_or_stated
 from evreel.dataset.watching import Estimate, Watch, note_signals, planned
 from evreel.errors import EvreelError
+from evreel.folders import is_folder
 from evreel.outputs import (
     RUN,
     check_folder,
@@ -444,6 +445,10 @@ def local_file(wildcards):
     """Return the file that a recording or archive is taken from, so that its changes are seen."""
     source = read_source(acquired(wildcards)["source"])
     if source.path is None or (source.manual and not source.path.exists()):
+        return []
+    # A folder is judged by the content of its files alone (`changed`): its time is also that of
+    # hidden files.
+    if is_folder(source.path):
         return []
     return str(source.path)
 
