@@ -22,6 +22,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "annotate": 5,
     "qa": 2,
     "summary": 4,
+    "preview": 1,
     "boxes": 2,
     "features": 5,
     "feature_boxes": 1,

@@ -61,7 +61,8 @@ def shown(browser: Browser, path: Path, *, ignored: str = "(?!)", **options: Any
         page.on("request", lambda asked: wrong.extend(needs_network(asked.url)))
         page.goto(path.absolute().as_uri())
         yield page
-        page.evaluate("() => new Promise(requestAnimationFrame)")  # what is on its way arrives
+        if options.get("java_script_enabled", True):
+            page.evaluate("() => new Promise(requestAnimationFrame)")  # what is on its way arrives
     except Exception as error:
         error.add_note("\n".join(wrong))
         raise

@@ -43,7 +43,7 @@ STATED: dict[str, Any] = {
 
 
 def listed(path: str, kind: str, id_: str = "", split: str = "") -> ListedFile:
-    data = path.encode()
+    data = path.encode(errors="surrogatepass")
     md5, sha256 = (hashlib.new(name, data).hexdigest() for name in ("md5", "sha256"))
     return ListedFile(path, len(data), md5, sha256, kind, id_, split)
 

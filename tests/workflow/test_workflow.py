@@ -95,6 +95,9 @@ def test_archive__is_verified_once_and_its_recordings_are_read_from_it(copied):
         assert not got.is_symlink()
         assert got.read_bytes() == (copied / "raw" / f"{name}.aedat4").read_bytes()
     assert planned(copied, "all_events") == []
+    only_sha256 = [[cell for k, cell in enumerate(row) if k != 2] for row in rows]
+    write_table(copied, only_sha256)
+    assert planned(copied, "all_events") == [], "another digest of the same archive is stated"
     rows[2][-1] = "0" * 32
     write_table(copied, rows)
     assert planned(copied, "all_events") == ["acquire", "all_events", "events"]
@@ -251,6 +254,49 @@ def change_table(folder, change):
     """Rewrite the recordings table; `change` gets its rows as lists of cells."""
     lines = (folder / "recordings.tsv").read_text(encoding="utf-8").splitlines()
     write_table(folder, change([line.split("\t") for line in lines]))
+
+
+def test_stated_sums__that_are_right_make_nothing_again_also_after_a_wrong_one(copied):
+    def stated(wrong="", n_events=None):
+        """State every sum there is; the MD5 of the first recording is this, if given."""
+        table = [("id", "source", "md5", "split", "rois", "tags", *more)]
+        for name, split in (("one", "train"), ("two", "test")):
+            raw, rois, tags = (
+                (copied / "raw" / f"{name}.{suffix}").read_bytes()
+                for suffix in ("aedat4", "rois.xml", "tags.xml")
+            )
+            with h5py.File(copied / "results" / "events" / f"{name}.h5") as store:
+                n = str(len(store["events/t"]))
+            sums = hashlib.sha256(raw).hexdigest(), str(len(raw)), n_events or n
+            md5s = (hashlib.md5(data).hexdigest() for data in (rois, tags))
+            md5 = hashlib.md5(raw).hexdigest() if name == "two" or not wrong else wrong
+            files = (f"raw/{name}.{kind}.xml" for kind in ("rois", "tags"))
+            table.append((name, f"raw/{name}.aedat4", md5, split, *files, *sums, *md5s))
+        write_table(copied, table)
+
+    more = ("sha256", "size_bytes", "n_events", "rois_md5", "tags_md5")
+    stated()
+    assert planned(copied) == ["all", "release"], "more than what must say it is made again"
+    stated(wrong="0" * 32)
+    for _ in range(2):
+        run = snakemake(copied, "--cores", "2", "all_slices")
+        assert run.returncode != 0, "what failed before is taken as done"
+        told = run.stdout.split("1 job failed")[1]
+        assert "SourceError: raw/one.aedat4: md5 is" in told
+        assert f"expected {'0' * 32}" in told
+    stated()
+    assert planned(copied, "all_slices") == []
+    stated(n_events="7")
+    assert planned(copied, "all_events") == ["acquire", "all_events", "events", "events"]
+
+
+def test_failed_job__fails_again_in_the_next_run(copied):
+    """Its file is gone, and all that was made of it before is there."""
+    change_table(copied, lambda rows: [[*rows[0], "n_events"], *([*r, "7"] for r in rows[1:])])
+    for _ in range(2):
+        run = snakemake(copied, "--cores", "2", "all_slices")
+        assert run.returncode != 0
+        assert run.stdout.count("events; 7 are expected. Is it the right recording?") >= 2
 
 
 def test_config__with_a_mistake_is_refused_before_anything_runs(copied):

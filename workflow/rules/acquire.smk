@@ -13,11 +13,12 @@ rule archive:
     params:
         **limits(AcquireSettings, "acquire"),
         source=to_acquire("source"),
-        md5=to_acquire("md5"),
-        sha256=to_acquire("sha256"),
-        size_bytes=to_acquire("size_bytes"),
-        page=to_acquire("page"),
-        changed=changed,
+        md5=to_acquire_and_verify("md5"),
+        sha256=to_acquire_and_verify("sha256"),
+        size_bytes=to_acquire_and_verify("size_bytes"),
+        page=to_acquire_and_verify("page"),
+        verified=verified,
+        notes=str(ACQUIRED),
         revision=revision("acquire"),
     script:
         "../../scripts/archive.py"
@@ -57,12 +58,13 @@ rule acquire:
     params:
         **limits(AcquireSettings, "acquire"),
         source=to_acquire("source"),
-        md5=to_acquire("md5"),
-        sha256=to_acquire("sha256"),
-        size_bytes=to_acquire("size_bytes"),
-        member_md5=to_acquire("member_md5"),
-        page=to_acquire("page"),
-        changed=changed,
+        md5=to_acquire_and_verify("md5"),
+        sha256=to_acquire_and_verify("sha256"),
+        size_bytes=to_acquire_and_verify("size_bytes"),
+        member_md5=to_acquire_and_verify("member_md5"),
+        page=to_acquire_and_verify("page"),
+        verified=verified,
+        notes=str(ACQUIRED),
         revision=revision("acquire"),
     script:
         "../../scripts/acquire.py"

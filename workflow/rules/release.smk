@@ -139,7 +139,7 @@ rule release:
         folder=f"{DATASET.results}/release/{DATASET.release_name}",
         description=of_dataset(DataSet.description, sha256),
         acquired=of_dataset(DataSet.recording_files),
-        memory=str(KNOWN / "recordings.json"),
+        memory=str(RELEASED),
         licence_sha256=[sha256(path) for path in LICENCE],
         labels=of_dataset(DataSet.labels),
         revision=revision("release"),

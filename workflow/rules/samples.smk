@@ -14,7 +14,8 @@ rule cut:
     params:
         **settings(CutSettings, "samples"),
         intervals=of_recording(DATASET.intervals),
-        intervals_md5=column("samples_md5"),
+        intervals_md5=to_verify("samples_md5"),
+        verified_md5=verified_member,
         intervals_sha256=digest("samples", DATASET.local_intervals),
         of_several=of_recording(DATASET.is_in_shared_table),
         members=of_recording(DATASET.member_pattern),

@@ -13,7 +13,7 @@ rule clock:
         "../../envs/evreel.yaml"
     params:
         **settings(ClockSettings, "video"),
-        clock_md5=column("clock_md5"),
+        clock_md5=to_verify("clock_md5"),
         clock_sha256=digest("clock"),
         revision=revision("clock"),
     script:

@@ -379,7 +379,7 @@ class Release:
         for file in self._manifest.files:
             # Two recordings without labels have the same boxes.
             data = file.kind in MADE_KINDS and not file.path.endswith(OF_BOXES)
-            if data and file.split and file.kind != "video":
+            if data and file.split and file.kind not in ("video", "previews"):
                 yield Stored(self._prefix + file.path, "", file.split, file.sha256)
 
     def _forms(self) -> dict[_Form, set[str]]:

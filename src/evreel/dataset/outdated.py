@@ -75,11 +75,14 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
         yield from _unless_seen("lists", samples, lists, memory)
     font = dataset.config.qa.font
     if font is not None:
-        for id_ in dataset.annotated:
-            for picture in ("qa.mp4", "summary.png"):
-                path = f"{dataset.results}/slices/{id_}.{picture}"
-                if is_unknown(path):
-                    yield from _unless_seen("font", path, memory.digests(font).sha256, memory)
+        pictures = [
+            f"{dataset.results}/slices/{id_}.{picture}"
+            for id_ in dataset.annotated
+            for picture in ("qa.mp4", "summary.png")
+        ]
+        pictures += [f"{dataset.results}/previews/{id_}.mp4" for id_ in dataset.recordings]
+        for path in filter(is_unknown, pictures):
+            yield from _unless_seen("font", path, memory.digests(font).sha256, memory)
     folder = Path(dataset.results, "release", dataset.release_name)
     stamp = _stamp(dataset)
     if (

@@ -41,10 +41,12 @@ from evreel.settings import (
     section,
     setting,
     settings_of,
+    with_default,
 )
 from evreel.timebase import FARTHEST, MOST_FRAMES, ClockSource, Instant
+from evreel.video.canvas import Theme
 from evreel.video.labelled import Showing
-from evreel.video.mp4 import Encoding
+from evreel.video.mp4 import Encoding, Preset
 from evreel.video.render import Rendering
 from evreel.windows import AnyWindows, RegularWindows
 
@@ -67,6 +69,7 @@ Content = Literal[
     "anonymous_annotations",
     "sidecars",
     "video",
+    "previews",
 ]
 
 
@@ -243,6 +246,33 @@ class VideoSection(VideoSettings, ClockSettings):
 @dataclass(frozen=True)
 class QaSettings(Encoding, Showing):
     """What videos that show the labels look like, and how they are encoded."""
+
+
+@dataclass(frozen=True)
+class PreviewSettings(Encoding):
+    """How long and how large short videos of recordings are, and how they are encoded."""
+
+    max_frames: int = setting(
+        150, "Most frames: the stretch of the recording where most is labelled.", minimum=1
+    )
+    window_us: int = setting(
+        33_333,
+        "Time that a frame shows of a recording that people do not annotate; of one that they do, "
+        "frames are those of its clock.",
+        unit="µs",
+        minimum=1000,
+        maximum=600_000_000,
+    )
+    max_side_px: int = setting(
+        720,
+        "Longest side of the sensor in a picture: it is magnified, or reduced, by a whole number.",
+        unit="px",
+        minimum=64,
+        maximum=4096,
+    )
+    theme: Theme = with_default("dark", Showing, "theme")
+    preset: Preset = with_default("superfast", Encoding, "preset")
+    crf: int = with_default(26, Encoding, "crf")
 
 
 @dataclass(frozen=True)
@@ -718,7 +748,10 @@ class ReleaseSettings(PublishSettings, Named):
     """The data set as others get it."""
 
     include: tuple[Content, ...] = setting(
-        ("events", "slices", "samples", "features", "annotations", "sidecars", "video"),
+        (
+            *("events", "slices", "samples", "features", "annotations", "sidecars", "video"),
+            "previews",
+        ),
         "What the release holds. CVAT's XML names people, with their e-mail addresses: "
         "anonymous_annotations instead of annotations leaves them out.",
         unique=True,
@@ -905,6 +938,9 @@ class Config(Settings):
     )
     annotate: AnnotateSettings = section(AnnotateSettings, "Joining events and annotations.")
     qa: QaSettings = section(QaSettings, "Videos that show what is labelled.")
+    preview: PreviewSettings = section(
+        PreviewSettings, "Short videos of recordings, and pictures of them, for the release."
+    )
     boxes: BoxesSettings = section(BoxesSettings, "Boxes that come with a recording.")
     slices: RegularWindows | None = optional(
         "How annotated events are cut; independent of the video. May be left out where all "
@@ -1089,7 +1125,9 @@ NEEDED_BESIDE = {
 }
 """Columns that mean nothing without another one."""
 
-SECTIONS = ("events", "video", "annotate", "qa", "boxes", "slices", "samples", "features")
+SECTIONS = (
+    *("events", "video", "annotate", "qa", "preview", "boxes", "slices", "samples", "features"),
+)
 """Groups of the config whose settings a column may change for one recording."""
 
 FREE_COLUMNS = {

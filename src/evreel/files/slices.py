@@ -407,6 +407,13 @@ class SlicesFile(hdf5.Opened):
         """Return the shapes of the frames that have a part of ``[start_us, stop_us)``."""
         return self.shapes(*self._rows_in(start_us, stop_us))
 
+    def frames_of_shapes(self) -> Int64Array:
+        """Return the frame of each shape, in order."""
+        self.check_open()
+        with hdf5.reading(self.path, "shapes/frame"):
+            frames: Int64Array = self._file["shapes/frame"][:]
+        return frames
+
     def _rows_in(self, start_us: int, stop_us: int | None) -> tuple[int, int]:
         """Return the first row, and one past the last, of the shapes that `shapes_in` returns."""
         self.check_open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from evreel.dataset.notes import Notes, Stated
 from evreel.outputs import Progress, atomic, silent
 from evreel.steps.common import LOG, unverified_note
 from evreel.text import size_text
@@ -23,6 +24,7 @@ def acquire(
     least_bytes_per_s: float | None = None,
     page: str | None = None,
     plain: bool = False,
+    notes: str | Path | None = None,
     progress: Progress = silent,
 ) -> str:
     """Get a recording, or an archive of recordings, and check its sums.
@@ -54,6 +56,8 @@ def acquire(
     plain
         Decompress a compressed tar once it is verified. Each of many members is found at once in
         a plain tar, but in a compressed one only after reading all before it.
+    notes
+        Folder where a workflow keeps what was found out about the output; None keeps nothing.
 
     Returns
     -------
@@ -100,6 +104,7 @@ def acquire(
                 note_scratch.write_text(f"{told}\nmd5 {got.md5}\n", encoding="utf-8")
     if is_verified:
         note.unlink(missing_ok=True)
+    Notes(notes).write(output, Stated(got.md5, got.sha256, got.size))
     took_s = time.perf_counter() - began
     LOG.info(
         "%s: md5 %s%s, %s in %.1f s, %s/s",
