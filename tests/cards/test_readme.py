@@ -50,8 +50,8 @@ def test_numbers__are_those_of_each_split_and_of_all():
     numbers, boxes, samples, features = tables(section(card(), "In numbers"))
     assert numbers["recordings"] == {"train": "1", "test": "0", "mixed": "1", "all": "2"}
     assert numbers["events"] == {"train": "3,000", "test": "0", "mixed": "2,000", "all": "5,000"}
-    assert numbers["duration"]["all"] == "0.185 s"
-    assert numbers["of it annotated"]["train"] == "0.07 s"
+    assert numbers["duration"]["all"] == "185 ms"
+    assert numbers["of it annotated"]["train"] == "70 ms"
     assert numbers["tracks"]["all"] == "3"
     assert boxes["car"] == {"train": "30", "test": "0", "mixed": "0", "all": "30"}
     assert boxes["path"]["all"] == "5"

@@ -9,7 +9,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from evreel import __version__
+from evreel.cards.croissant import CROISSANT
 from evreel.cards.huggingface import front_matter
+from evreel.cards.index import INDEX
+from evreel.cards.page import INDEX as PAGE
+from evreel.cards.page.numbers import duration
 from evreel.cards.told import Told
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP
 from evreel.release.example import EXAMPLE
@@ -113,8 +117,8 @@ def _numbers(told: Told) -> Iterator[str]:
         for name, values in (
             ("recordings", [f"{of.recordings:,}" for of in columns.values()]),
             ("events", [f"{of.events:,}" for of in columns.values()]),
-            ("duration", [_duration(of.duration_us) for of in columns.values()]),
-            ("of it annotated", [_duration(of.labelled_us) for of in columns.values()]),
+            ("duration", [duration(of.duration_us) for of in columns.values()]),
+            ("of it annotated", [duration(of.labelled_us) for of in columns.values()]),
             ("boxes", [f"{sum(of.boxes.values()):,}" for of in columns.values()]),
             ("tracks", [f"{sum(of.tracks.values()):,}" for of in columns.values()]),
             ("samples", [f"{sum(of.samples.values()):,}" for of in columns.values()]),
@@ -264,7 +268,12 @@ def _content(told: Told) -> Iterator[str]:
         ],
         n_text=2,
     )
-    lines = [f"- `{EXAMPLE}`: how to read all this with h5py and NumPy: `python {EXAMPLE}`"]
+    lines = [
+        f"- [`{PAGE}`]({PAGE}): all this to look at, in a browser: plots, and each recording",
+        f"- `{EXAMPLE}`: how to read all this with h5py and NumPy: `python {EXAMPLE}`",
+        f"- `{INDEX}`: a row per recording, for pandas or polars; `{CROISSANT}`: what the data "
+        "are, for programs",
+    ]
     if any(file.split for file in told.files):
         lines.append("- `splits/`: the recordings of each split, one per line")
     if told.labels:
@@ -423,19 +432,3 @@ def _plugin(told: Told) -> str:
 
 def _counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
-
-
-def _duration(time_us: int) -> str:
-    """Return a time as people tell it.
-
-    Examples
-    --------
-    >>> [_duration(us) for us in (0, 95_000, 12_300_000, 1_500_000_000, 9_000_000_000)]
-    ['0 s', '0.095 s', '12.3 s', '25.0 min', '2.5 h']
-    """
-    seconds = time_us / 1e6
-    if seconds >= 7200:
-        return f"{seconds / 3600:,.1f} h"
-    if seconds >= 120:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.3f}".rstrip("0").rstrip(".") + " s"
