@@ -50,11 +50,14 @@ const evreel = (() => {
     return us ? `${us} µs` : "0 s";
   }
 
-  function size(n) {
-    for (const [unit, text] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
-      if (n >= unit) return `${Number((n / unit).toPrecision(3)).toLocaleString("en-US")} ${text}`;
+  function size(n) { // as evreel.text.size_text
+    let unit = "B";
+    for (const larger of ["kB", "MB", "GB", "TB", "PB"]) {
+      if (n < 999.5) break;
+      n /= 1000;
+      unit = larger;
     }
-    return `${n} B`;
+    return `${n.toFixed(unit !== "B" && n < 99.95 ? 1 : 0)} ${unit}`;
   }
 
   function table(head, rows, label, texts) {
