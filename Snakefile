@@ -47,7 +47,8 @@ include: "workflow/rules/release.smk"
 rule all:
     default_target: True
     input:
-        rules.release.output.manifest,
+        rules.release.output.stamp,
+        of_dataset(working_files),
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
 

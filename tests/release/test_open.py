@@ -18,8 +18,8 @@ import pytest
 from evreel import steps
 from evreel.errors import EvreelError, LayoutError, ReleaseError, UsageError
 from evreel.layout import BOX_DTYPE
+from evreel.publish.build import build
 from evreel.release import open as module
-from evreel.release.build import build
 from evreel.release.manifest import PlanEntry, read_manifest
 from evreel.release.open import NotInReleaseError, open_release
 from support.releases import (

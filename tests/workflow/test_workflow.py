@@ -145,7 +145,7 @@ def test_edited_xml__rebuilds_that_recordings_slices_and_the_release(copied):
     text = xml.read_text(encoding="utf-8")
     xml.write_text(text.replace("<name>one</name>", "<name>one again</name>"), encoding="utf-8")
     assert text != xml.read_text(encoding="utf-8")
-    assert planned(copied) == ["all", "annotate", "release"]
+    assert planned(copied) == ["all", "annotate", "publish_slices", "release"]
 
 
 def test_jobs_of_one_recording__are_released_and_each_is_judged_by_its_content(copied):
@@ -178,7 +178,7 @@ def test_jobs_of_one_recording__are_released_and_each_is_judged_by_its_content(c
         return [rows[0], [*rows[1][:k], "jobs", *rows[1][k + 1 :]], *rows[2:]]
 
     change_table(copied, in_jobs)
-    assert planned(copied) == ["all", "annotate", "release", "release_plan"]
+    assert planned(copied) == ["all", "annotate", "publish_slices", "release", "release_plan"]
     build(copied, "--cores", "2")
     with SlicesFile(copied / "results" / "slices" / "one.h5") as slices:
         np.testing.assert_array_equal(slices.labelled, want[0])
@@ -192,7 +192,7 @@ def test_jobs_of_one_recording__are_released_and_each_is_judged_by_its_content(c
     second = copied / "jobs" / "b.xml"
     second.write_text(second.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     os.utime(second, (1, 1))
-    assert planned(copied) == ["all", "annotate", "release"]
+    assert planned(copied) == ["all", "annotate", "publish_slices", "release"]
 
 
 def test_times_of_another_camera_and_finished_frames__are_seen_by_their_content(copied):
@@ -308,6 +308,9 @@ def test_new_row__builds_only_it_and_the_release(copied):
             "clock",
             "events",
             "features",
+            "publish_events",
+            *["publish_features"] * 2,
+            "publish_slices",
             "release",
             "release_plan",
             "video",
@@ -395,13 +398,13 @@ def test_settings_of_other_steps__rebuild_nothing(copied):
     write_config(copied, config)
     assert set(planned(copied)) <= {"all", "release"}  # which carries the config
     write_config(copied, {**CONFIG, "labels": [*CONFIG["labels"], "bus"]})
-    assert planned(copied) == ["all", "annotate", "annotate", "release"]
+    assert planned(copied) == ["all", *["annotate"] * 2, *["publish_slices"] * 2, "release"]
 
 
 def test_changed_feature_parameter__rebuilds_that_feature_and_the_release(copied):
     features = CONFIG["features"] | {"voxels": CONFIG["features"]["voxels"] | {"count": 400}}
     write_config(copied, CONFIG | {"features": features})
-    assert planned(copied) == ["all", "features", "features", "release"]
+    assert planned(copied) == ["all", *["features"] * 2, *["publish_features"] * 4, "release"]
     files = {
         name: copied / "results" / "features" / name / "one.h5" for name in ("histogram", "voxels")
     }
@@ -461,16 +464,18 @@ def test_boxes_by_windows__are_made_of_labels_and_windows_and_never_make_a_featu
     xml = copied / "raw" / "one.rois.xml"
     text = xml.read_text(encoding="utf-8")
     xml.write_text(text + "\n", encoding="utf-8")
-    assert planned(copied) == ["all", "annotate", "feature_boxes", "release"]
+    assert planned(copied) == ["all", "annotate", "feature_boxes", "publish_slices", "release"]
     xml.write_text(text, encoding="utf-8")
     write_config(copied, with_boxes(window_us=20_000))
-    assert planned(copied) == ["all", *["feature_boxes"] * 2, *["features"] * 2, "release"]
+    assert planned(copied) == [
+        *("all", *["feature_boxes"] * 2, *["features"] * 2, *["publish_features"] * 4, "release")
+    ]
     write_config(copied, with_boxes(boxes="all"))
     assert planned(copied, "all_features") == ["all_features", "feature_boxes", "feature_boxes"]
     write_config(copied, with_boxes())
     shutil.rmtree(copied / ".snakemake")  # as where results were copied from elsewhere
     edited_long_ago(xml, lambda text: text + "\n")
-    assert planned(copied) == ["all", "annotate", "feature_boxes", "release"]
+    assert planned(copied) == ["all", "annotate", "feature_boxes", "publish_slices", "release"]
     (copied / "results" / "features" / "histogram" / "two_bbox_first.npy").unlink()
     assert planned(copied, "all_features").count("feature_boxes") == 2
 
@@ -480,7 +485,8 @@ def test_geometry__makes_a_feature_again_of_regions_with_boxes_that_fit(copied):
     geometry = {"crop": [2, 1, 40, 31], "flip_x": True, "labels": ["car"]}
     voxels = {**features["voxels"], "geometry": geometry}
     write_config(copied, {**CONFIG, "features": {**features, "voxels": voxels}})
-    jobs = ["all", *["feature_boxes"] * 2, *["features"] * 2, "release", "release_plan"]
+    jobs = ["all", *["feature_boxes"] * 2, *["features"] * 2, *["publish_features"] * 4]
+    jobs += ["release", "release_plan"]
     assert planned(copied) == jobs
     folder = copied / "results" / "features" / "voxels"
     build(copied, "--cores", "2", "results/features/voxels/one_bbox.npy")
@@ -512,7 +518,7 @@ def test_raised_revision__rebuilds_that_step(copied, tmp_path):
     raised = re.sub(r'"features": ([0-9]+)', lambda match: f'"features": {int(match[1]) + 1}', text)
     assert raised != text
     provenance.write_text(raised, encoding="utf-8")
-    assert planned(copied, house=house) == ["all", *["features"] * 2, "release"]
+    assert planned(copied, house=house) == ["all", *["features"] * 2, *["publish_features"] * 4, "release"]
 
 
 def test_dry_run__says_why_each_job_runs(copied):
@@ -655,7 +661,7 @@ def edited_long_ago(path, edit):
 
 def test_edited_xml__is_seen_though_its_time_is_older_than_what_was_made_from_it(copied):
     edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text.replace("xtl", "xtl", 1) + "\n")
-    assert planned(copied) == ["all", "annotate", "release"]
+    assert planned(copied) == ["all", "annotate", "publish_slices", "release"]
     assert "before: {'rois': '" in build(copied, "-n", "all_slices")
 
 
@@ -664,7 +670,7 @@ def test_edited_xml__is_seen_where_snakemake_has_no_records(copied):
     assert planned(copied) == []
     edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text + "\n")
     assert "slices/one.h5: was made from other files than there are now" in build(copied, "-n")
-    assert planned(copied) == ["all", "annotate", "release"]
+    assert planned(copied) == ["all", "annotate", "publish_slices", "release"]
 
 
 def test_edited_recording__is_seen_though_its_time_and_size_are_the_same(copied):

@@ -11,8 +11,14 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import what_failed, what_was_warned
 from evreel.dataset.inputs import changed_source, check_inputs
 from evreel.dataset.memory import Memory
-from evreel.dataset.outdated import age, outdated
-from evreel.dataset.plan import release_plan, released_files
+from evreel.dataset.outdated import age, forget_release, outdated
+from evreel.dataset.plan import (
+    published_files,
+    records_of_files,
+    release_plan,
+    released_files,
+    working_files,
+)
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
@@ -25,6 +31,7 @@ from evreel.dataset.settings import (
     FeatureSettings,
     MemberSettings,
     PreviewSettings,
+    PublishSettings,
     QaSettings,
     ReleaseSettings,
     SplitsSettings,
@@ -39,6 +46,7 @@ from evreel.outputs import (
     start_run,
 )
 from evreel.provenance import STEP_REVISIONS
+from evreel.publish.standing import forget_changed
 from evreel.release.content import role_of
 from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
@@ -85,6 +93,10 @@ try:
             logger.warning(doubt)
         for path in outdated(DATASET, MEMORY, is_unknown):
             logger.warning(f"{path}: {age(path)}")
+        for changed_file in forget_changed(published_files(DATASET)):
+            logger.warning(changed_file)
+        if gone := forget_release(DATASET, MEMORY):
+            logger.warning(gone)
         MEMORY.save()
         atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:

@@ -19,6 +19,7 @@ from evreel.errors import ParameterError, UsageError
 from evreel.filters import Cropping, Orientation
 from evreel.geometry import Geometry
 from evreel.layout import (
+    GZIP_LEVEL,
     SHAPE_KINDS,
     Compression,
     ShapeKind,
@@ -703,8 +704,8 @@ class FeatureSection(FeatureBoxesSettings, FeatureSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseSettings(Settings):
-    """The data set as others get it."""
+class Named(Settings):
+    """What a release is called, and its licence."""
 
     name: str = required(
         "Name of the release; its folder is <name>-<version>.", pattern=RELEASE_NAME
@@ -724,9 +725,28 @@ class ReleaseSettings(Settings):
         metavar="TXT",
         help="Text of the licence; not needed for Creative Commons and Open Data Commons licences.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishSettings(Settings):
+    """From a file of the results to one that others get."""
+
     compression: Literal["portable", "fast"] = setting(
         "portable", "portable (gzip, read without any plugin) or fast (as built; needs hdf5plugin)."
     )
+    gzip_level: int = setting(
+        GZIP_LEVEL,
+        "How much time gzip takes for a portable release: 1 is fast; above 4, of events, files "
+        "are hardly smaller, and 9 takes many times as long.",
+        minimum=1,
+        maximum=9,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSettings(PublishSettings, Named):
+    """The data set as others get it."""
+
     include: tuple[Content, ...] = setting(
         (
             *("events", "slices", "samples", "features", "annotations", "sidecars", "video"),

@@ -599,6 +599,13 @@ class SlicesFile(hdf5.Opened):
         events = hdf5.read_events(self._columns, start, stop, self.sensor, self.path)
         return events, self.roi(start, stop)
 
+    def times(self, start: int, stop: int) -> Int64Array:
+        """Return the timestamps of rows ``[start, stop)``, µs, as they are in the file."""
+        self.check_open()
+        with hdf5.reading(self.path, f"events/t, rows {start} to {stop},"):
+            t: Int64Array = self._columns[0][start:stop]
+        return t
+
     def roi(self, start: int, stop: int) -> Int32Array:
         """Return the primary regions of the events of rows ``[start, stop)``, −1 none."""
         self.check_open()

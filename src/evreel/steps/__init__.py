@@ -17,6 +17,7 @@ from evreel.dataset.settings import (
     FeatureSettings,
     MemberSettings,
     PreviewSettings,
+    PublishSettings,
     QaSettings,
     ReleaseSettings,
     SplitsSettings,
@@ -40,6 +41,7 @@ from evreel.steps.features import all_features, features
 from evreel.steps.info import describe, info
 from evreel.steps.play import play
 from evreel.steps.preview import preview
+from evreel.steps.publish import publish
 from evreel.steps.qa import qa
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
@@ -66,6 +68,7 @@ __all__ = [
     "MemberSettings",
     "Playing",
     "PreviewSettings",
+    "PublishSettings",
     "QaSettings",
     "RegularWindows",
     "ReleaseSettings",
@@ -101,6 +104,7 @@ __all__ = [
     "os_error",
     "play",
     "preview",
+    "publish",
     "qa",
     "release",
     "release_plan",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evreel.dataset.memory import Memory
 from evreel.dataset.settings import ReleaseSettings
 from evreel.errors import ReleaseError, UsageError
 from evreel.outputs import Progress, atomic, silent
-from evreel.steps.check import check
+from evreel.provenance import sha256
 from evreel.steps.common import LOG
+
+if TYPE_CHECKING:
+    from evreel.checks.finding import Report
 
 
 def release(
@@ -25,6 +28,8 @@ def release(
     config: Mapping[str, Any] | None = None,
     acquired: Mapping[str, str | Path] | None = None,
     memory: str | Path | None = None,
+    stamp: str | Path | None = None,
+    threads: int = 1,
     progress: Progress = silent,
 ) -> None:
     """Build a release folder from a plan, and check its content as `check` does.
@@ -50,22 +55,28 @@ def release(
         Recording → its file, which is read once more: its events store must be decoded from it.
         One that is gone, to save space, is not compared.
     memory
-        Where the sums of those files are kept: one that did not change is not read again. None
-        keeps nothing.
+        Where the sums of files are kept that have no record: one that did not change is not read
+        again. None keeps nothing.
+    stamp
+        A file to write when the release is whole: the SHA-256 of its manifest, as ``sha256sum``
+        writes it.
+    threads
+        How many compress files that are not made ready yet.
 
     Raises
     ------
     ReleaseError
         If the plan is not valid, one of its files is missing, or a check finds an error.
     """
-    from evreel.release.build import build, check_replaceable
-    from evreel.release.manifest import read_plan
+    from evreel.publish.build import Links, build, check_replaceable
+    from evreel.release.manifest import MANIFEST, read_plan
 
+    folder = Path(folder)
     text = None
     if settings.licence_file is not None:
         text = _licence_text(settings.licence_file)
     entries = read_plan(plan)
-    check_replaceable(Path(folder))
+    check_replaceable(folder)
     there = {id_: path for id_, path in (acquired or {}).items() if Path(path).exists()}
     if acquired and len(there) < len(acquired):
         gone = len(acquired) - len(there)
@@ -73,23 +84,9 @@ def release(
     known = Memory(None if memory is None else Path(memory))
     sums = {id_: f"sha256:{known.digests(path).sha256}" for id_, path in there.items()}
     known.save()
-    with atomic(folder) as (scratch,):
-        made = build(
-            entries,
-            scratch,
-            name=settings.name,
-            version=settings.version,
-            licence=settings.licence,
-            licence_text=text,
-            compression=settings.compression,
-            labels=None if labels is None else dict(enumerate(labels)),
-            recordings=recordings,
-            dataset=dataset,
-            config=config,
-            acquired=sums,
-            progress=progress,
-        )
-        report = check(scratch)
+    links = Links(known)
+
+    def judge(report: Report) -> None:
         for finding in report.findings:
             LOG.warning("%s", finding)
         refused = [
@@ -103,8 +100,35 @@ def release(
                 path=folder,
                 hint="The log has them all. Fix the data, or name the check in release.tolerate.",
             )
+
+    with atomic(folder) as (scratch,):
+        made = build(
+            entries,
+            scratch,
+            name=settings.name,
+            version=settings.version,
+            licence=settings.licence,
+            licence_text=text,
+            compression=settings.compression,
+            gzip_level=settings.gzip_level,
+            threads=threads,
+            labels=None if labels is None else dict(enumerate(labels)),
+            recordings=recordings,
+            dataset=dataset,
+            config=config,
+            acquired=sums,
+            judge=judge,
+            links=links,
+            progress=progress,
+        )
+    links.settle()
+    known.save()
+    if stamp is not None:
+        with atomic(stamp) as (written,):
+            digest = sha256(folder / MANIFEST).removeprefix("sha256:")
+            written.write_text(f"{digest}  {folder.name}/{MANIFEST}\n", encoding="utf-8")
     size = sum(file.size for file in made.files)
-    LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
+    LOG.info("%s: %d files, %.1f MB", folder.name, len(made.files), size / 1e6)
 
 
 def _licence_text(path: str | Path) -> str:
