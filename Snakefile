@@ -15,10 +15,18 @@ all_samples, all_features, release.
 
 from snakemake.utils import min_version
 
+from evreel.dataset.documents import config_problem
+
 min_version("9.20")
+
+
+report: "workflow/report/workflow.rst"
+
 
 # A config file named on the command line stands instead of this one, not on top of it.
 if not workflow.overwrite_configfiles:
+    if problem := config_problem("config.yaml"):
+        sys.exit(problem)
 
     configfile: "config.yaml"
 
@@ -51,6 +59,7 @@ rule all:
         of_dataset(working_files),
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
+        every_annotated("<results>/slices/{id}.summary.tsv"),
 
 
 onstart:
@@ -63,4 +72,5 @@ onsuccess:
 
 
 onerror:
-    print(what_failed(log), file=sys.stderr)
+    run_failed_again([RUN_LOG])
+    print(what_failed([RUN_LOG], SIGNALS), file=sys.stderr)

@@ -398,7 +398,7 @@ def _replace(path: Path, final: Path) -> None:
 def _replace_folder(path: Path, final: Path) -> None:
     """Exchange two folders; the older one is then removed with the scratch folder.
 
-    Where the system cannot do that, rename both; if another run does so at the same time, try again.
+    Where the system cannot do that, rename both; if another run does so meanwhile, try again.
     """
     if _exchanged(path, final):
         return

@@ -21,7 +21,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "video": 1,
     "annotate": 5,
     "qa": 2,
-    "summary": 3,
+    "summary": 4,
     "preview": 1,
     "boxes": 2,
     "features": 5,

@@ -4,11 +4,13 @@ import hashlib
 import json
 
 import pytest
+import yaml
 
 from evreel.cards import CARDS
 from evreel.cards.croissant import CROISSANT, croissant, term, unstated, unstated_notice
 from evreel.dataset.settings import Description, ResponsibleAI
-from evreel.settings import settings_of
+from evreel.settings import mistakes, read, settings_of
+from support import ROOT
 from support.cards import STATED, told
 
 
@@ -155,3 +157,12 @@ def test_warning__names_keys_that_the_config_has():
     for key in " or ".join(unstated(told(dataset={}))).split(" or "):
         *group, name = key.split("/")
         assert name in (known[1] if group[-1] == "rai" else known[0])
+
+
+def test_example_of_the_page__states_all_that_venues_ask_for():
+    page = (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
+    example = page.split("```yaml\n")[1].split("```")[0].replace("2026-01-31", "'2026-01-31'")
+    example = example.replace("[2025-11-03, 2025-12-19]", "['2025-11-03', '2025-12-19']")
+    stated = yaml.safe_load(example)["dataset"]
+    assert list(mistakes(Description, stated)) == []
+    assert unstated(told(dataset=read(Description, stated).plain())) == []

@@ -26,10 +26,11 @@ def test_page__is_shown_from_a_file(browser, tmp_path):
         ("<script>console.log('hello')</script>", "console log: hello"),
         ("<script>nowhere()</script>", "error: nowhere is not defined"),
         ("<img src='gone.png'>", "gone.png"),
+        ("<video src='gone.mp4'></video>", "gone.mp4"),
         ("<img src='http://127.0.0.1:9/x.png'>", "asked the network: http://127.0.0.1:9/x.png"),
         ("<script src='https://example.org/x.js'></script>", "failed: https://example.org/x.js"),
     ],
-    ids=["message", "error", "file-gone", "network", "name"],
+    ids=["message", "error", "file-gone", "video-gone", "network", "name"],
 )
 def test_page__whatever_goes_wrong_is_heard(browser, tmp_path, body, heard):
     with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,9 +35,15 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory) -> Path:
-    """A release with its cards, as it would be given to a host."""
-    folder = labelled_release(tmp_path_factory.mktemp("published"))
+def released(tmp_path_factory) -> Path:
+    """A release that no test changes."""
+    return labelled_release(tmp_path_factory.mktemp("released"))
+
+
+@pytest.fixture(scope="session")
+def published(released, tmp_path_factory) -> Path:
+    """It with its cards, of a config that states what venues ask for."""
+    folder = Path(shutil.copytree(released, tmp_path_factory.mktemp("published") / "parks"))
     told = replace(told_of(folder), dataset=STATED)
     for card in CARDS.values():
         for path, data in card(told).items():

@@ -2,13 +2,15 @@
 
 import json
 import socket
+from dataclasses import replace
 
 import mlcroissant
 import pytest
 from mlcroissant._src.operation_graph.operations.filter import match_path
 
-from evreel.cards.croissant import CROISSANT
-from support.cards import STATED
+from evreel.cards.croissant import CROISSANT, croissant
+from evreel.cards.index import index
+from support.cards import STATED, told
 
 
 @pytest.fixture
@@ -112,3 +114,35 @@ def test_sets__find_the_files_of_the_release(data_set, published, manifest):
         assert mine, one.includes
         matched |= mine
     assert matched == {path for path, file in manifest.items() if file["id"]}
+
+
+def written(folder, told):
+    """Write the cards of what is made up, and read them."""
+    for card in (index, croissant):
+        for path, data in card(told).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+    (folder / "samples.tsv").write_text("")
+    return mlcroissant.Dataset(folder / CROISSANT)
+
+
+def test_data_set_that_states_nothing__is_valid_all_the_same(tmp_path, no_network):
+    data_set = written(tmp_path, told(dataset={}, licence="NOASSERTION", labels={}))
+    assert not data_set.metadata.ctx.issues.errors
+    assert [one["id"] for one in records(data_set, "recordings")] == ["park", "town"]
+
+
+def test_data_set_of_nothing__is_valid(tmp_path, no_network):
+    data_set = written(tmp_path, told(files=(), facts=(), samples=(), recordings={}, labels={}))
+    assert records(data_set, "recordings") == []
+
+
+@pytest.mark.parametrize("name", ["at rest", 'a "b"', "é/x#y?", "\U0001f6b2", "a%20b", "<b>", "\\"])
+def test_class_of_any_name__has_its_count_in_the_records(tmp_path, no_network, name):
+    known = told()
+    park, town = known.facts
+    park = replace(park, boxes={name: park.boxes["car"]})
+    labels = {0: name}
+    data_set = written(tmp_path, told(facts=[park, town], labels=labels, samples=()))
+    assert records(data_set, "recordings")[0][f"boxes.{name}"] == 30
+    assert records(data_set, "labels") == [{"number": 0, "name": name}]

@@ -8,7 +8,9 @@ rule qa:
         clock=rules.clock.output.clock,
         font=FONT,
     output:
-        video="<results>/slices/{id}.qa.mp4",
+        video=in_report(
+            "<results>/slices/{id}.qa.mp4", "qa", "QA video", "video, frame by frame"
+        ),
     log:
         "<logs>/qa/{id}.log",
     benchmark:
@@ -25,16 +27,21 @@ rule qa:
 
 
 rule summary:
-    """What is labelled in a recording, as a table and a plot; suspicious tracks."""
+    """What is labelled in a recording, as a table, a plot and a page; suspicious tracks."""
     input:
         slices=rules.annotate.output.slices,
         clock=rules.clock.output.clock,
         font=FONT,
     output:
-        table="<results>/slices/{id}.summary.tsv",
-        plot="<results>/slices/{id}.summary.png",
+        table=in_report(
+            "<results>/slices/{id}.summary.tsv", "table", "Summary", "table as a file"
+        ),
+        plot=in_report("<results>/slices/{id}.summary.png", "plot", "Summary", "plot"),
+        page=in_report("<results>/slices/{id}.summary.html", "page", "Summary", "table"),
     log:
         "<logs>/summary/{id}.log",
+    benchmark:
+        "<benchmarks>/summary/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
@@ -86,4 +93,3 @@ rule all_qa:
     input:
         every_annotated("<results>/slices/{id}.qa.mp4"),
         every_annotated("<results>/slices/{id}.summary.tsv"),
-        every_annotated("<results>/slices/{id}.summary.png"),

@@ -58,6 +58,8 @@ rule publish_samples:
         record="<results>/published/samples/{id}.json",
     log:
         "<logs>/publish_samples/{id}.log",
+    benchmark:
+        "<benchmarks>/publish_samples/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
@@ -137,7 +139,7 @@ rule release:
         folder=f"{DATASET.results}/release/{DATASET.release_name}",
         description=of_dataset(DataSet.description, sha256),
         acquired=of_dataset(DataSet.recording_files),
-        memory=str(KNOWN / "recordings.json"),
+        memory=str(RELEASED),
         licence_sha256=[sha256(path) for path in LICENCE],
         labels=of_dataset(DataSet.labels),
         revision=revision("release"),

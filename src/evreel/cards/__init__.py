@@ -16,10 +16,5 @@ from evreel.cards.told import Told
 
 Card = Callable[[Told], Mapping[str, bytes]]
 
-CARDS: Mapping[str, Card] = {
-    "croissant": croissant,
-    "index": index,
-    "page": page,
-    "readme": readme,
-}
+CARDS: Mapping[str, Card] = {"croissant": croissant, "index": index, "page": page, "readme": readme}
 """Kind of the files, as the manifest has it → what makes them."""

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from evreel import __version__
-from evreel.cards.index import Column, Table, index, tables
+from evreel.cards.index import Column, Table
 from evreel.cards.told import Told
 from evreel.release.manifest import kind_of
 
@@ -113,7 +113,7 @@ def croissant(told: Told) -> dict[str, bytes]:
         **_about(told),
         **_responsible(told),
         "distribution": [*_tables_of(told), *_sets(told)],
-        "recordSet": [*map(_record_set, tables(told)), *_labels(told)],
+        "recordSet": [*map(_record_set, told.tables), *_labels(told)],
     }
     value = {key: one for key, one in stated.items() if one not in (None, [], "")}
     return {CROISSANT: (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()}
@@ -250,10 +250,9 @@ def _source(text: str) -> dict[str, str]:
 
 def _tables_of(told: Told) -> Iterator[dict[str, Any]]:
     """Yield the tables, each a file with its SHA-256."""
-    written = index(told)
+    written = {table.path: table.parquet for table in told.tables}
     digests = {
-        table.path: (len(written[table.path]), hashlib.sha256(written[table.path]).hexdigest())
-        for table in tables(told)
+        path: (len(data), hashlib.sha256(data).hexdigest()) for path, data in written.items()
     }
     planned = {file.path: (file.size, file.sha256) for file in told.files if not file.id}
     for path, (size, digest) in sorted((digests | planned).items()):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from evreel.cards.index import Table, tables
+from evreel.cards.index import Table
 from evreel.cards.told import Told
 
 TAGS = ("event-camera", "neuromorphic")
@@ -43,7 +43,7 @@ _SIZES = (
 def front_matter(told: Told) -> str:
     """Return the first lines of README.md, from ``---`` to ``---``."""
     keywords = told.dataset.get("keywords") or ()
-    of = tables(told)
+    of = told.tables
     lines = [
         "---",
         f"pretty_name: {_quoted(told.dataset.get('title') or told.title)}",
@@ -63,7 +63,8 @@ def _licence(licence: str) -> Iterator[str]:
     known = _LICENCES.get(licence)
     yield f"license: {known or 'other'}"
     if known is None:
-        yield f"license_name: {_quoted(re.sub('[^a-z0-9.]+', '-', licence.lower()).strip('-'))}"
+        name = re.sub("[^a-z0-9.]+", "-", licence.lower()).strip("-")
+        yield f"license_name: {_quoted(name or 'other')}"
         yield "license_link: LICENSE.txt"
 
 

@@ -10,13 +10,18 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
-from evreel.cards.told import Told
 from evreel.release.facts import RecordingFacts
 from evreel.release.manifest import ListedFile, kind_of
 from evreel.samples.splits import SPLITS
+from evreel.samples.tables import Assigned
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from evreel.cards.told import Told
 
 INDEX = "index.parquet"
 SAMPLES_INDEX = "index_samples.parquet"
@@ -58,6 +63,21 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
 
+    @cached_property
+    def arrow(self) -> pa.Table:
+        """The table in memory."""
+        import pyarrow as pa
+
+        types = {"text": pa.string(), "whole number": pa.int64()}
+        fields = [pa.field(column.name, types[column.type]) for column in self.columns]
+        values = [pa.array(column.values, types[column.type]) for column in self.columns]
+        return pa.table(values, schema=pa.schema(fields))
+
+    @cached_property
+    def parquet(self) -> bytes:
+        """The whole table as Parquet."""
+        return _parquet(self.arrow)
+
     @property
     def splits(self) -> dict[str, str]:
         """Split → path of the table of its rows alone.
@@ -81,21 +101,25 @@ class Table:
 
 
 def tables(told: Told) -> list[Table]:
-    """Return the tables of a release."""
-    return [_recordings(told), *([_samples(told)] if told.samples else [])]
+    """Return the tables of a release; `Told.tables` keeps them."""
+    files = _main_files(told)
+    return [_recordings(told, files), *([_samples(told, files)] if told.samples else [])]
 
 
 def index(told: Told) -> dict[str, bytes]:
     """Return the tables as files: path → bytes, of equal facts always the same."""
     found = {}
-    for table in tables(told):
-        found[table.path] = _parquet(table)
+    for table in told.tables:
+        found[table.path] = table.parquet
         for split, path in table.splits.items():
-            found[path] = _parquet(table, split)
+            found[path] = _parquet(table.arrow, split)
     return found
 
 
-def main_files(told: Told) -> dict[str, dict[str, ListedFile]]:
+_MainFiles = Mapping[str, Mapping[str, ListedFile]]
+
+
+def _main_files(told: Told) -> _MainFiles:
     """Return the files that a table names: recording → ``events``, ``features.<name>``, … → file.
 
     Of several copies of the same boxes, it is the first by path.
@@ -106,7 +130,7 @@ def main_files(told: Told) -> dict[str, dict[str, ListedFile]]:
         if file.id and not kind and file.kind in ("video", "recording"):
             kind = file.kind if not file.path.endswith(".clock.tsv") else "clock"
         if kind == "features":
-            kind = f"features.{PurePosixPath(file.path).parent.name}"
+            kind = f"features.{file.path.rpartition('/')[0].rpartition('/')[2]}"
         if kind and file.id:
             found.setdefault(file.id, {}).setdefault(kind, file)
     return found
@@ -120,8 +144,8 @@ _OF_A_FILE: Mapping[str, tuple[Type, str]] = {
 }
 
 
-def _recordings(told: Told) -> Table:
-    facts, files = told.facts, main_files(told)
+def _recordings(told: Told, files: _MainFiles) -> Table:
+    facts = told.facts
 
     def texts(name: str, meaning: str, of: Callable[[RecordingFacts], str | None]) -> Column:
         return Column(name, "text", meaning, [of(one) or None for one in facts])
@@ -199,49 +223,42 @@ def _classes(told: Told) -> list[str]:
     return [name for name in told.classes if name in seen] + sorted(seen.difference(told.classes))
 
 
-def _samples(told: Told) -> Table:
-    files, rows = main_files(told), told.samples
+_OF_A_SAMPLE: Mapping[str, tuple[Type, str]] = {
+    "recording": ("text", "Name of the recording that the sample is of."),
+    "sample": ("text", "Name of the sample in its recording."),
+    "label": ("text", "Its class."),
+    "group": ("text", "What stays in one split with others."),
+    "split": ("text", "Part of the data set."),
+    "start_us": ("whole number", "Where it begins in its recording, µs."),
+    "stop_us": ("whole number", "Where it ends, µs; the event at that time is not of it."),
+}
 
-    def path(kind: str) -> list[str | None]:
+
+def _samples(told: Told, files: _MainFiles) -> Table:
+    cells = dict(zip(Assigned._fields, zip(*told.samples, strict=True), strict=True))
+    columns = [
+        Column(name, type_, meaning, [cell or None for cell in cells[name]])
+        if type_ == "text"
+        else Column(name, type_, meaning, cells[name])
+        for name, (type_, meaning) in _OF_A_SAMPLE.items()
+    ]
+    for kind, meaning in (
+        ("events", "File of the recording's events."),
+        ("samples", "File that says which events are its."),
+    ):
         paths = {id_: of_one[kind].path for id_, of_one in files.items() if kind in of_one}
-        return [paths.get(row.recording) for row in rows]
-
-    def texts(name: str, meaning: str) -> Column:
-        return Column(name, "text", meaning, [getattr(row, name) or None for row in rows])
-
-    def numbers(name: str, meaning: str) -> Column:
-        return Column(name, "whole number", meaning, [getattr(row, name) for row in rows])
-
-    columns = (
-        texts("recording", "Name of the recording that the sample is of."),
-        texts("sample", "Name of the sample in its recording."),
-        texts("label", "Its class."),
-        texts("group", "What stays in one split with others."),
-        texts("split", "Part of the data set."),
-        numbers("start_us", "Where it begins in its recording, µs."),
-        numbers("stop_us", "Where it ends, µs; the event at that time is not of it."),
-        Column("file.events.path", "text", "File of the recording's events.", path("events")),
-        Column(
-            "file.samples.path", "text", "File that says which events are its.", path("samples")
-        ),
-    )
+        values = [paths.get(id_) for id_ in cells["recording"]]
+        columns.append(Column(f"file.{kind}.path", "text", meaning, values))
     key = ("recording", "sample")
-    return Table("samples", SAMPLES_INDEX, "One row per sample.", key, columns)
+    return Table("samples", SAMPLES_INDEX, "One row per sample.", key, tuple(columns))
 
 
-def _parquet(table: Table, split: str | None = None) -> bytes:
-    """Return a table, or its rows of one split, as Parquet."""
-    import pyarrow as pa
+def _parquet(table: pa.Table, split: str | None = None) -> bytes:
+    """Return a table, or its rows of one split, as Parquet; of equal tables the same bytes."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    types = {"text": pa.string(), "whole number": pa.int64()}
-    fields = [pa.field(column.name, types[column.type]) for column in table.columns]
-    made = pa.table(
-        [pa.array(column.values, types[column.type]) for column in table.columns],
-        schema=pa.schema(fields),
-    )
-    if split is not None:
-        made = made.filter(pa.array([value == split for value in made["split"].to_pylist()]))
+    rows = table if split is None else table.filter(pc.equal(table["split"], split))
     target = io.BytesIO()
-    pq.write_table(made, target, compression="zstd", store_schema=False)
+    pq.write_table(rows, target, compression="zstd", store_schema=False)
     return target.getvalue()

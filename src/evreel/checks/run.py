@@ -188,8 +188,39 @@ def _existing(path: str | Path) -> Path:
     return place
 
 
-def _report(found: Iterable[Finding], looked_at: int, not_looked_at: int = 0) -> Report:
-    return Report(tuple(sorted(set(found))), looked_at, not_looked_at)
+def _report(
+    found: Iterable[Finding],
+    looked_at: int,
+    not_looked_at: int = 0,
+    files: Iterable[Entry] = (),
+) -> Report:
+    once = _once(set(found), {file.path: file for file in files})
+    return Report(tuple(sorted(once)), looked_at, not_looked_at)
+
+
+def _once(found: Iterable[Finding], files: Mapping[str, Entry]) -> Iterator[Finding]:
+    """Yield findings, those that are the same in copies of one file as one that names them all."""
+    alike: dict[Finding, list[str]] = {}
+    for finding in sorted(found):
+        alike.setdefault(replace(finding, path=""), []).append(finding.path)
+    for finding, paths in alike.items():
+        of_content: dict[str, list[str]] = {}
+        sizes = Counter(files[path].size for path in paths if path in files)
+        for path in paths:
+            # Only what may be a copy is read.
+            may_be = path in files and sizes[files[path].size] > 1
+            content = _content(files[path]) if may_be else None
+            of_content.setdefault(content or path, []).append(path)
+        for first, *copies in of_content.values():
+            yield replace(finding, path=first, copies=tuple(copies))
+
+
+def _content(file: Entry) -> str | None:
+    """Return what stands for a file's bytes, None if it cannot be read."""
+    try:
+        return f"sha256:{sha256(file.location)}"
+    except (EvreelError, OSError):
+        return None
 
 
 def _checked_file(place: Path, kind: str, progress: Progress) -> Report:
@@ -234,6 +265,7 @@ def _checked_folder(
         found,
         len(folder.files) + len(folder.maps) + len(known) + sum(r.looked_at for r in releases),
         len(folder.others) - len(known) + sum(r.not_looked_at for r in releases),
+        [*folder.files, *of_releases, *others],
     )
 
 

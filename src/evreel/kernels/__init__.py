@@ -22,7 +22,8 @@ def kernel(function: Function) -> Function:
     No entry for C, which nobody calls: that saves a twentieth of the compilation.
     If no folder for the cache is writable, each process compiles again.
     """
-    made: Any = numba.njit(nogil=True, no_cfunc_wrapper=True)(function)
+    flags: Any = {"nogil": True, "no_cfunc_wrapper": True}
+    made: Any = numba.njit(**flags)(function)
     if made is not function:  # as it is with NUMBA_DISABLE_JIT
         try:
             made._cache = SharedCache(function)  # as ``cache=True`` does with numba's own

@@ -63,6 +63,7 @@ _LIBRARIES = (
     "lz4",
     "numba",
     "numpy",
+    "pyarrow",
     "zstandard",
 )
 

@@ -6,6 +6,7 @@ they need inside, so that a step without a kernel does not pay for numba's impor
 """
 
 from evreel.annotations.aligning import AlignSettings
+from evreel.cvat.settings import CvatSettings
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
@@ -24,6 +25,7 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.exports.rvt_labels import RvtSettings
+from evreel.release.shards import ShardSettings
 from evreel.steps.acquire import acquire
 from evreel.steps.align import align, as_table
 from evreel.steps.annotate import annotate
@@ -32,6 +34,7 @@ from evreel.steps.check import audit, check, verify
 from evreel.steps.clock import clock, clock_by_hand
 from evreel.steps.common import LOG, given, given_each, logged, memory_error, os_error
 from evreel.steps.cut import cut
+from evreel.steps.cvat import cvat_pull, cvat_push
 from evreel.steps.draw import draw
 from evreel.steps.enrich import enrich
 from evreel.steps.events import Source, as_store, events
@@ -46,6 +49,7 @@ from evreel.steps.qa import qa
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
 from evreel.steps.samples import samples
+from evreel.steps.shards import shards, unpack
 from evreel.steps.simulate import simulate
 from evreel.steps.splits import splits
 from evreel.steps.summary import summary
@@ -62,6 +66,7 @@ __all__ = [
     "BoxesSettings",
     "ClockSettings",
     "CutSettings",
+    "CvatSettings",
     "EventsSettings",
     "FeatureBoxesSettings",
     "FeatureSettings",
@@ -73,6 +78,7 @@ __all__ = [
     "RegularWindows",
     "ReleaseSettings",
     "RvtSettings",
+    "ShardSettings",
     "Source",
     "SplitsSettings",
     "VideoSettings",
@@ -89,6 +95,8 @@ __all__ = [
     "clock",
     "clock_by_hand",
     "cut",
+    "cvat_pull",
+    "cvat_push",
     "describe",
     "draw",
     "enrich",
@@ -109,10 +117,12 @@ __all__ = [
     "release",
     "release_plan",
     "samples",
+    "shards",
     "simulate",
     "splits",
     "summary",
     "table",
+    "unpack",
     "verify",
     "video",
 ]

@@ -12,6 +12,7 @@ from evreel.errors import ReleaseError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import sha256
 from evreel.steps.common import LOG
+from evreel.text import size_text
 
 if TYPE_CHECKING:
     from evreel.checks.finding import Report
@@ -128,7 +129,7 @@ def release(
             digest = sha256(folder / MANIFEST).removeprefix("sha256:")
             written.write_text(f"{digest}  {folder.name}/{MANIFEST}\n", encoding="utf-8")
     size = sum(file.size for file in made.files)
-    LOG.info("%s: %d files, %.1f MB", folder.name, len(made.files), size / 1e6)
+    LOG.info("%s: %d files, %s", folder.name, len(made.files), size_text(size))
 
 
 def _licence_text(path: str | Path) -> str:

@@ -52,7 +52,7 @@ def people_in(path: str | Path) -> People:
     if not _may_be_xml(path):
         return People(0, 0)
     with open_xml(path) as (file, _):
-        head = _head(file, path)
+        head = head_of(file, path)
     said = {b" ".join(_TAG.sub(b" ", match[3]).split()) for match in _PERSON.finditer(head)}
     said -= {b"", NOBODY.encode()}
     return People(len(said), sum(b"@" in each for each in said))
@@ -115,12 +115,12 @@ def _as_in(member: zipfile.ZipInfo) -> zipfile.ZipInfo:
 
 
 def _copy(file: BinaryIO, made: BinaryIO, path: Path) -> None:
-    head = _head(file, path)
+    head = head_of(file, path)
     made.write(_PERSON.sub(lambda match: match[1] + b"\n" * match[3].count(b"\n") + match[4], head))
     shutil.copyfileobj(file, made)
 
 
-def _head(file: BinaryIO, path: Path) -> bytes:
+def head_of(file: BinaryIO, path: Path) -> bytes:
     """Return what is read up to the end of the head, and perhaps a little more."""
     head = b""
     while piece := file.read(_PIECE_BYTES):

@@ -21,7 +21,7 @@ from evreel.cards.page.data import (
     pieces,
 )
 from evreel.cards.page.markup import Markup, clean, joined, name, table, tag
-from evreel.cards.page.numbers import as_size, count, duration, rounded
+from evreel.cards.page.numbers import count, duration, rounded
 from evreel.cards.page.plots import colour, figures
 from evreel.cards.told import Told
 from evreel.release.example import EXAMPLE
@@ -29,6 +29,7 @@ from evreel.release.facts import BINS, Totals
 from evreel.release.licences import address_of
 from evreel.release.manifest import MANIFEST, SUMS
 from evreel.samples.tables import Assigned
+from evreel.text import size_text
 from evreel.video.canvas import Theme
 from evreel.video.labelled import colour_of
 
@@ -170,7 +171,7 @@ def _tiles(told: Told) -> Iterator[Markup]:
         yield _tile("Samples", count(sum(total.samples.values())))
     if told.labels:
         yield _tile("Classes", count(len(told.labels)))
-    yield _tile("Data", as_size(size), _counted(len(told.files), "file"))
+    yield _tile("Data", size_text(size), _counted(len(told.files), "file"))
 
 
 def _tile(what: str, values: str | list[str], more: str = "") -> Markup:

@@ -45,20 +45,6 @@ def rounded(value: float) -> str:
     return f"{value:.3g}"
 
 
-def as_size(n: int) -> str:
-    """Return a number of bytes.
-
-    Examples
-    --------
-    >>> as_size(12), as_size(812_345), as_size(1_234_567_890)
-    ('12 B', '812 kB', '1.23 GB')
-    """
-    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if n >= size:
-            return f"{n / size:,.3g} {unit}" if n < 1000 * size else f"{n / size:,.0f} {unit}"
-    return f"{n} B"
-
-
 def share(part: float, whole: float) -> str:
     """Return a part of a whole in percent.
 

@@ -51,10 +51,10 @@ const evreel = (() => {
   }
 
   function size(n) {
-    for (const [unit, text] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
-      if (n >= unit) return `${Number((n / unit).toPrecision(3)).toLocaleString("en-US")} ${text}`;
-    }
-    return `${n} B`;
+    if (n < 999.5) return `${n} B`;
+    let [value, unit] = [n / 1e3, "kB"];
+    for (const larger of ["MB", "GB", "TB"]) if (value >= 999.5) [value, unit] = [value / 1e3, larger];
+    return `${value < 99.95 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
   }
 
   function table(head, rows, label, texts) {
