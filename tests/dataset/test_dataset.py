@@ -171,7 +171,7 @@ def test_preview__shows_what_labels_the_recording():
     }
     of_slices = {"slices": "results/slices/{}.h5", "clock": "results/video/{}.clock.tsv"}
     of_boxes = {"boxes": "results/boxes/{}_bbox.npy"}
-    shown = {"plain": of_slices, "drawn": of_slices, "boxes": of_boxes, "both": of_boxes}
+    shown = {"plain": {}, "drawn": of_slices, "boxes": of_boxes, "both": of_boxes}
     cut = {"plain": {"cut": "results/cuts/{}.tsv"}}
     for found, wanted in ((data_set(rows), shown), (data_set(rows, SAMPLES), shown | cut)):
         for id_ in rows:
