@@ -476,6 +476,15 @@ def test_looking__by_hand_prints_and_writes_what_the_steps_make(tmp_path, capfd)
     )
     assert main(["qa", slices, "--clock", clock, "-o", video, "--magnify", "2"]) == 0
     assert "q.mp4: 10 frames of 480x112" in capfd.readouterr().err
+    store, short = str(tmp_path / "events.h5"), str(tmp_path / "p.mp4")
+    shown = ["--slices", slices, "--clock", clock]
+    assert main(["preview", store, *shown, "-o", short, "--max-frames", "4"]) == 0
+    assert "p.mp4: 4 frames of 720x552" in capfd.readouterr().err
+    poster = (tmp_path / "p.jpg").read_bytes()
+    other = str(tmp_path / "other.jpg")
+    assert main(["preview", store, *shown, "-o", short, "--poster", other]) == 0
+    assert (tmp_path / "other.jpg").read_bytes() == poster
+    capfd.readouterr()
     assert main(["summary", slices, "--clock", clock, "-o", table, "--plot", plot]) == 0
     printed = capfd.readouterr().out.splitlines()
     written = (tmp_path / "s.tsv").read_text(encoding="utf-8").splitlines()

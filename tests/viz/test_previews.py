@@ -223,6 +223,14 @@ def test_poster__is_the_frame_with_most_of_the_sensor_alone(tmp_path):
     assert len(drawn) == 3
 
 
+@pytest.mark.parametrize("sensor", [(1, 1), (1, 3000), (3000, 2)])
+def test_sensor__of_any_form_has_a_preview(tmp_path, sensor):
+    store = store_of(tmp_path / "s.h5", Events([0, 5], [0, 0], [0, 0], [1, 0], Sensor(*sensor)))
+    assert steps.preview(store, tmp_path / "p.mp4", tmp_path / "p.jpg") == 1
+    with Image.open(tmp_path / "p.jpg") as picture:
+        assert max(picture.size) <= viz.POSTER_PX
+
+
 def test_large_sensor__is_reduced_with_its_outlines():
     sensor = (720, 1280)
     assert sized(sensor, 640) == (1, 2)

@@ -148,7 +148,9 @@ def test_edited_xml__rebuilds_that_recordings_slices_and_the_release(copied):
     text = xml.read_text(encoding="utf-8")
     xml.write_text(text.replace("<name>one</name>", "<name>one again</name>"), encoding="utf-8")
     assert text != xml.read_text(encoding="utf-8")
-    assert planned(copied) == ["all", "annotate", "publish_slices", "release", "summary"]
+    assert planned(copied) == [
+        *("all", "annotate", "preview", "publish_slices", "release", "summary")
+    ]
 
 
 def test_jobs_of_one_recording__are_released_and_each_is_judged_by_its_content(copied):
@@ -182,7 +184,7 @@ def test_jobs_of_one_recording__are_released_and_each_is_judged_by_its_content(c
 
     change_table(copied, in_jobs)
     assert planned(copied) == [
-        *("all", "annotate", "publish_slices", "release", "release_plan", "summary")
+        *("all", "annotate", "preview", "publish_slices", "release", "release_plan", "summary")
     ]
     build(copied, "--cores", "2")
     with SlicesFile(copied / "results" / "slices" / "one.h5") as slices:
@@ -197,7 +199,9 @@ def test_jobs_of_one_recording__are_released_and_each_is_judged_by_its_content(c
     second = copied / "jobs" / "b.xml"
     second.write_text(second.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     os.utime(second, (1, 1))
-    assert planned(copied) == ["all", "annotate", "publish_slices", "release", "summary"]
+    assert planned(copied) == [
+        *("all", "annotate", "preview", "publish_slices", "release", "summary")
+    ]
 
 
 def test_times_of_another_camera_and_finished_frames__are_seen_by_their_content(copied):
@@ -377,6 +381,7 @@ def test_new_row__builds_only_it_and_the_release(copied):
             "clock",
             "events",
             "features",
+            "preview",
             "publish_events",
             *["publish_features"] * 2,
             "publish_slices",
@@ -469,7 +474,8 @@ def test_settings_of_other_steps__rebuild_nothing(copied):
     assert set(planned(copied)) <= {"all", "release"}  # which carries the config
     write_config(copied, {**CONFIG, "labels": [*CONFIG["labels"], "bus"]})
     assert planned(copied) == [
-        *("all", *["annotate"] * 2, *["publish_slices"] * 2, "release", *["summary"] * 2)
+        *("all", *["annotate"] * 2, *["preview"] * 2, *["publish_slices"] * 2, "release"),
+        *["summary"] * 2,
     ]
 
 
@@ -537,7 +543,7 @@ def test_boxes_by_windows__are_made_of_labels_and_windows_and_never_make_a_featu
     text = xml.read_text(encoding="utf-8")
     xml.write_text(text + "\n", encoding="utf-8")
     assert planned(copied) == [
-        *("all", "annotate", "feature_boxes", "publish_slices", "release", "summary")
+        *("all", "annotate", "feature_boxes", "preview", "publish_slices", "release", "summary")
     ]
     xml.write_text(text, encoding="utf-8")
     write_config(copied, with_boxes(window_us=20_000))
@@ -550,7 +556,7 @@ def test_boxes_by_windows__are_made_of_labels_and_windows_and_never_make_a_featu
     shutil.rmtree(copied / ".snakemake")  # as where results were copied from elsewhere
     edited_long_ago(xml, lambda text: text + "\n")
     assert planned(copied) == [
-        *("all", "annotate", "feature_boxes", "publish_slices", "release", "summary")
+        *("all", "annotate", "feature_boxes", "preview", "publish_slices", "release", "summary")
     ]
     (copied / "results" / "features" / "histogram" / "two_bbox_first.npy").unlink()
     assert planned(copied, "all_features").count("feature_boxes") == 2
@@ -603,7 +609,9 @@ def test_dry_run__says_why_each_job_runs(copied):
     run = snakemake(copied, "-n")
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", run.stdout, re.MULTILINE)
     why = {name: re.search(r"reason: (.*)", job)[1] for name, job in jobs}
-    assert set(why) == {"all", "annotate", "video", "release", "summary"}
+    assert set(why) == {
+        *("all", "annotate", "preview", "publish_slices", "release", "summary", "video")
+    }
     assert "Missing output files: results/slices/one.h5" in why["annotate"]
     assert "Params have changed" in why["video"]
     assert "'ultrafast'" in why["video"]
@@ -737,7 +745,9 @@ def edited_long_ago(path, edit):
 
 def test_edited_xml__is_seen_though_its_time_is_older_than_what_was_made_from_it(copied):
     edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text.replace("xtl", "xtl", 1) + "\n")
-    assert planned(copied) == ["all", "annotate", "publish_slices", "release", "summary"]
+    assert planned(copied) == [
+        *("all", "annotate", "preview", "publish_slices", "release", "summary")
+    ]
     assert "before: {'rois': '" in build(copied, "-n", "all_slices")
 
 
@@ -746,7 +756,9 @@ def test_edited_xml__is_seen_where_snakemake_has_no_records(copied):
     assert planned(copied) == []
     edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text + "\n")
     assert "slices/one.h5: was made from other files than there are now" in build(copied, "-n")
-    assert planned(copied) == ["all", "annotate", "publish_slices", "release", "summary"]
+    assert planned(copied) == [
+        *("all", "annotate", "preview", "publish_slices", "release", "summary")
+    ]
 
 
 def test_edited_recording__is_seen_though_its_time_and_size_are_the_same(copied):

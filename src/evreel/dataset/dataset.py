@@ -239,9 +239,10 @@ class DataSet:
 
         def file(id_: str) -> str | None:
             shown: dict[str, str] = {}
-            if self.row(id_).get("boxes"):
+            row = self.row(id_)
+            if row.get("boxes"):
                 shown["boxes"] = self.boxes_file(id_)
-            elif self.is_annotated(id_):
+            elif any(row.get(name) for name in ANNOTATIONS):
                 shown["slices"] = f"{self.results}/slices/{id_}.h5"
                 shown["clock"] = f"{self.results}/video/{id_}{CLOCK_SUFFIX}"
             elif self.cutting(id_) is not None:

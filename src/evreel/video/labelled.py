@@ -34,6 +34,9 @@ _HUES: tuple[Colour, ...] = (
 _SHADES = (0.0, 0.25, 0.45)
 """How far the colours of tracks of one label are towards white, by track number modulo 3."""
 
+MOST_MAGNIFIED = 64
+"""Most picture pixels per sensor pixel, on each axis."""
+
 _LEAST_LONG_SIDE_PX = 640
 _LEAST_WIDTH_PX = 480
 _SHARP_FROM_PX = 1000
@@ -77,7 +80,7 @@ class Showing(Settings):
         "Whole number of picture pixels per sensor pixel; null chooses one that makes a picture of "
         "at least 640 px.",
         minimum=1,
-        maximum=64,
+        maximum=MOST_MAGNIFIED,
         help="Whole number of picture pixels per sensor pixel; default: one that makes a picture "
         "of at least 640 px.",
     )

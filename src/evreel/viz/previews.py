@@ -26,7 +26,14 @@ from evreel.geometry import corners, is_finite
 from evreel.samples.samples import Samples
 from evreel.text import nfc
 from evreel.timebase import FrameClock, Int64Array
-from evreel.video.labelled import Image, LabelledPictures, Moment, Outline, Showing
+from evreel.video.labelled import (
+    MOST_MAGNIFIED,
+    Image,
+    LabelledPictures,
+    Moment,
+    Outline,
+    Showing,
+)
 from evreel.video.text import Font, shortened
 from evreel.viz.moments import Moments, Piece
 
@@ -54,11 +61,11 @@ def sized(sensor: tuple[int, int], longest_px: int) -> tuple[int, int]:
 
     Examples
     --------
-    >>> [sized(sensor, 720) for sensor in ((34, 34), (260, 346), (480, 640), (720, 1280))]
-    [(21, 1), (2, 1), (1, 1), (1, 2)]
+    >>> [sized(sensor, 720) for sensor in ((1, 2), (34, 34), (260, 346), (480, 640), (720, 1280))]
+    [(64, 1), (21, 1), (2, 1), (1, 1), (1, 2)]
     """
     longest = max(sensor)
-    return max(longest_px // longest, 1), -(-longest // longest_px)
+    return min(max(longest_px // longest, 1), MOST_MAGNIFIED), -(-longest // longest_px)
 
 
 def stretch(weight: npt.ArrayLike, most: int, second: npt.ArrayLike | None = None) -> range:

@@ -158,12 +158,12 @@ def _tiles(told: Told) -> Iterator[Markup]:
     sensors = sorted({(of.width, of.height) for one in told.facts if (of := one.events)})
     size = sum(file.size for file in told.files)
     tracks = sum(total.tracks.values())
-    sensor = ", ".join(f"{width} × {height}" for width, height in sensors[:3])
+    sizes = [f"{width} × {height}" for width, height in sensors[:3]]
     yield _tile("Recordings", count(total.recordings), _parts_of(told))
     if sensors:
         yield _tile("Events", count(total.events), _rate(total))
         yield _tile("Time", duration(total.duration_us), _labelled(total))
-        yield _tile("Sensor, px", sensor + (" …" if len(sensors) > 3 else ""))
+        yield _tile("Sensor, px", sizes, f"of {len(sensors)} sizes" if len(sensors) > 3 else "")
     if total.boxes:
         boxes = sum(total.boxes.values())
         yield _tile("Boxes", count(boxes), f"of {_counted(tracks, 'object')}")
@@ -174,11 +174,12 @@ def _tiles(told: Told) -> Iterator[Markup]:
     yield _tile("Data", size_text(size), _counted(len(told.files), "file"))
 
 
-def _tile(what: str, value: str, more: str = "") -> Markup:
+def _tile(what: str, values: str | list[str], more: str = "") -> Markup:
+    each = [values] if isinstance(values, str) else values
+    shown = _between([tag("b", value) for value in each], ", ")
     below = [tag("span", more)] if more else []
-    return tag(
-        "div", tag("dt", what), tag("dd", value, *below, class_="long" if len(value) > 14 else None)
-    )
+    size = "long" if len(each) > 1 or len(each[0]) > 9 else None
+    return tag("div", tag("dt", what), tag("dd", *shown, *below, class_=size))
 
 
 def _parts_of(told: Told) -> str:

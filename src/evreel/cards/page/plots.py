@@ -163,7 +163,8 @@ def _samples_over_time(told: Told) -> dict[str, list[int]]:
 
 
 def _largest_first(found: Mapping[str, list[int]]) -> dict[str, list[int]]:
-    return dict(sorted(found.items(), key=lambda item: (-sum(item[1]), item[0])))
+    ordered = sorted(found.items(), key=lambda item: (-sum(item[1]), item[0]))
+    return {label: counts for label, counts in ordered if sum(counts)}
 
 
 def _summed(told: Told, of: str, n: int) -> dict[str, list[int]]:
