@@ -19,8 +19,9 @@ from evreel.dataset.documents import config_problem
 
 min_version("9.20")
 
-# A config file named on the command line stands instead of this one, not on top of it.
-if not workflow.overwrite_configfiles:
+# A config file named on the command line, or by a workflow that has this one as a module, stands
+# instead of this one, not on top of it.
+if not (workflow.overwrite_configfiles or workflow.modifier.skip_configfile):
     if problem := config_problem("config.yaml"):
         sys.exit(problem)
 
