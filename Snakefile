@@ -23,8 +23,9 @@ min_version("9.20")
 report: "workflow/report/workflow.rst"
 
 
-# A config file named on the command line stands instead of this one, not on top of it.
-if not workflow.overwrite_configfiles:
+# A config file named on the command line, or by a workflow that has this one as a module, stands
+# instead of this one, not on top of it.
+if not (workflow.overwrite_configfiles or workflow.modifier.skip_configfile):
     if problem := config_problem("config.yaml"):
         sys.exit(problem)
 

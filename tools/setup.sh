@@ -50,6 +50,14 @@ fi
 
 "$uv" sync --quiet --frozen --inexact $compile --no-python-downloads --python "$python" "$@"
 
+# `pip install` in the activated environment has to install there, not with the pip of another Python.
+# Without a network, it is the pip that comes with Python. It stays when setup runs again.
+environment=${UV_PROJECT_ENVIRONMENT:-.venv}
+own=$environment/bin/python
+[ -x "$environment/bin/pip" ] || "$uv" pip install --quiet --python "$own" pip 2>/dev/null ||
+    "$own" -m ensurepip --default-pip >/dev/null 2>&1 ||
+    echo "evreel set-up: there is no pip to be had; in this environment use: uv pip install" >&2
+
 if [ "${TORCH:-}" = yes ]; then
     .venv-torch/bin/python -m pip install --quiet --no-deps --requirement tools/torch.txt
 fi

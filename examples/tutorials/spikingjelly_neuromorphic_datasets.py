@@ -5,8 +5,9 @@ SpikingJelly's tutorial "Neuromorphic datasets processing", step by step: events
 frames of a fixed duration, padded to a batch, a function of one's own, and a look at the frames.
 Its lines are the same; the imports are of `evreel.compat.spikingjelly`.
 
-It runs in a few seconds, on data that it simulates. With the real DVS128 Gesture, leave out the
-stand-in, and put DvsGesture.tar.gz into the folder ``download`` of your ``root_dir``.
+It runs in a few seconds, on data that it simulates; its last step, which makes batches, needs
+PyTorch: pip install 'evreel[torch]'. With the real DVS128 Gesture, leave out the stand-in, and put
+DvsGesture.tar.gz into the folder ``download`` of your ``root_dir``.
 """
 
 import hashlib

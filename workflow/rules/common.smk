@@ -78,7 +78,6 @@ os.environ.update(
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
 RELEASED = KNOWN / "recordings.json"
-SETTLED = ("acquire", "archive")
 
 # What the end of a run tells is from a log of its own: Snakemake's says no more than it shows.
 RUN_LOG = KNOWN / "run.log"
@@ -174,10 +173,11 @@ def run_failed_again(logs):
     It records a job that failed as one that did not, and lets a file be missing as long as what was
     made of it is there: the same command would say that there is nothing to do.
     """
+    acquired = [Path(DATASET.results, name) for name in ("recordings", "archives")]
     for job in failed_jobs(text_of_run(logs)):
-        for path in job.output.split(", ") if job.rule not in SETTLED else ():
+        for path in job.output.split(", "):
             record = record_of(path)
-            if record.is_file():
+            if Path(path).parent not in acquired and record.is_file():
                 known = json.loads(record.read_bytes())
                 known["params"] = [*known["params"], "'failed'"]
                 record.write_text(json.dumps(known), encoding="utf-8")
