@@ -128,13 +128,13 @@ def test_making__tells_the_settings_that_say_something():
     config = {
         "events": {"crop": None, "max_pixel_hz": 500.0},
         "slices": {"window_us": 50_000, "tail": "keep", "origin_us": 0},
-        "features": {"counts": {"representation": "histogram", "parameters": {"bins": 5}}},
+        "features": {"counts": {"representation": "voxel_grid", "parameters": {"bins": 5}}},
         "samples": None,
     }
     text = section(card(config=config), "How it was made")
-    assert "- events: `max_pixel_hz` 500.0\n" in text
-    assert "- slices: `window_us` 50000, `tail` keep, `origin_us` 0\n" in text
-    assert "- features/counts: `representation` histogram, `parameters/bins` 5" in text
+    assert "- events: `max_pixel_hz: 500.0`\n" in text
+    assert "- slices: `window_us: 50000`, `tail: keep`, `origin_us: 0`\n" in text
+    assert "- features/counts: `representation: voxel_grid`, `parameters/bins: 5`" in text
 
 
 def test_findings__are_told_up_to_a_limit():

@@ -332,7 +332,8 @@ def _said(group: Mapping[str, Any], before: str = "") -> Iterator[str]:
             yield from _said(value, f"{before}{name}/")
         elif value is not None and value is not False and value not in ("", [], ()):
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield f"`{before}{name}` {_text(text)}"
+            shown = " ".join(text.replace("`", "'").split())
+            yield f"`{before}{name}: {shown}`"
 
 
 def _before_use(told: Told) -> Iterator[str]:
