@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evreel import __version__
+from evreel.folders import folder_of, listing_of, state_of
 
 STEP_REVISIONS: Mapping[str, int] = {
     "acquire": 1,
@@ -27,7 +28,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "features": 5,
     "feature_boxes": 1,
     "publish": 1,
-    "release": 6,
+    "release": 7,
 }
 """One integer per step, raised when its output changes; the workflow passes it as a parameter."""
 
@@ -102,17 +103,23 @@ def digest_of(value: Any) -> str:
 
 
 def state(path: str | Path) -> list[int]:
-    """Return what of a file shows that its bytes may have changed.
+    """Return what of a file shows that its bytes may have changed, or of a folder's files.
 
     Size, inode, and the times of its last change. One of these times is set by the system, and no
     program can set it back.
     """
+    folder = folder_of(path)
+    if folder is not None:
+        return state_of(folder)
     status = Path(path).stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def sha256(path: str | Path) -> str:
-    """Return ``sha256:<hex>`` of a file's bytes, read in pieces."""
+    """Return ``sha256:<hex>`` of a file's bytes, read in pieces; of a folder, of its listing."""
+    folder = folder_of(path)
+    if folder is not None:
+        return f"sha256:{listing_of(folder).sha256}"
     with Path(path).open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -138,23 +138,22 @@ def test_licence__is_an_address_where_spdx_has_one(licence, stated):
 
 
 def test_warning__names_all_keys_that_say_nothing():
-    assert unstated(told()) == []
-    assert unstated_notice(told()) is None
-    empty = told(dataset={}, licence="NOASSERTION")
-    notice = unstated_notice(empty)
-    assert len(unstated(empty)) == 12
+    assert unstated(STATED, "CC0-1.0") == []
+    assert unstated_notice(STATED, "CC0-1.0") is None
+    notice = unstated_notice({}, "NOASSERTION")
+    assert len(unstated({}, "NOASSERTION")) == 12
     assert "\n" not in notice
     for key in ("dataset/description", "dataset/rai/data_biases", "release/licence"):
         assert key in notice
-    own = told(dataset=STATED | {"creators": None, "derived_from": []})
-    assert unstated(own) == []
-    nobody = told(dataset=STATED | {"creators": None, "organizations": None})
-    assert unstated(nobody) == ["dataset/creators or dataset/organizations"]
+    own = STATED | {"creators": None, "derived_from": []}
+    assert unstated(own, "CC0-1.0") == []
+    nobody = STATED | {"creators": None, "organizations": None}
+    assert unstated(nobody, "CC0-1.0") == ["dataset/creators or dataset/organizations"]
 
 
 def test_warning__names_keys_that_the_config_has():
     known = settings_of(Description), settings_of(ResponsibleAI)
-    for key in " or ".join(unstated(told(dataset={}))).split(" or "):
+    for key in " or ".join(unstated({}, "CC0-1.0")).split(" or "):
         *group, name = key.split("/")
         assert name in (known[1] if group[-1] == "rai" else known[0])
 
@@ -165,4 +164,4 @@ def test_example_of_the_page__states_all_that_venues_ask_for():
     example = example.replace("[2025-11-03, 2025-12-19]", "['2025-11-03', '2025-12-19']")
     stated = yaml.safe_load(example)["dataset"]
     assert list(mistakes(Description, stated)) == []
-    assert unstated(told(dataset=read(Description, stated).plain())) == []
+    assert unstated(read(Description, stated).plain(), "CC0-1.0") == []

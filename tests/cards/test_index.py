@@ -30,7 +30,8 @@ def test_index__has_a_typed_row_per_recording():
         *(2, None),
     )
     types = {str(field.type) for field in pq.read_schema(io.BytesIO(data))}
-    assert types == {"string", "int64"}
+    assert types == {"string", "int64", "list<element: string>"}
+    assert (park["labels"], town["labels"]) == (["car", "path"], ["car", "bicycle"])
 
 
 def test_index__names_each_main_file_with_its_digests():
@@ -53,7 +54,13 @@ def test_index__of_boxes_without_any_says_0_and_not_null():
     park, _ = told().facts
     park = replace(park, boxes={})
     (row,) = rows(index(told(facts=[park]))[INDEX])
-    assert (row["boxes"], row["tracks"]) == (0, 0)
+    assert (row["boxes"], row["tracks"], row["labels"]) == (0, 0, [])
+
+
+def test_index__of_a_recording_without_labels_says_null():
+    park, _ = told().facts
+    (row,) = rows(index(told(facts=[replace(park, boxes=None)]))[INDEX])
+    assert (row["boxes"], row["labels"]) == (None, None)
 
 
 def test_index__has_a_row_per_sample_where_there_are_samples():

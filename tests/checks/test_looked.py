@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,25 +44,28 @@ def releases(planted, tmp_path_factory):
     folder = tmp_path_factory.mktemp("looked")
     store = planted.folder / "stores" / "other_events.h5"
     plan, ready = [], []
+
+    def made_ready(kind, source, name):
+        target = folder / "published" / kind / f"{name}.h5"
+        published = folder / "published" / "events" / "sound.h5"
+        steps.publish(
+            *(source, target, target.with_suffix(".json"), steps.PublishSettings()),
+            store=store if published.exists() else None,
+            published=published if published.exists() else None,
+        )
+        return target
+
+    sound = made_ready("events", store, "sound")
     for k, (kind, path) in enumerate(faulty(planted.folder, store)):
-        id_ = f"r{k}"
-        files = [("events", path if kind == "events" else store)]
-        files += [(kind, path)] if kind != "events" else []
-        entries, published = [], None
-        for of, source in files:
-            target = folder / "published" / of / f"{id_}.h5"
-            try:
-                steps.publish(
-                    *(source, target, target.with_suffix(".json"), steps.PublishSettings()),
-                    store=None if of == "events" else store,
-                    published=published,
-                )
-            except EvreelError:  # damaged: it is in no release
-                continue
-            published = target if of == "events" else published
-            entries.append((f"train/{of}/{id_}.h5", source, target, of))
-        plan += [PlanEntry(path, source, of, id_, "train") for path, source, _, of in entries]
-        ready += [PlanEntry(path, target, of, id_, "train") for path, _, target, of in entries]
+        try:
+            files = [(kind, path, made_ready(kind, path, f"r{k}"))]
+        except EvreelError:  # damaged: it is in no release
+            continue
+        files += [] if kind == "events" else [("events", store, sound)]
+        for of, source, target in files:
+            entry = PlanEntry(f"train/{of}/r{k}.h5", source, of, f"r{k}", "train")
+            plan.append(entry)
+            ready.append(replace(entry, source=target))
     assert len(plan) > 60
     reports = []
     some = [k for k, entry in enumerate(plan) if int(entry.id[1:]) % 4 == 0]

@@ -33,22 +33,22 @@ def test_check__finds_in_one_file_what_the_audit_finds_there(planted):
 
 def test_finding__in_copies_of_one_file_is_one_that_names_them_all(tmp_path, capsys):
     places = ("features/h/park_bbox.npy", "slices/park_bbox.npy", "voxels/park_bbox.npy")
-    for place in (*places, "other/park_bbox.npy"):
-        (tmp_path / place).parent.mkdir(parents=True)
+    for place in (*places, "other/park_bbox.npy", "other/tree_bbox.npy"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         write_boxes(tmp_path / place, [20, 10])
-    # The same is found in it, and it is another file.
+    # In these the same is found: one is another file, and one is of another recording.
     write_boxes(tmp_path / "other" / "park_bbox.npy", [20, 10], x=3)
     (tmp_path / places[2]).unlink()
     (tmp_path / places[2]).symlink_to(tmp_path / places[0])
-    other, copied = (f for f in check(tmp_path).findings if f.check == "box_order")
-    if other.path != "other/park_bbox.npy":
-        other, copied = copied, other
-    assert (other.path, other.copies) == ("other/park_bbox.npy", ())
+    found = {f.path: f for f in check(tmp_path).findings if f.check == "box_order"}
+    assert list(found) == [places[0], "other/park_bbox.npy", "other/tree_bbox.npy"]
+    copied, *others = found.values()
+    assert [other.copies for other in others] == [(), ()]
     assert (copied.path, copied.copies) == (places[0], places[1:])
     assert str(copied).endswith(f"(also in 2 copies of it: {places[1]}, {places[2]})")
     assert main(["check", str(tmp_path), "--json"]) == 1
-    found = [f for f in json.loads(capsys.readouterr().out) if f["check"] == "box_order"]
-    assert sorted(f.get("copies", []) for f in found) == [[], list(places[1:])]
+    told = [f for f in json.loads(capsys.readouterr().out) if f["check"] == "box_order"]
+    assert [f.get("copies", []) for f in told] == [list(places[1:]), [], []]
     [alone] = (f for f in check(tmp_path / places[1]).findings if f.check == "box_order")
     assert (alone.copies, alone.problem) == ((), copied.problem)
 

@@ -323,7 +323,7 @@ def test_unknown_representation__names_those_that_exist(made, tmp_path):
             2,
             "scale: 9999 is more than 16",
         ),
-        (["info", "corner.rois.xml"], 1, "is not the start of a known format"),
+        (["info", "corner.truth.json"], 1, "is not the start of a known format"),
         (
             ["annotate", "corner.h5", "--clock", "corner.toml", "-o", "x", "--count", "1"],
             1,

@@ -11,6 +11,7 @@ import pytest
 from evreel.dataset import memory
 from evreel.dataset.memory import Memory
 from evreel.errors import SourceError
+from evreel.provenance import state
 
 
 @pytest.fixture
@@ -102,6 +103,32 @@ def test_memory__keeps_what_was_asked_for_and_forgets_the_rest(tmp_path, reads):
     second.save()
     kept = json.loads((tmp_path / "known.json").read_text("ascii"))
     assert (list(kept["files"]), kept["facts"]) == ([str(tmp_path / "a")], {"a": ["a"]})
+
+
+def test_linked_file__is_known_by_the_times_that_its_links_gave_it(tmp_path, reads):
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"one")
+    known = Memory(tmp_path / "known.json")
+    known.digests(video)
+    before = state(video)
+    os.link(video, tmp_path / "released.mp4")
+    assert state(video) != before
+    known.linked(video, before)
+    known.save()
+    assert Memory(tmp_path / "known.json").digests(video).md5 == md5(b"one")
+    assert len(reads) == 1
+
+
+def test_linked_file__that_was_edited_meanwhile_is_read_again(tmp_path, reads):
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"one")
+    known = Memory(tmp_path / "known.json")
+    known.digests(video)
+    before = state(video)
+    video.write_bytes(b"two")
+    os.utime(video, (1, 1))
+    known.linked(video, before)
+    assert known.digests(video).md5 == md5(b"two")
 
 
 def test_memory__that_cannot_be_written_is_none(tmp_path):

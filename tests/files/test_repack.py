@@ -14,8 +14,9 @@ import pytest
 
 from evreel.errors import ReleaseError
 from evreel.events import Events, Sensor
+from evreel.files import repack as repack_module
 from evreel.files.events_store import EventsStore
-from evreel.files.repack import needs_plugin, repack
+from evreel.files.repack import Twin, needs_plugin, repack
 from evreel.layout import GZIP_LEVEL
 from support import random_events
 from support.releases import feature_file, store
@@ -191,6 +192,54 @@ def test_repack__keeps_the_order_of_a_file_that_tracks_it(tmp_path):
         assert list(file) == ["z", "a", "y"]
         assert list(file["z"]) == ["d", "c"]
         assert list(file["z"].attrs) == ["b", "a"]
+
+
+def column(path: Path, t: np.ndarray, name: str = "events/t", level: int | None = None) -> Path:
+    """Write a file with a column of three chunks, compressed as working files are."""
+    with h5py.File(path, "w") as file:
+        lz4 = {} if level else dict(hdf5plugin.Bitshuffle(cname="lz4"))
+        file.create_dataset(name, data=t, chunks=(100,), maxshape=(None,), **lz4)
+    return path
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda t: t,
+        lambda t: np.append(t[:150], t[150:] + 1),
+        lambda t: t[:230],
+        lambda t: np.append(t, t),
+        lambda t: t.astype("i4"),
+    ],
+    ids=["equal", "partly equal", "shorter", "longer", "of another dtype"],
+)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_repack__beside_a_twin_gives_the_bytes_of_one_alone(tmp_path, other, threads):
+    t = np.random.default_rng(1).integers(0, 9, 250).cumsum()
+    source = column(tmp_path / "a.h5", t)
+    twin = Twin(column(tmp_path / "b.h5", other(t)), tmp_path / "packed.h5")
+    repack(twin.source, twin.packed, level=2)
+    repack(source, tmp_path / "alone.h5", level=2)
+    repack(source, tmp_path / "beside.h5", level=2, twin=twin, threads=threads)
+    assert (tmp_path / "beside.h5").read_bytes() == (tmp_path / "alone.h5").read_bytes()
+
+
+def test_repack__copies_the_chunks_of_a_twin_and_compresses_the_others(tmp_path, monkeypatch):
+    t = np.random.default_rng(1).integers(0, 9, 250).cumsum()
+    twin = Twin(column(tmp_path / "b.h5", np.append(t[:150], t[150:] + 1)), tmp_path / "p.h5")
+    repack(twin.source, twin.packed)
+    compressed = []
+    deflated = repack_module.deflated
+
+    def counted(*arguments, **options):
+        compressed.append(1)
+        return deflated(*arguments, **options)
+
+    monkeypatch.setattr(repack_module, "deflated", counted)
+    repack(column(tmp_path / "a.h5", t), tmp_path / "c.h5", twin=twin)
+    assert len(compressed) == 2
+    repack(tmp_path / "a.h5", tmp_path / "d.h5", twin=twin, level=9)
+    assert len(compressed) == 5, "chunks of another level are no copies"
 
 
 def test_repack__changes_nothing_the_second_time(tmp_path):

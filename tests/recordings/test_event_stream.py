@@ -297,7 +297,7 @@ def test_threshold_crossing__outside_the_sensor_is_left_out_like_any(tmp_path):
 
 def by_faery(script: str, *arguments: object) -> None:
     if importlib.util.find_spec("faery") is None:
-        pytest.skip("needs faery (uv sync --all-groups)")
+        pytest.skip("needs faery (uv sync)")
     run_oracle(f"faery_{script}.py", *arguments)
 
 

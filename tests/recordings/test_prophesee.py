@@ -674,7 +674,7 @@ def test_file__that_shrinks_while_it_is_read_is_damage(tmp_path):
 def by(oracle: str, path: Path, out: Path) -> dict[str, np.ndarray]:
     """Return the columns of another reader, or skip if it is not installed."""
     if importlib.util.find_spec(oracle) is None:
-        pytest.skip(f"needs {oracle} (uv sync --all-groups)")
+        pytest.skip(f"needs {oracle} (uv sync)")
     run_oracle(f"{oracle}_read.py", path, out)
     with np.load(out) as columns:
         return dict(columns)

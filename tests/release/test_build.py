@@ -38,9 +38,18 @@ def test_build__makes_the_release_that_the_docs_describe(made):
         "SHA256SUMS",
         "annotations/park.xml",
         "config.json",
+        "croissant.json",
+        "index/recordings/train.parquet",
+        "index/recordings/val.parquet",
+        "index.html",
+        "index.parquet",
         "label_map_dictionary.json",
         "load_example.py",
         "manifest.json",
+        "page/details-0001.js",
+        "page/page.css",
+        "page/page.js",
+        "page/recordings-0001.js",
         "splits/test.txt",
         "splits/train.txt",
         "splits/val.txt",
@@ -73,7 +82,8 @@ def test_build__writes_what_a_user_needs_beside_the_data(made):
     assert "CC-BY-4.0" in licence
     assert "https://creativecommons.org/licenses/by/4.0/" in licence
     readme = (made / "README.md").read_text()
-    assert readme.startswith("# street 1.0\n")
+    assert readme.startswith("---\npretty_name:")
+    assert "\n---\n\n# street 1.0\n" in readme
     for part in ("CC-BY-4.0", "md5sum --check", "evreel verify", "`train/histogram/`", "splits/"):
         assert part in readme
 

@@ -161,6 +161,13 @@ def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
             digest_of_bytes(*texts),
         ]
     )
+    made["publish"] = ""
+    for source in (whole, slices, samples, folder / "histogram.h5"):
+        ready = folder / f"ready_{source.name}"
+        steps.publish(source, ready, ready.with_suffix(".json"), steps.PublishSettings())
+        record = json.loads(ready.with_suffix(".json").read_bytes())
+        told = [record["facts"], record["looked"]["alone"], record["looked"]["drawn"]]
+        made["publish"] += digest_of_hdf5(ready) + json.dumps(told)
     return {
         step: {"revision": STEP_REVISIONS[step], "digest": hashlib.sha256(d.encode()).hexdigest()}
         for step, d in made.items()

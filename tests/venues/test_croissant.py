@@ -35,11 +35,14 @@ def records(data_set, name):
         for record_set in data_set.metadata.record_sets
         for field in record_set.fields
     }
+
+    def plain(value):
+        if isinstance(value, list):
+            return [plain(each) for each in value]
+        return value.decode() if isinstance(value, bytes) else value
+
     return [
-        {
-            names[id_]: value.decode() if isinstance(value, bytes) else value
-            for id_, value in record.items()
-        }
+        {names[id_]: plain(value) for id_, value in record.items()}
         for record in data_set.records(name)
     ]
 
@@ -77,6 +80,7 @@ def test_records_of_recordings__are_those_of_the_manifest(data_set, published, m
     found = records(data_set, "recordings")
     assert [one["id"] for one in found] == sorted(known) == ["park", "town"]
     assert [one["split"] for one in found] == ["train", "mixed"]
+    assert found[0]["labels"] == ["pedestrian", "Straßenbahn"]
     assert found[0]["meta.light"] == known["park"]["meta.light"]
     for one in found:
         named = [name for name in one if name.endswith(".path") and one[name] is not None]

@@ -160,7 +160,9 @@ def test_new_seed__draws_splits_again_and_computes_no_feature(copied):
     config = yaml.safe_load((copied / "config.yaml").read_text(encoding="utf-8"))
     config["samples"]["split"]["seed"] = 4
     write_config(copied, config)
-    assert planned(copied) == ["all", "release", "samples", "samples", "samples", "splits"]
+    assert planned(copied) == [
+        *("all", *["publish_samples"] * 3, "release", *["samples"] * 3, "splits")
+    ]
 
 
 def test_other_counts_than_published__stop_before_the_release(copied):

@@ -342,6 +342,27 @@ def test_touched_input_of_equal_content__rebuilds_nothing_where_it_is_above_1_mb
     assert planned(folder, "all_events") == []
 
 
+def test_tidy__removes_what_left_the_config_and_nothing_runs_after_it(copied, monkeypatch):
+    change_table(copied, lambda rows: rows[:2])
+    features = {"histogram": CONFIG["features"]["histogram"]}
+    write_config(copied, CONFIG | {"features": features})
+    build(copied, "--cores", "2")
+    results = copied / "results"
+    (results / "notes.txt").write_text("mine", encoding="utf-8")
+    monkeypatch.chdir(copied)
+
+    def there():
+        places = (path.relative_to(results) for path in results.rglob("*") if not path.is_dir())
+        return {p for p in places if p.parts[0] not in (".evreel-tmp", "release")}
+
+    before = there()
+    steps.tidy(remove=True)
+    assert before - there() == {p for p in before if p.stem[:3] == "two" or "voxels" in p.parts}
+    assert (copied / "raw" / "two.aedat4").exists()
+    assert planned(copied) == []
+    assert steps.verify(results / "release" / "tiny-1.0") == []
+
+
 def test_new_row__builds_only_it_and_the_release(copied):
     for part in ("rois", "tags"):
         text = (copied / "raw" / f"two.{part}.xml").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ from evreel.dataset.failures import (
 )
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.memory import Memory
-from evreel.dataset.notes import Notes, agrees
+from evreel.dataset.notes import ACQUIRED, Notes, is_archive_of
 from evreel.dataset.outdated import age, forget_release, outdated
 from evreel.dataset.plan import (
     published_files,
@@ -53,6 +53,7 @@ from evreel.dataset.stated import settled_count, settled_member
 from evreel.dataset.stated import verified as verified_or_stated
 from evreel.dataset.watching import Estimate, Watch, note_signals, planned
 from evreel.errors import EvreelError
+from evreel.folders import is_folder
 from evreel.outputs import (
     RUN,
     check_folder,
@@ -77,7 +78,6 @@ os.environ.update(
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
 RELEASED = KNOWN / "recordings.json"
-ACQUIRED = KNOWN / "acquired"
 SETTLED = ("acquire", "archive")
 
 # What the end of a run tells is from a log of its own: Snakemake's says no more than it shows.
@@ -118,12 +118,6 @@ def released():
     return Memory(RELEASED)
 
 
-def is_archive_of(path, stated):
-    """Tell whether an archive that is there has what is stated, as far as it was acquired here."""
-    found = Notes(ACQUIRED).read(path)
-    return found is not None and agrees(Path(path), Path(path), stated, found, MEMORY)
-
-
 def stop(error):
     """End with what is wrong, a line for each mistake; Snakemake would add this file's name, twice."""
     print(error, file=sys.stderr)
@@ -150,7 +144,7 @@ try:
         config,
         workflow.configfiles,
         workflow.config_settings.config,
-        is_verified=is_archive_of,
+        is_verified=functools.partial(is_archive_of, memory=MEMORY),
     )
     check_folder(Path(DATASET.results))
     if workflow.is_main_process:
@@ -451,6 +445,10 @@ def local_file(wildcards):
     """Return the file that a recording or archive is taken from, so that its changes are seen."""
     source = read_source(acquired(wildcards)["source"])
     if source.path is None or (source.manual and not source.path.exists()):
+        return []
+    # A folder is judged by the content of its files alone (`changed`): its time is also that of
+    # hidden files.
+    if is_folder(source.path):
         return []
     return str(source.path)
 

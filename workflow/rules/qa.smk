@@ -62,7 +62,9 @@ rule preview:
         cut=of_recording(DATASET.preview_file("cut"), []),
         font=FONT,
     output:
-        video="<results>/previews/{id}.mp4",
+        video=in_report(
+            "<results>/previews/{id}.mp4", "preview", "Preview", "labelled video"
+        ),
         poster="<results>/previews/{id}.jpg",
     log:
         "<logs>/preview/{id}.log",

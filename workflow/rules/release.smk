@@ -40,6 +40,7 @@ rule publish_slices:
         "<benchmarks>/publish_slices/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    threads: 2
     params:
         **settings(PublishSettings, "release"),
         **EVENTS_OF,

@@ -11,17 +11,20 @@ import errno
 import os
 from pathlib import Path
 
-from evreel.acquire.archives import Archive, Limits, decompress, extract
+from evreel.acquire.archives import Archive, FolderOfMembers, Limits, decompress, extract
 from evreel.acquire.download import DOWNLOADS, Patience, downloaded
-from evreel.acquire.local import link, still_to_get, verify
+from evreel.acquire.local import link, still_to_get, verify, verify_folder
 from evreel.acquire.sources import Source, in_archive, read_source
 from evreel.acquire.sums import Received, Sums, check, check_md5, check_sums, checked_sums
 from evreel.errors import SourceError, UsageError
+from evreel.folders import SUFFIX as FOLDER_SUFFIX
+from evreel.folders import is_folder
 from evreel.outputs import Progress, silent
 
 __all__ = [
     "DOWNLOADS",
     "Archive",
+    "FolderOfMembers",
     "Limits",
     "Patience",
     "Received",
@@ -124,6 +127,8 @@ def fetch(
             if sums or size is not None:
                 verify(parsed.path, sums, size, progress)
             return _member(parsed.path, parsed, destination, of_member, limits, progress)
+        if final.suffix == FOLDER_SUFFIX and is_folder(parsed.path):
+            return _folder(parsed.path, destination, final, sums, size)
         received = verify(parsed.path, sums, size, progress)
         link(parsed.path, destination, final)
         return received
@@ -141,6 +146,20 @@ def fetch(
             return _member(file, parsed, destination, of_member, limits, progress)
         file.rename(destination)
     return received
+
+
+def _folder(source: Path, destination: Path, final: Path, sums: Sums, size: int | None) -> Received:
+    """Write the listing of a folder, with a link to the folder beside its final place."""
+    found = verify_folder(source, sums, size)
+    beside, made = final.with_suffix(""), destination.with_suffix(".link")
+    if os.path.lexists(beside) and not beside.is_symlink():
+        raise UsageError(
+            "is there, and is not a link to a folder", path=beside, hint="Move it elsewhere."
+        )
+    link(source, made, beside)
+    destination.write_bytes(os.fsencode(found.text))
+    made.replace(beside)
+    return Received(found.md5, found.sha256 if sums.sha256 else None, found.size, b"")
 
 
 def _check_there(source: Source, sums: Sums, page: str | None) -> None:

@@ -29,6 +29,7 @@ from evreel.acquire.sums import PIECE_BYTES, Received, Sums, receive
 from evreel.acquire.tar import Readable
 from evreel.closing import Closing
 from evreel.errors import EvreelError, SourceError
+from evreel.folders import files_of
 from evreel.outputs import Progress, silent
 from evreel.text import nfc
 
@@ -276,8 +277,8 @@ class Archive(Closing):
         with self._named(name):
             self._find(name)
 
-    def unpack(self, name: str, to: Path) -> None:
-        """Write a member to `to`, replacing a file that is there.
+    def unpack(self, name: str, to: Path) -> Path:
+        """Write a member to `to`, replacing a file that is there; return where it is then.
 
         Raises
         ------
@@ -294,6 +295,7 @@ class Archive(Closing):
             else:
                 self._file.seek(self._in_tar[name][1])
                 _write(self._file, size, to)
+        return to
 
     @contextmanager
     def _named(self, name: str) -> Iterator[None]:
@@ -350,6 +352,45 @@ class Archive(Closing):
         self._times[name] += 1
         if self._judge is not None:
             self._judge(self, name, size)
+
+
+class FolderOfMembers(Closing):
+    """A folder from which many files are read by name, as an `Archive` gives its members.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    judge
+        As an `Archive` takes it; files come in the order of their names.
+
+    Attributes
+    ----------
+    names
+        Names of all files, sorted by code point, with ``/`` between folders.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, or has something that is not a plain file.
+    """
+
+    def __init__(self, path: Path, judge: Callable[[FolderOfMembers, str, int], None]) -> None:
+        self.path = path
+        self._files = dict(files_of(path))
+        self.names = tuple(self._files)
+        for name, file in self._files.items():
+            judge(self, name, file.stat().st_size)
+
+    def close(self) -> None:
+        """Release the folder, of which nothing is held."""
+
+    def check(self, name: str) -> None:
+        """Check nothing: only plain files are there."""
+
+    def unpack(self, name: str, to: Path) -> Path:
+        """Return where a file is: it is read there, and `to` stays empty."""
+        return self._files[name]
 
 
 def decompress(archive: Path, to: Path, *, limits: Limits, progress: Progress = silent) -> bool:

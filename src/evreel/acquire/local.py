@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evreel.acquire.sums import Received, Sums, check, pieces_of, receive
 from evreel.errors import SourceError, UsageError
+from evreel.folders import Listing, listing_of, state_of
 from evreel.outputs import Progress
 
 
@@ -43,6 +44,36 @@ def verify(source: Path, sums: Sums, size: int | None, progress: Progress) -> Re
             "changed while it was read", place=str(source), hint="Run again when it is complete."
         )
     return received
+
+
+def verify_folder(source: Path, sums: Sums, size: int | None) -> Listing:
+    """Read the files of a local folder and raise if they are not the expected ones.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, has another size or checksum, or changes meanwhile.
+    """
+    before = state_of(source)
+    found = listing_of(source)
+    for name, expected, got in (
+        ("bytes", size, found.size),
+        ("md5", sums.md5, found.md5),
+        ("sha256", sums.sha256, found.sha256),
+    ):
+        if expected is not None and expected != got:
+            of_what = "it has" if name == "bytes" else f"the {name} of its listing is"
+            raise SourceError(
+                f"{of_what} {got}{' bytes' * (name == 'bytes')}, expected {expected}",
+                place=str(source),
+                hint="A file in it was added, removed, renamed or edited, or the table is of "
+                "another version. A folder needs no sum: it is judged by its content.",
+            )
+    if state_of(source) != before:
+        raise SourceError(
+            "changed while it was read", place=str(source), hint="Run again when it is complete."
+        )
+    return found
 
 
 def _unreadable(source: Path, error: OSError) -> SourceError:

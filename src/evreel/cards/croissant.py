@@ -119,24 +119,29 @@ def croissant(told: Told) -> dict[str, bytes]:
     return {CROISSANT: (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()}
 
 
-def unstated(told: Told) -> list[str]:
+def unstated(dataset: Mapping[str, Any], licence: str) -> list[str]:
     """Return the keys of the config that hosts and venues ask for and that say nothing.
 
     Where one of several keys suffices, they are joined by ``or``.
+
+    Parameters
+    ----------
+    dataset, licence
+        As `Told` has them.
     """
     found = [
         " or ".join(f"dataset/{key}" for key in keys)
         for keys in REQUIRED.values()
-        if all(told.dataset.get(key) is None for key in keys)
+        if all(dataset.get(key) is None for key in keys)
     ]
-    rai = told.dataset.get("rai") or {}
+    rai = dataset.get("rai") or {}
     found += [f"dataset/rai/{key}" for key in REQUIRED_RAI if rai.get(key) is None]
-    return found + ["release/licence"] * (licence_url(told.licence) is None)
+    return found + ["release/licence"] * (licence_url(licence) is None)
 
 
-def unstated_notice(told: Told) -> str | None:
+def unstated_notice(dataset: Mapping[str, Any], licence: str) -> str | None:
     """Return what to warn of in one line, None where nothing is missing."""
-    keys = unstated(told)
+    keys = unstated(dataset, licence)
     if not keys:
         return None
     return (
@@ -309,7 +314,7 @@ def _media_type(path: str) -> str:
     return _MEDIA_TYPES.get(suffix, "application/octet-stream")
 
 
-_DATA_TYPES = {"text": "sc:Text", "whole number": "sc:Integer"}
+_DATA_TYPES = {"text": "sc:Text", "texts": "sc:Text", "whole number": "sc:Integer"}
 
 
 def _record_set(table: Table) -> dict[str, Any]:
@@ -327,12 +332,14 @@ def _field(table: Table, column: Column) -> dict[str, Any]:
     type_: Any = _DATA_TYPES[column.type]
     if column.name in ("split", "label"):
         type_ = [type_, f"cr:{column.name.capitalize()}"]
+    array = {"isArray": True, "arrayShape": "-1"} if column.type == "texts" else {}
     return {
         "@type": "cr:Field",
         "@id": f"{table.name}/{quote(column.name)}",
         "name": column.name,
         "description": column.meaning,
         "dataType": type_,
+        **array,
         "source": {"fileObject": {"@id": table.path}, "extract": {"column": column.name}},
     }
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 INDEX = "index.parquet"
 SAMPLES_INDEX = "index_samples.parquet"
 
-Type = Literal["text", "whole number"]
+Type = Literal["text", "texts", "whole number"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Table:
         """The table in memory."""
         import pyarrow as pa
 
-        types = {"text": pa.string(), "whole number": pa.int64()}
+        text = pa.string()
+        types = {"text": text, "texts": pa.list_(text), "whole number": pa.int64()}
         fields = [pa.field(column.name, types[column.type]) for column in self.columns]
         values = [pa.array(column.values, types[column.type]) for column in self.columns]
         return pa.table(values, schema=pa.schema(fields))
@@ -177,6 +178,12 @@ def _recordings(told: Told, files: _MainFiles) -> Table:
             lambda one: None if one.boxes is None else sum(c.tracks for c in one.boxes.values()),
         ),
         numbers("samples", "How many samples; null if it is not cut.", _samples_of),
+        Column(
+            "labels",
+            "texts",
+            "Classes of its boxes and samples; null if it has neither.",
+            [_labels_of(one, told.classes) for one in facts],
+        ),
     ]
     if any(one.boxes is not None for one in facts):
         columns += [
@@ -215,6 +222,15 @@ def _samples_of(one: RecordingFacts) -> int | None:
     if one.samples is None:
         return None
     return sum(n for classes in one.samples.values() for n in classes.values())
+
+
+def _labels_of(one: RecordingFacts, order: Sequence[str]) -> list[str] | None:
+    """Return the classes in a recording, by their numbers; those without a name at the end."""
+    if one.boxes is None and one.samples is None:
+        return None
+    found = {name for classes in (one.samples or {}).values() for name in classes if name}
+    found |= set(one.boxes or ())
+    return [name for name in order if name in found] + sorted(found.difference(order))
 
 
 def _classes(told: Told) -> list[str]:

@@ -199,11 +199,15 @@ def _report(
 
 
 def _once(found: Iterable[Finding], files: Mapping[str, Entry]) -> Iterator[Finding]:
-    """Yield findings, those that are the same in copies of one file as one that names them all."""
-    alike: dict[Finding, list[str]] = {}
+    """Yield findings, those that are the same in copies of one file as one that names them all.
+
+    Copies have the same name. A file with the bytes of another recording's is a matter of its own.
+    """
+    alike: dict[tuple[Finding, str], list[str]] = {}
     for finding in sorted(found):
-        alike.setdefault(replace(finding, path=""), []).append(finding.path)
-    for finding, paths in alike.items():
+        name = finding.path.rpartition("/")[2]
+        alike.setdefault((replace(finding, path=""), name), []).append(finding.path)
+    for (finding, _), paths in alike.items():
         of_content: dict[str, list[str]] = {}
         sizes = Counter(files[path].size for path in paths if path in files)
         for path in paths:

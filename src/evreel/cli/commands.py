@@ -197,6 +197,27 @@ def table(options: Options) -> int:
 
 
 @command(
+    "List, or remove, results of what is in no config any more.",
+    option(
+        "--configfile",
+        metavar="YAML",
+        type=Path,
+        nargs="+",
+        default=[Path("config.yaml")],
+        help="all configs that are built in the same results; default: config.yaml",
+    ),
+    option("--remove", action="store_true", help="remove what is listed"),
+)
+def tidy(options: Options) -> int:
+    """Tidy the results."""
+    from evreel import steps
+
+    found = steps.tidy(options.configfile, remove=options.remove)
+    print(*steps.told(found, removed=options.remove), sep="\n")
+    return 0
+
+
+@command(
     "Get a recording and check its MD5 or SHA-256.",
     option(
         "source",

@@ -31,7 +31,7 @@ from evreel.dataset.documents import (
     values_in,
 )
 from evreel.dataset.settings import Config
-from evreel.dataset.table import Row, read_rows, row_mistakes
+from evreel.dataset.table import Row, folder_in, read_rows, row_mistakes
 from evreel.errors import EvreelError, UsageError
 from evreel.release.content import ANNOTATIONS, LISTED, SIDECARS, has_boxes, listed_in, paths_in
 from evreel.release.overlap import same_source
@@ -375,6 +375,11 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
     if "labelled" in row and "rois" not in row and "tags" not in row:
         yield "labelled: says which frames of rois or tags are finished; neither is given"
     yield from _unfit_endings(row, config)
+    if by != "members" and (folder := folder_in(row)) is not None:
+        yield (
+            f"source: {str(folder)!r} is a folder, which only samples/by: members takes: its files "
+            "are samples then. Else name one file in it"
+        )
     if row.get("samples", "").startswith("!") and "!" not in row["source"]:
         yield f"samples: source {row['source']!r} is not in an archive that could hold it"
 
@@ -486,6 +491,8 @@ def _missing_file(column: str, cell: str, is_awaited: bool) -> Iterator[str]:
         return
     if column != "source" and re.match("[a-z]+:", cell, re.IGNORECASE):
         yield f"{column}: {cell!r} is not a plain path; only a source may be anything else"
+    elif source.path is not None and column == "source" and folder_in({"source": cell}):
+        return  # of samples, or refused where that is known
     elif source.path is not None:
         is_awaited = is_awaited or source.manual
         found = list(_file_problems(source.path, is_awaited=is_awaited))

@@ -15,9 +15,10 @@ from evreel.dataset.config import FILES, files_of, read_config, split_lists
 from evreel.dataset.documents import merged, read_document
 from evreel.dataset.notes import Stated
 from evreel.dataset.settings import Config, FeatureSection, SamplesSection
-from evreel.dataset.table import Row
+from evreel.dataset.table import Row, folder_in
 from evreel.errors import UsageError
 from evreel.files.clock import CLOCK_SUFFIX
+from evreel.folders import SUFFIX as FOLDER_SUFFIX
 from evreel.release.content import (
     ANNOTATIONS,
     BETWEEN,
@@ -36,6 +37,8 @@ _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECA
 _LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
 """Characters that are kept of a source's name: a file's may have 255 bytes."""
 _SUFFIX = {"mp4": "mp4", "png-zip": "zip"}
+SUFFIXES = tuple(_SUFFIX.values())
+"""Suffixes that videos may have."""
 
 
 class DataSet:
@@ -390,11 +393,18 @@ class DataSet:
             "page": row.get("page") if source.manual else None,
         }
 
+    def folder(self, id_: str) -> Path | None:
+        """Return the local folder whose files are the samples of a recording, None for no such."""
+        return folder_in(self.row(id_)) if self.is_archive(id_) else None
+
     def recording_file(self, id_: str) -> str:
         """Return the acquired file of a recording; it keeps its source's suffix.
 
-        Also where a format is stated: to state it later then downloads nothing again.
+        Also where a format is stated: to state it later then downloads nothing again. Of a folder,
+        it is its listing.
         """
+        if self.folder(id_) is not None:
+            return f"{self.results}/recordings/{id_}{FOLDER_SUFFIX}"
         name = read_source(self.row(id_)["source"]).name
         suffix = re.sub(r"[^A-Za-z0-9]", "", Path(name).suffix)[:_LONGEST_SUFFIX] or "recording"
         return f"{self.results}/recordings/{id_}.{suffix}"

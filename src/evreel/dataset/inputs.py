@@ -31,6 +31,7 @@ from evreel.dataset.videos import (
 )
 from evreel.errors import EvreelError, SourceError
 from evreel.files.clock import read_clock
+from evreel.folders import is_folder
 from evreel.provenance import STEP_REVISIONS, canonical_json, state
 from evreel.release.content import ANNOTATIONS, listed_in, paths_in
 from evreel.samples.cut import check_labels
@@ -75,6 +76,13 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
             memory.keep(path)
             memory.fact(_seen(path))
     tables = {id_: row["clock"] for id_, row in dataset.recordings.items() if "clock" in row}
+    for id_ in dataset.recordings:
+        folder = dataset.folder(id_)
+        if folder is not None:
+            try:
+                memory.digests(folder)
+            except EvreelError as error:
+                told.append((dataset.lines[id_], f"source: {error}"))
     for id_, row in dataset.recordings.items():
         is_annotated = True  # as far as is known
         for column in FILES[1:]:
@@ -126,6 +134,7 @@ def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memo
 
     Sources may be large: one is read again only if it changed after it was verified, or is another
     file than the last time. One that was moved or copied since then looks changed; it is read once.
+    The sum of a folder is returned always.
 
     Parameters
     ----------
@@ -137,6 +146,9 @@ def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memo
         What is known of files.
     """
     source = read_source(wanted["source"])
+    if source.path is not None and not source.members and is_folder(source.path):
+        # Which need not have a sum: what it is now tells whether it has changed.
+        return f"sha256 {memory.digests(source.path).sha256}"
     if source.path is None or source.members:  # a download, or made by another job
         return None
     key = _seen(source.path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evreel.errors import EvreelError, SourceError
+from evreel.folders import folder_of, listing_of
 from evreel.outputs import atomic
 from evreel.provenance import state
 
@@ -62,7 +63,7 @@ class Memory:
         self._old_facts: Mapping[str, Any] = self._old.get("facts", {})
 
     def digests(self, path: str | Path) -> Digests:
-        """Return the checksums of a file, which is read only if it may have changed.
+        """Return the checksums of a file or folder, read only if it may have changed.
 
         Raises
         ------
@@ -164,6 +165,10 @@ def _is_of(known: Any, now: list[int]) -> bool:
 
 
 def _digests(path: str | Path) -> Digests:
+    folder = folder_of(path)
+    if folder is not None:
+        listed = listing_of(folder)
+        return Digests(listed.md5, listed.sha256)
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with Path(path).open("rb", buffering=0) as file:
         while piece := file.read(_PIECE_BYTES):

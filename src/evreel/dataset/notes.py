@@ -14,6 +14,8 @@ from evreel.dataset.memory import Digests, Memory
 from evreel.errors import EvreelError, SourceError
 from evreel.outputs import atomic
 
+ACQUIRED = Path(".snakemake", "evreel", "acquired")
+"""Where a workflow keeps notes, in its working directory."""
 _DIGESTS = ("md5", "sha256")
 
 
@@ -69,6 +71,12 @@ class Notes:
             note.unlink(missing_ok=True)
             with atomic(note) as (scratch,):
                 scratch.write_text(json.dumps(found._asdict()), encoding="ascii")
+
+
+def is_archive_of(path: str | Path, stated: Stated, memory: Memory) -> bool:
+    """Tell whether an archive that is there has what is stated, as far as it was acquired here."""
+    found = Notes(ACQUIRED).read(path)
+    return found is not None and agrees(Path(path), Path(path), stated, found, memory)
 
 
 def agrees(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -38,6 +39,13 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
         Tells of a path whether Snakemake does not know what it was made from; others are not read.
     """
     for id_, row in dataset.recordings.items():
+        folder, listing = dataset.folder(id_), Path(dataset.recording_file(id_))
+        if folder is not None and listing.is_file() and is_unknown(str(listing)):
+            listed = hashlib.sha256(listing.read_bytes()).hexdigest()
+            store = f"{dataset.results}/events/{id_}.h5"
+            # Its job then says that the folder is to be acquired again.
+            if listed != memory.digests(folder).sha256 and Path(store).exists():
+                yield store
         if dataset.is_annotated(id_):
             path = f"{dataset.results}/slices/{id_}.h5"
             wanted = {role: row.get(role) for role in (*ANNOTATIONS, "labelled")} | {

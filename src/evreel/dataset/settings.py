@@ -410,13 +410,13 @@ class BoxesSettings(Settings):
 
 @dataclass(frozen=True)
 class MemberSettings(Settings):
-    """An archive of many recordings, read as one."""
+    """An archive or a folder of many recordings, read as one."""
 
     members: str | None = setting(
         None,
-        "Which files of an archive are samples: a name in which * stands for anything within a "
-        "folder or file name, ? for one character, {label} for the class and {group} for what "
-        "stays together. They lie end to end, each from a whole millisecond on.",
+        "Which files of an archive or a folder are samples: a name in which * stands for anything "
+        "within a folder or file name, ? for one character, {label} for the class and {group} for "
+        "what stays together. They lie end to end, each from a whole millisecond on.",
         least=1,
         metavar="PATTERN",
     )
@@ -566,8 +566,8 @@ class SamplesSection(SplitsSettings, CutSettings, MemberSettings):
     """Cutting recordings into labelled samples, each with a class and a split."""
 
     by: Literal["intervals", "members", "none"] = required(
-        "intervals: rows of a table say where samples lie; members: the recording is an archive, "
-        "and each of its members is a sample; none: not cut."
+        "intervals: rows of a table say where samples lie; members: the recording is an archive "
+        "or a folder, and each of its members is a sample; none: not cut."
     )
     table: str | None = setting(
         None,
@@ -979,11 +979,13 @@ class RecordingColumns(Settings):
         "and the other recordings go on. Where the file is an archive (zip, tar, tar.gz, tar.xz, "
         "tar.bz2), ! and the name of the recording in it follow: archive.zip!folder/park.aedat4, "
         "and outer.zip!inner.zip!park.aedat4 where it is in one more. A ! that belongs to a name "
-        "is written !!, or %21 in a url."
+        "is written !!, or %21 in a url. Where files are samples (samples/by: members), it may be "
+        "the path of a folder."
     )
     md5: str | None = optional(
-        "MD5 of what source says, 32 hexadecimal digits: of an archive, its own. This or sha256 "
-        "is required; both hold where both are given.",
+        "MD5 of what source says, 32 hexadecimal digits: of an archive, its own; of a folder, that "
+        "of its listing by md5sum. This or sha256 is required, except for a folder; both hold "
+        "where both are given.",
         pattern=_MD5,
         metavar="HEX",
     )
@@ -993,7 +995,8 @@ class RecordingColumns(Settings):
         metavar="HEX",
     )
     size_bytes: str | None = optional(
-        "Bytes that the recording, or its archive, must have; checked where given.",
+        "Bytes that the recording, its archive or all files of its folder must have; checked where "
+        "given.",
         pattern="[0-9]{1,15}",
         metavar="N",
     )

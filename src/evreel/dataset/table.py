@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from evreel.acquire import read_source
 from evreel.dataset.settings import (
     FREE_COLUMNS,
     NEEDED_BESIDE,
@@ -17,7 +18,8 @@ from evreel.dataset.settings import (
     RecordingColumns,
     Split,
 )
-from evreel.errors import UsageError, nearest
+from evreel.errors import EvreelError, UsageError, nearest
+from evreel.folders import is_folder
 from evreel.settings import elsewhere, guess, settings_of, wrong
 from evreel.text import nfc
 
@@ -160,7 +162,7 @@ def row_mistakes(row: Row) -> Iterator[str]:
     for name in ("id", "source", "split"):
         if name not in row:
             yield f"{name} is missing ({known[name].facts.meaning})"
-    if "md5" not in row and "sha256" not in row:
+    if "md5" not in row and "sha256" not in row and folder_in(row) is None:
         yield "md5 or sha256 of the source is needed; neither is given"
     for column, other in NEEDED_BESIDE.items():
         if column in row and other not in row:
@@ -179,6 +181,16 @@ def _accepted() -> dict[str, Callable[[str], object]]:
         else:
             found[name] = bool
     return found
+
+
+def folder_in(row: Row) -> Path | None:
+    """Return the local folder that the source of a row is, None where it is anything else."""
+    try:
+        source = read_source(row.get("source", ""))
+    except EvreelError:
+        return None
+    is_one = source.path is not None and not source.members and is_folder(source.path)
+    return source.path if is_one else None
 
 
 def write_rows(path: str | Path, rows: Sequence[Row]) -> None:

@@ -184,6 +184,17 @@ def bytes_of(done: float, total: float) -> str:
     return f"{told[0]} of {told[1]} {unit}"
 
 
+def size_of(n_bytes: float) -> str:
+    """Return a number of bytes as a person tells it.
+
+    Examples
+    --------
+    >>> [size_of(n) for n in (12, 3400, 41e9)]
+    ['12 B', '3.4 kB', '41 GB']
+    """
+    return bytes_of(n_bytes, n_bytes).rpartition(" of ")[2]
+
+
 def duration(seconds: float) -> str:
     """Return a time as a person tells it.
 

@@ -49,6 +49,7 @@ from evreel.release.manifest import (
 )
 from evreel.release.origins import RECORDING, Made, mixtures
 from evreel.samples.splits import SPLITS
+from evreel.samples.tables import Assigned, read_samples_table
 
 PEOPLES_KINDS = ("annotations", ANONYMOUS, "sidecars")
 """Kinds of files that people make and may edit."""
@@ -270,6 +271,7 @@ def build(
         {key: value for key, value in (dataset or {}).items() if value is not None},
         config or {},
         findings,
+        _samples(sources),
     )
     for kind, card in CARDS.items():
         for path, data in card(telling).items():
@@ -627,6 +629,12 @@ def _not_copied(entry: PlanEntry, error: OSError) -> ReleaseError:
     return ReleaseError(
         f"source {str(entry.source)!r} cannot be copied: {error.strerror}", place=entry.place
     )
+
+
+def _samples(sources: Sequence[_Source]) -> Sequence[Assigned]:
+    """Return the rows of the planned table of samples, if there is one."""
+    tables = [of for of in sources if of.entry.kind == "samples" and not of.entry.id]
+    return [row for of in tables for row in read_samples_table(of.path)]
 
 
 def _is_original(source: Path, original: str, file: ListedFile, stays: bool) -> bool:

@@ -94,20 +94,28 @@ def prepare(
         ):
             store, same = None, False  # it is not the one that was published
         stays = not plugin or compression != "portable" or keeps_bytes
-        if stays:
-            place(source, target)
-        else:
+
+        def write() -> None:
+            if stays:
+                place(source, target)
+                return
             fits = store is not None and store.record.compressor == version
             twin = Twin(store.source, store.published) if store is not None and fits else None
             repack(source, target, level=gzip_level, threads=threads, twin=twin)
-        md5 = pool.submit(_digest, target, "md5")
-        sha256 = own if stays else pool.submit(_digest, target, "sha256")
+
+        writing = pool.submit(write) if threads > 1 else None
+        if writing is None:
+            write()
         looked = look(
             source,
             f"sha256:{own.result()}",
             [] if store is None else [(store.source, store.record.source)],
             _of_events(store) if store is not None and same else None,
         )
+        if writing is not None:
+            writing.result()
+        md5 = pool.submit(_digest, target, "md5")
+        sha256 = own if stays else pool.submit(_digest, target, "sha256")
         return Record(
             target.stat().st_size,
             md5.result(),

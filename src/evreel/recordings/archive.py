@@ -1,4 +1,4 @@
-"""An archive of many short recordings, such as N-MNIST's, read as one: its members end to end.
+"""An archive or a folder of many short recordings, read as one: its members end to end.
 
 So a data set of ten thousand recordings becomes one events store, which `members` divides again,
 without unpacking the archive as a whole.
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
-from evreel.acquire import Archive, Limits
+from evreel.acquire import Archive, FolderOfMembers, Limits
 from evreel.closing import Closing
 from evreel.errors import (
     CodingError,
@@ -21,6 +21,7 @@ from evreel.errors import (
     UsageError,
 )
 from evreel.events import Batch, Events, Sensor
+from evreel.folders import folder_of
 from evreel.recordings.open import STRICT, Reading, Recording, event_chunks, open_recording
 from evreel.samples.pattern import Pattern
 from evreel.samples.samples import Member
@@ -43,7 +44,8 @@ class ArchiveRecording(Closing):
     Parameters
     ----------
     path
-        The archive.
+        The archive; or a folder, or the listing of one that was acquired: its files are read where
+        they are, in the same order, so that the events are the same bits.
     pattern
         Which of its files are members. Other files may have any name, type and size.
     leave_out
@@ -100,7 +102,8 @@ class ArchiveRecording(Closing):
         reading: Reading = STRICT,
         limits: Limits | None = None,
     ) -> None:
-        self.path = Path(path)
+        inside = folder_of(path)
+        self.path = inside or Path(path)
         if reading.on_reset == "split":
             raise UsageError(
                 "on_reset=split is for one recording, not for an archive of many",
@@ -121,7 +124,12 @@ class ArchiveRecording(Closing):
         self.sensor = Sensor(0, 0)
         with ExitStack() as stack:
             folder.mkdir(parents=True, exist_ok=True)
-            self._archive = stack.enter_context(Archive(path, folder, limits, judge=self._judge))
+            self._archive: Archive | FolderOfMembers
+            if inside is None:
+                self._archive = Archive(path, folder, limits, judge=self._judge)
+            else:
+                self._archive = FolderOfMembers(inside, self._judge)
+            stack.enter_context(self._archive)
             self._names.sort()
             if not self._names:
                 known = ", ".join(map(repr, self._archive.names[:3])) or "none"
@@ -181,7 +189,7 @@ class ArchiveRecording(Closing):
         """Yield the members' events, chunk by chunk, one member after the other."""
         return event_chunks(self)
 
-    def _judge(self, archive: Archive, name: str, size: int) -> None:
+    def _judge(self, archive: Archive | FolderOfMembers, name: str, size: int) -> None:
         """Enter a file as a member, if it is one; raise if it cannot become a sample."""
         said = self._fits.of(name)
         if said is None:
@@ -198,7 +206,7 @@ class ArchiveRecording(Closing):
                 f"a table of samples cannot hold the name of member {name!r}: it is empty, not "
                 "UTF-8, has control characters or odd blanks, or begins or ends with a blank",
                 path=self.path,
-                hint="Rename it, and pack the archive again. To skip it, name it in "
+                hint="Rename it in the archive or folder. To skip it, name it in "
                 "samples.leave_out, with a ? for each such character.",
             )
         try:
@@ -211,7 +219,7 @@ class ArchiveRecording(Closing):
                 "is empty",
                 path=self.path,
                 place=name,
-                hint=f"Copy or download the archive again. {_TO_GO_WITHOUT}",
+                hint=f"Copy or download it again. {_TO_GO_WITHOUT}",
             )
         self._names.append(name)
 
@@ -220,7 +228,7 @@ class ArchiveRecording(Closing):
         """Open a member; any error names archive and member."""
         unpacked = self._folder / f"member{Path(name).suffix}"
         try:
-            self._archive.unpack(name, unpacked)
+            unpacked = self._archive.unpack(name, unpacked)
             with open_recording(
                 unpacked, sensor=self._sensor, format=self._stated, reading=self._reading
             ) as recording:

@@ -223,21 +223,20 @@ def facts_of_release(folder: str | Path) -> list[RecordingFacts]:
 
     found = []
     with open_release(folder) as release:
-        for split, recordings in release.splits.items():
-            for recording in recordings:
-                facts = RecordingFacts(recording.id, split)
-                kinds = recording.kinds
-                if "events" in kinds:
-                    facts = replace(facts, events=EventFacts.of(recording.events))
-                if "slices" in kinds:
-                    facts = replace(facts, labelled_us=labelled_us(recording.slices))
-                if "samples" in kinds:
-                    facts = replace(facts, samples=sample_facts(recording.samples))
-                if "boxes" in kinds and facts.events is not None:
-                    boxes = box_facts(recording.boxes, release.labels, facts.events.duration_us)
-                    facts = replace(facts, boxes=boxes)
-                frames = {name: frame_facts(file) for name, file in recording.features.items()}
-                found.append(replace(facts, features=frames))
+        for recording in release.recordings.values():
+            facts = RecordingFacts(recording.id, recording.split)
+            kinds = recording.kinds
+            if "events" in kinds:
+                facts = replace(facts, events=EventFacts.of(recording.events))
+            if "slices" in kinds:
+                facts = replace(facts, labelled_us=labelled_us(recording.slices))
+            if "samples" in kinds:
+                facts = replace(facts, samples=sample_facts(recording.samples))
+            if "boxes" in kinds and facts.events is not None:
+                boxes = box_facts(recording.boxes, release.labels, facts.events.duration_us)
+                facts = replace(facts, boxes=boxes)
+            frames = {name: frame_facts(file) for name, file in recording.features.items()}
+            found.append(replace(facts, features=frames))
     return sorted(found, key=lambda facts: facts.id)
 
 

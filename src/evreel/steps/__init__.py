@@ -54,6 +54,7 @@ from evreel.steps.simulate import simulate
 from evreel.steps.splits import splits
 from evreel.steps.summary import summary
 from evreel.steps.table import table
+from evreel.steps.tidy import tidy, told
 from evreel.steps.video import checked_video_name, video
 from evreel.viz.playing import Playing
 from evreel.windows import RegularWindows
@@ -122,6 +123,8 @@ __all__ = [
     "splits",
     "summary",
     "table",
+    "tidy",
+    "told",
     "unpack",
     "verify",
     "video",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSettings
-from evreel.errors import RecordingError, UsageError
+from evreel.errors import RecordingError, SourceError, UsageError
+from evreel.folders import SUFFIX, folder_of, listing_of
 from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import STEP_REVISIONS, Provenance, decoding, sha256, state
 from evreel.steps.common import LOG, changed, named, unverified_note
@@ -41,8 +43,8 @@ def events(
     Parameters
     ----------
     recording
-        A recording of any format that `evreel.recordings.open_recording` reads; or an archive of
-        several, whose members `archive` names.
+        A recording of any format that `evreel.recordings.open_recording` reads; or an archive or a
+        folder of several, whose members `archive` names.
     output
         The events store, HDF5.
     settings
@@ -108,6 +110,13 @@ def events(
 
     hot = None
     size = _size(sensor)
+    if members is None and folder_of(recording) is not None:
+        raise UsageError(
+            "is a folder, not a recording",
+            path=recording,
+            hint="Name one file in it; or say which of its files are samples: --members, or "
+            "samples.members.",
+        )
     if members is not None and (start_us, stop_us, stream) != (None, None, None):
         raise UsageError("start_us, stop_us and stream do not apply to an archive")
 
@@ -207,6 +216,14 @@ def _check_still(recording: Path, sums: Mapping[str, str | None]) -> None:
     """Raise `SourceError` if a linked recording is no longer the one that was acquired."""
     from evreel.acquire import check_sums
 
+    if recording.suffix == SUFFIX and (folder := folder_of(recording)):
+        if recording.read_bytes() != os.fsencode(listing_of(folder).text):
+            raise SourceError(
+                f"has other files than {recording} lists: it changed since it was acquired",
+                place=str(folder),
+                hint=f"Acquire it again: snakemake --forcerun {recording}.",
+            )
+        return
     if recording.is_symlink() and any(sums.values()):
         verified_ns = recording.lstat().st_mtime_ns
         if max(state(recording)[1:3]) >= verified_ns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def info(
     from evreel.contents import described, known_kinds
 
     is_stated = (stream, sensor, format) != (None, None, None)
-    if not is_stated and Path(path).exists():
+    if not is_stated and os.path.lexists(path):
         found = described(path)
         if found is not None:
             return dict(found)
@@ -63,7 +64,7 @@ def info(
     except UnknownFormatError as error:
         if isinstance(error, CodingError):
             raise
-        hint = f"{error.hint} Other files that are known: {known_kinds()}."
+        hint = f"Known are {known_kinds()}; and of recordings, {error.hint}"
         raise UnknownFormatError(
             error.problem, path=error.path, place=error.place, hint=hint
         ) from error

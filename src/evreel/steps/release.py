@@ -76,6 +76,8 @@ def release(
     text = None
     if settings.licence_file is not None:
         text = _licence_text(settings.licence_file)
+    if config is not None:
+        _warn_of_unstated(dataset or {}, settings.licence)
     entries = read_plan(plan)
     check_replaceable(folder)
     there = {id_: path for id_, path in (acquired or {}).items() if Path(path).exists()}
@@ -137,3 +139,11 @@ def _licence_text(path: str | Path) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the licence's text cannot be read: {error}", path=path) from error
+
+
+def _warn_of_unstated(dataset: Mapping[str, Any], licence: str) -> None:
+    from evreel.cards.croissant import unstated_notice
+
+    notice = unstated_notice(dataset, licence)
+    if notice is not None:
+        LOG.warning("%s", notice)

@@ -50,11 +50,14 @@ const evreel = (() => {
     return us ? `${us} µs` : "0 s";
   }
 
-  function size(n) {
-    if (n < 999.5) return `${n} B`;
-    let [value, unit] = [n / 1e3, "kB"];
-    for (const larger of ["MB", "GB", "TB"]) if (value >= 999.5) [value, unit] = [value / 1e3, larger];
-    return `${value < 99.95 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
+  function size(n) { // as evreel.text.size_text
+    let unit = "B";
+    for (const larger of ["kB", "MB", "GB", "TB", "PB"]) {
+      if (n < 999.5) break;
+      n /= 1000;
+      unit = larger;
+    }
+    return `${n.toFixed(unit !== "B" && n < 99.95 ? 1 : 0)} ${unit}`;
   }
 
   function table(head, rows, label, texts) {

@@ -1,0 +1,95 @@
+"""What the results have of recordings, features and archives that are in no config any more."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evreel.errors import MistakesError
+
+if TYPE_CHECKING:
+    from evreel.dataset.leftovers import Leftovers
+
+
+def tidy(
+    configs: Sequence[str | Path] = ("config.yaml",), *, remove: bool = False
+) -> list[Leftovers]:
+    """Find files of the results that no config asks for any more, and remove them if asked to.
+
+    Releases stay, and what the workflow does not make. Of a link, the link alone is removed.
+
+    Parameters
+    ----------
+    configs
+        All configs that are built in these results: what none of them names is left over. Paths
+        count from the working directory, which is that of the workflow.
+    remove
+        Whether to remove what is found. A removal that is cut off goes on the next time.
+
+    Returns
+    -------
+    What was found, in each folder of results.
+
+    Raises
+    ------
+    UsageError
+        If a config, or its table, has a mistake.
+    EvreelError
+        If a run of the workflow may be working there.
+    """
+    from evreel.dataset import leftovers
+    from evreel.dataset.dataset import DataSet
+    from evreel.dataset.documents import config_problem, read_document
+    from evreel.dataset.memory import Memory
+    from evreel.dataset.notes import is_archive_of
+
+    is_verified = functools.partial(is_archive_of, memory=Memory())
+    datasets: dict[str, list[DataSet]] = defaultdict(list)
+    spelled: dict[str, str] = {}
+    for config in configs:
+        if problem := config_problem(config):
+            raise MistakesError([problem])
+        values, _ = read_document(config)
+        dataset = DataSet.read(values, [config], is_verified=is_verified)
+        real = os.path.realpath(dataset.results)
+        datasets[spelled.setdefault(real, dataset.results)].append(dataset)
+    found = [leftovers.leftovers(results, built) for results, built in datasets.items()]
+    for each in found if remove else ():
+        leftovers.check_idle(str(each.results))
+    for each in found if remove else ():
+        leftovers.remove(each)
+    return found
+
+
+def told(found: Sequence[Leftovers], *, removed: bool = False) -> list[str]:
+    """Return what `tidy` found, as lines to read."""
+    from evreel.dataset.watching import size_of
+
+    lines = []
+    for each in found:
+        lines += [
+            f"{size_of(n):>9}  {path}" for path, n in zip(each.files, each.sizes, strict=True)
+        ]
+        said = "is tidy"
+        if each.files:
+            said = f"{_files(len(each.files))}, {size_of(sum(each.sizes))}, in no config any more; "
+            said += "removed" if removed else "evreel tidy --remove removes them"
+        lines.append(f"{each.results}: {said}")
+        if each.unknown:
+            named = ", ".join(map(str, each.unknown[:_MOST_NAMED]))
+            rest = len(each.unknown) - _MOST_NAMED
+            more = f" and {rest} more" if rest > 0 else ""
+            of = f"{_files(len(each.unknown))} not known to be of the workflow, left alone"
+            lines.append(f"{each.results}: {of}: {named}{more}")
+    return lines
+
+
+_MOST_NAMED = 5
+
+
+def _files(n: int) -> str:
+    return "1 file" if n == 1 else f"{n:,} files"
