@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -142,6 +143,31 @@ def test_page__has_plots_with_titles_and_tables():
     sizes = found.tables["Boxes by size and class (Side, px)"]
     every = {row[0]: int(row[-1].replace(",", "")) for row in sizes[1:]}
     assert every == many(40).totals.boxes
+
+
+def test_load__is_five_lines_that_run(tmp_path, monkeypatch, capsys):
+    folder = labelled_release(tmp_path)
+    html = page(told_of(folder))["index.html"].decode()
+    (code,) = re.findall(r"<code>(import evreel.*?)</code>", html, re.DOTALL)
+    monkeypatch.chdir(folder.parent)
+    code = unescape(code)
+    assert len(code.splitlines()) == 5
+    exec(code, {})
+    lines = capsys.readouterr().out
+    assert "park ('boxes', 'events', 'features', 'slices') [" in lines
+    assert "town ('events', 'features', 'samples') [" in lines
+
+
+def test_contents__are_all_files_by_kind():
+    of = told()
+    head, *rows = seen(of).tables["What files there are"]
+    assert head == ["Files", "What is in them", "Number", "Size"]
+    assert sum(int(row[2]) for row in rows) == len(of.files)
+    counts = {row[0]: (row[1].split(",")[0], row[2]) for row in rows}
+    assert counts["features: counts"] == ("frames of histogram", "2")
+    assert counts["video"] == ("the videos that people annotated", "2")
+    assert counts["events"][1] == "2"
+    assert counts["boxes"][1] == "1"
 
 
 def test_page__loads_nothing_from_elsewhere():

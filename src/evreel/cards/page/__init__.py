@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
 from string import Template
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,7 @@ from evreel.cards.page.markup import Markup, clean, joined, name, table, tag
 from evreel.cards.page.numbers import count, duration, rounded
 from evreel.cards.page.plots import colour, figures
 from evreel.cards.told import Told
+from evreel.layout import OF_BOXES
 from evreel.release.example import EXAMPLE
 from evreel.release.facts import BINS, Totals
 from evreel.release.licences import address_of
@@ -75,6 +77,7 @@ def _parts(told: Told) -> dict[str, str]:
         "splits": joined(_splits(told)),
         "classes": joined(_classes(told)),
         "figures": joined(figures(told)),
+        "contents": _contents(told),
         "use": joined(_use(told)),
         "about": joined(_about(told)),
         "findings": joined(_findings(told)),
@@ -299,14 +302,50 @@ def _classes(told: Told) -> Iterator[Markup]:
         )
 
 
+_CONTENTS = {
+    "annotations": "what people drew and noted, as it was exported",
+    "anonymous_annotations": "what people drew and noted, without their names",
+    "boxes": "boxes: time, place, size, class and track of each",
+    "events": "events: t, x, y, p, and an index by milliseconds",
+    "features": "frames of a representation",
+    "previews": "short videos and pictures of recordings",
+    "recording": "recordings as they were published",
+    "samples": "which events make a sample, its class and its split",
+    "sidecars": "biases, calibration, hot pixels",
+    "slices": "events, each with the object that it belongs to",
+    "video": "the videos that people annotated, and the times of their frames",
+}
+"""Kind of files → what is in them."""
+
+
+def _contents(told: Told) -> Markup:
+    """Return the table of what files there are: how many, and how large."""
+    made = {name: of for one in told.facts for name, of in one.features.items()}
+    found: dict[tuple[str, str], list[int]] = {}
+    for file in told.files:
+        feature = PurePosixPath(file.path).parent.name if file.kind == "features" else ""
+        kind = "boxes" if file.path.endswith(OF_BOXES) and file.kind != "features" else file.kind
+        found.setdefault((kind, feature), []).append(file.size)
+    rows = []
+    for (kind, feature), sizes in sorted(found.items()):
+        what = _CONTENTS.get(kind, "")
+        if feature in made:
+            what = f"frames of {made[feature].representation}, {made[feature].dtype}"
+        title = f"{kind}: {feature}" if feature else kind or "other files"
+        rows.append([name(title), name(what), count(len(sizes)), size_text(sum(sizes))])
+    return table(
+        ["Files", "What is in them", "Number", "Size"], rows, caption="What files there are"
+    )
+
+
 def _use(told: Told) -> Iterator[Markup]:
     """Yield how to load the data, and how to see whether they are whole."""
     folder = f"{told.name}-{told.version}"
     reads = "    print(recording.id, recording.split, recording.kinds)"
     if any(one.events for one in told.facts):
         reads = (
-            "    events = recording.events.read(0, 1000)  # t (µs), x, y, p\n"
-            "    print(recording.id, recording.split, recording.kinds, len(events))"
+            "    events = recording.events.read(0, 1000)  # t, x, y, p\n"
+            "    print(recording.id, recording.kinds, events.t)"
         )
     code = (
         "import evreel  # pip install evreel\n"
