@@ -354,7 +354,8 @@ def _placed(of: _Source, target: Path, links: Links) -> tuple[ListedFile, bool]:
             if not of.is_placed:
                 place(of.path, target)
             size, md5, sha256 = of.record.size, of.record.md5, of.record.sha256
-            return ListedFile(entry.path, size, md5, sha256, kind, entry.id, entry.split), True
+            listed = ListedFile(entry.path, size, md5, sha256, kind, entry.id, entry.split)
+            return listed, of.record.source == f"sha256:{sha256}"
         # People's own files: an edit in place must not change a release. Files that evreel makes
         # are never edited, only replaced.
         if entry.kind == ANONYMOUS:

@@ -86,7 +86,8 @@ def release(
         LOG.warning("recordings that are gone, and so not compared: %d", gone)
     known = Memory(None if memory is None else Path(memory))
     sums = {id_: f"sha256:{known.digests(path).sha256}" for id_, path in there.items()}
-    known.save()
+    for entry in entries:
+        known.keep(entry.source.resolve())
     links = Links(known)
 
     def judge(report: Report) -> None:
@@ -104,28 +105,30 @@ def release(
                 hint="The log has them all. Fix the data, or name the check in release.tolerate.",
             )
 
-    with atomic(folder) as (scratch,):
-        made = build(
-            entries,
-            scratch,
-            name=settings.name,
-            version=settings.version,
-            licence=settings.licence,
-            licence_text=text,
-            compression=settings.compression,
-            gzip_level=settings.gzip_level,
-            threads=threads,
-            labels=None if labels is None else dict(enumerate(labels)),
-            recordings=recordings,
-            dataset=dataset,
-            config=config,
-            acquired=sums,
-            judge=judge,
-            links=links,
-            progress=progress,
-        )
-    links.settle()
-    known.save()
+    try:
+        with atomic(folder) as (scratch,):
+            made = build(
+                entries,
+                scratch,
+                name=settings.name,
+                version=settings.version,
+                licence=settings.licence,
+                licence_text=text,
+                compression=settings.compression,
+                gzip_level=settings.gzip_level,
+                threads=threads,
+                labels=None if labels is None else dict(enumerate(labels)),
+                recordings=recordings,
+                dataset=dataset,
+                config=config,
+                acquired=sums,
+                judge=judge,
+                links=links,
+                progress=progress,
+            )
+    finally:  # what was read is remembered, whatever came of it
+        links.settle()
+        known.save()
     if stamp is not None:
         with atomic(stamp) as (written,):
             digest = sha256(folder / MANIFEST).removeprefix("sha256:")
