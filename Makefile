@@ -31,7 +31,7 @@ test-torch: ## run the tests of what needs PyTorch, in an environment of its own
 
 test-browser: ## look at the pages in Chromium, which root installs from Debian if there is none
 	@PYTHON="$(PYTHON)" tools/setup.sh --group browser
-	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/browser.sh
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/browser.sh -n $(CORES) --dist loadscope tests/in_browser
 
 test-venues: ## read a release with the libraries of its hosts and users, in an environment of its own
 	@PYTHON="$(PYTHON)" VENUES=yes tools/setup.sh --no-default-groups --group test --group venues
