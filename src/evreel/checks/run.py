@@ -99,7 +99,8 @@ def check_release(folder: Path, looked: Mapping[str, Looked]) -> Report:
     """
     release = Release(folder, "", looked)
     done = Done(release.files, silent)
-    return _report(_checked_release(release, done), release.looked_at, release.not_looked_at)
+    found = _checked_release(release, done)
+    return _report(found, release.looked_at, release.not_looked_at, release.files)
 
 
 def look(
