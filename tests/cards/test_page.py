@@ -171,14 +171,15 @@ def test_contents__are_all_files_by_kind():
 
 
 def test_page__loads_nothing_from_elsewhere():
-    files = page(with_previews(many(3), []))
+    of = many(3)
+    files = page(of)
     loaded = [
         given.get("src") or given.get("href")
         for name, given in Seen(files["index.html"].decode()).elements
         if name in ("script", "link", "img", "video", "source", "iframe")
     ]
     assert [path for path in loaded if path and path not in files and path != "data:,"] == [
-        "previews/drive-00000.jpg"
+        of.picture.path
     ]
     for path, data in files.items():
         for word in (b"@import", b"fetch(", b"XMLHttpRequest", b'type="module"', b"url("):

@@ -100,10 +100,7 @@ def _about(dataset: Mapping[str, Any]) -> Iterator[str]:
 
 def _picture(told: Told) -> Iterator[str]:
     """Yield a picture of the recording with the most boxes, of those that have one."""
-    boxes = {one.id: sum(of.boxes for of in (one.boxes or {}).values()) for one in told.facts}
-    pictures = [file for file in told.files if file.path.endswith((".jpg", ".png")) and file.id]
-    if pictures:
-        best = max(pictures, key=lambda file: boxes.get(file.id, 0))  # the first of equal ones
+    if (best := told.picture) is not None:
         yield f"![{best.id}: events, and what is labelled]({_address(best.path)})"
 
 

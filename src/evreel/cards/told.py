@@ -86,6 +86,14 @@ class Told:
         """The sums of all recordings."""
         return Totals.of(self.facts)
 
+    @cached_property
+    def picture(self) -> ListedFile | None:
+        """The picture that stands for the data set: of the recording with the most boxes."""
+        boxes = {one.id: sum(of.boxes for of in (one.boxes or {}).values()) for one in self.facts}
+        pictures = [file for file in self.files if file.path.endswith((".jpg", ".png")) and file.id]
+        # The first of equal ones.
+        return max(pictures, key=lambda file: boxes.get(file.id, 0), default=None)
+
     @property
     def classes(self) -> list[str]:
         """Names of the classes, in the order of their numbers."""

@@ -116,16 +116,9 @@ def _header(told: Told) -> Iterator[Markup]:
         links.insert(0, _outside(about["page"], "Web page"))
     text.append(tag("p", *_between(links, " · "), class_="links"))
     yield tag("div", *text)
-    posters = {file.id: file.path for file in told.files if _is_poster(file.kind, file.path)}
-    first = next((one.id for one in told.facts if one.id in posters), None)
-    if first is not None:
-        yield tag(
-            "img", src=_address(posters[first]), alt=f"A moment of recording {first}", class_="hero"
-        )
-
-
-def _is_poster(kind: str, path: str) -> bool:
-    return kind == "previews" and path.endswith(".jpg")
+    if (best := told.picture) is not None:
+        says = f"A moment of recording {best.id}: events, and what is labelled"
+        yield tag("img", src=_address(best.path), alt=says, class_="hero")
 
 
 def _summary(told: Told) -> str:
