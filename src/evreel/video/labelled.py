@@ -281,7 +281,9 @@ class LabelledPictures:
             n_labelled += int(np.count_nonzero(roi >= 0))
         canvas = Canvas.filled(self.shape, self._look.footer, self._font)
         height, width = self.area
-        canvas.pixels[:height, :width] = small.repeat(self.scale, axis=1).repeat(self.scale, axis=0)
+        if self.scale > 1:
+            small = small.repeat(self.scale, axis=1).repeat(self.scale, axis=0)
+        canvas.pixels[:height, :width] = small
         canvas.rectangle(width, 0, self.shape[1], height, self._look.footer)
         # Outlines and names stay on the sensor.
         over = Canvas(canvas.pixels[:height, :width], self._font)
