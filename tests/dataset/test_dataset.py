@@ -6,7 +6,13 @@ import pytest
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.plan import release_plan, released_files
+from evreel.dataset.plan import (
+    published_files,
+    records_of_files,
+    release_plan,
+    released_files,
+    working_files,
+)
 from evreel.dataset.settings import Config
 from evreel.errors import UsageError
 from evreel.settings import all_contradictions, read
@@ -171,21 +177,25 @@ def test_plan__has_every_file_of_a_recording_and_no_other():
     found = data_set(rows, SAMPLES | {"features": {"h": CONFIG["features"]["histogram"]}}, own)
     plan = {row["path"]: (row["source"], row["kind"]) for row in release_plan(found)}
     assert plan == {
-        "train/events/drawn.h5": ("results/events/drawn.h5", "events"),
-        "train/slices/drawn.h5": ("results/slices/drawn.h5", "slices"),
+        "train/events/drawn.h5": ("results/published/events/drawn.h5", "events"),
+        "train/slices/drawn.h5": ("results/published/slices/drawn.h5", "slices"),
         "train/slices/drawn_bbox.npy": ("results/slices/drawn_bbox.npy", "slices"),
         "video/drawn.mp4": ("results/video/drawn.mp4", "video"),
         "video/drawn.clock.tsv": ("results/video/drawn.clock.tsv", "video"),
         "annotations/drawn.rois.xml": ("in/a.xml", "annotations"),
         "sidecars/drawn.biases.bias": ("in/a.bias", "sidecars"),
-        "train/h/drawn.h5": ("results/features/h/drawn.h5", "features"),
+        "train/h/drawn.h5": ("results/published/features/h/drawn.h5", "features"),
         "train/h/drawn_bbox.npy": ("results/slices/drawn_bbox.npy", "features"),
-        "mixed/events/cut.h5": ("results/events/cut.h5", "events"),
-        "mixed/samples/cut.h5": ("results/samples/cut.h5", "samples"),
-        "mixed/h/cut.h5": ("results/features/h/cut.h5", "features"),
+        "mixed/events/cut.h5": ("results/published/events/cut.h5", "events"),
+        "mixed/samples/cut.h5": ("results/published/samples/cut.h5", "samples"),
+        "mixed/h/cut.h5": ("results/published/features/h/cut.h5", "features"),
         "samples.tsv": ("results/samples.tsv", "samples"),
     }
-    assert released_files(found) == [source for source, _ in plan.values()]
+    ready = [source for source, _ in plan.values() if source.startswith("results/published/")]
+    assert released_files(found) == [source for source, _ in plan.values() if source not in ready]
+    assert published_files(found) == ready
+    assert records_of_files(found) == [f"{source.removesuffix('.h5')}.json" for source in ready]
+    assert working_files(found) == [source.replace("/published/", "/") for source in ready]
 
 
 def test_plan__has_each_job_and_names_annotations_without_people_so():

@@ -135,7 +135,6 @@ rule release:
         "../../envs/evreel.yaml"
     params:
         **settings(ReleaseSettings, "release"),
-        folder=f"{DATASET.results}/release/{DATASET.release_name}",
         description=of_dataset(DataSet.description, sha256),
         acquired=of_dataset(DataSet.recording_files),
         memory=str(KNOWN / "recordings.json"),

@@ -313,7 +313,6 @@ def _made_ready(
 
     stores: dict[str, Store] = {}
     for of in sorted(sources, key=lambda of: kind_of(of.entry) != "events"):
-        keeps_bytes = of.entry.kind == "recording"
         of.record = Record.beside(of.path)
         if of.record is not None and (compression, of.record.compression) != ("portable", "fast"):
             yield of
@@ -329,7 +328,8 @@ def _made_ready(
                 target,
                 compression=compression,
                 gzip_level=level,
-                keeps_bytes=keeps_bytes,
+                keeps_bytes=of.entry.kind == "recording",
+                is_peoples=of.entry.kind in PEOPLES_KINDS,
                 threads=threads,
                 store=stores.get(of.entry.id),
             )
@@ -351,7 +351,8 @@ def _placed(of: _Source, target: Path, links: Links) -> tuple[ListedFile, bool]:
             if not of.is_placed:
                 place(of.path, target)
             size, md5, sha256 = of.record.size, of.record.md5, of.record.sha256
-            return ListedFile(entry.path, size, md5, sha256, kind, entry.id, entry.split), True
+            listed = ListedFile(entry.path, size, md5, sha256, kind, entry.id, entry.split)
+            return listed, of.record.source == f"sha256:{sha256}"
         # People's own files: an edit in place must not change a release. Files that evreel makes
         # are never edited, only replaced.
         if entry.kind == ANONYMOUS:
