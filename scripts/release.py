@@ -7,7 +7,7 @@ from evreel import steps
 with steps.logged(snakemake.log[0]):
     steps.release(
         snakemake.input.plan,
-        Path(snakemake.output.stamp).with_suffix(""),
+        Path(snakemake.output.stamp).with_suffix(""),  # named <name>-<version>.sha256
         steps.given(steps.ReleaseSettings, snakemake.params),
         labels=snakemake.params.labels,
         acquired=snakemake.params.acquired,

@@ -6,7 +6,13 @@ import pytest
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.plan import published_files, release_plan, released_files
+from evreel.dataset.plan import (
+    published_files,
+    records_of_files,
+    release_plan,
+    released_files,
+    working_files,
+)
 from evreel.dataset.settings import Config
 from evreel.errors import UsageError
 from evreel.settings import all_contradictions, read
@@ -210,10 +216,11 @@ def test_plan__has_every_file_of_a_recording_and_no_other():
         "mixed/h/cut.h5": ("results/published/features/h/cut.h5", "features"),
         "samples.tsv": ("results/samples.tsv", "samples"),
     }
-    sources = [source for source, _ in plan.values()]
-    ready = [source for source in sources if source.startswith("results/published/")]
-    assert released_files(found) == [source for source in sources if source not in ready]
+    ready = [source for source, _ in plan.values() if source.startswith("results/published/")]
+    assert released_files(found) == [source for source, _ in plan.values() if source not in ready]
     assert published_files(found) == ready
+    assert records_of_files(found) == [f"{source.removesuffix('.h5')}.json" for source in ready]
+    assert working_files(found) == [source.replace("/published/", "/") for source in ready]
 
 
 def test_plan__has_each_job_and_names_annotations_without_people_so():

@@ -177,6 +177,17 @@ def test_build__copies_if_the_file_system_has_no_hard_links(tmp_path, monkeypatc
     assert verify(target) == []
 
 
+def test_sidecar__that_is_hdf5_is_a_copy_too(tmp_path):
+    calibration = tmp_path / "calibration.h5"
+    with h5py.File(calibration, "w") as file:
+        file["matrix"] = np.eye(3)
+    plan = [PlanEntry("sidecars/park.calibration.h5", calibration, "sidecars", "park", "train")]
+    build(plan, tmp_path / "street-1.0", **DATA_SET)
+    released = tmp_path / "street-1.0" / "sidecars" / "park.calibration.h5"
+    assert released.read_bytes() == calibration.read_bytes()
+    assert not released.samefile(calibration)
+
+
 def test_build__appears_whole_through_a_scratch_folder(tmp_path):
     plan = plan_in(tmp_path / "built")
     for version in ("1.0", "1.1"):

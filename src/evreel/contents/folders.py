@@ -66,7 +66,7 @@ def results(path: Path) -> dict[str, Any]:
         if not name.startswith(".")
     }
     releases = [name for name in _names(path / "release") if is_release(path / "release" / name)]
-    return {"recordings_with": made, "features": features, "releases": releases}
+    return {"made": made, "features": features, "releases": releases}
 
 
 def _names(folder: Path) -> list[str]:

@@ -28,7 +28,7 @@ def mp4(path: Path) -> dict[str, Any]:
 
     with foreign(broken):
         found = _of_head(head)
-    metadata = found.pop("metadata")
+    metadata = {name: text for name, text in found.pop("metadata").items() if text != "None"}
     beside = _beside(path, found["frames"], metadata)
     if not is_whole:
         cut = "ends before its pictures do: it is cut short"

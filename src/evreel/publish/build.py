@@ -316,7 +316,6 @@ def _made_ready(
 
     stores: dict[str, Store] = {}
     for of in sorted(sources, key=lambda of: kind_of(of.entry) != "events"):
-        keeps_bytes = of.entry.kind == "recording"
         of.record = Record.beside(of.path)
         if of.record is not None and (compression, of.record.compression) != ("portable", "fast"):
             yield of
@@ -332,7 +331,8 @@ def _made_ready(
                 target,
                 compression=compression,
                 gzip_level=level,
-                keeps_bytes=keeps_bytes,
+                keeps_bytes=of.entry.kind == "recording",
+                is_peoples=of.entry.kind in PEOPLES_KINDS,
                 threads=threads,
                 store=stores.get(of.entry.id),
             )

@@ -48,6 +48,7 @@ def prepare(
     compression: Compression,
     gzip_level: int,
     keeps_bytes: bool = False,
+    is_peoples: bool = False,
     threads: int = 1,
     store: Store | None = None,
 ) -> Record:
@@ -63,6 +64,8 @@ def prepare(
         ``portable``: compressed with gzip where it needs a plugin; ``fast``: as it is.
     keeps_bytes
         Whether its bytes stay in any case: others know their checksums.
+    is_peoples
+        Whether people may edit it, so that it is not linked.
     threads
         How many compress and sum.
     store
@@ -96,6 +99,9 @@ def prepare(
         stays = not plugin or compression != "portable" or keeps_bytes
 
         def write() -> None:
+            if stays and is_peoples:
+                shutil.copyfile(source, target)
+                return
             if stays:
                 place(source, target)
                 return
