@@ -10,7 +10,10 @@ from evreel.files.boxes import label_map
 from evreel.layout import LABEL_MAP
 from evreel.release.manifest import MANIFEST, is_release, read_manifest
 
-RESULTS = ("recordings", "events", "cuts", "samples", "video", "slices", "boxes", "features")
+RESULTS = (
+    *("recordings", "events", "cuts", "samples", "video", "slices", "boxes", "features"),
+    "previews",
+)
 """Folders of a workflow's results, in the order in which they are made."""
 
 
