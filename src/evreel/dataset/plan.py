@@ -13,8 +13,8 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
     """Return a row per file of a release: path in it, source, kind, id, split."""
     include = dataset.config.release.include
     # What a kind of files is called in the plan.
-    kinds = {name: name for name in include}
-    if ANONYMOUS in include:
+    kinds: dict[str, str] = {name: name for name in include}
+    if ANONYMOUS in include or (dataset.config.release.anonymous and "annotations" in include):
         kinds["annotations"] = ANONYMOUS
     rows = [
         {"path": path, "source": source, "kind": kinds[kind], "id": id_, "split": row["split"]}

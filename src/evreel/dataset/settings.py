@@ -701,6 +701,20 @@ class ReleaseSettings(Settings):
         "anonymous_annotations instead of annotations leaves them out.",
         unique=True,
     )
+    anonymous: bool = setting(
+        False,
+        "For double-blind review: leaves out authors, citation and page of the data set, sources "
+        "of recordings, people and hosts in annotations, and what headers of recordings say of "
+        "cameras, machines and people. Every byte is searched for what may be left, and anything "
+        "found stops the release.",
+    )
+    anonymous_keep: tuple[str, ...] = setting(
+        (),
+        "Texts that an anonymous release may have, though they are somebody's or something's "
+        "name: an account called like a label.",
+        unique=True,
+        metavar="A,B,…",
+    )
     tolerate: tuple[str, ...] = setting(
         (),
         "Checks whose errors do not stop the release; [checks.md](checks.md) lists them. What "
@@ -715,6 +729,8 @@ class ReleaseSettings(Settings):
 
         if ANONYMOUS in self.include and "annotations" in self.include:
             yield ("include",), f"annotations or {ANONYMOUS}; both are given"
+        if self.anonymous_keep and not self.anonymous:
+            yield ("anonymous_keep",), "has an effect only with anonymous: true"
         if self.tolerate:  # else the checks, and HDF5 with them, are not needed
             yield from self._unknown_checks()
         if self.licence_file is None:

@@ -79,6 +79,7 @@ def build(
     recordings: Mapping[str, Mapping[str, str]] | None = None,
     dataset: Mapping[str, Any] | None = None,
     acquired: Mapping[str, str] | None = None,
+    cleaned: Mapping[Path, Path] | None = None,
     progress: Progress = silent,
 ) -> Manifest:
     """Fill an empty folder with a release.
@@ -119,6 +120,8 @@ def build(
     acquired
         Recording → ``sha256:…`` of the recording itself, which its events store must have been
         decoded from, where that is known.
+    cleaned
+        Source, without links → the copy of it that is released in its stead.
     progress
         Called as ``progress(done_bytes, total_bytes)`` of the planned files.
 
@@ -172,7 +175,8 @@ def build(
     for entry, source, size in zip(plan, sources, sizes, strict=True):
         target = folder / entry.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        stays = _place(entry, source, target, compression)
+        released = (cleaned or {}).get(source, source)
+        stays = _place(entry, released, target, compression) and released is source
         if entry.kind == "events" and entry.id and _is_unverified(target):
             told.setdefault(entry.id, {})["source_checksum"] = "none"
         if entry.id in told and entry.path.endswith(BOXES_SUFFIX):

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evreel.dataset.memory import Memory
 from evreel.dataset.settings import ReleaseSettings
 from evreel.errors import ReleaseError, UsageError
-from evreel.outputs import Progress, atomic, silent
+from evreel.outputs import Progress, atomic, scratch_path, silent
+from evreel.release.content import ANONYMOUS
 from evreel.steps.check import check
-from evreel.steps.common import LOG
+from evreel.steps.common import LOG, named
+
+if TYPE_CHECKING:
+    from evreel.checks import Finding
+    from evreel.release.identity import Word
+    from evreel.release.manifest import PlanEntry
 
 
 def release(
@@ -37,7 +45,7 @@ def release(
         The release. An existing release is replaced as a whole, any other folder is not.
     settings
         Name, version and licence of the data set (``NOASSERTION`` if none is stated), how files
-        are compressed, and checks whose errors do not stop the release.
+        are compressed, whether it is anonymous, and checks whose errors do not stop the release.
     labels
         Label names in the order of their numbers.
     recordings
@@ -73,7 +81,19 @@ def release(
     known = Memory(None if memory is None else Path(memory))
     sums = {id_: f"sha256:{known.digests(path).sha256}" for id_, path in there.items()}
     known.save()
-    with atomic(folder) as (scratch,):
+    words: set[Word] | None = None
+    if settings.anonymous:
+        from evreel.release.anonymous import described, words_to_find
+
+        entries = [
+            replace(entry, kind=ANONYMOUS) if entry.kind == "annotations" else entry
+            for entry in entries
+        ]
+        words = words_to_find(entries, there.values(), dataset)
+        config, recordings, dataset = described(
+            config, recordings, dataset, settings.anonymous_keep
+        )
+    with atomic(folder) as (scratch,), _cleaned(entries, words, Path(folder)) as cleaned:
         made = build(
             entries,
             scratch,
@@ -87,14 +107,15 @@ def release(
             dataset=dataset,
             config=config,
             acquired=sums,
+            cleaned=cleaned,
             progress=progress,
         )
-        report = check(scratch)
-        for finding in report.findings:
+        found = sorted({*check(scratch).findings, *_identifying(scratch, words, settings)})
+        for finding in found:
             LOG.warning("%s", finding)
         refused = [
             finding
-            for finding in report.findings
+            for finding in found
             if finding.severity == "error" and finding.check not in settings.tolerate
         ]
         if refused:
@@ -105,6 +126,49 @@ def release(
             )
     size = sum(file.size for file in made.files)
     LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
+
+
+@contextlib.contextmanager
+def _cleaned(
+    entries: Iterable[PlanEntry], words: Collection[Word] | None, folder: Path
+) -> Iterator[dict[Path, Path]]:
+    """Give source → copy of files that have what an anonymous release leaves out."""
+    if words is None:
+        yield {}
+        return
+    from evreel.release.anonymous import cleaned
+
+    copies: dict[Path, Path] = {}
+    with scratch_path(folder.with_name("cleaned")) as room:
+        room.mkdir()
+        for entry in entries:
+            source = entry.source.resolve()
+            # One that is missing is named, with its line, by what plans the release.
+            if source in copies or not source.is_file():
+                continue
+            copy = cleaned(source, room / f"{len(copies)}{source.suffix}", entry.kind, words)
+            if copy is not None:
+                copies[source] = copy.path
+                LOG.info("%s: left out%s", entry.path, named(copy.counts))
+        yield copies
+
+
+def _identifying(
+    folder: Path, words: Collection[Word] | None, settings: ReleaseSettings
+) -> Iterator[Finding]:
+    """Yield what an anonymous release has of the words that no check of it alone can know."""
+    from evreel.checks.registry import findings
+    from evreel.checks.release import identifying
+    from evreel.release.identity import words_of_machine
+    from evreel.release.search import search
+
+    further = set(words or ()) - words_of_machine()
+    if not further:
+        return
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    within = ((path.relative_to(folder).as_posix(), path) for path in files)
+    found = search(within, further, settings.anonymous_keep, stated=False)
+    yield from findings(identifying, found)
 
 
 def _licence_text(path: str | Path) -> str:
