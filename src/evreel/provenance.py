@@ -26,6 +26,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "features": 5,
     "feature_boxes": 1,
     "release": 5,
+    "recipe": 1,
 }
 """One integer per step, raised when its output changes; the workflow passes it as a parameter."""
 

@@ -13,6 +13,7 @@ from evreel.dataset.inputs import changed_source, check_inputs
 from evreel.dataset.memory import Memory
 from evreel.dataset.outdated import age, outdated
 from evreel.dataset.plan import release_plan, released_files
+from evreel.dataset.recipe import recipe_texts
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
@@ -39,6 +40,7 @@ from evreel.outputs import (
 )
 from evreel.provenance import STEP_REVISIONS
 from evreel.release.content import role_of
+from evreel.release.recipe import WRITTEN
 from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
 

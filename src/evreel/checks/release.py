@@ -37,6 +37,7 @@ from evreel.release.identity import words_of_machine
 from evreel.release.manifest import MANIFEST, SUMS, Manifest, parse_manifest
 from evreel.release.origins import Made
 from evreel.release.overlap import same_source
+from evreel.release.recipe import awaited
 from evreel.release.search import Found, Unsearched, search
 from evreel.samples.tables import Assigned, read_samples_table
 
@@ -245,9 +246,12 @@ class Release:
         gone = self.not_looked_at = 0
         own = {file.path for file in folder.maps}
         known = {prefix + name for name in (MANIFEST, *SUMS.values())} | own
+        to_make = awaited(self._manifest, lambda path: is_file(root / path))
         for listed in self._manifest.files:
             file = Entry(root / listed.path, prefix + listed.path)
             known.add(file.path)
+            if listed.path in to_make:
+                continue
             if not file.is_file:
                 gone += 1
                 problem = "is missing, but the manifest lists it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from evreel.dataset.dataset import DataSet
+from evreel.dataset.recipe import recipe_rows
 from evreel.release.content import ANONYMOUS, files_of
 
 
@@ -32,6 +33,8 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
     if "samples" in include and dataset.cut:
         table = {"path": "samples.tsv", "source": f"{dataset.results}/samples.tsv"}
         rows.append(table | {"kind": "samples"})
+    if dataset.config.release.data == "none":
+        rows += [row | {"kind": "recipe"} for row in recipe_rows(dataset)]
     return rows
 
 

@@ -47,7 +47,7 @@ from evreel.samples.splits import SPLITS
 
 Compression = Literal["portable", "fast"]
 
-PEOPLES_KINDS = ("annotations", ANONYMOUS, "sidecars")
+PEOPLES_KINDS = ("annotations", ANONYMOUS, "recipe", "sidecars")
 """Kinds of files that people make and may edit."""
 
 _LIBRARIES = (

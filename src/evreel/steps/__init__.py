@@ -39,6 +39,7 @@ from evreel.steps.features import all_features, features
 from evreel.steps.info import describe, info
 from evreel.steps.play import play
 from evreel.steps.qa import qa
+from evreel.steps.recipe import rebuild, recipe
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
 from evreel.steps.samples import samples
@@ -98,6 +99,8 @@ __all__ = [
     "os_error",
     "play",
     "qa",
+    "rebuild",
+    "recipe",
     "release",
     "release_plan",
     "samples",

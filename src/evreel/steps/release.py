@@ -68,6 +68,7 @@ def release(
     """
     from evreel.release.build import build, check_replaceable
     from evreel.release.manifest import read_plan
+    from evreel.release.recipe import story, withhold
 
     text = None
     if settings.licence_file is not None:
@@ -101,6 +102,7 @@ def release(
             version=settings.version,
             licence=settings.licence,
             licence_text=text,
+            description=story(Path(folder).name) if settings.data == "none" else "",
             compression=settings.compression,
             labels=None if labels is None else dict(enumerate(labels)),
             recordings=recordings,
@@ -124,8 +126,11 @@ def release(
                 path=folder,
                 hint="The log has them all. Fix the data, or name the check in release.tolerate.",
             )
-    size = sum(file.size for file in made.files)
-    LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(made.files), size / 1e6)
+        if settings.data == "none":
+            made = withhold(scratch)
+    here = [file for file in made.files if not file.withheld]
+    size = sum(file.size for file in here)
+    LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(here), size / 1e6)
 
 
 @contextlib.contextmanager
