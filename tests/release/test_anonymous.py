@@ -29,7 +29,7 @@ from evreel.layout import EVENTS
 from evreel.provenance import Provenance, sha256
 from evreel.recordings.open import open_recording
 from evreel.release import identity
-from evreel.release.anonymous import clean_header, described
+from evreel.release.anonymous import clean_header, cleaned, described
 from evreel.release.identity import Word
 from evreel.release.manifest import read_manifest
 from evreel.release.search import Unsearched, search
@@ -96,6 +96,13 @@ JAER = """#!AER-DAT2.0\r
             ["DAVIS FX2", "davis.DAVIS240C", 'value="254"', 'value="localhost"'],
             None,
             id="jaer",
+        ),
+        pytest.param(
+            "MATLAB 5.0 MAT-file, Platform: GLNXA64, Created on: Mon Sep 16 10:00:00 2024",
+            ["Sep 16", "2024"],
+            ["MATLAB 5.0 MAT-file, Platform: GLNXA64"],
+            {"anonymous_dates": 1},
+            id="mat",
         ),
         pytest.param("", [], [], {}, id="empty"),
         pytest.param("a header", [], ["a header"], {}, id="nothing"),
@@ -181,6 +188,8 @@ CARRIERS = {
     "among bytes": b"\0\1\2" + TEXT.encode() + b"\xff\0",
     "across pieces": b"\0" * ((1 << 22) - 9) + TEXT.encode(),
     "utf-16": TEXT.encode("utf-16"),
+    "utf-16, odd": b"\1" + TEXT.encode("utf-16-be"),
+    "latin-1": "Kim Doe, Zürich".encode("latin-1"),
     "json": json.dumps({"by": "Kim Doe"}).encode(),
     "url": b"https://a.org/?by=Kim%20Doe",
     "gzip": gzip.compress(TEXT.encode()),
@@ -278,7 +287,7 @@ def store(path: Path, header: str, seed: int = 0) -> Path:
 
 PLANTED = (
     *("kimdoe", "Kim Doe", "boss@cvat.example", "lab-pc-7", "00000104", "84010032", "00001621"),
-    *("Doe, K.", "streets.example.org", "cvat.example.net", "10.1.1.7"),
+    *("Jo Roe", "Doe, K.", "streets.example.org", "cvat.example.net", "10.1.1.7"),
 )
 
 
@@ -315,7 +324,7 @@ def planned(tmp_path, monkeypatch):
         | {"id": "park", "split": "train"}
     )
     known = {"split": "train", "source": "https://streets.example.org/a.raw", "meta.light": "day"}
-    known["page"] = "https://streets.example.org"
+    known |= {"page": "https://streets.example.org", "meta.operator": "Jo Roe"}
     about = {"title": "Streets", "page": "https://streets.example.org", "citation": "Doe, K. 2024"}
     return {
         "rows": rows,
@@ -386,7 +395,7 @@ def test_anonymous_release__is_refused_if_anything_is_left(planned, caplog):
         "from lab-pc-7": "this machine's name, 'lab-pc-7'",
         "of kimdoe": "the user's name, 'kimdoe'",
         "or kim": "the name of a user in a recording's header, 'kim'",
-        "see https://streets.example.org": "dataset/page, 'https://streets.example.org'",
+        "see https://streets.example.org": "column page, 'https://streets.example.org'",
         "write to a@b.example.org": "an e-mail address, 'a@b.example.org'",
     }
     Path("biases.txt").write_text("\n".join(left), encoding="utf-8")
@@ -414,6 +423,19 @@ def test_anonymous_release__has_no_recording(planned):
     planned["rows"].append({"path": "park.raw", "source": "park.raw", "kind": "", "id": "park"})
     with pytest.raises(ReleaseError, match=r"park\.raw: is a recording: its header.*Leave record"):
         released(planned)
+
+
+def test_annotations_in_json__lose_whom_they_name(tmp_path):
+    source, made = tmp_path / "a.json", tmp_path / "b.json"
+    info = {"contributor": 'Kim "K" Doe', "url": "https://a.org", "year": 2024}
+    images = [{"id": 1, "file_name": "a.png", "coco_url": ""}]
+    source.write_text(json.dumps({"info": info, "images": images}), encoding="utf-8")
+    copy = cleaned(source, made, "anonymous_annotations", ())
+    assert copy == (made, {"anonymous_names": 2})
+    left = {"info": info | {"contributor": "", "url": ""}, "images": images}
+    assert json.loads(made.read_bytes()) == left
+    assert cleaned(made, tmp_path / "c.json", "anonymous_annotations", ()) is None
+    assert not (tmp_path / "c.json").exists()
 
 
 def test_described__leaves_out_authors_and_what_nobody_knows_of():

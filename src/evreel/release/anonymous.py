@@ -8,6 +8,7 @@ state of cameras and machines are left out. What the data mean stays: sizes, bia
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from evreel.release.identity import (
     SERIAL,
     TELLS_NOBODY,
     Word,
+    kind_of_key,
     statements,
     words_of_dataset,
     words_of_folder,
@@ -41,6 +43,10 @@ from evreel.release.search import places_of
 _RECORDINGS = (b"#!AER-DAT", b"% ", b"Event Stream", b"MATLAB ")
 _LEFT_OUT = ("source", "page")
 """Columns of the recordings table that tell where recordings are from."""
+_STATED_IN_JSON = re.compile(
+    rb'("(?:annotator|assignee|author|coco_url|contributor|e?mail|flickr_url|owner|url|user(?:_?name)?)'
+    rb'"\s*:\s*")((?:[^"\\]|\\.)*)(")'
+)
 _COUNTED_AS = {
     SERIAL: "anonymous_serials",
     DATE: "anonymous_dates",
@@ -63,6 +69,7 @@ def words_to_find(
     entries: Iterable[PlanEntry],
     recordings: Iterable[str | Path],
     dataset: Mapping[str, Any] | None,
+    rows: Mapping[str, Mapping[str, str]] | None = None,
 ) -> set[Word]:
     """Return all that would tell who made a release.
 
@@ -74,8 +81,16 @@ def words_to_find(
         Those of the recordings that are there.
     dataset
         The config's group `dataset`, plain.
+    rows
+        What is known of each recording.
     """
     found = words_of_machine() | words_of_dataset(dataset or {})
+    for row in (rows or {}).values():
+        found |= {
+            Word(cell, f"column {column}")
+            for column, cell in row.items()
+            if _tells(column) and column != "source"
+        }
     for path in recordings:
         found |= words_of_recording(Path(path))
     for entry in entries:
@@ -86,7 +101,8 @@ def words_to_find(
         if header is not None:
             found |= words_stated(header)
         elif entry.kind == ANONYMOUS:
-            found |= {Word(name, "a name in an annotation") for name in names_in(entry.source)}
+            names = {*names_in(entry.source), *_stated_in_json(entry.source)}
+            found |= {Word(name, "a name in an annotation") for name in names}
     return worth(found)
 
 
@@ -122,11 +138,27 @@ def cleaned(source: Path, target: Path, kind: str, words: Collection[Word]) -> C
         _copy_store(source, target, text, counts)
         return Cleaned(target, counts)
     if kind == ANONYMOUS:
-        names = names_in(source)
+        names = names_in(source) | _stated_in_json(source)
+        if _is_json(source) and names:
+            target.write_bytes(_STATED_IN_JSON.sub(rb"\1\3", source.read_bytes()))
+            return Cleaned(target, {_COUNTED_AS[PERSON]: len(names)})
         if copy_without_people(source, target, hosts=True):
             return Cleaned(target, {_COUNTED_AS[PERSON]: len(names)})
         target.unlink()
     return None
+
+
+def _is_json(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+
+
+def _stated_in_json(path: Path) -> set[str]:
+    """Return whom annotations in JSON name, as COCO's do; nobody if they are in another form."""
+    if not _is_json(path):
+        return set()
+    found = _STATED_IN_JSON.finditer(path.read_bytes())
+    return {match[2].decode("utf-8", "replace") for match in found} - {""}
 
 
 def _is_recording(path: Path, kind: str) -> bool:
@@ -230,10 +262,16 @@ def described(
     rows = None
     if recordings is not None:
         rows = {
-            id_: {column: cell for column, cell in row.items() if column not in _LEFT_OUT}
+            id_: {column: cell for column, cell in row.items() if not _tells(column)}
             for id_, row in recordings.items()
         }
     return told, rows, about
+
+
+def _tells(column: str) -> bool:
+    """Return whether a column of the recordings table tells of people, machines or cameras."""
+    free = column.removeprefix("meta.")
+    return column in _LEFT_OUT or (free != column and kind_of_key(free) not in ("", DATE))
 
 
 def _of_nobody(dataset: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,8 @@
 """Looking for texts in every byte of a release, also in what its files compress.
 
 A file is searched as it is; then each attribute and value of HDF5, each member of a zip or tar,
-what gzip, bzip2, xz, zstd and LZ4 hold, and the compressed texts of PNG pictures, however nested.
+what gzip, bzip2, xz, zstd and LZ4 hold, columns of Parquet, and compressed texts of PNG pictures,
+however nested.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import bz2
 import contextlib
 import gzip
+import importlib
+import io
 import json
 import lzma
 import re
@@ -18,11 +21,12 @@ import tempfile
 import urllib.parse
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from evreel.errors import one_line
 from evreel.release.identity import Word, statements
@@ -111,7 +115,9 @@ def search(
 def places_of(word: str, text: str) -> Iterator[tuple[int, int]]:
     """Yield where a word is in a text, whatever the case of letters; not within longer words."""
     if word:
-        pattern = rf"(?<![^\W_]){re.escape(word)}(?![^\W_])"
+        before = r"(?<![^\W_])" if word[0].isalnum() else ""
+        after = r"(?![^\W_])" if word[-1].isalnum() else ""
+        pattern = f"{before}{re.escape(word)}{after}"
         for match in re.finditer(pattern, text, re.IGNORECASE):
             yield match.span()
 
@@ -130,36 +136,54 @@ class _Wanted:
 
     def among(self, data: bytes, *, is_text: bool) -> Iterator[tuple[str, str]]:
         """Yield text and meaning of what is found in some bytes."""
+        if is_text:
+            yield from self._in(data, self._forms, is_text=True)
+        else:
+            # Only these can be in what is printable and not ASCII.
+            others = {form: word for form, word in self._forms.items() if not form.isascii()}
+            yield from self._in(data, others, is_text=False)
+            for text in _texts_in(data):
+                yield from self._in(text, self._forms, is_text=False)
+                yield from self._stated_in(_long_texts(text))
+        if is_text:
+            yield from self._stated_in(data)
+
+    def _in(
+        self, data: bytes, forms: Mapping[bytes, Word], *, is_text: bool
+    ) -> Iterator[tuple[str, str]]:
         lower = data.lower()
-        for form, word in self._forms.items():
+        for form, word in forms.items():
             at = lower.find(form)
             while at >= 0:
                 stop = at + len(form)
-                bounded = not (_is_letter(lower[at - 1 : at]) or _is_letter(lower[stop : stop + 1]))
-                if bounded and (is_text or len(form) >= _SURE_BYTES or _in_run(data, at, stop)):
+                is_whole = not (_goes_on(lower, at - 1, at) or _goes_on(lower, stop, stop - 1))
+                if is_whole and (is_text or len(form) >= _SURE_BYTES or _in_run(data, at, stop)):
                     yield word
                     break
                 at = lower.find(form, at + 1)
-        if self._stated:
-            for text in [data.decode("utf-8", "replace")] if is_text else _runs(data):
-                for what, start, stop in statements(text):
-                    if text[start:stop].lower() not in self._keep:
-                        yield text[start:stop], f"a {what}".replace("a e", "an e")
+
+    def _stated_in(self, data: bytes) -> Iterator[tuple[str, str]]:
+        text = data.replace(b"\0", b"\n").decode("utf-8", "replace") if self._stated else ""
+        for what, start, stop in statements(text):
+            if text[start:stop].lower() not in self._keep:
+                yield text[start:stop], f"an {what}" if what[0] in "aeiou" else f"a {what}"
 
 
 def _forms(text: str) -> set[bytes]:
-    """Return a text in the encodings of files, in lower case."""
+    """Return a text in the spellings of files, in lower case."""
     spelled = {text, json.dumps(text)[1:-1], urllib.parse.quote(text)}
     spelled |= {text.replace("\\", "/"), text.replace("&", "&amp;")}
     forms = {each.encode("utf-8", "surrogateescape") for each in spelled}
-    for encoding in ("latin-1", "utf-16-le", "utf-16-be", "utf-32-le"):
-        with contextlib.suppress(UnicodeEncodeError):
-            forms.add(text.encode(encoding))
+    with contextlib.suppress(UnicodeEncodeError):
+        forms.add(text.encode("latin-1"))
     return {form.lower() for form in forms}
 
 
-def _is_letter(byte: bytes) -> bool:
-    return byte.isalnum()
+def _goes_on(data: bytes, outside: int, edge: int) -> bool:
+    """Return whether a word goes on beyond its edge."""
+    return (
+        outside >= 0 and data[edge : edge + 1].isalnum() and data[outside : outside + 1].isalnum()
+    )
 
 
 def _in_run(data: bytes, start: int, stop: int) -> bool:
@@ -173,15 +197,44 @@ def _in_run(data: bytes, start: int, stop: int) -> bool:
     return n >= _RUN_BYTES
 
 
-def _runs(data: bytes) -> Iterator[str]:
-    """Yield what may be text among other bytes."""
-    marks = np.zeros(len(data) + 2, np.int8)
-    marks[1:-1] = _ASCII[np.frombuffer(data, np.uint8)]
-    edges = np.flatnonzero(np.diff(marks))
-    starts, stops = edges[::2], edges[1::2]
-    long = stops - starts >= _TEXT_BYTES
-    for start, stop in zip(starts[long].tolist(), stops[long].tolist(), strict=True):
-        yield data[start:stop].decode("ascii")
+def _texts_in(data: bytes) -> Iterator[bytes]:
+    """Yield what may be text among other bytes: in ASCII, UTF-16 and UTF-32; 0 is between two."""
+    values = np.frombuffer(data, np.uint8)
+    printable = _ASCII[values]
+    for step in (1, 2, 4):
+        for first in range(step):
+            low, is_char = values[first::step], printable[first::step]
+            for other in range(step):
+                if other != first:
+                    beside = values[other::step] == 0
+                    n = min(len(is_char), len(beside))
+                    low, is_char = low[:n], is_char[:n] & beside[:n]
+            yield _runs(low, is_char, _SURE_BYTES)
+
+
+def _long_texts(texts: bytes) -> bytes:
+    """Return those of `_texts_in` that are long enough to state anything."""
+    values = np.frombuffer(texts, np.uint8)
+    return _runs(values, _ASCII[values], _TEXT_BYTES)
+
+
+def _runs(values: npt.NDArray[np.uint8], is_char: npt.NDArray[np.bool_], least: int) -> bytes:
+    """Return the runs of characters that are long enough, each ended by 0."""
+    marks = np.zeros(len(values) + 2, np.int8)
+    marks[1:-1] = is_char
+    steps = np.diff(marks)
+    starts, stops = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    long = stops - starts >= least
+    if not long.any():
+        return b""
+    kept = np.zeros(len(values) + 1, np.int8)
+    kept[starts[long]] = 1
+    kept[stops[long]] -= 1
+    ended = np.append(values, np.uint8(0))
+    ended[stops[long]] = 0
+    inside = np.cumsum(kept, dtype=np.int8).astype(bool)
+    inside[stops[long]] = True
+    return bytes(ended[inside].tobytes())
 
 
 class _CannotSearchError(Exception):
@@ -287,8 +340,6 @@ def _zstd(file: IO[bytes]) -> Any:
 
 def _png(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
     """Yield the compressed texts of a picture."""
-    import io
-
     file.seek(8)
     while len(head := file.read(8)) == 8:
         size, kind = struct.unpack(">I4s", head)
@@ -303,8 +354,18 @@ def _png(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
                 yield kind.decode(), io.BytesIO(zlib.decompress(data[at:]))
 
 
+def _parquet(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """Yield the columns of a table, whose pages are compressed, and what its schema says."""
+    table = importlib.import_module("pyarrow.parquet").read_table(file)
+    yield "schema", io.BytesIO(repr(table.schema.metadata).encode())
+    for name in table.column_names:
+        values = "\n".join(map(str, table[name].to_pylist()))
+        yield name, io.BytesIO(values.encode("utf-8", "surrogateescape"))
+
+
 _MAGIC: tuple[tuple[bytes, _Inner], ...] = (
     (b"PK\x03\x04", _zip),
+    (b"PAR1", _parquet),
     (b"\x1f\x8b", _one(gzip.open)),
     (b"BZh", _one(bz2.open)),
     (b"\xfd7zXZ\x00", _one(lzma.open)),

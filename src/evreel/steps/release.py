@@ -82,6 +82,7 @@ def release(
     known = Memory(None if memory is None else Path(memory))
     sums = {id_: f"sha256:{known.digests(path).sha256}" for id_, path in there.items()}
     known.save()
+    about = story(Path(folder).name) if settings.data == "none" else ""
     words: set[Word] | None = None
     if settings.anonymous:
         from evreel.release.anonymous import described, words_to_find
@@ -90,10 +91,11 @@ def release(
             replace(entry, kind=ANONYMOUS) if entry.kind == "annotations" else entry
             for entry in entries
         ]
-        words = words_to_find(entries, there.values(), dataset)
+        words = words_to_find(entries, there.values(), dataset, recordings)
         config, recordings, dataset = described(
             config, recordings, dataset, settings.anonymous_keep
         )
+        about = "Its authors are anonymous, for double-blind review."
     with atomic(folder) as (scratch,), _cleaned(entries, words, Path(folder)) as cleaned:
         made = build(
             entries,
@@ -102,7 +104,7 @@ def release(
             version=settings.version,
             licence=settings.licence,
             licence_text=text,
-            description=story(Path(folder).name) if settings.data == "none" else "",
+            description=about,
             compression=settings.compression,
             labels=None if labels is None else dict(enumerate(labels)),
             recordings=recordings,
