@@ -7,13 +7,13 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-torch train lint bench bench-memory fuzz clean
+.PHONY: help setup demo test test-torch test-browser test-venues train lint bench bench-memory fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: ## install everything, at the locked versions, into .venv
-	@PYTHON="$(PYTHON)" tools/setup.sh --all-groups
+setup: ## install what development needs, at the locked versions, into .venv
+	@PYTHON="$(PYTHON)" tools/setup.sh
 
 demo: ## build the demo release from the recordings under demo/
 	@PYTHON="$(PYTHON)" tools/setup.sh --no-default-groups --group workflow
@@ -26,11 +26,19 @@ test: setup ## run the whole test suite
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE= pytest -n $$(($(CORES) + 1)) --dist loadscope --no-loadscope-reorder
 
 test-torch: ## run the tests of what needs PyTorch, in an environment of its own
-	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh --all-groups
+	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh
 	@PATH="$(CURDIR)/.venv-torch/bin:$$PATH" python -m pytest -n $(CORES) --dist loadscope tests/with_torch
 
+test-browser: ## look at the pages in Chromium, which root installs from Debian if there is none
+	@PYTHON="$(PYTHON)" tools/setup.sh --group browser
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/browser.sh
+
+test-venues: ## read a release with the libraries of its hosts and users, in an environment of its own
+	@PYTHON="$(PYTHON)" VENUES=yes tools/setup.sh --no-default-groups --group test --group venues
+	@PATH="$(CURDIR)/.venv-venues/bin:$$PATH" python -m pytest -n $(CORES) --dist loadscope tests/venues
+
 train: ## build two releases of simulated recordings, train on them, and compare with trivial baselines
-	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh --all-groups
+	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh
 	@PATH="$(CURDIR)/.venv-torch/bin:$$PATH" CORES=$(CORES) tools/train.sh
 
 lint: setup ## check format, style, workflow and types

@@ -2,23 +2,31 @@
 
     recordings.tsv → recording → events → clock, video        (annotate in CVAT)
                                    ├────→ slices + boxes       (events + clock + CVAT XML)
-                                   │       └→ QA video, summary
+                                   │       └→ QA video, summary, preview
                                    ├────→ samples              (events + table of intervals, or archive)
                                    ├────→ features
                                    │       └→ boxes by windows (features + boxes)
                                    └────→ release
 
 Every arrow is a file: an edit rebuilds what depends on it, for that recording alone.
-Targets: all (the default), all_events, all_videos, all_slices, all_qa,
+Targets: all (the default), all_events, all_videos, all_slices, all_qa, all_previews,
 all_samples, all_features, release.
 """
 
 from snakemake.utils import min_version
 
+from evreel.dataset.documents import config_problem
+
 min_version("9.20")
+
+
+report: "workflow/report/workflow.rst"
+
 
 # A config file named on the command line stands instead of this one, not on top of it.
 if not workflow.overwrite_configfiles:
+    if problem := config_problem("config.yaml"):
+        sys.exit(problem)
 
     configfile: "config.yaml"
 
@@ -47,9 +55,11 @@ include: "workflow/rules/release.smk"
 rule all:
     default_target: True
     input:
-        rules.release.output.manifest,
+        rules.release.output.stamp,
+        of_dataset(working_files),
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
+        every_annotated("<results>/slices/{id}.summary.tsv"),
 
 
 onstart:
@@ -62,4 +72,5 @@ onsuccess:
 
 
 onerror:
-    print(what_failed(log), file=sys.stderr)
+    run_failed_again([RUN_LOG])
+    print(what_failed([RUN_LOG], SIGNALS), file=sys.stderr)

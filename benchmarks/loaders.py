@@ -49,7 +49,7 @@ from evreel.loaders.frames import FramesDataset
 from evreel.loaders.mixed import MixedLoader
 from evreel.loaders.slices import SlicesDataset
 from evreel.provenance import Provenance
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry
 from evreel.release.open import open_release
 from evreel.representations import Feature, Histogram, Representation, VoxelGrid, frames

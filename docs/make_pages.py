@@ -431,8 +431,9 @@ def checks_page() -> Iterator[str]:
     yield (
         "An **error** makes whoever uses the file get wrong results or none; a **warning** may be "
         "meant. Each fault is found once a file: with the place of the first and how many there "
-        "are. `evreel verify` is for something else: whether a release's bytes are still those "
-        "that were published.\n"
+        "are. Copies of a file, such as the boxes beside each feature of a release, are named in "
+        "one finding. `evreel verify` is for something else: whether a release's bytes are still "
+        "those that were published.\n"
     )
     yield "| check | severity | looks at | finds | thresholds |\n|---|---|---|---|---|"
     for check in CHECKS.values():

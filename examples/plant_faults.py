@@ -30,7 +30,7 @@ from evreel.files.seal import seal_again
 from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE, EVENTS
 from evreel.provenance import Provenance
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import MANIFEST, PlanEntry
 from evreel.samples.samples import Member
 

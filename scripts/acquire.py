@@ -11,5 +11,6 @@ with steps.logged(snakemake.log[0]):
         size_bytes=snakemake.params.size_bytes,
         member_md5=snakemake.params.member_md5,
         page=snakemake.params.page,
+        notes=snakemake.params.notes,
         **steps.given(steps.AcquireSettings, snakemake.params).plain(),
     )

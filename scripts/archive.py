@@ -10,5 +10,6 @@ with steps.logged(snakemake.log[0]):
         sha256=snakemake.params.sha256,
         size_bytes=snakemake.params.size_bytes,
         page=snakemake.params.page,
+        notes=snakemake.params.notes,
         **steps.given(steps.AcquireSettings, snakemake.params).plain(),
     )

@@ -1,4 +1,4 @@
-"""Rule `summary`: what is labelled in a recording, as a table and a plot."""
+"""Rule `summary`: what is labelled in a recording, as a table, a plot and a page."""
 
 from evreel import steps
 
@@ -7,6 +7,7 @@ with steps.logged(snakemake.log[0]):
         snakemake.input.slices,
         snakemake.output.table,
         snakemake.output.plot,
+        snakemake.output.page,
         font=snakemake.params.font,
         clock=snakemake.input.clock,
     )

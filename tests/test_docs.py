@@ -11,8 +11,9 @@ How a page's fenced blocks are run:
 The comment ``<!-- not run: reason -->`` before a block keeps it from being run, and
 ``<!-- before: commands -->`` makes the state that its reader is in. A page's blocks run one after
 the other in a copy of a clone in which the README's were run before; of troubleshooting.md, each
-section begins with such a copy. The README's ``evreel`` and ``snakemake`` are processes of their
-own; those of other pages are forks of one that has imported what they need (`support.warm`).
+section begins with such a copy. Commands are forks of a process that has imported what they need
+(`support.warm`), except where the README shows each step without Snakemake: those are processes of
+their own.
 """
 
 from __future__ import annotations
@@ -237,7 +238,10 @@ def run_blocks(blocks: list[Block], folder: Path, person: Person) -> None:
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory):
-    """Who begins with the README, with commands that are processes of their own."""
+    """Who begins with the README, with commands that are processes of their own.
+
+    Where it activates ``.venv``, `clone` has others follow.
+    """
     folder = tmp_path_factory.mktemp("docs")
     (folder / "editor.py").write_text(EDITOR, encoding="utf-8")
     return Person(folder)
@@ -254,7 +258,13 @@ def clone(person):
         (folder / name).symlink_to(ROOT / name)
     for name in COPIED:
         shutil.copytree(ROOT / name, folder / name)
-    (folder / ".venv").symlink_to(sys.prefix)
+    activate = folder / ".venv" / "bin" / "activate"
+    activate.parent.mkdir(parents=True)
+    activate.write_text(
+        f"source {shlex.quote(str(Path(sys.prefix) / 'bin' / 'activate'))}\n"
+        f"PATH={shlex.quote(str(warmed(person).commands))}:$PATH\n",
+        encoding="utf-8",
+    )
     shutil.copyfile(ROOT / "config.yaml", folder / "config.yaml")
     made, size = scratch / "raw", {"height": 48, "width": 64}
     for name, tag in (("street", "at rest"), ("park", "busy")):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from evreel import steps
+from evreel import outputs, steps
 from evreel.errors import EvreelError
 from evreel.outputs import (
     RUN,
@@ -121,6 +121,7 @@ def test_atomic__replaces_a_folder_as_a_whole(tmp_path):
 
 
 def test_atomic__restores_a_folder_if_its_successor_cannot_be_renamed(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs, "_exchanged", lambda path, final: False)
     final = tmp_path / "release"
     final.mkdir()
     (final / "a").write_text("old")
@@ -437,6 +438,7 @@ def test_newer_run__lets_no_job_of_an_older_one_publish(tmp_path, run, job, stan
 def test_newer_run__between_the_last_check_and_the_rename_is_reported_too(
     tmp_path, run, monkeypatch
 ):
+    monkeypatch.setattr(outputs, "_exchanged", lambda path, final: False)
     final = tmp_path / "x"
     (final / "new").mkdir(parents=True)
     rename = Path.rename
@@ -468,7 +470,7 @@ def test_error__of_a_job_that_is_wanted_stays_its_own(tmp_path, run):
 DIES_BETWEEN = """
 import os, signal, sys
 from pathlib import Path
-from evreel.outputs import atomic
+from evreel import outputs
 final = Path(sys.argv[1])
 rename = Path.rename
 def dying(self, target):
@@ -476,24 +478,52 @@ def dying(self, target):
         os.kill(os.getpid(), signal.SIGKILL)
     return rename(self, target)
 Path.rename = dying
-with atomic(final) as (scratch,):
+outputs._exchanged = lambda path, final: False
+with outputs.atomic(final) as (scratch,):
     (scratch / "half").mkdir(parents=True)
+"""
+
+DIES_AT_EXCHANGE = """
+import os, signal, sys
+from pathlib import Path
+from evreel import outputs
+exchanged = outputs._exchanged
+def dying(path, final):
+    if sys.argv[2] == "after":
+        assert exchanged(path, final)
+    os.kill(os.getpid(), signal.SIGKILL)
+outputs._exchanged = dying
+with outputs.atomic(sys.argv[1]) as (scratch,):
+    (scratch / "new").mkdir(parents=True)
 """
 
 
 def test_folder__killed_between_its_renames_is_made_whole_by_the_next_run(tmp_path, monkeypatch):
-    final = tmp_path / "release"
+    final = tmp_path / "results" / "release" / "x"
     for workflow in (False, True):
         if workflow:
-            monkeypatch.setenv(RUN, start_run(tmp_path))
+            monkeypatch.setenv(RUN, start_run(tmp_path / "results"))
         (final / "old").mkdir(parents=True, exist_ok=True)
         assert run_python(DIES_BETWEEN, final, check=False).returncode == -signal.SIGKILL
         assert not final.exists()
         if workflow:
-            monkeypatch.setenv(RUN, start_run(tmp_path))
+            monkeypatch.setenv(RUN, start_run(tmp_path / "results"))
+            assert below(final) == ["new", "old"], "the older one is back"
         with atomic(final) as (scratch,):
             (scratch / "new").mkdir(parents=True)
         assert below(final) == ["new"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs renameat2")
+@pytest.mark.parametrize(("moment", "whole"), [("before", "old"), ("after", "new")])
+def test_folder__killed_while_it_is_exchanged_is_the_older_or_the_newer_one(
+    tmp_path, moment, whole
+):
+    final = tmp_path / "release"
+    (final / "old").mkdir(parents=True)
+    killed = run_python(DIES_AT_EXCHANGE, final, moment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert below(final) == [whole]
 
 
 def test_atomic__without_permission_to_write_says_so_before_any_work(tmp_path, monkeypatch):

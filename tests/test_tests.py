@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -13,13 +14,26 @@ from support import ROOT
 TESTS = ROOT / "tests"
 FILES = sorted(TESTS.rglob("test_*.py"))
 IDS = [path.relative_to(TESTS).as_posix() for path in FILES]
-OTHER_ROOMS = {"support", "with_torch", "workflow"}
+OTHER_ROOMS = {"support", "with_torch", "in_browser", "venues", "workflow"}
+
+
+@functools.cache
+def parsed(path: Path) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return what a file of tests imports, and the names of its functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = (node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return frozenset(imported_by(tree)), tuple(names)
 
 
 def imported(text: str) -> set[str]:
+    """Return `imported_by` of code."""
+    return imported_by(ast.parse(text))
+
+
+def imported_by(tree: ast.Module) -> set[str]:
     """Return the last part of each module that code imports, also in code that it has as text."""
     found = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name.rpartition(".")[2] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -40,14 +54,13 @@ def test_imported__sees_modules_in_code_and_in_text():
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
 def test_file__imports_no_other_test(path):
-    others = {other.stem for other in FILES} & imported(path.read_text(encoding="utf-8"))
+    others = {other.stem for other in FILES} & parsed(path)[0]
     assert others == set(), "what two files need belongs into tests/support"
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
 def test_file__has_tests_whose_names_are_claims_and_differ(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    _, names = parsed(path)
     tests = [name for name in names if name.startswith("test_")]
     assert tests
     assert [name for name in tests if not re.fullmatch(r"test_\w+?__\w+", name)] == []

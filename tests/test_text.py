@@ -15,13 +15,38 @@ from evreel.samples.pattern import Pattern
 from evreel.samples.samples import Member
 from evreel.samples.splits import Unassigned, by_lists, by_seed
 from evreel.steps import acquire
-from evreel.text import nfc, on_disk
+from evreel.text import nfc, on_disk, size_text
 from support.archives import packed
 
 NFC, NFD = "Fußgänger-é", unicodedata.normalize("NFD", "Fußgänger-é")
 XML = """<annotations><version>1.1</version><track id="0" label="{0}">
 <box frame="0" xtl="0" ytl="0" xbr="2" ybr="2" outside="0" occluded="0" keyframe="1"/>
 </track></annotations>"""
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [
+        (0, "0 B"),
+        (1, "1 B"),
+        (999, "999 B"),
+        (999.6, "1.0 kB"),  # of a rate
+        (1_000, "1.0 kB"),
+        (99_949, "99.9 kB"),
+        (99_951, "100 kB"),
+        (812_345, "812 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (1_049_999, "1.0 MB"),
+        (3_400_000, "3.4 MB"),
+        (1_200_000_000, "1.2 GB"),
+        (999_999_999_999, "1.0 TB"),
+        (50e15, "50.0 PB"),
+        (7e18, "7000 PB"),
+    ],
+)
+def test_size__has_two_or_three_figures_and_the_unit_that_fits(n_bytes, text):
+    assert size_text(n_bytes) == text
 
 
 @pytest.mark.parametrize(("there", "listed"), [(NFD, NFC), (NFC, NFD)])

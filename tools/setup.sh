@@ -2,6 +2,7 @@
 # Bring uv if there is none, then install the locked environment into .venv.
 # Arguments go to `uv sync`. What other groups installed before stays.
 # With TORCH=yes, install it into .venv-torch, and PyTorch for the CPU beside it.
+# With VENUES=yes, install it into .venv-venues, compiled as it is imported: few of its files are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -41,7 +42,13 @@ if [ "${TORCH:-}" = yes ]; then
     [ -x .venv-torch/bin/pip ] || "$uv" venv --quiet --clear --seed --no-python-downloads --python "$python" .venv-torch
 fi
 
-"$uv" sync --quiet --frozen --inexact --compile-bytecode --no-python-downloads --python "$python" "$@"
+compile=--compile-bytecode
+if [ "${VENUES:-}" = yes ]; then
+    export UV_PROJECT_ENVIRONMENT=.venv-venues
+    compile=--no-compile-bytecode
+fi
+
+"$uv" sync --quiet --frozen --inexact $compile --no-python-downloads --python "$python" "$@"
 
 if [ "${TORCH:-}" = yes ]; then
     .venv-torch/bin/python -m pip install --quiet --no-deps --requirement tools/torch.txt

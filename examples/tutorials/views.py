@@ -14,7 +14,7 @@ from evreel import steps
 from evreel.compat.edflow import MetaViewDataset, store_label_mmap
 from evreel.loaders.views import View, sequences
 from evreel.loaders.windows import WindowsDataset
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry
 
 # %% [markdown]

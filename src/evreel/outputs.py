@@ -9,9 +9,11 @@ Each run of a workflow has its own folder in there, named by the environment var
 rename, and no job makes it again. So a job that outlives its killed workflow can no longer publish
 anything: its renames start from a path that is gone. These gaps remain:
 
-- A takeover exactly between two renames: of two outputs of one step only one may be new, and a
-  release that was just moved aside for a newer one is lost with the folder of its run. Snakemake
+- A takeover exactly between two renames: of two outputs of one step only one may be new. Snakemake
   makes both again, because the job never ended.
+- A kill while a folder is replaced where the system cannot exchange two folders in one call (other
+  than Linux, some network disks): nothing is under its name until the next run puts the older one
+  back.
 - A takeover exactly between a job's check that its run is the newest and its next action outside
   the folder: the job may leave an empty folder above an output, or start a log again.
 - Jobs that did not inherit the variable, parts of the results on another file system than their
@@ -22,6 +24,7 @@ anything: its renames start from a path that is gone. These gaps remain:
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import re
@@ -41,6 +44,12 @@ Progress = Callable[[int, int | None], None]
 """Called with the amount done and the total, None if unknown."""
 
 _KEEP = "kept-by-workflow"
+_ASIDE, _ASIDE_OF = "aside", "aside-of"
+"""A folder that was moved aside for a newer one, and the file that says where it was."""
+_EXCHANGE = 2
+"""RENAME_EXCHANGE of renameat2."""
+_NO_FOLDER_IS_OPEN = -100
+"""AT_FDCWD: paths start at the working directory."""
 _ATTEMPTS = 100
 _RUN_NAME = re.compile("[0-9a-f]{32}")
 
@@ -177,6 +186,7 @@ def _start_run(root: Path) -> str:
     for old in [path for path in scratch.iterdir() if path.name not in (_KEEP, run)]:
         # Rename first: while a tree is being removed, jobs could still publish files from it.
         gone = scratch / uuid.uuid4().hex
+        _put_back(root, old)
         with contextlib.suppress(FileNotFoundError):  # its own output finished and removed it
             old.rename(gone)
             if _is_folder(gone):
@@ -184,6 +194,15 @@ def _start_run(root: Path) -> str:
             else:
                 gone.unlink()
     return run
+
+
+def _put_back(root: Path, old: Path) -> None:
+    """Put back the folders that an earlier run moved aside, if nothing came in their place."""
+    for note in old.glob(f"*/{_ASIDE_OF}"):
+        with contextlib.suppress(OSError, ValueError):
+            final = root / note.read_text(encoding="utf-8")
+            if not final.exists():
+                (note.parent / _ASIDE).rename(final)
 
 
 def check_wanted(path: Path) -> None:
@@ -377,15 +396,21 @@ def _replace(path: Path, final: Path) -> None:
 
 
 def _replace_folder(path: Path, final: Path) -> None:
-    """Rename a folder; if another run renames at the same time, try again.
+    """Exchange two folders; the older one is then removed with the scratch folder.
 
-    A folder cannot replace a full one in one call, so a kill between the two renames leaves
-    nothing under the name.
+    Where the system cannot do that, rename both; if another run does so meanwhile, try again.
     """
+    if _exchanged(path, final):
+        return
     while True:
-        aside = path.parent / uuid.uuid4().hex  # removed with the scratch folder
+        aside = path.parent / _ASIDE
         moved = False
         with contextlib.suppress(FileNotFoundError):
+            # Run, its folder for this output: the results' root is above the scratch folder.
+            root = path.parents[3] if path.parents[2].name == SCRATCH else None
+            if root is not None and final.absolute().is_relative_to(root.absolute()):
+                place = final.absolute().relative_to(root.absolute())
+                (path.parent / _ASIDE_OF).write_text(str(place), encoding="utf-8")
             final.rename(aside)
             moved = True
         try:
@@ -397,6 +422,17 @@ def _replace_folder(path: Path, final: Path) -> None:
                 aside.rename(final)
             raise
         return
+
+
+def _exchanged(path: Path, final: Path) -> bool:
+    """Exchange two folders in one call, if both are there and the system can."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # not Linux, or an old C library
+        return False
+    at = _NO_FOLDER_IS_OPEN
+    failed = renameat2(at, os.fsencode(path), at, os.fsencode(final), _EXCHANGE)
+    return bool(failed == 0)
 
 
 @contextlib.contextmanager

@@ -21,12 +21,14 @@ STEP_REVISIONS: Mapping[str, int] = {
     "video": 1,
     "annotate": 5,
     "qa": 2,
-    "summary": 3,
+    "summary": 4,
+    "preview": 1,
     "boxes": 2,
     "features": 5,
     "feature_boxes": 1,
-    "release": 5,
+    "publish": 1,
     "recipe": 1,
+    "release": 6,
 }
 """One integer per step, raised when its output changes; the workflow passes it as a parameter."""
 

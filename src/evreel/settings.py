@@ -93,6 +93,12 @@ def optional(meaning: str, **facts: Any) -> Any:
     return dataclasses.field(default=None, metadata=metadata)
 
 
+def with_default(default: Any, of: type[Settings], name: str) -> Any:
+    """Return the field of a setting that a base has, with another default."""
+    (field,) = (field for field in dataclasses.fields(of) if field.name == name)  # type: ignore[arg-type]
+    return dataclasses.field(default=default, metadata=field.metadata)
+
+
 def required(meaning: str, **facts: Any) -> Any:
     """Return the field of a setting that must be given."""
     return dataclasses.field(metadata={_FACTS: Facts(meaning, **facts)})

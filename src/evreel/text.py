@@ -1,4 +1,4 @@
-"""Text files that people and data sets write: their text, lists of names, and names compared."""
+"""Text of people and for them: text files, lists of names, names compared, sizes in bytes."""
 
 from __future__ import annotations
 
@@ -89,3 +89,21 @@ def read_list(path: str | Path) -> list[tuple[int, str]]:
     """
     rows = [(line, row.strip()) for line, row in enumerate(read_text(path).splitlines(), start=1)]
     return [(line, row) for line, row in rows if row and not row.startswith("#")]
+
+
+def size_text(n_bytes: float) -> str:
+    """Return a number of bytes as people read it, in powers of 1000: three figures at most.
+
+    Examples
+    --------
+    >>> size_text(0), size_text(999), size_text(812_000), size_text(3_412_000), size_text(12.3e6)
+    ('0 B', '999 B', '812 kB', '3.4 MB', '12.3 MB')
+    """
+    if n_bytes < 999.5:
+        return f"{n_bytes:.0f} B"
+    value, unit = n_bytes / 1e3, "kB"
+    for larger in ("MB", "GB", "TB", "PB"):
+        if value < 999.5:  # else it would be rounded to 1000
+            break
+        value, unit = value / 1e3, larger
+    return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"

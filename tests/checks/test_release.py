@@ -14,7 +14,7 @@ from evreel.checks.dataset import Member
 from evreel.checks.finding import Report
 from evreel.checks.inventory import File, Head
 from evreel.checks.run import check
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import MANIFEST, PlanEntry, is_release
 from evreel.samples.tables import Assigned, read_samples_table, write_samples_table
 from support.checks import cut_of

@@ -11,6 +11,7 @@ from evreel.checks.finding import Report
 from evreel.checks.run import audit, check
 from evreel.cli import main
 from evreel.errors import UsageError
+from support.checks import write_boxes
 
 
 def test_check__has_no_error_for_what_evreel_makes(made):
@@ -28,6 +29,28 @@ def test_check__finds_in_one_file_what_the_audit_finds_there(planted):
         assert [f.check for f in check(planted.folder / path).findings] == [name]
     report = check(planted.folder / "boxes" / "box_class_bbox.npy")
     assert [f.check for f in report.findings] == ["box_class"], "the label map lies beside it"
+
+
+def test_finding__in_copies_of_one_file_is_one_that_names_them_all(tmp_path, capsys):
+    places = ("features/h/park_bbox.npy", "slices/park_bbox.npy", "voxels/park_bbox.npy")
+    for place in (*places, "other/park_bbox.npy"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        write_boxes(tmp_path / place, [20, 10])
+    # The same is found in it, and it is another file.
+    write_boxes(tmp_path / "other" / "park_bbox.npy", [20, 10], x=3)
+    (tmp_path / places[2]).unlink()
+    (tmp_path / places[2]).symlink_to(tmp_path / places[0])
+    other, copied = (f for f in check(tmp_path).findings if f.check == "box_order")
+    if other.path != "other/park_bbox.npy":
+        other, copied = copied, other
+    assert (other.path, other.copies) == ("other/park_bbox.npy", ())
+    assert (copied.path, copied.copies) == (places[0], places[1:])
+    assert str(copied).endswith(f"(also in 2 copies of it: {places[1]}, {places[2]})")
+    assert main(["check", str(tmp_path), "--json"]) == 1
+    found = [f for f in json.loads(capsys.readouterr().out) if f["check"] == "box_order"]
+    assert sorted(f.get("copies", []) for f in found) == [[], list(places[1:])]
+    [alone] = (f for f in check(tmp_path / places[1]).findings if f.check == "box_order")
+    assert (alone.copies, alone.problem) == ((), copied.problem)
 
 
 def test_check__of_what_evreel_did_not_make_says_to_use_audit(tmp_path):

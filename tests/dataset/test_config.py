@@ -191,6 +191,18 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
             {"features": {"events": {"representation": "histogram", "count": 5}}},
             "features/events: a release already has a folder with this name",
         ),
+        (
+            {"dataset": {"date_published": "2026-02-30"}},
+            "dataset/date_published: '2026-02-30' is not a day; write it as 2026-01-31",
+        ),
+        (
+            {"dataset": {"rai": {"data_collection_timeframe": ["2026-01-31", "now"]}}},
+            "dataset/rai/data_collection_timeframe/1: 'now' is not a day",
+        ),
+        (
+            {"dataset": {"rai": {"data_bias": ["cars"]}}},
+            "dataset/rai: unknown key 'data_bias'; did you mean 'data_biases'?",
+        ),
     ],
 )
 def test_config__with_a_mistake_is_refused_with_file_line_and_value(folder, change, message):
@@ -206,6 +218,16 @@ def test_config__with_a_mistake_is_refused_with_file_line_and_value(folder, chan
         len(lines) + 1,
     )
     assert first <= line < below, f"line {line} is not in the part of {key}"
+
+
+def test_config__days_are_texts_with_and_without_quotes(folder):
+    write_config(folder, CONFIG)
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write("dataset:\n  date_published: 2026-01-31\n  rai:\n")
+        file.write("    data_collection_timeframe: [2025-12-01, '2025-12-24']\n")
+    told = read(folder).config.dataset
+    assert told.date_published == "2026-01-31"
+    assert told.rai.data_collection_timeframe == ("2025-12-01", "2025-12-24")
 
 
 def test_config__line_is_that_of_the_key_at_fault(folder):

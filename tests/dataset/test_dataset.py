@@ -162,6 +162,27 @@ def test_boxes__beside_frames_in_other_pixels_than_the_sensors_are_those_of_wind
     assert of_one.slices_of_regions("a") is None
 
 
+def test_preview__shows_what_labels_the_recording():
+    rows = {
+        "plain": {"source": "a"},
+        "drawn": {"source": "a", "rois": "a.xml"},
+        "boxes": {"source": "b", "boxes": "b.npy"},
+        "both": {"source": "c", "boxes": "c.npy", "tags": "c.xml"},
+    }
+    of_slices = {"slices": "results/slices/{}.h5", "clock": "results/video/{}.clock.tsv"}
+    of_boxes = {"boxes": "results/boxes/{}_bbox.npy"}
+    shown = {"plain": of_slices, "drawn": of_slices, "boxes": of_boxes, "both": of_boxes}
+    cut = {"plain": {"cut": "results/cuts/{}.tsv"}}
+    for found, wanted in ((data_set(rows), shown), (data_set(rows, SAMPLES), shown | cut)):
+        for id_ in rows:
+            files = {role: found.preview_file(role)(id_) for role in (*of_slices, "boxes", "cut")}
+            assert {role: file for role, file in files.items() if file} == {
+                role: file.format(id_) for role, file in wanted[id_].items()
+            }
+            has_labels = "boxes" in rows[id_]
+            assert found.preview_labels(id_) == (found.labels() if has_labels else [])
+
+
 def test_plan__has_every_file_of_a_recording_and_no_other():
     rows = {
         "drawn": {"source": "a", "rois": "in/a.xml", "biases": "in/a.bias"},
@@ -176,6 +197,10 @@ def test_plan__has_every_file_of_a_recording_and_no_other():
         "train/slices/drawn_bbox.npy": ("results/slices/drawn_bbox.npy", "slices"),
         "video/drawn.mp4": ("results/video/drawn.mp4", "video"),
         "video/drawn.clock.tsv": ("results/video/drawn.clock.tsv", "video"),
+        **{
+            f"previews/{name}": (f"results/previews/{name}", "previews")
+            for name in ("cut.jpg", "cut.mp4", "drawn.jpg", "drawn.mp4")
+        },
         "annotations/drawn.rois.xml": ("in/a.xml", "annotations"),
         "sidecars/drawn.biases.bias": ("in/a.bias", "sidecars"),
         "train/h/drawn.h5": ("results/features/h/drawn.h5", "features"),

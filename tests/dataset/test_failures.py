@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evreel.dataset.failures import what_failed, what_was_warned
+from evreel.dataset.failures import Ended, what_failed, what_was_warned
 
 RULE = """[Sat Nov 21 14:02:13 2026]
 Error in rule acquire:
@@ -298,3 +298,52 @@ def test_outputs__are_named_without_what_only_marks_them_as_made(tmp_path):
     )
     files = "results/features/a/one.h5, results/features/b/one.h5"
     assert f"\nfeatures: {files}\n" in what_failed([log])
+
+
+ENDED = """RuleException:
+CalledProcessError in file "x.smk", line 1:
+Command 'python /x/tmp1.acquire.py' {how}.
+"""
+
+
+@pytest.mark.parametrize(
+    "how", ["died with <Signals.SIGINT: 2>", "returned non-zero exit status 130"]
+)
+@pytest.mark.parametrize("job", [None, "one.aedat4: 12 events\n", "KeyboardInterrupt\n"])
+def test_interrupted_run__names_no_job_as_failed(tmp_path, how, job):
+    log, main = tmp_path / "job.log", tmp_path / "main.log"
+    if job is not None:
+        log.write_text(job, encoding="utf-8")
+    block = RULE.format(log=log, message="None")
+    main.write_text(ENDED.format(how=how) + block, encoding="utf-8")
+    assert what_failed([main], [Ended("SIGINT", 0.0)]) == (
+        "The run was interrupted (Ctrl-C); 1 job was cut off. To go on, run the same command "
+        "again; finished jobs are kept."
+    )
+    stopped = what_failed([main], [Ended("SIGTERM", 0.0), Ended("SIGINT", 1.0)])
+    assert stopped.startswith("The run was interrupted (SIGTERM); 1 job was cut off.")
+    main.write_text(f"Terminating processes on user request\n{main.read_text()}", encoding="utf-8")
+    assert what_failed([main]).startswith("The run was interrupted; 1 job was cut off.")
+
+
+def test_interrupted_run__tells_what_failed_before(tmp_path):
+    log, main = tmp_path / "job.log", tmp_path / "main.log"
+    log.write_text("SourceError: raw/one: md5 is 1. Look.\n", encoding="utf-8")
+    main.write_text(RULE.format(log=log, message="None"), encoding="utf-8")
+    later = what_failed([main], [Ended("SIGINT", log.stat().st_mtime + 1)])
+    assert "1 job failed" in later
+    assert "    SourceError: raw/one: md5 is 1. Look.\n\nThe run was interrupted (Ctrl-C)." in later
+    assert later.endswith("Fix these, then run the same command again; finished jobs are kept.")
+    earlier = what_failed([main], [Ended("SIGINT", log.stat().st_mtime - 1)])
+    assert "failed" not in earlier, "what a job says after the signal follows from it"
+    assert what_failed([], [Ended("SIGTERM", 0.0)]).startswith("The run was interrupted (SIGTERM).")
+
+
+@pytest.mark.parametrize(
+    "how", ["died with <Signals.SIGSEGV: 11>", "died with <Signals.SIGKILL: 9>"]
+)
+def test_interrupted_run__tells_a_crash_as_one(tmp_path, how):
+    main = tmp_path / "main.log"
+    block = RULE.format(log=tmp_path / "job.log", message="None")
+    main.write_text(ENDED.format(how=how) + block, encoding="utf-8")
+    assert "1 job failed" in what_failed([main], [Ended("SIGINT", 0.0)])

@@ -20,7 +20,7 @@ from evreel.errors import AnnotationError, RecordingError, UsageError
 from evreel.events import Events, Sensor
 from evreel.exports import rvt
 from evreel.exports.rvt_labels import RVT_DTYPE
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry
 from evreel.representations import StackedHistogram, tensor
 from evreel.windows import Windows

@@ -16,6 +16,7 @@ from evreel.errors import ReleaseError
 from evreel.events import Events, Sensor
 from evreel.files.events_store import EventsStore
 from evreel.files.repack import needs_plugin, repack
+from evreel.layout import GZIP_LEVEL
 from support import random_events
 from support.releases import feature_file, store
 
@@ -75,13 +76,15 @@ def test_repack__of_an_events_store_keeps_all_but_the_compression(tmp_path):
     before, after = compression(path), compression(tmp_path / "b.h5")
     assert before.keys() == after.keys()
     for name in ("events/t", "events/x", "events/y", "events/p", "ms_to_idx", "triggers/t"):
-        assert after[name] == ("gzip", 6, True)
+        assert after[name] == ("gzip", GZIP_LEVEL, True)
     with h5py.File(path) as old, h5py.File(tmp_path / "b.h5") as new:
         assert old["events/t"].fletcher32
         assert not new["events/t"].fletcher32
         _, chunk = new["events/t"].id.read_direct_chunk((0,))
         shuffled = new["events/t"][:65_536].view("u1").reshape(-1, 8).T.tobytes()
-        assert chunk == deflate.zlib_compress(shuffled, 6), "the bytes are not the system's zlib's"
+        assert chunk == deflate.zlib_compress(shuffled, GZIP_LEVEL), (
+            "the bytes are not the system's zlib's"
+        )
     for name in ("events/height", "t_offset", "source_header"):
         assert after[name] == (None, None, False)
 
@@ -174,7 +177,7 @@ def test_repack__keeps_everything_that_an_hdf5_file_can_have(tmp_path):
     assert used["gzip9"] == ("gzip", 9, False), "what HDF5 reads by itself stays"
     with h5py.File(tmp_path / "b.h5") as new:
         assert not new["g/lzf"].fletcher32, "zlib's own checksum takes its place"
-    assert used["g/lzf"] == used["sparse"] == used["texts"] == ("gzip", 6, True)
+    assert used["g/lzf"] == used["sparse"] == used["texts"] == ("gzip", GZIP_LEVEL, True)
     assert used["contiguous"] == (None, None, False)
 
 

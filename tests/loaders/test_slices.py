@@ -21,7 +21,7 @@ from evreel.files.slices import SlicesFile
 from evreel.layout import BOX_DTYPE
 from evreel.loaders.slices import RECORDS, SlicesDataset
 from evreel.loaders.views import View
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry
 from support.exports import made_in
 from support.hdf5 import edited

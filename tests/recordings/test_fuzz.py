@@ -13,14 +13,14 @@ FUZZ = ["-m", "support.fuzz", "--seed", "20240301"]
 
 # Group of formats → files, and how many of them an outcome must at least be met by.
 GROUPS = {
-    "aedat": (250, {"whole": 10, "read": 5, "salvaged": 100, "mended": 25}),
+    "aedat": (120, {"whole": 5, "read": 3, "salvaged": 50, "mended": 12}),
     # Whole: damage where nothing can tell must still be met.
-    "aedat4": (800, {"whole": 18, "salvaged": 295, "mended": 18, "refused": 145}),
+    "aedat4": (400, {"whole": 12, "salvaged": 150, "mended": 12, "refused": 75}),
     "annotations": (250, {"read": 20, "refused": 150}),
-    "columns": (150, {"whole": 15, "read": 1, "salvaged": 24, "mended": 6, "refused": 24}),
-    "event_stream": (250, {"whole": 8, "read": 12, "salvaged": 10, "mended": 100}),
-    "own": (480, {"whole": 3, "read": 15, "refused": 300}),
-    "prophesee": (250, {"whole": 5, "read": 10, "salvaged": 50, "mended": 50}),
+    "columns": (100, {"whole": 10, "read": 1, "salvaged": 16, "mended": 4, "refused": 16}),
+    "event_stream": (120, {"whole": 3, "read": 5, "salvaged": 5, "mended": 50}),
+    "own": (240, {"whole": 2, "read": 12, "refused": 150}),
+    "prophesee": (120, {"whole": 3, "read": 3, "salvaged": 20, "mended": 30}),
 }
 
 

@@ -386,13 +386,14 @@ def test_anonymous_release__has_nothing_that_identifies_in_any_byte(planned, com
     row = read_manifest(release).recordings["park"]
     assert row == {"split": "train", "meta.light": "day"}
     assert json.loads((release / "config.json").read_bytes())["dataset"] == {"title": "Streets"}
+    assert b"Anonymous authors" in (release / "croissant.json").read_bytes()
 
 
 def test_anonymous_release__is_refused_if_anything_is_left(planned, caplog):
     left = {
         "made by Kim Doe": "a name in an annotation, 'Kim Doe'",
         "bias file of 84010032": "the serial number in a recording's header, '84010032'",
-        "from lab-pc-7": "this machine's name, 'lab-pc-7'",
+        "from lab-pc-7": "the host name in a recording's header, 'lab-pc-7'",
         "of kimdoe": "the user's name, 'kimdoe'",
         "or kim": "the name of a user in a recording's header, 'kim'",
         "see https://streets.example.org": "column page, 'https://streets.example.org'",
@@ -400,7 +401,7 @@ def test_anonymous_release__is_refused_if_anything_is_left(planned, caplog):
     }
     Path("biases.txt").write_text("\n".join(left), encoding="utf-8")
     start = "identifying: sidecars/park.biases.txt: byte 0: has "
-    with pytest.raises(ReleaseError, match=rf"checks found 8 errors, the first: error: {start}"):
+    with pytest.raises(ReleaseError, match=rf"checks found 7 errors, the first: error: {start}"):
         released(planned)
     for what in left.values():
         assert f"{start}{what}; remove it" in caplog.text
@@ -446,4 +447,4 @@ def test_described__leaves_out_authors_and_what_nobody_knows_of():
     )
     assert config == {"dataset": {"title": "a"}, "labels": [], "release": {"anonymous": True}}
     assert rows == {"x": {"md5": "0", "meta.light": "day"}}
-    assert about == {"description": "e"}
+    assert about == {"description": "e", "creators": ["Anonymous authors"]}

@@ -18,7 +18,7 @@ from evreel import __version__, steps
 from evreel.errors import LayoutError, ReleaseError, UsageError
 from evreel.layout import BOX_DTYPE
 from evreel.outputs import atomic
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry, read_manifest
 from evreel.release.verify import verify
 from support import random_events, shared_file

@@ -14,7 +14,7 @@ import pytest
 from evreel import open_release
 from evreel.files.boxes import boxes_of_windows, write_boxes_of_windows
 from evreel.files.features import FeaturesFile
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry
 from support.exports import made_in
 from support.releases import LABELS, labelled_release

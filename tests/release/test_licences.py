@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evreel.errors import UsageError
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.licences import licence_notice
 from evreel.release.manifest import PlanEntry
 from support.releases import DATA_SET

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from evreel import __version__
 from evreel.errors import ReleaseError
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import (
     MANIFEST,
     ListedFile,

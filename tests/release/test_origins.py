@@ -14,7 +14,7 @@ from evreel import steps
 from evreel.errors import ReleaseError
 from evreel.geometry import Geometry
 from evreel.layout import BOX_DTYPE
-from evreel.release import build as release_build
+from evreel.publish import build as publish_build
 from evreel.release.manifest import read_manifest
 from evreel.release.origins import Made, mixtures
 from support.releases import edit_manifest
@@ -198,14 +198,14 @@ def test_store__of_another_recording_is_found_where_the_table_states_its_sum():
 
 
 def test_xml__that_is_edited_while_it_is_released_is_refused(made, tmp_path, monkeypatch):
-    copy = release_build._place
+    copy = publish_build._placed
 
-    def edit_and_copy(entry, source, target, compression):
-        if entry.kind == "annotations":
-            source.write_bytes(source.read_bytes() + b"\n")
-        return copy(entry, source, target, compression)
+    def edit_and_copy(of, target, links):
+        if of.entry.kind == "annotations":
+            of.path.write_bytes(of.path.read_bytes() + b"\n")
+        return copy(of, target, links)
 
-    monkeypatch.setattr(release_build, "_place", edit_and_copy)
+    monkeypatch.setattr(publish_build, "_placed", edit_and_copy)
     with pytest.raises(ReleaseError, match=r"park.rois.xml': was changed while it was in use\."):
         build(made, tmp_path, monkeypatch)
 

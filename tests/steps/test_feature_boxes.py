@@ -13,7 +13,7 @@ from evreel.errors import AnnotationError, UsageError
 from evreel.files.boxes import boxes_of_windows, read_boxes, write_boxes
 from evreel.files.features import FeaturesFile
 from evreel.provenance import sha256
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry
 from support.scenes import annotated
 

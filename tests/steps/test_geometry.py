@@ -17,7 +17,7 @@ from evreel.files.events_store import EventsStore
 from evreel.files.features import FeaturesFile
 from evreel.files.slices import SlicesFile
 from evreel.geometry import Geometry
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry
 from evreel.release.open import open_release
 from evreel.representations import Feature, Histogram, tensor

@@ -59,6 +59,7 @@ def digests(folder: Path) -> dict[str, dict[str, object]]:
         mock.patch.object(sys.modules["evreel.steps.clock"], "__version__", "golden"),
         mock.patch.object(sys.modules["evreel.steps.video"], "__version__", "golden"),
         mock.patch.object(sys.modules["evreel.steps.qa"], "__version__", "golden"),
+        mock.patch.object(sys.modules["evreel.steps.preview"], "__version__", "golden"),
         mock.patch("evreel.provenance.__version__", "golden"),
     ):
         return digests_at_a_version(folder)
@@ -93,12 +94,19 @@ def digests_at_a_version(folder: Path) -> dict[str, dict[str, object]]:
         "video": digest_of_bytes(movie, frames),
         "annotate": digest_of_hdf5(slices) + digest_of_bytes(boxes),
     }
-    qa, table, plot = (folder / name for name in ("qa.mp4", "summary.tsv", "summary.png"))
+    names = ("qa.mp4", "summary.tsv", "summary.png", "summary.html")
+    qa, table, plot, page = (folder / name for name in names)
     # Without what names the inputs, whose versions differ.
-    with mock.patch.object(sys.modules["evreel.steps.qa"], "sha256", lambda path: "golden"):
+    with (
+        mock.patch.object(sys.modules["evreel.steps.qa"], "sha256", lambda path: "golden"),
+        mock.patch.object(sys.modules["evreel.steps.preview"], "canonical_json", lambda of: "it"),
+    ):
         steps.qa(slices, folder / "whole.tsv", qa)
-    steps.summary(slices, table, plot, clock=folder / "whole.tsv")
-    made["qa"], made["summary"] = digest_of_bytes(qa), digest_of_bytes(table, plot)
+        preview = folder / "p.mp4", folder / "p.jpg"
+        steps.preview(whole, *preview, slices=slices, clock=folder / "whole.tsv")
+    made["preview"] = digest_of_bytes(*preview)
+    steps.summary(slices, table, plot, page, clock=folder / "whole.tsv")
+    made["qa"], made["summary"] = digest_of_bytes(qa), digest_of_bytes(table, plot, page)
     for name, division in (("histogram", {"window_us": 10_000}), ("voxel_grid", {"count": 400})):
         file = folder / f"{name}.h5"
         steps.features(store, file, steps.FeatureSettings(representation=name, **division))

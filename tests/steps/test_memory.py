@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(
 SENSOR = Sensor(48, 64)
 SECOND = 1_000_000
 FRAME_US = 100_000
-SHORT_S, LONG_S = 6, 20  # below some millions of events, threads make the peak vary by a tenth
+SHORT_S, LONG_S = 4, 12  # below some millions of events, threads make the peak vary by a tenth
 MOST = 1.2
 
 RUN_STEP = """

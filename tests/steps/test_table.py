@@ -12,7 +12,7 @@ import pytest
 
 from evreel import cli, steps
 from evreel.checks.run import check
-from evreel.errors import AnnotationError, EvreelError, RecordingError
+from evreel.errors import AnnotationError, EvreelError, RecordingError, UsageError
 from evreel.files.boxes import read_boxes, read_published_boxes, write_boxes
 from evreel.layout import BOX_DTYPE
 from support import random_events
@@ -86,6 +86,32 @@ def test_table__makes_ids_from_full_names_if_only_the_ending_differs(tmp_path):
     np.savez(folder / "a.npz", t=events.t, x=events.x, y=events.y, p=events.p)
     steps.table(folder, out, sensor="64x48")
     assert [row["id"] for row in rows_of(out)] == ["a_bin", "a_npz"]
+
+
+def test_table__leaves_out_what_a_workflow_made_and_says_what_is_next(tmp_path, caplog):
+    folder = tmp_path / "my"
+    recording(folder / "park.bin")
+    recording(folder / "results" / "recordings" / "park.bin")
+    (folder / "results" / ".evreel-tmp").mkdir()
+    out = folder / "recordings.tsv"
+    caplog.set_level("INFO", "evreel")
+    for _ in range(2):  # the table itself is none of the files that are left out
+        caplog.clear()
+        assert steps.table(folder, out, split="train", sensor="20x20") == 1
+        told = [entry.message for entry in caplog.records]
+        assert told[0] == "recordings.tsv: 1 recording"
+        assert told[1].startswith(f"Next: write recordings: {out} in the config.")
+        assert len(told) == 2
+    assert [row["id"] for row in rows_of(out)] == ["park"]
+
+
+def test_table__that_a_person_has_completed_is_not_replaced(tmp_path):
+    recording(tmp_path / "train" / "park.bin")
+    out = tmp_path / "recordings.tsv"
+    out.write_text("id\tsource\tmd5\tsplit\trois\tmeta.place\n")
+    with pytest.raises(UsageError, match=r"columns that would be lost: rois, meta\.place\. Write"):
+        steps.table(tmp_path, out, sensor="20x20")
+    assert out.read_text().startswith("id\tsource")
 
 
 def test_plain__is_for_an_archive_and_leaves_its_member_alone(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from evreel import steps
 from evreel.checks import boxes, events, samples
 from evreel.layout import BOX_DTYPE
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry
 from evreel.samples.samples import Samples
 from support.scenes import simulated

@@ -13,7 +13,7 @@ import pytest
 from evreel import steps
 from evreel.annotations import Annotations, write_images_xml, write_video_xml
 from evreel.annotations.shapes import FrameTag, Track
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry
 from support import random_events
 from support.annotations import box

@@ -20,7 +20,7 @@ from evreel.files.samples import write_samples
 from evreel.files.slices import SlicesWriter
 from evreel.layout import BOX_DTYPE, EVENTS, FEATURES, SAMPLES, SLICES
 from evreel.provenance import Provenance
-from evreel.release.build import build
+from evreel.publish.build import build
 from evreel.release.manifest import MANIFEST, PlanEntry
 from evreel.samples.samples import Samples
 from evreel.samples.tables import Assigned, write_samples_table

@@ -10,6 +10,7 @@ import numpy as np
 from evreel.kernels.pictures import decay
 from evreel.timebase import FrameClock
 from evreel.video.gif import write_gif
+from evreel.video.jpeg import jpeg_bytes
 from evreel.video.mp4 import write_mp4
 from evreel.video.png import png_bytes
 from evreel.video.png_zip import write_png_zip
@@ -29,6 +30,7 @@ def write_both(folder: Path) -> None:
     coloured = np.stack([*pictures[:3]], axis=2)
     write_mp4(folder / "colour.mp4", [coloured] * 3, shape, colour=True)
     (folder / "colour.png").write_bytes(png_bytes(coloured))
+    (folder / "colour.jpg").write_bytes(jpeg_bytes(coloured))
     write_gif(folder / "colour.gif", [coloured, coloured // 64 * 64] * 2, shape, fps=30)
     write_png_zip(folder / "png.zip", pictures, shape, FrameClock.regular(400, 10))
 

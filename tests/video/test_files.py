@@ -228,12 +228,12 @@ def test_ffmpeg__missing_from_the_package_is_an_error(tmp_path, monkeypatch):
 def test_writers__say_nothing_and_leave_no_process(tmp_path, capfd, processes):
     write_both(tmp_path)
     assert capfd.readouterr() == ("", "")
-    assert len(processes) == 6
+    assert len(processes) == 7
     for process in processes:
         assert_ended_and_reaped(process)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [
-        *("colour.gif", "colour.mp4", "colour.png"),
+        *("colour.gif", "colour.jpg", "colour.mp4", "colour.png"),
         *("png.zip", "ultrafast.mp4", "veryfast.mp4"),
     ]
 

@@ -153,6 +153,14 @@ def test_frames__before_the_recording_are_at_its_start(tmp_path):
     assert np.array_equal(plot(early)[-140:, names], plot(replace(whole, clock=None))[-140:, names])
 
 
+def test_page__is_html_by_name(tmp_path):
+    made = labelled(tmp_path)
+    with pytest.raises(UsageError, match=r"must end in \.html, not in '\.txt'"):
+        steps.summary(made.slices, page=tmp_path / "a.txt")
+    steps.summary(made.slices, page=tmp_path / "a.html")
+    assert "<!doctype html>" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
 def test_plot__is_a_png_by_name(tmp_path):
     made = labelled(tmp_path)
     with pytest.raises(UsageError, match=r"\.png"):

@@ -20,6 +20,8 @@ from support.releases import files_below
 
 making = importlib.import_module("evreel.steps.recipe")  # `steps.recipe` is its function
 
+TELLING = {"README.md", "config.json", "croissant.json", "index.html"}
+"""Files that say whether a release is a recipe."""
 OWN = "import numpy as np\nfrom helper import GAIN\n\n\ndef counts(events, H, W):\n"
 OWN += "    return np.full((H, W), GAIN * len(events), dtype=np.uint32)\n"
 
@@ -57,6 +59,8 @@ def warm(monkeypatch):
 def test_recipe__has_labels_and_what_makes_the_data_but_nothing_with_events(recipes):
     recipe, full = files_below(recipes / "recipe"), files_below(recipes / "full")
     assert sorted(set(full) - set(recipe)) == [
+        "previews/one.jpg",
+        "previews/one.mp4",
         "train/events/one.h5",
         "train/mine/one.h5",
         "train/slices/one.h5",
@@ -80,13 +84,13 @@ def test_recipe__lists_what_is_to_be_made_and_is_not_incomplete(recipes, capsys)
     recipe = recipes / "recipe"
     assert verify(recipe) == []
     assert main(["verify", str(recipe)]) == 0
-    summary = "every file is as its manifest says; 4 more are to be made: evreel rebuild"
+    summary = "every file is as its manifest says; 6 more are to be made: evreel rebuild"
     assert summary in capsys.readouterr().out
     assert not [finding for finding in steps.check(recipe).findings if finding.severity == "error"]
     listed = {file.path: file for file in read_manifest(recipe).files}
     for file in read_manifest(recipes / "full").files:
         assert listed[file.path].withheld == (file.path not in files_below(recipe))
-        if file.path not in ("README.md", "config.json"):  # they say whether it is a recipe
+        if file.path not in TELLING:
             assert listed[file.path].sha256 == file.sha256
 
 
@@ -95,11 +99,11 @@ def test_rebuild__gives_the_release_byte_for_byte(recipes, tmp_path, warm, caplo
     made = tmp_path / "made"
     with caplog.at_level(logging.INFO):
         steps.rebuild(recipe, made, recordings=recipes / "disk", cores=2)
-    assert "made: 4 files made, and every file is as its manifest says" in caplog.text
+    assert "made: 6 files made, and every file is as its manifest says" in caplog.text
     assert verify(made) == []
     full, whole = files_below(recipes / "full"), files_below(made)
     different = {path for path in full if full[path].read_bytes() != whole[path].read_bytes()}
-    assert different == {"README.md", "config.json", "manifest.json", "MD5SUMS", "SHA256SUMS"}
+    assert different == {*TELLING, "manifest.json", "MD5SUMS", "SHA256SUMS"}
     assert whole["manifest.json"].read_bytes() == (recipe / "manifest.json").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "tiny"]
     whole["train/mine/one.h5"].unlink()
@@ -124,7 +128,7 @@ def test_rebuild__names_what_has_other_bytes(recipes, tmp_path, monkeypatch, cap
 
 
 def test_rebuild__warns_of_other_versions_before_it_begins(recipes, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("evreel.release.build.versions", lambda: {"numpy": "0.1", "new": "3"})
+    monkeypatch.setattr("evreel.publish.build.versions", lambda: {"numpy": "0.1", "new": "3"})
     monkeypatch.setattr(making, "_run", lambda *arguments: None)
     with pytest.raises(EvreelError, match="has none of the files"):
         steps.rebuild(recipes / "recipe", tmp_path / "made", recordings=recipes / "disk")

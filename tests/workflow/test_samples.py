@@ -88,8 +88,10 @@ def built(tmp_path_factory):
     write_config(folder, CONFIG)
     features = [f"results/features/h/{name}.h5" for name in ("one", "many")]
     build(folder, "--cores", "2", *features)
-    # The rules for the other, and those for them all: no other test runs them as a user's process.
-    build(folder, "--cores", "2", cold=True)
+    # The rules that are for samples alone: no other test runs them as a user's process.
+    build(folder, "--cores", "2", "results/events/two.h5")
+    build(folder, "--cores", "2", "--", "all_samples", cold=True)
+    build(folder, "--cores", "2")
     return folder
 
 

@@ -95,6 +95,9 @@ def test_archive__is_verified_once_and_its_recordings_are_read_from_it(copied):
         assert not got.is_symlink()
         assert got.read_bytes() == (copied / "raw" / f"{name}.aedat4").read_bytes()
     assert planned(copied, "all_events") == []
+    only_sha256 = [[cell for k, cell in enumerate(row) if k != 2] for row in rows]
+    write_table(copied, only_sha256)
+    assert planned(copied, "all_events") == [], "another digest of the same archive is stated"
     rows[2][-1] = "0" * 32
     write_table(copied, rows)
     assert planned(copied, "all_events") == ["acquire", "all_events", "events"]
@@ -145,7 +148,7 @@ def test_edited_xml__rebuilds_that_recordings_slices_and_the_release(copied):
     text = xml.read_text(encoding="utf-8")
     xml.write_text(text.replace("<name>one</name>", "<name>one again</name>"), encoding="utf-8")
     assert text != xml.read_text(encoding="utf-8")
-    assert planned(copied) == ["all", "annotate", "release"]
+    assert planned(copied) == ["all", "annotate", "publish_slices", "release", "summary"]
 
 
 def test_jobs_of_one_recording__are_released_and_each_is_judged_by_its_content(copied):
@@ -178,7 +181,9 @@ def test_jobs_of_one_recording__are_released_and_each_is_judged_by_its_content(c
         return [rows[0], [*rows[1][:k], "jobs", *rows[1][k + 1 :]], *rows[2:]]
 
     change_table(copied, in_jobs)
-    assert planned(copied) == ["all", "annotate", "release", "release_plan"]
+    assert planned(copied) == [
+        *("all", "annotate", "publish_slices", "release", "release_plan", "summary")
+    ]
     build(copied, "--cores", "2")
     with SlicesFile(copied / "results" / "slices" / "one.h5") as slices:
         np.testing.assert_array_equal(slices.labelled, want[0])
@@ -192,7 +197,7 @@ def test_jobs_of_one_recording__are_released_and_each_is_judged_by_its_content(c
     second = copied / "jobs" / "b.xml"
     second.write_text(second.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     os.utime(second, (1, 1))
-    assert planned(copied) == ["all", "annotate", "release"]
+    assert planned(copied) == ["all", "annotate", "publish_slices", "release", "summary"]
 
 
 def test_times_of_another_camera_and_finished_frames__are_seen_by_their_content(copied):
@@ -249,6 +254,49 @@ def change_table(folder, change):
     """Rewrite the recordings table; `change` gets its rows as lists of cells."""
     lines = (folder / "recordings.tsv").read_text(encoding="utf-8").splitlines()
     write_table(folder, change([line.split("\t") for line in lines]))
+
+
+def test_stated_sums__that_are_right_make_nothing_again_also_after_a_wrong_one(copied):
+    def stated(wrong="", n_events=None):
+        """State every sum there is; the MD5 of the first recording is this, if given."""
+        table = [("id", "source", "md5", "split", "rois", "tags", *more)]
+        for name, split in (("one", "train"), ("two", "test")):
+            raw, rois, tags = (
+                (copied / "raw" / f"{name}.{suffix}").read_bytes()
+                for suffix in ("aedat4", "rois.xml", "tags.xml")
+            )
+            with h5py.File(copied / "results" / "events" / f"{name}.h5") as store:
+                n = str(len(store["events/t"]))
+            sums = hashlib.sha256(raw).hexdigest(), str(len(raw)), n_events or n
+            md5s = (hashlib.md5(data).hexdigest() for data in (rois, tags))
+            md5 = hashlib.md5(raw).hexdigest() if name == "two" or not wrong else wrong
+            files = (f"raw/{name}.{kind}.xml" for kind in ("rois", "tags"))
+            table.append((name, f"raw/{name}.aedat4", md5, split, *files, *sums, *md5s))
+        write_table(copied, table)
+
+    more = ("sha256", "size_bytes", "n_events", "rois_md5", "tags_md5")
+    stated()
+    assert planned(copied) == ["all", "release"], "more than what must say it is made again"
+    stated(wrong="0" * 32)
+    for _ in range(2):
+        run = snakemake(copied, "--cores", "2", "all_slices")
+        assert run.returncode != 0, "what failed before is taken as done"
+        told = run.stdout.split("1 job failed")[1]
+        assert "SourceError: raw/one.aedat4: md5 is" in told
+        assert f"expected {'0' * 32}" in told
+    stated()
+    assert planned(copied, "all_slices") == []
+    stated(n_events="7")
+    assert planned(copied, "all_events") == ["acquire", "all_events", "events", "events"]
+
+
+def test_failed_job__fails_again_in_the_next_run(copied):
+    """Its file is gone, and all that was made of it before is there."""
+    change_table(copied, lambda rows: [[*rows[0], "n_events"], *([*r, "7"] for r in rows[1:])])
+    for _ in range(2):
+        run = snakemake(copied, "--cores", "2", "all_slices")
+        assert run.returncode != 0
+        assert run.stdout.count("events; 7 are expected. Is it the right recording?") >= 2
 
 
 def test_config__with_a_mistake_is_refused_before_anything_runs(copied):
@@ -308,8 +356,12 @@ def test_new_row__builds_only_it_and_the_release(copied):
             "clock",
             "events",
             "features",
+            "publish_events",
+            *["publish_features"] * 2,
+            "publish_slices",
             "release",
             "release_plan",
+            "summary",
             "video",
         ]
     )
@@ -395,13 +447,15 @@ def test_settings_of_other_steps__rebuild_nothing(copied):
     write_config(copied, config)
     assert set(planned(copied)) <= {"all", "release"}  # which carries the config
     write_config(copied, {**CONFIG, "labels": [*CONFIG["labels"], "bus"]})
-    assert planned(copied) == ["all", "annotate", "annotate", "release"]
+    assert planned(copied) == [
+        *("all", *["annotate"] * 2, *["publish_slices"] * 2, "release", *["summary"] * 2)
+    ]
 
 
 def test_changed_feature_parameter__rebuilds_that_feature_and_the_release(copied):
     features = CONFIG["features"] | {"voxels": CONFIG["features"]["voxels"] | {"count": 400}}
     write_config(copied, CONFIG | {"features": features})
-    assert planned(copied) == ["all", "features", "features", "release"]
+    assert planned(copied) == ["all", *["features"] * 2, *["publish_features"] * 4, "release"]
     files = {
         name: copied / "results" / "features" / name / "one.h5" for name in ("histogram", "voxels")
     }
@@ -461,16 +515,22 @@ def test_boxes_by_windows__are_made_of_labels_and_windows_and_never_make_a_featu
     xml = copied / "raw" / "one.rois.xml"
     text = xml.read_text(encoding="utf-8")
     xml.write_text(text + "\n", encoding="utf-8")
-    assert planned(copied) == ["all", "annotate", "feature_boxes", "release"]
+    assert planned(copied) == [
+        *("all", "annotate", "feature_boxes", "publish_slices", "release", "summary")
+    ]
     xml.write_text(text, encoding="utf-8")
     write_config(copied, with_boxes(window_us=20_000))
-    assert planned(copied) == ["all", *["feature_boxes"] * 2, *["features"] * 2, "release"]
+    assert planned(copied) == [
+        *("all", *["feature_boxes"] * 2, *["features"] * 2, *["publish_features"] * 4, "release")
+    ]
     write_config(copied, with_boxes(boxes="all"))
     assert planned(copied, "all_features") == ["all_features", "feature_boxes", "feature_boxes"]
     write_config(copied, with_boxes())
     shutil.rmtree(copied / ".snakemake")  # as where results were copied from elsewhere
     edited_long_ago(xml, lambda text: text + "\n")
-    assert planned(copied) == ["all", "annotate", "feature_boxes", "release"]
+    assert planned(copied) == [
+        *("all", "annotate", "feature_boxes", "publish_slices", "release", "summary")
+    ]
     (copied / "results" / "features" / "histogram" / "two_bbox_first.npy").unlink()
     assert planned(copied, "all_features").count("feature_boxes") == 2
 
@@ -480,7 +540,8 @@ def test_geometry__makes_a_feature_again_of_regions_with_boxes_that_fit(copied):
     geometry = {"crop": [2, 1, 40, 31], "flip_x": True, "labels": ["car"]}
     voxels = {**features["voxels"], "geometry": geometry}
     write_config(copied, {**CONFIG, "features": {**features, "voxels": voxels}})
-    jobs = ["all", *["feature_boxes"] * 2, *["features"] * 2, "release", "release_plan"]
+    jobs = ["all", *["feature_boxes"] * 2, *["features"] * 2, *["publish_features"] * 4]
+    jobs += ["release", "release_plan"]
     assert planned(copied) == jobs
     folder = copied / "results" / "features" / "voxels"
     build(copied, "--cores", "2", "results/features/voxels/one_bbox.npy")
@@ -512,7 +573,7 @@ def test_raised_revision__rebuilds_that_step(copied, tmp_path):
     raised = re.sub(r'"features": ([0-9]+)', lambda match: f'"features": {int(match[1]) + 1}', text)
     assert raised != text
     provenance.write_text(raised, encoding="utf-8")
-    assert planned(copied, house=house) == ["all", *["features"] * 2, "release"]
+    assert planned(copied, house=house) == ["all", *["features"] * 2, *["publish_features"] * 4, "release"]
 
 
 def test_dry_run__says_why_each_job_runs(copied):
@@ -521,7 +582,7 @@ def test_dry_run__says_why_each_job_runs(copied):
     run = snakemake(copied, "-n")
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", run.stdout, re.MULTILINE)
     why = {name: re.search(r"reason: (.*)", job)[1] for name, job in jobs}
-    assert set(why) == {"all", "annotate", "video", "release"}
+    assert set(why) == {"all", "annotate", "video", "release", "summary"}
     assert "Missing output files: results/slices/one.h5" in why["annotate"]
     assert "Params have changed" in why["video"]
     assert "'ultrafast'" in why["video"]
@@ -615,7 +676,7 @@ def test_what_is_known_of_a_recording__is_checked_where_given(copied):
 
 
 def test_all_qa__shows_what_is_labelled_in_every_recording(copied):
-    assert planned(copied, "all_qa") == ["all_qa", "qa", "qa", "summary", "summary"]
+    assert planned(copied, "all_qa") == ["all_qa", "qa", "qa"]  # the summaries are there
 
 
 def test_font__is_judged_by_its_content_as_other_local_files_are(copied):
@@ -655,7 +716,7 @@ def edited_long_ago(path, edit):
 
 def test_edited_xml__is_seen_though_its_time_is_older_than_what_was_made_from_it(copied):
     edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text.replace("xtl", "xtl", 1) + "\n")
-    assert planned(copied) == ["all", "annotate", "release"]
+    assert planned(copied) == ["all", "annotate", "publish_slices", "release", "summary"]
     assert "before: {'rois': '" in build(copied, "-n", "all_slices")
 
 
@@ -664,7 +725,7 @@ def test_edited_xml__is_seen_where_snakemake_has_no_records(copied):
     assert planned(copied) == []
     edited_long_ago(copied / "raw" / "one.rois.xml", lambda text: text + "\n")
     assert "slices/one.h5: was made from other files than there are now" in build(copied, "-n")
-    assert planned(copied) == ["all", "annotate", "release"]
+    assert planned(copied) == ["all", "annotate", "publish_slices", "release", "summary"]
 
 
 def test_edited_recording__is_seen_though_its_time_and_size_are_the_same(copied):

@@ -6,16 +6,19 @@ rule archive:
         "<results>/archives/{archive}",
     log:
         "<logs>/archive/{archive}.log",
+    benchmark:
+        "<benchmarks>/archive/{archive}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
         **limits(AcquireSettings, "acquire"),
         source=to_acquire("source"),
-        md5=to_acquire("md5"),
-        sha256=to_acquire("sha256"),
-        size_bytes=to_acquire("size_bytes"),
-        page=to_acquire("page"),
-        changed=changed,
+        md5=to_acquire_and_verify("md5"),
+        sha256=to_acquire_and_verify("sha256"),
+        size_bytes=to_acquire_and_verify("size_bytes"),
+        page=to_acquire_and_verify("page"),
+        verified=verified,
+        notes=str(ACQUIRED),
         revision=revision("acquire"),
     script:
         "../../scripts/archive.py"
@@ -29,6 +32,8 @@ rule plain_archive:
         "<results>/archives/plain/{archive}.tar",
     log:
         "<logs>/plain_archive/{archive}.log",
+    benchmark:
+        "<benchmarks>/plain_archive/{archive}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
@@ -46,17 +51,20 @@ rule acquire:
         "<results>/recordings/{id}.{suffix}",
     log:
         "<logs>/acquire/{id}.{suffix}.log",
+    benchmark:
+        "<benchmarks>/acquire/{id}.{suffix}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
         **limits(AcquireSettings, "acquire"),
         source=to_acquire("source"),
-        md5=to_acquire("md5"),
-        sha256=to_acquire("sha256"),
-        size_bytes=to_acquire("size_bytes"),
-        member_md5=to_acquire("member_md5"),
-        page=to_acquire("page"),
-        changed=changed,
+        md5=to_acquire_and_verify("md5"),
+        sha256=to_acquire_and_verify("sha256"),
+        size_bytes=to_acquire_and_verify("size_bytes"),
+        member_md5=to_acquire_and_verify("member_md5"),
+        page=to_acquire_and_verify("page"),
+        verified=verified,
+        notes=str(ACQUIRED),
         revision=revision("acquire"),
     script:
         "../../scripts/acquire.py"

@@ -18,11 +18,11 @@ rule annotate:
     params:
         **settings(RegularWindows, "slices"),
         **settings(AnnotateSettings, "annotate"),
-        rois_md5=column("rois_md5"),
-        tags_md5=column("tags_md5"),
+        rois_md5=to_verify("rois_md5"),
+        tags_md5=to_verify("tags_md5"),
         rois_sha256=digests("rois"),
         tags_sha256=digests("tags"),
-        labelled_md5=column("labelled_md5"),
+        labelled_md5=to_verify("labelled_md5"),
         labelled_sha256=digest("labelled"),
         labels=of_dataset(DataSet.labels),
         names=of_recording(DATASET.names),
@@ -41,11 +41,13 @@ rule boxes:
         origin="<results>/boxes/{id}_bbox.json",
     log:
         "<logs>/boxes/{id}.log",
+    benchmark:
+        "<benchmarks>/boxes/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
         **settings(BoxesSettings, "boxes"),
-        boxes_md5=column("boxes_md5"),
+        boxes_md5=to_verify("boxes_md5"),
         boxes_sha256=digest("boxes"),
         labels=of_dataset(DataSet.labels),
         revision=revision("boxes"),

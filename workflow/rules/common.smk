@@ -3,16 +3,34 @@
 import atexit
 import base64
 import functools
+import json
+import logging
 import os
+import sys
 from pathlib import Path
+
+from snakemake.logging import DefaultFormatter
+from snakemake.settings.enums import Quietness
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.failures import what_failed, what_was_warned
-from evreel.dataset.inputs import changed_source, check_inputs
+from evreel.dataset.failures import (
+    failed_jobs,
+    text_of_run,
+    what_failed,
+    what_was_warned,
+)
+from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.memory import Memory
-from evreel.dataset.outdated import age, outdated
-from evreel.dataset.plan import release_plan, released_files
+from evreel.dataset.notes import Notes, agrees
+from evreel.dataset.outdated import age, forget_release, outdated
+from evreel.dataset.plan import (
+    published_files,
+    records_of_files,
+    release_plan,
+    released_files,
+    working_files,
+)
 from evreel.dataset.recipe import recipe_texts
 from evreel.dataset.settings import (
     AcquireSettings,
@@ -25,11 +43,16 @@ from evreel.dataset.settings import (
     FeatureBoxesSettings,
     FeatureSettings,
     MemberSettings,
+    PreviewSettings,
+    PublishSettings,
     QaSettings,
     ReleaseSettings,
     SplitsSettings,
     VideoSettings,
 )
+from evreel.dataset.stated import settled_count, settled_member
+from evreel.dataset.stated import verified as verified_or_stated
+from evreel.dataset.watching import Estimate, Watch, note_signals, planned
 from evreel.errors import EvreelError
 from evreel.outputs import (
     RUN,
@@ -39,6 +62,7 @@ from evreel.outputs import (
     start_run,
 )
 from evreel.provenance import STEP_REVISIONS
+from evreel.publish.standing import forget_changed
 from evreel.release.content import role_of
 from evreel.release.recipe import WRITTEN
 from evreel.settings import plain, settings_of, unset
@@ -54,30 +78,81 @@ os.environ.update(
 # What is known of local files is beside what Snakemake knows of its jobs.
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
+RELEASED = KNOWN / "recordings.json"
+ACQUIRED = KNOWN / "acquired"
+SETTLED = ("acquire", "archive")
+
+# What the end of a run tells is from a log of its own: Snakemake's says no more than it shows.
+RUN_LOG = KNOWN / "run.log"
+SIGNALS = []
+QUIET = set(workflow.output_settings.quiet or ())
 
 # Jobs share what they compile: beside the package, or else here, where each of them can write.
 if not os.access(Path(PACKAGE, "evreel", "kernels"), os.W_OK):
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(KNOWN, "kernels").absolute()))
 
 
-def is_unknown(path):
-    """Tell whether Snakemake does not know what a file was made from.
+def record_of(path):
+    """Return where Snakemake keeps what it knows of a file's making.
 
-    It has no record where `.snakemake` was lost, or left behind when results were copied.
+    There is none where `.snakemake` was lost, or left behind when results were copied.
     """
     record = base64.urlsafe_b64encode(path.encode()).decode()
-    return not Path(".snakemake", "metadata", record).exists()
+    return Path(".snakemake", "metadata", record)
+
+
+def is_unknown(path):
+    """Tell whether Snakemake does not know what a file was made from."""
+    return not record_of(path).exists()
+
+
+def recorded(path):
+    """Return the parameters, without names, that Snakemake recorded of a file's job; None if none."""
+    try:
+        return json.loads(record_of(path).read_bytes())["params"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+@functools.cache
+def released():
+    """Return what releases found out about the recordings."""
+    return Memory(RELEASED)
+
+
+def is_archive_of(path, stated):
+    """Tell whether an archive that is there has what is stated, as far as it was acquired here."""
+    found = Notes(ACQUIRED).read(path)
+    return found is not None and agrees(Path(path), Path(path), stated, found, MEMORY)
 
 
 def stop(error):
     """End with what is wrong, a line for each mistake; Snakemake would add this file's name, twice."""
-    logger.error(str(error))
+    print(error, file=sys.stderr)
     raise SystemExit(1)
 
 
+def tell_errors():
+    """Have Snakemake tell what ends it before a job runs, though it is to be quiet about all."""
+    aloud = logging.StreamHandler(sys.stderr)
+    aloud.setLevel(logging.ERROR)
+    aloud.addFilter(lambda record: getattr(record, "event", "") == "error")
+    logger.addHandler(aloud)
+    return aloud
+
+
+ALOUD = (
+    tell_errors()
+    if Quietness.ALL in QUIET and not workflow.dryrun
+    else logging.NullHandler()
+)
+
 try:
     DATASET = DataSet.read(
-        config, workflow.configfiles, workflow.config_settings.config
+        config,
+        workflow.configfiles,
+        workflow.config_settings.config,
+        is_verified=is_archive_of,
     )
     check_folder(Path(DATASET.results))
     if workflow.is_main_process:
@@ -86,6 +161,10 @@ try:
             logger.warning(doubt)
         for path in outdated(DATASET, MEMORY, is_unknown):
             logger.warning(f"{path}: {age(path)}")
+        for changed_file in forget_changed(published_files(DATASET)):
+            logger.warning(changed_file)
+        if gone := forget_release(DATASET, MEMORY):
+            logger.warning(gone)
         MEMORY.save()
         atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:
@@ -97,8 +176,23 @@ if not workflow.is_main_process:
     check_wanted(Path(DATASET.results) / "recordings")
 
 
+def run_failed_again(logs):
+    """Let Snakemake run again what failed, unless `verified` tells it.
+
+    It records a job that failed as one that did not, and lets a file be missing as long as what was
+    made of it is there: the same command would say that there is nothing to do.
+    """
+    for job in failed_jobs(text_of_run(logs)):
+        for path in job.output.split(", ") if job.rule not in SETTLED else ():
+            record = record_of(path)
+            if record.is_file():
+                known = json.loads(record.read_bytes())
+                known["params"] = [*known["params"], "'failed'"]
+                record.write_text(json.dumps(known), encoding="utf-8")
+
+
 def start():
-    """Take over the results for this run, and name it to its jobs."""
+    """Take over the results for this run, name it to its jobs, and watch it."""
     try:
         results = Path(DATASET.results)
         logs = results / "logs", results / "benchmarks"
@@ -106,6 +200,43 @@ def start():
         MEMORY.save()
     except EvreelError as error:
         stop(error)
+    note_signals(SIGNALS)
+    KNOWN.mkdir(parents=True, exist_ok=True)
+    full = logging.FileHandler(RUN_LOG, mode="w", encoding="utf-8")
+    full.setFormatter(DefaultFormatter(set(), False))
+    logger.addHandler(full)
+    logger.removeHandler(ALOUD)
+    if Quietness.ALL not in QUIET and QUIET != {Quietness.PROGRESS}:
+        # With -q, Snakemake does not even tell its handlers.
+        workflow.scheduler.print_progress = True
+        logger.addHandler(Watch(Estimate(planned_jobs(), dict(sizes()))))
+
+
+def planned_jobs():
+    """Return the jobs of this run."""
+    return [
+        planned(job.rule.name, job.wildcards_dict)
+        for job in workflow.dag.needrun_jobs()
+    ]
+
+
+def sizes():
+    """Yield (recording or archive, bytes) of those that are there, or whose size is stated."""
+    wanted = [
+        (id_, DATASET.recording_file(id_), DATASET.acquired(id_))
+        for id_ in DATASET.recordings
+    ]
+    wanted += [
+        (name, f"{DATASET.results}/archives/{name}", DATASET.acquired_archive(name))
+        for name in DATASET.archives
+    ]
+    for about, path, what in wanted:
+        source = read_source(what["source"])
+        there = path if source.members or source.path is None else source.path
+        try:
+            yield about, os.stat(there).st_size
+        except OSError:
+            yield about, what.get("size_bytes") or 0
 
 
 wildcard_constraints:
@@ -191,6 +322,15 @@ def column(name, kind=str):
     return value
 
 
+def to_verify(name, kind=str):
+    """Return a column that only verifies; as with `limits`, no change runs a job again.
+
+    Local files are compared with it before anything runs.
+    """
+    value = column(name, kind)
+    return lambda wildcards, threads: value(wildcards)
+
+
 def digest(column, path_of=None):
     """Return the SHA-256 of a file of a recording's row, beside its column; None where it has none.
 
@@ -222,16 +362,53 @@ def sha256(path):
     return MEMORY.digests(path).sha256
 
 
-def changed(wildcards):
-    """Return the sums of a local source that changed after it was verified, None if none did.
+def acquired_file(wildcards):
+    """Return what a job acquires, a recording or an archive."""
+    if "archive" in wildcards.keys():
+        return f"{DATASET.results}/archives/{wildcards.archive}"
+    return DATASET.recording_file(wildcards.id)
+
+
+def to_acquire_and_verify(name):
+    """Return one thing that a source must have; as with `limits`, no change runs a job again."""
+    value = to_acquire(name)
+    return lambda wildcards, threads: value(wildcards)
+
+
+def verified(wildcards):
+    """Return what a source was verified to have, as long as it has what is stated now, too.
 
     The output's path is computed here: Snakemake ignores changes of what depends on `output`.
     """
-    if "archive" in wildcards.keys():
-        verified = f"{DATASET.results}/archives/{wildcards.archive}"
-    else:
-        verified = DATASET.recording_file(wildcards.id)
-    return changed_source(verified, acquired(wildcards), MEMORY)
+    path = acquired_file(wildcards)
+    return verified_or_stated(
+        path,
+        acquired(wildcards),
+        params=recorded(path),
+        found=Notes(ACQUIRED).read(path),
+        memory=MEMORY,
+        known=lambda path: released().known(path),
+    )
+
+
+def counted(wildcards):
+    """Return the number of events that a store was verified to have, as `verified` does."""
+    path, stated = f"{DATASET.results}/events/{wildcards.id}.h5", column(
+        "n_events", int
+    )
+    return settled_count(path, stated(wildcards), recorded(path), revision("events"))
+
+
+def verified_member(wildcards):
+    """Return the MD5 that a table in an archive was verified to have, as `verified` does."""
+    source = DATASET.intervals(wildcards.id)
+    if source is None or DATASET.local_intervals(wildcards.id) is not None:
+        return None
+    stated = column("samples_md5")(wildcards)
+    params = recorded(DATASET.cut_table(wildcards.id))
+    return settled_member(
+        stated, params, functools.partial(md5_of_member, source, MEMORY)
+    )
 
 
 def revision(step):
@@ -303,3 +480,18 @@ every_made = functools.partial(
     ids=lambda: DATASET.recordings if DATASET.config.features else [],
     features=lambda: [""],
 )
+
+
+def in_report(path, caption, category, content):
+    """Return an output that `snakemake --report` shows, in the split of its recording.
+
+    Labels beside the first must not differ in two equal halves: the report makes a switch of them,
+    and fails where a recording has one of the two.
+    """
+    return report(
+        path,
+        caption=f"../report/{caption}.rst",
+        category=category,
+        subcategory=column("split"),
+        labels={"recording": "{id}", "content": content},
+    )

@@ -16,7 +16,8 @@ rule events:
         **limits(AcquireSettings, "acquire"),
         sensor=column("sensor"),
         format=column("format"),
-        n_events=column("n_events", int),
+        n_events=to_verify("n_events", int),
+        counted=counted,
         sums=sums,
         revision=revision("events"),
     script:

@@ -45,6 +45,8 @@ rule feature_boxes:
         origin="<results>/features/{feature}/{id}_bbox.json",
     log:
         "<logs>/feature_boxes/{feature}/{id}.log",
+    benchmark:
+        "<benchmarks>/feature_boxes/{feature}/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:

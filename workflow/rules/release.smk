@@ -1,3 +1,96 @@
+rule publish_events:
+    """An events store as others get it, and what a release has to know of it."""
+    input:
+        store=rules.events.output.store,
+    output:
+        file="<results>/published/events/{id}.h5",
+        record="<results>/published/events/{id}.json",
+    log:
+        "<logs>/publish_events/{id}.log",
+    benchmark:
+        "<benchmarks>/publish_events/{id}.tsv"
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        **settings(PublishSettings, "release"),
+        revision=revision("publish"),
+    script:
+        "../../scripts/publish.py"
+
+
+# Whatever else needs a recording's events takes the record of them as input: Snakemake reads all
+# inputs of a job after it, and the record changes with the events.
+EVENTS_OF = {
+    "store": f"{DATASET.results}/events/{{id}}.h5",
+    "published": f"{DATASET.results}/published/events/{{id}}.h5",
+}
+
+
+rule publish_slices:
+    """Annotated slices as others get them; what they share with the events is copied."""
+    input:
+        file=rules.annotate.output.slices,
+        events=rules.publish_events.output.record,
+    output:
+        file="<results>/published/slices/{id}.h5",
+        record="<results>/published/slices/{id}.json",
+    log:
+        "<logs>/publish_slices/{id}.log",
+    benchmark:
+        "<benchmarks>/publish_slices/{id}.tsv"
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        **settings(PublishSettings, "release"),
+        **EVENTS_OF,
+        revision=revision("publish"),
+    script:
+        "../../scripts/publish.py"
+
+
+rule publish_samples:
+    """The samples of a recording as others get them."""
+    input:
+        file=rules.samples.output.samples,
+        events=rules.publish_events.output.record,
+    output:
+        file="<results>/published/samples/{id}.h5",
+        record="<results>/published/samples/{id}.json",
+    log:
+        "<logs>/publish_samples/{id}.log",
+    benchmark:
+        "<benchmarks>/publish_samples/{id}.tsv"
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        **settings(PublishSettings, "release"),
+        **EVENTS_OF,
+        revision=revision("publish"),
+    script:
+        "../../scripts/publish.py"
+
+
+rule publish_features:
+    """One feature of a recording as others get it."""
+    input:
+        file="<results>/features/{feature}/{id}.h5",
+        made=rules.features.output.made,
+        events=rules.publish_events.output.record,
+    output:
+        file="<results>/published/features/{feature}/{id}.h5",
+        record="<results>/published/features/{feature}/{id}.json",
+    log:
+        "<logs>/publish_features/{feature}/{id}.log",
+    benchmark:
+        "<benchmarks>/publish_features/{feature}/{id}.tsv"
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        **settings(PublishSettings, "release"),
+        **EVENTS_OF,
+        revision=revision("publish"),
+    script:
+        "../../scripts/publish.py"
 rule recipe:
     """What makes the release again, for those who have its recordings."""
     output:
@@ -37,6 +130,7 @@ rule release:
     """The data set as others get it, with a manifest that they can verify."""
     input:
         plan=rules.release_plan.output.plan,
+        records=of_dataset(records_of_files),
         files=of_dataset(released_files),
         made=(
             every_made("<results>/features/.made/{id}")
@@ -45,7 +139,9 @@ rule release:
         ),
         licence_file=LICENCE,
     output:
-        manifest="<results>/release/<release>/manifest.json",
+        # Not the manifest: Snakemake removes outputs before a job, and a job that fails would
+        # leave the older release without it.
+        stamp="<results>/release/<release>.sha256",
     log:
         "<logs>/release.log",
     benchmark:
@@ -54,9 +150,10 @@ rule release:
         "../../envs/evreel.yaml"
     params:
         **settings(ReleaseSettings, "release"),
+        folder=f"{DATASET.results}/release/{DATASET.release_name}",
         description=of_dataset(DataSet.description, sha256),
         acquired=of_dataset(DataSet.recording_files),
-        memory=str(KNOWN / "recordings.json"),
+        memory=str(RELEASED),
         licence_sha256=[sha256(path) for path in LICENCE],
         labels=of_dataset(DataSet.labels),
         revision=revision("release"),

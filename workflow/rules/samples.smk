@@ -7,12 +7,15 @@ rule cut:
         cut="<results>/cuts/{id}.tsv",
     log:
         "<logs>/cut/{id}.log",
+    benchmark:
+        "<benchmarks>/cut/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
         **settings(CutSettings, "samples"),
         intervals=of_recording(DATASET.intervals),
-        intervals_md5=column("samples_md5"),
+        intervals_md5=to_verify("samples_md5"),
+        verified_md5=verified_member,
         intervals_sha256=digest("samples", DATASET.local_intervals),
         of_several=of_recording(DATASET.is_in_shared_table),
         members=of_recording(DATASET.member_pattern),
@@ -32,6 +35,8 @@ rule splits:
         table="<results>/samples.tsv",
     log:
         "<logs>/splits.log",
+    benchmark:
+        "<benchmarks>/splits.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
@@ -58,6 +63,8 @@ rule samples:
         samples="<results>/samples/{id}.h5",
     log:
         "<logs>/samples/{id}.log",
+    benchmark:
+        "<benchmarks>/samples/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:

@@ -7,11 +7,13 @@ rule clock:
         clock="<results>/video/{id}.clock.tsv",
     log:
         "<logs>/clock/{id}.log",
+    benchmark:
+        "<benchmarks>/clock/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
     params:
         **settings(ClockSettings, "video"),
-        clock_md5=column("clock_md5"),
+        clock_md5=to_verify("clock_md5"),
         clock_sha256=digest("clock"),
         revision=revision("clock"),
     script:

@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evreel.checks.finding import Finding
 from evreel.release.facts import RecordingFacts, Totals
 from evreel.release.manifest import ListedFile
 from evreel.samples.splits import SPLITS
+from evreel.samples.tables import Assigned
+
+if TYPE_CHECKING:
+    from evreel.cards.index import Table
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Told:
         The config that made it, plain.
     findings
         What the checks found, errors first.
+    samples
+        All samples of all recordings, as in the release's table of samples.
     """
 
     name: str
@@ -52,6 +58,7 @@ class Told:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
+    samples: Sequence[Assigned] = ()
 
     @property
     def title(self) -> str:
@@ -66,6 +73,13 @@ class Told:
         order = [name for name in SPLITS if name in named]
         order += sorted(named.difference(SPLITS))
         return {name: Totals.of(self.facts, name) for name in order}
+
+    @cached_property
+    def tables(self) -> Sequence[Table]:
+        """The tables of recordings and samples, made when they are asked for."""
+        from evreel.cards.index import tables
+
+        return tables(self)
 
     @cached_property
     def totals(self) -> Totals:
@@ -106,4 +120,5 @@ def told_of(folder: str | Path, findings: Sequence[Finding] = ()) -> Told:
             config.get("dataset") or {},
             config,
             findings,
+            release.samples,
         )

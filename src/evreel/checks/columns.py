@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,12 +134,22 @@ class RawColumns:
                 return None
         return pieces
 
-    def pieces(self, *names: str) -> Iterator[tuple[int, list[npt.NDArray[Any]]]]:
-        """Yield first row and columns of each piece of data sets of equal length."""
+    def rows(self, *names: str) -> int:
+        """Return how many rows a piece of some data sets has."""
+        return max(COLUMN_CHUNK, *((self._h5[name].chunks or (1,))[0] for name in names))
+
+    def pieces(
+        self, *names: str, only: Collection[int] | None = None
+    ) -> Iterator[tuple[int, list[npt.NDArray[Any]]]]:
+        """Yield first row and columns of each piece of data sets of equal length.
+
+        With `only`, yield those pieces alone that begin at one of these rows.
+        """
         self._seen.update(names)
-        n = len(self._h5[names[0]])
-        rows = max(COLUMN_CHUNK, *((self._h5[name].chunks or (1,))[0] for name in names))
+        n, rows = len(self._h5[names[0]]), self.rows(*names)
         for first in range(0, n, rows):
+            if only is not None and first not in only:
+                continue
             columns = self.piece(names, first, min(first + rows, n))
             if columns is not None:
                 yield first, columns

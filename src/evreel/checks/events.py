@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.checks.finding import DAMAGE, Finding, Located, counted
-from evreel.checks.registry import Threshold, checks_of, finished
+from evreel.checks.registry import Threshold, check_of, checks_of, finished
 from evreel.checks.tally import Accumulator, Faults, PieceTally, Tally, distance
 from evreel.errors import EvreelError
 from evreel.recordings import jumps
@@ -66,6 +66,11 @@ def event_checks(sensor: tuple[int, int]) -> list[Accumulator]:
         *(Order(), ClockJump(), Bounds(sensor), Polarity(), OnePolarity()),
         *(Quantum(), TimeUnit(sensor), Gap(), Burst()),
     ]
+
+
+def event_check_names() -> frozenset[str]:
+    """Return the names of the checks that fit any events."""
+    return frozenset(check_of(type(check)).name for check in event_checks((1, 1)))
 
 
 def check_events(path: str, pieces: Pieces, checks: Sequence[Accumulator]) -> Iterator[Finding]:

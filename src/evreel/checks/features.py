@@ -139,7 +139,7 @@ def _before_origin(h5: h5py.File) -> int:
     return max(0, -origin) if isinstance(origin, int) else 0
 
 
-def check_features(file: File, known: Known) -> Iterator[Finding]:
+def check_features(file: File) -> Iterator[Finding]:
     """Yield what is found in a features file."""
     path = file.path
     with opened(file.location, file.kind) as h5, FeaturesFile(file.location) as frames:
@@ -171,6 +171,13 @@ def check_features(file: File, known: Known) -> Iterator[Finding]:
         if unread:
             problem = unread[0].problem + first_of(len(unread), "such windows")
             yield unreadable(path, problem, unread[0].place)
+        yield from RawColumns(h5, path).problems()
+
+
+def check_features_of(file: File, known: Known) -> Iterator[Finding]:
+    """Yield how a features file differs from the recording and the samples that it is made from."""
+    path = file.path
+    with opened(file.location, file.kind) as h5, FeaturesFile(file.location) as frames:
         if known.n is not None:
             # A sample may reach beyond the recording's end, and its windows with it; so may a
             # label at whose time a window ends.
@@ -183,4 +190,3 @@ def check_features(file: File, known: Known) -> Iterator[Finding]:
             before_us = None if frames.mode == "ending" else _before_origin(h5)
             looked_at = frames.windows, frames.samples, held, theirs, before_us
             yield from findings(feature_sample, *looked_at, path=path)
-        yield from RawColumns(h5, path).problems()

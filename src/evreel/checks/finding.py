@@ -45,11 +45,15 @@ class Finding:
         the whole.
     problem
         What was found and how often, what was expected, what to do.
+    copies
+        Other files with the same bytes, in which the same was found.
 
     Examples
     --------
     >>> print(Finding("error", "order", "a.h5", "event 7, t=3 µs", "1 event goes back in time"))
     error: order: a.h5: event 7, t=3 µs: 1 event goes back in time
+    >>> print(Finding("error", "empty", "a.npy", "", "has no boxes", ("b.npy", "c.npy")))
+    error: empty: a.npy: has no boxes (also in 2 copies of it: b.npy, c.npy)
     """
 
     severity: Severity
@@ -57,10 +61,20 @@ class Finding:
     path: str
     place: str
     problem: str
+    copies: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        parts = (self.severity, self.check, self.path, self.place, self.problem)
+        parts = (self.severity, self.check, self.path, self.place, self.told)
         return ": ".join(part for part in parts if part)
+
+    @property
+    def told(self) -> str:
+        """The problem, and where else it is."""
+        if not self.copies:
+            return self.problem
+        n = len(self.copies)
+        of_it = "a copy" if n == 1 else f"{n:,} copies"
+        return f"{self.problem} (also in {of_it} of it: {', '.join(self.copies)})"
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,7 @@ class Report:
                 yield "  ".join(cells).rstrip()
                 if finding:
                     yield from textwrap.wrap(
-                        finding.problem, WIDTH, initial_indent=indent, subsequent_indent=indent
+                        finding.told, WIDTH, initial_indent=indent, subsequent_indent=indent
                     )
             yield ""
         yield self.summary

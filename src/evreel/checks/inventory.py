@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -122,6 +122,8 @@ class Folder:
         The folder, and the prefix of its files' names in findings.
     parts
         Whether releases in it are listed separately.
+    kinds
+        Path of a file, as findings name it → what `kind_of` returns, where that is known.
 
     Attributes
     ----------
@@ -137,7 +139,15 @@ class Folder:
         Folders that cannot be read.
     """
 
-    def __init__(self, root: Path, prefix: str = "", *, parts: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        prefix: str = "",
+        *,
+        parts: bool = True,
+        kinds: Mapping[str, str | None] | None = None,
+    ) -> None:
+        self._kinds = kinds or {}
         self.files: list[File] = []
         self.maps: list[Entry] = []
         self.others: list[Entry] = []
@@ -164,7 +174,7 @@ class Folder:
         self.others.sort(key=lambda other: other.path)
 
     def _take(self, location: Path, path: str) -> None:
-        kind = kind_of(location)
+        kind = self._kinds[path] if path in self._kinds else kind_of(location)
         if kind is not None:
             self.files.append(File(location, path, kind, id_of(location.name)))
         elif location.name == LABEL_MAP and is_file(location):
@@ -243,6 +253,27 @@ class Known:
         self.labels = range(n_labels) if labels is None and n_labels is not None else labels
         clocks = {head.t_offset for head in near or others if head.file.kind == RECORDING}
         self.camera_start_us = clocks.pop() if len(clocks) == 1 else None
+        self._kind = file.kind
+
+    def basis(self, digest: Callable[[File], str | None]) -> str | None:
+        """Return what decides how a file with events or made from them fits its recording.
+
+        Parameters
+        ----------
+        digest
+            Function of a file → its digest; None where that is not known.
+
+        Returns
+        -------
+        Equal texts for equal recordings; None if that cannot be told without a look at files.
+        """
+        of_store = None if self._store is None else digest(self._store.file)
+        if self._kind == FEATURES.name and self.samples is not None:
+            return None
+        if self._store is not None and of_store is None:
+            return None
+        end = "" if self._kind == SLICES.name else f", {self.n} until {self.t_stop_us}"
+        return f"{self.n_store} events of {of_store}{end}"
 
     @contextlib.contextmanager
     def rows_of_store(self, *names: str) -> Iterator[Read | None]:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from evreel.annotations.cvat.people import people_in
@@ -25,6 +26,7 @@ from evreel.checks.dataset import (
 )
 from evreel.checks.finding import DAMAGE, Finding, Placed, counted, first_of, problem_of
 from evreel.checks.inventory import Entry, File, Folder, Head, id_of, is_file, kind_of, read_head
+from evreel.checks.looked import Looked
 from evreel.checks.registry import check_of, checks_of, findings, unreadable
 from evreel.checks.samples import MIXED, Cut, read_cuts, sample_at, short
 from evreel.checks.slices import drawn_labels
@@ -221,6 +223,8 @@ class Release:
     ----------
     root, prefix
         The folder, and how findings name it.
+    looked
+        Path of a file, as findings name it → what a look at it has found before.
 
     Attributes
     ----------
@@ -232,10 +236,13 @@ class Release:
         How many files are checked, and how many are not recognized.
     """
 
-    def __init__(self, root: Path, prefix: str) -> None:
-        self._root, self._prefix = root, prefix
+    def __init__(
+        self, root: Path, prefix: str, looked: Mapping[str, Looked] = MappingProxyType({})
+    ) -> None:
+        self._root, self._prefix, self.looked = root, prefix, looked
         self._table = prefix + MANIFEST
-        folder = Folder(root, prefix, parts=False)
+        kinds = {path: of.kind for path, of in looked.items()}
+        folder = Folder(root, prefix, parts=False, kinds=kinds)
         self._findings = folder.findings
         self._manifest = self._read_manifest(root)
         self.files: list[File] = []
@@ -257,7 +264,7 @@ class Release:
                 problem = "is missing, but the manifest lists it"
                 self._findings.append(unreadable(file.path, problem))
                 continue
-            kind = kind_of(file.location)
+            kind = kinds[file.path] if file.path in kinds else kind_of(file.location)
             if kind is not None:
                 id_ = listed.id or id_of(file.location.name)
                 self.files.append(File(file.location, file.path, kind, id_))
@@ -287,6 +294,7 @@ class Release:
     def check(self) -> Iterator[Finding]:
         """Yield what is found in the release as a whole; its files are checked separately."""
         listed, recordings = self._manifest.files, self._manifest.recordings
+        looked = self.looked
         found = list(self._findings)
         table = [
             Member(self._table, f"recording {id_!r}", id_, row.get("split", ""))
@@ -320,12 +328,16 @@ class Release:
             needed = _who_needs(form, ids, sampled)
             yield from findings(missing_file, form.path, having, needed, self._table)
         yield from findings(unknown_id, [*files, *lines], ids)
-        heads = (read_head(file) for file in self.files if file.kind == EVENTS.name)
+        heads = (
+            looked[file.path].head_of(file) if file.path in looked else read_head(file)
+            for file in self.files
+            if file.kind == EVENTS.name
+        )
         stores = {head.file.id: head for head in heads if head.n is not None}
         yield from findings(n_events, recordings, stores.values())
         yield from findings(made_from, self._origins(), recordings or None)
         yield from findings(people, self._annotations)
-        if is_anonymous(self._root):
+        if is_anonymous(self._root) and not self.looked:
             words, keep = words_of_machine(), kept_words(self._root)
             yield from findings(identifying, search(self._all_files(), words, keep))
 
@@ -339,7 +351,9 @@ class Release:
         for file in self._manifest.files:
             if file.id and is_file(self._root / file.path):
                 digest = partial(getattr, file, "original")
-                made = Made.read(file.path, file.id, self._root / file.path, digest, paths)
+                before = self.looked.get(self._prefix + file.path)
+                said = None if before is None else before.said
+                made = Made.read(file.path, file.id, self._root / file.path, digest, paths, said)
                 yield replace(made, path=self._prefix + file.path)
 
     def _sampled(self) -> set[str]:
@@ -386,7 +400,11 @@ class Release:
         split_of = {self._prefix + file.path: file.split for file in self._manifest.files}
         for file in self.files:
             split = split_of.get(file.path)
-            labels = drawn_labels(file) if split and file.kind == SLICES.name else None
+            before = self.looked.get(file.path)
+            if before is not None:
+                labels = before.drawn
+            else:
+                labels = drawn_labels(file) if split and file.kind == SLICES.name else None
             if split and labels is not None:
                 yield Drawn(file.path, split, labels)
 
@@ -394,7 +412,7 @@ class Release:
         for file in self._manifest.files:
             # Two recordings without labels have the same boxes.
             data = file.kind in MADE_KINDS and not file.path.endswith(OF_BOXES)
-            if data and file.split and file.kind != "video":
+            if data and file.split and file.kind not in ("video", "previews"):
                 yield Stored(self._prefix + file.path, "", file.split, file.sha256)
 
     def _forms(self) -> dict[_Form, set[str]]:

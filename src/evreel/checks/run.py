@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from evreel.checks.boxes import check_boxes, check_boxes_of_windows
 from evreel.checks.dataset import check_cuts, made_from
-from evreel.checks.features import check_features
+from evreel.checks.features import check_features, check_features_of
 from evreel.checks.finding import DAMAGE, Finding, Report
 from evreel.checks.inventory import (
     BOXES,
@@ -30,11 +32,12 @@ from evreel.checks.inventory import (
     read_head,
     shown,
 )
+from evreel.checks.looked import Looked
 from evreel.checks.recordings import check_recording
 from evreel.checks.registry import as_findings, findings, unreadable
 from evreel.checks.release import Release
-from evreel.checks.samples import check_samples, read_cuts
-from evreel.checks.slices import check_slices
+from evreel.checks.samples import check_samples, check_samples_of, read_cuts
+from evreel.checks.slices import check_slices, check_slices_of, drawn_labels
 from evreel.checks.splits import checked_folders, checked_lists, split_list
 from evreel.checks.stores import check_store
 from evreel.errors import EvreelError, LayoutError, UsageError
@@ -44,7 +47,7 @@ from evreel.files.repack import needs_plugin
 from evreel.layout import BOXES_SUFFIX, EVENTS, FEATURES, FIRST_SUFFIX, LABEL_MAP, SAMPLES, SLICES
 from evreel.outputs import Progress, silent
 from evreel.provenance import sha256
-from evreel.release.origins import ANNOTATED, STORE, Made
+from evreel.release.origins import ANNOTATED, STORE, Made, said_by
 
 
 def check(path: str | Path, *, progress: Progress = silent) -> Report:
@@ -78,6 +81,64 @@ def check(path: str | Path, *, progress: Progress = silent) -> Report:
             hint="For recordings and others' data sets, use `evreel audit`.",
         )
     return _checked_file(place, kind, progress)
+
+
+def check_release(folder: Path, looked: Mapping[str, Looked]) -> Report:
+    """Check a release, some of whose files were looked at before.
+
+    Parameters
+    ----------
+    folder
+        The release.
+    looked
+        Path in the release → what a look at that file has found.
+
+    Returns
+    -------
+    What `check` returns for the folder, sooner.
+    """
+    release = Release(folder, "", looked)
+    done = Done(release.files, silent)
+    return _report(_checked_release(release, done), release.looked_at, release.not_looked_at)
+
+
+def look(
+    location: Path,
+    source: str,
+    stores: Sequence[tuple[Path, str]] = (),
+    of_events: Iterable[Finding] | None = None,
+) -> Looked:
+    """Look at a file that is going to be in a release.
+
+    Parameters
+    ----------
+    location
+        The file, or another one with the same content.
+    source
+        Digest of the file that others are made from.
+    stores
+        The events store of its recording, and its digest; none if there is no other than the file.
+    of_events
+        What checks of events have found in that store, if the file has the same events.
+    """
+    kind = kind_of(location)
+    file = File(location, "", kind or "", id_of(location.name))
+    head = read_head(file)
+    if kind is None or kind not in _CHECKS:
+        return Looked(kind, source, head)
+    heads = [read_head(File(path, path.name, EVENTS.name, file.id)) for path, _ in stores]
+    digests = dict(stores)
+    known = Known(file, [head, *heads])
+    basis = known.basis(lambda store: digests.get(store.location))
+    checks = _CHECKS[kind]
+    told = {"of_events": of_events} if kind == SLICES.name and of_events is not None else {}
+    alone = tuple(as_findings("", lambda: checks.alone(file, **told)))
+    against = {}
+    if basis is not None and heads:
+        same = checks.against is check_slices_of and bool(told)
+        against[basis] = () if same else tuple(as_findings("", lambda: checks.against(file, known)))
+    drawn = drawn_labels(file) if kind == SLICES.name else None
+    return Looked(kind, source, head, said_by(location), drawn, alone, against)
 
 
 def audit(path: str | Path, *, sensor: Sensor | None = None, progress: Progress = silent) -> Report:
@@ -127,8 +188,39 @@ def _existing(path: str | Path) -> Path:
     return place
 
 
-def _report(found: Iterable[Finding], looked_at: int, not_looked_at: int = 0) -> Report:
-    return Report(tuple(sorted(set(found))), looked_at, not_looked_at)
+def _report(
+    found: Iterable[Finding],
+    looked_at: int,
+    not_looked_at: int = 0,
+    files: Iterable[Entry] = (),
+) -> Report:
+    once = _once(set(found), {file.path: file for file in files})
+    return Report(tuple(sorted(once)), looked_at, not_looked_at)
+
+
+def _once(found: Iterable[Finding], files: Mapping[str, Entry]) -> Iterator[Finding]:
+    """Yield findings, those that are the same in copies of one file as one that names them all."""
+    alike: dict[Finding, list[str]] = {}
+    for finding in sorted(found):
+        alike.setdefault(replace(finding, path=""), []).append(finding.path)
+    for finding, paths in alike.items():
+        of_content: dict[str, list[str]] = {}
+        sizes = Counter(files[path].size for path in paths if path in files)
+        for path in paths:
+            # Only what may be a copy is read.
+            may_be = path in files and sizes[files[path].size] > 1
+            content = _content(files[path]) if may_be else None
+            of_content.setdefault(content or path, []).append(path)
+        for first, *copies in of_content.values():
+            yield replace(finding, path=first, copies=tuple(copies))
+
+
+def _content(file: Entry) -> str | None:
+    """Return what stands for a file's bytes, None if it cannot be read."""
+    try:
+        return f"sha256:{sha256(file.location)}"
+    except (EvreelError, OSError):
+        return None
 
 
 def _checked_file(place: Path, kind: str, progress: Progress) -> Report:
@@ -173,6 +265,7 @@ def _checked_folder(
         found,
         len(folder.files) + len(folder.maps) + len(known) + sum(r.looked_at for r in releases),
         len(folder.others) - len(known) + sum(r.not_looked_at for r in releases),
+        [*folder.files, *of_releases, *others],
     )
 
 
@@ -181,7 +274,10 @@ def _checked_release(release: Release, done: Done) -> Iterator[Finding]:
     maps = LabelMaps(release.maps)
     yield from maps.findings
     yield from _checked_files(
-        *(release.files, (), maps.of, done), parted=lambda heads: [list(heads)], alone=False
+        *(release.files, (), maps.of, done),
+        parted=lambda heads: [list(heads)],
+        alone=False,
+        looked=release.looked,
     )
     yield from _checked_files(release.unlisted, (), maps.of, done)
     yield from release.check()
@@ -222,6 +318,7 @@ def _checked_files(
     *,
     parted: Callable[[Sequence[Head]], list[list[Head]]] = of_one_recording,
     alone: bool = True,
+    looked: Mapping[str, Looked] = MappingProxyType({}),
 ) -> Iterator[Finding]:
     """Yield what is found in files that evreel made, each alone and against its neighbours.
 
@@ -239,18 +336,35 @@ def _checked_files(
         Function that divides the heads of one `id` into groups of one recording each.
     alone
         Whether what the files themselves say of their origin is all that is known of it.
+    looked
+        Path of a file → what a look at it has found before.
     """
     named: dict[str, list[Head]] = {}
-    for head in [*map(read_head, files), *others]:
+    found = (looked[f.path].head_of(f) if f.path in looked else read_head(f) for f in files)
+    for head in [*found, *others]:
         named.setdefault(head.file.id, []).append(head)
     groups = [group for heads in named.values() for group in parted(heads)]
     group_of = {head.file: group for group in groups for head in group}
     for file in files:
-        known = Known(file, group_of[file], labels(file))
-        yield from as_findings(file.path, lambda f=file, k=known: _CHECKS[f.kind](f, k))  # type: ignore[misc]
+        yield from _checked_one(file, Known(file, group_of[file], labels(file)), looked)
         done(file)
     for group in groups if alone else ():
         yield from findings(made_from, _origins(group))
+
+
+def _checked_one(file: File, known: Known, looked: Mapping[str, Looked]) -> Iterator[Finding]:
+    """Yield what is found in a file, alone and beside others of its recording."""
+    checks, before = _CHECKS[file.kind], looked.get(file.path)
+    if before is None:
+        yield from as_findings(file.path, lambda: checks.alone(file))
+        yield from as_findings(file.path, lambda: checks.against(file, known))
+        return
+    yield from before.found(before.alone, file.path)
+    basis = known.basis(lambda of: looked[of.path].source if of.path in looked else None)
+    if basis is not None and basis in before.against:
+        yield from before.found(before.against[basis], file.path)
+    else:
+        yield from as_findings(file.path, lambda: checks.against(file, known))
 
 
 _ROLES = {EVENTS.name: STORE, SLICES.name: ANNOTATED, BOXES: BOXES, RECORDING: RECORDING}
@@ -292,7 +406,7 @@ def _beside_windows(file: File) -> Iterator[Made]:
         pass  # its own findings say why
 
 
-def _check_damaged(file: File, known: Known) -> Iterator[Finding]:
+def _check_damaged(file: File) -> Iterator[Finding]:
     """Yield why a file cannot be opened."""
     if not file.location.stat().st_size:
         raise LayoutError("is empty", hint=hdf5.REBUILD)
@@ -300,13 +414,25 @@ def _check_damaged(file: File, known: Known) -> Iterator[Finding]:
     yield unreadable(file.path, "could not be opened at first, but could the second time")
 
 
-_CHECKS: Mapping[str, Callable[[File, Known], Iterator[Finding]]] = {
-    EVENTS.name: check_store,
-    SLICES.name: check_slices,
-    SAMPLES.name: check_samples,
-    FEATURES.name: check_features,
-    BOXES: check_boxes,
-    BOXES_OF_WINDOWS: check_boxes_of_windows,
-    DAMAGED: _check_damaged,
+def _nothing(file: File, known: Known | None = None) -> Iterator[Finding]:
+    """Yield no finding."""
+    yield from ()
+
+
+class _Checks(NamedTuple):
+    """What checks a file by itself, and what checks how it fits its recording."""
+
+    alone: Callable[..., Iterator[Finding]] = _nothing
+    against: Callable[[File, Known], Iterator[Finding]] = _nothing
+
+
+_CHECKS: Mapping[str, _Checks] = {
+    EVENTS.name: _Checks(check_store),
+    SLICES.name: _Checks(check_slices, check_slices_of),
+    SAMPLES.name: _Checks(check_samples, check_samples_of),
+    FEATURES.name: _Checks(check_features, check_features_of),
+    BOXES: _Checks(against=check_boxes),
+    BOXES_OF_WINDOWS: _Checks(against=check_boxes_of_windows),
+    DAMAGED: _Checks(_check_damaged),
 }
 """Kind of a file → what checks one of it."""

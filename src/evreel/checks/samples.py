@@ -170,18 +170,23 @@ def sample_split(cut: Cut, of_recording: str = "") -> Iterator[Located]:
     )
 
 
-def check_samples(file: File, known: Known) -> Iterator[Finding]:
-    """Yield what is found in a samples file; `evreel.checks.dataset` checks the splits."""
+def check_samples_of(file: File, known: Known) -> Iterator[Finding]:
+    """Yield how a samples file differs from the recording that it cuts."""
     with (
-        opened(file.location, file.kind) as h5,
+        opened(file.location, file.kind),
         SamplesFile(file.location) as held,
         known.rows_of_store("events/t") as read,
     ):
-        path, of, start, stop = file.path, held.samples, held.start, held.stop
         end = held.t_stop_us if known.t_stop_us is None else known.t_stop_us
-        looked_at = of, start, stop, end, known.n_store, read
-        yield from findings(sample_rows, *looked_at, path=path)
-        yield from findings(sample_empty, of, start, stop, path=path)
+        looked_at = held.samples, held.start, held.stop, end, known.n_store, read
+        yield from findings(sample_rows, *looked_at, path=file.path)
+
+
+def check_samples(file: File) -> Iterator[Finding]:
+    """Yield what is found in a samples file; `evreel.checks.dataset` checks the splits."""
+    with opened(file.location, file.kind) as h5, SamplesFile(file.location) as held:
+        path, of = file.path, held.samples
+        yield from findings(sample_empty, of, held.start, held.stop, path=path)
         yield from findings(sample_overlap, of, path=path)
         yield from RawColumns(h5, path).problems()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import h5py
@@ -288,10 +289,18 @@ def drawn_labels(file: File) -> frozenset[str] | None:
     return frozenset(names[k] for k in used if 0 <= k < len(names))
 
 
-def check_slices(file: File, known: Known) -> Iterator[Finding]:
-    """Yield what is found in a slices file; its tracks are looked at if the file is sound."""
+def check_slices(file: File, of_events: Iterable[Finding] | None = None) -> Iterator[Finding]:
+    """Yield what is found in a slices file; its tracks are looked at if the file is sound.
+
+    Parameters
+    ----------
+    file
+        The file.
+    of_events
+        What checks of events have found in the same events, elsewhere; None if that is not known.
+    """
     sound = True
-    for finding in _check_file(file, known):
+    for finding in _check_file(file, of_events):
         sound &= finding.severity != "error"
         yield finding
     if sound:
@@ -299,23 +308,40 @@ def check_slices(file: File, known: Known) -> Iterator[Finding]:
             yield from check_tracks(file.path, slices)
 
 
-def _check_file(file: File, known: Known) -> Iterator[Finding]:
+def _check_file(file: File, of_events: Iterable[Finding] | None) -> Iterator[Finding]:
     """Yield what is wrong with the columns and tables of a slices file."""
-    with opened(file.location, file.kind) as h5, known.rows_of_store(*EVENTS_COLUMNS) as read:
+    with opened(file.location, file.kind) as h5:
         reader = RawColumns(h5, file.path)
-        checks = event_checks(sensor_of(h5))
         spans = [
             (int(start.min()), int(stop.max()))
             for _, (start, stop) in reader.pieces("labelled/start_us", "labelled/stop_us")
         ]
-        if spans:
-            first_us, last_us = min(first for first, _ in spans), max(last for _, last in spans)
-            checks.append(LabelSpan(first_us, last_us))
-        if read is not None and known.n_store is not None:
-            checks.append(SameEvents(read, int(h5["first_row"][()]), known.n_store))
-        yield from check_events(file.path, reader.pieces(*EVENTS_COLUMNS), checks)
+        ends = [(min(first for first, _ in spans), max(last for _, last in spans))] if spans else []
+        span = [LabelSpan(*labels) for labels in ends]
+        if of_events is None:
+            checks = [*event_checks(sensor_of(h5)), *span]
+            yield from check_events(file.path, reader.pieces(*EVENTS_COLUMNS), checks)
+        else:
+            yield from (replace(finding, path=file.path) for finding in of_events)
+            # Of most files, the first and the last event show that the labels cover them.
+            n, rows = len(h5["events/t"]), reader.rows(*EVENTS_COLUMNS)
+            edges = reader.pieces(*EVENTS_COLUMNS, only=(0, max(n - 1, 0) // rows * rows))
+            if any(True for _ in check_events(file.path, edges, span)):
+                pieces = reader.pieces(*EVENTS_COLUMNS)
+                yield from check_events(file.path, pieces, [LabelSpan(*labels) for labels in ends])
         yield from _check_tables(file.path, h5, reader)
         yield from reader.problems()
+
+
+def check_slices_of(file: File, known: Known) -> Iterator[Finding]:
+    """Yield how the events of a slices file differ from those of its store."""
+    if known.n_store is None:
+        return
+    with opened(file.location, file.kind) as h5, known.rows_of_store(*EVENTS_COLUMNS) as read:
+        if read is not None:
+            reader = RawColumns(h5, file.path)
+            same = SameEvents(read, int(h5["first_row"][()]), known.n_store)
+            yield from check_events(file.path, reader.pieces(*EVENTS_COLUMNS), [same])
 
 
 def _check_tables(path: str, h5: h5py.File, reader: RawColumns) -> Iterator[Finding]:

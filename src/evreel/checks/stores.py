@@ -11,7 +11,7 @@ import numpy as np
 from evreel.checks.columns import EVENTS_COLUMNS, RawColumns, opened, provenance, sensor_of
 from evreel.checks.events import Columns, check_events, event_checks
 from evreel.checks.finding import Finding, Located
-from evreel.checks.inventory import File, Known
+from evreel.checks.inventory import File
 from evreel.checks.registry import as_findings, checks_of
 from evreel.checks.tally import Faults, PieceTally, Read, Tally
 from evreel.errors import LayoutError
@@ -171,7 +171,7 @@ class Members(PieceTally):
         return bad, lambda k: (f"member {first + k}", f"{start_us[k]} to {stop_us[k]}")
 
 
-def check_store(file: File, known: Known) -> Iterator[Finding]:
+def check_store(file: File) -> Iterator[Finding]:
     """Yield what is found in an events store."""
     with opened(file.location, file.kind) as h5:
         reader = RawColumns(h5, file.path)

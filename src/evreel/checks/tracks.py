@@ -56,7 +56,7 @@ class Tracks(NamedTuple):
 
 
 def read_tracks(
-    slices: SlicesFile, see: Callable[[Events, Int32Array], None] = lambda events, roi: None
+    slices: SlicesFile, see: Callable[[Events, Int32Array], None] | None = None
 ) -> Tracks:
     """Read the regions of a slices file, and count the events in each, primary or not.
 
@@ -65,7 +65,8 @@ def read_tracks(
     slices
         The open file.
     see
-        Called with each chunk of events and their primary regions.
+        Called with each chunk of events and their primary regions; without it, only times and
+        regions are read.
     """
     rois = slices.rois
     n = len(rois.label)
@@ -77,11 +78,17 @@ def read_tracks(
         np.maximum.at(last, region, t)
 
     for row in range(0, slices.n_events, READ_ROWS):
-        events, roi = slices.read(row, row + READ_ROWS)
-        see(events, roi)
-        add(roi[roi >= 0], events.t[roi >= 0])
-        for event, region in slices.overlaps_of(row, row + len(events), READ_OVERLAPS):
-            add(region, events.t[event - row])
+        if see is None:
+            roi = slices.roi(row, row + READ_ROWS)
+            t = slices.times(row, row + READ_ROWS)
+        else:
+            events, roi = slices.read(row, row + READ_ROWS)
+            see(events, roi)
+            t = events.t
+        labelled = np.flatnonzero(roi >= 0)
+        add(roi[labelled], t[labelled])
+        for event, region in slices.overlaps_of(row, row + len(t), READ_OVERLAPS):
+            add(region, t[event - row])
     names = ("roi", "frame", "start_us", "stop_us", "x", "y", "w", "h")
     parts = []
     for row in range(0, max(slices.n_shapes, 1), READ_SHAPES):

@@ -146,13 +146,13 @@ _SUMS = ("md5", "sha256", "member_md5", "page")
 
 
 @command(
-    "Show contents and problems of a recording.",
-    option("file", metavar="FILE", type=Path),
+    "Show contents and problems of a recording, or of any file or folder that evreel makes.",
+    option("file", metavar="PATH", type=Path),
     *(JSON, SENSOR, STREAM),
     columns("format"),
 )
 def info(options: Options) -> int:
-    """Show what a recording holds; 1 where it has problems."""
+    """Show what a file holds; 1 where it has problems."""
     from evreel import steps
 
     with _bar(options, "info", "ev") as progress:
@@ -436,6 +436,98 @@ CLOCK = option(
 )
 
 
+_CVAT_ONLY = {
+    "push": ("project", "segment_size", "no_pre_labels", "again"),
+    "pull": ("task", "deleted_frames", "overwrite"),
+}
+"""Options of `cvat` that go with one of its actions alone."""
+
+
+@command(
+    "Make CVAT tasks of videos (push), and bring their annotations (pull).",
+    option("action", choices=tuple(_CVAT_ONLY), help="what to do"),
+    option(
+        "ids",
+        metavar="ID",
+        nargs="*",
+        help="recordings; default: all that are annotated, or that have a task",
+    ),
+    option(
+        "--configfile",
+        metavar="FILE",
+        nargs="+",
+        action="extend",
+        help="config files, as Snakemake takes them; default: config.yaml",
+    ),
+    settings("CvatSettings"),
+    option(
+        "--auth",
+        metavar="USER[:PASS]",
+        help="account; the password may be in the variable PASS, or is asked for. Default: the "
+        "access token in CVAT_ACCESS_TOKEN, or one that cvat-cli has saved",
+    ),
+    option("--project", metavar="N", type=_at_least_1, help="push: the CVAT project of the tasks"),
+    option(
+        "--segment-size",
+        metavar="N",
+        type=_at_least_1,
+        help="push: frames of each job; default: one job per task",
+    ),
+    option("--no-pre-labels", action="store_true", help="push: only the video, nothing to correct"),
+    option("--again", action="store_true", help="push: a new task also where there is one"),
+    option("--task", metavar="N", type=_at_least_1, help="pull: a task that was made by hand"),
+    option(
+        "--deleted-frames",
+        action="store_true",
+        help="pull: take a task with deleted frames, which are not labelled then",
+    ),
+    option("--overwrite", action="store_true", help="pull: replace files that were edited here"),
+)
+def cvat(options: Options) -> int:
+    """Make tasks of videos, or bring annotations; print a line per task or file."""
+    from evreel import steps
+    from evreel.dataset.dataset import DataSet
+
+    for action, names in _CVAT_ONLY.items():
+        wrong = next((name for name in names if getattr(options, name)), None)
+        if wrong is not None and options.action != action:
+            raise UsageError(f"--{wrong.replace('_', '-')} goes with {action} alone")
+    files = options.configfile or ["config.yaml"]
+    dataset = DataSet.of_files(files, awaited=("rois", "tags"))
+    server = settings_from(steps.CvatSettings, options)
+    with _bar(options, options.action, "recording") as progress:
+        if options.action == "push":
+            pushed = steps.cvat_push(
+                dataset,
+                options.ids,
+                server,
+                auth=options.auth,
+                project=options.project,
+                segment_size=options.segment_size or 0,
+                pre_labels=not options.no_pre_labels,
+                again=options.again,
+                progress=progress,
+            )
+            rows = [(p.id, str(p.task), p.url, "new" if p.is_new else "there") for p in pushed]
+        else:
+            pulled = steps.cvat_pull(
+                dataset,
+                options.ids,
+                server,
+                auth=options.auth,
+                task=options.task,
+                deleted_frames=options.deleted_frames,
+                overwrite=options.overwrite,
+                progress=progress,
+            )
+            rows = [
+                (p.id, p.column, p.path, "written" if p.is_new else "unchanged") for p in pulled
+            ]
+    for row in rows:
+        print(*row, sep="\t")
+    return 0
+
+
 _ENCODING = ("fps", "preset", "crf")
 _PICTURE = settings("QaSettings", without=_ENCODING)
 
@@ -463,10 +555,41 @@ def qa(options: Options) -> int:
 
 
 @command(
+    "Render a short video of a recording, and a picture that stands for it.",
+    option("store", metavar="STORE", type=Path),
+    option("--slices", metavar="H5", type=Path, help="its annotated slices"),
+    option("--clock", metavar="TSV", type=Path, help="the clock of the annotated video"),
+    option("--boxes", metavar="NPY", type=Path, help="boxes that came with it"),
+    labels("classes of the boxes, in the order of their numbers"),
+    option("--cut", metavar="TSV", type=Path, help="table of its samples, made by evreel cut"),
+    output("OUT.mp4"),
+    option("--poster", metavar="JPG", type=Path, help="the picture; default: OUT.jpg"),
+    settings("PreviewSettings"),
+    settings("QaSettings", without=(*_ENCODING, "magnify", "theme")),
+)
+def preview(options: Options) -> int:
+    """Render a preview."""
+    from evreel import steps
+
+    with _bar(options, "preview", "frame") as progress:
+        steps.preview(
+            options.store,
+            options.output,
+            options.poster or options.output.with_suffix(".jpg"),
+            settings_from(steps.PreviewSettings, options),
+            **_given(options, "slices", "clock", "boxes", "labels", "cut"),
+            font=settings_from(steps.QaSettings, options).font,
+            progress=progress,
+        )
+    return 0
+
+
+@command(
     "Show what is labelled in a recording, and suspicious tracks.",
     option("slices", metavar="SLICES", type=Path),
     option("-o", "--output", metavar="TSV", type=Path, help="write the table, with counts in time"),
     option("--plot", metavar="PNG", type=Path, help="write the plot"),
+    option("--page", metavar="HTML", type=Path, help="write the table as a page for a browser"),
     settings("QaSettings", without=(*_ENCODING, "magnify", "theme")),
     CLOCK,
 )
@@ -478,6 +601,7 @@ def summary(options: Options) -> int:
         options.slices,
         options.output,
         options.plot,
+        options.page,
         font=settings_from(steps.QaSettings, options).font,
         clock=options.clock,
     )
@@ -976,6 +1100,40 @@ def rebuild(options: Options) -> int:
 
 
 @command(
+    "Pack a release into tar files, for hosts with few files and for WebDataset.",
+    option("folder", metavar="DIR", type=Path),
+    output("DIR"),
+    settings("ShardSettings"),
+)
+def shards(options: Options) -> int:
+    """Pack a release."""
+    from evreel import steps
+
+    with _bar(options, "shards", "B") as progress:
+        steps.shards(
+            options.folder,
+            options.output,
+            settings_from(steps.ShardSettings, options),
+            progress=progress,
+        )
+    return 0
+
+
+@command(
+    "Restore a release from its shards.",
+    option("folder", metavar="DIR", type=Path),
+    output("DIR"),
+)
+def unpack(options: Options) -> int:
+    """Restore a release."""
+    from evreel import steps
+
+    with _bar(options, "unpack", "B") as progress:
+        steps.unpack(options.folder, options.output, progress=progress)
+    return 0
+
+
+@command(
     "Check the content of what evreel made.",
     option("path", metavar="STORE|SLICES|DIR", type=Path),
     JSON,
@@ -1004,7 +1162,10 @@ def audit(options: Options) -> int:
 
 
 def _show(report: Report, as_json: bool) -> int:
-    found = [asdict(finding) for finding in report.findings]
+    found = [
+        {name: value for name, value in asdict(finding).items() if name != "copies" or value}
+        for finding in report.findings
+    ]
     print(*([json.dumps(found, ensure_ascii=False)] if as_json else report.lines()), sep="\n")
     return 1 if report.errors else 0
 

@@ -14,6 +14,7 @@ from evreel.dataset.settings import Description, ReleaseSettings, SplitCounts
 from evreel.dataset.table import read_rows
 from evreel.errors import UsageError
 from evreel.settings import Place, mistakes, settings_of, shown, wrong
+from evreel.text import size_text
 
 
 def datasets(folder: str | Path | None = None) -> list[dict[str, Any]]:
@@ -152,7 +153,7 @@ def describe_datasets(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 entry["name"],
                 entry["title"] or "",
                 entry["licence"] or "",
-                _size(entry["size_bytes"]),
+                "" if entry["size_bytes"] is None else size_text(entry["size_bytes"]),
                 "automatic" if entry["automatic"] else "by hand",
                 *(
                     "" if entry[key] is None else f"{entry[key]:,}"
@@ -167,9 +168,3 @@ def describe_datasets(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         yield "  ".join(cells).rstrip()
-
-
-def _size(size_bytes: int | None) -> str:
-    if size_bytes is None:
-        return ""
-    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"

@@ -10,8 +10,9 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,6 +92,8 @@ def read_config(
     values: Mapping[str, Any],
     files: Sequence[str | Path] = (),
     given: Mapping[str, Any] | None = None,
+    *,
+    awaited: Collection[str] = (),
 ) -> Read:
     """Check a config and its table.
 
@@ -102,6 +105,8 @@ def read_config(
         The files that it was read from, of which a later one wins; for messages.
     given
         What of the values comes from the command line.
+    awaited
+        Columns of files that need not be there yet.
 
     Raises
     ------
@@ -118,12 +123,12 @@ def read_config(
     except UsageError as error:
         place = f"{error.place}: " if error.place else ""
         stop_at([f"{config.recordings}: {place}{error.problem}"])
-    return _checked_rows(rows, config)
+    return _checked_rows(rows, config, awaited)
 
 
 def _checked_config(values: Mapping[str, Any], lines: Lines) -> Config:
     check_extent(lines.at(()), *extent(values, values_in))
-    values, twice = _in_nfc(values)
+    values, twice = _in_nfc(_dates_as_text(values))
     stop_at(
         f"{lines.at(place)}: {named(place, problem)}"
         for place, problem in (*twice, *mistakes(Config, values))
@@ -142,6 +147,15 @@ def _checked_config(values: Mapping[str, Any], lines: Lines) -> Config:
         for problem in _file_problems(file)
     )
     return config
+
+
+def _dates_as_text(value: Any) -> Any:
+    """Return a value with the days in it as people write them: YAML makes dates of 2026-01-31."""
+    if isinstance(value, Mapping):
+        return {key: _dates_as_text(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_dates_as_text(each) for each in value]
+    return value.isoformat() if type(value) is date else value
 
 
 def _in_nfc(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[tuple[Place, str]]]:
@@ -258,7 +272,9 @@ def no_such_file(file: str | Path) -> str:
     return f"{str(path)!r} {kind}; did you mean {str(path.parent / near[0])!r}?"
 
 
-def _checked_rows(rows: Sequence[tuple[int, Row]], config: Config) -> Read:
+def _checked_rows(
+    rows: Sequence[tuple[int, Row]], config: Config, awaited: Collection[str]
+) -> Read:
     path = config.recordings
     recordings: dict[str, Row] = {}
     own: dict[str, Config] = {}
@@ -272,7 +288,7 @@ def _checked_rows(rows: Sequence[tuple[int, Row]], config: Config) -> Read:
             id_ = row["id"]
             found += _duplicates(row, line, recordings, lines, groups)
             row = _as_on_disk(_with_files_listed(row))
-            found += _missing_files(row)
+            found += _missing_files(row, awaited)
             found += _unlike_sums(row)
             cells = tuple((key, cell) for key, cell in row.items() if "/" in key)
             if cells:
@@ -439,10 +455,11 @@ def _spelled(column: str, cell: str) -> str:
     return in_archive(path, source.members) if column == "source" else path
 
 
-def _missing_files(row: Row) -> Iterator[str]:
+def _missing_files(row: Row, awaited: Collection[str]) -> Iterator[str]:
     """Yield a problem for each local file of a row that does not exist.
 
-    A source that is to be downloaded by hand may be missing: its job says how to get it.
+    Those of `awaited` columns may be missing, and so may a source that is to be downloaded by hand:
+    its job says how to get it.
     """
     for column in FILES:
         cell = row.get(column)
@@ -455,13 +472,13 @@ def _missing_files(row: Row) -> Iterator[str]:
             elif file in seen:
                 yield f"{column}: {file!r} is named twice"
             else:
-                yield from _missing_file(column, file)
+                yield from _missing_file(column, file, column in awaited)
             seen.add(file)
     if "member_md5" in row and "!" not in row["source"]:
         yield f"member_md5: source {row['source']!r} does not name a member of an archive"
 
 
-def _missing_file(column: str, cell: str) -> Iterator[str]:
+def _missing_file(column: str, cell: str, is_awaited: bool) -> Iterator[str]:
     try:
         source = read_source(cell if column == "source" else Path(cell))
     except EvreelError as error:
@@ -470,7 +487,8 @@ def _missing_file(column: str, cell: str) -> Iterator[str]:
     if column != "source" and re.match("[a-z]+:", cell, re.IGNORECASE):
         yield f"{column}: {cell!r} is not a plain path; only a source may be anything else"
     elif source.path is not None:
-        found = list(_file_problems(source.path, is_awaited=source.manual))
+        is_awaited = is_awaited or source.manual
+        found = list(_file_problems(source.path, is_awaited=is_awaited))
         parts = re.split(r"\s*[,;]\s*|\s+", cell) if found and column in ANNOTATIONS else []
         if len(parts) > 1 and all(part and is_file(Path(part)) for part in parts):
             found = [f"{cell!r} is not a file; write several as {' | '.join(parts)!r}"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evreel.acquire import in_archive, read_source
 from evreel.dataset.config import FILES, files_of, read_config, split_lists
+from evreel.dataset.documents import merged, read_document
+from evreel.dataset.notes import Stated
 from evreel.dataset.settings import Config, FeatureSection, SamplesSection
 from evreel.dataset.table import Row
 from evreel.errors import UsageError
@@ -27,6 +30,8 @@ from evreel.representations.own import is_own, without_folder
 from evreel.settings import Settings, guess
 from evreel.windows import Instants
 
+_DIGITS_OF_ARCHIVE = 16
+_OF_ARCHIVE = re.compile(f"[0-9a-f]{{{_DIGITS_OF_ARCHIVE}}}-.*")
 _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
 _LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
 """Characters that are kept of a source's name: a file's may have 255 bytes."""
@@ -40,6 +45,9 @@ class DataSet:
     ----------
     config, recordings, own, lines
         As in `evreel.dataset.config.Read`.
+    is_verified
+        Function of the path of an archive that is there, and of what is `Stated` → whether it is
+        known to have that.
 
     Examples
     --------
@@ -58,11 +66,13 @@ class DataSet:
         recordings: Mapping[str, Row],
         own: Mapping[str, Config] | None = None,
         lines: Mapping[str, int] | None = None,
+        is_verified: Callable[[str, Stated], bool] = lambda path, stated: False,
     ) -> None:
         self.config = config
         self.recordings = recordings
         self._own = own or {}
         self.lines = lines or {}
+        self._is_verified = is_verified
 
     @classmethod
     def read(
@@ -70,11 +80,28 @@ class DataSet:
         values: Mapping[str, Any],
         files: Sequence[str | Path] = (),
         given: Mapping[str, Any] | None = None,
+        *,
+        awaited: Collection[str] = (),
+        is_verified: Callable[[str, Stated], bool] = lambda path, stated: False,
     ) -> DataSet:
         """Check a config and its table, as `evreel.dataset.config.read_config` does."""
-        made = cls(*read_config(values, files, given))
+        made = cls(*read_config(values, files, given, awaited=awaited), is_verified)
         _ = made.split_lists  # of which one may be in an archive that is not there
         return made
+
+    @classmethod
+    def of_files(cls, files: Sequence[str | Path], *, awaited: Collection[str] = ()) -> DataSet:
+        """Read config files as Snakemake does, where a later one wins key by key.
+
+        Raises
+        ------
+        UsageError
+            As `read`, and if a file cannot be read.
+        """
+        values: dict[str, Any] = {}
+        for file in files:
+            values = merged(values, read_document(file)[0])
+        return cls.read(values, files, awaited=awaited)
 
     @property
     def results(self) -> str:
@@ -197,6 +224,33 @@ class DataSet:
             )
         return boxes_file(id_, self.row(id_), self.results)
 
+    def preview_file(self, role: str) -> Callable[[str], str | None]:
+        """Return a function of a recording that gives what its preview shows in a role.
+
+        Parameters
+        ----------
+        role
+            ``boxes``, ``slices``, ``clock`` or ``cut``. A recording has the file of one of them, of
+            slices and their clock, or of none; the function returns None for the others.
+        """
+
+        def file(id_: str) -> str | None:
+            shown: dict[str, str] = {}
+            if self.row(id_).get("boxes"):
+                shown["boxes"] = self.boxes_file(id_)
+            elif self.is_annotated(id_):
+                shown["slices"] = f"{self.results}/slices/{id_}.h5"
+                shown["clock"] = f"{self.results}/video/{id_}{CLOCK_SUFFIX}"
+            elif self.cutting(id_) is not None:
+                shown["cut"] = f"{self.results}/cuts/{id_}.tsv"
+            return shown.get(role)
+
+        return file
+
+    def preview_labels(self, id_: str) -> list[str]:
+        """Return the labels where a recording's preview needs them to name its boxes."""
+        return self.labels() if self.row(id_).get("boxes") else []
+
     def ends_of_windows(self, at: Instants) -> Callable[[str], str | None]:
         """Return a function of a recording that gives the file with times where windows end.
 
@@ -217,20 +271,74 @@ class DataSet:
 
     # -- sources
 
-    @staticmethod
-    def archive_of(row: Row) -> str:
-        """Return the file name of the archive that a row's recording is in; rows may share one."""
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", read_source(row["source"]).file_name)[
-            -_LONGEST_NAME:
-        ]
-        digest = row.get("md5") or row["sha256"]
-        return f"{digest[:16].lower()}-{name}"
+    def archive_of(self, row: Row) -> str:
+        """Return the file name of the archive that a row's recording is in; rows may share one.
+
+        It begins with the first digits of a digest. An archive that is there stays under its name
+        when another digest of it is stated, or one more.
+        """
+        return self._archive_name(
+            read_source(row["source"]).file_name,
+            *(row.get(name, "").lower() for name in ("md5", "sha256")),
+        )
+
+    def _archive_name(self, file_name: str, md5: str, sha256: str) -> str:
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", file_name)[-_LONGEST_NAME:]
+        names = [f"{digest[:_DIGITS_OF_ARCHIVE]}-{name}" for digest in (md5, sha256) if digest]
+        for there in names:
+            if there in self._archives_there:
+                return there
+        stated = Stated(md5 or None, sha256 or None)
+        others = [each for each in self._archives_there if _OF_ARCHIVE.fullmatch(each)]
+        for other in others:
+            path = f"{self.results}/archives/{other}"
+            if other[_DIGITS_OF_ARCHIVE:] == f"-{name}" and self._is_verified(path, stated):
+                return other
+        return names[0]
+
+    @functools.cached_property
+    def _archives_there(self) -> list[str]:
+        """Names of the archives that were acquired by an earlier run."""
+        try:
+            return sorted(os.listdir(f"{self.results}/archives"))  # noqa: PTH208 (names alone)
+        except OSError:
+            return []
+
+    @functools.cached_property
+    def _rows_of_archives(self) -> dict[str, list[tuple[str, Row]]]:
+        """Archive → ids and rows of the recordings that are in it."""
+        found: dict[str, list[tuple[str, Row]]] = defaultdict(list)
+        for id_, row in self.recordings.items():
+            if read_source(row["source"]).members:
+                found[self.archive_of(row)].append((id_, row))
+        return found
 
     @functools.cached_property
     def archives(self) -> dict[str, Row]:
-        """The archives that recordings are in: file name → the first row that says its source."""
-        rows = [row for row in self.recordings.values() if read_source(row["source"]).members]
-        return {self.archive_of(row): row for row in reversed(rows)}
+        """The archives that recordings are in: file name → what the rows state of it.
+
+        Its source is that of the first of them.
+        """
+        return {
+            name: {column: cell for _, row in reversed(rows) for column, cell in row.items()}
+            for name, rows in self._rows_of_archives.items()
+        }
+
+    def contradictions_of_archives(self) -> Iterator[str]:
+        """Yield a doubt where two rows state different things of the same archive."""
+        for rows in self._rows_of_archives.values():
+            first: dict[str, tuple[str, str]] = {}
+            for id_, row in rows:
+                for column in ("md5", "sha256", "size_bytes"):
+                    if column not in row:
+                        continue
+                    cell = row[column].lower()
+                    other, as_first = first.setdefault(column, (id_, cell))
+                    if cell != as_first:
+                        yield (
+                            f"line {self.lines[id_]}: {column}: is {cell}; line "
+                            f"{self.lines[other]} states {as_first} of the same archive"
+                        )
 
     @functools.cached_property
     def _wanted_members(self) -> Counter[str]:

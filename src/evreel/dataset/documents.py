@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from evreel.errors import MistakesError, UsageError, foreign
+from evreel.errors import EvreelError, MistakesError, UsageError, foreign
 from evreel.settings import Place
 
 DEEPEST = 20
@@ -41,9 +41,43 @@ def read_document(path: str | Path) -> tuple[dict[str, Any], Lines]:
 
     with foreign(unreadable):  # PyYAML raises a dozen kinds
         value = yaml.load(Path(path).read_bytes(), LOADER)
+    if value is None:
+        stop_at([f"{lines.at(())}: is empty"])
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         stop_at([f"{lines.at(())}: is not a mapping of keys to values"])
     return value, lines
+
+
+def merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two documents as one, in which the second wins, key by key at every level.
+
+    Examples
+    --------
+    >>> merged({"video": {"scale": 2, "crf": 20}}, {"video": {"crf": 30}})
+    {'video': {'scale': 2, 'crf': 30}}
+    """
+    both = dict(values)
+    for key, value in over.items():
+        below = both.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            value = merged(below, value)
+        both[key] = value
+    return both
+
+
+def config_problem(path: str | Path) -> str | None:
+    """Return what is wrong with a config file as a document, None if nothing is."""
+    path = Path(path)
+    if not path.exists():
+        return (
+            f"{path}: does not exist in {Path.cwd()}. Run in the folder of your data set, or name "
+            "its file: snakemake --configfile my/config.yaml"
+        )
+    try:
+        read_document(path)
+    except EvreelError as error:
+        return str(error)
+    return None
 
 
 def document(values: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from evreel.errors import WARNING, one_line, without_commands
 
@@ -60,6 +61,19 @@ _GOES_ON = re.compile(r"\[\w{3} \w{3} .*\d{4}\]$|(?:Select|Execute) .*jobs?\b|Fi
 _MISSING = re.compile(r"(.*) \(missing ")
 _CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE")
 
+_SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM"}
+"""Signals that end a run, as people know them."""
+_CUT = ("SIGINT", "SIGTERM", "SIGHUP")
+_ON_REQUEST = re.compile("on user request|Will exit after finishing currently running jobs")
+
+
+class Ended(NamedTuple):
+    """A signal that a run was ended by: its name, and when, seconds since 1970."""
+
+    signal: str
+    time_s: float
+
+
 Block = tuple[str, list[str]]
 """A line of a log that begins at its left edge, and the indented ones below it."""
 
@@ -105,27 +119,70 @@ class Job:
         return self.log.split(", ")
 
 
-def what_failed(snakemake_logs: Iterable[str | Path]) -> str:
-    """Return what went wrong, job by job, and what to do."""
-    text = "\n".join(text_of(log, MOST_READ_OF_A_RUN) for log in snakemake_logs)
+def what_failed(snakemake_logs: Iterable[str | Path], signals: Sequence[Ended] = ()) -> str:
+    """Return what went wrong, job by job, and what to do.
+
+    Parameters
+    ----------
+    snakemake_logs
+        Logs of the run.
+    signals
+        What ended it, the first one first. Jobs that end with it did not fail.
+    """
+    text = text_of_run(snakemake_logs)
     jobs = failed_jobs(text)
-    if not jobs:
+    if not jobs and not signals:
         error = last_error(text)
         if not error or "on user request" in text:
             return f"The run was stopped early. To go on, {AGAIN}"
         return f"No job failed, but the run did:\n\n    {error}\n\nFix this, then {AGAIN}"
-    count = "1 job failed; jobs that need it did not run:"
-    if len(jobs) > 1:
-        count = f"{len(jobs)} jobs failed; jobs that need them did not run:"
-    lines = [count]
-    for job in jobs:
+    cut = [job for job in jobs if _is_cut(job, signals)] if signals or _on_request(text) else []
+    failed = [job for job in jobs if job not in cut]
+    lines = [_count(len(failed))] if failed else []
+    for job in failed:
         lines += ["", f"{job.rule}: {job.output}", f"    {last_word(job)}"]
+    if cut or signals:
+        by = f" ({_SIGNALS.get(signals[0].signal, signals[0].signal)})" if signals else ""
+        of = f"; {_jobs(len(cut))} cut off" if cut else ""
+        lines += [*([""] if failed else []), f"The run was interrupted{by}{of}."]
+    if not failed:
+        return f"{lines[0]} To go on, {AGAIN}"
     return "\n".join([*lines, "", f"Fix these, then {AGAIN}"])
+
+
+def _on_request(text: str) -> bool:
+    return _ON_REQUEST.search(text) is not None
+
+
+def _count(n: int) -> str:
+    if n == 1:
+        return "1 job failed; jobs that need it did not run:"
+    return f"{n} jobs failed; jobs that need them did not run:"
+
+
+def _jobs(n: int) -> str:
+    return "1 job was" if n == 1 else f"{n} jobs were"
+
+
+def _is_cut(job: Job, signals: Sequence[Ended]) -> bool:
+    """Tell whether a job was ended with the run, and did not fail by itself.
+
+    What it says after the signal, as of an ffmpeg that has gone, follows from that.
+    """
+    if job.refused or job.end in ("SIGKILL", *_CRASHES):
+        return False
+    for log in job.logs:
+        error = last_error(text_of(log))
+        if error and not error.startswith("KeyboardInterrupt"):
+            return bool(signals) and Path(log).stat().st_mtime >= signals[0].time_s
+    status = int(job.end) if job.end.isdecimal() else 0
+    by_signal = signal.Signals(status - 128).name if status - 128 in set(signal.Signals) else ""
+    return not status or by_signal in _CUT
 
 
 def what_was_warned(snakemake_logs: Iterable[str | Path]) -> str:
     """Return how many warnings the jobs of a run gave, and where they are; nothing if none."""
-    text = "\n".join(text_of(log, MOST_READ_OF_A_RUN) for log in snakemake_logs)
+    text = text_of_run(snakemake_logs)
     found: dict[str, int] = {}
     for first, below in _blocks(text):
         block = _STARTS.match(first)
@@ -317,6 +374,11 @@ def last_error(text: str) -> str:
 def _ends(line: str) -> bool:
     """Tell whether a line does not go on with the error above it."""
     return any(form.match(line) for form in (_TRACEBACK, _ERROR, _BESIDE, _ASIDE, _OF_THE_SYSTEM))
+
+
+def text_of_run(snakemake_logs: Iterable[str | Path]) -> str:
+    """Return what Snakemake wrote into the logs of a run."""
+    return "\n".join(text_of(log, MOST_READ_OF_A_RUN) for log in snakemake_logs)
 
 
 def text_of(path: str | Path, most: int = MOST_READ) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evreel import __version__
-from evreel.acquire import check_md5, read_source
+from evreel.acquire import check_md5, fetch, read_source
 from evreel.annotations.alignment import Alignment
 from evreel.dataset.config import FILES
 from evreel.dataset.dataset import DataSet
@@ -116,6 +117,7 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
         ]
     )
     doubts += [f"line {line}: {said}" for line, said, _ in misfits]
+    doubts += dataset.contradictions_of_archives()
     return [f"{table}: {doubt}" for doubt in doubts]
 
 
@@ -152,6 +154,27 @@ def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memo
         return None
     memory.learn(key, now)
     return None
+
+
+def md5_of_member(source: str, memory: Memory) -> str:
+    """Return the MD5 of a small member of a local archive; found once while that is as it is.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read.
+    OSError
+        If the archive is not there.
+    """
+    archive = read_source(source).path
+    assert archive is not None
+
+    def found() -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            return fetch(source, Path(folder) / "member").md5
+
+    md5: str = _known(memory, found, "md5 of a member", source, state(archive))
+    return md5
 
 
 def _seen(path: Path) -> str:

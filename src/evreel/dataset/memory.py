@@ -53,6 +53,7 @@ class Memory:
         self._path = path
         self._old: Mapping[str, Any] = {}
         self._files: dict[str, list[Any]] = {}
+        self._asked: dict[str, Digests] = {}
         self._facts: dict[str, Any] = {}
         if path is not None:
             with contextlib.suppress(OSError, ValueError, RecursionError):
@@ -74,14 +75,42 @@ class Memory:
             known: Any = self._files.get(name) or self._old_files.get(name)
             if _is_of(known, now):
                 self._files[name] = known
-                return Digests(*known[-2:])
-            digests = _digests(path)
+                self._asked[name] = Digests(*known[-2:])
+                return self._asked[name]
+            digests = self._asked[name] = _digests(path)
             # The same time may stand for a change that is still to come.
             if state(path) == now and time.time_ns() - max(now[1:3]) > _SETTLED_NS:
                 self._files[name] = [*now, *digests]
         except OSError as error:
             raise SourceError(f"cannot be read: {error.strerror}", place=name) from error
         return digests
+
+    def linked(self, path: str | Path, before: list[int]) -> None:
+        """Know a file by its new times, after links to it were made or removed.
+
+        Parameters
+        ----------
+        path
+            A file whose checksums were asked for.
+        before
+            Its state then, as `evreel.provenance.state` returns it.
+        """
+        name = str(path)
+        with contextlib.suppress(OSError):
+            now = state(path)
+            digests = self._asked.get(name)
+            is_settled = time.time_ns() - now[1] > _SETTLED_NS
+            if digests is not None and is_settled and _but_links(now) == _but_links(before):
+                self._files[name] = [*now, *digests]
+
+    def known(self, path: str | Path) -> Digests | None:
+        """Return the checksums of a file if they are known, without reading it."""
+        name = str(path)
+        entry: Any = self._files.get(name) or self._old_files.get(name)
+        try:
+            return Digests(*entry[-2:]) if _is_of(entry, state(path)) else None
+        except OSError:
+            return None
 
     def fact(self, key: str) -> Any:
         """Return what `learn` was told under this key, None if nothing."""
@@ -118,6 +147,11 @@ def _parsed(data: bytes) -> Mapping[str, Any]:
         return {}
     parts = (value.get("files"), value.get("facts"))
     return value if all(isinstance(part, dict) for part in parts) else {}
+
+
+def _but_links(state: list[int]) -> list[int]:
+    """Return what of a file's state does not change with its links: all but the third."""
+    return [*state[:2], *state[3:]]
 
 
 def _is_of(known: Any, now: list[int]) -> bool:

@@ -75,14 +75,59 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
         yield from _unless_seen("lists", samples, lists, memory)
     font = dataset.config.qa.font
     if font is not None:
-        for id_ in dataset.annotated:
-            for picture in ("qa.mp4", "summary.png"):
-                path = f"{dataset.results}/slices/{id_}.{picture}"
-                if is_unknown(path):
-                    yield from _unless_seen("font", path, memory.digests(font).sha256, memory)
+        pictures = [
+            f"{dataset.results}/slices/{id_}.{picture}"
+            for id_ in dataset.annotated
+            for picture in ("qa.mp4", "summary.png")
+        ]
+        pictures += [f"{dataset.results}/previews/{id_}.mp4" for id_ in dataset.recordings]
+        for path in filter(is_unknown, pictures):
+            yield from _unless_seen("font", path, memory.digests(font).sha256, memory)
     folder = Path(dataset.results, "release", dataset.release_name)
-    if is_unknown(str(folder / MANIFEST)) and not _is_released_as_is(dataset, folder, memory):
-        yield str(folder / MANIFEST)
+    stamp = _stamp(dataset)
+    if (
+        stamp.exists()
+        and is_unknown(str(stamp))
+        and not _is_released_as_is(dataset, folder, memory)
+    ):
+        yield str(stamp)
+
+
+def forget_release(dataset: DataSet, memory: Memory) -> str | None:
+    """Let Snakemake build a release again whose manifest is not the one that was written.
+
+    Its rule has a stamp as output, and no file of the release: Snakemake removes outputs before a
+    job, and the older release has to stay whole until the newer one is. The stamp is removed here.
+
+    Returns
+    -------
+    What is said of it; None if the release is there, or was never built.
+
+    Raises
+    ------
+    EvreelError
+        If the stamp cannot be removed.
+    """
+    stamp = _stamp(dataset)
+    manifest = Path(dataset.results, "release", dataset.release_name, MANIFEST)
+    try:
+        if stamp.read_text(encoding="utf-8").split()[0] == memory.digests(manifest).sha256:
+            return None
+        problem = "was changed"
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, IndexError, EvreelError):
+        problem = "is not there"
+    try:
+        stamp.unlink()
+    except OSError as error:
+        raise refused(stamp, error) from error
+    return f"{manifest}: {problem}; the release will be built again"
+
+
+def _stamp(dataset: DataSet) -> Path:
+    """Return the file that tells that a release is whole."""
+    return Path(dataset.results, "release", f"{dataset.release_name}.sha256")
 
 
 def age(path: str | Path) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+from pathlib import PurePosixPath
 
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.recipe import recipe_rows
 from evreel.release.content import ANONYMOUS, files_of
+
+PUBLISHED = "published"
+"""The folder of the results with files as others get them, each with its record."""
 
 
 @functools.cache
@@ -18,7 +22,13 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
     if ANONYMOUS in include or (dataset.config.release.anonymous and "annotations" in include):
         kinds["annotations"] = ANONYMOUS
     rows = [
-        {"path": path, "source": source, "kind": kinds[kind], "id": id_, "split": row["split"]}
+        {
+            "path": path,
+            "source": _published(source, dataset.results),
+            "kind": kinds[kind],
+            "id": id_,
+            "split": row["split"],
+        }
         for id_, row in dataset.recordings.items()
         for kind, path, source in files_of(
             *(id_, row, list(dataset.config.features)),
@@ -39,5 +49,34 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
 
 
 def released_files(dataset: DataSet) -> list[str]:
-    """Return the files that a release is made from."""
-    return [row["source"] for row in release_plan(dataset)]
+    """Return the files that a release is made from, but those that have a record."""
+    ready = set(published_files(dataset))
+    return [row["source"] for row in release_plan(dataset) if row["source"] not in ready]
+
+
+def published_files(dataset: DataSet) -> list[str]:
+    """Return those of a release's files that are made ready for it, each with a record."""
+    ready = f"{dataset.results}/{PUBLISHED}/"
+    files = [row["source"] for row in release_plan(dataset)]
+    return [file for file in files if file.startswith(ready)]
+
+
+def records_of_files(dataset: DataSet) -> list[str]:
+    """Return the records of the files that were made ready for a release."""
+    return [str(PurePosixPath(file).with_suffix(".json")) for file in published_files(dataset)]
+
+
+def working_files(dataset: DataSet) -> list[str]:
+    """Return the files of the results that others were made ready from."""
+    results = dataset.results
+    return [
+        f"{results}/{file.removeprefix(f'{results}/{PUBLISHED}/')}"
+        for file in published_files(dataset)
+    ]
+
+
+def _published(source: str, results: str) -> str:
+    """Return what a release is given of a file of the results."""
+    if source.startswith(f"{results}/") and source.endswith(".h5"):
+        return f"{results}/{PUBLISHED}/{source.removeprefix(f'{results}/')}"
+    return source

@@ -6,8 +6,10 @@ belong to one part of the package are defined there, and are bases of the classe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
 from evreel.annotations.alignment import Alignment
@@ -17,6 +19,7 @@ from evreel.errors import ParameterError, UsageError
 from evreel.filters import Cropping, Orientation
 from evreel.geometry import Geometry
 from evreel.layout import (
+    GZIP_LEVEL,
     SHAPE_KINDS,
     Compression,
     ShapeKind,
@@ -38,10 +41,12 @@ from evreel.settings import (
     section,
     setting,
     settings_of,
+    with_default,
 )
 from evreel.timebase import FARTHEST, MOST_FRAMES, ClockSource, Instant
+from evreel.video.canvas import Theme
 from evreel.video.labelled import Showing
-from evreel.video.mp4 import Encoding
+from evreel.video.mp4 import Encoding, Preset
 from evreel.video.render import Rendering
 from evreel.windows import AnyWindows, RegularWindows
 
@@ -64,6 +69,7 @@ Content = Literal[
     "anonymous_annotations",
     "sidecars",
     "video",
+    "previews",
 ]
 
 
@@ -240,6 +246,33 @@ class VideoSection(VideoSettings, ClockSettings):
 @dataclass(frozen=True)
 class QaSettings(Encoding, Showing):
     """What videos that show the labels look like, and how they are encoded."""
+
+
+@dataclass(frozen=True)
+class PreviewSettings(Encoding):
+    """How long and how large short videos of recordings are, and how they are encoded."""
+
+    max_frames: int = setting(
+        150, "Most frames: the stretch of the recording where most is labelled.", minimum=1
+    )
+    window_us: int = setting(
+        33_333,
+        "Time that a frame shows of a recording that people do not annotate; of one that they do, "
+        "frames are those of its clock.",
+        unit="µs",
+        minimum=1000,
+        maximum=600_000_000,
+    )
+    max_side_px: int = setting(
+        720,
+        "Longest side of the sensor in a picture: it is magnified, or reduced, by a whole number.",
+        unit="px",
+        minimum=64,
+        maximum=4096,
+    )
+    theme: Theme = with_default("dark", Showing, "theme")
+    preset: Preset = with_default("superfast", Encoding, "preset")
+    crf: int = with_default(26, Encoding, "crf")
 
 
 @dataclass(frozen=True)
@@ -671,8 +704,8 @@ class FeatureSection(FeatureBoxesSettings, FeatureSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseSettings(Settings):
-    """The data set as others get it."""
+class Named(Settings):
+    """What a release is called, and its licence."""
 
     name: str = required(
         "Name of the release; its folder is <name>-<version>.", pattern=RELEASE_NAME
@@ -692,11 +725,33 @@ class ReleaseSettings(Settings):
         metavar="TXT",
         help="Text of the licence; not needed for Creative Commons and Open Data Commons licences.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishSettings(Settings):
+    """From a file of the results to one that others get."""
+
     compression: Literal["portable", "fast"] = setting(
         "portable", "portable (gzip, read without any plugin) or fast (as built; needs hdf5plugin)."
     )
+    gzip_level: int = setting(
+        GZIP_LEVEL,
+        "How much time gzip takes for a portable release: 1 is fast; above 4, of events, files "
+        "are hardly smaller, and 9 takes many times as long.",
+        minimum=1,
+        maximum=9,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSettings(PublishSettings, Named):
+    """The data set as others get it."""
+
     include: tuple[Content, ...] = setting(
-        ("events", "slices", "samples", "features", "annotations", "sidecars", "video"),
+        (
+            *("events", "slices", "samples", "features", "annotations", "sidecars", "video"),
+            "previews",
+        ),
         "What the release holds. CVAT's XML names people, with their e-mail addresses: "
         "anonymous_annotations instead of annotations leaves them out.",
         unique=True,
@@ -762,16 +817,125 @@ class ReleaseSettings(Settings):
                 yield ("tolerate",), f"{name!r} is not the name of a check{more}"
 
 
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+
+@dataclass(frozen=True)
+class ResponsibleAI(Settings):
+    """What people should know before they use the data; each key is a property of Croissant RAI."""
+
+    data_collection: str | None = optional("How the data were collected.", least=1)
+    data_collection_type: tuple[str, ...] | None = optional(
+        "In a word or two: Experiments, Physical data collection, Direct measurement, Secondary "
+        "Data analysis, …",
+        least=1,
+    )
+    data_collection_raw_data: str | None = optional(
+        "The raw data, and where they come from.", least=1
+    )
+    data_collection_missing_data: str | None = optional(
+        "What is missing in the data, and why.", least=1
+    )
+    data_collection_timeframe: tuple[str, ...] | None = optional(
+        "First and last day of the collection, as 2026-01-31.", least=1
+    )
+    data_preprocessing_protocol: tuple[str, ...] | None = optional(
+        "What was done to the data before evreel read them. What evreel did is in config.json.",
+        least=1,
+    )
+    data_imputation_protocol: str | None = optional("How missing values were filled in.", least=1)
+    data_manipulation_protocol: str | None = optional("How data were altered.", least=1)
+    data_annotation_protocol: str | None = optional(
+        "How labels were made: by whom, with what instructions, how they were reviewed.", least=1
+    )
+    data_annotation_platform: tuple[str, ...] | None = optional(
+        "Tools that people labelled with, such as CVAT.", least=1
+    )
+    data_annotation_analysis: tuple[str, ...] | None = optional(
+        "How labels of several people became one; how far they agreed.", least=1
+    )
+    annotations_per_item: str | None = optional("How many people labelled each item.", least=1)
+    annotator_demographics: tuple[str, ...] | None = optional(
+        "What is known of those who labelled.", least=1
+    )
+    machine_annotation_tools: tuple[str, ...] | None = optional(
+        "Programs that proposed or made labels.", least=1
+    )
+    data_use_cases: tuple[str, ...] | None = optional(
+        "What the data are meant for, and what not.", least=1
+    )
+    data_limitations: tuple[str, ...] | None = optional(
+        "Known limits: where models trained on the data cannot be expected to work.", least=1
+    )
+    data_biases: tuple[str, ...] | None = optional(
+        "What is shown more or less often than it occurs.", least=1
+    )
+    personal_sensitive_information: tuple[str, ...] | None = optional(
+        "What the data tell of persons; say so if it is nothing.", least=1
+    )
+    data_social_impact: str | None = optional("What good or harm may come of the data.", least=1)
+    data_release_maintenance_plan: str | None = optional(
+        "Who maintains the data set, for how long, and what becomes of older versions.", least=1
+    )
+    has_synthetic_data: bool | None = optional("Whether some of the data were simulated.")
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        for k, text in enumerate(self.data_collection_timeframe or ()):
+            if not _is_date(text):
+                yield ("data_collection_timeframe", str(k)), f"{text!r} is not a day; {_AS_DATE}"
+
+
 @dataclass(frozen=True)
 class Description(Settings):
-    """Where the data come from and whom to cite."""
+    """What the data are, where they come from, and whom to cite."""
 
     title: str | None = optional("Name of the data set, as its authors write it.", least=1)
+    description: str | None = optional("What the data set is, in a few sentences.", least=1)
     page: str | None = optional("Web page of the data set.", pattern="https?://.*")
     citation: str | None = optional("What to cite, as one text.", least=1)
+    creators: tuple[str, ...] | None = optional(
+        "Persons who made the data set: Ada Lovelace, or Ada Lovelace <https://orcid.org/…>.",
+        least=1,
+        unique=True,
+    )
+    organizations: tuple[str, ...] | None = optional(
+        "Organizations that made it: Name, or Name <https://…>.", least=1, unique=True
+    )
+    keywords: tuple[str, ...] | None = optional(
+        "Words to find it by, beside event camera and neuromorphic.", least=1, unique=True
+    )
+    date_published: str | None = optional(
+        "Day of publication, as 2026-01-31. It is never taken from a clock: the same config makes "
+        "the same release on any day.",
+        pattern=_DATE,
+    )
+    derived_from: tuple[str, ...] | None = optional(
+        "Data sets that it was made from: names or web addresses; [] for one that was not.",
+        unique=True,
+    )
     size_bytes: int | None = optional(
         "Bytes to download, as published; `evreel datasets` shows it.", unit="bytes", minimum=1
     )
+    rai: ResponsibleAI | None = optional(
+        "What people should know before they use the data: how they were collected and labelled, "
+        "known limits, biases. Venues ask for it; [publishing.md](publishing.md) says which keys."
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        if self.date_published is not None and not _is_date(self.date_published):
+            yield ("date_published",), f"{self.date_published!r} is not a day; {_AS_DATE}"
+
+
+_AS_DATE = "write it as 2026-01-31"
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return re.fullmatch(_DATE, text) is not None and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -794,7 +958,8 @@ class Config(Settings):
         metavar="A,B,…",
     )
     dataset: Description | None = optional(
-        "Where the data come from and whom to cite; the release's README says it."
+        "What the data are, where they come from and whom to cite: the release's README and its "
+        "metadata for hosts and venues say it."
     )
     acquire: AcquireSettings = section(AcquireSettings, "From source to recording.")
     events: EventsSettings = section(EventsSettings, "From recording to events store.")
@@ -803,6 +968,9 @@ class Config(Settings):
     )
     annotate: AnnotateSettings = section(AnnotateSettings, "Joining events and annotations.")
     qa: QaSettings = section(QaSettings, "Videos that show what is labelled.")
+    preview: PreviewSettings = section(
+        PreviewSettings, "Short videos of recordings, and pictures of them, for the release."
+    )
     boxes: BoxesSettings = section(BoxesSettings, "Boxes that come with a recording.")
     slices: RegularWindows | None = optional(
         "How annotated events are cut; independent of the video. May be left out where all "
@@ -987,7 +1155,9 @@ NEEDED_BESIDE = {
 }
 """Columns that mean nothing without another one."""
 
-SECTIONS = ("events", "video", "annotate", "qa", "boxes", "slices", "samples", "features")
+SECTIONS = (
+    *("events", "video", "annotate", "qa", "preview", "boxes", "slices", "samples", "features"),
+)
 """Groups of the config whose settings a column may change for one recording."""
 
 FREE_COLUMNS = {

@@ -7,6 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from evreel.dataset.settings import (
     FREE_COLUMNS,
@@ -14,6 +15,7 @@ from evreel.dataset.settings import (
     SECTIONS,
     Config,
     RecordingColumns,
+    Split,
 )
 from evreel.errors import UsageError, nearest
 from evreel.settings import elsewhere, guess, settings_of, wrong
@@ -25,6 +27,13 @@ Row = Mapping[str, str]
 NAMES = ("group",)
 """Columns whose texts are compared between rows."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+_SEPARATORS = (
+    ("commas", re.compile(r"\s*,\s*")),
+    ("semicolons", re.compile(r"\s*;\s*")),
+    ("|", re.compile(r"\s*\|\s*")),
+    ("spaces", re.compile(r"\s+")),
+)
+_SUM_OR_FILE = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{64}|(?!meta\.).+\.[A-Za-z0-9]{1,8}")
 _FREE = re.compile("|".join(f"(?:{form})" for form in FREE_COLUMNS))
 
 
@@ -65,10 +74,12 @@ def read_rows(
         raise UsageError(f"cannot be read: {problem}", path=path) from error
     except csv.Error as error:
         raise UsageError(str(error), path=path, place=f"line {line + 1}") from error
-    problem = _columns_problem(columns, required, strict)
+    problem = _header_problem(columns, required) or _columns_problem(columns, required, strict)
     if problem:
         raise UsageError(problem, path=path, place="line 1")
     for line, cells in rows:
+        if cells == columns:
+            raise UsageError("is the header again; remove it", path=path, place=f"line {line}")
         if len(cells) != len(columns):
             raise UsageError(
                 f"has {len(cells)} cells; the header has {len(columns)}. Separate cells by tabs",
@@ -87,6 +98,33 @@ def read_rows(
         for line, cells in rows
     )
     return [(line, row) for line, row in filled if row]
+
+
+def _header_problem(columns: Sequence[str], required: Sequence[str]) -> str | None:
+    """Return what is wrong with a first line that does not name columns, each after a tab."""
+    if not any(columns):
+        return f"has no tab in it, it is empty; name the columns there: {', '.join(required)}, …"
+    known = {*settings_of(RecordingColumns), *required}
+    for column in columns:
+        for what, between in _SEPARATORS:
+            parts = [part.strip('" ') for part in between.split(column)]
+            if len(known & {*parts}) > 1:
+                first = "has no tab in it" if len(columns) < 2 else f"has columns in {column!r}"
+                return f"{first}; separate columns by tabs, not by {what}"
+        if column != column.strip() and column.strip() in known:
+            return f"column {column!r} begins or ends with a space"
+    if not known & {*columns} and any(map(_is_of_a_recording, columns)):
+        return (
+            "names no column, but looks like a recording: the header is missing. Put a line above "
+            f"it that names the columns, {', '.join(required)}, …, separated by tabs"
+        )
+    return None
+
+
+def _is_of_a_recording(cell: str) -> bool:
+    """Tell whether a cell is a checksum, a split or a file, and not a misspelt column."""
+    is_path = "/" in cell and cell.partition("/")[0] not in SECTIONS
+    return is_path or cell in get_args(Split) or _SUM_OR_FILE.fullmatch(cell) is not None
 
 
 def _columns_problem(columns: Sequence[str], required: Sequence[str], strict: bool) -> str | None:

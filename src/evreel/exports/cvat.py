@@ -47,11 +47,11 @@ def _closed(annotations: Annotations, lost: Counter[str]) -> Annotations:
     tracks = []
     for number, track in enumerate(annotations.tracks):
         id_ = number if len(set(ids)) < len(ids) else track.id
-        tracks.append(Track(id_, track.label, tuple(_known(track.shapes, lost))))
+        tracks.append(Track(id_, track.label, tuple(none_alone(track.shapes, lost))))
     return replace(annotations, tracks=tuple(tracks))
 
 
-def _known(shapes: Sequence[Shape], lost: Counter[str]) -> list[Shape]:
+def none_alone(shapes: Sequence[Shape], lost: Counter[str]) -> list[Shape]:
     """Return shapes of which none is alone: the next frame has a shape, or closes the track."""
     found: list[Shape] = []
     for left, right in zip_longest(shapes, shapes[1:]):

@@ -16,6 +16,7 @@ from evreel.errors import UsageError, did_you_mean
 from evreel.files import hdf5
 from evreel.files.filters import deflated
 from evreel.files.repack import copy_attributes
+from evreel.layout import GZIP_LEVEL
 
 GROUP = "extra"
 _CHUNK_BYTES = 1 << 20
@@ -149,7 +150,7 @@ def _write(group: h5py.Group, name: str, added: Added) -> None:
     if len(values) * of_row:
         properties.set_chunk(chunk)
         properties.set_shuffle()
-        properties.set_deflate(hdf5.GZIP_LEVEL)
+        properties.set_deflate(GZIP_LEVEL)
     space = h5s.create_simple(values.shape)
     dataset = h5py.Dataset(
         h5d.create(group.id, name.encode(), h5t.py_create(dtype), space, properties)
@@ -159,7 +160,5 @@ def _write(group: h5py.Group, name: str, added: Added) -> None:
         part = values[start : start + rows]
         block[: len(part)] = part
         place = (start, *(0 for _ in values.shape[1:]))
-        dataset.id.write_direct_chunk(
-            place, deflated(block.tobytes(), dtype.itemsize, hdf5.GZIP_LEVEL)
-        )
+        dataset.id.write_direct_chunk(place, deflated(block.tobytes(), dtype.itemsize, GZIP_LEVEL))
     hdf5.set_attributes(dataset, {"sha256": added.sha256})

@@ -16,7 +16,7 @@ import zstandard
 from evreel.errors import LayoutError
 from evreel.files import hdf5
 from evreel.files.filters import BLOSC, deflated
-from evreel.layout import Compression
+from evreel.layout import GZIP_LEVEL, Compression
 
 _BLOSC_HEAD = struct.Struct("<BBBBIII")
 _BLOSC_VERSION, _ZSTD_VERSION, _ZSTD = 2, 1, 4
@@ -111,7 +111,7 @@ class FrameChunks:
         if self._compression == "none":
             return raw
         if self._compression == "gzip":
-            return deflated(raw, self._dtype.itemsize, hdf5.GZIP_LEVEL)
+            return deflated(raw, self._dtype.itemsize, GZIP_LEVEL)
         compressed: bytes = self._own.compressor.compress(raw)
         return blosc_chunk(raw, compressed) if self._compression == "blosc" else compressed
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -20,8 +23,10 @@ from h5py import h5a, h5d, h5g, h5s, h5t, h5z
 from evreel.errors import ReleaseError, foreign
 from evreel.files import hdf5
 from evreel.files.filters import check_filters, deflated, filters_of
+from evreel.layout import GZIP_LEVEL
 
-GZIP_LEVEL = 6
+_WAITING = 4
+"""Chunks for each thread that are in memory at a time."""
 _BLOCK_BYTES = 1 << 22
 _GZIP = ({h5z.FILTER_DEFLATE}, {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE})
 _BUILT_IN = frozenset(
@@ -56,11 +61,31 @@ def needs_plugin(path: str | Path) -> bool:
     return found
 
 
-def repack(source: str | Path, destination: str | Path) -> None:
+class Twin(NamedTuple):
+    """A file, and what `repack` made of it: where another one has the same chunks, they are copied.
+
+    Parameters
+    ----------
+    source, packed
+        The file, and its copy, which must be made with the same compressor.
+    """
+
+    source: Path
+    packed: Path
+
+
+def repack(
+    source: str | Path,
+    destination: str | Path,
+    *,
+    level: int = GZIP_LEVEL,
+    threads: int = 1,
+    twin: Twin | None = None,
+) -> None:
     """Rewrite an HDF5 file with shuffle and gzip in place of filters that are plugins.
 
     Names, values, dtypes, shapes, chunk shapes, fill values and attributes stay. Data sets that
-    HDF5 reads without plugins keep their compression. One chunk is in memory at a time.
+    HDF5 reads without plugins keep their filters. A few chunks are in memory at a time.
 
     Parameters
     ----------
@@ -68,6 +93,12 @@ def repack(source: str | Path, destination: str | Path) -> None:
         The file to read.
     destination
         The file to make; it must not exist.
+    level
+        Of gzip, 1 to 9.
+    threads
+        How many compress.
+    twin
+        A file that may have the same chunks, which then need not be compressed.
 
     Raises
     ------
@@ -79,10 +110,10 @@ def repack(source: str | Path, destination: str | Path) -> None:
 
     Notes
     -----
-    Equal sources give equal bytes, on any system.
+    Equal sources give equal bytes, on any system, for any number of threads and any twin.
     """
     source = Path(source)
-    with hdf5.open_hdf5(source) as old, _damage(source):
+    with hdf5.open_hdf5(source) as old, _damage(source), _packing(level, threads, twin) as packing:
         if old.userblock_size:
             raise _not_kept(f"has a user block of {old.userblock_size} bytes", source)
         root = old["/"]
@@ -93,7 +124,77 @@ def repack(source: str | Path, destination: str | Path) -> None:
             copy_attributes(root, new["/"], source)
             copies = {root: "/"}
             for group in _groups(old):
-                _copy_members(group, new[copies[group]], copies, source)
+                _copy_members(group, new[copies[group]], copies, source, packing)
+
+
+class _Packing(NamedTuple):
+    """How chunks are compressed: level of gzip, the threads that do it, files of the twin."""
+
+    level: int
+    pool: ThreadPoolExecutor | None
+    waiting: int
+    twin: tuple[h5py.File, h5py.File] | None
+
+    def through(
+        self,
+        blocks: Iterator[tuple[tuple[int, ...], npt.NDArray[Any]]],
+        old: h5py.Dataset,
+        shuffle: bool,
+    ) -> Iterator[tuple[tuple[int, ...], bytes]]:
+        """Yield where each chunk begins and its compressed bytes, in order."""
+        compress = partial(
+            _deflated, old=old, fill=old.fillvalue, level=self.level, shuffle=shuffle
+        )
+        if self.pool is None:
+            yield from ((start, compress(block)) for start, block in blocks)
+            return
+        waiting: deque[tuple[tuple[int, ...], Future[bytes]]] = deque()
+        for start, block in blocks:
+            waiting.append((start, self.pool.submit(compress, block)))
+            if len(waiting) >= self.waiting:
+                first, done = waiting.popleft()
+                yield first, done.result()
+        yield from ((start, done.result()) for start, done in waiting)
+
+    def copied(self, old: h5py.Dataset, copy: h5py.Dataset) -> set[tuple[int, ...]]:
+        """Copy the chunks that the twin has too; return where they begin."""
+        if self.twin is None or len(old.shape) != 1:
+            return set()
+        theirs, packed = (file.get(old.name) for file in self.twin)
+        if not (_is_alike(old, theirs) and _is_alike(copy, packed) and hdf5.has_all_chunks(old)):
+            return set()
+        done: set[tuple[int, ...]] = set()
+        (step,) = old.chunks
+        for first in range(0, min(len(old), len(theirs)), step):
+            ends = (min(first + step, len(dataset)) for dataset in (old, theirs, packed))
+            if len(set(ends)) == 1 and hdf5.raw(old, first) == hdf5.raw(theirs, first):
+                mask, data = hdf5.raw(packed, first)
+                copy.id.write_direct_chunk((first,), data, mask)
+                done.add((first,))
+        return done
+
+
+@contextlib.contextmanager
+def _packing(level: int, threads: int, twin: Twin | None) -> Iterator[_Packing]:
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
+        files = None
+        if twin is not None:
+            files = (
+                stack.enter_context(hdf5.open_hdf5(twin.source)),
+                stack.enter_context(hdf5.open_hdf5(twin.packed)),
+            )
+        yield _Packing(level, pool, _WAITING * threads, files)
+
+
+def _is_alike(one: h5py.Dataset, other: h5py.HLObject | None) -> bool:
+    """Return whether chunks of two columns that have equal bytes have equal values."""
+    return (
+        isinstance(other, h5py.Dataset)
+        and (one.dtype, one.chunks, one.fillvalue) == (other.dtype, other.chunks, other.fillvalue)
+        and hdf5.pipeline(one) == hdf5.pipeline(other)
+        and hdf5.has_all_chunks(other)
+    )
 
 
 @contextlib.contextmanager
@@ -163,7 +264,11 @@ def _filters(dataset: h5py.Dataset) -> set[int]:
 
 
 def _copy_members(
-    old: h5py.Group, new: h5py.Group, copies: dict[h5py.HLObject, str], path: Path
+    old: h5py.Group,
+    new: h5py.Group,
+    copies: dict[h5py.HLObject, str],
+    path: Path,
+    packing: _Packing,
 ) -> None:
     """Copy a group's links and data sets, and its groups without their members.
 
@@ -180,7 +285,7 @@ def _copy_members(
                 properties = node.id.get_create_plist()
                 copy = h5py.Group(h5g.create(new.id, None, gcpl=properties))
             elif isinstance(node, h5py.Dataset):
-                copy = _copy_dataset(node, new, place, path)
+                copy = _copy_dataset(node, new, place, path, packing)
             else:
                 raise _not_kept(f"{place} is a named type", path)
             copy_attributes(node, copy, path)
@@ -190,7 +295,9 @@ def _copy_members(
             new[name] = new.file[copies[node]]
 
 
-def _copy_dataset(old: h5py.Dataset, new: h5py.Group, place: str, path: Path) -> h5py.Dataset:
+def _copy_dataset(
+    old: h5py.Dataset, new: h5py.Group, place: str, path: Path, packing: _Packing
+) -> h5py.Dataset:
     """Return a copy in the file of `new`, which has no name yet."""
     _check_whole(old, place, path)
     check_filters(old, path)
@@ -202,37 +309,61 @@ def _copy_dataset(old: h5py.Dataset, new: h5py.Group, place: str, path: Path) ->
         # would rule out libdeflate below.
         properties.remove_filter(h5z.FILTER_ALL)
         properties.set_shuffle()
-        properties.set_deflate(GZIP_LEVEL)
+        properties.set_deflate(packing.level)
     kind = _kind(old.id.get_type(), place, path)
     copy = h5d.create(new.id, None, kind, old.id.get_space(), properties)
-    in_memory = h5t.py_create(old.dtype)
     # libdeflate can replace HDF5's own filters if there are only these two, and values are in the
     # chunk itself.
     stored = _filters(h5py.Dataset(copy))
     direct = stored in _GZIP and not old.dtype.hasobject
+    if direct and old.chunks:
+        shuffle = len(stored) == 2
+        done = packing.copied(old, h5py.Dataset(copy))
+        blocks = ((start, _read(old, start, count)) for start, count in _blocks(old, done))
+        for start, data in packing.through(blocks, old, shuffle):
+            copy.write_direct_chunk(start, data)
+        return h5py.Dataset(copy)
     for start, count in _blocks(old):
-        block = np.zeros(count, dtype=old.dtype)
-        place_in_file = old.id.get_space()
-        if count:
-            place_in_file.select_hyperslab(start, count)
-        space = h5s.create_simple(count) if count else h5s.create(h5s.SCALAR)
-        old.id.read(space, place_in_file, block, in_memory)
-        if direct:
-            copy.write_direct_chunk(start, _deflated(block, old, shuffle=len(stored) == 2))
-        else:
-            copy.write(space, place_in_file, block, in_memory)
+        block = _read(old, start, count)
+        space, place_in_file = _spaces(old, start, count)
+        copy.write(space, place_in_file, block, h5t.py_create(old.dtype))
     return h5py.Dataset(copy)
 
 
-def _deflated(block: npt.NDArray[Any], dataset: h5py.Dataset, shuffle: bool) -> bytes:
+def _spaces(
+    old: h5py.Dataset, start: tuple[int, ...], count: tuple[int, ...]
+) -> tuple[h5s.SpaceID, h5s.SpaceID]:
+    """Return the spaces of a block, in memory and in the file."""
+    place_in_file = old.id.get_space()
+    if count:
+        place_in_file.select_hyperslab(start, count)
+    return h5s.create_simple(count) if count else h5s.create(h5s.SCALAR), place_in_file
+
+
+def _read(old: h5py.Dataset, start: tuple[int, ...], count: tuple[int, ...]) -> npt.NDArray[Any]:
+    block = np.zeros(count, dtype=old.dtype)
+    old.id.read(*_spaces(old, start, count), block, h5t.py_create(old.dtype))
+    return block
+
+
+def _deflated(
+    block: npt.NDArray[Any], old: h5py.Dataset, fill: Any, level: int, shuffle: bool
+) -> bytes:
     """Return a compressed chunk; at the edge, beyond the values, it has the fill value."""
-    chunk = np.full(dataset.chunks, dataset.fillvalue, dtype=dataset.dtype)
-    chunk[tuple(map(slice, block.shape))] = block
-    return deflated(chunk.tobytes(), dataset.dtype.itemsize, GZIP_LEVEL, shuffle=shuffle)
+    chunk = block
+    if block.shape != old.chunks:
+        chunk = np.full(old.chunks, fill, dtype=block.dtype)
+        chunk[tuple(map(slice, block.shape))] = block
+    return deflated(chunk.tobytes(), block.dtype.itemsize, level, shuffle=shuffle)
 
 
-def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Yield start and shape of the pieces that have values: chunks, else some megabytes."""
+def _blocks(
+    dataset: h5py.Dataset, done: Collection[tuple[int, ...]] = ()
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Yield start and shape of the pieces that have values: chunks, else some megabytes.
+
+    Those that begin at a place in `done` are left out.
+    """
     shape = dataset.shape
     if shape is None or (dataset.chunks is None and not dataset.id.get_storage_size()):
         return
@@ -250,7 +381,7 @@ def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[tuple[int, ...], tuple[int,
         dataset.id.chunk_iter(lambda chunk: stored.add(chunk.chunk_offset))
     for start in itertools.product(*map(range, itertools.repeat(0), shape, step)):
         # A chunk that was never written stays unwritten: its values are the fill value.
-        if dataset.chunks and start not in stored:
+        if start in done or (dataset.chunks and start not in stored):
             continue
         yield start, tuple(min(s, n - at) for s, n, at in zip(step, shape, start, strict=True))
 

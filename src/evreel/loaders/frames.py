@@ -25,6 +25,7 @@ from evreel.representations import Feature, Representation, create, frames
 from evreel.representations.base import Frame
 from evreel.representations.functions import Own
 from evreel.representations.sources import telling
+from evreel.text import size_text
 from evreel.timebase import Int64Array
 from evreel.windows import MOST_WINDOWS, Number, Windows, cut
 
@@ -365,9 +366,9 @@ class _ByWindows(_Integration):
         try:
             made = np.empty((len(windows), *frame), dtype)
         except MemoryError:
-            size = len(windows) * math.prod(frame) * np.dtype(dtype).itemsize / 2**30
+            size = len(windows) * math.prod(frame) * np.dtype(dtype).itemsize
             raise UsageError(
-                f"its {len(windows)} frames of {frame} take {size:.1f} GiB",
+                f"its {len(windows)} frames of {frame} take {size_text(size)}",
                 place=place,
                 hint="Choose fewer frames, or a longer duration.",
             ) from None

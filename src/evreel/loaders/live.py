@@ -21,6 +21,7 @@ from evreel.representations import Frame, Run, frames_together
 from evreel.settings import mistakes, read, settings_of
 from evreel.steps.events import as_events
 from evreel.steps.features import most_in_memory, slices_of
+from evreel.text import size_text
 from evreel.timebase import Int64Array
 from evreel.windows import Division, Duration, Ending, Mixed, Windows, cut, ending_at
 
@@ -95,9 +96,9 @@ def features(
         try:
             made = np.empty(run.shape, dtype=run.dtype)
         except MemoryError:
-            size = np.prod(run.shape, dtype=float) * np.dtype(run.dtype).itemsize / 2**30
+            size = np.prod(run.shape, dtype=float) * np.dtype(run.dtype).itemsize
             raise UsageError(
-                f"{run.shape[0]} frames of {run.shape[1:]} take {size:.1f} GiB",
+                f"{run.shape[0]} frames of {run.shape[1:]} take {size_text(size)}",
                 hint="Take them one by one from evreel.iter_features.",
             ) from None
         for k, frame in enumerate(run.frames):

@@ -47,6 +47,8 @@ _STATED_IN_JSON = re.compile(
     rb'("(?:annotator|assignee|author|coco_url|contributor|e?mail|flickr_url|owner|url|user(?:_?name)?)'
     rb'"\s*:\s*")((?:[^"\\]|\\.)*)(")'
 )
+AUTHORS = "Anonymous authors"
+"""Who made an anonymous release, as its pages and metadata say."""
 _COUNTED_AS = {
     SERIAL: "anonymous_serials",
     DATE: "anonymous_dates",
@@ -146,6 +148,18 @@ def cleaned(source: Path, target: Path, kind: str, words: Collection[Word]) -> C
             return Cleaned(target, {_COUNTED_AS[PERSON]: len(names)})
         target.unlink()
     return None
+
+
+def clean_in_place(path: Path, kind: str, words: Collection[Word]) -> Mapping[str, int]:
+    """Replace a file by a copy without what identifies, as `cleaned` makes it; return the counts.
+
+    Another name of the same file keeps its bytes.
+    """
+    copy = cleaned(path, path.with_name(f"{path.name}.cleaned"), kind, words)
+    if copy is None:
+        return {}
+    copy.path.replace(path)
+    return copy.counts
 
 
 def _is_json(path: Path) -> bool:
@@ -248,12 +262,12 @@ def described(
     recordings: Mapping[str, Mapping[str, str]] | None,
     dataset: Mapping[str, Any] | None,
     keep: Sequence[str] = (),
-) -> tuple[dict[str, Any], dict[str, dict[str, str]] | None, dict[str, Any] | None]:
+) -> tuple[dict[str, Any], dict[str, dict[str, str]] | None, dict[str, Any]]:
     """Return config, recordings and `dataset` without authors, and without where data are from.
 
     The config then says that the release is anonymous, and which words it may have.
     """
-    about = None if dataset is None else dict(_of_nobody(dataset))
+    about = dict(_of_nobody(dataset or {})) | {"creators": [AUTHORS]}
     told = dict(config or {})
     if isinstance(told.get("dataset"), Mapping):
         told["dataset"] = dict(_of_nobody(told["dataset"]))

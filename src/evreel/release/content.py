@@ -16,7 +16,7 @@ Row = Mapping[str, str]
 RELEASE_NAME = "[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"
 """Form of the name and of the version of a release."""
 
-MADE_KINDS = ("events", "features", "recording", "slices", "video")
+MADE_KINDS = ("events", "features", "previews", "recording", "slices", "video")
 """Kinds of files that are made from every recording; annotations and sidecars are not."""
 
 ANNOTATED_KINDS = ("slices", "video")
@@ -135,6 +135,8 @@ def files_of(
         yield made("slices", "slices", f"{id_}.h5")
         for name in (f"{id_}.{video_suffix}", f"{id_}.clock.tsv"):
             yield made("video", "video", name, f"video/{name}")
+    for name in (f"{id_}.mp4", f"{id_}.jpg"):
+        yield made("previews", "previews", name, f"previews/{name}")
     for name in ANNOTATIONS:
         for k, path in enumerate(paths_in(row.get(name))):
             suffix = PurePath(path).suffix or ".xml"

@@ -274,7 +274,7 @@ def load_example(
     title
         Name and version of the data set.
     compression
-        As `evreel.release.build.build` takes it.
+        As `evreel.publish.build.build` takes it.
     files
         The files of the release; a function is left out where there are none that it reads.
     has_labels

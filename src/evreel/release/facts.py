@@ -69,7 +69,12 @@ class EventFacts:
     def of(cls, store: EventsStore) -> Self:
         """Count what an events store holds, in memory bounded by a chunk."""
         rows = store.index_of(edges_us(store.t_stop_us))
-        on = sum(int(np.count_nonzero(chunk.p)) for chunk in store)
+        p = store.columns[-1]
+        rows_at_once = (p.chunks or (len(p),))[0]
+        on = sum(
+            int(np.count_nonzero(p[first : first + rows_at_once]))
+            for first in range(0, len(p), rows_at_once)
+        )
         rate = tuple(np.diff(rows).tolist())
         return cls(*store.sensor, len(store), on, store.t_stop_us, rate)
 

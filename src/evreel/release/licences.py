@@ -40,6 +40,17 @@ _LICENCES = {
 """Licences that ask for their name and address, not for their text beside the data."""
 
 
+def address_of(licence: str) -> tuple[str, str] | None:
+    """Return the full name of a licence and the address of its text, None of another one.
+
+    Examples
+    --------
+    >>> address_of("CC0-1.0"), address_of("ours")
+    (('CC0 1.0 Universal', 'https://creativecommons.org/publicdomain/zero/1.0/'), None)
+    """
+    return _LICENCES.get(licence)
+
+
 def licence_notice(licence: str, text: str | None) -> str:
     """Return what ``LICENSE.txt`` says of the data.
 

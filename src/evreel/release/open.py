@@ -475,7 +475,7 @@ def open_release(folder: str | os.PathLike[str], *, verify: bool = False) -> Rel
                 print(recording.id, frames.shape, recording.boxes["t"])
 
     >>> import tempfile
-    >>> from evreel.release.build import build
+    >>> from evreel.publish.build import build
     >>> from evreel.release.manifest import PlanEntry
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     (Path(folder) / "biases.txt").write_text("low")

@@ -93,6 +93,7 @@ class Made:
         place: Path,
         digest: Callable[[], str],
         others: Collection[str] = (),
+        said: Said | None = None,
     ) -> Made:
         """Return what a file says, which is in a release or will be.
 
@@ -106,14 +107,16 @@ class Made:
             Gives the ``sha256:…`` of the file that others may have been made from.
         others
             Paths of all files that it is with.
+        said
+            What `said_by` found in it, if that is known; it is not opened then.
         """
         from evreel.files.boxes import read_origin
 
         for suffix, role in ((".h5", FEATURES), (BOXES_SUFFIX, OF_WINDOWS), (FIRST_SUFFIX, FIRST)):
             of = path.removesuffix(suffix)
             if of != path and of + FIRST_SUFFIX in others:
-                said = _of_windows(of, place) if role == OF_WINDOWS else _said(place, path)
-                return cls(path, id_, f"{role}:{path}", digest(), said.inputs, said.beside)
+                of_it = _of_windows(of, place) if role == OF_WINDOWS else said or said_by(place)
+                return cls(path, id_, f"{role}:{path}", digest(), of_it.inputs, of_it.beside)
         if path.endswith(BOXES_SUFFIX):
             origin = read_origin(place)
             return cls(path, id_, BOXES, digest(), origin["inputs"], origin["beside"])
@@ -124,7 +127,7 @@ class Made:
         for name in SIDECARS:
             if path.startswith(f"sidecars/{id_}.{name}"):
                 return cls(path, id_, name, digest())
-        said = _said(place, path)
+        said = said or said_by(place, path)
         if said.role == ANNOTATED:
             return cls(path, id_, said.role, None, *said[1:], find=digest)
         return cls(path, id_, said.role, digest() if said.role else None, *said[1:])
@@ -140,14 +143,16 @@ def _role_of_released(path: str, id_: str, column: str) -> str | None:
     return role_of(column, int(number) - 1) if is_further else column
 
 
-class _Said(NamedTuple):
+class Said(NamedTuple):
+    """What a file says of its origin: its role, and `inputs`, `beside` and `needs` of `Made`."""
+
     role: str = ""
     inputs: Mapping[str, str] = MappingProxyType({})
     beside: Mapping[str, str] = MappingProxyType({})
     needs: Sequence[str] = ()
 
 
-def _of_windows(of: str, boxes: Path) -> _Said:
+def _of_windows(of: str, boxes: Path) -> Said:
     """Return what boxes of the windows of a feature say; `of` is what their paths begin with."""
     from evreel.files.boxes import read_origin
 
@@ -161,22 +166,26 @@ def _of_windows(of: str, boxes: Path) -> _Said:
         {roles.get(role, role): digest for role, digest in origin[part].items()}
         for part in ("inputs", "beside")
     )
-    return _Said("", inputs, beside)
+    return Said("", inputs, beside)
 
 
-def _said(place: Path, path: str) -> _Said:
-    """Return what a clock or an HDF5 file of evreel's says; nothing if it cannot be read."""
+def said_by(place: Path, path: str = "") -> Said:
+    """Return what a clock or an HDF5 file of evreel's says; nothing if it cannot be read.
+
+    Its name is that of `path`, if it is going to have another one.
+    """
     from evreel.files import hdf5
     from evreel.files.clock import read_clock
 
+    path = path or place.name
     try:
         if path.endswith(".clock.tsv"):
             _, _, comments = read_clock(place)
-            return _Said(CLOCK, {role: comments[role] for role in (STORE,) if role in comments})
+            return Said(CLOCK, {role: comments[role] for role in (STORE,) if role in comments})
         if path.endswith(".h5"):
             with hdf5.open_hdf5(place) as file, hdf5.reading(place, "its origin"):
                 layout = file.attrs.get("layout")
-                return _Said(
+                return Said(
                     _ROLES.get(layout, ""),
                     digests_in(file.attrs.get("inputs")),
                     digests_in(file.attrs.get("beside")),
@@ -184,7 +193,7 @@ def _said(place: Path, path: str) -> _Said:
                 )
     except EvreelError:
         pass  # what checks the file itself says why
-    return _Said()
+    return Said()
 
 
 def mixtures(

@@ -8,9 +8,10 @@ fills the folder: it then is the release, byte for byte, under the same manifest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evreel.layout import OF_BOXES
 from evreel.release.digests import sums_of
@@ -83,19 +84,27 @@ def to_be_made(folder: str | Path) -> int:
     return len(awaited(read_manifest(root), lambda path: (root / path).exists()))
 
 
-def story(name: str) -> str:
-    """Return what a release's README says of its data.
+def told_as_recipe(dataset: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    """Return what is told of a data set, with that its release is a recipe.
 
     Parameters
     ----------
+    dataset
+        The config's group `dataset`, plain.
     name
         Of the release's folder.
     """
+    told = {key: value for key, value in (dataset or {}).items() if value is not None}
+    what = told.get("description")
+    return told | {"description": f"{what}\n\n{_story(name)}" if what else _story(name)}
+
+
+def _story(name: str) -> str:
     return (
-        "**This release is a recipe**: the licence of the recordings forbids copies, so it has "
-        "labels, splits, configuration and digests of all files, but neither recordings nor "
-        "events, features or videos made from them. Who has the recordings makes these files, "
-        f"byte for byte, with one command: `evreel rebuild {name} --recordings FOLDER -o OUT`. "
+        "This release is a recipe: the licence of the recordings forbids copies, so it has labels, "
+        "splits, configuration and digests of all files, but neither recordings nor events, "
+        "features or videos made from them. Who has the recordings makes these files, byte for "
+        f"byte, with one command: `evreel rebuild {name} --recordings FOLDER -o OUT`. "
         f"`{PLACE}/{PAGE}` says what to install first."
     )
 

@@ -6,6 +6,7 @@ they need inside, so that a step without a kernel does not pay for numba's impor
 """
 
 from evreel.annotations.aligning import AlignSettings
+from evreel.cvat.settings import CvatSettings
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
@@ -16,12 +17,15 @@ from evreel.dataset.settings import (
     FeatureBoxesSettings,
     FeatureSettings,
     MemberSettings,
+    PreviewSettings,
+    PublishSettings,
     QaSettings,
     ReleaseSettings,
     SplitsSettings,
     VideoSettings,
 )
 from evreel.exports.rvt_labels import RvtSettings
+from evreel.release.shards import ShardSettings
 from evreel.steps.acquire import acquire
 from evreel.steps.align import align, as_table
 from evreel.steps.annotate import annotate
@@ -30,6 +34,7 @@ from evreel.steps.check import audit, check, verify
 from evreel.steps.clock import clock, clock_by_hand
 from evreel.steps.common import LOG, given, given_each, logged, memory_error, os_error
 from evreel.steps.cut import cut
+from evreel.steps.cvat import cvat_pull, cvat_push
 from evreel.steps.draw import draw
 from evreel.steps.enrich import enrich
 from evreel.steps.events import Source, as_store, events
@@ -38,11 +43,14 @@ from evreel.steps.feature_boxes import feature_boxes
 from evreel.steps.features import all_features, features
 from evreel.steps.info import describe, info
 from evreel.steps.play import play
+from evreel.steps.preview import preview
+from evreel.steps.publish import publish
 from evreel.steps.qa import qa
 from evreel.steps.recipe import rebuild, recipe
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
 from evreel.steps.samples import samples
+from evreel.steps.shards import shards, unpack
 from evreel.steps.simulate import simulate
 from evreel.steps.splits import splits
 from evreel.steps.summary import summary
@@ -59,15 +67,19 @@ __all__ = [
     "BoxesSettings",
     "ClockSettings",
     "CutSettings",
+    "CvatSettings",
     "EventsSettings",
     "FeatureBoxesSettings",
     "FeatureSettings",
     "MemberSettings",
     "Playing",
+    "PreviewSettings",
+    "PublishSettings",
     "QaSettings",
     "RegularWindows",
     "ReleaseSettings",
     "RvtSettings",
+    "ShardSettings",
     "Source",
     "SplitsSettings",
     "VideoSettings",
@@ -84,6 +96,8 @@ __all__ = [
     "clock",
     "clock_by_hand",
     "cut",
+    "cvat_pull",
+    "cvat_push",
     "describe",
     "draw",
     "enrich",
@@ -98,16 +112,20 @@ __all__ = [
     "memory_error",
     "os_error",
     "play",
+    "preview",
+    "publish",
     "qa",
     "rebuild",
     "recipe",
     "release",
     "release_plan",
     "samples",
+    "shards",
     "simulate",
     "splits",
     "summary",
     "table",
+    "unpack",
     "verify",
     "video",
 ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from evreel.dataset.notes import Notes, Stated
 from evreel.outputs import Progress, atomic, silent
 from evreel.steps.common import LOG, unverified_note
+from evreel.text import size_text
 
 
 def acquire(
@@ -22,6 +24,7 @@ def acquire(
     least_bytes_per_s: float | None = None,
     page: str | None = None,
     plain: bool = False,
+    notes: str | Path | None = None,
     progress: Progress = silent,
 ) -> str:
     """Get a recording, or an archive of recordings, and check its sums.
@@ -53,6 +56,8 @@ def acquire(
     plain
         Decompress a compressed tar once it is verified. Each of many members is found at once in
         a plain tar, but in a compressed one only after reading all before it.
+    notes
+        Folder where a workflow keeps what was found out about the output; None keeps nothing.
 
     Returns
     -------
@@ -99,15 +104,15 @@ def acquire(
                 note_scratch.write_text(f"{told}\nmd5 {got.md5}\n", encoding="utf-8")
     if is_verified:
         note.unlink(missing_ok=True)
+    Notes(notes).write(output, Stated(got.md5, got.sha256, got.size))
     took_s = time.perf_counter() - began
-    megabytes = got.size / 1e6
     LOG.info(
-        "%s: md5 %s%s, %.1f MB in %.1f s, %.1f MB/s",
+        "%s: md5 %s%s, %s in %.1f s, %s/s",
         Path(output).name,
         got.md5,
         f", sha256 {got.sha256}" if got.sha256 else "",
-        megabytes,
+        size_text(got.size),
         took_s,
-        megabytes / max(took_s, 1e-3),
+        size_text(got.size / max(took_s, 1e-3)),
     )
     return got.md5

@@ -1,4 +1,4 @@
-"""Contents and problems of a recording."""
+"""Contents and problems of a file: of a recording, after reading all of it, and of any other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evreel.errors import EvreelError
+from evreel.errors import CodingError, EvreelError, UnknownFormatError
 from evreel.outputs import Progress, silent
 
 
@@ -18,12 +18,15 @@ def info(
     format: str | None = None,  # noqa: A002
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Return contents and problems of a recording or an events store, after reading all of it.
+    """Return contents and problems of a file, or of a folder that evreel makes.
+
+    Recordings and events stores are read to their ends; of others (`evreel.contents.KINDS`), only
+    what says what they hold. `evreel check` reads those as a whole.
 
     Parameters
     ----------
     path
-        The file.
+        The file or folder.
     stream
         Number of the event stream, if the recording has several.
     sensor
@@ -33,19 +36,47 @@ def info(
 
     Returns
     -------
-    ``format``; ``sensor`` (``height``, ``width``, px); ``events``; ``t_offset`` (first timestamp of
-    the recording on the camera's clock, µs); ``t_start_us`` and ``t_stop_us`` (first timestamp and
-    last timestamp + 1 on the camera's clock; None without events); ``on`` and ``off`` (events of
-    each polarity); ``triggers``, ``imu`` and ``frames`` (rows of the side streams; for frames, the
-    exposure times); ``problems`` (one line each; everything before the damage is counted); and of
-    a store that has any, ``parts`` (recordings of an archive, or parts between resets of the clock,
-    each with ``name``, ``start_us``, ``stop_us``, and ``t_offset`` on its own clock).
+    Of a recording or an events store: ``format``; ``sensor`` (``height``, ``width``, px);
+    ``events``; ``t_offset`` (first timestamp of the recording on the camera's clock, µs);
+    ``t_start_us`` and ``t_stop_us`` (first timestamp and last timestamp + 1 on the camera's clock;
+    None without events); ``on`` and ``off`` (events of each polarity); ``triggers``, ``imu`` and
+    ``frames`` (rows of the side streams; for frames, the exposure times); ``problems`` (one line
+    each; everything before the damage is counted); and of a store that has any, ``parts``
+    (recordings of an archive, or parts between resets of the clock, each with ``name``,
+    ``start_us``, ``stop_us``, and ``t_offset`` on its own clock). Of anything else: ``kind``, what
+    such a file says, and ``problems``.
 
     Raises
     ------
-    RecordingError
-        If even the header of the file cannot be read.
+    EvreelError
+        If even the header of the file cannot be read, or it is of no kind that is known here.
     """
+    from evreel.contents import described, known_kinds
+
+    is_stated = (stream, sensor, format) != (None, None, None)
+    if not is_stated and Path(path).exists():
+        found = described(path)
+        if found is not None:
+            return dict(found)
+    try:
+        return _recording(path, stream, sensor, format, progress)
+    except UnknownFormatError as error:
+        if isinstance(error, CodingError):
+            raise
+        hint = f"{error.hint} Other files that are known: {known_kinds()}."
+        raise UnknownFormatError(
+            error.problem, path=error.path, place=error.place, hint=hint
+        ) from error
+
+
+def _recording(
+    path: str | Path,
+    stream: int | None,
+    sensor: str | None,
+    format: str | None,  # noqa: A002
+    progress: Progress,
+) -> dict[str, Any]:
+    """Return contents and problems of a recording, after reading all of it."""
     import numpy as np
 
     from evreel.events import Events, FrameTimes, Imu, Sensor, Triggers
@@ -95,6 +126,11 @@ PARTS_SHOWN = 10
 
 def describe(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines that show `info`'s result to a person."""
+    if "kind" in found:
+        from evreel.contents import lines
+
+        yield from lines(found)
+        return
     sensor, n = found["sensor"], found["events"]
     yield f"format    {found['format']}"
     yield f"sensor    {sensor['width']} × {sensor['height']} px (width × height)"

@@ -42,7 +42,7 @@ def recipe(
         Name of the release's folder.
     """
     from evreel.dataset.recipe import config_text, needed_by, table_text
-    from evreel.release.build import versions
+    from evreel.publish.build import versions
     from evreel.release.recipe import WRITTEN, page
 
     known = versions()
@@ -114,7 +114,7 @@ def rebuild(
     EvreelError
         If it fails; what it has made stays, and the same command goes on.
     """
-    from evreel.release.build import check_replaceable
+    from evreel.publish.build import check_replaceable
     from evreel.release.manifest import read_manifest
     from evreel.release.recipe import PLACE, to_be_made
     from evreel.release.verify import verify
@@ -200,7 +200,7 @@ def _check_recipe(root: Path) -> None:
 
 def _other_versions(root: Path) -> Iterator[str]:
     """Yield a warning for each library that is not the one that made the release."""
-    from evreel.release.build import versions
+    from evreel.publish.build import versions
 
     try:
         theirs = json.loads((root / "versions.json").read_bytes())

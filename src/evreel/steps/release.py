@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from evreel.dataset.memory import Memory
 from evreel.dataset.settings import ReleaseSettings
 from evreel.errors import ReleaseError, UsageError
-from evreel.outputs import Progress, atomic, scratch_path, silent
+from evreel.outputs import Progress, atomic, silent
+from evreel.provenance import sha256
 from evreel.release.content import ANONYMOUS
-from evreel.steps.check import check
 from evreel.steps.common import LOG, named
+from evreel.text import size_text
 
 if TYPE_CHECKING:
-    from evreel.checks import Finding
+    from evreel.checks.finding import Finding, Report
     from evreel.release.identity import Word
-    from evreel.release.manifest import PlanEntry
 
 
 def release(
@@ -33,6 +32,8 @@ def release(
     config: Mapping[str, Any] | None = None,
     acquired: Mapping[str, str | Path] | None = None,
     memory: str | Path | None = None,
+    stamp: str | Path | None = None,
+    threads: int = 1,
     progress: Progress = silent,
 ) -> None:
     """Build a release folder from a plan, and check its content as `check` does.
@@ -45,7 +46,8 @@ def release(
         The release. An existing release is replaced as a whole, any other folder is not.
     settings
         Name, version and licence of the data set (``NOASSERTION`` if none is stated), how files
-        are compressed, whether it is anonymous, and checks whose errors do not stop the release.
+        are compressed, whether it is anonymous or a recipe, and checks whose errors do not stop
+        the release.
     labels
         Label names in the order of their numbers.
     recordings
@@ -58,23 +60,30 @@ def release(
         Recording → its file, which is read once more: its events store must be decoded from it.
         One that is gone, to save space, is not compared.
     memory
-        Where the sums of those files are kept: one that did not change is not read again. None
-        keeps nothing.
+        Where the sums of files are kept that have no record: one that did not change is not read
+        again. None keeps nothing.
+    stamp
+        A file to write when the release is whole: the SHA-256 of its manifest, as ``sha256sum``
+        writes it.
+    threads
+        How many compress files that are not made ready yet.
 
     Raises
     ------
     ReleaseError
         If the plan is not valid, one of its files is missing, or a check finds an error.
     """
-    from evreel.release.build import build, check_replaceable
-    from evreel.release.manifest import read_plan
-    from evreel.release.recipe import story, withhold
+    from evreel.publish.build import Links, build, check_replaceable
+    from evreel.release.anonymous import clean_in_place, described, words_to_find
+    from evreel.release.manifest import MANIFEST, read_plan
+    from evreel.release.recipe import told_as_recipe, withhold
 
+    folder = Path(folder)
     text = None
     if settings.licence_file is not None:
         text = _licence_text(settings.licence_file)
     entries = read_plan(plan)
-    check_replaceable(Path(folder))
+    check_replaceable(folder)
     there = {id_: path for id_, path in (acquired or {}).items() if Path(path).exists()}
     if acquired and len(there) < len(acquired):
         gone = len(acquired) - len(there)
@@ -82,11 +91,10 @@ def release(
     known = Memory(None if memory is None else Path(memory))
     sums = {id_: f"sha256:{known.digests(path).sha256}" for id_, path in there.items()}
     known.save()
-    about = story(Path(folder).name) if settings.data == "none" else ""
+    links = Links(known)
+
     words: set[Word] | None = None
     if settings.anonymous:
-        from evreel.release.anonymous import described, words_to_find
-
         entries = [
             replace(entry, kind=ANONYMOUS) if entry.kind == "annotations" else entry
             for entry in entries
@@ -95,8 +103,19 @@ def release(
         config, recordings, dataset = described(
             config, recordings, dataset, settings.anonymous_keep
         )
-        about = "Its authors are anonymous, for double-blind review."
-    with atomic(folder) as (scratch,), _cleaned(entries, words, Path(folder)) as cleaned:
+    if settings.data == "none":
+        dataset = told_as_recipe(dataset, folder.name)
+
+    def judge(report: Report) -> None:
+        _refuse(report.findings, settings, folder)
+
+    def clean(path: Path, kind: str) -> bool:
+        counts = clean_in_place(path, kind, words or ())
+        if counts:
+            LOG.info("%s: left out%s", path.relative_to(scratch).as_posix(), named(counts))
+        return bool(counts)
+
+    with atomic(folder) as (scratch,):
         made = build(
             entries,
             scratch,
@@ -104,78 +123,63 @@ def release(
             version=settings.version,
             licence=settings.licence,
             licence_text=text,
-            description=about,
             compression=settings.compression,
+            gzip_level=settings.gzip_level,
+            threads=threads,
             labels=None if labels is None else dict(enumerate(labels)),
             recordings=recordings,
             dataset=dataset,
             config=config,
             acquired=sums,
-            cleaned=cleaned,
+            clean=None if words is None else clean,
+            judge=judge,
+            links=links,
             progress=progress,
         )
-        found = sorted({*check(scratch).findings, *_identifying(scratch, words, settings)})
-        for finding in found:
-            LOG.warning("%s", finding)
-        refused = [
-            finding
-            for finding in found
-            if finding.severity == "error" and finding.check not in settings.tolerate
-        ]
-        if refused:
-            raise ReleaseError(
-                f"checks found {len(refused)} errors, the first: {refused[0]}",
-                path=folder,
-                hint="The log has them all. Fix the data, or name the check in release.tolerate.",
-            )
+        if words is not None:
+            _refuse(_identifying(scratch, words, settings), settings, folder)
         if settings.data == "none":
             made = withhold(scratch)
+    links.settle()
+    known.save()
+    if stamp is not None:
+        with atomic(stamp) as (written,):
+            digest = sha256(folder / MANIFEST).removeprefix("sha256:")
+            written.write_text(f"{digest}  {folder.name}/{MANIFEST}\n", encoding="utf-8")
     here = [file for file in made.files if not file.withheld]
     size = sum(file.size for file in here)
-    LOG.info("%s: %d files, %.1f MB", Path(folder).name, len(here), size / 1e6)
+    LOG.info("%s: %d files, %s", folder.name, len(here), size_text(size))
 
 
-@contextlib.contextmanager
-def _cleaned(
-    entries: Iterable[PlanEntry], words: Collection[Word] | None, folder: Path
-) -> Iterator[dict[Path, Path]]:
-    """Give source → copy of files that have what an anonymous release leaves out."""
-    if words is None:
-        yield {}
-        return
-    from evreel.release.anonymous import cleaned
-
-    copies: dict[Path, Path] = {}
-    with scratch_path(folder.with_name("cleaned")) as room:
-        room.mkdir()
-        for entry in entries:
-            source = entry.source.resolve()
-            # One that is missing is named, with its line, by what plans the release.
-            if source in copies or not source.is_file():
-                continue
-            copy = cleaned(source, room / f"{len(copies)}{source.suffix}", entry.kind, words)
-            if copy is not None:
-                copies[source] = copy.path
-                LOG.info("%s: left out%s", entry.path, named(copy.counts))
-        yield copies
+def _refuse(found: Iterable[Finding], settings: ReleaseSettings, folder: Path) -> None:
+    """Log findings, and raise if one of them stops the release."""
+    found = list(found)
+    for finding in found:
+        LOG.warning("%s", finding)
+    refused = [
+        finding
+        for finding in found
+        if finding.severity == "error" and finding.check not in settings.tolerate
+    ]
+    if refused:
+        raise ReleaseError(
+            f"checks found {len(refused)} errors, the first: {refused[0]}",
+            path=folder,
+            hint="The log has them all. Fix the data, or name the check in release.tolerate.",
+        )
 
 
 def _identifying(
-    folder: Path, words: Collection[Word] | None, settings: ReleaseSettings
+    folder: Path, words: Collection[Word], settings: ReleaseSettings
 ) -> Iterator[Finding]:
-    """Yield what an anonymous release has of the words that no check of it alone can know."""
+    """Yield what a finished release has of what identifies: of its own files and cards, too."""
     from evreel.checks.registry import findings
     from evreel.checks.release import identifying
-    from evreel.release.identity import words_of_machine
     from evreel.release.search import search
 
-    further = set(words or ()) - words_of_machine()
-    if not further:
-        return
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     within = ((path.relative_to(folder).as_posix(), path) for path in files)
-    found = search(within, further, settings.anonymous_keep, stated=False)
-    yield from findings(identifying, found)
+    yield from findings(identifying, search(within, words, settings.anonymous_keep))
 
 
 def _licence_text(path: str | Path) -> str:

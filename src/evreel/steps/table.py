@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from evreel.errors import EvreelError, RecordingError
-from evreel.outputs import Progress, atomic, silent
+from evreel.errors import EvreelError, RecordingError, UsageError
+from evreel.outputs import SCRATCH, Progress, atomic, silent
 from evreel.steps.common import LOG
+
+COLUMNS = ("id", "source", "md5", "split", "group", "sensor", "boxes", "boxes_md5")
+"""Columns that are written where any row has something in them."""
 
 
 def table(
@@ -25,9 +29,11 @@ def table(
     Parameters
     ----------
     folder
-        Folder with recordings, also in its subfolders; hidden files are ignored.
+        Folder with recordings, also in its subfolders; hidden files are ignored, and so are the
+        results of a workflow.
     output
-        The table, TSV, to be reviewed and completed.
+        The table, TSV, to be reviewed and completed. One that is there is replaced, unless it has
+        columns that are not made here.
     split
         Split of recordings that are not in a folder named train, val or test.
     group
@@ -44,7 +50,10 @@ def table(
     ------
     RecordingError
         If there are none, or nothing says the split of one.
+    UsageError
+        If columns of an older table would be lost.
     """
+    from evreel.checks.finding import counted
     from evreel.dataset.table import write_rows
     from evreel.errors import CodingError, UnknownFormatError
     from evreel.events import Sensor
@@ -54,13 +63,13 @@ def table(
     from evreel.samples.splits import SPLITS
 
     root, fits = Path(folder), None if group is None else Pattern(group)
+    _check_replaceable(Path(output))
     size = None if sensor is None else Sensor.parse(sensor)
     found: list[Path] = []
     sizeless: set[Path] = set()
     left_out: list[Path] = []
-    for place in sorted(root.rglob("*")):
-        hidden = any(part.startswith(".") for part in place.relative_to(root).parts)
-        if hidden or not place.is_file() or place.name.endswith(OF_BOXES):
+    for place in _files_below(root):
+        if place.name.endswith(OF_BOXES) or place.absolute() == Path(output).absolute():
             continue
         try:
             with open_recording(place) as recording:
@@ -81,12 +90,13 @@ def table(
         (found if is_recording else left_out).append(place)
     if left_out:
         n, first = len(left_out), left_out[0]
-        LOG.warning(
-            "%d files left out, which are not recordings or do not state their size (--sensor); "
-            "the first: %s",
-            n,
-            first,
+        which = (
+            "1 file left out, which is not a recording or does not state its size (--sensor): "
+            if n == 1
+            else f"{n} files left out, which are not recordings or do not state their size "
+            "(--sensor); the first: "
         )
+        LOG.warning("%s%s", which, first)
     if not found:
         raise RecordingError(
             "has no recordings",
@@ -117,20 +127,45 @@ def table(
             said = fits.of(inside.as_posix()) if fits else None
             base = place.stem.removesuffix("_td")
             boxes = place.with_name(base + BOXES_SUFFIX)
-            row = {
-                "id": name,
-                "source": str(place).replace("!", "!!"),
-                "md5": _md5(place),
-                "split": splits[k],
-                "group": said.group if said else "",
-                "sensor": sensor if sensor and place in sizeless else "",
-                "boxes": str(boxes) if boxes.is_file() else "",
-                "boxes_md5": _md5(boxes) if boxes.is_file() else "",
-            }
-            rows.append(row)
+            cells = (
+                *(name, str(place).replace("!", "!!"), _md5(place), splits[k]),
+                said.group if said else "",
+                sensor if sensor and place in sizeless else "",
+                *((str(boxes), _md5(boxes)) if boxes.is_file() else ("", "")),
+            )
+            rows.append(dict(zip(COLUMNS, cells, strict=True)))
         write_rows(scratch, rows)
-    LOG.info("%s: %d recordings", Path(output).name, len(rows))
+    LOG.info("%s: %s", Path(output).name, counted(len(rows), "recording"))
+    LOG.info(
+        "Next: write recordings: %s in the config. Annotations go into columns rois and tags.",
+        output,
+    )
     return len(rows)
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """Yield the files of a folder, in the order of their paths."""
+    for place in sorted(root.rglob("*")):
+        inside = place.relative_to(root)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        made = any((root / above / SCRATCH).is_dir() for above in inside.parents)
+        if not hidden and not made and place.is_file():
+            yield place
+
+
+def _check_replaceable(output: Path) -> None:
+    """Raise if a table that is there has columns that a person has added."""
+    if not output.is_file():
+        return
+    with output.open(encoding="utf-8", errors="replace") as file:
+        columns = file.readline().rstrip("\r\n").split("\t")
+    added = [column for column in columns if column and column not in COLUMNS]
+    if added:
+        raise UsageError(
+            f"has columns that would be lost: {', '.join(added)}",
+            path=output,
+            hint="Write another file with -o, and copy the rows that are new.",
+        )
 
 
 def _id_of(name: str) -> str:

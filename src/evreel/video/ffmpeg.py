@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from evreel.errors import EvreelError, ParameterError
 
-Pixels = Literal["gray", "rgb24", "yuv420p", "pal8"]
+Pixels = Literal["gray", "rgb24", "yuv420p", "yuvj444p", "pal8"]
 
 
 def array_shape(shape: tuple[int, int], pixels: Pixels) -> tuple[int, ...]:
@@ -39,6 +39,7 @@ def array_shape(shape: tuple[int, int], pixels: Pixels) -> tuple[int, ...]:
         "gray": (height, width),
         "rgb24": (height, width, 3),
         "yuv420p": (height * width * 3 // 2,),
+        "yuvj444p": (height * width * 3,),
         "pal8": (height * width + 4 * 256,),  # then 256 colours: blue, green, red, opacity
     }[pixels]
 

@@ -117,7 +117,7 @@ class Moment(NamedTuple):
     start_us, stop_us : it shows ``[start_us, stop_us)``.
     outlines : regions that it shows.
     tags : names of its tags.
-    labelled : annotators looked at all of it.
+    labelled : annotators looked at all of it; None where there is nothing to annotate.
     """
 
     title: str
@@ -125,7 +125,7 @@ class Moment(NamedTuple):
     stop_us: int
     outlines: Sequence[Outline] = ()
     tags: Sequence[str] = ()
-    labelled: bool = True
+    labelled: bool | None = True
 
 
 def colour_of(label: int, track: int, theme: Theme = "dark") -> Colour:
@@ -183,6 +183,15 @@ class LabelledPictures:
         The tags of each picture that has any: they decide how many lines there are.
     look
         Magnification, theme and font.
+    reduce
+        So many pixels of the sensor on each axis become one, which is then magnified.
+    warn
+        Whether to log names that the font lacks letters of.
+
+    Attributes
+    ----------
+    shape : (height, width) of each picture.
+    area : (height, width) of the sensor in it, at its top left.
 
     Raises
     ------
@@ -198,10 +207,13 @@ class LabelledPictures:
         roi_track: npt.NDArray[np.integer],
         tags: Iterable[Sequence[str]] = (),
         look: Showing = Showing(),
+        *,
+        reduce: int = 1,
+        warn: bool = True,
     ) -> None:
-        height, width = sensor
-        self.sensor = sensor
-        self.scale = look.magnify or magnification(sensor)
+        height, width = self.sensor = -(-sensor[0] // reduce), -(-sensor[1] // reduce)
+        self.scale = look.magnify or magnification(self.sensor)
+        self._reduce = reduce
         self._look = LOOKS[look.theme]
         self._font = Font.read(look.font)
         self._labels = labels
@@ -216,14 +228,15 @@ class LabelledPictures:
         off = np.rint(background + 0.55 * (on - background))
         off[0] = self._look.off
         self._palette = np.stack([off, on], axis=1).astype(np.uint8)
-        self._area = height * self.scale, width * self.scale
-        wide = max(self._area[1], _LEAST_WIDTH_PX)
+        self.area = height * self.scale, width * self.scale
+        wide = max(self.area[1], _LEAST_WIDTH_PX)
         self._text_px = wide - 2 * _MARGIN_PX
         tags = list(tags)
         lines = 2 + max((len(self._tag_lines(names)) for names in tags), default=0)
         drawn = [labels[label] for label in sorted(set(self._label))]
-        warn_lacking([*drawn, *(name for names in tags for name in names)], self._font)
-        tall = self._area[0] + lines * _LINE_PX + 2 * _MARGIN_PX
+        if warn:
+            warn_lacking([*drawn, *(name for names in tags for name in names)], self._font)
+        tall = self.area[0] + lines * _LINE_PX + 2 * _MARGIN_PX
         self.shape = tall + tall % 2, wide + wide % 2
         if max(self.shape) > LARGEST_PICTURE:
             raise ParameterError(
@@ -257,12 +270,15 @@ class LabelledPictures:
         small = Canvas.filled(self.sensor, self._look.background).pixels
         n = n_labelled = 0
         for events, roi in pieces:
-            colour_events(events.x, events.y, events.p, roi, self._palette, small)
+            x, y = events.x, events.y
+            if self._reduce > 1:
+                x, y = x // self._reduce, y // self._reduce
+            colour_events(x, y, events.p, roi, self._palette, small)
             n += len(events)
             n_labelled += int(np.count_nonzero(roi >= 0))
         canvas = Canvas.filled(self.shape, self._look.footer, self._font)
-        height, width = self._area
-        canvas.pixels[:height, :width] = small.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
+        height, width = self.area
+        canvas.pixels[:height, :width] = small.repeat(self.scale, axis=1).repeat(self.scale, axis=0)
         canvas.rectangle(width, 0, self.shape[1], height, self._look.footer)
         # Outlines and names stay on the sensor.
         over = Canvas(canvas.pixels[:height, :width], self._font)
@@ -273,7 +289,7 @@ class LabelledPictures:
         return canvas.pixels
 
     def _outline(self, canvas: Canvas, outline: Outline) -> None:
-        points = outline.vertices * self.scale
+        points = self._places(outline)
         lines, closed = [points], outline.kind not in ("polyline", "points", "skeleton", "mask")
         if outline.kind in ("points", "skeleton"):
             arms = 2.0 * self.scale * np.array([[[-1, 0], [1, 0]], [[0, -1], [0, 1]]])
@@ -292,6 +308,10 @@ class LabelledPictures:
         for line in lines:
             canvas.line(line, colour, width=1 + wide, closed=closed, dashed=dashed)
 
+    def _places(self, outline: Outline) -> npt.NDArray[np.float64]:
+        """Return the vertices of a region in the picture's pixels."""
+        return outline.vertices * (self.scale / self._reduce)
+
     def name_of(self, roi: int) -> str:
         """Return the name of a region: its label and, if it has one, its track's number."""
         track = self._track[roi]
@@ -308,7 +328,7 @@ class LabelledPictures:
         for outline in outlines:
             if not len(outline.vertices):
                 continue
-            x, y = outline.vertices[:, 0] * self.scale, outline.vertices[:, 1] * self.scale
+            x, y = self._places(outline).T
             if x.max() < 0 or y.max() < 0 or x.min() > width or y.min() > height:
                 continue  # all of it is outside the sensor
             name = self.name_of(outline.roi)
@@ -330,15 +350,15 @@ class LabelledPictures:
             taken.append((left, top, right, bottom))
 
     def _footer(self, canvas: Canvas, moment: Moment, n: int, n_labelled: int) -> None:
-        look, top = self._look, self._area[0] + _MARGIN_PX
+        look, top = self._look, self.area[0] + _MARGIN_PX
         times = f"{moment.start_us / 1e6:.6f} s to {moment.stop_us / 1e6:.6f} s"
         end = canvas.text(_MARGIN_PX, top, moment.title, look.ink)
         canvas.text(end + 2 * HEIGHT_PX, top, times, look.faint)
         top += _LINE_PX
         share = f" ({100 * n_labelled / n:.0f} %)" if n else ""
-        counts = f"{n:,} events, {n_labelled:,} labelled{share}"
-        end = canvas.text(_MARGIN_PX, top, counts, look.faint)
-        if not moment.labelled:
+        labelled = "" if moment.labelled is None else f", {n_labelled:,} labelled{share}"
+        end = canvas.text(_MARGIN_PX, top, f"{n:,} events{labelled}", look.faint)
+        if moment.labelled is False:
             canvas.text(end + 2 * HEIGHT_PX, top, "not annotated", look.doubt)
         for line in self._tag_lines(moment.tags):
             top += _LINE_PX

@@ -15,7 +15,7 @@ from evreel.files.clock import read_clock
 from evreel.files.slices import Int32Array, SlicesFile
 from evreel.layout import SHAPE_KINDS
 from evreel.provenance import sha256
-from evreel.timebase import FrameClock
+from evreel.timebase import FARTHEST, FrameClock
 from evreel.video.labelled import Image, LabelledPictures, Moment, Outline, Showing
 
 Piece = tuple[Events, Int32Array]
@@ -76,14 +76,23 @@ class Moments:
     clock
         The time of each frame of the annotated video; None knows only the frames that show a
         region or have a tag.
+    reduce, warn
+        As `LabelledPictures` takes them.
 
     Attributes
     ----------
+    pictures : what draws them.
     shape : (height, width) of each picture.
     """
 
     def __init__(
-        self, slices: SlicesFile, look: Showing = Showing(), clock: FrameClock | None = None
+        self,
+        slices: SlicesFile,
+        look: Showing = Showing(),
+        clock: FrameClock | None = None,
+        *,
+        reduce: int = 1,
+        warn: bool = True,
     ) -> None:
         self._file = slices
         self._clock = clock
@@ -97,10 +106,12 @@ class Moments:
         every = dict.fromkeys(
             tuple(self._tag_name[low:high]) for low, high in zip(first, ends, strict=True)
         )
-        self._pictures = LabelledPictures(
-            *(slices.sensor, slices.labels, slices.rois.label, slices.rois.track, every, look)
+        self.pictures = LabelledPictures(
+            *(slices.sensor, slices.labels, slices.rois.label, slices.rois.track, every, look),
+            reduce=reduce,
+            warn=warn,
         )
-        self.shape = self._pictures.shape
+        self.shape = self.pictures.shape
 
     def frames(self) -> Iterator[Image]:
         """Draw every frame of the clock, in order, in memory bounded by a chunk of events.
@@ -112,11 +123,23 @@ class Moments:
         """
         if self._clock is None:
             raise UsageError("the clock of the frames is not known")
-        events, shapes = _Events(self._file), _Shapes(self._file)
-        for k in range(len(self._clock)):
-            start, stop = int(self._clock.start_us[k]), int(self._clock.stop_us[k])
+        for pieces, moment in self.shown(self._clock, range(len(self._clock))):
+            yield self.pictures.draw(pieces, moment)
+
+    def shown(self, clock: FrameClock, frames: range) -> Iterator[tuple[Iterator[Piece], Moment]]:
+        """Yield the events and all else that consecutive frames of the annotated video show.
+
+        The events of a frame must be taken before the next frame is.
+        """
+        if not frames:
+            return
+        row, _ = self._file.rows(int(clock.start_us[frames[0]]), FARTHEST)
+        shape = _first_shape(self._file, frames[0])
+        events, shapes = _Events(self._file, row), _Shapes(self._file, shape)
+        for k in frames:
+            start, stop = int(clock.start_us[k]), int(clock.stop_us[k])
             moment = self._of_frame(k, start, stop, shapes.of_frame(k))
-            yield self._pictures.draw(events.within(start, stop), moment)
+            yield events.within(start, stop), moment
 
     def frame(self, k: int) -> Image:
         """Draw a frame of the annotated video.
@@ -128,7 +151,7 @@ class Moments:
         """
         start, stop = self._interval(k)
         moment = self._of_frame(k, start, stop, self._shapes_of(k))
-        return self._pictures.draw(self._within(start, stop), moment)
+        return self.pictures.draw(self._within(start, stop), moment)
 
     def slice(self, k: int) -> Image:
         """Draw a slice: all of its events, and the outlines of the last frame in it.
@@ -144,7 +167,7 @@ class Moments:
         if not 0 <= k < n:
             raise UsageError(f"{self._file.path.name}: slice {k} is not in 0 to {n - 1}")
         moment = self._until(f"slice {k} of {n}", int(windows.start_us[k]), int(windows.stop_us[k]))
-        return self._pictures.draw(self._rows(int(windows.start[k]), int(windows.stop[k])), moment)
+        return self.pictures.draw(self._rows(int(windows.start[k]), int(windows.stop[k])), moment)
 
     def at(self, time_us: int, window_us: int = WINDOW_US) -> Image:
         """Draw the events in ``[time_us − window_us, time_us)``, and the last frame's outlines.
@@ -165,7 +188,7 @@ class Moments:
             )
         start = time_us - window_us
         moment = self._until(f"at {time_us / 1e6:.6f} s", start, time_us)
-        return self._pictures.draw(self._within(start, time_us), moment)
+        return self.pictures.draw(self._within(start, time_us), moment)
 
     def _interval(self, k: int) -> tuple[int, int]:
         """Return the interval of a frame, by the clock, or by what the slices say of the frame."""
@@ -250,12 +273,12 @@ def _outlines(shapes: ShapeRows, frame: int) -> list[Outline]:
 
 
 class _Shapes:
-    """Reads the shapes of a file once from its start to its end."""
+    """Reads the shapes of a file once from a row to its end."""
 
-    def __init__(self, file: SlicesFile) -> None:
+    def __init__(self, file: SlicesFile, first: int) -> None:
         self._file = file
-        self._first = 0
-        self._held = file.shapes(0, READ_SHAPES)
+        self._first = first
+        self._held = file.shapes(first, first + READ_SHAPES)
 
     def of_frame(self, frame: int) -> ShapeRows:
         """Return rows that hold all shapes of a frame; the next frame asked for is a later one."""
@@ -271,11 +294,11 @@ class _Shapes:
 
 
 class _Events:
-    """Reads the events of a file once from its start to its end, as intervals ask for it."""
+    """Reads the events of a file once from a row to its end, as intervals ask for it."""
 
-    def __init__(self, file: SlicesFile) -> None:
+    def __init__(self, file: SlicesFile, row: int) -> None:
         self._file = file
-        self._row = 0
+        self._row = row
         self._held: Piece | None = None
 
     def within(self, start: int, stop: int) -> Iterator[Piece]:

@@ -80,7 +80,10 @@ BAD = {
     "drive": ({"C:\\annotations.xml": ANY}, "which is not in its folder"),
     "beside": ({"annotations.xml": ANY, "images/../../x.png": ""}, "which is not in its folder"),
     "zip": ({"annotations.zip": "PK"}, r"is a zip without an XML: it has annotations\.zip"),
-    "bomb": ({"annotations.xml": b"<annotations>" + b" " * (2 << 20)}, "MB, which no export has"),
+    "bomb": (
+        {"annotations.xml": b"<annotations>" + b" " * (2 << 20)},
+        r"2\.1 MB in 2\.\d kB, which no export has",
+    ),
 }
 
 

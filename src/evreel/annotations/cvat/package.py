@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from evreel.errors import AnnotationError, foreign
+from evreel.text import size_text
 
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _ENCRYPTED = 0x1
@@ -91,7 +92,7 @@ def _only_xml(path: Path, packed: zipfile.ZipFile) -> zipfile.ZipInfo:
     if size > _LARGEST_BYTES or (size > _SMALL_BYTES and size > _LARGEST_RATIO * packed_size):
         raise _failed(
             path,
-            f"has an XML of {size / 1e6:,.0f} MB in {packed_size / 1e6:,.1f} MB, which no export "
+            f"has an XML of {size_text(size)} in {size_text(packed_size)}, which no export "
             f"has: {member.filename}",
             "If you trust it, unpack it and name the XML.",
         )

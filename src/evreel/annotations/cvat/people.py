@@ -65,7 +65,7 @@ def _said(path: Path, pattern: re.Pattern[bytes]) -> set[tuple[bytes, ...]]:
     if not _may_be_xml(path):
         return set()
     with open_xml(path) as (file, _):
-        head = _head(file, path)
+        head = head_of(file, path)
     found = set()
     for match in pattern.finditer(head):
         texts = (b" ".join(text.split()) for text in _TAG.split(match[3]))
@@ -138,12 +138,12 @@ def _as_in(member: zipfile.ZipInfo) -> zipfile.ZipInfo:
 
 
 def _copy(file: BinaryIO, made: BinaryIO, pattern: re.Pattern[bytes], path: Path) -> None:
-    head = _head(file, path)
+    head = head_of(file, path)
     made.write(pattern.sub(lambda match: match[1] + b"\n" * match[3].count(b"\n") + match[4], head))
     shutil.copyfileobj(file, made)
 
 
-def _head(file: BinaryIO, path: Path) -> bytes:
+def head_of(file: BinaryIO, path: Path) -> bytes:
     """Return what is read up to the end of the head, and perhaps a little more."""
     head = b""
     while piece := file.read(_PIECE_BYTES):

@@ -270,7 +270,7 @@ def _write_meta(
     xml.leaf("stop_frame", str(frames[-1]))
     xml.leaf("frame_filter", f"step={frames.step}" if frames.step > 1 else "")
     xml.open("labels")
-    for label, (attributes, joints) in _said_of_labels(annotations).items():
+    for label, (attributes, joints) in said_of_labels(annotations).items():
         _write_label(xml, label, attributes, kind="skeleton" if joints else "")
         for joint, attributes_of_joint in joints.items():
             _write_label(xml, joint, attributes_of_joint, kind="points", parent=label)
@@ -312,7 +312,7 @@ def label_color(label: str) -> str:
     return "#" + hashlib.sha256(label.encode()).hexdigest()[:6]
 
 
-def _said_of_labels(
+def said_of_labels(
     annotations: Annotations,
 ) -> dict[str, tuple[list[Attribute], dict[str, list[Attribute]]]]:
     """Return the attributes of each label, and the points of its skeletons with theirs.
@@ -341,13 +341,13 @@ def _said_of_labels(
         own: list[Attribute] = []
         of_joints: dict[str, list[Attribute]] = {joint: [] for joint in joints[label]}
         for name, attribute in of_label.items():
-            joint, rest = _of_joint(name, of_joints)
+            joint, rest = of_joint(name, of_joints)
             (of_joints[joint] if joint else own).append(replace(attribute, name=rest))
         made[label] = own, of_joints
     return made
 
 
-def _of_joint(name: str, joints: Iterable[str]) -> tuple[str, str]:
+def of_joint(name: str, joints: Iterable[str]) -> tuple[str, str]:
     """Return the point of a skeleton that an attribute is of, or none, and its own name."""
     for joint in joints:
         if name.startswith(f"{joint}."):
@@ -398,7 +398,7 @@ def _write_skeleton(
     own: dict[str, str] = {}
     of_joints: dict[str, dict[str, str]] = {joint: {} for joint in skeleton.joints}
     for name, value in skeleton.attributes.items():
-        joint, rest = _of_joint(name, of_joints)
+        joint, rest = of_joint(name, of_joints)
         (of_joints[joint] if joint else own)[rest] = value
     z_order = str(skeleton.z_order)
     xml.open("skeleton", **before, z_order=z_order, **after)

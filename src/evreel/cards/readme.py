@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from evreel.cards.told import Told
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP
 from evreel.release.example import EXAMPLE
 from evreel.release.manifest import MANIFEST, SUMS, ListedFile
@@ -29,24 +30,22 @@ _HOW_TO_READ = {
 }
 
 
-def about(description: str, dataset: Mapping[str, Any] | None) -> str:
+def about(dataset: Mapping[str, Any]) -> str:
     r"""Return paragraphs that say what a data set is and, if known, what it was made from.
 
     Parameters
     ----------
-    description
-        What it is; may be empty.
     dataset
-        ``title``, ``page`` and ``citation`` of the data's origin, if known.
+        ``description`` of what it is, and ``title``, ``page`` and ``citation`` of the data's
+        origin, as far as they are known.
 
     Examples
     --------
-    >>> about("Streets.", {"title": "Roads", "page": "https://roads.org"})
+    >>> about({"description": "Streets.", "title": "Roads", "page": "https://roads.org"})
     'Streets.\n\nMade from Roads <https://roads.org>.'
     """
-    known = dataset or {}
-    title, page, citation = (known.get(key) for key in ("title", "page", "citation"))
-    paragraphs = [description.strip()]
+    title, page, citation = (dataset.get(key) for key in ("title", "page", "citation"))
+    paragraphs = [(dataset.get("description") or "").strip()]
     if title or page:
         paragraphs.append(f"Made from {' '.join(filter(None, [title, page and f'<{page}>']))}.")
     if citation:
@@ -54,28 +53,13 @@ def about(description: str, dataset: Mapping[str, Any] | None) -> str:
     return "\n\n".join(filter(None, paragraphs))
 
 
-def readme(
-    name: str,
-    version: str,
-    licence: str,
-    story: str,
-    compression: str,
-    files: Sequence[ListedFile],
-    written: Mapping[str, tuple[str, str]],
-) -> str:
-    """Return the page.
+def readme(told: Told) -> dict[str, bytes]:
+    """Return the page."""
+    return {"README.md": _page(told).encode()}
 
-    Parameters
-    ----------
-    name, version, licence, compression
-        As `evreel.release.build.build` takes them.
-    story
-        What the data set is; it may be empty.
-    files
-        The planned files, as they are in the release.
-    written
-        The files that evreel adds: path → (kind, text).
-    """
+
+def _page(told: Told) -> str:
+    story, files = about(told.dataset), told.files
     folders: dict[str, list[ListedFile]] = {}
     for file in files:
         folders.setdefault(str(PurePosixPath(file.path).parent), []).append(file)
@@ -84,16 +68,16 @@ def readme(
         f"| {', '.join(sorted({file.kind for file in inside} - {''}))} |"
         for folder, inside in sorted(folders.items())
     ]
-    kinds = {file.kind for file in files} | {kind for kind, _ in written.values()}
+    kinds = {file.kind for file in files}
     if any(file.path.endswith(BOXES_SUFFIX) for file in files):
         kinds.add("boxes")
     if any(file.path.endswith(FIRST_SUFFIX) for file in files):
         kinds.add("boxes of windows")
-    lines = [f"# {name} {version}", ""]
+    lines = [f"# {told.title}", ""]
     if story:
         lines += [story, ""]
     lines += [
-        f"Licence of the data: {licence}, see `LICENSE.txt`.",
+        f"Licence of the data: {told.licence}, see `LICENSE.txt`.",
         "",
         "## What is in it",
         "",
@@ -102,11 +86,10 @@ def readme(
         *table,
         "",
     ]
-    if "splits/train.txt" in written:
+    if any(file.split for file in files):
         lines.append("- `splits/`: the recordings of each split, one a line")
-    if EXAMPLE in written:
-        lines.append(f"- `{EXAMPLE}`: how to read all this with h5py and NumPy: `python {EXAMPLE}`")
-    if LABEL_MAP in written:
+    lines.append(f"- `{EXAMPLE}`: how to read all this with h5py and NumPy: `python {EXAMPLE}`")
+    if told.labels:
         lines.append(f"- `{LABEL_MAP}`: class number → name")
     lines += [
         "- `config.json`: the configuration that made it; `versions.json`: the software",
@@ -119,7 +102,7 @@ def readme(
         "`[start, stop)`.",
         *(text for kind, text in _HOW_TO_READ.items() if kind in kinds),
         "HDF5 files open with h5py alone."
-        if compression == "portable"
+        if told.compression == "portable"
         else "HDF5 files need a plugin: `pip install hdf5plugin`, and `import hdf5plugin` first.",
         "",
         "## Is it whole?",

@@ -7,27 +7,32 @@ configuration, versions, a README) and what proves that it is complete: ``manife
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import json
-import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 from evreel import __version__
+from evreel.cards import CARDS
+from evreel.cards.told import Told
+from evreel.checks.finding import Finding, Report
+from evreel.checks.run import check_release
+from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError, ReleaseError, UsageError
-from evreel.layout import BOXES_SUFFIX, LABEL_MAP
+from evreel.layout import BOXES_SUFFIX, EVENTS, GZIP_LEVEL, LABEL_MAP
 from evreel.outputs import Progress, silent
-from evreel.provenance import canonical_json, sha256
+from evreel.provenance import canonical_json, sha256, state
+from evreel.publish.prepare import Compression, Store, place, prepare
+from evreel.publish.record import Record
 from evreel.release.content import ANONYMOUS, RELEASE_NAME
 from evreel.release.digests import digests_of, pieces, sums_of
 from evreel.release.example import EXAMPLE, load_example
+from evreel.release.facts import RecordingFacts, box_facts
 from evreel.release.licences import licence_notice
 from evreel.release.manifest import (
     MANIFEST,
@@ -38,14 +43,12 @@ from evreel.release.manifest import (
     PlanEntry,
     check_entries,
     is_release,
+    kind_of,
     manifest_bytes,
     sums_bytes,
 )
 from evreel.release.origins import RECORDING, Made, mixtures
-from evreel.release.readme import about, readme
 from evreel.samples.splits import SPLITS
-
-Compression = Literal["portable", "fast"]
 
 PEOPLES_KINDS = ("annotations", ANONYMOUS, "recipe", "sidecars")
 """Kinds of files that people make and may edit."""
@@ -60,8 +63,55 @@ _LIBRARIES = (
     "lz4",
     "numba",
     "numpy",
+    "pyarrow",
     "zstandard",
 )
+
+
+@dataclass
+class _Source:
+    """A planned file: where it is, its record if it has one, else its checksums.
+
+    Parameters
+    ----------
+    entry, path
+        The row of the plan, and the file with all links followed.
+    size
+        Bytes, for the progress.
+    record
+        What is known of an HDF5 file; None for any other.
+    is_placed
+        Whether it is in the release already.
+    """
+
+    entry: PlanEntry
+    path: Path
+    size: int
+    record: Record | None = None
+    is_placed: bool = False
+
+
+@dataclass
+class Links:
+    """Files that a release shares with the results: a link sets times that tell of changes.
+
+    Parameters
+    ----------
+    memory
+        What is known of files.
+    """
+
+    memory: Memory
+    _of: dict[Path, list[int]] = field(default_factory=dict)
+
+    def add(self, path: Path, before: list[int]) -> None:
+        """Take note of a file, and of its state before it was linked."""
+        self._of[path] = before
+
+    def settle(self) -> None:
+        """Let the memory know the files by the times that they have now."""
+        for path, before in self._of.items():
+            self.memory.linked(path, before)
 
 
 def build(
@@ -72,20 +122,24 @@ def build(
     version: str,
     licence: str,
     licence_text: str | None = None,
-    description: str = "",
     compression: Compression = "portable",
+    gzip_level: int = GZIP_LEVEL,
+    threads: int = 1,
     config: Mapping[str, Any] | None = None,
     labels: Mapping[int, str] | None = None,
     recordings: Mapping[str, Mapping[str, str]] | None = None,
     dataset: Mapping[str, Any] | None = None,
     acquired: Mapping[str, str] | None = None,
-    cleaned: Mapping[Path, Path] | None = None,
+    clean: Callable[[Path, str], bool] | None = None,
+    judge: Callable[[Report], None] | None = None,
+    links: Links | None = None,
     progress: Progress = silent,
 ) -> Manifest:
     """Fill an empty folder with a release.
 
-    A planned file whose bytes stay becomes a hard link, or a copy on another file system; symbolic
-    links are followed first, so that nothing in the release points out of it.
+    A planned file with a record beside it is linked, and not read. Any other HDF5 file is made
+    ready first. A file whose bytes stay becomes a hard link, or a copy on another file system;
+    symbolic links are followed first, so that nothing in the release points out of it.
 
     Parameters
     ----------
@@ -100,12 +154,9 @@ def build(
     licence_text
         Its text. Only the Creative Commons and Open Data Commons licences that `evreel` knows
         need none: their name and address suffice.
-    description
-        What the data set is; it opens the README.
-    compression
-        ``portable``: HDF5 files that need a plugin are compressed again with gzip and shuffle,
-        which every HDF5 reads; files of kind ``recording`` keep their bytes. ``fast``: all files
-        stay as they are.
+    compression, gzip_level, threads
+        As `evreel.publish.prepare.prepare` takes them; files of kind ``recording`` keep their
+        bytes.
     config
         The configuration that made the files, plain JSON values.
     labels
@@ -116,12 +167,18 @@ def build(
         without a checksum also gets ``source_checksum``: ``none``; one with published boxes
         ``boxes_repairs``: what was changed in them, and how often.
     dataset
-        Origin of the data, for the README: ``title``, ``page`` and ``citation``, if known.
+        What is said of the data, plain, as `evreel.cards.told.Told` has it.
     acquired
         Recording → ``sha256:…`` of the recording itself, which its events store must have been
         decoded from, where that is known.
-    cleaned
-        Source, without links → the copy of it that is released in its stead.
+    clean
+        Takes a file that is in place, and its kind in the plan; replaces it by a copy without what
+        is to be left out, and returns whether it had any.
+    judge
+        Takes what the checks found, and raises if there is to be no release. Without it, nothing
+        is checked.
+    links
+        Takes note of linked files.
     progress
         Called as ``progress(done_bytes, total_bytes)`` of the planned files.
 
@@ -146,71 +203,222 @@ def build(
         raise ReleaseError("the plan has no files", hint="Name what to release.")
     notice = licence_notice(licence, licence_text)
     label_maps = _label_map(plan, labels)
-    title = f"{name} {version}"
-    example = load_example(title, compression, plan, has_labels=bool(label_maps))
+    example = load_example(f"{name} {version}", compression, plan, has_labels=bool(label_maps))
     written = {
-        "config.json": ("config", _json(config or {}, "config")),
-        "versions.json": ("versions", _json(versions(), "versions")),
-        "LICENSE.txt": ("licence", notice),
-        "README.md": ("readme", ""),
-        EXAMPLE: ("example", example),
+        "config.json": ("config", _json(config or {}, "config").encode()),
+        "versions.json": ("versions", _json(versions(), "versions").encode()),
+        "LICENSE.txt": ("licence", notice.encode()),
+        EXAMPLE: ("example", example.encode()),
         **_splits(plan),
         **label_maps,
     }
     _check_recordings(plan, recordings)
-    check_entries(plan, PathsTaken((MANIFEST, *SUMS.values(), *written)))
+    taken = PathsTaken((MANIFEST, *SUMS.values(), README, *written))
+    check_entries(plan, taken)
     sources = [_source(entry) for entry in plan]
-    sizes = [source.stat().st_size for source in sources]
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise ReleaseError("is not empty", path=folder, hint="Name a new or empty folder.")
-    originals = _check_origins(plan, sources, recordings, acquired or {})
-    done, total = 0, sum(sizes)
+    links = links or Links(Memory())
+    done, total = 0, sum(source.size for source in sources)
     progress(done, total)
+    for of in _made_ready(sources, folder, compression, gzip_level, threads):
+        done += of.size
+        progress(done, total)
+    originals = _check_origins(sources, recordings, acquired or {}, links.memory)
     files = []
     paths = {entry.path for entry in plan}
     told = {id_: dict(row) for id_, row in (recordings or {}).items()}
-    for entry, source, size in zip(plan, sources, sizes, strict=True):
-        target = folder / entry.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        released = (cleaned or {}).get(source, source)
-        stays = _place(entry, released, target, compression) and released is source
-        if entry.kind == "events" and entry.id and _is_unverified(target):
+    for of in sources:
+        entry = of.entry
+        file, stays = _placed(of, folder / entry.path, links)
+        if clean is not None and clean(folder / entry.path, entry.kind):
+            size, digests = digests_of(pieces(folder / entry.path))
+            file = replace(file, size=size, md5=digests["md5"], sha256=digests["sha256"])
+            stays = False
+        if entry.kind == "events" and entry.id and of.record and of.record.is_unverified:
             told.setdefault(entry.id, {})["source_checksum"] = "none"
         if entry.id in told and entry.path.endswith(BOXES_SUFFIX):
-            repairs = read_origin(source)["repairs"]
+            repairs = read_origin(of.path)["repairs"]
             if repairs and str(first_path(entry.path)) not in paths:
                 told[entry.id]["boxes_repairs"] = canonical_json(repairs)
-        kind = "annotations" if entry.kind == ANONYMOUS else entry.kind
-        file = _listed(folder, entry.path, kind, entry.id, entry.split)
-        original = originals.get(source, file.sha256)
-        if entry.kind in PEOPLES_KINDS and not _is_original(source, original, file, stays):
+        original = originals.get(of.path, file.sha256)
+        if entry.kind in PEOPLES_KINDS and not _is_original(of.path, original, file, stays):
             raise ReleaseError(
                 "was changed while it was in use",
                 place=repr(entry.path),
                 hint="Run the same command again.",
             )
         files.append(replace(file, source_sha256="" if original == file.sha256 else original))
-        done += size
-        progress(done, total)
+        if of.record is None:
+            done += of.size
+            progress(done, total)
 
-    story = about(description, dataset)
-    page = readme(name, version, licence, story, compression, files, written)
-    written["README.md"] = ("readme", page)
-    for path, (kind, text) in written.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(text.encode())
-        files.append(_listed(folder, path, kind))
-    listed = tuple(sorted(files, key=lambda file: file.path))
-    manifest = Manifest(name, version, licence, listed, told)
+    planned = tuple(sorted(files, key=lambda file: file.path))
+    own = [_written(folder, path, *what) for path, what in written.items()]
+    manifest = _sealed(folder, Manifest(name, version, licence, (*planned, *own), told))
+    findings: Sequence[Finding] = ()
+    if judge is not None:
+        report = check_release(
+            folder, {of.entry.path: of.record.looked for of in sources if of.record}
+        )
+        judge(report)
+        findings = report.findings
+    telling = Told(
+        name,
+        version,
+        licence,
+        compression,
+        planned,
+        _facts(sources, labels or {}),
+        labels or {},
+        told,
+        {key: value for key, value in (dataset or {}).items() if value is not None},
+        config or {},
+        findings,
+    )
+    for kind, card in CARDS.items():
+        for path, data in card(telling).items():
+            if path != README:
+                problem = taken.add(path)
+                if problem:
+                    raise ReleaseError(f"{path}: {problem}", hint="Rename that file of the plan.")
+            own.append(_written(folder, path, kind, data))
+    return _sealed(folder, replace(manifest, files=(*planned, *own)))
+
+
+README = "README.md"
+
+
+def _sealed(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest, its files in order, and the checksums."""
+    manifest = replace(manifest, files=tuple(sorted(manifest.files, key=lambda file: file.path)))
     data = manifest_bytes(manifest)
     (folder / MANIFEST).write_bytes(data)
     for algorithm, digests in sums_of(manifest, data).items():
         (folder / SUMS[algorithm]).write_bytes(sums_bytes(digests))
     return manifest
+
+
+def _written(folder: Path, path: str, kind: str, data: bytes) -> ListedFile:
+    """Write a file that evreel adds."""
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+    size, digests = digests_of([data])
+    return ListedFile(path, size, digests["md5"], digests["sha256"], kind)
+
+
+def _made_ready(
+    sources: Sequence[_Source], folder: Path, compression: Compression, level: int, threads: int
+) -> Iterable[_Source]:
+    """Give each HDF5 file its record; those that have none yet are made ready in the release.
+
+    Events come first: what has the same events need not compress them again.
+    """
+    import h5py
+
+    stores: dict[str, Store] = {}
+    for of in sorted(sources, key=lambda of: kind_of(of.entry) != "events"):
+        keeps_bytes = of.entry.kind == "recording"
+        of.record = Record.beside(of.path)
+        if of.record is not None and (compression, of.record.compression) != ("portable", "fast"):
+            yield of
+            continue
+        of.record = None
+        if not h5py.is_hdf5(of.path):
+            continue
+        target = folder / of.entry.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            of.record = prepare(
+                of.path,
+                target,
+                compression=compression,
+                gzip_level=level,
+                keeps_bytes=keeps_bytes,
+                threads=threads,
+                store=stores.get(of.entry.id),
+            )
+        except OSError as error:
+            raise _not_copied(of.entry, error) from error
+        of.is_placed = True
+        if of.entry.id and of.record.looked.kind == EVENTS.name:
+            stores.setdefault(of.entry.id, Store(of.path, target, of.record))
+        yield of
+
+
+def _placed(of: _Source, target: Path, links: Links) -> tuple[ListedFile, bool]:
+    """Put a file into the release; return how it is listed, and whether its bytes stay."""
+    entry = of.entry
+    kind = "annotations" if entry.kind == ANONYMOUS else entry.kind
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if of.record is not None:
+            if not of.is_placed:
+                place(of.path, target)
+            size, md5, sha256 = of.record.size, of.record.md5, of.record.sha256
+            return ListedFile(entry.path, size, md5, sha256, kind, entry.id, entry.split), True
+        # People's own files: an edit in place must not change a release. Files that evreel makes
+        # are never edited, only replaced.
+        if entry.kind == ANONYMOUS:
+            from evreel.annotations.cvat.people import copy_without_people
+
+            stays = not copy_without_people(of.path, target)
+        elif entry.kind in PEOPLES_KINDS:
+            shutil.copyfile(of.path, target)
+            stays = True
+        else:
+            before = state(of.path)
+            known = links.memory.digests(of.path)
+            if place(of.path, target) and state(of.path)[:2] == before[:2]:
+                links.add(of.path, before)
+                listed = ListedFile(entry.path, before[0], *known, kind, entry.id, entry.split)
+                return listed, True
+            stays = True
+    except OSError as error:
+        raise _not_copied(entry, error) from error
+    size, digests = digests_of(pieces(target))
+    listed = ListedFile(
+        entry.path, size, digests["md5"], digests["sha256"], kind, entry.id, entry.split
+    )
+    return listed, stays
+
+
+def _facts(sources: Sequence[_Source], labels: Mapping[int, str]) -> list[RecordingFacts]:
+    """Return what the release holds of each recording, in the order of their ids."""
+    from evreel.files.boxes import first_path, read_boxes
+
+    parts: dict[str, dict[str, Any]] = {}
+    boxes: dict[str, Path] = {}
+    paths = {of.entry.path for of in sources}
+    for of in sources:
+        entry = of.entry
+        if not entry.id:
+            continue
+        part = parts.setdefault(entry.id, {"split": "", "features": {}})
+        part["split"] = part["split"] or entry.split
+        if of.record is not None:
+            found = dict(of.record.facts)
+            if "features" in found:
+                part["features"][PurePosixPath(entry.path).parent.name] = found.pop("features")
+            part |= found
+        elif entry.path.endswith(BOXES_SUFFIX) and str(first_path(entry.path)) not in paths:
+            boxes.setdefault(entry.id, of.path)
+    facts = []
+    for id_ in sorted(parts):
+        empty = {"events": None, "labelled_us": None, "boxes": None, "samples": None}
+        one = RecordingFacts.read({"id": id_} | empty | parts[id_])
+        if id_ in boxes and one.events is not None:
+            try:
+                counted = box_facts(read_boxes(boxes[id_]), labels, one.events.duration_us)
+                one = replace(one, boxes=counted)
+            except EvreelError:
+                pass  # the checks say what is wrong with them
+        facts.append(one)
+    return facts
 
 
 def check_replaceable(folder: Path) -> None:
@@ -236,8 +444,8 @@ def _check_arguments(name: str, version: str, compression: str) -> None:
 
 def _label_map(
     plan: Sequence[PlanEntry], labels: Mapping[int, str] | None
-) -> dict[str, tuple[str, str]]:
-    """Return the label maps to write, path → (kind, text).
+) -> dict[str, tuple[str, bytes]]:
+    """Return the label maps to write, path → (kind, bytes).
 
     Metavision's training and viewing programs take the folder of train, val and test, and read the
     map at its root; a program that takes only one folder of boxes finds the map in there.
@@ -257,13 +465,13 @@ def _label_map(
             raise UsageError(f"label {number!r}: {label!r} is not a number (0 or more) and a name")
     text = json.dumps({str(k): labels[k] for k in sorted(labels)}, indent=1, ensure_ascii=False)
     return {
-        str(folder / LABEL_MAP): ("label_map", text + "\n")
+        str(folder / LABEL_MAP): ("label_map", f"{text}\n".encode())
         for folder in sorted(folders | {PurePosixPath()})
     }
 
 
-def _splits(plan: Sequence[PlanEntry]) -> dict[str, tuple[str, str]]:
-    """Return the lists of the splits, path → (kind, text): one recording's id per line."""
+def _splits(plan: Sequence[PlanEntry]) -> dict[str, tuple[str, bytes]]:
+    """Return the lists of the splits, path → (kind, bytes): one recording's id per line."""
     split_of: dict[str, PlanEntry] = {}
     for entry in plan:
         top = entry.path.split("/")[0]
@@ -298,7 +506,7 @@ def _splits(plan: Sequence[PlanEntry]) -> dict[str, tuple[str, str]]:
     return {
         f"splits/{name}.txt": (
             "split",
-            "".join(f"{id_}\n" for id_ in sorted(split_of) if split_of[id_].split == name),
+            "".join(f"{id_}\n" for id_ in sorted(split_of) if split_of[id_].split == name).encode(),
         )
         for name in names
     }
@@ -327,10 +535,10 @@ def _check_recordings(
 
 
 def _check_origins(
-    plan: Sequence[PlanEntry],
-    sources: Sequence[Path],
+    sources: Sequence[_Source],
     recordings: Mapping[str, Mapping[str, str]] | None,
     acquired: Mapping[str, str],
+    memory: Memory,
 ) -> dict[Path, str]:
     """Raise if files of a recording do not fit together.
 
@@ -340,16 +548,27 @@ def _check_origins(
     """
     digests: dict[Path, str] = {}
 
-    def digest(source: Path) -> str:
-        if source not in digests:
-            digests[source] = sha256(source)
-        return digests[source]
+    def digest_of(of: _Source) -> Callable[[], str]:
+        def digest() -> str:
+            if of.path not in digests:
+                known = None if of.record is None else of.record.source
+                digests[of.path] = known or f"sha256:{memory.digests(of.path).sha256}"
+            return digests[of.path]
 
-    paths = {entry.path for entry in plan}
+        return digest
+
+    paths = {of.entry.path for of in sources}
     made = [
-        Made.read(entry.path, entry.id, source, partial(digest, source), paths)
-        for entry, source in zip(plan, sources, strict=True)
-        if entry.id
+        Made.read(
+            of.entry.path,
+            of.entry.id,
+            of.path,
+            digest_of(of),
+            paths,
+            None if of.record is None else of.record.looked.said,
+        )
+        for of in sources
+        if of.entry.id
     ]
     made += [
         Made(f"the file of {id_!r} now", id_, RECORDING, digest) for id_, digest in acquired.items()
@@ -395,55 +614,21 @@ def _installed_version(name: str) -> str:
         return "unknown"
 
 
-def _source(entry: PlanEntry) -> Path:
+def _source(entry: PlanEntry) -> _Source:
     """Return an entry's file with all links followed; raise if it cannot be read."""
     try:
         source = entry.source.resolve(strict=True)
         problem = None if source.is_file() else "is not a file"
         if problem is None:
             source.open("rb").close()
+            return _Source(entry, source, source.stat().st_size)
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         problem = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    if problem:
-        raise ReleaseError(
-            f"source {str(entry.source)!r} {problem}",
-            place=entry.place,
-            hint="A relative path starts at the working directory.",
-        )
-    return source
-
-
-def _place(entry: PlanEntry, source: Path, target: Path, compression: Compression) -> bool:
-    """Put a file into the release: linked, copied, or compressed again; tell if its bytes stay."""
-    import h5py
-
-    from evreel.files.repack import needs_plugin, repack
-
-    if h5py.is_hdf5(source):
-        # Even if it stays as it is: a file with content elsewhere must not be published.
-        plugin = needs_plugin(source)
-        # Others know a recording's MD5.
-        if plugin and compression == "portable" and entry.kind != "recording":
-            repack(source, target)
-            return False
-    # People's own files: an edit in place must not change a release. Files that evreel makes are
-    # never edited, only replaced.
-    if entry.kind == ANONYMOUS:
-        from evreel.annotations.cvat.people import copy_without_people
-
-        try:
-            return not copy_without_people(source, target)
-        except OSError as error:
-            raise _not_copied(entry, error) from error
-    if entry.kind not in PEOPLES_KINDS:
-        with contextlib.suppress(OSError):  # another file system, or one without hard links
-            os.link(source, target)
-            return True
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise _not_copied(entry, error) from error
-    return True
+    raise ReleaseError(
+        f"source {str(entry.source)!r} {problem}",
+        place=entry.place,
+        hint="A relative path starts at the working directory.",
+    )
 
 
 def _not_copied(entry: PlanEntry, error: OSError) -> ReleaseError:
@@ -456,20 +641,3 @@ def _is_original(source: Path, original: str, file: ListedFile, stays: bool) -> 
     """Return whether a file that people edit was released as it was when others were made of it."""
     now = file.sha256 if stays else sha256(source).removeprefix("sha256:")
     return original in (now, file.sha256)
-
-
-def _is_unverified(store: Path) -> bool:
-    """Return whether an events store says that its recording came without a checksum."""
-    from evreel.files import hdf5
-
-    try:
-        with hdf5.open_hdf5(store) as file, hdf5.reading(store, "its parameters"):
-            parameters = json.loads(file.attrs.get("parameters", "{}"))
-            return isinstance(parameters, dict) and "source_checksum" in parameters
-    except EvreelError:
-        return False  # no store of ours; the checks say what is wrong with it
-
-
-def _listed(folder: Path, path: str, kind: str, id_: str = "", split: str = "") -> ListedFile:
-    size, digests = digests_of(pieces(folder / path))
-    return ListedFile(path, size, digests["md5"], digests["sha256"], kind, id_, split)

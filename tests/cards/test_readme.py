@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from evreel.cards.readme import about, readme
+from evreel.cards.told import Told
 from evreel.release.manifest import ListedFile
-from evreel.release.readme import about, readme
 
 
 def page(*files: ListedFile, story: str = "", compression: str = "portable") -> str:
-    return readme("street", "1.0", "CC0-1.0", story, compression, files, {})
+    told = Told(
+        *("street", "1.0", "CC0-1.0", compression, files, ()), dataset={"description": story}
+    )
+    return readme(told)["README.md"].decode()
 
 
 def listed(path: str, kind: str) -> ListedFile:
@@ -47,6 +51,7 @@ def test_page__says_if_a_plugin_is_needed():
 
 
 def test_about__leaves_out_what_is_unknown():
-    assert about("", None) == ""
-    assert about(" Streets. ", {"citation": "A.  B.\n2020"}) == "Streets.\n\nTo cite: A. B. 2020"
-    assert about("", {"page": "https://x.org"}) == "Made from <https://x.org>."
+    assert about({}) == ""
+    streets = about({"description": " Streets. ", "citation": "A.  B.\n2020"})
+    assert streets == "Streets.\n\nTo cite: A. B. 2020"
+    assert about({"page": "https://x.org"}) == "Made from <https://x.org>."

@@ -1,0 +1,88 @@
+"""Describers of folders: a release, and the results of a workflow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from evreel.files.boxes import label_map
+from evreel.layout import LABEL_MAP
+from evreel.release.manifest import MANIFEST, is_release, read_manifest
+
+RESULTS = ("recordings", "events", "cuts", "samples", "video", "slices", "boxes", "features")
+"""Folders of a workflow's results, in the order in which they are made."""
+
+
+def is_results(folders: frozenset[str]) -> bool:
+    """Tell whether a folder with these folders is a workflow's results."""
+    return "events" in folders and len(folders & {*RESULTS}) > 1
+
+
+def release(path: Path) -> dict[str, Any]:
+    """Describe a release by its manifest; its files are looked for, and not read."""
+    folder = path if path.is_dir() else path.parent
+    manifest = read_manifest(folder)
+    problems = []
+    for file in manifest.files:
+        place = folder / file.path
+        size = place.stat().st_size if place.is_file() else None
+        if size != file.size:
+            there = "is missing" if size is None else f"has {size:,} bytes"
+            problems.append(f"{file.path}: {there}; the manifest says {file.size:,} bytes")
+    names: dict[int, str] = {}
+    if (folder / LABEL_MAP).is_file():
+        try:
+            names = label_map((folder / LABEL_MAP).read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            problems.append(f"{LABEL_MAP}: is not a label map: {error}")
+    split_of = {file.id: file.split for file in manifest.files if file.id and file.split}
+    features = {Path(file.path).parent.name for file in manifest.files if file.kind == "features"}
+    if len(problems) > 1:
+        problems[1:] = [f"and {len(problems) - 1:,} more; evreel verify lists all"]
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "licence": manifest.licence,
+        "recordings": len(split_of),
+        "by_split": dict(sorted(Counter(split_of.values()).items())),
+        "labels": [names[number] for number in sorted(names)],
+        "features": sorted(features),
+        "files": len(manifest.files),
+        "by_kind": dict(sorted(Counter(file.kind or "other" for file in manifest.files).items())),
+        "bytes": sum(file.size for file in manifest.files),
+        "evreel": manifest.evreel_version,
+        "problems": problems,
+    }
+
+
+def results(path: Path) -> dict[str, Any]:
+    """Describe the results of a workflow by the names of its files."""
+    files = {name: _names(path / name) for name in RESULTS if (path / name).is_dir()}
+    made = {name: len(_ids(names)) for name, names in files.items() if name != "features"}
+    features = {
+        name: len(_ids(_names(path / "features" / name)))
+        for name in files.get("features", ())
+        if not name.startswith(".")
+    }
+    releases = [name for name in _names(path / "release") if is_release(path / "release" / name)]
+    return {"recordings_with": made, "features": features, "releases": releases}
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(place.name for place in folder.iterdir())
+    except OSError:
+        return []
+
+
+def _ids(names: list[str]) -> set[str]:
+    """Return the recordings that have a file: its name, without what says of which kind it is."""
+    return {name.split(".")[0].split("_bbox")[0] for name in names if not name.startswith(".")}
+
+
+def has_manifest(path: Path) -> bool:
+    """Tell whether a path is a release, or its manifest."""
+    if path.is_dir():
+        return is_release(path)
+    return path.name == MANIFEST and is_release(path.parent)

@@ -1,0 +1,140 @@
+"""What the table states of files that are there: a correction that fits them makes nothing again.
+
+Sums, sizes and counts only verify. Snakemake would run a job again when one of them changes, and a
+recording would be downloaded and decoded again for a digest that it has. So what a job was given
+stays as Snakemake recorded it, as long as what is there agrees with what is stated now.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evreel.acquire import read_source
+from evreel.dataset.inputs import changed_source
+from evreel.dataset.memory import Digests, Memory
+from evreel.dataset.notes import Stated, agrees
+from evreel.errors import EvreelError
+from evreel.layout import LEFT_OUT
+
+_MD5 = re.compile("[0-9A-Fa-f]{32}")
+
+
+def verified(
+    path: str | Path,
+    wanted: Mapping[str, Any],
+    *,
+    params: Iterable[str] | None,
+    found: Stated | None,
+    memory: Memory,
+    known: Callable[[Path], Digests | None] = lambda path: None,
+) -> dict[str, Any]:
+    """Return what was stated of a source when it was acquired, if that is as stated now.
+
+    Parameters
+    ----------
+    path
+        What was acquired. A failed job leaves nothing there; what was made of it before may be
+        right all the same.
+    wanted
+        What `evreel.steps.acquire` takes.
+    params
+        What Snakemake recorded of the job that ran last; None if nothing.
+    found
+        What the last job that did not fail found; None if that is not known.
+    memory
+        What is known of files: one is read only where another kind of digest is stated than before.
+    known
+        Function of a path → the digests that another step found the file to have, None if unknown.
+
+    Returns
+    -------
+    As Snakemake recorded it; or what is stated now, in another form than it recorded, where that is
+    not known to be right: the job then runs, and tells.
+    """
+    path, stated = Path(path), Stated.of(wanted)
+    statements = (value for value in _values(params or ()) if _is_statement(value))
+    recorded: dict[str, Any] | None = next(statements, None)
+    changed = changed_source(path, wanted, memory)
+    if recorded is not None and changed is None:
+        then = found
+        if then is None and path.exists():
+            then = Stated(*(recorded[name] for name in Stated._fields))
+        source = read_source(wanted["source"])
+        file = path if source.path is None or source.members else source.path
+        if then is not None and agrees(path, file, stated, then, memory, known):
+            return recorded
+    now = {**stated._asdict(), "changed": changed, "again": False}
+    return {**now, "again": True} if now == recorded else now
+
+
+def _is_statement(value: Any) -> bool:
+    return isinstance(value, dict) and {*Stated._fields, "changed", "again"} == {*value}
+
+
+def settled_count(
+    store: str | Path, stated: int | None, params: Iterable[str] | None, revision: int
+) -> int | None:
+    """Return the number of events stated when a store was made, if it has that stated now."""
+    if params is None or not Path(store).exists():
+        return stated
+    recorded = _number_in(_values(params), revision)
+    if stated in (None, recorded) or stated == _count(store):
+        return recorded
+    return stated
+
+
+def settled_member(
+    stated: str | None, params: Iterable[str] | None, found: Callable[[], str]
+) -> str | None:
+    """Return the MD5 that was stated of an archive's member, if the member has the one of now.
+
+    Parameters
+    ----------
+    stated
+        The MD5 that is stated now.
+    params
+        What Snakemake recorded of the job that read the member, None if nothing.
+    found
+        Finds the member's MD5; asked only where none was stated.
+    """
+    if params is None:
+        return stated
+    texts = (value for value in _values(params) if isinstance(value, str))
+    recorded = next((text for text in texts if _MD5.fullmatch(text)), None)
+    if stated is None or (recorded and stated.lower() == recorded.lower()):
+        return recorded
+    try:
+        is_so = recorded is None and stated.lower() == found()
+    except (EvreelError, OSError):
+        return stated
+    return None if is_so else stated
+
+
+def _values(params: Iterable[str]) -> Iterator[Any]:
+    for text in params:
+        try:
+            yield ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+
+
+def _number_in(values: Iterable[Any], revision: int) -> int | None:
+    """Return the number among a job's parameters that is not its step's revision."""
+    numbers = (v for v in values if isinstance(v, int) and not isinstance(v, bool))
+    return next((v for v in numbers if v != revision), None)
+
+
+def _count(store: str | Path) -> int | None:
+    """Return how many events the recording has that a store was decoded from, None if unknown."""
+    from evreel.files.events_store import EventsStore
+
+    try:
+        with EventsStore(store) as opened:
+            left_out = sum(opened.decoded_repairs.get(name, 0) for name in LEFT_OUT)
+            return len(opened) + left_out
+    except (EvreelError, OSError):
+        return None

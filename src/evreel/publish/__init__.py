@@ -1,0 +1,1 @@
+"""How a release is made: files compressed for others, what was found in them, the whole folder."""
