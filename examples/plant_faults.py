@@ -632,6 +632,21 @@ def named_annotator(bed: Bed) -> None:
     build(plan, folder, name="named", version="1.0", licence="CC0-1.0", recordings=rows)
 
 
+@plants(identifying="anonymous/sidecars/monday.biases.txt")
+def named_camera(bed: Bed) -> None:
+    """Build an anonymous release with a sidecar that names the camera."""
+    store, biases = bed.sound / "monday_1.h5", bed.sound / "biases.txt"
+    write_store(store, np.arange(2_000) * 151)
+    biases.write_text("bias_diff_on 325\nserial_number 00001621\n", encoding="utf-8")
+    plan = [
+        PlanEntry("train/events/monday.h5", store, "events", "monday", "train"),
+        PlanEntry("sidecars/monday.biases.txt", biases, "sidecars", "monday", "train"),
+    ]
+    rows, config = {"monday": {"split": "train"}}, {"release": {"anonymous": True}}
+    about = {"name": "anonymous", "version": "1.0", "licence": "CC0-1.0"}
+    build(plan, bed.folder / "anonymous", recordings=rows, config=config, **about)
+
+
 def main() -> None:
     """Read the argument and plant the faults."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -28,6 +28,7 @@ STEP_REVISIONS: Mapping[str, int] = {
     "features": 5,
     "feature_boxes": 1,
     "publish": 1,
+    "recipe": 1,
     "release": 7,
 }
 """One integer per step, raised when its output changes; the workflow passes it as a parameter."""

@@ -224,8 +224,8 @@ def test_plan__has_every_file_of_a_recording_and_no_other():
 
 
 def test_plan__has_each_job_and_names_annotations_without_people_so():
-    def planned(*include):
-        config = CONFIG | {"release": CONFIG["release"] | {"include": list(include)}}
+    def planned(*include, **settings):
+        config = CONFIG | {"release": CONFIG["release"] | {"include": list(include)} | settings}
         row = {"id": "a", "source": "a.raw", "split": "val", "rois": "1.xml\n2.zip"}
         plan = release_plan(DataSet(read(Config, config), {"a": row}))
         return [(row["path"], row["source"], row["kind"]) for row in plan]
@@ -233,7 +233,10 @@ def test_plan__has_each_job_and_names_annotations_without_people_so():
     paths = [("annotations/a.rois.xml", "1.xml"), ("annotations/a.rois.2.zip", "2.zip")]
     for kind in ("annotations", "anonymous_annotations"):
         assert planned(kind) == [(*path, kind) for path in paths]
-    assert planned("sidecars") == []
+    for kind in ("annotations", "anonymous_annotations"):
+        of_nobody = [(*path, "anonymous_annotations") for path in paths]
+        assert planned(kind, anonymous=True) == of_nobody
+    assert planned("sidecars") == planned("sidecars", anonymous=True) == []
     both = CONFIG["release"] | {"include": ["annotations", "anonymous_annotations"]}
     assert list(all_contradictions(read(Config, CONFIG | {"release": both}))) == [
         (("release", "include"), "annotations or anonymous_annotations; both are given")

@@ -31,6 +31,7 @@ from evreel.dataset.plan import (
     released_files,
     working_files,
 )
+from evreel.dataset.recipe import recipe_texts
 from evreel.dataset.settings import (
     AcquireSettings,
     AnnotateSettings,
@@ -64,6 +65,7 @@ from evreel.outputs import (
 from evreel.provenance import STEP_REVISIONS
 from evreel.publish.standing import forget_changed
 from evreel.release.content import role_of
+from evreel.release.recipe import WRITTEN
 from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
 

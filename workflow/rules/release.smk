@@ -94,6 +94,22 @@ rule publish_features:
         "../../scripts/publish.py"
 
 
+rule recipe:
+    """What makes the release again, for those who have its recordings."""
+    output:
+        expand("<results>/recipe/{file}", file=WRITTEN),
+    log:
+        "<logs>/recipe.log",
+    localrule: True
+    conda:
+        "../../envs/evreel.yaml"
+    params:
+        recipe=of_dataset(recipe_texts),
+        revision=revision("recipe"),
+    script:
+        "../../scripts/recipe.py"
+
+
 rule release_plan:
     """Which file goes where in the release."""
     output:

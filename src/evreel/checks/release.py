@@ -33,10 +33,14 @@ from evreel.checks.slices import drawn_labels
 from evreel.checks.splits import listed_names
 from evreel.errors import EvreelError, ReleaseError
 from evreel.layout import EVENTS, OF_BOXES, SAMPLES, SLICES
+from evreel.release.anonymous import is_anonymous, kept_words
 from evreel.release.content import ANNOTATED_KINDS, MADE_KINDS, has_boxes, is_annotated
+from evreel.release.identity import words_of_machine
 from evreel.release.manifest import MANIFEST, SUMS, Manifest, parse_manifest
 from evreel.release.origins import Made
 from evreel.release.overlap import same_source
+from evreel.release.recipe import awaited
+from evreel.release.search import Found, Unsearched, search
 from evreel.samples.tables import Assigned, read_samples_table
 
 error, warning = checks_of("release")
@@ -187,6 +191,24 @@ def people(files: Iterable[Entry]) -> Iterator[Placed]:
         )
 
 
+@error(
+    "identifying",
+    "What tells who made an anonymous release, in any byte of its files, also where it is "
+    "compressed: names, paths, hosts, e-mail addresses, serial numbers.",
+)
+def identifying(found: Iterable[Found | Unsearched]) -> Iterator[Placed]:
+    """Name what a search for it has found; a file that cannot be searched may have it too."""
+    for one in found:
+        if isinstance(one, Unsearched):
+            problem = f"{one.problem}, so it may have what identifies; leave the file out"
+        else:
+            problem = (
+                f"has {one.what}, {short(one.text)}; remove it from what the file is made from, or "
+                "name it in release.anonymous_keep"
+            )
+        yield one.path, one.place, problem
+
+
 class _Form(NamedTuple):
     """A path with ``<id>`` in place of the recording's id, and the kind of such files."""
 
@@ -231,9 +253,12 @@ class Release:
         gone = self.not_looked_at = 0
         own = {file.path for file in folder.maps}
         known = {prefix + name for name in (MANIFEST, *SUMS.values())} | own
+        to_make = awaited(self._manifest, lambda path: is_file(root / path))
         for listed in self._manifest.files:
             file = Entry(root / listed.path, prefix + listed.path)
             known.add(file.path)
+            if listed.path in to_make:
+                continue
             if not file.is_file:
                 gone += 1
                 problem = "is missing, but the manifest lists it"
@@ -312,6 +337,14 @@ class Release:
         yield from findings(n_events, recordings, stores.values())
         yield from findings(made_from, self._origins(), recordings or None)
         yield from findings(people, self._annotations)
+        if is_anonymous(self._root) and not self.looked:
+            words, keep = words_of_machine(), kept_words(self._root)
+            yield from findings(identifying, search(self._all_files(), words, keep))
+
+    def _all_files(self) -> Iterator[tuple[str, Path]]:
+        for place in sorted(self._root.rglob("*")):
+            if is_file(place):
+                yield self._prefix + place.relative_to(self._root).as_posix(), place
 
     def _origins(self) -> Iterator[Made]:
         paths = {file.path for file in self._manifest.files}

@@ -1044,7 +1044,7 @@ def feature_boxes(options: Options) -> int:
     output("DIR"),
     settings(
         "ReleaseSettings",
-        without=("include",),
+        without=("include", "data"),
         defaults={"name": "DIR's name", "version": "1.0", "licence": "NOASSERTION"},
     ),
     labels("names in the order of their numbers"),
@@ -1075,13 +1075,49 @@ def release(options: Options) -> int:
 def verify(options: Options) -> int:
     """Verify a release; 1 where a file differs."""
     from evreel import steps
+    from evreel.release.recipe import to_be_made
 
     with _bar(options, "verify", "B") as progress:
         found = steps.verify(options.folder, progress=progress)
     problems = f"{len(found)} problem{'s' * (len(found) > 1)}"
     summary = problems if found else "every file is as its manifest says"
+    if not found and (n := to_be_made(options.folder)):
+        summary += f"; {n} more are to be made: evreel rebuild"
     print(*found, f"{options.folder}: {summary}", sep="\n")
     return 1 if found else 0
+
+
+@command(
+    "Make the data that a recipe, a release without its data, leaves out.",
+    option("folder", metavar="RECIPE", type=Path),
+    output("DIR"),
+    option("--recordings", metavar="DIR", type=Path, help="folder with the recordings"),
+    option("--cores", metavar="N", type=_at_least_1, default=1, help="cores to use; 1"),
+    option(
+        "--work",
+        metavar="DIR",
+        type=Path,
+        help="where to work, and what then stays; else beside the output, and removed in the end",
+    ),
+    option(
+        "--snakefile",
+        metavar="FILE",
+        type=Path,
+        help="evreel's workflow, if this evreel is not in a checkout",
+    ),
+)
+def rebuild(options: Options) -> int:
+    """Make a release from a recipe."""
+    from evreel import steps
+
+    with _bar(options, "rebuild", "B") as progress:
+        steps.rebuild(
+            options.folder,
+            options.output,
+            **_given(options, "recordings", "cores", "work", "snakefile"),
+            progress=progress,
+        )
+    return 0
 
 
 @command(

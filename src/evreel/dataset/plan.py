@@ -6,6 +6,7 @@ import functools
 from pathlib import PurePosixPath
 
 from evreel.dataset.dataset import DataSet
+from evreel.dataset.recipe import recipe_rows
 from evreel.release.content import ANONYMOUS, files_of
 
 PUBLISHED = "published"
@@ -17,8 +18,8 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
     """Return a row per file of a release: path in it, source, kind, id, split."""
     include = dataset.config.release.include
     # What a kind of files is called in the plan.
-    kinds = {name: name for name in include}
-    if ANONYMOUS in include:
+    kinds: dict[str, str] = {name: name for name in include}
+    if ANONYMOUS in include or (dataset.config.release.anonymous and "annotations" in include):
         kinds["annotations"] = ANONYMOUS
     rows = [
         {
@@ -42,6 +43,8 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
     if "samples" in include and dataset.cut:
         table = {"path": "samples.tsv", "source": f"{dataset.results}/samples.tsv"}
         rows.append(table | {"kind": "samples"})
+    if dataset.config.release.data == "none":
+        rows += [row | {"kind": "recipe"} for row in recipe_rows(dataset)]
     return rows
 
 

@@ -756,6 +756,27 @@ class ReleaseSettings(PublishSettings, Named):
         "anonymous_annotations instead of annotations leaves them out.",
         unique=True,
     )
+    data: Literal["all", "none"] = setting(
+        "all",
+        "none: a recipe, for recordings whose licence forbids copies. It has labels, splits, "
+        "config, and digests of all files, and leaves it to those who have the recordings to make "
+        "the others: `evreel rebuild`.",
+        help="Whether the release has its data, or is a recipe.",
+    )
+    anonymous: bool = setting(
+        False,
+        "For double-blind review: leaves out authors, citation and page of the data set, sources "
+        "of recordings, people and hosts in annotations, and what headers of recordings say of "
+        "cameras, machines and people. Every byte is searched for what may be left, and anything "
+        "found stops the release.",
+    )
+    anonymous_keep: tuple[str, ...] = setting(
+        (),
+        "Texts that an anonymous release may have, though they are somebody's or something's "
+        "name: an account called like a label.",
+        unique=True,
+        metavar="A,B,…",
+    )
     tolerate: tuple[str, ...] = setting(
         (),
         "Checks whose errors do not stop the release; [checks.md](checks.md) lists them. What "
@@ -770,6 +791,15 @@ class ReleaseSettings(PublishSettings, Named):
 
         if ANONYMOUS in self.include and "annotations" in self.include:
             yield ("include",), f"annotations or {ANONYMOUS}; both are given"
+        if self.data == "none" and (self.anonymous or ANONYMOUS in self.include):
+            problem = (
+                "none is a recipe, which has the annotations as they are: what is made from others "
+                "has other bytes. Remove people from the files themselves first, and release them "
+                "as annotations, without anonymous"
+            )
+            yield ("data",), problem
+        if self.anonymous_keep and not self.anonymous:
+            yield ("anonymous_keep",), "has an effect only with anonymous: true"
         if self.tolerate:  # else the checks, and HDF5 with them, are not needed
             yield from self._unknown_checks()
         if self.licence_file is None:

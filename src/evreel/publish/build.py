@@ -51,7 +51,7 @@ from evreel.release.origins import RECORDING, Made, mixtures
 from evreel.samples.splits import SPLITS
 from evreel.samples.tables import Assigned, read_samples_table
 
-PEOPLES_KINDS = ("annotations", ANONYMOUS, "sidecars")
+PEOPLES_KINDS = ("annotations", ANONYMOUS, "recipe", "sidecars")
 """Kinds of files that people make and may edit."""
 
 _LIBRARIES = (
@@ -131,6 +131,7 @@ def build(
     recordings: Mapping[str, Mapping[str, str]] | None = None,
     dataset: Mapping[str, Any] | None = None,
     acquired: Mapping[str, str] | None = None,
+    clean: Callable[[Path, str], bool] | None = None,
     judge: Callable[[Report], None] | None = None,
     links: Links | None = None,
     progress: Progress = silent,
@@ -171,6 +172,9 @@ def build(
     acquired
         Recording → ``sha256:…`` of the recording itself, which its events store must have been
         decoded from, where that is known.
+    clean
+        Takes a file that is in place, and its kind in the plan; replaces it by a copy without what
+        is to be left out, and returns whether it had any.
     judge
         Takes what the checks found, and raises if there is to be no release. Without it, nothing
         is checked.
@@ -231,6 +235,10 @@ def build(
     for of in sources:
         entry = of.entry
         file, stays = _placed(of, folder / entry.path, links)
+        if clean is not None and clean(folder / entry.path, entry.kind):
+            size, digests = digests_of(pieces(folder / entry.path))
+            file = replace(file, size=size, md5=digests["md5"], sha256=digests["sha256"])
+            stays = False
         if entry.kind == "events" and entry.id and of.record and of.record.is_unverified:
             told.setdefault(entry.id, {})["source_checksum"] = "none"
         if entry.id in told and entry.path.endswith(BOXES_SUFFIX):

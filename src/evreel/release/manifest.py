@@ -87,6 +87,8 @@ class ListedFile:
     source_sha256
         Digest of the file that the plan named, which others may have been made from; empty if its
         bytes were kept.
+    withheld
+        Whether the release leaves it to others to make, as a recipe does.
     """
 
     path: str
@@ -97,6 +99,7 @@ class ListedFile:
     id: str = ""
     split: str = ""
     source_sha256: str = ""
+    withheld: bool = False
 
     @property
     def original(self) -> str:
@@ -339,7 +342,10 @@ def manifest_bytes(manifest: Manifest) -> bytes:
         "recordings": {
             id_: dict(sorted(row.items())) for id_, row in sorted(manifest.recordings.items())
         },
-        "files": [asdict(file) for file in sorted(manifest.files, key=lambda file: file.path)],
+        "files": [
+            {key: fact for key, fact in asdict(file).items() if fact or key != "withheld"}
+            for file in sorted(manifest.files, key=lambda file: file.path)
+        ],
     }
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -439,9 +445,11 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _entry_problem(entry: Any) -> str | None:
     """Return what is wrong with the form of a manifest's entry, or None."""
-    names = list(ListedFile.__dataclass_fields__)
-    if not isinstance(entry, dict) or sorted(entry) != sorted(names):
+    *names, may_have = ListedFile.__dataclass_fields__
+    if not isinstance(entry, dict) or sorted({*entry} - {may_have}) != sorted(names):
         return f"its keys are not {', '.join(names)}"
+    if entry.get(may_have, True) is not True:
+        return f"its {may_have} is not true"
     for name in names:
         if name != "size" and not isinstance(entry[name], str):
             return f"its {name} is not text"

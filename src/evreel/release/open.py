@@ -527,6 +527,12 @@ class _Folder:
         except OSError as error:
             raise self._error(file, f"cannot be read: {error.strerror}") from error
         if size is None:
+            if file.withheld:
+                raise ReleaseError(
+                    f"{file.path} is to be made: this release is a recipe",
+                    path=self.root,
+                    hint="Run evreel rebuild with the recordings, and open what it makes.",
+                )
             raise self._error(file, "is missing, but the manifest lists it")
         if size != file.size:
             raise self._error(file, f"has {size:,} bytes; the manifest says {file.size:,}")

@@ -21,6 +21,7 @@ from evreel.release.manifest import (
     sums_bytes,
 )
 from evreel.release.origins import Made, mixtures
+from evreel.release.recipe import awaited
 
 
 @dataclass(frozen=True, order=True)
@@ -49,7 +50,8 @@ def verify(folder: str | Path, *, progress: Progress = silent) -> list[Differenc
     All differences, by path: files that are missing, do not belong, or have another size or other
     bytes; links that lead out (they are never followed) or nowhere; a manifest or checksums that
     were changed; files that were made from others than those they are released with. Empty if the
-    release is unchanged. If the manifest cannot be trusted, files are checked against the
+    release is unchanged. A recipe has none of the files that it leaves to be made, or all. If the
+    manifest cannot be trusted, files are checked against the
     checksums.
 
     Raises
@@ -64,6 +66,9 @@ def verify(folder: str | Path, *, progress: Progress = silent) -> list[Differenc
     found = _walk(root, findings)
     expected, manifest = _expected(found, findings)
     if expected is not None:
+        if manifest is not None:
+            for path in awaited(manifest, found.__contains__):
+                del expected[path]
         findings += _compare(expected, found, progress, {f.path for f in findings})
     if manifest is not None:
         findings += _misfits(manifest, found, {f.path for f in findings})

@@ -46,6 +46,7 @@ from evreel.steps.play import play
 from evreel.steps.preview import preview
 from evreel.steps.publish import publish
 from evreel.steps.qa import qa
+from evreel.steps.recipe import rebuild, recipe
 from evreel.steps.release import release
 from evreel.steps.release_plan import release_plan
 from evreel.steps.samples import samples
@@ -115,6 +116,8 @@ __all__ = [
     "preview",
     "publish",
     "qa",
+    "rebuild",
+    "recipe",
     "release",
     "release_plan",
     "samples",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,13 @@ from evreel.dataset.settings import ReleaseSettings
 from evreel.errors import ReleaseError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import sha256
-from evreel.steps.common import LOG
+from evreel.release.content import ANONYMOUS
+from evreel.steps.common import LOG, named
 from evreel.text import size_text
 
 if TYPE_CHECKING:
-    from evreel.checks.finding import Report
+    from evreel.checks.finding import Finding, Report
+    from evreel.release.identity import Word
 
 
 def release(
@@ -43,7 +46,8 @@ def release(
         The release. An existing release is replaced as a whole, any other folder is not.
     settings
         Name, version and licence of the data set (``NOASSERTION`` if none is stated), how files
-        are compressed, and checks whose errors do not stop the release.
+        are compressed, whether it is anonymous or a recipe, and checks whose errors do not stop
+        the release.
     labels
         Label names in the order of their numbers.
     recordings
@@ -70,7 +74,9 @@ def release(
         If the plan is not valid, one of its files is missing, or a check finds an error.
     """
     from evreel.publish.build import Links, build, check_replaceable
+    from evreel.release.anonymous import clean_in_place, described, words_to_find
     from evreel.release.manifest import MANIFEST, read_plan
+    from evreel.release.recipe import told_as_recipe, withhold
 
     folder = Path(folder)
     text = None
@@ -90,20 +96,27 @@ def release(
         known.keep(entry.source.resolve())
     links = Links(known)
 
-    def judge(report: Report) -> None:
-        for finding in report.findings:
-            LOG.warning("%s", finding)
-        refused = [
-            finding
-            for finding in report.findings
-            if finding.severity == "error" and finding.check not in settings.tolerate
+    words: set[Word] | None = None
+    if settings.anonymous:
+        entries = [
+            replace(entry, kind=ANONYMOUS) if entry.kind == "annotations" else entry
+            for entry in entries
         ]
-        if refused:
-            raise ReleaseError(
-                f"checks found {len(refused)} errors, the first: {refused[0]}",
-                path=folder,
-                hint="The log has them all. Fix the data, or name the check in release.tolerate.",
-            )
+        words = words_to_find(entries, there.values(), dataset, recordings)
+        config, recordings, dataset = described(
+            config, recordings, dataset, settings.anonymous_keep
+        )
+    if settings.data == "none":
+        dataset = told_as_recipe(dataset, folder.name)
+
+    def judge(report: Report) -> None:
+        _refuse(report.findings, settings, folder)
+
+    def clean(path: Path, kind: str) -> bool:
+        counts = clean_in_place(path, kind, words or ())
+        if counts:
+            LOG.info("%s: left out%s", path.relative_to(scratch).as_posix(), named(counts))
+        return bool(counts)
 
     try:
         with atomic(folder) as (scratch,):
@@ -122,10 +135,15 @@ def release(
                 dataset=dataset,
                 config=config,
                 acquired=sums,
+                clean=None if words is None else clean,
                 judge=judge,
                 links=links,
                 progress=progress,
             )
+            if words is not None:
+                _refuse(_identifying(scratch, words, settings), settings, folder)
+            if settings.data == "none":
+                made = withhold(scratch)
     finally:  # what was read is remembered, whatever came of it
         links.settle()
         known.save()
@@ -133,8 +151,40 @@ def release(
         with atomic(stamp) as (written,):
             digest = sha256(folder / MANIFEST).removeprefix("sha256:")
             written.write_text(f"{digest}  {folder.name}/{MANIFEST}\n", encoding="utf-8")
-    size = sum(file.size for file in made.files)
-    LOG.info("%s: %d files, %s", folder.name, len(made.files), size_text(size))
+    here = [file for file in made.files if not file.withheld]
+    size = sum(file.size for file in here)
+    LOG.info("%s: %d files, %s", folder.name, len(here), size_text(size))
+
+
+def _refuse(found: Iterable[Finding], settings: ReleaseSettings, folder: Path) -> None:
+    """Log findings, and raise if one of them stops the release."""
+    found = list(found)
+    for finding in found:
+        LOG.warning("%s", finding)
+    refused = [
+        finding
+        for finding in found
+        if finding.severity == "error" and finding.check not in settings.tolerate
+    ]
+    if refused:
+        raise ReleaseError(
+            f"checks found {len(refused)} errors, the first: {refused[0]}",
+            path=folder,
+            hint="The log has them all. Fix the data, or name the check in release.tolerate.",
+        )
+
+
+def _identifying(
+    folder: Path, words: Collection[Word], settings: ReleaseSettings
+) -> Iterator[Finding]:
+    """Yield what a finished release has of what identifies: of its own files and cards, too."""
+    from evreel.checks.registry import findings
+    from evreel.checks.release import identifying
+    from evreel.release.search import search
+
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    within = ((path.relative_to(folder).as_posix(), path) for path in files)
+    yield from findings(identifying, search(within, words, settings.anonymous_keep))
 
 
 def _licence_text(path: str | Path) -> str:

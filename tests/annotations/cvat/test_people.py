@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from evreel.annotations.cvat import read_cvat
-from evreel.annotations.cvat.people import copy_without_people, people_in
+from evreel.annotations.cvat.people import copy_without_people, names_in, people_in
 from evreel.errors import AnnotationError
 from support import shared_file
 from support.annotations import by_frame
@@ -100,3 +100,15 @@ def test_real_project__loses_its_people_alone(tmp_path):
     assert copy_without_people(source, tmp_path / "b.xml")
     assert people_in(tmp_path / "b.xml").n == 0
     assert "Kim" not in (tmp_path / "b.xml").read_text(encoding="utf-8")
+
+
+def test_hosts__are_left_out_where_asked_for(tmp_path):
+    source, made = tmp_path / "a.xml", tmp_path / "b.xml"
+    url = "<segments><segment><id>1</id><url>http://cvat.lab.net:8080/1</url></segment></segments>"
+    source.write_text(of(url), encoding="utf-8")
+    assert people_in(source) == (0, 0)
+    assert names_in(source) == {"http://cvat.lab.net:8080/1"}
+    assert not copy_without_people(source, made)
+    assert copy_without_people(source, made, hosts=True)
+    text = source.read_text(encoding="utf-8")
+    assert made.read_text(encoding="utf-8") == text.replace("http://cvat.lab.net:8080/1", "")

@@ -19,6 +19,8 @@ from evreel.errors import AnnotationError, foreign
 NOBODY = "annotator"
 """Whom evreel's own files name, because a task has an owner."""
 _PERSON = re.compile(rb"(<(owner|assignee)(?:\s[^<>]*)?(?<!/)>)(.*?)(</\2\s*>)", re.DOTALL)
+_PERSON_OR_HOST = re.compile(_PERSON.pattern.replace(b"owner", b"owner|url"), re.DOTALL)
+"""Tasks and their jobs also state the address of the CVAT that they are in."""
 _TAG = re.compile(rb"<[^<>]*>")
 _END_OF_HEAD = re.compile(rb"</meta\s*>|<(?:track|image)[\s>]")
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
@@ -48,14 +50,27 @@ def people_in(path: str | Path) -> People:
     AnnotationError
         If it cannot be read, or is in UTF-16.
     """
-    path = Path(path)
+    said = _said(Path(path), _PERSON)
+    return People(len(said), sum(b"@" in b" ".join(each) for each in said))
+
+
+def names_in(path: str | Path) -> set[str]:
+    """Return what names people and hosts in an annotation: names, e-mail addresses, urls."""
+    said = _said(Path(path), _PERSON_OR_HOST)
+    return {text.decode("utf-8", "replace") for each in said for text in each}
+
+
+def _said(path: Path, pattern: re.Pattern[bytes]) -> set[tuple[bytes, ...]]:
+    """Return the texts of each element that a pattern finds; nothing if it is no export of CVAT."""
     if not _may_be_xml(path):
-        return People(0, 0)
+        return set()
     with open_xml(path) as (file, _):
         head = head_of(file, path)
-    said = {b" ".join(_TAG.sub(b" ", match[3]).split()) for match in _PERSON.finditer(head)}
-    said -= {b"", NOBODY.encode()}
-    return People(len(said), sum(b"@" in each for each in said))
+    found = set()
+    for match in pattern.finditer(head):
+        texts = (b" ".join(text.split()) for text in _TAG.split(match[3]))
+        found.add(tuple(text for text in texts if text not in (b"", NOBODY.encode())))
+    return found - {()}
 
 
 def _may_be_xml(path: Path) -> bool:
@@ -68,10 +83,17 @@ def _may_be_xml(path: Path) -> bool:
     return start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<", *_WIDE))
 
 
-def copy_without_people(source: str | Path, target: str | Path) -> bool:
+def copy_without_people(source: str | Path, target: str | Path, *, hosts: bool = False) -> bool:
     """Copy an annotation without the names and e-mail addresses in it; return whether it had any.
 
     Lines stay where they are. In a zip, all but the XML is copied as it is.
+
+    Parameters
+    ----------
+    source, target
+        The annotation, and the copy to make.
+    hosts
+        Whether the addresses of the CVAT that it was made with are left out too.
 
     Raises
     ------
@@ -79,12 +101,13 @@ def copy_without_people(source: str | Path, target: str | Path) -> bool:
         If it cannot be read, or is in UTF-16.
     """
     source, target = Path(source), Path(target)
-    if people_in(source).n == 0:
+    pattern = _PERSON_OR_HOST if hosts else _PERSON
+    if not _said(source, pattern):
         shutil.copyfile(source, target)
         return False
     if not is_zip(source):
         with source.open("rb") as file, target.open("wb") as made:
-            _copy(file, cast(BinaryIO, made), source)
+            _copy(file, cast(BinaryIO, made), pattern, source)
         return True
     with open_xml(source) as (_, name):
         pass
@@ -102,7 +125,7 @@ def copy_without_people(source: str | Path, target: str | Path) -> bool:
                 copy.open(_as_in(member), "w", force_zip64=large) as outer,
             ):
                 if member.filename == name:
-                    _copy(cast(BinaryIO, inner), cast(BinaryIO, outer), source)
+                    _copy(cast(BinaryIO, inner), cast(BinaryIO, outer), pattern, source)
                 else:
                     shutil.copyfileobj(inner, outer)
     return True
@@ -114,9 +137,9 @@ def _as_in(member: zipfile.ZipInfo) -> zipfile.ZipInfo:
     return made
 
 
-def _copy(file: BinaryIO, made: BinaryIO, path: Path) -> None:
+def _copy(file: BinaryIO, made: BinaryIO, pattern: re.Pattern[bytes], path: Path) -> None:
     head = head_of(file, path)
-    made.write(_PERSON.sub(lambda match: match[1] + b"\n" * match[3].count(b"\n") + match[4], head))
+    made.write(pattern.sub(lambda match: match[1] + b"\n" * match[3].count(b"\n") + match[4], head))
     shutil.copyfileobj(file, made)
 
 
