@@ -527,7 +527,7 @@ def test_dry_run__says_why_each_job_runs(copied):
     run = snakemake(copied, "-n")
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", run.stdout, re.MULTILINE)
     why = {name: re.search(r"reason: (.*)", job)[1] for name, job in jobs}
-    assert set(why) == {"all", "annotate", "video", "release"}
+    assert set(why) == {"all", "annotate", "publish_slices", "video", "release"}
     assert "Missing output files: results/slices/one.h5" in why["annotate"]
     assert "Params have changed" in why["video"]
     assert "'ultrafast'" in why["video"]
