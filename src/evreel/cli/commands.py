@@ -1054,6 +1054,7 @@ def release(options: Options) -> int:
     """Build a release."""
     from evreel import steps
     from evreel.dataset.table import read_known
+    from evreel.recordings.prefetch import default_threads
 
     unless_given = {"name": options.output.name, "version": "1.0", "licence": "NOASSERTION"}
     with _bar(options, "release", "B") as progress:
@@ -1063,6 +1064,7 @@ def release(options: Options) -> int:
             settings_from(steps.ReleaseSettings, options, **unless_given),
             labels=options.labels,
             recordings=None if options.recordings is None else read_known(options.recordings),
+            threads=default_threads(),
             progress=progress,
         )
     return 0
