@@ -158,12 +158,33 @@ def test_record__that_cannot_be_read_is_none(published):
 
 def test_changed_file__is_forgotten_and_a_copy_is_not(published, tmp_path):
     place = published.with_suffix(".json")
-    assert list(forget_changed([str(published), str(tmp_path / "none.h5")])) == []
+    made_from = (str(published), str(tmp_path / "made_from.h5"))
+    assert list(forget_changed([made_from, (str(tmp_path / "none.h5"), "none.h5")])) == []
     os.utime(published)  # as `cp -r` does
-    assert list(forget_changed([str(published)])) == []
+    assert list(forget_changed([made_from])) == []
     assert place.stat().st_mtime_ns >= published.stat().st_mtime_ns, "it is not read at each start"
     with published.open("r+b") as file:
         file.write(b"\0")
-    (said,) = forget_changed([str(published)])
+    (said,) = forget_changed([made_from])
     assert said == f"{published}: was changed after it was made; it will be made again"
     assert not place.exists()
+
+
+def test_changed_file__that_is_the_one_it_was_made_from_is_forgotten_as_both(published, tmp_path):
+    made_from = tmp_path / "made_from.h5"
+    os.link(published, made_from)  # as a fast release does
+    with published.open("r+b") as file:
+        file.write(b"\0")
+    (said,) = forget_changed([(str(published), str(made_from))])
+    assert said.endswith(f"; it and {made_from}, which is the same file, will be made again")
+    assert not made_from.exists()
+
+
+def test_copied_file__where_nothing_may_be_written_is_not_said_to_be_gone(published, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    os.utime(published)
+    monkeypatch.setattr(os, "utime", refuse)
+    assert list(forget_changed([(str(published), "none.h5")])) == []
+    assert published.with_suffix(".json").exists()

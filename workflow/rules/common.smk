@@ -182,7 +182,9 @@ try:
             logger.warning(doubt)
         for path in outdated(DATASET, MEMORY, is_unknown):
             logger.warning(f"{path}: {age(path)}")
-        for changed_file in forget_changed(published_files(DATASET)):
+        for changed_file in forget_changed(
+            zip(published_files(DATASET), working_files(DATASET))
+        ):
             logger.warning(changed_file)
         if gone := forget_release(DATASET, MEMORY):
             logger.warning(gone)
