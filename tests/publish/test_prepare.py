@@ -146,14 +146,22 @@ def test_record__of_a_file_that_was_changed_is_an_error_that_says_what_to_do(pub
     assert record is not None
 
 
-def test_record__that_cannot_be_read_is_none(published):
+def test_record__that_is_none_of_ours_is_none(published):
     place = published.with_suffix(".json")
-    value = json.loads(place.read_bytes())
-    for content in (b"", b"{}", b"[1]", b"\xff", json.dumps({**value, "size": 1, "x": 1}).encode()):
+    for content in (b"", b"{}", b"[1]", b"\xff", b'{"layout": "mine"}'):
         place.write_bytes(content)
         assert Record.beside(published) is None
-    place.write_text(json.dumps(value | {"layout_version": 0}))
-    assert Record.beside(published) is None
+
+
+def test_record__that_is_damaged_is_an_error_that_says_how_to_go_on(published):
+    place = published.with_suffix(".json")
+    whole = place.read_bytes()
+    value = json.loads(whole)
+    changed = ({**value, "size": 1, "x": 1}, value | {"layout_version": 0})
+    for content in (whole[:200], *(json.dumps(one).encode() for one in changed)):
+        place.write_bytes(content)
+        with pytest.raises(ReleaseError, match=r"json: cannot be read as the record of .* Remove"):
+            Record.beside(published)
 
 
 def test_changed_file__is_forgotten_and_a_copy_is_not(published, tmp_path):
