@@ -50,7 +50,7 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
-from evreel.dataset.stated import settled_count, settled_member
+from evreel.dataset.stated import as_recorded_now, settled_count, settled_member
 from evreel.dataset.stated import verified as verified_or_stated
 from evreel.dataset.watching import Estimate, Watch, note_signals, planned
 from evreel.errors import EvreelError
@@ -113,6 +113,32 @@ def recorded(path):
         return None
 
 
+def acquired_files(dataset):
+    """Yield (path, what `evreel.steps.acquire` takes) of each recording and archive."""
+    for id_ in dataset.recordings:
+        yield dataset.recording_file(id_), dataset.acquired(id_)
+    for name in dataset.archives:
+        yield f"{dataset.results}/archives/{name}", dataset.acquired_archive(name)
+
+
+def keep_acquired(dataset):
+    """Let Snakemake know what an earlier version acquired, so that it is not acquired again."""
+    for path, wanted in acquired_files(dataset):
+        params = recorded(path)
+        if params is not None:
+            args = params, str(ACQUIRED), STEP_REVISIONS["acquire"]
+            now = as_recorded_now(path, wanted, *args)
+            if now is not None:
+                rerecord(path, now)
+
+
+def rerecord(path, params):
+    """Replace the parameters that Snakemake recorded of a file's job."""
+    record = record_of(path)
+    known = json.loads(record.read_bytes()) | {"params": params}
+    record.write_text(json.dumps(known), encoding="utf-8")
+
+
 @functools.cache
 def released():
     """Return what releases found out about the recordings."""
@@ -150,11 +176,15 @@ try:
     check_folder(Path(DATASET.results))
     if workflow.is_main_process:
         check_writable(KNOWN.parent)
+        if not ACQUIRED.exists():
+            keep_acquired(DATASET)
         for doubt in check_inputs(DATASET, MEMORY):
             logger.warning(doubt)
         for path in outdated(DATASET, MEMORY, is_unknown):
             logger.warning(f"{path}: {age(path)}")
-        for changed_file in forget_changed(published_files(DATASET)):
+        for changed_file in forget_changed(
+            zip(published_files(DATASET), working_files(DATASET))
+        ):
             logger.warning(changed_file)
         if gone := forget_release(DATASET, MEMORY):
             logger.warning(gone)

@@ -74,6 +74,37 @@ def verified(
     return {**now, "again": True} if now == recorded else now
 
 
+def as_recorded_now(
+    path: str | Path, wanted: Mapping[str, Any], params: Iterable[str], notes: str, revision: int
+) -> list[str] | None:
+    """Return the parameters of a job that acquired a source, as they are recorded now.
+
+    Earlier versions recorded each thing that was stated by itself. Their results would be acquired
+    again, and with them all that was made of them.
+
+    Parameters
+    ----------
+    path
+        What was acquired.
+    wanted
+        What `evreel.steps.acquire` takes.
+    params
+        What Snakemake recorded of the job.
+    notes, revision
+        Where jobs keep their notes, and the revision of the step.
+
+    Returns
+    -------
+    None if they are in this form, or of anything else than what is stated now.
+    """
+    stated = Stated.of(wanted)
+    given = {wanted.get(name) for name in ("source", "member_md5", "page", *Stated._fields)}
+    if not Path(path).exists() or {*params} != {repr(value) for value in (*given, None, revision)}:
+        return None
+    statement = {**stated._asdict(), "changed": None, "again": False}
+    return sorted(repr(value) for value in (notes, wanted["source"], revision, statement))
+
+
 def _is_statement(value: Any) -> bool:
     return isinstance(value, dict) and {*Stated._fields, "changed", "again"} == {*value}
 

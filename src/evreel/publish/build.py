@@ -424,6 +424,24 @@ def _facts(sources: Sequence[_Source], labels: Mapping[int, str]) -> list[Record
     return facts
 
 
+def made_ready_otherwise(
+    plan: Sequence[PlanEntry], compression: Compression, gzip_level: int
+) -> int:
+    """Return how many files of a plan stay as they were made ready, compressed otherwise.
+
+    Raises
+    ------
+    ReleaseError
+        If one was changed after it was made ready.
+    """
+    records = (Record.beside(entry.source.resolve()) for entry in plan)
+    ready = [record for record in records if record is not None]
+    if compression == "fast":
+        return sum(record.compression != "fast" for record in ready)
+    portable = [record for record in ready if record.compression == "portable"]
+    return sum(record.gzip_level != gzip_level for record in portable)
+
+
 def check_replaceable(folder: Path) -> None:
     """Raise `ReleaseError` if a folder contains something that is not a release."""
     if folder.is_dir() and any(folder.iterdir()) and not is_release(folder):
