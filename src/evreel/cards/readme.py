@@ -14,11 +14,12 @@ from evreel.cards.huggingface import front_matter
 from evreel.cards.index import INDEX
 from evreel.cards.page import INDEX as PAGE
 from evreel.cards.page.numbers import duration
-from evreel.cards.told import Told
+from evreel.cards.told import Told, left_out
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP
 from evreel.release.example import EXAMPLE
 from evreel.release.facts import Totals
 from evreel.release.manifest import MANIFEST, SUMS, ListedFile, kind_of
+from evreel.release.recipe import MAKING
 from evreel.text import size_text
 
 README = "README.md"
@@ -193,6 +194,8 @@ def _feature(told: Told, name: str) -> list[str]:
 def _loading(told: Told) -> Iterator[str]:
     """Yield how the files are loaded: a few lines for the kind of files that most people want."""
     yield "## Load it"
+    if told.is_recipe:
+        yield f"First make the data: [`{MAKING}`]({MAKING}) says how."
     yield (
         f"In this folder, with what `pip install h5py numpy{_plugin(told)}` brings; `{EXAMPLE}` "
         "has more:"
@@ -257,7 +260,7 @@ def _content(told: Told) -> Iterator[str]:
         [
             [
                 f"`{folder}/`",
-                ", ".join(sorted({file.kind for file in inside} - {""})),
+                "; ".join(filter(None, (_kinds(inside), left_out(inside)))),
                 f"{len(inside):,}",
                 size_text(sum(file.size for file in inside)),
             ]
@@ -281,6 +284,10 @@ def _content(told: Told) -> Iterator[str]:
         "each recording",
     ]
     yield "\n".join(lines)
+
+
+def _kinds(files: Sequence[ListedFile]) -> str:
+    return ", ".join(sorted({file.kind for file in files} - {""}))
 
 
 def _reading(told: Told) -> Iterator[str]:

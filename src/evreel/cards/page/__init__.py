@@ -24,12 +24,13 @@ from evreel.cards.page.data import (
 from evreel.cards.page.markup import Markup, clean, joined, name, table, tag
 from evreel.cards.page.numbers import count, duration, rounded
 from evreel.cards.page.plots import colour, figures
-from evreel.cards.told import Told
+from evreel.cards.told import Told, left_out
 from evreel.layout import OF_BOXES
 from evreel.release.example import EXAMPLE
 from evreel.release.facts import BINS, Totals
 from evreel.release.licences import address_of
-from evreel.release.manifest import MANIFEST, SUMS
+from evreel.release.manifest import MANIFEST, SUMS, ListedFile
+from evreel.release.recipe import MAKING
 from evreel.samples.tables import Assigned
 from evreel.text import size_text
 from evreel.video.canvas import Theme
@@ -167,7 +168,8 @@ def _tiles(told: Told) -> Iterator[Markup]:
         yield _tile("Samples", count(sum(total.samples.values())))
     if told.labels:
         yield _tile("Classes", count(len(told.labels)))
-    yield _tile("Data", size_text(size), _counted(len(told.files), "file"))
+    files = [_counted(len(told.files), "file"), left_out(told.files)]
+    yield _tile("Data", size_text(size), ", ".join(filter(None, files)))
 
 
 def _tile(what: str, values: str | list[str], more: str = "") -> Markup:
@@ -314,18 +316,20 @@ _CONTENTS = {
 def _contents(told: Told) -> Markup:
     """Return the table of what files there are: how many, and how large."""
     made = {name: of for one in told.facts for name, of in one.features.items()}
-    found: dict[tuple[str, str], list[int]] = {}
+    found: dict[tuple[str, str], list[ListedFile]] = {}
     for file in told.files:
         feature = PurePosixPath(file.path).parent.name if file.kind == "features" else ""
         kind = "boxes" if file.path.endswith(OF_BOXES) and file.kind != "features" else file.kind
-        found.setdefault((kind, feature), []).append(file.size)
+        found.setdefault((kind, feature), []).append(file)
     rows = []
-    for (kind, feature), sizes in sorted(found.items()):
+    for (kind, feature), files in sorted(found.items()):
         what = _CONTENTS.get(kind, "")
         if feature in made:
             what = f"frames of {made[feature].representation}, {made[feature].dtype}"
+        what = "; ".join(filter(None, (what, left_out(files))))
         title = f"{kind}: {feature}" if feature else kind or "other files"
-        rows.append([name(title), name(what), count(len(sizes)), size_text(sum(sizes))])
+        size = sum(file.size for file in files)
+        rows.append([name(title), name(what), count(len(files)), size_text(size)])
     return table(
         ["Files", "What is in them", "Number", "Size"], rows, caption="What files there are"
     )
@@ -347,6 +351,8 @@ def _use(told: Told) -> Iterator[Markup]:
     )
     plugin = "" if told.compression == "portable" else "; this release needs hdf5plugin as well"
     yield tag("h3", "Load")
+    if told.is_recipe:
+        yield tag("p", "First make the data: ", _link(MAKING, MAKING), " says how.")
     yield _code(code, "How to load it in Python")
     yield tag(
         "p",

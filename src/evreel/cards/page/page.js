@@ -237,8 +237,9 @@ const evreel = (() => {
       ["annotated", row.labelled && duration(row.labelled)], ...(columns || [])];
     block("Known of it", table(null, known.filter(([, text]) => text).map(([key, text]) => [name(key), name(text)]), "What is known of it", true));
     if (files) {
-      block("Files", make("ul", {}, files.map(([path, n]) =>
-        make("li", {}, make("a", { href: address(path) }, name(path)), ` ${size(n)}`))));
+      block("Files", make("ul", {}, files.map(([path, n, withheld]) =>
+        make("li", {}, withheld ? name(path) : make("a", { href: address(path) }, name(path)),
+          ` ${size(n)}${withheld ? ", not in the recipe" : ""}`))));
     }
     return make("div", { class: "details" }, parts);
   }
