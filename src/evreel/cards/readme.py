@@ -110,6 +110,9 @@ def _numbers(told: Told) -> Iterator[str]:
     columns = dict(told.splits)
     if len(columns) != 1:
         columns["all"] = told.totals
+    always = ["recordings"]
+    if any(one.events for one in told.facts):
+        always += ["events", "duration"]
     rows: list[list[str]] = [
         [name, *values]
         for name, values in (
@@ -121,7 +124,7 @@ def _numbers(told: Told) -> Iterator[str]:
             ("tracks", [f"{sum(of.tracks.values()):,}" for of in columns.values()]),
             ("samples", [f"{sum(of.samples.values()):,}" for of in columns.values()]),
         )
-        if name in ("recordings", "events", "duration") or set(values) - {"0", "0 s"}
+        if name in always or set(values) - {"0", "0 s"}
     ]
     yield "## In numbers"
     yield _table(["", *columns], rows)

@@ -418,9 +418,10 @@ def _facts(sources: Sequence[_Source], labels: Mapping[int, str]) -> list[Record
     for id_ in sorted(parts):
         empty = {"events": None, "labelled_us": None, "boxes": None, "samples": None}
         one = RecordingFacts.read({"id": id_} | empty | parts[id_])
-        if id_ in boxes and one.events is not None:
+        if id_ in boxes:
+            duration_us = None if one.events is None else one.events.duration_us
             try:
-                counted = box_facts(read_boxes(boxes[id_]), labels, one.events.duration_us)
+                counted = box_facts(read_boxes(boxes[id_]), labels, duration_us)
                 one = replace(one, boxes=counted)
             except EvreelError:
                 pass  # the checks say what is wrong with them

@@ -208,7 +208,10 @@ def _splits(told: Told) -> Iterator[Markup]:
         ("Time of samples", lambda of: ""),
     ]
     total = told.totals
+    timed = any(one.events for one in told.facts)
     has = {
+        "Time": timed,
+        "Events": timed,
         "Annotated": total.labelled_us,
         "Boxes": total.boxes,
         "Objects": total.tracks,
@@ -255,6 +258,7 @@ def _classes(told: Told) -> Iterator[Markup]:
     if not told.labels and not total.boxes and not total.samples:
         yield tag("p", "No labels: this data set has recordings alone.", class_="note")
         return
+    timed = any(one.events for one in told.facts)
     labels = [*told.classes, *sorted({*total.boxes, *total.samples}.difference(told.classes))]
     shown_us: dict[str, float] = {}
     recordings: dict[str, int] = {}
@@ -269,7 +273,7 @@ def _classes(told: Told) -> Iterator[Markup]:
     sampled = _time_of_samples(told, lambda sample: sample.label)
     head, rows = ["Class", "Recordings"], []
     if total.boxes:
-        head += ["Boxes", "Objects", "Time with boxes"]
+        head += ["Boxes", "Objects", *(["Time with boxes"] if timed else [])]
     if total.samples:
         head.append("Samples")
     if told.samples:
@@ -279,7 +283,7 @@ def _classes(told: Told) -> Iterator[Markup]:
         cells = [joined([key, name(label)]), count(recordings.get(label, 0))]
         if total.boxes:
             cells += [count(of.get(label, 0)) for of in (total.boxes, total.tracks)]
-            cells.append(duration(round(shown_us.get(label, 0))))
+            cells += [duration(round(shown_us.get(label, 0)))] if timed else []
         if total.samples:
             cells.append(count(total.samples.get(label, 0)))
         if told.samples:
@@ -289,7 +293,7 @@ def _classes(told: Told) -> Iterator[Markup]:
     if len(rows) > _MOST_OPEN:
         found = tag("details", tag("summary", f"All {count(len(rows))} classes"), found)
     yield found
-    if total.boxes:
+    if total.boxes and timed:
         yield tag(
             "p",
             f"Time with boxes is counted in {BINS} parts of each recording.",

@@ -256,7 +256,7 @@ const evreel = (() => {
       svg.append(make("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y, y2: y }),
         make("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, text));
     }
-    svg.append(make("text", { x: LEFT, y: HEIGHT - 6 }, "0 s"), make("text", { x: WIDTH, y: HEIGHT - 6, "text-anchor": "end" }, duration(us)));
+    svg.append(make("text", { x: LEFT, y: HEIGHT - 6 }, "0 s"), make("text", { x: WIDTH, y: HEIGHT - 6, "text-anchor": "end" }, us ? duration(us) : "last box"));
     return svg;
   }
 
