@@ -51,7 +51,7 @@ def test_numbers__are_those_of_each_split_and_of_all():
     assert numbers["recordings"] == {"train": "1", "test": "0", "mixed": "1", "all": "2"}
     assert numbers["events"] == {"train": "3,000", "test": "0", "mixed": "2,000", "all": "5,000"}
     assert numbers["duration"]["all"] == "185 ms"
-    assert numbers["of it annotated"]["train"] == "70 ms"
+    assert numbers["annotated"]["train"] == "70 ms"
     assert numbers["tracks"]["all"] == "3"
     assert boxes["car"] == {"train": "30", "test": "0", "mixed": "0", "all": "30"}
     assert boxes["path"]["all"] == "5"
@@ -138,7 +138,7 @@ def test_making__tells_the_settings_that_say_something():
 
 
 def test_findings__are_told_up_to_a_limit():
-    assert "None was reported" in section(card(), "Known findings")
+    assert "None. `evreel check .`" in section(card(), "Known findings")
     findings = [
         Finding("warning", "frozen_box", f"train/slices/{k}.h5", "track 3", "is *still*")
         for k in range(MOST_FINDINGS + 2)

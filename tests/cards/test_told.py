@@ -87,6 +87,6 @@ def test_time_and_events__are_not_told_as_zero_if_there_are_none():
     splits = texts["index.html"].partition("<h3>Splits</h3>")[2].partition("</table>")[0]
     assert re.findall('scope="col">([^<]*)', splits) == [
         *("Split", "Recordings", "Annotated", "Boxes", "Objects", "Samples"),
-        "Time of samples",
+        "Time in samples",
     ]
     assert "Time with boxes" not in texts["index.html"]

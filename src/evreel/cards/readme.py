@@ -36,13 +36,13 @@ _HOW_TO_READ = {
     "boxes of windows": "Beside a feature with `…_bbox_first.npy`, boxes are in the order of its "
     "windows: window k has the rows `first[k]` to `first[k + 1]`, without the latter. "
     "`…_bbox.json` says whether these are all boxes or, of each track in a window, the last.",
-    "samples": "`samples.tsv` has a row a sample: recording, name, class, split. A recording whose "
-    "samples are of several splits lies in `mixed/`, so look for it in all of these folders. "
+    "samples": "`samples.tsv` has one row per sample: recording, name, class, split. A recording "
+    "whose samples belong to several splits is in the folder `mixed/`. "
     "In `samples/<recording>.h5`, `samples/start` and `samples/stop` are rows of the recording's "
     "events; in a feature's file, `samples/window_start` and `samples/window_stop` are the frames "
     "of a sample, and `samples/label` is the number of its class in `labels/name`.",
-    "slices": "That annotators looked and found nothing differs from that they did not look: the "
-    "slices' `labelled/start_us` and `labelled/stop_us` say where they looked.",
+    "slices": "`labelled/start_us` and `labelled/stop_us` of the slices say when annotators "
+    "looked. Within these times, no label means that there was nothing; outside, nobody looked.",
 }
 
 
@@ -50,8 +50,8 @@ _BEFORE_USE = {
     "data_use_cases": "Meant for",
     "data_limitations": "Known limits",
     "data_biases": "Biases",
-    "personal_sensitive_information": "Persons in the data",
-    "data_social_impact": "What may come of them",
+    "personal_sensitive_information": "Personal information",
+    "data_social_impact": "Social impact",
     "data_collection": "How they were collected",
     "data_annotation_protocol": "How they were labelled",
 }
@@ -119,7 +119,7 @@ def _numbers(told: Told) -> Iterator[str]:
             ("recordings", [f"{of.recordings:,}" for of in columns.values()]),
             ("events", [f"{of.events:,}" for of in columns.values()]),
             ("duration", [duration(of.duration_us) for of in columns.values()]),
-            ("of it annotated", [duration(of.labelled_us) for of in columns.values()]),
+            ("annotated", [duration(of.labelled_us) for of in columns.values()]),
             ("boxes", [f"{sum(of.boxes.values()):,}" for of in columns.values()]),
             ("tracks", [f"{sum(of.tracks.values()):,}" for of in columns.values()]),
             ("samples", [f"{sum(of.samples.values()):,}" for of in columns.values()]),
@@ -130,7 +130,7 @@ def _numbers(told: Told) -> Iterator[str]:
     yield _table(["", *columns], rows)
     if "mixed" in columns:
         yield (
-            "`mixed` are recordings whose samples are of several splits: each sample is counted in "
+            "The samples of a recording in `mixed` belong to several splits: each is counted in "
             "its own split, all else in `mixed`."
         )
     yield from _sensors(told)
@@ -200,8 +200,7 @@ def _loading(told: Told) -> Iterator[str]:
     if told.is_recipe:
         yield f"First make the data: [`{MAKING}`]({MAKING}) says how."
     yield (
-        f"In this folder, with what `pip install h5py numpy{_plugin(told)}` brings; `{EXAMPLE}` "
-        "has more:"
+        f"In this folder, after `pip install h5py numpy{_plugin(told)}`; `{EXAMPLE}` shows more:"
     )
     yield _code(_plain_lines(told))
     yield "Or with evreel, which finds files by recording, and boxes by window:"
@@ -272,7 +271,7 @@ def _content(told: Told) -> Iterator[str]:
         n_text=2,
     )
     lines = [
-        f"- [`{PAGE}`]({PAGE}): all this to look at, in a browser: plots, and each recording",
+        f"- [`{PAGE}`]({PAGE}): the same in a browser, with plots and each recording",
         f"- `{EXAMPLE}`: how to read all this with h5py and NumPy: `python {EXAMPLE}`",
         f"- `{INDEX}`: a row per recording, for pandas or polars; `{CROISSANT}`: what the data "
         "are, for programs",
@@ -362,7 +361,7 @@ def _findings(told: Told) -> Iterator[str]:
     """Yield what the checks found."""
     yield "## Known findings"
     if not told.findings:
-        yield "None was reported. `evreel check .` checks again."
+        yield "None. `evreel check .` checks again."
         return
     lines = [f"- {_text(str(finding))}" for finding in told.findings[:MOST_FINDINGS]]
     if more := len(told.findings) - len(lines):
@@ -383,10 +382,10 @@ def _licence_and_citation(told: Told) -> Iterator[str]:
 
 
 def _verifying() -> Iterator[str]:
-    yield "## Is it whole?"
-    yield "With evreel, which also finds what does not belong:"
+    yield "## Verify it"
+    yield "With evreel, which also finds files that do not belong here:"
     yield "    evreel verify ."
-    yield "Without it, in this folder:"
+    yield "Without evreel, in this folder:"
     yield (f"    md5sum --check --quiet {SUMS['md5']}\n    shasum -a 256 --check {SUMS['sha256']}")
 
 

@@ -7,6 +7,7 @@ lists the recordings, whose data and pictures are loaded as somebody gets to the
 from __future__ import annotations
 
 import importlib.resources
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from string import Template
@@ -106,7 +107,7 @@ def _header(told: Told) -> Iterator[Markup]:
         tag("p", _summary(told), class_="summary"),
     ]
     if about.get("description"):
-        text.append(tag("p", about["description"]))
+        text += [tag("p", part) for part in _paragraphs(about["description"])]
     people = [_person(who) for key in ("creators", "organizations") for who in about.get(key) or ()]
     if people:
         text.append(tag("p", *_between(people, ", "), class_="people"))
@@ -187,7 +188,7 @@ def _parts_of(told: Told) -> str:
 
 def _rate(total: Totals) -> str:
     return (
-        f"{rounded(total.events / total.duration_us * 1e6)} a second" if total.duration_us else ""
+        f"{rounded(total.events / total.duration_us * 1e6)} per second" if total.duration_us else ""
     )
 
 
@@ -205,7 +206,7 @@ def _splits(told: Told) -> Iterator[Markup]:
         ("Boxes", lambda of: count(sum(of.boxes.values()))),
         ("Objects", lambda of: count(sum(of.tracks.values()))),
         ("Samples", lambda of: count(sum(of.samples.values()))),
-        ("Time of samples", lambda of: ""),
+        ("Time in samples", lambda of: ""),
     ]
     total = told.totals
     timed = any(one.events for one in told.facts)
@@ -216,7 +217,7 @@ def _splits(told: Told) -> Iterator[Markup]:
         "Boxes": total.boxes,
         "Objects": total.tracks,
         "Samples": total.samples,
-        "Time of samples": told.samples,
+        "Time in samples": told.samples,
     }
     columns = [column for column in columns if has.get(column[0], True)]
     sampled = _time_of_samples(told, lambda sample: sample.split)
@@ -224,7 +225,7 @@ def _splits(told: Told) -> Iterator[Markup]:
     def row(split: str, of: Totals, title: Markup) -> list[str]:
         cells = [
             duration(sum(sampled.values()) if split == "" else sampled.get(split, 0))
-            if what == "Time of samples"
+            if what == "Time in samples"
             else text(of)
             for what, text in columns
         ]
@@ -235,12 +236,12 @@ def _splits(told: Told) -> Iterator[Markup]:
         ["Split", *(what for what, _ in columns)],
         rows,
         foot=row("", total, Markup("All")),
-        caption="What each split has",
+        caption="Numbers by split",
     )
     if "mixed" in told.splits:
         yield tag(
             "p",
-            "Samples of recordings in mixed are of several splits; they are counted in their own.",
+            "Samples of a recording in mixed belong to several splits; each is counted in its own.",
             class_="note",
         )
 
@@ -277,7 +278,7 @@ def _classes(told: Told) -> Iterator[Markup]:
     if total.samples:
         head.append("Samples")
     if told.samples:
-        head.append("Time of samples")
+        head.append("Time in samples")
     for label in labels:
         key = tag("span", class_="key", style=f"background:{colour(told, label)}")
         cells = [joined([key, name(label)]), count(recordings.get(label, 0))]
@@ -289,14 +290,14 @@ def _classes(told: Told) -> Iterator[Markup]:
         if told.samples:
             cells.append(duration(sampled.get(label, 0)))
         rows.append(cells)
-    found = table(head, rows, caption="What each class has")
+    found = table(head, rows, caption="Numbers by class")
     if len(rows) > _MOST_OPEN:
         found = tag("details", tag("summary", f"All {count(len(rows))} classes"), found)
     yield found
     if total.boxes and timed:
         yield tag(
             "p",
-            f"Time with boxes is counted in {BINS} parts of each recording.",
+            f"Time with boxes is rounded up to {BINS}ths of each recording.",
             class_="note",
         )
 
@@ -334,9 +335,7 @@ def _contents(told: Told) -> Markup:
         title = f"{kind}: {feature}" if feature else kind or "other files"
         size = sum(file.size for file in files)
         rows.append([name(title), name(what), count(len(files)), size_text(size)])
-    return table(
-        ["Files", "What is in them", "Number", "Size"], rows, caption="What files there are"
-    )
+    return table(["Files", "What is in them", "Number", "Size"], rows, caption="Files by kind")
 
 
 def _use(told: Told) -> Iterator[Markup]:
@@ -389,7 +388,7 @@ def _about(told: Told) -> Iterator[Markup]:
         if stated.get(key):
             yield tag("h3", title)
             texts = [stated[key]] if isinstance(stated[key], str) else stated[key]
-            yield from (tag("p", text) for text in texts)
+            yield from (tag("p", part) for text in texts for part in _paragraphs(text))
     yield tag("h3", "How it was made")
     yield tag(
         "p",
@@ -439,6 +438,11 @@ def _colours(told: Told) -> str:
 
     light, dark = rules("light"), rules("dark")
     return f":root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Return the paragraphs of a text, between which a line is empty."""
+    return [part for part in re.split(r"\n\s*\n", text.strip()) if part]
 
 
 def _address(path: str) -> str:
