@@ -305,10 +305,10 @@ def test_classes__beyond_a_screenful_are_closed_at_first():
 
 
 def test_description__keeps_its_paragraphs():
-    text = page(told(dataset={"description": "One\nline.\n\nTwo <b>.\n \n\n"}))[
+    text = page(told(dataset={"description": "One\nline.\n\nTwo `<b>`.\n \n\n"}))[
         "index.html"
     ].decode()
-    assert "<p>One\nline.</p><p>Two &lt;b&gt;.</p>" in text
+    assert "<p>One\nline.</p><p>Two <code>&lt;b&gt;</code>.</p>" in text
 
 
 def test_bars__tell_classes_apart_that_begin_alike():

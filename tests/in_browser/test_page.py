@@ -12,6 +12,7 @@ from evreel import steps
 from evreel.cards.page.markup import clean
 from evreel.cards.told import told_of
 from support.browser import played, shown
+from support.cards import told
 from support.pages import HOSTILE, hostile, many, with_previews, written
 from support.releases import labelled_release
 
@@ -105,6 +106,15 @@ def test_every_video__plays(browser, release):
             found = played(videos.nth(k))
             assert found["frames"] >= 2
             assert found["width"] > 200
+
+
+def test_recording_without_a_video__opens_over_the_whole_width(browser, tmp_path):
+    with shown(browser, written(tmp_path, told())) as page:
+        card = cards(page).first
+        card.get_by_text("Details").click()
+        card.get_by_role("heading", name="About this recording").wait_for()
+        whole = card.bounding_box()["width"]
+        assert card.locator(".inside").bounding_box()["width"] > 0.95 * whole
 
 
 def test_videos__load_nothing_before_they_are_wanted(browser, release):

@@ -107,7 +107,7 @@ def _header(told: Told) -> Iterator[Markup]:
         tag("p", _summary(told), class_="summary"),
     ]
     if about.get("description"):
-        text += [tag("p", part) for part in _paragraphs(about["description"])]
+        text += _paragraphs(about["description"])
     people = [_person(who) for key in ("creators", "organizations") for who in about.get(key) or ()]
     if people:
         text.append(tag("p", *_between(people, ", "), class_="people"))
@@ -388,7 +388,7 @@ def _about(told: Told) -> Iterator[Markup]:
         if stated.get(key):
             yield tag("h3", title)
             texts = [stated[key]] if isinstance(stated[key], str) else stated[key]
-            yield from (tag("p", part) for text in texts for part in _paragraphs(text))
+            yield from (part for text in texts for part in _paragraphs(text))
     yield tag("h3", "How it was made")
     yield tag(
         "p",
@@ -440,9 +440,13 @@ def _colours(told: Told) -> str:
     return f":root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"
 
 
-def _paragraphs(text: str) -> list[str]:
-    """Return the paragraphs of a text, between which a line is empty."""
-    return [part for part in re.split(r"\n\s*\n", text.strip()) if part]
+def _paragraphs(text: str) -> list[Markup]:
+    """Return the paragraphs of a text, between which a line is empty; `so` is code."""
+    found = []
+    for part in re.split(r"\n\s*\n", text.strip()):
+        pieces = re.split("`([^`]+)`", part)
+        found.append(tag("p", *(tag("code", of) if k % 2 else of for k, of in enumerate(pieces))))
+    return found
 
 
 def _address(path: str) -> str:

@@ -23,7 +23,7 @@ _RIGHT = 18
 _TOP = 24
 _BOTTOM = 40
 _ROW = 26
-_NAME = 108
+_NAME = 150
 
 _RATES = (1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 """Edges between which rates of events are counted, events/s."""
@@ -302,11 +302,11 @@ def _shortened(text: str) -> str:
 
     Examples
     --------
-    >>> _shortened("pedestrian, far"), _shortened("tram")
-    ('pedest…an, far', 'tram')
+    >>> _shortened("pedestrian with a dog"), _shortened("tram")
+    ('pedestria…with a dog', 'tram')
     """
     text = " ".join(text.split())
-    return text if len(text) <= 14 else f"{text[:6]}…{text[-7:]}"
+    return text if len(text) <= 20 else f"{text[:9]}…{text[-10:]}"
 
 
 def _round_up(value: float) -> float:
