@@ -212,3 +212,16 @@ def test_readme__of_a_release_is_made_from_what_its_files_hold(folders):
     assert numbers["recordings"]["all"] == "2"
     assert numbers["events"]["all"] == "6,000"
     assert numbers["boxes"]["all"] == "40"
+
+
+def test_making__tells_of_no_step_that_no_recording_needed():
+    config = {"annotate": {"at": "frame"}, "boxes": {"clock": "source"}, "events": {"tail": "keep"}}
+    drawn = {"park": {"rois": "park.xml"}, "town": {}}
+    text = section(card(config=config, recordings=drawn), "How it was made")
+    assert "- annotate: `at: frame`" in text
+    assert "- events:" in text
+    assert "- boxes:" not in text
+    supplied = {"park": {"boxes": "park_bbox.npy"}}
+    text = section(card(config=config, recordings=supplied), "How it was made")
+    assert "- annotate:" not in text
+    assert "- boxes: `clock: source`" in text

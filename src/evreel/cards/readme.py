@@ -60,6 +60,9 @@ _BEFORE_USE = {
 _STEPS = ("events", "samples", "video", "annotate", "slices", "boxes")
 """Groups of the config that say how files were made, in running order; features have their own."""
 
+_TAKEN = {"annotate": ("rois", "tags"), "boxes": ("boxes",)}
+"""Step → columns of recordings that it takes one of."""
+
 
 def readme(told: Told) -> dict[str, bytes]:
     """Return the page."""
@@ -102,7 +105,7 @@ def _about(dataset: Mapping[str, Any]) -> Iterator[str]:
 def _picture(told: Told) -> Iterator[str]:
     """Yield a picture of the recording with the most boxes, of those that have one."""
     if (best := told.picture) is not None:
-        yield f"![{best.id}: events, and what is labelled]({_address(best.path)})"
+        yield f"![A moment of recording {best.id}]({_address(best.path)})"
 
 
 def _numbers(told: Told) -> Iterator[str]:
@@ -315,7 +318,7 @@ def _reading(told: Told) -> Iterator[str]:
 def _making(told: Told) -> Iterator[str]:
     """Yield the settings that made the files; what is switched off or not given is left out."""
     features = told.config.get("features") or {}
-    groups = {name: told.config.get(name) for name in _STEPS}
+    groups = {name: told.config.get(name) for name in _STEPS if _is_used(told, name)}
     groups |= {f"features/{name}": of for name, of in features.items()}
     lines = [
         f"- {name}: {', '.join(said)}"
@@ -329,6 +332,13 @@ def _making(told: Told) -> Iterator[str]:
     )
     if lines:
         yield "\n".join(lines)
+
+
+def _is_used(told: Told, step: str) -> bool:
+    """Return whether a recording has what a step takes; where nothing is known, it may have."""
+    taken = _TAKEN.get(step)
+    rows = told.recordings.values()
+    return taken is None or not rows or any(row.get(name) for row in rows for name in taken)
 
 
 def _said(group: Mapping[str, Any], before: str = "") -> Iterator[str]:

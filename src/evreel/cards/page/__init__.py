@@ -119,7 +119,7 @@ def _header(told: Told) -> Iterator[Markup]:
     text.append(tag("p", *_between(links, " · "), class_="links"))
     yield tag("div", *text)
     if (best := told.picture) is not None:
-        says = f"A moment of recording {best.id}: events, and what is labelled"
+        says = f"A moment of recording {best.id}"
         yield tag("img", src=_address(best.path), alt=says, class_="hero")
 
 

@@ -303,10 +303,10 @@ def _shortened(text: str) -> str:
     Examples
     --------
     >>> _shortened("pedestrian with a dog"), _shortened("tram")
-    ('pedestria…with a dog', 'tram')
+    ('pedest…with a dog', 'tram')
     """
     text = " ".join(text.split())
-    return text if len(text) <= 20 else f"{text[:9]}…{text[-10:]}"
+    return text if len(text) <= 17 else f"{text[:6]}…{text[-10:]}"
 
 
 def _round_up(value: float) -> float:
