@@ -21,6 +21,7 @@ from support.releases import files_below
 making = importlib.import_module("evreel.steps.recipe")  # `steps.recipe` is its function
 
 TELLING = {"README.md", "config.json", "croissant.json", "index.html"}
+TELLING |= {"page/recordings-0001.js", "page/details-0001.js"}
 """Files that say whether a release is a recipe."""
 OWN = "import numpy as np\nfrom helper import GAIN\n\n\ndef counts(events, H, W):\n"
 OWN += "    return np.full((H, W), GAIN * len(events), dtype=np.uint32)\n"

@@ -133,6 +133,7 @@ def build(
     acquired: Mapping[str, str] | None = None,
     clean: Callable[[Path, str], bool] | None = None,
     judge: Callable[[Report], None] | None = None,
+    withheld: Callable[[ListedFile], bool] | None = None,
     links: Links | None = None,
     progress: Progress = silent,
 ) -> Manifest:
@@ -178,6 +179,9 @@ def build(
     judge
         Takes what the checks found, and raises if there is to be no release. Without it, nothing
         is checked.
+    withheld
+        Whether a planned file will be left out of the folder: what tells of the release does not
+        link to such files.
     links
         Takes note of linked files.
     progress
@@ -272,7 +276,7 @@ def build(
         version,
         licence,
         compression,
-        planned,
+        [replace(file, withheld=withheld is not None and withheld(file)) for file in planned],
         _facts(sources, labels or {}),
         labels or {},
         told,
@@ -414,9 +418,10 @@ def _facts(sources: Sequence[_Source], labels: Mapping[int, str]) -> list[Record
     for id_ in sorted(parts):
         empty = {"events": None, "labelled_us": None, "boxes": None, "samples": None}
         one = RecordingFacts.read({"id": id_} | empty | parts[id_])
-        if id_ in boxes and one.events is not None:
+        if id_ in boxes:
+            duration_us = None if one.events is None else one.events.duration_us
             try:
-                counted = box_facts(read_boxes(boxes[id_]), labels, one.events.duration_us)
+                counted = box_facts(read_boxes(boxes[id_]), labels, duration_us)
                 one = replace(one, boxes=counted)
             except EvreelError:
                 pass  # the checks say what is wrong with them

@@ -76,7 +76,7 @@ def release(
     from evreel.publish.build import Links, build, check_replaceable, made_ready_otherwise
     from evreel.release.anonymous import clean_in_place, described, words_to_find
     from evreel.release.manifest import MANIFEST, read_plan
-    from evreel.release.recipe import told_as_recipe, withhold
+    from evreel.release.recipe import is_data, told_as_recipe, withhold
 
     folder = Path(folder)
     text = None
@@ -145,6 +145,7 @@ def release(
                 acquired=sums,
                 clean=None if words is None else clean,
                 judge=judge,
+                withheld=is_data if settings.data == "none" else None,
                 links=links,
                 progress=progress,
             )
