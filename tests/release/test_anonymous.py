@@ -133,6 +133,32 @@ def test_real_header_of_jaer__loses_its_user_paths_and_serial_number_alone():
 WORDS = (Word("Kim Doe", "the user's name"), Word("lab", "this machine's name"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("by Ada Lovelace", "Lovelace, Ada", "A. Lovelace", "ada_lovelace.raw", "adalovelace"),
+        *("0000-0001-2345-6789", "ada@parks.example", "Bo Ek", "Hopper, G. M.", "Alan Turing"),
+        *("at https://parks.example/data", "see parks.example", "github.com/ada/parks"),
+    ],
+)
+def test_search__finds_an_author_as_people_write_the_name(tmp_path, text):
+    about = {
+        "creators": [
+            "Ada Lovelace <https://orcid.org/0000-0001-2345-6789>",
+            "Bo Ek <ada@parks.example>",
+        ],
+        "page": "https://www.parks.example/data/",
+        "citation": "@misc{a, author={Grace M. Hopper and Turing, Alan}, "
+        "url={https://github.com/ada/parks}}",
+    }
+    words = identity.words_of_dataset(about)
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    assert list(search([("a.txt", tmp_path / "a.txt")], words, stated=False))
+    # What has parts of it is somebody else's.
+    (tmp_path / "a.txt").write_text("https://github.com, a lovelace, parks, bo eko, Ada", "utf-8")
+    assert not list(search([("a.txt", tmp_path / "a.txt")], words))
+
+
 def hdf5_with(name: str, value, **options) -> bytes:
     path = Path(tempfile.mkdtemp(), "a.h5")
     with hdf5.new_file(path) as file:
@@ -397,11 +423,12 @@ def test_anonymous_release__is_refused_if_anything_is_left(planned, caplog):
         "of kimdoe": "the user's name, 'kimdoe'",
         "or kim": "the name of a user in a recording's header, 'kim'",
         "see https://streets.example.org": "column page, 'https://streets.example.org'",
+        "or streets.example.org": "dataset/page, 'streets.example.org'",
         "write to a@b.example.org": "an e-mail address, 'a@b.example.org'",
     }
     Path("biases.txt").write_text("\n".join(left), encoding="utf-8")
     start = "identifying: sidecars/park.biases.txt: byte 0: has "
-    with pytest.raises(ReleaseError, match=rf"checks found 7 errors, the first: error: {start}"):
+    with pytest.raises(ReleaseError, match=rf"checks found 8 errors, the first: error: {start}"):
         released(planned)
     for what in left.values():
         assert f"{start}{what}; remove it" in caplog.text

@@ -239,15 +239,71 @@ def _folder(path: Path) -> str:
 
 
 def words_of_dataset(about: Mapping[str, Any]) -> set[Word]:
-    """Return what a config's `dataset` tells of its authors: each text of what is left out."""
+    """Return what a config's `dataset` tells of its authors: each text of what is left out.
+
+    Names are also in the forms in which people write them: ``Ada Lovelace`` as ``A. Lovelace``,
+    ``Lovelace, Ada``, ``ada_lovelace``.
+
+    Examples
+    --------
+    >>> found = words_of_dataset({"creators": ["Ada Lovelace <https://orcid.org/0000-0001>"]})
+    >>> {"0000-0001", "Ada Lovelace", "A. Lovelace", "Lovelace, Ada"} <= {one.text for one in found}
+    True
+    """
     found = set()
     for key, value in about.items():
-        if key not in TELLS_NOBODY:
-            for text in _texts(value):
-                found.add(Word(text, f"dataset/{key}"))
-                for names in re.findall(r"author\s*=\s*[{\"]([^}\"]+)", text):
-                    found |= {Word(name, "an author") for name in re.split(r"\s+and\s+", names)}
+        if key in TELLS_NOBODY:
+            continue
+        for text in _texts(value):
+            found.add(Word(text, f"dataset/{key}"))
+            found |= {Word(part, f"dataset/{key}") for part in _parts_of(text)}
+            names = {name for each in _AUTHORS.findall(text) for name in _AND.split(each)}
+            if key == "creators":
+                names.add(_ADDRESS.sub("", text))
+            found |= {Word(form, "an author") for name in names for form in _forms_of_name(name)}
     return worth(found)
+
+
+_AUTHORS = re.compile(r"author\s*=\s*[{\"]([^}\"]+)")
+_AND = re.compile(r"\s+and\s+")
+_ADDRESS = re.compile(r"\s*<[^<>]*>\s*$")
+_WEB = re.compile(r"https?://(?:www\.)?([^\s<>\"'{},;]*[^\s<>\"'{},;./])", re.IGNORECASE)
+_OF_EVERYBODY = re.compile(
+    r"(?:.*\.)?(?:(?:arxiv|doi|creativecommons|orcid|ror|zenodo|wikidata|wikipedia)\.org|"
+    r"(?:figshare|github|gitlab|google|kaggle|youtube)\.com|huggingface\.co|osf\.io)",
+    re.IGNORECASE,
+)
+"""Hosts that many people's pages have."""
+_ORCID = re.compile(r"orcid\.org/([\dX-]+)", re.IGNORECASE)
+
+
+def _parts_of(text: str) -> Iterator[str]:
+    """Yield what identifies by itself in a text of several parts, such as ``Name <address>``."""
+    yield _ADDRESS.sub("", text)
+    yield from (match[0] for match in _EMAIL.finditer(text))
+    for address in _WEB.findall(text):
+        yield address
+        host = address.partition("/")[0]
+        if not _OF_EVERYBODY.fullmatch(host):
+            yield host
+    yield from _ORCID.findall(text)
+
+
+def _forms_of_name(name: str) -> Iterator[str]:
+    """Yield a person's name as people write it: in another order, with initials, as an account."""
+    last, comma, first = (part.strip() for part in name.strip().partition(","))
+    words = [*first.split(), last] if comma else name.split()
+    if len(words) < 2:
+        yield name.strip()
+        return
+    *given, family = words
+    initials = [f"{each[0]}." for each in given]
+    # An initial without its point would make "a long" of Ada Long.
+    for firsts in (given, given[:1], initials, initials[:1]):
+        first = " ".join(firsts)
+        yield from (f"{first} {family}", f"{family}, {first}", f"{family} {first}")
+    for between in ("_", "-", ".", ""):
+        yield from (between.join((given[0], family)), between.join((family, given[0])))
 
 
 TELLS_NOBODY = ("title", "description", "keywords", "languages", "rai", "size_bytes", "tasks")
