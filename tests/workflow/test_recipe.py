@@ -121,7 +121,10 @@ def test_rebuild__names_what_has_other_bytes(recipes, tmp_path, monkeypatch, cap
     monkeypatch.setattr(making, "_run", run)
     with pytest.raises(EvreelError, match=r"1 files? .*train/mine/one\.h5: has 5 bytes"):
         steps.rebuild(
-            recipes / "recipe", tmp_path / "made", recordings=recipes / "disk", work=built.parents[2]
+            recipes / "recipe",
+            tmp_path / "made",
+            recordings=recipes / "disk",
+            work=built.parents[2],
         )
     assert "train/mine/one.h5: has 5 bytes" in caplog.text
     assert not (tmp_path / "made").exists()
@@ -183,6 +186,32 @@ def test_workflow__is_run_in_its_folder_with_its_config_and_a_failure_is_told(tm
     with pytest.raises(EvreelError, match="the workflow did not make the release"):
         making._run(workflow, work, 1)
     assert (work / "said.txt").read_text() == "made\n"
+
+
+def test_workflow__goes_on_where_one_was_killed(tmp_path):
+    workflow, work = tmp_path / "Snakefile", tmp_path / "work"
+    (work / ".snakemake" / "locks").mkdir(parents=True)
+    for kind in ("input", "output"):
+        (work / ".snakemake" / "locks" / f"0.{kind}.lock").write_text(f"{work}/a.txt\n")
+    (work / "config.yaml").write_text("{}\n")
+    workflow.write_text("rule release:\n    output: 'a.txt'\n    shell: 'touch {output}'\n")
+    making._run(workflow, work, 1)
+    assert (work / "a.txt").exists()
+
+
+def test_rebuild__is_not_run_twice_in_one_folder(recipes, tmp_path, monkeypatch):
+    given = {"recordings": recipes / "disk", "work": tmp_path / "work"}
+
+    def run(workflow: Path, work: Path, cores: int) -> None:
+        monkeypatch.setattr(making, "_run", lambda *arguments: pytest.fail("it began"))
+        with pytest.raises(UsageError, match="work: the release is being made there already"):
+            steps.rebuild(recipes / "recipe", tmp_path / "other", **given)
+        assert (work / "recordings").is_dir()
+        raise KeyError
+
+    monkeypatch.setattr(making, "_run", run)
+    with pytest.raises(KeyError):
+        steps.rebuild(recipes / "recipe", tmp_path / "made", **given)
 
 
 def test_opened_recipe__says_what_is_to_be_made(recipes):
