@@ -139,6 +139,7 @@ WORDS = (Word("Kim Doe", "the user's name"), Word("lab", "this machine's name"))
         *("by Ada Lovelace", "Lovelace, Ada", "A. Lovelace", "ada_lovelace.raw", "adalovelace"),
         *("0000-0001-2345-6789", "ada@parks.example", "Bo Ek", "Hopper, G. M.", "Alan Turing"),
         *("at https://parks.example/data", "see parks.example", "github.com/ada/parks"),
+        *("J. Müller", "juergen, or Jurgen Muller", "LOVELACE et al. (2026)"),
     ],
 )
 def test_search__finds_an_author_as_people_write_the_name(tmp_path, text):
@@ -146,6 +147,7 @@ def test_search__finds_an_author_as_people_write_the_name(tmp_path, text):
         "creators": [
             "Ada Lovelace <https://orcid.org/0000-0001-2345-6789>",
             "Bo Ek <ada@parks.example>",
+            "Müller, Jürgen",
         ],
         "page": "https://www.parks.example/data/",
         "citation": "@misc{a, author={Grace M. Hopper and Turing, Alan}, "
@@ -419,8 +421,9 @@ def test_anonymous_release__is_refused_if_anything_is_left(planned, caplog):
     left = {
         "made by Kim Doe": "a name in an annotation, 'Kim Doe'",
         "bias file of 84010032": "the serial number in a recording's header, '84010032'",
+        "held by J. Roe": "column meta.operator, 'J. Roe'",
         "from lab-pc-7": "the host name in a recording's header, 'lab-pc-7'",
-        "of kimdoe": "the user's name, 'kimdoe'",
+        "of kimdoe": "a name in an annotation, 'kimdoe'",
         "or kim": "the name of a user in a recording's header, 'kim'",
         "see https://streets.example.org": "column page, 'https://streets.example.org'",
         "or streets.example.org": "dataset/page, 'streets.example.org'",
@@ -428,7 +431,7 @@ def test_anonymous_release__is_refused_if_anything_is_left(planned, caplog):
     }
     Path("biases.txt").write_text("\n".join(left), encoding="utf-8")
     start = "identifying: sidecars/park.biases.txt: byte 0: has "
-    with pytest.raises(ReleaseError, match=rf"checks found 8 errors, the first: error: {start}"):
+    with pytest.raises(ReleaseError, match=rf"checks found 9 errors, the first: error: {start}"):
         released(planned)
     for what in left.values():
         assert f"{start}{what}; remove it" in caplog.text

@@ -10,6 +10,7 @@ import getpass
 import os
 import re
 import socket
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -260,7 +261,8 @@ def words_of_dataset(about: Mapping[str, Any]) -> set[Word]:
             names = {name for each in _AUTHORS.findall(text) for name in _AND.split(each)}
             if key == "creators":
                 names.add(_ADDRESS.sub("", text))
-            found |= {Word(form, "an author") for name in names for form in _forms_of_name(name)}
+            for name in names:
+                found |= words_of_name(name, "an author")
     return worth(found)
 
 
@@ -289,8 +291,14 @@ def _parts_of(text: str) -> Iterator[str]:
     yield from _ORCID.findall(text)
 
 
+def words_of_name(name: str, what: str) -> set[Word]:
+    """Return a person's name in the forms in which people write it, also without accents."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return {Word(form, what) for each in (name, plain) for form in _forms_of_name(each)}
+
+
 def _forms_of_name(name: str) -> Iterator[str]:
-    """Yield a person's name as people write it: in another order, with initials, as an account."""
+    """Yield a name in another order, with initials, as an account."""
     last, comma, first = (part.strip() for part in name.strip().partition(","))
     words = [*first.split(), last] if comma else name.split()
     if len(words) < 2:
@@ -302,8 +310,10 @@ def _forms_of_name(name: str) -> Iterator[str]:
     for firsts in (given, given[:1], initials, initials[:1]):
         first = " ".join(firsts)
         yield from (f"{first} {family}", f"{family}, {first}", f"{family} {first}")
+    yield f"{family} et al"
     for between in ("_", "-", ".", ""):
-        yield from (between.join((given[0], family)), between.join((family, given[0])))
+        account = (given[0].lower(), family.lower())
+        yield from (between.join(account), between.join(reversed(account)))
 
 
 TELLS_NOBODY = ("title", "description", "keywords", "languages", "rai", "size_bytes", "tasks")
