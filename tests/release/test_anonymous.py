@@ -140,6 +140,7 @@ WORDS = (Word("Kim Doe", "the user's name"), Word("lab", "this machine's name"))
         *("0000-0001-2345-6789", "ada@parks.example", "Bo Ek", "Hopper, G. M.", "Alan Turing"),
         *("at https://parks.example/data", "see parks.example", "github.com/ada/parks"),
         *("J. Müller", "juergen, or Jurgen Muller", "LOVELACE et al. (2026)"),
+        *("by Ada\n  Lovelace", "Ada\u00a0Lovelace"),
     ],
 )
 def test_search__finds_an_author_as_people_write_the_name(tmp_path, text):
@@ -275,6 +276,7 @@ def test_search__tells_a_short_word_from_chance(tmp_path, data, n):
     [
         (b"ask jane@uni.example.org", "an e-mail address"),
         (b"in /home/jane/data", "a path"),
+        (b"file:///home/jane/data", "a path"),
         (rb"in C:\Users\jane\data", "a path"),
         (b"serial number: 00001621", "a serial number"),
         (b'{"cameraSerial": "DXB00010"}', "a serial number"),

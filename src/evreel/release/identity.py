@@ -67,7 +67,7 @@ _EMAIL = re.compile(
     r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
 )
 _HOME = re.compile(
-    r"(?<![\w.:/-])/(?:home|Users)/[\w.-][^\s\"'<>|;,]*"
+    r"(?:(?<![\w.:/-])|(?<=file://)|(?<=file:))/(?:home|Users)/[\w.-][^\s\"'<>|;,]*"
     r"|\b[A-Za-z]:[\\/]{1,2}(?:Users|Documents and Settings)[\\/][^\"'<>|\r\n]*"
 )
 _HOMES = ("/home/", "Users", "Documents and Settings")
