@@ -6,6 +6,8 @@ import importlib
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from support.releases import files_below
 
 making = importlib.import_module("evreel.steps.recipe")  # `steps.recipe` is its function
 
-TELLING = {"README.md", "config.json", "croissant.json", "index.html"}
+TELLING = {"README.md", "config.json", "croissant.json", "index.html", "load_example.py"}
 """Files that say whether a release is a recipe."""
 OWN = "import numpy as np\nfrom helper import GAIN\n\n\ndef counts(events, H, W):\n"
 OWN += "    return np.full((H, W), GAIN * len(events), dtype=np.uint32)\n"
@@ -68,8 +70,10 @@ def test_recipe__has_labels_and_what_makes_the_data_but_nothing_with_events(reci
     ]
     added = sorted(Path(path).name for path in set(recipe) - set(full))
     assert added == sorted(
-        ["README.md", "config.yaml", "recordings.tsv", "requirements.txt", "helper.py", "mine.py"]
-        + ["one.rois.xml", "one.tags.xml"]
+        [
+            *("README.md", "config.yaml", "recordings.tsv", "requirements.txt"),
+            *("helper.py", "mine.py", "one.rois.xml", "one.tags.xml"),
+        ]
     )
     page = recipe["README.md"].read_text(encoding="utf-8")
     assert "`evreel rebuild tiny-1.0 --recordings FOLDER -o OUT`" in page
@@ -106,6 +110,16 @@ def test_rebuild__gives_the_release_byte_for_byte(recipes, tmp_path, warm, caplo
     assert different == {*TELLING, "manifest.json", "MD5SUMS", "SHA256SUMS"}
     assert whole["manifest.json"].read_bytes() == (recipe / "manifest.json").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "tiny"]
+    for folder, code in ((recipe, 1), (made, 0)):
+        run = subprocess.run(
+            [sys.executable, "load_example.py"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == code
+        assert ("6 files are to be made: recipe/README.md" in run.stderr) == bool(code)
     whole["train/mine/one.h5"].unlink()
     (lost,) = verify(made)
     assert str(lost) == "train/mine/one.h5: is missing"
