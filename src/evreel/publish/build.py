@@ -208,7 +208,12 @@ def build(
         raise ReleaseError("the plan has no files", hint="Name what to release.")
     notice = licence_notice(licence, licence_text)
     label_maps = _label_map(plan, labels)
-    example = load_example(f"{name} {version}", compression, plan, has_labels=bool(label_maps))
+    is_recipe = (config or {}).get("release", {}).get("data") == "none"
+    example = load_example(
+        *(f"{name} {version}", compression, plan),
+        has_labels=bool(label_maps),
+        is_recipe=is_recipe,
+    )
     written = {
         "config.json": ("config", _json(config or {}, "config").encode()),
         "versions.json": ("versions", _json(versions(), "versions").encode()),
