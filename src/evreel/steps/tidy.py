@@ -76,9 +76,9 @@ def told(
     from evreel.dataset.watching import size_of
 
     # With fewer configs, the command would remove what the others name.
-    named = [str(config) for config in configs]
-    of = [] if named == ["config.yaml"] else ["--configfile", *named]
-    command = shlex.join(["evreel", "tidy", *of, "--remove"])
+    texts = [str(config) for config in configs]
+    options = [] if texts == ["config.yaml"] else ["--configfile", *texts]
+    command = shlex.join(["evreel", "tidy", *options, "--remove"])
     lines = []
     for each in found:
         lines += [
