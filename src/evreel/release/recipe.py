@@ -14,15 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from evreel.layout import OF_BOXES
-from evreel.release.digests import sums_of
+from evreel.release.digests import write_manifest
 from evreel.release.manifest import (
-    MANIFEST,
-    SUMS,
     ListedFile,
     Manifest,
-    manifest_bytes,
     read_manifest,
-    sums_bytes,
 )
 
 PLACE, INPUTS, RECORDINGS = "recipe", "inputs", "recordings"
@@ -55,10 +51,7 @@ def withhold(folder: Path) -> Manifest:
                 if parent == folder or any(parent.iterdir()):
                     break
                 parent.rmdir()
-    data = manifest_bytes(manifest)
-    (folder / MANIFEST).write_bytes(data)
-    for algorithm, digests in sums_of(manifest, data).items():
-        (folder / SUMS[algorithm]).write_bytes(sums_bytes(digests))
+    write_manifest(folder, manifest)
     return manifest
 
 
