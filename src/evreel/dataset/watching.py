@@ -183,19 +183,8 @@ def bytes_of(done: float, total: float) -> str:
     """
     factor, unit = next(((f, u) for f, u in _UNITS if total >= f), (1, "B"))
     numbers = [value / factor for value in (done, total)]
-    told = [f"{value:.1f}" if value < 9.95 and factor > 1 else f"{value:.0f}" for value in numbers]
-    return f"{told[0]} of {told[1]} {unit}"
-
-
-def size_of(n_bytes: float) -> str:
-    """Return a number of bytes as a person tells it.
-
-    Examples
-    --------
-    >>> [size_of(n) for n in (12, 3400, 41e9)]
-    ['12 B', '3.4 kB', '41 GB']
-    """
-    return bytes_of(n_bytes, n_bytes).rpartition(" of ")[2]
+    texts = [f"{value:.1f}" if value < 9.95 and factor > 1 else f"{value:.0f}" for value in numbers]
+    return f"{texts[0]} of {texts[1]} {unit}"
 
 
 def duration(seconds: float) -> str:
