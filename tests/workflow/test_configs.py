@@ -264,7 +264,7 @@ def test_release__is_whole_and_says_where_it_is_from(built):
     assert steps.verify(built.release) == []
     readme = (built.release / "README.md").read_text(encoding="utf-8")
     about = built.config["dataset"]
-    assert f"Made from {about['title']} <{about['page']}>." in readme
+    assert f"Data set: {about['title']} <{about['page']}>." in readme
     assert about["citation"] in readme
     assert f"Licence of the data: {built.config['release']['licence']}" in readme
     config = json.loads((built.release / "config.json").read_text(encoding="utf-8"))

@@ -37,6 +37,7 @@ _FORMS = {
     "suffix": "[A-Za-z0-9]+",
     "pictures": "|".join(SUFFIXES),
     "release": f"{RELEASE_NAME}-{RELEASE_NAME}",
+    "file": "[A-Za-z0-9._-]+",
 }
 _RULE = re.compile(r"^(?:rule|checkpoint) (\w+):$", re.MULTILINE)
 _SECTION = re.compile(r"^    (\w+):", re.MULTILINE)

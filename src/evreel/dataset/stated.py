@@ -18,6 +18,7 @@ from evreel.dataset.inputs import changed_source
 from evreel.dataset.memory import Digests, Memory
 from evreel.dataset.notes import Stated, agrees
 from evreel.errors import EvreelError
+from evreel.folders import is_folder
 from evreel.layout import LEFT_OUT
 
 _MD5 = re.compile("[0-9A-Fa-f]{32}")
@@ -59,11 +60,13 @@ def verified(
     statements = (value for value in _values(params or ()) if _is_statement(value))
     recorded: dict[str, Any] | None = next(statements, None)
     changed = changed_source(path, wanted, memory)
-    if recorded is not None and changed is None:
+    source = read_source(wanted["source"])
+    # The sum of a folder is told even if it did not change.
+    tells_sum = source.path is not None and is_folder(source.path)
+    if recorded is not None and (changed is None or (tells_sum and changed == recorded["changed"])):
         then = found
         if then is None and path.exists():
             then = Stated(*(recorded[name] for name in Stated._fields))
-        source = read_source(wanted["source"])
         file = path if source.path is None or source.members else source.path
         if then is not None and agrees(path, file, stated, then, memory, known):
             return recorded
