@@ -96,8 +96,8 @@ def _story(name: str) -> str:
     return (
         "This release is a recipe: the licence of the recordings forbids copies, so it has labels, "
         "splits, configuration and digests of all files, but neither recordings nor events, "
-        "features or videos made from them. Who has the recordings makes these files, byte for "
-        f"byte, with one command: `evreel rebuild {name} --recordings FOLDER -o OUT`. "
+        "features or videos made from them. Whoever has the recordings can make these files, "
+        f"byte for byte, with one command: `evreel rebuild {name} --recordings FOLDER -o OUT`. "
         f"`{PLACE}/{PAGE}` says what to install first."
     )
 
@@ -128,8 +128,9 @@ def page(name: str, evreel_version: str, sources: Iterator[str]) -> str:
             "",
             f"        evreel rebuild {name} --recordings FOLDER -o OUT",
             "",
-            "Recordings are told by their checksums, so another file is refused before any work. "
-            "In the end every file of OUT is compared with the manifest; a difference is named.",
+            "Recordings are identified by their checksums, so another file is refused before any "
+            "work. In the end every file of OUT is compared with the manifest, and each difference "
+            "is named.",
             "",
             "## Recordings",
             "",
