@@ -62,3 +62,12 @@ def test_mark_failed__marks_each_output_of_a_failed_job_but_none_in_a_kept_folde
     Path("run.log").write_text(LOG, encoding="utf-8")
     mark_failed(["run.log"], kept=["results/recordings"])
     assert [len(recorded_params(path)) for path in (*marked, *others)] == [2, 2, 1, 1]
+
+
+def test_mark_failed__leaves_a_record_alone_that_cannot_be_read(recorded):
+    recorded("results/slices/a.h5", "{")
+    recorded("results/slices/a_bbox.npy", json.dumps({"params": [], "code": "x"}))
+    Path("run.log").write_text(LOG, encoding="utf-8")
+    mark_failed(["run.log"])
+    assert recorded_params("results/slices/a.h5") is None
+    assert recorded_params("results/slices/a_bbox.npy") == ["'failed'"]

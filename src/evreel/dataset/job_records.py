@@ -54,8 +54,8 @@ def mark_failed(snakemake_logs: Iterable[str | Path], kept: Iterable[str | Path]
     kept = {Path(folder) for folder in kept}
     for job in failed_jobs(text_of_run(snakemake_logs)):
         for path in job.output.split(", "):
-            if Path(path).parent not in kept and is_recorded(path):
+            params = recorded_params(path)
+            if Path(path).parent not in kept and params is not None:
                 record = _record_of(path)
-                known = json.loads(record.read_bytes())
-                known["params"] = [*known["params"], _FAILED]
+                known = json.loads(record.read_bytes()) | {"params": [*params, _FAILED]}
                 record.write_text(json.dumps(known), encoding="utf-8")
