@@ -73,5 +73,5 @@ onsuccess:
 
 
 onerror:
-    run_failed_again([RUN_LOG])
+    mark_failed([RUN_LOG], kept=ACQUIRED_FOLDERS)
     print(what_failed([RUN_LOG], SIGNALS), file=sys.stderr)

@@ -1,9 +1,10 @@
-"""Text of people and for them: text files, lists of names, names compared, sizes in bytes."""
+"""Text of people and for them: text files, names compared and listed, counts, sizes in bytes."""
 
 from __future__ import annotations
 
 import functools
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 from evreel.errors import AnnotationError
@@ -89,6 +90,34 @@ def read_list(path: str | Path) -> list[tuple[int, str]]:
     """
     rows = [(line, row.strip()) for line, row in enumerate(read_text(path).splitlines(), start=1)]
     return [(line, row) for line, row in rows if row and not row.startswith("#")]
+
+
+def listed(names: Iterable[str], most: int) -> str:
+    """Return names as a text: the first `most` of them, and how many others there are.
+
+    Examples
+    --------
+    >>> listed(["a", "b"], 3), listed("abcde", 3)
+    ('a, b', 'a, b, c and 2 more')
+    """
+    every = list(names)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
+
+
+def counted(n: int, what: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "event"), counted(1200, "box"), counted(2, "entry")
+    ('1 event', '1,200 boxes', '2 entries')
+    """
+    if n == 1:
+        return f"1 {what}"
+    if what.endswith("ry"):
+        return f"{n:,} {what[:-1]}ies"
+    return f"{n:,} {what}{'es' if what.endswith(('x', 's')) else 's'}"
 
 
 def size_text(n_bytes: float) -> str:

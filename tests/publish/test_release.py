@@ -110,6 +110,6 @@ def test_release__with_findings_in_records_is_refused_as_one_of_files(ready, tmp
     Path(record).write_text(text.replace('"alone": []', found), encoding="utf-8")
     row = {"path": "train/slices/park.h5", "source": str(tmp_path / "park.h5"), "kind": "slices"}
     steps.release_plan([{"id": "park", "split": "train", **row}], tmp_path / "plan")
-    with pytest.raises(ReleaseError, match=r"1 errors, the first: error: slice_rows: .*park\.h5"):
+    with pytest.raises(ReleaseError, match=r"1 error, the first: error: slice_rows: .*park\.h5"):
         steps.release(tmp_path / "plan", tmp_path / "parks", SETTINGS)
     assert not (tmp_path / "parks").exists()

@@ -364,7 +364,7 @@ def test_release__is_refused_if_a_check_finds_an_error_unless_it_is_tolerated(tm
     plan, folder = tmp_path / "plan.tsv", tmp_path / "park-1"
     steps.release_plan(rows, plan)
     about = {"name": "park", "version": "1", "licence": "CC0-1.0"}
-    with pytest.raises(ReleaseError, match=r"checks found \d errors, the first: error: ") as caught:
+    with pytest.raises(ReleaseError, match=r"checks found \d errors?, the first: error:") as caught:
         steps.release(plan, folder, steps.ReleaseSettings(**about), labels=["car"])
     assert "release.tolerate" in str(caught.value)
     assert not folder.exists()

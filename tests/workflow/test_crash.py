@@ -58,15 +58,15 @@ if "EVREEL_TEST_HOLD" in os.environ and "snakemake" not in sys.orig_argv:
         with scratch_path(final) as path:
             yield path
 
-    def held_counted(items, total, progress, counted=picture.counted):
-        for k, item in enumerate(counted(items, total, progress)):
+    def held_with_progress(items, total, progress, with_progress=picture.with_progress):
+        for k, item in enumerate(with_progress(items, total, progress)):
             if k == 3 and sys.argv[0].endswith("video.py"):
                 hold("frame 3")
             yield item
 
     outputs._replace = held_replace
     outputs.scratch_path = held_scratch_path
-    picture.counted = held_counted
+    picture.with_progress = held_with_progress
 """
 
 WAVES = (

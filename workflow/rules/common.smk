@@ -1,9 +1,8 @@
 """The only helpers: how the values of config and table reach a rule."""
 
 import atexit
-import base64
 import functools
-import json
+import itertools
 import logging
 import os
 import sys
@@ -14,16 +13,12 @@ from snakemake.settings.enums import Quietness
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.failures import (
-    failed_jobs,
-    text_of_run,
-    what_failed,
-    what_was_warned,
-)
+from evreel.dataset.failures import what_failed, what_was_warned
 from evreel.dataset.inputs import check_inputs, md5_of_member
+from evreel.dataset.job_records import mark_failed, recorded_params
 from evreel.dataset.memory import Memory
 from evreel.dataset.notes import ACQUIRED, Notes, is_archive_of
-from evreel.dataset.outdated import age, forget_release, outdated
+from evreel.dataset.outdated import forget_outdated, forget_release
 from evreel.dataset.plan import (
     published_files,
     records_of_files,
@@ -50,9 +45,16 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
-from evreel.dataset.stated import as_recorded_now, settled_count, settled_member
+from evreel.dataset.stated import keep_acquired, settled_count, settled_member
 from evreel.dataset.stated import verified as verified_or_stated
-from evreel.dataset.watching import Estimate, Watch, note_signals, planned
+from evreel.dataset.watching import (
+    Estimate,
+    Watch,
+    errors_only,
+    note_signals,
+    planned,
+    source_sizes,
+)
 from evreel.errors import EvreelError
 from evreel.folders import is_folder
 from evreel.outputs import (
@@ -81,7 +83,7 @@ KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
 RELEASED = KNOWN / "recordings.json"
 
-# What the end of a run tells is from a log of its own: Snakemake's says no more than it shows.
+# What a run says at its end is from a log of its own: Snakemake's is as quiet as its output.
 RUN_LOG = KNOWN / "run.log"
 SIGNALS = []
 QUIET = set(workflow.output_settings.quiet or ())
@@ -91,80 +93,19 @@ if not os.access(Path(PACKAGE, "evreel", "kernels"), os.W_OK):
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(KNOWN, "kernels").absolute()))
 
 
-def record_of(path):
-    """Return where Snakemake keeps what it knows of a file's making.
-
-    There is none where `.snakemake` was lost, or left behind when results were copied.
-    """
-    record = base64.urlsafe_b64encode(path.encode()).decode()
-    return Path(".snakemake", "metadata", record)
-
-
-def is_unknown(path):
-    """Tell whether Snakemake does not know what a file was made from."""
-    return not record_of(path).exists()
-
-
-def recorded(path):
-    """Return the parameters, without names, that Snakemake recorded of a file's job; None if none."""
-    try:
-        return json.loads(record_of(path).read_bytes())["params"]
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def acquired_files(dataset):
-    """Yield (path, what `evreel.steps.acquire` takes) of each recording and archive."""
-    for id_ in dataset.recordings:
-        yield dataset.recording_file(id_), dataset.acquired(id_)
-    for name in dataset.archives:
-        yield f"{dataset.results}/archives/{name}", dataset.acquired_archive(name)
-
-
-def keep_acquired(dataset):
-    """Let Snakemake know what an earlier version acquired, so that it is not acquired again."""
-    for path, wanted in acquired_files(dataset):
-        params = recorded(path)
-        if params is not None:
-            args = params, str(ACQUIRED), STEP_REVISIONS["acquire"]
-            now = as_recorded_now(path, wanted, *args)
-            if now is not None:
-                rerecord(path, now)
-
-
-def rerecord(path, params):
-    """Replace the parameters that Snakemake recorded of a file's job."""
-    record = record_of(path)
-    known = json.loads(record.read_bytes()) | {"params": params}
-    record.write_text(json.dumps(known), encoding="utf-8")
-
-
-@functools.cache
-def released():
-    """Return what releases found out about the recordings."""
-    return Memory(RELEASED)
-
-
 def stop(error):
     """End with what is wrong, a line for each mistake; Snakemake would add this file's name, twice."""
     print(error, file=sys.stderr)
     raise SystemExit(1)
 
 
-def tell_errors():
-    """Have Snakemake tell what ends it before a job runs, though it is to be quiet about all."""
-    aloud = logging.StreamHandler(sys.stderr)
-    aloud.setLevel(logging.ERROR)
-    aloud.addFilter(lambda record: getattr(record, "event", "") == "error")
-    logger.addHandler(aloud)
-    return aloud
-
-
+# With `-q all`, Snakemake would not even say what ends it before a job runs.
 ALOUD = (
-    tell_errors()
+    errors_only()
     if Quietness.ALL in QUIET and not workflow.dryrun
     else logging.NullHandler()
 )
+logger.addHandler(ALOUD)
 
 try:
     DATASET = DataSet.read(
@@ -178,16 +119,13 @@ try:
         check_writable(KNOWN.parent)
         if not ACQUIRED.exists():
             keep_acquired(DATASET)
-        for doubt in check_inputs(DATASET, MEMORY):
-            logger.warning(doubt)
-        for path in outdated(DATASET, MEMORY, is_unknown):
-            logger.warning(f"{path}: {age(path)}")
-        for changed_file in forget_changed(
-            zip(published_files(DATASET), working_files(DATASET))
+        for notice in itertools.chain(
+            check_inputs(DATASET, MEMORY),
+            forget_outdated(DATASET, MEMORY),
+            forget_changed(zip(published_files(DATASET), working_files(DATASET))),
+            forget_release(DATASET, MEMORY),
         ):
-            logger.warning(changed_file)
-        if gone := forget_release(DATASET, MEMORY):
-            logger.warning(gone)
+            logger.warning(notice)
         MEMORY.save()
         atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:
@@ -198,21 +136,15 @@ except EvreelError as error:
 if not workflow.is_main_process:
     check_wanted(Path(DATASET.results) / "recordings")
 
+# Whether these are made again is decided by `verified`.
+ACQUIRED_FOLDERS = [Path(DATASET.results, name) for name in ("recordings", "archives")]
 
-def run_failed_again(logs):
-    """Let Snakemake run again what failed, unless `verified` tells it.
 
-    It records a job that failed as one that did not, and lets a file be missing as long as what was
-    made of it is there: the same command would say that there is nothing to do.
-    """
-    acquired = [Path(DATASET.results, name) for name in ("recordings", "archives")]
-    for job in failed_jobs(text_of_run(logs)):
-        for path in job.output.split(", "):
-            record = record_of(path)
-            if Path(path).parent not in acquired and record.is_file():
-                known = json.loads(record.read_bytes())
-                known["params"] = [*known["params"], "'failed'"]
-                record.write_text(json.dumps(known), encoding="utf-8")
+wildcard_constraints:
+    id=NAME,
+    feature="|".join(DATASET.config.features) or "(?!)",
+    suffix=r"[A-Za-z0-9]+",
+    archive=r"[A-Za-z0-9._-]+",
 
 
 def start():
@@ -233,7 +165,7 @@ def start():
     if Quietness.ALL not in QUIET and QUIET != {Quietness.PROGRESS}:
         # With -q, Snakemake does not even tell its handlers.
         workflow.scheduler.print_progress = True
-        logger.addHandler(Watch(Estimate(planned_jobs(), dict(sizes()))))
+        logger.addHandler(Watch(Estimate(planned_jobs(), dict(source_sizes(DATASET)))))
 
 
 def planned_jobs():
@@ -242,32 +174,6 @@ def planned_jobs():
         planned(job.rule.name, job.wildcards_dict)
         for job in workflow.dag.needrun_jobs()
     ]
-
-
-def sizes():
-    """Yield (recording or archive, bytes) of those that are there, or whose size is stated."""
-    wanted = [
-        (id_, DATASET.recording_file(id_), DATASET.acquired(id_))
-        for id_ in DATASET.recordings
-    ]
-    wanted += [
-        (name, f"{DATASET.results}/archives/{name}", DATASET.acquired_archive(name))
-        for name in DATASET.archives
-    ]
-    for about, path, what in wanted:
-        source = read_source(what["source"])
-        there = path if source.members or source.path is None else source.path
-        try:
-            yield about, os.stat(there).st_size
-        except OSError:
-            yield about, what.get("size_bytes") or 0
-
-
-wildcard_constraints:
-    id=NAME,
-    feature="|".join(DATASET.config.features) or "(?!)",
-    suffix=r"[A-Za-z0-9]+",
-    archive=r"[A-Za-z0-9._-]+",
 
 
 def settings(kind, place, only=None):
@@ -323,19 +229,6 @@ def sources_of_features():
     }
 
 
-def limits(kind, place):
-    """Return parameters as `settings` does, of which no change runs a job again.
-
-    They decide whether a job succeeds, and nothing in what it makes. Snakemake does not compare
-    parameters that depend on a job's threads.
-    """
-
-    def as_limit(value):
-        return lambda wildcards, threads: value(wildcards)
-
-    return {name: as_limit(value) for name, value in settings(kind, place).items()}
-
-
 def column(name, kind=str):
     """Return a column of a job's row as text or as a number, None where the cell is empty."""
 
@@ -346,13 +239,44 @@ def column(name, kind=str):
     return value
 
 
-def to_verify(name, kind=str):
-    """Return a column that only verifies; as with `limits`, no change runs a job again.
+def revision(step):
+    """Return a step's revision: Snakemake does not notice edits of an imported package."""
+    return STEP_REVISIONS[step]
 
-    Local files are compared with it before anything runs.
+
+def of_recording(fact, empty=None):
+    """Return a fact of a job's recording, `empty` where there is none."""
+
+    def value(wildcards):
+        found = fact(wildcards.id)
+        return empty if found is None else found
+
+    return value
+
+
+def of_dataset(fact, *more):
+    """Return a fact of the data set: found when a job needs it, not at each start."""
+    return lambda wildcards: fact(DATASET, *more)
+
+
+def without_rerun(value):
+    """Return a parameter of which no change runs a job again.
+
+    It decides whether a job succeeds, and nothing in what the job makes. Snakemake does not compare
+    parameters that depend on a job's threads.
     """
-    value = column(name, kind)
     return lambda wildcards, threads: value(wildcards)
+
+
+def limits(kind, place):
+    """Return parameters as `settings` does, of which no change runs a job again."""
+    values = settings(kind, place)
+    return {name: without_rerun(value) for name, value in values.items()}
+
+
+def to_verify(name, kind=str):
+    """Return a column that only verifies: local files are compared with it before anything runs."""
+    return without_rerun(column(name, kind))
 
 
 def digest(column, path_of=None):
@@ -386,6 +310,13 @@ def sha256(path):
     return MEMORY.digests(path).sha256
 
 
+def acquired(wildcards):
+    """Return what `evreel.steps.acquire` takes for a job's recording, or for its archive."""
+    if "archive" in wildcards.keys():
+        return DATASET.acquired_archive(wildcards.archive)
+    return DATASET.acquired(wildcards.id)
+
+
 def acquired_file(wildcards):
     """Return what a job acquires, a recording or an archive."""
     if "archive" in wildcards.keys():
@@ -393,10 +324,27 @@ def acquired_file(wildcards):
     return DATASET.recording_file(wildcards.id)
 
 
+def to_acquire(name):
+    """Return one thing that is stated of a job's source, None where it is not."""
+    return lambda wildcards: acquired(wildcards).get(name)
+
+
 def to_acquire_and_verify(name):
-    """Return one thing that a source must have; as with `limits`, no change runs a job again."""
-    value = to_acquire(name)
-    return lambda wildcards, threads: value(wildcards)
+    """Return one thing that a source must have; no change of it runs a job again."""
+    return without_rerun(to_acquire(name))
+
+
+@without_rerun
+def sums(wildcards):
+    """Return the checksums that a job's recording has."""
+    what = acquired(wildcards)
+    return {name: what.get(name) for name in ("md5", "sha256")}
+
+
+@functools.cache
+def found_in_releases():
+    """Return what releases found out about the recordings."""
+    return Memory(RELEASED)
 
 
 def verified(wildcards):
@@ -408,19 +356,18 @@ def verified(wildcards):
     return verified_or_stated(
         path,
         acquired(wildcards),
-        params=recorded(path),
+        params=recorded_params(path),
         found=Notes(ACQUIRED).read(path),
         memory=MEMORY,
-        known=lambda path: released().known(path),
+        known=lambda path: found_in_releases().known(path),
     )
 
 
 def counted(wildcards):
     """Return the number of events that a store was verified to have, as `verified` does."""
-    path, stated = f"{DATASET.results}/events/{wildcards.id}.h5", column(
-        "n_events", int
-    )
-    return settled_count(path, stated(wildcards), recorded(path), revision("events"))
+    path = f"{DATASET.results}/events/{wildcards.id}.h5"
+    stated = column("n_events", int)(wildcards)
+    return settled_count(path, stated, recorded_params(path), revision("events"))
 
 
 def verified_member(wildcards):
@@ -429,48 +376,10 @@ def verified_member(wildcards):
     if source is None or DATASET.local_intervals(wildcards.id) is not None:
         return None
     stated = column("samples_md5")(wildcards)
-    params = recorded(DATASET.cut_table(wildcards.id))
+    params = recorded_params(DATASET.cut_table(wildcards.id))
     return settled_member(
         stated, params, functools.partial(md5_of_member, source, MEMORY)
     )
-
-
-def revision(step):
-    """Return a step's revision: Snakemake does not notice edits of an imported package."""
-    return STEP_REVISIONS[step]
-
-
-def of_recording(fact, empty=None):
-    """Return a fact of a job's recording, `empty` where there is none."""
-
-    def value(wildcards):
-        found = fact(wildcards.id)
-        return empty if found is None else found
-
-    return value
-
-
-def of_dataset(fact, *more):
-    """Return a fact of the data set: found when a job needs it, not at each start."""
-    return lambda wildcards: fact(DATASET, *more)
-
-
-def acquired(wildcards):
-    """Return what `evreel.steps.acquire` takes for a job's recording, or for its archive."""
-    if "archive" in wildcards.keys():
-        return DATASET.acquired_archive(wildcards.archive)
-    return DATASET.acquired(wildcards.id)
-
-
-def to_acquire(name):
-    """Return one thing of what is to be acquired, None where nothing is said of it."""
-    return lambda wildcards: acquired(wildcards).get(name)
-
-
-def sums(wildcards, threads):
-    """Return the sums that a job's recording has; as with `limits`, no change runs a job again."""
-    what = acquired(wildcards)
-    return {name: what.get(name) for name in ("md5", "sha256")}
 
 
 def local_file(wildcards):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from evreel.annotations.shapes import Annotations
 from evreel.errors import AnnotationError
+from evreel.text import listed
 from evreel.timebase import FrameClock
 
 _MOST_NAMED = 3
@@ -72,8 +73,7 @@ def check_belongs(
         return
     fits = called or [name for name, read in others.items() if _fits(annotations, read())]
     said = _said(annotations)
-    more = len(fits) - _MOST_NAMED
-    where = ", ".join(fits[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    where = listed(fits, _MOST_NAMED)
     raise AnnotationError(
         error.problem + (f"; it is of {said}" if said and said not in error.problem else ""),
         path=annotations.source or None,

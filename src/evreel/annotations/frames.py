@@ -16,7 +16,7 @@ tracks leave out is taken as not labelled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -26,6 +26,7 @@ import numpy as np
 from evreel.annotations.compact import columns_of
 from evreel.annotations.shapes import Annotations, Shape, Track, interpolate
 from evreel.errors import AnnotationError
+from evreel.text import listed
 from evreel.timebase import FrameClock
 from evreel.video.picture import frame_of_picture, frame_within_name, index_digits
 
@@ -447,15 +448,11 @@ def _frames(numbers: Sequence[int]) -> str:
             runs.append([number, number])
     texts = [str(a) if a == b else f"{a} to {b}" for a, b in runs]
     more = sum(b - a + 1 for a, b in runs[_MOST_NAMED:])
-    return f"frame{'s' if len(numbers) > 1 else ''} {_listed(texts, more)}"
+    shown = ", ".join(texts[:_MOST_NAMED]) + (f" and {more} more" if more else "")
+    return f"frame{'s' if len(numbers) > 1 else ''} {shown}"
 
 
 def _tracks(found: Sequence[tuple[Track, int]]) -> str:
     """Return tracks with a frame each as a text."""
-    texts = [f"track {track.id} ({track.label!r}) in frame {frame}" for track, frame in found]
-    return _listed(texts, len(texts) - _MOST_NAMED)
-
-
-def _listed(texts: Iterable[str], more: int) -> str:
-    shown = list(texts)[:_MOST_NAMED]
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    texts = (f"track {track.id} ({track.label!r}) in frame {frame}" for track, frame in found)
+    return listed(texts, _MOST_NAMED)

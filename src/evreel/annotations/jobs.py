@@ -30,6 +30,7 @@ from evreel.annotations.joining import (
 from evreel.annotations.open import Form, form_of
 from evreel.annotations.shapes import Annotations, Bounds, Shape, Track, merge, sums
 from evreel.errors import AnnotationError
+from evreel.text import listed
 
 _SUFFIXES = (".xml", ".zip")
 _MOST_NAMED = 3
@@ -437,10 +438,9 @@ def _lost(
     one: Annotations, other: Annotations, lost: Sequence[tuple[int, str]], what: str
 ) -> Iterator[str]:
     if lost:
-        named = ", ".join(f"{label!r} in frame {frame}" for frame, label in lost[:_MOST_NAMED])
-        more = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
+        named = listed((f"{label!r} in frame {frame}" for frame, label in lost), _MOST_NAMED)
         yield (
             f"{one.source}: {len(lost)} {what}{'' if len(lost) == 1 else 's'} in frames that "
-            f"{other.source} has too, and nothing like it: {named}{more}. The later job counts "
+            f"{other.source} has too, and nothing like it: {named}. The later job counts "
             "there; correct the one that is wrong in CVAT"
         )

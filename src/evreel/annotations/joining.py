@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from evreel.annotations.shapes import Annotations, Bounds, Mask, Shape, Track, sums
+from evreel.text import listed
 
 Link = Literal["none", "group_id", "iou"]
 
@@ -193,13 +194,13 @@ def counted(
     made = replace(annotations, repairs=sums([annotations.repairs, counts]))
     if not cut:
         return made
-    named = ", ".join(
-        f"track {track.id} ({track.label!r}) in frame {frame}" for track, frame in cut[:_MOST_NAMED]
+    named = listed(
+        (f"track {track.id} ({track.label!r}) in frame {frame}" for track, frame in cut),
+        _MOST_NAMED,
     )
-    more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
     doubt = (
         f"{annotations.source}: {len(cut)} {'track ends' if len(cut) == 1 else 'tracks end'} "
-        f"where a job does, and none that overlaps begins there: {named}{more}. Join them in "
+        f"where a job does, and none that overlaps begins there: {named}. Join them in "
         "CVAT if they are of one object"
     )
     return replace(made, doubts=(*made.doubts, doubt))

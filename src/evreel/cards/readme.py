@@ -20,7 +20,7 @@ from evreel.release.example import EXAMPLE
 from evreel.release.facts import Totals
 from evreel.release.manifest import MANIFEST, SUMS, ListedFile, kind_of
 from evreel.release.recipe import MAKING
-from evreel.text import size_text
+from evreel.text import counted, size_text
 
 README = "README.md"
 
@@ -158,7 +158,7 @@ def _sensors(told: Told) -> Iterator[str]:
             size = one.events.width, one.events.height
             sizes[size] = sizes.get(size, 0) + 1
     if sizes:
-        each = (f"{w} × {h} px ({_counted(n, 'recording')})" for (w, h), n in sizes.items())
+        each = (f"{w} × {h} px ({counted(n, 'recording')})" for (w, h), n in sizes.items())
         yield f"Sensor, width × height: {', '.join(each)}."
 
 
@@ -445,7 +445,3 @@ def _boxes_of(path: str) -> str:
 
 def _plugin(told: Told) -> str:
     return " hdf5plugin" if told.compression == "fast" else ""
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

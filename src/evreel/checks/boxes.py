@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations.shapes import FloatArray
-from evreel.checks.finding import DAMAGE, Finding, Located, counted, first_of
+from evreel.checks.finding import DAMAGE, Finding, Located, first_of
 from evreel.checks.inventory import File, Known, is_file, kind_of
 from evreel.checks.labels import Beyond
 from evreel.checks.registry import Threshold, checks_of, findings, finished
@@ -24,6 +24,7 @@ from evreel.files.boxes import (
 from evreel.files.features import FeaturesFile
 from evreel.geometry import SLACK_PX, Geometry, is_empty, is_finite, is_outside
 from evreel.layout import FEATURES
+from evreel.text import counted
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from evreel.checks.finding import Finding, Located, Placed, counted, first_of
+from evreel.checks.finding import Finding, Located, Placed, first_of
 from evreel.checks.registry import checks_of, findings
 from evreel.checks.samples import Cut, sample_at, sample_split, short
 from evreel.release.content import Row
 from evreel.release.origins import Made, mixtures
 from evreel.samples.splits import SPLITS
+from evreel.text import counted
 
 error, warning = checks_of("data set")
 

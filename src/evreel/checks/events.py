@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evreel.checks.finding import DAMAGE, Finding, Located, counted
+from evreel.checks.finding import DAMAGE, Finding, Located
 from evreel.checks.registry import Threshold, check_of, checks_of, finished
 from evreel.checks.tally import Accumulator, Faults, PieceTally, Tally, distance
 from evreel.errors import EvreelError
 from evreel.recordings import jumps
+from evreel.text import counted
 from evreel.timebase import Int64Array
 
 error, warning = checks_of("events")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.checks.columns import MOST_UNREADABLE, RawColumns, opened
-from evreel.checks.finding import DAMAGE, Finding, Located, counted, first_of, problem_of
+from evreel.checks.finding import DAMAGE, Finding, Located, first_of, problem_of
 from evreel.checks.inventory import File, Known
 from evreel.checks.registry import checks_of, findings, unreadable
 from evreel.checks.samples import read_samples, sample_at
@@ -20,6 +20,7 @@ from evreel.checks.tally import located
 from evreel.errors import EvreelError
 from evreel.files.features import FeaturesFile, SampleWindows
 from evreel.files.samples import SamplesFile
+from evreel.text import counted
 from evreel.windows import Windows
 
 error, warning = checks_of("features")

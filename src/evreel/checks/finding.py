@@ -9,6 +9,7 @@ from tokenize import TokenError
 from typing import Literal
 
 from evreel.errors import EvreelError
+from evreel.text import counted
 
 Severity = Literal["error", "warning"]
 
@@ -146,18 +147,3 @@ def first_of(n: int, what: str) -> str:
     ('', ', the first of 1,200 such pairs')
     """
     return f", the first of {n:,} {what}" if n > 1 else ""
-
-
-def counted(n: int, what: str) -> str:
-    """Return a number with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "event"), counted(1200, "box")
-    ('1 event', '1,200 boxes')
-    """
-    if n == 1:
-        return f"1 {what}"
-    if what.endswith("ry"):
-        return f"{n:,} {what[:-1]}ies"
-    return f"{n:,} {what}{'es' if what.endswith(('x', 's')) else 's'}"

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from evreel.checks.events import Columns
-from evreel.checks.finding import Located, counted
+from evreel.checks.finding import Located
 from evreel.checks.registry import Threshold, checks_of
 from evreel.checks.tally import Faults, PieceTally, distance
+from evreel.text import counted
 from evreel.timebase import Int64Array
 
 error, _ = checks_of("boxes, slices")

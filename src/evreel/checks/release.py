@@ -24,7 +24,7 @@ from evreel.checks.dataset import (
     split_label,
     split_recording,
 )
-from evreel.checks.finding import DAMAGE, Finding, Placed, counted, first_of, problem_of
+from evreel.checks.finding import DAMAGE, Finding, Placed, first_of, problem_of
 from evreel.checks.inventory import Entry, File, Folder, Head, id_of, is_file, kind_of, read_head
 from evreel.checks.looked import Looked
 from evreel.checks.registry import check_of, checks_of, findings, unreadable
@@ -42,6 +42,7 @@ from evreel.release.overlap import same_source
 from evreel.release.recipe import awaited
 from evreel.release.search import Found, Unsearched, search
 from evreel.samples.tables import Assigned, read_samples_table
+from evreel.text import counted
 
 error, warning = checks_of("release")
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from evreel.checks.finding import Located, counted
+from evreel.checks.finding import Located
+from evreel.text import counted
 from evreel.timebase import Int64Array
 
 MaskArray = npt.NDArray[np.bool_]

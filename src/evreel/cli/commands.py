@@ -169,16 +169,18 @@ def info(options: Options) -> int:
 
 
 @command(
-    "Write a recordings table of a folder, with the MD5 of each.",
+    "Write a table of the recordings in a folder, with their MD5.",
     option("folder", metavar="DIR", type=Path),
     output("TSV"),
     option(
         "--split",
         choices=("train", "val", "test", "mixed"),
-        help="of recordings that are not in a folder with such a name",
+        help="split of recordings that are not in a folder named after one",
     ),
     option(
-        "--group", metavar="PATTERN", help="of paths, with {group}, such as '*/{group}_*_td.dat'"
+        "--group",
+        metavar="PATTERN",
+        help="where a path has its group: '*/{group}_*_td.dat'",
     ),
     SENSOR,
 )
@@ -197,7 +199,7 @@ def table(options: Options) -> int:
 
 
 @command(
-    "List, or remove, results of what is in no config any more.",
+    "List or remove results of recordings and features that are in no config any more.",
     option(
         "--configfile",
         metavar="YAML",
@@ -465,7 +467,7 @@ _CVAT_ONLY = {
 
 
 @command(
-    "Make CVAT tasks of videos (push), and bring their annotations (pull).",
+    "Make CVAT tasks of videos (push), and fetch their annotations (pull).",
     option("action", choices=tuple(_CVAT_ONLY), help="what to do"),
     option(
         "ids",
@@ -494,13 +496,13 @@ _CVAT_ONLY = {
         type=_at_least_1,
         help="push: frames of each job; default: one job per task",
     ),
-    option("--no-pre-labels", action="store_true", help="push: only the video, nothing to correct"),
+    option("--no-pre-labels", action="store_true", help="push: the video alone"),
     option("--again", action="store_true", help="push: a new task also where there is one"),
     option("--task", metavar="N", type=_at_least_1, help="pull: a task that was made by hand"),
     option(
         "--deleted-frames",
         action="store_true",
-        help="pull: take a task with deleted frames, which are not labelled then",
+        help="pull: accept deleted frames, and count them as not labelled",
     ),
     option("--overwrite", action="store_true", help="pull: replace files that were edited here"),
 )
@@ -1090,22 +1092,22 @@ def verify(options: Options) -> int:
 
 
 @command(
-    "Make the data that a recipe, a release without its data, leaves out.",
+    "Make a whole release from a recipe: a release without its data.",
     option("folder", metavar="RECIPE", type=Path),
     output("DIR"),
     option("--recordings", metavar="DIR", type=Path, help="folder with the recordings"),
-    option("--cores", metavar="N", type=_at_least_1, default=1, help="cores to use; 1"),
+    option("--cores", metavar="N", type=_at_least_1, default=1, help="cores to use; default: 1"),
     option(
         "--work",
         metavar="DIR",
         type=Path,
-        help="where to work, and what then stays; else beside the output, and removed in the end",
+        help="working folder, which is kept; default: one beside DIR, removed at the end",
     ),
     option(
         "--snakefile",
         metavar="FILE",
         type=Path,
-        help="evreel's workflow, if this evreel is not in a checkout",
+        help="evreel's Snakefile, where this evreel is not in a checkout",
     ),
 )
 def rebuild(options: Options) -> int:

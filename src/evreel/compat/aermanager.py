@@ -48,6 +48,7 @@ from evreel.files.slices import SlicesFile
 from evreel.layout import SLICES
 from evreel.outputs import atomic, scratch_path
 from evreel.recordings.open import open_recording
+from evreel.text import listed
 from evreel.timebase import FrameClock
 
 __all__ = [
@@ -310,8 +311,7 @@ def _absent(path: Path) -> LayoutError:
     """Return the error for a file that does not exist, with what there is instead."""
     folder = next(parent for parent in path.absolute().parents if parent.is_dir())
     names = sorted((entry.name for entry in folder.iterdir()), key=lambda name: (len(name), name))
-    more = len(names) - _MOST_NAMED
-    have = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    have = listed(names, _MOST_NAMED)
     return LayoutError(
         f"{path} does not exist; folder {folder.name} has {have or 'no files'}",
         hint="list_dataset_files names the slices of a data set.",

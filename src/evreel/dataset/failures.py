@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evreel.errors import WARNING, one_line, without_commands
+from evreel.text import counted
 
 MOST_READ = 512 * 1024
 """Bytes of a job's log that are read, half of them from its start and half from its end."""
@@ -196,9 +197,9 @@ def what_was_warned(snakemake_logs: Iterable[str | Path]) -> str:
     *named, last = list(found)[:_MOST_NAMED]
     rest = len(found) - len(named) - 1
     if rest:
-        named, last = [*named, last], f"{rest} other log{'s' if rest > 1 else ''}"
+        named, last = [*named, last], counted(rest, "other log")
     where = f"{', '.join(named)} and {last}" if named else last
-    return f"{n} warning{'s' if n > 1 else ''}: see {where}"
+    return f"{counted(n, 'warning')}: see {where}"
 
 
 def failed_jobs(text: str) -> list[Job]:

@@ -7,7 +7,6 @@ record of Snakemake's; anything else that is there is a person's.
 
 from __future__ import annotations
 
-import base64
 import functools
 import os
 import re
@@ -19,6 +18,7 @@ from typing import NamedTuple
 
 from evreel.acquire import DOWNLOADS
 from evreel.dataset.dataset import SUFFIXES, DataSet
+from evreel.dataset.job_records import is_recorded
 from evreel.dataset.settings import NAME
 from evreel.errors import EvreelError, UsageError
 from evreel.outputs import SCRATCH
@@ -28,7 +28,6 @@ RELEASES = "release"
 """The folder of releases: the plans in it are made by the workflow, the folders stay."""
 UNVERIFIED = ".unverified"
 """What the name of a note beside a download ends with."""
-RECORDS = Path(".snakemake", "metadata")
 LOCKS = Path(".snakemake", "locks")
 
 _ROOTS = {"results": "", "logs": "logs/", "benchmarks": "benchmarks/"}
@@ -178,14 +177,10 @@ def _is_made(results: str, place: str, form: Form, match: re.Match[str]) -> bool
     """Tell whether the workflow made a file that has the form of one of its own."""
     if not form.logs:  # a log or a benchmark
         return True
-    path = f"{results}/{place.removesuffix(UNVERIFIED)}"
-    record = RECORDS / base64.urlsafe_b64encode(path.encode()).decode()
-    try:
-        if record.exists():
-            return True
-    except OSError:  # its name is too long
-        pass
+    if is_recorded(f"{results}/{place.removesuffix(UNVERIFIED)}"):
+        return True
     # Beside a video that was made, a zip may as well be what a person exported from CVAT.
+    path = f"{results}/{place}"
     if match.groupdict().get("pictures") == "zip" and not _has_pictures_alone(path):
         return False
     named = [log for log in form.logs if all(f"{{{name}}}" in log for name in form.names)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evreel.dataset.dataset import DataSet
+from evreel.dataset.job_records import is_recorded
 from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError
 from evreel.files.clock import CLOCK_SUFFIX, read_clock
@@ -20,7 +21,27 @@ from evreel.release.licences import licence_notice
 from evreel.release.manifest import MANIFEST, read_manifest
 
 
-def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]) -> Iterator[str]:
+def is_unrecorded(path: str) -> bool:
+    """Tell whether Snakemake does not know what a file was made from."""
+    return not is_recorded(path)
+
+
+def forget_outdated(dataset: DataSet, memory: Memory) -> Iterator[str]:
+    """Let Snakemake make again what `outdated` finds; yield what to say of each result.
+
+    Raises
+    ------
+    EvreelError
+        If a result's times cannot be changed.
+    """
+    for path in outdated(dataset, memory):
+        age(path)
+        yield f"{path}: was made from other files than there are now"
+
+
+def outdated(
+    dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool] = is_unrecorded
+) -> Iterator[str]:
     """Yield results that say that they were made from other files than the data set names.
 
     Snakemake knows from which files it made a result, unless its records were lost, or left behind
@@ -101,15 +122,15 @@ def outdated(dataset: DataSet, memory: Memory, is_unknown: Callable[[str], bool]
         yield str(stamp)
 
 
-def forget_release(dataset: DataSet, memory: Memory) -> str | None:
+def forget_release(dataset: DataSet, memory: Memory) -> Iterator[str]:
     """Let Snakemake build a release again whose manifest is not the one that was written.
 
     Its rule has a stamp as output, and no file of the release: Snakemake removes outputs before a
     job, and the older release has to stay whole until the newer one is. The stamp is removed here.
 
-    Returns
-    -------
-    What is said of it; None if the release is there, or was never built.
+    Yields
+    ------
+    What to say of it; nothing if the release is as it was written, or was never built.
 
     Raises
     ------
@@ -120,17 +141,17 @@ def forget_release(dataset: DataSet, memory: Memory) -> str | None:
     manifest = Path(dataset.results, "release", dataset.release_name, MANIFEST)
     try:
         if stamp.read_text(encoding="utf-8").split()[0] == memory.digests(manifest).sha256:
-            return None
+            return
         problem = "was changed"
     except FileNotFoundError:
-        return None
+        return
     except (OSError, ValueError, IndexError, EvreelError):
         problem = "is not there"
     try:
         stamp.unlink()
     except OSError as error:
         raise refused(stamp, error) from error
-    return f"{manifest}: {problem}; the release will be built again"
+    yield f"{manifest}: {problem}; the release will be built again"
 
 
 def _stamp(dataset: DataSet) -> Path:
@@ -138,23 +159,12 @@ def _stamp(dataset: DataSet) -> Path:
     return Path(dataset.results, "release", f"{dataset.release_name}.sha256")
 
 
-def age(path: str | Path) -> str:
-    """Let Snakemake make a file again: it then counts as older than whatever it was made from.
-
-    Returns
-    -------
-    Why, for a person.
-
-    Raises
-    ------
-    EvreelError
-        If its times cannot be changed.
-    """
+def age(path: str | Path) -> None:
+    """Let Snakemake make a file again: it then counts as older than whatever it was made from."""
     try:
         os.utime(path, (0, 0))
     except OSError as error:
         raise refused(Path(path), error) from error
-    return "was made from other files than there are now"
 
 
 def _of_slices(path: str) -> Mapping[str, str]:

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from evreel.acquire import read_source
+from evreel.dataset.dataset import DataSet
 from evreel.dataset.inputs import changed_source
+from evreel.dataset.job_records import record_params, recorded_params
 from evreel.dataset.memory import Digests, Memory
-from evreel.dataset.notes import Stated, agrees
+from evreel.dataset.notes import ACQUIRED, Stated, agrees
 from evreel.errors import EvreelError
 from evreel.folders import is_folder
 from evreel.layout import LEFT_OUT
+from evreel.provenance import STEP_REVISIONS
 
 _MD5 = re.compile("[0-9A-Fa-f]{32}")
 
@@ -103,6 +106,18 @@ def as_recorded_now(
         return None
     statement = {**stated._asdict(), "changed": None, "again": False}
     return sorted(repr(value) for value in (notes, wanted["source"], revision, statement))
+
+
+def keep_acquired(dataset: DataSet) -> None:
+    """Let Snakemake know what an earlier version acquired, so that it is not acquired again."""
+    files = {dataset.recording_file(id_): dataset.acquired(id_) for id_ in dataset.recordings}
+    for name in dataset.archives:
+        files[f"{dataset.results}/archives/{name}"] = dataset.acquired_archive(name)
+    for path, wanted in files.items():
+        params = recorded_params(path) or ()
+        now = as_recorded_now(path, wanted, params, str(ACQUIRED), STEP_REVISIONS["acquire"])
+        if now is not None:
+            record_params(path, now)
 
 
 def _is_statement(value: Any) -> bool:

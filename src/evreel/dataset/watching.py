@@ -13,11 +13,14 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+from evreel.acquire import read_source
+from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import Ended
 
 LEAST_S = 1.0
@@ -180,19 +183,8 @@ def bytes_of(done: float, total: float) -> str:
     """
     factor, unit = next(((f, u) for f, u in _UNITS if total >= f), (1, "B"))
     numbers = [value / factor for value in (done, total)]
-    told = [f"{value:.1f}" if value < 9.95 and factor > 1 else f"{value:.0f}" for value in numbers]
-    return f"{told[0]} of {told[1]} {unit}"
-
-
-def size_of(n_bytes: float) -> str:
-    """Return a number of bytes as a person tells it.
-
-    Examples
-    --------
-    >>> [size_of(n) for n in (12, 3400, 41e9)]
-    ['12 B', '3.4 kB', '41 GB']
-    """
-    return bytes_of(n_bytes, n_bytes).rpartition(" of ")[2]
+    texts = [f"{value:.1f}" if value < 9.95 and factor > 1 else f"{value:.0f}" for value in numbers]
+    return f"{texts[0]} of {texts[1]} {unit}"
 
 
 def duration(seconds: float) -> str:
@@ -252,6 +244,35 @@ class Watch(logging.Handler):
             if done == total or now >= self._said_s + max(LEAST_S, _SHARE * now):
                 self._said_s = now
                 self._say(self._estimate.line(done, total))
+
+
+def errors_only() -> logging.Handler:
+    """Return a handler that prints the errors that Snakemake logs, and nothing else."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.ERROR)
+    handler.addFilter(lambda record: getattr(record, "event", "") == "error")
+    return handler
+
+
+def source_sizes(dataset: DataSet) -> Iterator[tuple[str, int]]:
+    """Yield each recording and archive with its size in bytes.
+
+    It is that of the file if it is there, else the stated one, else 0.
+    """
+    wanted = [
+        (id_, dataset.recording_file(id_), dataset.acquired(id_)) for id_ in dataset.recordings
+    ]
+    wanted += [
+        (name, f"{dataset.results}/archives/{name}", dataset.acquired_archive(name))
+        for name in dataset.archives
+    ]
+    for about, path, row in wanted:
+        source = read_source(row["source"])
+        there = path if source.members or source.path is None else source.path
+        try:
+            yield about, Path(there).stat().st_size
+        except OSError:
+            yield about, row.get("size_bytes") or 0
 
 
 def planned(rule: str, wildcards: Mapping[str, Any]) -> Planned:

@@ -1,1 +1,1 @@
-"""How a release is made: files compressed for others, what was found in them, the whole folder."""
+"""Building a release: files made ready for others, a record of each, the whole folder."""

@@ -30,7 +30,7 @@ from evreel.provenance import canonical_json, sha256, state
 from evreel.publish.prepare import Compression, Store, place, prepare
 from evreel.publish.record import Record
 from evreel.release.content import ANONYMOUS, RELEASE_NAME
-from evreel.release.digests import digests_of, pieces, sums_of
+from evreel.release.digests import digests_of, pieces, write_manifest
 from evreel.release.example import EXAMPLE, load_example
 from evreel.release.facts import RecordingFacts, box_facts
 from evreel.release.licences import licence_notice
@@ -44,8 +44,6 @@ from evreel.release.manifest import (
     check_entries,
     is_release,
     kind_of,
-    manifest_bytes,
-    sums_bytes,
 )
 from evreel.release.origins import RECORDING, Made, mixtures
 from evreel.samples.splits import SPLITS
@@ -306,10 +304,7 @@ README = "README.md"
 def _sealed(folder: Path, manifest: Manifest) -> Manifest:
     """Write the manifest, its files in order, and the checksums."""
     manifest = replace(manifest, files=tuple(sorted(manifest.files, key=lambda file: file.path)))
-    data = manifest_bytes(manifest)
-    (folder / MANIFEST).write_bytes(data)
-    for algorithm, digests in sums_of(manifest, data).items():
-        (folder / SUMS[algorithm]).write_bytes(sums_bytes(digests))
+    write_manifest(folder, manifest)
     return manifest
 
 

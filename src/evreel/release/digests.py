@@ -7,7 +7,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from evreel.release.manifest import MANIFEST, SUMS, Algorithm, Manifest
+from evreel.release.manifest import (
+    MANIFEST,
+    SUMS,
+    Algorithm,
+    Manifest,
+    manifest_bytes,
+    sums_bytes,
+)
 
 _PIECE_BYTES = 1 << 20
 
@@ -57,3 +64,11 @@ def sums_of(manifest: Manifest, data: bytes) -> dict[Algorithm, dict[str, str]]:
         }
         for algorithm in SUMS
     }
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a release's manifest, and the files of checksums that agree with it."""
+    data = manifest_bytes(manifest)
+    (folder / MANIFEST).write_bytes(data)
+    for algorithm, digests in sums_of(manifest, data).items():
+        (folder / SUMS[algorithm]).write_bytes(sums_bytes(digests))

@@ -18,6 +18,7 @@ from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP, OF_BOXES
 from evreel.release.digests import digests_of, pieces
 from evreel.release.manifest import ListedFile, Manifest, is_release, kind_of, read_manifest
 from evreel.samples.splits import SPLITS
+from evreel.text import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +103,7 @@ class ByName(Mapping[str, _Item]):
         return len(self._names)
 
     def __repr__(self) -> str:
-        return f"<{self._what} by name: {_list_of(self._names) or 'none'}>"
+        return f"<{self._what} by name: {listed(self._names, _MOST_NAMED) or 'none'}>"
 
 
 class ReleasedRecording:
@@ -396,7 +397,7 @@ class Release(Closing):
         splits = ", ".join(f"{len(self.splits[name])} {name}" for name in self.splits)
         parts = [f"{len(self.recordings)} recordings" + (f" ({splits})" if splits else "")]
         if self.features:
-            parts.append(f"features {_list_of(self.features)}")
+            parts.append(f"features {listed(self.features, _MOST_NAMED)}")
         return f"<release {self.name} {self.version}: {'; '.join(parts)}>"
 
     def close(self) -> None:
@@ -585,15 +586,9 @@ def _split_of(
     return next(iter(names), "")
 
 
-def _list_of(names: Iterable[str]) -> str:
-    every = list(names)
-    more = f" and {len(every) - _MOST_NAMED} more" if len(every) > _MOST_NAMED else ""
-    return ", ".join(every[:_MOST_NAMED]) + more
-
-
 def _not_there(what: str, name: object, names: Iterable[str], owner: str) -> NotInReleaseError:
     known = list(names)
-    guess = did_you_mean(name, known) or f"there are {_list_of(known) or 'none'}"
+    guess = did_you_mean(name, known) or f"there are {listed(known, _MOST_NAMED) or 'none'}"
     return NotInReleaseError(f"has no {what} {name!r}; {guess}", place=owner)
 
 

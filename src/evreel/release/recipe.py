@@ -14,15 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from evreel.layout import OF_BOXES
-from evreel.release.digests import sums_of
+from evreel.release.digests import write_manifest
 from evreel.release.manifest import (
-    MANIFEST,
-    SUMS,
     ListedFile,
     Manifest,
-    manifest_bytes,
     read_manifest,
-    sums_bytes,
 )
 
 PLACE, INPUTS, RECORDINGS = "recipe", "inputs", "recordings"
@@ -57,10 +53,7 @@ def withhold(folder: Path) -> Manifest:
                 if parent == folder or any(parent.iterdir()):
                     break
                 parent.rmdir()
-    data = manifest_bytes(manifest)
-    (folder / MANIFEST).write_bytes(data)
-    for algorithm, digests in sums_of(manifest, data).items():
-        (folder / SUMS[algorithm]).write_bytes(sums_bytes(digests))
+    write_manifest(folder, manifest)
     return manifest
 
 
@@ -105,8 +98,8 @@ def _story(name: str) -> str:
     return (
         "This release is a recipe: the licence of the recordings forbids copies, so it has labels, "
         "splits, configuration and digests of all files, but neither recordings nor events, "
-        "features or videos made from them. If you have the recordings, one command makes these "
-        f"files, byte for byte: `evreel rebuild {name} --recordings FOLDER -o OUT`. "
+        "features or videos made from them. Whoever has the recordings can make these files, "
+        f"byte for byte, with one command: `evreel rebuild {name} --recordings FOLDER -o OUT`. "
         f"`{MAKING}` says what to install first."
     )
 
@@ -137,8 +130,9 @@ def page(name: str, evreel_version: str, sources: Iterator[str]) -> str:
             "",
             f"        evreel rebuild {name} --recordings FOLDER -o OUT",
             "",
-            "Recordings are told by their checksums, so another file is refused before any work. "
-            "In the end every file of OUT is compared with the manifest; a difference is named.",
+            "Recordings are identified by their checksums, so another file is refused before any "
+            "work. In the end every file of OUT is compared with the manifest, and each difference "
+            "is named.",
             "",
             "## Recordings",
             "",

@@ -66,8 +66,8 @@ def boxes(
         of several clocks.
     """
     from evreel.acquire import check_md5
-    from evreel.checks.finding import counted
     from evreel.files.boxes import origin_path, write_boxes, write_origin
+    from evreel.text import counted
 
     if md5 is not None:
         check_md5(published, md5)

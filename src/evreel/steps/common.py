@@ -203,7 +203,7 @@ def named(counts: Mapping[str, int]) -> str:
     return said and f" ({said})"
 
 
-def counted(items: Iterable[T], total: int, progress: Progress) -> Iterator[T]:
+def with_progress(items: Iterable[T], total: int, progress: Progress) -> Iterator[T]:
     """Yield items, reporting how many were done."""
     for k, item in enumerate(items):
         progress(k, total)

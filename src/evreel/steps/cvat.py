@@ -19,7 +19,7 @@ from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import content_sha256, digest_of, sha256
 from evreel.release.content import ANNOTATIONS, paths_in, role_of
 from evreel.steps.annotate import read_annotations
-from evreel.steps.common import LOG, counted
+from evreel.steps.common import LOG, with_progress
 
 if TYPE_CHECKING:
     from evreel.annotations.shapes import Annotations
@@ -163,7 +163,7 @@ def _page(note: Note) -> str:
 def _each(videos: Sequence[_Video], do: Callable[[_Video], None], progress: Progress) -> None:
     """Do what is to be done of each recording; the error of one does not stop the others."""
     failed: list[tuple[str, EvreelError]] = []
-    for video in counted(videos, len(videos), progress):
+    for video in with_progress(videos, len(videos), progress):
         try:
             do(video)
         except EvreelError as error:

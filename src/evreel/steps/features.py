@@ -13,7 +13,7 @@ from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, LayoutError, ParameterError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
-from evreel.steps.common import LOG, Steady, counted, named
+from evreel.steps.common import LOG, Steady, named, with_progress
 from evreel.steps.events import MOST_IN_MEMORY, Source, as_events
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ def _make(
             failed=fails,
         )
         total = sum(len(one.run.windows) for one in making)
-        for k, frame in counted(every, total, progress):
+        for k, frame in with_progress(every, total, progress):
             making[k].writer.write(frame)
         given.steady.check()
         for one in unfinished.values():

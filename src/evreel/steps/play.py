@@ -10,7 +10,7 @@ from evreel import __version__
 from evreel.errors import AnnotationError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import canonical_json
-from evreel.steps.common import LOG, counted
+from evreel.steps.common import LOG, with_progress
 from evreel.viz.playing import Playing
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def play(
         at = playing.pace(file, rows, settings, fastest)
         multiple = 1 if kind == ".gif" else 2
         pictures = playing.FeaturePictures(file, rows, settings, drawn, multiple=multiple)
-        images = counted(_drawn(pictures, at.rows), len(at.rows), progress)
+        images = with_progress(_drawn(pictures, at.rows), len(at.rows), progress)
         if kind == ".gif":
             n = gif.write_gif(scratch, images, pictures.shape, fps=at.fps)
         else:

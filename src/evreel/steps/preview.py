@@ -11,7 +11,7 @@ from evreel.dataset.settings import PreviewSettings
 from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import canonical_json
-from evreel.steps.common import LOG, counted
+from evreel.steps.common import LOG, with_progress
 
 
 def preview(
@@ -98,7 +98,7 @@ def preview(
         )
         n = write_mp4(
             scratch,
-            counted(shown.frames(), shown.n, progress),
+            with_progress(shown.frames(), shown.n, progress),
             shown.shape,
             **settings.part(Encoding).__dict__,
             colour=True,

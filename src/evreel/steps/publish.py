@@ -8,6 +8,7 @@ from evreel.dataset.settings import PublishSettings
 from evreel.errors import ReleaseError
 from evreel.outputs import atomic
 from evreel.steps.common import LOG
+from evreel.text import size_text
 
 
 def publish(
@@ -64,4 +65,4 @@ def publish(
         )
         made.write(said)
     found = f", {len(made.looked.alone)} findings" if made.looked.alone else ""
-    LOG.info("%s: %.1f MB%s", Path(output).name, made.size / 1e6, found)
+    LOG.info("%s: %s%s", Path(output).name, size_text(made.size), found)

@@ -9,7 +9,7 @@ from evreel.dataset.settings import QaSettings
 from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import sha256
-from evreel.steps.common import LOG, counted
+from evreel.steps.common import LOG, with_progress
 
 
 def qa(
@@ -60,7 +60,7 @@ def qa(
         moments = Moments(opened, settings.part(Showing), frames)
         n = write_mp4(
             scratch,
-            counted(moments.frames(), len(frames), progress),
+            with_progress(moments.frames(), len(frames), progress),
             moments.shape,
             **settings.part(Encoding).__dict__,
             colour=True,

@@ -18,6 +18,7 @@ from evreel.acquire import read_source
 from evreel.errors import EvreelError, ReleaseError, SourceError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.steps.common import LOG
+from evreel.text import listed
 
 if TYPE_CHECKING:
     from evreel.dataset.memory import Memory
@@ -306,10 +307,8 @@ def _found(needed: Sequence[Needed], folder: Path | None) -> dict[str, Path]:
             hint="Get the original file.",
         )
     if missing:
-        names = ", ".join(one.name for one in missing[:_MOST_NAMED])
-        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
         raise SourceError(
-            f"recordings are missing: {names}{more}",
+            f"recordings are missing: {listed((one.name for one in missing), _MOST_NAMED)}",
             path=folder,
             hint="Name the folder that has them with --recordings; recipe/recordings.tsv has their "
             "checksums.",

@@ -14,7 +14,7 @@ from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import sha256
 from evreel.release.content import ANONYMOUS
 from evreel.steps.common import LOG, named
-from evreel.text import size_text
+from evreel.text import counted, size_text
 
 if TYPE_CHECKING:
     from evreel.checks.finding import Finding, Report
@@ -177,7 +177,7 @@ def _refuse(found: Iterable[Finding], settings: ReleaseSettings, folder: Path) -
     ]
     if refused:
         raise ReleaseError(
-            f"checks found {len(refused)} errors, the first: {refused[0]}",
+            f"checks found {counted(len(refused), 'error')}, the first: {refused[0]}",
             path=folder,
             hint="The log has them all. Fix the data, or name the check in release.tolerate.",
         )

@@ -53,7 +53,6 @@ def table(
     UsageError
         If it is not a folder, or columns of an older table would be lost.
     """
-    from evreel.checks.finding import counted
     from evreel.dataset.table import write_rows
     from evreel.errors import CodingError, UnknownFormatError
     from evreel.events import Sensor
@@ -61,6 +60,7 @@ def table(
     from evreel.recordings import open_recording
     from evreel.samples.pattern import Pattern
     from evreel.samples.splits import SPLITS
+    from evreel.text import counted
 
     root, fits = Path(folder), None if group is None else Pattern(group)
     if not root.is_dir():

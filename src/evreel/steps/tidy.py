@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evreel.errors import MistakesError
+from evreel.text import counted, listed, size_text
 
 if TYPE_CHECKING:
     from evreel.dataset.leftovers import Leftovers
@@ -73,8 +74,6 @@ def told(
     removed: bool = False,
 ) -> list[str]:
     """Return what `tidy` found by these configs, as lines to read."""
-    from evreel.dataset.watching import size_of
-
     # With fewer configs, the command would remove what the others name.
     texts = [str(config) for config in configs]
     options = [] if texts == ["config.yaml"] else ["--configfile", *texts]
@@ -82,24 +81,19 @@ def told(
     lines = []
     for each in found:
         lines += [
-            f"{size_of(n):>9}  {path}" for path, n in zip(each.files, each.sizes, strict=True)
+            f"{size_text(n):>9}  {path}" for path, n in zip(each.files, each.sizes, strict=True)
         ]
         said = "is tidy"
         if each.files:
-            said = f"{_files(len(each.files))}, {size_of(sum(each.sizes))}, in no config any more; "
+            size = size_text(sum(each.sizes))
+            said = f"{counted(len(each.files), 'file')}, {size}, in no config any more; "
             said += "removed" if removed else f"{command} removes them"
         lines.append(f"{each.results}: {said}")
         if each.unknown:
-            named = ", ".join(map(str, each.unknown[:_MOST_NAMED]))
-            rest = len(each.unknown) - _MOST_NAMED
-            more = f" and {rest} more" if rest > 0 else ""
-            of = f"{_files(len(each.unknown))} not known to be of the workflow, left alone"
-            lines.append(f"{each.results}: {of}: {named}{more}")
+            n, named = len(each.unknown), listed(map(str, each.unknown), _MOST_NAMED)
+            of = f"{counted(n, 'file')} not known to be of the workflow, left alone"
+            lines.append(f"{each.results}: {of}: {named}")
     return lines
 
 
 _MOST_NAMED = 5
-
-
-def _files(n: int) -> str:
-    return "1 file" if n == 1 else f"{n:,} files"

@@ -10,7 +10,7 @@ from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import sha256
 from evreel.steps.clock import check_clock
-from evreel.steps.common import LOG, counted
+from evreel.steps.common import LOG, with_progress
 from evreel.steps.events import Source, as_store
 
 
@@ -53,7 +53,7 @@ def video(
     ):
         check_clock(clock, extra, opened)
         picture = picture or Picture.for_video(opened.sensor)
-        images = counted(
+        images = with_progress(
             render(
                 opened.chunks(),
                 frames,

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import UsageError, one_line
-from evreel.text import nfc
+from evreel.text import listed, nfc
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -321,11 +321,8 @@ def warn_lacking(names: Iterable[str], font: Font) -> None:
     """
     lacking = font.lacking(dict.fromkeys(map(nfc, names)))
     if lacking:
-        named = ", ".join(repr(one_line(name)) for name in lacking[:_MOST_NAMED])
-        more = len(lacking) - _MOST_NAMED
         LOG.warning(
-            "the font lacks letters of %s%s; their code points are drawn. Name a font that has "
+            "the font lacks letters of %s; their code points are drawn. Name a font that has "
             "them: qa/font, --font",
-            named,
-            f" and {more} more" if more > 0 else "",
+            listed((repr(one_line(name)) for name in lacking), _MOST_NAMED),
         )

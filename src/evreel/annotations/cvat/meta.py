@@ -14,7 +14,7 @@ from typing import Any, get_args
 from evreel.annotations.cvat.elements import LARGEST_FRAME, Element, File
 from evreel.annotations.shapes import Attribute, AttributeKind
 from evreel.errors import AnnotationError, did_you_mean
-from evreel.text import nfc
+from evreel.text import listed, nfc
 
 _FRAME_FILTER = re.compile(r"\s*step\s*=\s*([0-9]{1,9})\s*", re.ASCII)
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
@@ -344,7 +344,4 @@ def _has_in_it(task: Task, name: str) -> bool:
 
 
 def _listed(tasks: Sequence[Task]) -> str:
-    more = len(tasks) - _MOST_NAMED
-    return ", ".join(task.called for task in tasks[:_MOST_NAMED]) + (
-        f" and {more} more" if more > 0 else ""
-    )
+    return listed((task.called for task in tasks), _MOST_NAMED)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from evreel.errors import AnnotationError, foreign
-from evreel.text import size_text
+from evreel.text import listed, size_text
 
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _ENCRYPTED = 0x1
@@ -108,19 +108,17 @@ def _only(path: Path, what: str, names: Sequence[str]) -> int:
         if name.lower().endswith(".xml") and not hidden:
             found.append(k)
     if not found:
-        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
         raise _failed(
             path,
             f"is a {what} without an XML"
-            + (f": it has {', '.join(names[:_MOST_NAMED])}{more}" if names else ""),
+            + (f": it has {listed(names, _MOST_NAMED)}" if names else ""),
             "Export CVAT for video 1.1, or CVAT for images 1.1.",
         )
     if len(found) > 1:
-        xmls = ", ".join(names[k] for k in found[:_MOST_NAMED])
-        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        xmls = listed((names[k] for k in found), _MOST_NAMED)
         raise _failed(
             path,
-            f"is a {what} of {len(found)} XMLs, {xmls}{more}; one is expected",
+            f"is a {what} of {len(found)} XMLs, {xmls}; one is expected",
             (
                 "Give the zip of one export, as CVAT makes it, or unpack it and name the XML; "
                 if what == "zip"

@@ -33,7 +33,7 @@ from evreel.release.licences import address_of
 from evreel.release.manifest import MANIFEST, SUMS, ListedFile
 from evreel.release.recipe import MAKING
 from evreel.samples.tables import Assigned
-from evreel.text import size_text
+from evreel.text import counted, size_text
 from evreel.video.canvas import Theme
 from evreel.video.labelled import colour_of
 
@@ -126,22 +126,17 @@ def _header(told: Told) -> Iterator[Markup]:
 def _summary(told: Told) -> str:
     """Return one sentence with the main numbers."""
     total = told.totals
-    said = [_counted(total.recordings, "recording")]
+    said = [counted(total.recordings, "recording")]
     if total.duration_us:
         said.append(duration(total.duration_us))
     if any(one.events for one in told.facts):
-        said.append(_counted(total.events, "event"))
+        said.append(counted(total.events, "event"))
     for n, what in ((sum(total.boxes.values()), "box"), (sum(total.samples.values()), "sample")):
         if n:
-            said.append(_counted(n, what))
+            said.append(counted(n, what))
     if told.labels:
-        said.append(_counted(len(told.labels), "class"))
+        said.append(counted(len(told.labels), "class"))
     return ", ".join(said)
-
-
-def _counted(n: int, what: str) -> str:
-    ending = "" if n == 1 else "es" if what.endswith(("x", "s")) else "s"
-    return f"{count(n)} {what}{ending}"
 
 
 def _person(text: str) -> Markup:
@@ -164,12 +159,12 @@ def _tiles(told: Told) -> Iterator[Markup]:
         yield _tile("Sensor, px", sizes, f"of {len(sensors)} sizes" if len(sensors) > 3 else "")
     if total.boxes:
         boxes = sum(total.boxes.values())
-        yield _tile("Boxes", count(boxes), f"of {_counted(tracks, 'object')}")
+        yield _tile("Boxes", count(boxes), f"of {counted(tracks, 'object')}")
     if total.samples:
         yield _tile("Samples", count(sum(total.samples.values())))
     if told.labels:
         yield _tile("Classes", count(len(told.labels)))
-    files = [_counted(len(told.files), "file"), left_out(told.files)]
+    files = [counted(len(told.files), "file"), left_out(told.files)]
     yield _tile("Data", size_text(size), ", ".join(filter(None, files)))
 
 
@@ -408,8 +403,8 @@ def _findings(told: Told) -> Iterator[Markup]:
         yield tag("p", "evreel's checks found nothing to report.")
         return
     errors = sum(finding.severity == "error" for finding in told.findings)
-    said = f"{_counted(errors, 'error')}, {_counted(len(told.findings) - errors, 'warning')}"
-    more = f"; those of {_counted(len(of_recordings), 'recording')} are beside them as well"
+    said = f"{counted(errors, 'error')}, {counted(len(told.findings) - errors, 'warning')}"
+    more = f"; those of {counted(len(of_recordings), 'recording')} are beside them as well"
     yield tag("p", f"evreel's checks found {said}{more if of_recordings else ''}.")
     rows = [
         [

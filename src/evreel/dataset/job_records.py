@@ -1,0 +1,66 @@
+"""What Snakemake recorded of the jobs that made files, in ``.snakemake/metadata``.
+
+There are no records where `.snakemake` was lost, or left behind when results were copied.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from evreel.dataset.failures import failed_jobs, text_of_run
+
+RECORDS = Path(".snakemake", "metadata")
+_FAILED = "'failed'"
+"""A parameter that no job has: with it in its record, a file counts as made in another way."""
+
+
+def _record_of(path: str) -> Path:
+    return RECORDS / base64.urlsafe_b64encode(path.encode()).decode()
+
+
+def is_recorded(path: str) -> bool:
+    """Tell whether Snakemake recorded how a file was made; `path` is spelled as in its rule."""
+    try:
+        return _record_of(path).exists()
+    except OSError:  # the record's name is too long
+        return False
+
+
+def recorded_params(path: str) -> list[str] | None:
+    """Return the parameters of the job that made a file, without their names; None if unknown."""
+    try:
+        params = json.loads(_record_of(path).read_bytes())["params"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return params if isinstance(params, list) else None
+
+
+def record_params(path: str, params: Iterable[str]) -> None:
+    """Replace the parameters that Snakemake recorded of the job that made a file."""
+    record = _record_of(path)
+    known = json.loads(record.read_bytes()) | {"params": [*params]}
+    record.write_text(json.dumps(known), encoding="utf-8")
+
+
+def mark_failed(snakemake_logs: Iterable[str | Path], kept: Iterable[str | Path] = ()) -> None:
+    """Let Snakemake run the failed jobs of a run again.
+
+    It records a failed job as one that succeeded, and lets a file be missing as long as what was
+    made from it is there: the same command would say that there is nothing to do.
+
+    Parameters
+    ----------
+    snakemake_logs
+        Logs of the run.
+    kept
+        Folders whose files' records stay as they are.
+    """
+    kept = {Path(folder) for folder in kept}
+    for job in failed_jobs(text_of_run(snakemake_logs)):
+        for path in job.output.split(", "):
+            params = recorded_params(path)
+            if Path(path).parent not in kept and params is not None:
+                record_params(path, [*params, _FAILED])
