@@ -68,7 +68,7 @@ onstart:
 
 
 onsuccess:
-    if warned := what_was_warned(log):
+    if warned := what_was_warned([RUN_LOG]):
         print(warned, file=sys.stderr)
 
 

@@ -64,7 +64,7 @@ from evreel.outputs import (
     check_writable,
     start_run,
 )
-from evreel.provenance import STEP_REVISIONS
+from evreel.provenance import STEP_REVISIONS, digest_of
 from evreel.publish.standing import forget_changed
 from evreel.release.content import role_of
 from evreel.release.recipe import WRITTEN
@@ -266,6 +266,20 @@ def without_rerun(value):
     parameters that depend on a job's threads.
     """
     return lambda wildcards, threads: value(wildcards)
+
+
+def by_digest(**values):
+    """Return parameters of which a job takes the value, and Snakemake compares the digest.
+
+    It says why a job runs with the old and the new value, which may be those of 10,000 recordings.
+    """
+
+    def compared(value):
+        return lambda wildcards: digest_of(value(wildcards))
+
+    return {name: without_rerun(value) for name, value in values.items()} | {
+        f"{name}_sha256": compared(value) for name, value in values.items()
+    }
 
 
 def limits(kind, place):

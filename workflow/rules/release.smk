@@ -104,7 +104,7 @@ rule recipe:
     conda:
         "../../envs/evreel.yaml"
     params:
-        recipe=of_dataset(recipe_texts),
+        **by_digest(recipe=of_dataset(recipe_texts)),
         revision=revision("recipe"),
     script:
         "../../scripts/recipe.py"
@@ -120,7 +120,7 @@ rule release_plan:
     conda:
         "../../envs/evreel.yaml"
     params:
-        rows=of_dataset(release_plan),
+        **by_digest(rows=of_dataset(release_plan)),
         revision=revision("release"),
     script:
         "../../scripts/release_plan.py"
@@ -153,8 +153,10 @@ rule release:
         "../../envs/evreel.yaml"
     params:
         **settings(ReleaseSettings, "release"),
-        description=of_dataset(DataSet.description, sha256),
-        acquired=of_dataset(DataSet.recording_files),
+        **by_digest(
+            description=of_dataset(DataSet.description, sha256),
+            acquired=of_dataset(DataSet.recording_files),
+        ),
         memory=str(RELEASED),
         licence_sha256=[sha256(path) for path in LICENCE],
         labels=of_dataset(DataSet.labels),
