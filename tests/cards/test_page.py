@@ -162,7 +162,7 @@ def test_load__is_five_lines_that_run(tmp_path, monkeypatch, capsys):
 def test_contents__are_all_files_by_kind():
     of = told()
     head, *rows = seen(of).tables["Files by kind"]
-    assert head == ["Files", "What is in them", "Number", "Size"]
+    assert head == ["Kind", "What is in them", "Files", "Size"]
     assert sum(int(row[2]) for row in rows) == len(of.files)
     counts = {row[0]: (row[1].split(",")[0], row[2]) for row in rows}
     assert counts["features: counts"] == ("frames of histogram", "2")

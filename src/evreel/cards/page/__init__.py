@@ -330,7 +330,7 @@ def _contents(told: Told) -> Markup:
         title = f"{kind}: {feature}" if feature else kind or "other files"
         size = sum(file.size for file in files)
         rows.append([name(title), name(what), count(len(files)), size_text(size)])
-    return table(["Files", "What is in them", "Number", "Size"], rows, caption="Files by kind")
+    return table(["Kind", "What is in them", "Files", "Size"], rows, caption="Files by kind")
 
 
 def _use(told: Told) -> Iterator[Markup]:
