@@ -15,6 +15,7 @@ from evreel.cards.page.data import DETAILED, LISTED
 from evreel.cards.page.markup import clean, tag
 from evreel.cards.told import told_of
 from evreel.checks.finding import Finding
+from evreel.release.facts import RecordingFacts
 from support.cards import listed, told
 from support.pages import HOSTILE, hostile, many, with_previews
 from support.releases import labelled_release
@@ -85,7 +86,7 @@ def test_page__is_a_card_of_a_release():
 def test_page__has_the_counts_of_the_release(tmp_path):
     of = told_of(labelled_release(tmp_path))
     found = seen(of)
-    splits = {row[0]: row[1:] for row in found.tables["What each split has"]}
+    splits = {row[0]: row[1:] for row in found.tables["Numbers by split"]}
     head = splits.pop("Split")
     total = of.totals
     for name, sums in {**of.splits, "All": total}.items():
@@ -96,7 +97,7 @@ def test_page__has_the_counts_of_the_release(tmp_path):
         assert row["Objects"] == str(sum(sums.tracks.values()))
         assert row["Samples"] == str(sum(sums.samples.values()))
     assert splits == {}
-    head, *rows = found.tables["What each class has"]
+    head, *rows = found.tables["Numbers by class"]
     assert [row[0] for row in rows] == of.classes
     for row in rows:
         cells = dict(zip(head, row, strict=True))
@@ -108,11 +109,11 @@ def test_page__has_the_counts_of_the_release(tmp_path):
 
 def test_page__says_for_how_long_samples_of_a_split_and_class_are():
     found = seen(told())
-    head, *rows = found.tables["What each split has"]
-    times = {row[0]: row[head.index("Time of samples")] for row in rows}
+    head, *rows = found.tables["Numbers by split"]
+    times = {row[0]: row[head.index("Time in samples")] for row in rows}
     assert times == {"train": "20 ms", "test": "20 ms", "mixed": "0 s", "All": "40 ms"}
-    head, *rows = found.tables["What each class has"]
-    times = {row[0]: row[head.index("Time of samples")] for row in rows}
+    head, *rows = found.tables["Numbers by class"]
+    times = {row[0]: row[head.index("Time in samples")] for row in rows}
     assert times == {"car": "20 ms", "bicycle": "20 ms", "path": "0 s"}
 
 
@@ -160,7 +161,7 @@ def test_load__is_five_lines_that_run(tmp_path, monkeypatch, capsys):
 
 def test_contents__are_all_files_by_kind():
     of = told()
-    head, *rows = seen(of).tables["What files there are"]
+    head, *rows = seen(of).tables["Files by kind"]
     assert head == ["Files", "What is in them", "Number", "Size"]
     assert sum(int(row[2]) for row in rows) == len(of.files)
     counts = {row[0]: (row[1].split(",")[0], row[2]) for row in rows}
@@ -300,4 +301,20 @@ def test_classes__beyond_a_screenful_are_closed_at_first():
     labels = {k: f"class {k:03d}" for k in range(101)}
     found = seen(told(labels=labels, facts=[]))
     assert "All 101 classes" in found.text
-    assert len(found.tables["What each class has"]) == 102
+    assert len(found.tables["Numbers by class"]) == 102
+
+
+def test_description__keeps_its_paragraphs():
+    text = page(told(dataset={"description": "One\nline.\n\nTwo `<b>`.\n \n\n"}))[
+        "index.html"
+    ].decode()
+    assert "<p>One\nline.</p><p>Two <code>&lt;b&gt;</code>.</p>" in text
+
+
+def test_bars__tell_classes_apart_that_begin_alike():
+    labels = {k: f"a class of vehicle, number {k}" for k in range(12)} | {12: ""}
+    facts = [RecordingFacts("a", "", samples={"train": dict.fromkeys(labels.values(), 1)})]
+    text = page(told(facts=facts, labels=labels, samples=()))["index.html"].decode()
+    for k in range(12):
+        assert text.count(f" {k}<title>a class of vehicle, number {k}</title>") == 1
+    assert ">none</text>" in text

@@ -51,7 +51,7 @@ def test_numbers__are_those_of_each_split_and_of_all():
     assert numbers["recordings"] == {"train": "1", "test": "0", "mixed": "1", "all": "2"}
     assert numbers["events"] == {"train": "3,000", "test": "0", "mixed": "2,000", "all": "5,000"}
     assert numbers["duration"]["all"] == "185 ms"
-    assert numbers["of it annotated"]["train"] == "70 ms"
+    assert numbers["annotated"]["train"] == "70 ms"
     assert numbers["tracks"]["all"] == "3"
     assert boxes["car"] == {"train": "30", "test": "0", "mixed": "0", "all": "30"}
     assert boxes["path"]["all"] == "5"
@@ -138,7 +138,7 @@ def test_making__tells_the_settings_that_say_something():
 
 
 def test_findings__are_told_up_to_a_limit():
-    assert "None was reported" in section(card(), "Known findings")
+    assert "None. `evreel check .`" in section(card(), "Known findings")
     findings = [
         Finding("warning", "frozen_box", f"train/slices/{k}.h5", "track 3", "is *still*")
         for k in range(MOST_FINDINGS + 2)
@@ -212,3 +212,16 @@ def test_readme__of_a_release_is_made_from_what_its_files_hold(folders):
     assert numbers["recordings"]["all"] == "2"
     assert numbers["events"]["all"] == "6,000"
     assert numbers["boxes"]["all"] == "40"
+
+
+def test_making__tells_of_no_step_that_no_recording_needed():
+    config = {"annotate": {"at": "frame"}, "boxes": {"clock": "source"}, "events": {"tail": "keep"}}
+    drawn = {"park": {"rois": "park.xml"}, "town": {}}
+    text = section(card(config=config, recordings=drawn), "How it was made")
+    assert "- annotate: `at: frame`" in text
+    assert "- events:" in text
+    assert "- boxes:" not in text
+    supplied = {"park": {"boxes": "park_bbox.npy"}}
+    text = section(card(config=config, recordings=supplied), "How it was made")
+    assert "- annotate:" not in text
+    assert "- boxes: `clock: source`" in text

@@ -18,6 +18,7 @@ from evreel.errors import EvreelError
 from evreel.files.boxes import write_boxes_of_windows
 from evreel.layout import BOX_DTYPE
 from evreel.release.manifest import PlanEntry, write_plan
+from evreel.release.recipe import withhold
 from support import run_python
 from support.checks import build_results
 
@@ -191,6 +192,20 @@ def test_info__of_a_file_that_is_cut_short_is_one_error_or_all_that_it_says(
     else:
         whole_enough = source.suffix in (".tsv", ".json") or "bbox" in source.name
         assert whole_enough or found["problems"], found
+
+
+def test_recipe__lacks_nothing_but_says_what_is_to_be_made(made, tmp_path, capsys):
+    recipe = shutil.copytree(made / "results" / "release" / "portable", tmp_path / "recipe")
+    withheld = [file for file in withhold(recipe).files if file.withheld]
+    assert cli.main(["info", str(recipe)]) == 0
+    told = capsys.readouterr().out
+    assert f"to be made     {len(withheld)}\n" in told
+    assert "problem" not in told
+    # Once some are there, the others are missing.
+    (recipe / withheld[0].path).parent.mkdir(parents=True, exist_ok=True)
+    (recipe / withheld[0].path).write_bytes(b"")
+    assert cli.main(["info", str(recipe)]) == 1
+    assert f"problem        and {len(withheld) - 1} more" in capsys.readouterr().out
 
 
 def test_command__ends_with_1_and_one_line_of_what_is_damaged(made, tmp_path, capsys):

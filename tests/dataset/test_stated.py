@@ -14,7 +14,7 @@ from evreel.dataset.config import read_config
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.memory import Digests, Memory
 from evreel.dataset.notes import Notes, Stated
-from evreel.dataset.stated import settled_count, settled_member, verified
+from evreel.dataset.stated import as_recorded_now, settled_count, settled_member, verified
 from support.dataset import CONFIG, write_table
 
 DATA = b"events"
@@ -218,3 +218,31 @@ def test_rows__that_state_different_sums_of_an_archive_are_a_doubt(folder):
     ]
     [archive] = dataset.archives.values()
     assert archive["md5"] == MD5, "what the first row says counts"
+
+
+EARLIER = [repr(value) for value in (MD5, "one.raw", 1, None, None)]
+
+
+def test_parameters__of_an_earlier_version_are_those_of_now(folder):
+    wanted = of(Stated(MD5))
+    now = as_recorded_now("one.raw", wanted, EARLIER, "notes", 1)
+    assert now is not None
+    assert set(now) == {"'notes'", "'one.raw'", "1", repr(as_recorded(Stated(MD5)))}
+    settled = verified("one.raw", wanted, params=now, found=None, memory=Memory())
+    assert repr(settled) in now
+    assert as_recorded_now("one.raw", wanted, now, "notes", 1) is None
+
+
+@pytest.mark.parametrize(
+    "path, stated, revision",
+    [
+        ("gone.raw", Stated(MD5), 1),
+        ("one.raw", Stated(OTHER), 1),
+        ("one.raw", Stated(MD5, SHA256), 1),
+        ("one.raw", Stated(MD5), 2),
+    ],
+)
+def test_parameters__of_an_earlier_version_and_something_else_are_left(
+    folder, path, stated, revision
+):
+    assert as_recorded_now(path, of(stated), EARLIER, "notes", revision) is None

@@ -12,6 +12,7 @@ from evreel import steps
 from evreel.cards.page.markup import clean
 from evreel.cards.told import told_of
 from support.browser import played, shown
+from support.cards import told
 from support.pages import HOSTILE, hostile, many, with_previews, written
 from support.releases import labelled_release
 
@@ -74,7 +75,7 @@ def test_page__has_the_counts_of_the_manifest(browser, release):
     of = told_of(release)
     with shown(browser, release / "index.html") as page:
         assert page.title() == f"{manifest['name']} {manifest['version']}"
-        splits = numbers(page, "What each split has")
+        splits = numbers(page, "Numbers by split")
         assert splits["All"]["Recordings"] == str(len(manifest["recordings"]))
         assert splits["All"]["Events"] == f"{of.totals.events:,}"
         for name in of.splits:
@@ -89,7 +90,7 @@ def test_page__has_the_counts_of_the_manifest(browser, release):
             for file in manifest["files"]:
                 if file["id"] == one.id:
                     assert card.get_by_role("link", name=file["path"]).count() == 1
-        classes = numbers(page, "What each class has")
+        classes = numbers(page, "Numbers by class")
         assert {name: row["Boxes"] for name, row in classes.items()} == {
             name: str(of.totals.boxes.get(name, 0)) for name in of.classes
         }
@@ -105,6 +106,15 @@ def test_every_video__plays(browser, release):
             found = played(videos.nth(k))
             assert found["frames"] >= 2
             assert found["width"] > 200
+
+
+def test_recording_without_a_video__opens_over_the_whole_width(browser, tmp_path):
+    with shown(browser, written(tmp_path, told())) as page:
+        card = cards(page).first
+        card.get_by_text("Details").click()
+        card.get_by_role("heading", name="About this recording").wait_for()
+        whole = card.bounding_box()["width"]
+        assert card.locator(".inside").bounding_box()["width"] > 0.95 * whole
 
 
 def test_videos__load_nothing_before_they_are_wanted(browser, release):
@@ -150,7 +160,7 @@ def test_page__is_readable(browser, release, scheme):
     with shown(browser, release / "index.html", color_scheme=scheme) as page:
         for details in page.locator("details").all():
             details.evaluate("of => { of.open = true; }")
-        page.get_by_role("heading", name="Known of it").first.wait_for()
+        page.get_by_role("heading", name="About this recording").first.wait_for()
         found = page.evaluate(CONTRASTS)
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert len(found) > 150
@@ -164,7 +174,7 @@ def test_page__fits_the_screen(browser, release, width):
     with shown(browser, release / "index.html", viewport=size) as page:
         for details in page.locator("details").all():
             details.evaluate("of => { of.open = true; }")
-        page.get_by_role("heading", name="Known of it").first.wait_for()
+        page.get_by_role("heading", name="About this recording").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") == width
         beyond = page.evaluate("""
             () => [...document.querySelectorAll("body *")].filter((of) => {
@@ -212,9 +222,9 @@ def test_keyboard__opens_details_and_goes_through_results(browser, crowd, pictur
         wait_for_all(page)
         page.locator("article summary").first.focus()
         page.keyboard.press("Space")
-        page.get_by_role("heading", name="Events a second").wait_for()
+        page.get_by_role("heading", name="Events per second").wait_for()
         page.keyboard.press("Enter")
-        assert page.get_by_role("heading", name="Events a second").count() == 0
+        assert page.get_by_role("heading", name="Events per second").count() == 0
         page.get_by_role("button", name="Show more").focus()
         page.keyboard.press("Enter")
         assert cards(page).count() == 72

@@ -146,24 +146,53 @@ def test_record__of_a_file_that_was_changed_is_an_error_that_says_what_to_do(pub
     assert record is not None
 
 
-def test_record__that_cannot_be_read_is_none(published):
+def test_record__that_is_none_of_ours_is_none(published):
     place = published.with_suffix(".json")
-    value = json.loads(place.read_bytes())
-    for content in (b"", b"{}", b"[1]", b"\xff", json.dumps({**value, "size": 1, "x": 1}).encode()):
+    for content in (b"", b"{}", b"[1]", b"\xff", b'{"layout": "mine"}'):
         place.write_bytes(content)
         assert Record.beside(published) is None
-    place.write_text(json.dumps(value | {"layout_version": 0}))
-    assert Record.beside(published) is None
+
+
+def test_record__that_is_damaged_is_an_error_that_says_how_to_go_on(published):
+    place = published.with_suffix(".json")
+    whole = place.read_bytes()
+    value = json.loads(whole)
+    changed = ({**value, "size": 1, "x": 1}, value | {"layout_version": 0})
+    for content in (whole[:200], *(json.dumps(one).encode() for one in changed)):
+        place.write_bytes(content)
+        with pytest.raises(ReleaseError, match=r"json: cannot be read as the record of .* Remove"):
+            Record.beside(published)
 
 
 def test_changed_file__is_forgotten_and_a_copy_is_not(published, tmp_path):
     place = published.with_suffix(".json")
-    assert list(forget_changed([str(published), str(tmp_path / "none.h5")])) == []
+    made_from = (str(published), str(tmp_path / "made_from.h5"))
+    assert list(forget_changed([made_from, (str(tmp_path / "none.h5"), "none.h5")])) == []
     os.utime(published)  # as `cp -r` does
-    assert list(forget_changed([str(published)])) == []
+    assert list(forget_changed([made_from])) == []
     assert place.stat().st_mtime_ns >= published.stat().st_mtime_ns, "it is not read at each start"
     with published.open("r+b") as file:
         file.write(b"\0")
-    (said,) = forget_changed([str(published)])
+    (said,) = forget_changed([made_from])
     assert said == f"{published}: was changed after it was made; it will be made again"
     assert not place.exists()
+
+
+def test_changed_file__that_is_the_one_it_was_made_from_is_forgotten_as_both(published, tmp_path):
+    made_from = tmp_path / "made_from.h5"
+    os.link(published, made_from)  # as a fast release does
+    with published.open("r+b") as file:
+        file.write(b"\0")
+    (said,) = forget_changed([(str(published), str(made_from))])
+    assert said.endswith(f"; it and {made_from}, which is the same file, will be made again")
+    assert not made_from.exists()
+
+
+def test_copied_file__where_nothing_may_be_written_is_not_said_to_be_gone(published, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    os.utime(published)
+    monkeypatch.setattr(os, "utime", refuse)
+    assert list(forget_changed([(str(published), "none.h5")])) == []
+    assert published.with_suffix(".json").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,13 @@ def test_release__on_another_file_system_is_the_same(ready, tmp_path, monkeypatc
     assert tree(tmp_path / "copied") == tree(tmp_path / "linked")
     copied = Path(tmp_path / "copied" / "train" / "events" / "park.h5")
     assert not copied.samefile(ready / "events" / "park.h5")
+
+
+def test_release__says_how_many_files_stay_compressed_otherwise(ready, tmp_path, caplog):
+    for change, said in (({}, False), ({"gzip_level": 9}, True), ({"compression": "fast"}, True)):
+        caplog.clear()
+        steps.release(ready / "plan", tmp_path / "parks", replace(SETTINGS, **change))
+        assert ("compressed otherwise than asked for: 2. In the plan" in caplog.text) == said
 
 
 def test_stamp__is_what_sha256sum_checks_the_manifest_by(ready, tmp_path):

@@ -133,6 +133,35 @@ def test_real_header_of_jaer__loses_its_user_paths_and_serial_number_alone():
 WORDS = (Word("Kim Doe", "the user's name"), Word("lab", "this machine's name"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("by Ada Lovelace", "Lovelace, Ada", "A. Lovelace", "ada_lovelace.raw", "adalovelace"),
+        *("0000-0001-2345-6789", "ada@parks.example", "Bo Ek", "Hopper, G. M.", "Alan Turing"),
+        *("at https://parks.example/data", "see parks.example", "github.com/ada/parks"),
+        *("J. Müller", "juergen, or Jurgen Muller", "LOVELACE et al. (2026)"),
+        *("by Ada\n  Lovelace", "Ada\u00a0Lovelace"),
+    ],
+)
+def test_search__finds_an_author_as_people_write_the_name(tmp_path, text):
+    about = {
+        "creators": [
+            "Ada Lovelace <https://orcid.org/0000-0001-2345-6789>",
+            "Bo Ek <ada@parks.example>",
+            "Müller, Jürgen",
+        ],
+        "page": "https://www.parks.example/data/",
+        "citation": "@misc{a, author={Grace M. Hopper and Turing, Alan}, "
+        "url={https://github.com/ada/parks}}",
+    }
+    words = identity.words_of_dataset(about)
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    assert list(search([("a.txt", tmp_path / "a.txt")], words, stated=False))
+    # What has parts of it is somebody else's.
+    (tmp_path / "a.txt").write_text("https://github.com, a lovelace, parks, bo eko, Ada", "utf-8")
+    assert not list(search([("a.txt", tmp_path / "a.txt")], words))
+
+
 def hdf5_with(name: str, value, **options) -> bytes:
     path = Path(tempfile.mkdtemp(), "a.h5")
     with hdf5.new_file(path) as file:
@@ -247,6 +276,7 @@ def test_search__tells_a_short_word_from_chance(tmp_path, data, n):
     [
         (b"ask jane@uni.example.org", "an e-mail address"),
         (b"in /home/jane/data", "a path"),
+        (b"file:///home/jane/data", "a path"),
         (rb"in C:\Users\jane\data", "a path"),
         (b"serial number: 00001621", "a serial number"),
         (b'{"cameraSerial": "DXB00010"}', "a serial number"),
@@ -393,15 +423,17 @@ def test_anonymous_release__is_refused_if_anything_is_left(planned, caplog):
     left = {
         "made by Kim Doe": "a name in an annotation, 'Kim Doe'",
         "bias file of 84010032": "the serial number in a recording's header, '84010032'",
+        "held by J. Roe": "column meta.operator, 'J. Roe'",
         "from lab-pc-7": "the host name in a recording's header, 'lab-pc-7'",
-        "of kimdoe": "the user's name, 'kimdoe'",
+        "of kimdoe": "a name in an annotation, 'kimdoe'",
         "or kim": "the name of a user in a recording's header, 'kim'",
         "see https://streets.example.org": "column page, 'https://streets.example.org'",
+        "or streets.example.org": "dataset/page, 'streets.example.org'",
         "write to a@b.example.org": "an e-mail address, 'a@b.example.org'",
     }
     Path("biases.txt").write_text("\n".join(left), encoding="utf-8")
     start = "identifying: sidecars/park.biases.txt: byte 0: has "
-    with pytest.raises(ReleaseError, match=rf"checks found 7 errors, the first: error: {start}"):
+    with pytest.raises(ReleaseError, match=rf"checks found 9 errors, the first: error: {start}"):
         released(planned)
     for what in left.values():
         assert f"{start}{what}; remove it" in caplog.text

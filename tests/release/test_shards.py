@@ -10,6 +10,7 @@ import pytest
 from evreel import steps
 from evreel.errors import EvreelError, ReleaseError
 from evreel.release.manifest import ListedFile, Manifest, read_manifest
+from evreel.release.recipe import withhold
 from evreel.release.shards import SHARDS, key_of, plan_shards, read_table
 from evreel.release.verify import verify
 from support.releases import files_below, labelled_release
@@ -48,6 +49,16 @@ def test_shards__have_each_file_of_a_recording_under_its_key(released, packed):
             )
         },
     }
+
+
+def test_shards__are_not_made_of_a_recipe(released, tmp_path):
+    recipe = shutil.copytree(released, tmp_path / "recipe")
+    n = sum(file.withheld for file in withhold(recipe).files)
+    with pytest.raises(
+        ReleaseError, match=f"recipe: is a recipe, of which {n} files are to be made"
+    ):
+        steps.shards(recipe, tmp_path / "shards")
+    assert not (tmp_path / "shards").exists()
 
 
 def test_table__says_where_the_bytes_of_each_file_are(released, packed):

@@ -6,6 +6,8 @@ import importlib
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,8 @@ from support.releases import files_below
 
 making = importlib.import_module("evreel.steps.recipe")  # `steps.recipe` is its function
 
-TELLING = {"README.md", "config.json", "croissant.json", "index.html"}
+TELLING = {"README.md", "config.json", "croissant.json", "index.html", "load_example.py"}
+TELLING |= {"page/recordings-0001.js", "page/details-0001.js"}
 """Files that say whether a release is a recipe."""
 OWN = "import numpy as np\nfrom helper import GAIN\n\n\ndef counts(events, H, W):\n"
 OWN += "    return np.full((H, W), GAIN * len(events), dtype=np.uint32)\n"
@@ -68,8 +71,10 @@ def test_recipe__has_labels_and_what_makes_the_data_but_nothing_with_events(reci
     ]
     added = sorted(Path(path).name for path in set(recipe) - set(full))
     assert added == sorted(
-        ["README.md", "config.yaml", "recordings.tsv", "requirements.txt", "helper.py", "mine.py"]
-        + ["one.rois.xml", "one.tags.xml"]
+        [
+            *("README.md", "config.yaml", "recordings.tsv", "requirements.txt"),
+            *("helper.py", "mine.py", "one.rois.xml", "one.tags.xml"),
+        ]
     )
     page = recipe["README.md"].read_text(encoding="utf-8")
     assert "`evreel rebuild tiny-1.0 --recordings FOLDER -o OUT`" in page
@@ -106,6 +111,16 @@ def test_rebuild__gives_the_release_byte_for_byte(recipes, tmp_path, warm, caplo
     assert different == {*TELLING, "manifest.json", "MD5SUMS", "SHA256SUMS"}
     assert whole["manifest.json"].read_bytes() == (recipe / "manifest.json").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "tiny"]
+    for folder, code in ((recipe, 1), (made, 0)):
+        run = subprocess.run(
+            [sys.executable, "load_example.py"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == code
+        assert ("6 files are to be made: recipe/README.md" in run.stderr) == bool(code)
     whole["train/mine/one.h5"].unlink()
     (lost,) = verify(made)
     assert str(lost) == "train/mine/one.h5: is missing"
@@ -121,7 +136,10 @@ def test_rebuild__names_what_has_other_bytes(recipes, tmp_path, monkeypatch, cap
     monkeypatch.setattr(making, "_run", run)
     with pytest.raises(EvreelError, match=r"1 files? .*train/mine/one\.h5: has 5 bytes"):
         steps.rebuild(
-            recipes / "recipe", tmp_path / "made", recordings=recipes / "disk", work=built.parents[2]
+            recipes / "recipe",
+            tmp_path / "made",
+            recordings=recipes / "disk",
+            work=built.parents[2],
         )
     assert "train/mine/one.h5: has 5 bytes" in caplog.text
     assert not (tmp_path / "made").exists()
@@ -183,6 +201,32 @@ def test_workflow__is_run_in_its_folder_with_its_config_and_a_failure_is_told(tm
     with pytest.raises(EvreelError, match="the workflow did not make the release"):
         making._run(workflow, work, 1)
     assert (work / "said.txt").read_text() == "made\n"
+
+
+def test_workflow__goes_on_where_one_was_killed(tmp_path):
+    workflow, work = tmp_path / "Snakefile", tmp_path / "work"
+    (work / ".snakemake" / "locks").mkdir(parents=True)
+    for kind in ("input", "output"):
+        (work / ".snakemake" / "locks" / f"0.{kind}.lock").write_text(f"{work}/a.txt\n")
+    (work / "config.yaml").write_text("{}\n")
+    workflow.write_text("rule release:\n    output: 'a.txt'\n    shell: 'touch {output}'\n")
+    making._run(workflow, work, 1)
+    assert (work / "a.txt").exists()
+
+
+def test_rebuild__is_not_run_twice_in_one_folder(recipes, tmp_path, monkeypatch):
+    given = {"recordings": recipes / "disk", "work": tmp_path / "work"}
+
+    def run(workflow: Path, work: Path, cores: int) -> None:
+        monkeypatch.setattr(making, "_run", lambda *arguments: pytest.fail("it began"))
+        with pytest.raises(UsageError, match="work: the release is being made there already"):
+            steps.rebuild(recipes / "recipe", tmp_path / "other", **given)
+        assert (work / "recordings").is_dir()
+        raise KeyError
+
+    monkeypatch.setattr(making, "_run", run)
+    with pytest.raises(KeyError):
+        steps.rebuild(recipes / "recipe", tmp_path / "made", **given)
 
 
 def test_opened_recipe__says_what_is_to_be_made(recipes):

@@ -45,7 +45,7 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
-from evreel.dataset.stated import settled_count, settled_member
+from evreel.dataset.stated import keep_acquired, settled_count, settled_member
 from evreel.dataset.stated import verified as verified_or_stated
 from evreel.dataset.watching import (
     Estimate,
@@ -117,10 +117,12 @@ try:
     check_folder(Path(DATASET.results))
     if workflow.is_main_process:
         check_writable(KNOWN.parent)
+        if not ACQUIRED.exists():
+            keep_acquired(DATASET)
         for notice in itertools.chain(
             check_inputs(DATASET, MEMORY),
             forget_outdated(DATASET, MEMORY),
-            forget_changed(published_files(DATASET)),
+            forget_changed(zip(published_files(DATASET), working_files(DATASET))),
             forget_release(DATASET, MEMORY),
         ):
             logger.warning(notice)

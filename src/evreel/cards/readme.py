@@ -14,11 +14,12 @@ from evreel.cards.huggingface import front_matter
 from evreel.cards.index import INDEX
 from evreel.cards.page import INDEX as PAGE
 from evreel.cards.page.numbers import duration
-from evreel.cards.told import Told
+from evreel.cards.told import Told, left_out
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP
 from evreel.release.example import EXAMPLE
 from evreel.release.facts import Totals
 from evreel.release.manifest import MANIFEST, SUMS, ListedFile, kind_of
+from evreel.release.recipe import MAKING
 from evreel.text import counted, size_text
 
 README = "README.md"
@@ -35,13 +36,13 @@ _HOW_TO_READ = {
     "boxes of windows": "Beside a feature with `…_bbox_first.npy`, boxes are in the order of its "
     "windows: window k has the rows `first[k]` to `first[k + 1]`, without the latter. "
     "`…_bbox.json` says whether these are all boxes or, of each track in a window, the last.",
-    "samples": "`samples.tsv` has a row a sample: recording, name, class, split. A recording whose "
-    "samples are of several splits lies in `mixed/`, so look for it in all of these folders. "
+    "samples": "`samples.tsv` has one row per sample: recording, name, class, split. A recording "
+    "whose samples belong to several splits is in the folder `mixed/`. "
     "In `samples/<recording>.h5`, `samples/start` and `samples/stop` are rows of the recording's "
     "events; in a feature's file, `samples/window_start` and `samples/window_stop` are the frames "
     "of a sample, and `samples/label` is the number of its class in `labels/name`.",
-    "slices": "That annotators looked and found nothing differs from that they did not look: the "
-    "slices' `labelled/start_us` and `labelled/stop_us` say where they looked.",
+    "slices": "`labelled/start_us` and `labelled/stop_us` of the slices say when annotators "
+    "looked. Within these times, no label means that there was nothing; outside, nobody looked.",
 }
 
 
@@ -49,8 +50,8 @@ _BEFORE_USE = {
     "data_use_cases": "Meant for",
     "data_limitations": "Known limits",
     "data_biases": "Biases",
-    "personal_sensitive_information": "Persons in the data",
-    "data_social_impact": "What may come of them",
+    "personal_sensitive_information": "Personal information",
+    "data_social_impact": "Social impact",
     "data_collection": "How they were collected",
     "data_annotation_protocol": "How they were labelled",
 }
@@ -58,6 +59,9 @@ _BEFORE_USE = {
 
 _STEPS = ("events", "samples", "video", "annotate", "slices", "boxes")
 """Groups of the config that say how files were made, in running order; features have their own."""
+
+_TAKEN = {"annotate": ("rois", "tags"), "boxes": ("boxes",)}
+"""Step → columns of recordings that it takes one of."""
 
 
 def readme(told: Told) -> dict[str, bytes]:
@@ -101,7 +105,7 @@ def _about(dataset: Mapping[str, Any]) -> Iterator[str]:
 def _picture(told: Told) -> Iterator[str]:
     """Yield a picture of the recording with the most boxes, of those that have one."""
     if (best := told.picture) is not None:
-        yield f"![{best.id}: events, and what is labelled]({_address(best.path)})"
+        yield f"![A moment of recording {best.id}]({_address(best.path)})"
 
 
 def _numbers(told: Told) -> Iterator[str]:
@@ -109,24 +113,27 @@ def _numbers(told: Told) -> Iterator[str]:
     columns = dict(told.splits)
     if len(columns) != 1:
         columns["all"] = told.totals
+    always = ["recordings"]
+    if any(one.events for one in told.facts):
+        always += ["events", "duration"]
     rows: list[list[str]] = [
         [name, *values]
         for name, values in (
             ("recordings", [f"{of.recordings:,}" for of in columns.values()]),
             ("events", [f"{of.events:,}" for of in columns.values()]),
             ("duration", [duration(of.duration_us) for of in columns.values()]),
-            ("of it annotated", [duration(of.labelled_us) for of in columns.values()]),
+            ("annotated", [duration(of.labelled_us) for of in columns.values()]),
             ("boxes", [f"{sum(of.boxes.values()):,}" for of in columns.values()]),
             ("tracks", [f"{sum(of.tracks.values()):,}" for of in columns.values()]),
             ("samples", [f"{sum(of.samples.values()):,}" for of in columns.values()]),
         )
-        if name in ("recordings", "events", "duration") or set(values) - {"0", "0 s"}
+        if name in always or set(values) - {"0", "0 s"}
     ]
     yield "## In numbers"
     yield _table(["", *columns], rows)
     if "mixed" in columns:
         yield (
-            "`mixed` are recordings whose samples are of several splits: each sample is counted in "
+            "The samples of a recording in `mixed` belong to several splits: each is counted in "
             "its own split, all else in `mixed`."
         )
     yield from _sensors(told)
@@ -193,9 +200,10 @@ def _feature(told: Told, name: str) -> list[str]:
 def _loading(told: Told) -> Iterator[str]:
     """Yield how the files are loaded: a few lines for the kind of files that most people want."""
     yield "## Load it"
+    if told.is_recipe:
+        yield f"First make the data: [`{MAKING}`]({MAKING}) says how."
     yield (
-        f"In this folder, with what `pip install h5py numpy{_plugin(told)}` brings; `{EXAMPLE}` "
-        "has more:"
+        f"In this folder, after `pip install h5py numpy{_plugin(told)}`; `{EXAMPLE}` shows more:"
     )
     yield _code(_plain_lines(told))
     yield "Or with evreel, which finds files by recording, and boxes by window:"
@@ -257,7 +265,7 @@ def _content(told: Told) -> Iterator[str]:
         [
             [
                 f"`{folder}/`",
-                ", ".join(sorted({file.kind for file in inside} - {""})),
+                "; ".join(filter(None, (_kinds(inside), left_out(inside)))),
                 f"{len(inside):,}",
                 size_text(sum(file.size for file in inside)),
             ]
@@ -266,7 +274,7 @@ def _content(told: Told) -> Iterator[str]:
         n_text=2,
     )
     lines = [
-        f"- [`{PAGE}`]({PAGE}): all this to look at, in a browser: plots, and each recording",
+        f"- [`{PAGE}`]({PAGE}): the same in a browser, with plots and each recording",
         f"- `{EXAMPLE}`: how to read all this with h5py and NumPy: `python {EXAMPLE}`",
         f"- `{INDEX}`: a row per recording, for pandas or polars; `{CROISSANT}`: what the data "
         "are, for programs",
@@ -281,6 +289,10 @@ def _content(told: Told) -> Iterator[str]:
         "each recording",
     ]
     yield "\n".join(lines)
+
+
+def _kinds(files: Sequence[ListedFile]) -> str:
+    return ", ".join(sorted({file.kind for file in files} - {""}))
 
 
 def _reading(told: Told) -> Iterator[str]:
@@ -306,7 +318,7 @@ def _reading(told: Told) -> Iterator[str]:
 def _making(told: Told) -> Iterator[str]:
     """Yield the settings that made the files; what is switched off or not given is left out."""
     features = told.config.get("features") or {}
-    groups = {name: told.config.get(name) for name in _STEPS}
+    groups = {name: told.config.get(name) for name in _STEPS if _is_used(told, name)}
     groups |= {f"features/{name}": of for name, of in features.items()}
     lines = [
         f"- {name}: {', '.join(said)}"
@@ -320,6 +332,13 @@ def _making(told: Told) -> Iterator[str]:
     )
     if lines:
         yield "\n".join(lines)
+
+
+def _is_used(told: Told, step: str) -> bool:
+    """Return whether a recording has what a step takes; where nothing is known, it may have."""
+    taken = _TAKEN.get(step)
+    rows = told.recordings.values()
+    return taken is None or not rows or any(row.get(name) for row in rows for name in taken)
 
 
 def _said(group: Mapping[str, Any], before: str = "") -> Iterator[str]:
@@ -352,7 +371,7 @@ def _findings(told: Told) -> Iterator[str]:
     """Yield what the checks found."""
     yield "## Known findings"
     if not told.findings:
-        yield "None was reported. `evreel check .` checks again."
+        yield "None. `evreel check .` checks again."
         return
     lines = [f"- {_text(str(finding))}" for finding in told.findings[:MOST_FINDINGS]]
     if more := len(told.findings) - len(lines):
@@ -373,10 +392,10 @@ def _licence_and_citation(told: Told) -> Iterator[str]:
 
 
 def _verifying() -> Iterator[str]:
-    yield "## Is it whole?"
-    yield "With evreel, which also finds what does not belong:"
+    yield "## Verify it"
+    yield "With evreel, which also finds files that do not belong here:"
     yield "    evreel verify ."
-    yield "Without it, in this folder:"
+    yield "Without evreel, in this folder:"
     yield (f"    md5sum --check --quiet {SUMS['md5']}\n    shasum -a 256 --check {SUMS['sha256']}")
 
 

@@ -29,7 +29,7 @@ class Told:
         As in the config's group `release`.
     files
         The planned files, as they are in the release. Files that evreel writes about them are not
-        in it.
+        in it. A recipe marks those that it leaves out as ``withheld``.
     facts
         What the release holds of each recording, in the order of their ids.
     labels
@@ -90,14 +90,39 @@ class Told:
     def picture(self) -> ListedFile | None:
         """The picture that stands for the data set: of the recording with the most boxes."""
         boxes = {one.id: sum(of.boxes for of in (one.boxes or {}).values()) for one in self.facts}
-        pictures = [file for file in self.files if file.path.endswith((".jpg", ".png")) and file.id]
+        pictures = [
+            file
+            for file in self.files
+            if file.path.endswith((".jpg", ".png")) and file.id and not file.withheld
+        ]
         # The first of equal ones.
         return max(pictures, key=lambda file: boxes.get(file.id, 0), default=None)
+
+    @property
+    def is_recipe(self) -> bool:
+        """Whether some of its files are left out, to be made by those who have the recordings."""
+        return any(file.withheld for file in self.files)
 
     @property
     def classes(self) -> list[str]:
         """Names of the classes, in the order of their numbers."""
         return [self.labels[number] for number in sorted(self.labels)]
+
+
+def left_out(files: Sequence[ListedFile]) -> str:
+    """Return how many files of some a recipe leaves out, in words; empty if none.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> file = ListedFile("test/events/a.h5", 9, "", "", "events")
+    >>> left_out([file]), left_out([replace(file, withheld=True), file])
+    ('', '1 not in the recipe')
+    """
+    n = sum(file.withheld for file in files)
+    if not n:
+        return ""
+    return "not in the recipe" if n == len(files) else f"{n:,} not in the recipe"
 
 
 def told_of(folder: str | Path, findings: Sequence[Finding] = ()) -> Told:

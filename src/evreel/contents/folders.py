@@ -9,6 +9,7 @@ from typing import Any
 from evreel.files.boxes import label_map
 from evreel.layout import LABEL_MAP
 from evreel.release.manifest import MANIFEST, is_release, read_manifest
+from evreel.release.recipe import awaited
 
 RESULTS = (
     *("recordings", "events", "cuts", "samples", "video", "slices", "boxes", "features"),
@@ -26,8 +27,11 @@ def release(path: Path) -> dict[str, Any]:
     """Describe a release by its manifest; its files are looked for, and not read."""
     folder = path if path.is_dir() else path.parent
     manifest = read_manifest(folder)
+    to_be_made = awaited(manifest, lambda name: (folder / name).exists())
     problems = []
     for file in manifest.files:
+        if file.path in to_be_made:
+            continue
         place = folder / file.path
         size = place.stat().st_size if place.is_file() else None
         if size != file.size:
@@ -52,6 +56,7 @@ def release(path: Path) -> dict[str, Any]:
         "labels": [names[number] for number in sorted(names)],
         "features": sorted(features),
         "files": len(manifest.files),
+        **({"to_be_made": len(to_be_made)} if to_be_made else {}),
         "by_kind": dict(sorted(Counter(file.kind or "other" for file in manifest.files).items())),
         "bytes": sum(file.size for file in manifest.files),
         "evreel": manifest.evreel_version,

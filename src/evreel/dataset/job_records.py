@@ -38,6 +38,13 @@ def recorded_params(path: str) -> list[str] | None:
     return params if isinstance(params, list) else None
 
 
+def record_params(path: str, params: list[str]) -> None:
+    """Replace the recorded parameters of the job that made a file; it must be recorded."""
+    record = _record_of(path)
+    known = json.loads(record.read_bytes()) | {"params": params}
+    record.write_text(json.dumps(known), encoding="utf-8")
+
+
 def mark_failed(snakemake_logs: Iterable[str | Path], kept: Iterable[str | Path] = ()) -> None:
     """Let Snakemake run the failed jobs of a run again.
 
@@ -56,6 +63,4 @@ def mark_failed(snakemake_logs: Iterable[str | Path], kept: Iterable[str | Path]
         for path in job.output.split(", "):
             params = recorded_params(path)
             if Path(path).parent not in kept and params is not None:
-                record = _record_of(path)
-                known = json.loads(record.read_bytes()) | {"params": [*params, _FAILED]}
-                record.write_text(json.dumps(known), encoding="utf-8")
+                record_params(path, [*params, _FAILED])

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from evreel.acquire import read_source
+from evreel.dataset.dataset import DataSet
 from evreel.dataset.inputs import changed_source
+from evreel.dataset.job_records import record_params, recorded_params
 from evreel.dataset.memory import Digests, Memory
-from evreel.dataset.notes import Stated, agrees
+from evreel.dataset.notes import ACQUIRED, Stated, agrees
 from evreel.errors import EvreelError
 from evreel.folders import is_folder
 from evreel.layout import LEFT_OUT
+from evreel.provenance import STEP_REVISIONS
 
 _MD5 = re.compile("[0-9A-Fa-f]{32}")
 
@@ -72,6 +75,47 @@ def verified(
             return recorded
     now = {**stated._asdict(), "changed": changed, "again": False}
     return {**now, "again": True} if now == recorded else now
+
+
+def keep_acquired(dataset: DataSet) -> None:
+    """Let Snakemake know what an earlier version acquired, so that it is not acquired again."""
+    for _, path, wanted in dataset.acquired_files():
+        params = recorded_params(path)
+        if params is not None:
+            now = as_recorded_now(path, wanted, params, str(ACQUIRED), STEP_REVISIONS["acquire"])
+            if now is not None:
+                record_params(path, now)
+
+
+def as_recorded_now(
+    path: str | Path, wanted: Mapping[str, Any], params: Iterable[str], notes: str, revision: int
+) -> list[str] | None:
+    """Return the parameters of a job that acquired a source, as they are recorded now.
+
+    Earlier versions recorded each thing that was stated by itself. Their results would be acquired
+    again, and with them all that was made of them.
+
+    Parameters
+    ----------
+    path
+        What was acquired.
+    wanted
+        What `evreel.steps.acquire` takes.
+    params
+        What Snakemake recorded of the job.
+    notes, revision
+        Where jobs keep their notes, and the revision of the step.
+
+    Returns
+    -------
+    None if they are in this form, or of anything else than what is stated now.
+    """
+    stated = Stated.of(wanted)
+    given = {wanted.get(name) for name in ("source", "member_md5", "page", *Stated._fields)}
+    if not Path(path).exists() or {*params} != {repr(value) for value in (*given, None, revision)}:
+        return None
+    statement = {**stated._asdict(), "changed": None, "again": False}
+    return sorted(repr(value) for value in (notes, wanted["source"], revision, statement))
 
 
 def _is_statement(value: Any) -> bool:

@@ -131,6 +131,7 @@ def build(
     acquired: Mapping[str, str] | None = None,
     clean: Callable[[Path, str], bool] | None = None,
     judge: Callable[[Report], None] | None = None,
+    withheld: Callable[[ListedFile], bool] | None = None,
     links: Links | None = None,
     progress: Progress = silent,
 ) -> Manifest:
@@ -176,6 +177,9 @@ def build(
     judge
         Takes what the checks found, and raises if there is to be no release. Without it, nothing
         is checked.
+    withheld
+        Whether a planned file will be left out of the folder: what tells of the release does not
+        link to such files.
     links
         Takes note of linked files.
     progress
@@ -202,7 +206,12 @@ def build(
         raise ReleaseError("the plan has no files", hint="Name what to release.")
     notice = licence_notice(licence, licence_text)
     label_maps = _label_map(plan, labels)
-    example = load_example(f"{name} {version}", compression, plan, has_labels=bool(label_maps))
+    is_recipe = (config or {}).get("release", {}).get("data") == "none"
+    example = load_example(
+        *(f"{name} {version}", compression, plan),
+        has_labels=bool(label_maps),
+        is_recipe=is_recipe,
+    )
     written = {
         "config.json": ("config", _json(config or {}, "config").encode()),
         "versions.json": ("versions", _json(versions(), "versions").encode()),
@@ -270,7 +279,7 @@ def build(
         version,
         licence,
         compression,
-        planned,
+        [replace(file, withheld=withheld is not None and withheld(file)) for file in planned],
         _facts(sources, labels or {}),
         labels or {},
         told,
@@ -409,14 +418,33 @@ def _facts(sources: Sequence[_Source], labels: Mapping[int, str]) -> list[Record
     for id_ in sorted(parts):
         empty = {"events": None, "labelled_us": None, "boxes": None, "samples": None}
         one = RecordingFacts.read({"id": id_} | empty | parts[id_])
-        if id_ in boxes and one.events is not None:
+        if id_ in boxes:
+            duration_us = None if one.events is None else one.events.duration_us
             try:
-                counted = box_facts(read_boxes(boxes[id_]), labels, one.events.duration_us)
+                counted = box_facts(read_boxes(boxes[id_]), labels, duration_us)
                 one = replace(one, boxes=counted)
             except EvreelError:
                 pass  # the checks say what is wrong with them
         facts.append(one)
     return facts
+
+
+def made_ready_otherwise(
+    plan: Sequence[PlanEntry], compression: Compression, gzip_level: int
+) -> int:
+    """Return how many files of a plan stay as they were made ready, compressed otherwise.
+
+    Raises
+    ------
+    ReleaseError
+        If one was changed after it was made ready.
+    """
+    records = (Record.beside(entry.source.resolve()) for entry in plan)
+    ready = [record for record in records if record is not None]
+    if compression == "fast":
+        return sum(record.compression != "fast" for record in ready)
+    portable = [record for record in ready if record.compression == "portable"]
+    return sum(record.gzip_level != gzip_level for record in portable)
 
 
 def check_replaceable(folder: Path) -> None:

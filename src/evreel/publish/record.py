@@ -18,6 +18,8 @@ from evreel.release.digests import digests_of, pieces
 LAYOUT = "evreel-published"
 LAYOUT_VERSION = 1
 SUFFIX = ".json"
+_HEAD_BYTES = 100
+"""Where a record says that it is one."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,33 @@ class Record:
         Raises
         ------
         ReleaseError
-            If the file is not the one that was recorded.
+            If the file is not the one that was recorded, or its record is damaged.
         """
-        place = path.with_suffix(SUFFIX)
+        place, data = path.with_suffix(SUFFIX), b""
         try:
-            value = json.loads(place.read_bytes())
-            if value.pop("layout") != LAYOUT or value.pop("layout_version") != LAYOUT_VERSION:
+            data = place.read_bytes()
+            value = json.loads(data)
+            if value.pop("layout") != LAYOUT:
                 return None
+            if value.pop("layout_version") != LAYOUT_VERSION:
+                raise ValueError
             record = cls(**value | {"looked": Looked.read(value["looked"])})
             now, then = path.stat(), place.stat()
-        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            RecursionError,
+        ) as error:
+            # A file of somebody else's may have this name.
+            if f'"{LAYOUT}"'.encode() in data[:_HEAD_BYTES]:
+                raise ReleaseError(
+                    f"cannot be read as the record of {path.name}",
+                    place=str(place),
+                    hint="Remove it, and run the workflow again: both are then made anew.",
+                ) from error
             return None
         # The record is written after the file. If times tell nothing, as in a copy, it is read.
         is_as_it_was = now.st_size == record.size

@@ -33,6 +33,7 @@ from evreel.release.identity import (
     words_of_dataset,
     words_of_folder,
     words_of_machine,
+    words_of_name,
     words_of_recording,
     words_stated,
     worth,
@@ -88,11 +89,11 @@ def words_to_find(
     """
     found = words_of_machine() | words_of_dataset(dataset or {})
     for row in (rows or {}).values():
-        found |= {
-            Word(cell, f"column {column}")
-            for column, cell in row.items()
-            if _tells(column) and column != "source"
-        }
+        for column, cell in row.items():
+            if _tells(column) and column != "source":
+                found.add(Word(cell, f"column {column}"))
+                if kind_of_key(column.removeprefix("meta.")) == PERSON:
+                    found |= words_of_name(cell, f"column {column}")
     for path in recordings:
         found |= words_of_recording(Path(path))
     for entry in entries:
@@ -104,7 +105,8 @@ def words_to_find(
             found |= words_stated(header)
         elif entry.kind == ANONYMOUS:
             names = {*names_in(entry.source), *_stated_in_json(entry.source)}
-            found |= {Word(name, "a name in an annotation") for name in names}
+            for name in names:
+                found |= words_of_name(name, "a name in an annotation")
     return worth(found)
 
 

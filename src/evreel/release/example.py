@@ -202,6 +202,7 @@ def main(split=None):
     ids_of = splits()
     for name, ids in ids_of.items():
         print(f"{name}: {len(ids)} recordings")
+TO_BE_MADE
     if split is None:
         filled = [name for name in ("train", *ids_of) if ids_of.get(name)]
         split = [*filled, *ids_of][0]
@@ -210,6 +211,12 @@ def main(split=None):
     for recording in ids_of[split][:3]:  # all: without [:3]
         print(f"{recording}:")
 '''
+
+_TO_BE_MADE = """\
+    withheld = [file["path"] for file in MANIFEST["files"] if file.get("withheld")]
+    if not all((HERE / path).exists() for path in withheld):
+        sys.exit(f"{len(withheld)} files are to be made: recipe/README.md says how")
+"""
 
 _SHOW_EVENTS = """\
         for path in files(recording, "events"):
@@ -265,7 +272,12 @@ if __name__ == "__main__":
 
 
 def load_example(
-    title: str, compression: str, files: Iterable[ListedFile | PlanEntry], *, has_labels: bool
+    title: str,
+    compression: str,
+    files: Iterable[ListedFile | PlanEntry],
+    *,
+    has_labels: bool,
+    is_recipe: bool = False,
 ) -> str:
     """Return the script.
 
@@ -279,6 +291,8 @@ def load_example(
         The files of the release; a function is left out where there are none that it reads.
     has_labels
         Whether there is a map of class numbers to names.
+    is_recipe
+        Whether the release may lack files that are to be made.
     """
     files = list(files)
     kinds = {kind_of(file) for file in files}
@@ -300,7 +314,8 @@ def load_example(
         kinds.discard("boxes")  # they are shown with the frames
     there = [(read, show) for kind, read, show in parts if kind in kinds]
     reads = [read for read, _ in there] + ([_BOXES] if has_boxes else [])
-    text = "".join([head, *reads, _MAIN, *(show for _, show in there), _FOOT])
+    begin = _MAIN.replace("TO_BE_MADE\n", _TO_BE_MADE if is_recipe else "")
+    text = "".join([head, *reads, begin, *(show for _, show in there), _FOOT])
     imports = [
         line for line, use in _IMPORTS if use in text and (line != _PLUGIN or compression == "fast")
     ]

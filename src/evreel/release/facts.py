@@ -90,7 +90,8 @@ class ClassFacts:
     sizes
         Boxes by size, as `SIZE_EDGES` divides them.
     over_time
-        Boxes in each of `BINS` equal parts of the recording.
+        Boxes in each of `BINS` equal parts of the recording; without its events, of the time up to
+        its last box.
     """
 
     boxes: int
@@ -163,7 +164,7 @@ def _with_tuples(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def box_facts(
-    boxes: npt.NDArray[np.void], labels: Mapping[int, str], duration_us: int
+    boxes: npt.NDArray[np.void], labels: Mapping[int, str], duration_us: int | None
 ) -> dict[str, ClassFacts]:
     """Count boxes by class.
 
@@ -174,9 +175,11 @@ def box_facts(
     labels
         Number of a class → its name; one that has none is counted under its number.
     duration_us
-        Of the recording.
+        Of the recording. None if that is not known: the time then ends with the last box.
     """
     found = {}
+    if duration_us is None:
+        duration_us = int(boxes["t"].max(initial=0))
     area = boxes["w"].astype(np.float64) * boxes["h"].astype(np.float64)
     size = np.searchsorted(np.square(np.array(SIZE_EDGES[1:], np.float64)), area, side="right")
     # A box at t belongs to the part with start < t <= stop; the first also has t = 0.
@@ -232,8 +235,9 @@ def facts_of_release(folder: str | Path) -> list[RecordingFacts]:
                 facts = replace(facts, labelled_us=labelled_us(recording.slices))
             if "samples" in kinds:
                 facts = replace(facts, samples=sample_facts(recording.samples))
-            if "boxes" in kinds and facts.events is not None:
-                boxes = box_facts(recording.boxes, release.labels, facts.events.duration_us)
+            if "boxes" in kinds:
+                duration_us = None if facts.events is None else facts.events.duration_us
+                boxes = box_facts(recording.boxes, release.labels, duration_us)
                 facts = replace(facts, boxes=boxes)
             frames = {name: frame_facts(file) for name, file in recording.features.items()}
             found.append(replace(facts, features=frames))

@@ -10,6 +10,7 @@ import getpass
 import os
 import re
 import socket
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,7 +67,7 @@ _EMAIL = re.compile(
     r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
 )
 _HOME = re.compile(
-    r"(?<![\w.:/-])/(?:home|Users)/[\w.-][^\s\"'<>|;,]*"
+    r"(?:(?<![\w.:/-])|(?<=file://)|(?<=file:))/(?:home|Users)/[\w.-][^\s\"'<>|;,]*"
     r"|\b[A-Za-z]:[\\/]{1,2}(?:Users|Documents and Settings)[\\/][^\"'<>|\r\n]*"
 )
 _HOMES = ("/home/", "Users", "Documents and Settings")
@@ -239,15 +240,80 @@ def _folder(path: Path) -> str:
 
 
 def words_of_dataset(about: Mapping[str, Any]) -> set[Word]:
-    """Return what a config's `dataset` tells of its authors: each text of what is left out."""
+    """Return what a config's `dataset` tells of its authors: each text of what is left out.
+
+    Names are also in the forms in which people write them: ``Ada Lovelace`` as ``A. Lovelace``,
+    ``Lovelace, Ada``, ``ada_lovelace``.
+
+    Examples
+    --------
+    >>> found = words_of_dataset({"creators": ["Ada Lovelace <https://orcid.org/0000-0001>"]})
+    >>> {"0000-0001", "Ada Lovelace", "A. Lovelace", "Lovelace, Ada"} <= {one.text for one in found}
+    True
+    """
     found = set()
     for key, value in about.items():
-        if key not in TELLS_NOBODY:
-            for text in _texts(value):
-                found.add(Word(text, f"dataset/{key}"))
-                for names in re.findall(r"author\s*=\s*[{\"]([^}\"]+)", text):
-                    found |= {Word(name, "an author") for name in re.split(r"\s+and\s+", names)}
+        if key in TELLS_NOBODY:
+            continue
+        for text in _texts(value):
+            found.add(Word(text, f"dataset/{key}"))
+            found |= {Word(part, f"dataset/{key}") for part in _parts_of(text)}
+            names = {name for each in _AUTHORS.findall(text) for name in _AND.split(each)}
+            if key == "creators":
+                names.add(_ADDRESS.sub("", text))
+            for name in names:
+                found |= words_of_name(name, "an author")
     return worth(found)
+
+
+_AUTHORS = re.compile(r"author\s*=\s*[{\"]([^}\"]+)")
+_AND = re.compile(r"\s+and\s+")
+_ADDRESS = re.compile(r"\s*<[^<>]*>\s*$")
+_WEB = re.compile(r"https?://(?:www\.)?([^\s<>\"'{},;]*[^\s<>\"'{},;./])", re.IGNORECASE)
+_OF_EVERYBODY = re.compile(
+    r"(?:.*\.)?(?:(?:arxiv|doi|creativecommons|orcid|ror|zenodo|wikidata|wikipedia)\.org|"
+    r"(?:figshare|github|gitlab|google|kaggle|youtube)\.com|huggingface\.co|osf\.io)",
+    re.IGNORECASE,
+)
+"""Hosts that many people's pages have."""
+_ORCID = re.compile(r"orcid\.org/([\dX-]+)", re.IGNORECASE)
+
+
+def _parts_of(text: str) -> Iterator[str]:
+    """Yield what identifies by itself in a text of several parts, such as ``Name <address>``."""
+    yield _ADDRESS.sub("", text)
+    yield from (match[0] for match in _EMAIL.finditer(text))
+    for address in _WEB.findall(text):
+        yield address
+        host = address.partition("/")[0]
+        if not _OF_EVERYBODY.fullmatch(host):
+            yield host
+    yield from _ORCID.findall(text)
+
+
+def words_of_name(name: str, what: str) -> set[Word]:
+    """Return a person's name in the forms in which people write it, also without accents."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return {Word(form, what) for each in (name, plain) for form in _forms_of_name(each)}
+
+
+def _forms_of_name(name: str) -> Iterator[str]:
+    """Yield a name in another order, with initials, as an account."""
+    last, comma, first = (part.strip() for part in name.strip().partition(","))
+    words = [*first.split(), last] if comma else name.split()
+    if len(words) < 2:
+        yield name.strip()
+        return
+    *given, family = words
+    initials = [f"{each[0]}." for each in given]
+    # An initial without its point would make "a long" of Ada Long.
+    for firsts in (given, given[:1], initials, initials[:1]):
+        first = " ".join(firsts)
+        yield from (f"{first} {family}", f"{family}, {first}", f"{family} {first}")
+    yield f"{family} et al"
+    for between in ("_", "-", ".", ""):
+        account = (given[0].lower(), family.lower())
+        yield from (between.join(account), between.join(reversed(account)))
 
 
 TELLS_NOBODY = ("title", "description", "keywords", "languages", "rai", "size_bytes", "tasks")

@@ -27,6 +27,8 @@ again, the recordings."""
 CONFIG, TABLE, REQUIREMENTS, PAGE = "config.yaml", "recordings.tsv", "requirements.txt", "README.md"
 WRITTEN = (CONFIG, TABLE, REQUIREMENTS, PAGE)
 """Files that are written for a recipe."""
+MAKING = f"{PLACE}/{PAGE}"
+"""Page of a release that says how to make what is left out of it."""
 
 _DATA = ("events", "features", "previews", "recording", "shards", "slices", "video")
 """Kinds of files that have events, or are pictures of them."""
@@ -96,9 +98,9 @@ def _story(name: str) -> str:
     return (
         "This release is a recipe: the licence of the recordings forbids copies, so it has labels, "
         "splits, configuration and digests of all files, but neither recordings nor events, "
-        "features or videos made from them. Whoever has the recordings can make these files, "
-        f"byte for byte, with one command: `evreel rebuild {name} --recordings FOLDER -o OUT`. "
-        f"`{PLACE}/{PAGE}` says what to install first."
+        "features or videos made from them. If you have the recordings, one command makes these "
+        f"files, byte for byte: `evreel rebuild {name} --recordings FOLDER -o OUT`. "
+        f"`{MAKING}` says what to install first."
     )
 
 

@@ -133,11 +133,18 @@ class _Wanted:
             if word.text.lower() not in self._keep:
                 for form in _forms(word.text):
                     self._forms.setdefault(form, word)
+        # A person's name has many forms: where its longest part is not, none is looked for.
+        parts = sorted({_longest_part(form) for form in self._forms}, key=lambda part: len(part))
+        self._part_of = {form: next(p for p in parts if p in form) for form in self._forms}
 
     def among(self, data: bytes, *, is_text: bool) -> Iterator[tuple[str, str]]:
         """Yield text and meaning of what is found in some bytes."""
         if is_text:
             yield from self._in(data, self._forms, is_text=True)
+            # A text may be broken into lines between words.
+            spaced = {form: word for form, word in self._forms.items() if b" " in form}
+            on_a_line = b" ".join(data.replace(b"\xc2\xa0", b" ").split()) if spaced else b""
+            yield from self._in(on_a_line, spaced, is_text=True)
         else:
             # Only these can be in what is printable and not ASCII.
             others = {form: word for form, word in self._forms.items() if not form.isascii()}
@@ -152,8 +159,9 @@ class _Wanted:
         self, data: bytes, forms: Mapping[bytes, Word], *, is_text: bool
     ) -> Iterator[tuple[str, str]]:
         lower = data.lower()
+        there = {part: part in lower for part in {self._part_of[form] for form in forms}}
         for form, word in forms.items():
-            at = lower.find(form)
+            at = lower.find(form) if there[self._part_of[form]] else -1
             while at >= 0:
                 stop = at + len(form)
                 is_whole = not (_goes_on(lower, at - 1, at) or _goes_on(lower, stop, stop - 1))
@@ -167,6 +175,11 @@ class _Wanted:
         for what, start, stop in statements(text):
             if text[start:stop].lower() not in self._keep:
                 yield text[start:stop], f"an {what}" if what[0] in "aeiou" else f"a {what}"
+
+
+def _longest_part(form: bytes) -> bytes:
+    """Return the longest part of letters and digits; the form itself if it has none."""
+    return max(re.findall(rb"[a-z0-9]+", form), key=len, default=form)
 
 
 def _forms(text: str) -> set[bytes]:

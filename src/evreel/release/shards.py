@@ -34,6 +34,7 @@ from evreel.release.manifest import (
     PathsTaken,
     read_manifest,
 )
+from evreel.release.recipe import awaited
 from evreel.settings import Settings, setting
 
 SHARDS = "shards.tsv"
@@ -214,10 +215,17 @@ def write_shards(
     Raises
     ------
     ReleaseError
-        If a file is not as the manifest says.
+        If a file is not as the manifest says, or is still to be made.
     """
     root, folder = Path(os.path.realpath(release)), Path(folder)
     manifest = read_manifest(root)
+    left = len(awaited(manifest, lambda path: (root / path).exists()))
+    if left:
+        raise ReleaseError(
+            f"is a recipe, of which {left} files are to be made",
+            path=release,
+            hint="Make them with evreel rebuild, or publish the recipe as it is: it is small.",
+        )
     shards = plan_shards(manifest, size_bytes)
     alone = [file for file in manifest.files if not file.id]
     own = PathsTaken([SHARDS, SUMS_OF_SHARDS, *(shard.name for shard in shards)])

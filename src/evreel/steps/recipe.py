@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -115,6 +118,7 @@ def rebuild(
     EvreelError
         If it fails; what it has made stays, and the same command goes on.
     """
+    from evreel.dataset.recipe import needed_by, read_recipe, with_local
     from evreel.publish.build import check_replaceable
     from evreel.release.manifest import read_manifest
     from evreel.release.recipe import PLACE, to_be_made
@@ -127,29 +131,32 @@ def rebuild(
     for doubt in _other_versions(root):
         LOG.warning("%s", doubt)
     place = output.with_name(f"{output.name}.work") if work is None else Path(work)
-    _prepare(root / PLACE, place, None if recordings is None else Path(recordings))
-    _run(workflow, place, cores)
-    manifest = read_manifest(root)
-    built = place / "results" / "release" / f"{manifest.name}-{manifest.version}"
-    with atomic(output) as (scratch,):
-        shutil.copytree(root, scratch)
-        for file in manifest.files:
-            if file.withheld and (built / file.path).is_file():
-                target = scratch / file.path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(built / file.path, target)
-        found = verify(scratch, progress=progress)
-        if not found and to_be_made(scratch):
-            raise ReleaseError("has none of the files that the recipe needs", path=built)
-        for difference in found:
-            LOG.warning("%s", difference)
-        if found:
-            raise ReleaseError(
-                f"{len(found)} files are not as the manifest says, the first: {found[0]}",
-                path=output,
-                hint="Install the versions in recipe/requirements.txt; files that were made are in "
-                f"{place}.",
-            )
+    config, rows = read_recipe(root / PLACE)
+    places = _found(needed_by(rows), None if recordings is None else Path(recordings))
+    with _alone(place):
+        _prepare(root / PLACE, place, config, with_local(rows, _link(places, place)))
+        _run(workflow, place, cores)
+        manifest = read_manifest(root)
+        built = place / "results" / "release" / f"{manifest.name}-{manifest.version}"
+        with atomic(output) as (scratch,):
+            shutil.copytree(root, scratch)
+            for file in manifest.files:
+                if file.withheld and (built / file.path).is_file():
+                    target = scratch / file.path
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(built / file.path, target)
+            found = verify(scratch, progress=progress)
+            if not found and to_be_made(scratch):
+                raise ReleaseError("has none of the files that the recipe needs", path=built)
+            for difference in found:
+                LOG.warning("%s", difference)
+            if found:
+                raise ReleaseError(
+                    f"{len(found)} files are not as the manifest says, the first: {found[0]}",
+                    path=output,
+                    hint="Install the versions in recipe/requirements.txt; files that were made "
+                    f"are in {place}.",
+                )
     n = sum(file.withheld for file in manifest.files)
     LOG.info("%s: %d files made, and every file is as its manifest says", output.name, n)
     if work is None:
@@ -215,24 +222,31 @@ def _other_versions(root: Path) -> Iterator[str]:
             )
 
 
-def _prepare(recipe: Path, work: Path, recordings: Path | None) -> None:
-    """Lay out what the workflow needs: config, table, local files, and links to recordings."""
-    from evreel.dataset.recipe import (
-        config_text,
-        needed_by,
-        read_recipe,
-        table_text,
-        with_local,
-    )
-    from evreel.release.recipe import CONFIG, INPUTS, RECORDINGS, TABLE
-
-    config, rows = read_recipe(recipe)
-    places = _found(needed_by(rows), recordings)
+@contextlib.contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Work in a folder while nobody else does; a workflow that was killed locks it no longer."""
     work.mkdir(parents=True, exist_ok=True)
-    for folder in (INPUTS, RECORDINGS):
-        shutil.rmtree(work / folder, ignore_errors=True)
-    if (recipe / INPUTS).is_dir():
-        shutil.copytree(recipe / INPUTS, work / INPUTS)
+    with (work / ".lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                "the release is being made there already",
+                path=work,
+                hint="Wait until that is done, or name another folder with --work.",
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        # The workflow keeps the lock if only this process is killed.
+        os.set_inheritable(lock.fileno(), True)
+        yield
+
+
+def _link(places: Mapping[str, Path], work: Path) -> dict[str, str]:
+    """Link to recordings where the workflow works; return source → link."""
+    from evreel.release.recipe import RECORDINGS
+
+    shutil.rmtree(work / RECORDINGS, ignore_errors=True)
     local = {}
     for k, (source, file) in enumerate(places.items()):
         # Its name says which recording it is to annotations, and it may not be its own here.
@@ -240,8 +254,21 @@ def _prepare(recipe: Path, work: Path, recordings: Path | None) -> None:
         link.parent.mkdir(parents=True)
         link.symlink_to(file.absolute())
         local[source] = link.relative_to(work).as_posix()
+    return local
+
+
+def _prepare(
+    recipe: Path, work: Path, config: Mapping[str, Any], rows: Sequence[Mapping[str, str]]
+) -> None:
+    """Lay out what else the workflow needs: config, table and local files."""
+    from evreel.dataset.recipe import config_text, table_text
+    from evreel.release.recipe import CONFIG, INPUTS, TABLE
+
+    shutil.rmtree(work / INPUTS, ignore_errors=True)
+    if (recipe / INPUTS).is_dir():
+        shutil.copytree(recipe / INPUTS, work / INPUTS)
     (work / CONFIG).write_text(config_text(config), encoding="utf-8")
-    (work / TABLE).write_text(table_text(with_local(rows, local)), encoding="utf-8", newline="\n")
+    (work / TABLE).write_text(table_text(rows), encoding="utf-8", newline="\n")
 
 
 def _found(needed: Sequence[Needed], folder: Path | None) -> dict[str, Path]:
@@ -305,7 +332,8 @@ def _run(workflow: Path, work: Path, cores: int) -> None:
     command = [sys.executable, "-m", "snakemake", "release", "--cores", str(cores)]
     command += ["--snakefile", str(workflow), "--directory", str(work.absolute())]
     command += ["--configfile", str((work / CONFIG).absolute()), "--quiet", "rules"]
-    done = subprocess.run(command, check=False)
+    # Snakemake's own lock would outlive a kill; `_alone` has one that does not.
+    done = subprocess.run([*command, "--nolock"], check=False, close_fds=False)
     if done.returncode:
         raise EvreelError(
             "the workflow did not make the release; its messages are above",

@@ -73,10 +73,10 @@ def release(
     ReleaseError
         If the plan is not valid, one of its files is missing, or a check finds an error.
     """
-    from evreel.publish.build import Links, build, check_replaceable
+    from evreel.publish.build import Links, build, check_replaceable, made_ready_otherwise
     from evreel.release.anonymous import clean_in_place, described, words_to_find
     from evreel.release.manifest import MANIFEST, read_plan
-    from evreel.release.recipe import told_as_recipe, withhold
+    from evreel.release.recipe import is_data, told_as_recipe, withhold
 
     folder = Path(folder)
     text = None
@@ -86,6 +86,14 @@ def release(
         _warn_of_unstated(dataset or {}, settings.licence)
     entries = read_plan(plan)
     check_replaceable(folder)
+    if stamp is None:  # a workflow makes files ready as its release asks for
+        stay = made_ready_otherwise(entries, settings.compression, settings.gzip_level)
+        if stay:
+            LOG.warning(
+                "files that stay as they were made ready, compressed otherwise than asked for: %d. "
+                "In the plan, name those that they were made from.",
+                stay,
+            )
     there = {id_: path for id_, path in (acquired or {}).items() if Path(path).exists()}
     if acquired and len(there) < len(acquired):
         gone = len(acquired) - len(there)
@@ -137,6 +145,7 @@ def release(
                 acquired=sums,
                 clean=None if words is None else clean,
                 judge=judge,
+                withheld=is_data if settings.data == "none" else None,
                 links=links,
                 progress=progress,
             )

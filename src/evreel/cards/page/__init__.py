@@ -7,6 +7,7 @@ lists the recordings, whose data and pictures are loaded as somebody gets to the
 from __future__ import annotations
 
 import importlib.resources
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from string import Template
@@ -24,12 +25,13 @@ from evreel.cards.page.data import (
 from evreel.cards.page.markup import Markup, clean, joined, name, table, tag
 from evreel.cards.page.numbers import count, duration, rounded
 from evreel.cards.page.plots import colour, figures
-from evreel.cards.told import Told
+from evreel.cards.told import Told, left_out
 from evreel.layout import OF_BOXES
 from evreel.release.example import EXAMPLE
 from evreel.release.facts import BINS, Totals
 from evreel.release.licences import address_of
-from evreel.release.manifest import MANIFEST, SUMS
+from evreel.release.manifest import MANIFEST, SUMS, ListedFile
+from evreel.release.recipe import MAKING
 from evreel.samples.tables import Assigned
 from evreel.text import counted, size_text
 from evreel.video.canvas import Theme
@@ -105,7 +107,7 @@ def _header(told: Told) -> Iterator[Markup]:
         tag("p", _summary(told), class_="summary"),
     ]
     if about.get("description"):
-        text.append(tag("p", about["description"]))
+        text += _paragraphs(about["description"])
     people = [_person(who) for key in ("creators", "organizations") for who in about.get(key) or ()]
     if people:
         text.append(tag("p", *_between(people, ", "), class_="people"))
@@ -117,7 +119,7 @@ def _header(told: Told) -> Iterator[Markup]:
     text.append(tag("p", *_between(links, " · "), class_="links"))
     yield tag("div", *text)
     if (best := told.picture) is not None:
-        says = f"A moment of recording {best.id}: events, and what is labelled"
+        says = f"A moment of recording {best.id}"
         yield tag("img", src=_address(best.path), alt=says, class_="hero")
 
 
@@ -162,7 +164,8 @@ def _tiles(told: Told) -> Iterator[Markup]:
         yield _tile("Samples", count(sum(total.samples.values())))
     if told.labels:
         yield _tile("Classes", count(len(told.labels)))
-    yield _tile("Data", size_text(size), counted(len(told.files), "file"))
+    files = [counted(len(told.files), "file"), left_out(told.files)]
+    yield _tile("Data", size_text(size), ", ".join(filter(None, files)))
 
 
 def _tile(what: str, values: str | list[str], more: str = "") -> Markup:
@@ -180,7 +183,7 @@ def _parts_of(told: Told) -> str:
 
 def _rate(total: Totals) -> str:
     return (
-        f"{rounded(total.events / total.duration_us * 1e6)} a second" if total.duration_us else ""
+        f"{rounded(total.events / total.duration_us * 1e6)} per second" if total.duration_us else ""
     )
 
 
@@ -198,15 +201,18 @@ def _splits(told: Told) -> Iterator[Markup]:
         ("Boxes", lambda of: count(sum(of.boxes.values()))),
         ("Objects", lambda of: count(sum(of.tracks.values()))),
         ("Samples", lambda of: count(sum(of.samples.values()))),
-        ("Time of samples", lambda of: ""),
+        ("Time in samples", lambda of: ""),
     ]
     total = told.totals
+    timed = any(one.events for one in told.facts)
     has = {
+        "Time": timed,
+        "Events": timed,
         "Annotated": total.labelled_us,
         "Boxes": total.boxes,
         "Objects": total.tracks,
         "Samples": total.samples,
-        "Time of samples": told.samples,
+        "Time in samples": told.samples,
     }
     columns = [column for column in columns if has.get(column[0], True)]
     sampled = _time_of_samples(told, lambda sample: sample.split)
@@ -214,7 +220,7 @@ def _splits(told: Told) -> Iterator[Markup]:
     def row(split: str, of: Totals, title: Markup) -> list[str]:
         cells = [
             duration(sum(sampled.values()) if split == "" else sampled.get(split, 0))
-            if what == "Time of samples"
+            if what == "Time in samples"
             else text(of)
             for what, text in columns
         ]
@@ -225,12 +231,12 @@ def _splits(told: Told) -> Iterator[Markup]:
         ["Split", *(what for what, _ in columns)],
         rows,
         foot=row("", total, Markup("All")),
-        caption="What each split has",
+        caption="Numbers by split",
     )
     if "mixed" in told.splits:
         yield tag(
             "p",
-            "Samples of recordings in mixed are of several splits; they are counted in their own.",
+            "Samples of a recording in mixed belong to several splits; each is counted in its own.",
             class_="note",
         )
 
@@ -248,6 +254,7 @@ def _classes(told: Told) -> Iterator[Markup]:
     if not told.labels and not total.boxes and not total.samples:
         yield tag("p", "No labels: this data set has recordings alone.", class_="note")
         return
+    timed = any(one.events for one in told.facts)
     labels = [*told.classes, *sorted({*total.boxes, *total.samples}.difference(told.classes))]
     shown_us: dict[str, float] = {}
     recordings: dict[str, int] = {}
@@ -262,30 +269,30 @@ def _classes(told: Told) -> Iterator[Markup]:
     sampled = _time_of_samples(told, lambda sample: sample.label)
     head, rows = ["Class", "Recordings"], []
     if total.boxes:
-        head += ["Boxes", "Objects", "Time with boxes"]
+        head += ["Boxes", "Objects", *(["Time with boxes"] if timed else [])]
     if total.samples:
         head.append("Samples")
     if told.samples:
-        head.append("Time of samples")
+        head.append("Time in samples")
     for label in labels:
         key = tag("span", class_="key", style=f"background:{colour(told, label)}")
         cells = [joined([key, name(label)]), count(recordings.get(label, 0))]
         if total.boxes:
             cells += [count(of.get(label, 0)) for of in (total.boxes, total.tracks)]
-            cells.append(duration(round(shown_us.get(label, 0))))
+            cells += [duration(round(shown_us.get(label, 0)))] if timed else []
         if total.samples:
             cells.append(count(total.samples.get(label, 0)))
         if told.samples:
             cells.append(duration(sampled.get(label, 0)))
         rows.append(cells)
-    found = table(head, rows, caption="What each class has")
+    found = table(head, rows, caption="Numbers by class")
     if len(rows) > _MOST_OPEN:
         found = tag("details", tag("summary", f"All {count(len(rows))} classes"), found)
     yield found
-    if total.boxes:
+    if total.boxes and timed:
         yield tag(
             "p",
-            f"Time with boxes is counted in {BINS} parts of each recording.",
+            f"Time with boxes is rounded up to {BINS}ths of each recording.",
             class_="note",
         )
 
@@ -309,21 +316,21 @@ _CONTENTS = {
 def _contents(told: Told) -> Markup:
     """Return the table of what files there are: how many, and how large."""
     made = {name: of for one in told.facts for name, of in one.features.items()}
-    found: dict[tuple[str, str], list[int]] = {}
+    found: dict[tuple[str, str], list[ListedFile]] = {}
     for file in told.files:
         feature = PurePosixPath(file.path).parent.name if file.kind == "features" else ""
         kind = "boxes" if file.path.endswith(OF_BOXES) and file.kind != "features" else file.kind
-        found.setdefault((kind, feature), []).append(file.size)
+        found.setdefault((kind, feature), []).append(file)
     rows = []
-    for (kind, feature), sizes in sorted(found.items()):
+    for (kind, feature), files in sorted(found.items()):
         what = _CONTENTS.get(kind, "")
         if feature in made:
             what = f"frames of {made[feature].representation}, {made[feature].dtype}"
+        what = "; ".join(filter(None, (what, left_out(files))))
         title = f"{kind}: {feature}" if feature else kind or "other files"
-        rows.append([name(title), name(what), count(len(sizes)), size_text(sum(sizes))])
-    return table(
-        ["Files", "What is in them", "Number", "Size"], rows, caption="What files there are"
-    )
+        size = sum(file.size for file in files)
+        rows.append([name(title), name(what), count(len(files)), size_text(size)])
+    return table(["Files", "What is in them", "Number", "Size"], rows, caption="Files by kind")
 
 
 def _use(told: Told) -> Iterator[Markup]:
@@ -342,6 +349,8 @@ def _use(told: Told) -> Iterator[Markup]:
     )
     plugin = "" if told.compression == "portable" else "; this release needs hdf5plugin as well"
     yield tag("h3", "Load")
+    if told.is_recipe:
+        yield tag("p", "First make the data: ", _link(MAKING, MAKING), " says how.")
     yield _code(code, "How to load it in Python")
     yield tag(
         "p",
@@ -374,7 +383,7 @@ def _about(told: Told) -> Iterator[Markup]:
         if stated.get(key):
             yield tag("h3", title)
             texts = [stated[key]] if isinstance(stated[key], str) else stated[key]
-            yield from (tag("p", text) for text in texts)
+            yield from (part for text in texts for part in _paragraphs(text))
     yield tag("h3", "How it was made")
     yield tag(
         "p",
@@ -424,6 +433,15 @@ def _colours(told: Told) -> str:
 
     light, dark = rules("light"), rules("dark")
     return f":root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"
+
+
+def _paragraphs(text: str) -> list[Markup]:
+    """Return the paragraphs of a text, between which a line is empty; `so` is code."""
+    found = []
+    for part in re.split(r"\n\s*\n", text.strip()):
+        pieces = re.split("`([^`]+)`", part)
+        found.append(tag("p", *(tag("code", of) if k % 2 else of for k, of in enumerate(pieces))))
+    return found
 
 
 def _address(path: str) -> str:

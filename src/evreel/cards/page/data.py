@@ -15,6 +15,7 @@ from evreel.cards.page.markup import clean
 from evreel.cards.told import Told
 from evreel.checks.finding import Finding
 from evreel.release.facts import RecordingFacts
+from evreel.release.manifest import ListedFile
 
 LISTED = 1000
 """Recordings in a piece of the list."""
@@ -61,24 +62,24 @@ def findings_of_recordings(told: Told) -> tuple[dict[str, list[Finding]], list[F
     return found, others
 
 
-def _files(told: Told) -> dict[str, list[tuple[str, str, int]]]:
-    """Return the files of each recording: id → kind, path and size of each."""
-    found: dict[str, list[tuple[str, str, int]]] = {}
+def _files(told: Told) -> dict[str, list[ListedFile]]:
+    """Return the files of each recording: id → files."""
+    found: dict[str, list[ListedFile]] = {}
     for file in told.files:
         if file.id:
-            found.setdefault(file.id, []).append((file.kind, file.path, file.size))
+            found.setdefault(file.id, []).append(file)
     return found
 
 
 def _listed(
     told: Told,
     one: RecordingFacts,
-    files: Sequence[tuple[str, str, int]],
+    files: Sequence[ListedFile],
     findings: Sequence[Finding],
 ) -> dict[str, Any]:
     """Return what the list has of a recording; what is empty is left out."""
     row = told.recordings.get(one.id, {})
-    paths = [path for kind, path, _ in files if kind == "previews"]
+    paths = [file.path for file in files if file.kind == "previews" and not file.withheld]
     boxes = sum(of.boxes for of in (one.boxes or {}).values())
     samples = sum(n for of in (one.samples or {}).values() for n in of.values())
     labels = {label for label, of in (one.boxes or {}).items() if of.boxes}
@@ -107,7 +108,7 @@ def _listed(
 def _details(
     told: Told,
     one: RecordingFacts,
-    files: Sequence[tuple[str, str, int]],
+    files: Sequence[ListedFile],
     findings: Sequence[Finding],
 ) -> dict[str, Any]:
     """Return what else the page shows of a recording."""
@@ -140,7 +141,10 @@ def _details(
         ],
         columns=[[key, row[key]] for key in sorted(row) if key not in _SHOWN_APART and row[key]],
         findings=[[of.severity, of.check, of.path, of.place, of.problem] for of in findings],
-        files=[[path, size] for _, path, size in sorted(files, key=lambda file: file[1])],
+        files=[
+            [file.path, file.size, *([1] if file.withheld else [])]
+            for file in sorted(files, key=lambda file: file.path)
+        ],
     )
 
 

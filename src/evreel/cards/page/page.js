@@ -215,8 +215,8 @@ const evreel = (() => {
     }
     if (rate && row.us) {
       const mean = (row.events || 0) / row.us * 1e6;
-      block("Events a second", curve(rate.map((n) => n / (row.us / rate.length) * 1e6), row.us,
-        `Events a second, ${rounded(mean)} on average`),
+      block("Events per second", curve(rate.map((n) => n / (row.us / rate.length) * 1e6), row.us,
+        `Events per second, ${rounded(mean)} on average`),
       make("p", { class: "note" }, `${rounded(mean)} on average; ${row.events ? ((100 * (on || 0)) / row.events).toFixed(1) : 0} % ON`));
     }
     if (boxes) {
@@ -235,10 +235,11 @@ const evreel = (() => {
     const known = [["sensor", row.sensor], ["split", row.split], ["group", row.group],
       ["duration", row.us && `${duration(row.us)} (${count(row.us)} µs)`],
       ["annotated", row.labelled && duration(row.labelled)], ...(columns || [])];
-    block("Known of it", table(null, known.filter(([, text]) => text).map(([key, text]) => [name(key), name(text)]), "What is known of it", true));
+    block("About this recording", table(null, known.filter(([, text]) => text).map(([key, text]) => [name(key), name(text)]), "About this recording", true));
     if (files) {
-      block("Files", make("ul", {}, files.map(([path, n]) =>
-        make("li", {}, make("a", { href: address(path) }, name(path)), ` ${size(n)}`))));
+      block("Files", make("ul", {}, files.map(([path, n, withheld]) =>
+        make("li", {}, withheld ? name(path) : make("a", { href: address(path) }, name(path)),
+          ` ${size(n)}${withheld ? ", not in the recipe" : ""}`))));
     }
     return make("div", { class: "details" }, parts);
   }
@@ -255,7 +256,7 @@ const evreel = (() => {
       svg.append(make("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y, y2: y }),
         make("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, text));
     }
-    svg.append(make("text", { x: LEFT, y: HEIGHT - 6 }, "0 s"), make("text", { x: WIDTH, y: HEIGHT - 6, "text-anchor": "end" }, duration(us)));
+    svg.append(make("text", { x: LEFT, y: HEIGHT - 6 }, "0 s"), make("text", { x: WIDTH, y: HEIGHT - 6, "text-anchor": "end" }, us ? duration(us) : "last box"));
     return svg;
   }
 

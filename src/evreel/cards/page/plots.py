@@ -23,7 +23,7 @@ _RIGHT = 18
 _TOP = 24
 _BOTTOM = 40
 _ROW = 26
-_NAME = 108
+_NAME = 150
 
 _RATES = (1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 """Edges between which rates of events are counted, events/s."""
@@ -102,7 +102,10 @@ def _rates(told: Told) -> Iterator[Markup]:
         "Event rate",
         f"Share of time at each rate; {rounded(mean)} events/s on average",
         _columns(
-            ["", *(edges[k] if k < len(edges) else "" for k in kept)],
+            [
+                edges[kept[0] - 1] if kept[0] else "0",
+                *(edges[k] if k < len(edges) else "" for k in kept),
+            ],
             [Series("time", values, "var(--accent)")],
             "% of the time",
             "events/s",
@@ -239,7 +242,8 @@ def _rows_of_bars(names: Sequence[str], series: Sequence[Series]) -> Markup:
     parts = []
     for k, label in enumerate(few):
         middle, left = _ROW * k + _ROW / 2, float(_NAME)
-        parts.append(_text(_NAME - 8, middle + 5, _shortened(label), "end", "ink"))
+        shown = _shortened(label) or "none"
+        parts.append(_text(_NAME - 8, middle + 5, shown, "end", "ink", hint=label))
         for one in series:
             width = one.values[k] / most * room
             if width:
@@ -285,13 +289,24 @@ def _bar(left: float, top: float, width: float, height: float, colour: str) -> M
     return tag("rect", x=left, y=top, width=width, height=height, style=f"fill:{colour}")
 
 
-def _text(x: float, y: float, text: str, anchor: str, class_: str | None = None) -> Markup:
-    return tag("text", text, x=x, y=y, text_anchor=anchor, class_=class_)
+def _text(
+    x: float, y: float, text: str, anchor: str, class_: str | None = None, hint: str = ""
+) -> Markup:
+    """Return a text; a hint is what a browser shows beside the pointer, if it says more."""
+    more = [tag("title", hint)] if hint not in ("", text) else []
+    return tag("text", text, *more, x=x, y=y, text_anchor=anchor, class_=class_)
 
 
 def _shortened(text: str) -> str:
+    """Return a name as it fits beside a bar, with both of its ends: names often begin alike.
+
+    Examples
+    --------
+    >>> _shortened("pedestrian with a dog"), _shortened("tram")
+    ('pedest…with a dog', 'tram')
+    """
     text = " ".join(text.split())
-    return text if len(text) <= 14 else text[:13] + "…"
+    return text if len(text) <= 17 else f"{text[:6]}…{text[-10:]}"
 
 
 def _round_up(value: float) -> float:
