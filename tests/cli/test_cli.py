@@ -517,3 +517,19 @@ def test_unknown_option__is_told_with_the_usage_of_its_command(capsys):
     told = capsys.readouterr().err
     assert told.startswith("usage: evreel simulate")
     assert "unrecognized arguments: --objcts; did you mean '--objects'?" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["tidy", "my/config.yaml"], "my/config.yaml; did you mean '--configfile my/config.yaml'?"),
+        (["cvat", "pull", "--task", "17", "park"], "park; give 'park' before the options"),
+        (["tidy", "results"], "results\n"),
+    ],
+)
+def test_argument__that_a_command_does_not_take_there_is_told_with_where_it_goes(
+    arguments, advice, capsys
+):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert f"unrecognized arguments: {advice}" in capsys.readouterr().err

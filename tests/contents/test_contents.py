@@ -19,8 +19,12 @@ from evreel.files.boxes import write_boxes_of_windows
 from evreel.layout import BOX_DTYPE
 from evreel.release.manifest import PlanEntry, write_plan
 from evreel.release.recipe import withhold
+from evreel.video.jpeg import jpeg_bytes
+from evreel.video.png import png_bytes
 from support import run_python
 from support.checks import build_results
+
+TIMED = "s\tmax_rss\n0.5\t10\n"
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,12 @@ def made(tmp_path_factory):
     write_yolo(folder / "yolo", drawn, picture_shape=shape, names=names)
     write_yolo_config(folder / "yolo", drawn.labels)
     write_plan(folder / "plan.tsv", [PlanEntry("a.h5", store, "events", "one", "train")])
+    for place, text in (("logs/events/one.log", ""), ("benchmarks/events/one.tsv", TIMED)):
+        (results / place).parent.mkdir(parents=True)
+        (results / place).write_text(text)
+        (results / place).parent.with_name("video").mkdir()
+    for suffix, form in ((".png", png_bytes), (".jpg", jpeg_bytes)):
+        (folder / f"one{suffix}").write_bytes(form(np.zeros((4, 6, 3), dtype=np.uint8)))
     (folder / "recordings.tsv").write_text("id\tsource\tsplit\none\traw/one.aedat4\ttrain\n")
     return folder
 
@@ -123,6 +133,16 @@ EXPECTED = {
     "mot": {"kind": "annotation", "form": "MOT", "objects": {"car": 1, "sign": 1}},
     "yolo": {"kind": "annotation", "form": "YOLO"},
     "mot/gt/gt.txt": {"kind": "annotation", "form": "MOT"},
+    "results/release/portable/index.parquet": {"kind": "Parquet table", "rows": 1},
+    "results/release/portable/MD5SUMS": {"kind": "checksums", "sums": "MD5"},
+    "results/release/portable/SHA256SUMS": {"kind": "checksums", "sums": "SHA-256"},
+    "results/release/portable/croissant.json": {"kind": "JSON", "name": "tiny"},
+    "results/release/portable/README.md": {"kind": "text"},
+    "results/release/portable/index.html": {"kind": "text", "title": "tiny 1.0"},
+    "results/logs/events/one.log": {"kind": "text", "lines": 0},
+    "results/benchmarks/events/one.tsv": {"kind": "table", "rows": 1, "columns": ["s", "max_rss"]},
+    "one.png": {"kind": "picture", "form": "PNG", "pictures": {"height": 4, "width": 6}},
+    "one.jpg": {"kind": "picture", "form": "JPEG", "pictures": {"height": 4, "width": 6}},
     "results/release/portable": {
         "kind": "release",
         "name": "tiny",
@@ -190,7 +210,8 @@ def test_info__of_a_file_that_is_cut_short_is_one_error_or_all_that_it_says(
     except EvreelError as error:
         assert source.name in str(error) and "\n" not in str(error)
     else:
-        whole_enough = source.suffix in (".tsv", ".json") or "bbox" in source.name
+        texts = (".tsv", ".json", ".md", ".html", ".log")
+        whole_enough = source.suffix in texts or "bbox" in source.name
         assert whole_enough or found["problems"], found
 
 
@@ -250,6 +271,20 @@ def test_info__of_any_other_folder_says_what_is_known(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"x")
     with pytest.raises(EvreelError, match=r"is a folder of no kind that is known here.*release"):
         steps.info(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "place", ["logs", "benchmarks", "release/portable/train", "release/portable/train/slices"]
+)
+def test_folder__in_results_or_a_release_is_not_told_as_what_it_is_not(made, place):
+    with pytest.raises(EvreelError, match=r"is a folder of no kind that is known here"):
+        steps.info(made / "results" / place)
+
+
+def test_results__are_told_also_where_a_link_leads_to_itself(made, tmp_path):
+    shutil.copytree(made / "results", tmp_path / "results")
+    (tmp_path / "results" / "loop").symlink_to("loop")
+    assert said(tmp_path / "results")[0]["kind"] == "results of a workflow"
 
 
 def test_boxes__of_any_number_take_the_memory_of_a_piece(tmp_path):

@@ -218,7 +218,16 @@ def test_push__names_a_task_that_was_deleted(data, server, capsys):
     number = data.note().task
     server.tasks.clear()
     assert data.run("push", "park") == 1
-    assert f"did not show task {number}: 404" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"did not show task {number}: 404" in told and "evreel cvat push --again" in told
+
+
+def test_push__again_says_which_labels_of_the_config_a_task_lacks(data, server, capsys):
+    assert data.run("push", "park") == 0
+    data.config(labels=["car", "Süd", "lorry", "bush & tree"])
+    capsys.readouterr()
+    assert data.run("push", "park") == 0
+    assert "lacks the labels lorry. Add them in CVAT" in capsys.readouterr().err
 
 
 def test_push__refuses_annotations_of_another_camera(data, server, capsys):

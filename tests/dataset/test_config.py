@@ -416,6 +416,10 @@ def test_misspelt_key__is_not_also_told_as_missing(folder):
         ({"md5": "12"}, "line 2: md5: '12' is not of the form"),
         ({"md5": ""}, "line 2: md5 or sha256 of the source is needed; neither is given"),
         (
+            {"md5": "", "source": "gestures/"},
+            "neither is given; 'gestures' does not exist: a folder needs none",
+        ),
+        (
             {"sha256": "0" * 32},
             "line 2: sha256: '0000000000",
         ),

@@ -133,6 +133,9 @@ def test_table__says_what_is_missing(tmp_path):
     with pytest.raises(RecordingError, match=r"data: has no recordings"):
         steps.table(tmp_path / "data", out)
     recording(tmp_path / "data" / "x.bin")
+    for name, said in (("x.bin", "is a file, not a folder"), ("y", "does not exist")):
+        with pytest.raises(UsageError, match=rf"{name}: {said}. Name the folder"):
+            steps.table(tmp_path / "data" / name, out, sensor="20x20")
     with pytest.raises(RecordingError, match=r"x.bin: is not in a folder named train, val or test"):
         steps.table(tmp_path / "data", out, sensor="20x20")
     assert not out.exists()

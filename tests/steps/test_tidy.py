@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,23 @@ def test_files_of_a_person__stay_and_are_told(folder):
     assert names == {*own, "release/my-notes.tsv"}
     assert names | {".evreel-downloads/x.part"} <= there(folder)
     assert "5 files not known to be of the workflow, left alone: " in steps.told([found])[-1]
+
+
+def test_zip__beside_a_video_is_a_persons_unless_it_has_pictures_alone(folder):
+    place = folder / "results" / "video" / "one.zip"
+    for name, is_ours in (("annotations.xml", False), ("000000_0.png", True)):
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr(name, b"1234")
+        [found] = steps.tidy()
+        known = Path("results/video/one.zip")
+        assert (known in found.files, known in found.unknown) == (is_ours, not is_ours)
+
+
+def test_listing__names_the_command_that_removes_it_with_all_configs(folder):
+    configured(folder, ["two"], ("old",), name="my second.yaml")
+    configs = ["config.yaml", "my second.yaml"]
+    command = "evreel tidy --configfile config.yaml 'my second.yaml' --remove removes them"
+    assert steps.told(steps.tidy(configs), configs)[-1].endswith(command)
 
 
 def test_links__are_removed_and_what_they_lead_to_stays(folder, tmp_path_factory):

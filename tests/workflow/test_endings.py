@@ -129,3 +129,11 @@ def test_run__from_another_folder_finds_the_data_set_by_its_directory(folder, tm
         assert run.returncode == 0, run.stdout
         assert "results/recordings/one.aedat4" in run.stdout
     assert not (tmp_path / "elsewhere" / "results").exists()
+
+
+def test_run__in_another_folder_without_its_name_says_where_the_table_is(folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    run = started(tmp_path / "elsewhere", "-n", "--configfile", "../dataset/config.yaml")
+    assert run.returncode == 1
+    assert "recordings: 'recordings.tsv' does not exist; paths count from the working" in run.stdout
+    assert f"it is in {folder}. Run there, or name that to Snakemake with --directory" in run.stdout

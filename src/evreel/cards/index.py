@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evreel.release.facts import RecordingFacts
@@ -278,3 +279,11 @@ def _parquet(table: pa.Table, split: str | None = None) -> bytes:
     target = io.BytesIO()
     pq.write_table(rows, target, compression="zstd", store_schema=False)
     return target.getvalue()
+
+
+def head(path: Path) -> tuple[int, list[str]]:
+    """Return how many rows a Parquet table has, and its columns, by its foot."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return file.metadata.num_rows, list(file.schema_arrow.names)

@@ -215,7 +215,7 @@ def tidy(options: Options) -> int:
     from evreel import steps
 
     found = steps.tidy(options.configfile, remove=options.remove)
-    print(*steps.told(found, removed=options.remove), sep="\n")
+    print(*steps.told(found, options.configfile, removed=options.remove), sep="\n")
     return 0
 
 

@@ -19,8 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     options, unknown = _parser(given).parse_known_args(given)
     if unknown:
-        known = options.parser._option_string_actions  # argparse has no other name for them
-        guess = did_you_mean(unknown[0], known) if unknown[0].startswith("-") else None
+        guess = _meant(options.parser, unknown[0])
         advice = f"; {guess}" if guess else ""
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
     log = logging.getLogger("evreel")
@@ -52,6 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         log.removeHandler(handler)
     return code
+
+
+def _meant(parser: argparse.ArgumentParser, unknown: str) -> str | None:
+    """Return what was probably meant by an argument that a command does not know."""
+    options = parser._option_string_actions  # argparse has no other name for them
+    if unknown.startswith("-"):
+        return did_you_mean(unknown, options)
+    if unknown.endswith((".yaml", ".yml")) and "--configfile" in options:
+        return f"did you mean '--configfile {unknown}'?"
+    if any(action.nargs == "*" for action in parser._get_positional_actions()):
+        return f"give {unknown!r} before the options"
+    return None
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:

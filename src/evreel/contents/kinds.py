@@ -5,23 +5,25 @@ The first kind that a path is of describes it. To add one, write its describer a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evreel.checks.inventory import BOXES, BOXES_OF_WINDOWS
-from evreel.contents import annotated, folders, made, tables, videos
-from evreel.contents.look import START_BYTES, Look
+from evreel.contents import annotated, folders, made, published, tables, videos
+from evreel.contents.look import Look
 from evreel.errors import EvreelError, UsageError
-from evreel.files.clock import HEADER
+from evreel.files.clock import CLOCK_SUFFIX, HEADER
 from evreel.layout import FEATURES, LABEL_MAP, SAMPLES, SLICES
 from evreel.release.manifest import PLAN_COLUMNS
 from evreel.samples.tables import CUT_COLUMNS, TABLE_COLUMNS
 
 _LARGEST_MAP = 1 << 20
 _NPY = b"\x93NUMPY"
-_OF_COCO = (b'"images"', b'"annotations"', b'"categories"')
+_OF_COCO = re.compile(rb'"(?:images|annotations|categories|videos|licenses|info)"\s*:')
+_SAYS_WHAT = re.compile(rb'"(?:layout|@context)"\s*:')
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,34 @@ def _is_png_zip(look: Look) -> bool:
 def _is_annotation(look: Look) -> bool:
     if look.form == "event-bbox":
         return _has_records(look)
-    if look.form == "coco" and look.start.lstrip()[:1] == b"{":  # any JSON begins so
-        is_whole = len(look.start) < START_BYTES
-        return not is_whole or any(name in look.start for name in _OF_COCO)
+    if look.form == "coco":  # which any JSON may be, by its start and name
+        return any(map(_OF_COCO.search, look.json_starts))
     return look.form is not None
+
+
+def _is_results(look: Look) -> bool:
+    """Tell whether a folder is a workflow's results: not its logs, nor a split of a release."""
+    within = look.path.absolute().parent
+    return folders.is_results(look.folders) and not (
+        folders.is_results(Look(within).folders) or folders.has_manifest(within)
+    )
+
+
+def _is_json(look: Look) -> bool:
+    """Tell whether JSON says what it is, or is of a release."""
+    if look.path.suffix != ".json" or look.start.lstrip()[:1] != b"{":
+        return False
+    return bool(_SAYS_WHAT.search(look.start)) or folders.has_manifest(look.path.parent)
+
+
+def _is_table(look: Look) -> bool:
+    # What is left of a damaged clock is not told as any table.
+    name = look.path.name
+    return len(look.header) > 1 and name.endswith(".tsv") and not name.endswith(CLOCK_SUFFIX)
+
+
+def _is_text(look: Look) -> bool:
+    return look.path.suffix in published.TEXTS and look.path.is_file() and b"\0" not in look.start
 
 
 def _has_records(look: Look) -> bool:
@@ -88,7 +114,7 @@ def _has_records(look: Look) -> bool:
 
 KINDS: tuple[Kind, ...] = (
     Kind("release", lambda look: folders.has_manifest(look.path), folders.release),
-    Kind("results of a workflow", lambda look: folders.is_results(look.folders), folders.results),
+    Kind("results of a workflow", _is_results, folders.results),
     Kind("annotated slices", _is_made(SLICES.name), made.slices),
     Kind("samples of a recording", _is_made(SAMPLES.name), made.samples),
     Kind("features", _is_made(FEATURES.name), made.features),
@@ -107,6 +133,20 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("label map", _is_label_map, tables.labels),
     Kind("annotation", _is_annotation, annotated.annotation),
+    Kind("Parquet table", lambda look: look.start.startswith(published.PARQUET), published.parquet),
+    Kind(
+        "checksums",
+        lambda look: bool(published.SUM_LINE.match(look.start.partition(b"\n")[0])),
+        published.checksums,
+    ),
+    Kind(
+        "picture",
+        lambda look: look.start.startswith((published.PNG, published.JPEG)),
+        published.picture,
+    ),
+    Kind("JSON", _is_json, published.json_file),
+    Kind("table", _is_table, published.table),
+    Kind("text", _is_text, published.text),
 )
 """Everything but recordings and events stores, which `evreel.steps.info` reads to their ends."""
 

@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from evreel.annotations.forms.packed import Packed
 from evreel.annotations.open import form_of
 from evreel.checks.inventory import kind_of
 from evreel.errors import EvreelError
@@ -65,7 +66,7 @@ class Look:
             return frozenset()
         try:
             with os.scandir(self.path) as entries:
-                return frozenset(entry.name for entry in entries if entry.is_dir())
+                return frozenset(entry.name for entry in entries if Path(entry.path).is_dir())
         except OSError:
             return frozenset()
 
@@ -78,6 +79,20 @@ class Look:
             with zipfile.ZipFile(self.path) as archive:
                 return tuple(archive.namelist()[:_MOST_NAMES])
         except Exception:  # zipfile raises a dozen kinds on damaged bytes
+            return ()
+
+    @functools.cached_property
+    def json_starts(self) -> tuple[bytes, ...]:
+        """The first bytes of a file, or of each JSON file in a folder; all of one in a zip."""
+        if not (self.is_folder or self.names):
+            return (self.start,)
+        try:
+            with Packed(self.path) as packed:
+                named = [name for name in packed.names if name.lower().endswith(".json")]
+                if self.is_folder:
+                    return tuple(Look(self.path / name).start for name in named)
+                return tuple(packed.text(name).encode() for name in named)
+        except EvreelError:
             return ()
 
     @functools.cached_property

@@ -373,7 +373,10 @@ def _said(what: str, error: Exception, user: str) -> tuple[str, str]:
                 f"Account {user!r} may not do that. Is it of an organization? Name that with --org."
             )
         if status == 404:
-            return failed, "Was it deleted, or is it of another account or server?"
+            return failed, (
+                "Was it deleted, or is it of another account or server? A new task: evreel cvat "
+                "push --again."
+            )
         if status >= 500 or status == 429:
             return failed, "The server has a fault, or is too busy. Try again later."
         return failed, "Look at what it says; nothing was changed here."

@@ -117,7 +117,8 @@ def read_config(
     config = _checked_config(values, lines)
     if not is_file(Path(config.recordings)):
         place = lines.at(("recordings",))
-        stop_at([f"{place}: recordings: {no_such_file(config.recordings)}"])
+        missing = no_such_file(config.recordings)
+        stop_at([f"{place}: recordings: {missing}{_beside(files, config.recordings)}"])
     try:
         rows = read_rows(config.recordings, ("id", "source", "split"), strict=True)
     except UsageError as error:
@@ -270,6 +271,17 @@ def no_such_file(file: str | Path) -> str:
     if not near or near[0] == path.name:
         return f"{str(path)!r} {kind}"
     return f"{str(path)!r} {kind}; did you mean {str(path.parent / near[0])!r}?"
+
+
+def _beside(configs: Sequence[str | Path], file: str) -> str:
+    """Say where a file is that is below a config's folder, or one above it, and not here."""
+    for folder in (above for config in configs for above in [*Path(config).resolve().parents][:2]):
+        if folder != Path.cwd() and (folder / file).is_file():
+            return (
+                f"; paths count from the working directory, {Path.cwd()}: it is in {folder}. Run "
+                "there, or name that to Snakemake with --directory"
+            )
+    return ""
 
 
 def _checked_rows(

@@ -382,13 +382,6 @@ class DataSet:
         """Return what `evreel.steps.acquire` takes for an archive."""
         return self._whole_source(self.archives[archive])
 
-    def acquired_files(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Yield name, file and what acquires it (`acquired`) of each recording and archive."""
-        for id_ in self.recordings:
-            yield id_, self.recording_file(id_), self.acquired(id_)
-        for name in self.archives:
-            yield name, f"{self.results}/archives/{name}", self.acquired_archive(name)
-
     @staticmethod
     def _whole_source(row: Row) -> dict[str, Any]:
         source = read_source(row["source"])

@@ -38,10 +38,10 @@ def recorded_params(path: str) -> list[str] | None:
     return params if isinstance(params, list) else None
 
 
-def record_params(path: str, params: list[str]) -> None:
-    """Replace the recorded parameters of the job that made a file; it must be recorded."""
+def record_params(path: str, params: Iterable[str]) -> None:
+    """Replace the parameters that Snakemake recorded of the job that made a file."""
     record = _record_of(path)
-    known = json.loads(record.read_bytes()) | {"params": params}
+    known = json.loads(record.read_bytes()) | {"params": [*params]}
     record.write_text(json.dumps(known), encoding="utf-8")
 
 

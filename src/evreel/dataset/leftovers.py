@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,8 +179,22 @@ def _is_made(results: str, place: str, form: Form, match: re.Match[str]) -> bool
         return True
     if is_recorded(f"{results}/{place.removesuffix(UNVERIFIED)}"):
         return True
+    # Beside a video that was made, a zip may as well be what a person exported from CVAT.
+    path = f"{results}/{place}"
+    if match.groupdict().get("pictures") == "zip" and not _has_pictures_alone(path):
+        return False
     named = [log for log in form.logs if all(f"{{{name}}}" in log for name in form.names)]
     return any(Path(results, log.format(**match.groupdict())).exists() for log in named)
+
+
+def _has_pictures_alone(path: str) -> bool:
+    """Tell whether a file is a zip of PNG files, as the workflow makes them."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+    return bool(names) and all(name.endswith(".png") for name in names)
 
 
 class _Wanted:

@@ -77,16 +77,6 @@ def verified(
     return {**now, "again": True} if now == recorded else now
 
 
-def keep_acquired(dataset: DataSet) -> None:
-    """Let Snakemake know what an earlier version acquired, so that it is not acquired again."""
-    for _, path, wanted in dataset.acquired_files():
-        params = recorded_params(path)
-        if params is not None:
-            now = as_recorded_now(path, wanted, params, str(ACQUIRED), STEP_REVISIONS["acquire"])
-            if now is not None:
-                record_params(path, now)
-
-
 def as_recorded_now(
     path: str | Path, wanted: Mapping[str, Any], params: Iterable[str], notes: str, revision: int
 ) -> list[str] | None:
@@ -116,6 +106,18 @@ def as_recorded_now(
         return None
     statement = {**stated._asdict(), "changed": None, "again": False}
     return sorted(repr(value) for value in (notes, wanted["source"], revision, statement))
+
+
+def keep_acquired(dataset: DataSet) -> None:
+    """Let Snakemake know what an earlier version acquired, so that it is not acquired again."""
+    files = {dataset.recording_file(id_): dataset.acquired(id_) for id_ in dataset.recordings}
+    for name in dataset.archives:
+        files[f"{dataset.results}/archives/{name}"] = dataset.acquired_archive(name)
+    for path, wanted in files.items():
+        params = recorded_params(path) or ()
+        now = as_recorded_now(path, wanted, params, str(ACQUIRED), STEP_REVISIONS["acquire"])
+        if now is not None:
+            record_params(path, now)
 
 
 def _is_statement(value: Any) -> bool:

@@ -163,7 +163,9 @@ def row_mistakes(row: Row) -> Iterator[str]:
         if name not in row:
             yield f"{name} is missing ({known[name].facts.meaning})"
     if "md5" not in row and "sha256" not in row and folder_in(row) is None:
-        yield "md5 or sha256 of the source is needed; neither is given"
+        missing = _missing(row)
+        more = "" if missing is None else f"; {str(missing)!r} does not exist: a folder needs none"
+        yield f"md5 or sha256 of the source is needed; neither is given{more}"
     for column, other in NEEDED_BESIDE.items():
         if column in row and other not in row:
             yield f"{column} is given without {other}"
@@ -181,6 +183,16 @@ def _accepted() -> dict[str, Callable[[str], object]]:
         else:
             found[name] = bool
     return found
+
+
+def _missing(row: Row) -> Path | None:
+    """Return the local path that the source of a row is, if there is nothing."""
+    try:
+        source = read_source(row.get("source", ""))
+    except EvreelError:
+        return None
+    is_there = source.path is None or bool(source.members) or source.path.exists()
+    return None if is_there else source.path
 
 
 def folder_in(row: Row) -> Path | None:

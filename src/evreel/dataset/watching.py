@@ -259,7 +259,14 @@ def source_sizes(dataset: DataSet) -> Iterator[tuple[str, int]]:
 
     It is that of the file if it is there, else the stated one, else 0.
     """
-    for about, path, row in dataset.acquired_files():
+    wanted = [
+        (id_, dataset.recording_file(id_), dataset.acquired(id_)) for id_ in dataset.recordings
+    ]
+    wanted += [
+        (name, f"{dataset.results}/archives/{name}", dataset.acquired_archive(name))
+        for name in dataset.archives
+    ]
+    for about, path, row in wanted:
         source = read_source(row["source"])
         there = path if source.members or source.path is None else source.path
         try:

@@ -98,8 +98,8 @@ def _story(name: str) -> str:
     return (
         "This release is a recipe: the licence of the recordings forbids copies, so it has labels, "
         "splits, configuration and digests of all files, but neither recordings nor events, "
-        "features or videos made from them. If you have the recordings, one command makes these "
-        f"files, byte for byte: `evreel rebuild {name} --recordings FOLDER -o OUT`. "
+        "features or videos made from them. Whoever has the recordings can make these files, "
+        f"byte for byte, with one command: `evreel rebuild {name} --recordings FOLDER -o OUT`. "
         f"`{MAKING}` says what to install first."
     )
 

@@ -129,6 +129,12 @@ def cvat_push(
         task = _task_of(server, note, video)
         if task.name == _unfinished(video):  # killed just before it got its name
             server.rename(task.id, video.id)
+        lacking = _lacking(server.labels(task.id), dataset.labels())
+        if lacking:
+            LOG.warning(
+                "%s: task %d lacks the labels %s. Add them in CVAT, or make a new task: --again",
+                *(video.id, task.id, ", ".join(lacking)),
+            )
         LOG.info("%s: is there, task %d: %s", video.id, task.id, server.url(task.id))
         made.append(Pushed(video.id, task.id, server.url(task.id), False))
 
@@ -315,9 +321,12 @@ def _removed_on_error(server: Server, video: _Video, task: int) -> Iterator[None
         raise
 
 
+def _lacking(there: Collection[str], labels: Sequence[str]) -> list[str]:
+    return [label for label in labels if label not in there]
+
+
 def _check_labels(there: Collection[str], labels: Sequence[str]) -> None:
-    lacking = [label for label in labels if label not in there]
-    if lacking:
+    if lacking := _lacking(there, labels):
         raise UsageError(
             f"the CVAT project lacks the labels {', '.join(lacking)}; it has "
             f"{', '.join(there) or 'none'}",

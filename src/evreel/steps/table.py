@@ -51,7 +51,7 @@ def table(
     RecordingError
         If there are none, or nothing says the split of one.
     UsageError
-        If columns of an older table would be lost.
+        If it is not a folder, or columns of an older table would be lost.
     """
     from evreel.dataset.table import write_rows
     from evreel.errors import CodingError, UnknownFormatError
@@ -63,6 +63,9 @@ def table(
     from evreel.text import counted
 
     root, fits = Path(folder), None if group is None else Pattern(group)
+    if not root.is_dir():
+        there = "is a file, not a folder" if root.exists() else "does not exist"
+        raise UsageError(there, path=root, hint="Name the folder that the recordings are in.")
     _check_replaceable(Path(output))
     size = None if sensor is None else Sensor.parse(sensor)
     found: list[Path] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,8 +67,17 @@ def tidy(
     return found
 
 
-def told(found: Sequence[Leftovers], *, removed: bool = False) -> list[str]:
-    """Return what `tidy` found, as lines to read."""
+def told(
+    found: Sequence[Leftovers],
+    configs: Sequence[str | Path] = ("config.yaml",),
+    *,
+    removed: bool = False,
+) -> list[str]:
+    """Return what `tidy` found by these configs, as lines to read."""
+    # With fewer configs, the command would remove what the others name.
+    texts = [str(config) for config in configs]
+    options = [] if texts == ["config.yaml"] else ["--configfile", *texts]
+    command = shlex.join(["evreel", "tidy", *options, "--remove"])
     lines = []
     for each in found:
         lines += [
@@ -77,7 +87,7 @@ def told(found: Sequence[Leftovers], *, removed: bool = False) -> list[str]:
         if each.files:
             size = size_text(sum(each.sizes))
             said = f"{counted(len(each.files), 'file')}, {size}, in no config any more; "
-            said += "removed" if removed else "evreel tidy --remove removes them"
+            said += "removed" if removed else f"{command} removes them"
         lines.append(f"{each.results}: {said}")
         if each.unknown:
             n, named = len(each.unknown), listed(map(str, each.unknown), _MOST_NAMED)
