@@ -70,9 +70,9 @@ rule preview:
         "<logs>/preview/{id}.log",
     benchmark:
         "<benchmarks>/preview/{id}.tsv"
+    priority: 1  # the release waits for it
     conda:
         "../../envs/evreel.yaml"
-    threads: 2
     params:
         **settings(PreviewSettings, "preview"),
         labels=of_recording(DATASET.preview_labels),

@@ -38,9 +38,9 @@ rule publish_slices:
         "<logs>/publish_slices/{id}.log",
     benchmark:
         "<benchmarks>/publish_slices/{id}.tsv"
+    priority: 1  # the release waits for it
     conda:
         "../../envs/evreel.yaml"
-    threads: 2
     params:
         **settings(PublishSettings, "release"),
         **EVENTS_OF,
