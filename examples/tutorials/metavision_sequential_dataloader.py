@@ -6,7 +6,7 @@ own, what a batch holds, a look at batches with and without boxes, a training lo
 back-propagation, and streams of recordings. Its lines are the same; imports are from
 `evreel.compat.metavision` in place of `metavision_ml`.
 
-It simulates its recordings, and needs PyTorch: pip install 'evreel[torch]'. Run the cells in an
+It simulates its recordings, and needs PyTorch: pip install torch. Run the cells in an
 empty folder; they write into it.
 """
 

@@ -6,7 +6,7 @@ frames of a fixed duration, padded to a batch, a function of one's own, and a lo
 Its lines are the same; the imports are of `evreel.compat.spikingjelly`.
 
 It runs in a few seconds, on data that it simulates; its last step, which makes batches, needs
-PyTorch: pip install 'evreel[torch]'. With the real DVS128 Gesture, leave out the stand-in, and put
+PyTorch: pip install torch. With the real DVS128 Gesture, leave out the stand-in, and put
 DvsGesture.tar.gz into the folder ``download`` of your ``root_dir``.
 """
 

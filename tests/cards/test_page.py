@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from evreel.cards import CARDS
@@ -15,8 +17,10 @@ from evreel.cards.page.data import DETAILED, LISTED
 from evreel.cards.page.markup import clean, tag
 from evreel.cards.told import told_of
 from evreel.checks.finding import Finding
-from evreel.release.facts import RecordingFacts
-from support.cards import listed, told
+from evreel.layout import BOX_DTYPE
+from evreel.release.facts import BINS, EventFacts, RecordingFacts, box_facts
+from evreel.samples.tables import Assigned
+from support.cards import SHOWN_EVENTS, SHOWN_SAMPLES, listed, told
 from support.pages import HOSTILE, hostile, many, with_previews
 from support.releases import labelled_release
 
@@ -146,17 +150,33 @@ def test_page__has_plots_with_titles_and_tables():
     assert every == many(40).totals.boxes
 
 
-def test_load__is_five_lines_that_run(tmp_path, monkeypatch, capsys):
+def test_load__is_a_few_lines_that_run(tmp_path, monkeypatch, capsys):
     folder = labelled_release(tmp_path)
     html = page(told_of(folder))["index.html"].decode()
     (code,) = re.findall(r"<code>(import evreel.*?)</code>", html, re.DOTALL)
     monkeypatch.chdir(folder.parent)
     code = unescape(code)
-    assert len(code.splitlines()) == 5
+    assert len(code.splitlines()) == 8
+    assert "pip install evreel" not in html
     exec(code, {})
     lines = capsys.readouterr().out
     assert "park ('boxes', 'events', 'features', 'slices') [" in lines
     assert "town ('events', 'features', 'samples') [" in lines
+    assert lines.endswith(SHOWN_SAMPLES)
+
+
+def test_load__of_samples_alone_shows_their_classes(tmp_path, monkeypatch, capsys):
+    folder = labelled_release(tmp_path)
+    whole = told_of(folder)
+    town = [one for one in whole.facts if one.samples]
+    monkeypatch.chdir(folder.parent)
+    without = [file for file in whole.files if file.kind != "features"]
+    for files, shown in ((whole.files, SHOWN_SAMPLES), (without, SHOWN_EVENTS)):
+        html = page(replace(whole, facts=town, files=files))["index.html"].decode()
+        (code,) = re.findall(r"<code>(import evreel.*?)</code>", html, re.DOTALL)
+        assert len(code.splitlines()) <= 6
+        exec(unescape(code), {})
+        assert capsys.readouterr().out == shown
 
 
 def test_contents__are_all_files_by_kind():
@@ -318,3 +338,31 @@ def test_bars__tell_classes_apart_that_begin_alike():
     for k in range(12):
         assert text.count(f" {k}<title>a class of vehicle, number {k}</title>") == 1
     assert ">none</text>" in text
+
+
+def test_boxes_and_samples_of_short_recordings__fill_their_time_in_plots(tmp_path):
+    boxes = np.zeros(13, dtype=BOX_DTYPE)
+    boxes["t"] = np.arange(10_000, 140_000, 10_000)
+    event = EventFacts(24, 32, 600, 300, 130_000, (10,) * BINS)
+    counted = box_facts(boxes, {0: "car"}, 130_000)
+    facts = [
+        RecordingFacts("park", "train", event, boxes=counted),
+        RecordingFacts("town", "train", event, samples={"train": {"path": 1}}),
+        RecordingFacts("wood", "train", event, samples={"train": {"path": 1}}),
+    ]
+    samples = [Assigned(id_, "a", "path", "", "train", 0, 130_000) for id_ in ("town", "wood")]
+    of = told(facts=facts, samples=samples)
+    found = seen(of).tables
+    head, car, *_ = found["Numbers by class"]
+    assert dict(zip(head, car, strict=True)) | {"Boxes": "13", "Frames with boxes": "13"} == dict(
+        zip(head, car, strict=True)
+    )
+    for what, row in (
+        ("Boxes", ["car", *["1.3"] * 10, "13"]),
+        ("Samples", ["path", *["0.2"] * 10, "2"]),
+    ):
+        assert found[f"{what} by part of a recording and class (Part)"][1] == row
+    plots = page(of)["index.html"].decode().split("<h3>")
+    (plot,) = (part for part in plots if part.startswith("Samples over time"))
+    heights = set(re.findall(r'<rect [^>]*height="([^"]*)"', plot))
+    assert plot.count("<rect") == BINS and len(heights) == 1

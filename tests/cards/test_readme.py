@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from evreel.cards.told import Told, told_of
 from evreel.checks.finding import Finding
 from evreel.release.facts import EventFacts, RecordingFacts
 from evreel.release.manifest import ListedFile
-from support.cards import listed, told
+from support.cards import SHOWN_EVENTS, SHOWN_SAMPLES, listed, told
 from support.releases import labelled_release, release
 
 
@@ -183,15 +184,31 @@ def folders(tmp_path_factory):
 def test_lines__load_the_release_as_they_stand(folders, name, monkeypatch, capsys):
     folder = folders[name]
     plain, ours = code_of((folder / "README.md").read_text(encoding="utf-8"))
-    assert len(plain.splitlines()) <= 5
+    assert len(plain.splitlines()) <= (7 if name == "samples" else 5)
     assert ("hdf5plugin" in plain) == (name == "fast")
     monkeypatch.chdir(folder)
     exec(plain, {})
     said = capsys.readouterr().out
-    shape = "(10, 2, 24, 32)" if name == "samples" else "(7, 2, 24, 32)"
-    assert said.startswith(shape)
+    assert said == SHOWN_SAMPLES if name == "samples" else said.startswith("(7, 2, 24, 32)")
     exec(ours, {})
-    assert "park" in capsys.readouterr().out
+    loaded = capsys.readouterr().out
+    assert "park" in loaded
+    assert loaded.endswith(SHOWN_SAMPLES) == (name == "samples")
+
+
+@pytest.mark.parametrize("compression", ["portable", "fast"])
+def test_lines__of_samples_alone_load_frames_or_events_with_their_class(
+    tmp_path, compression, monkeypatch, capsys
+):
+    folder = labelled_release(tmp_path, compression)
+    whole = told_of(folder)
+    town = [one for one in whole.facts if one.samples]
+    monkeypatch.chdir(folder)
+    without = [file for file in whole.files if file.kind != "features"]
+    for files, shown in ((whole.files, SHOWN_SAMPLES), (without, SHOWN_EVENTS)):
+        for code in code_of(page(replace(whole, facts=town, files=files, compression=compression))):
+            exec(code, {})
+            assert capsys.readouterr().out == shown
 
 
 @pytest.mark.parametrize("kind", ["events", "recording"])

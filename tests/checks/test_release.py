@@ -51,6 +51,22 @@ def test_n_events__counts_left_out_events_and_accepts_numbers_of_any_length():
     assert "a number of 5000 digits" in found_("9" * 5_000, 8, 2)[0]
 
 
+@pytest.mark.parametrize("is_recipe", [False, True])
+def test_people__are_left_out_by_a_setting_or_in_a_recipe_by_hand(tmp_path, is_recipe):
+    owner = "<owner><username>Kim</username><email>kim@example.org</email></owner>"
+    text = f"<annotations><meta><task>{owner}</task></meta></annotations>\n"
+    (tmp_path / "park.xml").write_text(text, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text("recordings: recordings.tsv\n", encoding="utf-8")
+    plan = [PlanEntry("annotations/park.xml", tmp_path / "park.xml", "annotations", "park")]
+    if is_recipe:
+        plan.append(PlanEntry("recipe/config.yaml", tmp_path / "config.yaml", "recipe"))
+    build(plan, tmp_path / "r", name="r", version="1", licence="CC0-1.0")
+    (found,) = (one for one in check(tmp_path / "r").findings if one.check == "people")
+    assert "names 1 person, 1 e-mail address; to leave them out, " in found.problem
+    assert ("anonymous_annotations" in found.problem) != is_recipe
+    assert ("from your own files" in found.problem) == is_recipe
+
+
 def test_samples_table__says_of_each_sample_what_its_file_says():
     cut = cut_of(["train", "test"], group=["g", ""])
     rows = [

@@ -327,7 +327,7 @@ def test_cvat__without_the_extra_says_what_to_install(data, monkeypatch, capsys)
     for name in [name for name in sys.modules if name.startswith("cvat_sdk")]:
         monkeypatch.setitem(sys.modules, name, None)
     assert data.run("push") == 2
-    assert "pip install 'evreel[cvat]'" in capsys.readouterr().err
+    assert "pip install -e '.[cvat]'" in capsys.readouterr().err
 
 
 def test_note__that_is_damaged_is_refused(data, capsys):

@@ -55,11 +55,16 @@ def example(release):
 
 def test_script__runs_with_h5py_and_numpy_alone_and_shows_every_kind(release):
     said = run_alone(release / "load_example.py")
-    assert "train: 2 recordings" in said
+    assert said.splitlines()[:3] == [
+        "test: 1 recording, 1 sample",
+        "train: 2 recordings, 2 samples",
+        "val: 0 recordings, 0 samples",
+    ]
     assert "events in the first 10 ms" in said
     assert "0 to 10000 µs: uint8 (2, 24, 32): ['Straßenbahn', 'pedestrian']" in said
     assert "slice 20000 to 40000 µs: 607 events: ['Straßenbahn']" in said
     assert "sample a: pedestrian, 601 events" in said
+    assert "    60000 to 70000 µs: uint8 (2, 24, 32): []: pedestrian\n" in said
     assert "sample b" not in said
     assert "sample b: Straßenbahn, 628 events" in run_alone(release / "load_example.py", "test")
 
@@ -72,7 +77,7 @@ def test_script__of_a_fast_release_says_that_it_needs_the_plugin(tmp_path):
 
 
 def test_splits__list_recordings_also_those_of_several(example):
-    assert example["splits"]() == {"train": ["park", "town"], "val": ["town"], "test": ["town"]}
+    assert example["splits"]() == {"train": ["park", "town"], "val": [], "test": ["town"]}
 
 
 def test_frames__are_those_of_the_release_with_the_boxes_of_each(release, example):
@@ -177,6 +182,23 @@ def test_script__runs_where_names_cannot_be_shown(release):
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | shown)
     assert done.returncode == 0, done.stderr
     assert r"20000 \xb5s: uint8 (2, 24, 32): ['Stra\xdfenbahn', 'pedestrian']" in done.stdout
+
+
+def test_script__of_samples_alone_shows_the_class_of_their_frames(release, tmp_path):
+    built = release.parent / "built"
+    rows = [
+        ("mixed/events/town.h5", "town.h5", "events", "town", "mixed"),
+        ("mixed/counts/town.h5", "town_counts.h5", "features", "town", "mixed"),
+        ("mixed/samples/town.h5", "town_samples.h5", "samples", "town", "mixed"),
+    ]
+    table = ("samples.tsv", "samples.tsv", "samples", "", "")
+    about = {"name": "r", "version": "1", "licence": "CC0-1.0", "labels": LABELS}
+    for name, given in (("bare", rows), ("listed", [*rows, table])):
+        plan = [PlanEntry(path, built / source, *rest) for path, source, *rest in given]
+        build(plan, tmp_path / name, **about)
+        said = run_alone(tmp_path / name / "load_example.py", "test")
+        assert "val: 0 recordings, 0 samples\n" in said
+        assert "    30000 to 40000 µs: uint8 (2, 24, 32): Straßenbahn\n" in said
 
 
 def test_script__refuses_a_split_that_is_not_there(example):

@@ -71,8 +71,8 @@ def told(**changes: Any) -> Told:
             EventFacts(24, 32, 3_000, 1_500, 95_000, over_time),
             70_000,
             {
-                "car": ClassFacts(30, 2, sizes, over_time),
-                "path": ClassFacts(5, 1, sizes, over_time),
+                "car": ClassFacts(30, 2, 20, sizes, over_time),
+                "path": ClassFacts(5, 1, 5, sizes, over_time),
             },
             features={"counts": FrameFacts(10, (2, 24, 32), "uint8", "histogram")},
         ),
@@ -98,3 +98,12 @@ def told(**changes: Any) -> Told:
         **{"dataset": STATED, "samples": samples},
     }
     return Told(**(given | changes))
+
+
+SHOWN_SAMPLES = """\
+train (2, 2, 24, 32) pedestrian
+test (2, 2, 24, 32) Straßenbahn
+train (3, 2, 24, 32) pedestrian
+"""
+SHOWN_EVENTS = "train 601 pedestrian\ntest 628 Straßenbahn\ntrain 986 pedestrian\n"
+"""What lines that load samples print of `support.releases.labelled_release`."""

@@ -28,7 +28,7 @@ HOSTILE = (
 def hostile() -> Told:
     """Return a release whose every text is of somebody hostile."""
     labels = dict(enumerate(HOSTILE))
-    of = ClassFacts(3, 1, (1,) * len(SIZE_EDGES), (1,) * BINS)
+    of = ClassFacts(3, 1, 3, (1,) * len(SIZE_EDGES), (1,) * BINS)
     events = EventFacts(24, 32, 3_000, 1_500, 95_000, (50,) * BINS)
     boxes = dict.fromkeys(HOSTILE, of)
     facts = [
@@ -63,7 +63,7 @@ def many(n: int) -> Told:
         label = classes[k % 3]
         over_time = tuple((k + part) % 7 for part in range(BINS))
         boxes = sum(over_time)
-        of = ClassFacts(boxes, 1 + k % 5, (boxes, *(0,) * (len(SIZE_EDGES) - 1)), over_time)
+        of = ClassFacts(boxes, 1 + k % 5, boxes, (boxes, *(0,) * (len(SIZE_EDGES) - 1)), over_time)
         events = EventFacts(720, 1280, 6_000 + k, 3_000, 60_000_000 + k, (100,) * BINS)
         facts.append(RecordingFacts(id_, split, events, 60_000_000, {label: of}))
         recordings[id_] = {

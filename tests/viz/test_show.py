@@ -90,7 +90,7 @@ def test_show__names_the_extra_that_installs_what_is_missing(slices, monkeypatch
     for name in [name for name in sys.modules if name.split(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UsageError, match=rf"needs {module}.*pip install \"evreel\[show\]\""):
+    with pytest.raises(UsageError, match=rf"needs {module}.*pip install -e \"\.\[show\]\""):
         evreel.show(slices, kind=kind)
 
 

@@ -12,6 +12,7 @@ from evreel import __version__
 from evreel.cards.croissant import CROISSANT
 from evreel.cards.huggingface import front_matter
 from evreel.cards.index import INDEX
+from evreel.cards.loading import plain_sample_lines, python, sample_lines
 from evreel.cards.page import INDEX as PAGE
 from evreel.cards.page.numbers import duration
 from evreel.cards.told import Told, left_out
@@ -205,15 +206,23 @@ def _loading(told: Told) -> Iterator[str]:
     yield (
         f"In this folder, after `pip install h5py numpy{_plugin(told)}`; `{EXAMPLE}` shows more:"
     )
-    yield _code(_plain_lines(told))
-    yield "Or with evreel, which finds files by recording, and boxes by window:"
+    yield _code(plain_sample_lines(told) or _plain_lines(told))
+    loops = [
+        "for split, recordings in release.splits.items():",
+        "    print(split, [recording.id for recording in recordings])",
+    ]
+    found = "files by recording, and boxes by window"
+    if of_samples := sample_lines(told):
+        found = "samples with their classes"
+        is_all = all(one.samples for one in told.facts)
+        loops = of_samples if is_all else [*loops, *of_samples]
+    yield f"Or with evreel, which finds {found}:"
     yield _code(
         [
             "import evreel",
             "",
             'with evreel.open_release(".") as release:',
-            "    for split, recordings in release.splits.items():",
-            "        print(split, [recording.id for recording in recordings])",
+            *(f"    {line}" for line in loops),
         ]
     )
 
@@ -231,18 +240,18 @@ def _plain_lines(told: Told) -> list[str]:
         path = next(iter(boxed or of_kind["features"]))
         lines += ["import numpy as np"] if boxed else []
         lines.append(
-            f'frames = h5py.File({_python(path)})["data"]  # windows, channels, rows, columns'
+            f'frames = h5py.File({python(path)})["data"]  # windows, channels, rows, columns'
         )
         if boxed:
             lines.append(
-                f"boxes = np.load({_python(_boxes_of(path))})  # t, x, y, w, h, class_id, …"
+                f"boxes = np.load({python(_boxes_of(path))})  # t, x, y, w, h, class_id, …"
             )
         return [*lines, f"print(frames.shape{', boxes[:2]' if boxed else ''})"]
     if of_kind["events"] or of_kind["slices"]:
         path = next(iter(of_kind["events"] or of_kind["slices"]))
         return [
             *lines,
-            f'events = h5py.File({_python(path)})["events"]',
+            f'events = h5py.File({python(path)})["events"]',
             't, x, y, p = (events[name][:1000] for name in "txyp")  # t in µs, p is 1 or 0',
             "print(t[:5], x[:5], y[:5], p[:5])",
         ]
@@ -431,11 +440,6 @@ def _text(text: str) -> str:
 def _address(path: str) -> str:
     """Return a path as a link of Markdown has it."""
     return f"<{path}>" if re.search(r"[\s()]", path) else path
-
-
-def _python(path: str) -> str:
-    """Return a path as Python has it within quotes."""
-    return json.dumps(path, ensure_ascii=False)
 
 
 def _boxes_of(path: str) -> str:

@@ -172,8 +172,16 @@ def samples_table(
 
 
 @warning("people", "Annotations that name people, perhaps with e-mail addresses: CVAT's XML does.")
-def people(files: Iterable[Entry]) -> Iterator[Placed]:
-    """Find annotations that name who owned, or was assigned, a task; one finding for all."""
+def people(files: Iterable[Entry], is_recipe: bool = False) -> Iterator[Placed]:
+    """Find annotations that name who owned, or was assigned, a task; one finding for all.
+
+    Parameters
+    ----------
+    files
+        The annotations.
+    is_recipe
+        Whether the release is a recipe, which has annotations as they are or not at all.
+    """
     named = []
     for file in files:
         with contextlib.suppress(EvreelError, *DAMAGE):  # whoever reads it says what is wrong
@@ -184,11 +192,16 @@ def people(files: Iterable[Entry]) -> Iterator[Placed]:
         path, found = named[0]
         emails = f", {counted(found.n_emails, 'e-mail address')}" if found.n_emails else ""
         more = f"; so do {len(named) - 1} more" if len(named) > 1 else ""
+        remedy = (
+            "remove them from your own files, which a recipe has as they are"
+            if is_recipe
+            else "name anonymous_annotations in release.include"
+        )
         yield (
             path,
             "meta",
             f"names {'1 person' if found.n == 1 else f'{found.n} people'}{emails}{more}; to leave "
-            "them out, name anonymous_annotations in release.include",
+            f"them out, {remedy}",
         )
 
 
@@ -337,7 +350,8 @@ class Release:
         stores = {head.file.id: head for head in heads if head.n is not None}
         yield from findings(n_events, recordings, stores.values())
         yield from findings(made_from, self._origins(), recordings or None)
-        yield from findings(people, self._annotations)
+        is_recipe = any(file.kind == "recipe" for file in listed)
+        yield from findings(people, self._annotations, is_recipe)
         if is_anonymous(self._root) and not self.looked:
             words, keep = words_of_machine(), kept_words(self._root)
             yield from findings(identifying, search(self._all_files(), words, keep))

@@ -1,7 +1,7 @@
 """A CVAT server: tasks of videos, and their annotations, there and back.
 
-`evreel.cvat.sdk` alone imports cvat-sdk, and is imported when a server is opened: the extra
-``evreel[cvat]`` is needed for that and for nothing else.
+`evreel.cvat.sdk` alone imports cvat-sdk, and is imported when a server is opened: the
+extra ``cvat`` is needed for that and for nothing else.
 """
 
 from __future__ import annotations
@@ -45,6 +45,6 @@ def open_server(
             raise
         raise UsageError(
             "a CVAT server needs cvat-sdk, which is not installed",
-            hint="Install it: pip install 'evreel[cvat]'.",
+            hint="Install it in a checkout of evreel: pip install -e '.[cvat]'.",
         ) from error
     return log_in(settings, auth=auth, known=known)

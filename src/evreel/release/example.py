@@ -88,9 +88,32 @@ def events(path, start, stop):
 '''
 
 _MIXED = """\
-    mixed = ids_of.pop("mixed", [])  # their samples are of several splits: samples() says of which
-    return {name: ids + mixed for name, ids in ids_of.items()}
+    mixed = ids_of.pop("mixed", [])  # their samples are of several splits
+    own = {(row["split"], row["recording"]) for row in table()}
+    return {name: ids + [id for id in mixed if (name, id) in own] for name, ids in ids_of.items()}
 """
+
+_TABLE = '''
+
+def table():
+    """Return a dict for each sample of the data set: recording, sample, label, split and more."""
+    lines = (HERE / "TABLE").read_text(encoding="utf-8").splitlines()
+    head, *rows = [line.split("\\t") for line in lines]
+    return [dict(zip(head, row)) for row in rows]
+'''
+
+_NO_TABLE = '''
+
+def table():
+    """Return a dict for each sample of the data set: recording and split."""
+    rows = []
+    for recording in sorted({file["id"] for file in MANIFEST["files"]}):
+        for path in files(recording, "samples"):
+            with h5py.File(path) as file:
+                own = file["samples/split"].asstr()[:]
+            rows += [{"recording": recording, "split": split} for split in own]
+    return rows
+'''
 
 _FRAMES = '''
 
@@ -197,11 +220,15 @@ def slices(path):
 
 _MAIN = '''
 
+def counted(items, what):
+    """Return how many there are, in words."""
+    return f"{len(items)} {what if len(items) == 1 else what + 's'}"
+
+
 def main(split=None):
     """Print what is in some recordings of a split."""
     ids_of = splits()
-    for name, ids in ids_of.items():
-        print(f"{name}: {len(ids)} recordings")
+COUNTED
 TO_BE_MADE
     if split is None:
         filled = [name for name in ("train", *ids_of) if ids_of.get(name)]
@@ -211,6 +238,18 @@ TO_BE_MADE
     for recording in ids_of[split][:3]:  # all: without [:3]
         print(f"{recording}:")
 '''
+
+_COUNTED = """\
+    for name, ids in ids_of.items():
+        print(f"{name}: {counted(ids, 'recording')}")
+"""
+
+_COUNTED_SAMPLES = """\
+    rows = table()
+    for name, ids in ids_of.items():
+        own = [row for row in rows if row["split"] == name]
+        print(f"{name}: {counted(ids, 'recording')}, {counted(own, 'sample')}")
+"""
 
 _TO_BE_MADE = """\
     withheld = [file["path"] for file in MANIFEST["files"] if file.get("withheld")]
@@ -231,6 +270,26 @@ _SHOW_FRAMES = """\
                 print(f"    {start_us} to {stop_us} µs: {values.dtype} {values.shape}")
 """
 
+_SHOW_FRAMES_OF_SAMPLES = """\
+        for path in files(recording, "features"):
+            print(f"  {path.parent.name}:")
+            for name, label in [*labels.items()][:3] or [("", "in no sample")]:
+                for _, values, start_us, stop_us in islice(frames(path, [name]), 3):
+                    shown = f"{values.dtype} {values.shape}"
+                    print(f"    {start_us} to {stop_us} µs: {shown}: {label}")
+"""
+
+_SHOW_BOXES_AND_SAMPLES = """\
+        for path in files(recording, "features"):
+            print(f"  {path.parent.name}:")
+            boxes, low, high = boxes_of(path)
+            for name, label in [*labels.items()][:3] or [("", "in no sample")]:
+                for k, values, start_us, stop_us in islice(frames(path, [name]), 3):
+                    seen = sorted({LABELS[str(n)] for n in boxes["class_id"][low[k] : high[k]]})
+                    shown = f"{values.dtype} {values.shape}: {seen}"
+                    print(f"    {start_us} to {stop_us} µs: {shown}: {label}")
+"""
+
 _SHOW_BOXES = """\
         for path in files(recording, "features"):
             print(f"  {path.parent.name}:")
@@ -241,11 +300,11 @@ _SHOW_BOXES = """\
 """
 
 _SHOW_SAMPLES = """\
-        names = []
+        labels = {}
         for path in files(recording, "samples"):
             for name, label, start, stop in samples(path, split):
                 print(f"  sample {name}: {label}, {stop - start} events")
-                names.append(name)
+                labels[name] = label
 """
 
 _SHOW_SLICES = """\
@@ -299,10 +358,14 @@ def load_example(
     labels = f"{_LABELS}\n" if has_labels else "\n"
     head = _HEAD.replace("NAME", title).replace("LABELS\n", labels)
     is_cut, has_boxes = "samples" in kinds, {"boxes", "features"} <= kinds and has_labels
-    head = head.replace("MIXED\n", _MIXED if is_cut else "    return ids_of\n")
-    show_frames = _SHOW_BOXES if has_boxes else _SHOW_FRAMES
+    table = next((of.path for of in files if of.kind == "samples" and not of.id), None)
+    mixed = "    return ids_of\n"
     if is_cut:
-        show_frames = show_frames.replace("frames(path)", "frames(path, names)")
+        mixed = _MIXED
+        show_frames = _SHOW_BOXES_AND_SAMPLES if has_boxes else _SHOW_FRAMES_OF_SAMPLES
+    else:
+        show_frames = _SHOW_BOXES if has_boxes else _SHOW_FRAMES
+    head = head.replace("MIXED\n", mixed)
     parts = (
         ("events", _EVENTS, _SHOW_EVENTS),
         ("samples", _SAMPLES, _SHOW_SAMPLES),
@@ -314,7 +377,10 @@ def load_example(
         kinds.discard("boxes")  # they are shown with the frames
     there = [(read, show) for kind, read, show in parts if kind in kinds]
     reads = [read for read, _ in there] + ([_BOXES] if has_boxes else [])
-    begin = _MAIN.replace("TO_BE_MADE\n", _TO_BE_MADE if is_recipe else "")
+    if is_cut:
+        reads.insert(0, _NO_TABLE if table is None else _TABLE.replace("TABLE", table))
+    begin = _MAIN.replace("COUNTED\n", _COUNTED_SAMPLES if is_cut else _COUNTED)
+    begin = begin.replace("TO_BE_MADE\n", _TO_BE_MADE if is_recipe else "")
     text = "".join([head, *reads, begin, *(show for _, show in there), _FOOT])
     imports = [
         line for line, use in _IMPORTS if use in text and (line != _PLUGIN or compression == "fast")

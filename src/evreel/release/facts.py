@@ -87,17 +87,21 @@ class ClassFacts:
     ----------
     boxes, tracks
         How many boxes, and of how many tracks.
+    frames
+        Different times that boxes have: how many frames show the class.
     sizes
         Boxes by size, as `SIZE_EDGES` divides them.
     over_time
         Boxes in each of `BINS` equal parts of the recording; without its events, of the time up to
-        its last box.
+        its last box. A box is spread over its frame, as `box_facts` finds it: parts have fractions
+        of boxes, whose sum is `boxes`.
     """
 
     boxes: int
     tracks: int
+    frames: int
     sizes: tuple[int, ...]
-    over_time: tuple[int, ...]
+    over_time: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,9 @@ def box_facts(
 ) -> dict[str, ClassFacts]:
     """Count boxes by class.
 
+    A box has the time at which its frame ends. The frame begins at the time before that any box of
+    the recording has, or, if that is longer ago, as long before as is usual between such times.
+
     Parameters
     ----------
     boxes
@@ -180,19 +187,63 @@ def box_facts(
     found = {}
     if duration_us is None:
         duration_us = int(boxes["t"].max(initial=0))
+    times_us, frame = np.unique(boxes["t"], return_inverse=True)
+    frame_us = np.diff(times_us, prepend=0)
+    usual_us = np.median(np.diff(times_us)) if len(times_us) > 1 else 1
+    starts_us = times_us - np.clip(frame_us, 1, usual_us)
     area = boxes["w"].astype(np.float64) * boxes["h"].astype(np.float64)
     size = np.searchsorted(np.square(np.array(SIZE_EDGES[1:], np.float64)), area, side="right")
-    # A box at t belongs to the part with start < t <= stop; the first also has t = 0.
-    part = np.searchsorted(edges_us(duration_us)[1:-1], boxes["t"], side="left")
     for number in np.unique(boxes["class_id"]).tolist():
         mine = boxes["class_id"] == number
+        in_frame = np.bincount(frame[mine], minlength=len(times_us))
+        seen = in_frame > 0
         found[labels.get(number, str(number))] = ClassFacts(
             int(mine.sum()),
             len(np.unique(boxes["track_id"][mine])),
+            int(np.count_nonzero(seen)),
             tuple(np.bincount(size[mine], minlength=len(SIZE_EDGES)).tolist()),
-            tuple(np.bincount(part[mine], minlength=BINS).tolist()),
+            spread(starts_us[seen], times_us[seen], duration_us, in_frame[seen]),
         )
     return found
+
+
+def spread(
+    start: npt.ArrayLike,
+    stop: npt.ArrayLike,
+    whole: float,
+    counts: npt.ArrayLike = 1,
+) -> tuple[float, ...]:
+    """Count intervals in `BINS` equal parts of a whole, each spread evenly over its own length.
+
+    Parameters
+    ----------
+    start, stop
+        Of each interval, start < stop. What is before the whole or after it counts in its first or
+        last part.
+    whole
+        How long the whole is, which starts at 0.
+    counts
+        How often each interval counts.
+
+    Examples
+    --------
+    >>> spread([0, 50], [100, 100], 100)[:31]  # doctest: +ELLIPSIS
+    (0.016667, 0.016667, ..., 0.05)
+    >>> sum(spread([-5, 0], [5, 1], 0, [2, 1]))
+    3.0
+    """
+    start, stop = np.asarray(start, np.float64), np.asarray(stop, np.float64)
+    counts = np.broadcast_to(np.asarray(counts, np.float64), start.shape)
+    at = np.concatenate((start, stop))
+    slopes = np.concatenate((counts, -counts)) / np.tile(stop - start, 2)
+    order = np.argsort(at, kind="stable")
+    at = at[order]
+    before = np.cumsum(slopes[order])[:-1] * np.diff(at)  # of the count, from each to the next
+    inner = np.interp(
+        np.arange(1, BINS) * whole / BINS, at, np.concatenate(([0.0], np.cumsum(before)))
+    )
+    edges = np.concatenate(([0.0], inner, [counts.sum()]))
+    return tuple(np.maximum(np.diff(edges), 0).round(6).tolist())
 
 
 def labelled_us(slices: SlicesFile) -> int:

@@ -14,7 +14,7 @@ from evreel.video.labelled import Image, Showing
 from evreel.video.png import png_bytes
 from evreel.viz.moments import Moments, given_clock
 
-EXTRA = 'Install it: pip install "evreel[show]".'
+EXTRA = 'Install it in a checkout of evreel: pip install -e ".[show]".'
 
 
 def show(

@@ -14,6 +14,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
+from evreel.cards.loading import sample_lines
 from evreel.cards.page.data import (
     DETAILED,
     LISTED,
@@ -28,7 +29,7 @@ from evreel.cards.page.plots import colour, figures
 from evreel.cards.told import Told, left_out
 from evreel.layout import OF_BOXES
 from evreel.release.example import EXAMPLE
-from evreel.release.facts import BINS, Totals
+from evreel.release.facts import Totals
 from evreel.release.licences import address_of
 from evreel.release.manifest import MANIFEST, SUMS, ListedFile
 from evreel.release.recipe import MAKING
@@ -249,27 +250,25 @@ def _time_of_samples(told: Told, key: Callable[[Assigned], str]) -> dict[str, in
 
 
 def _classes(told: Told) -> Iterator[Markup]:
-    """Yield the table of classes: how often, in how many recordings, for how long."""
+    """Yield the table of classes: how often, in how many recordings and frames."""
     total = told.totals
     if not told.labels and not total.boxes and not total.samples:
         yield tag("p", "No labels: this data set has recordings alone.", class_="note")
         return
-    timed = any(one.events for one in told.facts)
     labels = [*told.classes, *sorted({*total.boxes, *total.samples}.difference(told.classes))]
-    shown_us: dict[str, float] = {}
+    frames: dict[str, int] = {}
     recordings: dict[str, int] = {}
     for one in told.facts:
         seen = {label for of in (one.samples or {}).values() for label in of}
         for label, of in (one.boxes or {}).items():
             seen.add(label)
-            part_us = (one.events.duration_us if one.events else 0) / BINS
-            shown_us[label] = shown_us.get(label, 0) + part_us * sum(map(bool, of.over_time))
+            frames[label] = frames.get(label, 0) + of.frames
         for label in seen:
             recordings[label] = recordings.get(label, 0) + 1
     sampled = _time_of_samples(told, lambda sample: sample.label)
     head, rows = ["Class", "Recordings"], []
     if total.boxes:
-        head += ["Boxes", "Objects", *(["Time with boxes"] if timed else [])]
+        head += ["Boxes", "Objects", "Frames with boxes"]
     if total.samples:
         head.append("Samples")
     if told.samples:
@@ -278,8 +277,7 @@ def _classes(told: Told) -> Iterator[Markup]:
         key = tag("span", class_="key", style=f"background:{colour(told, label)}")
         cells = [joined([key, name(label)]), count(recordings.get(label, 0))]
         if total.boxes:
-            cells += [count(of.get(label, 0)) for of in (total.boxes, total.tracks)]
-            cells += [duration(round(shown_us.get(label, 0)))] if timed else []
+            cells += [count(of.get(label, 0)) for of in (total.boxes, total.tracks, frames)]
         if total.samples:
             cells.append(count(total.samples.get(label, 0)))
         if told.samples:
@@ -289,12 +287,6 @@ def _classes(told: Told) -> Iterator[Markup]:
     if len(rows) > _MOST_OPEN:
         found = tag("details", tag("summary", f"All {count(len(rows))} classes"), found)
     yield found
-    if total.boxes and timed:
-        yield tag(
-            "p",
-            f"Time with boxes is rounded up to {BINS}ths of each recording.",
-            class_="note",
-        )
 
 
 _CONTENTS = {
@@ -336,17 +328,18 @@ def _contents(told: Told) -> Markup:
 def _use(told: Told) -> Iterator[Markup]:
     """Yield how to load the data, and how to see whether they are whole."""
     folder = f"{told.name}-{told.version}"
-    reads = "    print(recording.id, recording.split, recording.kinds)"
+    loop = ["for recording in release.recordings.values():"]
     if any(one.events for one in told.facts):
-        reads = (
-            "    events = recording.events.read(0, 1000)  # t, x, y, p\n"
-            "    print(recording.id, recording.kinds, events.t)"
-        )
-    code = (
-        "import evreel  # pip install evreel\n"
-        f'release = evreel.open_release("{folder}")\n'
-        f"for recording in release.recordings.values():\n{reads}"
-    )
+        loop += [
+            "    events = recording.events.read(0, 1000)  # t, x, y, p",
+            "    print(recording.id, recording.kinds, events.t)",
+        ]
+    else:
+        loop.append("    print(recording.id, recording.split, recording.kinds)")
+    if of_samples := sample_lines(told):
+        loop = of_samples if all(one.samples for one in told.facts) else [*loop, *of_samples]
+    opening = f'release = evreel.open_release("{folder}")'
+    code = "\n".join(["import evreel", opening, *loop])
     plugin = "" if told.compression == "portable" else "; this release needs hdf5plugin as well"
     yield tag("h3", "Load")
     if told.is_recipe:
@@ -355,7 +348,7 @@ def _use(told: Told) -> Iterator[Markup]:
     yield tag(
         "p",
         _link(EXAMPLE, EXAMPLE),
-        f" reads it with h5py and NumPy alone{plugin}.",
+        f" reads it without evreel, with h5py and NumPy alone{plugin}.",
     )
     yield tag("h3", "Verify")
     yield _code(

@@ -124,7 +124,7 @@ def _details(
                 "name": label,
                 "boxes": of.boxes,
                 "tracks": of.tracks,
-                "time": list(of.over_time),
+                "time": [round(n, 3) for n in of.over_time],
             }
             for label, of in sorted(
                 (one.boxes or {}).items(), key=lambda item: names.get(item[0], len(names))

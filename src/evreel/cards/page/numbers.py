@@ -17,6 +17,17 @@ def count(n: int) -> str:
     return f"{n:,}"
 
 
+def fractional(n: float) -> str:
+    """Return a count that may have a fraction, to a tenth.
+
+    Examples
+    --------
+    >>> fractional(1234), fractional(1.25), fractional(2.98)
+    ('1,234', '1.2', '3')
+    """
+    return f"{n:,.1f}".removesuffix(".0")
+
+
 def duration(us: int) -> str:
     """Return a time in the unit that suits it.
 

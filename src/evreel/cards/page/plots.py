@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from evreel.cards.page.markup import Markup, name, table, tag
-from evreel.cards.page.numbers import count, rounded, share
+from evreel.cards.page.numbers import count, fractional, rounded, share
 from evreel.cards.told import Told
-from evreel.release.facts import BINS, SIZE_EDGES
+from evreel.release.facts import BINS, SIZE_EDGES, spread
 
 WIDTH = 440
 """Of a plot, in its own units: about as many pixels as it has on a page."""
@@ -131,9 +131,9 @@ def _sizes(told: Told) -> Iterator[Markup]:
 
 def _course(told: Told) -> Iterator[Markup]:
     """Yield when, in the course of recordings, there are boxes and samples."""
-    for what, of_class in (
-        ("Boxes", _summed(told, "over_time", BINS)),
-        ("Samples", _samples_over_time(told)),
+    for what, of_class, lasts in (
+        ("Boxes", _summed(told, "over_time", BINS), "its frame"),
+        ("Samples", _samples_over_time(told), "its time"),
     ):
         if not of_class:
             continue
@@ -146,33 +146,37 @@ def _course(told: Told) -> Iterator[Markup]:
         ends = ["" if k % (BINS // 4) else f"{100 * k // BINS} %" for k in range(BINS + 1)]
         yield _figure(
             f"{what} over time",
-            f"{what} from the start to the end of a recording, all recordings together",
-            _columns(ends, _by_class(told, of_class), what.lower(), "of a recording"),
+            f"{what} from the start to the end of a recording, all recordings together; "
+            f"each is spread over {lasts}",
+            _columns(
+                ends, _by_class(told, of_class), f"{what.lower()} per column", "of a recording"
+            ),
             _table_by_class(names, coarse, "Part", f"{what} by part of a recording and class"),
             _legend(_by_class(told, of_class)),
         )
 
 
-def _samples_over_time(told: Told) -> dict[str, list[int]]:
-    """Return where in their recordings samples of each class begin; the largest class first."""
+def _samples_over_time(told: Told) -> dict[str, list[float]]:
+    """Return where in their recordings samples of each class are; the largest class first."""
     durations = {one.id: one.events.duration_us for one in told.facts if one.events}
-    found: dict[str, list[int]] = {}
+    shares: dict[str, tuple[list[float], list[float]]] = {}
     for sample in told.samples:
         whole_us = durations.get(sample.recording, 0)
-        if whole_us:
-            part = min(max(sample.start_us * BINS // whole_us, 0), BINS - 1)
-            found.setdefault(sample.label, [0] * BINS)[part] += 1
-    return _largest_first(found)
+        if whole_us and sample.start_us < sample.stop_us:
+            starts, stops = shares.setdefault(sample.label, ([], []))
+            starts.append(sample.start_us / whole_us)
+            stops.append(sample.stop_us / whole_us)
+    return _largest_first({label: list(spread(*of, 1)) for label, of in shares.items()})
 
 
-def _largest_first(found: Mapping[str, list[int]]) -> dict[str, list[int]]:
+def _largest_first(found: Mapping[str, list[float]]) -> dict[str, list[float]]:
     ordered = sorted(found.items(), key=lambda item: (-sum(item[1]), item[0]))
     return {label: counts for label, counts in ordered if sum(counts)}
 
 
-def _summed(told: Told, of: str, n: int) -> dict[str, list[int]]:
+def _summed(told: Told, of: str, n: int) -> dict[str, list[float]]:
     """Return the counts of each class in all recordings; the class that has most first."""
-    found: dict[str, list[int]] = {}
+    found: dict[str, list[float]] = {}
     for one in told.facts:
         for label, facts in (one.boxes or {}).items():
             sums = found.setdefault(label, [0] * n)
@@ -181,7 +185,7 @@ def _summed(told: Told, of: str, n: int) -> dict[str, list[int]]:
     return _largest_first(found)
 
 
-def _by_class(told: Told, of_class: Mapping[str, Sequence[int]]) -> list[Series]:
+def _by_class(told: Told, of_class: Mapping[str, Sequence[float]]) -> list[Series]:
     """Return a series for each of the largest classes, and one for all others."""
     labels = list(of_class)
     few = labels if len(labels) <= MOST_ROWS // 2 else labels[: MOST_ROWS // 2 - 1]
@@ -194,10 +198,11 @@ def _by_class(told: Told, of_class: Mapping[str, Sequence[int]]) -> list[Series]
 
 
 def _table_by_class(
-    names: Sequence[str], of_class: Mapping[str, Sequence[int]], what: str, caption: str
+    names: Sequence[str], of_class: Mapping[str, Sequence[float]], what: str, caption: str
 ) -> Markup:
     rows = [
-        [name(label), *map(count, values), count(sum(values))] for label, values in of_class.items()
+        [name(label), *map(fractional, values), count(round(sum(values)))]
+        for label, values in of_class.items()
     ]
     return table(["Class", *names, "All"], rows, caption=f"{caption} ({what})")
 

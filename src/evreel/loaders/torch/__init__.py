@@ -58,7 +58,7 @@ def with_torch(module: str) -> ModuleType:
     except ImportError as error:
         raise MissingTorchError(
             f"{__name__} needs PyTorch, which cannot be imported: {error}",
-            hint="Run: pip install 'evreel[torch]'. The loaders of evreel.loaders need only NumPy.",
+            hint="Run: pip install torch. The loaders of evreel.loaders need only NumPy.",
         ) from error
     return importlib.import_module(module)
 
