@@ -185,7 +185,7 @@ def info(options: Options) -> int:
     SENSOR,
 )
 def table(options: Options) -> int:
-    """Write a recordings table."""
+    """Write a recordings table, or add to one."""
     from evreel import steps
 
     with _bar(options, "table", "file") as progress:
