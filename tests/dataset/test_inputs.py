@@ -311,6 +311,22 @@ def test_faults_of_labels__are_told_with_their_row_before_anything_runs(folder):
     assert meant in lines[2]
 
 
+def test_single_recording__as_source_of_members_is_told_before_anything_runs(folder):
+    rows = [row("left0")]
+    config = {"samples": {"by": "members", "members": "{label}/*.raw"}}
+    assert told(folder, rows, config) == [
+        "recordings.tsv: line 2: source: 'left0.raw' is a single recording; samples/by: members "
+        "needs an archive or a folder as source, in one row: its files are the samples"
+    ]
+    with zipfile.ZipFile(folder / "many.zip", "w") as archive:
+        archive.writestr("left/0.raw", b"events")
+    md5 = hashlib.md5((folder / "many.zip").read_bytes()).hexdigest()
+    whole = {"id": "many", "source": "many.zip!left/0.raw", "md5": md5}
+    write_table(folder, [[*whole, "split"], [*whole.values(), "train"]])
+    dataset = DataSet(*read_config(CONFIG | {"labels": ["car"]} | config))
+    assert check_inputs(dataset, Memory(folder / "known.json")) == []
+
+
 def test_shape_outside_its_picture__is_told_before_anything_runs(folder):
     xml(folder / "a.xml", right=33, task="one")
     text = (folder / "a.xml").read_text(encoding="utf-8")
