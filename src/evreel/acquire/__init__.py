@@ -43,6 +43,7 @@ __all__ = [
     "fetch",
     "in_archive",
     "is_archive",
+    "link",
     "read_source",
     "still_to_get",
 ]
