@@ -47,6 +47,8 @@ def test_release__names_recordings_that_are_gone_and_the_command_that_brings_the
     acquired = {f"r{k}": f"no folder/r{k}.raw" for k in range(5)}
     steps.release(plan, tmp_path / "a", settings, acquired=acquired)
     [line] = [line for line in caplog.messages if "gone" in line]
-    assert line.startswith("recordings that are gone, and so not compared: 5: r0, r1, r2 and 2 more. ")
+    assert line.startswith(
+        "recordings that are gone, and so not compared: 5: r0, r1, r2 and 2 more. "
+    )
     assert "with the same --configfile: snakemake --cores 2 'no folder/r0.raw' " in line
     assert "r3" not in line
