@@ -177,7 +177,8 @@ def configs_beside(configs: Sequence[str | Path]) -> dict[str, list[str]]:
     parents = (*(Path(config).parent for config in configs), Path())
     folders = {os.path.realpath(folder): folder for folder in parents}
     for path in (each for folder in folders.values() for each in sorted(folder.iterdir())):
-        if path.suffix not in (".yaml", ".yml") or os.path.realpath(path) in known:
+        is_yaml = path.suffix in (".yaml", ".yml") and path.is_file()
+        if not is_yaml or os.path.realpath(path) in known:
             continue
         try:
             values, _ = read_document(path)
