@@ -84,6 +84,9 @@ WHOLE = {"maker": "acme", "rate_hz": 30}
         ({"crop": [1]}, "crop", "[1] has 1 item; 2 are needed (Columns to keep.)"),
         ({"crop": [1, "a"]}, "crop/1", "'a' is not a whole number"),
         ({"crop": 5}, "crop", "5 is not a list (Columns to keep.)"),
+        ({"lens": {"names": 5}}, "lens/names", "5 is not a list (Names.)"),
+        ({"lens": {"names": "a"}}, "lens/names", "'a' is not a list; write [a] (Names.)"),
+        ({"lens": {"names": "Yes"}}, "lens/names", "'Yes' is not a list; write [\"Yes\"] (Names.)"),
         ({"lens": 5}, "lens", "5 is not a mapping of keys to values"),
         ({"lens": {"focus_mm": 0}}, "lens/focus_mm", "0 is not more than 0 (Focal length.)"),
         (

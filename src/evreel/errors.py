@@ -86,6 +86,18 @@ def hint_of(value: object, known: Iterable[str]) -> str | None:
     return guess[0].upper() + guess[1:] if guess else None
 
 
+def meant_label(label: str, labels: Iterable[str]) -> str:
+    """Return what is probably misspelt where a label is not listed: it, or the list; else empty.
+
+    Examples
+    --------
+    >>> meant_label("right", ["left", "rigth"]), meant_label("right", ["up", "down"])
+    ("; did you mean 'rigth'? Or correct labels in config.yaml", '')
+    """
+    meant = did_you_mean(label, labels)
+    return f"; {meant} Or correct labels in config.yaml" if meant else ""
+
+
 def nearest(text: str, known: Iterable[str]) -> str | None:
     """Return what looks most like a text, None if nothing is close."""
     names, looks = list(known), _looks(text)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import math
 import numbers
 import re
@@ -398,7 +399,7 @@ def _wrong_list(
     kind: Type, facts: Facts, value: object, place: Place
 ) -> Iterator[tuple[Place, str]]:
     if not isinstance(value, (list, tuple)):
-        yield place, f"{shown(value)} is not a list"
+        yield place, f"{shown(value)} is not a list{_as_list(kind, facts, value)}"
         return
     if kind.length is not None and len(value) != kind.length:
         yield place, f"{shown(value)} has {items_text(len(value))}; {kind.length} are needed"
@@ -413,6 +414,36 @@ def _wrong_list(
         for k, item in enumerate(value):
             if item in value[:k]:
                 yield (*place, str(k)), f"{shown(item)} is duplicated"
+
+
+def _as_list(kind: Type, facts: Facts, value: object) -> str:
+    """Return how to write a lone value as the list that is needed, empty if it does not fit."""
+    assert kind.item is not None
+    parts: list[object] = [value]
+    if isinstance(value, str) and _NAMES.fullmatch(value):
+        parts = [*value.split(", ")]
+    items = _facts_of_items(kind, facts)
+    is_one = not isinstance(value, Mapping) and value is not None
+    if not is_one or kind.length not in (None, len(parts)) or len(parts) < facts.least:
+        return ""
+    if any(problem for part in parts for problem in _wrong(kind.item, items, part, ())):
+        return ""
+    return f"; write [{', '.join(map(_in_yaml, parts))}]"
+
+
+_NAMES = re.compile(r"\w+(, \w+)+")
+"""A text that is probably several names."""
+_PLAIN = re.compile(r"(?!(?i:true|false|yes|no|on|off|null|y|n)$)[^\W\d][\w .()/-]*(?<! )")
+"""A text that YAML takes for a text without quotes."""
+
+
+def _in_yaml(value: object) -> str:
+    """Return a value as one writes it in a list of a YAML file."""
+    if not isinstance(value, str) or _PLAIN.fullmatch(value):
+        text = shown(value) if not isinstance(value, str) else value
+    else:
+        text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def items_text(n: int) -> str:

@@ -87,6 +87,13 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ({"on_reset": "last"}, "unknown key 'on_reset'; did you mean events: on_reset?"),
         ({"slices": {"window_us": 5, "count": None}}, "slices/count: null is not a value of"),
         ({"labels": None}, "labels: null is not a list"),
+        ({"labels": "car"}, "labels: 'car' is not a list; write [car]"),
+        ({"labels": "car, sign"}, "labels: 'car, sign' is not a list; write [car, sign]"),
+        ({"labels": "a: b"}, "labels: 'a: b' is not a list; write [\"a: b\"]"),
+        (
+            {"dataset": {"rai": {"data_limitations": "Very short."}}},
+            "dataset/rai/data_limitations: 'Very short.' is not a list; write [Very short.]",
+        ),
         ({"acquire": {"member_gib": 1e300}}, "acquire/member_gib: 1e+300 is more than 1,000,000"),
         (
             {"samples": {"by": "members", "members": "*", "split": {"files": {}}}},
@@ -114,7 +121,8 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ),
         (
             {"samples": {"by": "intervals", "classes": {"1": "cra"}}},
-            "samples/classes/1: '1' is 'cra', which labels does not list; did you mean 'car'?",
+            "samples/classes/1: '1' is 'cra', which labels does not list; did you mean 'car'? Or "
+            "correct labels in config.yaml",
         ),
         ({"slices": {}}, "slices: exactly one of window_us (µs) and count (events) is needed"),
         (
@@ -148,7 +156,8 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ),
         (
             of_voxels(geometry={"labels": ["car", "sing"]}),
-            "features/voxels/geometry/labels/1: labels does not list 'sing'; did you mean 'sign'?",
+            "features/voxels/geometry/labels/1: labels does not list 'sing'; did you mean 'sign'? "
+            "Or correct labels in config.yaml",
         ),
         ({"slices": {"count": "many"}}, "slices/count: 'many' is not a whole number"),
         ({"labels": ["car", "car"]}, "labels/1: 'car' is duplicated"),
@@ -245,6 +254,13 @@ def test_config__tells_all_of_its_mistakes_at_once(folder):
     assert len(refused(folder).splitlines()) == 2
 
 
+def test_config__tells_its_mistakes_in_the_order_of_their_lines(folder):
+    text = "video: {crf: 99}\nlabels: car\nfeatures:\n  h: {count: 5}\nslices: {count: 0}\n"
+    (folder / "config.yaml").write_text(f"{text}results: ''\ncolour: 1\n", encoding="utf-8")
+    numbers = [re.search(r": line (\d+): ", line) for line in refused(folder).splitlines()]
+    assert [number and int(number[1]) for number in numbers] == [1, 2, 4, 5, 6, 7, None, None]
+
+
 def test_config__with_a_key_twice_is_refused_with_both_lines(folder):
     with (folder / "config.yaml").open("a", encoding="utf-8") as file:
         file.write("slices: {count: 7}\n")
@@ -319,10 +335,10 @@ def test_path_in_the_config_that_snakemake_would_change__is_refused(folder):
     assert [
         line.split(": ", 2)[2].split(" in this")[0] for line in refused(folder).splitlines()
     ] == [
-        "release/licence_file: '<logs>.txt': Snakemake would replace <logs>",
         "qa/font: '{3}.ttf': Snakemake would replace {3}",
-        "samples/table: '{1}.csv': Snakemake would replace {1}",
+        "release/licence_file: '<logs>.txt': Snakemake would replace <logs>",
         "samples/split/files/val: '{2}.txt': Snakemake would replace {2}",
+        "samples/table: '{1}.csv': Snakemake would replace {1}",
     ]
 
 
@@ -401,9 +417,9 @@ def test_misspelt_key__is_not_also_told_as_missing(folder):
     told = refused(folder).splitlines()
     assert [line.split(": ", 2)[2].split(" (")[0] for line in told] == [
         "top level: unknown key 'lables'; did you mean 'labels'?",
-        "release: unknown key 'nmae'; did you mean 'name'?",
         "release: version is missing",
         "release: licence is missing",
+        "release: unknown key 'nmae'; did you mean 'name'?",
     ]
 
 

@@ -296,14 +296,35 @@ def test_faults_of_labels__are_told_with_their_row_before_anything_runs(folder):
     xml(folder / "b.xml", right="x", task="two")
     (folder / "c.csv").write_text("label,start_us,stop_us\ncar,0,10\ncat,0,10\n", encoding="utf-8")
     (folder / "d.csv").write_text("label,start_us,stop_us\ncar,0\n", encoding="utf-8")
+    (folder / "e.csv").write_text("label,start_us,stop_us\ncra,0,10\n", encoding="utf-8")
     rows = [row("one", rois="a.xml"), row("two", rois="b.xml")]
     lines = told(folder, rows)
     assert "line 2: rois: a.xml: " in lines[0]
     assert "line 3: rois: b.xml: " in lines[1]
-    cut = [row("six", samples="c.csv"), row("ten", samples="d.csv")]
+    cut = [row("six", samples="c.csv"), row("ten", samples="d.csv"), row("z", samples="e.csv")]
     lines = told(folder, cut, {"samples": {"by": "intervals"}})
     assert "line 2: samples: c.csv: line 3: label 'cat' is not listed" in lines[0]
     assert "line 3: samples: d.csv: line 2: has 2 cells; the header has 3" in lines[1]
+    meant = (
+        "label 'cra' is not listed; did you mean 'car'? Or correct labels in config.yaml. Add it"
+    )
+    assert meant in lines[2]
+
+
+def test_single_recording__as_source_of_members_is_told_before_anything_runs(folder):
+    rows = [row("left0")]
+    config = {"samples": {"by": "members", "members": "{label}/*.raw"}}
+    assert told(folder, rows, config) == [
+        "recordings.tsv: line 2: source: 'left0.raw' is a single recording; samples/by: members "
+        "needs an archive or a folder as source, in one row: its files are the samples"
+    ]
+    with zipfile.ZipFile(folder / "many.zip", "w") as archive:
+        archive.writestr("left/0.raw", b"events")
+    md5 = hashlib.md5((folder / "many.zip").read_bytes()).hexdigest()
+    whole = {"id": "many", "source": "many.zip!left/0.raw", "md5": md5}
+    write_table(folder, [[*whole, "split"], [*whole.values(), "train"]])
+    dataset = DataSet(*read_config(CONFIG | {"labels": ["car"]} | config))
+    assert check_inputs(dataset, Memory(folder / "known.json")) == []
 
 
 def test_shape_outside_its_picture__is_told_before_anything_runs(folder):

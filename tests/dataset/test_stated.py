@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import time
@@ -12,9 +13,16 @@ import pytest
 from evreel.dataset import stated as module
 from evreel.dataset.config import read_config
 from evreel.dataset.dataset import DataSet
+from evreel.dataset.job_records import INCOMPLETE
 from evreel.dataset.memory import Digests, Memory
-from evreel.dataset.notes import Notes, Stated
-from evreel.dataset.stated import as_recorded_now, settled_count, settled_member, verified
+from evreel.dataset.notes import ACQUIRED, Notes, Stated
+from evreel.dataset.stated import (
+    as_recorded_now,
+    restore_links,
+    settled_count,
+    settled_member,
+    verified,
+)
 from support.dataset import CONFIG, write_table
 
 DATA = b"events"
@@ -120,6 +128,37 @@ def test_statement__that_is_corrected_after_a_run_that_failed_makes_nothing_agai
     (folder / "got.raw").unlink()
     found = Stated(MD5, None, 6)
     assert acquired(now, Stated(OTHER), found) == as_recorded(Stated(OTHER))
+
+
+@pytest.mark.parametrize(
+    "why", ["", "never acquired", "wrong sum", "no store", "killed", "there", "changed"]
+)
+def test_link__that_a_failed_job_left_out_is_made_again_where_that_is_certain(folder, why):
+    md5 = OTHER if why == "wrong sum" else MD5
+    table = [("id", "source", "md5", "split"), ("one", "one.raw", md5, "train")]
+    write_table(folder, [*table, ("web", "https://example.org/web.raw", MD5, "train")])
+    dataset = DataSet(*read_config(CONFIG | {"samples": {"by": "none"}}, awaited=()))
+    link, store = Path("results/recordings/one.raw"), Path("results/events/one.h5")
+    if why != "never acquired":
+        Notes(ACQUIRED).write(link, Stated(MD5, None, 6))
+    for path in (store, Path("results/events/web.h5")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if why != "no store":
+            path.write_bytes(b"")
+    if why == "killed":
+        INCOMPLETE.mkdir(parents=True)
+        (INCOMPLETE / base64.urlsafe_b64encode(bytes(link)).decode()).touch()
+    if why == "changed":
+        Path("one.raw").write_bytes(b"others")
+    if why == "there":
+        link.parent.mkdir()
+        link.symlink_to("nowhere")
+    said = [f"{link}: was not there; it is a link to one.raw again"]
+    assert list(restore_links(dataset, Memory())) == (said if why == "" else [])
+    assert link.exists() == (why == "")
+    if why == "":
+        assert link.read_bytes() == DATA
+        assert link.lstat().st_mtime_ns <= store.stat().st_mtime_ns
 
 
 def test_source__that_is_another_with_the_md5_that_is_stated_now_is_acquired(folder):

@@ -200,7 +200,7 @@ def test_recording__that_ends_after_a_whole_event_too_early_says_so_when_salvage
 
 
 def test_sensor__that_the_format_does_not_state_must_be_given(path):
-    with pytest.raises(RecordingError, match=r"does not state the sensor's size.*column sensor"):
+    with pytest.raises(RecordingError, match=r"Give it: --sensor WIDTHxHEIGHT, or column"):
         reader([piece(1)], stated=None)(path)
     with reader([piece(1)], stated=None)(path, sensor=Sensor(3, 4)) as recording:
         assert recording.sensor == (3, 4)

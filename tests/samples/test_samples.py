@@ -307,7 +307,9 @@ def test_archive__names_the_member_that_is_at_fault(tmp_path, members, options, 
 def test_archive__refuses_what_it_cannot_read(tmp_path):
     plain = tmp_path / "x.bin"
     plain.write_bytes(small(0)[1])
-    with pytest.raises(SourceError, match=r"x.bin: the archive is neither a zip nor a tar"):
+    with pytest.raises(
+        SourceError, match=r"x.bin: the archive is neither a zip nor a tar.* needs an ar"
+    ):
         decode(plain, tmp_path / "s.h5", "*.bin")
     path = packed(tmp_path / "a.zip", {f"{k}.bin": small(k)[1] for k in range(9)})
     whole = path.read_bytes()

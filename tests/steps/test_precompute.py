@@ -552,4 +552,4 @@ def test_command__without_the_sensors_size_says_which_command_takes_it(tmp_path,
     (tmp_path / "park.raw").write_bytes(b"% evt 2.0\n")
     options = ["--representation", "histo", "--window-us", "10000", "-o", str(tmp_path / "out")]
     assert main(["features", str(tmp_path / "park.raw"), *options]) == 1
-    assert "option --sensor of evreel events and features" in capsys.readouterr().err
+    assert "--sensor WIDTHxHEIGHT, or column sensor" in capsys.readouterr().err

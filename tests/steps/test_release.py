@@ -38,3 +38,17 @@ def test_release_that_states_all__warns_of_nothing(plan, tmp_path, caplog):
 
 def test_release_by_hand__is_not_asked_for_a_config(plan, tmp_path, caplog):
     assert lines_about_venues(plan, tmp_path / "a", caplog) == []
+
+
+def test_release__names_recordings_that_are_gone_and_the_command_that_brings_them(
+    plan, tmp_path, caplog
+):
+    settings = steps.ReleaseSettings(name="parks", version="1.0.0", licence="CC0-1.0")
+    acquired = {f"r{k}": f"no folder/r{k}.raw" for k in range(5)}
+    steps.release(plan, tmp_path / "a", settings, acquired=acquired)
+    [line] = [line for line in caplog.messages if "gone" in line]
+    assert line.startswith(
+        "recordings that are gone, and so not compared: 5: r0, r1, r2 and 2 more. "
+    )
+    assert "with the same --configfile: snakemake --cores 2 'no folder/r0.raw' " in line
+    assert "r3" not in line

@@ -95,23 +95,92 @@ def test_table__leaves_out_what_a_workflow_made_and_says_what_is_next(tmp_path, 
     (folder / "results" / ".evreel-tmp").mkdir()
     out = folder / "recordings.tsv"
     caplog.set_level("INFO", "evreel")
-    for _ in range(2):  # the table itself is none of the files that are left out
+    for more in ("", "; 0 added, 1 kept as they are"):  # the table is none that is left out
         caplog.clear()
         assert steps.table(folder, out, split="train", sensor="20x20") == 1
         told = [entry.message for entry in caplog.records]
-        assert told[0] == "recordings.tsv: 1 recording"
+        assert told[0] == f"recordings.tsv: 1 recording{more}"
         assert told[1].startswith(f"Next: write recordings: {out} in the config.")
         assert len(told) == 2
     assert [row["id"] for row in rows_of(out)] == ["park"]
 
 
-def test_table__that_a_person_has_completed_is_not_replaced(tmp_path):
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_table__keeps_each_row_of_a_person_and_adds_what_is_new(tmp_path, ending, caplog):
+    folder, out = tmp_path / "data", tmp_path / "recordings.tsv"
+    caplog.set_level("INFO", "evreel")
+    first = recording(folder / "park.bin")
+    steps.table(folder, out, split="test", sensor="20x20")
+    md5 = rows_of(out)[0]["md5"]
+    lines = [
+        "id\tsource\tmd5\tsplit\tsensor\trois\tmeta.place",
+        f"mine\t{first}\t{md5}\ttrain\t20x20\tmy.xml\tpärk",
+        "",
+        f"gone\tother/x.bin\t{'0' * 32}\tval\t\t\t ",
+    ]
+    before = "\ufeff" + ending.join(lines)  # as a spreadsheet may save it
+    out.write_bytes(before.encode())
+    assert steps.table(folder, out, split="test", sensor="20x20") == 2
+    assert out.read_bytes() == before.encode()
+    assert "recordings.tsv: 2 recordings; 0 added, 2 kept as they are" in caplog.text
+    second = recording(folder / "sub" / "mine.bin", seed=1)
+    boxes = published(folder / "sub" / "mine_bbox.npy")
+    assert steps.table(folder, out, split="test", sensor="20x20") == 3
+    told = out.read_bytes().decode()
+    assert told.split(ending)[:4] == [
+        f"\ufeff{lines[0]}\tboxes\tboxes_md5",
+        f"{lines[1]}\t\t",
+        "",
+        f"{lines[3]}\t\t",
+    ]
+    added = told.split(ending)[4].split("\t")
+    assert added[:2] == ["sub_mine", str(second)] and added[3:7] == ["test", "20x20", "", ""]
+    assert added[7] == str(boxes) and told.endswith(ending)
+    assert "recordings.tsv: 3 recordings; 1 added, 2 kept as they are" in caplog.text
+    (tmp_path / "data" / "copy.bin").write_bytes(first.read_bytes())
+    assert steps.table(folder, out, split="test", sensor="20x20") == 3
+    assert "not added, of the same bytes as in a row: " in caplog.text
+    assert out.read_bytes().decode() == told
+
+
+def test_table__with_a_header_alone_keeps_its_columns(tmp_path):
     recording(tmp_path / "train" / "park.bin")
     out = tmp_path / "recordings.tsv"
-    out.write_text("id\tsource\tmd5\tsplit\trois\tmeta.place\n")
-    with pytest.raises(UsageError, match=r"columns that would be lost: rois, meta\.place\. Write"):
+    out.write_text("id\tsource\trois\tmeta.place\n")
+    assert steps.table(tmp_path, out, sensor="20x20") == 1
+    assert out.read_text().startswith("id\tsource\trois\tmeta.place\tmd5\tsplit\tsensor\npark\t")
+
+
+def test_table__that_cannot_be_read_is_not_replaced(tmp_path):
+    recording(tmp_path / "train" / "park.bin")
+    out = tmp_path / "recordings.tsv"
+    out.write_text("id,source\nmine,x\n")
+    with pytest.raises(
+        UsageError, match=r"recordings\.tsv: line 1: .* Its rows would be lost: cor"
+    ):
         steps.table(tmp_path, out, sensor="20x20")
-    assert out.read_text().startswith("id\tsource")
+    assert out.read_text() == "id,source\nmine,x\n"
+
+
+def test_table__of_class_folders_says_how_they_become_one_row_of_samples(tmp_path, caplog):
+    caplog.set_level("INFO", "evreel")
+    for k, name in enumerate(("left/a", "left/b", "right/a", "right/b")):
+        recording(tmp_path / "moves" / f"{name}.bin", seed=k)
+    out = tmp_path / "recordings.tsv"
+    assert steps.table(tmp_path / "moves", out, split="train", sensor="20x20") == 4
+    assert (
+        "Recordings are in 2 folders: left, right. If these are classes, write one row instead, "
+        f"source: {tmp_path / 'moves'}, with samples: {{by: members, members: "
+        '"{label}/*.bin"} in the config (docs/steps/samples.md).'
+    ) in caplog.text
+    caplog.clear()
+    out.write_text(f"id\tsource\tsplit\nmoves\t{tmp_path / 'moves'}\tmixed\n")
+    assert steps.table(tmp_path / "moves", out, sensor="20x20") == 1
+    assert "classes" not in caplog.text, "the row is there"
+    for split in ("train", "test"):
+        recording(tmp_path / "parts" / split / "x.bin", seed=split == "test")
+    steps.table(tmp_path / "parts", tmp_path / "parts.tsv", sensor="20x20")
+    assert "classes" not in caplog.text
 
 
 def test_plain__is_for_an_archive_and_leaves_its_member_alone(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evreel import steps
+from evreel import cli, steps
 from evreel.dataset import leftovers
 from evreel.errors import EvreelError, UsageError
 from support import ROOT
@@ -173,6 +173,47 @@ def test_results__of_several_configs_have_what_any_of_them_names(folder):
     configured(folder, ["two"], ("old",), name="linked.yaml", results="link")
     [found] = steps.tidy(["config.yaml", "linked.yaml"])
     assert len(found.files) == 1, "one folder, by two names"
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one flag", "a flag each"])
+def test_configfile__may_be_repeated_and_each_is_counted(folder, together, capsys):
+    configured(folder, ["two"], ("old",), name="second.yaml")
+    flags = ["config.yaml"] if together else ["config.yaml", "--configfile"]
+    assert cli.main(["tidy", "--configfile", *flags, "second.yaml"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "counted: config.yaml, second.yaml"
+    assert told[-1].startswith("results: 1 file, 4 B, in no config any more")
+    assert cli.main(["tidy", "--configfile", *flags, "second.yaml", "--remove"]) == 0
+    assert "features/old/two.h5" in there(folder)
+
+
+@pytest.mark.parametrize("configs", [["config.yaml"], ["my/first.yaml"]])
+def test_config_of_the_same_results__that_is_not_counted_is_told_and_nothing_removed(
+    folder, configs, capsys
+):
+    configured(folder, ["two"], ("old",), name="second.yml")
+    configured(folder, ["two"], name="third.yaml", results="other")
+    for name, text in (("over", "video: {crf: 30}"), ("bad", "["), ("list", "[a]")):
+        Path(f"{name}.yaml").write_text(text, encoding="utf-8")
+    Path("my").mkdir()
+    Path("my/first.yaml").write_bytes(Path("config.yaml").read_bytes())
+    Path("my/first.yaml" if configs == ["config.yaml"] else "config.yaml").unlink()
+    before = there(folder)
+    both = f"evreel tidy --configfile {configs[0]} second.yml"
+    assert cli.main(["tidy", "--configfile", *configs]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[-2:] == [
+        "results: 13 files, 52 B, not of what is counted",
+        f"results: not counted, of the same results: second.yml; {both} counts all",
+    ]
+    assert cli.main(["tidy", "--configfile", *configs, "--remove"]) == 2
+    assert capsys.readouterr().err == (
+        "UsageError: results: nothing is removed: second.yml names the same results and is not "
+        f"counted. Count all: {both}. To go on without: --only-these.\n"
+    )
+    assert there(folder) == before
+    assert cli.main(["tidy", "--configfile", *configs, "--remove", "--only-these"]) == 0
+    assert there(folder) == before - LEFT
 
 
 @pytest.mark.parametrize("path", [".snakemake/locks/0.input.lock", "results/.evreel-tmp/r/j/x"])

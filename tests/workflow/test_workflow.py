@@ -292,6 +292,15 @@ def test_stated_sums__that_are_right_make_nothing_again_also_after_a_wrong_one(c
     assert planned(copied, "all_slices") == []
     stated(n_events="7")
     assert planned(copied, "all_events") == ["acquire", "all_events", "events", "events"]
+    stated()
+    link = copied / "results" / "recordings" / "one.aedat4"
+    assert not link.is_symlink(), "a dry run has made it"
+    told = build(copied, "--cores", "2", "all_slices")
+    assert "Nothing to be done" in told
+    assert "one.aedat4: was not there; it is a link to raw/one.aedat4 again" in told
+    assert link.resolve() == (copied / "raw" / "one.aedat4").resolve()
+    assert planned(copied, "all_slices") == []
+    assert "was not there" not in build(copied, "--cores", "2", "all_slices")
 
 
 def test_failed_job__fails_again_in_the_next_run(copied):

@@ -45,7 +45,12 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
-from evreel.dataset.stated import keep_acquired, settled_count, settled_member
+from evreel.dataset.stated import (
+    keep_acquired,
+    restore_links,
+    settled_count,
+    settled_member,
+)
 from evreel.dataset.stated import verified as verified_or_stated
 from evreel.dataset.watching import (
     Estimate,
@@ -88,6 +93,9 @@ RUN_LOG = KNOWN / "run.log"
 SIGNALS = []
 QUIET = set(workflow.output_settings.quiet or ())
 
+# Unlike `workflow.dryrun`, this is known while the rules are read.
+IS_DRY = workflow.output_settings.dryrun
+
 # Jobs share what they compile: beside the package, or else here, where each of them can write.
 if not os.access(Path(PACKAGE, "evreel", "kernels"), os.W_OK):
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(KNOWN, "kernels").absolute()))
@@ -121,6 +129,7 @@ try:
             keep_acquired(DATASET)
         for notice in itertools.chain(
             check_inputs(DATASET, MEMORY),
+            () if IS_DRY else restore_links(DATASET, MEMORY),
             forget_outdated(DATASET, MEMORY),
             forget_changed(zip(published_files(DATASET), working_files(DATASET))),
             forget_release(DATASET, MEMORY),

@@ -11,7 +11,14 @@ import errno
 import os
 from pathlib import Path
 
-from evreel.acquire.archives import Archive, FolderOfMembers, Limits, decompress, extract
+from evreel.acquire.archives import (
+    Archive,
+    FolderOfMembers,
+    Limits,
+    decompress,
+    extract,
+    is_archive,
+)
 from evreel.acquire.download import DOWNLOADS, Patience, downloaded
 from evreel.acquire.local import link, still_to_get, verify, verify_folder
 from evreel.acquire.sources import Source, in_archive, read_source
@@ -35,6 +42,8 @@ __all__ = [
     "decompress",
     "fetch",
     "in_archive",
+    "is_archive",
+    "link",
     "read_source",
     "still_to_get",
 ]

@@ -53,6 +53,10 @@ _NAMES_KEPT = 10_000
 _NAMES_COMPARED = 2_000
 """Of how many names the closest are looked for: of 100,000 that takes four seconds."""
 _BY_HAND = "Unpack it by hand, and give the path of the recording."
+_OF_SAMPLES = (
+    "samples/by: members needs an archive (zip or tar) or a folder as source, in one row: its "
+    "files are the samples. A single recording is neither."
+)
 _ITSELF = "Name the file itself."
 _ANEW = "Pack the archive again, with plain files only, each of them once."
 _DISTRUST = "If the size is right, raise the limit; else do not trust this archive."
@@ -336,7 +340,7 @@ class Archive(Closing):
             self._file.close()
             self._file = to.open("rb")
         else:
-            raise _unknown(kind, self._file)
+            raise _unknown(kind, self._file, _OF_SAMPLES)
         return tuple(sorted(self._times.elements()))
 
     def _read_tar(
@@ -455,12 +459,24 @@ def _kind_of(file: BinaryIO) -> str:
     return kind
 
 
-def _unknown(kind: str, file: BinaryIO) -> SourceError:
+def is_archive(path: Path) -> bool:
+    """Tell whether a file is an archive, by its content, also one that evreel cannot read.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return bool(_kind_of(file))
+
+
+def _unknown(kind: str, file: BinaryIO, hint: str = _BY_HAND) -> SourceError:
     file.seek(0)
     what = f"has format {kind}, which evreel cannot read"
     if not kind:
         what = f"is neither a zip nor a tar: it starts with {file.read(12)!r}"
-    return SourceError(f"the archive {what}", hint=_BY_HAND)
+    return SourceError(f"the archive {what}", hint=hint)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.annotations import correspondence
-from evreel.errors import AnnotationError, did_you_mean
+from evreel.errors import AnnotationError, meant_label
 from evreel.text import nfc
 
 FloatArray = npt.NDArray[np.float64]
@@ -714,10 +714,9 @@ def relabel(annotations: Annotations, labels: Iterable[str]) -> Annotations:
     used = {track.label for track in annotations.tracks} | {tag.label for tag in annotations.tags}
     unknown = sorted(used - set(listed))
     if unknown:
-        guess = did_you_mean(unknown[0], listed)
         raise AnnotationError(
             f"label {unknown[0]!r} is not one of {', '.join(listed)}"
-            + (f"; {guess}" if guess else ""),
+            f"{meant_label(unknown[0], listed)}",
             path=annotations.source or None,
             hint="Correct the annotation, or add the label to the list.",
         )

@@ -185,7 +185,7 @@ def info(options: Options) -> int:
     SENSOR,
 )
 def table(options: Options) -> int:
-    """Write a recordings table."""
+    """Write a recordings table, or add to one."""
     from evreel import steps
 
     with _bar(options, "table", "file") as progress:
@@ -205,17 +205,26 @@ def table(options: Options) -> int:
         metavar="YAML",
         type=Path,
         nargs="+",
-        default=[Path("config.yaml")],
+        action="extend",
         help="all configs that are built in the same results; default: config.yaml",
     ),
     option("--remove", action="store_true", help="remove what is listed"),
+    option(
+        "--only-these",
+        action="store_true",
+        help="with --remove: also where other configs, beside these, name the same results",
+    ),
 )
 def tidy(options: Options) -> int:
     """Tidy the results."""
     from evreel import steps
 
-    found = steps.tidy(options.configfile, remove=options.remove)
-    print(*steps.told(found, options.configfile, removed=options.remove), sep="\n")
+    configs = options.configfile or [Path("config.yaml")]
+    if options.only_these and not options.remove:
+        raise UsageError("--only-these goes with --remove")
+    found = steps.tidy(configs, remove=options.remove, only_these=options.only_these)
+    print(f"counted: {', '.join(map(str, configs))}")
+    print(*steps.told(found, configs, removed=options.remove), sep="\n")
     return 0
 
 

@@ -32,7 +32,7 @@ from evreel.dataset.documents import (
 )
 from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, folder_in, read_rows, row_mistakes
-from evreel.errors import EvreelError, UsageError
+from evreel.errors import EvreelError, UsageError, meant_label
 from evreel.release.content import ANNOTATIONS, LISTED, SIDECARS, has_boxes, listed_in, paths_in
 from evreel.release.overlap import same_source
 from evreel.settings import (
@@ -130,22 +130,16 @@ def read_config(
 def _checked_config(values: Mapping[str, Any], lines: Lines) -> Config:
     check_extent(lines.at(()), *extent(values, values_in))
     values, twice = _in_nfc(_dates_as_text(values))
-    stop_at(
-        f"{lines.at(place)}: {named(place, problem)}"
-        for place, problem in (*twice, *mistakes(Config, values))
-    )
+    stop_at(lines.told([*twice, *mistakes(Config, values)]))
     config = read(Config, values)
     for place, file in (*files_of(config), (("recordings",), config.recordings)):
         if not is_file(Path(file)):
             config = _with(config, place, str(on_disk(file)))
+    stop_at(lines.told(_contradictions_of(config)))
     stop_at(
-        f"{lines.at(place)}: {named(place, problem)}"
-        for place, problem in _contradictions_of(config)
-    )
-    stop_at(
-        f"{lines.at(place)}: {'/'.join(place)}: {problem}"
-        for place, file in files_of(config)
-        for problem in _file_problems(file)
+        lines.told(
+            (place, problem) for place, file in files_of(config) for problem in _file_problems(file)
+        )
     )
     return config
 
@@ -197,7 +191,7 @@ def _unlisted_classes(config: Config) -> Iterator[tuple[Place, str]]:
     """Yield (place, problem) where samples have classes that labels do not list."""
     for called, label in (config.samples.classes if config.samples else {}).items():
         if nfc(label) not in config.labels:
-            more = guess(label, config.labels)
+            more = meant_label(label, config.labels)
             yield (
                 ("samples", "classes", called),
                 f"{called!r} is {label!r}, which labels does not list{more}",
@@ -209,7 +203,7 @@ def _unlisted_regions(config: Config, feature: str) -> Iterator[tuple[Place, str
     for k, label in enumerate(config.features[feature].geometry.labels or ()):
         if nfc(label) not in config.labels:
             place = "features", feature, "geometry", "labels", str(k)
-            yield place, f"labels does not list {label!r}{guess(label, config.labels)}"
+            yield place, f"labels does not list {label!r}{meant_label(label, config.labels)}"
 
 
 def files_of(config: Config) -> Iterator[tuple[Place, str]]:

@@ -112,8 +112,9 @@ class Lines:
 
     def __init__(self, files: Sequence[str | Path], given: Mapping[str, Any] | None = None) -> None:
         self._at: dict[Place, str] = {(): "config"}
+        self._order: dict[str, tuple[int, int]] = {}
         duplicated = []
-        for name in files:
+        for number, name in enumerate(files):
             path = os.path.relpath(name)
             first: dict[Place, int] = {}
             document = _composed(path)
@@ -127,6 +128,7 @@ class Lines:
                     )
                 first.setdefault(place, line)
             self._at |= {place: f"{path}: line {line}" for place, line in first.items()}
+            self._order |= {f"{path}: line {line}": (number, line) for line in first.values()}
             self._at[()] = path
         stop_at(duplicated)
         given = {} if given is None else given
@@ -137,6 +139,19 @@ class Lines:
             self._at[place] = "--config"
             if isinstance(value, Mapping):
                 waiting += [((*place, str(key)), below) for key, below in value.items()]
+
+    def told(self, problems: Iterable[tuple[Place, str]]) -> list[str]:
+        """Return problems behind their lines, in the order of the lines; those without come last.
+
+        Parameters
+        ----------
+        problems
+            Place and problem of each.
+        """
+        found = [(self.at(place), named(place, problem)) for place, problem in problems]
+        last = len(self._order), 0
+        found.sort(key=lambda each: self._order.get(each[0], last))
+        return [f"{at}: {problem}" for at, problem in found]
 
     def at(self, place: Place) -> str:
         """Return file and line of a place, or of the nearest key above it."""

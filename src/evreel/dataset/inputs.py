@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evreel import __version__
-from evreel.acquire import check_md5, fetch, read_source
+from evreel.acquire import check_md5, fetch, is_archive, read_source
 from evreel.annotations.alignment import Alignment
 from evreel.dataset.config import FILES
 from evreel.dataset.dataset import DataSet
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
     """Check the local files that a data set names, and what they say of each other.
 
-    Recordings are not read: the step that acquires them does that.
+    Recordings are not read, but for whether one is an archive: the step that acquires them does.
 
     Parameters
     ----------
@@ -83,6 +83,15 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
                 memory.digests(folder)
             except EvreelError as error:
                 told.append((dataset.lines[id_], f"source: {error}"))
+        elif dataset.member_pattern(id_) is not None and _is_single(dataset.row(id_)["source"]):
+            told.append(
+                (
+                    dataset.lines[id_],
+                    f"source: {dataset.row(id_)['source']!r} is a single recording; samples/by: "
+                    "members needs an archive or a folder as source, in one row: its files are the "
+                    "samples",
+                )
+            )
     for id_, row in dataset.recordings.items():
         is_annotated = True  # as far as is known
         for column in FILES[1:]:
@@ -187,6 +196,17 @@ def md5_of_member(source: str, memory: Memory) -> str:
 
     md5: str = _known(memory, found, "md5 of a member", source, state(archive))
     return md5
+
+
+def _is_single(cell: str) -> bool:
+    """Tell whether a source is a local file that is there and is no archive."""
+    source = read_source(cell)
+    if source.path is None or source.members:
+        return False
+    try:
+        return source.path.is_file() and not is_archive(source.path)
+    except OSError:  # the job says what is wrong
+        return False
 
 
 def _seen(path: Path) -> str:

@@ -17,8 +17,19 @@ _FAILED = "'failed'"
 """A parameter that no job has: with it in its record, a file counts as made in another way."""
 
 
-def _record_of(path: str) -> Path:
-    return RECORDS / base64.urlsafe_b64encode(path.encode()).decode()
+INCOMPLETE = Path(".snakemake", "incomplete")
+
+
+def _record_of(path: str, folder: Path = RECORDS) -> Path:
+    return folder / base64.urlsafe_b64encode(path.encode()).decode()
+
+
+def is_incomplete(path: str) -> bool:
+    """Tell whether the job that makes a file began and did not end, as far as Snakemake knows."""
+    try:
+        return _record_of(path, INCOMPLETE).exists()
+    except OSError:  # the record's name is too long
+        return True
 
 
 def is_recorded(path: str) -> bool:

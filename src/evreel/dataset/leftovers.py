@@ -18,11 +18,13 @@ from typing import NamedTuple
 
 from evreel.acquire import DOWNLOADS
 from evreel.dataset.dataset import SUFFIXES, DataSet
+from evreel.dataset.documents import read_document
 from evreel.dataset.job_records import is_recorded
-from evreel.dataset.settings import NAME
+from evreel.dataset.settings import NAME, Config
 from evreel.errors import EvreelError, UsageError
 from evreel.outputs import SCRATCH
 from evreel.release.content import RELEASE_NAME
+from evreel.settings import settings_of
 
 RELEASES = "release"
 """The folder of releases: the plans in it are made by the workflow, the folders stay."""
@@ -126,16 +128,22 @@ class Leftovers:
         Their sizes, bytes; that of a link is its own.
     unknown
         Files, and links to folders, that the workflow does not make; they stay.
+    others
+        Configs that name the folder and were not asked.
     """
 
     results: Path
     files: tuple[Path, ...]
     sizes: tuple[int, ...]
     unknown: tuple[Path, ...]
+    others: tuple[str, ...] = ()
 
 
-def leftovers(results: str, datasets: Sequence[DataSet]) -> Leftovers:
-    """Return what is in a folder of results, and in no data set that is built there."""
+def leftovers(results: str, datasets: Sequence[DataSet], others: Sequence[str] = ()) -> Leftovers:
+    """Return what is in a folder of results, and in none of these data sets that it is built of.
+
+    `others` are configs of that folder besides, as `configs_beside` finds them.
+    """
     root = Path(results)
     wanted = _Wanted(datasets)
     found: list[tuple[Path, int]] = []
@@ -149,8 +157,37 @@ def leftovers(results: str, datasets: Sequence[DataSet]) -> Leftovers:
             found.append((path, path.lstat().st_size))
     found.sort(key=lambda each: (each[0].relative_to(root).parts[0] == "logs", each[0]))
     return Leftovers(
-        root, tuple(path for path, _ in found), tuple(n for _, n in found), tuple(unknown)
+        root,
+        tuple(path for path, _ in found),
+        tuple(n for _, n in found),
+        tuple(unknown),
+        tuple(others),
     )
+
+
+def configs_beside(configs: Sequence[str | Path]) -> dict[str, list[str]]:
+    """Return the other configs in the folders of some, and in the working directory.
+
+    Returns
+    -------
+    Real path of a folder of results → the configs that name it.
+    """
+    known = {os.path.realpath(config) for config in configs}
+    found: dict[str, list[str]] = {}
+    parents = (*(Path(config).parent for config in configs), Path())
+    folders = {os.path.realpath(folder): folder for folder in parents}
+    for path in (each for folder in folders.values() for each in sorted(folder.iterdir())):
+        is_yaml = path.suffix in (".yaml", ".yml") and path.is_file()
+        if not is_yaml or os.path.realpath(path) in known:
+            continue
+        try:
+            values, _ = read_document(path)
+        except EvreelError:  # which is no config
+            continue
+        results = values.get("results", settings_of(Config)["results"].default)
+        if "recordings" in values and isinstance(results, str) and "\0" not in results:
+            found.setdefault(os.path.realpath(results), []).append(str(path))
+    return found
 
 
 def _files_below(root: Path) -> Iterator[Path]:

@@ -8,17 +8,18 @@ stays as Snakemake recorded it, as long as what is there agrees with what is sta
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evreel.acquire import read_source
+from evreel.acquire import link, read_source
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.inputs import changed_source
-from evreel.dataset.job_records import record_params, recorded_params
+from evreel.dataset.job_records import is_incomplete, record_params, recorded_params
 from evreel.dataset.memory import Digests, Memory
-from evreel.dataset.notes import ACQUIRED, Stated, agrees
+from evreel.dataset.notes import ACQUIRED, Notes, Stated, agrees
 from evreel.errors import EvreelError
 from evreel.folders import is_folder
 from evreel.layout import LEFT_OUT
@@ -118,6 +119,45 @@ def keep_acquired(dataset: DataSet) -> None:
         now = as_recorded_now(path, wanted, params, str(ACQUIRED), STEP_REVISIONS["acquire"])
         if now is not None:
             record_params(path, now)
+
+
+def restore_links(dataset: DataSet, memory: Memory) -> Iterator[str]:
+    """Make links to local sources again that a failed job left behind removed.
+
+    A job that is given a wrong sum fails, and its link is gone. When the sum is corrected, nothing
+    asks for the link: what was made of it is there, and as it was.
+
+    Parameters
+    ----------
+    dataset
+        What config and table say.
+    memory
+        What is known of files; a source whose link is gone is read once.
+
+    Yields
+    ------
+    What to say of each.
+    """
+    for id_, row in dataset.recordings.items():
+        source, path = read_source(row["source"]).path, dataset.recording_file(id_)
+        store = Path(dataset.results, "events", f"{id_}.h5")
+        if os.path.lexists(path) or not store.exists() or is_incomplete(path):
+            continue
+        if source is None or read_source(row["source"]).members or not source.is_file():
+            continue
+        found = Notes(ACQUIRED).read(path)
+        stated = Stated.of(dataset.acquired(id_))
+        if found is None or not agrees(Path(path), source, stated, found, memory):
+            continue
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            link(source, Path(path), Path(path))
+            # Not newer than the store, which is made of it.
+            made_ns = store.stat().st_mtime_ns
+            os.utime(path, ns=(made_ns, made_ns), follow_symlinks=False)
+        except (OSError, EvreelError):  # where nothing may be written, the release says so
+            continue
+        yield f"{path}: was not there; it is a link to {source} again"
 
 
 def _is_statement(value: Any) -> bool:

@@ -213,17 +213,54 @@ def write_rows(path: str | Path, rows: Sequence[Row]) -> None:
     UsageError
         Where a cell has a tab or another control character in it.
     """
-    columns = [column for column in rows[0] if any(row[column] for row in rows)]
+    columns = _filled(rows)
     with Path(path).open("w", encoding="utf-8", newline="\n") as file:
         file.write("\t".join(columns) + "\n")
-        for row in rows:
-            for column in columns:
-                if _CONTROL.search(row[column]):
-                    raise UsageError(
-                        f"{column} {row[column]!r} has a control character in it",
-                        hint="Rename the file.",
-                    )
-            file.write("\t".join(row[column] for column in columns) + "\n")
+        file.writelines(_line(row, columns) + "\n" for row in rows)
+
+
+def add_rows(table: str | Path, path: str | Path, rows: Sequence[Row]) -> None:
+    """Write a table with more rows, and the columns that they need; the others stay as they are.
+
+    Parameters
+    ----------
+    table
+        A table that `read_rows` takes.
+    path
+        What is written.
+    rows
+        The rows to be added.
+
+    Raises
+    ------
+    UsageError
+        As `write_rows`.
+    """
+    with Path(table).open(encoding="utf-8", newline="") as file:
+        lines = re.findall(r"([^\r\n]*)(\r\n|\r|\n|\Z)", file.read())
+    header, ending = lines[0][0], lines[0][1] or "\n"
+    there = [nfc(column) for column in header.removeprefix("\ufeff").split("\t")]
+    new = [column for column in _filled(rows) if column not in there]
+    with Path(path).open("w", encoding="utf-8", newline="") as file:
+        file.write("\t".join((header, *new)) + ending)
+        for text, end in lines[1:]:
+            if text or end:
+                file.write((text + "\t" * len(new) if text else "") + (end or ending))
+        file.writelines(_line(row, [*there, *new]) + ending for row in rows)
+
+
+def _filled(rows: Sequence[Row]) -> list[str]:
+    return [column for column in rows[0] if any(row[column] for row in rows)]
+
+
+def _line(row: Row, columns: Sequence[str]) -> str:
+    for column in columns:
+        if _CONTROL.search(row.get(column, "")):
+            raise UsageError(
+                f"{column} {row[column]!r} has a control character in it",
+                hint="Rename the file.",
+            )
+    return "\t".join(row.get(column, "") for column in columns)
 
 
 def read_known(path: str | Path) -> dict[str, Row]:

@@ -41,7 +41,7 @@ import numpy.typing as npt
 from evreel.errors import RecordingError
 from evreel.events import Sensor, Triggers
 from evreel.recordings.aedat_header import camera_size, header_lines, header_text
-from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, first_rows
+from evreel.recordings.decoded import PIECE_ROWS, SIZE_SAID, DecodedRecording, first_rows
 from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.survey import WHOLE, Survey
 from evreel.timebase import FARTHEST
@@ -106,9 +106,8 @@ class Aedat2Recording(DecodedRecording):
             raise RecordingError(
                 f"the header names {named}{given}; the layout of its addresses is not known",
                 path=self.path,
-                hint="Give the camera's size (column sensor of the table, or option --sensor of "
-                "evreel events and features): 128x128 for a DVS128; 240x180, 346x260 or 640x480 "
-                "for a DAVIS.",
+                hint=f"Give the camera's size ({SIZE_SAID}): 128x128 for a DVS128; 240x180, "
+                "346x260 or 640x480 for a DAVIS.",
             )
         self._layout = size
         return stated
@@ -167,6 +166,5 @@ class Aedat2Recording(DecodedRecording):
         self._recode(
             f"{problem}, and so have {survey.bad:,} of {survey.n:,} words",
             at,
-            f"{WHOLE}Is it of a DVS128? If not, give the size of its camera (column sensor of the "
-            "table, or option --sensor of evreel events and features).",
+            f"{WHOLE}Is it of a DVS128? If not, give the size of its camera ({SIZE_SAID}).",
         )

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evreel.events import Sensor
-from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording
+from evreel.recordings.decoded import PIECE_ROWS, SIZE_SAID, DecodedRecording
 from evreel.recordings.pieces import Piece, Side
 
 _WORD_BYTES = 5
@@ -62,8 +62,8 @@ class Aer40Recording(DecodedRecording):
                 f"is, by {by} a recording of 40-bit events, as in N-MNIST; these do not state the "
                 "sensor's size",
                 0,
-                hint="If it is one, give the size (column sensor of the table, or option --sensor "
-                "of evreel events and features): 34x34 for N-MNIST, 240x180 for N-Caltech101.",
+                hint=f"If it is one, give the size ({SIZE_SAID}): 34x34 for N-MNIST, 240x180 for "
+                "N-Caltech101.",
             )
         return None
 

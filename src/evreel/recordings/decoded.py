@@ -38,6 +38,8 @@ PIECE_ROWS = 1 << 17
 """Events that a reader gathers before it yields them."""
 SORT_ROWS = 1 << 20
 """How many events late an event may come and still be sorted; this bounds memory."""
+SIZE_SAID = "--sensor WIDTHxHEIGHT, or column sensor of the table"
+"""Where the size of a sensor is given that a file does not state."""
 MOST_PARTS = 1_000
 """Parts between clock resets; more are no clock's."""
 
@@ -120,8 +122,7 @@ class DecodedRecording(Closing):
                 raise RecordingError(
                     f"{self.format} does not state the sensor's size",
                     path=path,
-                    hint="Give it as WIDTHxHEIGHT: column sensor of the table, or option "
-                    "--sensor of evreel events and features.",
+                    hint=f"Give it: {SIZE_SAID}.",
                 )
             self._has_head = True
             self.sensor = stated or sensor or Sensor(1, 1)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from evreel.errors import AnnotationError, UsageError, did_you_mean
+from evreel.errors import AnnotationError, UsageError, meant_label
 from evreel.samples.intervals import Interval
 from evreel.samples.pattern import Pattern
 from evreel.samples.samples import FARTHEST_STOP, Member, Samples
@@ -129,9 +129,8 @@ def _check(
 
 def _check_label(row: Interval, labels: Sequence[str]) -> None:
     if row.label not in labels:
-        guess = did_you_mean(row.label, labels)
         raise AnnotationError(
-            f"label {row.label!r} is not listed" + (f"; {guess}" if guess else ""),
+            f"label {row.label!r} is not listed{meant_label(row.label, labels)}",
             place=f"line {row.line}",
             hint="Add it to labels, or map it to a label in samples.classes.",
         )

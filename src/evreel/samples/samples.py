@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import AnnotationError, did_you_mean
+from evreel.errors import AnnotationError, meant_label
 from evreel.text import nfc
 from evreel.timebase import Int64Array, frozen
 
@@ -108,9 +108,8 @@ class Samples:
         called = [nfc(label) for label in self.label]
         for id_, label in zip(self.id, called, strict=True):
             if label not in number:
-                guess = did_you_mean(label, number)
                 raise AnnotationError(
-                    f"label {label!r} is not listed" + (f"; {guess}" if guess else ""),
+                    f"label {label!r} is not listed{meant_label(label, number)}",
                     place=f"sample {id_!r}",
                     hint="Add it to labels, or map it to a label in samples.classes.",
                 )

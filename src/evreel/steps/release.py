@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,14 @@ from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import sha256
 from evreel.release.content import ANONYMOUS
 from evreel.steps.common import LOG, named
-from evreel.text import counted, size_text
+from evreel.text import counted, listed, size_text
 
 if TYPE_CHECKING:
     from evreel.checks.finding import Finding, Report
     from evreel.release.identity import Word
+
+_MOST_NAMED = 3
+"""Recordings that are named in a warning."""
 
 
 def release(
@@ -96,8 +100,14 @@ def release(
             )
     there = {id_: path for id_, path in (acquired or {}).items() if Path(path).exists()}
     if acquired and len(there) < len(acquired):
-        gone = len(acquired) - len(there)
-        LOG.warning("recordings that are gone, and so not compared: %d", gone)
+        gone = [id_ for id_ in acquired if id_ not in there]
+        LOG.warning(
+            "recordings that are gone, and so not compared: %d: %s. To bring them back, with the "
+            "same --configfile: snakemake --cores 2 %s",
+            len(gone),
+            listed(gone, _MOST_NAMED),
+            shlex.join(str(acquired[id_]) for id_ in gone[:_MOST_NAMED]),
+        )
     known = Memory(None if memory is None else Path(memory))
     sums = {id_: f"sha256:{known.digests(path).sha256}" for id_, path in there.items()}
     for entry in entries:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from evreel.errors import EvreelError, RecordingError, UsageError
 from evreel.outputs import SCRATCH, Progress, atomic, silent
@@ -13,6 +15,7 @@ from evreel.steps.common import LOG
 
 COLUMNS = ("id", "source", "md5", "split", "group", "sensor", "boxes", "boxes_md5")
 """Columns that are written where any row has something in them."""
+_MOST_NAMED = 5
 
 
 def table(
@@ -24,7 +27,7 @@ def table(
     sensor: str | None = None,
     progress: Progress = silent,
 ) -> int:
-    """Write a recordings table of a folder, with the MD5 of each recording.
+    """Write a recordings table of a folder, with the MD5 of each recording, or add to one.
 
     Parameters
     ----------
@@ -32,8 +35,8 @@ def table(
         Folder with recordings, also in its subfolders; hidden files are ignored, and so are the
         results of a workflow.
     output
-        The table, TSV, to be reviewed and completed. One that is there is replaced, unless it has
-        columns that are not made here.
+        The table, TSV, to be reviewed and completed. Rows that are there stay as they are, with all
+        of their columns; recordings that none of them names are added.
     split
         Split of recordings that are not in a folder named train, val or test.
     group
@@ -44,29 +47,29 @@ def table(
 
     Returns
     -------
-    How many recordings there are. Boxes beside a recording (``…_bbox.npy``) go into its row.
+    How many rows the table has. Boxes beside a recording (``…_bbox.npy``) go into its row.
 
     Raises
     ------
     RecordingError
         If there are none, or nothing says the split of one.
     UsageError
-        If it is not a folder, or columns of an older table would be lost.
+        If it is not a folder, or an older table cannot be read.
     """
-    from evreel.dataset.table import write_rows
+    from evreel.dataset.table import add_rows, write_rows
     from evreel.errors import CodingError, UnknownFormatError
     from evreel.events import Sensor
-    from evreel.layout import BOXES_SUFFIX, EVENTS, OF_BOXES
+    from evreel.layout import EVENTS, OF_BOXES
     from evreel.recordings import open_recording
     from evreel.samples.pattern import Pattern
     from evreel.samples.splits import SPLITS
-    from evreel.text import counted
+    from evreel.text import counted, listed
 
     root, fits = Path(folder), None if group is None else Pattern(group)
     if not root.is_dir():
         there = "is a file, not a folder" if root.exists() else "does not exist"
         raise UsageError(there, path=root, hint="Name the folder that the recordings are in.")
-    _check_replaceable(Path(output))
+    kept = _Kept.of(Path(output))
     size = None if sensor is None else Sensor.parse(sensor)
     found: list[Path] = []
     sizeless: set[Path] = set()
@@ -106,13 +109,10 @@ def table(
             path=root,
             hint="Unpack archives first; give --sensor if recordings do not state their size.",
         )
-    names = [_id_of(place.stem) for place in found]
-    if len({name.casefold() for name in names}) < len(names):
-        names = [_id_of(str(place.relative_to(root).with_suffix(""))) for place in found]
-    if len({name.casefold() for name in names}) < len(names):
-        names = [_id_of(str(place.relative_to(root))) for place in found]
+    new = [place for place in found if not kept.names(place)]
+    ids = _ids(new, root, kept.ids)
     splits = []
-    for place in found:
+    for place in new:
         folders = (*root.parts[-1:], *place.relative_to(root).parts[:-1])
         told = [part for part in folders if part in SPLITS]
         if not told and split is None:
@@ -122,28 +122,41 @@ def table(
                 hint="Give its split with --split.",
             )
         splits.append(told[-1] if told else split or "")
-    rows = []
-    with atomic(output) as (scratch,):
-        for k, (name, place) in enumerate(zip(names, found, strict=True)):
-            progress(k, len(found))
-            inside = place.relative_to(root)
-            said = fits.of(inside.as_posix()) if fits else None
-            base = place.stem.removesuffix("_td")
-            boxes = place.with_name(base + BOXES_SUFFIX)
-            cells = (
-                *(name, str(place).replace("!", "!!"), _md5(place), splits[k]),
-                said.group if said else "",
-                sensor if sensor and place in sizeless else "",
-                *((str(boxes), _md5(boxes)) if boxes.is_file() else ("", "")),
-            )
-            rows.append(dict(zip(COLUMNS, cells, strict=True)))
-        write_rows(scratch, rows)
-    LOG.info("%s: %s", Path(output).name, counted(len(rows), "recording"))
+    rows, same = list[dict[str, str]](), list[Path]()
+    for k, (id_, place) in enumerate(zip(ids, new, strict=True)):
+        progress(k, len(new))
+        md5 = _md5(place)
+        if md5 in kept.sums:
+            same.append(place)
+            continue
+        said = fits.of(place.relative_to(root).as_posix()) if fits else None
+        boxes = _boxes_beside(place)
+        cells = (
+            *(id_, str(place).replace("!", "!!"), md5, splits[k]),
+            said.group if said else "",
+            str(sensor) if sensor and place in sizeless else "",
+            *((str(boxes), _md5(boxes)) if boxes.is_file() else ("", "")),
+        )
+        rows.append(dict(zip(COLUMNS, cells, strict=True)))
+    if same:
+        LOG.warning(
+            "not added, of the same bytes as in a row: %s", listed(map(str, same), _MOST_NAMED)
+        )
+    if rows:
+        with atomic(output) as (scratch,):
+            if kept.is_there:
+                add_rows(output, scratch, rows)
+            else:
+                write_rows(scratch, rows)
+    n = len(kept.ids) + len(rows)
+    how = f"; {len(rows)} added, {len(kept.ids)} kept as they are" if kept.is_there else ""
+    LOG.info("%s: %s%s", Path(output).name, counted(n, "recording"), how)
+    _tell_of_classes(root, new)
     LOG.info(
         "Next: write recordings: %s in the config. Annotations go into columns rois and tags.",
         output,
     )
-    return len(rows)
+    return n
 
 
 def _files_below(root: Path) -> Iterator[Path]:
@@ -156,19 +169,106 @@ def _files_below(root: Path) -> Iterator[Path]:
             yield place
 
 
-def _check_replaceable(output: Path) -> None:
-    """Raise if a table that is there has columns that a person has added."""
-    if not output.is_file():
+class _Kept(NamedTuple):
+    """What the rows of a table that is there name.
+
+    Parameters
+    ----------
+    ids
+        Ids of the rows.
+    sources
+        Real paths of local sources, files or folders.
+    sums
+        MD5 sums of the sources.
+    is_there
+        Whether there is a table.
+    """
+
+    ids: tuple[str, ...] = ()
+    sources: frozenset[str] = frozenset()
+    sums: frozenset[str] = frozenset()
+    is_there: bool = False
+
+    @classmethod
+    def of(cls, output: Path) -> _Kept:
+        from evreel.acquire import read_source
+        from evreel.dataset.table import read_rows
+
+        if not output.is_file() or not output.stat().st_size:
+            return cls()
+        try:
+            rows = [row for _, row in read_rows(output, ("id", "source"))]
+        except UsageError as error:
+            hint = "Its rows would be lost: correct it, or write another file with -o."
+            raise UsageError(error.problem, path=output, place=error.place, hint=hint) from error
+        sources = set[str]()
+        for row in rows:
+            try:
+                source = read_source(row.get("source", ""))
+            except EvreelError:  # the workflow says so
+                continue
+            if source.path is not None and not source.members:
+                sources.add(os.path.realpath(source.path))
+        sums = frozenset(row["md5"].lower() for row in rows if "md5" in row)
+        return cls(tuple(row.get("id", "") for row in rows), frozenset(sources), sums, True)
+
+    def names(self, place: Path) -> bool:
+        """Tell whether a file, or a folder that it is in, is the source of a row."""
+        real = Path(os.path.realpath(place))
+        return any(str(each) in self.sources for each in (real, *real.parents))
+
+
+def _ids(places: Sequence[Path], root: Path, taken: Iterable[str]) -> list[str]:
+    """Return an id for each file, of its name, or its path where that is not enough."""
+    forms: tuple[Callable[[Path], str], ...] = (
+        lambda place: place.stem,
+        lambda place: str(place.relative_to(root).with_suffix("")),
+        lambda place: str(place.relative_to(root)),
+    )
+    used = {id_.casefold() for id_ in taken}
+    ids: list[str] = []
+    for form in forms:
+        ids = [_id_of(form(place)) for place in places]
+        folded = {id_.casefold() for id_ in ids}
+        if len(folded) == len(ids) and not folded & used:
+            return ids
+    for k, id_ in enumerate(ids):
+        number = 1
+        while ids[k].casefold() in used:
+            number += 1
+            ids[k] = f"{id_}_{number}"
+        used.add(ids[k].casefold())
+    return ids
+
+
+def _boxes_beside(place: Path) -> Path:
+    """Return where boxes of a recording are, if there are any."""
+    from evreel.layout import BOXES_SUFFIX
+
+    return place.with_name(place.stem.removesuffix("_td") + BOXES_SUFFIX)
+
+
+def _tell_of_classes(root: Path, places: Sequence[Path]) -> None:
+    """Say how recordings in one folder per class become samples, if these may be such folders."""
+    from evreel.samples.splits import SPLITS
+    from evreel.text import listed
+
+    above = {place.parent for place in places} - {root}
+    classes = sorted({folder.name for folder in above} - {*SPLITS})
+    if len(classes) < 2 or any(_boxes_beside(place).is_file() for place in places):
         return
-    with output.open(encoding="utf-8", errors="replace") as file:
-        columns = file.readline().rstrip("\r\n").split("\t")
-    added = [column for column in columns if column and column not in COLUMNS]
-    if added:
-        raise UsageError(
-            f"has columns that would be lost: {', '.join(added)}",
-            path=output,
-            hint="Write another file with -o, and copy the rows that are new.",
-        )
+    sources = sorted({str(folder.parent) for folder in above if folder.name not in SPLITS})
+    suffixes = {place.suffix for place in places}
+    ending = suffixes.pop() if len(suffixes) == 1 else ""
+    LOG.info(
+        "Recordings are in %d folders: %s. If these are classes, write one row instead, "
+        'source: %s, with samples: {by: members, members: "{label}/*%s"} in the config '
+        "(docs/steps/samples.md).",
+        len(classes),
+        listed(classes, _MOST_NAMED),
+        listed(sources, _MOST_NAMED),
+        ending,
+    )
 
 
 def _id_of(name: str) -> str:
