@@ -219,8 +219,8 @@ def test_hdf5__is_opened_in_one_place_only():
         if "h5py.File(" in path.read_text(encoding="utf-8")
     }
     # hdf5 opens what is sealed or inspected, seal what was just written; probe is a program;
-    # example and readme have Python for others.
-    programs = {"files/probe.py", "release/example.py", "cards/readme.py"}
+    # example, loading and readme have Python for others.
+    programs = {"files/probe.py", "release/example.py", "cards/loading.py", "cards/readme.py"}
     assert found == {"files/hdf5.py", "files/seal.py"} | programs
 
 
