@@ -45,6 +45,7 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
+from evreel.dataset.sizes import source_sizes
 from evreel.dataset.stated import (
     keep_acquired,
     restore_links,
@@ -58,7 +59,6 @@ from evreel.dataset.watching import (
     errors_only,
     note_signals,
     planned,
-    source_sizes,
 )
 from evreel.errors import EvreelError
 from evreel.folders import is_folder

@@ -13,14 +13,11 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from evreel.acquire import read_source
-from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import Ended
 
 LEAST_S = 1.0
@@ -252,27 +249,6 @@ def errors_only() -> logging.Handler:
     handler.setLevel(logging.ERROR)
     handler.addFilter(lambda record: getattr(record, "event", "") == "error")
     return handler
-
-
-def source_sizes(dataset: DataSet) -> Iterator[tuple[str, int]]:
-    """Yield each recording and archive with its size in bytes.
-
-    It is that of the file if it is there, else the stated one, else 0.
-    """
-    wanted = [
-        (id_, dataset.recording_file(id_), dataset.acquired(id_)) for id_ in dataset.recordings
-    ]
-    wanted += [
-        (name, f"{dataset.results}/archives/{name}", dataset.acquired_archive(name))
-        for name in dataset.archives
-    ]
-    for about, path, row in wanted:
-        source = read_source(row["source"])
-        there = path if source.members or source.path is None else source.path
-        try:
-            yield about, Path(there).stat().st_size
-        except OSError:
-            yield about, row.get("size_bytes") or 0
 
 
 def planned(rule: str, wildcards: Mapping[str, Any]) -> Planned:
