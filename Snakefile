@@ -51,13 +51,14 @@ include: "workflow/rules/qa.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/release.smk"
+include: "workflow/rules/batches.smk"
 
 
 rule all:
     default_target: True
     input:
         rules.release.output.stamp,
-        of_dataset(working_files),
+        files_of_dataset(working_files),
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
         every_annotated("<results>/slices/{id}.summary.tsv"),
@@ -70,8 +71,10 @@ onstart:
 onsuccess:
     if warned := what_was_warned([RUN_LOG]):
         print(warned, file=sys.stderr)
+    stop_if_recordings_failed()
 
 
 onerror:
     mark_failed([RUN_LOG], kept=ACQUIRED_FOLDERS)
     print(what_failed([RUN_LOG], SIGNALS), file=sys.stderr)
+    stop_if_recordings_failed()

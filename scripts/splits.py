@@ -4,7 +4,7 @@ from evreel import steps
 
 with steps.logged(snakemake.log[0]):
     steps.splits(
-        dict(zip(snakemake.params.ids, snakemake.input.cuts, strict=True)),
+        snakemake.params.tables,
         snakemake.output.table,
         steps.given(steps.SplitsSettings, snakemake.params),
         fixed=snakemake.params.fixed,

@@ -12,10 +12,21 @@ from snakemake.logging import DefaultFormatter
 from snakemake.settings.enums import Quietness
 
 from evreel.acquire import read_source
+from evreel.dataset.batches import (
+    batch_of_each,
+    batches_of,
+    failed_in_batches,
+    forget_changed_batches,
+    forget_unlike,
+    recordings_of_steps,
+    told_of_failed,
+)
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import what_failed, what_was_warned
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.job_records import mark_failed, recorded_params
+from evreel.dataset.ledger import ledger_of
+from evreel.dataset.members import Deferred, Names, Step
 from evreel.dataset.memory import Memory
 from evreel.dataset.notes import ACQUIRED, Notes, is_archive_of
 from evreel.dataset.outdated import forget_outdated, forget_release
@@ -123,6 +134,9 @@ try:
         is_verified=functools.partial(is_archive_of, memory=MEMORY),
     )
     check_folder(Path(DATASET.results))
+    BATCHED_STEPS = recordings_of_steps(DATASET)
+    BATCHES = batches_of(DATASET)
+    BATCH_OF = batch_of_each(BATCHES)
     if workflow.is_main_process:
         check_writable(KNOWN.parent)
         if not ACQUIRED.exists():
@@ -133,6 +147,7 @@ try:
             forget_outdated(DATASET, MEMORY),
             forget_changed(zip(published_files(DATASET), working_files(DATASET))),
             forget_release(DATASET, MEMORY),
+            forget_changed_batches(DATASET.results, BATCHED_STEPS, BATCHES),
         ):
             logger.warning(notice)
         MEMORY.save()
@@ -154,6 +169,13 @@ wildcard_constraints:
     feature="|".join(DATASET.config.features) or "(?!)",
     suffix=r"[A-Za-z0-9]+",
     archive=r"[A-Za-z0-9._-]+",
+
+
+def results_path(path):
+    """Return a path with the folders that the rules call <results> and <pictures> named."""
+    return path.replace("<results>", DATASET.results).replace(
+        "<pictures>", DATASET.video_suffix
+    )
 
 
 def start():
@@ -194,18 +216,23 @@ def settings(kind, place, only=None):
     setting has changed.
     """
 
+    known = {}  # most recordings have no settings of their own, and share these
+
+    def group_of(wildcards):
+        id_, feature = wildcards.get("id"), wildcards.get("feature", "")
+        key = id(DATASET.settings(id_)), feature, only is None or only(id_)
+        if key not in known:
+            path = place.format(feature=feature).split("/")
+            group = DATASET.group(id_, path) if key[-1] else None
+            group = unset(kind) if group is None else group
+            known[key] = {name: {name: plain(getattr(group, name))} for name in names}
+        return known[key]
+
     def value_of(name):
-        def value(wildcards):
-            names = dict(wildcards.items())
-            id_ = names.get("id")
-            group = DATASET.group(id_, place.format(**names).split("/"))
-            if group is None or (only is not None and not only(id_)):
-                group = unset(kind)
-            return {name: plain(getattr(group, name))}
+        return lambda wildcards: group_of(wildcards)[name]
 
-        return value
-
-    return {f"{kind.__name__}_{name}": value_of(name) for name in settings_of(kind)}
+    names = settings_of(kind)
+    return {f"{kind.__name__}_{name}": value_of(name) for name in names}
 
 
 def settings_of_features(kind):
@@ -266,6 +293,11 @@ def of_recording(fact, empty=None):
 def of_dataset(fact, *more):
     """Return a fact of the data set: found when a job needs it, not at each start."""
     return lambda wildcards: fact(DATASET, *more)
+
+
+def files_of_dataset(fact):
+    """Return files of the data set as rules name them: see `standing`."""
+    return lambda wildcards: standing(fact(DATASET))
 
 
 def without_rerun(value):
@@ -427,7 +459,10 @@ def every(
     As a function, so that a table of thousands costs only the runs that need it: on a cluster
     each job reads the workflow again.
     """
-    return lambda wildcards: expand(pattern, id=ids(), feature=list(features()))
+    pattern = results_path(pattern)
+    return lambda wildcards: standing(
+        expand(pattern, id=ids(), feature=list(features()))
+    )
 
 
 every_cut = functools.partial(every, ids=lambda: DATASET.cut)
@@ -440,6 +475,101 @@ every_made = functools.partial(
     ids=lambda: DATASET.recordings if DATASET.config.features else [],
     features=lambda: [""],
 )
+
+
+def jobs_of(step):
+    """Return a function of a recording that gives the wildcards of each of its jobs of a step."""
+    features, concerns = BATCHED_STEPS[step]
+
+    def wildcards(id_):
+        names = {"id": id_}
+        if step == "acquire":
+            names["suffix"] = DATASET.recording_file(id_).rpartition(".")[2]
+        each = (
+            [{"feature": name} for name in features] if features is not None else [{}]
+        )
+        return [Names(names | more) for more in each] if concerns(id_) else []
+
+    return wildcards
+
+
+@functools.cache
+def made_in_batches():
+    """Return the files that batches make, each with the manifest of its batch."""
+    made = {}
+    for step in BATCHED:
+        for id_, batch in BATCH_OF.items():
+            manifest = f"{DATASET.results}/batches/{step.name}/{batch}.json"
+            made.update(dict.fromkeys(step.outputs(id_), manifest))
+    return made
+
+
+def standing(paths):
+    """Return files as rules name them: for those that batches make, the manifests of these."""
+    if not BATCHES:
+        return paths
+    made = made_in_batches()
+    return list(dict.fromkeys(made.get(path, path) for path in paths))
+
+
+@functools.cache
+def paths_before(step, batch):
+    """Return what the jobs of a batch read: manifests of the steps before, and other files."""
+    paths = standing(step.inputs(BATCHES[batch]))
+    manifests = f"{DATASET.results}/batches/"
+    before = [path for path in paths if path.startswith(manifests)]
+    return before, [path for path in paths if path not in before]
+
+
+def before_batch(step):
+    """Return the manifests of the steps that a step takes from, for a batch."""
+    return lambda wildcards: paths_before(step, wildcards.batch)[0]
+
+
+def beside_batch(step):
+    """Return what else the jobs of a batch read."""
+    return lambda wildcards: paths_before(step, wildcards.batch)[1]
+
+
+def members_of_batch(step):
+    """Return the jobs of a batch as a parameter, of which Snakemake compares the digest."""
+    return {
+        "members": without_rerun(
+            lambda wildcards: Deferred(
+                lambda: list(step.members(BATCHES[wildcards.batch]))
+            )
+        ),
+        "members_sha256": lambda wildcards: step.digest(BATCHES[wildcards.batch]),
+    }
+
+
+def ledger_of_batch(step):
+    """Return the file that says what a batch made, and of what."""
+    return without_rerun(lambda wildcards: str(ledger_of(step.name, wildcards.batch)))
+
+
+def script_of(step):
+    """Return the script of a step's own rule."""
+    own = workflow.get_rule(step.name)
+    return without_rerun(lambda wildcards: str(Path(own.basedir, own.script)))
+
+
+def say_what_is_unlike():
+    """Let files be made again that batches made in another way, of recordings that are in none now."""
+    if workflow.is_main_process:
+        try:
+            for notice in forget_unlike(BATCHED, BATCH_OF):
+                logger.warning(notice)
+        except EvreelError as error:
+            stop(error)
+
+
+def stop_if_recordings_failed():
+    """End with an error if recordings of batches failed: the jobs of these did not."""
+    failed = failed_in_batches(DATASET.results, BATCHED_STEPS, BATCHES)
+    if failed:
+        print(told_of_failed(failed, f"{DATASET.results}/logs"), file=sys.stderr)
+        raise SystemExit(1)
 
 
 def in_report(path, caption, category, content):

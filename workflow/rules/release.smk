@@ -133,8 +133,8 @@ rule release:
     """The data set as others get it, with a manifest that they can verify."""
     input:
         plan=rules.release_plan.output.plan,
-        records=of_dataset(records_of_files),
-        files=of_dataset(released_files),
+        records=files_of_dataset(records_of_files),
+        files=files_of_dataset(released_files),
         made=(
             every_made("<results>/features/.made/{id}")
             if "features" in DATASET.config.release.include

@@ -41,6 +41,7 @@ rule splits:
         "../../envs/evreel.yaml"
     params:
         **settings(SplitsSettings, "samples"),
+        tables=without_rerun(of_dataset(DataSet.cut_tables)),
         ids=every_cut("{id}"),
         fixed=of_dataset(DataSet.fixed_splits),
         file_names=of_dataset(DataSet.source_names),

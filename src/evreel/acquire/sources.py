@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import urllib.parse
 from collections.abc import Sequence
@@ -62,6 +63,7 @@ class Source:
         return "!".join([files, *map(_escaped, self.members)])
 
 
+@functools.lru_cache(maxsize=100_000)
 def read_source(source: str | Path) -> Source:
     """Return what a source says.
 

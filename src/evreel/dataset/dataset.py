@@ -309,7 +309,7 @@ class DataSet:
             return []
 
     @functools.cached_property
-    def _rows_of_archives(self) -> dict[str, list[tuple[str, Row]]]:
+    def rows_of_archives(self) -> dict[str, list[tuple[str, Row]]]:
         """Archive → ids and rows of the recordings that are in it."""
         found: dict[str, list[tuple[str, Row]]] = defaultdict(list)
         for id_, row in self.recordings.items():
@@ -325,12 +325,12 @@ class DataSet:
         """
         return {
             name: {column: cell for _, row in reversed(rows) for column, cell in row.items()}
-            for name, rows in self._rows_of_archives.items()
+            for name, rows in self.rows_of_archives.items()
         }
 
     def contradictions_of_archives(self) -> Iterator[str]:
         """Yield a doubt where two rows state different things of the same archive."""
-        for rows in self._rows_of_archives.values():
+        for rows in self.rows_of_archives.values():
             first: dict[str, tuple[str, str]] = {}
             for id_, row in rows:
                 for column in ("md5", "sha256", "size_bytes"):
@@ -483,6 +483,11 @@ class DataSet:
         """Return the table of a recording's samples, None where it is not cut."""
         return f"{self.results}/cuts/{id_}.tsv" if self.cutting(id_) else None
 
+    def cut_tables(self) -> dict[str, str]:
+        """Return the table of its samples of each recording that is cut."""
+        tables = {id_: self.cut_table(id_) for id_ in self.recordings}
+        return {id_: table for id_, table in tables.items() if table is not None}
+
     def fixed_splits(self) -> dict[str, str | None]:
         """Return the split of each recording that is cut, None where its samples are of several."""
         splits = ((id_, self.row(id_)["split"]) for id_ in self.cut)
@@ -516,7 +521,7 @@ class DataSet:
             Function of a local file's path → its SHA-256.
         """
         config = self.config.plain()
-        del config["results"]
+        del config["results"], config["batches"]  # how it is built, not what
         config["recordings"] = Path(config["recordings"]).name
         for place, file in files_of(self.config):
             *parents, last = place

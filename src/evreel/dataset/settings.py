@@ -938,6 +938,20 @@ def _is_date(text: str) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class BatchSettings(Settings):
+    """How many short recordings share a job, which takes about a second before it works."""
+
+    recordings: int | None = optional(
+        "How many recordings share a job at most; 1: each has its own. Left out, it is chosen from "
+        "their sizes: where 100 recordings or more have up to 4 MB, up to 200 of these share a "
+        "job, and up to 64 MB. Outputs are the same, whatever is chosen.",
+        minimum=1,
+        maximum=10_000,
+        metavar="N",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
     """A data set: everything that `config.yaml` says."""
@@ -960,6 +974,9 @@ class Config(Settings):
     dataset: Description | None = optional(
         "What the data are, where they come from and whom to cite: the release's README and its "
         "metadata for hosts and venues say it."
+    )
+    batches: BatchSettings = section(
+        BatchSettings, "Many short recordings share jobs.", per_recording=False
     )
     acquire: AcquireSettings = section(AcquireSettings, "From source to recording.")
     events: EventsSettings = section(EventsSettings, "From recording to events store.")

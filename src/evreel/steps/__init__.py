@@ -29,6 +29,7 @@ from evreel.release.shards import ShardSettings
 from evreel.steps.acquire import acquire
 from evreel.steps.align import align, as_table
 from evreel.steps.annotate import annotate
+from evreel.steps.batch import batch
 from evreel.steps.boxes import boxes
 from evreel.steps.check import audit, check, verify
 from evreel.steps.clock import clock, clock_by_hand
@@ -91,6 +92,7 @@ __all__ = [
     "as_store",
     "as_table",
     "audit",
+    "batch",
     "boxes",
     "check",
     "checked_video_name",
