@@ -57,7 +57,8 @@ rule all:
     default_target: True
     input:
         rules.release.output.stamp,
-        of_dataset(working_files),
+        of_released(working_files),
+        of_dataset(tried_again, LEFT_OUT),
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
         every_annotated("<results>/slices/{id}.summary.tsv"),
@@ -68,10 +69,8 @@ onstart:
 
 
 onsuccess:
-    if warned := what_was_warned([RUN_LOG]):
-        print(warned, file=sys.stderr)
+    end(succeeded=True)
 
 
 onerror:
-    mark_failed([RUN_LOG], kept=ACQUIRED_FOLDERS)
-    print(what_failed([RUN_LOG], SIGNALS), file=sys.stderr)
+    end(succeeded=False)

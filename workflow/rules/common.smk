@@ -13,10 +13,18 @@ from snakemake.settings.enums import Quietness
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.failures import what_failed, what_was_warned
+from evreel.dataset.failures import reasons, what_failed, what_was_warned
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.job_records import mark_failed, recorded_params
 from evreel.dataset.memory import Memory
+from evreel.dataset.missing import (
+    Ran,
+    keep_failures,
+    left_out,
+    tried_again,
+    what_is_left_out,
+    what_is_missing,
+)
 from evreel.dataset.notes import ACQUIRED, Notes, is_archive_of
 from evreel.dataset.outdated import forget_outdated, forget_release
 from evreel.dataset.plan import (
@@ -87,6 +95,7 @@ os.environ.update(
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
 RELEASED = KNOWN / "recordings.json"
+FAILED = KNOWN / "failed.json"
 
 # What a run says at its end is from a log of its own: Snakemake's is as quiet as its output.
 RUN_LOG = KNOWN / "run.log"
@@ -135,10 +144,17 @@ try:
             forget_release(DATASET, MEMORY),
         ):
             logger.warning(notice)
+    LEFT_OUT = left_out(DATASET, FAILED, MEMORY)
+    if workflow.is_main_process:
+        if LEFT_OUT:
+            logger.warning(what_is_left_out(DATASET, LEFT_OUT))
         MEMORY.save()
         atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:
     stop(error)
+
+# What is released. Recordings of which a job failed may be left out; they are tried again all the same.
+COMPLETE = DATASET.without(LEFT_OUT)
 
 # A cluster may start a job when its run is long dead: it ends here, before Snakemake removes the
 # job's output to make it again.
@@ -175,6 +191,41 @@ def start():
         # With -q, Snakemake does not even tell its handlers.
         workflow.scheduler.print_progress = True
         logger.addHandler(Watch(Estimate(planned_jobs(), dict(source_sizes(DATASET)))))
+
+
+def end(succeeded):
+    """Keep what failed, and say how the run went."""
+    logs = [RUN_LOG]
+    if succeeded:
+        said = [what_was_warned(logs)]
+    else:
+        mark_failed(logs, kept=ACQUIRED_FOLDERS)
+        said = [what_failed(logs, SIGNALS)]
+    if FAILED.exists() or not succeeded:
+        jobs = jobs_of_run()
+        failed = {} if succeeded else reasons(logs, SIGNALS)
+        failed = keep_failures(DATASET, FAILED, MEMORY, jobs, failed)
+        stamp = f"{DATASET.results}/release/{DATASET.release_name}.sha256"
+        built = [job.is_done for job in jobs if stamp in job.outputs]
+        said += [what_is_missing(DATASET, LEFT_OUT, failed, is_done) for is_done in built]
+    if any(said):
+        print(*filter(None, said), sep="\n\n", file=sys.stderr)
+
+
+def jobs_of_run():
+    """Return the jobs of this run, also those that have nothing to do."""
+    dag = workflow.dag
+    jobs = list(dag.jobs)
+    places = {job: k for k, job in enumerate(jobs)}
+    return [
+        Ran(
+            tuple(map(str, job.output)),
+            bool(job.wildcards_dict),
+            dag.noneedrun_finished(job),
+            tuple(places[after] for after in dag.depending[job] if after in places),
+        )
+        for job in jobs
+    ]
 
 
 def planned_jobs():
@@ -275,6 +326,11 @@ def without_rerun(value):
     parameters that depend on a job's threads.
     """
     return lambda wildcards, threads: value(wildcards)
+
+
+def of_released(fact, *more):
+    """Return a fact of what is released of the data set, as `of_dataset` does."""
+    return lambda wildcards: fact(COMPLETE, *more)
 
 
 def by_digest(**values):
@@ -430,7 +486,7 @@ def every(
     return lambda wildcards: expand(pattern, id=ids(), feature=list(features()))
 
 
-every_cut = functools.partial(every, ids=lambda: DATASET.cut)
+every_cut = functools.partial(every, ids=lambda: COMPLETE.cut)
 every_annotated = functools.partial(every, ids=lambda: DATASET.annotated)
 every_boxed = functools.partial(
     every, ids=lambda: DATASET.boxed, features=lambda: DATASET.features_with_boxes
@@ -439,6 +495,9 @@ every_made = functools.partial(
     every,
     ids=lambda: DATASET.recordings if DATASET.config.features else [],
     features=lambda: [""],
+)
+every_released = functools.partial(
+    every_made, ids=lambda: COMPLETE.recordings if DATASET.config.features else []
 )
 
 

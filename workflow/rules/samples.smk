@@ -42,8 +42,9 @@ rule splits:
     params:
         **settings(SplitsSettings, "samples"),
         ids=every_cut("{id}"),
-        fixed=of_dataset(DataSet.fixed_splits),
-        file_names=of_dataset(DataSet.source_names),
+        fixed=of_released(DataSet.fixed_splits),
+        file_names=of_released(DataSet.source_names),
+        incomplete=without_rerun(of_released(DataSet.is_incomplete)),
         lists=DATASET.split_lists,
         lists_sha256={
             split: sha256(path) for split, path in DATASET.local_lists.items()

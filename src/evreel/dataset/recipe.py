@@ -62,7 +62,7 @@ def recipe_of(dataset: DataSet) -> Recipe:
         return f"{folder}/{main.name}:{function}"
 
     config = dataset.config.plain()
-    del config["results"]
+    del config["results"], config["release"]["incomplete"]
     config["recordings"] = TABLE
     config["release"]["data"] = "all"
     for place, file in files_of(dataset.config):

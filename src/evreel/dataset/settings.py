@@ -817,6 +817,18 @@ class ReleaseSettings(PublishSettings, Named):
                 yield ("tolerate",), f"{name!r} is not the name of a check{more}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSection(ReleaseSettings):
+    """The data set as others get it, and whether it may lack recordings."""
+
+    incomplete: Literal["refuse", "allow"] = setting(
+        "refuse",
+        "allow: the release leaves out recordings of which a job failed in the last run, and says "
+        "which and why. refuse: there is no release until all its recordings are made.",
+        help="Whether recordings with missing files are left out, or stop the release.",
+    )
+
+
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
@@ -983,7 +995,7 @@ class Config(Settings):
     features: Mapping[str, FeatureSection] = required(
         "Precomputed representations, each under a name of its own.", keys=NAME
     )
-    release: ReleaseSettings = required("The data set as others get it.")
+    release: ReleaseSection = required("The data set as others get it.")
 
     @property
     def cutting(self) -> SamplesSection | None:
