@@ -207,7 +207,9 @@ def end(succeeded):
         failed = keep_failures(DATASET, FAILED, MEMORY, jobs, failed)
         stamp = f"{DATASET.results}/release/{DATASET.release_name}.sha256"
         built = [job.is_done for job in jobs if stamp in job.outputs]
-        said += [what_is_missing(DATASET, LEFT_OUT, failed, is_done) for is_done in built]
+        said += [
+            what_is_missing(DATASET, LEFT_OUT, failed, is_done) for is_done in built
+        ]
     if any(said):
         print(*filter(None, said), sep="\n\n", file=sys.stderr)
 

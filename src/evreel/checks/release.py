@@ -83,9 +83,8 @@ def incomplete(missing: Recordings, lacks: str, path: str) -> Iterator[Placed]:
 
 
 @error("empty_split", "Splits that lost all their recordings because these are missing.")
-def empty_split(missing: Recordings, recordings: Recordings, path: str) -> Iterator[Placed]:
-    """Find splits of missing recordings that no other recording is in; `path` is the table."""
-    there = {row.get("split") for row in recordings.values()}
+def empty_split(missing: Recordings, there: Collection[str], path: str) -> Iterator[Placed]:
+    """Find splits of missing recordings that are not among those there; `path` is the table."""
     lost: dict[str, list[str]] = {}
     for id_, row in sorted(missing.items()):
         if row.get("split") and row["split"] not in there:
@@ -363,7 +362,8 @@ class Release:
         missing = self._manifest.missing
         of_one_split |= {id_: row for id_, row in missing.items() if row.get("split") != MIXED}
         yield from findings(incomplete, missing, self._manifest.lacks, self._table)
-        yield from findings(empty_split, missing, recordings, self._table)
+        there = {member.split for member in (*table, *files)}
+        yield from findings(empty_split, missing, there, self._table)
         yield from findings(split_group, of_one_split, self._table)
         yield from findings(split_label, self._drawn(), self._table)
         yield from findings(split_bytes, self._stored())

@@ -127,7 +127,7 @@ def keep_failures(
         if not made.issuperset([*failure.outputs, *tried_again(dataset, [id_])])
     }
     now: dict[str, Failure] = {}
-    for k, job in enumerate(jobs):
+    for k, job in sorted(enumerate(jobs), key=lambda one: one[1].outputs):
         reason = next((failed[output] for output in job.outputs if output in failed), None)
         if reason is None or not job.is_of_some or job.is_done:
             continue
@@ -135,8 +135,9 @@ def keep_failures(
             if output in id_of and id_of[output] not in now:
                 of = _made_from(dataset, id_of[output], memory)
                 now[id_of[output]] = Failure(reason, job.outputs, of)
-    _write(path, dataset.results, known | now)
-    return {id_: failure.reason for id_, failure in (known | now).items()}
+    found = known | now
+    _write(path, dataset.results, found)
+    return {id_: found[id_].reason for id_ in dataset.recordings if id_ in found}
 
 
 def what_is_missing(dataset: DataSet, out: Iterable[str], failed: Iterable[str], done: bool) -> str:
@@ -181,10 +182,8 @@ def what_is_missing(dataset: DataSet, out: Iterable[str], failed: Iterable[str],
 def what_is_left_out(dataset: DataSet, reasons: Mapping[str, str]) -> str:
     """Return what a run says at its start of the recordings that its release leaves out."""
     first = min(reasons)
-    return (
-        f"the release leaves out {lacking(reasons, len(dataset.recordings))}. They failed in the "
-        f"last run, {first!r} with {reasons[first]}"
-    )
+    lacks = lacking(reasons, len(dataset.recordings))
+    return f"the release leaves out {lacks}. In the last run, {first!r} failed: {reasons[first]}"
 
 
 def _needed(dataset: DataSet) -> Mapping[str, list[str]]:

@@ -997,6 +997,16 @@ class Config(Settings):
     )
     release: ReleaseSection = required("The data set as others get it.")
 
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        has_lists = self.samples is not None and self.samples.split.files is not None
+        if has_lists and (self.release.data, self.release.incomplete) == ("none", "allow"):
+            problem = (
+                "allow does not go with data: none and samples/split/files: without all "
+                "recordings, a recipe's lists name samples that nobody can make"
+            )
+            yield ("release", "incomplete"), problem
+
     @property
     def cutting(self) -> SamplesSection | None:
         """The settings of samples, None where a recording is not cut."""
