@@ -82,6 +82,13 @@ def test_failed_recording__is_left_out_of_the_release_and_tried_again():
     assert "missing" not in dataset.description(str)
 
 
+def test_reason__names_files_and_not_their_folders():
+    said = {OF_B[0]: "events: FormatError: raw/b.raw: bad; results/events/b.h5 is not written"}
+    assert fail(of(), failed=said) == {
+        "b": "events: FormatError: b.raw: bad; events/b.h5 is not written"
+    }
+
+
 def test_failed_recording__is_waited_for_unless_it_may_be_missing():
     fail(of())
     assert left_out(of(incomplete="refuse"), FAILED, Memory()) == {}

@@ -89,7 +89,7 @@ def test_allowed__releases_what_exists_and_says_what_is_missing_and_why(told, ca
     assert not [file.path for file in manifest.files if "two" in file.path]
     reason = manifest.missing["two"]["reason"]
     assert manifest.missing == {"two": {"split": "test", "reason": reason}}
-    assert reason.startswith("acquire: SourceError: raw/two.aedat4: md5 is ")
+    assert reason.startswith("acquire: SourceError: two.aedat4: md5 is ")
     rows = read_samples_table(release / "samples.tsv")
     assert {row.recording for row in rows} == {"one", "three"}
     with open_release(release) as opened:
@@ -97,7 +97,7 @@ def test_allowed__releases_what_exists_and_says_what_is_missing_and_why(told, ca
     lacks = "1 of 3 recordings: 'two'"
     readme = (release / "README.md").read_text(encoding="utf-8")
     assert f"**This release is incomplete.** It lacks {lacks}." in readme
-    assert "| two | test | acquire: SourceError: raw/two.aedat4: md5 is " in readme
+    assert "| two | test | acquire: SourceError: two.aedat4: md5 is " in readme
     assert "Incomplete: it lacks 1 of 3 recordings" in (release / "index.html").read_text("utf-8")
     croissant = json.loads((release / "croissant.json").read_bytes())
     assert croissant["rai:dataCollectionMissingData"] == f"This release lacks {lacks}."

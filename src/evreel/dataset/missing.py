@@ -133,8 +133,9 @@ def keep_failures(
             continue
         for output in _of_those_after(jobs, k):
             if output in id_of and id_of[output] not in now:
-                of = _made_from(dataset, id_of[output], memory)
-                now[id_of[output]] = Failure(reason, job.outputs, of)
+                id_ = id_of[output]
+                told = _without_folders(reason, dataset, id_)
+                now[id_] = Failure(told, job.outputs, _made_from(dataset, id_, memory))
     found = known | now
     _write(path, dataset.results, found)
     return {id_: found[id_].reason for id_ in dataset.recordings if id_ in found}
@@ -219,12 +220,6 @@ def _of_those_after(jobs: Sequence[Ran], first: int) -> Iterator[str]:
 def _made_from(dataset: DataSet, id_: str, memory: Memory) -> str:
     """Return a digest of all that decides what is made of a recording."""
     row, settings = dataset.recordings[id_], dataset.settings(id_)
-    files = {str(place): file for place, file in files_of(dataset.config) if place[0] != "release"}
-    for column in FILES[1:]:
-        files |= {f"{column} {k}": file for k, file in enumerate(paths_in(row.get(column)))}
-    source = read_source(row["source"]).path
-    if source is not None:
-        files["source"] = str(source)
 
     def sha256(file: str) -> str | None:
         try:
@@ -242,12 +237,29 @@ def _made_from(dataset: DataSet, id_: str, memory: Memory) -> str:
     return digest_of(
         {
             "row": dict(row),
-            "files": {place: sha256(file) for place, file in files.items()},
+            "files": {place: sha256(file) for place, file in _files(dataset, id_).items()},
             "config": plain,
             "sources": {feature: dict(own(feature)) for feature in settings.features},
             "evreel": [__version__, dict(STEP_REVISIONS)],
         }
     )
+
+
+def _files(dataset: DataSet, id_: str) -> dict[str, str]:
+    """Return the local files that a recording is made from: where they are named → path."""
+    row = dataset.recordings[id_]
+    files = {str(place): file for place, file in files_of(dataset.config) if place[0] != "release"}
+    for column in FILES[1:]:
+        files |= {f"{column} {k}": file for k, file in enumerate(paths_in(row.get(column)))}
+    source = read_source(row["source"]).path
+    return files if source is None else files | {"source": str(source)}
+
+
+def _without_folders(reason: str, dataset: DataSet, id_: str) -> str:
+    """Return a reason with names instead of paths: where files were is not part of a data set."""
+    for file in sorted(_files(dataset, id_).values(), key=len, reverse=True):
+        reason = reason.replace(file, Path(file).name)
+    return reason.replace(f"{dataset.results}/", "")
 
 
 def _unchanged(dataset: DataSet, path: Path, memory: Memory) -> dict[str, Failure]:
