@@ -58,7 +58,8 @@ rule all:
     default_target: True
     input:
         rules.release.output.stamp,
-        files_of_dataset(working_files),
+        as_made(of_released(working_files)),
+        as_made(of_dataset(tried_again, LEFT_OUT)),
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
         every_annotated("<results>/slices/{id}.summary.tsv"),
@@ -69,12 +70,8 @@ onstart:
 
 
 onsuccess:
-    if warned := what_was_warned([RUN_LOG]):
-        print(warned, file=sys.stderr)
-    stop_if_recordings_failed()
+    end(succeeded=True)
 
 
 onerror:
-    mark_failed([RUN_LOG], kept=ACQUIRED_FOLDERS)
-    print(what_failed([RUN_LOG], SIGNALS), file=sys.stderr)
-    stop_if_recordings_failed()
+    end(succeeded=False)

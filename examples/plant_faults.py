@@ -613,6 +613,19 @@ def unlabelled_split(bed: Bed) -> None:
     build(plan, folder, name="labelled", version="1.0", licence="CC0-1.0", recordings=rows)
 
 
+@plants(incomplete="lacking/manifest.json", empty_split="lacking/manifest.json")
+def lost_split(bed: Bed) -> None:
+    """Build a release that lacks the only recording of its split test."""
+    store = bed.sound / "thursday.h5"
+    write_store(store, np.arange(2_000) * 150)
+    plan = [PlanEntry("train/events/thursday.h5", store, "events", "thursday", "train")]
+    missing = {
+        "holiday": {"split": "test", "reason": "acquire: SourceError: holiday.raw: is empty"}
+    }
+    folder = bed.folder / "lacking"
+    build(plan, folder, name="lacking", version="1.0", licence="CC0-1.0", missing=missing)
+
+
 @plants(people="named/annotations/sunday.rois.xml")
 def named_annotator(bed: Bed) -> None:
     """Build a release of an annotation that says whose task it was."""

@@ -12,6 +12,7 @@ with steps.logged(snakemake.log[0]):
         labels=snakemake.params.labels,
         acquired=snakemake.params.acquired,
         memory=snakemake.params.memory,
+        batches=snakemake.input.batches,
         stamp=snakemake.output.stamp,
         threads=snakemake.threads,
         **snakemake.params.description,

@@ -11,4 +11,5 @@ with steps.logged(snakemake.log[0]):
         file_names=snakemake.params.file_names,
         lists=snakemake.params.lists,
         lists_sha256=snakemake.params.lists_sha256,
+        incomplete=snakemake.params.incomplete,
     )

@@ -45,6 +45,21 @@ def dataset(tmp_path, monkeypatch):
     return DataSet(config, {id_: {"id": id_, "split": "val"} | row for id_, row in rows.items()})
 
 
+def test_recipe__of_an_incomplete_release_needs_only_what_is_released(dataset):
+    rest = dataset.without({"one": "events: FormatError: bad"})
+    config, rows, inputs = recipe_of(rest)
+    assert [row["id"] for row in rows] == ["two", "in", "too", "web"]
+    assert sorted(inputs.values()) == ["LICENCE", "a/1.xml"]
+    assert "incomplete" not in config["release"]
+    cut = {"by": "none", "counts": {"train": 3}}
+    with_counts = read(Config, rest.config.plain() | {"samples": cut})
+    counts = [
+        recipe_of(DataSet(with_counts, each.recordings, missing=each.missing)).config["samples"]
+        for each in (dataset, rest)
+    ]
+    assert [each["counts"].get("train") for each in counts] == [3, None]
+
+
 def test_recipe__moves_local_files_and_keeps_their_names(dataset, tmp_path):
     config, rows, inputs = recipe_of(dataset)
     assert {Path(path).name for path in inputs} == {"1.xml", "LICENCE"}

@@ -856,6 +856,24 @@ def test_splits__mixes_fixed_and_drawn_ones(tmp_path, cut_store):
     assert read_samples_table(out) == rows  # what was there stays
 
 
+def test_splits__of_an_incomplete_data_set_may_lack_what_lists_and_counts_name(
+    tmp_path, cut_store, caplog
+):
+    _, cut, _ = cut_store
+    (tmp_path / "train.txt").write_text("u1\nuser7\nuser8/3\n")
+    known = {"fixed": {"u1": None}, "lists": {"train": str(tmp_path / "train.txt")}}
+    settings = steps.SplitsSettings(counts={"train": 9})
+    out = tmp_path / "samples.tsv"
+    with pytest.raises(AnnotationError, match=r"train\.txt: line 2: 'user7' is not a recording"):
+        steps.splits({"u1": cut}, out, settings, **known)
+    found = steps.splits({"u1": cut}, out, settings, **known, incomplete=True)
+    assert found == {"train": 3}
+    assert "are left out: 2: user7, user8/3" in caplog.text
+    fewer = steps.SplitsSettings(counts={"train": 2})
+    with pytest.raises(AnnotationError, match="there are 3 in train; 2 in train are expected"):
+        steps.splits({"u1": cut}, out, fewer, **known, incomplete=True)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

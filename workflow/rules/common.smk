@@ -22,12 +22,20 @@ from evreel.dataset.batches import (
     told_of_failed,
 )
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.failures import what_failed, what_was_warned
+from evreel.dataset.failures import reasons, what_failed, what_was_warned
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.job_records import mark_failed, recorded_params
 from evreel.dataset.ledger import ledger_of
 from evreel.dataset.members import Deferred, Names, Step
 from evreel.dataset.memory import Memory
+from evreel.dataset.missing import (
+    Ran,
+    keep_failures,
+    left_out,
+    tried_again,
+    what_is_left_out,
+    what_is_missing,
+)
 from evreel.dataset.notes import ACQUIRED, Notes, is_archive_of
 from evreel.dataset.outdated import forget_outdated, forget_release
 from evreel.dataset.plan import (
@@ -98,6 +106,7 @@ os.environ.update(
 KNOWN = Path(".snakemake", "evreel")
 MEMORY = Memory(KNOWN / "inputs.json")
 RELEASED = KNOWN / "recordings.json"
+FAILED = KNOWN / "failed.json"
 
 # What a run says at its end is from a log of its own: Snakemake's is as quiet as its output.
 RUN_LOG = KNOWN / "run.log"
@@ -150,10 +159,17 @@ try:
             forget_changed_batches(DATASET.results, BATCHED_STEPS, BATCHES),
         ):
             logger.warning(notice)
+    LEFT_OUT = left_out(DATASET, FAILED, MEMORY)
+    if workflow.is_main_process:
+        if LEFT_OUT:
+            logger.warning(what_is_left_out(DATASET, LEFT_OUT))
         MEMORY.save()
         atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:
     stop(error)
+
+# What is released. Recordings of which a job failed may be left out; they are tried again all the same.
+COMPLETE = DATASET.without(LEFT_OUT)
 
 # A cluster may start a job when its run is long dead: it ends here, before Snakemake removes the
 # job's output to make it again.
@@ -197,6 +213,50 @@ def start():
         # With -q, Snakemake does not even tell its handlers.
         workflow.scheduler.print_progress = True
         logger.addHandler(Watch(Estimate(planned_jobs(), dict(source_sizes(DATASET)))))
+
+
+def end(succeeded):
+    """Keep what failed, and say how the run went."""
+    logs = [RUN_LOG]
+    if succeeded:
+        said = [what_was_warned(logs)]
+    else:
+        mark_failed(logs, kept=ACQUIRED_FOLDERS)
+        said = [what_failed(logs, SIGNALS)]
+    shared = failed_in_batches(DATASET.results, BATCHED_STEPS, BATCHES)
+    if shared:
+        said.append(told_of_failed(shared, f"{DATASET.results}/logs"))
+    if FAILED.exists() or shared or not succeeded:
+        jobs = jobs_of_run()
+        failed = {} if succeeded else reasons(logs, SIGNALS)
+        failed = keep_failures(
+            *(DATASET, FAILED, MEMORY, jobs, failed), BATCH_OF, shared
+        )
+        stamp = f"{DATASET.results}/release/{DATASET.release_name}.sha256"
+        built = [job.is_done for job in jobs if stamp in job.outputs]
+        said += [
+            what_is_missing(DATASET, LEFT_OUT, failed, is_done) for is_done in built
+        ]
+    if any(said):
+        print(*filter(None, said), sep="\n\n", file=sys.stderr)
+    if shared:  # the jobs of their batches did not fail
+        raise SystemExit(1)
+
+
+def jobs_of_run():
+    """Return the jobs of this run, also those that have nothing to do."""
+    dag = workflow.dag
+    jobs = list(dag.jobs)
+    places = {job: k for k, job in enumerate(jobs)}
+    return [
+        Ran(
+            tuple(map(str, job.output)),
+            bool(job.wildcards_dict),
+            dag.noneedrun_finished(job),
+            tuple(places[after] for after in dag.depending[job] if after in places),
+        )
+        for job in jobs
+    ]
 
 
 def planned_jobs():
@@ -295,11 +355,6 @@ def of_dataset(fact, *more):
     return lambda wildcards: fact(DATASET, *more)
 
 
-def files_of_dataset(fact):
-    """Return files of the data set as rules name them: see `standing`."""
-    return lambda wildcards: standing(fact(DATASET))
-
-
 def without_rerun(value):
     """Return a parameter of which no change runs a job again.
 
@@ -307,6 +362,11 @@ def without_rerun(value):
     parameters that depend on a job's threads.
     """
     return lambda wildcards, threads: value(wildcards)
+
+
+def of_released(fact, *more):
+    """Return a fact of what is released of the data set, as `of_dataset` does."""
+    return lambda wildcards: fact(COMPLETE, *more)
 
 
 def by_digest(**values):
@@ -465,7 +525,7 @@ def every(
     )
 
 
-every_cut = functools.partial(every, ids=lambda: DATASET.cut)
+every_cut = functools.partial(every, ids=lambda: COMPLETE.cut)
 every_annotated = functools.partial(every, ids=lambda: DATASET.annotated)
 every_boxed = functools.partial(
     every, ids=lambda: DATASET.boxed, features=lambda: DATASET.features_with_boxes
@@ -474,6 +534,9 @@ every_made = functools.partial(
     every,
     ids=lambda: DATASET.recordings if DATASET.config.features else [],
     features=lambda: [""],
+)
+every_released = functools.partial(
+    every_made, ids=lambda: COMPLETE.recordings if DATASET.config.features else []
 )
 
 
@@ -510,6 +573,31 @@ def standing(paths):
         return paths
     made = made_in_batches()
     return list(dict.fromkeys(made.get(path, path) for path in paths))
+
+
+def as_made(files):
+    """Return a function of wildcards that gives files as rules name them: see `standing`."""
+    return lambda wildcards: standing(files(wildcards))
+
+
+def made_alone(files):
+    """Return those of a function's files that no batch makes."""
+    return lambda wildcards: [
+        path
+        for path in files(wildcards)
+        if not BATCHES or path not in made_in_batches()
+    ]
+
+
+def made_in_batch(*files):
+    """Return the manifests of batches that make files of some functions."""
+
+    def value(wildcards):
+        made = made_in_batches() if BATCHES else {}
+        paths = itertools.chain.from_iterable(each(wildcards) for each in files)
+        return list(dict.fromkeys(made[path] for path in paths if path in made))
+
+    return value
 
 
 @functools.cache
@@ -562,14 +650,6 @@ def say_what_is_unlike():
                 logger.warning(notice)
         except EvreelError as error:
             stop(error)
-
-
-def stop_if_recordings_failed():
-    """End with an error if recordings of batches failed: the jobs of these did not."""
-    failed = failed_in_batches(DATASET.results, BATCHED_STEPS, BATCHES)
-    if failed:
-        print(told_of_failed(failed, f"{DATASET.results}/logs"), file=sys.stderr)
-        raise SystemExit(1)
 
 
 def in_report(path, caption, category, content):

@@ -104,7 +104,7 @@ rule recipe:
     conda:
         "../../envs/evreel.yaml"
     params:
-        **by_digest(recipe=of_dataset(recipe_texts)),
+        **by_digest(recipe=of_released(recipe_texts)),
         revision=revision("recipe"),
     script:
         "../../scripts/recipe.py"
@@ -120,7 +120,7 @@ rule release_plan:
     conda:
         "../../envs/evreel.yaml"
     params:
-        **by_digest(rows=of_dataset(release_plan)),
+        **by_digest(rows=of_released(release_plan)),
         revision=revision("release"),
     script:
         "../../scripts/release_plan.py"
@@ -133,10 +133,13 @@ rule release:
     """The data set as others get it, with a manifest that they can verify."""
     input:
         plan=rules.release_plan.output.plan,
-        records=files_of_dataset(records_of_files),
-        files=files_of_dataset(released_files),
+        records=made_alone(of_released(records_of_files)),
+        files=made_alone(of_released(released_files)),
+        batches=made_in_batch(
+            of_released(records_of_files), of_released(released_files)
+        ),
         made=(
-            every_made("<results>/features/.made/{id}")
+            every_released("<results>/features/.made/{id}")
             if "features" in DATASET.config.release.include
             else []
         ),
@@ -154,8 +157,8 @@ rule release:
     params:
         **settings(ReleaseSettings, "release"),
         **by_digest(
-            description=of_dataset(DataSet.description, sha256),
-            acquired=of_dataset(DataSet.recording_files),
+            description=of_released(DataSet.description, sha256),
+            acquired=of_released(DataSet.recording_files),
         ),
         memory=str(RELEASED),
         licence_sha256=[sha256(path) for path in LICENCE],

@@ -43,8 +43,9 @@ rule splits:
         **settings(SplitsSettings, "samples"),
         tables=without_rerun(of_dataset(DataSet.cut_tables)),
         ids=every_cut("{id}"),
-        fixed=of_dataset(DataSet.fixed_splits),
-        file_names=of_dataset(DataSet.source_names),
+        fixed=of_released(DataSet.fixed_splits),
+        file_names=of_released(DataSet.source_names),
+        incomplete=without_rerun(of_released(DataSet.is_incomplete)),
         lists=DATASET.split_lists,
         lists_sha256={
             split: sha256(path) for split, path in DATASET.local_lists.items()

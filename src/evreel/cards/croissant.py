@@ -231,6 +231,10 @@ def _responsible(told: Told) -> dict[str, Any]:
             "config.json has the settings, versions.json the software.",
         ),
     ]
+    if told.lacks:
+        said = rai.get("data_collection_missing_data") or ""
+        lacks = f"This release lacks {told.lacks}."
+        rai = {**rai, "data_collection_missing_data": f"{said}\n{lacks}".strip()}
     terms = {term(key): rai[key] for key in sorted(rai) if rai[key] is not None}
     if "rai:dataCollectionTimeframe" in terms:
         # The specification spells it in both ways, and mlcroissant reads this one.

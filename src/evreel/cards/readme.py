@@ -19,7 +19,7 @@ from evreel.cards.told import Told, left_out
 from evreel.layout import BOXES_SUFFIX, FIRST_SUFFIX, LABEL_MAP
 from evreel.release.example import EXAMPLE
 from evreel.release.facts import Totals
-from evreel.release.manifest import MANIFEST, SUMS, ListedFile, kind_of
+from evreel.release.manifest import MANIFEST, REASON, SUMS, ListedFile, kind_of
 from evreel.release.recipe import MAKING
 from evreel.text import counted, size_text
 
@@ -27,6 +27,8 @@ README = "README.md"
 
 MOST_FINDINGS = 20
 """Most findings that are told; `evreel check` tells them all."""
+MOST_MISSING = 20
+"""Most missing recordings that are told; the manifest has them all."""
 
 _HOW_TO_READ = {
     "features": "A feature's `data` is (windows, channels, height, width); `windows/start_us` and "
@@ -74,6 +76,7 @@ def page(told: Told) -> str:
     """Return the text of the page, which begins with what the Hugging Face Hub reads of it."""
     paragraphs = [
         f"# {told.title}",
+        *_missing(told),
         *_about(told.dataset),
         *_picture(told),
         *_numbers(told),
@@ -87,6 +90,20 @@ def page(told: Told) -> str:
         *_verifying(),
     ]
     return front_matter(told) + "\n" + "\n\n".join(paragraphs) + "\n"
+
+
+def _missing(told: Told) -> Iterator[str]:
+    """Yield which recordings of the data set are missing, and why."""
+    if not told.missing:
+        return
+    yield f"**This release is incomplete.** It lacks {_text(told.lacks)}."
+    rows = [
+        [_text(id_), row.get("split", ""), _text(row.get(REASON, ""))]
+        for id_, row in sorted(told.missing.items())[:MOST_MISSING]
+    ]
+    yield _table(["missing recording", "split", "why"], rows, n_text=3)
+    if more := len(told.missing) - len(rows):
+        yield f"{more:,} more: see `missing` in `{MANIFEST}`."
 
 
 def _about(dataset: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from evreel.checks.finding import Finding
 from evreel.release.facts import RecordingFacts, Totals
-from evreel.release.manifest import ListedFile
+from evreel.release.manifest import ListedFile, lacking
 from evreel.samples.splits import SPLITS
 from evreel.samples.tables import Assigned
 
@@ -45,6 +45,8 @@ class Told:
         What the checks found, errors first.
     samples
         All samples of all recordings, as in the release's table of samples.
+    missing
+        Recordings of the data set that the release lacks, and why: the manifest's `missing`.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Told:
     config: Mapping[str, Any] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
     samples: Sequence[Assigned] = ()
+    missing: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -97,6 +100,11 @@ class Told:
         ]
         # The first of equal ones.
         return max(pictures, key=lambda file: boxes.get(file.id, 0), default=None)
+
+    @property
+    def lacks(self) -> str:
+        """Which recordings of the data set are missing, in words; empty if none."""
+        return lacking(self.missing, len(self.missing) + len(self.facts))
 
     @property
     def is_recipe(self) -> bool:
@@ -154,4 +162,5 @@ def told_of(folder: str | Path, findings: Sequence[Finding] = ()) -> Told:
             config,
             findings,
             release.samples,
+            release.manifest.missing,
         )

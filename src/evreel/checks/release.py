@@ -36,7 +36,7 @@ from evreel.layout import EVENTS, OF_BOXES, SAMPLES, SLICES
 from evreel.release.anonymous import is_anonymous, kept_words
 from evreel.release.content import ANNOTATED_KINDS, MADE_KINDS, has_boxes, is_annotated
 from evreel.release.identity import words_of_machine
-from evreel.release.manifest import MANIFEST, SUMS, Manifest, parse_manifest
+from evreel.release.manifest import MANIFEST, REASON, SUMS, Manifest, parse_manifest
 from evreel.release.origins import Made
 from evreel.release.overlap import same_source
 from evreel.release.recipe import awaited
@@ -70,6 +70,32 @@ def missing_file(
             f"recording {without[0]!r}",
             f"has no {form}{more}; {counted(len(having), 'recording')} with one; build the "
             "release again",
+        )
+
+
+@warning("incomplete", "Releases that lack recordings of their data set; the manifest says why.")
+def incomplete(missing: Recordings, lacks: str, path: str) -> Iterator[Placed]:
+    """Find recordings that are missing: `lacks` says how many and which; `path` is the table."""
+    if missing:
+        first = min(missing)
+        why = missing[first].get(REASON, "")
+        yield path, f"recording {first!r}", f"the release lacks {lacks}; {why}"
+
+
+@error("empty_split", "Splits that lost all their recordings because these are missing.")
+def empty_split(missing: Recordings, there: Collection[str], path: str) -> Iterator[Placed]:
+    """Find splits of missing recordings that are not among those there; `path` is the table."""
+    lost: dict[str, list[str]] = {}
+    for id_, row in sorted(missing.items()):
+        if row.get("split") and row["split"] not in there:
+            lost.setdefault(row["split"], []).append(id_)
+    for split, ids in sorted(lost.items()):
+        every = "its only recording" if len(ids) == 1 else f"all its {len(ids):,} recordings"
+        yield (
+            path,
+            f"split {split}",
+            f"is empty: {every} {'is' if len(ids) == 1 else 'are'} missing, the first "
+            f"{ids[0]!r}; make one of them",
         )
 
 
@@ -333,6 +359,11 @@ class Release:
             for id_, row in recordings.items()
             if id_ not in sampled or row.get("split") != MIXED
         }
+        missing = self._manifest.missing
+        of_one_split |= {id_: row for id_, row in missing.items() if row.get("split") != MIXED}
+        yield from findings(incomplete, missing, self._manifest.lacks, self._table)
+        there = {member.split for member in (*table, *files)}
+        yield from findings(empty_split, missing, there, self._table)
         yield from findings(split_group, of_one_split, self._table)
         yield from findings(split_label, self._drawn(), self._table)
         yield from findings(split_bytes, self._stored())

@@ -1054,7 +1054,7 @@ def feature_boxes(options: Options) -> int:
     option("--manifest", metavar="TSV", type=Path, required=True),
     output("DIR"),
     settings(
-        "ReleaseSettings",
+        "ReleaseSection",
         without=("include", "data"),
         defaults={"name": "DIR's name", "version": "1.0", "licence": "NOASSERTION"},
     ),
@@ -1068,11 +1068,13 @@ def release(options: Options) -> int:
     from evreel.recordings.prefetch import default_threads
 
     unless_given = {"name": options.output.name, "version": "1.0", "licence": "NOASSERTION"}
+    given = settings_from(steps.ReleaseSection, options, **unless_given)
     with _bar(options, "release", "B") as progress:
         steps.release(
             options.manifest,
             options.output,
-            settings_from(steps.ReleaseSettings, options, **unless_given),
+            given,
+            incomplete=given.incomplete,
             labels=options.labels,
             recordings=None if options.recordings is None else read_known(options.recordings),
             threads=default_threads(),
@@ -1088,6 +1090,7 @@ def release(options: Options) -> int:
 def verify(options: Options) -> int:
     """Verify a release; 1 where a file differs."""
     from evreel import steps
+    from evreel.release.manifest import read_manifest
     from evreel.release.recipe import to_be_made
 
     with _bar(options, "verify", "B") as progress:
@@ -1096,6 +1099,8 @@ def verify(options: Options) -> int:
     summary = problems if found else "every file is as its manifest says"
     if not found and (n := to_be_made(options.folder)):
         summary += f"; {n} more are to be made: evreel rebuild"
+    if not found and (lacks := read_manifest(options.folder).lacks):
+        summary += f"; the release is incomplete, it lacks {lacks}"
     print(*found, f"{options.folder}: {summary}", sep="\n")
     return 1 if found else 0
 

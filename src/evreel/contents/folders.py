@@ -8,7 +8,7 @@ from typing import Any
 
 from evreel.files.boxes import label_map
 from evreel.layout import LABEL_MAP
-from evreel.release.manifest import MANIFEST, is_release, read_manifest
+from evreel.release.manifest import MANIFEST, REASON, Manifest, is_release, read_manifest
 from evreel.release.recipe import awaited
 
 RESULTS = (
@@ -53,6 +53,7 @@ def release(path: Path) -> dict[str, Any]:
         "licence": manifest.licence,
         "recordings": len(split_of),
         "by_split": dict(sorted(Counter(split_of.values()).items())),
+        **(_missing(manifest) if manifest.missing else {}),
         "labels": [names[number] for number in sorted(names)],
         "features": sorted(features),
         "files": len(manifest.files),
@@ -62,6 +63,12 @@ def release(path: Path) -> dict[str, Any]:
         "evreel": manifest.evreel_version,
         "problems": problems,
     }
+
+
+def _missing(manifest: Manifest) -> dict[str, Any]:
+    """Return which recordings of the data set a release lacks, and why."""
+    why = {id_: row.get(REASON, "") for id_, row in sorted(manifest.missing.items())}
+    return {"lacks": manifest.lacks, "missing": why}
 
 
 def results(path: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from evreel.release.content import (
     is_annotated,
     paths_in,
 )
+from evreel.release.manifest import REASON
 from evreel.representations.own import is_own, without_folder
 from evreel.settings import Settings, guess
 from evreel.windows import Instants
@@ -37,6 +38,8 @@ _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECA
 _LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
 """Characters that are kept of a source's name: a file's may have 255 bytes."""
 _SUFFIX = {"mp4": "mp4", "png-zip": "zip"}
+_KNOWN_OF_MISSING = ("split", "group")
+"""Columns that a release tells of a recording that it lacks."""
 SUFFIXES = tuple(_SUFFIX.values())
 """Suffixes that videos may have."""
 
@@ -51,6 +54,9 @@ class DataSet:
     is_verified
         Function of the path of an archive that is there, and of what is `Stated` → whether it is
         known to have that.
+    missing
+        Recordings that are left out of a data set, as `without` does: id → what a release says of
+        it.
 
     Examples
     --------
@@ -70,12 +76,14 @@ class DataSet:
         own: Mapping[str, Config] | None = None,
         lines: Mapping[str, int] | None = None,
         is_verified: Callable[[str, Stated], bool] = lambda path, stated: False,
+        missing: Mapping[str, Row] | None = None,
     ) -> None:
         self.config = config
         self.recordings = recordings
         self._own = own or {}
         self.lines = lines or {}
         self._is_verified = is_verified
+        self.missing = missing or {}
 
     @classmethod
     def read(
@@ -105,6 +113,23 @@ class DataSet:
         for file in files:
             values = merged(values, read_document(file)[0])
         return cls.read(values, files, awaited=awaited)
+
+    def without(self, reasons: Mapping[str, str]) -> DataSet:
+        """Return the data set without some recordings: id → why it is left out."""
+        if not reasons:
+            return self
+        missing = {
+            id_: {name: row[name] for name in _KNOWN_OF_MISSING if name in row}
+            | {REASON: reasons[id_]}
+            for id_, row in self.recordings.items()
+            if id_ in reasons
+        }
+        rest = {id_: row for id_, row in self.recordings.items() if id_ not in reasons}
+        return DataSet(self.config, rest, self._own, self.lines, self._is_verified, missing)
+
+    def is_incomplete(self) -> bool:
+        """Tell whether recordings are left out of it."""
+        return bool(self.missing)
 
     @property
     def results(self) -> str:
@@ -513,7 +538,8 @@ class DataSet:
     def description(self, sha256: Callable[[str], str]) -> dict[str, Any]:
         """Return what a release says of itself: its config, and what is known of its recordings.
 
-        Local files go by name and SHA-256: where they were is not part of the data set.
+        Local files go by name and SHA-256: where they were is not part of the data set. A release
+        that lacks nothing is the same whether it might or not.
 
         Parameters
         ----------
@@ -521,7 +547,8 @@ class DataSet:
             Function of a local file's path → its SHA-256.
         """
         config = self.config.plain()
-        del config["results"], config["batches"]  # how it is built, not what
+        # How it is built, not what.
+        del config["results"], config["batches"], config["release"]["incomplete"]
         config["recordings"] = Path(config["recordings"]).name
         for place, file in files_of(self.config):
             *parents, last = place
@@ -541,7 +568,8 @@ class DataSet:
             for id_, row in self.recordings.items()
         }
         about = self.config.dataset.plain() if self.config.dataset else None
-        return {"config": config, "recordings": recordings, "dataset": about}
+        told = {"config": config, "recordings": recordings, "dataset": about}
+        return told | ({"missing": self.missing} if self.missing else {})
 
 
 def _without_folders(column: str, cell: str) -> str:

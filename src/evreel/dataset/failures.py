@@ -62,6 +62,9 @@ _GOES_ON = re.compile(r"\[\w{3} \w{3} .*\d{4}\]$|(?:Select|Execute) .*jobs?\b|Fi
 _MISSING = re.compile(r"(.*) \(missing ")
 _CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE")
 
+_LOCAL = re.compile(r"(?<![\w.:/<])/(?:[^\s:;,'\"/]+/)+")
+"""The folders of an absolute path, which others need not know; not those of an address."""
+
 _SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM"}
 """Signals that end a run, as people know them."""
 _CUT = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -137,7 +140,7 @@ def what_failed(snakemake_logs: Iterable[str | Path], signals: Sequence[Ended] =
         if not error or "on user request" in text:
             return f"The run was stopped early. To go on, {AGAIN}"
         return f"No job failed, but the run did:\n\n    {error}\n\nFix this, then {AGAIN}"
-    cut = [job for job in jobs if _is_cut(job, signals)] if signals or _on_request(text) else []
+    cut = _cut_off(jobs, signals, text)
     failed = [job for job in jobs if job not in cut]
     lines = [_count(len(failed))] if failed else []
     for job in failed:
@@ -149,6 +152,27 @@ def what_failed(snakemake_logs: Iterable[str | Path], signals: Sequence[Ended] =
     if not failed:
         return f"{lines[0]} To go on, {AGAIN}"
     return "\n".join([*lines, "", f"Fix these, then {AGAIN}"])
+
+
+def reasons(snakemake_logs: Iterable[str | Path], signals: Sequence[Ended] = ()) -> dict[str, str]:
+    """Return what failed in a run: a job's output → its rule, and its error without folders.
+
+    Jobs that were cut off with the run did not fail. Parameters are those of `what_failed`.
+    """
+    text = text_of_run(snakemake_logs)
+    jobs = failed_jobs(text)
+    cut = _cut_off(jobs, signals, text)
+    return {
+        output: _LOCAL.sub("", f"{job.rule}: {last_word(job)}")
+        for job in jobs
+        if job not in cut
+        for output in job.output.split(", ")
+    }
+
+
+def _cut_off(jobs: Iterable[Job], signals: Sequence[Ended], text: str) -> list[Job]:
+    is_ended = bool(signals) or _on_request(text)
+    return [job for job in jobs if is_ended and _is_cut(job, signals)]
 
 
 def _on_request(text: str) -> bool:

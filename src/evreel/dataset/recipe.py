@@ -62,9 +62,11 @@ def recipe_of(dataset: DataSet) -> Recipe:
         return f"{folder}/{main.name}:{function}"
 
     config = dataset.config.plain()
-    del config["results"]
+    del config["results"], config["release"]["incomplete"]
     config["recordings"] = TABLE
     config["release"]["data"] = "all"
+    if dataset.missing and config.get("samples"):
+        config["samples"]["counts"] = {}  # are those of all recordings
     for place, file in files_of(dataset.config):
         *parents, last = place
         node = config

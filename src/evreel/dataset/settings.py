@@ -817,6 +817,18 @@ class ReleaseSettings(PublishSettings, Named):
                 yield ("tolerate",), f"{name!r} is not the name of a check{more}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSection(ReleaseSettings):
+    """The data set as others get it, and whether it may lack recordings."""
+
+    incomplete: Literal["refuse", "allow"] = setting(
+        "refuse",
+        "allow: the release leaves out recordings of which a job failed in the last run, and says "
+        "which and why. refuse: there is no release until all its recordings are made.",
+        help="Whether recordings with missing files are left out, or stop the release.",
+    )
+
+
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
@@ -1000,7 +1012,17 @@ class Config(Settings):
     features: Mapping[str, FeatureSection] = required(
         "Precomputed representations, each under a name of its own.", keys=NAME
     )
-    release: ReleaseSettings = required("The data set as others get it.")
+    release: ReleaseSection = required("The data set as others get it.")
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        has_lists = self.samples is not None and self.samples.split.files is not None
+        if has_lists and (self.release.data, self.release.incomplete) == ("none", "allow"):
+            problem = (
+                "allow does not go with data: none and samples/split/files: without all "
+                "recordings, a recipe's lists name samples that nobody can make"
+            )
+            yield ("release", "incomplete"), problem
 
     @property
     def cutting(self) -> SamplesSection | None:

@@ -129,6 +129,7 @@ def build(
     recordings: Mapping[str, Mapping[str, str]] | None = None,
     dataset: Mapping[str, Any] | None = None,
     acquired: Mapping[str, str] | None = None,
+    missing: Mapping[str, Mapping[str, str]] | None = None,
     clean: Callable[[Path, str], bool] | None = None,
     judge: Callable[[Report], None] | None = None,
     withheld: Callable[[ListedFile], bool] | None = None,
@@ -171,6 +172,8 @@ def build(
     acquired
         Recording → ``sha256:…`` of the recording itself, which its events store must have been
         decoded from, where that is known.
+    missing
+        Recordings of the data set that are not in the plan, and why: for manifest and cards.
     clean
         Takes a file that is in place, and its kind in the plan; replaces it by a copy without what
         is to be left out, and returns whether it had any.
@@ -266,7 +269,9 @@ def build(
 
     planned = tuple(sorted(files, key=lambda file: file.path))
     own = [_written(folder, path, *what) for path, what in written.items()]
-    manifest = _sealed(folder, Manifest(name, version, licence, (*planned, *own), told))
+    missing = missing or {}
+    manifest = Manifest(name, version, licence, (*planned, *own), told, missing=missing)
+    manifest = _sealed(folder, manifest)
     findings: Sequence[Finding] = ()
     if judge is not None:
         report = check_release(
@@ -287,6 +292,7 @@ def build(
         config or {},
         findings,
         _samples(sources),
+        missing,
     )
     for kind, card in CARDS.items():
         for path, data in card(telling).items():

@@ -38,7 +38,7 @@ from evreel.release.identity import (
     words_stated,
     worth,
 )
-from evreel.release.manifest import PlanEntry
+from evreel.release.manifest import REASON, PlanEntry
 from evreel.release.search import places_of
 
 _RECORDINGS = (b"#!AER-DAT", b"% ", b"Event Stream", b"MATLAB ")
@@ -282,6 +282,17 @@ def described(
             for id_, row in recordings.items()
         }
     return told, rows, about
+
+
+def told_by_nobody(missing: Mapping[str, str]) -> dict[str, str]:
+    """Return what is known of a recording that is missing, with the step that failed alone.
+
+    Examples
+    --------
+    >>> told_by_nobody({"split": "test", "reason": "acquire: SourceError: ada.raw: is empty"})
+    {'split': 'test', 'reason': 'acquire'}
+    """
+    return {**missing, REASON: missing[REASON].partition(":")[0]}
 
 
 def _tells(column: str) -> bool:

@@ -21,10 +21,13 @@ from typing import Any, Literal
 from evreel import __version__
 from evreel.errors import ReleaseError
 from evreel.layout import BOXES_SUFFIX
+from evreel.text import counted, listed
 
 MANIFEST = "manifest.json"
 LAYOUT = "evreel-release"
 LAYOUT_VERSION = 3
+REASON = "reason"
+"""Key that says why a recording is missing."""
 PLAN_COLUMNS = ("path", "source", "kind", "id", "split")
 
 Algorithm = Literal["md5", "sha256"]
@@ -132,6 +135,9 @@ class Manifest:
         What is known of each recording, id → column → text.
     evreel_version
         Version of evreel that built it.
+    missing
+        Recordings of the data set that it lacks, id → what is known of each: its ``split``, its
+        ``group`` if it has one, and the ``reason``.
     """
 
     name: str
@@ -140,6 +146,33 @@ class Manifest:
     files: tuple[ListedFile, ...]
     recordings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     evreel_version: str = __version__
+    missing: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def lacks(self) -> str:
+        """Which recordings it lacks, in words; empty if it is complete."""
+        return lacking(self.missing, len(self.missing) + len(self._ids))
+
+    @property
+    def _ids(self) -> set[str]:
+        return {*self.recordings, *(file.id for file in self.files if file.id)}
+
+
+_MOST_NAMED = 3
+
+
+def lacking(missing: Iterable[str], n: int) -> str:
+    """Return which of n recordings are missing, in words; empty if none.
+
+    Examples
+    --------
+    >>> lacking(["b", "a"], 5), lacking([], 5)
+    ("2 of 5 recordings: 'a', 'b'", '')
+    """
+    names = [repr(id_) for id_ in sorted(missing)]
+    return f"{len(names):,} of {counted(n, 'recording')}: {listed(names, _MOST_NAMED)}" * bool(
+        names
+    )
 
 
 class PathsTaken:
@@ -339,15 +372,18 @@ def manifest_bytes(manifest: Manifest) -> bytes:
         "name": manifest.name,
         "version": manifest.version,
         "licence": manifest.licence,
-        "recordings": {
-            id_: dict(sorted(row.items())) for id_, row in sorted(manifest.recordings.items())
-        },
+        "recordings": _by_id(manifest.recordings),
+        **({"missing": _by_id(manifest.missing)} if manifest.missing else {}),
         "files": [
             {key: fact for key, fact in asdict(file).items() if fact or key != "withheld"}
             for file in sorted(manifest.files, key=lambda file: file.path)
         ],
     }
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _by_id(rows: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    return {id_: dict(sorted(row.items())) for id_, row in sorted(rows.items())}
 
 
 def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
@@ -378,12 +414,17 @@ def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
         if not isinstance(value.get(name), str):
             raise ReleaseError(f"{name} is {value.get(name)!r}; text is expected")
         texts[name] = value[name]
-    recordings = value.get("recordings")
-    if not isinstance(recordings, dict) or not all(
-        isinstance(row, dict) and all(isinstance(cell, str) for cell in row.values())
-        for row in recordings.values()
+    known: dict[str, dict[str, dict[str, str]]] = {}
+    for name, rows in (
+        ("recordings", value.get("recordings")),
+        ("missing", value.get("missing", {})),
     ):
-        raise ReleaseError("recordings is not a map id → column → text")
+        if not isinstance(rows, dict) or not all(
+            isinstance(row, dict) and all(isinstance(cell, str) for cell in row.values())
+            for row in rows.values()
+        ):
+            raise ReleaseError(f"{name} is not a map id → column → text")
+        known[name] = rows
     if not isinstance(value.get("files"), list):
         raise ReleaseError("files is not a list")
     taken = PathsTaken((MANIFEST, *SUMS.values()))
@@ -395,7 +436,9 @@ def parse_manifest(data: bytes) -> tuple[Manifest, list[str]]:
             problems.append(f"entry {number}, {shown!r}: {problem}")
         else:
             files.append(ListedFile(**entry))
-    return Manifest(files=tuple(files), recordings=recordings, **texts), problems
+    return Manifest(
+        files=tuple(files), **texts, recordings=known["recordings"], missing=known["missing"]
+    ), problems
 
 
 def is_release(folder: Path) -> bool:

@@ -30,7 +30,11 @@ class Unassigned(NamedTuple):
         return f"{self.recording}/{self.sample}"
 
 
-def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> list[str]:
+def by_lists(
+    samples: Sequence[Unassigned],
+    lists: Mapping[str, str | Path],
+    unknown: list[str] | None = None,
+) -> list[str]:
     """Return the split of each sample according to published lists.
 
     Parameters
@@ -41,6 +45,8 @@ def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> 
         Split → list. A line is ``recording/sample``; or the id or file name of a recording, for
         all its samples; or the id of a sample alone, if no recording and no other sample has
         it. Endings such as ``.aedat`` are optional.
+    unknown
+        Takes the names that stand for nothing, which are no error then.
 
     Raises
     ------
@@ -57,6 +63,11 @@ def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> 
             place = f"line {line}"
             try:
                 rows = names.rows_of(name)
+            except _UnknownNameError as error:
+                if unknown is None:
+                    raise AnnotationError(error.problem, path=path, place=place) from error
+                unknown.append(name)
+                continue
             except AnnotationError as error:
                 raise AnnotationError(
                     error.problem, path=path, place=place, hint=error.hint
@@ -78,6 +89,10 @@ def by_lists(samples: Sequence[Unassigned], lists: Mapping[str, str | Path]) -> 
                 hint="Add it to one, or give its recording a split of its own.",
             )
     return [split for split, _ in found]
+
+
+class _UnknownNameError(AnnotationError):
+    """A name in a list stands for nothing."""
 
 
 class _Names:
@@ -122,7 +137,7 @@ class _Names:
                 return of_recording or list(others)
         known = [*self._of_place, *self._of_recording, *self._of_sample]
         guess = did_you_mean(name, known)
-        raise AnnotationError(
+        raise _UnknownNameError(
             f"{name!r} is not a recording or a sample" + (f"; {guess}" if guess else "")
         )
 
@@ -225,7 +240,9 @@ def check_names(splits: Iterable[str]) -> None:
             raise UsageError(f"{split!r} is not a split; splits are {', '.join(SPLITS)}")
 
 
-def check_counts(splits: Iterable[str], counts: Mapping[str, int]) -> None:
+def check_counts(
+    splits: Iterable[str], counts: Mapping[str, int], *, at_most: bool = False
+) -> None:
     """Raise if splits do not have as many samples as published.
 
     Parameters
@@ -234,6 +251,8 @@ def check_counts(splits: Iterable[str], counts: Mapping[str, int]) -> None:
         The split of each sample.
     counts
         Split → how many it must have; others may have any number.
+    at_most
+        Whether it may have fewer.
 
     Raises
     ------
@@ -245,7 +264,10 @@ def check_counts(splits: Iterable[str], counts: Mapping[str, int]) -> None:
     check_names(counts)
     found = Counter(splits)
     wrong = {
-        split: counts[split] for split in SPLITS if found[split] != counts.get(split, found[split])
+        split: counts[split]
+        for split in SPLITS
+        if found[split] != counts.get(split, found[split])
+        and not (at_most and found[split] < counts[split])
     }
     if wrong:
         got = ", ".join(f"{found[split]} in {split}" for split in wrong)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from evreel.dataset.memory import Memory
 from evreel.dataset.settings import ReleaseSettings
@@ -20,6 +20,7 @@ from evreel.text import counted, listed, size_text
 if TYPE_CHECKING:
     from evreel.checks.finding import Finding, Report
     from evreel.release.identity import Word
+    from evreel.release.manifest import PlanEntry
 
 _MOST_NAMED = 3
 """Recordings that are named in a warning."""
@@ -35,6 +36,9 @@ def release(
     dataset: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     acquired: Mapping[str, str | Path] | None = None,
+    missing: Mapping[str, Mapping[str, str]] | None = None,
+    incomplete: Literal["refuse", "allow"] = "refuse",
+    batches: Sequence[str | Path] = (),
     memory: str | Path | None = None,
     stamp: str | Path | None = None,
     threads: int = 1,
@@ -63,6 +67,14 @@ def release(
     acquired
         Recording → its file, which is read once more: its events store must be decoded from it.
         One that is gone, to save space, is not compared.
+    missing
+        Recordings of the data set that the plan leaves out: id → their ``split``, their ``group``
+        if they have one, and the ``reason``. The manifest has it.
+    incomplete
+        What comes of recordings of which a file is not there: ``allow`` leaves them out, too.
+    batches
+        Manifests of the batches that made files of the plan: no recording of it may have failed
+        there.
     memory
         Where the sums of files are kept that have no record: one that did not change is not read
         again. None keeps nothing.
@@ -75,10 +87,11 @@ def release(
     Raises
     ------
     ReleaseError
-        If the plan is not valid, one of its files is missing, or a check finds an error.
+        If the plan is not valid, one of its files is missing, nothing is left of it, or a check
+        finds an error.
     """
     from evreel.publish.build import Links, build, check_replaceable, made_ready_otherwise
-    from evreel.release.anonymous import clean_in_place, described, words_to_find
+    from evreel.release.anonymous import clean_in_place, described, told_by_nobody, words_to_find
     from evreel.release.manifest import MANIFEST, read_plan
     from evreel.release.recipe import is_data, told_as_recipe, withhold
 
@@ -88,7 +101,10 @@ def release(
         text = _licence_text(settings.licence_file)
     if config is not None:
         _warn_of_unstated(dataset or {}, settings.licence)
-    entries = read_plan(plan)
+    planned = read_plan(plan)
+    _check_made(batches, {entry.id for entry in planned if entry.id})
+    entries, missing = _there(planned, recordings or {}, missing or {}, incomplete)
+    recordings = recordings and {id_: recordings[id_] for id_ in recordings if id_ not in missing}
     check_replaceable(folder)
     if stamp is None:  # a workflow makes files ready as its release asks for
         stay = made_ready_otherwise(entries, settings.compression, settings.gzip_level)
@@ -124,6 +140,7 @@ def release(
         config, recordings, dataset = described(
             config, recordings, dataset, settings.anonymous_keep
         )
+        missing = {id_: told_by_nobody(row) for id_, row in missing.items()}
     if settings.data == "none":
         dataset = told_as_recipe(dataset, folder.name)
 
@@ -153,6 +170,7 @@ def release(
                 dataset=dataset,
                 config=config,
                 acquired=sums,
+                missing=missing,
                 clean=None if words is None else clean,
                 judge=judge,
                 withheld=is_data if settings.data == "none" else None,
@@ -172,7 +190,68 @@ def release(
             written.write_text(f"{digest}  {folder.name}/{MANIFEST}\n", encoding="utf-8")
     here = [file for file in made.files if not file.withheld]
     size = sum(file.size for file in here)
-    LOG.info("%s: %d files, %s", folder.name, len(here), size_text(size))
+    lacks = f"; lacks {made.lacks}" if made.lacks else ""
+    LOG.info("%s: %d files, %s%s", folder.name, len(here), size_text(size), lacks)
+
+
+def _there(
+    entries: Sequence[PlanEntry],
+    recordings: Mapping[str, Mapping[str, str]],
+    missing: Mapping[str, Mapping[str, str]],
+    incomplete: str,
+) -> tuple[list[PlanEntry], dict[str, Mapping[str, str]]]:
+    """Return the files of a plan without those of recordings that are missing, and all of these.
+
+    Raises
+    ------
+    ReleaseError
+        If a recording lacks a file and none may be missing, or if no recording is left.
+    """
+    from evreel.release.manifest import REASON, lacking
+
+    gone: dict[str, PlanEntry] = {}
+    for entry in entries:
+        if entry.id and not entry.source.exists():
+            gone.setdefault(entry.id, entry)
+    ids = {entry.id for entry in entries if entry.id}
+    if gone and (incomplete != "allow" or gone.keys() == ids):
+        id_, first = next(iter(gone.items()))
+        raise ReleaseError(
+            f"files are not there, of {lacking(gone, len(ids))}; the first of {id_!r}: "
+            f"{str(first.source)!r}",
+            place=first.place,
+            hint="A relative path starts at the working directory. Make them"
+            + (
+                "." if gone.keys() == ids else ", or leave out these recordings: incomplete: allow."
+            ),
+        )
+    for id_, entry in gone.items():
+        LOG.warning("%r is left out: %s is not there", id_, entry.source)
+    found = {
+        id_: {
+            "split": entry.split,
+            **{key: cell for key, cell in recordings.get(id_, {}).items() if key == "group"},
+            REASON: f"{entry.path} is not there",
+        }
+        for id_, entry in gone.items()
+    }
+    return [entry for entry in entries if entry.id not in gone], {**missing, **found}
+
+
+def _check_made(batches: Iterable[str | Path], ids: Collection[str]) -> None:
+    """Raise `ReleaseError` if a recording failed in a batch; files of an earlier run may be there."""
+    from evreel.dataset.ledger import Manifest
+    from evreel.release.manifest import lacking
+
+    failed: dict[str, tuple[str, str]] = {}
+    for path in batches:
+        failed |= {id_: why for id_, why in Manifest.read(path).failed.items() if id_ in ids}
+    if failed:
+        id_, (step, what) = next(iter(failed.items()))
+        raise ReleaseError(
+            f"jobs failed, of {lacking(failed, len(ids))}; {step} of {id_!r}: {what}",
+            hint="Mend these, or leave them out: release/incomplete: allow. Then run it again.",
+        )
 
 
 def _refuse(found: Iterable[Finding], settings: ReleaseSettings, folder: Path) -> None:

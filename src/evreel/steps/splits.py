@@ -10,6 +10,10 @@ from evreel.dataset.settings import SplitsSettings
 from evreel.errors import UsageError, did_you_mean
 from evreel.outputs import atomic
 from evreel.steps.common import LOG, Steady, local_file
+from evreel.text import listed
+
+_MOST_NAMED = 3
+"""Names that are told in a warning."""
 
 
 def splits(
@@ -21,6 +25,7 @@ def splits(
     file_names: Mapping[str, str] | None = None,
     lists: Mapping[str, str] | None = None,
     lists_sha256: Mapping[str, str] | None = None,
+    incomplete: bool = False,
 ) -> dict[str, int]:
     """Give each sample of a data set its split, and write the table of all samples.
 
@@ -42,6 +47,9 @@ def splits(
         archive's path, ``!`` and the name of a member.
     lists_sha256
         Split → 64 hexadecimal digits of the list that the workflow saw: another one is not read.
+    incomplete
+        Whether recordings of the data set are left out. Then lists may name what is not among the
+        samples, and a split may have fewer than the published number; the log says how many.
 
     Returns
     -------
@@ -96,7 +104,14 @@ def splits(
                 for split, source in lists.items()
             }
             steady = Steady(local, lists_sha256)
-            drawn = by_lists(open_rows, local)
+            unknown: list[str] | None = [] if incomplete else None
+            drawn = by_lists(open_rows, local, unknown)
+            if unknown:
+                LOG.warning(
+                    "names in lists that are of no sample, as recordings are left out: %d: %s",
+                    len(unknown),
+                    listed(unknown, _MOST_NAMED),
+                )
             steady.check()
         elif open_rows and seed is not None and shares:
             drawn = by_seed(open_rows, seed, shares.plain())
@@ -119,7 +134,7 @@ def splits(
             )
             for recording, samples, k in found
         ]
-        check_counts([row.split for row in rows], settings.counts.plain())
+        check_counts([row.split for row in rows], settings.counts.plain(), at_most=incomplete)
         write_samples_table(scratch, rows)
     numbers = Counter(row.split for row in rows)
     LOG.info("%s: %s", Path(output).name, ", ".join(f"{n} in {s}" for s, n in numbers.items()))

@@ -107,6 +107,8 @@ def _header(told: Told) -> Iterator[Markup]:
         tag("h1", name(about.get("title") or told.name), " ", tag("small", told.version)),
         tag("p", _summary(told), class_="summary"),
     ]
+    if told.missing:
+        text.append(tag("p", f"Incomplete: it lacks {told.lacks}.", class_="doubt"))
     if about.get("description"):
         text += _paragraphs(about["description"])
     people = [_person(who) for key in ("creators", "organizations") for who in about.get(key) or ()]
