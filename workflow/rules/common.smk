@@ -17,6 +17,7 @@ from evreel.dataset.failures import what_failed, what_was_warned
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.job_records import mark_failed, recorded_params
 from evreel.dataset.memory import Memory
+from evreel.dataset.needs import mem_mb, runtime_min
 from evreel.dataset.notes import ACQUIRED, Notes, is_archive_of
 from evreel.dataset.outdated import forget_outdated, forget_release
 from evreel.dataset.plan import (
@@ -45,7 +46,7 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
-from evreel.dataset.sizes import source_sizes
+from evreel.dataset.sizes import Sizes, source_sizes
 from evreel.dataset.stated import (
     keep_acquired,
     restore_links,
@@ -295,6 +296,33 @@ def limits(kind, place):
     """Return parameters as `settings` does, of which no change runs a job again."""
     values = settings(kind, place)
     return {name: without_rerun(value) for name, value in values.items()}
+
+
+def needs(rule, times=1):
+    """Return the resources that a rule's job asks a cluster for; they limit nothing on one machine.
+
+    `times` is how often the job does what others do once.
+    """
+
+    def memory(wildcards, attempt):
+        return mem_mb(rule, source_bytes(wildcards), attempt)
+
+    def minutes(wildcards, attempt):
+        return runtime_min(rule, source_bytes(wildcards), attempt, times)
+
+    return {"mem_mb": memory, "runtime": minutes}
+
+
+SIZES = Sizes(DATASET)
+
+
+def source_bytes(wildcards):
+    """Return the size of what a job works on: a recording, an archive, or all of them; 0 if unknown."""
+    if "archive" in wildcards.keys():
+        return SIZES.of_archive(wildcards.archive)
+    if "id" in wildcards.keys():
+        return SIZES.of_recording(wildcards.id)
+    return SIZES.of_all()
 
 
 def to_verify(name, kind=str):

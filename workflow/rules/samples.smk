@@ -11,6 +11,8 @@ rule cut:
         "<benchmarks>/cut/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("cut"),
     params:
         **settings(CutSettings, "samples"),
         intervals=of_recording(DATASET.intervals),
@@ -39,6 +41,8 @@ rule splits:
         "<benchmarks>/splits.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("splits"),
     params:
         **settings(SplitsSettings, "samples"),
         ids=every_cut("{id}"),
@@ -67,6 +71,8 @@ rule samples:
         "<benchmarks>/samples/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("samples"),
     params:
         labels=of_dataset(DataSet.labels),
         revision=revision("samples"),

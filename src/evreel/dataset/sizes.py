@@ -2,29 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
+from evreel.errors import SourceError
+from evreel.folders import is_folder, state_of
 
 
 def source_sizes(dataset: DataSet) -> Iterator[tuple[str, int]]:
     """Yield each recording and archive with its size in bytes.
 
-    It is that of the file if it is there, else the stated one, else 0.
+    It is that of the file, or of all files of a folder, if it is there, else what is stated, else 0.
     """
-    wanted = [
-        (id_, dataset.recording_file(id_), dataset.acquired(id_)) for id_ in dataset.recordings
-    ]
-    wanted += [
-        (name, f"{dataset.results}/archives/{name}", dataset.acquired_archive(name))
-        for name in dataset.archives
-    ]
-    for about, path, row in wanted:
-        source = read_source(row["source"])
-        there = path if source.members or source.path is None else source.path
-        try:
-            yield about, Path(there).stat().st_size
-        except OSError:
-            yield about, row.get("size_bytes") or 0
+    for id_ in dataset.recordings:
+        yield id_, recording_size(dataset, id_)
+    for name in dataset.archives:
+        yield name, archive_size(dataset, name)
+
+
+def recording_size(dataset: DataSet, id_: str) -> int:
+    """Return the size of a recording, as `source_sizes` does."""
+    return _size(dataset.recording_file(id_), dataset.acquired(id_))
+
+
+def archive_size(dataset: DataSet, name: str) -> int:
+    """Return the size of an archive, as `source_sizes` does."""
+    return _size(f"{dataset.results}/archives/{name}", dataset.acquired_archive(name))
+
+
+@dataclass
+class Sizes:
+    """How much is read to make something, asked for again and again; 0 where it is not known.
+
+    Parameters
+    ----------
+    dataset
+        It has the recordings.
+    """
+
+    dataset: DataSet
+    _known: dict[str, int] = field(default_factory=dict)
+
+    def of_recording(self, id_: str) -> int:
+        """Return the size of a recording; as long as a member is not there, of its archive."""
+        if size := self._known.get(id_) or recording_size(self.dataset, id_):
+            self._known[id_] = size
+            return size
+        row = self.dataset.row(id_)
+        if not read_source(row["source"]).members:
+            return 0
+        return self.of_archive(self.dataset.archive_of(row))
+
+    def of_archive(self, name: str) -> int:
+        """Return the size of an archive."""
+        return archive_size(self.dataset, name)
+
+    def of_all(self) -> int:
+        """Return the size of all recordings and archives."""
+        return sum(size for _, size in source_sizes(self.dataset))
+
+
+def _size(path: str, row: Mapping[str, Any]) -> int:
+    source = read_source(row["source"])
+    there = Path(path) if source.members or source.path is None else source.path
+    try:
+        return state_of(there)[0] if is_folder(there) else there.stat().st_size
+    except (OSError, SourceError):
+        return row.get("size_bytes") or 0
