@@ -7,7 +7,8 @@ import re
 import pytest
 import yaml
 
-from evreel.dataset.needs import NEEDS, UNKNOWN_BYTES, mem_mb, runtime_min
+from evreel.dataset.needs import NEEDS, UNKNOWN_BYTES, check_arrays, mem_mb, runtime_min
+from evreel.errors import UsageError
 from support import ROOT
 
 RULES = re.findall(
@@ -47,6 +48,12 @@ def test_needs__of_an_unknown_size_are_those_of_a_large_recording():
 def test_runtime__of_features_counts_each_of_them():
     one, ten = (runtime_min("features", 100e9, times=n) for n in (1, 10))
     assert ten - 10 == 10 * (one - 10)
+
+
+def test_check_arrays__refuses_what_the_executor_would_wait_for_for_ever():
+    check_arrays(n_jobs=200, at_a_time=200)
+    with pytest.raises(UsageError, match=r"201 jobs .* 200 at a time.* --jobs 201 "):
+        check_arrays(n_jobs=201, at_a_time=200)
 
 
 def test_slurm_profile__sets_what_the_default_profile_sets():

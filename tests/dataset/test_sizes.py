@@ -23,6 +23,19 @@ def test_source_sizes__are_of_the_files_that_are_there_else_as_stated(tmp_path, 
     assert sizes == {"here": 5, "far": 77, "unknown": 0}
 
 
+def test_largest__is_not_known_where_one_is_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    far = "https://example.org/far.raw"
+    rows = [("id", "source", "md5", "split", "size_bytes")]
+    rows += [
+        (name, f"{far}/{name}", "0" * 32, "train", size) for name, size in (("a", "5"), ("b", "7"))
+    ]
+    write_table(tmp_path, rows)
+    assert Sizes(DataSet(*read_config(CONFIG))).largest == 7
+    write_table(tmp_path, [*rows, ("c", f"{far}/c", "0" * 32, "train", "")])
+    assert Sizes(DataSet(*read_config(CONFIG))).largest == 0
+
+
 def test_source_sizes__of_a_folder_count_its_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, size in (("a.bin", 3), ("inner/b.bin", 4)):

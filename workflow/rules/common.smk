@@ -17,7 +17,7 @@ from evreel.dataset.failures import what_failed, what_was_warned
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.job_records import mark_failed, recorded_params
 from evreel.dataset.memory import Memory
-from evreel.dataset.needs import mem_mb, runtime_min
+from evreel.dataset.needs import check_arrays, mem_mb, runtime_min
 from evreel.dataset.notes import ACQUIRED, Notes, is_archive_of
 from evreel.dataset.outdated import forget_outdated, forget_release
 from evreel.dataset.plan import (
@@ -162,6 +162,9 @@ def start():
     try:
         results = Path(DATASET.results)
         logs = results / "logs", results / "benchmarks"
+        if is_in_arrays():
+            limits = workflow.resource_settings.nodes, rate_limit()
+            check_arrays(len(planned_jobs()), min(filter(None, limits)))
         os.environ[RUN] = start_run(results, *logs)
         MEMORY.save()
     except EvreelError as error:
@@ -320,9 +323,22 @@ def source_bytes(wildcards):
     """Return the size of what a job works on: a recording, an archive, or all of them; 0 if unknown."""
     if "archive" in wildcards.keys():
         return SIZES.of_archive(wildcards.archive)
-    if "id" in wildcards.keys():
+    if "id" in wildcards.keys() and not is_in_arrays():
         return SIZES.of_recording(wildcards.id)
+    if "id" in wildcards.keys():
+        return SIZES.largest
     return SIZES.of_all()
+
+
+def is_in_arrays():
+    """Tell whether jobs are submitted as arrays, of which each asks for what the first one needs."""
+    return bool(getattr(workflow.executor_settings, "array_jobs", None))
+
+
+def rate_limit():
+    """Return how many jobs Snakemake submits at once, None for any number."""
+    rate = workflow.scheduling_settings.max_jobs_per_timespan
+    return rate and rate.max_jobs
 
 
 def to_verify(name, kind=str):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from evreel.errors import UsageError
+
 START_MIN = 10.0
 """Of each job, whatever its size, minutes: to start, to read the workflow, to compile a kernel."""
 UNKNOWN_BYTES = 10_000_000_000
@@ -100,6 +102,32 @@ def runtime_min(rule: str, n_bytes: float, attempt: int = 1, times: int = 1) -> 
     """
     minutes = START_MIN + NEEDS[rule].min_per_gb * _gb(n_bytes) * times
     return round(minutes * 2.0 ** (attempt - 1))
+
+
+def check_arrays(n_jobs: int, at_a_time: int) -> None:
+    """Raise if array jobs could make a run wait for ever.
+
+    The executor puts off jobs of an array until all that are ready were handed to it, and forgets
+    them where Snakemake hands over no more at a time.
+
+    Parameters
+    ----------
+    n_jobs
+        How many jobs the run has.
+    at_a_time
+        How many Snakemake hands over at most.
+
+    Raises
+    ------
+    UsageError
+        If not all of them could be handed over at once.
+    """
+    if at_a_time < n_jobs:
+        raise UsageError(
+            f"slurm-array-jobs: this run has {n_jobs:,} jobs and may submit {at_a_time:,} at a "
+            "time; the executor would forget some, and wait for ever",
+            hint=f"Add --jobs {n_jobs} --max-jobs-per-timespan {n_jobs}/1s, or leave arrays out.",
+        )
 
 
 def _gb(n_bytes: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from evreel.folders import is_folder, state_of
 def source_sizes(dataset: DataSet) -> Iterator[tuple[str, int]]:
     """Yield each recording and archive with its size in bytes.
 
-    It is that of the file, or of all files of a folder, if it is there, else what is stated, else 0.
+    It is that of the file, or of all files of a folder, if it is there, else the stated one or 0.
     """
     for id_ in dataset.recordings:
         yield id_, recording_size(dataset, id_)
@@ -60,6 +61,12 @@ class Sizes:
     def of_archive(self, name: str) -> int:
         """Return the size of an archive."""
         return archive_size(self.dataset, name)
+
+    @functools.cached_property
+    def largest(self) -> int:
+        """The size of the largest recording or archive, as it is known at first."""
+        sizes = [size for _, size in source_sizes(self.dataset)]
+        return 0 if 0 in sizes else max(sizes)
 
     def of_all(self) -> int:
         """Return the size of all recordings and archives."""
