@@ -289,7 +289,6 @@ elif "EVREEL_TEST_FAULTS" in os.environ:
 
 SITE = (
     "--slurm-status-command=squeue",
-    "--slurm-no-account",
     "--slurm-no-requeue",
     "--slurm-init-seconds-before-status-checks=1",
 )

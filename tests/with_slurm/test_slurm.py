@@ -138,9 +138,8 @@ def test_run__that_is_interrupted_cancels_its_jobs_and_goes_on_later(faulty, run
     status, said = ended(run)
     assert status == 1
     assert "The run was interrupted (Ctrl-C)" in said
-    assert {job["state"] for job in runs.slurm.jobs()} <= {
-        *("COMPLETED", "FAILED", "NODE_FAIL", "CANCELLED")
-    }
+    ends = {"COMPLETED", "FAILED", "NODE_FAIL", "CANCELLED"}
+    wait_until(lambda: {job["state"] for job in runs.slurm.jobs()} <= ends)
     assert data_of(folder) == before
     status, said = runs.run(folder, *targets)
     assert status == 0, said
