@@ -334,7 +334,7 @@ class Runs:
         return ended(self.start(folder, *arguments, faults=faults))
 
 
-def ended(process: subprocess.Popen, seconds: float = 300) -> tuple[int, str]:
+def ended(process: subprocess.Popen, seconds: float = 900) -> tuple[int, str]:
     """Return a run's status and what it says, once it has ended."""
     try:
         said, _ = process.communicate(timeout=seconds)
