@@ -278,7 +278,7 @@ elif "EVREEL_TEST_FAULTS" in os.environ:
             time.sleep(5)  # until Slurm has looked
             return
         Path(f"{place}.held").write_text(os.environ.get("EVREEL_RUN", ""))
-        time.sleep(120)
+        time.sleep(600)
 
     def faulty_replace(path, final, replace=outputs._replace):
         fault_before(final)
@@ -287,6 +287,7 @@ elif "EVREEL_TEST_FAULTS" in os.environ:
     outputs._replace = faulty_replace
 """
 
+PROFILE = ROOT / "profiles" / "slurm"
 SITE = (
     "--slurm-status-command=squeue",
     "--slurm-no-requeue",
@@ -310,15 +311,17 @@ class Runs:
         self.slurm = slurm
         self._customs = customs
 
-    def start(self, folder: Path, *arguments: str, faults: Path | None = None) -> subprocess.Popen:
-        """Start Snakemake by the profile on the data set in a folder."""
+    def start(
+        self, folder: Path, *arguments: str, faults: Path | None = None, profile: Path = PROFILE
+    ) -> subprocess.Popen:
+        """Start Snakemake by a profile on the data set in a folder."""
         path = os.pathsep.join(
             filter(None, [str(self._customs), str(ROOT / "src"), os.environ.get("PYTHONPATH")])
         )
         at_faults = {} if faults is None else {"EVREEL_TEST_FAULTS": str(faults)}
         command = [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-            *("--workflow-profile", str(ROOT / "profiles" / "slurm"), *SITE, *arguments),
+            *("--workflow-profile", str(profile), *SITE, *arguments),
         ]
         return subprocess.Popen(
             command,
@@ -329,9 +332,9 @@ class Runs:
             text=True,
         )
 
-    def run(self, folder: Path, *arguments: str, faults: Path | None = None) -> tuple[int, str]:
-        """Run it to its end; return its status and what it says."""
-        return ended(self.start(folder, *arguments, faults=faults))
+    def run(self, folder: Path, *arguments: str, **options: Path) -> tuple[int, str]:
+        """Run it to its end, as `start` does; return its status and what it says."""
+        return ended(self.start(folder, *arguments, **options))
 
 
 def ended(process: subprocess.Popen, seconds: float = 900) -> tuple[int, str]:

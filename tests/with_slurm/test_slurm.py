@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import signal
 import time
@@ -154,6 +155,20 @@ def test_array__runs_the_jobs_of_a_rule_in_one_submission(faulty, runs):
     assert status == 0, said[-3000:]
     arrays = [job for job in runs.slurm.jobs() if "_" in job["id"]]
     assert [(job["state"], job["memory"]) for job in arrays] == [("COMPLETED", "1001M")] * 2
+
+
+def test_profile__takes_each_choice_that_a_comment_offers(runs, tmp_path):
+    profile = (ROOT / "profiles" / "slurm" / "config.yaml").read_text(encoding="utf-8")
+    offered = r"(?m)^( *)# (?= *[a-z_-]+:(?: |$))(?!snakemake )"
+    (tmp_path / "config.yaml").write_text(re.sub(offered, r"\1", profile), encoding="utf-8")
+    for name in ("config.yaml", "demo"):
+        (tmp_path / "set" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "set" / name).symlink_to(ROOT / name)
+    status, said = runs.run(tmp_path / "set", "-n", profile=tmp_path)
+    assert status == 0, said[-3000:]
+    assert "mem_mb=16000" in said
+    for choice in ("slurm_account=project", "slurm_partition=big", "qos=normal", "--exclude=node7"):
+        assert choice in said
 
 
 def test_demo__on_the_cluster_is_the_release_of_one_machine_and_then_is_done(
