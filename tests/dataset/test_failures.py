@@ -240,6 +240,15 @@ def test_job_of_a_cluster__is_told_by_the_clusters_log(said, tmp_path):
     assert "    slurmstepd: error: Detected 1 oom_kill event" in said(rule, "5 events\n")
 
 
+def test_job_of_an_array__is_told_by_its_log_where_slurm_put_it(said, tmp_path):
+    (tmp_path / "rule_events").mkdir()
+    (tmp_path / "rule_events" / "7_2.log").write_text(
+        "slurmstepd: error: Exceeded job memory limit"
+    )
+    rule = RULE.replace("{log} (", f"{{log}}, {tmp_path}/rule_events/one/7_2.log (")
+    assert "    slurmstepd: error: Exceeded job memory limit\n" in said(rule, "5 events\n")
+
+
 def test_job_that_snakemake_refuses__is_told_with_what_it_says(said):
     text = said(
         """localrule acquire:

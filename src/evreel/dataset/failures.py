@@ -122,7 +122,13 @@ class Job:
         """Its log files; a name may have a comma in it."""
         if not self.log or Path(self.log).is_file():
             return [self.log] if self.log else []
-        return self.log.split(", ")
+        return [_found(log) for log in self.log.split(", ")]
+
+
+def _found(log: str) -> str:
+    """Return where a log is: those of array jobs of Slurm are a folder above the stated one."""
+    above = Path(log).parent.parent / Path(log).name
+    return str(above) if not Path(log).exists() and above.is_file() else log
 
 
 def what_failed(snakemake_logs: Iterable[str | Path], signals: Sequence[Ended] = ()) -> str:
