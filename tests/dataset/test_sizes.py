@@ -57,10 +57,12 @@ def test_sizes__of_a_member_are_those_of_its_archive_until_it_is_there(tmp_path,
     ]
     write_table(tmp_path, rows)
     dataset = DataSet(*read_config(CONFIG))
-    sizes = Sizes(dataset)
+    sizes, fixed = Sizes(dataset), Sizes(dataset, fixed=True)
+    assert fixed.of_recording("one") == fixed.of_all() == 99
     assert sizes.of_recording("one") == sizes.of_all() == 99
     member = tmp_path / dataset.recording_file("one")
     member.parent.mkdir(parents=True)
     member.write_bytes(b"12345")
     assert sizes.of_recording("one") == 5
     assert sizes.of_all() == 99 + 5
+    assert fixed.of_recording("one") == fixed.of_all() == 99, "nothing is acquired in a dry run"

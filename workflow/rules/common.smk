@@ -164,7 +164,8 @@ def start():
         logs = results / "logs", results / "benchmarks"
         if is_in_arrays():
             limits = workflow.resource_settings.nodes, rate_limit()
-            check_arrays(len(planned_jobs()), min(filter(None, limits)))
+            at_a_time = min(filter(None, limits), default=sys.maxsize)
+            check_arrays(len(planned_jobs()), at_a_time)
         os.environ[RUN] = start_run(results, *logs)
         MEMORY.save()
     except EvreelError as error:
@@ -316,7 +317,7 @@ def needs(rule, times=1):
     return {"mem_mb": memory, "runtime": minutes}
 
 
-SIZES = Sizes(DATASET)
+SIZES = Sizes(DATASET, fixed=IS_DRY)
 
 
 def source_bytes(wildcards):

@@ -43,34 +43,43 @@ class Sizes:
     ----------
     dataset
         It has the recordings.
+    fixed
+        Nothing is acquired meanwhile, as in a dry run: what is not known is looked for once.
     """
 
     dataset: DataSet
+    fixed: bool = False
     _known: dict[str, int] = field(default_factory=dict)
 
     def of_recording(self, id_: str) -> int:
         """Return the size of a recording; as long as a member is not there, of its archive."""
-        if size := self._known.get(id_) or recording_size(self.dataset, id_):
+        if id_ not in self._known:
+            size = recording_size(self.dataset, id_)
+            is_there = bool(size)
+            row = self.dataset.row(id_)
+            if not size and read_source(row["source"]).members:
+                size = self.of_archive(self.dataset.archive_of(row))
+            if not (is_there or self.fixed):
+                return size
             self._known[id_] = size
-            return size
-        row = self.dataset.row(id_)
-        if not read_source(row["source"]).members:
-            return 0
-        return self.of_archive(self.dataset.archive_of(row))
+        return self._known[id_]
 
     def of_archive(self, name: str) -> int:
         """Return the size of an archive."""
         return archive_size(self.dataset, name)
 
-    @functools.cached_property
-    def largest(self) -> int:
-        """The size of the largest recording or archive, as it is known at first."""
-        sizes = [size for _, size in source_sizes(self.dataset)]
-        return 0 if 0 in sizes else max(sizes)
-
     def of_all(self) -> int:
         """Return the size of all recordings and archives."""
-        return sum(size for _, size in source_sizes(self.dataset))
+        return sum(self._all) if self.fixed else sum(size for _, size in source_sizes(self.dataset))
+
+    @property
+    def largest(self) -> int:
+        """The size of the largest recording or archive, as it is known at first."""
+        return 0 if 0 in self._all else max(self._all)
+
+    @functools.cached_property
+    def _all(self) -> list[int]:
+        return [size for _, size in source_sizes(self.dataset)]
 
 
 def _size(path: str, row: Mapping[str, Any]) -> int:
