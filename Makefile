@@ -7,13 +7,16 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-torch test-browser test-venues train lint bench bench-memory bench-release fuzz clean
+.PHONY: help setup setup-slurm demo test test-slurm test-torch test-browser test-venues train lint bench bench-memory bench-release fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## install what development needs, at the locked versions, into .venv
 	@PYTHON="$(PYTHON)" tools/setup.sh
+
+setup-slurm: ## install what runs the workflow on a Slurm cluster into .venv-slurm
+	@PYTHON="$(PYTHON)" SLURM=yes tools/setup.sh --no-default-groups --group workflow --extra slurm
 
 demo: ## build the demo release from the recordings under demo/
 	@PYTHON="$(PYTHON)" tools/setup.sh --no-default-groups --group workflow
@@ -36,6 +39,9 @@ test-browser: ## look at the pages in Chromium, which root installs from Debian 
 test-venues: ## read a release with the libraries of its hosts and users, in an environment of its own
 	@PYTHON="$(PYTHON)" VENUES=yes tools/setup.sh --no-default-groups --group test --group venues
 	@PATH="$(CURDIR)/.venv-venues/bin:$$PATH" python -m pytest -n $(CORES) --dist loadscope tests/venues
+
+test-slurm: ## run the workflow on a real Slurm, which root installs from Debian if there is none (3 minutes)
+	@PYTHON="$(PYTHON)" tools/slurm.sh
 
 train: ## build two releases of simulated recordings, train on them, and compare with trivial baselines
 	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh

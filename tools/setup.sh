@@ -3,6 +3,7 @@
 # Arguments go to `uv sync`. What other groups installed before stays.
 # With TORCH=yes, install it into .venv-torch, and PyTorch for the CPU beside it.
 # With VENUES=yes, install it into .venv-venues, compiled as it is imported: few of its files are.
+# With SLURM=yes, install it into .venv-slurm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -46,6 +47,9 @@ compile=--compile-bytecode
 if [ "${VENUES:-}" = yes ]; then
     export UV_PROJECT_ENVIRONMENT=.venv-venues
     compile=--no-compile-bytecode
+fi
+if [ "${SLURM:-}" = yes ]; then
+    export UV_PROJECT_ENVIRONMENT=.venv-slurm
 fi
 
 "$uv" sync --quiet --frozen --inexact $compile --no-python-downloads --python "$python" "$@"

@@ -74,6 +74,32 @@ def test_job__that_failed_twice_is_told_once(said):
     assert said(RULE + RULE, "SourceError: x\n").count("acquire: results") == 1
 
 
+def test_job__that_a_new_try_finished_did_not_fail(said):
+    again = (
+        "Trying to restart job 4.\n[Sat Nov 21 14:03:13 2026]\nFinished jobid: 4 (Rule: acquire)\n"
+    )
+    other = RULE.replace("jobid: 4", "jobid: 44").replace("one.aedat4", "two.aedat4")
+    text = said(f"{RULE}{other}{again}", "SourceError: x\n")
+    assert text.startswith("1 job failed")
+    assert "results/recordings/two.aedat4" in text
+    assert "one.aedat4" not in text
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "slurmstepd-n2: error: Exceeded job memory limit",
+        "slurmstepd-n2: error: StepId=5.0 exceeded memory limit (22 > 20), being killed",
+        "slurmstepd-n1: error: *** STEP 4.0 ON n1 CANCELLED AT 2026-11-30T14:09:36 ***",
+        "slurmstepd: error: *** JOB 4 ON n1 CANCELLED AT 2026-11-30T14:09:36 DUE TO TIME LIMIT ***",
+    ],
+)
+def test_job__that_slurm_ended_is_told_by_what_slurm_says(said, last):
+    after = "WorkflowError:\nAt least one job did not complete successfully.\n"
+    log = f"5 events\n{last}\nsrun: forcing job termination\n{after}"
+    assert f"    {last}\n" in said(RULE, log)
+
+
 def test_group__names_each_of_its_jobs(said):
     text = said(GROUP, "RecordingError: one.aedat4: is cut\n")
     assert "2 jobs failed" in text
@@ -212,6 +238,15 @@ def test_job_of_a_cluster__is_told_by_the_clusters_log(said, tmp_path):
     with (tmp_path / "7.log").open("a") as file:
         file.write("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0.\n")
     assert "    slurmstepd: error: Detected 1 oom_kill event" in said(rule, "5 events\n")
+
+
+def test_job_of_an_array__is_told_by_its_log_where_slurm_put_it(said, tmp_path):
+    (tmp_path / "rule_events").mkdir()
+    (tmp_path / "rule_events" / "7_2.log").write_text(
+        "slurmstepd: error: Exceeded job memory limit"
+    )
+    rule = RULE.replace("{log} (", f"{{log}}, {tmp_path}/rule_events/one/7_2.log (")
+    assert "    slurmstepd: error: Exceeded job memory limit\n" in said(rule, "5 events\n")
 
 
 def test_job_that_snakemake_refuses__is_told_with_what_it_says(said):

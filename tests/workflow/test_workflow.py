@@ -143,6 +143,11 @@ def test_second_run__does_nothing(built):
     assert "Nothing to be done" in build(built, "--cores", "2")
 
 
+def test_second_run__that_asks_a_cluster_for_more_does_nothing(built):
+    asked = "--set-resources", "events:mem_mb=900000000", "features:runtime=9"
+    assert "Nothing to be done" in build(built, "--cores", "2", *asked)
+
+
 def test_edited_xml__rebuilds_that_recordings_slices_and_the_release(copied):
     xml = copied / "raw" / "one.rois.xml"
     text = xml.read_text(encoding="utf-8")

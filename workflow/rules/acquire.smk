@@ -10,6 +10,8 @@ rule archive:
         "<benchmarks>/archive/{archive}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("archive"),
     params:
         **limits(AcquireSettings, "acquire"),
         source=to_acquire("source"),
@@ -36,6 +38,8 @@ rule plain_archive:
         "<benchmarks>/plain_archive/{archive}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("plain_archive"),
     params:
         **limits(AcquireSettings, "acquire"),
         revision=revision("acquire"),
@@ -55,6 +59,8 @@ rule acquire:
         "<benchmarks>/acquire/{id}.{suffix}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("acquire"),
     params:
         **limits(AcquireSettings, "acquire"),
         source=to_acquire("source"),

@@ -15,6 +15,8 @@ rule annotate:
         "<benchmarks>/annotate/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("annotate"),
     params:
         **settings(RegularWindows, "slices"),
         **settings(AnnotateSettings, "annotate"),
@@ -45,6 +47,8 @@ rule boxes:
         "<benchmarks>/boxes/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("boxes"),
     params:
         **settings(BoxesSettings, "boxes"),
         boxes_md5=to_verify("boxes_md5"),

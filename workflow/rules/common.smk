@@ -36,6 +36,7 @@ from evreel.dataset.missing import (
     what_is_left_out,
     what_is_missing,
 )
+from evreel.dataset.needs import check_arrays, mem_mb, runtime_min
 from evreel.dataset.notes import ACQUIRED, Notes, is_archive_of
 from evreel.dataset.outdated import forget_outdated, forget_release
 from evreel.dataset.plan import (
@@ -64,7 +65,7 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
-from evreel.dataset.sizes import source_sizes
+from evreel.dataset.sizes import Sizes, source_sizes
 from evreel.dataset.stated import (
     keep_acquired,
     restore_links,
@@ -199,6 +200,10 @@ def start():
     try:
         results = Path(DATASET.results)
         logs = results / "logs", results / "benchmarks"
+        if is_in_arrays():
+            limits = workflow.resource_settings.nodes, rate_limit()
+            at_a_time = min(filter(None, limits), default=sys.maxsize)
+            check_arrays(len(planned_jobs()), at_a_time)
         os.environ[RUN] = start_run(results, *logs)
         MEMORY.save()
     except EvreelError as error:
@@ -387,6 +392,48 @@ def limits(kind, place):
     """Return parameters as `settings` does, of which no change runs a job again."""
     values = settings(kind, place)
     return {name: without_rerun(value) for name, value in values.items()}
+
+
+def needs(rule, times=1):
+    """Return the resources that a rule's job asks a cluster for; they limit nothing on one machine.
+
+    `times` is how often the job does what others do once.
+    """
+
+    def memory(wildcards, attempt):
+        return mem_mb(rule, source_bytes(wildcards), attempt)
+
+    def minutes(wildcards, attempt):
+        return runtime_min(rule, source_bytes(wildcards), attempt, times)
+
+    return {"mem_mb": memory, "runtime": minutes}
+
+
+SIZES = Sizes(DATASET, fixed=IS_DRY)
+
+
+def source_bytes(wildcards):
+    """Return the size of what a job works on: recordings, an archive, or all; 0 if unknown."""
+    if "archive" in wildcards.keys():
+        return SIZES.of_archive(wildcards.archive)
+    if "batch" in wildcards.keys():
+        return sum(map(SIZES.of_recording, BATCHES[wildcards.batch]))
+    if "id" in wildcards.keys() and not is_in_arrays():
+        return SIZES.of_recording(wildcards.id)
+    if "id" in wildcards.keys():
+        return SIZES.largest
+    return SIZES.of_all()
+
+
+def is_in_arrays():
+    """Tell whether jobs are submitted as arrays, of which each asks for what the first one needs."""
+    return bool(getattr(workflow.executor_settings, "array_jobs", None))
+
+
+def rate_limit():
+    """Return how many jobs Snakemake submits at once, None for any number."""
+    rate = workflow.scheduling_settings.max_jobs_per_timespan
+    return rate and rate.max_jobs
 
 
 def to_verify(name, kind=str):

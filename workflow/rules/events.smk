@@ -10,6 +10,8 @@ rule events:
         "<benchmarks>/events/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("events"),
     params:
         **settings(EventsSettings, "events"),
         **settings(MemberSettings, "samples", only=DATASET.is_archive),

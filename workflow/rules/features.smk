@@ -23,6 +23,8 @@ rule features:
         "<benchmarks>/features/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("features", times=len(DATASET.config.features)),
     params:
         **settings_of_features(FeatureSettings),
         **sources_of_features(),
@@ -49,6 +51,8 @@ rule feature_boxes:
         "<benchmarks>/feature_boxes/{feature}/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("feature_boxes"),
     params:
         **settings(FeatureBoxesSettings, "features/{feature}"),
         revision=revision("feature_boxes"),

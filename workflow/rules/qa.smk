@@ -18,6 +18,8 @@ rule qa:
     conda:
         "../../envs/evreel.yaml"
     threads: 2
+    resources:
+        **needs("qa"),
     params:
         **settings(QaSettings, "qa"),
         font_sha256=[sha256(path) for path in FONT],
@@ -44,6 +46,8 @@ rule summary:
         "<benchmarks>/summary/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("summary"),
     params:
         font=DATASET.config.qa.font,
         font_sha256=[sha256(path) for path in FONT],
@@ -73,6 +77,8 @@ rule preview:
     priority: 1  # the release waits for it
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("preview"),
     params:
         **settings(PreviewSettings, "preview"),
         labels=of_recording(DATASET.preview_labels),

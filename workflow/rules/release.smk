@@ -11,6 +11,8 @@ rule publish_events:
         "<benchmarks>/publish_events/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("publish_events"),
     params:
         **settings(PublishSettings, "release"),
         revision=revision("publish"),
@@ -41,6 +43,8 @@ rule publish_slices:
     priority: 1  # the release waits for it
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("publish_slices"),
     params:
         **settings(PublishSettings, "release"),
         **EVENTS_OF,
@@ -63,6 +67,8 @@ rule publish_samples:
         "<benchmarks>/publish_samples/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("publish_samples"),
     params:
         **settings(PublishSettings, "release"),
         **EVENTS_OF,
@@ -86,6 +92,8 @@ rule publish_features:
         "<benchmarks>/publish_features/{feature}/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("publish_features"),
     params:
         **settings(PublishSettings, "release"),
         **EVENTS_OF,
@@ -154,6 +162,8 @@ rule release:
         "<benchmarks>/release.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("release"),
     params:
         **settings(ReleaseSettings, "release"),
         **by_digest(

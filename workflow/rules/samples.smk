@@ -11,6 +11,8 @@ rule cut:
         "<benchmarks>/cut/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("cut"),
     params:
         **settings(CutSettings, "samples"),
         intervals=of_recording(DATASET.intervals),
@@ -39,6 +41,8 @@ rule splits:
         "<benchmarks>/splits.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("splits"),
     params:
         **settings(SplitsSettings, "samples"),
         tables=without_rerun(of_dataset(DataSet.cut_tables)),
@@ -69,6 +73,8 @@ rule samples:
         "<benchmarks>/samples/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("samples"),
     params:
         labels=of_dataset(DataSet.labels),
         revision=revision("samples"),

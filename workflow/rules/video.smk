@@ -11,6 +11,8 @@ rule clock:
         "<benchmarks>/clock/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    resources:
+        **needs("clock"),
     params:
         **settings(ClockSettings, "video"),
         clock_md5=to_verify("clock_md5"),
@@ -34,6 +36,8 @@ rule video:
     conda:
         "../../envs/evreel.yaml"
     threads: 2
+    resources:
+        **needs("video"),
     params:
         **settings(VideoSettings, "video"),
         revision=revision("video"),

@@ -37,7 +37,8 @@ _ASIDE = re.compile(
 """What begins lines that do not belong to the error above them."""
 _OF_THE_SYSTEM = re.compile(
     r"Fatal Python error: |.*(?:\boom[-_ ]kill|\b[Oo]ut of memory|std::bad_alloc"
-    r"|\bDUE TO (?:TIME LIMIT|PREEMPTION|NODE FAILURE))"
+    r"|\bDUE TO (?:TIME LIMIT|PREEMPTION|NODE FAILURE)|\b[Ee]xceeded (?:job |step )?memory limit"
+    r"|\*\*\* (?:JOB|STEP) .* CANCELLED AT )"
 )
 """What the system or a cluster says of a job that it ended."""
 _MEMORY = re.compile(r"(?:\w+\.)*_?(?:Array)?MemoryError:?$|(?:\w+\.)*_(?:Array)?MemoryError\b")
@@ -49,6 +50,7 @@ _MOST_NAMED = 3
 
 _STARTS = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):$")
 _FAILS = re.compile(r"Error in (rule|group) (\S+):$")
+_FINISHED = re.compile(r"Finished jobid: (\d+) ")
 _MEMBER = re.compile(r" +rule (\w+):$")
 _FACT = re.compile(r" +(\w+): (.*?)(?: \(check log .*\))?$")
 _COMMAND = re.compile(
@@ -94,6 +96,8 @@ class Job:
         How its process ended: ``SIGKILL``, or an exit status.
     refused
         What Snakemake itself found wrong with it.
+    number
+        Snakemake's number of it in its run.
     """
 
     rule: str
@@ -102,6 +106,7 @@ class Job:
     message: str = ""
     end: str = ""
     refused: str = ""
+    number: str = ""
 
     @classmethod
     def of(cls, rule: str, lines: Iterable[str]) -> Job:
@@ -113,14 +118,20 @@ class Job:
         known["output"] = ", ".join(
             name for name in outputs.split(", ") if Path(name).parent.name != MARKS
         )
-        return cls(rule, **known)
+        return cls(rule, **known, number=facts.get("jobid", ""))
 
     @property
     def logs(self) -> list[str]:
         """Its log files; a name may have a comma in it."""
         if not self.log or Path(self.log).is_file():
             return [self.log] if self.log else []
-        return self.log.split(", ")
+        return [_found(log) for log in self.log.split(", ")]
+
+
+def _found(log: str) -> str:
+    """Return where a log is: those of array jobs of Slurm are a folder above the stated one."""
+    above = Path(log).parent.parent / Path(log).name
+    return str(above) if not Path(log).exists() and above.is_file() else log
 
 
 def what_failed(snakemake_logs: Iterable[str | Path], signals: Sequence[Ended] = ()) -> str:
@@ -232,7 +243,7 @@ def failed_jobs(text: str) -> list[Job]:
     A block begins with "Error in rule" or, for jobs that run together, with "Error in group" and
     a "rule" for each. How a script ended stands above its block. What Snakemake itself finds wrong
     with a job, such as an output that it did not write, has no such block. A job that failed
-    again after a new try is there once.
+    again after a new try is there once; one that then succeeded did not fail.
     """
     failed: dict[tuple[str, str], Job] = {}
     started: dict[str, Job] = {}
@@ -243,6 +254,8 @@ def failed_jobs(text: str) -> list[Job]:
         if block := _STARTS.match(first):
             job = Job.of(block[1], below)
             started |= dict.fromkeys(job.output.split(", "), job)
+        elif block := _FINISHED.match(first):
+            failed = {key: job for key, job in failed.items() if job.number != block[1]}
         elif block := _COMMAND.match(first):
             ends.append((block["rule"] or "", block["signal"] or block["status"]))
         elif block := _REFUSED.match(first):
@@ -250,7 +263,8 @@ def failed_jobs(text: str) -> list[Job]:
             missing = [file[1] for file in map(_MISSING.match, said) if file]
             about = Job.of(block[2], said)
             job = started.get((missing or about.output.split(", "))[0], about)
-            found = [Job(block[2], job.output or ", ".join(missing), job.log)]
+            output = job.output or ", ".join(missing)
+            found = [Job(block[2], output, job.log, number=job.number)]
             found[0].refused = one_line("\n".join([f"{block[1]}:", *said]))
         elif (block := _FAILS.match(first)) and block[1] == "rule":
             found = [Job.of(block[2], [*below, *_rest(blocks[k + 1 :], below)])]

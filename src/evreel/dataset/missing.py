@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -142,7 +141,7 @@ def keep_failures(
     }
     now: dict[str, Failure] = {}
     for id_, (step, why) in shared.items():
-        if not all(os.path.exists(file) for file in needed[id_]):
+        if not all(Path(file).exists() for file in needed[id_]):
             told = _without_folders(f"{step}: {why}", dataset, id_)
             now[id_] = Failure(told, (), _made_from(dataset, id_, memory))
     for k, job in sorted(enumerate(jobs), key=lambda one: one[1].outputs):

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
+from evreel.errors import SourceError
+from evreel.folders import is_folder, state_of
 
 
 def source_sizes(dataset: DataSet) -> Iterator[tuple[str, int]]:
     """Yield each recording and archive with its size in bytes.
 
-    It is that of the file if it is there, else the stated one, else 0.
+    It is that of the file, or of all files of a folder, if it is there, else the stated one or 0.
     """
-    wanted = [
-        (id_, dataset.recording_file(id_), dataset.acquired(id_)) for id_ in dataset.recordings
-    ]
-    wanted += [
-        (name, f"{dataset.results}/archives/{name}", dataset.acquired_archive(name))
-        for name in dataset.archives
-    ]
-    for about, path, row in wanted:
-        source = read_source(row["source"])
-        there = path if source.members or source.path is None else source.path
-        try:
-            yield about, Path(there).stat().st_size
-        except OSError:
-            yield about, row.get("size_bytes") or 0
+    for id_ in dataset.recordings:
+        yield id_, recording_size(dataset, id_)
+    for name in dataset.archives:
+        yield name, archive_size(dataset, name)
+
+
+def recording_size(dataset: DataSet, id_: str) -> int:
+    """Return the size of a recording, as `source_sizes` does."""
+    return _size(dataset.recording_file(id_), dataset.acquired(id_))
+
+
+def archive_size(dataset: DataSet, name: str) -> int:
+    """Return the size of an archive, as `source_sizes` does."""
+    return _size(f"{dataset.results}/archives/{name}", dataset.acquired_archive(name))
 
 
 def stated_sizes(dataset: DataSet) -> Iterator[tuple[str, int]]:
@@ -39,14 +43,70 @@ def stated_sizes(dataset: DataSet) -> Iterator[tuple[str, int]]:
     """
     shares: dict[str, int] = {}
     for name, rows in dataset.rows_of_archives.items():
-        shares[name] = _size_of(dataset.acquired_archive(name)) // len(rows)
+        shares[name] = _stated(dataset.acquired_archive(name)) // len(rows)
     for id_, row in dataset.recordings.items():
         is_member = bool(read_source(row["source"]).members)
-        yield id_, shares[dataset.archive_of(row)] if is_member else _size_of(dataset.acquired(id_))
+        yield id_, shares[dataset.archive_of(row)] if is_member else _stated(dataset.acquired(id_))
 
 
-def _size_of(acquired: Mapping[str, Any]) -> int:
-    path = read_source(acquired["source"]).path
+def _stated(row: Mapping[str, Any]) -> int:
+    path = read_source(row["source"]).path
     if path is not None and path.is_file():
         return path.stat().st_size
-    return acquired.get("size_bytes") or 0
+    return row.get("size_bytes") or 0
+
+
+@dataclass
+class Sizes:
+    """How much is read to make something, asked for again and again; 0 where it is not known.
+
+    Parameters
+    ----------
+    dataset
+        It has the recordings.
+    fixed
+        Nothing is acquired meanwhile, as in a dry run: what is not known is looked for once.
+    """
+
+    dataset: DataSet
+    fixed: bool = False
+    _known: dict[str, int] = field(default_factory=dict)
+
+    def of_recording(self, id_: str) -> int:
+        """Return the size of a recording; as long as a member is not there, of its archive."""
+        if id_ not in self._known:
+            size = recording_size(self.dataset, id_)
+            is_there = bool(size)
+            row = self.dataset.row(id_)
+            if not size and read_source(row["source"]).members:
+                size = self.of_archive(self.dataset.archive_of(row))
+            if not (is_there or self.fixed):
+                return size
+            self._known[id_] = size
+        return self._known[id_]
+
+    def of_archive(self, name: str) -> int:
+        """Return the size of an archive."""
+        return archive_size(self.dataset, name)
+
+    def of_all(self) -> int:
+        """Return the size of all recordings and archives."""
+        return sum(self._all) if self.fixed else sum(size for _, size in source_sizes(self.dataset))
+
+    @property
+    def largest(self) -> int:
+        """The size of the largest recording or archive, as it is known at first."""
+        return 0 if 0 in self._all else max(self._all)
+
+    @functools.cached_property
+    def _all(self) -> list[int]:
+        return [size for _, size in source_sizes(self.dataset)]
+
+
+def _size(path: str, row: Mapping[str, Any]) -> int:
+    source = read_source(row["source"])
+    there = Path(path) if source.members or source.path is None else source.path
+    try:
+        return state_of(there)[0] if is_folder(there) else there.stat().st_size
+    except (OSError, SourceError):
+        return row.get("size_bytes") or 0

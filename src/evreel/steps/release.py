@@ -239,7 +239,7 @@ def _there(
 
 
 def _check_made(batches: Iterable[str | Path], ids: Collection[str]) -> None:
-    """Raise `ReleaseError` if a recording failed in a batch; files of an earlier run may be there."""
+    """Raise `ReleaseError` if a recording failed in a batch: older files of it may be there."""
     from evreel.dataset.ledger import Manifest
     from evreel.release.manifest import lacking
 
