@@ -13,6 +13,7 @@ rule annotate:
         "<logs>/annotate/{id}.log",
     benchmark:
         "<benchmarks>/annotate/{id}.tsv"
+    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
     params:

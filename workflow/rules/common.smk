@@ -45,7 +45,7 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
-from evreel.dataset.sizes import source_sizes
+from evreel.dataset.sizes import recording_size, source_sizes, threads_for
 from evreel.dataset.stated import (
     keep_acquired,
     restore_links,
@@ -295,6 +295,11 @@ def limits(kind, place):
     """Return parameters as `settings` does, of which no change runs a job again."""
     values = settings(kind, place)
     return {name: without_rerun(value) for name, value in values.items()}
+
+
+def threads_of(wildcards):
+    """Return how many threads a job may use, by its recording's size; Snakemake caps it to --cores."""
+    return threads_for(recording_size(DATASET, wildcards.id))
 
 
 def to_verify(name, kind=str):

@@ -8,6 +8,7 @@ rule events:
         "<logs>/events/{id}.log",
     benchmark:
         "<benchmarks>/events/{id}.tsv"
+    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
     params:

@@ -21,6 +21,7 @@ rule features:
         "<logs>/features/{id}.log",
     benchmark:
         "<benchmarks>/features/{id}.tsv"
+    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
     params:

@@ -9,6 +9,7 @@ rule publish_events:
         "<logs>/publish_events/{id}.log",
     benchmark:
         "<benchmarks>/publish_events/{id}.tsv"
+    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
     params:
@@ -38,6 +39,7 @@ rule publish_slices:
         "<logs>/publish_slices/{id}.log",
     benchmark:
         "<benchmarks>/publish_slices/{id}.tsv"
+    threads: threads_of
     priority: 1  # the release waits for it
     conda:
         "../../envs/evreel.yaml"
@@ -61,6 +63,7 @@ rule publish_samples:
         "<logs>/publish_samples/{id}.log",
     benchmark:
         "<benchmarks>/publish_samples/{id}.tsv"
+    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
     params:
@@ -84,6 +87,7 @@ rule publish_features:
         "<logs>/publish_features/{feature}/{id}.log",
     benchmark:
         "<benchmarks>/publish_features/{feature}/{id}.tsv"
+    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
     params:
