@@ -326,7 +326,7 @@ def _write_frames(
             FrameChunks(data, "blosc", crew.threads, crew) as chunks,
         ):
             made = frames_together(
-                [run], store.read, store.sensor, index_of=store.index_of, ahead=crew
+                [run], store.read, store.sensor, index_of=store.index_of, ahead=True, crew=crew
             )
             for n, (_, frame) in enumerate(made):
                 chunks.write(frame)

@@ -136,7 +136,8 @@ def frames_together(
     *,
     index_of: IndexOf | None = None,
     rows: int = READ_ROWS,
-    ahead: Crew | None = None,
+    ahead: bool = False,
+    crew: Crew | None = None,
     threads: int = 1,
     failed: Callable[[int, EvreelError], None] | None = None,
 ) -> Generator[tuple[int, Frame], None, None]:
@@ -154,8 +155,9 @@ def frames_together(
     threads
         As in `frames`, for each run.
     ahead
-        Whose threads read the next pieces meanwhile, one for every four of them; `read` must allow
-        that.
+        Whether threads read the next pieces meanwhile; `read` must allow that.
+    crew
+        Whose threads these are, a piece for every four of them; None: one thread.
     failed
         Called with a run and its error, which ends this run alone; None: the error is raised.
 
@@ -169,12 +171,14 @@ def frames_together(
         return
     plans = [_Plan(run, index_of) for run in runs]
     needed = [(plan.low, run.windows.stop) for plan, run in zip(plans, runs, strict=True)]
-    pieces = _Pieces(read, needed, rows, ahead)
-    going = [(0, k, plan.go(pieces, sensor, threads)) for k, plan in enumerate(plans)]
-    heapq.heapify(going)
-    with contextlib.ExitStack() as all_steps:
+    with contextlib.ExitStack() as closing:
+        if ahead and crew is None:
+            crew = closing.enter_context(Crew(2))
+        pieces = _Pieces(read, needed, rows, crew if ahead else None)
+        going = [(0, k, plan.go(pieces, sensor, threads)) for k, plan in enumerate(plans)]
+        heapq.heapify(going)
         for _, _, steps in going:
-            all_steps.callback(steps.close)
+            closing.callback(steps.close)
         while going:
             _, k, steps = going[0]
             try:
@@ -455,15 +459,15 @@ class _Pieces:
         read: Read,
         needed: Sequence[tuple[Int64Array, Int64Array]],
         rows: int,
-        ahead: Crew | None = None,
+        crew: Crew | None = None,
     ) -> None:
         if rows < 1:
             raise ParameterError(f"rows={rows} is not at least 1")
         self._read = read
         self._held: dict[int, Events] = {}
-        self._crew = ahead
+        self._crew = crew
         self._next: dict[int, Task[Events]] = {}  # pieces that are read ahead
-        self._n_ahead = 0 if ahead is None or ahead.threads == 1 else -(-ahead.threads // 4)
+        self._n_ahead = 0 if crew is None or crew.threads == 1 else -(-crew.threads // 4)
         # A gap between windows is read too if that costs less than another read: a sixteenth of
         # what is read at a time is one chunk of an events store.
         start, stop = _joined(needed, gap=rows // 16)

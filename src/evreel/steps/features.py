@@ -296,7 +296,8 @@ def _make(
             store.read,
             store.sensor,
             index_of=store.index_of,
-            ahead=crew,
+            ahead=True,
+            crew=crew,
             threads=max(1, making_frames // len(jobs)),
             failed=fails,
         )
