@@ -21,4 +21,5 @@ with steps.logged(snakemake.log[0]):
         labelled_sha256=snakemake.params.labelled_sha256["labelled"],
         labels=snakemake.params.labels,
         names=snakemake.params.names,
+        threads=snakemake.threads,
     )

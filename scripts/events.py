@@ -13,4 +13,5 @@ with steps.logged(snakemake.log[0]):
         sums=snakemake.params.sums,
         archive=steps.given(steps.MemberSettings, snakemake.params),
         limits=steps.given(steps.AcquireSettings, snakemake.params),
+        threads=snakemake.threads,
     )

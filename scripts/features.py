@@ -18,4 +18,5 @@ with steps.logged(snakemake.log[0]):
             "times": snakemake.input.get("times") or None,
         },
         times_sha256=snakemake.params.times_sha256["times"],
+        threads=snakemake.threads,
     )

@@ -15,6 +15,7 @@ rule annotate:
         "<benchmarks>/annotate/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     resources:
         **needs("annotate"),
     params:

@@ -65,7 +65,7 @@ from evreel.dataset.settings import (
     SplitsSettings,
     VideoSettings,
 )
-from evreel.dataset.sizes import Sizes, source_sizes
+from evreel.dataset.sizes import Sizes, source_sizes, threads_for
 from evreel.dataset.stated import (
     keep_acquired,
     restore_links,
@@ -434,6 +434,11 @@ def rate_limit():
     """Return how many jobs Snakemake submits at once, None for any number."""
     rate = workflow.scheduling_settings.max_jobs_per_timespan
     return rate and rate.max_jobs
+
+
+def threads_of(wildcards):
+    """Return how many threads a job may use, by its recording's size; Snakemake caps it to --cores."""
+    return threads_for(SIZES.of_recording(wildcards.id))
 
 
 def to_verify(name, kind=str):

@@ -10,6 +10,7 @@ rule events:
         "<benchmarks>/events/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     resources:
         **needs("events"),
     params:

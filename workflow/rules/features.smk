@@ -23,6 +23,7 @@ rule features:
         "<benchmarks>/features/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     resources:
         **needs("features", times=len(DATASET.config.features)),
     params:

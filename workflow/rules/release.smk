@@ -11,6 +11,7 @@ rule publish_events:
         "<benchmarks>/publish_events/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     resources:
         **needs("publish_events"),
     params:
@@ -43,6 +44,7 @@ rule publish_slices:
     priority: 1  # the release waits for it
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     resources:
         **needs("publish_slices"),
     params:
@@ -67,6 +69,7 @@ rule publish_samples:
         "<benchmarks>/publish_samples/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     resources:
         **needs("publish_samples"),
     params:
@@ -92,6 +95,7 @@ rule publish_features:
         "<benchmarks>/publish_features/{feature}/{id}.tsv"
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     resources:
         **needs("publish_features"),
     params:

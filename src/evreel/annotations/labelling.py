@@ -95,6 +95,18 @@ class Annotator:
         AnnotationError
             If the events' sensor is not the annotated video's.
         """
+        found = self.label_at(self._row, events)
+        self._row += len(events)
+        return found
+
+    def label_at(self, first_row: int, events: Events) -> EventLabels:
+        """Return the regions of any chunk of events, the first of which is in a row.
+
+        Raises
+        ------
+        AnnotationError
+            If the events' sensor is not the annotated video's.
+        """
         if tuple(events.sensor) != tuple(self._regions.picture.sensor):
             height, width = self._regions.picture.sensor
             raise AnnotationError(
@@ -107,11 +119,11 @@ class Annotator:
         frames, low, high = self._frames_of(events.t)
         for begin, end in self._batches(frames):
             part = slice(begin, end)
+            of = events, first_row
             if self._at == "frame":
-                overlaps += self._by_frame(events, frames[part], low[part], high[part], roi)
+                overlaps += self._by_frame(*of, frames[part], low[part], high[part], roi)
             else:
-                overlaps += self._by_event(events, frames[part], low[part], high[part], roi)
-        self._row += len(events)
+                overlaps += self._by_event(*of, frames[part], low[part], high[part], roi)
         return EventLabels(
             roi,
             np.concatenate([np.empty(0, np.int64), *(event for event, _ in overlaps)]),
@@ -142,15 +154,28 @@ class Annotator:
         return frames[held], low[held], high[held]
 
     def _by_frame(
-        self, events: Events, frames: Int64Array, low: Int64Array, high: Int64Array, roi: Int32Array
+        self,
+        events: Events,
+        first_row: int,
+        frames: Int64Array,
+        low: Int64Array,
+        high: Int64Array,
+        roi: Int32Array,
     ) -> Iterator[tuple[Int64Array, Int32Array]]:
         """Fill `roi` by the shapes of frames; yield the overlaps."""
         rows, first = self._regions.in_order(frames)
         ways = self._regions.at_rest(rows)
-        return self._by_ways(events, low, high, self._regions.region_of(rows), first, ways, roi)
+        of = self._regions.region_of(rows)
+        return self._by_ways(events, first_row, low, high, of, first, ways, roi)
 
     def _by_event(
-        self, events: Events, frames: Int64Array, low: Int64Array, high: Int64Array, roi: Int32Array
+        self,
+        events: Events,
+        first_row: int,
+        frames: Int64Array,
+        low: Int64Array,
+        high: Int64Array,
+        roi: Int32Array,
     ) -> Iterator[tuple[Int64Array, Int32Array]]:
         """Fill `roi` by the shapes at the time of each event; yield the overlaps."""
         regions = self._regions
@@ -177,11 +202,12 @@ class Annotator:
         first = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(size)])
         ways = regions.ways(rows, np.repeat(later, size), self._instants)
         region_of = regions.region_of(rows)
-        return self._by_ways(events, low[kept], high[kept], region_of, first, ways, roi)
+        return self._by_ways(events, first_row, low[kept], high[kept], region_of, first, ways, roi)
 
     def _by_ways(
         self,
         events: Events,
+        first_row: int,
         low: Int64Array,
         high: Int64Array,
         region_of: Int32Array,
@@ -227,7 +253,7 @@ class Annotator:
                 space,
                 begin,
                 roi,
-                self._row,
+                first_row,
                 overlaps,
             )
             yield overlaps.event[:found], overlaps.region[:found]

@@ -32,6 +32,7 @@ from evreel.cli.options import (
 )
 from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic
+from evreel.threads import MOST
 
 if TYPE_CHECKING:
     from evreel.checks import Report
@@ -141,6 +142,12 @@ def clock_option(more: str, **facts: Any) -> Option:
 
 
 SENSOR = option("--sensor", metavar="WxH", help="size in px, where the file does not say")
+THREADS = option(
+    "--threads",
+    metavar="N",
+    type=_at_least_1,
+    help=f"threads; what is written does not depend on it. Default: one per core, up to {MOST}.",
+)
 JSON = option("--json", action="store_true", help="print JSON")
 _SUMS = ("md5", "sha256", "member_md5", "page")
 
@@ -266,6 +273,7 @@ def acquire(options: Options) -> int:
     columns("sensor", "format", "n_events"),
     settings("MemberSettings"),
     settings("AcquireSettings", without=("timeout_s", "least_bytes_per_s")),
+    THREADS,
 )
 def events(options: Options) -> int:
     """Decode a recording."""
@@ -280,6 +288,7 @@ def events(options: Options) -> int:
             n_events=_whole(options, "n_events"),
             archive=settings_from(steps.MemberSettings, options),
             limits=settings_from(steps.AcquireSettings, options),
+            threads=options.threads,
             progress=progress,
         )
     return 0
@@ -425,6 +434,7 @@ def video(options: Options) -> int:
     ),
     settings("RegularWindows"),
     settings("AnnotateSettings"),
+    THREADS,
 )
 def annotate(options: Options) -> int:
     """Annotate events."""
@@ -435,7 +445,7 @@ def annotate(options: Options) -> int:
     by_hand = steps.clock_by_hand(options.times)
     with (
         _bar(options, "annotate", "ev") as progress,
-        steps.as_store(options.store, beside=options.output) as store,
+        steps.as_store(options.store, beside=options.output, threads=options.threads) as store,
         contextlib.ExitStack() as stack,
     ):
         read = [options.store, *_given(options, "labelled").values()]
@@ -454,6 +464,7 @@ def annotate(options: Options) -> int:
             settings_from(steps.AnnotateSettings, options),
             **_given(options, "rois", "tags", "labelled", "labels"),
             **_given(options, "rois_md5", "tags_md5", "labelled_md5"),
+            threads=options.threads,
             progress=progress,
         )
     return 0
@@ -884,8 +895,9 @@ def boxes(options: Options) -> int:
         metavar="N",
         type=_at_least_1,
         default=2,
-        help="recordings at a time. Default: 2.",
+        help="recordings at a time, which share the threads. Default: 2.",
     ),
+    THREADS,
 )
 def features(options: Options) -> int:
     """Precompute features; 1 if a recording failed, and the others are done."""
@@ -913,7 +925,12 @@ def features(options: Options) -> int:
     )
     ended = {"made": 0, "kept": 0, "failed": 0}
     with _bar(options, next(iter(names)) if len(names) == 1 else "features", "B") as progress:
-        for outcome in precompute(names, wanted, workers=options.workers, progress=progress):
+        for outcome in precompute(
+            *(names, wanted),
+            workers=options.workers,
+            threads=options.threads,
+            progress=progress,
+        ):
             ended[outcome.state] += 1
             if outcome.error is not None:
                 if len(names) == 1:

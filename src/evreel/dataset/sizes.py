@@ -12,6 +12,10 @@ from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
 from evreel.errors import SourceError
 from evreel.folders import is_folder, state_of
+from evreel.threads import MOST
+
+THREAD_BYTES = 250_000_000
+"""Bytes of a recording for each thread beyond the first: a second or two of one thread's work."""
 
 
 def source_sizes(dataset: DataSet) -> Iterator[tuple[str, int]]:
@@ -110,3 +114,16 @@ def _size(path: str, row: Mapping[str, Any]) -> int:
         return state_of(there)[0] if is_folder(there) else there.stat().st_size
     except (OSError, SourceError):
         return row.get("size_bytes") or 0
+
+
+def threads_for(n_bytes: int) -> int:
+    """Return how many threads a job may use, by the size of its recording; 1 if it is not known.
+
+    Short recordings are done side by side, each by one thread, which takes the least time in all.
+
+    Examples
+    --------
+    >>> [threads_for(n_bytes) for n_bytes in (0, 80_000_000, 1_000_000_000, 300_000_000_000)]
+    [1, 1, 5, 16]
+    """
+    return min(MOST, 1 + n_bytes // THREAD_BYTES)

@@ -44,6 +44,7 @@ from evreel.representations.feature import Feature
 from evreel.representations.running import Run, frames_together
 from evreel.samples.splits import SPLITS
 from evreel.settings import setting
+from evreel.threads import Crew, checked_threads
 from evreel.timebase import Int64Array
 from evreel.windows import Windows, ending_at
 
@@ -320,9 +321,12 @@ def _write_frames(
             track_times=False,
             **blosc_options(),
         )
-        with FrameChunks(data, "blosc") as chunks:
+        with (
+            Crew(checked_threads(None)) as crew,
+            FrameChunks(data, "blosc", crew.threads, crew) as chunks,
+        ):
             made = frames_together(
-                [run], store.read, store.sensor, index_of=store.index_of, ahead=True
+                [run], store.read, store.sensor, index_of=store.index_of, ahead=True, crew=crew
             )
             for n, (_, frame) in enumerate(made):
                 chunks.write(frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,7 +57,7 @@ class EventsStoreWriter:
 
     def __init__(
         self,
-        file: h5py.File,
+        file: hdf5.NewFile,
         sensor: Sensor,
         t_offset: int,
         source_format: str,
@@ -66,7 +67,7 @@ class EventsStoreWriter:
         self._file = file
         self._sensor = sensor
         self._columns = [hdf5.add(file, EVENTS[f"events/{name}"]) for name in "txyp"]
-        self._pending: list[Events] = []
+        self._pending: deque[Events] = deque()
         self._pending_rows = 0
         self._side: dict[str, h5py.Dataset] = {}
         self._ms_to_idx = hdf5.add(file, EVENTS["ms_to_idx"])
@@ -141,16 +142,20 @@ class EventsStoreWriter:
 
     def _flush(self, rows: int) -> None:
         """Write the first `rows` pending events: whole chunks, except in the last call."""
-        kept = []
+        parts: list[Events] = []
+        left = rows
+        while left:
+            first = self._pending.popleft()
+            if len(first) > left:
+                self._pending.appendleft(first[left:])
+                first = first[:left]
+            parts.append(first)
+            left -= len(first)
         for dataset, name in zip(self._columns, "txyp", strict=True):
-            column = np.concatenate([getattr(part, name) for part in self._pending] or [[]])
-            hdf5.append(dataset, column[:rows])
-            if name == "t" and rows:
-                self._index(column[:rows])
-            kept.append(column[rows:].astype(dataset.dtype))
-        t, x, y, p = kept
-        self._pending = [Events.trusted(t, x, y, p, self._sensor)]
-        self._pending_rows = len(kept[0])
+            self._file.columns.append(dataset, [getattr(part, name) for part in parts])
+            for part in parts if name == "t" else ():
+                self._index(part.t)
+        self._pending_rows -= rows
 
     def _index(self, t: Int64Array) -> None:
         """Add an entry for each millisecond up to the last of the next timestamps.

@@ -44,6 +44,7 @@ from evreel.layout import (
 from evreel.provenance import Provenance, canonical_json, counts_in
 from evreel.samples.samples import Samples
 from evreel.text import nfc
+from evreel.threads import Crew
 from evreel.timebase import Int64Array
 from evreel.windows import Count, Division, Duration, Ending, Mixed, Number, Windows
 
@@ -104,8 +105,8 @@ class FeaturesWriter:
     compression
         ``zstd``, or for readers without HDF5's plugins ``gzip`` or ``none``; the columns beside the
         frames need no plugin then, either.
-    threads
-        Number of compressing threads.
+    threads, crew
+        Number of compressing threads, and whose these are, as `FrameChunks` takes them.
 
     Raises
     ------
@@ -134,6 +135,7 @@ class FeaturesWriter:
         samples: SampleWindows | None = None,
         compression: Compression = "zstd",
         threads: int = 2,
+        crew: Crew | None = None,
     ) -> None:
         attributes = {
             "events_to_tensor": np.bytes_(name.encode()),
@@ -178,7 +180,7 @@ class FeaturesWriter:
                 **({} if geometry is None else {"geometry": canonical_json(geometry.plain())}),
             },
         )
-        self._frames = FrameChunks(data, compression, threads)
+        self._frames = FrameChunks(data, compression, threads, crew)
 
     def write(self, frame: Frame) -> None:
         """Add the next window's frame, (C, H, W); the array may be used again at once.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, Self
 
 import h5py
@@ -17,6 +16,7 @@ from evreel.errors import LayoutError
 from evreel.files import hdf5
 from evreel.files.filters import BLOSC, deflated
 from evreel.layout import GZIP_LEVEL, Compression
+from evreel.threads import Crew, Task
 
 _BLOSC_HEAD = struct.Struct("<BBBBIII")
 _BLOSC_VERSION, _ZSTD_VERSION, _ZSTD = 2, 1, 4
@@ -46,29 +46,39 @@ class FrameChunks:
     compression
         As in features files; or ``blosc``, of bytes in a data set made with `blosc_options`.
     threads
-        Number of compressing threads.
+        Number of compressing threads, the calling one included; one frame more is in memory.
+    crew
+        Whose threads these are; None: of its own.
     """
 
     def __init__(
-        self, data: h5py.Dataset, compression: Compression | Literal["blosc"], threads: int = 2
+        self,
+        data: h5py.Dataset,
+        compression: Compression | Literal["blosc"],
+        threads: int = 2,
+        crew: Crew | None = None,
     ) -> None:
         self._data = data
         self._compression = compression
         self._n, *shape = data.shape
         self._shape, self._dtype = tuple(shape), data.dtype
         self._own = threading.local()
-        self._pool = ThreadPoolExecutor(threads, "compress", self._start_thread)
-        self._most_pending = 2 * threads
-        self._pending: deque[Future[bytes]] = deque()
+        self._crew = Crew(threads) if crew is None else crew
+        self._is_own = crew is None
+        self._most_pending = threads
+        self._pending: deque[Task[bytes]] = deque()
         self._written = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.finish()
-        self._pool.shutdown(cancel_futures=True)
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            if self._is_own:
+                self._crew.close()
 
     def write(self, frame: npt.NDArray[Any]) -> None:
         """Add the next frame, (C, H, W); the array may be used again at once.
@@ -84,7 +94,7 @@ class FrameChunks:
             )
         if self._written + len(self._pending) == self._n:
             raise LayoutError(f"a frame follows the last of {self._n} windows")
-        self._pending.append(self._pool.submit(self._compress, frame.tobytes()))
+        self._pending.append(self._crew.begin(self._compress, frame.tobytes()))
         if len(self._pending) > self._most_pending:
             self._store()
 
@@ -98,20 +108,22 @@ class FrameChunks:
         """
         while self._pending:
             self._store()
-        self._pool.shutdown()
+        if self._is_own:
+            self._crew.close()
         if self._written != self._n:
             raise LayoutError(f"only {self._written} of {self._n} windows were written")
-
-    def _start_thread(self) -> None:
-        # A compressor serves one thread at a time. The checksum, 4 bytes per frame, makes reading
-        # fail if bits flipped; without it, most flips would silently give other values.
-        self._own.compressor = zstandard.ZstdCompressor(level=hdf5.ZSTD_LEVEL, write_checksum=True)
 
     def _compress(self, raw: bytes) -> bytes:
         if self._compression == "none":
             return raw
         if self._compression == "gzip":
             return deflated(raw, self._dtype.itemsize, GZIP_LEVEL)
+        # A compressor serves one thread at a time. The checksum, 4 bytes per frame, makes reading
+        # fail if bits flipped; without it, most flips would silently give other values.
+        if not hasattr(self._own, "compressor"):
+            self._own.compressor = zstandard.ZstdCompressor(
+                level=hdf5.ZSTD_LEVEL, write_checksum=True
+            )
         compressed: bytes = self._own.compressor.compress(raw)
         return blosc_chunk(raw, compressed) if self._compression == "blosc" else compressed
 

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5z
 
+from evreel.files import bitshuffle
+
 _PIPELINES = ((h5z.FILTER_DEFLATE,), (h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE))
 _KEPT = 2
 """Chunks of a column that stay in memory: reads that overlap may each need two."""
@@ -107,6 +109,9 @@ class GzipChunks:
 class Column:
     """A column of a file, read by rows: past HDF5's filters where gzip compresses it.
 
+    So are whole chunks of bitshuffle, which several threads then decompress at a time. HDF5 reads
+    parts of such chunks, and keeps them.
+
     The chunks that were needed last stay in memory, so that a search, or reading a few rows at a
     time, does not decompress a chunk again each time. It serves several threads.
 
@@ -120,6 +125,7 @@ class Column:
         self.dataset = dataset
         self._n, self._dtype = len(dataset), dataset.dtype
         self._gzip = GzipChunks.of(dataset)
+        self._is_bitshuffle = bitshuffle.is_ours(dataset)
         self._rows = dataset.chunks[0] if dataset.chunks else max(1, self._n)
         # Replaced as a whole, so that threads need no lock.
         self._kept: tuple[tuple[int, Chunk], ...] = ()
@@ -132,9 +138,11 @@ class Column:
         if not isinstance(rows, slice):
             row = range(self._n)[rows]
             return self._chunk(row // self._rows).value(row % self._rows)
+        start, stop, _ = rows.indices(self._n)
+        if self._is_bitshuffle and stop - start >= self._rows:
+            return self._bitshuffled(start, stop)
         if self._gzip is None:
             return self.dataset[rows]
-        start, stop, _ = rows.indices(self._n)
         values = np.empty(max(0, stop - start), self._dtype)
         at = start
         while at < stop:
@@ -142,6 +150,23 @@ class Column:
             until = min(at - first + self._rows, stop)
             self._chunk(k).fill(values[at - start : until - start], first)
             at = until
+        return values
+
+    def _bitshuffled(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return rows ``[start, stop)``, those of whole chunks past HDF5's filters."""
+        values = np.empty(stop - start, self._dtype)
+        first = -(-start // self._rows) * self._rows
+        last = max(first, stop // self._rows * self._rows)
+        for low, high in ((start, min(first, stop)), (last, stop)):
+            if low < high:
+                values[low - start : high - start] = self.dataset[low:high]
+        for at in range(first, last, self._rows):
+            part = values[at - start : at - start + self._rows]
+            skipped, data = self.dataset.id.read_direct_chunk((at,))
+            if skipped:
+                part[...] = self.dataset[at : at + self._rows]
+            else:
+                bitshuffle.decode(data, part)
         return values
 
     def _chunk(self, k: int) -> Chunk:

@@ -17,12 +17,14 @@ from h5py import h5d, h5p, h5s, h5t
 from evreel.closing import Closing
 from evreel.errors import EventsError, EvreelError, LayoutError
 from evreel.events import Events, Sensor
+from evreel.files.columns import Columns
 from evreel.files.filters import check_filters
 from evreel.files.gzip_chunks import Column
 from evreel.files.inspection import InspectionError, check_structure, described
 from evreel.files.seal import is_sealed, seal_of
 from evreel.layout import GZIP_LEVEL, LAYOUTS, Array, Filter, Layout
 from evreel.provenance import Provenance
+from evreel.threads import Crew
 
 try:
     import hdf5plugin
@@ -33,6 +35,9 @@ except ImportError as error:
     ) from error
 
 ZSTD_LEVEL = 1
+KEPT_BYTES = 1 << 23
+"""Uncompressed bytes of chunks that HDF5 keeps of each data set that is written: its own default,
+on which the order of chunks in the file depends."""
 REBUILD = "The file is damaged: build or download it again."
 
 
@@ -64,14 +69,28 @@ class Opened(Closing):
         self._file.close()
 
 
+class NewFile(h5py.File):  # type: ignore[misc]
+    """A file that is being made.
+
+    Attributes
+    ----------
+    columns : its long columns, which a crew may compress.
+    """
+
+    columns: Columns
+
+
 @contextlib.contextmanager
-def create(path: Path, layout: Layout, provenance: Provenance) -> Iterator[h5py.File]:
+def create(
+    path: Path, layout: Layout, provenance: Provenance, crew: Crew | None = None
+) -> Iterator[NewFile]:
     """Give a new file that carries its layout's name and version and its provenance.
 
     It uses the file format of HDF5 1.10, whose own structures have checksums: in the earliest, a
-    flipped bit may silently move a chunk or truncate a column.
+    flipped bit may silently move a chunk or truncate a column. The bytes do not depend on the crew
+    that compresses its columns; without one, HDF5 does.
     """
-    with new_file(path, libver=("v110", "v110"), track_order=False) as file:
+    with new_file(path, crew, libver=("v110", "v110"), track_order=False) as file:
         file.attrs["layout"] = layout.name
         file.attrs["layout_version"] = layout.version
         yield file
@@ -79,13 +98,15 @@ def create(path: Path, layout: Layout, provenance: Provenance) -> Iterator[h5py.
 
 
 @contextlib.contextmanager
-def new_file(path: Path, **options: Any) -> Iterator[h5py.File]:
+def new_file(path: Path, crew: Crew | None = None, **options: Any) -> Iterator[NewFile]:
     """Give a new HDF5 file, sealed in the end; if the disk refuses a write, raise one error then.
 
     Parameters
     ----------
     path
         The file to make; it must not exist.
+    crew
+        As `create` takes it.
     options
         As `h5py.File` takes them.
 
@@ -96,8 +117,10 @@ def new_file(path: Path, **options: Any) -> Iterator[h5py.File]:
     """
     with _Disk(path) as disk:
         try:
-            with h5py.File(disk, "w", **options) as file:
+            with NewFile(disk, "w", rdcc_nbytes=KEPT_BYTES, **options) as file:
+                file.columns = Columns(crew or Crew(), KEPT_BYTES)
                 yield file
+                file.columns.finish()
         except Exception:
             disk.check()
             raise

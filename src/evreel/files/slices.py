@@ -80,7 +80,7 @@ class SlicesWriter:
 
     def __init__(
         self,
-        file: h5py.File,
+        file: hdf5.NewFile,
         sensor: Sensor,
         t_offset: int,
         windows: Windows,
@@ -204,7 +204,7 @@ class SlicesWriter:
         overlaps = int(np.searchsorted(joined["overlaps/event"], written))
         for name, column in joined.items():
             count = overlaps if name in _OVERLAPS else rows
-            hdf5.append(self._columns[name], column[:count])
+            self._file.columns.append(self._columns[name], [column[:count]])
             self._pending[name] = [column[count:]]
         self._pending_rows -= rows
 

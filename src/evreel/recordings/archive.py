@@ -60,6 +60,8 @@ class ArchiveRecording(Closing):
         How events and files that break a rule are handled.
     limits
         The most that may be unpacked.
+    threads
+        How many decode a member, as `evreel.recordings.open_recording` takes it.
 
     Attributes
     ----------
@@ -101,6 +103,7 @@ class ArchiveRecording(Closing):
         format: str | None = None,  # noqa: A002
         reading: Reading = STRICT,
         limits: Limits | None = None,
+        threads: int | None = None,
     ) -> None:
         inside = folder_of(path)
         self.path = inside or Path(path)
@@ -114,6 +117,7 @@ class ArchiveRecording(Closing):
         self._sensor = sensor
         self._stated = format
         self._reading = reading
+        self._threads = threads
         self.members: list[Member] = []
         self._repairs: dict[str, int] = {}
         self.repairs: Mapping[str, int] = self._repairs
@@ -230,7 +234,11 @@ class ArchiveRecording(Closing):
         try:
             unpacked = self._archive.unpack(name, unpacked)
             with open_recording(
-                unpacked, sensor=self._sensor, format=self._stated, reading=self._reading
+                unpacked,
+                sensor=self._sensor,
+                format=self._stated,
+                reading=self._reading,
+                threads=self._threads,
             ) as recording:
                 kind = recording.format, recording.sensor
                 if kind != (self._format or kind[0], self.sensor if self._format else kind[1]):

@@ -157,6 +157,7 @@ class Format(NamedTuple):
     name : what messages call it, in a list.
     formats : what `Recording.format` says of its files.
     family : one name for all of these, where they are several; empty if there is none.
+    threaded : whether the opener also takes ``threads``.
     """
 
     start: bytes
@@ -166,6 +167,7 @@ class Format(NamedTuple):
     name: str
     formats: tuple[str, ...]
     family: str = ""
+    threaded: bool = False
 
 
 _HDF5 = "HDF5 of DSEC, RVT, Metavision, and evreel's events store"
@@ -174,7 +176,9 @@ _40_BIT = "40-bit events in a file named .bin"
 _RAW_AND_DAT = ("evt2", "evt2.1", "evt3", "dat")
 _COLUMNS = ("hdf5-columns", "hdf5-records")
 FORMATS = (
-    Format(b"#!AER-DAT4", "", "aedat4", "Aedat4Recording", "AEDAT 4", ("aedat4",)),
+    Format(
+        *(b"#!AER-DAT4", "", "aedat4", "Aedat4Recording", "AEDAT 4", ("aedat4",)), threaded=True
+    ),
     Format(b"#!AER-DAT3.1", "", "aedat3", "Aedat3Recording", "AEDAT 3.1", ("aedat3",)),
     Format(b"#!AER-DAT2.0", "", "aedat2", "Aedat2Recording", "AEDAT 2.0", ("aedat2",)),
     Format(b"% ", "", "prophesee", "open_prophesee", _PROPHESEE, _RAW_AND_DAT),
@@ -277,6 +281,7 @@ def open_recording(
     sensor: Sensor | None = None,
     format: str | None = None,  # noqa: A002
     reading: Reading = STRICT,
+    threads: int | None = None,
 ) -> Recording:
     """Open a recording or an events store; its content, not its name, decides the format.
 
@@ -296,6 +301,9 @@ def open_recording(
         an error.
     reading
         How events and files that break a rule are handled.
+    threads
+        How many decode, if the format allows several; None: one per core, at most
+        `evreel.recordings.prefetch.THREADS`. Events do not depend on it.
 
     Raises
     ------
@@ -326,7 +334,8 @@ def open_recording(
         )
     found = _format(path, head, format)
     opener = getattr(importlib.import_module(f"evreel.recordings.{found.module}"), found.opener)
-    reader: Recording = opener(path, stream=stream, sensor=sensor, reading=reading)
+    own = {"threads": threads} if found.threaded else {}
+    reader: Recording = opener(path, stream=stream, sensor=sensor, reading=reading, **own)
     if format not in (None, found.family, reader.format):
         reader.close()
         raise _contradiction(path, format, f"is {reader.format}")
@@ -427,15 +436,19 @@ def read_events(
     return events
 
 
-def read_at_most(recording: Recording, most: int, *, progress: Progress = silent) -> Events | None:
+def read_at_most(
+    recording: Recording, most: int, *, threads: int | None = None, progress: Progress = silent
+) -> Events | None:
     """Read the events of an open recording into memory; None if there are more than `most`.
 
     Parameters
     ----------
+    threads
+        As `read_events` takes it.
     progress
         Called with the number of events so far.
     """
-    return _ahead(_chunks(recording, None, None), recording, None, most, progress)
+    return _ahead(_chunks(recording, None, None), recording, threads, most, progress)
 
 
 def _ahead(

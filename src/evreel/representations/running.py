@@ -10,8 +10,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import heapq
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +22,7 @@ from evreel.geometry import EventMap, Regions
 from evreel.representations.base import Frame, Representation, Window
 from evreel.representations.feature import Feature
 from evreel.representations.makers import HELD, Maker, Threads, makers_of
+from evreel.threads import Crew, Task
 from evreel.timebase import FARTHEST, Int64Array
 from evreel.windows import IndexOf, Windows
 
@@ -137,9 +137,10 @@ def frames_together(
     index_of: IndexOf | None = None,
     rows: int = READ_ROWS,
     ahead: bool = False,
+    crew: Crew | None = None,
     threads: int = 1,
     failed: Callable[[int, EvreelError], None] | None = None,
-) -> Iterator[tuple[int, Frame]]:
+) -> Generator[tuple[int, Frame], None, None]:
     """Yield (run, frame) for every window of every run; the frames of one run are in order.
 
     The run that needs the earliest rows goes on first, so that each piece of the events is read
@@ -154,7 +155,9 @@ def frames_together(
     threads
         As in `frames`, for each run.
     ahead
-        Whether a thread reads the next piece meanwhile; `read` must allow that.
+        Whether threads read the next pieces meanwhile; `read` must allow that.
+    crew
+        Whose threads these are, a piece for every four of them; None: one thread.
     failed
         Called with a run and its error, which ends this run alone; None: the error is raised.
 
@@ -168,10 +171,14 @@ def frames_together(
         return
     plans = [_Plan(run, index_of) for run in runs]
     needed = [(plan.low, run.windows.stop) for plan, run in zip(plans, runs, strict=True)]
-    pieces = _Pieces(read, needed, rows)
-    with pieces.reading_ahead() if ahead else contextlib.nullcontext():
+    with contextlib.ExitStack() as closing:
+        if ahead and crew is None:
+            crew = closing.enter_context(Crew(2))
+        pieces = _Pieces(read, needed, rows, crew if ahead else None)
         going = [(0, k, plan.go(pieces, sensor, threads)) for k, plan in enumerate(plans)]
         heapq.heapify(going)
+        for _, _, steps in going:
+            closing.callback(steps.close)
         while going:
             _, k, steps = going[0]
             try:
@@ -325,7 +332,7 @@ class _Plan:
 
     def go(
         self, pieces: _Pieces, sensor: Sensor, threads: int
-    ) -> Iterator[tuple[int, Frame | None]]:
+    ) -> Generator[tuple[int, Frame | None], None, None]:
         """Yield (first row of the piece to go on with, finished frame or None)."""
         run = self._run
         changed = run.feature.of_events(sensor, run.regions)
@@ -447,13 +454,20 @@ class _View:
 class _Pieces:
     """The rows that some runs need, in pieces, each read once while the runs go on together."""
 
-    def __init__(self, read: Read, needed: Sequence[tuple[Int64Array, Int64Array]], rows: int):
+    def __init__(
+        self,
+        read: Read,
+        needed: Sequence[tuple[Int64Array, Int64Array]],
+        rows: int,
+        crew: Crew | None = None,
+    ) -> None:
         if rows < 1:
             raise ParameterError(f"rows={rows} is not at least 1")
         self._read = read
         self._held: dict[int, Events] = {}
-        self._next: tuple[int, Future[Events]] | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._crew = crew
+        self._next: dict[int, Task[Events]] = {}  # pieces that are read ahead
+        self._n_ahead = 0 if crew is None or crew.threads == 1 else -(-crew.threads // 4)
         # A gap between windows is read too if that costs less than another read: a sixteenth of
         # what is read at a time is one chunk of an events store.
         start, stop = _joined(needed, gap=rows // 16)
@@ -473,9 +487,12 @@ class _Pieces:
             while len(self._held) >= HELD:  # freed before the next one is read
                 del self._held[next(iter(self._held))]
             self._held[piece] = self._checked(k, piece)
-            if self._pool is not None and piece + 1 < len(self.start):
-                following = self.start[piece + 1], self.stop[piece + 1]
-                self._next = piece + 1, self._pool.submit(self._read, *following)
+            for passed in [n for n in self._next if n < piece]:  # what no run needs any more
+                del self._next[passed]
+            for n in range(piece + 1, min(piece + 1 + self._n_ahead, len(self.start))):
+                if self._crew is not None and n not in self._next and n not in self._held:
+                    task = self._crew.begin(self._read, self.start[n], self.stop[n])
+                    self._next[n] = task
         return self._held[piece]
 
     def stamp(self, k: int, row: int) -> int:
@@ -485,19 +502,10 @@ class _Pieces:
             return int(self._held[piece].t[row - self.start[piece]])
         return int(_whole(self._read(row, row + 1), k, row, row + 1).t[0])
 
-    @contextlib.contextmanager
-    def reading_ahead(self) -> Iterator[None]:
-        """Read the next piece in a thread, while the block works on the one before."""
-        with ThreadPoolExecutor(1, "evreel-read") as self._pool:
-            yield
-
     def _checked(self, k: int, piece: int) -> Events:
         start, stop = self.start[piece], self.stop[piece]
-        if self._next is not None and self._next[0] == piece:
-            events = self._next[1].result()
-            self._next = None
-        else:
-            events = self._read(start, stop)
+        task = self._next.pop(piece, None)
+        events = self._read(start, stop) if task is None else task.result()
         return _whole(events, k, start, stop)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,14 +18,17 @@ from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.release.content import listed_in, role_of
 from evreel.steps.clock import check_clock, check_frames
-from evreel.steps.common import LOG, Steady, named
+from evreel.steps.common import LOG, Steady, hashed, named
 from evreel.steps.events import Source, as_store
 from evreel.text import nfc
+from evreel.threads import Crew, checked_threads
 from evreel.windows import RegularWindows
 
 if TYPE_CHECKING:
     from evreel.annotations.belonging import Video
+    from evreel.annotations.labelling import Annotator, EventLabels
     from evreel.annotations.shapes import Annotations
+    from evreel.events import Events
     from evreel.timebase import FrameClock, Int64Array
     from evreel.video.picture import Picture
     from evreel.windows import Windows
@@ -240,6 +244,40 @@ def _check_ends(
     LOG.warning("%s", error)
 
 
+def _pieces(n: int, threads: int) -> Iterator[tuple[int, int]]:
+    """Yield the rows that are labelled at a time: fewer for each of several threads."""
+    from evreel.files.events_store import READ_ROWS
+
+    rows = READ_ROWS if threads == 1 else READ_ROWS // 4
+    return ((start, min(start + rows, n)) for start in range(0, n, rows))
+
+
+def _from_row_0(chunks: Iterable[Events]) -> Iterator[tuple[int, Events]]:
+    """Yield the row of the first event of each chunk, and the chunk."""
+    row = 0
+    for chunk in chunks:
+        yield row, chunk
+        row += len(chunk)
+
+
+def _labelling(
+    annotators: Sequence[Annotator],
+) -> Callable[[tuple[int, Events]], tuple[Events, EventLabels]]:
+    """Return a function that labels a chunk from a row on, which as many threads may call."""
+    free: SimpleQueue[Annotator] = SimpleQueue()
+    for annotator in annotators:
+        free.put(annotator)
+
+    def label(chunk: tuple[int, Events]) -> tuple[Events, EventLabels]:
+        annotator = free.get()
+        try:
+            return chunk[1], annotator.label_at(*chunk)
+        finally:
+            free.put(annotator)
+
+    return label
+
+
 def annotate(
     store: Source,
     clock: str | Path,
@@ -259,6 +297,7 @@ def annotate(
     labelled_sha256: str | None = None,
     labels: Sequence[str] | None = None,
     names: Sequence[str] = (),
+    threads: int | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Join events, frame clock and CVAT XML into annotated slices and boxes.
@@ -297,6 +336,9 @@ def annotate(
         None takes the order of the files.
     names
         What the recording is called, beside its store: tells its task among several of a project.
+    threads
+        How many read, label, compress and hash; None: one per core, up to `evreel.threads.MOST`.
+        The files' bytes do not depend on it.
 
     Returns
     -------
@@ -335,7 +377,11 @@ def annotate(
     cut = windows.division()
     divided = asdict(cut)
     del divided["origin_us"]  # slices always start at 0
-    with as_store(store, beside=slices) as opened:
+    most = checked_threads(threads)
+    with as_store(store, beside=slices, threads=most) as opened, Crew(most) as crew:
+        inputs = dict(steady.digests)
+        digest = hashed(crew, opened.path)
+        chunks = crew.ahead(lambda rows: opened.read(*rows), _pieces(opened.n, crew.threads))
         check_clock(clock, extra, opened)
         picture = picture or Picture(opened.sensor)
         joined = read_annotations(
@@ -370,7 +416,7 @@ def annotate(
                 **divided,
                 **settings.plain(),
             },
-            {"store": sha256(opened.path), **steady.digests},
+            inputs,
             repairs,
             beside,
         )
@@ -379,21 +425,27 @@ def annotate(
                 slices_scratch,
                 boxes_scratch,
             ),
-            hdf5.create(slices_scratch, SLICES, made) as file,
+            hdf5.create(slices_scratch, SLICES, made, crew) as file,
         ):
             slices_of = opened.windows(cut)
             times = _box_times(settings, slices_of, opened.t_stop_us)
-            annotator = Annotator(regions, at=settings.at, instant=settings.instant)
+            label = _labelling(
+                [
+                    Annotator(regions, at=settings.at, instant=settings.instant)
+                    for _ in range(crew.threads)
+                ]
+            )
             writer = SlicesWriter(
                 *(file, opened.sensor, opened.t_offset, slices_of, regions.tables),
                 doubts=joined.doubts,
                 shapes=regions.shape_rows(),
                 store=opened,
             )
-            for chunk in opened.chunks():
-                writer.write(chunk, *annotator.label(chunk))
+            for chunk, labels_of in crew.ahead(label, _from_row_0(chunks)):
+                writer.write(chunk, *labels_of)
                 progress(writer.n, opened.n)
             writer.finish()
+            inputs["store"] = digest.result()
             found = regions.boxes(times, at=settings.at, instant=settings.instant)
             write_boxes(boxes_scratch, found)
             if of_rois:  # else boxes may have come with the recording

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evreel.errors import EvreelError, OneLineFormatter, SourceError, UsageError, one_line
+from evreel.folders import folder_of
 from evreel.outputs import Progress, check_wanted, refused, scratch_path
-from evreel.provenance import content_sha256, state
+from evreel.provenance import content_sha256, sha256, state
 from evreel.settings import Settings
+from evreel.threads import Crew, Hashing, Task
 
 LOG = logging.getLogger("evreel")
 
@@ -162,6 +164,13 @@ class Steady:
             may_differ = path.is_dir() or state(path) != then
             if may_differ and content_sha256(path) != self.digests[role]:
                 raise changed(path)
+
+
+def hashed(crew: Crew, path: str | Path) -> Hashing | Task[str]:
+    """Begin to find what `evreel.provenance.sha256` returns, beside a crew's other tasks."""
+    if folder_of(path) is not None:
+        return crew.begin(sha256, path)
+    return crew.sha256(Path(path))
 
 
 def changed(path: Path) -> SourceError:

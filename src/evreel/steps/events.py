@@ -7,14 +7,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSettings
 from evreel.errors import RecordingError, SourceError, UsageError
 from evreel.folders import SUFFIX, folder_of, listing_of
 from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import STEP_REVISIONS, Provenance, decoding, sha256, state
-from evreel.steps.common import LOG, changed, named, unverified_note
+from evreel.steps.common import LOG, changed, hashed, named, unverified_note
+from evreel.threads import Crew, checked_threads
 
 if TYPE_CHECKING:
     from evreel.events import Events, Sensor
@@ -36,6 +37,7 @@ def events(
     sums: Mapping[str, str | None] = MappingProxyType({}),
     archive: MemberSettings = MemberSettings(),
     limits: AcquireSettings = AcquireSettings(),
+    threads: int | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Decode a recording once, into an events store.
@@ -67,6 +69,9 @@ def events(
         `evreel.samples.pattern.Pattern` takes them; none: a single recording.
     limits
         Limits for the members of an archive.
+    threads
+        How many decode, compress and hash; None: one per core, up to `evreel.threads.MOST`. The
+        store's bytes do not depend on it.
 
     Returns
     -------
@@ -79,8 +84,6 @@ def events(
     RecordingError
         If the recording is damaged, nothing is left of it, or it does not have `n_events`.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     import numpy as np
 
     from evreel.events import Events
@@ -110,6 +113,7 @@ def events(
 
     hot = None
     size = _size(sensor)
+    shares = Shares.of(checked_threads(threads))
     if members is None and folder_of(recording) is not None:
         raise UsageError(
             "is a folder, not a recording",
@@ -124,7 +128,12 @@ def events(
     def opened() -> Iterator[Recording]:
         if members is None:
             with open_recording(
-                recording, stream=stream, sensor=size, format=format, reading=reading
+                recording,
+                stream=stream,
+                sensor=size,
+                format=format,
+                reading=reading,
+                threads=shares.decoding,
             ) as source:
                 yield source
             return
@@ -140,6 +149,7 @@ def events(
                 format=format,
                 reading=reading,
                 limits=Limits.of_gib(limits.member_gib),
+                threads=shares.decoding,
             ) as opened_archive,
         ):
             yield opened_archive
@@ -166,13 +176,15 @@ def events(
             rectangle.check(turn.sensor(source.sensor))
         kept_sensor = rectangle.sensor if rectangle else turn.sensor(source.sensor)
         if max_pixel_hz is not None:
-            hot = hot_pixels(map(kept, event_chunks(source)), kept_sensor, max_pixel_hz)
+            with shares.ahead(event_chunks(source)) as chunks:
+                hot = hot_pixels(map(kept, chunks), kept_sensor, max_pixel_hz)
             repairs["hot_pixels"] = int(np.count_nonzero(hot))
 
         with (
-            ThreadPoolExecutor(1) as beside,
+            Crew(shares.rest) as crew,
             atomic(output, inputs=[recording]) as (scratch,),
-            hdf5.create(scratch, EVENTS, made) as file,
+            hdf5.create(scratch, EVENTS, made, crew) as file,
+            shares.ahead(source.batches()) as batches,
         ):
             writer = EventsStoreWriter(
                 file,
@@ -182,8 +194,8 @@ def events(
                 source.header,
                 origin=(rectangle.y0, rectangle.x0) if rectangle else (0, 0),
             )
-            digest = beside.submit(sha256, recording)
-            for batch in source.batches():
+            digest = hashed(crew, recording)
+            for batch in batches:
                 if isinstance(batch, Events):
                     in_time = within(batch, start_us, stop_us)
                     inside = kept(batch)
@@ -210,6 +222,42 @@ def events(
             writer.finish(getattr(source, "members", ()))
     LOG.info("%s: %d events%s", Path(recording).name, writer.n, named(repairs))
     return repairs
+
+
+T = TypeVar("T")
+
+
+class Shares(NamedTuple):
+    """What the threads of a step do that turns a recording into a store.
+
+    Parameters
+    ----------
+    decoding : threads that decode, with the main one if there are no more than 2.
+    rest : threads for all else, the main one included.
+    are_apart : whether decoding is not up to the main thread.
+    """
+
+    decoding: int
+    rest: int
+    are_apart: bool
+
+    @classmethod
+    def of(cls, threads: int) -> Shares:
+        """Return how threads are shared out: decoding takes up to a third of the time."""
+        if threads < 3:
+            return cls(1, threads, False)
+        return cls(threads // 3, threads - threads // 3, True)
+
+    @contextlib.contextmanager
+    def ahead(self, batches: Iterator[T]) -> Iterator[Iterator[T]]:
+        """Yield batches that are decoded ahead of whoever takes them, if that is another thread."""
+        from evreel.recordings.prefetch import prefetched
+
+        if not self.are_apart:
+            yield batches
+            return
+        with contextlib.closing(prefetched(batches)) as taken:
+            yield taken
 
 
 def _check_still(recording: Path, sums: Mapping[str, str | None]) -> None:
@@ -279,12 +327,14 @@ def as_store(
     beside: str | Path,
     stream: int | None = None,
     sensor: str | None = None,
+    threads: int | None = None,
     progress: Progress = silent,
 ) -> Iterator[EventsStore]:
     """Yield an open events store for a store, or for a recording, which is decoded temporarily.
 
     A decoded recording is put into the scratch folder of the output `beside`; `progress` is of
-    decoding it. `sensor` is its size as ``WIDTHxHEIGHT``, if the file does not state it.
+    decoding it. `sensor` is its size as ``WIDTHxHEIGHT``, if the file does not state it; `threads`
+    is as `events` takes it.
     """
     from evreel.files.events_store import EventsStore
     from evreel.recordings.open import open_recording
@@ -297,7 +347,12 @@ def as_store(
             yield opened
             return
     with scratch_path(Path(beside).with_name(f"{Path(source).stem}.h5")) as store:
-        events(source, store, EventsSettings(stream=stream), sensor=sensor, progress=progress)
+        events(
+            *(source, store, EventsSettings(stream=stream)),
+            sensor=sensor,
+            threads=threads,
+            progress=progress,
+        )
         with EventsStore(store) as opened:
             yield opened
 
@@ -334,6 +389,7 @@ def as_events(
     stream: int | None = None,
     sensor: str | None = None,
     most: int = MOST_IN_MEMORY,
+    threads: int | None = None,
     progress: Progress = silent,
 ) -> Iterator[Opened]:
     """Yield the events of a store, or of a recording, which is decoded.
@@ -353,18 +409,17 @@ def as_events(
     RecordingError
         If the recording is damaged, or has no events.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     from evreel.files.events_store import EventsStore
 
+    threads = checked_threads(threads)
     if isinstance(source, EventsStore) or is_store(source, stream, sensor):
         with as_store(source, beside=beside) as store:
             yield Opened(store, lambda: {"store": sha256(store.path)})
         return
     recording = Path(source)
     then = state(recording)
-    with ThreadPoolExecutor(1) as hashing:
-        digest = hashing.submit(sha256, recording)
+    with Crew(min(2, threads)) as crew:
+        digest = hashed(crew, recording)
 
         def inputs() -> dict[str, str]:
             found = digest.result()
@@ -373,12 +428,17 @@ def as_events(
             how = decoding_of(recording, EventsSettings(stream=stream), found, sensor=sensor)
             return {"recording": found, "decoding": how}
 
-        events = _in_memory(recording, stream, sensor, most, progress)
+        events = _in_memory(recording, stream, sensor, most, threads, progress)
         if events is not None:
             yield Opened(events, inputs)
             return
         with as_store(
-            recording, beside=beside, stream=stream, sensor=sensor, progress=progress
+            recording,
+            beside=beside,
+            stream=stream,
+            sensor=sensor,
+            threads=threads,
+            progress=progress,
         ) as store:
             yield Opened(store, inputs)
 
@@ -393,15 +453,26 @@ def is_store(path: str | Path, stream: int | None = None, sensor: str | None = N
 
 
 def _in_memory(
-    recording: Path, stream: int | None, sensor: str | None, most: int, progress: Progress
+    recording: Path,
+    stream: int | None,
+    sensor: str | None,
+    most: int,
+    threads: int,
+    progress: Progress,
 ) -> EventsInMemory | None:
     """Return what `events` would put into a store, None if there are more events than `most`."""
     from evreel.files.divided import EventsInMemory
     from evreel.recordings.open import Reading, open_recording, read_at_most
 
     reading = EventsSettings(stream=stream).part(Reading)
-    with open_recording(recording, stream=stream, sensor=_size(sensor), reading=reading) as source:
-        found = read_at_most(source, most, progress=progress)
+    with open_recording(
+        recording,
+        stream=stream,
+        sensor=_size(sensor),
+        reading=reading,
+        threads=Shares.of(threads).decoding,
+    ) as source:
+        found = read_at_most(source, most, threads=threads, progress=progress)
         if found is None:
             return None
         if not len(found):

@@ -15,6 +15,7 @@ from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import Provenance, sha256
 from evreel.steps.common import LOG, Steady, named, with_progress
 from evreel.steps.events import MOST_IN_MEMORY, Source, as_events
+from evreel.threads import Crew, checked_threads
 
 if TYPE_CHECKING:
     import h5py
@@ -75,6 +76,7 @@ def features(
     output: str | Path,
     settings: FeatureSettings,
     *,
+    threads: int | None = None,
     progress: Progress = silent,
     **beside: Unpack[Beside],
 ) -> dict[str, int]:
@@ -85,13 +87,14 @@ def features(
     What was changed: name → count. The file has it as ``repairs``.
     """
     wanted = {Path(output): settings}
-    return all_features(store, wanted, progress=progress, **beside)[Path(output)]
+    return all_features(store, wanted, threads=threads, progress=progress, **beside)[Path(output)]
 
 
 def all_features(
     store: Source,
     wanted: Mapping[Path, FeatureSettings],
     *,
+    threads: int | None = None,
     progress: Progress = silent,
     **beside: Unpack[Beside],
 ) -> dict[Path, dict[str, int]]:
@@ -106,6 +109,9 @@ def all_features(
         Events store (or a recording, decoded temporarily).
     wanted
         Feature file, HDF5 → the representation, its parameters, and its windows.
+    threads
+        How many read, make frames and compress; None: one per core, up to `evreel.threads.MOST`.
+        The files' bytes do not depend on it.
     beside
         What else there is of the recording, as in `Beside`.
 
@@ -124,10 +130,19 @@ def all_features(
     """
     if not wanted:
         return {}
+    threads = checked_threads(threads)
     with as_events(
-        store, beside=next(iter(wanted)), most=most_in_memory(beside.get("slices"))
+        store,
+        beside=next(iter(wanted)),
+        most=most_in_memory(beside.get("slices")),
+        threads=threads,
     ) as opened:
-        return features_of(opened.events, opened.inputs(), wanted, progress=progress, **beside)
+        return features_of(
+            *(opened.events, opened.inputs(), wanted),
+            threads=threads,
+            progress=progress,
+            **beside,
+        )
 
 
 def most_in_memory(slices: str | Path | None) -> int:
@@ -141,6 +156,7 @@ def features_of(
     wanted: Mapping[Path, FeatureSettings],
     *,
     part: FilePart | None = None,
+    threads: int | None = None,
     progress: Progress = silent,
     **beside: Unpack[Beside],
 ) -> dict[Path, dict[str, int]]:
@@ -150,7 +166,7 @@ def features_of(
     ----------
     events, inputs
         As `evreel.steps.events.as_events` yields them.
-    wanted, beside
+    wanted, threads, beside
         As `all_features` takes them.
     part
         What part of the recording goes into the files; None: all of it.
@@ -160,7 +176,7 @@ def features_of(
     jobs = [_Job(path, one, inputs, given, said) for path, one in wanted.items()]
     new = [job for job in jobs if not job.is_kept()]
     if new:
-        _make(new, events, given, part, progress)
+        _make(new, events, given, part, checked_threads(threads), progress)
     return {job.path: job.repairs for job in jobs}
 
 
@@ -231,9 +247,12 @@ def _make(
     store: Divided,
     given: _Given,
     part: FilePart | None,
+    threads: int,
     progress: Progress,
 ) -> None:
     """Make files in one pass over the events.
+
+    Half of the threads make frames, if there are 4 or more; the others read and compress.
 
     What is wrong with one feature, such as a count that does not fit its type, is told when the
     others are made.
@@ -244,7 +263,11 @@ def _make(
 
     sources = [store.path, *given.files.values()]
     errors: list[EvreelError] = []
-    with contextlib.ExitStack() as files:
+    making_frames = max(1, threads // 2)
+    with (
+        Crew(threads - making_frames + 1) as crew,
+        contextlib.ExitStack() as files,
+    ):
         slices = None
         if given.slices is not None:
             digest = jobs[0].made.inputs.get("store")
@@ -255,7 +278,7 @@ def _make(
             (path,) = own.enter_context(atomic(job.path, inputs=sources))
             file = own.enter_context(hdf5.create(path, FEATURES, job.made))
             try:
-                run, writer = job.begin(file, store, slices, part, 2 if len(jobs) == 1 else 1)
+                run, writer = job.begin(file, store, slices, part, crew, len(jobs))
             except EvreelError as error:
                 _abandon(own, error)
                 errors.append(error)
@@ -274,11 +297,14 @@ def _make(
             store.sensor,
             index_of=store.index_of,
             ahead=True,
+            crew=crew,
+            threads=max(1, making_frames // len(jobs)),
             failed=fails,
         )
         total = sum(len(one.run.windows) for one in making)
-        for k, frame in with_progress(every, total, progress):
-            making[k].writer.write(frame)
+        with contextlib.closing(every):
+            for k, frame in with_progress(every, total, progress):
+                making[k].writer.write(frame)
         given.steady.check()
         for one in unfinished.values():
             one.writer.finish()
@@ -369,9 +395,13 @@ class _Job:
         store: Divided,
         slices: SlicesFile | None,
         part: FilePart | None,
-        threads: int,
+        crew: Crew,
+        n_jobs: int,
     ) -> tuple[Run, FeaturesWriter]:
-        """Return the run that makes the frames, and what writes them into a new file."""
+        """Return the run that makes the frames, and what writes them into a new file.
+
+        The crew compresses those of so many jobs.
+        """
         import numpy as np
 
         from evreel.files import hdf5
@@ -410,7 +440,8 @@ class _Job:
             shape=shape,
             samples=of_samples,
             compression=self._settings.compression,
-            threads=threads,
+            threads=-(-crew.threads // n_jobs),
+            crew=crew,
             **self._feature.description,
         )
         decoding = self.made.inputs.get("decoding", store.decoding)

@@ -18,6 +18,7 @@ from evreel.steps.common import LOG, Steady, named
 from evreel.steps.events import as_events, decoding_of, is_store
 from evreel.steps.features import FilePart, features_of, is_made, most_in_memory
 from evreel.steps.many import Outcome, each_on_its_own
+from evreel.threads import checked_threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +98,12 @@ class Wanted:
 
 
 def precompute(
-    names: Mapping[str, Path], wanted: Wanted, *, workers: int = 1, progress: Progress = silent
+    names: Mapping[str, Path],
+    wanted: Wanted,
+    *,
+    workers: int = 1,
+    threads: int | None = None,
+    progress: Progress = silent,
 ) -> Iterator[Outcome]:
     """Precompute a representation of many recordings; yield what becomes of each.
 
@@ -113,13 +119,17 @@ def precompute(
         What is made of each.
     workers
         Recordings at a time.
+    threads
+        How many they share, as `evreel.steps.all_features` takes them; each has one or more.
     progress
         Called with bytes of recordings.
     """
     inputs = {place for path in (*names.values(), *wanted.boxes.values()) for place in _place(path)}
 
+    each = max(1, checked_threads(threads) // max(1, min(workers, len(names))))
+
     def make(name: str, path: Path, of_this: Progress) -> bool:
-        return _Making(name, path, wanted, inputs).run(of_this)
+        return _Making(name, path, wanted, inputs, each).run(of_this)
 
     return each_on_its_own(names, make, workers=workers, progress=progress)
 
@@ -140,7 +150,9 @@ class _Making:
         path: Path,
         wanted: Wanted,
         inputs: Set[tuple[int, int]],
+        threads: int,
     ) -> None:
+        self._threads = threads
         self._name, self._path, self._wanted = name, path, wanted
         self._inputs = inputs
         self._settings = wanted.settings_for.get(name, wanted.settings)
@@ -160,6 +172,7 @@ class _Making:
             stream=self._wanted.stream,
             sensor=self._wanted.sensor,
             most=most_in_memory(self._beside.get("slices")),
+            threads=self._threads,
             progress=progress,
         ) as opened:
             return self._make(opened.events, opened.inputs(), progress)
@@ -199,6 +212,7 @@ class _Making:
                     {path: self._settings},
                     **self._beside,
                     part=part,
+                    threads=self._threads,
                     progress=of_part,
                 )
             if boxes is not None and not self._has_boxes(path, inputs, said):

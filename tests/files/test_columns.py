@@ -1,0 +1,127 @@
+"""Columns that several threads compress: the bytes are those that HDF5 gives."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from evreel.events import Triggers
+from evreel.files import bitshuffle, hdf5
+from evreel.files.events_store import EventsStore, EventsStoreWriter
+from evreel.files.gzip_chunks import Column
+from evreel.layout import COLUMN_CHUNK, EVENTS
+from evreel.provenance import Provenance
+from evreel.threads import Crew
+from support import random_events
+from support.stores import pieces, store_of
+
+needs_codec = pytest.mark.skipif(
+    bitshuffle.codec() is None, reason="needs functions that hdf5plugin's library here lacks"
+)
+VALUES = {
+    "rising": np.arange(COLUMN_CHUNK) * 3,
+    "zeros": np.zeros(COLUMN_CHUNK, np.uint8),
+    "coordinates": np.random.default_rng(0).integers(0, 346, COLUMN_CHUNK).astype("<u2"),
+    "noise": np.random.default_rng(1).integers(-(1 << 63), (1 << 63) - 1, COLUMN_CHUNK),
+    "float": np.random.default_rng(2).random(COLUMN_CHUNK, dtype="<f4"),
+}
+
+
+def by_hdf5(path, values) -> bytes:
+    """Return the chunk that HDF5 makes of values."""
+    with hdf5.new_file(path) as file:
+        options = hdf5.filter_options("bitshuffle-lz4")
+        file.create_dataset("a", data=values, chunks=values.shape, maxshape=(None,), **options)
+    with h5py.File(path) as file:
+        assert bitshuffle.is_ours(file["a"])
+        return file["a"].id.read_direct_chunk((0,))[1]
+
+
+@needs_codec
+@pytest.mark.parametrize("name", VALUES)
+def test_chunk__has_the_bytes_of_hdf5_and_is_read_back(tmp_path, name):
+    values = VALUES[name]
+    chunk = bitshuffle.encode(values)
+    assert chunk == by_hdf5(tmp_path / "a.h5", values)
+    found = np.empty_like(values)
+    bitshuffle.decode(chunk, found)
+    assert (found == values).all()
+
+
+@needs_codec
+def test_damaged_chunk__is_an_error_wherever_the_damage_is():
+    values = VALUES["coordinates"]
+    chunk = bitshuffle.encode(values)
+    rng = np.random.default_rng(3)
+    for at in [*range(16), *rng.integers(0, len(chunk), 200), len(chunk) - 1]:
+        damaged = bytearray(chunk)
+        damaged[at] ^= 1 << rng.integers(8)
+        with pytest.raises(ValueError, match="checksum"):
+            bitshuffle.decode(bytes(damaged), np.empty_like(values))
+    for short in (b"", chunk[:15], chunk[:-1]):
+        with pytest.raises(ValueError, match="chunk"):
+            bitshuffle.decode(short, np.empty_like(values))
+    with pytest.raises(ValueError, match="says that it has"):
+        bitshuffle.decode(chunk, np.empty(5, "<u2"))
+
+
+def written(path, events, threads, rows=100_001) -> bytes:
+    """Return the bytes of a store that so many threads make, with triggers in between."""
+    with (
+        Crew(threads) as crew,
+        hdf5.create(path, EVENTS, Provenance("events", {}), crew) as file,
+    ):
+        writer = EventsStoreWriter(file, events.sensor, 5, "made up", "")
+        for part in pieces(events, rows):
+            writer.write(part)
+            writer.write(Triggers(part.t[:1], np.zeros(1, np.int8), np.zeros(1, np.int16)))
+        writer.finish()
+    return path.read_bytes()
+
+
+@needs_codec
+@pytest.mark.parametrize("n", [1, COLUMN_CHUNK, 700_000])
+def test_store__has_the_same_bytes_for_any_number_of_threads(tmp_path, monkeypatch, n):
+    # Few chunks are kept, and few rows are written at a time: chunks get their places on the way.
+    monkeypatch.setattr(hdf5, "KEPT_BYTES", 2 * 8 * COLUMN_CHUNK)
+    monkeypatch.setattr("evreel.files.events_store.READ_ROWS", 2 * COLUMN_CHUNK)
+    events = random_events(n, stop_us=n)
+    one = written(tmp_path / "1.h5", events, 1)
+    for threads in (2, 3, 16):
+        assert written(tmp_path / f"{threads}.h5", events, threads) == one, threads
+    with EventsStore(tmp_path / "3.h5") as store:
+        got = store.read()
+        assert all((getattr(got, name) == getattr(events, name)).all() for name in "txyp")
+
+
+def test_store__is_the_same_where_the_libraries_lack_the_functions(tmp_path, monkeypatch):
+    events = random_events(100_000)
+    one = written(tmp_path / "1.h5", events, 2)
+    monkeypatch.setattr(bitshuffle, "codec", lambda: None)
+    assert written(tmp_path / "2.h5", events, 2) == one
+
+
+@needs_codec
+def test_kept_bytes__are_hdf5s_own_default():
+    with h5py.File.in_memory() as file:
+        assert file.id.get_access_plist().get_cache()[2] == hdf5.KEPT_BYTES
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        slice(0, 200_000),
+        slice(1, 199_999),
+        slice(COLUMN_CHUNK, 3 * COLUMN_CHUNK),
+        slice(COLUMN_CHUNK - 1, 2 * COLUMN_CHUNK + 1),
+        slice(5, 9),
+        slice(9, 5),
+    ],
+)
+def test_column__gives_the_rows_that_are_asked_for(tmp_path, rows):
+    events = random_events(200_000)
+    with h5py.File(store_of(tmp_path / "s.h5", events)) as file:
+        for name in "txyp":
+            column = Column(file[f"events/{name}"])
+            assert (column[rows] == getattr(events, name)[rows]).all()
