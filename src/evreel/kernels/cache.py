@@ -79,7 +79,7 @@ class SharedCache:
     def _begin(self) -> bool:
         """Leave our mark; return whether there was no other. Without a place for it, go on."""
         try:
-            with self._mark.open("x", encoding="ascii", errors="replace") as file:
+            with self._mark.open("x", encoding="ascii", errors="replace", newline="\n") as file:
                 file.write(_me())
         except FileExistsError:
             return False
