@@ -135,6 +135,37 @@ def test_rules__that_run_anything_run_a_script():
     assert found == []
 
 
+SYSTEMS = {
+    "Linux x86-64": "manylinux.*x86_64",
+    "Apple silicon": "macosx.*(arm64|universal2)",
+    "Windows x86-64": "win_amd64",
+}
+
+
+def needed_to_run() -> set[str]:
+    """Return what the package depends on, and that depends on, by the lock file."""
+    needs: dict[str, set[str]] = {}
+    for package in LOCKED:
+        dependencies = {each["name"] for each in package.get("dependencies", [])}
+        needs.setdefault(package["name"], set()).update(dependencies)
+    found, waiting = set(), {"evreel"}
+    while waiting:
+        found |= waiting
+        waiting = set().union(*(needs[name] for name in waiting)) - found
+    return found - {"evreel"}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_lock__has_a_wheel_of_each_dependency_for_the_systems_of_the_page(system):
+    wheels: dict[str, list[str]] = {}
+    for package in LOCKED:
+        files = [each["url"].rpartition("/")[2] for each in package.get("wheels", [])]
+        wheels.setdefault(package["name"], []).extend(files)
+    fits = re.compile(rf"-none-any\.whl$|{SYSTEMS[system]}")
+    assert [name for name in needed_to_run() if not any(map(fits.search, wheels[name]))] == []
+    assert len(needed_to_run()) >= len(PROJECT["dependencies"])
+
+
 # What is copied into an image, and what is done there.
 
 

@@ -34,18 +34,29 @@ SOURCES = [
 ]
 MODES = re.compile(r"[rwxab+t]{1,3}")
 
-# As far as Windows can be played here: without its missing modules and functions.
+# As far as Windows can be played here: without its missing modules and functions, and with texts in
+# another encoding and with other line ends where the code does not say which.
 WITHOUT_POSIX = """
-import os, signal, subprocess, sys
+import builtins, functools, io, os, signal, subprocess, sys, tempfile
 for name in sys.argv[1].split():
     sys.modules[name] = None
 for name in (
-    "O_CLOEXEC O_NOFOLLOW fork geteuid getuid killpg pread preadv pwrite pwritev "
-    "sched_getaffinity statvfs"
+    "O_CLOEXEC O_DIRECTORY O_NOFOLLOW O_NONBLOCK chown fchmod fchown fork geteuid getgid "
+    "getloadavg getpgid getuid killpg lchown lockf mkfifo nice posix_fadvise "
+    "posix_fallocate pread preadv pwrite pwritev register_at_fork sched_getaffinity setsid statvfs sysconf writev"
 ).split():
     delattr(os, name)
-for name in ("SIGALRM", "SIGHUP", "SIGPIPE", "SIGXCPU"):
+for name in ("SIGALRM", "SIGHUP", "SIGKILL", "SIGPIPE", "SIGXCPU"):
     delattr(signal, name)
+posix_open = io.open
+def windows_open(
+    file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, *others, **more
+):
+    if "b" not in mode:
+        encoding = "cp1252" if encoding in (None, "locale") else encoding
+        newline = "\\r\\n" if newline is None and not mode.startswith("r") else newline
+    return posix_open(file, mode, buffering, encoding, errors, newline, *others, **more)
+io.open = builtins.open = windows_open
 """
 ALL_MODULES = """
 import importlib, pkgutil
@@ -79,10 +90,14 @@ for command in (
 assert (read("park.h5").t == events.t).all()
 with open_release("parks") as release:
     assert [each.id for each in release.splits["train"]] == ["park"]
+texts = [p for p in Path("parks").rglob("*") if p.suffix in (".json", ".md", ".txt", ".html", "")]
+texts = [path for path in texts if path.is_file()]
+assert len(texts) > 3, texts
+assert [path for path in texts if b"\\r" in path.read_bytes()] == []
 """
 
 
-def test_package__is_imported_and_makes_a_release_without_what_only_posix_has(tmp_path):
+def test_package__is_imported_and_makes_the_same_release_without_what_only_posix_has(tmp_path):
     run_python(
         WITHOUT_POSIX + ALL_MODULES + A_CHAIN,
         " ".join({*POSIX_ONLY} - {"posix"}),  # without it, Python's own `os` is another one
