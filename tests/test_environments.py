@@ -261,6 +261,7 @@ def test_install__syncs_the_lock_file_and_leaves_nothing_else(tmp_path):
     home, tools = tmp_path / "evreel", tmp_path / "bin"
     (home / "src").mkdir(parents=True)
     (home / "src" / "one.py").write_text("ONE = 1\n", encoding="utf-8")
+    (home / "src" / "one.py").chmod(0o600)
     shutil.copytree(ROOT / "tools", home / "tools")
     (home / ".tools").mkdir()
     tools.mkdir()
@@ -281,6 +282,7 @@ def test_install__syncs_the_lock_file_and_leaves_nothing_else(tmp_path):
     assert sync.endswith(" --no-default-groups --group workflow")
     assert not (home / ".tools").exists()
     assert list((home / "src" / "__pycache__").glob("one.*.pyc"))
+    assert (home / "src" / "one.py").stat().st_mode & 0o777 == 0o644, "who runs it can read it"
 
 
 def test_run__takes_the_workflow_beside_it_and_the_data_of_the_working_folder(image, tmp_path):

@@ -43,7 +43,8 @@ for name in sys.argv[1].split():
 for name in (
     "O_CLOEXEC O_DIRECTORY O_NOFOLLOW O_NONBLOCK chown fchmod fchown fork geteuid getgid "
     "getloadavg getpgid getuid killpg lchown lockf mkfifo nice posix_fadvise "
-    "posix_fallocate pread preadv pwrite pwritev register_at_fork sched_getaffinity setsid statvfs sysconf writev"
+    "posix_fallocate pread preadv pwrite pwritev register_at_fork sched_getaffinity setsid "
+    "statvfs sysconf writev"
 ).split():
     delattr(os, name)
 for name in ("SIGALRM", "SIGHUP", "SIGKILL", "SIGPIPE", "SIGXCPU"):

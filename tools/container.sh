@@ -12,6 +12,7 @@ install)
     rm -rf "$home/.tools"
     # Who runs it may not write here; Python would compile the package anew at each start.
     "$home/.venv/bin/python" -m compileall -q -f --invalidation-mode unchecked-hash "$home/src"
+    chmod -R a+rX "$home" # also what was checked out for its owner alone
     ;;
 run)
     shift
