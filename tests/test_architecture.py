@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import sys
+import tomllib
 
 import pytest
 
@@ -12,6 +14,14 @@ from support import ROOT
 
 PACKAGE = ROOT / "src" / "evreel"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+IMPORTED_AS = {
+    "PIL": "pillow",
+    "cvat_sdk": "cvat-sdk",
+    "imageio_ffmpeg": "imageio-ffmpeg",
+    "urllib3": "cvat-sdk",  # which needs it
+    "yaml": "pyyaml",
+}
+"""Name that is imported → the package that has it, where they differ."""
 
 
 @functools.cache
@@ -103,3 +113,16 @@ def test_module__keeps_to_the_nevers(path):
     assert "pyarrow" not in top or here == "cards", "tables for others are made in one place"
     assert "torch" not in top or here == "loaders", "torch is for loaders"
     assert "yaml" not in top or here in ("annotations", "dataset"), "YAML is a config, or YOLO's"
+
+
+def test_package__declares_what_it_imports_and_no_more():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    needed, wanted = (
+        {re.match(r"[\w-]+", requirement)[0] for requirement in group}
+        for group in (project["dependencies"], [one for extra in extras for one in extra])
+    )
+    names = {name.split(".")[0] for path in SOURCES for name in imports(path)}
+    others = names - sys.stdlib_module_names - {"evreel", "_typeshed"}
+    imported = {IMPORTED_AS.get(name, name) for name in others}
+    assert needed == imported - wanted

@@ -379,6 +379,8 @@ def _sync(path: Path) -> None:
 
 
 def _sync_entry(path: Path) -> None:
+    if os.name == "nt":  # it flushes no folder, and only a file that is open to be written
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -410,7 +412,7 @@ def _replace_folder(path: Path, final: Path) -> None:
             root = path.parents[3] if path.parents[2].name == SCRATCH else None
             if root is not None and final.absolute().is_relative_to(root.absolute()):
                 place = final.absolute().relative_to(root.absolute())
-                (path.parent / _ASIDE_OF).write_text(str(place), encoding="utf-8")
+                (path.parent / _ASIDE_OF).write_text(str(place), encoding="utf-8", newline="\n")
             final.rename(aside)
             moved = True
         try:
@@ -428,7 +430,7 @@ def _exchanged(path: Path, final: Path) -> bool:
     """Exchange two folders in one call, if both are there and the system can."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):  # not Linux, or an old C library
+    except (OSError, AttributeError, TypeError):  # not Linux, or an old C library
         return False
     at = _NO_FOLDER_IS_OPEN
     failed = renameat2(at, os.fsencode(path), at, os.fsencode(final), _EXCHANGE)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from evreel.errors import AnnotationError
+
+_DEVICE = re.compile("con|prn|aux|nul|(com|lpt)[0-9¹²³]", re.IGNORECASE)
 
 
 def nfc(name: str) -> str:
@@ -22,6 +25,17 @@ def nfc(name: str) -> str:
     True
     """
     return unicodedata.normalize("NFC", name)
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether Windows can have no file or folder of this name.
+
+    Examples
+    --------
+    >>> [name for name in ("aux", "Con.h5", "com1", "console", "a.", "a") if is_reserved(name)]
+    ['aux', 'Con.h5', 'com1', 'a.']
+    """
+    return name.endswith((".", " ")) or bool(_DEVICE.fullmatch(name.partition(".")[0].rstrip(" ")))
 
 
 def on_disk(path: str | Path) -> Path:

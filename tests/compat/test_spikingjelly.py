@@ -619,7 +619,7 @@ def test_root__that_cannot_be_locked_serves_what_is_made(laid_out, monkeypatch):
     def refuses(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("evreel.compat.spikingjelly.prepared.fcntl.flock", refuses)
+    monkeypatch.setattr("fcntl.flock", refuses)
     monkeypatch.setattr("evreel.dataset.memory.atomic", refuses)
     assert len(mini(root)) == 4
 

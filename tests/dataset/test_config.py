@@ -139,6 +139,10 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ({"video": {"fps": True}}, "video/fps: true is not a whole number"),
         ({"recordings": "a\0b"}, "recordings: 'a\\x00b' "),
         (
+            {"features": {"nul": CONFIG["features"]["histogram"]}},
+            "features/nul: Windows cannot have files of this name; choose another",
+        ),
+        (
             {"features": dict.fromkeys(("Histo", "histo"), CONFIG["features"]["histogram"])},
             "features/histo: differs from Histo only in case",
         ),
@@ -466,6 +470,7 @@ def test_misspelt_key__is_not_also_told_as_missing(folder):
         ({"rois": "", "rois_md5": "0" * 32}, "line 2: rois_md5 is given without rois"),
         ({"source": "raw/" + "x" * 5000}, "is not a valid file name: File name too long"),
         ({"id": "TWO"}, "line 3: id: 'two' differs only in case from that at line 2"),
+        ({"id": "Con"}, "line 2: id: Windows cannot have files named 'Con'; choose another id"),
         ({"group": "park "}, "line 2: group: 'park ' begins or ends with a space"),
         ({"n_events": "9" * 5000}, "is not of the form [0-9]{1,18} "),
         ({"events/start_us": "2024-13-45"}, "events/start_us: '2024-13-45' is not a YAML value"),

@@ -11,8 +11,6 @@ it does not grow, or the file system has no locks, the other downloads a part of
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import logging
@@ -29,6 +27,7 @@ from evreel.acquire.sums import Received, Sums, Tally, check, pieces_of
 from evreel.acquire.web import TRY_LATER, Answer, BeyondEndError, Pace, RequestError, request
 from evreel.errors import SourceError
 from evreel.outputs import Progress, check_wanted, scratch_folder
+from evreel.system import lock
 
 LOG = logging.getLogger("evreel")
 
@@ -37,7 +36,6 @@ DOWNLOADS = ".evreel-downloads"
 _LOOK_S = 0.5
 _EXCESS_BYTES = 1 << 24
 """How much more than the expected size is received, to say how much there is."""
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @dataclass(frozen=True)
@@ -170,21 +168,21 @@ def _claimed(path: Path, final: Path, patience: Patience) -> BinaryIO | None:
         except PermissionError:  # another user's
             return None
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = lock(file)
             # The process that held it may have moved it to its destination meanwhile.
-            if _lies_at(file, path):
+            if locked and _lies_at(file, path):
                 return file
             file.close()
-            continue
+            if locked:
+                continue
+            path.unlink(missing_ok=True)
+            return None
         except BlockingIOError:
             size = os.fstat(file.fileno()).st_size
             file.close()
-        except OSError as error:
+        except OSError:
             file.close()
-            if error.errno not in _NO_LOCKS:
-                raise
-            path.unlink(missing_ok=True)
-            return None
+            raise
         if grown < 0:
             LOG.info("%s: another run is downloading it; waiting", final.name)
         if size != grown:
@@ -322,7 +320,7 @@ class _Part:
         else:
             self.glued = True
         self._origin = _Origin(_digest(url), answer.validator, total)
-        self._beside.write_text(json.dumps(vars(self._origin)), encoding="utf-8")
+        self._beside.write_text(json.dumps(vars(self._origin)), encoding="utf-8", newline="\n")
         return total
 
     def _fits(self, url: str, answer: Answer, total: int | None) -> bool:

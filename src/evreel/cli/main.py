@@ -13,6 +13,9 @@ from evreel import __version__
 from evreel.cli.commands import COMMANDS
 from evreel.errors import EvreelError, OneLineFormatter, did_you_mean
 
+_SIGPIPE = 13
+"""What POSIX calls it; `signal` of Windows does not."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0 done, 1 bad data or a difference, 2 usage."""
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output has gone, as `evreel info … | head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return 128 + _SIGPIPE
     except OSError as error:
         from evreel.steps import os_error
 

@@ -52,7 +52,7 @@ from evreel.settings import (
     unset,
     wrong,
 )
-from evreel.text import nfc, on_disk
+from evreel.text import is_reserved, nfc, on_disk
 
 FILES = ("source", "rois", "tags", "clock", "labelled", "samples", "boxes", "times", *SIDECARS)
 """Columns with files; those that are local have to be there."""
@@ -182,6 +182,8 @@ def _contradictions_of(config: Config) -> Iterator[tuple[Place, str]]:
     for name in config.features:
         if name in SECTION_NAMES:
             yield ("features", name), "a release already has a folder with this name"
+        if is_reserved(name):
+            yield ("features", name), "Windows cannot have files of this name; choose another"
         other = first.setdefault(name.casefold(), name)
         if other != name:  # some file systems take them for one
             yield ("features", name), f"differs from {other} only in case"
@@ -323,8 +325,10 @@ def _duplicates(
     lines: dict[str, int],
     groups: dict[str, tuple[str, int]],
 ) -> Iterator[str]:
-    """Yield a problem where the id was used above, or the group is in another split."""
+    """Yield a problem where the id cannot be used, or the group is in another split."""
     id_ = row["id"]
+    if is_reserved(id_):
+        yield f"id: Windows cannot have files named {id_!r}; choose another id"
     first = lines.setdefault(id_.casefold(), line)
     if first != line:
         how = "is duplicated; it is also" if id_ in recordings else "differs only in case from that"

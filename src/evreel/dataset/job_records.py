@@ -53,7 +53,7 @@ def record_params(path: str, params: Iterable[str]) -> None:
     """Replace the parameters that Snakemake recorded of the job that made a file."""
     record = _record_of(path)
     known = json.loads(record.read_bytes()) | {"params": [*params]}
-    record.write_text(json.dumps(known), encoding="utf-8")
+    record.write_text(json.dumps(known), encoding="utf-8", newline="\n")
 
 
 def mark_failed(snakemake_logs: Iterable[str | Path], kept: Iterable[str | Path] = ()) -> None:

@@ -138,7 +138,7 @@ class Memory:
         if self._path is None or new == self._old:
             return
         with contextlib.suppress(OSError, EvreelError), atomic(self._path) as (scratch,):
-            scratch.write_text(json.dumps(new), encoding="ascii")
+            scratch.write_text(json.dumps(new), encoding="ascii", newline="\n")
 
 
 def _parsed(data: bytes) -> Mapping[str, Any]:

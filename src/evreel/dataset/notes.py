@@ -70,7 +70,7 @@ class Notes:
         with contextlib.suppress(OSError, EvreelError):
             note.unlink(missing_ok=True)
             with atomic(note) as (scratch,):
-                scratch.write_text(json.dumps(found._asdict()), encoding="ascii")
+                scratch.write_text(json.dumps(found._asdict()), encoding="ascii", newline="\n")
 
 
 def is_archive_of(path: str | Path, stated: Stated, memory: Memory) -> bool:

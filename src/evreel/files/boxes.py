@@ -298,7 +298,9 @@ def write_origin(
     value = {**made.attributes(), "beside": digests}
     for name in ("parameters", "inputs", "repairs"):
         value[name] = dict(getattr(made, name))
-    Path(path).write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    Path(path).write_text(
+        json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
+    )
 
 
 def read_origin(boxes: str | Path) -> dict[str, dict[str, Any]]:

@@ -24,6 +24,7 @@ from evreel.files.inspection import InspectionError, check_structure, described
 from evreel.files.seal import is_sealed, seal_of
 from evreel.layout import GZIP_LEVEL, LAYOUTS, Array, Filter, Layout
 from evreel.provenance import Provenance
+from evreel.system import CLOSED_IN_OTHERS, fill_at, write_at
 from evreel.threads import Crew
 
 try:
@@ -138,7 +139,7 @@ class _Disk(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | CLOSED_IN_OTHERS, 0o666)
         self._at = self._end = 0
         self._error: OSError | None = None
 
@@ -181,7 +182,7 @@ class _Disk(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        n = os.preadv(self._file, [view], self._at)
+        n = fill_at(self._file, view, self._at)
         view[n:] = bytes(len(view) - n)  # what a failed write left out
         self._at += len(view)
         return len(view)
@@ -191,7 +192,7 @@ class _Disk(io.RawIOBase):
         done = 0
         while done < len(view) and self._error is None:
             try:
-                done += os.pwrite(self._file, view[done:], self._at + done)
+                done += write_at(self._file, view[done:], self._at + done)
             except OSError as error:
                 self._error = error
         self._at += len(view)

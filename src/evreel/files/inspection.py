@@ -23,6 +23,8 @@ CPU_SECONDS = 6
 WAIT_SECONDS = 60.0
 """Limit of time in all: a slow disk makes a sound file wait."""
 
+_OUT_OF_TIME = {getattr(signal, name, None) for name in ("SIGXCPU", "SIGKILL")}  # Windows has none
+
 
 class InspectionError(EvreelError):
     """Why the structure of a file cannot be read; whoever asked for it names the file."""
@@ -88,7 +90,7 @@ def _inspected(path: Path, task: str, *names: str) -> bytes:
     if done.returncode > 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise InspectionError(said[-1] if said else f"exit code {done.returncode}")
-    if -done.returncode in (signal.SIGXCPU, signal.SIGKILL):
+    if -done.returncode in _OUT_OF_TIME:
         raise InspectionError(f"inspecting it did not end within {CPU_SECONDS} s")
     if done.returncode:
         raise InspectionError(f"HDF5 ends with signal {-done.returncode}")

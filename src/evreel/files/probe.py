@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -197,18 +196,22 @@ def has_pointers(node: h5py.Dataset) -> bool:
     return False
 
 
-def limit(kind: int, most: int) -> None:
-    """Limit what this process may use, unless it may use even less."""
-    hard = resource.getrlimit(kind)[1]
-    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(kind, (least, least))
+def limit(**most: int) -> None:
+    """Limit what this process may use, unless it may use even less; Windows has no such limits."""
+    try:
+        import resource
+    except ImportError:
+        return
+    for name, wanted in most.items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(kind)[1]
+        least = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(kind, (least, least))
 
 
 def main(seconds: str, task: str, path: str, *names: str) -> None:
     """Inspect a file within limits."""
-    limit(resource.RLIMIT_CORE, 0)
-    limit(resource.RLIMIT_AS, MEMORY_BYTES)
-    limit(resource.RLIMIT_CPU, int(seconds))
+    limit(CORE=0, AS=MEMORY_BYTES, CPU=int(seconds))
     with h5py.File(path, "r", locking=False) as file:
         if task == "walk":
             walk(file)

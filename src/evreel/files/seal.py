@@ -26,6 +26,7 @@ from pathlib import Path
 import h5py
 
 from evreel.errors import LayoutError
+from evreel.system import read_at
 
 MAGIC = b"evreel seal v1\r\n"
 
@@ -69,13 +70,13 @@ def is_sealed(path: Path) -> bool:
     with path.open("rb") as file:
         descriptor = file.fileno()
         whole = os.fstat(descriptor).st_size
-        foot = os.pread(descriptor, _FOOT_BYTES, max(whole - _FOOT_BYTES, 0))
+        foot = read_at(descriptor, _FOOT_BYTES, max(whole - _FOOT_BYTES, 0))
         if len(foot) < _FOOT_BYTES or not foot.endswith(MAGIC):
             return False
         size, n = _END.unpack_from(foot)
         if size + n * _RANGE.size + _FOOT_BYTES != whole:
             raise _broken(path, f"its seal is for {size:,} bytes, not {whole:,}")
-        table = os.pread(descriptor, n * _RANGE.size, size)
+        table = read_at(descriptor, n * _RANGE.size, size)
         if zlib.crc32(table + foot[: _END.size]).to_bytes(4, "little") != foot[_END.size :][:4]:
             raise _broken(path, "its seal is damaged", f"byte {size}")
         for first, stop, checksum in _RANGE.iter_unpack(table):
@@ -122,7 +123,7 @@ def _checksum(file: int, first: int, stop: int) -> int:
     """Return the CRC-32 of bytes ``[first, stop)`` of a file, of fewer if it ends before."""
     checksum = 0
     while first < stop:
-        piece = os.pread(file, min(_PIECE_BYTES, stop - first), first)
+        piece = read_at(file, min(_PIECE_BYTES, stop - first), first)
         if not piece:
             break
         checksum = zlib.crc32(piece, checksum)

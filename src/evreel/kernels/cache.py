@@ -79,7 +79,7 @@ class SharedCache:
     def _begin(self) -> bool:
         """Leave our mark; return whether there was no other. Without a place for it, go on."""
         try:
-            with self._mark.open("x", encoding="ascii", errors="replace") as file:
+            with self._mark.open("x", encoding="ascii", errors="replace", newline="\n") as file:
                 file.write(_me())
         except FileExistsError:
             return False
@@ -124,6 +124,8 @@ def _has_ended(mark: str) -> bool:
     """Tell whether a mark is of a process of this machine that is no longer there."""
     node, _, number = mark.rpartition(" ")
     if node != platform.node() or not number.isdigit():
+        return False
+    if os.name == "nt":  # where `os.kill` ends a process, whatever the signal
         return False
     try:
         os.kill(int(number), 0)

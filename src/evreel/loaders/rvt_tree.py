@@ -35,6 +35,7 @@ from evreel.npy import whole_numbers
 from evreel.recordings.hdf5.chunks import FILTERS, decompress_into
 from evreel.representations import Frame
 from evreel.samples.splits import SPLITS
+from evreel.system import CLOSED_IN_OTHERS, read_at
 from evreel.timebase import Int64Array
 from evreel.windows import Windows
 
@@ -248,7 +249,7 @@ class RvtFrames(Frames):
     def _open_file(self) -> int:
         with self._lock:
             if self._file < 0:
-                self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                self._file = os.open(self._path, os.O_RDONLY | CLOSED_IN_OTHERS)
             return self._file
 
     @cached_property
@@ -326,7 +327,7 @@ class _Chunks:
         """Fill a contiguous array, (C, H, W) of the file's type, with frame k."""
         offset, size, mask = self.table[k].tolist()
         try:
-            stored = os.pread(file, size, offset)
+            stored = read_at(file, size, offset)
             plain = into.reshape(-1).view(np.uint8)
             decompress_into(stored, self.filters, mask, plain, self.dtype.itemsize)
         except (EvreelError, OSError) as error:

@@ -59,7 +59,9 @@ class Record:
         """Write it as JSON."""
         head = {"layout": LAYOUT, "layout_version": LAYOUT_VERSION}
         value = head | asdict(self) | {"looked": self.looked.plain(), "facts": dict(self.facts)}
-        path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
+        )
 
     @classmethod
     def beside(cls, path: Path) -> Self | None:

@@ -9,11 +9,11 @@ Names and sizes of cameras: https://docs.inivation.com, AEDAT file formats, supp
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 
 from evreel.events import Sensor
+from evreel.system import read_at
 
 HEADER_LIMIT = 1 << 22
 """Size limit of a header, bytes; jAER's, with every preference in it, have 0.2 million."""
@@ -52,7 +52,7 @@ def header_lines(file: int) -> Iterator[tuple[bytes, int]]:
         found = _CONTROL.search(text, start)
         undecided = found is None or (found[0] == b"\r" and found.end() == len(text))
         if undecided and text[start : start + 1] in (b"", b"#") and len(text) < HEADER_LIMIT:
-            more = os.pread(file, _READ_BYTES, len(text))
+            more = read_at(file, _READ_BYTES, len(text))
             text += more
             if more:
                 continue

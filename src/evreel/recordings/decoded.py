@@ -32,6 +32,7 @@ from evreel.recordings.jumps import Divided, summed
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.pieces import Piece, Side, rows_of
 from evreel.samples.samples import Member
+from evreel.system import fill_at, read_at
 from evreel.timebase import FARTHEST, Int64Array, next_whole_ms
 
 PIECE_ROWS = 1 << 17
@@ -180,14 +181,14 @@ class DecodedRecording(Closing):
     def _bytes(self, size: int, at: int) -> bytes:
         """Return up to `size` bytes of the file that begin at one."""
         try:
-            return os.pread(self._file.fileno(), size, at)
+            return read_at(self._file.fileno(), size, at)
         except OSError as error:
             self._fail(f"cannot be read: {error.strerror}", at)
 
     def _fill(self, buffer: memoryview, at: int) -> int:
         """Fill a buffer from a byte of the file on; return how many bytes there were."""
         try:
-            return os.preadv(self._file.fileno(), [buffer], at)
+            return fill_at(self._file.fileno(), buffer, at)
         except OSError as error:
             self._fail(f"cannot be read: {error.strerror}", at)
 

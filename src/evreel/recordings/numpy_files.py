@@ -37,6 +37,7 @@ from evreel.recordings.columns import (
     is_number,
 )
 from evreel.recordings.decoded import PIECE_ROWS
+from evreel.system import read_at
 
 LIST_BYTES = 1 << 22
 """Size limit of a zip file's list of members: some ten thousand members."""
@@ -261,7 +262,7 @@ class _Bounded(io.RawIOBase):
         wanted = left if size < 0 else min(size, left)
         if wanted > LIST_BYTES:
             raise ValueError(f"{wanted} bytes would have to be read at once")
-        data = os.pread(self._fd, wanted, self._at)
+        data = read_at(self._fd, wanted, self._at)
         self._at += len(data)
         return data
 

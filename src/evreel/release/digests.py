@@ -15,13 +15,14 @@ from evreel.release.manifest import (
     manifest_bytes,
     sums_bytes,
 )
+from evreel.system import CLOSED_IN_OTHERS, NO_LINK
 
 _PIECE_BYTES = 1 << 20
 
 
 def pieces(path: Path) -> Iterator[bytes]:
     """Yield a file's bytes in pieces; a link in its place is not followed."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+    with os.fdopen(os.open(path, os.O_RDONLY | CLOSED_IN_OTHERS | NO_LINK), "rb") as file:
         while piece := file.read(_PIECE_BYTES):
             yield piece
 

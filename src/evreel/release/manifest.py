@@ -21,7 +21,7 @@ from typing import Any, Literal
 from evreel import __version__
 from evreel.errors import ReleaseError
 from evreel.layout import BOXES_SUFFIX
-from evreel.text import counted, listed
+from evreel.text import counted, is_reserved, listed
 
 MANIFEST = "manifest.json"
 LAYOUT = "evreel-release"
@@ -237,6 +237,8 @@ def _path_problem(path: str) -> str | None:
             return f"contains {part!r}" if part else "contains an empty folder name"
         if len(part.encode()) > _NAME_BYTES:
             return f"contains a name longer than {_NAME_BYTES} bytes"
+        if is_reserved(part):
+            return f"contains {part!r}, which Windows cannot have as a name"
     return None
 
 

@@ -269,7 +269,7 @@ def write_shards(
         shutil.copyfile(root / name, folder / name)
     _write_table(folder / SHARDS, placed)
     lines = [f"{sums[name]}  {name}\n" for name in sorted(sums)]
-    (folder / SUMS_OF_SHARDS).write_text("".join(lines), encoding="utf-8")
+    (folder / SUMS_OF_SHARDS).write_text("".join(lines), encoding="utf-8", newline="\n")
     return shards
 
 

@@ -101,7 +101,7 @@ def acquire(
             told = "no md5 or sha256 was given for it: nothing shows that these are the right bytes"
             LOG.info("%s: %s", Path(output).name, told)
             with atomic(note) as (note_scratch,):  # before what it is about
-                note_scratch.write_text(f"{told}\nmd5 {got.md5}\n", encoding="utf-8")
+                note_scratch.write_text(f"{told}\nmd5 {got.md5}\n", encoding="utf-8", newline="\n")
     if is_verified:
         note.unlink(missing_ok=True)
     Notes(notes).write(output, Stated(got.md5, got.sha256, got.size))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
 import json
 import os
@@ -18,6 +17,7 @@ from evreel.acquire import read_source
 from evreel.errors import EvreelError, ReleaseError, SourceError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.steps.common import LOG
+from evreel.system import lock
 from evreel.text import listed
 
 if TYPE_CHECKING:
@@ -226,9 +226,9 @@ def _other_versions(root: Path) -> Iterator[str]:
 def _alone(work: Path) -> Iterator[None]:
     """Work in a folder while nobody else does; a workflow that was killed locks it no longer."""
     work.mkdir(parents=True, exist_ok=True)
-    with (work / ".lock").open("ab") as lock:
+    with (work / ".lock").open("ab") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file)
         except BlockingIOError:
             raise UsageError(
                 "the release is being made there already",
@@ -236,9 +236,9 @@ def _alone(work: Path) -> Iterator[None]:
                 hint="Wait until that is done, or name another folder with --work.",
             ) from None
         except OSError:
-            pass  # a file system without locks
+            pass  # the system refuses, for whatever reason: go on without
         # The workflow keeps the lock if only this process is killed.
-        os.set_inheritable(lock.fileno(), True)
+        os.set_inheritable(file.fileno(), True)
         yield
 
 
@@ -267,7 +267,7 @@ def _prepare(
     shutil.rmtree(work / INPUTS, ignore_errors=True)
     if (recipe / INPUTS).is_dir():
         shutil.copytree(recipe / INPUTS, work / INPUTS)
-    (work / CONFIG).write_text(config_text(config), encoding="utf-8")
+    (work / CONFIG).write_text(config_text(config), encoding="utf-8", newline="\n")
     (work / TABLE).write_text(table_text(rows), encoding="utf-8", newline="\n")
 
 

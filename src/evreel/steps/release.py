@@ -187,7 +187,9 @@ def release(
     if stamp is not None:
         with atomic(stamp) as (written,):
             digest = sha256(folder / MANIFEST).removeprefix("sha256:")
-            written.write_text(f"{digest}  {folder.name}/{MANIFEST}\n", encoding="utf-8")
+            written.write_text(
+                f"{digest}  {folder.name}/{MANIFEST}\n", encoding="utf-8", newline="\n"
+            )
     here = [file for file in made.files if not file.withheld]
     size = sum(file.size for file in here)
     lacks = f"; lacks {made.lacks}" if made.lacks else ""

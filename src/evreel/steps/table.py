@@ -12,6 +12,7 @@ from typing import NamedTuple
 from evreel.errors import EvreelError, RecordingError, UsageError
 from evreel.outputs import SCRATCH, Progress, atomic, silent
 from evreel.steps.common import LOG
+from evreel.text import counted, is_reserved, listed
 
 COLUMNS = ("id", "source", "md5", "split", "group", "sensor", "boxes", "boxes_md5")
 """Columns that are written where any row has something in them."""
@@ -63,7 +64,6 @@ def table(
     from evreel.recordings import open_recording
     from evreel.samples.pattern import Pattern
     from evreel.samples.splits import SPLITS
-    from evreel.text import counted, listed
 
     root, fits = Path(folder), None if group is None else Pattern(group)
     if not root.is_dir():
@@ -222,8 +222,8 @@ def _ids(places: Sequence[Path], root: Path, taken: Iterable[str]) -> list[str]:
     """Return an id for each file, of its name, or its path where that is not enough."""
     forms: tuple[Callable[[Path], str], ...] = (
         lambda place: place.stem,
-        lambda place: str(place.relative_to(root).with_suffix("")),
-        lambda place: str(place.relative_to(root)),
+        lambda place: place.relative_to(root).with_suffix("").as_posix(),
+        lambda place: place.relative_to(root).as_posix(),
     )
     used = {id_.casefold() for id_ in taken}
     ids: list[str] = []
@@ -251,7 +251,6 @@ def _boxes_beside(place: Path) -> Path:
 def _tell_of_classes(root: Path, places: Sequence[Path]) -> None:
     """Say how recordings in one folder per class become samples, if these may be such folders."""
     from evreel.samples.splits import SPLITS
-    from evreel.text import listed
 
     above = {place.parent for place in places} - {root}
     classes = sorted({folder.name for folder in above} - {*SPLITS})
@@ -273,7 +272,8 @@ def _tell_of_classes(root: Path, places: Sequence[Path]) -> None:
 
 def _id_of(name: str) -> str:
     """Return a name as a valid id: letters, digits, - and _."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).lstrip("_-") or "recording"
+    id_ = re.sub(r"[^A-Za-z0-9_-]+", "_", name).lstrip("_-") or "recording"
+    return f"{id_}_1" if is_reserved(id_) else id_
 
 
 def _md5(path: Path) -> str:

@@ -7,8 +7,6 @@ table, and revisions of the steps. So nothing that is found there is of other fi
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -16,7 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import BinaryIO, NamedTuple
 
 from evreel import steps
 from evreel.acquire import (
@@ -33,13 +31,13 @@ from evreel.dataset.table import Row
 from evreel.outputs import SCRATCH, atomic, refused, scratch_path
 from evreel.provenance import STEP_REVISIONS, canonical_json
 from evreel.settings import settings_of, trusted
+from evreel.system import lock
 
 MADE = "evreel"
 """The folder below a data set's root with everything that is made."""
 _MANIFEST = "prepared.json"
 _STEPS = ("events", "cut", "splits", "samples")
 _KEY_DIGITS = 16
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @dataclass(frozen=True)
@@ -218,7 +216,7 @@ class _Made:
         for name in names:
             self._sums[name] = self._memory.digests(self.folder / name).sha256
         with atomic(self.folder / _MANIFEST) as (scratch,):
-            scratch.write_text(json.dumps(self._sums, indent=1), encoding="ascii")
+            scratch.write_text(json.dumps(self._sums, indent=1), encoding="ascii", newline="\n")
 
 
 @contextlib.contextmanager
@@ -237,8 +235,8 @@ def alone(folder: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((folder / ".lock").open("a"))
-            if _locked(lock, folder):
+            file = stack.enter_context((folder / ".lock").open("ab"))
+            if _locked(file, folder):
                 shutil.rmtree(scratch, ignore_errors=True)
                 stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             scratch.mkdir(exist_ok=True)
@@ -248,18 +246,13 @@ def alone(folder: Path) -> Iterator[Path]:
         yield scratch
 
 
-def _locked(lock: TextIO, folder: Path) -> bool:
+def _locked(file: BinaryIO, folder: Path) -> bool:
     """Wait until no other process holds a folder; return whether the file system has locks."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock(file)
     except BlockingIOError:
         steps.LOG.info("%s: another process is preparing it; waiting", folder)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        return False
-    return True
+        return lock(file, wait=True)
 
 
 def _build(data_set: DataSet, made: _Made) -> None:

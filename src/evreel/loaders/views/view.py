@@ -325,7 +325,7 @@ class View:
                 "digest": self._digest_now(),
                 "files": {name: sha256(scratch / name) for name in names.all},
             }
-            (scratch / VIEW).write_text(document(said), encoding="utf-8")
+            (scratch / VIEW).write_text(document(said), encoding="utf-8", newline="\n")
 
     def _declared(self, folder: Path) -> dict[str, Any]:
         """Return how ``view.yaml`` of a folder names the base; empty if it cannot."""

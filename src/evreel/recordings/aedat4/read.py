@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,6 +44,7 @@ from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.prefetch import Prefetch, default_threads
 from evreel.recordings.survey import WHOLE, Survey
+from evreel.system import read_at
 from evreel.timebase import Int64Array
 
 HEADER_LIMIT = 1 << 22
@@ -468,7 +468,7 @@ class Aedat4Recording(DecodedRecording):
     def _read(self, offset: int, size: int, what: str) -> bytes:
         """Return `size` bytes from `offset`."""
         try:
-            data = os.pread(self._file.fileno(), size, offset)
+            data = read_at(self._file.fileno(), size, offset)
         except OSError as error:
             raise self._error(f"cannot be read: {error.strerror}", offset) from error
         if len(data) < size:

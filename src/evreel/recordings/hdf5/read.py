@@ -30,7 +30,6 @@ event files; https://docs.prophesee.ai, HDF5 event file format.
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -61,6 +60,7 @@ from evreel.recordings.hdf5 import chunks
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.survey import WHOLE, Survey
+from evreel.system import read_at
 from evreel.timebase import FARTHEST
 
 CHUNK_BYTES = 1 << 28
@@ -279,7 +279,7 @@ class Column:
             return b"", Fault(f"{self.name} has no data", 0, _WHOLE_AGAIN)
         here = min(offset, self._file_size)
         try:
-            data = os.pread(self._file, min(size, self._file_size - here), here)
+            data = read_at(self._file, min(size, self._file_size - here), here)
         except OSError as error:
             return b"", Fault(f"cannot be read: {error.strerror}", here)
         if len(data) < size:
