@@ -16,9 +16,10 @@ from snakemake.settings.enums import Quietness
 import evreel
 
 from evreel.acquire import read_source
+from evreel.acquire.s3 import take_settings
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import what_failed, what_was_warned
-from evreel.dataset.hosted import Modules, place_of, with_results
+from evreel.dataset.hosted import Modules, check_storage, place_of, with_results
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.job_records import mark_failed, recorded_params
 from evreel.dataset.memory import Memory
@@ -112,6 +113,11 @@ OWN = KNOWN / "modules" / MODULE if MODULE else KNOWN
 MEMORY = Memory(OWN / "inputs.json")
 RELEASED = OWN / "recordings.json"
 
+# What Snakemake's plugin for S3 is told holds for recordings in such stores, too.
+if "s3" in (workflow.storage_provider_settings or {}):
+    for plugin_settings in workflow.storage_provider_settings["s3"]:
+        take_settings(vars(plugin_settings))
+
 # As variables of paths name them. In a function, `workflow` is in the state of a later module.
 LOGS = "logs", "benchmarks"
 PATHVARS = workflow.pathvars
@@ -179,6 +185,7 @@ def read_data_set():
 
 
 try:
+    check_storage(workflow.storage_settings.default_storage_provider)
     DATASET = read_data_set()
     IS_NEW_MODULE = bool(MODULE) and MODULES.enter(MODULE, DATASET.results)
     check_folder(Path(DATASET.results))

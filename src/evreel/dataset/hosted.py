@@ -53,6 +53,23 @@ class Modules:
         return is_new
 
 
+def check_storage(provider: str | None) -> None:
+    """Raise if Snakemake is to keep all files in an object store, which evreel's cannot be in.
+
+    Raises
+    ------
+    UsageError
+        If there is a provider.
+    """
+    if provider is not None:
+        raise UsageError(
+            f"--default-storage-provider {provider}: results are built in a folder of a file "
+            "system: they have links, and a release appears there by one rename",
+            hint="Leave the option out. A source may be in a store (s3://bucket/file), and evreel "
+            "upload copies a release into one.",
+        )
+
+
 def place_of(values: Any, outer: Any, place: Place = ()) -> Place | None:
     """Return where in a config a group of it is, itself and not one like it; None if nowhere.
 
