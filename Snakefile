@@ -68,10 +68,8 @@ onstart:
 
 
 onsuccess:
-    if warned := what_was_warned([RUN_LOG]):
-        print(warned, file=sys.stderr)
+    succeed()
 
 
 onerror:
-    mark_failed([RUN_LOG], kept=ACQUIRED_FOLDERS)
-    print(what_failed([RUN_LOG], SIGNALS), file=sys.stderr)
+    fail()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evreel.dataset.hosted import Modules, place_of, with_results
+from evreel.dataset.hosted import Modules, check_storage, place_of, with_results
 from evreel.errors import UsageError
 
 
@@ -48,3 +48,9 @@ def test_place_of__is_that_of_the_group_itself():
     one, two = {"a": 1}, {"a": 1}
     assert place_of(two, {"x": {"one": one, "two": two}}) == ("x", "two")
     assert place_of({"a": 1}, {"x": one}) is None
+
+
+def test_default_storage__is_refused_with_what_to_do_instead():
+    check_storage(None)
+    with pytest.raises(UsageError, match=r"--default-storage-provider s3: results.*evreel upload"):
+        check_storage("s3")

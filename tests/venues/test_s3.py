@@ -103,6 +103,16 @@ def test_object__is_got_by_its_key_as_it_is_written(bucket, tmp_path):
         assert got(f"s3://lab/none | {server.url}/x", tmp_path, md5=MD5) == CONTENT
 
 
+def test_region__is_the_one_that_the_environment_names(environment):
+    assert s3.client().meta.region_name == "us-east-1"
+    environment.setenv("AWS_REGION", "eu-west-1")
+    forget()
+    assert s3.client().meta.region_name == "eu-west-1"
+    environment.setenv(s3.SETTINGS + "REGION", "eu-north-1")
+    forget()
+    assert s3.client().meta.region_name == "eu-north-1"
+
+
 def test_archive__gives_its_member(bucket, tmp_path):
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as file:
         file.writestr("a/one.raw", b"events")

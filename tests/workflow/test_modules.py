@@ -113,6 +113,12 @@ use rule * from street as *_of_street
 rule own:
     output: "own.txt"
     shell: "exit 3"
+
+onstart:
+    street.onstart()
+
+onerror:
+    street.onerror()
 """
 
 

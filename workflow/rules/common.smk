@@ -148,7 +148,8 @@ ALOUD = (
     if Quietness.ALL in QUIET and not workflow.dryrun
     else logging.NullHandler()
 )
-logger.addHandler(ALOUD)
+if not MODULES.results:
+    logger.addHandler(ALOUD)
 
 
 def pathvars_of(level):
@@ -211,10 +212,6 @@ except EvreelError as error:
 if not workflow.is_main_process:
     check_wanted(Path(DATASET.results) / "recordings")
 
-# Whether these are made again is decided by `verified`.
-ACQUIRED_IN = "recordings", "archives"
-ACQUIRED_FOLDERS = [Path(DATASET.results, name) for name in ACQUIRED_IN]
-
 # A prefix moves what is built, and not the files that config and table name: these are where they
 # are. So it is in the folders here, and no more in the paths of rules.
 if MODULE:
@@ -260,17 +257,43 @@ def keep_log():
     full = logging.FileHandler(RUN_LOG, mode="w", encoding="utf-8")
     full.setFormatter(DefaultFormatter(set(), False))
     logger.addHandler(full)
-    logger.removeHandler(ALOUD)
+    # It may be called by a handler, and a list that one of them is removed from skips the next.
+    ALOUD.setLevel(logging.CRITICAL + 1)
 
 
+# These three are for a run of this workflow. As a module, it is begun and ended by the functions
+# below them, also where the other workflow calls these (`street.onstart()`).
 def start():
     """Begin a run: take over the results, keep a log, tell how far it is."""
+    if MODULE:
+        return
     take_over()
     keep_log()
     if Quietness.ALL not in QUIET and QUIET != {Quietness.PROGRESS}:
         # With -q, Snakemake does not even tell its handlers.
         workflow.scheduler.print_progress = True
         logger.addHandler(Watch(Estimate(planned_jobs(), dict(source_sizes(DATASET)))))
+
+
+def succeed():
+    """End a run in which no job failed: tell of warnings."""
+    if not MODULE and (warned := what_was_warned([RUN_LOG])):
+        print(warned, file=sys.stderr)
+
+
+def fail():
+    """End a run in which jobs failed: let them run again, and tell of them."""
+    if MODULE:
+        return
+    mark_failed([RUN_LOG], kept=kept_records(DATASET.results))
+    print(what_failed([RUN_LOG], SIGNALS), file=sys.stderr)
+
+
+def kept_records(*results):
+    """Return the folders of which it is for `verified` to decide whether their files are made again."""
+    return [
+        Path(folder, name) for folder in results for name in ("recordings", "archives")
+    ]
 
 
 def start_module():
@@ -284,8 +307,7 @@ def start_module():
 def end_of_modules():
     """Let jobs of modules that failed run again, and tell of them."""
     results = list(MODULES.results.values())
-    kept = [Path(folder, name) for folder in results for name in ACQUIRED_IN]
-    mark_failed([RUN_LOG], kept=kept, within=results)
+    mark_failed([RUN_LOG], kept=kept_records(*results), within=results)
     told = what_failed([RUN_LOG], SIGNALS, within=results) or what_was_warned([RUN_LOG])
     if told:
         print(told, file=sys.stderr)

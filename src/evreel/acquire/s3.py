@@ -140,7 +140,7 @@ def client() -> Any:
     return session.client(
         "s3",
         endpoint_url=endpoint,
-        region_name=_setting("region") or session.region_name or _REGION_OF_AWS,
+        region_name=_region() or session.region_name or _REGION_OF_AWS,
         aws_access_key_id=_setting("access_key"),
         aws_secret_access_key=_setting("secret_key"),
         aws_session_token=_setting("token"),
@@ -169,6 +169,11 @@ def _session() -> Any:
 def _setting(name: str) -> str | None:
     """Return a setting of Snakemake's plugin for S3, None where it is not set."""
     return os.environ.get(SETTINGS + name.upper()) or None
+
+
+def _region() -> str | None:
+    """Return the region that the environment names; boto3 itself does not read the second."""
+    return _setting("region") or os.environ.get("AWS_REGION") or None
 
 
 def take_settings(values: Mapping[str, Any]) -> None:

@@ -179,6 +179,12 @@ def _in_nfc(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[tuple[Pl
 def _contradictions_of(config: Config) -> Iterator[tuple[Place, str]]:
     """Yield (place, problem) of what does not go together in a whole config."""
     yield from all_contradictions(config)
+    if re.match("[A-Za-z][A-Za-z0-9+.-]*://", config.results):
+        yield (
+            ("results",),
+            f"{config.results!r} is an address; results are built in a folder, and evreel upload "
+            "copies a release into a store",
+        )
     yield from _unlisted_classes(config)
     for name in config.features:
         yield from _unlisted_regions(config, name)
