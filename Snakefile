@@ -23,9 +23,9 @@ min_version("9.20")
 report: "workflow/report/workflow.rst"
 
 
-# A config file named on the command line, or by a workflow that has this one as a module, stands
-# instead of this one, not on top of it.
-if not (workflow.overwrite_configfiles or workflow.modifier.skip_configfile):
+# A config file named on the command line stands instead of this one, not on top of it; and as a
+# module of another workflow, this one gets its config from that.
+if workflow.modifier.is_main_snakefile() and not workflow.overwrite_configfiles:
     if problem := config_problem("config.yaml"):
         sys.exit(problem)
 
@@ -55,7 +55,7 @@ include: "workflow/rules/batches.smk"
 
 
 rule all:
-    default_target: True
+    default_target: IS_DEFAULT
     input:
         rules.release.output.stamp,
         as_made(of_released(working_files)),

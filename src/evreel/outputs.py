@@ -146,7 +146,7 @@ def check_writable(folder: Path) -> None:
         )
 
 
-def start_run(root: Path, *logs: Path) -> str:
+def start_run(root: Path, *logs: Path, name: str | None = None) -> str:
     """Take over ``root/.evreel-tmp`` for a new run of a workflow.
 
     What earlier runs left there is removed; their jobs that still write lose their output.
@@ -155,6 +155,9 @@ def start_run(root: Path, *logs: Path) -> str:
     ----------
     logs
         Folders with a folder for each rule, in which files have to be written; they need not exist.
+    name
+        The run's name if it has taken over other results too, 32 hexadecimal digits; None makes a
+        new one.
 
     Returns
     -------
@@ -172,11 +175,11 @@ def start_run(root: Path, *logs: Path) -> str:
                 if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
     with _writing(root):
-        return _start_run(root)
+        return _start_run(root, name or uuid.uuid4().hex)
 
 
-def _start_run(root: Path) -> str:
-    scratch, run = root / SCRATCH, uuid.uuid4().hex
+def _start_run(root: Path, run: str) -> str:
+    scratch = root / SCRATCH
     scratch.mkdir(parents=True, exist_ok=True)
     # A file that stays in each folder: no finished output then removes the folder as its own, and
     # a folder of that name that a late job made again can be distinguished.

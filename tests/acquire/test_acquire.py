@@ -203,9 +203,13 @@ def test_md5__that_is_malformed_is_refused_before_anything_is_read(tmp_path, md5
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("ftp://example.org/x", "has scheme ftp; http, https, file and plain paths"),
+        ("ftp://example.org/x", "has scheme ftp; http, https, s3, file and plain paths"),
         ("data:text/plain,x", "has scheme data"),
-        ("s3://bucket/x", "has scheme s3"),
+        ("s3://bucket", "does not name an object. Write s3://bucket/folder/file."),
+        ("s3://bucket/folder/", "does not name an object"),
+        ("S3:bucket/x", "does not name an object"),
+        ("s3://bucket/a\nb", "does not name an object"),
+        ("s3://ann:secret@bucket/x", "does not name an object"),
         ("ssh+x://host/x", "has scheme ssh+x"),
         ("rec:1.aedat4", "write ./rec:1.aedat4 for a file of that name"),
         ("", "is neither a path nor a url"),

@@ -168,6 +168,7 @@ def test_data_set__without_a_mistake_is_completed_with_defaults(folder):
         ({"video": {"style": "gray"}}, "did you mean 'grey'?"),
         ({"recordings": "none.tsv"}, "recordings: 'none.tsv' does not exist; did you mean"),
         ({"results": ""}, "results: '' is not of the form"),
+        ({"results": "s3://lab/a"}, "results: 's3://lab/a' is an address; results are built in a"),
         (
             {"results": "a{id}"},
             "(Folder for everything that is built; its path has no {, }, < or >",
@@ -449,7 +450,7 @@ def test_misspelt_key__is_not_also_told_as_missing(folder):
         ),
         ({"source": "raw/one.zip!a"}, "line 2: source: 'raw/one.zip' does not exist"),
         ({"source": "raw/one.zip!../a"}, "line 2: source: member '../a' leads out of its archive"),
-        ({"source": "raw/a | http://b/a"}, "lists mirrors that are not all http or https urls"),
+        ({"source": "raw/a | http://b/a"}, "lists mirrors that are not all http, https or s3 urls"),
         (
             {"split": "trian"},
             "line 2: split: 'trian' is not one of train, val, test, mixed; did",

@@ -9,9 +9,14 @@ import sys
 from pathlib import Path
 
 from snakemake.logging import DefaultFormatter
+from snakemake.path_modifier import PathModifier
+from snakemake.pathvars import Pathvars
 from snakemake.settings.enums import Quietness
 
+import evreel
+
 from evreel.acquire import read_source
+from evreel.acquire.s3 import take_settings
 from evreel.dataset.batches import (
     batch_of_each,
     batches_of,
@@ -23,6 +28,7 @@ from evreel.dataset.batches import (
 )
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import reasons, what_failed, what_was_warned
+from evreel.dataset.hosted import Modules, check_storage, place_of, with_results
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.job_records import mark_failed, recorded_params
 from evreel.dataset.ledger import ledger_of
@@ -74,6 +80,7 @@ from evreel.dataset.stated import (
 )
 from evreel.dataset.stated import verified as verified_or_stated
 from evreel.dataset.watching import (
+    AtStart,
     Estimate,
     Watch,
     errors_only,
@@ -97,17 +104,44 @@ from evreel.settings import plain, settings_of, unset
 from evreel.windows import RegularWindows
 
 # Scripts find the package of this checkout also in a conda environment, which has only what
-# the package needs.
-PACKAGE = str(Path(workflow.basedir) / "src")
-os.environ.update(
-    PYTHONPATH=os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")]))
-)
+# the package needs. Read from elsewhere than a folder, the workflow has none: the one that is
+# installed serves.
+HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+PACKAGE = HERE.parents[1] / "src"
+KNOWN_PATHS = os.environ.get("PYTHONPATH", "")
+if PACKAGE.is_dir() and str(PACKAGE) not in KNOWN_PATHS.split(os.pathsep):
+    os.environ.update(
+        PYTHONPATH=os.pathsep.join(filter(None, [str(PACKAGE), KNOWN_PATHS]))
+    )
+
+# Names of the module that another workflow has this one as, the outermost first; none if it runs
+# by itself.
+OUTER = workflow.modifier
+LEVELS = []
+while not OUTER.is_main_snakefile():
+    LEVELS.insert(0, OUTER.namespace)
+    OUTER = OUTER.parent_modifier
+MODULE = ".".join(LEVELS)
+MODULES = vars(workflow).setdefault("evreel_modules", Modules())
+
+# Where nothing says which target is the default, Snakemake takes the first.
+IS_DEFAULT = not MODULE or workflow.default_target is None
 
 # What is known of local files is beside what Snakemake knows of its jobs.
 KNOWN = Path(".snakemake", "evreel")
-MEMORY = Memory(KNOWN / "inputs.json")
-RELEASED = KNOWN / "recordings.json"
-FAILED = KNOWN / "failed.json"
+OWN = KNOWN / "modules" / MODULE if MODULE else KNOWN
+MEMORY = Memory(OWN / "inputs.json")
+RELEASED = OWN / "recordings.json"
+FAILED = OWN / "failed.json"
+
+# What Snakemake's plugin for S3 is told holds for recordings in such stores, too.
+if "s3" in (workflow.storage_provider_settings or {}):
+    for plugin_settings in workflow.storage_provider_settings["s3"]:
+        take_settings(vars(plugin_settings))
+
+# As variables of paths name them. In a function, `workflow` is in the state of a later module.
+LOGS = "logs", "benchmarks"
+PATHVARS = workflow.pathvars
 
 # What a run says at its end is from a log of its own: Snakemake's is as quiet as its output.
 RUN_LOG = KNOWN / "run.log"
@@ -118,7 +152,8 @@ QUIET = set(workflow.output_settings.quiet or ())
 IS_DRY = workflow.output_settings.dryrun
 
 # Jobs share what they compile: beside the package, or else here, where each of them can write.
-if not os.access(Path(PACKAGE, "evreel", "kernels"), os.W_OK):
+COMPILED = PACKAGE / "evreel" if PACKAGE.is_dir() else Path(evreel.__file__).parent
+if not os.access(COMPILED / "kernels", os.W_OK):
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(KNOWN, "kernels").absolute()))
 
 
@@ -134,15 +169,47 @@ ALOUD = (
     if Quietness.ALL in QUIET and not workflow.dryrun
     else logging.NullHandler()
 )
-logger.addHandler(ALOUD)
+if not MODULES.results:
+    logger.addHandler(ALOUD)
+
+
+def pathvars_of(level):
+    """Return variables of paths by who says them: 1 a module, 2 the config of the whole workflow."""
+    said = workflow.pathvars
+    return {
+        name: said.apply(said.items[name])
+        for name in said.items
+        if said.level[name] == level
+    }
+
+
+# When it is read again, for a rule that is changed, what follows from them is among them.
+SAID = MODULES.said.setdefault(MODULE, (pathvars_of(1), pathvars_of(2)))
+
+
+def moved(path):
+    """Return where the prefix of a module puts a path."""
+    return str(workflow.modifier.path_modifier.replace_prefix(path))
+
+
+def read_data_set():
+    """Return the data set that the config describes."""
+    values, known = config, {"files": workflow.configfiles}
+    known["given"] = workflow.config_settings.config
+    if MODULE:
+        values = with_results(config, MODULE, *SAID, moved)
+        place = place_of(config, OUTER.globals["config"])
+        known |= {"within": place} if place else {"files": (), "given": {}}
+        known["name"] = f"config of module {MODULE}"
+    return DataSet.read(
+        values, is_verified=functools.partial(is_archive_of, memory=MEMORY), **known
+    )
+
 
 try:
-    DATASET = DataSet.read(
-        config,
-        workflow.configfiles,
-        workflow.config_settings.config,
-        is_verified=functools.partial(is_archive_of, memory=MEMORY),
-    )
+    check_storage(workflow.storage_settings.default_storage_provider)
+    DATASET = read_data_set()
+    IS_NEW_MODULE = bool(MODULE) and MODULES.enter(MODULE, DATASET.results)
     check_folder(Path(DATASET.results))
     BATCHED_STEPS = recordings_of_steps(DATASET)
     BATCHES = batches_of(DATASET)
@@ -177,8 +244,25 @@ COMPLETE = DATASET.without(LEFT_OUT)
 if not workflow.is_main_process:
     check_wanted(Path(DATASET.results) / "recordings")
 
-# Whether these are made again is decided by `verified`.
-ACQUIRED_FOLDERS = [Path(DATASET.results, name) for name in ("recordings", "archives")]
+# A prefix moves what is built, and not the files that config and table name: these are where they
+# are. So it is in the folders here, and no more in the paths of rules.
+if MODULE:
+    folders = {
+        "logs": f"{DATASET.results}/logs",
+        "benchmarks": f"{DATASET.results}/benchmarks",
+        **{name: moved(path) for name, path in SAID[0].items() if name in LOGS},
+    }
+    workflow.pathvars.update(
+        Pathvars.from_module(
+            {
+                **folders,
+                "results": DATASET.results,
+                "release": DATASET.release_name,
+                "pictures": DATASET.video_suffix,
+            }
+        )
+    )
+    workflow.modifier.path_modifier = PathModifier(None, None, workflow)
 
 
 wildcard_constraints:
@@ -188,32 +272,39 @@ wildcard_constraints:
     archive=r"[A-Za-z0-9._-]+",
 
 
-def results_path(path):
-    """Return a path with the folders that the rules call <results> and <pictures> named."""
-    return path.replace("<results>", DATASET.results).replace(
-        "<pictures>", DATASET.video_suffix
-    )
-
-
-def start():
-    """Take over the results for this run, name it to its jobs, and watch it."""
+def take_over(run=None):
+    """Take over the results for this run, and name it to its jobs."""
     try:
-        results = Path(DATASET.results)
-        logs = results / "logs", results / "benchmarks"
         if is_in_arrays():
             limits = workflow.resource_settings.nodes, rate_limit()
             at_a_time = min(filter(None, limits), default=sys.maxsize)
             check_arrays(len(planned_jobs()), at_a_time)
-        os.environ[RUN] = start_run(results, *logs)
+        logs = [Path(PATHVARS.apply(f"<{name}>")) for name in LOGS]
+        os.environ[RUN] = start_run(Path(DATASET.results), *logs, name=run)
         MEMORY.save()
     except EvreelError as error:
         stop(error)
+
+
+def keep_log():
+    """Keep what Snakemake tells of this run, and what ends it."""
     note_signals(SIGNALS)
     KNOWN.mkdir(parents=True, exist_ok=True)
     full = logging.FileHandler(RUN_LOG, mode="w", encoding="utf-8")
     full.setFormatter(DefaultFormatter(set(), False))
     logger.addHandler(full)
-    logger.removeHandler(ALOUD)
+    # It may be called by a handler, and a list that one of them is removed from skips the next.
+    ALOUD.setLevel(logging.CRITICAL + 1)
+
+
+# These three are for a run of this workflow. As a module, it is begun and ended by the functions
+# below them, also where the other workflow calls these (`street.onstart()`).
+def start():
+    """Begin a run: take over the results, keep a log, tell how far it is."""
+    if MODULE:
+        return
+    take_over()
+    keep_log()
     if Quietness.ALL not in QUIET and QUIET != {Quietness.PROGRESS}:
         # With -q, Snakemake does not even tell its handlers.
         workflow.scheduler.print_progress = True
@@ -221,12 +312,14 @@ def start():
 
 
 def end(succeeded):
-    """Keep what failed, and say how the run went."""
+    """End a run: let jobs that failed run again, keep what failed, and say how it went."""
+    if MODULE:
+        return
     logs = [RUN_LOG]
     if succeeded:
         said = [what_was_warned(logs)]
     else:
-        mark_failed(logs, kept=ACQUIRED_FOLDERS)
+        mark_failed(logs, kept=kept_records(DATASET.results))
         said = [what_failed(logs, SIGNALS)]
     shared = failed_in_batches(DATASET.results, BATCHED_STEPS, BATCHES)
     if shared:
@@ -262,6 +355,34 @@ def jobs_of_run():
         )
         for job in jobs
     ]
+
+
+def kept_records(*results):
+    """Return the folders of which it is for `verified` to decide whether their files are made again."""
+    return [
+        Path(folder, name) for folder in results for name in ("recordings", "archives")
+    ]
+
+
+def start_module():
+    """Begin a run of another workflow, which tells by itself how far it is."""
+    take_over(MODULES.run)
+    if MODULE == next(iter(MODULES.results)):
+        keep_log()
+        atexit.register(end_of_modules)
+
+
+def end_of_modules():
+    """Let jobs of modules that failed run again, and tell of them."""
+    results = list(MODULES.results.values())
+    mark_failed([RUN_LOG], kept=kept_records(*results), within=results)
+    told = what_failed([RUN_LOG], SIGNALS, within=results) or what_was_warned([RUN_LOG])
+    if told:
+        print(told, file=sys.stderr)
+
+
+if IS_NEW_MODULE and workflow.is_main_process and not IS_DRY:
+    logger.addHandler(AtStart(start_module))
 
 
 def planned_jobs():
@@ -571,9 +692,8 @@ def every(
     As a function, so that a table of thousands costs only the runs that need it: on a cluster
     each job reads the workflow again.
     """
-    pattern = results_path(pattern)
     return lambda wildcards: standing(
-        expand(pattern, id=ids(), feature=list(features()))
+        expand(PATHVARS.apply(pattern), id=ids(), feature=list(features()))
     )
 
 
@@ -685,7 +805,9 @@ def members_of_batch(step):
 
 def ledger_of_batch(step):
     """Return the file that says what a batch made, and of what."""
-    return without_rerun(lambda wildcards: str(ledger_of(step.name, wildcards.batch)))
+    return without_rerun(
+        lambda wildcards: str(ledger_of(DATASET.results, step.name, wildcards.batch))
+    )
 
 
 def script_of(step):
@@ -698,7 +820,7 @@ def say_what_is_unlike():
     """Let files be made again that batches made in another way, of recordings that are in none now."""
     if workflow.is_main_process:
         try:
-            for notice in forget_unlike(BATCHED, BATCH_OF):
+            for notice in forget_unlike(DATASET.results, BATCHED, BATCH_OF):
                 logger.warning(notice)
         except EvreelError as error:
             stop(error)

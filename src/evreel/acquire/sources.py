@@ -9,18 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from evreel.acquire.s3 import SCHEME as S3
+from evreel.acquire.s3 import is_s3, object_at
 from evreel.errors import UsageError
 
 _MANUAL = "manual:"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_BETWEEN_MIRRORS = re.compile(r"\s*\|\s*(?=https?:)", re.IGNORECASE)
+_BETWEEN_MIRRORS = re.compile(r"\s*\|\s*(?=(?:https?|s3):)", re.IGNORECASE)
 _OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
 _ESCAPED = "\0"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a recording is: on the web, or here.
+    """Where a recording is: on the web, in an object store, or here.
 
     Parameters
     ----------
@@ -49,6 +51,8 @@ class Source:
         """The name of the source file: the archive's name if the recording is in one."""
         if self.path is not None:
             return self.path.name
+        if is_s3(self.urls[0]):
+            return PurePosixPath(object_at(self.urls[0]).key).name
         return PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(self.urls[0]).path)).name
 
     @property
@@ -70,10 +74,10 @@ def read_source(source: str | Path) -> Source:
     Parameters
     ----------
     source
-        A local path; or ``manual:`` and the path where a person puts the file; or http(s) urls of
-        the same bytes, separated by ``|``. If the recording is in an archive, ``!`` and the
-        member's name follow, once for each nested archive. A ``!`` in a name is written ``!!`` (in
-        a url also %21). A `Path` is always the local file itself.
+        A local path; or ``manual:`` and the path where a person puts the file; or http(s) urls and
+        s3://bucket/key of the same bytes, separated by ``|``. If the recording is in an archive,
+        ``!`` and the member's name follow, once for each nested archive. A ``!`` in a name is
+        written ``!!`` (in an http url also %21). A `Path` is always the local file itself.
 
     Raises
     ------
@@ -104,7 +108,7 @@ def read_source(source: str | Path) -> Source:
         return Source((), paths[0], _is_manual(source), file, members)
     if any(paths) or any("|" in mirror for mirror in mirrors):
         raise UsageError(
-            f"source {source!r} lists mirrors that are not all http or https urls",
+            f"source {source!r} lists mirrors that are not all http, https or s3 urls",
             hint="Separate urls by |, write %7C for a | in a url, and name members once, after the "
             "last url.",
         )
@@ -171,9 +175,12 @@ def _local_path(source: str | Path) -> Path | None:
             raise UsageError(f"source {source!r} is neither a path nor a url")
         return Path(source)
     kind = scheme[1].lower()
+    if kind == S3.rstrip(":"):
+        object_at(source)
+        return None
     if kind not in ("file", "http", "https"):
         raise UsageError(
-            f"source {source!r} has scheme {kind}; http, https, file and plain paths are known",
+            f"source {source!r} has scheme {kind}; http, https, s3, file and plain paths are known",
             hint="Download it by hand and give the path; write "
             f"./{source} for a file of that name.",
         )

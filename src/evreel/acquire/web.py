@@ -29,9 +29,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from evreel import __version__
+from evreel.acquire import s3
 from evreel.acquire.sources import web_address
 from evreel.acquire.sums import PIECE_BYTES
-from evreel.errors import UsageError, one_line
+from evreel.errors import SourceError, UsageError, one_line
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -64,6 +65,8 @@ _HEAD_BYTES = 1 << 20
 """Size limit of the head of an answer, with all interim answers before it; and of a trailer."""
 _LINE_BYTES = 1 << 14
 """Size limit of the line before a chunk, and of a line of a trailer."""
+_ERROR_BYTES = 1 << 14
+"""How much is read of what a store says is wrong."""
 _PADDING_BYTES = 1 << 14
 """How much more than its content may be sent to divide a body into chunks."""
 
@@ -353,11 +356,13 @@ def request(
     opener.add_handler(_Handler(pace))
     # Some hosts refuse urllib's own user agent.
     headers = {"User-Agent": f"evreel/{__version__}", **headers}
-    at = web_address(url)
+    at = _address(url)
     for _ in range(_MOST_REDIRECTS + 1):
         with _failures():
             response: _Response = opener.open(urllib.request.Request(at, headers=headers))
         with response:
+            if s3.is_s3(url):
+                _check_object(response, pace)
             following = _redirect(response, at, checked)
             if following is None:
                 pieces = _read(response, pace, checked)
@@ -368,6 +373,32 @@ def request(
         f"{_told(response)} and leads on to ever more addresses",
         "Open the address in a browser, download the file and give the local path.",
     )
+
+
+def _address(url: str) -> str:
+    """Return the web address to ask at."""
+    try:
+        return s3.signed(url) if s3.is_s3(url) else web_address(url)
+    except SourceError as error:
+        raise RequestError(error.problem, error.hint or TRY_LATER) from error
+
+
+def _check_object(response: _Response, pace: Pace) -> None:
+    """Raise if a store does not answer with an object: what it says is told, and no address."""
+    status = response.status
+    if 200 <= status < 300 or status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return
+    body = b""
+    with contextlib.suppress(RequestError):
+        for piece in _read(response, pace, checked=True):
+            body += piece
+            if len(body) > _ERROR_BYTES:
+                break
+    known = s3.refusal(status, body[:_ERROR_BYTES])
+    if known is not None:
+        raise RequestError(f"{_told(response)}: {known[0]}", known[1])
+    if status in _REDIRECTS:
+        raise RequestError(_told(response), _NEW_ADDRESS)
 
 
 def _redirect(response: http.client.HTTPResponse, at: str, checked: bool) -> str | None:

@@ -240,8 +240,8 @@ def tidy(options: Options) -> int:
     option(
         "source",
         metavar="SOURCE",
-        help="path (becomes a link), http(s) url or 'url | url', or manual:PATH; !MEMBER after it "
-        "where that is an archive",
+        help="path (becomes a link), http(s) or s3 url or 'url | url', or manual:PATH; !MEMBER "
+        "after it where that is an archive",
     ),
     columns(*_SUMS, "size_bytes"),
     settings("AcquireSettings"),
@@ -1186,6 +1186,20 @@ def unpack(options: Options) -> int:
 
     with _bar(options, "unpack", "B") as progress:
         steps.unpack(options.folder, options.output, progress=progress)
+    return 0
+
+
+@command(
+    "Copy a release into an object store.",
+    option("folder", metavar="DIR", type=Path),
+    option("url", metavar="s3://BUCKET/FOLDER"),
+)
+def upload(options: Options) -> int:
+    """Upload a release."""
+    from evreel import steps
+
+    with _bar(options, "upload", "B") as progress:
+        steps.upload(options.folder, options.url, progress=progress)
     return 0
 
 

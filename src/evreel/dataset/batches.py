@@ -165,9 +165,9 @@ def manifest_of(results: str, step: str, batch: str) -> Path:
 
 
 @functools.cache
-def entries_of(step: str, batch: str) -> Mapping[str, Entry]:
+def entries_of(results: str, step: str, batch: str) -> Mapping[str, Entry]:
     """Return what the jobs of a step and batch made, as it was when a run began."""
-    return Ledger(ledger_of(step, batch)).entries
+    return Ledger(ledger_of(results, step, batch)).entries
 
 
 def forget_changed_batches(
@@ -197,7 +197,7 @@ def forget_changed_batches(
                 failed = {"": ("", "")}
             lost = [
                 path
-                for entry in entries_of(step, batch).values()
+                for entry in entries_of(results, step, batch).values()
                 if not entry.stands()
                 for path in entry.outputs
             ]
@@ -211,7 +211,9 @@ def forget_changed_batches(
                     raise refused(manifest, error) from error
 
 
-def forget_unlike(steps: Iterable[Step], batch_of: Mapping[str, str]) -> Iterator[str]:
+def forget_unlike(
+    results: str, steps: Iterable[Step], batch_of: Mapping[str, str]
+) -> Iterator[str]:
     """Let Snakemake make files again that batches made with other settings than there are now.
 
     It has no records of them, and their recordings have jobs of their own now.
@@ -228,7 +230,7 @@ def forget_unlike(steps: Iterable[Step], batch_of: Mapping[str, str]) -> Iterato
     for step in steps:
         by_hand = {
             key: entry
-            for path in sorted((LEDGERS / step.name).glob("*.json"))
+            for path in sorted(Path(results, LEDGERS, step.name).glob("*.json"))
             for key, entry in Ledger(path).entries.items()
             if entry.id not in batch_of
         }

@@ -94,6 +94,8 @@ def read_config(
     given: Mapping[str, Any] | None = None,
     *,
     awaited: Collection[str] = (),
+    within: Place = (),
+    name: str = "config",
 ) -> Read:
     """Check a config and its table.
 
@@ -107,13 +109,15 @@ def read_config(
         What of the values comes from the command line.
     awaited
         Columns of files that need not be there yet.
+    within, name
+        Where in the files the config is, and what it is called, as `Lines` takes them.
 
     Raises
     ------
     UsageError
         With a line for each mistake.
     """
-    lines = Lines(files, given)
+    lines = Lines(files, given, within=within, name=name)
     config = _checked_config(values, lines)
     if not is_file(Path(config.recordings)):
         place = lines.at(("recordings",))
@@ -175,6 +179,12 @@ def _in_nfc(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[tuple[Pl
 def _contradictions_of(config: Config) -> Iterator[tuple[Place, str]]:
     """Yield (place, problem) of what does not go together in a whole config."""
     yield from all_contradictions(config)
+    if re.match("[A-Za-z][A-Za-z0-9+.-]*://", config.results):
+        yield (
+            ("results",),
+            f"{config.results!r} is an address; results are built in a folder, and evreel upload "
+            "copies a release into a store",
+        )
     yield from _unlisted_classes(config)
     for name in config.features:
         yield from _unlisted_regions(config, name)

@@ -92,11 +92,11 @@ class DataSet:
         files: Sequence[str | Path] = (),
         given: Mapping[str, Any] | None = None,
         *,
-        awaited: Collection[str] = (),
         is_verified: Callable[[str, Stated], bool] = lambda path, stated: False,
+        **more: Any,
     ) -> DataSet:
         """Check a config and its table, as `evreel.dataset.config.read_config` does."""
-        made = cls(*read_config(values, files, given, awaited=awaited), is_verified)
+        made = cls(*read_config(values, files, given, **more), is_verified)
         _ = made.split_lists  # of which one may be in an archive that is not there
         return made
 

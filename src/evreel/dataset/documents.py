@@ -103,6 +103,10 @@ class Lines:
         The files, of which a later one wins.
     given
         What comes from the command line, and wins over them.
+    within
+        Where in them the values are that are asked for, such as ``("evreel",)``.
+    name
+        What the values are called where no file has them.
 
     Raises
     ------
@@ -110,12 +114,19 @@ class Lines:
         If a file cannot be read, or has a key twice.
     """
 
-    def __init__(self, files: Sequence[str | Path], given: Mapping[str, Any] | None = None) -> None:
-        self._at: dict[Place, str] = {(): "config"}
+    def __init__(
+        self,
+        files: Sequence[str | Path],
+        given: Mapping[str, Any] | None = None,
+        *,
+        within: Place = (),
+        name: str = "config",
+    ) -> None:
+        self._at: dict[Place, str] = {(): name}
         self._order: dict[str, tuple[int, int]] = {}
         duplicated = []
-        for number, name in enumerate(files):
-            path = os.path.relpath(name)
+        for number, file in enumerate(files):
+            path = os.path.relpath(file)
             first: dict[Place, int] = {}
             document = _composed(path)
             if document is not None:
@@ -127,11 +138,17 @@ class Lines:
                         f"line {first[place]}"
                     )
                 first.setdefault(place, line)
-            self._at |= {place: f"{path}: line {line}" for place, line in first.items()}
-            self._order |= {f"{path}: line {line}": (number, line) for line in first.values()}
-            self._at[()] = path
+            depth = len(within)
+            inner = {place[depth:]: n for place, n in first.items() if place[:depth] == within}
+            self._at |= {place: f"{path}: line {line}" for place, line in inner.items()}
+            self._order |= {f"{path}: line {line}": (number, line) for line in inner.values()}
+            if not within:
+                self._at[()] = path
         stop_at(duplicated)
         given = {} if given is None else given
+        for key in within:
+            below = given.get(key)
+            given = below if isinstance(below, Mapping) else {}
         check_extent("--config", *extent(given, values_in))
         waiting: list[tuple[Place, Any]] = [((str(key),), value) for key, value in given.items()]
         while waiting:

@@ -57,7 +57,10 @@ _COMMAND = re.compile(
     r"Command '.*?(?:\.(?P<rule>\w+)\.py)?' (?:died with <Signals\.(?P<signal>\w+): \d+>"
     r"|returned non-zero exit status (?P<status>\d+))"
 )
-"""How Snakemake says that a job's script ended; a script is called like its rule."""
+"""How Snakemake says that a job's script ended.
+
+A script is called like its rule, whose name another workflow may have made longer.
+"""
 _REFUSED = re.compile(r"(\w+(?:Exception|Error)) in rule (\w+) in file ")
 """How Snakemake begins what it has to say of a job itself."""
 _GOES_ON = re.compile(r"\[\w{3} \w{3} .*\d{4}\]$|(?:Select|Execute) .*jobs?\b|Finished |Exiting ")
@@ -134,7 +137,11 @@ def _found(log: str) -> str:
     return str(above) if not Path(log).exists() and above.is_file() else log
 
 
-def what_failed(snakemake_logs: Iterable[str | Path], signals: Sequence[Ended] = ()) -> str:
+def what_failed(
+    snakemake_logs: Iterable[str | Path],
+    signals: Sequence[Ended] = (),
+    within: Iterable[str | Path] | None = None,
+) -> str:
     """Return what went wrong, job by job, and what to do.
 
     Parameters
@@ -143,10 +150,15 @@ def what_failed(snakemake_logs: Iterable[str | Path], signals: Sequence[Ended] =
         Logs of the run.
     signals
         What ended it, the first one first. Jobs that end with it did not fail.
+    within
+        Folders: only jobs with outputs in them are told, and nothing where there is none; None
+        tells all.
     """
     text = text_of_run(snakemake_logs)
-    jobs = failed_jobs(text)
+    jobs = failed_jobs(text, within)
     if not jobs and not signals:
+        if within is not None:
+            return ""
         error = last_error(text)
         if not error or "on user request" in text:
             return f"The run was stopped early. To go on, {AGAIN}"
@@ -237,8 +249,8 @@ def what_was_warned(snakemake_logs: Iterable[str | Path]) -> str:
     return f"{counted(n, 'warning')}: see {where}"
 
 
-def failed_jobs(text: str) -> list[Job]:
-    """Return each job that a log of Snakemake says to have failed.
+def failed_jobs(text: str, within: Iterable[str | Path] | None = None) -> list[Job]:
+    """Return each job that a log of Snakemake says to have failed; those with outputs `within`.
 
     A block begins with "Error in rule" or, for jobs that run together, with "Error in group" and
     a "rule" for each. How a script ended stands above its block. What Snakemake itself finds wrong
@@ -271,12 +283,23 @@ def failed_jobs(text: str) -> list[Job]:
         elif block:
             found = list(_members(below))
         for job in found:
-            mine = [end for end in ends if end[0] == job.rule or len(ends) == 1][:1]
+            mine = sorted(
+                (end for end in ends if (end[0] and end[0] in job.rule) or len(ends) == 1),
+                key=lambda end: -len(end[0]),
+            )[:1]
             for end in mine if not job.refused else ():
                 ends.remove(end)
                 job.end = end[1]
             failed[job.rule, job.output] = job
-    return list(failed.values())
+    found = list(failed.values())
+    if within is None:
+        return found
+    folders = [Path(folder) for folder in within]
+    return [
+        job
+        for job in found
+        if any(Path(job.output.split(", ")[0]).is_relative_to(folder) for folder in folders)
+    ]
 
 
 def _blocks(text: str) -> Iterator[Block]:

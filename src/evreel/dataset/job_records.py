@@ -56,7 +56,11 @@ def record_params(path: str, params: Iterable[str]) -> None:
     record.write_text(json.dumps(known), encoding="utf-8", newline="\n")
 
 
-def mark_failed(snakemake_logs: Iterable[str | Path], kept: Iterable[str | Path] = ()) -> None:
+def mark_failed(
+    snakemake_logs: Iterable[str | Path],
+    kept: Iterable[str | Path] = (),
+    within: Iterable[str | Path] | None = None,
+) -> None:
     """Let Snakemake run the failed jobs of a run again.
 
     It records a failed job as one that succeeded, and lets a file be missing as long as what was
@@ -68,9 +72,11 @@ def mark_failed(snakemake_logs: Iterable[str | Path], kept: Iterable[str | Path]
         Logs of the run.
     kept
         Folders whose files' records stay as they are.
+    within
+        Folders: only jobs with outputs in them are marked; None marks all.
     """
     kept = {Path(folder) for folder in kept}
-    for job in failed_jobs(text_of_run(snakemake_logs)):
+    for job in failed_jobs(text_of_run(snakemake_logs), within):
         for path in job.output.split(", "):
             params = recorded_params(path)
             if Path(path).parent not in kept and params is not None:

@@ -1,8 +1,8 @@
 """What the jobs of a batch made, and of what: who is as it should be is not made again.
 
 Snakemake knows a batch by its manifest alone: which files it made, with their digests, and which
-recordings failed. Its ledger, beside what Snakemake keeps, says of each recording with what
-parameters and from which inputs its files were made, and how to see that they are still the same.
+recordings failed. Its ledger says of each recording with what parameters and from which inputs its
+files were made, and how to see that they are still the same.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from evreel.errors import EvreelError
 from evreel.outputs import atomic
 from evreel.provenance import content_sha256
 
-LEDGERS = Path(".snakemake", "evreel", "batches")
-"""Where a workflow keeps ledgers, in its working directory: a folder for each step."""
+LEDGERS = Path("batches", ".made")
+"""Where ledgers are in the results: a folder for each step."""
 _WHOLE_BYTES = 16 << 20
 """Size up to which inputs are known by their digest, not by their time: archives are longer."""
 
@@ -199,6 +199,6 @@ class Manifest:
             scratch.write_text(f"{text}\n", encoding="utf-8")
 
 
-def ledger_of(step: str, batch: str) -> Path:
+def ledger_of(results: str, step: str, batch: str) -> Path:
     """Return the ledger of a step and batch."""
-    return LEDGERS / step / f"{batch}.json"
+    return Path(results, LEDGERS, step, f"{batch}.json")

@@ -1042,8 +1042,9 @@ class RecordingColumns(Settings):
         "Name of the recording in every output; letters, digits, - and _.", pattern=NAME
     )
     source: str = required(
-        "Path of the recording, relative to the working directory; or its http(s) url, or several "
-        "urls of the same bytes separated by |, which are tried in order; or manual:path, where a "
+        "Path of the recording, relative to the working directory; or its http(s) url, or "
+        "s3://bucket/key in an object store (pip install 'evreel[s3]'), or several of these for "
+        "the same bytes, separated by |, which are tried in order; or manual:path, where a "
         "login is needed: a person puts the file there, its job fails with what to do until then, "
         "and the other recordings go on. Where the file is an archive (zip, tar, tar.gz, tar.xz, "
         "tar.bz2), ! and the name of the recording in it follow: archive.zip!folder/park.aedat4, "

@@ -243,6 +243,23 @@ class Watch(logging.Handler):
                 self._say(self._estimate.line(done, total))
 
 
+class AtStart(logging.Handler):
+    """Calls a function when a run starts, just before its first job.
+
+    Snakemake runs `onstart` of a workflow, and of none of its modules. It tells its log handlers
+    then how many jobs there are, also where it is quiet.
+    """
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        super().__init__()
+        self._waiting = [call]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take what Snakemake tells."""
+        if str(getattr(record, "event", "")) == "run_info" and self._waiting:
+            self._waiting.pop()()
+
+
 def errors_only() -> logging.Handler:
     """Return a handler that prints the errors that Snakemake logs, and nothing else."""
     handler = logging.StreamHandler(sys.stderr)

@@ -58,6 +58,7 @@ from evreel.steps.splits import splits
 from evreel.steps.summary import summary
 from evreel.steps.table import table
 from evreel.steps.tidy import tidy, told
+from evreel.steps.upload import upload
 from evreel.steps.video import checked_video_name, video
 from evreel.viz.playing import Playing
 from evreel.windows import RegularWindows
@@ -133,6 +134,7 @@ __all__ = [
     "tidy",
     "told",
     "unpack",
+    "upload",
     "verify",
     "video",
 ]

@@ -33,9 +33,9 @@ def acquire(
     ----------
     source
         Path; or ``manual:`` and the path where a person puts a file that needs a login; or http(s)
-        URLs of the same bytes, separated by ``|``. A local file becomes a relative link, never a
-        copy. For an archive, ``!`` and the name of a member may follow; then only that member is
-        unpacked.
+        URLs and s3://bucket/key of the same bytes, separated by ``|``. A local file becomes a
+        relative link, never a copy. For an archive, ``!`` and the name of a member may follow; then
+        only that member is unpacked.
     output
         File to write.
     md5, sha256

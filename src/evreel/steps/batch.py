@@ -60,7 +60,7 @@ def batch(
             entry = known.entries.get(member.key) or others.get(member.key)
             now = Entry(member.id, member.compared, {path: _what_is(path) for path in member.input})
             entry = entry or recorded(now, member.output)
-            if entry is not None and _is_same(entry, now) and entry.stands():
+            if entry is not None and _is_same(entry, now, member) and entry.stands():
                 entries[member.key], n_kept = entry, n_kept + 1
                 continue
             known.entries.pop(member.key, None)
@@ -96,8 +96,9 @@ def batch(
     return whole
 
 
-def _is_same(then: Entry, now: Entry) -> bool:
-    return then.compared == now.compared and then.inputs == now.inputs
+def _is_same(then: Entry, now: Entry, member: Member) -> bool:
+    made_same = then.compared == now.compared and then.inputs == now.inputs
+    return made_same and then.outputs.keys() == {*member.output}
 
 
 def _what_is(path: str) -> str:
