@@ -7,7 +7,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-torch test-browser test-venues train lint bench bench-memory bench-release fuzz clean
+.PHONY: help setup demo test test-torch test-browser test-venues test-faults train lint bench bench-memory bench-release fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,12 @@ test-venues: ## read a release with the libraries of its hosts and users, in an 
 	@PYTHON="$(PYTHON)" VENUES=yes tools/setup.sh --no-default-groups --group test --group venues
 	@PATH="$(CURDIR)/.venv-venues/bin:$$PATH" python -m pytest -n $(CORES) --dist loadscope tests/venues
 
+FAULTS ?= 400
+SEED ?= $$RANDOM
+KINDS ?=
+test-faults: setup ## end, stop and disturb runs at random, FAULTS=400 times (20 minutes); KINDS= only some
+	@cd tests && PATH="$(CURDIR)/$(BIN):$$PATH" python -m faults --turns $(FAULTS) --seed $(SEED) $(KINDS)
+
 train: ## build two releases of simulated recordings, train on them, and compare with trivial baselines
 	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh
 	@PATH="$(CURDIR)/.venv-torch/bin:$$PATH" CORES=$(CORES) tools/train.sh
@@ -45,7 +51,6 @@ lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh
 
 FILES ?= 200000
-SEED ?= $$RANDOM
 fuzz: setup ## read damaged files of every kind and ask hostile servers, FILES=200000 times (10 minutes)
 	@cd tests && PATH="$(CURDIR)/$(BIN):$$PATH" python -m support.fuzz --files $(FILES) --seed $(SEED)
 

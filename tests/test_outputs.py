@@ -94,7 +94,7 @@ def test_atomic__keeps_what_was_there_when_the_process_is_killed(tmp_path, how, 
     assert run_python(DIES, final, how, check=False).returncode == code
     assert final.read_text() == "old"
     leftovers = [path for path in (tmp_path / SCRATCH).rglob("*") if path.is_file()]
-    assert [path.read_text() for path in leftovers] == ["half"]
+    assert sorted(path.read_text() for path in leftovers) == ["", "half"]  # and its lock
 
     start_run(tmp_path)
     with atomic(final) as (scratch,):
@@ -102,6 +102,18 @@ def test_atomic__keeps_what_was_there_when_the_process_is_killed(tmp_path, how, 
     assert final.read_text() == "new"
     left = [path for path in (tmp_path / SCRATCH).rglob("*") if path.is_file()]
     assert {path.read_text() for path in left} == {""}
+
+
+def test_atomic__removes_what_killed_processes_left_there_and_nothing_of_others(tmp_path):
+    with atomic(tmp_path / "other") as (other,):
+        other.write_text("other")
+        for how in ("kill", "exit"):
+            run_python(DIES, tmp_path / "x.txt", how, check=False)
+        assert len([*(tmp_path / SCRATCH).glob("*/x.txt")]) == 1  # the first one's is gone
+        with atomic(tmp_path / "x.txt") as (scratch,):
+            scratch.write_text("new")
+        assert [path.name for path in (tmp_path / SCRATCH).glob("*/*")] == ["other"]
+    assert below(tmp_path) == ["other", "x.txt"]
 
 
 def test_atomic__puts_nothing_under_a_name_if_a_process_was_killed(tmp_path):

@@ -2,7 +2,9 @@
 
 A file or folder is written under a unique name in ``.evreel-tmp/`` and renamed when done. That
 folder is the nearest one that exists beside or above the output (a workflow makes one at the
-root of its results); if there is none, one is made beside the output and removed afterwards.
+root of its results); if there is none, one is made beside the output and removed afterwards. What
+a command that was killed left there is removed by the next one that writes there: a lock on a file
+beside each folder, which the system releases with the process, tells whether it is still in use.
 
 Each run of a workflow has its own folder in there, named by the environment variable
 ``EVREEL_RUN``, which jobs inherit. When the next run starts, it takes that folder away by one
@@ -27,12 +29,14 @@ import contextlib
 import ctypes
 import errno
 import os
+import platform
 import re
 import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from evreel.errors import EvreelError, UsageError
 
@@ -320,7 +324,7 @@ def scratch_path(final: Path) -> Iterator[Path]:
         )
     with _writing(final):
         run = _run_folder(final)
-        own = _own_folder(final) if run is None else run / uuid.uuid4().hex
+        own, held = _own_folder(final) if run is None else (run / uuid.uuid4().hex, None)
     try:
         if run is not None:
             with _writing(final):
@@ -332,21 +336,68 @@ def scratch_path(final: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(own, ignore_errors=True)
         with contextlib.suppress(OSError):  # not empty: a workflow's, or used by other outputs
+            if held is not None:
+                Path(held.name).unlink(missing_ok=True)
+                held.close()
             own.parent.rmdir()
 
 
-def _own_folder(final: Path) -> Path:
-    """Make a folder in the scratch folder that serves `final`, and that one if there is none."""
+def _own_folder(final: Path) -> tuple[Path, IO[bytes] | None]:
+    """Make a folder in the scratch folder that serves `final`, and that one if there is none.
+
+    Returns
+    -------
+    The folder, and the open file that tells others that it is in use.
+    """
     for attempts_left in reversed(range(_ATTEMPTS)):
         own = scratch_folder(final) / uuid.uuid4().hex
         try:
-            own.mkdir(parents=True)
+            own.parent.mkdir(parents=True, exist_ok=True)
+            held = _hold(own)
+            own.mkdir()
             break
         except FileNotFoundError:
             # Another output may finish and remove the scratch folder before it is used here.
             if not attempts_left:
                 raise
-    return own
+    _remove_dead(own.parent)
+    return own, held
+
+
+def _hold(own: Path) -> IO[bytes] | None:
+    """Lock a file beside a folder to be made; None where there are no locks: it is then kept."""
+    path = own.with_name(f"{own.name}{_held()}")
+    file = path.open("xb")
+    try:
+        _lock(file)
+        # Who saw it before it was locked may have removed it; the folder was not there then.
+        return file if path.exists() else None
+    except (OSError, ImportError):
+        path.unlink(missing_ok=True)
+        return None
+
+
+def _held() -> str:
+    """Return how the name of such a file ends: others tell of processes of this machine alone."""
+    return f".{platform.node()}.in-use"
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file for this process; `OSError` if another one has it, or there are no locks."""
+    import fcntl
+
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_dead(scratch: Path) -> None:
+    """Remove what commands left in a scratch folder that were killed on this machine."""
+    for path in scratch.iterdir():
+        own = path.with_name(path.name.removesuffix(_held()))
+        if own != path:
+            with contextlib.suppress(OSError, ImportError), path.open("r+b") as file:
+                _lock(file)
+                shutil.rmtree(own, ignore_errors=True)
+                path.unlink()
 
 
 def _is_folder(path: Path) -> bool:
