@@ -68,10 +68,9 @@ onstart:
 
 
 onsuccess:
-    if warned := what_was_warned([RUN_LOG]):
-        print(warned, file=sys.stderr)
+    finish(what_was_warned([RUN_LOG]))
 
 
 onerror:
     mark_failed([RUN_LOG], kept=ACQUIRED_FOLDERS)
-    print(what_failed([RUN_LOG], SIGNALS), file=sys.stderr)
+    finish(what_failed([RUN_LOG], SIGNALS))

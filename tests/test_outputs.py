@@ -20,6 +20,9 @@ from evreel.outputs import (
     atomic,
     atomic_into,
     check_wanted,
+    end_run,
+    hold_run,
+    is_running,
     scratch_folder,
     scratch_path,
     start_run,
@@ -376,6 +379,36 @@ def test_start_run__removes_what_a_dead_run_left(tmp_path):
     kept = "kept-by-workflow"
     assert below(tmp_path / SCRATCH) == sorted([kept, second, f"{second}/{kept}"])
     assert (tmp_path / "made" / "too" / SCRATCH / start_run(tmp_path / "made" / "too")).is_dir()
+
+
+def test_end_run__removes_what_killed_jobs_left(tmp_path, run):
+    before = below(tmp_path)
+    assert run_python(DIES, tmp_path / "x", "kill", check=False).returncode == -signal.SIGKILL
+    assert below(tmp_path) != before
+    end_run(tmp_path)
+    assert below(tmp_path) == before
+
+
+HOLDS = """
+import os, sys
+from pathlib import Path
+from evreel.outputs import hold_run
+held = hold_run(Path(sys.argv[1]))
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_hold_run__lets_one_run_alone_have_the_results(tmp_path):
+    assert not is_running(tmp_path)
+    with hold_run(tmp_path):
+        assert is_running(tmp_path)
+        with pytest.raises(EvreelError, match=f"^{tmp_path}: another run is at work there. Wait"):
+            hold_run(tmp_path)
+        start_run(tmp_path)
+        assert is_running(tmp_path)
+    assert not is_running(tmp_path)
+    run_python(HOLDS, tmp_path, check=False)
+    hold_run(tmp_path).close()
 
 
 TAKEN = "[xy]: another run has started in .*; this job's output is no longer wanted"

@@ -150,6 +150,51 @@ def check_writable(folder: Path) -> None:
         )
 
 
+def is_running(root: Path) -> bool:
+    """Tell whether a run of the workflow that is at work holds the results in `root`."""
+    try:
+        with (root / SCRATCH / _KEEP).open("r+b") as file:
+            _lock(file)
+    except BlockingIOError:
+        return True
+    except (OSError, ImportError):
+        return False
+    return False
+
+
+def hold_run(root: Path) -> IO[bytes] | None:
+    """Hold the results in `root` for the run of a workflow.
+
+    Snakemake's own lock is of its working folder, is not there yet in the first moments of a run,
+    and stays when a run is killed. This one the system releases with the process.
+
+    Returns
+    -------
+    The file to keep open meanwhile; None where the system has no locks.
+
+    Raises
+    ------
+    EvreelError
+        If another run holds them, or nothing can be written there.
+    """
+    with _writing(root):
+        (root / SCRATCH).mkdir(parents=True, exist_ok=True)
+        file = (root / SCRATCH / _KEEP).open("ab")
+    try:
+        _lock(file)
+    except BlockingIOError as error:
+        file.close()
+        raise EvreelError(
+            "another run is at work there",
+            place=str(root),
+            hint="Wait until it has ended, then run the same command again.",
+        ) from error
+    except (OSError, ImportError):
+        file.close()
+        return None
+    return file
+
+
 def start_run(root: Path, *logs: Path) -> str:
     """Take over ``root/.evreel-tmp`` for a new run of a workflow.
 
@@ -177,6 +222,15 @@ def start_run(root: Path, *logs: Path) -> str:
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
     with _writing(root):
         return _start_run(root)
+
+
+def end_run(root: Path) -> None:
+    """Remove what jobs of this run left in its scratch folder that were killed; no job may run."""
+    folder = root / SCRATCH / os.environ[RUN]
+    with contextlib.suppress(OSError):
+        for left in folder.iterdir():
+            if left.name != _KEEP:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _start_run(root: Path) -> str:

@@ -59,6 +59,7 @@ from evreel.dataset.watching import (
     errors_only,
     note_signals,
     planned,
+    say,
 )
 from evreel.errors import EvreelError
 from evreel.folders import is_folder
@@ -67,6 +68,9 @@ from evreel.outputs import (
     check_folder,
     check_wanted,
     check_writable,
+    end_run,
+    hold_run,
+    is_running,
     start_run,
 )
 from evreel.provenance import STEP_REVISIONS, digest_of
@@ -125,14 +129,18 @@ try:
     check_folder(Path(DATASET.results))
     if workflow.is_main_process:
         check_writable(KNOWN.parent)
-        if not ACQUIRED.exists():
+        # What a run at work has made of its files is not judged by another, which will not start.
+        is_other = is_running(Path(DATASET.results))
+        if not ACQUIRED.exists() and not is_other:
             keep_acquired(DATASET)
         for notice in itertools.chain(
             check_inputs(DATASET, MEMORY),
-            () if IS_DRY else restore_links(DATASET, MEMORY),
-            forget_outdated(DATASET, MEMORY),
-            forget_changed(zip(published_files(DATASET), working_files(DATASET))),
-            forget_release(DATASET, MEMORY),
+            () if IS_DRY or is_other else restore_links(DATASET, MEMORY),
+            () if is_other else forget_outdated(DATASET, MEMORY),
+            ()
+            if is_other
+            else forget_changed(zip(published_files(DATASET), working_files(DATASET))),
+            () if is_other else forget_release(DATASET, MEMORY),
         ):
             logger.warning(notice)
         MEMORY.save()
@@ -158,8 +166,10 @@ wildcard_constraints:
 
 def start():
     """Take over the results for this run, name it to its jobs, and watch it."""
+    global HELD
     try:
         results = Path(DATASET.results)
+        HELD = hold_run(results)  # until this process ends
         logs = results / "logs", results / "benchmarks"
         os.environ[RUN] = start_run(results, *logs)
         MEMORY.save()
@@ -175,6 +185,14 @@ def start():
         # With -q, Snakemake does not even tell its handlers.
         workflow.scheduler.print_progress = True
         logger.addHandler(Watch(Estimate(planned_jobs(), dict(source_sizes(DATASET)))))
+
+
+def finish(said):
+    """Leave nothing of jobs that were killed, and say how the run ended."""
+    if RUN in os.environ:
+        end_run(Path(DATASET.results))
+    if said:
+        say(said)
 
 
 def planned_jobs():

@@ -62,7 +62,7 @@ _GOES_ON = re.compile(r"\[\w{3} \w{3} .*\d{4}\]$|(?:Select|Execute) .*jobs?\b|Fi
 _MISSING = re.compile(r"(.*) \(missing ")
 _CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE")
 
-_SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM"}
+_SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "the terminal was closed"}
 """Signals that end a run, as people know them."""
 _CUT = ("SIGINT", "SIGTERM", "SIGHUP")
 _ON_REQUEST = re.compile("on user request|Will exit after finishing currently running jobs")

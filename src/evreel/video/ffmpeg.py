@@ -8,9 +8,12 @@ cut short by a full disk would count as complete.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -69,6 +72,22 @@ def executable() -> Path:
     return found[-1]
 
 
+@functools.cache
+def _ending_with_us() -> tuple[str, ...]:
+    """Return how a command begins whose process the system kills when ours is gone.
+
+    An ffmpeg whose pipe is closed ends by itself, but not one that hangs. Only Linux can do it, by
+    a program that most of its distributions have.
+    """
+    found = shutil.which("setpriv") if sys.platform == "linux" else None
+    if found is None:
+        return ()
+    before = (found, "--pdeathsig", "KILL")
+    # That of BusyBox, or of an old system, does not know it.
+    asked = subprocess.run([*before, "true"], check=False, capture_output=True)
+    return () if asked.returncode else before
+
+
 def encode(
     path: Path,
     frames: Iterable[npt.NDArray[np.uint8]],
@@ -116,6 +135,7 @@ def encode(
     height, width = shape
     wanted = array_shape(shape, pixels)
     command = [
+        *_ending_with_us(),
         *(str(executable()), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"),
         *("-f", "rawvideo", "-pixel_format", pixels, "-video_size", f"{width}x{height}"),
         *("-framerate", str(fps), "-i", "pipe:0", *arguments),
