@@ -88,7 +88,9 @@ def _scratch_folders(path: Path) -> Iterator[Path]:
                 yield candidate
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system calls it when a disk is full, or what a user may have of it."""
+MAKE_ROOM = "Make room on the disk, and run again."
 _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -97,8 +99,8 @@ def refused(path: Path, error: OSError) -> EvreelError:
     """Return the error that says why the system lets nothing be written at `path`."""
     at = "" if error.filename in (None, str(path)) else f" ({error.filename})"
     hint = "Choose another place for the output."
-    if error.errno in _FULL:
-        hint = "Make room on the disk, and run again."
+    if error.errno in FULL:
+        hint = MAKE_ROOM
     elif error.errno in _NO_FOLDER:
         hint = "A folder is needed there: move away the file or link of that name."
     elif error.errno in _CLOSED:

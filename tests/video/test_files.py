@@ -293,6 +293,13 @@ def test_failing_ffmpeg__is_an_error_with_its_last_message(tmp_path, processes):
     assert_ended_and_reaped(processes[0])
 
 
+def test_full_disk__is_told_with_what_to_do(tmp_path):
+    arguments = ["-f", "rawvideo", "/dev/full"]
+    says = r"v: ffmpeg failed after \d+ pictures: .*No space left on device. Make room on the disk"
+    with pytest.raises(EvreelError, match=says):
+        ffmpeg.encode(tmp_path / "v", noise_images(60, (260, 346)), (260, 346), arguments)
+
+
 def test_ffmpeg__that_stops_reading_content_is_an_error_too(tmp_path):
     arguments = ["-frames:v", "1", "-c:v", "png", "-f", "image2pipe", "pipe:1"]
     with pytest.raises(EvreelError, match=r"v: ffmpeg failed after \d+ pictures: it said nothing"):

@@ -137,9 +137,13 @@ try:
             check_inputs(DATASET, MEMORY),
             () if IS_DRY or is_other else restore_links(DATASET, MEMORY),
             () if is_other else forget_outdated(DATASET, MEMORY),
-            ()
-            if is_other
-            else forget_changed(zip(published_files(DATASET), working_files(DATASET))),
+            (
+                ()
+                if is_other
+                else forget_changed(
+                    zip(published_files(DATASET), working_files(DATASET))
+                )
+            ),
             () if is_other else forget_release(DATASET, MEMORY),
         ):
             logger.warning(notice)

@@ -22,6 +22,7 @@ from evreel.files.gzip_chunks import Column
 from evreel.files.inspection import InspectionError, check_structure, described
 from evreel.files.seal import is_sealed, seal_of
 from evreel.layout import GZIP_LEVEL, LAYOUTS, Array, Filter, Layout
+from evreel.outputs import MAKE_ROOM
 from evreel.provenance import Provenance
 
 try:
@@ -125,7 +126,7 @@ class _Disk(io.RawIOBase):
             raise EvreelError(
                 f"cannot be written: {self._error.strerror}",
                 path=self._path,
-                hint="Make room on the disk, and run again.",
+                hint=MAKE_ROOM,
             ) from self._error
 
     def append(self, data: bytes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 import shutil
 import signal
@@ -25,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import EvreelError, ParameterError
+from evreel.outputs import FULL, MAKE_ROOM
 
 Pixels = Literal["gray", "rgb24", "yuv420p", "yuvj444p", "pal8"]
 
@@ -169,9 +171,16 @@ def encode(
             log.seek(0)
             said = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
             # ffmpeg prefixes a message with its part's name and memory address.
-            last = re.sub(r"^\[\S+ @ 0x[0-9a-f]+\] ", "", next(filter(None, reversed(said)), ""))
+            # Of a full disk, what it says last may be only what follows from it.
+            full = [line for line in said if any(os.strerror(code) in line for code in FULL)]
+            hint = MAKE_ROOM if full else None
+            last = re.sub(
+                r"^\[\S+ @ 0x[0-9a-f]+\] ", "", next(filter(None, reversed([*said, *full])), "")
+            )
             how = f"was killed by {signal.Signals(-status).name}" if status < 0 else "failed"
             raise EvreelError(
-                f"ffmpeg {how} after {n} pictures: {last or 'it said nothing'}", path=path
+                f"ffmpeg {how} after {n} pictures: {last or 'it said nothing'}",
+                path=path,
+                hint=hint,
             )
     return n
