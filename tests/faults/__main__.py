@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,7 @@ def main() -> int:
     if unknown := {*chosen.kinds} - {*FAULTS}:
         parser.error(f"no such kind: {', '.join(unknown)}")
     has_disks = with_disks()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves no process behind
     how = "disks of their own (tmpfs)" if has_disks else "a limit of the size of files"
     print(f"seed {chosen.seed}; disks are filled by {how}", flush=True)
     order = drawn(chosen.turns, random.Random(chosen.seed), tuple(chosen.kinds))

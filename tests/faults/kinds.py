@@ -91,7 +91,8 @@ def a_while(rng: random.Random, longest_s: float = 5.0) -> float:
     "killed-command",
     "A command of evreel is killed, or ends with the terminal",
     SAME,
-    "Its outputs, and nothing that the first one left. Until then, what was there before is.",
+    "Its outputs, and nothing that the first one left. Until then, what was there before is. "
+    "`export` and `unpack` refuse a folder that is already there: then it is whole.",
     turns=240,
     by_hand=True,
 )
@@ -104,12 +105,14 @@ def end_command(hand: Hand, name: str, rng: random.Random) -> str:
     """End a command at random, with an older output in its place or without; run it again."""
     death = Death.drawn(rng, SIGKILL, SIGKILL, SIGKILL, SIGTERM, SIGINT, signal.SIGHUP)
     hand.prepare(name)
-    replaces = name != "unpack" and rng.random() < 0.3
+    refuses = name in ("export", "unpack")
+    replaces = not refuses and rng.random() < 0.3
     hand.clear(name if replaces else None)
     ended = hand.run(name, death)
     hand.check_whole(name)
     status = hand.run(name)
-    hold(status == 0, f"{name}: the same command ends with {status}: {hand.said()}")
+    is_there = refuses and status == 2
+    hold(status == 0 or is_there, f"{name}: the same command ends with {status}: {hand.said()}")
     hand.check_done(name)
     hand.deaths += ended != 0
     return f"{name}: {death} → {ended}"

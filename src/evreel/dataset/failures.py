@@ -324,6 +324,11 @@ def _end(end: str, where: str) -> str:
             f"It ended with exit status {status} and without a message{where}; see what it "
             "printed above."
         )
+    if end == "SIGBUS":
+        return (
+            f"It ended without a message{where} (SIGBUS): a file was cut short while it was read, or "
+            "a disk failed."
+        )
     if end in _CRASHES:
         return (
             f"It crashed ({end}) without a message{where}. That is a bug in a library: please "
