@@ -21,6 +21,7 @@ from evreel.outputs import (
     atomic_into,
     check_wanted,
     end_run,
+    ended_in_order,
     hold_run,
     is_running,
     scratch_folder,
@@ -379,6 +380,37 @@ def test_start_run__removes_what_a_dead_run_left(tmp_path):
     kept = "kept-by-workflow"
     assert below(tmp_path / SCRATCH) == sorted([kept, second, f"{second}/{kept}"])
     assert (tmp_path / "made" / "too" / SCRATCH / start_run(tmp_path / "made" / "too")).is_dir()
+
+
+ENDS = """
+import os, signal, sys, time
+from evreel.outputs import atomic, ended_in_order
+with ended_in_order(), atomic(sys.argv[1]) as (scratch,):
+    scratch.write_text("half")
+    os.kill(os.getpid(), signal.Signals[sys.argv[2]])
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signal__that_can_be_handled_leaves_nothing_half_written(tmp_path, name):
+    ended = run_python(ENDS, tmp_path / "x", name, check=False).returncode
+    assert ended == 128 + signal.Signals[name]
+    assert below(tmp_path) == []
+
+
+def test_signals__that_are_handled_or_ignored_stay_so():
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda *_: seen.append("handled"))
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_in_order():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGHUP, ignored)
+    assert seen == ["handled"]
 
 
 def test_end_run__removes_what_killed_jobs_left(tmp_path, run):

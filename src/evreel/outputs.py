@@ -32,10 +32,12 @@ import os
 import platform
 import re
 import shutil
+import signal
 import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from evreel.errors import EvreelError, UsageError
@@ -150,6 +152,29 @@ def check_writable(folder: Path) -> None:
             place=str(there),
             hint="Give yourself permission to write there, or run in a copy of the folder.",
         )
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that nothing half-written stays.
+
+    Signals that somebody handles or ignores already are left alone, as are those of a thread.
+    """
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = signal.Signals.__members__.get(name)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            with contextlib.suppress(ValueError):  # only the main thread may ask for it
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def is_running(root: Path) -> bool:

@@ -326,8 +326,8 @@ def _end(end: str, where: str) -> str:
         )
     if end == "SIGBUS":
         return (
-            f"It ended without a message{where} (SIGBUS): a file was cut short while it was read, or "
-            "a disk failed."
+            f"It ended without a message{where} (SIGBUS): a file was cut short while it was read, "
+            "or a disk failed."
         )
     if end in _CRASHES:
         return (

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evreel.errors import EvreelError, OneLineFormatter, SourceError, UsageError, one_line
-from evreel.outputs import FULL, MAKE_ROOM, Progress, check_wanted, refused, scratch_path
+from evreel.outputs import (
+    FULL,
+    MAKE_ROOM,
+    Progress,
+    check_wanted,
+    ended_in_order,
+    refused,
+    scratch_path,
+)
 from evreel.provenance import content_sha256, state
 from evreel.settings import Settings
 
@@ -32,7 +40,8 @@ def logged(path: str | Path) -> Iterator[None]:
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     try:
-        yield
+        with ended_in_order():
+            yield
     except EvreelError as error:
         LOG.error("%s: %s", type(error).__name__, error)
         raise SystemExit(error.exit_code) from None
