@@ -40,7 +40,7 @@ def turn(kind: Fault, rng: random.Random, undisturbed: Undisturbed, hand: Hand, 
     """Do one fault and what is to be done about it; return how it was done."""
     if kind.by_hand:
         return kind.do(hand, rng)
-    world = World(undisturbed, at)
+    world = World(undisturbed, at, has_disks=hand.has_disks)
     try:
         how = kind.do(world, rng)
         if world.folder.exists():
@@ -69,7 +69,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves no process behind
     how = "disks of their own (tmpfs)" if has_disks else "a limit of the size of files"
     print(f"seed {chosen.seed}; disks are filled by {how}", flush=True)
-    order = drawn(chosen.turns, random.Random(chosen.seed), tuple(chosen.kinds))
+    kinds = tuple(chosen.kinds)
+    order = drawn(chosen.turns, random.Random(chosen.seed), kinds)
     broken: Counter[str] = Counter()
     root = Path(tempfile.mkdtemp(prefix="faults-"))
     begun_s = time.monotonic()
@@ -90,7 +91,10 @@ def main() -> int:
     took_s = time.monotonic() - begun_s
     print(f"{len(order)} turns, {hand.deaths} processes ended, in {took_s:.0f} s", flush=True)
     for name, n in broken.items():
-        print(f"{name}: {n} broken; once more: make test-faults SEED={chosen.seed} FAULTS=…")
+        again = (
+            f"make test-faults SEED={chosen.seed} FAULTS={chosen.turns} KINDS='{' '.join(kinds)}'"
+        )
+        print(f"{name}: {n} broken; once more: {again}")
     return min(len(broken), 1)
 
 

@@ -138,6 +138,7 @@ class Hand:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             if most_bytes is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
             if death is not None:

@@ -6,17 +6,19 @@ import contextlib
 import functools
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from faults.dying import Death
 from faults.hand import Hand
-from faults.world import World, hold, until
+from faults.world import PLENTY, World, disk, hold, until
+from support import unprivileged
 
 SIGKILL, SIGTERM, SIGINT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
 RULES = (
@@ -93,7 +95,7 @@ def a_while(rng: random.Random, longest_s: float = 5.0) -> float:
     SAME,
     "Its outputs, and nothing that the first one left. Until then, what was there before is. "
     "`export` and `unpack` refuse a folder that is already there: then it is whole.",
-    turns=240,
+    turns=300,
     by_hand=True,
 )
 def killed_command(hand: Hand, rng: random.Random) -> str:
@@ -103,7 +105,8 @@ def killed_command(hand: Hand, rng: random.Random) -> str:
 
 def end_command(hand: Hand, name: str, rng: random.Random) -> str:
     """End a command at random, with an older output in its place or without; run it again."""
-    death = Death.drawn(rng, SIGKILL, SIGKILL, SIGKILL, SIGTERM, SIGINT, signal.SIGHUP)
+    signals = (SIGKILL, SIGKILL, SIGKILL, SIGTERM, SIGINT, signal.SIGHUP)
+    death = Death.drawn(rng, *signals, most=20, longest_s=0.3)
     hand.prepare(name)
     refuses = name in ("export", "unpack")
     replaces = not refuses and rng.random() < 0.3
@@ -133,20 +136,12 @@ def full_disk_command(hand: Hand, rng: random.Random) -> str:
     hand.clear()
     needed = sum(path.stat().st_size for path in hand.out_of(name) if path.is_file())
     room = round(rng.random() * (needed + 8192))
-    if hand.has_disks:
-        pages = max(room // 4096, 1)
-        with disk(hand.out, pages * 4096) as resize:
-            ended = hand.run(name)
-            said = hand.said()
-            hand.check_whole(name)
-            resize(1 << 30)
-            status = hand.run(name)
-            hold(status == 0, f"{name}: the same command ends with {status}: {hand.said()}")
-            hand.check_done(name)
-    else:
-        ended = hand.run(name, most_bytes=room)
+    with disk(hand.out, room) if hand.has_disks else contextlib.nullcontext() as change:
+        ended = hand.run(name, most_bytes=None if change else room)
         said = hand.said()
         hand.check_whole(name)
+        if change:
+            change(f"size={PLENTY}")
         status = hand.run(name)
         hold(status == 0, f"{name}: the same command ends with {status}: {hand.said()}")
         hand.check_done(name)
@@ -157,27 +152,11 @@ def full_disk_command(hand: Hand, rng: random.Random) -> str:
     return f"{name}: room for {room} of {needed} bytes → {ended}"
 
 
-@contextlib.contextmanager
-def disk(place: Path, n_bytes: int) -> Iterator[Callable[[int | str], None]]:
-    """Put a disk of some bytes there; yields what resizes it, or gives it other options."""
-    place.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "tmpfs", place], check=True)
-
-    def resize(to: int | str) -> None:
-        option = to if isinstance(to, str) else f"size={to}"
-        subprocess.run(["mount", "-o", f"remount,{option}", place], check=True)
-
-    try:
-        yield resize
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)
-
-
 @fault(
     "killed-jobs",
     "Jobs are killed, out of memory for example",
     SAME,
-    turns=7,
+    turns=10,
 )
 def killed_jobs(world: World, rng: random.Random) -> str:
     """Let most jobs of several runs die at random."""
@@ -363,18 +342,22 @@ def _hangs(job: int) -> bool:
     turns=8,
 )
 def full_disk(world: World, rng: random.Random) -> str:
-    """Give a run less room than it needs."""
+    """Give a run less room than it needs: on a disk of its own, or in each file."""
     needed = sum(path.stat().st_size for path in world.undisturbed.built.rglob("*"))
-    with world.on_disk(1 << 30) as resize:
+    with world.on_disk() as change:
         state = begun(world, rng)
-        used = world.used_bytes()
-        room = round(rng.random() * needed * 1.5)
-        resize(used + max(4096, room))
+        room = round(rng.random() * (1.5 * needed if change else 50_000)) + 4096
+        if change:
+            change(f"size={world.used_bytes() + room}")
+        limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (room, -1))
         for _ in range(rng.randint(1, 2)):
-            world.run()
-        said = world.said()
-        hold("Traceback" not in said or "snakemake" in said, said)
-        resize(1 << 30)
+            since = len(world.said())
+            status = world.run(cold=not change, preexec_fn=None if change else limit)
+            said = world.said()[since:]
+            told = [text for text in ("No space left", "File too large", "locked") if text in said]
+            hold(status == 0 or told, f"a full disk is not told:\n{said}")
+        if change:
+            change(f"size={PLENTY}")
         world.cure()
         world.check()
     return f"{state}, room for {room} more bytes"
@@ -387,26 +370,39 @@ def full_disk(world: World, rng: random.Random) -> str:
     turns=3,
 )
 def read_only_results(world: World, rng: random.Random) -> str:
-    """Take away the right to write, of a disk, or by the immutable attribute."""
-    with world.on_disk(1 << 30) as resize:
+    """Make a disk read-only, during a run or before; or take away the right to write."""
+    with world.on_disk() as change:
         state = begun(world, rng)
         after_s = rng.choice([0.0, 6 * rng.random()])
-        process = None
-        if after_s:
-            process = world.start()
-            time.sleep(after_s)
-        while process is None or process.poll() is None:
-            with contextlib.suppress(subprocess.CalledProcessError):  # a file is open to be written
-                resize("ro")
-                break
-            time.sleep(0.002)
+        process = world.start() if after_s else None
+        time.sleep(after_s)
+        if change:
+            while process is None or process.poll() is None:
+                with contextlib.suppress(subprocess.CalledProcessError):  # a file is being written
+                    change("ro")
+                    break
+                time.sleep(0.002)
+        else:
+            seal(world.folder, 0o555)
         if process is not None:
             process.wait(timeout=120)
-        world.run()
-        resize("rw")
+        since = len(world.said())
+        status = world.run(cold=True, before=[] if change else unprivileged())
+        hold("Traceback" not in world.said()[since:], world.said()[since:])
+        if change:
+            change("rw")
+        else:
+            seal(world.folder, 0o755)
         world.cure()
         world.check()
-    return f"{state}, after {after_s:.2f} s"
+    return f"{state}, after {after_s:.2f} s → {status}"
+
+
+def seal(folder: Path, mode: int) -> None:
+    """Give all folders below a folder, and itself, a mode."""
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(mode)
 
 
 @fault(

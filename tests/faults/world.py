@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,10 @@ OWN = {"config.yaml", "one.toml", "raw", "recordings.tsv", "results", ".snakemak
 """What is in the folder of a data set; whatever else comes there is a stray file."""
 TOLD = ("logs/", "benchmarks/")
 """Files that tell how a run went, of which no two are alike."""
+PLENTY = 1 << 30
+"""Bytes that are enough for anything here."""
 _KEPT = "kept-by-workflow"
+_PAGE_BYTES = 4096
 _LONGEST_S = 180
 
 
@@ -74,6 +77,23 @@ def until(reached: Callable[[], object], what: str, longest_s: float = _LONGEST_
     while not reached():
         hold(time.monotonic() < deadline, f"not within {longest_s:.0f} s: {what}")
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def disk(place: Path, n_bytes: int) -> Iterator[Callable[[str], None]]:
+    """Put a disk of so many bytes, or a page more, there; yields what gives it other options."""
+    place.mkdir(exist_ok=True)
+    options = f"size={n_bytes // _PAGE_BYTES * _PAGE_BYTES + _PAGE_BYTES}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
+
+    def change(option: str) -> None:
+        remount = ["mount", "-o", f"remount,{option}", place]
+        subprocess.run(remount, check=True, stderr=subprocess.DEVNULL)
+
+    try:
+        yield change
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def make(folder: Path) -> None:
@@ -149,10 +169,13 @@ class World:
         What it is a copy of, and is compared with.
     folder
         Its own folder, for the data set and for what the fault needs beside it.
+    has_disks
+        Whether disks can be mounted.
     """
 
-    def __init__(self, undisturbed: Undisturbed, folder: Path) -> None:
+    def __init__(self, undisturbed: Undisturbed, folder: Path, *, has_disks: bool = False) -> None:
         self.undisturbed = undisturbed
+        self.has_disks = has_disks
         self.root = folder
         self.root.mkdir(parents=True)
         self.plan = Plan(folder / "plan")
@@ -162,6 +185,7 @@ class World:
         self.deaths = 0
         self._started: list[subprocess.Popen[bytes]] = []
         self.plan.write({})
+        self.said_file.touch()
 
     @property
     def results(self) -> Path:
@@ -188,23 +212,17 @@ class World:
         self.wanted = self.undisturbed.edited
 
     @contextlib.contextmanager
-    def on_disk(self, n_bytes: int) -> Iterator[Callable[[int | str], None]]:
-        """Have the folder on a disk of its own; yields what changes the disk's size or options."""
-        self.folder.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "tmpfs", self.folder]
-        subprocess.run(mount, check=True)
-
-        def change(to: int | str) -> None:
-            option = to if isinstance(to, str) else f"size={to}"
-            remount = ["mount", "-o", f"remount,{option}", self.folder]
-            subprocess.run(remount, check=True, stderr=subprocess.DEVNULL)
-
-        try:
-            yield change
-        finally:
-            self.end()
-            subprocess.run(["umount", "--lazy", self.folder], check=True)
-            self.folder.rmdir()
+    def on_disk(self) -> Iterator[Callable[[str], None] | None]:
+        """Have the folder on a disk of its own; yields what changes that, None if there is none."""
+        if not self.has_disks:
+            yield None
+            return
+        with disk(self.folder, PLENTY) as change:
+            try:
+                yield change
+            finally:
+                self.end()
+        self.folder.rmdir()
 
     def used_bytes(self) -> int:
         """Return how much of the disk is in use."""
@@ -217,12 +235,20 @@ class World:
         return {**os.environ, **self.env, "PYTHONPATH": path, **more}
 
     def start(
-        self, *arguments: str, cold: bool = False, env: Mapping[str, str] | None = None, **how: Any
+        self,
+        *arguments: str,
+        cold: bool = False,
+        before: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        **how: Any,
     ) -> subprocess.Popen[bytes]:
-        """Start Snakemake in a process group of its own; what it says is in the file ``said``."""
+        """Start Snakemake in a process group of its own; what it says is in the file ``said``.
+
+        `before` is how the command begins; a `cold` one is not a fork of a process that is warm.
+        """
         with self.said_file.open("ab") as said:
             process = subprocess.Popen(
-                command(self.folder, "--cores", "2", *arguments, cold=cold),
+                [*before, *command(self.folder, "--cores", "2", *arguments, cold=cold)],
                 cwd=self.folder,
                 env=self.environment(**(env or {})),
                 **{"stdout": said, "stderr": subprocess.STDOUT, "start_new_session": True, **how},

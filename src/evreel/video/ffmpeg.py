@@ -173,11 +173,13 @@ def encode(
             # ffmpeg prefixes a message with its part's name and memory address.
             # Of a full disk, what it says last may be only what follows from it.
             full = [line for line in said if any(os.strerror(code) in line for code in FULL)]
-            hint = MAKE_ROOM if full else None
             last = re.sub(
                 r"^\[\S+ @ 0x[0-9a-f]+\] ", "", next(filter(None, reversed([*said, *full])), "")
             )
             how = f"was killed by {signal.Signals(-status).name}" if status < 0 else "failed"
+            hint = (
+                MAKE_ROOM if full or how.endswith("SIGXFSZ") else None
+            )  # no larger file is allowed
             raise EvreelError(
                 f"ffmpeg {how} after {n} pictures: {last or 'it said nothing'}",
                 path=path,
